@@ -1,0 +1,1 @@
+//! The filters a request passes, one file each.
