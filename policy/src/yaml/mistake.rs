@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::Mark;
+
 /// One mistake, for the person who wrote the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mistake {
@@ -21,6 +23,26 @@ pub struct Mistake {
     /// What to write instead, when that can be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
+}
+
+impl Mistake {
+    /// A mistake at a place of a file.
+    pub fn new(
+        file: &Arc<str>,
+        mark: Mark,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+        fix: Option<String>,
+    ) -> Self {
+        Self {
+            file: Arc::clone(file),
+            line: mark.line,
+            column: mark.column,
+            found: found.into(),
+            expected: expected.into(),
+            fix,
+        }
+    }
 }
 
 impl fmt::Display for Mistake {
