@@ -71,12 +71,7 @@ pub struct InterceptionArgs {
     pub allow_udp: Vec<PortRange>,
 
     /// File the name servers are read from when --dns is not given.
-    #[arg(
-        long,
-        value_name = "FILE",
-        default_value = "/etc/resolv.conf",
-        hide = true
-    )]
+    #[arg(long, value_name = "FILE", default_value = "/etc/resolv.conf", hide = true)]
     pub resolv_conf: PathBuf,
 }
 
@@ -136,10 +131,9 @@ impl Interception {
 
 fn check_ports(args: &InterceptionArgs) -> Result<(), String> {
     let served = [ADMIN_PORT, METRICS_PORT, READINESS_PORT];
-    for (flag, port) in [
-        ("--inbound-port", args.inbound_port),
-        ("--outbound-port", args.outbound_port),
-    ] {
+    for (flag, port) in
+        [("--inbound-port", args.inbound_port), ("--outbound-port", args.outbound_port)]
+    {
         if port == 0 || served.contains(&port) {
             return Err(format!(
                 "{flag} {port}: choose another port; 0 is none, and 15000, 15020 and 15021 are the proxy's admin, metrics and readiness"
@@ -171,23 +165,11 @@ fn name_servers(args: &InterceptionArgs) -> Result<Vec<IpAddr>, String> {
 fn split_networks(networks: &[IpNet]) -> (Vec<Ipv4Net>, Vec<Ipv6Net>) {
     let v4: Vec<_> = networks
         .iter()
-        .filter_map(|net| {
-            if let IpNet::V4(net) = net {
-                Some(*net)
-            } else {
-                None
-            }
-        })
+        .filter_map(|net| if let IpNet::V4(net) = net { Some(*net) } else { None })
         .collect();
     let v6: Vec<_> = networks
         .iter()
-        .filter_map(|net| {
-            if let IpNet::V6(net) = net {
-                Some(*net)
-            } else {
-                None
-            }
-        })
+        .filter_map(|net| if let IpNet::V6(net) = net { Some(*net) } else { None })
         .collect();
     // Overlapping networks in one set are an error to nft.
     (Ipv4Net::aggregate(&v4), Ipv6Net::aggregate(&v6))
@@ -255,11 +237,7 @@ impl FromStr for PortRange {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let first: u16 = first.parse().map_err(|_| wrong())?;
         let last: u16 = last.parse().map_err(|_| wrong())?;
-        if first == 0 || first > last {
-            Err(wrong())
-        } else {
-            Ok(Self { first, last })
-        }
+        if first == 0 || first > last { Err(wrong()) } else { Ok(Self { first, last }) }
     }
 }
 
@@ -339,10 +317,7 @@ pub(crate) mod tests {
         check("--agent-uid 5", "--authority");
         check("--authority 10.0.0.1:15012", "--agent-uid");
         check("--agent-uid 5 --authority authority:15012", "invalid");
-        check(
-            "--resolv-conf /nowhere/resolv.conf",
-            "name the resolvers with --dns",
-        );
+        check("--resolv-conf /nowhere/resolv.conf", "name the resolvers with --dns");
         check("--egress maybe", "possible values");
         check("--skip-cidrs 10.0.0.0/40", "invalid");
     }
@@ -351,10 +326,7 @@ pub(crate) mod tests {
     fn defaults_are_the_ports_and_the_uid_of_the_design() {
         let settings = settings("--egress allow").unwrap();
         assert_eq!(settings.exempt, [Exempt::Uid(64137)]);
-        assert_eq!(
-            (settings.inbound_port, settings.outbound_port),
-            (15006, 15001)
-        );
+        assert_eq!((settings.inbound_port, settings.outbound_port), (15006, 15001));
         assert_eq!(settings.agent, None);
     }
 }

@@ -41,10 +41,7 @@ pub fn list_table() -> anyhow::Result<Option<serde_json::Value>> {
     if contains(&output.stderr, "No such file or directory") {
         return Ok(None);
     }
-    bail!(
-        "nft could not list the table inet {TABLE}: {}",
-        explain(&output.stderr)
-    )
+    bail!("nft could not list the table inet {TABLE}: {}", explain(&output.stderr))
 }
 
 fn run(arguments: &[&str], input: &str) -> anyhow::Result<Output> {
@@ -119,9 +116,8 @@ mod tests {
 
     #[test]
     fn a_missing_command_is_not_found() {
-        let error = run_as(OsStr::new("nft-that-is-not-there"), &[], "")
-            .map(|_| ())
-            .map_err(|e| e.kind());
+        let error =
+            run_as(OsStr::new("nft-that-is-not-there"), &[], "").map(|_| ()).map_err(|e| e.kind());
         assert_eq!(error, Err(io::ErrorKind::NotFound));
     }
 }

@@ -38,41 +38,13 @@ mod tests {
             assert_eq!(found, expect, "{row}");
         };
         check("one", "nameserver 10.96.0.10\n", &["10.96.0.10"]);
-        check(
-            "both families",
-            "nameserver 10.0.0.2\nnameserver fd00::2",
-            &["10.0.0.2", "fd00::2"],
-        );
-        check(
-            "other lines",
-            "search a.b\noptions ndots:5\nnameserver 10.0.0.2\n",
-            &["10.0.0.2"],
-        );
-        check(
-            "comments",
-            "# nameserver 1.1.1.1\n;nameserver 1.1.1.1\n",
-            &[],
-        );
+        check("both families", "nameserver 10.0.0.2\nnameserver fd00::2", &["10.0.0.2", "fd00::2"]);
+        check("other lines", "search a.b\noptions ndots:5\nnameserver 10.0.0.2\n", &["10.0.0.2"]);
+        check("comments", "# nameserver 1.1.1.1\n;nameserver 1.1.1.1\n", &[]);
         check("zone", "nameserver fe80::1%eth0\n", &["fe80::1"]);
-        check(
-            "loopback needs no rule",
-            "nameserver 127.0.0.53\nnameserver ::1\n",
-            &[],
-        );
-        check(
-            "not an address",
-            "nameserver dns.example\nnameserver\n",
-            &[],
-        );
-        check(
-            "trailing comment",
-            "\tnameserver\t10.0.0.2 # main\r\n",
-            &["10.0.0.2"],
-        );
-        check(
-            "a flood",
-            &"nameserver 10.0.0.2\n".repeat(100),
-            &["10.0.0.2"; 16],
-        );
+        check("loopback needs no rule", "nameserver 127.0.0.53\nnameserver ::1\n", &[]);
+        check("not an address", "nameserver dns.example\nnameserver\n", &[]);
+        check("trailing comment", "\tnameserver\t10.0.0.2 # main\r\n", &["10.0.0.2"]);
+        check("a flood", &"nameserver 10.0.0.2\n".repeat(100), &["10.0.0.2"; 16]);
     }
 }

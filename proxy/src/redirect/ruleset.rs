@@ -53,21 +53,9 @@ pub fn removal() -> String {
 /// The chains in the order a reader meets them: inbound, outbound, what is the proxy's own, guards.
 pub(crate) fn chains(settings: &Interception) -> Vec<Chain> {
     vec![
-        Chain {
-            name: "inbound",
-            base: base("nat", "prerouting", -105),
-            rules: inbound(settings),
-        },
-        Chain {
-            name: "outbound",
-            base: base("nat", "output", -105),
-            rules: outbound(settings),
-        },
-        Chain {
-            name: "proxy",
-            base: None,
-            rules: proxy(settings),
-        },
+        Chain { name: "inbound", base: base("nat", "prerouting", -105), rules: inbound(settings) },
+        Chain { name: "outbound", base: base("nat", "output", -105), rules: outbound(settings) },
+        Chain { name: "proxy", base: None, rules: proxy(settings) },
         Chain {
             name: "inbound_guard",
             base: base("filter", "input", -5),
@@ -86,21 +74,9 @@ fn inbound(settings: &Interception) -> Vec<Rule> {
     use Verdict::{Redirect, Return};
     let private = set(&private_ports(settings));
     let mut rules = vec![
-        rule(
-            "iifname \"lo\"",
-            Return,
-            "the pod's own traffic is judged as outbound",
-        ),
-        rule(
-            "fib daddr type != local",
-            Return,
-            "traffic this machine only routes is not ours",
-        ),
-        rule(
-            format!("tcp dport {private}"),
-            Return,
-            "refused by inbound_guard",
-        ),
+        rule("iifname \"lo\"", Return, "the pod's own traffic is judged as outbound"),
+        rule("fib daddr type != local", Return, "traffic this machine only routes is not ours"),
+        rule(format!("tcp dport {private}"), Return, "refused by inbound_guard"),
         rule(
             format!("tcp dport {{ {METRICS_PORT}, {READINESS_PORT} }}"),
             Return,
@@ -109,11 +85,7 @@ fn inbound(settings: &Interception) -> Vec<Rule> {
     ];
     if !settings.skip_inbound_ports.is_empty() {
         let ports = set(&settings.skip_inbound_ports);
-        rules.push(rule(
-            format!("tcp dport {ports}"),
-            Return,
-            "--skip-inbound-ports",
-        ));
+        rules.push(rule(format!("tcp dport {ports}"), Return, "--skip-inbound-ports"));
     }
     rules.push(rule(
         "meta l4proto tcp",
@@ -128,11 +100,7 @@ fn outbound(settings: &Interception) -> Vec<Rule> {
     use Verdict::{Goto, Redirect, Return};
     let mut rules = Vec::new();
     for exempt in &settings.exempt {
-        rules.push(rule(
-            sent_by(*exempt),
-            Goto("proxy"),
-            "the proxy's own connections",
-        ));
+        rules.push(rule(sent_by(*exempt), Goto("proxy"), "the proxy's own connections"));
     }
     rules.extend(loopback());
     for (uid, authority) in agent(settings) {
@@ -171,11 +139,7 @@ fn proxy(settings: &Interception) -> Vec<Rule> {
             Return,
             "inbound, checked, on its way to the app",
         ),
-        rule(
-            "ip6 saddr ::1",
-            Return,
-            "inbound, checked, on its way to the app",
-        ),
+        rule("ip6 saddr ::1", Return, "inbound, checked, on its way to the app"),
     ];
     rules.extend(loopback());
     rules.push(rule(
@@ -196,11 +160,7 @@ fn inbound_guard(settings: &Interception) -> Vec<Rule> {
     ];
     if !settings.skip_inbound_ports.is_empty() {
         let ports = set(&settings.skip_inbound_ports);
-        rules.push(rule(
-            format!("tcp dport {ports}"),
-            Accept,
-            "--skip-inbound-ports",
-        ));
+        rules.push(rule(format!("tcp dport {ports}"), Accept, "--skip-inbound-ports"));
     }
     // Not translated, it would reach the app's port, and the reset sent from there would end the
     // proxy's good connection with that peer.
@@ -223,11 +183,7 @@ fn outbound_guard(settings: &Interception) -> Vec<Rule> {
         return rules;
     }
     rules.push(rule("meta l4proto tcp", Accept, "redirected already"));
-    rules.push(rule(
-        "meta l4proto { icmp, ipv6-icmp }",
-        Accept,
-        "path MTU, neighbours, ping",
-    ));
+    rules.push(rule("meta l4proto { icmp, ipv6-icmp }", Accept, "path MTU, neighbours, ping"));
     for address in &settings.dns {
         rules.push(rule(
             format!("{} udp dport 53", daddr(*address)),
@@ -237,11 +193,7 @@ fn outbound_guard(settings: &Interception) -> Vec<Rule> {
     }
     if !settings.allow_udp.is_empty() {
         let ports = set(&settings.allow_udp);
-        rules.push(rule(
-            format!("udp dport {ports}"),
-            Accept,
-            "--allow-udp, as a client",
-        ));
+        rules.push(rule(format!("udp dport {ports}"), Accept, "--allow-udp, as a client"));
         rules.push(rule(
             format!("ct direction reply udp sport {ports}"),
             Accept,
@@ -271,26 +223,14 @@ fn loopback() -> [Rule; 2] {
 fn skipped(settings: &Interception, verdict: Verdict) -> Vec<Rule> {
     let mut rules = Vec::new();
     if !settings.skip_v4.is_empty() {
-        rules.push(rule(
-            format!("ip daddr {}", set(&settings.skip_v4)),
-            verdict,
-            "--skip-cidrs",
-        ));
+        rules.push(rule(format!("ip daddr {}", set(&settings.skip_v4)), verdict, "--skip-cidrs"));
     }
     if !settings.skip_v6.is_empty() {
-        rules.push(rule(
-            format!("ip6 daddr {}", set(&settings.skip_v6)),
-            verdict,
-            "--skip-cidrs",
-        ));
+        rules.push(rule(format!("ip6 daddr {}", set(&settings.skip_v6)), verdict, "--skip-cidrs"));
     }
     if !settings.skip_outbound_ports.is_empty() {
         let ports = set(&settings.skip_outbound_ports);
-        rules.push(rule(
-            format!("tcp dport {ports}"),
-            verdict,
-            "--skip-outbound-ports",
-        ));
+        rules.push(rule(format!("tcp dport {ports}"), verdict, "--skip-outbound-ports"));
     }
     rules
 }
@@ -320,11 +260,7 @@ fn set<T: Display>(items: &[T]) -> String {
 }
 
 fn base(kind: &'static str, hook: &'static str, priority: i64) -> Option<Base> {
-    Some(Base {
-        kind,
-        hook,
-        priority,
-    })
+    Some(Base { kind, hook, priority })
 }
 
 #[cfg(test)]

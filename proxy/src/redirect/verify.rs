@@ -25,10 +25,8 @@ pub fn differences(settings: &Interception, loaded: Option<&Value>) -> Vec<Strin
         )];
     };
     let expected = ruleset::chains(settings);
-    let mut found: Vec<String> = expected
-        .iter()
-        .flat_map(|chain| chain_differences(chain, loaded))
-        .collect();
+    let mut found: Vec<String> =
+        expected.iter().flat_map(|chain| chain_differences(chain, loaded)).collect();
     for name in items(loaded, "chain").filter_map(|chain| text(chain, "name")) {
         if !expected.iter().any(|chain| chain.name == name) {
             found.push(format!("chain {name} is not ours"));
@@ -46,9 +44,8 @@ fn chain_differences(chain: &Chain, loaded: &Value) -> Vec<String> {
     if let Some(difference) = hook_difference(chain, there) {
         return vec![difference];
     }
-    let rules: Vec<&Value> = items(loaded, "rule")
-        .filter(|rule| text(rule, "chain") == Some(name))
-        .collect();
+    let rules: Vec<&Value> =
+        items(loaded, "rule").filter(|rule| text(rule, "chain") == Some(name)).collect();
     rule_differences(chain, &rules)
 }
 
@@ -71,14 +68,9 @@ fn rule_differences(chain: &Chain, loaded: &[&Value]) -> Vec<String> {
     let name = chain.name;
     let mut found = Vec::new();
     for rule in &chain.rules {
-        match loaded
-            .iter()
-            .find(|there| text(there, "comment") == Some(&rule.comment()))
-        {
-            None => found.push(format!(
-                "chain {name}: missing or made with other flags: {}",
-                rule.body()
-            )),
+        match loaded.iter().find(|there| text(there, "comment") == Some(&rule.comment())) {
+            None => found
+                .push(format!("chain {name}: missing or made with other flags: {}", rule.body())),
             Some(there) if !verdict_is(there, rule.verdict) => {
                 found.push(format!("chain {name}: edited since: {}", rule.body()));
             }
@@ -86,11 +78,7 @@ fn rule_differences(chain: &Chain, loaded: &[&Value]) -> Vec<String> {
         }
     }
     for there in loaded {
-        if !chain
-            .rules
-            .iter()
-            .any(|rule| text(there, "comment") == Some(&rule.comment()))
-        {
+        if !chain.rules.iter().any(|rule| text(there, "comment") == Some(&rule.comment())) {
             found.push(format!(
                 "chain {name}: a rule that should not be there: {}",
                 described(there)
@@ -98,9 +86,7 @@ fn rule_differences(chain: &Chain, loaded: &[&Value]) -> Vec<String> {
         }
     }
     if found.is_empty() && !same_order(&chain.rules, loaded) {
-        found.push(format!(
-            "chain {name}: the rules are repeated or not in their order"
-        ));
+        found.push(format!("chain {name}: the rules are repeated or not in their order"));
     }
     found
 }
@@ -115,10 +101,8 @@ fn same_order(rules: &[Rule], loaded: &[&Value]) -> bool {
 
 /// The last statement of a rule is its verdict.
 fn verdict_is(rule: &Value, verdict: Verdict) -> bool {
-    let statement = rule
-        .get("expr")
-        .and_then(Value::as_array)
-        .and_then(|statements| statements.last());
+    let statement =
+        rule.get("expr").and_then(Value::as_array).and_then(|statements| statements.last());
     let says = |key: &str| statement.is_some_and(|statement| statement.get(key).is_some());
     let detail = |path: &str| statement.and_then(|statement| statement.pointer(path));
     match verdict {
@@ -136,18 +120,14 @@ fn verdict_is(rule: &Value, verdict: Verdict) -> bool {
 fn described(rule: &Value) -> String {
     match text(rule, "comment") {
         Some(comment) => format!("{comment:?}"),
-        None => rule
-            .get("expr")
-            .map_or_else(|| "without a comment".to_owned(), Value::to_string),
+        None => rule.get("expr").map_or_else(|| "without a comment".to_owned(), Value::to_string),
     }
 }
 
 /// The objects of one kind (`chain`, `rule`, ..) in a listing.
 fn items<'a>(listing: &'a Value, kind: &'a str) -> impl Iterator<Item = &'a Value> {
     let all = listing.get("nftables").and_then(Value::as_array);
-    all.into_iter()
-        .flatten()
-        .filter_map(move |item| item.get(kind))
+    all.into_iter().flatten().filter_map(move |item| item.get(kind))
 }
 
 fn text<'a>(item: &'a Value, key: &str) -> Option<&'a str> {

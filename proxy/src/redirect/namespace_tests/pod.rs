@@ -67,11 +67,7 @@ pub(crate) fn ip(arguments: &str) {
         .args(arguments.split(' '))
         .output()
         .expect("the command ip of the package iproute2");
-    assert!(
-        output.status.success(),
-        "ip {arguments}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -103,12 +99,8 @@ fn start_peer() -> mpsc::Sender<Job> {
 /// Starts a listener that answers each connection with `name` and the original destination.
 pub(crate) fn listen(address: &str, name: &'static str) {
     let address: SocketAddr = address.parse().unwrap();
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )
-    .unwrap();
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).unwrap();
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified()).unwrap();
     }
@@ -136,21 +128,9 @@ fn echo(mut connection: TcpStream) {
 fn original_destination(connection: &TcpStream) -> String {
     let socket = SockRef::from(connection);
     // An IPv4 connection on an IPv6 socket has an IPv4-mapped address.
-    let v4 = connection
-        .local_addr()
-        .unwrap()
-        .ip()
-        .to_canonical()
-        .is_ipv4();
-    let found = if v4 {
-        socket.original_dst_v4()
-    } else {
-        socket.original_dst_v6()
-    };
-    found.map_or_else(
-        |error| error.to_string(),
-        |address| address.as_socket().unwrap().to_string(),
-    )
+    let v4 = connection.local_addr().unwrap().ip().to_canonical().is_ipv4();
+    let found = if v4 { socket.original_dst_v4() } else { socket.original_dst_v6() };
+    found.map_or_else(|error| error.to_string(), |address| address.as_socket().unwrap().to_string())
 }
 
 /// What the proxy and the app listen on.
@@ -177,18 +157,12 @@ pub(crate) struct Dial {
 
 /// An app of the pod, or a peer outside.
 pub(crate) fn app() -> Dial {
-    Dial {
-        from: None,
-        mark: None,
-    }
+    Dial { from: None, mark: None }
 }
 
 /// The proxy: it marks its sockets.
 pub(crate) fn proxy() -> Dial {
-    Dial {
-        from: None,
-        mark: Some(MARK),
-    }
+    Dial { from: None, mark: Some(MARK) }
 }
 
 impl Dial {
@@ -231,11 +205,7 @@ pub(crate) fn line(stream: &mut TcpStream) -> std::io::Result<String> {
         answer.push(char::from(byte[0]));
     }
     let redirected = answer.starts_with("inbound") || answer.starts_with("outbound");
-    let end = if redirected {
-        answer.len()
-    } else {
-        answer.find(' ').unwrap_or(answer.len())
-    };
+    let end = if redirected { answer.len() } else { answer.find(' ').unwrap_or(answer.len()) };
     answer.truncate(end);
     Ok(answer)
 }
@@ -259,10 +229,7 @@ pub(crate) fn apply(flags: &str) {
 
 /// What `verify` says for these flags.
 pub(crate) fn verified(flags: &str) -> Vec<String> {
-    verify::differences(
-        &settings(&with_mark(flags)).unwrap(),
-        nft::list_table().unwrap().as_ref(),
-    )
+    verify::differences(&settings(&with_mark(flags)).unwrap(), nft::list_table().unwrap().as_ref())
 }
 
 fn with_mark(flags: &str) -> String {
@@ -277,9 +244,6 @@ fn with_mark(flags: &str) -> String {
 pub(crate) fn counted(counter: &str) -> u64 {
     let listing = nft::list_table().unwrap().unwrap();
     let items = listing["nftables"].as_array().unwrap();
-    let found = items
-        .iter()
-        .map(|item| &item["counter"])
-        .find(|item| item["name"] == counter);
+    let found = items.iter().map(|item| &item["counter"]).find(|item| item["name"] == counter);
     found.unwrap()["packets"].as_u64().unwrap()
 }

@@ -12,41 +12,29 @@ use crate::redirect::{Action, RedirectArgs, run};
 
 #[test]
 fn apply_twice_is_apply_once_and_breaks_nothing() {
-    in_a_pod(
-        module_path!(),
-        "apply_twice_is_apply_once_and_breaks_nothing",
-        || {
-            listeners();
-            apply(DENY);
-            let mut connection = app().open("10.9.0.2:80").unwrap();
-            assert_eq!(line(&mut connection).unwrap(), "outbound 10.9.0.2:80");
-            apply(DENY);
-            assert_eq!(verified(DENY), [""; 0]);
-            connection.write_all(b"app still there\n").unwrap();
-            assert_eq!(
-                line(&mut connection).unwrap(),
-                "app",
-                "an open connection survives"
-            );
-            check("an app", &app(), &[("10.9.0.2:80", "outbound 10.9.0.2:80")]);
-        },
-    );
+    in_a_pod(module_path!(), "apply_twice_is_apply_once_and_breaks_nothing", || {
+        listeners();
+        apply(DENY);
+        let mut connection = app().open("10.9.0.2:80").unwrap();
+        assert_eq!(line(&mut connection).unwrap(), "outbound 10.9.0.2:80");
+        apply(DENY);
+        assert_eq!(verified(DENY), [""; 0]);
+        connection.write_all(b"app still there\n").unwrap();
+        assert_eq!(line(&mut connection).unwrap(), "app", "an open connection survives");
+        check("an app", &app(), &[("10.9.0.2:80", "outbound 10.9.0.2:80")]);
+    });
 }
 
 #[test]
 fn remove_takes_the_rules_away_and_may_be_repeated() {
-    in_a_pod(
-        module_path!(),
-        "remove_takes_the_rules_away_and_may_be_repeated",
-        || {
-            nft::load(&removal()).unwrap();
-            apply(DENY);
-            nft::load(&removal()).unwrap();
-            nft::load(&removal()).unwrap();
-            assert!(nft::list_table().unwrap().is_none());
-            check("an app", &app(), &[("10.9.0.2:80", "outside")]);
-        },
-    );
+    in_a_pod(module_path!(), "remove_takes_the_rules_away_and_may_be_repeated", || {
+        nft::load(&removal()).unwrap();
+        apply(DENY);
+        nft::load(&removal()).unwrap();
+        nft::load(&removal()).unwrap();
+        assert!(nft::list_table().unwrap().is_none());
+        check("an app", &app(), &[("10.9.0.2:80", "outside")]);
+    });
 }
 
 #[test]
@@ -59,10 +47,7 @@ fn verify_names_what_differs() {
             let found = verified(DENY).join("\n");
             assert!(found.contains(says), "{after}: {found:?}");
         };
-        check(
-            "delete table inet postern",
-            "the table inet postern is not loaded",
-        );
+        check("delete table inet postern", "the table inet postern is not loaded");
         check(
             "flush chain inet postern outbound",
             "chain outbound: missing or made with other flags: ip6 daddr ::1 return",
@@ -102,11 +87,7 @@ fn verify_sees_other_flags_and_edits() {
 
         apply(ALLOW);
         let listing = nft::list_table().unwrap().unwrap();
-        let mut rules = listing["nftables"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|item| &item["rule"]);
+        let mut rules = listing["nftables"].as_array().unwrap().iter().map(|item| &item["rule"]);
         let last = rules.rfind(|rule| rule["chain"] == "outbound").unwrap();
         let (handle, comment) = (&last["handle"], &last["comment"]);
         nft::load(&format!(
@@ -114,10 +95,7 @@ fn verify_sees_other_flags_and_edits() {
         ))
         .unwrap();
         let found = verified(ALLOW).join("\n");
-        assert!(
-            found.contains("edited since: meta l4proto tcp redirect to :15001"),
-            "{found}"
-        );
+        assert!(found.contains("edited since: meta l4proto tcp redirect to :15001"), "{found}");
     });
 }
 
@@ -130,23 +108,10 @@ fn exit_codes_of_the_command() {
             ExitCode::from(1),
             "nothing loaded"
         );
-        assert_eq!(
-            run(Action::Apply(flags("--dns 10.9.0.2"))),
-            ExitCode::SUCCESS
-        );
-        assert_eq!(
-            run(Action::Verify(flags("--dns 10.9.0.2"))),
-            ExitCode::SUCCESS
-        );
-        assert_eq!(
-            run(Action::Verify(flags("--dns 10.9.0.3"))),
-            ExitCode::from(1),
-            "other flags"
-        );
-        assert_eq!(
-            run(Action::Apply(flags("--inbound-port 15020"))),
-            ExitCode::from(2)
-        );
+        assert_eq!(run(Action::Apply(flags("--dns 10.9.0.2"))), ExitCode::SUCCESS);
+        assert_eq!(run(Action::Verify(flags("--dns 10.9.0.2"))), ExitCode::SUCCESS);
+        assert_eq!(run(Action::Verify(flags("--dns 10.9.0.3"))), ExitCode::from(1), "other flags");
+        assert_eq!(run(Action::Apply(flags("--inbound-port 15020"))), ExitCode::from(2));
         assert_eq!(run(Action::Remove), ExitCode::SUCCESS);
     });
 }

@@ -43,12 +43,7 @@ pub(crate) enum Verdict {
 }
 
 pub(crate) fn rule(matches: impl Into<String>, verdict: Verdict, why: &'static str) -> Rule {
-    Rule {
-        matches: matches.into(),
-        counter: None,
-        verdict,
-        why,
-    }
+    Rule { matches: matches.into(), counter: None, verdict, why }
 }
 
 impl Rule {
@@ -77,24 +72,14 @@ impl Rule {
 
 /// FNV-1a, 32 bits: it tells settings apart; it protects against nobody.
 fn fingerprint(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\tchain {} {{", self.name)?;
-        if let Some(Base {
-            kind,
-            hook,
-            priority,
-        }) = self.base
-        {
-            writeln!(
-                f,
-                "\t\ttype {kind} hook {hook} priority {priority}; policy accept;"
-            )?;
+        if let Some(Base { kind, hook, priority }) = self.base {
+            writeln!(f, "\t\ttype {kind} hook {hook} priority {priority}; policy accept;")?;
         }
         for rule in &self.rules {
             writeln!(f, "\t\t{} comment \"{}\"", rule.body(), rule.comment())?;

@@ -5,10 +5,7 @@ use super::*;
 /// The rules of one chain as text, without comments.
 fn bodies(flags: &str, chain: &str) -> String {
     let settings = settings(flags).unwrap();
-    let chain = chains(&settings)
-        .into_iter()
-        .find(|c| c.name == chain)
-        .unwrap();
+    let chain = chains(&settings).into_iter().find(|c| c.name == chain).unwrap();
     chain.rules.iter().map(|rule| rule.body() + "\n").collect()
 }
 
@@ -212,10 +209,7 @@ fn without_fingerprints(text: &str) -> String {
 fn a_comment_tells_two_settings_apart() {
     let comments = |flags: &str| -> Vec<String> {
         let settings = settings(flags).unwrap();
-        chains(&settings)
-            .iter()
-            .flat_map(|chain| chain.rules.iter().map(Rule::comment))
-            .collect()
+        chains(&settings).iter().flat_map(|chain| chain.rules.iter().map(Rule::comment)).collect()
     };
     let one = comments("--egress allow --skip-outbound-ports 25");
     let other = comments("--egress allow --skip-outbound-ports 26");
@@ -224,8 +218,5 @@ fn a_comment_tells_two_settings_apart() {
         differing, 2,
         "the rule that redirects not, and the one that lets it pass the guard"
     );
-    assert!(
-        one.iter().all(|comment| comment.len() <= 128),
-        "nft takes no longer comment"
-    );
+    assert!(one.iter().all(|comment| comment.len() <= 128), "nft takes no longer comment");
 }
