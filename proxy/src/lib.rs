@@ -1,1 +1,4 @@
-//! Scaffold.
+//! The data plane.
+
+pub mod filter;
+pub mod redirect;
