@@ -11,6 +11,7 @@
 //!
 //! Not normalised, because apps differ for good reason: letter case, `;parameters`, and `%`-escapes of reserved characters.
 
+pub(crate) mod literal;
 mod normalize;
 mod percent;
 
