@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use cert_agent::agent::cli::{Cli, execute};
+use cert_agent::program;
+
 fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    program::run::<Cli>(execute)
 }
