@@ -53,7 +53,7 @@ impl Service {
             "kind": "ServiceEntry",
             "metadata": {"name": self.name, "namespace": self.namespace},
             "spec": {
-                "hosts": self.hosts(),
+                "hosts": [&self.hosts()[0]],
                 "location": "MESH_INTERNAL",
                 "resolution": "STATIC",
                 "ports": ports,
