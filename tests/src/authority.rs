@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+
+use tokio::net::TcpStream;
 
 use crate::binaries::binary;
+use crate::inside::Inside;
 use crate::mesh::Mesh;
 use crate::network::{self, Attachment};
 use crate::place::Place;
@@ -20,30 +24,41 @@ const PORT: u16 = 15012;
 
 /// A running authority.
 pub struct Authority {
-    process: std::sync::Mutex<Option<Process>>,
+    process: Mutex<Option<Process>>,
     place: Place,
     attachment: Option<Attachment>,
-    directory: std::path::PathBuf,
+    directory: PathBuf,
     address: SocketAddr,
+    /// Further arguments of `postern-authority run`.
+    options: Vec<String>,
 }
 
 impl Authority {
     pub(crate) fn start(mesh: &Mesh) -> Self {
-        let attachment = mesh.inner.network.as_ref().map(|network| network.attach("authority", NUMBER));
-        let place = attachment.as_ref().map_or(Place::Loopback, |net| Place::Namespace(net.namespace.clone()));
+        let attachment =
+            mesh.inner.network.as_ref().map(|network| network.attach("authority", NUMBER));
+        let place = attachment
+            .as_ref()
+            .map_or(Place::Loopback, |net| Place::Namespace(net.namespace.clone()));
         let ip = attachment.as_ref().map_or(std::net::Ipv4Addr::LOCALHOST, |net| net.ipv4);
         let directory = mesh.directory().join("pods/authority");
         fs::create_dir_all(directory.join("resources")).expect("the authority's directory");
         fs::write(directory.join("hosts"), "127.0.0.1 localhost\n").expect("a hosts file");
-        fs::write(directory.join("passphrase"), "a passphrase only for this test\n").expect("a passphrase file");
+        fs::write(directory.join("passphrase"), "a passphrase only for this test\n")
+            .expect("a passphrase file");
         let authority = Self {
-            process: std::sync::Mutex::new(None),
+            process: Mutex::new(None),
             place,
             attachment,
             directory,
             address: (ip, PORT).into(),
+            options: mesh.inner.authority_options.clone(),
         };
-        authority.run("init", &["--trust-domain", mesh.trust_domain()]);
+        let passphrase = authority.place.path(&authority.directory, "passphrase");
+        let passphrase = passphrase.to_str().expect("our paths are text");
+        authority
+            .run("init", &["--trust-domain", mesh.trust_domain(), "--passphrase-file", passphrase]);
+        fs::write(authority.bundle(), authority.run("bundle", &[])).expect("a bundle file");
         authority.start_again();
         authority
     }
@@ -57,10 +72,21 @@ impl Authority {
     /// Starts it, waiting until it accepts connections.
     pub fn start_again(&self) {
         let mut command = self.command("run");
-        command.args(["--listen", &self.address.to_string()]);
+        // Tests force renewals far more often than production should allow.
+        command.args(["--listen", &self.address.to_string(), "--issue-rate", "600"]);
+        command.args(&self.options);
         let process = Process::start("authority", command, &self.directory);
         *self.process.lock().expect("no thread died holding this") = Some(process);
-        wait::until_true("the authority to listen", || self.directory.join("bundle.pem").exists());
+        let (inside, address) = (Inside::enter(&self.place), self.address);
+        wait::until_true("the authority to listen", || {
+            inside.spawn(async move { TcpStream::connect(address).await.is_ok() }).join()
+        });
+    }
+
+    /// The roots that agents are given to know it by.
+    #[must_use]
+    pub fn bundle(&self) -> PathBuf {
+        self.directory.join("bundle.pem")
     }
 
     /// Ends it at once.
@@ -71,14 +97,14 @@ impl Authority {
     /// A join token for one identity, good once.
     #[must_use]
     pub fn token(&self, spiffe_id: &str) -> String {
-        self.run("token", &["--spiffe-id", spiffe_id]).trim().to_owned()
+        self.run("token", &["--identity", spiffe_id]).trim().to_owned()
     }
 
     /// How a pod's agent is started: with a fresh join token in its directory.
     pub(crate) fn agent_command(&self, pod: &Pod) -> Command {
         let directory = pod.directory();
         let inside = |name: &str| pod.place().path(directory, name);
-        fs::copy(self.directory.join("bundle.pem"), directory.join("trust-bundle.pem")).expect("a trust bundle");
+        fs::copy(self.bundle(), directory.join("trust-bundle.pem")).expect("a trust bundle");
         let token = directory.join("join-token");
         if !directory.join("agent-state").exists() {
             fs::write(&token, self.token(&pod.spiffe_id())).expect("a token file");
@@ -99,10 +125,8 @@ impl Authority {
     }
 
     fn command(&self, action: &str) -> Command {
-        let inside = |name: &str| self.place.path(&self.directory, name);
         let mut command = self.place.command(&self.directory, &binary("postern-authority"));
-        command.arg(action).arg("--state-dir").arg(inside("state"));
-        command.arg("--passphrase-file").arg(inside("passphrase"));
+        command.arg(action).arg("--dir").arg(self.place.path(&self.directory, "state"));
         command
     }
 

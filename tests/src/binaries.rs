@@ -13,7 +13,12 @@ pub fn repository() -> &'static Path {
 pub fn binary(name: &str) -> PathBuf {
     let running = std::env::current_exe().expect("the test knows its own file");
     // target/debug/deps/stories-… for a test, target/debug/demo for the demo.
-    let found = running.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|file| file.is_file());
+    let found = running
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file());
     found.unwrap_or_else(|| {
         panic!(
             "the program {name} is not built beside {}: run `cargo build --workspace --bins` first, \

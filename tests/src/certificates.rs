@@ -4,8 +4,8 @@ use std::path::Path;
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -63,9 +63,11 @@ impl TestAuthority {
     /// A new authority with fresh keys.
     #[must_use]
     pub fn new(trust_domain: &str) -> Self {
-        let root = CertifiedIssuer::self_signed(signer(trust_domain, "root"), new_key()).expect("a root");
+        let root =
+            CertifiedIssuer::self_signed(signer(trust_domain, "root"), new_key()).expect("a root");
         let intermediate =
-            CertifiedIssuer::signed_by(signer(trust_domain, "intermediate"), new_key(), &root).expect("a signer");
+            CertifiedIssuer::signed_by(signer(trust_domain, "intermediate"), new_key(), &root)
+                .expect("a signer");
         Self { trust_domain: trust_domain.to_owned(), root, intermediate }
     }
 
@@ -85,7 +87,8 @@ impl TestAuthority {
     #[must_use]
     pub fn issue(&self, leaf: &Leaf) -> Svid {
         let key = new_key();
-        let certificate = leaf_parameters(leaf).signed_by(&key, &self.intermediate).expect("a leaf");
+        let certificate =
+            leaf_parameters(leaf).signed_by(&key, &self.intermediate).expect("a leaf");
         Svid {
             chain_pem: format!("{}{}", certificate.pem(), self.intermediate.as_ref().pem()),
             key_pem: key.serialize_pem(),
@@ -95,7 +98,10 @@ impl TestAuthority {
     /// A good certificate for a service account of this trust domain.
     #[must_use]
     pub fn workload(&self, namespace: &str, service_account: &str) -> Svid {
-        self.issue(&Leaf::of(&format!("spiffe://{}/ns/{namespace}/sa/{service_account}", self.trust_domain)))
+        self.issue(&Leaf::of(&format!(
+            "spiffe://{}/ns/{namespace}/sa/{service_account}",
+            self.trust_domain
+        )))
     }
 }
 
@@ -109,7 +115,9 @@ impl Svid {
     /// The chain for a TLS library, leaf first.
     #[must_use]
     pub fn chain(&self) -> Vec<CertificateDer<'static>> {
-        CertificateDer::pem_slice_iter(self.chain_pem.as_bytes()).map(|der| der.expect("our own PEM")).collect()
+        CertificateDer::pem_slice_iter(self.chain_pem.as_bytes())
+            .map(|der| der.expect("our own PEM"))
+            .collect()
     }
 
     /// The key for a TLS library.
@@ -122,8 +130,10 @@ impl Svid {
 /// Writes a file beside its place and renames it there, as a careful administrator does.
 pub fn replace(path: &Path, content: &str) {
     let beside = path.with_extension("new~");
-    std::fs::write(&beside, content).unwrap_or_else(|error| panic!("writing {}: {error}", beside.display()));
-    std::fs::rename(&beside, path).unwrap_or_else(|error| panic!("renaming to {}: {error}", path.display()));
+    std::fs::write(&beside, content)
+        .unwrap_or_else(|error| panic!("writing {}: {error}", beside.display()));
+    std::fs::rename(&beside, path)
+        .unwrap_or_else(|error| panic!("renaming to {}: {error}", path.display()));
 }
 
 fn new_key() -> KeyPair {
@@ -151,7 +161,8 @@ fn leaf_parameters(leaf: &Leaf) -> CertificateParams {
     parameters
         .subject_alt_names
         .extend(leaf.dns_names.iter().map(|name| SanType::DnsName(ia5(name))));
-    parameters.is_ca = if leaf.is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
+    parameters.is_ca =
+        if leaf.is_ca { IsCa::Ca(BasicConstraints::Unconstrained) } else { IsCa::ExplicitNoCa };
     parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     parameters.extended_key_usages = leaf.usages.clone();
     parameters.not_before = OffsetDateTime::now_utc() + leaf.not_before;

@@ -28,7 +28,13 @@ impl OwnPorts {
     /// A set of its own for pod `number` on a shared loopback.
     pub(crate) fn shared(number: u8) -> Self {
         let base = 20000 + u16::from(number) * 100;
-        Self { admin: base, metrics: base + 20, readiness: base + 21, inbound: base + 6, outbound: base + 1 }
+        Self {
+            admin: base,
+            metrics: base + 20,
+            readiness: base + 21,
+            inbound: base + 6,
+            outbound: base + 1,
+        }
     }
 }
 
@@ -76,7 +82,9 @@ impl ProxyConfig<'_> {
     fn identity_section(&self) -> Value {
         let path = |name| self.place.path(self.directory, name);
         match self.identity {
-            IdentitySource::Agent => json!({"workloadApi": format!("unix://{}", path("agent.sock").display())}),
+            IdentitySource::Agent => {
+                json!({"workloadApi": format!("unix://{}", path("agent.sock").display())})
+            }
             IdentitySource::Files => json!({"files": {
                 "certificate": path("svid.pem"), "key": path("key.pem"), "bundle": path("bundle.pem"),
             }}),
@@ -84,18 +92,19 @@ impl ProxyConfig<'_> {
     }
 
     fn redirected(&self, config: &mut Value) {
-        let ports: Map<String, Value> =
-            self.ports.iter().map(|(port, protocol)| (port.to_string(), json!({"protocol": protocol}))).collect();
+        let ports: Map<String, Value> = self
+            .ports
+            .iter()
+            .map(|(port, protocol)| (port.to_string(), json!({"protocol": protocol})))
+            .collect();
         config["inbound"] = json!({"ports": ports});
         config["interception"] = json!({"mark": MARK});
     }
 
     fn explicit(&self, config: &mut Value) {
         let own = self.own;
-        config["inbound"] =
-            json!({"bind": format!("127.0.0.1:{}", own.inbound), "listeners": self.listeners.inbound});
-        config["outbound"] =
-            json!({"bind": [format!("127.0.0.1:{}", own.outbound)], "listeners": self.listeners.outbound});
+        config["inbound"] = json!({"bind": format!("127.0.0.1:{}", own.inbound), "listeners": self.listeners.inbound});
+        config["outbound"] = json!({"bind": [format!("127.0.0.1:{}", own.outbound)], "listeners": self.listeners.outbound});
         config["admin"] = json!({"bind": format!("127.0.0.1:{}", own.admin)});
         config["metrics"] = json!({"bind": format!("127.0.0.1:{}", own.metrics)});
         config["readiness"] = json!({"bind": format!("127.0.0.1:{}", own.readiness)});

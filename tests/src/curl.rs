@@ -22,11 +22,14 @@ impl Answer {
     pub(crate) fn of(run: Finished) -> Self {
         let (head, body) = last_head(&run.stdout);
         let mut lines = head.lines();
-        let status = lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
+        let status =
+            lines.next().and_then(|line| line.split(' ').nth(1)).and_then(|code| code.parse().ok());
         let headers = lines.filter_map(|line| line.split_once(':'));
         Self {
             status: status.unwrap_or(0),
-            headers: headers.map(|(name, value)| (name.to_lowercase(), value.trim().to_owned())).collect(),
+            headers: headers
+                .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+                .collect(),
             body: body.to_owned(),
             exit: run.code,
             error: run.stderr,
@@ -55,7 +58,10 @@ impl Answer {
     /// Panics unless the mesh refused with this status and this reason.
     #[track_caller]
     pub fn expect_refusal(self, status: u16, reason: &str) -> Self {
-        assert!(self.status == status && self.reason() == reason, "expected {status} {reason}, got {self:?}");
+        assert!(
+            self.status == status && self.reason() == reason,
+            "expected {status} {reason}, got {self:?}"
+        );
         self
     }
 
@@ -91,7 +97,8 @@ mod tests {
     #[test]
     fn reads_what_curl_prints() {
         let output = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\nX-Postern-Reason: rbac\r\n\r\nno\n";
-        let answer = Answer::of(Finished { code: 0, stdout: output.to_owned(), stderr: String::new() });
+        let answer =
+            Answer::of(Finished { code: 0, stdout: output.to_owned(), stderr: String::new() });
         assert_eq!((answer.status, answer.reason(), answer.body.as_str()), (403, "rbac", "no\n"));
     }
 }

@@ -10,7 +10,9 @@ use tonic::transport::{Channel, Endpoint};
 ///
 /// # Errors
 /// When the connection is refused.
-pub async fn payments(address: SocketAddr) -> Result<PaymentsClient<Channel>, tonic::transport::Error> {
+pub async fn payments(
+    address: SocketAddr,
+) -> Result<PaymentsClient<Channel>, tonic::transport::Error> {
     let origin = http::Uri::from_static("http://payments:50051");
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?.origin(origin);
     Ok(PaymentsClient::new(endpoint.connect().await?))

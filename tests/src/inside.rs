@@ -36,10 +36,13 @@ impl Inside {
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
             if let Place::Namespace(name) = &place {
-                let file = File::open(format!("/run/netns/{name}")).expect("the pod's namespace exists");
-                setns(file, CloneFlags::CLONE_NEWNET).expect("the test may enter the pod's namespace");
+                let file =
+                    File::open(format!("/run/netns/{name}")).expect("the pod's namespace exists");
+                setns(file, CloneFlags::CLONE_NEWNET)
+                    .expect("the test may enter the pod's namespace");
             }
-            let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+            let runtime =
+                Builder::new_current_thread().enable_all().build().expect("a runtime starts");
             send_handle.send(runtime.handle().clone()).expect("the test waits for the handle");
             // An error is the sender dropped: the same wish.
             let _ = runtime.block_on(stopped);

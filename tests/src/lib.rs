@@ -33,6 +33,7 @@
 mod app;
 mod authority;
 mod binaries;
+mod certificate_shown;
 pub mod certificates;
 mod config;
 mod curl;
@@ -58,6 +59,7 @@ pub mod websocket;
 pub use app::App;
 pub use authority::Authority;
 pub use binaries::{binary, repository};
+pub use certificate_shown::Certificate;
 pub use curl::Answer;
 pub use inside::Task;
 pub use load::{Load, LoadReport};

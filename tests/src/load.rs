@@ -42,7 +42,13 @@ impl Load {
     /// There is no retry. A request that the server's orderly close of an idle connection overtook was never sent
     /// (hyper says so) and goes over a new connection, as with any HTTP client.
     #[must_use]
-    pub fn start(pod: &Pod, address: SocketAddr, host: &str, path: &str, connections: usize) -> Self {
+    pub fn start(
+        pod: &Pod,
+        address: SocketAddr,
+        host: &str,
+        path: &str,
+        connections: usize,
+    ) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let lane = |_| {
             let (host, path, stop) = (host.to_owned(), path.to_owned(), stop.clone());
@@ -129,8 +135,13 @@ async fn open(address: SocketAddr) -> anyhow::Result<SendRequest<Empty<Bytes>>> 
 }
 
 /// One request, its answer read to the end.
-async fn ask(sender: &mut SendRequest<Empty<Bytes>>, host: &str, path: &str) -> hyper::Result<StatusCode> {
-    let request = Request::get(path).header(header::HOST, host).body(Empty::new()).expect("a plain request");
+async fn ask(
+    sender: &mut SendRequest<Empty<Bytes>>,
+    host: &str,
+    path: &str,
+) -> hyper::Result<StatusCode> {
+    let request =
+        Request::get(path).header(header::HOST, host).body(Empty::new()).expect("a plain request");
     let answer = sender.send_request(request).await?;
     let status = answer.status();
     answer.into_body().collect().await?;

@@ -12,7 +12,11 @@ impl LogLine {
     pub fn read(output: &str) -> Vec<Self> {
         let complete = output.rfind('\n').map_or("", |end| &output[..end]);
         let lines = complete.lines().filter(|line| !line.trim().is_empty());
-        lines.map(|line| Self(serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))).collect()
+        lines
+            .map(|line| {
+                Self(serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}")))
+            })
+            .collect()
     }
 
     /// Whether the line has all of these fields with these values; numbers are compared as they print.
@@ -20,7 +24,10 @@ impl LogLine {
     pub fn has(&self, fields: &[(&str, &str)]) -> bool {
         fields.iter().all(|(name, value)| match &self.0[*name] {
             Value::String(found) => found == value,
-            other => other.to_string() == *value,
+            other => {
+                let text = other.to_string();
+                text.as_str() == *value
+            }
         })
     }
 }

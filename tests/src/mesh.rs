@@ -29,6 +29,7 @@ pub(crate) struct Inner {
     directory: TempDir,
     pub(crate) trust_domain: String,
     pub(crate) identities: IdentitySource,
+    pub(crate) authority_options: Vec<String>,
     test_authority: OnceLock<TestAuthority>,
     known: Mutex<Known>,
 }
@@ -49,23 +50,36 @@ impl Mesh {
     /// A mesh whose pods have identity files issued by the harness: no authority, no agents, quick to start.
     #[must_use]
     pub fn start() -> Self {
-        Self::new(Some(Network::create()), IdentitySource::Files)
+        Self::new(Some(Network::create()), IdentitySource::Files, &[])
     }
 
     /// A mesh with an authority, and a cert agent in each pod that joined with a token of its own.
     #[must_use]
     pub fn with_authority() -> Self {
-        Self::new(Some(Network::create()), IdentitySource::Agent)
+        Self::with_authority_and(&[])
+    }
+
+    /// The same, with further arguments for `postern-authority run`, such as short lifetimes.
+    #[must_use]
+    pub fn with_authority_and(options: &[&str]) -> Self {
+        Self::new(Some(Network::create()), IdentitySource::Agent, options)
     }
 
     /// The same without namespaces: pods side by side on loopback, explicit listeners instead of redirection.
     #[must_use]
     pub fn on_loopback() -> Self {
-        Self::new(None, IdentitySource::Agent)
+        Self::new(None, IdentitySource::Agent, &[])
     }
 
-    fn new(network: Option<Network>, identities: IdentitySource) -> Self {
-        let directory = tempfile::Builder::new().prefix("postern-mesh-").tempdir().expect("a temporary directory");
+    fn new(
+        network: Option<Network>,
+        identities: IdentitySource,
+        authority_options: &[&str],
+    ) -> Self {
+        let directory = tempfile::Builder::new()
+            .prefix("postern-mesh-")
+            .tempdir()
+            .expect("a temporary directory");
         fs::create_dir_all(directory.path().join("resources")).expect("a resources directory");
         fs::create_dir_all(directory.path().join("pods")).expect("a directory for pods");
         Self {
@@ -74,6 +88,10 @@ impl Mesh {
                 directory,
                 trust_domain: "cluster.local".to_owned(),
                 identities,
+                authority_options: authority_options
+                    .iter()
+                    .map(|option| (*option).to_owned())
+                    .collect(),
                 test_authority: OnceLock::new(),
                 authority: OnceLock::new(),
                 known: Mutex::new(Known { next_number: FIRST_FREE_NUMBER, ..Known::default() }),
@@ -95,7 +113,8 @@ impl Mesh {
     /// Takes a resource file away.
     pub fn remove_policy(&self, name: &str) {
         let path = self.resource_path(name);
-        fs::remove_file(&path).unwrap_or_else(|error| panic!("removing {}: {error}", path.display()));
+        fs::remove_file(&path)
+            .unwrap_or_else(|error| panic!("removing {}: {error}", path.display()));
     }
 
     /// Where the resource file of this name is.
@@ -134,7 +153,7 @@ impl Mesh {
         self.inner.network.is_some()
     }
 
-    /// Leaves everything on disk when the mesh goes, and says where it is.
+    /// The number of its network, the third part of the pods' IPv4 addresses; 0 on loopback.
     #[must_use]
     pub fn network_index(&self) -> u8 {
         self.inner.network.as_ref().map_or(0, Network::index)
@@ -215,7 +234,9 @@ fn collect_files(directory: &Path, files: &mut Vec<PathBuf>) {
         if kind.as_ref().is_ok_and(fs::FileType::is_dir) {
             collect_files(&path, files);
         }
-        let shown = ["out", "err", "yaml"].iter().any(|ending| path.extension().is_some_and(|found| found == *ending));
+        let shown = ["out", "err", "yaml"]
+            .iter()
+            .any(|ending| path.extension().is_some_and(|found| found == *ending));
         if kind.is_ok_and(|kind| kind.is_file()) && shown {
             files.push(path);
         }

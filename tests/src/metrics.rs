@@ -36,7 +36,11 @@ impl Metrics {
     }
 
     /// The samples of `name` whose labels include all of `labels`.
-    pub fn matching<'a>(&'a self, name: &'a str, labels: &'a [(&str, &str)]) -> impl Iterator<Item = &'a Sample> {
+    pub fn matching<'a>(
+        &'a self,
+        name: &'a str,
+        labels: &'a [(&str, &str)],
+    ) -> impl Iterator<Item = &'a Sample> {
         self.samples.iter().filter(move |sample| sample.name == name && sample.has(labels))
     }
 
@@ -63,7 +67,9 @@ impl Sample {
         let bad = || panic!("not a sample: {line}");
         let (series, value) = line.rsplit_once(' ').unwrap_or_else(bad);
         let (name, labels) = match series.split_once('{') {
-            Some((name, labels)) => (name, labels.strip_suffix('}').unwrap_or_else(|| panic!("not a sample: {line}"))),
+            Some((name, labels)) => {
+                (name, labels.strip_suffix('}').unwrap_or_else(|| panic!("not a sample: {line}")))
+            }
             None => (series, ""),
         };
         Self {
@@ -74,7 +80,9 @@ impl Sample {
     }
 
     fn has(&self, labels: &[(&str, &str)]) -> bool {
-        labels.iter().all(|(name, value)| self.labels.get(*name).is_some_and(|found| found == value))
+        labels
+            .iter()
+            .all(|(name, value)| self.labels.get(*name).is_some_and(|found| found == value))
     }
 }
 

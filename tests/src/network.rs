@@ -39,7 +39,8 @@ impl Network {
     /// bridge of one name only once.
     pub(crate) fn create() -> Self {
         require_namespaces();
-        let index = (0..=u8::MAX).find(|index| try_ip(&["link", "add", &bridge(*index), "type", "bridge"]));
+        let index =
+            (0..=u8::MAX).find(|index| try_ip(&["link", "add", &bridge(*index), "type", "bridge"]));
         let index = index.expect("one of 256 bridges is free");
         batch(&format!(
             "addr add 10.77.{index}.1/24 dev {bridge}\nlink set {bridge} up\n",
@@ -100,7 +101,8 @@ fn bridge(index: u8) -> String {
 }
 
 fn try_ip(arguments: &[&str]) -> bool {
-    let status = Command::new("ip").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status =
+        Command::new("ip").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.expect("`ip` (Debian: iproute2) is installed").success()
 }
 
@@ -118,7 +120,16 @@ fn run_batch(command: &mut Command, lines: &str) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("`ip` (Debian: iproute2) is installed");
-    child.stdin.take().expect("a piped input").write_all(lines.as_bytes()).expect("ip reads its lines");
+    child
+        .stdin
+        .take()
+        .expect("a piped input")
+        .write_all(lines.as_bytes())
+        .expect("ip reads its lines");
     let output = child.wait_with_output().expect("ip ends");
-    assert!(output.status.success(), "ip said {}\nfor\n{lines}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "ip said {}\nfor\n{lines}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

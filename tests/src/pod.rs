@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::binaries::binary;
+use crate::certificate_shown::Certificate;
 use crate::certificates::TestAuthority;
 use crate::config::{MARK, OwnPorts};
 use crate::curl::Answer;
@@ -36,6 +37,8 @@ pub(crate) struct Parts {
     pub(crate) has_proxy: bool,
     pub(crate) identities: IdentitySource,
     pub(crate) outbound: Vec<(String, u16, SocketAddr)>,
+    /// On loopback, where the proxy listens for each port of the app.
+    pub(crate) exposed: Vec<(u16, u16)>,
 }
 
 /// A pod with its processes; all of them end when it is dropped.
@@ -51,7 +54,13 @@ pub struct Pod {
 impl Pod {
     pub(crate) fn new(parts: Parts) -> Self {
         let inside = Inside::enter(&parts.place);
-        Self { inside, app: Mutex::default(), proxy: Mutex::default(), agent: Mutex::default(), parts }
+        Self {
+            inside,
+            app: Mutex::default(),
+            proxy: Mutex::default(),
+            agent: Mutex::default(),
+            parts,
+        }
     }
 
     // ---- what it is
@@ -93,6 +102,14 @@ impl Pod {
         (IpAddr::from(self.ipv4()), port).into()
     }
 
+    /// Where somebody outside the mesh finds a port of this pod: the same address, or, on loopback, its proxy's
+    /// inbound listener.
+    #[must_use]
+    pub fn exposed(&self, port: u16) -> SocketAddr {
+        let found = self.parts.exposed.iter().find(|(number, _)| *number == port);
+        self.at(found.map_or(port, |(_, target)| *target))
+    }
+
     /// Its directory: configuration, logs, socket; inside the pod it is `/run/postern`.
     #[must_use]
     pub fn directory(&self) -> &Path {
@@ -107,8 +124,14 @@ impl Pod {
             return other.at(port);
         }
         let host = format!("{}.{}.svc.cluster.local", other.parts.name, other.parts.namespace);
-        let found = self.parts.outbound.iter().find(|(service, number, _)| *service == host && *number == port);
-        found.unwrap_or_else(|| panic!("{} has no outbound listener for {host}:{port}", self.name())).2
+        let found = self
+            .parts
+            .outbound
+            .iter()
+            .find(|(service, number, _)| *service == host && *number == port);
+        found
+            .unwrap_or_else(|| panic!("{} has no outbound listener for {host}:{port}", self.name()))
+            .2
     }
 
     pub(crate) fn has_proxy(&self) -> bool {
@@ -137,7 +160,8 @@ impl Pod {
     /// Starts its app, if it has one.
     pub fn start_app(&self) {
         if let Some(app) = &self.parts.app {
-            let mut command = self.parts.place.command(&self.parts.directory, &binary(&app.program));
+            let mut command =
+                self.parts.place.command(&self.parts.directory, &binary(&app.program));
             command.args(&app.arguments);
             *lock(&self.app) = Some(Process::start("app", command, &self.parts.directory));
         }
@@ -260,6 +284,26 @@ impl Pod {
         self.inside.spawn(future)
     }
 
+    // ---- its identity
+
+    /// The certificate its agent holds, as the agent shows it.
+    #[must_use]
+    #[track_caller]
+    pub fn certificate(&self) -> Certificate {
+        Certificate::read(&self.agent_command("show").ok())
+    }
+
+    /// Has its agent renew at once; returns when the agent has the new certificate.
+    #[track_caller]
+    pub fn renew_certificate(&self) {
+        self.agent_command("renew").ok();
+    }
+
+    fn agent_command(&self, action: &str) -> Finished {
+        let socket = self.parts.place.path(&self.parts.directory, "agent.sock");
+        self.postern("postern-cert-agent", &[action, "--socket", &socket.to_string_lossy()])
+    }
+
     // ---- what its proxy says
 
     /// Waits until the proxy says it is ready; panics with its output when it ends instead, or never is.
@@ -268,7 +312,10 @@ impl Pod {
         wait::until(&format!("the proxy of {} to be ready", self.name()), PATIENCE, || {
             if let Some(status) = self.with_proxy(Process::ended) {
                 let said = self.with_proxy(|proxy| proxy.stderr());
-                panic!("the proxy of {} ended with {status} before it was ready:\n{said}", self.name());
+                panic!(
+                    "the proxy of {} ended with {status} before it was ready:\n{said}",
+                    self.name()
+                );
             }
             match self.own_http(self.parts.own.readiness, "/ready") {
                 Ok(answer) if answer.status == 200 => Ok(()),
@@ -288,7 +335,8 @@ impl Pod {
     #[must_use]
     #[track_caller]
     pub fn metrics(&self) -> Metrics {
-        let answer = self.own_http(self.parts.own.metrics, "/metrics").expect("the proxy serves metrics");
+        let answer =
+            self.own_http(self.parts.own.metrics, "/metrics").expect("the proxy serves metrics");
         assert_eq!(answer.status, 200, "{}", answer.body);
         Metrics::parse(&answer.body)
     }
@@ -297,10 +345,14 @@ impl Pod {
     /// may be a moment after the caller has its answer.
     #[track_caller]
     pub fn expect_metric(&self, name: &str, labels: &[(&str, &str)]) {
-        wait::until(&format!("{name}{labels:?} of {} above zero", self.name()), Duration::from_secs(5), || {
-            let metrics = self.metrics();
-            if metrics.sum(name, labels) > 0.0 { Ok(()) } else { Err(metrics.lines(name)) }
-        });
+        wait::until(
+            &format!("{name}{labels:?} of {} above zero", self.name()),
+            Duration::from_secs(5),
+            || {
+                let metrics = self.metrics();
+                if metrics.sum(name, labels) > 0.0 { Ok(()) } else { Err(metrics.lines(name)) }
+            },
+        );
     }
 
     /// An answer of the proxy's admin port.
@@ -319,10 +371,14 @@ impl Pod {
     /// Waits until the proxy has logged a line with these fields.
     #[track_caller]
     pub fn expect_log(&self, fields: &[(&str, &str)]) -> LogLine {
-        wait::until(&format!("a log line of {} with {fields:?}", self.name()), Duration::from_secs(5), || {
-            let found = self.log().into_iter().find(|line| line.has(fields));
-            found.ok_or_else(|| format!("{} other lines", self.log().len()))
-        })
+        wait::until(
+            &format!("a log line of {} with {fields:?}", self.name()),
+            Duration::from_secs(5),
+            || {
+                let found = self.log().into_iter().find(|line| line.has(fields));
+                found.ok_or_else(|| format!("{} other lines", self.log().len()))
+            },
+        )
     }
 
     /// Asks `postern-proxy explain` about one request, with this pod's configuration.

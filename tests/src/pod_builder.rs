@@ -142,8 +142,11 @@ impl PodBuilder {
     #[must_use]
     pub fn lay_out(self) -> Pod {
         let number = self.number.unwrap_or_else(|| self.mesh.next_number());
-        let attachment = self.mesh.inner.network.as_ref().map(|network| network.attach(&self.name, number));
-        let place = attachment.as_ref().map_or(Place::Loopback, |net| Place::Namespace(net.namespace.clone()));
+        let attachment =
+            self.mesh.inner.network.as_ref().map(|network| network.attach(&self.name, number));
+        let place = attachment
+            .as_ref()
+            .map_or(Place::Loopback, |net| Place::Namespace(net.namespace.clone()));
         let own = if attachment.is_some() { OwnPorts::USUAL } else { OwnPorts::shared(number) };
         let directory = self.mesh.directory().join("pods").join(&self.name);
         fs::create_dir_all(directory.join("resources")).expect("a pod's directory");
@@ -151,8 +154,13 @@ impl PodBuilder {
 
         let service = self.service(number, attachment.as_ref().map(|net| net.addresses().to_vec()));
         let listeners = self.listeners(&service, own);
+        let exposed = service.ports.iter().map(|port| (port.number, port.target)).collect();
         let address = attachment.as_ref().map_or(Ipv4Addr::LOCALHOST, |net| net.ipv4);
-        self.mesh.announce(service, address, self.write_entry && self.proxy && !self.ports.is_empty());
+        self.mesh.announce(
+            service,
+            address,
+            self.write_entry && self.proxy && !self.ports.is_empty(),
+        );
         if self.proxy {
             self.write_identity(&directory);
             self.write_config(&place, &directory, own, &listeners);
@@ -170,6 +178,7 @@ impl PodBuilder {
             has_proxy: self.proxy,
             identities: self.identities,
             outbound: outbound_addresses(&listeners),
+            exposed,
         })
     }
 
@@ -177,7 +186,11 @@ impl PodBuilder {
         let on_loopback = addresses.is_none();
         let target = |index: usize, port: u16| {
             // On loopback each port has an inbound listener of its own, beside the app's.
-            if on_loopback { OwnPorts::shared(number).inbound + 40 + u16::try_from(index).unwrap_or(0) } else { port }
+            if on_loopback {
+                OwnPorts::shared(number).inbound + 40 + u16::try_from(index).unwrap_or(0)
+            } else {
+                port
+            }
         };
         let ports = self.ports.iter().enumerate().map(|(index, (port, protocol))| ServicePort {
             number: *port,
@@ -236,7 +249,8 @@ impl PodBuilder {
     fn write_config(&self, place: &Place, directory: &Path, own: OwnPorts, listeners: &Listeners) {
         let target = directory.join("proxy.yaml");
         if let Some(file) = &self.config_file {
-            fs::copy(file, &target).unwrap_or_else(|error| panic!("copying {}: {error}", file.display()));
+            fs::copy(file, &target)
+                .unwrap_or_else(|error| panic!("copying {}: {error}", file.display()));
             return;
         }
         let config = ProxyConfig {
@@ -255,7 +269,8 @@ impl PodBuilder {
             overlay(&mut value, change);
         }
         // JSON is YAML, and what people read in a failed test's output.
-        fs::write(target, serde_json::to_string_pretty(&value).expect("JSON is printable")).expect("a config file");
+        fs::write(target, serde_json::to_string_pretty(&value).expect("JSON is printable"))
+            .expect("a config file");
     }
 }
 

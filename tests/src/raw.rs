@@ -55,9 +55,13 @@ pub async fn http_get(address: SocketAddr, path: &str) -> Result<HttpAnswer, Str
     let request = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n");
     let conversation = say(address, request.as_bytes()).await;
     let text = conversation.text();
-    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| format!("{address}: {:?}", conversation.end))?;
+    let (head, body) =
+        text.split_once("\r\n\r\n").ok_or_else(|| format!("{address}: {:?}", conversation.end))?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    Ok(HttpAnswer { status: status.ok_or_else(|| format!("not HTTP: {head}"))?, body: body.to_owned() })
+    Ok(HttpAnswer {
+        status: status.ok_or_else(|| format!("not HTTP: {head}"))?,
+        body: body.to_owned(),
+    })
 }
 
 /// Connects, sends `bytes`, and reads until the end or 20 seconds.

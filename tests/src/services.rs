@@ -30,12 +30,17 @@ impl Service {
     /// The names callers may use, longest first.
     pub(crate) fn hosts(&self) -> [String; 3] {
         let Self { name, namespace, .. } = self;
-        [format!("{name}.{namespace}.svc.cluster.local"), format!("{name}.{namespace}"), name.clone()]
+        [
+            format!("{name}.{namespace}.svc.cluster.local"),
+            format!("{name}.{namespace}"),
+            name.clone(),
+        ]
     }
 
     /// The `ServiceEntry` document. JSON is YAML.
     pub(crate) fn document(&self) -> String {
-        let endpoints: Vec<Value> = self.addresses.iter().map(|address| json!({"address": address})).collect();
+        let endpoints: Vec<Value> =
+            self.addresses.iter().map(|address| json!({"address": address})).collect();
         let ports: Vec<Value> = self
             .ports
             .iter()

@@ -26,7 +26,13 @@ impl Shop {
     pub fn start(mesh: &Mesh) -> Self {
         install_policies(mesh);
         let payments = pod(mesh, "payments", 4, &[(50051, "grpc")], App::new("shop-payments"));
-        let cart = pod(mesh, "cart", 3, &[(8080, "http"), (9000, "tcp"), (9100, "tcp")], App::new("shop-cart"));
+        let cart = pod(
+            mesh,
+            "cart",
+            3,
+            &[(8080, "http"), (9000, "tcp"), (9100, "tcp")],
+            App::new("shop-cart"),
+        );
         let frontend = frontend(mesh, &cart, &payments);
         let reports = builder(mesh, "reports", 5).start();
         Self { frontend, cart, payments, reports }
@@ -36,7 +42,9 @@ impl Shop {
 /// Copies the shop's resource files into the mesh.
 pub fn install_policies(mesh: &Mesh) {
     let folder = repository().join("examples/shop/policies");
-    for entry in fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+    for entry in
+        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+    {
         let path = entry.expect("a directory entry").path();
         let name = path.file_stem().and_then(|name| name.to_str()).expect("a file name").to_owned();
         if name == "services" && !mesh.has_namespaces() {
@@ -44,13 +52,17 @@ pub fn install_policies(mesh: &Mesh) {
         }
         let text = fs::read_to_string(&path).expect("a resource file");
         let index = mesh.network_index();
-        let text = text.replace("10.77.0.", &format!("10.77.{index}.")).replace("fd77::0:", &format!("fd77::{index:x}:"));
+        let text = text
+            .replace("10.77.0.", &format!("10.77.{index}."))
+            .replace("fd77::0:", &format!("fd77::{index:x}:"));
         mesh.policy(&name, &text);
     }
 }
 
 fn pod(mesh: &Mesh, name: &str, number: u8, ports: &[(u16, &str)], app: App) -> Pod {
-    let builder = ports.iter().fold(builder(mesh, name, number), |pod, (port, protocol)| pod.port(*port, protocol));
+    let builder = ports
+        .iter()
+        .fold(builder(mesh, name, number), |pod, (port, protocol)| pod.port(*port, protocol));
     builder.app(app).start()
 }
 

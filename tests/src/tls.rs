@@ -30,7 +30,9 @@ pub fn client(svid: Option<&Svid>, alpn: &[&str]) -> Arc<ClientConfig> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyServer(provider)));
     let mut config = match svid {
-        Some(svid) => builder.with_client_auth_cert(svid.chain(), svid.key()).expect("a certificate and its key"),
+        Some(svid) => builder
+            .with_client_auth_cert(svid.chain(), svid.key())
+            .expect("a certificate and its key"),
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
@@ -42,7 +44,10 @@ pub fn client(svid: Option<&Svid>, alpn: &[&str]) -> Arc<ClientConfig> {
 ///
 /// # Errors
 /// Why there was no handshake.
-pub async fn connect(config: Arc<ClientConfig>, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+pub async fn connect(
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = timeout(DEADLINE, TcpStream::connect(address)).await??;
     let name = ServerName::IpAddress(address.ip().into());
     timeout(DEADLINE, TlsConnector::from(config).connect(name, stream)).await?
@@ -52,7 +57,11 @@ pub async fn connect(config: Arc<ClientConfig>, address: SocketAddr) -> std::io:
 ///
 /// # Errors
 /// The refusal: the alert, or the broken connection.
-pub async fn get(config: Arc<ClientConfig>, address: SocketAddr, path: &str) -> std::io::Result<String> {
+pub async fn get(
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+    path: &str,
+) -> std::io::Result<String> {
     let mut stream = connect(config, address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
@@ -92,7 +101,12 @@ impl ServerCertVerifier for AnyServer {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

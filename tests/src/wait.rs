@@ -9,7 +9,11 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Looks until `condition` gives a value; panics with `what` and the last reason when `deadline` has passed.
-pub fn until<T>(what: &str, deadline: Duration, mut condition: impl FnMut() -> Result<T, String>) -> T {
+pub fn until<T>(
+    what: &str,
+    deadline: Duration,
+    mut condition: impl FnMut() -> Result<T, String>,
+) -> T {
     let start = Instant::now();
     loop {
         match condition() {

@@ -23,11 +23,13 @@ pub struct Socket {
 /// In words: the HTTP status of a refusal with its reason, or what broke.
 pub async fn open(address: SocketAddr, url: &str) -> Result<Socket, String> {
     let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-    let opened = timeout(DEADLINE, client_async(url, stream)).await.map_err(|_| "no answer".to_owned())?;
+    let opened =
+        timeout(DEADLINE, client_async(url, stream)).await.map_err(|_| "no answer".to_owned())?;
     match opened {
         Ok((stream, _)) => Ok(Socket { stream }),
         Err(Error::Http(answer)) => {
-            let reason = answer.headers().get("x-postern-reason").and_then(|reason| reason.to_str().ok());
+            let reason =
+                answer.headers().get("x-postern-reason").and_then(|reason| reason.to_str().ok());
             Err(format!("{} {}", answer.status().as_u16(), reason.unwrap_or("")).trim().to_owned())
         }
         Err(error) => Err(error.to_string()),
