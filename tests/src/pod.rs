@@ -293,10 +293,23 @@ impl Pod {
         Certificate::read(&self.agent_command("show").ok())
     }
 
+    /// The same, or nothing when the agent does not answer or holds none.
+    #[must_use]
+    pub fn try_certificate(&self) -> Option<Certificate> {
+        let shown = self.agent_command("show");
+        (shown.code == 0).then(|| Certificate::read(&shown.stdout))
+    }
+
     /// Has its agent renew at once; returns when the agent has the new certificate.
     #[track_caller]
     pub fn renew_certificate(&self) {
-        self.agent_command("renew").ok();
+        self.try_renew_certificate().ok();
+    }
+
+    /// The same, whatever becomes of it.
+    #[must_use]
+    pub fn try_renew_certificate(&self) -> Finished {
+        self.agent_command("renew")
     }
 
     fn agent_command(&self, action: &str) -> Finished {

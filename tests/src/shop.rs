@@ -39,24 +39,26 @@ impl Shop {
     }
 }
 
-/// Copies the shop's resource files into the mesh.
+/// Copies the shop's resource files into the mesh. On loopback its services are announced by the harness instead.
 pub fn install_policies(mesh: &Mesh) {
-    let folder = repository().join("examples/shop/policies");
-    for entry in
-        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-    {
-        let path = entry.expect("a directory entry").path();
-        let name = path.file_stem().and_then(|name| name.to_str()).expect("a file name").to_owned();
-        if name == "services" && !mesh.has_namespaces() {
-            continue;
-        }
-        let text = fs::read_to_string(&path).expect("a resource file");
-        let index = mesh.network_index();
-        let text = text
-            .replace("10.77.0.", &format!("10.77.{index}."))
-            .replace("fd77::0:", &format!("fd77::{index:x}:"));
-        mesh.policy(&name, &text);
+    for name in ["cart", "payments", "frontend"] {
+        install(mesh, name);
     }
+    if mesh.has_namespaces() {
+        install(mesh, "services");
+    }
+}
+
+/// Copies one resource file of the shop into the mesh, with the mesh's own network number in its addresses.
+pub fn install(mesh: &Mesh, name: &str) {
+    let path = repository().join(format!("examples/shop/policies/{name}.yaml"));
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let index = mesh.network_index();
+    let text = text
+        .replace("10.77.0.", &format!("10.77.{index}."))
+        .replace("fd77::0:", &format!("fd77::{index:x}:"));
+    mesh.policy(name, &text);
 }
 
 fn pod(mesh: &Mesh, name: &str, number: u8, ports: &[(u16, &str)], app: App) -> Pod {

@@ -2,20 +2,29 @@
 //! what a test is about.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
+};
+use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::certificates::Svid;
+use crate::inside::Task;
+use crate::pod::Pod;
 
 /// How long a handshake or an exchange may take.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -68,6 +77,129 @@ pub async fn get(
     let mut answer = Vec::new();
     timeout(DEADLINE, stream.read_to_end(&mut answer)).await??;
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// The same over a stream on which every byte travels alone, from the ClientHello on.
+///
+/// # Errors
+/// The refusal: the alert, or the broken connection.
+pub async fn get_slowly(
+    config: Arc<ClientConfig>,
+    stream: TcpStream,
+    path: &str,
+) -> std::io::Result<String> {
+    let name = ServerName::IpAddress(stream.peer_addr()?.ip().into());
+    let connecting = TlsConnector::from(config).connect(name, OneByteWrites(stream));
+    let mut stream = timeout(DEADLINE, connecting).await??;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: slow\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    timeout(DEADLINE, stream.read_to_end(&mut answer)).await??;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// A TLS server in a pod that answers every HTTP/1.1 request with 200 and remembers what it was asked.
+pub struct Server {
+    stop: tokio::sync::oneshot::Sender<()>,
+    seen: Task<Vec<String>>,
+}
+
+impl Server {
+    /// Listens on `port` with this certificate, asking for a client certificate that `bundle_pem` verifies.
+    #[must_use]
+    pub fn start(pod: &Pod, port: u16, svid: &Svid, bundle_pem: &str) -> Self {
+        let acceptor = TlsAcceptor::from(server_config(svid, bundle_pem));
+        let listener =
+            pod.run(async move { TcpListener::bind(("::", port)).await.expect("a free port") });
+        let (stop, stopped) = oneshot::channel();
+        let seen = pod.spawn(async move {
+            let mut seen = Vec::new();
+            tokio::select! {
+                () = serve(&listener, &acceptor, &mut seen) => {}
+                _ = stopped => {}
+            }
+            seen
+        });
+        Self { stop, seen }
+    }
+
+    /// Stops and tells which requests came.
+    #[must_use]
+    pub fn stop(self) -> Vec<String> {
+        drop(self.stop);
+        self.seen.join()
+    }
+}
+
+async fn serve(listener: &TcpListener, acceptor: &TlsAcceptor, seen: &mut Vec<String>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        // A client that does not like us hangs up: that is what these servers are for.
+        let Ok(Ok(mut stream)) = timeout(DEADLINE, acceptor.accept(stream)).await else { continue };
+        let mut request = vec![0; 8192];
+        let Ok(Ok(length)) = timeout(DEADLINE, stream.read(&mut request)).await else { continue };
+        if length > 0 {
+            seen.push(String::from_utf8_lossy(&request[..length]).into_owned());
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nhi\n")
+                .await;
+        }
+        let _ = stream.shutdown().await;
+    }
+}
+
+fn server_config(svid: &Svid, bundle_pem: &str) -> Arc<ServerConfig> {
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_slice_iter(bundle_pem.as_bytes()) {
+        roots.add(root.expect("our own PEM")).expect("a root");
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("TLS 1.3 is there")
+        .with_client_cert_verifier(clients.build().expect("roots to verify with"))
+        .with_single_cert(svid.chain(), svid.key())
+        .expect("a certificate and its key");
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// Hands on one byte a write.
+struct OneByteWrites(TcpStream);
+
+impl AsyncRead for OneByteWrites {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for OneByteWrites {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let one = bytes.len().min(1);
+        Pin::new(&mut self.0).poll_write(context, &bytes[..one])
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
 }
 
 /// Takes any server certificate; signatures are still checked, so that the handshake is a real one.
