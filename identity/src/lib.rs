@@ -1,1 +1,25 @@
-//! Scaffold.
+//! **Who.** SPIFFE ids, X.509-SVIDs, trust bundles and the rustls verifiers of Postern.
+//!
+//! This crate opens no socket, starts no task and reads no clock: bytes and times are handed in,
+//! and what comes out is a type that proves its check was done. A [`SpiffeId`] has been parsed by
+//! the letter of the standard, an [`X509Svid`] has passed the leaf rules, and the only way from a
+//! peer's certificate chain to its id is [`verify::verify_peer`].
+//!
+//! * [`SpiffeId`], [`TrustDomain`]: SPIFFE-ID §2
+//! * [`X509Svid`], [`Leaf`]: X509-SVID §2 to §5
+//! * [`TrustBundle`], [`TrustBundles`]: roots, kept per trust domain and never merged
+//! * [`SvidKey`]: a private key that is wiped when dropped and never printed
+//! * [`verify`]: chain and leaf checks; rustls verifiers for both sides
+//! * [`tls`]: rustls configurations for the mesh (TLS 1.3 only, mutual, no resumption)
+
+mod bundle;
+mod id;
+mod key;
+mod svid;
+pub mod tls;
+pub mod verify;
+
+pub use bundle::{BundleError, TrustBundle, TrustBundles};
+pub use id::{IdError, SpiffeId, TrustDomain};
+pub use key::{KeyError, SvidKey};
+pub use svid::{Leaf, SvidError, X509Svid};

@@ -1,0 +1,130 @@
+//! Trust bundles: the roots of one trust domain, and the set of bundles a workload holds.
+//!
+//! Bundles of different trust domains are never merged (SPIFFE Federation §4.2): there is no way
+//! to ask this module for "all roots".
+
+use std::collections::BTreeMap;
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, TrustAnchor};
+
+use crate::TrustDomain;
+
+/// The most roots a bundle may hold; a roll-over needs two or three.
+const MAX_ROOTS: usize = 64;
+
+/// Why a trust bundle is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BundleError {
+    /// The text holds a damaged PEM block.
+    #[error("damaged PEM in the trust bundle: {0}")]
+    Pem(String),
+    /// A certificate cannot be read as a root.
+    #[error("certificate {index} of the trust bundle is not a usable root: {reason}")]
+    Root {
+        /// Its place in the bundle, from 0.
+        index: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The bundle holds no certificate.
+    #[error("the trust bundle holds no certificate: expected `-----BEGIN CERTIFICATE-----` blocks")]
+    Empty,
+    /// The bundle holds more than 64 certificates.
+    #[error("the trust bundle holds more than 64 certificates")]
+    TooMany,
+}
+
+/// The roots of one trust domain.
+#[derive(Clone)]
+pub struct TrustBundle {
+    trust_domain: TrustDomain,
+    roots: Vec<CertificateDer<'static>>,
+    anchors: Vec<TrustAnchor<'static>>,
+}
+
+impl TrustBundle {
+    /// Takes DER certificates. An empty list is a bundle that trusts nobody: every SVID of that
+    /// trust domain is refused (SPIFFE Trust Domain and Bundle §4.1.3).
+    ///
+    /// # Errors
+    /// [`BundleError::Root`] when one cannot be read, [`BundleError::TooMany`] above 64.
+    pub fn from_der(
+        trust_domain: TrustDomain,
+        roots: Vec<CertificateDer<'static>>,
+    ) -> Result<Self, BundleError> {
+        if roots.len() > MAX_ROOTS {
+            return Err(BundleError::TooMany);
+        }
+        let anchors = roots
+            .iter()
+            .enumerate()
+            .map(|(index, root)| {
+                let anchor = webpki::anchor_from_trusted_cert(root)
+                    .map_err(|e| BundleError::Root { index, reason: e.to_string() })?;
+                Ok(anchor.to_owned())
+            })
+            .collect::<Result<_, BundleError>>()?;
+        Ok(Self { trust_domain, roots, anchors })
+    }
+
+    /// Takes the `CERTIFICATE` blocks of a PEM text; blocks of other kinds are passed over.
+    ///
+    /// # Errors
+    /// [`BundleError`]; unlike an explicit empty DER list, a text without certificates is an
+    /// error, because it is more likely a wrong file than a decision to trust nobody.
+    pub fn from_pem(trust_domain: TrustDomain, pem: &[u8]) -> Result<Self, BundleError> {
+        let roots = CertificateDer::pem_slice_iter(pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| BundleError::Pem(e.to_string()))?;
+        if roots.is_empty() {
+            return Err(BundleError::Empty);
+        }
+        Self::from_der(trust_domain, roots)
+    }
+
+    /// Whose roots these are.
+    #[must_use]
+    pub fn trust_domain(&self) -> &TrustDomain {
+        &self.trust_domain
+    }
+
+    /// The root certificates, DER, in the order given.
+    #[must_use]
+    pub fn roots(&self) -> &[CertificateDer<'static>] {
+        &self.roots
+    }
+
+    /// The roots as webpki wants them.
+    pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {
+        &self.anchors
+    }
+}
+
+impl std::fmt::Debug for TrustBundle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "TrustBundle({}, {} roots)", self.trust_domain, self.roots.len())
+    }
+}
+
+/// The bundles a workload holds, one a trust domain, looked up by the peer's own.
+#[derive(Debug, Clone, Default)]
+pub struct TrustBundles(BTreeMap<TrustDomain, TrustBundle>);
+
+impl TrustBundles {
+    /// Collects bundles. Of two for one trust domain the later wins, whole.
+    pub fn new(bundles: impl IntoIterator<Item = TrustBundle>) -> Self {
+        Self(bundles.into_iter().map(|b| (b.trust_domain.clone(), b)).collect())
+    }
+
+    /// The bundle of a trust domain, if there is one.
+    #[must_use]
+    pub fn get(&self, trust_domain: &TrustDomain) -> Option<&TrustBundle> {
+        self.0.get(trust_domain)
+    }
+
+    /// All bundles, each with its trust domain, in order of the name.
+    pub fn iter(&self) -> impl Iterator<Item = &TrustBundle> {
+        self.0.values()
+    }
+}

@@ -1,0 +1,238 @@
+//! From a peer's certificate chain to its SPIFFE id, and the rustls verifiers that do it.
+//!
+//! The order is fixed: size, leaf rules (which yield the id), the bundle *of the id's own trust
+//! domain* (Workload API §4.6), the chain against that bundle (RFC 5280, by webpki). A root of
+//! one trust domain can therefore never vouch for an id of another.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError,
+    PeerIncompatible, SignatureScheme,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use webpki::{EndEntityCert, KeyUsage};
+
+use crate::svid::check_chain_size;
+use crate::{Leaf, SpiffeId, SvidError, TrustBundles, TrustDomain};
+
+/// Which side of a handshake the certificate was presented by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Usage {
+    /// By the client: `clientAuth` is wanted.
+    Client,
+    /// By the server: `serverAuth` is wanted.
+    Server,
+}
+
+/// Why a peer's certificates do not prove an identity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The leaf is no X.509-SVID.
+    #[error("the peer's certificate is not an X.509-SVID: {0}")]
+    Svid(#[from] SvidError),
+    /// No bundle is held for the peer's trust domain.
+    #[error("no trust bundle is held for the peer's trust domain {0:?}")]
+    UnknownTrustDomain(String),
+    /// The certificate is not valid at this time.
+    #[error("the certificate of {id} {problem} (now {now}, Unix seconds)")]
+    Time {
+        /// Whom the certificate names.
+        id: SpiffeId,
+        /// `expired at T` or `is not valid before T`.
+        problem: String,
+        /// The verifier's clock.
+        now: u64,
+    },
+    /// The chain does not lead to a root of the peer's trust domain.
+    #[error("the certificate of {id} does not chain to a root of its trust domain: {reason}")]
+    Chain {
+        /// Whom the certificate names.
+        id: SpiffeId,
+        /// The path validator's word.
+        reason: String,
+    },
+    /// The peer is somebody, but not whom we called.
+    #[error("the server is {seen}, which is not among the expected identities {expected}")]
+    UnexpectedIdentity {
+        /// Whom the certificate names.
+        seen: SpiffeId,
+        /// Whom we wanted, comma-separated.
+        expected: String,
+    },
+}
+
+/// Proves who presented a chain.
+///
+/// `now` is handed in, so that a test can move it and every caller uses one clock.
+///
+/// # Errors
+/// [`VerifyError`]; any error means that the peer is nobody.
+pub fn verify_peer(
+    bundles: &TrustBundles,
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    now: UnixTime,
+    usage: Usage,
+) -> Result<SpiffeId, VerifyError> {
+    check_chain_size(intermediates.len() + 1, intermediates.iter().map(|c| c.len()))?;
+    let read = Leaf::read(leaf)?;
+    let trust_domain = TrustDomain::parse(read.id.trust_domain()).map_err(SvidError::Id)?;
+    let bundle = bundles
+        .get(&trust_domain)
+        .ok_or_else(|| VerifyError::UnknownTrustDomain(trust_domain.to_string()))?;
+    check_time(&read, now)?;
+    let chain_error =
+        |e: webpki::Error| VerifyError::Chain { id: read.id.clone(), reason: e.to_string() };
+    let end_entity = EndEntityCert::try_from(leaf).map_err(chain_error)?;
+    let usage = match usage {
+        Usage::Client => KeyUsage::client_auth(),
+        Usage::Server => KeyUsage::server_auth(),
+    };
+    let algorithms = webpki::ALL_VERIFICATION_ALGS;
+    end_entity
+        .verify_for_usage(algorithms, bundle.anchors(), intermediates, now, usage, None, None)
+        .map_err(chain_error)?;
+    Ok(read.id)
+}
+
+/// The leaf's own times, before the chain: the commonest fault deserves the clearest words.
+fn check_time(leaf: &Leaf, now: UnixTime) -> Result<(), VerifyError> {
+    let now = now.as_secs();
+    let problem = if now > leaf.not_after {
+        format!("expired at {}", leaf.not_after)
+    } else if now < leaf.not_before {
+        format!("is not valid before {}", leaf.not_before)
+    } else {
+        return Ok(());
+    };
+    Err(VerifyError::Time { id: leaf.id.clone(), problem, now })
+}
+
+/// The server's verifier: any peer with an SVID of a trust domain that we hold a bundle for.
+/// Whether that peer *may* is the policy's question, asked afterwards.
+#[derive(Debug)]
+pub struct ClientVerifier {
+    bundles: Arc<TrustBundles>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ClientVerifier {
+    /// Verifies against these bundles.
+    #[must_use]
+    pub fn new(bundles: Arc<TrustBundles>) -> Self {
+        Self { bundles, algorithms: crate::tls::signature_algorithms() }
+    }
+}
+
+/// The client's verifier: the server must present one of the expected identities.
+#[derive(Debug)]
+pub struct ServerVerifier {
+    bundles: Arc<TrustBundles>,
+    expected: Arc<[SpiffeId]>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerVerifier {
+    /// Verifies against these bundles and identities. An empty list matches nobody.
+    #[must_use]
+    pub fn new(bundles: Arc<TrustBundles>, expected: Arc<[SpiffeId]>) -> Self {
+        Self { bundles, expected, algorithms: crate::tls::signature_algorithms() }
+    }
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        verify_peer(&self.bundles, end_entity, intermediates, now, Usage::Client)
+            .map_err(tls_error)?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(only_tls13())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+impl ServerCertVerifier for ServerVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let seen = verify_peer(&self.bundles, end_entity, intermediates, now, Usage::Server)
+            .map_err(tls_error)?;
+        if !self.expected.contains(&seen) {
+            let expected: Vec<&str> = self.expected.iter().map(SpiffeId::as_str).collect();
+            let expected = expected.join(", ");
+            return Err(tls_error(VerifyError::UnexpectedIdentity { seen, expected }));
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(only_tls13())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+fn only_tls13() -> Error {
+    Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)
+}
+
+/// The alert tells the peer the class of the fault; the words stay with us, in the log.
+fn tls_error(error: VerifyError) -> Error {
+    Error::InvalidCertificate(match error {
+        VerifyError::UnknownTrustDomain(_) => CertificateError::UnknownIssuer,
+        other => CertificateError::Other(OtherError(Arc::new(other))),
+    })
+}
