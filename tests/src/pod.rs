@@ -183,6 +183,12 @@ impl Pod {
         }
     }
 
+    /// Starts its cert agent with this join token instead of one of its own.
+    pub fn start_agent_with_token(&self, token: &[u8]) {
+        std::fs::write(self.parts.directory.join("join-token"), token).expect("a token file");
+        self.start_agent();
+    }
+
     /// Its app's process.
     pub fn app(&self) -> MutexGuard<'_, Option<Process>> {
         lock(&self.app)
@@ -290,14 +296,16 @@ impl Pod {
     #[must_use]
     #[track_caller]
     pub fn certificate(&self) -> Certificate {
-        Certificate::read(&self.agent_command("show").ok())
+        let shown = self.agent_command("show").ok();
+        Certificate::read(&shown)
+            .unwrap_or_else(|| panic!("{} holds no certificate: {shown}", self.name()))
     }
 
     /// The same, or nothing when the agent does not answer or holds none.
     #[must_use]
     pub fn try_certificate(&self) -> Option<Certificate> {
         let shown = self.agent_command("show");
-        (shown.code == 0).then(|| Certificate::read(&shown.stdout))
+        if shown.code == 0 { Certificate::read(&shown.stdout) } else { None }
     }
 
     /// Has its agent renew at once; returns when the agent has the new certificate.
@@ -312,7 +320,9 @@ impl Pod {
         self.agent_command("renew")
     }
 
-    fn agent_command(&self, action: &str) -> Finished {
+    /// Runs an action of `postern-cert-agent` against this pod's agent: show, renew, health.
+    #[must_use]
+    pub fn agent_command(&self, action: &str) -> Finished {
         let socket = self.parts.place.path(&self.parts.directory, "agent.sock");
         self.postern("postern-cert-agent", &[action, "--socket", &socket.to_string_lossy()])
     }

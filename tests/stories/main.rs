@@ -12,6 +12,7 @@ mod drain;
 mod envoy;
 mod explain;
 mod handshakes;
+mod identities;
 mod interception;
 mod loops;
 mod modes;
