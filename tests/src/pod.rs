@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use tokio::net::TcpStream;
+
 use crate::app::App;
 use crate::binaries::binary;
 use crate::certificate_shown::Certificate;
@@ -164,6 +166,9 @@ impl Pod {
                 self.parts.place.command(&self.parts.directory, &binary(&app.program));
             command.args(&app.arguments);
             *lock(&self.app) = Some(Process::start("app", command, &self.parts.directory));
+            if let Some((port, _)) = self.parts.exposed.first() {
+                self.wait_for_app(*port);
+            }
         }
     }
 
@@ -187,6 +192,15 @@ impl Pod {
     pub fn start_agent_with_token(&self, token: &[u8]) {
         std::fs::write(self.parts.directory.join("join-token"), token).expect("a token file");
         self.start_agent();
+    }
+
+    /// Waits until its app listens on this port.
+    #[track_caller]
+    pub fn wait_for_app(&self, port: u16) {
+        wait::until_true(&format!("the app of {} to listen on {port}", self.name()), || {
+            // From inside, over loopback, where nothing is redirected.
+            self.run(async move { TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() })
+        });
     }
 
     /// Its app's process.

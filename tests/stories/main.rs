@@ -21,3 +21,4 @@ mod policy_changes;
 mod refused;
 mod scene;
 mod upstreams;
+mod without_the_mesh;
