@@ -21,4 +21,5 @@ mod policy_changes;
 mod refused;
 mod scene;
 mod upstreams;
+mod wire;
 mod without_the_mesh;

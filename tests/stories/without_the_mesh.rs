@@ -1,7 +1,7 @@
 //! The shop as it is without Postern: the apps do their work, and anybody may do anything. Everything the other
 //! stories measure with is tried here first.
 
-use postern_tests::{App, Load, Mesh, grpc, raw, websocket};
+use postern_tests::{App, Capture, Load, Mesh, grpc, raw, websocket};
 use shop::proto::{ChargeRequest, RefundRequest};
 use shop::ticker::GREETING;
 
@@ -36,6 +36,9 @@ fn the_apps_work_alone_and_refuse_nobody() {
         assert_eq!(desk.charge(charge).await.unwrap().into_inner().amount, 1);
         desk.refund(RefundRequest { id: "ann-1".into() }).await.unwrap();
     });
+    let capture = Capture::start(&cart);
+    intruder.curl("http://cart:8080/cart/everybody-can-read-this").expect(200);
+    assert!(capture.finish().shows(b"everybody-can-read-this"));
     let load = Load::start(&intruder, http, "cart:8080", "/cart/ann", 4);
     frontend.curl("http://cart:8080/cart/ann").expect(200);
     load.finish().expect_all_good();
