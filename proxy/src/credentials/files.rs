@@ -47,11 +47,16 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("{}", path.display()))
 }
 
-fn take(state: &State, files: &IdentityFiles, [certificate, key, bundle]: &[Vec<u8>; 3]) -> anyhow::Result<()> {
+fn take(
+    state: &State,
+    files: &IdentityFiles,
+    [certificate, key, bundle]: &[Vec<u8>; 3],
+) -> anyhow::Result<()> {
     let chain = CertificateDer::pem_slice_iter(certificate)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| anyhow!("{}: {e}", files.certificate.display()))?;
-    let svid = X509Svid::parse(chain).with_context(|| format!("{}", files.certificate.display()))?;
+    let svid =
+        X509Svid::parse(chain).with_context(|| format!("{}", files.certificate.display()))?;
     let key = SvidKey::from_pem(key).with_context(|| format!("{}", files.key.display()))?;
     let trust_domain = TrustDomain::parse(svid.id().trust_domain())?;
     let bundle = TrustBundle::from_pem(trust_domain, bundle)

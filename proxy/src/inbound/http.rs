@@ -14,7 +14,7 @@ use super::Inbound;
 use crate::decisions::Decision;
 use crate::error::{RequestError, is_grpc};
 use crate::filter::gate::{self, Admitted, GateSettings};
-use crate::filter::headers::{self, ForwardedClientCert, Sender};
+use crate::filter::headers::{self, ForwardedClientCert, Sender, TrailersOf};
 use crate::filter::version;
 use crate::forward::app;
 use crate::forward::body::Body;
@@ -60,7 +60,13 @@ impl InboundHandler {
         let forwarded = own
             .zip(inbound.peer())
             .map(|(own, peer)| ForwardedClientCert::new(&own, &peer.leaf_sha256, &peer.id));
-        Self(Arc::new(HttpConnection { inbound, protocol, meter, forwarded, upgraded: Mutex::default() }))
+        Self(Arc::new(HttpConnection {
+            inbound,
+            protocol,
+            meter,
+            forwarded,
+            upgraded: Mutex::default(),
+        }))
     }
 
     /// Waits for the bytes of an upgraded request, if there was one: they are what is left of the
@@ -76,10 +82,16 @@ impl Handler for InboundHandler {
         let connection = &self.0;
         let inbound = &connection.inbound;
         let grpc = is_grpc(request.headers());
-        let mut record =
-            RequestRecord::begin(&inbound.worker, &inbound.connection, &connection.meter, request.method());
+        let mut record = RequestRecord::begin(
+            &inbound.worker,
+            &inbound.connection,
+            &connection.meter,
+            request.method(),
+        );
         let answered = match connection.admit(request, &mut record) {
-            Ok(allowed) if allowed.upgrade.is_some() => return connection.upgrade(allowed, record).await,
+            Ok(allowed) if allowed.upgrade.is_some() => {
+                return connection.upgrade(allowed, record).await;
+            }
             Ok(allowed) => connection.forward(allowed).await,
             Err(error) => Err(error),
         };
@@ -107,7 +119,11 @@ impl HttpConnection {
     /// The gate stands first because everything after it trusts what it passed; policy judges the
     /// very path that is forwarded; identity headers are set last, so that nothing the caller sent
     /// can stand in their place.
-    fn admit(&self, request: Request<Body>, record: &mut RequestRecord) -> Result<Allowed, RequestError> {
+    fn admit(
+        &self,
+        request: Request<Body>,
+        record: &mut RequestRecord,
+    ) -> Result<Allowed, RequestError> {
         let (mut parts, body) = request.into_parts();
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let version = self.app_version(&mut parts);
@@ -129,7 +145,13 @@ impl HttpConnection {
         }
         parts.version = version;
         let close_unless_upgraded = admitted.close_unless_upgraded;
-        Ok(Allowed { permit, request: Request::from_parts(parts, body), upgrade, judged, close_unless_upgraded })
+        Ok(Allowed {
+            permit,
+            request: Request::from_parts(parts, body),
+            upgrade,
+            judged,
+            close_unless_upgraded,
+        })
     }
 
     fn gate(&self, parts: &mut Parts) -> Result<Admitted, RequestError> {
@@ -202,11 +224,13 @@ impl HttpConnection {
 
     async fn forward(&self, allowed: Allowed) -> Result<Response<Body>, RequestError> {
         let Allowed { permit, request, close_unless_upgraded, .. } = allowed;
-        let mut response = app::send(&self.inbound.worker, permit, self.inbound.app_address(), request).await?;
+        let mut response =
+            app::send(&self.inbound.worker, permit, self.inbound.app_address(), request).await?;
         clean_response(response.headers_mut(), close_unless_upgraded);
+        let of = if is_grpc(response.headers()) { TrailersOf::Grpc } else { TrailersOf::Http };
         let limits = &self.inbound.worker.state.config.limits;
         let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
-        Ok(response.map(|body| body.with_deadline(known, open)))
+        Ok(response.map(|body| body.with_deadline(known, open).with_trailers(of)))
     }
 
     /// A request to switch protocols: the tunnel begins only with the app's 101, else the early
@@ -215,7 +239,14 @@ impl HttpConnection {
         let inbound = &self.inbound;
         let Allowed { permit, mut request, upgrade, judged, .. } = allowed;
         *request.version_mut() = Version::HTTP_11;
-        let mut response = match app::send_upgrade(&inbound.worker, permit, inbound.app_address(), request).await {
+        let mut response = match app::send_upgrade(
+            &inbound.worker,
+            permit,
+            inbound.app_address(),
+            request,
+        )
+        .await
+        {
             Ok(response) => response,
             Err(error) => {
                 record.refused(&error);
@@ -263,7 +294,9 @@ async fn still_allowed(inbound: Arc<Inbound>, judged: Judged) {
     let state = &inbound.worker.state;
     let mut changes = state.policy_changes();
     while changes.changed().await.is_ok() {
-        let Ok(path) = CanonicalPath::parse(&judged.target, state.config.path_normalization) else { return };
+        let Ok(path) = CanonicalPath::parse(&judged.target, state.config.path_normalization) else {
+            return;
+        };
         let request = policy::Request {
             method: judged.method.as_str(),
             host: &judged.host,
