@@ -13,6 +13,7 @@ pub mod decision;
 pub mod facts;
 pub mod host;
 pub mod path;
+mod pattern;
 pub mod resources;
 pub mod service;
 pub mod snapshot;

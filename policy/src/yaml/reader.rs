@@ -25,6 +25,31 @@ pub struct Value<'n> {
     pub name: &'n str,
 }
 
+impl Value<'_> {
+    /// True for a sequence.
+    pub fn is_list(&self) -> bool {
+        matches!(self.node.kind, NodeKind::List(_))
+    }
+
+    /// The text of a scalar, whatever it would be read as.
+    pub fn scalar(&self) -> Option<&str> {
+        match &self.node.kind {
+            NodeKind::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// True for quoted text of no characters.
+    pub fn is_empty_text(&self) -> bool {
+        matches!(&self.node.kind, NodeKind::Scalar { text, plain: false } if text.is_empty())
+    }
+
+    /// True for exactly this text.
+    pub fn is_text(&self, expected: &str) -> bool {
+        matches!(&self.node.kind, NodeKind::Scalar { text, .. } if &**text == expected)
+    }
+}
+
 /// A mapping whose keys are taken one by one; [`Mapping::finish`] reports those nobody asked for.
 #[derive(Debug)]
 pub struct Mapping<'n> {
