@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -15,10 +16,12 @@ use parking_lot::Mutex;
 const BATCH: usize = 16 * 1024;
 /// Batches that may wait for the writer: 4 MiB of lines.
 const QUEUE: usize = 256;
+/// How long the end of the process waits for an output that takes nothing.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The thread that writes, and the way to it.
+/// The thread that writes, and the way to it. `None` on the way is the end.
 pub struct LogWriter {
-    sender: SyncSender<String>,
+    sender: SyncSender<Option<String>>,
     dropped: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,19 +55,22 @@ impl LogWriter {
         self.dropped.clone()
     }
 
-    /// Ends the thread once all sinks are gone and everything handed on is written.
+    /// Ends the thread when it has written everything handed on before. Waits at most a second for
+    /// an output that takes nothing.
     pub fn finish(mut self) {
-        let thread = self.thread.take();
-        drop(self);
-        if let Some(thread) = thread {
-            // A writer that panicked has nothing left to write.
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        let deadline = Instant::now() + LAST_WORDS;
+        // Told, not inferred from the last sink's end: the process-wide log keeps a sink for ever.
+        let mut told = false;
+        while !thread.is_finished() && Instant::now() < deadline {
+            told = told || self.sender.try_send(None).is_ok();
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }
 
-fn write_all(receiver: &Receiver<String>, mut out: impl Write) {
-    while let Ok(batch) = receiver.recv() {
+fn write_all(receiver: &Receiver<Option<String>>, mut out: impl Write) {
+    while let Ok(Some(batch)) = receiver.recv() {
         // Nobody is left to tell when standard output is gone.
         let _ = out.write_all(batch.as_bytes());
         let _ = out.flush();
@@ -74,7 +80,7 @@ fn write_all(receiver: &Receiver<String>, mut out: impl Write) {
 /// One worker's end: lines are gathered here and handed on in batches.
 pub struct LogSink {
     lines: Mutex<String>,
-    sender: SyncSender<String>,
+    sender: SyncSender<Option<String>>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -99,8 +105,9 @@ impl LogSink {
     fn hand_on(&self, lines: &mut String) {
         let batch = std::mem::replace(lines, String::with_capacity(BATCH + 1024));
         if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) =
-            self.sender.try_send(batch)
+            self.sender.try_send(Some(batch))
         {
+            let lost = lost.unwrap_or_default();
             self.dropped.fetch_add(lost.bytes().filter(|b| *b == b'\n').count() as u64, Relaxed);
         }
     }
