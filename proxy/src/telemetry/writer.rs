@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -16,12 +15,12 @@ use parking_lot::Mutex;
 const BATCH: usize = 16 * 1024;
 /// Batches that may wait for the writer: 4 MiB of lines.
 const QUEUE: usize = 256;
-/// How long the end of the process waits for an output that takes nothing.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What no worker hands on: nothing. It ends the thread.
+const END: String = String::new();
 
-/// The thread that writes, and the way to it. `None` on the way is the end.
+/// The thread that writes, and the way to it.
 pub struct LogWriter {
-    sender: SyncSender<Option<String>>,
+    sender: SyncSender<String>,
     dropped: Arc<AtomicU64>,
     thread: Option<JoinHandle<()>>,
 }
@@ -55,22 +54,22 @@ impl LogWriter {
         self.dropped.clone()
     }
 
-    /// Ends the thread when it has written everything handed on before. Waits at most a second for
-    /// an output that takes nothing.
+    /// Ends the thread when everything handed on so far is written. An output that has been
+    /// blocked for so long that the queue is full is not waited for.
     pub fn finish(mut self) {
-        let Some(thread) = self.thread.take() else { return };
-        let deadline = Instant::now() + LAST_WORDS;
-        // Told, not inferred from the last sink's end: the process-wide log keeps a sink for ever.
-        let mut told = false;
-        while !thread.is_finished() && Instant::now() < deadline {
-            told = told || self.sender.try_send(None).is_ok();
-            std::thread::sleep(Duration::from_millis(5));
+        let told = self.sender.try_send(END).is_ok();
+        if let Some(thread) = self.thread.take().filter(|_| told) {
+            // A writer that panicked has nothing left to write.
+            let _ = thread.join();
         }
     }
 }
 
-fn write_all(receiver: &Receiver<Option<String>>, mut out: impl Write) {
-    while let Ok(Some(batch)) = receiver.recv() {
+fn write_all(receiver: &Receiver<String>, mut out: impl Write) {
+    while let Ok(batch) = receiver.recv() {
+        if batch == END {
+            return;
+        }
         // Nobody is left to tell when standard output is gone.
         let _ = out.write_all(batch.as_bytes());
         let _ = out.flush();
@@ -80,7 +79,7 @@ fn write_all(receiver: &Receiver<Option<String>>, mut out: impl Write) {
 /// One worker's end: lines are gathered here and handed on in batches.
 pub struct LogSink {
     lines: Mutex<String>,
-    sender: SyncSender<Option<String>>,
+    sender: SyncSender<String>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -105,9 +104,8 @@ impl LogSink {
     fn hand_on(&self, lines: &mut String) {
         let batch = std::mem::replace(lines, String::with_capacity(BATCH + 1024));
         if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) =
-            self.sender.try_send(Some(batch))
+            self.sender.try_send(batch)
         {
-            let lost = lost.unwrap_or_default();
             self.dropped.fetch_add(lost.bytes().filter(|b| *b == b'\n').count() as u64, Relaxed);
         }
     }
