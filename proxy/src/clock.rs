@@ -15,7 +15,8 @@ impl Clock {
     /// A clock that has ticked once.
     #[must_use]
     pub fn start() -> Self {
-        let clock = Self { started: Instant::now(), coarse: AtomicU32::new(0), unix: AtomicU64::new(0) };
+        let clock =
+            Self { started: Instant::now(), coarse: AtomicU32::new(0), unix: AtomicU64::new(0) };
         clock.tick();
         clock
     }

@@ -110,7 +110,7 @@ fn fingerprint(files: &[SourceFile]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for file in files {
         file.name.hash(&mut hasher);
-        file.text.hash(&mut hasher);
+        file.bytes.hash(&mut hasher);
     }
     hasher.finish()
 }

@@ -79,7 +79,9 @@ pub enum RequestError {
     #[error("the port is declared HTTP, but the client speaks something else")]
     NotHttp,
     /// A service outside of the mesh was named by its host alone.
-    #[error("the external service {0} was named by its host alone: give its ServiceEntry the addresses that clients dial")]
+    #[error(
+        "the external service {0} was named by its host alone: give its ServiceEntry the addresses that clients dial"
+    )]
     ExternalByName(String),
 }
 
@@ -89,7 +91,9 @@ impl RequestError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Gate(refusal) => refusal.status,
-            Self::Denied(_) | Self::UnknownDestination(_) | Self::ExternalByName(_) => StatusCode::FORBIDDEN,
+            Self::Denied(_) | Self::UnknownDestination(_) | Self::ExternalByName(_) => {
+                StatusCode::FORBIDDEN
+            }
             Self::BadStream(_) | Self::Client(_) | Self::NotHttp => StatusCode::BAD_REQUEST,
             Self::UnknownStream => StatusCode::NOT_IMPLEMENTED,
             Self::NoIdentity(_)

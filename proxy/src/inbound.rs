@@ -52,7 +52,12 @@ impl Refused {
 ///
 /// The order: where to, registered (so that a policy change finds it), plaintext or TLS by the
 /// port's mode, who, what protocol, and only then anything of the app's.
-pub async fn serve(worker: Arc<Worker>, stream: TcpStream, source: SocketAddr, listener: Option<InboundListener>) {
+pub async fn serve(
+    worker: Arc<Worker>,
+    stream: TcpStream,
+    source: SocketAddr,
+    listener: Option<InboundListener>,
+) {
     let state = &worker.state;
     let arrival = match Arrival::of(&stream, listener.as_ref(), &state.config) {
         Ok(arrival) => arrival,
@@ -63,7 +68,8 @@ pub async fn serve(worker: Arc<Worker>, stream: TcpStream, source: SocketAddr, l
         }
     };
     let now = state.clock.coarse();
-    let connection = state.registry.register(worker.index, Direction::Inbound, source, arrival.app, now);
+    let connection =
+        state.registry.register(worker.index, Direction::Inbound, source, arrival.app, now);
     let mut record = ConnectionRecord::begin(&worker, &connection, own_service(&worker));
     let aborter = Aborter::of(&stream);
     let inbound = Arc::new(Inbound { worker, arrival, connection, aborter });
@@ -79,7 +85,11 @@ fn own_service(worker: &Worker) -> Arc<str> {
 }
 
 impl Inbound {
-    async fn phases(self: &Arc<Self>, stream: TcpStream, record: &mut ConnectionRecord) -> Result<(), Refused> {
+    async fn phases(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        record: &mut ConnectionRecord,
+    ) -> Result<(), Refused> {
         let mode = self.worker.state.snapshot().mtls_mode(self.arrival.app.port());
         if self.is_plaintext(&stream, mode).await? {
             return self.carry(Box::new(stream), Alpn::None, record).await;
@@ -95,17 +105,30 @@ impl Inbound {
         }
         let limits = &self.worker.state.config.limits;
         let silent_is_plain = mode == MtlsMode::Permissive && self.may_be_server_first();
-        let wait = if silent_is_plain { limits.detection_timeout } else { limits.handshake_timeout };
+        let wait =
+            if silent_is_plain { limits.detection_timeout } else { limits.handshake_timeout };
         let mut first = [0];
         let peeked = tokio::time::timeout(wait, stream.peek(&mut first)).await;
         match (peeked, mode) {
-            (Ok(Ok(0)), _) => Err(Refused::new(CloseReason::Done, "closed_by_client", "closed before a byte was sent")),
+            (Ok(Ok(0)), _) => Err(Refused::new(
+                CloseReason::Done,
+                "closed_by_client",
+                "closed before a byte was sent",
+            )),
             (Ok(Ok(_)), _) if first == [0x16] => Ok(self.is_apps_own_tls(mode)),
             (Ok(Ok(_)), MtlsMode::Permissive) => Ok(true),
-            (Ok(Ok(_)), _) => Err(Refused::new(CloseReason::Refused, "plaintext_refused", "plaintext on a port that demands mutual TLS")),
+            (Ok(Ok(_)), _) => Err(Refused::new(
+                CloseReason::Refused,
+                "plaintext_refused",
+                "plaintext on a port that demands mutual TLS",
+            )),
             (Ok(Err(error)), _) => Err(Refused::new(CloseReason::Error, "reset_by_client", error)),
             (Err(_), _) if silent_is_plain => Ok(true),
-            (Err(_), _) => Err(Refused::new(CloseReason::Handshake, "handshake_timeout", format!("no byte within {wait:?}"))),
+            (Err(_), _) => Err(Refused::new(
+                CloseReason::Handshake,
+                "handshake_timeout",
+                format!("no byte within {wait:?}"),
+            )),
         }
     }
 
@@ -130,12 +153,17 @@ impl Inbound {
     async fn handshake(&self, stream: TcpStream) -> Result<(BoxedIo, Alpn), Refused> {
         let state = &self.worker.state;
         let failed = |detail, error: String| Refused::new(CloseReason::Handshake, detail, error);
-        let credentials =
-            state.valid_credentials().ok_or_else(|| failed("no_certificate", "no valid certificate is held".into()))?;
+        let credentials = state
+            .valid_credentials()
+            .ok_or_else(|| failed("no_certificate", "no valid certificate is held".into()))?;
         let limit = state.config.limits.handshake_timeout;
         let turn = tokio::time::timeout(limit, self.worker.handshakes.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
-            return Err(Refused::new(CloseReason::Limit, "too_many_handshakes", "too many handshakes at once"));
+            return Err(Refused::new(
+                CloseReason::Limit,
+                "too_many_handshakes",
+                "too many handshakes at once",
+            ));
         };
         let result = tls::accept(Box::new(stream), &credentials, limit).await;
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
@@ -148,11 +176,17 @@ impl Inbound {
     }
 
     /// Finds out what the decrypted or plain bytes are, and serves them as that.
-    async fn carry(self: &Arc<Self>, mut io: BoxedIo, alpn: Alpn, record: &mut ConnectionRecord) -> Result<(), Refused> {
+    async fn carry(
+        self: &Arc<Self>,
+        mut io: BoxedIo,
+        alpn: Alpn,
+        record: &mut ConnectionRecord,
+    ) -> Result<(), Refused> {
         let (protocol, ahead) = self.protocol(&mut io, alpn).await?;
         self.connection.set_protocol(protocol);
         self.worker.state.metrics.connection(&self.labels(protocol));
-        let metered = Metered::new(io, ahead, self.connection.clone(), self.worker.state.clock.clone());
+        let metered =
+            Metered::new(io, ahead, self.connection.clone(), self.worker.state.clock.clone());
         let limits = &self.worker.state.config.limits;
         let handler = http::InboundHandler::new(self.clone(), protocol);
         let closed = match protocol {
@@ -173,7 +207,7 @@ impl Inbound {
 
     /// What the bytes are: declared for the port, else ALPN, else sniffed (DESIGN §3). A port with
     /// HTTP rules never takes what cannot be told.
-    pub(crate) async fn protocol(&self, io: &mut BoxedIo, alpn: Alpn) -> Result<(Protocol, Bytes), Refused> {
+    async fn protocol(&self, io: &mut BoxedIo, alpn: Alpn) -> Result<(Protocol, Bytes), Refused> {
         let declared = self.arrival.declared;
         match (alpn, declared) {
             (Alpn::Postern, _) => return Ok((Protocol::Postern, Bytes::new())),
@@ -191,13 +225,19 @@ impl Inbound {
         match seen.guess {
             Guess::Http1 => Ok((Protocol::Http1, seen.bytes)),
             Guess::Http2 => Ok((Protocol::Http2, seen.bytes)),
-            _ if seen.ended && seen.bytes.is_empty() => {
-                Err(Refused::new(CloseReason::Done, "closed_by_client", "closed before a byte was sent"))
-            }
+            _ if seen.ended && seen.bytes.is_empty() => Err(Refused::new(
+                CloseReason::Done,
+                "closed_by_client",
+                "closed before a byte was sent",
+            )),
             // The port's own TLS in plaintext mode is opaque to us, and so is anything on a port
             // that promises nothing.
             _ if !must_be_http => Ok((Protocol::Tcp, seen.bytes)),
-            _ => Err(Refused::new(CloseReason::Refused, "protocol_undecided", "not HTTP, on a port that is declared HTTP or has HTTP rules")),
+            _ => Err(Refused::new(
+                CloseReason::Refused,
+                "protocol_undecided",
+                "not HTTP, on a port that is declared HTTP or has HTTP rules",
+            )),
         }
     }
 
@@ -205,12 +245,19 @@ impl Inbound {
     async fn mesh_stream(&self, stream: ConnectStream, kind: StreamKind) {
         let state = &self.worker.state;
         let (now, source) = (state.clock.coarse(), self.connection.source);
-        let connection = state.registry.register(self.worker.index, Direction::Inbound, source, self.arrival.app, now);
+        let connection = state.registry.register(
+            self.worker.index,
+            Direction::Inbound,
+            source,
+            self.arrival.app,
+            now,
+        );
         if let Some(peer) = self.peer() {
             connection.set_peer(peer.clone());
         }
         connection.copy_expiry(&self.connection);
-        let mut record = ConnectionRecord::begin(&self.worker, &connection, own_service(&self.worker));
+        let mut record =
+            ConnectionRecord::begin(&self.worker, &connection, own_service(&self.worker));
         let inner = Arc::new(Self {
             worker: self.worker.clone(),
             arrival: self.arrival,
@@ -241,10 +288,12 @@ impl Inbound {
                 return Err(Refused::new(CloseReason::Policy, denial.reason().as_str(), denial));
             }
         };
-        let app = opaque::open_app(&self.worker, permit, self.arrival.app_address()).await.map_err(|error| {
-            self.aborter.abort();
-            Refused::new(CloseReason::Upstream, error.reason(), error)
-        })?;
+        let app = opaque::open_app(&self.worker, permit, self.arrival.app_address())
+            .await
+            .map_err(|error| {
+                self.aborter.abort();
+                Refused::new(CloseReason::Upstream, error.reason(), error)
+            })?;
         self.connection.enter(Phase::Busy, self.worker.state.clock.coarse());
         let aborters = [self.aborter.clone(), Aborter::of(&app)];
         let ended = opaque::carry(client, app, &self.connection, &aborters).await;
@@ -252,7 +301,11 @@ impl Inbound {
         Ok(())
     }
 
-    fn note(&self, decision: &Result<policy::Permit, policy::Denial>, record: &mut ConnectionRecord) {
+    fn note(
+        &self,
+        decision: &Result<policy::Permit, policy::Denial>,
+        record: &mut ConnectionRecord,
+    ) {
         let (allowed, decider, reason) = match decision {
             Ok(permit) => (true, permit.decider(), permit.reason().as_str()),
             Err(denial) => (false, denial.decider(), denial.reason().as_str()),

@@ -69,28 +69,108 @@ impl Metrics {
     /// [`prometheus::Error`] when two metrics have one name, which a test rules out.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let traffic = ["direction", "source_principal", "destination_principal", "destination_service"];
+        let traffic =
+            ["direction", "source_principal", "destination_principal", "destination_service"];
         let with = |more: &[&'static str]| [&traffic[..], more].concat();
         let metrics = Self {
-            requests: counters(&registry, "requests_total", "HTTP requests answered, refusals included", &with(&["response_code", "reason", "protocol", "mtls"]))?,
-            request_duration: keep(&registry, HistogramVec::new(
-                HistogramOpts::new("postern_request_duration_seconds", "Time from a request's head to the end of its answer")
+            requests: counters(
+                &registry,
+                "requests_total",
+                "HTTP requests answered, refusals included",
+                &with(&["response_code", "reason", "protocol", "mtls"]),
+            )?,
+            request_duration: keep(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "postern_request_duration_seconds",
+                        "Time from a request's head to the end of its answer",
+                    )
                     .buckets(DURATION_BUCKETS.to_vec()),
-                &with(&[]),
-            )?)?,
-            connections: counters(&registry, "connections_total", "Connections accepted", &with(&["protocol", "mtls"]))?,
-            connections_open: keep(&registry, IntGaugeVec::new(Opts::new("postern_connections_open", "Connections open now"), &["direction"])?)?,
-            connections_closed: counters(&registry, "connections_closed_total", "Connections ended, by reason", &["direction", "reason"])?,
-            bytes: counters(&registry, "bytes_total", "Bytes from (received) and to (sent) the client of a connection, as it sees them before TLS", &["direction", "flow"])?,
-            decisions: counters(&registry, "authorization_decisions_total", "Decisions, by the policy and rule that took them", &["decision", "policy", "rule"])?,
-            handshakes: counters(&registry, "tls_handshakes_total", "TLS handshakes, as server (inbound) and client (outbound)", &["side", "result"])?,
-            certificate_expiry: keep(&registry, Gauge::new("postern_certificate_expiry_timestamp_seconds", "When the current certificate ends, Unix seconds; 0 while there is none")?)?,
-            renewals: counters(&registry, "certificate_renewals_total", "Certificates taken over from the source, by result", &["result"])?,
-            config_updates: counters(&registry, "config_updates_total", "Policy and service updates, by result", &["result"])?,
-            config_stale: keep(&registry, IntGauge::new("postern_config_stale", "1 while the last update was refused and the last good state is in force")?)?,
-            panics: keep(&registry, IntCounter::new("postern_panics_total", "Panics of single tasks")?)?,
-            log_lines_dropped: keep(&registry, IntCounter::new("postern_log_lines_dropped_total", "Log lines lost because the output did not take them")?)?,
-            ready: keep(&registry, IntGauge::new("postern_ready", "1 when certificate, policy and listeners are there")?)?,
+                    &with(&[]),
+                )?,
+            )?,
+            connections: counters(
+                &registry,
+                "connections_total",
+                "Connections accepted",
+                &with(&["protocol", "mtls"]),
+            )?,
+            connections_open: keep(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("postern_connections_open", "Connections open now"),
+                    &["direction"],
+                )?,
+            )?,
+            connections_closed: counters(
+                &registry,
+                "connections_closed_total",
+                "Connections ended, by reason",
+                &["direction", "reason"],
+            )?,
+            bytes: counters(
+                &registry,
+                "bytes_total",
+                "Bytes from (received) and to (sent) the client of a connection, as it sees them before TLS",
+                &["direction", "flow"],
+            )?,
+            decisions: counters(
+                &registry,
+                "authorization_decisions_total",
+                "Decisions, by the policy and rule that took them",
+                &["decision", "policy", "rule"],
+            )?,
+            handshakes: counters(
+                &registry,
+                "tls_handshakes_total",
+                "TLS handshakes, as server (inbound) and client (outbound)",
+                &["side", "result"],
+            )?,
+            certificate_expiry: keep(
+                &registry,
+                Gauge::new(
+                    "postern_certificate_expiry_timestamp_seconds",
+                    "When the current certificate ends, Unix seconds; 0 while there is none",
+                )?,
+            )?,
+            renewals: counters(
+                &registry,
+                "certificate_renewals_total",
+                "Certificates taken over from the source, by result",
+                &["result"],
+            )?,
+            config_updates: counters(
+                &registry,
+                "config_updates_total",
+                "Policy and service updates, by result",
+                &["result"],
+            )?,
+            config_stale: keep(
+                &registry,
+                IntGauge::new(
+                    "postern_config_stale",
+                    "1 while the last update was refused and the last good state is in force",
+                )?,
+            )?,
+            panics: keep(
+                &registry,
+                IntCounter::new("postern_panics_total", "Panics of single tasks")?,
+            )?,
+            log_lines_dropped: keep(
+                &registry,
+                IntCounter::new(
+                    "postern_log_lines_dropped_total",
+                    "Log lines lost because the output did not take them",
+                )?,
+            )?,
+            ready: keep(
+                &registry,
+                IntGauge::new(
+                    "postern_ready",
+                    "1 when certificate, policy and listeners are there",
+                )?,
+            )?,
             registry,
             names: Mutex::default(),
         };
@@ -125,7 +205,14 @@ impl Metrics {
         let status = three_digits(status, &mut digits);
         let (protocol, mtls) = (labels.protocol.as_str(), mtls_label(labels.mtls));
         self.requests.with_label_values(&[
-            direction, source, destination, service, status, reason, protocol, mtls,
+            direction,
+            source,
+            destination,
+            service,
+            status,
+            reason,
+            protocol,
+            mtls,
         ])
     }
 
@@ -204,7 +291,12 @@ fn three_digits(status: u16, out: &mut [u8; 3]) -> &str {
     std::str::from_utf8(out).unwrap_or("000")
 }
 
-fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
     keep(registry, IntCounterVec::new(Opts::new(format!("postern_{name}"), help), labels)?)
 }
 
@@ -232,7 +324,9 @@ mod tests {
     #[test]
     fn a_request_shows_under_its_labels() {
         let metrics = Metrics::new().unwrap();
-        metrics.requests(&labels("cluster.local/ns/shop/sa/frontend"), 403, "no_matching_allow").inc();
+        metrics
+            .requests(&labels("cluster.local/ns/shop/sa/frontend"), 403, "no_matching_allow")
+            .inc();
         let text = String::from_utf8(metrics.render()).unwrap();
         let line = text.lines().find(|l| l.starts_with("postern_requests_total{")).unwrap();
         for part in [

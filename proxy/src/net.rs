@@ -24,8 +24,6 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 /// A byte stream whose kind does not matter any more.
 pub type BoxedIo = Box<dyn Io>;
 
-/// Connections the kernel may hold for us before `accept`.
-const BACKLOG: i32 = 1024;
 /// A peer that vanished is noticed within this time (SECURITY-CASES F-15: at most 30 s).
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// Silence before the first keep-alive probe.
@@ -40,16 +38,16 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// The system's, such as an address in use.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    match bind(address) {
+pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    match bind(address, backlog) {
         Err(e) if is_no_ipv6(&e) && address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
-            bind(SocketAddr::from(([0, 0, 0, 0], address.port())))
+            bind(SocketAddr::from(([0, 0, 0, 0], address.port())), backlog)
         }
         other => other,
     }
 }
 
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
@@ -58,7 +56,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     TcpListener::from_std(socket.into())
 }
 
@@ -74,8 +72,7 @@ fn is_no_ipv6(error: &io::Error) -> bool {
 pub fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    let keepalive =
-        TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }

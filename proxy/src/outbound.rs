@@ -44,7 +44,12 @@ enum Way {
 ///
 /// The order: where to, registered, what protocol (declared for the service's port, else sniffed),
 /// and then requests by their route or bytes by their address.
-pub async fn serve(worker: Arc<Worker>, stream: TcpStream, source: SocketAddr, listener: Option<OutboundListener>) {
+pub async fn serve(
+    worker: Arc<Worker>,
+    stream: TcpStream,
+    source: SocketAddr,
+    listener: Option<OutboundListener>,
+) {
     let state = &worker.state;
     let wanted = match Wanted::of(&stream, listener, &state.config) {
         Ok(wanted) => wanted,
@@ -55,7 +60,8 @@ pub async fn serve(worker: Arc<Worker>, stream: TcpStream, source: SocketAddr, l
         }
     };
     let now = state.clock.coarse();
-    let connection = state.registry.register(worker.index, Direction::Outbound, source, wanted.address(), now);
+    let connection =
+        state.registry.register(worker.index, Direction::Outbound, source, wanted.address(), now);
     let mut record = ConnectionRecord::begin(&worker, &connection, "unknown".into());
     let aborter = Aborter::of(&stream);
     let outbound = Arc::new(Outbound { worker, wanted, connection, aborter });
@@ -65,14 +71,20 @@ pub async fn serve(worker: Arc<Worker>, stream: TcpStream, source: SocketAddr, l
     };
     outbound.aborter.abort();
     let reason = match closed {
-        RequestError::Connect { .. } | RequestError::Handshake { .. } | RequestError::Broken { .. } => CloseReason::Upstream,
+        RequestError::Connect { .. }
+        | RequestError::Handshake { .. }
+        | RequestError::Broken { .. } => CloseReason::Upstream,
         _ => CloseReason::Refused,
     };
     record.failed(reason, closed.reason(), closed);
 }
 
 impl Outbound {
-    async fn phases(self: &Arc<Self>, stream: TcpStream, record: &mut ConnectionRecord) -> Result<CloseReason, RequestError> {
+    async fn phases(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        record: &mut ConnectionRecord,
+    ) -> Result<CloseReason, RequestError> {
         let by_address = self.wanted.service(&self.worker.state.snapshot());
         if let Some(found) = &by_address {
             record.service(&found.service.host);
@@ -96,25 +108,38 @@ impl Outbound {
 
     /// What the app speaks: declared for the port, else sniffed; a client that stays silent waits
     /// for the server, which is opaque to us (DESIGN §3).
-    async fn protocol(&self, io: &mut BoxedIo, declared: Declared) -> Result<(Protocol, Bytes), RequestError> {
+    async fn protocol(
+        &self,
+        io: &mut BoxedIo,
+        declared: Declared,
+    ) -> Result<(Protocol, Bytes), RequestError> {
         if matches!(declared, Declared::Tcp | Declared::Tls) {
             return Ok((Protocol::Tcp, Bytes::new()));
         }
         let limits = &self.worker.state.config.limits;
-        let silence = if declared.is_http() { limits.idle_timeout } else { limits.detection_timeout };
+        let silence =
+            if declared.is_http() { limits.idle_timeout } else { limits.detection_timeout };
         let seen = sniff::read_ahead(io, silence, limits.sniff_timeout)
             .await
             .map_err(|e| RequestError::Client(e.to_string()))?;
         match seen.guess {
             Guess::Http1 => Ok((Protocol::Http1, seen.bytes)),
             Guess::Http2 => Ok((Protocol::Http2, seen.bytes)),
-            _ if seen.ended && seen.bytes.is_empty() => Err(RequestError::Client("closed before a byte was sent".into())),
+            _ if seen.ended && seen.bytes.is_empty() => {
+                Err(RequestError::Client("closed before a byte was sent".into()))
+            }
             _ if declared.is_http() => Err(RequestError::NotHttp),
             _ => Ok((Protocol::Tcp, seen.bytes)),
         }
     }
 
-    async fn http(self: &Arc<Self>, io: BoxedIo, ahead: Bytes, protocol: Protocol, record: &mut ConnectionRecord) -> CloseReason {
+    async fn http(
+        self: &Arc<Self>,
+        io: BoxedIo,
+        ahead: Bytes,
+        protocol: Protocol,
+        record: &mut ConnectionRecord,
+    ) -> CloseReason {
         let state = &self.worker.state;
         self.connection.set_protocol(protocol);
         let metered = Metered::new(io, ahead, self.connection.clone(), state.clock.clone());
@@ -123,7 +148,9 @@ impl Outbound {
         record.carries_http();
         let limits = &state.config.limits;
         match protocol {
-            Protocol::Http2 => serve::http2(metered, &self.connection, limits, handler, false).await,
+            Protocol::Http2 => {
+                serve::http2(metered, &self.connection, limits, handler, false).await
+            }
             _ => {
                 let closed = serve::http1(metered, &self.connection, limits, handler.clone()).await;
                 handler.upgraded().await.unwrap_or(closed)
@@ -135,23 +162,45 @@ impl Outbound {
     fn unknown(&self) -> Result<Way, RequestError> {
         match self.worker.state.snapshot().egress() {
             DefaultEgress::Allow => Ok(Way::Outside(self.wanted.address(), "unknown".into())),
-            DefaultEgress::Deny => Err(RequestError::UnknownDestination(self.wanted.address().to_string())),
+            DefaultEgress::Deny => {
+                Err(RequestError::UnknownDestination(self.wanted.address().to_string()))
+            }
         }
     }
 
-    async fn opaque(&self, io: BoxedIo, ahead: Bytes, way: Way) -> Result<CloseReason, RequestError> {
+    async fn opaque(
+        &self,
+        io: BoxedIo,
+        ahead: Bytes,
+        way: Way,
+    ) -> Result<CloseReason, RequestError> {
         let state = &self.worker.state;
         self.connection.set_protocol(Protocol::Tcp);
         let client = Metered::new(io, ahead, self.connection.clone(), state.clock.clone());
-        state.metrics.connection(&route::labels(&self.worker, Protocol::Tcp, &way.service(), way.principal()));
+        state.metrics.connection(&route::labels(
+            &self.worker,
+            Protocol::Tcp,
+            &way.service(),
+            way.principal(),
+        ));
         match way {
             Way::Mesh(route) => {
                 let upstream = route.open_stream(&self.worker, StreamKind::Tcp).await?;
                 self.connection.enter(Phase::Busy, state.clock.coarse());
-                Ok(opaque::carry(client, upstream, &self.connection, std::slice::from_ref(&self.aborter)).await)
+                Ok(opaque::carry(
+                    client,
+                    upstream,
+                    &self.connection,
+                    std::slice::from_ref(&self.aborter),
+                )
+                .await)
             }
             Way::Outside(address, _) => {
-                let dial = Dial { source: None, mark: state.config.interception.mark, timeout: state.config.limits.connect_timeout };
+                let dial = Dial {
+                    source: None,
+                    mark: state.config.interception.mark,
+                    timeout: state.config.limits.connect_timeout,
+                };
                 let upstream = dial
                     .connect(address)
                     .await

@@ -12,14 +12,17 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::{CONNECTION, HeaderValue};
-use http::{Method, Request, Response, request};
+use http::{Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 
 use crate::config::Limits;
-use crate::error::RequestError;
+use crate::error::{RequestError, is_grpc};
+use crate::filter::gate::raw::Checked;
+use crate::filter::gate::{self, Refusal};
+use crate::filter::headers::TrailersOf;
 use crate::forward::body::Body;
 use crate::forward::send_body;
 use crate::forward::tunnel::Tunnel;
@@ -45,8 +48,15 @@ pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers a request.
     fn request(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send;
 
+    /// Notes a request that was refused before it could be handed over.
+    fn malformed(&self, refusal: Refusal);
+
     /// Serves a CONNECT stream of HTTP/2 to its end.
-    fn stream(&self, head: request::Parts, stream: ConnectStream) -> impl Future<Output = ()> + Send;
+    fn stream(
+        &self,
+        head: request::Parts,
+        stream: ConnectStream,
+    ) -> impl Future<Output = ()> + Send;
 }
 
 /// A CONNECT stream that has been neither accepted nor refused.
@@ -75,23 +85,30 @@ impl ConnectStream {
 }
 
 /// Serves HTTP/1.1 until the connection ends, and says why it did.
-pub async fn http1(io: Metered, connection: &Connection, limits: &Limits, handler: impl Handler) -> CloseReason {
+pub async fn http1(
+    io: Metered,
+    connection: &Connection,
+    limits: &Limits,
+    handler: impl Handler,
+) -> CloseReason {
     let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
+    let (io, raw) = Checked::new(io);
+    let malformed = handler.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let handler = handler.clone();
         async move {
-            let request = request.map(|body| Body::http1(body).with_deadline(known, open));
+            let of = trailers_of(&request);
+            let request =
+                request.map(|body| Body::http1(body).with_deadline(known, open).with_trailers(of));
             Ok::<_, Infallible>(handler.request(request).await)
         }
     });
     connection.enter(Phase::Head, connection.phase().1);
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
+    let mut builder = http1::Builder::new();
+    gate::configure_http1(&mut builder);
+    let serving = builder
         .header_read_timeout(None)
         .auto_date_header(false)
-        .max_headers(limits.header_count)
-        .max_header_size(limits.header_bytes)
-        .half_close(true)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
     let mut serving = pin!(serving);
@@ -99,7 +116,12 @@ pub async fn http1(io: Metered, connection: &Connection, limits: &Limits, handle
         tokio::select! {
             ended = &mut serving => return match ended {
                 Ok(()) => connection.closing().unwrap_or(CloseReason::Done),
-                Err(_) => CloseReason::Error,
+                Err(error) => {
+                    if let Some(refusal) = refused_by_library(&error, raw.get().copied()) {
+                        malformed.malformed(refusal);
+                    }
+                    CloseReason::Error
+                }
             },
             reason = connection.asked_to_close() => match reason.is_graceful() {
                 true => serving.as_mut().graceful_shutdown(),
@@ -109,22 +131,42 @@ pub async fn http1(io: Metered, connection: &Connection, limits: &Limits, handle
     }
 }
 
+/// What hyper has refused by itself, with the reason of the raw check if that made it so.
+fn refused_by_library(error: &hyper::Error, raw: Option<&'static str>) -> Option<Refusal> {
+    let (status, reason) = match raw {
+        Some(reason) => (StatusCode::BAD_REQUEST, reason),
+        None if error.is_parse_too_large() => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large")
+        }
+        None if error.is_parse() => (StatusCode::BAD_REQUEST, "malformed_request"),
+        None => return None,
+    };
+    Some(Refusal { status, reason, close: true })
+}
+
 /// Serves HTTP/2 until the connection ends, and says why it did. CONNECT streams are announced
 /// only where `connect` says that the peer is one of ours.
-pub async fn http2(io: Metered, connection: &Connection, limits: &Limits, handler: impl Handler, connect: bool) -> CloseReason {
+pub async fn http2(
+    io: Metered,
+    connection: &Connection,
+    limits: &Limits,
+    handler: impl Handler,
+    connect: bool,
+) -> CloseReason {
     connection.enter(Phase::Idle, connection.phase().1);
     let mut builder = h2::server::Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(u32::try_from(limits.concurrent_streams).unwrap_or(u32::MAX))
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.concurrent_streams)
+        .max_header_list_size(gate::LIBRARY_HEAD_BYTES)
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(PENDING_RESETS);
     if connect {
         builder.enable_connect_protocol();
     }
-    let handshake = tokio::time::timeout(limits.header_timeout, builder.handshake::<_, Bytes>(io)).await;
+    let handshake =
+        tokio::time::timeout(limits.header_timeout, builder.handshake::<_, Bytes>(io)).await;
     let Ok(Ok(mut serving)) = handshake else {
         return CloseReason::Error;
     };
@@ -163,7 +205,9 @@ async fn answer(
         let (head, receive) = request.into_parts();
         return handler.stream(head, ConnectStream { respond, receive }).await;
     }
-    let request = request.map(|stream| Body::http2(stream).with_deadline(known, open));
+    let of = trailers_of(&request);
+    let request =
+        request.map(|stream| Body::http2(stream).with_deadline(known, open).with_trailers(of));
     let response = tokio::select! {
         response = handler.request(request) => response,
         _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
@@ -172,7 +216,10 @@ async fn answer(
     let _ = send_response(response, respond).await;
 }
 
-async fn send_response(response: Response<Body>, mut respond: SendResponse<Bytes>) -> Result<(), crate::forward::body::BodyError> {
+async fn send_response(
+    response: Response<Body>,
+    mut respond: SendResponse<Bytes>,
+) -> Result<(), crate::forward::body::BodyError> {
     let (mut parts, body) = response.into_parts();
     parts.version = http::Version::HTTP_2;
     let closes = parts.headers.get(CONNECTION).is_some_and(|v| v == "close");
@@ -189,6 +236,10 @@ async fn send_response(response: Response<Body>, mut respond: SendResponse<Bytes
         respond.send_reset(h2::Reason::NO_ERROR);
     }
     Ok(())
+}
+
+fn trailers_of<B>(request: &Request<B>) -> TrailersOf {
+    if is_grpc(request.headers()) { TrailersOf::Grpc } else { TrailersOf::Http }
 }
 
 /// Takes out what HTTP/2 messages must not carry (RFC 9113 §8.2.2).

@@ -76,14 +76,24 @@ pub struct ReadAhead {
 ///
 /// # Errors
 /// The stream's.
-pub async fn read_ahead(io: &mut BoxedIo, silence: Duration, limit: Duration) -> std::io::Result<ReadAhead> {
+pub async fn read_ahead(
+    io: &mut BoxedIo,
+    silence: Duration,
+    limit: Duration,
+) -> std::io::Result<ReadAhead> {
     let begun = Instant::now();
     let mut bytes = BytesMut::with_capacity(MAX_AHEAD);
     loop {
         let until = begun + if bytes.is_empty() { silence } else { limit };
         let read = match tokio::time::timeout_at(until, io.read_buf(&mut bytes)).await {
             Ok(read) => read?,
-            Err(_) => return Ok(ReadAhead { guess: Guess::NeedMore, bytes: bytes.freeze(), ended: false }),
+            Err(_) => {
+                return Ok(ReadAhead {
+                    guess: Guess::NeedMore,
+                    bytes: bytes.freeze(),
+                    ended: false,
+                });
+            }
         };
         let guess = classify(&bytes);
         if read == 0 || guess != Guess::NeedMore || bytes.len() >= MAX_AHEAD {

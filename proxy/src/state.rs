@@ -51,6 +51,8 @@ pub enum Drain {
     Announced,
     /// Taking no inbound connection; what is under way may finish.
     Draining,
+    /// Over: the threads return.
+    Ended,
 }
 
 impl State {
@@ -59,7 +61,7 @@ impl State {
     /// # Errors
     /// When the metrics cannot be registered, which a test rules out.
     pub fn new(config: Config, workers: usize) -> anyhow::Result<Arc<Self>> {
-        let snapshot = snapshot_of(&config, &Resources::default());
+        let snapshot = snapshot_of(&config, &Resources::empty(&config.root_namespace));
         let recent = usize::try_from(config.limits.recent_decisions)?;
         Ok(Arc::new(Self {
             clock: Arc::new(Clock::start()),
@@ -121,7 +123,12 @@ impl State {
     ///
     /// # Errors
     /// When a peer would refuse it; the set in force stays.
-    pub fn install_credentials(&self, svid: X509Svid, key: SvidKey, bundles: TrustBundles) -> anyhow::Result<()> {
+    pub fn install_credentials(
+        &self,
+        svid: X509Svid,
+        key: SvidKey,
+        bundles: TrustBundles,
+    ) -> anyhow::Result<()> {
         let generation = self.generation.load(Relaxed) + 1;
         let now = UnixTime::since_unix_epoch(Duration::from_secs(unix_now()));
         let credentials = Credentials::new(generation, svid, key, bundles, now)?;
@@ -139,7 +146,10 @@ impl State {
     /// Notes that a set of credentials was refused; the set in force stays.
     pub fn credentials_refused(&self, error: &anyhow::Error) {
         self.metrics.renewal(false);
-        tracing::error!(error = format!("{error:#}"), "new certificates refused; keeping those in force");
+        tracing::error!(
+            error = format!("{error:#}"),
+            "new certificates refused; keeping those in force"
+        );
     }
 
     /// Says that all listeners are bound.

@@ -2,10 +2,12 @@
 //!
 //! A record is written when it is dropped, so that a cancelled request leaves its line too.
 
+mod levels;
 mod line;
 mod record;
 mod writer;
 
+pub use levels::LogLevels;
 pub use record::{ConnectionRecord, RequestRecord, TrafficMeter};
 pub use writer::{LogSink, LogWriter};
 

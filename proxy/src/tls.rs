@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
 use identity::Leaf;
+use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
 use rustls::server::Acceptor;
 use rustls::{ClientConfig, CommonState};
 use rustls_pki_types::ServerName;
@@ -66,7 +66,8 @@ impl HandshakeError {
     /// Whether the server knows none of the protocols that we offered.
     #[must_use]
     pub fn is_no_application_protocol(&self) -> bool {
-        self.rustls() == Some(&rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol))
+        self.rustls()
+            == Some(&rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol))
     }
 
     /// The metric label.
@@ -74,7 +75,10 @@ impl HandshakeError {
     pub fn label(&self) -> &'static str {
         match (self, self.rustls()) {
             (Self::Timeout(_), _) => "timeout",
-            (_, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)) => "bad_certificate",
+            (
+                _,
+                Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented),
+            ) => "bad_certificate",
             (_, Some(rustls::Error::AlertReceived(_))) => "alert_received",
             (_, Some(_)) => "protocol_error",
             _ => "io_error",
@@ -93,7 +97,11 @@ impl HandshakeError {
 ///
 /// # Errors
 /// [`HandshakeError`]; an alert has been sent where the protocol has one.
-pub async fn accept(io: BoxedIo, credentials: &Credentials, limit: Duration) -> Result<Established, HandshakeError> {
+pub async fn accept(
+    io: BoxedIo,
+    credentials: &Credentials,
+    limit: Duration,
+) -> Result<Established, HandshakeError> {
     let handshake = async {
         let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
         let hello = start.client_hello();
@@ -130,7 +138,10 @@ pub async fn connect(
 }
 
 fn peer(connection: &CommonState, sni: Option<Arc<str>>) -> Result<Peer, HandshakeError> {
-    let leaf = connection.peer_certificates().and_then(|chain| chain.first()).ok_or(HandshakeError::NoPeer)?;
+    let leaf = connection
+        .peer_certificates()
+        .and_then(|chain| chain.first())
+        .ok_or(HandshakeError::NoPeer)?;
     let read = Leaf::read(leaf).map_err(|_| HandshakeError::NoPeer)?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
     let leaf_sha256 = digest.as_ref().try_into().map_err(|_| HandshakeError::NoPeer)?;

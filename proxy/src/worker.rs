@@ -109,7 +109,7 @@ impl Worker {
         self.look_after().await;
     }
 
-    /// Ticks until the proxy is draining and nothing is open any more.
+    /// Ticks until the proxy has ended.
     async fn look_after(&self) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -120,7 +120,7 @@ impl Worker {
             if tick % SWEEP_TICKS == 0 {
                 self.sweep();
             }
-            if *self.state.drain.borrow() == Drain::Draining && self.state.registry.is_empty() {
+            if *self.state.drain.borrow() == Drain::Ended {
                 break;
             }
         }
@@ -152,7 +152,9 @@ fn overdue(connection: &Connection, limits: &Limits, now: u32, unix: u64) -> Opt
     let (phase, since) = connection.phase();
     let for_seconds = now.saturating_sub(since);
     match phase {
-        Phase::Head if for_seconds > seconds(limits.header_timeout) => Some(CloseReason::HeaderTimeout),
+        Phase::Head if for_seconds > seconds(limits.header_timeout) => {
+            Some(CloseReason::HeaderTimeout)
+        }
         Phase::Idle if for_seconds > seconds(limits.idle_timeout) => Some(CloseReason::Idle),
         _ => None,
     }
@@ -172,7 +174,7 @@ async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: Purpose) {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             // Outbound goes on: the app may need it until its end.
-            _ = drain.wait_for(|d| *d == Drain::Draining), if inbound => return,
+            _ = drain.wait_for(|d| *d >= Drain::Draining), if inbound => return,
         };
         match accepted {
             Ok((stream, source)) => {
@@ -210,8 +212,12 @@ fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &
     let (worker, source) = (worker.clone(), net::canonical(source));
     match purpose.clone() {
         Purpose::Inbound => drop(tokio::spawn(inbound::serve(worker, stream, source, None))),
-        Purpose::InboundListener(l) => drop(tokio::spawn(inbound::serve(worker, stream, source, Some(l)))),
+        Purpose::InboundListener(l) => {
+            drop(tokio::spawn(inbound::serve(worker, stream, source, Some(l))))
+        }
         Purpose::Outbound => drop(tokio::spawn(outbound::serve(worker, stream, source, None))),
-        Purpose::OutboundListener(l) => drop(tokio::spawn(outbound::serve(worker, stream, source, Some(l)))),
+        Purpose::OutboundListener(l) => {
+            drop(tokio::spawn(outbound::serve(worker, stream, source, Some(l))))
+        }
     }
 }

@@ -25,9 +25,17 @@ pub async fn follow(state: Arc<State>, socket: String) {
     loop {
         let before = state.credentials_generation();
         if let Err(error) = follow_once(&state, &socket).await {
-            tracing::warn!(socket, error = format!("{error:#}"), "the Workload API stream ended; retrying");
+            tracing::warn!(
+                socket,
+                error = format!("{error:#}"),
+                "the Workload API stream ended; retrying"
+            );
         }
-        wait = if state.credentials_generation() > before { RETRY_MIN } else { (wait * 2).min(RETRY_MAX) };
+        wait = if state.credentials_generation() > before {
+            RETRY_MIN
+        } else {
+            (wait * 2).min(RETRY_MAX)
+        };
         tokio::time::sleep(wait).await;
     }
 }
@@ -40,9 +48,7 @@ async fn follow_once(state: &State, socket: &str) -> anyhow::Result<()> {
         .context("is the cert agent running, and is `identity.workloadApi` its socket?")?;
     let mut contexts = client.stream_x509_contexts().await?;
     while let Some(context) = contexts.next().await {
-        let taken = context
-            .map_err(anyhow::Error::from)
-            .and_then(|context| take(state, &context));
+        let taken = context.map_err(anyhow::Error::from).and_then(|context| take(state, &context));
         if let Err(error) = taken {
             state.credentials_refused(&error);
             return Err(error);

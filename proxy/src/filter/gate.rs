@@ -42,7 +42,7 @@ pub const MAX_METHOD_BYTES: usize = 32;
 
 /// hyper's own limits stand a little above ours, so that a request just over the limit is refused
 /// by the gate, with a reason, and only gross ones by hyper, without.
-const LIBRARY_HEAD_BYTES: u32 = 72 * 1024;
+pub(crate) const LIBRARY_HEAD_BYTES: u32 = 72 * 1024;
 const LIBRARY_FIELDS: usize = 144;
 
 /// Sets an HTTP/1 server up the way the gate relies on. Deadlines and the timer are the caller's.

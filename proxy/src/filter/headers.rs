@@ -87,6 +87,15 @@ pub fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(UPGRADE, protocol);
 }
 
+/// Leaves of the hop-by-hop fields of a `101 Switching Protocols` only the switch itself.
+pub fn keep_upgrade_only(headers: &mut HeaderMap) {
+    let protocol = headers.get(UPGRADE).cloned();
+    strip_hop_by_hop(headers);
+    if let Some(protocol) = protocol {
+        set_upgrade(headers, protocol);
+    }
+}
+
 /// What the peer is to be believed about the client behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sender {

@@ -47,9 +47,11 @@ impl AppAddress {
             mark: config.interception.mark,
             timeout: config.limits.app_connect_timeout,
         };
-        dial.connect(self.address)
-            .await
-            .map_err(|source| RequestError::Connect { who: WHO, address: self.address, source })
+        dial.connect(self.address).await.map_err(|source| RequestError::Connect {
+            who: WHO,
+            address: self.address,
+            source,
+        })
     }
 }
 
@@ -151,7 +153,8 @@ async fn send_http1(
     app: AppAddress,
     mut request: Request<Body>,
 ) -> Result<Response<Body>, RequestError> {
-    let idle_limit = u32::try_from(worker.state.config.limits.app_idle_timeout.as_secs()).unwrap_or(u32::MAX);
+    let idle_limit =
+        u32::try_from(worker.state.config.limits.app_idle_timeout.as_secs()).unwrap_or(u32::MAX);
     let oldest = worker.state.clock.coarse().saturating_sub(idle_limit);
     loop {
         let (mut sender, fresh) = match worker.apps.take_idle(&app, oldest) {
@@ -193,7 +196,8 @@ async fn send_http2(
         Some(client) => client,
         None => {
             let io: BoxedIo = Box::new(app.dial(worker).await?);
-            let client = H2Client::open(io, &worker.state.config.limits).await.map_err(|e| broken(&e))?;
+            let client =
+                H2Client::open(io, &worker.state.config.limits).await.map_err(|e| broken(&e))?;
             worker.apps.http2.lock().insert(app, client.clone());
             client
         }
@@ -227,7 +231,8 @@ pub(crate) async fn upgrade_over(
     limit: Duration,
     who: &'static str,
 ) -> Result<Response<hyper::body::Incoming>, RequestError> {
-    let failed = |e: hyper::Error| RequestError::Broken { who, cause: e.to_string(), unprocessed: false };
+    let failed =
+        |e: hyper::Error| RequestError::Broken { who, cause: e.to_string(), unprocessed: false };
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(failed)?;
     tokio::spawn(async move {
         let _ = connection.with_upgrades().await;

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
-use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-use crate::filter::headers;
+use crate::filter::headers::{self, TrailersOf};
 use crate::forward::app::Lease;
 use crate::forward::h2_client::InFlight;
 use crate::telemetry::RequestRecord;
@@ -41,6 +40,8 @@ pub struct Body {
     lease: Option<Lease>,
     /// Counts the stream of the connection the body comes from.
     stream: Option<InFlight>,
+    /// Which trailers may pass.
+    trailers: TrailersOf,
 }
 
 enum Source {
@@ -85,7 +86,14 @@ impl Body {
     }
 
     fn of(source: Source) -> Self {
-        Self { source, stall: None, record: None, lease: None, stream: None }
+        Self {
+            source,
+            stall: None,
+            record: None,
+            lease: None,
+            stream: None,
+            trailers: TrailersOf::Http,
+        }
     }
 
     /// Ends the body with an error when no byte comes for this long: `known` where its length was
@@ -96,6 +104,13 @@ impl Body {
             let limit = if self.size_hint().exact().is_some() { known } else { open };
             self.stall = Some(Stall { limit, sleep: None });
         }
+        self
+    }
+
+    /// Lets pass the trailers that this kind of message may have.
+    #[must_use]
+    pub fn with_trailers(mut self, of: TrailersOf) -> Self {
+        self.trailers = of;
         self
     }
 
@@ -129,14 +144,19 @@ impl Body {
         self.is_end_stream()
     }
 
-    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_source(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.source {
             Source::Empty => Poll::Ready(None),
             Source::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Source::Http1(incoming) => {
-                Pin::new(incoming).poll_frame(cx).map(|frame| frame.map(|f| f.map_err(BodyError::from)))
+            Source::Http1(incoming) => Pin::new(incoming)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|f| f.map_err(BodyError::from))),
+            Source::Http2(stream) => {
+                poll_http2(stream, cx).map(|frame| frame.map(|f| f.map_err(BodyError::from)))
             }
-            Source::Http2(stream) => poll_http2(stream, cx).map(|frame| frame.map(|f| f.map_err(BodyError::from))),
         }
     }
 
@@ -175,7 +195,10 @@ impl Body {
     }
 }
 
-fn poll_http2(stream: &mut RecvStream, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+fn poll_http2(
+    stream: &mut RecvStream,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
     match ready!(stream.poll_data(cx)) {
         Some(Ok(data)) => {
             // What is handed on is bounded by the next hop's window, so ours may open again.
@@ -197,7 +220,10 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         match this.poll_source(cx) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -206,7 +232,10 @@ impl HttpBody for Body {
                     record.sent(data.len());
                 }
                 let frame = match frame.into_trailers() {
-                    Ok(trailers) => Frame::trailers(clean_trailers(trailers)),
+                    Ok(mut trailers) => {
+                        headers::filter_trailers(&mut trailers, this.trailers);
+                        Frame::trailers(trailers)
+                    }
                     Err(frame) => frame,
                 };
                 if let Some(trailers) = frame.trailers_ref()
@@ -240,7 +269,9 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Empty => SizeHint::with_exact(0),
-            Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Source::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
             Source::Http1(incoming) => incoming.size_hint(),
             Source::Http2(_) => SizeHint::default(),
         }
@@ -255,9 +286,4 @@ impl Drop for Body {
             record.failed("client_gone");
         }
     }
-}
-
-fn clean_trailers(mut trailers: HeaderMap) -> HeaderMap {
-    headers::strip_trailers(&mut trailers);
-    trailers
 }

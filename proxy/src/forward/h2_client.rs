@@ -74,11 +74,12 @@ impl H2Client {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(FRAME)
             .max_send_buffer_size(SEND_BUFFER)
-            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(limits.header_bytes.0)
             .enable_push(false)
             .handshake(io)
             .await?;
-        let shared = Arc::new(Shared { closed: AtomicBool::new(false), streams: AtomicUsize::new(0) });
+        let shared =
+            Arc::new(Shared { closed: AtomicBool::new(false), streams: AtomicUsize::new(0) });
         tokio::spawn(drive(connection, shared.clone()));
         Ok(Self { sender, shared })
     }
@@ -112,7 +113,8 @@ impl H2Client {
         let stream = InFlight::begin(&self.shared);
         let mut sender = self.sender.clone();
         poll_fn(|cx| sender.poll_ready(cx)).await.map_err(|e| self.unsent(e))?;
-        let (answer, send) = sender.send_request(head, body.is_empty()).map_err(|e| self.unsent(e))?;
+        let (answer, send) =
+            sender.send_request(head, body.is_empty()).map_err(|e| self.unsent(e))?;
         if !body.is_empty() {
             tokio::spawn(async move {
                 // The stream has been reset, and the waiting answer says why.
@@ -127,7 +129,12 @@ impl H2Client {
     ///
     /// # Errors
     /// The peer's refusal, or [`SendError`] in the name of `who`.
-    pub async fn connect(&self, authority: &str, protocol: &'static str, who: &'static str) -> Result<Tunnel, ConnectError> {
+    pub async fn connect(
+        &self,
+        authority: &str,
+        protocol: &'static str,
+        who: &'static str,
+    ) -> Result<Tunnel, ConnectError> {
         self.wait_for_connect_support().await?;
         let uri = Uri::builder()
             .scheme("http")
@@ -143,7 +150,8 @@ impl H2Client {
         let failed = |e: SendError| ConnectError::Request(e.into_error(who));
         let mut sender = self.sender.clone();
         poll_fn(|cx| sender.poll_ready(cx)).await.map_err(|e| failed(self.unsent(e)))?;
-        let (answer, mut send) = sender.send_request(request, false).map_err(|e| failed(self.unsent(e)))?;
+        let (answer, mut send) =
+            sender.send_request(request, false).map_err(|e| failed(self.unsent(e)))?;
         let response = answer.await.map_err(|e| failed(self.unanswered(e)))?;
         if response.status() != StatusCode::OK {
             // Nothing follows; the stream ends cleanly.

@@ -14,7 +14,10 @@ use crate::forward::body::{Body, BodyError};
 ///
 /// # Errors
 /// [`BodyError`] of the body, or of the stream when the peer gave it up.
-pub(crate) async fn send_body(mut body: Body, mut stream: SendStream<Bytes>) -> Result<(), BodyError> {
+pub(crate) async fn send_body(
+    mut body: Body,
+    mut stream: SendStream<Bytes>,
+) -> Result<(), BodyError> {
     let sent = send_frames(&mut body, &mut stream).await;
     if sent.is_err() {
         stream.send_reset(Reason::INTERNAL_ERROR);
@@ -54,7 +57,9 @@ async fn next_frame(
             return std::task::Poll::Ready(frame.transpose());
         }
         match stream.poll_reset(cx) {
-            std::task::Poll::Ready(Ok(reason)) => std::task::Poll::Ready(Err(h2::Error::from(reason).into())),
+            std::task::Poll::Ready(Ok(reason)) => {
+                std::task::Poll::Ready(Err(h2::Error::from(reason).into()))
+            }
             std::task::Poll::Ready(Err(e)) => std::task::Poll::Ready(Err(e.into())),
             std::task::Poll::Pending => std::task::Poll::Pending,
         }
@@ -63,7 +68,11 @@ async fn next_frame(
 }
 
 /// Sends bytes in pieces as the window opens. `last` ends the stream.
-pub(crate) async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes, last: bool) -> Result<(), h2::Error> {
+pub(crate) async fn send_data(
+    stream: &mut SendStream<Bytes>,
+    mut data: Bytes,
+    last: bool,
+) -> Result<(), h2::Error> {
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
         let room = match poll_fn(|cx| stream.poll_capacity(cx)).await {

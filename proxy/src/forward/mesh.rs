@@ -122,7 +122,12 @@ enum Hop {
 
 impl MeshPool {
     /// The destination with this address and these identities; `host` names it in the handshake.
-    pub fn destination(&self, address: SocketAddr, host: &Arc<str>, identities: &Arc<[SpiffeId]>) -> Arc<Destination> {
+    pub fn destination(
+        &self,
+        address: SocketAddr,
+        host: &Arc<str>,
+        identities: &Arc<[SpiffeId]>,
+    ) -> Arc<Destination> {
         let key = Key { address, identities: identities.clone() };
         let mut destinations = self.destinations.lock();
         let known = destinations.entry(key).or_insert_with(|| {
@@ -156,7 +161,11 @@ impl Destination {
     ///
     /// # Errors
     /// [`RequestError`]; the server has not answered then.
-    pub async fn send(self: &Arc<Self>, worker: &Arc<Worker>, request: Request<Body>) -> Result<Response<Body>, RequestError> {
+    pub async fn send(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, RequestError> {
         let mut request = request;
         match self.hop(worker).await? {
             Hop::Shared(client, postern) => {
@@ -213,7 +222,11 @@ impl Destination {
     ///
     /// # Errors
     /// [`RequestError`]; nothing has been sent then.
-    pub async fn open_stream(self: &Arc<Self>, worker: &Arc<Worker>, kind: StreamKind) -> Result<BoxedIo, RequestError> {
+    pub async fn open_stream(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        kind: StreamKind,
+    ) -> Result<BoxedIo, RequestError> {
         let offer = match kind {
             StreamKind::Upgrade => Offer::Upgrade,
             StreamKind::Tcp if self.offer_nothing.load(Relaxed) => Offer::Nothing,
@@ -228,7 +241,9 @@ impl Destination {
             return self.connect_stream(&client, kind).await;
         }
         let established = match self.connect(worker, offer).await {
-            Err(RequestError::Handshake { source, .. }) if offer == Offer::Opaque && source.is_no_application_protocol() => {
+            Err(RequestError::Handshake { source, .. })
+                if offer == Offer::Opaque && source.is_no_application_protocol() =>
+            {
                 self.offer_nothing.store(true, Relaxed);
                 self.connect(worker, Offer::Nothing).await?
             }
@@ -244,12 +259,20 @@ impl Destination {
         }
     }
 
-    async fn connect_stream(&self, client: &H2Client, kind: StreamKind) -> Result<BoxedIo, RequestError> {
+    async fn connect_stream(
+        &self,
+        client: &H2Client,
+        kind: StreamKind,
+    ) -> Result<BoxedIo, RequestError> {
         let authority = self.address.to_string();
         match client.connect(&authority, kind.as_str(), WHO).await {
             Ok(tunnel) => Ok(Box::new(tunnel)),
             Err(ConnectError::Request(error)) => Err(error),
-            Err(refusal) => Err(RequestError::Broken { who: WHO, cause: refusal.to_string(), unprocessed: false }),
+            Err(refusal) => Err(RequestError::Broken {
+                who: WHO,
+                cause: refusal.to_string(),
+                unprocessed: false,
+            }),
         }
     }
 
@@ -265,7 +288,10 @@ impl Destination {
             return Ok(hop);
         }
         if self.state.lock().http1 {
-            return self.open_http1(self.connect(worker, Offer::Request).await?).await.map(Hop::Alone);
+            return self
+                .open_http1(self.connect(worker, Offer::Request).await?)
+                .await
+                .map(Hop::Alone);
         }
         let _one = self.opening.lock().await;
         if let Some(hop) = self.ready_hop(worker)? {
@@ -288,7 +314,9 @@ impl Destination {
         let now = worker.state.clock.coarse();
         let (mut state, _) = self.current(worker)?;
         let full = state.shared.len() >= MAX_SHARED;
-        if let Some(client) = least_used(&mut state.shared).filter(|client| client.has_room() || full) {
+        if let Some(client) =
+            least_used(&mut state.shared).filter(|client| client.has_room() || full)
+        {
             return Ok(Some(Hop::Shared(client, state.postern)));
         }
         while let Some((sender, since)) = state.idle.pop() {
@@ -300,7 +328,10 @@ impl Destination {
     }
 
     /// The connections, made with the certificate in force; those of an older one are let go.
-    fn current(&self, worker: &Worker) -> Result<(parking_lot::MutexGuard<'_, Connections>, Arc<Credentials>), RequestError> {
+    fn current(
+        &self,
+        worker: &Worker,
+    ) -> Result<(parking_lot::MutexGuard<'_, Connections>, Arc<Credentials>), RequestError> {
         let credentials = worker.state.valid_credentials().ok_or(RequestError::NoCertificate)?;
         let mut state = self.state.lock();
         if state.generation != credentials.generation() {
@@ -309,17 +340,27 @@ impl Destination {
         Ok((state, credentials))
     }
 
-    async fn share(&self, worker: &Worker, established: Established) -> Result<H2Client, RequestError> {
+    async fn share(
+        &self,
+        worker: &Worker,
+        established: Established,
+    ) -> Result<H2Client, RequestError> {
         let postern = established.alpn == Alpn::Postern;
-        let client = H2Client::open(established.io, &worker.state.config.limits).await.map_err(|e| broken(&e))?;
+        let client = H2Client::open(established.io, &worker.state.config.limits)
+            .await
+            .map_err(|e| broken(&e))?;
         let (mut state, _) = self.current(worker)?;
         state.postern = postern;
         state.shared.push(client.clone());
         Ok(client)
     }
 
-    async fn open_http1(&self, established: Established) -> Result<SendRequest<Body>, RequestError> {
-        let (sender, connection) = http1::handshake(TokioIo::new(established.io)).await.map_err(|e| broken(&e))?;
+    async fn open_http1(
+        &self,
+        established: Established,
+    ) -> Result<SendRequest<Body>, RequestError> {
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(established.io)).await.map_err(|e| broken(&e))?;
         tokio::spawn(async move {
             // Its error has reached the request that was on it.
             let _ = connection.await;
@@ -330,9 +371,17 @@ impl Destination {
     async fn connect(&self, worker: &Worker, offer: Offer) -> Result<Established, RequestError> {
         let config = self.client_config(worker, offer)?;
         let limits = &worker.state.config.limits;
-        let dial = Dial { source: None, mark: worker.state.config.interception.mark, timeout: limits.connect_timeout };
+        let dial = Dial {
+            source: None,
+            mark: worker.state.config.interception.mark,
+            timeout: limits.connect_timeout,
+        };
         let address = self.address;
-        let tcp = dial.connect(address).await.map_err(|source| RequestError::Connect { who: WHO, address, source })?;
+        let tcp = dial.connect(address).await.map_err(|source| RequestError::Connect {
+            who: WHO,
+            address,
+            source,
+        })?;
         let name = tls::server_name(&self.host, address.ip());
         let result = tls::connect(Box::new(tcp), config, name, limits.handshake_timeout).await;
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
@@ -340,7 +389,11 @@ impl Destination {
         result.map_err(|source| RequestError::Handshake { address, source })
     }
 
-    fn client_config(&self, worker: &Worker, offer: Offer) -> Result<Arc<ClientConfig>, RequestError> {
+    fn client_config(
+        &self,
+        worker: &Worker,
+        offer: Offer,
+    ) -> Result<Arc<ClientConfig>, RequestError> {
         let (mut state, credentials) = self.current(worker)?;
         if let Some(config) = state.configs.get(&offer) {
             return Ok(config.clone());

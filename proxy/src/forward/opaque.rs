@@ -22,7 +22,11 @@ const BUFFER: usize = 16 * 1024;
 ///
 /// # Errors
 /// [`RequestError::Connect`].
-pub async fn open_app(worker: &Arc<Worker>, _permit: Permit, app: AppAddress) -> Result<TcpStream, RequestError> {
+pub async fn open_app(
+    worker: &Arc<Worker>,
+    _permit: Permit,
+    app: AppAddress,
+) -> Result<TcpStream, RequestError> {
     app.dial(worker).await
 }
 

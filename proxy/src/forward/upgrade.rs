@@ -23,7 +23,10 @@ pub struct Upgrade {
 
 impl Upgrade {
     /// Carries the bytes in a task of its own, for as long as `allowed` does not return.
-    pub fn carry(self, allowed: impl Future<Output = ()> + Send + 'static) -> JoinHandle<CloseReason> {
+    pub fn carry(
+        self,
+        allowed: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<CloseReason> {
         tokio::spawn(async move {
             let Ok((client, upstream)) = tokio::try_join!(self.client, self.upstream) else {
                 return CloseReason::Error;

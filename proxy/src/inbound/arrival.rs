@@ -34,7 +34,12 @@ impl Arrival {
     ) -> Result<Self, &'static str> {
         if let Some(listener) = listener {
             let dialled = net::canonical(stream.local_addr().map_err(|_| "closed_by_client")?);
-            return Ok(Self { dialled, app: listener.forward, declared: listener.protocol, source: None });
+            return Ok(Self {
+                dialled,
+                app: listener.forward,
+                declared: listener.protocol,
+                source: None,
+            });
         }
         let original = net::original_destination(stream)
             .map_err(|_| "closed_by_client")?

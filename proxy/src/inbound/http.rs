@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use super::Inbound;
 use crate::decisions::Decision;
 use crate::error::{RequestError, is_grpc};
-use crate::filter::gate::{self, Admitted, GateSettings};
-use crate::filter::headers::{self, ForwardedClientCert, Sender};
+use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
+use crate::filter::headers::{self, ForwardedClientCert, Sender, TrailersOf};
 use crate::filter::version;
 use crate::forward::app;
 use crate::forward::body::Body;
@@ -60,7 +60,13 @@ impl InboundHandler {
         let forwarded = own
             .zip(inbound.peer())
             .map(|(own, peer)| ForwardedClientCert::new(&own, &peer.leaf_sha256, &peer.id));
-        Self(Arc::new(HttpConnection { inbound, protocol, meter, forwarded, upgraded: Mutex::default() }))
+        Self(Arc::new(HttpConnection {
+            inbound,
+            protocol,
+            meter,
+            forwarded,
+            upgraded: Mutex::default(),
+        }))
     }
 
     /// Waits for the bytes of an upgraded request, if there was one: they are what is left of the
@@ -76,16 +82,22 @@ impl Handler for InboundHandler {
         let connection = &self.0;
         let inbound = &connection.inbound;
         let grpc = is_grpc(request.headers());
-        let mut record =
-            RequestRecord::begin(&inbound.worker, &inbound.connection, &connection.meter, request.method());
+        let mut record = RequestRecord::begin(
+            &inbound.worker,
+            &inbound.connection,
+            &connection.meter,
+            request.method(),
+        );
         let answered = match connection.admit(request, &mut record) {
-            Ok(allowed) if allowed.upgrade.is_some() => return connection.upgrade(allowed, record).await,
+            Ok(allowed) if allowed.upgrade.is_some() => {
+                return connection.upgrade(allowed, record).await;
+            }
             Ok(allowed) => connection.forward(allowed).await,
             Err(error) => Err(error),
         };
         match answered {
             Ok(response) => {
-                record.answered(response.status().as_u16());
+                record.answered(&response);
                 response.map(|body| body.with_record(record))
             }
             Err(error) => {
@@ -93,6 +105,16 @@ impl Handler for InboundHandler {
                 error.response(grpc).map(|body| body.with_record(record))
             }
         }
+    }
+
+    fn malformed(&self, refusal: Refusal) {
+        let connection = &self.0;
+        let inbound = &connection.inbound;
+        // It has no method that could be believed.
+        let method = http::Method::from_bytes(b"-").unwrap_or_default();
+        let mut record =
+            RequestRecord::begin(&inbound.worker, &inbound.connection, &connection.meter, &method);
+        record.refused(&RequestError::Gate(refusal));
     }
 
     async fn stream(&self, head: Parts, stream: ConnectStream) {
@@ -107,7 +129,11 @@ impl HttpConnection {
     /// The gate stands first because everything after it trusts what it passed; policy judges the
     /// very path that is forwarded; identity headers are set last, so that nothing the caller sent
     /// can stand in their place.
-    fn admit(&self, request: Request<Body>, record: &mut RequestRecord) -> Result<Allowed, RequestError> {
+    fn admit(
+        &self,
+        request: Request<Body>,
+        record: &mut RequestRecord,
+    ) -> Result<Allowed, RequestError> {
         let (mut parts, body) = request.into_parts();
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let version = self.app_version(&mut parts);
@@ -129,7 +155,13 @@ impl HttpConnection {
         }
         parts.version = version;
         let close_unless_upgraded = admitted.close_unless_upgraded;
-        Ok(Allowed { permit, request: Request::from_parts(parts, body), upgrade, judged, close_unless_upgraded })
+        Ok(Allowed {
+            permit,
+            request: Request::from_parts(parts, body),
+            upgrade,
+            judged,
+            close_unless_upgraded,
+        })
     }
 
     fn gate(&self, parts: &mut Parts) -> Result<Admitted, RequestError> {
@@ -202,11 +234,13 @@ impl HttpConnection {
 
     async fn forward(&self, allowed: Allowed) -> Result<Response<Body>, RequestError> {
         let Allowed { permit, request, close_unless_upgraded, .. } = allowed;
-        let mut response = app::send(&self.inbound.worker, permit, self.inbound.app_address(), request).await?;
+        let mut response =
+            app::send(&self.inbound.worker, permit, self.inbound.app_address(), request).await?;
         clean_response(response.headers_mut(), close_unless_upgraded);
+        let of = if is_grpc(response.headers()) { TrailersOf::Grpc } else { TrailersOf::Http };
         let limits = &self.inbound.worker.state.config.limits;
         let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
-        Ok(response.map(|body| body.with_deadline(known, open)))
+        Ok(response.map(|body| body.with_deadline(known, open).with_trailers(of)))
     }
 
     /// A request to switch protocols: the tunnel begins only with the app's 101, else the early
@@ -215,14 +249,21 @@ impl HttpConnection {
         let inbound = &self.inbound;
         let Allowed { permit, mut request, upgrade, judged, .. } = allowed;
         *request.version_mut() = Version::HTTP_11;
-        let mut response = match app::send_upgrade(&inbound.worker, permit, inbound.app_address(), request).await {
+        let mut response = match app::send_upgrade(
+            &inbound.worker,
+            permit,
+            inbound.app_address(),
+            request,
+        )
+        .await
+        {
             Ok(response) => response,
             Err(error) => {
                 record.refused(&error);
                 return error.response(false).map(|body| body.with_record(record));
             }
         };
-        record.answered(response.status().as_u16());
+        record.answered(&response);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             clean_response(response.headers_mut(), true);
             return response.map(|body| Body::http1(body).with_record(record));
@@ -263,7 +304,9 @@ async fn still_allowed(inbound: Arc<Inbound>, judged: Judged) {
     let state = &inbound.worker.state;
     let mut changes = state.policy_changes();
     while changes.changed().await.is_ok() {
-        let Ok(path) = CanonicalPath::parse(&judged.target, state.config.path_normalization) else { return };
+        let Ok(path) = CanonicalPath::parse(&judged.target, state.config.path_normalization) else {
+            return;
+        };
         let request = policy::Request {
             method: judged.method.as_str(),
             host: &judged.host,

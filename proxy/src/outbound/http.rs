@@ -9,11 +9,11 @@ use parking_lot::Mutex;
 use policy::{HostName, Snapshot};
 use tokio::task::JoinHandle;
 
-use super::route::{self, Found, Route};
 use super::Outbound;
+use super::route::{self, Found, Route};
 use crate::error::{RequestError, is_grpc};
-use crate::filter::gate::{self, Admitted, GateSettings};
-use crate::filter::headers::{self, Sender};
+use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
+use crate::filter::headers::{self, Sender, TrailersOf};
 use crate::forward::app::upgrade_over;
 use crate::forward::body::Body;
 use crate::forward::mesh::{StreamKind, WHO};
@@ -55,7 +55,13 @@ impl OutboundHandler {
     pub(crate) fn new(outbound: Arc<Outbound>, protocol: Protocol) -> Self {
         let labels = route::labels(&outbound.worker, protocol, &"unknown".into(), None);
         let meter = outbound.worker.meter(labels);
-        Self(Arc::new(HttpConnection { outbound, protocol, meter, last: Mutex::default(), upgraded: Mutex::default() }))
+        Self(Arc::new(HttpConnection {
+            outbound,
+            protocol,
+            meter,
+            last: Mutex::default(),
+            upgraded: Mutex::default(),
+        }))
     }
 
     /// The labels of what has no route.
@@ -75,16 +81,22 @@ impl Handler for OutboundHandler {
         let connection = &self.0;
         let outbound = &connection.outbound;
         let grpc = is_grpc(request.headers());
-        let mut record =
-            RequestRecord::begin(&outbound.worker, &outbound.connection, &connection.meter, request.method());
+        let mut record = RequestRecord::begin(
+            &outbound.worker,
+            &outbound.connection,
+            &connection.meter,
+            request.method(),
+        );
         let answered = match connection.admit(request, &mut record).await {
-            Ok(routed) if routed.upgrade.is_some() => return connection.upgrade(routed, record).await,
+            Ok(routed) if routed.upgrade.is_some() => {
+                return connection.upgrade(routed, record).await;
+            }
             Ok(routed) => connection.forward(routed, &mut record).await,
             Err(error) => Err(error),
         };
         match answered {
             Ok(response) => {
-                record.answered(response.status().as_u16());
+                record.answered(&response);
                 response.map(|body| body.with_record(record))
             }
             Err(error) => {
@@ -94,13 +106,32 @@ impl Handler for OutboundHandler {
         }
     }
 
+    fn malformed(&self, refusal: Refusal) {
+        let connection = &self.0;
+        let outbound = &connection.outbound;
+        // It has no method that could be believed.
+        let method = http::Method::from_bytes(b"-").unwrap_or_default();
+        let mut record = RequestRecord::begin(
+            &outbound.worker,
+            &outbound.connection,
+            &connection.meter,
+            &method,
+        );
+        record.refused(&RequestError::Gate(refusal));
+    }
+
     async fn stream(&self, _head: Parts, stream: ConnectStream) {
-        stream.refuse(&RequestError::BadStream("an app opens no CONNECT stream through its sidecar"));
+        stream
+            .refuse(&RequestError::BadStream("an app opens no CONNECT stream through its sidecar"));
     }
 }
 
 impl HttpConnection {
-    async fn admit(&self, request: Request<Body>, record: &mut RequestRecord) -> Result<Routed, RequestError> {
+    async fn admit(
+        &self,
+        request: Request<Body>,
+        record: &mut RequestRecord,
+    ) -> Result<Routed, RequestError> {
         let (mut parts, body) = request.into_parts();
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let version = parts.version;
@@ -117,7 +148,12 @@ impl HttpConnection {
         headers::strip_forwarded_identity(&mut parts.headers, Sender::Other);
         parts.version = version;
         let upgrade = admitted.upgrade.is_some().then_some(on_upgrade).flatten();
-        Ok(Routed { request: Request::from_parts(parts, body), route, upgrade, close_unless_upgraded })
+        Ok(Routed {
+            request: Request::from_parts(parts, body),
+            route,
+            upgrade,
+            close_unless_upgraded,
+        })
     }
 
     fn gate(&self, parts: &mut Parts) -> Result<Admitted, RequestError> {
@@ -143,7 +179,11 @@ impl HttpConnection {
         let by_address = self.outbound.wanted.service(&snapshot);
         let by_host = by_address.is_none().then(|| host.name().into());
         let found = by_address.or_else(|| self.by_host(&snapshot, host)).ok_or_else(|| {
-            RequestError::UnknownDestination(format!("{} ({})", host.name(), self.outbound.wanted.address()))
+            RequestError::UnknownDestination(format!(
+                "{} ({})",
+                host.name(),
+                self.outbound.wanted.address()
+            ))
         })?;
         if found.service.external {
             return Err(RequestError::ExternalByName(found.service.host.to_string()));
@@ -158,18 +198,29 @@ impl HttpConnection {
         route::by_host(snapshot, host.name(), port)
     }
 
-    async fn forward(&self, routed: Routed, record: &mut RequestRecord) -> Result<Response<Body>, RequestError> {
+    async fn forward(
+        &self,
+        routed: Routed,
+        record: &mut RequestRecord,
+    ) -> Result<Response<Body>, RequestError> {
         let worker = &self.outbound.worker;
         let limits = &worker.state.config.limits;
-        let sent = tokio::time::timeout(limits.response_timeout, routed.route.send(worker, routed.request)).await;
+        let sent = tokio::time::timeout(
+            limits.response_timeout,
+            routed.route.send(worker, routed.request),
+        )
+        .await;
         let (mut response, upstream) = sent.map_err(|_| RequestError::Timeout { who: WHO })??;
         record.upstream(upstream);
         headers::strip_hop_by_hop(response.headers_mut());
         if routed.close_unless_upgraded {
-            response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
         }
+        let of = if is_grpc(response.headers()) { TrailersOf::Grpc } else { TrailersOf::Http };
         let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
-        Ok(response.map(|body| body.with_deadline(known, open)))
+        Ok(response.map(|body| body.with_deadline(known, open).with_trailers(of)))
     }
 
     /// A request to switch protocols has a stream of its own, to the app's 101 and beyond.
@@ -181,10 +232,12 @@ impl HttpConnection {
                 return error.response(false).map(|body| body.with_record(record));
             }
         };
-        record.answered(response.status().as_u16());
+        record.answered(&response);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::strip_hop_by_hop(response.headers_mut());
-            response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+            response
+                .headers_mut()
+                .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
             return response.map(|body| Body::http1(body).with_record(record));
         }
         let upstream = hyper::upgrade::on(&mut response);
@@ -197,7 +250,11 @@ impl HttpConnection {
         response.map(|_| Body::empty())
     }
 
-    async fn send_upgrade(&self, route: &Route, mut request: Request<Body>) -> Result<Response<hyper::body::Incoming>, RequestError> {
+    async fn send_upgrade(
+        &self,
+        route: &Route,
+        mut request: Request<Body>,
+    ) -> Result<Response<hyper::body::Incoming>, RequestError> {
         let worker = &self.outbound.worker;
         *request.version_mut() = Version::HTTP_11;
         let io = route.open_stream(worker, StreamKind::Upgrade).await?;

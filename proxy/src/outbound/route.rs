@@ -52,7 +52,11 @@ impl Wanted {
     /// # Errors
     /// A stable word: our own port was dialled, directly or through redirection
     /// (SECURITY-CASES S-44).
-    pub(crate) fn of(stream: &TcpStream, listener: Option<OutboundListener>, config: &Config) -> Result<Self, &'static str> {
+    pub(crate) fn of(
+        stream: &TcpStream,
+        listener: Option<OutboundListener>,
+        config: &Config,
+    ) -> Result<Self, &'static str> {
         if let Some(OutboundListener { bind, service, port }) = listener {
             return Ok(Self::Listener { bind, service, port });
         }
@@ -111,7 +115,8 @@ fn by_address(snapshot: &Snapshot, address: SocketAddr) -> Option<Found> {
     let service = snapshot.service_by_address(address)?;
     let endpoint_port = service.ports.iter().find(|port| {
         service.endpoints.iter().any(|endpoint| {
-            endpoint.address == EndpointAddress::Ip(address.ip()) && service.endpoint_port(endpoint, port) == address.port()
+            endpoint.address == EndpointAddress::Ip(address.ip())
+                && service.endpoint_port(endpoint, port) == address.port()
         })
     });
     let (port, endpoint) = match endpoint_port {
@@ -140,7 +145,11 @@ struct Endpoint {
 ///
 /// # Errors
 /// [`RequestError::NoIdentity`] when nobody could be believed, [`RequestError::NoEndpoint`].
-pub(crate) async fn resolve(worker: &Arc<Worker>, found: &Found, protocol: Protocol) -> Result<Arc<Route>, RequestError> {
+pub(crate) async fn resolve(
+    worker: &Arc<Worker>,
+    found: &Found,
+    protocol: Protocol,
+) -> Result<Arc<Route>, RequestError> {
     let service = &found.service;
     if service.identities.is_empty() {
         return Err(RequestError::NoIdentity(service.host.to_string()));
@@ -170,7 +179,9 @@ fn addresses(found: &Found) -> Vec<SocketAddr> {
         return vec![endpoint];
     }
     let written = found.service.endpoints.iter().filter_map(|endpoint| match &endpoint.address {
-        EndpointAddress::Ip(ip) => Some(SocketAddr::new(*ip, found.service.endpoint_port(endpoint, &found.port))),
+        EndpointAddress::Ip(ip) => {
+            Some(SocketAddr::new(*ip, found.service.endpoint_port(endpoint, &found.port)))
+        }
         EndpointAddress::Dns(_) => None,
     });
     written.collect()
@@ -185,7 +196,9 @@ async fn look_up(worker: &Worker, found: &Found) -> Vec<SocketAddr> {
         .endpoints
         .iter()
         .filter_map(|endpoint| match &endpoint.address {
-            EndpointAddress::Dns(name) => Some((name.to_string(), found.service.endpoint_port(endpoint, &found.port))),
+            EndpointAddress::Dns(name) => {
+                Some((name.to_string(), found.service.endpoint_port(endpoint, &found.port)))
+            }
             EndpointAddress::Ip(_) => None,
         })
         .collect();
@@ -202,7 +215,12 @@ async fn look_up(worker: &Worker, found: &Found) -> Vec<SocketAddr> {
 }
 
 /// The labels of traffic to a service.
-pub(crate) fn labels(worker: &Worker, protocol: Protocol, service: &Arc<str>, principal: Option<&str>) -> TrafficLabels {
+pub(crate) fn labels(
+    worker: &Worker,
+    protocol: Protocol,
+    service: &Arc<str>,
+    principal: Option<&str>,
+) -> TrafficLabels {
     let own = worker.state.own_id();
     TrafficLabels {
         direction: Direction::Outbound,
@@ -225,7 +243,11 @@ impl Route {
     ///
     /// # Errors
     /// The last endpoint's.
-    pub(crate) async fn send(&self, worker: &Arc<Worker>, request: Request<Body>) -> Result<(Response<Body>, SocketAddr), RequestError> {
+    pub(crate) async fn send(
+        &self,
+        worker: &Arc<Worker>,
+        request: Request<Body>,
+    ) -> Result<(Response<Body>, SocketAddr), RequestError> {
         let endpoint = self.pick();
         endpoint.in_flight.fetch_add(1, Relaxed);
         let sent = endpoint.destination.send(worker, request).await;
@@ -237,7 +259,11 @@ impl Route {
     ///
     /// # Errors
     /// The last endpoint's.
-    pub(crate) async fn open_stream(&self, worker: &Arc<Worker>, kind: StreamKind) -> Result<BoxedIo, RequestError> {
+    pub(crate) async fn open_stream(
+        &self,
+        worker: &Arc<Worker>,
+        kind: StreamKind,
+    ) -> Result<BoxedIo, RequestError> {
         let mut last = RequestError::NoEndpoint(self.service.host.to_string());
         for _ in 0..self.endpoints.len() {
             match self.pick().destination.open_stream(worker, kind).await {

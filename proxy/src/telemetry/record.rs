@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use policy::Decider;
 use prometheus::{Histogram, IntCounter};
 
+use crate::error::REASON_HEADER;
 use crate::metrics::{Metrics, TrafficLabels};
 use crate::registry::Connection;
 use crate::telemetry::CloseReason;
@@ -38,7 +39,8 @@ impl TrafficMeter {
     fn outcome(&self, status: u16, reason: &'static str, seconds: f64) {
         self.duration.observe(seconds);
         let mut outcomes = self.outcomes.lock();
-        if let Some((.., counter)) = outcomes.iter().find(|(s, r, _)| *s == status && *r == reason) {
+        if let Some((.., counter)) = outcomes.iter().find(|(s, r, _)| *s == status && *r == reason)
+        {
             return counter.inc();
         }
         let counter = self.metrics.requests(&self.labels, status, reason);
@@ -87,7 +89,12 @@ impl RequestRecord {
     /// Begins a request on its connection. Until something else is said, its outcome is that the
     /// client went away.
     #[must_use]
-    pub fn begin(worker: &Arc<Worker>, connection: &Arc<Connection>, meter: &Arc<TrafficMeter>, method: &Method) -> Box<Self> {
+    pub fn begin(
+        worker: &Arc<Worker>,
+        connection: &Arc<Connection>,
+        meter: &Arc<TrafficMeter>,
+        method: &Method,
+    ) -> Box<Self> {
         connection.begin(worker.state.clock.coarse());
         Box::new(Self {
             worker: worker.clone(),
@@ -129,10 +136,15 @@ impl RequestRecord {
         self.decider = decider.cloned();
     }
 
-    /// The answer's status. An `x-postern-reason` from further on is kept by [`Self::refused_by_peer`].
-    pub fn answered(&mut self, status: u16) {
-        self.status = status;
+    /// The answer's status. A peer's proxy that refused the request says why in a header, which
+    /// the log keeps; the metric says only that it was a peer's refusal.
+    pub fn answered<B>(&mut self, response: &http::Response<B>) {
+        self.status = response.status().as_u16();
         self.reason = "ok";
+        if let Some(reason) = response.headers().get(REASON_HEADER) {
+            self.reason = "refused_by_peer";
+            self.error = Some(String::from_utf8_lossy(reason.as_bytes()).into_owned());
+        }
     }
 
     /// The refusing error, of ours.
@@ -156,7 +168,8 @@ impl RequestRecord {
 
     /// The answer's trailers, of which gRPC's status is kept.
     pub fn trailers(&mut self, trailers: &HeaderMap) {
-        self.grpc_status = trailers.get("grpc-status").and_then(|v| v.to_str().ok()).map(Into::into);
+        self.grpc_status =
+            trailers.get("grpc-status").and_then(|v| v.to_str().ok()).map(Into::into);
     }
 
     fn write(&self, out: &mut String, seconds: f64) {
@@ -183,7 +196,9 @@ impl RequestRecord {
         if let Some(upstream) = self.upstream {
             line.plain("upstream", upstream);
         }
-        line.number("bytes_sent", self.sent).number("duration_ms", (seconds * 1_000_000.0).round() / 1000.0).end();
+        line.number("bytes_sent", self.sent)
+            .number("duration_ms", (seconds * 1_000_000.0).round() / 1000.0)
+            .end();
     }
 }
 
@@ -251,11 +266,22 @@ impl ConnectionRecord {
     pub fn ended(&mut self, reason: CloseReason, detail: &'static str) {
         self.reason = reason;
         self.detail = detail;
-        self.logged |= !matches!(reason, CloseReason::Done | CloseReason::Drain | CloseReason::Idle | CloseReason::CertificateExpiry);
+        self.logged |= !matches!(
+            reason,
+            CloseReason::Done
+                | CloseReason::Drain
+                | CloseReason::Idle
+                | CloseReason::CertificateExpiry
+        );
     }
 
     /// The same with the words of the fault, for the person on call.
-    pub fn failed(&mut self, reason: CloseReason, detail: &'static str, error: impl std::fmt::Display) {
+    pub fn failed(
+        &mut self,
+        reason: CloseReason,
+        detail: &'static str,
+        error: impl std::fmt::Display,
+    ) {
         self.ended(reason, detail);
         self.error = Some(error.to_string());
     }

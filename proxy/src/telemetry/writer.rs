@@ -30,8 +30,9 @@ impl LogWriter {
     /// The system's, when no thread can be had.
     pub fn start(out: impl Write + Send + 'static) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
-        let thread =
-            std::thread::Builder::new().name("log".into()).spawn(move || write_all(&receiver, out))?;
+        let thread = std::thread::Builder::new()
+            .name("log".into())
+            .spawn(move || write_all(&receiver, out))?;
         Ok(Self { sender, dropped: Arc::default(), thread: Some(thread) })
     }
 
