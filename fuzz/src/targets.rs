@@ -8,4 +8,4 @@ mod raw;
 pub use files::{config, resources};
 pub use gate::gate;
 pub use names::{leaf, path, spiffe_id};
-pub use raw::raw_http1;
+pub use raw::{raw_http1, sniff};
