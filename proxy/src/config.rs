@@ -138,6 +138,17 @@ pub enum AccessLog {
     Off,
 }
 
+impl AccessLog {
+    /// Whether a line is written for something that went well, or did not.
+    pub fn wants(self, good: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Refused => !good,
+            Self::Off => false,
+        }
+    }
+}
+
 impl LogLevel {
     /// The name as configuration and `/log-level` write it.
     pub fn as_str(self) -> &'static str {
@@ -183,6 +194,15 @@ impl Config {
         }
         let config = Mistakes::none_or(config, mistakes)?;
         config.ok_or_else(|| Mistakes::from(empty_file(&file)))
+    }
+}
+
+impl Config {
+    /// Whether a port is one of the proxy's own, which no app can have (SECURITY-CASES S-44).
+    pub fn is_own_port(&self, port: u16) -> bool {
+        let transparent = self.inbound.bind.iter().chain(&self.outbound.bind);
+        let small = [self.admin.bind, self.metrics, self.readiness].into_iter().flatten();
+        transparent.copied().chain(small).any(|address| address.port() == port)
     }
 }
 

@@ -1,0 +1,201 @@
+//! The command line of `postern-cert-agent`.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use identity::{SpiffeId, TrustDomain};
+
+use super::authority::HostPort;
+use super::fetch::{self, Pem};
+use super::proto::admin::StatusResponse;
+use super::rotation::Moment;
+use super::run::{self, Settings};
+use super::show::{self, Shown};
+
+/// Where the Workload API is, unless said otherwise.
+const DEFAULT_SOCKET: &str = "/run/postern/agent.sock";
+
+/// The cert agent of one workload: gets its SPIFFE certificate, keeps it fresh, and serves it to the proxy beside it.
+///
+/// `run` makes a key in memory, proves to the authority who this workload is (by a join token once, then by a renewal
+/// credential; or by its uid on the same machine), and serves certificate, key and roots on a unix socket that speaks the
+/// SPIFFE Workload API. The key never reaches a disk.
+#[derive(Debug, Parser)]
+#[command(name = "postern-cert-agent", version, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Get a certificate, keep it fresh and serve it until SIGTERM. Waits for an authority that is down.
+    Run(RunArgs),
+    /// Get certificate, key and roots from a running agent (any SPIFFE Workload API) and write or print them as PEM.
+    Fetch(FetchArgs),
+    /// Show what a running agent holds and when it renews (JSON when the output is not a terminal).
+    Show(SocketArgs),
+    /// Make a running agent renew now, with a fresh key, and show the result. Exit code 1 when it failed.
+    Renew(SocketArgs),
+    /// Exit with 0 when a running agent holds a good certificate, with 1 when not. For probes.
+    Health(SocketArgs),
+    /// Print a completion script for a shell.
+    Completions(crate::program::CompletionArgs),
+    /// Print the manual page (roff).
+    Man,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The authority, over TLS. It is known by its SPIFFE id and the trust bundle, not by its host name.
+    #[arg(long, value_name = "HOST:PORT", value_parser = HostPort::parse, required_unless_present = "authority_unix")]
+    authority: Option<HostPort>,
+    /// The authority on this machine, over its unix socket: without a join token our uid is the proof.
+    #[arg(long, value_name = "PATH", conflicts_with = "authority")]
+    authority_unix: Option<PathBuf>,
+    /// The authority's own id [default: spiffe://TRUST-DOMAIN/postern/authority].
+    #[arg(long, value_name = "SPIFFE-ID", value_parser = spiffe_id)]
+    authority_identity: Option<SpiffeId>,
+    /// PEM roots of the trust domain, as `postern-authority bundle` prints them.
+    #[arg(long, value_name = "FILE")]
+    trust_bundle: PathBuf,
+    /// Whose roots they are [default: what the roots say themselves].
+    #[arg(long, value_name = "NAME", value_parser = trust_domain)]
+    trust_domain: Option<TrustDomain>,
+    /// Accept certificates of this identity only [default: whatever the authority attests first].
+    #[arg(long, value_name = "SPIFFE-ID", value_parser = spiffe_id)]
+    identity: Option<SpiffeId>,
+    /// Where to serve the Workload API (mode 0666; --allow-uid says who may ask). The admin socket is PATH.admin (0600).
+    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
+    socket: PathBuf,
+    /// Where the renewal credential survives a restart. One agent each; made with mode 0700.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/postern/agent")]
+    state_dir: PathBuf,
+    /// A file with the join token for the first certificate. Read at each attempt while there is no other proof.
+    #[arg(long, value_name = "FILE")]
+    join_token_file: Option<PathBuf>,
+    /// A user who may ask for the certificate, beside our own. May be given several times [default: 64137, the proxy].
+    #[arg(long, value_name = "UID")]
+    allow_uid: Vec<u32>,
+}
+
+/// Which agent.
+#[derive(Debug, Args)]
+pub struct SocketArgs {
+    /// The agent's socket [default: SPIFFE_ENDPOINT_SOCKET, else /run/postern/agent.sock].
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+/// `fetch`.
+#[derive(Debug, Args)]
+pub struct FetchArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
+    /// Write svid.pem, key.pem (mode 0600) and bundle.pem into this directory instead of printing them.
+    #[arg(long, value_name = "DIR")]
+    write: Option<PathBuf>,
+}
+
+/// Does what the command line says. True when the answer is yes (exit code 0), false when it is no (1).
+///
+/// # Errors
+/// Whatever failed, in words for a person.
+pub fn execute(cli: Cli) -> anyhow::Result<bool> {
+    match cli.command {
+        Command::Completions(args) => crate::program::completions::<Cli>(&args)?,
+        Command::Man => crate::program::man::<Cli>()?,
+        command => {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            return runtime.block_on(execute_async(command));
+        }
+    }
+    Ok(true)
+}
+
+async fn execute_async(command: Command) -> anyhow::Result<bool> {
+    match command {
+        Command::Run(args) => run::run(settings(args)).await?,
+        Command::Fetch(args) => fetch_command(args).await?,
+        Command::Show(args) => print(&show::status(&args.path()).await?)?,
+        Command::Renew(args) => print(&show::renew(&args.path()).await?)?,
+        Command::Health(args) => return health(&args.path()).await,
+        Command::Completions(_) | Command::Man => {}
+    }
+    Ok(true)
+}
+
+async fn fetch_command(args: FetchArgs) -> anyhow::Result<()> {
+    let pem = Pem::of(fetch::fetch(&args.socket.path()).await?)?;
+    let mut out = io::stdout().lock();
+    match args.write {
+        None => pem.print(&mut out)?,
+        Some(directory) => {
+            for path in pem.write(&directory)? {
+                writeln!(out, "{}", path.display())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Says why on stderr: the probe's log is where a person looks.
+async fn health(socket: &Path) -> anyhow::Result<bool> {
+    let status = show::status(socket).await?;
+    if !status.ready {
+        writeln!(io::stderr(), "no good certificate is held: {}", status.last_error)?;
+    }
+    Ok(status.ready)
+}
+
+/// A table on a terminal, JSON elsewhere.
+fn print(status: &StatusResponse) -> anyhow::Result<()> {
+    let shown = Shown::of(status, Moment::now().unix())?;
+    let mut out = io::stdout().lock();
+    if out.is_terminal() {
+        out.write_all(shown.table().as_bytes())?;
+    } else {
+        serde_json::to_writer_pretty(&mut out, &shown)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+impl SocketArgs {
+    /// The flag, else `SPIFFE_ENDPOINT_SOCKET` (Workload Endpoint §4), else where `run` serves by default.
+    fn path(&self) -> PathBuf {
+        let from_environment = || {
+            let value = std::env::var("SPIFFE_ENDPOINT_SOCKET").ok()?;
+            let path = value.strip_prefix("unix://").or_else(|| value.strip_prefix("unix:"))?;
+            path.starts_with('/').then(|| PathBuf::from(path))
+        };
+        self.socket.clone().or_else(from_environment).unwrap_or_else(|| DEFAULT_SOCKET.into())
+    }
+}
+
+fn settings(args: RunArgs) -> Settings {
+    Settings {
+        authority: args.authority,
+        authority_unix: args.authority_unix,
+        authority_identity: args.authority_identity,
+        trust_bundle: args.trust_bundle,
+        trust_domain: args.trust_domain,
+        identity: args.identity,
+        socket: args.socket,
+        state_dir: args.state_dir,
+        join_token_file: args.join_token_file,
+        allow_uids: args.allow_uid,
+    }
+}
+
+fn trust_domain(text: &str) -> Result<TrustDomain, String> {
+    TrustDomain::parse(text).map_err(|error| error.to_string())
+}
+
+fn spiffe_id(text: &str) -> Result<SpiffeId, String> {
+    SpiffeId::parse(text).map_err(|error| error.to_string())
+}

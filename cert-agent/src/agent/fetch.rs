@@ -1,0 +1,164 @@
+//! `postern-cert-agent fetch`: a Workload API client for people and scripts.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use rustls_pki_types::CertificateDer;
+use tokio::net::UnixStream;
+use tonic::Request;
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint};
+use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::authority::Dialled;
+use super::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
+use super::proto::workload::{X509svid, X509svidRequest};
+
+/// To connect, and for the first message.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Asks the agent at `socket` for its X.509-SVID.
+///
+/// # Errors
+/// When nobody answers within 10 s, or the agent has nothing to give.
+pub async fn fetch(socket: &Path) -> anyhow::Result<X509svid> {
+    let channel = connect(socket).await?;
+    let mut request = Request::new(X509svidRequest {});
+    request.metadata_mut().insert("workload.spiffe.io", MetadataValue::from_static("true"));
+    let mut client = SpiffeWorkloadApiClient::new(channel);
+    let first = async {
+        let mut updates = client.fetch_x509svid(request).await?.into_inner();
+        updates.message().await
+    };
+    let answer = tokio::time::timeout(DEADLINE, first)
+        .await
+        .context("the agent did not answer within 10 s")?
+        .map_err(|status| {
+            anyhow!("the agent answered {:?}: {}", status.code(), status.message())
+        })?;
+    let svid = answer.and_then(|answer| answer.svids.into_iter().next());
+    svid.context("the agent answered without an SVID")
+}
+
+/// Connects to one of the agent's sockets.
+///
+/// # Errors
+/// When nobody listens there.
+pub async fn connect(socket: &Path) -> anyhow::Result<Channel> {
+    let cannot = || format!("cannot reach the agent at {}; is it running?", socket.display());
+    let stream = UnixStream::connect(socket).await.with_context(cannot)?;
+    Endpoint::from_static("http://agent")
+        .connect_timeout(DEADLINE)
+        .connect_with_connector(Dialled::new(stream))
+        .await
+        .with_context(cannot)
+}
+
+/// The PEM forms of an SVID.
+#[derive(Debug)]
+pub struct Pem {
+    certificate: String,
+    key: Zeroizing<String>,
+    bundle: String,
+}
+
+impl Pem {
+    /// Of an answer, which is wiped.
+    ///
+    /// # Errors
+    /// When a certificate in it cannot be read.
+    pub fn of(mut svid: X509svid) -> anyhow::Result<Self> {
+        let pem = Self {
+            certificate: certificates(&svid.x509_svid)?,
+            key: Zeroizing::new(block("PRIVATE KEY", &svid.x509_svid_key)),
+            bundle: certificates(&svid.bundle)?,
+        };
+        svid.x509_svid_key.zeroize();
+        Ok(pem)
+    }
+
+    /// Writes `svid.pem`, `key.pem` (0600) and `bundle.pem` into a directory, the key first: whoever waits for the
+    /// certificate finds its key.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn write(&self, directory: &Path) -> anyhow::Result<[PathBuf; 3]> {
+        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+        let paths = ["svid.pem", "key.pem", "bundle.pem"].map(|name| directory.join(name));
+        replace(&paths[1], self.key.as_bytes(), 0o600)?;
+        replace(&paths[2], self.bundle.as_bytes(), 0o644)?;
+        replace(&paths[0], self.certificate.as_bytes(), 0o644)?;
+        Ok(paths)
+    }
+
+    /// Writes everything to one stream.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(self.certificate.as_bytes())?;
+        out.write_all(self.key.as_bytes())?;
+        out.write_all(self.bundle.as_bytes())
+    }
+}
+
+fn replace(path: &Path, content: &[u8], mode: u32) -> anyhow::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    let at = || path.display().to_string();
+    // Left by a process of our pid that died just here; its mode may be another.
+    let _ = fs::remove_file(&temporary);
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&temporary)
+        .with_context(at)?;
+    file.write_all(content).with_context(at)?;
+    fs::rename(&temporary, path).with_context(at)
+}
+
+/// Certificates in DER, one after the other (Workload API §5.2.1).
+///
+/// # Errors
+/// Bytes that are no certificate.
+pub fn split(mut ders: &[u8]) -> anyhow::Result<Vec<CertificateDer<'_>>> {
+    let mut certificates = Vec::new();
+    while !ders.is_empty() {
+        let (rest, _) =
+            X509Certificate::from_der(ders).map_err(|_| anyhow!("not a certificate in DER"))?;
+        certificates.push(CertificateDer::from(&ders[..ders.len() - rest.len()]));
+        if rest.len() >= ders.len() || certificates.len() > 64 {
+            bail!("not a certificate chain");
+        }
+        ders = rest;
+    }
+    Ok(certificates)
+}
+
+fn certificates(ders: &[u8]) -> anyhow::Result<String> {
+    Ok(split(ders)?.iter().map(|certificate| block("CERTIFICATE", certificate)).collect())
+}
+
+/// One PEM block (RFC 7468 §2): lines of 64 characters.
+fn block(label: &str, der: &[u8]) -> String {
+    use base64::Engine as _;
+    let text = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(der));
+    let mut pem = String::with_capacity(text.len() + text.len() / 32 + 64);
+    pem.push_str(&format!("-----BEGIN {label}-----\n"));
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = after;
+    }
+    pem.push_str(&format!("-----END {label}-----\n"));
+    pem
+}

@@ -1,0 +1,22 @@
+//! The cert agent: makes a key, proves who the workload is, gets its certificate, renews it, and serves it to the proxy.
+//!
+//! [`rotation`] decides when, [`fresh_key`] makes the key and the request, [`authority`] asks, [`answer`] believes
+//! nothing it cannot check, [`renewer`] ties them together, [`held`] is what everybody else sees of it. [`workload_api`]
+//! serves the proxy, [`admin`] serves people.
+
+pub mod admin;
+pub mod answer;
+pub mod authority;
+pub mod callers;
+pub mod cli;
+pub mod fetch;
+pub mod fresh_key;
+pub mod held;
+pub mod proto;
+pub mod renewer;
+pub mod rotation;
+pub mod run;
+pub mod show;
+pub mod socket;
+pub mod state;
+pub mod workload_api;

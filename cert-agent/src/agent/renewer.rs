@@ -1,0 +1,281 @@
+//! The loop that keeps the identity fresh: wait, make a key, ask, check, hold.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use identity::{SpiffeId, TrustBundle};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+use zeroize::Zeroizing;
+
+use crate::api::issue_request::Evidence;
+use crate::api::{IssueRequest, IssueResponse, UnixEvidence};
+
+use super::answer::{self, Accepted, Expected, WrongAnswer};
+use super::authority::{self, Address, CallError};
+use super::fresh_key::FreshKey;
+use super::held::{Held, Publisher};
+use super::rotation::{Failure, Moment, Rotation, Validity, unix};
+use super::state::{Credential, StateDirectory};
+
+/// Somebody wants a renewal now, and to hear how it went.
+pub type Forced = oneshot::Sender<Result<(), String>>;
+
+/// Forced renewals that may wait; more are refused.
+pub const MAX_FORCED: usize = 8;
+
+/// Everything the loop needs.
+#[derive(Debug)]
+pub struct Renewer {
+    /// Where to ask.
+    pub address: Address,
+    /// The roots we trust: from the file at first, then from each accepted answer.
+    pub trusted: TrustBundle,
+    /// Who we are, when the command line says so; a renewal credential and what is held say so too.
+    pub identity: Option<SpiffeId>,
+    /// Proof for the first time.
+    pub join_token: Option<PathBuf>,
+    /// Proof for every other time. In memory, so that a full disk costs nothing but the next restart.
+    pub credential: Option<Credential>,
+    /// Where the credential survives a restart; none for a unix-attested agent, which needs no credential.
+    pub state: Option<StateDirectory>,
+    /// Who watches.
+    pub publisher: Publisher,
+}
+
+/// Why an attempt brought nothing.
+#[derive(Debug, thiserror::Error)]
+enum AttemptError {
+    #[error("{0}")]
+    Ours(String),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Answer(#[from] WrongAnswer),
+}
+
+impl Renewer {
+    /// Runs until `stop`. Each message on `forced` renews at once.
+    pub async fn keep_fresh(mut self, mut forced: mpsc::Receiver<Forced>, stop: CancellationToken) {
+        let mut rotation = Rotation::new(Moment::now());
+        loop {
+            let waiter = tokio::select! {
+                () = stop.cancelled() => return,
+                Some(waiter) = forced.recv() => Some(waiter),
+                () = tokio::time::sleep(rotation.wait(Moment::now())) => None,
+            };
+            if waiter.is_none() && !rotation.is_due(Moment::now()) {
+                continue;
+            }
+            let attempt = tokio::select! {
+                () = stop.cancelled() => return,
+                attempt = self.attempt() => attempt,
+            };
+            let outcome = self.settle(attempt, &mut rotation);
+            if let Some(waiter) = waiter {
+                // Whoever asked may be gone.
+                let _ = waiter.send(outcome);
+            }
+        }
+    }
+
+    /// One attempt with the best evidence; with the join token too, when the authority knows our credential no more.
+    async fn attempt(&mut self) -> Result<Held, AttemptError> {
+        let evidence = self.evidence()?;
+        let by_credential = matches!(evidence, Evidence::RenewalCredential(_));
+        match self.ask(evidence).await {
+            Err(AttemptError::Call(CallError::Refused {
+                code: Code::Unauthenticated,
+                message,
+            })) if by_credential => match self.join_token() {
+                Some(token) => {
+                    tracing::warn!(
+                        reason = message,
+                        "the renewal credential was refused; joining anew"
+                    );
+                    self.ask(Evidence::JoinToken(token?.to_string())).await
+                }
+                None => Err(CallError::Refused { code: Code::Unauthenticated, message }.into()),
+            },
+            outcome => outcome,
+        }
+    }
+
+    fn evidence(&self) -> Result<Evidence, AttemptError> {
+        if matches!(self.address, Address::Unix(_)) && self.join_token.is_none() {
+            return Ok(Evidence::Unix(UnixEvidence {}));
+        }
+        if let Some(credential) = &self.credential {
+            return Ok(Evidence::RenewalCredential(credential.secret.to_string()));
+        }
+        match self.join_token() {
+            Some(token) => Ok(Evidence::JoinToken(token?.to_string())),
+            None => Err(AttemptError::Ours(
+                "nothing to prove ourselves with: give --join-token-file or --authority-unix"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// Read anew at each attempt: an operator may have put a new one.
+    fn join_token(&self) -> Option<Result<Zeroizing<String>, AttemptError>> {
+        let path = self.join_token.as_ref()?;
+        let token = std::fs::read_to_string(path)
+            .map(|text| Zeroizing::new(Zeroizing::new(text).trim().to_owned()))
+            .map_err(|error| {
+                AttemptError::Ours(format!(
+                    "cannot read the join token {}: {error}",
+                    path.display()
+                ))
+            });
+        Some(token)
+    }
+
+    async fn ask(&mut self, evidence: Evidence) -> Result<Held, AttemptError> {
+        // A join token may be for whomever the operator meant; every other proof is of who we are already.
+        let identity = match &evidence {
+            Evidence::JoinToken(_) => self.identity.clone(),
+            _ => self.known_identity(),
+        };
+        let fresh = FreshKey::make().map_err(AttemptError::Ours)?;
+        let request = IssueRequest { evidence: Some(evidence), csr_der: fresh.csr_der.clone() };
+        let answer = authority::issue(&self.address, &self.trusted, request).await?;
+        let now = Moment::now().unix();
+        let expected = Expected {
+            trusted: &self.trusted,
+            identity: identity.as_ref(),
+            spki_der: &fresh.spki_der,
+            now,
+        };
+        let checked = answer::check(&answer, &expected);
+        if let Some(identity) = credential_is_ours(&checked, &answer) {
+            self.keep_credential(identity, &answer);
+        }
+        let Accepted { svid, bundle } = checked?;
+        let skew = answer::skew(answer.server_time, now);
+        if !skew.is_empty() {
+            tracing::warn!(
+                difference = skew.trim_start_matches("; "),
+                "check this machine's clock"
+            );
+        }
+        self.trusted = bundle.clone();
+        Ok(Held { svid, key: fresh.key, bundle })
+    }
+
+    fn known_identity(&self) -> Option<SpiffeId> {
+        let held = || self.publisher.held().map(|held| held.svid.id().clone());
+        let stored = || self.credential.as_ref().map(|credential| credential.identity.clone());
+        self.identity.clone().or_else(held).or_else(stored)
+    }
+
+    /// In memory first: a disk that refuses costs the next restart, not this renewal (F-22).
+    fn keep_credential(&mut self, identity: SpiffeId, answer: &IssueResponse) {
+        let Some(secret) = answer.renewal_credential.clone() else { return };
+        let credential = Credential { identity, secret: Zeroizing::new(secret) };
+        if let Some(state) = &self.state
+            && let Err(error) = state.store(&credential)
+        {
+            tracing::error!(%error, "the renewal credential is kept in memory only: a restart needs a join token");
+        }
+        self.credential = Some(credential);
+    }
+
+    fn settle(
+        &self,
+        attempt: Result<Held, AttemptError>,
+        rotation: &mut Rotation,
+    ) -> Result<(), String> {
+        let now = Moment::now();
+        let jitter = rand::random_range(-1.0..=1.0);
+        match attempt {
+            Ok(held) => {
+                let svid = &held.svid;
+                rotation.issued(
+                    now,
+                    Validity::from_unix(svid.not_before(), svid.not_after()),
+                    jitter,
+                );
+                log_renewal(&held, rotation);
+                self.publisher.status(|status| {
+                    status.renewals += 1;
+                    status.last_error = None;
+                    status.denied = false;
+                    status.next_attempt = unix(rotation.next_attempt());
+                });
+                self.publisher.hold(held);
+                Ok(())
+            }
+            Err(error) => {
+                rotation.failed(now, error.failure(), jitter);
+                let reason = error.to_string();
+                log_failure(&reason, self.publisher.held(), rotation, now);
+                self.publisher.status(|status| {
+                    status.failures += 1;
+                    status.last_error = Some(reason.clone());
+                    status.denied = error.denied();
+                    status.next_attempt = unix(rotation.next_attempt());
+                });
+                Err(reason)
+            }
+        }
+    }
+}
+
+impl AttemptError {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Call(CallError::Unreachable { .. }) => Failure::Unreachable,
+            _ => Failure::Refused,
+        }
+    }
+
+    fn denied(&self) -> bool {
+        matches!(
+            self,
+            Self::Call(CallError::Refused {
+                code: Code::Unauthenticated | Code::PermissionDenied,
+                ..
+            })
+        )
+    }
+}
+
+/// A new credential is kept when the answer is right, and also when nothing but the clock is wrong: the join token is
+/// used up by then, and the credential is the only way back once the clock is right. With any other fault it may be
+/// somebody else's, and the one we have stays good until it is replaced by its use.
+fn credential_is_ours(
+    checked: &Result<Accepted, WrongAnswer>,
+    answer: &IssueResponse,
+) -> Option<SpiffeId> {
+    match checked {
+        Ok(accepted) => Some(accepted.svid.id().clone()),
+        Err(WrongAnswer::Time { .. }) => answer::named_in(answer),
+        Err(_) => None,
+    }
+}
+
+fn log_renewal(held: &Held, rotation: &Rotation) {
+    tracing::info!(
+        identity = %held.svid.id(),
+        serial = held.svid.serial_hex(),
+        not_after = held.svid.not_after(),
+        next_renewal = unix(rotation.next_attempt()),
+        "renewed"
+    );
+}
+
+/// The alarm: error level once nothing good is held, warning level before.
+fn log_failure(reason: &str, held: Option<Arc<Held>>, rotation: &Rotation, now: Moment) {
+    let retry = unix(rotation.next_attempt());
+    match held.filter(|held| held.is_current(now.unix())) {
+        Some(held) => tracing::warn!(
+            reason,
+            retry,
+            held_until = held.svid.not_after(),
+            "renewal failed; what is held stays in use"
+        ),
+        None => tracing::error!(reason, retry, "renewal failed; no certificate is held"),
+    }
+}

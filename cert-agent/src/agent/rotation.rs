@@ -1,0 +1,333 @@
+//! When to ask for the next certificate. Pure: time and chance are handed in.
+//!
+//! A certificate is renewed at half of its life, give or take a tenth of it, so that a fleet that started together does
+//! not stay together. A failed attempt is repeated after 0.5 s, then twice as long each time.
+
+use std::time::{Duration, Instant, SystemTime};
+
+/// The wall clock is read at least this often, so that a jump of it, or a suspended machine, is noticed (F-07).
+pub const TICK: Duration = Duration::from_secs(30);
+/// The wait after the first failure.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+/// The longest wait between attempts while a good certificate is held.
+const MAX_RETRY: Duration = Duration::from_secs(150);
+/// The longest wait without a good certificate when the authority answered and refused.
+const MAX_RETRY_REFUSED: Duration = Duration::from_secs(30);
+/// The longest wait without a good certificate when nobody answered. A refused connection costs the authority nothing,
+/// and the workload is to be ready within 2 s of its return (F-01).
+const MAX_RETRY_UNREACHABLE: Duration = Duration::from_millis(1500);
+
+/// A moment on both clocks: the wall's, which certificates mean and which may jump, and one that never does.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// The wall clock.
+    pub wall: SystemTime,
+    /// The clock that only goes forward, and stands still while the machine is suspended.
+    pub monotonic: Instant,
+}
+
+impl Moment {
+    /// Reads both clocks.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { wall: SystemTime::now(), monotonic: Instant::now() }
+    }
+
+    /// The wall clock in Unix seconds.
+    #[must_use]
+    pub fn unix(&self) -> u64 {
+        unix(self.wall)
+    }
+}
+
+/// A wall-clock time in Unix seconds; 0 before 1970.
+#[must_use]
+pub fn unix(wall: SystemTime) -> u64 {
+    wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The validity of the certificate held, on the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// From the certificate: 60 s before it was signed.
+    pub not_before: SystemTime,
+    /// From the certificate.
+    pub not_after: SystemTime,
+}
+
+impl Validity {
+    /// From a certificate's Unix seconds.
+    #[must_use]
+    pub fn from_unix(not_before: u64, not_after: u64) -> Self {
+        let at = |seconds| {
+            SystemTime::UNIX_EPOCH
+                .checked_add(Duration::from_secs(seconds))
+                .unwrap_or(SystemTime::UNIX_EPOCH)
+        };
+        Self { not_before: at(not_before), not_after: at(not_after) }
+    }
+
+    /// What is left of it; nothing when it is over.
+    fn left(&self, now: SystemTime) -> Option<Duration> {
+        self.not_after.duration_since(now).ok().filter(|left| !left.is_zero())
+    }
+}
+
+/// Why an attempt brought no certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection.
+    Unreachable,
+    /// An answer, but not a certificate that we accept.
+    Refused,
+}
+
+/// The state: what is held, and when the next attempt is due.
+#[derive(Debug)]
+pub struct Rotation {
+    held: Option<Validity>,
+    due: Due,
+    failures: u32,
+}
+
+/// Due when either clock says so: the wall's, after a jump or a suspension; the other, when the wall's went back.
+#[derive(Debug, Clone, Copy)]
+struct Due {
+    wall: SystemTime,
+    monotonic: Instant,
+}
+
+impl Due {
+    fn after(now: Moment, wait: Duration) -> Self {
+        Self {
+            wall: now.wall.checked_add(wait).unwrap_or(now.wall),
+            monotonic: now.monotonic.checked_add(wait).unwrap_or(now.monotonic),
+        }
+    }
+}
+
+impl Rotation {
+    /// Nothing is held: the first attempt is due now.
+    #[must_use]
+    pub fn new(now: Moment) -> Self {
+        Self { held: None, due: Due::after(now, Duration::ZERO), failures: 0 }
+    }
+
+    /// Whether an attempt is due.
+    #[must_use]
+    pub fn is_due(&self, now: Moment) -> bool {
+        now.wall >= self.due.wall || now.monotonic >= self.due.monotonic || self.stepped_back(now)
+    }
+
+    /// How long to wait before asking [`Rotation::is_due`] again: never longer than [`TICK`].
+    #[must_use]
+    pub fn wait(&self, now: Moment) -> Duration {
+        if self.is_due(now) {
+            return Duration::ZERO;
+        }
+        let wall = self.due.wall.duration_since(now.wall).unwrap_or_default();
+        let monotonic = self.due.monotonic.saturating_duration_since(now.monotonic);
+        wall.min(monotonic).min(TICK)
+    }
+
+    /// When the next attempt is due on the wall clock, for people.
+    #[must_use]
+    pub fn next_attempt(&self) -> SystemTime {
+        self.due.wall
+    }
+
+    /// A certificate arrived. `jitter` from -1 to 1 moves the renewal between 40 % and 60 % of what is left of it.
+    pub fn issued(&mut self, now: Moment, validity: Validity, jitter: f64) {
+        let left = validity.left(now.wall).unwrap_or_default();
+        self.held = Some(validity);
+        self.failures = 0;
+        self.due = Due::after(now, left.mul_f64(0.5 + 0.1 * bounded(jitter)).max(FIRST_RETRY / 2));
+    }
+
+    /// An attempt failed. `jitter` from -1 to 1 moves the wait by a quarter.
+    pub fn failed(&mut self, now: Moment, failure: Failure, jitter: f64) {
+        let doubled = FIRST_RETRY.saturating_mul(1 << self.failures.min(16));
+        self.failures = self.failures.saturating_add(1);
+        let longest = self.longest_wait(now, failure);
+        let wait = doubled.min(longest).mul_f64(1.0 + 0.25 * bounded(jitter)).min(longest);
+        self.due = Due::after(now, wait);
+    }
+
+    /// With a good certificate the waits grow, but several attempts always fit into the rest of its life (F-30: nobody
+    /// expires for politeness).
+    fn longest_wait(&self, now: Moment, failure: Failure) -> Duration {
+        match (self.held.and_then(|held| held.left(now.wall)), failure) {
+            (Some(left), _) => (left / 4).clamp(FIRST_RETRY, MAX_RETRY),
+            (None, Failure::Refused) => MAX_RETRY_REFUSED,
+            (None, Failure::Unreachable) => MAX_RETRY_UNREACHABLE,
+        }
+    }
+
+    /// The clock stands before the held certificate begins, which is 60 s before it was signed: somebody set it back
+    /// (F-07). Not while attempts fail, or this would undo their waits.
+    fn stepped_back(&self, now: Moment) -> bool {
+        self.failures == 0 && self.held.is_some_and(|held| now.wall < held.not_before)
+    }
+}
+
+/// Chance comes from outside; nothing outside of -1 to 1 has a meaning here.
+fn bounded(jitter: f64) -> f64 {
+    if jitter.is_finite() { jitter.clamp(-1.0, 1.0) } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HOUR: u64 = 3600;
+
+    /// A clock moved by hand.
+    #[derive(Clone, Copy)]
+    struct Hands(Moment);
+
+    impl Hands {
+        fn new() -> Self {
+            let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+            Self(Moment { wall, monotonic: Instant::now() })
+        }
+
+        fn after(self, seconds: f64) -> Moment {
+            let span = Duration::from_secs_f64(seconds);
+            Moment { wall: self.0.wall + span, monotonic: self.0.monotonic + span }
+        }
+
+        fn certificate(self, lifetime: u64) -> Validity {
+            let now = self.0.unix();
+            Validity::from_unix(now - 60, now + lifetime)
+        }
+
+        fn holding(self, lifetime: u64, jitter: f64) -> Rotation {
+            let mut rotation = Rotation::new(self.0);
+            rotation.issued(self.0, self.certificate(lifetime), jitter);
+            rotation
+        }
+    }
+
+    #[test]
+    fn the_first_attempt_is_due_at_once() {
+        let hands = Hands::new();
+        let rotation = Rotation::new(hands.0);
+        assert!(rotation.is_due(hands.0));
+        assert_eq!(rotation.wait(hands.0), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_certificate_is_renewed_at_half_of_its_life_give_or_take_a_tenth() {
+        let hands = Hands::new();
+        let check = |lifetime: u64, jitter: f64, expect: f64| {
+            let rotation = hands.holding(lifetime, jitter);
+            assert!(!rotation.is_due(hands.after(expect - 0.01)), "{lifetime} {jitter}");
+            assert!(rotation.is_due(hands.after(expect + 0.01)), "{lifetime} {jitter}");
+        };
+        check(HOUR, 0.0, 1800.0);
+        check(HOUR, -1.0, 1440.0);
+        check(HOUR, 1.0, 2160.0);
+        check(HOUR, f64::NAN, 1800.0);
+        check(HOUR, 1e9, 2160.0);
+        check(2, 0.0, 1.0);
+        check(24 * HOUR, 0.0, 43_200.0);
+    }
+
+    #[test]
+    fn f01_ca_down_at_start_waits_stay_below_two_seconds() {
+        let hands = Hands::new();
+        let mut rotation = Rotation::new(hands.0);
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            rotation.failed(hands.0, Failure::Unreachable, 0.0);
+            waits.push(rotation.wait(hands.0).as_millis());
+        }
+        assert_eq!(waits, [500, 1000, 1500, 1500, 1500, 1500]);
+        rotation.failed(hands.0, Failure::Unreachable, 1.0);
+        assert!(rotation.wait(hands.0) <= MAX_RETRY_UNREACHABLE);
+    }
+
+    #[test]
+    fn f02_ca_down_during_renewal_waits_grow_to_150_s_and_leave_room_before_expiry() {
+        let hands = Hands::new();
+        let mut rotation = hands.holding(24 * HOUR, 0.0);
+        let mut waits = Vec::new();
+        for _ in 0..11 {
+            rotation.failed(hands.0, Failure::Unreachable, 0.0);
+            waits.push(rotation.due.monotonic.duration_since(hands.0.monotonic).as_secs_f32());
+        }
+        assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 150.0, 150.0]);
+
+        let near_the_end = hands.after((24 * HOUR - 20) as f64);
+        rotation.failed(near_the_end, Failure::Unreachable, 0.0);
+        assert!(rotation.wait(near_the_end) <= Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_refusal_without_a_certificate_waits_up_to_30_s() {
+        let hands = Hands::new();
+        let mut rotation = Rotation::new(hands.0);
+        for _ in 0..10 {
+            rotation.failed(hands.0, Failure::Refused, 0.5);
+        }
+        assert_eq!(rotation.wait(hands.0), MAX_RETRY_REFUSED);
+    }
+
+    #[test]
+    fn f07_clock_jumps() {
+        let hands = Hands::new();
+        let rotation = hands.holding(HOUR, 0.0);
+        let jump = |seconds: i64| {
+            let mut now = hands.after(10.0);
+            let span = Duration::from_secs(seconds.unsigned_abs());
+            now.wall = if seconds < 0 { now.wall - span } else { now.wall + span };
+            now
+        };
+        assert!(rotation.is_due(jump(7200)), "two hours ahead: the window is past, renew at once");
+        assert!(!rotation.is_due(jump(-60)), "a step back within the back-dating is tolerated");
+        assert!(rotation.is_due(jump(-7200)), "two hours back: what is held has not begun");
+        assert!(rotation.wait(hands.0) <= TICK, "the wall clock is read every 30 s at least");
+
+        let mut suspended = hands.after(1.0);
+        suspended.wall += Duration::from_secs(8 * HOUR);
+        assert!(rotation.is_due(suspended), "the other clock stood still while the machine slept");
+
+        let mut failing = hands.holding(HOUR, 0.0);
+        failing.failed(jump(-7200), Failure::Refused, 0.0);
+        assert!(!failing.is_due(jump(-7200)), "a failed attempt is not repeated without a wait");
+        assert_eq!(Moment { wall: SystemTime::UNIX_EPOCH - TICK, ..hands.0 }.unix(), 0);
+    }
+
+    #[test]
+    fn a_success_forgets_the_failures() {
+        let hands = Hands::new();
+        let mut rotation = hands.holding(HOUR, 0.0);
+        for _ in 0..20 {
+            rotation.failed(hands.0, Failure::Refused, 0.0);
+        }
+        rotation.issued(hands.0, hands.certificate(HOUR), 0.0);
+        rotation.failed(hands.0, Failure::Refused, 0.0);
+        assert_eq!(rotation.wait(hands.0), FIRST_RETRY);
+    }
+
+    proptest! {
+        #[test]
+        fn f30_nobody_expires_while_attempts_succeed(lifetime in 2u64..86_401, jitter in -1.0f64..=1.0) {
+            let hands = Hands::new();
+            let rotation = hands.holding(lifetime, jitter);
+            prop_assert!(rotation.is_due(hands.after(lifetime as f64 * 0.61)));
+        }
+
+        #[test]
+        fn no_time_panics(wall in 0u64..u64::MAX, back in 0u64..u64::MAX, jitter in any::<f64>()) {
+            let hands = Hands::new();
+            let mut rotation = Rotation::new(hands.0);
+            rotation.issued(hands.0, Validity::from_unix(back, wall), jitter);
+            rotation.failed(hands.0, Failure::Unreachable, jitter);
+            prop_assert!(rotation.wait(hands.0) <= TICK);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `postern-cert-agent run`: the loop, the two sockets, and their end.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use identity::{SpiffeId, TrustBundle, TrustDomain};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+use super::admin::AdminService;
+use super::authority::{Address, HostPort};
+use super::callers::AllowedCallers;
+use super::held;
+use super::proto::admin::admin_server::AdminServer;
+use super::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
+use super::renewer::{MAX_FORCED, Renewer};
+use super::socket::Socket;
+use super::state::StateDirectory;
+use super::workload_api::WorkloadApi;
+
+/// The path of the authority's own id in its trust domain.
+const AUTHORITY_PATH: &str = "/postern/authority";
+/// Requests on our sockets are a few bytes.
+const MAX_REQUEST: usize = 64 * 1024;
+/// A bundle file of 64 roots is below this.
+const MAX_BUNDLE: u64 = 1024 * 1024;
+
+/// The settings of `run`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The authority on the network.
+    pub authority: Option<HostPort>,
+    /// The authority on this machine.
+    pub authority_unix: Option<PathBuf>,
+    /// The authority's own id; by default the one of its trust domain.
+    pub authority_identity: Option<SpiffeId>,
+    /// PEM roots.
+    pub trust_bundle: PathBuf,
+    /// Whose roots they are; by default what they say themselves.
+    pub trust_domain: Option<TrustDomain>,
+    /// Who we are; by default whatever the authority attests.
+    pub identity: Option<SpiffeId>,
+    /// Where the Workload API is served.
+    pub socket: PathBuf,
+    /// Where the renewal credential is kept.
+    pub state_dir: PathBuf,
+    /// The join token.
+    pub join_token_file: Option<PathBuf>,
+    /// Who may ask beside our own user.
+    pub allow_uids: Vec<u32>,
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Everything that keeps it from starting. An authority that is down does not: the agent waits for it.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let stop = CancellationToken::new();
+    stop_on_signal(stop.clone())?;
+    serve(settings, stop).await
+}
+
+/// Serves until `stop`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+    let trusted = load_bundle(&settings.trust_bundle, settings.trust_domain.clone())?;
+    let address = address(&settings, trusted.trust_domain())?;
+    let state = take_state(&settings)?;
+    let credential = state.as_ref().map(StateDirectory::load).transpose()?.flatten();
+    let workload = Socket::bind(&settings.socket, 0o666)?;
+    let admin = Socket::bind(&admin_path(&settings.socket), 0o600)?;
+    tracing::info!(
+        authority = %address,
+        trust_domain = %trusted.trust_domain(),
+        socket = %settings.socket.display(),
+        joined = credential.is_some(),
+        "serving"
+    );
+    let (publisher, view) = held::channel();
+    let (renew, forced) = mpsc::channel(MAX_FORCED);
+    let renewer = Renewer {
+        address,
+        trusted,
+        identity: settings.identity,
+        join_token: settings.join_token_file,
+        credential,
+        state,
+        publisher,
+    };
+    let callers = AllowedCallers::new(&settings.allow_uids);
+    let workload_api = WorkloadApi::new(view.clone(), callers.clone(), stop.clone());
+    let admin_api = AdminService::new(view, renew);
+    let served = tokio::try_join!(
+        workload.serve(
+            SpiffeWorkloadApiServer::new(workload_api).max_decoding_message_size(MAX_REQUEST),
+            callers,
+            stop.clone(),
+        ),
+        admin.serve(
+            AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST),
+            AllowedCallers::own_only(),
+            stop.clone(),
+        ),
+        async {
+            renewer.keep_fresh(forced, stop.clone()).await;
+            Ok(())
+        },
+    );
+    tracing::info!("stopped");
+    served.map(|_| ())
+}
+
+/// Where the admin service of the agent at `socket` is.
+#[must_use]
+pub fn admin_path(socket: &Path) -> PathBuf {
+    let mut path = socket.as_os_str().to_owned();
+    path.push(".admin");
+    path.into()
+}
+
+fn address(settings: &Settings, trust_domain: &TrustDomain) -> anyhow::Result<Address> {
+    match (&settings.authority, &settings.authority_unix) {
+        (Some(host_port), None) => {
+            let identity = match &settings.authority_identity {
+                Some(identity) => identity.clone(),
+                None => SpiffeId::parse(&format!("spiffe://{trust_domain}{AUTHORITY_PATH}"))?,
+            };
+            Ok(Address::Network { host_port: host_port.clone(), identity })
+        }
+        (None, Some(path)) => Ok(Address::Unix(path.clone())),
+        _ => bail!("give either --authority HOST:PORT or --authority-unix PATH"),
+    }
+}
+
+/// A unix-attested agent proves itself anew each time and keeps nothing.
+fn take_state(settings: &Settings) -> anyhow::Result<Option<StateDirectory>> {
+    if settings.authority_unix.is_some() && settings.join_token_file.is_none() {
+        return Ok(None);
+    }
+    StateDirectory::take(&settings.state_dir).map(Some)
+}
+
+/// Reads the PEM roots; without a name they must say themselves whose they are (X509-SVID §3.2: a signer's URI SAN).
+fn load_bundle(path: &Path, named: Option<TrustDomain>) -> anyhow::Result<TrustBundle> {
+    let at = || path.display().to_string();
+    let size =
+        std::fs::metadata(path).with_context(at).context("cannot read the trust bundle")?.len();
+    if size > MAX_BUNDLE {
+        bail!("{}: larger than 1 MiB; is it a trust bundle?", path.display());
+    }
+    let pem = std::fs::read(path).with_context(at)?;
+    let trust_domain = match named {
+        Some(named) => named,
+        None => {
+            let first = CertificateDer::from_pem_slice(&pem)
+                .map_err(|error| anyhow!("{}: not a PEM certificate: {error:?}", path.display()))?;
+            trust_domain_of(&first).ok_or_else(|| {
+                anyhow!(
+                    "{}: the root names no trust domain; say it with --trust-domain",
+                    path.display()
+                )
+            })?
+        }
+    };
+    TrustBundle::from_pem(trust_domain, &pem).with_context(at)
+}
+
+fn trust_domain_of(root: &CertificateDer<'_>) -> Option<TrustDomain> {
+    let (_, root) = X509Certificate::from_der(root).ok()?;
+    let names = root.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| match name {
+        GeneralName::URI(uri) => {
+            SpiffeId::parse(uri).ok().and_then(|id| TrustDomain::parse(id.trust_domain()).ok())
+        }
+        _ => None,
+    })
+}
+
+fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! The agent's unix sockets: bound without a gap, served with limits.
+
+use std::convert::Infallible;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use futures_util::StreamExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::server::NamedService;
+use tonic::transport::Server;
+use tonic::transport::server::{Connected, UdsConnectInfo};
+
+use super::callers::AllowedCallers;
+
+/// Connections at a time on one socket. A pod has one proxy and a few probes.
+const MAX_CONNECTIONS: usize = 64;
+/// Connections at a time of users who may not ask: enough to tell them so, and never in the way of those who may.
+const MAX_STRANGERS: usize = 4;
+/// Streams at a time on one connection.
+const MAX_STREAMS: u32 = 32;
+/// After `stop`, for streams to end.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// After an accept that failed for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A listening socket that removes its file when it ends.
+#[derive(Debug)]
+pub struct Socket {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Which file is ours, so that a successor's is left alone.
+    inode: u64,
+}
+
+impl Socket {
+    /// Listens at `path`, with this mode, in place of a socket that nobody serves any more.
+    ///
+    /// It is made beside `path`, given its mode, and renamed onto it: no caller ever sees a missing or half-made one.
+    ///
+    /// # Errors
+    /// When something else is at `path`, when another process serves it, or the operating system's error.
+    pub fn bind(path: &Path, mode: u32) -> anyhow::Result<Self> {
+        refuse_a_live_one(path)?;
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).with_context(|| parent.display().to_string())?;
+        }
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}", std::process::id()));
+        let beside = PathBuf::from(beside);
+        let cannot = || format!("cannot listen at {}", path.display());
+        // Left by a process of our pid that died just here.
+        let _ = fs::remove_file(&beside);
+        let listener = UnixListener::bind(&beside).with_context(cannot)?;
+        fs::set_permissions(&beside, fs::Permissions::from_mode(mode)).with_context(cannot)?;
+        let inode = fs::symlink_metadata(&beside).with_context(cannot)?.ino();
+        fs::rename(&beside, path).with_context(cannot)?;
+        Ok(Self { listener, path: path.to_owned(), inode })
+    }
+
+    /// Serves one gRPC service until `stop`. The service refuses whoever is not among `callers`; here they only find
+    /// fewer places.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn serve<S>(
+        self,
+        service: S,
+        callers: AllowedCallers,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()>
+    where
+        S: tower_service::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<tonic::body::Body>,
+                Error = Infallible,
+            > + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Future: Send + 'static,
+    {
+        let (ready, connections) = mpsc::channel(8);
+        let server = Server::builder()
+            .max_concurrent_streams(MAX_STREAMS)
+            .http2_keepalive_interval(Some(Duration::from_secs(30)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+            .http2_max_header_list_size(16 * 1024)
+            .add_service(service)
+            .serve_with_incoming_shutdown(
+                ReceiverStream::new(connections).map(Ok::<_, io::Error>),
+                stop.clone().cancelled_owned(),
+            );
+        let ended = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_DEADLINE).await;
+        };
+        tokio::select! {
+            served = server => served.context("the server failed"),
+            () = self.accept(&callers, ready) => Ok(()),
+            () = ended => Ok(()),
+        }
+    }
+
+    /// Full means refused at once, not a queue: whoever waits here would keep the others from being seen.
+    async fn accept(&self, callers: &AllowedCallers, ready: mpsc::Sender<Connection>) {
+        let known = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
+        loop {
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let is_known = stream.peer_cred().is_ok_and(|peer| callers.allows(peer.uid()));
+            let places = if is_known { &known } else { &strangers };
+            let Ok(permit) = Arc::clone(places).try_acquire_owned() else { continue };
+            if ready.send(Connection { stream, _permit: permit }).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
+            // Best effort: a socket left behind is replaced at the next start.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn refuse_a_live_one(path: &Path) -> anyhow::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            bail!("{} exists and is no socket; choose another --socket", path.display())
+        }
+        Ok(_) if StdUnixStream::connect(path).is_ok() => {
+            bail!("another agent serves {}; stop it first", path.display())
+        }
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
+}
+
+/// An accepted connection and its place among [`MAX_CONNECTIONS`].
+#[derive(Debug)]
+struct Connection {
+    stream: UnixStream,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connected for Connection {
+    type ConnectInfo = UdsConnectInfo;
+
+    fn connect_info(&self) -> UdsConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}

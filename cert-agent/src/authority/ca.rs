@@ -1,0 +1,315 @@
+//! The signers: a root that only signs intermediates, and an intermediate that signs leaves.
+//!
+//! X509-SVID §3.2, §4: signers are CA certificates with keyCertSign, and carry the trust domain's id without a path.
+
+use std::fmt;
+
+use anyhow::{Context, anyhow, bail};
+use identity::{SpiffeId, TrustBundle, TrustDomain};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, SerialNumber,
+};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use time::OffsetDateTime;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
+
+use super::directory::Directory;
+use super::{files, secret};
+
+/// Certificates begin this many seconds before they are signed, for peers whose clocks are behind.
+pub const BACK_DATED: u64 = 60;
+
+/// A signer just made: its certificate and its key.
+pub struct NewSigner {
+    /// The certificate.
+    pub certificate: rcgen::Certificate,
+    /// Its key.
+    pub key: KeyPair,
+}
+
+impl fmt::Debug for NewSigner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NewSigner")
+    }
+}
+
+/// Makes a root: a P-256 key and a self-signed certificate. `now` and `lifetime` in (Unix) seconds.
+///
+/// # Errors
+/// When the library refuses, which only an impossible date provokes.
+pub fn new_root(trust_domain: &TrustDomain, now: u64, lifetime: u64) -> anyhow::Result<NewSigner> {
+    let key = KeyPair::generate().context("cannot make a key")?;
+    let params = signer_params(trust_domain, "root", 1, now, now.saturating_add(lifetime))?;
+    let certificate = params.self_signed(&key).context("cannot sign the root")?;
+    Ok(NewSigner { certificate, key })
+}
+
+/// Makes an intermediate under a root. It never outlives the root.
+///
+/// # Errors
+/// When the root cannot be read, has expired, or does not fit its key.
+pub fn new_intermediate(
+    trust_domain: &TrustDomain,
+    root: &CertificateDer<'_>,
+    root_key: KeyPair,
+    now: u64,
+    lifetime: u64,
+) -> anyhow::Result<NewSigner> {
+    let root_facts = Facts::read(root)?;
+    root_facts.check("root", now, &root_key)?;
+    let not_after = now.saturating_add(lifetime).min(root_facts.not_after);
+    let issuer = Issuer::from_ca_cert_der(root, root_key).context("cannot use the root")?;
+    let key = KeyPair::generate().context("cannot make a key")?;
+    let params = signer_params(trust_domain, "intermediate", 0, now, not_after)?;
+    let certificate = params.signed_by(&key, &issuer).context("cannot sign the intermediate")?;
+    Ok(NewSigner { certificate, key })
+}
+
+fn signer_params(
+    trust_domain: &TrustDomain,
+    role: &str,
+    path_length: u8,
+    now: u64,
+    not_after: u64,
+) -> anyhow::Result<CertificateParams> {
+    let mut params = CertificateParams::default();
+    let mut name = DistinguishedName::new();
+    name.push(DnType::OrganizationName, "Postern");
+    // Two signers of one name and different keys would confuse path building, so the name carries a serial.
+    name.push(DnType::CommonName, format!("{trust_domain} {role} {}", secret::random_hex::<4>()));
+    params.distinguished_name = name;
+    params.subject_alt_names = vec![SanType::URI(format!("spiffe://{trust_domain}").try_into()?)];
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(path_length));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = true;
+    params.serial_number = Some(serial());
+    params.not_before = date(now.saturating_sub(BACK_DATED))?;
+    params.not_after = date(not_after)?;
+    Ok(params)
+}
+
+/// A random positive serial of 127 bits (RFC 5280 §4.1.2.2: positive, at most 20 octets).
+pub(super) fn serial() -> SerialNumber {
+    let mut bytes = secret::random::<16>();
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    SerialNumber::from_slice(&bytes)
+}
+
+/// Unix seconds as the libraries want them.
+pub(super) fn date(seconds: u64) -> anyhow::Result<OffsetDateTime> {
+    let seconds = i64::try_from(seconds).context("a date past the year 292 billion")?;
+    OffsetDateTime::from_unix_timestamp(seconds).context("a date past the year 9999")
+}
+
+/// A date as a person reads it, RFC 3339 in UTC.
+#[must_use]
+pub fn readable(seconds: u64) -> String {
+    date(seconds)
+        .ok()
+        .and_then(|date| date.format(&time::format_description::well_known::Rfc3339).ok())
+        .unwrap_or_else(|| format!("@{seconds}"))
+}
+
+/// The intermediate, ready to sign leaves.
+pub struct SigningCa {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+    facts: Facts,
+    bundle: TrustBundle,
+}
+
+impl fmt::Debug for SigningCa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningCa")
+            .field("trust_domain", self.trust_domain())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the authority signs nothing now (F-36).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// The intermediate is over.
+    #[error(
+        "the intermediate expired at {0}; sign a new one with `postern-authority renew-intermediate`"
+    )]
+    Expired(String),
+    /// Our clock stands before the intermediate begins.
+    #[error("the intermediate is not valid before {0}; is this machine's clock right?")]
+    NotYet(String),
+}
+
+impl SigningCa {
+    /// Reads intermediate, key and bundle from the directory, and checks that they belong together.
+    ///
+    /// An expired intermediate still loads: whether it may sign is asked at each signature.
+    ///
+    /// # Errors
+    /// A missing or unreadable file, a key of another certificate, an intermediate of no published root.
+    pub fn load(directory: &Directory) -> anyhow::Result<Self> {
+        let bundle = load_bundle(directory)?;
+        let certificate = read_certificate(&directory.intermediate_certificate())?;
+        let key = read_key(&directory.intermediate_key())?;
+        let facts = Facts::read(&certificate)?;
+        facts.check_key("intermediate", &key)?;
+        check_issued_by(&certificate, &bundle)?;
+        let issuer = Issuer::from_ca_cert_der(&certificate, key)
+            .context("the intermediate certificate cannot sign")?;
+        Ok(Self { issuer, certificate, facts, bundle })
+    }
+
+    /// The trust domain it signs for.
+    #[must_use]
+    pub fn trust_domain(&self) -> &TrustDomain {
+        self.bundle.trust_domain()
+    }
+
+    /// The roots to publish.
+    #[must_use]
+    pub fn bundle(&self) -> &TrustBundle {
+        &self.bundle
+    }
+
+    /// Its own certificate: what follows the leaf in a chain.
+    #[must_use]
+    pub fn certificate(&self) -> &CertificateDer<'static> {
+        &self.certificate
+    }
+
+    /// When it expires, Unix seconds. No leaf outlives it.
+    #[must_use]
+    pub fn not_after(&self) -> u64 {
+        self.facts.not_after
+    }
+
+    /// Whether it may sign now.
+    ///
+    /// # Errors
+    /// [`NotReady`] with the date.
+    pub fn ready(&self, now: u64) -> Result<(), NotReady> {
+        if now > self.facts.not_after {
+            return Err(NotReady::Expired(readable(self.facts.not_after)));
+        }
+        if now < self.facts.not_before {
+            return Err(NotReady::NotYet(readable(self.facts.not_before)));
+        }
+        Ok(())
+    }
+
+    pub(super) fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+}
+
+/// Reads the published roots; their trust domain is the one their own URI SAN names.
+///
+/// # Errors
+/// A missing or unreadable file, or a root that names no trust domain.
+pub fn load_bundle(directory: &Directory) -> anyhow::Result<TrustBundle> {
+    let path = directory.bundle();
+    let pem = files::read(&path).context("cannot read the trust bundle; run `init` first")?;
+    let first = CertificateDer::from_pem_slice(&pem)
+        .map_err(|error| anyhow!("{}: not a PEM certificate: {error:?}", path.display()))?;
+    let trust_domain = Facts::read(&first)?
+        .trust_domain
+        .ok_or_else(|| anyhow!("{}: the root names no trust domain", path.display()))?;
+    TrustBundle::from_pem(trust_domain, &pem).with_context(|| path.display().to_string())
+}
+
+/// Reads the first certificate of a PEM file.
+///
+/// # Errors
+/// The path, and what is wrong with the file.
+pub fn read_certificate(path: &std::path::Path) -> anyhow::Result<CertificateDer<'static>> {
+    CertificateDer::from_pem_slice(&files::read(path)?)
+        .map_err(|error| anyhow!("{}: not a PEM certificate: {error:?}", path.display()))
+}
+
+fn read_key(path: &std::path::Path) -> anyhow::Result<KeyPair> {
+    let pem = Zeroizing::new(files::read(path)?);
+    let text = std::str::from_utf8(&pem).map_err(|_| anyhow!("{}: not PEM", path.display()))?;
+    KeyPair::from_pem(text).with_context(|| format!("{}: not a private key", path.display()))
+}
+
+/// The intermediate must be signed by one of the roots we publish, else no peer would believe a leaf.
+fn check_issued_by(certificate: &CertificateDer<'_>, bundle: &TrustBundle) -> anyhow::Result<()> {
+    let (_, intermediate) = X509Certificate::from_der(certificate)?;
+    for root in bundle.roots() {
+        let (_, root) = X509Certificate::from_der(root)?;
+        if intermediate.verify_signature(Some(root.public_key())).is_ok() {
+            return Ok(());
+        }
+    }
+    bail!(
+        "the intermediate is signed by none of the roots in bundle.pem; restore the matching files"
+    )
+}
+
+/// What we ask of a signer's certificate.
+#[derive(Debug)]
+pub struct Facts {
+    /// Unix seconds.
+    pub not_before: u64,
+    /// Unix seconds.
+    pub not_after: u64,
+    /// Of its URI SAN, when it has one.
+    pub trust_domain: Option<TrustDomain>,
+    /// The subject, as RFC 4514 writes it.
+    pub subject: String,
+    /// Lower-case hexadecimal bytes separated by `:`.
+    pub serial: String,
+    public_key: Vec<u8>,
+}
+
+impl Facts {
+    /// Reads a certificate.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn read(certificate: &CertificateDer<'_>) -> anyhow::Result<Self> {
+        let (_, parsed) =
+            X509Certificate::from_der(certificate).context("not an X.509 certificate")?;
+        let validity = parsed.validity();
+        Ok(Self {
+            not_before: u64::try_from(validity.not_before.timestamp()).unwrap_or(0),
+            not_after: u64::try_from(validity.not_after.timestamp()).unwrap_or(0),
+            trust_domain: trust_domain_of(&parsed),
+            subject: parsed.subject().to_string(),
+            serial: parsed.raw_serial_as_string(),
+            public_key: parsed.public_key().subject_public_key.data.to_vec(),
+        })
+    }
+
+    fn check(&self, role: &str, now: u64, key: &KeyPair) -> anyhow::Result<()> {
+        if now > self.not_after {
+            bail!(
+                "the {role} expired at {}; nothing can be signed with it",
+                readable(self.not_after)
+            );
+        }
+        self.check_key(role, key)
+    }
+
+    fn check_key(&self, role: &str, key: &KeyPair) -> anyhow::Result<()> {
+        if self.public_key != key.public_key_raw() {
+            bail!(
+                "the {role} key is not the key of the {role} certificate (expires {}); restore the matching pair",
+                readable(self.not_after)
+            );
+        }
+        Ok(())
+    }
+}
+
+fn trust_domain_of(certificate: &X509Certificate<'_>) -> Option<TrustDomain> {
+    let names = certificate.subject_alternative_name().ok()??;
+    names.value.general_names.iter().find_map(|name| match name {
+        x509_parser::extensions::GeneralName::URI(uri) => {
+            SpiffeId::parse(uri).ok().and_then(|id| TrustDomain::parse(id.trust_domain()).ok())
+        }
+        _ => None,
+    })
+}

@@ -1,0 +1,145 @@
+//! One request, from evidence to certificate.
+
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use rustls_pki_types::CertificateDer;
+use zeroize::Zeroizing;
+
+use crate::api::{IssueRequest, IssueResponse};
+
+use super::attest::{self, Attested, Caller, CredentialGrant, Records};
+use super::ca::SigningCa;
+use super::csr::{self, CsrError};
+use super::follow::Live;
+use super::join_token::RedeemError;
+use super::leaf::{self, SignError, SignedLeaf, Subject};
+use super::rate::{Limited, Rates};
+use super::registry::NoMatch;
+use super::renewal::CredentialError;
+
+/// Everything a request needs.
+#[derive(Debug)]
+pub struct Authority {
+    /// Signs.
+    pub ca: Live<SigningCa>,
+    /// Says who is who.
+    pub records: Records,
+    /// Says how often.
+    pub rates: Mutex<Rates>,
+    /// Seconds that a leaf lives.
+    pub leaf_lifetime: u64,
+}
+
+/// The moment of a request: the wall clock in Unix seconds, and a clock that never jumps.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Unix seconds.
+    pub wall: u64,
+    /// For rates.
+    pub monotonic: Instant,
+}
+
+/// Why a request got no certificate. Every variant says who is at fault and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No evidence.
+    #[error("the request carries no evidence; send join_token, renewal_credential or unix")]
+    NoEvidence,
+    /// The CSR.
+    #[error(transparent)]
+    Csr(#[from] CsrError),
+    /// `unix` evidence where no kernel can vouch for it.
+    #[error("`unix` evidence is good over the authority's unix socket only")]
+    UnixOverNetwork,
+    /// The registry.
+    #[error(transparent)]
+    Registry(#[from] NoMatch),
+    /// The join token.
+    #[error(transparent)]
+    Token(#[from] RedeemError),
+    /// The renewal credential.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// Too often.
+    #[error(transparent)]
+    Limited(#[from] Limited),
+    /// The signature.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// A new credential could not be stored.
+    #[error("the credential store failed: {0}")]
+    Store(#[from] std::io::Error),
+}
+
+impl Authority {
+    /// Answers one request.
+    ///
+    /// What costs the caller nothing to repeat is checked before what does: a malformed CSR or an authority that cannot
+    /// sign leaves the join token good. The instance's rate comes after its proof, so that nobody else can use it up.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn issue(
+        &self,
+        request: &IssueRequest,
+        caller: &Caller,
+        now: Now,
+    ) -> Result<IssueResponse, Refusal> {
+        let evidence = request.evidence.as_ref().ok_or(Refusal::NoEvidence)?;
+        let key = csr::proven_key(&request.csr_der)?;
+        let ca = self.ca.now();
+        ca.ready(now.wall).map_err(SignError::from)?;
+        self.rates.lock().take_global(now.monotonic)?;
+        let attested = attest::attest(evidence, caller, &self.records, now.wall)?;
+        self.rates.lock().take_instance(&attested.instance, now.monotonic)?;
+        let subject = Subject {
+            dns_names: self.records.registry.now().dns_names(&attested.identity),
+            id: attested.identity.clone(),
+        };
+        let leaf = leaf::sign(&ca, &key, &subject, self.leaf_lifetime, now.wall)?;
+        let credential = self.grant(&attested, now.wall)?;
+        tracing::info!(
+            identity = %attested.identity,
+            attestor = evidence.kind(),
+            instance = attested.instance,
+            caller = ?caller,
+            serial = leaf.serial,
+            not_after = leaf.not_after,
+            "issued"
+        );
+        Ok(answer(&ca, leaf, credential, now.wall))
+    }
+
+    fn grant(&self, attested: &Attested, now: u64) -> Result<Option<Zeroizing<String>>, Refusal> {
+        match &attested.credential {
+            CredentialGrant::None => Ok(None),
+            CredentialGrant::First => {
+                Ok(Some(self.records.credentials.create(&attested.identity, now)?))
+            }
+            CredentialGrant::Next(holder) => {
+                Ok(Some(self.records.credentials.replace(holder, now)?))
+            }
+        }
+    }
+}
+
+fn answer(
+    ca: &SigningCa,
+    leaf: SignedLeaf,
+    credential: Option<Zeroizing<String>>,
+    now: u64,
+) -> IssueResponse {
+    let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+    IssueResponse {
+        certificate_chain: der(&leaf.chain),
+        trust_bundle: der(ca.bundle().roots()),
+        not_after: seconds(leaf.not_after),
+        renewal_credential: credential.map(|credential| credential.to_string()),
+        server_time: seconds(now),
+    }
+}
+
+fn der(certificates: &[CertificateDer<'_>]) -> Vec<Vec<u8>> {
+    certificates.iter().map(|certificate| certificate.to_vec()).collect()
+}

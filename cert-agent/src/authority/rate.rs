@@ -1,0 +1,130 @@
+//! How often certificates are issued: per attested instance, and in all.
+//!
+//! Both are the "virtual scheduling" form of a leaky bucket (ITU-T I.371 Annex A): a key holds one time, no task runs,
+//! and time is handed in.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Instances remembered at a time. One that asks no more is forgotten.
+const MAX_INSTANCES: usize = 100_000;
+
+/// A limit: this many in any minute, all at once if they like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PerMinute(pub u32);
+
+impl PerMinute {
+    /// Time between two, when they come evenly.
+    fn interval(self) -> Duration {
+        Duration::from_secs(60) / self.0.max(1)
+    }
+}
+
+/// Why no certificate is issued now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Limited {
+    /// This instance asks too often.
+    #[error("more than {0} certificates a minute for one instance; wait, or raise --issue-rate")]
+    Instance(u32),
+    /// All of them together ask too often.
+    #[error("the authority signs {0} certificates a minute at most; ask again later")]
+    Global(u32),
+}
+
+/// The state of both limits.
+#[derive(Debug)]
+pub struct Rates {
+    per_instance: PerMinute,
+    global: PerMinute,
+    instances: HashMap<String, Instant>,
+    all: Option<Instant>,
+}
+
+impl Rates {
+    /// Nothing issued yet.
+    #[must_use]
+    pub fn new(per_instance: PerMinute, global: PerMinute) -> Self {
+        Self { per_instance, global, instances: HashMap::new(), all: None }
+    }
+
+    /// Counts one request against the global limit.
+    ///
+    /// # Errors
+    /// [`Limited::Global`]; a refused request is not counted.
+    pub fn take_global(&mut self, now: Instant) -> Result<(), Limited> {
+        self.all = Some(take(self.all, self.global, now).ok_or(Limited::Global(self.global.0))?);
+        Ok(())
+    }
+
+    /// Counts one certificate for an instance.
+    ///
+    /// # Errors
+    /// [`Limited::Instance`], or [`Limited::Global`] when too many instances are active to count them.
+    pub fn take_instance(&mut self, instance: &str, now: Instant) -> Result<(), Limited> {
+        if self.instances.len() >= MAX_INSTANCES && !self.instances.contains_key(instance) {
+            self.instances.retain(|_, full_until| *full_until > now);
+            if self.instances.len() >= MAX_INSTANCES {
+                return Err(Limited::Global(self.global.0));
+            }
+        }
+        let before = self.instances.get(instance).copied();
+        let after =
+            take(before, self.per_instance, now).ok_or(Limited::Instance(self.per_instance.0))?;
+        self.instances.insert(instance.to_owned(), after);
+        Ok(())
+    }
+}
+
+/// The time until which the bucket holds something, after one more; none when that would overflow a minute.
+fn take(holds_until: Option<Instant>, limit: PerMinute, now: Instant) -> Option<Instant> {
+    let after = holds_until.map_or(now, |until| until.max(now)) + limit.interval();
+    (limit.0 > 0 && after - now <= limit.interval() * limit.0).then_some(after)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn ten_at_once_then_one_every_six_seconds() {
+        let mut rates = Rates::new(PerMinute(10), PerMinute(1000));
+        let start = Instant::now();
+        for n in 0..10 {
+            rates.take_instance("a", start).unwrap_or_else(|_| panic!("number {n}"));
+        }
+        assert_eq!(rates.take_instance("a", start), Err(Limited::Instance(10)));
+        assert_eq!(rates.take_instance("b", start), Ok(()), "another instance is not concerned");
+        let later = start + Duration::from_secs(6);
+        assert_eq!(rates.take_instance("a", later), Ok(()));
+        assert_eq!(rates.take_instance("a", later), Err(Limited::Instance(10)));
+    }
+
+    #[test]
+    fn the_global_limit_counts_everybody() {
+        let mut rates = Rates::new(PerMinute(10), PerMinute(2));
+        let start = Instant::now();
+        assert_eq!(rates.take_global(start), Ok(()));
+        assert_eq!(rates.take_global(start), Ok(()));
+        assert_eq!(rates.take_global(start), Err(Limited::Global(2)));
+        assert_eq!(rates.take_global(start + Duration::from_secs(31)), Ok(()));
+    }
+
+    #[test]
+    fn zero_allows_nothing() {
+        assert!(Rates::new(PerMinute(0), PerMinute(0)).take_instance("a", Instant::now()).is_err());
+    }
+
+    #[test]
+    fn instances_that_ask_no_more_are_forgotten() {
+        let mut rates = Rates::new(PerMinute(10), PerMinute(1000));
+        let start = Instant::now();
+        for n in 0..MAX_INSTANCES {
+            rates.take_instance(&n.to_string(), start).unwrap();
+        }
+        assert_eq!(rates.take_instance("one more", start), Err(Limited::Global(1000)));
+        let later = start + Duration::from_secs(60);
+        assert_eq!(rates.take_instance("one more", later), Ok(()));
+        assert_eq!(rates.instances.len(), 1);
+    }
+}

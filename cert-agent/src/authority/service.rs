@@ -1,0 +1,109 @@
+//! The gRPC face of [`Authority::issue`]: deadlines, one answer per kind of refusal, one log line per refusal.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status};
+
+use crate::api::signing_server::Signing;
+use crate::api::{IssueRequest, IssueResponse};
+
+use super::attest::Caller;
+use super::issue::{Authority, Now, Refusal};
+use super::join_token::RedeemError;
+use super::leaf::SignError;
+use super::rate::Limited;
+use super::registry::NoMatch;
+use super::renewal::CredentialError;
+
+/// Requests worked on at a time; each is a signature and a few small files. Above it: Unavailable.
+const MAX_AT_ONCE: usize = 256;
+/// A request is a CSR and a token.
+pub const MAX_REQUEST: usize = 64 * 1024;
+
+/// Unix seconds of the wall clock, read anew each time.
+#[must_use]
+pub fn wall_clock() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct SigningService {
+    authority: Arc<Authority>,
+    at_once: Arc<Semaphore>,
+}
+
+impl SigningService {
+    /// Serves this authority.
+    #[must_use]
+    pub fn new(authority: Arc<Authority>) -> Self {
+        Self { authority, at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)) }
+    }
+}
+
+#[tonic::async_trait]
+impl Signing for SigningService {
+    async fn issue(
+        &self,
+        request: Request<IssueRequest>,
+    ) -> Result<Response<IssueResponse>, Status> {
+        let caller = request
+            .extensions()
+            .get::<Caller>()
+            .cloned()
+            .ok_or_else(|| Status::internal("the transport did not say who called"))?;
+        let permit = Arc::clone(&self.at_once)
+            .try_acquire_owned()
+            .map_err(|_| Status::unavailable("the authority is busy; ask again later"))?;
+        let authority = Arc::clone(&self.authority);
+        let request = request.into_inner();
+        // Files are synced and a signature is made: not on the thread that accepts. The permit goes with the work, so
+        // that a caller who hangs up does not make room for more of it.
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let now = Now { wall: wall_clock(), monotonic: Instant::now() };
+            let answer = authority.issue(&request, &caller, now);
+            if let Err(refusal) = &answer {
+                log_refusal(refusal, &request, &caller);
+            }
+            answer
+        });
+        match work.await {
+            Ok(Ok(answer)) => Ok(Response::new(answer)),
+            Ok(Err(refusal)) => Err(status(&refusal)),
+            Err(_) => Err(Status::internal("the request failed; the authority's log says why")),
+        }
+    }
+}
+
+fn log_refusal(refusal: &Refusal, request: &IssueRequest, caller: &Caller) {
+    let evidence = request.evidence.as_ref().map_or("none", |evidence| evidence.kind());
+    tracing::warn!(attestor = evidence, caller = ?caller, reason = %refusal, "refused");
+}
+
+/// The code that `proto/authority.proto` promises. What a store says stays in our log.
+fn status(refusal: &Refusal) -> Status {
+    let message = refusal.to_string();
+    match refusal {
+        Refusal::NoEvidence | Refusal::Csr(_) | Refusal::UnixOverNetwork => {
+            Status::invalid_argument(message)
+        }
+        Refusal::Token(RedeemError::NotGood) | Refusal::Credential(CredentialError::NotGood) => {
+            Status::unauthenticated(message)
+        }
+        Refusal::Registry(NoMatch::None { .. } | NoMatch::Ambiguous { .. })
+        | Refusal::Sign(SignError::Identity(..)) => Status::permission_denied(message),
+        Refusal::Limited(Limited::Instance(_)) => Status::resource_exhausted(message),
+        Refusal::Limited(Limited::Global(_)) | Refusal::Sign(SignError::NotReady(_)) => {
+            Status::unavailable(message)
+        }
+        Refusal::Token(RedeemError::Store(_))
+        | Refusal::Credential(CredentialError::Store(_))
+        | Refusal::Store(_)
+        | Refusal::Sign(SignError::Library(_)) => {
+            Status::unavailable("the authority cannot store or sign now; its log says why")
+        }
+    }
+}

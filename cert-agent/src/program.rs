@@ -1,0 +1,82 @@
+//! What both programs do alike as programs: read the command line, log, print their manual, and exit.
+//!
+//! It stands outside the wall and knows nothing of either side.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser};
+use clap_complete::Shell;
+use tracing_subscriber::EnvFilter;
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// The shell to complete for.
+    shell: Shell,
+}
+
+/// Prints a completion script.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn completions<C: CommandFactory>(args: &CompletionArgs) -> io::Result<()> {
+    let mut command = C::command();
+    let name = command.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
+    io::stdout().write_all(&script)
+}
+
+/// Prints the manual page: the program, then each command.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn man<C: CommandFactory>() -> io::Result<()> {
+    let command = C::command();
+    let name = command.get_name().to_owned();
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    for sub in command.get_subcommands() {
+        let title = format!("{name}-{}", sub.get_name());
+        let sub = sub.clone().bin_name(format!("{name} {}", sub.get_name()));
+        clap_mangen::Man::new(sub).title(title).render(&mut page)?;
+    }
+    io::stdout().write_all(&page)
+}
+
+/// The whole of a `main`: usage mistakes and failures that stem from arguments end with 2 and 1 (DESIGN §4).
+pub fn run<C: Parser>(execute: impl FnOnce(C) -> anyhow::Result<bool>) -> ExitCode {
+    let cli = C::parse();
+    start_log();
+    match execute(cli) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            // A closed stderr leaves nobody to tell.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::from(exit_code(&error))
+        }
+    }
+}
+
+/// A usage or configuration mistake found after the command line was read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+pub struct Misconfigured(pub anyhow::Error);
+
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.is::<Misconfigured>() { 2 } else { 1 }
+}
+
+/// JSON lines on stderr; `POSTERN_LOG` sets the level (`info` unless set), in the syntax of `RUST_LOG`.
+fn start_log() {
+    let filter = EnvFilter::try_from_env("POSTERN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // Fails only when a log was set up before us, which then serves as well.
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_writer(io::stderr)
+        .with_env_filter(filter)
+        .try_init();
+}
