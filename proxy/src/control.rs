@@ -53,18 +53,6 @@ impl Changes {
     }
 }
 
-/// Loads the resources once, as the start needs them.
-///
-/// # Errors
-/// Every mistake at once: a proxy does not start on a bad set (DESIGN invariant 2).
-pub fn load(directory: Option<&Path>, root_namespace: &str) -> anyhow::Result<Resources> {
-    let files = match directory {
-        Some(directory) => read_directory(directory)?,
-        None => Vec::new(),
-    };
-    Ok(Resources::parse(&files, root_namespace)?)
-}
-
 /// Follows the resource directory for ever. A set that cannot be read, or holds one mistake,
 /// changes nothing and is counted; the last good set stays.
 pub async fn follow_resources(state: Arc<State>) {

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use proxy::check::CheckArgs;
+use proxy::explain::ExplainArgs;
 use proxy::redirect::RedirectArgs;
 
 /// The Postern sidecar proxy: mutual TLS and service-identity allow-lists for one workload.
@@ -32,6 +34,9 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Report every mistake in a configuration and its resources at once; open no socket.
+    Check(CheckArgs),
+    Explain(ExplainArgs),
     /// Load, verify, print or remove the nftables rules that send a pod's traffic to the proxy.
     Redirect(RedirectArgs),
     /// Print shell completions.
@@ -49,6 +54,8 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run { config } => return run(&config),
+        Command::Check(args) => proxy::check::run(&args),
+        Command::Explain(args) => proxy::explain::command(&args),
         Command::Redirect(args) => proxy::redirect::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(
@@ -65,11 +72,12 @@ fn main() -> ExitCode {
 }
 
 fn run(config: &std::path::Path) -> ExitCode {
-    let (config, text, resources) = match proxy::run::load(config) {
-        Ok(loaded) => loaded,
-        Err(error) => return fail(&error, 2),
+    let checked = match proxy::check::load(config, None) {
+        Ok(checked) => checked,
+        Err(mistakes) => return fail(&mistakes.into(), 2),
     };
-    match proxy::run::run(config, text, &resources) {
+    let text = std::fs::read_to_string(config).unwrap_or_default();
+    match proxy::run::run(checked.config, text, &checked.resources) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, 1),
     }

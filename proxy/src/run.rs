@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -218,15 +217,4 @@ fn count_panics(state: &Arc<State>) {
         panics.inc();
         tracing::error!(panic = %panic, "a task panicked");
     }));
-}
-
-/// Reads the configuration and the resources, as `run` needs them.
-///
-/// # Errors
-/// Every mistake of either, with file, line and column.
-pub fn load(path: &Path) -> anyhow::Result<(Config, String, Resources)> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let config = Config::parse(&path.display().to_string(), &bytes)?;
-    let resources = control::load(config.resources.as_deref(), &config.root_namespace)?;
-    Ok((config, String::from_utf8_lossy(&bytes).into_owned(), resources))
 }

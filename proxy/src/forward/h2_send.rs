@@ -72,6 +72,9 @@ pub(crate) async fn send_data(
     mut data: Bytes,
     last: bool,
 ) -> Result<(), h2::Error> {
+    if data.is_empty() && last {
+        return stream.send_data(data, true);
+    }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
         let room = poll_fn(|cx| poll_room(stream, cx)).await?.min(data.len());

@@ -5,9 +5,9 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -17,12 +17,15 @@ const BATCH: usize = 16 * 1024;
 const QUEUE: usize = 256;
 /// What no worker hands on: nothing. It ends the thread.
 const END: String = String::new();
+/// How long the end waits for the output to take what is left.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The thread that writes, and the way to it.
 pub struct LogWriter {
     sender: SyncSender<String>,
     dropped: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
+    ended: Arc<AtomicBool>,
+    done: Receiver<()>,
 }
 
 impl LogWriter {
@@ -32,10 +35,14 @@ impl LogWriter {
     /// The system's, when no thread can be had.
     pub fn start(out: impl Write + Send + 'static) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
-            .name("log".into())
-            .spawn(move || write_all(&receiver, out))?;
-        Ok(Self { sender, dropped: Arc::default(), thread: Some(thread) })
+        let (alive, done) = sync_channel(1);
+        let ended = Arc::new(AtomicBool::new(false));
+        let told = ended.clone();
+        std::thread::Builder::new().name("log".into()).spawn(move || {
+            write_all(&receiver, &told, out);
+            drop(alive);
+        })?;
+        Ok(Self { sender, dropped: Arc::default(), ended, done })
     }
 
     /// A sink for one worker.
@@ -54,26 +61,31 @@ impl LogWriter {
         self.dropped.clone()
     }
 
-    /// Ends the thread when everything handed on so far is written. An output that has been
-    /// blocked for so long that the queue is full is not waited for.
-    pub fn finish(mut self) {
-        let told = self.sender.try_send(END).is_ok();
-        if let Some(thread) = self.thread.take().filter(|_| told) {
-            // A writer that panicked has nothing left to write.
-            let _ = thread.join();
+    /// Ends the thread when everything handed on so far is written, or after a second of an output
+    /// that takes nothing.
+    pub fn finish(self) {
+        self.ended.store(true, Relaxed);
+        // Wakes a thread that has nothing to write; a full queue keeps it awake anyway.
+        let _ = self.sender.try_send(END);
+        // Never sent to: it disconnects when the thread is done.
+        let _ = self.done.recv_timeout(LAST_WORDS);
+    }
+}
+
+fn write_all(receiver: &Receiver<String>, ended: &AtomicBool, mut out: impl Write) {
+    while let Ok(batch) = receiver.recv() {
+        write_batch(&mut out, &batch);
+        if ended.load(Relaxed) {
+            receiver.try_iter().for_each(|batch| write_batch(&mut out, &batch));
+            return;
         }
     }
 }
 
-fn write_all(receiver: &Receiver<String>, mut out: impl Write) {
-    while let Ok(batch) = receiver.recv() {
-        if batch == END {
-            return;
-        }
-        // Nobody is left to tell when standard output is gone.
-        let _ = out.write_all(batch.as_bytes());
-        let _ = out.flush();
-    }
+fn write_batch(out: &mut impl Write, batch: &str) {
+    // Nobody is left to tell when standard output is gone.
+    let _ = out.write_all(batch.as_bytes());
+    let _ = out.flush();
 }
 
 /// One worker's end: lines are gathered here and handed on in batches.
