@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use crate::program::Misconfigured;
+
 use super::admin::AdminService;
 use super::authority::{Address, HostPort};
 use super::callers::AllowedCallers;
@@ -69,7 +71,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 /// # Errors
 /// As [`run`].
 pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
-    let trusted = load_bundle(&settings.trust_bundle, settings.trust_domain.clone())?;
+    let trusted = load_bundle(&settings.trust_bundle, settings.trust_domain.clone())
+        .map_err(Misconfigured)?;
     let address = address(&settings, trusted.trust_domain())?;
     let state = take_state(&settings)?;
     let credential = state.as_ref().map(StateDirectory::load).transpose()?.flatten();
