@@ -7,4 +7,5 @@
 pub mod agent;
 pub mod api;
 pub mod authority;
+pub mod log;
 pub mod program;

@@ -157,6 +157,35 @@ async fn s33_ca_dos_large_and_slow_callers() {
 }
 
 #[tokio::test]
+async fn s33_ca_dos_one_thousand_parallel_requests_and_a_healthy_agent_still_renews() {
+    let ca = Ca::new();
+    let authority = ca.start().await;
+    let agent = support::Agent::joining(&ca, authority.address, CART).started().await;
+    let request = token("pjt_guess".into());
+    let flood: Vec<_> = (0..10)
+        .map(|_| {
+            let (request, address) = (request.clone(), authority.address);
+            let trusted = std::fs::read(ca.bundle()).unwrap();
+            tokio::spawn(async move {
+                let trusted =
+                    TrustBundle::from_pem(TrustDomain::parse("cluster.local").unwrap(), &trusted);
+                let address = Address::Network {
+                    host_port: HostPort::parse(&address.to_string()).unwrap(),
+                    identity: id("spiffe://cluster.local/postern/authority"),
+                };
+                let trusted = trusted.unwrap();
+                let calls = (0..100).map(|_| issue(&address, &trusted, request.clone()));
+                futures_util::future::join_all(calls).await.iter().filter(|a| a.is_ok()).count()
+            })
+        })
+        .collect();
+    assert!(agent.renew().await.unwrap().ready, "while a thousand guesses are made");
+    for guesses in flood {
+        assert_eq!(guesses.await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
 async fn plaintext_and_tls_1_2_are_refused() {
     let ca = Ca::new();
     let authority = ca.start().await;

@@ -25,10 +25,10 @@ impl AllowedCallers {
         Self(uids)
     }
 
-    /// Our own user alone.
+    /// Our own user, and root, who can be any user anyway: for the admin socket.
     #[must_use]
-    pub fn own_only() -> Self {
-        Self::exactly(vec![own_uid()])
+    pub fn own_and_root() -> Self {
+        Self::exactly(vec![own_uid(), 0])
     }
 
     /// These users and no other.

@@ -1,6 +1,8 @@
 //! The loop that keeps the identity fresh: wait, make a key, ask, check, hold.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use identity::{SpiffeId, TrustBundle};
@@ -22,6 +24,8 @@ use super::state::{Credential, StateDirectory};
 /// Somebody wants a renewal now, and to hear how it went.
 pub type Forced = oneshot::Sender<Result<(), String>>;
 
+/// A join token is below 128 bytes.
+const MAX_TOKEN_FILE: u64 = 4096;
 /// Forced renewals that may wait; more are refused.
 pub const MAX_FORCED: usize = 8;
 
@@ -121,14 +125,9 @@ impl Renewer {
     /// Read anew at each attempt: an operator may have put a new one.
     fn join_token(&self) -> Option<Result<Zeroizing<String>, AttemptError>> {
         let path = self.join_token.as_ref()?;
-        let token = std::fs::read_to_string(path)
-            .map(|text| Zeroizing::new(Zeroizing::new(text).trim().to_owned()))
-            .map_err(|error| {
-                AttemptError::Ours(format!(
-                    "cannot read the join token {}: {error}",
-                    path.display()
-                ))
-            });
+        let token = read_token(path).map_err(|error| {
+            AttemptError::Ours(format!("cannot read the join token {}: {error}", path.display()))
+        });
         Some(token)
     }
 
@@ -240,6 +239,13 @@ impl AttemptError {
             })
         )
     }
+}
+
+/// One line; what stands around it is no part of it (F-38: editors and `echo` add line ends).
+fn read_token(path: &Path) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    File::open(path)?.take(MAX_TOKEN_FILE).read_to_string(&mut text)?;
+    Ok(Zeroizing::new(text.trim_start_matches('\u{feff}').trim().to_owned()))
 }
 
 /// A new credential is kept when the answer is right, and also when nothing but the clock is wrong: the join token is

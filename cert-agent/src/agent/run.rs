@@ -107,7 +107,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         ),
         admin.serve(
             AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST),
-            AllowedCallers::own_only(),
+            AllowedCallers::own_and_root(),
             stop.clone(),
         ),
         async {

@@ -3,6 +3,8 @@
 //! One arm an attestor. Each answers the same [`Attested`], so that what follows (rate, signature, credential) knows
 //! nothing of how an identity was proved.
 
+use std::fmt;
+
 use identity::SpiffeId;
 
 use crate::api::issue_request::Evidence;
@@ -21,6 +23,18 @@ pub enum Caller {
     Remote(std::net::SocketAddr),
     /// Over our unix socket, with what the kernel says of the peer.
     Unix(UnixCaller),
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remote(address) => address.fmt(f),
+            Self::Unix(UnixCaller { uid, gid, path }) => {
+                let program = path.as_ref().map_or("?".into(), |path| path.to_string_lossy());
+                write!(f, "uid {uid} gid {gid} program {program}")
+            }
+        }
+    }
 }
 
 /// An identity that was proved.

@@ -103,7 +103,7 @@ impl Authority {
             identity = %attested.identity,
             attestor = evidence.kind(),
             instance = attested.instance,
-            caller = ?caller,
+            %caller,
             serial = leaf.serial,
             not_after = leaf.not_after,
             "issued"

@@ -80,7 +80,7 @@ impl Signing for SigningService {
 
 fn log_refusal(refusal: &Refusal, request: &IssueRequest, caller: &Caller) {
     let evidence = request.evidence.as_ref().map_or("none", |evidence| evidence.kind());
-    tracing::warn!(attestor = evidence, caller = ?caller, reason = %refusal, "refused");
+    tracing::warn!(attestor = evidence, %caller, reason = %refusal, "refused");
 }
 
 /// The code that `proto/authority.proto` promises. What a store says stays in our log.
