@@ -1,1 +1,31 @@
-//! Scaffold.
+//! May they, and where to.
+//!
+//! Resources (Kubernetes YAML, read strictly) become one [`Snapshot`] for one workload; the snapshot answers
+//! whether a connection or a request is allowed, which mTLS mode a port has, and which service a name or an address means.
+//!
+//! The crate is pure: no sockets, no files, no clock, no runtime. What it needs to know about a connection is handed in
+//! ([`Connection`], [`Request`]); what it decides comes back as a value ([`Permit`], [`Denial`]).
+//!
+//! Reading order: [`resources`] (what people write), [`Snapshot::build`] (what concerns this workload),
+//! [`Snapshot::authorize_request`] (the decision), [`path`] and [`host`] (the one spelling that is judged *and* forwarded).
+
+pub mod decision;
+mod evaluate;
+pub mod facts;
+pub mod host;
+pub mod path;
+mod pattern;
+pub mod resources;
+mod rule;
+pub mod service;
+pub mod snapshot;
+pub mod yaml;
+
+pub use decision::{ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason};
+pub use facts::{Connection, HeaderSource, Request, TokenClaims};
+pub use host::{HostError, HostName};
+pub use path::{CanonicalPath, Normalization, PathError};
+pub use resources::{Resources, SourceFile};
+pub use service::{Endpoint, EndpointAddress, Protocol, Service, ServicePort};
+pub use snapshot::{DefaultAuthorization, DefaultEgress, Defaults, MtlsMode, Snapshot, Workload};
+pub use yaml::{Mistake, Mistakes};

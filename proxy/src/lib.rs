@@ -1,1 +1,36 @@
-//! Scaffold.
+//! The data plane of Postern: the proxy that stands beside a workload.
+//!
+//! Data flows one way through these modules, in this order:
+//!
+//! * [`net`]: accepted sockets and their original destinations
+//! * [`inbound`], [`outbound`]: the phases of one connection, each told in one function
+//! * [`filter`]: what a request passes, one file a filter
+//! * [`forward`]: pools, connections and streams to apps and other workloads
+//!
+//! Beside them stand what they all read: [`state`], [`credentials`], [`tls`], [`registry`],
+//! [`error`], [`telemetry`], [`metrics`]; and what runs and changes the process: [`run`],
+//! [`control`], [`drain`], [`admin`], [`config`], [`redirect`].
+
+pub mod admin;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod credentials;
+pub mod decisions;
+pub mod drain;
+pub mod error;
+pub mod filter;
+pub mod forward;
+pub mod inbound;
+pub mod metrics;
+pub mod net;
+pub mod outbound;
+pub mod redirect;
+pub mod registry;
+pub mod run;
+pub mod serve;
+pub mod sniff;
+pub mod state;
+pub mod telemetry;
+pub mod tls;
+pub mod worker;

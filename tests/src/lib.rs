@@ -1,1 +1,73 @@
-//! Scaffold.
+//! The end-to-end harness of Postern: a mesh on one machine, made of real programs and real traffic.
+//!
+//! A pod is a network namespace with its own addresses, its own `/etc/hosts`, its own interception rules, and the
+//! processes a pod has: an app, a proxy, a cert agent. Nothing is mocked; what a test sees is what a user would see.
+//!
+//! ```no_run
+//! use postern_tests::{App, Mesh};
+//!
+//! let mesh = Mesh::start();
+//! mesh.policy("cart", r#"
+//! apiVersion: security.istio.io/v1
+//! kind: AuthorizationPolicy
+//! metadata: {name: cart, namespace: shop}
+//! spec:
+//!   selector: {matchLabels: {app: cart}}
+//!   rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/frontend]}}]}]
+//! "#);
+//! let cart = mesh.pod("cart").port(8080, "http").app(App::new("shop-cart")).start();
+//! let frontend = mesh.pod("frontend").start();
+//! frontend.curl("http://cart:8080/cart/ann").expect(200);
+//! # drop(cart);
+//! ```
+//!
+//! The tests need namespaces of their own. Run them with `make test`, or
+//! `tests/in-namespace cargo test -p postern-tests` after `cargo build --workspace --bins`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a harness is test code: a step that cannot be done ends the test with the words of what broke"
+)]
+
+mod app;
+mod authority;
+mod binaries;
+mod capture;
+mod certificate_shown;
+pub mod certificates;
+mod config;
+mod curl;
+pub mod grpc;
+mod identity_source;
+mod inside;
+mod load;
+mod logs;
+mod mesh;
+mod metrics;
+mod network;
+mod place;
+mod pod;
+mod pod_builder;
+mod process;
+pub mod raw;
+mod services;
+pub mod shop;
+pub mod tls;
+pub mod wait;
+pub mod websocket;
+
+pub use app::App;
+pub use authority::Authority;
+pub use binaries::{binary, repository};
+pub use capture::{Capture, Captured};
+pub use certificate_shown::Certificate;
+pub use curl::Answer;
+pub use inside::Task;
+pub use load::{Load, LoadReport};
+pub use logs::LogLine;
+pub use mesh::Mesh;
+pub use metrics::{Metrics, Sample};
+pub use pod::Pod;
+pub use pod_builder::PodBuilder;
+pub use process::{Finished, Process};

@@ -1,1 +1,24 @@
-//! Scaffold.
+//! An ordinary small online shop: a web front end, a cart and a payment service.
+//!
+//! Nothing here knows of the mesh. The programs listen on plain ports, call each other by plain names
+//! (`http://cart:8080`, `http://payments:50051`), and do no TLS and no access checks of their own.
+//! Postern adds both from outside.
+//!
+//! | program | listens for | calls |
+//! |---|---|---|
+//! | `shop-frontend` | HTTP | cart over HTTP/1.1, payments over gRPC |
+//! | `shop-cart` | HTTP and WebSocket; orders over a line protocol; a price ticker that speaks first | nobody |
+//! | `shop-payments` | gRPC over plaintext HTTP/2 | nobody |
+
+pub mod cart;
+pub mod events;
+pub mod orders;
+pub mod payments;
+pub mod ticker;
+pub mod web;
+
+/// The payment service's messages, client and server, generated from `proto/payments.proto`.
+pub mod proto {
+    #![allow(missing_docs, clippy::all)]
+    tonic::include_proto!("shop.payments.v1");
+}

@@ -1,0 +1,60 @@
+# Every target does its own set-up and honours CARGO_TARGET_DIR.
+# The two to know: `make demo` (what Postern is for, on this machine) and `make test` (everything).
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+BUILT := $(CARGO_TARGET_DIR)/debug
+
+.PHONY: help demo test check fmt bench fuzz clean setup build unit e2e
+
+help:
+	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
+	@echo 'make demo KEEP=1   the same, and it stays up with the commands to try'
+	@echo 'make test          set-up, formatting, lints, documentation, unit, property, doc and end-to-end tests'
+	@echo 'make check         formatting, lints and documentation only'
+	@echo 'make fmt           format the sources'
+	@echo 'make bench         CPU per request beside HAProxy, in turn, as a table'
+	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
+	@echo 'make clean         remove what was built'
+
+# The demo needs iproute2, nftables, curl and util-linux; the script names what is missing.
+demo:
+	@tests/setup demo
+	@cargo build --locked --workspace --bins
+	@if tests/in-namespace true 2>/dev/null; then \
+		KEEP=$(KEEP) tests/in-namespace $(BUILT)/demo; \
+	else \
+		KEEP=$(KEEP) $(BUILT)/demo; \
+	fi
+
+test: setup check unit e2e
+
+setup:
+	@tests/setup test
+
+check:
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+
+# Unit, property and doc tests of every crate but the end-to-end one.
+unit:
+	cargo test --locked --workspace --exclude postern-tests
+
+# The programs first, then the stories, which start them; two at a time on two cores.
+e2e:
+	cargo build --locked --workspace --bins
+	cargo test --locked -p postern-tests --no-run
+	tests/in-namespace cargo test --locked --offline -p postern-tests -- --test-threads=$${E2E_THREADS:-3}
+
+fmt:
+	cargo fmt --all
+
+bench:
+	@tests/setup bench
+	@$(MAKE) --no-print-directory -C benches
+
+fuzz:
+	@$(MAKE) --no-print-directory -C fuzz
+
+clean:
+	cargo clean

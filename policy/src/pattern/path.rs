@@ -1,0 +1,249 @@
+//! Path patterns: compared to the canonical path and to every other reading an app may have (S-12).
+
+use super::{PatternError, TextPattern};
+use crate::CanonicalPath;
+use crate::path::literal;
+
+/// Matches a path: exact, prefix, suffix, any, or a template with `{*}` and `{**}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PathPattern {
+    canonical: Shape,
+    /// The pattern with its own escapes decoded, for the decoded reading of a path.
+    decoded: Shape,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Shape {
+    Text(TextPattern),
+    Template(Vec<Piece>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Literal(Box<str>),
+    /// `{*}`: one segment, not empty.
+    Segment,
+    /// `{**}`: whatever follows, slashes included, possibly nothing.
+    Rest,
+}
+
+impl PathPattern {
+    pub(crate) fn parse(text: &str) -> Result<Self, PatternError> {
+        if text.contains(['?', '#']) {
+            return Err("the query is not part of the path: no ? and no #".into());
+        }
+        let shape = match text.contains(['{', '}']) {
+            true => Shape::Template(parse_template(text)?),
+            false => Shape::Text(parse_text(text)?),
+        };
+        let canonical = shape.clone().map_literals(&literal::canonical)?;
+        let decoded = shape.map_literals(&literal::decoded)?;
+        Ok(Self { canonical, decoded })
+    }
+
+    /// True when *every* reading of the path matches: what an `ALLOW` rule needs.
+    pub(crate) fn matches_all_readings(&self, path: &CanonicalPath<'_>) -> bool {
+        self.canonical.matches(path.as_str())
+            && path.decoded().is_none_or(|path| self.decoded.matches(path))
+    }
+
+    /// True when *any* reading of the path matches, as sent included: enough for a `DENY` rule.
+    pub(crate) fn matches_any_reading(&self, path: &CanonicalPath<'_>) -> bool {
+        self.canonical.matches(path.as_str())
+            || self.decoded.matches(path.decoded().unwrap_or(path.as_str()))
+            || self.canonical.matches(path.raw())
+    }
+}
+
+fn parse_text(text: &str) -> Result<TextPattern, PatternError> {
+    let pattern = TextPattern::parse(text)?;
+    match &pattern {
+        TextPattern::Exact(literal) | TextPattern::Prefix(literal) if !literal.starts_with('/') => {
+            return Err("a path begins with /".into());
+        }
+        TextPattern::Exact(literal) => refuse_odd_segments(literal, true)?,
+        TextPattern::Prefix(literal) | TextPattern::Suffix(literal) => {
+            refuse_odd_segments(literal, false)?
+        }
+        TextPattern::Present => {}
+    }
+    Ok(pattern)
+}
+
+/// Dot segments and doubled slashes are gone before paths are compared: a pattern with them would never match.
+fn refuse_odd_segments(literal: &str, whole: bool) -> Result<(), PatternError> {
+    let ends_in_dots = whole && (literal.ends_with("/.") || literal.ends_with("/.."));
+    if ends_in_dots || literal.contains("/./") || literal.contains("/../") {
+        return Err(
+            "dot segments are resolved before paths are compared; write the path without them"
+                .into(),
+        );
+    }
+    if literal.contains("//") {
+        return Err("slashes are merged before paths are compared; write one".into());
+    }
+    Ok(())
+}
+
+fn parse_template(text: &str) -> Result<Vec<Piece>, PatternError> {
+    if !text.starts_with('/') {
+        return Err("a path begins with /".into());
+    }
+    refuse_odd_segments(text, true)?;
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    for segment in text.split('/').skip(1) {
+        literal.push('/');
+        let operator = match segment {
+            "{*}" => Piece::Segment,
+            "{**}" => Piece::Rest,
+            _ if segment.contains(['{', '}', '*']) => {
+                return Err("a segment is plain text, {*} or {**}, and nothing of both".into());
+            }
+            _ => {
+                literal.push_str(segment);
+                continue;
+            }
+        };
+        if pieces.contains(&Piece::Rest) {
+            return Err("{**} is the last operator of a template".into());
+        }
+        pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
+        pieces.push(operator);
+    }
+    if !literal.is_empty() {
+        pieces.push(Piece::Literal(literal.into()));
+    }
+    Ok(pieces)
+}
+
+impl Shape {
+    fn map_literals(
+        self,
+        change: &impl Fn(&str) -> Result<String, PatternError>,
+    ) -> Result<Self, PatternError> {
+        Ok(match self {
+            Self::Text(text) => Self::Text(text.map_literal(change)?),
+            Self::Template(pieces) => Self::Template(
+                pieces
+                    .into_iter()
+                    .map(|piece| match piece {
+                        Piece::Literal(literal) => Ok(Piece::Literal(change(&literal)?.into())),
+                        operator => Ok(operator),
+                    })
+                    .collect::<Result<_, PatternError>>()?,
+            ),
+        })
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Text(text) => text.matches(path),
+            Self::Template(pieces) => template_matches(pieces, path),
+        }
+    }
+}
+
+fn template_matches(pieces: &[Piece], path: &str) -> bool {
+    let Some((piece, rest)) = pieces.split_first() else { return path.is_empty() };
+    match piece {
+        Piece::Literal(literal) => {
+            path.strip_prefix(&**literal).is_some_and(|path| template_matches(rest, path))
+        }
+        Piece::Segment => {
+            let end = path.find('/').unwrap_or(path.len());
+            end > 0 && template_matches(rest, &path[end..])
+        }
+        // The last operator: at most one literal follows, and it must end the path.
+        Piece::Rest => match rest {
+            [Piece::Literal(tail)] => path.ends_with(&**tail),
+            _ => true,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Normalization;
+
+    #[track_caller]
+    fn check(pattern: &str, path: &str, all: bool, any: bool) {
+        let pattern = PathPattern::parse(pattern).unwrap();
+        let path = CanonicalPath::parse(path, Normalization::MergeSlashes).unwrap();
+        let found = (pattern.matches_all_readings(&path), pattern.matches_any_reading(&path));
+        assert_eq!(found, (all, any), "{pattern:?} {path:?}");
+    }
+
+    #[test]
+    fn s12_path_canonicalisation_patterns() {
+        check("/admin", "/admin", true, true);
+        check("/admin", "/Admin", false, false);
+        check("/admin", "//admin", true, true);
+        check("/admin/*", "/x/../admin/a", true, true);
+        check("/admin/*", "/admin%2fa", false, true);
+        check("/admin/*", "/%61dmin/a", true, true);
+        check("/x/*", "/x%2Fy", false, true);
+        check("/pub/*", "/pub/a%2fb", true, true);
+        check("/v1/x:delete", "/v1/x%3Adelete", false, true);
+        check("/café", "/caf%c3%a9", true, true);
+        check("/a b", "/a%20b", true, true);
+        check("*.php", "/a.php", true, true);
+        check("*.php", "/a.ph%70", true, true);
+        check("*", "/", true, true);
+        for refused in [
+            "",
+            "admin",
+            "admin*",
+            "/a?b",
+            "/a#b",
+            "/a/../b",
+            "/a/.",
+            "/a//b",
+            "/a*b",
+            "*a*",
+            "/a%zz",
+            "/a\\b",
+            "/a/{*}/*",
+            "/a/{*}.txt",
+            "/{**}/a/{*}",
+            "{*}",
+            "/a/{}",
+            "/a/{x}",
+            "/a/}{",
+        ] {
+            assert!(PathPattern::parse(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn path_templates() {
+        for (pattern, path, expect) in [
+            ("/foo/{*}", "/foo/bar", true),
+            ("/foo/{*}", "/foo/bar/baz", false),
+            ("/foo/{*}", "/foo/", false),
+            ("/foo/{*}", "/foo", false),
+            ("/foo/{*}/bar", "/foo/x/bar", true),
+            ("/foo/{*}/bar", "/foo/x/y/bar", false),
+            ("/foo/{*}/bar/{**}", "/foo/buzz/bar/", true),
+            ("/foo/{*}/bar/{**}", "/foo/buzz/bar/baz/x", true),
+            ("/foo/{*}/bar/{**}", "/foo/buzz/bar", false),
+            ("/foo/{**}/", "/foo/bar/", true),
+            ("/foo/{**}/", "/foo/bar", false),
+            ("/{**}", "/", true),
+            ("/{**}/end", "/a/b/end", true),
+            ("/{**}/end", "/a/b/end/", false),
+            ("/{*}/{*}", "/a/b", true),
+        ] {
+            check(pattern, path, expect, expect);
+        }
+    }
+
+    #[test]
+    fn s12_path_canonicalisation_templates_see_escaped_slashes() {
+        check("/repo/{*}", "/repo/group%2Fproject", false, true);
+        check("/repo/{**}", "/repo/group%2Fproject", true, true);
+        check("/repo/{*}/x", "/repo/a%2fb/x", false, true);
+    }
+}

@@ -1,0 +1,165 @@
+//! Services a workload can call: their names, addresses, ports and the identities they must present.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use identity::SpiffeId;
+
+/// What the names of cluster services end with.
+pub(crate) const CLUSTER_SUFFIX: &str = ".svc.cluster.local";
+
+/// A service as this workload sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The host name, canonical: `cart.shop.svc.cluster.local`.
+    pub host: Arc<str>,
+    /// The namespace of the resource that defines it.
+    pub namespace: Arc<str>,
+    /// True for `MESH_EXTERNAL`: the service has no proxy of ours and is called without mesh TLS.
+    pub external: bool,
+    /// Its ports, as defined.
+    pub ports: Vec<ServicePort>,
+    /// How its endpoints are found.
+    pub resolution: Resolution,
+    /// Its endpoints, as written (empty for `NONE`, and for `DNS` without endpoints: resolve `host`).
+    pub endpoints: Vec<Endpoint>,
+    /// The identities one of which a server of this service must present; empty: none is known, and no peer can be accepted.
+    pub identities: Arc<[SpiffeId]>,
+}
+
+impl Service {
+    /// The port with this number.
+    pub fn port(&self, number: u16) -> Option<&ServicePort> {
+        self.ports.iter().find(|port| port.number == number)
+    }
+
+    /// The port an endpoint listens on for `port`: the endpoint's own entry under the port's name, else the target port.
+    pub fn endpoint_port(&self, endpoint: &Endpoint, port: &ServicePort) -> u16 {
+        endpoint.ports.get(&port.name).copied().unwrap_or(port.target_port)
+    }
+}
+
+/// How a service's endpoints are found (`resolution` of a ServiceEntry).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resolution {
+    /// The address the client dialled.
+    None,
+    /// The listed endpoint addresses.
+    Static,
+    /// A DNS look-up of the endpoint names, or of the host when there is no endpoint.
+    Dns,
+}
+
+/// A port of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePort {
+    /// The port clients dial.
+    pub number: u16,
+    /// The port endpoints listen on; equals `number` unless said otherwise.
+    pub target_port: u16,
+    /// The port's name.
+    pub name: Arc<str>,
+    /// What is spoken on it.
+    pub protocol: Protocol,
+}
+
+/// One place a service runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where.
+    pub address: EndpointAddress,
+    /// Ports that differ from the service's target port, by the service port's name.
+    pub ports: BTreeMap<Arc<str>, u16>,
+    /// Labels of the workload there.
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// The service account of the workload there.
+    pub service_account: Option<Arc<str>>,
+}
+
+/// An endpoint's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndpointAddress {
+    /// An IP address, IPv4-mapped IPv6 folded to IPv4.
+    Ip(IpAddr),
+    /// A DNS name, canonical.
+    Dns(Arc<str>),
+}
+
+/// What is spoken on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+    /// gRPC: HTTP/2 with trailers.
+    Grpc,
+    /// Opaque bytes.
+    Tcp,
+    /// TLS of the app's own, passed through.
+    Tls,
+    /// Undeclared: ALPN or the first bytes tell.
+    Auto,
+}
+
+impl Protocol {
+    /// The names [`Protocol::parse`] takes.
+    pub const NAMES: &'static [&'static str] = &[
+        "http", "http2", "grpc", "grpc-web", "tcp", "tls", "https", "mongo", "mysql", "redis",
+        "auto",
+    ];
+
+    /// Reads a protocol name as a ServiceEntry or a Service's `appProtocol` writes it, in any case.
+    ///
+    /// Protocols that are opaque to a proxy without a filter of their own (`MONGO`, `MYSQL`, `REDIS`) are [`Protocol::Tcp`],
+    /// `HTTPS` is [`Protocol::Tls`]. `None` for an unknown name (`UDP` among them).
+    pub fn parse(name: &str) -> Option<Self> {
+        let known: &[(&str, Self)] = &[
+            ("http", Self::Http),
+            ("http2", Self::Http2),
+            ("h2c", Self::Http2),
+            ("kubernetes.io/h2c", Self::Http2),
+            ("kubernetes.io/ws", Self::Http),
+            ("grpc", Self::Grpc),
+            ("grpc-web", Self::Http),
+            ("tcp", Self::Tcp),
+            ("mongo", Self::Tcp),
+            ("mysql", Self::Tcp),
+            ("redis", Self::Tcp),
+            ("tls", Self::Tls),
+            ("https", Self::Tls),
+            ("auto", Self::Auto),
+        ];
+        let found = known.iter().find(|(n, _)| n.eq_ignore_ascii_case(name))?;
+        Some(found.1)
+    }
+
+    /// Reads the protocol from a port's name, `<protocol>` or `<protocol>-<suffix>`: `http-web`, `grpc`. [`Protocol::Auto`] otherwise.
+    pub fn from_port_name(name: &str) -> Self {
+        if name.eq_ignore_ascii_case("grpc-web")
+            || name.to_ascii_lowercase().starts_with("grpc-web-")
+        {
+            return Self::Http;
+        }
+        let head = name.split('-').next().unwrap_or_default();
+        Self::parse(head).unwrap_or(Self::Auto)
+    }
+
+    /// The name as configuration and logs write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Http2 => "http2",
+            Self::Grpc => "grpc",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Auto => "auto",
+        }
+    }
+
+    /// True where requests are seen and judged one by one.
+    pub fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Http2 | Self::Grpc)
+    }
+}

@@ -1,0 +1,109 @@
+//! What is wrong in a file, where, and what to write instead.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Mark;
+
+/// One mistake, for the person who wrote the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mistake {
+    /// The file's name as it was handed in.
+    pub file: Arc<str>,
+    /// The line, from 1; 0 when the file as a whole is meant.
+    pub line: u32,
+    /// The column, from 1, in characters; 0 when the file as a whole is meant.
+    pub column: u32,
+    /// What was found.
+    pub found: String,
+    /// What is expected there.
+    pub expected: String,
+    /// What to write instead, when that can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+impl Mistake {
+    /// A mistake at a place of a file.
+    pub fn new(
+        file: &Arc<str>,
+        mark: Mark,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+        fix: Option<String>,
+    ) -> Self {
+        Self {
+            file: Arc::clone(file),
+            line: mark.line,
+            column: mark.column,
+            found: found.into(),
+            expected: expected.into(),
+            fix,
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: ", self.file)?,
+            line => write!(f, "{}:{line}:{}: ", self.file, self.column)?,
+        }
+        write!(f, "found {}; expected {}", self.found, self.expected)?;
+        match &self.fix {
+            Some(fix) => write!(f, "; {fix}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Every mistake of a set of files: never empty, in the order of files and lines.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    /// `Ok` with the value when there is no mistake.
+    ///
+    /// # Errors
+    /// The mistakes, sorted by file, line and column.
+    pub fn none_or<T>(value: T, mut mistakes: Vec<Mistake>) -> Result<T, Self> {
+        if mistakes.is_empty() {
+            return Ok(value);
+        }
+        mistakes.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        Err(Self(mistakes))
+    }
+
+    /// The mistakes one by one.
+    pub fn iter(&self) -> std::slice::Iter<'_, Mistake> {
+        self.0.iter()
+    }
+
+    /// The mistakes as a list.
+    pub fn into_vec(self) -> Vec<Mistake> {
+        self.0
+    }
+}
+
+impl From<Mistake> for Mistakes {
+    fn from(mistake: Mistake) -> Self {
+        Self(vec![mistake])
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, mistake) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}

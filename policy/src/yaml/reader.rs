@@ -1,0 +1,504 @@
+//! A cursor over the tree that knows what it may find, and collects every mistake instead of stopping at the first.
+//!
+//! Every method that reads a value returns `None` after noting what is wrong; the caller goes on with the next field.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use super::scalar::{self, Plain};
+use super::{Mark, Mistake, Node, NodeKind, nearest};
+
+/// Reads values and collects mistakes, for one file.
+#[derive(Debug)]
+pub struct Reader {
+    file: Arc<str>,
+    mistakes: Vec<Mistake>,
+}
+
+/// A node together with the key it stood under, for messages.
+#[derive(Debug, Clone, Copy)]
+pub struct Value<'n> {
+    /// The node.
+    pub node: &'n Node,
+    /// The key (a list item has its list's).
+    pub name: &'n str,
+}
+
+impl<'n> Value<'n> {
+    /// True for a sequence.
+    pub fn is_list(&self) -> bool {
+        matches!(self.node.kind, NodeKind::List(_))
+    }
+
+    /// The text of a scalar, whatever it would be read as.
+    pub fn scalar(&self) -> Option<&'n str> {
+        match &self.node.kind {
+            NodeKind::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
+    /// True for quoted text of no characters.
+    pub fn is_empty_text(&self) -> bool {
+        matches!(&self.node.kind, NodeKind::Scalar { text, plain: false } if text.is_empty())
+    }
+
+    /// True for exactly this text.
+    pub fn is_text(&self, expected: &str) -> bool {
+        matches!(&self.node.kind, NodeKind::Scalar { text, .. } if &**text == expected)
+    }
+}
+
+/// A mapping whose keys are taken one by one; [`Mapping::finish`] reports those nobody asked for.
+#[derive(Debug)]
+pub struct Mapping<'n> {
+    mark: Mark,
+    name: &'n str,
+    entries: &'n [(super::Key, Node)],
+    taken: Vec<bool>,
+    known: Vec<&'static str>,
+}
+
+impl Reader {
+    /// A reader for a file, by the name messages show.
+    pub fn new(file: Arc<str>) -> Self {
+        Self { file, mistakes: Vec::new() }
+    }
+
+    /// The file's name.
+    pub fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    /// What was wrong.
+    pub fn into_mistakes(self) -> Vec<Mistake> {
+        self.mistakes
+    }
+
+    /// How many mistakes there are so far.
+    pub fn mistake_count(&self) -> usize {
+        self.mistakes.len()
+    }
+
+    /// Notes a mistake at a place.
+    pub fn mistake(
+        &mut self,
+        mark: Mark,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+        fix: Option<String>,
+    ) {
+        self.mistakes.push(Mistake::new(&self.file, mark, found, expected, fix));
+    }
+
+    /// Notes that a value is not what its field takes: "`port`: found …; expected …".
+    pub fn wrong(&mut self, value: Value<'_>, expected: impl Display, fix: Option<String>) {
+        let found = format!("{} for {}", describe(value.node), titled(value.name));
+        self.mistake(value.node.mark, found, expected.to_string(), fix);
+    }
+
+    /// The value as a mapping.
+    pub fn mapping<'n>(&mut self, value: Value<'n>) -> Option<Mapping<'n>> {
+        let NodeKind::Map(entries) = &value.node.kind else {
+            self.wrong(value, "a mapping", None);
+            return None;
+        };
+        Some(Mapping {
+            mark: value.node.mark,
+            name: value.name,
+            entries,
+            taken: vec![false; entries.len()],
+            known: Vec::new(),
+        })
+    }
+
+    /// The value as a list, possibly empty.
+    pub fn list<'n>(&mut self, value: Value<'n>) -> Option<Vec<Value<'n>>> {
+        let NodeKind::List(items) = &value.node.kind else {
+            self.wrong(value, "a list", None);
+            return None;
+        };
+        Some(items.iter().map(|node| Value { node, name: value.name }).collect())
+    }
+
+    /// The value as a list of 1 to `most` items.
+    ///
+    /// An empty list is refused: whether it means "none" or "no restriction" is exactly what readers get wrong.
+    pub fn filled_list<'n>(&mut self, value: Value<'n>, most: usize) -> Option<Vec<Value<'n>>> {
+        let items = self.list(value)?;
+        if items.is_empty() {
+            let fix = format!("remove `{}`, or name at least one", value.name);
+            self.mistake(
+                value.node.mark,
+                format!("an empty list for `{}`", value.name),
+                "at least one item",
+                Some(fix),
+            );
+            return None;
+        }
+        if items.len() > most {
+            let found = format!("{} items for `{}`", items.len(), value.name);
+            self.mistake(value.node.mark, found, format!("at most {most}"), None);
+            return None;
+        }
+        Some(items)
+    }
+
+    /// The value as text that is not empty. An unquoted number or boolean is no text, as in Kubernetes.
+    pub fn text<'n>(&mut self, value: Value<'n>) -> Option<&'n str> {
+        match &value.node.kind {
+            NodeKind::Scalar { text, plain } => match scalar::resolve(text) {
+                Plain::Text => return Some(text),
+                Plain::Null if !plain && text.is_empty() => {
+                    self.wrong(value, "text that is not empty", None);
+                }
+                _ if !plain => return Some(text),
+                Plain::Null => self.wrong(value, "text", None),
+                _ => self.wrong(value, "text", Some(format!("write \"{text}\" in quotes"))),
+            },
+            _ => self.wrong(value, "text", None),
+        }
+        None
+    }
+
+    /// The value as a whole number within `range`.
+    pub fn integer(&mut self, value: Value<'_>, range: RangeInclusive<u64>) -> Option<u64> {
+        let number = match &value.node.kind {
+            NodeKind::Scalar { text, plain: true } if text.bytes().all(|b| b.is_ascii_digit()) => {
+                text.parse().ok()
+            }
+            _ => None,
+        };
+        let number = number.filter(|n| range.contains(n));
+        if number.is_none() {
+            let fix =
+                unquoted_number(value.node).map(|text| format!("write {text} without quotes"));
+            self.wrong(
+                value,
+                format_args!("a whole number from {} to {}", range.start(), range.end()),
+                fix,
+            );
+        }
+        number
+    }
+
+    /// The value as a port, 1 to 65535.
+    pub fn port(&mut self, value: Value<'_>) -> Option<u16> {
+        let number = self.integer(value, 1..=u64::from(u16::MAX))?;
+        u16::try_from(number).ok()
+    }
+
+    /// The value as `true` or `false`.
+    pub fn boolean(&mut self, value: Value<'_>) -> Option<bool> {
+        if let NodeKind::Scalar { text, plain: true } = &value.node.kind
+            && let Plain::Boolean(boolean) = scalar::resolve(text)
+        {
+            return Some(boolean);
+        }
+        self.wrong(value, "true or false", None);
+        None
+    }
+
+    /// The value as one of the given words.
+    pub fn choice<T: Copy>(&mut self, value: Value<'_>, choices: &[(&str, T)]) -> Option<T> {
+        let names = || choices.iter().map(|(name, _)| *name);
+        let text = match &value.node.kind {
+            NodeKind::Scalar { text, .. } => &**text,
+            _ => "",
+        };
+        let found = choices.iter().find(|(name, _)| *name == text).map(|(_, choice)| *choice);
+        if found.is_none() {
+            let expected = format!("one of {}", names().collect::<Vec<_>>().join(", "));
+            let fix = nearest(text, names()).map(|name| format!("did you mean {name}?"));
+            self.wrong(value, expected, fix);
+        }
+        found
+    }
+
+    /// The value as text that `parse` understands; its error becomes the advice.
+    pub fn parsed<T, E: Display>(
+        &mut self,
+        value: Value<'_>,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let text = self.text(value)?;
+        match parse(text) {
+            Ok(parsed) => Some(parsed),
+            Err(error) => {
+                self.wrong(value, expected, Some(error.to_string()));
+                None
+            }
+        }
+    }
+}
+
+impl<'n> Mapping<'n> {
+    /// The value of a key; `None` when it is absent.
+    pub fn take(&mut self, key: &'static str) -> Option<Value<'n>> {
+        self.known.push(key);
+        let at = self.entries.iter().position(|(k, _)| &*k.text == key)?;
+        self.taken[at] = true;
+        let (name, node) = &self.entries[at];
+        Some(Value { node, name: &name.text })
+    }
+
+    /// The value of a key that is known but refused: it is not named among the keys one may write.
+    pub fn take_unsupported(&mut self, key: &'static str) -> Option<Value<'n>> {
+        let value = self.take(key);
+        self.known.pop();
+        value
+    }
+
+    /// The value of a key that must be there.
+    pub fn require(&mut self, reader: &mut Reader, key: &'static str) -> Option<Value<'n>> {
+        let value = self.take(key);
+        if value.is_none() {
+            let found = format!("no `{key}` in {}", titled(self.name));
+            reader.mistake(self.mark, found, format!("the key `{key}`"), None);
+        }
+        value
+    }
+
+    /// Every entry: for mappings whose keys are names of the writer's own (labels, ports).
+    pub fn entries(&mut self) -> impl Iterator<Item = (&'n super::Key, Value<'n>)> + use<'n> {
+        self.taken.fill(true);
+        self.entries.iter().map(|(key, node)| (key, Value { node, name: &key.text }))
+    }
+
+    /// Where the mapping begins.
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
+
+    /// True when the key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(k, _)| &*k.text == key)
+    }
+
+    /// True when there is no key at all.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Reports every key that was never asked for.
+    pub fn finish(self, reader: &mut Reader) {
+        let left = self.entries.iter().zip(&self.taken).filter(|(_, taken)| !**taken);
+        for ((key, _), _) in left {
+            let found = format!("the unknown key `{}` in {}", key.text, titled(self.name));
+            let expected = match self.known.is_empty() {
+                true => "no key at all".to_owned(),
+                false => format!("one of {}", self.known.join(", ")),
+            };
+            let near = nearest(&key.text, self.known.iter().copied());
+            reader.mistake(
+                key.mark,
+                found,
+                expected,
+                near.map(|name| format!("did you mean `{name}`?")),
+            );
+        }
+    }
+}
+
+/// The name of a field in a message; the root of a document has none.
+fn titled(name: &str) -> String {
+    match name {
+        "" => "the document".to_owned(),
+        name => format!("`{name}`"),
+    }
+}
+
+/// What a node is, for a person.
+fn describe(node: &Node) -> String {
+    match &node.kind {
+        NodeKind::List(_) => "a list".to_owned(),
+        NodeKind::Map(_) => "a mapping".to_owned(),
+        NodeKind::Scalar { text, plain } => {
+            let shown = shortened(text);
+            match scalar::resolve(text) {
+                Plain::Null if *plain => "nothing".to_owned(),
+                Plain::Number if *plain => format!("the number {shown}"),
+                Plain::Boolean(_) if *plain => format!("the boolean {shown}"),
+                _ => format!("the text \"{shown}\""),
+            }
+        }
+    }
+}
+
+/// A quoted number's digits.
+fn unquoted_number(node: &Node) -> Option<&str> {
+    match &node.kind {
+        NodeKind::Scalar { text, plain: false } if scalar::resolve(text) == Plain::Number => {
+            Some(text)
+        }
+        _ => None,
+    }
+}
+
+/// At most 80 characters of a text, control characters escaped: messages end up in terminals.
+fn shortened(text: &str) -> String {
+    let mut shown: String = text.chars().take(80).flat_map(char::escape_debug).collect();
+    if text.chars().nth(80).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::yaml;
+
+    /// Reads `{port: 1..65535, name: text, on: boolean, kind: a|b, list: [text]}` and gives back the mistakes as lines.
+    fn mistakes(text: &[u8]) -> String {
+        let file: Arc<str> = "f.yaml".into();
+        let mut found = Vec::new();
+        let documents = yaml::read(&file, text, &mut found);
+        let mut reader = Reader::new(file);
+        for document in &documents {
+            let Some(root) = &document.root else { continue };
+            let Some(mut map) = reader.mapping(Value { node: root, name: "" }) else { continue };
+            if let Some(value) = map.require(&mut reader, "port") {
+                reader.port(value);
+            }
+            if let Some(value) = map.take("name") {
+                reader.text(value);
+            }
+            if let Some(value) = map.take("on") {
+                reader.boolean(value);
+            }
+            if let Some(value) = map.take("kind") {
+                reader.choice(value, &[("STRICT", 1), ("DISABLE", 2)]);
+            }
+            if let Some(items) = map.take("list").and_then(|value| reader.filled_list(value, 2)) {
+                for item in items {
+                    reader.text(item);
+                }
+            }
+            map.finish(&mut reader);
+        }
+        found.extend(reader.into_mistakes());
+        found.iter().map(|mistake| format!("{mistake}\n")).collect()
+    }
+
+    #[track_caller]
+    fn check(text: &str, expect: &str) {
+        assert_eq!(mistakes(text.as_bytes()), expect, "{text}");
+    }
+
+    #[test]
+    fn good_files() {
+        for text in [
+            "port: 8080\nname: cart\non: true\nkind: STRICT\nlist: [a, b]\n",
+            "port: 8080\r\nname: \"8080\"\r\n",
+            "\u{feff}port: 1\n",
+            "# nothing\n",
+            "---\n---\nport: 1\n...\n",
+            "{port: 1, name: 'yes', list: [!!str 1]}",
+            "port: &p 80\nname: &n x\nlist: [*n, *n]\n",
+        ] {
+            check(text, "");
+        }
+    }
+
+    #[test]
+    fn f10_every_mistake_at_once() {
+        check(
+            "name: 8080\non: maybe\nkind: strict\nlist: []\nprot: 80\nname: x\n",
+            "f.yaml:6:1: found the key `name` again; expected each key once; `name` stands already at line 1; remove one\n\
+             f.yaml:1:1: found no `port` in the document; expected the key `port`\n\
+             f.yaml:1:7: found the number 8080 for `name`; expected text; write \"8080\" in quotes\n\
+             f.yaml:2:5: found the text \"maybe\" for `on`; expected true or false\n\
+             f.yaml:3:7: found the text \"strict\" for `kind`; expected one of STRICT, DISABLE; did you mean STRICT?\n\
+             f.yaml:4:7: found an empty list for `list`; expected at least one item; remove `list`, or name at least one\n\
+             f.yaml:5:1: found the unknown key `prot` in the document; expected one of port, name, on, kind, list; did you mean `port`?\n",
+        );
+    }
+
+    #[test]
+    fn wrong_types() {
+        check(
+            "port: 0",
+            "f.yaml:1:7: found the number 0 for `port`; expected a whole number from 1 to 65535\n",
+        );
+        check(
+            "port: 1.5",
+            "f.yaml:1:7: found the number 1.5 for `port`; expected a whole number from 1 to 65535\n",
+        );
+        check(
+            "port: '80'",
+            "f.yaml:1:7: found the text \"80\" for `port`; expected a whole number from 1 to 65535; write 80 without quotes\n",
+        );
+        check(
+            "port: 99999999999999999999999",
+            "f.yaml:1:7: found the number 99999999999999999999999 for `port`; expected a whole number from 1 to 65535\n",
+        );
+        check(
+            "port: {}",
+            "f.yaml:1:7: found a mapping for `port`; expected a whole number from 1 to 65535\n",
+        );
+        check("port: 1\nname:", "f.yaml:2:5: found nothing for `name`; expected text\n");
+        check(
+            "port: 1\nname: ''",
+            "f.yaml:2:7: found the text \"\" for `name`; expected text that is not empty\n",
+        );
+        check("- a", "f.yaml:1:1: found a list for the document; expected a mapping\n");
+        check(
+            "port: 1\nlist: [a, b, c]",
+            "f.yaml:2:7: found 3 items for `list`; expected at most 2\n",
+        );
+        check(
+            "port: 1\nlist: [a, 5]",
+            "f.yaml:2:11: found the number 5 for `list`; expected text; write \"5\" in quotes\n",
+        );
+    }
+
+    #[test]
+    fn f10_broken_files() {
+        check(
+            "port: [1",
+            "f.yaml:1:7: found broken YAML (unclosed bracket '['); expected valid YAML 1.2\n",
+        );
+        check(
+            "port: *p",
+            "f.yaml:1:7: found the alias *p; expected an anchor of that name before it\n",
+        );
+        check(
+            "a: &a [*a]",
+            "f.yaml:1:8: found an alias to a node it is part of; expected an alias to a finished node\n",
+        );
+        check(
+            "port: 1\n<<: {a: 1}",
+            "f.yaml:2:1: found a merge key; expected plain keys; write the keys out\n",
+        );
+        check(
+            "port: 1\n? [a]\n: b",
+            "f.yaml:2:3: found a list or mapping as a key; expected a text key\n",
+        );
+        check(
+            "port: !mine 1",
+            "f.yaml:1:13: found the tag !mine; expected no tag of your own; remove it\nf.yaml:1:13: found the text \"1\" for `port`; expected a whole number from 1 to 65535; write 1 without quotes\n",
+        );
+        assert_eq!(
+            mistakes(b"port: 1\nname: \xff"),
+            "f.yaml:2:7: found bytes that are not UTF-8; expected UTF-8 text\n"
+        );
+        let deep = format!("{}{}", "[".repeat(60), "]".repeat(60));
+        assert!(mistakes(deep.as_bytes()).contains("nest"), "{}", mistakes(deep.as_bytes()));
+        let large = vec![b'#'; yaml::MAX_FILE_BYTES + 1];
+        assert!(mistakes(&large).contains("at most 4 MiB"));
+    }
+
+    #[test]
+    fn f10_alias_bomb() {
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..20 {
+            let row = vec![format!("*a{}", level - 1); 10].join(", ");
+            bomb.push_str(&format!("a{level}: &a{level} [{row}]\n"));
+        }
+        assert!(mistakes(bomb.as_bytes()).contains("too many nodes"));
+    }
+}

@@ -1,0 +1,286 @@
+//! The proxy's configuration file.
+//!
+//! [`Config::parse`] is pure: text in, a checked [`Config`] or every mistake out, each with file, line and column. An unknown
+//! key is a mistake, so a misspelt setting never passes for its default. Only `workload` and `identity` are required.
+
+mod directory;
+mod limit_value;
+mod limits;
+mod listeners;
+mod sections;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use identity::TrustDomain;
+use policy::resources::DEFAULT_ROOT_NAMESPACE;
+use policy::yaml::{self, Mapping, Reader, Value};
+use policy::{Defaults, Mistake, Mistakes, Normalization, Workload};
+
+pub use directory::{MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file};
+pub use limit_value::{ByteSize, LimitValue};
+pub use limits::{LimitReference, Limits};
+pub use listeners::{Inbound, InboundListener, InboundPort, Outbound, OutboundListener};
+
+/// The whole configuration of a sidecar.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Who the workload beside the proxy is (`workload`).
+    pub workload: Workload,
+    /// The workload's trust domain (`identity.trustDomain`). Default `cluster.local`.
+    pub trust_domain: TrustDomain,
+    /// Where the proxy's certificate comes from (`identity`).
+    pub identity: IdentitySource,
+    /// The directory of resource files (`resources.directory`); `None`: the empty set.
+    pub resources: Option<PathBuf>,
+    /// What holds where no resource says otherwise (`defaults`), the ports' own mTLS modes included.
+    pub defaults: Defaults,
+    /// The namespace whose resources act on every workload (`rootNamespace`). Default `postern-system`.
+    pub root_namespace: String,
+    /// How far request paths are normalised (`pathNormalization`). Default `MERGE_SLASHES`.
+    pub path_normalization: Normalization,
+    /// Traffic to the app (`inbound`).
+    pub inbound: Inbound,
+    /// Traffic from the app (`outbound`).
+    pub outbound: Outbound,
+    /// How the proxy's own connections are told apart by the interception rules (`interception`).
+    pub interception: Interception,
+    /// The admin endpoint (`admin`).
+    pub admin: Admin,
+    /// Where `/metrics` is served (`metrics.bind`); `None`: nowhere. Default `[::]:15020`.
+    pub metrics: Option<SocketAddr>,
+    /// Where `/ready` and `/live` are served (`readiness.bind`); `None`: nowhere. Default `[::]:15021`.
+    pub readiness: Option<SocketAddr>,
+    /// What is logged (`logs`).
+    pub logs: Logs,
+    /// Every limit and deadline (`limits`).
+    pub limits: Limits,
+    /// Worker threads (`workers`); `None`: the CPU limit of the cgroup, at most 2.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// Where the proxy's certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentitySource {
+    /// The SPIFFE Workload API on this unix socket (`identity.workloadApi`).
+    WorkloadApi(PathBuf),
+    /// PEM files, reloaded when they change (`identity.files`).
+    Files(IdentityFiles),
+}
+
+/// The PEM files of an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityFiles {
+    /// The certificate, leaf first.
+    pub certificate: PathBuf,
+    /// Its private key, PKCS#8.
+    pub key: PathBuf,
+    /// The roots of the workload's own trust domain.
+    pub bundle: PathBuf,
+    /// The roots of other trust domains (`federated: {other.example: /path.pem}`); never merged.
+    pub federated: Vec<(TrustDomain, PathBuf)>,
+}
+
+/// How the proxy's own connections are told apart by the interception rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interception {
+    /// `SO_MARK` set on the proxy's own sockets (`mark`), where the rules exempt a mark instead of a uid. Default: none.
+    pub mark: Option<u32>,
+    /// The source address of connections to the app over IPv4 (`source4`). Default 127.0.0.6.
+    pub source4: Ipv4Addr,
+}
+
+/// The admin endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens (`bind`), loopback only; `None`: nowhere. Default `127.0.0.1:15000`.
+    pub bind: Option<SocketAddr>,
+    /// The file with the token `POST` needs (`tokenFile`); `None`: every `POST` is refused.
+    pub token_file: Option<PathBuf>,
+    /// Whether `POST /quitquitquit` needs no token (`drainFromPod`), so that a job's container can end its pod. Default false.
+    pub drain_from_pod: bool,
+}
+
+/// What is logged on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logs {
+    /// The least important message that is written (`level`). Default info.
+    pub level: LogLevel,
+    /// Which connections and requests get their line (`access`). Default all.
+    pub access: AccessLog,
+}
+
+/// How important a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Something failed and needs a person.
+    Error,
+    /// Something is wrong and the proxy copes.
+    Warn,
+    /// What an operator wants to have seen.
+    Info,
+    /// For finding a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Which connections and requests get a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// All.
+    All,
+    /// Those that were refused or failed.
+    Refused,
+    /// None.
+    Off,
+}
+
+impl AccessLog {
+    /// Whether a line is written for something that went well, or did not.
+    pub fn wants(self, good: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Refused => !good,
+            Self::Off => false,
+        }
+    }
+}
+
+impl LogLevel {
+    /// The name as configuration and `/log-level` write it.
+    pub fn as_str(self) -> &'static str {
+        LOG_LEVELS.iter().find(|(_, level)| *level == self).map_or("info", |(name, _)| name)
+    }
+
+    /// The level of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        LOG_LEVELS.iter().find(|(known, _)| *known == name).map(|(_, level)| *level)
+    }
+}
+
+const LOG_LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+impl Config {
+    /// Reads a configuration file; `file_name` is what messages call it.
+    ///
+    /// # Errors
+    /// Every mistake at once.
+    pub fn parse(file_name: &str, text: &[u8]) -> Result<Self, Mistakes> {
+        let file: Arc<str> = file_name.into();
+        let mut mistakes = Vec::new();
+        let documents = yaml::read(&file, text, &mut mistakes);
+        let mut reader = Reader::new(Arc::clone(&file));
+        let mut roots = documents.iter().filter_map(|document| document.root.as_ref());
+        let root = roots.next();
+        if let Some(second) = roots.next() {
+            reader.mistake(second.mark, "a second document", "one document", None);
+        }
+        let config = match root {
+            Some(node) => read_config(&mut reader, Value { node, name: "" }),
+            None => None,
+        };
+        mistakes.extend(reader.into_mistakes());
+        if root.is_none() && mistakes.is_empty() {
+            mistakes.push(empty_file(&file));
+        }
+        let config = Mistakes::none_or(config, mistakes)?;
+        config.ok_or_else(|| Mistakes::from(empty_file(&file)))
+    }
+}
+
+impl Config {
+    /// Whether a port is one of the proxy's own, which no app can have (SECURITY-CASES S-44).
+    pub fn is_own_port(&self, port: u16) -> bool {
+        let transparent = self.inbound.bind.iter().chain(&self.outbound.bind);
+        let small = [self.admin.bind, self.metrics, self.readiness].into_iter().flatten();
+        transparent.copied().chain(small).any(|address| address.port() == port)
+    }
+}
+
+fn empty_file(file: &Arc<str>) -> Mistake {
+    let fix = "see `postern-proxy run --help` for an example".to_owned();
+    Mistake::new(
+        file,
+        yaml::Mark::FILE,
+        "an empty file",
+        "at least `workload` and `identity`",
+        Some(fix),
+    )
+}
+
+/// Reads the root mapping. `None` only after a mistake was noted.
+fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
+    let mut map = reader.mapping(root)?;
+    sections::mode(reader, &mut map);
+    let workload = map.require(reader, "workload").and_then(|v| sections::workload(reader, v));
+    let identity = map.require(reader, "identity").and_then(|v| sections::identity(reader, v));
+    let resources = map.take("resources").and_then(|v| sections::resources(reader, v));
+    let mut defaults = sections::defaults(reader, map.take("defaults"));
+    let root_namespace = map.take("rootNamespace").and_then(|v| sections::dns_label(reader, v));
+    let path_normalization = sections::path_normalization(reader, map.take("pathNormalization"));
+    let inbound = listeners::inbound(reader, map.take("inbound"));
+    let outbound = listeners::outbound(reader, map.take("outbound"));
+    let interception = sections::interception(reader, map.take("interception"));
+    let admin = sections::admin(reader, map.take("admin"));
+    let metrics = optional_bind(reader, &mut map, "metrics", 15020);
+    let readiness = optional_bind(reader, &mut map, "readiness", 15021);
+    let logs = sections::logs(reader, map.take("logs"));
+    let limits = limits::read(reader, map.take("limits"));
+    let workers = sections::workers(reader, map.take("workers"));
+    map.finish(reader);
+    listeners::refuse_shared_addresses(
+        reader,
+        root.node.mark,
+        &inbound,
+        &outbound,
+        [admin.bind, metrics, readiness],
+    );
+    defaults.port_mtls = inbound.port_mtls();
+    let (trust_domain, identity) = identity?;
+    Some(Config {
+        workload: workload?,
+        trust_domain,
+        identity,
+        resources,
+        defaults,
+        root_namespace: root_namespace.unwrap_or_else(|| DEFAULT_ROOT_NAMESPACE.to_owned()),
+        path_normalization,
+        inbound,
+        outbound,
+        interception,
+        admin,
+        metrics,
+        readiness,
+        logs,
+        limits,
+        workers,
+    })
+}
+
+/// `metrics` and `readiness`: a mapping with a `bind`, which defaults to every address.
+fn optional_bind(
+    reader: &mut Reader,
+    map: &mut Mapping<'_>,
+    key: &'static str,
+    port: u16,
+) -> Option<SocketAddr> {
+    let default = SocketAddr::new(IpAddr::from([0u16; 8]), port);
+    let Some(mut section) = map.take(key).and_then(|value| reader.mapping(value)) else {
+        return Some(default);
+    };
+    let bind = listeners::bind(reader, section.take("bind"), &[default]);
+    section.finish(reader);
+    bind.first().copied()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! Reading configuration and resource files, with limits.
+//!
+//! Only what a file *is* decides here, never what it says: contents go to `Config::parse` and `Resources::parse`.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use policy::SourceFile;
+use policy::yaml::MAX_FILE_BYTES;
+
+/// The most files of a directory: ten thousand policies, one a file.
+pub const MAX_DIRECTORY_FILES: usize = 20_000;
+/// The most bytes of a directory (64 MiB): sixteen files of the largest size.
+pub const MAX_DIRECTORY_BYTES: usize = 64 << 20;
+
+/// Reads every `*.yaml` and `*.yml` file of a directory, sorted by name; sub-directories are not entered.
+///
+/// Entries whose name begins with a dot are skipped: in a mounted ConfigMap the files are links through `..data`, which is
+/// swapped as a whole, and the links themselves are read here.
+///
+/// # Errors
+/// The directory or a file cannot be read, is not a file, or the directory holds more than the limits. The message names it.
+pub fn read_directory(directory: &Path) -> io::Result<Vec<SourceFile>> {
+    let mut paths = resource_paths(directory).map_err(|error| naming(directory, &error))?;
+    paths.sort();
+    let mut room = MAX_DIRECTORY_BYTES;
+    let mut files = Vec::with_capacity(paths.len());
+    for path in paths {
+        let file = read_file(&path)?;
+        room = room.checked_sub(file.bytes.len()).ok_or_else(|| too_much(directory, "64 MiB"))?;
+        files.push(file);
+    }
+    Ok(files)
+}
+
+fn resource_paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if !is_resource_name(&path) {
+            continue;
+        }
+        if paths.len() >= MAX_DIRECTORY_FILES {
+            return Err(too_much(directory, "20000 files"));
+        }
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+fn is_resource_name(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"))
+}
+
+/// Reads one file of at most [`MAX_FILE_BYTES`]; of a larger one just enough is read to be refused by name later.
+///
+/// # Errors
+/// It cannot be read, or is no regular file (a pipe would block for ever). The message names it.
+pub fn read_file(path: &Path) -> io::Result<SourceFile> {
+    let bytes = read_bytes(path).map_err(|error| naming(path, &error))?;
+    Ok(SourceFile { name: path.display().to_string(), bytes })
+}
+
+fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    // Asked before opening: opening a pipe would already wait for its other end.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let most = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn naming(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
+}
+
+fn too_much(directory: &Path, limit: &str) -> io::Error {
+    let message = format!("{} holds more than {limit}", directory.display());
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let files = read_directory(directory).unwrap();
+        files.iter().map(|file| file.name.rsplit('/').next().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn sorted_yaml_files_only() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["b.yaml", "a.yml", "c.txt", ".hidden.yaml", "README.md"] {
+            fs::write(directory.path().join(name), "# nothing\n").unwrap();
+        }
+        assert_eq!(names(directory.path()), ["a.yml", "b.yaml"]);
+    }
+
+    #[test]
+    fn f11_data_symlink_layout() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("..2026_01_01");
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("policy.yaml"), "one").unwrap();
+        symlink("..2026_01_01", directory.path().join("..data")).unwrap();
+        symlink("..data/policy.yaml", directory.path().join("policy.yaml")).unwrap();
+        assert_eq!(names(directory.path()), ["policy.yaml"]);
+        assert_eq!(read_directory(directory.path()).unwrap()[0].bytes, b"one");
+    }
+
+    #[test]
+    fn f10_missing_and_odd_entries_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("no-such");
+        assert!(read_directory(&missing).unwrap_err().to_string().contains("no-such"));
+        fs::create_dir(directory.path().join("d.yaml")).unwrap();
+        let error = read_directory(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("d.yaml") && error.contains("not a regular file"), "{error}");
+    }
+}

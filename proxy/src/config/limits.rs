@@ -1,0 +1,278 @@
+//! Every limit and deadline of the proxy, each whole in one place: name, meaning, unit, default, bounds and why that number.
+//!
+//! There is no "unlimited": a limit is moved within its bounds, never switched off (DESIGN invariant 5).
+
+use std::time::Duration;
+
+use policy::yaml::{Reader, Value};
+
+use super::limit_value::{ByteSize, LimitValue};
+
+/// One line of the reference page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitReference {
+    /// The key under `limits`.
+    pub key: &'static str,
+    /// What it limits.
+    pub meaning: &'static str,
+    /// `duration`, `size` or `count`.
+    pub unit: &'static str,
+    /// The default, as the file would write it.
+    pub default: String,
+    /// The least value taken.
+    pub least: String,
+    /// The greatest value taken.
+    pub most: String,
+    /// Why the default is what it is.
+    pub reason: &'static str,
+}
+
+/// Writes the struct, its defaults, its reader and its reference page from one list.
+macro_rules! limits {
+    ($($key:literal $field:ident: $kind:ty = $default:expr, $least:expr, $most:expr; $meaning:literal, $reason:literal;)*) => {
+        /// Every limit, in force for the whole process.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct Limits {
+            $(#[doc = $meaning] pub $field: $kind,)*
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl Limits {
+            /// The reference page: every limit in the order it is documented.
+            pub fn reference() -> Vec<LimitReference> {
+                vec![$(LimitReference {
+                    key: $key,
+                    meaning: $meaning,
+                    unit: <$kind as LimitValue>::UNIT,
+                    default: <$kind as LimitValue>::show($default),
+                    least: <$kind as LimitValue>::show($least),
+                    most: <$kind as LimitValue>::show($most),
+                    reason: $reason,
+                },)*]
+            }
+        }
+
+        /// Reads the section `limits`; what is not written keeps its default.
+        pub(super) fn read(reader: &mut Reader, value: Option<Value<'_>>) -> Limits {
+            let mut limits = Limits::default();
+            let Some(mut map) = value.and_then(|value| reader.mapping(value)) else { return limits };
+            $(
+                let written = map.take($key).and_then(|value| <$kind as LimitValue>::read(reader, value, $least..=$most));
+                limits.$field = written.unwrap_or(limits.$field);
+            )*
+            map.finish(reader);
+            limits
+        }
+    };
+}
+
+limits! {
+    // Connections.
+    "connections" connections: u32 = 10_000, 1, 1_000_000;
+        "Open downstream connections, both directions together; more are closed at accept.",
+        "About 16 KiB each idle: 160 MiB at the limit, less than an app that serves as many needs.";
+    "handshakes" handshakes: u32 = 256, 1, 65_536;
+        "TLS handshakes running at once; more wait in the accept queue.",
+        "A handshake costs about 0.3 ms of CPU: 256 keep two cores busy for 40 ms, well within every deadline.";
+    "acceptBacklog" accept_backlog: u32 = 1024, 16, 65_535;
+        "Connections the kernel queues for each listener and worker.",
+        "One second of a burst; the kernel caps it by net.core.somaxconn.";
+    "handshakeTimeout" handshake_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
+        "From accept to a finished TLS handshake.",
+        "A peer needs two round trips; ten seconds forgive a slow network and end a stalled one (P-08).";
+    "detectionTimeout" detection_timeout: Duration = Duration::from_millis(100), Duration::from_millis(1), Duration::from_secs(10);
+        "How long a client may stay silent on a port of undeclared protocol before it is treated as one that waits for the server.",
+        "Server-first protocols lose this once a connection; clients that speak first do so within a few milliseconds.";
+    "sniffTimeout" sniff_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
+        "From the first byte to a known protocol.",
+        "A ClientHello in single bytes must end some time (P-08, S-20).";
+    "sniffBytes" sniff_bytes: ByteSize = ByteSize(64 << 10), ByteSize(1 << 10), ByteSize(256 << 10);
+        "Bytes looked at before the protocol must be known.",
+        "A post-quantum ClientHello with a long extension list stays far below it (S-20).";
+    "idleTimeout" idle_timeout: Duration = Duration::from_secs(15 * 60), Duration::from_secs(1), Duration::from_secs(24 * 3600);
+        "An HTTP connection without a request in flight is closed after this.",
+        "Longer than the usual keep-alive of clients, short enough to free what nobody uses (P-08).";
+    "tcpKeepalive" tcp_keepalive: Duration = Duration::from_secs(15), Duration::from_secs(1), Duration::from_secs(3600);
+        "TCP keep-alive: idle time before the first probe, and a third of it between probes.",
+        "With three probes a dead peer is found within 30 s (F-15); opaque connections have no other idle limit.";
+
+    // Requests.
+    "headerTimeout" header_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
+        "From a request's first byte to the end of its header.",
+        "A header fits a few packets; slow-header attacks end here (P-08).";
+    "headerBytes" header_bytes: ByteSize = ByteSize(64 << 10), ByteSize(4 << 10), ByteSize(256 << 10);
+        "Decoded bytes of a header block, on every protocol alike; more is 431.",
+        "What the large meshes take, so that no request works elsewhere and fails here (S-02).";
+    "headerFields" header_fields: u32 = 128, 16, 1024;
+        "Fields of a header block, on every protocol alike; more is 431.",
+        "Browsers and chains of proxies stay below 100 (S-02).";
+    "bodyStallTimeout" body_stall_timeout: Duration = Duration::from_secs(60), Duration::from_millis(100), Duration::from_secs(3600);
+        "A body, or a reader of one, that makes no progress for this long is cut off.",
+        "Long polls and slow disks recover within it; a held buffer must not live for ever (P-08, S-05).";
+    "responseTimeout" response_timeout: Duration = Duration::from_secs(300), Duration::from_millis(100), Duration::from_secs(24 * 3600);
+        "From a sent request to the first byte of its response.",
+        "Slow reports finish, a hung app is noticed; routes set tighter ones.";
+    "upgradeIdleTimeout" upgrade_idle_timeout: Duration = Duration::from_secs(24 * 3600), Duration::from_secs(1), Duration::from_secs(30 * 24 * 3600);
+        "A WebSocket or other upgraded stream without a byte either way is closed after this.",
+        "Database and chat connections sleep for hours; a day without a byte is a lost peer.";
+    "drainBytes" drain_bytes: ByteSize = ByteSize(64 << 10), ByteSize(0), ByteSize(16 << 20);
+        "Bytes of an unread request body taken in after an early response, before the connection is closed instead.",
+        "Enough to keep a connection after a refused form, too little to carry a hidden request (S-09).";
+    "replayBytes" replay_bytes: ByteSize = ByteSize(64 << 10), ByteSize(0), ByteSize(1 << 20);
+        "Bytes of a request body kept so that the request can be sent a second time.",
+        "Calls between services are small; a larger body is sent once.";
+    "streamBuffer" stream_buffer: ByteSize = ByteSize(64 << 10), ByteSize(16 << 10), ByteSize(16 << 20);
+        "Bytes buffered for one stream or one direction of an opaque connection (HTTP/2: the stream window).",
+        "One round trip of 0.5 ms at 1 Gbit/s; slow readers cost no more than this (S-05).";
+    "connectionBuffer" connection_buffer: ByteSize = ByteSize(1 << 20), ByteSize(64 << 10), ByteSize(64 << 20);
+        "Bytes buffered for all streams of one HTTP/2 connection (the connection window).",
+        "Sixteen busy streams; bounds what one peer makes us hold (S-05).";
+    "concurrentStreams" concurrent_streams: u32 = 100, 1, 10_000;
+        "HTTP/2 requests a peer may have open on one connection; our own mesh connections ask for ten times as many.",
+        "What RFC 9113 recommends as the least; floods of resets never run more (S-01).";
+    "pendingResets" pending_resets: u32 = 20, 1, 1024;
+        "HTTP/2 streams a peer may have reset before we got to them; more closes the connection.",
+        "Honest clients reset a few; a flood hits it within one packet (S-01).";
+
+    // Upstream.
+    "connectTimeout" connect_timeout: Duration = Duration::from_secs(1), Duration::from_millis(10), Duration::from_secs(60);
+        "To reach another proxy or service.",
+        "Three lost SYNs would take 7 s; a healthy peer answers in milliseconds (F-13).";
+    "appConnectTimeout" app_connect_timeout: Duration = Duration::from_millis(300), Duration::from_millis(10), Duration::from_secs(60);
+        "To reach the app beside us.",
+        "The same machine answers or refuses at once (F-13).";
+    "appIdleTimeout" app_idle_timeout: Duration = Duration::from_secs(3), Duration::from_millis(100), Duration::from_secs(3600);
+        "An idle HTTP/1.1 connection to the app is kept this long.",
+        "Shorter than the keep-alive of common servers (Node.js: 5 s), so that it never meets their close.";
+    "poolIdleTimeout" pool_idle_timeout: Duration = Duration::from_secs(90), Duration::from_millis(100), Duration::from_secs(3600);
+        "An idle connection to another proxy or service is kept this long.",
+        "Bursts a minute apart reuse their connection; both ends of a mesh connection announce their close.";
+    "poolConnections" pool_connections: u32 = 100, 1, 10_000;
+        "Connections a worker keeps to one destination.",
+        "HTTP/1.1 needs one for each request in flight; more than this wait in line.";
+    "poolDestinations" pool_destinations: u32 = 1024, 16, 65_536;
+        "Destinations a worker keeps connections to; the longest unused gives way.",
+        "More than one workload calls; scans of the network must not fill memory.";
+    "pendingRequests" pending_requests: u32 = 1024, 1, 65_536;
+        "Requests of a worker that wait for a connection to one destination; more is 503.",
+        "Two seconds of a busy service; beyond it waiting only makes everything late.";
+    "pendingTimeout" pending_timeout: Duration = Duration::from_secs(3), Duration::from_millis(10), Duration::from_secs(60);
+        "How long a request waits for a connection to its destination.",
+        "Failing fast leaves the caller time to do something else.";
+    "meshConnections" mesh_connections: u32 = 4, 1, 64;
+        "Multiplexed connections a worker opens to one proxy.",
+        "One carries what one core can; more help only against a stalled stream.";
+    "streamStallTimeout" stream_stall_timeout: Duration = Duration::from_secs(1), Duration::from_millis(50), Duration::from_secs(60);
+        "A stream of a mesh connection that stalls for this long sends new ones to another connection.",
+        "Longer than a loss is repaired, shorter than people notice.";
+    "pingInterval" ping_interval: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(3600);
+        "HTTP/2 PING on connections with streams in flight.",
+        "With `pingTimeout` a dead peer is found within 13 s (F-15).";
+    "pingTimeout" ping_timeout: Duration = Duration::from_secs(3), Duration::from_millis(50), Duration::from_secs(60);
+        "How long a PING may stay unanswered.",
+        "Hundreds of round trips within one region.";
+    "dnsTimeout" dns_timeout: Duration = Duration::from_secs(2), Duration::from_millis(50), Duration::from_secs(30);
+        "To look up a service's name.",
+        "One retry of the resolver fits; the last good answer is used meanwhile (F-25).";
+    "dnsLookups" dns_lookups: u32 = 64, 1, 1024;
+        "Names looked up at once; more wait.",
+        "Each blocks a thread of the control runtime for at most `dnsTimeout` (S-51).";
+
+    // The process.
+    "drainDelay" drain_delay: Duration = Duration::from_secs(5), Duration::ZERO, Duration::from_secs(300);
+        "After SIGTERM new inbound connections are still taken for this long.",
+        "Endpoints need a few seconds to disappear from every caller (F-17).";
+    "drainTimeout" drain_timeout: Duration = Duration::from_secs(30), Duration::ZERO, Duration::from_secs(3600);
+        "What is still in flight this long after SIGTERM is cut off.",
+        "Kubernetes' own grace period (P-08).";
+    "identityTimeout" identity_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
+        "For one answer of the Workload API, and the longest pause between attempts.",
+        "The agent answers from memory; a longer silence is a fault worth a log line (F-03).";
+    "resourcePoll" resource_poll: Duration = Duration::from_secs(2), Duration::from_millis(100), Duration::from_secs(60);
+        "How often resource and certificate files are hashed, beside being watched.",
+        "Watches miss events; a change is seen within 5 s whatever happens (F-11).";
+    "adminConnections" admin_connections: u32 = 32, 1, 1024;
+        "Connections to the admin, metrics and readiness endpoints, each.",
+        "A scraper, a kubelet and a person.";
+    "adminTimeout" admin_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
+        "From an admin, metrics or readiness connection's first byte to the end of its answer.",
+        "Answers come from memory.";
+    "recentDecisions" recent_decisions: u32 = 1024, 0, 65_536;
+        "Decisions kept for `GET /decisions`.",
+        "The last seconds of a busy proxy in about 256 KiB.";
+    "metricPrincipals" metric_principals: u32 = 256, 1, 10_000;
+        "Different principals with series of their own; the rest are counted as `other`.",
+        "Every caller of a service, and no way to fill the metrics store from outside (S-48).";
+    "logQueue" log_queue: u32 = 8192, 64, 1_000_000;
+        "Log lines waiting for a blocked stdout; more are dropped and counted.",
+        "About 4 MiB; traffic never waits for a log reader (F-23).";
+    "explainLine" explain_line: ByteSize = ByteSize(1 << 20), ByteSize(1 << 10), ByteSize(16 << 20);
+        "Bytes of one line `explain` reads.",
+        "A request with the largest header block, written as JSON, fits many times.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_is_finite_named_once_and_within_its_bounds() {
+        let reference = Limits::reference();
+        let mut keys: Vec<_> = reference.iter().map(|limit| limit.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), reference.len());
+        let file: String =
+            reference.iter().map(|limit| format!("{}: {}\n", limit.key, limit.default)).collect();
+        assert_eq!(read_text(&file), (Limits::default(), String::new()));
+        for limit in reference {
+            assert!(limit.meaning.ends_with('.') && limit.reason.ends_with('.'), "{}", limit.key);
+        }
+    }
+
+    #[test]
+    fn bounds_and_units() {
+        for (file, expect) in [
+            ("connectTimeout: 2s", ""),
+            (
+                "connectTimeout: 0s",
+                "f:1:17: found the text \"0s\" for `connectTimeout`; expected a duration from 10ms to 1m",
+            ),
+            (
+                "connectTimeout: 2",
+                "f:1:17: found the number 2 for `connectTimeout`; expected a duration from 10ms to 1m; write a whole number and a unit: 250ms, 10s, 15m, 1h",
+            ),
+            (
+                "headerBytes: 1GiB",
+                "f:1:14: found the text \"1GiB\" for `headerBytes`; expected a size from 4KiB to 256KiB",
+            ),
+            (
+                "headerFields: 4000",
+                "f:1:15: found the number 4000 for `headerFields`; expected a whole number from 16 to 1024",
+            ),
+            ("headerField: 40", "f:1:1: found the unknown key `headerField` in `limits`"),
+        ] {
+            let (_, found) = read_text(file);
+            assert!(
+                found.starts_with(expect) && found.is_empty() == expect.is_empty(),
+                "{file}: {found}"
+            );
+        }
+    }
+
+    fn read_text(text: &str) -> (Limits, String) {
+        let file: std::sync::Arc<str> = "f".into();
+        let mut mistakes = Vec::new();
+        let documents = policy::yaml::read(&file, text.as_bytes(), &mut mistakes);
+        let mut reader = Reader::new(file);
+        let root = documents.first().and_then(|document| document.root.as_ref());
+        let limits = read(&mut reader, root.map(|node| Value { node, name: "limits" }));
+        mistakes.extend(reader.into_mistakes());
+        (limits, mistakes.iter().map(ToString::to_string).collect())
+    }
+}

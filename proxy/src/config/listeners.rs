@@ -1,0 +1,254 @@
+//! Where the proxy listens: redirected traffic and explicit listeners.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use policy::yaml::{Mark, Reader, Value};
+use policy::{HostName, MtlsMode, Protocol};
+
+use super::sections::MTLS_MODES;
+
+/// The most explicit listeners of one direction: each costs a socket a worker.
+const MAX_LISTENERS: usize = 256;
+
+const PROTOCOLS: &[(&str, Protocol)] = &[
+    ("http", Protocol::Http),
+    ("http2", Protocol::Http2),
+    ("grpc", Protocol::Grpc),
+    ("tcp", Protocol::Tcp),
+    ("tls", Protocol::Tls),
+    ("auto", Protocol::Auto),
+];
+
+/// Traffic to the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inbound {
+    /// Where redirected connections arrive (`bind`); empty for `none`. Default `[::]:15006`.
+    pub bind: Vec<SocketAddr>,
+    /// What the app's ports speak (`ports`), by the app's port.
+    pub ports: BTreeMap<u16, InboundPort>,
+    /// Explicit listeners (`listeners`), for machines without redirection.
+    pub listeners: Vec<InboundListener>,
+}
+
+/// What a redirected port of the app speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboundPort {
+    /// Default: auto.
+    pub protocol: Protocol,
+    /// The port's mTLS mode, when it has one of its own.
+    pub mtls: Option<MtlsMode>,
+}
+
+/// An explicit inbound listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InboundListener {
+    /// Where peers connect.
+    pub bind: SocketAddr,
+    /// Where the app listens; its port is the one policies mean.
+    pub forward: SocketAddr,
+    /// Default: auto.
+    pub protocol: Protocol,
+    /// The mTLS mode, when it has one of its own.
+    pub mtls: Option<MtlsMode>,
+}
+
+/// Traffic from the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outbound {
+    /// Where redirected connections arrive (`bind`); empty for `none`. Default `127.0.0.1:15001` and `[::1]:15001`.
+    pub bind: Vec<SocketAddr>,
+    /// Explicit listeners (`listeners`).
+    pub listeners: Vec<OutboundListener>,
+}
+
+/// An explicit outbound listener: whoever connects here calls this service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboundListener {
+    /// Where the app connects.
+    pub bind: SocketAddr,
+    /// The service's host, canonical.
+    pub service: Arc<str>,
+    /// The service's port.
+    pub port: u16,
+}
+
+impl Inbound {
+    /// What an app port speaks and its own mTLS mode; undeclared ports are `auto`.
+    pub fn port(&self, port: u16) -> InboundPort {
+        self.ports
+            .get(&port)
+            .copied()
+            .unwrap_or(InboundPort { protocol: Protocol::Auto, mtls: None })
+    }
+
+    /// The mTLS modes that ports and listeners set themselves, by the app's port.
+    pub(super) fn port_mtls(&self) -> BTreeMap<u16, MtlsMode> {
+        let ports = self.ports.iter().filter_map(|(port, declared)| Some((*port, declared.mtls?)));
+        let listeners = self.listeners.iter().filter_map(|l| Some((l.forward.port(), l.mtls?)));
+        ports.chain(listeners).collect()
+    }
+}
+
+pub(super) fn inbound(reader: &mut Reader, value: Option<Value<'_>>) -> Inbound {
+    let default = [SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 15006)];
+    let Some(mut map) = value.and_then(|v| reader.mapping(v)) else {
+        return Inbound { bind: default.into(), ports: BTreeMap::new(), listeners: Vec::new() };
+    };
+    let bind = bind(reader, map.take("bind"), &default);
+    let ports = map.take("ports").map(|v| inbound_ports(reader, v)).unwrap_or_default();
+    let listeners = each(reader, map.take("listeners"), inbound_listener);
+    map.finish(reader);
+    Inbound { bind, ports, listeners }
+}
+
+fn inbound_ports(reader: &mut Reader, value: Value<'_>) -> BTreeMap<u16, InboundPort> {
+    let mut ports = BTreeMap::new();
+    let Some(mut map) = reader.mapping(value) else { return ports };
+    for (key, value) in map.entries() {
+        let Some(port) = key.text.parse().ok().filter(|port| *port != 0) else {
+            reader.mistake(
+                key.mark,
+                format!("`{}` in `ports`", key.text),
+                "a port from 1 to 65535",
+                None,
+            );
+            continue;
+        };
+        if let Some(declared) = inbound_port(reader, value) {
+            ports.insert(port, declared);
+        }
+    }
+    ports
+}
+
+fn inbound_port(reader: &mut Reader, value: Value<'_>) -> Option<InboundPort> {
+    let mut map = reader.mapping(value)?;
+    let protocol = map.take("protocol").and_then(|v| reader.choice(v, PROTOCOLS));
+    let mtls = map.take("mtls").and_then(|v| reader.choice(v, MTLS_MODES));
+    map.finish(reader);
+    Some(InboundPort { protocol: protocol.unwrap_or(Protocol::Auto), mtls })
+}
+
+fn inbound_listener(reader: &mut Reader, value: Value<'_>) -> Option<InboundListener> {
+    let mut map = reader.mapping(value)?;
+    let bind = map.require(reader, "bind").and_then(|v| address(reader, v));
+    let forward = map.require(reader, "forward").and_then(|v| forward_address(reader, v));
+    let protocol = map.take("protocol").and_then(|v| reader.choice(v, PROTOCOLS));
+    let mtls = map.take("mtls").and_then(|v| reader.choice(v, MTLS_MODES));
+    map.finish(reader);
+    Some(InboundListener {
+        bind: bind?,
+        forward: forward?,
+        protocol: protocol.unwrap_or(Protocol::Auto),
+        mtls,
+    })
+}
+
+pub(super) fn outbound(reader: &mut Reader, value: Option<Value<'_>>) -> Outbound {
+    let default = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
+        .map(|ip| SocketAddr::new(ip, 15001));
+    let Some(mut map) = value.and_then(|v| reader.mapping(v)) else {
+        return Outbound { bind: default.into(), listeners: Vec::new() };
+    };
+    let bind = bind(reader, map.take("bind"), &default);
+    let listeners = each(reader, map.take("listeners"), outbound_listener);
+    map.finish(reader);
+    Outbound { bind, listeners }
+}
+
+fn outbound_listener(reader: &mut Reader, value: Value<'_>) -> Option<OutboundListener> {
+    let mut map = reader.mapping(value)?;
+    let bind = map.require(reader, "bind").and_then(|v| address(reader, v));
+    let service = map.require(reader, "service").and_then(|v| service(reader, v));
+    let port = map.require(reader, "port").and_then(|v| reader.port(v));
+    map.finish(reader);
+    Some(OutboundListener { bind: bind?, service: service?, port: port? })
+}
+
+fn service(reader: &mut Reader, value: Value<'_>) -> Option<Arc<str>> {
+    let host = reader.parsed(value, "a service's host", |text| HostName::parse(text, None))?;
+    if host.port().is_some() {
+        reader.wrong(value, "a host without port", Some("write the port as `port`".into()));
+        return None;
+    }
+    Some(host.name().into())
+}
+
+/// The items of an optional list, each read by `read`.
+fn each<T>(
+    reader: &mut Reader,
+    value: Option<Value<'_>>,
+    read: impl Fn(&mut Reader, Value<'_>) -> Option<T>,
+) -> Vec<T> {
+    let Some(items) = value.and_then(|v| reader.list(v)) else { return Vec::new() };
+    if let Some(extra) = items.get(MAX_LISTENERS) {
+        reader.mistake(extra.node.mark, format!("{} items", items.len()), "at most 256", None);
+    }
+    items.into_iter().take(MAX_LISTENERS).filter_map(|item| read(reader, item)).collect()
+}
+
+/// A `bind`: one address, a list of them, or `none`.
+pub(super) fn bind(
+    reader: &mut Reader,
+    value: Option<Value<'_>>,
+    default: &[SocketAddr],
+) -> Vec<SocketAddr> {
+    let Some(value) = value else { return default.to_vec() };
+    if value.is_list() {
+        let items = reader.filled_list(value, MAX_LISTENERS).unwrap_or_default();
+        return items.into_iter().filter_map(|item| address(reader, item)).collect();
+    }
+    match value.is_text("none") {
+        true => Vec::new(),
+        false => address(reader, value).into_iter().collect(),
+    }
+}
+
+fn address(reader: &mut Reader, value: Value<'_>) -> Option<SocketAddr> {
+    reader.parsed(value, "an address and port", |text| {
+        text.parse().map_err(|_| "write 127.0.0.1:8080 or \"[::1]:8080\"")
+    })
+}
+
+/// An address the app listens on: a real port of a real address.
+fn forward_address(reader: &mut Reader, value: Value<'_>) -> Option<SocketAddr> {
+    let address = address(reader, value)?;
+    if address.port() == 0 || address.ip().is_unspecified() {
+        reader.wrong(
+            value,
+            "an address to connect to",
+            Some("name the app's address and port".into()),
+        );
+        return None;
+    }
+    Some(address)
+}
+
+/// Two listeners on one address cannot both work.
+pub(super) fn refuse_shared_addresses(
+    reader: &mut Reader,
+    mark: Mark,
+    inbound: &Inbound,
+    outbound: &Outbound,
+    others: [Option<SocketAddr>; 3],
+) {
+    let inbound_binds =
+        inbound.bind.iter().copied().chain(inbound.listeners.iter().map(|l| l.bind));
+    let outbound_binds =
+        outbound.bind.iter().copied().chain(outbound.listeners.iter().map(|l| l.bind));
+    let mut all: Vec<SocketAddr> =
+        inbound_binds.chain(outbound_binds).chain(others.into_iter().flatten()).collect();
+    all.retain(|address| address.port() != 0);
+    all.sort();
+    for pair in all.windows(2).filter(|pair| pair[0] == pair[1]) {
+        let found = format!("two listeners on {}", pair[0]);
+        reader.mistake(
+            mark,
+            found,
+            "each address once",
+            Some("give one of them another port, or `bind: none`".into()),
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! What changes the state while the proxy runs: resource files, watched and polled.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{RecursiveMode, Watcher};
+use policy::{Resources, SourceFile};
+use tokio::sync::mpsc;
+
+use crate::config::read_directory;
+use crate::state::State;
+
+/// Files are looked at this often whatever the watcher says: watchers miss events
+/// (SECURITY-CASES rule 8, F-11).
+const POLL: Duration = Duration::from_secs(2);
+/// An editor's burst of events is waited out.
+const SETTLE: Duration = Duration::from_millis(30);
+
+/// Wakes when something in some directories may have changed.
+pub struct Changes {
+    events: mpsc::Receiver<()>,
+    /// Kept so that it goes on watching; `None` when the system gives no watcher: then polling
+    /// alone must do.
+    _watcher: Option<notify::RecommendedWatcher>,
+}
+
+impl Changes {
+    /// Watches directories, not files: a file that is replaced would be lost to its watcher.
+    pub fn of_directories<'a>(directories: impl IntoIterator<Item = &'a Path>) -> Self {
+        let (sender, events) = mpsc::channel(1);
+        let wake = move |_| {
+            // A full channel means that the wake-up is under way.
+            let _ = sender.try_send(());
+        };
+        let watcher = notify::recommended_watcher(wake).ok().map(|mut watcher| {
+            for directory in directories {
+                // The poll sees what cannot be watched.
+                let _ = watcher.watch(directory, RecursiveMode::NonRecursive);
+            }
+            watcher
+        });
+        Self { events, _watcher: watcher }
+    }
+
+    /// Waits for a change, or for the next poll.
+    pub async fn next(&mut self) {
+        if let Ok(Some(())) = tokio::time::timeout(POLL, self.events.recv()).await {
+            tokio::time::sleep(SETTLE).await;
+            while self.events.try_recv().is_ok() {}
+        }
+    }
+}
+
+/// Loads the resources once, as the start needs them.
+///
+/// # Errors
+/// Every mistake at once: a proxy does not start on a bad set (DESIGN invariant 2).
+pub fn load(directory: Option<&Path>, root_namespace: &str) -> anyhow::Result<Resources> {
+    let files = match directory {
+        Some(directory) => read_directory(directory)?,
+        None => Vec::new(),
+    };
+    Ok(Resources::parse(&files, root_namespace)?)
+}
+
+/// Follows the resource directory for ever. A set that cannot be read, or holds one mistake,
+/// changes nothing and is counted; the last good set stays.
+pub async fn follow_resources(state: Arc<State>) {
+    let Some(directory) = state.config.resources.clone() else { return };
+    let mut changes = Changes::of_directories([directory.as_path()]);
+    let mut seen = None;
+    loop {
+        changes.next().await;
+        match read_directory(&directory) {
+            Ok(files) => {
+                let now = fingerprint(&files);
+                if seen != Some(now) {
+                    take(&state, &files, seen.is_none());
+                    seen = Some(now);
+                }
+            }
+            Err(error) => {
+                seen = None;
+                refuse(&state, &error.to_string());
+            }
+        }
+    }
+}
+
+fn take(state: &State, files: &[SourceFile], first: bool) {
+    match Resources::parse(files, &state.config.root_namespace) {
+        Ok(resources) => {
+            state.install_resources(&resources);
+            if !first {
+                tracing::info!(files = files.len(), "resources in force");
+            }
+        }
+        Err(mistakes) => refuse(state, &mistakes.to_string()),
+    }
+}
+
+fn refuse(state: &State, error: &str) {
+    state.metrics.config_update(false);
+    tracing::error!(error, "resources refused; the last good set stays in force");
+}
+
+fn fingerprint(files: &[SourceFile]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        file.name.hash(&mut hasher);
+        file.bytes.hash(&mut hasher);
+    }
+    hasher.finish()
+}

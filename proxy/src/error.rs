@@ -1,0 +1,197 @@
+//! What can go wrong with a request or a connection, said once: whose fault it is, what the caller
+//! is told, what the metrics and the log say, and whether the request may be sent again.
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Response, StatusCode};
+use policy::Denial;
+
+use crate::filter::gate::Refusal;
+use crate::forward::body::Body;
+
+/// The stable reason for a refusal, told to the caller.
+pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-postern-reason");
+
+/// Why a request was not answered by the app.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The HTTP gate refused it.
+    #[error("refused by the HTTP gate: {}", .0.reason)]
+    Gate(Refusal),
+    /// Policy refused it.
+    #[error("refused by policy: {0}")]
+    Denied(Denial),
+    /// A CONNECT stream that we do not serve: wrong protocol or authority.
+    #[error("a mesh stream that is not served here: {0}")]
+    BadStream(&'static str),
+    /// A CONNECT stream of a protocol that this version does not know.
+    #[error("a mesh stream of an unknown protocol")]
+    UnknownStream,
+    /// No service has this name or address, and egress is denied.
+    #[error("no service is known for {0}, and egress is denied")]
+    UnknownDestination(String),
+    /// The service is known, but not the identity that its endpoints must present.
+    #[error("the service {0} names no identity, so no endpoint could be believed")]
+    NoIdentity(String),
+    /// The service has no endpoint.
+    #[error("the service {0} has no endpoint")]
+    NoEndpoint(String),
+    /// We hold no valid certificate.
+    #[error("no valid certificate is held")]
+    NoCertificate,
+    /// The app or the upstream cannot be reached.
+    #[error("{who} {address} cannot be reached: {source}")]
+    Connect {
+        /// `the app` or `the upstream`.
+        who: &'static str,
+        /// Where.
+        address: std::net::SocketAddr,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// The upstream is not who it must be, or speaks no mesh TLS.
+    #[error("no mutual TLS with {address}: {source}")]
+    Handshake {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// What happened.
+        source: crate::tls::HandshakeError,
+    },
+    /// The other end broke the connection before it answered.
+    #[error("{who} broke the connection before it answered: {cause}")]
+    Broken {
+        /// `the app` or `the upstream`.
+        who: &'static str,
+        /// The library's word.
+        cause: String,
+        /// Whether it is certain that the request was not processed.
+        unprocessed: bool,
+    },
+    /// No answer in time.
+    #[error("{who} did not answer in time")]
+    Timeout {
+        /// `the app` or `the upstream`.
+        who: &'static str,
+    },
+    /// The app's own side of the connection broke before anything was known.
+    #[error("the client: {0}")]
+    Client(String),
+    /// The port is declared HTTP, and the client speaks something else.
+    #[error("the port is declared HTTP, but the client speaks something else")]
+    NotHttp,
+    /// A service outside of the mesh was named by its host alone.
+    #[error(
+        "the external service {0} was named by its host alone: give its ServiceEntry the addresses that clients dial"
+    )]
+    ExternalByName(String),
+}
+
+impl RequestError {
+    /// The status for the caller.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Gate(refusal) => refusal.status,
+            Self::Denied(_) | Self::UnknownDestination(_) | Self::ExternalByName(_) => {
+                StatusCode::FORBIDDEN
+            }
+            Self::BadStream(_) | Self::Client(_) | Self::NotHttp => StatusCode::BAD_REQUEST,
+            Self::UnknownStream => StatusCode::NOT_IMPLEMENTED,
+            Self::NoIdentity(_)
+            | Self::NoEndpoint(_)
+            | Self::NoCertificate
+            | Self::Connect { .. }
+            | Self::Handshake { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Broken { .. } => StatusCode::BAD_GATEWAY,
+            Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The stable reason, for the caller, the log and the metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Gate(refusal) => refusal.reason,
+            Self::Denied(denial) => denial.reason().as_str(),
+            Self::BadStream(_) => "bad_mesh_stream",
+            Self::UnknownStream => "unknown_mesh_stream",
+            Self::UnknownDestination(_) => "egress_denied",
+            Self::NoIdentity(_) => "upstream_not_in_mesh",
+            Self::NoEndpoint(_) => "no_endpoint",
+            Self::NoCertificate => "no_certificate",
+            Self::Connect { who: "the app", .. } => "app_unreachable",
+            Self::Connect { .. } => "upstream_unreachable",
+            Self::Handshake { .. } => "upstream_tls_failed",
+            Self::Broken { who: "the app", .. } => "app_reset",
+            Self::Broken { .. } => "upstream_reset",
+            Self::Timeout { who: "the app" } => "app_timeout",
+            Self::Timeout { .. } => "upstream_timeout",
+            Self::Client(_) => "client_gone",
+            Self::NotHttp => "protocol_undecided",
+            Self::ExternalByName(_) => "external_by_name",
+        }
+    }
+
+    /// Whether the request has certainly not been processed, so that it may be sent again.
+    #[must_use]
+    pub fn is_unprocessed(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Handshake { .. } => true,
+            Self::Broken { unprocessed, .. } => *unprocessed,
+            _ => false,
+        }
+    }
+
+    /// Whether the client's connection must end with the answer, because its framing cannot be
+    /// trusted any more.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        matches!(self, Self::Gate(refusal) if refusal.close)
+    }
+
+    /// The answer for the caller: the status and the reason, and for gRPC its own status
+    /// ("trailers only", gRPC over HTTP/2). The deciding policy is ours to know, not the caller's.
+    #[must_use]
+    pub fn response(&self, is_grpc: bool) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(REASON_HEADER, HeaderValue::from_static(self.reason()));
+        if is_grpc {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            headers.insert("grpc-status", HeaderValue::from_static(grpc_status(self.status())));
+            headers.insert("grpc-message", HeaderValue::from_static(self.reason()));
+            return response;
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.closes() {
+            headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let text = format!("postern: {}\n", self.reason());
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+        *response.status_mut() = self.status();
+        *response.body_mut() = Body::whole(text);
+        response
+    }
+}
+
+/// Whether the request is gRPC, by its content type.
+#[must_use]
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// gRPC's number for an HTTP status (gRPC, "HTTP to gRPC Status Code Mapping", but 403 and 503 as
+/// a server of its own would say them).
+fn grpc_status(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "16",
+        403 => "7",
+        429 => "8",
+        501 => "12",
+        504 => "4",
+        400..=499 => "13",
+        _ => "14",
+    }
+}

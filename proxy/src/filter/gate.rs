@@ -1,0 +1,259 @@
+//! The gate: what an HTTP request must look like before anything else is asked about it.
+//!
+//! The HTTP library parses, the gate decides (SECURITY-CASES §1 rule 1, §4). A request that two
+//! readers could understand differently is refused; what is left has one spelling: one host, one
+//! path, one framing field, no fields of another hop. The table of §4 is the test of this module.
+//!
+//! Three places see a request, each the first that can:
+//!
+//! | sees | refuses |
+//! |---|---|
+//! | [`raw`], bytes of an HTTP/1 connection | what the library repairs in silence: `Content-Length` beside `Transfer-Encoding` or repeated, a bare LF. It makes the library refuse with 400 and close |
+//! | hyper, set up by [`configure_http1`] and [`configure_http2`] | broken syntax (400), a head that is too long (431), a target that is too long (414) |
+//! | [`admit`] | everything else |
+//!
+//! Documented as they are, and not refused: empty lines before a request (RFC 9112 §2.2 wants them
+//! ignored); an unknown method such as `get`, which no rule for `GET` matches; a fragment in the
+//! target, which hyper drops before policy and forwarding alike; spaces and extensions after a
+//! chunk size, which hyper limits to 16 KiB and never passes on.
+
+mod fields;
+pub mod raw;
+mod refusal;
+mod target;
+mod upgrade;
+
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
+use http::{Method, Version, request::Parts};
+use policy::{CanonicalPath, HostName, Normalization};
+
+use super::headers;
+use fields::Fields;
+pub use refusal::Refusal;
+
+/// Most header fields of a request, cookies counted one by one (DESIGN §4, 431).
+pub const MAX_FIELDS: usize = 128;
+/// Most bytes of all header fields, each counted as name + value + 32 (RFC 9113 §6.5.2), so that
+/// the limit is the same on HTTP/1.1 and HTTP/2 (DESIGN §4, 431).
+pub const MAX_FIELD_BYTES: usize = 64 * 1024;
+/// Longest method name in bytes: the registered ones have at most 17 (501, RFC 9110 §9.1).
+pub const MAX_METHOD_BYTES: usize = 32;
+
+/// hyper's own limits stand a little above ours, so that a request just over the limit is refused
+/// by the gate, with a reason, and only gross ones by hyper, without.
+pub(crate) const LIBRARY_HEAD_BYTES: u32 = 72 * 1024;
+const LIBRARY_FIELDS: usize = 144;
+
+/// Sets an HTTP/1 server up the way the gate relies on. Deadlines and the timer are the caller's.
+pub fn configure_http1(builder: &mut hyper::server::conn::http1::Builder) {
+    let head = LIBRARY_HEAD_BYTES as usize;
+    builder
+        .max_headers(LIBRARY_FIELDS)
+        .max_header_size(head)
+        // A head that never ends is refused when this buffer is full; 400 KiB by default.
+        .max_buf_size(head + 8 * 1024)
+        // These are the defaults; the gate would be wrong without them.
+        .allow_multiple_spaces_in_request_line_delimiters(false)
+        .ignore_invalid_headers(false)
+        .half_close(false);
+}
+
+/// Sets an HTTP/2 server up the way the gate relies on. Extended CONNECT stays off here: only the
+/// mesh hop turns it on, and its streams do not come to the gate.
+pub fn configure_http2<E>(builder: &mut hyper::server::conn::http2::Builder<E>) {
+    builder.max_header_list_size(LIBRARY_HEAD_BYTES);
+}
+
+/// What the gate needs to know about the place it stands at.
+#[derive(Clone, Copy)]
+pub struct GateSettings<'a> {
+    /// Port that goes without saying: 80, or 443 where the client speaks TLS itself.
+    pub default_port: Option<u16>,
+    /// How far paths are normalised.
+    pub normalization: Normalization,
+    /// Whether a rule names this header (lower case, with `-`): a field that differs from it by an
+    /// underscore is then refused and not only dropped (S-15).
+    pub names_header: &'a (dyn Fn(&str) -> bool + Sync),
+}
+
+/// A request the gate let in. Its headers are clean; its target is taken out of it until
+/// [`Admitted::set_target`] puts the judged one back.
+#[derive(Debug)]
+pub struct Admitted {
+    target: PathAndQuery,
+    host: HostName,
+    normalization: Normalization,
+    /// The protocol to change to, when the request asks for one we pass on. The request's
+    /// `Connection` and `Upgrade` say the same.
+    pub upgrade: Option<HeaderValue>,
+    /// Whether the answer, unless it is 101, has to end the connection (HTTP/1.1): bytes after a
+    /// request for an upgrade that was not granted belong to nobody (S-08).
+    pub close_unless_upgraded: bool,
+}
+
+/// Lets a request in or says why not.
+///
+/// Afterwards `parts.headers` has exactly one `Host` in its one spelling, whatever the protocol, at
+/// most one `Content-Length`, no `Transfer-Encoding`, no `Expect` (the library answers it), and no
+/// field of another hop. `parts.uri` is `/` until [`Admitted::set_target`].
+///
+/// # Errors
+/// [`Refusal`], with the status to answer and the reason for log, metric and `x-postern-reason`.
+pub fn admit(parts: &mut Parts, settings: &GateSettings<'_>) -> Result<Admitted, Refusal> {
+    check_method(&parts.method)?;
+    target::check_form(parts)?;
+    let fields = read_fields(&mut parts.headers)?;
+    check_framing(parts, &fields)?;
+    check_expectation(&mut parts.headers, &fields)?;
+    let host = target::host(parts, &fields, settings.default_port)?;
+    let target = target::take(parts)?;
+    if fields.underscore {
+        drop_underscores(&mut parts.headers, settings)?;
+    }
+    // Last, because `Connection` can name any field, and nothing above may come to miss one.
+    let wanted = upgrade::wanted(parts, &fields);
+    if fields.hop_by_hop {
+        headers::strip_hop_by_hop(&mut parts.headers);
+    }
+    let upgrade = wanted.protocol;
+    if let Some(protocol) = &upgrade {
+        headers::set_upgrade(&mut parts.headers, protocol.clone());
+    }
+    Ok(Admitted {
+        target,
+        host,
+        normalization: settings.normalization,
+        upgrade,
+        close_unless_upgraded: wanted.close_unless_upgraded,
+    })
+}
+
+impl Admitted {
+    /// The host, in its one spelling.
+    #[must_use]
+    pub fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// The path that is judged, routed by and sent on. `OPTIONS *` has the path `/`.
+    ///
+    /// Borrowed, so that the common request costs no allocation; call it once a request.
+    ///
+    /// # Errors
+    /// A reason that begins with `path_`, when no strict reader would take the path.
+    pub fn path(&self) -> Result<CanonicalPath<'_>, Refusal> {
+        let path = if self.is_asterisk() { "/" } else { self.target.as_str() };
+        CanonicalPath::parse(path, self.normalization).map_err(Refusal::path)
+    }
+
+    /// Puts the judged target into the request: what was allowed is what is sent.
+    ///
+    /// # Errors
+    /// `invalid_target` when the normalised path is no target; no input is known that does it.
+    pub fn set_target(&self, path: &CanonicalPath<'_>, parts: &mut Parts) -> Result<(), Refusal> {
+        let target = if path.is_rewritten() && !self.is_asterisk() {
+            PathAndQuery::from_maybe_shared(path.forward().into_owned())
+                .map_err(|_| Refusal::TARGET)?
+        } else {
+            self.target.clone()
+        };
+        parts.uri = target.into();
+        Ok(())
+    }
+
+    fn is_asterisk(&self) -> bool {
+        self.target.as_str() == "*"
+    }
+}
+
+fn check_method(method: &Method) -> Result<(), Refusal> {
+    if *method == Method::CONNECT {
+        return Err(Refusal::CONNECT);
+    }
+    if method.as_str().len() > MAX_METHOD_BYTES {
+        return Err(Refusal::UNKNOWN_METHOD);
+    }
+    Ok(())
+}
+
+/// One pass over the fields. Values of HTTP/2 may have blanks at their ends, which RFC 9113 §8.2.1
+/// forbids and careless readers trim: they are trimmed here, before anything is read from them.
+fn read_fields(headers: &mut HeaderMap) -> Result<Fields, Refusal> {
+    let fields = Fields::read(headers);
+    if fields.count > MAX_FIELDS || fields.bytes > MAX_FIELD_BYTES {
+        return Err(Refusal::HEADERS_TOO_LARGE);
+    }
+    if fields.edge_blanks {
+        fields::trim(headers);
+    }
+    Ok(fields)
+}
+
+/// Exactly one way to tell where the request ends (RFC 9112 §6.3, S-06).
+fn check_framing(parts: &mut Parts, fields: &Fields) -> Result<(), Refusal> {
+    if fields.transfer_encoding > 0 {
+        let chunked = parts.headers.get(TRANSFER_ENCODING);
+        let chunked =
+            chunked.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        let alone = fields.transfer_encoding == 1 && fields.content_length == 0;
+        if !chunked || !alone || parts.version != Version::HTTP_11 {
+            return Err(Refusal::TRANSFER_ENCODING);
+        }
+    }
+    match fields.content_length {
+        0 => Ok(()),
+        1 => canonical_length(&mut parts.headers),
+        _ => Err(Refusal::CONTENT_LENGTH),
+    }
+}
+
+/// `Content-Length` in its one spelling: `0002` is sent on as `2`.
+fn canonical_length(headers: &mut HeaderMap) -> Result<(), Refusal> {
+    let digits = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes).unwrap_or_default();
+    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(digits).map_err(|_| Refusal::CONTENT_LENGTH)?;
+    let length: u64 = match text.parse() {
+        Ok(length) if plain => length,
+        _ => return Err(Refusal::CONTENT_LENGTH),
+    };
+    if digits.len() > 1 && digits.starts_with(b"0") {
+        headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Ok(())
+}
+
+/// Only `100-continue` exists (RFC 9110 §10.1.1). The library answers it when the body is asked
+/// for, so it is not sent on.
+fn check_expectation(headers: &mut HeaderMap, fields: &Fields) -> Result<(), Refusal> {
+    if fields.expect == 0 {
+        return Ok(());
+    }
+    let known = headers
+        .get(EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if fields.expect > 1 || !known {
+        return Err(Refusal::EXPECTATION);
+    }
+    headers.remove(EXPECT);
+    Ok(())
+}
+
+/// Many servers read `x_user` as `x-user` (CVE-2025-64484): such names are dropped, and refused
+/// where a rule speaks of the other spelling.
+fn drop_underscores(headers: &mut HeaderMap, settings: &GateSettings<'_>) -> Result<(), Refusal> {
+    let names: Vec<_> =
+        headers.keys().filter(|name| name.as_str().contains('_')).cloned().collect();
+    for name in names {
+        if (settings.names_header)(&name.as_str().replace('_', "-")) {
+            return Err(Refusal::UNDERSCORE);
+        }
+        headers.remove(name);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod wire_tests;

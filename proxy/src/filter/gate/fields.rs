@@ -1,0 +1,88 @@
+//! One pass over the header fields of a request: what there is to look at.
+
+use http::header::{HeaderMap, HeaderValue};
+
+/// What RFC 9113 §6.5.2 adds to each field's size.
+const OVERHEAD: usize = 32;
+
+/// What was seen. The common request sets none of the flags and needs no second look.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Fields {
+    /// Field lines.
+    pub(crate) count: usize,
+    /// Bytes of names and values, with 32 for each field.
+    pub(crate) bytes: usize,
+    /// Lines of `Host`.
+    pub(crate) host: usize,
+    /// Lines of `Content-Length`.
+    pub(crate) content_length: usize,
+    /// Lines of `Transfer-Encoding`.
+    pub(crate) transfer_encoding: usize,
+    /// Lines of `Expect`.
+    pub(crate) expect: usize,
+    /// Lines of `Upgrade`.
+    pub(crate) upgrade: usize,
+    /// There is a field that ends at this hop.
+    pub(crate) hop_by_hop: bool,
+    /// There is a name with an underscore.
+    pub(crate) underscore: bool,
+    /// There is a value with a blank at one of its ends.
+    pub(crate) edge_blanks: bool,
+}
+
+impl Fields {
+    pub(crate) fn read(headers: &HeaderMap) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in headers {
+            let name = name.as_str();
+            fields.count += 1;
+            fields.bytes += name.len() + value.len() + OVERHEAD;
+            fields.edge_blanks |= has_edge_blanks(value.as_bytes());
+            fields.note(name);
+        }
+        fields
+    }
+
+    fn note(&mut self, name: &str) {
+        match name {
+            "host" => self.host += 1,
+            "content-length" => self.content_length += 1,
+            "expect" => self.expect += 1,
+            "transfer-encoding" => {
+                self.transfer_encoding += 1;
+                self.hop_by_hop = true;
+            }
+            "upgrade" => {
+                self.upgrade += 1;
+                self.hop_by_hop = true;
+            }
+            "connection"
+            | "te"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "http2-settings" => self.hop_by_hop = true,
+            _ => self.underscore |= name.as_bytes().contains(&b'_'),
+        }
+    }
+}
+
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn has_edge_blanks(value: &[u8]) -> bool {
+    value.first().is_some_and(is_blank) || value.last().is_some_and(is_blank)
+}
+
+/// Takes the blanks off both ends of every value.
+pub(crate) fn trim(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        if has_edge_blanks(value.as_bytes()) {
+            let trimmed = value.as_bytes().trim_ascii();
+            // A part of a valid value is one.
+            *value = HeaderValue::from_bytes(trimmed).unwrap_or(HeaderValue::from_static(""));
+        }
+    }
+}

@@ -1,0 +1,145 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use super::*;
+
+/// Feeds a connection whole, then in pieces of every size up to 7; the verdict is the same.
+fn verdict(connection: &str) -> Option<&'static str> {
+    let feed = |size: usize| {
+        let mut check = RawCheck::default();
+        let mut seen = connection.as_bytes().to_vec();
+        seen.chunks_mut(size).for_each(|piece| check.feed(piece));
+        let changed = seen.iter().zip(connection.bytes()).filter(|(a, b)| **a != *b).count();
+        assert_eq!(
+            changed,
+            usize::from(check.refused().is_some()),
+            "one byte is spoiled or none: {connection:?}"
+        );
+        check.refused()
+    };
+    let whole = feed(connection.len());
+    for size in 1..8 {
+        assert_eq!(feed(size), whole, "in pieces of {size}: {connection:?}");
+    }
+    whole
+}
+
+fn check(row: &str, connection: &str, expect: Option<&str>) {
+    assert_eq!(verdict(connection), expect, "{row}");
+    // The same after a request of every framing: the check has to find the next head.
+    for before in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello\n\r\n\r\nx",
+        "POST / HTTP/1.1\r\nContent-Length:0\r\n\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab\r\nc\r\nA \t;ext=\"1\"\r\n0123456789\r\n00\r\n\r\n",
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n0\r\na: b\r\ncontent-length: 7\r\n\r\n",
+        "GET / HTTP/1.1\r\nUpgrade:  H2C \r\n\r\n",
+        "\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    ] {
+        assert_eq!(verdict(&format!("{before}{connection}")), expect, "{row}, after {before:?}");
+    }
+}
+
+#[test]
+fn s06_content_length_vs_transfer_encoding_raw() {
+    let conflict = Some(AMBIGUOUS_FRAMING);
+    let head = |fields: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+    check("length alone", &head("Content-Length: 0"), None);
+    check("chunked alone", &(head("Transfer-Encoding: chunked") + "0\r\n\r\n"), None);
+    check(
+        "length, then chunked",
+        &head("Content-Length: 5\r\nTransfer-Encoding: chunked"),
+        conflict,
+    );
+    check(
+        "chunked, then length",
+        &head("transfer-encoding: chunked\r\nX: y\r\ncontent-length: 5"),
+        conflict,
+    );
+    check("case", &head("CONTENT-LENGTH: 5\r\ntRANSFER-eNCODING: chunked"), conflict);
+    check("the same length twice", &head("Content-Length: 5\r\nContent-Length: 5"), conflict);
+    check(
+        "two codings",
+        &head("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
+        conflict,
+    );
+    check("a list", &head("Content-Length: 5, 5"), conflict);
+    check("a sign", &head("Content-Length: +5"), conflict);
+    check("hexadecimal", &head("Content-Length: 0x5"), conflict);
+    check("a blank inside", &head("Content-Length: 5 5"), conflict);
+    check("nothing", &head("Content-Length:"), conflict);
+    check("only blanks", &head("Content-Length: \t"), conflict);
+    check("too many digits", &head("Content-Length: 99999999999999999999"), conflict);
+    check("blanks around", &head("Content-Length: \t0 \t "), None);
+    check(
+        "other names",
+        &head(
+            "Content-Lengthy: 5\r\nX-Content-Length: 5\r\nTransfer: 1\r\nTe: trailers\r\nContent-Length-: 1",
+        ),
+        None,
+    );
+    check("a name in a value", &head("X: a\r\nY: Content-Length: 5\r\nZ: Content-Length: 6"), None);
+}
+
+#[test]
+fn s07_bare_line_feeds() {
+    let bare = Some(BARE_LINE_FEED);
+    check("after the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n", bare);
+    check("after a field", "GET / HTTP/1.1\r\nHost: a\n\r\n", bare);
+    check("after a length", "POST / HTTP/1.1\r\nContent-Length: 5\n\r\n", bare);
+    check("after a name", "GET / HTTP/1.1\r\nContent-Le\nHost: a\r\n\r\n", bare);
+    check("after an upgrade", "GET / HTTP/1.1\r\nUpgrade: h2c\n\r\n", bare);
+    check("at the end of the head", "GET / HTTP/1.1\r\nHost: a\r\n\n", bare);
+    check("CR LF everywhere", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", None);
+}
+
+#[test]
+fn a_body_is_never_looked_into() {
+    let poison = "GET / HTTP/1.1\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\n";
+    let length = poison.len();
+    let body = format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{poison}");
+    check("by length", &body, None);
+    let chunk = format!(
+        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{poison}\r\n0\r\n\r\n"
+    );
+    check("by chunks", &chunk, None);
+    check("a head after it", &format!("{body}GET / HTTP/1.1\n"), Some(BARE_LINE_FEED));
+    check("a head after chunks", &format!("{chunk}GET / HTTP/1.1\n"), Some(BARE_LINE_FEED));
+}
+
+#[test]
+fn s08_after_an_upgrade_nothing_is_looked_at() {
+    let tunnel = "\n\0 Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\n";
+    for upgrade in [
+        "websocket",
+        "h2c, websocket",
+        "h2",
+        "h2cx ",
+        "h2c x",
+        "",
+        "h 2c",
+        "\r\nUpgrade: h2c",
+        "h2c\r\nUpgrade: a",
+    ] {
+        let connection = format!("GET / HTTP/1.1\r\nUpgrade: {upgrade}\r\n\r\n{tunnel}");
+        assert_eq!(verdict(&connection), None, "{upgrade:?}");
+    }
+    check(
+        "h2c is ignored",
+        &format!("GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n{tunnel}"),
+        Some(BARE_LINE_FEED),
+    );
+}
+
+#[test]
+fn broken_chunks_are_left_to_the_library() {
+    let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for body in [
+        "5\r\nhelloX\n",
+        "5\nhello",
+        "fffffffffffffffff\r\n",
+        "0\r\n\rX\n",
+        "0\r\na: b\rX\n",
+        "1\r\na\rX",
+    ] {
+        assert_eq!(verdict(&format!("{head}{body}\n\n\n")), None, "{body:?}");
+    }
+}

@@ -1,0 +1,67 @@
+//! Whom a request is for: the host and the target (RFC 9112 §3.2, RFC 9113 §8.3.1, S-11, S-14).
+
+use http::header::{HOST, HeaderMap, HeaderValue};
+use http::uri::{PathAndQuery, Scheme};
+use http::{Method, request::Parts};
+use policy::HostName;
+
+use super::fields::Fields;
+use super::refusal::Refusal;
+
+/// The one host of a request: `Host`, the target's authority, or both when they agree. Leaves
+/// `Host` behind in the spelling that was judged.
+pub(crate) fn host(
+    parts: &mut Parts,
+    fields: &Fields,
+    default_port: Option<u16>,
+) -> Result<HostName, Refusal> {
+    if fields.host > 1 {
+        return Err(Refusal::HOST_REPEATED);
+    }
+    if parts.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS)
+    {
+        return Err(Refusal::SCHEME);
+    }
+    let read = |text: &str| HostName::parse(text, default_port).map_err(|_| Refusal::HOST_INVALID);
+    let header = match parts.headers.get(HOST) {
+        Some(value) => Some(read(value.to_str().map_err(|_| Refusal::HOST_INVALID)?)?),
+        None => None,
+    };
+    let host = match (header, parts.uri.authority()) {
+        (None, None) => return Err(Refusal::HOST_MISSING),
+        // HTTP/2 needs no `Host`; HTTP/1 does, beside any target.
+        (None, Some(authority)) if parts.version >= http::Version::HTTP_2 => {
+            read(authority.as_str())?
+        }
+        (None, Some(_)) => return Err(Refusal::HOST_MISSING),
+        (Some(host), None) => host,
+        (Some(host), Some(authority)) if read(authority.as_str())? == host => host,
+        (Some(_), Some(_)) => return Err(Refusal::HOST_MISMATCH),
+    };
+    set_host(&mut parts.headers, &host)?;
+    Ok(host)
+}
+
+fn set_host(headers: &mut HeaderMap, host: &HostName) -> Result<(), Refusal> {
+    if headers.get(HOST).is_some_and(|value| value.as_bytes() == host.as_str().as_bytes()) {
+        return Ok(());
+    }
+    let value = HeaderValue::from_str(host.as_str()).map_err(|_| Refusal::HOST_INVALID)?;
+    headers.insert(HOST, value);
+    Ok(())
+}
+
+/// A target is a path, a URI with a path, or, for OPTIONS alone, `*`. `GET admin` reads as an
+/// authority without a path. Characters beyond ASCII belong percent-encoded (RFC 3986 §2.1).
+pub(crate) fn check_form(parts: &Parts) -> Result<(), Refusal> {
+    let uri = &parts.uri;
+    let target = uri.path_and_query().ok_or(Refusal::TARGET)?.as_str();
+    let authority_form = uri.authority().is_some() && uri.scheme().is_none();
+    let asterisk = target == "*" && parts.method != Method::OPTIONS;
+    if authority_form || asterisk || !target.is_ascii() { Err(Refusal::TARGET) } else { Ok(()) }
+}
+
+/// Takes path and query out of the request.
+pub(crate) fn take(parts: &mut Parts) -> Result<PathAndQuery, Refusal> {
+    std::mem::take(&mut parts.uri).into_parts().path_and_query.ok_or(Refusal::TARGET)
+}

@@ -1,0 +1,16 @@
+//! What happens to a request or a byte stream once it may go: pools, connections, upgrades.
+//!
+//! [`app`] leads to our own app and demands a permit; [`mesh`] leads to other workloads and
+//! demands an identity of them.
+
+pub mod app;
+pub mod body;
+pub mod h2_client;
+mod h2_send;
+pub(crate) mod head;
+pub mod mesh;
+pub mod opaque;
+pub mod tunnel;
+pub mod upgrade;
+
+pub(crate) use h2_send::send_body;

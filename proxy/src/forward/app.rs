@@ -1,0 +1,252 @@
+//! To our own app, in plaintext: a pool of HTTP/1.1 connections and one HTTP/2 connection an
+//! address, all within this worker.
+//!
+//! Nothing gets here without a [`Permit`], which only the authorizer can make.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response, Version};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use policy::Permit;
+
+use crate::error::RequestError;
+use crate::forward::body::Body;
+use crate::forward::h2_client::H2Client;
+use crate::forward::head;
+use crate::net::{BoxedIo, Dial};
+use crate::worker::Worker;
+
+const WHO: &str = "the app";
+/// Idle connections kept an address; more are closed.
+const MAX_IDLE: usize = 64;
+
+/// Where the app listens, and how it is dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AppAddress {
+    /// Where.
+    pub address: SocketAddr,
+    /// The source address by which the redirection rules know our own forwarding, if there are
+    /// rules.
+    pub source: Option<IpAddr>,
+}
+
+impl AppAddress {
+    /// Opens a connection to the app.
+    ///
+    /// # Errors
+    /// [`RequestError::Connect`].
+    pub async fn dial(&self, worker: &Worker) -> Result<tokio::net::TcpStream, RequestError> {
+        let config = &worker.state.config;
+        let dial = Dial {
+            source: self.source,
+            mark: config.interception.mark,
+            timeout: config.limits.app_connect_timeout,
+        };
+        dial.connect(self.address).await.map_err(|source| RequestError::Connect {
+            who: WHO,
+            address: self.address,
+            source,
+        })
+    }
+}
+
+/// The connections of one worker to its apps.
+#[derive(Default)]
+pub struct AppPool {
+    http1: Mutex<HashMap<AppAddress, Vec<Idle>>>,
+    http2: Mutex<HashMap<AppAddress, H2Client>>,
+}
+
+struct Idle {
+    sender: SendRequest<Body>,
+    since: u32,
+}
+
+/// A connection on loan; given back when its answer has been read whole, closed else.
+pub struct Lease {
+    worker: Arc<Worker>,
+    app: AppAddress,
+    sender: SendRequest<Body>,
+}
+
+impl Lease {
+    /// Gives the connection back, at once or as soon as it is ready again.
+    pub(crate) fn give_back(mut self) {
+        if self.sender.is_ready() {
+            return self.keep();
+        }
+        if !self.sender.is_closed() {
+            tokio::spawn(async move {
+                let ready = tokio::time::timeout(Duration::from_secs(1), self.sender.ready()).await;
+                if matches!(ready, Ok(Ok(()))) {
+                    self.keep();
+                }
+            });
+        }
+    }
+
+    fn keep(self) {
+        let since = self.worker.state.clock.coarse();
+        let mut pool = self.worker.apps.http1.lock();
+        let idle = pool.entry(self.app).or_default();
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle { sender: self.sender, since });
+        }
+    }
+}
+
+impl AppPool {
+    /// The freshest idle connection, if one is young enough: an app that closes idle connections
+    /// must not meet us half-way (FIELD pain 4).
+    fn take_idle(&self, app: &AppAddress, oldest: u32) -> Option<SendRequest<Body>> {
+        let mut pool = self.http1.lock();
+        let idle = pool.get_mut(app)?;
+        while let Some(Idle { sender, since }) = idle.pop() {
+            if since >= oldest && sender.is_ready() {
+                return Some(sender);
+            }
+        }
+        None
+    }
+
+    /// Closes what has been idle since before `oldest`.
+    pub fn sweep(&self, oldest: u32) {
+        self.http1.lock().retain(|_, idle| {
+            idle.retain(|i| i.since >= oldest && !i.sender.is_closed());
+            !idle.is_empty()
+        });
+        self.http2.lock().retain(|_, client| !client.is_closed());
+    }
+}
+
+/// Sends a request to the app, in the HTTP version it came in or its port declares.
+///
+/// # Errors
+/// [`RequestError`]; the app has not answered then.
+pub async fn send(
+    worker: &Arc<Worker>,
+    permit: Permit,
+    app: AppAddress,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, RequestError> {
+    let limit = worker.state.config.limits.response_timeout;
+    let answer = async {
+        match request.version() {
+            Version::HTTP_2 => {
+                head::for_http2(&mut request);
+                send_http2(worker, &permit, app, request).await
+            }
+            _ => send_http1(worker, &permit, app, request).await,
+        }
+    };
+    tokio::time::timeout(limit, answer).await.unwrap_or(Err(RequestError::Timeout { who: WHO }))
+}
+
+async fn send_http1(
+    worker: &Arc<Worker>,
+    _permit: &Permit,
+    app: AppAddress,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, RequestError> {
+    let idle_limit =
+        u32::try_from(worker.state.config.limits.app_idle_timeout.as_secs()).unwrap_or(u32::MAX);
+    let oldest = worker.state.clock.coarse().saturating_sub(idle_limit);
+    loop {
+        let (mut sender, fresh) = match worker.apps.take_idle(&app, oldest) {
+            Some(sender) => (sender, false),
+            None => (open_http1(Box::new(app.dial(worker).await?)).await?, true),
+        };
+        match sender.try_send_request(request).await {
+            Ok(response) => {
+                let lease = Lease { worker: worker.clone(), app, sender };
+                return Ok(response.map(|body| Body::http1(body).with_lease(lease)));
+            }
+            // An idle connection that died before it took the request: the request is whole and
+            // unsent, so another connection may have it.
+            Err(mut error) => match error.take_message() {
+                Some(unsent) if !fresh => request = unsent,
+                _ => return Err(broken(&error.into_error())),
+            },
+        }
+    }
+}
+
+async fn open_http1(io: BoxedIo) -> Result<SendRequest<Body>, RequestError> {
+    let (sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(|e| broken(&e))?;
+    tokio::spawn(async move {
+        // Its error has reached the request that was on it.
+        let _ = connection.await;
+    });
+    Ok(sender)
+}
+
+async fn send_http2(
+    worker: &Arc<Worker>,
+    _permit: &Permit,
+    app: AppAddress,
+    request: Request<Body>,
+) -> Result<Response<Body>, RequestError> {
+    let pooled = worker.apps.http2.lock().get(&app).filter(|c| c.has_room()).cloned();
+    let client = match pooled {
+        Some(client) => client,
+        None => {
+            let io: BoxedIo = Box::new(app.dial(worker).await?);
+            let client =
+                H2Client::open(io, &worker.state.config.limits).await.map_err(|e| broken(&e))?;
+            worker.apps.http2.lock().insert(app, client.clone());
+            client
+        }
+    };
+    client.send(request).await.map_err(|e| e.into_error(WHO))
+}
+
+/// Sends a request that wants to switch protocols, on a connection of its own which never returns
+/// to the pool (SECURITY-CASES S-08).
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_upgrade(
+    worker: &Arc<Worker>,
+    _permit: Permit,
+    app: AppAddress,
+    request: Request<Body>,
+) -> Result<Response<hyper::body::Incoming>, RequestError> {
+    let limit = worker.state.config.limits.response_timeout;
+    let io: BoxedIo = Box::new(app.dial(worker).await?);
+    upgrade_over(io, request, limit, WHO).await
+}
+
+/// Sends an upgrade request over a byte stream that is its alone.
+///
+/// # Errors
+/// [`RequestError::Broken`] or [`RequestError::Timeout`], in the name of `who`.
+pub(crate) async fn upgrade_over(
+    io: BoxedIo,
+    request: Request<Body>,
+    limit: Duration,
+    who: &'static str,
+) -> Result<Response<hyper::body::Incoming>, RequestError> {
+    let failed =
+        |e: hyper::Error| RequestError::Broken { who, cause: e.to_string(), unprocessed: false };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(failed)?;
+    tokio::spawn(async move {
+        let _ = connection.with_upgrades().await;
+    });
+    tokio::time::timeout(limit, sender.send_request(request))
+        .await
+        .map_err(|_| RequestError::Timeout { who })?
+        .map_err(failed)
+}
+
+fn broken(error: &(impl std::error::Error + ?Sized)) -> RequestError {
+    let cause = match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    RequestError::Broken { who: WHO, cause, unprocessed: false }
+}

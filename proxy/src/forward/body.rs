@@ -1,0 +1,289 @@
+//! The one body type: whatever carries the bytes, with the deadline, the record and the lease that
+//! end with it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+use crate::filter::headers::{self, TrailersOf};
+use crate::forward::app::Lease;
+use crate::forward::h2_client::InFlight;
+use crate::telemetry::RequestRecord;
+
+/// Why a body did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The HTTP/1.1 side broke.
+    #[error("body: {0}")]
+    Http1(#[from] hyper::Error),
+    /// The HTTP/2 side broke.
+    #[error("body: {0}")]
+    Http2(#[from] h2::Error),
+    /// No byte came for too long.
+    #[error("body: no byte for {0:?}")]
+    Stalled(Duration),
+}
+
+/// A message body on its way through. Bytes are handed on as they come, never gathered.
+pub struct Body {
+    source: Source,
+    stall: Option<Stall>,
+    /// Dropped, and thereby written, when the answer has been handed on or given up.
+    record: Option<Box<RequestRecord>>,
+    /// Gives the app's connection back to its pool when the answer has been read.
+    lease: Option<Lease>,
+    /// Counts the stream of the connection the body comes from.
+    stream: Option<InFlight>,
+    /// Which trailers may pass.
+    trailers: TrailersOf,
+}
+
+enum Source {
+    Empty,
+    Whole(Option<Bytes>),
+    Http1(Incoming),
+    Http2(RecvStream),
+}
+
+/// A deadline that is armed only when the body keeps us waiting.
+struct Stall {
+    limit: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Body {
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::of(Source::Empty)
+    }
+
+    /// A body that is at hand.
+    #[must_use]
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self::of(Source::Whole(Some(bytes.into())))
+    }
+
+    /// The body of an HTTP/1.1 message.
+    #[must_use]
+    pub fn http1(incoming: Incoming) -> Self {
+        Self::of(Source::Http1(incoming))
+    }
+
+    /// The body of an HTTP/2 message.
+    #[must_use]
+    pub fn http2(stream: RecvStream) -> Self {
+        if stream.is_end_stream() {
+            return Self::empty();
+        }
+        Self::of(Source::Http2(stream))
+    }
+
+    fn of(source: Source) -> Self {
+        Self {
+            source,
+            stall: None,
+            record: None,
+            lease: None,
+            stream: None,
+            trailers: TrailersOf::Http,
+        }
+    }
+
+    /// Ends the body with an error when no byte comes for this long: `known` where its length was
+    /// announced, `open` where it is a stream that may rest.
+    #[must_use]
+    pub fn with_deadline(mut self, known: Duration, open: Duration) -> Self {
+        if matches!(self.source, Source::Http1(_) | Source::Http2(_)) {
+            let limit = if self.size_hint().exact().is_some() { known } else { open };
+            self.stall = Some(Stall { limit, sleep: None });
+        }
+        self
+    }
+
+    /// Lets pass the trailers that this kind of message may have.
+    #[must_use]
+    pub fn with_trailers(mut self, of: TrailersOf) -> Self {
+        self.trailers = of;
+        self
+    }
+
+    /// Writes the record when the body ends or is dropped.
+    #[must_use]
+    pub fn with_record(mut self, record: Box<RequestRecord>) -> Self {
+        self.record = Some(record);
+        self
+    }
+
+    /// Gives the connection back when the body has been read whole.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Lease) -> Self {
+        self.lease = Some(lease);
+        if self.is_end_stream() {
+            self.finish();
+        }
+        self
+    }
+
+    /// Counts the stream as under way until the body is dropped.
+    #[must_use]
+    pub(crate) fn with_stream(mut self, stream: InFlight) -> Self {
+        self.stream = Some(stream);
+        self
+    }
+
+    /// Whether there is nothing to send, not even trailers.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_end_stream()
+    }
+
+    fn poll_source(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Source::Http1(incoming) => Pin::new(incoming)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|f| f.map_err(BodyError::from))),
+            Source::Http2(stream) => {
+                poll_http2(stream, cx).map(|frame| frame.map(|f| f.map_err(BodyError::from)))
+            }
+        }
+    }
+
+    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
+        let Some(stall) = &mut self.stall else { return Poll::Pending };
+        let sleep = stall.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall.limit)));
+        ready!(sleep.as_mut().poll(cx));
+        Poll::Ready(stall.limit)
+    }
+
+    fn progressed(&mut self) {
+        if let Some(Stall { limit, sleep: Some(sleep) }) = &mut self.stall {
+            sleep.as_mut().reset(Instant::now() + *limit);
+        }
+    }
+
+    /// The end was seen: the connection may serve others, the record may be written.
+    fn finish(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+        if let Some(record) = self.record.take() {
+            drop(record);
+        }
+    }
+
+    fn fail(&mut self, error: BodyError) -> BodyError {
+        if let Some(record) = &mut self.record {
+            record.failed(match error {
+                BodyError::Stalled(_) => "body_stalled",
+                _ => "body_aborted",
+            });
+        }
+        self.source = Source::Empty;
+        error
+    }
+}
+
+fn poll_http2(
+    stream: &mut RecvStream,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    match ready!(stream.poll_data(cx)) {
+        Some(Ok(data)) => {
+            // What is handed on is bounded by the next hop's window, so ours may open again.
+            let _ = stream.flow_control().release_capacity(data.len());
+            Poll::Ready(Some(Ok(Frame::data(data))))
+        }
+        // The peer wants no more of this message and says that all is well (RFC 9113 §8.1).
+        Some(Err(e)) if e.reason() == Some(h2::Reason::NO_ERROR) => Poll::Ready(None),
+        Some(Err(e)) => Poll::Ready(Some(Err(e))),
+        None => match ready!(stream.poll_trailers(cx)) {
+            Ok(Some(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            Ok(None) => Poll::Ready(None),
+            Err(e) => Poll::Ready(Some(Err(e))),
+        },
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        match this.poll_source(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.progressed();
+                if let Some((record, data)) = this.record.as_mut().zip(frame.data_ref()) {
+                    record.sent(data.len());
+                }
+                let frame = match frame.into_trailers() {
+                    Ok(mut trailers) => {
+                        headers::filter_trailers(&mut trailers, this.trailers);
+                        Frame::trailers(trailers)
+                    }
+                    Err(frame) => frame,
+                };
+                if let Some(trailers) = frame.trailers_ref()
+                    && let Some(record) = &mut this.record
+                {
+                    record.trailers(trailers);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(this.fail(error)))),
+            Poll::Ready(None) => {
+                this.finish();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let limit = ready!(this.poll_stall(cx));
+                Poll::Ready(Some(Err(this.fail(BodyError::Stalled(limit)))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Source::Http1(incoming) => incoming.is_end_stream(),
+            Source::Http2(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
+            Source::Http1(incoming) => incoming.size_hint(),
+            Source::Http2(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if self.is_end_stream() {
+            self.finish();
+        } else if let Some(record) = &mut self.record {
+            record.failed("client_gone");
+        }
+    }
+}

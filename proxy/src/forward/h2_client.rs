@@ -1,0 +1,266 @@
+//! The client's side of one HTTP/2 connection: to our app, or the mesh hop that carries everything
+//! between two proxies.
+//!
+//! The `h2` library is used as it is, without hyper above it: a stream can then be reset rather
+//! than ended when its source breaks, and an answer is awaited in the task that asked.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{Connection, SendRequest};
+use h2::ext::Protocol;
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+
+use crate::config::Limits;
+use crate::error::RequestError;
+use crate::forward::body::Body;
+use crate::forward::h2_send::{send_body, send_data};
+use crate::forward::tunnel::Tunnel;
+use crate::net::BoxedIo;
+
+/// What a stream may have in flight towards us before we read it: bulk must not wait for windows.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// The same for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Bytes of one stream that may wait to be written (SECURITY-CASES S-05).
+const SEND_BUFFER: usize = 64 * 1024;
+/// A frame carries as much as a TLS record.
+const FRAME: u32 = 16 * 1024;
+/// Silence after which the peer is asked for a sign of life.
+const PING_AFTER: Duration = Duration::from_secs(10);
+/// The time it has for the sign.
+const PING_WITHIN: Duration = Duration::from_secs(3);
+/// The time a peer's first SETTINGS may take before CONNECT streams are refused.
+const SETTINGS_WITHIN: Duration = Duration::from_secs(5);
+
+/// One shared connection. Cheap to clone; it ends when all clones and streams are gone.
+#[derive(Clone)]
+pub struct H2Client {
+    sender: SendRequest<Bytes>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    closed: AtomicBool,
+    streams: AtomicUsize,
+}
+
+/// Why a request on an HTTP/2 connection has no answer.
+#[derive(Debug)]
+pub struct SendError {
+    cause: h2::Error,
+    unprocessed: bool,
+}
+
+impl SendError {
+    /// As an error of the request, in the name of `who`.
+    #[must_use]
+    pub fn into_error(self, who: &'static str) -> RequestError {
+        RequestError::Broken { who, cause: self.cause.to_string(), unprocessed: self.unprocessed }
+    }
+}
+
+impl H2Client {
+    /// Opens a connection on a byte stream.
+    ///
+    /// # Errors
+    /// The library's, when the stream breaks.
+    pub async fn open(io: BoxedIo, limits: &Limits) -> Result<Self, h2::Error> {
+        let (sender, connection) = h2::client::Builder::new()
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_frame_size(FRAME)
+            .max_send_buffer_size(SEND_BUFFER)
+            .max_header_list_size(limits.header_bytes.0)
+            .enable_push(false)
+            .handshake(io)
+            .await?;
+        let shared =
+            Arc::new(Shared { closed: AtomicBool::new(false), streams: AtomicUsize::new(0) });
+        tokio::spawn(drive(connection, shared.clone()));
+        Ok(Self { sender, shared })
+    }
+
+    /// Whether the connection takes no more requests.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Relaxed)
+    }
+
+    /// Requests and tunnels under way.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.shared.streams.load(Relaxed)
+    }
+
+    /// Whether the connection is open and below the peer's stream limit.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.is_closed() && self.streams() < self.sender.current_max_send_streams()
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// [`SendError`] knows whether the request may be sent again.
+    pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, SendError> {
+        let (parts, body) = request.into_parts();
+        let mut head = Request::from_parts(parts, ());
+        *head.version_mut() = Version::HTTP_2;
+        let stream = InFlight::begin(&self.shared);
+        let mut sender = self.sender.clone();
+        poll_fn(|cx| sender.poll_ready(cx)).await.map_err(|e| self.unsent(e))?;
+        let (answer, send) =
+            sender.send_request(head, body.is_empty()).map_err(|e| self.unsent(e))?;
+        if !body.is_empty() {
+            tokio::spawn(async move {
+                // The stream has been reset, and the waiting answer says why.
+                let _ = send_body(body, send).await;
+            });
+        }
+        let response = answer.await.map_err(|e| self.unanswered(e))?;
+        Ok(response.map(|receive| Body::http2(receive).with_stream(stream)))
+    }
+
+    /// Opens a CONNECT stream of a protocol (RFC 8441), and says what it leads to.
+    ///
+    /// # Errors
+    /// The peer's refusal, or [`SendError`] in the name of `who`.
+    pub async fn connect(
+        &self,
+        authority: &str,
+        protocol: &'static str,
+        who: &'static str,
+    ) -> Result<Tunnel, ConnectError> {
+        self.wait_for_connect_support().await?;
+        let uri = Uri::builder()
+            .scheme("http")
+            .authority(authority)
+            .path_and_query("/")
+            .build()
+            .map_err(|_| ConnectError::Unsupported)?;
+        let mut request = Request::new(());
+        *request.method_mut() = Method::CONNECT;
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(Protocol::from_static(protocol));
+        let stream = InFlight::begin(&self.shared);
+        let failed = |e: SendError| ConnectError::Request(e.into_error(who));
+        let mut sender = self.sender.clone();
+        poll_fn(|cx| sender.poll_ready(cx)).await.map_err(|e| failed(self.unsent(e)))?;
+        let (answer, mut send) =
+            sender.send_request(request, false).map_err(|e| failed(self.unsent(e)))?;
+        let response = answer.await.map_err(|e| failed(self.unanswered(e)))?;
+        if response.status() != StatusCode::OK {
+            // Nothing follows; the stream ends cleanly.
+            let _ = send_data(&mut send, Bytes::new(), true).await;
+            let reason = response.headers().get(crate::error::REASON_HEADER);
+            let reason = reason.and_then(|r| r.to_str().ok()).unwrap_or("refused").to_owned();
+            return Err(ConnectError::Refused { status: response.status(), reason });
+        }
+        Ok(Tunnel::new(send, response.into_body()).with_stream(stream))
+    }
+
+    /// The connection takes no more streams, and this one never left.
+    fn unsent(&self, cause: h2::Error) -> SendError {
+        self.shared.closed.store(true, Relaxed);
+        SendError { cause, unprocessed: true }
+    }
+
+    /// The peer says that it has not looked at the stream: refused, or past a GOAWAY's last
+    /// stream (RFC 9113 §8.7). Streams before it end with the connection instead.
+    fn unanswered(&self, cause: h2::Error) -> SendError {
+        let past_goaway = cause.is_remote() && cause.is_go_away();
+        if past_goaway || cause.is_io() {
+            self.shared.closed.store(true, Relaxed);
+        }
+        let refused = cause.is_remote() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        SendError { cause, unprocessed: past_goaway || refused }
+    }
+
+    /// A peer says that it takes CONNECT streams in its first SETTINGS, which follow the TLS
+    /// handshake at once; a peer that does not say so in time is not asked.
+    async fn wait_for_connect_support(&self) -> Result<(), ConnectError> {
+        let supported = async {
+            while !self.sender.is_extended_connect_protocol_enabled() {
+                if self.is_closed() {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            true
+        };
+        match tokio::time::timeout(SETTINGS_WITHIN, supported).await {
+            Ok(true) => Ok(()),
+            _ => Err(ConnectError::Unsupported),
+        }
+    }
+}
+
+/// Why there is no tunnel.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The peer said no.
+    #[error("the peer refused the stream: {status} {reason}")]
+    Refused {
+        /// Its status.
+        status: StatusCode,
+        /// Its `x-postern-reason`.
+        reason: String,
+    },
+    /// The peer takes no CONNECT streams.
+    #[error("the peer takes no CONNECT streams")]
+    Unsupported,
+    /// The connection broke.
+    #[error(transparent)]
+    Request(RequestError),
+}
+
+/// One stream of a connection, counted while it lives.
+pub struct InFlight(Arc<Shared>);
+
+impl InFlight {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.streams.fetch_add(1, Relaxed);
+        Self(shared.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Runs the connection until it ends, and looks after its health.
+async fn drive(mut connection: Connection<BoxedIo, Bytes>, shared: Arc<Shared>) {
+    let pings = connection.ping_pong();
+    let alive = async {
+        match pings {
+            Some(pings) => keep_alive(pings, &shared).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        // Its error has reached every stream on it.
+        _ = connection => {}
+        () = alive => {}
+    }
+    shared.closed.store(true, Relaxed);
+}
+
+/// Returns when the peer gives no sign of life (SECURITY-CASES F-15).
+async fn keep_alive(mut pings: h2::PingPong, shared: &Shared) {
+    loop {
+        tokio::time::sleep(PING_AFTER).await;
+        if shared.streams.load(Relaxed) == 0 {
+            continue;
+        }
+        let answer = tokio::time::timeout(PING_WITHIN, pings.ping(h2::Ping::opaque())).await;
+        if !matches!(answer, Ok(Ok(_))) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! To other workloads, over mutual TLS: one shared HTTP/2 connection a destination wherever the
+//! peer speaks it, HTTP/1.1 or bare bytes else.
+//!
+//! Connections are kept per worker, address and expected identities. A new certificate of ours
+//! opens new connections; the old ones end by themselves when their last stream is done, so a
+//! rotation drops nothing.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use http::{Request, Response};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use identity::SpiffeId;
+use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
+use parking_lot::Mutex;
+use rustls::ClientConfig;
+
+use crate::credentials::Credentials;
+use crate::error::RequestError;
+use crate::filter::version;
+use crate::forward::body::Body;
+use crate::forward::h2_client::{ConnectError, H2Client};
+use crate::forward::head;
+use crate::net::{BoxedIo, Dial};
+use crate::tls::{self, Alpn, Established, HandshakeError};
+use crate::worker::Worker;
+
+/// How errors name the other side.
+pub(crate) const WHO: &str = "the upstream";
+/// Shared connections to one destination, opened as the peer's stream limit is reached.
+const MAX_SHARED: usize = 8;
+/// Idle HTTP/1.1 connections kept a destination.
+const MAX_IDLE: usize = 64;
+/// Idle HTTP/1.1 connections are used within this many seconds: the other side closes them too.
+const IDLE_SECONDS: u32 = 3;
+
+/// What is offered to a server, by what the bytes will be (DESIGN §4, ALPN).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Offer {
+    Request,
+    Upgrade,
+    Opaque,
+    Nothing,
+}
+
+impl Offer {
+    fn alpn(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Request => &[ALPN_POSTERN, ALPN_H2, ALPN_HTTP11],
+            Self::Upgrade => &[ALPN_POSTERN, ALPN_HTTP11],
+            Self::Opaque => &[ALPN_POSTERN],
+            Self::Nothing => &[],
+        }
+    }
+}
+
+/// What a CONNECT stream of the mesh hop carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamKind {
+    /// Opaque bytes.
+    Tcp,
+    /// One HTTP/1.1 connection whose request switches protocols.
+    Upgrade,
+}
+
+impl StreamKind {
+    /// The `:protocol` of the CONNECT request.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Upgrade => "upgrade",
+        }
+    }
+}
+
+/// The destinations that a worker is connected to.
+#[derive(Default)]
+pub struct MeshPool {
+    destinations: Mutex<HashMap<Key, Arc<Destination>>>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    address: SocketAddr,
+    identities: Arc<[SpiffeId]>,
+}
+
+/// One address that must prove one of some identities, and our connections to it.
+pub struct Destination {
+    /// Where it is.
+    pub address: SocketAddr,
+    host: Arc<str>,
+    identities: Arc<[SpiffeId]>,
+    state: Mutex<Connections>,
+    /// Held while a shared connection is opened, so that a crowd opens one and not hundreds.
+    opening: tokio::sync::Mutex<()>,
+    /// The server knows no `postern/1` and says so by an alert: offer nothing for opaque bytes.
+    offer_nothing: AtomicBool,
+}
+
+#[derive(Default)]
+struct Connections {
+    generation: u64,
+    shared: Vec<H2Client>,
+    /// Whether the shared connections take CONNECT streams.
+    postern: bool,
+    http1: bool,
+    idle: Vec<(SendRequest<Body>, u32)>,
+    configs: HashMap<Offer, Arc<ClientConfig>>,
+}
+
+/// A connection for one request.
+enum Hop {
+    /// With others; whether the peer is one of ours.
+    Shared(H2Client, bool),
+    Alone(SendRequest<Body>),
+}
+
+impl MeshPool {
+    /// The destination with this address and these identities; `host` names it in the handshake.
+    pub fn destination(
+        &self,
+        address: SocketAddr,
+        host: &Arc<str>,
+        identities: &Arc<[SpiffeId]>,
+    ) -> Arc<Destination> {
+        let key = Key { address, identities: identities.clone() };
+        let mut destinations = self.destinations.lock();
+        let known = destinations.entry(key).or_insert_with(|| {
+            Arc::new(Destination {
+                address,
+                host: host.clone(),
+                identities: identities.clone(),
+                state: Mutex::default(),
+                opening: tokio::sync::Mutex::default(),
+                offer_nothing: AtomicBool::new(false),
+            })
+        });
+        known.clone()
+    }
+
+    /// Forgets destinations without connections that nobody refers to, and idle connections from
+    /// before `now` less their limit.
+    pub fn sweep(&self, now: u32) {
+        self.destinations.lock().retain(|_, destination| {
+            let mut state = destination.state.lock();
+            state.shared.retain(|client| !client.is_closed());
+            state.idle.retain(|(sender, since)| !sender.is_closed() && since + IDLE_SECONDS >= now);
+            let unused = state.shared.is_empty() && state.idle.is_empty();
+            !unused || Arc::strong_count(destination) > 1
+        });
+    }
+}
+
+impl Destination {
+    /// Sends a request over the hop that the server speaks.
+    ///
+    /// # Errors
+    /// [`RequestError`]; the server has not answered then.
+    pub async fn send(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, RequestError> {
+        let mut request = request;
+        match self.hop(worker).await? {
+            Hop::Shared(client, postern) => {
+                if postern {
+                    let version = request.version();
+                    version::note(request.headers_mut(), version);
+                }
+                head::for_http2(&mut request);
+                client.send(request).await.map_err(|e| e.into_error(WHO))
+            }
+            Hop::Alone(sender) => {
+                head::for_http1(&mut request);
+                self.send_http1(worker, sender, request).await
+            }
+        }
+    }
+
+    async fn send_http1(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        mut sender: SendRequest<Body>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, RequestError> {
+        loop {
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    self.keep_when_ready(worker, sender);
+                    return Ok(response.map(Body::http1));
+                }
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(broken(&error.into_error())),
+                },
+            }
+            sender = self.open_http1(self.connect(worker, Offer::Request).await?).await?;
+        }
+    }
+
+    /// An HTTP/1.1 connection is free again when its answer has been read.
+    fn keep_when_ready(self: &Arc<Self>, worker: &Arc<Worker>, mut sender: SendRequest<Body>) {
+        let (destination, worker) = (self.clone(), worker.clone());
+        tokio::spawn(async move {
+            if sender.ready().await.is_ok() {
+                let mut state = destination.state.lock();
+                if state.idle.len() < MAX_IDLE {
+                    state.idle.push((sender, worker.state.clock.coarse()));
+                }
+            }
+        });
+    }
+
+    /// A byte stream to the service: a CONNECT stream of the shared connection, or a connection of
+    /// its own to a server that is none of ours.
+    ///
+    /// # Errors
+    /// [`RequestError`]; nothing has been sent then.
+    pub async fn open_stream(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        kind: StreamKind,
+    ) -> Result<BoxedIo, RequestError> {
+        let offer = match kind {
+            StreamKind::Upgrade => Offer::Upgrade,
+            StreamKind::Tcp if self.offer_nothing.load(Relaxed) => Offer::Nothing,
+            StreamKind::Tcp => Offer::Opaque,
+        };
+        if let Some(client) = self.shared_for_streams(worker)? {
+            return self.connect_stream(&client, kind).await;
+        }
+        let one = self.opening.lock().await;
+        if let Some(client) = self.shared_for_streams(worker)? {
+            drop(one);
+            return self.connect_stream(&client, kind).await;
+        }
+        let established = match self.connect(worker, offer).await {
+            Err(RequestError::Handshake { source, .. })
+                if offer == Offer::Opaque && source.is_no_application_protocol() =>
+            {
+                self.offer_nothing.store(true, Relaxed);
+                self.connect(worker, Offer::Nothing).await?
+            }
+            other => other?,
+        };
+        match established.alpn {
+            Alpn::Postern => {
+                let client = self.share(worker, established).await?;
+                drop(one);
+                self.connect_stream(&client, kind).await
+            }
+            _ => Ok(established.io),
+        }
+    }
+
+    async fn connect_stream(
+        &self,
+        client: &H2Client,
+        kind: StreamKind,
+    ) -> Result<BoxedIo, RequestError> {
+        let authority = self.address.to_string();
+        match client.connect(&authority, kind.as_str(), WHO).await {
+            Ok(tunnel) => Ok(Box::new(tunnel)),
+            Err(ConnectError::Request(error)) => Err(error),
+            Err(refusal) => Err(RequestError::Broken {
+                who: WHO,
+                cause: refusal.to_string(),
+                unprocessed: false,
+            }),
+        }
+    }
+
+    /// A shared connection that takes CONNECT streams, if one is open.
+    fn shared_for_streams(&self, worker: &Worker) -> Result<Option<H2Client>, RequestError> {
+        let (mut state, _) = self.current(worker)?;
+        Ok(if state.postern { least_used(&mut state.shared) } else { None })
+    }
+
+    /// A connection for one request: shared where possible, opened where necessary.
+    async fn hop(&self, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
+        if let Some(hop) = self.ready_hop(worker)? {
+            return Ok(hop);
+        }
+        if self.state.lock().http1 {
+            return self
+                .open_http1(self.connect(worker, Offer::Request).await?)
+                .await
+                .map(Hop::Alone);
+        }
+        let _one = self.opening.lock().await;
+        if let Some(hop) = self.ready_hop(worker)? {
+            return Ok(hop);
+        }
+        let established = self.connect(worker, Offer::Request).await?;
+        match established.alpn {
+            Alpn::Postern | Alpn::H2 => {
+                let postern = established.alpn == Alpn::Postern;
+                self.share(worker, established).await.map(|client| Hop::Shared(client, postern))
+            }
+            Alpn::Http11 | Alpn::None => {
+                self.state.lock().http1 = true;
+                self.open_http1(established).await.map(Hop::Alone)
+            }
+        }
+    }
+
+    fn ready_hop(&self, worker: &Worker) -> Result<Option<Hop>, RequestError> {
+        let now = worker.state.clock.coarse();
+        let (mut state, _) = self.current(worker)?;
+        let full = state.shared.len() >= MAX_SHARED;
+        if let Some(client) =
+            least_used(&mut state.shared).filter(|client| client.has_room() || full)
+        {
+            return Ok(Some(Hop::Shared(client, state.postern)));
+        }
+        while let Some((sender, since)) = state.idle.pop() {
+            if since + IDLE_SECONDS >= now && sender.is_ready() {
+                return Ok(Some(Hop::Alone(sender)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The connections, made with the certificate in force; those of an older one are let go.
+    fn current(
+        &self,
+        worker: &Worker,
+    ) -> Result<(parking_lot::MutexGuard<'_, Connections>, Arc<Credentials>), RequestError> {
+        let credentials = worker.state.valid_credentials().ok_or(RequestError::NoCertificate)?;
+        let mut state = self.state.lock();
+        if state.generation != credentials.generation() {
+            *state = Connections { generation: credentials.generation(), ..Connections::default() };
+        }
+        Ok((state, credentials))
+    }
+
+    async fn share(
+        &self,
+        worker: &Worker,
+        established: Established,
+    ) -> Result<H2Client, RequestError> {
+        let postern = established.alpn == Alpn::Postern;
+        let client = H2Client::open(established.io, &worker.state.config.limits)
+            .await
+            .map_err(|e| broken(&e))?;
+        let (mut state, _) = self.current(worker)?;
+        state.postern = postern;
+        state.shared.push(client.clone());
+        Ok(client)
+    }
+
+    async fn open_http1(
+        &self,
+        established: Established,
+    ) -> Result<SendRequest<Body>, RequestError> {
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(established.io)).await.map_err(|e| broken(&e))?;
+        tokio::spawn(async move {
+            // Its error has reached the request that was on it.
+            let _ = connection.await;
+        });
+        Ok(sender)
+    }
+
+    async fn connect(&self, worker: &Worker, offer: Offer) -> Result<Established, RequestError> {
+        let config = self.client_config(worker, offer)?;
+        let limits = &worker.state.config.limits;
+        let dial = Dial {
+            source: None,
+            mark: worker.state.config.interception.mark,
+            timeout: limits.connect_timeout,
+        };
+        let address = self.address;
+        let tcp = dial.connect(address).await.map_err(|source| RequestError::Connect {
+            who: WHO,
+            address,
+            source,
+        })?;
+        let name = tls::server_name(&self.host, address.ip());
+        let result = tls::connect(Box::new(tcp), config, name, limits.handshake_timeout).await;
+        let label = result.as_ref().err().map_or("ok", HandshakeError::label);
+        worker.state.metrics.handshake("client", label);
+        result.map_err(|source| RequestError::Handshake { address, source })
+    }
+
+    fn client_config(
+        &self,
+        worker: &Worker,
+        offer: Offer,
+    ) -> Result<Arc<ClientConfig>, RequestError> {
+        let (mut state, credentials) = self.current(worker)?;
+        if let Some(config) = state.configs.get(&offer) {
+            return Ok(config.clone());
+        }
+        let config = credentials
+            .client_config(self.identities.clone(), offer.alpn())
+            .map_err(|_| RequestError::NoCertificate)?;
+        state.configs.insert(offer, config.clone());
+        Ok(config)
+    }
+}
+
+/// The open connection with the fewest streams.
+fn least_used(shared: &mut Vec<H2Client>) -> Option<H2Client> {
+    shared.retain(|client| !client.is_closed());
+    shared.iter().min_by_key(|client| client.streams()).cloned()
+}
+
+fn broken(error: &dyn std::error::Error) -> RequestError {
+    let cause = match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    RequestError::Broken { who: WHO, cause, unprocessed: false }
+}

@@ -1,0 +1,73 @@
+//! Opaque bytes, both directions, each half closed by itself.
+
+use std::io;
+use std::sync::Arc;
+
+use policy::Permit;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
+use tokio::net::TcpStream;
+
+use crate::error::RequestError;
+use crate::forward::app::AppAddress;
+use crate::net::Aborter;
+use crate::registry::Connection;
+use crate::telemetry::CloseReason;
+use crate::worker::Worker;
+
+/// What is read at once, a direction. Larger buffers win only on bulk, smaller ones save idle
+/// memory.
+const BUFFER: usize = 16 * 1024;
+
+/// Opens the app's connection. The permit is used up: one decision, one connection.
+///
+/// # Errors
+/// [`RequestError::Connect`].
+pub async fn open_app(
+    worker: &Arc<Worker>,
+    _permit: Permit,
+    app: AppAddress,
+) -> Result<TcpStream, RequestError> {
+    app.dial(worker).await
+}
+
+/// Copies until both directions have ended, the connection is asked to close, or either side
+/// breaks: then the other sees a reset and never a clean end (SECURITY-CASES F-14).
+pub async fn carry(
+    mut client: impl AsyncRead + AsyncWrite + Unpin,
+    mut upstream: impl AsyncRead + AsyncWrite + Unpin,
+    connection: &Connection,
+    aborters: &[Aborter],
+) -> CloseReason {
+    let copied = tokio::select! {
+        copied = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => copied,
+        reason = until_cut(connection) => {
+            aborters.iter().for_each(Aborter::abort);
+            return reason;
+        }
+    };
+    match copied {
+        Ok(_) => CloseReason::Done,
+        Err(error) => {
+            aborters.iter().for_each(Aborter::abort);
+            cut_reason(&error)
+        }
+    }
+}
+
+/// Opaque bytes have no place where they could end well, so only what cannot wait cuts them: not
+/// a drain, whose deadline does, nor the coming end of a certificate, whose end does.
+async fn until_cut(connection: &Connection) -> CloseReason {
+    loop {
+        let reason = connection.asked_to_close().await;
+        if !reason.is_graceful() {
+            return reason;
+        }
+    }
+}
+
+fn cut_reason(error: &io::Error) -> CloseReason {
+    match error.kind() {
+        io::ErrorKind::TimedOut => CloseReason::Idle,
+        _ => CloseReason::Error,
+    }
+}

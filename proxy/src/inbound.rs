@@ -1,0 +1,383 @@
+//! Towards our app. [`serve`] tells the phases of one connection in their order; the requests of
+//! an HTTP connection are told in [`http`].
+
+mod arrival;
+mod http;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use policy::{MtlsMode, Protocol as Declared};
+use tokio::net::TcpStream;
+
+use crate::config::InboundListener;
+use crate::forward::app::AppAddress;
+use crate::forward::mesh::StreamKind;
+use crate::forward::opaque;
+use crate::metrics::TrafficLabels;
+use crate::net::{Aborter, BoxedIo, Metered};
+use crate::registry::{Peer, Phase, Registered};
+use crate::serve::{self, ConnectStream};
+use crate::sniff::{self, Guess};
+use crate::telemetry::{CloseReason, ConnectionRecord, Direction, Protocol};
+use crate::tls::{self, Alpn, HandshakeError};
+use crate::worker::Worker;
+use arrival::Arrival;
+
+/// One connection towards our app, as its phases see it.
+pub(crate) struct Inbound {
+    worker: Arc<Worker>,
+    arrival: Arrival,
+    connection: Registered,
+    /// How a broken opaque connection tells the client so.
+    aborter: Aborter,
+}
+
+/// Why a connection was given up before it carried anything.
+struct Refused {
+    reason: CloseReason,
+    detail: &'static str,
+    error: String,
+}
+
+impl Refused {
+    fn new(reason: CloseReason, detail: &'static str, error: impl ToString) -> Self {
+        Self { reason, detail, error: error.to_string() }
+    }
+}
+
+/// Serves one accepted connection to its end.
+///
+/// The order: where to, registered (so that a policy change finds it), plaintext or TLS by the
+/// port's mode, who, what protocol, and only then anything of the app's.
+pub async fn serve(
+    worker: Arc<Worker>,
+    stream: TcpStream,
+    source: SocketAddr,
+    listener: Option<InboundListener>,
+) {
+    let state = &worker.state;
+    let arrival = match Arrival::of(&stream, listener.as_ref(), &state.config) {
+        Ok(arrival) => arrival,
+        Err(detail) => {
+            tracing::warn!(%source, detail, "inbound connection refused");
+            crate::net::abort_on_close(&stream);
+            return state.metrics.closed(Direction::Inbound, CloseReason::Refused, (0, 0));
+        }
+    };
+    let now = state.clock.coarse();
+    let connection =
+        state.registry.register(worker.index, Direction::Inbound, source, arrival.app, now);
+    let mut record = ConnectionRecord::begin(&worker, &connection, own_service(&worker));
+    let aborter = Aborter::of(&stream);
+    let inbound = Arc::new(Inbound { worker, arrival, connection, aborter });
+    if let Err(refused) = inbound.phases(stream, &mut record).await {
+        record.failed(refused.reason, refused.detail, refused.error);
+    }
+}
+
+/// How metrics name the service that our app is.
+fn own_service(worker: &Worker) -> Arc<str> {
+    let workload = &worker.state.config.workload;
+    format!("{}.{}", workload.service_account, workload.namespace).into()
+}
+
+impl Inbound {
+    async fn phases(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        record: &mut ConnectionRecord,
+    ) -> Result<(), Refused> {
+        let mode = self.worker.state.snapshot().mtls_mode(self.arrival.app.port());
+        if self.is_plaintext(&stream, mode).await? {
+            return self.carry(Box::new(stream), Alpn::None, record).await;
+        }
+        let (io, alpn) = self.handshake(stream).await?;
+        self.carry(io, alpn, record).await
+    }
+
+    /// Whether the connection goes without TLS of ours, by the port's mode and the first byte.
+    async fn is_plaintext(&self, stream: &TcpStream, mode: MtlsMode) -> Result<bool, Refused> {
+        if mode == MtlsMode::Disable {
+            return Ok(true);
+        }
+        let limits = &self.worker.state.config.limits;
+        let silent_is_plain = mode == MtlsMode::Permissive && self.may_be_server_first();
+        let wait =
+            if silent_is_plain { limits.detection_timeout } else { limits.handshake_timeout };
+        let mut first = [0];
+        let peeked = tokio::time::timeout(wait, stream.peek(&mut first)).await;
+        match (peeked, mode) {
+            (Ok(Ok(0)), _) => Err(Refused::new(
+                CloseReason::Done,
+                "closed_by_client",
+                "closed before a byte was sent",
+            )),
+            (Ok(Ok(_)), _) if first == [0x16] => Ok(self.is_apps_own_tls(mode)),
+            (Ok(Ok(_)), MtlsMode::Permissive) => Ok(true),
+            (Ok(Ok(_)), _) => Err(Refused::new(
+                CloseReason::Refused,
+                "plaintext_refused",
+                "plaintext on a port that demands mutual TLS",
+            )),
+            (Ok(Err(error)), _) => Err(Refused::new(CloseReason::Error, "reset_by_client", error)),
+            (Err(_), _) if silent_is_plain => Ok(true),
+            (Err(_), _) => Err(Refused::new(
+                CloseReason::Handshake,
+                "handshake_timeout",
+                format!("no byte within {wait:?}"),
+            )),
+        }
+    }
+
+    /// On a PERMISSIVE port that speaks TLS of its own, a ClientHello is the app's (DESIGN
+    /// invariant 11); our own callers come through STRICT or through another port's mode.
+    fn is_apps_own_tls(&self, mode: MtlsMode) -> bool {
+        mode == MtlsMode::Permissive && self.arrival.declared == Declared::Tls
+    }
+
+    fn may_be_server_first(&self) -> bool {
+        match self.arrival.declared {
+            Declared::Tcp => true,
+            Declared::Auto => !self.has_http_rules(),
+            _ => false,
+        }
+    }
+
+    fn has_http_rules(&self) -> bool {
+        self.worker.state.snapshot().has_http_rules(self.arrival.app.port())
+    }
+
+    async fn handshake(&self, stream: TcpStream) -> Result<(BoxedIo, Alpn), Refused> {
+        let state = &self.worker.state;
+        let failed = |detail, error: String| Refused::new(CloseReason::Handshake, detail, error);
+        let credentials = state
+            .valid_credentials()
+            .ok_or_else(|| failed("no_certificate", "no valid certificate is held".into()))?;
+        let limit = state.config.limits.handshake_timeout;
+        let turn = tokio::time::timeout(limit, self.worker.handshakes.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(Refused::new(
+                CloseReason::Limit,
+                "too_many_handshakes",
+                "too many handshakes at once",
+            ));
+        };
+        let result = tls::accept(Box::new(stream), &credentials, limit).await;
+        let label = result.as_ref().err().map_or("ok", HandshakeError::label);
+        state.metrics.handshake("server", label);
+        let established = result.map_err(|e| failed(label, e.to_string()))?;
+        let ends = established.peer.not_after.min(credentials.svid().not_after());
+        self.connection.set_expiry(drain_at(state.clock.unix(), ends, self.connection.id), ends);
+        self.connection.set_peer(established.peer);
+        Ok((established.io, established.alpn))
+    }
+
+    /// Finds out what the decrypted or plain bytes are, and serves them as that.
+    async fn carry(
+        self: &Arc<Self>,
+        mut io: BoxedIo,
+        alpn: Alpn,
+        record: &mut ConnectionRecord,
+    ) -> Result<(), Refused> {
+        let (protocol, ahead) = self.protocol(&mut io, alpn).await?;
+        self.connection.set_protocol(protocol);
+        self.worker.state.metrics.connection(&self.labels(protocol));
+        let metered =
+            Metered::new(io, ahead, self.connection.clone(), self.worker.state.clock.clone());
+        let limits = &self.worker.state.config.limits;
+        let handler = http::InboundHandler::new(self.clone(), protocol);
+        let closed = match protocol {
+            Protocol::Http1 => {
+                let closed = serve::http1(metered, &self.connection, limits, handler.clone()).await;
+                handler.upgraded().await.unwrap_or(closed)
+            }
+            Protocol::Http2 | Protocol::Postern => {
+                let connect = protocol == Protocol::Postern;
+                serve::http2(metered, &self.connection, limits, handler, connect).await
+            }
+            Protocol::Tcp | Protocol::Unknown => return self.opaque(metered, record).await,
+        };
+        record.carries_http();
+        record.ended(closed, closed.as_str());
+        Ok(())
+    }
+
+    /// What the bytes are: declared for the port, else ALPN, else sniffed (DESIGN §3). A port with
+    /// HTTP rules never takes what cannot be told.
+    async fn protocol(&self, io: &mut BoxedIo, alpn: Alpn) -> Result<(Protocol, Bytes), Refused> {
+        let declared = self.arrival.declared;
+        match (alpn, declared) {
+            (Alpn::Postern, _) => return Ok((Protocol::Postern, Bytes::new())),
+            (_, Declared::Tcp | Declared::Tls) => return Ok((Protocol::Tcp, Bytes::new())),
+            (Alpn::H2, _) => return Ok((Protocol::Http2, Bytes::new())),
+            (Alpn::Http11, _) => return Ok((Protocol::Http1, Bytes::new())),
+            (Alpn::None, _) => {}
+        }
+        let limits = &self.worker.state.config.limits;
+        let must_be_http = declared.is_http() || self.has_http_rules();
+        let silence = if must_be_http { limits.sniff_timeout } else { limits.detection_timeout };
+        let seen = sniff::read_ahead(io, silence, limits.sniff_timeout)
+            .await
+            .map_err(|e| Refused::new(CloseReason::Error, "reset_by_client", e))?;
+        match seen.guess {
+            Guess::Http1 => Ok((Protocol::Http1, seen.bytes)),
+            Guess::Http2 => Ok((Protocol::Http2, seen.bytes)),
+            _ if seen.ended && seen.bytes.is_empty() => Err(Refused::new(
+                CloseReason::Done,
+                "closed_by_client",
+                "closed before a byte was sent",
+            )),
+            // The port's own TLS in plaintext mode is opaque to us, and so is anything on a port
+            // that promises nothing.
+            _ if !must_be_http => Ok((Protocol::Tcp, seen.bytes)),
+            _ => Err(Refused::new(
+                CloseReason::Refused,
+                "protocol_undecided",
+                "not HTTP, on a port that is declared HTTP or has HTTP rules",
+            )),
+        }
+    }
+
+    /// Serves a CONNECT stream of a peer of ours: like a connection of its own, for the same peer.
+    async fn mesh_stream(&self, stream: ConnectStream, kind: StreamKind) {
+        let state = &self.worker.state;
+        let (now, source) = (state.clock.coarse(), self.connection.source);
+        let connection = state.registry.register(
+            self.worker.index,
+            Direction::Inbound,
+            source,
+            self.arrival.app,
+            now,
+        );
+        if let Some(peer) = self.peer() {
+            connection.set_peer(peer.clone());
+        }
+        connection.copy_expiry(&self.connection);
+        let mut record =
+            ConnectionRecord::begin(&self.worker, &connection, own_service(&self.worker));
+        let inner = Arc::new(Self {
+            worker: self.worker.clone(),
+            arrival: self.arrival,
+            connection,
+            aborter: Aborter::default(),
+        });
+        let Ok(tunnel) = stream.accept() else { return };
+        let alpn = match kind {
+            StreamKind::Tcp => Alpn::None,
+            StreamKind::Upgrade => Alpn::Http11,
+        };
+        // Boxed, because a connection of streams is served by what serves a connection.
+        let carried: BoxFuture<'_, _> = Box::pin(inner.carry(Box::new(tunnel), alpn, &mut record));
+        if let Err(refused) = carried.await {
+            record.failed(refused.reason, refused.detail, refused.error);
+        }
+    }
+
+    /// Opaque bytes: one decision, then both directions until they end.
+    async fn opaque(&self, client: Metered, record: &mut ConnectionRecord) -> Result<(), Refused> {
+        self.connection.set_protocol(Protocol::Tcp);
+        let decision = self.worker.state.snapshot().authorize_opaque(&self.facts());
+        self.note(&decision, record);
+        let permit = match decision {
+            Ok(permit) => permit,
+            Err(denial) => {
+                self.aborter.abort();
+                return Err(Refused::new(CloseReason::Policy, denial.reason().as_str(), denial));
+            }
+        };
+        let app = opaque::open_app(&self.worker, permit, self.arrival.app_address())
+            .await
+            .map_err(|error| {
+                self.aborter.abort();
+                Refused::new(CloseReason::Upstream, error.reason(), error)
+            })?;
+        self.connection.enter(Phase::Busy, self.worker.state.clock.coarse());
+        let aborters = [self.aborter.clone(), Aborter::of(&app)];
+        let ended = opaque::carry(client, app, &self.connection, &aborters).await;
+        record.ended(ended, ended.as_str());
+        Ok(())
+    }
+
+    fn note(
+        &self,
+        decision: &Result<policy::Permit, policy::Denial>,
+        record: &mut ConnectionRecord,
+    ) {
+        let (allowed, decider, reason) = match decision {
+            Ok(permit) => (true, permit.decider(), permit.reason().as_str()),
+            Err(denial) => (false, denial.decider(), denial.reason().as_str()),
+        };
+        record.decided(allowed, decider);
+        let state = &self.worker.state;
+        state.decisions.add(
+            crate::decisions::Decision {
+                time: state.clock.unix(),
+                decision: if allowed { "allow" } else { "deny" },
+                reason,
+                policy: None,
+                rule: None,
+                source_principal: self.peer().map(|p| p.id.without_scheme().to_owned()),
+                destination: self.arrival.app.to_string(),
+                method: None,
+                path: None,
+            }
+            .by(decider),
+        );
+    }
+
+    fn peer(&self) -> Option<&Peer> {
+        self.connection.peer()
+    }
+
+    /// The connection as policy sees it.
+    fn facts(&self) -> policy::Connection<'_> {
+        let peer = self.peer();
+        policy::Connection {
+            peer: peer.map(|p| &p.id),
+            source_ip: self.connection.source.ip(),
+            remote_ip: None,
+            destination: self.arrival.app,
+            sni: peer.and_then(|p| p.sni.as_deref()),
+        }
+    }
+
+    fn labels(&self, protocol: Protocol) -> TrafficLabels {
+        let own = self.worker.state.own_id();
+        TrafficLabels {
+            direction: Direction::Inbound,
+            source_principal: self.peer().map_or("none", |p| p.id.without_scheme()).into(),
+            destination_principal: own.as_ref().map_or("unknown", |id| id.without_scheme()).into(),
+            destination_service: own_service(&self.worker),
+            protocol,
+            mtls: self.peer().is_some(),
+        }
+    }
+
+    fn app_address(&self) -> AppAddress {
+        self.arrival.app_address()
+    }
+}
+
+/// When a connection is drained so that it ends before its certificates do: at nine tenths of what
+/// is left, a little spread by the connection's number so that not all end at once.
+fn drain_at(now: u64, ends: u64, spread: u64) -> u64 {
+    let left = ends.saturating_sub(now);
+    let tenth = left / 10;
+    ends - tenth - (tenth / 2).min(spread % 16 * tenth / 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::drain_at;
+
+    #[test]
+    fn a_connection_ends_before_its_certificate() {
+        for (left, spread) in [(0, 0), (1, 5), (9, 3), (3600, 0), (3600, 15), (86_400, 7)] {
+            let at = drain_at(1000, 1000 + left, spread);
+            assert!(at <= 1000 + left && at >= 1000 + left * 8 / 10, "{left} {spread}: {at}");
+        }
+    }
+}

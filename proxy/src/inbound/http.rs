@@ -1,0 +1,339 @@
+//! The requests of one inbound HTTP connection: gate, permit, headers, app, in this order.
+
+use std::sync::Arc;
+
+use h2::ext::Protocol as StreamProtocol;
+use http::request::Parts;
+use http::{HeaderMap, Request, Response, StatusCode, Version};
+use hyper::upgrade::OnUpgrade;
+use parking_lot::Mutex;
+use policy::{CanonicalPath, HeaderSource, HostName, Permit, Protocol as Declared};
+use tokio::task::JoinHandle;
+
+use super::Inbound;
+use crate::decisions::Decision;
+use crate::error::{RequestError, is_grpc};
+use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
+use crate::filter::headers::{self, ForwardedClientCert, Sender, TrailersOf};
+use crate::filter::version;
+use crate::forward::app;
+use crate::forward::body::Body;
+use crate::forward::mesh::StreamKind;
+use crate::forward::upgrade::Upgrade;
+use crate::serve::{ConnectStream, Handler};
+use crate::telemetry::{CloseReason, Protocol, RequestRecord, TrafficMeter};
+
+/// Answers the requests of one connection.
+#[derive(Clone)]
+pub(crate) struct InboundHandler(Arc<HttpConnection>);
+
+struct HttpConnection {
+    inbound: Arc<Inbound>,
+    protocol: Protocol,
+    meter: Arc<TrafficMeter>,
+    forwarded: Option<ForwardedClientCert>,
+    upgraded: Mutex<Option<JoinHandle<CloseReason>>>,
+}
+
+/// A request that policy has let in, with the way to its app.
+struct Allowed {
+    permit: Permit,
+    request: Request<Body>,
+    upgrade: Option<OnUpgrade>,
+    judged: Option<Judged>,
+    close_unless_upgraded: bool,
+}
+
+/// What an upgraded request was judged by, kept to judge it again when policy changes.
+struct Judged {
+    method: http::Method,
+    host: HostName,
+    target: String,
+    headers: HeaderMap,
+}
+
+impl InboundHandler {
+    /// Resolves once what all requests of the connection share.
+    pub(crate) fn new(inbound: Arc<Inbound>, protocol: Protocol) -> Self {
+        let meter = inbound.worker.meter(inbound.labels(protocol));
+        let own = inbound.worker.state.own_id();
+        let forwarded = own
+            .zip(inbound.peer())
+            .map(|(own, peer)| ForwardedClientCert::new(&own, &peer.leaf_sha256, &peer.id));
+        Self(Arc::new(HttpConnection {
+            inbound,
+            protocol,
+            meter,
+            forwarded,
+            upgraded: Mutex::default(),
+        }))
+    }
+
+    /// Waits for the bytes of an upgraded request, if there was one: they are what is left of the
+    /// connection when its HTTP has ended.
+    pub(crate) async fn upgraded(&self) -> Option<CloseReason> {
+        let handle = self.0.upgraded.lock().take()?;
+        Some(handle.await.unwrap_or(CloseReason::Error))
+    }
+}
+
+impl Handler for InboundHandler {
+    async fn request(&self, request: Request<Body>) -> Response<Body> {
+        let connection = &self.0;
+        let inbound = &connection.inbound;
+        let grpc = is_grpc(request.headers());
+        let mut record = RequestRecord::begin(
+            &inbound.worker,
+            &inbound.connection,
+            &connection.meter,
+            request.method(),
+        );
+        let answered = match connection.admit(request, &mut record) {
+            Ok(allowed) if allowed.upgrade.is_some() => {
+                return connection.upgrade(allowed, record).await;
+            }
+            Ok(allowed) => connection.forward(allowed).await,
+            Err(error) => Err(error),
+        };
+        match answered {
+            Ok(response) => {
+                record.answered(&response);
+                response.map(|body| body.with_record(record))
+            }
+            Err(error) => {
+                record.refused(&error);
+                error.response(grpc).map(|body| body.with_record(record))
+            }
+        }
+    }
+
+    fn malformed(&self, refusal: Refusal) {
+        let connection = &self.0;
+        let inbound = &connection.inbound;
+        // It has no method that could be believed.
+        let method = http::Method::from_bytes(b"-").unwrap_or_default();
+        let mut record =
+            RequestRecord::begin(&inbound.worker, &inbound.connection, &connection.meter, &method);
+        record.refused(&RequestError::Gate(refusal));
+    }
+
+    async fn stream(&self, head: Parts, stream: ConnectStream) {
+        match self.0.stream_kind(&head) {
+            Ok(kind) => self.0.inbound.mesh_stream(stream, kind).await,
+            Err(error) => stream.refuse(&error),
+        }
+    }
+}
+
+impl HttpConnection {
+    /// The gate stands first because everything after it trusts what it passed; policy judges the
+    /// very path that is forwarded; identity headers are set last, so that nothing the caller sent
+    /// can stand in their place.
+    fn admit(
+        &self,
+        request: Request<Body>,
+        record: &mut RequestRecord,
+    ) -> Result<Allowed, RequestError> {
+        let (mut parts, body) = request.into_parts();
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let version = self.app_version(&mut parts);
+        let admitted = self.gate(&mut parts)?;
+        let path = admitted.path().map_err(RequestError::Gate)?;
+        record.target(admitted.host().name(), path.as_str());
+        let permit = self.authorize(&parts, admitted.host(), &path, record)?;
+        let upgrade = admitted.upgrade.is_some().then_some(on_upgrade).flatten();
+        let judged = upgrade.is_some().then(|| Judged {
+            method: parts.method.clone(),
+            host: admitted.host().clone(),
+            target: path.forward().into_owned(),
+            headers: parts.headers.clone(),
+        });
+        admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
+        headers::strip_forwarded_identity(&mut parts.headers, Sender::Other);
+        if let Some(forwarded) = &self.forwarded {
+            forwarded.set(&mut parts.headers);
+        }
+        parts.version = version;
+        let close_unless_upgraded = admitted.close_unless_upgraded;
+        Ok(Allowed {
+            permit,
+            request: Request::from_parts(parts, body),
+            upgrade,
+            judged,
+            close_unless_upgraded,
+        })
+    }
+
+    fn gate(&self, parts: &mut Parts) -> Result<Admitted, RequestError> {
+        let state = &self.inbound.worker.state;
+        let snapshot = state.snapshot();
+        let settings = GateSettings {
+            default_port: Some(80),
+            normalization: state.config.path_normalization,
+            names_header: &|name| snapshot.names_header(name),
+        };
+        gate::admit(parts, &settings).map_err(RequestError::Gate)
+    }
+
+    fn authorize(
+        &self,
+        parts: &Parts,
+        host: &HostName,
+        path: &CanonicalPath<'_>,
+        record: &mut RequestRecord,
+    ) -> Result<Permit, RequestError> {
+        let state = &self.inbound.worker.state;
+        let request = policy::Request {
+            method: parts.method.as_str(),
+            host,
+            path,
+            headers: &Fields(&parts.headers),
+            token: None,
+        };
+        match state.snapshot().authorize_request(&self.inbound.facts(), &request) {
+            Ok(permit) => {
+                record.decided(true, permit.decider());
+                Ok(permit)
+            }
+            Err(denial) => {
+                record.decided(false, denial.decider());
+                state.decisions.add(self.decision(&denial, &request));
+                Err(RequestError::Denied(denial))
+            }
+        }
+    }
+
+    fn decision(&self, denial: &policy::Denial, request: &policy::Request<'_>) -> Decision {
+        Decision {
+            time: self.inbound.worker.state.clock.unix(),
+            decision: "deny",
+            reason: denial.reason().as_str(),
+            policy: None,
+            rule: None,
+            source_principal: self.inbound.peer().map(|p| p.id.without_scheme().to_owned()),
+            destination: self.inbound.arrival.app.to_string(),
+            method: Some(request.method.to_owned()),
+            path: Some(request.path.as_str().to_owned()),
+        }
+        .by(denial.decider())
+    }
+
+    /// The version the app is spoken to in: what its port declares, else what the caller spoke
+    /// before the mesh hop.
+    fn app_version(&self, parts: &mut Parts) -> Version {
+        let came = match self.protocol {
+            Protocol::Postern => version::take(&mut parts.headers),
+            _ => parts.version,
+        };
+        match self.inbound.arrival.declared {
+            Declared::Http2 | Declared::Grpc => Version::HTTP_2,
+            _ if came == Version::HTTP_2 => Version::HTTP_2,
+            _ => Version::HTTP_11,
+        }
+    }
+
+    async fn forward(&self, allowed: Allowed) -> Result<Response<Body>, RequestError> {
+        let Allowed { permit, request, close_unless_upgraded, .. } = allowed;
+        let mut response =
+            app::send(&self.inbound.worker, permit, self.inbound.app_address(), request).await?;
+        clean_response(response.headers_mut(), close_unless_upgraded);
+        let of = if is_grpc(response.headers()) { TrailersOf::Grpc } else { TrailersOf::Http };
+        let limits = &self.inbound.worker.state.config.limits;
+        let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
+        Ok(response.map(|body| body.with_deadline(known, open).with_trailers(of)))
+    }
+
+    /// A request to switch protocols: the tunnel begins only with the app's 101, else the early
+    /// bytes die with the connection (SECURITY-CASES S-08).
+    async fn upgrade(&self, allowed: Allowed, mut record: Box<RequestRecord>) -> Response<Body> {
+        let inbound = &self.inbound;
+        let Allowed { permit, mut request, upgrade, judged, .. } = allowed;
+        *request.version_mut() = Version::HTTP_11;
+        let mut response = match app::send_upgrade(
+            &inbound.worker,
+            permit,
+            inbound.app_address(),
+            request,
+        )
+        .await
+        {
+            Ok(response) => response,
+            Err(error) => {
+                record.refused(&error);
+                return error.response(false).map(|body| body.with_record(record));
+            }
+        };
+        record.answered(&response);
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            clean_response(response.headers_mut(), true);
+            return response.map(|body| Body::http1(body).with_record(record));
+        }
+        let upstream = hyper::upgrade::on(&mut response);
+        if let (Some(client), Some(judged)) = (upgrade, judged) {
+            let connection = (*inbound.connection).clone();
+            let upgrade = Upgrade { client, upstream, record, connection };
+            let allowed = still_allowed(inbound.clone(), judged);
+            *self.upgraded.lock() = Some(upgrade.carry(allowed));
+        }
+        headers::keep_upgrade_only(response.headers_mut());
+        response.map(|_| Body::empty())
+    }
+
+    /// What a CONNECT stream of a peer is for: only between our own, only to the address that the
+    /// connection itself was for, only of a kind that we know.
+    fn stream_kind(&self, head: &Parts) -> Result<StreamKind, RequestError> {
+        if self.protocol != Protocol::Postern {
+            return Err(RequestError::BadStream("CONNECT outside of postern/1"));
+        }
+        let kind = match head.extensions.get::<StreamProtocol>().map(StreamProtocol::as_str) {
+            Some("tcp") => StreamKind::Tcp,
+            Some("upgrade") => StreamKind::Upgrade,
+            Some(_) => return Err(RequestError::UnknownStream),
+            None => return Err(RequestError::BadStream("CONNECT without a protocol")),
+        };
+        let dialled = self.inbound.arrival.dialled.to_string();
+        match head.uri.authority() {
+            Some(authority) if authority.as_str() == dialled => Ok(kind),
+            _ => Err(RequestError::BadStream("the authority is not the connection's destination")),
+        }
+    }
+}
+
+/// Returns when policy no longer allows what was upgraded.
+async fn still_allowed(inbound: Arc<Inbound>, judged: Judged) {
+    let state = &inbound.worker.state;
+    let mut changes = state.policy_changes();
+    while changes.changed().await.is_ok() {
+        let Ok(path) = CanonicalPath::parse(&judged.target, state.config.path_normalization) else {
+            return;
+        };
+        let request = policy::Request {
+            method: judged.method.as_str(),
+            host: &judged.host,
+            path: &path,
+            headers: &Fields(&judged.headers),
+            token: None,
+        };
+        if state.snapshot().authorize_request(&inbound.facts(), &request).is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes the last hop's own fields out of an answer, and says where the connection must end.
+fn clean_response(fields: &mut HeaderMap, close: bool) {
+    headers::strip_hop_by_hop(fields);
+    fields.remove(crate::error::REASON_HEADER);
+    if close {
+        fields.insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+    }
+}
+
+/// Header fields, as policy asks for them.
+struct Fields<'a>(&'a HeaderMap);
+
+impl HeaderSource for Fields<'_> {
+    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.0.get_all(name).iter().for_each(|value| each(value.as_bytes()));
+    }
+}

@@ -1,0 +1,95 @@
+//! `postern-proxy`: the command.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use proxy::redirect::RedirectArgs;
+
+/// The Postern sidecar proxy: mutual TLS and service-identity allow-lists for one workload.
+#[derive(Parser)]
+#[command(name = "postern-proxy", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the data plane until it is told to end (SIGTERM drains, a second one ends at once).
+    ///
+    /// A configuration needs two sections, `workload` and `identity`; everything else has safe
+    /// defaults:
+    ///
+    ///   workload: {namespace: shop, serviceAccount: cart, labels: {app: cart}}
+    ///   identity: {workloadApi: "unix:///run/postern/agent.sock"}
+    ///   resources: {directory: /etc/postern/resources}
+    ///
+    /// Exit code 0 = drained, 1 = could not start, 2 = bad configuration or resources.
+    #[command(verbatim_doc_comment)]
+    Run {
+        /// The configuration file (YAML).
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Load, verify, print or remove the nftables rules that send a pod's traffic to the proxy.
+    Redirect(RedirectArgs),
+    /// Print shell completions.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of this command, or of one of its subcommands.
+    Man {
+        /// The subcommand; without it the page of `postern-proxy` itself.
+        subcommand: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run { config } => return run(&config),
+        Command::Redirect(args) => proxy::redirect::run(args),
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "postern-proxy",
+                &mut std::io::stdout(),
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { subcommand } => manual(subcommand.as_deref()),
+    };
+    done.unwrap_or_else(|error| fail(&error, 1))
+}
+
+fn run(config: &std::path::Path) -> ExitCode {
+    let (config, text, resources) = match proxy::run::load(config) {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(&error, 2),
+    };
+    match proxy::run::run(config, text, &resources) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn manual(subcommand: Option<&str>) -> anyhow::Result<ExitCode> {
+    let mut command = Cli::command();
+    command.build();
+    let page = match subcommand {
+        None => &command,
+        Some(name) => command
+            .find_subcommand(name)
+            .ok_or_else(|| anyhow::anyhow!("no subcommand {name:?}; see `postern-proxy --help`"))?,
+    };
+    clap_mangen::Man::new(page.clone()).render(&mut std::io::stdout())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stderr, reason = "errors of a command go to standard error")]
+fn fail(error: &anyhow::Error, code: u8) -> ExitCode {
+    eprintln!("postern-proxy: {error:#}");
+    ExitCode::from(code)
+}

@@ -1,0 +1,354 @@
+//! What is counted, under the names of the contract. Labels are bounded enums; principals are
+//! capped, with an `other` bucket. There is never a path, a host or an address among them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::telemetry::{CloseReason, Direction, Protocol, mtls_label};
+
+/// Distinct principals and services that get labels of their own; later ones are `other`.
+const MAX_NAMES: usize = 1000;
+/// Upper bounds of the request duration buckets, seconds.
+const DURATION_BUCKETS: [f64; 13] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// The labels of one kind of traffic, resolved once a connection or route.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TrafficLabels {
+    /// Towards or from our app.
+    pub direction: Direction,
+    /// Who calls, `none` when nobody proved it.
+    pub source_principal: Arc<str>,
+    /// Who is called.
+    pub destination_principal: Arc<str>,
+    /// The service called, or `unknown`.
+    pub destination_service: Arc<str>,
+    /// What the bytes are.
+    pub protocol: Protocol,
+    /// Whether the mesh side is mutual TLS.
+    pub mtls: bool,
+}
+
+/// Every metric of the proxy.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    request_duration: HistogramVec,
+    connections: IntCounterVec,
+    connections_open: IntGaugeVec,
+    connections_closed: IntCounterVec,
+    bytes: IntCounterVec,
+    decisions: IntCounterVec,
+    handshakes: IntCounterVec,
+    /// When the current certificate ends, Unix seconds; 0 while there is none.
+    pub certificate_expiry: Gauge,
+    renewals: IntCounterVec,
+    config_updates: IntCounterVec,
+    /// 1 while the last update was refused and the last good state is in force.
+    pub config_stale: IntGauge,
+    /// Panics of single tasks, each of which took only its own connection with it.
+    pub panics: IntCounter,
+    /// Log lines lost because the output did not take them.
+    pub log_lines_dropped: IntCounter,
+    /// 1 when the proxy is ready.
+    pub ready: IntGauge,
+    names: Mutex<HashSet<Arc<str>>>,
+}
+
+impl Metrics {
+    /// A fresh set.
+    ///
+    /// # Errors
+    /// [`prometheus::Error`] when two metrics have one name, which a test rules out.
+    pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
+        let traffic =
+            ["direction", "source_principal", "destination_principal", "destination_service"];
+        let with = |more: &[&'static str]| [&traffic[..], more].concat();
+        let metrics = Self {
+            requests: counters(
+                &registry,
+                "requests_total",
+                "HTTP requests answered, refusals included",
+                &with(&["response_code", "reason", "protocol", "mtls"]),
+            )?,
+            request_duration: keep(
+                &registry,
+                HistogramVec::new(
+                    HistogramOpts::new(
+                        "postern_request_duration_seconds",
+                        "Time from a request's head to the end of its answer",
+                    )
+                    .buckets(DURATION_BUCKETS.to_vec()),
+                    &with(&[]),
+                )?,
+            )?,
+            connections: counters(
+                &registry,
+                "connections_total",
+                "Connections accepted",
+                &with(&["protocol", "mtls"]),
+            )?,
+            connections_open: keep(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new("postern_connections_open", "Connections open now"),
+                    &["direction"],
+                )?,
+            )?,
+            connections_closed: counters(
+                &registry,
+                "connections_closed_total",
+                "Connections ended, by reason",
+                &["direction", "reason"],
+            )?,
+            bytes: counters(
+                &registry,
+                "bytes_total",
+                "Bytes from (received) and to (sent) the client of a connection, as it sees them before TLS",
+                &["direction", "flow"],
+            )?,
+            decisions: counters(
+                &registry,
+                "authorization_decisions_total",
+                "Decisions, by the policy and rule that took them",
+                &["decision", "policy", "rule"],
+            )?,
+            handshakes: counters(
+                &registry,
+                "tls_handshakes_total",
+                "TLS handshakes, as server (inbound) and client (outbound)",
+                &["side", "result"],
+            )?,
+            certificate_expiry: keep(
+                &registry,
+                Gauge::new(
+                    "postern_certificate_expiry_timestamp_seconds",
+                    "When the current certificate ends, Unix seconds; 0 while there is none",
+                )?,
+            )?,
+            renewals: counters(
+                &registry,
+                "certificate_renewals_total",
+                "Certificates taken over from the source, by result",
+                &["result"],
+            )?,
+            config_updates: counters(
+                &registry,
+                "config_updates_total",
+                "Policy and service updates, by result",
+                &["result"],
+            )?,
+            config_stale: keep(
+                &registry,
+                IntGauge::new(
+                    "postern_config_stale",
+                    "1 while the last update was refused and the last good state is in force",
+                )?,
+            )?,
+            panics: keep(
+                &registry,
+                IntCounter::new("postern_panics_total", "Panics of single tasks")?,
+            )?,
+            log_lines_dropped: keep(
+                &registry,
+                IntCounter::new(
+                    "postern_log_lines_dropped_total",
+                    "Log lines lost because the output did not take them",
+                )?,
+            )?,
+            ready: keep(
+                &registry,
+                IntGauge::new(
+                    "postern_ready",
+                    "1 when certificate, policy and listeners are there",
+                )?,
+            )?,
+            registry,
+            names: Mutex::default(),
+        };
+        // Both results exist from the start, so that a rate over them is never absent.
+        for result in ["success", "failure"] {
+            metrics.renewals.with_label_values(&[result]);
+            metrics.config_updates.with_label_values(&[result]);
+        }
+        Ok(metrics)
+    }
+
+    /// The text exposition format of everything.
+    #[must_use]
+    pub fn render(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        // Encoding to memory fails only for an invalid metric, which `new` refuses.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut out);
+        out
+    }
+
+    /// The duration histogram of this traffic.
+    #[must_use]
+    pub fn request_duration(&self, labels: &TrafficLabels) -> Histogram {
+        self.request_duration.with_label_values(&self.traffic(labels))
+    }
+
+    /// The counter of one outcome of requests of this traffic.
+    #[must_use]
+    pub fn requests(&self, labels: &TrafficLabels, status: u16, reason: &str) -> IntCounter {
+        let [direction, source, destination, service] = self.traffic(labels);
+        let mut digits = [0; 3];
+        let status = three_digits(status, &mut digits);
+        let (protocol, mtls) = (labels.protocol.as_str(), mtls_label(labels.mtls));
+        self.requests.with_label_values(&[
+            direction,
+            source,
+            destination,
+            service,
+            status,
+            reason,
+            protocol,
+            mtls,
+        ])
+    }
+
+    /// Counts a connection whose nature is known now.
+    pub fn connection(&self, labels: &TrafficLabels) {
+        let [direction, source, destination, service] = self.traffic(labels);
+        let (protocol, mtls) = (labels.protocol.as_str(), mtls_label(labels.mtls));
+        self.connections
+            .with_label_values(&[direction, source, destination, service, protocol, mtls])
+            .inc();
+    }
+
+    /// Open connections in one direction.
+    #[must_use]
+    pub fn open(&self, direction: Direction) -> IntGauge {
+        self.connections_open.with_label_values(&[direction.as_str()])
+    }
+
+    /// Counts the end of a connection and its bytes.
+    pub fn closed(&self, direction: Direction, reason: CloseReason, (received, sent): (u64, u64)) {
+        let direction = direction.as_str();
+        self.connections_closed.with_label_values(&[direction, reason.as_str()]).inc();
+        self.bytes.with_label_values(&[direction, "received"]).inc_by(received);
+        self.bytes.with_label_values(&[direction, "sent"]).inc_by(sent);
+    }
+
+    /// The counter of decisions by one rule; `default` stands for no policy.
+    #[must_use]
+    pub fn decision(&self, decision: &str, policy: Option<&str>, rule: Option<u32>) -> IntCounter {
+        let rule = rule.map(|r| r.to_string());
+        let rule = rule.as_deref().unwrap_or("");
+        self.decisions.with_label_values(&[decision, policy.unwrap_or("default"), rule])
+    }
+
+    /// Counts a handshake: `side` is `server` or `client`.
+    pub fn handshake(&self, side: &str, result: &str) {
+        self.handshakes.with_label_values(&[side, result]).inc();
+    }
+
+    /// Counts a take-over of certificates.
+    pub fn renewal(&self, success: bool) {
+        self.renewals.with_label_values(&[if success { "success" } else { "failure" }]).inc();
+    }
+
+    /// Counts an update of the resources, and says whether the state in force is stale now.
+    pub fn config_update(&self, success: bool) {
+        self.config_updates.with_label_values(&[if success { "success" } else { "failure" }]).inc();
+        self.config_stale.set(i64::from(!success));
+    }
+
+    fn traffic<'a>(&self, labels: &'a TrafficLabels) -> [&'a str; 4] {
+        let mut names = self.names.lock();
+        let mut capped = |name: &'a Arc<str>| -> &'a str {
+            if names.contains(name) {
+                return name;
+            }
+            if names.len() >= MAX_NAMES {
+                return "other";
+            }
+            names.insert(name.clone());
+            name
+        };
+        [
+            labels.direction.as_str(),
+            capped(&labels.source_principal),
+            capped(&labels.destination_principal),
+            capped(&labels.destination_service),
+        ]
+    }
+}
+
+fn three_digits(status: u16, out: &mut [u8; 3]) -> &str {
+    for (place, divisor) in [100, 10, 1].into_iter().enumerate() {
+        out[place] = b'0' + u8::try_from(status / divisor % 10).unwrap_or(0);
+    }
+    std::str::from_utf8(out).unwrap_or("000")
+}
+
+fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
+    keep(registry, IntCounterVec::new(Opts::new(format!("postern_{name}"), help), labels)?)
+}
+
+fn keep<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn labels(source: &str) -> TrafficLabels {
+        TrafficLabels {
+            direction: Direction::Inbound,
+            source_principal: source.into(),
+            destination_principal: "cluster.local/ns/shop/sa/cart".into(),
+            destination_service: "cart.shop.svc.cluster.local".into(),
+            protocol: Protocol::Http1,
+            mtls: true,
+        }
+    }
+
+    #[test]
+    fn a_request_shows_under_its_labels() {
+        let metrics = Metrics::new().unwrap();
+        metrics
+            .requests(&labels("cluster.local/ns/shop/sa/frontend"), 403, "no_matching_allow")
+            .inc();
+        let text = String::from_utf8(metrics.render()).unwrap();
+        let line = text.lines().find(|l| l.starts_with("postern_requests_total{")).unwrap();
+        for part in [
+            "direction=\"inbound\"",
+            "source_principal=\"cluster.local/ns/shop/sa/frontend\"",
+            "response_code=\"403\"",
+            "reason=\"no_matching_allow\"",
+            "mtls=\"mutual_tls\"",
+        ] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
+    }
+
+    #[test]
+    fn s48_principals_are_capped() {
+        let metrics = Metrics::new().unwrap();
+        for n in 0..MAX_NAMES + 500 {
+            metrics.requests(&labels(&format!("td/ns/a/sa/{n}")), 200, "ok").inc();
+        }
+        let text = String::from_utf8(metrics.render()).unwrap();
+        let series = text.lines().filter(|l| l.starts_with("postern_requests_total{")).count();
+        assert!(series <= MAX_NAMES + 1, "{series}");
+        assert!(text.contains("source_principal=\"other\""));
+    }
+}

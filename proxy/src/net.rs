@@ -1,0 +1,165 @@
+//! Sockets: listeners one per worker, original destinations, and connections with deadlines.
+//!
+//! Linux only. Socket options go through `socket2`, which owns the system calls, so nothing here
+//! is `unsafe`.
+
+mod metered;
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+pub use metered::Metered;
+
+/// A byte stream: TCP, TLS, or a stream of a multiplexed connection.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A byte stream whose kind does not matter any more.
+pub type BoxedIo = Box<dyn Io>;
+
+/// A peer that vanished is noticed within this time (SECURITY-CASES F-15: at most 30 s).
+const USER_TIMEOUT: Duration = Duration::from_secs(20);
+/// Silence before the first keep-alive probe.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+/// Time between keep-alive probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Binds a listener that shares its port with the other workers' (`SO_REUSEPORT`).
+///
+/// An unspecified IPv6 address listens for IPv4 too; where IPv6 is switched off it becomes
+/// `0.0.0.0`.
+///
+/// # Errors
+/// The system's, such as an address in use.
+pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    match bind(address, backlog) {
+        Err(e) if is_no_ipv6(&e) && address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+            bind(SocketAddr::from(([0, 0, 0, 0], address.port())), backlog)
+        }
+        other => other,
+    }
+}
+
+fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    TcpListener::from_std(socket.into())
+}
+
+fn is_no_ipv6(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32)
+}
+
+/// Options every connection gets: no delay, and an end to dead peers.
+///
+/// # Errors
+/// The system's; the connection is of no use then.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+/// Where the client wanted to go before nftables sent it here, or `None` when nobody redirected
+/// the connection: then the original destination is our own address.
+///
+/// # Errors
+/// The system's, when the socket has no local address any more.
+pub fn original_destination(stream: &TcpStream) -> io::Result<Option<SocketAddr>> {
+    let local = canonical(stream.local_addr()?);
+    let socket = SockRef::from(stream);
+    // SOL_IP for IPv4, also when it arrived on an IPv6 socket; SOL_IPV6 else.
+    let seen = if local.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() };
+    // No connection-tracking entry: nothing was redirected.
+    let Some(original) = seen.ok().and_then(|address| address.as_socket()) else {
+        return Ok(None);
+    };
+    let original = canonical(original);
+    Ok((original != local).then_some(original))
+}
+
+/// An IPv4 address that came in IPv6 clothes, undressed (SECURITY-CASES S-47).
+#[must_use]
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// How an outgoing connection is made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Dial {
+    /// Source address, or the system's choice.
+    pub source: Option<IpAddr>,
+    /// `SO_MARK`, by which the redirection rules know the proxy's own traffic (needs
+    /// `CAP_NET_ADMIN`).
+    pub mark: Option<u32>,
+    /// The time the connection may take.
+    pub timeout: Duration,
+}
+
+impl Dial {
+    /// Connects.
+    ///
+    /// # Errors
+    /// The system's, or [`io::ErrorKind::TimedOut`].
+    pub async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(mark) = self.mark {
+            SockRef::from(&socket).set_mark(mark)?;
+        }
+        if let Some(source) = self.source {
+            socket.bind(SocketAddr::new(source, 0))?;
+        }
+        let stream = tokio::time::timeout(self.timeout, socket.connect(to))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        prepare(&stream)?;
+        Ok(stream)
+    }
+}
+
+/// A handle by which a TCP connection can be aborted after its stream has been wrapped in others.
+///
+/// It holds the socket open, so it must not outlive the connection's task.
+#[derive(Clone, Default)]
+pub struct Aborter(Option<Arc<OwnedFd>>);
+
+impl Aborter {
+    /// A handle on this connection. Without a spare file descriptor it does nothing, and the
+    /// connection ends with a plain close.
+    #[must_use]
+    pub fn of(stream: &TcpStream) -> Self {
+        Self(stream.as_fd().try_clone_to_owned().ok().map(Arc::new))
+    }
+
+    /// Makes the coming close an abort.
+    pub fn abort(&self) {
+        if let Some(fd) = &self.0 {
+            // It fails only on a socket that is gone, and then there is nothing left to close.
+            let _ = SockRef::from(fd.as_ref()).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+/// Makes the close of this connection an abort (RST), so that the peer never takes a cut answer
+/// for a whole one (SECURITY-CASES F-14).
+pub fn abort_on_close(stream: &TcpStream) {
+    // It fails only on a socket that is gone, and then there is nothing left to close.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}

@@ -1,0 +1,263 @@
+//! The requests of one outbound HTTP connection: gate, route, mesh hop, in this order.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Request, Response, StatusCode, Version};
+use hyper::upgrade::OnUpgrade;
+use parking_lot::Mutex;
+use policy::{HostName, Snapshot};
+use tokio::task::JoinHandle;
+
+use super::Outbound;
+use super::route::{self, Found, Route};
+use crate::error::{RequestError, is_grpc};
+use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
+use crate::filter::headers::{self, Sender, TrailersOf};
+use crate::forward::app::upgrade_over;
+use crate::forward::body::Body;
+use crate::forward::mesh::{StreamKind, WHO};
+use crate::forward::upgrade::Upgrade;
+use crate::metrics::TrafficLabels;
+use crate::serve::{ConnectStream, Handler};
+use crate::telemetry::{CloseReason, Protocol, RequestRecord, TrafficMeter};
+
+/// Answers the requests of one connection.
+#[derive(Clone)]
+pub(crate) struct OutboundHandler(Arc<HttpConnection>);
+
+struct HttpConnection {
+    outbound: Arc<Outbound>,
+    protocol: Protocol,
+    meter: Arc<TrafficMeter>,
+    last: Mutex<Option<LastRoute>>,
+    upgraded: Mutex<Option<JoinHandle<CloseReason>>>,
+}
+
+/// The route of the last request: the next one most often goes the same way.
+struct LastRoute {
+    /// The snapshot it was found in; another one may know better.
+    snapshot: Arc<Snapshot>,
+    /// The host it was found by; `None` when the address alone decided.
+    host: Option<Box<str>>,
+    route: Arc<Route>,
+}
+
+/// A request that may go, and where.
+struct Routed {
+    request: Request<Body>,
+    route: Arc<Route>,
+    upgrade: Option<OnUpgrade>,
+    close_unless_upgraded: bool,
+}
+
+impl OutboundHandler {
+    pub(crate) fn new(outbound: Arc<Outbound>, protocol: Protocol) -> Self {
+        let labels = route::labels(&outbound.worker, protocol, &"unknown".into(), None);
+        let meter = outbound.worker.meter(labels);
+        Self(Arc::new(HttpConnection {
+            outbound,
+            protocol,
+            meter,
+            last: Mutex::default(),
+            upgraded: Mutex::default(),
+        }))
+    }
+
+    /// The labels of what has no route.
+    pub(crate) fn unrouted(&self) -> TrafficLabels {
+        self.0.meter.labels.clone()
+    }
+
+    /// Waits for the bytes of an upgraded request, if there was one.
+    pub(crate) async fn upgraded(&self) -> Option<CloseReason> {
+        let handle = self.0.upgraded.lock().take()?;
+        Some(handle.await.unwrap_or(CloseReason::Error))
+    }
+}
+
+impl Handler for OutboundHandler {
+    async fn request(&self, request: Request<Body>) -> Response<Body> {
+        let connection = &self.0;
+        let outbound = &connection.outbound;
+        let grpc = is_grpc(request.headers());
+        let mut record = RequestRecord::begin(
+            &outbound.worker,
+            &outbound.connection,
+            &connection.meter,
+            request.method(),
+        );
+        let answered = match connection.admit(request, &mut record).await {
+            Ok(routed) if routed.upgrade.is_some() => {
+                return connection.upgrade(routed, record).await;
+            }
+            Ok(routed) => connection.forward(routed, &mut record).await,
+            Err(error) => Err(error),
+        };
+        match answered {
+            Ok(response) => {
+                record.answered(&response);
+                response.map(|body| body.with_record(record))
+            }
+            Err(error) => {
+                record.refused(&error);
+                error.response(grpc).map(|body| body.with_record(record))
+            }
+        }
+    }
+
+    fn malformed(&self, refusal: Refusal) {
+        let connection = &self.0;
+        let outbound = &connection.outbound;
+        // It has no method that could be believed.
+        let method = http::Method::from_bytes(b"-").unwrap_or_default();
+        let mut record = RequestRecord::begin(
+            &outbound.worker,
+            &outbound.connection,
+            &connection.meter,
+            &method,
+        );
+        record.refused(&RequestError::Gate(refusal));
+    }
+
+    async fn stream(&self, _head: Parts, stream: ConnectStream) {
+        stream
+            .refuse(&RequestError::BadStream("an app opens no CONNECT stream through its sidecar"));
+    }
+}
+
+impl HttpConnection {
+    async fn admit(
+        &self,
+        request: Request<Body>,
+        record: &mut RequestRecord,
+    ) -> Result<Routed, RequestError> {
+        let (mut parts, body) = request.into_parts();
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let version = parts.version;
+        let admitted = self.gate(&mut parts)?;
+        let close_unless_upgraded = admitted.close_unless_upgraded;
+        {
+            let path = admitted.path().map_err(RequestError::Gate)?;
+            record.target(admitted.host().name(), path.as_str());
+            admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
+        }
+        let route = self.route(admitted.host()).await?;
+        record.route(&route.meter);
+        // What the app says of itself counts for nothing: the certificate speaks for it.
+        headers::strip_forwarded_identity(&mut parts.headers, Sender::Other);
+        parts.version = version;
+        let upgrade = admitted.upgrade.is_some().then_some(on_upgrade).flatten();
+        Ok(Routed {
+            request: Request::from_parts(parts, body),
+            route,
+            upgrade,
+            close_unless_upgraded,
+        })
+    }
+
+    fn gate(&self, parts: &mut Parts) -> Result<Admitted, RequestError> {
+        let state = &self.outbound.worker.state;
+        let settings = GateSettings {
+            default_port: Some(80),
+            normalization: state.config.path_normalization,
+            names_header: &|_| false,
+        };
+        gate::admit(parts, &settings).map_err(RequestError::Gate)
+    }
+
+    /// The way to the service that the address means, or else the host.
+    async fn route(&self, host: &HostName) -> Result<Arc<Route>, RequestError> {
+        let worker = &self.outbound.worker;
+        let snapshot = worker.state.snapshot().clone();
+        if let Some(last) = &*self.last.lock()
+            && Arc::ptr_eq(&last.snapshot, &snapshot)
+            && last.host.as_deref().is_none_or(|h| h == host.name())
+        {
+            return Ok(last.route.clone());
+        }
+        let by_address = self.outbound.wanted.service(&snapshot);
+        let by_host = by_address.is_none().then(|| host.name().into());
+        let found = by_address.or_else(|| self.by_host(&snapshot, host)).ok_or_else(|| {
+            RequestError::UnknownDestination(format!(
+                "{} ({})",
+                host.name(),
+                self.outbound.wanted.address()
+            ))
+        })?;
+        if found.service.external {
+            return Err(RequestError::ExternalByName(found.service.host.to_string()));
+        }
+        let route = route::resolve(worker, &found, self.protocol).await?;
+        *self.last.lock() = Some(LastRoute { snapshot, host: by_host, route: route.clone() });
+        Ok(route)
+    }
+
+    fn by_host(&self, snapshot: &Snapshot, host: &HostName) -> Option<Found> {
+        let port = host.port().unwrap_or_else(|| self.outbound.wanted.port());
+        route::by_host(snapshot, host.name(), port)
+    }
+
+    async fn forward(
+        &self,
+        routed: Routed,
+        record: &mut RequestRecord,
+    ) -> Result<Response<Body>, RequestError> {
+        let worker = &self.outbound.worker;
+        let limits = &worker.state.config.limits;
+        let sent = tokio::time::timeout(
+            limits.response_timeout,
+            routed.route.send(worker, routed.request),
+        )
+        .await;
+        let (mut response, upstream) = sent.map_err(|_| RequestError::Timeout { who: WHO })??;
+        record.upstream(upstream);
+        headers::strip_hop_by_hop(response.headers_mut());
+        if routed.close_unless_upgraded {
+            response
+                .headers_mut()
+                .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        }
+        let of = if is_grpc(response.headers()) { TrailersOf::Grpc } else { TrailersOf::Http };
+        let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
+        Ok(response.map(|body| body.with_deadline(known, open).with_trailers(of)))
+    }
+
+    /// A request to switch protocols has a stream of its own, to the app's 101 and beyond.
+    async fn upgrade(&self, routed: Routed, mut record: Box<RequestRecord>) -> Response<Body> {
+        let mut response = match self.send_upgrade(&routed.route, routed.request).await {
+            Ok(response) => response,
+            Err(error) => {
+                record.refused(&error);
+                return error.response(false).map(|body| body.with_record(record));
+            }
+        };
+        record.answered(&response);
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            headers::strip_hop_by_hop(response.headers_mut());
+            response
+                .headers_mut()
+                .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+            return response.map(|body| Body::http1(body).with_record(record));
+        }
+        let upstream = hyper::upgrade::on(&mut response);
+        if let Some(client) = routed.upgrade {
+            let connection = (*self.outbound.connection).clone();
+            let upgrade = Upgrade { client, upstream, record, connection };
+            *self.upgraded.lock() = Some(upgrade.carry(std::future::pending()));
+        }
+        headers::keep_upgrade_only(response.headers_mut());
+        response.map(|_| Body::empty())
+    }
+
+    async fn send_upgrade(
+        &self,
+        route: &Route,
+        mut request: Request<Body>,
+    ) -> Result<Response<hyper::body::Incoming>, RequestError> {
+        let worker = &self.outbound.worker;
+        *request.version_mut() = Version::HTTP_11;
+        let io = route.open_stream(worker, StreamKind::Upgrade).await?;
+        upgrade_over(io, request, worker.state.config.limits.response_timeout, WHO).await
+    }
+}

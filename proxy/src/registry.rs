@@ -1,0 +1,281 @@
+//! Every open connection of the process: who, where to, since when, until when.
+//!
+//! A connection is registered before its first check and removed by a guard on drop, so that a
+//! policy change, an expiring certificate or a drain finds all of them. Workers write only to
+//! their own shard; control and admin walk all shards.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+
+use identity::SpiffeId;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::telemetry::{CloseReason, Direction, Protocol};
+
+/// What a connection is doing, which decides how long it may go on doing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Handshake and detection: bounded by deadlines of their own.
+    Opening = 0,
+    /// Kept alive, nothing under way.
+    Idle = 1,
+    /// Bytes of a request head have come, the head is not complete.
+    Head = 2,
+    /// Requests or a tunnel under way.
+    Busy = 3,
+}
+
+/// The verified other side of a mutual TLS connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Who it is.
+    pub id: SpiffeId,
+    /// End of its certificate, Unix seconds.
+    pub not_after: u64,
+    /// SHA-256 of its leaf certificate, DER.
+    pub leaf_sha256: [u8; 32],
+    /// The server name the client sent, if any.
+    pub sni: Option<Arc<str>>,
+}
+
+/// One open connection.
+pub struct Connection {
+    /// Number within the process, never used twice.
+    pub id: u64,
+    /// Inbound or outbound.
+    pub direction: Direction,
+    /// The client's address.
+    pub source: SocketAddr,
+    /// The address the policy judges: the app's own on the inbound side.
+    pub destination: SocketAddr,
+    /// Coarse second of the process clock at which it was opened.
+    pub opened: u32,
+    peer: OnceLock<Peer>,
+    protocol: AtomicU8,
+    phase: AtomicU8,
+    since: AtomicU32,
+    in_flight: AtomicU32,
+    drain_at: AtomicU64,
+    expires: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+    closing: AtomicU8,
+    wake: Notify,
+}
+
+impl Connection {
+    /// The verified peer; `None` in plaintext or before the handshake is done.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.get()
+    }
+
+    /// Says who the peer turned out to be. Only the first call counts.
+    pub fn set_peer(&self, peer: Peer) {
+        let _ = self.peer.set(peer);
+    }
+
+    /// Says what the bytes turned out to be.
+    pub fn set_protocol(&self, protocol: Protocol) {
+        self.protocol.store(protocol as u8, Relaxed);
+    }
+
+    /// What the bytes are, as far as known.
+    pub fn protocol(&self) -> Protocol {
+        Protocol::from_code(self.protocol.load(Relaxed))
+    }
+
+    /// Sets two moments, in Unix seconds: from which the connection is drained because a
+    /// certificate ends, and the end itself.
+    pub fn set_expiry(&self, drain: u64, end: u64) {
+        self.drain_at.store(drain, Relaxed);
+        self.expires.store(end, Relaxed);
+    }
+
+    /// Takes over the moments of the connection that this one is a stream of.
+    pub fn copy_expiry(&self, of: &Self) {
+        self.set_expiry(of.drain_at.load(Relaxed), of.expires.load(Relaxed));
+    }
+
+    /// The moment from which bytes of this protocol must end for a certificate's sake; `u64::MAX`
+    /// when there is none. Opaque bytes cannot be drained, so they have until the end.
+    pub fn expiry(&self) -> u64 {
+        match self.protocol() {
+            Protocol::Tcp => self.expires.load(Relaxed),
+            _ => self.drain_at.load(Relaxed),
+        }
+    }
+
+    /// Notes the phase and when it began.
+    pub fn enter(&self, phase: Phase, now: u32) {
+        self.phase.store(phase as u8, Relaxed);
+        self.since.store(now, Relaxed);
+    }
+
+    /// The phase and the coarse second at which it began.
+    pub fn phase(&self) -> (Phase, u32) {
+        let phase = match self.phase.load(Relaxed) {
+            0 => Phase::Opening,
+            1 => Phase::Idle,
+            2 => Phase::Head,
+            _ => Phase::Busy,
+        };
+        (phase, self.since.load(Relaxed))
+    }
+
+    /// A request or stream begins.
+    pub fn begin(&self, now: u32) {
+        self.in_flight.fetch_add(1, Relaxed);
+        self.enter(Phase::Busy, now);
+    }
+
+    /// A request or stream has ended; the last one leaves the connection idle.
+    pub fn end(&self, now: u32) {
+        if self.in_flight.fetch_sub(1, Relaxed) == 1 {
+            self.enter(Phase::Idle, now);
+        }
+    }
+
+    /// Requests and streams under way.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Counts bytes from the client. Only the connection's own worker calls it, so a plain load
+    /// and store will do.
+    pub fn add_received(&self, bytes: usize) {
+        self.received.store(self.received.load(Relaxed) + bytes as u64, Relaxed);
+    }
+
+    /// Counts bytes to the client.
+    pub fn add_sent(&self, bytes: usize) {
+        self.sent.store(self.sent.load(Relaxed) + bytes as u64, Relaxed);
+    }
+
+    /// Bytes from and to the client so far.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.received.load(Relaxed), self.sent.load(Relaxed))
+    }
+
+    /// Asks the connection to end. The first reason wins, but an abort overrides a drain.
+    pub fn close(&self, reason: CloseReason) {
+        let old = self.closing.load(Relaxed);
+        let drains = CloseReason::from_code(old).is_some_and(CloseReason::is_graceful);
+        if old == 0 || (drains && !reason.is_graceful()) {
+            self.closing.store(reason as u8, Relaxed);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Why the connection has been asked to end, if it has.
+    pub fn closing(&self) -> Option<CloseReason> {
+        CloseReason::from_code(self.closing.load(Relaxed))
+    }
+
+    /// Waits until the connection is asked to end (again: an abort may follow a drain).
+    pub async fn asked_to_close(&self) -> CloseReason {
+        loop {
+            self.wake.notified().await;
+            if let Some(reason) = self.closing() {
+                return reason;
+            }
+        }
+    }
+}
+
+/// All open connections, in one shard a worker.
+pub struct Registry {
+    shards: Vec<Mutex<HashMap<u64, Arc<Connection>>>>,
+    next: AtomicU64,
+    open: AtomicUsize,
+}
+
+impl Registry {
+    /// An empty registry for this many workers.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        let shards = (0..workers.max(1)).map(|_| Mutex::default()).collect();
+        Self { shards, next: AtomicU64::new(1), open: AtomicUsize::new(0) }
+    }
+
+    /// Registers a connection; it is removed when the guard is dropped.
+    pub fn register(
+        self: &Arc<Self>,
+        worker: usize,
+        direction: Direction,
+        source: SocketAddr,
+        destination: SocketAddr,
+        now: u32,
+    ) -> Registered {
+        let connection = Arc::new(Connection {
+            id: self.next.fetch_add(1, Relaxed),
+            direction,
+            source,
+            destination,
+            opened: now,
+            peer: OnceLock::new(),
+            protocol: AtomicU8::new(Protocol::Unknown as u8),
+            phase: AtomicU8::new(Phase::Opening as u8),
+            since: AtomicU32::new(now),
+            in_flight: AtomicU32::new(0),
+            drain_at: AtomicU64::new(u64::MAX),
+            expires: AtomicU64::new(u64::MAX),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            closing: AtomicU8::new(0),
+            wake: Notify::new(),
+        });
+        let shard = worker % self.shards.len();
+        self.open.fetch_add(1, Relaxed);
+        self.shards[shard].lock().insert(connection.id, connection.clone());
+        Registered { connection, registry: self.clone(), shard }
+    }
+
+    /// Every open connection at this moment.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Connection>> {
+        self.shards.iter().flat_map(|s| s.lock().values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// The open connections of one worker.
+    #[must_use]
+    pub fn of_worker(&self, worker: usize) -> Vec<Arc<Connection>> {
+        self.shards[worker % self.shards.len()].lock().values().cloned().collect()
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
+    /// Whether no connection is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A registered connection; dropping it takes it out of the registry.
+pub struct Registered {
+    connection: Arc<Connection>,
+    registry: Arc<Registry>,
+    shard: usize,
+}
+
+impl std::ops::Deref for Registered {
+    type Target = Arc<Connection>;
+    fn deref(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.registry.shards[self.shard].lock().remove(&self.connection.id);
+        self.registry.open.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,267 @@
+//! HTTP towards whoever called: hyper for HTTP/1.1, the `h2` library for HTTP/2.
+//!
+//! Both hand each request to one [`Handler`], and both end when their connection is asked to: at
+//! once, or gracefully (`Connection: close`, GOAWAY) when what is under way may finish.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::header::{CONNECTION, HeaderValue};
+use http::{Method, Request, Response, StatusCode, request};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+
+use crate::config::Limits;
+use crate::error::{RequestError, is_grpc};
+use crate::filter::gate::raw::Checked;
+use crate::filter::gate::{self, Refusal};
+use crate::filter::headers::TrailersOf;
+use crate::forward::body::Body;
+use crate::forward::send_body;
+use crate::forward::tunnel::Tunnel;
+use crate::net::Metered;
+use crate::registry::{Connection, Phase};
+use crate::telemetry::CloseReason;
+
+/// What a stream may have in flight towards us before it is read.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+/// The same for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+/// Bytes of one stream that may wait to be written (SECURITY-CASES S-05).
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams a peer may reset before we have looked at them (SECURITY-CASES S-01).
+const PENDING_RESETS: usize = 20;
+/// Silence after which an HTTP/2 client with streams is asked for a sign of life.
+const PING_AFTER: Duration = Duration::from_secs(10);
+/// The time it has for the sign.
+const PING_WITHIN: Duration = Duration::from_secs(3);
+
+/// What answers the requests of one connection.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// Answers a request.
+    fn request(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Notes a request that was refused before it could be handed over.
+    fn malformed(&self, refusal: Refusal);
+
+    /// Serves a CONNECT stream of HTTP/2 to its end.
+    fn stream(
+        &self,
+        head: request::Parts,
+        stream: ConnectStream,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+/// A CONNECT stream that has been neither accepted nor refused.
+pub struct ConnectStream {
+    respond: SendResponse<Bytes>,
+    receive: RecvStream,
+}
+
+impl ConnectStream {
+    /// Accepts the stream.
+    ///
+    /// # Errors
+    /// The library's, when the client has gone.
+    pub fn accept(mut self) -> Result<Tunnel, h2::Error> {
+        let send = self.respond.send_response(Response::new(()), false)?;
+        Ok(Tunnel::new(send, self.receive))
+    }
+
+    /// Refuses the stream with the error's status and reason.
+    pub fn refuse(mut self, error: &RequestError) {
+        let (mut parts, _) = error.response(false).into_parts();
+        strip_for_http2(&mut parts.headers);
+        // The client may have gone; then nobody needs the answer.
+        let _ = self.respond.send_response(Response::from_parts(parts, ()), true);
+    }
+}
+
+/// Serves HTTP/1.1 until the connection ends, and says why it did.
+pub async fn http1(
+    io: Metered,
+    connection: &Connection,
+    limits: &Limits,
+    handler: impl Handler,
+) -> CloseReason {
+    let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
+    let (io, raw) = Checked::new(io);
+    let malformed = handler.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let handler = handler.clone();
+        async move {
+            let of = trailers_of(&request);
+            let request =
+                request.map(|body| Body::http1(body).with_deadline(known, open).with_trailers(of));
+            Ok::<_, Infallible>(handler.request(request).await)
+        }
+    });
+    connection.enter(Phase::Head, connection.phase().1);
+    let mut builder = http1::Builder::new();
+    gate::configure_http1(&mut builder);
+    let serving = builder
+        .header_read_timeout(None)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    let mut serving = pin!(serving);
+    loop {
+        tokio::select! {
+            ended = &mut serving => return match ended {
+                Ok(()) => connection.closing().unwrap_or(CloseReason::Done),
+                Err(error) => {
+                    if let Some(refusal) = refused_by_library(&error, raw.get().copied()) {
+                        malformed.malformed(refusal);
+                    }
+                    CloseReason::Error
+                }
+            },
+            reason = connection.asked_to_close() => match reason.is_graceful() {
+                true => serving.as_mut().graceful_shutdown(),
+                false => return reason,
+            },
+        }
+    }
+}
+
+/// What hyper has refused by itself, with the reason of the raw check if that made it so.
+fn refused_by_library(error: &hyper::Error, raw: Option<&'static str>) -> Option<Refusal> {
+    let (status, reason) = match raw {
+        Some(reason) => (StatusCode::BAD_REQUEST, reason),
+        None if error.is_parse_too_large() => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large")
+        }
+        None if error.is_parse() => (StatusCode::BAD_REQUEST, "malformed_request"),
+        None => return None,
+    };
+    Some(Refusal { status, reason, close: true })
+}
+
+/// Serves HTTP/2 until the connection ends, and says why it did. CONNECT streams are announced
+/// only where `connect` says that the peer is one of ours.
+pub async fn http2(
+    io: Metered,
+    connection: &Connection,
+    limits: &Limits,
+    handler: impl Handler,
+    connect: bool,
+) -> CloseReason {
+    connection.enter(Phase::Idle, connection.phase().1);
+    let mut builder = h2::server::Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(limits.concurrent_streams)
+        .max_header_list_size(gate::LIBRARY_HEAD_BYTES)
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(PENDING_RESETS);
+    if connect {
+        builder.enable_connect_protocol();
+    }
+    let handshake =
+        tokio::time::timeout(limits.header_timeout, builder.handshake::<_, Bytes>(io)).await;
+    let Ok(Ok(mut serving)) = handshake else {
+        return CloseReason::Error;
+    };
+    let pings = serving.ping_pong();
+    let mut dead = pin!(until_silent(pings, connection));
+    loop {
+        tokio::select! {
+            accepted = serving.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    let handler = handler.clone();
+                    let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
+                    tokio::spawn(async move { answer(handler, request, respond, known, open).await });
+                }
+                Some(Err(_)) => return CloseReason::Error,
+                None => return connection.closing().unwrap_or(CloseReason::Done),
+            },
+            reason = connection.asked_to_close() => match reason.is_graceful() {
+                true => serving.graceful_shutdown(),
+                false => return reason,
+            },
+            () = &mut dead => return CloseReason::Error,
+        }
+    }
+}
+
+/// Answers one stream; gives up when the client resets it, so that a flood of resets leaves
+/// nothing running (SECURITY-CASES S-01).
+async fn answer(
+    handler: impl Handler,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    known: Duration,
+    open: Duration,
+) {
+    if request.method() == Method::CONNECT {
+        let (head, receive) = request.into_parts();
+        return handler.stream(head, ConnectStream { respond, receive }).await;
+    }
+    let of = trailers_of(&request);
+    let request =
+        request.map(|stream| Body::http2(stream).with_deadline(known, open).with_trailers(of));
+    let response = tokio::select! {
+        response = handler.request(request) => response,
+        _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
+    };
+    // A client that has gone needs no answer.
+    let _ = send_response(response, respond).await;
+}
+
+async fn send_response(
+    response: Response<Body>,
+    mut respond: SendResponse<Bytes>,
+) -> Result<(), crate::forward::body::BodyError> {
+    let (mut parts, body) = response.into_parts();
+    parts.version = http::Version::HTTP_2;
+    let closes = parts.headers.get(CONNECTION).is_some_and(|v| v == "close");
+    strip_for_http2(&mut parts.headers);
+    let head = Response::from_parts(parts, ());
+    if body.is_empty() {
+        respond.send_response(head, true)?;
+        return Ok(());
+    }
+    let send = respond.send_response(head, false)?;
+    send_body(body, send).await?;
+    if closes {
+        // The request's body is not read on (RFC 9113 §8.1).
+        respond.send_reset(h2::Reason::NO_ERROR);
+    }
+    Ok(())
+}
+
+fn trailers_of<B>(request: &Request<B>) -> TrailersOf {
+    if is_grpc(request.headers()) { TrailersOf::Grpc } else { TrailersOf::Http }
+}
+
+/// Takes out what HTTP/2 messages must not carry (RFC 9113 §8.2.2).
+fn strip_for_http2(headers: &mut http::HeaderMap<HeaderValue>) {
+    for name in [CONNECTION, http::header::TRANSFER_ENCODING, http::header::UPGRADE] {
+        headers.remove(name);
+    }
+    headers.remove("keep-alive");
+    headers.remove("proxy-connection");
+}
+
+/// Returns when a client with streams under way gives no sign of life (SECURITY-CASES F-15).
+async fn until_silent(pings: Option<h2::PingPong>, connection: &Connection) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(PING_AFTER).await;
+        if connection.in_flight() == 0 {
+            continue;
+        }
+        let answer = tokio::time::timeout(PING_WITHIN, pings.ping(h2::Ping::opaque())).await;
+        if !matches!(answer, Ok(Ok(_))) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! What is in force now: the snapshot, the credentials, and everything all workers share.
+//!
+//! Snapshot and credentials are immutable and swapped whole; a request reads each once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use identity::{SpiffeId, SvidKey, TrustBundles, X509Svid};
+use policy::{Resources, Snapshot};
+use rustls_pki_types::UnixTime;
+use tokio::sync::watch;
+
+use crate::clock::{Clock, unix_now};
+use crate::config::Config;
+use crate::credentials::Credentials;
+use crate::decisions::Decisions;
+use crate::metrics::Metrics;
+use crate::registry::{Connection, Registry};
+use crate::telemetry::{CloseReason, Direction, Protocol};
+
+/// The proxy's shared state.
+pub struct State {
+    /// The configuration, fixed for the life of the process.
+    pub config: Config,
+    /// The coarse clock.
+    pub clock: Arc<Clock>,
+    /// The open connections.
+    pub registry: Arc<Registry>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// The latest decisions, for `GET /decisions`.
+    pub decisions: Decisions,
+    /// Whether the proxy is ending, and since when new connections are not taken.
+    pub drain: watch::Sender<Drain>,
+    snapshot: ArcSwap<Snapshot>,
+    credentials: ArcSwapOption<Credentials>,
+    generation: AtomicU64,
+    policy_epoch: watch::Sender<u64>,
+    listening: AtomicBool,
+    resources_loaded: AtomicBool,
+}
+
+/// How far the end of the proxy has come (see [`crate::drain`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drain {
+    /// Running.
+    No,
+    /// Not ready any more, but still taking connections, because callers learn of it late.
+    Announced,
+    /// Taking no inbound connection; what is under way may finish.
+    Draining,
+    /// Over: the threads return.
+    Ended,
+}
+
+impl State {
+    /// The state at the start: no credentials, an empty snapshot that allows what `defaults` say.
+    ///
+    /// # Errors
+    /// When the metrics cannot be registered, which a test rules out.
+    pub fn new(config: Config, workers: usize) -> anyhow::Result<Arc<Self>> {
+        let snapshot = snapshot_of(&config, &Resources::empty(&config.root_namespace));
+        let recent = usize::try_from(config.limits.recent_decisions)?;
+        Ok(Arc::new(Self {
+            clock: Arc::new(Clock::start()),
+            registry: Arc::new(Registry::new(workers)),
+            metrics: Arc::new(Metrics::new()?),
+            decisions: Decisions::new(recent),
+            drain: watch::Sender::new(Drain::No),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            credentials: ArcSwapOption::empty(),
+            generation: AtomicU64::new(0),
+            policy_epoch: watch::Sender::new(0),
+            listening: AtomicBool::new(false),
+            resources_loaded: AtomicBool::new(false),
+            config,
+        }))
+    }
+
+    /// The snapshot in force.
+    pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// Puts new resources in force, whole, and re-checks every open connection.
+    pub fn install_resources(&self, resources: &Resources) {
+        self.snapshot.store(Arc::new(snapshot_of(&self.config, resources)));
+        self.resources_loaded.store(true, Relaxed);
+        self.metrics.config_update(true);
+        self.policy_epoch.send_modify(|epoch| *epoch += 1);
+        self.recheck();
+    }
+
+    /// Wakes at each change of the snapshot, for those who hold on to an old decision.
+    pub fn policy_changes(&self) -> watch::Receiver<u64> {
+        self.policy_epoch.subscribe()
+    }
+
+    /// The credentials in force, unless they have expired.
+    pub fn valid_credentials(&self) -> Option<Arc<Credentials>> {
+        let credentials = self.credentials.load_full()?;
+        credentials.is_valid(self.clock.unix()).then_some(credentials)
+    }
+
+    /// The credentials last taken over, expired or not.
+    pub fn credentials(&self) -> Option<Arc<Credentials>> {
+        self.credentials.load_full()
+    }
+
+    /// How many times credentials have been taken over.
+    pub fn credentials_generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
+    /// Our own id, once it is known.
+    pub fn own_id(&self) -> Option<SpiffeId> {
+        self.credentials.load().as_ref().map(|c| c.id().clone())
+    }
+
+    /// Checks a set of certificate, key and bundles and puts it in force. Open connections live on.
+    ///
+    /// # Errors
+    /// When a peer would refuse it; the set in force stays.
+    pub fn install_credentials(
+        &self,
+        svid: X509Svid,
+        key: SvidKey,
+        bundles: TrustBundles,
+    ) -> anyhow::Result<()> {
+        let generation = self.generation.load(Relaxed) + 1;
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(unix_now()));
+        let credentials = Credentials::new(generation, svid, key, bundles, now)?;
+        self.clock.tick();
+        let expires = credentials.svid().not_after();
+        tracing::info!(id = %credentials.id(), serial = credentials.svid().serial_hex(), expires, generation, "certificate in force");
+        self.credentials.store(Some(Arc::new(credentials)));
+        self.generation.store(generation, Relaxed);
+        #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double exactly")]
+        self.metrics.certificate_expiry.set(expires as f64);
+        self.metrics.renewal(true);
+        Ok(())
+    }
+
+    /// Notes that a set of credentials was refused; the set in force stays.
+    pub fn credentials_refused(&self, error: &anyhow::Error) {
+        self.metrics.renewal(false);
+        tracing::error!(
+            error = format!("{error:#}"),
+            "new certificates refused; keeping those in force"
+        );
+    }
+
+    /// Says that all listeners are bound.
+    pub fn set_listening(&self) {
+        self.listening.store(true, Relaxed);
+    }
+
+    /// Why the proxy is not ready, or `None` when it is: a valid certificate, resources loaded,
+    /// listeners bound, not ending.
+    pub fn unready(&self) -> Option<&'static str> {
+        let reason = if *self.drain.borrow() != Drain::No {
+            Some("draining")
+        } else if !self.listening.load(Relaxed) {
+            Some("listeners are not bound")
+        } else if !self.resources_loaded.load(Relaxed) {
+            Some("resources are not loaded")
+        } else if self.credentials.load().is_none() {
+            Some("no certificate yet")
+        } else if self.valid_credentials().is_none() {
+            Some("the certificate has expired")
+        } else {
+            None
+        };
+        self.metrics.ready.set(i64::from(reason.is_none()));
+        reason
+    }
+
+    /// Judges every open inbound connection by the snapshot in force, and closes what would be
+    /// refused now (DESIGN §3, "Ends of life").
+    pub fn recheck(&self) {
+        let snapshot = self.snapshot();
+        for connection in self.registry.all() {
+            if connection.direction == Direction::Inbound && refused_now(&snapshot, &connection) {
+                connection.close(CloseReason::Policy);
+            }
+        }
+    }
+}
+
+fn snapshot_of(config: &Config, resources: &Resources) -> Snapshot {
+    Snapshot::build(resources, &config.workload, &config.defaults, &config.trust_domain)
+}
+
+/// Whether the snapshot refuses all that this connection could still carry.
+fn refused_now(snapshot: &Snapshot, connection: &Connection) -> bool {
+    let peer = connection.peer();
+    let facts = policy::Connection {
+        peer: peer.map(|p| &p.id),
+        source_ip: connection.source.ip(),
+        remote_ip: None,
+        destination: connection.destination,
+        sni: peer.and_then(|p| p.sni.as_deref()),
+    };
+    match connection.protocol() {
+        // Not judged yet: its first check is still to come.
+        Protocol::Unknown => false,
+        Protocol::Tcp => snapshot.authorize_opaque(&facts).is_err(),
+        _ => matches!(snapshot.connection_verdict(&facts), policy::ConnectionVerdict::Deny(_)),
+    }
+}

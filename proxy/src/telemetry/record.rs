@@ -1,0 +1,322 @@
+//! The record of one request and of one connection: counted and logged when it is dropped.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use http::{HeaderMap, Method};
+use parking_lot::Mutex;
+use policy::Decider;
+use prometheus::{Histogram, IntCounter};
+
+use crate::error::REASON_HEADER;
+use crate::metrics::{Metrics, TrafficLabels};
+use crate::registry::Connection;
+use crate::telemetry::CloseReason;
+use crate::telemetry::line::Line;
+use crate::worker::Worker;
+
+/// Outcomes of one kind of traffic that keep a resolved counter; more are resolved each time.
+const MAX_RESOLVED: usize = 32;
+
+/// The counters of one kind of traffic, resolved once and shared by its requests.
+pub struct TrafficMeter {
+    metrics: Arc<Metrics>,
+    /// What the counters are labelled with.
+    pub labels: TrafficLabels,
+    duration: Histogram,
+    outcomes: Mutex<Vec<(u16, &'static str, IntCounter)>>,
+    decisions: Mutex<Vec<(bool, Option<Decider>, IntCounter)>>,
+}
+
+impl TrafficMeter {
+    /// Resolves the histogram; counters follow as outcomes are seen.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>, labels: TrafficLabels) -> Self {
+        let duration = metrics.request_duration(&labels);
+        Self { metrics, labels, duration, outcomes: Mutex::default(), decisions: Mutex::default() }
+    }
+
+    fn outcome(&self, status: u16, reason: &'static str, seconds: f64) {
+        self.duration.observe(seconds);
+        let mut outcomes = self.outcomes.lock();
+        if let Some((.., counter)) = outcomes.iter().find(|(s, r, _)| *s == status && *r == reason)
+        {
+            return counter.inc();
+        }
+        let counter = self.metrics.requests(&self.labels, status, reason);
+        counter.inc();
+        if outcomes.len() < MAX_RESOLVED {
+            outcomes.push((status, reason, counter));
+        }
+    }
+
+    /// Counts a decision by the rule that took it, or by the default.
+    pub fn decision(&self, allowed: bool, decider: Option<&Decider>) {
+        let mut decisions = self.decisions.lock();
+        let known = decisions.iter().find(|(a, d, _)| *a == allowed && d.as_ref() == decider);
+        if let Some((.., counter)) = known {
+            return counter.inc();
+        }
+        let word = if allowed { "allow" } else { "deny" };
+        let policy = decider.map(|d| d.policy().as_ref());
+        let counter = self.metrics.decision(word, policy, decider.map(Decider::rule));
+        counter.inc();
+        if decisions.len() < MAX_RESOLVED {
+            decisions.push((allowed, decider.cloned(), counter));
+        }
+    }
+}
+
+/// One request. Dropping it counts it, logs it, and ends it on its connection.
+pub struct RequestRecord {
+    worker: Arc<Worker>,
+    connection: Arc<Connection>,
+    meter: Arc<TrafficMeter>,
+    started: Instant,
+    method: Method,
+    host: Option<Box<str>>,
+    path: Option<Box<str>>,
+    status: u16,
+    reason: &'static str,
+    error: Option<String>,
+    decider: Option<Decider>,
+    upstream: Option<std::net::SocketAddr>,
+    sent: u64,
+    grpc_status: Option<Box<str>>,
+}
+
+impl RequestRecord {
+    /// Begins a request on its connection. Until something else is said, its outcome is that the
+    /// client went away.
+    #[must_use]
+    pub fn begin(
+        worker: &Arc<Worker>,
+        connection: &Arc<Connection>,
+        meter: &Arc<TrafficMeter>,
+        method: &Method,
+    ) -> Box<Self> {
+        connection.begin(worker.state.clock.coarse());
+        Box::new(Self {
+            worker: worker.clone(),
+            connection: connection.clone(),
+            meter: meter.clone(),
+            started: Instant::now(),
+            method: method.clone(),
+            host: None,
+            path: None,
+            status: 499,
+            reason: "client_gone",
+            error: None,
+            decider: None,
+            upstream: None,
+            sent: 0,
+            grpc_status: None,
+        })
+    }
+
+    /// What was asked for; the path without its query, which may hold secrets.
+    pub fn target(&mut self, host: &str, path: &str) {
+        self.host = Some(host.into());
+        self.path = Some(path.into());
+    }
+
+    /// Which service it turned out to be for, and its counters.
+    pub fn route(&mut self, meter: &Arc<TrafficMeter>) {
+        self.meter = meter.clone();
+    }
+
+    /// Where it was sent.
+    pub fn upstream(&mut self, address: std::net::SocketAddr) {
+        self.upstream = Some(address);
+    }
+
+    /// What policy said; counted at once.
+    pub fn decided(&mut self, allowed: bool, decider: Option<&Decider>) {
+        self.meter.decision(allowed, decider);
+        self.decider = decider.cloned();
+    }
+
+    /// The answer's status. A peer's proxy that refused the request says why in a header, which
+    /// the log keeps; the metric says only that it was a peer's refusal.
+    pub fn answered<B>(&mut self, response: &http::Response<B>) {
+        self.status = response.status().as_u16();
+        self.reason = "ok";
+        if let Some(reason) = response.headers().get(REASON_HEADER) {
+            self.reason = "refused_by_peer";
+            self.error = Some(String::from_utf8_lossy(reason.as_bytes()).into_owned());
+        }
+    }
+
+    /// The refusing error, of ours.
+    pub fn refused(&mut self, error: &crate::error::RequestError) {
+        self.status = error.status().as_u16();
+        self.reason = error.reason();
+        self.error = Some(error.to_string());
+    }
+
+    /// The answer broke off after its head.
+    pub fn failed(&mut self, reason: &'static str) {
+        if self.reason == "ok" {
+            self.reason = reason;
+        }
+    }
+
+    /// Bytes of the answer's body that were handed on.
+    pub fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// The answer's trailers, of which gRPC's status is kept.
+    pub fn trailers(&mut self, trailers: &HeaderMap) {
+        self.grpc_status =
+            trailers.get("grpc-status").and_then(|v| v.to_str().ok()).map(Into::into);
+    }
+
+    fn write(&self, out: &mut String, seconds: f64) {
+        let labels = &self.meter.labels;
+        let mut line = Line::begin(out, SystemTime::now(), "request");
+        line.plain("direction", labels.direction.as_str())
+            .number("connection", self.connection.id)
+            .plain("source_ip", self.connection.source.ip())
+            .text("source_principal", &labels.source_principal)
+            .text("destination_principal", &labels.destination_principal)
+            .text("destination_service", &labels.destination_service)
+            .plain("destination", self.connection.destination)
+            .plain("protocol", labels.protocol.as_str())
+            .text("method", self.method.as_str())
+            .maybe("host", self.host.as_deref())
+            .maybe("path", self.path.as_deref())
+            .number("status", self.status)
+            .plain("reason", self.reason)
+            .maybe("grpc_status", self.grpc_status.as_deref())
+            .maybe("error", self.error.as_deref());
+        if let Some(decider) = &self.decider {
+            line.text("policy", decider.policy()).number("rule", decider.rule());
+        }
+        if let Some(upstream) = self.upstream {
+            line.plain("upstream", upstream);
+        }
+        line.number("bytes_sent", self.sent)
+            .number("duration_ms", (seconds * 1_000_000.0).round() / 1000.0)
+            .end();
+    }
+}
+
+impl Drop for RequestRecord {
+    fn drop(&mut self) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.connection.end(self.worker.state.clock.coarse());
+        self.meter.outcome(self.status, self.reason, seconds);
+        if self.worker.state.config.logs.access.wants(self.status < 400 && self.reason == "ok") {
+            self.worker.log.append(|out| self.write(out, seconds));
+        }
+    }
+}
+
+/// One connection. Dropping it counts its end and, for opaque and refused ones, logs it.
+pub struct ConnectionRecord {
+    worker: Arc<Worker>,
+    connection: Arc<Connection>,
+    started: Instant,
+    service: Arc<str>,
+    reason: CloseReason,
+    detail: &'static str,
+    error: Option<String>,
+    decider: Option<Decider>,
+    logged: bool,
+}
+
+impl ConnectionRecord {
+    /// Begins a connection. Until something else is said, it ended in an error.
+    #[must_use]
+    pub fn begin(worker: &Arc<Worker>, connection: &Arc<Connection>, service: Arc<str>) -> Self {
+        worker.state.metrics.open(connection.direction).inc();
+        Self {
+            worker: worker.clone(),
+            connection: connection.clone(),
+            started: Instant::now(),
+            service,
+            reason: CloseReason::Error,
+            detail: "error",
+            error: None,
+            decider: None,
+            logged: true,
+        }
+    }
+
+    /// Which service it turned out to be for.
+    pub fn service(&mut self, service: &Arc<str>) {
+        self.service = service.clone();
+    }
+
+    /// It carried HTTP, whose requests have records of their own: no line for a good end.
+    pub fn carries_http(&mut self) {
+        self.logged = false;
+    }
+
+    /// What policy said of the connection as a whole; counted at once.
+    pub fn decided(&mut self, allowed: bool, decider: Option<&Decider>) {
+        let policy = decider.map(|d| d.policy().as_ref());
+        let word = if allowed { "allow" } else { "deny" };
+        self.worker.state.metrics.decision(word, policy, decider.map(Decider::rule)).inc();
+        self.decider = decider.cloned();
+    }
+
+    /// Why it ended, in a stable word beside the class.
+    pub fn ended(&mut self, reason: CloseReason, detail: &'static str) {
+        self.reason = reason;
+        self.detail = detail;
+        self.logged |= !matches!(
+            reason,
+            CloseReason::Done
+                | CloseReason::Drain
+                | CloseReason::Idle
+                | CloseReason::CertificateExpiry
+        );
+    }
+
+    /// The same with the words of the fault, for the person on call.
+    pub fn failed(
+        &mut self,
+        reason: CloseReason,
+        detail: &'static str,
+        error: impl std::fmt::Display,
+    ) {
+        self.ended(reason, detail);
+        self.error = Some(error.to_string());
+    }
+
+    fn write(&self, out: &mut String) {
+        let (received, sent) = self.connection.bytes();
+        let mut line = Line::begin(out, SystemTime::now(), "connection");
+        line.plain("direction", self.connection.direction.as_str())
+            .number("connection", self.connection.id)
+            .plain("source_ip", self.connection.source.ip())
+            .maybe("source_principal", self.connection.peer().map(|p| p.id.without_scheme()))
+            .text("destination_service", &self.service)
+            .plain("destination", self.connection.destination)
+            .plain("protocol", self.connection.protocol().as_str())
+            .plain("closed", self.reason.as_str())
+            .plain("reason", self.detail)
+            .maybe("error", self.error.as_deref());
+        if let Some(decider) = &self.decider {
+            line.text("policy", decider.policy()).number("rule", decider.rule());
+        }
+        line.number("bytes_received", received)
+            .number("bytes_sent", sent)
+            .number("duration_ms", self.started.elapsed().as_millis())
+            .end();
+    }
+}
+
+impl Drop for ConnectionRecord {
+    fn drop(&mut self) {
+        let (metrics, connection) = (&self.worker.state.metrics, &self.connection);
+        metrics.open(connection.direction).dec();
+        metrics.closed(connection.direction, self.reason, connection.bytes());
+        let good = self.reason == CloseReason::Done;
+        if self.logged && self.worker.state.config.logs.access.wants(good) {
+            self.worker.log.append(|out| self.write(out));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! TLS handshakes of the mesh, both sides, each with a deadline, and who the peer turned out to be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use identity::Leaf;
+use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
+use rustls::server::Acceptor;
+use rustls::{ClientConfig, CommonState};
+use rustls_pki_types::ServerName;
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
+
+use crate::credentials::Credentials;
+use crate::net::BoxedIo;
+use crate::registry::Peer;
+
+/// What both sides agreed the bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Alpn {
+    /// `postern/1`: HTTP/2 with CONNECT streams.
+    Postern,
+    /// `h2`.
+    H2,
+    /// `http/1.1`.
+    Http11,
+    /// None: opaque, or what the port says.
+    None,
+}
+
+impl Alpn {
+    fn of(connection: &CommonState) -> Self {
+        match connection.alpn_protocol() {
+            Some(ALPN_POSTERN) => Self::Postern,
+            Some(ALPN_H2) => Self::H2,
+            Some(ALPN_HTTP11) => Self::Http11,
+            _ => Self::None,
+        }
+    }
+}
+
+/// A connection after its handshake.
+pub struct Established {
+    /// The decrypted stream.
+    pub io: BoxedIo,
+    /// The verified peer.
+    pub peer: Peer,
+    /// What was agreed on.
+    pub alpn: Alpn,
+}
+
+/// Why there is no TLS connection.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// The deadline passed.
+    #[error("the TLS handshake took longer than {0:?}")]
+    Timeout(Duration),
+    /// The connection broke, or the library refused the peer; the library's word says why.
+    #[error("TLS handshake: {0}")]
+    Io(#[from] std::io::Error),
+    /// The peer's certificate vanished or cannot be read after it was verified.
+    #[error("the verified peer shows no readable certificate")]
+    NoPeer,
+}
+
+impl HandshakeError {
+    /// Whether the server knows none of the protocols that we offered.
+    #[must_use]
+    pub fn is_no_application_protocol(&self) -> bool {
+        self.rustls()
+            == Some(&rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol))
+    }
+
+    /// The metric label.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match (self, self.rustls()) {
+            (Self::Timeout(_), _) => "timeout",
+            (
+                _,
+                Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented),
+            ) => "bad_certificate",
+            (_, Some(rustls::Error::AlertReceived(_))) => "alert_received",
+            (_, Some(_)) => "protocol_error",
+            _ => "io_error",
+        }
+    }
+
+    fn rustls(&self) -> Option<&rustls::Error> {
+        match self {
+            Self::Io(error) => error.get_ref()?.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// Serves a handshake on a connection whose first bytes are TLS.
+///
+/// # Errors
+/// [`HandshakeError`]; an alert has been sent where the protocol has one.
+pub async fn accept(
+    io: BoxedIo,
+    credentials: &Credentials,
+    limit: Duration,
+) -> Result<Established, HandshakeError> {
+    let handshake = async {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+        let hello = start.client_hello();
+        let sni: Option<Arc<str>> = hello.server_name().map(Into::into);
+        let known = [ALPN_POSTERN, ALPN_H2, ALPN_HTTP11];
+        let offered = hello.alpn().is_some_and(|mut names| names.any(|name| known.contains(&name)));
+        let stream = start.into_stream(credentials.server_config(offered)).await?;
+        let connection = stream.get_ref().1;
+        let alpn = Alpn::of(connection);
+        let peer = peer(connection, sni)?;
+        Ok(Established { io: Box::new(stream), peer, alpn })
+    };
+    tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
+}
+
+/// Makes a handshake with a server that must present one of the identities in `config`.
+///
+/// # Errors
+/// [`HandshakeError`]; nothing of the app's has been sent then.
+pub async fn connect(
+    io: BoxedIo,
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    limit: Duration,
+) -> Result<Established, HandshakeError> {
+    let handshake = async {
+        let stream = TlsConnector::from(config).connect(name, io).await?;
+        let connection = stream.get_ref().1;
+        let alpn = Alpn::of(connection);
+        let peer = peer(connection, None)?;
+        Ok(Established { io: Box::new(stream), peer, alpn })
+    };
+    tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
+}
+
+fn peer(connection: &CommonState, sni: Option<Arc<str>>) -> Result<Peer, HandshakeError> {
+    let leaf = connection
+        .peer_certificates()
+        .and_then(|chain| chain.first())
+        .ok_or(HandshakeError::NoPeer)?;
+    let read = Leaf::read(leaf).map_err(|_| HandshakeError::NoPeer)?;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
+    let leaf_sha256 = digest.as_ref().try_into().map_err(|_| HandshakeError::NoPeer)?;
+    Ok(Peer { id: read.id, not_after: read.not_after, leaf_sha256, sni })
+}
+
+/// The name for the ClientHello: the service's host, where it is a DNS name.
+#[must_use]
+pub fn server_name(host: &str, address: std::net::IpAddr) -> ServerName<'static> {
+    ServerName::try_from(host.to_owned()).unwrap_or_else(|_| ServerName::IpAddress(address.into()))
+}

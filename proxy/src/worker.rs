@@ -1,0 +1,223 @@
+//! A worker: one thread, one runtime, its own listeners and pools. Nothing on the request path
+//! takes a lock that another worker takes.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::clock::unix_now;
+use crate::config::{InboundListener, Limits, OutboundListener};
+use crate::forward::app::AppPool;
+use crate::forward::mesh::MeshPool;
+use crate::metrics::TrafficLabels;
+use crate::registry::{Connection, Phase};
+use crate::state::{Drain, State};
+use crate::telemetry::{CloseReason, Direction, LogSink, TrafficMeter};
+use crate::{inbound, net, outbound};
+
+/// How often a worker hands on its log lines and looks at its clock.
+const TICK: Duration = Duration::from_millis(200);
+/// Ticks between two looks at all connections: one second.
+const SWEEP_TICKS: u32 = 5;
+/// The first wait after a failed accept, doubled up to [`ACCEPT_RETRY_MAX`] (SECURITY-CASES S-53).
+const ACCEPT_RETRY_MIN: Duration = Duration::from_millis(10);
+/// The longest wait after a failed accept.
+const ACCEPT_RETRY_MAX: Duration = Duration::from_millis(100);
+/// Kinds of traffic whose counters a worker keeps resolved.
+const MAX_METERS: usize = 4096;
+
+/// What the connections of one worker share.
+pub struct Worker {
+    /// Its number, from 0.
+    pub index: usize,
+    /// What all workers share.
+    pub state: Arc<State>,
+    /// Where its log lines go.
+    pub log: LogSink,
+    /// Its connections to our apps.
+    pub apps: AppPool,
+    /// Its connections to other workloads.
+    pub mesh: MeshPool,
+    /// Handshakes it serves at once; more wait, and their deadline runs.
+    pub handshakes: Semaphore,
+    meters: Mutex<HashMap<TrafficLabels, Arc<TrafficMeter>>>,
+}
+
+/// What a listening socket is for.
+#[derive(Debug, Clone)]
+pub enum Purpose {
+    /// Redirected connections towards the app.
+    Inbound,
+    /// An explicit listener towards the app.
+    InboundListener(InboundListener),
+    /// Redirected connections from the app.
+    Outbound,
+    /// An explicit listener for one service.
+    OutboundListener(OutboundListener),
+}
+
+impl Purpose {
+    fn direction(&self) -> Direction {
+        match self {
+            Self::Inbound | Self::InboundListener(_) => Direction::Inbound,
+            Self::Outbound | Self::OutboundListener(_) => Direction::Outbound,
+        }
+    }
+}
+
+impl Worker {
+    /// A worker of its number.
+    #[must_use]
+    pub fn new(index: usize, workers: usize, state: Arc<State>, log: LogSink) -> Arc<Self> {
+        let handshakes = usize::try_from(state.config.limits.handshakes).unwrap_or(1) / workers;
+        Arc::new(Self {
+            index,
+            state,
+            log,
+            apps: AppPool::default(),
+            mesh: MeshPool::default(),
+            handshakes: Semaphore::new(handshakes.max(1)),
+            meters: Mutex::default(),
+        })
+    }
+
+    /// The resolved counters of a kind of traffic.
+    pub fn meter(&self, labels: TrafficLabels) -> Arc<TrafficMeter> {
+        let mut meters = self.meters.lock();
+        if let Some(meter) = meters.get(&labels) {
+            return meter.clone();
+        }
+        if meters.len() >= MAX_METERS {
+            meters.clear();
+        }
+        let meter = Arc::new(TrafficMeter::new(self.state.metrics.clone(), labels.clone()));
+        meters.insert(labels, meter.clone());
+        meter
+    }
+
+    /// Serves its listeners until the process has drained.
+    pub async fn run(self: Arc<Self>, listeners: Vec<(TcpListener, Purpose)>) {
+        for (listener, purpose) in listeners {
+            tokio::spawn(accept(self.clone(), listener, purpose));
+        }
+        self.look_after().await;
+    }
+
+    /// Ticks until the proxy has ended.
+    async fn look_after(&self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for tick in 0u32.. {
+            ticks.tick().await;
+            self.state.clock.tick();
+            self.log.flush();
+            if tick % SWEEP_TICKS == 0 {
+                self.sweep();
+            }
+            if *self.state.drain.borrow() == Drain::Ended {
+                break;
+            }
+        }
+        self.log.flush();
+    }
+
+    /// Closes what has been doing one thing for too long, and what a certificate no longer backs.
+    fn sweep(&self) {
+        let limits = &self.state.config.limits;
+        let (now, unix) = (self.state.clock.coarse(), unix_now());
+        for connection in self.state.registry.of_worker(self.index) {
+            if let Some(reason) = overdue(&connection, limits, now, unix) {
+                connection.close(reason);
+            }
+        }
+        self.apps.sweep(now.saturating_sub(seconds(limits.app_idle_timeout)));
+        self.mesh.sweep(now);
+    }
+}
+
+/// Why this connection should end now, if it should. Pure: the clocks are handed in.
+fn overdue(connection: &Connection, limits: &Limits, now: u32, unix: u64) -> Option<CloseReason> {
+    if unix >= connection.expiry() {
+        return Some(match connection.protocol() {
+            crate::telemetry::Protocol::Tcp => CloseReason::CertificateEnded,
+            _ => CloseReason::CertificateExpiry,
+        });
+    }
+    let (phase, since) = connection.phase();
+    let for_seconds = now.saturating_sub(since);
+    match phase {
+        Phase::Head if for_seconds > seconds(limits.header_timeout) => {
+            Some(CloseReason::HeaderTimeout)
+        }
+        Phase::Idle if for_seconds > seconds(limits.idle_timeout) => Some(CloseReason::Idle),
+        _ => None,
+    }
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// Takes connections until there are none to take any more. A failed accept, such as for want of
+/// file descriptors, is waited out and never ends the loop.
+async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: Purpose) {
+    let mut wait = ACCEPT_RETRY_MIN;
+    let mut drain = worker.state.drain.subscribe();
+    let inbound = purpose.direction() == Direction::Inbound;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // Outbound goes on: the app may need it until its end.
+            _ = drain.wait_for(|d| *d >= Drain::Draining), if inbound => return,
+        };
+        match accepted {
+            Ok((stream, source)) => {
+                wait = ACCEPT_RETRY_MIN;
+                begin(&worker, stream, source, &purpose);
+            }
+            Err(error) => {
+                report_accept(&error);
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(ACCEPT_RETRY_MAX);
+            }
+        }
+    }
+}
+
+fn report_accept(error: &io::Error) {
+    // A client that left the queue is no news.
+    if error.kind() != io::ErrorKind::ConnectionAborted {
+        tracing::warn!(%error, "cannot accept; retrying");
+    }
+}
+
+fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &Purpose) {
+    let state = &worker.state;
+    let limit = usize::try_from(state.config.limits.connections).unwrap_or(usize::MAX);
+    if state.registry.len() >= limit {
+        net::abort_on_close(&stream);
+        state.metrics.closed(purpose.direction(), CloseReason::Limit, (0, 0));
+        return;
+    }
+    if net::prepare(&stream).is_err() {
+        // The client has gone already.
+        return;
+    }
+    let (worker, source) = (worker.clone(), net::canonical(source));
+    match purpose.clone() {
+        Purpose::Inbound => drop(tokio::spawn(inbound::serve(worker, stream, source, None))),
+        Purpose::InboundListener(l) => {
+            drop(tokio::spawn(inbound::serve(worker, stream, source, Some(l))))
+        }
+        Purpose::Outbound => drop(tokio::spawn(outbound::serve(worker, stream, source, None))),
+        Purpose::OutboundListener(l) => {
+            drop(tokio::spawn(outbound::serve(worker, stream, source, Some(l))))
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The arrows between crates, and the few rules every source file keeps. Needs no namespaces.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use postern_tests::repository;
+use serde_json::Value;
+
+/// No source file is longer, tests included.
+const MOST_LINES: usize = 900;
+
+/// Who may depend on whom, ours only. A crate that is not named here may depend on nothing of ours.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("identity", &[]),
+    ("policy", &["identity"]),
+    ("proxy", &["identity", "policy"]),
+    ("cert-agent", &["identity"]),
+    ("k8s", &["identity", "policy"]),
+    ("shop", &[]),
+    ("postern-tests", &["identity", "policy", "proxy", "cert-agent", "k8s", "shop"]),
+    ("benches", &["identity", "policy", "proxy"]),
+];
+
+#[test]
+fn crates_depend_one_way() {
+    let crates = our_crates();
+    let ours: Vec<_> = crates.keys().cloned().collect();
+    for (name, dependencies) in &crates {
+        let allowed = ARROWS.iter().find(|(from, _)| from == name).map_or(&[][..], |(_, to)| *to);
+        for dependency in dependencies.iter().filter(|dependency| ours.contains(dependency)) {
+            assert!(
+                allowed.contains(&dependency.as_str()),
+                "{name} depends on {dependency}; the arrows of DESIGN allow it {allowed:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn examples_are_ordinary_apps() {
+    let ours = ["identity", "policy", "proxy", "cert-agent", "k8s", "postern-tests"];
+    for (name, dependencies) in our_crates_under("examples") {
+        for dependency in dependencies {
+            assert!(
+                !ours.contains(&dependency.as_str()),
+                "examples know nothing of the mesh, but {name} uses {dependency}"
+            );
+        }
+    }
+}
+
+#[test]
+fn one_cryptographic_library() {
+    // ring, openssl and the rsa crate stay out of every build of ours.
+    let tree =
+        cargo(&["tree", "--workspace", "--offline", "--edges", "normal", "--prefix", "none"]);
+    for banned in ["ring", "openssl", "native-tls", "rsa"] {
+        let found = tree.lines().find(|line| line.split(' ').next() == Some(banned));
+        assert_eq!(found, None, "`cargo tree -i {banned}` says who brought it in");
+    }
+}
+
+#[test]
+fn identity_and_policy_do_no_io_and_read_no_clock() {
+    for folder in ["identity/src", "policy/src"] {
+        for (path, text) in sources(&repository().join(folder)) {
+            let code = text.split("#[cfg(test)]").next().unwrap_or("");
+            for banned in [
+                "tokio::",
+                "std::net::Tcp",
+                "std::net::Udp",
+                "std::fs",
+                "SystemTime::now",
+                "Instant::now",
+            ] {
+                assert!(!code.contains(banned), "{} uses {banned}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_stands_in_the_proxy_net_module_only() {
+    for (path, text) in all_sources() {
+        let inside = path.strip_prefix(repository()).expect("our own files");
+        let allowed = inside.starts_with("proxy/src/net") || inside.starts_with("proxy/src/net.rs");
+        let uses = text.lines().any(|line| {
+            line.trim_start().starts_with(concat!("unsafe", " "))
+                || line.contains(concat!("= unsafe", " {"))
+        });
+        assert!(allowed || !uses, "{} has unsafe code outside proxy/src/net", inside.display());
+    }
+}
+
+#[test]
+fn source_files_are_short_and_finished() {
+    for (path, text) in all_sources() {
+        let lines = text.lines().count();
+        assert!(
+            lines <= MOST_LINES,
+            "{} has {lines} lines, more than {MOST_LINES}",
+            path.display()
+        );
+        for unfinished in [concat!("todo", "!("), concat!("unimplemented", "!(")] {
+            assert!(!text.contains(unfinished), "{} holds {unfinished}", path.display());
+        }
+    }
+}
+
+fn all_sources() -> Vec<(PathBuf, String)> {
+    ["identity", "policy", "proxy", "cert-agent", "k8s", "examples", "tests", "fuzz", "benches"]
+        .iter()
+        .flat_map(|folder| sources(&repository().join(folder)))
+        .collect()
+}
+
+/// Every `.rs` file under `folder`, build products left out; nothing when the folder is not there.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() && path.file_name().is_none_or(|name| name != "target") {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            let text = fs::read_to_string(&path).expect("source files are text");
+            found.push((path, text));
+        }
+    }
+    found
+}
+
+/// Each workspace crate with the names of what it depends on, tests and build scripts included.
+fn our_crates() -> BTreeMap<String, Vec<String>> {
+    our_crates_under("")
+}
+
+fn our_crates_under(folder: &str) -> BTreeMap<String, Vec<String>> {
+    let metadata = cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_str(&metadata).expect("cargo writes JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let here = |package: &&Value| {
+        let manifest = Path::new(package["manifest_path"].as_str().expect("a manifest"));
+        manifest.starts_with(repository().join(folder))
+    };
+    packages
+        .iter()
+        .filter(here)
+        .map(|package| (text(&package["name"]), dependencies(package)))
+        .collect()
+}
+
+fn dependencies(package: &Value) -> Vec<String> {
+    package["dependencies"]
+        .as_array()
+        .expect("dependencies")
+        .iter()
+        .map(|one| text(&one["name"]))
+        .collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a name").to_owned()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(repository())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

@@ -1,0 +1,149 @@
+//! Steady HTTP/1.1 load over keep-alive connections, every answer counted.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::inside::Task;
+use crate::pod::Pod;
+
+/// How many different failures a report names.
+const FAILURES_NAMED: usize = 5;
+
+/// Load that runs until it is stopped.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    lanes: Vec<Task<LoadReport>>,
+}
+
+/// What became of the load.
+#[derive(Clone, Debug, Default)]
+pub struct LoadReport {
+    /// Requests sent.
+    pub requests: u64,
+    /// Requests without a complete 200.
+    pub failed: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// The first few failures in words.
+    pub failures: Vec<String>,
+}
+
+impl Load {
+    /// Starts `connections` keep-alive connections from inside `pod`, each asking for `path` again and again.
+    ///
+    /// There is no retry. A request that the server's orderly close of an idle connection overtook was never sent
+    /// (hyper says so) and goes over a new connection, as with any HTTP client.
+    #[must_use]
+    pub fn start(
+        pod: &Pod,
+        address: SocketAddr,
+        host: &str,
+        path: &str,
+        connections: usize,
+    ) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let lane = |_| {
+            let (host, path, stop) = (host.to_owned(), path.to_owned(), stop.clone());
+            pod.spawn(async move { run_lane(address, &host, &path, &stop).await })
+        };
+        Self { lanes: (0..connections).map(lane).collect(), stop }
+    }
+
+    /// Stops and sums up.
+    #[track_caller]
+    pub fn finish(self) -> LoadReport {
+        self.stop.store(true, Ordering::Relaxed);
+        self.lanes.into_iter().map(Task::join).fold(LoadReport::default(), LoadReport::plus)
+    }
+}
+
+impl LoadReport {
+    fn plus(mut self, other: Self) -> Self {
+        self.requests += other.requests;
+        self.failed += other.failed;
+        self.connections += other.connections;
+        self.failures.extend(other.failures);
+        self.failures.truncate(FAILURES_NAMED);
+        self
+    }
+
+    fn fail(&mut self, words: String) {
+        self.failed += 1;
+        if self.failures.len() < FAILURES_NAMED {
+            self.failures.push(words);
+        }
+    }
+
+    /// Panics with the failures unless there were requests and all of them succeeded.
+    #[track_caller]
+    pub fn expect_all_good(&self) {
+        assert!(self.requests > 0 && self.failed == 0, "{self:?}");
+    }
+}
+
+async fn run_lane(address: SocketAddr, host: &str, path: &str, stop: &AtomicBool) -> LoadReport {
+    let mut report = LoadReport::default();
+    let mut connection = None;
+    while !stop.load(Ordering::Relaxed) {
+        let mut sender = match connection.take() {
+            Some(sender) => sender,
+            None => match open(address).await {
+                Ok(sender) => {
+                    report.connections += 1;
+                    sender
+                }
+                Err(error) => {
+                    report.requests += 1;
+                    report.fail(format!("connecting: {error}"));
+                    tokio::task::yield_now().await;
+                    continue;
+                }
+            },
+        };
+        if sender.ready().await.is_err() {
+            // Closed in order between two requests.
+            continue;
+        }
+        match ask(&mut sender, host, path).await {
+            Ok(StatusCode::OK) => connection = Some(sender),
+            Ok(status) => {
+                report.fail(format!("status {status}"));
+                connection = Some(sender);
+            }
+            Err(error) if error.is_canceled() => continue,
+            Err(error) => report.fail(format!("request: {error:?}")),
+        }
+        report.requests += 1;
+    }
+    report
+}
+
+async fn open(address: SocketAddr) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+/// One request, its answer read to the end.
+async fn ask(
+    sender: &mut SendRequest<Empty<Bytes>>,
+    host: &str,
+    path: &str,
+) -> hyper::Result<StatusCode> {
+    let request =
+        Request::get(path).header(header::HOST, host).body(Empty::new()).expect("a plain request");
+    let answer = sender.send_request(request).await?;
+    let status = answer.status();
+    answer.into_body().collect().await?;
+    Ok(status)
+}

@@ -1,0 +1,95 @@
+//! The shop of `examples/shop`, with its own policies and proxy configurations as they lie there.
+
+use std::fs;
+
+use crate::app::App;
+use crate::binaries::repository;
+use crate::mesh::Mesh;
+use crate::pod::Pod;
+
+/// The shop's pods.
+pub struct Shop {
+    /// The web page's pod: may read and fill carts, and charge.
+    pub frontend: Pod,
+    /// The cart's pod.
+    pub cart: Pod,
+    /// The payment service's pod.
+    pub payments: Pod,
+    /// A pod of the mesh that nobody allowed anything.
+    pub reports: Pod,
+}
+
+impl Shop {
+    /// Starts the shop in `mesh`. In namespaces everything is taken from `examples/shop` as it is, but for the
+    /// addresses' network number; on loopback the harness writes services and configurations itself.
+    #[must_use]
+    pub fn start(mesh: &Mesh) -> Self {
+        install_policies(mesh);
+        let payments = pod(mesh, "payments", 4, &[(50051, "grpc")], App::new("shop-payments"));
+        let cart = pod(
+            mesh,
+            "cart",
+            3,
+            &[(8080, "http"), (9000, "tcp"), (9100, "tcp")],
+            App::new("shop-cart"),
+        );
+        let frontend = frontend(mesh, &cart, &payments);
+        let reports = builder(mesh, "reports", 5).start();
+        Self { frontend, cart, payments, reports }
+    }
+}
+
+/// Copies the shop's resource files into the mesh. On loopback its services are announced by the harness instead.
+pub fn install_policies(mesh: &Mesh) {
+    for name in ["cart", "payments", "frontend"] {
+        install(mesh, name);
+    }
+    if mesh.has_namespaces() {
+        install(mesh, "services");
+    }
+}
+
+/// Copies one resource file of the shop into the mesh, with the mesh's own network number in its addresses.
+pub fn install(mesh: &Mesh, name: &str) {
+    let path = repository().join(format!("examples/shop/policies/{name}.yaml"));
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let index = mesh.network_index();
+    let text = text
+        .replace("10.77.0.", &format!("10.77.{index}."))
+        .replace("fd77::0:", &format!("fd77::{index:x}:"));
+    mesh.policy(name, &text);
+}
+
+fn pod(mesh: &Mesh, name: &str, number: u8, ports: &[(u16, &str)], app: App) -> Pod {
+    let builder = ports
+        .iter()
+        .fold(builder(mesh, name, number), |pod, (port, protocol)| pod.port(*port, protocol));
+    builder.app(app).start()
+}
+
+fn builder(mesh: &Mesh, name: &str, number: u8) -> crate::PodBuilder {
+    let pod = mesh.pod(name).number(number);
+    if !mesh.has_namespaces() {
+        return pod;
+    }
+    pod.known_by_files().config_file(repository().join(format!("examples/shop/proxy/{name}.yaml")))
+}
+
+/// The front end calls the others by name; on loopback it has to be told its proxy's listeners for them.
+fn frontend(mesh: &Mesh, cart: &Pod, payments: &Pod) -> Pod {
+    let builder = builder(mesh, "frontend", 2).port(8000, "http");
+    if mesh.has_namespaces() {
+        return builder.app(App::new("shop-frontend")).start();
+    }
+    let pod = builder.lay_out();
+    let app = App::new("shop-frontend")
+        .arg("--cart")
+        .arg(format!("http://{}", pod.route_to(cart, 8080)))
+        .arg("--payments")
+        .arg(format!("http://{}", pod.route_to(payments, 50051)));
+    let pod = pod.with_app(app);
+    pod.start_processes();
+    pod.ready();
+    pod
+}

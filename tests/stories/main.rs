@@ -1,0 +1,25 @@
+//! The stories: who exists, who calls, what is seen, in the answer, in the metrics and in the log.
+//!
+//! Each builds its own mesh of real programs in network namespaces; run them with `make test`, or
+//! `tests/in-namespace cargo test -p postern-tests --test stories NAME`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod allowed;
+mod authority;
+mod certificates;
+mod configuration;
+mod drain;
+mod envoy;
+mod explain;
+mod handshakes;
+mod identities;
+mod interception;
+mod loops;
+mod modes;
+mod outside_peers;
+mod policy_changes;
+mod refused;
+mod scene;
+mod upstreams;
+mod wire;
+mod without_the_mesh;

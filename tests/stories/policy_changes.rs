@@ -1,0 +1,86 @@
+//! A policy changes while traffic flows: new requests and open streams follow it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use postern_tests::{App, Mesh, raw, wait, websocket};
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::scene;
+
+#[test]
+fn f12_policy_tightened_or_removed_live_edit_of_a_file() {
+    let scene = scene::shop();
+    let reports = scene.mesh.pod("reports").start();
+    reports.curl("http://cart:8080/cart/ann").expect_refusal(403, "no_matching_allow");
+    let path = scene.mesh.resource_path("cart");
+    let text = std::fs::read_to_string(&path).unwrap();
+    // As an editor does it: the same file, one more name.
+    let more = text.replacen("sa/frontend]", "sa/frontend, cluster.local/ns/shop/sa/reports]", 1);
+    std::fs::write(&path, more).unwrap();
+    wait::until_true("the edit to act", || reports.curl("http://cart:8080/cart/ann").status == 200);
+    std::fs::write(&path, text).unwrap();
+    wait::until_true("the edit to act", || reports.curl("http://cart:8080/cart/ann").status == 403);
+    scene.frontend.curl("http://cart:8080/cart/ann").expect(200);
+}
+
+#[test]
+fn f12_policy_tightened_or_removed_open_streams_are_closed() {
+    let scene = scene::shop();
+    let (http, orders) = (scene.cart.at(8080), scene.cart.at(9000));
+    let (mut socket, mut line) = scene.frontend.run(async move {
+        let mut socket = websocket::open(http, "ws://cart:8080/events").await.unwrap();
+        assert_eq!(socket.ask("a").await.unwrap(), "you said: a");
+        let mut line = TcpStream::connect(orders).await.unwrap();
+        line.write_all(b"COUNT ann\n").await.unwrap();
+        assert_eq!(raw::hear_line(&mut line).await, "0");
+        (socket, line)
+    });
+    scene.mesh.remove_policy("cart");
+    let start = Instant::now();
+    let (socket_end, line_end) = scene.frontend.run(async move {
+        let socket_end = socket.next().await;
+        (socket_end, raw::hear(&mut line, Duration::from_secs(10)).await)
+    });
+    assert!(socket_end.is_err(), "{socket_end:?}");
+    assert!(line_end.end != raw::End::Silent && line_end.received.is_empty(), "{line_end:?}");
+    // One second from the change, and a second for a slow machine to see the file.
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    scene.cart.expect_metric("postern_connections_closed_total", &[("reason", "policy")]);
+    scene.frontend.curl("http://cart:8080/cart/ann").expect_refusal(403, "default_deny");
+}
+
+#[test]
+fn f11_data_symlink_swap_as_kubernetes_mounts_a_config_map() {
+    let mesh = Mesh::start();
+    let cart = mesh
+        .pod("cart")
+        .port(8080, "http")
+        .app(App::new("shop-cart"))
+        .config(json!({"resources": {"directory": "/run/postern/volume"}}));
+    let cart = cart.lay_out();
+    mount(&cart.directory().join("volume"), "..first", "# nothing is allowed yet\n");
+    cart.start_processes();
+    cart.ready();
+    let frontend = mesh.pod("frontend").start();
+    frontend.curl("http://cart:8080/cart/ann").expect_refusal(403, "default_deny");
+    mount(&cart.directory().join("volume"), "..second", &scene::allow("cart", "frontend"));
+    wait::until("the swap to be seen", Duration::from_secs(7), || {
+        let answer = frontend.curl("http://cart:8080/cart/ann");
+        if answer.status == 200 { Ok(()) } else { Err(format!("{answer:?}")) }
+    });
+}
+
+/// Puts a file in place as the kubelet does: a new directory, then `..data` is renamed over the old link.
+fn mount(volume: &Path, version: &str, text: &str) {
+    fs::create_dir_all(volume.join(version)).unwrap();
+    fs::write(volume.join(version).join("cart.yaml"), text).unwrap();
+    symlink(version, volume.join("..data_tmp")).unwrap();
+    fs::rename(volume.join("..data_tmp"), volume.join("..data")).unwrap();
+    // Made once; it goes through ..data from then on.
+    let _ = symlink("..data/cart.yaml", volume.join("cart.yaml"));
+}

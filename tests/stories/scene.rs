@@ -1,0 +1,49 @@
+//! The scenes most stories begin with.
+
+use postern_tests::{App, Mesh, Pod, shop};
+use serde_json::json;
+
+/// A cart that the shop's own policy protects, and a front end that may call it.
+pub(crate) struct Scene {
+    pub(crate) cart: Pod,
+    pub(crate) frontend: Pod,
+    pub(crate) mesh: Mesh,
+}
+
+/// The cart and the front end of the shop, with identity files.
+pub(crate) fn shop() -> Scene {
+    let mesh = Mesh::start();
+    shop::install(&mesh, "cart");
+    let cart = cart(&mesh);
+    let frontend = mesh.pod("frontend").start();
+    Scene { cart, frontend, mesh }
+}
+
+/// The same with an authority and cert agents.
+pub(crate) fn shop_with_authority() -> Scene {
+    let mesh = Mesh::with_authority();
+    shop::install(&mesh, "cart");
+    let cart = cart(&mesh);
+    let frontend = mesh.pod("frontend").start();
+    Scene { cart, frontend, mesh }
+}
+
+/// The shop's cart.
+pub(crate) fn cart(mesh: &Mesh) -> Pod {
+    let pod = mesh.pod("cart").port(8080, "http").port(9000, "tcp").port(9100, "tcp");
+    pod.app(App::new("shop-cart")).start()
+}
+
+/// A policy that lets one service account of the shop call everything of one app.
+pub(crate) fn allow(app: &str, service_account: &str) -> String {
+    json!({
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": format!("{app}-allow-{service_account}"), "namespace": "shop"},
+        "spec": {
+            "selector": {"matchLabels": {"app": app}},
+            "rules": [{"from": [{"source": {"principals": [format!("cluster.local/ns/shop/sa/{service_account}")]}}]}],
+        },
+    })
+    .to_string()
+}

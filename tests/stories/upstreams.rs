@@ -1,0 +1,107 @@
+//! Apps and upstreams that are not there, or break off.
+
+use std::path::Path;
+use std::time::Duration;
+
+use postern_tests::{Mesh, Pod, wait};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::scene::allow;
+
+/// A pod whose app the test plays itself, and its caller.
+struct Scene {
+    store: Pod,
+    frontend: Pod,
+    _mesh: Mesh,
+}
+
+fn store() -> Scene {
+    let mesh = Mesh::start();
+    mesh.policy("store", &allow("store", "frontend"));
+    let store = mesh.pod("store").port(8080, "http").start();
+    let frontend = mesh.pod("frontend").start();
+    Scene { store, frontend, _mesh: mesh }
+}
+
+/// Answers the first connection with these bytes after its request, and resets it when told to.
+fn answer_then_reset(pod: &Pod, bytes: &'static [u8]) -> oneshot::Sender<()> {
+    let (reset, told) = oneshot::channel();
+    pod.run(async move {
+        let listener = TcpListener::bind("[::]:8080").await.unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            stream.write_all(bytes).await.unwrap();
+            let _ = told.await;
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+        });
+    });
+    reset
+}
+
+/// The caller has read half of the answer when the app breaks: it must see that the rest is missing.
+#[track_caller]
+fn expect_abort(bytes: &'static [u8], option: &str) {
+    let scene = store();
+    let reset = answer_then_reset(&scene.store, bytes);
+    let arguments = ["-sS", "-i", "-N", "-4", "--max-time", "20", option, "http://store:8080/"];
+    let mut curl = scene.frontend.start_program("curl", Path::new("curl"), &arguments);
+    wait::until_true("the first half to arrive", || curl.stdout().contains("half of it"));
+    reset.send(()).unwrap();
+    let code = curl.exit_code(Duration::from_secs(10));
+    assert!(code != 0 && code != 28, "curl ended with {code}: {}{}", curl.stdout(), curl.stderr());
+    scene.store.expect_log(&[("kind", "request"), ("status", "200"), ("reason", "app_reset")]);
+}
+
+#[test]
+fn f13_upstream_dead_or_refused_app_not_listening() {
+    let scene = store();
+    let answer = scene.frontend.curl("http://store:8080/").expect_refusal(503, "app_unreachable");
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    scene.store.expect_metric(
+        "postern_requests_total",
+        &[("response_code", "503"), ("reason", "app_unreachable")],
+    );
+    scene.store.expect_log(&[
+        ("kind", "request"),
+        ("status", "503"),
+        ("reason", "app_unreachable"),
+    ]);
+}
+
+#[test]
+fn f13_upstream_dead_or_refused_pod_gone() {
+    let Scene { store, frontend, _mesh } = store();
+    drop(store);
+    let answer = frontend.curl("http://store:8080/");
+    assert!(answer.status == 503 || answer.status == 504, "{answer:?}");
+    frontend.expect_log(&[
+        ("direction", "outbound"),
+        ("kind", "request"),
+        ("status", &answer.status.to_string()),
+    ]);
+}
+
+#[test]
+fn f14_upstream_resets_mid_body_with_a_length() {
+    expect_abort(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf of it", "--http1.1");
+}
+
+#[test]
+fn f14_upstream_resets_mid_body_chunked() {
+    expect_abort(
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\na\r\nhalf of it\r\n",
+        "--http1.1",
+    );
+}
+
+#[test]
+fn f14_upstream_resets_mid_body_over_http2() {
+    expect_abort(
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf of it",
+        "--http2-prior-knowledge",
+    );
+}
