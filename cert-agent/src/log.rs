@@ -1,5 +1,5 @@
-//! JSON lines on stderr that never hold up the program: a log nobody reads is dropped and counted, because an agent that
-//! waits for its log does not renew (F-23).
+//! JSON lines on stderr that never hold up the program: a log nobody reads is dropped and counted,
+//! because an agent that waits for its log does not renew (F-23).
 
 use std::io::{self, Write};
 use std::sync::Arc;

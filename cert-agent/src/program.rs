@@ -1,4 +1,5 @@
-//! What both programs do alike as programs: read the command line, log, print their manual, and exit.
+//! What both programs do alike as programs: read the command line, log, print their manual, and
+//! exit.
 //!
 //! It stands outside the wall and knows nothing of either side.
 
@@ -46,7 +47,8 @@ pub fn man<C: CommandFactory>() -> io::Result<()> {
     io::stdout().write_all(&page)
 }
 
-/// The whole of a `main`: usage mistakes and failures that stem from arguments end with 2 and 1 (DESIGN §4).
+/// The whole of a `main`: usage mistakes and failures that stem from arguments end with 2 and 1
+/// (DESIGN §4).
 pub fn run<C: Parser>(execute: impl FnOnce(C) -> anyhow::Result<bool>) -> ExitCode {
     let cli = C::parse();
     let log = log::start();

@@ -89,7 +89,7 @@ impl Place {
         let end = Instant::now() + DEADLINE;
         while !done(self.agent_command("health")).status.success() {
             assert!(Instant::now() < end, "the agent holds no certificate");
-            std::thread::sleep(Duration::from_millis(50));
+            pause();
         }
     }
 
@@ -129,7 +129,7 @@ impl Process {
                 }
             }
             assert!(Instant::now() < end, "no log line `{message}`");
-            std::thread::sleep(Duration::from_millis(20));
+            pause();
         }
     }
 
@@ -146,7 +146,7 @@ impl Process {
                 return status.code().unwrap();
             }
             assert!(Instant::now() < end, "did not stop");
-            std::thread::sleep(Duration::from_millis(20));
+            pause();
         }
     }
 
@@ -161,6 +161,12 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Between two looks at another process; every loop around it has a deadline.
+#[allow(clippy::disallowed_methods)]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(20));
 }
 
 fn mode(path: &Path) -> u32 {

@@ -1,5 +1,5 @@
-//! S-30: from a certificate request only the public key is taken. Whatever else it says, the certificate names the attested
-//! id, and nothing but it.
+//! S-30: from a certificate request only the public key is taken. Whatever else it says, the
+//! certificate names the attested id, and nothing but it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -171,7 +171,8 @@ fn s30_csr_names_ignored_damaged_requests_are_refused() {
             let mut csr = wish.request(&key);
             let at = at.index(csr.len());
             csr[at] ^= change;
-            // Any signed byte breaks the proof; the few that are not signed may survive, and then name nobody.
+            // Any signed byte breaks the proof; the few that are not signed may survive, and then
+            // name nobody.
             if let Ok(certificate) = certificate_for(&ca, &csr) {
                 check_names(&certificate, &key);
             }

@@ -1,5 +1,6 @@
-//! The admin service, on a socket of its own (`<socket>.admin`, mode 0600): the Workload API may not be extended
-//! (Workload Endpoint §7), and forcing a renewal is for our own user and root alone.
+//! The admin service, on a socket of its own (`<socket>.admin`, mode 0600): the Workload API may
+//! not be extended (Workload Endpoint §7), and forcing a renewal is for our own user and root
+//! alone.
 
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};

@@ -40,9 +40,11 @@ pub struct Renewer {
     pub identity: Option<SpiffeId>,
     /// Proof for the first time.
     pub join_token: Option<PathBuf>,
-    /// Proof for every other time. In memory, so that a full disk costs nothing but the next restart.
+    /// Proof for every other time. In memory, so that a full disk costs nothing but the next
+    /// restart.
     pub credential: Option<Credential>,
-    /// Where the credential survives a restart; none for a unix-attested agent, which needs no credential.
+    /// Where the credential survives a restart; none for a unix-attested agent, which needs no
+    /// credential.
     pub state: Option<StateDirectory>,
     /// Who watches.
     pub publisher: Publisher,
@@ -84,7 +86,8 @@ impl Renewer {
         }
     }
 
-    /// One attempt with the best evidence; with the join token too, when the authority knows our credential no more.
+    /// One attempt with the best evidence; with the join token too, when the authority knows our
+    /// credential no more.
     async fn attempt(&mut self) -> Result<Held, AttemptError> {
         let evidence = self.evidence()?;
         let by_credential = matches!(evidence, Evidence::RenewalCredential(_));
@@ -132,7 +135,8 @@ impl Renewer {
     }
 
     async fn ask(&mut self, evidence: Evidence) -> Result<Held, AttemptError> {
-        // A join token may be for whomever the operator meant; every other proof is of who we are already.
+        // A join token may be for whomever the operator meant; every other proof is of who we are
+        // already.
         let identity = match &evidence {
             Evidence::JoinToken(_) => self.identity.clone(),
             _ => self.known_identity(),
@@ -176,7 +180,10 @@ impl Renewer {
         if let Some(state) = &self.state
             && let Err(error) = state.store(&credential)
         {
-            tracing::error!(%error, "the renewal credential is kept in memory only: a restart needs a join token");
+            tracing::error!(
+                %error,
+                "the renewal credential is kept in memory only: a restart needs a join token"
+            );
         }
         self.credential = Some(credential);
     }
@@ -248,9 +255,10 @@ fn read_token(path: &Path) -> io::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(text.trim_start_matches('\u{feff}').trim().to_owned()))
 }
 
-/// A new credential is kept when the answer is right, and also when nothing but the clock is wrong: the join token is
-/// used up by then, and the credential is the only way back once the clock is right. With any other fault it may be
-/// somebody else's, and the one we have stays good until it is replaced by its use.
+/// A new credential is kept when the answer is right, and also when nothing but the clock is wrong:
+/// the join token is used up by then, and the credential is the only way back once the clock is
+/// right. With any other fault it may be somebody else's, and the one we have stays good until it
+/// is replaced by its use.
 fn credential_is_ours(
     checked: &Result<Accepted, WrongAnswer>,
     answer: &IssueResponse,

@@ -59,7 +59,8 @@ pub struct Settings {
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// Everything that keeps it from starting. An authority that is down does not: the agent waits for it.
+/// Everything that keeps it from starting. An authority that is down does not: the agent waits for
+/// it.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
@@ -149,7 +150,8 @@ fn take_state(settings: &Settings) -> anyhow::Result<Option<StateDirectory>> {
     StateDirectory::take(&settings.state_dir).map(Some)
 }
 
-/// Reads the PEM roots; without a name they must say themselves whose they are (X509-SVID §3.2: a signer's URI SAN).
+/// Reads the PEM roots; without a name they must say themselves whose they are (X509-SVID §3.2: a
+/// signer's URI SAN).
 fn load_bundle(path: &Path, named: Option<TrustDomain>) -> anyhow::Result<TrustBundle> {
     let at = || path.display().to_string();
     let size =

@@ -1,7 +1,7 @@
 //! Who is asking: evidence in, an identity out.
 //!
-//! One arm an attestor. Each answers the same [`Attested`], so that what follows (rate, signature, credential) knows
-//! nothing of how an identity was proved.
+//! One arm an attestor. Each answers the same [`Attested`], so that what follows (rate, signature,
+//! credential) knows nothing of how an identity was proved.
 
 use std::fmt;
 

@@ -75,8 +75,9 @@ pub enum Refusal {
 impl Authority {
     /// Answers one request.
     ///
-    /// What costs the caller nothing to repeat is checked before what does: a malformed CSR or an authority that cannot
-    /// sign leaves the join token good. The instance's rate comes after its proof, so that nobody else can use it up.
+    /// What costs the caller nothing to repeat is checked before what does: a malformed CSR or an
+    /// authority that cannot sign leaves the join token good. The instance's rate comes after its
+    /// proof, so that nobody else can use it up.
     ///
     /// # Errors
     /// [`Refusal`].

@@ -1,8 +1,9 @@
 //! Join tokens: a secret that is good for one identity, once, for a short time.
 //!
-//! The authority keeps only the hash: one file per token, named by it. Redeeming is removing that file; the file
-//! system lets exactly one of many removals succeed, which is the atomic compare-and-delete that S-32 asks for, across
-//! processes too: `postern-authority token` mints while `run` redeems.
+//! The authority keeps only the hash: one file per token, named by it. Redeeming is removing that
+//! file; the file system lets exactly one of many removals succeed, which is the atomic
+//! compare-and-delete that S-32 asks for, across processes too: `postern-authority token` mints
+//! while `run` redeems.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -70,7 +71,8 @@ impl JoinTokens {
         Self { directory: directory.into() }
     }
 
-    /// Makes a token for `identity`. `now` in Unix seconds. The caller shows it once; it cannot be had again.
+    /// Makes a token for `identity`. `now` in Unix seconds. The caller shows it once; it cannot be
+    /// had again.
     ///
     /// # Errors
     /// A lifetime of zero or above [`MAX_TTL`], [`MAX_TOKENS`] reached, or the disk.
