@@ -136,6 +136,18 @@ async fn s33_ca_dos_the_global_cap_answers_unavailable_and_costs_no_token() {
 }
 
 #[tokio::test]
+async fn s33_ca_dos_guesses_use_up_nobody_elses_rate() {
+    let mut ca = Ca::new();
+    ca.settings.global_issue_rate = PerMinute(2);
+    let authority = ca.start().await;
+    for _ in 0..10 {
+        let guess = token("pjt_guess".into());
+        assert_eq!(code(ask(&ca, &authority, guess).await), Code::Unauthenticated);
+    }
+    assert!(ask(&ca, &authority, token(ca.token(CART))).await.is_ok());
+}
+
+#[tokio::test]
 async fn s33_ca_dos_large_and_slow_callers() {
     use tokio::io::AsyncReadExt;
     let ca = Ca::new();
@@ -204,6 +216,7 @@ async fn plaintext_and_tls_1_2_are_refused() {
     };
     let modern = client("-tls1_3", address.clone()).await;
     assert!(modern.contains("TLSv1.3") && modern.contains("ALPN protocol: h2"), "{modern}");
+    assert!(!modern.contains("New Session Ticket"), "S-27: nothing to resume");
     let old = client("-tls1_2", address).await;
     assert!(old.contains("Cipher is (NONE)"), "{old}");
 }
