@@ -1,4 +1,5 @@
-//! Compiles the protocol definitions with a compiler written in Rust, so that no `protoc` is needed.
+//! Compiles the protocol definitions with a compiler written in Rust, so that no `protoc` is
+//! needed.
 
 use std::error::Error;
 

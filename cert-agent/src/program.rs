@@ -1,4 +1,5 @@
-//! What both programs do alike as programs: read the command line, log, print their manual, and exit.
+//! What both programs do alike as programs: read the command line, log, print their manual, and
+//! exit.
 //!
 //! It stands outside the wall and knows nothing of either side.
 
@@ -7,7 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser};
 use clap_complete::Shell;
-use tracing_subscriber::EnvFilter;
+
+use crate::log;
 
 /// `completions`.
 #[derive(Debug, Args)]
@@ -45,11 +47,14 @@ pub fn man<C: CommandFactory>() -> io::Result<()> {
     io::stdout().write_all(&page)
 }
 
-/// The whole of a `main`: usage mistakes and failures that stem from arguments end with 2 and 1 (DESIGN §4).
+/// The whole of a `main`: usage mistakes and failures that stem from arguments end with 2 and 1
+/// (DESIGN §4).
 pub fn run<C: Parser>(execute: impl FnOnce(C) -> anyhow::Result<bool>) -> ExitCode {
     let cli = C::parse();
-    start_log();
-    match execute(cli) {
+    let log = log::start();
+    let outcome = execute(cli);
+    log.flush();
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -67,16 +72,4 @@ pub struct Misconfigured(pub anyhow::Error);
 
 fn exit_code(error: &anyhow::Error) -> u8 {
     if error.is::<Misconfigured>() { 2 } else { 1 }
-}
-
-/// JSON lines on stderr; `POSTERN_LOG` sets the level (`info` unless set), in the syntax of `RUST_LOG`.
-fn start_log() {
-    let filter = EnvFilter::try_from_env("POSTERN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    // Fails only when a log was set up before us, which then serves as well.
-    let _ = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_writer(io::stderr)
-        .with_env_filter(filter)
-        .try_init();
 }

@@ -137,7 +137,7 @@ async fn an_agent_whose_credential_ended_joins_anew_with_a_new_token() {
 
 #[tokio::test]
 async fn short_lifetimes_rotate_by_themselves_with_a_fresh_key_each_time() {
-    let ca = Ca::new().lifetime(2);
+    let ca = Ca::new().lifetime(4);
     let authority = ca.start().await;
     let agent = Agent::joining(&ca, authority.address, CART).started().await;
     let mut keys = std::collections::HashSet::new();

@@ -1,5 +1,5 @@
-//! The SPIFFE Workload API as the standard words it, asked by the `spiffe` crate (which knows nothing of us) and, for what
-//! that crate would never do, by a bare client.
+//! The SPIFFE Workload API as the standard words it, asked by the `spiffe` crate (which knows
+//! nothing of us) and, for what that crate would never do, by a bare client.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;

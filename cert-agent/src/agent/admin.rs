@@ -1,5 +1,6 @@
-//! The admin service, on a socket of its own (`<socket>.admin`, mode 0600): the Workload API may not be extended
-//! (Workload Endpoint §7), and forcing a renewal is for our own user alone.
+//! The admin service, on a socket of its own (`<socket>.admin`, mode 0600): the Workload API may
+//! not be extended (Workload Endpoint §7), and forcing a renewal is for our own user and root
+//! alone.
 
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};
@@ -20,10 +21,10 @@ pub struct AdminService {
 }
 
 impl AdminService {
-    /// Answers about `view`, renews by `renew`; for our own user.
+    /// Answers about `view`, renews by `renew`; for our own user and root.
     #[must_use]
     pub fn new(view: View, renew: mpsc::Sender<Forced>) -> Self {
-        Self { view, renew, callers: AllowedCallers::own_only() }
+        Self { view, renew, callers: AllowedCallers::own_and_root() }
     }
 
     fn status_now(&self) -> StatusResponse {

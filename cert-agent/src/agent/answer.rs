@@ -1,5 +1,5 @@
-//! What we check of the authority's answer before we believe it (F-04). A wrong answer is rejected whole; what is held
-//! stays.
+//! What we check of the authority's answer before we believe it (F-04). A wrong answer is rejected
+//! whole; what is held stays.
 
 use std::time::Duration;
 
@@ -73,8 +73,8 @@ pub enum WrongAnswer {
     },
 }
 
-/// Checks an answer: the leaf's rules, our id, our key, the chain to the roots we trust *and* to those it brings, and
-/// the time.
+/// Checks an answer: the leaf's rules, our id, our key, the chain to the roots we trust *and* to
+/// those it brings, and the time.
 ///
 /// # Errors
 /// [`WrongAnswer`]. The time comes last: with [`WrongAnswer::Time`] everything else was right.
@@ -96,8 +96,9 @@ pub fn check(answer: &IssueResponse, expected: &Expected<'_>) -> Result<Accepted
     Ok(Accepted { svid, bundle })
 }
 
-/// How far our clock is behind (positive) or ahead (negative) of the authority's, as the end of a sentence; empty below
-/// ten seconds. The difference holds the time the answer took, so it is no measurement.
+/// How far our clock is behind (positive) or ahead (negative) of the authority's, as the end of a
+/// sentence; empty below ten seconds. The difference holds the time the answer took, so it is no
+/// measurement.
 #[must_use]
 pub fn skew(server_time: i64, now: u64) -> String {
     let server = u64::try_from(server_time).unwrap_or(0);

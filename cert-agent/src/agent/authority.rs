@@ -33,7 +33,8 @@ const MAX_ANSWER: usize = 1024 * 1024;
 /// Where the authority is, and how we know it.
 #[derive(Debug, Clone)]
 pub enum Address {
-    /// Over TLS. The server must present `identity`, verified against our roots; the host's name proves nothing.
+    /// Over TLS. The server must present `identity`, verified against our roots; the host's name
+    /// proves nothing.
     Network {
         /// Host and port.
         host_port: HostPort,
@@ -167,7 +168,8 @@ async fn connect(address: &Address, trusted: &TrustBundle) -> io::Result<Box<dyn
     }
 }
 
-/// TLS 1.3, no certificate of ours (we may have none yet), the authority's identity demanded, nothing resumed.
+/// TLS 1.3, no certificate of ours (we may have none yet), the authority's identity demanded,
+/// nothing resumed.
 fn tls_config(trusted: &TrustBundle, authority: &SpiffeId) -> Result<ClientConfig, rustls::Error> {
     let bundles = Arc::new(TrustBundles::new([trusted.clone()]));
     let verifier = ServerVerifier::new(bundles, [authority.clone()].into());

@@ -1,7 +1,7 @@
 //! Who may ask: the uid that the kernel gives for the other end of a unix socket, against a list.
 //!
-//! The socket itself is mode 0666, because proxy and agent run under different users; this list is the door. A pid says
-//! nothing here: across containers it is 0.
+//! The socket itself is mode 0666, because proxy and agent run under different users; this list is
+//! the door. A pid says nothing here: across containers it is 0.
 
 use nix::unistd::Uid;
 use tonic::transport::server::UdsConnectInfo;
@@ -9,7 +9,8 @@ use tonic::{Request, Status};
 
 /// The proxy's user in a pod (DESIGN §4).
 pub const PROXY_UID: u32 = 64137;
-/// The header that proves a caller is a SPIFFE client and not somebody's confused HTTP library (Workload Endpoint §3).
+/// The header that proves a caller is a SPIFFE client and not somebody's confused HTTP library
+/// (Workload Endpoint §3).
 const SECURITY_HEADER: &str = "workload.spiffe.io";
 
 /// The users who may ask.
@@ -25,10 +26,10 @@ impl AllowedCallers {
         Self(uids)
     }
 
-    /// Our own user alone.
+    /// Our own user, and root, who can be any user anyway: for the admin socket.
     #[must_use]
-    pub fn own_only() -> Self {
-        Self::exactly(vec![own_uid()])
+    pub fn own_and_root() -> Self {
+        Self::exactly(vec![own_uid(), 0])
     }
 
     /// These users and no other.

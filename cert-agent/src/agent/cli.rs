@@ -16,11 +16,12 @@ use super::show::{self, Shown};
 /// Where the Workload API is, unless said otherwise.
 const DEFAULT_SOCKET: &str = "/run/postern/agent.sock";
 
-/// The cert agent of one workload: gets its SPIFFE certificate, keeps it fresh, and serves it to the proxy beside it.
+/// The cert agent of one workload: gets its SPIFFE certificate, keeps it fresh, and serves it to
+/// the proxy beside it.
 ///
-/// `run` makes a key in memory, proves to the authority who this workload is (by a join token once, then by a renewal
-/// credential; or by its uid on the same machine), and serves certificate, key and roots on a unix socket that speaks the
-/// SPIFFE Workload API. The key never reaches a disk.
+/// `run` makes a key in memory, proves to the authority who this workload is (by a join token once,
+/// then by a renewal credential; or by its uid on the same machine), and serves certificate, key
+/// and roots on a unix socket that speaks the SPIFFE Workload API. The key never reaches a disk.
 #[derive(Debug, Parser)]
 #[command(name = "postern-cert-agent", version, max_term_width = 110)]
 pub struct Cli {
@@ -32,13 +33,16 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Get a certificate, keep it fresh and serve it until SIGTERM. Waits for an authority that is down.
+    /// Get a certificate, keep it fresh and serve it until SIGTERM. Waits for an authority that is
+    /// down.
     Run(RunArgs),
-    /// Get certificate, key and roots from a running agent (any SPIFFE Workload API) and write or print them as PEM.
+    /// Get certificate, key and roots from a running agent (any SPIFFE Workload API) and write or
+    /// print them as PEM.
     Fetch(FetchArgs),
     /// Show what a running agent holds and when it renews (JSON when the output is not a terminal).
     Show(SocketArgs),
-    /// Make a running agent renew now, with a fresh key, and show the result. Exit code 1 when it failed.
+    /// Make a running agent renew now, with a fresh key, and show the result. Exit code 1 when it
+    /// failed.
     Renew(SocketArgs),
     /// Exit with 0 when a running agent holds a good certificate, with 1 when not. For probes.
     Health(SocketArgs),
@@ -51,10 +55,17 @@ pub enum Command {
 /// `run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The authority, over TLS. It is known by its SPIFFE id and the trust bundle, not by its host name.
-    #[arg(long, value_name = "HOST:PORT", value_parser = HostPort::parse, required_unless_present = "authority_unix")]
+    /// The authority, over TLS. It is known by its SPIFFE id and the trust bundle, not by its host
+    /// name.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        value_parser = HostPort::parse,
+        required_unless_present = "authority_unix"
+    )]
     authority: Option<HostPort>,
-    /// The authority on this machine, over its unix socket: without a join token our uid is the proof.
+    /// The authority on this machine, over its unix socket: without a join token our uid is the
+    /// proof.
     #[arg(long, value_name = "PATH", conflicts_with = "authority")]
     authority_unix: Option<PathBuf>,
     /// The authority's own id [default: spiffe://TRUST-DOMAIN/postern/authority].
@@ -69,16 +80,19 @@ pub struct RunArgs {
     /// Accept certificates of this identity only [default: whatever the authority attests first].
     #[arg(long, value_name = "SPIFFE-ID", value_parser = spiffe_id)]
     identity: Option<SpiffeId>,
-    /// Where to serve the Workload API (mode 0666; --allow-uid says who may ask). The admin socket is PATH.admin (0600).
+    /// Where to serve the Workload API (mode 0666; --allow-uid says who may ask). The admin socket
+    /// is PATH.admin (0600).
     #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
     socket: PathBuf,
     /// Where the renewal credential survives a restart. One agent each; made with mode 0700.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/postern/agent")]
     state_dir: PathBuf,
-    /// A file with the join token for the first certificate. Read at each attempt while there is no other proof.
+    /// A file with the join token for the first certificate. Read at each attempt while there is no
+    /// other proof.
     #[arg(long, value_name = "FILE")]
     join_token_file: Option<PathBuf>,
-    /// A user who may ask for the certificate, beside our own. May be given several times [default: 64137, the proxy].
+    /// A user who may ask for the certificate, beside our own. May be given several times [default:
+    /// 64137, the proxy].
     #[arg(long, value_name = "UID")]
     allow_uid: Vec<u32>,
 }
@@ -96,12 +110,14 @@ pub struct SocketArgs {
 pub struct FetchArgs {
     #[command(flatten)]
     socket: SocketArgs,
-    /// Write svid.pem, key.pem (mode 0600) and bundle.pem into this directory instead of printing them.
+    /// Write svid.pem, key.pem (mode 0600) and bundle.pem into this directory instead of printing
+    /// them.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
 }
 
-/// Does what the command line says. True when the answer is yes (exit code 0), false when it is no (1).
+/// Does what the command line says. True when the answer is yes (exit code 0), false when it is no
+/// (1).
 ///
 /// # Errors
 /// Whatever failed, in words for a person.
@@ -166,7 +182,8 @@ fn print(status: &StatusResponse) -> anyhow::Result<()> {
 }
 
 impl SocketArgs {
-    /// The flag, else `SPIFFE_ENDPOINT_SOCKET` (Workload Endpoint §4), else where `run` serves by default.
+    /// The flag, else `SPIFFE_ENDPOINT_SOCKET` (Workload Endpoint §4), else where `run` serves by
+    /// default.
     fn path(&self) -> PathBuf {
         let from_environment = || {
             let value = std::env::var("SPIFFE_ENDPOINT_SOCKET").ok()?;

@@ -82,8 +82,8 @@ impl Pem {
         Ok(pem)
     }
 
-    /// Writes `svid.pem`, `key.pem` (0600) and `bundle.pem` into a directory, the key first: whoever waits for the
-    /// certificate finds its key.
+    /// Writes `svid.pem`, `key.pem` (0600) and `bundle.pem` into a directory, the key first:
+    /// whoever waits for the certificate finds its key.
     ///
     /// # Errors
     /// The operating system's.

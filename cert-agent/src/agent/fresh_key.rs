@@ -6,7 +6,8 @@ use identity::SvidKey;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData};
 use zeroize::Zeroize;
 
-/// A P-256 key made for one certificate, and its PKCS#10 request. The key exists in this process's memory only.
+/// A P-256 key made for one certificate, and its PKCS#10 request. The key exists in this process's
+/// memory only.
 pub struct FreshKey {
     /// For the certificate to come.
     pub key: SvidKey,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use identity::{SvidKey, TrustBundle, X509Svid};
 use tokio::sync::watch;
 
-/// An identity: certificate, key, and the roots of its trust domain. They change together or not at all.
+/// An identity: certificate, key, and the roots of its trust domain. They change together or not at
+/// all.
 #[derive(Debug)]
 pub struct Held {
     /// The certificate chain.

@@ -1,8 +1,9 @@
-//! The cert agent: makes a key, proves who the workload is, gets its certificate, renews it, and serves it to the proxy.
+//! The cert agent: makes a key, proves who the workload is, gets its certificate, renews it, and
+//! serves it to the proxy.
 //!
-//! [`rotation`] decides when, [`fresh_key`] makes the key and the request, [`authority`] asks, [`answer`] believes
-//! nothing it cannot check, [`renewer`] ties them together, [`held`] is what everybody else sees of it. [`workload_api`]
-//! serves the proxy, [`admin`] serves people.
+//! [`rotation`] decides when, [`fresh_key`] makes the key and the request, [`authority`] asks,
+//! [`answer`] believes nothing it cannot check, [`renewer`] ties them together, [`held`] is what
+//! everybody else sees of it. [`workload_api`] serves the proxy, [`admin`] serves people.
 
 pub mod admin;
 pub mod answer;

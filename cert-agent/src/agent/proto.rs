@@ -1,4 +1,5 @@
-//! The generated messages of the agent's two sockets: the SPIFFE Workload API and our admin service.
+//! The generated messages of the agent's two sockets: the SPIFFE Workload API and our admin
+//! service.
 
 use std::fmt;
 

@@ -1,6 +1,8 @@
 //! The loop that keeps the identity fresh: wait, make a key, ask, check, hold.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use identity::{SpiffeId, TrustBundle};
@@ -22,6 +24,8 @@ use super::state::{Credential, StateDirectory};
 /// Somebody wants a renewal now, and to hear how it went.
 pub type Forced = oneshot::Sender<Result<(), String>>;
 
+/// A join token is below 128 bytes.
+const MAX_TOKEN_FILE: u64 = 4096;
 /// Forced renewals that may wait; more are refused.
 pub const MAX_FORCED: usize = 8;
 
@@ -36,9 +40,11 @@ pub struct Renewer {
     pub identity: Option<SpiffeId>,
     /// Proof for the first time.
     pub join_token: Option<PathBuf>,
-    /// Proof for every other time. In memory, so that a full disk costs nothing but the next restart.
+    /// Proof for every other time. In memory, so that a full disk costs nothing but the next
+    /// restart.
     pub credential: Option<Credential>,
-    /// Where the credential survives a restart; none for a unix-attested agent, which needs no credential.
+    /// Where the credential survives a restart; none for a unix-attested agent, which needs no
+    /// credential.
     pub state: Option<StateDirectory>,
     /// Who watches.
     pub publisher: Publisher,
@@ -80,7 +86,8 @@ impl Renewer {
         }
     }
 
-    /// One attempt with the best evidence; with the join token too, when the authority knows our credential no more.
+    /// One attempt with the best evidence; with the join token too, when the authority knows our
+    /// credential no more.
     async fn attempt(&mut self) -> Result<Held, AttemptError> {
         let evidence = self.evidence()?;
         let by_credential = matches!(evidence, Evidence::RenewalCredential(_));
@@ -121,19 +128,15 @@ impl Renewer {
     /// Read anew at each attempt: an operator may have put a new one.
     fn join_token(&self) -> Option<Result<Zeroizing<String>, AttemptError>> {
         let path = self.join_token.as_ref()?;
-        let token = std::fs::read_to_string(path)
-            .map(|text| Zeroizing::new(Zeroizing::new(text).trim().to_owned()))
-            .map_err(|error| {
-                AttemptError::Ours(format!(
-                    "cannot read the join token {}: {error}",
-                    path.display()
-                ))
-            });
+        let token = read_token(path).map_err(|error| {
+            AttemptError::Ours(format!("cannot read the join token {}: {error}", path.display()))
+        });
         Some(token)
     }
 
     async fn ask(&mut self, evidence: Evidence) -> Result<Held, AttemptError> {
-        // A join token may be for whomever the operator meant; every other proof is of who we are already.
+        // A join token may be for whomever the operator meant; every other proof is of who we are
+        // already.
         let identity = match &evidence {
             Evidence::JoinToken(_) => self.identity.clone(),
             _ => self.known_identity(),
@@ -177,7 +180,10 @@ impl Renewer {
         if let Some(state) = &self.state
             && let Err(error) = state.store(&credential)
         {
-            tracing::error!(%error, "the renewal credential is kept in memory only: a restart needs a join token");
+            tracing::error!(
+                %error,
+                "the renewal credential is kept in memory only: a restart needs a join token"
+            );
         }
         self.credential = Some(credential);
     }
@@ -242,9 +248,17 @@ impl AttemptError {
     }
 }
 
-/// A new credential is kept when the answer is right, and also when nothing but the clock is wrong: the join token is
-/// used up by then, and the credential is the only way back once the clock is right. With any other fault it may be
-/// somebody else's, and the one we have stays good until it is replaced by its use.
+/// One line; what stands around it is no part of it (F-38: editors and `echo` add line ends).
+fn read_token(path: &Path) -> io::Result<Zeroizing<String>> {
+    let mut text = Zeroizing::new(String::new());
+    File::open(path)?.take(MAX_TOKEN_FILE).read_to_string(&mut text)?;
+    Ok(Zeroizing::new(text.trim_start_matches('\u{feff}').trim().to_owned()))
+}
+
+/// A new credential is kept when the answer is right, and also when nothing but the clock is wrong:
+/// the join token is used up by then, and the credential is the only way back once the clock is
+/// right. With any other fault it may be somebody else's, and the one we have stays good until it
+/// is replaced by its use.
 fn credential_is_ours(
     checked: &Result<Accepted, WrongAnswer>,
     answer: &IssueResponse,

@@ -1,11 +1,13 @@
 //! When to ask for the next certificate. Pure: time and chance are handed in.
 //!
-//! A certificate is renewed at half of its life, give or take a tenth of it, so that a fleet that started together does
-//! not stay together. A failed attempt is repeated after 0.5 s, then twice as long each time.
+//! A certificate is renewed at half of its life, give or take a tenth of it, so that a fleet that
+//! started together does not stay together. A failed attempt is repeated after 0.5 s, then twice as
+//! long each time.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// The wall clock is read at least this often, so that a jump of it, or a suspended machine, is noticed (F-07).
+/// The wall clock is read at least this often, so that a jump of it, or a suspended machine, is
+/// noticed (F-07).
 pub const TICK: Duration = Duration::from_secs(30);
 /// The wait after the first failure.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
@@ -13,11 +15,12 @@ const FIRST_RETRY: Duration = Duration::from_millis(500);
 const MAX_RETRY: Duration = Duration::from_secs(150);
 /// The longest wait without a good certificate when the authority answered and refused.
 const MAX_RETRY_REFUSED: Duration = Duration::from_secs(30);
-/// The longest wait without a good certificate when nobody answered. A refused connection costs the authority nothing,
-/// and the workload is to be ready within 2 s of its return (F-01).
+/// The longest wait without a good certificate when nobody answered. A refused connection costs the
+/// authority nothing, and the workload is to be ready within 2 s of its return (F-01).
 const MAX_RETRY_UNREACHABLE: Duration = Duration::from_millis(1500);
 
-/// A moment on both clocks: the wall's, which certificates mean and which may jump, and one that never does.
+/// A moment on both clocks: the wall's, which certificates mean and which may jump, and one that
+/// never does.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     /// The wall clock.
@@ -90,7 +93,8 @@ pub struct Rotation {
     failures: u32,
 }
 
-/// Due when either clock says so: the wall's, after a jump or a suspension; the other, when the wall's went back.
+/// Due when either clock says so: the wall's, after a jump or a suspension; the other, when the
+/// wall's went back.
 #[derive(Debug, Clone, Copy)]
 struct Due {
     wall: SystemTime,
@@ -136,7 +140,8 @@ impl Rotation {
         self.due.wall
     }
 
-    /// A certificate arrived. `jitter` from -1 to 1 moves the renewal between 40 % and 60 % of what is left of it.
+    /// A certificate arrived. `jitter` from -1 to 1 moves the renewal between 40 % and 60 % of what
+    /// is left of it.
     pub fn issued(&mut self, now: Moment, validity: Validity, jitter: f64) {
         let left = validity.left(now.wall).unwrap_or_default();
         self.held = Some(validity);
@@ -153,8 +158,8 @@ impl Rotation {
         self.due = Due::after(now, wait);
     }
 
-    /// With a good certificate the waits grow, but several attempts always fit into the rest of its life (F-30: nobody
-    /// expires for politeness).
+    /// With a good certificate the waits grow, but several attempts always fit into the rest of its
+    /// life (F-30: nobody expires for politeness).
     fn longest_wait(&self, now: Moment, failure: Failure) -> Duration {
         match (self.held.and_then(|held| held.left(now.wall)), failure) {
             (Some(left), _) => (left / 4).clamp(FIRST_RETRY, MAX_RETRY),
@@ -163,8 +168,8 @@ impl Rotation {
         }
     }
 
-    /// The clock stands before the held certificate begins, which is 60 s before it was signed: somebody set it back
-    /// (F-07). Not while attempts fail, or this would undo their waits.
+    /// The clock stands before the held certificate begins, which is 60 s before it was signed:
+    /// somebody set it back (F-07). Not while attempts fail, or this would undo their waits.
     fn stepped_back(&self, now: Moment) -> bool {
         self.failures == 0 && self.held.is_some_and(|held| now.wall < held.not_before)
     }

@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+use crate::program::Misconfigured;
+
 use super::admin::AdminService;
 use super::authority::{Address, HostPort};
 use super::callers::AllowedCallers;
@@ -57,7 +59,8 @@ pub struct Settings {
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// Everything that keeps it from starting. An authority that is down does not: the agent waits for it.
+/// Everything that keeps it from starting. An authority that is down does not: the agent waits for
+/// it.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
@@ -69,7 +72,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 /// # Errors
 /// As [`run`].
 pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
-    let trusted = load_bundle(&settings.trust_bundle, settings.trust_domain.clone())?;
+    let trusted = load_bundle(&settings.trust_bundle, settings.trust_domain.clone())
+        .map_err(Misconfigured)?;
     let address = address(&settings, trusted.trust_domain())?;
     let state = take_state(&settings)?;
     let credential = state.as_ref().map(StateDirectory::load).transpose()?.flatten();
@@ -104,7 +108,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         ),
         admin.serve(
             AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST),
-            AllowedCallers::own_only(),
+            AllowedCallers::own_and_root(),
             stop.clone(),
         ),
         async {
@@ -146,7 +150,8 @@ fn take_state(settings: &Settings) -> anyhow::Result<Option<StateDirectory>> {
     StateDirectory::take(&settings.state_dir).map(Some)
 }
 
-/// Reads the PEM roots; without a name they must say themselves whose they are (X509-SVID §3.2: a signer's URI SAN).
+/// Reads the PEM roots; without a name they must say themselves whose they are (X509-SVID §3.2: a
+/// signer's URI SAN).
 fn load_bundle(path: &Path, named: Option<TrustDomain>) -> anyhow::Result<TrustBundle> {
     let at = || path.display().to_string();
     let size =

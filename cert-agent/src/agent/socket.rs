@@ -26,7 +26,8 @@ use super::callers::AllowedCallers;
 
 /// Connections at a time on one socket. A pod has one proxy and a few probes.
 const MAX_CONNECTIONS: usize = 64;
-/// Connections at a time of users who may not ask: enough to tell them so, and never in the way of those who may.
+/// Connections at a time of users who may not ask: enough to tell them so, and never in the way of
+/// those who may.
 const MAX_STRANGERS: usize = 4;
 /// Streams at a time on one connection.
 const MAX_STREAMS: u32 = 32;
@@ -47,10 +48,12 @@ pub struct Socket {
 impl Socket {
     /// Listens at `path`, with this mode, in place of a socket that nobody serves any more.
     ///
-    /// It is made beside `path`, given its mode, and renamed onto it: no caller ever sees a missing or half-made one.
+    /// It is made beside `path`, given its mode, and renamed onto it: no caller ever sees a missing
+    /// or half-made one.
     ///
     /// # Errors
-    /// When something else is at `path`, when another process serves it, or the operating system's error.
+    /// When something else is at `path`, when another process serves it, or the operating system's
+    /// error.
     pub fn bind(path: &Path, mode: u32) -> anyhow::Result<Self> {
         refuse_a_live_one(path)?;
         if let Some(parent) = path.parent() {
@@ -69,8 +72,8 @@ impl Socket {
         Ok(Self { listener, path: path.to_owned(), inode })
     }
 
-    /// Serves one gRPC service until `stop`. The service refuses whoever is not among `callers`; here they only find
-    /// fewer places.
+    /// Serves one gRPC service until `stop`. The service refuses whoever is not among `callers`;
+    /// here they only find fewer places.
     ///
     /// # Errors
     /// When the server fails.
@@ -114,7 +117,8 @@ impl Socket {
         }
     }
 
-    /// Full means refused at once, not a queue: whoever waits here would keep the others from being seen.
+    /// Full means refused at once, not a queue: whoever waits here would keep the others from being
+    /// seen.
     async fn accept(&self, callers: &AllowedCallers, ready: mpsc::Sender<Connection>) {
         let known = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));

@@ -107,7 +107,8 @@ impl StateDirectory {
         Ok(Some(Credential { identity, secret: Zeroizing::new(stored.renewal_credential.clone()) }))
     }
 
-    /// Replaces the credential in one step, mode 0600: a crash leaves the old or the new one, both still good.
+    /// Replaces the credential in one step, mode 0600: a crash leaves the old or the new one, both
+    /// still good.
     ///
     /// # Errors
     /// The operating system's.

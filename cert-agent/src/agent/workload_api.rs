@@ -1,9 +1,10 @@
-//! The SPIFFE Workload API, X.509 profile. Every message is the full set; each renewal reaches every stream as one message.
+//! The SPIFFE Workload API, X.509 profile. Every message is the full set; each renewal reaches
+//! every stream as one message.
 //!
-//! What a caller hears when there is nothing to give (Workload Endpoint §6): while the agent does not know yet, or has
-//! lost its certificate to an outage, Unavailable: keep what you have and ask again. PermissionDenied only when the
-//! authority itself refused this workload, or the caller is not on the list: standard clients drop a good certificate
-//! on it.
+//! What a caller hears when there is nothing to give (Workload Endpoint §6): while the agent does
+//! not know yet, or has lost its certificate to an outage, Unavailable: keep what you have and ask
+//! again. PermissionDenied only when the authority itself refused this workload, or the caller is
+//! not on the list: standard clients drop a good certificate on it.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -54,7 +55,8 @@ impl WorkloadApi {
         message: fn(&Held) -> T,
     ) -> Result<Response<Updates<T>>, Status> {
         let mut view = self.view.clone();
-        // From here on a change counts as new, so that none is lost between this message and the next.
+        // From here on a change counts as new, so that none is lost between this message and the
+        // next.
         let first = view.held.borrow_and_update().clone();
         let first = first
             .filter(|held| held.is_current(Moment::now().unix()))
@@ -138,7 +140,8 @@ impl SpiffeWorkloadApi for WorkloadApi {
     }
 }
 
-/// §5.2.1: certificates concatenated, the key as unencrypted PKCS#8, our own domain's bundle always with it.
+/// §5.2.1: certificates concatenated, the key as unencrypted PKCS#8, our own domain's bundle always
+/// with it.
 fn svid_message(held: &Held) -> X509svidResponse {
     let svid = X509svid {
         spiffe_id: held.svid.id().to_string(),

@@ -1,9 +1,12 @@
 //! Who is asking: evidence in, an identity out.
 //!
-//! One arm an attestor. Each answers the same [`Attested`], so that what follows (rate, signature, credential) knows
-//! nothing of how an identity was proved.
+//! One arm an attestor. Each answers the same [`Attested`], so that what follows (rate, signature,
+//! credential) knows nothing of how an identity was proved.
+
+use std::fmt;
 
 use identity::SpiffeId;
+use zeroize::Zeroizing;
 
 use crate::api::issue_request::Evidence;
 
@@ -23,26 +26,38 @@ pub enum Caller {
     Unix(UnixCaller),
 }
 
-/// An identity that was proved.
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remote(address) => address.fmt(f),
+            Self::Unix(UnixCaller { uid, gid, path }) => {
+                let program = path.as_ref().map_or("?".into(), |path| path.to_string_lossy());
+                write!(f, "uid {uid} gid {gid} program {program}")
+            }
+        }
+    }
+}
+
+/// An identity that was proved, before anything is used up.
 #[derive(Debug)]
 pub struct Attested {
     /// Whom the certificate shall name.
     pub identity: SpiffeId,
     /// What the issue rate counts.
     pub instance: String,
-    /// What the caller gets to come back with.
-    pub credential: CredentialGrant,
+    /// What the proof was, and what using it means.
+    pub proof: Proof,
 }
 
-/// What follows for the renewal credential.
+/// What proved the identity.
 #[derive(Debug)]
-pub enum CredentialGrant {
-    /// None: the caller can prove itself anew at any time.
-    None,
-    /// A first one.
-    First,
-    /// The next one.
-    Next(Holder),
+pub enum Proof {
+    /// A join token that waits to be used.
+    Token(Zeroizing<String>),
+    /// A renewal credential that waits to be replaced.
+    Holder(Holder),
+    /// The kernel's word, good at any time.
+    Kernel,
 }
 
 /// What attestors consult.
@@ -56,7 +71,8 @@ pub struct Records {
     pub registry: Live<Registry>,
 }
 
-/// Examines the evidence. A join token is used up by this, whatever comes after.
+/// Examines the evidence. Nothing is used up by this: what follows may still refuse, and a refusal
+/// shall cost the rightful caller nothing.
 ///
 /// # Errors
 /// [`Refusal`], in words that help the rightful caller and tell a guesser nothing.
@@ -68,23 +84,43 @@ pub fn attest(
 ) -> Result<Attested, Refusal> {
     match evidence {
         Evidence::JoinToken(token) => {
-            let identity = records.tokens.redeem(token, now)?;
+            let identity = records.tokens.identity_of(token, now)?;
             let instance = format!("join/{}", secret::random_hex::<8>());
-            Ok(Attested { identity, instance, credential: CredentialGrant::First })
+            let proof = Proof::Token(Zeroizing::new(token.clone()));
+            Ok(Attested { identity, instance, proof })
         }
         Evidence::RenewalCredential(credential) => {
             let holder = records.credentials.holder(credential, now)?;
-            Ok(Attested {
-                identity: holder.identity.clone(),
-                instance: holder.instance.clone(),
-                credential: CredentialGrant::Next(holder),
-            })
+            let (identity, instance) = (holder.identity.clone(), holder.instance.clone());
+            Ok(Attested { identity, instance, proof: Proof::Holder(holder) })
         }
         Evidence::Unix(_) => {
             let Caller::Unix(peer) = caller else { return Err(Refusal::UnixOverNetwork) };
             let identity = records.registry.now().identity_of(peer)?;
             let instance = format!("unix/{}/{identity}", peer.uid);
-            Ok(Attested { identity, instance, credential: CredentialGrant::None })
+            Ok(Attested { identity, instance, proof: Proof::Kernel })
+        }
+    }
+}
+
+impl Attested {
+    /// Uses the proof up. The answer is what the caller proves itself with next time, if it needs
+    /// anything. Of many calls with one join token, one gets past this.
+    ///
+    /// # Errors
+    /// [`Refusal`] when somebody else was faster, or a store fails.
+    pub fn settle(
+        &self,
+        records: &Records,
+        now: u64,
+    ) -> Result<Option<Zeroizing<String>>, Refusal> {
+        match &self.proof {
+            Proof::Token(token) => {
+                let identity = records.tokens.redeem(token, now)?;
+                Ok(Some(records.credentials.create(&identity, now)?))
+            }
+            Proof::Holder(holder) => Ok(Some(records.credentials.replace(holder, now)?)),
+            Proof::Kernel => Ok(None),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The signers: a root that only signs intermediates, and an intermediate that signs leaves.
 //!
-//! X509-SVID §3.2, §4: signers are CA certificates with keyCertSign, and carry the trust domain's id without a path.
+//! X509-SVID §3.2, §4: signers are CA certificates with keyCertSign, and carry the trust domain's
+//! id without a path.
 
 use std::fmt;
 
@@ -78,7 +79,8 @@ fn signer_params(
     let mut params = CertificateParams::default();
     let mut name = DistinguishedName::new();
     name.push(DnType::OrganizationName, "Postern");
-    // Two signers of one name and different keys would confuse path building, so the name carries a serial.
+    // Two signers of one name and different keys would confuse path building, so the name carries a
+    // serial.
     name.push(DnType::CommonName, format!("{trust_domain} {role} {}", secret::random_hex::<4>()));
     params.distinguished_name = name;
     params.subject_alt_names = vec![SanType::URI(format!("spiffe://{trust_domain}").try_into()?)];
@@ -148,7 +150,8 @@ impl SigningCa {
     /// An expired intermediate still loads: whether it may sign is asked at each signature.
     ///
     /// # Errors
-    /// A missing or unreadable file, a key of another certificate, an intermediate of no published root.
+    /// A missing or unreadable file, a key of another certificate, an intermediate of no published
+    /// root.
     pub fn load(directory: &Directory) -> anyhow::Result<Self> {
         let bundle = load_bundle(directory)?;
         let certificate = read_certificate(&directory.intermediate_certificate())?;
@@ -234,7 +237,8 @@ fn read_key(path: &std::path::Path) -> anyhow::Result<KeyPair> {
     KeyPair::from_pem(text).with_context(|| format!("{}: not a private key", path.display()))
 }
 
-/// The intermediate must be signed by one of the roots we publish, else no peer would believe a leaf.
+/// The intermediate must be signed by one of the roots we publish, else no peer would believe a
+/// leaf.
 fn check_issued_by(certificate: &CertificateDer<'_>, bundle: &TrustBundle) -> anyhow::Result<()> {
     let (_, intermediate) = X509Certificate::from_der(certificate)?;
     for root in bundle.roots() {

@@ -21,10 +21,12 @@ use super::show::{self, Shown};
 use super::{ca, duration, files, leaf};
 use crate::program::Misconfigured;
 
-/// The authority of a Postern trust domain: attests agents and signs their short-lived certificates.
+/// The authority of a Postern trust domain: attests agents and signs their short-lived
+/// certificates.
 ///
-/// Start with `init`, which makes a root and an intermediate in a directory. Then `run` serves agents over TLS, and
-/// `token` makes a join token for each new workload. `bundle` prints the roots that agents and peers must be given.
+/// Start with `init`, which makes a root and an intermediate in a directory. Then `run` serves
+/// agents over TLS, and `token` makes a join token for each new workload. `bundle` prints the roots
+/// that agents and peers must be given.
 #[derive(Debug, Parser)]
 #[command(name = "postern-authority", version, max_term_width = 110)]
 pub struct Cli {
@@ -36,11 +38,13 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a new authority: a root (key encrypted), an intermediate, and the trust bundle. Overwrites nothing.
+    /// Make a new authority: a root (key encrypted), an intermediate, and the trust bundle.
+    /// Overwrites nothing.
     Init(InitArgs),
     /// Serve agents until SIGTERM: attest each caller and sign certificates.
     Run(RunArgs),
-    /// Show the roots and the intermediate with their expiry (JSON when the output is not a terminal).
+    /// Show the roots and the intermediate with their expiry (JSON when the output is not a
+    /// terminal).
     Show(DirArgs),
     /// Print the trust bundle: the PEM roots that agents and peers must be given.
     Bundle(DirArgs),
@@ -52,9 +56,11 @@ pub enum Command {
     RevokeToken(RevokeTokenArgs),
     /// List the agents that hold a renewal credential (JSON when the output is not a terminal).
     Instances(DirArgs),
-    /// End an agent's renewal credential: its certificate runs out and is not renewed. Exit code 1 when there is none.
+    /// End an agent's renewal credential: its certificate runs out and is not renewed. Exit code 1
+    /// when there is none.
     RevokeInstance(RevokeInstanceArgs),
-    /// Sign a new intermediate with the root. A running authority takes it up; certificates signed before stay good.
+    /// Sign a new intermediate with the root. A running authority takes it up; certificates signed
+    /// before stay good.
     RenewIntermediate(RenewArgs),
     /// Print a completion script for a shell.
     Completions(crate::program::CompletionArgs),
@@ -79,8 +85,8 @@ pub struct InitArgs {
     /// The name that every identity of this authority begins with: spiffe://NAME/…
     #[arg(long, value_name = "NAME", default_value = "cluster.local", value_parser = trust_domain)]
     trust_domain: TrustDomain,
-    /// A file whose first line encrypts the root key (8 characters at least). Without it a passphrase is made up and
-    /// written to DIR/root.passphrase; move that file to another machine.
+    /// A file whose first line encrypts the root key (8 characters at least). Without it a
+    /// passphrase is made up and written to DIR/root.passphrase; move that file to another machine.
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
     /// How long the root is good for.
@@ -100,10 +106,12 @@ pub struct RunArgs {
     /// Where agents connect (gRPC over TLS 1.3). Port 0 takes a free one; the log says which.
     #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:15012")]
     listen: SocketAddr,
-    /// A unix socket for agents on this machine, who prove themselves by their uid. Needs --registry.
+    /// A unix socket for agents on this machine, who prove themselves by their uid. Needs
+    /// --registry.
     #[arg(long, value_name = "PATH")]
     unix: Option<PathBuf>,
-    /// A YAML file that says which local uid (gid, program) has which identity, and which identities have DNS names.
+    /// A YAML file that says which local uid (gid, program) has which identity, and which
+    /// identities have DNS names.
     #[arg(long, value_name = "FILE")]
     registry: Option<PathBuf>,
     /// How long a workload's certificate is good for: 1m to 24h.
@@ -112,10 +120,12 @@ pub struct RunArgs {
     /// Let --leaf-lifetime go down to 2s: for demonstrations and proofs only.
     #[arg(long)]
     allow_short_lifetimes: bool,
-    /// How long an agent that does not renew can still come back without a new join token: 1d to 90d.
+    /// How long an agent that does not renew can still come back without a new join token: 1d to
+    /// 90d.
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration::parse)]
     credential_lifetime: Duration,
-    /// Certificates a minute for one agent [default: 10, or what four renewals in a short lifetime need].
+    /// Certificates a minute for one agent [default: 10, or what four renewals in a short lifetime
+    /// need].
     #[arg(long, value_name = "N")]
     issue_rate: Option<u32>,
     /// Certificates a minute in all; above it agents are told to ask again later.
@@ -174,7 +184,8 @@ pub struct RenewArgs {
     intermediate_lifetime: Duration,
 }
 
-/// Does what the command line says. True when the answer is yes (exit code 0), false when it is no (1).
+/// Does what the command line says. True when the answer is yes (exit code 0), false when it is no
+/// (1).
 ///
 /// # Errors
 /// Whatever failed, in words for a person.

@@ -1,5 +1,6 @@
-//! What we take from a certificate signing request (PKCS#10, RFC 2986): a public key, and the proof that the caller
-//! holds the private one. Subject, extensions and attributes are never looked at (S-30, SPIRE CVE-2021-27098).
+//! What we take from a certificate signing request (PKCS#10, RFC 2986): a public key, and the proof
+//! that the caller holds the private one. Subject, extensions and attributes are never looked at
+//! (S-30, SPIRE CVE-2021-27098).
 
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use rcgen::{PublicKeyData, SubjectPublicKeyInfo};

@@ -88,7 +88,8 @@ impl Directory {
 
     /// Takes the directory for one serving process; the lock ends with the value (or the process).
     ///
-    /// Renewal credentials are replaced under a lock inside the process, so two processes must not serve one directory.
+    /// Renewal credentials are replaced under a lock inside the process, so two processes must not
+    /// serve one directory.
     ///
     /// # Errors
     /// When another process serves it, or the lock file cannot be opened.

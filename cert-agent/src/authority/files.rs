@@ -1,5 +1,5 @@
-//! Writing files so that a crash leaves the old one or the new one, never a torn one, and no moment in which a
-//! secret is readable by others.
+//! Writing files so that a crash leaves the old one or the new one, never a torn one, and no moment
+//! in which a secret is readable by others.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -1,5 +1,5 @@
-//! Files that may change under a running authority: the intermediate, the bundle, the registry. A new version is taken
-//! whole or not at all; a bad one is reported and the last good one stays.
+//! Files that may change under a running authority: the intermediate, the bundle, the registry. A
+//! new version is taken whole or not at all; a bad one is reported and the last good one stays.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -136,7 +136,8 @@ impl Followed {
     }
 }
 
-/// Of the files' contents, one after the other; a file that cannot be read counts as its error's kind.
+/// Of the files' contents, one after the other; a file that cannot be read counts as its error's
+/// kind.
 fn hash<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Vec<u8> {
     let mut context = digest::Context::new(&digest::SHA256);
     for path in paths {

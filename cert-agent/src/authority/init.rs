@@ -31,8 +31,8 @@ pub struct Wanted<'a> {
 /// The bundle is written last: a directory with `bundle.pem` is complete.
 ///
 /// # Errors
-/// When there is an authority already, and when the disk refuses. What was half made is named so that a person can
-/// remove it; nothing is ever overwritten.
+/// When there is an authority already, and when the disk refuses. What was half made is named so
+/// that a person can remove it; nothing is ever overwritten.
 pub fn init(directory: &Directory, wanted: &Wanted<'_>, now: u64) -> anyhow::Result<()> {
     refuse_to_overwrite(directory)?;
     let passphrase = match wanted.passphrase_file {
@@ -62,8 +62,9 @@ pub fn init(directory: &Directory, wanted: &Wanted<'_>, now: u64) -> anyhow::Res
     Ok(())
 }
 
-/// `postern-authority renew-intermediate`: a new intermediate under the same root. A running authority takes it up by
-/// itself; leaves of the old one stay good, because they carry it in their chain.
+/// `postern-authority renew-intermediate`: a new intermediate under the same root. A running
+/// authority takes it up by itself; leaves of the old one stay good, because they carry it in their
+/// chain.
 ///
 /// # Errors
 /// A wrong passphrase, an expired root, or the disk.
@@ -86,7 +87,8 @@ pub fn renew_intermediate(
     write_intermediate(directory, &signer)
 }
 
-/// The key first: between the two renames a running authority finds a pair that does not fit, and keeps what it has.
+/// The key first: between the two renames a running authority finds a pair that does not fit, and
+/// keeps what it has.
 fn write_intermediate(directory: &Directory, signer: &NewSigner) -> anyhow::Result<()> {
     let key = Zeroizing::new(signer.key.serialize_pem());
     files::replace(&directory.intermediate_key(), key.as_bytes(), OWNER_ONLY)?;
@@ -117,7 +119,8 @@ fn refuse_to_overwrite(directory: &Directory) -> anyhow::Result<()> {
     )
 }
 
-/// A passphrase file holds one line; the line's end is not part of the passphrase (openssl's `file:` reads it so too).
+/// A passphrase file holds one line; the line's end is not part of the passphrase (openssl's
+/// `file:` reads it so too).
 fn read_passphrase(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let content = Zeroizing::new(files::read(path).context("cannot read the passphrase file")?);
     let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::api::{IssueRequest, IssueResponse};
 
-use super::attest::{self, Attested, Caller, CredentialGrant, Records};
+use super::attest::{self, Caller, Records};
 use super::ca::SigningCa;
 use super::csr::{self, CsrError};
 use super::follow::Live;
@@ -75,8 +75,9 @@ pub enum Refusal {
 impl Authority {
     /// Answers one request.
     ///
-    /// What costs the caller nothing to repeat is checked before what does: a malformed CSR or an authority that cannot
-    /// sign leaves the join token good. The instance's rate comes after its proof, so that nobody else can use it up.
+    /// The order: what is cheap comes before what is dear, and a proof is used up last of all, so
+    /// that a malformed CSR, a rate or an authority that cannot sign leaves a join token good. The
+    /// rates come after the proof, so that nobody without one can use them up for the others.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -87,23 +88,22 @@ impl Authority {
         now: Now,
     ) -> Result<IssueResponse, Refusal> {
         let evidence = request.evidence.as_ref().ok_or(Refusal::NoEvidence)?;
-        let key = csr::proven_key(&request.csr_der)?;
         let ca = self.ca.now();
         ca.ready(now.wall).map_err(SignError::from)?;
-        self.rates.lock().take_global(now.monotonic)?;
         let attested = attest::attest(evidence, caller, &self.records, now.wall)?;
-        self.rates.lock().take_instance(&attested.instance, now.monotonic)?;
+        let key = csr::proven_key(&request.csr_der)?;
+        self.take_rates(&attested.instance, now.monotonic)?;
         let subject = Subject {
             dns_names: self.records.registry.now().dns_names(&attested.identity),
             id: attested.identity.clone(),
         };
         let leaf = leaf::sign(&ca, &key, &subject, self.leaf_lifetime, now.wall)?;
-        let credential = self.grant(&attested, now.wall)?;
+        let credential = attested.settle(&self.records, now.wall)?;
         tracing::info!(
             identity = %attested.identity,
             attestor = evidence.kind(),
             instance = attested.instance,
-            caller = ?caller,
+            %caller,
             serial = leaf.serial,
             not_after = leaf.not_after,
             "issued"
@@ -111,16 +111,10 @@ impl Authority {
         Ok(answer(&ca, leaf, credential, now.wall))
     }
 
-    fn grant(&self, attested: &Attested, now: u64) -> Result<Option<Zeroizing<String>>, Refusal> {
-        match &attested.credential {
-            CredentialGrant::None => Ok(None),
-            CredentialGrant::First => {
-                Ok(Some(self.records.credentials.create(&attested.identity, now)?))
-            }
-            CredentialGrant::Next(holder) => {
-                Ok(Some(self.records.credentials.replace(holder, now)?))
-            }
-        }
+    fn take_rates(&self, instance: &str, now: Instant) -> Result<(), Limited> {
+        let mut rates = self.rates.lock();
+        rates.take_instance(instance, now)?;
+        rates.take_global(now)
     }
 }
 

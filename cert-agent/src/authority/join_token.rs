@@ -1,8 +1,9 @@
 //! Join tokens: a secret that is good for one identity, once, for a short time.
 //!
-//! The authority keeps only the hash: one file per token, named by it. Redeeming is removing that file; the file
-//! system lets exactly one of many removals succeed, which is the atomic compare-and-delete that S-32 asks for, across
-//! processes too: `postern-authority token` mints while `run` redeems.
+//! The authority keeps only the hash: one file per token, named by it. Redeeming is removing that
+//! file; the file system lets exactly one of many removals succeed, which is the atomic
+//! compare-and-delete that S-32 asks for, across processes too: `postern-authority token` mints
+//! while `run` redeems.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -70,7 +71,8 @@ impl JoinTokens {
         Self { directory: directory.into() }
     }
 
-    /// Makes a token for `identity`. `now` in Unix seconds. The caller shows it once; it cannot be had again.
+    /// Makes a token for `identity`. `now` in Unix seconds. The caller shows it once; it cannot be
+    /// had again.
     ///
     /// # Errors
     /// A lifetime of zero or above [`MAX_TTL`], [`MAX_TOKENS`] reached, or the disk.
@@ -99,15 +101,21 @@ impl JoinTokens {
         Ok(token)
     }
 
+    /// Whom a token is for, if it is good now. Uses nothing up, and so promises nothing.
+    ///
+    /// # Errors
+    /// [`RedeemError`].
+    pub fn identity_of(&self, token: &str, now: u64) -> Result<SpiffeId, RedeemError> {
+        let record = read_record(&self.path_of(token)?)?.ok_or(RedeemError::NotGood)?;
+        record.identity_at(now)
+    }
+
     /// Uses a token up. Of any number of calls with one token, one succeeds.
     ///
     /// # Errors
     /// [`RedeemError`].
     pub fn redeem(&self, token: &str, now: u64) -> Result<SpiffeId, RedeemError> {
-        if !token.starts_with(PREFIX) || token.len() > 128 {
-            return Err(RedeemError::NotGood);
-        }
-        let path = self.directory.join(SecretHash::of(token).as_str());
+        let path = self.path_of(token)?;
         let record = read_record(&path)?.ok_or(RedeemError::NotGood)?;
         // The removal decides: whoever loses it reads "no such file", whatever it read before.
         match fs::remove_file(&path) {
@@ -116,10 +124,14 @@ impl JoinTokens {
             Err(error) => return Err(error.into()),
         }
         files::sync_directory(&path)?;
-        if now >= record.expires {
+        record.identity_at(now)
+    }
+
+    fn path_of(&self, token: &str) -> Result<PathBuf, RedeemError> {
+        if !token.starts_with(PREFIX) || token.len() > 128 {
             return Err(RedeemError::NotGood);
         }
-        SpiffeId::parse(&record.identity).map_err(|_| RedeemError::NotGood)
+        Ok(self.directory.join(SecretHash::of(token).as_str()))
     }
 
     /// The tokens that wait to be used, oldest expiry first.
@@ -194,6 +206,15 @@ impl JoinTokens {
     }
 }
 
+impl Record {
+    fn identity_at(&self, now: u64) -> Result<SpiffeId, RedeemError> {
+        if now >= self.expires {
+            return Err(RedeemError::NotGood);
+        }
+        SpiffeId::parse(&self.identity).map_err(|_| RedeemError::NotGood)
+    }
+}
+
 /// None when the file is gone, or is not a record of ours: such a token is not good.
 fn read_record(path: &Path) -> io::Result<Option<Record>> {
     match files::read(path) {
@@ -227,7 +248,9 @@ mod tests {
     fn a_token_is_good_once() {
         let (_dir, tokens) = tokens();
         let token = tokens.mint(&cart(), TTL, NOW).unwrap();
+        assert_eq!(tokens.identity_of(&token, NOW).unwrap(), cart());
         assert_eq!(tokens.redeem(&token, NOW).unwrap(), cart());
+        assert!(tokens.identity_of(&token, NOW).is_err());
         assert!(matches!(tokens.redeem(&token, NOW), Err(RedeemError::NotGood)));
     }
 

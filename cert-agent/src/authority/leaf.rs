@@ -1,7 +1,7 @@
 //! The rules of a leaf: what the authority signs, whatever was asked for.
 //!
-//! X509-SVID §2, §3.1, §4: one URI SAN that is exactly the attested id, critical because the subject is empty; cA
-//! false; key usage digitalSignature, critical; both extended key usages.
+//! X509-SVID §2, §3.1, §4: one URI SAN that is exactly the attested id, critical because the
+//! subject is empty; cA false; key usage digitalSignature, critical; both extended key usages.
 
 use identity::SpiffeId;
 use rcgen::{
@@ -46,11 +46,13 @@ pub enum SignError {
 pub struct Subject {
     /// The attested id.
     pub id: SpiffeId,
-    /// DNS names that the registry gives this id; empty for almost everybody (DESIGN §6, invariant 13).
+    /// DNS names that the registry gives this id; empty for almost everybody (DESIGN §6, invariant
+    /// 13).
     pub dns_names: Vec<String>,
 }
 
-/// Signs a workload's leaf. `lifetime` in seconds from `now` (Unix seconds); never beyond the intermediate's end.
+/// Signs a workload's leaf. `lifetime` in seconds from `now` (Unix seconds); never beyond the
+/// intermediate's end.
 ///
 /// # Errors
 /// [`SignError`].

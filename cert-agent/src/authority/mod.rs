@@ -1,9 +1,9 @@
 //! The authority: attests callers and signs short-lived certificates.
 //!
-//! One request is told by [`issue::Authority::issue`]: proof of possession, attestation, rate, signature. Everything
-//! else here serves that function: the keys ([`directory`], [`root_key`], [`ca`]), the rules of a leaf ([`leaf`]),
-//! who may have which identity ([`attest`], [`join_token`], [`renewal`], [`registry`]), how often ([`rate`]), and
-//! the sockets ([`server`]).
+//! One request is told by [`issue::Authority::issue`]: proof of possession, attestation, rate,
+//! signature. Everything else here serves that function: the keys ([`directory`], [`root_key`],
+//! [`ca`]), the rules of a leaf ([`leaf`]), who may have which identity ([`attest`],
+//! [`join_token`], [`renewal`], [`registry`]), how often ([`rate`]), and the sockets ([`server`]).
 
 pub mod attest;
 pub mod ca;

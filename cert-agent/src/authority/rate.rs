@@ -1,7 +1,7 @@
 //! How often certificates are issued: per attested instance, and in all.
 //!
-//! Both are the "virtual scheduling" form of a leaky bucket (ITU-T I.371 Annex A): a key holds one time, no task runs,
-//! and time is handed in.
+//! Both are the "virtual scheduling" form of a leaky bucket (ITU-T I.371 Annex A): a key holds one
+//! time, no task runs, and time is handed in.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -59,7 +59,8 @@ impl Rates {
     /// Counts one certificate for an instance.
     ///
     /// # Errors
-    /// [`Limited::Instance`], or [`Limited::Global`] when too many instances are active to count them.
+    /// [`Limited::Instance`], or [`Limited::Global`] when too many instances are active to count
+    /// them.
     pub fn take_instance(&mut self, instance: &str, now: Instant) -> Result<(), Limited> {
         if self.instances.len() >= MAX_INSTANCES && !self.instances.contains_key(instance) {
             self.instances.retain(|_, full_until| *full_until > now);
@@ -75,7 +76,8 @@ impl Rates {
     }
 }
 
-/// The time until which the bucket holds something, after one more; none when that would overflow a minute.
+/// The time until which the bucket holds something, after one more; none when that would overflow a
+/// minute.
 fn take(holds_until: Option<Instant>, limit: PerMinute, now: Instant) -> Option<Instant> {
     let after = holds_until.map_or(now, |until| until.max(now)) + limit.interval();
     (limit.0 > 0 && after - now <= limit.interval() * limit.0).then_some(after)

@@ -1,4 +1,5 @@
-//! The registry: a YAML file that says which identity a local process has, and which identities have DNS names.
+//! The registry: a YAML file that says which identity a local process has, and which identities
+//! have DNS names.
 //!
 //! ```yaml
 //! entries:
@@ -34,7 +35,8 @@ struct Entry {
 
 /// Which processes an entry means. The uid decides; gid and path only narrow it.
 ///
-/// A path is no boundary between processes of one uid: any of them can start that program or debug it.
+/// A path is no boundary between processes of one uid: any of them can start that program or debug
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnixSelector {

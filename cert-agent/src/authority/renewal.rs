@@ -1,8 +1,10 @@
-//! Renewal credentials: how an agent that joined once proves, for days and over restarts, that it is still that one.
+//! Renewal credentials: how an agent that joined once proves, for days and over restarts, that it
+//! is still that one.
 //!
-//! A credential is a 256-bit secret for one identity with a single holder. Each use replaces it; the one that was used
-//! stays good until its successor is used, so that an answer lost on the way locks nobody out. The authority keeps
-//! hashes only, one file per holder ("instance"), replaced by temporary file and rename.
+//! A credential is a 256-bit secret for one identity with a single holder. Each use replaces it;
+//! the one that was used stays good until its successor is used, so that an answer lost on the way
+//! locks nobody out. The authority keeps hashes only, one file per holder ("instance"), replaced by
+//! temporary file and rename.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -122,7 +124,8 @@ impl Credentials {
     /// Hands the holder its next credential; the presented one becomes the previous one.
     ///
     /// # Errors
-    /// [`CredentialError`]: between [`Credentials::holder`] and now another call may have used the successor.
+    /// [`CredentialError`]: between [`Credentials::holder`] and now another call may have used the
+    /// successor.
     pub fn replace(&self, holder: &Holder, now: u64) -> Result<Zeroizing<String>, CredentialError> {
         let _one_at_a_time = self.replacing.lock();
         let mut record = self.read(&holder.instance)?.ok_or(CredentialError::NotGood)?;
@@ -198,7 +201,8 @@ impl Credentials {
         Ok(instances)
     }
 
-    /// None when there is no such holder. A file that is not ours is an error: it must not pass for "unknown".
+    /// None when there is no such holder. A file that is not ours is an error: it must not pass for
+    /// "unknown".
     fn read(&self, instance: &str) -> io::Result<Option<Record>> {
         match files::read(&self.path(instance)) {
             Ok(content) => Ok(Some(serde_json::from_slice(&content)?)),

@@ -1,8 +1,9 @@
-//! The root key at rest: PKCS#8 `EncryptedPrivateKeyInfo` (RFC 5958 §3) under PBES2 (RFC 8018 §6.2).
+//! The root key at rest: PKCS#8 `EncryptedPrivateKeyInfo` (RFC 5958 §3) under PBES2 (RFC 8018
+//! §6.2).
 //!
-//! The key derivation is PBKDF2 with HMAC-SHA-256 and 600,000 rounds (the figure OWASP gives for it), the cipher
-//! AES-256-CBC: what `openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000` writes, so that a person with the passphrase
-//! and openssl needs nothing of ours to get at the key.
+//! The key derivation is PBKDF2 with HMAC-SHA-256 and 600,000 rounds (the figure OWASP gives for
+//! it), the cipher AES-256-CBC: what `openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 600000` writes, so
+//! that a person with the passphrase and openssl needs nothing of ours to get at the key.
 
 use std::num::NonZeroU32;
 
@@ -46,7 +47,8 @@ pub enum RootKeyError {
 /// Encrypts a PKCS#8 key; the answer is PEM.
 ///
 /// # Errors
-/// [`RootKeyError::Library`] or [`RootKeyError::Format`] when a library refuses, which no input provokes.
+/// [`RootKeyError::Library`] or [`RootKeyError::Format`] when a library refuses, which no input
+/// provokes.
 pub fn encrypt(pkcs8_der: &[u8], passphrase: &[u8]) -> Result<String, RootKeyError> {
     let salt = secret::random::<16>();
     let iv = secret::random::<16>();
@@ -70,7 +72,8 @@ pub fn encrypt(pkcs8_der: &[u8], passphrase: &[u8]) -> Result<String, RootKeyErr
 /// Decrypts what [`encrypt`] wrote; the answer is the PKCS#8 key in DER.
 ///
 /// # Errors
-/// [`RootKeyError::Format`] for a file of another kind, [`RootKeyError::Passphrase`] for a wrong passphrase.
+/// [`RootKeyError::Format`] for a file of another kind, [`RootKeyError::Passphrase`] for a wrong
+/// passphrase.
 pub fn decrypt(pem: &[u8], passphrase: &[u8]) -> Result<Zeroizing<Vec<u8>>, RootKeyError> {
     let (label, der) = pem::decode_vec(pem).map_err(format_error)?;
     if label != EncryptedPrivateKeyInfoOwned::PEM_LABEL {

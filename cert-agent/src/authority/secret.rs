@@ -46,8 +46,8 @@ pub fn random_hex<const N: usize>() -> String {
 
 /// Random bytes.
 ///
-/// The library's generator fails only when the kernel gives no randomness at all; then nothing that needs a secret
-/// may go on, and we wait for the kernel.
+/// The library's generator fails only when the kernel gives no randomness at all; then nothing that
+/// needs a secret may go on, and we wait for the kernel.
 #[must_use]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];

@@ -1,5 +1,5 @@
-//! The sockets: TLS on TCP, and a unix socket for local callers. Every connection has a permit, every handshake a
-//! deadline, every request a size.
+//! The sockets: TLS on TCP, and a unix socket for local callers. Every connection has a permit,
+//! every handshake a deadline, every request a size.
 
 use std::fs;
 use std::io;
@@ -30,7 +30,8 @@ use super::registry::UnixCaller;
 use super::server_certificate;
 use super::service::{MAX_REQUEST, SigningService};
 
-/// Connections at a time on each socket, handshaking ones included; further ones wait in the kernel's queue.
+/// Connections at a time on each socket, handshaking ones included; further ones wait in the
+/// kernel's queue.
 const MAX_CONNECTIONS: usize = 1024;
 /// A handshake that takes longer is over.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
@@ -62,11 +63,12 @@ pub struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Listens at `path`, in place of a socket that nobody serves any more. Anybody may connect: the kernel says who it
-    /// is, and the registry says what that means.
+    /// Listens at `path`, in place of a socket that nobody serves any more. Anybody may connect:
+    /// the kernel says who it is, and the registry says what that means.
     ///
     /// # Errors
-    /// When something else is at `path`, when another process serves it, or the operating system's error.
+    /// When something else is at `path`, when another process serves it, or the operating system's
+    /// error.
     pub fn bind(path: &Path) -> anyhow::Result<Self> {
         use std::os::unix::fs::FileTypeExt;
         match fs::symlink_metadata(path) {
@@ -188,7 +190,8 @@ async fn accept_unix(socket: Option<UnixSocket>, ready: mpsc::Sender<Connection>
     }
 }
 
-/// What the kernel says of the peer at the moment it connected. A pid of 0 (another pid namespace) has no path here.
+/// What the kernel says of the peer at the moment it connected. A pid of 0 (another pid namespace)
+/// has no path here.
 fn unix_caller(stream: &UnixStream) -> io::Result<UnixCaller> {
     let credentials = stream.peer_cred()?;
     let path = credentials
@@ -203,7 +206,8 @@ async fn pause_after(error: &io::Error) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-/// An accepted connection: the bytes, who is at the other end, and its place among [`MAX_CONNECTIONS`].
+/// An accepted connection: the bytes, who is at the other end, and its place among
+/// [`MAX_CONNECTIONS`].
 #[derive(Debug)]
 struct Connection {
     socket: Socket,

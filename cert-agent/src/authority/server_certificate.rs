@@ -1,8 +1,8 @@
-//! The authority's own certificate on its TLS port: an SVID of `spiffe://<trust domain>/postern/authority`, signed by its
-//! own intermediate and renewed in memory.
+//! The authority's own certificate on its TLS port: an SVID of `spiffe://<trust
+//! domain>/postern/authority`, signed by its own intermediate and renewed in memory.
 //!
-//! It is looked at anew at each handshake, by the wall clock, so that neither a jump of the clock nor a suspended machine
-//! leaves a stale one in place (F-07). Its key never touches a disk.
+//! It is looked at anew at each handshake, by the wall clock, so that neither a jump of the clock
+//! nor a suspended machine leaves a stale one in place (F-07). Its key never touches a disk.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +23,8 @@ use super::service::wall_clock;
 /// How long one certificate serves, seconds; the next is made at half of it.
 const LIFETIME: u64 = 12 * 3600;
 
-/// TLS 1.3 with the server's certificate only: a caller that has no certificate yet proves itself by evidence.
+/// TLS 1.3 with the server's certificate only: a caller that has no certificate yet proves itself
+/// by evidence.
 ///
 /// # Errors
 /// When the first certificate cannot be made: an expired intermediate says its date (F-36).

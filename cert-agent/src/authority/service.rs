@@ -1,4 +1,5 @@
-//! The gRPC face of [`Authority::issue`]: deadlines, one answer per kind of refusal, one log line per refusal.
+//! The gRPC face of [`Authority::issue`]: deadlines, one answer per kind of refusal, one log line
+//! per refusal.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -59,8 +60,8 @@ impl Signing for SigningService {
             .map_err(|_| Status::unavailable("the authority is busy; ask again later"))?;
         let authority = Arc::clone(&self.authority);
         let request = request.into_inner();
-        // Files are synced and a signature is made: not on the thread that accepts. The permit goes with the work, so
-        // that a caller who hangs up does not make room for more of it.
+        // Files are synced and a signature is made: not on the thread that accepts. The permit goes
+        // with the work, so that a caller who hangs up does not make room for more of it.
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let now = Now { wall: wall_clock(), monotonic: Instant::now() };
@@ -80,7 +81,7 @@ impl Signing for SigningService {
 
 fn log_refusal(refusal: &Refusal, request: &IssueRequest, caller: &Caller) {
     let evidence = request.evidence.as_ref().map_or("none", |evidence| evidence.kind());
-    tracing::warn!(attestor = evidence, caller = ?caller, reason = %refusal, "refused");
+    tracing::warn!(attestor = evidence, %caller, reason = %refusal, "refused");
 }
 
 /// The code that `proto/authority.proto` promises. What a store says stays in our log.

@@ -1,4 +1,5 @@
-//! An authority and agents on loopback and temporary unix sockets, for the stories beside this folder.
+//! An authority and agents on loopback and temporary unix sockets, for the stories beside this
+//! folder.
 #![allow(dead_code, unreachable_pub, reason = "each story uses its part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
