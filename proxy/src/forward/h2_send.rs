@@ -73,6 +73,10 @@ pub(crate) async fn send_data(
     mut data: Bytes,
     last: bool,
 ) -> Result<(), h2::Error> {
+    if data.is_empty() && last {
+        // The end of a stream needs no room: its last message may be an empty DATA frame.
+        return stream.send_data(data, true);
+    }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
         let room = match poll_fn(|cx| stream.poll_capacity(cx)).await {
