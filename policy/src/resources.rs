@@ -78,6 +78,16 @@ impl Resources {
         &self.root_namespace
     }
 
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.authorization.len() + self.peer_authentication.len() + self.service_entries.len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The AuthorizationPolicies, by `namespace/name`.
     pub fn authorization_policies(&self) -> &[Arc<AuthorizationPolicy>] {
         &self.authorization

@@ -21,3 +21,6 @@ pub use tree::{
     NodeKind, read,
 };
 pub use units::{format_duration, format_size, parse_duration, parse_size};
+
+#[cfg(test)]
+mod tests;

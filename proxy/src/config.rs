@@ -195,6 +195,23 @@ impl Config {
         let config = Mistakes::none_or(config, mistakes)?;
         config.ok_or_else(|| Mistakes::from(empty_file(&file)))
     }
+
+    /// Where a configuration with mistakes says its resources are, and its root namespace: `check`
+    /// then tells the mistakes of both at once.
+    pub fn resources_of_broken_file(text: &[u8]) -> (Option<PathBuf>, String) {
+        let file: Arc<str> = "".into();
+        let documents = yaml::read(&file, text, &mut Vec::new());
+        let root = documents.iter().find_map(|document| document.root.as_ref());
+        let mut reader = Reader::new(file);
+        let map = root.and_then(|node| reader.mapping(Value { node, name: "" }));
+        let (resources, namespace) = map.map_or((None, None), |mut map| {
+            let resources = map.take("resources");
+            let resources = resources.and_then(|v| sections::resources(&mut reader, v));
+            let namespace = map.take("rootNamespace");
+            (resources, namespace.and_then(|v| sections::dns_label(&mut reader, v)))
+        });
+        (resources, namespace.unwrap_or_else(|| DEFAULT_ROOT_NAMESPACE.to_owned()))
+    }
 }
 
 impl Config {

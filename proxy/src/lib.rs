@@ -12,6 +12,7 @@
 //! [`control`], [`drain`], [`admin`], [`config`], [`redirect`].
 
 pub mod admin;
+pub mod check;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -19,6 +20,7 @@ pub mod credentials;
 pub mod decisions;
 pub mod drain;
 pub mod error;
+pub mod explain;
 pub mod filter;
 pub mod forward;
 pub mod inbound;

@@ -77,6 +77,13 @@ impl Mistakes {
         Err(Self(mistakes))
     }
 
+    /// These mistakes, then others.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// The mistakes one by one.
     pub fn iter(&self) -> std::slice::Iter<'_, Mistake> {
         self.0.iter()

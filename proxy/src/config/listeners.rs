@@ -83,6 +83,12 @@ impl Inbound {
             .unwrap_or(InboundPort { protocol: Protocol::Auto, mtls: None })
     }
 
+    /// What an app port is declared to speak, by an explicit listener that forwards to it or by `ports`.
+    pub fn declared(&self, port: u16) -> Protocol {
+        let listener = self.listeners.iter().find(|listener| listener.forward.port() == port);
+        listener.map_or_else(|| self.port(port).protocol, |listener| listener.protocol)
+    }
+
     /// The mTLS modes that ports and listeners set themselves, by the app's port.
     pub(super) fn port_mtls(&self) -> BTreeMap<u16, MtlsMode> {
         let ports = self.ports.iter().filter_map(|(port, declared)| Some((*port, declared.mtls?)));

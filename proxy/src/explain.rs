@@ -1,0 +1,260 @@
+//! `postern-proxy explain`: what would be decided, offline.
+//!
+//! JSON lines in, one a request; JSON lines out, in the same order. A request goes the way live
+//! traffic goes: the port's mTLS mode, the HTTP gate, the authorizer; only sockets are missing.
+//!
+//! What a line cannot say is taken as follows. No `principal` is plaintext. No `request` is an
+//! opaque connection, as on a port declared `tcp`; on a port declared HTTP it is refused. A `source`
+//! or `destination` without `ip` has the unspecified address, which no block of policy means.
+
+mod input;
+
+use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use http::StatusCode;
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use policy::{
+    CanonicalPath, Connection, Denial, DenyReason, HeaderSource, MtlsMode, Permit, Request,
+    Snapshot, TokenClaims,
+};
+use serde::Serialize;
+
+use crate::check::{self, BAD_CONFIGURATION};
+use crate::config::Config;
+use crate::filter::gate::{self, GateSettings, Refusal};
+use input::{Line, RequestInput};
+
+/// Decide requests offline: JSON lines on stdin, one JSON line each on stdout, in order.
+///
+/// In:  {"source":{"principal":"cluster.local/ns/shop/sa/frontend","ip":"10.0.0.7"},
+///       "destination":{"ip":"10.0.0.9","port":8080},"connection":{"sni":""},
+///       "request":{"method":"GET","host":"cart","path":"/a?b","headers":{"x":["y"]},
+///       "jwt":{"iss":"…","sub":"…","aud":["…"],"claims":{}}}}
+/// Out: {"decision":"allow","policy":"shop/cart-allow","rule":0,"reason":"policy_allowed","path":"/a"}
+///
+/// No `principal` = plaintext, no `request` = TCP; `port` is the app's. `policy` and `rule` are null
+/// when the default decided. Exit code 0 whatever the verdicts, 2 after a line that is no request
+/// (it is answered with reason bad_input) or with a bad configuration.
+#[derive(Debug, Clone, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct ExplainArgs {
+    /// The configuration file (YAML).
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Resources to judge by instead of those of `resources.directory`.
+    #[arg(long, value_name = "DIR")]
+    pub resources: Option<PathBuf>,
+}
+
+/// Runs the command on stdin and stdout.
+///
+/// # Errors
+/// Stdin cannot be read or stdout not be written.
+pub fn command(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
+    let checked = match check::load(&args.config, args.resources.as_deref()) {
+        Ok(checked) => checked,
+        Err(mistakes) => {
+            writeln!(io::stderr(), "{mistakes}")?;
+            return Ok(ExitCode::from(BAD_CONFIGURATION));
+        }
+    };
+    let config = &checked.config;
+    let snapshot = Snapshot::build(
+        &checked.resources,
+        &config.workload,
+        &config.defaults,
+        &config.trust_domain,
+    );
+    let outcome = run(config, &snapshot, io::stdin().lock(), io::stdout().lock())?;
+    Ok(match outcome {
+        Outcome::AllUnderstood => ExitCode::SUCCESS,
+        Outcome::BadInput => ExitCode::from(BAD_CONFIGURATION),
+    })
+}
+
+/// Whether every line was a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every line was understood, whatever its verdict.
+    AllUnderstood,
+    /// At least one line was not, and was answered with `bad_input`.
+    BadInput,
+}
+
+/// Answers every line of `reader` on `writer`. Lines longer than `limits.explainLine` are skipped
+/// and answered as bad input; blank lines are no requests and get no answer.
+///
+/// # Errors
+/// Reading or writing fails.
+pub fn run(
+    config: &Config,
+    snapshot: &Snapshot,
+    mut reader: impl BufRead,
+    mut writer: impl Write,
+) -> io::Result<Outcome> {
+    let most = config.limits.explain_line.bytes();
+    let mut outcome = Outcome::AllUnderstood;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let answer = match input::read_line(&mut reader, &mut line, most)? {
+            input::Read::End => break,
+            input::Read::Line if line.trim_ascii().is_empty() => continue,
+            input::Read::Line => Line::parse(&line).map(|line| explain(config, snapshot, &line)),
+            input::Read::TooLong => Err(format!("the line is longer than {most} bytes")),
+        };
+        let answer = answer.unwrap_or_else(|error| {
+            outcome = Outcome::BadInput;
+            Answer { error: Some(error), ..Answer::deny("bad_input") }
+        });
+        serde_json::to_writer(&mut writer, &answer)?;
+        writer.write_all(b"\n")?;
+        // Whoever asks line by line waits for each answer.
+        writer.flush()?;
+    }
+    Ok(outcome)
+}
+
+/// One line of output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// `allow` or `deny`.
+    pub decision: &'static str,
+    /// The deciding policy, `namespace/name`; null when no rule decided.
+    pub policy: Option<Arc<str>>,
+    /// The deciding rule's index; null when no rule decided.
+    pub rule: Option<u32>,
+    /// The stable reason.
+    pub reason: &'static str,
+    /// The canonical path; null on TCP and where the gate refused the request.
+    pub path: Option<String>,
+    /// What is wrong with a line that is no request; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Answer {
+    fn deny(reason: &'static str) -> Self {
+        Self { decision: "deny", policy: None, rule: None, reason, path: None, error: None }
+    }
+
+    fn of(verdict: &Result<Permit, Denial>, path: Option<&str>) -> Self {
+        let (decision, decider, reason) = match verdict {
+            Ok(permit) => ("allow", permit.decider(), permit.reason().as_str()),
+            Err(denial) => ("deny", denial.decider(), denial.reason().as_str()),
+        };
+        Self {
+            decision,
+            policy: decider.map(|decider| Arc::clone(decider.policy())),
+            rule: decider.map(policy::Decider::rule),
+            reason,
+            path: path.map(str::to_owned),
+            error: None,
+        }
+    }
+}
+
+/// Decides one line: the connection first, because a connection that is refused carries no request.
+fn explain(config: &Config, snapshot: &Snapshot, line: &Line) -> Answer {
+    let connection = line.connection();
+    let port = connection.destination.port();
+    if connection.peer.is_none() && snapshot.mtls_mode(port) == MtlsMode::Strict {
+        return Answer::deny(DenyReason::PeerNotAuthenticated.as_str());
+    }
+    match &line.request {
+        None if config.inbound.declared(port).is_http() => Answer::deny("protocol_undecided"),
+        None => Answer::of(&snapshot.authorize_opaque(&connection), None),
+        Some(request) => explain_request(config, snapshot, &connection, request),
+    }
+}
+
+fn explain_request(
+    config: &Config,
+    snapshot: &Snapshot,
+    connection: &Connection<'_>,
+    request: &RequestInput,
+) -> Answer {
+    let judge = |request: &Request<'_>| {
+        let verdict = snapshot.authorize_request(connection, request);
+        Answer::of(&verdict, Some(request.path.as_str()))
+    };
+    let token = request.jwt.as_ref().map(input::TokenInput::claims);
+    match admit(config, snapshot, request, token.as_ref(), judge) {
+        Ok(answer) => answer,
+        Err(refusal) => Answer::deny(refusal.reason),
+    }
+}
+
+/// A header name or value that the HTTP library refuses before the gate sees it (RFC 9110 §5.5).
+const INVALID_HEADER: Refusal =
+    Refusal { status: StatusCode::BAD_REQUEST, reason: "invalid_header", close: true };
+
+/// Takes the request through the HTTP gate, as an HTTP/1.1 request on a mesh connection, and hands it to `judge`.
+fn admit<T>(
+    config: &Config,
+    snapshot: &Snapshot,
+    request: &RequestInput,
+    token: Option<&TokenClaims>,
+    judge: impl FnOnce(&Request<'_>) -> T,
+) -> Result<T, Refusal> {
+    let mut parts = request_parts(config, request)?;
+    let settings = GateSettings {
+        default_port: Some(80),
+        normalization: config.path_normalization,
+        names_header: &|name| snapshot.names_header(name),
+    };
+    let admitted = gate::admit(&mut parts, &settings)?;
+    let path = admitted.path()?;
+    Ok(judge(&Request {
+        method: parts.method.as_str(),
+        host: admitted.host(),
+        path: &path,
+        headers: &Fields(&parts.headers),
+        token,
+    }))
+}
+
+/// The request as the HTTP library would hand it over. What the library itself refuses is refused here.
+fn request_parts(config: &Config, request: &RequestInput) -> Result<Parts, Refusal> {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = request.method.parse().map_err(|_| Refusal::UNKNOWN_METHOD)?;
+    parts.uri = request.path.parse().map_err(|_| path_refusal(config, &request.path))?;
+    parts.headers = headers(request).ok_or(INVALID_HEADER)?;
+    Ok(parts)
+}
+
+/// Why a target is no target: in the path's own words, where the path is what is wrong.
+fn path_refusal(config: &Config, path: &str) -> Refusal {
+    CanonicalPath::parse(path, config.path_normalization)
+        .map_or_else(Refusal::path, |_| Refusal::TARGET)
+}
+
+fn headers(request: &RequestInput) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    if let Some(host) = &request.host {
+        headers.append(HOST, HeaderValue::from_bytes(host.as_bytes()).ok()?);
+    }
+    for (name, values) in &request.headers.0 {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        for value in values {
+            headers.try_append(&name, HeaderValue::from_bytes(value.as_bytes()).ok()?).ok()?;
+        }
+    }
+    Some(headers)
+}
+
+/// The header fields as policy asks for them.
+struct Fields<'a>(&'a HeaderMap);
+
+impl HeaderSource for Fields<'_> {
+    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.0.get_all(name).iter().for_each(|value| each(value.as_bytes()));
+    }
+}
+
+#[cfg(test)]
+mod tests;
