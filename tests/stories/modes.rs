@@ -40,7 +40,7 @@ fn strict_refuses_plaintext_and_bare_tls() {
     cart.expect_log(&[
         ("kind", "connection"),
         ("direction", "inbound"),
-        ("reason", "plaintext_refused"),
+        ("reason", "peer_not_authenticated"),
     ]);
     let frontend = mesh.pod("frontend").start();
     frontend.curl("http://cart:8080/headers").expect(200);

@@ -66,7 +66,7 @@ fn expect_curl_to_fail(scene: &Scene, reset: oneshot::Sender<()>, arguments: &[&
     reset.send(()).unwrap();
     let code = curl.exit_code(Duration::from_secs(10));
     assert!(code != 0 && code != 28, "curl ended with {code}: {}{}", curl.stdout(), curl.stderr());
-    scene.store.expect_log(&[("kind", "request"), ("status", "200"), ("reason", "body_aborted")]);
+    scene.store.expect_log(&[("kind", "request"), ("status", "200"), ("reason", "app_reset")]);
 }
 
 #[test]
