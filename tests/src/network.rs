@@ -45,8 +45,11 @@ impl Network {
     /// bridge of one name only once.
     pub(crate) fn create() -> Self {
         require_namespaces();
-        let index =
-            (0..=u8::MAX).find(|index| try_ip(&["link", "add", &bridge(*index), "type", "bridge"]));
+        // The kernel takes a moment to forget a network: begin after the one used last.
+        let first = NEXT.fetch_add(1, Ordering::Relaxed);
+        let index = (0..=u8::MAX)
+            .map(|step| first.wrapping_add(step))
+            .find(|index| try_ip(&["link", "add", &bridge(*index), "type", "bridge"]));
         let index = index.expect("one of 256 bridges is free");
         batch(&format!(
             "addr add 10.77.{index}.1/24 dev {bridge}\nlink set {bridge} up\n",

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -149,7 +150,7 @@ impl PodBuilder {
             .map_or(Place::Loopback, |net| Place::Namespace(net.namespace.clone()));
         let own = if attachment.is_some() { OwnPorts::USUAL } else { OwnPorts::shared(number) };
         let directory = self.mesh.directory().join("pods").join(&self.name);
-        fs::create_dir_all(directory.join("resources")).expect("a pod's directory");
+        make_directory(&directory, &place);
         self.mesh.follow_hosts(directory.join("hosts"));
 
         let service = self.service(number, attachment.as_ref().map(|net| net.addresses().to_vec()));
@@ -272,6 +273,17 @@ impl PodBuilder {
         fs::write(target, serde_json::to_string_pretty(&value).expect("JSON is printable"))
             .expect("a config file");
     }
+}
+
+/// The pod's directory with a place for the mesh's resources: mounted there in a namespace, linked on loopback.
+fn make_directory(directory: &Path, place: &Place) {
+    fs::create_dir_all(directory).expect("a pod's directory");
+    let resources = directory.join("resources");
+    match place {
+        Place::Namespace(_) => fs::create_dir_all(resources),
+        Place::Loopback => symlink("../../resources", resources),
+    }
+    .expect("a place for resources");
 }
 
 /// `host:port` of each service with its outbound listener on loopback.

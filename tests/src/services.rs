@@ -45,12 +45,14 @@ impl Service {
             .ports
             .iter()
             .map(|port| {
-                json!({
-                    "number": port.number,
-                    "targetPort": port.target,
-                    "name": format!("{}-{}", port.protocol, port.number),
-                    "protocol": kubernetes_protocol(&port.protocol),
-                })
+                let (number, target) = (port.number, port.target);
+                // A port without a protocol, and with a name that tells none, is one that nobody declared.
+                if port.protocol == "auto" {
+                    return json!({"number": number, "targetPort": target, "name": format!("port-{number}")});
+                }
+                let name = format!("{}-{number}", port.protocol);
+                let protocol = port.protocol.to_uppercase();
+                json!({"number": number, "targetPort": target, "name": name, "protocol": protocol})
             })
             .collect();
         let entry = json!({
@@ -68,9 +70,4 @@ impl Service {
         });
         serde_json::to_string_pretty(&entry).expect("JSON is printable")
     }
-}
-
-/// Istio spells protocols in capitals and has no word for "find out".
-fn kubernetes_protocol(protocol: &str) -> String {
-    if protocol == "auto" { String::new() } else { protocol.to_uppercase() }
 }

@@ -9,6 +9,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Looks until `condition` gives a value; panics with `what` and the last reason when `deadline` has passed.
+#[allow(clippy::disallowed_methods, reason = "between two looks at a condition, with a deadline")]
 pub fn until<T>(
     what: &str,
     deadline: Duration,

@@ -1,8 +1,16 @@
 //! Apps and upstreams that are not there, or break off.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use postern_tests::{Mesh, Pod, wait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -48,7 +56,12 @@ fn expect_abort(bytes: &'static [u8], option: &str) {
     let scene = store();
     let reset = answer_then_reset(&scene.store, bytes);
     let arguments = ["-sS", "-i", "-N", "-4", "--max-time", "20", option, "http://store:8080/"];
-    let mut curl = scene.frontend.start_program("curl", Path::new("curl"), &arguments);
+    expect_curl_to_fail(&scene, reset, &arguments);
+}
+
+#[track_caller]
+fn expect_curl_to_fail(scene: &Scene, reset: oneshot::Sender<()>, arguments: &[&str]) {
+    let mut curl = scene.frontend.start_program("curl", Path::new("curl"), arguments);
     wait::until_true("the first half to arrive", || curl.stdout().contains("half of it"));
     reset.send(()).unwrap();
     let code = curl.exit_code(Duration::from_secs(10));
@@ -100,8 +113,57 @@ fn f14_upstream_resets_mid_body_chunked() {
 
 #[test]
 fn f14_upstream_resets_mid_body_over_http2() {
-    expect_abort(
-        b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf of it",
+    let scene = store();
+    let (reset, told) = oneshot::channel::<()>();
+    scene.store.run(async move {
+        let listener = TcpListener::bind("[::]:8080").await.unwrap();
+        let answer = |told| async move {
+            Ok::<_, Infallible>(http::Response::new(HalfThenBreak::Half(told)))
+        };
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let told = std::sync::Mutex::new(Some(told));
+            let service = service_fn(move |_| answer(told.lock().unwrap().take().unwrap()));
+            let serving = http2::Builder::new(TokioExecutor::new());
+            let _ = serving.serve_connection(TokioIo::new(stream), service).await;
+        });
+    });
+    let arguments = [
+        "-sS",
+        "-i",
+        "-N",
+        "-4",
+        "--max-time",
+        "20",
         "--http2-prior-knowledge",
-    );
+        "http://store:8080/",
+    ];
+    expect_curl_to_fail(&scene, reset, &arguments);
+}
+
+/// A body that breaks in the middle when told to.
+enum HalfThenBreak {
+    Half(oneshot::Receiver<()>),
+    Break(oneshot::Receiver<()>),
+}
+
+impl http_body::Body for HalfThenBreak {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+        match &mut *self {
+            Self::Half(told) => {
+                let told = std::mem::replace(told, oneshot::channel().1);
+                *self = Self::Break(told);
+                Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(b"half of it")))))
+            }
+            Self::Break(told) => Pin::new(told)
+                .poll(context)
+                .map(|_| Some(Err(std::io::Error::other("the app broke")))),
+        }
+    }
 }

@@ -5,6 +5,7 @@ use shop::proto::{ChargeRequest, FollowRequest};
 use shop::ticker::GREETING;
 use tokio::net::TcpStream;
 
+use crate::identities::short;
 use crate::table::Table;
 use crate::{Stage, url};
 
@@ -73,25 +74,21 @@ fn who_calls(table: &mut Table, frontend: &Pod, cart: &Pod) {
     ]);
     let expected = format!("URI={}", frontend.spiffe_id());
     let seen = if answer.body.contains("forged") {
-        "the forged one".to_owned()
+        "the forged name".to_owned()
     } else if answer.body.contains(&expected) {
-        expected.clone()
+        short(&expected)
     } else {
         format!("{} {}", answer.status, answer.body.trim())
     };
-    table.row("frontend", "cart", "forged x-forwarded-client-cert", &expected, &seen);
+    table.row("frontend", "cart", "a forged caller's name is replaced", &short(&expected), &seen);
 }
 
 /// A browser asks the front end, which calls both others: plain app code, the mesh unseen.
 fn checkout(table: &mut Table, frontend: &Pod) {
     let page = frontend.curl_with(&["-X", "POST", "http://localhost:8000/checkout/ann"]);
-    table.row(
-        "browser",
-        "frontend",
-        "POST /checkout/ann",
-        "200",
-        &format!("{} {}", page.status, page.body.trim()),
-    );
+    let receipt = serde_json::from_str::<serde_json::Value>(&page.body).unwrap_or_default();
+    let seen = format!("{} {} cents", page.status, receipt["amount"]);
+    table.row("browser", "frontend", "POST /checkout/ann", "200", &seen);
 }
 
 fn charge(frontend: &Pod, payments: &Pod) -> String {

@@ -8,12 +8,19 @@ use crate::table::Table;
 pub(crate) fn show(table: &mut Table, stage: &Stage) {
     let shop = &stage.shop;
     for pod in [&shop.frontend, &shop.cart, &shop.payments, &shop.reports] {
-        table.row("authority", pod.name(), "issues an identity", &pod.spiffe_id(), &identity(pod));
+        let expected = short(&pod.spiffe_id());
+        table.row("authority", pod.name(), "an identity and its life", &expected, &identity(pod));
     }
+}
+
+/// A SPIFFE id of our own trust domain without what all of them begin with.
+pub(crate) fn short(id: &str) -> String {
+    id.replace("spiffe://cluster.local/", "…/")
 }
 
 /// The SPIFFE id with its lifetime, in words.
 fn identity(pod: &Pod) -> String {
     let shown = pod.certificate();
-    format!("{}, for {} s more", shown.spiffe_id, shown.seconds_left)
+    let minutes = shown.seconds_left.div_ceil(60);
+    format!("{}, {minutes} minutes", short(&shown.spiffe_id))
 }

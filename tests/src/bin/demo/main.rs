@@ -80,15 +80,17 @@ fn url(from: &Pod, to: &Pod, port: u16, path: &str) -> String {
 fn print_metrics(stage: &Stage) {
     let metrics = stage.shop.cart.metrics();
     println!("\nFrom /metrics of cart's proxy:");
-    for name in [
-        "postern_requests_total",
-        "postern_authorization_decisions_total",
-        "postern_tls_handshakes_total",
-        "postern_certificate_renewals_total",
-        "postern_certificate_expiry_timestamp_seconds",
-        "postern_config_updates_total",
+    for (name, part) in [
+        ("postern_requests_total", "response_code=\"200\""),
+        ("postern_requests_total", "response_code=\"403\""),
+        ("postern_authorization_decisions_total", ""),
+        ("postern_tls_handshakes_total", ""),
+        ("postern_certificate_renewals_total", "success"),
+        ("postern_certificate_expiry_timestamp_seconds", ""),
+        ("postern_config_updates_total", ""),
+        ("postern_panics_total", ""),
     ] {
-        for line in metrics.lines(name).lines().take(4) {
+        for line in metrics.lines(name).lines().filter(|line| line.contains(part)).take(4) {
             println!("  {line}");
         }
     }

@@ -30,11 +30,8 @@ pub(crate) fn show(table: &mut Table, stage: &Stage) {
     serials.dedup();
     let rate = f64::from(u32::try_from(report.requests).unwrap_or(u32::MAX))
         / start.elapsed().as_secs_f64();
-    let seen = format!(
-        "0 failed of {} requests ({rate:.0}/s), {} certificates used",
-        report.requests,
-        serials.len()
-    );
+    let seen =
+        format!("0 failed of {} ({rate:.0}/s), {} certificates", report.requests, serials.len());
     let good = report.failed == 0 && report.requests > 0 && serials.len() == 2 * ROUNDS + 2;
     let seen = if report.failed == 0 {
         seen
