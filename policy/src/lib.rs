@@ -10,11 +10,13 @@
 //! [`Snapshot::authorize_request`] (the decision), [`path`] and [`host`] (the one spelling that is judged *and* forwarded).
 
 pub mod decision;
+mod evaluate;
 pub mod facts;
 pub mod host;
 pub mod path;
 mod pattern;
 pub mod resources;
+mod rule;
 pub mod service;
 pub mod snapshot;
 pub mod yaml;

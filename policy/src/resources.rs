@@ -1,6 +1,27 @@
 //! What people write: Kubernetes YAML documents, read strictly.
+//!
+//! The language is the one people know (`security.istio.io`, `networking.istio.io`), under a strict profile: an unknown field, kind or
+//! wildcard form is a mistake, and a set with any mistake is refused whole, so that a misspelt rule never widens access.
 
-use crate::{Mistake, Mistakes};
+mod authorization;
+mod condition;
+mod object;
+mod peer_authentication;
+mod rules;
+mod selector;
+mod service_entry;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::yaml::{self, Mark, Reader, Value};
+use crate::{Mistake, Mistakes, Service};
+
+pub use authorization::{Action, AuthorizationPolicy};
+pub use peer_authentication::PeerAuthentication;
+pub(crate) use peer_authentication::Scope;
+pub use selector::Selector;
+pub use service_entry::ServiceEntry;
 
 /// The namespace whose resources act on the whole mesh, unless set otherwise.
 pub const DEFAULT_ROOT_NAMESPACE: &str = "postern-system";
@@ -17,13 +38,21 @@ pub struct SourceFile {
 /// A checked set of resources, ready for [`crate::Snapshot::build`].
 #[derive(Debug, Clone)]
 pub struct Resources {
-    root_namespace: String,
+    root_namespace: Arc<str>,
+    authorization: Vec<Arc<AuthorizationPolicy>>,
+    peer_authentication: Vec<PeerAuthentication>,
+    service_entries: Vec<ServiceEntry>,
 }
 
 impl Resources {
     /// The empty set.
     pub fn empty(root_namespace: &str) -> Self {
-        Self { root_namespace: root_namespace.to_owned() }
+        Self {
+            root_namespace: root_namespace.into(),
+            authorization: Vec::new(),
+            peer_authentication: Vec::new(),
+            service_entries: Vec::new(),
+        }
     }
 
     /// Reads and checks every file.
@@ -31,22 +60,151 @@ impl Resources {
     /// # Errors
     /// All mistakes of all files at once. A file of 0 bytes is one: it is a torn write, not an empty set.
     pub fn parse(files: &[SourceFile], root_namespace: &str) -> Result<Self, Mistakes> {
-        let torn = files.iter().filter(|file| file.bytes.is_empty());
-        let mistakes = torn
-            .map(|file| Mistake {
-                file: file.name.as_str().into(),
-                line: 0,
-                column: 0,
-                found: "a file of 0 bytes".into(),
-                expected: "YAML documents, or a comment for an empty set".into(),
-                fix: None,
-            })
-            .collect();
-        Mistakes::none_or(Self::empty(root_namespace), mistakes)
+        let mut set = Set {
+            resources: Self::empty(root_namespace),
+            seen: HashMap::new(),
+            ports: HashMap::new(),
+        };
+        let mut mistakes = Vec::new();
+        for file in files {
+            set.read_file(file, &mut mistakes);
+        }
+        set.resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
+        Mistakes::none_or(set.resources, mistakes)
     }
 
     /// The root namespace the set was read for.
     pub fn root_namespace(&self) -> &str {
         &self.root_namespace
     }
+
+    /// The AuthorizationPolicies, by `namespace/name`.
+    pub fn authorization_policies(&self) -> &[Arc<AuthorizationPolicy>] {
+        &self.authorization
+    }
+
+    /// The PeerAuthentications.
+    pub fn peer_authentications(&self) -> &[PeerAuthentication] {
+        &self.peer_authentication
+    }
+
+    /// The ServiceEntries.
+    pub fn service_entries(&self) -> &[ServiceEntry] {
+        &self.service_entries
+    }
 }
+
+/// A set while it is read: what was seen, and where, to find what is there twice.
+struct Set {
+    resources: Resources,
+    seen: HashMap<(object::Kind, String), Place>,
+    /// By namespace, host and port.
+    ports: HashMap<(Arc<str>, Arc<str>, u16), Place>,
+}
+
+/// A file and a place in it.
+type Place = (Arc<str>, Mark);
+
+impl Set {
+    fn read_file(&mut self, file: &SourceFile, mistakes: &mut Vec<Mistake>) {
+        let name: Arc<str> = file.name.as_str().into();
+        if file.bytes.is_empty() {
+            let fix = "write the file whole, or a comment for an empty set".to_owned();
+            mistakes.push(Mistake::new(
+                &name,
+                Mark::FILE,
+                "a file of 0 bytes",
+                "YAML documents",
+                Some(fix),
+            ));
+            return;
+        }
+        let documents = yaml::read(&name, &file.bytes, mistakes);
+        let mut reader = Reader::new(name);
+        for document in &documents {
+            if let Some(root) = &document.root {
+                self.read_object(&mut reader, Value { node: root, name: "" });
+            }
+        }
+        mistakes.extend(reader.into_mistakes());
+    }
+
+    fn read_object(&mut self, reader: &mut Reader, root: Value<'_>) -> Option<()> {
+        let object = object::read(reader, root)?;
+        self.refuse_second(reader, &object);
+        let root_namespace = Arc::clone(&self.resources.root_namespace);
+        match object.kind {
+            object::Kind::AuthorizationPolicy => {
+                let policy = authorization::read(reader, &object)?;
+                self.resources.authorization.push(Arc::new(policy));
+            }
+            object::Kind::PeerAuthentication => {
+                let read = peer_authentication::read(reader, &object, &root_namespace)?;
+                self.resources.peer_authentication.push(read);
+            }
+            object::Kind::ServiceEntry => {
+                let entry = service_entry::read(reader, &object, &root_namespace)?;
+                self.refuse_second_port(reader, &object, &entry);
+                self.resources.service_entries.push(entry);
+            }
+        }
+        Some(())
+    }
+
+    /// Two objects of one kind and name: which of them holds must not depend on the order of files.
+    fn refuse_second(&mut self, reader: &mut Reader, object: &object::Object<'_>) {
+        let key = (object.kind, object.full_name());
+        match self.seen.get(&key) {
+            Some((file, mark)) => {
+                let found = format!("{} {} again", object.kind.as_str(), key.1);
+                let fix = format!(
+                    "it stands already at {file}:{}:{}; rename or remove one",
+                    mark.line, mark.column
+                );
+                reader.mistake(object.mark, found, "each object once", Some(fix));
+            }
+            None => {
+                self.seen.insert(key, (Arc::clone(reader.file()), object.mark));
+            }
+        }
+    }
+
+    /// Two ServiceEntries of one namespace that say different things about one host and port.
+    fn refuse_second_port(
+        &mut self,
+        reader: &mut Reader,
+        object: &object::Object<'_>,
+        entry: &ServiceEntry,
+    ) {
+        for service in entry.services() {
+            for port in &service.ports {
+                let key = (Arc::clone(&service.namespace), Arc::clone(&service.host), port.number);
+                if let Some((file, mark)) = self.ports.get(&key) {
+                    let found = format!("port {} of {} again", port.number, service.host);
+                    let fix = format!(
+                        "it stands already at {file}:{}:{}; remove one",
+                        mark.line, mark.column
+                    );
+                    reader.mistake(
+                        object.mark,
+                        found,
+                        "each host and port once in a namespace",
+                        Some(fix),
+                    );
+                } else {
+                    self.ports.insert(key, (Arc::clone(reader.file()), object.mark));
+                }
+            }
+        }
+    }
+}
+
+impl ServiceEntry {
+    /// The services it defines, one a host, without the identities that depend on the trust domain.
+    pub fn services(&self) -> &[Service] {
+        &self.services
+    }
+}
+
+#[cfg(test)]
+mod tests;

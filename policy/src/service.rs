@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use identity::SpiffeId;
 
+/// What the names of cluster services end with.
+pub(crate) const CLUSTER_SUFFIX: &str = ".svc.cluster.local";
+
 /// A service as this workload sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {

@@ -1,15 +1,26 @@
 //! What concerns one workload, compiled for decisions.
 
+mod http_rules;
+mod modes;
+mod rule_set;
+mod services;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use identity::TrustDomain;
+use identity::{SpiffeId, TrustDomain};
 
+use crate::evaluate::{Bias, Facts, Http};
+use crate::resources::{Action, AuthorizationPolicy};
 use crate::{
     Connection, ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason, Request,
     Resources, Service,
 };
+use http_rules::HttpRules;
+use modes::Modes;
+use rule_set::RuleSet;
+use services::Services;
 
 /// The workload a snapshot is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +92,41 @@ pub enum MtlsMode {
 /// The rules, modes and services of one workload. Immutable; share it in an `Arc` and swap it whole.
 #[derive(Debug)]
 pub struct Snapshot {
-    defaults: Defaults,
+    enforced: Verdicts,
+    /// Dry-run policies; judged beside the enforced ones, for [`Snapshot::shadow`] only.
+    dry_run: Verdicts,
+    audit: RuleSet,
+    default_authorization: DefaultAuthorization,
+    egress: DefaultEgress,
+    modes: Modes,
+    http_rules: HttpRules,
+    services: Services,
+    policies: Vec<Arc<str>>,
+}
+
+/// The policies that decide.
+#[derive(Debug)]
+struct Verdicts {
+    deny: RuleSet,
+    allow: RuleSet,
+    /// True when any `ALLOW` policy selects the workload, even one without rules: then what none allows is refused.
+    has_allow: bool,
+}
+
+impl Verdicts {
+    fn new(policies: &[&Arc<AuthorizationPolicy>], dry_run: bool) -> Self {
+        let of = |action| {
+            policies
+                .iter()
+                .copied()
+                .filter(move |policy| policy.action() == action && policy.is_dry_run() == dry_run)
+        };
+        Self {
+            deny: RuleSet::new(of(Action::Deny)),
+            allow: RuleSet::new(of(Action::Allow)),
+            has_allow: of(Action::Allow).next().is_some(),
+        }
+    }
 }
 
 impl Snapshot {
@@ -94,17 +139,56 @@ impl Snapshot {
         defaults: &Defaults,
         trust_domain: &TrustDomain,
     ) -> Self {
-        let _ = (resources, workload, trust_domain);
-        Self { defaults: defaults.clone() }
+        let selected = resources.authorization_policies().iter();
+        let policies: Vec<_> = selected
+            .filter(|policy| policy.selects(workload, resources.root_namespace()))
+            .collect();
+        let audit = policies.iter().copied().filter(|policy| policy.action() == Action::Audit);
+        let enforced = Verdicts::new(&policies, false);
+        let audit = RuleSet::new(audit);
+        Self {
+            http_rules: HttpRules::new([&enforced.deny, &enforced.allow], &audit),
+            enforced,
+            dry_run: Verdicts::new(&policies, true),
+            audit,
+            default_authorization: defaults.authorization,
+            egress: defaults.egress,
+            modes: Modes::new(resources, workload, defaults),
+            services: Services::new(resources, workload, trust_domain),
+            policies: policies.iter().map(|policy| Arc::clone(policy.name())).collect(),
+        }
     }
 
     /// The decision that needs no request: `Deny` only when nothing the connection could carry would be allowed, `Allow`
     /// only when everything it could carry would be.
     pub fn connection_verdict(&self, connection: &Connection<'_>) -> ConnectionVerdict {
-        match self.authorize_opaque(connection) {
-            Ok(permit) => ConnectionVerdict::Allow(permit),
+        match self.connection_decision(connection) {
+            Ok(Some(permit)) => ConnectionVerdict::Allow(permit),
+            Ok(None) => ConnectionVerdict::Undecided,
             Err(denial) => ConnectionVerdict::Deny(denial),
         }
+    }
+
+    /// `Ok(None)`: it depends on what the connection carries.
+    fn connection_decision(&self, connection: &Connection<'_>) -> Result<Option<Permit>, Denial> {
+        let peer = self.peer(connection)?;
+        let facts = |bias, holds| Facts { connection, peer, http: Http::Assume(holds), bias };
+        let Verdicts { deny, allow, has_allow } = &self.enforced;
+        // Holds even if every HTTP field fails: it denies whatever comes.
+        if let Some(entry) = deny.first_match(&facts(Bias::Deny, false), |_| true) {
+            return Err(Denial::by_rule(entry.decider.clone()));
+        }
+        let may_deny = deny.first_match(&facts(Bias::Deny, true), |_| true).is_some();
+        let permit = if *has_allow {
+            if allow.first_match(&facts(Bias::Allow, true), |_| true).is_none() {
+                return Err(Denial::because(DenyReason::NoMatchingAllow));
+            }
+            let certain = allow.first_match(&facts(Bias::Allow, false), |entry| !entry.names_http);
+            certain.map(|entry| Permit::by_rule(entry.decider.clone()))
+        } else {
+            Some(self.default_verdict()?)
+        };
+        Ok(permit.filter(|_| !may_deny))
     }
 
     /// The decision for a connection that carries opaque bytes, with TCP semantics: an `ALLOW` rule that names an HTTP field
@@ -113,16 +197,7 @@ impl Snapshot {
     /// # Errors
     /// The refusal.
     pub fn authorize_opaque(&self, connection: &Connection<'_>) -> Result<Permit, Denial> {
-        if connection.peer.is_none()
-            && self.mtls_mode(connection.destination.port()) == MtlsMode::Strict
-        {
-            return Err(Denial::because(DenyReason::PeerNotAuthenticated));
-        }
-        match self.defaults.authorization {
-            DefaultAuthorization::Deny => Err(Denial::because(DenyReason::DefaultDeny)),
-            DefaultAuthorization::Audit => Ok(Permit::by_default(PermitReason::DefaultAudit)),
-            DefaultAuthorization::Allow => Ok(Permit::by_default(PermitReason::DefaultAllow)),
-        }
+        self.decide(connection, None, false)
     }
 
     /// The decision for one request.
@@ -134,18 +209,7 @@ impl Snapshot {
         connection: &Connection<'_>,
         request: &Request<'_>,
     ) -> Result<Permit, Denial> {
-        let _ = request;
-        self.authorize_opaque(connection)
-    }
-
-    /// The first `AUDIT` rule that matches; never decides. `request` is `None` for an opaque connection.
-    pub fn audited_by(
-        &self,
-        connection: &Connection<'_>,
-        request: Option<&Request<'_>>,
-    ) -> Option<Decider> {
-        let _ = (connection, request);
-        None
+        self.decide(connection, Some(request), false)
     }
 
     /// The verdict there would be with dry-run policies enforced; `None` when there are none. `request` is `None` for an opaque connection.
@@ -154,46 +218,110 @@ impl Snapshot {
         connection: &Connection<'_>,
         request: Option<&Request<'_>>,
     ) -> Option<Result<Permit, Denial>> {
-        let _ = (connection, request);
-        None
+        let nothing = self.dry_run.deny.entries().is_empty() && !self.dry_run.has_allow;
+        (!nothing).then(|| self.decide(connection, request, true))
+    }
+
+    /// The first `AUDIT` rule that matches; never decides. `request` is `None` for an opaque connection.
+    pub fn audited_by(
+        &self,
+        connection: &Connection<'_>,
+        request: Option<&Request<'_>>,
+    ) -> Option<Decider> {
+        if self.audit.entries().is_empty() {
+            return None;
+        }
+        let peer = self.peer(connection).ok()?;
+        let http = request.map_or(Http::Assume(true), Http::Request);
+        let facts = Facts { connection, peer, http, bias: Bias::Deny };
+        self.audit.first_match(&facts, |_| true).map(|entry| entry.decider.clone())
+    }
+
+    /// Deny, then allow, then the default; the order of policies never matters.
+    fn decide(
+        &self,
+        connection: &Connection<'_>,
+        request: Option<&Request<'_>>,
+        shadow: bool,
+    ) -> Result<Permit, Denial> {
+        let peer = self.peer(connection)?;
+        let sets = || [Some(&self.enforced), shadow.then_some(&self.dry_run)].into_iter().flatten();
+        let facts = |bias, holds| {
+            let http = request.map_or(Http::Assume(holds), Http::Request);
+            Facts { connection, peer, http, bias }
+        };
+        let denying = facts(Bias::Deny, true);
+        if let Some(entry) = sets().find_map(|set| set.deny.first_match(&denying, |_| true)) {
+            return Err(Denial::by_rule(entry.decider.clone()));
+        }
+        if !sets().any(|set| set.has_allow) {
+            return self.default_verdict();
+        }
+        let allowing = facts(Bias::Allow, false);
+        let counts = |entry: &rule_set::Entry| request.is_some() || !entry.names_http;
+        match sets().find_map(|set| set.allow.first_match(&allowing, counts)) {
+            Some(entry) => Ok(Permit::by_rule(entry.decider.clone())),
+            None => Err(Denial::because(DenyReason::NoMatchingAllow)),
+        }
+    }
+
+    /// The peer as the port's mode lets it count: required under STRICT, nobody under DISABLE.
+    fn peer<'c>(&self, connection: &Connection<'c>) -> Result<Option<&'c SpiffeId>, Denial> {
+        match (self.mtls_mode(connection.destination.port()), connection.peer) {
+            (MtlsMode::Strict, None) => Err(Denial::because(DenyReason::PeerNotAuthenticated)),
+            (MtlsMode::Disable, _) => Ok(None),
+            (_, peer) => Ok(peer),
+        }
+    }
+
+    fn default_verdict(&self) -> Result<Permit, Denial> {
+        match self.default_authorization {
+            DefaultAuthorization::Deny => Err(Denial::because(DenyReason::DefaultDeny)),
+            DefaultAuthorization::Audit => Ok(Permit::by_default(PermitReason::DefaultAudit)),
+            DefaultAuthorization::Allow => Ok(Permit::by_default(PermitReason::DefaultAllow)),
+        }
     }
 
     /// The mTLS mode of an app port.
     pub fn mtls_mode(&self, port: u16) -> MtlsMode {
-        self.defaults.port_mtls.get(&port).copied().unwrap_or(self.defaults.mtls)
+        self.modes.of(port)
     }
 
     /// True when an enforced rule that can apply to the app port names an HTTP field: a protocol that cannot be told is refused there.
     pub fn has_http_rules(&self, port: u16) -> bool {
-        let _ = port;
-        false
+        self.http_rules.apply_to(port)
     }
 
     /// True when a rule names this header (lower case): a header that differs from it by `_` for `-` is refused (S-15).
     pub fn names_header(&self, name: &str) -> bool {
-        let _ = name;
-        false
+        self.http_rules.names_header(name)
+    }
+
+    /// The policies that concern the workload, `namespace/name`, in order; bounds the metric label.
+    pub fn policies(&self) -> &[Arc<str>] {
+        &self.policies
     }
 
     /// What happens to outbound connections to no known service.
     pub fn egress(&self) -> DefaultEgress {
-        self.defaults.egress
+        self.egress
     }
 
     /// The service a client means by `host` (canonical name, without port) and port; short names of cluster services are understood.
     pub fn service_by_host(&self, host: &str, port: u16) -> Option<&Arc<Service>> {
-        let _ = (host, port);
-        None
+        self.services.by_host(host, port)
     }
 
     /// The service behind an address a client dialled: a service's own address, or one of its endpoints.
     pub fn service_by_address(&self, address: SocketAddr) -> Option<&Arc<Service>> {
-        let _ = address;
-        None
+        self.services.by_address(address)
     }
 
     /// Every service the workload can see, by host.
     pub fn services(&self) -> &[Arc<Service>] {
-        &[]
+        self.services.all()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -207,11 +207,7 @@ impl Inbound {
 
     /// What the bytes are: declared for the port, else ALPN, else sniffed (DESIGN §3). A port with
     /// HTTP rules never takes what cannot be told.
-    pub(crate) async fn protocol(
-        &self,
-        io: &mut BoxedIo,
-        alpn: Alpn,
-    ) -> Result<(Protocol, Bytes), Refused> {
+    async fn protocol(&self, io: &mut BoxedIo, alpn: Alpn) -> Result<(Protocol, Bytes), Refused> {
         let declared = self.arrival.declared;
         match (alpn, declared) {
             (Alpn::Postern, _) => return Ok((Protocol::Postern, Bytes::new())),

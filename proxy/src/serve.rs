@@ -12,15 +12,16 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::{CONNECTION, HeaderValue};
-use http::{Method, Request, Response, request};
+use http::{Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 
 use crate::config::Limits;
 use crate::error::{RequestError, is_grpc};
-use crate::filter::gate;
+use crate::filter::gate::raw::Checked;
+use crate::filter::gate::{self, Refusal};
 use crate::filter::headers::TrailersOf;
 use crate::forward::body::Body;
 use crate::forward::send_body;
@@ -46,6 +47,9 @@ const PING_WITHIN: Duration = Duration::from_secs(3);
 pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers a request.
     fn request(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Notes a request that was refused before it could be handed over.
+    fn malformed(&self, refusal: Refusal);
 
     /// Serves a CONNECT stream of HTTP/2 to its end.
     fn stream(
@@ -88,6 +92,8 @@ pub async fn http1(
     handler: impl Handler,
 ) -> CloseReason {
     let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
+    let (io, raw) = Checked::new(io);
+    let malformed = handler.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let handler = handler.clone();
         async move {
@@ -101,7 +107,6 @@ pub async fn http1(
     let mut builder = http1::Builder::new();
     gate::configure_http1(&mut builder);
     let serving = builder
-        .timer(TokioTimer::new())
         .header_read_timeout(None)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(io), service)
@@ -111,7 +116,12 @@ pub async fn http1(
         tokio::select! {
             ended = &mut serving => return match ended {
                 Ok(()) => connection.closing().unwrap_or(CloseReason::Done),
-                Err(_) => CloseReason::Error,
+                Err(error) => {
+                    if let Some(refusal) = refused_by_library(&error, raw.get().copied()) {
+                        malformed.malformed(refusal);
+                    }
+                    CloseReason::Error
+                }
             },
             reason = connection.asked_to_close() => match reason.is_graceful() {
                 true => serving.as_mut().graceful_shutdown(),
@@ -119,6 +129,19 @@ pub async fn http1(
             },
         }
     }
+}
+
+/// What hyper has refused by itself, with the reason of the raw check if that made it so.
+fn refused_by_library(error: &hyper::Error, raw: Option<&'static str>) -> Option<Refusal> {
+    let (status, reason) = match raw {
+        Some(reason) => (StatusCode::BAD_REQUEST, reason),
+        None if error.is_parse_too_large() => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large")
+        }
+        None if error.is_parse() => (StatusCode::BAD_REQUEST, "malformed_request"),
+        None => return None,
+    };
+    Some(Refusal { status, reason, close: true })
 }
 
 /// Serves HTTP/2 until the connection ends, and says why it did. CONNECT streams are announced
@@ -135,7 +158,7 @@ pub async fn http2(
     builder
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(u32::try_from(limits.concurrent_streams).unwrap_or(u32::MAX))
+        .max_concurrent_streams(limits.concurrent_streams)
         .max_header_list_size(gate::LIBRARY_HEAD_BYTES)
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(PENDING_RESETS);

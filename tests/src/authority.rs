@@ -100,13 +100,13 @@ impl Authority {
         self.run("token", &["--identity", spiffe_id]).trim().to_owned()
     }
 
-    /// How a pod's agent is started: with a fresh join token in its directory.
+    /// How a pod's agent is started: with a join token of its own the first time.
     pub(crate) fn agent_command(&self, pod: &Pod) -> Command {
         let directory = pod.directory();
         let inside = |name: &str| pod.place().path(directory, name);
         fs::copy(self.bundle(), directory.join("trust-bundle.pem")).expect("a trust bundle");
         let token = directory.join("join-token");
-        if !directory.join("agent-state").exists() {
+        if !token.exists() {
             fs::write(&token, self.token(&pod.spiffe_id())).expect("a token file");
         }
         let mut command = pod.place().command(directory, &binary("postern-cert-agent"));

@@ -10,22 +10,18 @@ pub struct Certificate {
     /// Its serial number, hexadecimal.
     pub serial: String,
     /// How long it is still good for, in seconds.
-    pub seconds_left: i64,
+    pub seconds_left: u64,
 }
 
 impl Certificate {
-    pub(crate) fn read(shown: &str) -> Self {
+    /// Reads what `show` prints when its output is not a terminal; nothing when the agent holds none yet.
+    pub(crate) fn read(shown: &str) -> Option<Self> {
         let value: Value =
             serde_json::from_str(shown).unwrap_or_else(|_| panic!("not JSON: {shown}"));
-        let text = |name: &str| {
-            value[name].as_str().unwrap_or_else(|| panic!("no {name} in {shown}")).to_owned()
-        };
-        let not_after =
-            value["not_after"].as_i64().unwrap_or_else(|| panic!("no not_after in {shown}"));
-        Self {
-            spiffe_id: text("spiffe_id"),
-            serial: text("serial"),
-            seconds_left: not_after - time::OffsetDateTime::now_utc().unix_timestamp(),
-        }
+        Some(Self {
+            spiffe_id: value["identity"].as_str()?.to_owned(),
+            serial: value["serial"].as_str()?.to_owned(),
+            seconds_left: value["secondsLeft"].as_u64()?,
+        })
     }
 }

@@ -33,6 +33,7 @@
 mod app;
 mod authority;
 mod binaries;
+mod capture;
 mod certificate_shown;
 pub mod certificates;
 mod config;
@@ -59,6 +60,7 @@ pub mod websocket;
 pub use app::App;
 pub use authority::Authority;
 pub use binaries::{binary, repository};
+pub use capture::{Capture, Captured};
 pub use certificate_shown::Certificate;
 pub use curl::Answer;
 pub use inside::Task;

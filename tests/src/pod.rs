@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use tokio::net::TcpStream;
+
 use crate::app::App;
 use crate::binaries::binary;
 use crate::certificate_shown::Certificate;
@@ -164,6 +166,9 @@ impl Pod {
                 self.parts.place.command(&self.parts.directory, &binary(&app.program));
             command.args(&app.arguments);
             *lock(&self.app) = Some(Process::start("app", command, &self.parts.directory));
+            if let Some((port, _)) = self.parts.exposed.first() {
+                self.wait_for_app(*port);
+            }
         }
     }
 
@@ -181,6 +186,21 @@ impl Pod {
             let command = self.parts.mesh.authority().agent_command(self);
             *lock(&self.agent) = Some(Process::start("agent", command, &self.parts.directory));
         }
+    }
+
+    /// Starts its cert agent with this join token instead of one of its own.
+    pub fn start_agent_with_token(&self, token: &[u8]) {
+        std::fs::write(self.parts.directory.join("join-token"), token).expect("a token file");
+        self.start_agent();
+    }
+
+    /// Waits until its app listens on this port.
+    #[track_caller]
+    pub fn wait_for_app(&self, port: u16) {
+        wait::until_true(&format!("the app of {} to listen on {port}", self.name()), || {
+            // From inside, over loopback, where nothing is redirected.
+            self.run(async move { TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() })
+        });
     }
 
     /// Its app's process.
@@ -290,14 +310,16 @@ impl Pod {
     #[must_use]
     #[track_caller]
     pub fn certificate(&self) -> Certificate {
-        Certificate::read(&self.agent_command("show").ok())
+        let shown = self.agent_command("show").ok();
+        Certificate::read(&shown)
+            .unwrap_or_else(|| panic!("{} holds no certificate: {shown}", self.name()))
     }
 
     /// The same, or nothing when the agent does not answer or holds none.
     #[must_use]
     pub fn try_certificate(&self) -> Option<Certificate> {
         let shown = self.agent_command("show");
-        (shown.code == 0).then(|| Certificate::read(&shown.stdout))
+        if shown.code == 0 { Certificate::read(&shown.stdout) } else { None }
     }
 
     /// Has its agent renew at once; returns when the agent has the new certificate.
@@ -312,7 +334,9 @@ impl Pod {
         self.agent_command("renew")
     }
 
-    fn agent_command(&self, action: &str) -> Finished {
+    /// Runs an action of `postern-cert-agent` against this pod's agent: show, renew, health.
+    #[must_use]
+    pub fn agent_command(&self, action: &str) -> Finished {
         let socket = self.parts.place.path(&self.parts.directory, "agent.sock");
         self.postern("postern-cert-agent", &[action, "--socket", &socket.to_string_lossy()])
     }

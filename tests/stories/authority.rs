@@ -47,6 +47,24 @@ fn short_lived_certificates_renew_by_themselves_and_no_request_fails() {
 }
 
 #[test]
+fn certificates_in_files_rotate_under_load_and_no_request_fails() {
+    let scene = scene::shop();
+    let renewals = |pod: &Pod| {
+        pod.metrics().sum("postern_certificate_renewals_total", &[("result", "success")])
+    };
+    let load = Load::start(&scene.frontend, scene.cart.at(8080), "cart:8080", "/cart/ann", 4);
+    for _ in 0..3 {
+        for pod in [&scene.cart, &scene.frontend] {
+            let before = renewals(pod);
+            // Key first, then certificate: in between they do not belong together, and the old pair stays.
+            scene.mesh.test_authority().workload("shop", pod.name()).write(pod.directory());
+            wait::until_true("the proxy to take the new files", || renewals(pod) > before);
+        }
+    }
+    load.finish().expect_all_good();
+}
+
+#[test]
 fn f01_ca_down_at_start() {
     let mesh = Mesh::with_authority();
     shop::install(&mesh, "cart");

@@ -1,8 +1,12 @@
 //! A policy changes while traffic flows: new requests and open streams follow it.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use postern_tests::{raw, wait, websocket};
+use postern_tests::{App, Mesh, raw, wait, websocket};
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -48,4 +52,35 @@ fn f12_policy_tightened_or_removed_open_streams_are_closed() {
     assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     scene.cart.expect_metric("postern_connections_closed_total", &[("reason", "policy")]);
     scene.frontend.curl("http://cart:8080/cart/ann").expect_refusal(403, "default_deny");
+}
+
+#[test]
+fn f11_data_symlink_swap_as_kubernetes_mounts_a_config_map() {
+    let mesh = Mesh::start();
+    let cart = mesh
+        .pod("cart")
+        .port(8080, "http")
+        .app(App::new("shop-cart"))
+        .config(json!({"resources": {"directory": "/run/postern/volume"}}));
+    let cart = cart.lay_out();
+    mount(&cart.directory().join("volume"), "..first", "# nothing is allowed yet\n");
+    cart.start_processes();
+    cart.ready();
+    let frontend = mesh.pod("frontend").start();
+    frontend.curl("http://cart:8080/cart/ann").expect_refusal(403, "default_deny");
+    mount(&cart.directory().join("volume"), "..second", &scene::allow("cart", "frontend"));
+    wait::until("the swap to be seen", Duration::from_secs(7), || {
+        let answer = frontend.curl("http://cart:8080/cart/ann");
+        if answer.status == 200 { Ok(()) } else { Err(format!("{answer:?}")) }
+    });
+}
+
+/// Puts a file in place as the kubelet does: a new directory, then `..data` is renamed over the old link.
+fn mount(volume: &Path, version: &str, text: &str) {
+    fs::create_dir_all(volume.join(version)).unwrap();
+    fs::write(volume.join(version).join("cart.yaml"), text).unwrap();
+    symlink(version, volume.join("..data_tmp")).unwrap();
+    fs::rename(volume.join("..data_tmp"), volume.join("..data")).unwrap();
+    // Made once; it goes through ..data from then on.
+    let _ = symlink("..data/cart.yaml", volume.join("cart.yaml"));
 }

@@ -28,7 +28,19 @@ impl AllowedCallers {
     /// Our own user alone.
     #[must_use]
     pub fn own_only() -> Self {
-        Self(vec![own_uid()])
+        Self::exactly(vec![own_uid()])
+    }
+
+    /// These users and no other.
+    #[must_use]
+    pub fn exactly(uids: Vec<u32>) -> Self {
+        Self(uids)
+    }
+
+    /// Whether this user may ask.
+    #[must_use]
+    pub fn allows(&self, uid: u32) -> bool {
+        self.0.contains(&uid)
     }
 
     /// Lets the request pass if its caller is listed.
@@ -38,9 +50,9 @@ impl AllowedCallers {
     pub fn check<T>(&self, request: &Request<T>) -> Result<(), Status> {
         let peer = request.extensions().get::<UdsConnectInfo>().and_then(|info| info.peer_cred);
         match peer.map(|peer| peer.uid()) {
-            Some(uid) if self.0.contains(&uid) => Ok(()),
+            Some(uid) if self.allows(uid) => Ok(()),
             Some(uid) => {
-                tracing::warn!(uid, "a caller outside the allow-list was refused");
+                tracing::debug!(uid, "a caller outside the allow-list was refused");
                 Err(Status::permission_denied(format!(
                     "uid {uid} may not ask here; the agent's --allow-uid lists who may"
                 )))

@@ -141,17 +141,25 @@ impl Renewer {
         let fresh = FreshKey::make().map_err(AttemptError::Ours)?;
         let request = IssueRequest { evidence: Some(evidence), csr_der: fresh.csr_der.clone() };
         let answer = authority::issue(&self.address, &self.trusted, request).await?;
+        let now = Moment::now().unix();
         let expected = Expected {
             trusted: &self.trusted,
             identity: identity.as_ref(),
             spki_der: &fresh.spki_der,
-            now: Moment::now().unix(),
+            now,
         };
         let checked = answer::check(&answer, &expected);
         if let Some(identity) = credential_is_ours(&checked, &answer) {
             self.keep_credential(identity, &answer);
         }
         let Accepted { svid, bundle } = checked?;
+        let skew = answer::skew(answer.server_time, now);
+        if !skew.is_empty() {
+            tracing::warn!(
+                difference = skew.trim_start_matches("; "),
+                "check this machine's clock"
+            );
+        }
         self.trusted = bundle.clone();
         Ok(Held { svid, key: fresh.key, bundle })
     }

@@ -94,15 +94,17 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         publisher,
     };
     let callers = AllowedCallers::new(&settings.allow_uids);
-    let workload_api = WorkloadApi::new(view.clone(), callers, stop.clone());
+    let workload_api = WorkloadApi::new(view.clone(), callers.clone(), stop.clone());
     let admin_api = AdminService::new(view, renew);
     let served = tokio::try_join!(
         workload.serve(
             SpiffeWorkloadApiServer::new(workload_api).max_decoding_message_size(MAX_REQUEST),
+            callers,
             stop.clone(),
         ),
         admin.serve(
             AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST),
+            AllowedCallers::own_only(),
             stop.clone(),
         ),
         async {

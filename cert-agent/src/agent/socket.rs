@@ -22,10 +22,16 @@ use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic::transport::server::{Connected, UdsConnectInfo};
 
+use super::callers::AllowedCallers;
+
 /// Connections at a time on one socket. A pod has one proxy and a few probes.
 const MAX_CONNECTIONS: usize = 64;
+/// Connections at a time of users who may not ask: enough to tell them so, and never in the way of those who may.
+const MAX_STRANGERS: usize = 4;
 /// Streams at a time on one connection.
 const MAX_STREAMS: u32 = 32;
+/// After `stop`, for streams to end.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// After an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -63,11 +69,17 @@ impl Socket {
         Ok(Self { listener, path: path.to_owned(), inode })
     }
 
-    /// Serves one gRPC service until `stop`.
+    /// Serves one gRPC service until `stop`. The service refuses whoever is not among `callers`; here they only find
+    /// fewer places.
     ///
     /// # Errors
     /// When the server fails.
-    pub async fn serve<S>(self, service: S, stop: CancellationToken) -> anyhow::Result<()>
+    pub async fn serve<S>(
+        self,
+        service: S,
+        callers: AllowedCallers,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()>
     where
         S: tower_service::Service<
                 http::Request<tonic::body::Body>,
@@ -89,27 +101,37 @@ impl Socket {
             .add_service(service)
             .serve_with_incoming_shutdown(
                 ReceiverStream::new(connections).map(Ok::<_, io::Error>),
-                stop.cancelled_owned(),
+                stop.clone().cancelled_owned(),
             );
+        let ended = async {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_DEADLINE).await;
+        };
         tokio::select! {
             served = server => served.context("the server failed"),
-            () = self.accept(ready) => Ok(()),
+            () = self.accept(&callers, ready) => Ok(()),
+            () = ended => Ok(()),
         }
     }
 
-    async fn accept(&self, ready: mpsc::Sender<Connection>) {
-        let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    if ready.send(Connection { stream, _permit: permit }).await.is_err() {
-                        return;
-                    }
-                }
+    /// Full means refused at once, not a queue: whoever waits here would keep the others from being seen.
+    async fn accept(&self, callers: &AllowedCallers, ready: mpsc::Sender<Connection>) {
+        let known = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
+        loop {
+            let stream = match self.listener.accept().await {
+                Ok((stream, _)) => stream,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
                 }
+            };
+            let is_known = stream.peer_cred().is_ok_and(|peer| callers.allows(peer.uid()));
+            let places = if is_known { &known } else { &strangers };
+            let Ok(permit) = Arc::clone(places).try_acquire_owned() else { continue };
+            if ready.send(Connection { stream, _permit: permit }).await.is_err() {
+                return;
             }
         }
     }

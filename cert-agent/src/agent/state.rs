@@ -118,12 +118,13 @@ impl StateDirectory {
         };
         let content = Zeroizing::new(serde_json::to_vec(&stored)?);
         let temporary = self.path.join("renewal-credential.json.new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
+        // Left by a crash; opening it again would keep its mode, whatever that is.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(&content)?;
         file.sync_all()?;
         fs::rename(&temporary, self.file())?;
@@ -159,7 +160,7 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&path), 0o700);
         assert_eq!(mode(&state.file()), 0o600);
-        assert_eq!(format!("{:?}", credential("canary")).contains("canary"), false);
+        assert!(!format!("{:?}", credential("canary")).contains("canary"));
 
         fs::set_permissions(state.file(), fs::Permissions::from_mode(0o640)).unwrap();
         assert!(state.load().unwrap_err().to_string().contains("others may read it"));

@@ -7,6 +7,7 @@ use identity::SpiffeId;
 
 use crate::api::issue_request::Evidence;
 
+use super::follow::Live;
 use super::issue::Refusal;
 use super::join_token::JoinTokens;
 use super::registry::{Registry, UnixCaller};
@@ -52,7 +53,7 @@ pub struct Records {
     /// The renewal credentials.
     pub credentials: Credentials,
     /// Local callers.
-    pub registry: Registry,
+    pub registry: Live<Registry>,
 }
 
 /// Examines the evidence. A join token is used up by this, whatever comes after.
@@ -81,7 +82,7 @@ pub fn attest(
         }
         Evidence::Unix(_) => {
             let Caller::Unix(peer) = caller else { return Err(Refusal::UnixOverNetwork) };
-            let identity = records.registry.identity_of(peer)?;
+            let identity = records.registry.now().identity_of(peer)?;
             let instance = format!("unix/{}/{identity}", peer.uid);
             Ok(Attested { identity, instance, credential: CredentialGrant::None })
         }

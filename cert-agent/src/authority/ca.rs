@@ -134,7 +134,7 @@ impl fmt::Debug for SigningCa {
 pub enum NotReady {
     /// The intermediate is over.
     #[error(
-        "the intermediate expired at {0}; sign a new one with `postern-authority renew-intermediate` and restart"
+        "the intermediate expired at {0}; sign a new one with `postern-authority renew-intermediate`"
     )]
     Expired(String),
     /// Our clock stands before the intermediate begins.
@@ -259,7 +259,7 @@ pub struct Facts {
     pub trust_domain: Option<TrustDomain>,
     /// The subject, as RFC 4514 writes it.
     pub subject: String,
-    /// Lower-case hexadecimal digits.
+    /// Lower-case hexadecimal bytes separated by `:`.
     pub serial: String,
     public_key: Vec<u8>,
 }
@@ -278,7 +278,7 @@ impl Facts {
             not_after: u64::try_from(validity.not_after.timestamp()).unwrap_or(0),
             trust_domain: trust_domain_of(&parsed),
             subject: parsed.subject().to_string(),
-            serial: secret::hex(&parsed.serial.to_bytes_be()),
+            serial: parsed.raw_serial_as_string(),
             public_key: parsed.public_key().subject_public_key.data.to_vec(),
         })
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::{Args, Parser, Subcommand};
 use identity::{SpiffeId, TrustDomain};
 use serde::Serialize;
@@ -19,6 +19,7 @@ use super::run::{self, Settings};
 use super::service::wall_clock;
 use super::show::{self, Shown};
 use super::{ca, duration, files, leaf};
+use crate::program::Misconfigured;
 
 /// The authority of a Postern trust domain: attests agents and signs their short-lived certificates.
 ///
@@ -53,7 +54,7 @@ pub enum Command {
     Instances(DirArgs),
     /// End an agent's renewal credential: its certificate runs out and is not renewed. Exit code 1 when there is none.
     RevokeInstance(RevokeInstanceArgs),
-    /// Sign a new intermediate with the root. Restart `run` to use it; certificates signed before stay good.
+    /// Sign a new intermediate with the root. A running authority takes it up; certificates signed before stay good.
     RenewIntermediate(RenewArgs),
     /// Print a completion script for a shell.
     Completions(crate::program::CompletionArgs),
@@ -186,7 +187,8 @@ pub fn execute(cli: Cli) -> anyhow::Result<bool> {
                 .worker_threads(2)
                 .enable_all()
                 .build()?;
-            runtime.block_on(run::run(settings(args)?))?;
+            let settings = settings(args).map_err(Misconfigured)?;
+            runtime.block_on(run::run(settings))?;
         }
         Command::Show(args) => {
             let shown = Shown::read(&Directory::new(args.dir), now)?;
@@ -252,7 +254,8 @@ fn token(args: &TokenArgs, now: u64) -> anyhow::Result<()> {
     let directory = Directory::new(&args.dir);
     let bundle = ca::load_bundle(&directory)?;
     if let Err(reason) = leaf::check_workload_id(bundle.trust_domain().as_str(), &args.identity) {
-        bail!("{} cannot have a join token: {reason}", args.identity);
+        let mistake = anyhow!("{} cannot have a join token: {reason}", args.identity);
+        return Err(Misconfigured(mistake).into());
     }
     let tokens = JoinTokens::new(directory.tokens());
     let token = tokens.mint(&args.identity, args.ttl, now)?;
@@ -284,6 +287,9 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
     }
     if !(86_400..=90 * 86_400).contains(&args.credential_lifetime.as_secs()) {
         bail!("--credential-lifetime is outside 1d to 90d");
+    }
+    if args.unix.is_some() && args.registry.is_none() {
+        bail!("--unix needs --registry: without it no local caller has an identity");
     }
     // Renewals come at half a lifetime; twice that leaves room for retries and a person's `renew`.
     let needed = u32::try_from(4 * 60 / lifetime).unwrap_or(u32::MAX);

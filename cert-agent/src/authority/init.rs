@@ -62,8 +62,8 @@ pub fn init(directory: &Directory, wanted: &Wanted<'_>, now: u64) -> anyhow::Res
     Ok(())
 }
 
-/// `postern-authority renew-intermediate`: a new intermediate under the same root. A running authority takes it up when
-/// it is restarted; leaves of the old one stay good, because they carry it in their chain.
+/// `postern-authority renew-intermediate`: a new intermediate under the same root. A running authority takes it up by
+/// itself; leaves of the old one stay good, because they carry it in their chain.
 ///
 /// # Errors
 /// A wrong passphrase, an expired root, or the disk.
@@ -86,7 +86,7 @@ pub fn renew_intermediate(
     write_intermediate(directory, &signer)
 }
 
-/// The key first: between the two renames `run` finds a pair that does not fit and says so, and signs nothing.
+/// The key first: between the two renames a running authority finds a pair that does not fit, and keeps what it has.
 fn write_intermediate(directory: &Directory, signer: &NewSigner) -> anyhow::Result<()> {
     let key = Zeroizing::new(signer.key.serialize_pem());
     files::replace(&directory.intermediate_key(), key.as_bytes(), OWNER_ONLY)?;

@@ -11,6 +11,7 @@ use crate::api::{IssueRequest, IssueResponse};
 use super::attest::{self, Attested, Caller, CredentialGrant, Records};
 use super::ca::SigningCa;
 use super::csr::{self, CsrError};
+use super::follow::Live;
 use super::join_token::RedeemError;
 use super::leaf::{self, SignError, SignedLeaf, Subject};
 use super::rate::{Limited, Rates};
@@ -21,7 +22,7 @@ use super::renewal::CredentialError;
 #[derive(Debug)]
 pub struct Authority {
     /// Signs.
-    pub ca: SigningCa,
+    pub ca: Live<SigningCa>,
     /// Says who is who.
     pub records: Records,
     /// Says how often.
@@ -87,15 +88,16 @@ impl Authority {
     ) -> Result<IssueResponse, Refusal> {
         let evidence = request.evidence.as_ref().ok_or(Refusal::NoEvidence)?;
         let key = csr::proven_key(&request.csr_der)?;
-        self.ca.ready(now.wall).map_err(SignError::from)?;
+        let ca = self.ca.now();
+        ca.ready(now.wall).map_err(SignError::from)?;
         self.rates.lock().take_global(now.monotonic)?;
         let attested = attest::attest(evidence, caller, &self.records, now.wall)?;
         self.rates.lock().take_instance(&attested.instance, now.monotonic)?;
         let subject = Subject {
-            dns_names: self.records.registry.dns_names(&attested.identity),
+            dns_names: self.records.registry.now().dns_names(&attested.identity),
             id: attested.identity.clone(),
         };
-        let leaf = leaf::sign(&self.ca, &key, &subject, self.leaf_lifetime, now.wall)?;
+        let leaf = leaf::sign(&ca, &key, &subject, self.leaf_lifetime, now.wall)?;
         let credential = self.grant(&attested, now.wall)?;
         tracing::info!(
             identity = %attested.identity,
@@ -106,7 +108,7 @@ impl Authority {
             not_after = leaf.not_after,
             "issued"
         );
-        Ok(self.answer(leaf, credential, now.wall))
+        Ok(answer(&ca, leaf, credential, now.wall))
     }
 
     fn grant(&self, attested: &Attested, now: u64) -> Result<Option<Zeroizing<String>>, Refusal> {
@@ -120,21 +122,21 @@ impl Authority {
             }
         }
     }
+}
 
-    fn answer(
-        &self,
-        leaf: SignedLeaf,
-        credential: Option<Zeroizing<String>>,
-        now: u64,
-    ) -> IssueResponse {
-        let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
-        IssueResponse {
-            certificate_chain: der(&leaf.chain),
-            trust_bundle: der(self.ca.bundle().roots()),
-            not_after: seconds(leaf.not_after),
-            renewal_credential: credential.map(|credential| credential.to_string()),
-            server_time: seconds(now),
-        }
+fn answer(
+    ca: &SigningCa,
+    leaf: SignedLeaf,
+    credential: Option<Zeroizing<String>>,
+    now: u64,
+) -> IssueResponse {
+    let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+    IssueResponse {
+        certificate_chain: der(&leaf.chain),
+        trust_bundle: der(ca.bundle().roots()),
+        not_after: seconds(leaf.not_after),
+        renewal_credential: credential.map(|credential| credential.to_string()),
+        server_time: seconds(now),
     }
 }
 

@@ -23,7 +23,7 @@ pub struct SignedLeaf {
     pub chain: Vec<CertificateDer<'static>>,
     /// When it expires, Unix seconds.
     pub not_after: u64,
-    /// Lower-case hexadecimal digits, for the log.
+    /// Lower-case hexadecimal bytes separated by `:`, for the log.
     pub serial: String,
 }
 
@@ -102,7 +102,7 @@ pub(super) fn sign_any(
     let not_after = now.saturating_add(lifetime).min(ca.not_after());
     let params = params(subject, now, not_after).map_err(|e| SignError::Library(e.to_string()))?;
     let serial =
-        params.serial_number.as_ref().map(|s| secret::hex(&s.to_bytes())).unwrap_or_default();
+        params.serial_number.as_ref().map(|s| secret::serial(&s.to_bytes())).unwrap_or_default();
     let certificate =
         params.signed_by(key, ca.issuer()).map_err(|e| SignError::Library(e.to_string()))?;
     Ok(SignedLeaf { chain: vec![certificate.into(), ca.certificate().clone()], not_after, serial })

@@ -12,6 +12,7 @@ pub mod csr;
 pub mod directory;
 pub mod duration;
 pub mod files;
+pub mod follow;
 pub mod init;
 pub mod issue;
 pub mod join_token;

@@ -115,6 +115,11 @@ impl Registry {
     /// # Errors
     /// As [`Registry::load`].
     pub fn parse(text: &str, trust_domain: &TrustDomain) -> anyhow::Result<Self> {
+        if text.is_empty() {
+            return Err(anyhow!(
+                "the file is empty: half-written? `entries: []` says that nobody is meant"
+            ));
+        }
         let file: File = serde_saphyr::from_str(text).map_err(|error| anyhow!("{error}"))?;
         let mut mistakes = Vec::new();
         if file.entries.len() > MAX_ENTRIES {
@@ -288,6 +293,7 @@ mod tests {
     #[test]
     fn unknown_and_duplicate_keys_are_errors() {
         for text in [
+            "",
             "entrys: []",
             "entries:\n  - {identity: 'spiffe://cluster.local/x', unix: {uid: 1, pid: 2}}",
             "entries:\n  - {identity: 'spiffe://cluster.local/x', uid: 1}",

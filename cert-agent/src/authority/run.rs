@@ -5,16 +5,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::program::Misconfigured;
+
 use super::attest::Records;
 use super::ca::{self, SigningCa};
 use super::directory::Directory;
 use super::duration::human;
+use super::follow::{Followed, Live};
 use super::issue::Authority;
 use super::join_token::JoinTokens;
 use super::rate::{PerMinute, Rates};
@@ -54,7 +57,7 @@ pub struct Settings {
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let _served_by_us = settings.directory.lock()?;
     let authority = Arc::new(load(&settings)?);
-    authority.ca.ready(wall_clock())?;
+    authority.ca.now().ready(wall_clock())?;
     let tcp = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen at {}", settings.listen))?;
@@ -62,6 +65,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     tokio::spawn(clean(Arc::clone(&authority), stop.clone()));
+    let files = Followed::new(settings.directory.clone(), settings.registry.clone());
+    tokio::spawn(files.follow(Arc::clone(&authority), stop.clone()));
     log_start(&authority, &settings, tcp.local_addr()?);
     server::serve(authority, Listeners { tcp, unix }, stop).await?;
     tracing::info!("stopped");
@@ -75,24 +80,26 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
     let ca = SigningCa::load(&settings.directory)?;
     let registry = match &settings.registry {
-        Some(path) => Registry::load(path, ca.trust_domain())?,
+        Some(path) => Registry::load(path, ca.trust_domain()).map_err(Misconfigured)?,
         None => Registry::default(),
     };
-    if settings.unix.is_some() && settings.registry.is_none() {
-        bail!("--unix needs --registry: without it no local caller has an identity");
-    }
     let credential_lifetime = settings.credential_lifetime.as_secs();
     let records = Records {
         tokens: JoinTokens::new(settings.directory.tokens()),
         credentials: Credentials::new(settings.directory.credentials(), credential_lifetime),
-        registry,
+        registry: Live::new(registry),
     };
     let rates = Mutex::new(Rates::new(settings.issue_rate, settings.global_issue_rate));
-    Ok(Authority { ca, records, rates, leaf_lifetime: settings.leaf_lifetime.as_secs() })
+    Ok(Authority {
+        ca: Live::new(ca),
+        records,
+        rates,
+        leaf_lifetime: settings.leaf_lifetime.as_secs(),
+    })
 }
 
 fn log_start(authority: &Authority, settings: &Settings, listen: SocketAddr) {
-    let ca = &authority.ca;
+    let ca = authority.ca.now();
     let left = ca.not_after().saturating_sub(wall_clock());
     tracing::info!(
         trust_domain = %ca.trust_domain(),

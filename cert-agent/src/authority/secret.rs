@@ -63,6 +63,13 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A serial number as people compare it: bytes separated by `:`.
+#[must_use]
+pub fn serial(bytes: &[u8]) -> String {
+    let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.join(":")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -30,14 +30,16 @@ use super::registry::UnixCaller;
 use super::server_certificate;
 use super::service::{MAX_REQUEST, SigningService};
 
-/// Connections at a time, handshaking ones included; further ones wait in the kernel's queue.
+/// Connections at a time on each socket, handshaking ones included; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 1024;
 /// A handshake that takes longer is over.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// A request that takes longer is over.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// An agent makes one request; a connection that stays is ended in this time.
-const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
+const MAX_CONNECTION_AGE: Duration = Duration::from_secs(30);
+/// After `stop`, for running requests to end.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// Requests at a time on one connection.
 const MAX_STREAMS: u32 = 16;
 /// After an accept that failed for want of descriptors: time for some to be returned.
@@ -103,10 +105,9 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let tls = server_certificate::server_config(Arc::clone(&authority))?;
     let acceptor = TlsAcceptor::from(Arc::new(tls));
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (ready, connections) = mpsc::channel(64);
-    let tcp = accept_tcp(listeners.tcp, acceptor, Arc::clone(&permits), ready.clone());
-    let unix = accept_unix(listeners.unix, permits, ready);
+    let tcp = accept_tcp(listeners.tcp, acceptor, ready.clone());
+    let unix = accept_unix(listeners.unix, ready);
     let service =
         SigningServer::new(SigningService::new(authority)).max_decoding_message_size(MAX_REQUEST);
     let server = Server::builder()
@@ -120,21 +121,22 @@ pub async fn serve(
         .add_service(service)
         .serve_with_incoming_shutdown(
             ReceiverStream::new(connections).map(Ok::<_, io::Error>),
-            stop.cancelled_owned(),
+            stop.clone().cancelled_owned(),
         );
+    let ended = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_DEADLINE).await;
+    };
     tokio::select! {
         served = server => served.context("the server failed"),
+        () = ended => Ok(()),
         () = tcp => Ok(()),
         () = unix => Ok(()),
     }
 }
 
-async fn accept_tcp(
-    listener: TcpListener,
-    acceptor: TlsAcceptor,
-    permits: Arc<Semaphore>,
-    ready: mpsc::Sender<Connection>,
-) {
+async fn accept_tcp(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sender<Connection>) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -164,12 +166,9 @@ async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream) -> io::Result<TlsS
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 10 s"))?
 }
 
-async fn accept_unix(
-    socket: Option<UnixSocket>,
-    permits: Arc<Semaphore>,
-    ready: mpsc::Sender<Connection>,
-) {
+async fn accept_unix(socket: Option<UnixSocket>, ready: mpsc::Sender<Connection>) {
     let Some(socket) = socket else { return std::future::pending().await };
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         let stream = match socket.listener.accept().await {
             Ok((stream, _)) => stream,

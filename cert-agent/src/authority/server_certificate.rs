@@ -95,11 +95,11 @@ impl OwnCertificate {
     }
 
     fn make(&self, now: u64) -> anyhow::Result<Held> {
-        let ca = &self.authority.ca;
+        let ca = self.authority.ca.now();
         let pair = KeyPair::generate().context("cannot make a key")?;
         let subject =
             Subject { id: authority_id(ca.trust_domain().as_str())?, dns_names: Vec::new() };
-        let signed = leaf::sign_any(ca, &pair, &subject, LIFETIME, now)?;
+        let signed = leaf::sign_any(&ca, &pair, &subject, LIFETIME, now)?;
         let der = Zeroizing::new(pair.serialize_der());
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.as_slice()));
         let signing = rustls::crypto::aws_lc_rs::sign::any_supported_type(&private)

@@ -25,14 +25,14 @@ pub struct Value<'n> {
     pub name: &'n str,
 }
 
-impl Value<'_> {
+impl<'n> Value<'n> {
     /// True for a sequence.
     pub fn is_list(&self) -> bool {
         matches!(self.node.kind, NodeKind::List(_))
     }
 
     /// The text of a scalar, whatever it would be read as.
-    pub fn scalar(&self) -> Option<&str> {
+    pub fn scalar(&self) -> Option<&'n str> {
         match &self.node.kind {
             NodeKind::Scalar { text, .. } => Some(text),
             _ => None,
@@ -244,6 +244,13 @@ impl<'n> Mapping<'n> {
         Some(Value { node, name: &name.text })
     }
 
+    /// The value of a key that is known but refused: it is not named among the keys one may write.
+    pub fn take_unsupported(&mut self, key: &'static str) -> Option<Value<'n>> {
+        let value = self.take(key);
+        self.known.pop();
+        value
+    }
+
     /// The value of a key that must be there.
     pub fn require(&mut self, reader: &mut Reader, key: &'static str) -> Option<Value<'n>> {
         let value = self.take(key);
@@ -263,6 +270,11 @@ impl<'n> Mapping<'n> {
     /// Where the mapping begins.
     pub fn mark(&self) -> Mark {
         self.mark
+    }
+
+    /// True when the key is there.
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(k, _)| &*k.text == key)
     }
 
     /// True when there is no key at all.

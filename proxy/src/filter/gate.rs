@@ -141,20 +141,20 @@ impl Admitted {
     /// Borrowed, so that the common request costs no allocation; call it once a request.
     ///
     /// # Errors
-    /// `invalid_path` when no strict reader would take the path.
+    /// A reason that begins with `path_`, when no strict reader would take the path.
     pub fn path(&self) -> Result<CanonicalPath<'_>, Refusal> {
         let path = if self.is_asterisk() { "/" } else { self.target.as_str() };
-        CanonicalPath::parse(path, self.normalization).map_err(|_| Refusal::INVALID_PATH)
+        CanonicalPath::parse(path, self.normalization).map_err(Refusal::path)
     }
 
     /// Puts the judged target into the request: what was allowed is what is sent.
     ///
     /// # Errors
-    /// `invalid_path` when the path, once normalised, is none; no input is known that does it.
+    /// `invalid_target` when the normalised path is no target; no input is known that does it.
     pub fn set_target(&self, path: &CanonicalPath<'_>, parts: &mut Parts) -> Result<(), Refusal> {
         let target = if path.is_rewritten() && !self.is_asterisk() {
             PathAndQuery::from_maybe_shared(path.forward().into_owned())
-                .map_err(|_| Refusal::INVALID_PATH)?
+                .map_err(|_| Refusal::TARGET)?
         } else {
             self.target.clone()
         };

@@ -74,7 +74,7 @@ impl H2Client {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(FRAME)
             .max_send_buffer_size(SEND_BUFFER)
-            .max_header_list_size(u32::try_from(limits.header_bytes.0).unwrap_or(u32::MAX))
+            .max_header_list_size(limits.header_bytes.0)
             .enable_push(false)
             .handshake(io)
             .await?;

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::Inbound;
 use crate::decisions::Decision;
 use crate::error::{RequestError, is_grpc};
-use crate::filter::gate::{self, Admitted, GateSettings};
+use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
 use crate::filter::headers::{self, ForwardedClientCert, Sender, TrailersOf};
 use crate::filter::version;
 use crate::forward::app;
@@ -97,7 +97,7 @@ impl Handler for InboundHandler {
         };
         match answered {
             Ok(response) => {
-                record.answered(response.status().as_u16());
+                record.answered(&response);
                 response.map(|body| body.with_record(record))
             }
             Err(error) => {
@@ -105,6 +105,16 @@ impl Handler for InboundHandler {
                 error.response(grpc).map(|body| body.with_record(record))
             }
         }
+    }
+
+    fn malformed(&self, refusal: Refusal) {
+        let connection = &self.0;
+        let inbound = &connection.inbound;
+        // It has no method that could be believed.
+        let method = http::Method::from_bytes(b"-").unwrap_or_default();
+        let mut record =
+            RequestRecord::begin(&inbound.worker, &inbound.connection, &connection.meter, &method);
+        record.refused(&RequestError::Gate(refusal));
     }
 
     async fn stream(&self, head: Parts, stream: ConnectStream) {
@@ -253,7 +263,7 @@ impl HttpConnection {
                 return error.response(false).map(|body| body.with_record(record));
             }
         };
-        record.answered(response.status().as_u16());
+        record.answered(&response);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             clean_response(response.headers_mut(), true);
             return response.map(|body| Body::http1(body).with_record(record));

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::Outbound;
 use super::route::{self, Found, Route};
 use crate::error::{RequestError, is_grpc};
-use crate::filter::gate::{self, Admitted, GateSettings};
+use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
 use crate::filter::headers::{self, Sender, TrailersOf};
 use crate::forward::app::upgrade_over;
 use crate::forward::body::Body;
@@ -96,7 +96,7 @@ impl Handler for OutboundHandler {
         };
         match answered {
             Ok(response) => {
-                record.answered(response.status().as_u16());
+                record.answered(&response);
                 response.map(|body| body.with_record(record))
             }
             Err(error) => {
@@ -104,6 +104,20 @@ impl Handler for OutboundHandler {
                 error.response(grpc).map(|body| body.with_record(record))
             }
         }
+    }
+
+    fn malformed(&self, refusal: Refusal) {
+        let connection = &self.0;
+        let outbound = &connection.outbound;
+        // It has no method that could be believed.
+        let method = http::Method::from_bytes(b"-").unwrap_or_default();
+        let mut record = RequestRecord::begin(
+            &outbound.worker,
+            &outbound.connection,
+            &connection.meter,
+            &method,
+        );
+        record.refused(&RequestError::Gate(refusal));
     }
 
     async fn stream(&self, _head: Parts, stream: ConnectStream) {
@@ -218,7 +232,7 @@ impl HttpConnection {
                 return error.response(false).map(|body| body.with_record(record));
             }
         };
-        record.answered(response.status().as_u16());
+        record.answered(&response);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             headers::strip_hop_by_hop(response.headers_mut());
             response

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use policy::Decider;
 use prometheus::{Histogram, IntCounter};
 
+use crate::error::REASON_HEADER;
 use crate::metrics::{Metrics, TrafficLabels};
 use crate::registry::Connection;
 use crate::telemetry::CloseReason;
@@ -135,10 +136,15 @@ impl RequestRecord {
         self.decider = decider.cloned();
     }
 
-    /// The answer's status. An `x-postern-reason` from further on is kept by [`Self::refused_by_peer`].
-    pub fn answered(&mut self, status: u16) {
-        self.status = status;
+    /// The answer's status. A peer's proxy that refused the request says why in a header, which
+    /// the log keeps; the metric says only that it was a peer's refusal.
+    pub fn answered<B>(&mut self, response: &http::Response<B>) {
+        self.status = response.status().as_u16();
         self.reason = "ok";
+        if let Some(reason) = response.headers().get(REASON_HEADER) {
+            self.reason = "refused_by_peer";
+            self.error = Some(String::from_utf8_lossy(reason.as_bytes()).into_owned());
+        }
     }
 
     /// The refusing error, of ours.

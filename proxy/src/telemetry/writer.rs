@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 const BATCH: usize = 16 * 1024;
 /// Batches that may wait for the writer: 4 MiB of lines.
 const QUEUE: usize = 256;
+/// What no worker hands on: nothing. It ends the thread.
+const END: String = String::new();
 
 /// The thread that writes, and the way to it.
 pub struct LogWriter {
@@ -52,11 +54,11 @@ impl LogWriter {
         self.dropped.clone()
     }
 
-    /// Ends the thread once all sinks are gone and everything handed on is written.
+    /// Ends the thread when everything handed on so far is written. An output that has been
+    /// blocked for so long that the queue is full is not waited for.
     pub fn finish(mut self) {
-        let thread = self.thread.take();
-        drop(self);
-        if let Some(thread) = thread {
+        let told = self.sender.try_send(END).is_ok();
+        if let Some(thread) = self.thread.take().filter(|_| told) {
             // A writer that panicked has nothing left to write.
             let _ = thread.join();
         }
@@ -65,6 +67,9 @@ impl LogWriter {
 
 fn write_all(receiver: &Receiver<String>, mut out: impl Write) {
     while let Ok(batch) = receiver.recv() {
+        if batch == END {
+            return;
+        }
         // Nobody is left to tell when standard output is gone.
         let _ = out.write_all(batch.as_bytes());
         let _ = out.flush();

@@ -1,6 +1,7 @@
 //! Why the gate refuses, and with which status.
 
 use http::StatusCode;
+use policy::PathError;
 
 /// A refused request. Reasons are stable: they are label values and the text of `x-postern-reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +42,14 @@ impl Refusal {
     pub const TARGET: Self = bad("invalid_target");
     /// The scheme is neither `http` nor `https`, in lower case.
     pub const SCHEME: Self = bad("unknown_scheme");
-    /// No strict reader would take the path.
-    pub const INVALID_PATH: Self = bad("invalid_path");
     /// A rule names a header, and the request has one that differs only by an underscore.
     pub const UNDERSCORE: Self = bad("underscore_in_header_name");
+
+    /// No strict reader would take the path; the reason says what is wrong with it.
+    #[must_use]
+    pub fn path(error: PathError) -> Self {
+        bad(error.as_str())
+    }
 
     const fn closing(mut self) -> Self {
         self.close = true;

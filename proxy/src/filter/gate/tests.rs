@@ -4,6 +4,8 @@
 use http::header::{HOST, HeaderName};
 use http::{Request, StatusCode, Uri};
 
+use policy::PathError;
+
 use super::*;
 
 /// A request from text: `METHOD target version`, then `name: value` lines.
@@ -171,7 +173,7 @@ fn s11_h2_to_h1_downgrade_gate() {
     refused("user information in host", "GET / h2\nhost: u@evil", Refusal::HOST_INVALID);
     refused("path *", "GET * h2\nhost: a", Refusal::TARGET);
     refused("scheme ftp", "GET ftp://a/ h2", Refusal::SCHEME);
-    refused("no path, only a query", "GET http://a?x h2", Refusal::INVALID_PATH);
+    refused("no path, only a query", "GET http://a?x h2", Refusal::path(PathError::NoLeadingSlash));
     refused("8-bit in the path", "GET http://a/ü h2", Refusal::TARGET);
     passes("the same host, spelled twice", "GET http://a:80/ h2\nhost: A.", &["GET /", "host: a"]);
     passes(
@@ -224,6 +226,27 @@ fn s14_host_spelling_gate() {
         passes(spelling, &format!("GET / 1.1\nhost: {spelling}"), &["GET /", "host: cart"]);
     }
     passes("another port", "GET / 1.1\nhost: cart:8080", &["GET /", "host: cart:8080"]);
+}
+
+#[test]
+fn s12_path_canonicalisation_gate() {
+    let row = |path: &str, expect: &str| {
+        passes(path, &format!("GET {path} 1.1\nhost: a"), &[&format!("GET {expect}"), "host: a"]);
+    };
+    row("/a/b", "/a/b");
+    row("//a//b?c=//d", "/a/b?c=//d");
+    row("/a/./b/../c", "/a/c");
+    row("/a\\b", "/a/b");
+    row("/%61", "/a");
+    for (path, error) in [
+        ("/a%00", PathError::Nul),
+        ("/a%zz", PathError::BadEscape),
+        ("/../a", PathError::AboveRoot),
+        ("/%c0%ae", PathError::Overlong),
+    ] {
+        refused(path, &format!("GET {path} 1.1\nhost: a"), Refusal::path(error));
+    }
+    refused("in a URI", "GET http://a/%zz h2", Refusal::path(PathError::BadEscape));
 }
 
 #[test]

@@ -1,0 +1,243 @@
+//! An authority and agents on loopback and temporary unix sockets, for the stories beside this folder.
+#![allow(dead_code, unreachable_pub, reason = "each story uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cert_agent::agent::authority::HostPort;
+use cert_agent::agent::run::{Settings as AgentSettings, serve as serve_agent};
+use cert_agent::agent::show;
+use cert_agent::authority::directory::Directory;
+use cert_agent::authority::init::{Wanted, init};
+use cert_agent::authority::issue::Authority;
+use cert_agent::authority::join_token::JoinTokens;
+use cert_agent::authority::rate::PerMinute;
+use cert_agent::authority::run::{Settings as AuthoritySettings, load};
+use cert_agent::authority::server::{Listeners, UnixSocket, serve as serve_authority};
+use cert_agent::authority::service::wall_clock;
+use identity::{SpiffeId, TrustDomain};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Whatever is awaited in a story comes within this, or the story fails.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+pub const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
+
+pub fn id(text: &str) -> SpiffeId {
+    SpiffeId::parse(text).unwrap()
+}
+
+/// A directory with an authority in it that is not running yet.
+pub struct Ca {
+    pub dir: TempDir,
+    pub settings: AuthoritySettings,
+}
+
+/// A running authority; it stops when it is told to, or dropped.
+pub struct Running {
+    pub address: SocketAddr,
+    pub authority: Arc<Authority>,
+    stop: CancellationToken,
+    task: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Ca {
+    pub fn new() -> Self {
+        Self::of("cluster.local")
+    }
+
+    pub fn of(trust_domain: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::new(dir.path().join("authority"));
+        let wanted = Wanted {
+            trust_domain: TrustDomain::parse(trust_domain).unwrap(),
+            passphrase_file: None,
+            root_lifetime: Duration::from_secs(86_400),
+            intermediate_lifetime: Duration::from_secs(86_400),
+        };
+        init(&directory, &wanted, wall_clock()).unwrap();
+        let settings = AuthoritySettings {
+            directory,
+            listen: "127.0.0.1:0".parse().unwrap(),
+            unix: None,
+            registry: None,
+            leaf_lifetime: Duration::from_secs(3600),
+            credential_lifetime: Duration::from_secs(7 * 86_400),
+            issue_rate: PerMinute(6000),
+            global_issue_rate: PerMinute(60_000),
+        };
+        Self { dir, settings }
+    }
+
+    pub fn lifetime(mut self, seconds: u64) -> Self {
+        self.settings.leaf_lifetime = Duration::from_secs(seconds);
+        self
+    }
+
+    pub fn bundle(&self) -> PathBuf {
+        self.settings.directory.bundle()
+    }
+
+    pub fn token(&self, identity: &str) -> String {
+        let tokens = JoinTokens::new(self.settings.directory.tokens());
+        tokens.mint(&id(identity), Duration::from_secs(600), wall_clock()).unwrap().to_string()
+    }
+
+    pub fn load(&self) -> Authority {
+        load(&self.settings).unwrap()
+    }
+
+    pub async fn start(&self) -> Running {
+        self.start_at(self.settings.listen).await
+    }
+
+    pub async fn start_at(&self, listen: SocketAddr) -> Running {
+        let authority = Arc::new(self.load());
+        let tcp = TcpListener::bind(listen).await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let unix = self.settings.unix.as_deref().map(|path| UnixSocket::bind(path).unwrap());
+        let stop = CancellationToken::new();
+        let listeners = Listeners { tcp, unix };
+        let task = tokio::spawn(serve_authority(Arc::clone(&authority), listeners, stop.clone()));
+        Running { address, authority, stop, task: Some(task) }
+    }
+}
+
+impl Running {
+    /// Stops and waits until the port is free.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        within("the authority to stop", self.task.take().unwrap()).await.unwrap().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// An agent in this process.
+pub struct Agent {
+    pub dir: TempDir,
+    pub settings: AgentSettings,
+    stop: CancellationToken,
+    task: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Agent {
+    /// Not started yet.
+    pub fn new(ca: &Ca, authority: SocketAddr) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = AgentSettings {
+            authority: Some(HostPort::parse(&authority.to_string()).unwrap()),
+            authority_unix: None,
+            authority_identity: None,
+            trust_bundle: ca.bundle(),
+            trust_domain: None,
+            identity: None,
+            socket: dir.path().join("agent.sock"),
+            state_dir: dir.path().join("state"),
+            join_token_file: None,
+            allow_uids: Vec::new(),
+        };
+        Self { dir, settings, stop: CancellationToken::new(), task: None }
+    }
+
+    /// With a join token for this identity.
+    pub fn joining(ca: &Ca, authority: SocketAddr, identity: &str) -> Self {
+        let agent = Self::new(ca, authority);
+        agent.give_token(&ca.token(identity))
+    }
+
+    pub fn give_token(mut self, token: &str) -> Self {
+        let path = self.dir.path().join("join-token");
+        std::fs::write(&path, format!("{token}\n")).unwrap();
+        self.settings.join_token_file = Some(path);
+        self
+    }
+
+    pub fn start(mut self) -> Self {
+        self.stop = CancellationToken::new();
+        self.task = Some(tokio::spawn(serve_agent(self.settings.clone(), self.stop.clone())));
+        self
+    }
+
+    pub async fn started(self) -> Self {
+        let agent = self.start();
+        agent.until_ready().await;
+        agent
+    }
+
+    pub async fn stopped(mut self) -> Self {
+        self.stop.cancel();
+        within("the agent to stop", self.task.take().unwrap()).await.unwrap().unwrap();
+        self
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.settings.socket
+    }
+
+    /// As the SPIFFE standard writes it.
+    pub fn endpoint(&self) -> String {
+        format!("unix:{}", self.socket().display())
+    }
+
+    pub async fn status(&self) -> Option<show::Shown> {
+        let status = show::status(self.socket()).await.ok()?;
+        Some(show::Shown::of(&status, wall_clock()).unwrap())
+    }
+
+    pub async fn renew(&self) -> anyhow::Result<show::Shown> {
+        show::Shown::of(&show::renew(self.socket()).await?, wall_clock())
+    }
+
+    pub async fn until_ready(&self) {
+        self.until("ready", |status| status.ready).await;
+    }
+
+    pub async fn until(&self, what: &str, reached: impl Fn(&show::Shown) -> bool) -> show::Shown {
+        eventually(what, || async { self.status().await.filter(|status| reached(status)) }).await
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Asks again and again until there is an answer, or [`DEADLINE`] is over.
+pub async fn eventually<T, F, Fut>(what: &str, mut ask: F) -> T
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Option<T>>,
+{
+    let end = Instant::now() + DEADLINE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < end, "waited {DEADLINE:?} for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future)
+        .await
+        .unwrap_or_else(|_| panic!("waited {DEADLINE:?} for {what}"))
+}
+
+/// A port that nobody listens on, and that the next to ask gets.
+pub async fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}

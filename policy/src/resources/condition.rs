@@ -1,0 +1,148 @@
+//! The `when` conditions of a rule: a key, `values` and `notValues`.
+
+use super::rules::{field, parse_port};
+use crate::pattern::{
+    AccountPattern, AddressPattern, Field, IdPattern, PatternError, TextPattern, TokenPattern,
+};
+use crate::rule::Condition;
+use crate::yaml::{Mapping, Reader, Value, nearest};
+
+/// The keys, for messages.
+const KEYS: &[&str] = &[
+    "request.headers[name]",
+    "source.ip",
+    "remote.ip",
+    "source.namespace",
+    "source.principal",
+    "source.trustDomain",
+    "source.serviceAccount",
+    "request.auth.principal",
+    "request.auth.audiences",
+    "request.auth.presenter",
+    "request.auth.claims[name]",
+    "destination.ip",
+    "destination.port",
+    "connection.sni",
+];
+
+/// Reads one item of `when`.
+pub(super) fn read(reader: &mut Reader, value: Value<'_>, namespace: &str) -> Option<Condition> {
+    let mut map = reader.mapping(value)?;
+    let key = map.require(reader, "key").and_then(|key| Some((key, reader.text(key)?)));
+    let condition = key.and_then(|(key, text)| read_keyed(reader, &mut map, key, text, namespace));
+    if !map.has("values") && !map.has("notValues") {
+        let fix = "a condition without values would always hold".to_owned();
+        reader.mistake(value.node.mark, "no `values`", "`values` or `notValues`", Some(fix));
+    }
+    if condition.is_none() {
+        map.take("values");
+        map.take("notValues");
+    }
+    map.finish(reader);
+    condition
+}
+
+fn read_keyed(
+    reader: &mut Reader,
+    map: &mut Mapping<'_>,
+    key: Value<'_>,
+    text: &str,
+    namespace: &str,
+) -> Option<Condition> {
+    let account = |text: &str| AccountPattern::parse(text, namespace);
+    Some(match text {
+        "source.ip" => Condition::SourceIp(pair(reader, map, AddressPattern::parse)),
+        "remote.ip" => Condition::RemoteIp(pair(reader, map, AddressPattern::parse)),
+        "source.namespace" => Condition::SourceNamespace(pair(reader, map, TextPattern::parse)),
+        "source.principal" => Condition::SourcePrincipal(pair(reader, map, IdPattern::parse)),
+        "source.trustDomain" => Condition::SourceTrustDomain(pair(reader, map, TextPattern::parse)),
+        "source.serviceAccount" => Condition::SourceServiceAccount(pair(reader, map, account)),
+        "request.auth.principal" => {
+            Condition::TokenPrincipal(pair(reader, map, TokenPattern::parse))
+        }
+        "request.auth.audiences" => {
+            Condition::TokenAudiences(pair(reader, map, TextPattern::parse))
+        }
+        "request.auth.presenter" => {
+            Condition::TokenPresenter(pair(reader, map, TextPattern::parse))
+        }
+        "destination.ip" => Condition::DestinationIp(pair(reader, map, AddressPattern::parse)),
+        "destination.port" => Condition::DestinationPort(pair(reader, map, parse_port)),
+        "connection.sni" => Condition::Sni(pair(reader, map, TextPattern::parse)),
+        _ => {
+            let texts = pair(reader, map, TextPattern::parse);
+            return read_bracketed(reader, key, text, texts);
+        }
+    })
+}
+
+fn pair<T>(
+    reader: &mut Reader,
+    map: &mut Mapping<'_>,
+    parse: impl Fn(&str) -> Result<T, PatternError>,
+) -> Field<T> {
+    field(reader, map, "values", "notValues", parse)
+}
+
+/// `request.headers[name]` and `request.auth.claims[a][b]`; everything else is unknown.
+fn read_bracketed(
+    reader: &mut Reader,
+    key: Value<'_>,
+    text: &str,
+    values: Field<TextPattern>,
+) -> Option<Condition> {
+    let header = text.strip_prefix("request.headers").map(bracketed);
+    let claim = text.strip_prefix("request.auth.claims").map(bracketed);
+    match (header, claim) {
+        (Some(Some(names)), _) if names.len() == 1 && is_token(names[0]) => {
+            Some(Condition::Header(names[0].to_ascii_lowercase().into(), values))
+        }
+        (_, Some(Some(names))) => {
+            Some(Condition::TokenClaim(names.into_iter().map(Into::into).collect(), values))
+        }
+        (Some(_), _) => {
+            reader.wrong(key, "request.headers[name] with one header name", None);
+            None
+        }
+        (_, Some(_)) => {
+            reader.wrong(
+                key,
+                "request.auth.claims[name], or [name][name] for a claim within",
+                None,
+            );
+            None
+        }
+        _ => {
+            unknown_key(reader, key, text);
+            None
+        }
+    }
+}
+
+fn unknown_key(reader: &mut Reader, key: Value<'_>, text: &str) {
+    let fix = match text.starts_with("experimental.") {
+        true => Some("experimental.* keys are not supported".to_owned()),
+        false => nearest(text, KEYS.iter().copied()).map(|name| format!("did you mean {name}?")),
+    };
+    reader.wrong(key, format_args!("one of {}", KEYS.join(", ")), fix);
+}
+
+/// The names in `[a][b]`; `None` when it is not that.
+fn bracketed(text: &str) -> Option<Vec<&str>> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(inner) = rest.strip_prefix('[') {
+        let (name, tail) = inner.split_once(']')?;
+        if name.is_empty() || name.contains('[') || names.len() >= 8 {
+            return None;
+        }
+        names.push(name);
+        rest = tail;
+    }
+    (rest.is_empty() && !names.is_empty()).then_some(names)
+}
+
+/// A field name (RFC 9110 §5.6.2).
+fn is_token(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}

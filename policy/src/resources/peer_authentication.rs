@@ -1,0 +1,151 @@
+//! PeerAuthentication (`security.istio.io/v1`): which mTLS mode a port has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::object::Object;
+use super::selector::{self, Selector};
+use crate::yaml::{Reader, Value};
+use crate::{MtlsMode, Workload};
+
+/// A PeerAuthentication. The narrowest that says something wins: port, workload, namespace, mesh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerAuthentication {
+    name: Arc<str>,
+    namespace: Arc<str>,
+    selector: Selector,
+    mode: Option<MtlsMode>,
+    ports: BTreeMap<u16, MtlsMode>,
+    created: Option<String>,
+}
+
+/// How narrow a PeerAuthentication is for a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scope {
+    Workload,
+    Namespace,
+    Mesh,
+}
+
+impl PeerAuthentication {
+    /// `namespace/name`.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its scope for a workload; `None` when it is not about it.
+    pub(crate) fn scope_for(&self, workload: &Workload, root_namespace: &str) -> Option<Scope> {
+        if *self.namespace == *root_namespace {
+            return Some(Scope::Mesh);
+        }
+        let ours =
+            *self.namespace == *workload.namespace && self.selector.matches(&workload.labels);
+        let scope = if self.selector.is_empty() { Scope::Namespace } else { Scope::Workload };
+        ours.then_some(scope)
+    }
+
+    /// The mode, unless it is unset and so inherited.
+    pub(crate) fn mode(&self) -> Option<MtlsMode> {
+        self.mode
+    }
+
+    /// The modes of single ports of the workload.
+    pub(crate) fn ports(&self) -> &BTreeMap<u16, MtlsMode> {
+        &self.ports
+    }
+
+    /// The oldest wins a tie (as in Istio); without a date the name decides, so that the order of files never does.
+    pub(crate) fn precedence(&self) -> (bool, &Option<String>, &Arc<str>) {
+        (self.created.is_none(), &self.created, &self.name)
+    }
+}
+
+const MODES: &[(&str, Option<MtlsMode>)] = &[
+    ("UNSET", None),
+    ("STRICT", Some(MtlsMode::Strict)),
+    ("PERMISSIVE", Some(MtlsMode::Permissive)),
+    ("DISABLE", Some(MtlsMode::Disable)),
+];
+
+pub(super) fn read(
+    reader: &mut Reader,
+    object: &Object<'_>,
+    root_namespace: &str,
+) -> Option<PeerAuthentication> {
+    let (selector, mode, ports) = match object.spec {
+        Some(spec) => read_spec(reader, spec, *object.namespace == *root_namespace)?,
+        None => (Selector::default(), None, BTreeMap::new()),
+    };
+    Some(PeerAuthentication {
+        name: object.full_name().into(),
+        namespace: Arc::clone(&object.namespace),
+        selector,
+        mode,
+        ports,
+        created: object.created.map(str::to_owned),
+    })
+}
+
+type Spec = (Selector, Option<MtlsMode>, BTreeMap<u16, MtlsMode>);
+
+fn read_spec(reader: &mut Reader, spec: Value<'_>, in_root: bool) -> Option<Spec> {
+    let mut map = reader.mapping(spec)?;
+    let written = map.take("selector");
+    let selector = written.map_or(Some(Selector::default()), |v| selector::read(reader, v));
+    let mode = map.take("mtls").map_or(Some(None), |v| read_mode(reader, v));
+    let port_modes = map.take("portLevelMtls");
+    let ports = port_modes.map_or(Some(BTreeMap::new()), |v| read_ports(reader, v));
+    map.finish(reader);
+    if let Some(value) = written.filter(|_| in_root) {
+        refuse_in_root(reader, value);
+    }
+    if let Some(value) = port_modes.filter(|_| selector.as_ref().is_some_and(Selector::is_empty)) {
+        let fix = "select the workload with selector.matchLabels".to_owned();
+        reader.mistake(
+            value.node.mark,
+            "`portLevelMtls` without a selector",
+            "a selector",
+            Some(fix),
+        );
+    }
+    Some((selector?, mode?, ports?))
+}
+
+/// Istio ignores a selector in the root namespace; here the writer is told.
+fn refuse_in_root(reader: &mut Reader, value: Value<'_>) {
+    let fix = "a PeerAuthentication of the root namespace is about the whole mesh; move it to the workload's namespace";
+    reader.mistake(
+        value.node.mark,
+        "a selector in the root namespace",
+        "no selector",
+        Some(fix.into()),
+    );
+}
+
+/// `{mode: …}`
+fn read_mode(reader: &mut Reader, value: Value<'_>) -> Option<Option<MtlsMode>> {
+    let mut map = reader.mapping(value)?;
+    let mode = map.take("mode").map_or(Some(None), |v| reader.choice(v, MODES));
+    map.finish(reader);
+    mode
+}
+
+fn read_ports(reader: &mut Reader, value: Value<'_>) -> Option<BTreeMap<u16, MtlsMode>> {
+    let mut map = reader.mapping(value)?;
+    let mut ports = BTreeMap::new();
+    for (key, value) in map.entries() {
+        let Some(port) = key.text.parse().ok().filter(|port| *port != 0) else {
+            reader.mistake(
+                key.mark,
+                format!("`{}` in `portLevelMtls`", key.text),
+                "a port from 1 to 65535",
+                None,
+            );
+            continue;
+        };
+        if let Some(mode) = read_mode(reader, value).flatten() {
+            ports.insert(port, mode);
+        }
+    }
+    Some(ports)
+}

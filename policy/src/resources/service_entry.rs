@@ -1,0 +1,337 @@
+//! ServiceEntry (`networking.istio.io/v1`): services known from files.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use identity::{SpiffeId, TrustDomain};
+use ipnet::IpNet;
+
+use super::object::{Object, dns_label};
+use super::selector::read_labels;
+use crate::pattern::AddressPattern;
+use crate::service::{CLUSTER_SUFFIX, Resolution};
+use crate::yaml::{Mapping, Reader, Value};
+use crate::{Endpoint, EndpointAddress, HostName, Protocol, Service, ServicePort};
+
+/// The most hosts, addresses, ports or identities of one entry.
+const MAX_ITEMS: usize = 256;
+/// The most endpoints of one entry.
+const MAX_ENDPOINTS: usize = 4096;
+
+/// A ServiceEntry: one service for each of its hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceEntry {
+    namespace: Arc<str>,
+    addresses: Vec<IpNet>,
+    pub(super) services: Vec<Service>,
+    /// True when `subjectAltNames` named the identities; else they follow from the endpoints' service accounts.
+    named_identities: bool,
+}
+
+impl ServiceEntry {
+    /// The namespace whose clients it acts on (all clients, in the root namespace).
+    pub fn namespace(&self) -> &Arc<str> {
+        &self.namespace
+    }
+
+    /// The services' own addresses (`addresses`).
+    pub fn addresses(&self) -> &[IpNet] {
+        &self.addresses
+    }
+
+    /// The services with their identities: `subjectAltNames`, else the endpoints' service accounts in the entry's namespace.
+    pub(crate) fn services_in(&self, trust_domain: &TrustDomain) -> Vec<Service> {
+        let mut services = self.services.clone();
+        if !self.named_identities {
+            for service in &mut services {
+                service.identities = account_identities(service, trust_domain);
+            }
+        }
+        services
+    }
+}
+
+fn account_identities(service: &Service, trust_domain: &TrustDomain) -> Arc<[SpiffeId]> {
+    let accounts =
+        service.endpoints.iter().filter_map(|endpoint| endpoint.service_account.as_deref());
+    let ids = accounts
+        .filter_map(|account| SpiffeId::workload(trust_domain, &service.namespace, account).ok());
+    let ids: std::collections::BTreeSet<SpiffeId> = ids.collect();
+    ids.into_iter().collect()
+}
+
+pub(super) fn read(
+    reader: &mut Reader,
+    object: &Object<'_>,
+    root_namespace: &str,
+) -> Option<ServiceEntry> {
+    let Some(spec) = object.spec else {
+        reader.mistake(object.mark, "no `spec`", "`spec` with hosts and ports", None);
+        return None;
+    };
+    let mut map = reader.mapping(spec)?;
+    let hosts =
+        map.require(reader, "hosts").and_then(|v| read_hosts(reader, v, object, root_namespace));
+    let addresses =
+        map.take("addresses").map(|v| list(reader, v, read_address)).unwrap_or_default();
+    let ports = map.require(reader, "ports").and_then(|v| read_ports(reader, v));
+    let locations = [("MESH_EXTERNAL", true), ("MESH_INTERNAL", false)];
+    let external = map.take("location").map_or(Some(true), |v| reader.choice(v, &locations));
+    let resolution = read_resolution(reader, &mut map);
+    let endpoints = map.take("endpoints").map(|v| read_endpoints(reader, v)).unwrap_or_default();
+    let identities = map.take("subjectAltNames").map(|v| list(reader, v, read_identity));
+    refuse_exports(reader, &mut map);
+    if let Some(value) = map.take_unsupported("workloadSelector") {
+        let fix =
+            "list the endpoints; workloadSelector is not supported by this version".to_owned();
+        reader.mistake(value.node.mark, "`workloadSelector`", "`endpoints`", Some(fix));
+    }
+    map.finish(reader);
+    let (ports, resolution) = (ports?, resolution?);
+    check_endpoints(reader, object, resolution, &endpoints, &ports);
+    let named_identities = identities.is_some();
+    let identities: Arc<[SpiffeId]> = identities.unwrap_or_default().into();
+    let external = external?;
+    let service = |host| Service {
+        host,
+        namespace: Arc::clone(&object.namespace),
+        external,
+        ports: ports.clone(),
+        resolution,
+        endpoints: endpoints.clone(),
+        identities: Arc::clone(&identities),
+    };
+    let services = hosts?.into_iter().map(service).collect();
+    Some(ServiceEntry {
+        namespace: Arc::clone(&object.namespace),
+        addresses,
+        services,
+        named_identities,
+    })
+}
+
+/// The items of a list that must not be empty, each read by `read`.
+fn list<T>(
+    reader: &mut Reader,
+    value: Value<'_>,
+    read: impl Fn(&mut Reader, Value<'_>) -> Option<T>,
+) -> Vec<T> {
+    let items = reader.filled_list(value, MAX_ITEMS).unwrap_or_default();
+    items.into_iter().filter_map(|item| read(reader, item)).collect()
+}
+
+fn read_hosts(
+    reader: &mut Reader,
+    value: Value<'_>,
+    object: &Object<'_>,
+    root_namespace: &str,
+) -> Option<Vec<Arc<str>>> {
+    let items = reader.filled_list(value, MAX_ITEMS)?;
+    let hosts = items.into_iter().filter_map(|item| {
+        let host = read_host(reader, item)?;
+        refuse_foreign_host(reader, item, &host, object, root_namespace).then_some(host)
+    });
+    Some(hosts.collect())
+}
+
+fn read_host(reader: &mut Reader, value: Value<'_>) -> Option<Arc<str>> {
+    reader.parsed(value, "a host name without port", |text| {
+        if text.contains('*') {
+            return Err("wildcard hosts are not supported by this version".to_owned());
+        }
+        match HostName::parse(text, None) {
+            Ok(host) if host.port().is_none() => Ok(host.name().into()),
+            Ok(_) => Err("ports are listed under `ports`".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+}
+
+/// Invariant 12 (S-21): nobody defines a host under another namespace's service name. The root namespace speaks for the mesh.
+fn refuse_foreign_host(
+    reader: &mut Reader,
+    value: Value<'_>,
+    host: &str,
+    object: &Object<'_>,
+    root_namespace: &str,
+) -> bool {
+    let owner = owning_namespace(host);
+    let own = owner.is_none_or(|owner| owner == &*object.namespace)
+        || *object.namespace == *root_namespace;
+    if !own {
+        let owner = owner.unwrap_or_default();
+        let found = format!("the host {host} in namespace {}", object.namespace);
+        let fix =
+            format!("define it in namespace {owner}, or in the root namespace {root_namespace}");
+        reader.mistake(
+            value.node.mark,
+            found,
+            format!("hosts of namespace {}, or outside the cluster", object.namespace),
+            Some(fix),
+        );
+    }
+    own
+}
+
+/// The namespace in `<service>.<namespace>.svc` and `<service>.<namespace>.svc.cluster.local`, and in any name below them.
+fn owning_namespace(host: &str) -> Option<&str> {
+    let name = host.strip_suffix(CLUSTER_SUFFIX).or_else(|| host.strip_suffix(".svc"))?;
+    Some(name.rsplit('.').next().unwrap_or(name))
+}
+
+fn read_address(reader: &mut Reader, value: Value<'_>) -> Option<IpNet> {
+    reader
+        .parsed(value, "an address or block", AddressPattern::parse)
+        .map(|pattern| pattern.block())
+}
+
+fn read_identity(reader: &mut Reader, value: Value<'_>) -> Option<SpiffeId> {
+    reader.parsed(value, "a SPIFFE id (spiffe://…)", |text| match SpiffeId::parse(text) {
+        Ok(id) if id.path().is_empty() => Err("name a workload, not a trust domain".to_owned()),
+        Ok(id) => Ok(id),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+fn read_resolution(reader: &mut Reader, map: &mut Mapping<'_>) -> Option<Resolution> {
+    let resolutions =
+        [("NONE", Resolution::None), ("STATIC", Resolution::Static), ("DNS", Resolution::Dns)];
+    map.take("resolution").map_or(Some(Resolution::None), |v| reader.choice(v, &resolutions))
+}
+
+/// A ServiceEntry acts on clients of its own namespace (invariant 12): naming others would promise what does not hold.
+fn refuse_exports(reader: &mut Reader, map: &mut Mapping<'_>) {
+    let Some(items) = map.take("exportTo").and_then(|v| reader.list(v)) else { return };
+    for item in items {
+        if !item.is_text(".") && !item.is_text("*") {
+            let fix = "a ServiceEntry acts on its own namespace, one of the root namespace on all; write \".\"";
+            reader.wrong(item, "\".\" or \"*\"", Some(fix.into()));
+        }
+    }
+}
+
+fn read_ports(reader: &mut Reader, value: Value<'_>) -> Option<Vec<ServicePort>> {
+    let items = reader.filled_list(value, MAX_ITEMS)?;
+    let mut ports: Vec<ServicePort> = Vec::new();
+    for item in items {
+        let Some(port) = read_port(reader, item) else { continue };
+        if ports.iter().any(|other| other.number == port.number || other.name == port.name) {
+            let found = format!("port {} ({}) again", port.number, port.name);
+            reader.mistake(item.node.mark, found, "each number and each name once", None);
+            continue;
+        }
+        ports.push(port);
+    }
+    Some(ports)
+}
+
+fn read_port(reader: &mut Reader, value: Value<'_>) -> Option<ServicePort> {
+    let mut map = reader.mapping(value)?;
+    let number = map.require(reader, "number").and_then(|v| reader.port(v));
+    let name = map.require(reader, "name").and_then(|v| reader.text(v));
+    let protocol = map.take("protocol").map(|v| read_protocol(reader, v));
+    let target = map.take("targetPort").map(|v| reader.port(v));
+    map.finish(reader);
+    let (number, name) = (number?, name?);
+    Some(ServicePort {
+        number,
+        target_port: target.unwrap_or(Some(number))?,
+        name: name.into(),
+        protocol: protocol.unwrap_or_else(|| Some(Protocol::from_port_name(name)))?,
+    })
+}
+
+fn read_protocol(reader: &mut Reader, value: Value<'_>) -> Option<Protocol> {
+    reader.parsed(value, "a protocol", |text| {
+        Protocol::parse(text)
+            .ok_or_else(|| format!("write one of {}", Protocol::NAMES.join(", ").to_uppercase()))
+    })
+}
+
+fn read_endpoints(reader: &mut Reader, value: Value<'_>) -> Vec<Endpoint> {
+    let items = reader.filled_list(value, MAX_ENDPOINTS).unwrap_or_default();
+    items.into_iter().filter_map(|item| read_endpoint(reader, item)).collect()
+}
+
+fn read_endpoint(reader: &mut Reader, value: Value<'_>) -> Option<Endpoint> {
+    let mut map = reader.mapping(value)?;
+    let address = map.require(reader, "address").and_then(|v| read_endpoint_address(reader, v));
+    let ports = map.take("ports").map_or(Some(BTreeMap::new()), |v| read_endpoint_ports(reader, v));
+    let labels = map.take("labels").map_or(Some(BTreeMap::new()), |v| read_labels(reader, v));
+    let account = map
+        .take("serviceAccount")
+        .map(|v| reader.parsed(v, "a service account's name", account_name));
+    map.finish(reader);
+    let labels = labels?.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+    Some(Endpoint {
+        address: address?,
+        ports: ports?,
+        labels,
+        service_account: account.map_or(Some(None), |a| a.map(Some))?,
+    })
+}
+
+fn read_endpoint_address(reader: &mut Reader, value: Value<'_>) -> Option<EndpointAddress> {
+    reader.parsed(value, "an IP address or a DNS name", |text| {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(EndpointAddress::Ip(address.to_canonical()));
+        }
+        match HostName::parse(text, None) {
+            Ok(host) if host.port().is_none() => Ok(EndpointAddress::Dns(host.name().into())),
+            Ok(_) => Err("ports are listed under `ports`".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    })
+}
+
+fn read_endpoint_ports(reader: &mut Reader, value: Value<'_>) -> Option<BTreeMap<Arc<str>, u16>> {
+    let mut map = reader.mapping(value)?;
+    let entries = map.entries();
+    Some(
+        entries
+            .filter_map(|(key, value)| Some((Arc::from(&*key.text), reader.port(value)?)))
+            .collect(),
+    )
+}
+
+fn account_name(text: &str) -> Result<Arc<str>, String> {
+    let valid = text.len() <= 253 && text.split('.').all(|part| dns_label(part).is_ok());
+    match valid {
+        true => Ok(text.into()),
+        false => Err("service accounts are lower-case letters, digits, '-' and '.'".to_owned()),
+    }
+}
+
+/// What resolution and endpoints say together.
+fn check_endpoints(
+    reader: &mut Reader,
+    object: &Object<'_>,
+    resolution: Resolution,
+    endpoints: &[Endpoint],
+    ports: &[ServicePort],
+) {
+    let mut wrong =
+        |found: String, expected: &str| reader.mistake(object.mark, found, expected, None);
+    let named =
+        endpoints.iter().find(|endpoint| matches!(endpoint.address, EndpointAddress::Dns(_)));
+    match resolution {
+        Resolution::Static if endpoints.is_empty() => {
+            wrong("resolution STATIC without endpoints".into(), "endpoints")
+        }
+        Resolution::Static if named.is_some() => {
+            wrong(
+                "a DNS name among the endpoints of resolution STATIC".into(),
+                "IP addresses, or resolution DNS",
+            );
+        }
+        Resolution::None if !endpoints.is_empty() => {
+            wrong("endpoints with resolution NONE".into(), "resolution STATIC or DNS");
+        }
+        _ => {}
+    }
+    let names = endpoints.iter().flat_map(|endpoint| endpoint.ports.keys());
+    for name in names.filter(|name| !ports.iter().any(|port| port.name == **name)) {
+        wrong(format!("the port name {name} in an endpoint"), "names of the service's ports");
+    }
+}

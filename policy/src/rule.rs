@@ -1,0 +1,126 @@
+//! The rules of an AuthorizationPolicy, as types that are ready to be judged.
+//!
+//! A rule = (any `from`) and (any `to`) and (all `when`). Inside a source or operation the fields are ANDed and the values of a field ORed;
+//! an empty `from`, `to` or `when` restricts nothing.
+
+use crate::pattern::{
+    AccountPattern, AddressPattern, Field, HostPattern, IdPattern, PathPattern, TextPattern,
+    TokenPattern,
+};
+
+/// One rule.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rule {
+    pub(crate) from: Vec<Source>,
+    pub(crate) to: Vec<Operation>,
+    pub(crate) when: Vec<Condition>,
+}
+
+/// Who asks (`from[].source`).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Source {
+    pub(crate) principals: Field<IdPattern>,
+    pub(crate) request_principals: Field<TokenPattern>,
+    pub(crate) namespaces: Field<TextPattern>,
+    pub(crate) service_accounts: Field<AccountPattern>,
+    pub(crate) trust_domains: Field<TextPattern>,
+    pub(crate) ip_blocks: Field<AddressPattern>,
+    pub(crate) remote_ip_blocks: Field<AddressPattern>,
+}
+
+/// What is asked (`to[].operation`).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Operation {
+    pub(crate) hosts: Field<HostPattern>,
+    pub(crate) ports: Field<u16>,
+    pub(crate) methods: Field<TextPattern>,
+    pub(crate) paths: Field<PathPattern>,
+}
+
+/// A further condition (`when[]`): a key with its `values` and `notValues`.
+#[derive(Debug, Clone)]
+pub(crate) enum Condition {
+    /// `request.headers[name]`, the name in lower case.
+    Header(Box<str>, Field<TextPattern>),
+    /// `source.ip`
+    SourceIp(Field<AddressPattern>),
+    /// `remote.ip`
+    RemoteIp(Field<AddressPattern>),
+    /// `source.namespace`
+    SourceNamespace(Field<TextPattern>),
+    /// `source.principal`
+    SourcePrincipal(Field<IdPattern>),
+    /// `source.trustDomain`
+    SourceTrustDomain(Field<TextPattern>),
+    /// `source.serviceAccount`
+    SourceServiceAccount(Field<AccountPattern>),
+    /// `request.auth.principal`
+    TokenPrincipal(Field<TokenPattern>),
+    /// `request.auth.audiences`
+    TokenAudiences(Field<TextPattern>),
+    /// `request.auth.presenter`: the claim `azp`.
+    TokenPresenter(Field<TextPattern>),
+    /// `request.auth.claims[a][b]`: the path of names.
+    TokenClaim(Vec<Box<str>>, Field<TextPattern>),
+    /// `destination.ip`
+    DestinationIp(Field<AddressPattern>),
+    /// `destination.port`
+    DestinationPort(Field<u16>),
+    /// `connection.sni`
+    Sni(Field<TextPattern>),
+}
+
+impl Rule {
+    /// True when any field can only be known for an HTTP request.
+    pub(crate) fn names_http(&self) -> bool {
+        self.from.iter().any(Source::names_http)
+            || self.to.iter().any(Operation::names_http)
+            || self.when.iter().any(Condition::names_http)
+    }
+
+    /// The app ports the rule is limited to; `None` when it can apply to any.
+    pub(crate) fn ports(&self) -> Option<Vec<u16>> {
+        let conditions = self.when.iter().filter_map(|condition| match condition {
+            Condition::DestinationPort(ports) if !ports.any_of.is_empty() => Some(&ports.any_of),
+            _ => None,
+        });
+        if let Some(ports) = conditions.min_by_key(|ports| ports.len()) {
+            return Some(ports.clone());
+        }
+        let limited = !self.to.is_empty() && self.to.iter().all(|to| !to.ports.any_of.is_empty());
+        limited.then(|| self.to.iter().flat_map(|to| to.ports.any_of.iter().copied()).collect())
+    }
+
+    /// The header names it looks at.
+    pub(crate) fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.when.iter().filter_map(|condition| match condition {
+            Condition::Header(name, _) => Some(&**name),
+            _ => None,
+        })
+    }
+}
+
+impl Source {
+    fn names_http(&self) -> bool {
+        !self.request_principals.is_empty()
+    }
+}
+
+impl Operation {
+    fn names_http(&self) -> bool {
+        !(self.hosts.is_empty() && self.methods.is_empty() && self.paths.is_empty())
+    }
+}
+
+impl Condition {
+    fn names_http(&self) -> bool {
+        matches!(
+            self,
+            Self::Header(..)
+                | Self::TokenPrincipal(_)
+                | Self::TokenAudiences(_)
+                | Self::TokenPresenter(_)
+                | Self::TokenClaim(..)
+        )
+    }
+}

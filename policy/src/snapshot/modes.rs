@@ -1,0 +1,46 @@
+//! The mTLS mode of each port.
+
+use std::collections::BTreeMap;
+
+use crate::resources::PeerAuthentication;
+use crate::resources::Scope;
+use crate::{Defaults, MtlsMode, Resources, Workload};
+
+/// The modes of a workload's ports.
+#[derive(Debug)]
+pub(super) struct Modes {
+    base: MtlsMode,
+    ports: BTreeMap<u16, MtlsMode>,
+}
+
+impl Modes {
+    /// The narrowest that says something wins: a resource's port, the configuration's port, then workload, namespace, mesh, default.
+    pub(super) fn new(resources: &Resources, workload: &Workload, defaults: &Defaults) -> Self {
+        let at = |scope| oldest(resources, workload, scope);
+        let narrowest = at(Scope::Workload);
+        let by_scope = [narrowest, at(Scope::Namespace), at(Scope::Mesh)];
+        let base = by_scope.into_iter().flatten().find_map(PeerAuthentication::mode);
+        let mut ports = defaults.port_mtls.clone();
+        if let Some(narrowest) = narrowest {
+            ports.extend(narrowest.ports());
+        }
+        Self { base: base.unwrap_or(defaults.mtls), ports }
+    }
+
+    pub(super) fn of(&self, port: u16) -> MtlsMode {
+        self.ports.get(&port).copied().unwrap_or(self.base)
+    }
+}
+
+/// The PeerAuthentication that speaks for a scope.
+fn oldest<'r>(
+    resources: &'r Resources,
+    workload: &Workload,
+    scope: Scope,
+) -> Option<&'r PeerAuthentication> {
+    let of_scope = |read: &&PeerAuthentication| {
+        read.scope_for(workload, resources.root_namespace()) == Some(scope)
+    };
+    let candidates = resources.peer_authentications().iter().filter(of_scope);
+    candidates.min_by(|a, b| a.precedence().cmp(&b.precedence()))
+}

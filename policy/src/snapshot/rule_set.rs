@@ -1,0 +1,161 @@
+//! The rules of one action, indexed by who may match them at all.
+//!
+//! A workload can be subject to thousands of rules, and nearly all of them name a caller. A rule that can only match
+//! certain identities, accounts or namespaces is filed under these; a decision looks at the peer's own files and at the
+//! rules that could match anyone. Which rule is *reported* does not depend on the filing: the first in the order of
+//! (policy name, rule) wins.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::Decider;
+use crate::evaluate::Facts;
+use crate::pattern::{AccountPattern, Field, IdPattern, TextPattern};
+use crate::resources::AuthorizationPolicy;
+use crate::rule::{Condition, Rule, Source};
+
+/// The rules of one action that concern the workload.
+#[derive(Debug, Default)]
+pub(super) struct RuleSet {
+    entries: Vec<Entry>,
+    anyone: Vec<u32>,
+    by_id: HashMap<Box<str>, Vec<u32>>,
+    /// By the path of a workload's id, `/ns/<namespace>/sa/<account>`, in any trust domain.
+    by_account: HashMap<Box<str>, Vec<u32>>,
+    by_namespace: HashMap<Box<str>, Vec<u32>>,
+}
+
+/// One rule and what is known of it beforehand.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) decider: Decider,
+    pub(super) rule: Arc<Rule>,
+    pub(super) names_http: bool,
+}
+
+/// Where a rule is filed.
+enum File {
+    Id(Box<str>),
+    Account(Box<str>),
+    Namespace(Box<str>),
+}
+
+impl RuleSet {
+    /// Files the rules of the policies, which come sorted by name.
+    pub(super) fn new<'p>(policies: impl Iterator<Item = &'p Arc<AuthorizationPolicy>>) -> Self {
+        let mut set = Self::default();
+        for policy in policies {
+            for (index, rule) in (0u32..).zip(policy.rules()) {
+                set.file(Decider::new(Arc::clone(policy.name()), index), rule);
+            }
+        }
+        set
+    }
+
+    fn file(&mut self, decider: Decider, rule: &Arc<Rule>) {
+        let at = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        match files(rule) {
+            None => self.anyone.push(at),
+            Some(files) => files.into_iter().for_each(|file| self.file_under(file, at)),
+        }
+        self.entries.push(Entry { decider, rule: Arc::clone(rule), names_http: rule.names_http() });
+    }
+
+    fn file_under(&mut self, file: File, at: u32) {
+        let list = match file {
+            File::Id(id) => self.by_id.entry(id).or_default(),
+            File::Account(path) => self.by_account.entry(path).or_default(),
+            File::Namespace(namespace) => self.by_namespace.entry(namespace).or_default(),
+        };
+        if list.last() != Some(&at) {
+            list.push(at);
+        }
+    }
+
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The first rule, in reporting order, that matches and that `counts`.
+    pub(super) fn first_match(
+        &self,
+        facts: &Facts<'_>,
+        counts: impl Fn(&Entry) -> bool,
+    ) -> Option<&Entry> {
+        let mut best: Option<(u32, &Entry)> = None;
+        let filed = facts.peer.map(|peer| {
+            [
+                self.by_id.get(peer.without_scheme()),
+                self.by_account.get(peer.path()),
+                peer.namespace().and_then(|namespace| self.by_namespace.get(namespace)),
+            ]
+        });
+        let lists = filed.into_iter().flatten().flatten().chain([&self.anyone]);
+        for list in lists {
+            for at in list {
+                if best.is_some_and(|(first, _)| first <= *at) {
+                    break;
+                }
+                let entry = usize::try_from(*at).ok().and_then(|at| self.entries.get(at));
+                if let Some(entry) =
+                    entry.filter(|entry| counts(entry) && entry.rule.matches(facts))
+                {
+                    best = Some((*at, entry));
+                    break;
+                }
+            }
+        }
+        best.map(|(_, entry)| entry)
+    }
+}
+
+/// Every file a rule belongs to; `None` when it could match anyone.
+fn files(rule: &Rule) -> Option<Vec<File>> {
+    let by_source = || -> Option<Vec<File>> {
+        let lists: Option<Vec<_>> = rule.from.iter().map(source_files).collect();
+        lists.filter(|lists| !lists.is_empty()).map(|lists| lists.into_iter().flatten().collect())
+    };
+    by_source().or_else(|| rule.when.iter().find_map(condition_files))
+}
+
+fn source_files(source: &Source) -> Option<Vec<File>> {
+    id_files(&source.principals)
+        .or_else(|| account_files(&source.service_accounts))
+        .or_else(|| namespace_files(&source.namespaces))
+}
+
+fn condition_files(condition: &Condition) -> Option<Vec<File>> {
+    match condition {
+        Condition::SourcePrincipal(field) => id_files(field),
+        Condition::SourceServiceAccount(field) => account_files(field),
+        Condition::SourceNamespace(field) => namespace_files(field),
+        _ => None,
+    }
+}
+
+/// The files of a field whose values are all exact; `None` when it is absent or has a wildcard.
+fn exact_files<T>(field: &Field<T>, file: impl Fn(&T) -> Option<File>) -> Option<Vec<File>> {
+    let files: Option<Vec<File>> = field.any_of.iter().map(file).collect();
+    files.filter(|files| !files.is_empty())
+}
+
+fn id_files(field: &Field<IdPattern>) -> Option<Vec<File>> {
+    exact_files(field, |id| match id {
+        IdPattern::Exact(id) => Some(File::Id(id.without_scheme().into())),
+        _ => None,
+    })
+}
+
+fn account_files(field: &Field<AccountPattern>) -> Option<Vec<File>> {
+    exact_files(field, |account| {
+        let path = format!("/ns/{}/sa/{}", account.namespace, account.name);
+        Some(File::Account(path.into()))
+    })
+}
+
+fn namespace_files(field: &Field<TextPattern>) -> Option<Vec<File>> {
+    exact_files(field, |namespace| match namespace {
+        TextPattern::Exact(namespace) => Some(File::Namespace(namespace.clone())),
+        _ => None,
+    })
+}
