@@ -45,7 +45,8 @@ pub(crate) fn get(port: u16, path: &str) -> Result<Seen> {
 }
 
 fn ask(mut stream: TcpStream, path: &str) -> std::io::Result<Vec<u8>> {
-    let request = format!("GET {path} HTTP/1.1\r\nhost: bench.example\r\nconnection: close\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nhost: bench.example\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(MOST).read_to_end(&mut answer)?;

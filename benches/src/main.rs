@@ -27,6 +27,7 @@ mod proxies;
 mod report;
 mod statistics;
 mod testbed;
+mod wait;
 mod workload;
 mod wrk;
 

@@ -7,9 +7,9 @@ use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
 use crate::pair::{Pair, Resident};
+use crate::proc;
 use crate::testbed::TestBed;
 use crate::wrk::{self, Load};
-use crate::proc;
 
 /// Seconds of load before the measured ones: pools fill, pages are touched, the clock rate rises.
 const WARM_UP: u32 = 1;
@@ -74,6 +74,8 @@ impl Clocks {
 /// Time of children that have ended: between two looks here that is wrk alone.
 fn ended_children() -> Result<Duration> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("asking for the load's CPU time")?;
-    let time = |usage: &Usage| usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    let time = |usage: &Usage| {
+        usage.user_time().num_microseconds() + usage.system_time().num_microseconds()
+    };
     Ok(Duration::from_micros(u64::try_from(time(&usage)).unwrap_or(0)))
 }

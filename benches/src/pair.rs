@@ -1,25 +1,22 @@
 //! Two proxies in a row, running.
 
 use std::net::TcpStream;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::certificates::Identity;
 use crate::get::{Seen, get};
-use crate::ports;
 use crate::process::{Invocation, Process};
 use crate::proxies::{Job, PairPorts, Proxy};
 use crate::testbed::TestBed;
+use crate::{ports, wait};
 
 /// How long a pair may take until it answers.
 const START: Duration = Duration::from_secs(15);
-/// Between two looks at whether something has come to be.
-const LOOK: Duration = Duration::from_millis(50);
-/// How often a pair that must refuse is asked, [`BETWEEN_REFUSALS`] apart: one that was only not ready would let something through in between.
-const REFUSALS: usize = 8;
-const BETWEEN_REFUSALS: Duration = Duration::from_millis(250);
+/// How long a pair that must refuse is asked again and again: one that was only not ready would let something through
+/// within this time.
+const REFUSAL: Duration = Duration::from_secs(2);
 
 /// Whose certificates the two proxies have. What they expect of each other stays the same.
 #[derive(Clone, Copy, Debug)]
@@ -84,18 +81,16 @@ impl Pair {
     /// # Errors
     /// When it does not in time.
     pub(crate) fn wait_until_it_answers(&mut self) -> Result<()> {
-        let deadline = Instant::now() + START;
-        loop {
-            let seen = self.ask()?;
-            if self.is_backends(&seen) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                let words = [self.outbound.last_words(), self.inbound.last_words()].join("\n");
-                bail!("an allowed request does not get through (last: {seen}):\n{words}");
-            }
-            sleep(LOOK);
+        let mut last = Seen::Nothing;
+        let answered = wait::until(START, || {
+            last = self.ask()?;
+            Ok(self.is_backends(&last).then_some(()))
+        })?;
+        if answered.is_none() {
+            let words = [self.outbound.last_words(), self.inbound.last_words()].join("\n");
+            bail!("an allowed request does not get through (last: {last}):\n{words}");
         }
+        Ok(())
     }
 
     /// Asks until it is certain that the pair refuses, and says how.
@@ -103,14 +98,12 @@ impl Pair {
     /// # Errors
     /// When something gets through.
     pub(crate) fn ensure_it_refuses(&mut self) -> Result<Seen> {
-        let mut last = self.ask()?;
-        for _ in 0..REFUSALS {
-            if matches!(last, Seen::Answer(200..=299, _)) {
-                bail!("a request got through that must be refused");
-            }
-            sleep(BETWEEN_REFUSALS);
+        let mut last = Seen::Nothing;
+        let through = wait::until(REFUSAL, || {
             last = self.ask()?;
-        }
+            Ok(matches!(last, Seen::Answer(200..=299, _)).then_some(()))
+        })?;
+        ensure!(through.is_none(), "a request got through that must be refused");
         Ok(last)
     }
 
@@ -139,17 +132,11 @@ impl Pair {
 }
 
 fn wait_until_it_listens(process: &mut Process, port: u16) -> Result<()> {
-    let deadline = Instant::now() + START;
-    loop {
+    let listens = wait::until(START, || {
         process.ensure_alive()?;
-        match TcpStream::connect(("127.0.0.1", port)) {
-            Ok(_) => return Ok(()),
-            Err(error) if Instant::now() > deadline => {
-                return Err(error).with_context(|| {
-                    format!("nothing listens on port {port}:\n{}", process.last_words())
-                });
-            }
-            Err(_) => sleep(LOOK),
-        }
-    }
+        Ok(TcpStream::connect(("127.0.0.1", port)).ok())
+    })?;
+    listens
+        .map(drop)
+        .with_context(|| format!("nothing listens on port {port}:\n{}", process.last_words()))
 }

@@ -54,10 +54,7 @@ impl Programs {
 fn beside(ourselves: &Path, missing: &mut Vec<String>) -> PathBuf {
     let path = ourselves.with_file_name("postern-proxy");
     if !path.is_file() {
-        missing.push(format!(
-            "{}: build it with `cargo build --release -p proxy`",
-            path.display()
-        ));
+        missing.push(format!("{}: build it with `cargo build --release -p proxy`", path.display()));
     }
     path
 }
@@ -68,9 +65,7 @@ fn in_path(name: &str, package: &str, missing: &mut Vec<String>) -> PathBuf {
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     let found = folders.map(|folder| folder.join(name)).find(|path| path.is_file());
     found.unwrap_or_else(|| {
-        missing.push(format!(
-            "{name}: on Debian or Ubuntu, as root, `apt-get install {package}`"
-        ));
+        missing.push(format!("{name}: on Debian or Ubuntu, as root, `apt-get install {package}`"));
         PathBuf::new()
     })
 }

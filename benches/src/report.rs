@@ -58,8 +58,14 @@ impl Report {
     }
 
     /// A pair guards what it should.
-    pub(crate) fn checked(&self, workload: Workload, proxy: Proxy, refusals: &Refusals) -> Result<()> {
-        let (client, server) = (refusals.wrong_client.to_string(), refusals.wrong_server.to_string());
+    pub(crate) fn checked(
+        &self,
+        workload: Workload,
+        proxy: Proxy,
+        refusals: &Refusals,
+    ) -> Result<()> {
+        let (client, server) =
+            (refusals.wrong_client.to_string(), refusals.wrong_server.to_string());
         self.line(
             || {
                 format!(
@@ -114,7 +120,12 @@ impl Report {
     }
 
     /// The median ratio with its spread, and idle memory.
-    pub(crate) fn conclusion(&self, workload: Workload, peer: Proxy, pairs: &[Neighbours]) -> Result<()> {
+    pub(crate) fn conclusion(
+        &self,
+        workload: Workload,
+        peer: Proxy,
+        pairs: &[Neighbours],
+    ) -> Result<()> {
         let ratio = spread(pairs.iter().map(|(theirs, ours)| ours.cpu_us / theirs.cpu_us))
             .context("no pair was measured")?;
         let theirs = idle(pairs.iter().map(|(theirs, _)| theirs.resident))?;

@@ -14,7 +14,11 @@ pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
     let lower = *values.get((values.len() - 1) / 2)?;
-    Some(Spread { median: f64::midpoint(lower, upper), min: *values.first()?, max: *values.last()? })
+    Some(Spread {
+        median: f64::midpoint(lower, upper),
+        min: *values.first()?,
+        max: *values.last()?,
+    })
 }
 
 #[cfg(test)]

@@ -33,8 +33,10 @@ impl<'a> TestBed<'a> {
     /// When there is one CPU only, a file cannot be written, or the backend does not start.
     pub(crate) fn new(programs: &'a Programs, workload: Workload) -> Result<Self> {
         let cpus = Cpus::choose()?;
-        let directory =
-            tempfile::Builder::new().prefix("postern-benches.").tempdir().context("a temporary folder")?;
+        let directory = tempfile::Builder::new()
+            .prefix("postern-benches.")
+            .tempdir()
+            .context("a temporary folder")?;
         let certificates = Certificates::make(directory.path().join("certificates"))?;
         let backend = Backend::start(programs, cpus.load)?;
         Ok(Self { programs, workload, certificates, cpus, backend, directory })

@@ -2,21 +2,18 @@
 
 use std::io::Read;
 use std::process::{Child, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::cpus;
 use crate::process::tied_to_us;
 use crate::testbed::TestBed;
+use crate::{cpus, wait};
 
 /// Connections kept busy at once.
 const CONNECTIONS: u32 = 64;
 /// How much longer than asked wrk may take: it waits for answers under way.
 const GRACE: Duration = Duration::from_secs(20);
-/// Between two looks at whether wrk is done.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// What wrk counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,21 +39,18 @@ pub(crate) fn run(bed: &TestBed<'_>, url: &str, seconds: u32) -> Result<Load> {
     let mut command = tied_to_us(&bed.programs.setpriv, &words);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let child = cpus::spawn_on(bed.cpus.load, &mut command).context("starting wrk")?;
-    let deadline = Instant::now() + Duration::from_secs(seconds.into()) + GRACE;
-    let output = output_of(child, deadline)?;
+    let output = output_of(child, Duration::from_secs(seconds.into()) + GRACE)?;
     parse(&output).with_context(|| format!("wrk printed:\n{output}"))
 }
 
 /// What it prints fits into the pipe, so it is read when wrk is done.
-fn output_of(mut child: Child, deadline: Instant) -> Result<String> {
-    while child.try_wait().context("waiting for wrk")?.is_none() {
-        if Instant::now() > deadline {
-            // It may just have ended; it is waited for either way.
-            let _ = child.kill();
-            child.wait().context("ending wrk")?;
-            bail!("wrk did not come to an end");
-        }
-        sleep(LOOK);
+fn output_of(mut child: Child, patience: Duration) -> Result<String> {
+    let ended = wait::until(patience, || child.try_wait().context("waiting for wrk"))?;
+    if ended.is_none() {
+        // It may just have ended; it is waited for either way.
+        let _ = child.kill();
+        child.wait().context("ending wrk")?;
+        bail!("wrk did not come to an end");
     }
     let mut text = String::new();
     if let Some(mut output) = child.stdout.take() {

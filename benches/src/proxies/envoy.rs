@@ -30,11 +30,23 @@ pub(super) fn prepare(job: &Job<'_>) -> Result<Invocations> {
     );
     Ok(Invocations {
         outbound: instance(job, "outbound", ports.outbound, outbound, peer)?,
-        inbound: instance(job, "inbound", ports.inbound, inbound, cluster("app", job.bed.backend.port))?,
+        inbound: instance(
+            job,
+            "inbound",
+            ports.inbound,
+            inbound,
+            cluster("app", job.bed.backend.port),
+        )?,
     })
 }
 
-fn instance(job: &Job<'_>, side: &str, port: u16, chain: Value, cluster: Value) -> Result<Invocation> {
+fn instance(
+    job: &Job<'_>,
+    side: &str,
+    port: u16,
+    chain: Value,
+    cluster: Value,
+) -> Result<Invocation> {
     let config = json!({"static_resources": {
         "listeners": [{"name": side, "address": loopback(port), "filter_chains": [chain]}],
         "clusters": [cluster],
@@ -55,8 +67,7 @@ fn chain(job: &Job<'_>, guards: &[Value], cluster: &str) -> Value {
         );
         return json!({"filters": with_last(guards, proxy)});
     }
-    let router =
-        typed("envoy.filters.http.router", "filters.http.router.v3.Router", json!({}));
+    let router = typed("envoy.filters.http.router", "filters.http.router.v3.Router", json!({}));
     let manager = typed(
         "envoy.filters.network.http_connection_manager",
         "filters.network.http_connection_manager.v3.HttpConnectionManager",

@@ -28,7 +28,8 @@ fn instance(job: &Job<'_>, side: &str, proxies: &str) -> Result<Invocation> {
 
 /// The same suite that Postern prefers, TLS 1.3 only. There is no line `log`, so nothing is logged.
 fn settings(job: &Job<'_>) -> String {
-    let (mode, reuse) = if job.bed.workload.is_opaque() { ("tcp", "never") } else { ("http", "always") };
+    let (mode, reuse) =
+        if job.bed.workload.is_opaque() { ("tcp", "never") } else { ("http", "always") };
     format!(
         "global
   nbthread 1
