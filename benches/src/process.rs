@@ -1,0 +1,97 @@
+//! A child process: pinned to a CPU, ended with us, and its last words kept.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{cpus, proc};
+
+/// The most of a failed child's words that are shown, in bytes.
+const LAST_WORDS: usize = 2000;
+
+/// What to start.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// The program and its arguments.
+    pub(crate) words: Vec<String>,
+    /// Whether standard output is logs of each request, which go to `/dev/null`.
+    pub(crate) discard_output: bool,
+}
+
+/// A running child. Dropping it ends it.
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `invocation` on this CPU. Its standard error goes to a file named after it in `directory`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn start(
+        name: &str,
+        invocation: &Invocation,
+        setpriv: &Path,
+        cpu: usize,
+        directory: &Path,
+    ) -> Result<Self> {
+        let log = directory.join(format!("{name}.log"));
+        let file = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
+        let output = match invocation.discard_output {
+            true => Stdio::null(),
+            false => file.try_clone().context("sharing a log file")?.into(),
+        };
+        let mut command = tied_to_us(setpriv, &invocation.words);
+        command.stdin(Stdio::null()).stdout(output).stderr(file);
+        let child =
+            cpus::spawn_on(cpu, &mut command).with_context(|| format!("starting {name}"))?;
+        Ok(Self { name: name.to_owned(), child, log })
+    }
+
+    /// User and system time used so far, with children.
+    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+        proc::cpu_time(self.child.id())
+    }
+
+    /// Resident memory in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<u64> {
+        proc::resident_kib(self.child.id())
+    }
+
+    /// # Errors
+    /// When it has ended, with what it last said.
+    pub(crate) fn ensure_alive(&mut self) -> Result<()> {
+        match self.child.try_wait().context("asking after a child")? {
+            None => Ok(()),
+            Some(status) => bail!("{} ended ({status}):\n{}", self.name, self.last_words()),
+        }
+    }
+
+    /// The end of what it wrote.
+    pub(crate) fn last_words(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let end = &text[text.len().saturating_sub(LAST_WORDS)..];
+        String::from_utf8_lossy(end).into_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Nothing of a measured proxy is worth a graceful end; it may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A command that the kernel kills when this program ends, however it ends. `setpriv` replaces itself by the program,
+/// so the process id is the program's.
+pub(crate) fn tied_to_us(setpriv: &Path, words: &[String]) -> Command {
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", "--"]).args(words);
+    command
+}
