@@ -73,10 +73,7 @@ pub(crate) async fn send_data(
     last: bool,
 ) -> Result<(), h2::Error> {
     if data.is_empty() && last {
-<<<<<<< HEAD
-=======
         // The end of a stream needs no room: its last message may be an empty DATA frame.
->>>>>>> harness
         return stream.send_data(data, true);
     }
     while !data.is_empty() {
