@@ -19,6 +19,7 @@ pub mod resources;
 mod rule;
 pub mod service;
 pub mod snapshot;
+pub mod token;
 pub mod yaml;
 
 pub use decision::{ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason};
@@ -28,4 +29,5 @@ pub use path::{CanonicalPath, Normalization, PathError};
 pub use resources::{Resources, SourceFile};
 pub use service::{Endpoint, EndpointAddress, Protocol, Service, ServicePort};
 pub use snapshot::{DefaultAuthorization, DefaultEgress, Defaults, MtlsMode, Snapshot, Workload};
+pub use token::{ClaimHeader, Confirmation, JwtRule, KeySource, TokenPlace, TokenRule, TokenRules};
 pub use yaml::{Mistake, Mistakes};

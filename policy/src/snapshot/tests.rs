@@ -6,6 +6,7 @@ mod matching;
 mod reference;
 mod scope;
 mod services;
+mod tokens;
 
 use super::*;
 use crate::{CanonicalPath, HostName, Normalization, SourceFile, TokenClaims};
