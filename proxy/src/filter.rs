@@ -2,4 +2,5 @@
 
 pub mod gate;
 pub mod headers;
+pub mod jwt;
 pub mod version;
