@@ -16,6 +16,8 @@ use crate::clock::{Clock, unix_now};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::decisions::Decisions;
+use crate::filter::jwt::UsedProofs;
+use crate::jwks::TokenKeys;
 use crate::metrics::Metrics;
 use crate::registry::{Connection, Registry};
 use crate::telemetry::{CloseReason, Direction, Protocol};
@@ -32,6 +34,10 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// The latest decisions, for `GET /decisions`.
     pub decisions: Decisions,
+    /// The keys of token issuers.
+    pub token_keys: TokenKeys,
+    /// The proofs of possession that were used.
+    pub used_proofs: UsedProofs,
     /// Whether the proxy is ending, and since when new connections are not taken.
     pub drain: watch::Sender<Drain>,
     snapshot: ArcSwap<Snapshot>,
@@ -68,6 +74,8 @@ impl State {
             registry: Arc::new(Registry::new(workers)),
             metrics: Arc::new(Metrics::new()?),
             decisions: Decisions::new(recent),
+            token_keys: TokenKeys::default(),
+            used_proofs: UsedProofs::default(),
             drain: watch::Sender::new(Drain::No),
             snapshot: ArcSwap::from_pointee(snapshot),
             credentials: ArcSwapOption::empty(),
@@ -86,7 +94,10 @@ impl State {
 
     /// Puts new resources in force, whole, and re-checks every open connection.
     pub fn install_resources(&self, resources: &Resources) {
-        self.snapshot.store(Arc::new(snapshot_of(&self.config, resources)));
+        let snapshot = Arc::new(snapshot_of(&self.config, resources));
+        self.token_keys.prepare(snapshot.tokens(), &self.config);
+        self.snapshot.store(snapshot.clone());
+        self.token_keys.keep_only(snapshot.tokens());
         self.resources_loaded.store(true, Relaxed);
         self.metrics.config_update(true);
         self.policy_epoch.send_modify(|epoch| *epoch += 1);

@@ -10,11 +10,12 @@ use parking_lot::Mutex;
 use policy::{CanonicalPath, HeaderSource, HostName, Permit, Protocol as Declared};
 use tokio::task::JoinHandle;
 
-use super::Inbound;
+use super::{Inbound, token};
 use crate::decisions::Decision;
 use crate::error::{RequestError, is_grpc};
 use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
 use crate::filter::headers::{self, ForwardedClientCert, Sender, TrailersOf};
+use crate::filter::jwt::Authenticated;
 use crate::filter::version;
 use crate::forward::app;
 use crate::forward::body::Body;
@@ -50,6 +51,7 @@ struct Judged {
     host: HostName,
     target: String,
     headers: HeaderMap,
+    caller: Authenticated,
 }
 
 impl InboundHandler {
@@ -126,8 +128,8 @@ impl Handler for InboundHandler {
 }
 
 impl HttpConnection {
-    /// The gate stands first because everything after it trusts what it passed; policy judges the
-    /// very path that is forwarded; identity headers are set last, so that nothing the caller sent
+    /// The gate stands first because everything after it trusts what it passed; the token comes before
+    /// policy, which judges its claims; policy judges the very path that is forwarded; identity headers are set last, so that nothing the caller sent
     /// can stand in their place.
     fn admit(
         &self,
@@ -140,15 +142,18 @@ impl HttpConnection {
         let admitted = self.gate(&mut parts)?;
         let path = admitted.path().map_err(RequestError::Gate)?;
         record.target(admitted.host().name(), path.as_str());
-        let permit = self.authorize(&parts, admitted.host(), &path, record)?;
+        let caller = token::authenticate(&self.inbound, &mut parts, admitted.host(), &path)?;
+        let permit = self.authorize(&parts, admitted.host(), &path, &caller, record)?;
         let upgrade = admitted.upgrade.is_some().then_some(on_upgrade).flatten();
         let judged = upgrade.is_some().then(|| Judged {
             method: parts.method.clone(),
             host: admitted.host().clone(),
             target: path.forward().into_owned(),
             headers: parts.headers.clone(),
+            caller: caller.clone(),
         });
         admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
+        caller.hide_parameter(&mut parts);
         headers::strip_forwarded_identity(&mut parts.headers, Sender::Other);
         if let Some(forwarded) = &self.forwarded {
             forwarded.set(&mut parts.headers);
@@ -180,6 +185,7 @@ impl HttpConnection {
         parts: &Parts,
         host: &HostName,
         path: &CanonicalPath<'_>,
+        caller: &Authenticated,
         record: &mut RequestRecord,
     ) -> Result<Permit, RequestError> {
         let state = &self.inbound.worker.state;
@@ -188,7 +194,7 @@ impl HttpConnection {
             host,
             path,
             headers: &Fields(&parts.headers),
-            token: None,
+            token: caller.claims(),
         };
         match state.snapshot().authorize_request(&self.inbound.facts(), &request) {
             Ok(permit) => {
@@ -312,7 +318,7 @@ async fn still_allowed(inbound: Arc<Inbound>, judged: Judged) {
             host: &judged.host,
             path: &path,
             headers: &Fields(&judged.headers),
-            token: None,
+            token: judged.caller.claims(),
         };
         if state.snapshot().authorize_request(&inbound.facts(), &request).is_err() {
             return;
