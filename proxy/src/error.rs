@@ -1,7 +1,7 @@
 //! What can go wrong with a request or a connection, said once: whose fault it is, what the caller
 //! is told, what the metrics and the log say, and whether the request may be sent again.
 
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use policy::Denial;
 
@@ -168,8 +168,10 @@ impl RequestError {
         if self.closes() {
             headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
+        let text = format!("postern: {}\n", self.reason());
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
         *response.status_mut() = self.status();
-        *response.body_mut() = Body::whole(format!("postern: {}\n", self.reason()));
+        *response.body_mut() = Body::whole(text);
         response
     }
 }

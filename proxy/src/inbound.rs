@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use policy::{MtlsMode, Protocol as Declared};
+use policy::{DenyReason, MtlsMode, Protocol as Declared};
 use tokio::net::TcpStream;
 
 use crate::config::InboundListener;
@@ -119,7 +119,7 @@ impl Inbound {
             (Ok(Ok(_)), MtlsMode::Permissive) => Ok(true),
             (Ok(Ok(_)), _) => Err(Refused::new(
                 CloseReason::Refused,
-                "plaintext_refused",
+                DenyReason::PeerNotAuthenticated.as_str(),
                 "plaintext on a port that demands mutual TLS",
             )),
             (Ok(Err(error)), _) => Err(Refused::new(CloseReason::Error, "reset_by_client", error)),

@@ -20,7 +20,8 @@
 //! * forward inbound connections from [`ruleset::INBOUND_SOURCE_V4`] or `::1`, else they come back.
 //!
 //! The limits of the boundary: a workload that holds `NET_ADMIN` can remove the rules, and one that
-//! runs under the exempt uid is not redirected. What protects a service is the proxy beside *it*.
+//! runs under the exempt uid is not redirected. Inbound, only TCP is taken: a UDP service is as open as
+//! it was. What protects a service is the proxy beside *it*.
 
 pub mod interception;
 pub mod nft;

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Says what to run when a test was started outside of its namespaces.
 pub(crate) fn require_namespaces() {
@@ -19,11 +20,16 @@ pub(crate) struct Network {
     index: u8,
 }
 
+/// The number the next network tries first.
+static NEXT: AtomicU8 = AtomicU8::new(0);
+
 /// A pod's place on the network.
 #[derive(Clone, Debug)]
 pub(crate) struct Attachment {
     /// The name of the network namespace.
     pub(crate) namespace: String,
+    /// Our end of its cable.
+    link: String,
     pub(crate) ipv4: Ipv4Addr,
     pub(crate) ipv6: Ipv6Addr,
 }
@@ -61,6 +67,7 @@ impl Network {
         let link = format!("m{index}v{number}");
         let attachment = Attachment {
             namespace: namespace.clone(),
+            link: link.clone(),
             ipv4: Ipv4Addr::new(10, 77, index, number),
             ipv6: Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, index.into(), number.into()),
         };
@@ -85,8 +92,9 @@ impl Network {
     }
 }
 
-/// Removes a pod's namespace; its end of the cable goes with it.
+/// Removes a pod's cable and namespace. The cable first: the namespace itself lives on until its last process is gone.
 pub(crate) fn detach(attachment: &Attachment) {
+    try_ip(&["link", "del", &attachment.link]);
     try_ip(&["netns", "del", &attachment.namespace]);
 }
 

@@ -74,6 +74,7 @@ pub async fn get(
     let mut stream = connect(config, address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     timeout(DEADLINE, stream.read_to_end(&mut answer)).await??;
     Ok(String::from_utf8_lossy(&answer).into_owned())
@@ -93,6 +94,7 @@ pub async fn get_slowly(
     let mut stream = timeout(DEADLINE, connecting).await??;
     let request = format!("GET {path} HTTP/1.1\r\nhost: slow\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     timeout(DEADLINE, stream.read_to_end(&mut answer)).await??;
     Ok(String::from_utf8_lossy(&answer).into_owned())

@@ -40,7 +40,7 @@ fn openssl_sees_tls13_without_tickets_and_a_chain_that_verifies() {
     let pod = holder(&scene, "frontend");
     let client = "printf 'GET /cart/ann HTTP/1.1\\r\\nhost: cart\\r\\nconnection: close\\r\\n\\r\\n' | \
          timeout 15 openssl s_client -connect cart:8080 -ign_eof -verify_return_error \
-         -CAfile /run/postern/bundle.pem -cert /run/postern/svid.pem -key /run/postern/key.pem $1 2>&1";
+         -CAfile /run/postern/bundle.pem -cert /run/postern/svid.pem -cert_chain /run/postern/svid.pem -key /run/postern/key.pem $1 2>&1";
     let run = pod.command("sh", &["-c", client, "sh", ""]);
     assert!(run.stdout.contains("New, TLSv1.3"), "{}", run.stdout);
     assert!(run.stdout.contains("Verify return code: 0 (ok)"), "{}", run.stdout);

@@ -9,7 +9,7 @@
 //! | sees | refuses |
 //! |---|---|
 //! | [`raw`], bytes of an HTTP/1 connection | what the library repairs in silence: `Content-Length` beside `Transfer-Encoding` or repeated, a bare LF. It makes the library refuse with 400 and close |
-//! | hyper, set up by [`configure_http1`] and [`configure_http2`] | broken syntax (400), a head that is too long (431), a target that is too long (414) |
+//! | the library: hyper set up by [`configure_http1`], h2 with a header list of at most 72 KiB | broken syntax (400), a head that is too long (431), a target that is too long (414) |
 //! | [`admit`] | everything else |
 //!
 //! Documented as they are, and not refused: empty lines before a request (RFC 9112 §2.2 wants them
@@ -40,8 +40,8 @@ pub const MAX_FIELD_BYTES: usize = 64 * 1024;
 /// Longest method name in bytes: the registered ones have at most 17 (501, RFC 9110 §9.1).
 pub const MAX_METHOD_BYTES: usize = 32;
 
-/// hyper's own limits stand a little above ours, so that a request just over the limit is refused
-/// by the gate, with a reason, and only gross ones by hyper, without.
+/// The library's own limits stand a little above ours, so that a request just over the limit is
+/// refused by the gate, with a reason, and only gross ones by the library, without.
 pub(crate) const LIBRARY_HEAD_BYTES: u32 = 72 * 1024;
 const LIBRARY_FIELDS: usize = 144;
 
@@ -57,12 +57,6 @@ pub fn configure_http1(builder: &mut hyper::server::conn::http1::Builder) {
         .allow_multiple_spaces_in_request_line_delimiters(false)
         .ignore_invalid_headers(false)
         .half_close(false);
-}
-
-/// Sets an HTTP/2 server up the way the gate relies on. Extended CONNECT stays off here: only the
-/// mesh hop turns it on, and its streams do not come to the gate.
-pub fn configure_http2<E>(builder: &mut hyper::server::conn::http2::Builder<E>) {
-    builder.max_header_list_size(LIBRARY_HEAD_BYTES);
 }
 
 /// What the gate needs to know about the place it stands at.

@@ -185,10 +185,10 @@ impl Body {
 
     fn fail(&mut self, error: BodyError) -> BodyError {
         if let Some(record) = &mut self.record {
-            record.failed(match error {
-                BodyError::Stalled(_) => "body_stalled",
-                _ => "body_aborted",
-            });
+            match error {
+                BodyError::Stalled(_) => record.failed("body_stalled"),
+                BodyError::Http1(_) | BodyError::Http2(_) => record.aborted(),
+            }
         }
         self.source = Source::Empty;
         error

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
@@ -53,15 +54,13 @@ async fn next_frame(
     stream: &mut SendStream<Bytes>,
 ) -> Result<Option<http_body::Frame<Bytes>>, BodyError> {
     poll_fn(|cx| {
-        if let std::task::Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
-            return std::task::Poll::Ready(frame.transpose());
+        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+            return Poll::Ready(frame.transpose());
         }
         match stream.poll_reset(cx) {
-            std::task::Poll::Ready(Ok(reason)) => {
-                std::task::Poll::Ready(Err(h2::Error::from(reason).into()))
-            }
-            std::task::Poll::Ready(Err(e)) => std::task::Poll::Ready(Err(e.into())),
-            std::task::Poll::Pending => std::task::Poll::Pending,
+            Poll::Ready(Ok(reason)) => Poll::Ready(Err(h2::Error::from(reason).into())),
+            Poll::Ready(Err(e)) => Poll::Ready(Err(e.into())),
+            Poll::Pending => Poll::Pending,
         }
     })
     .await
@@ -75,12 +74,29 @@ pub(crate) async fn send_data(
 ) -> Result<(), h2::Error> {
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
-        let room = match poll_fn(|cx| stream.poll_capacity(cx)).await {
-            Some(room) => room?.min(data.len()),
-            None => return Err(Reason::CANCEL.into()),
-        };
+        let room = poll_fn(|cx| poll_room(stream, cx)).await?.min(data.len());
         let piece = data.split_to(room);
         stream.send_data(piece, last && data.is_empty())?;
     }
     Ok(())
+}
+
+/// The bytes that may be sent now, once there are any. `poll_capacity` tells only of *new* room, so
+/// what is left of an earlier reservation is looked at first.
+pub(crate) fn poll_room(
+    stream: &mut SendStream<Bytes>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<usize, h2::Error>> {
+    loop {
+        let room = stream.capacity();
+        if room > 0 {
+            return Poll::Ready(Ok(room));
+        }
+        match ready!(stream.poll_capacity(cx)) {
+            Some(room) => {
+                room?;
+            }
+            None => return Poll::Ready(Err(Reason::CANCEL.into())),
+        }
+    }
 }

@@ -9,6 +9,7 @@ use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::forward::h2_client::InFlight;
+use crate::forward::h2_send::poll_room;
 
 /// Both directions of one stream. Shutting it down ends our direction; dropping it before that
 /// resets the stream, which the other side sees as an abort.
@@ -37,11 +38,8 @@ impl Tunnel {
 
     fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
         self.send.reserve_capacity(wanted);
-        match ready!(self.send.poll_capacity(cx)) {
-            Some(Ok(room)) => Poll::Ready(Ok(room.min(wanted))),
-            Some(Err(e)) => Poll::Ready(Err(broken(e))),
-            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-        }
+        let room = ready!(poll_room(&mut self.send, cx)).map_err(broken)?;
+        Poll::Ready(Ok(room.min(wanted)))
     }
 }
 

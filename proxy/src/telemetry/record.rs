@@ -11,8 +11,8 @@ use prometheus::{Histogram, IntCounter};
 use crate::error::REASON_HEADER;
 use crate::metrics::{Metrics, TrafficLabels};
 use crate::registry::Connection;
-use crate::telemetry::CloseReason;
 use crate::telemetry::line::Line;
+use crate::telemetry::{CloseReason, Direction};
 use crate::worker::Worker;
 
 /// Outcomes of one kind of traffic that keep a resolved counter; more are resolved each time.
@@ -154,7 +154,15 @@ impl RequestRecord {
         self.error = Some(error.to_string());
     }
 
-    /// The answer broke off after its head.
+    /// The side that answered broke off after the head of its answer.
+    pub fn aborted(&mut self) {
+        self.failed(match self.connection.direction {
+            Direction::Inbound => "app_reset",
+            Direction::Outbound => "upstream_reset",
+        });
+    }
+
+    /// The answer did not come to its end.
     pub fn failed(&mut self, reason: &'static str) {
         if self.reason == "ok" {
             self.reason = reason;

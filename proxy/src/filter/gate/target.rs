@@ -61,7 +61,11 @@ pub(crate) fn check_form(parts: &Parts) -> Result<(), Refusal> {
     if authority_form || asterisk || !target.is_ascii() { Err(Refusal::TARGET) } else { Ok(()) }
 }
 
-/// Takes path and query out of the request.
+/// Takes path and query out of the request. A URI with nothing where the path would be has the path
+/// `/` (RFC 9112 §3.2.1).
 pub(crate) fn take(parts: &mut Parts) -> Result<PathAndQuery, Refusal> {
-    std::mem::take(&mut parts.uri).into_parts().path_and_query.ok_or(Refusal::TARGET)
+    let uri = std::mem::take(&mut parts.uri).into_parts();
+    let target = uri.path_and_query.ok_or(Refusal::TARGET)?;
+    // An empty one reads as `/` and is written as nothing.
+    Ok(if target == "/" { PathAndQuery::from_static("/") } else { target })
 }

@@ -49,6 +49,7 @@ fn pass(text: &str) -> Result<String, Refusal> {
         parts.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
     let mut lines: Vec<String> = fields.collect();
     lines.sort_unstable();
+    assert!(!parts.uri.to_string().is_empty(), "{text}");
     lines.insert(0, format!("{} {}", parts.method, parts.uri));
     Ok(lines.join("\n"))
 }
@@ -202,6 +203,8 @@ fn s11_h1_targets() {
     refused("another host than the URI's", "GET http://b/ 1.1\nhost: a", Refusal::HOST_MISMATCH);
     refused("a URI without Host", "GET http://b/ 1.1", Refusal::HOST_MISSING);
     refused("user information in the URI", "GET http://u:p@a/ 1.1\nhost: a", Refusal::HOST_INVALID);
+    passes("a URI without a path", "GET http://a 1.1\nhost: a", &["GET /", "host: a"]);
+    passes("a fragment for a path", "GET http://a#b/c 1.1\nhost: a", &["GET /", "host: a"]);
     passes("a URI", "GET http://A/x?y 1.1\nhost: a", &["GET /x?y", "host: a"]);
 }
 

@@ -266,7 +266,7 @@ async fn s08_upgrade_bytes_are_not_looked_at() {
 async fn h2(request: Request<Full<Bytes>>) -> String {
     let (client, server) = tokio::io::duplex(1 << 20);
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    configure_http2(&mut builder);
+    builder.max_header_list_size(LIBRARY_HEAD_BYTES);
     tokio::spawn(builder.serve_connection(TokioIo::new(server), service_fn(gate)));
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client))

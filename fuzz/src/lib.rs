@@ -1,0 +1,33 @@
+//! Fuzz targets: one function of bytes for everything that reads what a peer or a person wrote.
+//!
+//! A target panics when an invariant does not hold, and also when the code under it panics. Each
+//! runs in three ways:
+//!
+//! * `cargo test` in this folder: its seeds and a fixed number of changed ones, always the same;
+//! * `make` in this folder: the same for some seconds (`SECONDS=10`);
+//! * `cargo fuzz run TARGET corpus/TARGET seeds/TARGET`: libFuzzer with coverage, for hours. On a
+//!   stable compiler add `-s none`.
+//!
+//! What a long run finds is kept: as a seed here, and as a row in the test of the code.
+
+#![forbid(unsafe_code)]
+
+mod exercise;
+pub mod targets;
+
+pub use exercise::{exercise, exercise_for_seconds};
+
+/// A target: panics when something is wrong.
+pub type Target = fn(&[u8]);
+
+/// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
+pub const TARGETS: [(&str, Target); 8] = [
+    ("config", targets::config),
+    ("resources", targets::resources),
+    ("spiffe_id", targets::spiffe_id),
+    ("leaf", targets::leaf),
+    ("path", targets::path),
+    ("gate", targets::gate),
+    ("raw_http1", targets::raw_http1),
+    ("sniff", targets::sniff),
+];

@@ -1,0 +1,11 @@
+//! The bodies of the targets, each with its invariants.
+
+mod files;
+mod gate;
+mod names;
+mod raw;
+
+pub use files::{config, resources};
+pub use gate::gate;
+pub use names::{leaf, path, spiffe_id};
+pub use raw::{raw_http1, sniff};

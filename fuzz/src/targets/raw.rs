@@ -1,0 +1,32 @@
+//! The first look at bytes: what a connection speaks, and what the HTTP library would repair.
+
+use proxy::filter::gate::raw::RawCheck;
+use proxy::sniff::{Guess, classify};
+
+/// However the bytes arrive, the verdict and the bytes that come out are the same, and at most one
+/// byte is spoiled: the one that gave the reason.
+pub fn raw_http1(data: &[u8]) {
+    let (whole, reason) = feed(data, data.len());
+    let changed = whole.iter().zip(data).filter(|(after, before)| after != before).count();
+    // A byte that was NUL already does not show.
+    assert!(changed <= usize::from(reason.is_some()), "{changed} bytes were changed");
+    for size in [1, 2, 3, 7, 64] {
+        assert_eq!(feed(data, size), (whole.clone(), reason), "in pieces of {size}");
+    }
+}
+
+fn feed(data: &[u8], size: usize) -> (Vec<u8>, Option<&'static str>) {
+    let mut check = RawCheck::default();
+    let mut bytes = data.to_vec();
+    bytes.chunks_mut(size.max(1)).for_each(|piece| check.feed(piece));
+    (bytes, check.refused())
+}
+
+/// What a connection speaks, by its first bytes: once decided, more bytes change nothing, and it is
+/// decided before 64 bytes are read ahead.
+pub fn sniff(data: &[u8]) {
+    let decided =
+        (0..=data.len()).map(|end| classify(&data[..end])).find(|guess| *guess != Guess::NeedMore);
+    assert_eq!(classify(data), decided.unwrap_or(Guess::NeedMore));
+    assert!(decided.is_some() || data.len() < 64, "{} bytes and no decision", data.len());
+}

@@ -1,0 +1,35 @@
+//! Every target over its seeds and changed seeds: an ordinary test, so that no target rots.
+
+use postern_fuzz::{TARGETS, exercise};
+
+/// Changed inputs for each target: about a second in an unoptimized build.
+const ROUNDS: u64 = 20_000;
+
+fn run(name: &str) {
+    let (_, target) =
+        TARGETS.iter().find(|(known, _)| *known == name).expect("a target of that name");
+    exercise(name, *target, ROUNDS);
+}
+
+macro_rules! targets {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            run(stringify!($name));
+        })*
+
+        #[test]
+        fn every_target_is_here_and_has_its_program() {
+            let here = [$(stringify!($name)),*];
+            let known: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+            assert_eq!(here.to_vec(), known);
+            for name in here {
+                let program = format!("{}/fuzz_targets/{name}.rs", env!("CARGO_MANIFEST_DIR"));
+                let text = std::fs::read_to_string(&program).expect(&program);
+                assert!(text.contains(&format!("targets::{name}(data)")), "{program}");
+            }
+        }
+    };
+}
+
+targets!(config resources spiffe_id leaf path gate raw_http1 sniff);
