@@ -30,10 +30,6 @@ use crate::worker::Worker;
 
 /// How errors name the other side.
 pub(crate) const WHO: &str = "the upstream";
-/// Shared connections to one destination, opened as the peer's stream limit is reached.
-const MAX_SHARED: usize = 8;
-/// Idle HTTP/1.1 connections kept a destination.
-const MAX_IDLE: usize = 64;
 /// Idle HTTP/1.1 connections are used within this many seconds: the other side closes them too.
 const IDLE_SECONDS: u32 = 3;
 
@@ -113,42 +109,42 @@ struct Connections {
     configs: HashMap<Offer, Arc<ClientConfig>>,
 }
 
-/// A connection for one request.
-enum Hop {
+/// A connection for one request, open and verified.
+pub enum Hop {
     /// With others; whether the peer is one of ours.
     Shared(H2Client, bool),
+    /// Nobody else's until the answer has been read.
     Alone(SendRequest<Body>),
 }
 
 impl MeshPool {
     /// The destination with this address and these identities; `host` names it in the handshake.
+    /// At most `most` are kept.
     pub fn destination(
         &self,
+        most: usize,
         address: SocketAddr,
         host: &Arc<str>,
         identities: &Arc<[SpiffeId]>,
     ) -> Arc<Destination> {
         let key = Key { address, identities: identities.clone() };
         let mut destinations = self.destinations.lock();
-        let known = destinations.entry(key).or_insert_with(|| {
-            Arc::new(Destination {
-                address,
-                host: host.clone(),
-                identities: identities.clone(),
-                state: Mutex::default(),
-                opening: tokio::sync::Mutex::default(),
-                offer_nothing: AtomicBool::new(false),
-            })
-        });
-        known.clone()
+        if destinations.len() >= most && !destinations.contains_key(&key) {
+            destinations.retain(|_, destination| Arc::strong_count(destination) > 1);
+            if destinations.len() >= most {
+                return Destination::new(address, host, identities);
+            }
+        }
+        let known = destinations.entry(key);
+        known.or_insert_with(|| Destination::new(address, host, identities)).clone()
     }
 
-    /// Forgets destinations without connections that nobody refers to, and idle connections from
-    /// before `now` less their limit.
-    pub fn sweep(&self, now: u32) {
+    /// Closes connections without a stream for `idle` sweeps, idle HTTP/1.1 connections from before
+    /// their limit, and forgets destinations that nobody refers to. Called every second.
+    pub fn sweep(&self, now: u32, idle: u32) {
         self.destinations.lock().retain(|_, destination| {
             let mut state = destination.state.lock();
-            state.shared.retain(|client| !client.is_closed());
+            state.shared.retain(|client| !client.is_closed() && client.quiet_sweeps() <= idle);
             state.idle.retain(|(sender, since)| !sender.is_closed() && since + IDLE_SECONDS >= now);
             let unused = state.shared.is_empty() && state.idle.is_empty();
             !unused || Arc::strong_count(destination) > 1
@@ -157,17 +153,28 @@ impl MeshPool {
 }
 
 impl Destination {
-    /// Sends a request over the hop that the server speaks.
+    fn new(address: SocketAddr, host: &Arc<str>, identities: &Arc<[SpiffeId]>) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            host: host.clone(),
+            identities: identities.clone(),
+            state: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+            offer_nothing: AtomicBool::new(false),
+        })
+    }
+
+    /// Sends a request over a hop of this destination.
     ///
     /// # Errors
     /// [`RequestError`]; the server has not answered then.
     pub async fn send(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-        request: Request<Body>,
+        hop: Hop,
+        mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
-        let mut request = request;
-        match self.hop(worker).await? {
+        match hop {
             Hop::Shared(client, postern) => {
                 if postern {
                     let version = request.version();
@@ -210,7 +217,8 @@ impl Destination {
         tokio::spawn(async move {
             if sender.ready().await.is_ok() {
                 let mut state = destination.state.lock();
-                if state.idle.len() < MAX_IDLE {
+                let most = worker.state.config.limits.pool_connections;
+                if state.idle.len() < usize::try_from(most).unwrap_or(1) {
                     state.idle.push((sender, worker.state.clock.coarse()));
                 }
             }
@@ -283,7 +291,10 @@ impl Destination {
     }
 
     /// A connection for one request: shared where possible, opened where necessary.
-    async fn hop(&self, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
+    ///
+    /// # Errors
+    /// [`RequestError`]; nothing has been sent, so another destination may be tried.
+    pub async fn hop(&self, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
         if let Some(hop) = self.ready_hop(worker)? {
             return Ok(hop);
         }
@@ -313,7 +324,8 @@ impl Destination {
     fn ready_hop(&self, worker: &Worker) -> Result<Option<Hop>, RequestError> {
         let now = worker.state.clock.coarse();
         let (mut state, _) = self.current(worker)?;
-        let full = state.shared.len() >= MAX_SHARED;
+        let most = usize::try_from(worker.state.config.limits.mesh_connections).unwrap_or(1);
+        let full = state.shared.len() >= most;
         if let Some(client) =
             least_used(&mut state.shared).filter(|client| client.has_room() || full)
         {
@@ -371,11 +383,7 @@ impl Destination {
     async fn connect(&self, worker: &Worker, offer: Offer) -> Result<Established, RequestError> {
         let config = self.client_config(worker, offer)?;
         let limits = &worker.state.config.limits;
-        let dial = Dial {
-            source: None,
-            mark: worker.state.config.interception.mark,
-            timeout: limits.connect_timeout,
-        };
+        let dial = Dial::upstream(&worker.state.config);
         let address = self.address;
         let tcp = dial.connect(address).await.map_err(|source| RequestError::Connect {
             who: WHO,
