@@ -10,6 +10,7 @@ mod peer_authentication;
 mod rules;
 mod selector;
 mod service_entry;
+mod target;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -69,6 +70,8 @@ impl Resources {
         for file in files {
             set.read_file(file, &mut mistakes);
         }
+        let policies = &set.resources.authorization;
+        mistakes.extend(policies.iter().flat_map(|policy| policy.unresolved(&set.resources)));
         set.resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
         Mistakes::none_or(set.resources, mistakes)
     }

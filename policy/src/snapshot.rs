@@ -140,9 +140,8 @@ impl Snapshot {
         trust_domain: &TrustDomain,
     ) -> Self {
         let selected = resources.authorization_policies().iter();
-        let policies: Vec<_> = selected
-            .filter(|policy| policy.selects(workload, resources.root_namespace()))
-            .collect();
+        let policies: Vec<_> =
+            selected.filter(|policy| policy.selects(workload, resources)).collect();
         let audit = policies.iter().copied().filter(|policy| policy.action() == Action::Audit);
         let enforced = Verdicts::new(&policies, false);
         let audit = RuleSet::new(audit);

@@ -131,11 +131,7 @@ fn write_text(found: &Result<Checked, Mistakes>) -> io::Result<()> {
 }
 
 fn summary(checked: &Checked) -> String {
-    format!(
-        "fine: the configuration, and {} resources in {} files",
-        checked.resources.len(),
-        checked.files
-    )
+    format!("fine (resource files: {}, resources: {})", checked.files, checked.resources.len())
 }
 
 /// The answer as JSON.
