@@ -32,6 +32,8 @@ use crate::worker::Worker;
 pub(crate) const WHO: &str = "the upstream";
 /// Shared connections to one destination, opened as the peer's stream limit is reached.
 const MAX_SHARED: usize = 8;
+/// Connections looked at for one request: all that may have come to their end, and fresh ones.
+const TRIES: usize = MAX_SHARED + 2;
 /// Idle HTTP/1.1 connections kept a destination.
 const MAX_IDLE: usize = 64;
 /// Idle HTTP/1.1 connections are used within this many seconds: the other side closes them too.
@@ -167,20 +169,25 @@ impl Destination {
         request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
         let mut request = request;
-        match self.hop(worker).await? {
-            Hop::Shared(client, postern) => {
-                if postern {
-                    let version = request.version();
-                    version::note(request.headers_mut(), version);
+        for _ in 0..TRIES {
+            match self.hop(worker).await? {
+                Hop::Shared(client, postern) => {
+                    // Its end was announced since it was last used: it is passed over from now on.
+                    let Ok(slot) = client.slot().await else { continue };
+                    if postern {
+                        let version = request.version();
+                        version::note(request.headers_mut(), version);
+                    }
+                    head::for_http2(&mut request);
+                    return slot.send(request).await.map_err(|e| e.into_error(WHO));
                 }
-                head::for_http2(&mut request);
-                client.send(request).await.map_err(|e| e.into_error(WHO))
-            }
-            Hop::Alone(sender) => {
-                head::for_http1(&mut request);
-                self.send_http1(worker, sender, request).await
+                Hop::Alone(sender) => {
+                    head::for_http1(&mut request);
+                    return self.send_http1(worker, sender, request).await;
+                }
             }
         }
+        Err(ended())
     }
 
     async fn send_http1(
@@ -232,8 +239,13 @@ impl Destination {
             StreamKind::Tcp if self.offer_nothing.load(Relaxed) => Offer::Nothing,
             StreamKind::Tcp => Offer::Opaque,
         };
-        if let Some(client) = self.shared_for_streams(worker)? {
-            return self.connect_stream(&client, kind).await;
+        for _ in 0..TRIES {
+            let Some(client) = self.shared_for_streams(worker)? else { break };
+            match self.connect_stream(&client, kind).await {
+                // Its end was announced since it was last used.
+                Err(error) if error.is_unprocessed() && client.is_closed() => {}
+                done => return done,
+            }
         }
         let one = self.opening.lock().await;
         if let Some(client) = self.shared_for_streams(worker)? {
@@ -410,6 +422,12 @@ impl Destination {
 fn least_used(shared: &mut Vec<H2Client>) -> Option<H2Client> {
     shared.retain(|client| !client.is_closed());
     shared.iter().min_by_key(|client| client.streams()).cloned()
+}
+
+/// Connections came to their end faster than they were opened.
+fn ended() -> RequestError {
+    let cause = format!("{TRIES} connections ended before they took the request");
+    RequestError::Broken { who: WHO, cause, unprocessed: true }
 }
 
 fn broken(error: &dyn std::error::Error) -> RequestError {
