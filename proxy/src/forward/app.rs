@@ -184,16 +184,15 @@ async fn send_http2(
     request: Request<Body>,
 ) -> Result<Response<Body>, RequestError> {
     let pooled = worker.apps.http2.lock().get(&app).filter(|c| c.has_room()).cloned();
-    let client = match pooled {
-        Some(client) => client,
-        None => {
-            let io: BoxedIo = Box::new(app.dial(worker).await?);
-            let client =
-                H2Client::open(io, &worker.state.config.limits).await.map_err(|e| broken(&e))?;
-            worker.apps.http2.lock().insert(app, client.clone());
-            client
-        }
-    };
+    if let Some(client) = pooled
+        // Without a place on it: the app has announced its end since it was last used.
+        && let Ok(slot) = client.slot().await
+    {
+        return slot.send(request).await.map_err(|e| e.into_error(WHO));
+    }
+    let io: BoxedIo = Box::new(app.dial(worker).await?);
+    let client = H2Client::open(io, &worker.state.config.limits).await.map_err(|e| broken(&e))?;
+    worker.apps.http2.lock().insert(app, client.clone());
     client.send(request).await.map_err(|e| e.into_error(WHO))
 }
 

@@ -39,6 +39,54 @@ struct Shared {
     quiet: AtomicU32,
 }
 
+impl Shared {
+    /// The connection takes no more streams, and this one never left.
+    fn unsent(&self, cause: h2::Error) -> SendError {
+        self.closed.store(true, Relaxed);
+        SendError { cause, unprocessed: true }
+    }
+
+    /// The peer says that it has not looked at the stream: refused, or past a GOAWAY's last
+    /// stream (RFC 9113 §8.7). Streams before it end with the connection instead.
+    fn unanswered(&self, cause: h2::Error) -> SendError {
+        let past_goaway = cause.is_remote() && cause.is_go_away();
+        if past_goaway || cause.is_io() {
+            self.closed.store(true, Relaxed);
+        }
+        let refused = cause.is_remote() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        SendError { cause, unprocessed: past_goaway || refused }
+    }
+}
+
+/// The place of one stream on a connection, for a request that follows at once.
+pub struct Slot {
+    sender: SendRequest<Bytes>,
+    stream: InFlight,
+}
+
+impl Slot {
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// [`SendError`] knows whether the request may be sent again.
+    pub async fn send(self, request: Request<Body>) -> Result<Response<Body>, SendError> {
+        let Self { mut sender, stream } = self;
+        let (parts, body) = request.into_parts();
+        let mut head = Request::from_parts(parts, ());
+        *head.version_mut() = Version::HTTP_2;
+        let (answer, send) =
+            sender.send_request(head, body.is_empty()).map_err(|e| stream.0.unsent(e))?;
+        if !body.is_empty() {
+            tokio::spawn(async move {
+                // The stream has been reset, and the waiting answer says why.
+                let _ = send_body(body, send).await;
+            });
+        }
+        let response = answer.await.map_err(|e| stream.0.unanswered(e))?;
+        Ok(response.map(|receive| Body::http2(receive).with_stream(stream)))
+    }
+}
+
 /// Why a request on an HTTP/2 connection has no answer.
 #[derive(Debug)]
 pub struct SendError {
@@ -111,22 +159,21 @@ impl H2Client {
     /// # Errors
     /// [`SendError`] knows whether the request may be sent again.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, SendError> {
-        let (parts, body) = request.into_parts();
-        let mut head = Request::from_parts(parts, ());
-        *head.version_mut() = Version::HTTP_2;
+        self.slot().await?.send(request).await
+    }
+
+    /// Waits for the place of one more stream, before there is a request that could be lost: a
+    /// peer may have announced the end of the connection since it was last used.
+    ///
+    /// # Errors
+    /// [`SendError`] when the connection takes no more requests; nothing has been sent.
+    pub async fn slot(&self) -> Result<Slot, SendError> {
         let stream = InFlight::begin(&self.shared);
         let mut sender = self.sender.clone();
-        poll_fn(|cx| sender.poll_ready(cx)).await.map_err(|e| self.unsent(e))?;
-        let (answer, send) =
-            sender.send_request(head, body.is_empty()).map_err(|e| self.unsent(e))?;
-        if !body.is_empty() {
-            tokio::spawn(async move {
-                // The stream has been reset, and the waiting answer says why.
-                let _ = send_body(body, send).await;
-            });
+        match poll_fn(|cx| sender.poll_ready(cx)).await {
+            Ok(()) => Ok(Slot { sender, stream }),
+            Err(cause) => Err(self.shared.unsent(cause)),
         }
-        let response = answer.await.map_err(|e| self.unanswered(e))?;
-        Ok(response.map(|receive| Body::http2(receive).with_stream(stream)))
     }
 
     /// Opens a CONNECT stream of a protocol (RFC 8441), and says what it leads to.
@@ -150,13 +197,11 @@ impl H2Client {
         *request.method_mut() = Method::CONNECT;
         *request.uri_mut() = uri;
         request.extensions_mut().insert(Protocol::from_static(protocol));
-        let stream = InFlight::begin(&self.shared);
         let failed = |e: SendError| ConnectError::Request(e.into_error(who));
-        let mut sender = self.sender.clone();
-        poll_fn(|cx| sender.poll_ready(cx)).await.map_err(|e| failed(self.unsent(e)))?;
+        let Slot { mut sender, stream } = self.slot().await.map_err(failed)?;
         let (answer, mut send) =
-            sender.send_request(request, false).map_err(|e| failed(self.unsent(e)))?;
-        let response = answer.await.map_err(|e| failed(self.unanswered(e)))?;
+            sender.send_request(request, false).map_err(|e| failed(self.shared.unsent(e)))?;
+        let response = answer.await.map_err(|e| failed(self.shared.unanswered(e)))?;
         if response.status() != StatusCode::OK {
             // Nothing follows; the stream ends cleanly.
             let _ = send_data(&mut send, Bytes::new(), true).await;
@@ -165,23 +210,6 @@ impl H2Client {
             return Err(ConnectError::Refused { status: response.status(), reason });
         }
         Ok(Tunnel::new(send, response.into_body()).with_stream(stream))
-    }
-
-    /// The connection takes no more streams, and this one never left.
-    fn unsent(&self, cause: h2::Error) -> SendError {
-        self.shared.closed.store(true, Relaxed);
-        SendError { cause, unprocessed: true }
-    }
-
-    /// The peer says that it has not looked at the stream: refused, or past a GOAWAY's last
-    /// stream (RFC 9113 §8.7). Streams before it end with the connection instead.
-    fn unanswered(&self, cause: h2::Error) -> SendError {
-        let past_goaway = cause.is_remote() && cause.is_go_away();
-        if past_goaway || cause.is_io() {
-            self.shared.closed.store(true, Relaxed);
-        }
-        let refused = cause.is_remote() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
-        SendError { cause, unprocessed: past_goaway || refused }
     }
 
     /// A peer says that it takes CONNECT streams in its first SETTINGS, which follow the TLS

@@ -22,7 +22,7 @@ use crate::credentials::Credentials;
 use crate::error::RequestError;
 use crate::filter::version;
 use crate::forward::body::Body;
-use crate::forward::h2_client::{ConnectError, H2Client};
+use crate::forward::h2_client::{ConnectError, H2Client, Slot};
 use crate::forward::head;
 use crate::net::{BoxedIo, Dial};
 use crate::tls::{self, Alpn, Established, HandshakeError};
@@ -30,6 +30,8 @@ use crate::worker::Worker;
 
 /// How errors name the other side.
 pub(crate) const WHO: &str = "the upstream";
+/// Shared connections looked at for one request: some may have come to their end, unnoticed.
+const TRIES: usize = 10;
 /// Idle HTTP/1.1 connections are used within this many seconds: the other side closes them too.
 const IDLE_SECONDS: u32 = 3;
 
@@ -111,9 +113,15 @@ struct Connections {
 
 /// A connection for one request, open and verified.
 pub enum Hop {
-    /// With others; whether the peer is one of ours.
-    Shared(H2Client, bool),
+    /// A stream of a connection shared with others; whether the peer is one of ours.
+    Shared(Slot, bool),
     /// Nobody else's until the answer has been read.
+    Alone(SendRequest<Body>),
+}
+
+/// An open connection, not yet asked whether it takes one more request.
+enum Found {
+    Shared(H2Client, bool),
     Alone(SendRequest<Body>),
 }
 
@@ -175,13 +183,13 @@ impl Destination {
         mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
         match hop {
-            Hop::Shared(client, postern) => {
+            Hop::Shared(slot, postern) => {
                 if postern {
                     let version = request.version();
                     version::note(request.headers_mut(), version);
                 }
                 head::for_http2(&mut request);
-                client.send(request).await.map_err(|e| e.into_error(WHO))
+                slot.send(request).await.map_err(|e| e.into_error(WHO))
             }
             Hop::Alone(sender) => {
                 head::for_http1(&mut request);
@@ -240,8 +248,13 @@ impl Destination {
             StreamKind::Tcp if self.offer_nothing.load(Relaxed) => Offer::Nothing,
             StreamKind::Tcp => Offer::Opaque,
         };
-        if let Some(client) = self.shared_for_streams(worker)? {
-            return self.connect_stream(&client, kind).await;
+        for _ in 0..TRIES {
+            let Some(client) = self.shared_for_streams(worker)? else { break };
+            match self.connect_stream(&client, kind).await {
+                // Its end was announced since it was last used.
+                Err(error) if error.is_unprocessed() && client.is_closed() => {}
+                done => return done,
+            }
         }
         let one = self.opening.lock().await;
         if let Some(client) = self.shared_for_streams(worker)? {
@@ -290,50 +303,62 @@ impl Destination {
         Ok(if state.postern { least_used(&mut state.shared) } else { None })
     }
 
-    /// A connection for one request: shared where possible, opened where necessary.
+    /// A connection for one request: shared where possible, opened where necessary. A shared one
+    /// whose end was announced since it was last used is passed over.
     ///
     /// # Errors
     /// [`RequestError`]; nothing has been sent, so another destination may be tried.
     pub async fn hop(&self, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
-        if let Some(hop) = self.ready_hop(worker)? {
-            return Ok(hop);
+        for _ in 0..TRIES {
+            match self.open_or_shared(worker).await? {
+                Found::Alone(sender) => return Ok(Hop::Alone(sender)),
+                Found::Shared(client, postern) => {
+                    if let Ok(slot) = client.slot().await {
+                        return Ok(Hop::Shared(slot, postern));
+                    }
+                }
+            }
+        }
+        Err(ended())
+    }
+
+    async fn open_or_shared(&self, worker: &Arc<Worker>) -> Result<Found, RequestError> {
+        if let Some(found) = self.find_open(worker)? {
+            return Ok(found);
         }
         if self.state.lock().http1 {
-            return self
-                .open_http1(self.connect(worker, Offer::Request).await?)
-                .await
-                .map(Hop::Alone);
+            let established = self.connect(worker, Offer::Request).await?;
+            return self.open_http1(established).await.map(Found::Alone);
         }
         let _one = self.opening.lock().await;
-        if let Some(hop) = self.ready_hop(worker)? {
-            return Ok(hop);
+        if let Some(found) = self.find_open(worker)? {
+            return Ok(found);
         }
         let established = self.connect(worker, Offer::Request).await?;
         match established.alpn {
             Alpn::Postern | Alpn::H2 => {
                 let postern = established.alpn == Alpn::Postern;
-                self.share(worker, established).await.map(|client| Hop::Shared(client, postern))
+                self.share(worker, established).await.map(|client| Found::Shared(client, postern))
             }
             Alpn::Http11 | Alpn::None => {
                 self.state.lock().http1 = true;
-                self.open_http1(established).await.map(Hop::Alone)
+                self.open_http1(established).await.map(Found::Alone)
             }
         }
     }
 
-    fn ready_hop(&self, worker: &Worker) -> Result<Option<Hop>, RequestError> {
+    fn find_open(&self, worker: &Worker) -> Result<Option<Found>, RequestError> {
         let now = worker.state.clock.coarse();
-        let (mut state, _) = self.current(worker)?;
         let most = usize::try_from(worker.state.config.limits.mesh_connections).unwrap_or(1);
+        let (mut state, _) = self.current(worker)?;
         let full = state.shared.len() >= most;
-        if let Some(client) =
-            least_used(&mut state.shared).filter(|client| client.has_room() || full)
-        {
-            return Ok(Some(Hop::Shared(client, state.postern)));
+        let least = least_used(&mut state.shared);
+        if let Some(client) = least.filter(|client| client.has_room() || full) {
+            return Ok(Some(Found::Shared(client, state.postern)));
         }
         while let Some((sender, since)) = state.idle.pop() {
             if since + IDLE_SECONDS >= now && sender.is_ready() {
-                return Ok(Some(Hop::Alone(sender)));
+                return Ok(Some(Found::Alone(sender)));
             }
         }
         Ok(None)
@@ -418,6 +443,12 @@ impl Destination {
 fn least_used(shared: &mut Vec<H2Client>) -> Option<H2Client> {
     shared.retain(|client| !client.is_closed());
     shared.iter().min_by_key(|client| client.streams()).cloned()
+}
+
+/// Connections came to their end faster than they were opened.
+fn ended() -> RequestError {
+    let cause = format!("{TRIES} connections ended before they took the request");
+    RequestError::Broken { who: WHO, cause, unprocessed: true }
 }
 
 fn broken(error: &dyn std::error::Error) -> RequestError {
