@@ -1,5 +1,5 @@
-//! Towards our app. [`serve`] tells the phases of one connection in their order; the requests of
-//! an HTTP connection are told in [`http`].
+//! Towards our app. [`serve()`] tells the phases of one connection in their order; the requests of
+//! an HTTP connection are told in `http`.
 
 mod arrival;
 mod http;

@@ -1,5 +1,5 @@
-//! From our app. [`serve`] tells the phases of one connection in their order; the requests of an
-//! HTTP connection are told in [`http`], and how a destination is found in [`route`].
+//! From our app. [`serve()`] tells the phases of one connection in their order; the requests of an
+//! HTTP connection are told in `http`, and how a destination is found in `route`.
 
 mod http;
 mod route;
