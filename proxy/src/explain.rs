@@ -205,6 +205,7 @@ fn admit<T>(
     let settings = GateSettings {
         default_port: Some(80),
         normalization: config.path_normalization,
+        head: config.limits.head(),
         names_header: &|name| snapshot.names_header(name),
     };
     let admitted = gate::admit(&mut parts, &settings)?;

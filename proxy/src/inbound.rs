@@ -1,5 +1,5 @@
 //! Towards our app. [`serve()`] tells the phases of one connection in their order; the requests of
-//! an HTTP connection are told in `http`.
+//! an HTTP connection are told in `inbound/http.rs`.
 
 mod arrival;
 mod http;
@@ -70,18 +70,12 @@ pub async fn serve(
     let now = state.clock.coarse();
     let connection =
         state.registry.register(worker.index, Direction::Inbound, source, arrival.app, now);
-    let mut record = ConnectionRecord::begin(&worker, &connection, own_service(&worker));
+    let mut record = ConnectionRecord::begin(&worker, &connection, worker.state.own_service());
     let aborter = Aborter::of(&stream);
     let inbound = Arc::new(Inbound { worker, arrival, connection, aborter });
     if let Err(refused) = inbound.phases(stream, &mut record).await {
         record.failed(refused.reason, refused.detail, refused.error);
     }
-}
-
-/// How metrics name the service that our app is.
-fn own_service(worker: &Worker) -> Arc<str> {
-    let workload = &worker.state.config.workload;
-    format!("{}.{}", workload.service_account, workload.namespace).into()
 }
 
 impl Inbound {
@@ -115,7 +109,7 @@ impl Inbound {
                 "closed_by_client",
                 "closed before a byte was sent",
             )),
-            (Ok(Ok(_)), _) if first == [0x16] => Ok(self.is_apps_own_tls(mode)),
+            (Ok(Ok(_)), _) if first == [0x16] => Ok(self.is_apps_own_tls(stream, mode).await),
             (Ok(Ok(_)), MtlsMode::Permissive) => Ok(true),
             (Ok(Ok(_)), _) => Err(Refused::new(
                 CloseReason::Refused,
@@ -132,10 +126,13 @@ impl Inbound {
         }
     }
 
-    /// On a PERMISSIVE port that speaks TLS of its own, a ClientHello is the app's (DESIGN
-    /// invariant 11); our own callers come through STRICT or through another port's mode.
-    fn is_apps_own_tls(&self, mode: MtlsMode) -> bool {
-        mode == MtlsMode::Permissive && self.arrival.declared == Declared::Tls
+    /// On a PERMISSIVE port that speaks TLS of its own, a ClientHello is the app's unless it offers
+    /// `postern/1` (DESIGN invariant 11).
+    async fn is_apps_own_tls(&self, stream: &TcpStream, mode: MtlsMode) -> bool {
+        let limit = self.worker.state.config.limits.sniff_timeout;
+        mode == MtlsMode::Permissive
+            && self.arrival.declared == Declared::Tls
+            && !tls::offers_postern(stream, limit).await
     }
 
     fn may_be_server_first(&self) -> bool {
@@ -257,7 +254,7 @@ impl Inbound {
         }
         connection.copy_expiry(&self.connection);
         let mut record =
-            ConnectionRecord::begin(&self.worker, &connection, own_service(&self.worker));
+            ConnectionRecord::begin(&self.worker, &connection, self.worker.state.own_service());
         let inner = Arc::new(Self {
             worker: self.worker.clone(),
             arrival: self.arrival,
@@ -350,7 +347,7 @@ impl Inbound {
             direction: Direction::Inbound,
             source_principal: self.peer().map_or("none", |p| p.id.without_scheme()).into(),
             destination_principal: own.as_ref().map_or("unknown", |id| id.without_scheme()).into(),
-            destination_service: own_service(&self.worker),
+            destination_service: self.worker.state.own_service(),
             protocol,
             mtls: self.peer().is_some(),
         }

@@ -35,6 +35,7 @@ pub struct State {
     /// Whether the proxy is ending, and since when new connections are not taken.
     pub drain: watch::Sender<Drain>,
     snapshot: ArcSwap<Snapshot>,
+    own_service: ArcSwap<Arc<str>>,
     credentials: ArcSwapOption<Credentials>,
     generation: AtomicU64,
     policy_epoch: watch::Sender<u64>,
@@ -62,14 +63,16 @@ impl State {
     /// When the metrics cannot be registered, which a test rules out.
     pub fn new(config: Config, workers: usize) -> anyhow::Result<Arc<Self>> {
         let snapshot = snapshot_of(&config, &Resources::empty(&config.root_namespace));
+        let own_service = own_service(&config, &snapshot);
         let recent = usize::try_from(config.limits.recent_decisions)?;
         Ok(Arc::new(Self {
             clock: Arc::new(Clock::start()),
             registry: Arc::new(Registry::new(workers)),
-            metrics: Arc::new(Metrics::new()?),
+            metrics: Arc::new(Metrics::new(usize::try_from(config.limits.metric_principals)?)?),
             decisions: Decisions::new(recent),
             drain: watch::Sender::new(Drain::No),
             snapshot: ArcSwap::from_pointee(snapshot),
+            own_service: ArcSwap::from_pointee(own_service),
             credentials: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
             policy_epoch: watch::Sender::new(0),
@@ -86,11 +89,18 @@ impl State {
 
     /// Puts new resources in force, whole, and re-checks every open connection.
     pub fn install_resources(&self, resources: &Resources) {
-        self.snapshot.store(Arc::new(snapshot_of(&self.config, resources)));
+        let snapshot = snapshot_of(&self.config, resources);
+        self.own_service.store(Arc::new(own_service(&self.config, &snapshot)));
+        self.snapshot.store(Arc::new(snapshot));
         self.resources_loaded.store(true, Relaxed);
         self.metrics.config_update(true);
         self.policy_epoch.send_modify(|epoch| *epoch += 1);
         self.recheck();
+    }
+
+    /// How metrics and logs name the service that our app is.
+    pub fn own_service(&self) -> Arc<str> {
+        Arc::clone(&self.own_service.load())
     }
 
     /// Wakes at each change of the snapshot, for those who hold on to an old decision.
@@ -191,6 +201,20 @@ impl State {
 
 fn snapshot_of(config: &Config, resources: &Resources) -> Snapshot {
     Snapshot::build(resources, &config.workload, &config.defaults, &config.trust_domain)
+}
+
+/// The host of the service that our identity stands for, where a resource names one; else
+/// `SERVICE-ACCOUNT.NAMESPACE`.
+fn own_service(config: &Config, snapshot: &Snapshot) -> Arc<str> {
+    let workload = &config.workload;
+    let (namespace, account) = (&workload.namespace, &workload.service_account);
+    let is_ours = |id: &SpiffeId| {
+        id.trust_domain() == config.trust_domain.as_str()
+            && id.namespace() == Some(namespace)
+            && id.service_account() == Some(account)
+    };
+    let ours = snapshot.services().iter().find(|service| service.identities.iter().any(is_ours));
+    ours.map_or_else(|| format!("{account}.{namespace}").into(), |service| service.host.clone())
 }
 
 /// Whether the snapshot refuses all that this connection could still carry.

@@ -22,8 +22,6 @@ use crate::net::{BoxedIo, Dial};
 use crate::worker::Worker;
 
 const WHO: &str = "the app";
-/// Idle connections kept an address; more are closed.
-const MAX_IDLE: usize = 64;
 
 /// Where the app listens, and how it is dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,17 +39,10 @@ impl AppAddress {
     /// # Errors
     /// [`RequestError::Connect`].
     pub async fn dial(&self, worker: &Worker) -> Result<tokio::net::TcpStream, RequestError> {
-        let config = &worker.state.config;
-        let dial = Dial {
-            source: self.source,
-            mark: config.interception.mark,
-            timeout: config.limits.app_connect_timeout,
-        };
-        dial.connect(self.address).await.map_err(|source| RequestError::Connect {
-            who: WHO,
-            address: self.address,
-            source,
-        })
+        Dial::app(&worker.state.config, self.source)
+            .connect(self.address)
+            .await
+            .map_err(|source| RequestError::Connect { who: WHO, address: self.address, source })
     }
 }
 
@@ -94,7 +85,8 @@ impl Lease {
         let since = self.worker.state.clock.coarse();
         let mut pool = self.worker.apps.http1.lock();
         let idle = pool.entry(self.app).or_default();
-        if idle.len() < MAX_IDLE {
+        let most = self.worker.state.config.limits.pool_connections;
+        if idle.len() < usize::try_from(most).unwrap_or(1) {
             idle.push(Idle { sender: self.sender, since });
         }
     }

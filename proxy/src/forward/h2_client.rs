@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,18 +21,8 @@ use crate::forward::h2_send::{send_body, send_data};
 use crate::forward::tunnel::Tunnel;
 use crate::net::BoxedIo;
 
-/// What a stream may have in flight towards us before we read it: bulk must not wait for windows.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-/// The same for all streams of a connection together.
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-/// Bytes of one stream that may wait to be written (SECURITY-CASES S-05).
-const SEND_BUFFER: usize = 64 * 1024;
 /// A frame carries as much as a TLS record.
 const FRAME: u32 = 16 * 1024;
-/// Silence after which the peer is asked for a sign of life.
-const PING_AFTER: Duration = Duration::from_secs(10);
-/// The time it has for the sign.
-const PING_WITHIN: Duration = Duration::from_secs(3);
 /// The time a peer's first SETTINGS may take before CONNECT streams are refused.
 const SETTINGS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -46,6 +36,7 @@ pub struct H2Client {
 struct Shared {
     closed: AtomicBool,
     streams: AtomicUsize,
+    quiet: AtomicU32,
 }
 
 impl Shared {
@@ -118,17 +109,20 @@ impl H2Client {
     /// The library's, when the stream breaks.
     pub async fn open(io: BoxedIo, limits: &Limits) -> Result<Self, h2::Error> {
         let (sender, connection) = h2::client::Builder::new()
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_window_size(limits.stream_buffer.0)
+            .initial_connection_window_size(limits.connection_buffer.0)
             .max_frame_size(FRAME)
-            .max_send_buffer_size(SEND_BUFFER)
+            .max_send_buffer_size(limits.stream_buffer.bytes())
             .max_header_list_size(limits.header_bytes.0)
             .enable_push(false)
             .handshake(io)
             .await?;
-        let shared =
-            Arc::new(Shared { closed: AtomicBool::new(false), streams: AtomicUsize::new(0) });
-        tokio::spawn(drive(connection, shared.clone()));
+        let shared = Arc::new(Shared {
+            closed: AtomicBool::new(false),
+            streams: AtomicUsize::new(0),
+            quiet: AtomicU32::new(0),
+        });
+        tokio::spawn(drive(connection, shared.clone(), *limits));
         Ok(Self { sender, shared })
     }
 
@@ -142,6 +136,16 @@ impl H2Client {
     #[must_use]
     pub fn streams(&self) -> usize {
         self.shared.streams.load(Relaxed)
+    }
+
+    /// How many times in a row this was asked while no stream was open.
+    #[must_use]
+    pub fn quiet_sweeps(&self) -> u32 {
+        if self.streams() > 0 {
+            self.shared.quiet.store(0, Relaxed);
+            return 0;
+        }
+        self.shared.quiet.fetch_add(1, Relaxed) + 1
     }
 
     /// Whether the connection is open and below the peer's stream limit.
@@ -263,11 +267,11 @@ impl Drop for InFlight {
 }
 
 /// Runs the connection until it ends, and looks after its health.
-async fn drive(mut connection: Connection<BoxedIo, Bytes>, shared: Arc<Shared>) {
+async fn drive(mut connection: Connection<BoxedIo, Bytes>, shared: Arc<Shared>, limits: Limits) {
     let pings = connection.ping_pong();
     let alive = async {
         match pings {
-            Some(pings) => keep_alive(pings, &shared).await,
+            Some(pings) => keep_alive(pings, &limits, || shared.streams.load(Relaxed) > 0).await,
             None => std::future::pending().await,
         }
     };
@@ -279,15 +283,19 @@ async fn drive(mut connection: Connection<BoxedIo, Bytes>, shared: Arc<Shared>) 
     shared.closed.store(true, Relaxed);
 }
 
-/// Returns when the peer gives no sign of life (SECURITY-CASES F-15).
-async fn keep_alive(mut pings: h2::PingPong, shared: &Shared) {
+/// Returns when a peer with streams under way gives no sign of life (SECURITY-CASES F-15).
+pub(crate) async fn keep_alive(
+    mut pings: h2::PingPong,
+    limits: &Limits,
+    has_streams: impl Fn() -> bool,
+) {
     loop {
-        tokio::time::sleep(PING_AFTER).await;
-        if shared.streams.load(Relaxed) == 0 {
+        tokio::time::sleep(limits.ping_interval).await;
+        if !has_streams() {
             continue;
         }
-        let answer = tokio::time::timeout(PING_WITHIN, pings.ping(h2::Ping::opaque())).await;
-        if !matches!(answer, Ok(Ok(_))) {
+        let answer = pings.ping(h2::Ping::opaque());
+        if !matches!(tokio::time::timeout(limits.ping_timeout, answer).await, Ok(Ok(_))) {
             return;
         }
     }

@@ -22,7 +22,7 @@ use crate::credentials::Credentials;
 use crate::error::RequestError;
 use crate::filter::version;
 use crate::forward::body::Body;
-use crate::forward::h2_client::{ConnectError, H2Client};
+use crate::forward::h2_client::{ConnectError, H2Client, Slot};
 use crate::forward::head;
 use crate::net::{BoxedIo, Dial};
 use crate::tls::{self, Alpn, Established, HandshakeError};
@@ -30,12 +30,9 @@ use crate::worker::Worker;
 
 /// How errors name the other side.
 pub(crate) const WHO: &str = "the upstream";
-/// Shared connections to one destination, opened as the peer's stream limit is reached.
-const MAX_SHARED: usize = 8;
-/// Connections looked at for one request: all that may have come to their end, and fresh ones.
-const TRIES: usize = MAX_SHARED + 2;
-/// Idle HTTP/1.1 connections kept a destination.
-const MAX_IDLE: usize = 64;
+/// Connections looked at for one request or stream: all that may have come to their end since they
+/// were last used, and a fresh one.
+const TRIES: usize = 10;
 /// Idle HTTP/1.1 connections are used within this many seconds: the other side closes them too.
 const IDLE_SECONDS: u32 = 3;
 
@@ -115,42 +112,48 @@ struct Connections {
     configs: HashMap<Offer, Arc<ClientConfig>>,
 }
 
-/// A connection for one request.
-enum Hop {
-    /// With others; whether the peer is one of ours.
+/// A connection for one request, open and verified.
+pub enum Hop {
+    /// A place among others; whether the peer is one of ours.
+    Shared(Slot, bool),
+    /// Nobody else's until the answer has been read.
+    Alone(SendRequest<Body>),
+}
+
+/// A connection as it is kept: a shared one may have come to its end since it was last used.
+enum Kept {
     Shared(H2Client, bool),
     Alone(SendRequest<Body>),
 }
 
 impl MeshPool {
     /// The destination with this address and these identities; `host` names it in the handshake.
+    /// At most `most` are kept.
     pub fn destination(
         &self,
+        most: usize,
         address: SocketAddr,
         host: &Arc<str>,
         identities: &Arc<[SpiffeId]>,
     ) -> Arc<Destination> {
         let key = Key { address, identities: identities.clone() };
         let mut destinations = self.destinations.lock();
-        let known = destinations.entry(key).or_insert_with(|| {
-            Arc::new(Destination {
-                address,
-                host: host.clone(),
-                identities: identities.clone(),
-                state: Mutex::default(),
-                opening: tokio::sync::Mutex::default(),
-                offer_nothing: AtomicBool::new(false),
-            })
-        });
-        known.clone()
+        if destinations.len() >= most && !destinations.contains_key(&key) {
+            destinations.retain(|_, destination| Arc::strong_count(destination) > 1);
+            if destinations.len() >= most {
+                return Destination::new(address, host, identities);
+            }
+        }
+        let known = destinations.entry(key);
+        known.or_insert_with(|| Destination::new(address, host, identities)).clone()
     }
 
-    /// Forgets destinations without connections that nobody refers to, and idle connections from
-    /// before `now` less their limit.
-    pub fn sweep(&self, now: u32) {
+    /// Closes connections without a stream for `idle` sweeps, idle HTTP/1.1 connections from before
+    /// their limit, and forgets destinations that nobody refers to. Called every second.
+    pub fn sweep(&self, now: u32, idle: u32) {
         self.destinations.lock().retain(|_, destination| {
             let mut state = destination.state.lock();
-            state.shared.retain(|client| !client.is_closed());
+            state.shared.retain(|client| !client.is_closed() && client.quiet_sweeps() <= idle);
             state.idle.retain(|(sender, since)| !sender.is_closed() && since + IDLE_SECONDS >= now);
             let unused = state.shared.is_empty() && state.idle.is_empty();
             !unused || Arc::strong_count(destination) > 1
@@ -159,35 +162,41 @@ impl MeshPool {
 }
 
 impl Destination {
-    /// Sends a request over the hop that the server speaks.
+    fn new(address: SocketAddr, host: &Arc<str>, identities: &Arc<[SpiffeId]>) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            host: host.clone(),
+            identities: identities.clone(),
+            state: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+            offer_nothing: AtomicBool::new(false),
+        })
+    }
+
+    /// Sends a request over a hop of this destination.
     ///
     /// # Errors
     /// [`RequestError`]; the server has not answered then.
     pub async fn send(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-        request: Request<Body>,
+        hop: Hop,
+        mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
-        let mut request = request;
-        for _ in 0..TRIES {
-            match self.hop(worker).await? {
-                Hop::Shared(client, postern) => {
-                    // Its end was announced since it was last used: it is passed over from now on.
-                    let Ok(slot) = client.slot().await else { continue };
-                    if postern {
-                        let version = request.version();
-                        version::note(request.headers_mut(), version);
-                    }
-                    head::for_http2(&mut request);
-                    return slot.send(request).await.map_err(|e| e.into_error(WHO));
+        match hop {
+            Hop::Shared(slot, postern) => {
+                if postern {
+                    let version = request.version();
+                    version::note(request.headers_mut(), version);
                 }
-                Hop::Alone(sender) => {
-                    head::for_http1(&mut request);
-                    return self.send_http1(worker, sender, request).await;
-                }
+                head::for_http2(&mut request);
+                slot.send(request).await.map_err(|e| e.into_error(WHO))
+            }
+            Hop::Alone(sender) => {
+                head::for_http1(&mut request);
+                self.send_http1(worker, sender, request).await
             }
         }
-        Err(ended())
     }
 
     async fn send_http1(
@@ -217,7 +226,8 @@ impl Destination {
         tokio::spawn(async move {
             if sender.ready().await.is_ok() {
                 let mut state = destination.state.lock();
-                if state.idle.len() < MAX_IDLE {
+                let most = worker.state.config.limits.pool_connections;
+                if state.idle.len() < usize::try_from(most).unwrap_or(1) {
                     state.idle.push((sender, worker.state.clock.coarse()));
                 }
             }
@@ -295,45 +305,64 @@ impl Destination {
     }
 
     /// A connection for one request: shared where possible, opened where necessary.
-    async fn hop(&self, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
-        if let Some(hop) = self.ready_hop(worker)? {
-            return Ok(hop);
+    ///
+    /// # Errors
+    /// [`RequestError`]; nothing has been sent, so another destination may be tried.
+    pub async fn hop(&self, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
+        for _ in 0..TRIES {
+            match self.connection(worker).await? {
+                Kept::Alone(sender) => return Ok(Hop::Alone(sender)),
+                Kept::Shared(client, postern) => {
+                    // Without a place on it the peer has announced its end: passed over from now on.
+                    if let Ok(slot) = client.slot().await {
+                        return Ok(Hop::Shared(slot, postern));
+                    }
+                }
+            }
+        }
+        Err(ended())
+    }
+
+    async fn connection(&self, worker: &Arc<Worker>) -> Result<Kept, RequestError> {
+        if let Some(kept) = self.ready(worker)? {
+            return Ok(kept);
         }
         if self.state.lock().http1 {
             return self
                 .open_http1(self.connect(worker, Offer::Request).await?)
                 .await
-                .map(Hop::Alone);
+                .map(Kept::Alone);
         }
         let _one = self.opening.lock().await;
-        if let Some(hop) = self.ready_hop(worker)? {
-            return Ok(hop);
+        if let Some(kept) = self.ready(worker)? {
+            return Ok(kept);
         }
         let established = self.connect(worker, Offer::Request).await?;
         match established.alpn {
             Alpn::Postern | Alpn::H2 => {
                 let postern = established.alpn == Alpn::Postern;
-                self.share(worker, established).await.map(|client| Hop::Shared(client, postern))
+                self.share(worker, established).await.map(|client| Kept::Shared(client, postern))
             }
             Alpn::Http11 | Alpn::None => {
                 self.state.lock().http1 = true;
-                self.open_http1(established).await.map(Hop::Alone)
+                self.open_http1(established).await.map(Kept::Alone)
             }
         }
     }
 
-    fn ready_hop(&self, worker: &Worker) -> Result<Option<Hop>, RequestError> {
+    fn ready(&self, worker: &Worker) -> Result<Option<Kept>, RequestError> {
         let now = worker.state.clock.coarse();
         let (mut state, _) = self.current(worker)?;
-        let full = state.shared.len() >= MAX_SHARED;
+        let most = usize::try_from(worker.state.config.limits.mesh_connections).unwrap_or(1);
+        let full = state.shared.len() >= most;
         if let Some(client) =
             least_used(&mut state.shared).filter(|client| client.has_room() || full)
         {
-            return Ok(Some(Hop::Shared(client, state.postern)));
+            return Ok(Some(Kept::Shared(client, state.postern)));
         }
         while let Some((sender, since)) = state.idle.pop() {
             if since + IDLE_SECONDS >= now && sender.is_ready() {
-                return Ok(Some(Hop::Alone(sender)));
+                return Ok(Some(Kept::Alone(sender)));
             }
         }
         Ok(None)
@@ -383,11 +412,7 @@ impl Destination {
     async fn connect(&self, worker: &Worker, offer: Offer) -> Result<Established, RequestError> {
         let config = self.client_config(worker, offer)?;
         let limits = &worker.state.config.limits;
-        let dial = Dial {
-            source: None,
-            mark: worker.state.config.interception.mark,
-            timeout: limits.connect_timeout,
-        };
+        let dial = Dial::upstream(&worker.state.config);
         let address = self.address;
         let tcp = dial.connect(address).await.map_err(|source| RequestError::Connect {
             who: WHO,

@@ -170,6 +170,7 @@ impl HttpConnection {
         let settings = GateSettings {
             default_port: Some(80),
             normalization: state.config.path_normalization,
+            head: state.config.limits.head(),
             names_header: &|name| snapshot.names_header(name),
         };
         gate::admit(parts, &settings).map_err(RequestError::Gate)

@@ -11,7 +11,7 @@ pub(crate) struct Line<'a> {
 impl<'a> Line<'a> {
     /// Begins a line with its time and kind.
     pub(crate) fn begin(out: &'a mut String, now: SystemTime, kind: &'static str) -> Self {
-        out.push_str("{\"time\":\"");
+        out.push_str("{\"timestamp\":\"");
         write_time(out, now);
         out.push_str("\",\"kind\":\"");
         out.push_str(kind);
