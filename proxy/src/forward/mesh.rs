@@ -30,8 +30,7 @@ use crate::worker::Worker;
 
 /// How errors name the other side.
 pub(crate) const WHO: &str = "the upstream";
-/// Connections looked at for one request or stream: all that may have come to their end since they
-/// were last used, and a fresh one.
+/// Shared connections looked at for one request: some may have come to their end, unnoticed.
 const TRIES: usize = 10;
 /// Idle HTTP/1.1 connections are used within this many seconds: the other side closes them too.
 const IDLE_SECONDS: u32 = 3;
@@ -114,14 +113,14 @@ struct Connections {
 
 /// A connection for one request, open and verified.
 pub enum Hop {
-    /// A place among others; whether the peer is one of ours.
+    /// A stream of a connection shared with others; whether the peer is one of ours.
     Shared(Slot, bool),
     /// Nobody else's until the answer has been read.
     Alone(SendRequest<Body>),
 }
 
-/// A connection as it is kept: a shared one may have come to its end since it was last used.
-enum Kept {
+/// An open connection, not yet asked whether it takes one more request.
+enum Found {
     Shared(H2Client, bool),
     Alone(SendRequest<Body>),
 }
@@ -304,16 +303,16 @@ impl Destination {
         Ok(if state.postern { least_used(&mut state.shared) } else { None })
     }
 
-    /// A connection for one request: shared where possible, opened where necessary.
+    /// A connection for one request: shared where possible, opened where necessary. A shared one
+    /// whose end was announced since it was last used is passed over.
     ///
     /// # Errors
     /// [`RequestError`]; nothing has been sent, so another destination may be tried.
     pub async fn hop(&self, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
         for _ in 0..TRIES {
-            match self.connection(worker).await? {
-                Kept::Alone(sender) => return Ok(Hop::Alone(sender)),
-                Kept::Shared(client, postern) => {
-                    // Without a place on it the peer has announced its end: passed over from now on.
+            match self.open_or_shared(worker).await? {
+                Found::Alone(sender) => return Ok(Hop::Alone(sender)),
+                Found::Shared(client, postern) => {
                     if let Ok(slot) = client.slot().await {
                         return Ok(Hop::Shared(slot, postern));
                     }
@@ -323,46 +322,43 @@ impl Destination {
         Err(ended())
     }
 
-    async fn connection(&self, worker: &Arc<Worker>) -> Result<Kept, RequestError> {
-        if let Some(kept) = self.ready(worker)? {
-            return Ok(kept);
+    async fn open_or_shared(&self, worker: &Arc<Worker>) -> Result<Found, RequestError> {
+        if let Some(found) = self.find_open(worker)? {
+            return Ok(found);
         }
         if self.state.lock().http1 {
-            return self
-                .open_http1(self.connect(worker, Offer::Request).await?)
-                .await
-                .map(Kept::Alone);
+            let established = self.connect(worker, Offer::Request).await?;
+            return self.open_http1(established).await.map(Found::Alone);
         }
         let _one = self.opening.lock().await;
-        if let Some(kept) = self.ready(worker)? {
-            return Ok(kept);
+        if let Some(found) = self.find_open(worker)? {
+            return Ok(found);
         }
         let established = self.connect(worker, Offer::Request).await?;
         match established.alpn {
             Alpn::Postern | Alpn::H2 => {
                 let postern = established.alpn == Alpn::Postern;
-                self.share(worker, established).await.map(|client| Kept::Shared(client, postern))
+                self.share(worker, established).await.map(|client| Found::Shared(client, postern))
             }
             Alpn::Http11 | Alpn::None => {
                 self.state.lock().http1 = true;
-                self.open_http1(established).await.map(Kept::Alone)
+                self.open_http1(established).await.map(Found::Alone)
             }
         }
     }
 
-    fn ready(&self, worker: &Worker) -> Result<Option<Kept>, RequestError> {
+    fn find_open(&self, worker: &Worker) -> Result<Option<Found>, RequestError> {
         let now = worker.state.clock.coarse();
-        let (mut state, _) = self.current(worker)?;
         let most = usize::try_from(worker.state.config.limits.mesh_connections).unwrap_or(1);
+        let (mut state, _) = self.current(worker)?;
         let full = state.shared.len() >= most;
-        if let Some(client) =
-            least_used(&mut state.shared).filter(|client| client.has_room() || full)
-        {
-            return Ok(Some(Kept::Shared(client, state.postern)));
+        let least = least_used(&mut state.shared);
+        if let Some(client) = least.filter(|client| client.has_room() || full) {
+            return Ok(Some(Found::Shared(client, state.postern)));
         }
         while let Some((sender, since)) = state.idle.pop() {
             if since + IDLE_SECONDS >= now && sender.is_ready() {
-                return Ok(Some(Kept::Alone(sender)));
+                return Ok(Some(Found::Alone(sender)));
             }
         }
         Ok(None)
