@@ -4,7 +4,7 @@
 use divan::{Bencher, black_box};
 use http::request::Parts;
 use policy::Normalization;
-use proxy::filter::gate::{self, GateSettings};
+use proxy::filter::gate::{self, GateSettings, HeadLimits};
 
 fn main() {
     divan::main();
@@ -45,6 +45,7 @@ fn admit(bencher: Bencher<'_, '_>, headers: &[(&str, &str)]) {
     let settings = GateSettings {
         default_port: Some(80),
         normalization: Normalization::MergeSlashes,
+        head: HeadLimits::default(),
         names_header: &|_| false,
     };
     assert!(gate::admit(&mut request.clone(), &settings).is_ok(), "the gate must let it in");

@@ -1,7 +1,7 @@
 //! One HTTP/1.1 GET, plain and patient: is the pair up, and does it refuse?
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -36,8 +36,11 @@ impl fmt::Display for Seen {
 /// When nothing listens there.
 pub(crate) fn get(port: u16, path: &str) -> Result<Seen> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)
-        .with_context(|| format!("connecting to {address}"))?;
+    let stream = match TcpStream::connect_timeout(&address, PATIENCE) {
+        // A proxy that refuses at once resets before the connection is ours.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(Seen::Nothing),
+        other => other.with_context(|| format!("connecting to {address}"))?,
+    };
     stream.set_read_timeout(Some(PATIENCE)).context("setting a deadline")?;
     stream.set_write_timeout(Some(PATIENCE)).context("setting a deadline")?;
     // A connection that breaks is an answer too.

@@ -1,6 +1,6 @@
 //! Two proxies in a row, running.
 
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -14,6 +14,8 @@ use crate::{ports, wait};
 
 /// How long a pair may take until it answers.
 const START: Duration = Duration::from_secs(15);
+/// How long a connect to loopback may take.
+const CONNECT: Duration = Duration::from_secs(1);
 /// How long a pair that must refuse is asked again and again: one that was only not ready would let something through
 /// within this time.
 const REFUSAL: Duration = Duration::from_secs(2);
@@ -134,9 +136,14 @@ impl Pair {
 fn wait_until_it_listens(process: &mut Process, port: u16) -> Result<()> {
     let listens = wait::until(START, || {
         process.ensure_alive()?;
-        Ok(TcpStream::connect(("127.0.0.1", port)).ok())
+        Ok(is_open(port).then_some(()))
     })?;
-    listens
-        .map(drop)
-        .with_context(|| format!("nothing listens on port {port}:\n{}", process.last_words()))
+    listens.with_context(|| format!("nothing listens on port {port}:\n{}", process.last_words()))
+}
+
+/// A connection whose two ends are one socket is no listener's: the system can pick the very port we look at as our own.
+fn is_open(port: u16) -> bool {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let stream = TcpStream::connect_timeout(&address, CONNECT);
+    stream.is_ok_and(|stream| stream.local_addr().is_ok_and(|own| own != address))
 }

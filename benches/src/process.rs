@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{cpus, proc};
+use crate::{cpus, proc, wait};
 
 /// The most of a failed child's words that are shown, in bytes.
 const LAST_WORDS: usize = 2000;
+/// How long a killed child may take to be gone.
+const END: Duration = Duration::from_secs(10);
 
 /// What to start.
 #[derive(Debug)]
@@ -82,10 +84,15 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Nothing of a measured proxy is worth a graceful end; it may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
+}
+
+/// Kills a child and waits for its end, which the kernel may put off while it cleans up.
+pub(crate) fn end(child: &mut Child) {
+    // Nothing of a measured program is worth a graceful end; it may have ended already.
+    let _ = child.kill();
+    let _ = wait::until(END, || child.try_wait().context("ending a child"));
 }
 
 /// A command that the kernel kills when this program ends, however it ends. `setpriv` replaces itself by the program,

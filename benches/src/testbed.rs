@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::certificates::Certificates;
 use crate::cpus::{self, Cpus};
 use crate::proc;
-use crate::process::tied_to_us;
+use crate::process::{self, tied_to_us};
 use crate::programs::Programs;
 use crate::workload::Workload;
 
@@ -77,8 +77,6 @@ impl Backend {
 
 impl Drop for Backend {
     fn drop(&mut self) {
-        // It has nothing to save, and may be gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        process::end(&mut self.child);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::process::tied_to_us;
+use crate::process::{self, tied_to_us};
 use crate::testbed::TestBed;
 use crate::{cpus, wait};
 
@@ -47,9 +47,7 @@ pub(crate) fn run(bed: &TestBed<'_>, url: &str, seconds: u32) -> Result<Load> {
 fn output_of(mut child: Child, patience: Duration) -> Result<String> {
     let ended = wait::until(patience, || child.try_wait().context("waiting for wrk"))?;
     if ended.is_none() {
-        // It may just have ended; it is waited for either way.
-        let _ = child.kill();
-        child.wait().context("ending wrk")?;
+        process::end(&mut child);
         bail!("wrk did not come to an end");
     }
     let mut text = String::new();

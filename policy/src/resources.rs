@@ -12,6 +12,7 @@ mod request_authentication;
 mod rules;
 mod selector;
 mod service_entry;
+mod target;
 mod token_policy;
 
 use std::collections::HashMap;
@@ -78,6 +79,10 @@ impl Resources {
         for file in files {
             set.read_file(file, &mut mistakes);
         }
+        let policies = &set.resources.authorization;
+        mistakes.extend(policies.iter().flat_map(|policy| policy.unresolved(&set.resources)));
+        let tokens = &set.resources.request_authentication;
+        mistakes.extend(tokens.iter().flat_map(|object| object.unresolved(&set.resources)));
         set.resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
         set.resources.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
         Mistakes::none_or(set.resources, mistakes)

@@ -12,9 +12,6 @@ use tokio::sync::mpsc;
 use crate::config::read_directory;
 use crate::state::State;
 
-/// Files are looked at this often whatever the watcher says: watchers miss events
-/// (SECURITY-CASES rule 8, F-11).
-const POLL: Duration = Duration::from_secs(2);
 /// An editor's burst of events is waited out.
 const SETTLE: Duration = Duration::from_millis(30);
 
@@ -24,11 +21,16 @@ pub struct Changes {
     /// Kept so that it goes on watching; `None` when the system gives no watcher: then polling
     /// alone must do.
     _watcher: Option<notify::RecommendedWatcher>,
+    poll: Duration,
 }
 
 impl Changes {
-    /// Watches directories, not files: a file that is replaced would be lost to its watcher.
-    pub fn of_directories<'a>(directories: impl IntoIterator<Item = &'a Path>) -> Self {
+    /// Watches directories, not files: a file that is replaced would be lost to its watcher. Looks
+    /// every `poll` whatever the watcher says: watchers miss events (SECURITY-CASES F-11).
+    pub fn of_directories<'a>(
+        directories: impl IntoIterator<Item = &'a Path>,
+        poll: Duration,
+    ) -> Self {
         let (sender, events) = mpsc::channel(1);
         let wake = move |_| {
             // A full channel means that the wake-up is under way.
@@ -41,12 +43,12 @@ impl Changes {
             }
             watcher
         });
-        Self { events, _watcher: watcher }
+        Self { events, _watcher: watcher, poll }
     }
 
     /// Waits for a change, or for the next poll.
     pub async fn next(&mut self) {
-        if let Ok(Some(())) = tokio::time::timeout(POLL, self.events.recv()).await {
+        if let Ok(Some(())) = tokio::time::timeout(self.poll, self.events.recv()).await {
             tokio::time::sleep(SETTLE).await;
             while self.events.try_recv().is_ok() {}
         }
@@ -57,7 +59,8 @@ impl Changes {
 /// changes nothing and is counted; the last good set stays.
 pub async fn follow_resources(state: Arc<State>) {
     let Some(directory) = state.config.resources.clone() else { return };
-    let mut changes = Changes::of_directories([directory.as_path()]);
+    let mut changes =
+        Changes::of_directories([directory.as_path()], state.config.limits.resource_poll);
     let mut seen = None;
     loop {
         changes.next().await;

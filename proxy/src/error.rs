@@ -1,7 +1,9 @@
 //! What can go wrong with a request or a connection, said once: whose fault it is, what the caller
 //! is told, what the metrics and the log say, and whether the request may be sent again.
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, Response, StatusCode};
 use policy::Denial;
 

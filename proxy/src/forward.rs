@@ -13,4 +13,5 @@ pub mod opaque;
 pub mod tunnel;
 pub mod upgrade;
 
+pub(crate) use h2_client::keep_alive;
 pub(crate) use h2_send::send_body;

@@ -143,7 +143,10 @@ fn wanted(rules: &TokenRules) -> Vec<(KeySource, Duration)> {
         }
         if wanted.len() >= MAX_SOURCES {
             let rule = &*rule.id;
-            tracing::error!(rule, "more than {MAX_SOURCES} sources of token keys; the rest are not fetched");
+            tracing::error!(
+                rule,
+                "more than {MAX_SOURCES} sources of token keys; the rest are not fetched"
+            );
             break;
         }
         wanted.push((rule.keys.clone(), rule.timeout));
@@ -160,13 +163,12 @@ async fn follow(state: Arc<State>, (source, limit): (KeySource, Duration), wake:
 
 async fn follow_issuer(state: &State, source: &KeySource, limit: Duration, wake: &Notify) {
     let mut schedule = Schedule::default();
-    let mut held = Bytes::new();
     loop {
         schedule.begins(unix_now());
         let fetched = tokio::time::timeout(limit, fetch_keys(&state.config, source)).await;
         let fetched = fetched.unwrap_or_else(|_| Err(FetchError::Timeout(limit).into()));
         let taken = fetched.and_then(|document| {
-            take(state, source, &mut held, document.body)?;
+            take(state, source, &document.body)?;
             Ok(document.max_age)
         });
         let now = unix_now();
@@ -178,9 +180,8 @@ async fn follow_issuer(state: &State, source: &KeySource, limit: Duration, wake:
                 refused(source, &error);
             }
         }
-        if schedule.is_stale(now) && !held.is_empty() {
+        if schedule.is_stale(now) && state.token_keys.book().get(source).is_some() {
             tracing::error!(source = %shown(source), "token keys could not be renewed for a day and are let go");
-            held = Bytes::new();
             state.token_keys.put(source, None);
         }
         tokio::select! {
@@ -193,12 +194,12 @@ async fn follow_issuer(state: &State, source: &KeySource, limit: Duration, wake:
 }
 
 /// Puts a set in force, unless it is the one in force: verdicts about tokens then stay.
-fn take(state: &State, source: &KeySource, held: &mut Bytes, text: Bytes) -> Result<(), KeysError> {
-    if *held != text {
-        let keys = KeySet::parse(&text)?;
+fn take(state: &State, source: &KeySource, text: &[u8]) -> Result<(), KeysError> {
+    let keys = KeySet::parse(text)?;
+    let book = state.token_keys.book();
+    if book.get(source).is_none_or(|held| !held.is_of_same_text(&keys)) {
         state.token_keys.put(source, Some(keys));
         tracing::info!(source = %shown(source), "token keys in force");
-        *held = text;
     }
     Ok(())
 }
@@ -220,12 +221,11 @@ async fn fetch_keys(config: &Config, source: &KeySource) -> Result<fetch::Docume
 
 /// A file that cannot be read or understood changes nothing: it may be half written.
 async fn follow_file(state: &State, source: &KeySource, path: &str) {
-    let mut held = read_file(path, &state.config).unwrap_or_default();
     let mut complained = false;
     loop {
         tokio::time::sleep(FILE_POLL).await;
         let read = read_file(path, &state.config).map_err(KeysError::from);
-        match read.and_then(|text| take(state, source, &mut held, text)) {
+        match read.and_then(|text| take(state, source, &text)) {
             Ok(()) => complained = false,
             Err(error) if !complained => {
                 refused(source, &error);

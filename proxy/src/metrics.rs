@@ -13,8 +13,6 @@ use prometheus::{
 
 use crate::telemetry::{CloseReason, Direction, Protocol, mtls_label};
 
-/// Distinct principals and services that get labels of their own; later ones are `other`.
-const MAX_NAMES: usize = 1000;
 /// Upper bounds of the request duration buckets, seconds.
 const DURATION_BUCKETS: [f64; 13] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -60,15 +58,17 @@ pub struct Metrics {
     pub log_lines_dropped: IntCounter,
     /// 1 when the proxy is ready.
     pub ready: IntGauge,
+    /// Principals and services that have labels of their own; later ones are `other`.
     names: Mutex<HashSet<Arc<str>>>,
+    most_names: usize,
 }
 
 impl Metrics {
-    /// A fresh set.
+    /// A fresh set, in which this many principals and services get labels of their own.
     ///
     /// # Errors
     /// [`prometheus::Error`] when two metrics have one name, which a test rules out.
-    pub fn new() -> prometheus::Result<Self> {
+    pub fn new(most_names: usize) -> prometheus::Result<Self> {
         let registry = Registry::new();
         let traffic =
             ["direction", "source_principal", "destination_principal", "destination_service"];
@@ -180,6 +180,7 @@ impl Metrics {
             )?,
             registry,
             names: Mutex::default(),
+            most_names,
         };
         // Both results exist from the start, so that a rate over them is never absent.
         for result in ["success", "failure"] {
@@ -282,7 +283,7 @@ impl Metrics {
             if names.contains(name) {
                 return name;
             }
-            if names.len() >= MAX_NAMES {
+            if names.len() >= self.most_names {
                 return "other";
             }
             names.insert(name.clone());
@@ -336,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_request_shows_under_its_labels() {
-        let metrics = Metrics::new().unwrap();
+        let metrics = Metrics::new(10).unwrap();
         metrics
             .requests(&labels("cluster.local/ns/shop/sa/frontend"), 403, "no_matching_allow")
             .inc();
@@ -355,13 +356,13 @@ mod tests {
 
     #[test]
     fn s48_principals_are_capped() {
-        let metrics = Metrics::new().unwrap();
-        for n in 0..MAX_NAMES + 500 {
+        let metrics = Metrics::new(100).unwrap();
+        for n in 0..100 + 500 {
             metrics.requests(&labels(&format!("td/ns/a/sa/{n}")), 200, "ok").inc();
         }
         let text = String::from_utf8(metrics.render()).unwrap();
         let series = text.lines().filter(|l| l.starts_with("postern_requests_total{")).count();
-        assert!(series <= MAX_NAMES + 1, "{series}");
+        assert!(series <= 100 + 1, "{series}");
         assert!(text.contains("source_principal=\"other\""));
     }
 }

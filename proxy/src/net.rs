@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::Config;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -26,10 +27,6 @@ pub type BoxedIo = Box<dyn Io>;
 
 /// A peer that vanished is noticed within this time (SECURITY-CASES F-15: at most 30 s).
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
-/// Silence before the first keep-alive probe.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
-/// Time between keep-alive probes.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Binds a listener that shares its port with the other workers' (`SO_REUSEPORT`).
 ///
@@ -65,15 +62,16 @@ fn is_no_ipv6(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32)
 }
 
-/// Options every connection gets: no delay, and an end to dead peers.
+/// Options every connection gets: no delay, and an end to dead peers, who are asked for a sign of
+/// life after `keepalive` of silence and then at a third of it.
 ///
 /// # Errors
 /// The system's; the connection is of no use then.
-pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+pub fn prepare(stream: &TcpStream, keepalive: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
-    socket.set_tcp_keepalive(&keepalive)?;
+    let probes = TcpKeepalive::new().with_time(keepalive).with_interval(keepalive / 3);
+    socket.set_tcp_keepalive(&probes)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 
@@ -102,7 +100,7 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
 }
 
 /// How an outgoing connection is made.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Dial {
     /// Source address, or the system's choice.
     pub source: Option<IpAddr>,
@@ -111,9 +109,29 @@ pub struct Dial {
     pub mark: Option<u32>,
     /// The time the connection may take.
     pub timeout: Duration,
+    /// Silence before the first keep-alive probe.
+    pub keepalive: Duration,
 }
 
 impl Dial {
+    /// As other workloads and services are dialled.
+    #[must_use]
+    pub fn upstream(config: &Config) -> Self {
+        let limits = &config.limits;
+        Self {
+            source: None,
+            mark: config.interception.mark,
+            timeout: limits.connect_timeout,
+            keepalive: limits.tcp_keepalive,
+        }
+    }
+
+    /// As our own app is dialled, from a source that the redirection rules know, if there are any.
+    #[must_use]
+    pub fn app(config: &Config, source: Option<IpAddr>) -> Self {
+        Self { source, timeout: config.limits.app_connect_timeout, ..Self::upstream(config) }
+    }
+
     /// Connects.
     ///
     /// # Errors
@@ -129,7 +147,7 @@ impl Dial {
         let stream = tokio::time::timeout(self.timeout, socket.connect(to))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        prepare(&stream)?;
+        prepare(&stream, self.keepalive)?;
         Ok(stream)
     }
 }

@@ -1,5 +1,6 @@
-//! From our app. [`serve`] tells the phases of one connection in their order; the requests of an
-//! HTTP connection are told in [`http`], and how a destination is found in [`route`].
+//! From our app. [`serve()`] tells the phases of one connection in their order; the requests of an
+//! HTTP connection are told in `outbound/http.rs`, and how a destination is found in
+//! `outbound/route.rs`.
 
 mod http;
 mod route;
@@ -196,12 +197,7 @@ impl Outbound {
                 .await)
             }
             Way::Outside(address, _) => {
-                let dial = Dial {
-                    source: None,
-                    mark: state.config.interception.mark,
-                    timeout: state.config.limits.connect_timeout,
-                };
-                let upstream = dial
+                let upstream = Dial::upstream(&state.config)
                     .connect(address)
                     .await
                     .map_err(|source| RequestError::Connect { who: WHO, address, source })?;

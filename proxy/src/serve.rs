@@ -24,24 +24,11 @@ use crate::filter::gate::raw::Checked;
 use crate::filter::gate::{self, Refusal};
 use crate::filter::headers::TrailersOf;
 use crate::forward::body::Body;
-use crate::forward::send_body;
 use crate::forward::tunnel::Tunnel;
+use crate::forward::{keep_alive, send_body};
 use crate::net::Metered;
 use crate::registry::{Connection, Phase};
 use crate::telemetry::CloseReason;
-
-/// What a stream may have in flight towards us before it is read.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-/// The same for all streams of a connection together.
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-/// Bytes of one stream that may wait to be written (SECURITY-CASES S-05).
-const SEND_BUFFER: usize = 64 * 1024;
-/// Streams a peer may reset before we have looked at them (SECURITY-CASES S-01).
-const PENDING_RESETS: usize = 20;
-/// Silence after which an HTTP/2 client with streams is asked for a sign of life.
-const PING_AFTER: Duration = Duration::from_secs(10);
-/// The time it has for the sign.
-const PING_WITHIN: Duration = Duration::from_secs(3);
 
 /// What answers the requests of one connection.
 pub trait Handler: Clone + Send + Sync + 'static {
@@ -103,9 +90,9 @@ pub async fn http1(
             Ok::<_, Infallible>(handler.request(request).await)
         }
     });
-    connection.enter(Phase::Head, connection.phase().1);
+    connection.enter(Phase::Idle, connection.phase().1);
     let mut builder = http1::Builder::new();
-    gate::configure_http1(&mut builder);
+    gate::configure_http1(&mut builder, limits.head());
     let serving = builder
         .header_read_timeout(None)
         .auto_date_header(false)
@@ -156,12 +143,12 @@ pub async fn http2(
     connection.enter(Phase::Idle, connection.phase().1);
     let mut builder = h2::server::Builder::new();
     builder
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_window_size(limits.stream_buffer.0)
+        .initial_connection_window_size(limits.connection_buffer.0)
         .max_concurrent_streams(limits.concurrent_streams)
-        .max_header_list_size(gate::LIBRARY_HEAD_BYTES)
-        .max_send_buffer_size(SEND_BUFFER)
-        .max_pending_accept_reset_streams(PENDING_RESETS);
+        .max_header_list_size(u32::try_from(limits.head().library_bytes()).unwrap_or(u32::MAX))
+        .max_send_buffer_size(limits.stream_buffer.bytes())
+        .max_pending_accept_reset_streams(usize::try_from(limits.pending_resets).unwrap_or(1));
     if connect {
         builder.enable_connect_protocol();
     }
@@ -171,7 +158,7 @@ pub async fn http2(
         return CloseReason::Error;
     };
     let pings = serving.ping_pong();
-    let mut dead = pin!(until_silent(pings, connection));
+    let mut dead = pin!(until_silent(pings, connection, limits));
     loop {
         tokio::select! {
             accepted = serving.accept() => match accepted {
@@ -252,16 +239,9 @@ fn strip_for_http2(headers: &mut http::HeaderMap<HeaderValue>) {
 }
 
 /// Returns when a client with streams under way gives no sign of life (SECURITY-CASES F-15).
-async fn until_silent(pings: Option<h2::PingPong>, connection: &Connection) {
-    let Some(mut pings) = pings else { return std::future::pending().await };
-    loop {
-        tokio::time::sleep(PING_AFTER).await;
-        if connection.in_flight() == 0 {
-            continue;
-        }
-        let answer = tokio::time::timeout(PING_WITHIN, pings.ping(h2::Ping::opaque())).await;
-        if !matches!(answer, Ok(Ok(_))) {
-            return;
-        }
+async fn until_silent(pings: Option<h2::PingPong>, connection: &Connection, limits: &Limits) {
+    match pings {
+        Some(pings) => keep_alive(pings, limits, || connection.in_flight() > 0).await,
+        None => std::future::pending().await,
     }
 }

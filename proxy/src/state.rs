@@ -16,11 +16,12 @@ use crate::clock::{Clock, unix_now};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::decisions::Decisions;
+use crate::filter::authorize;
 use crate::filter::jwt::UsedProofs;
 use crate::jwks::TokenKeys;
 use crate::metrics::Metrics;
-use crate::registry::{Connection, Registry};
-use crate::telemetry::{CloseReason, Direction, Protocol};
+use crate::registry::Registry;
+use crate::telemetry::{CloseReason, Direction};
 
 /// The proxy's shared state.
 pub struct State {
@@ -41,6 +42,7 @@ pub struct State {
     /// Whether the proxy is ending, and since when new connections are not taken.
     pub drain: watch::Sender<Drain>,
     snapshot: ArcSwap<Snapshot>,
+    own_service: ArcSwap<Arc<str>>,
     credentials: ArcSwapOption<Credentials>,
     generation: AtomicU64,
     policy_epoch: watch::Sender<u64>,
@@ -68,16 +70,18 @@ impl State {
     /// When the metrics cannot be registered, which a test rules out.
     pub fn new(config: Config, workers: usize) -> anyhow::Result<Arc<Self>> {
         let snapshot = snapshot_of(&config, &Resources::empty(&config.root_namespace));
+        let own_service = own_service(&config, &snapshot);
         let recent = usize::try_from(config.limits.recent_decisions)?;
         Ok(Arc::new(Self {
             clock: Arc::new(Clock::start()),
             registry: Arc::new(Registry::new(workers)),
-            metrics: Arc::new(Metrics::new()?),
+            metrics: Arc::new(Metrics::new(usize::try_from(config.limits.metric_principals)?)?),
             decisions: Decisions::new(recent),
             token_keys: TokenKeys::default(),
             used_proofs: UsedProofs::default(),
             drain: watch::Sender::new(Drain::No),
             snapshot: ArcSwap::from_pointee(snapshot),
+            own_service: ArcSwap::from_pointee(own_service),
             credentials: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
             policy_epoch: watch::Sender::new(0),
@@ -95,6 +99,7 @@ impl State {
     /// Puts new resources in force, whole, and re-checks every open connection.
     pub fn install_resources(&self, resources: &Resources) {
         let snapshot = Arc::new(snapshot_of(&self.config, resources));
+        self.own_service.store(Arc::new(own_service(&self.config, &snapshot)));
         self.token_keys.prepare(snapshot.tokens(), &self.config);
         self.snapshot.store(snapshot.clone());
         self.token_keys.keep_only(snapshot.tokens());
@@ -102,6 +107,11 @@ impl State {
         self.metrics.config_update(true);
         self.policy_epoch.send_modify(|epoch| *epoch += 1);
         self.recheck();
+    }
+
+    /// How metrics and logs name the service that our app is.
+    pub fn own_service(&self) -> Arc<str> {
+        Arc::clone(&self.own_service.load())
     }
 
     /// Wakes at each change of the snapshot, for those who hold on to an old decision.
@@ -193,7 +203,8 @@ impl State {
     pub fn recheck(&self) {
         let snapshot = self.snapshot();
         for connection in self.registry.all() {
-            if connection.direction == Direction::Inbound && refused_now(&snapshot, &connection) {
+            let inbound = connection.direction == Direction::Inbound;
+            if inbound && !authorize::still_allows(&snapshot, &connection) {
                 connection.close(CloseReason::Policy);
             }
         }
@@ -204,20 +215,16 @@ fn snapshot_of(config: &Config, resources: &Resources) -> Snapshot {
     Snapshot::build(resources, &config.workload, &config.defaults, &config.trust_domain)
 }
 
-/// Whether the snapshot refuses all that this connection could still carry.
-fn refused_now(snapshot: &Snapshot, connection: &Connection) -> bool {
-    let peer = connection.peer();
-    let facts = policy::Connection {
-        peer: peer.map(|p| &p.id),
-        source_ip: connection.source.ip(),
-        remote_ip: None,
-        destination: connection.destination,
-        sni: peer.and_then(|p| p.sni.as_deref()),
+/// The host of the service that our identity stands for, where a resource names one; else
+/// `SERVICE-ACCOUNT.NAMESPACE`.
+fn own_service(config: &Config, snapshot: &Snapshot) -> Arc<str> {
+    let workload = &config.workload;
+    let (namespace, account) = (&workload.namespace, &workload.service_account);
+    let is_ours = |id: &SpiffeId| {
+        id.trust_domain() == config.trust_domain.as_str()
+            && id.namespace() == Some(namespace)
+            && id.service_account() == Some(account)
     };
-    match connection.protocol() {
-        // Not judged yet: its first check is still to come.
-        Protocol::Unknown => false,
-        Protocol::Tcp => snapshot.authorize_opaque(&facts).is_err(),
-        _ => matches!(snapshot.connection_verdict(&facts), policy::ConnectionVerdict::Deny(_)),
-    }
+    let ours = snapshot.services().iter().find(|service| service.identities.iter().any(is_ours));
+    ours.map_or_else(|| format!("{account}.{namespace}").into(), |service| service.host.clone())
 }

@@ -8,11 +8,17 @@ use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
 use rustls::server::Acceptor;
 use rustls::{ClientConfig, CommonState};
 use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 use crate::credentials::Credentials;
 use crate::net::BoxedIo;
 use crate::registry::Peer;
+
+/// The largest ClientHello that is looked at, bytes.
+const MAX_CLIENT_HELLO: usize = 16 * 1024;
+/// How often a ClientHello that comes in pieces is looked at.
+const PEEK_AGAIN: Duration = Duration::from_millis(5);
 
 /// What both sides agreed the bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -135,6 +141,49 @@ pub async fn connect(
         Ok(Established { io: Box::new(stream), peer, alpn })
     };
     tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
+}
+
+/// Whether the ClientHello that waits on this connection offers `postern/1`. Nothing is taken from
+/// the connection. What is no readable ClientHello within the limit does not.
+pub async fn offers_postern(stream: &TcpStream, limit: Duration) -> bool {
+    let look = async {
+        let mut bytes = vec![0; MAX_CLIENT_HELLO];
+        let mut seen = 0;
+        loop {
+            let now = stream.peek(&mut bytes).await.unwrap_or(0);
+            if now <= seen && (now == 0 || now == bytes.len()) {
+                return false;
+            }
+            if now > seen {
+                seen = now;
+                if let Some(offers) = reads_as_offer(&bytes[..now]) {
+                    return offers;
+                }
+            }
+            // Bytes that are looked at stay, so their arrival cannot be waited for.
+            tokio::time::sleep(PEEK_AGAIN).await;
+        }
+    };
+    tokio::time::timeout(limit, look).await.unwrap_or(false)
+}
+
+/// What the bytes of a ClientHello say, once they are enough.
+fn reads_as_offer(mut bytes: &[u8]) -> Option<bool> {
+    let mut acceptor = Acceptor::default();
+    while !bytes.is_empty() {
+        acceptor.read_tls(&mut bytes).ok()?;
+        match acceptor.accept() {
+            Ok(None) => {}
+            Ok(Some(hello)) => {
+                let hello = hello.client_hello();
+                return Some(
+                    hello.alpn().is_some_and(|mut names| names.any(|n| n == ALPN_POSTERN)),
+                );
+            }
+            Err(_) => return Some(false),
+        }
+    }
+    None
 }
 
 fn peer(connection: &CommonState, sni: Option<Arc<str>>) -> Result<Peer, HandshakeError> {

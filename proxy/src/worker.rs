@@ -141,7 +141,7 @@ impl Worker {
             }
         }
         self.apps.sweep(now.saturating_sub(seconds(limits.app_idle_timeout)));
-        self.mesh.sweep(now);
+        self.mesh.sweep(now, seconds(limits.pool_idle_timeout));
     }
 }
 
@@ -209,7 +209,7 @@ fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &
         state.metrics.closed(purpose.direction(), CloseReason::Limit, (0, 0));
         return;
     }
-    if net::prepare(&stream).is_err() {
+    if net::prepare(&stream, state.config.limits.tcp_keepalive).is_err() {
         // The client has gone already.
         return;
     }

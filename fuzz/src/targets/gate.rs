@@ -24,6 +24,7 @@ fn pass(parts: &mut Parts) -> Result<Admitted, Refusal> {
     let settings = GateSettings {
         default_port: Some(80),
         normalization: Normalization::default(),
+        head: gate::HeadLimits::default(),
         names_header: &|name| name == "x-role",
     };
     let admitted = admit(parts, &settings)?;

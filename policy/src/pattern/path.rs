@@ -1,5 +1,7 @@
 //! Path patterns: compared to the canonical path and to every other reading an app may have (S-12).
 
+use std::fmt;
+
 use super::{PatternError, TextPattern};
 use crate::CanonicalPath;
 use crate::path::literal;
@@ -41,6 +43,12 @@ impl PathPattern {
         Ok(Self { canonical, decoded })
     }
 
+    /// The first segment every matching path has, as the canonical and as the decoded reading spell it; `None` when the
+    /// pattern leaves it open.
+    pub(crate) fn first_segments(&self) -> Option<[&str; 2]> {
+        Some([self.canonical.first_segment()?, self.decoded.first_segment()?])
+    }
+
     /// True when *every* reading of the path matches: what an `ALLOW` rule needs.
     pub(crate) fn matches_all_readings(&self, path: &CanonicalPath<'_>) -> bool {
         self.canonical.matches(path.as_str())
@@ -52,6 +60,20 @@ impl PathPattern {
         self.canonical.matches(path.as_str())
             || self.decoded.matches(path.decoded().unwrap_or(path.as_str()))
             || self.canonical.matches(path.raw())
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pieces = match &self.canonical {
+            Shape::Text(text) => return text.fmt(f),
+            Shape::Template(pieces) => pieces,
+        };
+        pieces.iter().try_for_each(|piece| match piece {
+            Piece::Literal(literal) => f.write_str(literal),
+            Piece::Segment => f.write_str("{*}"),
+            Piece::Rest => f.write_str("{**}"),
+        })
     }
 }
 
@@ -136,6 +158,23 @@ impl Shape {
         })
     }
 
+    fn first_segment(&self) -> Option<&str> {
+        let (literal, whole) = match self {
+            Self::Text(TextPattern::Exact(literal)) => (literal, true),
+            Self::Text(TextPattern::Prefix(literal)) => (literal, false),
+            Self::Text(_) => return None,
+            Self::Template(pieces) => match pieces.first() {
+                Some(Piece::Literal(literal)) => (literal, pieces.len() == 1),
+                _ => return None,
+            },
+        };
+        let rest = literal.strip_prefix('/')?;
+        match rest.split_once('/') {
+            Some((segment, _)) => Some(segment),
+            None => whole.then_some(rest),
+        }
+    }
+
     fn matches(&self, path: &str) -> bool {
         match self {
             Self::Text(text) => text.matches(path),
@@ -214,6 +253,24 @@ mod tests {
             "/a/}{",
         ] {
             assert!(PathPattern::parse(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn first_segments() {
+        for (pattern, expect) in [
+            ("/a/b", Some(["a", "a"])),
+            ("/a", Some(["a", "a"])),
+            ("/a/*", Some(["a", "a"])),
+            ("/a*", None),
+            ("*a", None),
+            ("*", None),
+            ("/", Some(["", ""])),
+            ("/a%2Fb/c", Some(["a%2Fb", "a"])),
+            ("/a/{*}", Some(["a", "a"])),
+            ("/{*}/a", None),
+        ] {
+            assert_eq!(PathPattern::parse(pattern).unwrap().first_segments(), expect, "{pattern}");
         }
     }
 

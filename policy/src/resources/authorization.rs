@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use super::Resources;
 use super::object::Object;
 use super::rules;
 use super::selector::{self, Selector};
-use crate::Workload;
+use super::target::{self, Target};
 use crate::rule::Rule;
 use crate::yaml::{Reader, Value};
+use crate::{Mistake, Workload};
 
 /// An AuthorizationPolicy.
 #[derive(Debug, Clone)]
@@ -17,6 +19,7 @@ pub struct AuthorizationPolicy {
     action: Action,
     dry_run: bool,
     selector: Selector,
+    targets: Vec<Target>,
     rules: Vec<Arc<Rule>>,
 }
 
@@ -47,10 +50,19 @@ impl AuthorizationPolicy {
         self.dry_run
     }
 
-    /// True when it is about the workload: in its namespace or the root one, and selected.
-    pub fn selects(&self, workload: &Workload, root_namespace: &str) -> bool {
-        let scope = *self.namespace == *workload.namespace || *self.namespace == *root_namespace;
-        scope && self.selector.matches(&workload.labels)
+    /// True when it is about the workload: in its namespace or the root one, and selected by labels, or behind a Service
+    /// the policy targets.
+    pub fn selects(&self, workload: &Workload, resources: &Resources) -> bool {
+        if !self.targets.is_empty() {
+            return self.targets.iter().any(|target| target.selects(workload, resources));
+        }
+        let root = *self.namespace == *resources.root_namespace();
+        (root || *self.namespace == *workload.namespace) && self.selector.matches(&workload.labels)
+    }
+
+    /// What the policy targets and nobody can resolve.
+    pub(super) fn unresolved(&self, resources: &Resources) -> Vec<Mistake> {
+        self.targets.iter().filter_map(|target| target.unresolved(resources)).collect()
     }
 
     pub(crate) fn rules(&self) -> &[Arc<Rule>] {
@@ -65,54 +77,58 @@ const ACTIONS: &[(&str, Option<Action>)] = &[
     ("CUSTOM", None),
 ];
 
-/// Keys of Istio's that this version does not read, and what to do instead.
-const UNSUPPORTED: &[(&str, &str)] = &[
-    (
-        "targetRefs",
-        "select workloads with selector.matchLabels; targetRefs are not supported by this version",
-    ),
-    (
-        "targetRef",
-        "select workloads with selector.matchLabels; targetRef is not supported by this version",
-    ),
-    ("provider", "external providers (CUSTOM) are not supported by this version"),
-];
-
 /// Reads the spec. A policy without a spec is `ALLOW` without rules: it allows nothing.
 pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<AuthorizationPolicy> {
     let dry_run = object.annotations.map_or(Some(false), |v| read_dry_run(reader, v));
-    let (action, selector, rules) = match object.spec {
+    let spec = match object.spec {
         Some(spec) => read_spec(reader, spec, &object.namespace)?,
-        None => (Action::Allow, Selector::default(), Vec::new()),
+        None => Spec {
+            action: Action::Allow,
+            selector: Selector::default(),
+            targets: Vec::new(),
+            rules: Vec::new(),
+        },
     };
     Some(AuthorizationPolicy {
         name: object.full_name().into(),
         namespace: Arc::clone(&object.namespace),
-        action,
+        action: spec.action,
         dry_run: dry_run?,
-        selector,
-        rules: rules.into_iter().map(Arc::new).collect(),
+        selector: spec.selector,
+        targets: spec.targets,
+        rules: spec.rules.into_iter().map(Arc::new).collect(),
     })
 }
 
-fn read_spec(
-    reader: &mut Reader,
-    spec: Value<'_>,
-    namespace: &str,
-) -> Option<(Action, Selector, Vec<Rule>)> {
+struct Spec {
+    action: Action,
+    selector: Selector,
+    targets: Vec<Target>,
+    rules: Vec<Rule>,
+}
+
+fn read_spec(reader: &mut Reader, spec: Value<'_>, namespace: &Arc<str>) -> Option<Spec> {
     let mut map = reader.mapping(spec)?;
     let action = map.take("action").map_or(Some(Action::Allow), |v| read_action(reader, v));
     let selector =
         map.take("selector").map_or(Some(Selector::default()), |v| selector::read(reader, v));
+    let refs = map.take("targetRefs");
+    let targets = refs.map_or(Some(Vec::new()), |v| target::read(reader, v, namespace));
     let rules = map.take("rules").map_or(Some(Vec::new()), |v| rules::read(reader, v, namespace));
-    for (key, fix) in UNSUPPORTED {
-        if let Some(value) = map.take_unsupported(key) {
-            let expected = "action, selector or rules";
-            reader.mistake(value.node.mark, format!("`{key}`"), expected, Some((*fix).to_owned()));
-        }
+    if let Some(value) = map.take_unsupported("provider") {
+        let fix = "external providers (CUSTOM) are not supported by this version".to_owned();
+        reader.mistake(
+            value.node.mark,
+            "`provider`",
+            "action, selector, targetRefs or rules",
+            Some(fix),
+        );
+    }
+    if let Some(value) = refs.filter(|_| map.has("selector")) {
+        reader.mistake(value.node.mark, "`targetRefs` beside `selector`", "one of the two", None);
     }
     map.finish(reader);
-    Some((action?, selector?, rules?))
+    Some(Spec { action: action?, selector: selector?, targets: targets?, rules: rules? })
 }
 
 fn read_action(reader: &mut Reader, value: Value<'_>) -> Option<Action> {

@@ -152,13 +152,7 @@ fn s18_policy_semantics_unknown_objects_and_fields() {
         &policy("{action: CUSTOM, provider: {name: x}, rules: [{}]}"),
         &[
             "r.yaml:4:16: found the text \"CUSTOM\" for `action`; expected ALLOW, DENY or AUDIT; external providers (CUSTOM) are not supported by this version",
-            "r.yaml:4:34: found `provider`; expected action, selector or rules; external providers (CUSTOM) are not supported by this version",
-        ],
-    );
-    check(
-        &policy("{targetRefs: [{kind: Gateway, name: g}]}"),
-        &[
-            "r.yaml:4:20: found `targetRefs`; expected action, selector or rules; select workloads with selector.matchLabels; targetRefs are not supported by this version",
+            "r.yaml:4:34: found `provider`; expected action, selector, targetRefs or rules; external providers (CUSTOM) are not supported by this version",
         ],
     );
 }
@@ -266,8 +260,6 @@ fn s21_tenant_reach_of_objects() {
             "r.yaml:4:78: found the text \"bank\" for `exportTo`; expected \".\" or \"*\"; a ServiceEntry acts on its own namespace, one of the root namespace on all; write \".\"",
         ],
     );
-    let target = policy("{targetRefs: [{kind: Service, name: cart, namespace: bank}]}");
-    assert_eq!(mistakes(&target).len(), 1);
     check(
         &peer("postern-system", "{selector: {matchLabels: {a: b}}}"),
         &[
@@ -338,4 +330,50 @@ fn service_entry_mistakes() {
             "r.yaml:6:1: found port 80 of a.b again; expected each host and port once in a namespace; it stands already at r.yaml:1:1; remove one",
         ],
     );
+}
+
+#[test]
+fn s19_missing_input_fails_closed_targets() {
+    let with = |endpoints: &str| {
+        entry(
+            "shop",
+            &format!(
+                "{{hosts: [cart.shop.svc.cluster.local], ports: [{{number: 80, name: http}}], resolution: STATIC, endpoints: {endpoints}}}"
+            ),
+        )
+    };
+    let good = with("[{address: 10.0.0.1, labels: {app: cart}}]");
+    let anonymous = with("[{address: 10.0.0.1, labels: {app: cart}}, {address: 10.0.0.2}]");
+    for (spec, other, expect) in [
+        ("{targetRefs: [{group: '', kind: Service, name: cart}]}", &*good, ""),
+        (
+            "{targetRefs: [{kind: Service, name: cart}]}",
+            "# none\n",
+            "found no ServiceEntry for cart.shop.svc.cluster.local; expected a ServiceEntry that lists its endpoints; or select the workloads with selector.matchLabels",
+        ),
+        (
+            "{targetRefs: [{kind: Service, name: cart}]}",
+            &anonymous,
+            "found endpoints of cart.shop.svc.cluster.local that do not say which workload they are; expected `labels` or `serviceAccount` on every endpoint; or select the workloads with selector.matchLabels",
+        ),
+        (
+            "{targetRefs: [{kind: Gateway, name: cart}]}",
+            &good,
+            "found the text \"Gateway\" for `kind`; expected Service; other kinds are not supported by this version; or select with selector.matchLabels",
+        ),
+        (
+            "{targetRefs: [{kind: Service, name: cart, namespace: bank}]}",
+            &good,
+            "found `namespace` in a target; expected a Service of the policy's namespace; a policy is about its own namespace; move it to the Service's",
+        ),
+        (
+            "{selector: {}, targetRefs: [{kind: Service, name: cart}]}",
+            &good,
+            "found `targetRefs` beside `selector`; expected one of the two",
+        ),
+    ] {
+        let found = mistakes(&format!("{}---\n{other}", policy(spec)));
+        assert!(found.len() == usize::from(!expect.is_empty()), "{spec}: {found:#?}");
+        assert!(found.iter().all(|line| line.ends_with(expect)), "{spec}: {found:#?}");
+    }
 }

@@ -1,15 +1,16 @@
 //! The rules of one action, indexed by who may match them at all.
 //!
 //! A workload can be subject to thousands of rules, and nearly all of them name a caller. A rule that can only match
-//! certain identities, accounts or namespaces is filed under these; a decision looks at the peer's own files and at the
-//! rules that could match anyone. Which rule is *reported* does not depend on the filing: the first in the order of
+//! certain identities, accounts or namespaces is filed under these, one that leaves the caller open under the first
+//! segments of its paths, or its ports; a decision looks at the files the connection and the request can be in, and at the
+//! few rules that are in none. Which rule is *reported* does not depend on the filing: the first in the order of
 //! (policy name, rule) wins.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::Decider;
-use crate::evaluate::Facts;
+use crate::evaluate::{Facts, Http};
 use crate::pattern::{AccountPattern, Field, IdPattern, TextPattern};
 use crate::resources::AuthorizationPolicy;
 use crate::rule::{Condition, Rule, Source};
@@ -23,6 +24,10 @@ pub(super) struct RuleSet {
     /// By the path of a workload's id, `/ns/<namespace>/sa/<account>`, in any trust domain.
     by_account: HashMap<Box<str>, Vec<u32>>,
     by_namespace: HashMap<Box<str>, Vec<u32>>,
+    by_segment: HashMap<Box<str>, Vec<u32>>,
+    /// All that are filed by segment, for connections whose request is not known.
+    with_segment: Vec<u32>,
+    by_port: HashMap<u16, Vec<u32>>,
 }
 
 /// One rule and what is known of it beforehand.
@@ -38,6 +43,8 @@ enum File {
     Id(Box<str>),
     Account(Box<str>),
     Namespace(Box<str>),
+    Segment(Box<str>),
+    Port(u16),
 }
 
 impl RuleSet {
@@ -66,10 +73,13 @@ impl RuleSet {
             File::Id(id) => self.by_id.entry(id).or_default(),
             File::Account(path) => self.by_account.entry(path).or_default(),
             File::Namespace(namespace) => self.by_namespace.entry(namespace).or_default(),
+            File::Port(port) => self.by_port.entry(port).or_default(),
+            File::Segment(segment) => {
+                push_once(&mut self.with_segment, at);
+                self.by_segment.entry(segment).or_default()
+            }
         };
-        if list.last() != Some(&at) {
-            list.push(at);
-        }
+        push_once(list, at);
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
@@ -83,14 +93,7 @@ impl RuleSet {
         counts: impl Fn(&Entry) -> bool,
     ) -> Option<&Entry> {
         let mut best: Option<(u32, &Entry)> = None;
-        let filed = facts.peer.map(|peer| {
-            [
-                self.by_id.get(peer.without_scheme()),
-                self.by_account.get(peer.path()),
-                peer.namespace().and_then(|namespace| self.by_namespace.get(namespace)),
-            ]
-        });
-        let lists = filed.into_iter().flatten().flatten().chain([&self.anyone]);
+        let lists = self.peer_files(facts).into_iter().chain(self.request_files(facts)).flatten();
         for list in lists {
             for at in list {
                 if best.is_some_and(|(first, _)| first <= *at) {
@@ -107,6 +110,45 @@ impl RuleSet {
         }
         best.map(|(_, entry)| entry)
     }
+
+    /// Every rule, those first that name what the connection and the request are; a rule may come twice.
+    pub(super) fn likely(&self, facts: &Facts<'_>) -> impl Iterator<Item = &Entry> {
+        let filed = self.peer_files(facts).into_iter().chain(self.request_files(facts)).flatten();
+        let filed = filed.flatten().filter_map(|at| self.entries.get(usize::try_from(*at).ok()?));
+        filed.chain(&self.entries)
+    }
+
+    /// What the peer's identity can be filed under.
+    fn peer_files(&self, facts: &Facts<'_>) -> [Option<&Vec<u32>>; 3] {
+        let Some(peer) = facts.peer else { return [None; 3] };
+        [
+            self.by_id.get(peer.without_scheme()),
+            self.by_account.get(peer.path()),
+            peer.namespace().and_then(|namespace| self.by_namespace.get(namespace)),
+        ]
+    }
+
+    /// What does not depend on the peer.
+    fn request_files(&self, facts: &Facts<'_>) -> [Option<&Vec<u32>>; 5] {
+        let port = self.by_port.get(&facts.connection.destination.port());
+        let Http::Request(request) = facts.http else {
+            return [port, Some(&self.with_segment), Some(&self.anyone), None, None];
+        };
+        let path = request.path;
+        let by = |path: &str| self.by_segment.get(first_segment(path));
+        let raw = if path.is_rewritten() { by(path.raw()) } else { None };
+        [port, by(path.as_str()), Some(&self.anyone), path.decoded().and_then(by), raw]
+    }
+}
+
+fn push_once(list: &mut Vec<u32>, at: u32) {
+    if list.last() != Some(&at) {
+        list.push(at);
+    }
+}
+
+fn first_segment(path: &str) -> &str {
+    path.strip_prefix('/').and_then(|rest| rest.split('/').next()).unwrap_or_default()
 }
 
 /// Every file a rule belongs to; `None` when it could match anyone.
@@ -115,7 +157,24 @@ fn files(rule: &Rule) -> Option<Vec<File>> {
         let lists: Option<Vec<_>> = rule.from.iter().map(source_files).collect();
         lists.filter(|lists| !lists.is_empty()).map(|lists| lists.into_iter().flatten().collect())
     };
-    by_source().or_else(|| rule.when.iter().find_map(condition_files))
+    by_source()
+        .or_else(|| rule.when.iter().find_map(condition_files))
+        .or_else(|| segment_files(rule))
+        .or_else(|| rule.ports().map(|ports| ports.into_iter().map(File::Port).collect()))
+}
+
+/// Paths, when every operation names some and every one begins with a whole segment.
+fn segment_files(rule: &Rule) -> Option<Vec<File>> {
+    let mut files = Vec::new();
+    for operation in &rule.to {
+        for path in &operation.paths.any_of {
+            files.extend(path.first_segments()?.map(|segment| File::Segment(segment.into())));
+        }
+        if operation.paths.any_of.is_empty() {
+            return None;
+        }
+    }
+    (!files.is_empty()).then_some(files)
 }
 
 fn source_files(source: &Source) -> Option<Vec<File>> {

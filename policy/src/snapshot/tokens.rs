@@ -12,8 +12,9 @@ pub(super) fn of(resources: &Resources, workload: &Workload) -> TokenRules {
     let policies: Vec<_> =
         resources.token_policies().iter().filter(|policy| policy.selects(workload, root)).collect();
     let selected = resources.request_authentications().iter();
-    let rules =
-        selected.filter(|object| object.selects(workload, root)).flat_map(|object| object.rules());
+    let rules = selected
+        .filter(|object| object.selects(workload, resources))
+        .flat_map(|object| object.rules());
     TokenRules::new(rules.map(|rule| joined(rule, &policies)).collect())
 }
 

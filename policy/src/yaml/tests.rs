@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 use std::sync::Arc;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::yaml;
 
@@ -150,4 +152,18 @@ fn f10_alias_bomb() {
         bomb.push_str(&format!("a{level}: &a{level} [{row}]\n"));
     }
     assert!(mistakes(bomb.as_bytes()).contains("too many nodes"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// S-53: whatever a file holds, reading it ends in documents or mistakes.
+    #[test]
+    fn s53_panics_no_file_ends_in_one(text in "([a-z0]|[-:{}\\[\\],&*!|>'\"%@#?~<. \n\t]|é|\u{feff}|- |: |--- |\n  ){0,60}") {
+        let mut found = Vec::new();
+        let documents = yaml::read(&"f".into(), text.as_bytes(), &mut found);
+        prop_assert!(documents.len() <= text.len() + 1);
+        let file = crate::SourceFile { name: "f".into(), bytes: text.into_bytes() };
+        let _ = crate::Resources::parse(&[file], "root");
+    }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use policy::yaml::{Reader, Value};
 
+use crate::filter::gate::HeadLimits;
+
 use super::limit_value::{ByteSize, LimitValue};
 
 /// One line of the reference page.
@@ -91,9 +93,6 @@ limits! {
     "sniffTimeout" sniff_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
         "From the first byte to a known protocol.",
         "A ClientHello in single bytes must end some time (P-08, S-20).";
-    "sniffBytes" sniff_bytes: ByteSize = ByteSize(64 << 10), ByteSize(1 << 10), ByteSize(256 << 10);
-        "Bytes looked at before the protocol must be known.",
-        "A post-quantum ClientHello with a long extension list stays far below it (S-20).";
     "idleTimeout" idle_timeout: Duration = Duration::from_secs(15 * 60), Duration::from_secs(1), Duration::from_secs(24 * 3600);
         "An HTTP connection without a request in flight is closed after this.",
         "Longer than the usual keep-alive of clients, short enough to free what nobody uses (P-08).";
@@ -117,15 +116,6 @@ limits! {
     "responseTimeout" response_timeout: Duration = Duration::from_secs(300), Duration::from_millis(100), Duration::from_secs(24 * 3600);
         "From a sent request to the first byte of its response.",
         "Slow reports finish, a hung app is noticed; routes set tighter ones.";
-    "upgradeIdleTimeout" upgrade_idle_timeout: Duration = Duration::from_secs(24 * 3600), Duration::from_secs(1), Duration::from_secs(30 * 24 * 3600);
-        "A WebSocket or other upgraded stream without a byte either way is closed after this.",
-        "Database and chat connections sleep for hours; a day without a byte is a lost peer.";
-    "drainBytes" drain_bytes: ByteSize = ByteSize(64 << 10), ByteSize(0), ByteSize(16 << 20);
-        "Bytes of an unread request body taken in after an early response, before the connection is closed instead.",
-        "Enough to keep a connection after a refused form, too little to carry a hidden request (S-09).";
-    "replayBytes" replay_bytes: ByteSize = ByteSize(64 << 10), ByteSize(0), ByteSize(1 << 20);
-        "Bytes of a request body kept so that the request can be sent a second time.",
-        "Calls between services are small; a larger body is sent once.";
     "streamBuffer" stream_buffer: ByteSize = ByteSize(64 << 10), ByteSize(16 << 10), ByteSize(16 << 20);
         "Bytes buffered for one stream or one direction of an opaque connection (HTTP/2: the stream window).",
         "One round trip of 0.5 ms at 1 Gbit/s; slow readers cost no more than this (S-05).";
@@ -156,20 +146,11 @@ limits! {
         "Connections a worker keeps to one destination.",
         "HTTP/1.1 needs one for each request in flight; more than this wait in line.";
     "poolDestinations" pool_destinations: u32 = 1024, 16, 65_536;
-        "Destinations a worker keeps connections to; the longest unused gives way.",
+        "Destinations a worker keeps connections to; beyond it a destination is connected to anew each time.",
         "More than one workload calls; scans of the network must not fill memory.";
-    "pendingRequests" pending_requests: u32 = 1024, 1, 65_536;
-        "Requests of a worker that wait for a connection to one destination; more is 503.",
-        "Two seconds of a busy service; beyond it waiting only makes everything late.";
-    "pendingTimeout" pending_timeout: Duration = Duration::from_secs(3), Duration::from_millis(10), Duration::from_secs(60);
-        "How long a request waits for a connection to its destination.",
-        "Failing fast leaves the caller time to do something else.";
     "meshConnections" mesh_connections: u32 = 4, 1, 64;
         "Multiplexed connections a worker opens to one proxy.",
         "One carries what one core can; more help only against a stalled stream.";
-    "streamStallTimeout" stream_stall_timeout: Duration = Duration::from_secs(1), Duration::from_millis(50), Duration::from_secs(60);
-        "A stream of a mesh connection that stalls for this long sends new ones to another connection.",
-        "Longer than a loss is repaired, shorter than people notice.";
     "pingInterval" ping_interval: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(3600);
         "HTTP/2 PING on connections with streams in flight.",
         "With `pingTimeout` a dead peer is found within 13 s (F-15).";
@@ -179,9 +160,6 @@ limits! {
     "dnsTimeout" dns_timeout: Duration = Duration::from_secs(2), Duration::from_millis(50), Duration::from_secs(30);
         "To look up a service's name.",
         "One retry of the resolver fits; the last good answer is used meanwhile (F-25).";
-    "dnsLookups" dns_lookups: u32 = 64, 1, 1024;
-        "Names looked up at once; more wait.",
-        "Each blocks a thread of the control runtime for at most `dnsTimeout` (S-51).";
 
     // The process.
     "drainDelay" drain_delay: Duration = Duration::from_secs(5), Duration::ZERO, Duration::from_secs(300);
@@ -208,12 +186,17 @@ limits! {
     "metricPrincipals" metric_principals: u32 = 256, 1, 10_000;
         "Different principals with series of their own; the rest are counted as `other`.",
         "Every caller of a service, and no way to fill the metrics store from outside (S-48).";
-    "logQueue" log_queue: u32 = 8192, 64, 1_000_000;
-        "Log lines waiting for a blocked stdout; more are dropped and counted.",
-        "About 4 MiB; traffic never waits for a log reader (F-23).";
     "explainLine" explain_line: ByteSize = ByteSize(1 << 20), ByteSize(1 << 10), ByteSize(16 << 20);
         "Bytes of one line `explain` reads.",
         "A request with the largest header block, written as JSON, fits many times.";
+}
+
+impl Limits {
+    /// How large the head of a request may be.
+    pub fn head(&self) -> HeadLimits {
+        let fields = usize::try_from(self.header_fields).unwrap_or(usize::MAX);
+        HeadLimits { fields, bytes: self.header_bytes.bytes() }
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! `tokens`: where the keys of token issuers may be fetched from.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -47,7 +48,7 @@ fn absolute(text: &str) -> Result<PathBuf, &'static str> {
 
 /// `10.0.0.0/8`, `::1` or `127.0.0.1`. A block of everything would take the guard away.
 fn block(text: &str) -> Result<IpNet, &'static str> {
-    let address = text.parse().map(IpNet::from);
+    let address = text.parse::<IpAddr>().map(IpNet::from);
     match text.parse::<IpNet>().or(address) {
         Ok(block) if block.prefix_len() >= 8 && block.trunc() == block => Ok(block),
         _ => Err("write an address, or a block such as 10.1.0.0/16, of at least 8 bits"),

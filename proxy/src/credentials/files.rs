@@ -18,7 +18,10 @@ const MAX_FILE: u64 = 1024 * 1024;
 
 /// Follows the files for ever; a set that cannot be read or does not fit together changes nothing.
 pub async fn follow(state: Arc<State>, files: IdentityFiles) {
-    let mut changes = Changes::of_directories(paths(&files).filter_map(Path::parent));
+    let mut changes = Changes::of_directories(
+        paths(&files).filter_map(Path::parent),
+        state.config.limits.resource_poll,
+    );
     let mut seen: Option<Vec<Zeroizing<Vec<u8>>>> = None;
     loop {
         match read_all(&files) {

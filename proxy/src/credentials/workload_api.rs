@@ -11,16 +11,16 @@ use spiffe::{WorkloadApiClient, X509Context};
 
 use crate::state::State;
 
-/// First wait after a failure; doubled up to [`RETRY_MAX`].
+/// First wait after a failure, doubled each time.
 const RETRY_MIN: Duration = Duration::from_millis(250);
-/// Longest wait after a failure. The socket is local: asking it often costs nothing.
+/// Longest wait after a failure, unless `identityTimeout` is shorter. The socket is local: asking
+/// it often costs nothing.
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// The time a connection and its first answer may take.
-const CONNECT: Duration = Duration::from_secs(10);
 
 /// Follows the socket for ever: every full answer becomes the credentials in force. While the
 /// agent is away, the last credentials stay until they expire.
 pub async fn follow(state: Arc<State>, socket: String) {
+    let limit = state.config.limits.identity_timeout;
     let mut wait = RETRY_MIN;
     loop {
         let before = state.credentials_generation();
@@ -34,17 +34,18 @@ pub async fn follow(state: Arc<State>, socket: String) {
         wait = if state.credentials_generation() > before {
             RETRY_MIN
         } else {
-            (wait * 2).min(RETRY_MAX)
+            (wait * 2).min(RETRY_MAX).min(limit)
         };
         tokio::time::sleep(wait).await;
     }
 }
 
 async fn follow_once(state: &State, socket: &str) -> anyhow::Result<()> {
+    let limit = state.config.limits.identity_timeout;
     let connect = WorkloadApiClient::connect_to(socket);
-    let client = tokio::time::timeout(CONNECT, connect)
+    let client = tokio::time::timeout(limit, connect)
         .await
-        .map_err(|_| anyhow!("no connection within {CONNECT:?}"))?
+        .map_err(|_| anyhow!("no connection within {limit:?}"))?
         .context("is the cert agent running, and is `identity.workloadApi` its socket?")?;
     let mut contexts = client.stream_x509_contexts().await?;
     while let Some(context) = contexts.next().await {

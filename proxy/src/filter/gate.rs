@@ -9,7 +9,7 @@
 //! | sees | refuses |
 //! |---|---|
 //! | [`raw`], bytes of an HTTP/1 connection | what the library repairs in silence: `Content-Length` beside `Transfer-Encoding` or repeated, a bare LF. It makes the library refuse with 400 and close |
-//! | the library: hyper set up by [`configure_http1`], h2 with a header list of at most 72 KiB | broken syntax (400), a head that is too long (431), a target that is too long (414) |
+//! | the library: hyper set up by [`configure_http1`], h2, both with [`HeadLimits::library_bytes`] | broken syntax (400), a head that is too long (431), a target that is too long (414) |
 //! | [`admit`] | everything else |
 //!
 //! Documented as they are, and not refused: empty lines before a request (RFC 9112 §2.2 wants them
@@ -40,16 +40,39 @@ pub const MAX_FIELD_BYTES: usize = 64 * 1024;
 /// Longest method name in bytes: the registered ones have at most 17 (501, RFC 9110 §9.1).
 pub const MAX_METHOD_BYTES: usize = 32;
 
-/// The library's own limits stand a little above ours, so that a request just over the limit is
-/// refused by the gate, with a reason, and only gross ones by the library, without.
-pub(crate) const LIBRARY_HEAD_BYTES: u32 = 72 * 1024;
-const LIBRARY_FIELDS: usize = 144;
+/// How large the head of a request may be; more is 431. The same on HTTP/1.1 and HTTP/2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Header fields, cookies counted one by one.
+    pub fields: usize,
+    /// Bytes of all header fields, each counted as name + value + 32.
+    pub bytes: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self { fields: MAX_FIELDS, bytes: MAX_FIELD_BYTES }
+    }
+}
+
+impl HeadLimits {
+    /// What the library is given: a little more, so that a request just over the limit is refused
+    /// by the gate, with a reason, and only gross ones by the library, without.
+    #[must_use]
+    pub fn library_bytes(self) -> usize {
+        self.bytes + self.bytes / 8
+    }
+
+    fn library_fields(self) -> usize {
+        self.fields + self.fields / 8
+    }
+}
 
 /// Sets an HTTP/1 server up the way the gate relies on. Deadlines and the timer are the caller's.
-pub fn configure_http1(builder: &mut hyper::server::conn::http1::Builder) {
-    let head = LIBRARY_HEAD_BYTES as usize;
+pub fn configure_http1(builder: &mut hyper::server::conn::http1::Builder, limits: HeadLimits) {
+    let head = limits.library_bytes();
     builder
-        .max_headers(LIBRARY_FIELDS)
+        .max_headers(limits.library_fields())
         .max_header_size(head)
         // A head that never ends is refused when this buffer is full; 400 KiB by default.
         .max_buf_size(head + 8 * 1024)
@@ -66,6 +89,8 @@ pub struct GateSettings<'a> {
     pub default_port: Option<u16>,
     /// How far paths are normalised.
     pub normalization: Normalization,
+    /// How large the head may be.
+    pub head: HeadLimits,
     /// Whether a rule names this header (lower case, with `-`): a field that differs from it by an
     /// underscore is then refused and not only dropped (S-15).
     pub names_header: &'a (dyn Fn(&str) -> bool + Sync),
@@ -97,7 +122,7 @@ pub struct Admitted {
 pub fn admit(parts: &mut Parts, settings: &GateSettings<'_>) -> Result<Admitted, Refusal> {
     check_method(&parts.method)?;
     target::check_form(parts)?;
-    let fields = read_fields(&mut parts.headers)?;
+    let fields = read_fields(&mut parts.headers, settings.head)?;
     check_framing(parts, &fields)?;
     check_expectation(&mut parts.headers, &fields)?;
     let host = target::host(parts, &fields, settings.default_port)?;
@@ -173,9 +198,9 @@ fn check_method(method: &Method) -> Result<(), Refusal> {
 
 /// One pass over the fields. Values of HTTP/2 may have blanks at their ends, which RFC 9113 §8.2.1
 /// forbids and careless readers trim: they are trimmed here, before anything is read from them.
-fn read_fields(headers: &mut HeaderMap) -> Result<Fields, Refusal> {
+fn read_fields(headers: &mut HeaderMap, limits: HeadLimits) -> Result<Fields, Refusal> {
     let fields = Fields::read(headers);
-    if fields.count > MAX_FIELDS || fields.bytes > MAX_FIELD_BYTES {
+    if fields.count > limits.fields || fields.bytes > limits.bytes {
         return Err(Refusal::HEADERS_TOO_LARGE);
     }
     if fields.edge_blanks {

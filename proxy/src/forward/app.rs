@@ -22,8 +22,6 @@ use crate::net::{BoxedIo, Dial};
 use crate::worker::Worker;
 
 const WHO: &str = "the app";
-/// Idle connections kept an address; more are closed.
-const MAX_IDLE: usize = 64;
 
 /// Where the app listens, and how it is dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,17 +39,10 @@ impl AppAddress {
     /// # Errors
     /// [`RequestError::Connect`].
     pub async fn dial(&self, worker: &Worker) -> Result<tokio::net::TcpStream, RequestError> {
-        let config = &worker.state.config;
-        let dial = Dial {
-            source: self.source,
-            mark: config.interception.mark,
-            timeout: config.limits.app_connect_timeout,
-        };
-        dial.connect(self.address).await.map_err(|source| RequestError::Connect {
-            who: WHO,
-            address: self.address,
-            source,
-        })
+        Dial::app(&worker.state.config, self.source)
+            .connect(self.address)
+            .await
+            .map_err(|source| RequestError::Connect { who: WHO, address: self.address, source })
     }
 }
 
@@ -94,7 +85,8 @@ impl Lease {
         let since = self.worker.state.clock.coarse();
         let mut pool = self.worker.apps.http1.lock();
         let idle = pool.entry(self.app).or_default();
-        if idle.len() < MAX_IDLE {
+        let most = self.worker.state.config.limits.pool_connections;
+        if idle.len() < usize::try_from(most).unwrap_or(1) {
             idle.push(Idle { sender: self.sender, since });
         }
     }
@@ -192,16 +184,15 @@ async fn send_http2(
     request: Request<Body>,
 ) -> Result<Response<Body>, RequestError> {
     let pooled = worker.apps.http2.lock().get(&app).filter(|c| c.has_room()).cloned();
-    let client = match pooled {
-        Some(client) => client,
-        None => {
-            let io: BoxedIo = Box::new(app.dial(worker).await?);
-            let client =
-                H2Client::open(io, &worker.state.config.limits).await.map_err(|e| broken(&e))?;
-            worker.apps.http2.lock().insert(app, client.clone());
-            client
-        }
-    };
+    if let Some(client) = pooled
+        // Without a place on it: the app has announced its end since it was last used.
+        && let Ok(slot) = client.slot().await
+    {
+        return slot.send(request).await.map_err(|e| e.into_error(WHO));
+    }
+    let io: BoxedIo = Box::new(app.dial(worker).await?);
+    let client = H2Client::open(io, &worker.state.config.limits).await.map_err(|e| broken(&e))?;
+    worker.apps.http2.lock().insert(app, client.clone());
     client.send(request).await.map_err(|e| e.into_error(WHO))
 }
 

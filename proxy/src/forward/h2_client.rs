@@ -6,7 +6,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,18 +21,8 @@ use crate::forward::h2_send::{send_body, send_data};
 use crate::forward::tunnel::Tunnel;
 use crate::net::BoxedIo;
 
-/// What a stream may have in flight towards us before we read it: bulk must not wait for windows.
-const STREAM_WINDOW: u32 = 1024 * 1024;
-/// The same for all streams of a connection together.
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-/// Bytes of one stream that may wait to be written (SECURITY-CASES S-05).
-const SEND_BUFFER: usize = 64 * 1024;
 /// A frame carries as much as a TLS record.
 const FRAME: u32 = 16 * 1024;
-/// Silence after which the peer is asked for a sign of life.
-const PING_AFTER: Duration = Duration::from_secs(10);
-/// The time it has for the sign.
-const PING_WITHIN: Duration = Duration::from_secs(3);
 /// The time a peer's first SETTINGS may take before CONNECT streams are refused.
 const SETTINGS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -46,6 +36,55 @@ pub struct H2Client {
 struct Shared {
     closed: AtomicBool,
     streams: AtomicUsize,
+    quiet: AtomicU32,
+}
+
+impl Shared {
+    /// The connection takes no more streams, and this one never left.
+    fn unsent(&self, cause: h2::Error) -> SendError {
+        self.closed.store(true, Relaxed);
+        SendError { cause, unprocessed: true }
+    }
+
+    /// The peer says that it has not looked at the stream: refused, or past a GOAWAY's last
+    /// stream (RFC 9113 §8.7). Streams before it end with the connection instead.
+    fn unanswered(&self, cause: h2::Error) -> SendError {
+        let past_goaway = cause.is_remote() && cause.is_go_away();
+        if past_goaway || cause.is_io() {
+            self.closed.store(true, Relaxed);
+        }
+        let refused = cause.is_remote() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        SendError { cause, unprocessed: past_goaway || refused }
+    }
+}
+
+/// The place of one stream on a connection, for a request that follows at once.
+pub struct Slot {
+    sender: SendRequest<Bytes>,
+    stream: InFlight,
+}
+
+impl Slot {
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// [`SendError`] knows whether the request may be sent again.
+    pub async fn send(self, request: Request<Body>) -> Result<Response<Body>, SendError> {
+        let Self { mut sender, stream } = self;
+        let (parts, body) = request.into_parts();
+        let mut head = Request::from_parts(parts, ());
+        *head.version_mut() = Version::HTTP_2;
+        let (answer, send) =
+            sender.send_request(head, body.is_empty()).map_err(|e| stream.0.unsent(e))?;
+        if !body.is_empty() {
+            tokio::spawn(async move {
+                // The stream has been reset, and the waiting answer says why.
+                let _ = send_body(body, send).await;
+            });
+        }
+        let response = answer.await.map_err(|e| stream.0.unanswered(e))?;
+        Ok(response.map(|receive| Body::http2(receive).with_stream(stream)))
+    }
 }
 
 /// Why a request on an HTTP/2 connection has no answer.
@@ -70,17 +109,20 @@ impl H2Client {
     /// The library's, when the stream breaks.
     pub async fn open(io: BoxedIo, limits: &Limits) -> Result<Self, h2::Error> {
         let (sender, connection) = h2::client::Builder::new()
-            .initial_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_window_size(limits.stream_buffer.0)
+            .initial_connection_window_size(limits.connection_buffer.0)
             .max_frame_size(FRAME)
-            .max_send_buffer_size(SEND_BUFFER)
+            .max_send_buffer_size(limits.stream_buffer.bytes())
             .max_header_list_size(limits.header_bytes.0)
             .enable_push(false)
             .handshake(io)
             .await?;
-        let shared =
-            Arc::new(Shared { closed: AtomicBool::new(false), streams: AtomicUsize::new(0) });
-        tokio::spawn(drive(connection, shared.clone()));
+        let shared = Arc::new(Shared {
+            closed: AtomicBool::new(false),
+            streams: AtomicUsize::new(0),
+            quiet: AtomicU32::new(0),
+        });
+        tokio::spawn(drive(connection, shared.clone(), *limits));
         Ok(Self { sender, shared })
     }
 
@@ -96,6 +138,16 @@ impl H2Client {
         self.shared.streams.load(Relaxed)
     }
 
+    /// How many times in a row this was asked while no stream was open.
+    #[must_use]
+    pub fn quiet_sweeps(&self) -> u32 {
+        if self.streams() > 0 {
+            self.shared.quiet.store(0, Relaxed);
+            return 0;
+        }
+        self.shared.quiet.fetch_add(1, Relaxed) + 1
+    }
+
     /// Whether the connection is open and below the peer's stream limit.
     #[must_use]
     pub fn has_room(&self) -> bool {
@@ -107,22 +159,21 @@ impl H2Client {
     /// # Errors
     /// [`SendError`] knows whether the request may be sent again.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, SendError> {
-        let (parts, body) = request.into_parts();
-        let mut head = Request::from_parts(parts, ());
-        *head.version_mut() = Version::HTTP_2;
+        self.slot().await?.send(request).await
+    }
+
+    /// Waits for the place of one more stream, before there is a request that could be lost: a
+    /// peer may have announced the end of the connection since it was last used.
+    ///
+    /// # Errors
+    /// [`SendError`] when the connection takes no more requests; nothing has been sent.
+    pub async fn slot(&self) -> Result<Slot, SendError> {
         let stream = InFlight::begin(&self.shared);
         let mut sender = self.sender.clone();
-        poll_fn(|cx| sender.poll_ready(cx)).await.map_err(|e| self.unsent(e))?;
-        let (answer, send) =
-            sender.send_request(head, body.is_empty()).map_err(|e| self.unsent(e))?;
-        if !body.is_empty() {
-            tokio::spawn(async move {
-                // The stream has been reset, and the waiting answer says why.
-                let _ = send_body(body, send).await;
-            });
+        match poll_fn(|cx| sender.poll_ready(cx)).await {
+            Ok(()) => Ok(Slot { sender, stream }),
+            Err(cause) => Err(self.shared.unsent(cause)),
         }
-        let response = answer.await.map_err(|e| self.unanswered(e))?;
-        Ok(response.map(|receive| Body::http2(receive).with_stream(stream)))
     }
 
     /// Opens a CONNECT stream of a protocol (RFC 8441), and says what it leads to.
@@ -146,13 +197,11 @@ impl H2Client {
         *request.method_mut() = Method::CONNECT;
         *request.uri_mut() = uri;
         request.extensions_mut().insert(Protocol::from_static(protocol));
-        let stream = InFlight::begin(&self.shared);
         let failed = |e: SendError| ConnectError::Request(e.into_error(who));
-        let mut sender = self.sender.clone();
-        poll_fn(|cx| sender.poll_ready(cx)).await.map_err(|e| failed(self.unsent(e)))?;
+        let Slot { mut sender, stream } = self.slot().await.map_err(failed)?;
         let (answer, mut send) =
-            sender.send_request(request, false).map_err(|e| failed(self.unsent(e)))?;
-        let response = answer.await.map_err(|e| failed(self.unanswered(e)))?;
+            sender.send_request(request, false).map_err(|e| failed(self.shared.unsent(e)))?;
+        let response = answer.await.map_err(|e| failed(self.shared.unanswered(e)))?;
         if response.status() != StatusCode::OK {
             // Nothing follows; the stream ends cleanly.
             let _ = send_data(&mut send, Bytes::new(), true).await;
@@ -161,23 +210,6 @@ impl H2Client {
             return Err(ConnectError::Refused { status: response.status(), reason });
         }
         Ok(Tunnel::new(send, response.into_body()).with_stream(stream))
-    }
-
-    /// The connection takes no more streams, and this one never left.
-    fn unsent(&self, cause: h2::Error) -> SendError {
-        self.shared.closed.store(true, Relaxed);
-        SendError { cause, unprocessed: true }
-    }
-
-    /// The peer says that it has not looked at the stream: refused, or past a GOAWAY's last
-    /// stream (RFC 9113 §8.7). Streams before it end with the connection instead.
-    fn unanswered(&self, cause: h2::Error) -> SendError {
-        let past_goaway = cause.is_remote() && cause.is_go_away();
-        if past_goaway || cause.is_io() {
-            self.shared.closed.store(true, Relaxed);
-        }
-        let refused = cause.is_remote() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
-        SendError { cause, unprocessed: past_goaway || refused }
     }
 
     /// A peer says that it takes CONNECT streams in its first SETTINGS, which follow the TLS
@@ -235,11 +267,11 @@ impl Drop for InFlight {
 }
 
 /// Runs the connection until it ends, and looks after its health.
-async fn drive(mut connection: Connection<BoxedIo, Bytes>, shared: Arc<Shared>) {
+async fn drive(mut connection: Connection<BoxedIo, Bytes>, shared: Arc<Shared>, limits: Limits) {
     let pings = connection.ping_pong();
     let alive = async {
         match pings {
-            Some(pings) => keep_alive(pings, &shared).await,
+            Some(pings) => keep_alive(pings, &limits, || shared.streams.load(Relaxed) > 0).await,
             None => std::future::pending().await,
         }
     };
@@ -251,15 +283,19 @@ async fn drive(mut connection: Connection<BoxedIo, Bytes>, shared: Arc<Shared>) 
     shared.closed.store(true, Relaxed);
 }
 
-/// Returns when the peer gives no sign of life (SECURITY-CASES F-15).
-async fn keep_alive(mut pings: h2::PingPong, shared: &Shared) {
+/// Returns when a peer with streams under way gives no sign of life (SECURITY-CASES F-15).
+pub(crate) async fn keep_alive(
+    mut pings: h2::PingPong,
+    limits: &Limits,
+    has_streams: impl Fn() -> bool,
+) {
     loop {
-        tokio::time::sleep(PING_AFTER).await;
-        if shared.streams.load(Relaxed) == 0 {
+        tokio::time::sleep(limits.ping_interval).await;
+        if !has_streams() {
             continue;
         }
-        let answer = tokio::time::timeout(PING_WITHIN, pings.ping(h2::Ping::opaque())).await;
-        if !matches!(answer, Ok(Ok(_))) {
+        let answer = pings.ping(h2::Ping::opaque());
+        if !matches!(tokio::time::timeout(limits.ping_timeout, answer).await, Ok(Ok(_))) {
             return;
         }
     }

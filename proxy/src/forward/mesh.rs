@@ -22,7 +22,7 @@ use crate::credentials::Credentials;
 use crate::error::RequestError;
 use crate::filter::version;
 use crate::forward::body::Body;
-use crate::forward::h2_client::{ConnectError, H2Client};
+use crate::forward::h2_client::{ConnectError, H2Client, Slot};
 use crate::forward::head;
 use crate::net::{BoxedIo, Dial};
 use crate::tls::{self, Alpn, Established, HandshakeError};
@@ -30,10 +30,8 @@ use crate::worker::Worker;
 
 /// How errors name the other side.
 pub(crate) const WHO: &str = "the upstream";
-/// Shared connections to one destination, opened as the peer's stream limit is reached.
-const MAX_SHARED: usize = 8;
-/// Idle HTTP/1.1 connections kept a destination.
-const MAX_IDLE: usize = 64;
+/// Shared connections looked at for one request: some may have come to their end, unnoticed.
+const TRIES: usize = 10;
 /// Idle HTTP/1.1 connections are used within this many seconds: the other side closes them too.
 const IDLE_SECONDS: u32 = 3;
 
@@ -113,42 +111,48 @@ struct Connections {
     configs: HashMap<Offer, Arc<ClientConfig>>,
 }
 
-/// A connection for one request.
-enum Hop {
-    /// With others; whether the peer is one of ours.
+/// A connection for one request, open and verified.
+pub enum Hop {
+    /// A stream of a connection shared with others; whether the peer is one of ours.
+    Shared(Slot, bool),
+    /// Nobody else's until the answer has been read.
+    Alone(SendRequest<Body>),
+}
+
+/// An open connection, not yet asked whether it takes one more request.
+enum Found {
     Shared(H2Client, bool),
     Alone(SendRequest<Body>),
 }
 
 impl MeshPool {
     /// The destination with this address and these identities; `host` names it in the handshake.
+    /// At most `most` are kept.
     pub fn destination(
         &self,
+        most: usize,
         address: SocketAddr,
         host: &Arc<str>,
         identities: &Arc<[SpiffeId]>,
     ) -> Arc<Destination> {
         let key = Key { address, identities: identities.clone() };
         let mut destinations = self.destinations.lock();
-        let known = destinations.entry(key).or_insert_with(|| {
-            Arc::new(Destination {
-                address,
-                host: host.clone(),
-                identities: identities.clone(),
-                state: Mutex::default(),
-                opening: tokio::sync::Mutex::default(),
-                offer_nothing: AtomicBool::new(false),
-            })
-        });
-        known.clone()
+        if destinations.len() >= most && !destinations.contains_key(&key) {
+            destinations.retain(|_, destination| Arc::strong_count(destination) > 1);
+            if destinations.len() >= most {
+                return Destination::new(address, host, identities);
+            }
+        }
+        let known = destinations.entry(key);
+        known.or_insert_with(|| Destination::new(address, host, identities)).clone()
     }
 
-    /// Forgets destinations without connections that nobody refers to, and idle connections from
-    /// before `now` less their limit.
-    pub fn sweep(&self, now: u32) {
+    /// Closes connections without a stream for `idle` sweeps, idle HTTP/1.1 connections from before
+    /// their limit, and forgets destinations that nobody refers to. Called every second.
+    pub fn sweep(&self, now: u32, idle: u32) {
         self.destinations.lock().retain(|_, destination| {
             let mut state = destination.state.lock();
-            state.shared.retain(|client| !client.is_closed());
+            state.shared.retain(|client| !client.is_closed() && client.quiet_sweeps() <= idle);
             state.idle.retain(|(sender, since)| !sender.is_closed() && since + IDLE_SECONDS >= now);
             let unused = state.shared.is_empty() && state.idle.is_empty();
             !unused || Arc::strong_count(destination) > 1
@@ -157,24 +161,35 @@ impl MeshPool {
 }
 
 impl Destination {
-    /// Sends a request over the hop that the server speaks.
+    fn new(address: SocketAddr, host: &Arc<str>, identities: &Arc<[SpiffeId]>) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            host: host.clone(),
+            identities: identities.clone(),
+            state: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+            offer_nothing: AtomicBool::new(false),
+        })
+    }
+
+    /// Sends a request over a hop of this destination.
     ///
     /// # Errors
     /// [`RequestError`]; the server has not answered then.
     pub async fn send(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-        request: Request<Body>,
+        hop: Hop,
+        mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
-        let mut request = request;
-        match self.hop(worker).await? {
-            Hop::Shared(client, postern) => {
+        match hop {
+            Hop::Shared(slot, postern) => {
                 if postern {
                     let version = request.version();
                     version::note(request.headers_mut(), version);
                 }
                 head::for_http2(&mut request);
-                client.send(request).await.map_err(|e| e.into_error(WHO))
+                slot.send(request).await.map_err(|e| e.into_error(WHO))
             }
             Hop::Alone(sender) => {
                 head::for_http1(&mut request);
@@ -210,7 +225,8 @@ impl Destination {
         tokio::spawn(async move {
             if sender.ready().await.is_ok() {
                 let mut state = destination.state.lock();
-                if state.idle.len() < MAX_IDLE {
+                let most = worker.state.config.limits.pool_connections;
+                if state.idle.len() < usize::try_from(most).unwrap_or(1) {
                     state.idle.push((sender, worker.state.clock.coarse()));
                 }
             }
@@ -232,8 +248,13 @@ impl Destination {
             StreamKind::Tcp if self.offer_nothing.load(Relaxed) => Offer::Nothing,
             StreamKind::Tcp => Offer::Opaque,
         };
-        if let Some(client) = self.shared_for_streams(worker)? {
-            return self.connect_stream(&client, kind).await;
+        for _ in 0..TRIES {
+            let Some(client) = self.shared_for_streams(worker)? else { break };
+            match self.connect_stream(&client, kind).await {
+                // Its end was announced since it was last used.
+                Err(error) if error.is_unprocessed() && client.is_closed() => {}
+                done => return done,
+            }
         }
         let one = self.opening.lock().await;
         if let Some(client) = self.shared_for_streams(worker)? {
@@ -282,46 +303,62 @@ impl Destination {
         Ok(if state.postern { least_used(&mut state.shared) } else { None })
     }
 
-    /// A connection for one request: shared where possible, opened where necessary.
-    async fn hop(&self, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
-        if let Some(hop) = self.ready_hop(worker)? {
-            return Ok(hop);
+    /// A connection for one request: shared where possible, opened where necessary. A shared one
+    /// whose end was announced since it was last used is passed over.
+    ///
+    /// # Errors
+    /// [`RequestError`]; nothing has been sent, so another destination may be tried.
+    pub async fn hop(&self, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
+        for _ in 0..TRIES {
+            match self.open_or_shared(worker).await? {
+                Found::Alone(sender) => return Ok(Hop::Alone(sender)),
+                Found::Shared(client, postern) => {
+                    if let Ok(slot) = client.slot().await {
+                        return Ok(Hop::Shared(slot, postern));
+                    }
+                }
+            }
+        }
+        Err(ended())
+    }
+
+    async fn open_or_shared(&self, worker: &Arc<Worker>) -> Result<Found, RequestError> {
+        if let Some(found) = self.find_open(worker)? {
+            return Ok(found);
         }
         if self.state.lock().http1 {
-            return self
-                .open_http1(self.connect(worker, Offer::Request).await?)
-                .await
-                .map(Hop::Alone);
+            let established = self.connect(worker, Offer::Request).await?;
+            return self.open_http1(established).await.map(Found::Alone);
         }
         let _one = self.opening.lock().await;
-        if let Some(hop) = self.ready_hop(worker)? {
-            return Ok(hop);
+        if let Some(found) = self.find_open(worker)? {
+            return Ok(found);
         }
         let established = self.connect(worker, Offer::Request).await?;
         match established.alpn {
             Alpn::Postern | Alpn::H2 => {
                 let postern = established.alpn == Alpn::Postern;
-                self.share(worker, established).await.map(|client| Hop::Shared(client, postern))
+                self.share(worker, established).await.map(|client| Found::Shared(client, postern))
             }
             Alpn::Http11 | Alpn::None => {
                 self.state.lock().http1 = true;
-                self.open_http1(established).await.map(Hop::Alone)
+                self.open_http1(established).await.map(Found::Alone)
             }
         }
     }
 
-    fn ready_hop(&self, worker: &Worker) -> Result<Option<Hop>, RequestError> {
+    fn find_open(&self, worker: &Worker) -> Result<Option<Found>, RequestError> {
         let now = worker.state.clock.coarse();
+        let most = usize::try_from(worker.state.config.limits.mesh_connections).unwrap_or(1);
         let (mut state, _) = self.current(worker)?;
-        let full = state.shared.len() >= MAX_SHARED;
-        if let Some(client) =
-            least_used(&mut state.shared).filter(|client| client.has_room() || full)
-        {
-            return Ok(Some(Hop::Shared(client, state.postern)));
+        let full = state.shared.len() >= most;
+        let least = least_used(&mut state.shared);
+        if let Some(client) = least.filter(|client| client.has_room() || full) {
+            return Ok(Some(Found::Shared(client, state.postern)));
         }
         while let Some((sender, since)) = state.idle.pop() {
             if since + IDLE_SECONDS >= now && sender.is_ready() {
-                return Ok(Some(Hop::Alone(sender)));
+                return Ok(Some(Found::Alone(sender)));
             }
         }
         Ok(None)
@@ -371,11 +408,7 @@ impl Destination {
     async fn connect(&self, worker: &Worker, offer: Offer) -> Result<Established, RequestError> {
         let config = self.client_config(worker, offer)?;
         let limits = &worker.state.config.limits;
-        let dial = Dial {
-            source: None,
-            mark: worker.state.config.interception.mark,
-            timeout: limits.connect_timeout,
-        };
+        let dial = Dial::upstream(&worker.state.config);
         let address = self.address;
         let tcp = dial.connect(address).await.map_err(|source| RequestError::Connect {
             who: WHO,
@@ -410,6 +443,12 @@ impl Destination {
 fn least_used(shared: &mut Vec<H2Client>) -> Option<H2Client> {
     shared.retain(|client| !client.is_closed());
     shared.iter().min_by_key(|client| client.streams()).cloned()
+}
+
+/// Connections came to their end faster than they were opened.
+fn ended() -> RequestError {
+    let cause = format!("{TRIES} connections ended before they took the request");
+    RequestError::Broken { who: WHO, cause, unprocessed: true }
 }
 
 fn broken(error: &dyn std::error::Error) -> RequestError {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 /// Why an address is not called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Forbidden {
+pub(super) enum Forbidden {
     /// Not for the world: loopback, link-local, metadata services and the like.
     #[error(
         "it is not an address of the outside; if the issuer is truly there, name it in `tokens.allowAddresses` of the configuration"
@@ -32,7 +32,7 @@ const METADATA: [IpAddr; 4] = [
 ///
 /// # Errors
 /// [`Forbidden`]. The proxy's own ports stay forbidden whatever is allowed.
-pub fn check(
+pub(super) fn check(
     address: SocketAddr,
     allowed: &[IpNet],
     is_own_port: impl Fn(u16) -> bool,

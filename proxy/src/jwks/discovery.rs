@@ -21,7 +21,8 @@ pub(super) enum DiscoveryError {
 
 /// The address of the keys in a discovery document of this issuer.
 pub(super) fn keys_in(document: &[u8], issuer: &str) -> Result<String, DiscoveryError> {
-    let document: Value = serde_json::from_slice(document).map_err(|_| DiscoveryError::Malformed)?;
+    let document: Value =
+        serde_json::from_slice(document).map_err(|_| DiscoveryError::Malformed)?;
     let text = |name: &str| document.get(name).and_then(Value::as_str);
     if !document.is_object() {
         return Err(DiscoveryError::Malformed);
@@ -41,18 +42,37 @@ mod tests {
         for (issuer, expect) in [
             ("https://id.example", "https://id.example/.well-known/openid-configuration"),
             ("https://id.example/", "https://id.example/.well-known/openid-configuration"),
-            ("https://id.example/realms/a", "https://id.example/realms/a/.well-known/openid-configuration"),
+            (
+                "https://id.example/realms/a",
+                "https://id.example/realms/a/.well-known/openid-configuration",
+            ),
         ] {
             assert_eq!(document_of(issuer), expect);
         }
         let issuer = "https://id.example";
         for (name, text, expect) in [
-            ("good", r#"{"issuer":"https://id.example","jwks_uri":"https://k/"}"#, Ok("https://k/")),
-            ("another's", r#"{"issuer":"https://evil.example","jwks_uri":"https://k/"}"#, Err(DiscoveryError::Issuer)),
-            ("a slash more", r#"{"issuer":"https://id.example/","jwks_uri":"https://k/"}"#, Err(DiscoveryError::Issuer)),
+            (
+                "good",
+                r#"{"issuer":"https://id.example","jwks_uri":"https://k/"}"#,
+                Ok("https://k/"),
+            ),
+            (
+                "another's",
+                r#"{"issuer":"https://evil.example","jwks_uri":"https://k/"}"#,
+                Err(DiscoveryError::Issuer),
+            ),
+            (
+                "a slash more",
+                r#"{"issuer":"https://id.example/","jwks_uri":"https://k/"}"#,
+                Err(DiscoveryError::Issuer),
+            ),
             ("nobody's", r#"{"jwks_uri":"https://k/"}"#, Err(DiscoveryError::Issuer)),
             ("no keys", r#"{"issuer":"https://id.example"}"#, Err(DiscoveryError::NoKeys)),
-            ("keys a list", r#"{"issuer":"https://id.example","jwks_uri":["https://k/"]}"#, Err(DiscoveryError::NoKeys)),
+            (
+                "keys a list",
+                r#"{"issuer":"https://id.example","jwks_uri":["https://k/"]}"#,
+                Err(DiscoveryError::NoKeys),
+            ),
             ("list", "[]", Err(DiscoveryError::Malformed)),
             ("HTML", "<html>", Err(DiscoveryError::Malformed)),
         ] {

@@ -60,7 +60,9 @@ pub(super) enum FetchError {
     TooLarge(String),
     #[error("{0} sent an encoded body, which was not asked for")]
     Encoded(String),
-    #[error("no certificates of web authorities: {0}; name a PEM file in `tokens.certificateAuthorities`")]
+    #[error(
+        "no certificates of web authorities: {0}; name a PEM file in `tokens.certificateAuthorities`"
+    )]
     Authorities(String),
     #[error("longer than {0:?}")]
     Timeout(Duration),
@@ -122,11 +124,13 @@ impl Target {
         let name = ServerName::try_from(self.bare_host().to_owned())
             .map_err(|_| FetchError::Address(self.host.clone()))?;
         let stream = TlsConnector::from(tls.clone()).connect(name, stream).await;
-        let stream = stream.map_err(|error| FetchError::Connect { host: self.host.clone(), error })?;
+        let stream =
+            stream.map_err(|error| FetchError::Connect { host: self.host.clone(), error })?;
         let failed = |error| FetchError::Http { host: self.host.clone(), error };
         let mut builder = hyper::client::conn::http1::Builder::new();
         builder.max_headers(100).max_buf_size(64 << 10);
-        let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(failed)?;
+        let (mut sender, connection) =
+            builder.handshake(TokioIo::new(stream)).await.map_err(failed)?;
         // Ends with the sender and the answer's body, which do not outlive the caller's deadline.
         tokio::spawn(connection);
         sender.send_request(self.request()).await.map_err(failed)
@@ -137,7 +141,13 @@ impl Target {
         let resolved = tokio::net::lookup_host((self.bare_host(), self.port)).await;
         let resolved =
             resolved.map_err(|error| FetchError::Resolve { host: self.host.clone(), error })?;
-        let dial = Dial { source: None, mark: config.interception.mark, timeout: Duration::from_secs(3) };
+        let dial =
+            Dial {
+            source: None,
+            mark: config.interception.mark,
+            timeout: Duration::from_secs(3),
+            keepalive: config.limits.tcp_keepalive,
+        };
         let none = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
         let mut last = FetchError::Connect { host: self.host.clone(), error: none };
         for address in resolved.take(4) {
@@ -161,7 +171,11 @@ impl Target {
     }
 
     fn request(&self) -> Request<Empty<Bytes>> {
-        let host = if self.port == 443 { self.host.clone() } else { format!("{}:{}", self.host, self.port) };
+        let host = if self.port == 443 {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        };
         let mut request = Request::new(Empty::new());
         // Both came out of a valid address; an empty request would be answered with an error.
         *request.uri_mut() = self.path.parse().unwrap_or_default();
@@ -182,7 +196,8 @@ impl Target {
         let mut incoming = response.into_body();
         let mut body = BytesMut::new();
         while let Some(frame) = incoming.frame().await {
-            let frame = frame.map_err(|error| FetchError::Http { host: self.host.clone(), error })?;
+            let frame =
+                frame.map_err(|error| FetchError::Http { host: self.host.clone(), error })?;
             let data = frame.into_data().unwrap_or_default();
             if body.len() + data.len() > MAX_BODY_BYTES {
                 return Err(FetchError::TooLarge(self.host));
@@ -202,7 +217,9 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
             if directive == "no-store" || directive == "no-cache" {
                 return Some(Duration::ZERO);
             }
-            let seconds = directive.strip_prefix("max-age=").and_then(|age| age.trim_matches('"').parse().ok());
+            let seconds = directive
+                .strip_prefix("max-age=")
+                .and_then(|age| age.trim_matches('"').parse().ok());
             found = found.or(seconds.map(Duration::from_secs));
         }
     }
@@ -222,7 +239,8 @@ fn tls_config(config: &Config) -> Result<Arc<ClientConfig>, FetchError> {
             .ok_or_else(|| wrong("this system has none in the usual places".into()))?,
     };
     let shown = file.display();
-    let read = CertificateDer::pem_file_iter(&file).map_err(|error| wrong(format!("{shown}: {error}")))?;
+    let read =
+        CertificateDer::pem_file_iter(&file).map_err(|error| wrong(format!("{shown}: {error}")))?;
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(read.filter_map(Result::ok));
     if added == 0 {

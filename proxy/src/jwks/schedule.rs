@@ -114,6 +114,10 @@ mod tests {
         }
         schedule.begins(T + 40);
         schedule.failed(T + 40);
-        assert_eq!(schedule.wait_for_unknown_key(T + 40), Duration::from_secs(1), "the retry comes first");
+        assert_eq!(
+            schedule.wait_for_unknown_key(T + 40),
+            Duration::from_secs(1),
+            "the retry comes first"
+        );
     }
 }

@@ -161,6 +161,7 @@ impl HttpConnection {
         let settings = GateSettings {
             default_port: Some(80),
             normalization: state.config.path_normalization,
+            head: state.config.limits.head(),
             names_header: &|_| false,
         };
         gate::admit(parts, &settings).map_err(RequestError::Gate)

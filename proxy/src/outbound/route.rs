@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::config::{Config, OutboundListener};
 use crate::error::RequestError;
 use crate::forward::body::Body;
-use crate::forward::mesh::{Destination, StreamKind};
+use crate::forward::mesh::{Destination, Hop, StreamKind};
 use crate::metrics::TrafficLabels;
 use crate::net::{self, BoxedIo};
 use crate::telemetry::{Direction, Protocol, TrafficMeter};
@@ -161,10 +161,11 @@ pub(crate) async fn resolve(
     if addresses.is_empty() {
         return Err(RequestError::NoEndpoint(service.host.to_string()));
     }
+    let most = usize::try_from(worker.state.config.limits.pool_destinations).unwrap_or(1);
     let endpoints = addresses
         .into_iter()
         .map(|address| Endpoint {
-            destination: worker.mesh.destination(address, &service.host, &service.identities),
+            destination: worker.mesh.destination(most, address, &service.host, &service.identities),
             in_flight: AtomicUsize::new(0),
         })
         .collect();
@@ -238,8 +239,8 @@ impl Route {
         self.service.identities.first().map(|id| id.without_scheme())
     }
 
-    /// Sends a request to an endpoint; another is tried when the first certainly has not seen it
-    /// and the request has no body that could be lost.
+    /// Sends a request to an endpoint. One that cannot be reached gives way to the next, each tried
+    /// once; a request that has been sent is never sent again.
     ///
     /// # Errors
     /// The last endpoint's.
@@ -248,11 +249,24 @@ impl Route {
         worker: &Arc<Worker>,
         request: Request<Body>,
     ) -> Result<(Response<Body>, SocketAddr), RequestError> {
-        let endpoint = self.pick();
+        let (endpoint, hop) = self.reach(worker).await?;
         endpoint.in_flight.fetch_add(1, Relaxed);
-        let sent = endpoint.destination.send(worker, request).await;
+        let sent = endpoint.destination.send(worker, hop, request).await;
         endpoint.in_flight.fetch_sub(1, Relaxed);
         sent.map(|response| (response, endpoint.destination.address))
+    }
+
+    async fn reach(&self, worker: &Arc<Worker>) -> Result<(&Endpoint, Hop), RequestError> {
+        let mut last = RequestError::NoEndpoint(self.service.host.to_string());
+        for _ in 0..self.endpoints.len() {
+            let endpoint = self.pick();
+            match endpoint.destination.hop(worker).await {
+                Ok(hop) => return Ok((endpoint, hop)),
+                Err(error) if error.is_unprocessed() => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
     }
 
     /// Opens a byte stream to an endpoint, trying each once.

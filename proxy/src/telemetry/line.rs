@@ -11,7 +11,7 @@ pub(crate) struct Line<'a> {
 impl<'a> Line<'a> {
     /// Begins a line with its time and kind.
     pub(crate) fn begin(out: &'a mut String, now: SystemTime, kind: &'static str) -> Self {
-        out.push_str("{\"time\":\"");
+        out.push_str("{\"timestamp\":\"");
         write_time(out, now);
         out.push_str("\",\"kind\":\"");
         out.push_str(kind);
@@ -50,6 +50,23 @@ impl<'a> Line<'a> {
     pub(crate) fn number(&mut self, key: &'static str, value: impl std::fmt::Display) -> &mut Self {
         self.key(key);
         let _ = write!(self.out, "{value}");
+        self
+    }
+
+    /// Adds a structure. Control characters beyond ASCII, which JSON leaves as they are, are encoded
+    /// like those of [`Self::text`].
+    pub(crate) fn json(&mut self, key: &'static str, value: &impl serde::Serialize) -> &mut Self {
+        // Of our own types none has a key that is no text, or can fail otherwise.
+        let Ok(text) = serde_json::to_string(value) else { return self };
+        self.key(key);
+        for c in text.chars() {
+            match c.is_control() {
+                true => {
+                    let _ = write!(self.out, "\\u{:04x}", u32::from(c));
+                }
+                false => self.out.push(c),
+            }
+        }
         self
     }
 

@@ -117,7 +117,13 @@ fn bad_token_rules() {
         let found = mistakes(&token_policy(spec));
         assert!(!found.is_empty() && found[0].contains(advice), "{spec}: {found:?}");
     }
-    let targets = authentication("[{issuer: me, jwksUri: 'https://x'}]")
-        .replace("{jwtRules", "{targetRefs: [{kind: Gateway}], jwtRules");
-    assert!(mistakes(&targets)[0].contains("selector.matchLabels"));
+    for (refs, advice) in [
+        ("targetRefs: [{kind: Gateway, name: g}]", "found the text \"Gateway\""),
+        ("targetRefs: [{kind: Service, name: cart}]", "no ServiceEntry for cart.shop"),
+        ("selector: {}, targetRefs: [{kind: Service, name: cart}]", "one of the two"),
+    ] {
+        let text = authentication("[{issuer: me, jwksUri: 'https://x'}]")
+            .replace("{jwtRules", &format!("{{{refs}, jwtRules"));
+        assert!(mistakes(&text)[0].contains(advice), "{refs}: {:?}", mistakes(&text));
+    }
 }

@@ -253,3 +253,26 @@ fn mtls_modes_decide_who_the_peer_is() {
         assert_eq!(ask.connection_verdict(&snapshot), expect, "{mode:?} {peer}");
     }
 }
+
+#[test]
+fn policies_for_the_workloads_behind_a_service() {
+    let entry = |endpoint: &str| {
+        format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: e, namespace: shop}}\nspec: {{hosts: [cart.shop.svc.cluster.local], ports: [{{number: 80, name: http}}], resolution: STATIC, endpoints: [{{address: 10.0.0.1, {endpoint}}}]}}\n"
+        )
+    };
+    let text = policy("p", "{targetRefs: [{kind: Service, name: cart}], rules: [{}]}");
+    for (endpoint, selected) in [
+        ("labels: {app: cart}", true),
+        ("labels: {app: cart}, serviceAccount: cart", true),
+        ("serviceAccount: cart", true),
+        ("labels: {app: other}", false),
+        ("labels: {app: cart, version: v2}", false),
+        ("labels: {app: cart}, serviceAccount: other", false),
+    ] {
+        let verdict = Ask::default().verdict(&snapshot(&format!("{text}{}", entry(endpoint))));
+        let expect =
+            if selected { "allow shop/p 0 policy_allowed" } else { "deny - - default_deny" };
+        assert_eq!(verdict, expect, "{endpoint}");
+    }
+}

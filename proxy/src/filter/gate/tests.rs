@@ -32,6 +32,7 @@ fn settings() -> GateSettings<'static> {
     GateSettings {
         default_port: Some(80),
         normalization: Normalization::default(),
+        head: HeadLimits::default(),
         names_header: &|name| name == "x-role",
     }
 }

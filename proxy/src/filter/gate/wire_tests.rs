@@ -21,6 +21,7 @@ async fn gate(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
     let settings = GateSettings {
         default_port: Some(80),
         normalization: Normalization::default(),
+        head: HeadLimits::default(),
         names_header: &|_| false,
     };
     let answer = match pass(&mut parts, &settings) {
@@ -57,7 +58,7 @@ async fn exchange(bytes: &str) -> (String, Option<&'static str>) {
     let (mut client, server) = tokio::io::duplex(1 << 20);
     let (server, note) = Checked::new(server);
     let mut builder = hyper::server::conn::http1::Builder::new();
-    configure_http1(&mut builder);
+    configure_http1(&mut builder, HeadLimits::default());
     builder.timer(TokioTimer::new());
     let served = tokio::spawn(builder.serve_connection(TokioIo::new(server), service_fn(gate)));
     client.write_all(bytes.as_bytes()).await.unwrap();
@@ -266,7 +267,7 @@ async fn s08_upgrade_bytes_are_not_looked_at() {
 async fn h2(request: Request<Full<Bytes>>) -> String {
     let (client, server) = tokio::io::duplex(1 << 20);
     let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    builder.max_header_list_size(LIBRARY_HEAD_BYTES);
+    builder.max_header_list_size(u32::try_from(HeadLimits::default().library_bytes()).unwrap());
     tokio::spawn(builder.serve_connection(TokioIo::new(server), service_fn(gate)));
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client))

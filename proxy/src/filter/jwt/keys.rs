@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -103,6 +104,7 @@ fn ed(x: &str) -> Option<DecodingKey> {
 pub struct KeySet {
     by_id: HashMap<Box<str>, Option<Key>>,
     nameless: Vec<Key>,
+    fingerprint: [u8; 32],
 }
 
 /// Why a set of keys was not taken.
@@ -132,7 +134,11 @@ impl KeySet {
         if keys.len() > MAX_KEYS {
             return Err(KeySetError::TooMany);
         }
-        let mut read = Self { by_id: HashMap::new(), nameless: Vec::new() };
+        let mut read = Self {
+            by_id: HashMap::new(),
+            nameless: Vec::new(),
+            fingerprint: sha256(text),
+        };
         for jwk in keys {
             read.add(jwk.as_object().ok_or(KeySetError::Malformed)?);
         }
@@ -140,6 +146,12 @@ impl KeySet {
             true => Err(KeySetError::NoUsableKey),
             false => Ok(read),
         }
+    }
+
+    /// Whether another set was read from the very same text.
+    #[must_use]
+    pub fn is_of_same_text(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
     }
 
     fn add(&mut self, jwk: &Map<String, Value>) {
@@ -171,6 +183,12 @@ impl KeySet {
             _ => Err(TokenRefusal::UnknownKey),
         }
     }
+}
+
+fn sha256(text: &[u8]) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(digest(&SHA256, text).as_ref());
+    out
 }
 
 impl fmt::Debug for KeySet {
