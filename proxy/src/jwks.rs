@@ -119,11 +119,11 @@ pub async fn keep(state: Arc<State>) {
             keep
         });
         for source in wanted {
-            if !followed.contains_key(&source) {
+            followed.entry(source.clone()).or_insert_with(|| {
                 let wake = Arc::new(Notify::new());
-                let task = tokio::spawn(follow(state.clone(), source.clone(), wake.clone()));
-                followed.insert(source, (task.abort_handle(), wake));
-            }
+                let task = tokio::spawn(follow(state.clone(), source, wake.clone()));
+                (task.abort_handle(), wake)
+            });
         }
         let wake = followed.iter().map(|((source, _), (_, wake))| (source.clone(), wake.clone()));
         state.token_keys.wake.store(Arc::new(wake.collect()));
@@ -224,7 +224,7 @@ async fn follow_file(state: &State, source: &KeySource, path: &str) {
     let mut complained = false;
     loop {
         tokio::time::sleep(FILE_POLL).await;
-        let read = read_file(path, &state.config).map_err(KeysError::from);
+        let read = read_file(path, &state.config);
         match read.and_then(|text| take(state, source, &text)) {
             Ok(()) => complained = false,
             Err(error) if !complained => {

@@ -141,8 +141,7 @@ impl Target {
         let resolved = tokio::net::lookup_host((self.bare_host(), self.port)).await;
         let resolved =
             resolved.map_err(|error| FetchError::Resolve { host: self.host.clone(), error })?;
-        let dial =
-            Dial {
+        let dial = Dial {
             source: None,
             mark: config.interception.mark,
             timeout: Duration::from_secs(3),

@@ -134,11 +134,8 @@ impl KeySet {
         if keys.len() > MAX_KEYS {
             return Err(KeySetError::TooMany);
         }
-        let mut read = Self {
-            by_id: HashMap::new(),
-            nameless: Vec::new(),
-            fingerprint: sha256(text),
-        };
+        let mut read =
+            Self { by_id: HashMap::new(), nameless: Vec::new(), fingerprint: sha256(text) };
         for jwk in keys {
             read.add(jwk.as_object().ok_or(KeySetError::Malformed)?);
         }
