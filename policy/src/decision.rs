@@ -150,6 +150,8 @@ pub enum DenyReason {
     DefaultDeny,
     /// The port's mode is `STRICT` and the peer showed no identity.
     PeerNotAuthenticated,
+    /// The bytes are no HTTP, on a port that is declared HTTP or whose rules speak of it.
+    ProtocolUndecided,
 }
 
 impl DenyReason {
@@ -160,6 +162,7 @@ impl DenyReason {
             Self::NoMatchingAllow => "no_matching_allow",
             Self::DefaultDeny => "default_deny",
             Self::PeerNotAuthenticated => "peer_not_authenticated",
+            Self::ProtocolUndecided => "protocol_undecided",
         }
     }
 }

@@ -35,6 +35,22 @@ pub(crate) struct Facts<'a> {
     pub(crate) bias: Bias,
 }
 
+/// A field of a source or an operation, by the word that answers use for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Principal,
+    Namespace,
+    ServiceAccount,
+    TrustDomain,
+    Ip,
+    RemoteIp,
+    RequestPrincipal,
+    Port,
+    Method,
+    Host,
+    Path,
+}
+
 impl Rule {
     pub(crate) fn matches(&self, facts: &Facts<'_>) -> bool {
         (self.from.is_empty() || self.from.iter().any(|source| source.matches(facts)))
@@ -44,17 +60,44 @@ impl Rule {
 }
 
 impl Source {
-    fn matches(&self, facts: &Facts<'_>) -> bool {
+    pub(crate) fn matches(&self, facts: &Facts<'_>) -> bool {
+        self.judge(facts, &mut |_, holds| holds)
+    }
+
+    /// Tells `go_on` of each field whether it holds, until it answers no; `true` when it never did.
+    pub(crate) fn judge(
+        &self,
+        facts: &Facts<'_>,
+        go_on: &mut (impl FnMut(Part, bool) -> bool + ?Sized),
+    ) -> bool {
         let peer = |test: &dyn Fn(&SpiffeId) -> bool| facts.peer.is_some_and(test);
-        self.principals.holds(|id| peer(&|p| id.matches(p)))
-            && self.namespaces.holds(|text| peer(&|p| namespace_matches(text, p)))
-            && self.service_accounts.holds(|account| peer(&|p| account.matches(p)))
-            && self.trust_domains.holds(|text| peer(&|p| text.matches(p.trust_domain())))
-            && self.ip_blocks.holds(|block| block.matches(facts.connection.source()))
-            && self.remote_ip_blocks.holds(|block| block.matches(facts.connection.remote()))
-            && facts.http_field(&self.request_principals, |field, request| {
-                field.holds(|pattern| request.token.is_some_and(|token| pattern.matches(token)))
-            })
+        go_on(Part::Principal, self.principals.holds(|id| peer(&|p| id.matches(p))))
+            && go_on(
+                Part::Namespace,
+                self.namespaces.holds(|text| peer(&|p| namespace_matches(text, p))),
+            )
+            && go_on(
+                Part::ServiceAccount,
+                self.service_accounts.holds(|account| peer(&|p| account.matches(p))),
+            )
+            && go_on(
+                Part::TrustDomain,
+                self.trust_domains.holds(|text| peer(&|p| text.matches(p.trust_domain()))),
+            )
+            && go_on(
+                Part::Ip,
+                self.ip_blocks.holds(|block| block.matches(facts.connection.source())),
+            )
+            && go_on(
+                Part::RemoteIp,
+                self.remote_ip_blocks.holds(|block| block.matches(facts.connection.remote())),
+            )
+            && go_on(
+                Part::RequestPrincipal,
+                facts.http_field(&self.request_principals, |field, request| {
+                    field.holds(|pattern| request.token.is_some_and(|token| pattern.matches(token)))
+                }),
+            )
     }
 }
 
@@ -64,22 +107,42 @@ fn namespace_matches(pattern: &TextPattern, peer: &SpiffeId) -> bool {
 }
 
 impl Operation {
-    fn matches(&self, facts: &Facts<'_>) -> bool {
-        self.ports.holds(|port| *port == facts.connection.destination.port())
-            && facts.http_field(&self.methods, |field, request| {
-                field.holds(|m| m.matches(request.method))
-            })
-            && facts
-                .http_field(&self.hosts, |field, request| field.holds(|h| h.matches(request.host)))
-            && facts.http_field(&self.paths, |field, request| {
-                let path = request.path;
-                holds_in_readings(
-                    field,
-                    facts.bias,
-                    |p| p.matches_all_readings(path),
-                    |p| p.matches_any_reading(path),
-                )
-            })
+    pub(crate) fn matches(&self, facts: &Facts<'_>) -> bool {
+        self.judge(facts, &mut |_, holds| holds)
+    }
+
+    /// Tells `go_on` of each field whether it holds, until it answers no; `true` when it never did.
+    pub(crate) fn judge(
+        &self,
+        facts: &Facts<'_>,
+        go_on: &mut (impl FnMut(Part, bool) -> bool + ?Sized),
+    ) -> bool {
+        let port = facts.connection.destination.port();
+        go_on(Part::Port, self.ports.holds(|wanted| *wanted == port))
+            && go_on(
+                Part::Method,
+                facts.http_field(&self.methods, |field, request| {
+                    field.holds(|m| m.matches(request.method))
+                }),
+            )
+            && go_on(
+                Part::Host,
+                facts.http_field(&self.hosts, |field, request| {
+                    field.holds(|h| h.matches(request.host))
+                }),
+            )
+            && go_on(
+                Part::Path,
+                facts.http_field(&self.paths, |field, request| {
+                    let path = request.path;
+                    holds_in_readings(
+                        field,
+                        facts.bias,
+                        |p| p.matches_all_readings(path),
+                        |p| p.matches_any_reading(path),
+                    )
+                }),
+            )
     }
 }
 
@@ -98,7 +161,7 @@ fn holds_in_readings<T>(
 }
 
 impl Condition {
-    fn matches(&self, facts: &Facts<'_>) -> bool {
+    pub(crate) fn matches(&self, facts: &Facts<'_>) -> bool {
         let connection = facts.connection;
         let peer = |test: &dyn Fn(&SpiffeId) -> bool| facts.peer.is_some_and(test);
         match self {

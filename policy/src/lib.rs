@@ -27,5 +27,7 @@ pub use host::{HostError, HostName};
 pub use path::{CanonicalPath, Normalization, PathError};
 pub use resources::{Resources, SourceFile};
 pub use service::{Endpoint, EndpointAddress, Protocol, Service, ServicePort};
-pub use snapshot::{DefaultAuthorization, DefaultEgress, Defaults, MtlsMode, Snapshot, Workload};
+pub use snapshot::{
+    DefaultAuthorization, DefaultEgress, Defaults, MtlsMode, NearestMiss, Snapshot, Workload,
+};
 pub use yaml::{Mistake, Mistakes};

@@ -4,6 +4,7 @@
 //! anywhere else is refused: what people mean by it differs, and a rule that matches less than its writer thinks is a hole.
 
 mod address;
+mod display;
 mod host;
 mod identity;
 mod path;

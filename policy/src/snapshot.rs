@@ -2,6 +2,7 @@
 
 mod http_rules;
 mod modes;
+mod nearest;
 mod rule_set;
 mod services;
 
@@ -19,6 +20,7 @@ use crate::{
 };
 use http_rules::HttpRules;
 use modes::Modes;
+pub use nearest::NearestMiss;
 use rule_set::RuleSet;
 use services::Services;
 
@@ -197,6 +199,47 @@ impl Snapshot {
     /// The refusal.
     pub fn authorize_opaque(&self, connection: &Connection<'_>) -> Result<Permit, Denial> {
         self.decide(connection, None, false)
+    }
+
+    /// The refusal of bytes that are no HTTP on a port that must carry it: by a `DENY` rule that would refuse them anyway,
+    /// else because the protocol could not be told.
+    pub fn refuse_undecided(&self, connection: &Connection<'_>) -> Denial {
+        let peer = match self.peer(connection) {
+            Ok(peer) => peer,
+            Err(denial) => return denial,
+        };
+        let facts = Facts { connection, peer, http: Http::Assume(true), bias: Bias::Deny };
+        match self.enforced.deny.first_match(&facts, |_| true) {
+            Some(entry) => Denial::by_rule(entry.decider.clone()),
+            None => Denial::because(DenyReason::ProtocolUndecided),
+        }
+    }
+
+    /// Whether the port's mTLS mode takes the connection at all; plaintext on `STRICT` is refused before a byte is read.
+    ///
+    /// # Errors
+    /// The refusal, [`DenyReason::PeerNotAuthenticated`].
+    pub fn check_mtls_mode(&self, connection: &Connection<'_>) -> Result<(), Denial> {
+        self.peer(connection).map(drop)
+    }
+
+    /// After a refusal because no `ALLOW` rule matched: the rule that came nearest to it, and by what it failed.
+    ///
+    /// `most` bounds how many rules are looked at: first those that name the caller, the path or the port.
+    pub fn nearest_miss(
+        &self,
+        connection: &Connection<'_>,
+        request: Option<&Request<'_>>,
+        denial: &Denial,
+        most: usize,
+    ) -> Option<NearestMiss> {
+        if denial.reason() != DenyReason::NoMatchingAllow {
+            return None;
+        }
+        let peer = self.peer(connection).ok()?;
+        let http = request.map_or(Http::Assume(false), Http::Request);
+        let facts = Facts { connection, peer, http, bias: Bias::Allow };
+        nearest::among(self.enforced.allow.likely(&facts).take(most), &facts)
     }
 
     /// The decision for one request.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use policy::resources::DEFAULT_ROOT_NAMESPACE;
 use policy::yaml::Mark;
-use policy::{Mistake, Mistakes, Resources};
+use policy::{Mistake, Mistakes, Resources, Snapshot};
 use serde::Serialize;
 
 use crate::config::{Config, read_directory, read_file};
@@ -51,6 +51,15 @@ pub struct Checked {
     pub resources: Resources,
     /// How many resource files were read.
     pub files: usize,
+}
+
+impl Checked {
+    /// What the resources say of the configured workload.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let Config { workload, defaults, trust_domain, .. } = &self.config;
+        Snapshot::build(&self.resources, workload, defaults, trust_domain)
+    }
 }
 
 /// Runs the command.

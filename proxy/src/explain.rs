@@ -1,32 +1,35 @@
 //! `postern-proxy explain`: what would be decided, offline.
 //!
 //! JSON lines in, one a request; JSON lines out, in the same order. A request goes the way live
-//! traffic goes: the port's mTLS mode, the HTTP gate, the authorizer; only sockets are missing.
+//! traffic goes, by the same functions: the port's mTLS mode, the HTTP gate, the authorizer
+//! ([`crate::filter::authorize`]); only sockets are missing.
 //!
-//! What a line cannot say is taken as follows. No `principal` is plaintext. No `request` is an
-//! opaque connection, as on a port declared `tcp`; on a port declared HTTP it is refused. A `source`
-//! or `destination` without `ip` has the unspecified address, which no block of policy means.
+//! What a line leaves out, or says with null, is taken as follows. No `principal` is plaintext. No
+//! `request` is an opaque connection, as on a port declared `tcp`; on a port declared HTTP it is
+//! refused, and on an undeclared port whose rules speak of HTTP a note says that live traffic is. A
+//! `source` or `destination` without `ip` has the unspecified address, which no block of policy
+//! means. What a line says wrongly, an unknown key included, makes it bad input.
 
 mod input;
 
 use std::io::{self, BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use http::StatusCode;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use policy::{
-    CanonicalPath, Connection, Denial, DenyReason, HeaderSource, MtlsMode, Permit, Request,
-    Snapshot, TokenClaims,
-};
+use policy::{CanonicalPath, Connection, NearestMiss, Snapshot};
 use serde::Serialize;
 
 use crate::check::{self, BAD_CONFIGURATION};
 use crate::config::Config;
+use crate::filter::authorize::{self, Asked, Opaque, Verdict, Would};
 use crate::filter::gate::{self, GateSettings, Refusal};
-use input::{Line, RequestInput};
+use crate::policy_tools::recorded::{self, Recorded};
+use input::RequestInput;
+pub(crate) use input::{Line, Read, read_line};
 
 /// Decide requests offline: JSON lines on stdin, one JSON line each on stdout, in order.
 ///
@@ -37,7 +40,8 @@ use input::{Line, RequestInput};
 /// Out: {"decision":"allow","policy":"shop/cart-allow","rule":0,"reason":"policy_allowed","path":"/a"}
 ///
 /// No `principal` = plaintext, no `request` = TCP; `port` is the app's. `policy` and `rule` are null
-/// when the default decided. Exit code 0 whatever the verdicts, 2 after a line that is no request
+/// when the default decided; `nearest` says by what the nearest rule failed, `would` what audited and
+/// dry-run policies would have decided otherwise. Exit code 0 whatever the verdicts, 2 after a line that is no request
 /// (it is answered with reason bad_input) or with a bad configuration.
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -48,6 +52,11 @@ pub struct ExplainArgs {
     /// Resources to judge by instead of those of `resources.directory`.
     #[arg(long, value_name = "DIR")]
     pub resources: Option<PathBuf>,
+    /// Judge recorded traffic instead of lines on stdin: an access log of the proxy, or what
+    /// `GET /decisions` answered; `-` reads it from stdin. Each answer then repeats under `recorded`
+    /// what it is about. Header fields and tokens are not in a log, so they count as absent.
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
 }
 
 /// Runs the command on stdin and stdout.
@@ -62,18 +71,39 @@ pub fn command(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(BAD_CONFIGURATION));
         }
     };
-    let config = &checked.config;
-    let snapshot = Snapshot::build(
-        &checked.resources,
-        &config.workload,
-        &config.defaults,
-        &config.trust_domain,
-    );
-    let outcome = run(config, &snapshot, io::stdin().lock(), io::stdout().lock())?;
+    let snapshot = checked.snapshot();
+    if let Some(log) = &args.log {
+        replay(&checked.config, &snapshot, log, io::stdout().lock())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let outcome = run(&checked.config, &snapshot, io::stdin().lock(), io::stdout().lock())?;
     Ok(match outcome {
         Outcome::AllUnderstood => ExitCode::SUCCESS,
         Outcome::BadInput => ExitCode::from(BAD_CONFIGURATION),
     })
+}
+
+/// Answers every request and connection of a log on `writer`.
+fn replay(
+    config: &Config,
+    snapshot: &Snapshot,
+    log: &Path,
+    mut writer: impl Write,
+) -> anyhow::Result<()> {
+    for recorded in recorded::read_file(log)?.seen {
+        let answer = explain(config, snapshot, &Line::recorded(&recorded));
+        serde_json::to_writer(&mut writer, &Replayed { recorded: &recorded, answer })?;
+        writer.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// An answer with what it is about.
+#[derive(Serialize)]
+struct Replayed<'a> {
+    recorded: &'a Recorded,
+    #[serde(flatten)]
+    answer: Answer,
 }
 
 /// Whether every line was a request.
@@ -132,6 +162,15 @@ pub struct Answer {
     pub reason: &'static str,
     /// The canonical path; null on TCP and where the gate refused the request.
     pub path: Option<String>,
+    /// After a refusal for want of a matching rule: the rule that came nearest; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<NearestMiss>,
+    /// What policies that are only watched would have decided otherwise; absent when nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub would: Vec<Would>,
+    /// Where live traffic depends on what the line cannot say; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<&'static str>,
     /// What is wrong with a line that is no request; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -139,68 +178,70 @@ pub struct Answer {
 
 impl Answer {
     fn deny(reason: &'static str) -> Self {
-        Self { decision: "deny", policy: None, rule: None, reason, path: None, error: None }
+        Self {
+            decision: "deny",
+            policy: None,
+            rule: None,
+            reason,
+            path: None,
+            nearest: None,
+            would: Vec::new(),
+            note: None,
+            error: None,
+        }
     }
 
-    fn of(verdict: &Result<Permit, Denial>, path: Option<&str>) -> Self {
-        let (decision, decider, reason) = match verdict {
-            Ok(permit) => ("allow", permit.decider(), permit.reason().as_str()),
-            Err(denial) => ("deny", denial.decider(), denial.reason().as_str()),
-        };
+    fn of(verdict: Verdict, path: Option<&str>) -> Self {
         Self {
-            decision,
-            policy: decider.map(|decider| Arc::clone(decider.policy())),
-            rule: decider.map(policy::Decider::rule),
-            reason,
+            decision: verdict.word(),
+            policy: verdict.decider().map(|decider| Arc::clone(decider.policy())),
+            rule: verdict.decider().map(policy::Decider::rule),
+            reason: verdict.reason(),
             path: path.map(str::to_owned),
+            nearest: verdict.nearest,
+            would: verdict.would,
+            note: None,
             error: None,
         }
     }
 }
 
+/// Said of bytes without a request on an undeclared port whose rules speak of HTTP.
+const UNDECLARED: &str = "the port is not declared: live bytes that are not HTTP are refused here \
+                          (protocol_undecided), because rules speak of HTTP; declare it tcp";
+
 /// Decides one line: the connection first, because a connection that is refused carries no request.
-fn explain(config: &Config, snapshot: &Snapshot, line: &Line) -> Answer {
+pub(crate) fn explain(config: &Config, snapshot: &Snapshot, line: &Line) -> Answer {
     let connection = line.connection();
-    let port = connection.destination.port();
-    if connection.peer.is_none() && snapshot.mtls_mode(port) == MtlsMode::Strict {
-        return Answer::deny(DenyReason::PeerNotAuthenticated.as_str());
+    if let Some(refused) = authorize::plaintext(snapshot, &connection) {
+        return Answer::of(refused, None);
     }
     match &line.request {
-        None if config.inbound.declared(port).is_http() => Answer::deny("protocol_undecided"),
-        None => Answer::of(&snapshot.authorize_opaque(&connection), None),
-        Some(request) => explain_request(config, snapshot, &connection, request),
+        None => explain_opaque(config, snapshot, &connection),
+        Some(request) => match explain_request(config, snapshot, &connection, request) {
+            Ok(answer) => answer,
+            Err(refusal) => Answer::deny(refusal.reason),
+        },
     }
 }
 
+fn explain_opaque(config: &Config, snapshot: &Snapshot, connection: &Connection<'_>) -> Answer {
+    let port = connection.destination.port();
+    let declared = config.inbound.declared(port);
+    let carries = if declared.is_http() { Opaque::Undecided } else { Opaque::Tcp };
+    let verdict = authorize::opaque(snapshot, connection, carries);
+    let unsure = carries == Opaque::Tcp && authorize::must_be_http(snapshot, declared, port);
+    Answer { note: unsure.then_some(UNDECLARED), ..Answer::of(verdict, None) }
+}
+
+/// Takes the request through the HTTP gate, as an HTTP/1.1 request on a mesh connection, and judges it.
 fn explain_request(
     config: &Config,
     snapshot: &Snapshot,
     connection: &Connection<'_>,
     request: &RequestInput,
-) -> Answer {
-    let judge = |request: &Request<'_>| {
-        let verdict = snapshot.authorize_request(connection, request);
-        Answer::of(&verdict, Some(request.path.as_str()))
-    };
+) -> Result<Answer, Refusal> {
     let token = request.jwt.as_ref().map(input::TokenInput::claims);
-    match admit(config, snapshot, request, token.as_ref(), judge) {
-        Ok(answer) => answer,
-        Err(refusal) => Answer::deny(refusal.reason),
-    }
-}
-
-/// A header name or value that the HTTP library refuses before the gate sees it (RFC 9110 §5.5).
-const INVALID_HEADER: Refusal =
-    Refusal { status: StatusCode::BAD_REQUEST, reason: "invalid_header", close: true };
-
-/// Takes the request through the HTTP gate, as an HTTP/1.1 request on a mesh connection, and hands it to `judge`.
-fn admit<T>(
-    config: &Config,
-    snapshot: &Snapshot,
-    request: &RequestInput,
-    token: Option<&TokenClaims>,
-    judge: impl FnOnce(&Request<'_>) -> T,
-) -> Result<T, Refusal> {
     let mut parts = request_parts(config, request)?;
     let settings = GateSettings {
         default_port: Some(80),
@@ -210,14 +251,20 @@ fn admit<T>(
     };
     let admitted = gate::admit(&mut parts, &settings)?;
     let path = admitted.path()?;
-    Ok(judge(&Request {
-        method: parts.method.as_str(),
+    let asked = Asked {
+        method: &parts.method,
         host: admitted.host(),
         path: &path,
-        headers: &Fields(&parts.headers),
-        token,
-    }))
+        headers: &parts.headers,
+        token: token.as_ref(),
+    };
+    let verdict = authorize::request(snapshot, connection, &asked);
+    Ok(Answer::of(verdict, Some(path.as_str())))
 }
+
+/// A header name or value that the HTTP library refuses before the gate sees it (RFC 9110 §5.5).
+const INVALID_HEADER: Refusal =
+    Refusal { status: StatusCode::BAD_REQUEST, reason: "invalid_header", close: true };
 
 /// The request as the HTTP library would hand it over. What the library itself refuses is refused here.
 fn request_parts(config: &Config, request: &RequestInput) -> Result<Parts, Refusal> {
@@ -239,22 +286,13 @@ fn headers(request: &RequestInput) -> Option<HeaderMap> {
     if let Some(host) = &request.host {
         headers.append(HOST, HeaderValue::from_bytes(host.as_bytes()).ok()?);
     }
-    for (name, values) in &request.headers.0 {
+    for (name, values) in request.headers.iter().flat_map(|headers| &headers.0) {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         for value in values {
             headers.try_append(&name, HeaderValue::from_bytes(value.as_bytes()).ok()?).ok()?;
         }
     }
     Some(headers)
-}
-
-/// The header fields as policy asks for them.
-struct Fields<'a>(&'a HeaderMap);
-
-impl HeaderSource for Fields<'_> {
-    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.0.get_all(name).iter().for_each(|value| each(value.as_bytes()));
-    }
 }
 
 #[cfg(test)]

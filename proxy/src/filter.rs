@@ -1,5 +1,6 @@
 //! The filters a request passes, one file each; where they are called says in which order and why.
 
+pub mod authorize;
 pub mod gate;
 pub mod headers;
 pub mod version;

@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use policy::{DenyReason, MtlsMode, Protocol as Declared};
+use policy::{Denial, DenyReason, MtlsMode, Permit, Protocol as Declared};
 use tokio::net::TcpStream;
 
 use crate::config::InboundListener;
+use crate::decisions::Decision;
+use crate::filter::authorize::{self, Opaque, Verdict};
 use crate::forward::app::AppAddress;
 use crate::forward::mesh::StreamKind;
 use crate::forward::opaque;
@@ -86,6 +88,7 @@ impl Inbound {
     ) -> Result<(), Refused> {
         let mode = self.worker.state.snapshot().mtls_mode(self.arrival.app.port());
         if self.is_plaintext(&stream, mode).await? {
+            self.take_plaintext(record)?;
             return self.carry(Box::new(stream), Alpn::None, record).await;
         }
         let (io, alpn) = self.handshake(stream).await?;
@@ -110,12 +113,7 @@ impl Inbound {
                 "closed before a byte was sent",
             )),
             (Ok(Ok(_)), _) if first == [0x16] => Ok(self.is_apps_own_tls(stream, mode).await),
-            (Ok(Ok(_)), MtlsMode::Permissive) => Ok(true),
-            (Ok(Ok(_)), _) => Err(Refused::new(
-                CloseReason::Refused,
-                DenyReason::PeerNotAuthenticated.as_str(),
-                "plaintext on a port that demands mutual TLS",
-            )),
+            (Ok(Ok(_)), _) => Ok(true),
             (Ok(Err(error)), _) => Err(Refused::new(CloseReason::Error, "reset_by_client", error)),
             (Err(_), _) if silent_is_plain => Ok(true),
             (Err(_), _) => Err(Refused::new(
@@ -124,6 +122,16 @@ impl Inbound {
                 format!("no byte within {wait:?}"),
             )),
         }
+    }
+
+    /// Plaintext is refused where the mode demands mutual TLS, before anything is read of it.
+    fn take_plaintext(&self, record: &mut ConnectionRecord) -> Result<(), Refused> {
+        let refused = authorize::plaintext(&self.worker.state.snapshot(), &self.facts());
+        let Some(verdict) = refused else { return Ok(()) };
+        let reason = verdict.reason();
+        let _ = self.note(verdict, record);
+        let error = "plaintext on a port that demands mutual TLS";
+        Err(Refused::new(CloseReason::Refused, reason, error))
     }
 
     /// On a PERMISSIVE port that speaks TLS of its own, a ClientHello is the app's unless it offers
@@ -138,13 +146,14 @@ impl Inbound {
     fn may_be_server_first(&self) -> bool {
         match self.arrival.declared {
             Declared::Tcp => true,
-            Declared::Auto => !self.has_http_rules(),
+            Declared::Auto => !self.must_be_http(),
             _ => false,
         }
     }
 
-    fn has_http_rules(&self) -> bool {
-        self.worker.state.snapshot().has_http_rules(self.arrival.app.port())
+    fn must_be_http(&self) -> bool {
+        let (declared, port) = (self.arrival.declared, self.arrival.app.port());
+        authorize::must_be_http(&self.worker.state.snapshot(), declared, port)
     }
 
     async fn handshake(&self, stream: TcpStream) -> Result<(BoxedIo, Alpn), Refused> {
@@ -195,7 +204,8 @@ impl Inbound {
                 let connect = protocol == Protocol::Postern;
                 serve::http2(metered, &self.connection, limits, handler, connect).await
             }
-            Protocol::Tcp | Protocol::Unknown => return self.opaque(metered, record).await,
+            Protocol::Tcp => return self.opaque(metered, Opaque::Tcp, record).await,
+            Protocol::Unknown => return self.opaque(metered, Opaque::Undecided, record).await,
         };
         record.carries_http();
         record.ended(closed, closed.as_str());
@@ -203,7 +213,7 @@ impl Inbound {
     }
 
     /// What the bytes are: declared for the port, else ALPN, else sniffed (DESIGN §3). A port with
-    /// HTTP rules never takes what cannot be told.
+    /// HTTP rules never takes what cannot be told: that is [`Protocol::Unknown`], and refused.
     async fn protocol(&self, io: &mut BoxedIo, alpn: Alpn) -> Result<(Protocol, Bytes), Refused> {
         let declared = self.arrival.declared;
         match (alpn, declared) {
@@ -214,7 +224,7 @@ impl Inbound {
             (Alpn::None, _) => {}
         }
         let limits = &self.worker.state.config.limits;
-        let must_be_http = declared.is_http() || self.has_http_rules();
+        let must_be_http = self.must_be_http();
         let silence = if must_be_http { limits.sniff_timeout } else { limits.detection_timeout };
         let seen = sniff::read_ahead(io, silence, limits.sniff_timeout)
             .await
@@ -230,11 +240,7 @@ impl Inbound {
             // The port's own TLS in plaintext mode is opaque to us, and so is anything on a port
             // that promises nothing.
             _ if !must_be_http => Ok((Protocol::Tcp, seen.bytes)),
-            _ => Err(Refused::new(
-                CloseReason::Refused,
-                "protocol_undecided",
-                "not HTTP, on a port that is declared HTTP or has HTTP rules",
-            )),
+            _ => Ok((Protocol::Unknown, seen.bytes)),
         }
     }
 
@@ -274,15 +280,19 @@ impl Inbound {
     }
 
     /// Opaque bytes: one decision, then both directions until they end.
-    async fn opaque(&self, client: Metered, record: &mut ConnectionRecord) -> Result<(), Refused> {
+    async fn opaque(
+        &self,
+        client: Metered,
+        carries: Opaque,
+        record: &mut ConnectionRecord,
+    ) -> Result<(), Refused> {
         self.connection.set_protocol(Protocol::Tcp);
-        let decision = self.worker.state.snapshot().authorize_opaque(&self.facts());
-        self.note(&decision, record);
-        let permit = match decision {
+        let verdict = authorize::opaque(&self.worker.state.snapshot(), &self.facts(), carries);
+        let permit = match self.note(verdict, record) {
             Ok(permit) => permit,
             Err(denial) => {
                 self.aborter.abort();
-                return Err(Refused::new(CloseReason::Policy, denial.reason().as_str(), denial));
+                return Err(denied(&denial));
             }
         };
         let app = opaque::open_app(&self.worker, permit, self.arrival.app_address())
@@ -298,31 +308,11 @@ impl Inbound {
         Ok(())
     }
 
-    fn note(
-        &self,
-        decision: &Result<policy::Permit, policy::Denial>,
-        record: &mut ConnectionRecord,
-    ) {
-        let (allowed, decider, reason) = match decision {
-            Ok(permit) => (true, permit.decider(), permit.reason().as_str()),
-            Err(denial) => (false, denial.decider(), denial.reason().as_str()),
-        };
-        record.decided(allowed, decider);
+    /// Counts a verdict on the connection as a whole, and keeps it for `/decisions` and the log.
+    fn note(&self, verdict: Verdict, record: &mut ConnectionRecord) -> Result<Permit, Denial> {
         let state = &self.worker.state;
-        state.decisions.add(
-            crate::decisions::Decision {
-                time: state.clock.unix(),
-                decision: if allowed { "allow" } else { "deny" },
-                reason,
-                policy: None,
-                rule: None,
-                source_principal: self.peer().map(|p| p.id.without_scheme().to_owned()),
-                destination: self.arrival.app.to_string(),
-                method: None,
-                path: None,
-            }
-            .by(decider),
-        );
+        state.decisions.add(Decision::new(state.clock.unix(), &self.facts(), None, &verdict));
+        record.decided(verdict)
     }
 
     fn peer(&self) -> Option<&Peer> {
@@ -331,14 +321,7 @@ impl Inbound {
 
     /// The connection as policy sees it.
     fn facts(&self) -> policy::Connection<'_> {
-        let peer = self.peer();
-        policy::Connection {
-            peer: peer.map(|p| &p.id),
-            source_ip: self.connection.source.ip(),
-            remote_ip: None,
-            destination: self.arrival.app,
-            sni: peer.and_then(|p| p.sni.as_deref()),
-        }
+        authorize::facts(&self.connection)
     }
 
     fn labels(&self, protocol: Protocol) -> TrafficLabels {
@@ -355,6 +338,18 @@ impl Inbound {
 
     fn app_address(&self) -> AppAddress {
         self.arrival.app_address()
+    }
+}
+
+/// How a refused opaque connection ends.
+fn denied(denial: &Denial) -> Refused {
+    match denial.reason() {
+        DenyReason::ProtocolUndecided => Refused::new(
+            CloseReason::Refused,
+            denial.reason().as_str(),
+            "not HTTP, on a port that is declared HTTP or has HTTP rules",
+        ),
+        reason => Refused::new(CloseReason::Policy, reason.as_str(), denial),
     }
 }
 

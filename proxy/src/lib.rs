@@ -9,7 +9,8 @@
 //!
 //! Beside them stand what they all read: [`state`], [`credentials`], [`tls`], [`registry`],
 //! [`error`], [`telemetry`], [`metrics`]; and what runs and changes the process: [`run`],
-//! [`control`], [`drain`], [`admin`], [`config`], [`redirect`].
+//! [`control`], [`drain`], [`admin`], [`config`], [`redirect`]. What answers without traffic: [`check`],
+//! [`explain`], [`policy_tools`].
 
 pub mod admin;
 pub mod check;
@@ -27,6 +28,7 @@ pub mod inbound;
 pub mod metrics;
 pub mod net;
 pub mod outbound;
+pub mod policy_tools;
 pub mod redirect;
 pub mod registry;
 pub mod run;

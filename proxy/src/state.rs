@@ -16,9 +16,10 @@ use crate::clock::{Clock, unix_now};
 use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::decisions::Decisions;
+use crate::filter::authorize;
 use crate::metrics::Metrics;
-use crate::registry::{Connection, Registry};
-use crate::telemetry::{CloseReason, Direction, Protocol};
+use crate::registry::Registry;
+use crate::telemetry::{CloseReason, Direction};
 
 /// The proxy's shared state.
 pub struct State {
@@ -192,7 +193,8 @@ impl State {
     pub fn recheck(&self) {
         let snapshot = self.snapshot();
         for connection in self.registry.all() {
-            if connection.direction == Direction::Inbound && refused_now(&snapshot, &connection) {
+            let inbound = connection.direction == Direction::Inbound;
+            if inbound && !authorize::still_allows(&snapshot, &connection) {
                 connection.close(CloseReason::Policy);
             }
         }
@@ -215,22 +217,4 @@ fn own_service(config: &Config, snapshot: &Snapshot) -> Arc<str> {
     };
     let ours = snapshot.services().iter().find(|service| service.identities.iter().any(is_ours));
     ours.map_or_else(|| format!("{account}.{namespace}").into(), |service| service.host.clone())
-}
-
-/// Whether the snapshot refuses all that this connection could still carry.
-fn refused_now(snapshot: &Snapshot, connection: &Connection) -> bool {
-    let peer = connection.peer();
-    let facts = policy::Connection {
-        peer: peer.map(|p| &p.id),
-        source_ip: connection.source.ip(),
-        remote_ip: None,
-        destination: connection.destination,
-        sni: peer.and_then(|p| p.sni.as_deref()),
-    };
-    match connection.protocol() {
-        // Not judged yet: its first check is still to come.
-        Protocol::Unknown => false,
-        Protocol::Tcp => snapshot.authorize_opaque(&facts).is_err(),
-        _ => matches!(snapshot.connection_verdict(&facts), policy::ConnectionVerdict::Deny(_)),
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! A record is written when it is dropped, so that a cancelled request leaves its line too.
 
+mod judgement;
 mod levels;
 mod line;
 mod record;

@@ -6,8 +6,8 @@ use crate::HostName;
 /// Matches a host. Without a port it matches the host on any port (ISTIO-SECURITY-2021-008).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostPattern {
-    name: TextPattern,
-    port: Option<u16>,
+    pub(super) name: TextPattern,
+    pub(super) port: Option<u16>,
 }
 
 impl HostPattern {

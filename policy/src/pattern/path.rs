@@ -1,5 +1,7 @@
 //! Path patterns: compared to the canonical path and to every other reading an app may have (S-12).
 
+use std::fmt;
+
 use super::{PatternError, TextPattern};
 use crate::CanonicalPath;
 use crate::path::literal;
@@ -58,6 +60,20 @@ impl PathPattern {
         self.canonical.matches(path.as_str())
             || self.decoded.matches(path.decoded().unwrap_or(path.as_str()))
             || self.canonical.matches(path.raw())
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pieces = match &self.canonical {
+            Shape::Text(text) => return text.fmt(f),
+            Shape::Template(pieces) => pieces,
+        };
+        pieces.iter().try_for_each(|piece| match piece {
+            Piece::Literal(literal) => f.write_str(literal),
+            Piece::Segment => f.write_str("{*}"),
+            Piece::Rest => f.write_str("{**}"),
+        })
     }
 }
 

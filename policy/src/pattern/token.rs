@@ -8,8 +8,8 @@ use crate::TokenClaims;
 /// The pattern is split at its *last* slash: issuers are URLs, subjects rarely hold one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TokenPattern {
-    issuer: Option<TextPattern>,
-    subject: Option<TextPattern>,
+    pub(super) issuer: Option<TextPattern>,
+    pub(super) subject: Option<TextPattern>,
 }
 
 impl TokenPattern {

@@ -111,6 +111,13 @@ impl RuleSet {
         best.map(|(_, entry)| entry)
     }
 
+    /// Every rule, those first that name what the connection and the request are; a rule may come twice.
+    pub(super) fn likely(&self, facts: &Facts<'_>) -> impl Iterator<Item = &Entry> {
+        let filed = self.peer_files(facts).into_iter().chain(self.request_files(facts)).flatten();
+        let filed = filed.flatten().filter_map(|at| self.entries.get(usize::try_from(*at).ok()?));
+        filed.chain(&self.entries)
+    }
+
     /// What the peer's identity can be filed under.
     fn peer_files(&self, facts: &Facts<'_>) -> [Option<&Vec<u32>>; 3] {
         let Some(peer) = facts.peer else { return [None; 3] };

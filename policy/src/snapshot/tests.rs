@@ -3,6 +3,7 @@
 
 mod headers;
 mod matching;
+mod nearest;
 mod reference;
 mod scope;
 mod services;

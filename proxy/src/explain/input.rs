@@ -1,5 +1,5 @@
-//! The lines `explain` reads. An unknown key is a mistake here as everywhere: a misspelt
-//! `principal` must not pass for plaintext.
+//! The lines `explain` reads. What a line leaves out may also be null. An unknown key is a mistake
+//! here as everywhere: a misspelt `principal` must not pass for plaintext.
 
 use std::fmt;
 use std::io::{self, BufRead};
@@ -11,15 +11,15 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::policy_tools::recorded::Recorded;
+
 /// One line: who asks whom for what.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Line {
-    #[serde(default)]
-    source: SourceInput,
+pub(crate) struct Line {
+    source: Option<SourceInput>,
     destination: DestinationInput,
-    #[serde(default)]
-    connection: ConnectionInput,
+    connection: Option<ConnectionInput>,
     /// Absent: opaque bytes.
     pub(super) request: Option<RequestInput>,
 }
@@ -52,20 +52,18 @@ pub(super) struct RequestInput {
     pub(super) method: String,
     pub(super) host: Option<String>,
     pub(super) path: String,
-    #[serde(default)]
-    pub(super) headers: HeadersInput,
+    pub(super) headers: Option<HeadersInput>,
     pub(super) jwt: Option<TokenInput>,
 }
 
-/// A verified token.
+/// A verified token. `iss`, `sub` and `aud` may stand among the claims instead.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenInput {
-    iss: String,
+    iss: Option<String>,
     sub: Option<String>,
     aud: Option<OneOrMany>,
-    #[serde(default)]
-    claims: Map<String, Value>,
+    claims: Option<Map<String, Value>>,
 }
 
 /// A text or a list of texts.
@@ -114,7 +112,12 @@ impl<'de> Deserialize<'de> for HeadersInput {
 fn principal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SpiffeId>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     let text = text.strip_prefix("spiffe://").unwrap_or(&text);
-    SpiffeId::parse(&format!("spiffe://{text}")).map(Some).map_err(serde::de::Error::custom)
+    let id = SpiffeId::parse(&format!("spiffe://{text}")).map_err(serde::de::Error::custom)?;
+    match id.path() {
+        // No leaf certificate has it (SPIFFE X509-SVID §5.2), so no live peer does.
+        "" => Err(serde::de::Error::custom("the principal is a trust domain, not a workload")),
+        _ => Ok(Some(id)),
+    }
 }
 
 impl Line {
@@ -122,7 +125,7 @@ impl Line {
     ///
     /// # Errors
     /// What is wrong with it, for a person.
-    pub(super) fn parse(line: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, String> {
         let line: Self = serde_json::from_slice(line).map_err(|error| error.to_string())?;
         match line.destination.port {
             0 => Err("destination.port is 0; name the app's port".to_owned()),
@@ -130,16 +133,38 @@ impl Line {
         }
     }
 
+    /// The line for a request or connection that a log recorded; the log has no header fields and
+    /// no tokens.
+    pub(crate) fn recorded(seen: &Recorded) -> Self {
+        Self {
+            source: Some(SourceInput { principal: seen.principal.clone(), ip: seen.source_ip }),
+            destination: DestinationInput {
+                ip: Some(seen.destination.ip()),
+                port: seen.destination.port(),
+            },
+            connection: Some(ConnectionInput { sni: seen.sni.clone() }),
+            request: seen.request.as_ref().map(|request| RequestInput {
+                method: request.method.clone(),
+                host: Some(request.host.clone()),
+                path: request.path.clone(),
+                headers: None,
+                jwt: None,
+            }),
+        }
+    }
+
     /// The connection as policy sees it.
     pub(super) fn connection(&self) -> Connection<'_> {
         let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let source = self.source.as_ref();
         let destination = self.destination.ip.unwrap_or(unspecified);
+        let sni = self.connection.as_ref().and_then(|connection| connection.sni.as_deref());
         Connection {
-            peer: self.source.principal.as_ref(),
-            source_ip: self.source.ip.unwrap_or(unspecified),
+            peer: source.and_then(|source| source.principal.as_ref()),
+            source_ip: source.and_then(|source| source.ip).unwrap_or(unspecified),
             remote_ip: None,
             destination: SocketAddr::new(destination, self.destination.port),
-            sni: self.connection.sni.as_deref().filter(|sni| !sni.is_empty()),
+            sni: sni.filter(|sni| !sni.is_empty()),
         }
     }
 }
@@ -147,21 +172,39 @@ impl Line {
 impl TokenInput {
     /// The token as policy sees it: `iss`, `sub` and `aud` are claims like the others.
     pub(super) fn claims(&self) -> TokenClaims {
-        let audiences = self.aud.clone().map(OneOrMany::into_vec).unwrap_or_default();
-        let mut claims = self.claims.clone();
-        claims.insert("iss".into(), self.iss.clone().into());
+        let mut claims = self.claims.clone().unwrap_or_default();
+        if let Some(issuer) = &self.iss {
+            claims.insert("iss".into(), issuer.clone().into());
+        }
         if let Some(subject) = &self.sub {
             claims.insert("sub".into(), subject.clone().into());
         }
-        if !audiences.is_empty() {
-            claims.insert("aud".into(), audiences.clone().into());
+        if let Some(audiences) = &self.aud {
+            claims.insert("aud".into(), audiences.clone().into_vec().into());
         }
-        TokenClaims { issuer: self.iss.clone(), subject: self.sub.clone(), audiences, claims }
+        let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+        TokenClaims {
+            issuer: text("iss").unwrap_or_default(),
+            subject: text("sub"),
+            audiences: audiences(claims.get("aud")),
+            claims,
+        }
+    }
+}
+
+/// `aud` is a text or a list of texts (RFC 7519 §4.1.3).
+fn audiences(claim: Option<&Value>) -> Vec<String> {
+    match claim {
+        Some(Value::String(one)) => vec![one.clone()],
+        Some(Value::Array(many)) => {
+            many.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
 /// What [`read_line`] found.
-pub(super) enum Read {
+pub(crate) enum Read {
     /// A line, without its end.
     Line,
     /// A line beyond the limit; it was read past.
@@ -171,7 +214,7 @@ pub(super) enum Read {
 }
 
 /// Reads one line of at most `most` bytes into `line`; a longer one is read past without being kept.
-pub(super) fn read_line(
+pub(crate) fn read_line(
     reader: &mut impl BufRead,
     line: &mut Vec<u8>,
     most: usize,

@@ -29,7 +29,11 @@ fn answers(config: &str, specs: &[&str], lines: &str) -> (Vec<Value>, Outcome) {
 
 #[track_caller]
 fn check(config: &str, specs: &[&str], line: &Value, expect: Value) {
-    let (found, outcome) = answers(config, specs, &line.to_string());
+    let (mut found, outcome) = answers(config, specs, &line.to_string());
+    // Beside the verdict; they have tests of their own.
+    for key in ["nearest", "would", "note"] {
+        found[0].as_object_mut().unwrap().remove(key);
+    }
     assert_eq!(found, [expect], "{config} {specs:?} {line}");
     assert_eq!(outcome, Outcome::AllUnderstood);
 }
@@ -284,4 +288,154 @@ fn bad_lines_in_their_place() {
         assert_eq!(found[1]["decision"], "deny");
         assert_eq!(outcome, Outcome::BadInput);
     }
+}
+
+/// What the contract leaves out, or says with null, is the same as not said.
+#[test]
+fn what_is_left_out_is_not_said() {
+    let full = line(FRONTEND, "POST", "cart", "/a?b");
+    let allowed = answer("allow", Some("shop/p0"), Some(0), "policy_allowed", Some("/a"));
+    let set = |pointer: &str, value: Value| {
+        let mut line = full.clone();
+        *line.pointer_mut(pointer).unwrap() = value;
+        line
+    };
+    for same in [
+        full.clone(),
+        set("/connection", Value::Null),
+        set("/connection/sni", Value::Null),
+        set("/connection", json!({})),
+        set("/source/ip", Value::Null),
+        set("/destination", json!({"port": 8080})),
+        set("/destination/ip", json!("fd00::9")),
+        set("/source/ip", json!("::ffff:10.0.0.7")),
+        set("/request/headers", Value::Null),
+        set("/request/headers", json!({"x": "y", "z": ["1", "2"], "e": [], "f": [""]})),
+        set("/source/principal", json!("spiffe://cluster.local/ns/shop/sa/frontend")),
+        set("/request", json!({"method": "POST", "host": "cart", "path": "/a?b"})),
+        set("/request", json!({"method": "POST", "path": "/a", "headers": {"Host": "cart"}})),
+        set("/request", json!({"method": "POST", "host": "cart", "path": "http://cart/a"})),
+        set("/request", json!({"method": "POST", "host": "cart", "path": "/a", "jwt": null})),
+        set("/request", json!({"method": "POST", "host": "cart", "path": "/a", "jwt": {}})),
+        set(
+            "/request",
+            json!({"method": "POST", "host": "cart", "path": "/a", "jwt": {"claims": null, "aud": null}}),
+        ),
+        set("/request", json!({"method": "POST", "host": "[::1]:8080", "path": "/a"})),
+    ] {
+        check("", &[ALLOW], &same, allowed.clone());
+    }
+    let tcp = answer("allow", Some("shop/p0"), Some(1), "policy_allowed", None);
+    check("", &[ALLOW], &set("/request", Value::Null), tcp);
+    let plaintext = answer("deny", None, None, "peer_not_authenticated", None);
+    for nobody in [
+        set("/source", Value::Null),
+        set("/source", json!({})),
+        set("/source/principal", Value::Null),
+        set("/source", json!({"ip": "10.0.0.7"})),
+    ] {
+        check("", &[ALLOW], &nobody, plaintext.clone());
+    }
+    let host = |host| answer("deny", None, None, host, None);
+    check("", &[ALLOW], &set("/request/host", json!("")), host("invalid_host"));
+    check("", &[ALLOW], &set("/request/host", Value::Null), host("host_missing"));
+}
+
+/// What a line says wrongly is bad input, never something near it.
+#[test]
+fn what_is_wrong_is_bad_input() {
+    let full = line(FRONTEND, "POST", "cart", "/a");
+    for (pointer, wrong) in [
+        ("/destination/port", json!("8080")),
+        ("/destination/port", json!(8080.5)),
+        ("/destination/port", json!(-1)),
+        ("/destination/port", Value::Null),
+        ("/destination", Value::Null),
+        ("/destination/ip", json!("10.0.0.0/8")),
+        ("/source/ip", json!("10.0.0.256")),
+        ("/source/ip", json!("fe80::1%eth0")),
+        ("/source/principal", json!("cluster.local")),
+        ("/source/principal", json!("cluster.local/ns/shop/sa/front end")),
+        ("/source/principal", json!("CLUSTER.local/ns/shop/sa/frontend")),
+        ("/source/principal", json!("cluster.local/ns/shop/../frontend")),
+        ("/source/principal", json!(["cluster.local/ns/shop/sa/frontend"])),
+        ("/source", json!("frontend")),
+        ("/connection", json!({"sni": 1})),
+        ("/connection", json!({"snl": "x"})),
+        ("/request", json!("GET /")),
+        ("/request/method", Value::Null),
+        ("/request/path", json!(1)),
+        ("/request/headers", json!({"x": 1})),
+        ("/request/headers", json!({"x": [null]})),
+        ("/request/headers", json!([["x", "y"]])),
+        ("/request", json!({"method": "POST", "host": "cart", "path": "/a", "header": {}})),
+        ("/request", json!({"method": "POST", "host": "cart", "path": "/a", "jwt": "e30."})),
+        ("/request", json!({"method": "POST", "host": "cart", "path": "/a", "jwt": {"iss": 1}})),
+        ("/request", json!({"method": "POST", "host": "cart", "path": "/a", "jwt": {"exp": 1}})),
+        (
+            "/request",
+            json!({"method": "POST", "host": "cart", "path": "/a", "jwt": {"claims": []}}),
+        ),
+    ] {
+        let mut line = full.clone();
+        *line.pointer_mut(pointer).unwrap() = wrong.clone();
+        let (found, outcome) = answers("", &[ALLOW], &line.to_string());
+        assert_eq!(
+            (&found[0]["decision"], &found[0]["reason"], outcome),
+            (&json!("deny"), &json!("bad_input"), Outcome::BadInput),
+            "{pointer} {wrong}"
+        );
+    }
+}
+
+/// A token may say who it is of beside its claims or among them; without both it has no principal.
+#[test]
+fn tokens_with_parts_left_out() {
+    let spec = "{rules: [{from: [{source: {requestPrincipals: ['https://i/ann']}}], when: [{key: request.auth.audiences, values: [shop]}]}]}";
+    for (token, decision) in [
+        (json!({"iss": "https://i", "sub": "ann", "aud": ["shop"]}), "allow"),
+        (json!({"iss": "https://i", "sub": "ann", "aud": "shop", "claims": {}}), "allow"),
+        (json!({"claims": {"iss": "https://i", "sub": "ann", "aud": ["x", "shop"]}}), "allow"),
+        (json!({"iss": "https://i", "sub": "ann", "claims": {"iss": "x", "aud": "shop"}}), "allow"),
+        (json!({"iss": "x", "claims": {"iss": "https://i", "sub": "ann", "aud": "shop"}}), "deny"),
+        (json!({"iss": "https://i", "sub": "ann"}), "deny"),
+        (json!({"iss": "https://i", "sub": "ann", "aud": []}), "deny"),
+        (json!({"iss": "https://i", "aud": ["shop"]}), "deny"),
+        (json!({"sub": "ann", "aud": ["shop"]}), "deny"),
+        (json!({"sub": "https://i/ann", "aud": ["shop"]}), "deny"),
+        (json!({}), "deny"),
+    ] {
+        let mut ask = line(FRONTEND, "GET", "cart", "/");
+        ask["request"]["jwt"] = token.clone();
+        let (found, _) = answers("", &[spec], &ask.to_string());
+        assert_eq!(found[0]["decision"], decision, "{token}");
+    }
+}
+
+/// The extra keys: what a refusal came nearest to, what is only watched, what a line cannot say.
+#[test]
+fn beside_the_verdict() {
+    let first = |config: &str, specs: &[&str], line: &Value| {
+        answers(config, specs, &line.to_string()).0.remove(0)
+    };
+    let cart = "{rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/frontend]}}], to: [{operation: {methods: [GET], paths: [/cart/*]}}]}]}";
+    let found = first("", &[cart], &line(FRONTEND, "DELETE", "cart", "/cart/ann"));
+    assert_eq!(
+        found["nearest"],
+        json!({"policy": "shop/p0", "rule": 0, "missing": ["method"],
+               "would_match_but_for": "method DELETE, and the rule wants GET"})
+    );
+    let allowed = first("", &[cart], &line(FRONTEND, "GET", "cart", "/cart/ann"));
+    assert_eq!((&allowed["nearest"], &allowed["would"]), (&Value::Null, &Value::Null));
+    let audit = first("defaults: {authorization: audit}", &[], &line(FRONTEND, "GET", "cart", "/"));
+    assert_eq!(
+        audit["would"],
+        json!([{"decision": "would_deny", "by": "default", "reason": "default_deny", "policy": null, "rule": null}])
+    );
+    let mut tcp = line(FRONTEND, "GET", "cart", "/");
+    tcp.as_object_mut().unwrap().remove("request");
+    let note = |config: &str, specs: &[&str]| first(config, specs, &tcp)["note"].is_string();
+    assert!(note("", &[ALLOW]), "HTTP rules on an undeclared port");
+    assert!(!note("inbound: {ports: {8080: {protocol: tcp}}}", &[ALLOW]));
+    assert!(!note("", &["{rules: [{}]}"]));
 }

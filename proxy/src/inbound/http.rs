@@ -7,12 +7,13 @@ use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use parking_lot::Mutex;
-use policy::{CanonicalPath, HeaderSource, HostName, Permit, Protocol as Declared};
+use policy::{CanonicalPath, HostName, Permit, Protocol as Declared};
 use tokio::task::JoinHandle;
 
 use super::Inbound;
 use crate::decisions::Decision;
 use crate::error::{RequestError, is_grpc};
+use crate::filter::authorize::{self, Asked};
 use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
 use crate::filter::headers::{self, ForwardedClientCert, Sender, TrailersOf};
 use crate::filter::version;
@@ -139,7 +140,7 @@ impl HttpConnection {
         let version = self.app_version(&mut parts);
         let admitted = self.gate(&mut parts)?;
         let path = admitted.path().map_err(RequestError::Gate)?;
-        record.target(admitted.host().name(), path.as_str());
+        record.target(admitted.host().as_str(), path.as_str());
         let permit = self.authorize(&parts, admitted.host(), &path, record)?;
         let upgrade = admitted.upgrade.is_some().then_some(on_upgrade).flatten();
         let judged = upgrade.is_some().then(|| Judged {
@@ -184,39 +185,17 @@ impl HttpConnection {
         record: &mut RequestRecord,
     ) -> Result<Permit, RequestError> {
         let state = &self.inbound.worker.state;
-        let request = policy::Request {
-            method: parts.method.as_str(),
-            host,
-            path,
-            headers: &Fields(&parts.headers),
-            token: None,
-        };
-        match state.snapshot().authorize_request(&self.inbound.facts(), &request) {
-            Ok(permit) => {
-                record.decided(true, permit.decider());
-                Ok(permit)
-            }
-            Err(denial) => {
-                record.decided(false, denial.decider());
-                state.decisions.add(self.decision(&denial, &request));
-                Err(RequestError::Denied(denial))
-            }
+        let asked =
+            Asked { method: &parts.method, host, path, headers: &parts.headers, token: None };
+        let connection = self.inbound.facts();
+        let verdict = authorize::request(&state.snapshot(), &connection, &asked);
+        let decision = || Decision::new(state.clock.unix(), &connection, Some(&asked), &verdict);
+        if verdict.decided.is_err() {
+            state.decisions.add(decision());
+        } else if !verdict.would.is_empty() {
+            state.decisions.offer(decision);
         }
-    }
-
-    fn decision(&self, denial: &policy::Denial, request: &policy::Request<'_>) -> Decision {
-        Decision {
-            time: self.inbound.worker.state.clock.unix(),
-            decision: "deny",
-            reason: denial.reason().as_str(),
-            policy: None,
-            rule: None,
-            source_principal: self.inbound.peer().map(|p| p.id.without_scheme().to_owned()),
-            destination: self.inbound.arrival.app.to_string(),
-            method: Some(request.method.to_owned()),
-            path: Some(request.path.as_str().to_owned()),
-        }
-        .by(denial.decider())
+        record.decided(verdict).map_err(RequestError::Denied)
     }
 
     /// The version the app is spoken to in: what its port declares, else what the caller spoke
@@ -308,14 +287,14 @@ async fn still_allowed(inbound: Arc<Inbound>, judged: Judged) {
         let Ok(path) = CanonicalPath::parse(&judged.target, state.config.path_normalization) else {
             return;
         };
-        let request = policy::Request {
-            method: judged.method.as_str(),
+        let asked = Asked {
+            method: &judged.method,
             host: &judged.host,
             path: &path,
-            headers: &Fields(&judged.headers),
+            headers: &judged.headers,
             token: None,
         };
-        if state.snapshot().authorize_request(&inbound.facts(), &request).is_err() {
+        if authorize::request(&state.snapshot(), &inbound.facts(), &asked).decided.is_err() {
             return;
         }
     }
@@ -327,14 +306,5 @@ fn clean_response(fields: &mut HeaderMap, close: bool) {
     fields.remove(crate::error::REASON_HEADER);
     if close {
         fields.insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
-    }
-}
-
-/// Header fields, as policy asks for them.
-struct Fields<'a>(&'a HeaderMap);
-
-impl HeaderSource for Fields<'_> {
-    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
-        self.0.get_all(name).iter().for_each(|value| each(value.as_bytes()));
     }
 }

@@ -53,6 +53,23 @@ impl<'a> Line<'a> {
         self
     }
 
+    /// Adds a structure. Control characters beyond ASCII, which JSON leaves as they are, are encoded
+    /// like those of [`Self::text`].
+    pub(crate) fn json(&mut self, key: &'static str, value: &impl serde::Serialize) -> &mut Self {
+        // Of our own types none has a key that is no text, or can fail otherwise.
+        let Ok(text) = serde_json::to_string(value) else { return self };
+        self.key(key);
+        for c in text.chars() {
+            match c.is_control() {
+                true => {
+                    let _ = write!(self.out, "\\u{:04x}", u32::from(c));
+                }
+                false => self.out.push(c),
+            }
+        }
+        self
+    }
+
     /// Ends the line.
     pub(crate) fn end(&mut self) {
         self.out.push_str("}\n");

@@ -5,12 +5,14 @@ use std::time::{Instant, SystemTime};
 
 use http::{HeaderMap, Method};
 use parking_lot::Mutex;
-use policy::Decider;
+use policy::{Decider, Denial, Permit};
 use prometheus::{Histogram, IntCounter};
 
 use crate::error::REASON_HEADER;
+use crate::filter::authorize::Verdict;
 use crate::metrics::{Metrics, TrafficLabels};
 use crate::registry::Connection;
+use crate::telemetry::judgement::Judgement;
 use crate::telemetry::line::Line;
 use crate::telemetry::{CloseReason, Direction};
 use crate::worker::Worker;
@@ -25,7 +27,7 @@ pub struct TrafficMeter {
     pub labels: TrafficLabels,
     duration: Histogram,
     outcomes: Mutex<Vec<(u16, &'static str, IntCounter)>>,
-    decisions: Mutex<Vec<(bool, Option<Decider>, IntCounter)>>,
+    decisions: Mutex<Vec<(&'static str, Option<Decider>, IntCounter)>>,
 }
 
 impl TrafficMeter {
@@ -50,19 +52,18 @@ impl TrafficMeter {
         }
     }
 
-    /// Counts a decision by the rule that took it, or by the default.
-    pub fn decision(&self, allowed: bool, decider: Option<&Decider>) {
+    /// Counts a decision (`allow` or `deny`) by the rule that took it, or by the default.
+    fn decision(&self, word: &'static str, decider: Option<&Decider>) {
         let mut decisions = self.decisions.lock();
-        let known = decisions.iter().find(|(a, d, _)| *a == allowed && d.as_ref() == decider);
+        let known = decisions.iter().find(|(w, d, _)| *w == word && d.as_ref() == decider);
         if let Some((.., counter)) = known {
             return counter.inc();
         }
-        let word = if allowed { "allow" } else { "deny" };
         let policy = decider.map(|d| d.policy().as_ref());
         let counter = self.metrics.decision(word, policy, decider.map(Decider::rule));
         counter.inc();
         if decisions.len() < MAX_RESOLVED {
-            decisions.push((allowed, decider.cloned(), counter));
+            decisions.push((word, decider.cloned(), counter));
         }
     }
 }
@@ -79,7 +80,7 @@ pub struct RequestRecord {
     status: u16,
     reason: &'static str,
     error: Option<String>,
-    decider: Option<Decider>,
+    judgement: Judgement,
     upstream: Option<std::net::SocketAddr>,
     sent: u64,
     grpc_status: Option<Box<str>>,
@@ -107,7 +108,7 @@ impl RequestRecord {
             status: 499,
             reason: "client_gone",
             error: None,
-            decider: None,
+            judgement: Judgement::default(),
             upstream: None,
             sent: 0,
             grpc_status: None,
@@ -130,10 +131,13 @@ impl RequestRecord {
         self.upstream = Some(address);
     }
 
-    /// What policy said; counted at once.
-    pub fn decided(&mut self, allowed: bool, decider: Option<&Decider>) {
-        self.meter.decision(allowed, decider);
-        self.decider = decider.cloned();
+    /// What policy said; counted at once. Gives the decision back.
+    ///
+    /// # Errors
+    /// The refusal, when it was one.
+    pub fn decided(&mut self, verdict: Verdict) -> Result<Permit, Denial> {
+        self.meter.decision(verdict.word(), verdict.decider());
+        self.judgement.take(verdict, &self.worker.state.metrics)
     }
 
     /// The answer's status. A peer's proxy that refused the request says why in a header, which
@@ -190,6 +194,7 @@ impl RequestRecord {
             .text("destination_principal", &labels.destination_principal)
             .text("destination_service", &labels.destination_service)
             .plain("destination", self.connection.destination)
+            .maybe("sni", self.connection.peer().and_then(|p| p.sni.as_deref()))
             .plain("protocol", labels.protocol.as_str())
             .text("method", self.method.as_str())
             .maybe("host", self.host.as_deref())
@@ -198,9 +203,7 @@ impl RequestRecord {
             .plain("reason", self.reason)
             .maybe("grpc_status", self.grpc_status.as_deref())
             .maybe("error", self.error.as_deref());
-        if let Some(decider) = &self.decider {
-            line.text("policy", decider.policy()).number("rule", decider.rule());
-        }
+        self.judgement.write(&mut line);
         if let Some(upstream) = self.upstream {
             line.plain("upstream", upstream);
         }
@@ -230,7 +233,7 @@ pub struct ConnectionRecord {
     reason: CloseReason,
     detail: &'static str,
     error: Option<String>,
-    decider: Option<Decider>,
+    judgement: Judgement,
     logged: bool,
 }
 
@@ -247,7 +250,7 @@ impl ConnectionRecord {
             reason: CloseReason::Error,
             detail: "error",
             error: None,
-            decider: None,
+            judgement: Judgement::default(),
             logged: true,
         }
     }
@@ -262,12 +265,16 @@ impl ConnectionRecord {
         self.logged = false;
     }
 
-    /// What policy said of the connection as a whole; counted at once.
-    pub fn decided(&mut self, allowed: bool, decider: Option<&Decider>) {
+    /// What policy said of the connection as a whole; counted at once. Gives the decision back.
+    ///
+    /// # Errors
+    /// The refusal, when it was one.
+    pub fn decided(&mut self, verdict: Verdict) -> Result<Permit, Denial> {
+        let metrics = &self.worker.state.metrics;
+        let decider = verdict.decider();
         let policy = decider.map(|d| d.policy().as_ref());
-        let word = if allowed { "allow" } else { "deny" };
-        self.worker.state.metrics.decision(word, policy, decider.map(Decider::rule)).inc();
-        self.decider = decider.cloned();
+        metrics.decision(verdict.word(), policy, decider.map(Decider::rule)).inc();
+        self.judgement.take(verdict, metrics)
     }
 
     /// Why it ended, in a stable word beside the class.
@@ -303,13 +310,12 @@ impl ConnectionRecord {
             .maybe("source_principal", self.connection.peer().map(|p| p.id.without_scheme()))
             .text("destination_service", &self.service)
             .plain("destination", self.connection.destination)
+            .maybe("sni", self.connection.peer().and_then(|p| p.sni.as_deref()))
             .plain("protocol", self.connection.protocol().as_str())
             .plain("closed", self.reason.as_str())
             .plain("reason", self.detail)
             .maybe("error", self.error.as_deref());
-        if let Some(decider) = &self.decider {
-            line.text("policy", decider.policy()).number("rule", decider.rule());
-        }
+        self.judgement.write(&mut line);
         line.number("bytes_received", received)
             .number("bytes_sent", sent)
             .number("duration_ms", self.started.elapsed().as_millis())

@@ -1,0 +1,280 @@
+//! The rule that came nearest to allowing what was refused, and what it failed by.
+//!
+//! Told to people: in `explain`, in `/decisions` and in the log. Looked for after a refusal only, so it costs the allowed
+//! request nothing. It uses the very judgement of [`crate::evaluate`]; here is only the counting.
+//!
+//! What a caller *sent* in headers and tokens is never repeated, nor what a rule wants there: either may be a secret.
+
+use std::fmt::{Display, Write as _};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::rule_set::Entry;
+use crate::evaluate::{Facts, Http, Part};
+use crate::pattern::Field;
+use crate::rule::{Condition, Operation, Rule, Source};
+
+/// The most sources, operations or conditions of one rule that are compared.
+const MOST_PARTS: usize = 16;
+/// The longest explanation, in bytes: it goes to the log with every refusal.
+const MOST_TEXT: usize = 512;
+/// A rule about somebody else is farther away than a rule about the caller that misses in one more thing.
+const WEIGHT_OF_CALLER: u32 = 3;
+
+/// The `ALLOW` rule that would have matched but for a few fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NearestMiss {
+    /// The policy, `namespace/name`.
+    pub policy: Arc<str>,
+    /// The rule's place in the policy's `rules`, from 0.
+    pub rule: u32,
+    /// The fields that did not match: `principal`, `namespace`, `serviceAccount`, `trustDomain`, `ip`, `remoteIp`,
+    /// `requestPrincipal`, `port`, `method`, `host`, `path`, or the key of a condition.
+    pub missing: Vec<String>,
+    /// The same for a person, with what there was and what the rule wants.
+    pub would_match_but_for: String,
+}
+
+/// The nearest of these rules; the first of equally near ones.
+pub(super) fn among<'e>(
+    entries: impl Iterator<Item = &'e Entry>,
+    facts: &Facts<'_>,
+) -> Option<NearestMiss> {
+    let misses = entries.map(|entry| (entry, Miss::of(&entry.rule, facts)));
+    let (entry, miss) = misses.min_by_key(|(_, miss)| miss.distance)?;
+    Some(NearestMiss {
+        policy: Arc::clone(entry.decider.policy()),
+        rule: entry.decider.rule(),
+        missing: miss.words(),
+        would_match_but_for: miss.told(facts),
+    })
+}
+
+/// What one rule fails by.
+struct Miss<'r> {
+    distance: u32,
+    source: Option<(&'r Source, Vec<Part>)>,
+    operation: Option<(&'r Operation, Vec<Part>)>,
+    conditions: Vec<&'r Condition>,
+}
+
+impl<'r> Miss<'r> {
+    fn of(rule: &'r Rule, facts: &Facts<'_>) -> Self {
+        let source = nearest(&rule.from, |source, note| {
+            source.judge(facts, note);
+        });
+        let operation = nearest(&rule.to, |operation, note| {
+            operation.judge(facts, note);
+        });
+        let conditions = rule.when.iter().filter(|condition| !condition.matches(facts));
+        let conditions: Vec<_> = conditions.take(MOST_PARTS).collect();
+        let parts = [&source.as_ref().map(|s| &s.1), &operation.as_ref().map(|o| &o.1)];
+        let parts = parts.into_iter().flatten().flat_map(|parts| parts.iter());
+        let distance = parts.map(|part| part.weight()).sum::<u32>()
+            + conditions.iter().map(|condition| condition.weight()).sum::<u32>();
+        Self { distance, source, operation, conditions }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = Part> {
+        let source = self.source.iter().flat_map(|(_, parts)| parts);
+        source.chain(self.operation.iter().flat_map(|(_, parts)| parts)).copied()
+    }
+
+    fn words(&self) -> Vec<String> {
+        let conditions = self.conditions.iter().map(|condition| condition.key());
+        self.parts().map(|part| part.as_str().to_owned()).chain(conditions).collect()
+    }
+
+    fn told(&self, facts: &Facts<'_>) -> String {
+        let mut text = String::new();
+        let mut add = |part: &str| {
+            let separator = if text.is_empty() { "" } else { "; " };
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{separator}{part}");
+        };
+        if let Some((source, parts)) = &self.source {
+            parts.iter().for_each(|part| add(&source.told(*part, facts)));
+        }
+        if let Some((operation, parts)) = &self.operation {
+            parts.iter().for_each(|part| add(&operation.told(*part, facts)));
+        }
+        self.conditions.iter().for_each(|condition| add(&condition.told(facts)));
+        shortened(text)
+    }
+}
+
+/// The alternative that fails by least, with what it fails by; `None` when there is none, which fails by nothing.
+fn nearest<T>(
+    alternatives: &[T],
+    judge: impl Fn(&T, &mut dyn FnMut(Part, bool) -> bool),
+) -> Option<(&T, Vec<Part>)> {
+    let judged = alternatives.iter().take(MOST_PARTS).map(|alternative| {
+        let mut missing = Vec::new();
+        judge(alternative, &mut |part, holds| {
+            if !holds {
+                missing.push(part);
+            }
+            true
+        });
+        (alternative, missing)
+    });
+    judged.min_by_key(|(_, missing)| missing.iter().map(|part| part.weight()).sum::<u32>())
+}
+
+fn shortened(mut text: String) -> String {
+    if text.len() > MOST_TEXT {
+        let end = (0..=MOST_TEXT - 3).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+impl Part {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Principal => "principal",
+            Self::Namespace => "namespace",
+            Self::ServiceAccount => "serviceAccount",
+            Self::TrustDomain => "trustDomain",
+            Self::Ip => "ip",
+            Self::RemoteIp => "remoteIp",
+            Self::RequestPrincipal => "requestPrincipal",
+            Self::Port => "port",
+            Self::Method => "method",
+            Self::Host => "host",
+            Self::Path => "path",
+        }
+    }
+
+    fn weight(self) -> u32 {
+        match self {
+            Self::Principal | Self::Namespace | Self::ServiceAccount | Self::TrustDomain => {
+                WEIGHT_OF_CALLER
+            }
+            _ => 1,
+        }
+    }
+}
+
+/// `<what> <what there was>, and the rule wants <field>`.
+fn told<T: Display>(what: &str, was: impl Display, field: &Field<T>) -> String {
+    format!("{what} {was}, and the rule wants {field}")
+}
+
+/// What can only be known of a request, told when there is none.
+fn without_request(what: &str) -> String {
+    format!("{what}, which opaque bytes do not have")
+}
+
+impl Source {
+    fn told(&self, part: Part, facts: &Facts<'_>) -> String {
+        let what = part.as_str();
+        let Some(peer) = facts.peer else { return self.told_without_peer(part, facts) };
+        match part {
+            Part::Principal => told(what, peer.without_scheme(), &self.principals),
+            Part::Namespace => told(what, peer.namespace().unwrap_or("(none)"), &self.namespaces),
+            Part::ServiceAccount => told(what, peer.without_scheme(), &self.service_accounts),
+            Part::TrustDomain => told(what, peer.trust_domain(), &self.trust_domains),
+            _ => self.told_without_peer(part, facts),
+        }
+    }
+
+    fn told_without_peer(&self, part: Part, facts: &Facts<'_>) -> String {
+        let what = part.as_str();
+        match part {
+            Part::Ip => told(what, facts.connection.source(), &self.ip_blocks),
+            Part::RemoteIp => told(what, facts.connection.remote(), &self.remote_ip_blocks),
+            Part::RequestPrincipal => token_told(what, facts),
+            Part::Principal => told(what, "(plaintext: none)", &self.principals),
+            Part::Namespace => told(what, "(plaintext: none)", &self.namespaces),
+            Part::ServiceAccount => told(what, "(plaintext: none)", &self.service_accounts),
+            _ => told(what, "(plaintext: none)", &self.trust_domains),
+        }
+    }
+}
+
+/// Issuers and subjects are people's names: only whether there was a token is told.
+fn token_told(what: &str, facts: &Facts<'_>) -> String {
+    match facts.http {
+        Http::Assume(_) => without_request(what),
+        Http::Request(request) if request.token.is_none() => format!("{what}: there is no token"),
+        Http::Request(_) => format!("{what}: the token is not one the rule wants"),
+    }
+}
+
+impl Operation {
+    fn told(&self, part: Part, facts: &Facts<'_>) -> String {
+        let what = part.as_str();
+        let Http::Request(request) = facts.http else {
+            return match part {
+                Part::Port => told(what, facts.connection.destination.port(), &self.ports),
+                _ => without_request(what),
+            };
+        };
+        match part {
+            Part::Method => told(what, request.method, &self.methods),
+            Part::Host => told(what, request.host, &self.hosts),
+            Part::Path => told(what, request.path.as_str(), &self.paths),
+            _ => told(what, facts.connection.destination.port(), &self.ports),
+        }
+    }
+}
+
+impl Condition {
+    /// The key as policies write it.
+    pub(crate) fn key(&self) -> String {
+        match self {
+            Self::Header(name, _) => format!("request.headers[{name}]"),
+            Self::TokenClaim(path, _) => format!("request.auth.claims[{}]", path.join("][")),
+            Self::SourceIp(_) => "source.ip".into(),
+            Self::RemoteIp(_) => "remote.ip".into(),
+            Self::SourceNamespace(_) => "source.namespace".into(),
+            Self::SourcePrincipal(_) => "source.principal".into(),
+            Self::SourceTrustDomain(_) => "source.trustDomain".into(),
+            Self::SourceServiceAccount(_) => "source.serviceAccount".into(),
+            Self::TokenPrincipal(_) => "request.auth.principal".into(),
+            Self::TokenAudiences(_) => "request.auth.audiences".into(),
+            Self::TokenPresenter(_) => "request.auth.presenter".into(),
+            Self::DestinationIp(_) => "destination.ip".into(),
+            Self::DestinationPort(_) => "destination.port".into(),
+            Self::Sni(_) => "connection.sni".into(),
+        }
+    }
+
+    fn weight(&self) -> u32 {
+        match self {
+            Self::SourceNamespace(_)
+            | Self::SourcePrincipal(_)
+            | Self::SourceTrustDomain(_)
+            | Self::SourceServiceAccount(_) => WEIGHT_OF_CALLER,
+            _ => 1,
+        }
+    }
+
+    fn told(&self, facts: &Facts<'_>) -> String {
+        let key = self.key();
+        let peer = facts.peer.map_or("(plaintext: none)", |peer| peer.without_scheme());
+        match self {
+            Self::SourceIp(field) => told(&key, facts.connection.source(), field),
+            Self::RemoteIp(field) => told(&key, facts.connection.remote(), field),
+            Self::DestinationIp(field) => told(&key, facts.connection.destination.ip(), field),
+            Self::DestinationPort(field) => told(&key, facts.connection.destination.port(), field),
+            Self::Sni(field) => told(&key, facts.connection.sni.unwrap_or("(none)"), field),
+            Self::SourceNamespace(field) | Self::SourceTrustDomain(field) => {
+                told(&key, peer, field)
+            }
+            Self::SourcePrincipal(field) => told(&key, peer, field),
+            Self::SourceServiceAccount(field) => told(&key, peer, field),
+            Self::Header(..) => match facts.http {
+                Http::Request(_) => format!("{key}: absent, or not what the rule wants"),
+                Http::Assume(_) => without_request(&key),
+            },
+            Self::TokenPrincipal(_)
+            | Self::TokenAudiences(_)
+            | Self::TokenPresenter(_)
+            | Self::TokenClaim(..) => token_told(&key, facts),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! What would have been decided otherwise: audit mode, AUDIT policies and dry-run policies.
+//!
+//! None of these decides anything. They are how a policy is tried on live traffic before it is
+//! enforced: each is counted (`postern_authorization_decisions_total{decision="would_deny"}`),
+//! logged with its request, and shown by `/decisions` and `explain`.
+
+use std::sync::Arc;
+
+use policy::{Connection, Decider, Denial, DenyReason, Permit, PermitReason, Request, Snapshot};
+use serde::Serialize;
+
+/// One decision that was only watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Would {
+    /// `would_deny`, or `would_allow` where a dry-run policy would let in what is refused now.
+    pub decision: &'static str,
+    /// Who says so.
+    pub by: Watched,
+    /// The reason there would have been.
+    pub reason: &'static str,
+    /// The policy, `namespace/name`; null where none of its rules matched.
+    pub policy: Option<Arc<str>>,
+    /// The rule's index; null where none matched.
+    pub rule: Option<u32>,
+}
+
+/// What is watched and does not decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Watched {
+    /// `defaults.authorization: audit`: under `deny` this would have been refused.
+    Default,
+    /// A policy with `action: AUDIT`: as a DENY policy it would have refused.
+    Audit,
+    /// Policies with the annotation `istio.io/dry-run: "true"`: enforced, they would decide so.
+    DryRun,
+}
+
+impl Watched {
+    /// The word, also the `policy` label where no rule matched.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Audit => "audit",
+            Self::DryRun => "dry_run",
+        }
+    }
+}
+
+impl Would {
+    fn new(
+        decision: &'static str,
+        by: Watched,
+        reason: &'static str,
+        decider: Option<&Decider>,
+    ) -> Self {
+        let policy = decider.map(|decider| Arc::clone(decider.policy()));
+        Self { decision, by, reason, policy, rule: decider.map(Decider::rule) }
+    }
+
+    fn deny(by: Watched, reason: &'static str, decider: Option<&Decider>) -> Self {
+        Self::new("would_deny", by, reason, decider)
+    }
+}
+
+/// What would have been decided otherwise; empty, and found at once, when nothing is watched.
+pub(super) fn of(
+    snapshot: &Snapshot,
+    connection: &Connection<'_>,
+    request: Option<&Request<'_>>,
+    decided: &Result<Permit, Denial>,
+) -> Vec<Would> {
+    let mut found = Vec::new();
+    let shadow = || snapshot.shadow(connection, request);
+    match decided {
+        Ok(permit) => {
+            if permit.reason() == PermitReason::DefaultAudit {
+                let reason = DenyReason::DefaultDeny.as_str();
+                found.push(Would::deny(Watched::Default, reason, None));
+            }
+            if let Some(decider) = snapshot.audited_by(connection, request) {
+                found.push(Would::deny(Watched::Audit, "policy_audited", Some(&decider)));
+            }
+            if let Some(Err(denial)) = shadow() {
+                let reason = denial.reason().as_str();
+                found.push(Would::deny(Watched::DryRun, reason, denial.decider()));
+            }
+        }
+        // A dry-run policy lets nobody in whom the port's mode or the protocol keeps out.
+        Err(denial) if is_policys_own(denial) => {
+            if let Some(Ok(permit)) = shadow() {
+                let reason = permit.reason().as_str();
+                let decider = permit.decider();
+                found.push(Would::new("would_allow", Watched::DryRun, reason, decider));
+            }
+        }
+        Err(_) => {}
+    }
+    found
+}
+
+fn is_policys_own(denial: &Denial) -> bool {
+    !matches!(denial.reason(), DenyReason::PeerNotAuthenticated | DenyReason::ProtocolUndecided)
+}

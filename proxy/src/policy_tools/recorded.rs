@@ -1,0 +1,188 @@
+//! Recorded traffic: the access log, and the window that `GET /decisions` shows.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use anyhow::Context;
+use identity::SpiffeId;
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The longest line of a log that is read, bytes; the proxy writes no longer ones.
+const MAX_LINE: usize = 1 << 20;
+
+/// One request, or one opaque connection, towards the app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recorded {
+    /// When it ended, as the record writes it.
+    pub time: Option<String>,
+    /// Who called; `None` in plaintext.
+    #[serde(rename = "source_principal", serialize_with = "without_scheme")]
+    pub principal: Option<SpiffeId>,
+    /// The caller's address.
+    pub source_ip: Option<IpAddr>,
+    /// The app's address.
+    pub destination: SocketAddr,
+    /// The server name of the caller's TLS.
+    pub sni: Option<String>,
+    /// The request; `None` for opaque bytes.
+    #[serde(flatten)]
+    pub request: Option<RecordedRequest>,
+    /// The status of the answer, where there was one.
+    pub status: Option<u16>,
+    /// `allow` or `deny`, where policy was asked.
+    pub decision: Option<Decision>,
+}
+
+/// What a record keeps of a request. Header fields and tokens are never recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RecordedRequest {
+    /// The method.
+    pub method: String,
+    /// The host, with a port that is not the default one.
+    pub host: String,
+    /// The canonical path, without the query.
+    pub path: String,
+}
+
+/// What policy said when it was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// It was let in.
+    Allow,
+    /// It was refused.
+    Deny,
+}
+
+fn without_scheme<S: Serializer>(id: &Option<SpiffeId>, to: S) -> Result<S::Ok, S::Error> {
+    id.as_ref().map(SpiffeId::without_scheme).serialize(to)
+}
+
+/// What was read, and what was passed over.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// The inbound requests and connections that policy judged, in order.
+    pub seen: Vec<Recorded>,
+    /// Lines that are none: messages, outbound traffic, what ended before it was judged.
+    pub others: usize,
+}
+
+/// A line of the log or an entry of the window, as it is written; other keys are passed over.
+#[derive(Deserialize)]
+struct Entry {
+    kind: Option<String>,
+    direction: Option<String>,
+    source_principal: Option<String>,
+    source_ip: Option<IpAddr>,
+    destination: Option<SocketAddr>,
+    sni: Option<String>,
+    method: Option<String>,
+    host: Option<String>,
+    path: Option<String>,
+    status: Option<u16>,
+    decision: Option<Decision>,
+    time: Option<serde_json::Value>,
+}
+
+/// Reads the log or window in a file; `-` is stdin.
+///
+/// # Errors
+/// As [`read`], with the file's name.
+pub fn read_file(path: &Path) -> anyhow::Result<Recording> {
+    let found = match path.as_os_str() == "-" {
+        true => read(io::stdin().lock()),
+        false => File::open(path).and_then(|file| read(BufReader::new(file))),
+    };
+    found.with_context(|| path.display().to_string())
+}
+
+/// Reads a log (JSON lines) or a window (one JSON array; its newest entry stands first).
+///
+/// # Errors
+/// Reading fails, the array is none of decisions, or nothing in the file is a record.
+pub fn read(mut reader: impl BufRead) -> io::Result<Recording> {
+    let first = reader.fill_buf()?.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+    let recording = match first {
+        Some(b'[') => window(reader)?,
+        _ => log(reader)?,
+    };
+    if recording.seen.is_empty() && recording.others == 0 {
+        return Err(io::Error::other("no record in it: expected an access log or /decisions"));
+    }
+    Ok(recording)
+}
+
+fn window(reader: impl BufRead) -> io::Result<Recording> {
+    let mut entries: Vec<Entry> = serde_json::from_reader(reader)?;
+    entries.reverse();
+    let mut recording = Recording::default();
+    for entry in entries {
+        recording.add(entry.recorded());
+    }
+    Ok(recording)
+}
+
+fn log(mut reader: impl BufRead) -> io::Result<Recording> {
+    let mut recording = Recording::default();
+    let mut line = Vec::new();
+    while let Some(line) = next_line(&mut reader, &mut line)? {
+        let entry = serde_json::from_slice::<Entry>(line).ok();
+        let record = entry.filter(|entry| entry.kind.is_some()).and_then(Entry::recorded);
+        recording.add(record);
+    }
+    Ok(recording)
+}
+
+/// The next line that is not blank; one beyond the limit is given back empty.
+fn next_line<'b>(reader: &mut impl BufRead, line: &'b mut Vec<u8>) -> io::Result<Option<&'b [u8]>> {
+    use crate::explain::{Read, read_line};
+    loop {
+        line.clear();
+        match read_line(reader, line, MAX_LINE)? {
+            Read::End => return Ok(None),
+            Read::TooLong => line.clear(),
+            Read::Line if line.trim_ascii().is_empty() => continue,
+            Read::Line => {}
+        }
+        return Ok(Some(line));
+    }
+}
+
+impl Recording {
+    fn add(&mut self, record: Option<Recorded>) {
+        match record {
+            Some(record) => self.seen.push(record),
+            None => self.others += 1,
+        }
+    }
+}
+
+impl Entry {
+    /// The record, when it is of inbound traffic that policy judged.
+    fn recorded(self) -> Option<Recorded> {
+        let inbound = self.direction.as_deref().is_none_or(|direction| direction == "inbound");
+        let decision = self.decision.filter(|_| inbound)?;
+        // In a log, `none` is the label of plaintext.
+        let principal = match self.source_principal.as_deref() {
+            None | Some("none") => None,
+            Some(principal) => Some(SpiffeId::parse(&format!("spiffe://{principal}")).ok()?),
+        };
+        let request = match (self.method, self.host, self.path) {
+            (Some(method), Some(host), Some(path)) => Some(RecordedRequest { method, host, path }),
+            (None, ..) => None,
+            _ => return None,
+        };
+        Some(Recorded {
+            time: self.time.map(|time| time.as_str().map_or(time.to_string(), str::to_owned)),
+            principal,
+            source_ip: self.source_ip,
+            destination: self.destination?,
+            sni: self.sni,
+            request,
+            status: self.status,
+            decision: Some(decision),
+        })
+    }
+}
