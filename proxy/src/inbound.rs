@@ -3,6 +3,7 @@
 
 mod arrival;
 mod http;
+mod token;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

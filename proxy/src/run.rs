@@ -17,7 +17,7 @@ use crate::credentials;
 use crate::state::State;
 use crate::telemetry::{LogLevels, LogWriter};
 use crate::worker::{Purpose, Worker};
-use crate::{control, drain, net};
+use crate::{control, drain, jwks, net};
 
 /// A sidecar takes at most this many workers unless it is told otherwise.
 const DEFAULT_WORKERS: usize = 2;
@@ -92,6 +92,7 @@ async fn run_control(
         }
     }
     tokio::spawn(control::follow_resources(state.clone()));
+    tokio::spawn(jwks::keep(state.clone()));
     tokio::spawn(watch_over(state.clone(), dropped));
     tokio::spawn(end_on_signal(
         state.clone(),

@@ -10,12 +10,13 @@ use parking_lot::Mutex;
 use policy::{CanonicalPath, HostName, Permit, Protocol as Declared};
 use tokio::task::JoinHandle;
 
-use super::Inbound;
+use super::{Inbound, token};
 use crate::decisions::Decision;
 use crate::error::{RequestError, is_grpc};
 use crate::filter::authorize::{self, Asked};
 use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
 use crate::filter::headers::{self, ForwardedClientCert, Sender, TrailersOf};
+use crate::filter::jwt::Authenticated;
 use crate::filter::version;
 use crate::forward::app;
 use crate::forward::body::Body;
@@ -51,6 +52,7 @@ struct Judged {
     host: HostName,
     target: String,
     headers: HeaderMap,
+    caller: Authenticated,
 }
 
 impl InboundHandler {
@@ -127,8 +129,8 @@ impl Handler for InboundHandler {
 }
 
 impl HttpConnection {
-    /// The gate stands first because everything after it trusts what it passed; policy judges the
-    /// very path that is forwarded; identity headers are set last, so that nothing the caller sent
+    /// The gate stands first because everything after it trusts what it passed; the token comes before
+    /// policy, which judges its claims; policy judges the very path that is forwarded; identity headers are set last, so that nothing the caller sent
     /// can stand in their place.
     fn admit(
         &self,
@@ -141,15 +143,18 @@ impl HttpConnection {
         let admitted = self.gate(&mut parts)?;
         let path = admitted.path().map_err(RequestError::Gate)?;
         record.target(admitted.host().as_str(), path.as_str());
-        let permit = self.authorize(&parts, admitted.host(), &path, record)?;
+        let caller = token::authenticate(&self.inbound, &mut parts, admitted.host(), &path)?;
+        let permit = self.authorize(&parts, admitted.host(), &path, &caller, record)?;
         let upgrade = admitted.upgrade.is_some().then_some(on_upgrade).flatten();
         let judged = upgrade.is_some().then(|| Judged {
             method: parts.method.clone(),
             host: admitted.host().clone(),
             target: path.forward().into_owned(),
             headers: parts.headers.clone(),
+            caller: caller.clone(),
         });
         admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
+        caller.hide_parameter(&mut parts);
         headers::strip_forwarded_identity(&mut parts.headers, Sender::Other);
         if let Some(forwarded) = &self.forwarded {
             forwarded.set(&mut parts.headers);
@@ -182,11 +187,17 @@ impl HttpConnection {
         parts: &Parts,
         host: &HostName,
         path: &CanonicalPath<'_>,
+        caller: &Authenticated,
         record: &mut RequestRecord,
     ) -> Result<Permit, RequestError> {
         let state = &self.inbound.worker.state;
-        let asked =
-            Asked { method: &parts.method, host, path, headers: &parts.headers, token: None };
+        let asked = Asked {
+            method: &parts.method,
+            host,
+            path,
+            headers: &parts.headers,
+            token: caller.claims(),
+        };
         let connection = self.inbound.facts();
         let verdict = authorize::request(&state.snapshot(), &connection, &asked);
         let decision = || Decision::new(state.clock.unix(), &connection, Some(&asked), &verdict);
@@ -292,7 +303,7 @@ async fn still_allowed(inbound: Arc<Inbound>, judged: Judged) {
             host: &judged.host,
             path: &path,
             headers: &judged.headers,
-            token: None,
+            token: judged.caller.claims(),
         };
         if authorize::request(&state.snapshot(), &inbound.facts(), &asked).decided.is_err() {
             return;
