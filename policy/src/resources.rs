@@ -21,6 +21,7 @@ use crate::{Mistake, Mistakes, Service};
 pub use authorization::{Action, AuthorizationPolicy};
 pub use peer_authentication::PeerAuthentication;
 pub(crate) use peer_authentication::Scope;
+pub use rules::check_path_pattern;
 pub use selector::Selector;
 pub use service_entry::ServiceEntry;
 
