@@ -4,12 +4,12 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 BUILT := $(CARGO_TARGET_DIR)/debug
 
-.PHONY: help demo test check fmt bench fuzz clean setup build unit e2e
+.PHONY: help demo test check fmt bench fuzz clean setup unit fuzz-briefly e2e
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
 	@echo 'make demo KEEP=1   the same, and it stays up with the commands to try'
-	@echo 'make test          set-up, formatting, lints, documentation, unit, property, doc and end-to-end tests'
+	@echo 'make test          set-up, formatting, lints, documentation, unit, property, doc, fuzz and end-to-end tests'
 	@echo 'make check         formatting, lints and documentation only'
 	@echo 'make fmt           format the sources'
 	@echo 'make bench         CPU per request beside HAProxy, in turn, as a table'
@@ -26,7 +26,7 @@ demo:
 		KEEP=$(KEEP) $(BUILT)/demo; \
 	fi
 
-test: setup check unit e2e
+test: setup check unit fuzz-briefly e2e
 
 setup:
 	@tests/setup test
@@ -40,7 +40,11 @@ check:
 unit:
 	cargo test --locked --workspace --exclude postern-tests
 
-# The programs first, then the stories, which start them; two at a time on two cores.
+# Each fuzz target for a moment, so that none can rot.
+fuzz-briefly:
+	@$(MAKE) --no-print-directory -C fuzz SECONDS=1
+
+# The programs first, then the stories, which start them; a few at a time: they wait more than they work.
 e2e:
 	cargo build --locked --workspace --bins
 	cargo test --locked -p postern-tests --no-run

@@ -1,29 +1,22 @@
-//! A running pod: its processes, what it sees when it calls others, and what its proxy says of itself.
+//! A running pod: what it is, and the processes, the calls and the observations of the files beside.
 
-use std::future::Future;
+mod calling;
+mod observing;
+mod processes;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
-
-use tokio::net::TcpStream;
 
 use crate::app::App;
-use crate::binaries::binary;
-use crate::certificate_shown::Certificate;
 use crate::certificates::TestAuthority;
-use crate::config::{MARK, OwnPorts};
-use crate::curl::Answer;
+use crate::config::OwnPorts;
 use crate::identity_source::IdentitySource;
-use crate::inside::{Inside, Task};
-use crate::logs::LogLine;
+use crate::inside::Inside;
 use crate::mesh::Mesh;
-use crate::metrics::Metrics;
 use crate::network::{self, Attachment};
 use crate::place::Place;
-use crate::process::{Finished, Process, finish};
-use crate::raw::{self, HttpAnswer};
-use crate::wait::{self, PATIENCE};
+use crate::process::Process;
 
 /// What a pod is made of.
 pub(crate) struct Parts {
@@ -64,8 +57,6 @@ impl Pod {
             parts,
         }
     }
-
-    // ---- what it is
 
     /// Its name.
     #[must_use]
@@ -140,300 +131,6 @@ impl Pod {
         self.parts.has_proxy
     }
 
-    // ---- its processes
-
-    /// Gives it an app that could only be named after the pod was laid out.
-    #[must_use]
-    pub(crate) fn with_app(mut self, app: App) -> Self {
-        self.parts.app = Some(app);
-        self
-    }
-
-    /// Starts its app, and, in the mesh, its redirection, its agent and its proxy.
-    pub fn start_processes(&self) {
-        self.start_app();
-        if self.has_proxy() {
-            self.redirect("apply").ok();
-            self.start_agent();
-            self.start_proxy();
-        }
-    }
-
-    /// Starts its app, if it has one.
-    pub fn start_app(&self) {
-        if let Some(app) = &self.parts.app {
-            let mut command =
-                self.parts.place.command(&self.parts.directory, &binary(&app.program));
-            command.args(&app.arguments);
-            *lock(&self.app) = Some(Process::start("app", command, &self.parts.directory));
-            if let Some((port, _)) = self.parts.exposed.first() {
-                self.wait_for_app(*port);
-            }
-        }
-    }
-
-    /// Starts its proxy.
-    pub fn start_proxy(&self) {
-        let config = self.parts.place.path(&self.parts.directory, "proxy.yaml");
-        let mut command = self.parts.place.command(&self.parts.directory, &binary("postern-proxy"));
-        command.args(["run", "--config"]).arg(config);
-        *lock(&self.proxy) = Some(Process::start("proxy", command, &self.parts.directory));
-    }
-
-    /// Starts its cert agent, with a join token the first time, when the mesh has an authority.
-    pub fn start_agent(&self) {
-        if self.parts.identities == IdentitySource::Agent {
-            let command = self.parts.mesh.authority().agent_command(self);
-            *lock(&self.agent) = Some(Process::start("agent", command, &self.parts.directory));
-        }
-    }
-
-    /// Starts its cert agent with this join token instead of one of its own.
-    pub fn start_agent_with_token(&self, token: &[u8]) {
-        std::fs::write(self.parts.directory.join("join-token"), token).expect("a token file");
-        self.start_agent();
-    }
-
-    /// Waits until its app listens on this port.
-    #[track_caller]
-    pub fn wait_for_app(&self, port: u16) {
-        wait::until_true(&format!("the app of {} to listen on {port}", self.name()), || {
-            // From inside, over loopback, where nothing is redirected.
-            self.run(async move { TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() })
-        });
-    }
-
-    /// Its app's process.
-    pub fn app(&self) -> MutexGuard<'_, Option<Process>> {
-        lock(&self.app)
-    }
-
-    /// Does something with its proxy's process; panics when it has none.
-    #[track_caller]
-    pub fn with_proxy<T>(&self, act: impl FnOnce(&mut Process) -> T) -> T {
-        act(lock(&self.proxy).as_mut().expect("this pod's proxy was started"))
-    }
-
-    /// Does something with its agent's process; panics when it has none.
-    #[track_caller]
-    pub fn with_agent<T>(&self, act: impl FnOnce(&mut Process) -> T) -> T {
-        act(lock(&self.agent).as_mut().expect("this pod's agent was started"))
-    }
-
-    /// Runs `postern-proxy redirect ACTION` in the pod; nothing to do on loopback.
-    #[must_use]
-    pub fn redirect(&self, action: &str) -> Finished {
-        if self.parts.attachment.is_none() {
-            return Finished { code: 0, stdout: String::new(), stderr: String::new() };
-        }
-        let mark = format!("mark={MARK}");
-        if action == "remove" {
-            return self.postern("postern-proxy", &["redirect", "remove"]);
-        }
-        let mut arguments = vec!["redirect", action, "--exempt", &mark];
-        let authority;
-        if self.parts.identities == IdentitySource::Agent {
-            authority = self.parts.mesh.authority().address().to_string();
-            // Only one user id is mapped here, so "the agent's" is everybody's; the address keeps it narrow.
-            arguments.extend(["--agent-uid", "0", "--authority", &authority]);
-        }
-        self.postern("postern-proxy", &arguments)
-    }
-
-    /// Runs one of this workspace's programs in the pod, to its end.
-    #[must_use]
-    pub fn postern(&self, program: &str, arguments: &[&str]) -> Finished {
-        self.run_program(&binary(program), arguments)
-    }
-
-    /// Runs any program of the machine in the pod, to its end.
-    #[must_use]
-    pub fn command(&self, program: &str, arguments: &[&str]) -> Finished {
-        self.run_program(Path::new(program), arguments)
-    }
-
-    fn run_program(&self, program: &Path, arguments: &[&str]) -> Finished {
-        let mut command = self.parts.place.command(&self.parts.directory, program);
-        command.args(arguments);
-        finish(command)
-    }
-
-    /// Starts any program of the machine in the pod, its output in the pod's directory as `NAME.out` and `NAME.err`.
-    #[must_use]
-    pub fn start_program(&self, name: &str, program: &Path, arguments: &[&str]) -> Process {
-        let mut command = self.parts.place.command(&self.parts.directory, program);
-        command.args(arguments);
-        Process::start(name, command, &self.parts.directory)
-    }
-
-    // ---- calling others from inside
-
-    /// Calls a URL with curl, as its app would.
-    #[must_use]
-    pub fn curl(&self, url: &str) -> Answer {
-        self.curl_with(&[url])
-    }
-
-    /// Calls with curl and further arguments; IPv4 and at most ten seconds unless they say otherwise.
-    #[must_use]
-    pub fn curl_with(&self, arguments: &[&str]) -> Answer {
-        let mut all = vec!["-sS", "-i", "--max-time", "10"];
-        if !arguments.contains(&"-6") {
-            all.push("-4");
-        }
-        all.extend(arguments);
-        Answer::of(self.command("curl", &all))
-    }
-
-    /// Runs code in the pod's network, as its app would, and waits for the result (at most a minute).
-    #[track_caller]
-    pub fn run<T, F>(&self, future: F) -> T
-    where
-        T: Send + 'static,
-        F: Future<Output = T> + Send + 'static,
-    {
-        self.spawn(future).join()
-    }
-
-    /// Starts code in the pod's network: a server that stands in for the app, or a client that goes on calling.
-    pub fn spawn<T, F>(&self, future: F) -> Task<T>
-    where
-        T: Send + 'static,
-        F: Future<Output = T> + Send + 'static,
-    {
-        self.inside.spawn(future)
-    }
-
-    // ---- its identity
-
-    /// The certificate its agent holds, as the agent shows it.
-    #[must_use]
-    #[track_caller]
-    pub fn certificate(&self) -> Certificate {
-        let shown = self.agent_command("show").ok();
-        Certificate::read(&shown)
-            .unwrap_or_else(|| panic!("{} holds no certificate: {shown}", self.name()))
-    }
-
-    /// The same, or nothing when the agent does not answer or holds none.
-    #[must_use]
-    pub fn try_certificate(&self) -> Option<Certificate> {
-        let shown = self.agent_command("show");
-        if shown.code == 0 { Certificate::read(&shown.stdout) } else { None }
-    }
-
-    /// Has its agent renew at once; returns when the agent has the new certificate.
-    #[track_caller]
-    pub fn renew_certificate(&self) {
-        self.try_renew_certificate().ok();
-    }
-
-    /// The same, whatever becomes of it.
-    #[must_use]
-    pub fn try_renew_certificate(&self) -> Finished {
-        self.agent_command("renew")
-    }
-
-    /// Runs an action of `postern-cert-agent` against this pod's agent: show, renew, health.
-    #[must_use]
-    pub fn agent_command(&self, action: &str) -> Finished {
-        let socket = self.parts.place.path(&self.parts.directory, "agent.sock");
-        self.postern("postern-cert-agent", &[action, "--socket", &socket.to_string_lossy()])
-    }
-
-    // ---- what its proxy says
-
-    /// Waits until the proxy says it is ready; panics with its output when it ends instead, or never is.
-    #[track_caller]
-    pub fn ready(&self) {
-        wait::until(&format!("the proxy of {} to be ready", self.name()), PATIENCE, || {
-            if let Some(status) = self.with_proxy(Process::ended) {
-                let said = self.with_proxy(|proxy| proxy.stderr());
-                panic!(
-                    "the proxy of {} ended with {status} before it was ready:\n{said}",
-                    self.name()
-                );
-            }
-            match self.own_http(self.parts.own.readiness, "/ready") {
-                Ok(answer) if answer.status == 200 => Ok(()),
-                Ok(answer) => Err(format!("{}: {}", answer.status, answer.body.trim())),
-                Err(error) => Err(error),
-            }
-        });
-    }
-
-    /// Whether the proxy says it is ready now.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.own_http(self.parts.own.readiness, "/ready").is_ok_and(|answer| answer.status == 200)
-    }
-
-    /// A scrape of the proxy's metrics.
-    #[must_use]
-    #[track_caller]
-    pub fn metrics(&self) -> Metrics {
-        let answer =
-            self.own_http(self.parts.own.metrics, "/metrics").expect("the proxy serves metrics");
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        Metrics::parse(&answer.body)
-    }
-
-    /// Waits until a metric with these labels counts above zero: records are written when a connection ends, which
-    /// may be a moment after the caller has its answer.
-    #[track_caller]
-    pub fn expect_metric(&self, name: &str, labels: &[(&str, &str)]) {
-        wait::until(
-            &format!("{name}{labels:?} of {} above zero", self.name()),
-            Duration::from_secs(5),
-            || {
-                let metrics = self.metrics();
-                if metrics.sum(name, labels) > 0.0 { Ok(()) } else { Err(metrics.lines(name)) }
-            },
-        );
-    }
-
-    /// An answer of the proxy's admin port.
-    #[must_use]
-    #[track_caller]
-    pub fn admin(&self, path: &str) -> HttpAnswer {
-        self.own_http(self.parts.own.admin, path).expect("the proxy serves its admin port")
-    }
-
-    /// The proxy's log so far.
-    #[must_use]
-    pub fn log(&self) -> Vec<LogLine> {
-        LogLine::read(&self.with_proxy(|proxy| proxy.stdout()))
-    }
-
-    /// Waits until the proxy has logged a line with these fields.
-    #[track_caller]
-    pub fn expect_log(&self, fields: &[(&str, &str)]) -> LogLine {
-        wait::until(
-            &format!("a log line of {} with {fields:?}", self.name()),
-            Duration::from_secs(5),
-            || {
-                let found = self.log().into_iter().find(|line| line.has(fields));
-                found.ok_or_else(|| format!("{} other lines", self.log().len()))
-            },
-        )
-    }
-
-    /// Asks `postern-proxy explain` about one request, with this pod's configuration.
-    #[must_use]
-    #[track_caller]
-    pub fn explain(&self, request: &serde_json::Value) -> serde_json::Value {
-        let question = self.parts.directory.join("explain.json");
-        std::fs::write(&question, format!("{request}\n")).expect("a question can be written");
-        let config = self.parts.place.path(&self.parts.directory, "proxy.yaml");
-        let script = "exec \"$1\" explain --config \"$2\" < \"$3\"";
-        let question = self.parts.place.path(&self.parts.directory, "explain.json");
-        let program = binary("postern-proxy");
-        let text = |path: &Path| path.to_str().expect("our paths are text").to_owned();
-        let arguments = ["-c", script, "sh", &text(&program), &text(&config), &text(&question)];
-        let answer = self.command("sh", &arguments).ok();
-        serde_json::from_str(answer.trim()).unwrap_or_else(|_| panic!("explain answered {answer}"))
-    }
-
     /// The test's own authority: what signed this pod's identity files.
     #[must_use]
     pub fn test_authority(&self) -> &TestAuthority {
@@ -448,11 +145,6 @@ impl Pod {
 
     pub(crate) fn place(&self) -> &Place {
         &self.parts.place
-    }
-
-    fn own_http(&self, port: u16, path: &str) -> Result<HttpAnswer, String> {
-        let path = path.to_owned();
-        self.run(async move { raw::http_get((Ipv4Addr::LOCALHOST, port).into(), &path).await })
     }
 }
 

@@ -25,6 +25,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 use crate::certificates::Svid;
 use crate::inside::Task;
 use crate::pod::Pod;
+use crate::wait;
 
 /// How long a handshake or an exchange may take.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -111,8 +112,11 @@ impl Server {
     #[must_use]
     pub fn start(pod: &Pod, port: u16, svid: &Svid, bundle_pem: &str) -> Self {
         let acceptor = TlsAcceptor::from(server_config(svid, bundle_pem));
-        let listener =
-            pod.run(async move { TcpListener::bind(("::", port)).await.expect("a free port") });
+        // A process that is just being started holds a copy of the last server's socket for a moment.
+        let listener = wait::until("the port to be free", wait::PATIENCE, || {
+            let bound = pod.run(async move { TcpListener::bind(("::", port)).await });
+            bound.map_err(|error| error.to_string())
+        });
         let (stop, stopped) = oneshot::channel();
         let seen = pod.spawn(async move {
             let mut seen = Vec::new();

@@ -4,7 +4,7 @@ use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, 
 use http::request::Parts;
 use http::{Request, Uri, Version};
 use policy::Normalization;
-use proxy::filter::gate::{Admitted, GateSettings, Refusal, admit};
+use proxy::filter::gate::{Admitted, GateSettings, HeadLimits, Refusal, admit};
 
 /// Reads a request from lines (`METHOD target [1.0|1.1|2]`, then `name:value`) and passes it
 /// through the gate. What comes out is clean, and passes again unchanged.
@@ -24,7 +24,7 @@ fn pass(parts: &mut Parts) -> Result<Admitted, Refusal> {
     let settings = GateSettings {
         default_port: Some(80),
         normalization: Normalization::default(),
-        head: gate::HeadLimits::default(),
+        head: HeadLimits::default(),
         names_header: &|name| name == "x-role",
     };
     let admitted = admit(parts, &settings)?;
