@@ -123,7 +123,7 @@ limits! {
         "Bytes buffered for all streams of one HTTP/2 connection (the connection window).",
         "Sixteen busy streams; bounds what one peer makes us hold (S-05).";
     "concurrentStreams" concurrent_streams: u32 = 100, 1, 10_000;
-        "HTTP/2 requests a peer may have open on one connection; our own mesh connections ask for ten times as many.",
+        "HTTP/2 requests a peer may have open on one connection; our own proxies open another connection then.",
         "What RFC 9113 recommends as the least; floods of resets never run more (S-01).";
     "pendingResets" pending_resets: u32 = 20, 1, 1024;
         "HTTP/2 streams a peer may have reset before we got to them; more closes the connection.",
@@ -143,8 +143,8 @@ limits! {
         "An idle connection to another proxy or service is kept this long.",
         "Bursts a minute apart reuse their connection; both ends of a mesh connection announce their close.";
     "poolConnections" pool_connections: u32 = 100, 1, 10_000;
-        "Connections a worker keeps to one destination.",
-        "HTTP/1.1 needs one for each request in flight; more than this wait in line.";
+        "Idle HTTP/1.1 connections a worker keeps to one destination; more are closed after their answer.",
+        "HTTP/1.1 needs one for each request in flight; bursts above it pay for a connection.";
     "poolDestinations" pool_destinations: u32 = 1024, 16, 65_536;
         "Destinations a worker keeps connections to; beyond it a destination is connected to anew each time.",
         "More than one workload calls; scans of the network must not fill memory.";
