@@ -6,8 +6,10 @@ use h2::ext::Protocol as StreamProtocol;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use policy::{CanonicalPath, HostName, Permit, Protocol as Declared};
+use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 
 use super::{Inbound, token};
@@ -41,7 +43,7 @@ struct HttpConnection {
 struct Allowed {
     permit: Permit,
     request: Request<Body>,
-    upgrade: Option<OnUpgrade>,
+    upgrade: Option<Announced>,
     judged: Option<Judged>,
     close_unless_upgraded: bool,
 }
@@ -138,14 +140,15 @@ impl HttpConnection {
         record: &mut RequestRecord,
     ) -> Result<Allowed, RequestError> {
         let (mut parts, body) = request.into_parts();
-        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let announced = Announced(parts.extensions.remove());
         let version = self.app_version(&mut parts);
         let admitted = self.gate(&mut parts)?;
         let path = admitted.path().map_err(RequestError::Gate)?;
         record.target(admitted.host().as_str(), path.as_str());
         let caller = token::authenticate(&self.inbound, &mut parts, admitted.host(), &path)?;
         let permit = self.authorize(&parts, admitted.host(), &path, &caller, record)?;
-        let upgrade = admitted.upgrade.is_some().then_some(on_upgrade).flatten();
+        let upgrades = admitted.upgrade.is_some() && announced.0.is_some();
+        let upgrade = upgrades.then_some(announced);
         let judged = upgrade.is_some().then(|| Judged {
             method: parts.method.clone(),
             host: admitted.host().clone(),
@@ -260,7 +263,7 @@ impl HttpConnection {
             return response.map(|body| Body::http1(body).with_record(record));
         }
         let upstream = hyper::upgrade::on(&mut response);
-        if let (Some(client), Some(judged)) = (upgrade, judged) {
+        if let (Some(client), Some(judged)) = (upgrade.and_then(Announced::take), judged) {
             let connection = (*inbound.connection).clone();
             let upgrade = Upgrade { client, upstream, record, connection };
             let allowed = still_allowed(inbound.clone(), judged);
@@ -308,6 +311,29 @@ async fn still_allowed(inbound: Arc<Inbound>, judged: Judged) {
         if authorize::request(&state.snapshot(), &inbound.facts(), &asked).decided.is_err() {
             return;
         }
+    }
+}
+
+/// An upgrade as the library announces it with a request. One that nobody takes gets the connection
+/// when it ends, and ends it in order, with TLS close_notify, so that the client can tell the end
+/// from a cut.
+struct Announced(Option<OnUpgrade>);
+
+impl Announced {
+    fn take(mut self) -> Option<OnUpgrade> {
+        self.0.take()
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        let Some(unused) = self.0.take() else { return };
+        tokio::spawn(async move {
+            if let Ok(io) = unused.await {
+                // The client may have gone first.
+                let _ = TokioIo::new(io).shutdown().await;
+            }
+        });
     }
 }
 
