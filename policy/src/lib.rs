@@ -20,6 +20,7 @@ pub mod resources;
 mod rule;
 pub mod service;
 pub mod snapshot;
+pub mod token;
 pub mod yaml;
 
 pub use decision::{ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason};
@@ -31,4 +32,5 @@ pub use service::{Endpoint, EndpointAddress, Protocol, Service, ServicePort};
 pub use snapshot::{
     DefaultAuthorization, DefaultEgress, Defaults, MtlsMode, NearestMiss, Snapshot, Workload,
 };
+pub use token::{ClaimHeader, Confirmation, JwtRule, KeySource, TokenPlace, TokenRule, TokenRules};
 pub use yaml::{Mistake, Mistakes};

@@ -5,12 +5,15 @@
 
 mod authorization;
 mod condition;
+mod jwt_rule;
 mod object;
 mod peer_authentication;
+mod request_authentication;
 mod rules;
 mod selector;
 mod service_entry;
 mod target;
+mod token_policy;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,9 +24,11 @@ use crate::{Mistake, Mistakes, Service};
 pub use authorization::{Action, AuthorizationPolicy};
 pub use peer_authentication::PeerAuthentication;
 pub(crate) use peer_authentication::Scope;
+pub use request_authentication::RequestAuthentication;
 pub use rules::check_path_pattern;
 pub use selector::Selector;
 pub use service_entry::ServiceEntry;
+pub use token_policy::TokenPolicy;
 
 /// The namespace whose resources act on the whole mesh, unless set otherwise.
 pub const DEFAULT_ROOT_NAMESPACE: &str = "postern-system";
@@ -43,6 +48,8 @@ pub struct Resources {
     root_namespace: Arc<str>,
     authorization: Vec<Arc<AuthorizationPolicy>>,
     peer_authentication: Vec<PeerAuthentication>,
+    request_authentication: Vec<RequestAuthentication>,
+    token_policies: Vec<TokenPolicy>,
     service_entries: Vec<ServiceEntry>,
 }
 
@@ -53,6 +60,8 @@ impl Resources {
             root_namespace: root_namespace.into(),
             authorization: Vec::new(),
             peer_authentication: Vec::new(),
+            request_authentication: Vec::new(),
+            token_policies: Vec::new(),
             service_entries: Vec::new(),
         }
     }
@@ -73,7 +82,10 @@ impl Resources {
         }
         let policies = &set.resources.authorization;
         mistakes.extend(policies.iter().flat_map(|policy| policy.unresolved(&set.resources)));
+        let tokens = &set.resources.request_authentication;
+        mistakes.extend(tokens.iter().flat_map(|object| object.unresolved(&set.resources)));
         set.resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
+        set.resources.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
         Mistakes::none_or(set.resources, mistakes)
     }
 
@@ -84,7 +96,11 @@ impl Resources {
 
     /// How many objects there are.
     pub fn len(&self) -> usize {
-        self.authorization.len() + self.peer_authentication.len() + self.service_entries.len()
+        self.authorization.len()
+            + self.peer_authentication.len()
+            + self.request_authentication.len()
+            + self.token_policies.len()
+            + self.service_entries.len()
     }
 
     /// True when there is none.
@@ -100,6 +116,16 @@ impl Resources {
     /// The PeerAuthentications.
     pub fn peer_authentications(&self) -> &[PeerAuthentication] {
         &self.peer_authentication
+    }
+
+    /// The RequestAuthentications, by `namespace/name`.
+    pub fn request_authentications(&self) -> &[RequestAuthentication] {
+        &self.request_authentication
+    }
+
+    /// The TokenPolicies.
+    pub fn token_policies(&self) -> &[TokenPolicy] {
+        &self.token_policies
     }
 
     /// The ServiceEntries.
@@ -155,6 +181,14 @@ impl Set {
             object::Kind::PeerAuthentication => {
                 let read = peer_authentication::read(reader, &object, &root_namespace)?;
                 self.resources.peer_authentication.push(read);
+            }
+            object::Kind::RequestAuthentication => {
+                let read = request_authentication::read(reader, &object)?;
+                self.resources.request_authentication.push(read);
+            }
+            object::Kind::TokenPolicy => {
+                let read = token_policy::read(reader, &object)?;
+                self.resources.token_policies.push(read);
             }
             object::Kind::ServiceEntry => {
                 let entry = service_entry::read(reader, &object, &root_namespace)?;

@@ -5,6 +5,7 @@ mod modes;
 mod nearest;
 mod rule_set;
 mod services;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use crate::evaluate::{Bias, Facts, Http};
 use crate::resources::{Action, AuthorizationPolicy};
 use crate::{
     Connection, ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason, Request,
-    Resources, Service,
+    Resources, Service, TokenRules,
 };
 use http_rules::HttpRules;
 use modes::Modes;
@@ -103,6 +104,7 @@ pub struct Snapshot {
     modes: Modes,
     http_rules: HttpRules,
     services: Services,
+    tokens: Arc<TokenRules>,
     policies: Vec<Arc<str>>,
 }
 
@@ -156,6 +158,7 @@ impl Snapshot {
             egress: defaults.egress,
             modes: Modes::new(resources, workload, defaults),
             services: Services::new(resources, workload, trust_domain),
+            tokens: Arc::new(tokens::of(resources, workload)),
             policies: policies.iter().map(|policy| Arc::clone(policy.name())).collect(),
         }
     }
@@ -336,7 +339,12 @@ impl Snapshot {
 
     /// True when a rule names this header (lower case): a header that differs from it by `_` for `-` is refused (S-15).
     pub fn names_header(&self, name: &str) -> bool {
-        self.http_rules.names_header(name)
+        self.http_rules.names_header(name) || self.tokens.names_header(name)
+    }
+
+    /// What is asked of end-user tokens.
+    pub fn tokens(&self) -> &Arc<TokenRules> {
+        &self.tokens
     }
 
     /// True when a rule about the workload, watched ones included, asks for what no log records: header fields or tokens.

@@ -8,6 +8,7 @@ mod limit_value;
 mod limits;
 mod listeners;
 mod sections;
+mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -23,6 +24,7 @@ pub use directory::{MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, re
 pub use limit_value::{ByteSize, LimitValue};
 pub use limits::{LimitReference, Limits};
 pub use listeners::{Inbound, InboundListener, InboundPort, Outbound, OutboundListener};
+pub use tokens::Tokens;
 
 /// The whole configuration of a sidecar.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +49,8 @@ pub struct Config {
     pub outbound: Outbound,
     /// How the proxy's own connections are told apart by the interception rules (`interception`).
     pub interception: Interception,
+    /// Where the keys of token issuers may come from (`tokens`).
+    pub tokens: Tokens,
     /// The admin endpoint (`admin`).
     pub admin: Admin,
     /// Where `/metrics` is served (`metrics.bind`); `None`: nowhere. Default `[::]:15020`.
@@ -247,6 +251,7 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
     let inbound = listeners::inbound(reader, map.take("inbound"));
     let outbound = listeners::outbound(reader, map.take("outbound"));
     let interception = sections::interception(reader, map.take("interception"));
+    let tokens = tokens::read(reader, map.take("tokens"));
     let admin = sections::admin(reader, map.take("admin"));
     let metrics = optional_bind(reader, &mut map, "metrics", 15020);
     let readiness = optional_bind(reader, &mut map, "readiness", 15021);
@@ -274,6 +279,7 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
         inbound,
         outbound,
         interception,
+        tokens,
         admin,
         metrics,
         readiness,

@@ -1,11 +1,14 @@
 //! What can go wrong with a request or a connection, said once: whose fault it is, what the caller
 //! is told, what the metrics and the log say, and whether the request may be sent again.
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, Response, StatusCode};
 use policy::Denial;
 
 use crate::filter::gate::Refusal;
+use crate::filter::jwt::TokenRefusal;
 use crate::forward::body::Body;
 
 /// The stable reason for a refusal, told to the caller.
@@ -17,6 +20,9 @@ pub enum RequestError {
     /// The HTTP gate refused it.
     #[error("refused by the HTTP gate: {}", .0.reason)]
     Gate(Refusal),
+    /// Its token is not good.
+    #[error("refused token: {0}")]
+    Token(TokenRefusal),
     /// Policy refused it.
     #[error("refused by policy: {0}")]
     Denied(Denial),
@@ -91,6 +97,7 @@ impl RequestError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Gate(refusal) => refusal.status,
+            Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::Denied(_) | Self::UnknownDestination(_) | Self::ExternalByName(_) => {
                 StatusCode::FORBIDDEN
             }
@@ -111,6 +118,7 @@ impl RequestError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Gate(refusal) => refusal.reason,
+            Self::Token(refusal) => refusal.as_str(),
             Self::Denied(denial) => denial.reason().as_str(),
             Self::BadStream(_) => "bad_mesh_stream",
             Self::UnknownStream => "unknown_mesh_stream",
@@ -155,6 +163,9 @@ impl RequestError {
         let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
         headers.insert(REASON_HEADER, HeaderValue::from_static(self.reason()));
+        if let Self::Token(refusal) = self {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(refusal.challenge()));
+        }
         if is_grpc {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             headers.insert("grpc-status", HeaderValue::from_static(grpc_status(self.status())));

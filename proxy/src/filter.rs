@@ -3,4 +3,5 @@
 pub mod authorize;
 pub mod gate;
 pub mod headers;
+pub mod jwt;
 pub mod version;

@@ -25,6 +25,7 @@ pub mod explain;
 pub mod filter;
 pub mod forward;
 pub mod inbound;
+pub mod jwks;
 pub mod metrics;
 pub mod net;
 pub mod outbound;

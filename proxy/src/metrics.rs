@@ -49,6 +49,7 @@ pub struct Metrics {
     pub certificate_expiry: Gauge,
     renewals: IntCounterVec,
     config_updates: IntCounterVec,
+    token_keys: IntCounterVec,
     /// 1 while the last update was refused and the last good state is in force.
     pub config_stale: IntGauge,
     /// Panics of single tasks, each of which took only its own connection with it.
@@ -146,6 +147,12 @@ impl Metrics {
                 "Policy and service updates, by result",
                 &["result"],
             )?,
+            token_keys: counters(
+                &registry,
+                "token_key_updates_total",
+                "Keys of token issuers fetched or read, by result",
+                &["result"],
+            )?,
             config_stale: keep(
                 &registry,
                 IntGauge::new(
@@ -179,6 +186,7 @@ impl Metrics {
         for result in ["success", "failure"] {
             metrics.renewals.with_label_values(&[result]);
             metrics.config_updates.with_label_values(&[result]);
+            metrics.token_keys.with_label_values(&[result]);
         }
         Ok(metrics)
     }
@@ -262,6 +270,11 @@ impl Metrics {
     pub fn config_update(&self, success: bool) {
         self.config_updates.with_label_values(&[if success { "success" } else { "failure" }]).inc();
         self.config_stale.set(i64::from(!success));
+    }
+
+    /// Keys of a token issuer were fetched, or not.
+    pub fn token_keys_update(&self, success: bool) {
+        self.token_keys.with_label_values(&[if success { "success" } else { "failure" }]).inc();
     }
 
     fn traffic<'a>(&self, labels: &'a TrafficLabels) -> [&'a str; 4] {

@@ -17,6 +17,8 @@ use crate::config::Config;
 use crate::credentials::Credentials;
 use crate::decisions::Decisions;
 use crate::filter::authorize;
+use crate::filter::jwt::UsedProofs;
+use crate::jwks::TokenKeys;
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::telemetry::{CloseReason, Direction};
@@ -33,6 +35,10 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// The latest decisions, for `GET /decisions`.
     pub decisions: Decisions,
+    /// The keys of token issuers.
+    pub token_keys: TokenKeys,
+    /// The proofs of possession that were used.
+    pub used_proofs: UsedProofs,
     /// Whether the proxy is ending, and since when new connections are not taken.
     pub drain: watch::Sender<Drain>,
     snapshot: ArcSwap<Snapshot>,
@@ -71,6 +77,8 @@ impl State {
             registry: Arc::new(Registry::new(workers)),
             metrics: Arc::new(Metrics::new(usize::try_from(config.limits.metric_principals)?)?),
             decisions: Decisions::new(recent),
+            token_keys: TokenKeys::default(),
+            used_proofs: UsedProofs::default(),
             drain: watch::Sender::new(Drain::No),
             snapshot: ArcSwap::from_pointee(snapshot),
             own_service: ArcSwap::from_pointee(own_service),
@@ -90,9 +98,11 @@ impl State {
 
     /// Puts new resources in force, whole, and re-checks every open connection.
     pub fn install_resources(&self, resources: &Resources) {
-        let snapshot = snapshot_of(&self.config, resources);
+        let snapshot = Arc::new(snapshot_of(&self.config, resources));
         self.own_service.store(Arc::new(own_service(&self.config, &snapshot)));
-        self.snapshot.store(Arc::new(snapshot));
+        self.token_keys.prepare(snapshot.tokens(), &self.config);
+        self.snapshot.store(snapshot.clone());
+        self.token_keys.keep_only(snapshot.tokens());
         self.resources_loaded.store(true, Relaxed);
         self.metrics.config_update(true);
         self.policy_epoch.send_modify(|epoch| *epoch += 1);

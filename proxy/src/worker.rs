@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::unix_now;
 use crate::config::{InboundListener, Limits, OutboundListener};
+use crate::filter::jwt::TokenCache;
 use crate::forward::app::AppPool;
 use crate::forward::mesh::MeshPool;
 use crate::metrics::TrafficLabels;
@@ -44,6 +45,8 @@ pub struct Worker {
     pub apps: AppPool,
     /// Its connections to other workloads.
     pub mesh: MeshPool,
+    /// Its verdicts about tokens.
+    pub tokens: TokenCache,
     /// Handshakes it serves at once; more wait, and their deadline runs.
     pub handshakes: Semaphore,
     meters: Mutex<HashMap<TrafficLabels, Arc<TrafficMeter>>>,
@@ -82,6 +85,7 @@ impl Worker {
             log,
             apps: AppPool::default(),
             mesh: MeshPool::default(),
+            tokens: TokenCache::default(),
             handshakes: Semaphore::new(handshakes.max(1)),
             meters: Mutex::default(),
         })
@@ -203,10 +207,6 @@ fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &
     if state.registry.len() >= limit {
         net::abort_on_close(&stream);
         state.metrics.closed(purpose.direction(), CloseReason::Limit, (0, 0));
-        return;
-    }
-    if net::prepare(&stream, state.config.limits.tcp_keepalive).is_err() {
-        // The client has gone already.
         return;
     }
     let (worker, source) = (worker.clone(), net::canonical(source));

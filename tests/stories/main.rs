@@ -12,6 +12,7 @@ mod configuration;
 mod drain;
 mod envoy;
 mod explain;
+mod gate;
 mod handshakes;
 mod identities;
 mod interception;

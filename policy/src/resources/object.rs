@@ -9,20 +9,24 @@ use crate::yaml::{Mapping, Mark, Reader, Value, nearest};
 pub(super) enum Kind {
     AuthorizationPolicy,
     PeerAuthentication,
+    RequestAuthentication,
     ServiceEntry,
+    TokenPolicy,
 }
 
 const SECURITY: &str = "security.istio.io/v1";
 const NETWORKING: &str = "networking.istio.io/v1";
 const GATEWAY: &str = "gateway.networking.k8s.io/v1";
 const OWN_GROUP: &str = "policy.postern.dev/";
+const OWN: &str = "policy.postern.dev/v1alpha1";
 
 /// Kind, its apiVersion, and what it is here; `None` for kinds that belong to Postern but not to this version.
 const KINDS: &[(&str, &str, Option<Kind>)] = &[
     ("AuthorizationPolicy", SECURITY, Some(Kind::AuthorizationPolicy)),
     ("PeerAuthentication", SECURITY, Some(Kind::PeerAuthentication)),
+    ("RequestAuthentication", SECURITY, Some(Kind::RequestAuthentication)),
     ("ServiceEntry", NETWORKING, Some(Kind::ServiceEntry)),
-    ("RequestAuthentication", SECURITY, None),
+    ("TokenPolicy", OWN, Some(Kind::TokenPolicy)),
     ("DestinationRule", NETWORKING, None),
     ("HTTPRoute", GATEWAY, None),
     ("GRPCRoute", GATEWAY, None),

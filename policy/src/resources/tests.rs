@@ -1,6 +1,8 @@
 //! What files are taken, and what is said about those that are not.
 #![allow(clippy::unwrap_used)]
 
+mod tokens;
+
 use super::*;
 
 /// The mistakes of one file, as lines.
@@ -88,7 +90,7 @@ fn s18_policy_semantics_unknown_objects_and_fields() {
     let head = |api: &str, kind: &str| {
         format!("apiVersion: {api}\nkind: {kind}\nmetadata: {{name: p, namespace: shop}}\n")
     };
-    const KINDS: &str = "expected one of AuthorizationPolicy, PeerAuthentication, ServiceEntry";
+    const KINDS: &str = "expected one of AuthorizationPolicy, PeerAuthentication, RequestAuthentication, ServiceEntry, TokenPolicy";
     check(
         &head("apps/v1", "Deployment"),
         &[&format!("r.yaml:2:7: found kind Deployment; {KINDS}")],
@@ -100,7 +102,6 @@ fn s18_policy_semantics_unknown_objects_and_fields() {
         )],
     );
     for (api, kind) in [
-        ("security.istio.io/v1", "RequestAuthentication"),
         ("networking.istio.io/v1", "DestinationRule"),
         ("gateway.networking.k8s.io/v1", "HTTPRoute"),
         ("gateway.networking.k8s.io/v1", "Gateway"),

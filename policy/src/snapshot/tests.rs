@@ -7,6 +7,7 @@ mod nearest;
 mod reference;
 mod scope;
 mod services;
+mod tokens;
 
 use super::*;
 use crate::{CanonicalPath, HostName, Normalization, SourceFile, TokenClaims};

@@ -6,16 +6,19 @@ use h2::ext::Protocol as StreamProtocol;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use policy::{CanonicalPath, HostName, Permit, Protocol as Declared};
+use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 
-use super::Inbound;
+use super::{Inbound, token};
 use crate::decisions::Decision;
 use crate::error::{RequestError, is_grpc};
 use crate::filter::authorize::{self, Asked};
 use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
 use crate::filter::headers::{self, ForwardedClientCert, Sender, TrailersOf};
+use crate::filter::jwt::Authenticated;
 use crate::filter::version;
 use crate::forward::app;
 use crate::forward::body::Body;
@@ -40,7 +43,7 @@ struct HttpConnection {
 struct Allowed {
     permit: Permit,
     request: Request<Body>,
-    upgrade: Option<OnUpgrade>,
+    upgrade: Option<Announced>,
     judged: Option<Judged>,
     close_unless_upgraded: bool,
 }
@@ -51,6 +54,7 @@ struct Judged {
     host: HostName,
     target: String,
     headers: HeaderMap,
+    caller: Authenticated,
 }
 
 impl InboundHandler {
@@ -127,8 +131,8 @@ impl Handler for InboundHandler {
 }
 
 impl HttpConnection {
-    /// The gate stands first because everything after it trusts what it passed; policy judges the
-    /// very path that is forwarded; identity headers are set last, so that nothing the caller sent
+    /// The gate stands first because everything after it trusts what it passed; the token comes before
+    /// policy, which judges its claims; policy judges the very path that is forwarded; identity headers are set last, so that nothing the caller sent
     /// can stand in their place.
     fn admit(
         &self,
@@ -136,20 +140,24 @@ impl HttpConnection {
         record: &mut RequestRecord,
     ) -> Result<Allowed, RequestError> {
         let (mut parts, body) = request.into_parts();
-        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let announced = Announced(parts.extensions.remove());
         let version = self.app_version(&mut parts);
         let admitted = self.gate(&mut parts)?;
         let path = admitted.path().map_err(RequestError::Gate)?;
         record.target(admitted.host().as_str(), path.as_str());
-        let permit = self.authorize(&parts, admitted.host(), &path, record)?;
-        let upgrade = admitted.upgrade.is_some().then_some(on_upgrade).flatten();
+        let caller = token::authenticate(&self.inbound, &mut parts, admitted.host(), &path)?;
+        let permit = self.authorize(&parts, admitted.host(), &path, &caller, record)?;
+        let upgrades = admitted.upgrade.is_some() && announced.0.is_some();
+        let upgrade = upgrades.then_some(announced);
         let judged = upgrade.is_some().then(|| Judged {
             method: parts.method.clone(),
             host: admitted.host().clone(),
             target: path.forward().into_owned(),
             headers: parts.headers.clone(),
+            caller: caller.clone(),
         });
         admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
+        caller.hide_parameter(&mut parts);
         headers::strip_forwarded_identity(&mut parts.headers, Sender::Other);
         if let Some(forwarded) = &self.forwarded {
             forwarded.set(&mut parts.headers);
@@ -182,11 +190,17 @@ impl HttpConnection {
         parts: &Parts,
         host: &HostName,
         path: &CanonicalPath<'_>,
+        caller: &Authenticated,
         record: &mut RequestRecord,
     ) -> Result<Permit, RequestError> {
         let state = &self.inbound.worker.state;
-        let asked =
-            Asked { method: &parts.method, host, path, headers: &parts.headers, token: None };
+        let asked = Asked {
+            method: &parts.method,
+            host,
+            path,
+            headers: &parts.headers,
+            token: caller.claims(),
+        };
         let connection = self.inbound.facts();
         let verdict = authorize::request(&state.snapshot(), &connection, &asked);
         let decision = || Decision::new(state.clock.unix(), &connection, Some(&asked), &verdict);
@@ -249,7 +263,7 @@ impl HttpConnection {
             return response.map(|body| Body::http1(body).with_record(record));
         }
         let upstream = hyper::upgrade::on(&mut response);
-        if let (Some(client), Some(judged)) = (upgrade, judged) {
+        if let (Some(client), Some(judged)) = (upgrade.and_then(Announced::take), judged) {
             let connection = (*inbound.connection).clone();
             let upgrade = Upgrade { client, upstream, record, connection };
             let allowed = still_allowed(inbound.clone(), judged);
@@ -292,11 +306,34 @@ async fn still_allowed(inbound: Arc<Inbound>, judged: Judged) {
             host: &judged.host,
             path: &path,
             headers: &judged.headers,
-            token: None,
+            token: judged.caller.claims(),
         };
         if authorize::request(&state.snapshot(), &inbound.facts(), &asked).decided.is_err() {
             return;
         }
+    }
+}
+
+/// An upgrade as the library announces it with a request. One that nobody takes gets the connection
+/// when it ends, and ends it in order, with TLS close_notify, so that the client can tell the end
+/// from a cut.
+struct Announced(Option<OnUpgrade>);
+
+impl Announced {
+    fn take(mut self) -> Option<OnUpgrade> {
+        self.0.take()
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        let Some(unused) = self.0.take() else { return };
+        tokio::spawn(async move {
+            if let Ok(io) = unused.await {
+                // The client may have gone first.
+                let _ = TokioIo::new(io).shutdown().await;
+            }
+        });
     }
 }
 

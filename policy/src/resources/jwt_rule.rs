@@ -1,0 +1,267 @@
+//! One item of a RequestAuthentication's `jwtRules`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use crate::token::{ClaimHeader, JwtRule, KeySource, TokenPlace};
+use crate::yaml::{Mapping, Reader, Value, parse_duration};
+
+/// The longest inline key set, in bytes: a hundred RSA keys.
+const MAX_JWKS_BYTES: usize = 64 << 10;
+/// The most items of each list of a rule.
+const MAX_ITEMS: usize = 32;
+/// The longest issuer, audience or name, in bytes.
+const MAX_TEXT: usize = 2048;
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads a rule. `None` after a mistake.
+pub(super) fn read(reader: &mut Reader, value: Value<'_>, id: Arc<str>) -> Option<JwtRule> {
+    let mut map = reader.mapping(value)?;
+    let issuer = map.require(reader, "issuer").and_then(|v| Some((v, bounded(reader, v)?)));
+    let audiences = texts(reader, map.take("audiences"));
+    let keys = read_keys(reader, &mut map, issuer);
+    let timeout = map
+        .take("timeout")
+        .map_or(Some(DEFAULT_TIMEOUT), |v| reader.parsed(v, "a time from 100ms to 30s", timeout));
+    let places = read_places(reader, &mut map);
+    let forward = map.take("forwardOriginalToken").map_or(Some(false), |v| reader.boolean(v));
+    let payload_header = map.take("outputPayloadToHeader").map(|v| made_header(reader, v));
+    let claim_headers = map.take("outputClaimToHeaders").map(|v| read_claim_headers(reader, v));
+    let space_delimited = texts(reader, map.take("spaceDelimitedClaims"));
+    map.finish(reader);
+    Some(JwtRule {
+        id,
+        issuer: issuer?.1.into(),
+        audiences: audiences?,
+        keys: keys?,
+        timeout: timeout?,
+        places: places?,
+        forward: forward?,
+        payload_header: payload_header.map_or(Some(None), |header| header.map(Some))?,
+        claim_headers: claim_headers.unwrap_or_default(),
+        space_delimited: space_delimited?,
+    })
+}
+
+fn bounded<'n>(reader: &mut Reader, value: Value<'n>) -> Option<&'n str> {
+    let text = reader.text(value)?;
+    if text.len() > MAX_TEXT {
+        reader.wrong(value, format_args!("at most {MAX_TEXT} bytes"), None);
+        return None;
+    }
+    Some(text)
+}
+
+/// A list of texts; none when it is absent.
+fn texts(reader: &mut Reader, value: Option<Value<'_>>) -> Option<Vec<Box<str>>> {
+    let Some(value) = value else { return Some(Vec::new()) };
+    let items = reader.filled_list(value, MAX_ITEMS)?;
+    items.into_iter().map(|item| bounded(reader, item).map(Into::into)).collect()
+}
+
+fn timeout(text: &str) -> Result<Duration, &'static str> {
+    let bounds = Duration::from_millis(100)..=Duration::from_secs(30);
+    parse_duration(text).filter(|time| bounds.contains(time)).ok_or("such as 5s")
+}
+
+/// `jwks` or `jwksUri`, not both; without either the issuer's own discovery document names the keys.
+fn read_keys(
+    reader: &mut Reader,
+    map: &mut Mapping<'_>,
+    issuer: Option<(Value<'_>, &str)>,
+) -> Option<KeySource> {
+    let uri = map.take("jwksUri");
+    match (map.take("jwks"), uri) {
+        (Some(inline), None) => {
+            let text = reader.parsed(inline, "a JSON Web Key Set (RFC 7517)", key_set)?;
+            Some(KeySource::Inline(text))
+        }
+        (None, Some(uri)) => reader.parsed(uri, "where the keys are", key_uri),
+        (Some(_), Some(second)) => {
+            let fix = Some("remove one".to_owned());
+            reader.mistake(second.node.mark, "`jwks` and `jwksUri`", "one source of keys", fix);
+            None
+        }
+        (None, None) => {
+            let (value, issuer) = issuer?;
+            if let Err(advice) = https(issuer).and_then(|()| no_query(issuer)) {
+                let expected = "an https issuer, whose discovery document names its keys";
+                let fix = format!("{advice}; or write `jwks` or `jwksUri`");
+                reader.wrong(value, expected, Some(fix));
+                return None;
+            }
+            Some(KeySource::Discovery(issuer.into()))
+        }
+    }
+}
+
+/// An inline set: its shape is checked here, its keys where they are used. A private or secret key has no business in a policy.
+fn key_set(text: &str) -> Result<Arc<str>, String> {
+    if text.len() > MAX_JWKS_BYTES {
+        return Err("at most 64 KiB".into());
+    }
+    let set: Json = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+    let keys = set.get("keys").and_then(Json::as_array).filter(|keys| !keys.is_empty());
+    let keys = keys.ok_or("write {\"keys\": [{\"kty\": …}]} with at least one key")?;
+    for key in keys {
+        let key = key.as_object().ok_or("every key is a JSON object")?;
+        if key.contains_key("d") || key.contains_key("k") {
+            return Err("a private or secret key is in the set; write the public keys only, and replace this one".into());
+        }
+        let kty = key.get("kty").and_then(Json::as_str);
+        if !matches!(kty, Some("RSA" | "EC" | "OKP")) {
+            return Err("every key has a `kty` of RSA, EC or OKP".into());
+        }
+    }
+    Ok(text.into())
+}
+
+fn key_uri(text: &str) -> Result<KeySource, &'static str> {
+    if let Some(path) = text.strip_prefix("file://") {
+        let plain = path.starts_with('/') && !path.contains(['%', '?', '#']);
+        let direct =
+            path.split('/').skip(1).all(|part| !part.is_empty() && part != "." && part != "..");
+        return match plain && direct {
+            true => Ok(KeySource::File(path.into())),
+            false => Err("write file:///absolute/path, without '..', '%', '?' and '#'"),
+        };
+    }
+    https(text).map(|()| KeySource::Uri(text.into()))
+}
+
+/// An `https` address with a host, without user information and fragment (RFC 9110 §4.2.2, §4.2.4).
+fn https(text: &str) -> Result<(), &'static str> {
+    let rest = text
+        .strip_prefix("https://")
+        .ok_or("write https://…; over plain http anyone on the way could put in keys of his own")?;
+    let host = rest.split(['/', '?']).next().unwrap_or("");
+    let visible = text.bytes().all(|b| b.is_ascii_graphic());
+    if !visible || text.len() > MAX_TEXT || text.contains('#') {
+        return Err("write an address of visible ASCII characters, without a fragment");
+    }
+    if host.contains('@') {
+        return Err("remove the user information before '@'");
+    }
+    crate::HostName::parse(host, Some(443)).map(|_| ()).map_err(|_| "write a host after https://")
+}
+
+/// An issuer that is discovered has no query (OpenID Connect Discovery 1.0 §3).
+fn no_query(issuer: &str) -> Result<(), &'static str> {
+    if issuer.contains('?') { Err("an issuer has no query") } else { Ok(()) }
+}
+
+/// `fromHeaders`, `fromParams`, `fromCookies`; the defaults when there is none of them.
+fn read_places(reader: &mut Reader, map: &mut Mapping<'_>) -> Option<Vec<TokenPlace>> {
+    let headers = map.take("fromHeaders");
+    let parameters = texts(reader, map.take("fromParams"))?;
+    let cookies = map.take("fromCookies");
+    let mut places = match headers {
+        Some(value) => read_header_places(reader, value)?,
+        None => Vec::new(),
+    };
+    places.extend(parameters.into_iter().map(TokenPlace::Parameter));
+    if let Some(value) = cookies {
+        for item in reader.filled_list(value, MAX_ITEMS)? {
+            let name = reader.parsed(item, "a cookie's name", |text| token(text).map(Box::from))?;
+            places.push(TokenPlace::Cookie(name));
+        }
+    }
+    if places.is_empty() {
+        places = TokenPlace::defaults();
+    }
+    Some(places)
+}
+
+fn read_header_places(reader: &mut Reader, value: Value<'_>) -> Option<Vec<TokenPlace>> {
+    let mut places = Vec::new();
+    for item in reader.filled_list(value, MAX_ITEMS)? {
+        let mut map = reader.mapping(item)?;
+        let name = map.require(reader, "name").and_then(|v| header_name(reader, v));
+        let prefix = match map.take("prefix") {
+            Some(value) if value.is_empty_text() => Some(""),
+            Some(value) => bounded(reader, value),
+            None => Some(""),
+        };
+        map.finish(reader);
+        places.push(TokenPlace::Header { name: name?, prefix: prefix?.into() });
+    }
+    Some(places)
+}
+
+fn read_claim_headers(reader: &mut Reader, value: Value<'_>) -> Vec<ClaimHeader> {
+    let items = reader.filled_list(value, MAX_ITEMS).unwrap_or_default();
+    let mut made: Vec<ClaimHeader> = Vec::new();
+    for item in items {
+        let Some(mut map) = reader.mapping(item) else { continue };
+        let header = map.require(reader, "header").and_then(|v| Some((v, made_header(reader, v)?)));
+        let claim =
+            map.require(reader, "claim").and_then(|v| reader.parsed(v, "a claim", claim_path));
+        map.finish(reader);
+        let (Some((place, header)), Some(claim)) = (header, claim) else { continue };
+        if made.iter().any(|other| other.header == header) {
+            reader.wrong(place, "each header once", None);
+            continue;
+        }
+        made.push(ClaimHeader { header, claim });
+    }
+    made
+}
+
+/// `a`, or `a.b` for a claim within a claim.
+fn claim_path(text: &str) -> Result<Vec<Box<str>>, &'static str> {
+    let parts: Vec<Box<str>> = text.split('.').map(Into::into).collect();
+    match parts.len() <= 8 && parts.iter().all(|part| !part.is_empty()) {
+        true => Ok(parts),
+        false => Err("write a claim's name, or a.b for a claim within a claim"),
+    }
+}
+
+fn header_name(reader: &mut Reader, value: Value<'_>) -> Option<Box<str>> {
+    reader.parsed(value, "a header's name", |text| {
+        token(text).map(|name| Box::from(name.to_ascii_lowercase()))
+    })
+}
+
+/// A header that we may make: not one that frames, routes or authenticates, and none of the proxy's own (S-16).
+fn made_header(reader: &mut Reader, value: Value<'_>) -> Option<Box<str>> {
+    const TAKEN: &[&str] = &[
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "dpop",
+        "expect",
+        "forwarded",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-real-ip",
+        "true-client-ip",
+    ];
+    const TAKEN_PREFIXES: &[&str] = &["x-postern-", "x-forwarded-", "x-envoy-", "proxy-", "sec-"];
+    let name = header_name(reader, value)?;
+    let taken =
+        TAKEN.contains(&&*name) || TAKEN_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    if taken || name.contains('_') {
+        let fix = "choose a name of your own, such as x-jwt-subject".to_owned();
+        reader.wrong(value, "a header that means nothing else, without '_'", Some(fix));
+        return None;
+    }
+    Some(name)
+}
+
+/// A token in the sense of RFC 9110 §5.6.2: names of headers and cookies.
+fn token(text: &str) -> Result<&str, &'static str> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    match !text.is_empty() && text.len() <= 128 && text.bytes().all(plain) {
+        true => Ok(text),
+        false => Err("write letters, digits and '-', at most 128"),
+    }
+}

@@ -1,0 +1,90 @@
+//! RequestAuthentication (`security.istio.io/v1`): whose tokens are believed.
+
+use std::sync::Arc;
+
+use super::Resources;
+use super::jwt_rule;
+use super::object::Object;
+use super::selector::{self, Selector};
+use super::target::{self, Target};
+use crate::token::JwtRule;
+use crate::yaml::{Reader, Value};
+use crate::{Mistake, Workload};
+
+/// The most rules of one object: an issuer each; a mesh has a handful.
+const MAX_RULES: usize = 32;
+
+/// A RequestAuthentication. All that select a workload hold together.
+#[derive(Debug, Clone)]
+pub struct RequestAuthentication {
+    name: Arc<str>,
+    namespace: Arc<str>,
+    selector: Selector,
+    targets: Vec<Target>,
+    rules: Vec<Arc<JwtRule>>,
+}
+
+impl RequestAuthentication {
+    /// `namespace/name`.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The issuers it believes.
+    pub fn rules(&self) -> &[Arc<JwtRule>] {
+        &self.rules
+    }
+
+    /// True when it is about the workload: in its namespace or the root one, and selected by labels, or behind a Service
+    /// it targets.
+    pub fn selects(&self, workload: &Workload, resources: &Resources) -> bool {
+        if !self.targets.is_empty() {
+            return self.targets.iter().any(|target| target.selects(workload, resources));
+        }
+        let root = *self.namespace == *resources.root_namespace();
+        (root || *self.namespace == *workload.namespace) && self.selector.matches(&workload.labels)
+    }
+
+    /// What it targets and nobody can resolve.
+    pub(super) fn unresolved(&self, resources: &Resources) -> Vec<Mistake> {
+        self.targets.iter().filter_map(|target| target.unresolved(resources)).collect()
+    }
+}
+
+pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<RequestAuthentication> {
+    let mut read = RequestAuthentication {
+        name: object.full_name().into(),
+        namespace: Arc::clone(&object.namespace),
+        selector: Selector::default(),
+        targets: Vec::new(),
+        rules: Vec::new(),
+    };
+    match object.spec {
+        Some(spec) => read_spec(reader, spec, &mut read).map(|()| read),
+        None => Some(read),
+    }
+}
+
+fn read_spec(
+    reader: &mut Reader,
+    spec: Value<'_>,
+    object: &mut RequestAuthentication,
+) -> Option<()> {
+    let mut map = reader.mapping(spec)?;
+    let selector =
+        map.take("selector").map_or(Some(Selector::default()), |v| selector::read(reader, v));
+    let refs = map.take("targetRefs");
+    let targets = refs.map_or(Some(Vec::new()), |v| target::read(reader, v, &object.namespace));
+    let rules = map.take("jwtRules").map_or(Some(Vec::new()), |v| reader.filled_list(v, MAX_RULES));
+    if let Some(value) = refs.filter(|_| map.has("selector")) {
+        reader.mistake(value.node.mark, "`targetRefs` beside `selector`", "one of the two", None);
+    }
+    map.finish(reader);
+    let rules = rules?.into_iter().enumerate().filter_map(|(index, rule)| {
+        jwt_rule::read(reader, rule, format!("{}#{index}", object.name).into()).map(Arc::new)
+    });
+    object.rules = rules.collect();
+    object.selector = selector?;
+    object.targets = targets?;
+    Some(())
+}

@@ -1,0 +1,181 @@
+//! What is asked of end-user tokens (JSON Web Tokens, RFC 7519): the rules that concern one workload, as data.
+//!
+//! Signatures, keys and times are the proxy's to check; this module only says which issuers are believed, where their tokens stand
+//! in a request, and what else must hold.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use identity::SpiffeId;
+
+use crate::pattern::IdPattern;
+
+/// One issuer that is believed, as a RequestAuthentication writes it (`spec.jwtRules[]`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwtRule {
+    /// `namespace/name#index`: stable, for logs.
+    pub id: Arc<str>,
+    /// What `iss` must be, to the letter.
+    pub issuer: Arc<str>,
+    /// `aud` must hold one of them; empty: any audience.
+    pub audiences: Vec<Box<str>>,
+    /// Where the issuer's public keys come from.
+    pub keys: KeySource,
+    /// How long one fetch of the keys may take (`timeout`). Default 5 s.
+    pub timeout: Duration,
+    /// Where the issuer's tokens may stand.
+    pub places: Vec<TokenPlace>,
+    /// Whether the app is to see the token (`forwardOriginalToken`). Default false.
+    pub forward: bool,
+    /// The header that gets the payload, base64url (`outputPayloadToHeader`), in lower case.
+    pub payload_header: Option<Box<str>>,
+    /// Headers that get a claim each (`outputClaimToHeaders`).
+    pub claim_headers: Vec<ClaimHeader>,
+    /// Text claims that are lists divided by blanks (`spaceDelimitedClaims`).
+    pub space_delimited: Vec<Box<str>>,
+}
+
+/// Where an issuer's public keys (JWKS, RFC 7517 §5) come from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum KeySource {
+    /// The text of the set itself (`jwks`).
+    Inline(Arc<str>),
+    /// A file of the proxy's machine (`jwksUri: file:///…`); the absolute path.
+    File(Arc<str>),
+    /// An `https` address (`jwksUri`).
+    Uri(Arc<str>),
+    /// What the issuer's own `/.well-known/openid-configuration` names (OpenID Connect Discovery 1.0 §4); this is the issuer.
+    Discovery(Arc<str>),
+}
+
+/// Where a token may stand in a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// In a header, after a prefix that is compared without regard to case; a value without the prefix is no token.
+    Header {
+        /// The header's name, in lower case.
+        name: Box<str>,
+        /// Such as `Bearer `; may be empty.
+        prefix: Box<str>,
+    },
+    /// In a query parameter of this name.
+    Parameter(Box<str>),
+    /// In a cookie of this name.
+    Cookie(Box<str>),
+}
+
+impl TokenPlace {
+    /// Where tokens stand unless the rule says otherwise: `Authorization: Bearer` (RFC 6750 §2.1), `Authorization: DPoP`
+    /// (RFC 9449 §7.1), the parameter `access_token` (RFC 6750 §2.3).
+    pub fn defaults() -> Vec<Self> {
+        let scheme =
+            |prefix: &str| Self::Header { name: "authorization".into(), prefix: prefix.into() };
+        vec![scheme("Bearer "), scheme("DPoP "), Self::Parameter("access_token".into())]
+    }
+
+    /// The order in which places are looked at: headers by name, longer prefixes first, so that a value belongs to the place that
+    /// describes it best; then parameters, then cookies.
+    fn order(&self) -> (u8, &str, usize) {
+        match self {
+            Self::Header { name, prefix } => (0, name, usize::MAX - prefix.len()),
+            Self::Parameter(name) => (1, name, 0),
+            Self::Cookie(name) => (2, name, 0),
+        }
+    }
+}
+
+/// A header that gets the value of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimHeader {
+    /// The header's name, in lower case.
+    pub header: Box<str>,
+    /// The claim, and the way down into it (`a.b` in the resource).
+    pub claim: Vec<Box<str>>,
+}
+
+/// What is asked of a token's own binding to a key (`cnf`, RFC 7800).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Confirmation {
+    /// A binding is not looked at: the workloads that may present the token have looked at it.
+    Ignored,
+    /// A token that is bound must be presented with its key; one that is not bound may come without.
+    #[default]
+    IfPresent,
+    /// Every token must be bound, and presented with its key.
+    Required,
+}
+
+/// A [`JwtRule`] together with what TokenPolicies ask beyond it.
+#[derive(Debug, Clone)]
+pub struct TokenRule {
+    /// The rule.
+    pub jwt: Arc<JwtRule>,
+    /// What is asked of `cnf`. Default [`Confirmation::IfPresent`].
+    pub confirmation: Confirmation,
+    /// Whether a token must have an `aud` even where the rule names no audiences. Default true.
+    pub audience_required: bool,
+    /// Each list must have a pattern that matches the peer.
+    pub(crate) presenters: Vec<Arc<[IdPattern]>>,
+}
+
+impl TokenRule {
+    /// Whether this peer may present the issuer's tokens; nobody (plaintext) may, once any workload is named.
+    pub fn may_present(&self, peer: Option<&SpiffeId>) -> bool {
+        let fits = |list: &Arc<[IdPattern]>| {
+            peer.is_some_and(|peer| list.iter().any(|pattern| pattern.matches(peer)))
+        };
+        self.presenters.iter().all(fits)
+    }
+}
+
+/// Everything a workload asks of tokens. Immutable, compared by address: verdicts about tokens live as long as it.
+#[derive(Debug, Default)]
+pub struct TokenRules {
+    rules: Vec<TokenRule>,
+    places: Vec<TokenPlace>,
+    made_headers: Vec<Box<str>>,
+}
+
+impl TokenRules {
+    pub(crate) fn new(rules: Vec<TokenRule>) -> Self {
+        let mut places: Vec<TokenPlace> = Vec::new();
+        let mut made_headers = Vec::new();
+        for rule in &rules {
+            places.extend(
+                rule.jwt.places.iter().filter(|p| !places.contains(p)).cloned().collect::<Vec<_>>(),
+            );
+            made_headers.extend(rule.jwt.payload_header.clone());
+            made_headers.extend(rule.jwt.claim_headers.iter().map(|made| made.header.clone()));
+        }
+        places.sort_by(|a, b| a.order().cmp(&b.order()));
+        made_headers.sort_unstable();
+        made_headers.dedup();
+        Self { rules, places, made_headers }
+    }
+
+    /// True when no RequestAuthentication is about the workload: tokens are then the app's own business.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The rules, in the order of their ids.
+    pub fn rules(&self) -> &[TokenRule] {
+        &self.rules
+    }
+
+    /// Every place where a token may stand, in the order they are looked at, each once.
+    pub fn places(&self) -> &[TokenPlace] {
+        &self.places
+    }
+
+    /// The headers we make from tokens (lower case): whoever sends one himself is not believed.
+    pub fn made_headers(&self) -> &[Box<str>] {
+        &self.made_headers
+    }
+
+    /// True when a rule reads or makes this header (lower case).
+    pub(crate) fn names_header(&self, name: &str) -> bool {
+        let read = |place: &TokenPlace| matches!(place, TokenPlace::Header { name: n, .. } if **n == *name);
+        self.made_headers.iter().any(|made| **made == *name) || self.places.iter().any(read)
+    }
+}

@@ -1,0 +1,56 @@
+//! `tokens`: where the keys of token issuers may be fetched from.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use policy::yaml::{Reader, Value};
+
+/// Where the keys of token issuers may be fetched from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// A PEM file with the certificates of those who sign the issuers' web certificates (`certificateAuthorities`). Default: the
+    /// system's file.
+    pub certificate_authorities: Option<PathBuf>,
+    /// Addresses of issuers that may be called although they are loopback, link-local or otherwise not for the world
+    /// (`allowAddresses`). Default: none.
+    pub allow_addresses: Vec<IpNet>,
+    /// Directories whose files `jwksUri: file:///…` may name, beside the resource directory (`keyDirectories`). Default: none.
+    pub key_directories: Vec<PathBuf>,
+}
+
+const MAX_ITEMS: usize = 64;
+
+pub(super) fn read(reader: &mut Reader, value: Option<Value<'_>>) -> Tokens {
+    let mut tokens = Tokens::default();
+    let Some(mut map) = value.and_then(|v| reader.mapping(v)) else { return tokens };
+    let authorities = map.take("certificateAuthorities");
+    tokens.certificate_authorities =
+        authorities.and_then(|v| reader.parsed(v, "a PEM file", absolute));
+    for item in items(reader, map.take("allowAddresses")) {
+        tokens.allow_addresses.extend(reader.parsed(item, "an address or a block", block));
+    }
+    for item in items(reader, map.take("keyDirectories")) {
+        tokens.key_directories.extend(reader.parsed(item, "a directory", absolute));
+    }
+    map.finish(reader);
+    tokens
+}
+
+fn items<'n>(reader: &mut Reader, value: Option<Value<'n>>) -> Vec<Value<'n>> {
+    value.and_then(|v| reader.filled_list(v, MAX_ITEMS)).unwrap_or_default()
+}
+
+fn absolute(text: &str) -> Result<PathBuf, &'static str> {
+    let path = PathBuf::from(text);
+    if path.is_absolute() { Ok(path) } else { Err("write an absolute path") }
+}
+
+/// `10.0.0.0/8`, `::1` or `127.0.0.1`. A block of everything would take the guard away.
+fn block(text: &str) -> Result<IpNet, &'static str> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    match text.parse::<IpNet>().or(address) {
+        Ok(block) if block.prefix_len() >= 8 && block.trunc() == block => Ok(block),
+        _ => Err("write an address, or a block such as 10.1.0.0/16, of at least 8 bits"),
+    }
+}

@@ -1,0 +1,115 @@
+//! Verdicts about tokens that were seen before, one cache a worker.
+//!
+//! Only good verdicts are kept, and only what does not depend on the request: times, the peer and the proof are looked at each
+//! time. The key is a digest of every input the verdict depends on, each with its length before it (S-42); the two that are large
+//! and shared, rules and keys, are compared by address, and another of either empties the cache.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use parking_lot::Mutex;
+use policy::TokenRules;
+
+use super::keys::KeyBook;
+use super::verify::Verified;
+
+/// Verdicts kept before the older half goes: a thousand users a worker.
+const MAX_ENTRIES: usize = 1024;
+/// Bytes of tokens whose verdicts are kept; what is read from them is a few times that.
+const MAX_BYTES: usize = 2 << 20;
+
+/// What names a verdict.
+pub(super) type CacheKey = [u8; 32];
+
+/// The key of a token found in a place.
+pub(super) fn key(place: usize, token: &[u8]) -> CacheKey {
+    let place = place.to_le_bytes();
+    let mut digest = Context::new(&SHA256);
+    for part in [&place[..], token] {
+        // A length that does not fit 64 bits does not exist.
+        digest.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        digest.update(part);
+    }
+    let mut key = [0; 32];
+    key.copy_from_slice(digest.finish().as_ref());
+    key
+}
+
+/// A worker's cache. Its lock is the worker's own.
+#[derive(Default)]
+pub struct TokenCache(Mutex<Inner>);
+
+/// Two halves: what is asked for moves into the young one; when that is full, it becomes the old one and the old one goes.
+#[derive(Default)]
+struct Inner {
+    rules: Option<Arc<TokenRules>>,
+    book: Option<Arc<KeyBook>>,
+    young: HashMap<CacheKey, (Arc<Verified>, usize)>,
+    old: HashMap<CacheKey, (Arc<Verified>, usize)>,
+    young_bytes: usize,
+}
+
+impl TokenCache {
+    /// The verdict, if there is one by these rules and keys.
+    pub(super) fn get(
+        &self,
+        rules: &Arc<TokenRules>,
+        book: &Arc<KeyBook>,
+        key: &CacheKey,
+    ) -> Option<Arc<Verified>> {
+        let mut inner = self.0.lock();
+        inner.belong_to(rules, book);
+        if let Some((verified, _)) = inner.young.get(key) {
+            return Some(verified.clone());
+        }
+        let (verified, bytes) = inner.old.remove(key)?;
+        inner.add(*key, verified.clone(), bytes);
+        Some(verified)
+    }
+
+    /// Keeps a verdict about a token of so many bytes, found by these rules and keys.
+    pub(super) fn put(
+        &self,
+        rules: &Arc<TokenRules>,
+        book: &Arc<KeyBook>,
+        key: CacheKey,
+        verified: Arc<Verified>,
+        bytes: usize,
+    ) {
+        let mut inner = self.0.lock();
+        inner.belong_to(rules, book);
+        inner.add(key, verified, bytes);
+    }
+}
+
+impl Inner {
+    fn belong_to(&mut self, rules: &Arc<TokenRules>, book: &Arc<KeyBook>) {
+        let same = self.rules.as_ref().is_some_and(|held| Arc::ptr_eq(held, rules))
+            && self.book.as_ref().is_some_and(|held| Arc::ptr_eq(held, book));
+        if !same {
+            // Held, so that no other can come to stand at their address.
+            *self =
+                Self { rules: Some(rules.clone()), book: Some(book.clone()), ..Self::default() };
+        }
+    }
+
+    fn add(&mut self, key: CacheKey, verified: Arc<Verified>, bytes: usize) {
+        let full = self.young.len() >= MAX_ENTRIES / 2 || self.young_bytes + bytes > MAX_BYTES / 2;
+        if full {
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        self.young_bytes += bytes;
+        self.young.insert(key, (verified, bytes));
+    }
+}
+
+#[cfg(test)]
+impl TokenCache {
+    /// How many verdicts are held, and of how many bytes of tokens in the young half.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let inner = self.0.lock();
+        (inner.young.len() + inner.old.len(), inner.young_bytes)
+    }
+}

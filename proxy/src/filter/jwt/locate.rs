@@ -1,0 +1,175 @@
+//! Where the token of a request stands, and how it is taken out.
+
+use std::borrow::Cow;
+
+use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Uri, request::Parts};
+use policy::{TokenPlace, TokenRules};
+
+use super::TokenRefusal;
+
+/// A token and where it stood.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Located<'r> {
+    /// Index of the place in [`TokenRules::places`].
+    pub(super) place: usize,
+    /// The token's bytes, not believed at all.
+    pub(super) token: Cow<'r, [u8]>,
+}
+
+/// Finds the request's token. `query` is the target's, without `?`.
+///
+/// # Errors
+/// Two tokens, the same or not, in one place or in two: the app might read the other one (S-39).
+pub(super) fn locate<'r>(
+    rules: &'r TokenRules,
+    headers: &'r HeaderMap,
+    query: Option<&'r str>,
+) -> Result<Option<Located<'r>>, TokenRefusal> {
+    let mut found = None;
+    let mut take =
+        |place: usize, token: Cow<'r, [u8]>| match found.replace(Located { place, token }) {
+            None => Ok(()),
+            Some(_) => Err(TokenRefusal::TwoTokens),
+        };
+    let places = rules.places();
+    for (index, place) in places.iter().enumerate() {
+        match place {
+            TokenPlace::Header { name, prefix } => {
+                for value in headers.get_all(&**name) {
+                    let better = places[..index].iter().any(|other| describes(other, name, value));
+                    if let Some(token) = after_prefix(value, prefix).filter(|_| !better) {
+                        take(index, Cow::Borrowed(token))?;
+                    }
+                }
+            }
+            TokenPlace::Parameter(name) => {
+                for value in parameters(query.unwrap_or(""), name) {
+                    take(index, value)?;
+                }
+            }
+            TokenPlace::Cookie(name) => {
+                for value in cookies(headers, name) {
+                    take(index, Cow::Borrowed(value))?;
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether an earlier place, of the same header and a longer prefix, has taken the value.
+fn describes(place: &TokenPlace, header: &str, value: &HeaderValue) -> bool {
+    matches!(place, TokenPlace::Header { name, prefix } if **name == *header && after_prefix(value, prefix).is_some())
+}
+
+/// What follows the prefix; a scheme may be followed by more than one blank (RFC 9110 §11.4).
+fn after_prefix<'v>(value: &'v HeaderValue, prefix: &str) -> Option<&'v [u8]> {
+    let bytes = value.as_bytes();
+    let (start, rest) = bytes.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix.as_bytes()).then(|| rest.trim_ascii_start())
+}
+
+/// The values of a parameter, its name compared as the app would decode it.
+fn parameters<'q>(query: &'q str, name: &'q str) -> impl Iterator<Item = Cow<'q, [u8]>> {
+    pairs(query)
+        .filter(move |(key, _)| &*decoded(key) == name.as_bytes())
+        .map(|(_, value)| decoded(value))
+}
+
+fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// Percent escapes decoded (RFC 3986 §2.1); what is no escape stays.
+fn decoded(text: &str) -> Cow<'_, [u8]> {
+    let hex = |byte: Option<&u8>| {
+        byte.and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok())
+    };
+    if !text.contains('%') {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push(high << 4 | low);
+                at += 3;
+            }
+            _ => {
+                out.push(*byte);
+                at += 1;
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// The values of a cookie over all lines (RFC 6265 §4.2.1, RFC 9113 §8.2.3), without quotes around them.
+fn cookies<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+    let lines = headers.get_all(COOKIE).into_iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|b| *b == b';'));
+    pairs.filter_map(move |pair| cookie_value(pair, name))
+}
+
+fn cookie_value<'c>(pair: &'c [u8], name: &str) -> Option<&'c [u8]> {
+    let equals = pair.iter().position(|b| *b == b'=')?;
+    let (key, value) = (&pair[..equals], pair[equals + 1..].trim_ascii());
+    let unquoted = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+    (key.trim_ascii() == name.as_bytes()).then_some(unquoted)
+}
+
+/// Takes a token out of the headers, when it stood there. A parameter goes by [`hide_parameter`].
+pub(super) fn hide(place: &TokenPlace, headers: &mut HeaderMap) {
+    match place {
+        TokenPlace::Header { name, prefix } => {
+            let Ok(name) = HeaderName::try_from(&**name) else { return };
+            replace_lines(headers, &name, |value| {
+                after_prefix(value, prefix).is_none().then(|| value.clone())
+            });
+        }
+        TokenPlace::Cookie(cookie) => {
+            replace_lines(headers, &COOKIE, |line| without_cookie(line, cookie))
+        }
+        TokenPlace::Parameter(_) => {}
+    }
+}
+
+/// Writes every line of a field anew, or leaves it out.
+fn replace_lines(
+    headers: &mut HeaderMap,
+    name: &HeaderName,
+    line: impl Fn(&HeaderValue) -> Option<HeaderValue>,
+) {
+    let kept: Vec<HeaderValue> = headers.get_all(name).iter().filter_map(line).collect();
+    headers.remove(name);
+    for value in kept {
+        headers.append(name, value);
+    }
+}
+
+fn without_cookie(line: &HeaderValue, cookie: &str) -> Option<HeaderValue> {
+    let pairs = line.as_bytes().split(|b| *b == b';').map(<[u8]>::trim_ascii);
+    let kept: Vec<&[u8]> =
+        pairs.filter(|pair| !pair.is_empty() && cookie_value(pair, cookie).is_none()).collect();
+    (!kept.is_empty()).then(|| HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok()).flatten()
+}
+
+/// Takes a parameter out of the target.
+pub(super) fn hide_parameter(name: &str, parts: &mut Parts) {
+    let Some(query) = parts.uri.query() else { return };
+    let kept = query.split('&').filter(|pair| {
+        let key = pair.split_once('=').map_or(*pair, |(key, _)| key);
+        &*decoded(key) != name.as_bytes()
+    });
+    let kept = kept.collect::<Vec<_>>().join("&");
+    let path = parts.uri.path();
+    let target = if kept.is_empty() { path.to_owned() } else { format!("{path}?{kept}") };
+    // A part of a valid target is one.
+    if let Ok(target) = PathAndQuery::try_from(target) {
+        parts.uri = Uri::from(target);
+    }
+}

@@ -1,0 +1,191 @@
+//! From a token's bytes to claims that may be believed: issuer, key, signature, audience, the claims' types.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderName, HeaderValue};
+use policy::{JwtRule, TokenClaims, TokenRule, TokenRules};
+use serde_json::{Map, Value};
+
+use super::jws::Jws;
+use super::keys::KeyBook;
+use super::{LEEWAY_SECONDS, TokenRefusal, made};
+
+/// A token whose signature, issuer, audience and claims are good. What depends on the hour, the peer or the request is not part
+/// of it, so it may be kept.
+#[derive(Debug)]
+pub(super) struct Verified {
+    /// The rule that believes it.
+    pub(super) rule: TokenRule,
+    /// What policy sees.
+    pub(super) claims: TokenClaims,
+    /// What it is bound to.
+    pub(super) bound: Option<Bound>,
+    /// Headers for the app.
+    pub(super) made: Vec<(HeaderName, HeaderValue)>,
+    expires: u64,
+    not_before: Option<u64>,
+}
+
+/// The claim `cnf` (RFC 7800 §3.1). All that is there must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bound {
+    /// `x5t#S256`: SHA-256 of the client certificate (RFC 8705 §3.1).
+    pub(super) certificate: Option<[u8; 32]>,
+    /// `jkt`: thumbprint of the proof's key (RFC 9449 §6.1).
+    pub(super) key: Option<String>,
+}
+
+impl Verified {
+    /// Whether the token is valid at this Unix second, give or take the leeway.
+    pub(super) fn check_times(&self, now: u64) -> Result<(), TokenRefusal> {
+        if now >= self.expires.saturating_add(LEEWAY_SECONDS) {
+            return Err(TokenRefusal::Expired);
+        }
+        match self.not_before {
+            Some(begins) if now.saturating_add(LEEWAY_SECONDS) < begins => {
+                Err(TokenRefusal::NotYetValid)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Verifies a token found at a place, against the rules that take tokens from there. `unknown` is told of a source whose keys lack
+/// the token's, so that they are fetched anew.
+///
+/// Several rules may believe one issuer; the first that takes the token decides, and else the first refusal is told.
+pub(super) fn verify(
+    token: &[u8],
+    place: usize,
+    rules: &TokenRules,
+    book: &KeyBook,
+    unknown: &dyn Fn(&policy::KeySource),
+) -> Result<Verified, TokenRefusal> {
+    let jws = Jws::parse(token)?;
+    check_type(&jws)?;
+    let issuer = text(&jws.claims, "iss")?.ok_or(TokenRefusal::Claims("no `iss`"))?;
+    let here = rules.places().get(place);
+    let believing = rules.rules().iter().filter(|rule| {
+        *rule.jwt.issuer == *issuer && here.is_some_and(|here| rule.jwt.places.contains(here))
+    });
+    let mut refusal = None;
+    for rule in believing {
+        match by_rule(&jws, rule, book, unknown) {
+            Ok(verified) => return Ok(verified),
+            Err(error) => refusal = refusal.or(Some(error)),
+        }
+    }
+    Err(refusal.unwrap_or(TokenRefusal::UnknownIssuer))
+}
+
+/// A token made for another use must not pass for an access token (RFC 8725 §3.11).
+fn check_type(jws: &Jws<'_>) -> Result<(), TokenRefusal> {
+    let Some(kind) = jws.header.get("typ") else { return Ok(()) };
+    let known = kind.as_str().is_some_and(|kind| {
+        ["jwt", "at+jwt", "application/at+jwt"].iter().any(|known| kind.eq_ignore_ascii_case(known))
+    });
+    known.then_some(()).ok_or(TokenRefusal::Malformed("a `typ` other than JWT and at+jwt"))
+}
+
+fn by_rule(
+    jws: &Jws<'_>,
+    rule: &TokenRule,
+    book: &KeyBook,
+    unknown: &dyn Fn(&policy::KeySource),
+) -> Result<Verified, TokenRefusal> {
+    let source = &rule.jwt.keys;
+    let keys = book.get(source).ok_or(TokenRefusal::NoKeys)?;
+    let id = match jws.header.get("kid") {
+        None => None,
+        Some(Value::String(id)) => Some(id.as_str()),
+        Some(_) => return Err(TokenRefusal::Malformed("a `kid` that is no text")),
+    };
+    let key = keys.find(id, jws.algorithm).inspect_err(|_| unknown(source))?;
+    jws.verify(key)?;
+    let audiences = audiences(&jws.claims, rule)?;
+    let subject = text(&jws.claims, "sub")?.map(str::to_owned);
+    let expires = seconds(&jws.claims, "exp")?.ok_or(TokenRefusal::Claims("no `exp`"))?;
+    let not_before = seconds(&jws.claims, "nbf")?;
+    seconds(&jws.claims, "iat")?;
+    let made = made::headers(&rule.jwt, jws.payload, &jws.claims);
+    let claims = TokenClaims {
+        issuer: rule.jwt.issuer.to_string(),
+        subject,
+        audiences,
+        claims: split_lists(&rule.jwt, jws.claims.clone()),
+    };
+    Ok(Verified {
+        rule: rule.clone(),
+        bound: bound(&jws.claims)?,
+        claims,
+        made,
+        expires,
+        not_before,
+    })
+}
+
+fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<Option<&'c str>, TokenRefusal> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(TokenRefusal::Claims("`iss` or `sub` is no text")),
+    }
+}
+
+/// NumericDate (RFC 7519 §2), whole seconds only: readers of fractions round in both directions.
+fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>, TokenRefusal> {
+    let Some(value) = claims.get(name) else { return Ok(None) };
+    match value.as_u64() {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(TokenRefusal::Claims("`exp`, `nbf` or `iat` is no whole number of seconds")),
+    }
+}
+
+/// `aud`, a text or a list of texts (RFC 7519 §4.1.3); one of the rule's must be among them.
+fn audiences(claims: &Map<String, Value>, rule: &TokenRule) -> Result<Vec<String>, TokenRefusal> {
+    let wrong = TokenRefusal::Claims("`aud` is neither text nor a list of texts");
+    let audiences = match claims.get("aud") {
+        None => Vec::new(),
+        Some(Value::String(one)) => vec![one.clone()],
+        Some(Value::Array(list)) => {
+            let texts = list.iter().map(|item| item.as_str().map(str::to_owned));
+            texts.collect::<Option<_>>().ok_or(wrong)?
+        }
+        Some(_) => return Err(wrong),
+    };
+    let wanted = &rule.jwt.audiences;
+    if audiences.is_empty() && (rule.audience_required || !wanted.is_empty()) {
+        return Err(TokenRefusal::Claims("no `aud`"));
+    }
+    match wanted.is_empty() || wanted.iter().any(|w| audiences.iter().any(|a| **w == **a)) {
+        true => Ok(audiences),
+        false => Err(TokenRefusal::Audience),
+    }
+}
+
+/// A binding we cannot check is no reason to take the token as unbound.
+fn bound(claims: &Map<String, Value>) -> Result<Option<Bound>, TokenRefusal> {
+    let Some(cnf) = claims.get("cnf") else { return Ok(None) };
+    let cnf = cnf.as_object().ok_or(TokenRefusal::Claims("`cnf` is no object"))?;
+    let wrong = || TokenRefusal::Claims("a member of `cnf` is malformed");
+    let mut bound = Bound { certificate: None, key: None };
+    if let Some(thumbprint) = cnf.get("x5t#S256") {
+        let bytes = thumbprint.as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+        bound.certificate = Some(bytes.and_then(|b| b.try_into().ok()).ok_or_else(wrong)?);
+    }
+    if let Some(thumbprint) = cnf.get("jkt") {
+        bound.key = Some(thumbprint.as_str().ok_or_else(wrong)?.to_owned());
+    }
+    Ok(Some(bound))
+}
+
+/// Text claims that are lists divided by blanks become lists, as policy compares them.
+fn split_lists(rule: &JwtRule, mut claims: Map<String, Value>) -> Map<String, Value> {
+    for name in &rule.space_delimited {
+        if let Some(Value::String(text)) = claims.get(&**name) {
+            let items: Vec<Value> = text.split_ascii_whitespace().map(Into::into).collect();
+            claims.insert(name.to_string(), items.into());
+        }
+    }
+    claims
+}
