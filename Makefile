@@ -9,6 +9,7 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
 	@echo 'make demo KEEP=1   the same, and it stays up with the commands to try'
+	@echo 'make demo KEEP=1 AUDIT=1   the shop without policies, in audit mode, to write them (docs/policy.md)'
 	@echo 'make test          set-up, formatting, lints, documentation, unit, property, doc, fuzz and end-to-end tests'
 	@echo 'make check         formatting, lints and documentation only'
 	@echo 'make fmt           format the sources'
@@ -21,9 +22,9 @@ demo:
 	@tests/setup demo
 	@cargo build --locked --workspace --bins
 	@if tests/in-namespace true 2>/dev/null; then \
-		KEEP=$(KEEP) tests/in-namespace $(BUILT)/demo; \
+		KEEP=$(KEEP) AUDIT=$(AUDIT) tests/in-namespace $(BUILT)/demo; \
 	else \
-		KEEP=$(KEEP) $(BUILT)/demo; \
+		KEEP=$(KEEP) AUDIT=$(AUDIT) $(BUILT)/demo; \
 	fi
 
 test: setup check unit fuzz-briefly e2e

@@ -17,6 +17,8 @@ fn main() {
 const RULES: &[usize] = &[10, 10_000];
 /// Fewer than a policy may have (512).
 const RULES_OF_A_POLICY: usize = 500;
+/// As many as the proxy compares after a refusal.
+const RULES_COMPARED: usize = 64;
 
 /// Each rule names a caller of its own, as most rules do.
 #[divan::bench(args = RULES)]
@@ -45,6 +47,23 @@ fn refused(bencher: Bencher<'_, '_>, rules: usize) {
     authorize(bencher, rules, rule, "/", false);
 }
 
+/// What a refusal costs with its explanation: the rule that came nearest, as the log tells it.
+#[divan::bench(args = RULES)]
+fn refused_and_told(bencher: Bencher<'_, '_>, rules: usize) {
+    let rule = |number| {
+        let principal = format!("cluster.local/ns/other/sa/caller-{number}");
+        json!({"from": [{"source": {"principals": [principal]}}]})
+    };
+    let snapshot = snapshot(&(0..rules).map(rule).collect::<Vec<_>>());
+    judged("/", rules, |connection, request| {
+        bencher.bench_local(|| {
+            let decided = snapshot.authorize_request(black_box(connection), black_box(request));
+            let denial = decided.err()?;
+            snapshot.nearest_miss(connection, Some(request), &denial, RULES_COMPARED)
+        });
+    });
+}
+
 fn operation(path: &str) -> Value {
     json!({"operation": {"methods": ["GET"], "paths": [path]}})
 }
@@ -57,7 +76,16 @@ fn authorize(
     expect: bool,
 ) {
     let snapshot = snapshot(&(0..rules).map(rule).collect::<Vec<_>>());
-    let peer = id(&format!("spiffe://cluster.local/ns/shop/sa/caller-{}", rules - 1));
+    judged(path, rules, |connection, request| {
+        assert_eq!(snapshot.authorize_request(connection, request).is_ok(), expect);
+        bencher
+            .bench_local(|| snapshot.authorize_request(black_box(connection), black_box(request)));
+    });
+}
+
+/// Hands over a GET of the last of so many callers.
+fn judged(path: &str, callers: usize, test: impl FnOnce(&Connection<'_>, &Request<'_>)) {
+    let peer = id(&format!("spiffe://cluster.local/ns/shop/sa/caller-{}", callers - 1));
     let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let connection = Connection {
         peer: Some(&peer),
@@ -69,8 +97,7 @@ fn authorize(
     let host = good(HostName::parse("cart.shop", Some(80)));
     let path = good(CanonicalPath::parse(path, Normalization::MergeSlashes));
     let request = Request { method: "GET", host: &host, path: &path, headers: &(), token: None };
-    assert_eq!(snapshot.authorize_request(&connection, &request).is_ok(), expect);
-    bencher.bench_local(|| snapshot.authorize_request(black_box(&connection), black_box(&request)));
+    test(&connection, &request);
 }
 
 fn snapshot(rules: &[Value]) -> Snapshot {

@@ -12,6 +12,8 @@ use crate::{cpus, wait};
 
 /// Connections kept busy at once.
 const CONNECTIONS: u32 = 64;
+/// How long an answer may take before wrk counts an error: a stall of a busy machine is in the latencies, not an error.
+const TIMEOUT: &str = "10s";
 /// How much longer than asked wrk may take: it waits for answers under way.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -30,7 +32,7 @@ pub(crate) struct Load {
 /// When wrk fails, hangs, or saw a single error: what was measured then is not what was asked for.
 pub(crate) fn run(bed: &TestBed<'_>, url: &str, seconds: u32) -> Result<Load> {
     let mut words: Vec<String> = vec![bed.programs.wrk.display().to_string()];
-    words.extend(["-t1", "--latency"].map(str::to_owned));
+    words.extend(["-t1", "--latency", "--timeout", TIMEOUT].map(str::to_owned));
     words.extend([format!("-c{CONNECTIONS}"), format!("-d{seconds}s")]);
     if bed.workload.closes() {
         words.extend(["-H", "Connection: close"].map(str::to_owned));

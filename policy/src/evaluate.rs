@@ -102,7 +102,7 @@ impl Source {
 }
 
 /// On the parsed id: a trust domain or path piece that merely looks like `/ns/x/` has no namespace.
-fn namespace_matches(pattern: &TextPattern, peer: &SpiffeId) -> bool {
+pub(crate) fn namespace_matches(pattern: &TextPattern, peer: &SpiffeId) -> bool {
     peer.namespace().is_some_and(|namespace| pattern.matches(namespace))
 }
 

@@ -13,6 +13,7 @@ pub mod decision;
 mod evaluate;
 pub mod facts;
 pub mod host;
+pub mod lint;
 pub mod path;
 mod pattern;
 pub mod resources;

@@ -4,6 +4,7 @@
 //! anywhere else is refused: what people mean by it differs, and a rule that matches less than its writer thinks is a hole.
 
 mod address;
+mod cover;
 mod display;
 mod host;
 mod identity;
@@ -12,6 +13,7 @@ mod text;
 mod token;
 
 pub(crate) use address::AddressPattern;
+pub(crate) use cover::Covers;
 pub(crate) use host::HostPattern;
 pub(crate) use identity::{AccountPattern, IdPattern};
 pub(crate) use path::PathPattern;

@@ -25,6 +25,7 @@ pub use authorization::{Action, AuthorizationPolicy};
 pub use peer_authentication::PeerAuthentication;
 pub(crate) use peer_authentication::Scope;
 pub use request_authentication::RequestAuthentication;
+pub use rules::check_path_pattern;
 pub use selector::Selector;
 pub use service_entry::ServiceEntry;
 pub use token_policy::TokenPolicy;

@@ -7,10 +7,13 @@ use crate::pattern::{
     AccountPattern, AddressPattern, Field, HostPattern, IdPattern, PathPattern, TextPattern,
     TokenPattern,
 };
+use crate::yaml::Mark;
 
 /// One rule.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Rule {
+    /// Where it stands in its file.
+    pub(crate) mark: Mark,
     pub(crate) from: Vec<Source>,
     pub(crate) to: Vec<Operation>,
     pub(crate) when: Vec<Condition>,
@@ -89,6 +92,11 @@ impl Rule {
         }
         let limited = !self.to.is_empty() && self.to.iter().all(|to| !to.ports.any_of.is_empty());
         limited.then(|| self.to.iter().flat_map(|to| to.ports.any_of.iter().copied()).collect())
+    }
+
+    /// True when it asks for header fields or for a token, neither of which is ever logged.
+    pub(crate) fn asks_beyond_logs(&self) -> bool {
+        self.from.iter().any(Source::names_http) || self.when.iter().any(Condition::names_http)
     }
 
     /// The header names it looks at.

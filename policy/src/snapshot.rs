@@ -347,6 +347,13 @@ impl Snapshot {
         &self.tokens
     }
 
+    /// True when a rule about the workload, watched ones included, asks for what no log records: header fields or tokens.
+    pub fn asks_beyond_logs(&self) -> bool {
+        let Verdicts { deny, allow, .. } = &self.enforced;
+        let sets = [deny, allow, &self.audit, &self.dry_run.deny, &self.dry_run.allow];
+        sets.into_iter().flat_map(RuleSet::entries).any(|entry| entry.rule.asks_beyond_logs())
+    }
+
     /// The policies that concern the workload, `namespace/name`, in order; bounds the metric label.
     pub fn policies(&self) -> &[Arc<str>] {
         &self.policies

@@ -78,7 +78,8 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Reads a configuration and the resources it names, or those of `directory` instead.
+/// Reads a configuration and the resources it names, or those of `directory`, which may also be a
+/// single file, instead.
 ///
 /// # Errors
 /// Every mistake of both. A configuration with mistakes still says where its resources are, as
@@ -92,6 +93,14 @@ pub fn load(config: &Path, directory: Option<&Path>) -> Result<Checked, Mistakes
         (Ok(_), Err(mistakes)) | (Err(mistakes), Ok(_)) => Err(mistakes),
         (Err(first), Err(second)) => Err(first.and(second)),
     }
+}
+
+/// Reads a configuration alone, for what needs no resources.
+///
+/// # Errors
+/// Every mistake of it.
+pub fn load_configuration(path: &Path) -> Result<Config, Mistakes> {
+    load_config(path).0
 }
 
 /// Where a configuration's resources are, and which namespace is the root one.
@@ -117,7 +126,11 @@ fn load_resources(
     root_namespace: &str,
 ) -> Result<(Resources, usize), Mistakes> {
     let Some(directory) = directory else { return Ok((Resources::empty(root_namespace), 0)) };
-    let files = read_directory(directory).map_err(|error| unreadable(directory, &error))?;
+    let files = match directory.is_file() {
+        true => read_file(directory).map(|file| vec![file]),
+        false => read_directory(directory),
+    };
+    let files = files.map_err(|error| unreadable(directory, &error))?;
     Ok((Resources::parse(&files, root_namespace)?, files.len()))
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::{RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecursiveMode, Watcher};
 use policy::{Resources, SourceFile};
 use tokio::sync::mpsc;
 
@@ -32,9 +33,12 @@ impl Changes {
         poll: Duration,
     ) -> Self {
         let (sender, events) = mpsc::channel(1);
-        let wake = move |_| {
-            // A full channel means that the wake-up is under way.
-            let _ = sender.try_send(());
+        let wake = move |event: notify::Result<notify::Event>| {
+            // Our own reading is an event too; taking it for a change would never end.
+            if !event.is_ok_and(|event| is_only_read(&event)) {
+                // A full channel means that the wake-up is under way.
+                let _ = sender.try_send(());
+            }
         };
         let watcher = notify::recommended_watcher(wake).ok().map(|mut watcher| {
             for directory in directories {
@@ -53,6 +57,11 @@ impl Changes {
             while self.events.try_recv().is_ok() {}
         }
     }
+}
+
+fn is_only_read(event: &notify::Event) -> bool {
+    let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    matches!(event.kind, EventKind::Access(_)) && event.kind != written
 }
 
 /// Follows the resource directory for ever. A set that cannot be read, or holds one mistake,

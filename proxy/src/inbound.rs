@@ -3,6 +3,7 @@
 
 mod arrival;
 mod http;
+mod review;
 mod token;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use futures_util::future::BoxFuture;
 use policy::{Denial, DenyReason, MtlsMode, Permit, Protocol as Declared};
 use tokio::net::TcpStream;
 
+use crate::clock::Clock;
 use crate::config::InboundListener;
 use crate::decisions::Decision;
 use crate::filter::authorize::{self, Opaque, Verdict};
@@ -21,13 +23,14 @@ use crate::forward::mesh::StreamKind;
 use crate::forward::opaque;
 use crate::metrics::TrafficLabels;
 use crate::net::{Aborter, BoxedIo, Metered};
-use crate::registry::{Peer, Phase, Registered};
+use crate::registry::{Connection, Peer, Phase, Registered};
 use crate::serve::{self, ConnectStream};
 use crate::sniff::{self, Guess};
 use crate::telemetry::{CloseReason, ConnectionRecord, Direction, Protocol};
 use crate::tls::{self, Alpn, HandshakeError};
 use crate::worker::Worker;
 use arrival::Arrival;
+pub use review::Review;
 
 /// One connection towards our app, as its phases see it.
 pub(crate) struct Inbound {
@@ -36,6 +39,22 @@ pub(crate) struct Inbound {
     connection: Registered,
     /// How a broken opaque connection tells the client so.
     aborter: Aborter,
+}
+
+/// A stream of a connection, for as long as it lives: the connection is not idle then.
+struct UnderWay<'a>(&'a Connection, &'a Clock);
+
+impl<'a> UnderWay<'a> {
+    fn begin(connection: &'a Connection, clock: &'a Clock) -> Self {
+        connection.begin(clock.coarse());
+        Self(connection, clock)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.end(self.1.coarse());
+    }
 }
 
 /// Why a connection was given up before it carried anything.
@@ -269,6 +288,7 @@ impl Inbound {
             aborter: Aborter::default(),
         });
         let Ok(tunnel) = stream.accept() else { return };
+        let _under_way = UnderWay::begin(&self.connection, &state.clock);
         let alpn = match kind {
             StreamKind::Tcp => Alpn::None,
             StreamKind::Upgrade => Alpn::Http11,

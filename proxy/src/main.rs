@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use proxy::check::CheckArgs;
 use proxy::explain::ExplainArgs;
+use proxy::policy_tools::PolicyCommand;
 use proxy::redirect::RedirectArgs;
 
 /// The Postern sidecar proxy: mutual TLS and service-identity allow-lists for one workload.
@@ -37,6 +38,9 @@ enum Command {
     /// Report every mistake in a configuration and its resources at once; open no socket.
     Check(CheckArgs),
     Explain(ExplainArgs),
+    /// Help to write policies: lint them, suggest one from recorded traffic, compare two on it.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Load, verify, print or remove the nftables rules that send a pod's traffic to the proxy.
     Redirect(RedirectArgs),
     /// Print shell completions.
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Command::Run { config } => return run(&config),
         Command::Check(args) => proxy::check::run(&args),
         Command::Explain(args) => proxy::explain::command(&args),
+        Command::Policy(command) => proxy::policy_tools::run(&command),
         Command::Redirect(args) => proxy::redirect::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(

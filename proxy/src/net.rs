@@ -31,20 +31,20 @@ const USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// Binds a listener that shares its port with the other workers' (`SO_REUSEPORT`).
 ///
 /// An unspecified IPv6 address listens for IPv4 too; where IPv6 is switched off it becomes
-/// `0.0.0.0`.
+/// `0.0.0.0`. Accepted connections are asked for a sign of life after `keepalive` of silence.
 ///
 /// # Errors
 /// The system's, such as an address in use.
-pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
-    match bind(address, backlog) {
+pub fn listen(address: SocketAddr, backlog: u32, keepalive: Duration) -> io::Result<TcpListener> {
+    match bind(address, backlog, keepalive) {
         Err(e) if is_no_ipv6(&e) && address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
-            bind(SocketAddr::from(([0, 0, 0, 0], address.port())), backlog)
+            bind(SocketAddr::from(([0, 0, 0, 0], address.port())), backlog, keepalive)
         }
         other => other,
     }
 }
 
-fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, backlog: u32, keepalive: Duration) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
@@ -53,6 +53,8 @@ fn bind(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
+    // Linux hands a listener's options on to what it accepts, which saves four calls a connection.
+    set_options(&SockRef::from(&socket), keepalive)?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     TcpListener::from_std(socket.into())
 }
@@ -64,12 +66,8 @@ fn is_no_ipv6(error: &io::Error) -> bool {
 
 /// Options every connection gets: no delay, and an end to dead peers, who are asked for a sign of
 /// life after `keepalive` of silence and then at a third of it.
-///
-/// # Errors
-/// The system's; the connection is of no use then.
-pub fn prepare(stream: &TcpStream, keepalive: Duration) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
+fn set_options(socket: &SockRef<'_>, keepalive: Duration) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
     let probes = TcpKeepalive::new().with_time(keepalive).with_interval(keepalive / 3);
     socket.set_tcp_keepalive(&probes)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
@@ -147,7 +145,7 @@ impl Dial {
         let stream = tokio::time::timeout(self.timeout, socket.connect(to))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        prepare(&stream, self.keepalive)?;
+        set_options(&SockRef::from(&stream), self.keepalive)?;
         Ok(stream)
     }
 }

@@ -1,3 +1,88 @@
 //! `postern-proxy policy …`: what helps to write a policy, and to change it without surprise.
+//!
+//! Nothing here decides: verdicts come from [`crate::explain`], which decides like live traffic.
 
+mod diff;
+mod lint;
 pub mod recorded;
+mod suggest;
+mod table;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use policy::Mistakes;
+
+use crate::check::{self, BAD_CONFIGURATION, Checked};
+
+pub use diff::DiffArgs;
+pub use lint::LintArgs;
+pub use suggest::SuggestArgs;
+
+/// The subcommands of `policy`.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum PolicyCommand {
+    #[allow(missing_docs, reason = "the command's help is told by its arguments")]
+    Lint(LintArgs),
+    #[allow(missing_docs, reason = "the command's help is told by its arguments")]
+    Suggest(SuggestArgs),
+    #[allow(missing_docs, reason = "the command's help is told by its arguments")]
+    Diff(DiffArgs),
+}
+
+/// Runs a subcommand.
+///
+/// # Errors
+/// A log cannot be read, or the answer not be written.
+pub fn run(command: &PolicyCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        PolicyCommand::Lint(args) => lint::run(args),
+        PolicyCommand::Suggest(args) => suggest::run(args),
+        PolicyCommand::Diff(args) => diff::run(args),
+    }
+}
+
+/// How a command writes its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// A table for people.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+impl Output {
+    /// What was asked for, else a table on a terminal and JSON on a pipe.
+    fn or_by_terminal(asked: Option<Self>) -> Self {
+        let by_terminal = if io::stdout().is_terminal() { Self::Text } else { Self::Json };
+        asked.unwrap_or(by_terminal)
+    }
+}
+
+/// The configuration that a tool was given, with what it is to judge by.
+#[derive(Debug, Clone, clap::Args)]
+struct ConfigArgs {
+    /// The configuration file of the workload's proxy (YAML).
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Reads configuration and resources; after mistakes, which are told, the exit code.
+fn load(config: &Path, resources: Option<&Path>) -> anyhow::Result<Result<Checked, ExitCode>> {
+    Ok(match check::load(config, resources) {
+        Ok(checked) => Ok(checked),
+        Err(mistakes) => Err(told(&mistakes)?),
+    })
+}
+
+/// Tells mistakes, and gives the exit code for them.
+fn told(mistakes: &Mistakes) -> anyhow::Result<ExitCode> {
+    writeln!(io::stderr(), "{mistakes}")?;
+    Ok(ExitCode::from(BAD_CONFIGURATION))
+}
+
+/// A remark beside the answer.
+fn note(text: impl std::fmt::Display) -> io::Result<()> {
+    writeln!(io::stderr(), "note: {text}")
+}

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{self, Server};
-use crate::config::{Config, IdentitySource};
+use crate::config::{Config, IdentitySource, Limits};
 use crate::credentials;
 use crate::state::State;
 use crate::telemetry::{LogLevels, LogWriter};
@@ -77,7 +77,8 @@ async fn run_control(
         (config.readiness, Server::Readiness),
     ] {
         let Some(address) = address else { continue };
-        let listener = net::listen(address, 128).with_context(|| cannot_bind(server, address))?;
+        let listener = net::listen(address, 128, config.limits.tcp_keepalive)
+            .with_context(|| cannot_bind(server, address))?;
         tracing::info!(address = %listener.local_addr()?, server = ?server, "listening");
         tokio::spawn(admin::serve(listener, server, context.clone()));
     }
@@ -144,7 +145,7 @@ fn start_workers(
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let mut per_worker: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
     for (address, purpose) in purposes(&state.config) {
-        bind_for_all(address, &purpose, &mut per_worker, state.config.limits.accept_backlog)?;
+        bind_for_all(address, &purpose, &mut per_worker, &state.config.limits)?;
     }
     let sockets = per_worker.into_iter().enumerate();
     sockets
@@ -172,12 +173,12 @@ fn bind_for_all(
     address: SocketAddr,
     purpose: &Purpose,
     per_worker: &mut [Vec<Bound>],
-    backlog: u32,
+    limits: &Limits,
 ) -> anyhow::Result<()> {
     let mut address = address;
     for (index, listeners) in per_worker.iter_mut().enumerate() {
-        let listener =
-            net::listen(address, backlog).with_context(|| cannot_bind(purpose, address))?;
+        let listener = net::listen(address, limits.accept_backlog, limits.tcp_keepalive)
+            .with_context(|| cannot_bind(purpose, address))?;
         let bound = listener.local_addr()?;
         if index == 0 {
             tracing::info!(address = %bound, purpose = ?purpose, "listening");

@@ -87,7 +87,8 @@ pub async fn http1(
             let of = trailers_of(&request);
             let request =
                 request.map(|body| Body::http1(body).with_deadline(known, open).with_trailers(of));
-            Ok::<_, Infallible>(handler.request(request).await)
+            // Boxed, because hyper moves the future it is given, and ours is large.
+            Ok::<_, Infallible>(Box::pin(handler.request(request)).await)
         }
     });
     connection.enter(Phase::Idle, connection.phase().1);

@@ -209,10 +209,6 @@ fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &
         state.metrics.closed(purpose.direction(), CloseReason::Limit, (0, 0));
         return;
     }
-    if net::prepare(&stream, state.config.limits.tcp_keepalive).is_err() {
-        // The client has gone already.
-        return;
-    }
     let (worker, source) = (worker.clone(), net::canonical(source));
     match purpose.clone() {
         Purpose::Inbound => drop(tokio::spawn(inbound::serve(worker, stream, source, None))),

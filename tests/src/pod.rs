@@ -38,7 +38,7 @@ pub(crate) struct Parts {
 
 /// A pod with its processes; all of them end when it is dropped.
 pub struct Pod {
-    // Declared in the order they must end: the thread inside first, the network (by our own drop) last.
+    // Dropping ends the processes and takes the network away, in our own drop; the thread inside ends last.
     inside: Inside,
     app: Mutex<Option<Process>>,
     proxy: Mutex<Option<Process>>,

@@ -1,6 +1,7 @@
 //! The shop of `examples/shop`, with its own policies and proxy configurations as they lie there.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::app::App;
 use crate::binaries::repository;
@@ -25,6 +26,23 @@ impl Shop {
     #[must_use]
     pub fn start(mesh: &Mesh) -> Self {
         install_policies(mesh);
+        Self::start_pods(mesh)
+    }
+
+    /// Starts the shop without any policy and in audit mode: every call is let in and written down. In namespaces only.
+    #[must_use]
+    pub fn start_in_audit_mode(mesh: &Mesh) -> Self {
+        install(mesh, "services");
+        for name in ["cart", "payments", "frontend", "reports"] {
+            let text = fs::read_to_string(shipped_config(name))
+                .expect("the shop's configurations are there");
+            fs::write(audit_config(mesh, name), text + "defaults: {authorization: audit}\n")
+                .expect("a configuration can be written");
+        }
+        Self::start_pods(mesh)
+    }
+
+    fn start_pods(mesh: &Mesh) -> Self {
         let payments = pod(mesh, "payments", 4, &[(50051, "grpc")], App::new("shop-payments"));
         let cart = pod(
             mesh,
@@ -73,7 +91,17 @@ fn builder(mesh: &Mesh, name: &str, number: u8) -> crate::PodBuilder {
     if !mesh.has_namespaces() {
         return pod;
     }
-    pod.known_by_files().config_file(repository().join(format!("examples/shop/proxy/{name}.yaml")))
+    let changed = audit_config(mesh, name);
+    let file = if changed.exists() { changed } else { shipped_config(name) };
+    pod.known_by_files().config_file(file)
+}
+
+fn shipped_config(name: &str) -> PathBuf {
+    repository().join(format!("examples/shop/proxy/{name}.yaml"))
+}
+
+fn audit_config(mesh: &Mesh, name: &str) -> PathBuf {
+    mesh.directory().join(format!("audit-{name}.yaml"))
 }
 
 /// The front end calls the others by name; on loopback it has to be told its proxy's listeners for them.

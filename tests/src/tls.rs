@@ -72,10 +72,21 @@ pub async fn get(
     address: SocketAddr,
     path: &str,
 ) -> std::io::Result<String> {
-    let mut stream = connect(config, address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    stream.flush().await?;
+    say(config, address, request.as_bytes()).await
+}
+
+/// Connects, sends these bytes, and reads the whole answer as text.
+///
+/// # Errors
+/// The refusal: the alert, or the broken connection.
+pub async fn say(
+    config: Arc<ClientConfig>,
+    address: SocketAddr,
+    bytes: &[u8],
+) -> std::io::Result<String> {
+    let mut stream = connect(config, address).await?;
+    stream.write_all(bytes).await?;
     let mut answer = Vec::new();
     timeout(DEADLINE, stream.read_to_end(&mut answer)).await??;
     Ok(String::from_utf8_lossy(&answer).into_owned())

@@ -5,12 +5,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod allowed;
+mod answers;
 mod authority;
 mod certificates;
 mod configuration;
 mod drain;
 mod envoy;
 mod explain;
+mod gate;
 mod handshakes;
 mod identities;
 mod interception;

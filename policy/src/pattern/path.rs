@@ -9,19 +9,19 @@ use crate::path::literal;
 /// Matches a path: exact, prefix, suffix, any, or a template with `{*}` and `{**}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PathPattern {
-    canonical: Shape,
+    pub(super) canonical: Shape,
     /// The pattern with its own escapes decoded, for the decoded reading of a path.
-    decoded: Shape,
+    pub(super) decoded: Shape,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Shape {
+pub(super) enum Shape {
     Text(TextPattern),
     Template(Vec<Piece>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
     Literal(Box<str>),
     /// `{*}`: one segment, not empty.
     Segment,
@@ -175,7 +175,7 @@ impl Shape {
         }
     }
 
-    fn matches(&self, path: &str) -> bool {
+    pub(super) fn matches(&self, path: &str) -> bool {
         match self {
             Self::Text(text) => text.matches(path),
             Self::Template(pieces) => template_matches(pieces, path),

@@ -16,6 +16,7 @@ use crate::{Mistake, Workload};
 pub struct AuthorizationPolicy {
     name: Arc<str>,
     namespace: Arc<str>,
+    file: Arc<str>,
     action: Action,
     dry_run: bool,
     selector: Selector,
@@ -60,6 +61,23 @@ impl AuthorizationPolicy {
         (root || *self.namespace == *workload.namespace) && self.selector.matches(&workload.labels)
     }
 
+    /// The file it was read from, as messages call it.
+    pub fn file(&self) -> &Arc<str> {
+        &self.file
+    }
+
+    /// True when this policy is about every workload that `other` is about, as far as their text tells.
+    pub(crate) fn scope_covers(&self, other: &Self, root_namespace: &str) -> bool {
+        let namespace = self.namespace == other.namespace || *self.namespace == *root_namespace;
+        let hosts = |policy: &Self| policy.targets.iter().map(Target::host).collect::<Vec<_>>();
+        let selected = match (self.targets.is_empty(), other.targets.is_empty()) {
+            (true, true) => self.selector.covers(&other.selector),
+            (true, false) => self.selector.is_empty(),
+            (false, _) => hosts(self) == hosts(other),
+        };
+        namespace && selected
+    }
+
     /// What the policy targets and nobody can resolve.
     pub(super) fn unresolved(&self, resources: &Resources) -> Vec<Mistake> {
         self.targets.iter().filter_map(|target| target.unresolved(resources)).collect()
@@ -92,6 +110,7 @@ pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<Authoriza
     Some(AuthorizationPolicy {
         name: object.full_name().into(),
         namespace: Arc::clone(&object.namespace),
+        file: Arc::clone(reader.file()),
         action: spec.action,
         dry_run: dry_run?,
         selector: spec.selector,

@@ -38,7 +38,7 @@ fn read_rule(reader: &mut Reader, value: Value<'_>, namespace: &str) -> Option<R
     let to = parts(reader, map.take("to"), read_operation);
     let when = parts(reader, map.take("when"), |reader, v| condition::read(reader, v, namespace));
     map.finish(reader);
-    Some(Rule { from: from?, to: to?, when: when?.into_iter().collect() })
+    Some(Rule { mark: value.node.mark, from: from?, to: to?, when: when?.into_iter().collect() })
 }
 
 /// The items of an optional list that must not be empty when it is there.
@@ -146,6 +146,14 @@ fn filled<'n>(reader: &mut Reader, value: Value<'n>) -> Option<Mapping<'n>> {
         return None;
     }
     Some(map)
+}
+
+/// Whether a policy could name this path.
+///
+/// # Errors
+/// What is wrong with it as a pattern, and what to write.
+pub fn check_path_pattern(text: &str) -> Result<(), String> {
+    PathPattern::parse(text).map(drop).map_err(|error| error.to_string())
 }
 
 /// A port as policies write it: a number in quotes.

@@ -14,6 +14,11 @@ impl Selector {
         self.0.iter().all(|(key, value)| labels.get(key) == Some(value))
     }
 
+    /// True when it selects every workload that `other` selects.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.matches(&other.0)
+    }
+
     /// True when it selects every workload.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

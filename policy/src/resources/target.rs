@@ -67,6 +67,11 @@ fn read_target(reader: &mut Reader, value: Value<'_>, namespace: &Arc<str>) -> O
 }
 
 impl Target {
+    /// The host of the Service.
+    pub(super) fn host(&self) -> Arc<str> {
+        Arc::clone(&self.host)
+    }
+
     /// True when the workload is behind the Service.
     pub(super) fn selects(&self, workload: &Workload, resources: &Resources) -> bool {
         *self.namespace == *workload.namespace

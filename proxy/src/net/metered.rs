@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::clock::Clock;
 use crate::net::BoxedIo;
 use crate::registry::{Connection, Phase};
+use crate::telemetry::Protocol;
 
 /// A stream that keeps the books of its [`Connection`], and gives back first what was read ahead
 /// to find out what it is.
@@ -28,13 +29,15 @@ impl Metered {
         Self { io, ahead, connection, clock }
     }
 
-    /// After a pause the first bytes begin a request head, which has a deadline of its own.
+    /// After a pause the first bytes of HTTP/1 begin a request head, which has a deadline of its own.
+    /// HTTP/2 has frames that begin nothing, such as PING.
     fn received(&self, bytes: usize) {
         if bytes == 0 {
             return;
         }
         self.connection.add_received(bytes);
-        if self.connection.phase().0 == Phase::Idle {
+        let http1 = self.connection.protocol() == Protocol::Http1;
+        if http1 && self.connection.phase().0 == Phase::Idle {
             self.connection.enter(Phase::Head, self.clock.coarse());
         }
     }

@@ -12,9 +12,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 /// A worker hands its lines on when it has this many bytes, and at every tick.
-const BATCH: usize = 16 * 1024;
+const BATCH: usize = 64 * 1024;
 /// Batches that may wait for the writer: 4 MiB of lines.
-const QUEUE: usize = 256;
+const QUEUE: usize = 64;
 /// What no worker hands on: nothing. It ends the thread.
 const END: String = String::new();
 /// How long the end waits for the output to take what is left.
@@ -49,7 +49,7 @@ impl LogWriter {
     #[must_use]
     pub fn sink(&self) -> LogSink {
         LogSink {
-            lines: Mutex::new(String::with_capacity(BATCH + 1024)),
+            lines: Mutex::default(),
             sender: self.sender.clone(),
             dropped: self.dropped.clone(),
         }
@@ -114,7 +114,7 @@ impl LogSink {
     }
 
     fn hand_on(&self, lines: &mut String) {
-        let batch = std::mem::replace(lines, String::with_capacity(BATCH + 1024));
+        let batch = std::mem::take(lines);
         if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) =
             self.sender.try_send(batch)
         {

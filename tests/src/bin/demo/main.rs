@@ -1,7 +1,7 @@
 //! `make demo`: the shop in the mesh, on this machine, with everything Postern is for happening before your eyes.
 //!
 //! Exits 0 when every row of the table is as expected, 1 when one is not. `KEEP=1` leaves it all running and says
-//! what to try.
+//! what to try. `AUDIT=1` shows the shop without policies, in audit mode.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -38,9 +38,11 @@ fn main() -> ExitCode {
     let stage = set_up(&mut table);
     identities::show(&mut table, &stage);
     calls::show(&mut table, &stage);
-    refusals::show(&mut table, &stage);
-    rotation::show(&mut table, &stage);
-    policy_edit::show(&mut table, &stage);
+    if !audit_is_wanted() {
+        refusals::show(&mut table, &stage);
+        rotation::show(&mut table, &stage);
+        policy_edit::show(&mut table, &stage);
+    }
     table.print();
     print_metrics(&stage);
     let good = table.conclude();
@@ -62,10 +64,20 @@ fn set_up(table: &mut Table) -> Stage {
     };
     let authority = mesh.authority();
     table.step(&format!("authority of {} listens on {}", mesh.trust_domain(), authority.address()));
-    let shop = Shop::start(&mesh);
+    let shop = if audit_is_wanted() && mesh.has_namespaces() {
+        table.step("AUDIT=1: there is no policy; every call is let in, and written down as one that would be refused");
+        Shop::start_in_audit_mode(&mesh)
+    } else {
+        Shop::start(&mesh)
+    };
     let intruder = mesh.pod("intruder").number(6).outside().start();
     table.step("frontend, cart, payments and reports run, each with a proxy and a cert agent; an intruder without");
     Stage { shop, intruder, mesh }
+}
+
+/// `AUDIT=1`: the shop before its policies are written (docs/policy.md).
+fn audit_is_wanted() -> bool {
+    std::env::var("AUDIT").is_ok_and(|audit| !audit.is_empty() && audit != "0")
 }
 
 /// The URL an app in `from` uses for a path of `to`.

@@ -1,0 +1,97 @@
+//! `policy lint`: what is well formed and probably not meant.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use policy::Protocol;
+use policy::lint::{Finding, LintContext, Severity};
+use serde::Serialize;
+
+use super::{ConfigArgs, Output, load, table};
+use crate::check::Checked;
+use crate::config::Config;
+
+/// Tell what in the policies is well formed and probably not meant.
+///
+/// Finds: rules that another rule makes void (shadowed_rule), rules that allow everything (allow_all),
+/// any workload (wildcard_principal) or callers without identity (unauthenticated_allow), rules for
+/// workloads that no ServiceEntry knows (unknown_caller), HTTP fields on ports declared tcp or tls
+/// (http_on_tcp_port), ports on which apps must not believe x-forwarded-client-cert
+/// (forwarded_identity_untrusted), and a default that lets everything in (default_allows).
+///
+/// Exit code 0 = no warning, 1 = warnings, 2 = bad configuration or resources. Notices do not count.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LintArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Resources to look at instead of those of `resources.directory`: a directory or a file.
+    #[arg(long, value_name = "DIR")]
+    resources: Option<PathBuf>,
+    /// How to write the answer. Default: a table on a terminal, JSON on a pipe.
+    #[arg(long, value_enum)]
+    output: Option<Output>,
+}
+
+pub(super) fn run(args: &LintArgs) -> anyhow::Result<ExitCode> {
+    let checked = match load(&args.config.config, args.resources.as_deref())? {
+        Ok(checked) => checked,
+        Err(code) => return Ok(code),
+    };
+    let findings = findings(&checked);
+    let mut out = io::stdout().lock();
+    match Output::or_by_terminal(args.output) {
+        Output::Text => write_text(&mut out, &findings)?,
+        Output::Json => {
+            serde_json::to_writer(&mut out, &Report { findings: &findings })?;
+            writeln!(out)?;
+        }
+    }
+    let warned = findings.iter().any(|finding| finding.severity == Severity::Warning);
+    Ok(ExitCode::from(u8::from(warned)))
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    findings: &'a [Finding],
+}
+
+fn findings(checked: &Checked) -> Vec<Finding> {
+    let config = &checked.config;
+    let context = LintContext {
+        workload: &config.workload,
+        defaults: &config.defaults,
+        trust_domain: &config.trust_domain,
+        ports: &declared_ports(config),
+        undeclared_ports: !config.inbound.bind.is_empty(),
+    };
+    policy::lint::lint(&checked.resources, &context)
+}
+
+fn declared_ports(config: &Config) -> BTreeMap<u16, Protocol> {
+    let inbound = &config.inbound;
+    let forwards = inbound.listeners.iter().map(|listener| listener.forward.port());
+    let ports = inbound.ports.keys().copied().chain(forwards);
+    ports.map(|port| (port, inbound.declared(port))).collect()
+}
+
+fn write_text(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {
+    if findings.is_empty() {
+        return writeln!(out, "nothing found");
+    }
+    let rows: Vec<[String; 4]> = findings
+        .iter()
+        .map(|finding| {
+            let severity = match finding.severity {
+                Severity::Warning => "warning",
+                Severity::Notice => "notice",
+            };
+            let policy = finding.policy.as_deref().unwrap_or("configuration");
+            let rule = finding.rule.map(|rule| format!(" rule {rule}")).unwrap_or_default();
+            let told = format!("{}; {}", finding.found, finding.fix);
+            [severity.into(), finding.code.into(), format!("{policy}{rule}"), told]
+        })
+        .collect();
+    table::write(out, ["SEVERITY", "CODE", "WHERE", "WHAT; WHAT TO DO"], &rows)
+}
