@@ -26,6 +26,9 @@ pub enum RequestError {
     /// Policy refused it.
     #[error("refused by policy: {0}")]
     Denied(Denial),
+    /// Policy changed while the request was under way, and refuses it now.
+    #[error("policy no longer allows the request")]
+    Withdrawn,
     /// A CONNECT stream that we do not serve: wrong protocol or authority.
     #[error("a mesh stream that is not served here: {0}")]
     BadStream(&'static str),
@@ -98,9 +101,10 @@ impl RequestError {
         match self {
             Self::Gate(refusal) => refusal.status,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::Denied(_) | Self::UnknownDestination(_) | Self::ExternalByName(_) => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Denied(_)
+            | Self::Withdrawn
+            | Self::UnknownDestination(_)
+            | Self::ExternalByName(_) => StatusCode::FORBIDDEN,
             Self::BadStream(_) | Self::Client(_) | Self::NotHttp => StatusCode::BAD_REQUEST,
             Self::UnknownStream => StatusCode::NOT_IMPLEMENTED,
             Self::NoIdentity(_)
@@ -120,6 +124,7 @@ impl RequestError {
             Self::Gate(refusal) => refusal.reason,
             Self::Token(refusal) => refusal.as_str(),
             Self::Denied(denial) => denial.reason().as_str(),
+            Self::Withdrawn => "policy_changed",
             Self::BadStream(_) => "bad_mesh_stream",
             Self::UnknownStream => "unknown_mesh_stream",
             Self::UnknownDestination(_) => "egress_denied",

@@ -3,6 +3,7 @@
 
 mod arrival;
 mod http;
+mod review;
 mod token;
 
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ use crate::telemetry::{CloseReason, ConnectionRecord, Direction, Protocol};
 use crate::tls::{self, Alpn, HandshakeError};
 use crate::worker::Worker;
 use arrival::Arrival;
+pub use review::Review;
 
 /// One connection towards our app, as its phases see it.
 pub(crate) struct Inbound {

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use identity::SpiffeId;
 use parking_lot::Mutex;
+use policy::Snapshot;
 use tokio::sync::Notify;
 
 use crate::telemetry::{CloseReason, Direction, Protocol};
@@ -42,6 +43,12 @@ pub struct Peer {
     pub sni: Option<Arc<str>>,
 }
 
+/// A request or stream under way on a connection, which policy judges again when it changes.
+pub trait UnderWay: Send + Sync {
+    /// Judges it by another snapshot, and tells it when it may not go on.
+    fn reconsider(&self, connection: &Connection, snapshot: &Snapshot);
+}
+
 /// One open connection.
 pub struct Connection {
     /// Number within the process, never used twice.
@@ -65,6 +72,8 @@ pub struct Connection {
     sent: AtomicU64,
     closing: AtomicU8,
     wake: Notify,
+    /// Locked by the connection's own worker, and by control when policy changes.
+    under_way: Mutex<Vec<Arc<dyn UnderWay>>>,
 }
 
 impl Connection {
@@ -170,6 +179,25 @@ impl Connection {
         }
     }
 
+    /// Notes what is to be judged again when policy changes.
+    pub fn add(&self, request: Arc<dyn UnderWay>) {
+        self.under_way.lock().push(request);
+    }
+
+    /// Forgets it.
+    pub fn remove(&self, request: &Arc<dyn UnderWay>) {
+        let mut under_way = self.under_way.lock();
+        if let Some(place) = under_way.iter().position(|other| Arc::ptr_eq(other, request)) {
+            under_way.swap_remove(place);
+        }
+    }
+
+    /// Judges everything under way by another snapshot.
+    pub fn reconsider(&self, snapshot: &Snapshot) {
+        let under_way = self.under_way.lock().clone();
+        under_way.iter().for_each(|request| request.reconsider(self, snapshot));
+    }
+
     /// Why the connection has been asked to end, if it has.
     pub fn closing(&self) -> Option<CloseReason> {
         CloseReason::from_code(self.closing.load(Relaxed))
@@ -227,6 +255,7 @@ impl Registry {
             sent: AtomicU64::new(0),
             closing: AtomicU8::new(0),
             wake: Notify::new(),
+            under_way: Mutex::default(),
         });
         let shard = worker % self.shards.len();
         self.open.fetch_add(1, Relaxed);

@@ -198,13 +198,17 @@ impl State {
         reason
     }
 
-    /// Judges every open inbound connection by the snapshot in force, and closes what would be
-    /// refused now (DESIGN §3, "Ends of life").
+    /// Judges every open inbound connection, and every request under way on it, by the snapshot in
+    /// force, and ends what would be refused now (DESIGN §3, "Ends of life").
     pub fn recheck(&self) {
         let snapshot = self.snapshot();
         for connection in self.registry.all() {
-            let inbound = connection.direction == Direction::Inbound;
-            if inbound && !authorize::still_allows(&snapshot, &connection) {
+            if connection.direction != Direction::Inbound {
+                continue;
+            }
+            if authorize::still_allows(&snapshot, &connection) {
+                connection.reconsider(&snapshot);
+            } else {
                 connection.close(CloseReason::Policy);
             }
         }

@@ -22,6 +22,7 @@ mod outside_peers;
 mod policy_changes;
 mod refused;
 mod scene;
+mod tokens;
 mod upstreams;
 mod wire;
 mod without_the_mesh;

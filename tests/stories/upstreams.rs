@@ -22,7 +22,7 @@ use crate::scene::allow;
 struct Scene {
     store: Pod,
     frontend: Pod,
-    _mesh: Mesh,
+    mesh: Mesh,
 }
 
 fn store() -> Scene {
@@ -30,7 +30,7 @@ fn store() -> Scene {
     mesh.policy("store", &allow("store", "frontend"));
     let store = mesh.pod("store").port(8080, "http").start();
     let frontend = mesh.pod("frontend").start();
-    Scene { store, frontend, _mesh: mesh }
+    Scene { store, frontend, mesh }
 }
 
 /// Answers the first connection with these bytes after its request, and resets it when told to.
@@ -87,7 +87,7 @@ fn f13_upstream_dead_or_refused_app_not_listening() {
 
 #[test]
 fn f13_upstream_dead_or_refused_pod_gone() {
-    let Scene { store, frontend, _mesh } = store();
+    let Scene { store, frontend, mesh: _mesh } = store();
     drop(store);
     let answer = frontend.curl("http://store:8080/");
     assert!(answer.status == 503 || answer.status == 504, "{answer:?}");
@@ -166,4 +166,50 @@ impl http_body::Body for HalfThenBreak {
                 .map(|_| Some(Err(std::io::Error::other("the app broke")))),
         }
     }
+}
+
+#[test]
+fn p03_policy_change_latency_an_open_answer_is_cut() {
+    let scene = store();
+    let half = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\na\r\nhalf of it\r\n";
+    let _open = answer_then_reset(&scene.store, half);
+    let arguments = ["-sS", "-N", "-4", "--max-time", "20", "http://store:8080/"];
+    let mut curl = scene.frontend.start_program("curl", Path::new("curl"), &arguments);
+    wait::until_true("the first half to arrive", || curl.stdout().contains("half of it"));
+    // Another path stays allowed, so the connection lives and only the request goes.
+    let only = r#""rules":[{"to":[{"operation":{"paths":["/other"]}}],"#;
+    let other = allow("store", "frontend").replace(r#""rules":[{"#, only);
+    scene.mesh.policy("store", &other);
+    let code = curl.exit_code(Duration::from_secs(5));
+    assert!(code != 0 && code != 28, "curl ended with {code}: {}{}", curl.stdout(), curl.stderr());
+    scene.store.expect_log(&[("kind", "request"), ("status", "200"), ("reason", "policy_changed")]);
+}
+
+#[test]
+fn p08_an_opaque_stream_outlives_the_deadline_of_request_heads() {
+    let mesh = Mesh::start();
+    mesh.policy("store", &allow("store", "frontend"));
+    let limits = serde_json::json!({"limits": {"headerTimeout": "500ms"}});
+    let store = mesh.pod("store").port(8080, "tcp").config(limits).start();
+    let frontend = mesh.pod("frontend").start();
+    store.run(async {
+        let listener = TcpListener::bind("[::]:8080").await.unwrap();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (mut read, mut write) = stream.into_split();
+            tokio::io::copy(&mut read, &mut write).await.unwrap();
+        });
+    });
+    let address = store.at(8080);
+    let echoed = frontend.run(async move {
+        let mut line = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut heard = Vec::new();
+        for beat in 0..8u8 {
+            line.write_all(&[beat]).await.unwrap();
+            heard.push(line.read_u8().await.unwrap());
+            tokio::time::sleep(Duration::from_millis(400)).await;
+        }
+        heard
+    });
+    assert_eq!(echoed, [0, 1, 2, 3, 4, 5, 6, 7]);
 }

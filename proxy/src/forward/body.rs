@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep};
 use crate::filter::headers::{self, TrailersOf};
 use crate::forward::app::Lease;
 use crate::forward::h2_client::InFlight;
+use crate::inbound::Review;
 use crate::telemetry::RequestRecord;
 
 /// Why a body did not come to its end.
@@ -25,6 +26,9 @@ pub enum BodyError {
     /// The HTTP/2 side broke.
     #[error("body: {0}")]
     Http2(#[from] h2::Error),
+    /// Policy changed, and refuses the request now.
+    #[error("body: policy no longer allows the request")]
+    Withdrawn,
     /// No byte came for too long.
     #[error("body: no byte for {0:?}")]
     Stalled(Duration),
@@ -40,6 +44,8 @@ pub struct Body {
     lease: Option<Lease>,
     /// Counts the stream of the connection the body comes from.
     stream: Option<InFlight>,
+    /// Cuts the body when policy refuses the request it belongs to.
+    review: Option<Review>,
     /// Which trailers may pass.
     trailers: TrailersOf,
 }
@@ -92,6 +98,7 @@ impl Body {
             record: None,
             lease: None,
             stream: None,
+            review: None,
             trailers: TrailersOf::Http,
         }
     }
@@ -104,6 +111,13 @@ impl Body {
             let limit = if self.size_hint().exact().is_some() { known } else { open };
             self.stall = Some(Stall { limit, sleep: None });
         }
+        self
+    }
+
+    /// Cuts the body when policy no longer allows the request.
+    #[must_use]
+    pub fn with_review(mut self, review: Review) -> Self {
+        self.review = Some(review);
         self
     }
 
@@ -187,6 +201,7 @@ impl Body {
         if let Some(record) = &mut self.record {
             match error {
                 BodyError::Stalled(_) => record.failed("body_stalled"),
+                BodyError::Withdrawn => record.failed("policy_changed"),
                 BodyError::Http1(_) | BodyError::Http2(_) => record.aborted(),
             }
         }
@@ -251,6 +266,9 @@ impl HttpBody for Body {
                 Poll::Ready(None)
             }
             Poll::Pending => {
+                if this.review.as_ref().is_some_and(|review| review.poll_refused(cx).is_ready()) {
+                    return Poll::Ready(Some(Err(this.fail(BodyError::Withdrawn))));
+                }
                 let limit = ready!(this.poll_stall(cx));
                 Poll::Ready(Some(Err(this.fail(BodyError::Stalled(limit)))))
             }

@@ -22,10 +22,10 @@ pub struct Upgrade {
 }
 
 impl Upgrade {
-    /// Carries the bytes in a task of its own, for as long as `allowed` does not return.
+    /// Carries the bytes in a task of its own, until they end or `refused` returns.
     pub fn carry(
         self,
-        allowed: impl Future<Output = ()> + Send + 'static,
+        refused: impl Future<Output = ()> + Send + 'static,
     ) -> JoinHandle<CloseReason> {
         tokio::spawn(async move {
             let Ok((client, upstream)) = tokio::try_join!(self.client, self.upstream) else {
@@ -34,7 +34,7 @@ impl Upgrade {
             let (client, upstream) = (io(client), io(upstream));
             let reason = tokio::select! {
                 reason = opaque::carry(client, upstream, &self.connection, &[]) => reason,
-                () = allowed => CloseReason::Policy,
+                () = refused => CloseReason::Policy,
             };
             let mut record = self.record;
             if reason != CloseReason::Done {

@@ -12,7 +12,7 @@ use policy::{CanonicalPath, HostName, Permit, Protocol as Declared};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 
-use super::{Inbound, token};
+use super::{Inbound, Review, token};
 use crate::decisions::Decision;
 use crate::error::{RequestError, is_grpc};
 use crate::filter::authorize::{self, Asked};
@@ -44,17 +44,8 @@ struct Allowed {
     permit: Permit,
     request: Request<Body>,
     upgrade: Option<Announced>,
-    judged: Option<Judged>,
+    review: Review,
     close_unless_upgraded: bool,
-}
-
-/// What an upgraded request was judged by, kept to judge it again when policy changes.
-struct Judged {
-    method: http::Method,
-    host: HostName,
-    target: String,
-    headers: HeaderMap,
-    caller: Authenticated,
 }
 
 impl InboundHandler {
@@ -131,9 +122,9 @@ impl Handler for InboundHandler {
 }
 
 impl HttpConnection {
-    /// The gate stands first because everything after it trusts what it passed; the token comes before
-    /// policy, which judges its claims; policy judges the very path that is forwarded; identity headers are set last, so that nothing the caller sent
-    /// can stand in their place.
+    /// The gate stands first because everything after it trusts what it passed; the token comes
+    /// before policy, which judges its claims; policy judges the very path that is forwarded;
+    /// identity headers are set last, so that nothing the caller sent can stand in their place.
     fn admit(
         &self,
         request: Request<Body>,
@@ -146,16 +137,11 @@ impl HttpConnection {
         let path = admitted.path().map_err(RequestError::Gate)?;
         record.target(admitted.host().as_str(), path.as_str());
         let caller = token::authenticate(&self.inbound, &mut parts, admitted.host(), &path)?;
+        // Registered before it is judged: a change of policy finds it either here or there.
+        let review = self.review(&parts, admitted.host(), &path, &caller);
         let permit = self.authorize(&parts, admitted.host(), &path, &caller, record)?;
         let upgrades = admitted.upgrade.is_some() && announced.0.is_some();
         let upgrade = upgrades.then_some(announced);
-        let judged = upgrade.is_some().then(|| Judged {
-            method: parts.method.clone(),
-            host: admitted.host().clone(),
-            target: path.forward().into_owned(),
-            headers: parts.headers.clone(),
-            caller: caller.clone(),
-        });
         admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
         caller.hide_parameter(&mut parts);
         headers::strip_forwarded_identity(&mut parts.headers, Sender::Other);
@@ -168,7 +154,7 @@ impl HttpConnection {
             permit,
             request: Request::from_parts(parts, body),
             upgrade,
-            judged,
+            review,
             close_unless_upgraded,
         })
     }
@@ -212,6 +198,19 @@ impl HttpConnection {
         record.decided(verdict).map_err(RequestError::Denied)
     }
 
+    fn review(
+        &self,
+        parts: &Parts,
+        host: &HostName,
+        path: &CanonicalPath<'_>,
+        caller: &Authenticated,
+    ) -> Review {
+        let state = &self.inbound.worker.state;
+        let level = state.config.path_normalization;
+        let connection = &self.inbound.connection;
+        Review::begin(connection, &state.snapshot(), parts, host, path, level, caller)
+    }
+
     /// The version the app is spoken to in: what its port declares, else what the caller spoke
     /// before the mesh hop.
     fn app_version(&self, parts: &mut Parts) -> Version {
@@ -227,21 +226,26 @@ impl HttpConnection {
     }
 
     async fn forward(&self, allowed: Allowed) -> Result<Response<Body>, RequestError> {
-        let Allowed { permit, request, close_unless_upgraded, .. } = allowed;
-        let mut response =
-            app::send(&self.inbound.worker, permit, self.inbound.app_address(), request).await?;
+        let Allowed { permit, request, review, close_unless_upgraded, .. } = allowed;
+        let answer = app::send(&self.inbound.worker, permit, self.inbound.app_address(), request);
+        let mut response = tokio::select! {
+            biased;
+            response = answer => response?,
+            () = review.refused() => return Err(RequestError::Withdrawn),
+        };
         clean_response(response.headers_mut(), close_unless_upgraded);
         let of = if is_grpc(response.headers()) { TrailersOf::Grpc } else { TrailersOf::Http };
         let limits = &self.inbound.worker.state.config.limits;
         let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
-        Ok(response.map(|body| body.with_deadline(known, open).with_trailers(of)))
+        Ok(response
+            .map(|body| body.with_deadline(known, open).with_trailers(of).with_review(review)))
     }
 
     /// A request to switch protocols: the tunnel begins only with the app's 101, else the early
     /// bytes die with the connection (SECURITY-CASES S-08).
     async fn upgrade(&self, allowed: Allowed, mut record: Box<RequestRecord>) -> Response<Body> {
         let inbound = &self.inbound;
-        let Allowed { permit, mut request, upgrade, judged, .. } = allowed;
+        let Allowed { permit, mut request, upgrade, review, .. } = allowed;
         *request.version_mut() = Version::HTTP_11;
         let mut response = match app::send_upgrade(
             &inbound.worker,
@@ -263,11 +267,11 @@ impl HttpConnection {
             return response.map(|body| Body::http1(body).with_record(record));
         }
         let upstream = hyper::upgrade::on(&mut response);
-        if let (Some(client), Some(judged)) = (upgrade.and_then(Announced::take), judged) {
+        if let Some(client) = upgrade.and_then(Announced::take) {
             let connection = (*inbound.connection).clone();
             let upgrade = Upgrade { client, upstream, record, connection };
-            let allowed = still_allowed(inbound.clone(), judged);
-            *self.upgraded.lock() = Some(upgrade.carry(allowed));
+            let refused = async move { review.refused().await };
+            *self.upgraded.lock() = Some(upgrade.carry(refused));
         }
         headers::keep_upgrade_only(response.headers_mut());
         response.map(|_| Body::empty())
@@ -289,27 +293,6 @@ impl HttpConnection {
         match head.uri.authority() {
             Some(authority) if authority.as_str() == dialled => Ok(kind),
             _ => Err(RequestError::BadStream("the authority is not the connection's destination")),
-        }
-    }
-}
-
-/// Returns when policy no longer allows what was upgraded.
-async fn still_allowed(inbound: Arc<Inbound>, judged: Judged) {
-    let state = &inbound.worker.state;
-    let mut changes = state.policy_changes();
-    while changes.changed().await.is_ok() {
-        let Ok(path) = CanonicalPath::parse(&judged.target, state.config.path_normalization) else {
-            return;
-        };
-        let asked = Asked {
-            method: &judged.method,
-            host: &judged.host,
-            path: &path,
-            headers: &judged.headers,
-            token: judged.caller.claims(),
-        };
-        if authorize::request(&state.snapshot(), &inbound.facts(), &asked).decided.is_err() {
-            return;
         }
     }
 }

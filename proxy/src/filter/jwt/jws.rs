@@ -33,6 +33,8 @@ const ALGORITHMS: &[(&str, Algorithm)] = &[
     ("ES256", Algorithm::ES256),
     ("ES384", Algorithm::ES384),
     ("EdDSA", Algorithm::EdDSA),
+    // Its name since RFC 9864.
+    ("Ed25519", Algorithm::EdDSA),
 ];
 
 /// The algorithm of that name.

@@ -40,6 +40,21 @@ fn s37_jws_algorithm_and_key_every_kind() {
     }
 }
 
+/// EdDSA over Ed25519 has a name of its own since RFC 9864.
+#[test]
+fn s37_jws_algorithm_and_key_both_names_of_ed25519() {
+    let signer = Signer::ed25519();
+    for (in_key, in_token) in [("Ed25519", "EdDSA"), ("EdDSA", "Ed25519"), ("Ed25519", "Ed25519")] {
+        let mut world = World::without_keys(&format!("{{{RULE}}}"), "");
+        let source = world.rules.rules()[0].jwt.keys.clone();
+        let mut jwk = with_id(signer.jwk(), "k1");
+        jwk["alg"] = in_key.into();
+        world.set_keys(&source, &[jwk]);
+        let token = signer.token(json!({"alg": in_token, "kid": "k1"}), claims(json!({})));
+        assert_eq!(world.who_bears(&token), "alice", "{in_token} with a key for {in_key}");
+    }
+}
+
 #[test]
 fn s37_jws_algorithm_and_key_forgeries() {
     let world = World::usual();

@@ -1,0 +1,107 @@
+//! A request under way, judged again whenever policy changes: a stream that lives for hours must not
+//! outlive the rule that let it in (SECURITY-CASES F-12, P-03).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use policy::{CanonicalPath, HostName, Normalization, Snapshot};
+
+use crate::filter::authorize::{self, Asked};
+use crate::filter::jwt::Authenticated;
+use crate::registry::{Connection, UnderWay};
+
+/// What a request was judged by, and the word that it may not go on.
+struct Judged {
+    method: Method,
+    host: HostName,
+    target: Box<str>,
+    normalization: Normalization,
+    /// Only the fields that rules name; a rule that names another one later finds it missing, which
+    /// allows nothing.
+    headers: HeaderMap,
+    caller: Authenticated,
+    refused: AtomicBool,
+    waker: AtomicWaker,
+}
+
+/// A request under way, for as long as this value lives.
+pub struct Review {
+    judged: Arc<Judged>,
+    connection: Arc<Connection>,
+}
+
+impl Review {
+    /// Notes an admitted request on its connection. `parts` still hold what was judged.
+    pub(super) fn begin(
+        connection: &Arc<Connection>,
+        snapshot: &Snapshot,
+        parts: &Parts,
+        host: &HostName,
+        path: &CanonicalPath<'_>,
+        normalization: Normalization,
+        caller: &Authenticated,
+    ) -> Self {
+        let named = parts.headers.iter().filter(|(name, _)| snapshot.names_header(name.as_str()));
+        let mut headers = HeaderMap::new();
+        for (name, value) in named {
+            headers.append(name, value.clone());
+        }
+        let judged = Arc::new(Judged {
+            method: parts.method.clone(),
+            host: host.clone(),
+            target: path.forward().into(),
+            normalization,
+            headers,
+            caller: caller.clone(),
+            refused: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        });
+        connection.add(judged.clone());
+        Self { judged, connection: connection.clone() }
+    }
+
+    /// Ready once policy refuses the request.
+    pub fn poll_refused(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.judged.waker.register(cx.waker());
+        if self.judged.refused.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Waits until policy refuses the request.
+    pub async fn refused(&self) {
+        std::future::poll_fn(|cx| self.poll_refused(cx)).await;
+    }
+}
+
+impl Drop for Review {
+    fn drop(&mut self) {
+        let judged: Arc<dyn UnderWay> = self.judged.clone();
+        self.connection.remove(&judged);
+    }
+}
+
+impl UnderWay for Judged {
+    fn reconsider(&self, connection: &Connection, snapshot: &Snapshot) {
+        if !self.is_allowed(connection, snapshot) {
+            self.refused.store(true, Relaxed);
+            self.waker.wake();
+        }
+    }
+}
+
+impl Judged {
+    fn is_allowed(&self, connection: &Connection, snapshot: &Snapshot) -> bool {
+        let Ok(path) = CanonicalPath::parse(&self.target, self.normalization) else { return false };
+        let asked = Asked {
+            method: &self.method,
+            host: &self.host,
+            path: &path,
+            headers: &self.headers,
+            token: self.caller.claims(),
+        };
+        authorize::request(snapshot, &authorize::facts(connection), &asked).decided.is_ok()
+    }
+}

@@ -1,0 +1,61 @@
+// An OpenID Connect issuer for the stories of tests/stories/tokens.rs:
+//
+//   node issuer.mjs https://10.0.0.5:8443 certificate.pem key.pem
+//
+// It answers as oidc-provider does, and to `POST /rotate` with a new signing key in place of the old one: the worst
+// way to rotate, without a time in which both are published.
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import Provider from 'oidc-provider';
+
+const [issuer, certificate, key] = process.argv.slice(2);
+const audience = 'urn:cart';
+
+function signingKey() {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg: 'ES256' };
+}
+
+function provider() {
+  const provider = new Provider(issuer, {
+    jwks: { keys: [signingKey()] },
+    clients: [{
+      client_id: 'ann',
+      client_secret: 'a secret of the tests',
+      grant_types: ['client_credentials'],
+      redirect_uris: [],
+      response_types: [],
+      id_token_signed_response_alg: 'ES256',
+      token_endpoint_auth_method: 'client_secret_post',
+    }],
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      dPoP: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => audience,
+        getResourceServerInfo: () => ({
+          audience,
+          scope: 'buy',
+          accessTokenFormat: 'jwt',
+          accessTokenTTL: 300,
+          jwt: { sign: { alg: 'ES256' } },
+        }),
+      },
+    },
+  });
+  return provider.callback();
+}
+
+let answer = provider();
+const tls = { cert: readFileSync(certificate), key: readFileSync(key) };
+createServer(tls, (request, response) => {
+  if (request.method === 'POST' && request.url === '/rotate') {
+    answer = provider();
+    response.end('rotated\n');
+    return;
+  }
+  answer(request, response);
+}).listen(Number(new URL(issuer).port), '0.0.0.0', () => console.log(`issuing as ${issuer}`));
