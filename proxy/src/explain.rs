@@ -26,7 +26,9 @@ use serde::Serialize;
 use crate::check::{self, BAD_CONFIGURATION};
 use crate::config::Config;
 use crate::filter::authorize::{self, Asked, Opaque, Verdict, Would};
+use crate::filter::client;
 use crate::filter::gate::{self, GateSettings, Refusal};
+use crate::filter::headers;
 use crate::filter::jwt::TokenRefusal;
 use crate::policy_tools::recorded::{self, Recorded};
 use input::RequestInput;
@@ -251,7 +253,12 @@ fn explain_request(
         names_header: &|name| snapshot.names_header(name),
     };
     let admitted = gate::admit(&mut parts, &settings)?;
+    let believed = &config.inbound.forwarded_for;
+    let sender = client::sender(believed, connection.peer);
+    headers::strip_forwarded_identity(&mut parts.headers, sender);
     let path = admitted.path()?;
+    let remote_ip = client::remote_ip(believed, sender, &parts.headers);
+    let connection = &Connection { remote_ip, ..*connection };
     let asked = Asked {
         method: &parts.method,
         host: admitted.host(),
