@@ -152,11 +152,15 @@ fn taken_by_nginx(web: &Pod) -> usize {
     answers.iter().filter(|answer| answer.contains(SECRET)).count()
 }
 
-fn check(way: &str, port: u16, target: &str, answer: &str) {
-    assert!(!answer.contains(SECRET), "{way}, port {port}: {target} brought the secret: {answer}");
-    let known =
-        ["200", "400", "403", "404"].iter().any(|status| answer.contains(&format!(" {status} ")));
-    assert!(known || answer.is_empty(), "{way}, port {port}: {target}: {answer}");
+/// Refused, or sent on to nginx as a path where nothing is. A caller's proxy that sees no HTTP says nothing and closes.
+fn check(way: &str, port: u16, answers: &[(String, String)]) {
+    for (target, answer) in answers {
+        let said = format!("{way}, port {port}, {target}: {answer}");
+        assert!(!answer.contains(SECRET), "the secret came back: {said}");
+        let status = answer.strip_prefix("HTTP/1.1 ").and_then(|answer| answer.get(..3));
+        let silent = answer.is_empty() && way == "both proxies" && !target.starts_with('/');
+        assert!(silent || matches!(status, Some("400" | "403" | "404")), "{said}");
+    }
 }
 
 #[test]
@@ -168,7 +172,7 @@ fn s12_path_canonicalisation_against_nginx() {
     let taken = taken_by_nginx(&web);
     assert!(
         taken >= 40,
-        "nginx takes only {taken} spellings for the secret page: they prove little"
+        "nginx takes only {taken} of these for the secret page: they prove little"
     );
 
     let caller = mesh.pod("caller").start();
@@ -177,7 +181,8 @@ fn s12_path_canonicalisation_against_nginx() {
     let config = tls::client(Some(&svid), &["http/1.1"]);
     for port in [DENIED, PUBLISHED] {
         let address = web.at(port);
-        caller.curl(&format!("http://web:{port}/public/page.txt")).expect(200);
+        let page = caller.curl(&format!("http://web:{port}/public/page.txt")).expect(200);
+        assert_eq!(page.body, PUBLIC);
         // Through the caller's own proxy, which has its say first.
         let answers = caller.run(async move {
             let mut answers = Vec::new();
@@ -187,7 +192,7 @@ fn s12_path_canonicalisation_against_nginx() {
             }
             answers
         });
-        answers.iter().for_each(|(target, answer)| check("both proxies", port, target, answer));
+        check("both proxies", port, &answers);
         // And straight to the proxy of nginx, with the caller's certificate.
         let config = Arc::clone(&config);
         let answers = outside.run(async move {
@@ -198,9 +203,6 @@ fn s12_path_canonicalisation_against_nginx() {
             }
             answers
         });
-        let served = answers.iter().filter(|(_, answer)| answer.contains(" 200 ")).count();
-        answers.iter().for_each(|(target, answer)| check("one proxy", port, target, answer));
-        assert!(answers.iter().all(|(_, answer)| answer.starts_with("HTTP/1.1 ")), "{answers:?}");
-        assert!(served < 10, "port {port}: {served} of these found a page");
+        check("one proxy", port, &answers);
     }
 }
