@@ -131,6 +131,16 @@ fn path_readings() -> Vec<Row> {
             .deny(paths(&["/%71"])),
         Row::wider("ALLOW and an escape in the policy", get("/q"), "a policy's own escapes are read as a path's are")
             .allow(paths(&["/%71"])),
+        Row::stricter("DENY and brackets under {*}", get("/p/[x]/r"), "a segment is anything between slashes")
+            .deny(paths(&["/p/{*}/r"])),
+        Row::wider("ALLOW and brackets under {*}", get("/p/[x]/r"), "a segment is anything between slashes")
+            .allow(paths(&["/p/{*}/r"])),
+        Row::stricter("a character no target holds", get("/p/<a>"), "refused with 400: RFC 3986 has it escaped")
+            .allow(paths(&["/p/*"])),
+        Row::wider("ALLOW and dots with a parameter", get("/public/..;/admin"), "parameters are not read: `..;` is a name")
+            .allow(paths(&["/public/*"])),
+        Row::stricter("DENY and dots with a parameter", get("/public/..;/admin"), "parameters are not read: `..;` is a name")
+            .deny(paths(&["/public/*"])),
     ]
 }
 
