@@ -59,6 +59,8 @@ pub async fn connect(
     address: SocketAddr,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = timeout(DEADLINE, TcpStream::connect(address)).await??;
+    // The end of a handshake is not acknowledged at once: a request would wait for that, 40 ms.
+    stream.set_nodelay(true)?;
     let name = ServerName::IpAddress(address.ip().into());
     timeout(DEADLINE, TlsConnector::from(config).connect(name, stream)).await?
 }

@@ -28,8 +28,15 @@ fn pod_with_envoy(
     configuration: &Value,
 ) -> (Pod, Process) {
     let pod = scene.mesh.pod(name).outside().start();
-    scene.mesh.test_authority().workload("shop", service_account).write(pod.directory());
-    replace(&pod.directory().join("bundle.pem"), &scene.mesh.test_authority().bundle_pem());
+    let process = start_envoy(&pod, service_account, configuration);
+    (pod, process)
+}
+
+/// Starts Envoy in a pod, with this configuration and this service account's certificate in the pod's directory.
+pub(crate) fn start_envoy(pod: &Pod, service_account: &str, configuration: &Value) -> Process {
+    let authority = pod.test_authority();
+    authority.workload("shop", service_account).write(pod.directory());
+    replace(&pod.directory().join("bundle.pem"), &authority.bundle_pem());
     std::fs::write(pod.directory().join("envoy.json"), configuration.to_string()).unwrap();
     let arguments = [
         "-c",
@@ -40,8 +47,7 @@ fn pod_with_envoy(
         "--log-level",
         "warning",
     ];
-    let process = pod.start_program("envoy", &envoy(), &arguments);
-    (pod, process)
+    pod.start_program("envoy", &envoy(), &arguments)
 }
 
 /// The TLS settings both roles share: our certificate, our roots, and the one id the peer must have.
