@@ -28,7 +28,7 @@ use crate::forward::tunnel::Tunnel;
 use crate::forward::{keep_alive, send_body};
 use crate::net::Metered;
 use crate::registry::{Connection, Phase};
-use crate::telemetry::CloseReason;
+use crate::telemetry::{CloseReason, RequestRecord};
 
 /// What answers the requests of one connection.
 pub trait Handler: Clone + Send + Sync + 'static {
@@ -44,6 +44,26 @@ pub trait Handler: Clone + Send + Sync + 'static {
         head: request::Parts,
         stream: ConnectStream,
     ) -> impl Future<Output = ()> + Send;
+}
+
+/// The end of handling a request: its answer or the refusal, with the record that is written when
+/// the answer has been handed on.
+pub(crate) fn conclude(
+    answered: Result<Response<Body>, RequestError>,
+    mut record: Box<RequestRecord>,
+    grpc: bool,
+) -> Response<Body> {
+    let response = match answered {
+        Ok(response) => {
+            record.answered(&response);
+            response
+        }
+        Err(error) => {
+            record.refused(&error);
+            error.response(grpc)
+        }
+    };
+    response.map(|body| body.with_record(record))
 }
 
 /// A CONNECT stream that has been neither accepted nor refused.

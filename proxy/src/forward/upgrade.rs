@@ -1,50 +1,104 @@
-//! After `101 Switching Protocols`: the bytes of both upgraded connections, until either ends.
+//! A request to switch protocols: its answer, and after `101 Switching Protocols` the bytes of both
+//! connections until either ends.
 
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use std::sync::Arc;
+
+use http::header::{CONNECTION, HeaderValue};
+use http::request::Parts;
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 
+use crate::error::RequestError;
+use crate::filter::headers;
+use crate::forward::body::Body;
 use crate::forward::opaque;
 use crate::registry::Connection;
 use crate::telemetry::{CloseReason, RequestRecord};
-use std::sync::Arc;
 
-/// An upgraded request, with its record, until its bytes have ended.
-pub struct Upgrade {
-    /// The client's side.
-    pub client: OnUpgrade,
-    /// The side that answered 101.
-    pub upstream: OnUpgrade,
-    /// Written when the bytes have ended.
-    pub record: Box<RequestRecord>,
-    /// The client's connection, which may be asked to close.
-    pub connection: Arc<Connection>,
-}
+/// An upgrade as the library announces it with a request. One that nobody takes gets the connection
+/// when it ends, and ends it in order, with TLS close_notify, so that the client can tell the end
+/// from a cut.
+pub(crate) struct Announced(Option<OnUpgrade>);
 
-impl Upgrade {
-    /// Carries the bytes in a task of its own, until they end or `refused` returns.
-    pub fn carry(
-        self,
-        refused: impl Future<Output = ()> + Send + 'static,
-    ) -> JoinHandle<CloseReason> {
-        tokio::spawn(async move {
-            let Ok((client, upstream)) = tokio::try_join!(self.client, self.upstream) else {
-                return CloseReason::Error;
-            };
-            let (client, upstream) = (io(client), io(upstream));
-            let reason = tokio::select! {
-                reason = opaque::carry(client, upstream, &self.connection, &[]) => reason,
-                () = refused => CloseReason::Policy,
-            };
-            let mut record = self.record;
-            if reason != CloseReason::Done {
-                record.failed(reason.as_str());
-            }
-            reason
-        })
+impl Announced {
+    /// Takes the announcement out of a request.
+    pub(crate) fn of(parts: &mut Parts) -> Self {
+        Self(parts.extensions.remove())
+    }
+
+    /// Whether the request announces an upgrade.
+    pub(crate) fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn take(mut self) -> Option<OnUpgrade> {
+        self.0.take()
     }
 }
 
-fn io(upgraded: Upgraded) -> TokioIo<Upgraded> {
-    TokioIo::new(upgraded)
+impl Drop for Announced {
+    fn drop(&mut self) {
+        let Some(unused) = self.0.take() else { return };
+        tokio::spawn(async move {
+            if let Ok(io) = unused.await {
+                // The client may have gone first.
+                let _ = TokioIo::new(io).shutdown().await;
+            }
+        });
+    }
+}
+
+/// The answer for the client, and, when the other side has switched, the task that carries the
+/// bytes until they end or `refused` returns. Any other answer ends the connection.
+pub(crate) fn conclude(
+    answered: Result<Response<Incoming>, RequestError>,
+    client: Option<Announced>,
+    mut record: Box<RequestRecord>,
+    connection: Arc<Connection>,
+    refused: impl Future<Output = ()> + Send + 'static,
+) -> (Response<Body>, Option<JoinHandle<CloseReason>>) {
+    let mut response = match answered {
+        Ok(response) => response,
+        Err(error) => {
+            record.refused(&error);
+            return (error.response(false).map(|body| body.with_record(record)), None);
+        }
+    };
+    record.answered(&response);
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        headers::strip_hop_by_hop(response.headers_mut());
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return (response.map(|body| Body::http1(body).with_record(record)), None);
+    }
+    let upstream = hyper::upgrade::on(&mut response);
+    headers::keep_upgrade_only(response.headers_mut());
+    let client = client.and_then(Announced::take);
+    let carried =
+        client.map(|client| tokio::spawn(carry(client, upstream, record, connection, refused)));
+    (response.map(|_| Body::empty()), carried)
+}
+
+async fn carry(
+    client: OnUpgrade,
+    upstream: OnUpgrade,
+    mut record: Box<RequestRecord>,
+    connection: Arc<Connection>,
+    refused: impl Future<Output = ()>,
+) -> CloseReason {
+    let Ok((client, upstream)) = tokio::try_join!(client, upstream) else {
+        return CloseReason::Error;
+    };
+    let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+    let reason = tokio::select! {
+        reason = opaque::carry(client, upstream, &connection, &[]) => reason,
+        () = refused => CloseReason::Policy,
+    };
+    if reason != CloseReason::Done {
+        record.failed(reason.as_str());
+    }
+    reason
 }

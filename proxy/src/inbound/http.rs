@@ -5,12 +5,9 @@ use std::sync::Arc;
 
 use h2::ext::Protocol as StreamProtocol;
 use http::request::Parts;
-use http::{HeaderMap, Request, Response, StatusCode, Version};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
+use http::{HeaderMap, Request, Response, Version};
 use parking_lot::Mutex;
 use policy::{Permit, Protocol as Declared};
-use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 
 use super::{Inbound, Review, token};
@@ -25,8 +22,8 @@ use crate::filter::version;
 use crate::forward::app;
 use crate::forward::body::Body;
 use crate::forward::mesh::StreamKind;
-use crate::forward::upgrade::Upgrade;
-use crate::serve::{ConnectStream, Handler};
+use crate::forward::upgrade::{self, Announced};
+use crate::serve::{self, ConnectStream, Handler};
 use crate::telemetry::{CloseReason, Protocol, RequestRecord, TrafficMeter};
 
 /// Answers the requests of one connection.
@@ -98,26 +95,13 @@ impl Handler for InboundHandler {
             Ok(allowed) => connection.forward(allowed).await,
             Err(error) => Err(error),
         };
-        match answered {
-            Ok(response) => {
-                record.answered(&response);
-                response.map(|body| body.with_record(record))
-            }
-            Err(error) => {
-                record.refused(&error);
-                error.response(grpc).map(|body| body.with_record(record))
-            }
-        }
+        serve::conclude(answered, record, grpc)
     }
 
     fn malformed(&self, refusal: Refusal) {
         let connection = &self.0;
         let inbound = &connection.inbound;
-        // It has no method that could be believed.
-        let method = http::Method::from_bytes(b"-").unwrap_or_default();
-        let mut record =
-            RequestRecord::begin(&inbound.worker, &inbound.connection, &connection.meter, &method);
-        record.refused(&RequestError::Gate(refusal));
+        RequestRecord::malformed(&inbound.worker, &inbound.connection, &connection.meter, refusal);
     }
 
     async fn stream(&self, head: Parts, stream: ConnectStream) {
@@ -138,7 +122,7 @@ impl HttpConnection {
         record: &mut RequestRecord,
     ) -> Result<Allowed, RequestError> {
         let (mut parts, body) = request.into_parts();
-        let announced = Announced(parts.extensions.remove());
+        let announced = Announced::of(&mut parts);
         let version = self.app_version(&mut parts);
         let admitted = self.gate(&mut parts)?;
         // Before anything is judged by what an unlisted peer says of others.
@@ -159,7 +143,7 @@ impl HttpConnection {
         // Registered before it is judged: a change of policy finds it either here or there.
         let review = self.review(&asked, remote_ip, &caller);
         let permit = self.authorize(&facts, &asked, record)?;
-        let upgrades = admitted.upgrade.is_some() && announced.0.is_some();
+        let upgrades = admitted.upgrade.is_some() && announced.is_some();
         let upgrade = upgrades.then_some(announced);
         admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
         caller.hide_parameter(&mut parts);
@@ -250,38 +234,21 @@ impl HttpConnection {
 
     /// A request to switch protocols: the tunnel begins only with the app's 101, else the early
     /// bytes die with the connection (SECURITY-CASES S-08).
-    async fn upgrade(&self, allowed: Allowed, mut record: Box<RequestRecord>) -> Response<Body> {
+    async fn upgrade(&self, allowed: Allowed, record: Box<RequestRecord>) -> Response<Body> {
         let inbound = &self.inbound;
         let Allowed { permit, mut request, upgrade, review, .. } = allowed;
         *request.version_mut() = Version::HTTP_11;
-        let mut response = match app::send_upgrade(
-            &inbound.worker,
-            permit,
-            inbound.app_address(),
-            request,
-        )
-        .await
-        {
-            Ok(response) => response,
-            Err(error) => {
-                record.refused(&error);
-                return error.response(false).map(|body| body.with_record(record));
-            }
-        };
-        record.answered(&response);
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            clean_response(response.headers_mut(), true);
-            return response.map(|body| Body::http1(body).with_record(record));
-        }
-        let upstream = hyper::upgrade::on(&mut response);
-        if let Some(client) = upgrade.and_then(Announced::take) {
-            let connection = (*inbound.connection).clone();
-            let upgrade = Upgrade { client, upstream, record, connection };
-            let refused = async move { review.refused().await };
-            *self.upgraded.lock() = Some(upgrade.carry(refused));
-        }
-        headers::keep_upgrade_only(response.headers_mut());
-        response.map(|_| Body::empty())
+        let answered =
+            app::send_upgrade(&inbound.worker, permit, inbound.app_address(), request).await;
+        let answered = answered.map(|mut response| {
+            response.headers_mut().remove(crate::error::REASON_HEADER);
+            response
+        });
+        let connection = (*inbound.connection).clone();
+        let refused = async move { review.refused().await };
+        let (response, carried) = upgrade::conclude(answered, upgrade, record, connection, refused);
+        *self.upgraded.lock() = carried;
+        response
     }
 
     /// What a CONNECT stream of a peer is for: only between our own, only to the address that the
@@ -301,29 +268,6 @@ impl HttpConnection {
             Some(authority) if authority.as_str() == dialled => Ok(kind),
             _ => Err(RequestError::BadStream("the authority is not the connection's destination")),
         }
-    }
-}
-
-/// An upgrade as the library announces it with a request. One that nobody takes gets the connection
-/// when it ends, and ends it in order, with TLS close_notify, so that the client can tell the end
-/// from a cut.
-struct Announced(Option<OnUpgrade>);
-
-impl Announced {
-    fn take(mut self) -> Option<OnUpgrade> {
-        self.0.take()
-    }
-}
-
-impl Drop for Announced {
-    fn drop(&mut self) {
-        let Some(unused) = self.0.take() else { return };
-        tokio::spawn(async move {
-            if let Ok(io) = unused.await {
-                // The client may have gone first.
-                let _ = TokioIo::new(io).shutdown().await;
-            }
-        });
     }
 }
 

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Version};
-use hyper::upgrade::OnUpgrade;
+use http::{Request, Response, Version};
 use parking_lot::Mutex;
 use policy::{HostName, Snapshot};
 use tokio::task::JoinHandle;
@@ -17,9 +16,9 @@ use crate::filter::headers::{self, Sender, TrailersOf};
 use crate::forward::app::upgrade_over;
 use crate::forward::body::Body;
 use crate::forward::mesh::{StreamKind, WHO};
-use crate::forward::upgrade::Upgrade;
+use crate::forward::upgrade::{self, Announced};
 use crate::metrics::TrafficLabels;
-use crate::serve::{ConnectStream, Handler};
+use crate::serve::{self, ConnectStream, Handler};
 use crate::telemetry::{CloseReason, Protocol, RequestRecord, TrafficMeter};
 
 /// Answers the requests of one connection.
@@ -47,7 +46,7 @@ struct LastRoute {
 struct Routed {
     request: Request<Body>,
     route: Arc<Route>,
-    upgrade: Option<OnUpgrade>,
+    upgrade: Option<Announced>,
     close_unless_upgraded: bool,
 }
 
@@ -94,30 +93,18 @@ impl Handler for OutboundHandler {
             Ok(routed) => connection.forward(routed, &mut record).await,
             Err(error) => Err(error),
         };
-        match answered {
-            Ok(response) => {
-                record.answered(&response);
-                response.map(|body| body.with_record(record))
-            }
-            Err(error) => {
-                record.refused(&error);
-                error.response(grpc).map(|body| body.with_record(record))
-            }
-        }
+        serve::conclude(answered, record, grpc)
     }
 
     fn malformed(&self, refusal: Refusal) {
         let connection = &self.0;
         let outbound = &connection.outbound;
-        // It has no method that could be believed.
-        let method = http::Method::from_bytes(b"-").unwrap_or_default();
-        let mut record = RequestRecord::begin(
+        RequestRecord::malformed(
             &outbound.worker,
             &outbound.connection,
             &connection.meter,
-            &method,
+            refusal,
         );
-        record.refused(&RequestError::Gate(refusal));
     }
 
     async fn stream(&self, _head: Parts, stream: ConnectStream) {
@@ -133,7 +120,7 @@ impl HttpConnection {
         record: &mut RequestRecord,
     ) -> Result<Routed, RequestError> {
         let (mut parts, body) = request.into_parts();
-        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let announced = Announced::of(&mut parts);
         let version = parts.version;
         let admitted = self.gate(&mut parts)?;
         let close_unless_upgraded = admitted.close_unless_upgraded;
@@ -147,7 +134,8 @@ impl HttpConnection {
         // What the app says of itself counts for nothing: the certificate speaks for it.
         headers::strip_forwarded_identity(&mut parts.headers, Sender::Other);
         parts.version = version;
-        let upgrade = admitted.upgrade.is_some().then_some(on_upgrade).flatten();
+        let upgrades = admitted.upgrade.is_some() && announced.is_some();
+        let upgrade = upgrades.then_some(announced);
         Ok(Routed {
             request: Request::from_parts(parts, body),
             route,
@@ -225,30 +213,14 @@ impl HttpConnection {
     }
 
     /// A request to switch protocols has a stream of its own, to the app's 101 and beyond.
-    async fn upgrade(&self, routed: Routed, mut record: Box<RequestRecord>) -> Response<Body> {
-        let mut response = match self.send_upgrade(&routed.route, routed.request).await {
-            Ok(response) => response,
-            Err(error) => {
-                record.refused(&error);
-                return error.response(false).map(|body| body.with_record(record));
-            }
-        };
-        record.answered(&response);
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            headers::strip_hop_by_hop(response.headers_mut());
-            response
-                .headers_mut()
-                .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
-            return response.map(|body| Body::http1(body).with_record(record));
-        }
-        let upstream = hyper::upgrade::on(&mut response);
-        if let Some(client) = routed.upgrade {
-            let connection = (*self.outbound.connection).clone();
-            let upgrade = Upgrade { client, upstream, record, connection };
-            *self.upgraded.lock() = Some(upgrade.carry(std::future::pending()));
-        }
-        headers::keep_upgrade_only(response.headers_mut());
-        response.map(|_| Body::empty())
+    async fn upgrade(&self, routed: Routed, record: Box<RequestRecord>) -> Response<Body> {
+        let answered = self.send_upgrade(&routed.route, routed.request).await;
+        let connection = (*self.outbound.connection).clone();
+        let never = std::future::pending();
+        let (response, carried) =
+            upgrade::conclude(answered, routed.upgrade, record, connection, never);
+        *self.upgraded.lock() = carried;
+        response
     }
 
     async fn send_upgrade(

@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 use policy::{Decider, Denial, Permit};
 use prometheus::{Histogram, IntCounter};
 
-use crate::error::REASON_HEADER;
+use crate::error::{REASON_HEADER, RequestError};
 use crate::filter::authorize::Verdict;
+use crate::filter::gate::Refusal;
 use crate::metrics::{Metrics, TrafficLabels};
 use crate::registry::Connection;
 use crate::telemetry::judgement::Judgement;
@@ -125,6 +126,18 @@ impl RequestRecord {
         })
     }
 
+    /// Writes the record of a request that the HTTP library refused before it could be handed over.
+    pub fn malformed(
+        worker: &Arc<Worker>,
+        connection: &Arc<Connection>,
+        meter: &Arc<TrafficMeter>,
+        refusal: Refusal,
+    ) {
+        // It has no method that could be believed.
+        let method = Method::from_bytes(b"-").unwrap_or_default();
+        Self::begin(worker, connection, meter, &method).refused(&RequestError::Gate(refusal));
+    }
+
     /// What was asked for; the path without its query, which may hold secrets.
     pub fn target(&mut self, host: &str, path: &str) {
         self.host = Some(host.into());
@@ -162,7 +175,7 @@ impl RequestRecord {
     }
 
     /// The refusing error, of ours.
-    pub fn refused(&mut self, error: &crate::error::RequestError) {
+    pub fn refused(&mut self, error: &RequestError) {
         self.status = error.status().as_u16();
         self.reason = error.reason();
         self.error = Some(error.to_string());
