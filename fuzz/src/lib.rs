@@ -21,7 +21,7 @@ pub use exercise::{exercise, exercise_for_seconds};
 pub type Target = fn(&[u8]);
 
 /// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 10] = [
     ("config", targets::config),
     ("resources", targets::resources),
     ("spiffe_id", targets::spiffe_id),
@@ -30,4 +30,6 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("gate", targets::gate),
     ("raw_http1", targets::raw_http1),
     ("sniff", targets::sniff),
+    ("token", targets::token),
+    ("jwks", targets::jwks),
 ];

@@ -4,8 +4,10 @@ mod files;
 mod gate;
 mod names;
 mod raw;
+mod tokens;
 
 pub use files::{config, resources};
 pub use gate::gate;
 pub use names::{leaf, path, spiffe_id};
 pub use raw::{raw_http1, sniff};
+pub use tokens::{jwks, token};

@@ -94,9 +94,11 @@ impl Rule {
         limited.then(|| self.to.iter().flat_map(|to| to.ports.any_of.iter().copied()).collect())
     }
 
-    /// True when it asks for header fields or for a token, neither of which is ever logged.
+    /// True when it asks for what is never logged: header fields, a token, or the client behind a trusted hop.
     pub(crate) fn asks_beyond_logs(&self) -> bool {
-        self.from.iter().any(Source::names_http) || self.when.iter().any(Condition::names_http)
+        let source = |s: &Source| s.names_http() || !s.remote_ip_blocks.is_empty();
+        let condition = |c: &Condition| c.names_http() || matches!(c, Condition::RemoteIp(_));
+        self.from.iter().any(source) || self.when.iter().any(condition)
     }
 
     /// The header names it looks at.

@@ -347,7 +347,8 @@ impl Snapshot {
         &self.tokens
     }
 
-    /// True when a rule about the workload, watched ones included, asks for what no log records: header fields or tokens.
+    /// True when a rule about the workload, watched ones included, asks for what no log records: header fields, tokens, the
+    /// client behind a trusted hop.
     pub fn asks_beyond_logs(&self) -> bool {
         let Verdicts { deny, allow, .. } = &self.enforced;
         let sets = [deny, allow, &self.audit, &self.dry_run.deny, &self.dry_run.allow];

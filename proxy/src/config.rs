@@ -23,7 +23,9 @@ use policy::{Defaults, Mistake, Mistakes, Normalization, Workload};
 pub use directory::{MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file};
 pub use limit_value::{ByteSize, LimitValue};
 pub use limits::{LimitReference, Limits};
-pub use listeners::{Inbound, InboundListener, InboundPort, Outbound, OutboundListener};
+pub use listeners::{
+    ForwardedFor, Inbound, InboundListener, InboundPort, Outbound, OutboundListener,
+};
 pub use tokens::Tokens;
 
 /// The whole configuration of a sidecar.

@@ -20,13 +20,16 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use policy::{CanonicalPath, Connection, NearestMiss, Snapshot};
+use policy::{CanonicalPath, Connection, NearestMiss, Snapshot, TokenClaims};
 use serde::Serialize;
 
 use crate::check::{self, BAD_CONFIGURATION};
 use crate::config::Config;
 use crate::filter::authorize::{self, Asked, Opaque, Verdict, Would};
+use crate::filter::client;
 use crate::filter::gate::{self, GateSettings, Refusal};
+use crate::filter::headers;
+use crate::filter::jwt::TokenRefusal;
 use crate::policy_tools::recorded::{self, Recorded};
 use input::RequestInput;
 pub(crate) use input::{Line, Read, read_line};
@@ -250,7 +253,12 @@ fn explain_request(
         names_header: &|name| snapshot.names_header(name),
     };
     let admitted = gate::admit(&mut parts, &settings)?;
+    let believed = &config.inbound.forwarded_for;
+    let sender = client::sender(believed, connection.peer);
+    headers::strip_forwarded_identity(&mut parts.headers, sender);
     let path = admitted.path()?;
+    let remote_ip = client::remote_ip(believed, sender, &parts.headers);
+    let connection = &Connection { remote_ip, ..*connection };
     let asked = Asked {
         method: &parts.method,
         host: admitted.host(),
@@ -258,8 +266,26 @@ fn explain_request(
         headers: &parts.headers,
         token: token.as_ref(),
     };
+    if let Some(token) = &token
+        && !may_present(snapshot, connection, token)
+    {
+        let path = Some(path.as_str().to_owned());
+        return Ok(Answer { path, ..Answer::deny(TokenRefusal::Presenter.as_str()) });
+    }
     let verdict = authorize::request(snapshot, connection, &asked);
     Ok(Answer::of(verdict, Some(path.as_str())))
+}
+
+/// Whether a TokenPolicy lets this peer present the issuer's tokens; what else is asked of a token
+/// was asked when it was verified.
+fn may_present(snapshot: &Snapshot, connection: &Connection<'_>, token: &TokenClaims) -> bool {
+    let mut rules = snapshot
+        .tokens()
+        .rules()
+        .iter()
+        .filter(|rule| *rule.jwt.issuer == *token.issuer)
+        .peekable();
+    rules.peek().is_none() || rules.any(|rule| rule.may_present(connection.peer))
 }
 
 /// A header name or value that the HTTP library refuses before the gate sees it (RFC 9110 §5.5).

@@ -72,11 +72,25 @@ pub struct Connection {
     sent: AtomicU64,
     closing: AtomicU8,
     wake: Notify,
+    fragment: OnceLock<Box<str>>,
     /// Locked by the connection's own worker, and by control when policy changes.
     under_way: Mutex<Vec<Arc<dyn UnderWay>>>,
 }
 
 impl Connection {
+    /// Number, addresses and server name, as every line of this connection's requests says them.
+    /// Not to be asked before the handshake is done.
+    pub fn fragment(&self) -> &str {
+        self.fragment.get_or_init(|| {
+            crate::telemetry::fragment(|line| {
+                line.number("connection", self.id)
+                    .plain("source_ip", self.source.ip())
+                    .plain("destination", self.destination)
+                    .maybe("sni", self.peer().and_then(|p| p.sni.as_deref()));
+            })
+        })
+    }
+
     /// The verified peer; `None` in plaintext or before the handshake is done.
     pub fn peer(&self) -> Option<&Peer> {
         self.peer.get()
@@ -255,6 +269,7 @@ impl Registry {
             sent: AtomicU64::new(0),
             closing: AtomicU8::new(0),
             wake: Notify::new(),
+            fragment: OnceLock::new(),
             under_way: Mutex::default(),
         });
         let shard = worker % self.shards.len();

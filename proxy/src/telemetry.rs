@@ -9,6 +9,7 @@ mod record;
 mod writer;
 
 pub use levels::LogLevels;
+pub(crate) use line::fragment;
 pub use record::{ConnectionRecord, RequestRecord, TrafficMeter};
 pub use writer::{LogSink, LogWriter};
 

@@ -43,10 +43,10 @@ impl PathPattern {
         Ok(Self { canonical, decoded })
     }
 
-    /// The first segment every matching path has, as the canonical and as the decoded reading spell it; `None` when the
-    /// pattern leaves it open.
-    pub(crate) fn first_segments(&self) -> Option<[&str; 2]> {
-        Some([self.canonical.first_segment()?, self.decoded.first_segment()?])
+    /// The whole segments every matching path begins with, without the leading slash, as the canonical and as the decoded
+    /// reading spell them; `None` when the first one is left open.
+    pub(crate) fn literal_segments(&self) -> Option<[&str; 2]> {
+        Some([self.canonical.literal_segments()?, self.decoded.literal_segments()?])
     }
 
     /// True when *every* reading of the path matches: what an `ALLOW` rule needs.
@@ -158,7 +158,7 @@ impl Shape {
         })
     }
 
-    fn first_segment(&self) -> Option<&str> {
+    fn literal_segments(&self) -> Option<&str> {
         let (literal, whole) = match self {
             Self::Text(TextPattern::Exact(literal)) => (literal, true),
             Self::Text(TextPattern::Prefix(literal)) => (literal, false),
@@ -169,10 +169,11 @@ impl Shape {
             },
         };
         let rest = literal.strip_prefix('/')?;
-        match rest.split_once('/') {
-            Some((segment, _)) => Some(segment),
-            None => whole.then_some(rest),
+        if whole {
+            return Some(rest);
         }
+        // What stands after the last slash may go on.
+        rest.rsplit_once('/').map(|(segments, _)| segments)
     }
 
     pub(super) fn matches(&self, path: &str) -> bool {
@@ -257,20 +258,28 @@ mod tests {
     }
 
     #[test]
-    fn first_segments() {
+    fn literal_segments() {
         for (pattern, expect) in [
-            ("/a/b", Some(["a", "a"])),
+            ("/a/b", Some(["a/b", "a/b"])),
             ("/a", Some(["a", "a"])),
             ("/a/*", Some(["a", "a"])),
+            ("/a/b*", Some(["a", "a"])),
+            ("/a/b/", Some(["a/b/", "a/b/"])),
             ("/a*", None),
             ("*a", None),
             ("*", None),
             ("/", Some(["", ""])),
-            ("/a%2Fb/c", Some(["a%2Fb", "a"])),
+            ("/a%2Fb/c", Some(["a%2Fb/c", "a/b/c"])),
             ("/a/{*}", Some(["a", "a"])),
+            ("/a/b/{*}/c", Some(["a/b", "a/b"])),
+            ("/a/b/{**}", Some(["a/b", "a/b"])),
             ("/{*}/a", None),
         ] {
-            assert_eq!(PathPattern::parse(pattern).unwrap().first_segments(), expect, "{pattern}");
+            assert_eq!(
+                PathPattern::parse(pattern).unwrap().literal_segments(),
+                expect,
+                "{pattern}"
+            );
         }
     }
 

@@ -50,6 +50,7 @@ fn read_target(reader: &mut Reader, value: Value<'_>, namespace: &Arc<str>) -> O
         );
     }
     let kind = map.require(reader, "kind").filter(|kind| !kind.is_text("Service"));
+    let is_other = kind.is_some();
     if let Some(kind) = kind {
         let fix =
             "other kinds are not supported by this version; or select with selector.matchLabels"
@@ -58,6 +59,10 @@ fn read_target(reader: &mut Reader, value: Value<'_>, namespace: &Arc<str>) -> O
     }
     let name = map.require(reader, "name").and_then(|name| reader.text(name));
     map.finish(reader);
+    if is_other {
+        // Said already; that no Service has its name would only confuse.
+        return None;
+    }
     Some(Target {
         host: format!("{}.{namespace}{CLUSTER_SUFFIX}", name?).into(),
         namespace: Arc::clone(namespace),

@@ -1,8 +1,8 @@
 //! The rules of one action, indexed by who may match them at all.
 //!
 //! A workload can be subject to thousands of rules, and nearly all of them name a caller. A rule that can only match
-//! certain identities, accounts or namespaces is filed under these, one that leaves the caller open under the first
-//! segments of its paths, or its ports; a decision looks at the files the connection and the request can be in, and at the
+//! certain identities, accounts or namespaces is filed under these, one that leaves the caller open under the segments its
+//! paths begin with, or its ports; a decision looks at the files the connection and the request can be in, and at the
 //! few rules that are in none. Which rule is *reported* does not depend on the filing: the first in the order of
 //! (policy name, rule) wins.
 
@@ -15,6 +15,11 @@ use crate::pattern::{AccountPattern, Field, IdPattern, TextPattern};
 use crate::resources::AuthorizationPolicy;
 use crate::rule::{Condition, Rule, Source};
 
+/// The most segments of a path a rule is filed under; each costs a look-up per reading of the path.
+const MOST_SEGMENTS: usize = 4;
+/// Readings of a path: canonical, decoded, as sent.
+const READINGS: usize = 3;
+
 /// The rules of one action that concern the workload.
 #[derive(Debug, Default)]
 pub(super) struct RuleSet {
@@ -24,9 +29,10 @@ pub(super) struct RuleSet {
     /// By the path of a workload's id, `/ns/<namespace>/sa/<account>`, in any trust domain.
     by_account: HashMap<Box<str>, Vec<u32>>,
     by_namespace: HashMap<Box<str>, Vec<u32>>,
-    by_segment: HashMap<Box<str>, Vec<u32>>,
-    /// All that are filed by segment, for connections whose request is not known.
-    with_segment: Vec<u32>,
+    /// By the first segments of a path, joined by slashes.
+    by_segments: HashMap<Box<str>, Vec<u32>>,
+    /// All that are filed by segments, for connections whose request is not known.
+    with_segments: Vec<u32>,
     by_port: HashMap<u16, Vec<u32>>,
 }
 
@@ -43,7 +49,7 @@ enum File {
     Id(Box<str>),
     Account(Box<str>),
     Namespace(Box<str>),
-    Segment(Box<str>),
+    Segments(Box<str>),
     Port(u16),
 }
 
@@ -74,9 +80,9 @@ impl RuleSet {
             File::Account(path) => self.by_account.entry(path).or_default(),
             File::Namespace(namespace) => self.by_namespace.entry(namespace).or_default(),
             File::Port(port) => self.by_port.entry(port).or_default(),
-            File::Segment(segment) => {
-                push_once(&mut self.with_segment, at);
-                self.by_segment.entry(segment).or_default()
+            File::Segments(segments) => {
+                push_once(&mut self.with_segments, at);
+                self.by_segments.entry(segments).or_default()
             }
         };
         push_once(list, at);
@@ -129,15 +135,27 @@ impl RuleSet {
     }
 
     /// What does not depend on the peer.
-    fn request_files(&self, facts: &Facts<'_>) -> [Option<&Vec<u32>>; 5] {
-        let port = self.by_port.get(&facts.connection.destination.port());
+    fn request_files(
+        &self,
+        facts: &Facts<'_>,
+    ) -> [Option<&Vec<u32>>; 3 + MOST_SEGMENTS * READINGS] {
+        let mut lists = [None; 3 + MOST_SEGMENTS * READINGS];
+        lists[0] = Some(&self.anyone);
+        lists[1] = self.by_port.get(&facts.connection.destination.port());
         let Http::Request(request) = facts.http else {
-            return [port, Some(&self.with_segment), Some(&self.anyone), None, None];
+            lists[2] = Some(&self.with_segments);
+            return lists;
         };
+        if self.by_segments.is_empty() {
+            return lists;
+        }
         let path = request.path;
-        let by = |path: &str| self.by_segment.get(first_segment(path));
-        let raw = if path.is_rewritten() { by(path.raw()) } else { None };
-        [port, by(path.as_str()), Some(&self.anyone), path.decoded().and_then(by), raw]
+        let raw = path.is_rewritten().then(|| path.raw());
+        let readings = [Some(path.as_str()), path.decoded(), raw].into_iter().flatten();
+        let readings = readings.map(|path| path.strip_prefix('/').unwrap_or(path));
+        let found = readings.flat_map(beginnings).map(|segments| self.by_segments.get(segments));
+        lists[3..].iter_mut().zip(found).for_each(|(list, found)| *list = found);
+        lists
     }
 }
 
@@ -147,8 +165,15 @@ fn push_once(list: &mut Vec<u32>, at: u32) {
     }
 }
 
-fn first_segment(path: &str) -> &str {
-    path.strip_prefix('/').and_then(|rest| rest.split('/').next()).unwrap_or_default()
+/// The first segment, the first two, and so on, of a path without its leading slash: `a`, `a/b`, `a/b/c`.
+fn beginnings(segments: &str) -> impl Iterator<Item = &str> {
+    let ends = segments.match_indices('/').map(|(end, _)| end).chain([segments.len()]);
+    ends.take(MOST_SEGMENTS).map(|end| &segments[..end])
+}
+
+/// As much of it as rules are filed under.
+fn filed_segments(segments: &str) -> &str {
+    beginnings(segments).last().unwrap_or_default()
 }
 
 /// Every file a rule belongs to; `None` when it could match anyone.
@@ -163,12 +188,13 @@ fn files(rule: &Rule) -> Option<Vec<File>> {
         .or_else(|| rule.ports().map(|ports| ports.into_iter().map(File::Port).collect()))
 }
 
-/// Paths, when every operation names some and every one begins with a whole segment.
+/// Paths, when every operation names some and every one begins with whole segments.
 fn segment_files(rule: &Rule) -> Option<Vec<File>> {
     let mut files = Vec::new();
     for operation in &rule.to {
         for path in &operation.paths.any_of {
-            files.extend(path.first_segments()?.map(|segment| File::Segment(segment.into())));
+            let segments = path.literal_segments()?.map(filed_segments);
+            files.extend(segments.map(|segments| File::Segments(segments.into())));
         }
         if operation.paths.any_of.is_empty() {
             return None;

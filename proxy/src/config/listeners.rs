@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use identity::SpiffeId;
 use policy::yaml::{Mark, Reader, Value};
 use policy::{HostName, MtlsMode, Protocol};
 
@@ -30,6 +31,18 @@ pub struct Inbound {
     pub ports: BTreeMap<u16, InboundPort>,
     /// Explicit listeners (`listeners`), for machines without redirection.
     pub listeners: Vec<InboundListener>,
+    /// Whose `x-forwarded-for` is believed (`forwardedFor`). Default: nobody's.
+    pub forwarded_for: ForwardedFor,
+}
+
+/// Whose word about the client behind it counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ForwardedFor {
+    /// Peers by identity (`from`), written as policies write principals.
+    pub from: Vec<SpiffeId>,
+    /// Trusted proxies in front of those peers, each of which added an address of its own
+    /// (`numTrustedProxies`). Default 0: the last address is the client's.
+    pub trusted_proxies: usize,
 }
 
 /// What a redirected port of the app speaks.
@@ -100,13 +113,32 @@ impl Inbound {
 pub(super) fn inbound(reader: &mut Reader, value: Option<Value<'_>>) -> Inbound {
     let default = [SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 15006)];
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else {
-        return Inbound { bind: default.into(), ports: BTreeMap::new(), listeners: Vec::new() };
+        return Inbound {
+            bind: default.into(),
+            ports: BTreeMap::new(),
+            listeners: Vec::new(),
+            forwarded_for: ForwardedFor::default(),
+        };
     };
     let bind = bind(reader, map.take("bind"), &default);
     let ports = map.take("ports").map(|v| inbound_ports(reader, v)).unwrap_or_default();
     let listeners = each(reader, map.take("listeners"), inbound_listener);
+    let forwarded_for = map.take("forwardedFor").and_then(|v| forwarded_for(reader, v));
     map.finish(reader);
-    Inbound { bind, ports, listeners }
+    Inbound { bind, ports, listeners, forwarded_for: forwarded_for.unwrap_or_default() }
+}
+
+fn forwarded_for(reader: &mut Reader, value: Value<'_>) -> Option<ForwardedFor> {
+    let mut map = reader.mapping(value)?;
+    let from = map.require(reader, "from").and_then(|v| reader.filled_list(v, MAX_LISTENERS));
+    let from = from.unwrap_or_default().into_iter().filter_map(|item| {
+        reader.parsed(item, "a principal", |text| SpiffeId::parse(&format!("spiffe://{text}")))
+    });
+    let from = from.collect();
+    let proxies = map.take("numTrustedProxies").and_then(|v| reader.integer(v, 0..=16));
+    map.finish(reader);
+    let trusted_proxies = proxies.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+    Some(ForwardedFor { from, trusted_proxies })
 }
 
 fn inbound_ports(reader: &mut Reader, value: Value<'_>) -> BTreeMap<u16, InboundPort> {

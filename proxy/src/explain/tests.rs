@@ -412,6 +412,76 @@ fn tokens_with_parts_left_out() {
     }
 }
 
+/// A TokenPolicy keeps a good token from a peer that may not present it, here as live.
+#[test]
+fn s40_token_of_another_presenter() {
+    let config = Config::parse("c", LEAST.as_bytes()).unwrap_or_else(|m| panic!("{m}"));
+    let text = "apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: users, namespace: shop}
+spec: {jwtRules: [{issuer: i, jwksUri: 'https://i/keys'}]}
+---
+apiVersion: policy.postern.dev/v1alpha1
+kind: TokenPolicy
+metadata: {name: bound, namespace: shop}
+spec: {issuer: i, principals: [cluster.local/ns/shop/sa/frontend]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: all, namespace: shop}
+spec: {rules: [{}]}
+";
+    let files = [SourceFile { name: "r".into(), bytes: text.into() }];
+    let resources =
+        Resources::parse(&files, &config.root_namespace).unwrap_or_else(|m| panic!("{m}"));
+    let snapshot =
+        Snapshot::build(&resources, &config.workload, &config.defaults, &config.trust_domain);
+    for (caller, issuer, reason) in [
+        (FRONTEND, "i", "policy_allowed"),
+        ("cluster.local/ns/shop/sa/reports", "i", "token_presenter"),
+        ("cluster.local/ns/shop/sa/reports", "other", "policy_allowed"),
+    ] {
+        let mut ask = line(caller, "GET", "cart", "/a");
+        ask["request"]["jwt"] = json!({"iss": issuer, "sub": "ann", "aud": ["cart"]});
+        let line = Line::parse(ask.to_string().as_bytes()).unwrap();
+        let answer = explain(&config, &snapshot, &line);
+        assert_eq!(
+            (answer.reason, answer.path.as_deref()),
+            (reason, Some("/a")),
+            "{caller} {issuer}"
+        );
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+    /// Whatever stands in a line, there is one answer for it, and a deny where it is no request.
+    #[test]
+    fn s53_panics_no_line_ends_in_one(
+        principal in ".{0,20}",
+        method in "[A-Za-z ]{0,8}|.{0,4}",
+        host in "[a-z.:@\\[\\]0-9]{0,12}|.{0,6}",
+        path in "[/a-z%0-9.?*#]{0,24}|.{0,12}",
+        name in "[a-z_-]{0,8}|.{0,4}",
+        value in ".{0,12}",
+        port in 0u32..70_000,
+    ) {
+        let line = json!({"source": {"principal": principal}, "destination": {"port": port},
+            "request": {"method": method, "host": host, "path": path, "headers": {name: [value]}}});
+        let named = json!({"source": {"principal": FRONTEND}, "destination": {"port": 8080},
+            "request": line["request"]});
+        let lines = format!("{line}\n{named}\n{}\n", value.replace(['\n', '\r'], "x") + "x");
+        let (found, _) = answers("", &[ALLOW], &lines);
+        proptest::prop_assert_eq!(found.len(), 3);
+        for answer in &found {
+            let allowed = answer["decision"] == "allow";
+            proptest::prop_assert_eq!(allowed, answer["reason"] == "policy_allowed");
+            proptest::prop_assert!(!allowed || answer["path"].is_string());
+        }
+    }
+}
+
 /// The extra keys: what a refusal came nearest to, what is only watched, what a line cannot say.
 #[test]
 fn beside_the_verdict() {

@@ -1,7 +1,7 @@
 //! End-user tokens (JSON Web Tokens, RFC 7519) of RequestAuthentication.
 //!
-//! [`authenticate`] tells the story of one request: find the token ([`locate`]), verify it or remember that it was verified
-//! ([`verify`], [`cache`]), see that it is in time and in the right hands ([`proof`]), and leave to the app what the rule says. No
+//! [`authenticate`] tells the story of one request: find the token (`locate`), verify it or remember that it was verified
+//! (`verify`, `cache`), see that it is in time and in the right hands (`proof`), and leave to the app what the rule says. No
 //! token is no mistake: the request goes on without a principal, and policy decides. A token that is there and not good is 401,
 //! whatever policy would say.
 //!

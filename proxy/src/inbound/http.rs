@@ -1,5 +1,6 @@
 //! The requests of one inbound HTTP connection: gate, permit, headers, app, in this order.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use h2::ext::Protocol as StreamProtocol;
@@ -8,7 +9,7 @@ use http::{HeaderMap, Request, Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use policy::{CanonicalPath, HostName, Permit, Protocol as Declared};
+use policy::{Permit, Protocol as Declared};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 
@@ -16,6 +17,7 @@ use super::{Inbound, Review, token};
 use crate::decisions::Decision;
 use crate::error::{RequestError, is_grpc};
 use crate::filter::authorize::{self, Asked};
+use crate::filter::client;
 use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
 use crate::filter::headers::{self, ForwardedClientCert, Sender, TrailersOf};
 use crate::filter::jwt::Authenticated;
@@ -36,6 +38,8 @@ struct HttpConnection {
     protocol: Protocol,
     meter: Arc<TrafficMeter>,
     forwarded: Option<ForwardedClientCert>,
+    /// Whether this peer's word about the client behind it counts.
+    sender: Sender,
     upgraded: Mutex<Option<JoinHandle<CloseReason>>>,
 }
 
@@ -56,7 +60,10 @@ impl InboundHandler {
         let forwarded = own
             .zip(inbound.peer())
             .map(|(own, peer)| ForwardedClientCert::new(&own, &peer.leaf_sha256, &peer.id));
+        let believed = &inbound.worker.state.config.inbound.forwarded_for;
+        let sender = client::sender(believed, inbound.peer().map(|peer| &peer.id));
         Self(Arc::new(HttpConnection {
+            sender,
             inbound,
             protocol,
             meter,
@@ -134,17 +141,28 @@ impl HttpConnection {
         let announced = Announced(parts.extensions.remove());
         let version = self.app_version(&mut parts);
         let admitted = self.gate(&mut parts)?;
+        // Before anything is judged by what an unlisted peer says of others.
+        headers::strip_forwarded_identity(&mut parts.headers, self.sender);
         let path = admitted.path().map_err(RequestError::Gate)?;
         record.target(admitted.host().as_str(), path.as_str());
         let caller = token::authenticate(&self.inbound, &mut parts, admitted.host(), &path)?;
+        let asked = Asked {
+            method: &parts.method,
+            host: admitted.host(),
+            path: &path,
+            headers: &parts.headers,
+            token: caller.claims(),
+        };
+        let believed = &self.inbound.worker.state.config.inbound.forwarded_for;
+        let remote_ip = client::remote_ip(believed, self.sender, &parts.headers);
+        let facts = policy::Connection { remote_ip, ..self.inbound.facts() };
         // Registered before it is judged: a change of policy finds it either here or there.
-        let review = self.review(&parts, admitted.host(), &path, &caller);
-        let permit = self.authorize(&parts, admitted.host(), &path, &caller, record)?;
+        let review = self.review(&asked, remote_ip, &caller);
+        let permit = self.authorize(&facts, &asked, record)?;
         let upgrades = admitted.upgrade.is_some() && announced.0.is_some();
         let upgrade = upgrades.then_some(announced);
         admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
         caller.hide_parameter(&mut parts);
-        headers::strip_forwarded_identity(&mut parts.headers, Sender::Other);
         if let Some(forwarded) = &self.forwarded {
             forwarded.set(&mut parts.headers);
         }
@@ -173,23 +191,13 @@ impl HttpConnection {
 
     fn authorize(
         &self,
-        parts: &Parts,
-        host: &HostName,
-        path: &CanonicalPath<'_>,
-        caller: &Authenticated,
+        connection: &policy::Connection<'_>,
+        asked: &Asked<'_>,
         record: &mut RequestRecord,
     ) -> Result<Permit, RequestError> {
         let state = &self.inbound.worker.state;
-        let asked = Asked {
-            method: &parts.method,
-            host,
-            path,
-            headers: &parts.headers,
-            token: caller.claims(),
-        };
-        let connection = self.inbound.facts();
-        let verdict = authorize::request(&state.snapshot(), &connection, &asked);
-        let decision = || Decision::new(state.clock.unix(), &connection, Some(&asked), &verdict);
+        let verdict = authorize::request(&state.snapshot(), connection, asked);
+        let decision = || Decision::new(state.clock.unix(), connection, Some(asked), &verdict);
         if verdict.decided.is_err() {
             state.decisions.add(decision());
         } else if !verdict.would.is_empty() {
@@ -200,15 +208,14 @@ impl HttpConnection {
 
     fn review(
         &self,
-        parts: &Parts,
-        host: &HostName,
-        path: &CanonicalPath<'_>,
+        asked: &Asked<'_>,
+        remote_ip: Option<IpAddr>,
         caller: &Authenticated,
     ) -> Review {
         let state = &self.inbound.worker.state;
         let level = state.config.path_normalization;
-        let connection = &self.inbound.connection;
-        Review::begin(connection, &state.snapshot(), parts, host, path, level, caller)
+        let snapshot = state.snapshot();
+        Review::begin(&self.inbound.connection, &snapshot, asked, level, remote_ip, caller)
     }
 
     /// The version the app is spoken to in: what its port declares, else what the caller spoke

@@ -1,12 +1,12 @@
 //! A request under way, judged again whenever policy changes: a stream that lives for hours must not
 //! outlive the rule that let it in (SECURITY-CASES F-12, P-03).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
-use http::request::Parts;
 use http::{HeaderMap, Method};
 use policy::{CanonicalPath, HostName, Normalization, Snapshot};
 
@@ -23,6 +23,7 @@ struct Judged {
     /// Only the fields that rules name; a rule that names another one later finds it missing, which
     /// allows nothing.
     headers: HeaderMap,
+    remote_ip: Option<IpAddr>,
     caller: Authenticated,
     refused: AtomicBool,
     waker: AtomicWaker,
@@ -35,27 +36,27 @@ pub struct Review {
 }
 
 impl Review {
-    /// Notes an admitted request on its connection. `parts` still hold what was judged.
+    /// Notes a request on its connection, before it is judged for the first time.
     pub(super) fn begin(
         connection: &Arc<Connection>,
         snapshot: &Snapshot,
-        parts: &Parts,
-        host: &HostName,
-        path: &CanonicalPath<'_>,
+        asked: &Asked<'_>,
         normalization: Normalization,
+        remote_ip: Option<IpAddr>,
         caller: &Authenticated,
     ) -> Self {
-        let named = parts.headers.iter().filter(|(name, _)| snapshot.names_header(name.as_str()));
+        let named = asked.headers.iter().filter(|(name, _)| snapshot.names_header(name.as_str()));
         let mut headers = HeaderMap::new();
         for (name, value) in named {
             headers.append(name, value.clone());
         }
         let judged = Arc::new(Judged {
-            method: parts.method.clone(),
-            host: host.clone(),
-            target: path.forward().into(),
+            method: asked.method.clone(),
+            host: asked.host.clone(),
+            target: asked.path.forward().into(),
             normalization,
             headers,
+            remote_ip,
             caller: caller.clone(),
             refused: AtomicBool::new(false),
             waker: AtomicWaker::new(),
@@ -102,6 +103,8 @@ impl Judged {
             headers: &self.headers,
             token: self.caller.claims(),
         };
-        authorize::request(snapshot, &authorize::facts(connection), &asked).decided.is_ok()
+        let facts =
+            policy::Connection { remote_ip: self.remote_ip, ..authorize::facts(connection) };
+        authorize::request(snapshot, &facts, &asked).decided.is_ok()
     }
 }

@@ -15,7 +15,8 @@ use crate::explain::{Answer, Line, explain};
 
 /// Replay recorded traffic on two sets of resources and print every verdict that changes.
 ///
-/// Header fields and tokens are not in a log, so rules about them see none, in both sets alike.
+/// Header fields, tokens and the client behind a trusted hop are not in a log: rules about them see none,
+/// in both sets alike.
 /// Exit code 0 = no verdict changes, 1 = some do, 2 = bad configuration or resources.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DiffArgs {
@@ -42,7 +43,9 @@ pub(super) fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     let recording = recorded::read_file(&args.log)?;
     let (before, after) = (old.snapshot(), new.snapshot());
     if before.asks_beyond_logs() || after.asks_beyond_logs() {
-        note("rules ask for header fields or tokens, which no log holds; they count as absent")?;
+        note(
+            "rules ask for header fields, tokens or remote addresses, which no log holds; they count as absent",
+        )?;
     }
     let report = compare(&old.config, &before, &after, &recording.seen);
     let mut out = io::stdout().lock();

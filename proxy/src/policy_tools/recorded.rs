@@ -83,6 +83,7 @@ struct Entry {
     path: Option<String>,
     status: Option<u16>,
     decision: Option<Decision>,
+    #[serde(alias = "timestamp")]
     time: Option<serde_json::Value>,
 }
 

@@ -1,7 +1,7 @@
 //! One JSON object on one line, written straight into a buffer.
 
 use std::fmt::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A line under construction.
 pub(crate) struct Line<'a> {
@@ -37,6 +37,21 @@ impl<'a> Line<'a> {
         self
     }
 
+    /// Adds a word of our own, which needs no escaping.
+    pub(crate) fn word(&mut self, key: &'static str, value: &'static str) -> &mut Self {
+        self.key(key);
+        self.out.push('"');
+        self.out.push_str(value);
+        self.out.push('"');
+        self
+    }
+
+    /// Adds what a [`fragment`] has written.
+    pub(crate) fn fragment(&mut self, fragment: &str) -> &mut Self {
+        self.out.push_str(fragment);
+        self
+    }
+
     /// Adds anything whose `Display` is free of characters that JSON escapes: numbers, addresses,
     /// words of our own.
     pub(crate) fn plain(&mut self, key: &'static str, value: impl std::fmt::Display) -> &mut Self {
@@ -47,9 +62,19 @@ impl<'a> Line<'a> {
     }
 
     /// Adds a number.
-    pub(crate) fn number(&mut self, key: &'static str, value: impl std::fmt::Display) -> &mut Self {
+    pub(crate) fn number(&mut self, key: &'static str, value: impl Into<u64>) -> &mut Self {
         self.key(key);
-        let _ = write!(self.out, "{value}");
+        push_number(self.out, value.into(), 1);
+        self
+    }
+
+    /// Adds a time span in milliseconds, with microseconds behind the point.
+    pub(crate) fn milliseconds(&mut self, key: &'static str, span: Duration) -> &mut Self {
+        let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        self.key(key);
+        push_number(self.out, micros / 1000, 1);
+        self.out.push('.');
+        push_number(self.out, micros % 1000, 3);
         self
     }
 
@@ -82,6 +107,27 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Writes fields once that many lines share, to be added by [`Line::fragment`].
+pub(crate) fn fragment(write: impl FnOnce(&mut Line<'_>)) -> Box<str> {
+    let mut out = String::new();
+    write(&mut Line { out: &mut out });
+    out.into()
+}
+
+/// Decimal digits, at least so many. The formatting library does the same at several times the
+/// cost, and every request has a line.
+fn push_number(out: &mut String, value: u64, least: usize) {
+    let mut digits = [b'0'; 20];
+    let mut at = digits.len();
+    let mut rest = value;
+    while rest > 0 || digits.len() - at < least {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    out.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+}
+
 fn escape(out: &mut String, value: &str) {
     let mut from = 0;
     for (at, c) in value.char_indices() {
@@ -107,14 +153,14 @@ fn write_time(out: &mut String, now: SystemTime) {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = civil(days);
-    let _ = write!(
-        out,
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:03}Z",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        since.subsec_millis()
-    );
+    let date = [(year, 4, '-'), (month, 2, '-'), (day, 2, 'T')];
+    let time = [(second / 3600, 2, ':'), (second / 60 % 60, 2, ':'), (second % 60, 2, '.')];
+    for (number, least, after) in date.into_iter().chain(time) {
+        push_number(out, number, least);
+        out.push(after);
+    }
+    push_number(out, u64::from(since.subsec_millis()), 3);
+    out.push('Z');
 }
 
 /// The Gregorian date of a number of days since 1970-01-01, by counting 400-year eras that begin
@@ -136,7 +182,6 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn times_are_rfc3339() {
@@ -155,7 +200,7 @@ mod tests {
     fn s52_a_peers_text_cannot_break_the_line() {
         let mut out = String::new();
         let mut line = Line::begin(&mut out, UNIX_EPOCH, "request");
-        line.text("path", "/a\"b\\c\r\nd\u{1b}[31m\u{7f}é").number("status", 200).end();
+        line.text("path", "/a\"b\\c\r\nd\u{1b}[31m\u{7f}é").number("status", 200u64).end();
         let read: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!(read["path"], "/a\"b\\c\r\nd\u{1b}[31m\u{7f}é");
         assert_eq!(read["status"], 200);

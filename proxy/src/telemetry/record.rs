@@ -1,7 +1,7 @@
 //! The record of one request and of one connection: counted and logged when it is dropped.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderMap, Method};
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use crate::filter::authorize::Verdict;
 use crate::metrics::{Metrics, TrafficLabels};
 use crate::registry::Connection;
 use crate::telemetry::judgement::Judgement;
-use crate::telemetry::line::Line;
+use crate::telemetry::line::{self, Line};
 use crate::telemetry::{CloseReason, Direction};
 use crate::worker::Worker;
 
@@ -25,6 +25,8 @@ pub struct TrafficMeter {
     metrics: Arc<Metrics>,
     /// What the counters are labelled with.
     pub labels: TrafficLabels,
+    /// The labels as every line of this traffic says them.
+    fragment: Box<str>,
     duration: Histogram,
     outcomes: Mutex<Vec<(u16, &'static str, IntCounter)>>,
     decisions: Mutex<Vec<(&'static str, Option<Decider>, IntCounter)>>,
@@ -35,7 +37,15 @@ impl TrafficMeter {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, labels: TrafficLabels) -> Self {
         let duration = metrics.request_duration(&labels);
-        Self { metrics, labels, duration, outcomes: Mutex::default(), decisions: Mutex::default() }
+        let fragment = line::fragment(|line| {
+            line.word("direction", labels.direction.as_str())
+                .text("source_principal", &labels.source_principal)
+                .text("destination_principal", &labels.destination_principal)
+                .text("destination_service", &labels.destination_service)
+                .word("protocol", labels.protocol.as_str());
+        });
+        let (outcomes, decisions) = (Mutex::default(), Mutex::default());
+        Self { metrics, labels, fragment, duration, outcomes, decisions }
     }
 
     fn outcome(&self, status: u16, reason: &'static str, seconds: f64) {
@@ -184,42 +194,32 @@ impl RequestRecord {
             trailers.get("grpc-status").and_then(|v| v.to_str().ok()).map(Into::into);
     }
 
-    fn write(&self, out: &mut String, seconds: f64) {
-        let labels = &self.meter.labels;
+    fn write(&self, out: &mut String, took: Duration) {
         let mut line = Line::begin(out, SystemTime::now(), "request");
-        line.plain("direction", labels.direction.as_str())
-            .number("connection", self.connection.id)
-            .plain("source_ip", self.connection.source.ip())
-            .text("source_principal", &labels.source_principal)
-            .text("destination_principal", &labels.destination_principal)
-            .text("destination_service", &labels.destination_service)
-            .plain("destination", self.connection.destination)
-            .maybe("sni", self.connection.peer().and_then(|p| p.sni.as_deref()))
-            .plain("protocol", labels.protocol.as_str())
+        line.fragment(&self.meter.fragment)
+            .fragment(self.connection.fragment())
             .text("method", self.method.as_str())
             .maybe("host", self.host.as_deref())
             .maybe("path", self.path.as_deref())
             .number("status", self.status)
-            .plain("reason", self.reason)
+            .word("reason", self.reason)
             .maybe("grpc_status", self.grpc_status.as_deref())
             .maybe("error", self.error.as_deref());
         self.judgement.write(&mut line);
         if let Some(upstream) = self.upstream {
             line.plain("upstream", upstream);
         }
-        line.number("bytes_sent", self.sent)
-            .number("duration_ms", (seconds * 1_000_000.0).round() / 1000.0)
-            .end();
+        line.number("bytes_sent", self.sent).milliseconds("duration_ms", took).end();
     }
 }
 
 impl Drop for RequestRecord {
     fn drop(&mut self) {
-        let seconds = self.started.elapsed().as_secs_f64();
+        let took = self.started.elapsed();
         self.connection.end(self.worker.state.clock.coarse());
-        self.meter.outcome(self.status, self.reason, seconds);
+        self.meter.outcome(self.status, self.reason, took.as_secs_f64());
         if self.worker.state.config.logs.access.wants(self.status < 400 && self.reason == "ok") {
-            self.worker.log.append(|out| self.write(out, seconds));
+            self.worker.log.append(|out| self.write(out, took));
         }
     }
 }
@@ -318,7 +318,7 @@ impl ConnectionRecord {
         self.judgement.write(&mut line);
         line.number("bytes_received", received)
             .number("bytes_sent", sent)
-            .number("duration_ms", self.started.elapsed().as_millis())
+            .milliseconds("duration_ms", self.started.elapsed())
             .end();
     }
 }

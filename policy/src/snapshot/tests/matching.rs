@@ -228,3 +228,43 @@ fn s18_policy_semantics_unevaluable_claims() {
         }
     }
 }
+
+/// However deep a rule's path is and however it is spelt, the filing by segments finds it.
+#[test]
+fn rules_are_found_by_the_segments_of_their_paths() {
+    for (pattern, path) in [
+        ("/", "/"),
+        ("/a", "/a"),
+        ("/a/", "/a/"),
+        ("/a*", "/ab/c"),
+        ("/a/*", "/a/"),
+        ("/a/b*", "/a/bc/d"),
+        ("/a/b/c/d/e", "/a/b/c/d/e"),
+        ("/a/b/c/d/e/*", "/a/b/c/d/e/f/g"),
+        ("/a/{*}/c", "/a/x/c"),
+        ("/a/b/{**}", "/a/b/"),
+        ("/{*}/b", "/x/b"),
+        ("*/c", "/a/b/c"),
+        ("/%2Fx", "/%2fx"),
+        ("/%2Fx/y", "/%2Fx/y"),
+        ("/a%2Fb/c/*", "/a%2Fb/c/d"),
+        ("/a%2Fb/c", "/a%2fb/c"),
+    ] {
+        for (action, expect) in [("ALLOW", "allow t/p"), ("DENY", "deny t/p")] {
+            // Others stand around it, so that a rule that is filed wrongly is not found by luck.
+            let spec = |path: &str| {
+                format!(
+                    "{{action: {action}, rules: [{{to: [{{operation: {{paths: ['{path}']}}}}]}}]}}"
+                )
+            };
+            let text = policy("p", &spec(pattern)) + &policy("q", &spec("/never/asked/for"));
+            let found = Ask { path, ..Ask::default() }.verdict(&snapshot(&text));
+            // Its decoded reading begins with two slashes, which paths never do: no ALLOW rule can mean it.
+            if pattern.starts_with("/%2F") && action == "ALLOW" {
+                continue;
+            }
+            let expect = expect.replace("t/p", "shop/p 0");
+            assert!(found.starts_with(&expect), "{action} {pattern} {path}: {found}");
+        }
+    }
+}

@@ -338,9 +338,14 @@ fn written(policies: &[Policy]) -> String {
     text
 }
 
+fn sets() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|sets| sets.parse().ok()).unwrap_or(2000)
+}
+
 proptest! {
-    // 2,000 policy sets with 10 requests each, as HTTP and as TCP: 40,000 verdicts.
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    // 2,000 policy sets with 10 requests each, as HTTP and as TCP: 40,000 verdicts. The long run,
+    // `PROPTEST_CASES=50000 cargo test -p policy --release against_the_reference`, has a million.
+    #![proptest_config(ProptestConfig::with_cases(sets()))]
 
     #[test]
     fn s18_policy_semantics_against_the_reference(seed: u64) {

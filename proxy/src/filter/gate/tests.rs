@@ -314,3 +314,32 @@ fn a_request_without_a_target_put_back_goes_nowhere_else() {
     admit(&mut parts, &settings()).unwrap();
     assert_eq!(parts.uri, Uri::from_static("/"));
 }
+
+/// Nothing is rewritten after the decision: what is sent, read once more, is what was judged.
+#[test]
+fn s13_rewrite_after_authz_the_judged_path_is_sent() {
+    let tricks = [
+        "/a/..;/admin",
+        "/a/%2e%2e/admin",
+        "/a/./b",
+        "//a//b",
+        "/a%2Fb",
+        "/a%5cb",
+        "/a/b/../c",
+        "/%61dmin",
+        "/a;x=1/b",
+        "/a?b=../c",
+        "/a/..%2fadmin",
+    ];
+    for target in tricks {
+        let mut parts = request(&format!("GET {target}\nhost: cart"));
+        let Ok(admitted) = admit(&mut parts, &settings()) else { continue };
+        let Ok(judged) = admitted.path() else { continue };
+        admitted.set_target(&judged, &mut parts).unwrap();
+        let again = policy::CanonicalPath::parse(
+            parts.uri.path_and_query().unwrap().as_str(),
+            Normalization::default(),
+        );
+        assert_eq!(again.unwrap().as_str(), judged.as_str(), "{target}");
+    }
+}

@@ -1,0 +1,76 @@
+//! End-user tokens, and the key sets of issuers.
+
+use std::sync::{Arc, LazyLock};
+
+use http::HeaderValue;
+use policy::{
+    CanonicalPath, Defaults, HostName, Normalization, Resources, Snapshot, SourceFile, Workload,
+};
+use proxy::filter::jwt::keys::{KeyBook, KeySet};
+use proxy::filter::jwt::{Desk, TokenCache, UsedProofs, authenticate};
+
+const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"a","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+const RULES: &str = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: r, namespace: shop}\nspec:\n  jwtRules:\n    - {issuer: me, jwksUri: 'https://me.example/keys', outputPayloadToHeader: x-payload}\n    - {issuer: me, jwksUri: 'https://me.example/keys', fromCookies: [session], fromParams: [t], fromHeaders: [{name: x-jwt, prefix: 'v1 '}, {name: x-jwt}]}\n";
+
+#[expect(
+    clippy::expect_used,
+    reason = "rules of our own that cannot be read are a mistake in this file"
+)]
+static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
+    let file = SourceFile { name: "r.yaml".to_owned(), bytes: RULES.as_bytes().to_vec() };
+    let resources = Resources::parse(&[file], "postern-system").expect("good rules");
+    let workload = Workload {
+        namespace: "shop".to_owned(),
+        service_account: "cart".to_owned(),
+        labels: std::collections::BTreeMap::new(),
+    };
+    let trust_domain = identity::TrustDomain::parse("td").expect("a trust domain");
+    Snapshot::build(&resources, &workload, &Defaults::default(), &trust_domain)
+});
+
+#[expect(
+    clippy::expect_used,
+    reason = "keys of our own that cannot be read are a mistake in this file"
+)]
+static KEYS: LazyLock<Arc<KeyBook>> = LazyLock::new(|| {
+    let keys = Arc::new(KeySet::parse(JWKS.as_bytes()).expect("good keys"));
+    let source = &SNAPSHOT.tokens().rules()[0].jwt.keys;
+    Arc::new(KeyBook::default().with(source, Some(keys)))
+});
+
+/// Four lines: `authorization`, `x-jwt`, `cookie`, the query. Nobody here holds the key, so nobody is anybody, and what
+/// only a token makes is never there.
+pub fn token(data: &[u8]) {
+    let mut lines = data.splitn(4, |byte| *byte == b'\n');
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    for name in ["authorization", "x-jwt", "cookie"] {
+        if let Ok(value) = HeaderValue::from_bytes(lines.next().unwrap_or_default()) {
+            parts.headers.append(name, value);
+        }
+    }
+    parts.headers.insert("x-payload", HeaderValue::from_static("forged"));
+    let target = format!("/?{}", String::from_utf8_lossy(lines.next().unwrap_or_default()));
+    let Ok(path) = CanonicalPath::parse(&target, Normalization::default()) else { return };
+    let Ok(host) = HostName::parse("cart", Some(80)) else { return };
+    let desk = Desk {
+        rules: SNAPSHOT.tokens(),
+        keys: &KEYS,
+        cache: &TokenCache::default(),
+        used_proofs: &UsedProofs::default(),
+        peer: None,
+        normalization: Normalization::default(),
+        now: 1_800_000_000,
+        unknown_key: &|_| {},
+    };
+    if let Ok(found) = authenticate(&desk, &mut parts, &host, &path) {
+        assert!(found.claims().is_none(), "a token without a signature");
+        assert!(!parts.headers.contains_key("x-payload"), "a header nobody made");
+    }
+}
+
+/// A key set as an issuer sends it: read twice it is the same.
+pub fn jwks(data: &[u8]) {
+    if let Ok(keys) = KeySet::parse(data) {
+        assert!(KeySet::parse(data).is_ok_and(|again| again.is_of_same_text(&keys)));
+    }
+}
