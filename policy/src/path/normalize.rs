@@ -132,8 +132,8 @@ fn decoded_reading(canonical: &str, level: Normalization) -> Result<String, Path
 
 /// True when a segment is `.` or `..` to an app that takes the parameters off first, as servlet containers do: `..;x=1`.
 fn has_dots_with_parameter(text: &str) -> bool {
-    let names = text.split('/').filter_map(|segment| segment.split_once(';'));
-    names.into_iter().any(|(name, _)| matches!(name, "." | ".."))
+    let mut names = text.split('/').filter_map(|segment| segment.split_once(';'));
+    names.any(|(name, _)| matches!(name, "." | ".."))
 }
 
 /// True when all apps resolve the dot segments alike. What `..` takes away depends on whether empty segments count, and on
