@@ -5,7 +5,8 @@
 //! What no strict reader takes is refused (400): no leading `/`, NUL, a `%` without two hex digits, overlong UTF-8, `..` above the root.
 //!
 //! Two readings stay possible after that, because `%2F` is data to some apps and a slash to others:
-//! - a path whose escapes hide `.` or `..` segments is refused: no app needs it and each reads it in its own way;
+//! - a path whose escapes or parameters (`..;`) hide `.` or `..` segments is refused: no app needs it and each reads it in its
+//!   own way; so is, where dot segments are sent on, one that has them beside doubled or escaped slashes;
 //! - every other path keeps its escaped slashes (unless the level says to decode them), and is judged in *both* readings:
 //!   a `DENY` rule fires when any reading matches, an `ALLOW` rule needs all of them ([`CanonicalPath::decoded`]).
 //!
@@ -151,8 +152,11 @@ pub enum PathError {
     /// `..` leads above the root.
     #[error("'..' in the path leads above the root")]
     AboveRoot,
-    /// `.` or `..` becomes a segment only when an escaped slash is decoded.
-    #[error("an escaped slash in the path hides a '.' or '..' segment")]
+    /// `.` or `..` becomes a segment only when an escaped slash is decoded or a parameter taken off, or is resolved differently
+    /// when doubled slashes are merged first.
+    #[error(
+        "escapes, parameters or doubled slashes in the path hide what a '.' or '..' segment means"
+    )]
     HiddenDots,
 }
 

@@ -120,9 +120,25 @@ fn decoded_reading(canonical: &str, level: Normalization) -> Result<String, Path
     let text = String::from_utf8_lossy(&bytes);
     let dots = text.split('/').any(|segment| matches!(segment, "." | ".."));
     match (dots, level) {
+        _ if has_dots_with_parameter(&text) => Err(PathError::HiddenDots),
         (false, _) => Ok(merge_slashes(&text)),
         // Nothing was resolved at this level, so plain dot segments are expected.
-        (true, Normalization::None) => Ok(merge_slashes(&remove_dot_segments(&text)?)),
+        (true, Normalization::None) if is_one_way_to_resolve(canonical, &text) => {
+            remove_dot_segments(&text)
+        }
         (true, _) => Err(PathError::HiddenDots),
     }
+}
+
+/// True when a segment is `.` or `..` to an app that takes the parameters off first, as servlet containers do: `..;x=1`.
+fn has_dots_with_parameter(text: &str) -> bool {
+    let mut names = text.split('/').filter_map(|segment| segment.split_once(';'));
+    names.any(|(name, _)| matches!(name, "." | ".."))
+}
+
+/// True when all apps resolve the dot segments alike. What `..` takes away depends on whether empty segments count, and on
+/// whether escaped slashes and backslashes part segments.
+fn is_one_way_to_resolve(canonical: &str, decoded: &str) -> bool {
+    let slashes = |text: &str| text.bytes().filter(|byte| *byte == b'/').count();
+    !decoded.contains("//") && slashes(canonical) == slashes(decoded)
 }
