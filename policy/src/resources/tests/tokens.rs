@@ -42,7 +42,7 @@ fn s35_ssrf_and_file_reads_where_keys_may_not_be() {
         ("https://x/a b", "visible ASCII"),
         ("ftp://x/keys", "https://"),
         ("file://host/etc/keys", "file:///absolute/path"),
-        ("file:///etc/../root/keys", "file:///absolute/path"),
+        ("file:///etc/../keys", "file:///absolute/path"),
         ("file:///etc/%2e%2e/keys", "file:///absolute/path"),
         ("file:///", "file:///absolute/path"),
     ] {
