@@ -84,3 +84,49 @@ fn mount(volume: &Path, version: &str, text: &str) {
     // Made once; it goes through ..data from then on.
     let _ = symlink("..data/cart.yaml", volume.join("cart.yaml"));
 }
+
+/// Ten flips under a hundred live streams. The promise is one second from the file's rename; the
+/// bound here leaves a busy machine a second more.
+#[test]
+fn p03_policy_change_latency_live_streams() {
+    const STREAMS: usize = 100;
+    const FLIPS: usize = 10;
+    let scene = scene::shop();
+    let path = scene.mesh.resource_path("cart");
+    let text = fs::read_to_string(&path).unwrap();
+    let orders = scene.cart.at(9000);
+    let mut slowest = Duration::ZERO;
+    for _ in 0..FLIPS {
+        wait::until_true("the policy to act", || {
+            scene.frontend.curl("http://cart:8080/cart/ann").status == 200
+        });
+        let lines = scene.frontend.run(async move {
+            let mut lines = Vec::new();
+            for _ in 0..STREAMS {
+                let mut line = TcpStream::connect(orders).await.unwrap();
+                line.write_all(b"COUNT ann\n").await.unwrap();
+                assert_eq!(raw::hear_line(&mut line).await, "0");
+                lines.push(line);
+            }
+            lines
+        });
+        replace(&path, "# nobody may call the cart\n");
+        let start = Instant::now();
+        scene.frontend.run(async move {
+            for mut line in lines {
+                let end = raw::hear(&mut line, Duration::from_secs(10)).await.end;
+                assert!(end != raw::End::Silent, "a stream outlived the change");
+            }
+        });
+        slowest = slowest.max(start.elapsed());
+        replace(&path, &text);
+    }
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+}
+
+/// A file that appears whole, by rename.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::rename(&new, path).unwrap();
+}
