@@ -4,17 +4,25 @@
 //
 // It answers as oidc-provider does, and to `POST /rotate` with a new signing key in place of the old one: the worst
 // way to rotate, without a time in which both are published.
-import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import Provider from 'oidc-provider';
 
 const [issuer, certificate, key] = process.argv.slice(2);
 const audience = 'urn:cart';
+let rotations = 0;
+
+// Keys of these tests and of nothing else. They are written down because making one and exporting it hangs now and
+// then in older Node.js versions.
+const keys = [
+  { kty: 'EC', crv: 'P-256', x: '5uhyQqSr68YDW0UMryVTKchePLRXc3s2qKvywl3PuWM', y: 'Rfev4yEnHvgJleKIl06A_Xn7ezXI0y-cWiClLnZZ8fs', d: 'Rr_d-LYBVB6b-o1tD0Z0jKLUE59YoVc_LjlEhBi6Lnw' },
+  { kty: 'EC', crv: 'P-256', x: 'O3xF6WvIBjdOrgUgNWmVhTJqs0EpEy5S2i56x_gdyHI', y: 'pojz3e8YMlJIMtl3xbMwN1FXsYks6c98drIHT0LcHEI', d: 'WV1C6FhJXA3b2G1uNQmIaj23hEgnPB550R9O6b1fTzI' },
+  { kty: 'EC', crv: 'P-256', x: 'JEsRmVXJohjsohS-3g2f9v6cziCbggqqBNU-C5ldJ-I', y: 'BqQDc7dnu184SL9zm4bsXOdfzIAlJIMtqh3dfTHHbec', d: 'Ev72ygGdIrSUxAlIdDHycJv5HkWWNAXLb7HXY3zLBGs' },
+];
 
 function signingKey() {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  return { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), use: 'sig', alg: 'ES256' };
+  return { ...keys[rotations++ % keys.length], kid: randomUUID(), use: 'sig', alg: 'ES256' };
 }
 
 function provider() {
