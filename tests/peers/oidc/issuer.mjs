@@ -13,8 +13,7 @@ const [issuer, certificate, key] = process.argv.slice(2);
 const audience = 'urn:cart';
 let rotations = 0;
 
-// Keys of these tests and of nothing else. They are written down because making one and exporting it hangs now and
-// then in older Node.js versions.
+// Keys of these tests and of nothing else, written down so that every run has the same and a start makes none.
 const keys = [
   { kty: 'EC', crv: 'P-256', x: '5uhyQqSr68YDW0UMryVTKchePLRXc3s2qKvywl3PuWM', y: 'Rfev4yEnHvgJleKIl06A_Xn7ezXI0y-cWiClLnZZ8fs', d: 'Rr_d-LYBVB6b-o1tD0Z0jKLUE59YoVc_LjlEhBi6Lnw' },
   { kty: 'EC', crv: 'P-256', x: 'O3xF6WvIBjdOrgUgNWmVhTJqs0EpEy5S2i56x_gdyHI', y: 'pojz3e8YMlJIMtl3xbMwN1FXsYks6c98drIHT0LcHEI', d: 'WV1C6FhJXA3b2G1uNQmIaj23hEgnPB550R9O6b1fTzI' },
