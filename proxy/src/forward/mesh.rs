@@ -204,7 +204,7 @@ impl Destination {
         mut sender: SendRequest<Body>,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
-        loop {
+        for _ in 0..TRIES {
             match sender.try_send_request(request).await {
                 Ok(response) => {
                     self.keep_when_ready(worker, sender);
@@ -217,6 +217,7 @@ impl Destination {
             }
             sender = self.open_http1(self.connect(worker, Offer::Request).await?).await?;
         }
+        Err(ended())
     }
 
     /// An HTTP/1.1 connection is free again when its answer has been read.
@@ -250,16 +251,16 @@ impl Destination {
         };
         for _ in 0..TRIES {
             let Some(client) = self.shared_for_streams(worker)? else { break };
-            match self.connect_stream(&client, kind).await {
+            match self.connect_stream(worker, &client, kind).await {
                 // Its end was announced since it was last used.
                 Err(error) if error.is_unprocessed() && client.is_closed() => {}
                 done => return done,
             }
         }
-        let one = self.opening.lock().await;
+        let one = self.turn_to_open(worker).await;
         if let Some(client) = self.shared_for_streams(worker)? {
             drop(one);
-            return self.connect_stream(&client, kind).await;
+            return self.connect_stream(worker, &client, kind).await;
         }
         let established = match self.connect(worker, offer).await {
             Err(RequestError::Handshake { source, .. })
@@ -274,19 +275,29 @@ impl Destination {
             Alpn::Postern => {
                 let client = self.share(worker, established).await?;
                 drop(one);
-                self.connect_stream(&client, kind).await
+                self.connect_stream(worker, &client, kind).await
             }
             _ => Ok(established.io),
         }
     }
 
+    /// A turn to open a shared connection. Whoever has waited as long as a connection may take goes
+    /// without one, so that a dead upstream does not make a queue of those who call it.
+    async fn turn_to_open(&self, worker: &Worker) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        let limit = worker.state.config.limits.connect_timeout;
+        tokio::time::timeout(limit, self.opening.lock()).await.ok()
+    }
+
     async fn connect_stream(
         &self,
+        worker: &Worker,
         client: &H2Client,
         kind: StreamKind,
     ) -> Result<BoxedIo, RequestError> {
         let authority = self.address.to_string();
-        match client.connect(&authority, kind.as_str(), WHO).await {
+        let limit = worker.state.config.limits.handshake_timeout;
+        let opened = tokio::time::timeout(limit, client.connect(&authority, kind.as_str(), WHO));
+        match opened.await.map_err(|_| RequestError::Timeout { who: WHO })? {
             Ok(tunnel) => Ok(Box::new(tunnel)),
             Err(ConnectError::Request(error)) => Err(error),
             Err(refusal) => Err(RequestError::Broken {
@@ -330,7 +341,7 @@ impl Destination {
             let established = self.connect(worker, Offer::Request).await?;
             return self.open_http1(established).await.map(Found::Alone);
         }
-        let _one = self.opening.lock().await;
+        let _one = self.turn_to_open(worker).await;
         if let Some(found) = self.find_open(worker)? {
             return Ok(found);
         }
