@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// The longest line of a log that is read, bytes; the proxy writes no longer ones.
 const MAX_LINE: usize = 1 << 20;
+/// The largest log that is read, bytes: about a million requests, which are held in memory.
+const MAX_LOG: u64 = 512 << 20;
 
 /// One request, or one opaque connection, towards the app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -102,13 +104,18 @@ pub fn read_file(path: &Path) -> anyhow::Result<Recording> {
 /// Reads a log (JSON lines) or a window (one JSON array; its newest entry stands first).
 ///
 /// # Errors
-/// Reading fails, the array is none of decisions, or nothing in the file is a record.
-pub fn read(mut reader: impl BufRead) -> io::Result<Recording> {
+/// Reading fails, the log has more than 512 MiB, the array is none of decisions, or nothing in the
+/// file is a record.
+pub fn read(reader: impl BufRead) -> io::Result<Recording> {
+    let mut reader = reader.take(MAX_LOG + 1);
     let first = reader.fill_buf()?.iter().copied().find(|byte| !byte.is_ascii_whitespace());
     let recording = match first {
-        Some(b'[') => window(reader)?,
-        _ => log(reader)?,
+        Some(b'[') => window(&mut reader)?,
+        _ => log(&mut reader)?,
     };
+    if reader.limit() == 0 {
+        return Err(io::Error::other("more than 512 MiB: hand in a part, such as the last day"));
+    }
     if recording.seen.is_empty() && recording.others == 0 {
         return Err(io::Error::other("no record in it: expected an access log or /decisions"));
     }
