@@ -8,7 +8,10 @@ const PROTOS: [&str; 3] =
     ["proto/authority.proto", "proto/agent_admin.proto", "proto/workload.proto"];
 
 /// Messages that carry a secret: they get a hand-written `Debug` that shows none of it.
-const SECRET: [&str; 4] = [
+const SECRET: [&str; 7] = [
+    "postern.authority.v1.ServiceAccountEvidence",
+    "postern.authority.v1.OidcEvidence",
+    "postern.authority.v1.IssueJwtResponse",
     "postern.authority.v1.IssueRequest.evidence",
     "postern.authority.v1.IssueRequest",
     "postern.authority.v1.IssueResponse",

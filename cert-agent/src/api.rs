@@ -23,6 +23,9 @@ impl Evidence {
             Self::JoinToken(_) => "join_token",
             Self::RenewalCredential(_) => "renewal_credential",
             Self::Unix(_) => "unix",
+            Self::ServiceAccount(_) => "service_account",
+            Self::Oidc(_) => "oidc",
+            Self::X509(_) => "x509",
         }
     }
 }
@@ -36,5 +39,25 @@ impl fmt::Debug for IssueRequest {
 impl fmt::Debug for IssueResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IssueResponse").field("not_after", &self.not_after).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ServiceAccountEvidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceAccountEvidence").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for OidcEvidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OidcEvidence").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for IssueJwtResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssueJwtResponse")
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
     }
 }

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use cert_agent::api::signing_server::{Signing, SigningServer};
-use cert_agent::api::{IssueRequest, IssueResponse};
+use cert_agent::api::{
+    Bundles, IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, WatchBundlesRequest,
+};
 use cert_agent::authority::attest::Caller;
 use cert_agent::authority::ca::BACK_DATED;
 use cert_agent::authority::issue::{Authority, Now};
@@ -46,6 +48,22 @@ impl Signing for FalseAuthority {
             Some(falsify) => falsify(honest, &request, &self.authority),
             None => honest,
         }))
+    }
+
+    async fn issue_jwt(
+        &self,
+        _request: Request<IssueJwtRequest>,
+    ) -> Result<Response<IssueJwtResponse>, Status> {
+        Err(Status::unimplemented("not a part of these stories"))
+    }
+
+    type WatchBundlesStream = tokio_stream::Empty<Result<Bundles, Status>>;
+
+    async fn watch_bundles(
+        &self,
+        _request: Request<WatchBundlesRequest>,
+    ) -> Result<Response<Self::WatchBundlesStream>, Status> {
+        Err(Status::unimplemented("not a part of these stories"))
     }
 }
 

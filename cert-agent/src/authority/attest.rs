@@ -100,6 +100,9 @@ pub fn attest(
             let instance = format!("unix/{}/{identity}", peer.uid);
             Ok(Attested { identity, instance, proof: Proof::Kernel })
         }
+        Evidence::ServiceAccount(_) | Evidence::Oidc(_) | Evidence::X509(_) => {
+            Err(Refusal::NoAttestor(evidence.kind()))
+        }
     }
 }
 

@@ -52,6 +52,9 @@ pub enum Refusal {
     /// `unix` evidence where no kernel can vouch for it.
     #[error("`unix` evidence is good over the authority's unix socket only")]
     UnixOverNetwork,
+    /// No attestor is set up for this kind of evidence.
+    #[error("this authority has no `{0}` attestor; see `postern-authority run --help`")]
+    NoAttestor(&'static str),
     /// The registry.
     #[error(transparent)]
     Registry(#[from] NoMatch),

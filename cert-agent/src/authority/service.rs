@@ -8,7 +8,9 @@ use tokio::sync::Semaphore;
 use tonic::{Request, Response, Status};
 
 use crate::api::signing_server::Signing;
-use crate::api::{IssueRequest, IssueResponse};
+use crate::api::{
+    Bundles, IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, WatchBundlesRequest,
+};
 
 use super::attest::Caller;
 use super::issue::{Authority, Now, Refusal};
@@ -77,6 +79,22 @@ impl Signing for SigningService {
             Err(_) => Err(Status::internal("the request failed; the authority's log says why")),
         }
     }
+
+    async fn issue_jwt(
+        &self,
+        _request: Request<IssueJwtRequest>,
+    ) -> Result<Response<IssueJwtResponse>, Status> {
+        Err(Status::unimplemented("this authority signs no JWT-SVIDs"))
+    }
+
+    type WatchBundlesStream = futures_util::stream::Empty<Result<Bundles, Status>>;
+
+    async fn watch_bundles(
+        &self,
+        _request: Request<WatchBundlesRequest>,
+    ) -> Result<Response<Self::WatchBundlesStream>, Status> {
+        Err(Status::unimplemented("this authority streams no bundles"))
+    }
 }
 
 fn log_refusal(refusal: &Refusal, request: &IssueRequest, caller: &Caller) {
@@ -88,9 +106,10 @@ fn log_refusal(refusal: &Refusal, request: &IssueRequest, caller: &Caller) {
 fn status(refusal: &Refusal) -> Status {
     let message = refusal.to_string();
     match refusal {
-        Refusal::NoEvidence | Refusal::Csr(_) | Refusal::UnixOverNetwork => {
-            Status::invalid_argument(message)
-        }
+        Refusal::NoEvidence
+        | Refusal::Csr(_)
+        | Refusal::UnixOverNetwork
+        | Refusal::NoAttestor(_) => Status::invalid_argument(message),
         Refusal::Token(RedeemError::NotGood) | Refusal::Credential(CredentialError::NotGood) => {
             Status::unauthenticated(message)
         }

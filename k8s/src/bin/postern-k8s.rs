@@ -1,0 +1,3 @@
+//! `postern-k8s`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Postern on Kubernetes: the injector, which puts a proxy and a cert agent beside every workload.
