@@ -8,12 +8,17 @@
 //! * [`SpiffeId`], [`TrustDomain`]: SPIFFE-ID §2
 //! * [`X509Svid`], [`Leaf`]: X509-SVID §2 to §5
 //! * [`TrustBundle`], [`TrustBundles`]: roots, kept per trust domain and never merged
+//! * [`jwk`]: the SPIFFE bundle document (Trust Domain and Bundle §4) and bundle map (§5)
+//! * [`jwt`]: JWT-SVIDs and the keys that verify them, per trust domain
 //! * [`SvidKey`]: a private key that is wiped when dropped and never printed
 //! * [`verify`]: chain and leaf checks; rustls verifiers for both sides
 //! * [`tls`]: rustls configurations for the mesh (TLS 1.3 only, mutual, no resumption)
 
 mod bundle;
 mod id;
+pub mod json;
+pub mod jwk;
+pub mod jwt;
 mod key;
 mod svid;
 pub mod tls;
