@@ -128,13 +128,14 @@ fn s28_revocation_of_leaf_and_intermediate() {
 
 #[test]
 fn s28_revocation_by_an_issuer_that_may_not_sign_lists() {
+    let root = Ca::root("root");
     let key = KeyPair::generate().unwrap();
-    let mut params = ca_params("root");
+    let mut params = ca_params("middle");
     params.key_usages = vec![Ku::KeyCertSign];
-    let der = params.self_signed(&key).unwrap().der().clone();
-    // The same name and key, as the root would be if it were allowed to.
-    let root = Ca { issuer: Issuer::new(ca_params("root"), key), der };
-    assert_eq!(verify(&root, &[root.crl(&[42])], &root.leaf(42), &[]), Ok(()));
+    let der = params.signed_by(&key, &root.issuer).unwrap().der().clone();
+    // The same name and key, as it would sign if it were allowed to.
+    let middle = Ca { issuer: Issuer::new(ca_params("middle"), key), der };
+    assert_eq!(verify(&root, &[middle.crl(&[42])], &middle.leaf(42), &[&middle]), Ok(()));
 }
 
 #[test]
