@@ -176,7 +176,8 @@ async fn closed_to_us() -> (tempfile::TempDir, CancellationToken, std::path::Pat
     let stop = CancellationToken::new();
     let other = nix::unistd::Uid::effective().as_raw() + 1;
     let callers = AllowedCallers::exactly(vec![other]);
-    let (_publisher, view) = held::channel();
+    let roots = cert_agent::agent::bundle_file::BundleFile::open(&Ca::new().bundle(), None).unwrap();
+    let (_publisher, view) = held::channel(roots.taken().clone());
     let service =
         SpiffeWorkloadApiServer::new(WorkloadApi::new(view, callers.clone(), stop.clone()));
     let socket = Socket::bind(&path, 0o666).unwrap();
