@@ -37,9 +37,7 @@ impl AdminService {
         };
         StatusResponse {
             ready: held.is_some_and(|held| held.is_current(now)),
-            certificate_chain: held
-                .map(|held| ders(held.svid.chain()))
-                .unwrap_or_default(),
+            certificate_chain: held.map(|held| ders(held.svid.chain())).unwrap_or_default(),
             trust_bundle: ders(holding.trust.own.roots.roots()),
             next_attempt: i64::try_from(status.next_attempt).unwrap_or(i64::MAX),
             renewals: status.renewals,

@@ -125,7 +125,10 @@ mod tests {
                 }
                 (Err(error), Err(words)) => {
                     let error = format!("{error:#}");
-                    assert!(error.contains(words) && error.contains("bundle.pem"), "{name}: {error}");
+                    assert!(
+                        error.contains(words) && error.contains("bundle.pem"),
+                        "{name}: {error}"
+                    );
                 }
                 (seen, _) => panic!("{name}: {seen:?}"),
             }

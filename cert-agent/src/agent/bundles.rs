@@ -144,9 +144,8 @@ impl BundleWatch {
 
     /// The alarm: what is held stays.
     fn refused(&self, reason: &str) {
-        let again = self.publisher.status_of(|status| {
-            status.bundles.last_error.as_deref() == Some(reason)
-        });
+        let again =
+            self.publisher.status_of(|status| status.bundles.last_error.as_deref() == Some(reason));
         if !again {
             tracing::error!(reason, "the authority's bundles were refused; what is held stays");
         }
@@ -204,9 +203,8 @@ mod tests {
     #[test]
     fn f30_herd_waits_grow_to_30_s_with_jitter_and_begin_anew_after_a_good_stream() {
         let mut waits = Waits::default();
-        let mut next = |stood: u64, jitter: f64| {
-            waits.next(Duration::from_secs(stood), jitter).as_secs_f64()
-        };
+        let mut next =
+            |stood: u64, jitter: f64| waits.next(Duration::from_secs(stood), jitter).as_secs_f64();
         let seen: Vec<f64> = (0..8).map(|_| next(0, 0.0)).collect();
         assert_eq!(seen, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
         assert!((next(0, 1.0) - 37.5).abs() < 1e-9);

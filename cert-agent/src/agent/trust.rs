@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use identity::{TrustBundle, TrustBundles, TrustDomain};
+use identity::{RevocationLists, TrustBundle, TrustBundles, TrustDomain};
 use rustls_pki_types::CertificateDer;
 
 use crate::api::{Bundles, TrustDomainBundle};
@@ -78,6 +78,7 @@ impl Trust {
     /// The same with other roots of our own.
     #[must_use]
     pub fn with_own_roots(&self, roots: TrustBundle) -> Self {
+        let roots = roots.with_crls(self.own.roots.crls().clone());
         let own = DomainBundle { roots, ..self.own.clone() };
         Self { own, federated: self.federated.clone() }
     }
@@ -147,64 +148,65 @@ pub fn accept(message: &Bundles, current: &Trust) -> Result<Taken, Refused> {
     if first.x509_authorities.is_empty() {
         return Err(Refused::Empty(ours.clone()));
     }
-    let own = read(ours.clone(), first)
+    let mut complaints = Vec::new();
+    let own = read(ours.clone(), first, Some(&current.own), &mut complaints)
         .map_err(|reason| Refused::Own { trust_domain: ours.clone(), reason })?;
     let mut federated = BTreeMap::new();
-    let mut complaints = Vec::new();
     for bundle in others {
-        match read_federated(bundle, ours, &federated) {
-            Ok(read) => {
-                federated.insert(read.trust_domain().clone(), read);
-            }
-            Err(reason) => {
-                complaints.push(format!("bundle of {:?}: {reason}", bundle.trust_domain));
-                keep(&mut federated, bundle, current);
-            }
+        if let Err(reason) = take_federated(bundle, current, &mut federated, &mut complaints) {
+            complaints.push(format!("bundle of {:?}: {reason}", bundle.trust_domain));
         }
     }
     Ok(Taken { trust: Trust { own, federated }, complaints })
 }
 
-fn read_federated(
-    bundle: &TrustDomainBundle,
-    ours: &TrustDomain,
-    seen: &BTreeMap<TrustDomain, DomainBundle>,
-) -> Result<DomainBundle, String> {
-    let trust_domain =
-        TrustDomain::parse(&bundle.trust_domain).map_err(|error| error.to_string())?;
-    if &trust_domain == ours || seen.contains_key(&trust_domain) {
-        return Err("it comes twice; the first counts".to_owned());
-    }
-    read(trust_domain, bundle)
-}
-
-/// The last good one of a domain whose new one cannot be read.
-fn keep(
-    federated: &mut BTreeMap<TrustDomain, DomainBundle>,
+/// One of another domain; the last good one when this cannot be read.
+fn take_federated(
     bundle: &TrustDomainBundle,
     current: &Trust,
-) {
-    let Ok(trust_domain) = TrustDomain::parse(&bundle.trust_domain) else { return };
-    if let Some(last) = current.federated.get(&trust_domain) {
-        federated.entry(trust_domain).or_insert_with(|| last.clone());
+    federated: &mut BTreeMap<TrustDomain, DomainBundle>,
+    complaints: &mut Vec<String>,
+) -> Result<(), String> {
+    let trust_domain =
+        TrustDomain::parse(&bundle.trust_domain).map_err(|error| error.to_string())?;
+    if &trust_domain == current.own.trust_domain() || federated.contains_key(&trust_domain) {
+        return Err("it comes twice; the first counts".to_owned());
     }
+    let last = current.federated.get(&trust_domain);
+    let outcome = read(trust_domain.clone(), bundle, last, complaints);
+    if let Some(taken) = outcome.as_ref().ok().or(last) {
+        federated.insert(trust_domain, taken.clone());
+    }
+    outcome.map(drop)
 }
 
-fn read(trust_domain: TrustDomain, bundle: &TrustDomainBundle) -> Result<DomainBundle, String> {
+/// Revocation lists that cannot be read keep the `last` ones; the roots are taken all the same.
+fn read(
+    trust_domain: TrustDomain,
+    bundle: &TrustDomainBundle,
+    last: Option<&DomainBundle>,
+    complaints: &mut Vec<String>,
+) -> Result<DomainBundle, String> {
     let roots =
         bundle.x509_authorities.iter().map(|der| CertificateDer::from(der.clone())).collect();
-    let roots =
-        TrustBundle::from_der(trust_domain, roots).map_err(|error| error.to_string())?;
+    let roots = TrustBundle::from_der(trust_domain, roots).map_err(|error| error.to_string())?;
     let jwks = if bundle.jwt_authorities.is_empty() {
         NO_KEYS.to_vec()
     } else {
         check_key_set(&bundle.jwt_authorities)?;
         bundle.jwt_authorities.clone()
     };
+    let (lists, crls) = match RevocationLists::from_der(&bundle.crl) {
+        Ok(lists) => (lists, bundle.crl.clone()),
+        Err(error) => {
+            complaints.push(format!("revocation list of {:?}: {error}", bundle.trust_domain));
+            last.map(|last| (last.roots.crls().clone(), last.crls.clone())).unwrap_or_default()
+        }
+    };
     Ok(DomainBundle {
-        roots,
+        roots: roots.with_crls(lists),
         jwks,
-        crls: bundle.crl.clone(),
+        crls,
         sequence: bundle.sequence,
         refresh_hint: bundle.refresh_hint,
     })
@@ -324,6 +326,19 @@ mod tests {
             ..bundle("ours", std::slice::from_ref(&a))
         };
         assert!(accept(&message(&[bad_keys]), &current).is_err());
+    }
+
+    #[test]
+    fn s28_revocation_an_unreadable_list_keeps_the_last_and_says_so() {
+        let (a, b) = (root("a"), root("b"));
+        let garbled = |roots: &[Vec<u8>]| TrustDomainBundle {
+            crl: vec![vec![0x30, 1, 2]],
+            ..bundle("ours", roots)
+        };
+        let taken = accept(&message(&[garbled(&[a.clone(), b])]), &ours(&a)).unwrap();
+        assert_eq!(shape(&taken), (vec![("ours".to_owned(), 2)], 1));
+        assert!(taken.complaints[0].starts_with("revocation list of"), "{:?}", taken.complaints);
+        assert_eq!(taken.trust.crls().count(), 0);
     }
 
     #[test]

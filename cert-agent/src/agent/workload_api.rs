@@ -43,10 +43,7 @@ impl WorkloadApi {
     }
 
     /// The first message at once, then one for each change of the topic.
-    fn updates<T: Send + 'static>(
-        &self,
-        topic: Topic<T>,
-    ) -> Result<Response<Updates<T>>, Status> {
+    fn updates<T: Send + 'static>(&self, topic: Topic<T>) -> Result<Response<Updates<T>>, Status> {
         let mut holding = self.view.holding.clone();
         // From here on a change counts as new, so that none is lost between this message and the
         // next.

@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use rustls_pki_types::CertificateDer;
 
 use super::held::Held;
-use super::proto::workload::{
-    JwtBundlesResponse, X509BundlesResponse, X509svid, X509svidResponse,
-};
+use super::proto::workload::{JwtBundlesResponse, X509BundlesResponse, X509svid, X509svidResponse};
 use super::trust::{DomainBundle, Trust};
 
 /// §5.2.1: certificates concatenated, the key as unencrypted PKCS#8, our own domain's bundle always
