@@ -8,6 +8,7 @@
 //! * [`SpiffeId`], [`TrustDomain`]: SPIFFE-ID §2
 //! * [`X509Svid`], [`Leaf`]: X509-SVID §2 to §5
 //! * [`TrustBundle`], [`TrustBundles`]: roots, kept per trust domain and never merged
+//! * [`RevocationLists`]: what has been revoked, read before it is set
 //! * [`SvidKey`]: a private key that is wiped when dropped and never printed
 //! * [`verify`]: chain and leaf checks; rustls verifiers for both sides
 //! * [`tls`]: rustls configurations for the mesh (TLS 1.3 only, mutual, no resumption)
@@ -15,6 +16,7 @@
 mod bundle;
 mod id;
 mod key;
+mod revocation;
 mod svid;
 pub mod tls;
 pub mod verify;
@@ -22,4 +24,5 @@ pub mod verify;
 pub use bundle::{BundleError, TrustBundle, TrustBundles};
 pub use id::{IdError, SpiffeId, TrustDomain};
 pub use key::{KeyError, SvidKey};
+pub use revocation::{CrlError, RevocationLists};
 pub use svid::{Leaf, SvidError, X509Svid};
