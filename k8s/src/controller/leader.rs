@@ -37,8 +37,7 @@ pub async fn campaign(client: Client, namespace: String, me: String, leads: watc
     let start = Instant::now();
     loop {
         let stood = stand(&api, &namespace, &mut candidate, start);
-        if let Err(error) =
-            tokio::time::timeout(PERIOD * 2, stood).await.unwrap_or_else(|_| Ok(()))
+        if let Err(error) = tokio::time::timeout(PERIOD * 2, stood).await.unwrap_or_else(|_| Ok(()))
         {
             tracing::debug!(%error, "lease");
         }
@@ -123,9 +122,9 @@ pub async fn write(
 
 async fn write_statuses(client: &Client, shared: &Shared, waits: &mut Waits) {
     let verdicts = shared.index().unreported();
-    let due = verdicts.into_iter().filter(|verdict| {
-        waits.is_due(&Work::Status(verdict.name.clone(), verdict.generation))
-    });
+    let due = verdicts
+        .into_iter()
+        .filter(|verdict| waits.is_due(&Work::Status(verdict.name.clone(), verdict.generation)));
     for verdict in due.take(MOST_WRITES).collect::<Vec<_>>() {
         let written = status::write(client, &verdict).await;
         if let Err(error) = &written {

@@ -35,7 +35,10 @@ impl Seen {
         Self {
             holder: text("/spec/holderIdentity"),
             version: text("/metadata/resourceVersion"),
-            transitions: lease.pointer("/spec/leaseTransitions").and_then(Value::as_i64).unwrap_or(0),
+            transitions: lease
+                .pointer("/spec/leaseTransitions")
+                .and_then(Value::as_i64)
+                .unwrap_or(0),
         }
     }
 }

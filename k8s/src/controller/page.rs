@@ -76,9 +76,7 @@ impl Page {
                 Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
             },
             "/metrics" => text(StatusCode::OK, self.metrics()),
-            "/status" if self.with_status => {
-                text(StatusCode::OK, format!("{:#}\n", self.status()))
-            }
+            "/status" if self.with_status => text(StatusCode::OK, format!("{:#}\n", self.status())),
             _ => text(StatusCode::NOT_FOUND, "not found\n".into()),
         }
     }
@@ -122,7 +120,8 @@ impl Page {
             watched.collect(),
         );
         let index = self.shared.index();
-        let objects = index.counts().map(|(kind, count)| (format!("{{kind=\"{kind}\"}}"), count as u64));
+        let objects =
+            index.counts().map(|(kind, count)| (format!("{{kind=\"{kind}\"}}"), count as u64));
         gauge("postern_controller_objects", "Objects known", objects.into());
         gauge(
             "postern_controller_refused_policies",
@@ -169,7 +168,9 @@ fn watch_value(state: &KindState) -> Value {
     match state {
         KindState::Starting => "not listed yet".into(),
         KindState::Watched => "watched".into(),
-        KindState::Absent => "absent: the API server knows no such kind; asked again every 20 s".into(),
+        KindState::Absent => {
+            "absent: the API server knows no such kind; asked again every 20 s".into()
+        }
         KindState::Stale(error) => format!("stale, what was known holds: {error}").into(),
         KindState::Failing(error) => format!("never listed: {error}").into(),
     }

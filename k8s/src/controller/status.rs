@@ -1,8 +1,8 @@
 //! What is said of a policy in its status: one condition, `Accepted`.
 
+use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
-use kube::Client;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

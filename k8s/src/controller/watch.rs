@@ -173,7 +173,8 @@ fn is_expired(error: &watcher::Error) -> bool {
 
 /// 404 of a collection: no such kind.
 fn is_absent(error: &watcher::Error) -> bool {
-    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) = error
+    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) =
+        error
     else {
         return false;
     };

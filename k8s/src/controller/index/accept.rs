@@ -40,10 +40,8 @@ pub(super) fn check(
     document: &Value,
     root_namespace: &str,
 ) -> Result<EntryFacts, String> {
-    let mut files = vec![SourceFile {
-        name: name.to_string(),
-        bytes: document.to_string().into_bytes(),
-    }];
+    let mut files =
+        vec![SourceFile { name: name.to_string(), bytes: document.to_string().into_bytes() }];
     // Which workloads are behind a Service is known here from the cluster; the reader asks for a ServiceEntry.
     let stand_ins = targets(document).unwrap_or_default();
     files.extend(stand_ins.iter().collect::<BTreeSet<_>>().into_iter().map(|target| SourceFile {

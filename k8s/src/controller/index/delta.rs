@@ -8,7 +8,7 @@ use super::lookup::Found;
 use super::{Document, Index, ObjectName};
 
 /// The most destinations one proxy may ask for; the oldest question gives way.
-pub const MOST_DESTINATIONS: usize = 10_000;
+const MOST_DESTINATIONS: usize = 10_000;
 
 /// A proxy, and what it was told.
 #[derive(Debug)]
@@ -175,9 +175,9 @@ impl Index {
                     self.service_document(name, uid, dialled.get(name).unwrap_or(&none))
                 }
             });
-            let now = document.as_ref().map_or(Answer::Unknown, |document| {
-                Answer::Version(document.version.clone())
-            });
+            let now = document
+                .as_ref()
+                .map_or(Answer::Unknown, |document| Answer::Version(document.version.clone()));
             if *answer != now {
                 match document {
                     Some(document) => delta.changed.push((key.clone(), document)),

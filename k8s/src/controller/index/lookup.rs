@@ -49,7 +49,9 @@ impl Index {
                 }
             }
         }
-        service.filter(|name| self.services.contains_key(name)).map(|name| Found::Service(name, None))
+        service
+            .filter(|name| self.services.contains_key(name))
+            .map(|name| Found::Service(name, None))
     }
 
     /// `cart`, `cart.shop`, `cart.shop.svc` or `cart.shop.svc.cluster.local`.

@@ -117,7 +117,8 @@ impl Index {
         let entries = |name: &&PolicyName| name.kind == PolicyKind::ServiceEntry;
         for name in names.flatten().filter(|name| !entries(name)) {
             let served = self.policies.get(name).and_then(|record| record.served.as_ref());
-            if let Some(document) = served.and_then(|served| self.if_about(name, served, pod, found))
+            if let Some(document) =
+                served.and_then(|served| self.if_about(name, served, pod, found))
             {
                 documents.insert(name.to_string(), document);
             }
@@ -189,7 +190,9 @@ impl Index {
     #[must_use]
     pub fn refused(&self) -> Vec<(PolicyName, String)> {
         let records = self.policies.iter();
-        records.filter_map(|(name, record)| Some((name.clone(), record.mistakes.clone()?))).collect()
+        records
+            .filter_map(|(name, record)| Some((name.clone(), record.mistakes.clone()?)))
+            .collect()
     }
 }
 

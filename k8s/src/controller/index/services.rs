@@ -63,8 +63,7 @@ impl Index {
         }
         match object {
             Some(object) => {
-                self.services
-                    .insert(name, ServiceRecord { object, shares: OnceLock::new() });
+                self.services.insert(name, ServiceRecord { object, shares: OnceLock::new() });
                 self.appeared_revision += 1;
             }
             None => {
@@ -140,9 +139,8 @@ impl Index {
             self.policies_revision += 1;
         }
         let slices = self.slices_with.get(&name).into_iter().flatten();
-        let services = slices.filter_map(|slice| {
-            self.slices.get(slice).map(|found| service_of(slice, found))
-        });
+        let services =
+            slices.filter_map(|slice| self.slices.get(slice).map(|found| service_of(slice, found)));
         for service in services.collect::<BTreeSet<_>>() {
             self.service_changed(&service);
         }
@@ -329,10 +327,11 @@ impl Index {
             let object = self.services.get(name).map(|record| &record.object);
             let endpoints = object.map(|object| self.endpoints(name, object)).unwrap_or_default();
             let service = name.clone();
-            endpoints
-                .outside
-                .into_iter()
-                .map(move |(ip, pod)| Outsider { service: service.clone(), ip, pod })
+            endpoints.outside.into_iter().map(move |(ip, pod)| Outsider {
+                service: service.clone(),
+                ip,
+                pod,
+            })
         });
         outsiders.take(most).collect()
     }
