@@ -1,3 +1,7 @@
-//! `postern-k8s`.
+//! `postern-k8s`: the command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    k8s::cli::run()
+}
