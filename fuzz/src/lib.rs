@@ -21,11 +21,12 @@ pub use exercise::{exercise, exercise_for_seconds};
 pub type Target = fn(&[u8]);
 
 /// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
-pub const TARGETS: [(&str, Target); 10] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("config", targets::config),
     ("resources", targets::resources),
     ("spiffe_id", targets::spiffe_id),
     ("leaf", targets::leaf),
+    ("crl", targets::crl),
     ("path", targets::path),
     ("gate", targets::gate),
     ("raw_http1", targets::raw_http1),

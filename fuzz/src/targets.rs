@@ -8,6 +8,6 @@ mod tokens;
 
 pub use files::{config, resources};
 pub use gate::gate;
-pub use names::{leaf, path, spiffe_id};
+pub use names::{crl, leaf, path, spiffe_id};
 pub use raw::{raw_http1, sniff};
 pub use tokens::{jwks, token};

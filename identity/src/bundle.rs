@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
-use crate::TrustDomain;
+use crate::{RevocationLists, TrustDomain};
 
 /// The most roots a bundle may hold; a roll-over needs two or three.
 const MAX_ROOTS: usize = 64;
@@ -41,6 +41,7 @@ pub struct TrustBundle {
     trust_domain: TrustDomain,
     roots: Vec<CertificateDer<'static>>,
     anchors: Vec<TrustAnchor<'static>>,
+    crls: RevocationLists,
 }
 
 impl TrustBundle {
@@ -65,7 +66,7 @@ impl TrustBundle {
                 Ok(anchor.to_owned())
             })
             .collect::<Result<_, BundleError>>()?;
-        Ok(Self { trust_domain, roots, anchors })
+        Ok(Self { trust_domain, roots, anchors, crls: RevocationLists::default() })
     }
 
     /// Takes the `CERTIFICATE` blocks of a PEM text; blocks of other kinds are passed over.
@@ -81,6 +82,19 @@ impl TrustBundle {
             return Err(BundleError::Empty);
         }
         Self::from_der(trust_domain, roots)
+    }
+
+    /// The same roots with these revocation lists, which replace those it had.
+    #[must_use]
+    pub fn with_crls(mut self, crls: RevocationLists) -> Self {
+        self.crls = crls;
+        self
+    }
+
+    /// The revocation lists that peers of this trust domain are looked up in.
+    #[must_use]
+    pub fn crls(&self) -> &RevocationLists {
+        &self.crls
     }
 
     /// Whose roots these are.
@@ -103,12 +117,24 @@ impl TrustBundle {
 
 impl std::fmt::Debug for TrustBundle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "TrustBundle({}, {} roots)", self.trust_domain, self.roots.len())
+        let (roots, crls) = (self.roots.len(), self.crls.len());
+        write!(f, "TrustBundle({}, {roots} roots, {crls} revocation lists)", self.trust_domain)
     }
 }
 
+/// Equal when they trust the same: same trust domain, same roots in the same order, same lists.
+impl PartialEq for TrustBundle {
+    fn eq(&self, other: &Self) -> bool {
+        self.trust_domain == other.trust_domain
+            && self.roots == other.roots
+            && self.crls == other.crls
+    }
+}
+
+impl Eq for TrustBundle {}
+
 /// The bundles a workload holds, one a trust domain, looked up by the peer's own.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustBundles(BTreeMap<TrustDomain, TrustBundle>);
 
 impl TrustBundles {

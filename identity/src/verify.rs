@@ -1,8 +1,8 @@
 //! From a peer's certificate chain to its SPIFFE id, and the rustls verifiers that do it.
 //!
 //! The order is fixed: size, leaf rules (which yield the id), the bundle *of the id's own trust
-//! domain* (Workload API §4.6), the chain against that bundle (RFC 5280, by webpki). A root of
-//! one trust domain can therefore never vouch for an id of another.
+//! domain* (Workload API §4.6), the chain against that bundle (RFC 5280, by webpki), the bundle's
+//! revocation lists. A root of one trust domain can therefore never vouch for an id of another.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
+use crate::revocation::Chain;
 use crate::svid::check_chain_size;
 use crate::{Leaf, SpiffeId, SvidError, TrustBundles, TrustDomain};
 
@@ -42,7 +43,7 @@ pub enum VerifyError {
     Time {
         /// Whom the certificate names.
         id: SpiffeId,
-        /// `expired at T` or `is not valid before T`.
+        /// `expired at T, N s ago` or `is not valid before T, N s ahead of this clock`.
         problem: String,
         /// The verifier's clock.
         now: u64,
@@ -54,6 +55,12 @@ pub enum VerifyError {
         id: SpiffeId,
         /// The path validator's word.
         reason: String,
+    },
+    /// The leaf or an intermediate is on a revocation list of its issuer.
+    #[error("the certificate of {id}, or one it was issued under, has been revoked by its issuer")]
+    Revoked {
+        /// Whom the certificate names.
+        id: SpiffeId,
     },
     /// The peer is somebody, but not whom we called.
     #[error("the server is {seen}, which is not among the expected identities {expected}")]
@@ -96,6 +103,10 @@ pub fn verify_peer(
     end_entity
         .verify_for_usage(algorithms, bundle.anchors(), intermediates, now, usage, None, None)
         .map_err(chain_error)?;
+    let chain = Chain { leaf: &end_entity, intermediates, anchors: bundle.anchors() };
+    if bundle.crls().revoke(&chain, now, usage).map_err(chain_error)? {
+        return Err(VerifyError::Revoked { id: read.id });
+    }
     Ok(read.id)
 }
 
@@ -103,9 +114,10 @@ pub fn verify_peer(
 fn check_time(leaf: &Leaf, now: UnixTime) -> Result<(), VerifyError> {
     let now = now.as_secs();
     let problem = if now > leaf.not_after {
-        format!("expired at {}", leaf.not_after)
+        format!("expired at {}, {} s ago", leaf.not_after, now - leaf.not_after)
     } else if now < leaf.not_before {
-        format!("is not valid before {}", leaf.not_before)
+        let early = leaf.not_before - now;
+        format!("is not valid before {}, {early} s ahead of this clock", leaf.not_before)
     } else {
         return Ok(());
     };

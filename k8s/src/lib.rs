@@ -1,9 +1,6 @@
-//! Postern on Kubernetes: the injector, which puts a proxy and a cert agent beside every workload.
-//!
-//! | module | says |
-//! |---|---|
-//! | [`inject`] | what is added to a pod, as one pure function; and the same over a stream of YAML |
-//! | [`cli`] | the command line of `postern-k8s` |
+//! Postern on Kubernetes: the injector, which puts a proxy and a cert agent beside every workload, and the controller, which
+//! tells each proxy what is its own.
 
 pub mod cli;
+pub mod controller;
 pub mod inject;

@@ -1,6 +1,6 @@
 //! Names: identities, certificates that carry them, paths.
 
-use identity::{SpiffeId, TrustDomain, X509Svid};
+use identity::{RevocationLists, SpiffeId, TrustDomain, X509Svid};
 use policy::{CanonicalPath, Normalization};
 use rustls_pki_types::CertificateDer;
 
@@ -22,6 +22,17 @@ pub fn leaf(data: &[u8]) {
     let Ok(svid) = X509Svid::parse(vec![CertificateDer::from(data.to_vec())]) else { return };
     assert!(SpiffeId::parse(svid.id().as_str()).is_ok());
     assert_ne!(svid.id().path(), "", "a leaf names a workload, not a trust domain");
+}
+
+/// Revocation lists, in DER and in PEM: what is accepted is kept byte for byte.
+pub fn crl(data: &[u8]) {
+    if let Ok(lists) = RevocationLists::from_der(&[data]) {
+        assert_eq!(lists.iter().collect::<Vec<_>>(), [data]);
+        assert!(lists.overdue(u64::MAX) <= 1);
+    }
+    if let Ok(lists) = RevocationLists::from_pem(data) {
+        assert!(!lists.is_empty(), "a file without a list is no empty set");
+    }
 }
 
 /// Request paths: the canonical form is stable, and what is sent on is what was judged.

@@ -1,7 +1,5 @@
 //! `postern-k8s`: the command.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    k8s::cli::run()
+fn main() -> std::process::ExitCode {
+    k8s::cli::main()
 }

@@ -1,11 +1,12 @@
 //! `postern-k8s inject`: manifests in, injected manifests out.
 
 use std::io::{self, Read, Write};
+use std::process::ExitCode;
 
 use crate::inject::Settings;
 use crate::inject::stream::{self, MAX_STREAM, StreamError};
 
-use super::BadInput;
+use super::Misconfigured;
 
 /// Inject manifests: a stream of YAML on stdin, the same with every workload in the mesh on stdout.
 ///
@@ -21,16 +22,19 @@ pub(super) struct InjectArgs {
     settings: Settings,
 }
 
-pub(super) fn run(args: &InjectArgs) -> anyhow::Result<()> {
+pub(super) fn run(args: &InjectArgs) -> anyhow::Result<ExitCode> {
     let text = read(io::stdin().lock())?;
     match stream::inject(&text, &args.settings) {
         Ok(written) => {
             let mut out = io::stdout().lock();
             out.write_all(written.as_bytes())?;
-            Ok(out.flush()?)
+            out.flush()?;
+            Ok(ExitCode::SUCCESS)
         }
         Err(error @ StreamError::Refused(_)) => Err(error.into()),
-        Err(StreamError::Unparsable(message)) => Err(BadInput(message).into()),
+        Err(StreamError::Unparsable(message)) => {
+            Err(Misconfigured(anyhow::Error::msg(message)).into())
+        }
     }
 }
 
@@ -39,7 +43,6 @@ fn read(input: impl Read) -> anyhow::Result<String> {
     let most = u64::try_from(MAX_STREAM)?.saturating_add(1);
     let mut bytes = Vec::new();
     input.take(most).read_to_end(&mut bytes)?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| BadInput("the input is not UTF-8".to_owned()))?;
-    Ok(text)
+    String::from_utf8(bytes)
+        .map_err(|_| Misconfigured(anyhow::Error::msg("the input is not UTF-8")).into())
 }
