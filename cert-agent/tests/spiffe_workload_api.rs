@@ -181,7 +181,7 @@ async fn closed_to_us() -> (tempfile::TempDir, CancellationToken, std::path::Pat
     let service =
         SpiffeWorkloadApiServer::new(WorkloadApi::new(view, callers.clone(), stop.clone()));
     let socket = Socket::bind(&path, 0o666).unwrap();
-    tokio::spawn(socket.serve(service, callers, stop.clone()));
+    tokio::spawn(socket.serve(tonic::service::Routes::new(service), callers, stop.clone()));
     (dir, stop, path)
 }
 

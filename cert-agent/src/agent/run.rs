@@ -1,12 +1,14 @@
 //! `postern-cert-agent run`: the loop, the two sockets, and their end.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::bail;
 use identity::{SpiffeId, TrustDomain};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
 use crate::program::Misconfigured;
 
@@ -17,8 +19,10 @@ use super::bundles::BundleWatch;
 use super::callers::AllowedCallers;
 use super::held;
 use super::proto::admin::admin_server::AdminServer;
+use super::proto::sds::secret_discovery_service_server::SecretDiscoveryServiceServer;
 use super::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
 use super::renewer::{MAX_FORCED, Renewer};
+use super::sds::{Counted, SecretDiscovery};
 use super::socket::Socket;
 use super::state::StateDirectory;
 use super::workload_api::WorkloadApi;
@@ -103,15 +107,23 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
     };
     let callers = AllowedCallers::new(&settings.allow_uids);
     let workload_api = WorkloadApi::new(view.clone(), callers.clone(), stop.clone());
+    let counted = Arc::new(Counted::default());
+    let secrets =
+        SecretDiscovery::new(view.clone(), callers.clone(), Arc::clone(&counted), stop.clone());
     let admin_api = AdminService::new(view, renew);
     let served = tokio::try_join!(
         workload.serve(
-            SpiffeWorkloadApiServer::new(workload_api).max_decoding_message_size(MAX_REQUEST),
+            Routes::new(
+                SpiffeWorkloadApiServer::new(workload_api).max_decoding_message_size(MAX_REQUEST),
+            )
+            .add_service(
+                SecretDiscoveryServiceServer::new(secrets).max_decoding_message_size(MAX_REQUEST),
+            ),
             callers,
             stop.clone(),
         ),
         admin.serve(
-            AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST),
+            Routes::new(AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST)),
             AllowedCallers::own_and_root(),
             stop.clone(),
         ),
