@@ -43,6 +43,7 @@ impl Signing for FalseAuthority {
         let honest = self
             .authority
             .issue(&request, &caller, now)
+            .await
             .map_err(|refusal| Status::unauthenticated(refusal.to_string()))?;
         Ok(Response::new(match *self.falsify.lock().unwrap() {
             Some(falsify) => falsify(honest, &request, &self.authority),
