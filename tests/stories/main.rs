@@ -22,6 +22,7 @@ mod outside_peers;
 mod policy_changes;
 mod refused;
 mod scene;
+mod sds;
 mod second_opinion;
 mod tokens;
 mod traversal;

@@ -1,5 +1,6 @@
 //! `postern-cert-agent run`: the loop, the two sockets, and their end.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use super::bundle_file::BundleFile;
 use super::bundles::BundleWatch;
 use super::callers::AllowedCallers;
 use super::held;
+use super::jwt_source::JwtSource;
+use super::metrics::{MetricsServer, Numbers};
 use super::proto::admin::admin_server::AdminServer;
 use super::proto::sds::secret_discovery_service_server::SecretDiscoveryServiceServer;
 use super::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
@@ -55,6 +58,8 @@ pub struct Settings {
     pub join_token_file: Option<PathBuf>,
     /// Who may ask beside our own user.
     pub allow_uids: Vec<u32>,
+    /// Where metrics and probes are served; nowhere without.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -96,6 +101,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         publisher: publisher.clone(),
         renew: renew.clone(),
     };
+    let jwt = JwtSource::new(address.clone(), view.clone());
     let renewer = Renewer {
         address,
         file,
@@ -106,10 +112,15 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         publisher,
     };
     let callers = AllowedCallers::new(&settings.allow_uids);
-    let workload_api = WorkloadApi::new(view.clone(), callers.clone(), stop.clone());
+    let workload_api = WorkloadApi::new(view.clone(), jwt, callers.clone(), stop.clone());
     let counted = Arc::new(Counted::default());
     let secrets =
         SecretDiscovery::new(view.clone(), callers.clone(), Arc::clone(&counted), stop.clone());
+    let numbers = Numbers { view: view.clone(), secrets: counted };
+    let metrics = match settings.metrics {
+        Some(address) => Some(MetricsServer::bind(address, numbers).await?),
+        None => None,
+    };
     let admin_api = AdminService::new(view, renew);
     let served = tokio::try_join!(
         workload.serve(
@@ -129,6 +140,12 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         ),
         async {
             renewer.keep_fresh(forced, stop.clone()).await;
+            Ok(())
+        },
+        async {
+            if let Some(metrics) = metrics {
+                metrics.serve(stop.clone()).await;
+            }
             Ok(())
         },
         async {
