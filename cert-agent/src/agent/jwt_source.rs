@@ -65,8 +65,7 @@ impl JwtSource {
             Found::Nothing => None,
         };
         let asked = tokio::time::timeout(DEADLINE, self.ask(held, audience, &key)).await;
-        let outcome =
-            asked.unwrap_or_else(|_| Err(Status::unavailable("no JWT-SVID within 20 s")));
+        let outcome = asked.unwrap_or_else(|_| Err(Status::unavailable("no JWT-SVID within 20 s")));
         match (outcome, aging) {
             (Err(status), Some(token)) if status.code() == Code::Unavailable => {
                 tracing::warn!(reason = status.message(), "giving a JWT-SVID of before again");
@@ -120,7 +119,9 @@ impl JwtSource {
         let wrong = |reason: String| {
             let remark = Skew::remark(skew);
             tracing::error!(reason, "the authority's JWT-SVID is refused");
-            Status::unavailable(format!("the authority's JWT-SVID cannot be used: {reason}{remark}"))
+            Status::unavailable(format!(
+                "the authority's JWT-SVID cannot be used: {reason}{remark}"
+            ))
         };
         let mut until = 0;
         for name in audience {
@@ -169,9 +170,7 @@ fn signed_bytes(signed_at: i64, audience: &[String]) -> Vec<u8> {
 fn status(error: &CallError, skew: Option<Skew>) -> Status {
     let message = format!("{error}{}", Skew::remark(skew));
     match error {
-        CallError::Refused { code: Code::InvalidArgument, .. } => {
-            Status::invalid_argument(message)
-        }
+        CallError::Refused { code: Code::InvalidArgument, .. } => Status::invalid_argument(message),
         CallError::Refused { code: Code::Unimplemented, .. } => Status::unimplemented(message),
         _ => Status::unavailable(message),
     }

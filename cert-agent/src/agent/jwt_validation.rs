@@ -34,10 +34,7 @@ pub fn validate(
         Status::invalid_argument(format!("{error}{remark}"))
     })?;
     let fields = svid.claims.into_iter().map(|(name, claim)| (name, value(claim))).collect();
-    Ok(ValidateJwtsvidResponse {
-        spiffe_id: svid.id.to_string(),
-        claims: Some(Struct { fields }),
-    })
+    Ok(ValidateJwtsvidResponse { spiffe_id: svid.id.to_string(), claims: Some(Struct { fields }) })
 }
 
 /// JSON as protobuf has it. Its depth was bounded when it was read.

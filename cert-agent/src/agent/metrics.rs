@@ -120,11 +120,8 @@ impl Numbers {
             "/live" => text(StatusCode::OK, "live\n".to_owned()),
             "/ready" => {
                 let state = self.view.freshness(now);
-                let code = if state.is_ready() {
-                    StatusCode::OK
-                } else {
-                    StatusCode::SERVICE_UNAVAILABLE
-                };
+                let code =
+                    if state.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
                 text(code, format!("{}\n", state.name()))
             }
             "/metrics" => match self.page(now) {

@@ -18,9 +18,9 @@ use super::jwt_source::{JwtSource, MAX_AUDIENCE, MAX_AUDIENCES};
 use super::jwt_validation::validate;
 use super::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApi;
 use super::proto::workload::{
-    JwtBundlesRequest, JwtBundlesResponse, Jwtsvid, JwtsvidRequest, JwtsvidResponse, ValidateJwtsvidRequest,
-    ValidateJwtsvidResponse, X509BundlesRequest, X509BundlesResponse, X509svidRequest,
-    X509svidResponse,
+    JwtBundlesRequest, JwtBundlesResponse, Jwtsvid, JwtsvidRequest, JwtsvidResponse,
+    ValidateJwtsvidRequest, ValidateJwtsvidResponse, X509BundlesRequest, X509BundlesResponse,
+    X509svidRequest, X509svidResponse,
 };
 use super::rotation::Moment;
 use super::updates::{Topic, Updates, same_identity, same_jwt, same_x509, updates};

@@ -63,7 +63,11 @@ pub fn secret(name: &str, holding: &Holding, now: u64) -> Option<Named> {
     };
     let value = Secret { name: name.to_owned(), r#type: Some(kind) }.encode_to_vec();
     let digest = sha256(&value);
-    Some(Named { name: name.to_owned(), packed: Packed { type_url: TYPE_URL.into(), value }, digest })
+    Some(Named {
+        name: name.to_owned(),
+        packed: Packed { type_url: TYPE_URL.into(), value },
+        digest,
+    })
 }
 
 /// What whoever names nothing gets: the certificate by its id, and each trust domain's roots.

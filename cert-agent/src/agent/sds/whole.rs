@@ -57,8 +57,7 @@ impl Whole {
     /// A wrong name is a mistake that somebody has to find.
     fn say_what_is_missing(&mut self, found: &[Named]) {
         let missing = |name: &&String| !found.iter().any(|named| &named.name == *name);
-        let missing: Vec<String> =
-            self.names.iter().flatten().filter(missing).cloned().collect();
+        let missing: Vec<String> = self.names.iter().flatten().filter(missing).cloned().collect();
         if !missing.is_empty() && missing != self.missed {
             tracing::warn!(
                 names = ?missing,
