@@ -23,6 +23,7 @@ mod policy_changes;
 mod proofs;
 mod refused;
 mod scene;
+mod sds;
 mod second_opinion;
 mod tokens;
 mod traversal;
