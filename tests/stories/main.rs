@@ -24,6 +24,7 @@ mod policy_changes;
 mod proofs;
 mod refused;
 mod scene;
+mod sds;
 mod second_opinion;
 mod spiffe_client;
 mod tokens;
