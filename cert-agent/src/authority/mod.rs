@@ -17,6 +17,7 @@ pub mod init;
 pub mod issue;
 pub mod join_token;
 pub mod leaf;
+pub mod pem;
 pub mod rate;
 pub mod registry;
 pub mod renewal;
