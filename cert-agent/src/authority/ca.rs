@@ -188,8 +188,7 @@ impl SigningCa {
         let facts = Facts::read(&certificate)?;
         facts.check_key("intermediate", &key)?;
         facts.check_signs("intermediate")?;
-        let (chain, root) = path_to_root(&given, &facts, &bundle)
-            .with_context(|| path.display().to_string())?;
+        let (chain, root) = path_to_root(&given, &facts, &bundle)?;
         let issuer = Issuer::from_ca_cert_der(&certificate, key)
             .context("the intermediate certificate cannot sign")?;
         Ok(Self { issuer, chain, certificate, facts, root, bundle })
@@ -237,6 +236,18 @@ impl SigningCa {
         self.facts.not_before
     }
 
+    /// When it expires by itself, whatever its root does; Unix seconds.
+    #[must_use]
+    pub fn intermediate_not_after(&self) -> u64 {
+        self.facts.not_after
+    }
+
+    /// From its making to its end, seconds.
+    #[must_use]
+    pub fn lifetime(&self) -> u64 {
+        self.facts.not_after.saturating_sub(self.facts.not_before.saturating_add(BACK_DATED))
+    }
+
     /// Whether it may sign now.
     ///
     /// # Errors
@@ -266,7 +277,8 @@ impl SigningCa {
 /// A missing or unreadable file, or a root that names no trust domain.
 pub fn load_bundle(directory: &Directory) -> anyhow::Result<TrustBundle> {
     let path = directory.bundle();
-    let roots = pem::certificates(&path).context("cannot read the trust bundle; run `init` first")?;
+    let roots =
+        pem::certificates(&path).context("cannot read the trust bundle; run `init` first")?;
     let trust_domain = match directory.trust_domain()? {
         Some(given) => given,
         None => named_trust_domain(directory, &roots)?,
@@ -334,7 +346,7 @@ fn path_to_root(
         }
     }
     bail!(
-        "the intermediate (expires {}) is signed by none of the published roots, so nobody would believe what \
+        "the intermediate (expires {}) is signed by none of the roots that are published, so nobody would believe what \
          it signs; restore the files that belong together",
         readable(facts.not_after)
     )

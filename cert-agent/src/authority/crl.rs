@@ -102,7 +102,12 @@ impl Crls {
         let number = now.max(self.number().saturating_add(1));
         let lists = sign_all(ca, directory, &seen.revoked, number, now)?;
         (seen.signed, seen.signer) = (now, ca.certificate().to_vec());
-        tracing::info!(number, revoked = seen.revoked.len(), lists = lists.len(), "signed revocation lists");
+        tracing::info!(
+            number,
+            revoked = seen.revoked.len(),
+            lists = lists.len(),
+            "signed revocation lists"
+        );
         self.served.set(Served { number, lists });
         Ok(())
     }
@@ -120,7 +125,9 @@ fn sign_all(
     match params.signed_by(ca.issuer()) {
         Ok(list) => lists.push(list.into()),
         Err(rcgen::Error::IssuerNotCrlSigner) => {
-            tracing::warn!("the intermediate may not sign revocation lists (no cRLSign); `revoke` has no effect");
+            tracing::warn!(
+                "the intermediate may not sign revocation lists (no cRLSign); `revoke` has no effect"
+            );
         }
         Err(error) => return Err(error).context("cannot sign the revocation list"),
     }

@@ -53,10 +53,15 @@ impl TokenKey {
             }
             [] if make => generate(&session, &label)?,
             [] => bail!(missing("private", settings)),
-            _ => bail!("several keys are labelled `{}` in the token `{}`", settings.key, settings.token),
+            _ => bail!(
+                "several keys are labelled `{}` in the token `{}`",
+                settings.key,
+                settings.token
+            ),
         };
-        let point = point_of(&session, public)
-            .with_context(|| format!("the key `{}` of the token `{}`", settings.key, settings.token))?;
+        let point = point_of(&session, public).with_context(|| {
+            format!("the key `{}` of the token `{}`", settings.key, settings.token)
+        })?;
         Ok(Self { session: Mutex::new(session), private, point })
     }
 }
@@ -85,7 +90,11 @@ fn log_in(settings: &Pkcs11) -> anyhow::Result<Session> {
     match session.login(UserType::User, Some(&AuthPin::new(pin.into()))) {
         Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(session),
         Err(error) => Err(error).with_context(|| {
-            format!("the token `{}` refuses the PIN of {}", settings.token, settings.pin_file.display())
+            format!(
+                "the token `{}` refuses the PIN of {}",
+                settings.token,
+                settings.pin_file.display()
+            )
         }),
     }
 }

@@ -38,6 +38,8 @@ pub(super) const BEGINNING: &str =
 const QUEUE: usize = 16_384;
 /// Lines under one seal at most.
 const SEAL_AFTER: u64 = 1000;
+/// Lines written at a time.
+const BATCH: usize = 1000;
 /// A line waits this long for its seal at most.
 const SEAL_WITHIN: Duration = Duration::from_secs(1);
 /// A larger file is followed by a new one, bytes.
@@ -65,10 +67,13 @@ pub struct Issued {
     pub caller: String,
 }
 
+/// A line that waits, and whose key seals it.
+type Waiting = (Issued, Arc<SigningCa>);
+
 /// The log of this replica.
 #[derive(Debug)]
 pub struct IssuanceLog {
-    queue: Mutex<Option<SyncSender<(Issued, Arc<SigningCa>)>>>,
+    queue: Mutex<Option<SyncSender<Waiting>>>,
     position: Arc<AtomicU64>,
     lost: Arc<AtomicU64>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -139,12 +144,12 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(&mut self, lines: &Receiver<(Issued, Arc<SigningCa>)>) {
+    fn run(&mut self, lines: &Receiver<Waiting>) {
         loop {
             let next = lines.recv_timeout(SEAL_WITHIN);
             let ended = matches!(next, Err(RecvTimeoutError::Disconnected));
             let mut batch: VecDeque<_> = next.into_iter().collect();
-            batch.extend(lines.try_iter().take(SEAL_AFTER as usize));
+            batch.extend(lines.try_iter().take(BATCH));
             let count = batch.len() as u64;
             if let Err(error) = self.write(batch, ended) {
                 self.lost.fetch_add(count, Ordering::Relaxed);
@@ -160,11 +165,7 @@ impl Writer {
         }
     }
 
-    fn write(
-        &mut self,
-        batch: VecDeque<(Issued, Arc<SigningCa>)>,
-        ended: bool,
-    ) -> anyhow::Result<()> {
+    fn write(&mut self, batch: VecDeque<Waiting>, ended: bool) -> anyhow::Result<()> {
         let idle = batch.is_empty();
         for (issued, ca) in batch {
             self.begin()?;
@@ -188,7 +189,8 @@ impl Writer {
         if self.file.is_none() {
             remove_oldest(&self.directory)?;
             let (time, part) = (wall_clock(), secret::random_hex::<4>());
-            let path = self.directory.join(format!("issuance-{time}-{}-{part}.jsonl", self.replica));
+            let path =
+                self.directory.join(format!("issuance-{time}-{}-{part}.jsonl", self.replica));
             let file = OpenOptions::new()
                 .create_new(true)
                 .append(true)

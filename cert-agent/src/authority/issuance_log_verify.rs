@@ -89,7 +89,9 @@ impl State {
             self.verified.previous.clone_from(&self.chain);
         }
         if next(&self.chain, entry) != chain {
-            bail!("it does not follow the line before: one of them was changed, or lines between are missing");
+            bail!(
+                "it does not follow the line before: one of them was changed, or lines between are missing"
+            );
         }
         self.entry(&value, roots)?;
         chain.clone_into(&mut self.chain);

@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::KeyPair;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -47,6 +49,22 @@ pub fn private_key(path: &Path) -> anyhow::Result<KeyPair> {
     let der = PrivateKeyDer::from_pem_slice(text(&content))
         .map_err(|error| anyhow!("{}: not a private key: {error:?}", path.display()))?;
     KeyPair::try_from(&der).with_context(|| format!("{}: not a private key", path.display()))
+}
+
+/// Certificates as PEM (RFC 7468 §5).
+#[must_use]
+pub fn encode(certificates: &[CertificateDer<'static>]) -> String {
+    let mut text = String::new();
+    for certificate in certificates {
+        let body = STANDARD.encode(certificate);
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        for line in body.as_bytes().chunks(64) {
+            text.push_str(&String::from_utf8_lossy(line));
+            text.push('\n');
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
+    }
+    text
 }
 
 /// Without a byte order mark.
@@ -108,7 +126,11 @@ mod tests {
             }
         };
         check_key("as written", key.clone(), true);
-        check_key("CRLF and byte order mark", format!("\u{feff}{}", key.replace('\n', "\r\n")), true);
+        check_key(
+            "CRLF and byte order mark",
+            format!("\u{feff}{}", key.replace('\n', "\r\n")),
+            true,
+        );
         check_key("no final newline", key.trim_end().to_owned(), true);
         check_key("after a certificate", format!("{certificate}{key}"), true);
         check_key("no key", certificate.clone(), false);

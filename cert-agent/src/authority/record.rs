@@ -71,7 +71,10 @@ type Shard = BTreeMap<String, Vec<Leaf>>;
 pub struct Record {
     store: Arc<dyn Store>,
     replica: String,
+    /// Held for moments only: requests pass here.
     claims: Mutex<Claimed>,
+    /// One write of the claims at a time.
+    writing: Mutex<()>,
     leaves: Mutex<Leaves>,
 }
 
@@ -109,12 +112,15 @@ impl Record {
             crl_number: 0,
             log_position: 0,
         };
-        let leaves =
-            Leaves { shards: (0..SHARDS).map(|_| HashMap::new()).collect(), changed: [false; SHARDS] };
+        let leaves = Leaves {
+            shards: (0..SHARDS).map(|_| HashMap::new()).collect(),
+            changed: [false; SHARDS],
+        };
         Self {
             store,
             replica: secret::random_hex::<8>(),
             claims: Mutex::new(Claimed { written, used: BTreeMap::new() }),
+            writing: Mutex::new(()),
             leaves: Mutex::new(leaves),
         }
     }
@@ -125,20 +131,27 @@ impl Record {
         &self.replica
     }
 
-    /// To be called before a leaf under `root` that ends at `not_after` is signed. Writes only when
-    /// the claim does not reach so far.
+    /// To be asked before a leaf under `root` that ends at `not_after` is signed; never waits. False:
+    /// [`Record::cover`] has to write first.
+    #[must_use]
+    pub fn covers(&self, root: &str, not_after: u64) -> bool {
+        let mut claimed = self.claims.lock();
+        let used = claimed.used.entry(root.to_owned()).or_default();
+        *used = (*used).max(not_after);
+        claimed.written.roots.get(root).is_some_and(|until| *until >= not_after)
+    }
+
+    /// Claims further ahead, unless somebody did meanwhile. Blocks.
     ///
     /// # Errors
     /// The store's: then nothing may be signed.
     pub fn cover(&self, root: &str, not_after: u64, now: u64) -> io::Result<()> {
-        let mut claimed = self.claims.lock();
-        let used = claimed.used.entry(root.to_owned()).or_default();
-        *used = (*used).max(not_after);
-        if claimed.written.roots.get(root).is_some_and(|until| *until >= not_after) {
+        let _one_at_a_time = self.writing.lock();
+        if self.covers(root, not_after) {
             return Ok(());
         }
-        let until = not_after.saturating_add(ahead(claimed.written.leaf_lifetime));
-        self.claim(&mut claimed, root, until, now)
+        let until = not_after.saturating_add(ahead(self.claims.lock().written.leaf_lifetime));
+        self.claim(root, until, now)
     }
 
     /// Extends the claim before a request has to: when less than half of what it lies ahead is left.
@@ -146,29 +159,32 @@ impl Record {
     /// # Errors
     /// The store's.
     pub fn extend(&self, root: &str, now: u64) -> io::Result<()> {
-        let mut claimed = self.claims.lock();
-        let lifetime = claimed.written.leaf_lifetime;
+        let _one_at_a_time = self.writing.lock();
+        let (lifetime, until) = {
+            let claimed = self.claims.lock();
+            (claimed.written.leaf_lifetime, claimed.written.roots.get(root).copied())
+        };
         let needed = now.saturating_add(lifetime);
-        match claimed.written.roots.get(root) {
-            Some(until) if *until < needed.saturating_add(ahead(lifetime) / 2) => {
-                self.claim(&mut claimed, root, needed.saturating_add(ahead(lifetime)), now)
-            }
-            _ => Ok(()),
+        let soon = needed.saturating_add(ahead(lifetime) / 2);
+        if until.is_none_or(|until| until >= soon) {
+            return Ok(());
         }
+        self.claim(root, needed.saturating_add(ahead(lifetime)), now)
     }
 
-    fn claim(&self, claimed: &mut Claimed, root: &str, until: u64, now: u64) -> io::Result<()> {
-        let mut new = claimed.written.clone();
+    /// The claim counts once it is written; the caller holds `writing`.
+    fn claim(&self, root: &str, until: u64, now: u64) -> io::Result<()> {
+        let mut new = self.claims.lock().written.clone();
         new.roots.insert(root.to_owned(), until);
         new.seen = now;
-        self.write_claims(claimed, new)
+        self.write(&new)?;
+        self.claims.lock().written = new;
+        Ok(())
     }
 
-    fn write_claims(&self, claimed: &mut Claimed, new: Claims) -> io::Result<()> {
+    fn write(&self, claims: &Claims) -> io::Result<()> {
         let key = Key::new(CLAIMS, &self.replica)?;
-        store::put(self.store.as_ref(), &key, &serde_json::to_vec(&new)?)?;
-        claimed.written = new;
-        Ok(())
+        store::put(self.store.as_ref(), &key, &serde_json::to_vec(claims)?)
     }
 
     /// Notes a leaf that was signed; written by the next [`Record::flush`].
@@ -192,27 +208,37 @@ impl Record {
     ///
     /// # Errors
     /// The store's; what could not be written is tried again by the next call.
-    pub fn flush(&self, current: &str, crl_number: u64, log_position: u64, now: u64) -> io::Result<()> {
+    pub fn flush(
+        &self,
+        current: &str,
+        crl_number: u64,
+        log_position: u64,
+        now: u64,
+    ) -> io::Result<()> {
         for shard in 0..SHARDS {
             self.flush_shard(shard, now)?;
         }
+        let _one_at_a_time = self.writing.lock();
         let mut claimed = self.claims.lock();
         let mut new = claimed.written.clone();
-        let used = claimed.used.clone();
         for (root, until) in &mut new.roots {
             if root != current {
-                *until = (*until).min(used.get(root).copied().unwrap_or(0));
+                *until = (*until).min(claimed.used.get(root).copied().unwrap_or(0));
             }
         }
         new.roots.retain(|root, until| root == current || *until > now.saturating_sub(KEPT));
         (new.crl_number, new.log_position) = (crl_number, log_position);
         // A line more in the log alone is no reason to write; the time is, once in a while.
-        let same = new.roots == claimed.written.roots && new.crl_number == claimed.written.crl_number;
-        if new.roots.is_empty() || same && now < claimed.written.seen.saturating_add(MAX_AHEAD / 10) {
+        let old = &claimed.written;
+        let same = new.roots == old.roots && new.crl_number == old.crl_number;
+        if new.roots.is_empty() || same && now < old.seen.saturating_add(MAX_AHEAD / 10) {
             return Ok(());
         }
         new.seen = now;
-        self.write_claims(&mut claimed, new)
+        // What is taken back counts before it is written: a request that needs it claims it again.
+        claimed.written = new.clone();
+        drop(claimed);
+        self.write(&new)
     }
 
     fn flush_shard(&self, shard: usize, now: u64) -> io::Result<()> {
@@ -336,7 +362,8 @@ pub fn remove_expired(store: &dyn Store, now: u64) -> io::Result<()> {
 }
 
 fn damaged(key: &Key, error: &serde_json::Error) -> io::Error {
-    let message = format!("the state's entry {key} cannot be read: {error}; restore it or remove it");
+    let message =
+        format!("the state's entry {key} cannot be read: {error}; restore it or remove it");
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
@@ -464,6 +491,8 @@ mod tests {
         remove_expired(store.as_ref(), NOW + 2 * HOUR).unwrap();
         assert_eq!(store.list("record").unwrap().len(), 1);
         remove_expired(store.as_ref(), NOW + 30 * HOUR).unwrap();
-        assert!(store.list("record").unwrap().is_empty() && store.list("leaves").unwrap().is_empty());
+        assert!(
+            store.list("record").unwrap().is_empty() && store.list("leaves").unwrap().is_empty()
+        );
     }
 }

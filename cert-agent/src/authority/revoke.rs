@@ -89,8 +89,11 @@ pub fn revoke_identity(
 ) -> anyhow::Result<Vec<Revoked>> {
     let all = Everything::read(store, now)?;
     let leaves = all.leaves.get(identity).map(Vec::as_slice).unwrap_or_default();
-    let revoked: Vec<_> =
-        leaves.iter().filter(|leaf| is_of(leaf, instance)).map(|l| entry(l, identity, now)).collect();
+    let revoked: Vec<_> = leaves
+        .iter()
+        .filter(|leaf| is_of(leaf, instance))
+        .map(|l| entry(l, identity, now))
+        .collect();
     let word = RevokedIdentity {
         identity: identity.to_owned(),
         instance: instance.map(str::to_owned),
@@ -143,7 +146,9 @@ pub fn complete(
 fn write(store: &dyn Store, revoked: &[Revoked]) -> anyhow::Result<()> {
     let kept = store.list(SERIALS)?.len();
     if kept + revoked.len() > MAX_REVOKED {
-        bail!("{kept} certificates are revoked, {MAX_REVOKED} can be; roll the root over instead: `root prepare`");
+        bail!(
+            "{kept} certificates are revoked, {MAX_REVOKED} can be; roll the root over instead: `root prepare`"
+        );
     }
     for one in revoked {
         store.create(&Key::new(SERIALS, &one.serial)?, &serde_json::to_vec(one)?)?;
@@ -193,12 +198,17 @@ pub fn identities(store: &dyn Store, now: u64) -> anyhow::Result<Vec<RevokedIden
     Ok(listed)
 }
 
-fn read_all<T: serde::de::DeserializeOwned>(store: &dyn Store, kind: &str) -> anyhow::Result<Vec<T>> {
+fn read_all<T: serde::de::DeserializeOwned>(
+    store: &dyn Store,
+    kind: &str,
+) -> anyhow::Result<Vec<T>> {
     let mut all = Vec::new();
     for (key, entry) in store.list(kind)? {
         match serde_json::from_slice(&entry.value) {
             Ok(value) => all.push(value),
-            Err(error) => bail!("the state's entry {key} cannot be read: {error}; restore it or remove it"),
+            Err(error) => {
+                bail!("the state's entry {key} cannot be read: {error}; restore it or remove it")
+            }
         }
     }
     Ok(all)
@@ -253,7 +263,9 @@ mod tests {
         let store = DirectoryStore::new(dir.path());
         assert!(revoke_identity(&store, CART, None, NOW).unwrap().is_empty());
         let words = identities(&store, NOW).unwrap();
-        let own = |id: &str| if id == CART { vec![leaf("01", NOW + 60), leaf("02", NOW + 3601)] } else { vec![] };
+        let own = |id: &str| {
+            if id == CART { vec![leaf("01", NOW + 60), leaf("02", NOW + 3601)] } else { vec![] }
+        };
         assert!(complete(&store, &words, &list(&store, NOW).unwrap(), 3600, own).unwrap());
         let listed = list(&store, NOW).unwrap();
         assert_eq!(listed.len(), 1, "02 was signed after the revocation");

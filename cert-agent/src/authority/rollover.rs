@@ -22,6 +22,7 @@ use super::directory::Directory;
 use super::duration::human;
 use super::files::{self, OWNER_ONLY, READABLE};
 use super::init::write_intermediate;
+use super::pem;
 use super::record::{self, Everything};
 use super::root_source::RootSource;
 use super::store::{self, Key, Store};
@@ -61,8 +62,14 @@ pub fn prepare(
     let path = directory.next_root_certificate();
     if !path.exists() {
         let key = source.make(&directory.next_root_key())?;
-        if bundle.1.iter().any(|root| Facts::read(root).is_ok_and(|f| f.check_key("", &key).is_ok())) {
-            bail!("that key is the key of a published root already; give the new root another --pkcs11-key");
+        if bundle
+            .1
+            .iter()
+            .any(|root| Facts::read(root).is_ok_and(|f| f.check_key("", &key).is_ok()))
+        {
+            bail!(
+                "that key is the key of a published root already; give the new root another --pkcs11-key"
+            );
         }
         let root = ca::self_signed_root(&bundle.0, &key, now, lifetime.as_secs())?;
         files::replace(&path, root.pem().as_bytes(), READABLE)?;
@@ -103,7 +110,9 @@ pub fn activate(
     let next = ca::read_certificate(&next_path)?;
     let id = ca::root_id(&next);
     if !roots.contains(&next) {
-        bail!("the prepared root {id} is not published; run `postern-authority root prepare` again");
+        bail!(
+            "the prepared root {id} is not published; run `postern-authority root prepare` again"
+        );
     }
     if !force {
         let prepared = read(store)?.get(&id).and_then(|steps| steps.prepared);
@@ -140,12 +149,7 @@ fn promote(directory: &Directory) -> anyhow::Result<()> {
 }
 
 /// Too early when a peer that was last told before the root was published may still hold a leaf.
-fn may_activate(
-    id: &str,
-    prepared: Option<u64>,
-    all: &Everything,
-    now: u64,
-) -> anyhow::Result<()> {
+fn may_activate(id: &str, prepared: Option<u64>, all: &Everything, now: u64) -> anyhow::Result<()> {
     let prepared = prepared.with_context(|| {
         format!("this state knows nothing of root {id}; is --state the one that the replicas use?")
     })?;
@@ -199,7 +203,9 @@ pub fn retire(
     }
     if leaving.is_empty() {
         if let Some(wanted) = wanted.filter(|w| !steps.keys().any(|id| id.starts_with(w))) {
-            bail!("no root's id begins with `{wanted}`; `postern-authority root status` lists them");
+            bail!(
+                "no root's id begins with `{wanted}`; `postern-authority root status` lists them"
+            );
         }
         return Ok(leaving);
     }
@@ -250,9 +256,13 @@ pub fn may_retire(
         message.push_str(&format!("\n  and {} more identities", users.len() - NAMED));
     }
     if users.is_empty() {
-        message.push_str("\n  nobody that the record names; a replica may have signed and not recorded it yet");
+        message.push_str(
+            "\n  nobody that the record names; a replica may have signed and not recorded it yet",
+        );
     }
-    message.push_str("\nWait; `--force` is for a root that is compromised, and closes their connections");
+    message.push_str(
+        "\nWait; `--force` is for a root that is compromised, and closes their connections",
+    );
     bail!(message)
 }
 
@@ -280,11 +290,15 @@ pub struct RootStatus {
 ///
 /// # Errors
 /// The disk, the store.
-pub fn status(directory: &Directory, store: &dyn Store, now: u64) -> anyhow::Result<Vec<RootStatus>> {
+pub fn status(
+    directory: &Directory,
+    store: &dyn Store,
+    now: u64,
+) -> anyhow::Result<Vec<RootStatus>> {
     let bundle = ca::load_bundle(directory)?;
     let steps = read(store)?;
     let all = Everything::read(store, now)?;
-    let intermediates = super::pem::certificates(&directory.intermediate_certificate())?;
+    let intermediates = pem::certificates(&directory.intermediate_certificate())?;
     let mut listed = Vec::new();
     for root in bundle.roots() {
         let (id, facts) = (ca::root_id(root), Facts::read(root)?);
@@ -332,22 +346,7 @@ fn write_bundle(directory: &Directory, roots: &[CertificateDer<'static>]) -> any
     if roots.is_empty() {
         bail!("the bundle would be empty: nobody could be believed any more");
     }
-    Ok(files::replace(&directory.bundle(), pem_of(roots).as_bytes(), READABLE)?)
-}
-
-fn pem_of(certificates: &[CertificateDer<'static>]) -> String {
-    use base64::Engine as _;
-    let mut text = String::new();
-    for certificate in certificates {
-        let body = base64::engine::general_purpose::STANDARD.encode(certificate);
-        text.push_str("-----BEGIN CERTIFICATE-----\n");
-        for line in body.as_bytes().chunks(64) {
-            text.push_str(&String::from_utf8_lossy(line));
-            text.push('\n');
-        }
-        text.push_str("-----END CERTIFICATE-----\n");
-    }
-    text
+    Ok(files::replace(&directory.bundle(), pem::encode(roots).as_bytes(), READABLE)?)
 }
 
 fn key() -> io::Result<Key> {

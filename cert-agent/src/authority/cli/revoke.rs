@@ -106,9 +106,12 @@ fn identity_of(
         return Ok(holder.identity.clone());
     }
     let all = crate::authority::record::Everything::read(store, now)?;
-    let found = all.leaves.into_iter().find(|(_, of_one)| of_one.iter().any(|l| l.instance == instance));
+    let found =
+        all.leaves.into_iter().find(|(_, of_one)| of_one.iter().any(|l| l.instance == instance));
     found.map(|(identity, _)| identity).with_context(|| {
-        format!("no agent `{instance}` has a credential or a live certificate; `instances` lists them")
+        format!(
+            "no agent `{instance}` has a credential or a live certificate; `instances` lists them"
+        )
     })
 }
 

@@ -75,6 +75,7 @@ pub struct RootKeyArgs {
     /// A file whose first line opens the root key [default: DIR/root.passphrase].
     #[arg(long, value_name = "FILE", conflicts_with = "pkcs11_module")]
     pub passphrase_file: Option<PathBuf>,
+    /// The key in a token.
     #[command(flatten)]
     pub pkcs11: Pkcs11Args,
 }
@@ -134,7 +135,9 @@ fn prepare(args: &PrepareArgs, now: u64) -> anyhow::Result<()> {
     let directory = args.place.directory();
     let (store, source) = (args.place.store()?, args.key.source(&directory));
     rollover::prepare(&directory, store.as_ref(), &source, args.root_lifetime, now)?;
-    tell("The new root is published. When every workload knows it, run `postern-authority root activate`.")?;
+    tell(
+        "The new root is published. When every workload knows it, run `postern-authority root activate`.",
+    )?;
     status(&args.place, now)
 }
 
@@ -142,18 +145,24 @@ fn activate(args: &ActivateArgs, now: u64) -> anyhow::Result<()> {
     let directory = args.place.directory();
     let (store, source) = (args.place.store()?, args.key.source(&directory));
     if args.force {
-        tell("FORCED: workloads that have not been told of the new root will refuse its certificates.")?;
+        tell(
+            "FORCED: workloads that have not been told of the new root will refuse its certificates.",
+        )?;
     }
     let lifetime = args.intermediate_lifetime;
     rollover::activate(&directory, store.as_ref(), &source, lifetime, args.force, now)?;
-    tell("The new root signs. When the old one's certificates are over, run `postern-authority root retire`.")?;
+    tell(
+        "The new root signs. When the old one's certificates are over, run `postern-authority root retire`.",
+    )?;
     status(&args.place, now)
 }
 
 fn retire(args: &RetireArgs, now: u64) -> anyhow::Result<()> {
     let (directory, store) = (args.place.directory(), args.place.store()?);
     if args.force {
-        tell("FORCED: every certificate under this root is refused from now on, and its connections are closed.")?;
+        tell(
+            "FORCED: every certificate under this root is refused from now on, and its connections are closed.",
+        )?;
     }
     let wanted = args.root.as_deref();
     let left = rollover::retire(&directory, store.as_ref(), wanted, args.force, now)?;
