@@ -49,7 +49,9 @@ pub async fn carry(
         Ok(_) => CloseReason::Done,
         Err(error) => {
             aborters.iter().for_each(Aborter::abort);
-            cut_reason(&error)
+            // What carried the bytes may have been cut before we were told.
+            let cut = connection.closing().filter(|reason| !reason.is_graceful());
+            cut.unwrap_or_else(|| cut_reason(&error))
         }
     }
 }
