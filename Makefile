@@ -4,7 +4,7 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 BUILT := $(CARGO_TARGET_DIR)/debug
 
-.PHONY: help demo test check fmt bench fuzz clean setup unit fuzz-briefly e2e
+.PHONY: help demo test check fmt bench fuzz clean setup unit fuzz-briefly e2e images
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
@@ -15,6 +15,7 @@ help:
 	@echo 'make fmt           format the sources'
 	@echo 'make bench         CPU per request beside HAProxy, in turn, as a table'
 	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
+	@echo 'make images        container images of the four programs, as OCI archives, without a container daemon'
 	@echo 'make clean         remove what was built'
 
 # The demo needs iproute2, nftables, curl and util-linux; the script names what is missing.
@@ -60,6 +61,12 @@ bench:
 
 fuzz:
 	@$(MAKE) --no-print-directory -C fuzz
+
+# One OCI archive a program under target/images; each is unpacked and its program run before it counts as made.
+images:
+	@tests/setup images
+	cargo build --locked --release --workspace --bins
+	k8s/images/archive --programs $(CARGO_TARGET_DIR)/release --output $(CARGO_TARGET_DIR)/images --check
 
 clean:
 	cargo clean

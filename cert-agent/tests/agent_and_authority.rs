@@ -159,8 +159,9 @@ async fn an_authority_of_another_root_is_not_believed() {
     assert!(!refused.ready);
     let error = refused.last_error.unwrap();
     assert!(error.contains("cannot reach the authority"), "{error}");
-    let tokens =
-        cert_agent::authority::join_token::JoinTokens::new(ours.settings.directory.tokens());
+    let tokens = cert_agent::authority::join_token::JoinTokens::new(std::sync::Arc::clone(
+        &ours.settings.store,
+    ));
     assert_eq!(tokens.list().unwrap().len(), 1, "the token was never sent");
 }
 

@@ -143,7 +143,6 @@ async fn spiffe_workload_api_6_jwt_is_honestly_unimplemented() {
         assert_eq!(outcome.unwrap_err().code(), Code::Unimplemented);
     };
     check(client.fetch_jwtsvid(with_header(JwtsvidRequest::default())).await.map(drop));
-    check(client.fetch_jwt_bundles(with_header(JwtBundlesRequest {})).await.map(drop));
     check(client.validate_jwtsvid(with_header(ValidateJwtsvidRequest::default())).await.map(drop));
 }
 
@@ -176,7 +175,9 @@ async fn closed_to_us() -> (tempfile::TempDir, CancellationToken, std::path::Pat
     let stop = CancellationToken::new();
     let other = nix::unistd::Uid::effective().as_raw() + 1;
     let callers = AllowedCallers::exactly(vec![other]);
-    let (_publisher, view) = held::channel();
+    let roots =
+        cert_agent::agent::bundle_file::BundleFile::open(&Ca::new().bundle(), None).unwrap();
+    let (_publisher, view) = held::channel(roots.taken().clone());
     let service =
         SpiffeWorkloadApiServer::new(WorkloadApi::new(view, callers.clone(), stop.clone()));
     let socket = Socket::bind(&path, 0o666).unwrap();

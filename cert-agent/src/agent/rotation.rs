@@ -41,6 +41,13 @@ impl Moment {
     pub fn unix(&self) -> u64 {
         unix(self.wall)
     }
+
+    /// The wall clock in Unix milliseconds; 0 before 1970.
+    #[must_use]
+    pub fn unix_millis(&self) -> i64 {
+        let since = self.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 /// A wall-clock time in Unix seconds; 0 before 1970.

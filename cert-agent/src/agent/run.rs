@@ -2,19 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail};
-use identity::{SpiffeId, TrustBundle, TrustDomain};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use anyhow::bail;
+use identity::{SpiffeId, TrustDomain};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::program::Misconfigured;
 
 use super::admin::AdminService;
 use super::authority::{Address, HostPort};
+use super::bundle_file::BundleFile;
+use super::bundles::BundleWatch;
 use super::callers::AllowedCallers;
 use super::held;
 use super::proto::admin::admin_server::AdminServer;
@@ -28,8 +27,6 @@ use super::workload_api::WorkloadApi;
 const AUTHORITY_PATH: &str = "/postern/authority";
 /// Requests on our sockets are a few bytes.
 const MAX_REQUEST: usize = 64 * 1024;
-/// A bundle file of 64 roots is below this.
-const MAX_BUNDLE: u64 = 1024 * 1024;
 
 /// The settings of `run`.
 #[derive(Debug, Clone)]
@@ -72,8 +69,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 /// # Errors
 /// As [`run`].
 pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
-    let trusted = load_bundle(&settings.trust_bundle, settings.trust_domain.clone())
+    let file = BundleFile::open(&settings.trust_bundle, settings.trust_domain.clone())
         .map_err(Misconfigured)?;
+    let trusted = file.taken().clone();
     let address = address(&settings, trusted.trust_domain())?;
     let state = take_state(&settings)?;
     let credential = state.as_ref().map(StateDirectory::load).transpose()?.flatten();
@@ -86,11 +84,17 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         joined = credential.is_some(),
         "serving"
     );
-    let (publisher, view) = held::channel();
+    let (publisher, view) = held::channel(trusted);
     let (renew, forced) = mpsc::channel(MAX_FORCED);
+    let bundles = BundleWatch {
+        address: address.clone(),
+        file: file.clone(),
+        publisher: publisher.clone(),
+        renew: renew.clone(),
+    };
     let renewer = Renewer {
         address,
-        trusted,
+        file,
         identity: settings.identity,
         join_token: settings.join_token_file,
         credential,
@@ -113,6 +117,10 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         ),
         async {
             renewer.keep_fresh(forced, stop.clone()).await;
+            Ok(())
+        },
+        async {
+            bundles.follow(stop.clone()).await;
             Ok(())
         },
     );
@@ -148,43 +156,6 @@ fn take_state(settings: &Settings) -> anyhow::Result<Option<StateDirectory>> {
         return Ok(None);
     }
     StateDirectory::take(&settings.state_dir).map(Some)
-}
-
-/// Reads the PEM roots; without a name they must say themselves whose they are (X509-SVID §3.2: a
-/// signer's URI SAN).
-fn load_bundle(path: &Path, named: Option<TrustDomain>) -> anyhow::Result<TrustBundle> {
-    let at = || path.display().to_string();
-    let size =
-        std::fs::metadata(path).with_context(at).context("cannot read the trust bundle")?.len();
-    if size > MAX_BUNDLE {
-        bail!("{}: larger than 1 MiB; is it a trust bundle?", path.display());
-    }
-    let pem = std::fs::read(path).with_context(at)?;
-    let trust_domain = match named {
-        Some(named) => named,
-        None => {
-            let first = CertificateDer::from_pem_slice(&pem)
-                .map_err(|error| anyhow!("{}: not a PEM certificate: {error:?}", path.display()))?;
-            trust_domain_of(&first).ok_or_else(|| {
-                anyhow!(
-                    "{}: the root names no trust domain; say it with --trust-domain",
-                    path.display()
-                )
-            })?
-        }
-    };
-    TrustBundle::from_pem(trust_domain, &pem).with_context(at)
-}
-
-fn trust_domain_of(root: &CertificateDer<'_>) -> Option<TrustDomain> {
-    let (_, root) = X509Certificate::from_der(root).ok()?;
-    let names = root.subject_alternative_name().ok()??;
-    names.value.general_names.iter().find_map(|name| match name {
-        GeneralName::URI(uri) => {
-            SpiffeId::parse(uri).ok().and_then(|id| TrustDomain::parse(id.trust_domain()).ok())
-        }
-        _ => None,
-    })
 }
 
 fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {

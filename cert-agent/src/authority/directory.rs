@@ -86,14 +86,13 @@ impl Directory {
         self.0.join("credentials")
     }
 
-    /// Takes the directory for one serving process; the lock ends with the value (or the process).
+    /// Takes the directory for one serving process, or for all that share their state; the lock ends with the value (or the process).
     ///
-    /// Renewal credentials are replaced under a lock inside the process, so two processes must not
-    /// serve one directory.
+    /// A second `run` without `--state` is a mistake more often than a wish; replicas say so.
     ///
     /// # Errors
     /// When another process serves it, or the lock file cannot be opened.
-    pub fn lock(&self) -> anyhow::Result<File> {
+    pub fn lock(&self, shared: bool) -> anyhow::Result<File> {
         let path = self.0.join("lock");
         let file = OpenOptions::new()
             .create(true)
@@ -102,10 +101,13 @@ impl Directory {
             .mode(files::OWNER_ONLY)
             .open(&path)
             .with_context(|| format!("cannot open {}; did `init` run?", path.display()))?;
-        match file.try_lock() {
+        match if shared { file.try_lock_shared() } else { file.try_lock() } {
             Ok(()) => Ok(file),
             Err(std::fs::TryLockError::WouldBlock) => {
-                bail!("another postern-authority serves {}; stop it first", self.0.display())
+                bail!(
+                    "another postern-authority serves {}; stop it, or give both the same --state",
+                    self.0.display()
+                )
             }
             Err(std::fs::TryLockError::Error(error)) => {
                 Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())).into())

@@ -1,34 +1,35 @@
 //! Join tokens: a secret that is good for one identity, once, for a short time.
 //!
-//! The authority keeps only the hash: one file per token, named by it. Redeeming is removing that
-//! file; the file system lets exactly one of many removals succeed, which is the atomic
-//! compare-and-delete that S-32 asks for, across processes too: `postern-authority token` mints
-//! while `run` redeems.
+//! The authority keeps only the hash: one entry of the store per token, named by it. Redeeming is
+//! removing the entry at the version that was read; the store lets exactly one of many removals
+//! succeed, which is the atomic compare-and-delete that S-32 asks for, across threads, processes
+//! and replicas: `postern-authority token` mints while `run` redeems.
 
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use identity::SpiffeId;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::files;
 use super::secret::{self, SecretHash};
+use super::store::{Entry, Key, Store};
 
 /// What every token begins with, so that a secret scanner knows one.
 pub const PREFIX: &str = "pjt_";
 /// Unredeemed tokens at a time; above it `token` asks to revoke some first.
 pub const MAX_TOKENS: usize = 10_000;
+/// The kind of their entries.
+const KIND: &str = "tokens";
 /// The longest a token may wait for its use.
 pub const MAX_TTL: Duration = Duration::from_secs(7 * 86_400);
 
 /// The tokens of one authority.
 #[derive(Debug, Clone)]
 pub struct JoinTokens {
-    directory: PathBuf,
+    store: Arc<dyn Store>,
 }
 
 /// What is kept of a token.
@@ -65,17 +66,17 @@ pub enum RedeemError {
 }
 
 impl JoinTokens {
-    /// The tokens kept in this directory.
+    /// The tokens kept in this store.
     #[must_use]
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
     }
 
     /// Makes a token for `identity`. `now` in Unix seconds. The caller shows it once; it cannot be
     /// had again.
     ///
     /// # Errors
-    /// A lifetime of zero or above [`MAX_TTL`], [`MAX_TOKENS`] reached, or the disk.
+    /// A lifetime of zero or above [`MAX_TTL`], [`MAX_TOKENS`] reached, or the store.
     pub fn mint(
         &self,
         identity: &SpiffeId,
@@ -85,7 +86,6 @@ impl JoinTokens {
         if ttl.is_zero() || ttl > MAX_TTL {
             bail!("a join token lives between 1s and 7d");
         }
-        files::private_directory(&self.directory)?;
         self.remove_expired(now)?;
         if self.list()?.len() >= MAX_TOKENS {
             bail!("{MAX_TOKENS} join tokens wait to be used; revoke some with `revoke-token`");
@@ -96,8 +96,12 @@ impl JoinTokens {
             created: now,
             expires: now.saturating_add(ttl.as_secs()),
         };
-        let path = self.directory.join(SecretHash::of(&token).as_str());
-        files::replace(&path, &serde_json::to_vec(&record)?, files::OWNER_ONLY)?;
+        let key = Key::new(KIND, SecretHash::of(&token).as_str())?;
+        if !self.store.create(&key, &serde_json::to_vec(&record)?)? {
+            bail!(
+                "the token's hash is taken, which chance does not do; check this machine's randomness"
+            );
+        }
         Ok(token)
     }
 
@@ -106,8 +110,8 @@ impl JoinTokens {
     /// # Errors
     /// [`RedeemError`].
     pub fn identity_of(&self, token: &str, now: u64) -> Result<SpiffeId, RedeemError> {
-        let record = read_record(&self.path_of(token)?)?.ok_or(RedeemError::NotGood)?;
-        record.identity_at(now)
+        let entry = self.store.get(&key_of(token)?)?.ok_or(RedeemError::NotGood)?;
+        record_of(&entry).ok_or(RedeemError::NotGood)?.identity_at(now)
     }
 
     /// Uses a token up. Of any number of calls with one token, one succeeds.
@@ -115,23 +119,14 @@ impl JoinTokens {
     /// # Errors
     /// [`RedeemError`].
     pub fn redeem(&self, token: &str, now: u64) -> Result<SpiffeId, RedeemError> {
-        let path = self.path_of(token)?;
-        let record = read_record(&path)?.ok_or(RedeemError::NotGood)?;
-        // The removal decides: whoever loses it reads "no such file", whatever it read before.
-        match fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(RedeemError::NotGood),
-            Err(error) => return Err(error.into()),
-        }
-        files::sync_directory(&path)?;
-        record.identity_at(now)
-    }
-
-    fn path_of(&self, token: &str) -> Result<PathBuf, RedeemError> {
-        if !token.starts_with(PREFIX) || token.len() > 128 {
+        let key = key_of(token)?;
+        let entry = self.store.get(&key)?.ok_or(RedeemError::NotGood)?;
+        let record = record_of(&entry).ok_or(RedeemError::NotGood)?;
+        // The removal decides: whoever loses it is refused, whatever it read before.
+        if !self.store.remove(&key, &entry.version)? {
             return Err(RedeemError::NotGood);
         }
-        Ok(self.directory.join(SecretHash::of(token).as_str()))
+        record.identity_at(now)
     }
 
     /// The tokens that wait to be used, oldest expiry first.
@@ -140,9 +135,9 @@ impl JoinTokens {
     /// The operating system's.
     pub fn list(&self) -> io::Result<Vec<Listed>> {
         let mut listed = Vec::new();
-        for (hash, path) in self.files()? {
-            if let Some(record) = read_record(&path)? {
-                let id = hash.chars().take(12).collect();
+        for (key, entry) in self.store.list(KIND)? {
+            if let Some(record) = record_of(&entry) {
+                let id = key.name().chars().take(12).collect();
                 listed.push(Listed { id, identity: record.identity, expires: record.expires });
             }
         }
@@ -153,19 +148,17 @@ impl JoinTokens {
     /// Removes the token whose listed id this is. False when there is none.
     ///
     /// # Errors
-    /// An id shorter than 8 digits, one that fits several tokens, or the disk.
+    /// An id shorter than 8 digits, one that fits several tokens, or the store.
     pub fn revoke(&self, id: &str) -> anyhow::Result<bool> {
         if id.len() < 8 {
             bail!("give at least 8 digits of the token's id, as `tokens` lists it");
         }
-        let fitting: Vec<_> =
-            self.files()?.into_iter().filter(|(hash, _)| hash.starts_with(id)).collect();
+        let mut fitting = self.store.list(KIND)?;
+        fitting.retain(|(key, _)| key.name().starts_with(id));
         match fitting.as_slice() {
             [] => Ok(false),
-            [(_, path)] => {
-                fs::remove_file(path).with_context(|| path.display().to_string())?;
-                Ok(true)
-            }
+            // False when it was used at this moment: then there is none any more.
+            [(key, entry)] => Ok(self.store.remove(key, &entry.version)?),
             _ => bail!("several tokens begin with `{id}`; give more digits"),
         }
     }
@@ -175,34 +168,13 @@ impl JoinTokens {
     /// # Errors
     /// The operating system's.
     pub fn remove_expired(&self, now: u64) -> io::Result<()> {
-        for (_, path) in self.files()? {
-            if read_record(&path)?.is_some_and(|record| now >= record.expires) {
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
+        for (key, entry) in self.store.list(KIND)? {
+            if record_of(&entry).is_some_and(|record| now >= record.expires) {
+                // False when it was used or revoked at this moment: gone all the same.
+                self.store.remove(&key, &entry.version)?;
             }
         }
         Ok(())
-    }
-
-    /// Hash and path of each token.
-    fn files(&self) -> io::Result<Vec<(String, PathBuf)>> {
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut files = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            // Passes over the temporary file of a token being minted at this moment.
-            if name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                files.push((name.to_owned(), path));
-            }
-        }
-        Ok(files)
     }
 }
 
@@ -215,21 +187,26 @@ impl Record {
     }
 }
 
-/// None when the file is gone, or is not a record of ours: such a token is not good.
-fn read_record(path: &Path) -> io::Result<Option<Record>> {
-    match files::read(path) {
-        Ok(content) => Ok(serde_json::from_slice(&content).ok()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+fn key_of(token: &str) -> Result<Key, RedeemError> {
+    if !token.starts_with(PREFIX) || token.len() > 128 {
+        return Err(RedeemError::NotGood);
     }
+    Ok(Key::new(KIND, SecretHash::of(token).as_str())?)
+}
+
+/// None when the entry is not a record of ours: such a token is not good.
+fn record_of(entry: &Entry) -> Option<Record> {
+    serde_json::from_slice(&entry.value).ok()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use std::fs;
     use std::sync::Barrier;
 
     use super::*;
+    use crate::authority::store_directory::DirectoryStore;
 
     const NOW: u64 = 1_800_000_000;
     const TTL: Duration = Duration::from_secs(600);
@@ -240,7 +217,7 @@ mod tests {
 
     fn tokens() -> (tempfile::TempDir, JoinTokens) {
         let dir = tempfile::tempdir().unwrap();
-        let tokens = JoinTokens::new(dir.path().join("tokens"));
+        let tokens = JoinTokens::new(Arc::new(DirectoryStore::new(dir.path())));
         (dir, tokens)
     }
 
@@ -255,17 +232,21 @@ mod tests {
     }
 
     #[test]
-    fn s32_attestation_confusion_one_hundred_parallel_uses() {
-        let (_dir, tokens) = tokens();
+    fn s32_attestation_confusion_one_hundred_parallel_uses_at_two_authorities() {
+        let (dir, tokens) = tokens();
+        // A second authority on the same state.
+        let other = JoinTokens::new(Arc::new(DirectoryStore::new(dir.path())));
         for _ in 0..5 {
             let token = tokens.mint(&cart(), TTL, NOW).unwrap();
             let barrier = Barrier::new(100);
             let good = std::thread::scope(|scope| {
                 let uses: Vec<_> = (0..100)
-                    .map(|_| {
-                        scope.spawn(|| {
+                    .map(|n| {
+                        let tokens = if n % 2 == 0 { &tokens } else { &other };
+                        let (barrier, token) = (&barrier, &token);
+                        scope.spawn(move || {
                             barrier.wait();
-                            tokens.redeem(&token, NOW).is_ok()
+                            tokens.redeem(token, NOW).is_ok()
                         })
                     })
                     .collect();

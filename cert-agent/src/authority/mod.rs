@@ -27,3 +27,5 @@ pub mod server;
 pub mod server_certificate;
 pub mod service;
 pub mod show;
+pub mod store;
+pub mod store_directory;

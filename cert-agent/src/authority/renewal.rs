@@ -3,34 +3,34 @@
 //!
 //! A credential is a 256-bit secret for one identity with a single holder. Each use replaces it;
 //! the one that was used stays good until its successor is used, so that an answer lost on the way
-//! locks nobody out. The authority keeps hashes only, one file per holder ("instance"), replaced by
-//! temporary file and rename.
+//! locks nobody out. The authority keeps hashes only, one entry of the store per holder
+//! ("instance"), replaced by compare-and-swap, so that any replica may answer.
 
-use std::fs;
-use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::io;
+use std::sync::Arc;
 
 use identity::SpiffeId;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::files;
 use super::secret::{self, SecretHash};
+use super::store::{Entry, Key, Store};
 
 /// What every credential begins with, so that a secret scanner knows one.
 pub const PREFIX: &str = "prc_";
 /// The instance's name: 32 hexadecimal digits, not secret.
 const INSTANCE: usize = 32;
+/// The kind of their entries.
+const KIND: &str = "credentials";
+/// Calls with one credential at a time; the store lets one of them win each round.
+const MAX_TRIES: usize = 16;
 
 /// The credentials of one authority.
 #[derive(Debug)]
 pub struct Credentials {
-    directory: PathBuf,
+    store: Arc<dyn Store>,
     /// Seconds that a credential is good for when it is not used.
     lifetime: u64,
-    /// Replacing is read, check, write: one at a time.
-    replacing: Mutex<()>,
 }
 
 /// What is kept of one holder.
@@ -80,19 +80,24 @@ pub enum CredentialError {
     Store(#[from] io::Error),
 }
 
+impl From<serde_json::Error> for CredentialError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
 impl Credentials {
-    /// The credentials kept in this directory, each good for `lifetime` seconds from its issue.
+    /// The credentials kept in this store, each good for `lifetime` seconds from its issue.
     #[must_use]
-    pub fn new(directory: impl Into<PathBuf>, lifetime: u64) -> Self {
-        Self { directory: directory.into(), lifetime, replacing: Mutex::new(()) }
+    pub fn new(store: Arc<dyn Store>, lifetime: u64) -> Self {
+        Self { store, lifetime }
     }
 
     /// A new holder, after a join token. Answers its credential. `now` in Unix seconds.
     ///
     /// # Errors
-    /// The disk.
+    /// The store's.
     pub fn create(&self, identity: &SpiffeId, now: u64) -> io::Result<Zeroizing<String>> {
-        files::private_directory(&self.directory)?;
         let instance = secret::random_hex::<16>();
         let credential = new_credential(&instance);
         let record = Record {
@@ -102,7 +107,12 @@ impl Credentials {
             joined: now,
             expires: now.saturating_add(self.lifetime),
         };
-        self.write(&instance, &record)?;
+        if !self.store.create(&key_of(&instance)?, &serde_json::to_vec(&record)?)? {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "the instance's name is taken",
+            ));
+        }
         Ok(credential)
     }
 
@@ -113,7 +123,8 @@ impl Credentials {
     pub fn holder(&self, credential: &str, now: u64) -> Result<Holder, CredentialError> {
         let instance = instance_of(credential).ok_or(CredentialError::NotGood)?;
         let presented = SecretHash::of(credential);
-        let record = self.read(instance)?.ok_or(CredentialError::NotGood)?;
+        let entry = self.store.get(&key_of(instance)?)?.ok_or(CredentialError::NotGood)?;
+        let record = record_of(&entry)?;
         if !record.is_good(&presented, now) {
             return Err(CredentialError::NotGood);
         }
@@ -127,29 +138,34 @@ impl Credentials {
     /// [`CredentialError`]: between [`Credentials::holder`] and now another call may have used the
     /// successor.
     pub fn replace(&self, holder: &Holder, now: u64) -> Result<Zeroizing<String>, CredentialError> {
-        let _one_at_a_time = self.replacing.lock();
-        let mut record = self.read(&holder.instance)?.ok_or(CredentialError::NotGood)?;
-        if !record.is_good(&holder.presented, now) {
-            return Err(CredentialError::NotGood);
+        let key = key_of(&holder.instance)?;
+        for _ in 0..MAX_TRIES {
+            let entry = self.store.get(&key)?.ok_or(CredentialError::NotGood)?;
+            let mut record = record_of(&entry)?;
+            if !record.is_good(&holder.presented, now) {
+                return Err(CredentialError::NotGood);
+            }
+            let credential = new_credential(&holder.instance);
+            record.previous = Some(holder.presented.as_str().to_owned());
+            SecretHash::of(&credential).as_str().clone_into(&mut record.current);
+            record.expires = now.saturating_add(self.lifetime);
+            if self.store.replace(&key, &serde_json::to_vec(&record)?, &entry.version)? {
+                return Ok(credential);
+            }
         }
-        let credential = new_credential(&holder.instance);
-        record.previous = Some(holder.presented.as_str().to_owned());
-        SecretHash::of(&credential).as_str().clone_into(&mut record.current);
-        record.expires = now.saturating_add(self.lifetime);
-        self.write(&holder.instance, &record)?;
-        Ok(credential)
+        let busy = "many calls with one credential at a time";
+        Err(io::Error::new(io::ErrorKind::WouldBlock, busy).into())
     }
 
     /// Every holder, by identity.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The store's.
     pub fn list(&self) -> io::Result<Vec<Listed>> {
         let mut listed = Vec::new();
-        for instance in self.instances()? {
-            if let Some(Record { identity, joined, expires, .. }) = self.read(&instance)? {
-                listed.push(Listed { instance, identity, joined, expires });
-            }
+        for (key, entry) in self.store.list(KIND)? {
+            let Record { identity, joined, expires, .. } = record_of(&entry)?;
+            listed.push(Listed { instance: key.name().to_owned(), identity, joined, expires });
         }
         listed.sort_by(|a, b| (&a.identity, &a.instance).cmp(&(&b.identity, &b.instance)));
         Ok(listed)
@@ -158,65 +174,33 @@ impl Credentials {
     /// Ends a holder: its next renewal is refused. False when there is no such holder.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The store's.
     pub fn revoke(&self, instance: &str) -> io::Result<bool> {
         if !is_instance(instance) {
             return Ok(false);
         }
-        // Not between another call's read and write, which would bring the holder back.
-        let _one_at_a_time = self.replacing.lock();
-        match fs::remove_file(self.path(instance)) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+        let key = key_of(instance)?;
+        for _ in 0..MAX_TRIES {
+            let Some(entry) = self.store.get(&key)? else { return Ok(false) };
+            if self.store.remove(&key, &entry.version)? {
+                return Ok(true);
+            }
         }
+        Err(io::Error::new(io::ErrorKind::WouldBlock, "the holder renews all the time; try again"))
     }
 
     /// Forgets the holders whose credentials have ended.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The store's.
     pub fn remove_expired(&self, now: u64) -> io::Result<()> {
-        for holder in self.list()? {
-            if now >= holder.expires {
-                self.revoke(&holder.instance)?;
+        for (key, entry) in self.store.list(KIND)? {
+            if now >= record_of(&entry)?.expires {
+                // False when it was renewed at this moment: then it has not ended.
+                self.store.remove(&key, &entry.version)?;
             }
         }
         Ok(())
-    }
-
-    fn instances(&self) -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut instances = Vec::new();
-        for entry in entries {
-            let name = entry?.file_name();
-            if let Some(name) = name.to_str().filter(|name| is_instance(name)) {
-                instances.push(name.to_owned());
-            }
-        }
-        Ok(instances)
-    }
-
-    /// None when there is no such holder. A file that is not ours is an error: it must not pass for
-    /// "unknown".
-    fn read(&self, instance: &str) -> io::Result<Option<Record>> {
-        match files::read(&self.path(instance)) {
-            Ok(content) => Ok(Some(serde_json::from_slice(&content)?)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn write(&self, instance: &str, record: &Record) -> io::Result<()> {
-        files::replace(&self.path(instance), &serde_json::to_vec(record)?, files::OWNER_ONLY)
-    }
-
-    fn path(&self, instance: &str) -> PathBuf {
-        self.directory.join(instance)
     }
 }
 
@@ -226,6 +210,15 @@ impl Record {
         let previous = self.previous.as_deref().is_some_and(|kept| presented.matches(kept));
         (current || previous) && now < self.expires
     }
+}
+
+fn key_of(instance: &str) -> io::Result<Key> {
+    Key::new(KIND, instance)
+}
+
+/// An entry that is not ours is an error: it must not pass for "unknown".
+fn record_of(entry: &Entry) -> io::Result<Record> {
+    Ok(serde_json::from_slice(&entry.value)?)
 }
 
 fn new_credential(instance: &str) -> Zeroizing<String> {
@@ -246,7 +239,10 @@ fn is_instance(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use std::fs;
+
     use super::*;
+    use crate::authority::store_directory::DirectoryStore;
 
     const NOW: u64 = 1_800_000_000;
     const WEEK: u64 = 7 * 86_400;
@@ -257,7 +253,7 @@ mod tests {
 
     fn credentials() -> (tempfile::TempDir, Credentials) {
         let dir = tempfile::tempdir().unwrap();
-        let credentials = Credentials::new(dir.path().join("credentials"), WEEK);
+        let credentials = Credentials::new(Arc::new(DirectoryStore::new(dir.path())), WEEK);
         (dir, credentials)
     }
 

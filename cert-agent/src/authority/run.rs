@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::program::Misconfigured;
 
-use super::attest::Records;
+use super::attest::{Records, Remote};
 use super::ca::{self, SigningCa};
 use super::directory::Directory;
 use super::duration::human;
@@ -25,6 +25,7 @@ use super::registry::Registry;
 use super::renewal::Credentials;
 use super::server::{self, Listeners, UnixSocket};
 use super::service::wall_clock;
+use super::store::Store;
 
 /// Forgotten tokens and holders are removed this often.
 const CLEANING: Duration = Duration::from_secs(3600);
@@ -34,6 +35,11 @@ const CLEANING: Duration = Duration::from_secs(3600);
 pub struct Settings {
     /// The authority's directory.
     pub directory: Directory,
+    /// Join tokens, renewal credentials and whatever else replicas share.
+    pub store: Arc<dyn Store>,
+    /// Whether other processes serve on the same state. Otherwise the
+    /// directory is taken for this process alone.
+    pub shared: bool,
     /// Where agents connect.
     pub listen: SocketAddr,
     /// Where local agents connect.
@@ -55,7 +61,7 @@ pub struct Settings {
 /// # Errors
 /// Everything that keeps it from starting.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
-    let _served_by_us = settings.directory.lock()?;
+    let _served_by_us = settings.directory.lock(settings.shared)?;
     let authority = Arc::new(load(&settings)?);
     authority.ca.now().ready(wall_clock())?;
     let tcp = TcpListener::bind(settings.listen)
@@ -84,15 +90,16 @@ pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
         None => Registry::default(),
     };
     let credential_lifetime = settings.credential_lifetime.as_secs();
-    let records = Records {
-        tokens: JoinTokens::new(settings.directory.tokens()),
-        credentials: Credentials::new(settings.directory.credentials(), credential_lifetime),
+    let records = Arc::new(Records {
+        tokens: JoinTokens::new(Arc::clone(&settings.store)),
+        credentials: Credentials::new(Arc::clone(&settings.store), credential_lifetime),
         registry: Live::new(registry),
-    };
+    });
     let rates = Mutex::new(Rates::new(settings.issue_rate, settings.global_issue_rate));
     Ok(Authority {
         ca: Live::new(ca),
         records,
+        remote: Remote::default(),
         rates,
         leaf_lifetime: settings.leaf_lifetime.as_secs(),
     })

@@ -20,6 +20,7 @@ use cert_agent::authority::rate::PerMinute;
 use cert_agent::authority::run::{Settings as AuthoritySettings, load};
 use cert_agent::authority::server::{Listeners, UnixSocket, serve as serve_authority};
 use cert_agent::authority::service::wall_clock;
+use cert_agent::authority::store_directory::DirectoryStore;
 use identity::{SpiffeId, TrustDomain};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -65,6 +66,8 @@ impl Ca {
         };
         init(&directory, &wanted, wall_clock()).unwrap();
         let settings = AuthoritySettings {
+            store: Arc::new(DirectoryStore::new(directory.path())),
+            shared: false,
             directory,
             listen: "127.0.0.1:0".parse().unwrap(),
             unix: None,
@@ -87,7 +90,7 @@ impl Ca {
     }
 
     pub fn token(&self, identity: &str) -> String {
-        let tokens = JoinTokens::new(self.settings.directory.tokens());
+        let tokens = JoinTokens::new(Arc::clone(&self.settings.store));
         tokens.mint(&id(identity), Duration::from_secs(600), wall_clock()).unwrap().to_string()
     }
 

@@ -1,0 +1,27 @@
+//! `instances` and `revoke-instance`.
+
+use clap::Args;
+
+use super::{StateArgs, print};
+use crate::authority::renewal::Credentials;
+use crate::authority::show;
+
+/// `revoke-instance`.
+#[derive(Debug, Args)]
+pub struct RevokeInstanceArgs {
+    #[command(flatten)]
+    place: StateArgs,
+    /// The instance, as `instances` lists it.
+    instance: String,
+}
+
+/// Prints the holders of renewal credentials.
+pub(super) fn list(args: &StateArgs, now: u64) -> anyhow::Result<()> {
+    let holders = Credentials::new(args.store()?, 0).list()?;
+    print(&holders, || show::instances_table(&holders, now))
+}
+
+/// Ends a holder.
+pub(super) fn revoke(args: &RevokeInstanceArgs) -> anyhow::Result<bool> {
+    Ok(Credentials::new(args.place.store()?, 0).revoke(&args.instance)?)
+}

@@ -1,0 +1,105 @@
+//! `run`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::bail;
+use clap::Args;
+
+use super::StateArgs;
+use crate::authority::duration;
+use crate::authority::rate::PerMinute;
+use crate::authority::run::{self, Settings};
+use crate::program::Misconfigured;
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    place: StateArgs,
+    /// How many authorities serve this trust domain. Above 1 they need shared state: --state.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    replicas: u32,
+    /// Where agents connect (gRPC over TLS 1.3). Port 0 takes a free one; the log says which.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:15012")]
+    listen: SocketAddr,
+    /// A unix socket for agents on this machine, who prove themselves by their uid. Needs
+    /// --registry.
+    #[arg(long, value_name = "PATH")]
+    unix: Option<PathBuf>,
+    /// A YAML file that says which local uid (gid, program) has which identity, and which
+    /// identities have DNS names.
+    #[arg(long, value_name = "FILE")]
+    registry: Option<PathBuf>,
+    /// How long a workload's certificate is good for: 1m to 24h.
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
+    leaf_lifetime: Duration,
+    /// Let --leaf-lifetime go down to 2s: for demonstrations and proofs only.
+    #[arg(long)]
+    allow_short_lifetimes: bool,
+    /// How long an agent that does not renew can still come back without a new join token: 1d to
+    /// 90d.
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration::parse)]
+    credential_lifetime: Duration,
+    /// Certificates a minute for one agent [default: 10, or what four renewals in a short lifetime
+    /// need].
+    #[arg(long, value_name = "N")]
+    issue_rate: Option<u32>,
+    /// Certificates a minute in all; above it agents are told to ask again later.
+    #[arg(long, value_name = "N", default_value_t = 6000)]
+    global_issue_rate: u32,
+}
+
+/// Serves until it is told to stop.
+pub(super) fn run(args: RunArgs) -> anyhow::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let settings = settings(args).map_err(Misconfigured)?;
+    runtime.block_on(run::run(settings))
+}
+
+/// Checks what the types of the arguments cannot say.
+fn settings(args: RunArgs) -> anyhow::Result<Settings> {
+    let lifetime = args.leaf_lifetime.as_secs();
+    let shortest = if args.allow_short_lifetimes { 2 } else { 60 };
+    if !(shortest..=86_400).contains(&lifetime) {
+        bail!(
+            "--leaf-lifetime {} is outside {} to 24h{}",
+            duration::human(lifetime),
+            duration::human(shortest),
+            if args.allow_short_lifetimes {
+                ""
+            } else {
+                " (--allow-short-lifetimes goes down to 2s)"
+            }
+        );
+    }
+    if !(86_400..=90 * 86_400).contains(&args.credential_lifetime.as_secs()) {
+        bail!("--credential-lifetime is outside 1d to 90d");
+    }
+    if args.unix.is_some() && args.registry.is_none() {
+        bail!("--unix needs --registry: without it no local caller has an identity");
+    }
+    if args.replicas > 1 && !args.place.is_shared() {
+        bail!(
+            "--replicas {} needs --state DIR, a directory that all of them share: join tokens and renewal \
+             credentials are good once, and a replica must know what another has used up",
+            args.replicas
+        );
+    }
+    // Renewals come at half a lifetime; twice that leaves room for retries and a person's `renew`.
+    let needed = u32::try_from(4 * 60 / lifetime).unwrap_or(u32::MAX);
+    Ok(Settings {
+        directory: args.place.directory(),
+        store: args.place.store()?,
+        shared: args.place.is_shared(),
+        listen: args.listen,
+        unix: args.unix,
+        registry: args.registry,
+        leaf_lifetime: args.leaf_lifetime,
+        credential_lifetime: args.credential_lifetime,
+        issue_rate: PerMinute(args.issue_rate.unwrap_or(needed.max(10))),
+        global_issue_rate: PerMinute(args.global_issue_rate),
+    })
+}
