@@ -122,6 +122,11 @@ impl Connection {
         self.link.get()
     }
 
+    /// Whether a certificate of the TLS connection that carries it has ended.
+    pub fn has_expired(&self, unix: u64) -> bool {
+        self.link().is_some_and(|link| unix >= link.bounds().expires)
+    }
+
     /// The moment from which bytes of this protocol must end for a certificate's sake; `u64::MAX`
     /// when there is none. Opaque bytes cannot be drained, so they have until the end.
     pub fn expiry(&self) -> u64 {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use identity::SpiffeId;
 use identity::verify::Usage;
+use identity::{SpiffeId, X509Svid};
 use policy::{Resources, Snapshot};
 use rustls_pki_types::UnixTime;
 use tokio::sync::watch;
@@ -163,7 +163,7 @@ impl State {
             (before.as_ref().map(|c| c.svid().serial_hex().to_owned()), unix_time());
         let credentials = match Credentials::check(&svid, &bundles, now) {
             Ok(()) => Credentials::new(generation, svid, key, bundles, now)?,
-            Err(error) if error.is_distrust() && settled && before.is_some() => {
+            Err(error) if error.is_distrust() && settled && is_held(&before, &svid) => {
                 tracing::error!(error = %error, "our own certificate is no longer trusted; waiting for another");
                 Credentials::distrusted(generation, svid, key, bundles)?
             }
@@ -343,6 +343,12 @@ fn own_service(config: &Config, snapshot: &Snapshot) -> Arc<str> {
     };
     let ours = snapshot.services().iter().find(|service| service.identities.iter().any(is_ours));
     ours.map_or_else(|| format!("{account}.{namespace}").into(), |service| service.host.clone())
+}
+
+/// Whether this is the certificate in force: then what has changed is what is trusted. A *new* one
+/// that nobody would trust is a wrong answer, and refused whole.
+fn is_held(held: &Option<Arc<Credentials>>, svid: &X509Svid) -> bool {
+    held.as_ref().is_some_and(|held| held.svid().chain().first() == svid.chain().first())
 }
 
 fn unix_time() -> UnixTime {

@@ -164,7 +164,7 @@ impl Worker {
 
 /// Why this connection should end now, if it should. Pure: the clocks are handed in.
 fn overdue(connection: &Connection, limits: &Limits, now: u32, unix: u64) -> Option<CloseReason> {
-    if connection.link().is_some_and(|link| unix >= link.bounds().expires) {
+    if connection.has_expired(unix) {
         return Some(CloseReason::CertificateEnded);
     }
     if unix >= connection.expiry() {
