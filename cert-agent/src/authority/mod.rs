@@ -16,6 +16,8 @@ pub mod follow;
 pub mod init;
 pub mod issue;
 pub mod join_token;
+pub mod kubernetes;
+pub mod kubernetes_store;
 pub mod leaf;
 pub mod rate;
 pub mod registry;

@@ -150,6 +150,7 @@ impl Agent {
             socket: dir.path().join("agent.sock"),
             state_dir: dir.path().join("state"),
             join_token_file: None,
+            lasting_proof: None,
             allow_uids: Vec::new(),
         };
         Self { dir, settings, stop: CancellationToken::new(), task: None }
