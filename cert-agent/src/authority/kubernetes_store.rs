@@ -60,7 +60,9 @@ impl Place {
             Some((namespace, name)) if label(namespace) && label(name) => {
                 Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
             }
-            _ => Err(format!("`{text}` is not NAMESPACE/NAME; write for example postern-system/authority-state")),
+            _ => Err(format!(
+                "`{text}` is not NAMESPACE/NAME; write for example postern-system/authority-state"
+            )),
         }
     }
 }
@@ -104,7 +106,8 @@ impl KubernetesStore {
         &self,
         call: impl Future<Output = io::Result<T>> + Send + 'static,
     ) -> io::Result<T> {
-        let late = || io::Error::new(ErrorKind::TimedOut, "no answer of the Kubernetes API within 8 s");
+        let late =
+            || io::Error::new(ErrorKind::TimedOut, "no answer of the Kubernetes API within 8 s");
         let runtime = self.runtime.as_ref().ok_or(ErrorKind::NotConnected)?;
         let (done, outcome) = sync_channel(1);
         runtime.spawn(async move {
@@ -132,7 +135,9 @@ impl KubernetesStore {
                     return Ok(false);
                 }
                 if data.values().map(|value| value.0.len()).sum::<usize>() > MAX_SHARD {
-                    let full = format!("the Secret {name} is full; revoke tokens and instances that are not needed");
+                    let full = format!(
+                        "the Secret {name} is full; revoke tokens and instances that are not needed"
+                    );
                     return Err(io::Error::new(ErrorKind::StorageFull, full));
                 }
                 if put(&secrets, &name, &shard.0, is_new).await? {
@@ -276,7 +281,9 @@ async fn put(secrets: &Api<Secret>, name: &str, secret: &Secret, is_new: bool) -
             drop(Wiped(stored));
             Ok(true)
         }
-        Err(kube::Error::Api(status)) if status.code == 409 || (status.code == 404 && !is_new) => Ok(false),
+        Err(kube::Error::Api(status)) if status.code == 409 || (status.code == 404 && !is_new) => {
+            Ok(false)
+        }
         Err(error) => Err(failed(name, &error)),
     }
 }

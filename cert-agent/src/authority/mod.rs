@@ -8,6 +8,7 @@
 pub mod attest;
 pub mod ca;
 pub mod cli;
+mod connection;
 pub mod csr;
 pub mod directory;
 pub mod duration;

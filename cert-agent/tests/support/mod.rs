@@ -18,7 +18,7 @@ use cert_agent::authority::issue::Authority;
 use cert_agent::authority::join_token::JoinTokens;
 use cert_agent::authority::rate::PerMinute;
 use cert_agent::authority::run::{Settings as AuthoritySettings, load};
-use cert_agent::authority::server::{Listeners, UnixSocket, serve as serve_authority};
+use cert_agent::authority::server::{Limits, Listeners, UnixSocket, serve as serve_authority};
 use cert_agent::authority::service::wall_clock;
 use cert_agent::authority::store_directory::DirectoryStore;
 use identity::{SpiffeId, TrustDomain};
@@ -74,6 +74,9 @@ impl Ca {
             registry: None,
             leaf_lifetime: Duration::from_secs(3600),
             credential_lifetime: Duration::from_secs(7 * 86_400),
+            kubeconfig: None,
+            service_accounts: None,
+            limits: Limits::default(),
             issue_rate: PerMinute(6000),
             global_issue_rate: PerMinute(60_000),
         };
@@ -109,7 +112,12 @@ impl Ca {
         let unix = self.settings.unix.as_deref().map(|path| UnixSocket::bind(path).unwrap());
         let stop = CancellationToken::new();
         let listeners = Listeners { tcp, unix };
-        let task = tokio::spawn(serve_authority(Arc::clone(&authority), listeners, stop.clone()));
+        let task = tokio::spawn(serve_authority(
+            Arc::clone(&authority),
+            listeners,
+            self.settings.limits,
+            stop.clone(),
+        ));
         Running { address, authority, stop, task: Some(task) }
     }
 }

@@ -80,7 +80,9 @@ async fn dial(host: &str, port: u16, allow_local: bool) -> Result<TcpStream, Str
     let resolved = tokio::net::lookup_host((host, port)).await;
     let resolved = resolved.map_err(|error| format!("{host} cannot be resolved: {error}"))?;
     let addresses: Vec<SocketAddr> = resolved.take(MAX_ADDRESSES).collect();
-    if let Some(address) = addresses.iter().find(|address| !allow_local && !is_outside(address.ip())) {
+    if let Some(address) =
+        addresses.iter().find(|address| !allow_local && !is_outside(address.ip()))
+    {
         return Err(format!(
             "{address} is an address of this machine or its link; `allowLocalAddresses: true` allows it"
         ));
@@ -101,7 +103,8 @@ fn is_outside(address: IpAddr) -> bool {
                 || v4.octets()[0] >= 240)
         }
         IpAddr::V6(v6) => {
-            let translated = matches!(v6.segments(), [0x64, 0xff9b, ..] | [0x2002, ..] | [0, 0, 0, 0, 0, 0, ..]);
+            let translated =
+                matches!(v6.segments(), [0x64, 0xff9b, ..] | [0x2002, ..] | [0, 0, 0, 0, 0, 0, ..]);
             !(v6.is_loopback()
                 || v6.is_unspecified()
                 || v6.is_multicast()

@@ -67,7 +67,8 @@ impl<'t> Jws<'t> {
             return Err(NotGood("an extension in it must be understood, and is not"));
         }
         let algorithm = header.get("alg").and_then(Value::as_str).and_then(algorithm);
-        let algorithm = algorithm.ok_or(NotGood("it is signed by an algorithm that is not taken"))?;
+        let algorithm =
+            algorithm.ok_or(NotGood("it is signed by an algorithm that is not taken"))?;
         let key_id = match header.get("kid") {
             None => None,
             Some(Value::String(id)) => Some(id.clone()),

@@ -141,7 +141,9 @@ impl KeySet {
             }
         }
         match read.nameless.is_empty() && read.by_id.values().all(Option::is_none) {
-            true => Err("no usable key: RSA of 2048 to 8192 bits, EC P-256 or P-384, Ed25519, for signatures"),
+            true => Err(
+                "no usable key: RSA of 2048 to 8192 bits, EC P-256 or P-384, Ed25519, for signatures",
+            ),
             false => Ok(read),
         }
     }
@@ -188,7 +190,9 @@ fn key(jwk: &Map<String, Value>) -> Option<Key> {
     };
     let named = text("alg").map(jws::algorithm);
     let algorithms = match (named, natural) {
-        (None, Algorithm::RS256) if !jwk.contains_key("alg") => vec![Algorithm::RS256, Algorithm::PS256],
+        (None, Algorithm::RS256) if !jwk.contains_key("alg") => {
+            vec![Algorithm::RS256, Algorithm::PS256]
+        }
         (None, natural) if !jwk.contains_key("alg") => vec![natural],
         (Some(Some(named)), natural) if same_kind(named, natural) => vec![named],
         _ => return None,

@@ -139,7 +139,11 @@ mod tests {
         .unwrap()
     }
 
-    fn check(name: &str, change: impl Fn(&mut Map<String, Value>), expect: Result<&str, OidcError>) {
+    fn check(
+        name: &str,
+        change: impl Fn(&mut Map<String, Value>),
+        expect: Result<&str, OidcError>,
+    ) {
         let mut claims = json!({
             "iss": "https://ci.example", "aud": "postern-authority", "sub": "repo:shop/cart",
             "exp": NOW + 300, "iat": NOW, "repository": "shop/cart",
@@ -167,14 +171,26 @@ mod tests {
         check("several audiences", set("aud", json!(["a", "postern-authority"])), cart.clone());
         check("other audience", set("aud", json!("a")), bad("it is not for our audience"));
         check("empty audiences", set("aud", json!([])), bad("it is not for our audience"));
-        check("audience as object", set("aud", json!({"postern-authority": 1})), bad("it is not for our audience"));
+        check(
+            "audience as object",
+            set("aud", json!({"postern-authority": 1})),
+            bad("it is not for our audience"),
+        );
         check("just expired", set("exp", json!(NOW - 59)), cart.clone());
         check("expired", set("exp", json!(NOW - 60)), bad("it expired"));
         check("no end", |claims| drop(claims.remove("exp")), bad("it has no `exp`"));
         check("end as text", set("exp", json!("9")), bad("a time in it is no whole number"));
-        check("end with a fraction", set("exp", json!(2e9 + 0.5)), bad("a time in it is no whole number"));
+        check(
+            "end with a fraction",
+            set("exp", json!(2e9 + 0.5)),
+            bad("a time in it is no whole number"),
+        );
         check("soon", set("nbf", json!(NOW + 60)), cart);
-        check("later", set("nbf", json!(NOW + 61)), bad("it is not valid yet; is the authority's clock right?"));
+        check(
+            "later",
+            set("nbf", json!(NOW + 61)),
+            bad("it is not valid yet; is the authority's clock right?"),
+        );
         check("no subject", |claims| drop(claims.remove("sub")), bad("it has no `sub`"));
     }
 
@@ -182,7 +198,11 @@ mod tests {
     fn s32_attestation_confusion_claims_mean_one_identity_or_none() {
         check("nobody", set("repository", json!("shop/other")), Err(OidcError::Nobody));
         check("part of a value", set("repository", json!("shop/cart2")), Err(OidcError::Nobody));
-        check("a list with the value", set("repository", json!(["shop/cart"])), Err(OidcError::Nobody));
+        check(
+            "a list with the value",
+            set("repository", json!(["shop/cart"])),
+            Err(OidcError::Nobody),
+        );
         let both = |claims: &mut Map<String, Value>| {
             set("environment", json!("production"))(claims);
             set("owner", json!("shop"))(claims);
