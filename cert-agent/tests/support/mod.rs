@@ -160,6 +160,7 @@ impl Agent {
             join_token_file: None,
             lasting_proof: None,
             allow_uids: Vec::new(),
+            metrics: None,
         };
         Self { dir, settings, stop: CancellationToken::new(), task: None }
     }
