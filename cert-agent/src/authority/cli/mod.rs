@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use super::directory::Directory;
 use super::kubernetes_store::{KubernetesStore, Place};
-use super::kubernetes_store::{KubernetesStore, Place};
 use super::service::wall_clock;
 use super::show::Shown;
 use super::store::Store;
