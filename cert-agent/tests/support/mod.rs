@@ -17,7 +17,7 @@ use cert_agent::authority::init::{Wanted, init};
 use cert_agent::authority::issue::Authority;
 use cert_agent::authority::join_token::JoinTokens;
 use cert_agent::authority::rate::PerMinute;
-use cert_agent::authority::run::{Settings as AuthoritySettings, load};
+use cert_agent::authority::run::{Settings as AuthoritySettings, load, service_accounts};
 use cert_agent::authority::server::{Limits, Listeners, UnixSocket, serve as serve_authority};
 use cert_agent::authority::service::wall_clock;
 use cert_agent::authority::store_directory::DirectoryStore;
@@ -106,7 +106,10 @@ impl Ca {
     }
 
     pub async fn start_at(&self, listen: SocketAddr) -> Running {
-        let authority = Arc::new(self.load());
+        let mut authority = self.load();
+        authority.remote.service_accounts =
+            service_accounts(&self.settings, &authority).await.unwrap();
+        let authority = Arc::new(authority);
         let tcp = TcpListener::bind(listen).await.unwrap();
         let address = tcp.local_addr().unwrap();
         let unix = self.settings.unix.as_deref().map(|path| UnixSocket::bind(path).unwrap());
