@@ -264,30 +264,21 @@ async fn f24_kubernetes_api_down_an_agent_waits_and_others_go_on() {
     agent.until_ready().await;
 }
 
-#[test]
-fn s31_token_checks_the_token_is_never_logged() {
+#[tokio::test]
+async fn s31_token_checks_the_token_is_never_logged() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::DEBUG)
-        .with_writer(log.clone())
-        .finish();
-    // One thread, so that this subscriber hears everything.
-    tracing::subscriber::with_default(subscriber, || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let cluster = Cluster::new().await;
-            let authority = cluster.authority().await;
-            assert!(ask(&authority, TOKEN, POD_ADDRESS).await.is_ok());
-            let telling = bound(|s| {
-                s["authenticated"] = json!(false);
-                s["error"] = json!(format!("bad token {TOKEN}"));
-            });
-            cluster.api.review(TOKEN, telling);
-            assert!(ask(&authority, TOKEN, POD_ADDRESS).await.is_err());
-            cluster.api.mood(Mood::Status(500));
-            assert!(ask(&authority, TOKEN, POD_ADDRESS).await.is_err());
-        });
+    tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(log.clone()).init();
+    let cluster = Cluster::new().await;
+    let authority = cluster.authority().await;
+    assert!(ask(&authority, TOKEN, POD_ADDRESS).await.is_ok());
+    let telling = bound(|s| {
+        s["authenticated"] = json!(false);
+        s["error"] = json!(format!("bad token {TOKEN}"));
     });
+    cluster.api.review(TOKEN, telling);
+    assert!(ask(&authority, TOKEN, POD_ADDRESS).await.is_err());
+    cluster.api.mood(Mood::Status(500));
+    assert!(ask(&authority, TOKEN, POD_ADDRESS).await.is_err());
     let text = String::from_utf8(log.0.lock().clone()).unwrap();
     assert!(text.contains("issued"), "{text}");
     assert!(!text.contains("canary"), "{text}");
