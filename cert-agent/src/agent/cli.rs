@@ -17,6 +17,9 @@ use super::show::{self, Shown};
 /// Where the Workload API is, unless said otherwise.
 const DEFAULT_SOCKET: &str = "/run/postern/agent.sock";
 
+/// Threads for what blocks, which is looking up the authority's name.
+const BLOCKING_THREADS: usize = 2;
+
 /// The cert agent of one workload: gets its SPIFFE certificate, keeps it fresh, and serves it to
 /// the proxy beside it.
 ///
@@ -36,7 +39,7 @@ pub struct Cli {
 pub enum Command {
     /// Get a certificate, keep it fresh and serve it until SIGTERM. Waits for an authority that is
     /// down.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Get certificate, key and roots from a running agent (any SPIFFE Workload API) and write or
     /// print them as PEM.
     Fetch(FetchArgs),
@@ -131,7 +134,10 @@ pub fn execute(cli: Cli) -> anyhow::Result<bool> {
         Command::Completions(args) => crate::program::completions::<Cli>(&args)?,
         Command::Man => crate::program::man::<Cli>()?,
         command => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(BLOCKING_THREADS)
+                .build()?;
             return runtime.block_on(execute_async(command));
         }
     }
@@ -140,7 +146,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<bool> {
 
 async fn execute_async(command: Command) -> anyhow::Result<bool> {
     match command {
-        Command::Run(args) => run::run(settings(args)).await?,
+        Command::Run(args) => run::run(settings(*args)).await?,
         Command::Fetch(args) => fetch_command(args).await?,
         Command::Show(args) => print(&show::status(&args.path()).await?)?,
         Command::Renew(args) => print(&show::renew(&args.path()).await?)?,
