@@ -20,6 +20,7 @@ mod loops;
 mod modes;
 mod outside_peers;
 mod policy_changes;
+mod proofs;
 mod refused;
 mod scene;
 mod sds;

@@ -61,6 +61,8 @@ impl Ca {
         let wanted = Wanted {
             trust_domain: TrustDomain::parse(trust_domain).unwrap(),
             passphrase_file: None,
+            from_root: None,
+            pkcs11: None,
             root_lifetime: Duration::from_secs(86_400),
             intermediate_lifetime: Duration::from_secs(86_400),
         };
@@ -74,6 +76,8 @@ impl Ca {
             registry: None,
             leaf_lifetime: Duration::from_secs(3600),
             credential_lifetime: Duration::from_secs(7 * 86_400),
+            root_key: None,
+            issuance_log: None,
             issue_rate: PerMinute(6000),
             global_issue_rate: PerMinute(60_000),
         };
