@@ -532,6 +532,7 @@ fn init_takes_a_root_of_your_own() {
     good(authority(&["renew-intermediate", "--dir", &ca]));
     let other = place.path("other");
     let wrong = ["init", "--dir", &other, "--from-root-cert", &certificate, "--from-root-key"];
-    let wrong = [&wrong[..], &[&place.path("ca/intermediate.key.pem")]].concat();
+    let other_key = place.path("ca/intermediate.key.pem");
+    let wrong = [&wrong[..], &[&other_key]].concat();
     bad(authority(&wrong), 1, "the root key is not the key of the root certificate");
 }
