@@ -8,6 +8,7 @@
 pub mod attest;
 pub mod ca;
 pub mod cli;
+mod connection;
 pub mod crl;
 pub mod csr;
 pub mod directory;
@@ -21,6 +22,8 @@ pub mod issuance_log;
 pub mod issuance_log_verify;
 pub mod issue;
 pub mod join_token;
+pub mod kubernetes;
+pub mod kubernetes_store;
 pub mod leaf;
 pub mod pem;
 pub mod rate;
