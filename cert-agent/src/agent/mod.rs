@@ -32,6 +32,7 @@ pub mod sds;
 pub mod show;
 pub mod skew;
 pub mod socket;
+pub mod socket_name;
 pub mod state;
 pub mod trust;
 pub mod updates;
