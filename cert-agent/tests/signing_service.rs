@@ -254,7 +254,8 @@ async fn a_leaf_never_outlives_the_intermediate() {
     let authority = ca.load();
     let end = authority.ca.now().not_after();
     let secret = ca.token(CART);
-    let credential = issue_at(&authority, &token(secret), wall_clock()).await.unwrap().renewal_credential;
+    let credential =
+        issue_at(&authority, &token(secret), wall_clock()).await.unwrap().renewal_credential;
     let renewal = with(Evidence::RenewalCredential(credential.unwrap()));
     let answer = issue_at(&authority, &renewal, end - 10).await.unwrap();
     assert_eq!(answer.not_after, i64::try_from(end).unwrap());
@@ -266,7 +267,8 @@ async fn f36_ca_expired_refuses_to_sign_and_says_the_date() {
     let authority = ca.load();
     let end = authority.ca.now().not_after();
     let secret = ca.token(CART);
-    let refusal = issue_at(&authority, &token(secret.clone()), end + 1).await.unwrap_err().to_string();
+    let refusal =
+        issue_at(&authority, &token(secret.clone()), end + 1).await.unwrap_err().to_string();
     let date = cert_agent::authority::ca::readable(end);
     assert!(refusal.contains(&format!("the intermediate expired at {date}")), "{refusal}");
     let begin = issue_at(&authority, &token(secret.clone()), end - 86_400 - 120).await.unwrap_err();

@@ -14,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 use crate::program::Misconfigured;
 
 use super::attest::{Records, Remote};
+use super::bundles::Publisher;
 use super::ca::{self, SigningCa};
 use super::directory::Directory;
 use super::duration::human;
 use super::follow::{Followed, Live};
 use super::issue::Authority;
 use super::join_token::JoinTokens;
+use super::jwt_svid::JwtIssuer;
 use super::rate::{PerMinute, Rates};
 use super::registry::Registry;
 use super::renewal::Credentials;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub leaf_lifetime: Duration,
     /// How long a renewal credential is good for without use.
     pub credential_lifetime: Duration,
+    /// How long a JWT-SVID is good.
+    pub jwt_lifetime: Duration,
     /// Certificates a minute for one instance.
     pub issue_rate: PerMinute,
     /// Certificates a minute in all.
@@ -96,7 +100,10 @@ pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
         registry: Live::new(registry),
     });
     let rates = Mutex::new(Rates::new(settings.issue_rate, settings.global_issue_rate));
+    let publisher = Publisher::open(Arc::clone(&settings.store), ca.bundle(), wall_clock())?;
     Ok(Authority {
+        publisher,
+        jwt: JwtIssuer::new(settings.jwt_lifetime),
         ca: Live::new(ca),
         records,
         remote: Remote::default(),

@@ -25,6 +25,7 @@ use tonic::transport::server::Connected;
 use crate::api::signing_server::SigningServer;
 
 use super::attest::Caller;
+use super::bundles::Publisher;
 use super::issue::Authority;
 use super::registry::UnixCaller;
 use super::server_certificate;
@@ -108,6 +109,7 @@ pub async fn serve(
     let tls = server_certificate::server_config(Arc::clone(&authority))?;
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let (ready, connections) = mpsc::channel(64);
+    tokio::spawn(Publisher::run(Arc::clone(&authority), stop.clone()));
     let tcp = accept_tcp(listeners.tcp, acceptor, ready.clone());
     let unix = accept_unix(listeners.unix, ready);
     let service =

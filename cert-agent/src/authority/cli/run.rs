@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::StateArgs;
 use crate::authority::duration;
+use crate::authority::jwt_keys::MAX_TOKEN_LIFETIME;
 use crate::authority::rate::PerMinute;
 use crate::authority::run::{self, Settings};
 use crate::program::Misconfigured;
@@ -42,6 +43,9 @@ pub struct RunArgs {
     /// 90d.
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration::parse)]
     credential_lifetime: Duration,
+    /// How long a JWT-SVID is good for: 10s to 1h.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration::parse)]
+    jwt_lifetime: Duration,
     /// Certificates a minute for one agent [default: 10, or what four renewals in a short lifetime
     /// need].
     #[arg(long, value_name = "N")]
@@ -78,6 +82,9 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
     if !(86_400..=90 * 86_400).contains(&args.credential_lifetime.as_secs()) {
         bail!("--credential-lifetime is outside 1d to 90d");
     }
+    if !(10..=MAX_TOKEN_LIFETIME).contains(&args.jwt_lifetime.as_secs()) {
+        bail!("--jwt-lifetime is outside 10s to 1h");
+    }
     if args.unix.is_some() && args.registry.is_none() {
         bail!("--unix needs --registry: without it no local caller has an identity");
     }
@@ -99,6 +106,7 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
         registry: args.registry,
         leaf_lifetime: args.leaf_lifetime,
         credential_lifetime: args.credential_lifetime,
+        jwt_lifetime: args.jwt_lifetime,
         issue_rate: PerMinute(args.issue_rate.unwrap_or(needed.max(10))),
         global_issue_rate: PerMinute(args.global_issue_rate),
     })
