@@ -5,6 +5,7 @@ use std::sync::Arc;
 use identity::{SvidKey, TrustBundle, X509Svid};
 use tokio::sync::watch;
 
+use super::freshness::{Freshness, Standing};
 use super::skew::Skew;
 use super::trust::Trust;
 
@@ -155,6 +156,18 @@ impl Publisher {
 }
 
 impl View {
+    /// How the certificate stands at this time (Unix seconds).
+    #[must_use]
+    pub fn freshness(&self, now: u64) -> Freshness {
+        let failed = self.status.borrow().last_error.is_some();
+        let standing = self.holding.borrow().identity.as_ref().map(|held| Standing {
+            not_before: held.svid.not_before(),
+            not_after: held.svid.not_after(),
+            failed,
+        });
+        Freshness::at(standing, now)
+    }
+
     /// The identity that is held and still good at this time (Unix seconds).
     #[must_use]
     pub fn current(&self, now: u64) -> Option<Arc<Held>> {

@@ -1,12 +1,15 @@
 //! `postern-cert-agent run`: the loop, the two sockets, and their end.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::bail;
 use identity::{SpiffeId, TrustDomain};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
 use crate::program::Misconfigured;
 
@@ -16,9 +19,13 @@ use super::bundle_file::BundleFile;
 use super::bundles::BundleWatch;
 use super::callers::AllowedCallers;
 use super::held;
+use super::jwt_source::JwtSource;
+use super::metrics::{MetricsServer, Numbers};
 use super::proto::admin::admin_server::AdminServer;
+use super::proto::sds::secret_discovery_service_server::SecretDiscoveryServiceServer;
 use super::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
 use super::renewer::{MAX_FORCED, Renewer};
+use super::sds::{Counted, SecretDiscovery};
 use super::socket::Socket;
 use super::state::StateDirectory;
 use super::workload_api::WorkloadApi;
@@ -51,6 +58,8 @@ pub struct Settings {
     pub join_token_file: Option<PathBuf>,
     /// Who may ask beside our own user.
     pub allow_uids: Vec<u32>,
+    /// Where metrics and probes are served; nowhere without.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -92,6 +101,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         publisher: publisher.clone(),
         renew: renew.clone(),
     };
+    let jwt = JwtSource::new(address.clone(), view.clone());
     let renewer = Renewer {
         address,
         file,
@@ -102,21 +112,40 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         publisher,
     };
     let callers = AllowedCallers::new(&settings.allow_uids);
-    let workload_api = WorkloadApi::new(view.clone(), callers.clone(), stop.clone());
+    let workload_api = WorkloadApi::new(view.clone(), jwt, callers.clone(), stop.clone());
+    let counted = Arc::new(Counted::default());
+    let secrets =
+        SecretDiscovery::new(view.clone(), callers.clone(), Arc::clone(&counted), stop.clone());
+    let numbers = Numbers { view: view.clone(), secrets: counted };
+    let metrics = match settings.metrics {
+        Some(address) => Some(MetricsServer::bind(address, numbers).await?),
+        None => None,
+    };
     let admin_api = AdminService::new(view, renew);
     let served = tokio::try_join!(
         workload.serve(
-            SpiffeWorkloadApiServer::new(workload_api).max_decoding_message_size(MAX_REQUEST),
+            Routes::new(
+                SpiffeWorkloadApiServer::new(workload_api).max_decoding_message_size(MAX_REQUEST),
+            )
+            .add_service(
+                SecretDiscoveryServiceServer::new(secrets).max_decoding_message_size(MAX_REQUEST),
+            ),
             callers,
             stop.clone(),
         ),
         admin.serve(
-            AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST),
+            Routes::new(AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST)),
             AllowedCallers::own_and_root(),
             stop.clone(),
         ),
         async {
             renewer.keep_fresh(forced, stop.clone()).await;
+            Ok(())
+        },
+        async {
+            if let Some(metrics) = metrics {
+                metrics.serve(stop.clone()).await;
+            }
             Ok(())
         },
         async {
