@@ -10,6 +10,7 @@
 //! | `bundle.pem` | 0644 | every root that peers shall trust: what agents are given |
 //! | `tokens/` | 0700 | one file per join token, named by its hash |
 //! | `credentials/` | 0700 | one file per agent that renews, with hashes only |
+//! | `federation/` | 0700 | the last good bundle of each federated trust domain |
 //! | `lock` | 0600 | held by the `run` that serves this directory |
 
 use std::fs::{File, OpenOptions};
@@ -84,6 +85,12 @@ impl Directory {
     #[must_use]
     pub fn credentials(&self) -> PathBuf {
         self.0.join("credentials")
+    }
+
+    /// The bundles of other trust domains, as they were received last.
+    #[must_use]
+    pub fn federation(&self) -> PathBuf {
+        self.0.join("federation")
     }
 
     /// Takes the directory for one serving process, or for all that share their state; the lock ends with the value (or the process).

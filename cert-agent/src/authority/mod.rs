@@ -13,6 +13,7 @@ pub mod cli;
 pub mod csr;
 pub mod directory;
 pub mod duration;
+pub mod federation;
 pub mod files;
 pub mod follow;
 pub mod init;

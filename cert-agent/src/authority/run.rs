@@ -18,6 +18,8 @@ use super::bundles::Publisher;
 use super::ca::{self, SigningCa};
 use super::directory::Directory;
 use super::duration::human;
+use super::federation::Federation;
+use super::federation::server::{BundleEndpoint, ServerProfile};
 use super::follow::{Followed, Live};
 use super::issue::Authority;
 use super::join_token::JoinTokens;
@@ -54,6 +56,10 @@ pub struct Settings {
     pub credential_lifetime: Duration,
     /// How long a JWT-SVID is good.
     pub jwt_lifetime: Duration,
+    /// Which other trust domains are believed.
+    pub federation: Option<PathBuf>,
+    /// Where other trust domains fetch our bundle, and how we prove ourselves there.
+    pub bundle_endpoint: Option<(SocketAddr, ServerProfile)>,
     /// Certificates a minute for one instance.
     pub issue_rate: PerMinute,
     /// Certificates a minute in all.
@@ -77,6 +83,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     tokio::spawn(clean(Arc::clone(&authority), stop.clone()));
     let files = Followed::new(settings.directory.clone(), settings.registry.clone());
     tokio::spawn(files.follow(Arc::clone(&authority), stop.clone()));
+    federate(&authority, &settings, &stop).await?;
     log_start(&authority, &settings, tcp.local_addr()?);
     server::serve(authority, Listeners { tcp, unix }, stop).await?;
     tracing::info!("stopped");
@@ -110,6 +117,30 @@ pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
         rates,
         leaf_lifetime: settings.leaf_lifetime.as_secs(),
     })
+}
+
+/// Takes up the bundles of others, and serves ours to them.
+async fn federate(
+    authority: &Arc<Authority>,
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    if let Some(file) = &settings.federation {
+        let folder = settings.directory.federation();
+        let federation = Federation::open(file, folder, Arc::clone(authority))?;
+        authority.publisher.look(authority.ca.now().bundle(), wall_clock())?;
+        tokio::spawn(federation.run(stop.clone()));
+    }
+    if let Some((address, profile)) = &settings.bundle_endpoint {
+        let endpoint =
+            BundleEndpoint::new(profile, Arc::clone(authority)).map_err(Misconfigured)?;
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen at {address} (--bundle-endpoint)"))?;
+        tracing::info!(listen = %listener.local_addr()?, "serving our bundle to other trust domains");
+        tokio::spawn(endpoint.serve(listener, stop.clone()));
+    }
+    Ok(())
 }
 
 fn log_start(authority: &Authority, settings: &Settings, listen: SocketAddr) {

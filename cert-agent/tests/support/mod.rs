@@ -74,6 +74,8 @@ impl Ca {
             registry: None,
             leaf_lifetime: Duration::from_secs(3600),
             credential_lifetime: Duration::from_secs(7 * 86_400),
+            federation: None,
+            bundle_endpoint: None,
             jwt_lifetime: Duration::from_secs(300),
             issue_rate: PerMinute(6000),
             global_issue_rate: PerMinute(60_000),

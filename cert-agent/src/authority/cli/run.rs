@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::StateArgs;
 use crate::authority::duration;
+use crate::authority::federation::server::ServerProfile;
 use crate::authority::jwt_keys::MAX_TOKEN_LIFETIME;
 use crate::authority::rate::PerMinute;
 use crate::authority::run::{self, Settings};
@@ -46,6 +47,20 @@ pub struct RunArgs {
     /// How long a JWT-SVID is good for: 10s to 1h.
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration::parse)]
     jwt_lifetime: Duration,
+    /// A YAML file that says which other trust domains are believed, and where their bundles come
+    /// from. It is followed.
+    #[arg(long, value_name = "FILE")]
+    federation: Option<PathBuf>,
+    /// Serve our trust bundle to other trust domains here (HTTPS), at /bundle.json.
+    #[arg(long, value_name = "ADDR:PORT")]
+    bundle_endpoint: Option<SocketAddr>,
+    /// Prove the bundle endpoint by this certificate (PEM, leaf first; profile https_web) instead
+    /// of the authority's own SVID (https_spiffe). It is followed.
+    #[arg(long, value_name = "FILE", requires_all = ["bundle_endpoint", "bundle_endpoint_key"])]
+    bundle_endpoint_cert: Option<PathBuf>,
+    /// The key of --bundle-endpoint-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "bundle_endpoint_cert")]
+    bundle_endpoint_key: Option<PathBuf>,
     /// Certificates a minute for one agent [default: 10, or what four renewals in a short lifetime
     /// need].
     #[arg(long, value_name = "N")]
@@ -95,6 +110,10 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
             args.replicas
         );
     }
+    let profile = match (args.bundle_endpoint_cert, args.bundle_endpoint_key) {
+        (Some(certificate), Some(key)) => ServerProfile::Web { certificate, key },
+        _ => ServerProfile::Spiffe,
+    };
     // Renewals come at half a lifetime; twice that leaves room for retries and a person's `renew`.
     let needed = u32::try_from(4 * 60 / lifetime).unwrap_or(u32::MAX);
     Ok(Settings {
@@ -106,6 +125,8 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
         registry: args.registry,
         leaf_lifetime: args.leaf_lifetime,
         credential_lifetime: args.credential_lifetime,
+        federation: args.federation,
+        bundle_endpoint: args.bundle_endpoint.map(|address| (address, profile)),
         jwt_lifetime: args.jwt_lifetime,
         issue_rate: PerMinute(args.issue_rate.unwrap_or(needed.max(10))),
         global_issue_rate: PerMinute(args.global_issue_rate),
