@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cert_agent::authority::bundles::publish;
 use cert_agent::authority::directory::Directory;
 use cert_agent::authority::federation::Federation;
 use cert_agent::authority::federation::fetch::{Trusted, fetch};
@@ -16,6 +17,7 @@ use cert_agent::authority::federation::server::{BundleEndpoint, ServerProfile};
 use cert_agent::authority::federation::url::EndpointUrl;
 use cert_agent::authority::init::renew_intermediate;
 use cert_agent::authority::issue::Authority;
+use cert_agent::authority::root_source::RootSource;
 use cert_agent::authority::service::wall_clock;
 use identity::jwk::BundleDocument;
 use identity::verify::{Usage, VerifyError, verify_peer};
@@ -97,7 +99,11 @@ impl Consumer {
 
     /// Writes the file.
     fn configure(&self, entries: &str) {
-        let text = if entries.is_empty() { "federation: []".into() } else { format!("federation:\n{entries}") };
+        let text = if entries.is_empty() {
+            "federation: []".into()
+        } else {
+            format!("federation:\n{entries}")
+        };
         self.write("federation.yaml", text);
     }
 
@@ -144,8 +150,7 @@ fn add_root(ca: &Ca) {
 fn take_up(partner: &Partner) {
     let ca = cert_agent::authority::ca::SigningCa::load(&partner.ca.settings.directory).unwrap();
     partner.authority.ca.set(ca);
-    let ca = partner.authority.ca.now();
-    partner.authority.publisher.look(ca.bundle(), wall_clock()).unwrap();
+    publish(&partner.authority, wall_clock()).unwrap();
 }
 
 #[tokio::test]
@@ -171,7 +176,8 @@ async fn spiffe_federation_5_2_2_https_spiffe_bootstrap_first_then_the_newest_st
     let other = Partner::of("b.test").await;
     a.write("b.test.json", other.document());
     a.until("the new bootstrap", |a| {
-        a.held("b.test").is_some_and(|h| h.x509.roots() == other.authority.ca.now().bundle().roots())
+        a.held("b.test")
+            .is_some_and(|h| h.x509.roots() == other.authority.ca.now().bundle().roots())
     })
     .await;
     assert!(!url.is_empty());
@@ -266,14 +272,15 @@ fn redirect(to: &str) -> String {
 
 #[tokio::test]
 async fn spiffe_federation_5_2_1_https_web_the_host_and_every_redirect_are_checked() {
-    let check = async |name: &str, names: &[&str], answers: Vec<String>, expect: Result<&str, &str>| {
-        let web = Web::answering(names, answers).await;
-        match (web.fetch().await, expect) {
-            (Ok(seen), Ok(expect)) => assert_eq!(seen, expect, "{name}"),
-            (Err(error), Err(words)) => assert!(error.contains(words), "{name}: {error}"),
-            (seen, _) => panic!("{name}: {seen:?}"),
-        }
-    };
+    let check =
+        async |name: &str, names: &[&str], answers: Vec<String>, expect: Result<&str, &str>| {
+            let web = Web::answering(names, answers).await;
+            match (web.fetch().await, expect) {
+                (Ok(seen), Ok(expect)) => assert_eq!(seen, expect, "{name}"),
+                (Err(error), Err(words)) => assert!(error.contains(words), "{name}: {error}"),
+                (seen, _) => panic!("{name}: {seen:?}"),
+            }
+        };
     let host = ["127.0.0.1"];
     let again = || redirect("https://HERE/y");
     check("good", &host, vec![ok("{}")], Ok("{}")).await;
@@ -287,7 +294,13 @@ async fn spiffe_federation_5_2_1_https_web_the_host_and_every_redirect_are_check
     check("four redirects", &host, four, Err("more than 3 redirects")).await;
     check("to http", &host, vec![redirect("http://HERE/y")], Err("must be https")).await;
     check("to userinfo", &host, vec![redirect("https://u@HERE/y")], Err("userinfo")).await;
-    check("not found", &host, vec!["HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n".into()], Err("404")).await;
+    check(
+        "not found",
+        &host,
+        vec!["HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n".into()],
+        Err("404"),
+    )
+    .await;
     check("no HTTP", &host, vec!["nonsense\r\n\r\n".into()], Err("")).await;
     check("nothing", &host, vec![String::new()], Err("")).await;
     let long = ok(&"x".repeat(1024 * 1024 + 1));
@@ -369,7 +382,8 @@ async fn f09_a_bad_federation_file_keeps_everybody_and_a_removed_entry_ends_the_
     let mut a = Consumer::new();
     a.write("b.test.json", b.document());
     a.write("c.json", c.document());
-    let both = format!("{}  - {{trustDomain: c.test, file: c.json}}\n", b.entry("b.test", &b.url()));
+    let both =
+        format!("{}  - {{trustDomain: c.test, file: c.json}}\n", b.entry("b.test", &b.url()));
     a.configure(&both);
     a.start();
     a.until("both", |a| a.roots("b.test") == Some(1) && a.roots("c.test") == Some(1)).await;
@@ -444,7 +458,8 @@ async fn s24_trust_domain_confusion_bundles_of_others_vouch_for_their_own_names_
 }
 
 #[tokio::test]
-async fn spiffe_federation_5_2_2_2_an_endpoint_of_a_third_domain_is_verified_with_that_one_s_bundle() {
+async fn spiffe_federation_5_2_2_2_an_endpoint_of_a_third_domain_is_verified_with_that_one_s_bundle()
+ {
     let c = Partner::of("c.test").await;
     let mut a = Consumer::new();
     a.write("c.test.json", c.document());
@@ -475,8 +490,9 @@ async fn spiffe_federation_5_2_2_2_an_endpoint_of_a_third_domain_is_verified_wit
 async fn the_endpoint_s_own_certificate_follows_a_renewed_intermediate() {
     let b = Partner::of("b.test").await;
     let bundle = b.authority.ca.now().bundle().clone();
-    renew_intermediate(&b.ca.settings.directory, None, Duration::from_secs(3600), wall_clock())
-        .unwrap();
+    let directory = &b.ca.settings.directory;
+    let source = RootSource::Passphrase(directory.passphrase());
+    renew_intermediate(directory, &source, Duration::from_secs(3600), wall_clock()).unwrap();
     take_up(&b);
     let trusted = Trusted::spiffe(id("spiffe://b.test/postern/authority"), bundle).unwrap();
     assert!(fetch(&EndpointUrl::parse(&b.url()).unwrap(), &trusted).await.is_ok());

@@ -15,6 +15,7 @@ use cert_agent::authority::follow::Followed;
 use cert_agent::authority::init::renew_intermediate;
 use cert_agent::authority::issue::{Authority, Now, Refusal};
 use cert_agent::authority::rate::PerMinute;
+use cert_agent::authority::root_source::RootSource;
 use cert_agent::authority::run::load;
 use cert_agent::authority::service::wall_clock;
 use identity::{TrustBundle, TrustDomain, X509Svid};
@@ -304,7 +305,8 @@ async fn a_new_intermediate_is_taken_up_by_a_running_authority() {
     let directory: Directory = ca.settings.directory.clone();
     let mut files = Followed::new(directory.clone(), None);
     let before = authority.ca.now();
-    renew_intermediate(&directory, None, Duration::from_secs(3600), wall_clock()).unwrap();
+    let source = RootSource::Passphrase(directory.passphrase());
+    renew_intermediate(&directory, &source, Duration::from_secs(3600), wall_clock()).unwrap();
     files.look(&authority);
     let after = authority.ca.now();
     assert_ne!(after.certificate(), before.certificate());

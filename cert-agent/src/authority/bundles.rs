@@ -15,7 +15,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use futures_util::{Stream, stream};
 use identity::jwk::BundleDocument;
 use identity::jwt::JwtBundle;
-use identity::{TrustBundle, TrustDomain};
+use identity::{RevocationLists, TrustBundle, TrustDomain};
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -147,7 +147,7 @@ impl Publisher {
                 if keys_too {
                     publisher.jwt_keys.refresh(now)?;
                 }
-                publisher.look(authority.ca.now().bundle(), now)
+                publish(&authority, now)
             });
             if let Ok(Err(error)) = looked.await {
                 tracing::error!(
@@ -177,6 +177,18 @@ impl Publisher {
         let place = Place { published, heartbeat, stopped, _permit: permit };
         Ok(Box::pin(stream::unfold(Some(place), step)))
     }
+}
+
+/// Looks at everything an authority has to publish, once. Blocking.
+///
+/// # Errors
+/// The store's, or revocation lists that cannot be read; what was published stays.
+pub fn publish(authority: &Authority, now: u64) -> anyhow::Result<()> {
+    let (publisher, lists) = (&authority.publisher, authority.crls.crls());
+    let last = publisher.now().own.x509.crls().clone();
+    let same = last.iter().eq(lists.iter().map(AsRef::as_ref));
+    let lists = if same { last } else { RevocationLists::from_der(&lists)? };
+    publisher.look(&authority.ca.now().bundle().clone().with_crls(lists), now)
 }
 
 /// Where a stream stands.

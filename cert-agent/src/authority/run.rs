@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use parking_lot::Mutex;
@@ -14,22 +14,28 @@ use tokio_util::sync::CancellationToken;
 use crate::program::Misconfigured;
 
 use super::attest::{Records, Remote};
-use super::bundles::Publisher;
+use super::bundles::{self, Publisher};
 use super::ca::{self, SigningCa};
+use super::crl::{self, Crls};
 use super::directory::Directory;
 use super::duration::human;
 use super::federation::Federation;
 use super::federation::server::{BundleEndpoint, ServerProfile};
 use super::follow::{Followed, Live};
+use super::issuance_log::IssuanceLog;
 use super::issue::Authority;
 use super::join_token::JoinTokens;
 use super::jwt_svid::JwtIssuer;
 use super::rate::{PerMinute, Rates};
+use super::record::{self, Record};
 use super::registry::Registry;
 use super::renewal::Credentials;
+use super::revoke;
+use super::root_source::RootSource;
 use super::server::{self, Listeners, UnixSocket};
 use super::service::wall_clock;
 use super::store::Store;
+use super::upkeep::Upkeep;
 
 /// Forgotten tokens and holders are removed this often.
 const CLEANING: Duration = Duration::from_secs(3600);
@@ -60,6 +66,10 @@ pub struct Settings {
     pub federation: Option<PathBuf>,
     /// Where other trust domains fetch our bundle, and how we prove ourselves there.
     pub bundle_endpoint: Option<(SocketAddr, ServerProfile)>,
+    /// The root's key, when `run` may use it to renew the intermediate.
+    pub root_key: Option<RootSource>,
+    /// Where the issuance log is; none writes none.
+    pub issuance_log: Option<PathBuf>,
     /// Certificates a minute for one instance.
     pub issue_rate: PerMinute,
     /// Certificates a minute in all.
@@ -80,12 +90,24 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let unix = settings.unix.as_deref().map(UnixSocket::bind).transpose()?;
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
-    tokio::spawn(clean(Arc::clone(&authority), stop.clone()));
+    tokio::spawn(clean(Arc::clone(&authority), settings.clone(), stop.clone()));
     let files = Followed::new(settings.directory.clone(), settings.registry.clone());
     tokio::spawn(files.follow(Arc::clone(&authority), stop.clone()));
+    let mut upkeep = Upkeep::new(&settings, Arc::clone(&authority));
+    let upkeep = tokio::task::spawn_blocking(move || {
+        upkeep.look(wall_clock());
+        upkeep
+    })
+    .await?;
     federate(&authority, &settings, &stop).await?;
+    // Before the first agent asks: no roots without the revocation lists that go with them.
+    bundles::publish(&authority, wall_clock())?;
+    let upkeep = tokio::spawn(upkeep.keep_up(stop.clone()));
     log_start(&authority, &settings, tcp.local_addr()?);
-    server::serve(authority, Listeners { tcp, unix }, stop).await?;
+    server::serve(authority, Listeners { tcp, unix }, stop.clone()).await?;
+    stop.cancel();
+    // The last leaves are recorded before we go; a failure was logged.
+    let _ = upkeep.await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -106,6 +128,10 @@ pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
         credentials: Credentials::new(Arc::clone(&settings.store), credential_lifetime),
         registry: Live::new(registry),
     });
+    let leaf_lifetime = settings.leaf_lifetime.as_secs();
+    let record = Record::new(Arc::clone(&settings.store), leaf_lifetime, wall_clock());
+    let log = settings.issuance_log.as_deref();
+    let log = log.map(|path| IssuanceLog::start(path, record.replica())).transpose()?;
     let rates = Mutex::new(Rates::new(settings.issue_rate, settings.global_issue_rate));
     let publisher = Publisher::open(Arc::clone(&settings.store), ca.bundle(), wall_clock())?;
     Ok(Authority {
@@ -115,7 +141,10 @@ pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
         records,
         remote: Remote::default(),
         rates,
-        leaf_lifetime: settings.leaf_lifetime.as_secs(),
+        leaf_lifetime,
+        record: Arc::new(record),
+        crls: Crls::default(),
+        log,
     })
 }
 
@@ -128,7 +157,6 @@ async fn federate(
     if let Some(file) = &settings.federation {
         let folder = settings.directory.federation();
         let federation = Federation::open(file, folder, Arc::clone(authority))?;
-        authority.publisher.look(authority.ca.now().bundle(), wall_clock())?;
         tokio::spawn(federation.run(stop.clone()));
     }
     if let Some((address, profile)) = &settings.bundle_endpoint {
@@ -145,7 +173,6 @@ async fn federate(
 
 fn log_start(authority: &Authority, settings: &Settings, listen: SocketAddr) {
     let ca = authority.ca.now();
-    let left = ca.not_after().saturating_sub(wall_clock());
     tracing::info!(
         trust_domain = %ca.trust_domain(),
         %listen,
@@ -154,12 +181,6 @@ fn log_start(authority: &Authority, settings: &Settings, listen: SocketAddr) {
         intermediate_expires = ca::readable(ca.not_after()),
         "serving"
     );
-    if left < 7 * 86_400 {
-        tracing::warn!(
-            left = human(left),
-            "the intermediate expires soon; run `renew-intermediate`"
-        );
-    }
 }
 
 fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
@@ -175,12 +196,15 @@ fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn clean(authority: Arc<Authority>, stop: CancellationToken) {
+async fn clean(authority: Arc<Authority>, settings: Settings, stop: CancellationToken) {
     let mut tick = tokio::time::interval(CLEANING);
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
-        let authority = Arc::clone(&authority);
+        let (authority, settings) = (Arc::clone(&authority), settings.clone());
         let cleaning = tokio::task::spawn_blocking(move || {
-            let now = wall_clock();
+            let (now, store) = (wall_clock(), settings.store.as_ref());
+            record::remove_expired(store, now)?;
+            revoke::remove_expired(store, now)?;
+            crl::remove_former(&settings.directory, SystemTime::now())?;
             authority.records.tokens.remove_expired(now)?;
             authority.records.credentials.remove_expired(now)
         });

@@ -61,6 +61,8 @@ impl Ca {
         let wanted = Wanted {
             trust_domain: TrustDomain::parse(trust_domain).unwrap(),
             passphrase_file: None,
+            from_root: None,
+            pkcs11: None,
             root_lifetime: Duration::from_secs(86_400),
             intermediate_lifetime: Duration::from_secs(86_400),
         };
@@ -77,6 +79,8 @@ impl Ca {
             federation: None,
             bundle_endpoint: None,
             jwt_lifetime: Duration::from_secs(300),
+            root_key: None,
+            issuance_log: None,
             issue_rate: PerMinute(6000),
             global_issue_rate: PerMinute(60_000),
         };

@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
+use identity::TrustDomain;
 
 use super::StateArgs;
+use super::roots::Pkcs11Args;
 use crate::authority::duration;
 use crate::authority::federation::server::ServerProfile;
 use crate::authority::jwt_keys::MAX_TOKEN_LIFETIME;
 use crate::authority::rate::PerMinute;
+use crate::authority::root_source::RootSource;
 use crate::authority::run::{self, Settings};
 use crate::program::Misconfigured;
 
@@ -23,6 +26,20 @@ pub struct RunArgs {
     /// How many authorities serve this trust domain. Above 1 they need shared state: --state.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     replicas: u32,
+    /// The trust domain, when neither root nor intermediate names one (as in a Secret of
+    /// cert-manager).
+    #[arg(long, value_name = "NAME", value_parser = super::trust_domain)]
+    trust_domain: Option<TrustDomain>,
+    /// A file whose first line opens the root key: the intermediate is then renewed at half of its
+    /// life. Without it (and without --pkcs11-module) `run` never touches the root key.
+    #[arg(long, value_name = "FILE", conflicts_with = "pkcs11_module")]
+    root_passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pkcs11: Pkcs11Args,
+    /// The directory of the signed issuance log [default: `log` in the directory of the state, when
+    /// it is one].
+    #[arg(long, value_name = "DIR")]
+    issuance_log: Option<PathBuf>,
     /// Where agents connect (gRPC over TLS 1.3). Port 0 takes a free one; the log says which.
     #[arg(long, value_name = "ADDR:PORT", default_value = "[::]:15012")]
     listen: SocketAddr,
@@ -117,7 +134,9 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
     // Renewals come at half a lifetime; twice that leaves room for retries and a person's `renew`.
     let needed = u32::try_from(4 * 60 / lifetime).unwrap_or(u32::MAX);
     Ok(Settings {
-        directory: args.place.directory(),
+        directory: args.place.directory().with_trust_domain(args.trust_domain),
+        root_key: args.root_passphrase_file.map(RootSource::Passphrase).or(args.pkcs11.source()),
+        issuance_log: args.issuance_log.or(args.place.log_directory()),
         store: args.place.store()?,
         shared: args.place.is_shared(),
         listen: args.listen,
