@@ -7,6 +7,7 @@
 mod allowed;
 mod answers;
 mod authority;
+mod bounded;
 mod certificates;
 mod configuration;
 mod drain;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use identity::{SpiffeId, TrustDomain};
 
 use super::authority::HostPort;
+use super::evidence::LastingProof;
 use super::fetch::{self, Pem};
 use super::proto::admin::StatusResponse;
 use super::rotation::Moment;
@@ -92,6 +93,18 @@ pub struct RunArgs {
     /// other proof.
     #[arg(long, value_name = "FILE")]
     join_token_file: Option<PathBuf>,
+    /// A Kubernetes service-account token, projected with the authority's audience. Read anew at each attempt.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["join_token_file", "oidc_token_file", "x509_certificate"])]
+    service_account_token_file: Option<PathBuf>,
+    /// A token of an OpenID Connect issuer that the authority believes. Read anew at each attempt.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["join_token_file", "x509_certificate"])]
+    oidc_token_file: Option<PathBuf>,
+    /// A certificate (PEM, with its chain) of a CA that the authority believes. Read anew at each attempt.
+    #[arg(long, value_name = "FILE", requires = "x509_key", conflicts_with = "join_token_file")]
+    x509_certificate: Option<PathBuf>,
+    /// The key of --x509-certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "x509_certificate")]
+    x509_key: Option<PathBuf>,
     /// A user who may ask for the certificate, beside our own. May be given several times [default:
     /// 64137, the proxy].
     #[arg(long, value_name = "UID")]
@@ -201,6 +214,7 @@ impl SocketArgs {
 
 fn settings(args: RunArgs) -> Settings {
     Settings {
+        lasting_proof: lasting_proof(&args),
         authority: args.authority,
         authority_unix: args.authority_unix,
         authority_identity: args.authority_identity,
@@ -213,6 +227,16 @@ fn settings(args: RunArgs) -> Settings {
         allow_uids: args.allow_uid,
         metrics: args.metrics,
     }
+}
+
+/// The flags exclude each other.
+fn lasting_proof(args: &RunArgs) -> Option<LastingProof> {
+    let token = args.service_account_token_file.clone().map(LastingProof::ServiceAccountToken);
+    let oidc = args.oidc_token_file.clone().map(LastingProof::OidcToken);
+    let certificate = args.x509_certificate.clone().zip(args.x509_key.clone());
+    let certificate =
+        certificate.map(|(certificate, key)| LastingProof::Certificate { certificate, key });
+    token.or(oidc).or(certificate)
 }
 
 fn trust_domain(text: &str) -> Result<TrustDomain, String> {

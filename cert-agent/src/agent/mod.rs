@@ -12,6 +12,7 @@ pub mod bundle_file;
 pub mod bundles;
 pub mod callers;
 pub mod cli;
+pub mod evidence;
 pub mod fetch;
 pub mod fresh_key;
 pub mod freshness;

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::api::{IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse};
 
+use super::attest::oidc::OidcError;
 use super::attest::service_account::TokenError;
 use super::attest::x509::CertificateError;
 use super::attest::{self, Asking, Caller, Records, Remote};
@@ -90,6 +91,9 @@ pub enum Refusal {
     /// The service-account token.
     #[error(transparent)]
     ServiceAccount(#[from] TokenError),
+    /// The token of an OpenID Connect issuer.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
     /// The certificate of another CA.
     #[error(transparent)]
     Certificate(#[from] CertificateError),

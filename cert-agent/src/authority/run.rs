@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::program::Misconfigured;
 
+use super::attest::service_account::{self, ServiceAccounts};
 use super::attest::{Records, Remote};
 use super::bundles::{self, Publisher};
 use super::ca::{self, SigningCa};
@@ -26,13 +28,14 @@ use super::issuance_log::IssuanceLog;
 use super::issue::Authority;
 use super::join_token::JoinTokens;
 use super::jwt_svid::JwtIssuer;
+use super::kubernetes;
 use super::rate::{PerMinute, Rates};
 use super::record::{self, Record};
 use super::registry::Registry;
 use super::renewal::Credentials;
 use super::revoke;
 use super::root_source::RootSource;
-use super::server::{self, Listeners, UnixSocket};
+use super::server::{self, Limits, Listeners, UnixSocket};
 use super::service::wall_clock;
 use super::store::Store;
 use super::upkeep::Upkeep;
@@ -66,6 +69,12 @@ pub struct Settings {
     pub federation: Option<PathBuf>,
     /// Where other trust domains fetch our bundle, and how we prove ourselves there.
     pub bundle_endpoint: Option<(SocketAddr, ServerProfile)>,
+    /// Where Kubernetes is, when it is not around us.
+    pub kubeconfig: Option<PathBuf>,
+    /// How service-account tokens are judged; none: they are not taken.
+    pub service_accounts: Option<service_account::Settings>,
+    /// How many connections.
+    pub limits: Limits,
     /// The root's key, when `run` may use it to renew the intermediate.
     pub root_key: Option<RootSource>,
     /// Where the issuance log is; none writes none.
@@ -82,7 +91,10 @@ pub struct Settings {
 /// Everything that keeps it from starting.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let _served_by_us = settings.directory.lock(settings.shared)?;
-    let authority = Arc::new(load(&settings)?);
+    let mut authority = load(&settings)?;
+    authority.remote.service_accounts = service_accounts(&settings, &authority).await?;
+    let authority = Arc::new(authority);
+    allow_descriptors(settings.limits.connections)?;
     authority.ca.now().ready(wall_clock())?;
     let tcp = TcpListener::bind(settings.listen)
         .await
@@ -104,11 +116,42 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     bundles::publish(&authority, wall_clock())?;
     let upkeep = tokio::spawn(upkeep.keep_up(stop.clone()));
     log_start(&authority, &settings, tcp.local_addr()?);
-    server::serve(authority, Listeners { tcp, unix }, stop.clone()).await?;
+    server::serve(authority, Listeners { tcp, unix }, settings.limits, stop.clone()).await?;
     stop.cancel();
     // The last leaves are recorded before we go; a failure was logged.
     let _ = upkeep.await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// The way to the cluster, where its service accounts are believed.
+///
+/// # Errors
+/// Outside of a cluster without `kubeconfig`.
+pub async fn service_accounts(
+    settings: &Settings,
+    authority: &Authority,
+) -> anyhow::Result<Option<ServiceAccounts>> {
+    let Some(accounts) = settings.service_accounts.clone() else { return Ok(None) };
+    let client = kubernetes::client(settings.kubeconfig.as_deref()).await.map_err(Misconfigured)?;
+    let trust_domain = authority.ca.now().trust_domain().clone();
+    Ok(Some(ServiceAccounts::new(client, accounts, trust_domain)))
+}
+
+/// Every connection is a descriptor; shells hand on 1024 of them however many are allowed.
+fn allow_descriptors(connections: usize) -> anyhow::Result<()> {
+    let wanted = u64::try_from(connections)?.saturating_mul(2).saturating_add(256);
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < wanted {
+        setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard)?;
+    }
+    if hard < wanted {
+        tracing::warn!(
+            allowed = hard,
+            wanted,
+            "too few file descriptors are allowed for --max-connections"
+        );
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use identity::{SpiffeId, TrustDomain};
 use serde::Serialize;
 
 use super::directory::Directory;
+use super::kubernetes_store::{KubernetesStore, Place};
 use super::service::wall_clock;
 use super::show::Shown;
 use super::store::Store;
@@ -95,6 +96,13 @@ pub struct StateArgs {
     /// revocations [default: DIR of --dir].
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// Keep what replicas share in Secrets of the cluster instead: NAME-0 to NAME-f in this namespace. The account
+    /// needs the rights get, create and update on secrets there.
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "state", value_parser = Place::parse)]
+    pub state_secret: Option<Place>,
+    /// How to reach the Kubernetes API server [default: as the pod we run in].
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 impl StateArgs {
@@ -109,6 +117,10 @@ impl StateArgs {
     /// # Errors
     /// A store that cannot be reached.
     pub fn store(&self) -> anyhow::Result<Arc<dyn Store>> {
+        if let Some(place) = &self.state_secret {
+            let store = KubernetesStore::open(place.clone(), self.kubeconfig.as_deref());
+            return Ok(Arc::new(store.map_err(crate::program::Misconfigured)?));
+        }
         let directory = self.state.as_deref().unwrap_or(&self.dir);
         Ok(Arc::new(DirectoryStore::new(directory)))
     }
@@ -122,7 +134,7 @@ impl StateArgs {
     /// Whether other replicas can be given the same state.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.state.is_some()
+        self.state.is_some() || self.state_secret.is_some()
     }
 }
 

@@ -10,12 +10,14 @@ use identity::TrustDomain;
 
 use super::StateArgs;
 use super::roots::Pkcs11Args;
+use crate::authority::attest::service_account;
 use crate::authority::duration;
 use crate::authority::federation::server::ServerProfile;
 use crate::authority::jwt_keys::MAX_TOKEN_LIFETIME;
 use crate::authority::rate::PerMinute;
 use crate::authority::root_source::RootSource;
 use crate::authority::run::{self, Settings};
+use crate::authority::server::Limits;
 use crate::program::Misconfigured;
 
 /// `run`.
@@ -78,6 +80,27 @@ pub struct RunArgs {
     /// The key of --bundle-endpoint-cert (PEM).
     #[arg(long, value_name = "FILE", requires = "bundle_endpoint_cert")]
     bundle_endpoint_key: Option<PathBuf>,
+    /// Believe Kubernetes service-account tokens that are projected for our audience and bound to a pod; the
+    /// cluster's API server judges them. The authority's own account needs the rights to create tokenreviews and to
+    /// get pods.
+    #[arg(long)]
+    service_accounts: bool,
+    /// The audience of those tokens.
+    #[arg(long, value_name = "NAME", default_value = service_account::DEFAULT_AUDIENCE, requires = "service_accounts")]
+    service_account_audience: String,
+    /// Do not compare the caller with the token's pod (that it exists, and has the caller's address). For networks
+    /// that rewrite pods' addresses on the way to the authority.
+    #[arg(long, requires = "service_accounts")]
+    no_pod_check: bool,
+    /// Connections at a time on each socket. Each agent keeps one or two.
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = connections)]
+    max_connections: usize,
+    /// Of those, from one address.
+    #[arg(long, value_name = "N", default_value_t = 1024, value_parser = connections)]
+    max_connections_per_address: usize,
+    /// Close a connection that carries no request and no stream for so long: 1s to 1h.
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration::parse)]
+    idle_timeout: Duration,
     /// Certificates a minute for one agent [default: 10, or what four renewals in a short lifetime
     /// need].
     #[arg(long, value_name = "N")]
@@ -93,6 +116,14 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let settings = settings(args).map_err(Misconfigured)?;
     runtime.block_on(run::run(settings))
+}
+
+/// A million connections are more than any machine serves.
+fn connections(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=1_000_000) => Ok(number),
+        _ => Err("not a number of connections from 1 to 1000000".to_owned()),
+    }
 }
 
 /// Checks what the types of the arguments cannot say.
@@ -117,12 +148,15 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
     if !(10..=MAX_TOKEN_LIFETIME).contains(&args.jwt_lifetime.as_secs()) {
         bail!("--jwt-lifetime is outside 10s to 1h");
     }
+    if !(1..=3600).contains(&args.idle_timeout.as_secs()) {
+        bail!("--idle-timeout is outside 1s to 1h");
+    }
     if args.unix.is_some() && args.registry.is_none() {
         bail!("--unix needs --registry: without it no local caller has an identity");
     }
     if args.replicas > 1 && !args.place.is_shared() {
         bail!(
-            "--replicas {} needs --state DIR, a directory that all of them share: join tokens and renewal \
+            "--replicas {} needs --state DIR or --state-secret NAMESPACE/NAME, which all of them share: join tokens and renewal \
              credentials are good once, and a replica must know what another has used up",
             args.replicas
         );
@@ -147,6 +181,16 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
         federation: args.federation,
         bundle_endpoint: args.bundle_endpoint.map(|address| (address, profile)),
         jwt_lifetime: args.jwt_lifetime,
+        kubeconfig: args.place.kubeconfig.clone(),
+        service_accounts: args.service_accounts.then(|| service_account::Settings {
+            audience: args.service_account_audience,
+            check_pod: !args.no_pod_check,
+        }),
+        limits: Limits {
+            connections: args.max_connections,
+            per_address: args.max_connections_per_address,
+            idle: args.idle_timeout,
+        },
         issue_rate: PerMinute(args.issue_rate.unwrap_or(needed.max(10))),
         global_issue_rate: PerMinute(args.global_issue_rate),
     })
