@@ -154,6 +154,12 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
     if args.unix.is_some() && args.registry.is_none() {
         bail!("--unix needs --registry: without it no local caller has an identity");
     }
+    if args.place.directory().is_secret() && !args.place.is_shared() {
+        bail!(
+            "{} is a mounted Secret, which cannot be written; give --state DIR for tokens, credentials and the record",
+            args.place.dir.display()
+        );
+    }
     if args.replicas > 1 && !args.place.is_shared() {
         bail!(
             "--replicas {} needs --state DIR or --state-secret NAMESPACE/NAME, which all of them share: join tokens and renewal \
