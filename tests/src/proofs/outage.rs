@@ -10,7 +10,7 @@ use crate::wait;
 const RECOVERY: Duration = Duration::from_secs(5);
 
 pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
-    let lifetime = Duration::from_secs(size.pick(20, 60));
+    let lifetime = Duration::from_secs(size.pick(30, 60));
     let option = format!("{}s", lifetime.as_secs());
     let stage = Stage::start(&["--allow-short-lifetimes", "--leaf-lifetime", &option]);
     let outage = half_a_lifetime(&stage, lifetime, progress);
@@ -45,7 +45,7 @@ fn half_a_lifetime(
     progress.say("it is back, at 70 %");
     wait::until_true("every agent to renew", || stage.agents_renewed() >= held + 3);
     wait::pass(fresh + lifetime.mul_f32(1.1));
-    traffic.finish()
+    traffic.finish(stage)
 }
 
 /// How long after the authority's return everything is ready and a call is answered.
