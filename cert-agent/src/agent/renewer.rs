@@ -155,7 +155,8 @@ impl Renewer {
             self.keep_credential(identity, &answer);
         }
         let Accepted { svid, bundle } = checked?;
-        Ok(Fresh { held: Held { svid, key: fresh.key }, bundle })
+        let held = Held { svid, key: fresh.key, received: now.unix() };
+        Ok(Fresh { held, bundle })
     }
 
     fn compare_clocks(&self, skew: Option<Skew>) {

@@ -80,7 +80,9 @@ pub struct Settings {
 /// # Errors
 /// Everything that keeps it from starting.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
-    let _served_by_us = settings.directory.lock(settings.shared)?;
+    // A mounted Secret cannot hold a lock file; its state is elsewhere.
+    let in_files = !settings.directory.is_secret();
+    let _served_by_us = in_files.then(|| settings.directory.lock(settings.shared)).transpose()?;
     let mut authority = load(&settings)?;
     authority.remote.service_accounts = service_accounts(&settings, &authority).await?;
     let authority = Arc::new(authority);

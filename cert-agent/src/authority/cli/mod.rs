@@ -44,7 +44,7 @@ pub enum Command {
     /// Overwrites nothing.
     Init(init::InitArgs),
     /// Serve agents until SIGTERM: attest each caller and sign certificates.
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Show the roots and the intermediate with their expiry (JSON when the output is not a
     /// terminal).
     Show(StateArgs),
@@ -147,7 +147,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<bool> {
     let now = wall_clock();
     match cli.command {
         Command::Init(args) => init::init(&args, now)?,
-        Command::Run(args) => run::run(args)?,
+        Command::Run(args) => run::run(*args)?,
         Command::Show(args) => {
             let shown = Shown::read(&args.directory(), args.store()?.as_ref(), now)?;
             print(&shown, || shown.table())?;

@@ -132,6 +132,12 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
     if args.unix.is_some() && args.registry.is_none() {
         bail!("--unix needs --registry: without it no local caller has an identity");
     }
+    if args.place.directory().is_secret() && !args.place.is_shared() {
+        bail!(
+            "{} is a mounted Secret, which cannot be written; give --state DIR for tokens, credentials and the record",
+            args.place.dir.display()
+        );
+    }
     if args.replicas > 1 && !args.place.is_shared() {
         bail!(
             "--replicas {} needs --state DIR or --state-secret NAMESPACE/NAME, which all of them share: join tokens and renewal \
@@ -153,7 +159,7 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
         leaf_lifetime: args.leaf_lifetime,
         credential_lifetime: args.credential_lifetime,
         kubeconfig: args.place.kubeconfig.clone(),
-        service_accounts: args.service_accounts.then(|| service_account::Settings {
+        service_accounts: args.service_accounts.then_some(service_account::Settings {
             audience: args.service_account_audience,
             check_pod: !args.no_pod_check,
         }),
