@@ -15,6 +15,7 @@ mod drain;
 mod envoy;
 mod explain;
 mod gate;
+mod handshake_floods;
 mod handshakes;
 mod identities;
 mod interception;
