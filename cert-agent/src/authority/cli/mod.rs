@@ -128,7 +128,9 @@ impl StateArgs {
     /// Where the issuance log is unless something else is said.
     #[must_use]
     pub fn log_directory(&self) -> Option<PathBuf> {
-        Some(self.state.as_deref().unwrap_or(&self.dir).join("log"))
+        // A mounted Secret cannot be written.
+        let here = (!self.directory().is_secret()).then_some(self.dir.as_path());
+        self.state.as_deref().or(here).map(|directory| directory.join("log"))
     }
 
     /// Whether other replicas can be given the same state.
