@@ -8,6 +8,7 @@ mod allowed;
 mod answers;
 mod authority;
 mod certificates;
+mod cluster;
 mod configuration;
 mod drain;
 mod envoy;
