@@ -159,7 +159,7 @@ pub fn watch(store: Arc<Store>, target: Target, query: &Query) -> Response<Body>
         Some((Ok::<_, io::Error>(Frame::data(Bytes::from(text))), state))
     });
     let response = Response::builder().header("content-type", "application/json");
-    response.body(BodyExt::boxed(StreamBody::new(sync(lines)))).unwrap()
+    response.body(StreamBody::new(sync(lines)).boxed()).unwrap()
 }
 
 /// A stream that several threads may hold.

@@ -36,20 +36,49 @@ use crate::fake_api::FakeApi;
 /// The controller's identity.
 pub const CONTROLLER: &str = "spiffe://cluster.local/ns/postern-system/sa/postern-controller";
 
+/// The root of `cluster.local`, held by the test.
 pub struct TestTrust {
     root: CertifiedIssuer<'static, KeyPair>,
 }
 
+fn root_params() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = named("root");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let uri = Ia5String::try_from("spiffe://cluster.local".to_owned()).unwrap();
+    params.subject_alt_names = vec![SanType::URI(uri)];
+    params
+}
+
 impl TestTrust {
     pub fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = named("root");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        let uri = Ia5String::try_from("spiffe://cluster.local".to_owned()).unwrap();
-        params.subject_alt_names = vec![SanType::URI(uri)];
         let key = KeyPair::generate().unwrap();
-        Self { root: CertifiedIssuer::self_signed(params, key).unwrap() }
+        Self { root: CertifiedIssuer::self_signed(root_params(), key).unwrap() }
+    }
+
+    /// Writes the controller's SVID and the root, for another process of the test.
+    pub fn write(&self, directory: &std::path::Path) {
+        std::fs::write(directory.join("root.pem"), self.root.as_ref().pem()).unwrap();
+        std::fs::write(directory.join("bundle.pem"), self.root.as_ref().pem()).unwrap();
+        let (svid, key) = self.svid(CONTROLLER);
+        std::fs::write(directory.join("controller.der"), &svid.chain()[0]).unwrap();
+        std::fs::write(directory.join("controller.key"), key.pkcs8_der()).unwrap();
+    }
+
+    /// Writes an SVID as a proxy reads it from files.
+    pub fn write_svid(&self, directory: &std::path::Path, id: &str) {
+        let (svid, key) = self.svid(id);
+        let pem = |label: &str, der: &[u8]| {
+            use base64::Engine as _;
+            let text = base64::engine::general_purpose::STANDARD.encode(der);
+            let lines: Vec<&str> =
+                text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+            format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+        };
+        let chain = pem("CERTIFICATE", &svid.chain()[0]);
+        std::fs::write(directory.join("svid.pem"), chain).unwrap();
+        std::fs::write(directory.join("key.pem"), pem("PRIVATE KEY", key.pkcs8_der())).unwrap();
     }
 
     pub fn bundles(&self) -> TrustBundles {
@@ -77,6 +106,16 @@ impl TestTrust {
         let (svid, key) = self.svid(CONTROLLER);
         Arc::new(OwnCredentials::new(&svid, &key, self.bundles()).unwrap())
     }
+}
+
+/// The controller's credentials as [`TestTrust::write`] wrote them.
+pub fn read_credentials(directory: &std::path::Path) -> Arc<OwnCredentials> {
+    let read = |name: &str| std::fs::read(directory.join(name)).unwrap();
+    let svid = X509Svid::parse(vec![CertificateDer::from(read("controller.der"))]).unwrap();
+    let key = SvidKey::from_pkcs8_der(read("controller.key")).unwrap();
+    let domain = TrustDomain::parse("cluster.local").unwrap();
+    let bundle = TrustBundle::from_pem(domain, &read("root.pem")).unwrap();
+    Arc::new(OwnCredentials::new(&svid, &key, TrustBundles::new([bundle])).unwrap())
 }
 
 fn named(name: &str) -> DistinguishedName {
@@ -110,12 +149,16 @@ pub async fn client(api: &FakeApi) -> kube::Client {
 
 impl Controller {
     pub async fn start(api: &FakeApi, trust: &TestTrust) -> Self {
-        let client = client(api).await;
+        Self::with(client(api).await, trust.credentials()).await
+    }
+
+    /// With any API server and credentials.
+    pub async fn with(client: kube::Client, own: Arc<OwnCredentials>) -> Self {
         let shared = Arc::new(Shared::new(Index::new(settings())));
         tokio::spawn(watches::follow(client.clone(), shared.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (credentials, own) = watch::channel(Some(trust.credentials()));
+        let (credentials, own) = watch::channel(Some(own));
         tokio::spawn(server::serve(listener, own, shared.clone()));
         Self { shared, address, client, credentials }
     }

@@ -136,7 +136,8 @@ proptest! {
             index.apply(event);
             let Some(delta) = index.delta(&mut subscriber) else { break };
             add(&mut state, delta);
-            prop_assert_eq!(Some(&state), full_state(&index).as_ref());
+            let whole = full_state(&index);
+            prop_assert_eq!(Some(&state), whole.as_ref());
         }
     }
 }
