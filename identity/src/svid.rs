@@ -13,6 +13,8 @@ use crate::{IdError, SpiffeId};
 
 /// The largest certificate that is read, in bytes. A P-256 SVID has about 600.
 pub(crate) const MAX_CERTIFICATE: usize = 16 * 1024;
+/// The most certificates that are taken apart at once; a bundle has no more roots.
+const MAX_CERTIFICATES: usize = 64;
 /// The most certificates in a chain, leaf included (SECURITY-CASES S-26).
 pub(crate) const MAX_CHAIN: usize = 8;
 
@@ -145,6 +147,26 @@ impl X509Svid {
     pub fn serial_hex(&self) -> &str {
         &self.leaf.serial_hex
     }
+}
+
+/// Takes certificates apart that stand one behind the other in DER, as the Workload API sends them
+/// (§5.2.1). No bytes are no certificates.
+///
+/// # Errors
+/// [`SvidError::Malformed`] when something else stands among them, [`SvidError::TooLarge`] when there
+/// are more than 64 or one is too large.
+pub fn certificates(mut der: &[u8]) -> Result<Vec<CertificateDer<'static>>, SvidError> {
+    let mut found = Vec::new();
+    while !der.is_empty() {
+        let (rest, _) = X509Certificate::from_der(der).map_err(malformed)?;
+        let (one, after) = der.split_at(der.len() - rest.len());
+        if found.len() >= MAX_CERTIFICATES || one.len() > MAX_CERTIFICATE {
+            return Err(SvidError::TooLarge);
+        }
+        found.push(CertificateDer::from(one.to_vec()));
+        der = after;
+    }
+    Ok(found)
 }
 
 /// Refuses a chain by its size alone, before any dear step (SECURITY-CASES S-26).

@@ -11,10 +11,10 @@
     missing_docs
 )]
 
+#[path = "../tests/control_plane/mod.rs"]
+mod control_plane;
 #[path = "../tests/fake_api/mod.rs"]
 mod fake_api;
-#[path = "../tests/support/mod.rs"]
-mod support;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,9 +22,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use control_plane::{Proxy, TestTrust, allow, namespace, pod, service, slice};
 use fake_api::FakeApi;
 use serde_json::json;
-use support::{Proxy, TestTrust, allow, namespace, pod, service, slice};
 
 const SERVICES: u32 = 10_000;
 const PROXIES: u32 = 1_000;
@@ -57,7 +57,8 @@ async fn controller(directory: &Path) {
     let options = kube::config::KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(file, &options).await.unwrap();
     let client = kube::Client::try_from(config).unwrap();
-    let controller = support::Controller::with(client, support::read_credentials(directory)).await;
+    let controller =
+        control_plane::Controller::with(client, control_plane::read_credentials(directory)).await;
     controller.synced().await;
     println!("{}", controller.address);
     std::future::pending().await
@@ -211,7 +212,7 @@ async fn real_proxy(directory: &Path, controller: SocketAddr, trust: &TestTrust)
         }},
         "resources": {"controller": {
             "address": controller.to_string(),
-            "identity": support::CONTROLLER,
+            "identity": control_plane::CONTROLLER,
             "pod": {"name": "app-1", "uid": "uid-app-1"},
         }},
         "inbound": {"bind": "none"},
@@ -226,7 +227,7 @@ async fn real_proxy(directory: &Path, controller: SocketAddr, trust: &TestTrust)
     let log = std::fs::File::create(at("proxy.log")).unwrap();
     let proxy = Killed(command.stdout(log).spawn().unwrap());
     let log = || std::fs::read_to_string(at("proxy.log")).unwrap_or_default();
-    support::until("the proxy to be ready", || log().contains("\"ready\"")).await;
+    control_plane::until("the proxy to be ready", || log().contains("\"ready\"")).await;
     let before = resident_kib(proxy.0.id());
     for number in 0..IN_USE {
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port(number)));

@@ -1,19 +1,19 @@
 //! The controller against a fake API server over HTTPS and simulated proxies over mutual TLS.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod control_plane;
 mod fake_api;
-mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+use control_plane::{Controller, Proxy, TestTrust, allow, pod, shop, slice, until};
 use fake_api::FakeApi;
 use k8s::controller::index::{ObjectKind, PolicyKind};
 use k8s::controller::leader;
 use k8s::controller::shared::KindState;
 use serde_json::json;
-use support::{Controller, Proxy, TestTrust, allow, pod, shop, slice, until};
 use tokio::sync::watch;
 use tonic::Code;
 
@@ -231,7 +231,7 @@ async fn conditions_say_every_mistake_and_bundles_come_back() {
 #[tokio::test]
 async fn the_lease_goes_to_one_and_to_the_next_when_it_is_left() {
     let api = FakeApi::start().await;
-    let client = support::client(&api).await;
+    let client = control_plane::client(&api).await;
     let campaign = |me: &str| {
         let (sender, leads) = watch::channel(false);
         let task = leader::campaign(client.clone(), "postern-system".into(), me.into(), sender);

@@ -14,7 +14,7 @@ use crate::mesh::Mesh;
 use crate::network::{self, Attachment};
 use crate::place::Place;
 use crate::pod::Pod;
-use crate::process::{Process, finish};
+use crate::process::{Finished, Process, finish};
 use crate::wait;
 
 /// The authority's place on the network.
@@ -71,10 +71,15 @@ impl Authority {
 
     /// Starts it, waiting until it accepts connections.
     pub fn start_again(&self) {
+        self.start_again_with(&[]);
+    }
+
+    /// The same with further arguments of `postern-authority run`, for this time.
+    pub fn start_again_with(&self, options: &[&str]) {
         let mut command = self.command("run");
         // Tests force renewals far more often than production should allow.
         command.args(["--listen", &self.address.to_string(), "--issue-rate", "600"]);
-        command.args(&self.options);
+        command.args(&self.options).args(options);
         let process = Process::start("authority", command, &self.directory);
         *self.process.lock().expect("no thread died holding this") = Some(process);
         let (inside, address) = (Inside::enter(&self.place), self.address);
@@ -98,6 +103,17 @@ impl Authority {
     #[must_use]
     pub fn token(&self, spiffe_id: &str) -> String {
         self.run("token", &["--identity", spiffe_id]).trim().to_owned()
+    }
+
+    /// Runs one step of a root roll-over: prepare, activate, retire or status.
+    #[must_use]
+    pub fn root(&self, step: &str) -> Finished {
+        let mut command = self.place.command(&self.directory, &binary("postern-authority"));
+        command.args(["root", step, "--dir"]).arg(self.place.path(&self.directory, "state"));
+        if matches!(step, "prepare" | "activate") {
+            command.arg("--passphrase-file").arg(self.place.path(&self.directory, "passphrase"));
+        }
+        finish(command)
     }
 
     /// How a pod's agent is started: with a join token of its own the first time.

@@ -145,7 +145,11 @@ pub async fn watch_bundles(
     answered(address, client.watch_bundles(WatchBundlesRequest {})).await
 }
 
-async fn client(
+/// A connection that is kept, for several calls. It is verified against `trusted`.
+///
+/// # Errors
+/// [`CallError::Unreachable`].
+pub async fn client(
     address: &Address,
     trusted: &TrustBundle,
 ) -> Result<SigningClient<Channel>, CallError> {

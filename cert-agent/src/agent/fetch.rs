@@ -1,5 +1,6 @@
 //! `postern-cert-agent fetch`: a Workload API client for people and scripts.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,16 +9,21 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use rustls_pki_types::CertificateDer;
+use serde::Serialize;
 use tokio::net::UnixStream;
-use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status, Streaming};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::authority::Dialled;
+use super::pem;
 use super::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
-use super::proto::workload::{X509svid, X509svidRequest};
+use super::proto::workload::{
+    JwtBundlesRequest, JwtsvidRequest, ValidateJwtsvidRequest, X509BundlesRequest, X509svid,
+    X509svidRequest,
+};
 
 /// To connect, and for the first message.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -27,22 +33,107 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When nobody answers within 10 s, or the agent has nothing to give.
 pub async fn fetch(socket: &Path) -> anyhow::Result<X509svid> {
-    let channel = connect(socket).await?;
-    let mut request = Request::new(X509svidRequest {});
+    let mut client = client(socket).await?;
+    let answer = first(client.fetch_x509svid(with_header(X509svidRequest {}))).await?;
+    answer.svids.into_iter().next().context("the agent answered without an SVID")
+}
+
+/// Asks the agent at `socket` for a JWT-SVID.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn fetch_jwt(socket: &Path, audience: Vec<String>) -> anyhow::Result<Zeroizing<String>> {
+    let mut client = client(socket).await?;
+    let request = JwtsvidRequest { audience, spiffe_id: String::new() };
+    let answer = answered(client.fetch_jwtsvid(with_header(request))).await?;
+    let svid = answer.svids.into_iter().next().context("the agent answered without a JWT-SVID")?;
+    Ok(Zeroizing::new(svid.svid))
+}
+
+/// What verifies the peers of one trust domain.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicBundle {
+    /// Roots, PEM.
+    x509: String,
+    /// A JWK set.
+    jwt: serde_json::Value,
+}
+
+/// Asks the agent at `socket` for the bundles of all trust domains, by SPIFFE id.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn fetch_bundles(socket: &Path) -> anyhow::Result<BTreeMap<String, PublicBundle>> {
+    let mut client = client(socket).await?;
+    let x509 = first(client.fetch_x509_bundles(with_header(X509BundlesRequest {}))).await?;
+    let jwt = first(client.fetch_jwt_bundles(with_header(JwtBundlesRequest {}))).await?;
+    let mut bundles = BTreeMap::<String, PublicBundle>::new();
+    for (trust_domain, ders) in x509.bundles {
+        bundles.entry(trust_domain).or_default().x509 = certificates(&ders)?;
+    }
+    for (trust_domain, jwks) in jwt.bundles {
+        bundles.entry(trust_domain).or_default().jwt =
+            serde_json::from_slice(&jwks).context("the agent's JWK set")?;
+    }
+    Ok(bundles)
+}
+
+/// Has the agent at `socket` verify a JWT-SVID. The SPIFFE id, or why the token proves nothing.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn validate_jwt(
+    socket: &Path,
+    audience: String,
+    svid: String,
+) -> anyhow::Result<Result<String, String>> {
+    let mut client = client(socket).await?;
+    let request = with_header(ValidateJwtsvidRequest { audience, svid });
+    match tokio::time::timeout(DEADLINE, client.validate_jwtsvid(request)).await {
+        Ok(Err(status)) if status.code() == Code::InvalidArgument => {
+            Ok(Err(status.message().to_owned()))
+        }
+        Ok(answer) => Ok(Ok(answer.map_err(said)?.into_inner().spiffe_id)),
+        Err(_) => Err(anyhow!("the agent did not answer within 10 s")),
+    }
+}
+
+async fn client(socket: &Path) -> anyhow::Result<SpiffeWorkloadApiClient<Channel>> {
+    Ok(SpiffeWorkloadApiClient::new(connect(socket).await?))
+}
+
+/// Workload Endpoint §3.
+fn with_header<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
     request.metadata_mut().insert("workload.spiffe.io", MetadataValue::from_static("true"));
-    let mut client = SpiffeWorkloadApiClient::new(channel);
-    let first = async {
-        let mut updates = client.fetch_x509svid(request).await?.into_inner();
-        updates.message().await
-    };
-    let answer = tokio::time::timeout(DEADLINE, first)
+    request
+}
+
+async fn answered<T>(
+    asking: impl Future<Output = Result<Response<T>, Status>>,
+) -> anyhow::Result<T> {
+    tokio::time::timeout(DEADLINE, asking)
         .await
         .context("the agent did not answer within 10 s")?
-        .map_err(|status| {
-            anyhow!("the agent answered {:?}: {}", status.code(), status.message())
-        })?;
-    let svid = answer.and_then(|answer| answer.svids.into_iter().next());
-    svid.context("the agent answered without an SVID")
+        .map(Response::into_inner)
+        .map_err(said)
+}
+
+/// The first message of a stream.
+async fn first<T>(
+    asking: impl Future<Output = Result<Response<Streaming<T>>, Status>>,
+) -> anyhow::Result<T> {
+    let mut stream = answered(asking).await?;
+    tokio::time::timeout(DEADLINE, stream.message())
+        .await
+        .context("the agent did not answer within 10 s")?
+        .map_err(said)?
+        .context("the agent ended the stream without an answer")
+}
+
+fn said(status: Status) -> anyhow::Error {
+    anyhow!("the agent answered {:?}: {}", status.code(), status.message())
 }
 
 /// Connects to one of the agent's sockets.
@@ -75,7 +166,7 @@ impl Pem {
     pub fn of(mut svid: X509svid) -> anyhow::Result<Self> {
         let pem = Self {
             certificate: certificates(&svid.x509_svid)?,
-            key: Zeroizing::new(block("PRIVATE KEY", &svid.x509_svid_key)),
+            key: pem::block("PRIVATE KEY", &svid.x509_svid_key),
             bundle: certificates(&svid.bundle)?,
         };
         svid.x509_svid_key.zeroize();
@@ -143,22 +234,5 @@ pub fn split(mut ders: &[u8]) -> anyhow::Result<Vec<CertificateDer<'_>>> {
 }
 
 fn certificates(ders: &[u8]) -> anyhow::Result<String> {
-    Ok(split(ders)?.iter().map(|certificate| block("CERTIFICATE", certificate)).collect())
-}
-
-/// One PEM block (RFC 7468 §2): lines of 64 characters.
-fn block(label: &str, der: &[u8]) -> String {
-    use base64::Engine as _;
-    let text = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(der));
-    let mut pem = String::with_capacity(text.len() + text.len() / 32 + 64);
-    pem.push_str(&format!("-----BEGIN {label}-----\n"));
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(64));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = after;
-    }
-    pem.push_str(&format!("-----END {label}-----\n"));
-    pem
+    Ok(pem::certificates(split(ders)?.iter().map(AsRef::as_ref)))
 }

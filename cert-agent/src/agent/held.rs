@@ -5,6 +5,7 @@ use std::sync::Arc;
 use identity::{SvidKey, TrustBundle, X509Svid};
 use tokio::sync::watch;
 
+use super::freshness::{Freshness, Standing};
 use super::skew::Skew;
 use super::trust::Trust;
 
@@ -15,6 +16,8 @@ pub struct Held {
     pub svid: X509Svid,
     /// Its key.
     pub key: SvidKey,
+    /// When it came, Unix seconds.
+    pub received: u64,
 }
 
 impl Held {
@@ -155,6 +158,19 @@ impl Publisher {
 }
 
 impl View {
+    /// How the certificate stands at this time (Unix seconds).
+    #[must_use]
+    pub fn freshness(&self, now: u64) -> Freshness {
+        let failed = self.status.borrow().last_error.is_some();
+        let standing = self.holding.borrow().identity.as_ref().map(|held| Standing {
+            not_before: held.svid.not_before(),
+            not_after: held.svid.not_after(),
+            received: held.received,
+            failed,
+        });
+        Freshness::at(standing, now)
+    }
+
     /// The identity that is held and still good at this time (Unix seconds).
     #[must_use]
     pub fn current(&self, now: u64) -> Option<Arc<Held>> {

@@ -1,12 +1,15 @@
 //! `postern-cert-agent run`: the loop, the two sockets, and their end.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::bail;
 use identity::{SpiffeId, TrustDomain};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
 use crate::program::Misconfigured;
 
@@ -15,10 +18,15 @@ use super::authority::{Address, HostPort};
 use super::bundle_file::BundleFile;
 use super::bundles::BundleWatch;
 use super::callers::AllowedCallers;
+use super::evidence::{EvidenceSource, LastingProof};
 use super::held;
+use super::jwt_source::JwtSource;
+use super::metrics::{MetricsServer, Numbers};
 use super::proto::admin::admin_server::AdminServer;
+use super::proto::sds::secret_discovery_service_server::SecretDiscoveryServiceServer;
 use super::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
 use super::renewer::{MAX_FORCED, Renewer};
+use super::sds::{Counted, SecretDiscovery};
 use super::socket::Socket;
 use super::state::StateDirectory;
 use super::workload_api::WorkloadApi;
@@ -49,8 +57,12 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// The join token.
     pub join_token_file: Option<PathBuf>,
+    /// A proof that lasts, beside our uid on the authority's unix socket.
+    pub lasting_proof: Option<LastingProof>,
     /// Who may ask beside our own user.
     pub allow_uids: Vec<u32>,
+    /// Where metrics and probes are served; nowhere without.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -73,7 +85,9 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         .map_err(Misconfigured)?;
     let trusted = file.taken().clone();
     let address = address(&settings, trusted.trust_domain())?;
-    let state = take_state(&settings)?;
+    let evidence = evidence(&settings);
+    let state =
+        evidence.needs_state().then(|| StateDirectory::take(&settings.state_dir)).transpose()?;
     let credential = state.as_ref().map(StateDirectory::load).transpose()?.flatten();
     let workload = Socket::bind(&settings.socket, 0o666)?;
     let admin = Socket::bind(&admin_path(&settings.socket), 0o600)?;
@@ -92,31 +106,51 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         publisher: publisher.clone(),
         renew: renew.clone(),
     };
+    let jwt = JwtSource::new(address.clone(), view.clone());
     let renewer = Renewer {
         address,
         file,
         identity: settings.identity,
-        join_token: settings.join_token_file,
+        evidence,
         credential,
         state,
         publisher,
     };
     let callers = AllowedCallers::new(&settings.allow_uids);
-    let workload_api = WorkloadApi::new(view.clone(), callers.clone(), stop.clone());
+    let workload_api = WorkloadApi::new(view.clone(), jwt, callers.clone(), stop.clone());
+    let counted = Arc::new(Counted::default());
+    let secrets =
+        SecretDiscovery::new(view.clone(), callers.clone(), Arc::clone(&counted), stop.clone());
+    let numbers = Numbers { view: view.clone(), secrets: counted };
+    let metrics = match settings.metrics {
+        Some(address) => Some(MetricsServer::bind(address, numbers).await?),
+        None => None,
+    };
     let admin_api = AdminService::new(view, renew);
     let served = tokio::try_join!(
         workload.serve(
-            SpiffeWorkloadApiServer::new(workload_api).max_decoding_message_size(MAX_REQUEST),
+            Routes::new(
+                SpiffeWorkloadApiServer::new(workload_api).max_decoding_message_size(MAX_REQUEST),
+            )
+            .add_service(
+                SecretDiscoveryServiceServer::new(secrets).max_decoding_message_size(MAX_REQUEST),
+            ),
             callers,
             stop.clone(),
         ),
         admin.serve(
-            AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST),
+            Routes::new(AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST)),
             AllowedCallers::own_and_root(),
             stop.clone(),
         ),
         async {
             renewer.keep_fresh(forced, stop.clone()).await;
+            Ok(())
+        },
+        async {
+            if let Some(metrics) = metrics {
+                metrics.serve(stop.clone()).await;
+            }
             Ok(())
         },
         async {
@@ -150,12 +184,12 @@ fn address(settings: &Settings, trust_domain: &TrustDomain) -> anyhow::Result<Ad
     }
 }
 
-/// A unix-attested agent proves itself anew each time and keeps nothing.
-fn take_state(settings: &Settings) -> anyhow::Result<Option<StateDirectory>> {
-    if settings.authority_unix.is_some() && settings.join_token_file.is_none() {
-        return Ok(None);
-    }
-    StateDirectory::take(&settings.state_dir).map(Some)
+/// On the authority's own machine our uid is the proof, unless another was given.
+fn evidence(settings: &Settings) -> EvidenceSource {
+    let join_token = settings.join_token_file.clone();
+    let local = settings.authority_unix.is_some() && join_token.is_none();
+    let lasting = settings.lasting_proof.clone().or(local.then_some(LastingProof::Unix));
+    EvidenceSource { lasting, join_token }
 }
 
 fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {

@@ -93,6 +93,7 @@ mod tests {
         let at = |unix_millis: u64, elapsed: u64| Moment {
             wall: SystemTime::UNIX_EPOCH + Duration::from_millis(unix_millis),
             monotonic: begin + Duration::from_millis(elapsed),
+            boot: None,
         };
         let check = |answered: u64, elapsed: u64, server: i64, expect: Option<(i64, &str)>| {
             let skew = Skew::measured(at(0, 0), at(answered, elapsed), server);

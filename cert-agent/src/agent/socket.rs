@@ -1,6 +1,5 @@
 //! The agent's unix sockets: bound without a gap, served with limits.
 
-use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -8,7 +7,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -18,11 +17,12 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::server::NamedService;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::{Connected, UdsConnectInfo};
 
 use super::callers::AllowedCallers;
+use super::socket_name::SocketNames;
 
 /// Connections at a time on one socket. A pod has one proxy and a few probes.
 const MAX_CONNECTIONS: usize = 64;
@@ -31,6 +31,10 @@ const MAX_CONNECTIONS: usize = 64;
 const MAX_STRANGERS: usize = 4;
 /// Streams at a time on one connection.
 const MAX_STREAMS: u32 = 32;
+/// What a caller may send ahead of our reading: requests are a few bytes.
+const WINDOW: u32 = 64 * 1024;
+/// Read from a caller at a time: most requests at once.
+const READ: usize = 4096;
 /// After `stop`, for streams to end.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// After an accept that failed for want of descriptors.
@@ -72,36 +76,26 @@ impl Socket {
         Ok(Self { listener, path: path.to_owned(), inode })
     }
 
-    /// Serves one gRPC service until `stop`. The service refuses whoever is not among `callers`;
-    /// here they only find fewer places.
+    /// Serves gRPC services until `stop`. They refuse whoever is not among `callers`; here they only
+    /// find fewer places.
     ///
     /// # Errors
     /// When the server fails.
-    pub async fn serve<S>(
+    pub async fn serve(
         self,
-        service: S,
+        services: Routes,
         callers: AllowedCallers,
         stop: CancellationToken,
-    ) -> anyhow::Result<()>
-    where
-        S: tower_service::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<tonic::body::Body>,
-                Error = Infallible,
-            > + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
-    {
+    ) -> anyhow::Result<()> {
         let (ready, connections) = mpsc::channel(8);
         let server = Server::builder()
             .max_concurrent_streams(MAX_STREAMS)
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
             .http2_max_header_list_size(16 * 1024)
-            .add_service(service)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .add_routes(services)
             .serve_with_incoming_shutdown(
                 ReceiverStream::new(connections).map(Ok::<_, io::Error>),
                 stop.clone().cancelled_owned(),
@@ -134,7 +128,7 @@ impl Socket {
             let is_known = stream.peer_cred().is_ok_and(|peer| callers.allows(peer.uid()));
             let places = if is_known { &known } else { &strangers };
             let Ok(permit) = Arc::clone(places).try_acquire_owned() else { continue };
-            if ready.send(Connection { stream, _permit: permit }).await.is_err() {
+            if ready.send(Connection::new(stream, permit)).await.is_err() {
                 return;
             }
         }
@@ -168,7 +162,27 @@ fn refuse_a_live_one(path: &Path) -> anyhow::Result<()> {
 #[derive(Debug)]
 struct Connection {
     stream: UnixStream,
+    names: SocketNames,
+    /// What came and was looked at, and where its unread rest begins.
+    looked_at: Vec<u8>,
+    unread: usize,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn new(stream: UnixStream, permit: OwnedSemaphorePermit) -> Self {
+        let names = SocketNames::default();
+        Self { stream, names, looked_at: Vec::new(), unread: 0, _permit: permit }
+    }
+
+    /// Hands on what was looked at; false when there is nothing.
+    fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let rest = self.looked_at.get(self.unread..).unwrap_or_default();
+        let part = rest.get(..buffer.remaining()).unwrap_or(rest);
+        buffer.put_slice(part);
+        self.unread += part.len();
+        !part.is_empty()
+    }
 }
 
 impl Connected for Connection {
@@ -185,7 +199,21 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+        let this = self.get_mut();
+        while buffer.remaining() > 0 && !this.hand_on(buffer) {
+            let mut room = [0; READ];
+            let mut came = ReadBuf::new(&mut room);
+            ready!(Pin::new(&mut this.stream).poll_read(context, &mut came))?;
+            this.looked_at.clear();
+            this.unread = 0;
+            this.names.take(came.filled(), &mut this.looked_at);
+            if came.filled().is_empty() {
+                this.names.end(&mut this.looked_at);
+                this.hand_on(buffer);
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use identity::jwt::{JwtBundle, JwtBundles};
 use identity::{RevocationLists, TrustBundle, TrustBundles, TrustDomain};
 use rustls_pki_types::CertificateDer;
 
@@ -14,7 +15,7 @@ use crate::api::{Bundles, TrustDomainBundle};
 
 /// Trust domains in one message.
 const MAX_DOMAINS: usize = 256;
-/// The keys that verify JWT-SVIDs when none are known: an empty JWK set.
+/// The keys that verify JWT-SVIDs when none are known: an empty JWK set (RFC 7517 §5).
 const NO_KEYS: &[u8] = br#"{"keys":[]}"#;
 
 /// The bundle of one trust domain.
@@ -22,7 +23,9 @@ const NO_KEYS: &[u8] = br#"{"keys":[]}"#;
 pub struct DomainBundle {
     /// The X.509 roots, with the revocation lists applied.
     pub roots: TrustBundle,
-    /// A JWK set (RFC 7517 §5): the keys that verify JWT-SVIDs.
+    /// The keys that verify JWT-SVIDs; none while they are not known, which believes nobody.
+    pub jwt: Option<JwtBundle>,
+    /// The same as the Workload API gives them: a JWK set without `use` (Workload API §6.2.2).
     pub jwks: Vec<u8>,
     /// Revocation lists, DER.
     pub crls: Vec<Vec<u8>>,
@@ -36,7 +39,14 @@ impl DomainBundle {
     /// Roots alone, as a PEM file or an answer to a certificate request brings them.
     #[must_use]
     pub fn of_roots(roots: TrustBundle) -> Self {
-        Self { roots, jwks: NO_KEYS.to_vec(), crls: Vec::new(), sequence: 0, refresh_hint: 0 }
+        Self {
+            roots,
+            jwt: None,
+            jwks: NO_KEYS.to_vec(),
+            crls: Vec::new(),
+            sequence: 0,
+            refresh_hint: 0,
+        }
     }
 
     /// Whose bundle it is.
@@ -92,6 +102,12 @@ impl Trust {
     #[must_use]
     pub fn own_bundles(&self) -> TrustBundles {
         TrustBundles::new([self.own.roots.clone()])
+    }
+
+    /// The keys of every trust domain, for the verifier of tokens.
+    #[must_use]
+    pub fn jwt_bundles(&self) -> JwtBundles {
+        JwtBundles::new(self.domains().filter_map(|domain| domain.jwt.clone()))
     }
 
     /// All revocation lists, DER.
@@ -190,11 +206,12 @@ fn read(
     let roots =
         bundle.x509_authorities.iter().map(|der| CertificateDer::from(der.clone())).collect();
     let roots = TrustBundle::from_der(trust_domain, roots).map_err(|error| error.to_string())?;
-    let jwks = if bundle.jwt_authorities.is_empty() {
-        NO_KEYS.to_vec()
-    } else {
-        check_key_set(&bundle.jwt_authorities)?;
-        bundle.jwt_authorities.clone()
+    let jwt = match bundle.jwt_authorities.as_slice() {
+        [] => None,
+        jwks => Some(
+            JwtBundle::parse(roots.trust_domain().clone(), jwks)
+                .map_err(|error| format!("its JWT keys: {error}"))?,
+        ),
     };
     let (lists, crls) = match RevocationLists::from_der(&bundle.crl) {
         Ok(lists) => (lists, bundle.crl.clone()),
@@ -204,23 +221,13 @@ fn read(
         }
     };
     Ok(DomainBundle {
+        jwks: jwt.as_ref().map_or_else(|| NO_KEYS.to_vec(), JwtBundle::to_plain_jwks),
         roots: roots.with_crls(lists),
-        jwks,
+        jwt,
         crls,
         sequence: bundle.sequence,
         refresh_hint: bundle.refresh_hint,
     })
-}
-
-/// RFC 7517 §5: an object with an array `keys`. What the keys themselves must be is asked where a
-/// token is verified.
-fn check_key_set(jwks: &[u8]) -> Result<(), String> {
-    let set: serde_json::Value =
-        serde_json::from_slice(jwks).map_err(|error| format!("its JWT keys: {error}"))?;
-    match set.get("keys") {
-        Some(serde_json::Value::Array(_)) => Ok(()),
-        _ => Err("its JWT keys are no JWK set: an array `keys` is missing".to_owned()),
-    }
 }
 
 #[cfg(test)]

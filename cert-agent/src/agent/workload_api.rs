@@ -1,21 +1,26 @@
-//! The SPIFFE Workload API, X.509 profile. Every message is the full set; each renewal reaches
-//! every stream as one message.
+//! The SPIFFE Workload API, X.509 and JWT profiles. Every message is the full set; each change
+//! reaches every stream that it is about as one message.
 //!
 //! What a caller hears when there is nothing to give (Workload Endpoint §6): while the agent does
 //! not know yet, or has lost its certificate to an outage, Unavailable: keep what you have and ask
 //! again. PermissionDenied only when the authority itself refused this workload, or the caller is
 //! not on the list: standard clients drop a good certificate on it.
 
+use std::sync::Arc;
+
+use identity::SpiffeId;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::callers::{AllowedCallers, check_security_header};
 use super::held::View;
+use super::jwt_source::{JwtSource, MAX_AUDIENCE, MAX_AUDIENCES};
+use super::jwt_validation::validate;
 use super::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApi;
 use super::proto::workload::{
-    JwtBundlesRequest, JwtBundlesResponse, JwtsvidRequest, JwtsvidResponse, ValidateJwtsvidRequest,
-    ValidateJwtsvidResponse, X509BundlesRequest, X509BundlesResponse, X509svidRequest,
-    X509svidResponse,
+    JwtBundlesRequest, JwtBundlesResponse, Jwtsvid, JwtsvidRequest, JwtsvidResponse,
+    ValidateJwtsvidRequest, ValidateJwtsvidResponse, X509BundlesRequest, X509BundlesResponse,
+    X509svidRequest, X509svidResponse,
 };
 use super::rotation::Moment;
 use super::updates::{Topic, Updates, same_identity, same_jwt, same_x509, updates};
@@ -25,15 +30,21 @@ use super::workload_messages::{bundles_message, jwt_bundles_message, svid_messag
 #[derive(Debug, Clone)]
 pub struct WorkloadApi {
     view: View,
+    jwt: Arc<JwtSource>,
     callers: AllowedCallers,
     stop: CancellationToken,
 }
 
 impl WorkloadApi {
-    /// Serves what `view` holds to these callers; streams end at `stop`.
+    /// Serves what `view` holds and `jwt` gets to these callers; streams end at `stop`.
     #[must_use]
-    pub fn new(view: View, callers: AllowedCallers, stop: CancellationToken) -> Self {
-        Self { view, callers, stop }
+    pub fn new(
+        view: View,
+        jwt: JwtSource,
+        callers: AllowedCallers,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { view, jwt: Arc::new(jwt), callers, stop }
     }
 
     /// What every request passes first.
@@ -95,7 +106,14 @@ impl SpiffeWorkloadApi for WorkloadApi {
         request: Request<JwtsvidRequest>,
     ) -> Result<Response<JwtsvidResponse>, Status> {
         self.admit(&request)?;
-        Err(no_jwt())
+        let request = request.into_inner();
+        check_audience(&request.audience)?;
+        let held = self.view.current(Moment::now().unix()).ok_or_else(|| self.nothing_to_give())?;
+        check_wanted(&request.spiffe_id, held.svid.id())?;
+        let svid = self.jwt.fetch(&held, &request.audience).await?;
+        let spiffe_id = held.svid.id().to_string();
+        let svid = Jwtsvid { spiffe_id, svid: svid.to_string(), hint: String::new() };
+        Ok(Response::new(JwtsvidResponse { svids: vec![svid] }))
     }
 
     async fn fetch_jwt_bundles(
@@ -111,10 +129,32 @@ impl SpiffeWorkloadApi for WorkloadApi {
         request: Request<ValidateJwtsvidRequest>,
     ) -> Result<Response<ValidateJwtsvidResponse>, Status> {
         self.admit(&request)?;
-        Err(no_jwt())
+        let ValidateJwtsvidRequest { audience, svid } = request.into_inner();
+        if audience.is_empty() || svid.is_empty() {
+            return Err(Status::invalid_argument("name the audience, and give the JWT-SVID"));
+        }
+        let trust = Arc::clone(&self.view.holding.borrow().trust);
+        let skew = self.view.status.borrow().skew;
+        validate(&svid, &audience, &trust, Moment::now(), skew).map(Response::new)
     }
 }
 
-fn no_jwt() -> Status {
-    Status::unimplemented("this version issues X.509-SVIDs only")
+/// §6.2.1: at least one audience; the authority's own bounds, said before it is asked.
+fn check_audience(audience: &[String]) -> Result<(), Status> {
+    let good = |audience: &String| (1..=MAX_AUDIENCE).contains(&audience.len());
+    if (1..=MAX_AUDIENCES).contains(&audience.len()) && audience.iter().all(good) {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("name one to 16 audiences, each of 1 to 512 bytes"))
+}
+
+/// §6.2.1: only this identity, when one is named. We have one.
+fn check_wanted(wanted: &str, ours: &SpiffeId) -> Result<(), Status> {
+    if wanted.is_empty() || wanted == ours.as_str() {
+        return Ok(());
+    }
+    match SpiffeId::parse(wanted) {
+        Ok(_) => Err(Status::permission_denied(format!("this workload is {ours} alone"))),
+        Err(error) => Err(Status::invalid_argument(format!("spiffe_id: {error}"))),
+    }
 }

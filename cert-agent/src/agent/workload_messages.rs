@@ -35,7 +35,7 @@ pub fn bundles_message(_held: &Held, trust: &Trust) -> X509BundlesResponse {
     }
 }
 
-/// §6.2.2: JWK sets by the SPIFFE id of their trust domain; our own always, even while it is empty.
+/// §6.2.2: JWK sets by the SPIFFE id of their trust domain; an empty set where no token is believed.
 #[must_use]
 pub fn jwt_bundles_message(_held: &Held, trust: &Trust) -> JwtBundlesResponse {
     let entry = |domain: &DomainBundle| (trust_domain_id(domain), domain.jwks.clone());

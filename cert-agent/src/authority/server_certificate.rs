@@ -85,7 +85,13 @@ impl OwnCertificate {
         let mut held = self.held.lock();
         match held.as_ref() {
             // A clock that stepped back before the making also asks for a new one.
-            Some(held) if (held.made..held.renew).contains(&now) => Ok(Arc::clone(&held.key)),
+            // So does another intermediate: the old one's root may leave the bundle.
+            Some(held)
+                if (held.made..held.renew).contains(&now)
+                    && held.key.cert.get(1..) == Some(self.authority.ca.now().chain()) =>
+            {
+                Ok(Arc::clone(&held.key))
+            }
             _ => {
                 let new = self.make(now)?;
                 let key = Arc::clone(&new.key);

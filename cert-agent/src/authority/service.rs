@@ -13,6 +13,7 @@ use crate::api::{
 };
 
 use super::attest::Caller;
+use super::attest::oidc::OidcError;
 use super::attest::service_account::TokenError;
 use super::attest::x509::CertificateError;
 use super::issue::{Authority, Now, Refusal};
@@ -115,12 +116,17 @@ fn status(refusal: &Refusal) -> Status {
             Status::unauthenticated(message)
         }
         Refusal::ServiceAccount(TokenError::NotGood(_) | TokenError::Pod(_))
+        | Refusal::Oidc(OidcError::NotGood(_))
         | Refusal::Certificate(CertificateError::NotGood(_)) => Status::unauthenticated(message),
         Refusal::ServiceAccount(TokenError::Unavailable(_)) => Status::unavailable(
             "the authority cannot ask the Kubernetes API now; its log says why; ask again later",
         ),
+        Refusal::Oidc(OidcError::Unavailable(_)) => Status::unavailable(
+            "the authority does not have the issuer's keys now; its log says why; ask again later",
+        ),
         Refusal::Failed => Status::internal(message),
         Refusal::Registry(NoMatch::None { .. } | NoMatch::Ambiguous { .. })
+        | Refusal::Oidc(OidcError::Nobody | OidcError::Ambiguous)
         | Refusal::Certificate(CertificateError::Nobody | CertificateError::Ambiguous)
         | Refusal::Sign(SignError::Identity(..)) => Status::permission_denied(message),
         Refusal::Limited(Limited::Instance(_)) => Status::resource_exhausted(message),

@@ -1,6 +1,7 @@
 //! The command line of `postern-k8s`.
 
 mod controller;
+mod inject;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ struct Cli {
 enum Command {
     /// Watch the cluster and stream to each proxy what is its own.
     Controller(Box<controller::ControllerArgs>),
+    Inject(inject::InjectArgs),
     /// Print shell completions.
     Completions {
         /// The shell.
@@ -41,6 +43,7 @@ struct Misconfigured(anyhow::Error);
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Controller(args) => controller::run(*args),
+        Command::Inject(args) => inject::run(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "postern-k8s", &mut script);

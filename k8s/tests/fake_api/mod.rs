@@ -1,7 +1,14 @@
 //! A small Kubernetes API server over real HTTPS, for tests: LIST in pages, WATCH with bookmarks and 410, watch-list, optimistic
 //! locking, server-side apply (without the ownership of fields), subresource `status`, outages. The shapes are those of recorded
 //! answers (`k8s/tests/fixtures`).
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 
 mod answers;
 mod store;

@@ -30,6 +30,26 @@ impl Pod {
         if shown.code == 0 { Certificate::read(&shown.stdout) } else { None }
     }
 
+    /// Certificates its agent got since its start.
+    #[must_use]
+    #[track_caller]
+    pub fn agent_renewals(&self) -> u64 {
+        self.agent_shown()["renewals"].as_u64().expect("show counts renewals")
+    }
+
+    /// Roots of its own trust domain that its agent believes.
+    #[must_use]
+    #[track_caller]
+    pub fn agent_roots(&self) -> usize {
+        self.agent_shown()["roots"].as_array().expect("show lists roots").len()
+    }
+
+    #[track_caller]
+    fn agent_shown(&self) -> serde_json::Value {
+        let shown = self.agent_command("show").ok();
+        serde_json::from_str(&shown).expect("show prints JSON")
+    }
+
     /// Has its agent renew at once; returns when the agent has the new certificate.
     #[track_caller]
     pub fn renew_certificate(&self) {
