@@ -88,7 +88,9 @@ async fn show_is_a_table_for_people() {
     let agent = Agent::joining(&ca, authority.address, CART).started().await;
     let status = show::status(agent.socket()).await.unwrap();
     let table = Shown::of(&status, wall_clock()).unwrap().table();
-    for row in ["identity", "state", "valid until", "next renewal", "clock", "trusted", "bundle stream"] {
+    for row in
+        ["identity", "state", "valid until", "next renewal", "clock", "trusted", "bundle stream"]
+    {
         assert!(table.lines().any(|line| line.starts_with(row)), "{row} in\n{table}");
     }
     assert!(table.contains("cluster.local ("), "{table}");
@@ -109,11 +111,8 @@ async fn s36_local_secrets_and_rights_no_secret_in_show_and_metrics() {
     let status: StatusResponse = show::status(agent.socket()).await.unwrap();
     let shown = Shown::of(&status, wall_clock()).unwrap();
     let page = get(agent.settings.metrics.unwrap(), "/metrics").await.unwrap();
-    let everything = format!(
-        "{status:?}{}{}{page}",
-        serde_json::to_string(&shown).unwrap(),
-        shown.table()
-    );
+    let everything =
+        format!("{status:?}{}{}{page}", serde_json::to_string(&shown).unwrap(), shown.table());
     let hex = |bytes: &[u8]| format!("{bytes:?}").trim_matches(['[', ']']).to_owned();
     // The middle of the key: its beginning is the same for every P-256 key.
     let key = hex(&svid.x509_svid_key[40..60]);

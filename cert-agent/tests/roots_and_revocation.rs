@@ -211,9 +211,13 @@ async fn f36_ca_key_or_issuer_expired_or_not_matching_refuses_and_says_the_date(
     authority.ca.now().ready(now).unwrap();
     fs::write(directory.bundle(), bundle).unwrap();
 
-    // The root ends first.
-    let error = authority.ca.now().ready(now + 10 * 86_400).unwrap_err().to_string();
-    assert!(error.contains("expired at"), "{error}");
+    // An intermediate that ends before its root.
+    init::renew_intermediate(directory, &passphrase(&ca), Duration::from_secs(HOUR), now).unwrap();
+    let short = load(&ca.settings).unwrap();
+    let error = short.ca.now().ready(now + HOUR + 1).unwrap_err().to_string();
+    let date = ca::readable(now + HOUR);
+    assert!(error.contains(&format!("the intermediate expired at {date}")), "{error}");
+    assert!(error.contains("renew-intermediate"), "{error}");
 }
 
 #[tokio::test]

@@ -153,8 +153,10 @@ async fn s33_ca_dos_large_and_slow_callers() {
     use tokio::io::AsyncReadExt;
     let ca = Ca::new();
     let authority = ca.start().await;
-    let large = IssueRequest { csr_der: vec![0; 1024 * 1024], ..token(ca.token(CART)) };
-    assert_eq!(code(ask(&ca, &authority, large).await), Code::OutOfRange);
+    for size in [1024 * 1024, 64 * 1024 * 1024] {
+        let large = IssueRequest { csr_der: vec![0; size], ..token(ca.token(CART)) };
+        assert_eq!(code(ask(&ca, &authority, large).await), Code::OutOfRange, "{size} bytes");
+    }
 
     // Two hundred callers that connect and say nothing.
     let mut silent = Vec::new();
@@ -271,7 +273,7 @@ async fn f36_ca_expired_refuses_to_sign_and_says_the_date() {
     let refusal =
         issue_at(&authority, &token(secret.clone()), end + 1).await.unwrap_err().to_string();
     let date = cert_agent::authority::ca::readable(end);
-    assert!(refusal.contains(&format!("the intermediate expired at {date}")), "{refusal}");
+    assert!(refusal.contains(&format!("the root expired at {date}")), "both end then: {refusal}");
     let begin = issue_at(&authority, &token(secret.clone()), end - 86_400 - 120).await.unwrap_err();
     assert!(begin.to_string().contains("not valid before"), "{begin}");
     assert!(

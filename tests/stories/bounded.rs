@@ -117,7 +117,7 @@ fn f05_certificate_expires_with_dead_agents_and_opaque_bytes_are_cut() {
     cart.expect_metric("postern_connections_closed_total", &cut);
     frontend.expect_log(&[("closed", "certificate_ended"), ("protocol", "tcp")]);
     // Both ways refused, and told apart from a mesh that is merely slow.
-    assert!(!frontend.is_ready());
+    wait::until_true("the proxy to be unready", || !frontend.is_ready());
     frontend.expect_metric("postern_certificate_state", &[("state", "expired")]);
     frontend.curl("http://cart:8080/cart/ann").expect_refusal(503, "no_certificate");
     assert_eq!(frontend.metrics().sum("postern_reauthentications_total", &[("result", "ok")]), 0.0);

@@ -16,6 +16,7 @@ mod drain;
 mod envoy;
 mod explain;
 mod gate;
+mod handshake_floods;
 mod handshakes;
 mod identities;
 mod interception;

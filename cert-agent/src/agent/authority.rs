@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use identity::verify::ServerVerifier;
+use identity::verify::{ServerVerifier, VerifyError};
 use identity::{SpiffeId, TrustBundle, TrustBundles};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
@@ -154,7 +154,7 @@ pub async fn client(
     trusted: &TrustBundle,
 ) -> Result<SigningClient<Channel>, CallError> {
     let connecting = async {
-        let connection = connect(address, trusted).await.map_err(|error| error.to_string())?;
+        let connection = connect(address, trusted).await.map_err(|error| reason(&error))?;
         // The URI names nothing: the connection is made.
         Endpoint::from_static("http://authority")
             .initial_stream_window_size(WINDOW)
@@ -168,6 +168,20 @@ pub async fn client(
         .unwrap_or_else(|_| Err("no TLS connection within 10 s".to_owned()))
         .map_err(|reason| unreachable(address, reason))?;
     Ok(SigningClient::new(channel))
+}
+
+/// A certificate that is too old or too new for us may be our clock's fault: no answer comes that
+/// would tell the authority's.
+fn reason(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)))
+            if matches!(other.0.downcast_ref(), Some(VerifyError::Time { .. })) =>
+        {
+            format!("{}; is this machine's clock right?", other.0)
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// The answer, within its deadline.

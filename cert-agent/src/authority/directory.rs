@@ -13,6 +13,7 @@
 //! | `trust-domain` | 0644 | only when the root names none |
 //! | `tokens/` | 0700 | one file per join token, named by its hash |
 //! | `credentials/` | 0700 | one file per agent that renews, with hashes only |
+//! | `federation/` | 0700 | the last good bundle of each federated trust domain |
 //! | `record/`, `leaves/`, `revocations/`, `rollover/` | 0700 | the rest of the shared state |
 //! | `log/` | 0700 | the issuance log |
 //! | `lock` | 0600 | held by the `run` that serves this directory |
@@ -157,6 +158,12 @@ impl Directory {
     #[must_use]
     pub fn credentials(&self) -> PathBuf {
         self.path.join("credentials")
+    }
+
+    /// The bundles of other trust domains, as they were received last.
+    #[must_use]
+    pub fn federation(&self) -> PathBuf {
+        self.path.join("federation")
     }
 
     /// Takes the directory for one serving process, or for all that share their state; the lock ends with the value (or the process).

@@ -7,23 +7,26 @@ use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use crate::api::{IssueRequest, IssueResponse};
+use crate::api::{IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse};
 
 use super::attest::oidc::OidcError;
 use super::attest::service_account::TokenError;
 use super::attest::x509::CertificateError;
 use super::attest::{self, Asking, Caller, Records, Remote};
+use super::bundles::Publisher;
 use super::ca::SigningCa;
 use super::crl::Crls;
 use super::csr::{self, CsrError};
 use super::follow::Live;
 use super::issuance_log::{IssuanceLog, Issued};
 use super::join_token::RedeemError;
+use super::jwt_svid::{JwtIssuer, JwtRefusal};
 use super::leaf::{self, SignError, SignedLeaf, Subject};
 use super::rate::{Limited, Rates};
 use super::record::{Leaf, Record};
 use super::registry::NoMatch;
 use super::renewal::{CredentialError, instance_of};
+use super::service::wall_clock;
 
 /// Everything a request needs.
 #[derive(Debug)]
@@ -38,6 +41,10 @@ pub struct Authority {
     pub rates: Mutex<Rates>,
     /// Seconds that a leaf lives.
     pub leaf_lifetime: u64,
+    /// Publishes what peers are verified with.
+    pub publisher: Publisher,
+    /// Signs JWT-SVIDs.
+    pub jwt: JwtIssuer,
     /// Which leaves live.
     pub record: Arc<Record>,
     /// The revocation lists to publish.
@@ -105,6 +112,16 @@ pub enum Refusal {
 }
 
 impl Authority {
+    /// Answers one request for a JWT-SVID at this moment.
+    ///
+    /// # Errors
+    /// [`JwtRefusal`].
+    pub fn issue_jwt(&self, request: &IssueJwtRequest) -> Result<IssueJwtResponse, JwtRefusal> {
+        let now = Now { wall: wall_clock(), monotonic: Instant::now() };
+        let published = self.publisher.now();
+        self.jwt.issue(request, &published.own.x509, &self.publisher.jwt_keys, now)
+    }
+
     /// Answers one request.
     ///
     /// The order: what is cheap comes before what is dear (the CSR's proof costs less than the disk or another

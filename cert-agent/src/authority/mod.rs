@@ -3,9 +3,11 @@
 //! One request is told by [`issue::Authority::issue`]: proof of possession, attestation, rate,
 //! signature. Everything else here serves that function: the keys ([`directory`], [`root_key`],
 //! [`ca`]), the rules of a leaf ([`leaf`]), who may have which identity ([`attest`],
-//! [`join_token`], [`renewal`], [`registry`]), how often ([`rate`]), and the sockets ([`server`]).
+//! [`join_token`], [`renewal`], [`registry`]), how often ([`rate`]), what it
+//! publishes ([`bundles`]) and signs beside certificates ([`jwt_svid`], [`jwt_keys`]), and the sockets ([`server`]).
 
 pub mod attest;
+pub mod bundles;
 pub mod ca;
 pub mod cli;
 mod connection;
@@ -13,6 +15,7 @@ pub mod crl;
 pub mod csr;
 pub mod directory;
 pub mod duration;
+pub mod federation;
 pub mod files;
 pub mod follow;
 #[cfg(feature = "pkcs11")]
@@ -22,6 +25,8 @@ pub mod issuance_log;
 pub mod issuance_log_verify;
 pub mod issue;
 pub mod join_token;
+pub mod jwt_keys;
+pub mod jwt_svid;
 pub mod kubernetes;
 pub mod kubernetes_store;
 pub mod leaf;

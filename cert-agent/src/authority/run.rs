@@ -16,14 +16,18 @@ use crate::program::Misconfigured;
 
 use super::attest::service_account::{self, ServiceAccounts};
 use super::attest::{Records, Remote};
+use super::bundles::{self, Publisher};
 use super::ca::{self, SigningCa};
 use super::crl::{self, Crls};
 use super::directory::Directory;
 use super::duration::human;
+use super::federation::Federation;
+use super::federation::server::{BundleEndpoint, ServerProfile};
 use super::follow::{Followed, Live};
 use super::issuance_log::IssuanceLog;
 use super::issue::Authority;
 use super::join_token::JoinTokens;
+use super::jwt_svid::JwtIssuer;
 use super::kubernetes;
 use super::rate::{PerMinute, Rates};
 use super::record::{self, Record};
@@ -59,6 +63,12 @@ pub struct Settings {
     pub leaf_lifetime: Duration,
     /// How long a renewal credential is good for without use.
     pub credential_lifetime: Duration,
+    /// How long a JWT-SVID is good.
+    pub jwt_lifetime: Duration,
+    /// Which other trust domains are believed.
+    pub federation: Option<PathBuf>,
+    /// Where other trust domains fetch our bundle, and how we prove ourselves there.
+    pub bundle_endpoint: Option<(SocketAddr, ServerProfile)>,
     /// Where Kubernetes is, when it is not around us.
     pub kubeconfig: Option<PathBuf>,
     /// How service-account tokens are judged; none: they are not taken.
@@ -80,7 +90,9 @@ pub struct Settings {
 /// # Errors
 /// Everything that keeps it from starting.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
-    let _served_by_us = settings.directory.lock(settings.shared)?;
+    // A mounted Secret cannot hold a lock file; its state is elsewhere.
+    let in_files = !settings.directory.is_secret();
+    let _served_by_us = in_files.then(|| settings.directory.lock(settings.shared)).transpose()?;
     let mut authority = load(&settings)?;
     authority.remote.service_accounts = service_accounts(&settings, &authority).await?;
     let authority = Arc::new(authority);
@@ -95,7 +107,15 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     tokio::spawn(clean(Arc::clone(&authority), settings.clone(), stop.clone()));
     let files = Followed::new(settings.directory.clone(), settings.registry.clone());
     tokio::spawn(files.follow(Arc::clone(&authority), stop.clone()));
-    let upkeep = Upkeep::new(&settings, Arc::clone(&authority));
+    let mut upkeep = Upkeep::new(&settings, Arc::clone(&authority));
+    let upkeep = tokio::task::spawn_blocking(move || {
+        upkeep.look(wall_clock());
+        upkeep
+    })
+    .await?;
+    federate(&authority, &settings, &stop).await?;
+    // Before the first agent asks: no roots without the revocation lists that go with them.
+    bundles::publish(&authority, wall_clock())?;
     let upkeep = tokio::spawn(upkeep.keep_up(stop.clone()));
     log_start(&authority, &settings, tcp.local_addr()?);
     server::serve(authority, Listeners { tcp, unix }, settings.limits, stop.clone()).await?;
@@ -158,7 +178,10 @@ pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
     let log = settings.issuance_log.as_deref();
     let log = log.map(|path| IssuanceLog::start(path, record.replica())).transpose()?;
     let rates = Mutex::new(Rates::new(settings.issue_rate, settings.global_issue_rate));
+    let publisher = Publisher::open(Arc::clone(&settings.store), ca.bundle(), wall_clock())?;
     Ok(Authority {
+        publisher,
+        jwt: JwtIssuer::new(settings.jwt_lifetime),
         ca: Live::new(ca),
         records,
         remote: Remote::default(),
@@ -168,6 +191,29 @@ pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
         crls: Crls::default(),
         log,
     })
+}
+
+/// Takes up the bundles of others, and serves ours to them.
+async fn federate(
+    authority: &Arc<Authority>,
+    settings: &Settings,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
+    if let Some(file) = &settings.federation {
+        let folder = settings.directory.federation();
+        let federation = Federation::open(file, folder, Arc::clone(authority))?;
+        tokio::spawn(federation.run(stop.clone()));
+    }
+    if let Some((address, profile)) = &settings.bundle_endpoint {
+        let endpoint =
+            BundleEndpoint::new(profile, Arc::clone(authority)).map_err(Misconfigured)?;
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen at {address} (--bundle-endpoint)"))?;
+        tracing::info!(listen = %listener.local_addr()?, "serving our bundle to other trust domains");
+        tokio::spawn(endpoint.serve(listener, stop.clone()));
+    }
+    Ok(())
 }
 
 fn log_start(authority: &Authority, settings: &Settings, listen: SocketAddr) {

@@ -21,6 +21,7 @@ use tonic::transport::Server;
 use crate::api::signing_server::SigningServer;
 
 use super::attest::Caller;
+use super::bundles::Publisher;
 use super::connection::{Connection, Counted, Socket, Sources};
 use super::issue::Authority;
 use super::registry::UnixCaller;
@@ -125,6 +126,7 @@ pub async fn serve(
     let tls = server_certificate::server_config(Arc::clone(&authority))?;
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let (ready, connections) = mpsc::channel(64);
+    tokio::spawn(Publisher::run(Arc::clone(&authority), stop.clone()));
     let tcp = accept_tcp(listeners.tcp, acceptor, limits, ready.clone());
     let unix = accept_unix(listeners.unix, limits, ready);
     let service =

@@ -29,17 +29,26 @@ const LIFETIME: u64 = 12 * 3600;
 /// # Errors
 /// When the first certificate cannot be made: an expired intermediate says its date (F-36).
 pub fn server_config(authority: Arc<Authority>) -> anyhow::Result<ServerConfig> {
-    let resolver = OwnCertificate { held: Mutex::new(None), authority };
-    resolver.certificate(wall_clock())?;
+    let resolver = own_certificate(authority)?;
     let mut config = ServerConfig::builder_with_provider(identity::tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver));
+        .with_cert_resolver(resolver);
     config.alpn_protocols = vec![identity::tls::ALPN_H2.to_vec()];
     // No resumption: every connection sees the certificate of its moment.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
+}
+
+/// The authority's own SVID, looked at anew at each handshake.
+///
+/// # Errors
+/// When the first certificate cannot be made: an expired intermediate says its date (F-36).
+pub fn own_certificate(authority: Arc<Authority>) -> anyhow::Result<Arc<dyn ResolvesServerCert>> {
+    let resolver = OwnCertificate { held: Mutex::new(None), authority };
+    resolver.certificate(wall_clock())?;
+    Ok(Arc::new(resolver))
 }
 
 /// The authority's own id in a trust domain.

@@ -82,6 +82,11 @@ async fn reauthenticate(
     if !destination.is_still(worker, &old.peer) {
         return Err(Refusal::Policy);
     }
+    // A handshake now could not end later than our own certificate: none is made for nothing.
+    let own = worker.state.valid_credentials().ok_or(Refusal::NoCertificate)?;
+    if own.svid().not_after() <= old.bounds().expires {
+        return Err(Refusal::NotLater);
+    }
     let (client, fresh) = destination.open_fresh(worker).await.map_err(|e| refusal_of(&e))?;
     let fresh_binding = fresh.binding.as_ref().ok_or(Refusal::Unsupported)?;
     if fresh.peer != old.peer || fresh.own != old.own {

@@ -12,6 +12,8 @@ use super::StateArgs;
 use super::roots::Pkcs11Args;
 use crate::authority::attest::service_account;
 use crate::authority::duration;
+use crate::authority::federation::server::ServerProfile;
+use crate::authority::jwt_keys::MAX_TOKEN_LIFETIME;
 use crate::authority::rate::PerMinute;
 use crate::authority::root_source::RootSource;
 use crate::authority::run::{self, Settings};
@@ -61,6 +63,23 @@ pub struct RunArgs {
     /// 90d.
     #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration::parse)]
     credential_lifetime: Duration,
+    /// How long a JWT-SVID is good for: 10s to 1h.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration::parse)]
+    jwt_lifetime: Duration,
+    /// A YAML file that says which other trust domains are believed, and where their bundles come
+    /// from. It is followed.
+    #[arg(long, value_name = "FILE")]
+    federation: Option<PathBuf>,
+    /// Serve our trust bundle to other trust domains here (HTTPS), at /bundle.json.
+    #[arg(long, value_name = "ADDR:PORT")]
+    bundle_endpoint: Option<SocketAddr>,
+    /// Prove the bundle endpoint by this certificate (PEM, leaf first; profile https_web) instead
+    /// of the authority's own SVID (https_spiffe). It is followed.
+    #[arg(long, value_name = "FILE", requires_all = ["bundle_endpoint", "bundle_endpoint_key"])]
+    bundle_endpoint_cert: Option<PathBuf>,
+    /// The key of --bundle-endpoint-cert (PEM).
+    #[arg(long, value_name = "FILE", requires = "bundle_endpoint_cert")]
+    bundle_endpoint_key: Option<PathBuf>,
     /// Believe Kubernetes service-account tokens that are projected for our audience and bound to a pod; the
     /// cluster's API server judges them. The authority's own account needs the rights to create tokenreviews and to
     /// get pods.
@@ -126,11 +145,20 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
     if !(86_400..=90 * 86_400).contains(&args.credential_lifetime.as_secs()) {
         bail!("--credential-lifetime is outside 1d to 90d");
     }
+    if !(10..=MAX_TOKEN_LIFETIME).contains(&args.jwt_lifetime.as_secs()) {
+        bail!("--jwt-lifetime is outside 10s to 1h");
+    }
     if !(1..=3600).contains(&args.idle_timeout.as_secs()) {
         bail!("--idle-timeout is outside 1s to 1h");
     }
     if args.unix.is_some() && args.registry.is_none() {
         bail!("--unix needs --registry: without it no local caller has an identity");
+    }
+    if args.place.directory().is_secret() && !args.place.is_shared() {
+        bail!(
+            "{} is a mounted Secret, which cannot be written; give --state DIR for tokens, credentials and the record",
+            args.place.dir.display()
+        );
     }
     if args.replicas > 1 && !args.place.is_shared() {
         bail!(
@@ -139,6 +167,10 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
             args.replicas
         );
     }
+    let profile = match (args.bundle_endpoint_cert, args.bundle_endpoint_key) {
+        (Some(certificate), Some(key)) => ServerProfile::Web { certificate, key },
+        _ => ServerProfile::Spiffe,
+    };
     // Renewals come at half a lifetime; twice that leaves room for retries and a person's `renew`.
     let needed = u32::try_from(4 * 60 / lifetime).unwrap_or(u32::MAX);
     Ok(Settings {
@@ -152,8 +184,11 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
         registry: args.registry,
         leaf_lifetime: args.leaf_lifetime,
         credential_lifetime: args.credential_lifetime,
+        federation: args.federation,
+        bundle_endpoint: args.bundle_endpoint.map(|address| (address, profile)),
+        jwt_lifetime: args.jwt_lifetime,
         kubeconfig: args.place.kubeconfig.clone(),
-        service_accounts: args.service_accounts.then(|| service_account::Settings {
+        service_accounts: args.service_accounts.then_some(service_account::Settings {
             audience: args.service_account_audience,
             check_pod: !args.no_pod_check,
         }),
