@@ -155,7 +155,7 @@ fn start_controller(directory: &Path) -> (Killed, SocketAddr) {
 /// Edits the policy again and again; each time the delay of the last proxy.
 async fn edits(api: &FakeApi, proxies: Vec<Proxy>) -> Vec<Duration> {
     const POLICY: &str = "AuthorizationPolicy/shop/edited";
-    let (heard, mut ears) = tokio::sync::mpsc::unbounded_channel::<(String, Instant)>();
+    let (heard, mut ears) = tokio::sync::mpsc::channel::<(String, Instant)>(4096);
     for mut proxy in proxies {
         let heard = heard.clone();
         tokio::spawn(async move {
@@ -164,7 +164,7 @@ async fn edits(api: &FakeApi, proxies: Vec<Proxy>) -> Vec<Duration> {
                 let now = proxy.versions.get(POLICY).cloned();
                 if now != last {
                     let principal = proxy.policies[POLICY].to_string();
-                    let _ = heard.send((principal, Instant::now()));
+                    let _ = heard.send((principal, Instant::now())).await;
                     last = now;
                 }
             }

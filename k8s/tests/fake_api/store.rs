@@ -21,9 +21,9 @@ pub struct Target {
 impl Target {
     pub fn of(path: &str) -> Option<Self> {
         let mut parts = path.trim_matches('/').split('/').collect::<Vec<_>>();
-        let version = match parts.first()? {
-            &"api" => parts.get(1)?.to_string(),
-            &"apis" => format!("{}/{}", parts.get(1)?, parts.get(2)?),
+        let version = match *parts.first()? {
+            "api" => parts.get(1)?.to_string(),
+            "apis" => format!("{}/{}", parts.get(1)?, parts.get(2)?),
             _ => return None,
         };
         parts.drain(..if version.contains('/') { 3 } else { 2 });
