@@ -30,6 +30,7 @@ pub struct AwaitArgs {
 ///
 /// # Errors
 /// The proxy is not ready within the time; what it said last.
+#[allow(clippy::disallowed_methods, reason = "a command of its own: no worker waits with it")]
 pub fn run(args: &AwaitArgs) -> anyhow::Result<ExitCode> {
     let end = Instant::now() + args.timeout;
     loop {
@@ -49,7 +50,8 @@ fn ask(address: SocketAddr) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, ANSWER)?;
     stream.set_read_timeout(Some(ANSWER))?;
     stream.set_write_timeout(Some(ANSWER))?;
-    write!(stream, "GET /ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    let request = format!("GET /ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(4096).read_to_string(&mut answer)?;
     Ok(answer)
