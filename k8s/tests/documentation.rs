@@ -32,5 +32,8 @@ fn every_annotation_is_on_the_kubernetes_page() {
         std::fs::write(&path, &expected).unwrap();
     }
     let now = std::fs::read_to_string(&path).unwrap();
-    assert!(now == expected, "docs/kubernetes.md is stale: UPDATE_DOCS=1 cargo test -p k8s --test documentation");
+    assert!(
+        now == expected,
+        "docs/kubernetes.md is stale: UPDATE_DOCS=1 cargo test -p k8s --test documentation"
+    );
 }

@@ -155,7 +155,10 @@ fn readiness(context: &Context, request: &Request<Incoming>) -> Answer {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/live") => text(StatusCode::OK, "live\n"),
         (&Method::GET, "/ready") => match context.state.unready() {
-            None => text(StatusCode::OK, "ready\n"),
+            None => {
+                let certificate = context.state.certificate_state().map_or("none", |s| s.as_str());
+                text(StatusCode::OK, &format!("ready\ncertificate: {certificate}\n"))
+            }
             Some(reason) => {
                 text(StatusCode::SERVICE_UNAVAILABLE, &format!("not ready: {reason}\n"))
             }

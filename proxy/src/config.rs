@@ -94,6 +94,8 @@ pub struct IdentityFiles {
     pub key: PathBuf,
     /// The roots of the workload's own trust domain.
     pub bundle: PathBuf,
+    /// Revocation lists (`X509 CRL` blocks). Default: none, nobody is revoked.
+    pub crl: Option<PathBuf>,
     /// The roots of other trust domains (`federated: {other.example: /path.pem}`); never merged.
     pub federated: Vec<(TrustDomain, PathBuf)>,
 }

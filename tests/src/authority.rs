@@ -14,7 +14,7 @@ use crate::mesh::Mesh;
 use crate::network::{self, Attachment};
 use crate::place::Place;
 use crate::pod::Pod;
-use crate::process::{Process, finish};
+use crate::process::{Finished, Process, finish};
 use crate::wait;
 
 /// The authority's place on the network.
@@ -103,6 +103,17 @@ impl Authority {
     #[must_use]
     pub fn token(&self, spiffe_id: &str) -> String {
         self.run("token", &["--identity", spiffe_id]).trim().to_owned()
+    }
+
+    /// Runs one step of a root roll-over: prepare, activate, retire or status.
+    #[must_use]
+    pub fn root(&self, step: &str) -> Finished {
+        let mut command = self.place.command(&self.directory, &binary("postern-authority"));
+        command.args(["root", step, "--dir"]).arg(self.place.path(&self.directory, "state"));
+        if matches!(step, "prepare" | "activate") {
+            command.arg("--passphrase-file").arg(self.place.path(&self.directory, "passphrase"));
+        }
+        finish(command)
     }
 
     /// How a pod's agent is started: with a join token of its own the first time.

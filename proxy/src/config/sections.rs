@@ -152,12 +152,14 @@ fn identity_files(reader: &mut Reader, value: Value<'_>) -> Option<IdentityFiles
     let certificate = file(reader, "certificate");
     let key = file(reader, "key");
     let bundle = file(reader, "bundle");
+    let crl = map.take("crl").and_then(|v| path(reader, v));
     let federated = map.take("federated").and_then(|v| federated(reader, v));
     map.finish(reader);
     Some(IdentityFiles {
         certificate: certificate?,
         key: key?,
         bundle: bundle?,
+        crl,
         federated: federated.unwrap_or_default(),
     })
 }
