@@ -44,7 +44,7 @@ pub enum Command {
     /// Overwrites nothing.
     Init(init::InitArgs),
     /// Serve agents until SIGTERM: attest each caller and sign certificates.
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Show the roots and the intermediate with their expiry (JSON when the output is not a
     /// terminal).
     Show(StateArgs),
@@ -128,7 +128,9 @@ impl StateArgs {
     /// Where the issuance log is unless something else is said.
     #[must_use]
     pub fn log_directory(&self) -> Option<PathBuf> {
-        Some(self.state.as_deref().unwrap_or(&self.dir).join("log"))
+        // A mounted Secret cannot be written.
+        let here = (!self.directory().is_secret()).then_some(self.dir.as_path());
+        self.state.as_deref().or(here).map(|directory| directory.join("log"))
     }
 
     /// Whether other replicas can be given the same state.
@@ -147,7 +149,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<bool> {
     let now = wall_clock();
     match cli.command {
         Command::Init(args) => init::init(&args, now)?,
-        Command::Run(args) => run::run(args)?,
+        Command::Run(args) => run::run(*args)?,
         Command::Show(args) => {
             let shown = Shown::read(&args.directory(), args.store()?.as_ref(), now)?;
             print(&shown, || shown.table())?;
