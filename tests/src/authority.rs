@@ -102,7 +102,12 @@ impl Authority {
     /// A join token for one identity, good once.
     #[must_use]
     pub fn token(&self, spiffe_id: &str) -> String {
-        self.run("token", &["--identity", spiffe_id]).trim().to_owned()
+        // Where replicas share a state, tokens are in it.
+        let state = self.options.iter().position(|option| option == "--state");
+        let state = state.and_then(|at| self.options.get(at..at + 2)).unwrap_or_default();
+        let mut arguments = vec!["--identity", spiffe_id];
+        arguments.extend(state.iter().map(String::as_str));
+        self.run("token", &arguments).trim().to_owned()
     }
 
     /// Runs one step of a root roll-over: prepare, activate, retire or status.

@@ -25,6 +25,7 @@ mod outside_peers;
 mod policy_changes;
 mod proofs;
 mod refused;
+mod replicas;
 mod scene;
 mod sds;
 mod second_opinion;

@@ -38,3 +38,13 @@ fn a_client_from_pypi_gets_identity_and_bundle() {
     scene.frontend.renew_certificate();
     assert_ne!(ask(&scene.frontend, &["x509"])["serial"], seen["serial"]);
 }
+
+#[test]
+fn a_client_from_pypi_gets_a_token_that_verifies_here_and_there() {
+    let scene = scene::shop_with_authority();
+    let seen = ask(&scene.frontend, &["jwt", "reports"]);
+    let id = json!(scene.frontend.spiffe_id());
+    assert_eq!([&seen["id"], &seen["here"], &seen["there"]], [&id; 3], "{seen}");
+    assert_eq!(seen["audience"], json!(["reports"]));
+    assert_eq!(seen["other_audience_refused"], json!(true));
+}

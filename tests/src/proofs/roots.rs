@@ -8,7 +8,7 @@ use crate::process::Finished;
 use crate::wait;
 
 pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
-    let lifetime = Duration::from_secs(size.pick(8, 30));
+    let lifetime = Duration::from_secs(size.pick(6, 30));
     let option = format!("{}s", lifetime.as_secs());
     let stage = Stage::start(&["--allow-short-lifetimes", "--leaf-lifetime", &option]);
     let authority = stage.mesh.authority();
@@ -29,7 +29,7 @@ pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
     let heard = gone.elapsed();
     // A lifetime more: whatever depends on the old root would fail by then.
     wait::pass(gone + lifetime);
-    let report = traffic.finish();
+    let report = traffic.finish(&stage);
     Finding {
         line: format!(
             "P-02 three-step root rotation, {}; retire too early was refused, naming {refused} who still used the old \
