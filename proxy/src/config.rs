@@ -3,10 +3,13 @@
 //! [`Config::parse`] is pure: text in, a checked [`Config`] or every mistake out, each with file, line and column. An unknown
 //! key is a mistake, so a misspelt setting never passes for its default. Only `workload` and `identity` are required.
 
+mod controller;
 mod directory;
+pub(crate) mod labels;
 mod limit_value;
 mod limits;
 mod listeners;
+mod probes;
 mod sections;
 mod tokens;
 
@@ -20,12 +23,14 @@ use policy::resources::DEFAULT_ROOT_NAMESPACE;
 use policy::yaml::{self, Mapping, Reader, Value};
 use policy::{Defaults, Mistake, Mistakes, Normalization, Workload};
 
+pub use controller::{Controller, PodReference};
 pub use directory::{MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file};
 pub use limit_value::{ByteSize, LimitValue};
 pub use limits::{LimitReference, Limits};
 pub use listeners::{
     ForwardedFor, Inbound, InboundListener, InboundPort, Outbound, OutboundListener,
 };
+pub use probes::{AppMetrics, Ask, HttpProbe, Probe};
 pub use tokens::Tokens;
 
 /// The whole configuration of a sidecar.
@@ -33,12 +38,16 @@ pub use tokens::Tokens;
 pub struct Config {
     /// Who the workload beside the proxy is (`workload`).
     pub workload: Workload,
+    /// The file of the downward API that holds the workload's labels (`workload.labelsFile`), in place of `labels`.
+    pub labels_file: Option<PathBuf>,
     /// The workload's trust domain (`identity.trustDomain`). Default `cluster.local`.
     pub trust_domain: TrustDomain,
     /// Where the proxy's certificate comes from (`identity`).
     pub identity: IdentitySource,
     /// The directory of resource files (`resources.directory`); `None`: the empty set.
     pub resources: Option<PathBuf>,
+    /// The controller whose stream the resources come from (`resources.controller`), instead of a directory. Default: none.
+    pub controller: Option<Controller>,
     /// What holds where no resource says otherwise (`defaults`), the ports' own mTLS modes included.
     pub defaults: Defaults,
     /// The namespace whose resources act on every workload (`rootNamespace`). Default `postern-system`.
@@ -57,6 +66,10 @@ pub struct Config {
     pub admin: Admin,
     /// Where `/metrics` is served (`metrics.bind`); `None`: nowhere. Default `[::]:15020`.
     pub metrics: Option<SocketAddr>,
+    /// Whose metrics are added to ours (`metrics.app`).
+    pub app_metrics: Option<AppMetrics>,
+    /// What the app is asked in the kubelet's place (`probes`).
+    pub probes: Vec<Probe>,
     /// Where `/ready` and `/live` are served (`readiness.bind`); `None`: nowhere. Default `[::]:15021`.
     pub readiness: Option<SocketAddr>,
     /// What is logged (`logs`).
@@ -215,6 +228,7 @@ impl Config {
         let (resources, namespace) = map.map_or((None, None), |mut map| {
             let resources = map.take("resources");
             let resources = resources.and_then(|v| sections::resources(&mut reader, v));
+            let resources = resources.and_then(|(directory, _)| directory);
             let namespace = map.take("rootNamespace");
             (resources, namespace.and_then(|v| sections::dns_label(&mut reader, v)))
         });
@@ -249,6 +263,7 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
     let workload = map.require(reader, "workload").and_then(|v| sections::workload(reader, v));
     let identity = map.require(reader, "identity").and_then(|v| sections::identity(reader, v));
     let resources = map.take("resources").and_then(|v| sections::resources(reader, v));
+    let (resources, controller) = resources.unwrap_or_default();
     let mut defaults = sections::defaults(reader, map.take("defaults"));
     let root_namespace = map.take("rootNamespace").and_then(|v| sections::dns_label(reader, v));
     let path_normalization = sections::path_normalization(reader, map.take("pathNormalization"));
@@ -257,8 +272,10 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
     let interception = sections::interception(reader, map.take("interception"));
     let tokens = tokens::read(reader, map.take("tokens"));
     let admin = sections::admin(reader, map.take("admin"));
-    let metrics = optional_bind(reader, &mut map, "metrics", 15020);
-    let readiness = optional_bind(reader, &mut map, "readiness", 15021);
+    let (metrics, app_metrics) = metrics(reader, map.take("metrics"));
+    let probes = probes::probes(reader, map.take("probes"));
+    let (readiness, section) = optional_bind(reader, map.take("readiness"), 15021);
+    section.into_iter().for_each(|section| section.finish(reader));
     let logs = sections::logs(reader, map.take("logs"));
     let limits = limits::read(reader, map.take("limits"));
     let workers = sections::workers(reader, map.take("workers"));
@@ -272,11 +289,14 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
     );
     defaults.port_mtls = inbound.port_mtls();
     let (trust_domain, identity) = identity?;
+    let (workload, labels_file) = workload?;
     Some(Config {
-        workload: workload?,
+        workload,
+        labels_file,
         trust_domain,
         identity,
         resources,
+        controller,
         defaults,
         root_namespace: root_namespace.unwrap_or_else(|| DEFAULT_ROOT_NAMESPACE.to_owned()),
         path_normalization,
@@ -286,6 +306,8 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
         tokens,
         admin,
         metrics,
+        app_metrics,
+        probes,
         readiness,
         logs,
         limits,
@@ -293,20 +315,31 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
     })
 }
 
-/// `metrics` and `readiness`: a mapping with a `bind`, which defaults to every address.
-fn optional_bind(
+/// `metrics`: where ours are served, and where the app's are.
+fn metrics(
     reader: &mut Reader,
-    map: &mut Mapping<'_>,
-    key: &'static str,
+    value: Option<Value<'_>>,
+) -> (Option<SocketAddr>, Option<AppMetrics>) {
+    let (bind, section) = optional_bind(reader, value, 15020);
+    let Some(mut section) = section else { return (bind, None) };
+    let app = section.take("app").and_then(|v| probes::app_metrics(reader, v));
+    section.finish(reader);
+    (bind, app)
+}
+
+/// `metrics` and `readiness`: a mapping with a `bind`, which defaults to every address; and what is
+/// left of the mapping.
+fn optional_bind<'n>(
+    reader: &mut Reader,
+    value: Option<Value<'n>>,
     port: u16,
-) -> Option<SocketAddr> {
+) -> (Option<SocketAddr>, Option<Mapping<'n>>) {
     let default = SocketAddr::new(IpAddr::from([0u16; 8]), port);
-    let Some(mut section) = map.take(key).and_then(|value| reader.mapping(value)) else {
-        return Some(default);
+    let Some(mut section) = value.and_then(|value| reader.mapping(value)) else {
+        return (Some(default), None);
     };
     let bind = listeners::bind(reader, section.take("bind"), &[default]);
-    section.finish(reader);
-    bind.first().copied()
+    (bind.first().copied(), Some(section))
 }
 
 #[cfg(test)]

@@ -10,9 +10,11 @@
 //! Beside them stand what they all read: [`state`], [`credentials`], [`tls`], [`registry`], [`link`],
 //! [`error`], [`telemetry`], [`metrics`]; and what runs and changes the process: [`run`],
 //! [`control`], [`drain`], [`admin`], [`config`], [`redirect`]. What answers without traffic: [`check`],
-//! [`explain`], [`policy_tools`].
+//! [`explain`], [`policy_tools`]. In a pod, `probes` and `app_metrics` ask the app what the kubelet and Prometheus would.
 
 pub mod admin;
+mod app_metrics;
+pub mod await_ready;
 pub mod check;
 pub mod clock;
 pub mod config;
@@ -31,6 +33,7 @@ pub mod metrics;
 pub mod net;
 pub mod outbound;
 pub mod policy_tools;
+mod probes;
 pub mod reauth;
 pub mod redirect;
 pub mod registry;

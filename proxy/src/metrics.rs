@@ -59,6 +59,7 @@ pub struct Metrics {
     pub crl_overdue: IntGauge,
     config_updates: IntCounterVec,
     token_keys: IntCounterVec,
+    app_metrics: IntCounterVec,
     /// 1 while the last update was refused and the last good state is in force.
     pub config_stale: IntGauge,
     /// Panics of single tasks, each of which took only its own connection with it.
@@ -196,6 +197,12 @@ impl Metrics {
                 &registry,
                 "token_key_updates_total",
                 "Keys of token issuers fetched or read, by result",
+                &["result"],
+            )?,
+            app_metrics: counters(
+                &registry,
+                "app_metrics_total",
+                "Times the app's own metrics were asked for, by result",
                 &["result"],
             )?,
             config_stale: keep(
@@ -341,6 +348,11 @@ impl Metrics {
     /// Keys of a token issuer were fetched, or not.
     pub fn token_keys_update(&self, success: bool) {
         self.token_keys.with_label_values(&[if success { "success" } else { "failure" }]).inc();
+    }
+
+    /// The app's own metrics were asked for: `success`, or why they are missing.
+    pub(crate) fn app_metrics(&self, result: &str) {
+        self.app_metrics.with_label_values(&[result]).inc();
     }
 
     fn traffic<'a>(&self, labels: &'a TrafficLabels) -> [&'a str; 4] {

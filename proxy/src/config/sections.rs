@@ -10,7 +10,8 @@ use policy::{DefaultAuthorization, DefaultEgress, Defaults, MtlsMode, Normalizat
 
 use super::listeners;
 use super::{
-    AccessLog, Admin, IdentityFiles, IdentitySource, Interception, LOG_LEVELS, LogLevel, Logs,
+    AccessLog, Admin, Controller, IdentityFiles, IdentitySource, Interception, LOG_LEVELS,
+    LogLevel, Logs,
 };
 
 const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
@@ -31,18 +32,28 @@ pub(super) fn mode(reader: &mut Reader, map: &mut Mapping<'_>) {
     }
 }
 
-pub(super) fn workload(reader: &mut Reader, value: Value<'_>) -> Option<Workload> {
+/// `workload`: who the app is. Its labels stand there, or in a file of the downward API.
+pub(super) fn workload(
+    reader: &mut Reader,
+    value: Value<'_>,
+) -> Option<(Workload, Option<PathBuf>)> {
     let mut map = reader.mapping(value)?;
     let namespace = map.require(reader, "namespace").and_then(|v| dns_label(reader, v));
     let account = map.require(reader, "serviceAccount");
     let service_account = account.and_then(|v| service_account(reader, v));
-    let labels = map.take("labels").and_then(|v| labels(reader, v));
+    let labels = map.take("labels").map(|v| (v, labels(reader, v)));
+    let file = map.take("labelsFile").and_then(|v| path(reader, v));
     map.finish(reader);
-    Some(Workload {
+    if let (Some((written, _)), Some(_)) = (&labels, &file) {
+        let fix = Some("remove one".to_owned());
+        reader.mistake(written.node.mark, "`labels` and `labelsFile`", "one of them", fix);
+    }
+    let workload = Workload {
         namespace: namespace?,
         service_account: service_account?,
-        labels: labels.unwrap_or_default(),
-    })
+        labels: labels.and_then(|(_, labels)| labels).unwrap_or_default(),
+    };
+    Some((workload, file))
 }
 
 fn service_account(reader: &mut Reader, value: Value<'_>) -> Option<String> {
@@ -179,21 +190,26 @@ fn path(reader: &mut Reader, value: Value<'_>) -> Option<PathBuf> {
     reader.text(value).map(PathBuf::from)
 }
 
-/// `resources`: a directory; the controller's stream is refused by name.
-pub(super) fn resources(reader: &mut Reader, value: Value<'_>) -> Option<PathBuf> {
+/// `resources`: a directory, or the controller's stream.
+pub(super) fn resources(
+    reader: &mut Reader,
+    value: Value<'_>,
+) -> Option<(Option<PathBuf>, Option<Controller>)> {
     let mut map = reader.mapping(value)?;
     let controller = map.take("controller");
-    if let Some(value) = controller {
-        let fix = "resources from a controller are not supported by this version".to_owned();
-        reader.mistake(value.node.mark, "`controller`", "`directory`", Some(fix));
-    }
     let directory = match controller {
         Some(_) => map.take("directory"),
         None => map.require(reader, "directory"),
     };
-    let directory = directory.and_then(|v| path(reader, v));
     map.finish(reader);
-    directory
+    let Some(controller) = controller else {
+        return Some((directory.and_then(|v| path(reader, v)), None));
+    };
+    if let Some(second) = directory {
+        let fix = Some("remove one".into());
+        reader.mistake(second.node.mark, "`controller` and `directory`", "one source", fix);
+    }
+    Some((None, super::controller::read(reader, controller)))
 }
 
 pub(super) fn defaults(reader: &mut Reader, value: Option<Value<'_>>) -> Defaults {
