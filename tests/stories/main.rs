@@ -9,6 +9,7 @@ mod answers;
 mod authority;
 mod bounded;
 mod certificates;
+mod cluster;
 mod clocks;
 mod configuration;
 mod drain;
