@@ -19,6 +19,7 @@ mod gate;
 mod handshake_floods;
 mod handshakes;
 mod identities;
+mod injected;
 mod interception;
 mod loops;
 mod modes;
