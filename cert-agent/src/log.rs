@@ -8,26 +8,32 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Lines that may wait for a slow reader; some hundred KiB.
 const MAX_WAITING: usize = 1024;
 /// How long the program's end waits for the last lines.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Starts the log. `POSTERN_LOG` sets the level (`info` unless set), in the syntax of `RUST_LOG`.
+/// Starts the log. `POSTERN_LOG` sets the level (`info` unless set): `debug`, or by module,
+/// `warn,cert_agent=debug`. No pattern is matched: an agent in every pod carries no regex engine.
 #[must_use]
 pub fn start() -> Log {
     let log = Log::to(io::stderr());
-    let filter = EnvFilter::try_from_env("POSTERN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    // Fails only when a log was set up before us, which then serves as well.
-    let _ = tracing_subscriber::fmt()
+    let asked = std::env::var("POSTERN_LOG").ok().and_then(|text| text.parse().ok());
+    let filter = asked.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_writer(log.clone())
-        .with_env_filter(filter)
-        .try_init();
+        .with_filter(filter);
+    // Fails only when a log was set up before us, which then serves as well.
+    let _ = tracing_subscriber::registry().with(lines).try_init();
     log
 }
 
