@@ -73,9 +73,9 @@ fn expect_refusal(call: impl Fn() -> postern_tests::Answer) {
     });
 }
 
-/// Metrics on a port of the pod's loopback, as an exporter beside the app serves them.
+/// Metrics on a port of the pod, as an exporter beside the app serves them.
 async fn serve_metrics() {
-    let listener = TcpListener::bind("127.0.0.1:9102").await.unwrap();
+    let listener = TcpListener::bind("[::]:9102").await.unwrap();
     loop {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = [0; 1024];
