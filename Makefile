@@ -4,7 +4,9 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 BUILT := $(CARGO_TARGET_DIR)/debug
 
-.PHONY: help demo test check fmt bench fuzz clean setup unit fuzz-briefly e2e images
+PROVED := $(CARGO_TARGET_DIR)/release
+
+.PHONY: help demo test check fmt bench fuzz prove-certs clean setup unit fuzz-briefly e2e images
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
@@ -14,6 +16,7 @@ help:
 	@echo 'make check         formatting, lints and documentation only'
 	@echo 'make fmt           format the sources'
 	@echo 'make bench         CPU per request beside HAProxy, in turn, as a table'
+	@echo 'make prove-certs   what is promised about certificates, measured: one line a promise (PROVE="--only P-01")'
 	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
 	@echo 'make images        container images of the four programs, as OCI archives, without a container daemon'
 	@echo 'make clean         remove what was built'
@@ -58,6 +61,12 @@ fmt:
 bench:
 	@tests/setup bench
 	@$(MAKE) --no-print-directory -C benches
+
+# Release programs, real traffic, 15 minutes: PROVE=--quick takes one, PROVE="--only P-01" proves one.
+prove-certs:
+	@tests/setup demo
+	cargo build --locked --release --workspace --bins
+	tests/in-namespace $(PROVED)/prove-certs $(PROVE)
 
 fuzz:
 	@$(MAKE) --no-print-directory -C fuzz

@@ -239,40 +239,42 @@ async fn the_answer_is_a_whole_identity() {
 }
 
 /// The same without sockets, at any time of day.
-fn issue_at(
+async fn issue_at(
     authority: &Authority,
     request: &IssueRequest,
     wall: u64,
 ) -> Result<IssueResponse, Refusal> {
     let caller = Caller::Remote("127.0.0.1:1".parse().unwrap());
-    authority.issue(request, &caller, Now { wall, monotonic: Instant::now() })
+    authority.issue(request, &caller, Now { wall, monotonic: Instant::now() }).await
 }
 
-#[test]
-fn a_leaf_never_outlives_the_intermediate() {
+#[tokio::test]
+async fn a_leaf_never_outlives_the_intermediate() {
     let ca = Ca::new();
     let authority = ca.load();
     let end = authority.ca.now().not_after();
     let secret = ca.token(CART);
-    let credential = issue_at(&authority, &token(secret), wall_clock()).unwrap().renewal_credential;
+    let credential =
+        issue_at(&authority, &token(secret), wall_clock()).await.unwrap().renewal_credential;
     let renewal = with(Evidence::RenewalCredential(credential.unwrap()));
-    let answer = issue_at(&authority, &renewal, end - 10).unwrap();
+    let answer = issue_at(&authority, &renewal, end - 10).await.unwrap();
     assert_eq!(answer.not_after, i64::try_from(end).unwrap());
 }
 
-#[test]
-fn f36_ca_expired_refuses_to_sign_and_says_the_date() {
+#[tokio::test]
+async fn f36_ca_expired_refuses_to_sign_and_says_the_date() {
     let ca = Ca::new();
     let authority = ca.load();
     let end = authority.ca.now().not_after();
     let secret = ca.token(CART);
-    let refusal = issue_at(&authority, &token(secret.clone()), end + 1).unwrap_err().to_string();
+    let refusal =
+        issue_at(&authority, &token(secret.clone()), end + 1).await.unwrap_err().to_string();
     let date = cert_agent::authority::ca::readable(end);
     assert!(refusal.contains(&format!("the intermediate expired at {date}")), "{refusal}");
-    let begin = issue_at(&authority, &token(secret.clone()), end - 86_400 - 120).unwrap_err();
+    let begin = issue_at(&authority, &token(secret.clone()), end - 86_400 - 120).await.unwrap_err();
     assert!(begin.to_string().contains("not valid before"), "{begin}");
     assert!(
-        issue_at(&authority, &token(secret), wall_clock()).is_ok(),
+        issue_at(&authority, &token(secret), wall_clock()).await.is_ok(),
         "the token was not used up"
     );
 }
@@ -295,8 +297,8 @@ fn f36_ca_issuer_not_matching_the_root_refuses_to_start() {
     assert!(error.contains("signed by none of the roots"), "{error}");
 }
 
-#[test]
-fn a_new_intermediate_is_taken_up_by_a_running_authority() {
+#[tokio::test]
+async fn a_new_intermediate_is_taken_up_by_a_running_authority() {
     let ca = Ca::new();
     let authority = ca.load();
     let directory: Directory = ca.settings.directory.clone();
@@ -306,18 +308,18 @@ fn a_new_intermediate_is_taken_up_by_a_running_authority() {
     files.look(&authority);
     let after = authority.ca.now();
     assert_ne!(after.certificate(), before.certificate());
-    let answer = issue_at(&authority, &token(ca.token(CART)), wall_clock()).unwrap();
+    let answer = issue_at(&authority, &token(ca.token(CART)), wall_clock()).await.unwrap();
     assert_eq!(answer.certificate_chain[1], after.certificate().to_vec());
 
     // Half of a pair: reported, and the last good one stays.
     std::fs::write(directory.intermediate_key(), "garbage").unwrap();
     files.look(&authority);
     assert_eq!(authority.ca.now().certificate(), after.certificate());
-    assert!(issue_at(&authority, &token(ca.token(CART)), wall_clock()).is_ok());
+    assert!(issue_at(&authority, &token(ca.token(CART)), wall_clock()).await.is_ok());
 }
 
-#[test]
-fn f10_config_torn_registry_keeps_the_last_good() {
+#[tokio::test]
+async fn f10_config_torn_registry_keeps_the_last_good() {
     let mut ca = Ca::new();
     let registry = ca.dir.path().join("registry.yaml");
     let entry = |name: &str| format!("entries:\n  - {{identity: '{CART}', dnsNames: [{name}]}}\n");
@@ -339,7 +341,7 @@ fn f10_config_torn_registry_keeps_the_last_good() {
     files.look(&authority);
     assert_eq!(names(), ["two.example"]);
 
-    let answer = issue_at(&authority, &token(ca.token(CART)), wall_clock()).unwrap();
+    let answer = issue_at(&authority, &token(ca.token(CART)), wall_clock()).await.unwrap();
     let leaf = String::from_utf8_lossy(&answer.certificate_chain[0]).into_owned();
     assert!(leaf.contains("two.example"), "DNS names come from the registry");
 }

@@ -6,9 +6,11 @@ mod support;
 
 use std::time::Duration;
 
+use cert_agent::agent::authority::Address;
 use cert_agent::agent::callers::AllowedCallers;
 use cert_agent::agent::fetch;
 use cert_agent::agent::held;
+use cert_agent::agent::jwt_source::JwtSource;
 use cert_agent::agent::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use cert_agent::agent::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
 use cert_agent::agent::proto::workload::{
@@ -136,18 +138,6 @@ async fn spiffe_workload_endpoint_3_requests_without_the_security_header() {
 }
 
 #[tokio::test]
-async fn spiffe_workload_api_6_jwt_is_honestly_unimplemented() {
-    let (_ca, _authority, agent) = ready().await;
-    let mut client = bare(&agent).await;
-    let check = |outcome: Result<(), tonic::Status>| {
-        assert_eq!(outcome.unwrap_err().code(), Code::Unimplemented);
-    };
-    check(client.fetch_jwtsvid(with_header(JwtsvidRequest::default())).await.map(drop));
-    check(client.fetch_jwt_bundles(with_header(JwtBundlesRequest {})).await.map(drop));
-    check(client.validate_jwtsvid(with_header(ValidateJwtsvidRequest::default())).await.map(drop));
-}
-
-#[tokio::test]
 async fn spiffe_workload_endpoint_6_not_ready_is_unavailable() {
     let ca = Ca::new();
     let agent = Agent::joining(&ca, free_address().await, CART).start();
@@ -176,11 +166,14 @@ async fn closed_to_us() -> (tempfile::TempDir, CancellationToken, std::path::Pat
     let stop = CancellationToken::new();
     let other = nix::unistd::Uid::effective().as_raw() + 1;
     let callers = AllowedCallers::exactly(vec![other]);
-    let (_publisher, view) = held::channel();
+    let roots =
+        cert_agent::agent::bundle_file::BundleFile::open(&Ca::new().bundle(), None).unwrap();
+    let (_publisher, view) = held::channel(roots.taken().clone());
+    let jwt = JwtSource::new(Address::Unix("/nowhere".into()), view.clone());
     let service =
-        SpiffeWorkloadApiServer::new(WorkloadApi::new(view, callers.clone(), stop.clone()));
+        SpiffeWorkloadApiServer::new(WorkloadApi::new(view, jwt, callers.clone(), stop.clone()));
     let socket = Socket::bind(&path, 0o666).unwrap();
-    tokio::spawn(socket.serve(service, callers, stop.clone()));
+    tokio::spawn(socket.serve(tonic::service::Routes::new(service), callers, stop.clone()));
     (dir, stop, path)
 }
 

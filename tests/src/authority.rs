@@ -71,10 +71,15 @@ impl Authority {
 
     /// Starts it, waiting until it accepts connections.
     pub fn start_again(&self) {
+        self.start_again_with(&[]);
+    }
+
+    /// The same with further arguments of `postern-authority run`, for this time.
+    pub fn start_again_with(&self, options: &[&str]) {
         let mut command = self.command("run");
         // Tests force renewals far more often than production should allow.
         command.args(["--listen", &self.address.to_string(), "--issue-rate", "600"]);
-        command.args(&self.options);
+        command.args(&self.options).args(options);
         let process = Process::start("authority", command, &self.directory);
         *self.process.lock().expect("no thread died holding this") = Some(process);
         let (inside, address) = (Inside::enter(&self.place), self.address);

@@ -1,5 +1,11 @@
-//! Steady HTTP/1.1 load over keep-alive connections, every answer counted.
+//! Steady load, every answer counted: HTTP/1.1 over keep-alive connections here, HTTP/2, gRPC streams and lines over
+//! TCP in the files beside.
 
+mod grpc;
+mod http2;
+mod lines;
+
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,9 +32,9 @@ pub struct Load {
 /// What became of the load.
 #[derive(Clone, Debug, Default)]
 pub struct LoadReport {
-    /// Requests sent.
+    /// Requests sent; for gRPC the messages of the streams, for TCP the lines.
     pub requests: u64,
-    /// Requests without a complete 200.
+    /// Requests without a complete answer of status 200; streams and connections that broke.
     pub failed: u64,
     /// Connections opened.
     pub connections: u64,
@@ -49,12 +55,20 @@ impl Load {
         path: &str,
         connections: usize,
     ) -> Self {
+        Self::lanes(pod, connections, |stop| {
+            let (host, path) = (host.to_owned(), path.to_owned());
+            async move { run_lane(address, &host, &path, &stop).await }
+        })
+    }
+
+    /// Starts `count` lanes inside `pod`; each goes on until it sees its flag set.
+    fn lanes<F>(pod: &Pod, count: usize, lane: impl Fn(Arc<AtomicBool>) -> F) -> Self
+    where
+        F: Future<Output = LoadReport> + Send + 'static,
+    {
         let stop = Arc::new(AtomicBool::new(false));
-        let lane = |_| {
-            let (host, path, stop) = (host.to_owned(), path.to_owned(), stop.clone());
-            pod.spawn(async move { run_lane(address, &host, &path, &stop).await })
-        };
-        Self { lanes: (0..connections).map(lane).collect(), stop }
+        let lanes = (0..count).map(|_| pod.spawn(lane(stop.clone()))).collect();
+        Self { stop, lanes }
     }
 
     /// Stops and sums up.
@@ -66,7 +80,9 @@ impl Load {
 }
 
 impl LoadReport {
-    fn plus(mut self, other: Self) -> Self {
+    /// The sum of two.
+    #[must_use]
+    pub fn plus(mut self, other: Self) -> Self {
         self.requests += other.requests;
         self.failed += other.failed;
         self.connections += other.connections;

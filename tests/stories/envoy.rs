@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::scene::{self, Scene};
 
 /// Envoy as `tests/setup` installed it.
-fn envoy() -> PathBuf {
+pub(crate) fn envoy() -> PathBuf {
     let target =
         postern_tests::binary("postern-proxy").parent().unwrap().parent().unwrap().to_owned();
     let folders = std::fs::read_dir(target.join("peers")).into_iter().flatten().flatten();
@@ -65,7 +65,7 @@ fn tls_context(peer: &str) -> Value {
     })
 }
 
-fn http_listener(port: u16, route: &Value, transport_socket: Option<Value>) -> Value {
+pub(crate) fn http_listener(port: u16, route: &Value, transport_socket: Option<Value>) -> Value {
     let mut chain = json!({"filters": [{
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": {

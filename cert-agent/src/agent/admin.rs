@@ -29,18 +29,16 @@ impl AdminService {
 
     fn status_now(&self) -> StatusResponse {
         let now = Moment::now().unix();
-        let held = self.view.held.borrow().clone();
+        let holding = self.view.holding.borrow().clone();
+        let held = holding.identity.as_ref();
         let status = self.view.status.borrow().clone();
         let ders = |certificates: &[rustls_pki_types::CertificateDer<'_>]| {
             certificates.iter().map(|certificate| certificate.to_vec()).collect::<Vec<_>>()
         };
         StatusResponse {
-            ready: held.as_ref().is_some_and(|held| held.is_current(now)),
-            certificate_chain: held
-                .as_ref()
-                .map(|held| ders(held.svid.chain()))
-                .unwrap_or_default(),
-            trust_bundle: held.as_ref().map(|held| ders(held.bundle.roots())).unwrap_or_default(),
+            ready: held.is_some_and(|held| held.is_current(now)),
+            certificate_chain: held.map(|held| ders(held.svid.chain())).unwrap_or_default(),
+            trust_bundle: ders(holding.trust.own.roots.roots()),
             next_attempt: i64::try_from(status.next_attempt).unwrap_or(i64::MAX),
             renewals: status.renewals,
             failures: status.failures,

@@ -10,8 +10,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::api::IssueResponse;
 
-/// A clock difference below this is not worth a word, seconds.
-const TOLERATED_SKEW: u64 = 10;
+use super::skew::Skew;
 
 /// What an answer must fit.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +23,8 @@ pub struct Expected<'a> {
     pub spki_der: &'a [u8],
     /// Our wall clock, Unix seconds.
     pub now: u64,
+    /// What it was measured to differ by from the authority's.
+    pub skew: Option<Skew>,
 }
 
 /// An answer that holds.
@@ -91,23 +92,9 @@ pub fn check(answer: &IssueResponse, expected: &Expected<'_>) -> Result<Accepted
     if bundle.roots().is_empty() {
         return Err(WrongAnswer::Bundle("it is empty".to_owned()));
     }
-    check_chain(&svid, expected.trusted, "the roots we trust", answer, expected.now)?;
-    check_chain(&svid, &bundle, "the roots it came with", answer, expected.now)?;
+    check_chain(&svid, expected.trusted, "the roots we trust", expected)?;
+    check_chain(&svid, &bundle, "the roots it came with", expected)?;
     Ok(Accepted { svid, bundle })
-}
-
-/// How far our clock is behind (positive) or ahead (negative) of the authority's, as the end of a
-/// sentence; empty below ten seconds. The difference holds the time the answer took, so it is no
-/// measurement.
-#[must_use]
-pub fn skew(server_time: i64, now: u64) -> String {
-    let server = u64::try_from(server_time).unwrap_or(0);
-    let (difference, direction) =
-        if server >= now { (server - now, "behind") } else { (now - server, "ahead of") };
-    if server == 0 || difference <= TOLERATED_SKEW {
-        return String::new();
-    }
-    format!("; our clock is {:?} {direction} the authority's", Duration::from_secs(difference))
 }
 
 /// The id that an answer's leaf names, whatever else is wrong with it.
@@ -131,19 +118,18 @@ fn check_chain(
     svid: &X509Svid,
     roots: &TrustBundle,
     name: &'static str,
-    answer: &IssueResponse,
-    now: u64,
+    expected: &Expected<'_>,
 ) -> Result<(), WrongAnswer> {
     let bundles = TrustBundles::new([roots.clone()]);
     // `parse` proved that there is a first one.
     let Some((leaf, intermediates)) = svid.chain().split_first() else {
         return Err(SvidError::EmptyChain.into());
     };
-    let now_unix = UnixTime::since_unix_epoch(Duration::from_secs(now));
+    let now_unix = UnixTime::since_unix_epoch(Duration::from_secs(expected.now));
     match verify_peer(&bundles, leaf, intermediates, now_unix, Usage::Client) {
         Ok(_) => Ok(()),
         Err(source @ VerifyError::Time { .. }) => {
-            Err(WrongAnswer::Time { source, skew: skew(answer.server_time, now) })
+            Err(WrongAnswer::Time { source, skew: Skew::remark(expected.skew) })
         }
         Err(source) => Err(WrongAnswer::Chain { roots: name, source }),
     }

@@ -1,4 +1,5 @@
-//! The way to the authority: one connection a request, every step with a deadline (F-03).
+//! The way to the authority: one connection a request and one for the stream of bundles, every step
+//! with a deadline (F-03).
 
 use std::future::{Ready, ready};
 use std::io;
@@ -17,11 +18,13 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
-use tonic::transport::Endpoint;
-use tonic::{Code, Status};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status, Streaming};
 
 use crate::api::signing_client::SigningClient;
-use crate::api::{IssueRequest, IssueResponse};
+use crate::api::{
+    Bundles, IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, WatchBundlesRequest,
+};
 
 /// From the first packet to the end of the TLS handshake.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -29,6 +32,10 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// An answer is a chain and a bundle.
 const MAX_ANSWER: usize = 1024 * 1024;
+/// What the authority may send ahead of our reading: an answer is a few KiB.
+const WINDOW: u32 = 64 * 1024;
+/// The bundles of 256 trust domains with their revocation lists.
+const MAX_BUNDLES: usize = 8 * 1024 * 1024;
 
 /// Where the authority is, and how we know it.
 #[derive(Debug, Clone)]
@@ -99,7 +106,7 @@ pub enum CallError {
     },
 }
 
-/// Sends one request. The connection is verified against `trusted`.
+/// Asks for one certificate. The connection is verified against `trusted`.
 ///
 /// # Errors
 /// [`CallError`].
@@ -108,35 +115,77 @@ pub async fn issue(
     trusted: &TrustBundle,
     request: IssueRequest,
 ) -> Result<IssueResponse, CallError> {
-    let unreachable =
-        |reason: String| CallError::Unreachable { address: address.to_string(), reason };
-    let connection = tokio::time::timeout(CONNECT_DEADLINE, connect(address, trusted))
-        .await
-        .map_err(|_| unreachable("no TLS connection within 10 s".to_owned()))?
-        .map_err(|error| unreachable(error.to_string()))?;
-    let asking = async {
+    let mut client = client(address, trusted).await?.max_decoding_message_size(MAX_ANSWER);
+    answered(address, client.issue(request)).await
+}
+
+/// Asks for one JWT-SVID. The connection is verified against `trusted`.
+///
+/// # Errors
+/// [`CallError`].
+pub async fn issue_jwt(
+    address: &Address,
+    trusted: &TrustBundle,
+    request: IssueJwtRequest,
+) -> Result<IssueJwtResponse, CallError> {
+    let mut client = client(address, trusted).await?.max_decoding_message_size(MAX_ANSWER);
+    answered(address, client.issue_jwt(request)).await
+}
+
+/// Begins to listen for bundles. The connection is verified against `trusted`, and lasts as long as
+/// the stream.
+///
+/// # Errors
+/// [`CallError`].
+pub async fn watch_bundles(
+    address: &Address,
+    trusted: &TrustBundle,
+) -> Result<Streaming<Bundles>, CallError> {
+    let mut client = client(address, trusted).await?.max_decoding_message_size(MAX_BUNDLES);
+    answered(address, client.watch_bundles(WatchBundlesRequest {})).await
+}
+
+async fn client(
+    address: &Address,
+    trusted: &TrustBundle,
+) -> Result<SigningClient<Channel>, CallError> {
+    let connecting = async {
+        let connection = connect(address, trusted).await.map_err(|error| error.to_string())?;
         // The URI names nothing: the connection is made.
-        let channel = Endpoint::from_static("http://authority")
+        Endpoint::from_static("http://authority")
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
             .connect_with_connector(Dialled::new(connection))
             .await
-            .map_err(|error| unreachable(error.to_string()))?;
-        SigningClient::new(channel)
-            .max_decoding_message_size(MAX_ANSWER)
-            .issue(request)
-            .await
-            .map(tonic::Response::into_inner)
-            .map_err(|status| refused(&status, address))
+            .map_err(|error| error.to_string())
     };
-    tokio::time::timeout(ANSWER_DEADLINE, asking)
+    let channel = tokio::time::timeout(CONNECT_DEADLINE, connecting)
         .await
-        .map_err(|_| unreachable("no answer within 10 s".to_owned()))?
+        .unwrap_or_else(|_| Err("no TLS connection within 10 s".to_owned()))
+        .map_err(|reason| unreachable(address, reason))?;
+    Ok(SigningClient::new(channel))
+}
+
+/// The answer, within its deadline.
+async fn answered<T>(
+    address: &Address,
+    asking: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, CallError> {
+    match tokio::time::timeout(ANSWER_DEADLINE, asking).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => Err(refused(&status, address)),
+        Err(_) => Err(unreachable(address, "no answer within 10 s".to_owned())),
+    }
+}
+
+fn unreachable(address: &Address, reason: String) -> CallError {
+    CallError::Unreachable { address: address.to_string(), reason }
 }
 
 /// A broken connection comes as a status too, with a transport error as its source.
-fn refused(status: &Status, address: &Address) -> CallError {
+pub(super) fn refused(status: &Status, address: &Address) -> CallError {
     if std::error::Error::source(status).is_some() {
-        let reason = status.message().to_owned();
-        return CallError::Unreachable { address: address.to_string(), reason };
+        return unreachable(address, status.message().to_owned());
     }
     CallError::Refused { code: status.code(), message: status.message().to_owned() }
 }

@@ -1,6 +1,7 @@
 //! The command line of `postern-cert-agent`.
 
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -95,6 +96,10 @@ pub struct RunArgs {
     /// 64137, the proxy].
     #[arg(long, value_name = "UID")]
     allow_uid: Vec<u32>,
+    /// Serve /metrics, /ready and /live here, over plain HTTP; nothing in it is secret [default:
+    /// nowhere].
+    #[arg(long, value_name = "IP:PORT")]
+    metrics: Option<SocketAddr>,
 }
 
 /// Which agent.
@@ -206,6 +211,7 @@ fn settings(args: RunArgs) -> Settings {
         state_dir: args.state_dir,
         join_token_file: args.join_token_file,
         allow_uids: args.allow_uid,
+        metrics: args.metrics,
     }
 }
 

@@ -16,6 +16,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::authority::Dialled;
+use super::pem;
 use super::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use super::proto::workload::{X509svid, X509svidRequest};
 
@@ -75,7 +76,7 @@ impl Pem {
     pub fn of(mut svid: X509svid) -> anyhow::Result<Self> {
         let pem = Self {
             certificate: certificates(&svid.x509_svid)?,
-            key: Zeroizing::new(block("PRIVATE KEY", &svid.x509_svid_key)),
+            key: pem::block("PRIVATE KEY", &svid.x509_svid_key),
             bundle: certificates(&svid.bundle)?,
         };
         svid.x509_svid_key.zeroize();
@@ -143,22 +144,5 @@ pub fn split(mut ders: &[u8]) -> anyhow::Result<Vec<CertificateDer<'_>>> {
 }
 
 fn certificates(ders: &[u8]) -> anyhow::Result<String> {
-    Ok(split(ders)?.iter().map(|certificate| block("CERTIFICATE", certificate)).collect())
-}
-
-/// One PEM block (RFC 7468 §2): lines of 64 characters.
-fn block(label: &str, der: &[u8]) -> String {
-    use base64::Engine as _;
-    let text = Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(der));
-    let mut pem = String::with_capacity(text.len() + text.len() / 32 + 64);
-    pem.push_str(&format!("-----BEGIN {label}-----\n"));
-    let mut rest = text.as_str();
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at(rest.len().min(64));
-        pem.push_str(line);
-        pem.push('\n');
-        rest = after;
-    }
-    pem.push_str(&format!("-----END {label}-----\n"));
-    pem
+    Ok(pem::certificates(split(ders)?.iter().map(AsRef::as_ref)))
 }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use identity::{SvidKey, TrustBundle, X509Svid};
 use tokio::sync::watch;
 
-/// An identity: certificate, key, and the roots of its trust domain. They change together or not at
-/// all.
+use super::freshness::{Freshness, Standing};
+use super::skew::Skew;
+use super::trust::Trust;
+
+/// An identity: certificate and key. They change together or not at all.
 #[derive(Debug)]
 pub struct Held {
     /// The certificate chain.
     pub svid: X509Svid,
     /// Its key.
     pub key: SvidKey,
-    /// The roots of our own trust domain.
-    pub bundle: TrustBundle,
 }
 
 impl Held {
@@ -25,7 +26,26 @@ impl Held {
     }
 }
 
-/// How the renewals go.
+/// Everything that clients are served, in one step.
+#[derive(Debug, Clone)]
+pub struct Holding {
+    /// Our identity; none until the first certificate.
+    pub identity: Option<Arc<Held>>,
+    /// What peers are verified with.
+    pub trust: Arc<Trust>,
+    /// Grows by one with each change since the start.
+    pub generation: u64,
+}
+
+impl Holding {
+    /// The identity, while it is good at this time (Unix seconds).
+    #[must_use]
+    pub fn current(&self, now: u64) -> Option<&Arc<Held>> {
+        self.identity.as_ref().filter(|held| held.is_current(now))
+    }
+}
+
+/// How the renewals and the bundles go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Status {
     /// When the next attempt is due, Unix seconds.
@@ -38,54 +58,119 @@ pub struct Status {
     pub last_error: Option<String>,
     /// The authority knows us no more: it refused our evidence, not just this attempt.
     pub denied: bool,
+    /// The clock against the authority's, when it was measured.
+    pub skew: Option<Skew>,
+    /// How the bundles come.
+    pub bundles: BundleStatus,
 }
 
-/// The side that renews.
-#[derive(Debug)]
+/// How the stream of bundles goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BundleStatus {
+    /// The stream stands, and has spoken within its deadline.
+    pub live: bool,
+    /// When the authority last spoke, Unix seconds; 0 for never.
+    pub heard_at: u64,
+    /// Changes taken since the start.
+    pub updates: u64,
+    /// Messages, or parts of them, refused since the start.
+    pub refused: u64,
+    /// Times the stream ended or could not be had.
+    pub failures: u64,
+    /// What was wrong last; none while everything is taken.
+    pub last_error: Option<String>,
+}
+
+/// The side that renews. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Publisher {
-    held: watch::Sender<Option<Arc<Held>>>,
+    holding: watch::Sender<Holding>,
     status: watch::Sender<Status>,
 }
 
 /// The side that serves. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct View {
-    /// The identity; none until the first certificate.
-    pub held: watch::Receiver<Option<Arc<Held>>>,
-    /// How the renewals go.
+    /// What is served.
+    pub holding: watch::Receiver<Holding>,
+    /// How it goes.
     pub status: watch::Receiver<Status>,
 }
 
-/// Nothing is held yet.
+/// No identity is held yet, and these are the roots to begin with.
 #[must_use]
-pub fn channel() -> (Publisher, View) {
-    let (held, held_view) = watch::channel(None);
+pub fn channel(trusted: TrustBundle) -> (Publisher, View) {
+    let trust = Arc::new(Trust::of_roots(trusted));
+    let (holding, holding_view) = watch::channel(Holding { identity: None, trust, generation: 0 });
     let (status, status_view) = watch::channel(Status::default());
-    (Publisher { held, status }, View { held: held_view, status: status_view })
+    (Publisher { holding, status }, View { holding: holding_view, status: status_view })
 }
 
 impl Publisher {
-    /// A new identity: every stream gets it as one message.
-    pub fn hold(&self, held: Held) {
-        self.held.send_replace(Some(Arc::new(held)));
+    /// A new identity: every stream gets it as one message, with the roots that came with it unless
+    /// a live stream of bundles knows better.
+    pub fn hold(&self, held: Held, roots: TrustBundle) {
+        let live = self.status.borrow().bundles.live;
+        self.holding.send_modify(|holding| {
+            if !live && roots.roots() != holding.trust.own.roots.roots() {
+                holding.trust = Arc::new(holding.trust.with_own_roots(roots));
+            }
+            holding.identity = Some(Arc::new(held));
+            holding.generation += 1;
+        });
+    }
+
+    /// New bundles. Says whether anything changed; when nothing did, nobody is woken.
+    pub fn trust(&self, trust: Trust) -> bool {
+        self.holding.send_if_modified(|holding| {
+            let changed = *holding.trust != trust;
+            if changed {
+                holding.trust = Arc::new(trust);
+                holding.generation += 1;
+            }
+            changed
+        })
     }
 
     /// What is held now.
     #[must_use]
     pub fn held(&self) -> Option<Arc<Held>> {
-        self.held.borrow().clone()
+        self.holding.borrow().identity.clone()
+    }
+
+    /// What peers, and the authority itself, are verified with now.
+    #[must_use]
+    pub fn trusted(&self) -> Arc<Trust> {
+        Arc::clone(&self.holding.borrow().trust)
     }
 
     /// Changes the status.
     pub fn status(&self, change: impl FnOnce(&mut Status)) {
         self.status.send_modify(change);
     }
+
+    /// A question about the status.
+    pub fn status_of<T>(&self, ask: impl FnOnce(&Status) -> T) -> T {
+        ask(&self.status.borrow())
+    }
 }
 
 impl View {
-    /// What is held and still good at this time (Unix seconds).
+    /// How the certificate stands at this time (Unix seconds).
+    #[must_use]
+    pub fn freshness(&self, now: u64) -> Freshness {
+        let failed = self.status.borrow().last_error.is_some();
+        let standing = self.holding.borrow().identity.as_ref().map(|held| Standing {
+            not_before: held.svid.not_before(),
+            not_after: held.svid.not_after(),
+            failed,
+        });
+        Freshness::at(standing, now)
+    }
+
+    /// The identity that is held and still good at this time (Unix seconds).
     #[must_use]
     pub fn current(&self, now: u64) -> Option<Arc<Held>> {
-        self.held.borrow().clone().filter(|held| held.is_current(now))
+        self.holding.borrow().current(now).cloned()
     }
 }

@@ -16,9 +16,11 @@ use crate::api::{IssueRequest, IssueResponse, UnixEvidence};
 
 use super::answer::{self, Accepted, Expected, WrongAnswer};
 use super::authority::{self, Address, CallError};
+use super::bundle_file::BundleFile;
 use super::fresh_key::FreshKey;
 use super::held::{Held, Publisher};
 use super::rotation::{Failure, Moment, Rotation, Validity, unix};
+use super::skew::Skew;
 use super::state::{Credential, StateDirectory};
 
 /// Somebody wants a renewal now, and to hear how it went.
@@ -34,8 +36,8 @@ pub const MAX_FORCED: usize = 8;
 pub struct Renewer {
     /// Where to ask.
     pub address: Address,
-    /// The roots we trust: from the file at first, then from each accepted answer.
-    pub trusted: TrustBundle,
+    /// Whom to trust when what we hold leads nowhere.
+    pub file: BundleFile,
     /// Who we are, when the command line says so; a renewal credential and what is held say so too.
     pub identity: Option<SpiffeId>,
     /// Proof for the first time.
@@ -48,6 +50,14 @@ pub struct Renewer {
     pub state: Option<StateDirectory>,
     /// Who watches.
     pub publisher: Publisher,
+}
+
+/// What a good attempt brings.
+#[derive(Debug)]
+struct Fresh {
+    held: Held,
+    /// The roots of our own trust domain as the answer had them.
+    bundle: TrustBundle,
 }
 
 /// Why an attempt brought nothing.
@@ -86,12 +96,27 @@ impl Renewer {
         }
     }
 
+    /// One attempt under the roots we hold; when they lead nowhere, under those that were put into
+    /// the file since.
+    async fn attempt(&mut self) -> Result<Fresh, AttemptError> {
+        let trusted = self.publisher.trusted();
+        let error = match self.prove(&trusted.own.roots).await {
+            Err(error) if error.leads_nowhere() => error,
+            outcome => return outcome,
+        };
+        let Some(newer) = self.file.newer() else { return Err(error) };
+        tracing::warn!(reason = %error, "trying with the roots of the trust bundle file");
+        let fresh = self.prove(&newer).await?;
+        self.file.take(newer);
+        Ok(fresh)
+    }
+
     /// One attempt with the best evidence; with the join token too, when the authority knows our
     /// credential no more.
-    async fn attempt(&mut self) -> Result<Held, AttemptError> {
+    async fn prove(&mut self, trusted: &TrustBundle) -> Result<Fresh, AttemptError> {
         let evidence = self.evidence()?;
         let by_credential = matches!(evidence, Evidence::RenewalCredential(_));
-        match self.ask(evidence).await {
+        match self.ask(evidence, trusted).await {
             Err(AttemptError::Call(CallError::Refused {
                 code: Code::Unauthenticated,
                 message,
@@ -101,7 +126,7 @@ impl Renewer {
                         reason = message,
                         "the renewal credential was refused; joining anew"
                     );
-                    self.ask(Evidence::JoinToken(token?.to_string())).await
+                    self.ask(Evidence::JoinToken(token?.to_string()), trusted).await
                 }
                 None => Err(CallError::Refused { code: Code::Unauthenticated, message }.into()),
             },
@@ -134,7 +159,11 @@ impl Renewer {
         Some(token)
     }
 
-    async fn ask(&mut self, evidence: Evidence) -> Result<Held, AttemptError> {
+    async fn ask(
+        &mut self,
+        evidence: Evidence,
+        trusted: &TrustBundle,
+    ) -> Result<Fresh, AttemptError> {
         // A join token may be for whomever the operator meant; every other proof is of who we are
         // already.
         let identity = match &evidence {
@@ -143,28 +172,31 @@ impl Renewer {
         };
         let fresh = FreshKey::make().map_err(AttemptError::Ours)?;
         let request = IssueRequest { evidence: Some(evidence), csr_der: fresh.csr_der.clone() };
-        let answer = authority::issue(&self.address, &self.trusted, request).await?;
-        let now = Moment::now().unix();
+        let asked = Moment::now();
+        let answer = authority::issue(&self.address, trusted, request).await?;
+        let now = Moment::now();
+        let skew = Skew::measured(asked, now, answer.server_time);
+        self.compare_clocks(skew);
         let expected = Expected {
-            trusted: &self.trusted,
+            trusted,
             identity: identity.as_ref(),
             spki_der: &fresh.spki_der,
-            now,
+            now: now.unix(),
+            skew,
         };
         let checked = answer::check(&answer, &expected);
         if let Some(identity) = credential_is_ours(&checked, &answer) {
             self.keep_credential(identity, &answer);
         }
         let Accepted { svid, bundle } = checked?;
-        let skew = answer::skew(answer.server_time, now);
-        if !skew.is_empty() {
-            tracing::warn!(
-                difference = skew.trim_start_matches("; "),
-                "check this machine's clock"
-            );
+        Ok(Fresh { held: Held { svid, key: fresh.key }, bundle })
+    }
+
+    fn compare_clocks(&self, skew: Option<Skew>) {
+        if let Some(skew) = skew.filter(|skew| skew.matters()) {
+            tracing::warn!(difference = %skew, "check this machine's clock");
         }
-        self.trusted = bundle.clone();
-        Ok(Held { svid, key: fresh.key, bundle })
+        self.publisher.status(|status| status.skew = skew.or(status.skew));
     }
 
     fn known_identity(&self) -> Option<SpiffeId> {
@@ -190,13 +222,13 @@ impl Renewer {
 
     fn settle(
         &self,
-        attempt: Result<Held, AttemptError>,
+        attempt: Result<Fresh, AttemptError>,
         rotation: &mut Rotation,
     ) -> Result<(), String> {
         let now = Moment::now();
         let jitter = rand::random_range(-1.0..=1.0);
         match attempt {
-            Ok(held) => {
+            Ok(Fresh { held, bundle }) => {
                 let svid = &held.svid;
                 rotation.issued(
                     now,
@@ -210,7 +242,7 @@ impl Renewer {
                     status.denied = false;
                     status.next_attempt = unix(rotation.next_attempt());
                 });
-                self.publisher.hold(held);
+                self.publisher.hold(held, bundle);
                 Ok(())
             }
             Err(error) => {
@@ -230,6 +262,14 @@ impl Renewer {
 }
 
 impl AttemptError {
+    /// Other roots may help.
+    fn leads_nowhere(&self) -> bool {
+        matches!(
+            self,
+            Self::Call(CallError::Unreachable { .. }) | Self::Answer(WrongAnswer::Chain { .. })
+        )
+    }
+
     fn failure(&self) -> Failure {
         match self {
             Self::Call(CallError::Unreachable { .. }) => Failure::Unreachable,

@@ -19,21 +19,26 @@ const MAX_RETRY_REFUSED: Duration = Duration::from_secs(30);
 /// authority nothing, and the workload is to be ready within 2 s of its return (F-01).
 const MAX_RETRY_UNREACHABLE: Duration = Duration::from_millis(1500);
 
-/// A moment on both clocks: the wall's, which certificates mean and which may jump, and one that
-/// never does.
+/// A moment on three clocks: the wall's, which certificates mean and which may jump, and two that
+/// never do.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
     /// The wall clock.
     pub wall: SystemTime,
-    /// The clock that only goes forward, and stands still while the machine is suspended.
+    /// The clock that only goes forward, and stands still while the machine is suspended
+    /// (`CLOCK_MONOTONIC`).
     pub monotonic: Instant,
+    /// The time since the machine's start, suspended or not (`CLOCK_BOOTTIME`); none where the
+    /// kernel does not tell. A machine that wakes with its wall clock set back is noticed by it
+    /// alone.
+    pub boot: Option<Duration>,
 }
 
 impl Moment {
-    /// Reads both clocks.
+    /// Reads the clocks.
     #[must_use]
     pub fn now() -> Self {
-        Self { wall: SystemTime::now(), monotonic: Instant::now() }
+        Self { wall: SystemTime::now(), monotonic: Instant::now(), boot: since_boot() }
     }
 
     /// The wall clock in Unix seconds.
@@ -41,6 +46,20 @@ impl Moment {
     pub fn unix(&self) -> u64 {
         unix(self.wall)
     }
+
+    /// The wall clock in Unix milliseconds; 0 before 1970.
+    #[must_use]
+    pub fn unix_millis(&self) -> i64 {
+        let since = self.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// The kernel's own word on how long it runs (proc(5): `/proc/uptime`), to a hundredth of a second.
+fn since_boot() -> Option<Duration> {
+    let text = std::fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = text.split_whitespace().next()?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// A wall-clock time in Unix seconds; 0 before 1970.
@@ -93,12 +112,13 @@ pub struct Rotation {
     failures: u32,
 }
 
-/// Due when either clock says so: the wall's, after a jump or a suspension; the other, when the
-/// wall's went back.
+/// Due when any clock says so: the wall's, after a jump or a suspension; the others, when the wall's
+/// went back.
 #[derive(Debug, Clone, Copy)]
 struct Due {
     wall: SystemTime,
     monotonic: Instant,
+    boot: Option<Duration>,
 }
 
 impl Due {
@@ -106,6 +126,7 @@ impl Due {
         Self {
             wall: now.wall.checked_add(wait).unwrap_or(now.wall),
             monotonic: now.monotonic.checked_add(wait).unwrap_or(now.monotonic),
+            boot: now.boot.map(|boot| boot.saturating_add(wait)),
         }
     }
 }
@@ -120,7 +141,11 @@ impl Rotation {
     /// Whether an attempt is due.
     #[must_use]
     pub fn is_due(&self, now: Moment) -> bool {
-        now.wall >= self.due.wall || now.monotonic >= self.due.monotonic || self.stepped_back(now)
+        let slept = now.boot.zip(self.due.boot).is_some_and(|(now, due)| now >= due);
+        now.wall >= self.due.wall
+            || now.monotonic >= self.due.monotonic
+            || slept
+            || self.stepped_back(now)
     }
 
     /// How long to wait before asking [`Rotation::is_due`] again: never longer than [`TICK`].
@@ -196,12 +221,17 @@ mod tests {
     impl Hands {
         fn new() -> Self {
             let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-            Self(Moment { wall, monotonic: Instant::now() })
+            let boot = Some(Duration::from_secs(1000));
+            Self(Moment { wall, monotonic: Instant::now(), boot })
         }
 
         fn after(self, seconds: f64) -> Moment {
             let span = Duration::from_secs_f64(seconds);
-            Moment { wall: self.0.wall + span, monotonic: self.0.monotonic + span }
+            Moment {
+                wall: self.0.wall + span,
+                monotonic: self.0.monotonic + span,
+                boot: self.0.boot.map(|boot| boot + span),
+            }
         }
 
         fn certificate(self, lifetime: u64) -> Validity {
@@ -304,6 +334,26 @@ mod tests {
         failing.failed(jump(-7200), Failure::Refused, 0.0);
         assert!(!failing.is_due(jump(-7200)), "a failed attempt is not repeated without a wait");
         assert_eq!(Moment { wall: SystemTime::UNIX_EPOCH - TICK, ..hands.0 }.unix(), 0);
+    }
+
+    #[test]
+    fn f07_suspend_is_noticed_also_when_the_machine_wakes_with_its_clock_set_back() {
+        let hands = Hands::new();
+        let rotation = hands.holding(HOUR, 0.0);
+        let check = |name: &str, wall: i64, boot: Option<u64>, expect: bool| {
+            let mut now = hands.after(1.0);
+            let span = Duration::from_secs(wall.unsigned_abs());
+            now.wall = if wall < 0 { now.wall - span } else { now.wall + span };
+            now.boot = boot.map(|slept| Duration::from_secs(1000 + slept));
+            assert_eq!(rotation.is_due(now), expect, "{name}");
+        };
+        check("awake", 0, Some(1), false);
+        check("slept eight hours", 8 * 3600, Some(8 * HOUR), true);
+        check("slept eight hours, the clock stayed where it was", 0, Some(8 * HOUR), true);
+        check("slept eight hours, the clock is 30 s back", -30, Some(8 * HOUR), true);
+        check("slept a minute", 60, Some(60), false);
+        check("a kernel that does not tell", 0, None, false);
+        assert!(since_boot().is_some_and(|boot| boot > Duration::ZERO));
     }
 
     #[test]

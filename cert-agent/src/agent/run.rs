@@ -1,25 +1,31 @@
 //! `postern-cert-agent run`: the loop, the two sockets, and their end.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
-use identity::{SpiffeId, TrustBundle, TrustDomain};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use anyhow::bail;
+use identity::{SpiffeId, TrustDomain};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use tonic::service::Routes;
 
 use crate::program::Misconfigured;
 
 use super::admin::AdminService;
 use super::authority::{Address, HostPort};
+use super::bundle_file::BundleFile;
+use super::bundles::BundleWatch;
 use super::callers::AllowedCallers;
 use super::held;
+use super::jwt_source::JwtSource;
+use super::metrics::{MetricsServer, Numbers};
 use super::proto::admin::admin_server::AdminServer;
+use super::proto::sds::secret_discovery_service_server::SecretDiscoveryServiceServer;
 use super::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
 use super::renewer::{MAX_FORCED, Renewer};
+use super::sds::{Counted, SecretDiscovery};
 use super::socket::Socket;
 use super::state::StateDirectory;
 use super::workload_api::WorkloadApi;
@@ -28,8 +34,6 @@ use super::workload_api::WorkloadApi;
 const AUTHORITY_PATH: &str = "/postern/authority";
 /// Requests on our sockets are a few bytes.
 const MAX_REQUEST: usize = 64 * 1024;
-/// A bundle file of 64 roots is below this.
-const MAX_BUNDLE: u64 = 1024 * 1024;
 
 /// The settings of `run`.
 #[derive(Debug, Clone)]
@@ -54,6 +58,8 @@ pub struct Settings {
     pub join_token_file: Option<PathBuf>,
     /// Who may ask beside our own user.
     pub allow_uids: Vec<u32>,
+    /// Where metrics and probes are served; nowhere without.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -72,8 +78,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 /// # Errors
 /// As [`run`].
 pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
-    let trusted = load_bundle(&settings.trust_bundle, settings.trust_domain.clone())
+    let file = BundleFile::open(&settings.trust_bundle, settings.trust_domain.clone())
         .map_err(Misconfigured)?;
+    let trusted = file.taken().clone();
     let address = address(&settings, trusted.trust_domain())?;
     let state = take_state(&settings)?;
     let credential = state.as_ref().map(StateDirectory::load).transpose()?.flatten();
@@ -86,11 +93,18 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         joined = credential.is_some(),
         "serving"
     );
-    let (publisher, view) = held::channel();
+    let (publisher, view) = held::channel(trusted);
     let (renew, forced) = mpsc::channel(MAX_FORCED);
+    let bundles = BundleWatch {
+        address: address.clone(),
+        file: file.clone(),
+        publisher: publisher.clone(),
+        renew: renew.clone(),
+    };
+    let jwt = JwtSource::new(address.clone(), view.clone());
     let renewer = Renewer {
         address,
-        trusted,
+        file,
         identity: settings.identity,
         join_token: settings.join_token_file,
         credential,
@@ -98,21 +112,44 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         publisher,
     };
     let callers = AllowedCallers::new(&settings.allow_uids);
-    let workload_api = WorkloadApi::new(view.clone(), callers.clone(), stop.clone());
+    let workload_api = WorkloadApi::new(view.clone(), jwt, callers.clone(), stop.clone());
+    let counted = Arc::new(Counted::default());
+    let secrets =
+        SecretDiscovery::new(view.clone(), callers.clone(), Arc::clone(&counted), stop.clone());
+    let numbers = Numbers { view: view.clone(), secrets: counted };
+    let metrics = match settings.metrics {
+        Some(address) => Some(MetricsServer::bind(address, numbers).await?),
+        None => None,
+    };
     let admin_api = AdminService::new(view, renew);
     let served = tokio::try_join!(
         workload.serve(
-            SpiffeWorkloadApiServer::new(workload_api).max_decoding_message_size(MAX_REQUEST),
+            Routes::new(
+                SpiffeWorkloadApiServer::new(workload_api).max_decoding_message_size(MAX_REQUEST),
+            )
+            .add_service(
+                SecretDiscoveryServiceServer::new(secrets).max_decoding_message_size(MAX_REQUEST),
+            ),
             callers,
             stop.clone(),
         ),
         admin.serve(
-            AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST),
+            Routes::new(AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST)),
             AllowedCallers::own_and_root(),
             stop.clone(),
         ),
         async {
             renewer.keep_fresh(forced, stop.clone()).await;
+            Ok(())
+        },
+        async {
+            if let Some(metrics) = metrics {
+                metrics.serve(stop.clone()).await;
+            }
+            Ok(())
+        },
+        async {
+            bundles.follow(stop.clone()).await;
             Ok(())
         },
     );
@@ -148,43 +185,6 @@ fn take_state(settings: &Settings) -> anyhow::Result<Option<StateDirectory>> {
         return Ok(None);
     }
     StateDirectory::take(&settings.state_dir).map(Some)
-}
-
-/// Reads the PEM roots; without a name they must say themselves whose they are (X509-SVID §3.2: a
-/// signer's URI SAN).
-fn load_bundle(path: &Path, named: Option<TrustDomain>) -> anyhow::Result<TrustBundle> {
-    let at = || path.display().to_string();
-    let size =
-        std::fs::metadata(path).with_context(at).context("cannot read the trust bundle")?.len();
-    if size > MAX_BUNDLE {
-        bail!("{}: larger than 1 MiB; is it a trust bundle?", path.display());
-    }
-    let pem = std::fs::read(path).with_context(at)?;
-    let trust_domain = match named {
-        Some(named) => named,
-        None => {
-            let first = CertificateDer::from_pem_slice(&pem)
-                .map_err(|error| anyhow!("{}: not a PEM certificate: {error:?}", path.display()))?;
-            trust_domain_of(&first).ok_or_else(|| {
-                anyhow!(
-                    "{}: the root names no trust domain; say it with --trust-domain",
-                    path.display()
-                )
-            })?
-        }
-    };
-    TrustBundle::from_pem(trust_domain, &pem).with_context(at)
-}
-
-fn trust_domain_of(root: &CertificateDer<'_>) -> Option<TrustDomain> {
-    let (_, root) = X509Certificate::from_der(root).ok()?;
-    let names = root.subject_alternative_name().ok()??;
-    names.value.general_names.iter().find_map(|name| match name {
-        GeneralName::URI(uri) => {
-            SpiffeId::parse(uri).ok().and_then(|id| TrustDomain::parse(id.trust_domain()).ok())
-        }
-        _ => None,
-    })
 }
 
 fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {

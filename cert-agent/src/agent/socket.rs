@@ -1,6 +1,5 @@
 //! The agent's unix sockets: bound without a gap, served with limits.
 
-use std::convert::Infallible;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -18,7 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::server::NamedService;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::{Connected, UdsConnectInfo};
 
@@ -31,6 +30,8 @@ const MAX_CONNECTIONS: usize = 64;
 const MAX_STRANGERS: usize = 4;
 /// Streams at a time on one connection.
 const MAX_STREAMS: u32 = 32;
+/// What a caller may send ahead of our reading: requests are a few bytes.
+const WINDOW: u32 = 64 * 1024;
 /// After `stop`, for streams to end.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// After an accept that failed for want of descriptors.
@@ -72,36 +73,26 @@ impl Socket {
         Ok(Self { listener, path: path.to_owned(), inode })
     }
 
-    /// Serves one gRPC service until `stop`. The service refuses whoever is not among `callers`;
-    /// here they only find fewer places.
+    /// Serves gRPC services until `stop`. They refuse whoever is not among `callers`; here they only
+    /// find fewer places.
     ///
     /// # Errors
     /// When the server fails.
-    pub async fn serve<S>(
+    pub async fn serve(
         self,
-        service: S,
+        services: Routes,
         callers: AllowedCallers,
         stop: CancellationToken,
-    ) -> anyhow::Result<()>
-    where
-        S: tower_service::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<tonic::body::Body>,
-                Error = Infallible,
-            > + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
-    {
+    ) -> anyhow::Result<()> {
         let (ready, connections) = mpsc::channel(8);
         let server = Server::builder()
             .max_concurrent_streams(MAX_STREAMS)
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
             .http2_max_header_list_size(16 * 1024)
-            .add_service(service)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .add_routes(services)
             .serve_with_incoming_shutdown(
                 ReceiverStream::new(connections).map(Ok::<_, io::Error>),
                 stop.clone().cancelled_owned(),

@@ -1,46 +1,50 @@
-//! The SPIFFE Workload API, X.509 profile. Every message is the full set; each renewal reaches
-//! every stream as one message.
+//! The SPIFFE Workload API, X.509 and JWT profiles. Every message is the full set; each change
+//! reaches every stream that it is about as one message.
 //!
 //! What a caller hears when there is nothing to give (Workload Endpoint §6): while the agent does
 //! not know yet, or has lost its certificate to an outage, Unavailable: keep what you have and ask
 //! again. PermissionDenied only when the authority itself refused this workload, or the caller is
 //! not on the list: standard clients drop a good certificate on it.
 
-use std::collections::HashMap;
-use std::pin::Pin;
+use std::sync::Arc;
 
-use futures_util::stream;
-use identity::{TrustBundle, TrustDomain};
-use rustls_pki_types::CertificateDer;
-use tokio_stream::Stream;
+use identity::SpiffeId;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::callers::{AllowedCallers, check_security_header};
-use super::held::{Held, View};
+use super::held::View;
+use super::jwt_source::{JwtSource, MAX_AUDIENCE, MAX_AUDIENCES};
+use super::jwt_validation::validate;
 use super::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApi;
 use super::proto::workload::{
-    JwtBundlesRequest, JwtBundlesResponse, JwtsvidRequest, JwtsvidResponse, ValidateJwtsvidRequest,
-    ValidateJwtsvidResponse, X509BundlesRequest, X509BundlesResponse, X509svid, X509svidRequest,
-    X509svidResponse,
+    JwtBundlesRequest, JwtBundlesResponse, Jwtsvid, JwtsvidRequest, JwtsvidResponse,
+    ValidateJwtsvidRequest, ValidateJwtsvidResponse, X509BundlesRequest, X509BundlesResponse,
+    X509svidRequest, X509svidResponse,
 };
 use super::rotation::Moment;
+use super::updates::{Topic, Updates, same_identity, same_jwt, same_x509, updates};
+use super::workload_messages::{bundles_message, jwt_bundles_message, svid_message};
 
 /// The service.
 #[derive(Debug, Clone)]
 pub struct WorkloadApi {
     view: View,
+    jwt: Arc<JwtSource>,
     callers: AllowedCallers,
     stop: CancellationToken,
 }
 
-type Updates<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
 impl WorkloadApi {
-    /// Serves what `view` holds to these callers; streams end at `stop`.
+    /// Serves what `view` holds and `jwt` gets to these callers; streams end at `stop`.
     #[must_use]
-    pub fn new(view: View, callers: AllowedCallers, stop: CancellationToken) -> Self {
-        Self { view, callers, stop }
+    pub fn new(
+        view: View,
+        jwt: JwtSource,
+        callers: AllowedCallers,
+        stop: CancellationToken,
+    ) -> Self {
+        Self { view, jwt: Arc::new(jwt), callers, stop }
     }
 
     /// What every request passes first.
@@ -49,37 +53,16 @@ impl WorkloadApi {
         self.callers.check(request)
     }
 
-    /// The first message at once, then one for each new identity.
-    fn updates<T: Send + 'static>(
-        &self,
-        message: fn(&Held) -> T,
-    ) -> Result<Response<Updates<T>>, Status> {
-        let mut view = self.view.clone();
+    /// The first message at once, then one for each change of the topic.
+    fn updates<T: Send + 'static>(&self, topic: Topic<T>) -> Result<Response<Updates<T>>, Status> {
+        let mut holding = self.view.holding.clone();
         // From here on a change counts as new, so that none is lost between this message and the
         // next.
-        let first = view.held.borrow_and_update().clone();
-        let first = first
-            .filter(|held| held.is_current(Moment::now().unix()))
-            .ok_or_else(|| self.nothing_to_give())?;
-        let later = (view.held, self.stop.clone(), Some(first), true);
-        let updates = stream::unfold(later, move |(mut held, stop, next, running)| async move {
-            if let Some(next) = next {
-                return Some((Ok(message(&next)), (held, stop, None, true)));
-            }
-            if !running {
-                return None;
-            }
-            let changed = stop.run_until_cancelled(held.changed()).await;
-            let new = held.borrow_and_update().clone();
-            match (changed, new) {
-                (Some(Ok(())), Some(new)) => Some((Ok(message(&new)), (held, stop, None, true))),
-                _ => Some((
-                    Err(Status::unavailable("the agent is stopping")),
-                    (held, stop, None, false),
-                )),
-            }
-        });
-        Ok(Response::new(Box::pin(updates)))
+        let first = holding.borrow_and_update().clone();
+        if first.current(Moment::now().unix()).is_none() {
+            return Err(self.nothing_to_give());
+        }
+        Ok(Response::new(updates(first, holding, self.stop.clone(), topic)))
     }
 
     fn nothing_to_give(&self) -> Status {
@@ -104,7 +87,10 @@ impl SpiffeWorkloadApi for WorkloadApi {
         request: Request<X509svidRequest>,
     ) -> Result<Response<Self::FetchX509SVIDStream>, Status> {
         self.admit(&request)?;
-        self.updates(svid_message)
+        self.updates(Topic {
+            message: svid_message,
+            same: |one, other| same_identity(one, other) && same_x509(one, other),
+        })
     }
 
     async fn fetch_x509_bundles(
@@ -112,7 +98,7 @@ impl SpiffeWorkloadApi for WorkloadApi {
         request: Request<X509BundlesRequest>,
     ) -> Result<Response<Self::FetchX509BundlesStream>, Status> {
         self.admit(&request)?;
-        self.updates(bundles_message)
+        self.updates(Topic { message: bundles_message, same: same_x509 })
     }
 
     async fn fetch_jwtsvid(
@@ -120,7 +106,14 @@ impl SpiffeWorkloadApi for WorkloadApi {
         request: Request<JwtsvidRequest>,
     ) -> Result<Response<JwtsvidResponse>, Status> {
         self.admit(&request)?;
-        Err(no_jwt())
+        let request = request.into_inner();
+        check_audience(&request.audience)?;
+        let held = self.view.current(Moment::now().unix()).ok_or_else(|| self.nothing_to_give())?;
+        check_wanted(&request.spiffe_id, held.svid.id())?;
+        let svid = self.jwt.fetch(&held, &request.audience).await?;
+        let spiffe_id = held.svid.id().to_string();
+        let svid = Jwtsvid { spiffe_id, svid: svid.to_string(), hint: String::new() };
+        Ok(Response::new(JwtsvidResponse { svids: vec![svid] }))
     }
 
     async fn fetch_jwt_bundles(
@@ -128,7 +121,7 @@ impl SpiffeWorkloadApi for WorkloadApi {
         request: Request<JwtBundlesRequest>,
     ) -> Result<Response<Self::FetchJWTBundlesStream>, Status> {
         self.admit(&request)?;
-        Err(no_jwt())
+        self.updates(Topic { message: jwt_bundles_message, same: same_jwt })
     }
 
     async fn validate_jwtsvid(
@@ -136,41 +129,32 @@ impl SpiffeWorkloadApi for WorkloadApi {
         request: Request<ValidateJwtsvidRequest>,
     ) -> Result<Response<ValidateJwtsvidResponse>, Status> {
         self.admit(&request)?;
-        Err(no_jwt())
+        let ValidateJwtsvidRequest { audience, svid } = request.into_inner();
+        if audience.is_empty() || svid.is_empty() {
+            return Err(Status::invalid_argument("name the audience, and give the JWT-SVID"));
+        }
+        let trust = Arc::clone(&self.view.holding.borrow().trust);
+        let skew = self.view.status.borrow().skew;
+        validate(&svid, &audience, &trust, Moment::now(), skew).map(Response::new)
     }
 }
 
-/// §5.2.1: certificates concatenated, the key as unencrypted PKCS#8, our own domain's bundle always
-/// with it.
-fn svid_message(held: &Held) -> X509svidResponse {
-    let svid = X509svid {
-        spiffe_id: held.svid.id().to_string(),
-        x509_svid: concatenated(held.svid.chain()),
-        x509_svid_key: held.key.pkcs8_der().to_vec(),
-        bundle: concatenated(held.bundle.roots()),
-        hint: String::new(),
-    };
-    X509svidResponse { svids: vec![svid], crl: Vec::new(), federated_bundles: HashMap::new() }
+/// §6.2.1: at least one audience; the authority's own bounds, said before it is asked.
+fn check_audience(audience: &[String]) -> Result<(), Status> {
+    let good = |audience: &String| (1..=MAX_AUDIENCE).contains(&audience.len());
+    if (1..=MAX_AUDIENCES).contains(&audience.len()) && audience.iter().all(good) {
+        return Ok(());
+    }
+    Err(Status::invalid_argument("name one to 16 audiences, each of 1 to 512 bytes"))
 }
 
-/// §5.2.2: bundles by the SPIFFE id of their trust domain.
-fn bundles_message(held: &Held) -> X509BundlesResponse {
-    let bundles = HashMap::from([bundle_entry(&held.bundle)]);
-    X509BundlesResponse { crl: Vec::new(), bundles }
-}
-
-fn bundle_entry(bundle: &TrustBundle) -> (String, Vec<u8>) {
-    (trust_domain_id(bundle.trust_domain()), concatenated(bundle.roots()))
-}
-
-fn trust_domain_id(trust_domain: &TrustDomain) -> String {
-    format!("spiffe://{trust_domain}")
-}
-
-fn concatenated(certificates: &[CertificateDer<'_>]) -> Vec<u8> {
-    certificates.iter().flat_map(|certificate| certificate.iter().copied()).collect()
-}
-
-fn no_jwt() -> Status {
-    Status::unimplemented("this version issues X.509-SVIDs only")
+/// §6.2.1: only this identity, when one is named. We have one.
+fn check_wanted(wanted: &str, ours: &SpiffeId) -> Result<(), Status> {
+    if wanted.is_empty() || wanted == ours.as_str() {
+        return Ok(());
+    }
+    match SpiffeId::parse(wanted) {
+        Ok(_) => Err(Status::permission_denied(format!("this workload is {ours} alone"))),
+        Err(error) => Err(Status::invalid_argument(format!("spiffe_id: {error}"))),
+    }
 }

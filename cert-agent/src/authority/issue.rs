@@ -1,5 +1,6 @@
 //! One request, from evidence to certificate.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -8,7 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::api::{IssueRequest, IssueResponse};
 
-use super::attest::{self, Caller, Records};
+use super::attest::service_account::TokenError;
+use super::attest::x509::CertificateError;
+use super::attest::{self, Asking, Caller, Records, Remote};
 use super::ca::SigningCa;
 use super::csr::{self, CsrError};
 use super::follow::Live;
@@ -24,7 +27,9 @@ pub struct Authority {
     /// Signs.
     pub ca: Live<SigningCa>,
     /// Says who is who.
-    pub records: Records,
+    pub records: Arc<Records>,
+    /// Says so too, by asking others.
+    pub remote: Remote,
     /// Says how often.
     pub rates: Mutex<Rates>,
     /// Seconds that a leaf lives.
@@ -44,7 +49,9 @@ pub struct Now {
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
     /// No evidence.
-    #[error("the request carries no evidence; send join_token, renewal_credential or unix")]
+    #[error(
+        "the request carries no evidence; send join_token, renewal_credential, unix, service_account, oidc or x509"
+    )]
     NoEvidence,
     /// The CSR.
     #[error(transparent)]
@@ -64,6 +71,12 @@ pub enum Refusal {
     /// The renewal credential.
     #[error(transparent)]
     Credential(#[from] CredentialError),
+    /// The service-account token.
+    #[error(transparent)]
+    ServiceAccount(#[from] TokenError),
+    /// The certificate of another CA.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// Too often.
     #[error(transparent)]
     Limited(#[from] Limited),
@@ -73,18 +86,22 @@ pub enum Refusal {
     /// A new credential could not be stored.
     #[error("the credential store failed: {0}")]
     Store(#[from] std::io::Error),
+    /// The work ended without an answer: a defect of ours.
+    #[error("the request failed; the authority's log says why")]
+    Failed,
 }
 
 impl Authority {
     /// Answers one request.
     ///
-    /// The order: what is cheap comes before what is dear, and a proof is used up last of all, so
-    /// that a malformed CSR, a rate or an authority that cannot sign leaves a join token good. The
-    /// rates come after the proof, so that nobody without one can use them up for the others.
+    /// The order: what is cheap comes before what is dear (the CSR's proof costs less than the disk or another
+    /// server), and a proof is used up last of all, so that a malformed CSR, a rate or an authority that cannot
+    /// sign leaves a join token good. The rates come after the proof, so that nobody without one can use them up
+    /// for the others.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn issue(
+    pub async fn issue(
         &self,
         request: &IssueRequest,
         caller: &Caller,
@@ -93,19 +110,21 @@ impl Authority {
         let evidence = request.evidence.as_ref().ok_or(Refusal::NoEvidence)?;
         let ca = self.ca.now();
         ca.ready(now.wall).map_err(SignError::from)?;
-        let attested = attest::attest(evidence, caller, &self.records, now.wall)?;
         let key = csr::proven_key(&request.csr_der)?;
+        let asking = Asking { caller, csr_der: &request.csr_der, now: now.wall };
+        let attested = attest::attest(evidence, &asking, &self.records, &self.remote).await?;
         self.take_rates(&attested.instance, now.monotonic)?;
         let subject = Subject {
             dns_names: self.records.registry.now().dns_names(&attested.identity),
             id: attested.identity.clone(),
         };
         let leaf = leaf::sign(&ca, &key, &subject, self.leaf_lifetime, now.wall)?;
-        let credential = attested.settle(&self.records, now.wall)?;
+        let instance = attested.instance.clone();
+        let credential = attested.settle(&self.records, now.wall).await?;
         tracing::info!(
-            identity = %attested.identity,
+            identity = %subject.id,
             attestor = evidence.kind(),
-            instance = attested.instance,
+            instance,
             %caller,
             serial = leaf.serial,
             not_after = leaf.not_after,

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::program::Misconfigured;
 
-use super::attest::Records;
+use super::attest::{Records, Remote};
 use super::ca::{self, SigningCa};
 use super::directory::Directory;
 use super::duration::human;
@@ -90,15 +90,16 @@ pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
         None => Registry::default(),
     };
     let credential_lifetime = settings.credential_lifetime.as_secs();
-    let records = Records {
+    let records = Arc::new(Records {
         tokens: JoinTokens::new(Arc::clone(&settings.store)),
         credentials: Credentials::new(Arc::clone(&settings.store), credential_lifetime),
         registry: Live::new(registry),
-    };
+    });
     let rates = Mutex::new(Rates::new(settings.issue_rate, settings.global_issue_rate));
     Ok(Authority {
         ca: Live::new(ca),
         records,
+        remote: Remote::default(),
         rates,
         leaf_lifetime: settings.leaf_lifetime.as_secs(),
     })

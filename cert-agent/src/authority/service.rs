@@ -13,6 +13,8 @@ use crate::api::{
 };
 
 use super::attest::Caller;
+use super::attest::service_account::TokenError;
+use super::attest::x509::CertificateError;
 use super::issue::{Authority, Now, Refusal};
 use super::join_token::RedeemError;
 use super::leaf::SignError;
@@ -62,12 +64,11 @@ impl Signing for SigningService {
             .map_err(|_| Status::unavailable("the authority is busy; ask again later"))?;
         let authority = Arc::clone(&self.authority);
         let request = request.into_inner();
-        // Files are synced and a signature is made: not on the thread that accepts. The permit goes
-        // with the work, so that a caller who hangs up does not make room for more of it.
-        let work = tokio::task::spawn_blocking(move || {
+        // A task of its own: what a caller who hangs up began is ended, and keeps its place until then.
+        let work = tokio::spawn(async move {
             let _permit = permit;
             let now = Now { wall: wall_clock(), monotonic: Instant::now() };
-            let answer = authority.issue(&request, &caller, now);
+            let answer = authority.issue(&request, &caller, now).await;
             if let Err(refusal) = &answer {
                 log_refusal(refusal, &request, &caller);
             }
@@ -113,7 +114,14 @@ fn status(refusal: &Refusal) -> Status {
         Refusal::Token(RedeemError::NotGood) | Refusal::Credential(CredentialError::NotGood) => {
             Status::unauthenticated(message)
         }
+        Refusal::ServiceAccount(TokenError::NotGood(_) | TokenError::Pod(_))
+        | Refusal::Certificate(CertificateError::NotGood(_)) => Status::unauthenticated(message),
+        Refusal::ServiceAccount(TokenError::Unavailable(_)) => Status::unavailable(
+            "the authority cannot ask the Kubernetes API now; its log says why; ask again later",
+        ),
+        Refusal::Failed => Status::internal(message),
         Refusal::Registry(NoMatch::None { .. } | NoMatch::Ambiguous { .. })
+        | Refusal::Certificate(CertificateError::Nobody | CertificateError::Ambiguous)
         | Refusal::Sign(SignError::Identity(..)) => Status::permission_denied(message),
         Refusal::Limited(Limited::Instance(_)) => Status::resource_exhausted(message),
         Refusal::Limited(Limited::Global(_)) | Refusal::Sign(SignError::NotReady(_)) => {

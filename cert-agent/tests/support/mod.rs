@@ -151,6 +151,7 @@ impl Agent {
             state_dir: dir.path().join("state"),
             join_token_file: None,
             allow_uids: Vec::new(),
+            metrics: None,
         };
         Self { dir, settings, stop: CancellationToken::new(), task: None }
     }

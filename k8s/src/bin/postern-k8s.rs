@@ -1,3 +1,5 @@
-//! `postern-k8s`.
+//! `postern-k8s`: the command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    k8s::cli::main()
+}

@@ -8,7 +8,6 @@
 //! Keys come from [`keys::KeyBook`], which the control thread keeps ([`crate::jwks`]); nothing here waits for anything.
 
 mod cache;
-mod json;
 mod jws;
 pub mod keys;
 mod locate;

@@ -30,6 +30,15 @@ impl Pod {
         if shown.code == 0 { Certificate::read(&shown.stdout) } else { None }
     }
 
+    /// Certificates its agent got since its start.
+    #[must_use]
+    #[track_caller]
+    pub fn agent_renewals(&self) -> u64 {
+        let shown = self.agent_command("show").ok();
+        let shown: serde_json::Value = serde_json::from_str(&shown).expect("show prints JSON");
+        shown["renewals"].as_u64().expect("show counts renewals")
+    }
+
     /// Has its agent renew at once; returns when the agent has the new certificate.
     #[track_caller]
     pub fn renew_certificate(&self) {

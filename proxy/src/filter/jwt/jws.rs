@@ -2,11 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use identity::json;
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::keys::Key;
-use super::{MAX_TOKEN_BYTES, TokenRefusal, json};
+use super::{MAX_TOKEN_BYTES, TokenRefusal};
 
 /// A JWS whose signature has not been checked yet.
 pub(super) struct Jws<'t> {

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use identity::json;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use policy::KeySource;
 use serde_json::{Map, Value};
 
-use super::{TokenRefusal, json, jws};
+use super::{TokenRefusal, jws};
 
 /// The most keys of a set: issuers publish a handful.
 const MAX_KEYS: usize = 128;

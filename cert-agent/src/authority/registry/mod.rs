@@ -1,5 +1,5 @@
-//! The registry: a YAML file that says which identity a local process has, and which identities
-//! have DNS names.
+//! The registry: a YAML file that says who may be whom: which identity a local process has, which identities have
+//! DNS names, which other certificate authorities and token issuers are believed, and about whom.
 //!
 //! ```yaml
 //! entries:
@@ -8,12 +8,20 @@
 //!   - identity: spiffe://cluster.local/ns/postern-system/sa/postern-injector
 //!     dnsNames: [postern-injector.postern-system.svc]
 //! ```
+//!
+//! The sections `x509` and `oidc` are told in [`x509`] and [`oidc`]. An unknown key is refused everywhere, and every
+//! mistake is told at once with its line and column.
+
+pub mod oidc;
+pub mod template;
+pub mod x509;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use identity::{SpiffeId, TrustDomain};
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 use super::{files, leaf};
 
@@ -24,6 +32,8 @@ const MAX_ENTRIES: usize = 10_000;
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     entries: Vec<Entry>,
+    x509: x509::Authorities,
+    oidc: oidc::Issuers,
 }
 
 #[derive(Debug, Clone)]
@@ -63,7 +73,11 @@ pub struct UnixCaller {
 #[serde(deny_unknown_fields)]
 struct File {
     #[serde(default)]
-    entries: Vec<FileEntry>,
+    entries: Vec<Spanned<FileEntry>>,
+    #[serde(default)]
+    x509: Vec<Spanned<x509::FileAuthority>>,
+    #[serde(default)]
+    oidc: Vec<Spanned<oidc::FileIssuer>>,
 }
 
 #[derive(Deserialize)]
@@ -123,21 +137,28 @@ impl Registry {
             ));
         }
         let file: File = serde_saphyr::from_str(text).map_err(|error| anyhow!("{error}"))?;
-        let mut mistakes = Vec::new();
-        if file.entries.len() > MAX_ENTRIES {
-            mistakes.push(format!("more than {MAX_ENTRIES} entries"));
-        }
+        let mut mistakes = Mistakes::default();
         let mut entries = Vec::new();
-        for (index, entry) in file.entries.into_iter().take(MAX_ENTRIES).enumerate() {
-            match check_entry(entry, trust_domain) {
-                Ok(entry) => entries.push(entry),
-                Err(mistake) => mistakes.push(format!("entry {}: {mistake}", index + 1)),
-            }
+        for (index, entry) in mistakes.within(MAX_ENTRIES, "entries", file.entries).enumerate() {
+            let at = format!("{}: entry {}", place(&entry), index + 1);
+            entries.extend(mistakes.note(&at, check_entry(entry.value, trust_domain)));
         }
-        if !mistakes.is_empty() {
-            return Err(anyhow!(mistakes.join("\n")));
-        }
-        Ok(Self { entries })
+        let x509 = x509::Authorities::check(file.x509, trust_domain, &mut mistakes);
+        let oidc = oidc::Issuers::check(file.oidc, trust_domain, &mut mistakes);
+        mistakes.none()?;
+        Ok(Self { entries, x509, oidc })
+    }
+
+    /// The other certificate authorities; none when the registry has no section `x509`.
+    #[must_use]
+    pub fn x509_authorities(&self) -> Option<&x509::Authorities> {
+        (!self.x509.is_empty()).then_some(&self.x509)
+    }
+
+    /// The token issuers; none when the registry has no section `oidc`.
+    #[must_use]
+    pub fn oidc_issuers(&self) -> Option<&oidc::Issuers> {
+        (!self.oidc.is_empty()).then_some(&self.oidc)
     }
 
     /// The identity of a local caller: the entry with the most selectors wins.
@@ -183,6 +204,48 @@ impl Registry {
     }
 }
 
+/// Everything that is wrong with a file, collected.
+#[derive(Debug, Default)]
+struct Mistakes(Vec<String>);
+
+impl Mistakes {
+    /// The value, or a note of what is wrong with it and where.
+    fn note<T>(&mut self, at: &str, outcome: Result<T, String>) -> Option<T> {
+        outcome.map_err(|mistake| self.0.push(format!("{at}: {mistake}"))).ok()
+    }
+
+    /// No more of a list than this many.
+    fn within<T>(
+        &mut self,
+        limit: usize,
+        what: &str,
+        list: Vec<T>,
+    ) -> impl Iterator<Item = T> + use<T> {
+        if list.len() > limit {
+            self.0.push(format!("more than {limit} {what}"));
+        }
+        list.into_iter().take(limit)
+    }
+
+    fn none(self) -> anyhow::Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(anyhow!(self.0.join("\n"))) }
+    }
+}
+
+/// Where it stands in the file.
+fn place<T>(value: &Spanned<T>) -> String {
+    let at = &value.referenced;
+    format!("line {} column {}", at.line(), at.column())
+}
+
+/// An identity of this trust domain that may be attested.
+fn workload(text: &str, trust_domain: &TrustDomain) -> Result<SpiffeId, String> {
+    let identity = SpiffeId::parse(text).map_err(|error| format!("identity `{text}`: {error}"))?;
+    leaf::check_workload_id(trust_domain.as_str(), &identity)
+        .map_err(|reason| format!("identity `{identity}`: {reason}"))?;
+    Ok(identity)
+}
+
 impl UnixSelector {
     fn fits(&self, caller: &UnixCaller) -> bool {
         self.uid == caller.uid
@@ -196,10 +259,7 @@ impl UnixSelector {
 }
 
 fn check_entry(entry: FileEntry, trust_domain: &TrustDomain) -> Result<Entry, String> {
-    let identity = SpiffeId::parse(&entry.identity)
-        .map_err(|error| format!("identity `{}`: {error}", entry.identity))?;
-    leaf::check_workload_id(trust_domain.as_str(), &identity)
-        .map_err(|reason| format!("identity `{identity}`: {reason}"))?;
+    let identity = workload(&entry.identity, trust_domain)?;
     if let Some(path) = entry.unix.as_ref().and_then(|unix| unix.path.as_ref())
         && !path.is_absolute()
     {
@@ -281,7 +341,7 @@ mod tests {
         .unwrap_err()
         .to_string();
         for expect in [
-            "entry 1: identity `spiffe://elsewhere/x`: it is of another trust domain",
+            "line 2 column 5: entry 1: identity `spiffe://elsewhere/x`: it is of another trust domain",
             "entry 2: ",
             "entry 3: ",
             "entry 4: path `bin/a` is not absolute",

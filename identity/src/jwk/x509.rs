@@ -1,0 +1,69 @@
+//! X.509 authorities as JWKs (X509-SVID §6): the certificate in `x5c`, and its key in the members that RFC 7517 asks for.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use rustls_pki_types::CertificateDer;
+use serde_json::{Map, Value, json};
+use x509_parser::oid_registry::{OID_NIST_EC_P384, OID_NIST_EC_P521, OID_SIG_ED25519};
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
+
+use super::X509_SVID;
+use crate::jwt::{Curve, Public};
+use crate::svid::MAX_CERTIFICATE;
+
+/// Whether `kty` is one that a root we can use may have (Trust Domain and Bundle §4.2.1).
+pub(super) fn is_known_kind(jwk: &Map<String, Value>) -> bool {
+    jwk.get("kty").and_then(Value::as_str).is_some_and(|kty| ["EC", "RSA", "OKP"].contains(&kty))
+}
+
+/// Whether the bytes are one CA certificate and nothing after it.
+pub(super) fn check(der: &[u8]) -> Result<(), String> {
+    if der.len() > MAX_CERTIFICATE {
+        return Err("larger than 16 KiB".to_owned());
+    }
+    let (rest, certificate) = X509Certificate::from_der(der).map_err(|e| e.to_string())?;
+    if !rest.is_empty() {
+        return Err("bytes after its end".to_owned());
+    }
+    match certificate.basic_constraints() {
+        Ok(Some(constraints)) if constraints.value.ca => Ok(()),
+        Ok(_) => Err("not a CA certificate".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The JWK of a root. `None` when its key has no form as a JWK.
+pub(super) fn to_jwk(root: &CertificateDer<'_>) -> Option<Value> {
+    let (_, certificate) = X509Certificate::from_der(root).ok()?;
+    let mut jwk = public_members(certificate.public_key())?;
+    jwk.insert("use".into(), json!(X509_SVID));
+    jwk.insert("x5c".into(), json!([STANDARD.encode(root)]));
+    Some(Value::Object(jwk))
+}
+
+fn public_members(key: &SubjectPublicKeyInfo<'_>) -> Option<Map<String, Value>> {
+    let bytes = &key.subject_public_key.data;
+    if key.algorithm.algorithm == OID_SIG_ED25519 {
+        let x = json!(URL_SAFE_NO_PAD.encode(bytes));
+        let members = [("kty", json!("OKP")), ("crv", json!("Ed25519")), ("x", x)];
+        return Some(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
+    }
+    let public = match key.parsed().ok()? {
+        PublicKey::RSA(rsa) => Public::rsa(rsa.modulus.to_vec(), rsa.exponent.to_vec())?,
+        PublicKey::EC(point) => Public::ec(curve(key), point.data().to_vec())?,
+        _ => return None,
+    };
+    Some(public.to_jwk())
+}
+
+/// The named curve; what is none of ours then fails as a point that is not on P-256.
+fn curve(key: &SubjectPublicKeyInfo<'_>) -> Curve {
+    let named = key.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
+    match named {
+        Some(oid) if oid == OID_NIST_EC_P384 => Curve::P384,
+        Some(oid) if oid == OID_NIST_EC_P521 => Curve::P521,
+        _ => Curve::P256,
+    }
+}

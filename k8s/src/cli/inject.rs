@@ -1,0 +1,48 @@
+//! `postern-k8s inject`: manifests in, injected manifests out.
+
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+use crate::inject::Settings;
+use crate::inject::stream::{self, MAX_STREAM, StreamError};
+
+use super::Misconfigured;
+
+/// Inject manifests: a stream of YAML on stdin, the same with every workload in the mesh on stdout.
+///
+/// Pods, Deployments, StatefulSets, DaemonSets, ReplicaSets, ReplicationControllers, Jobs, CronJobs,
+/// PodTemplates and lists of them are injected unless they are annotated `postern.dev/inject:
+/// disabled` (templates: in the template's metadata). Everything else passes byte for byte.
+///
+/// Exit code 0 = done, 1 = a workload cannot be in the mesh (each is named, nothing is written),
+/// 2 = the input cannot be read.
+#[derive(Debug, clap::Args)]
+pub(super) struct InjectArgs {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub(super) fn run(args: &InjectArgs) -> anyhow::Result<ExitCode> {
+    let text = read(io::stdin().lock())?;
+    match stream::inject(&text, &args.settings) {
+        Ok(written) => {
+            let mut out = io::stdout().lock();
+            out.write_all(written.as_bytes())?;
+            out.flush()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error @ StreamError::Refused(_)) => Err(error.into()),
+        Err(StreamError::Unparsable(message)) => {
+            Err(Misconfigured(anyhow::Error::msg(message)).into())
+        }
+    }
+}
+
+/// One byte more than is taken is read, so that a longer stream is seen to be one.
+fn read(input: impl Read) -> anyhow::Result<String> {
+    let most = u64::try_from(MAX_STREAM)?.saturating_add(1);
+    let mut bytes = Vec::new();
+    input.take(most).read_to_end(&mut bytes)?;
+    String::from_utf8(bytes)
+        .map_err(|_| Misconfigured(anyhow::Error::msg("the input is not UTF-8")).into())
+}

@@ -1,0 +1,72 @@
+//! The command line of `postern-k8s`.
+
+mod controller;
+mod inject;
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+/// Postern on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "postern-k8s", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Watch the cluster and stream to each proxy what is its own.
+    Controller(Box<controller::ControllerArgs>),
+    Inject(inject::InjectArgs),
+    /// Print shell completions.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page of this command, or of one of its subcommands.
+    Man {
+        /// The subcommand; without it the page of `postern-k8s` itself.
+        subcommand: Option<String>,
+    },
+}
+
+/// A usage or configuration mistake found after the command line was read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+struct Misconfigured(anyhow::Error);
+
+/// The whole of `main`. Exit code 0 = done, 1 = the work failed, 2 = bad usage or configuration.
+#[must_use]
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Controller(args) => controller::run(*args),
+        Command::Inject(args) => inject::run(&args),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "postern-k8s", &mut script);
+            io::stdout().write_all(&script).map_err(Into::into).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Man { subcommand } => manual(subcommand.as_deref()),
+    };
+    done.unwrap_or_else(|error| {
+        // A closed stderr leaves nobody to tell.
+        let _ = writeln!(io::stderr(), "postern-k8s: {error:#}");
+        ExitCode::from(if error.is::<Misconfigured>() { 2 } else { 1 })
+    })
+}
+
+fn manual(subcommand: Option<&str>) -> anyhow::Result<ExitCode> {
+    let mut command = Cli::command();
+    command.build();
+    let page = match subcommand {
+        None => &command,
+        Some(name) => command
+            .find_subcommand(name)
+            .ok_or_else(|| anyhow::anyhow!("no subcommand {name:?}; see `postern-k8s --help`"))?,
+    };
+    clap_mangen::Man::new(page.clone()).render(&mut io::stdout())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,194 @@
+//! Objects of the API server, cut down to what the index keeps.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::core::DynamicObject;
+use policy::Protocol;
+use serde_json::{Value, json};
+
+use super::bundle::BUNDLE_KEY;
+use super::index::{
+    EndpointRecord, ObjectName, Pod, PolicyKind, PolicyObject, Reported, Service, ServicePort,
+    Slice, SlicePort,
+};
+use super::status::ACCEPTED;
+
+/// The label that makes a namespace part of the mesh, and its value.
+pub const MEMBER_LABEL: (&str, &str) = ("postern.dev/inject", "enabled");
+/// The container that takes a pod's traffic.
+pub const PROXY_CONTAINER: &str = "postern-proxy";
+/// The label of an EndpointSlice that names its Service.
+const SERVICE_LABEL: &str = "kubernetes.io/service-name";
+
+/// The namespace and name of an object.
+pub fn name_of(object: &impl kube::ResourceExt) -> ObjectName {
+    ObjectName::new(object.namespace().as_deref().unwrap_or_default(), &object.name_any())
+}
+
+/// Of a Pod. One that is on the host's network shares its addresses with others and counts as having no proxy.
+#[must_use]
+pub fn pod(object: core::Pod) -> Pod {
+    let spec = object.spec.unwrap_or_default();
+    let status = object.status.unwrap_or_default();
+    let is_ours = |container: &core::Container| container.name == PROXY_CONTAINER;
+    let sidecars = spec.init_containers.iter().flatten();
+    let has_proxy = spec.containers.iter().chain(sidecars).any(is_ours);
+    let ips = status.pod_ips.unwrap_or_default();
+    Pod {
+        uid: object.metadata.uid.unwrap_or_default().into(),
+        service_account: spec.service_account_name.unwrap_or_else(|| "default".into()).into(),
+        labels: Arc::new(object.metadata.labels.unwrap_or_default()),
+        ips: ips.iter().filter_map(|ip| address(&ip.ip)).collect(),
+        has_proxy: has_proxy && spec.host_network != Some(true),
+        ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
+    }
+}
+
+/// Of a Service. One that is only a name for something outside (`ExternalName`) is none here.
+#[must_use]
+pub fn service(object: core::Service) -> Option<Service> {
+    let spec = object.spec?;
+    if spec.type_.as_deref() == Some("ExternalName") {
+        return None;
+    }
+    let ips = spec.cluster_ips.unwrap_or_default();
+    let ports = spec.ports.unwrap_or_default();
+    let targets: Vec<_> = ports.iter().filter(|port| is_tcp(port.protocol.as_deref())).collect();
+    Some(Service {
+        cluster_ips: ips.iter().filter_map(|ip| address(ip)).collect(),
+        selector: spec.selector.unwrap_or_default(),
+        ports: targets.into_iter().filter_map(service_port).collect(),
+    })
+}
+
+fn service_port(port: &core::ServicePort) -> Option<ServicePort> {
+    let name = port.name.clone().unwrap_or_default();
+    let declared = port.app_protocol.as_deref().and_then(Protocol::parse);
+    // A target port with a name may carry the protocol where the Service's port has none.
+    let target = match &port.target_port {
+        Some(IntOrString::String(target)) => Protocol::from_port_name(target),
+        _ => Protocol::Auto,
+    };
+    let by_name = Protocol::from_port_name(&name);
+    let by_name = if by_name == Protocol::Auto { target } else { by_name };
+    let number = u16::try_from(port.port).ok()?;
+    Some(ServicePort { name: name.into(), number, protocol: declared.unwrap_or(by_name) })
+}
+
+fn is_tcp(protocol: Option<&str>) -> bool {
+    matches!(protocol, None | Some("TCP"))
+}
+
+/// Of an EndpointSlice. One without a Service's name belongs to nobody we know.
+#[must_use]
+pub fn slice(object: discovery::EndpointSlice) -> Option<Slice> {
+    let service = object.metadata.labels.as_ref()?.get(SERVICE_LABEL)?.as_str().into();
+    let ports = object.ports.unwrap_or_default();
+    let ports = ports.into_iter().filter(|port| is_tcp(port.protocol.as_deref()));
+    let endpoints = object.endpoints.into_iter().flatten();
+    Some(Slice {
+        service,
+        ports: ports
+            .filter_map(|port| {
+                let number = u16::try_from(port.port?).ok()?;
+                Some(SlicePort { name: port.name.unwrap_or_default().into(), number })
+            })
+            .collect(),
+        endpoints: endpoints.flat_map(endpoint).collect(),
+    })
+}
+
+fn endpoint(endpoint: discovery::Endpoint) -> Vec<EndpointRecord> {
+    let ready = endpoint.conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
+    let target = endpoint.target_ref.filter(|target| target.kind.as_deref() == Some("Pod"));
+    let pod: Option<Arc<str>> = target.and_then(|target| target.name).map(Into::into);
+    let ips = endpoint.addresses.iter().filter_map(|ip| address(ip));
+    ips.map(|ip| EndpointRecord { ip, ready, pod: pod.clone() }).collect()
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
+}
+
+/// Whether a Namespace is part of the mesh.
+#[must_use]
+pub fn is_member(object: &core::Namespace) -> bool {
+    let labels = object.metadata.labels.as_ref();
+    labels.is_some_and(|labels| {
+        labels.get(MEMBER_LABEL.0).is_some_and(|value| value == MEMBER_LABEL.1)
+    })
+}
+
+/// The digest of the trust bundle in a ConfigMap.
+#[must_use]
+pub fn bundle_digest(object: &core::ConfigMap) -> u64 {
+    let text = object.data.as_ref().and_then(|data| data.get(BUNDLE_KEY));
+    digest(text.map(String::as_str).unwrap_or_default())
+}
+
+/// The digest of a trust bundle.
+#[must_use]
+pub fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Of a policy: what its writer wrote, whole, so that an unknown field stays a mistake.
+#[must_use]
+pub fn policy(kind: PolicyKind, object: DynamicObject) -> PolicyObject {
+    let (group, version, _) = kind.resource();
+    let metadata = object.metadata;
+    let mut document = match object.data {
+        Value::Object(fields) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let status = document.remove("status").unwrap_or_default();
+    document.insert("apiVersion".into(), format!("{group}/{version}").into());
+    document.insert("kind".into(), kind.as_str().into());
+    let mut kept = json!({
+        "name": metadata.name.unwrap_or_default(),
+        "namespace": metadata.namespace.unwrap_or_default(),
+    });
+    if let Some(created) = metadata.creation_timestamp
+        && let Ok(created) = serde_json::to_value(created)
+    {
+        kept["creationTimestamp"] = created;
+    }
+    let dry_run = |key: &String| key.starts_with("istio.io/");
+    let annotations: BTreeMap<String, String> = metadata
+        .annotations
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|(key, _)| dry_run(key))
+        .collect();
+    if !annotations.is_empty() {
+        kept["annotations"] = json!(annotations);
+    }
+    document.insert("metadata".into(), kept);
+    PolicyObject {
+        generation: metadata.generation.unwrap_or_default(),
+        document: Value::Object(document),
+        reported: reported(&status),
+    }
+}
+
+/// The condition `Accepted` in a status.
+fn reported(status: &Value) -> Option<Reported> {
+    let conditions = status.get("conditions")?.as_array()?;
+    let ours = conditions.iter().find(|condition| condition["type"] == ACCEPTED)?;
+    Some(Reported {
+        accepted: ours["status"] == "True",
+        message: ours["message"].as_str().unwrap_or_default().to_owned(),
+        generation: ours["observedGeneration"].as_i64().unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! What the controller knows of the cluster: events in, deltas out.
+//!
+//! No socket, no clock. The state depends on the objects alone, never on the order in which they were heard of; a delta is the
+//! difference between what a proxy must know now and what it was told.
+
+mod accept;
+mod delta;
+mod document;
+mod events;
+mod lookup;
+mod policies;
+mod records;
+mod services;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use identity::TrustDomain;
+
+pub use delta::{Answer, Delta, Subscriber, TypeDelta};
+pub use document::Document;
+pub use events::{Event, ObjectKind};
+pub use policies::Verdict;
+pub use records::{
+    EndpointRecord, ObjectName, Pod, PolicyKind, PolicyName, PolicyObject, Reported, Service,
+    ServicePort, Slice, SlicePort,
+};
+pub use services::Outsider;
+
+use policies::PolicyRecord;
+use services::ServiceRecord;
+
+/// What the index must know that no object says.
+#[derive(Debug, Clone)]
+pub struct IndexSettings {
+    /// The namespace whose policies act on the whole mesh.
+    pub root_namespace: Arc<str>,
+    /// What cluster names end with, without the dot in front: `cluster.local`.
+    pub cluster_domain: Arc<str>,
+    /// The trust domain of the cluster's service accounts.
+    pub trust_domain: TrustDomain,
+}
+
+/// The cluster as the proxies must see it.
+#[derive(Debug)]
+pub struct Index {
+    settings: IndexSettings,
+    pods: HashMap<ObjectName, Pod>,
+    services: HashMap<ObjectName, ServiceRecord>,
+    slices: HashMap<ObjectName, Slice>,
+    /// The slices of a service, by the service.
+    slices_of: HashMap<ObjectName, BTreeSet<ObjectName>>,
+    /// The slices whose endpoints name a pod, by the pod.
+    slices_with: HashMap<ObjectName, BTreeSet<ObjectName>>,
+    cluster_ips: HashMap<IpAddr, BTreeSet<ObjectName>>,
+    endpoint_ips: HashMap<IpAddr, BTreeSet<ObjectName>>,
+    policies: BTreeMap<PolicyName, PolicyRecord>,
+    /// The names of a namespace's policies.
+    policies_in: HashMap<Arc<str>, BTreeSet<PolicyName>>,
+    /// ServiceEntries by namespace and host.
+    entry_hosts: HashMap<(Arc<str>, Arc<str>), BTreeSet<PolicyName>>,
+    /// Namespaces, and whether they are part of the mesh.
+    namespaces: BTreeMap<Arc<str>, bool>,
+    /// The digest of the trust bundle each namespace has.
+    bundles: HashMap<Arc<str>, u64>,
+    /// Grows with each change of what a known destination means.
+    services_revision: u64,
+    /// Grows when a destination nobody knew may have become known.
+    appeared_revision: u64,
+    /// Grows with each change of a policy, of a pod's labels, or of a service that a policy names.
+    policies_revision: u64,
+}
+
+impl Index {
+    /// An empty cluster.
+    #[must_use]
+    pub fn new(settings: IndexSettings) -> Self {
+        Self {
+            settings,
+            pods: HashMap::new(),
+            services: HashMap::new(),
+            slices: HashMap::new(),
+            slices_of: HashMap::new(),
+            slices_with: HashMap::new(),
+            cluster_ips: HashMap::new(),
+            endpoint_ips: HashMap::new(),
+            policies: BTreeMap::new(),
+            policies_in: HashMap::new(),
+            entry_hosts: HashMap::new(),
+            namespaces: BTreeMap::new(),
+            bundles: HashMap::new(),
+            services_revision: 0,
+            appeared_revision: 0,
+            policies_revision: 0,
+        }
+    }
+
+    /// The settings it was made with.
+    #[must_use]
+    pub fn settings(&self) -> &IndexSettings {
+        &self.settings
+    }
+
+    /// The Pod object of this name.
+    #[must_use]
+    pub fn pod(&self, name: &ObjectName) -> Option<&Pod> {
+        self.pods.get(name)
+    }
+
+    /// The namespaces that are part of the mesh, with the digest of the trust bundle they hold.
+    pub fn members(&self) -> impl Iterator<Item = (&Arc<str>, Option<u64>)> {
+        let members = self.namespaces.iter().filter(|(_, member)| **member);
+        members.map(|(name, _)| (name, self.bundles.get(name).copied()))
+    }
+
+    /// How many objects of each sort there are, for `/status`.
+    #[must_use]
+    pub fn counts(&self) -> [(&'static str, usize); 5] {
+        [
+            ("pods", self.pods.len()),
+            ("services", self.services.len()),
+            ("endpointslices", self.slices.len()),
+            ("namespaces", self.namespaces.len()),
+            ("policies", self.policies.len()),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Whether a policy is without a mistake, and whom it is about.
+//!
+//! The reader is the proxies' own (`policy::Resources`), so that both sides say the same of a document.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use policy::service::EndpointAddress;
+use policy::{Mistakes, Resources, SourceFile};
+use serde_json::{Value, json};
+
+use super::{ObjectName, PolicyKind, PolicyName};
+
+/// The workloads of its namespace (of all, in the root namespace) that a policy is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Those with these labels.
+    Labels(BTreeMap<String, String>),
+    /// Those behind these Services of the policy's namespace.
+    Behind(Vec<Arc<str>>),
+}
+
+/// What a ServiceEntry answers to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct EntryFacts {
+    pub(super) hosts: BTreeSet<Arc<str>>,
+    pub(super) blocks: Vec<IpNet>,
+    pub(super) ports: BTreeSet<u16>,
+    /// Endpoint addresses and ports.
+    pub(super) endpoints: BTreeSet<(std::net::IpAddr, u16)>,
+}
+
+/// Reads a policy as a proxy will.
+///
+/// # Errors
+/// Every mistake, as one text.
+pub(super) fn check(
+    name: &PolicyName,
+    document: &Value,
+    root_namespace: &str,
+) -> Result<EntryFacts, String> {
+    let mut files =
+        vec![SourceFile { name: name.to_string(), bytes: document.to_string().into_bytes() }];
+    // Which workloads are behind a Service is known here from the cluster; the reader asks for a ServiceEntry.
+    let stand_ins = targets(document).unwrap_or_default();
+    files.extend(stand_ins.iter().collect::<BTreeSet<_>>().into_iter().map(|target| SourceFile {
+        name: format!("Service {}/{target}", name.object.namespace),
+        bytes: stand_in(&name.object, target).to_string().into_bytes(),
+    }));
+    let resources = Resources::parse(&files, root_namespace).map_err(|error| told(&error))?;
+    if name.kind != PolicyKind::ServiceEntry {
+        return Ok(EntryFacts::default());
+    }
+    let mut facts = EntryFacts::default();
+    for entry in resources.service_entries() {
+        facts.blocks.extend(entry.addresses());
+        for service in entry.services() {
+            facts.hosts.insert(service.host.clone());
+            facts.ports.extend(service.ports.iter().map(|port| port.number));
+            for endpoint in &service.endpoints {
+                let EndpointAddress::Ip(ip) = endpoint.address else { continue };
+                let ports = service.ports.iter();
+                let numbers = ports.map(|port| service.endpoint_port(endpoint, port));
+                facts.endpoints.extend(numbers.map(|number| (ip, number)));
+            }
+        }
+    }
+    Ok(facts)
+}
+
+/// A ServiceEntry for a Service that a policy targets.
+fn stand_in(policy: &ObjectName, service: &str) -> Value {
+    let namespace = &*policy.namespace;
+    json!({
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "behind-the-service", "namespace": namespace},
+        "spec": {
+            "hosts": [format!("{service}.{namespace}.svc.cluster.local")],
+            "ports": [{"number": 1, "name": "any"}],
+            "resolution": "STATIC",
+            "endpoints": [{"address": "192.0.2.1", "serviceAccount": "any"}],
+        },
+    })
+}
+
+/// Places in a document of one line help nobody; what was found, what is expected and what to write do.
+fn told(mistakes: &Mistakes) -> String {
+    let told = mistakes.iter().map(|mistake| {
+        let fix = mistake.fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default();
+        format!("found {}; expected {}{fix}", mistake.found, mistake.expected)
+    });
+    told.collect::<Vec<_>>().join(" | ")
+}
+
+/// Whom a policy is about. A document that cannot be read is about every workload of its namespace: nothing is opened because
+/// of a mistake (DESIGN invariant 2). A target in another namespace selects nobody (invariant 12).
+pub(super) fn scope(document: &Value) -> Scope {
+    if let Some(targets) = targets(document) {
+        return Scope::Behind(targets.into_iter().map(Into::into).collect());
+    }
+    let selector = document.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let labels = selector.map(|labels| {
+        labels.iter().map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+    });
+    let labels = labels.and_then(|labels| labels.collect::<Option<BTreeMap<_, _>>>());
+    Scope::Labels(labels.unwrap_or_default())
+}
+
+/// The Services in `targetRefs`, in the policy's own namespace.
+fn targets(document: &Value) -> Option<Vec<String>> {
+    let own = document.pointer("/metadata/namespace").and_then(Value::as_str);
+    let refs = document.pointer("/spec/targetRefs")?.as_array()?;
+    let here = refs.iter().filter(|target| {
+        let namespace = target.get("namespace").and_then(Value::as_str);
+        namespace.is_none() || namespace == own
+    });
+    Some(here.filter_map(|target| Some(target.get("name")?.as_str()?.to_owned())).collect())
+}
+
+/// The document with the labels of the Service's pods in place of its `targetRefs`.
+pub(super) fn with_selector(document: &Value, labels: &BTreeMap<String, String>) -> Value {
+    let mut document = document.clone();
+    if let Some(spec) = document.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.remove("targetRefs");
+        spec.insert("selector".to_owned(), json!({"matchLabels": labels}));
+    }
+    document
+}

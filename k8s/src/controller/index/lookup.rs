@@ -1,0 +1,125 @@
+//! What a destination means to a client: `host` or `ip:port`, asked from a namespace.
+//!
+//! Precedence is the policy reader's: entries of the client's namespace, of the root namespace, Services by their own
+//! addresses, and last endpoints.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::policies::Served;
+use super::{Index, ObjectName, PolicyName};
+
+/// The longest destination that is looked up: a DNS name (RFC 1035 §2.3.4), or an address with a port.
+const LONGEST_KEY: usize = 255;
+
+/// What a destination was found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A ServiceEntry.
+    Entry(PolicyName),
+    /// A Service, and the endpoint's address where an endpoint was dialled.
+    Service(ObjectName, Option<IpAddr>),
+}
+
+impl Index {
+    pub(super) fn look_up(&self, client_namespace: &Arc<str>, key: &str) -> Option<Found> {
+        if key.len() > LONGEST_KEY {
+            return None;
+        }
+        match key.parse::<SocketAddr>() {
+            Ok(address) => {
+                let ip = address.ip().to_canonical();
+                self.by_address(client_namespace, SocketAddr::new(ip, address.port()))
+            }
+            Err(_) => self.by_host(client_namespace, &key.to_ascii_lowercase()),
+        }
+    }
+
+    fn by_host(&self, client_namespace: &Arc<str>, host: &str) -> Option<Found> {
+        let service = self.cluster_name(client_namespace, host);
+        let full = service.as_ref().map(|name| {
+            format!("{}.{}.svc.{}", name.name, name.namespace, self.settings.cluster_domain)
+        });
+        let written = [Some(host), full.as_deref()];
+        for namespace in self.entry_namespaces(client_namespace) {
+            for host in written.into_iter().flatten() {
+                let entries = self.entry_hosts.get(&(namespace.clone(), host.into()));
+                if let Some(name) = entries.and_then(|names| self.oldest(names.iter())) {
+                    return Some(Found::Entry(name));
+                }
+            }
+        }
+        service
+            .filter(|name| self.services.contains_key(name))
+            .map(|name| Found::Service(name, None))
+    }
+
+    /// `cart`, `cart.shop`, `cart.shop.svc` or `cart.shop.svc.cluster.local`.
+    fn cluster_name(&self, client_namespace: &Arc<str>, host: &str) -> Option<ObjectName> {
+        let name = host.strip_suffix(&*self.settings.cluster_domain);
+        let name = name.and_then(|name| name.strip_suffix(".svc.")).unwrap_or(host);
+        let name = name.strip_suffix(".svc").unwrap_or(name);
+        match name.split_once('.') {
+            None => Some(ObjectName { namespace: client_namespace.clone(), name: name.into() }),
+            Some((name, namespace)) if !namespace.contains('.') => {
+                Some(ObjectName::new(namespace, name))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn by_address(&self, client_namespace: &Arc<str>, address: SocketAddr) -> Option<Found> {
+        let (ip, port) = (address.ip(), address.port());
+        let in_block = |served: &Served| {
+            served.facts.ports.contains(&port)
+                && served.facts.blocks.iter().any(|block| block.contains(&ip))
+        };
+        let by_entry = |fits: &dyn Fn(&Served) -> bool| {
+            self.entry_namespaces(client_namespace).find_map(|namespace| {
+                let names = self.policies_in.get(namespace).into_iter().flatten();
+                let fitting = names.filter(|name| {
+                    let served = self.policies.get(*name).and_then(|r| r.served.as_ref());
+                    served.is_some_and(fits)
+                });
+                self.oldest(fitting).map(Found::Entry)
+            })
+        };
+        let services = |map: &std::collections::HashMap<_, std::collections::BTreeSet<_>>| {
+            map.get(&ip).into_iter().flatten().cloned().collect::<Vec<ObjectName>>()
+        };
+        by_entry(&in_block)
+            .or_else(|| {
+                let has_port = |name: &ObjectName| {
+                    let record = self.services.get(name)?;
+                    let ports = &record.object.ports;
+                    ports.iter().any(|known| known.number == port).then(|| name.clone())
+                };
+                let service = services(&self.cluster_ips).iter().find_map(has_port)?;
+                Some(Found::Service(service, None))
+            })
+            .or_else(|| by_entry(&|served| served.facts.endpoints.contains(&(ip, port))))
+            .or_else(|| {
+                let at = services(&self.endpoint_ips);
+                let mut at = at.into_iter().filter(|name| self.services.contains_key(name));
+                let service = at.find(|name| self.has_endpoint(name, ip, port))?;
+                Some(Found::Service(service, Some(ip)))
+            })
+    }
+
+    /// The namespaces whose entries act on a client, in their order (DESIGN invariant 12).
+    fn entry_namespaces<'a>(
+        &'a self,
+        client_namespace: &'a Arc<str>,
+    ) -> impl Iterator<Item = &'a Arc<str>> {
+        let root = &self.settings.root_namespace;
+        [Some(client_namespace), (root != client_namespace).then_some(root)].into_iter().flatten()
+    }
+
+    fn oldest<'a>(&self, names: impl Iterator<Item = &'a PolicyName>) -> Option<PolicyName> {
+        let created = |name: &&PolicyName| {
+            let served = self.policies.get(*name).and_then(|record| record.served.as_ref());
+            served.map(|served| served.created().to_owned())
+        };
+        names.min_by_key(|name| (created(name), (*name).clone())).cloned()
+    }
+}

@@ -1,0 +1,225 @@
+//! Policies: which workloads they are about, which version is in force, and what their writers are told.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::accept::{self, EntryFacts, Scope};
+use super::{Document, Index, ObjectName, PolicyKind, PolicyName, PolicyObject};
+
+/// The name of the document that tells a proxy what its pod is.
+pub(super) const WORKLOAD: &str = "Workload";
+
+/// A policy object with what was made of it.
+#[derive(Debug)]
+pub(super) struct PolicyRecord {
+    object: PolicyObject,
+    /// The mistakes of the newest version.
+    mistakes: Option<String>,
+    /// The version in force.
+    pub(super) served: Option<Served>,
+}
+
+/// The version of a policy that proxies get.
+#[derive(Debug)]
+pub(super) struct Served {
+    pub(super) document: Arc<Document>,
+    value: serde_json::Value,
+    scope: Scope,
+    pub(super) facts: EntryFacts,
+    /// False for a version with mistakes, which is sent because there is no better one: its workloads deny.
+    accepted: bool,
+}
+
+/// What a policy's status must say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// The policy.
+    pub name: PolicyName,
+    /// The generation that was judged.
+    pub generation: i64,
+    /// `None`: accepted; else every mistake.
+    pub mistakes: Option<String>,
+}
+
+impl Index {
+    pub(super) fn set_policy(&mut self, name: PolicyName, object: Option<PolicyObject>) {
+        let Some(object) = object else { return self.remove_policy(&name) };
+        if let Some(known) = self.policies.get_mut(&name)
+            && known.object.document == object.document
+        {
+            // Only the status or the bookkeeping changed.
+            known.object = object;
+            return;
+        }
+        let checked = accept::check(&name, &object.document, &self.settings.root_namespace);
+        let before = self.policies.remove(&name).and_then(|record| record.served);
+        self.unlink_entry(&name, before.as_ref());
+        let (served, mistakes) = match checked {
+            Ok(facts) => (Some(Served::of(&object, facts, true)), None),
+            Err(mistakes) => (self.fall_back(&name, &object, before), Some(mistakes)),
+        };
+        self.link_entry(&name, served.as_ref());
+        self.policies_in.entry(name.object.namespace.clone()).or_default().insert(name.clone());
+        self.policies.insert(name, PolicyRecord { object, mistakes, served });
+        self.policies_revision += 1;
+    }
+
+    /// After a mistake: the last accepted version; without one the workloads it selects deny. A ServiceEntry selects nobody.
+    fn fall_back(
+        &self,
+        name: &PolicyName,
+        object: &PolicyObject,
+        before: Option<Served>,
+    ) -> Option<Served> {
+        before.filter(|served| served.accepted).or_else(|| {
+            let denies = name.kind != PolicyKind::ServiceEntry;
+            denies.then(|| Served::of(object, EntryFacts::default(), false))
+        })
+    }
+
+    fn remove_policy(&mut self, name: &PolicyName) {
+        let Some(record) = self.policies.remove(name) else { return };
+        self.unlink_entry(name, record.served.as_ref());
+        super::services::remove(&mut self.policies_in, &name.object.namespace, name);
+        self.policies_revision += 1;
+    }
+
+    fn link_entry(&mut self, name: &PolicyName, served: Option<&Served>) {
+        let Some(served) = served.filter(|_| name.kind == PolicyKind::ServiceEntry) else { return };
+        for host in &served.facts.hosts {
+            let key = (name.object.namespace.clone(), host.clone());
+            self.entry_hosts.entry(key).or_default().insert(name.clone());
+        }
+        self.services_revision += 1;
+        self.appeared_revision += 1;
+    }
+
+    fn unlink_entry(&mut self, name: &PolicyName, served: Option<&Served>) {
+        let Some(served) = served.filter(|_| name.kind == PolicyKind::ServiceEntry) else { return };
+        for host in &served.facts.hosts {
+            let key = (name.object.namespace.clone(), host.clone());
+            super::services::remove(&mut self.entry_hosts, &key, name);
+        }
+        self.services_revision += 1;
+    }
+
+    /// Everything that is about a pod as a server, by name: its own description, and the policies that select it. `None` when
+    /// the pod is gone.
+    pub(super) fn policies_for(&self, pod: &ObjectName) -> Option<BTreeMap<String, Arc<Document>>> {
+        let found = self.pods.get(pod)?;
+        let mut documents = BTreeMap::new();
+        documents.insert(WORKLOAD.to_owned(), Arc::new(self.workload(pod)?));
+        let root = &self.settings.root_namespace;
+        let namespaces = [Some(&pod.namespace), (*root != pod.namespace).then_some(root)];
+        let names = namespaces.into_iter().flatten().filter_map(|ns| self.policies_in.get(ns));
+        let entries = |name: &&PolicyName| name.kind == PolicyKind::ServiceEntry;
+        for name in names.flatten().filter(|name| !entries(name)) {
+            let served = self.policies.get(name).and_then(|record| record.served.as_ref());
+            if let Some(document) =
+                served.and_then(|served| self.if_about(name, served, pod, found))
+            {
+                documents.insert(name.to_string(), document);
+            }
+        }
+        Some(documents)
+    }
+
+    fn if_about(
+        &self,
+        name: &PolicyName,
+        served: &Served,
+        pod: &ObjectName,
+        found: &super::Pod,
+    ) -> Option<Arc<Document>> {
+        let has = |wanted: &BTreeMap<String, String>| {
+            wanted.iter().all(|(key, value)| found.labels.get(key) == Some(value))
+        };
+        match &served.scope {
+            Scope::Labels(wanted) => has(wanted).then(|| served.document.clone()),
+            Scope::Behind(services) => {
+                let here = name.object.namespace == pod.namespace;
+                let selectors = services.iter().filter(|_| here).filter_map(|service| {
+                    let service =
+                        ObjectName { namespace: pod.namespace.clone(), name: service.clone() };
+                    self.services.get(&service).map(|record| &record.object.selector)
+                });
+                let mut matching =
+                    selectors.filter(|selector| !selector.is_empty() && has(selector));
+                let selector = matching.next()?;
+                let value = accept::with_selector(&served.value, selector);
+                Some(Arc::new(Document::of(&value)))
+            }
+        }
+    }
+
+    /// What the pod is: its labels, and what its ports speak.
+    fn workload(&self, name: &ObjectName) -> Option<Document> {
+        let pod = self.pods.get(name)?;
+        let ports: BTreeMap<String, &str> = self
+            .port_protocols(name)
+            .into_iter()
+            .map(|(port, protocol)| (port.to_string(), protocol.as_str()))
+            .collect();
+        Some(Document::of(&json!({
+            "apiVersion": "postern.dev/v1",
+            "kind": WORKLOAD,
+            "metadata": {"name": &*name.name, "namespace": &*name.namespace},
+            "spec": {
+                "serviceAccount": &*pod.service_account,
+                "labels": &*pod.labels,
+                "ports": ports,
+            },
+        })))
+    }
+
+    /// The policies whose status does not say yet what is to be said of them.
+    #[must_use]
+    pub fn unreported(&self) -> Vec<Verdict> {
+        let records = self.policies.iter().filter(|(_, record)| !record.is_reported());
+        let verdict = |(name, record): (&PolicyName, &PolicyRecord)| Verdict {
+            name: name.clone(),
+            generation: record.object.generation,
+            mistakes: record.mistakes.clone(),
+        };
+        records.map(verdict).collect()
+    }
+
+    /// The policies with mistakes, for `/status`.
+    #[must_use]
+    pub fn refused(&self) -> Vec<(PolicyName, String)> {
+        let records = self.policies.iter();
+        records
+            .filter_map(|(name, record)| Some((name.clone(), record.mistakes.clone()?)))
+            .collect()
+    }
+}
+
+impl PolicyRecord {
+    fn is_reported(&self) -> bool {
+        let message = crate::controller::status::message(self.mistakes.as_deref());
+        self.object.reported.as_ref().is_some_and(|reported| {
+            reported.accepted == self.mistakes.is_none()
+                && reported.generation == self.object.generation
+                && reported.message == message
+        })
+    }
+}
+
+impl Served {
+    fn of(object: &PolicyObject, facts: EntryFacts, accepted: bool) -> Self {
+        Self {
+            document: Arc::new(Document::of(&object.document)),
+            value: object.document.clone(),
+            scope: accept::scope(&object.document),
+            facts,
+            accepted,
+        }
+    }
+
+    /// When the object was made: of two that answer to one name, the older one does.
+    pub(super) fn created(&self) -> &str {
+        self.value.pointer("/metadata/creationTimestamp").and_then(|v| v.as_str()).unwrap_or("~")
+    }
+}

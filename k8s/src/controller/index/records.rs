@@ -1,0 +1,186 @@
+//! Of each object, what the index keeps.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A namespace and a name in it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectName {
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
+}
+
+impl ObjectName {
+    /// The name `name` in `namespace`.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// Of a Pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pod {
+    /// `metadata.uid`
+    pub uid: Arc<str>,
+    /// `spec.serviceAccountName`
+    pub service_account: Arc<str>,
+    /// `metadata.labels`
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// `status.podIPs`
+    pub ips: Vec<IpAddr>,
+    /// Whether it has a container of ours that takes its traffic.
+    pub has_proxy: bool,
+    /// Whether it has ended: its address may belong to another one by now.
+    pub ended: bool,
+}
+
+/// Of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// `spec.clusterIPs`, without `None`.
+    pub cluster_ips: Vec<IpAddr>,
+    /// `spec.selector`
+    pub selector: BTreeMap<String, String>,
+    /// `spec.ports` of protocol TCP.
+    pub ports: Vec<ServicePort>,
+}
+
+/// A port of a Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServicePort {
+    /// Its name; empty where the one port has none.
+    pub name: Arc<str>,
+    /// Its number.
+    pub number: u16,
+    /// What is spoken on it: `appProtocol`, else the name says.
+    pub protocol: policy::Protocol,
+}
+
+/// Of an EndpointSlice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice {
+    /// The Service it belongs to (`kubernetes.io/service-name`), in the slice's namespace.
+    pub service: Arc<str>,
+    /// `ports` of protocol TCP with a number.
+    pub ports: Vec<SlicePort>,
+    /// `endpoints`
+    pub endpoints: Vec<EndpointRecord>,
+}
+
+/// A port of an EndpointSlice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlicePort {
+    /// The Service port's name.
+    pub name: Arc<str>,
+    /// The number on the endpoint.
+    pub number: u16,
+}
+
+/// An endpoint of an EndpointSlice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointRecord {
+    /// Its address.
+    pub ip: IpAddr,
+    /// `conditions.ready`; absent means ready.
+    pub ready: bool,
+    /// The name of the Pod of `targetRef`.
+    pub pod: Option<Arc<str>>,
+}
+
+/// The kinds of policies, by the names of their groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PolicyKind {
+    /// `security.istio.io/v1`
+    AuthorizationPolicy,
+    /// `security.istio.io/v1`
+    PeerAuthentication,
+    /// `security.istio.io/v1`
+    RequestAuthentication,
+    /// `policy.postern.dev/v1alpha1`
+    TokenPolicy,
+    /// `networking.istio.io/v1`
+    ServiceEntry,
+}
+
+impl PolicyKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::AuthorizationPolicy,
+        Self::PeerAuthentication,
+        Self::RequestAuthentication,
+        Self::TokenPolicy,
+        Self::ServiceEntry,
+    ];
+
+    /// The kind, as objects write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthorizationPolicy => "AuthorizationPolicy",
+            Self::PeerAuthentication => "PeerAuthentication",
+            Self::RequestAuthentication => "RequestAuthentication",
+            Self::TokenPolicy => "TokenPolicy",
+            Self::ServiceEntry => "ServiceEntry",
+        }
+    }
+
+    /// Group, version and plural, as the API server's paths write them.
+    #[must_use]
+    pub fn resource(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::AuthorizationPolicy => ("security.istio.io", "v1", "authorizationpolicies"),
+            Self::PeerAuthentication => ("security.istio.io", "v1", "peerauthentications"),
+            Self::RequestAuthentication => ("security.istio.io", "v1", "requestauthentications"),
+            Self::TokenPolicy => ("policy.postern.dev", "v1alpha1", "tokenpolicies"),
+            Self::ServiceEntry => ("networking.istio.io", "v1", "serviceentries"),
+        }
+    }
+}
+
+/// A kind, a namespace and a name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PolicyName {
+    /// The kind.
+    pub kind: PolicyKind,
+    /// The object.
+    pub object: ObjectName,
+}
+
+impl fmt::Display for PolicyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.as_str(), self.object)
+    }
+}
+
+/// Of a policy object: what it says, and what was said of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyObject {
+    /// `metadata.generation`
+    pub generation: i64,
+    /// apiVersion, kind, the metadata that matters, and spec, as the API server gave them.
+    pub document: serde_json::Value,
+    /// The condition that its status shows already.
+    pub reported: Option<Reported>,
+}
+
+/// A condition `Accepted` as a policy's status shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// Whether it says `True`.
+    pub accepted: bool,
+    /// Its message.
+    pub message: String,
+    /// Its `observedGeneration`.
+    pub generation: i64,
+}

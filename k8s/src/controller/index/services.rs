@@ -1,0 +1,429 @@
+//! Services: their endpoints, whom these endpoints must prove to be, and the document that says so.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use identity::SpiffeId;
+use policy::Protocol;
+use serde_json::{Value, json};
+
+use super::{Document, Index, ObjectName, Pod, Service, Slice};
+
+/// The most endpoints a proxy is told of one service: each proxy gets its own share of a larger one, chosen by its pod's uid,
+/// and every endpoint that it dials itself.
+pub(super) const MOST_ENDPOINTS: usize = 1000;
+/// The most endpoints without a proxy that are named in a document.
+const MOST_NAMED: usize = 8;
+
+/// A Service with what was made of it.
+#[derive(Debug)]
+pub(super) struct ServiceRecord {
+    pub(super) object: Service,
+    /// The document, made when a proxy first asks; one a share, see [`MOST_ENDPOINTS`].
+    shares: OnceLock<Vec<OnceLock<Arc<Document>>>>,
+}
+
+/// An endpoint of a service that no proxy protects.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Outsider {
+    /// The service.
+    pub service: ObjectName,
+    /// The endpoint's address.
+    pub ip: IpAddr,
+    /// Its pod; `None` where no pod of the service's namespace has this address.
+    pub pod: Option<Arc<str>>,
+}
+
+/// The ready endpoints of a service, told apart by whether a proxy answers for them.
+#[derive(Debug, Default)]
+struct Endpoints {
+    inside: BTreeMap<IpAddr, Inside>,
+    outside: BTreeSet<(IpAddr, Option<Arc<str>>)>,
+}
+
+#[derive(Debug)]
+struct Inside {
+    account: Arc<str>,
+    ports: BTreeMap<Arc<str>, u16>,
+}
+
+impl Index {
+    pub(super) fn set_service(&mut self, name: ObjectName, object: Option<Service>) {
+        let before = self.services.get(&name).map(|record| record.object.clone());
+        if before == object {
+            return;
+        }
+        for ip in before.iter().flat_map(|service| &service.cluster_ips) {
+            remove(&mut self.cluster_ips, ip, &name);
+        }
+        for ip in object.iter().flat_map(|service| &service.cluster_ips) {
+            self.cluster_ips.entry(*ip).or_default().insert(name.clone());
+        }
+        match object {
+            Some(object) => {
+                self.services.insert(name, ServiceRecord { object, shares: OnceLock::new() });
+                self.appeared_revision += 1;
+            }
+            None => {
+                self.services.remove(&name);
+            }
+        }
+        self.services_revision += 1;
+        // Policies may target the service, and the pods behind it may learn their ports' protocols.
+        self.policies_revision += 1;
+    }
+
+    pub(super) fn set_slice(&mut self, name: ObjectName, slice: Option<Slice>) {
+        if self.slices.get(&name) == slice.as_ref() {
+            return;
+        }
+        if let Some(old) = self.slices.remove(&name) {
+            self.unlink_slice(&name, &old);
+        }
+        if let Some(new) = slice {
+            self.link_slice(&name, &new);
+            self.slices.insert(name, new);
+        }
+    }
+
+    fn unlink_slice(&mut self, name: &ObjectName, slice: &Slice) {
+        let service = service_of(name, slice);
+        remove(&mut self.slices_of, &service, name);
+        for endpoint in &slice.endpoints {
+            if let Some(pod) = &endpoint.pod {
+                let pod = ObjectName { namespace: name.namespace.clone(), name: pod.clone() };
+                remove(&mut self.slices_with, &pod, name);
+            }
+        }
+        let still: BTreeSet<IpAddr> = self.endpoint_ips_of(&service);
+        for endpoint in slice.endpoints.iter().filter(|endpoint| !still.contains(&endpoint.ip)) {
+            remove(&mut self.endpoint_ips, &endpoint.ip, &service);
+        }
+        self.service_changed(&service);
+    }
+
+    fn link_slice(&mut self, name: &ObjectName, slice: &Slice) {
+        let service = service_of(name, slice);
+        self.slices_of.entry(service.clone()).or_default().insert(name.clone());
+        for endpoint in &slice.endpoints {
+            if let Some(pod) = &endpoint.pod {
+                let pod = ObjectName { namespace: name.namespace.clone(), name: pod.clone() };
+                self.slices_with.entry(pod).or_default().insert(name.clone());
+            }
+            self.endpoint_ips.entry(endpoint.ip).or_default().insert(service.clone());
+        }
+        self.appeared_revision += 1;
+        self.service_changed(&service);
+    }
+
+    /// The addresses in all slices of a service that are still known.
+    fn endpoint_ips_of(&self, service: &ObjectName) -> BTreeSet<IpAddr> {
+        let slices = self.slices_of.get(service).into_iter().flatten();
+        let slices = slices.filter_map(|name| self.slices.get(name));
+        slices.flat_map(|slice| slice.endpoints.iter().map(|endpoint| endpoint.ip)).collect()
+    }
+
+    pub(super) fn set_pod(&mut self, name: ObjectName, pod: Option<Pod>) {
+        if self.pods.get(&name) == pod.as_ref() {
+            return;
+        }
+        let before = match pod {
+            Some(pod) => self.pods.insert(name.clone(), pod),
+            None => self.pods.remove(&name),
+        };
+        let now = self.pods.get(&name);
+        let told = |pod: &Pod| (pod.uid.clone(), pod.labels.clone(), pod.service_account.clone());
+        if before.as_ref().map(told) != now.map(told) {
+            self.policies_revision += 1;
+        }
+        let slices = self.slices_with.get(&name).into_iter().flatten();
+        let services =
+            slices.filter_map(|slice| self.slices.get(slice).map(|found| service_of(slice, found)));
+        for service in services.collect::<BTreeSet<_>>() {
+            self.service_changed(&service);
+        }
+    }
+
+    /// What was made of the service is out of date. Proxies are woken only when one of them has it.
+    fn service_changed(&mut self, service: &ObjectName) {
+        if let Some(record) = self.services.get_mut(service)
+            && record.shares.take().is_some()
+        {
+            self.services_revision += 1;
+        }
+        // The pods behind it are told what their ports speak.
+        self.policies_revision += 1;
+    }
+
+    /// The document of a service for the proxy whose pod has this uid. `dialled` are endpoints that it dials itself.
+    pub(super) fn service_document(
+        &self,
+        name: &ObjectName,
+        uid: &str,
+        dialled: &BTreeSet<IpAddr>,
+    ) -> Option<Arc<Document>> {
+        let record = self.services.get(name)?;
+        if record.object.ports.is_empty() {
+            return None;
+        }
+        let mut made = None;
+        let shares = record.shares.get_or_init(|| {
+            let endpoints = self.endpoints(name, &record.object);
+            let count = endpoints.inside.len().div_ceil(MOST_ENDPOINTS).max(1);
+            made = Some(endpoints);
+            (0..count).map(|_| OnceLock::new()).collect()
+        });
+        let turn = usize::try_from(digest(uid) % shares.len() as u64).unwrap_or(0);
+        let mut endpoints = || made.take().unwrap_or_else(|| self.endpoints(name, &record.object));
+        if shares.len() > 1 && !dialled.is_empty() {
+            let mut all = endpoints();
+            all.keep_share(turn, shares.len(), dialled);
+            return Some(Arc::new(self.render(name, &record.object, &all)));
+        }
+        let document = shares.get(turn)?.get_or_init(|| {
+            let mut all = endpoints();
+            all.keep_share(turn, shares.len(), &BTreeSet::new());
+            Arc::new(self.render(name, &record.object, &all))
+        });
+        Some(document.clone())
+    }
+
+    /// The ready endpoints. One is believed only when the Pod it names, in the service's own namespace, has its address: what
+    /// an EndpointSlice says of itself proves nothing (DESIGN invariant 12).
+    fn endpoints(&self, name: &ObjectName, service: &Service) -> Endpoints {
+        let mut endpoints = Endpoints::default();
+        let slices = self.slices_of.get(name).into_iter().flatten();
+        for slice in slices.filter_map(|slice| self.slices.get(slice)) {
+            for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.ready) {
+                let pod = endpoint.pod.as_ref().and_then(|pod| {
+                    let namespace = name.namespace.clone();
+                    self.pods.get(&ObjectName { namespace, name: pod.clone() })
+                });
+                let pod = pod.filter(|pod| pod.ips.contains(&endpoint.ip) && !pod.ended);
+                match pod.filter(|pod| pod.has_proxy) {
+                    Some(pod) => {
+                        let account = pod.service_account.clone();
+                        let inside = endpoints.inside.entry(endpoint.ip);
+                        let inside =
+                            inside.or_insert_with(|| Inside { account, ports: BTreeMap::new() });
+                        inside.ports.extend(ports_of(slice, service));
+                    }
+                    None => {
+                        let pod = pod.and(endpoint.pod.clone());
+                        endpoints.outside.insert((endpoint.ip, pod));
+                    }
+                }
+            }
+        }
+        endpoints
+    }
+
+    fn render(&self, name: &ObjectName, service: &Service, endpoints: &Endpoints) -> Document {
+        let IndexNames { host, hosts } = self.names_of(name);
+        let target = |port: &Arc<str>, number: u16| {
+            let first = endpoints.inside.values().find_map(|inside| inside.ports.get(port));
+            first.copied().unwrap_or(number)
+        };
+        let targets: BTreeMap<Arc<str>, u16> = service
+            .ports
+            .iter()
+            .map(|port| (port.name.clone(), target(&port.name, port.number)))
+            .collect();
+        let ports: Vec<Value> = service
+            .ports
+            .iter()
+            .map(|port| {
+                json!({
+                    "number": port.number,
+                    "name": written(&port.name, port.number),
+                    "protocol": port.protocol.as_str().to_ascii_uppercase(),
+                    "targetPort": targets.get(&port.name).copied().unwrap_or(port.number),
+                })
+            })
+            .collect();
+        let mut spec = json!({"hosts": hosts, "ports": ports, "location": "MESH_INTERNAL"});
+        if !service.cluster_ips.is_empty() {
+            spec["addresses"] = service.cluster_ips.iter().map(ToString::to_string).collect();
+        }
+        let accounts: BTreeSet<&Arc<str>> =
+            endpoints.inside.values().map(|inside| &inside.account).collect();
+        let domain = &self.settings.trust_domain;
+        let identities: Vec<Value> = accounts
+            .into_iter()
+            .filter_map(|account| SpiffeId::workload(domain, &name.namespace, account).ok())
+            .map(|id| id.as_str().into())
+            .collect();
+        if identities.is_empty() {
+            spec["resolution"] = "NONE".into();
+        } else {
+            let listed = endpoints.inside.iter();
+            let listed = listed.map(|(ip, inside)| endpoint_value(*ip, inside, service, &targets));
+            spec["resolution"] = "STATIC".into();
+            spec["endpoints"] = listed.collect();
+            spec["subjectAltNames"] = identities.into();
+        }
+        let mut metadata = json!({
+            "name": format!("{}.{}", name.name, name.namespace),
+            "namespace": &*self.settings.root_namespace,
+        });
+        if !endpoints.outside.is_empty() {
+            let named = endpoints.outside.iter().take(MOST_NAMED).map(|(ip, pod)| {
+                pod.as_ref().map_or(ip.to_string(), |pod| format!("{ip} (pod {pod})"))
+            });
+            let named = named.collect::<Vec<_>>().join(", ");
+            metadata["annotations"] = json!({"postern.dev/endpoints-without-proxy": named});
+        }
+        tracing::trace!(%host, "document made");
+        Document::of(&json!({
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "ServiceEntry",
+            "metadata": metadata,
+            "spec": spec,
+        }))
+    }
+
+    /// The names of a service. The policy reader derives the short ones of `cluster.local` itself.
+    fn names_of(&self, name: &ObjectName) -> IndexNames {
+        let ObjectName { namespace, name } = name;
+        let domain = &self.settings.cluster_domain;
+        let host = format!("{name}.{namespace}.svc.{domain}");
+        let mut hosts = vec![host.clone()];
+        if **domain != *"cluster.local" {
+            hosts.extend([format!("{name}.{namespace}.svc"), format!("{name}.{namespace}")]);
+        }
+        IndexNames { host, hosts }
+    }
+
+    /// What the ports of a pod speak, as the Services in front of it say; a port about which two disagree is left out.
+    pub(super) fn port_protocols(&self, pod: &ObjectName) -> BTreeMap<u16, Protocol> {
+        let mut found: BTreeMap<u16, BTreeSet<&'static str>> = BTreeMap::new();
+        let mut protocols = BTreeMap::new();
+        let slices = self.slices_with.get(pod).into_iter().flatten();
+        for (name, slice) in slices.filter_map(|name| Some((name, self.slices.get(name)?))) {
+            let Some(service) = self.services.get(&service_of(name, slice)) else { continue };
+            for port in &service.object.ports {
+                let Some(target) = slice.ports.iter().find(|slot| slot.name == port.name) else {
+                    continue;
+                };
+                if port.protocol != Protocol::Auto {
+                    found.entry(target.number).or_default().insert(port.protocol.as_str());
+                    protocols.insert(target.number, port.protocol);
+                }
+            }
+        }
+        protocols.retain(|port, _| found.get(port).is_some_and(|said| said.len() == 1));
+        protocols
+    }
+
+    /// The endpoints that no proxy protects, of services in namespaces of the mesh: at most `most`.
+    #[must_use]
+    pub fn outsiders(&self, most: usize) -> Vec<Outsider> {
+        let member = |name: &&ObjectName| self.namespaces.get(&name.namespace) == Some(&true);
+        let mut names: Vec<&ObjectName> = self.services.keys().filter(member).collect();
+        names.sort();
+        let outsiders = names.into_iter().flat_map(|name| {
+            let object = self.services.get(name).map(|record| &record.object);
+            let endpoints = object.map(|object| self.endpoints(name, object)).unwrap_or_default();
+            let service = name.clone();
+            endpoints.outside.into_iter().map(move |(ip, pod)| Outsider {
+                service: service.clone(),
+                ip,
+                pod,
+            })
+        });
+        outsiders.take(most).collect()
+    }
+
+    /// Whether the service has an endpoint at this address and port, ready or not.
+    pub(super) fn has_endpoint(&self, service: &ObjectName, ip: IpAddr, port: u16) -> bool {
+        let slices = self.slices_of.get(service).into_iter().flatten();
+        let mut slices = slices.filter_map(|name| self.slices.get(name));
+        slices.any(|slice| {
+            slice.ports.iter().any(|slot| slot.number == port)
+                && slice.endpoints.iter().any(|endpoint| endpoint.ip == ip)
+        })
+    }
+}
+
+struct IndexNames {
+    host: String,
+    hosts: Vec<String>,
+}
+
+impl Endpoints {
+    /// Keeps one share of many, and the endpoints in `also`.
+    fn keep_share(&mut self, turn: usize, shares: usize, also: &BTreeSet<IpAddr>) {
+        if shares > 1 {
+            let share = |ip: &IpAddr| {
+                usize::try_from(digest(ip) % shares as u64).is_ok_and(|share| share == turn)
+            };
+            let mut room = MOST_ENDPOINTS;
+            self.inside.retain(|ip, _| {
+                let keep = also.contains(ip) || (share(ip) && room > 0);
+                room = room.saturating_sub(usize::from(keep));
+                keep
+            });
+        }
+    }
+}
+
+fn endpoint_value(
+    ip: IpAddr,
+    inside: &Inside,
+    service: &Service,
+    targets: &BTreeMap<Arc<str>, u16>,
+) -> Value {
+    let differing: serde_json::Map<String, Value> = service
+        .ports
+        .iter()
+        .filter_map(|port| {
+            let number = inside.ports.get(&port.name)?;
+            let differs = targets.get(&port.name) != Some(number);
+            differs.then(|| (written(&port.name, port.number), (*number).into()))
+        })
+        .collect();
+    match differing.is_empty() {
+        true => json!({"address": ip.to_string()}),
+        false => json!({"address": ip.to_string(), "ports": differing}),
+    }
+}
+
+/// A port's name, where the one port of a Service has none.
+fn written(name: &str, number: u16) -> String {
+    if name.is_empty() { format!("port-{number}") } else { name.to_owned() }
+}
+
+fn ports_of<'a>(
+    slice: &'a Slice,
+    service: &'a Service,
+) -> impl Iterator<Item = (Arc<str>, u16)> + 'a {
+    let known = |name: &Arc<str>| service.ports.iter().any(|port| port.name == *name);
+    let ports = slice.ports.iter().filter(move |port| known(&port.name));
+    ports.map(|port| (port.name.clone(), port.number))
+}
+
+fn service_of(slice: &ObjectName, found: &Slice) -> ObjectName {
+    ObjectName { namespace: slice.namespace.clone(), name: found.service.clone() }
+}
+
+fn digest(value: impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Takes `name` out of the set under `key`, and the set out of the map when it is empty.
+pub(super) fn remove<K: std::hash::Hash + Eq, N: Ord>(
+    map: &mut std::collections::HashMap<K, BTreeSet<N>>,
+    key: &K,
+    name: &N,
+) {
+    if let Some(set) = map.get_mut(key) {
+        set.remove(name);
+        if set.is_empty() {
+            map.remove(key);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What only one replica does: it holds the Lease, writes conditions on policies and the trust bundles.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use kube::api::{Api, ApiResource, PostParams};
+use kube::core::{DynamicObject, GroupVersionKind};
+use time::OffsetDateTime;
+use time::macros::format_description;
+use tokio::sync::watch;
+
+use super::credentials::OwnCredentials;
+use super::index::PolicyName;
+use super::lease::{Candidate, PERIOD, Seen, Step};
+use super::shared::Shared;
+use super::{bundle, status};
+
+/// The Lease's name.
+pub const LEASE: &str = "postern-controller";
+/// How often it is looked for work that an event did not announce.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// After a write that failed: the first wait, doubled each time.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+/// The longest wait after a write that failed.
+const RETRY_MAX: Duration = Duration::from_secs(300);
+/// The most writes between two looks at who leads.
+const MOST_WRITES: usize = 64;
+
+/// Campaigns for the Lease for ever, and tells whether we lead.
+pub async fn campaign(client: Client, namespace: String, me: String, leads: watch::Sender<bool>) {
+    let kind = GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "leases");
+    let api = Api::<DynamicObject>::namespaced_with(client, &namespace, &resource);
+    let mut candidate = Candidate::new(me);
+    let start = Instant::now();
+    loop {
+        let stood = stand(&api, &namespace, &mut candidate, start);
+        if let Err(error) = tokio::time::timeout(PERIOD * 2, stood).await.unwrap_or_else(|_| Ok(()))
+        {
+            tracing::debug!(%error, "lease");
+        }
+        let now = candidate.leads(start.elapsed());
+        leads.send_if_modified(|leads| {
+            let changed = *leads != now;
+            if changed {
+                tracing::info!(leads = now, "leadership");
+            }
+            *leads = now;
+            changed
+        });
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+async fn stand(
+    api: &Api<DynamicObject>,
+    namespace: &str,
+    candidate: &mut Candidate,
+    start: Instant,
+) -> kube::Result<()> {
+    let found = api.get_opt(LEASE).await?;
+    let found = found.and_then(|lease| serde_json::to_value(lease).ok());
+    let seen = found.as_ref().map(Seen::of);
+    // Before the write: what counts is when it was sent, not when the answer came.
+    let now = start.elapsed();
+    let step = candidate.step(now, seen.as_ref());
+    let lease = candidate.lease(LEASE, namespace, &step, &micro_time());
+    let Ok(lease) = serde_json::from_value::<DynamicObject>(lease) else { return Ok(()) };
+    let written = match step {
+        Step::Wait => {
+            candidate.lost();
+            return Ok(());
+        }
+        Step::Create => api.create(&PostParams::default(), &lease).await,
+        Step::Replace { .. } => api.replace(LEASE, &PostParams::default(), &lease).await,
+    };
+    match written {
+        Ok(_) => candidate.won(now),
+        // 409: another candidate was faster (AlreadyExists, Conflict); it leads.
+        Err(kube::Error::Api(answer)) if answer.code == 409 => candidate.lost(),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// RFC 3339 with microseconds, as a Lease's times are written.
+fn micro_time() -> String {
+    let format =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+    OffsetDateTime::now_utc().format(format).unwrap_or_default()
+}
+
+/// Writes what is to be written, while we lead.
+pub async fn write(
+    client: Client,
+    shared: Arc<Shared>,
+    mut credentials: watch::Receiver<Option<Arc<OwnCredentials>>>,
+    mut leads: watch::Receiver<bool>,
+) {
+    let mut events = shared.events();
+    let mut waits = Waits::default();
+    loop {
+        if *leads.borrow() {
+            write_statuses(&client, &shared, &mut waits).await;
+            let own = credentials.borrow().clone();
+            if let Some(own) = own {
+                write_bundles(&client, &shared, &own.bundle_pem, &mut waits).await;
+            }
+        }
+        tokio::select! {
+            _ = events.changed() => {}
+            _ = leads.changed() => {}
+            _ = credentials.changed() => {}
+            () = tokio::time::sleep(LOOK_AGAIN) => {}
+        }
+        // A burst of events is one look.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn write_statuses(client: &Client, shared: &Shared, waits: &mut Waits) {
+    let verdicts = shared.index().unreported();
+    let due = verdicts
+        .into_iter()
+        .filter(|verdict| waits.is_due(&Work::Status(verdict.name.clone(), verdict.generation)));
+    for verdict in due.take(MOST_WRITES).collect::<Vec<_>>() {
+        let written = status::write(client, &verdict).await;
+        if let Err(error) = &written {
+            tracing::warn!(policy = %verdict.name, %error, "cannot write the status");
+        }
+        // Until the watch shows it, it is not written again.
+        waits.note(Work::Status(verdict.name, verdict.generation), written.is_ok());
+    }
+}
+
+async fn write_bundles(client: &Client, shared: &Shared, pem: &str, waits: &mut Waits) {
+    let namespaces = bundle::outdated(&shared.index(), pem);
+    waits.0.retain(|work, _| match work {
+        Work::Bundle(namespace) => namespaces.contains(namespace),
+        Work::Status(..) => true,
+    });
+    for namespace in namespaces.into_iter().take(MOST_WRITES) {
+        if !waits.is_due(&Work::Bundle(namespace.clone())) {
+            continue;
+        }
+        let written = bundle::write(client, &namespace, pem).await;
+        if let Err(error) = &written {
+            tracing::warn!(%namespace, %error, "cannot write the trust bundle");
+        }
+        waits.note(Work::Bundle(namespace), written.is_ok());
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Work {
+    Status(PolicyName, i64),
+    Bundle(Arc<str>),
+}
+
+/// When work that was tried may be tried again.
+#[derive(Debug, Default)]
+struct Waits(HashMap<Work, (Instant, Duration)>);
+
+impl Waits {
+    fn is_due(&self, work: &Work) -> bool {
+        self.0.get(work).is_none_or(|(due, _)| Instant::now() >= *due)
+    }
+
+    fn note(&mut self, work: Work, went_well: bool) {
+        let before = self.0.get(&work).map(|(_, wait)| *wait);
+        let wait = match before {
+            Some(wait) if !went_well => (wait * 2).min(RETRY_MAX),
+            _ => RETRY_MIN,
+        };
+        self.0.retain(|_, (due, _)| due.elapsed() < RETRY_MAX);
+        self.0.insert(work, (Instant::now() + wait, wait));
+    }
+}

@@ -1,0 +1,27 @@
+//! `postern-k8s controller`: what each proxy must know of the cluster, and no more.
+//!
+//! Data flows one way: the API server's watches (`watch.rs`, objects cut down by `convert.rs`) → events → the pure index
+//! (`index.rs`) → deltas → the proxies' streams (`service.rs` over `server.rs`). Beside it the leader (`leader.rs`, a Lease)
+//! writes what only one may write: conditions on policies (`status.rs`) and the trust bundle of each namespace (`bundle.rs`).
+
+pub mod bundle;
+pub mod convert;
+pub mod credentials;
+pub mod index;
+pub mod leader;
+pub mod lease;
+pub mod page;
+pub mod run;
+pub mod server;
+pub mod service;
+pub mod shared;
+pub mod status;
+pub mod watch;
+
+/// The messages of the discovery stream, compiled from `proto/discovery.proto`.
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+pub mod proto {
+    tonic::include_proto!("envoy.service.discovery.v3");
+}
+
+pub use run::{Settings, run};

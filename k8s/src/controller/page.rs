@@ -1,0 +1,183 @@
+//! `/ready`, `/live`, `/metrics`, and on loopback `/status`: what the controller knows and what is wrong.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+use super::credentials::OwnCredentials;
+use super::shared::{KindState, Shared};
+
+/// Connections at a time; probes and scrapers are few.
+const MAX_CONNECTIONS: usize = 64;
+/// A connection that takes longer is over.
+const CONNECTION_DEADLINE: Duration = Duration::from_secs(30);
+/// The most endpoints without a proxy that are named.
+const MOST_OUTSIDERS: usize = 1000;
+
+/// What the pages show.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The index and the watches.
+    pub shared: Arc<Shared>,
+    /// Our certificate.
+    pub credentials: watch::Receiver<Option<Arc<OwnCredentials>>>,
+    /// Whether we lead.
+    pub leads: watch::Receiver<bool>,
+    /// Whether `/status`, which names objects, is served here.
+    pub with_status: bool,
+}
+
+/// Serves the pages for ever.
+pub async fn serve(listener: TcpListener, page: Page) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    while let Ok(permit) = permits.clone().acquire_owned().await {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let page = page.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            let service = service_fn(move |request: Request<Incoming>| {
+                let answer = page.answer(&request);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(Duration::from_secs(5))
+                .serve_connection(TokioIo::new(stream), service);
+            // A prober that breaks off is nobody's fault.
+            let _ = tokio::time::timeout(CONNECTION_DEADLINE, connection).await;
+        });
+    }
+}
+
+impl Page {
+    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
+        }
+        match request.uri().path() {
+            "/live" => text(StatusCode::OK, "live\n".into()),
+            "/ready" => match self.unready() {
+                None => text(StatusCode::OK, "ready\n".into()),
+                Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+            },
+            "/metrics" => text(StatusCode::OK, self.metrics()),
+            "/status" if self.with_status => text(StatusCode::OK, format!("{:#}\n", self.status())),
+            _ => text(StatusCode::NOT_FOUND, "not found\n".into()),
+        }
+    }
+
+    fn unready(&self) -> Option<String> {
+        if self.credentials.borrow().is_none() {
+            return Some("no certificate yet".into());
+        }
+        let kind = self.shared.unknown_kind()?;
+        Some(format!("{} are not listed yet", kind.as_str()))
+    }
+
+    fn metrics(&self) -> String {
+        let mut out = String::new();
+        let mut gauge = |name: &str, help: &str, values: Vec<(String, u64)>| {
+            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+            for (labels, value) in values {
+                let _ = writeln!(out, "{name}{labels} {value}");
+            }
+        };
+        let connected = self.shared.connected.load(Relaxed) as u64;
+        let none = String::new;
+        gauge(
+            "postern_controller_connected_proxies",
+            "Proxies with an open stream",
+            vec![(none(), connected)],
+        );
+        gauge(
+            "postern_controller_leader",
+            "1 while this replica writes conditions and trust bundles",
+            vec![(none(), u64::from(*self.leads.borrow()))],
+        );
+        let kinds = self.shared.kinds();
+        let watched = kinds.iter().map(|(kind, state)| {
+            let fine = matches!(state, KindState::Watched | KindState::Absent);
+            (format!("{{kind=\"{}\"}}", kind.as_str()), u64::from(fine))
+        });
+        gauge(
+            "postern_controller_watch_up",
+            "1 while the kind is watched, or known to be absent",
+            watched.collect(),
+        );
+        let index = self.shared.index();
+        let objects =
+            index.counts().map(|(kind, count)| (format!("{{kind=\"{kind}\"}}"), count as u64));
+        gauge("postern_controller_objects", "Objects known", objects.into());
+        gauge(
+            "postern_controller_refused_policies",
+            "Policies with mistakes",
+            vec![(none(), index.refused().len() as u64)],
+        );
+        gauge(
+            "postern_controller_endpoints_without_proxy",
+            "Endpoints of services in the mesh that no proxy protects, at most 1000",
+            vec![(none(), index.outsiders(MOST_OUTSIDERS).len() as u64)],
+        );
+        out
+    }
+
+    fn status(&self) -> Value {
+        let kinds = self.shared.kinds();
+        let watches: serde_json::Map<String, Value> = kinds
+            .iter()
+            .map(|(kind, state)| (kind.as_str().to_owned(), watch_value(state)))
+            .collect();
+        let index = self.shared.index();
+        let outsiders = index.outsiders(MOST_OUTSIDERS).into_iter().map(|outsider| {
+            json!({
+                "service": outsider.service.to_string(),
+                "address": outsider.ip.to_string(),
+                "pod": outsider.pod.as_deref(),
+            })
+        });
+        let refused = index.refused().into_iter();
+        json!({
+            "leader": *self.leads.borrow(),
+            "proxies": self.shared.connected.load(Relaxed),
+            "watches": watches,
+            "objects": index.counts().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "endpoints_without_proxy": outsiders.collect::<Vec<_>>(),
+            "refused_policies": refused
+                .map(|(name, mistakes)| json!({"policy": name.to_string(), "mistakes": mistakes}))
+                .collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn watch_value(state: &KindState) -> Value {
+    match state {
+        KindState::Starting => "not listed yet".into(),
+        KindState::Watched => "watched".into(),
+        KindState::Absent => {
+            "absent: the API server knows no such kind; asked again every 20 s".into()
+        }
+        KindState::Stale(error) => format!("stale, what was known holds: {error}").into(),
+        KindState::Failing(error) => format!("never listed: {error}").into(),
+    }
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,73 @@
+//! Puts the pieces together.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kube::Client;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::credentials;
+use super::index::{Index, IndexSettings};
+use super::leader;
+use super::page::{self, Page};
+use super::server;
+use super::shared::Shared;
+use super::watch as watches;
+
+/// What the controller is told at its start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Root namespace, cluster domain, trust domain.
+    pub index: IndexSettings,
+    /// Where proxies connect.
+    pub bind: SocketAddr,
+    /// Where `/ready`, `/live` and `/metrics` are served.
+    pub readiness: SocketAddr,
+    /// Where the same and `/status` are served: loopback.
+    pub admin: SocketAddr,
+    /// The Workload API socket of our cert agent, `unix:///…`.
+    pub workload_api: String,
+    /// The namespace of the Lease.
+    pub lease_namespace: String,
+    /// Our name among the candidates, unique among the replicas.
+    pub lease_holder: String,
+}
+
+/// Runs the controller for ever.
+///
+/// # Errors
+/// An address in use.
+pub async fn run(settings: Settings, client: Client) -> anyhow::Result<()> {
+    let bind = |address: SocketAddr| async move {
+        let listener = TcpListener::bind(address).await;
+        listener.with_context(|| format!("cannot listen on {address}"))
+    };
+    let proxies = bind(settings.bind).await?;
+    let readiness = bind(settings.readiness).await?;
+    let admin = bind(settings.admin).await?;
+    tracing::info!(
+        proxies = %proxies.local_addr()?,
+        readiness = %readiness.local_addr()?,
+        admin = %admin.local_addr()?,
+        "listening"
+    );
+    let shared = Arc::new(Shared::new(Index::new(settings.index)));
+    let (own, credentials) = watch::channel(None);
+    let (leading, leads) = watch::channel(false);
+    tokio::spawn(credentials::follow(settings.workload_api, own));
+    tokio::spawn(watches::follow(client.clone(), shared.clone()));
+    let (namespace, me) = (settings.lease_namespace, settings.lease_holder);
+    tokio::spawn(leader::campaign(client.clone(), namespace, me, leading));
+    tokio::spawn(leader::write(client, shared.clone(), credentials.clone(), leads.clone()));
+    let page = |with_status| Page {
+        shared: shared.clone(),
+        credentials: credentials.clone(),
+        leads: leads.clone(),
+        with_status,
+    };
+    tokio::spawn(page::serve(readiness, page(false)));
+    tokio::spawn(page::serve(admin, page(true)));
+    server::serve(proxies, credentials, shared.clone()).await
+}

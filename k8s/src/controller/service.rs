@@ -1,0 +1,251 @@
+//! One proxy's stream: who it is, what it asks, what it must be told.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prost_types::value::Kind;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::index::{Delta, ObjectName, Subscriber, TypeDelta};
+use super::proto::aggregated_discovery_service_server::AggregatedDiscoveryService;
+use super::proto::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Resource};
+use super::server::Caller;
+use super::shared::Shared;
+
+/// What concerns the workload itself: its description and the policies that select it.
+pub const POLICY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Policy";
+/// What a destination means.
+pub const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v1.Service";
+/// In a node's metadata: the pod's name.
+pub const POD_NAME: &str = "POD_NAME";
+/// In a node's metadata: the pod's uid.
+pub const POD_UID: &str = "POD_UID";
+
+/// From the opening of the stream to its first request.
+const FIRST_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a Pod may be unknown: its proxy may be faster than our watch.
+const POD_DEADLINE: Duration = Duration::from_secs(5);
+/// A proxy that does not take an answer for so long is given up.
+const SEND_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The discovery service.
+#[derive(Debug)]
+pub struct Discovery {
+    shared: Arc<Shared>,
+}
+
+impl Discovery {
+    /// Serves what `shared` knows.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+}
+
+type Answer = Result<DeltaDiscoveryResponse, Status>;
+
+#[tonic::async_trait]
+impl AggregatedDiscoveryService for Discovery {
+    type DeltaAggregatedResourcesStream = ReceiverStream<Answer>;
+
+    async fn delta_aggregated_resources(
+        &self,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        if let Some(kind) = self.shared.unknown_kind() {
+            let what = format!("{} are not listed yet; try again", kind.as_str());
+            return Err(Status::unavailable(what));
+        }
+        let caller = request.extensions().get::<Caller>().cloned();
+        let caller = caller.ok_or_else(|| Status::unauthenticated("no client certificate"))?;
+        let (answers, stream) = mpsc::channel(1);
+        let shared = self.shared.clone();
+        let requests = request.into_inner();
+        tokio::spawn(async move {
+            let id = caller.id.clone();
+            let ended = converse(shared, caller, requests, &answers).await;
+            if let Err(status) = ended {
+                tracing::info!(%id, code = ?status.code(), reason = status.message(), "stream closed");
+                // A proxy that takes nothing learns it from the end of the stream.
+                let _ = tokio::time::timeout(SEND_DEADLINE, answers.send(Err(status))).await;
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+/// The life of a stream: identify, then answer questions and tell changes until either side ends it.
+async fn converse(
+    shared: Arc<Shared>,
+    caller: Caller,
+    mut requests: Streaming<DeltaDiscoveryRequest>,
+    answers: &mpsc::Sender<Answer>,
+) -> Result<(), Status> {
+    let mut changes = shared.changes();
+    let first = tokio::time::timeout(FIRST_DEADLINE, requests.message()).await;
+    let first = first.map_err(|_| Status::deadline_exceeded("no first request within 10 s"))??;
+    let Some(first) = first else { return Ok(()) };
+    let pod = Announced::read(first.node.as_ref())?;
+    let mut subscriber = identify(&shared, &caller, pod).await?;
+    let _counted = shared.count_proxy();
+    let mut session = Session { answers, nonce: 0 };
+    ask(&mut subscriber, first);
+    let expiry = tokio::time::sleep(time_left(caller.not_after));
+    tokio::pin!(expiry);
+    loop {
+        changes.mark_unchanged();
+        let delta = shared.index().delta(&mut subscriber);
+        let delta = delta.ok_or_else(|| Status::permission_denied("the pod is gone"))?;
+        session.tell(delta).await?;
+        tokio::select! {
+            request = requests.message() => match request? {
+                Some(request) => ask(&mut subscriber, request),
+                None => return Ok(()),
+            },
+            changed = changes.changed() => {
+                changed.map_err(|_| Status::unavailable("the controller ends"))?;
+            }
+            () = &mut expiry => {
+                return Err(Status::unauthenticated("the certificate has expired; connect again"));
+            }
+            () = answers.closed() => return Ok(()),
+        }
+    }
+}
+
+fn time_left(not_after: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_secs(not_after).saturating_sub(now)
+}
+
+/// What a proxy says of its pod.
+struct Announced {
+    name: String,
+    uid: String,
+}
+
+impl Announced {
+    fn read(node: Option<&Node>) -> Result<Self, Status> {
+        let fields = node.and_then(|node| node.metadata.as_ref()).map(|metadata| &metadata.fields);
+        let text = |key: &str| {
+            let value = fields.and_then(|fields| fields.get(key))?;
+            match &value.kind {
+                Some(Kind::StringValue(text)) if !text.is_empty() && text.len() <= 253 => {
+                    Some(text.clone())
+                }
+                _ => None,
+            }
+        };
+        let missing = |key: &str| Status::invalid_argument(format!("node metadata has no {key}"));
+        Ok(Self {
+            name: text(POD_NAME).ok_or_else(|| missing(POD_NAME))?,
+            uid: text(POD_UID).ok_or_else(|| missing(POD_UID))?,
+        })
+    }
+}
+
+/// The pod that the proxy speaks for: the one it names, when that one's namespace and service account are those it proved.
+async fn identify(
+    shared: &Shared,
+    caller: &Caller,
+    announced: Announced,
+) -> Result<Subscriber, Status> {
+    let denied = |why: &str| {
+        tracing::warn!(id = %caller.id, pod = announced.name, uid = announced.uid, why, "refused");
+        Status::permission_denied(why.to_owned())
+    };
+    if caller.id.trust_domain() != caller.trust_domain.as_str() {
+        return Err(denied("the identity is of another trust domain"));
+    }
+    let (Some(namespace), Some(account)) = (caller.id.namespace(), caller.id.service_account())
+    else {
+        return Err(denied("the identity names no namespace and service account"));
+    };
+    let name = ObjectName::new(namespace, &announced.name);
+    let mut changes = shared.changes();
+    let known = async {
+        loop {
+            changes.mark_unchanged();
+            let found = shared.index().pod(&name).cloned();
+            if let Some(pod) = found {
+                return pod;
+            }
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let pod = tokio::time::timeout(POD_DEADLINE, known)
+        .await
+        .map_err(|_| Status::unavailable(format!("no pod {name} is known; try again")))?;
+    if *pod.uid != *announced.uid {
+        return Err(denied("the pod of this name has another uid"));
+    }
+    if *pod.service_account != *account {
+        return Err(denied("the pod has another service account"));
+    }
+    Ok(Subscriber::new(name, pod.uid))
+}
+
+/// Takes in a request. An acknowledgement asks nothing; a refusal is told to the operator.
+fn ask(subscriber: &mut Subscriber, request: DeltaDiscoveryRequest) {
+    if let Some(error) = &request.error_detail {
+        let pod = subscriber.pod();
+        tracing::warn!(%pod, error = error.message, "the proxy refused a resource");
+    }
+    match request.type_url.as_str() {
+        POLICY_TYPE if request.response_nonce.is_empty() => {
+            subscriber.ask_policies(request.initial_resource_versions);
+        }
+        SERVICE_TYPE => {
+            if !request.resource_names_subscribe.is_empty() {
+                let has = request.initial_resource_versions;
+                subscriber.ask_services(request.resource_names_subscribe, has);
+            }
+            subscriber.forget_services(&request.resource_names_unsubscribe);
+        }
+        _ => {}
+    }
+}
+
+/// The answering side of a stream.
+struct Session<'a> {
+    answers: &'a mpsc::Sender<Answer>,
+    nonce: u64,
+}
+
+impl Session<'_> {
+    async fn tell(&mut self, delta: Delta) -> Result<(), Status> {
+        for (type_url, delta) in [(POLICY_TYPE, delta.policies), (SERVICE_TYPE, delta.services)] {
+            let Some(delta) = delta else { continue };
+            self.nonce += 1;
+            let answer = response(type_url, delta, self.nonce);
+            match tokio::time::timeout(SEND_DEADLINE, self.answers.send(Ok(answer))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Ok(()),
+                Err(_) => return Err(Status::deadline_exceeded("the proxy takes no answer")),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn response(type_url: &str, delta: TypeDelta, nonce: u64) -> DeltaDiscoveryResponse {
+    let resources = delta.changed.into_iter().map(|(name, document)| Resource {
+        version: document.version.clone(),
+        resource: Some(prost_types::Any {
+            type_url: type_url.to_owned(),
+            value: document.json.clone().into_bytes(),
+        }),
+        name,
+    });
+    DeltaDiscoveryResponse {
+        system_version_info: String::new(),
+        resources: resources.collect(),
+        type_url: type_url.to_owned(),
+        nonce: nonce.to_string(),
+        removed_resources: delta.removed,
+    }
+}

@@ -1,0 +1,136 @@
+//! The index as the tasks share it: one writer, many readers, a counter that wakes them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use tokio::sync::{mpsc, watch};
+
+use super::index::{Event, Index, ObjectKind};
+
+/// The most events taken in at a time.
+const MOST_EVENTS: usize = 4096;
+/// After a change, the next one is told only after this time: a burst wakes the proxies once.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// What the tasks of the controller share.
+#[derive(Debug)]
+pub struct Shared {
+    index: RwLock<Index>,
+    changes: watch::Sender<u64>,
+    events: watch::Sender<u64>,
+    kinds: Mutex<BTreeMap<ObjectKind, KindState>>,
+    /// The proxies connected now.
+    pub connected: AtomicUsize,
+}
+
+/// How far the watch of a kind has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KindState {
+    /// Never listed.
+    Starting,
+    /// Listed, and watched.
+    Watched,
+    /// The API server knows no such kind; asked again from time to time.
+    Absent,
+    /// Listed once; the watch fails at present, and what was known holds.
+    Stale(String),
+    /// Never listed, for this reason.
+    Failing(String),
+}
+
+impl KindState {
+    /// Whether what there is of the kind is known.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        matches!(self, Self::Watched | Self::Absent | Self::Stale(_))
+    }
+}
+
+impl Shared {
+    /// Shares an index.
+    #[must_use]
+    pub fn new(index: Index) -> Self {
+        Self {
+            index: RwLock::new(index),
+            changes: watch::Sender::new(0),
+            events: watch::Sender::new(0),
+            kinds: Mutex::new(ObjectKind::all().map(|kind| (kind, KindState::Starting)).collect()),
+            connected: AtomicUsize::new(0),
+        }
+    }
+
+    /// The index, for reading; never across an `await`.
+    pub fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read()
+    }
+
+    /// Wakes when something that a proxy is told may have changed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Wakes when anything happened.
+    pub fn events(&self) -> watch::Receiver<u64> {
+        self.events.subscribe()
+    }
+
+    /// Notes how far a watch has come.
+    pub fn set_kind(&self, kind: ObjectKind, state: KindState) {
+        let mut kinds = self.kinds.lock();
+        let before = kinds.insert(kind, state.clone());
+        drop(kinds);
+        if before.as_ref() != Some(&state) {
+            tracing::info!(kind = kind.as_str(), ?state, "watch");
+            self.changes.send_modify(|revision| *revision += 1);
+        }
+    }
+
+    /// How far each watch has come.
+    pub fn kinds(&self) -> BTreeMap<ObjectKind, KindState> {
+        self.kinds.lock().clone()
+    }
+
+    /// The kind that is not known yet, if any. Until all are, no proxy is told anything: half a set of policies could open what
+    /// the whole one closes.
+    pub fn unknown_kind(&self) -> Option<ObjectKind> {
+        // Bundles are written, not told.
+        let told = |kind: &ObjectKind| *kind != ObjectKind::Bundle;
+        let kinds = self.kinds.lock();
+        kinds.iter().find(|(kind, state)| told(kind) && !state.is_known()).map(|(kind, _)| *kind)
+    }
+
+    /// Takes in events until the watches are gone.
+    pub async fn take_in(&self, mut events: mpsc::Receiver<Vec<Event>>) {
+        let mut batch = Vec::new();
+        while events.recv_many(&mut batch, MOST_EVENTS).await > 0 {
+            let changed = {
+                let mut index = self.index.write();
+                let all = batch.drain(..).flatten();
+                all.fold(false, |changed, event| index.apply(event) | changed)
+            };
+            self.events.send_modify(|revision| *revision += 1);
+            if changed {
+                self.changes.send_modify(|revision| *revision += 1);
+                tokio::time::sleep(SETTLE).await;
+            }
+        }
+    }
+
+    /// Counts a proxy for as long as the value lives.
+    pub fn count_proxy(self: &std::sync::Arc<Self>) -> Connected {
+        self.connected.fetch_add(1, Relaxed);
+        Connected(self.clone())
+    }
+}
+
+/// A connected proxy.
+#[derive(Debug)]
+pub struct Connected(std::sync::Arc<Shared>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connected.fetch_sub(1, Relaxed);
+    }
+}

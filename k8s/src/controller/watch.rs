@@ -1,0 +1,182 @@
+//! The watches: list, watch, list again after 410 or a disconnect, and what vanished in between.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::discovery::v1 as discovery;
+use kube::api::{Api, ApiResource};
+use kube::core::DynamicObject;
+use kube::runtime::watcher;
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+
+use super::bundle::CONFIG_MAP;
+use super::convert;
+use super::index::{Event, ObjectKind, ObjectName, PolicyKind, PolicyName};
+use super::shared::{KindState, Shared};
+
+/// The first wait after a failure, doubled each time.
+const RETRY_MIN: Duration = Duration::from_millis(200);
+/// The longest wait after a failure.
+const RETRY_MAX: Duration = Duration::from_secs(15);
+/// How often it is asked for a kind that the API server does not know.
+const RETRY_ABSENT: Duration = Duration::from_secs(20);
+/// Batches of events on their way to the index; a watch that is faster waits.
+const MOST_BATCHES: usize = 256;
+
+/// Watches every kind, and takes what is heard into the index, for ever.
+pub async fn follow(client: Client, shared: Arc<Shared>) {
+    let (heard, events) = mpsc::channel(MOST_BATCHES);
+    let task = |kind| Watch { kind, shared: shared.clone(), heard: heard.clone() };
+    let all = watcher::Config::default;
+    let tasks = [
+        tokio::spawn(task(ObjectKind::Pod).follow(
+            Api::<core::Pod>::all(client.clone()),
+            all(),
+            |name, object| Event::Pod(name, object.map(convert::pod)),
+        )),
+        tokio::spawn(task(ObjectKind::Service).follow(
+            Api::<core::Service>::all(client.clone()),
+            all(),
+            |name, object| Event::Service(name, object.and_then(convert::service)),
+        )),
+        tokio::spawn(task(ObjectKind::Slice).follow(
+            Api::<discovery::EndpointSlice>::all(client.clone()),
+            all(),
+            |name, object| Event::Slice(name, object.and_then(convert::slice)),
+        )),
+        tokio::spawn(task(ObjectKind::Namespace).follow(
+            Api::<core::Namespace>::all(client.clone()),
+            all(),
+            |name, object| Event::Namespace(name.name, object.as_ref().map(convert::is_member)),
+        )),
+        tokio::spawn(task(ObjectKind::Bundle).follow(
+            Api::<core::ConfigMap>::all(client.clone()),
+            all().fields(&format!("metadata.name={CONFIG_MAP}")),
+            |name, object| {
+                Event::Bundle(name.namespace, object.as_ref().map(convert::bundle_digest))
+            },
+        )),
+    ];
+    let policies = PolicyKind::ALL.map(|kind| {
+        let api = Api::<DynamicObject>::all_with(client.clone(), &api_resource(kind));
+        tokio::spawn(task(ObjectKind::Policy(kind)).follow(api, all(), move |object, found| {
+            let found = found.map(|found| Box::new(convert::policy(kind, found)));
+            Event::Policy(PolicyName { kind, object }, found)
+        }))
+    });
+    drop(heard);
+    shared.take_in(events).await;
+    for task in tasks.into_iter().chain(policies) {
+        task.abort();
+    }
+}
+
+/// The resource of a policy kind.
+#[must_use]
+pub fn api_resource(kind: PolicyKind) -> ApiResource {
+    let (group, version, plural) = kind.resource();
+    let kind = kube::core::GroupVersionKind::gvk(group, version, kind.as_str());
+    ApiResource::from_gvk_with_plural(&kind, plural)
+}
+
+/// The watch of one kind.
+struct Watch {
+    kind: ObjectKind,
+    shared: Arc<Shared>,
+    heard: mpsc::Sender<Vec<Event>>,
+}
+
+impl Watch {
+    async fn follow<K>(
+        self,
+        api: Api<K>,
+        config: watcher::Config,
+        event: impl Fn(ObjectName, Option<K>) -> Event + Send,
+    ) where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let mut stream = std::pin::pin!(watcher(api, config));
+        let mut listed = HashSet::new();
+        let mut wait = RETRY_MIN;
+        while let Some(next) = stream.next().await {
+            let events = match next {
+                Ok(watcher::Event::Init) => {
+                    listed.clear();
+                    continue;
+                }
+                Ok(watcher::Event::InitApply(object)) => {
+                    let name = convert::name_of(&object);
+                    listed.insert(name.clone());
+                    vec![event(name, Some(object))]
+                }
+                Ok(watcher::Event::InitDone) => {
+                    wait = RETRY_MIN;
+                    let only = Event::Only(self.kind, std::mem::take(&mut listed));
+                    if self.heard.send(vec![only]).await.is_err() {
+                        return;
+                    }
+                    self.shared.set_kind(self.kind, KindState::Watched);
+                    continue;
+                }
+                Ok(watcher::Event::Apply(object)) => {
+                    wait = RETRY_MIN;
+                    self.shared.set_kind(self.kind, KindState::Watched);
+                    vec![event(convert::name_of(&object), Some(object))]
+                }
+                Ok(watcher::Event::Delete(object)) => {
+                    vec![event(convert::name_of(&object), None)]
+                }
+                Err(error) => {
+                    wait = self.failed(&error, wait).await;
+                    continue;
+                }
+            };
+            if self.heard.send(events).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Says what is wrong and waits; the wait to come.
+    async fn failed(&self, error: &watcher::Error, wait: Duration) -> Duration {
+        if is_expired(error) {
+            // What was known holds until the new list is there.
+            return wait;
+        }
+        if is_absent(error) {
+            // Whatever there was of the kind went with its definition.
+            let _ = self.heard.send(vec![Event::Only(self.kind, HashSet::new())]).await;
+            self.shared.set_kind(self.kind, KindState::Absent);
+            tokio::time::sleep(RETRY_ABSENT).await;
+            return wait;
+        }
+        let known = self.shared.kinds().get(&self.kind).is_some_and(KindState::is_known);
+        let text = error.to_string();
+        tracing::warn!(kind = self.kind.as_str(), error = text, "watch failed; retrying");
+        let state = if known { KindState::Stale(text) } else { KindState::Failing(text) };
+        self.shared.set_kind(self.kind, state);
+        tokio::time::sleep(wait.mul_f64(rand::random_range(0.75..1.25))).await;
+        (wait * 2).min(RETRY_MAX)
+    }
+}
+
+/// 410: the watch is too old and the list is made again.
+fn is_expired(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::WatchError(status) if status.code == 410)
+}
+
+/// 404 of a collection: no such kind.
+fn is_absent(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) =
+        error
+    else {
+        return false;
+    };
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}

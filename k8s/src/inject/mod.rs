@@ -1,0 +1,288 @@
+//! What is added to a pod, and the refusal of pods that cannot be in the mesh.
+//!
+//! [`inject`] is one pure function; the webhook and `postern-k8s inject` both call it. It edits the
+//! pod as JSON and touches only what it names, so fields of a newer Kubernetes survive.
+//!
+//! | file | says |
+//! |---|---|
+//! | [`annotation`] | every annotation, and what it may say |
+//! | [`settings`] | what the installer chooses for all pods |
+//! | [`refusal`] | what is refused, and why |
+//! | `containers` | our containers and volumes |
+//! | `proxy_config` | the proxy's configuration |
+//! | `probes`, `scrape` | what the kubelet and Prometheus ask through the proxy |
+//! | [`stream`] | a stream of YAML documents |
+
+pub mod annotation;
+mod containers;
+mod pod;
+mod ports;
+mod probes;
+mod proxy_config;
+pub mod refusal;
+mod resources;
+mod scrape;
+pub mod settings;
+pub mod stream;
+mod workload;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use annotation::{INJECTED, Options};
+use containers::NAMES;
+pub use containers::{AGENT, INIT, PROXY};
+use pod::Pod;
+use probes::{Probe, Rewrite};
+use proxy_config::Kept;
+pub use refusal::Refusal;
+pub use settings::Settings;
+use settings::VERSION;
+
+/// What is known of a pod's namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamespaceFacts {
+    /// Its annotations; those that a namespace may carry hold for all of its pods.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What became of a pod.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It stays as it is.
+    Unchanged(Why),
+    /// It becomes this.
+    Changed(Value),
+}
+
+/// Why a pod stays as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// There is no pod in it.
+    NoWorkload,
+    /// It is annotated `postern.dev/inject: disabled`.
+    OptedOut,
+    /// This version has injected it, and nothing came after that concerns us.
+    AlreadyInjected,
+}
+
+/// Injects a pod, or the template of one.
+///
+/// `secret` goes into the addresses of its lifecycle handlers, unless it has been injected before:
+/// letters and digits that nobody outside guesses.
+///
+/// A pod that this version has injected keeps what it has; only probes and handlers that came later
+/// are rewritten, and our containers are put first again. What another version injected is replaced.
+///
+/// # Errors
+/// Why the pod cannot be in the mesh.
+pub fn inject(
+    pod: &Value,
+    namespace: &NamespaceFacts,
+    settings: &Settings,
+    secret: &str,
+) -> Result<Outcome, Refusal> {
+    let facts = Pod::read(pod).map_err(Refusal::Malformed)?;
+    let options = Options::read(&namespace.annotations, &facts.metadata.annotations)?;
+    if !options.inject {
+        return Ok(Outcome::Unchanged(Why::OptedOut));
+    }
+    refusal::check(&facts, &NAMES)?;
+    let config = config_of(pod);
+    let kept = config.as_deref().map(Kept::of).unwrap_or_default();
+    let mut changed = pod.clone();
+    let parts = Parts::of(&mut changed)?;
+    let rewrite = Rewrite { known: &kept.probes, secret, grace_seconds: facts.grace_seconds() };
+    let probes = rewrite_probes(parts.spec, &rewrite)?;
+    match config {
+        Some(config) if is_injected(&facts) => refresh(parts.spec, &config, &kept.probes, &probes),
+        _ => build(parts, &facts, &options, settings, &kept, &probes),
+    }
+    Ok(match changed == *pod {
+        true => Outcome::Unchanged(Why::AlreadyInjected),
+        false => Outcome::Changed(changed),
+    })
+}
+
+/// Refuses an ephemeral container, added to a running pod, that would run as one of our users.
+///
+/// # Errors
+/// [`Refusal::UserCollision`], or [`Refusal::Malformed`].
+pub fn check_users(pod: &Value) -> Result<(), Refusal> {
+    refusal::users(&Pod::read(pod).map_err(Refusal::Malformed)?, &NAMES)
+}
+
+/// The two halves of a pod.
+struct Parts<'a> {
+    annotations: &'a mut Map<String, Value>,
+    spec: &'a mut Map<String, Value>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(pod: &'a mut Value) -> Result<Self, Refusal> {
+        let malformed = |what: &str| Refusal::Malformed(format!("{what} is no mapping"));
+        let pod = pod.as_object_mut().ok_or_else(|| malformed("it"))?;
+        if !pod.contains_key("spec") {
+            return Err(Refusal::Malformed("spec is missing".to_owned()));
+        }
+        let mut annotations = None;
+        let mut spec = None;
+        pod.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+        for (key, value) in pod.iter_mut() {
+            match key.as_str() {
+                "metadata" => {
+                    annotations = object(value)
+                        .map(|metadata| metadata.entry("annotations").or_insert(Value::Null))
+                }
+                "spec" => spec = object(value),
+                _ => {}
+            }
+        }
+        Ok(Self {
+            annotations: annotations
+                .and_then(object)
+                .ok_or_else(|| malformed("metadata.annotations"))?,
+            spec: spec.ok_or_else(|| malformed("spec"))?,
+        })
+    }
+}
+
+/// A mapping; `null` becomes an empty one.
+fn object(value: &mut Value) -> Option<&mut Map<String, Value>> {
+    if value.is_null() {
+        *value = Value::Object(Map::new());
+    }
+    value.as_object_mut()
+}
+
+/// A list of the spec, made when it is missing.
+fn list<'a>(spec: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Vec<Value>> {
+    let value = spec.entry(key).or_insert(Value::Null);
+    if value.is_null() {
+        *value = Value::Array(Vec::new());
+    }
+    value.as_array_mut()
+}
+
+fn is_ours(container: &Value) -> bool {
+    container.get("name").and_then(Value::as_str).is_some_and(|name| NAMES.contains(&name))
+}
+
+/// Marked with our version, and whole.
+fn is_injected(facts: &Pod) -> bool {
+    let marked = facts.metadata.annotations.get(INJECTED).is_some_and(|by| by == VERSION);
+    let has = |name: &str| facts.all_containers().any(|container| container.name == name);
+    marked && has(AGENT) && has(PROXY)
+}
+
+/// The configuration an injected proxy has.
+fn config_of(pod: &Value) -> Option<String> {
+    let spec = pod.get("spec")?;
+    let lists = ["initContainers", "containers"].into_iter();
+    let mut containers = lists.filter_map(|key| spec.get(key)?.as_array()).flatten();
+    let proxy = containers.find(|container| container.get("name").is_some_and(|n| n == PROXY))?;
+    let variables = proxy.get("env")?.as_array()?;
+    let variable =
+        variables.iter().find(|v| v.get("name").is_some_and(|n| n == proxy_config::VARIABLE))?;
+    variable.get("value")?.as_str().map(str::to_owned)
+}
+
+/// Rewrites the probes of every container but ours; the answer is what they asked.
+fn rewrite_probes(
+    spec: &mut Map<String, Value>,
+    rewrite: &Rewrite<'_>,
+) -> Result<Vec<Probe>, Refusal> {
+    let mut targets = Vec::new();
+    for key in ["initContainers", "containers"] {
+        let containers = spec.get_mut(key).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten().filter(|c| !is_ours(c)) {
+            if let Some(container) = container.as_object_mut() {
+                rewrite.container(container, &mut targets)?;
+            }
+        }
+    }
+    Ok(targets)
+}
+
+/// What changes in a pod that is injected already.
+fn refresh(spec: &mut Map<String, Value>, config: &str, known: &[Probe], probes: &[Probe]) {
+    for key in ["initContainers", "containers"] {
+        let Some(containers) = spec.get_mut(key).and_then(Value::as_array_mut) else { continue };
+        put_ours_first(containers);
+        if probes == known {
+            continue;
+        }
+        let Some(config) = proxy_config::with_probes(config, probes) else { continue };
+        let proxy = containers.iter_mut().find(|c| c.get("name").is_some_and(|n| n == PROXY));
+        let variables = proxy.and_then(|proxy| proxy.get_mut("env")?.as_array_mut());
+        for variable in variables.into_iter().flatten() {
+            if variable.get("name").is_some_and(|n| n == proxy_config::VARIABLE) {
+                variable["value"] = Value::String(config.clone());
+            }
+        }
+    }
+}
+
+/// Others may have put themselves before us.
+fn put_ours_first(containers: &mut [Value]) {
+    let rank = |container: &Value| {
+        let name = container.get("name").and_then(Value::as_str);
+        NAMES.iter().position(|ours| Some(*ours) == name).unwrap_or(NAMES.len())
+    };
+    containers.sort_by_key(rank);
+}
+
+/// Adds everything, in place of what an earlier version added.
+fn build(
+    parts: Parts<'_>,
+    facts: &Pod,
+    options: &Options,
+    settings: &Settings,
+    kept: &Kept,
+    probes: &[Probe],
+) {
+    let Parts { annotations, spec } = parts;
+    let app_metrics =
+        scrape::take_over(annotations, &facts.metadata.annotations, kept.app_metrics());
+    annotations.insert(INJECTED.to_owned(), VERSION.into());
+    let volumes = containers::volumes(settings);
+    remove_ours(spec, &volumes);
+    let config = proxy_config::write(facts, options, settings, probes, app_metrics.as_ref());
+    let init = options.redirect.then(|| containers::init(options, settings));
+    let sidecars =
+        [containers::agent(options, settings), containers::proxy(options, settings, &config)];
+    let key = if options.native { "initContainers" } else { "containers" };
+    put_first(spec, key, sidecars);
+    put_first(spec, "initContainers", init);
+    if let Some(list) = list(spec, "volumes") {
+        list.extend(volumes);
+    }
+}
+
+fn put_first(
+    spec: &mut Map<String, Value>,
+    key: &str,
+    containers: impl IntoIterator<Item = Value>,
+) {
+    let mut containers = containers.into_iter().peekable();
+    if containers.peek().is_none() {
+        return;
+    }
+    if let Some(list) = list(spec, key) {
+        list.splice(0..0, containers);
+    }
+}
+
+/// Takes away what an earlier injection added.
+fn remove_ours(spec: &mut Map<String, Value>, volumes: &[Value]) {
+    for key in ["initContainers", "containers"] {
+        if let Some(containers) = spec.get_mut(key).and_then(Value::as_array_mut) {
+            containers.retain(|container| !is_ours(container));
+        }
+    }
+    let ours = |volume: &Value| volumes.iter().any(|ours| ours.get("name") == volume.get("name"));
+    if let Some(list) = spec.get_mut("volumes").and_then(Value::as_array_mut) {
+        list.retain(|volume| !ours(volume));
+    }
+}

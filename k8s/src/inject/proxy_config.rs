@@ -1,0 +1,177 @@
+//! The proxy's configuration, which reaches it as the environment variable `POSTERN_CONFIG`.
+//!
+//! It is JSON, which is YAML. Kubernetes replaces `$(NAME)` in the value of a variable by variables
+//! before it; the namespace and the service account come that way, from the downward API, because a
+//! template does not know them. Nothing else may be replaced, so every other `$` is written as an
+//! escape of JSON.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::annotation::Options;
+use super::pod::Pod;
+use super::probes::Probe;
+use super::scrape::{AppMetrics, METRICS_PORT};
+use super::settings::Settings;
+
+/// The variable.
+pub(super) const VARIABLE: &str = "POSTERN_CONFIG";
+/// The pod's namespace.
+pub(super) const NAMESPACE_VARIABLE: &str = "POSTERN_NAMESPACE";
+/// The pod's service account.
+pub(super) const SERVICE_ACCOUNT_VARIABLE: &str = "POSTERN_SERVICE_ACCOUNT";
+/// Where the downward API puts the pod's labels.
+pub(super) const POD_DIRECTORY: &str = "/etc/postern/pod";
+/// Where the resources are mounted.
+pub(super) const RESOURCES_DIRECTORY: &str = "/etc/postern/resources";
+/// The agent's socket.
+pub(super) const SOCKET: &str = "/run/postern/agent.sock";
+
+/// What an earlier injection wrote into the configuration and nowhere else.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Kept {
+    #[serde(default)]
+    pub(super) probes: Vec<Probe>,
+    #[serde(default)]
+    metrics: Option<KeptMetrics>,
+}
+
+#[derive(Debug, Deserialize)]
+struct KeptMetrics {
+    app: Option<AppMetrics>,
+}
+
+impl Kept {
+    /// Reads it back. A text that is not ours holds nothing.
+    pub(super) fn of(config: &str) -> Self {
+        serde_json::from_str(config).unwrap_or_default()
+    }
+
+    pub(super) fn app_metrics(&self) -> Option<AppMetrics> {
+        self.metrics.as_ref().and_then(|metrics| metrics.app.clone())
+    }
+}
+
+/// Writes the configuration.
+pub(super) fn write(
+    pod: &Pod,
+    options: &Options,
+    settings: &Settings,
+    probes: &[Probe],
+    app_metrics: Option<&AppMetrics>,
+) -> String {
+    let mut config = json!({
+        "identity": {
+            "trustDomain": settings.trust_domain.as_str(),
+            "workloadApi": format!("unix://{SOCKET}"),
+        },
+        "resources": { "directory": RESOURCES_DIRECTORY },
+        "rootNamespace": settings.root_namespace,
+        "defaults": {
+            "authorization": settings.default_authorization.as_str(),
+            "mtls": options.mtls,
+            "egress": if options.egress_allowed { "allow" } else { "deny" },
+        },
+        "inbound": inbound(pod, options),
+        "logs": { "level": options.log_level, "access": options.access_log },
+        "limits": drain(pod, options),
+    });
+    let mut set = |key: &str, value: Value| {
+        if let Some(config) = config.as_object_mut() {
+            config.insert(key.to_owned(), value);
+        }
+    };
+    if !options.redirect {
+        set("outbound", outbound(options));
+    }
+    if !options.native && pod.is_finite() {
+        // No kubelet ends a classic sidecar, so the job must.
+        set("admin", json!({ "drainFromPod": true }));
+    }
+    if let Some(app) = app_metrics {
+        set("metrics", json!({ "bind": format!("[::]:{METRICS_PORT}"), "app": app }));
+    }
+    if !probes.is_empty() {
+        set("probes", json!(probes));
+    }
+    with_workload(&config)
+}
+
+/// The same configuration with other probes.
+pub(super) fn with_probes(config: &str, probes: &[Probe]) -> Option<String> {
+    let mut config: Map<String, Value> = serde_json::from_str(config).ok()?;
+    config.remove("workload");
+    config.insert("probes".to_owned(), json!(probes));
+    Some(with_workload(&Value::Object(config)))
+}
+
+/// Puts the section `workload` first; its two references are the only `$` of the text.
+fn with_workload(config: &Value) -> String {
+    let rest = config.to_string().replace('$', "\\u0024");
+    let rest = rest.strip_prefix('{').unwrap_or_default();
+    format!(
+        r#"{{"workload":{{"namespace":"$({NAMESPACE_VARIABLE})","serviceAccount":"$({SERVICE_ACCOUNT_VARIABLE})","labelsFile":"{POD_DIRECTORY}/labels"}},{rest}"#
+    )
+}
+
+fn inbound(pod: &Pod, options: &Options) -> Value {
+    if options.redirect {
+        return json!({ "ports": declared_ports(pod) });
+    }
+    let listeners: Vec<Value> = options
+        .inbound_listeners
+        .iter()
+        .map(|listener| {
+            json!({
+                "bind": format!("[::]:{}", listener.port),
+                "forward": format!("127.0.0.1:{}", listener.app_port),
+                "protocol": listener.protocol,
+            })
+        })
+        .collect();
+    json!({ "bind": "none", "listeners": listeners })
+}
+
+fn outbound(options: &Options) -> Value {
+    let listeners: Vec<Value> = options
+        .outbound_listeners
+        .iter()
+        .map(|listener| {
+            json!({
+                "bind": format!("127.0.0.1:{}", listener.port),
+                "service": listener.host,
+                "port": listener.service_port,
+            })
+        })
+        .collect();
+    json!({ "bind": "none", "listeners": listeners })
+}
+
+/// What the ports' names say they speak: `http`, `grpc-api`, .. Others are found out by the proxy.
+fn declared_ports(pod: &Pod) -> Map<String, Value> {
+    let containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
+    let ports = containers.flat_map(|container| &container.ports).filter(|port| port.is_tcp());
+    let declared = ports.filter_map(|port| {
+        let protocol = protocol_of(port.name.as_deref()?)?;
+        (port.container_port != 0)
+            .then(|| (port.container_port.to_string(), json!({ "protocol": protocol })))
+    });
+    declared.collect()
+}
+
+fn protocol_of(name: &str) -> Option<&'static str> {
+    let word = name.split_once('-').map_or(name, |(word, _)| word);
+    ["http", "http2", "grpc", "tcp", "tls"].into_iter().find(|protocol| *protocol == word)
+}
+
+/// The proxy's end, from the pod's one number.
+///
+/// A native sidecar gets its SIGTERM when the app has ended, so nothing is left to wait for. A
+/// classic one gets it together with the app and stays: callers learn late of the end, and one
+/// second must be left before SIGKILL.
+fn drain(pod: &Pod, options: &Options) -> Value {
+    let grace = pod.grace_seconds().clamp(1, 3600);
+    let delay = if options.native { 0 } else { (grace / 3).min(5) };
+    let timeout = (grace - 1).max(delay);
+    json!({ "drainDelay": format!("{delay}s"), "drainTimeout": format!("{timeout}s") })
+}

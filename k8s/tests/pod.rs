@@ -1,0 +1,293 @@
+//! What a pod becomes.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use k8s::inject::{NamespaceFacts, Outcome, Why};
+use serde_json::{Value, json};
+use support::{arguments, config, container, inject, injected, names, pod, pod_with, settings};
+
+#[test]
+fn three_containers_first_and_in_their_order() {
+    let mut before = pod(json!({}));
+    before["spec"]["initContainers"] = json!([{ "name": "migrate", "image": "m" }]);
+    let after = injected(&before);
+    assert_eq!(
+        names(&after, "initContainers"),
+        ["postern-init", "postern-cert-agent", "postern-proxy", "migrate"]
+    );
+    assert_eq!(names(&after, "containers"), ["app"]);
+    for name in ["postern-cert-agent", "postern-proxy"] {
+        let sidecar = container(&after, name);
+        assert_eq!(sidecar["restartPolicy"], "Always", "{name}");
+        assert_eq!(sidecar["startupProbe"]["periodSeconds"], 1, "{name}");
+        assert_eq!(sidecar["startupProbe"]["failureThreshold"], 120, "{name}");
+        assert_eq!(sidecar["resources"], json!({ "requests": { "cpu": "10m", "memory": "20Mi" } }));
+    }
+    assert!(container(&after, "postern-init").get("restartPolicy").is_none());
+    let version = env!("CARGO_PKG_VERSION");
+    for (name, image) in [
+        ("postern-init", "postern-proxy"),
+        ("postern-cert-agent", "postern-cert-agent"),
+        ("postern-proxy", "postern-proxy"),
+    ] {
+        let expect = format!("localhost/postern/{image}:{version}");
+        assert_eq!(container(&after, name)["image"], expect);
+    }
+}
+
+#[test]
+fn only_the_init_container_has_a_capability() {
+    let after = injected(&pod(json!({})));
+    let add =
+        |name: &str| container(&after, name)["securityContext"]["capabilities"]["add"].clone();
+    assert_eq!(add("postern-init"), json!(["NET_ADMIN"]));
+    for (name, uid) in [("postern-cert-agent", 64138), ("postern-proxy", 64137)] {
+        let context = &container(&after, name)["securityContext"];
+        // Pod Security Standards, "Restricted".
+        assert_eq!(add(name), Value::Null, "{name}");
+        assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{name}");
+        assert_eq!(context["runAsNonRoot"], true, "{name}");
+        assert_eq!(context["allowPrivilegeEscalation"], false, "{name}");
+        assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+        assert_eq!(context["readOnlyRootFilesystem"], true, "{name}");
+        assert_eq!(context["runAsUser"], uid, "{name}");
+    }
+    let none = injected(&pod(json!({ "postern.dev/redirect": "none" })));
+    assert_eq!(names(&none, "initContainers"), ["postern-cert-agent", "postern-proxy"]);
+    assert!(!none.to_string().contains("NET_ADMIN"));
+}
+
+#[test]
+fn tokens_go_to_the_agent_alone() {
+    let after = injected(&pod(json!({})));
+    let mounted = |name: &str| -> Vec<(String, String)> {
+        let mounts = container(&after, name)["volumeMounts"].as_array().unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        mounts.iter().map(|m| (text(&m["name"]), text(&m["mountPath"]))).collect()
+    };
+    let api_token = "/var/run/secrets/kubernetes.io/serviceaccount";
+    for name in ["postern-init", "postern-cert-agent", "postern-proxy"] {
+        let at = mounted(name).into_iter().find(|(_, path)| path == api_token);
+        assert_eq!(at.unwrap().0, "postern-no-api-token", "{name}");
+        let has_ours = mounted(name).iter().any(|(volume, _)| volume == "postern-token");
+        assert_eq!(has_ours, name == "postern-cert-agent", "{name}");
+    }
+    let volumes = after["spec"]["volumes"].as_array().unwrap();
+    let volume = |name: &str| volumes.iter().find(|v| v["name"] == name).unwrap();
+    let token = &volume("postern-token")["projected"]["sources"][0]["serviceAccountToken"];
+    assert_eq!(
+        token,
+        &json!({ "audience": "postern-authority", "expirationSeconds": 3600, "path": "token" })
+    );
+    assert_eq!(volume("postern-socket")["emptyDir"]["medium"], "Memory");
+    assert_eq!(volume("postern-trust")["configMap"]["name"], "postern-trust-bundle");
+}
+
+#[test]
+fn annotations_become_arguments_and_configuration() {
+    let after = injected(&pod(json!({
+        "postern.dev/skip-inbound-ports": "22, 9000-9010",
+        "postern.dev/skip-outbound-ports": "25",
+        "postern.dev/skip-cidrs": "10.1.0.0/16,fd00:1::/64",
+        "postern.dev/allow-udp": "123",
+        "postern.dev/egress": "deny",
+        "postern.dev/mtls": "PERMISSIVE",
+        "postern.dev/log-level": "debug",
+        "postern.dev/access-log": "refused",
+        "postern.dev/resources": "cpu=50m,memory-limit=64Mi",
+    })));
+    let arguments = arguments(&after, "postern-init").join(" ");
+    for flag in [
+        "redirect apply --exempt uid=64137 --agent-uid 64138 --authority postern-authority.postern-system.svc:15012",
+        "--skip-inbound-ports 22,9000-9010",
+        "--skip-outbound-ports 25",
+        "--skip-cidrs 10.1.0.0/16,fd00:1::/64",
+        "--allow-udp 123",
+        "--egress deny",
+    ] {
+        assert!(arguments.contains(flag), "{flag}: {arguments}");
+    }
+    let config = config(&after);
+    assert_eq!(
+        config["defaults"],
+        json!({ "authorization": "deny", "mtls": "PERMISSIVE", "egress": "deny" })
+    );
+    assert_eq!(config["logs"], json!({ "level": "debug", "access": "refused" }));
+    let resources = &container(&after, "postern-proxy")["resources"];
+    assert_eq!(resources["requests"], json!({ "cpu": "50m", "memory": "20Mi" }));
+    assert_eq!(resources["limits"], json!({ "memory": "64Mi" }));
+}
+
+#[test]
+fn explicit_listeners_without_redirection() {
+    let config = config(&injected(&pod(json!({
+        "postern.dev/redirect": "none",
+        "postern.dev/inbound-listeners": "8443=8080/http,9443=9090",
+        "postern.dev/outbound-listeners": "9001=payments.shop.svc.cluster.local:8080",
+    }))));
+    assert_eq!(
+        config["inbound"],
+        json!({ "bind": "none", "listeners": [
+        { "bind": "[::]:8443", "forward": "127.0.0.1:8080", "protocol": "http" },
+        { "bind": "[::]:9443", "forward": "127.0.0.1:9090", "protocol": "auto" },
+    ] })
+    );
+    assert_eq!(
+        config["outbound"],
+        json!({ "bind": "none", "listeners": [
+        { "bind": "127.0.0.1:9001", "service": "payments.shop.svc.cluster.local", "port": 8080 },
+    ] })
+    );
+}
+
+#[test]
+fn the_pod_wins_over_its_namespace() {
+    let annotations = [
+        ("postern.dev/log-level", "warn"),
+        ("postern.dev/mtls", "PERMISSIVE"),
+        ("postern.dev/inject", "disabled"),
+    ];
+    let namespace = NamespaceFacts {
+        annotations: annotations.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+    };
+    let pod = pod(json!({ "postern.dev/log-level": "debug" }));
+    let outcome = k8s::inject::inject(&pod, &namespace, &settings(), "s").unwrap();
+    let Outcome::Changed(after) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(config(&after)["logs"]["level"], "debug");
+    assert_eq!(config(&after)["defaults"]["mtls"], "PERMISSIVE");
+}
+
+#[test]
+fn the_end_follows_from_the_grace_period() {
+    let check = |row: &str, annotations: Value, grace: Value, expect: [&str; 2]| {
+        let mut pod = pod(annotations);
+        pod["spec"]["terminationGracePeriodSeconds"] = grace;
+        let limits = &config(&injected(&pod))["limits"];
+        assert_eq!([&limits["drainDelay"], &limits["drainTimeout"]], expect, "{row}");
+    };
+    let classic = json!({ "postern.dev/sidecar": "classic" });
+    check("native: the app has ended", json!({}), json!(30), ["0s", "29s"]);
+    check("native, not said", json!({}), Value::Null, ["0s", "29s"]);
+    check("native, at once", json!({}), json!(0), ["0s", "0s"]);
+    check("classic", classic.clone(), json!(30), ["5s", "29s"]);
+    check("classic, short", classic.clone(), json!(6), ["2s", "5s"]);
+    check("classic, a week", classic, json!(604_800), ["5s", "3599s"]);
+}
+
+#[test]
+fn classic_sidecars_are_first_among_the_containers() {
+    let mut job = pod(json!({ "postern.dev/sidecar": "classic" }));
+    job["spec"]["restartPolicy"] = json!("Never");
+    let after = injected(&job);
+    assert_eq!(names(&after, "initContainers"), ["postern-init"]);
+    assert_eq!(names(&after, "containers"), ["postern-cert-agent", "postern-proxy", "app"]);
+    let proxy = container(&after, "postern-proxy");
+    assert_eq!(
+        proxy["lifecycle"]["postStart"]["exec"]["command"],
+        json!(["postern-proxy", "await"])
+    );
+    assert!(proxy.get("restartPolicy").is_none());
+    assert_eq!(config(&after)["admin"]["drainFromPod"], true, "so that the job can end");
+}
+
+#[test]
+fn refused_by_name() {
+    let check = |row: &str, change: &dyn Fn(&mut Value), says: &[&str]| {
+        let mut pod = pod(json!({}));
+        change(&mut pod);
+        let refusal = inject(&pod).unwrap_err().to_string();
+        says.iter().for_each(|says| assert!(refusal.contains(says), "{row}: {refusal}"));
+    };
+    check(
+        "node's network",
+        &|p| p["spec"]["hostNetwork"] = json!(true),
+        &["hostNetwork", "disabled"],
+    );
+    check(
+        "proxy's user for the pod",
+        &|p| p["spec"]["securityContext"] = json!({ "runAsUser": 64137 }),
+        &["the pod runs as user 64137", "the proxy"],
+    );
+    check(
+        "agent's user for a container",
+        &|p| p["spec"]["containers"][0]["securityContext"] = json!({ "runAsUser": 64138 }),
+        &["container app runs as user 64138", "the cert agent"],
+    );
+    check(
+        "an init container",
+        &|p| {
+            p["spec"]["initContainers"] =
+                json!([{ "name": "setup", "securityContext": { "runAsUser": 64137 } }])
+        },
+        &["container setup runs as user 64137"],
+    );
+    check(
+        "a port of the proxy's",
+        &|p| p["spec"]["containers"][0]["ports"] = json!([{ "containerPort": 15006 }]),
+        &["container app declares port 15006"],
+    );
+    check("Windows", &|p| p["spec"]["os"] = json!({ "name": "windows" }), &["windows"]);
+    check("no spec", &|p| drop(p.as_object_mut().unwrap().remove("spec")), &["spec is missing"]);
+    check("odd containers", &|p| p["spec"]["containers"] = json!(5), &["not a pod", "sequence"]);
+    check("odd annotations", &|p| p["metadata"]["annotations"] = json!({ "a": 5 }), &["not a pod"]);
+}
+
+#[test]
+fn opted_out() {
+    let mut pod = pod(json!({ "postern.dev/inject": "disabled", "postern.dev/no-such": "x" }));
+    pod["spec"]["hostNetwork"] = json!(true);
+    assert_eq!(inject(&pod).unwrap(), Outcome::Unchanged(Why::OptedOut));
+}
+
+#[test]
+fn ports_speak_what_their_names_say() {
+    let after = injected(&pod_with(&json!({ "ports": [
+        { "name": "http", "containerPort": 8080 },
+        { "name": "grpc-api", "containerPort": 9090 },
+        { "name": "https", "containerPort": 8443 },
+        { "name": "tcp-db", "containerPort": 5432 },
+        { "containerPort": 7000 },
+        { "name": "http-udp", "containerPort": 7001, "protocol": "UDP" },
+    ] })));
+    assert_eq!(
+        config(&after)["inbound"]["ports"],
+        json!({
+            "8080": { "protocol": "http" },
+            "9090": { "protocol": "grpc" },
+            "5432": { "protocol": "tcp" },
+        })
+    );
+}
+
+#[test]
+fn metrics_of_the_app_move_behind_the_proxy() {
+    let check = |row: &str, annotations: Value, port: Value, app: Value| {
+        let after = injected(&pod(annotations));
+        let found = &after["metadata"]["annotations"]["prometheus.io/port"];
+        assert_eq!(found, &port, "{row}");
+        assert_eq!(config(&after)["metrics"]["app"], app, "{row}");
+    };
+    let ours = || json!("15020");
+    check("none of its own", json!({}), ours(), Value::Null);
+    check(
+        "the usual",
+        json!({ "prometheus.io/scrape": "true", "prometheus.io/port": "8080" }),
+        ours(),
+        json!({ "port": 8080, "path": "/metrics" }),
+    );
+    check(
+        "another path",
+        json!({ "prometheus.io/scrape": "true", "prometheus.io/port": "8080", "prometheus.io/path": "/stats?x=1" }),
+        ours(),
+        json!({ "port": 8080, "path": "/stats?x=1" }),
+    );
+    check("unwanted", json!({ "prometheus.io/scrape": "false" }), Value::Null, Value::Null);
+    check(
+        "HTTPS is left alone",
+        json!({ "prometheus.io/scrape": "true", "prometheus.io/port": "1", "prometheus.io/scheme": "https" }),
+        json!("1"),
+        Value::Null,
+    );
+}

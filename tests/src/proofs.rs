@@ -1,0 +1,115 @@
+//! The promises about certificates, each a function that measures and says in one line what it found.
+//!
+//! `make prove-certs` runs them in full with release programs; the quick forms are stories.
+
+mod herd;
+mod issuance;
+mod memory;
+mod outage;
+mod progress;
+mod rotations;
+mod stage;
+
+pub use progress::Progress;
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Some seconds: the same steps, fewer of them.
+    Quick,
+    /// What the promise says.
+    Full,
+}
+
+/// What was measured.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// One line, with the figures.
+    pub line: String,
+    /// Whether the promise holds.
+    pub good: bool,
+}
+
+/// One promise and how it is proved.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise {
+    /// Its row in the catalogue, or what it is about: what `--only` takes.
+    pub name: &'static str,
+    /// The promise in words.
+    pub words: &'static str,
+    /// Measures; panics when a step cannot be done.
+    pub prove: fn(Size, &Progress) -> Finding,
+}
+
+/// All of them, in the order they are proved.
+pub const PROMISES: &[Promise] = &[
+    Promise {
+        name: "P-01",
+        words: "no request fails while certificates rotate under load",
+        prove: rotations::prove,
+    },
+    Promise {
+        name: "P-06",
+        words: "an outage of the authority for half a lifetime costs nothing; total expiry heals by itself",
+        prove: outage::prove,
+    },
+    Promise {
+        name: "issuance",
+        words: "an authority signs 2,000 answers a second on two cores",
+        prove: issuance::prove,
+    },
+    Promise { name: "memory", words: "an agent needs 8 MB", prove: memory::prove },
+    Promise {
+        name: "F-30",
+        words: "agents that renew all together do not expire",
+        prove: herd::prove,
+    },
+];
+
+impl Size {
+    /// The one or the other.
+    pub(crate) fn pick<T>(self, quick: T, full: T) -> T {
+        match self {
+            Self::Quick => quick,
+            Self::Full => full,
+        }
+    }
+}
+
+/// The promise of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Promise> {
+    PROMISES.iter().find(|promise| promise.name.eq_ignore_ascii_case(name))
+}
+
+/// A number as people read it: `132,004`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, expect) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (132_004, "132,004"),
+            (1_000_000, "1,000,000"),
+        ] {
+            assert_eq!(grouped(number), expect);
+        }
+    }
+}
