@@ -44,6 +44,7 @@ check:
 # Unit, property and doc tests of every crate but the end-to-end one.
 unit:
 	cargo test --locked --workspace --exclude postern-tests
+	cargo test --locked -p cert-agent --features pkcs11 --test hsm
 
 # Each fuzz target for a moment, so that none can rot.
 fuzz-briefly:

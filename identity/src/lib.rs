@@ -30,4 +30,4 @@ pub use bundle::{BundleError, TrustBundle, TrustBundles};
 pub use id::{IdError, SpiffeId, TrustDomain};
 pub use key::{KeyError, SvidKey};
 pub use revocation::{CrlError, RevocationLists};
-pub use svid::{Leaf, SvidError, X509Svid};
+pub use svid::{Leaf, SvidError, X509Svid, certificates};

@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor, UnixTime};
 use webpki::{
     BorrowedCertRevocationList, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage,
     OwnedCertRevocationList, RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
+    VerifiedPath,
 };
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
@@ -111,19 +112,27 @@ impl RevocationLists {
         self.0.iter().map(|list| &*list.der)
     }
 
-    /// Whether one of the lists names a certificate of this chain, which has been verified without
+    /// Whether one of the lists names a certificate of this path, which has been verified without
     /// them. The leaf and every intermediate are looked up; the status of a certificate whose issuer
     /// has no list is not held against it.
     pub(crate) fn revoke(
         &self,
-        chain: &Chain<'_>,
+        path: &VerifiedPath<'_>,
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<bool, webpki::Error> {
+        if self.is_empty() {
+            return Ok(false);
+        }
+        let path = Path {
+            leaf: path.end_entity(),
+            intermediates: path.intermediate_certificates().map(|one| one.der()).collect(),
+            anchor: path.anchor(),
+        };
         // One at a time: webpki asks only the first list that bears an issuer's name, and two
         // generations of an issuer may share their name.
-        for list in self.0.iter().filter(|list| chain.has_issuer(list.read.issuer())) {
-            if list.revokes(chain, now, usage)? {
+        for list in self.0.iter().filter(|list| path.has_issuer(list.read.issuer())) {
+            if list.revokes(&path, now, usage)? {
                 return Ok(true);
             }
         }
@@ -145,15 +154,17 @@ impl PartialEq for RevocationLists {
 
 impl Eq for RevocationLists {}
 
-/// A chain as the path validator wants it.
-pub(crate) struct Chain<'a> {
-    pub(crate) leaf: &'a EndEntityCert<'a>,
-    pub(crate) intermediates: &'a [CertificateDer<'a>],
-    pub(crate) anchors: &'a [rustls_pki_types::TrustAnchor<'a>],
+/// The one path that was found. It is verified again as if there were no other certificate: what
+/// else the peer sent, and other roots of that name, cannot hide the word of a list behind an error
+/// of their own.
+struct Path<'a> {
+    leaf: &'a EndEntityCert<'a>,
+    intermediates: Vec<CertificateDer<'a>>,
+    anchor: &'a TrustAnchor<'a>,
 }
 
-impl Chain<'_> {
-    /// Whether a certificate of the chain names this issuer (the inside of its `Name`, DER).
+impl Path<'_> {
+    /// Whether the path names this issuer (the inside of its `Name`, DER).
     fn has_issuer(&self, name: &[u8]) -> bool {
         let of_intermediate = |der: &CertificateDer<'_>| {
             EndEntityCert::try_from(der).is_ok_and(|read| read.issuer() == name)
@@ -180,7 +191,7 @@ impl List {
 
     fn revokes(
         &self,
-        chain: &Chain<'_>,
+        path: &Path<'_>,
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<bool, webpki::Error> {
@@ -192,10 +203,10 @@ impl List {
             .with_expiration_policy(ExpirationPolicy::Ignore)
             .build();
         let algorithms = webpki::ALL_VERIFICATION_ALGS;
-        let verified = chain.leaf.verify_for_usage(
+        let verified = path.leaf.verify_for_usage(
             algorithms,
-            chain.anchors,
-            chain.intermediates,
+            std::slice::from_ref(path.anchor),
+            &path.intermediates,
             now,
             usage,
             Some(options),

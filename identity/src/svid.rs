@@ -8,11 +8,16 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
 
 use crate::{IdError, SpiffeId};
 
 /// The largest certificate that is read, in bytes. A P-256 SVID has about 600.
 pub(crate) const MAX_CERTIFICATE: usize = 16 * 1024;
+/// The largest RSA key of a leaf, bits: what the TLS library verifies too.
+const MAX_RSA_BITS: usize = 8192;
+/// The most certificates that are taken apart at once; a bundle has no more roots.
+const MAX_CERTIFICATES: usize = 64;
 /// The most certificates in a chain, leaf included (SECURITY-CASES S-26).
 pub(crate) const MAX_CHAIN: usize = 8;
 
@@ -55,6 +60,9 @@ pub enum SvidError {
     /// `keyCertSign` or `cRLSign` (X509-SVID §4.3, §5.2).
     #[error("key usage allows keyCertSign or cRLSign; a leaf signs nothing")]
     SigningKeyUsage,
+    /// An RSA key that makes every check of a signature dear (SECURITY-CASES S-26).
+    #[error("the certificate's RSA key has {0} bits; at most 8192 are taken")]
+    KeyTooLarge(usize),
     /// Extended key usage present without both `serverAuth` and `clientAuth` (X509-SVID §4.4).
     #[error("extended key usage is present but lacks serverAuth or clientAuth")]
     ExtendedKeyUsage,
@@ -87,6 +95,7 @@ impl Leaf {
             return Err(SvidError::Malformed("bytes after its end".into()));
         }
         let id = read_id(&parsed)?;
+        check_key(&parsed)?;
         check_constraints(&parsed)?;
         check_usages(&parsed)?;
         Ok(Self {
@@ -147,6 +156,26 @@ impl X509Svid {
     }
 }
 
+/// Takes certificates apart that stand one behind the other in DER, as the Workload API sends them
+/// (§5.2.1). No bytes are no certificates.
+///
+/// # Errors
+/// [`SvidError::Malformed`] when something else stands among them, [`SvidError::TooLarge`] when there
+/// are more than 64 or one is too large.
+pub fn certificates(mut der: &[u8]) -> Result<Vec<CertificateDer<'static>>, SvidError> {
+    let mut found = Vec::new();
+    while !der.is_empty() {
+        let (rest, _) = X509Certificate::from_der(der).map_err(malformed)?;
+        let (one, after) = der.split_at(der.len() - rest.len());
+        if found.len() >= MAX_CERTIFICATES || one.len() > MAX_CERTIFICATE {
+            return Err(SvidError::TooLarge);
+        }
+        found.push(CertificateDer::from(one.to_vec()));
+        der = after;
+    }
+    Ok(found)
+}
+
 /// Refuses a chain by its size alone, before any dear step (SECURITY-CASES S-26).
 pub(crate) fn check_chain_size(
     certificates: usize,
@@ -184,6 +213,15 @@ fn read_id(certificate: &X509Certificate<'_>) -> Result<SpiffeId, SvidError> {
         return Err(SvidError::RootPath);
     }
     Ok(id)
+}
+
+fn check_key(certificate: &X509Certificate<'_>) -> Result<(), SvidError> {
+    match certificate.public_key().parsed().map_err(malformed)? {
+        PublicKey::RSA(rsa) if rsa.key_size() > MAX_RSA_BITS => {
+            Err(SvidError::KeyTooLarge(rsa.key_size()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_constraints(certificate: &X509Certificate<'_>) -> Result<(), SvidError> {

@@ -16,7 +16,6 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 
-use crate::revocation::Chain;
 use crate::svid::check_chain_size;
 use crate::{Leaf, SpiffeId, SvidError, TrustBundles, TrustDomain};
 
@@ -100,11 +99,10 @@ pub fn verify_peer(
         Usage::Server => KeyUsage::server_auth(),
     };
     let algorithms = webpki::ALL_VERIFICATION_ALGS;
-    end_entity
+    let path = end_entity
         .verify_for_usage(algorithms, bundle.anchors(), intermediates, now, usage, None, None)
         .map_err(chain_error)?;
-    let chain = Chain { leaf: &end_entity, intermediates, anchors: bundle.anchors() };
-    if bundle.crls().revoke(&chain, now, usage).map_err(chain_error)? {
+    if bundle.crls().revoke(&path, now, usage).map_err(chain_error)? {
         return Err(VerifyError::Revoked { id: read.id });
     }
     Ok(read.id)

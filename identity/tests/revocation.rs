@@ -32,6 +32,10 @@ impl Ca {
     fn intermediate(&self, name: &str, serial: u64) -> Self {
         let mut params = ca_params(name);
         params.serial_number = Some(SerialNumber::from(serial));
+        self.intermediate_of(params)
+    }
+
+    fn intermediate_of(&self, params: CertificateParams) -> Self {
         let key = KeyPair::generate().unwrap();
         let der = params.signed_by(&key, &self.issuer).unwrap().der().clone();
         Self { issuer: Issuer::new(params, key), der }
@@ -124,6 +128,34 @@ fn s28_revocation_of_leaf_and_intermediate() {
     let direct = root.leaf(42);
     assert!(verify(&root, &[stranger.crl(&[42])], &direct, &[]).is_ok());
     assert!(verify(&root, &[root.crl(&[42])], &direct, &[]).is_err());
+}
+
+/// Neither another root of the same name nor a decoy that the peer sends along changes the verdict.
+#[test]
+fn s28_revocation_is_not_hidden_behind_other_certificates() {
+    let (old, new) = (Ca::root("root"), Ca::root("root"));
+    let (before, middle) = (old.intermediate("middle", 7), new.intermediate("middle", 8));
+    let mut expired = ca_params("middle");
+    (expired.not_before, expired.not_after) =
+        (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    let decoy = new.intermediate_of(expired);
+    let leaf = middle.leaf(42);
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
+    let check = |name: &str, lists: &[Vec<u8>], revoked: bool| {
+        let crls = RevocationLists::from_der(lists).unwrap();
+        let td = TrustDomain::parse("cluster.local").unwrap();
+        let roots = vec![old.der.clone(), new.der.clone()];
+        let bundle = TrustBundle::from_der(td, roots).unwrap().with_crls(crls);
+        let sent = [decoy.der.clone(), middle.der.clone()];
+        let bundles = TrustBundles::new([bundle]);
+        let seen = verify_peer(&bundles, &leaf, &sent, now, Usage::Client);
+        assert_eq!(matches!(seen, Err(VerifyError::Revoked { .. })), revoked, "{name}: {seen:?}");
+        assert_eq!(seen.is_ok(), !revoked, "{name}: {seen:?}");
+    };
+    check("a list of the other generation", &[before.crl(&[42])], false);
+    check("its own list, nothing on it", &[before.crl(&[42]), middle.crl(&[])], false);
+    check("on its own list", &[before.crl(&[]), middle.crl(&[42])], true);
+    check("the intermediate", &[old.crl(&[8]), new.crl(&[8])], true);
 }
 
 #[test]

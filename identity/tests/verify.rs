@@ -196,6 +196,21 @@ fn s23_san_parsing() {
         std::iter::repeat_n((DNS, &b"a.b"[..]), 1000).chain([(URI, CART.as_bytes())]).collect();
     assert_eq!(san(&many).as_deref(), Ok(CART), "1,000 names, one of them a URI");
     assert_eq!(san(&[(URI, &[b'a'; 60_000])]), Err(SvidError::TooLarge));
+    assert_eq!(san(&[(URI, &[b'a'; 65_500])]), Err(SvidError::TooLarge), "64 KB");
+    let as_directory_name = tlv(0x30, &tlv(0x31, &tlv(0x30, &common_name(CART))));
+    assert_eq!(san(&[(0xa4, &as_directory_name)]), Err(SvidError::NoUriSan), "as directoryName");
+    assert_eq!(
+        san(&[(0xa0, &other), (DNS, CART.as_bytes()), (URI, b"spiffe://td/b")]).as_deref(),
+        Ok("spiffe://td/b"),
+        "only the URI counts"
+    );
+    assert_eq!(san(&[(URI, CART.as_bytes()), (URI, b"")]), Err(SvidError::ManyUriSans(2)));
+    assert_eq!(san(&[]), Err(SvidError::NoUriSan), "an empty list of names");
+}
+
+/// The inside of an AttributeTypeAndValue: commonName, UTF8String.
+fn common_name(text: &str) -> Vec<u8> {
+    [tlv(0x06, &[0x55, 0x04, 0x03]), tlv(0x0c, text.as_bytes())].concat()
 }
 
 #[test]
@@ -222,6 +237,12 @@ fn s24_trust_domain_confusion() {
     let td = TrustDomain::parse("cluster.local").unwrap();
     let empty = TrustBundles::new([TrustBundle::from_der(td, vec![]).unwrap()]);
     assert!(matches!(check(&empty, &ours, CART), Err(VerifyError::Chain { .. })));
+    // One root for two domains speaks for both; taking it from one leaves the other.
+    let shared = bundles(&[("cluster.local", &ours), ("partner", &ours)]);
+    assert!(check(&shared, &ours, CART).is_ok());
+    assert!(check(&shared, &ours, "spiffe://partner/x").is_ok());
+    assert!(check(&alone, &ours, CART).is_ok());
+    assert!(check(&alone, &ours, "spiffe://partner/x").is_err());
     for spelling in ["SPIFFE://cluster.local/a", "spiffe://Cluster.local/a"] {
         assert!(matches!(check(&both, &ours, spelling), Err(VerifyError::Svid(SvidError::Id(_)))));
     }
@@ -242,7 +263,7 @@ fn f05_times_are_judged_by_the_clock_handed_in() {
 }
 
 #[test]
-fn s25_a_uri_constrained_intermediate_is_rejected() {
+fn s25_name_constraints_are_not_relied_on() {
     let root = Ca::root("root");
     let trusted = bundles(&[("cluster.local", &root)]);
     let check = |params: CertificateParams| {
@@ -263,6 +284,27 @@ fn s25_a_uri_constrained_intermediate_is_rejected() {
     extension.set_criticality(true);
     constrained.custom_extensions = vec![extension];
     assert!(matches!(check(constrained), Err(VerifyError::Chain { .. })));
+    // The chains of the advisories: constraints that forbid the name, by kind, and one that cannot be
+    // read. None may let in what a chain without them would not; those on other kinds of names say
+    // nothing of ours, which the trust domain's own roots do.
+    for (name, kind, base, accepted) in [
+        ("a DNS subtree", 0x82, &b"cluster.local"[..], true),
+        ("every IPv4 address", 0x87, &[0; 8][..], true),
+        ("an IP address of three bytes", 0x87, &[0; 3][..], true),
+        ("every URI", 0x86, b"", false),
+        ("a URI with an IPv6 zone", 0x86, b"[fe80::1%25eth0]", false),
+    ] {
+        for subtrees in [0xa0, 0xa1] {
+            let mut params = ca_params("constrained");
+            let body = tlv(subtrees, &tlv(0x30, &tlv(kind, base)));
+            let mut extension =
+                CustomExtension::from_oid_content(&[2, 5, 29, 30], tlv(0x30, &body));
+            extension.set_criticality(true);
+            params.custom_extensions = vec![extension];
+            let seen = check(params);
+            assert_eq!(seen.is_ok(), accepted, "{name}, {subtrees:#x}: {seen:?}");
+        }
+    }
 }
 
 #[test]
@@ -276,6 +318,89 @@ fn s26_chain_limits() {
     assert!(matches!(X509Svid::parse(vec![leaf; 9]), Err(SvidError::TooLarge)));
     assert!(matches!(X509Svid::parse(vec![]), Err(SvidError::EmptyChain)));
     assert!(Leaf::read(&CertificateDer::from(vec![0x30, 0x82])).is_err());
+}
+
+/// What a thread has used of the processor so far.
+fn cpu() -> std::time::Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let used = text.split(' ').next().unwrap().parse().unwrap();
+    std::time::Duration::from_nanos(used)
+}
+
+#[test]
+fn s26_chain_cpu_limits_of_pathological_chains() {
+    let root = Ca::root("same name");
+    let trusted = bundles(&[("cluster.local", &root)]);
+    // Seven issuers of one name, none of which signed another as it claims: every order is a path to try.
+    let twins: Vec<Ca> = (0..7).map(|_| Ca::root("same name")).collect();
+    let all: Vec<_> = twins.iter().map(|ca| ca.der.clone()).collect();
+    // A real one as deep as is taken.
+    let mut line = vec![root.intermediate(ca_params("step 0"))];
+    for step in 1..7 {
+        let next = line[step - 1].intermediate(ca_params(&format!("step {step}")));
+        line.push(next);
+    }
+    let deep: Vec<_> = line.iter().rev().map(|ca| ca.der.clone()).collect();
+    let check = |name: &str, leaf: CertificateDer<'static>, chain: &[CertificateDer<'static>]| {
+        let before = cpu();
+        let seen = verify_peer(&trusted, &leaf, chain, at(NOW), Usage::Client);
+        let took = cpu() - before;
+        assert!(took < std::time::Duration::from_millis(50), "{name}: {took:?}, {seen:?}");
+        seen
+    };
+    let leaf = twins[0].sign(&leaf_params(&[CART]));
+    assert!(check("seven of one name", leaf, &all).is_err());
+    let leaf = Ca::root("same name").sign(&leaf_params(&[CART]));
+    assert!(check("none of seven signed it", leaf, &all).is_err());
+    let leaf = line[6].sign(&leaf_params(&[CART]));
+    // webpki takes six signers at most; that is its word, and enough.
+    check("eight deep", leaf, &deep).ok();
+    let many = with(|p| {
+        p.subject_alt_names.clear();
+        let names: Vec<(u8, &[u8])> = std::iter::repeat_n((0x82, &b"a.b"[..]), 2000)
+            .chain([(0x86, CART.as_bytes())])
+            .collect();
+        p.custom_extensions = vec![raw_san(&names)];
+    });
+    assert!(check("two thousand names", root.sign(&many), &[]).is_ok());
+}
+
+/// A public key that nobody holds the private half of.
+struct Rsa(Vec<u8>);
+
+impl Rsa {
+    /// RSAPublicKey { modulus of this many bits, 65537 } (RFC 8017 §A.1.1).
+    fn of_bits(bits: usize) -> Self {
+        let modulus = [vec![0], vec![0xff; bits / 8]].concat();
+        Self(tlv(0x30, &[tlv(0x02, &modulus), tlv(0x02, &[1, 0, 1])].concat()))
+    }
+}
+
+impl rcgen::PublicKeyData for Rsa {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_RSA_SHA256
+    }
+}
+
+#[test]
+fn s26_chain_cpu_limits_of_huge_rsa_keys() {
+    let root = Ca::root("root");
+    let trusted = bundles(&[("cluster.local", &root)]);
+    let check = |bits| {
+        let params = leaf_params(&[CART]);
+        let leaf = params.signed_by(&Rsa::of_bits(bits), &root.issuer).unwrap().der().clone();
+        let before = cpu();
+        let seen = verify_peer(&trusted, &leaf, &[], at(NOW), Usage::Client);
+        assert!(cpu() - before < std::time::Duration::from_millis(50), "{bits}");
+        seen
+    };
+    assert!(check(4096).is_ok());
+    assert!(check(8192).is_ok());
+    assert_eq!(check(16_384), Err(VerifyError::Svid(SvidError::KeyTooLarge(16_384))));
 }
 
 #[test]

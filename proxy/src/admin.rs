@@ -7,6 +7,7 @@
 mod answers;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::app_metrics;
+use crate::probes::{self, Verdict};
 use crate::state::State;
 use crate::telemetry::LogLevels;
 
@@ -65,8 +68,9 @@ pub async fn serve(listener: TcpListener, server: Server, context: Arc<Context>)
             }
         };
         let context = context.clone();
+        let Ok(local) = stream.local_addr() else { continue };
         tokio::spawn(async move {
-            let service = service_fn(|request| answer(server, context.clone(), request));
+            let service = service_fn(|request| answer(server, context.clone(), local, request));
             let serving = http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(limits.admin_timeout)
@@ -81,12 +85,19 @@ pub async fn serve(listener: TcpListener, server: Server, context: Arc<Context>)
 async fn answer(
     server: Server,
     context: Arc<Context>,
+    local: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
+    if server == Server::Readiness
+        && let Some(answer) = probe(&context, local, &request).await
+    {
+        // In the probe's own time, which may be longer than ours.
+        return Ok(answer);
+    }
     let limit = context.state.config.limits.admin_timeout;
     let answered = tokio::time::timeout(limit, async {
         match server {
-            Server::Metrics => metrics(&context, &request),
+            Server::Metrics => metrics(&context, local, &request).await,
             Server::Readiness => readiness(&context, &request),
             Server::Admin => admin(&context, request).await,
         }
@@ -94,21 +105,60 @@ async fn answer(
     Ok(answered.await.unwrap_or_else(|_| text(StatusCode::REQUEST_TIMEOUT, "too slow\n")))
 }
 
-fn metrics(context: &Context, request: &Request<Incoming>) -> Answer {
+async fn metrics(context: &Context, local: SocketAddr, request: &Request<Incoming>) -> Answer {
     if request.method() != Method::GET || request.uri().path() != "/metrics" {
         return text(StatusCode::NOT_FOUND, "GET /metrics\n");
     }
-    let mut response = Response::new(Full::from(context.state.metrics.render()));
+    let config = &context.state.config;
+    let mut apps = Vec::new();
+    if let Some(app) = &config.app_metrics {
+        let fetched = app_metrics::fetch(config, app, local).await;
+        let result = fetched.as_ref().err().map_or("success", |missing| missing.result);
+        context.state.metrics.app_metrics(result);
+        match fetched {
+            Ok(text) => apps = text,
+            Err(missing) => tracing::debug!(missing.error, "the app's metrics are left out"),
+        }
+    }
+    let mut text = context.state.metrics.render();
+    text.append(&mut apps);
+    let mut response = Response::new(Full::from(text));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
+}
+
+/// Asks the app what the kubelet wants to know; `None` when the path names no probe.
+async fn probe(
+    context: &Context,
+    local: SocketAddr,
+    request: &Request<Incoming>,
+) -> Option<Answer> {
+    let config = &context.state.config;
+    let probe = probes::find(config, request.uri().path())?;
+    if request.method() != Method::GET {
+        return Some(text(StatusCode::METHOD_NOT_ALLOWED, "GET it\n"));
+    }
+    Some(match probes::ask(config, probe, local, request.headers()).await {
+        Verdict::Good => text(StatusCode::OK, "the app is fine\n"),
+        Verdict::Status(status) => {
+            let said = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            // A status below 200 is no answer, and one from 200 to 399 was judged good.
+            let said = if said.as_u16() < 400 { StatusCode::SERVICE_UNAVAILABLE } else { said };
+            text(said, &format!("the app answered {status}\n"))
+        }
+        Verdict::Failed(error) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{error}\n")),
+    })
 }
 
 fn readiness(context: &Context, request: &Request<Incoming>) -> Answer {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/live") => text(StatusCode::OK, "live\n"),
         (&Method::GET, "/ready") => match context.state.unready() {
-            None => text(StatusCode::OK, "ready\n"),
+            None => {
+                let certificate = context.state.certificate_state().map_or("none", |s| s.as_str());
+                text(StatusCode::OK, &format!("ready\ncertificate: {certificate}\n"))
+            }
             Some(reason) => {
                 text(StatusCode::SERVICE_UNAVAILABLE, &format!("not ready: {reason}\n"))
             }

@@ -11,7 +11,7 @@ use policy::yaml::Mark;
 use policy::{Mistake, Mistakes, Resources, Snapshot};
 use serde::Serialize;
 
-use crate::config::{Config, read_directory, read_file};
+use crate::config::{Config, labels, read_directory, read_file};
 
 /// Exit code for bad configuration (DESIGN §4).
 pub const BAD_CONFIGURATION: u8 = 2;
@@ -85,7 +85,13 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 /// Every mistake of both. A configuration with mistakes still says where its resources are, as
 /// long as it is YAML.
 pub fn load(config: &Path, directory: Option<&Path>) -> Result<Checked, Mistakes> {
-    let (config, whereabouts) = load_config(config);
+    with_resources(load_config(config), directory)
+}
+
+fn with_resources(
+    (config, whereabouts): (Result<Config, Mistakes>, Whereabouts),
+    directory: Option<&Path>,
+) -> Result<Checked, Mistakes> {
     let (configured, root_namespace) = whereabouts;
     let resources = load_resources(directory.or(configured.as_deref()), &root_namespace);
     match (config, resources) {
@@ -106,6 +112,14 @@ pub fn load_configuration(path: &Path) -> Result<Config, Mistakes> {
 /// Where a configuration's resources are, and which namespace is the root one.
 type Whereabouts = (Option<PathBuf>, String);
 
+/// As [`load`], of a configuration that stands in an environment variable of this name.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(variable: &str, text: &str) -> Result<Checked, Mistakes> {
+    with_resources(read_config(variable, text.as_bytes()), None)
+}
+
 fn load_config(path: &Path) -> (Result<Config, Mistakes>, Whereabouts) {
     let file = match read_file(path) {
         Ok(file) => file,
@@ -113,12 +127,30 @@ fn load_config(path: &Path) -> (Result<Config, Mistakes>, Whereabouts) {
             return (Err(unreadable(path, &error)), (None, DEFAULT_ROOT_NAMESPACE.to_owned()));
         }
     };
-    let config = Config::parse(&file.name, &file.bytes);
+    read_config(&file.name, &file.bytes)
+}
+
+fn read_config(name: &str, bytes: &[u8]) -> (Result<Config, Mistakes>, Whereabouts) {
+    let config = Config::parse(name, bytes).and_then(with_labels);
     let whereabouts = match &config {
         Ok(config) => (config.resources.clone(), config.root_namespace.clone()),
-        Err(_) => Config::resources_of_broken_file(&file.bytes),
+        Err(_) => Config::resources_of_broken_file(bytes),
     };
     (config, whereabouts)
+}
+
+/// Reads the labels, where they stand in a file. They are those of the start: a pod whose labels
+/// change is asked for by others' selectors, and answers as the one it was.
+fn with_labels(mut config: Config) -> Result<Config, Mistakes> {
+    let Some(path) = &config.labels_file else { return Ok(config) };
+    let file = read_file(path).map_err(|error| unreadable(path, &error))?;
+    let name = file.name.into();
+    config.workload.labels = labels::parse(&file.bytes).map_err(|line| {
+        let mark = Mark { line, column: 1 };
+        let expected = "key=\"value\", as the downward API writes labels";
+        Mistakes::from(Mistake::new(&name, mark, "something else", expected, None))
+    })?;
+    Ok(config)
 }
 
 fn load_resources(

@@ -4,9 +4,11 @@
 //! key is a mistake, so a misspelt setting never passes for its default. Only `workload` and `identity` are required.
 
 mod directory;
+pub(crate) mod labels;
 mod limit_value;
 mod limits;
 mod listeners;
+mod probes;
 mod sections;
 mod tokens;
 
@@ -26,6 +28,7 @@ pub use limits::{LimitReference, Limits};
 pub use listeners::{
     ForwardedFor, Inbound, InboundListener, InboundPort, Outbound, OutboundListener,
 };
+pub use probes::{AppMetrics, Ask, HttpProbe, Probe};
 pub use tokens::Tokens;
 
 /// The whole configuration of a sidecar.
@@ -33,6 +36,8 @@ pub use tokens::Tokens;
 pub struct Config {
     /// Who the workload beside the proxy is (`workload`).
     pub workload: Workload,
+    /// The file of the downward API that holds the workload's labels (`workload.labelsFile`), in place of `labels`.
+    pub labels_file: Option<PathBuf>,
     /// The workload's trust domain (`identity.trustDomain`). Default `cluster.local`.
     pub trust_domain: TrustDomain,
     /// Where the proxy's certificate comes from (`identity`).
@@ -57,6 +62,10 @@ pub struct Config {
     pub admin: Admin,
     /// Where `/metrics` is served (`metrics.bind`); `None`: nowhere. Default `[::]:15020`.
     pub metrics: Option<SocketAddr>,
+    /// Whose metrics are added to ours (`metrics.app`).
+    pub app_metrics: Option<AppMetrics>,
+    /// What the app is asked in the kubelet's place (`probes`).
+    pub probes: Vec<Probe>,
     /// Where `/ready` and `/live` are served (`readiness.bind`); `None`: nowhere. Default `[::]:15021`.
     pub readiness: Option<SocketAddr>,
     /// What is logged (`logs`).
@@ -85,6 +94,8 @@ pub struct IdentityFiles {
     pub key: PathBuf,
     /// The roots of the workload's own trust domain.
     pub bundle: PathBuf,
+    /// Revocation lists (`X509 CRL` blocks). Default: none, nobody is revoked.
+    pub crl: Option<PathBuf>,
     /// The roots of other trust domains (`federated: {other.example: /path.pem}`); never merged.
     pub federated: Vec<(TrustDomain, PathBuf)>,
 }
@@ -255,8 +266,10 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
     let interception = sections::interception(reader, map.take("interception"));
     let tokens = tokens::read(reader, map.take("tokens"));
     let admin = sections::admin(reader, map.take("admin"));
-    let metrics = optional_bind(reader, &mut map, "metrics", 15020);
-    let readiness = optional_bind(reader, &mut map, "readiness", 15021);
+    let (metrics, app_metrics) = metrics(reader, map.take("metrics"));
+    let probes = probes::probes(reader, map.take("probes"));
+    let (readiness, section) = optional_bind(reader, map.take("readiness"), 15021);
+    section.into_iter().for_each(|section| section.finish(reader));
     let logs = sections::logs(reader, map.take("logs"));
     let limits = limits::read(reader, map.take("limits"));
     let workers = sections::workers(reader, map.take("workers"));
@@ -270,8 +283,10 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
     );
     defaults.port_mtls = inbound.port_mtls();
     let (trust_domain, identity) = identity?;
+    let (workload, labels_file) = workload?;
     Some(Config {
-        workload: workload?,
+        workload,
+        labels_file,
         trust_domain,
         identity,
         resources,
@@ -284,6 +299,8 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
         tokens,
         admin,
         metrics,
+        app_metrics,
+        probes,
         readiness,
         logs,
         limits,
@@ -291,20 +308,31 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
     })
 }
 
-/// `metrics` and `readiness`: a mapping with a `bind`, which defaults to every address.
-fn optional_bind(
+/// `metrics`: where ours are served, and where the app's are.
+fn metrics(
     reader: &mut Reader,
-    map: &mut Mapping<'_>,
-    key: &'static str,
+    value: Option<Value<'_>>,
+) -> (Option<SocketAddr>, Option<AppMetrics>) {
+    let (bind, section) = optional_bind(reader, value, 15020);
+    let Some(mut section) = section else { return (bind, None) };
+    let app = section.take("app").and_then(|v| probes::app_metrics(reader, v));
+    section.finish(reader);
+    (bind, app)
+}
+
+/// `metrics` and `readiness`: a mapping with a `bind`, which defaults to every address; and what is
+/// left of the mapping.
+fn optional_bind<'n>(
+    reader: &mut Reader,
+    value: Option<Value<'n>>,
     port: u16,
-) -> Option<SocketAddr> {
+) -> (Option<SocketAddr>, Option<Mapping<'n>>) {
     let default = SocketAddr::new(IpAddr::from([0u16; 8]), port);
-    let Some(mut section) = map.take(key).and_then(|value| reader.mapping(value)) else {
-        return Some(default);
+    let Some(mut section) = value.and_then(|value| reader.mapping(value)) else {
+        return (Some(default), None);
     };
     let bind = listeners::bind(reader, section.take("bind"), &[default]);
-    section.finish(reader);
-    bind.first().copied()
+    (bind.first().copied(), Some(section))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! ([`files`]), and each hands over only sets that have passed the same checks.
 
 pub mod files;
+mod offered;
 pub mod workload_api;
 
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use identity::verify::{Usage, VerifyError, verify_peer};
 use identity::{SpiffeId, SvidKey, TrustBundles, X509Svid};
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::UnixTime;
+
+pub use offered::{Kept, Offered, Piece};
 
 /// Why a set of certificate, key and bundles is not taken over.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +32,61 @@ pub enum CredentialsError {
     Empty,
 }
 
+impl CredentialsError {
+    /// Whether the certificate would be good if its own trust domain still trusted it: its root was
+    /// taken away, or it was revoked.
+    #[must_use]
+    pub fn is_distrust(&self) -> bool {
+        matches!(self, Self::Verify(VerifyError::Chain { .. } | VerifyError::Revoked { .. }))
+    }
+
+    /// Whether the clock is the cause.
+    #[must_use]
+    pub fn is_time(&self) -> bool {
+        matches!(self, Self::Verify(VerifyError::Time { .. }))
+    }
+}
+
+/// How far into its life a certificate is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateState {
+    /// Valid, and not due for replacement.
+    Fresh,
+    /// Valid, but the next one should have come: less than a quarter of its life is left, and
+    /// renewal begins at half (cert-manager: at a third).
+    Stale,
+    /// Not valid any more: nothing is taken from peers or sent to them.
+    Expired,
+}
+
+impl CertificateState {
+    /// All of them, for a metric that says which one it is.
+    pub const ALL: [Self; 3] = [Self::Fresh, Self::Stale, Self::Expired];
+    /// What issuers back-date `NotBefore` by, seconds: it is no part of the life of a short-lived
+    /// certificate.
+    const BACK_DATED: u64 = 60;
+
+    fn of(not_before: u64, not_after: u64, now: u64) -> Self {
+        let whole = not_after.saturating_sub(not_before);
+        let life = if whole > Self::BACK_DATED { whole - Self::BACK_DATED } else { whole };
+        match not_after.checked_sub(now) {
+            None => Self::Expired,
+            Some(left) if left < life / 4 => Self::Stale,
+            Some(_) => Self::Fresh,
+        }
+    }
+
+    /// The metric label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// One generation of certificate, key and bundles.
 pub struct Credentials {
     generation: u64,
@@ -37,6 +95,8 @@ pub struct Credentials {
     bundles: Arc<TrustBundles>,
     server_with_alpn: Arc<ServerConfig>,
     server_without_alpn: Arc<ServerConfig>,
+    /// Whether our own trust domain would refuse the certificate.
+    distrusted: bool,
 }
 
 impl Credentials {
@@ -51,15 +111,61 @@ impl Credentials {
         bundles: TrustBundles,
         now: UnixTime,
     ) -> Result<Self, CredentialsError> {
+        Self::check(&svid, &bundles, now)?;
+        Self::build(generation, svid, key, bundles, false)
+    }
+
+    /// Checks a certificate as a peer of our own trust domain would.
+    ///
+    /// # Errors
+    /// [`CredentialsError::Verify`].
+    pub fn check(
+        svid: &X509Svid,
+        bundles: &TrustBundles,
+        now: UnixTime,
+    ) -> Result<(), CredentialsError> {
         let (leaf, intermediates) = svid.chain().split_first().ok_or(CredentialsError::Empty)?;
-        verify_peer(&bundles, leaf, intermediates, now, Usage::Server)?;
+        verify_peer(bundles, leaf, intermediates, now, Usage::Server)?;
+        Ok(())
+    }
+
+    /// The same as [`Self::new`] for a certificate that its own trust domain has stopped to trust: what is no longer
+    /// trusted must not be accepted from peers for as long as our own is not renewed. Peers refuse
+    /// us meanwhile.
+    ///
+    /// # Errors
+    /// [`CredentialsError::Tls`].
+    pub fn distrusted(
+        generation: u64,
+        svid: X509Svid,
+        key: SvidKey,
+        bundles: TrustBundles,
+    ) -> Result<Self, CredentialsError> {
+        Self::build(generation, svid, key, bundles, true)
+    }
+
+    fn build(
+        generation: u64,
+        svid: X509Svid,
+        key: SvidKey,
+        bundles: TrustBundles,
+        distrusted: bool,
+    ) -> Result<Self, CredentialsError> {
         let bundles = Arc::new(bundles);
         let server = |alpn: &[&[u8]]| {
             identity::tls::server_config(&svid, &key, bundles.clone(), alpn).map(Arc::new)
         };
         let server_with_alpn = server(&[ALPN_POSTERN, ALPN_H2, ALPN_HTTP11])?;
         let server_without_alpn = server(&[])?;
-        Ok(Self { generation, svid, key, bundles, server_with_alpn, server_without_alpn })
+        Ok(Self {
+            generation,
+            svid,
+            key,
+            bundles,
+            server_with_alpn,
+            server_without_alpn,
+            distrusted,
+        })
     }
 
     /// Grows with each take-over, so that pools know a connection's age.
@@ -84,6 +190,19 @@ impl Credentials {
     #[must_use]
     pub fn bundles(&self) -> &Arc<TrustBundles> {
         &self.bundles
+    }
+
+    /// Whether our own trust domain would refuse the certificate: its root was taken away, or it was
+    /// revoked, and no other has come yet.
+    #[must_use]
+    pub fn is_distrusted(&self) -> bool {
+        self.distrusted
+    }
+
+    /// How far into its life the certificate is at this Unix second.
+    #[must_use]
+    pub fn state(&self, now: u64) -> CertificateState {
+        CertificateState::of(self.svid.not_before(), self.svid.not_after(), now)
     }
 
     /// Whether the certificate is still valid at this Unix second.
@@ -113,5 +232,25 @@ impl Credentials {
     ) -> Result<Arc<ClientConfig>, TlsConfigError> {
         let bundles = self.bundles.clone();
         identity::tls::client_config(&self.svid, &self.key, bundles, expected, alpn).map(Arc::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CertificateState::{self, Expired, Fresh, Stale};
+
+    #[test]
+    fn a_certificate_is_fresh_then_stale_then_expired() {
+        let check = |name: &str, (not_before, not_after), now, expect: CertificateState| {
+            assert_eq!(CertificateState::of(not_before, not_after, now), expect, "{name}");
+        };
+        let hour = (1000 - 60, 1000 + 3600);
+        check("new", hour, 1000, Fresh);
+        check("renewal under way", hour, 1000 + 2160, Fresh);
+        check("three quarters gone", hour, 1000 + 2701, Stale);
+        check("its last second", hour, 1000 + 3600, Stale);
+        check("over", hour, 1000 + 3601, Expired);
+        check("ten seconds, back-dated by sixty", (940, 1010), 1000, Fresh);
+        check("ten seconds, the end near", (940, 1010), 1009, Stale);
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use identity::verify::Usage;
 use policy::{Denial, DenyReason, MtlsMode, Permit, Protocol as Declared};
 use tokio::net::TcpStream;
 
@@ -21,13 +22,14 @@ use crate::filter::authorize::{self, Opaque, Verdict};
 use crate::forward::app::AppAddress;
 use crate::forward::mesh::StreamKind;
 use crate::forward::opaque;
+use crate::link::Proven;
 use crate::metrics::TrafficLabels;
 use crate::net::{Aborter, BoxedIo, Metered};
 use crate::registry::{Connection, Peer, Phase, Registered};
 use crate::serve::{self, ConnectStream};
 use crate::sniff::{self, Guess};
 use crate::telemetry::{CloseReason, ConnectionRecord, Direction, Protocol};
-use crate::tls::{self, Alpn, HandshakeError};
+use crate::tls::{self, Alpn, Established, HandshakeError};
 use crate::worker::Worker;
 use arrival::Arrival;
 pub use review::Review;
@@ -194,11 +196,16 @@ impl Inbound {
         let result = tls::accept(Box::new(stream), &credentials, limit).await;
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
         state.metrics.handshake("server", label);
-        let established = result.map_err(|e| failed(label, e.to_string()))?;
-        let ends = established.peer.not_after.min(credentials.svid().not_after());
-        self.connection.set_expiry(drain_at(state.clock.unix(), ends, self.connection.id), ends);
-        self.connection.set_peer(established.peer);
-        Ok((established.io, established.alpn))
+        let established = result.map_err(|e| failed(label, e.with_clock(state)))?;
+        let Established { io, peer, chain, binding, alpn } = established;
+        let proven = Proven::of(Usage::Client, &peer, chain, binding, &credentials);
+        self.connection.set_peer(peer);
+        let link = state.open_link(self.worker.index, proven, &credentials);
+        self.connection.set_link(link.clone());
+        match link.closing() {
+            Some(reason) => Err(Refused::new(reason, reason.as_str(), "distrusted meanwhile")),
+            None => Ok((io, alpn)),
+        }
     }
 
     /// Finds out what the decrypted or plain bytes are, and serves them as that.
@@ -278,7 +285,9 @@ impl Inbound {
         if let Some(peer) = self.peer() {
             connection.set_peer(peer.clone());
         }
-        connection.copy_expiry(&self.connection);
+        if let Some(link) = self.connection.link() {
+            connection.set_link(link.clone());
+        }
         let mut record =
             ConnectionRecord::begin(&self.worker, &connection, self.worker.state.own_service());
         let inner = Arc::new(Self {
@@ -290,8 +299,8 @@ impl Inbound {
         let Ok(tunnel) = stream.accept() else { return };
         let _under_way = UnderWay::begin(&self.connection, &state.clock);
         let alpn = match kind {
-            StreamKind::Tcp => Alpn::None,
             StreamKind::Upgrade => Alpn::Http11,
+            StreamKind::Tcp | StreamKind::Reauth => Alpn::None,
         };
         // Boxed, because a connection of streams is served by what serves a connection.
         let carried: BoxFuture<'_, _> = Box::pin(inner.carry(Box::new(tunnel), alpn, &mut record));
@@ -371,26 +380,5 @@ fn denied(denial: &Denial) -> Refused {
             "not HTTP, on a port that is declared HTTP or has HTTP rules",
         ),
         reason => Refused::new(CloseReason::Policy, reason.as_str(), denial),
-    }
-}
-
-/// When a connection is drained so that it ends before its certificates do: at nine tenths of what
-/// is left, a little spread by the connection's number so that not all end at once.
-fn drain_at(now: u64, ends: u64, spread: u64) -> u64 {
-    let left = ends.saturating_sub(now);
-    let tenth = left / 10;
-    ends - tenth - (tenth / 2).min(spread % 16 * tenth / 32)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::drain_at;
-
-    #[test]
-    fn a_connection_ends_before_its_certificate() {
-        for (left, spread) in [(0, 0), (1, 5), (9, 3), (3600, 0), (3600, 15), (86_400, 7)] {
-            let at = drain_at(1000, 1000 + left, spread);
-            assert!(at <= 1000 + left && at >= 1000 + left * 8 / 10, "{left} {spread}: {at}");
-        }
     }
 }

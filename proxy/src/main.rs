@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use proxy::await_ready::AwaitArgs;
 use proxy::check::CheckArgs;
 use proxy::explain::ExplainArgs;
 use proxy::policy_tools::PolicyCommand;
@@ -31,10 +32,12 @@ enum Command {
     /// Exit code 0 = drained, 1 = could not start, 2 = bad configuration or resources.
     #[command(verbatim_doc_comment)]
     Run {
-        /// The configuration file (YAML).
+        /// The configuration file (YAML) [default: the text of the environment variable
+        /// POSTERN_CONFIG].
         #[arg(long, value_name = "FILE")]
-        config: PathBuf,
+        config: Option<PathBuf>,
     },
+    Await(AwaitArgs),
     /// Report every mistake in a configuration and its resources at once; open no socket.
     Check(CheckArgs),
     Explain(ExplainArgs),
@@ -57,7 +60,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run { config } => return run(&config),
+        Command::Run { config } => return run(config.as_deref()),
+        Command::Await(args) => proxy::await_ready::run(&args),
         Command::Check(args) => proxy::check::run(&args),
         Command::Explain(args) => proxy::explain::command(&args),
         Command::Policy(command) => proxy::policy_tools::run(&command),
@@ -76,12 +80,25 @@ fn main() -> ExitCode {
     done.unwrap_or_else(|error| fail(&error, 1))
 }
 
-fn run(config: &std::path::Path) -> ExitCode {
-    let checked = match proxy::check::load(config, None) {
+/// The variable that holds the configuration where there is no file, as in injected pods.
+const CONFIG_VARIABLE: &str = "POSTERN_CONFIG";
+
+fn run(file: Option<&std::path::Path>) -> ExitCode {
+    let (checked, text) = match (file, std::env::var(CONFIG_VARIABLE)) {
+        (Some(file), _) => {
+            (proxy::check::load(file, None), std::fs::read_to_string(file).unwrap_or_default())
+        }
+        (None, Ok(text)) => (proxy::check::load_text(CONFIG_VARIABLE, &text), text),
+        (None, Err(_)) => {
+            let missing =
+                anyhow::anyhow!("no configuration: give --config FILE or set {CONFIG_VARIABLE}");
+            return fail(&missing, 2);
+        }
+    };
+    let checked = match checked {
         Ok(checked) => checked,
         Err(mistakes) => return fail(&mistakes.into(), 2),
     };
-    let text = std::fs::read_to_string(config).unwrap_or_default();
     match proxy::run::run(checked.config, text, &checked.resources) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, 1),

@@ -11,6 +11,8 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::credentials::{CertificateState, Piece};
+use crate::reauth::Refusal;
 use crate::telemetry::{CloseReason, Direction, Protocol, mtls_label};
 
 /// Upper bounds of the request duration buckets, seconds.
@@ -48,8 +50,16 @@ pub struct Metrics {
     /// When the current certificate ends, Unix seconds; 0 while there is none.
     pub certificate_expiry: Gauge,
     renewals: IntCounterVec,
+    reauthentications: IntCounterVec,
+    certificate_state: IntGaugeVec,
+    trust_updates: IntCounterVec,
+    /// 1 while a bundle or revocation list could not be read and the last good one is in force.
+    pub trust_stale: IntGauge,
+    /// Revocation lists in force that are past their `nextUpdate`.
+    pub crl_overdue: IntGauge,
     config_updates: IntCounterVec,
     token_keys: IntCounterVec,
+    app_metrics: IntCounterVec,
     /// 1 while the last update was refused and the last good state is in force.
     pub config_stale: IntGauge,
     /// Panics of single tasks, each of which took only its own connection with it.
@@ -141,6 +151,42 @@ impl Metrics {
                 "Certificates taken over from the source, by result",
                 &["result"],
             )?,
+            certificate_state: keep(
+                &registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "postern_certificate_state",
+                        "1 for the state our own certificate is in; all 0 while there is none",
+                    ),
+                    &["state"],
+                )?,
+            )?,
+            trust_updates: counters(
+                &registry,
+                "trust_updates_total",
+                "Bundles of other trust domains and revocation lists taken over from the source, by result",
+                &["what", "result"],
+            )?,
+            trust_stale: keep(
+                &registry,
+                IntGauge::new(
+                    "postern_trust_stale",
+                    "1 while a bundle or revocation list could not be read and the last good one is in force",
+                )?,
+            )?,
+            crl_overdue: keep(
+                &registry,
+                IntGauge::new(
+                    "postern_crl_overdue",
+                    "Revocation lists in force that are past their nextUpdate",
+                )?,
+            )?,
+            reauthentications: counters(
+                &registry,
+                "reauthentications_total",
+                "Mesh connections re-authenticated in place before their certificates end, as server (inbound) and client (outbound)",
+                &["side", "result"],
+            )?,
             config_updates: counters(
                 &registry,
                 "config_updates_total",
@@ -151,6 +197,12 @@ impl Metrics {
                 &registry,
                 "token_key_updates_total",
                 "Keys of token issuers fetched or read, by result",
+                &["result"],
+            )?,
+            app_metrics: counters(
+                &registry,
+                "app_metrics_total",
+                "Times the app's own metrics were asked for, by result",
                 &["result"],
             )?,
             config_stale: keep(
@@ -182,6 +234,7 @@ impl Metrics {
             names: Mutex::default(),
             most_names,
         };
+        metrics.certificate_state(None);
         // Both results exist from the start, so that a rate over them is never absent.
         for result in ["success", "failure"] {
             metrics.renewals.with_label_values(&[result]);
@@ -266,6 +319,26 @@ impl Metrics {
         self.renewals.with_label_values(&[if success { "success" } else { "failure" }]).inc();
     }
 
+    /// Says how far into its life our certificate is.
+    pub fn certificate_state(&self, state: Option<CertificateState>) {
+        for one in CertificateState::ALL {
+            let gauge = self.certificate_state.with_label_values(&[one.as_str()]);
+            gauge.set(i64::from(state == Some(one)));
+        }
+    }
+
+    /// Counts a take-over of what is trusted of others.
+    pub fn trust_update(&self, what: Piece, success: bool) {
+        let result = if success { "success" } else { "failure" };
+        self.trust_updates.with_label_values(&[what.as_str(), result]).inc();
+    }
+
+    /// Counts a try to re-authenticate a connection in place: `side` is `server` or `client`.
+    pub fn reauthentication(&self, side: &str, refusal: Option<Refusal>) {
+        let result = refusal.map_or("ok", Refusal::as_str);
+        self.reauthentications.with_label_values(&[side, result]).inc();
+    }
+
     /// Counts an update of the resources, and says whether the state in force is stale now.
     pub fn config_update(&self, success: bool) {
         self.config_updates.with_label_values(&[if success { "success" } else { "failure" }]).inc();
@@ -275,6 +348,11 @@ impl Metrics {
     /// Keys of a token issuer were fetched, or not.
     pub fn token_keys_update(&self, success: bool) {
         self.token_keys.with_label_values(&[if success { "success" } else { "failure" }]).inc();
+    }
+
+    /// The app's own metrics were asked for: `success`, or why they are missing.
+    pub(crate) fn app_metrics(&self, result: &str) {
+        self.app_metrics.with_label_values(&[result]).inc();
     }
 
     fn traffic<'a>(&self, labels: &'a TrafficLabels) -> [&'a str; 4] {

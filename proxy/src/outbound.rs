@@ -186,7 +186,8 @@ impl Outbound {
         ));
         match way {
             Way::Mesh(route) => {
-                let upstream = route.open_stream(&self.worker, StreamKind::Tcp).await?;
+                let (upstream, link) = route.open_stream(&self.worker, StreamKind::Tcp).await?;
+                self.connection.set_link(link);
                 self.connection.enter(Phase::Busy, state.clock.coarse());
                 Ok(opaque::carry(
                     client,

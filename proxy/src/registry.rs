@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use policy::Snapshot;
 use tokio::sync::Notify;
 
+use crate::link::Link;
 use crate::telemetry::{CloseReason, Direction, Protocol};
 
 /// What a connection is doing, which decides how long it may go on doing it.
@@ -66,8 +67,8 @@ pub struct Connection {
     phase: AtomicU8,
     since: AtomicU32,
     in_flight: AtomicU32,
-    drain_at: AtomicU64,
-    expires: AtomicU64,
+    /// The TLS connection that it is, or is carried by; shared by all that one carries.
+    link: OnceLock<Arc<Link>>,
     received: AtomicU64,
     sent: AtomicU64,
     closing: AtomicU8,
@@ -111,25 +112,29 @@ impl Connection {
         Protocol::from_code(self.protocol.load(Relaxed))
     }
 
-    /// Sets two moments, in Unix seconds: from which the connection is drained because a
-    /// certificate ends, and the end itself.
-    pub fn set_expiry(&self, drain: u64, end: u64) {
-        self.drain_at.store(drain, Relaxed);
-        self.expires.store(end, Relaxed);
+    /// Says what TLS connection carries it, which bounds it. Only the first call counts.
+    pub fn set_link(&self, link: Arc<Link>) {
+        let _ = self.link.set(link);
     }
 
-    /// Takes over the moments of the connection that this one is a stream of.
-    pub fn copy_expiry(&self, of: &Self) {
-        self.set_expiry(of.drain_at.load(Relaxed), of.expires.load(Relaxed));
+    /// The TLS connection that it is or is carried by; `None` in plaintext.
+    pub fn link(&self) -> Option<&Arc<Link>> {
+        self.link.get()
+    }
+
+    /// Whether a certificate of the TLS connection that carries it has ended.
+    pub fn has_expired(&self, unix: u64) -> bool {
+        self.link().is_some_and(|link| unix >= link.bounds().expires)
     }
 
     /// The moment from which bytes of this protocol must end for a certificate's sake; `u64::MAX`
     /// when there is none. Opaque bytes cannot be drained, so they have until the end.
     pub fn expiry(&self) -> u64 {
-        match self.protocol() {
-            Protocol::Tcp => self.expires.load(Relaxed),
-            _ => self.drain_at.load(Relaxed),
-        }
+        let bounds = self.link().map(|link| link.bounds());
+        bounds.map_or(u64::MAX, |bounds| match self.protocol() {
+            Protocol::Tcp => bounds.expires,
+            _ => bounds.drain_at,
+        })
     }
 
     /// Notes the phase and when it began.
@@ -212,9 +217,10 @@ impl Connection {
         under_way.iter().for_each(|request| request.reconsider(self, snapshot));
     }
 
-    /// Why the connection has been asked to end, if it has.
+    /// Why the connection has been asked to end, if it has: itself, or what carries it.
     pub fn closing(&self) -> Option<CloseReason> {
-        CloseReason::from_code(self.closing.load(Relaxed))
+        let own = CloseReason::from_code(self.closing.load(Relaxed));
+        own.or_else(|| self.link()?.closing())
     }
 
     /// Waits until the connection is asked to end (again: an abort may follow a drain).
@@ -263,8 +269,7 @@ impl Registry {
             phase: AtomicU8::new(Phase::Opening as u8),
             since: AtomicU32::new(now),
             in_flight: AtomicU32::new(0),
-            drain_at: AtomicU64::new(u64::MAX),
-            expires: AtomicU64::new(u64::MAX),
+            link: OnceLock::new(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             closing: AtomicU8::new(0),
@@ -282,6 +287,15 @@ impl Registry {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Connection>> {
         self.shards.iter().flat_map(|s| s.lock().values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// The open connections that one TLS connection is or carries.
+    #[must_use]
+    pub fn on_link(&self, link: &Arc<Link>) -> Vec<Arc<Connection>> {
+        let on = |connection: &Arc<Connection>| {
+            connection.link().is_some_and(|other| Arc::ptr_eq(other, link))
+        };
+        self.all().into_iter().filter(on).collect()
     }
 
     /// The open connections of one worker.

@@ -84,8 +84,7 @@ async fn run_control(
     }
     match config.identity.clone() {
         IdentitySource::WorkloadApi(socket) => {
-            let endpoint = format!("unix://{}", socket.display());
-            tokio::spawn(credentials::workload_api::follow(state.clone(), endpoint));
+            tokio::spawn(credentials::workload_api::follow(state.clone(), socket));
         }
         IdentitySource::Files(files) => {
             tokio::spawn(credentials::files::follow(state.clone(), files));
@@ -124,6 +123,7 @@ async fn watch_over(state: Arc<State>, dropped: Arc<std::sync::atomic::AtomicU64
     let mut counted = 0;
     loop {
         let unready = state.unready();
+        state.certificate_state();
         if told != Some(unready) {
             match unready {
                 None => tracing::info!("ready"),

@@ -7,18 +7,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use identity::{SpiffeId, SvidKey, TrustBundles, X509Svid};
+use identity::verify::Usage;
+use identity::{SpiffeId, X509Svid};
 use policy::{Resources, Snapshot};
 use rustls_pki_types::UnixTime;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, unix_now};
 use crate::config::Config;
-use crate::credentials::Credentials;
+use crate::credentials::{CertificateState, Credentials, Kept, Offered, Piece};
 use crate::decisions::Decisions;
 use crate::filter::authorize;
 use crate::filter::jwt::UsedProofs;
 use crate::jwks::TokenKeys;
+use crate::link::{Link, Links, Proven};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::telemetry::{CloseReason, Direction};
@@ -31,6 +33,8 @@ pub struct State {
     pub clock: Arc<Clock>,
     /// The open connections.
     pub registry: Arc<Registry>,
+    /// The TLS connections of the mesh, and what bounds them.
+    pub links: Links,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// The latest decisions, for `GET /decisions`.
@@ -45,6 +49,7 @@ pub struct State {
     own_service: ArcSwap<Arc<str>>,
     credentials: ArcSwapOption<Credentials>,
     generation: AtomicU64,
+    certificate_age_on_arrival: AtomicU64,
     policy_epoch: watch::Sender<u64>,
     listening: AtomicBool,
     resources_loaded: AtomicBool,
@@ -75,6 +80,7 @@ impl State {
         Ok(Arc::new(Self {
             clock: Arc::new(Clock::start()),
             registry: Arc::new(Registry::new(workers)),
+            links: Links::new(workers),
             metrics: Arc::new(Metrics::new(usize::try_from(config.limits.metric_principals)?)?),
             decisions: Decisions::new(recent),
             token_keys: TokenKeys::default(),
@@ -84,6 +90,7 @@ impl State {
             own_service: ArcSwap::from_pointee(own_service),
             credentials: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
+            certificate_age_on_arrival: AtomicU64::new(0),
             policy_epoch: watch::Sender::new(0),
             listening: AtomicBool::new(false),
             resources_loaded: AtomicBool::new(false),
@@ -140,28 +147,131 @@ impl State {
         self.credentials.load().as_ref().map(|c| c.id().clone())
     }
 
-    /// Checks a set of certificate, key and bundles and puts it in force. Open connections live on.
+    /// Checks a set of certificate, key and bundles and puts it in force. Open connections live on,
+    /// except those whose peer the new bundles refuse. `settled` says that the source means it even
+    /// where it takes the trust away from our own certificate: then that is no reason to go on
+    /// trusting others by the old bundles.
     ///
     /// # Errors
     /// When a peer would refuse it; the set in force stays.
-    pub fn install_credentials(
-        &self,
-        svid: X509Svid,
-        key: SvidKey,
-        bundles: TrustBundles,
-    ) -> anyhow::Result<()> {
+    pub fn install_credentials(&self, offered: Offered, settled: bool) -> anyhow::Result<()> {
+        let Offered { svid, key, bundles, kept } = offered;
+        self.trust_kept(&kept);
         let generation = self.generation.load(Relaxed) + 1;
-        let now = UnixTime::since_unix_epoch(Duration::from_secs(unix_now()));
-        let credentials = Credentials::new(generation, svid, key, bundles, now)?;
+        let before = self.credentials();
+        let (leaf_before, now) =
+            (before.as_ref().map(|c| c.svid().serial_hex().to_owned()), unix_time());
+        let credentials = match Credentials::check(&svid, &bundles, now) {
+            Ok(()) => Credentials::new(generation, svid, key, bundles, now)?,
+            Err(error) if error.is_distrust() && settled && is_held(&before, &svid) => {
+                tracing::error!(error = %error, "our own certificate is no longer trusted; waiting for another");
+                Credentials::distrusted(generation, svid, key, bundles)?
+            }
+            Err(error) => return Err(error.into()),
+        };
         self.clock.tick();
         let expires = credentials.svid().not_after();
         tracing::info!(id = %credentials.id(), serial = credentials.svid().serial_hex(), expires, generation, "certificate in force");
-        self.credentials.store(Some(Arc::new(credentials)));
+        if leaf_before.as_deref() != Some(credentials.svid().serial_hex()) {
+            let age = now.as_secs().saturating_sub(credentials.svid().not_before());
+            self.certificate_age_on_arrival.store(age, Relaxed);
+        }
+        let changed = before.is_some_and(|before| before.bundles() != credentials.bundles());
+        let credentials = Arc::new(credentials);
+        self.credentials.store(Some(credentials.clone()));
         self.generation.store(generation, Relaxed);
         #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double exactly")]
         self.metrics.certificate_expiry.set(expires as f64);
-        self.metrics.renewal(true);
+        self.metrics.renewal(!credentials.is_distrusted());
+        if changed {
+            self.verify_peers_again(&credentials);
+        }
         Ok(())
+    }
+
+    /// Counts and tells what of a set could not be read, so that the old is still in force.
+    fn trust_kept(&self, kept: &[Kept]) {
+        for piece in [Piece::Bundle, Piece::Crl] {
+            self.metrics.trust_update(piece, kept.iter().all(|kept| kept.what != piece));
+        }
+        self.metrics.trust_stale.set(i64::from(!kept.is_empty()));
+        for Kept { what, error } in kept {
+            tracing::error!(
+                what = what.as_str(),
+                error,
+                "cannot be read; the last good one stays in force"
+            );
+        }
+    }
+
+    /// What our own certificate tells of the clocks, for errors that a clock may have caused: how
+    /// many seconds after its `NotBefore` the newest one arrived here. Issuers back-date by a minute
+    /// or less, so a much larger number is a clock that is ahead of the issuer's, or an old
+    /// certificate; a smaller one is a clock that is behind.
+    pub fn clock_note(&self) -> String {
+        let age = self.certificate_age_on_arrival.load(Relaxed);
+        format!("our own certificate came {age} s after its NotBefore by this clock")
+    }
+
+    /// How far into its life our certificate is, kept up to date as a metric; `None` while there is
+    /// none.
+    pub fn certificate_state(&self) -> Option<CertificateState> {
+        let credentials = self.credentials.load();
+        let now = self.clock.unix();
+        let state = credentials.as_ref().map(|credentials| credentials.state(now));
+        self.metrics.certificate_state(state);
+        let lists = credentials
+            .as_ref()
+            .and_then(|c| c.bundles().iter().next().map(|b| b.crls().overdue(now)));
+        self.metrics.crl_overdue.set(i64::try_from(lists.unwrap_or(0)).unwrap_or(i64::MAX));
+        state
+    }
+
+    /// Makes the link of a TLS connection that was made with these credentials. Where others have
+    /// come into force meanwhile, its peer is verified by those: a change finds every connection
+    /// either here or in the walk.
+    pub fn open_link(&self, worker: usize, proven: Proven, made_with: &Credentials) -> Arc<Link> {
+        let link = self.links.open(worker, proven, self.clock.unix());
+        if self.credentials_generation() != made_with.generation() {
+            self.verify_link(&link);
+        }
+        link
+    }
+
+    /// Verifies the peer of a link by the bundles in force, and cuts it if it would be refused.
+    pub fn verify_link(&self, link: &Arc<Link>) {
+        let Some(credentials) = self.credentials() else { return };
+        if Links::verify_one(link, credentials.bundles(), unix_time()) {
+            self.end_what_is_on(link);
+        }
+    }
+
+    /// Cuts a connection of ours to a server.
+    pub fn cut_upstream(&self, link: &Arc<Link>, reason: CloseReason) {
+        if link.cut(reason) {
+            self.end_what_is_on(link);
+        }
+    }
+
+    /// Verifies every open connection's peer by the bundles in force (SECURITY-CASES S-28, F-08).
+    fn verify_peers_again(&self, credentials: &Credentials) {
+        let cut = self.links.verify_again(credentials.bundles(), unix_time());
+        cut.iter().for_each(|link| self.end_what_is_on(link));
+    }
+
+    fn end_what_is_on(&self, link: &Arc<Link>) {
+        let Some(reason) = link.closing() else { return };
+        tracing::warn!(
+            peer = link.peer.as_str(),
+            link = link.number,
+            reason = reason.as_str(),
+            "mesh connection cut"
+        );
+        if link.side == Usage::Server {
+            // Shared by many, and none of them: it is counted here.
+            self.metrics.closed(Direction::Outbound, reason, (0, 0));
+        }
+        self.registry.on_link(link).iter().for_each(|connection| connection.close(reason));
     }
 
     /// Notes that a set of credentials was refused; the set in force stays.
@@ -191,6 +301,8 @@ impl State {
             Some("no certificate yet")
         } else if self.valid_credentials().is_none() {
             Some("the certificate has expired")
+        } else if self.credentials.load().as_ref().is_some_and(|c| c.is_distrusted()) {
+            Some("the certificate is no longer trusted by its own trust domain")
         } else {
             None
         };
@@ -231,4 +343,14 @@ fn own_service(config: &Config, snapshot: &Snapshot) -> Arc<str> {
     };
     let ours = snapshot.services().iter().find(|service| service.identities.iter().any(is_ours));
     ours.map_or_else(|| format!("{account}.{namespace}").into(), |service| service.host.clone())
+}
+
+/// Whether this is the certificate in force: then what has changed is what is trusted. A *new* one
+/// that nobody would trust is a wrong answer, and refused whole.
+fn is_held(held: &Option<Arc<Credentials>>, svid: &X509Svid) -> bool {
+    held.as_ref().is_some_and(|held| held.svid().chain().first() == svid.chain().first())
+}
+
+fn unix_time() -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(unix_now()))
 }

@@ -103,8 +103,12 @@ pub enum CloseReason {
     Error = 11,
     /// A limit was reached.
     Limit = 12,
-    /// A certificate of either side has ended, under bytes that cannot be drained.
+    /// A certificate of either side has ended, under something that was not drained by then.
     CertificateEnded = 13,
+    /// The peer's certificate is on a revocation list.
+    PeerRevoked = 14,
+    /// The peer's certificate leads to no root that is trusted any more.
+    PeerDistrusted = 15,
 }
 
 impl CloseReason {
@@ -125,6 +129,8 @@ impl CloseReason {
             Self::Error => "error",
             Self::Limit => "limit",
             Self::CertificateEnded => "certificate_ended",
+            Self::PeerRevoked => "peer_revoked",
+            Self::PeerDistrusted => "peer_distrusted",
         }
     }
 
@@ -137,7 +143,7 @@ impl CloseReason {
     /// The reason of a stored code; `None` for 0 and unknown numbers.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        const ALL: [CloseReason; 13] = [
+        const ALL: [CloseReason; 15] = [
             CloseReason::Done,
             CloseReason::Policy,
             CloseReason::CertificateExpiry,
@@ -151,6 +157,8 @@ impl CloseReason {
             CloseReason::Error,
             CloseReason::Limit,
             CloseReason::CertificateEnded,
+            CloseReason::PeerRevoked,
+            CloseReason::PeerDistrusted,
         ];
         ALL.into_iter().find(|reason| *reason as u8 == code)
     }

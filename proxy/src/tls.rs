@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use identity::Leaf;
 use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
+use identity::verify::VerifyError;
 use rustls::server::Acceptor;
 use rustls::{ClientConfig, CommonState};
 use rustls_pki_types::ServerName;
@@ -12,8 +13,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 use crate::credentials::Credentials;
+use crate::link::Chain;
 use crate::net::BoxedIo;
+use crate::reauth::Binding;
 use crate::registry::Peer;
+use crate::state::State;
 
 /// The largest ClientHello that is looked at, bytes.
 const MAX_CLIENT_HELLO: usize = 16 * 1024;
@@ -50,6 +54,10 @@ pub struct Established {
     pub io: BoxedIo,
     /// The verified peer.
     pub peer: Peer,
+    /// Its certificates.
+    pub chain: Chain,
+    /// What names the connection, where it is `postern/1`.
+    pub binding: Option<Binding>,
     /// What was agreed on.
     pub alpn: Alpn,
 }
@@ -74,6 +82,31 @@ impl HandshakeError {
     pub fn is_no_application_protocol(&self) -> bool {
         self.rustls()
             == Some(&rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol))
+    }
+
+    /// The words of the fault, with what is known of the clocks where time is the cause.
+    #[must_use]
+    pub fn with_clock(&self, state: &State) -> String {
+        match self.verify_error() {
+            Some(VerifyError::Time { .. }) => format!("{self} ({})", state.clock_note()),
+            _ => self.to_string(),
+        }
+    }
+
+    /// Whether the server is somebody else than it must be.
+    #[must_use]
+    pub fn is_other_identity(&self) -> bool {
+        matches!(self.verify_error(), Some(VerifyError::UnexpectedIdentity { .. }))
+    }
+
+    /// What our own verifier said, where it refused the peer.
+    fn verify_error(&self) -> Option<&VerifyError> {
+        match self.rustls()? {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
+                other.0.downcast_ref()
+            }
+            _ => None,
+        }
     }
 
     /// The metric label.
@@ -118,7 +151,12 @@ pub async fn accept(
         let connection = stream.get_ref().1;
         let alpn = Alpn::of(connection);
         let peer = peer(connection, sni)?;
-        Ok(Established { io: Box::new(stream), peer, alpn })
+        let chain = chain(connection)?;
+        let export = |out: &mut [u8], label: &[u8]| {
+            connection.export_keying_material(out, label, None).map(drop)
+        };
+        let binding = binding(alpn, export)?;
+        Ok(Established { io: Box::new(stream), peer, chain, binding, alpn })
     };
     tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
 }
@@ -138,7 +176,12 @@ pub async fn connect(
         let connection = stream.get_ref().1;
         let alpn = Alpn::of(connection);
         let peer = peer(connection, None)?;
-        Ok(Established { io: Box::new(stream), peer, alpn })
+        let chain = chain(connection)?;
+        let export = |out: &mut [u8], label: &[u8]| {
+            connection.export_keying_material(out, label, None).map(drop)
+        };
+        let binding = binding(alpn, export)?;
+        Ok(Established { io: Box::new(stream), peer, chain, binding, alpn })
     };
     tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
 }
@@ -184,6 +227,22 @@ fn reads_as_offer(mut bytes: &[u8]) -> Option<bool> {
         }
     }
     None
+}
+
+/// Only between our own is a connection ever named.
+fn binding(
+    alpn: Alpn,
+    export: impl FnMut(&mut [u8], &[u8]) -> Result<(), rustls::Error>,
+) -> Result<Option<Binding>, HandshakeError> {
+    match alpn {
+        Alpn::Postern => Ok(Some(Binding::of(export).map_err(std::io::Error::other)?)),
+        _ => Ok(None),
+    }
+}
+
+fn chain(connection: &CommonState) -> Result<Chain, HandshakeError> {
+    let shown = connection.peer_certificates().ok_or(HandshakeError::NoPeer)?;
+    Ok(shown.iter().map(|der| der.clone().into_owned()).collect())
 }
 
 fn peer(connection: &CommonState, sni: Option<Arc<str>>) -> Result<Peer, HandshakeError> {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use identity::verify::Usage;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -16,6 +17,7 @@ use crate::config::{InboundListener, Limits, OutboundListener};
 use crate::filter::jwt::TokenCache;
 use crate::forward::app::AppPool;
 use crate::forward::mesh::MeshPool;
+use crate::link::Link;
 use crate::metrics::TrafficLabels;
 use crate::registry::{Connection, Phase};
 use crate::state::{Drain, State};
@@ -131,6 +133,20 @@ impl Worker {
         self.log.flush();
     }
 
+    /// Ends a TLS connection of ours to a server with its certificates; before that it takes no more
+    /// requests. Those of clients are ended as connections.
+    fn bound(&self, link: &Arc<Link>, unix: u64) {
+        let bounds = link.bounds();
+        if link.side == Usage::Client {
+            return;
+        }
+        if unix >= bounds.expires {
+            self.state.cut_upstream(link, CloseReason::CertificateEnded);
+        } else if unix >= bounds.drain_at {
+            link.retire();
+        }
+    }
+
     /// Closes what has been doing one thing for too long, and what a certificate no longer backs.
     fn sweep(&self) {
         let limits = &self.state.config.limits;
@@ -140,6 +156,7 @@ impl Worker {
                 connection.close(reason);
             }
         }
+        self.state.links.of_worker(self.index).iter().for_each(|link| self.bound(link, unix));
         self.apps.sweep(now.saturating_sub(seconds(limits.app_idle_timeout)));
         self.mesh.sweep(now, seconds(limits.pool_idle_timeout));
     }
@@ -147,11 +164,11 @@ impl Worker {
 
 /// Why this connection should end now, if it should. Pure: the clocks are handed in.
 fn overdue(connection: &Connection, limits: &Limits, now: u32, unix: u64) -> Option<CloseReason> {
+    if connection.has_expired(unix) {
+        return Some(CloseReason::CertificateEnded);
+    }
     if unix >= connection.expiry() {
-        return Some(match connection.protocol() {
-            crate::telemetry::Protocol::Tcp => CloseReason::CertificateEnded,
-            _ => CloseReason::CertificateExpiry,
-        });
+        return Some(CloseReason::CertificateExpiry);
     }
     let (phase, since) = connection.phase();
     let for_seconds = now.saturating_sub(since);

@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("k8s", &["identity", "policy"]),
     ("shop", &[]),
     ("postern-tests", &["identity", "policy", "proxy", "cert-agent", "k8s", "shop"]),
-    ("postern-benches", &["identity", "policy", "proxy"]),
+    ("postern-benches", &["identity", "policy", "proxy", "cert-agent"]),
 ];
 
 #[test]

@@ -14,7 +14,7 @@ use crate::mesh::Mesh;
 use crate::network::{self, Attachment};
 use crate::place::Place;
 use crate::pod::Pod;
-use crate::process::{Process, finish};
+use crate::process::{Finished, Process, finish};
 use crate::wait;
 
 /// The authority's place on the network.
@@ -102,7 +102,23 @@ impl Authority {
     /// A join token for one identity, good once.
     #[must_use]
     pub fn token(&self, spiffe_id: &str) -> String {
-        self.run("token", &["--identity", spiffe_id]).trim().to_owned()
+        // Where replicas share a state, tokens are in it.
+        let state = self.options.iter().position(|option| option == "--state");
+        let state = state.and_then(|at| self.options.get(at..at + 2)).unwrap_or_default();
+        let mut arguments = vec!["--identity", spiffe_id];
+        arguments.extend(state.iter().map(String::as_str));
+        self.run("token", &arguments).trim().to_owned()
+    }
+
+    /// Runs one step of a root roll-over: prepare, activate, retire or status.
+    #[must_use]
+    pub fn root(&self, step: &str) -> Finished {
+        let mut command = self.place.command(&self.directory, &binary("postern-authority"));
+        command.args(["root", step, "--dir"]).arg(self.place.path(&self.directory, "state"));
+        if matches!(step, "prepare" | "activate") {
+            command.arg("--passphrase-file").arg(self.place.path(&self.directory, "passphrase"));
+        }
+        finish(command)
     }
 
     /// How a pod's agent is started: with a join token of its own the first time.

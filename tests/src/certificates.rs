@@ -1,11 +1,13 @@
 //! Certificates made by the test itself: good ones for pods with identity files, and hostile ones.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -42,6 +44,8 @@ pub struct Svid {
     pub chain_pem: String,
     /// The PKCS#8 key, in PEM.
     pub key_pem: String,
+    /// The leaf's serial number.
+    pub serial: u64,
 }
 
 impl Leaf {
@@ -87,12 +91,37 @@ impl TestAuthority {
     #[must_use]
     pub fn issue(&self, leaf: &Leaf) -> Svid {
         let key = new_key();
-        let certificate =
-            leaf_parameters(leaf).signed_by(&key, &self.intermediate).expect("a leaf");
+        let mut parameters = leaf_parameters(leaf);
+        let serial = next_serial();
+        parameters.serial_number = Some(SerialNumber::from(serial));
+        let certificate = parameters.signed_by(&key, &self.intermediate).expect("a leaf");
         Svid {
             chain_pem: format!("{}{}", certificate.pem(), self.intermediate.as_ref().pem()),
             key_pem: key.serialize_pem(),
+            serial,
         }
+    }
+
+    /// The revocation list of what signed the leaves, with these on it, in PEM. It is good for `life`.
+    #[must_use]
+    pub fn crl_pem(&self, revoked: &[&Svid], life: Duration) -> String {
+        let now = OffsetDateTime::now_utc();
+        let revoked_certs = revoked.iter().map(|svid| RevokedCertParams {
+            serial_number: SerialNumber::from(svid.serial),
+            revocation_time: now,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let parameters = CertificateRevocationListParams {
+            this_update: now - Duration::days(1),
+            next_update: now + life,
+            crl_number: SerialNumber::from(next_serial()),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = parameters.signed_by(&self.intermediate).expect("a revocation list");
+        list.pem().expect("a list has a PEM form")
     }
 
     /// A good certificate for a service account of this trust domain.
@@ -134,6 +163,12 @@ pub fn replace(path: &Path, content: &str) {
         .unwrap_or_else(|error| panic!("writing {}: {error}", beside.display()));
     std::fs::rename(&beside, path)
         .unwrap_or_else(|error| panic!("renaming to {}: {error}", path.display()));
+}
+
+/// Serial numbers of this process, each used once.
+fn next_serial() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0x1000);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn new_key() -> KeyPair {

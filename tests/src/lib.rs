@@ -36,6 +36,7 @@ mod binaries;
 mod capture;
 mod certificate_shown;
 pub mod certificates;
+mod clock;
 mod config;
 mod curl;
 pub mod grpc;

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::app::App;
 use crate::certificates::TestAuthority;
+use crate::clock::Clock;
 use crate::config::OwnPorts;
 use crate::identity_source::IdentitySource;
 use crate::inside::Inside;
@@ -31,6 +32,8 @@ pub(crate) struct Parts {
     pub(crate) app: Option<App>,
     pub(crate) has_proxy: bool,
     pub(crate) identities: IdentitySource,
+    /// Where agent and proxy have a clock of their own.
+    pub(crate) clock: Option<Clock>,
     pub(crate) outbound: Vec<(String, u16, SocketAddr)>,
     /// On loopback, where the proxy listens for each port of the app.
     pub(crate) exposed: Vec<(u16, u16)>,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::certificates::replace;
+use crate::clock::Clock;
 use crate::config::{Listeners, OwnPorts, ProxyConfig, overlay};
 use crate::identity_source::IdentitySource;
 use crate::mesh::Mesh;
@@ -30,6 +31,7 @@ pub struct PodBuilder {
     changes: Vec<Value>,
     write_entry: bool,
     identities: IdentitySource,
+    own_clock: bool,
 }
 
 impl PodBuilder {
@@ -48,6 +50,7 @@ impl PodBuilder {
             changes: Vec::new(),
             write_entry: true,
             identities,
+            own_clock: false,
         }
     }
 
@@ -121,6 +124,13 @@ impl PodBuilder {
         self
     }
 
+    /// Its agent and its proxy have a clock of their own, for [`Pod::set_clock`].
+    #[must_use]
+    pub fn own_clock(mut self) -> Self {
+        self.own_clock = true;
+        self
+    }
+
     /// Builds the pod, starts its processes, and waits until its proxy is ready.
     #[must_use]
     pub fn start(self) -> Pod {
@@ -166,6 +176,7 @@ impl PodBuilder {
             self.write_identity(&directory);
             self.write_config(&place, &directory, own, &listeners);
         }
+        let clock = self.own_clock.then(|| Clock::new(&directory));
         Pod::new(Parts {
             mesh: self.mesh,
             name: self.name,
@@ -178,6 +189,7 @@ impl PodBuilder {
             app: self.app,
             has_proxy: self.proxy,
             identities: self.identities,
+            clock,
             outbound: outbound_addresses(&listeners),
             exposed,
         })

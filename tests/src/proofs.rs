@@ -7,6 +7,7 @@ mod issuance;
 mod memory;
 mod outage;
 mod progress;
+mod roots;
 mod rotations;
 mod stage;
 
@@ -47,6 +48,11 @@ pub const PROMISES: &[Promise] = &[
         name: "P-01",
         words: "no request fails while certificates rotate under load",
         prove: rotations::prove,
+    },
+    Promise {
+        name: "P-02",
+        words: "no request fails while the root is replaced in three steps",
+        prove: roots::prove,
     },
     Promise {
         name: "P-06",

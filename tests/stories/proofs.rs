@@ -10,6 +10,21 @@ fn holds(name: &str) {
 }
 
 #[test]
+fn p01_no_request_fails_while_certificates_rotate() {
+    holds("P-01");
+}
+
+#[test]
+fn p02_no_request_fails_while_the_root_is_replaced() {
+    holds("P-02");
+}
+
+#[test]
+fn p06_an_outage_of_half_a_lifetime_and_total_expiry() {
+    holds("P-06");
+}
+
+#[test]
 fn f30_agents_that_renew_together_do_not_expire() {
     holds("F-30");
 }

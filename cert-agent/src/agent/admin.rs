@@ -6,11 +6,13 @@ use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};
 
 use super::callers::AllowedCallers;
-use super::held::View;
+use super::held::{BundleStatus, View};
 use super::proto::admin::admin_server::Admin;
-use super::proto::admin::{RenewRequest, StatusRequest, StatusResponse};
+use super::proto::admin::{BundleStream, HeldBundle, RenewRequest, StatusRequest, StatusResponse};
 use super::renewer::Forced;
 use super::rotation::Moment;
+use super::skew::Skew;
+use super::trust::DomainBundle;
 
 /// The service.
 #[derive(Debug, Clone)]
@@ -35,8 +37,13 @@ impl AdminService {
         let ders = |certificates: &[rustls_pki_types::CertificateDer<'_>]| {
             certificates.iter().map(|certificate| certificate.to_vec()).collect::<Vec<_>>()
         };
+        let state = self.view.freshness(now);
         StatusResponse {
-            ready: held.is_some_and(|held| held.is_current(now)),
+            ready: state.is_ready(),
+            state: state.name().to_owned(),
+            clock_skew_millis: status.skew.map(Skew::millis),
+            bundles: holding.trust.domains().map(held_bundle).collect(),
+            bundle_stream: Some(bundle_stream(status.bundles)),
             certificate_chain: held.map(|held| ders(held.svid.chain())).unwrap_or_default(),
             trust_bundle: ders(holding.trust.own.roots.roots()),
             next_attempt: i64::try_from(status.next_attempt).unwrap_or(i64::MAX),
@@ -44,6 +51,28 @@ impl AdminService {
             failures: status.failures,
             last_error: status.last_error.unwrap_or_default(),
         }
+    }
+}
+
+fn held_bundle(domain: &DomainBundle) -> HeldBundle {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    HeldBundle {
+        trust_domain: domain.trust_domain().to_string(),
+        roots: domain.roots.roots().iter().map(|root| root.to_vec()).collect(),
+        jwt_keys: count(domain.jwt.as_ref().map_or(0, |jwt| jwt.keys().len())),
+        revocation_lists: count(domain.crls.len()),
+        sequence: domain.sequence,
+    }
+}
+
+fn bundle_stream(status: BundleStatus) -> BundleStream {
+    BundleStream {
+        live: status.live,
+        heard_at: status.heard_at,
+        updates: status.updates,
+        refused: status.refused,
+        failures: status.failures,
+        last_error: status.last_error.unwrap_or_default(),
     }
 }
 

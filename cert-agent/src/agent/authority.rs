@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
-use identity::verify::ServerVerifier;
+use identity::verify::{ServerVerifier, VerifyError};
 use identity::{SpiffeId, TrustBundle, TrustBundles};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
@@ -145,12 +145,16 @@ pub async fn watch_bundles(
     answered(address, client.watch_bundles(WatchBundlesRequest {})).await
 }
 
-async fn client(
+/// A connection that is kept, for several calls. It is verified against `trusted`.
+///
+/// # Errors
+/// [`CallError::Unreachable`].
+pub async fn client(
     address: &Address,
     trusted: &TrustBundle,
 ) -> Result<SigningClient<Channel>, CallError> {
     let connecting = async {
-        let connection = connect(address, trusted).await.map_err(|error| error.to_string())?;
+        let connection = connect(address, trusted).await.map_err(|error| reason(&error))?;
         // The URI names nothing: the connection is made.
         Endpoint::from_static("http://authority")
             .initial_stream_window_size(WINDOW)
@@ -164,6 +168,20 @@ async fn client(
         .unwrap_or_else(|_| Err("no TLS connection within 10 s".to_owned()))
         .map_err(|reason| unreachable(address, reason))?;
     Ok(SigningClient::new(channel))
+}
+
+/// A certificate that is too old or too new for us may be our clock's fault: no answer comes that
+/// would tell the authority's.
+fn reason(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)))
+            if matches!(other.0.downcast_ref(), Some(VerifyError::Time { .. })) =>
+        {
+            format!("{}; is this machine's clock right?", other.0)
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// The answer, within its deadline.

@@ -1,13 +1,15 @@
 //! The command line of `postern-cert-agent`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use identity::{SpiffeId, TrustDomain};
+use zeroize::Zeroizing;
 
 use super::authority::HostPort;
+use super::evidence::LastingProof;
 use super::fetch::{self, Pem};
 use super::proto::admin::StatusResponse;
 use super::rotation::Moment;
@@ -16,6 +18,11 @@ use super::show::{self, Shown};
 
 /// Where the Workload API is, unless said otherwise.
 const DEFAULT_SOCKET: &str = "/run/postern/agent.sock";
+
+/// A JWT-SVID is below this.
+const MAX_TOKEN: u64 = 64 * 1024;
+/// Threads for what blocks, which is looking up the authority's name.
+const BLOCKING_THREADS: usize = 2;
 
 /// The cert agent of one workload: gets its SPIFFE certificate, keeps it fresh, and serves it to
 /// the proxy beside it.
@@ -36,10 +43,13 @@ pub struct Cli {
 pub enum Command {
     /// Get a certificate, keep it fresh and serve it until SIGTERM. Waits for an authority that is
     /// down.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Get certificate, key and roots from a running agent (any SPIFFE Workload API) and write or
-    /// print them as PEM.
+    /// print them as PEM; or a JWT-SVID, or the bundles of all trust domains.
     Fetch(FetchArgs),
+    /// Have a running agent verify a JWT-SVID, read from standard input, and print the SPIFFE id it
+    /// proves. Exit code 1 when it proves nothing.
+    Validate(ValidateArgs),
     /// Show what a running agent holds and when it renews (JSON when the output is not a terminal).
     Show(SocketArgs),
     /// Make a running agent renew now, with a fresh key, and show the result. Exit code 1 when it
@@ -92,6 +102,18 @@ pub struct RunArgs {
     /// other proof.
     #[arg(long, value_name = "FILE")]
     join_token_file: Option<PathBuf>,
+    /// A Kubernetes service-account token, projected with the authority's audience. Read anew at each attempt.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["join_token_file", "oidc_token_file", "x509_certificate"])]
+    service_account_token_file: Option<PathBuf>,
+    /// A token of an OpenID Connect issuer that the authority believes. Read anew at each attempt.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["join_token_file", "x509_certificate"])]
+    oidc_token_file: Option<PathBuf>,
+    /// A certificate (PEM, with its chain) of a CA that the authority believes. Read anew at each attempt.
+    #[arg(long, value_name = "FILE", requires = "x509_key", conflicts_with = "join_token_file")]
+    x509_certificate: Option<PathBuf>,
+    /// The key of --x509-certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "x509_certificate")]
+    x509_key: Option<PathBuf>,
     /// A user who may ask for the certificate, beside our own. May be given several times [default:
     /// 64137, the proxy].
     #[arg(long, value_name = "UID")]
@@ -112,13 +134,42 @@ pub struct SocketArgs {
 
 /// `fetch`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct FetchArgs {
+    #[command(subcommand)]
+    other: Option<FetchOther>,
     #[command(flatten)]
     socket: SocketArgs,
     /// Write svid.pem, key.pem (mode 0600) and bundle.pem into this directory instead of printing
     /// them.
     #[arg(long, value_name = "DIR")]
     write: Option<PathBuf>,
+}
+
+/// What `fetch` gets instead of the certificate.
+#[derive(Debug, Subcommand)]
+pub enum FetchOther {
+    /// Get a JWT-SVID and print it.
+    Jwt {
+        /// Which agent.
+        #[command(flatten)]
+        socket: SocketArgs,
+        /// For whom the token is. May be given several times.
+        #[arg(long, value_name = "NAME", required = true)]
+        audience: Vec<String>,
+    },
+    /// Get what verifies peers, by trust domain, and print it as JSON: roots in PEM, JWK sets.
+    Bundles(SocketArgs),
+}
+
+/// `validate`.
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
+    /// The name we go by: the token must be for it.
+    #[arg(long, value_name = "NAME")]
+    audience: String,
 }
 
 /// Does what the command line says. True when the answer is yes (exit code 0), false when it is no
@@ -131,7 +182,10 @@ pub fn execute(cli: Cli) -> anyhow::Result<bool> {
         Command::Completions(args) => crate::program::completions::<Cli>(&args)?,
         Command::Man => crate::program::man::<Cli>()?,
         command => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .max_blocking_threads(BLOCKING_THREADS)
+                .build()?;
             return runtime.block_on(execute_async(command));
         }
     }
@@ -140,8 +194,9 @@ pub fn execute(cli: Cli) -> anyhow::Result<bool> {
 
 async fn execute_async(command: Command) -> anyhow::Result<bool> {
     match command {
-        Command::Run(args) => run::run(settings(args)).await?,
+        Command::Run(args) => run::run(settings(*args)).await?,
         Command::Fetch(args) => fetch_command(args).await?,
+        Command::Validate(args) => return validate(args).await,
         Command::Show(args) => print(&show::status(&args.path()).await?)?,
         Command::Renew(args) => print(&show::renew(&args.path()).await?)?,
         Command::Health(args) => return health(&args.path()).await,
@@ -151,6 +206,20 @@ async fn execute_async(command: Command) -> anyhow::Result<bool> {
 }
 
 async fn fetch_command(args: FetchArgs) -> anyhow::Result<()> {
+    match args.other {
+        Some(FetchOther::Jwt { socket, audience }) => {
+            let token = fetch::fetch_jwt(&socket.path(), audience).await?;
+            writeln!(io::stdout(), "{}", token.as_str())?;
+            return Ok(());
+        }
+        Some(FetchOther::Bundles(socket)) => {
+            let mut out = io::stdout().lock();
+            serde_json::to_writer_pretty(&mut out, &fetch::fetch_bundles(&socket.path()).await?)?;
+            out.write_all(b"\n")?;
+            return Ok(());
+        }
+        None => {}
+    }
     let pem = Pem::of(fetch::fetch(&args.socket.path()).await?)?;
     let mut out = io::stdout().lock();
     match args.write {
@@ -164,11 +233,27 @@ async fn fetch_command(args: FetchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A token is no argument: every user of the machine can read those.
+async fn validate(args: ValidateArgs) -> anyhow::Result<bool> {
+    let mut token = Zeroizing::new(String::new());
+    io::stdin().take(MAX_TOKEN).read_to_string(&mut token)?;
+    let svid = token.trim().to_owned();
+    match fetch::validate_jwt(&args.socket.path(), args.audience, svid).await? {
+        Ok(identity) => writeln!(io::stdout(), "{identity}")?,
+        Err(reason) => {
+            writeln!(io::stderr(), "{reason}")?;
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Says why on stderr: the probe's log is where a person looks.
 async fn health(socket: &Path) -> anyhow::Result<bool> {
     let status = show::status(socket).await?;
     if !status.ready {
-        writeln!(io::stderr(), "no good certificate is held: {}", status.last_error)?;
+        let StatusResponse { state, last_error, .. } = &status;
+        writeln!(io::stderr(), "no good certificate is held ({state}): {last_error}")?;
     }
     Ok(status.ready)
 }
@@ -201,6 +286,7 @@ impl SocketArgs {
 
 fn settings(args: RunArgs) -> Settings {
     Settings {
+        lasting_proof: lasting_proof(&args),
         authority: args.authority,
         authority_unix: args.authority_unix,
         authority_identity: args.authority_identity,
@@ -213,6 +299,16 @@ fn settings(args: RunArgs) -> Settings {
         allow_uids: args.allow_uid,
         metrics: args.metrics,
     }
+}
+
+/// The flags exclude each other.
+fn lasting_proof(args: &RunArgs) -> Option<LastingProof> {
+    let token = args.service_account_token_file.clone().map(LastingProof::ServiceAccountToken);
+    let oidc = args.oidc_token_file.clone().map(LastingProof::OidcToken);
+    let certificate = args.x509_certificate.clone().zip(args.x509_key.clone());
+    let certificate =
+        certificate.map(|(certificate, key)| LastingProof::Certificate { certificate, key });
+    token.or(oidc).or(certificate)
 }
 
 fn trust_domain(text: &str) -> Result<TrustDomain, String> {

@@ -1,5 +1,6 @@
 //! `postern-cert-agent fetch`: a Workload API client for people and scripts.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,17 +9,21 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use rustls_pki_types::CertificateDer;
+use serde::Serialize;
 use tokio::net::UnixStream;
-use tonic::Request;
 use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status, Streaming};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::authority::Dialled;
 use super::pem;
 use super::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
-use super::proto::workload::{X509svid, X509svidRequest};
+use super::proto::workload::{
+    JwtBundlesRequest, JwtsvidRequest, ValidateJwtsvidRequest, X509BundlesRequest, X509svid,
+    X509svidRequest,
+};
 
 /// To connect, and for the first message.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -28,22 +33,107 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// # Errors
 /// When nobody answers within 10 s, or the agent has nothing to give.
 pub async fn fetch(socket: &Path) -> anyhow::Result<X509svid> {
-    let channel = connect(socket).await?;
-    let mut request = Request::new(X509svidRequest {});
+    let mut client = client(socket).await?;
+    let answer = first(client.fetch_x509svid(with_header(X509svidRequest {}))).await?;
+    answer.svids.into_iter().next().context("the agent answered without an SVID")
+}
+
+/// Asks the agent at `socket` for a JWT-SVID.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn fetch_jwt(socket: &Path, audience: Vec<String>) -> anyhow::Result<Zeroizing<String>> {
+    let mut client = client(socket).await?;
+    let request = JwtsvidRequest { audience, spiffe_id: String::new() };
+    let answer = answered(client.fetch_jwtsvid(with_header(request))).await?;
+    let svid = answer.svids.into_iter().next().context("the agent answered without a JWT-SVID")?;
+    Ok(Zeroizing::new(svid.svid))
+}
+
+/// What verifies the peers of one trust domain.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublicBundle {
+    /// Roots, PEM.
+    x509: String,
+    /// A JWK set.
+    jwt: serde_json::Value,
+}
+
+/// Asks the agent at `socket` for the bundles of all trust domains, by SPIFFE id.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn fetch_bundles(socket: &Path) -> anyhow::Result<BTreeMap<String, PublicBundle>> {
+    let mut client = client(socket).await?;
+    let x509 = first(client.fetch_x509_bundles(with_header(X509BundlesRequest {}))).await?;
+    let jwt = first(client.fetch_jwt_bundles(with_header(JwtBundlesRequest {}))).await?;
+    let mut bundles = BTreeMap::<String, PublicBundle>::new();
+    for (trust_domain, ders) in x509.bundles {
+        bundles.entry(trust_domain).or_default().x509 = certificates(&ders)?;
+    }
+    for (trust_domain, jwks) in jwt.bundles {
+        bundles.entry(trust_domain).or_default().jwt =
+            serde_json::from_slice(&jwks).context("the agent's JWK set")?;
+    }
+    Ok(bundles)
+}
+
+/// Has the agent at `socket` verify a JWT-SVID. The SPIFFE id, or why the token proves nothing.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn validate_jwt(
+    socket: &Path,
+    audience: String,
+    svid: String,
+) -> anyhow::Result<Result<String, String>> {
+    let mut client = client(socket).await?;
+    let request = with_header(ValidateJwtsvidRequest { audience, svid });
+    match tokio::time::timeout(DEADLINE, client.validate_jwtsvid(request)).await {
+        Ok(Err(status)) if status.code() == Code::InvalidArgument => {
+            Ok(Err(status.message().to_owned()))
+        }
+        Ok(answer) => Ok(Ok(answer.map_err(said)?.into_inner().spiffe_id)),
+        Err(_) => Err(anyhow!("the agent did not answer within 10 s")),
+    }
+}
+
+async fn client(socket: &Path) -> anyhow::Result<SpiffeWorkloadApiClient<Channel>> {
+    Ok(SpiffeWorkloadApiClient::new(connect(socket).await?))
+}
+
+/// Workload Endpoint §3.
+fn with_header<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
     request.metadata_mut().insert("workload.spiffe.io", MetadataValue::from_static("true"));
-    let mut client = SpiffeWorkloadApiClient::new(channel);
-    let first = async {
-        let mut updates = client.fetch_x509svid(request).await?.into_inner();
-        updates.message().await
-    };
-    let answer = tokio::time::timeout(DEADLINE, first)
+    request
+}
+
+async fn answered<T>(
+    asking: impl Future<Output = Result<Response<T>, Status>>,
+) -> anyhow::Result<T> {
+    tokio::time::timeout(DEADLINE, asking)
         .await
         .context("the agent did not answer within 10 s")?
-        .map_err(|status| {
-            anyhow!("the agent answered {:?}: {}", status.code(), status.message())
-        })?;
-    let svid = answer.and_then(|answer| answer.svids.into_iter().next());
-    svid.context("the agent answered without an SVID")
+        .map(Response::into_inner)
+        .map_err(said)
+}
+
+/// The first message of a stream.
+async fn first<T>(
+    asking: impl Future<Output = Result<Response<Streaming<T>>, Status>>,
+) -> anyhow::Result<T> {
+    let mut stream = answered(asking).await?;
+    tokio::time::timeout(DEADLINE, stream.message())
+        .await
+        .context("the agent did not answer within 10 s")?
+        .map_err(said)?
+        .context("the agent ended the stream without an answer")
+}
+
+fn said(status: Status) -> anyhow::Error {
+    anyhow!("the agent answered {:?}: {}", status.code(), status.message())
 }
 
 /// Connects to one of the agent's sockets.

@@ -33,6 +33,8 @@ pub struct Standing {
     pub not_before: u64,
     /// From the certificate.
     pub not_after: u64,
+    /// When it came: its life counts from here, since its beginning is back-dated.
+    pub received: u64,
     /// Whether the last attempt to renew it failed.
     pub failed: bool,
 }
@@ -45,15 +47,15 @@ impl Freshness {
     /// Of this certificate, or of none, at this time (Unix seconds).
     #[must_use]
     pub fn at(certificate: Option<Standing>, now: u64) -> Self {
-        let Some(Standing { not_before, not_after, failed }) = certificate else {
+        let Some(Standing { not_before, not_after, received, failed }) = certificate else {
             return Self::Absent;
         };
         if now > not_after {
             return Self::Expired;
         }
-        let life = not_after.saturating_sub(not_before);
+        let life = not_after.saturating_sub(received);
         // In tenths, which a u64 of seconds has room for.
-        let lived = now.saturating_sub(not_before).saturating_mul(10);
+        let lived = now.saturating_sub(received).saturating_mul(10);
         let overdue = if failed { 6 } else { 7 };
         if now < not_before || lived > life.saturating_mul(overdue) {
             return Self::Stale;
@@ -87,7 +89,7 @@ mod tests {
     #[test]
     fn states_by_time() {
         let check = |name: &str, failed: bool, now: u64, expect: Freshness| {
-            let standing = Standing { not_before: 1000, not_after: 2000, failed };
+            let standing = Standing { not_before: 940, not_after: 2000, received: 1000, failed };
             assert_eq!(Freshness::at(Some(standing), now), expect, "{name}");
         };
         check("at its receipt", false, 1060, Freshness::Fresh);
@@ -98,9 +100,10 @@ mod tests {
         check("its last second", false, 2000, Freshness::Stale);
         check("over", false, 2001, Freshness::Expired);
         check("over, and failing", true, u64::MAX, Freshness::Expired);
-        check("f07: the clock went back before its beginning", false, 999, Freshness::Stale);
+        check("f07: the clock went back before its beginning", false, 939, Freshness::Stale);
+        check("f07: the clock went back a little", false, 950, Freshness::Fresh);
         assert_eq!(Freshness::at(None, 1500), Freshness::Absent);
-        let strange = Standing { not_before: u64::MAX, not_after: 0, failed: true };
+        let strange = Standing { not_before: u64::MAX, not_after: 0, received: 9, failed: true };
         assert_eq!(Freshness::at(Some(strange), 5), Freshness::Expired);
     }
 

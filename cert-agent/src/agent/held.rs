@@ -16,6 +16,8 @@ pub struct Held {
     pub svid: X509Svid,
     /// Its key.
     pub key: SvidKey,
+    /// When it came, Unix seconds.
+    pub received: u64,
 }
 
 impl Held {
@@ -163,6 +165,7 @@ impl View {
         let standing = self.holding.borrow().identity.as_ref().map(|held| Standing {
             not_before: held.svid.not_before(),
             not_after: held.svid.not_after(),
+            received: held.received,
             failed,
         });
         Freshness::at(standing, now)

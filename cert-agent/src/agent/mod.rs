@@ -2,8 +2,10 @@
 //! serves it to the proxy.
 //!
 //! [`rotation`] decides when, [`fresh_key`] makes the key and the request, [`authority`] asks,
-//! [`answer`] believes nothing it cannot check, [`renewer`] ties them together, [`held`] is what
-//! everybody else sees of it. [`workload_api`] serves the proxy, [`admin`] serves people.
+//! [`answer`] believes nothing it cannot check, [`renewer`] ties them together. [`bundles`] listens
+//! for what peers are verified with, [`trust`] is what it comes to. [`held`] is what everybody else
+//! sees of both: [`workload_api`] serves the proxy and other SPIFFE clients, [`sds`] serves Envoy,
+//! [`admin`] and [`metrics`] serve people and their tools.
 
 pub mod admin;
 pub mod answer;
@@ -12,6 +14,7 @@ pub mod bundle_file;
 pub mod bundles;
 pub mod callers;
 pub mod cli;
+pub mod evidence;
 pub mod fetch;
 pub mod fresh_key;
 pub mod freshness;
@@ -29,6 +32,7 @@ pub mod sds;
 pub mod show;
 pub mod skew;
 pub mod socket;
+pub mod socket_name;
 pub mod state;
 pub mod trust;
 pub mod updates;

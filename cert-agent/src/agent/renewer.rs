@@ -1,8 +1,5 @@
 //! The loop that keeps the identity fresh: wait, make a key, ask, check, hold.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use identity::{SpiffeId, TrustBundle};
@@ -11,12 +8,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use zeroize::Zeroizing;
 
-use crate::api::issue_request::Evidence;
-use crate::api::{IssueRequest, IssueResponse, UnixEvidence};
+use crate::api::{IssueRequest, IssueResponse};
 
 use super::answer::{self, Accepted, Expected, WrongAnswer};
 use super::authority::{self, Address, CallError};
 use super::bundle_file::BundleFile;
+use super::evidence::{EvidenceSource, Proof};
 use super::fresh_key::FreshKey;
 use super::held::{Held, Publisher};
 use super::rotation::{Failure, Moment, Rotation, Validity, unix};
@@ -26,8 +23,6 @@ use super::state::{Credential, StateDirectory};
 /// Somebody wants a renewal now, and to hear how it went.
 pub type Forced = oneshot::Sender<Result<(), String>>;
 
-/// A join token is below 128 bytes.
-const MAX_TOKEN_FILE: u64 = 4096;
 /// Forced renewals that may wait; more are refused.
 pub const MAX_FORCED: usize = 8;
 
@@ -40,13 +35,13 @@ pub struct Renewer {
     pub file: BundleFile,
     /// Who we are, when the command line says so; a renewal credential and what is held say so too.
     pub identity: Option<SpiffeId>,
-    /// Proof for the first time.
-    pub join_token: Option<PathBuf>,
-    /// Proof for every other time. In memory, so that a full disk costs nothing but the next
+    /// What we prove ourselves with, beside the credential.
+    pub evidence: EvidenceSource,
+    /// Proof for whoever joined with a token. In memory, so that a full disk costs nothing but the next
     /// restart.
     pub credential: Option<Credential>,
-    /// Where the credential survives a restart; none for a unix-attested agent, which needs no
-    /// credential.
+    /// Where the credential survives a restart; none for an agent with a lasting proof, which
+    /// needs no credential.
     pub state: Option<StateDirectory>,
     /// Who watches.
     pub publisher: Publisher,
@@ -114,19 +109,18 @@ impl Renewer {
     /// One attempt with the best evidence; with the join token too, when the authority knows our
     /// credential no more.
     async fn prove(&mut self, trusted: &TrustBundle) -> Result<Fresh, AttemptError> {
-        let evidence = self.evidence()?;
-        let by_credential = matches!(evidence, Evidence::RenewalCredential(_));
-        match self.ask(evidence, trusted).await {
+        let proof = self.evidence.best(self.credential.as_ref()).map_err(AttemptError::Ours)?;
+        match self.ask(&proof, trusted).await {
             Err(AttemptError::Call(CallError::Refused {
                 code: Code::Unauthenticated,
                 message,
-            })) if by_credential => match self.join_token() {
+            })) if matches!(proof, Proof::Credential(_)) => match self.evidence.join_token() {
                 Some(token) => {
                     tracing::warn!(
                         reason = message,
                         "the renewal credential was refused; joining anew"
                     );
-                    self.ask(Evidence::JoinToken(token?.to_string()), trusted).await
+                    self.ask(&token, trusted).await
                 }
                 None => Err(CallError::Refused { code: Code::Unauthenticated, message }.into()),
             },
@@ -134,43 +128,15 @@ impl Renewer {
         }
     }
 
-    fn evidence(&self) -> Result<Evidence, AttemptError> {
-        if matches!(self.address, Address::Unix(_)) && self.join_token.is_none() {
-            return Ok(Evidence::Unix(UnixEvidence {}));
-        }
-        if let Some(credential) = &self.credential {
-            return Ok(Evidence::RenewalCredential(credential.secret.to_string()));
-        }
-        match self.join_token() {
-            Some(token) => Ok(Evidence::JoinToken(token?.to_string())),
-            None => Err(AttemptError::Ours(
-                "nothing to prove ourselves with: give --join-token-file or --authority-unix"
-                    .to_owned(),
-            )),
-        }
-    }
-
-    /// Read anew at each attempt: an operator may have put a new one.
-    fn join_token(&self) -> Option<Result<Zeroizing<String>, AttemptError>> {
-        let path = self.join_token.as_ref()?;
-        let token = read_token(path).map_err(|error| {
-            AttemptError::Ours(format!("cannot read the join token {}: {error}", path.display()))
-        });
-        Some(token)
-    }
-
-    async fn ask(
-        &mut self,
-        evidence: Evidence,
-        trusted: &TrustBundle,
-    ) -> Result<Fresh, AttemptError> {
+    async fn ask(&mut self, proof: &Proof, trusted: &TrustBundle) -> Result<Fresh, AttemptError> {
         // A join token may be for whomever the operator meant; every other proof is of who we are
         // already.
-        let identity = match &evidence {
-            Evidence::JoinToken(_) => self.identity.clone(),
+        let identity = match proof {
+            Proof::JoinToken(_) => self.identity.clone(),
             _ => self.known_identity(),
         };
         let fresh = FreshKey::make().map_err(AttemptError::Ours)?;
+        let evidence = proof.evidence(&fresh.csr_der).map_err(AttemptError::Ours)?;
         let request = IssueRequest { evidence: Some(evidence), csr_der: fresh.csr_der.clone() };
         let asked = Moment::now();
         let answer = authority::issue(&self.address, trusted, request).await?;
@@ -189,7 +155,8 @@ impl Renewer {
             self.keep_credential(identity, &answer);
         }
         let Accepted { svid, bundle } = checked?;
-        Ok(Fresh { held: Held { svid, key: fresh.key }, bundle })
+        let held = Held { svid, key: fresh.key, received: now.unix() };
+        Ok(Fresh { held, bundle })
     }
 
     fn compare_clocks(&self, skew: Option<Skew>) {
@@ -286,13 +253,6 @@ impl AttemptError {
             })
         )
     }
-}
-
-/// One line; what stands around it is no part of it (F-38: editors and `echo` add line ends).
-fn read_token(path: &Path) -> io::Result<Zeroizing<String>> {
-    let mut text = Zeroizing::new(String::new());
-    File::open(path)?.take(MAX_TOKEN_FILE).read_to_string(&mut text)?;
-    Ok(Zeroizing::new(text.trim_start_matches('\u{feff}').trim().to_owned()))
 }
 
 /// A new credential is kept when the answer is right, and also when nothing but the clock is wrong:

@@ -18,6 +18,7 @@ use super::authority::{Address, HostPort};
 use super::bundle_file::BundleFile;
 use super::bundles::BundleWatch;
 use super::callers::AllowedCallers;
+use super::evidence::{EvidenceSource, LastingProof};
 use super::held;
 use super::jwt_source::JwtSource;
 use super::metrics::{MetricsServer, Numbers};
@@ -56,6 +57,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// The join token.
     pub join_token_file: Option<PathBuf>,
+    /// A proof that lasts, beside our uid on the authority's unix socket.
+    pub lasting_proof: Option<LastingProof>,
     /// Who may ask beside our own user.
     pub allow_uids: Vec<u32>,
     /// Where metrics and probes are served; nowhere without.
@@ -82,7 +85,9 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         .map_err(Misconfigured)?;
     let trusted = file.taken().clone();
     let address = address(&settings, trusted.trust_domain())?;
-    let state = take_state(&settings)?;
+    let evidence = evidence(&settings);
+    let state =
+        evidence.needs_state().then(|| StateDirectory::take(&settings.state_dir)).transpose()?;
     let credential = state.as_ref().map(StateDirectory::load).transpose()?.flatten();
     let workload = Socket::bind(&settings.socket, 0o666)?;
     let admin = Socket::bind(&admin_path(&settings.socket), 0o600)?;
@@ -106,7 +111,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         address,
         file,
         identity: settings.identity,
-        join_token: settings.join_token_file,
+        evidence,
         credential,
         state,
         publisher,
@@ -179,12 +184,12 @@ fn address(settings: &Settings, trust_domain: &TrustDomain) -> anyhow::Result<Ad
     }
 }
 
-/// A unix-attested agent proves itself anew each time and keeps nothing.
-fn take_state(settings: &Settings) -> anyhow::Result<Option<StateDirectory>> {
-    if settings.authority_unix.is_some() && settings.join_token_file.is_none() {
-        return Ok(None);
-    }
-    StateDirectory::take(&settings.state_dir).map(Some)
+/// On the authority's own machine our uid is the proof, unless another was given.
+fn evidence(settings: &Settings) -> EvidenceSource {
+    let join_token = settings.join_token_file.clone();
+    let local = settings.authority_unix.is_some() && join_token.is_none();
+    let lasting = settings.lasting_proof.clone().or(local.then_some(LastingProof::Unix));
+    EvidenceSource { lasting, join_token }
 }
 
 fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::fetch::connect;
 use super::proto::admin::admin_client::AdminClient;
-use super::proto::admin::{RenewRequest, StatusRequest, StatusResponse};
+use super::proto::admin::{BundleStream, HeldBundle, RenewRequest, StatusRequest, StatusResponse};
 use super::run::admin_path;
 
 /// For an answer about what is held.
@@ -53,11 +53,13 @@ fn answered(answer: Answer) -> anyhow::Result<StatusResponse> {
 }
 
 /// What an agent holds, for printing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Shown {
     /// Whether a good certificate is held.
     pub ready: bool,
+    /// `absent`, `fresh`, `stale` (its renewal is overdue) or `expired`.
+    pub state: String,
     /// The SPIFFE id; none when nothing is held.
     pub identity: Option<String>,
     /// The leaf's serial, hexadecimal digits.
@@ -80,6 +82,46 @@ pub struct Shown {
     pub failures: u64,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+    /// This machine's clock minus the authority's, as last measured; none before that.
+    pub clock_skew_seconds: Option<f64>,
+    /// What peers are verified with: our own trust domain first, then the federated ones.
+    pub bundles: Vec<ShownBundle>,
+    /// How the authority's stream of bundles goes.
+    pub bundle_stream: ShownStream,
+}
+
+/// The bundle of one trust domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownBundle {
+    /// Its name.
+    pub trust_domain: String,
+    /// The subjects of its roots.
+    pub roots: Vec<String>,
+    /// How many keys verify its JWT-SVIDs.
+    pub jwt_keys: u32,
+    /// How many revocation lists came with it.
+    pub revocation_lists: u32,
+    /// Grows with each change; 0 when not known.
+    pub sequence: u64,
+}
+
+/// How the stream of bundles goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownStream {
+    /// It stands.
+    pub live: bool,
+    /// When the authority last spoke, RFC 3339; none for never.
+    pub heard_at: Option<String>,
+    /// Changes taken since the start.
+    pub updates: u64,
+    /// Messages, or parts of them, refused since the start.
+    pub refused: u64,
+    /// Streams that failed since the start.
+    pub failures: u64,
+    /// What was wrong last.
+    pub last_error: Option<String>,
 }
 
 impl Shown {
@@ -94,6 +136,7 @@ impl Shown {
         let svid = (!chain.is_empty()).then(|| X509Svid::parse(chain)).transpose()?;
         Ok(Self {
             ready: status.ready,
+            state: status.state.clone(),
             identity: svid.as_ref().map(|svid| svid.id().to_string()),
             serial: svid.as_ref().map(|svid| svid.serial_hex().to_owned()),
             not_before: svid.as_ref().map(|svid| readable(svid.not_before())),
@@ -104,7 +147,10 @@ impl Shown {
             next_renewal: readable(u64::try_from(status.next_attempt).unwrap_or(0)),
             renewals: status.renewals,
             failures: status.failures,
-            last_error: (!status.last_error.is_empty()).then(|| status.last_error.clone()),
+            last_error: said(&status.last_error),
+            clock_skew_seconds: status.clock_skew_millis.map(skew_seconds),
+            bundles: status.bundles.iter().map(ShownBundle::of).collect(),
+            bundle_stream: status.bundle_stream.as_ref().map(ShownStream::of).unwrap_or_default(),
         })
     }
 
@@ -114,7 +160,7 @@ impl Shown {
         let none = || "none".to_owned();
         let mut rows = vec![
             ("identity", self.identity.clone().unwrap_or_else(none)),
-            ("ready", if self.ready { "yes" } else { "no" }.to_owned()),
+            ("state", self.state.clone()),
         ];
         if let (Some(serial), Some(from), Some(until), Some(left)) =
             (&self.serial, &self.not_before, &self.not_after, self.seconds_left)
@@ -124,10 +170,14 @@ impl Shown {
             rows.push(("valid until", format!("{until} ({left} s left)")));
         }
         rows.extend(self.chain.iter().map(|issuer| ("issued by", issuer.clone())));
-        rows.extend(self.roots.iter().map(|root| ("root", root.clone())));
         rows.push(("next renewal", self.next_renewal.clone()));
         rows.push(("renewals", format!("{} ({} failed)", self.renewals, self.failures)));
         rows.extend(self.last_error.iter().map(|error| ("last error", error.clone())));
+        if let Some(skew) = self.clock_skew_seconds {
+            rows.push(("clock", format!("{skew:+.1} s against the authority's")));
+        }
+        rows.extend(self.bundles.iter().map(|bundle| ("trusted", bundle.line())));
+        rows.push(("bundle stream", self.bundle_stream.line()));
         let mut text = String::new();
         for (name, value) in rows {
             // Writing to a String cannot fail.
@@ -135,6 +185,58 @@ impl Shown {
         }
         text
     }
+}
+
+impl ShownBundle {
+    fn of(bundle: &HeldBundle) -> Self {
+        Self {
+            trust_domain: bundle.trust_domain.clone(),
+            roots: bundle.roots.iter().map(|der| subject(der)).collect(),
+            jwt_keys: bundle.jwt_keys,
+            revocation_lists: bundle.revocation_lists,
+            sequence: bundle.sequence,
+        }
+    }
+
+    fn line(&self) -> String {
+        let roots = match self.roots.as_slice() {
+            [] => "no root: nobody of it is believed".to_owned(),
+            roots => roots.join("; "),
+        };
+        format!(
+            "{} ({roots}; {} JWT keys, {} revocation lists, sequence {})",
+            self.trust_domain, self.jwt_keys, self.revocation_lists, self.sequence
+        )
+    }
+}
+
+impl ShownStream {
+    fn of(stream: &BundleStream) -> Self {
+        Self {
+            live: stream.live,
+            heard_at: (stream.heard_at > 0).then(|| readable(stream.heard_at)),
+            updates: stream.updates,
+            refused: stream.refused,
+            failures: stream.failures,
+            last_error: said(&stream.last_error),
+        }
+    }
+
+    fn line(&self) -> String {
+        let heard = self.heard_at.as_deref().unwrap_or("never");
+        let live = if self.live { "live" } else { "down" };
+        let error = self.last_error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+        format!("{live}, last heard {heard}{error}")
+    }
+}
+
+fn said(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+fn skew_seconds(millis: i64) -> f64 {
+    millis as f64 / 1000.0
 }
 
 fn subject(der: &[u8]) -> String {

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -22,6 +22,7 @@ use tonic::transport::Server;
 use tonic::transport::server::{Connected, UdsConnectInfo};
 
 use super::callers::AllowedCallers;
+use super::socket_name::SocketNames;
 
 /// Connections at a time on one socket. A pod has one proxy and a few probes.
 const MAX_CONNECTIONS: usize = 64;
@@ -32,6 +33,8 @@ const MAX_STRANGERS: usize = 4;
 const MAX_STREAMS: u32 = 32;
 /// What a caller may send ahead of our reading: requests are a few bytes.
 const WINDOW: u32 = 64 * 1024;
+/// Read from a caller at a time: most requests at once.
+const READ: usize = 4096;
 /// After `stop`, for streams to end.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 /// After an accept that failed for want of descriptors.
@@ -125,7 +128,7 @@ impl Socket {
             let is_known = stream.peer_cred().is_ok_and(|peer| callers.allows(peer.uid()));
             let places = if is_known { &known } else { &strangers };
             let Ok(permit) = Arc::clone(places).try_acquire_owned() else { continue };
-            if ready.send(Connection { stream, _permit: permit }).await.is_err() {
+            if ready.send(Connection::new(stream, permit)).await.is_err() {
                 return;
             }
         }
@@ -159,7 +162,27 @@ fn refuse_a_live_one(path: &Path) -> anyhow::Result<()> {
 #[derive(Debug)]
 struct Connection {
     stream: UnixStream,
+    names: SocketNames,
+    /// What came and was looked at, and where its unread rest begins.
+    looked_at: Vec<u8>,
+    unread: usize,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn new(stream: UnixStream, permit: OwnedSemaphorePermit) -> Self {
+        let names = SocketNames::default();
+        Self { stream, names, looked_at: Vec::new(), unread: 0, _permit: permit }
+    }
+
+    /// Hands on what was looked at; false when there is nothing.
+    fn hand_on(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
+        let rest = self.looked_at.get(self.unread..).unwrap_or_default();
+        let part = rest.get(..buffer.remaining()).unwrap_or(rest);
+        buffer.put_slice(part);
+        self.unread += part.len();
+        !part.is_empty()
+    }
 }
 
 impl Connected for Connection {
@@ -176,7 +199,21 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+        let this = self.get_mut();
+        while buffer.remaining() > 0 && !this.hand_on(buffer) {
+            let mut room = [0; READ];
+            let mut came = ReadBuf::new(&mut room);
+            ready!(Pin::new(&mut this.stream).poll_read(context, &mut came))?;
+            this.looked_at.clear();
+            this.unread = 0;
+            this.names.take(came.filled(), &mut this.looked_at);
+            if came.filled().is_empty() {
+                this.names.end(&mut this.looked_at);
+                this.hand_on(buffer);
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -5,20 +5,18 @@
 
 use std::fmt;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use identity::{SpiffeId, TrustBundle, TrustDomain};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, SerialNumber,
+    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SigningKey,
 };
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, X509Certificate};
-use zeroize::Zeroizing;
 
 use super::directory::Directory;
-use super::{files, secret};
+use super::{pem, secret};
 
 /// Certificates begin this many seconds before they are signed, for peers whose clocks are behind.
 pub const BACK_DATED: u64 = 60;
@@ -43,9 +41,22 @@ impl fmt::Debug for NewSigner {
 /// When the library refuses, which only an impossible date provokes.
 pub fn new_root(trust_domain: &TrustDomain, now: u64, lifetime: u64) -> anyhow::Result<NewSigner> {
     let key = KeyPair::generate().context("cannot make a key")?;
-    let params = signer_params(trust_domain, "root", 1, now, now.saturating_add(lifetime))?;
-    let certificate = params.self_signed(&key).context("cannot sign the root")?;
+    let certificate = self_signed_root(trust_domain, &key, now, lifetime)?;
     Ok(NewSigner { certificate, key })
+}
+
+/// A self-signed root for a key that exists, in a file or in hardware.
+///
+/// # Errors
+/// When the key's holder refuses to sign.
+pub fn self_signed_root(
+    trust_domain: &TrustDomain,
+    key: &impl SigningKey,
+    now: u64,
+    lifetime: u64,
+) -> anyhow::Result<rcgen::Certificate> {
+    let params = signer_params(trust_domain, "root", 1, now, now.saturating_add(lifetime))?;
+    params.self_signed(key).context("cannot sign the root")
 }
 
 /// Makes an intermediate under a root. It never outlives the root.
@@ -55,7 +66,7 @@ pub fn new_root(trust_domain: &TrustDomain, now: u64, lifetime: u64) -> anyhow::
 pub fn new_intermediate(
     trust_domain: &TrustDomain,
     root: &CertificateDer<'_>,
-    root_key: KeyPair,
+    root_key: impl SigningKey,
     now: u64,
     lifetime: u64,
 ) -> anyhow::Result<NewSigner> {
@@ -118,9 +129,20 @@ pub fn readable(seconds: u64) -> String {
 /// The intermediate, ready to sign leaves.
 pub struct SigningCa {
     issuer: Issuer<'static, KeyPair>,
+    chain: Vec<CertificateDer<'static>>,
     certificate: CertificateDer<'static>,
     facts: Facts,
+    root: RootFacts,
     bundle: TrustBundle,
+}
+
+/// The root that the signer's chain ends at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootFacts {
+    /// [`root_id`] of it.
+    pub id: String,
+    /// Unix seconds.
+    pub not_after: u64,
 }
 
 impl fmt::Debug for SigningCa {
@@ -139,6 +161,11 @@ pub enum NotReady {
         "the intermediate expired at {0}; sign a new one with `postern-authority renew-intermediate`"
     )]
     Expired(String),
+    /// The root is over.
+    #[error(
+        "the root expired at {0}; roll over to a new one with `postern-authority root prepare` and `root activate`"
+    )]
+    RootExpired(String),
     /// Our clock stands before the intermediate begins.
     #[error("the intermediate is not valid before {0}; is this machine's clock right?")]
     NotYet(String),
@@ -154,14 +181,17 @@ impl SigningCa {
     /// root.
     pub fn load(directory: &Directory) -> anyhow::Result<Self> {
         let bundle = load_bundle(directory)?;
-        let certificate = read_certificate(&directory.intermediate_certificate())?;
-        let key = read_key(&directory.intermediate_key())?;
+        let path = directory.intermediate_certificate();
+        let given = pem::certificates(&path)?;
+        let certificate = given[0].clone();
+        let key = pem::private_key(&directory.intermediate_key())?;
         let facts = Facts::read(&certificate)?;
         facts.check_key("intermediate", &key)?;
-        check_issued_by(&certificate, &bundle)?;
+        facts.check_signs("intermediate")?;
+        let (chain, root) = path_to_root(&given, &facts, &bundle)?;
         let issuer = Issuer::from_ca_cert_der(&certificate, key)
             .context("the intermediate certificate cannot sign")?;
-        Ok(Self { issuer, certificate, facts, bundle })
+        Ok(Self { issuer, chain, certificate, facts, root, bundle })
     }
 
     /// The trust domain it signs for.
@@ -182,10 +212,40 @@ impl SigningCa {
         &self.certificate
     }
 
-    /// When it expires, Unix seconds. No leaf outlives it.
+    /// What follows the leaf in a chain: its own certificate and those above it, without the root.
+    #[must_use]
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.chain
+    }
+
+    /// The root that every leaf signed here chains to.
+    #[must_use]
+    pub fn root(&self) -> &RootFacts {
+        &self.root
+    }
+
+    /// When it or its root expires, Unix seconds. No leaf outlives it.
     #[must_use]
     pub fn not_after(&self) -> u64 {
+        self.facts.not_after.min(self.root.not_after)
+    }
+
+    /// When it begins, Unix seconds.
+    #[must_use]
+    pub fn not_before(&self) -> u64 {
+        self.facts.not_before
+    }
+
+    /// When it expires by itself, whatever its root does; Unix seconds.
+    #[must_use]
+    pub fn intermediate_not_after(&self) -> u64 {
         self.facts.not_after
+    }
+
+    /// From its making to its end, seconds.
+    #[must_use]
+    pub fn lifetime(&self) -> u64 {
+        self.facts.not_after.saturating_sub(self.facts.not_before.saturating_add(BACK_DATED))
     }
 
     /// Whether it may sign now.
@@ -193,6 +253,9 @@ impl SigningCa {
     /// # Errors
     /// [`NotReady`] with the date.
     pub fn ready(&self, now: u64) -> Result<(), NotReady> {
+        if now > self.root.not_after {
+            return Err(NotReady::RootExpired(readable(self.root.not_after)));
+        }
         if now > self.facts.not_after {
             return Err(NotReady::Expired(readable(self.facts.not_after)));
         }
@@ -207,19 +270,37 @@ impl SigningCa {
     }
 }
 
-/// Reads the published roots; their trust domain is the one their own URI SAN names.
+/// Reads the published roots. Their trust domain is the one the directory was given, or the one
+/// their own URI SAN (or the intermediate's) names.
 ///
 /// # Errors
 /// A missing or unreadable file, or a root that names no trust domain.
 pub fn load_bundle(directory: &Directory) -> anyhow::Result<TrustBundle> {
     let path = directory.bundle();
-    let pem = files::read(&path).context("cannot read the trust bundle; run `init` first")?;
-    let first = CertificateDer::from_pem_slice(&pem)
-        .map_err(|error| anyhow!("{}: not a PEM certificate: {error:?}", path.display()))?;
-    let trust_domain = Facts::read(&first)?
-        .trust_domain
-        .ok_or_else(|| anyhow!("{}: the root names no trust domain", path.display()))?;
-    TrustBundle::from_pem(trust_domain, &pem).with_context(|| path.display().to_string())
+    let roots =
+        pem::certificates(&path).context("cannot read the trust bundle; run `init` first")?;
+    let trust_domain = match directory.trust_domain()? {
+        Some(given) => given,
+        None => named_trust_domain(directory, &roots)?,
+    };
+    TrustBundle::from_der(trust_domain, roots).with_context(|| path.display().to_string())
+}
+
+fn named_trust_domain(
+    directory: &Directory,
+    roots: &[CertificateDer<'static>],
+) -> anyhow::Result<TrustDomain> {
+    let intermediate = pem::certificates(&directory.intermediate_certificate()).unwrap_or_default();
+    for certificate in roots.iter().chain(&intermediate) {
+        if let Some(named) = Facts::read(certificate)?.trust_domain {
+            return Ok(named);
+        }
+    }
+    bail!(
+        "{}: neither the root nor the intermediate names a trust domain (a URI name spiffe://NAME); give \
+         `run --trust-domain NAME`",
+        directory.bundle().display()
+    )
 }
 
 /// Reads the first certificate of a PEM file.
@@ -227,29 +308,73 @@ pub fn load_bundle(directory: &Directory) -> anyhow::Result<TrustBundle> {
 /// # Errors
 /// The path, and what is wrong with the file.
 pub fn read_certificate(path: &std::path::Path) -> anyhow::Result<CertificateDer<'static>> {
-    CertificateDer::from_pem_slice(&files::read(path)?)
-        .map_err(|error| anyhow!("{}: not a PEM certificate: {error:?}", path.display()))
+    Ok(pem::certificates(path)?.swap_remove(0))
 }
 
-fn read_key(path: &std::path::Path) -> anyhow::Result<KeyPair> {
-    let pem = Zeroizing::new(files::read(path)?);
-    let text = std::str::from_utf8(&pem).map_err(|_| anyhow!("{}: not PEM", path.display()))?;
-    KeyPair::from_pem(text).with_context(|| format!("{}: not a private key", path.display()))
+/// The name of a root in the record, the roll-over and the commands: the first 16 digits of the
+/// SHA-256 of its certificate.
+#[must_use]
+pub fn root_id(root: &CertificateDer<'_>) -> String {
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, root);
+    secret::hex(hash.as_ref()).chars().take(16).collect()
 }
 
-/// The intermediate must be signed by one of the roots we publish, else no peer would believe a
-/// leaf.
-fn check_issued_by(certificate: &CertificateDer<'_>, bundle: &TrustBundle) -> anyhow::Result<()> {
-    let (_, intermediate) = X509Certificate::from_der(certificate)?;
-    for root in bundle.roots() {
-        let (_, root) = X509Certificate::from_der(root)?;
-        if intermediate.verify_signature(Some(root.public_key())).is_ok() {
-            return Ok(());
+/// More certificates between an intermediate and its root than anybody has.
+const MAX_CHAIN: usize = 4;
+
+/// The chain from the intermediate up to, and without, a published root: without one no peer would
+/// believe a leaf. Certificates of the file that are not on the way are passed over.
+fn path_to_root(
+    given: &[CertificateDer<'static>],
+    facts: &Facts,
+    bundle: &TrustBundle,
+) -> anyhow::Result<(Vec<CertificateDer<'static>>, RootFacts)> {
+    let mut chain: Vec<CertificateDer<'static>> = Vec::new();
+    let mut current = given.first().context("no certificate")?;
+    while chain.len() < MAX_CHAIN {
+        let root = signer_among(current, bundle.roots())?;
+        if root != Some(current) {
+            chain.push(current.clone());
+        }
+        if let Some(root) = root {
+            let root = RootFacts { id: root_id(root), not_after: Facts::read(root)?.not_after };
+            return Ok((chain, root));
+        }
+        match signer_among(current, given)? {
+            Some(next) if !chain.contains(next) => current = next,
+            _ => break,
         }
     }
     bail!(
-        "the intermediate is signed by none of the roots in bundle.pem; restore the matching files"
+        "the intermediate (expires {}) is signed by none of the roots that are published, so nobody would believe what \
+         it signs; restore the files that belong together",
+        readable(facts.not_after)
     )
+}
+
+fn signer_among<'a>(
+    certificate: &CertificateDer<'_>,
+    candidates: &'a [CertificateDer<'static>],
+) -> anyhow::Result<Option<&'a CertificateDer<'static>>> {
+    let (_, signed) = X509Certificate::from_der(certificate)?;
+    for candidate in candidates {
+        let (_, signer) = X509Certificate::from_der(candidate)?;
+        if signed.verify_signature(Some(signer.public_key())).is_ok() {
+            return Ok(Some(candidate));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether this root signed the certificate.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn is_signed_by(
+    certificate: &CertificateDer<'_>,
+    root: &CertificateDer<'static>,
+) -> anyhow::Result<bool> {
+    Ok(signer_among(certificate, std::slice::from_ref(root))?.is_some())
 }
 
 /// What we ask of a signer's certificate.
@@ -266,6 +391,7 @@ pub struct Facts {
     /// Lower-case hexadecimal bytes separated by `:`.
     pub serial: String,
     public_key: Vec<u8>,
+    signs: bool,
 }
 
 impl Facts {
@@ -283,11 +409,12 @@ impl Facts {
             trust_domain: trust_domain_of(&parsed),
             subject: parsed.subject().to_string(),
             serial: parsed.raw_serial_as_string(),
+            signs: signs(&parsed),
             public_key: parsed.public_key().subject_public_key.data.to_vec(),
         })
     }
 
-    fn check(&self, role: &str, now: u64, key: &KeyPair) -> anyhow::Result<()> {
+    fn check(&self, role: &str, now: u64, key: &impl PublicKeyData) -> anyhow::Result<()> {
         if now > self.not_after {
             bail!(
                 "the {role} expired at {}; nothing can be signed with it",
@@ -297,8 +424,12 @@ impl Facts {
         self.check_key(role, key)
     }
 
-    fn check_key(&self, role: &str, key: &KeyPair) -> anyhow::Result<()> {
-        if self.public_key != key.public_key_raw() {
+    /// Whether this is the key of the certificate.
+    ///
+    /// # Errors
+    /// When it is another's; with the certificate's end.
+    pub fn check_key(&self, role: &str, key: &impl PublicKeyData) -> anyhow::Result<()> {
+        if self.public_key != key.der_bytes() {
             bail!(
                 "the {role} key is not the key of the {role} certificate (expires {}); restore the matching pair",
                 readable(self.not_after)
@@ -306,6 +437,27 @@ impl Facts {
         }
         Ok(())
     }
+}
+
+impl Facts {
+    /// Whether the certificate is a CA's (X509-SVID §3.2: `cA` and keyCertSign).
+    ///
+    /// # Errors
+    /// When it may not sign certificates.
+    pub fn check_signs(&self, role: &str) -> anyhow::Result<()> {
+        if !self.signs {
+            bail!(
+                "the {role} certificate ({}) may not sign certificates: it needs `CA:TRUE` and keyCertSign",
+                self.subject
+            );
+        }
+        Ok(())
+    }
+}
+
+fn signs(certificate: &X509Certificate<'_>) -> bool {
+    let usage = certificate.key_usage().ok().flatten();
+    certificate.is_ca() && usage.is_none_or(|usage| usage.value.key_cert_sign())
 }
 
 fn trust_domain_of(certificate: &X509Certificate<'_>) -> Option<TrustDomain> {

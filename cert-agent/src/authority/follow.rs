@@ -9,11 +9,13 @@ use aws_lc_rs::digest;
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
+use super::bundles;
 use super::ca::SigningCa;
 use super::directory::Directory;
 use super::files;
 use super::issue::Authority;
 use super::registry::Registry;
+use super::service::wall_clock;
 
 /// The files are read and hashed this often: a watcher alone misses renames of mounted volumes.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -80,6 +82,12 @@ impl Followed {
                         "took up a new intermediate or bundle"
                     );
                     authority.ca.set(ca);
+                    if let Err(error) = bundles::publish(authority, wall_clock()) {
+                        tracing::error!(
+                            error = format!("{error:#}"),
+                            "the new bundle is not published yet; it is tried again"
+                        );
+                    }
                 }
                 Err(error) => tracing::error!(
                     error = format!("{error:#}"),

@@ -3,15 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use identity::TrustDomain;
 use rcgen::KeyPair;
+use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use super::ca::{self, NewSigner};
+use super::ca::{self, Facts, NewSigner};
 use super::directory::Directory;
 use super::files::{self, OWNER_ONLY, READABLE};
-use super::{root_key, secret};
+use super::root_source::{RootKey, RootSource, read_secret_line, store_key};
+use super::{crl, pem, secret};
 
 /// What `init` shall make.
 #[derive(Debug, Clone)]
@@ -20,6 +22,10 @@ pub struct Wanted<'a> {
     pub trust_domain: TrustDomain,
     /// What encrypts the root key; none makes one up.
     pub passphrase_file: Option<&'a Path>,
+    /// A root that exists: its certificate and its key.
+    pub from_root: Option<(&'a Path, &'a Path)>,
+    /// The root key is in a token, not in a file.
+    pub pkcs11: Option<RootSource>,
     /// Of the root.
     pub root_lifetime: Duration,
     /// Of the intermediate.
@@ -35,31 +41,74 @@ pub struct Wanted<'a> {
 /// that a person can remove it; nothing is ever overwritten.
 pub fn init(directory: &Directory, wanted: &Wanted<'_>, now: u64) -> anyhow::Result<()> {
     refuse_to_overwrite(directory)?;
-    let passphrase = match wanted.passphrase_file {
-        Some(path) => read_passphrase(path)?,
-        None => Zeroizing::new(secret::random_secret().as_bytes().to_vec()),
-    };
     files::private_directory(directory.path())?;
-    let root = ca::new_root(&wanted.trust_domain, now, wanted.root_lifetime.as_secs())?;
-    let encrypted = root_key::encrypt(&key_der(&root.key), &passphrase)?;
-    if wanted.passphrase_file.is_none() {
-        files::write_new(&directory.passphrase(), &passphrase, OWNER_ONLY)?;
-    }
-    files::write_new(&directory.root_key(), encrypted.as_bytes(), OWNER_ONLY)?;
-    let root_pem = root.certificate.pem();
-    files::write_new(&directory.root_certificate(), root_pem.as_bytes(), READABLE)?;
-    let intermediate = ca::new_intermediate(
-        &wanted.trust_domain,
-        root.certificate.der(),
-        root.key,
-        now,
-        wanted.intermediate_lifetime.as_secs(),
-    )?;
+    let (root, key) = root(directory, wanted, now)?;
+    let root_pem = files::read(&directory.root_certificate())?;
+    let lifetime = wanted.intermediate_lifetime.as_secs();
+    let intermediate = ca::new_intermediate(&wanted.trust_domain, &root, key, now, lifetime)?;
     write_intermediate(directory, &intermediate)?;
     files::private_directory(&directory.tokens())?;
     files::private_directory(&directory.credentials())?;
-    files::write_new(&directory.bundle(), root_pem.as_bytes(), READABLE)?;
+    files::write_new(&directory.bundle(), &root_pem, READABLE)?;
     Ok(())
+}
+
+/// Makes the root, or takes the one that exists; its certificate and key are in the directory then.
+fn root(
+    directory: &Directory,
+    wanted: &Wanted<'_>,
+    now: u64,
+) -> anyhow::Result<(CertificateDer<'static>, RootKey)> {
+    if let (Some(source), None) = (&wanted.pkcs11, wanted.from_root) {
+        let key = source.make(&directory.root_key())?;
+        let lifetime = wanted.root_lifetime.as_secs();
+        let root = ca::self_signed_root(&wanted.trust_domain, &key, now, lifetime)?;
+        files::write_new(&directory.root_certificate(), root.pem().as_bytes(), READABLE)?;
+        return Ok((root.der().clone(), key));
+    }
+    // What can be wrong with what was given comes before anything is written.
+    let given = wanted.from_root.map(|from| given_root(from, wanted)).transpose()?;
+    let passphrase = match wanted.passphrase_file {
+        Some(path) => read_secret_line(path, 8)?,
+        None => Zeroizing::new(secret::random_secret().as_bytes().to_vec()),
+    };
+    let (pem, key) = match given {
+        Some(given) => given,
+        None => {
+            let made = ca::new_root(&wanted.trust_domain, now, wanted.root_lifetime.as_secs())?;
+            (made.certificate.pem(), made.key)
+        }
+    };
+    if wanted.passphrase_file.is_none() {
+        files::write_new(&directory.passphrase(), &passphrase, OWNER_ONLY)?;
+    }
+    store_key(&key, &passphrase, &directory.root_key())?;
+    files::write_new(&directory.root_certificate(), pem.as_bytes(), READABLE)?;
+    let root = ca::read_certificate(&directory.root_certificate())?;
+    if Facts::read(&root)?.trust_domain.is_none() {
+        let name = format!("{}\n", wanted.trust_domain);
+        files::write_new(&directory.trust_domain_file(), name.as_bytes(), READABLE)?;
+    }
+    Ok((root, RootKey::File(key)))
+}
+
+/// The user's own root: a CA's certificate and its key, of this trust domain or of none.
+fn given_root(
+    (certificate, key): (&Path, &Path),
+    wanted: &Wanted<'_>,
+) -> anyhow::Result<(String, KeyPair)> {
+    let root = ca::read_certificate(certificate)?;
+    let key = pem::private_key(key)?;
+    let facts = Facts::read(&root)?;
+    facts.check_key("root", &key)?;
+    facts.check_signs("root")?;
+    if let Some(named) = facts.trust_domain.filter(|named| *named != wanted.trust_domain) {
+        bail!(
+            "{}: the root is of trust domain {named}; give `--trust-domain {named}`",
+            certificate.display()
+        );
+    }
+    Ok((pem::encode(std::slice::from_ref(&root)), key))
 }
 
 /// `postern-authority renew-intermediate`: a new intermediate under the same root. A running
@@ -70,17 +119,12 @@ pub fn init(directory: &Directory, wanted: &Wanted<'_>, now: u64) -> anyhow::Res
 /// A wrong passphrase, an expired root, or the disk.
 pub fn renew_intermediate(
     directory: &Directory,
-    passphrase_file: Option<&Path>,
+    source: &RootSource,
     lifetime: Duration,
     now: u64,
 ) -> anyhow::Result<()> {
     let bundle = ca::load_bundle(directory)?;
-    let made_up = directory.passphrase();
-    let passphrase = read_passphrase(passphrase_file.unwrap_or(&made_up))?;
-    let der = root_key::decrypt(&files::read(&directory.root_key())?, &passphrase)?;
-    // A wrong passphrase opens the cipher once in 256 times; what comes out is then no key.
-    let root_key =
-        KeyPair::try_from(der.as_slice()).map_err(|_| root_key::RootKeyError::Passphrase)?;
+    let root_key = source.open(&directory.root_key())?;
     let root = ca::read_certificate(&directory.root_certificate())?;
     let signer =
         ca::new_intermediate(bundle.trust_domain(), &root, root_key, now, lifetime.as_secs())?;
@@ -88,8 +132,9 @@ pub fn renew_intermediate(
 }
 
 /// The key first: between the two renames a running authority finds a pair that does not fit, and
-/// keeps what it has.
-fn write_intermediate(directory: &Directory, signer: &NewSigner) -> anyhow::Result<()> {
+/// keeps what it has. A copy of the old pair stays to sign its revocation list.
+pub(super) fn write_intermediate(directory: &Directory, signer: &NewSigner) -> anyhow::Result<()> {
+    crl::keep_former(directory)?;
     let key = Zeroizing::new(signer.key.serialize_pem());
     files::replace(&directory.intermediate_key(), key.as_bytes(), OWNER_ONLY)?;
     let certificate = signer.certificate.pem();
@@ -105,6 +150,7 @@ fn refuse_to_overwrite(directory: &Directory) -> anyhow::Result<()> {
         directory.intermediate_certificate(),
         directory.intermediate_key(),
         directory.passphrase(),
+        directory.trust_domain_file(),
     ]
     .into_iter()
     .filter(|path| path.symlink_metadata().is_ok())
@@ -117,20 +163,4 @@ fn refuse_to_overwrite(directory: &Directory) -> anyhow::Result<()> {
         "there is an authority already: {}; `init` overwrites nothing, choose another --dir",
         found.join(", ")
     )
-}
-
-/// A passphrase file holds one line; the line's end is not part of the passphrase (openssl's
-/// `file:` reads it so too).
-fn read_passphrase(path: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let content = Zeroizing::new(files::read(path).context("cannot read the passphrase file")?);
-    let line = content.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.len() < 8 {
-        bail!("{}: a passphrase has 8 characters at least", path.display());
-    }
-    Ok(Zeroizing::new(line.to_vec()))
-}
-
-fn key_der(key: &KeyPair) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(key.serialize_der())
 }

@@ -7,19 +7,26 @@ use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
-use crate::api::{IssueRequest, IssueResponse};
+use crate::api::{IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse};
 
+use super::attest::oidc::OidcError;
 use super::attest::service_account::TokenError;
 use super::attest::x509::CertificateError;
 use super::attest::{self, Asking, Caller, Records, Remote};
+use super::bundles::Publisher;
 use super::ca::SigningCa;
+use super::crl::Crls;
 use super::csr::{self, CsrError};
 use super::follow::Live;
+use super::issuance_log::{IssuanceLog, Issued};
 use super::join_token::RedeemError;
+use super::jwt_svid::{JwtIssuer, JwtRefusal};
 use super::leaf::{self, SignError, SignedLeaf, Subject};
 use super::rate::{Limited, Rates};
+use super::record::{Leaf, Record};
 use super::registry::NoMatch;
-use super::renewal::CredentialError;
+use super::renewal::{CredentialError, instance_of};
+use super::service::wall_clock;
 
 /// Everything a request needs.
 #[derive(Debug)]
@@ -34,6 +41,16 @@ pub struct Authority {
     pub rates: Mutex<Rates>,
     /// Seconds that a leaf lives.
     pub leaf_lifetime: u64,
+    /// Publishes what peers are verified with.
+    pub publisher: Publisher,
+    /// Signs JWT-SVIDs.
+    pub jwt: JwtIssuer,
+    /// Which leaves live.
+    pub record: Arc<Record>,
+    /// The revocation lists to publish.
+    pub crls: Crls,
+    /// Who got what; none when nobody wants to know.
+    pub log: Option<IssuanceLog>,
 }
 
 /// The moment of a request: the wall clock in Unix seconds, and a clock that never jumps.
@@ -74,6 +91,9 @@ pub enum Refusal {
     /// The service-account token.
     #[error(transparent)]
     ServiceAccount(#[from] TokenError),
+    /// The token of an OpenID Connect issuer.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
     /// The certificate of another CA.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -92,6 +112,16 @@ pub enum Refusal {
 }
 
 impl Authority {
+    /// Answers one request for a JWT-SVID at this moment.
+    ///
+    /// # Errors
+    /// [`JwtRefusal`].
+    pub fn issue_jwt(&self, request: &IssueJwtRequest) -> Result<IssueJwtResponse, JwtRefusal> {
+        let now = Now { wall: wall_clock(), monotonic: Instant::now() };
+        let published = self.publisher.now();
+        self.jwt.issue(request, &published.own.x509, &self.publisher.jwt_keys, now)
+    }
+
     /// Answers one request.
     ///
     /// The order: what is cheap comes before what is dear (the CSR's proof costs less than the disk or another
@@ -118,9 +148,14 @@ impl Authority {
             dns_names: self.records.registry.now().dns_names(&attested.identity),
             id: attested.identity.clone(),
         };
+        self.cover(&ca, now.wall).await?;
         let leaf = leaf::sign(&ca, &key, &subject, self.leaf_lifetime, now.wall)?;
-        let instance = attested.instance.clone();
+        let mut instance = attested.instance.clone();
         let credential = attested.settle(&self.records, now.wall).await?;
+        if let Some(joined) = credential.as_ref().and_then(|credential| instance_of(credential)) {
+            joined.clone_into(&mut instance);
+        }
+        self.note(&ca, &leaf, &subject, evidence.kind(), &instance, caller, now.wall);
         tracing::info!(
             identity = %subject.id,
             attestor = evidence.kind(),
@@ -131,6 +166,48 @@ impl Authority {
             "issued"
         );
         Ok(answer(&ca, leaf, credential, now.wall))
+    }
+
+    /// The store knows that leaves under this root may live as long as the one we sign now.
+    async fn cover(&self, ca: &SigningCa, now: u64) -> Result<(), Refusal> {
+        let (root, not_after) = (ca.root().id.clone(), now.saturating_add(self.leaf_lifetime));
+        if self.record.covers(&root, not_after) {
+            return Ok(());
+        }
+        let record = Arc::clone(&self.record);
+        let written = tokio::task::spawn_blocking(move || record.cover(&root, not_after, now));
+        Ok(written.await.map_err(|_| Refusal::Failed)??)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "what is known of one certificate")]
+    fn note(
+        &self,
+        ca: &Arc<SigningCa>,
+        leaf: &SignedLeaf,
+        subject: &Subject,
+        attestor: &'static str,
+        instance: &str,
+        caller: &Caller,
+        now: u64,
+    ) {
+        let noted = Leaf {
+            serial: leaf.serial.replace(':', ""),
+            not_after: leaf.not_after,
+            root: ca.root().id.clone(),
+            instance: instance.to_owned(),
+        };
+        self.record.note(subject.id.as_str(), noted);
+        let Some(log) = &self.log else { return };
+        let issued = Issued {
+            time: now,
+            identity: subject.id.to_string(),
+            serial: leaf.serial.clone(),
+            not_after: leaf.not_after,
+            attestor,
+            instance: instance.to_owned(),
+            caller: caller.to_string(),
+        };
+        log.append(issued, Arc::clone(ca));
     }
 
     fn take_rates(&self, instance: &str, now: Instant) -> Result<(), Limited> {

@@ -163,6 +163,20 @@ impl JoinTokens {
         }
     }
 
+    /// Removes every unused token of an identity.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn revoke_identity(&self, identity: &str) -> io::Result<()> {
+        for (key, entry) in self.store.list(KIND)? {
+            if record_of(&entry).is_some_and(|record| record.identity == identity) {
+                // False when it was used at this moment: gone all the same.
+                self.store.remove(&key, &entry.version)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes what nobody can redeem any more.
     ///
     /// # Errors

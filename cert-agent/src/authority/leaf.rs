@@ -107,7 +107,9 @@ pub(super) fn sign_any(
         params.serial_number.as_ref().map(|s| secret::serial(&s.to_bytes())).unwrap_or_default();
     let certificate =
         params.signed_by(key, ca.issuer()).map_err(|e| SignError::Library(e.to_string()))?;
-    Ok(SignedLeaf { chain: vec![certificate.into(), ca.certificate().clone()], not_after, serial })
+    let mut chain = vec![certificate.into()];
+    chain.extend_from_slice(ca.chain());
+    Ok(SignedLeaf { chain, not_after, serial })
 }
 
 fn params(subject: &Subject, now: u64, not_after: u64) -> anyhow::Result<CertificateParams> {

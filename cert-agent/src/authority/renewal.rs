@@ -226,7 +226,8 @@ fn new_credential(instance: &str) -> Zeroizing<String> {
 }
 
 /// The instance inside a credential; checked, because it becomes a file name.
-fn instance_of(credential: &str) -> Option<&str> {
+#[must_use]
+pub fn instance_of(credential: &str) -> Option<&str> {
     let rest = credential.strip_prefix(PREFIX).filter(|rest| rest.len() <= 128)?;
     let (instance, _secret) = rest.split_at_checked(INSTANCE)?;
     is_instance(instance).then_some(instance)

@@ -5,40 +5,38 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::Connected;
 
 use crate::api::signing_server::SigningServer;
 
 use super::attest::Caller;
+use super::bundles::Publisher;
+use super::connection::{Connection, Counted, Socket, Sources};
 use super::issue::Authority;
 use super::registry::UnixCaller;
 use super::server_certificate;
 use super::service::{MAX_REQUEST, SigningService};
 
-/// Connections at a time on each socket, handshaking ones included; further ones wait in the
-/// kernel's queue.
-const MAX_CONNECTIONS: usize = 1024;
 /// A handshake that takes longer is over.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// A request that takes longer is over.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
-/// An agent makes one request; a connection that stays is ended in this time.
-const MAX_CONNECTION_AGE: Duration = Duration::from_secs(30);
+/// A kept connection is ended in order after this time, and opened anew by the agent: it then sees the authority's
+/// current certificate, and finds the replica that has room.
+const MAX_CONNECTION_AGE: Duration = Duration::from_secs(12 * 3600);
+/// For the streams of such a connection to end.
+const MAX_CONNECTION_GRACE: Duration = Duration::from_secs(30);
 /// After `stop`, for running requests to end.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// Requests at a time on one connection.
@@ -53,6 +51,25 @@ pub struct Listeners {
     pub tcp: TcpListener,
     /// Local callers.
     pub unix: Option<UnixSocket>,
+}
+
+/// How many connections, and for how long. Every one is finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// At a time on each socket, handshaking ones included; further ones wait in the kernel's queue. Each agent keeps
+    /// one or two. Default 4096.
+    pub connections: usize,
+    /// Of those, from one address (one /64 of IPv6); further ones are closed at once. Default 1024: many agents share
+    /// an address only behind a node or a gateway that rewrites it.
+    pub per_address: usize,
+    /// A connection without a request or a stream is closed after this time. Default 2 minutes.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connections: 4096, per_address: 1024, idle: Duration::from_secs(120) }
+    }
 }
 
 /// A listening unix socket that removes its file when it ends.
@@ -103,13 +120,15 @@ impl Drop for UnixSocket {
 pub async fn serve(
     authority: Arc<Authority>,
     listeners: Listeners,
+    limits: Limits,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let tls = server_certificate::server_config(Arc::clone(&authority))?;
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let (ready, connections) = mpsc::channel(64);
-    let tcp = accept_tcp(listeners.tcp, acceptor, ready.clone());
-    let unix = accept_unix(listeners.unix, ready);
+    tokio::spawn(Publisher::run(Arc::clone(&authority), stop.clone()));
+    let tcp = accept_tcp(listeners.tcp, acceptor, limits, ready.clone());
+    let unix = accept_unix(listeners.unix, limits, ready);
     let service =
         SigningServer::new(SigningService::new(authority)).max_decoding_message_size(MAX_REQUEST);
     let server = Server::builder()
@@ -120,7 +139,8 @@ pub async fn serve(
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .http2_max_header_list_size(16 * 1024)
         .max_connection_age(MAX_CONNECTION_AGE)
-        .add_service(service)
+        .max_connection_age_grace(MAX_CONNECTION_GRACE)
+        .add_service(Counted(service))
         .serve_with_incoming_shutdown(
             ReceiverStream::new(connections).map(Ok::<_, io::Error>),
             stop.clone().cancelled_owned(),
@@ -137,8 +157,14 @@ pub async fn serve(
     }
 }
 
-async fn accept_tcp(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sender<Connection>) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+async fn accept_tcp(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    limits: Limits,
+    ready: mpsc::Sender<Connection>,
+) {
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let sources = Sources::new(limits.per_address);
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -147,13 +173,20 @@ async fn accept_tcp(listener: TcpListener, acceptor: TlsAcceptor, ready: mpsc::S
                 continue;
             }
         };
+        let Some(place) = sources.take(address.ip()) else {
+            tracing::debug!(%address, limit = limits.per_address, "too many connections from one address");
+            continue;
+        };
         let (acceptor, ready) = (acceptor.clone(), ready.clone());
         tokio::spawn(async move {
             match handshake(&acceptor, stream).await {
                 Ok(stream) => {
                     let caller = Caller::Remote(address);
                     let socket = Socket::Tls(Box::new(stream));
-                    let _ = ready.send(Connection { socket, caller, _permit: permit }).await;
+                    let connection =
+                        Connection::new(socket, caller, limits.idle, permit, Some(place));
+                    // Nobody takes it when we stop.
+                    let _ = ready.send(connection).await;
                 }
                 Err(error) => tracing::debug!(%address, %error, "handshake failed"),
             }
@@ -168,9 +201,9 @@ async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream) -> io::Result<TlsS
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 10 s"))?
 }
 
-async fn accept_unix(socket: Option<UnixSocket>, ready: mpsc::Sender<Connection>) {
+async fn accept_unix(socket: Option<UnixSocket>, limits: Limits, ready: mpsc::Sender<Connection>) {
     let Some(socket) = socket else { return std::future::pending().await };
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(limits.connections));
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         let stream = match socket.listener.accept().await {
             Ok((stream, _)) => stream,
@@ -183,7 +216,8 @@ async fn accept_unix(socket: Option<UnixSocket>, ready: mpsc::Sender<Connection>
             Ok(caller) => {
                 let socket = Socket::Unix(stream);
                 let caller = Caller::Unix(caller);
-                let _ = ready.send(Connection { socket, caller, _permit: permit }).await;
+                let connection = Connection::new(socket, caller, limits.idle, permit, None);
+                let _ = ready.send(connection).await;
             }
             Err(error) => tracing::warn!(%error, "a local caller without credentials"),
         }
@@ -204,67 +238,4 @@ fn unix_caller(stream: &UnixStream) -> io::Result<UnixCaller> {
 async fn pause_after(error: &io::Error) {
     tracing::warn!(%error, "cannot accept");
     tokio::time::sleep(ACCEPT_PAUSE).await;
-}
-
-/// An accepted connection: the bytes, who is at the other end, and its place among
-/// [`MAX_CONNECTIONS`].
-#[derive(Debug)]
-struct Connection {
-    socket: Socket,
-    caller: Caller,
-    _permit: OwnedSemaphorePermit,
-}
-
-#[derive(Debug)]
-enum Socket {
-    Tls(Box<TlsStream<TcpStream>>),
-    Unix(UnixStream),
-}
-
-impl Connected for Connection {
-    type ConnectInfo = Caller;
-
-    fn connect_info(&self) -> Caller {
-        self.caller.clone()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().socket {
-            Socket::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
-            Socket::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().socket {
-            Socket::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
-            Socket::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().socket {
-            Socket::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
-            Socket::Unix(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().socket {
-            Socket::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
-            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
 }

@@ -29,17 +29,26 @@ const LIFETIME: u64 = 12 * 3600;
 /// # Errors
 /// When the first certificate cannot be made: an expired intermediate says its date (F-36).
 pub fn server_config(authority: Arc<Authority>) -> anyhow::Result<ServerConfig> {
-    let resolver = OwnCertificate { held: Mutex::new(None), authority };
-    resolver.certificate(wall_clock())?;
+    let resolver = own_certificate(authority)?;
     let mut config = ServerConfig::builder_with_provider(identity::tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver));
+        .with_cert_resolver(resolver);
     config.alpn_protocols = vec![identity::tls::ALPN_H2.to_vec()];
     // No resumption: every connection sees the certificate of its moment.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
+}
+
+/// The authority's own SVID, looked at anew at each handshake.
+///
+/// # Errors
+/// When the first certificate cannot be made: an expired intermediate says its date (F-36).
+pub fn own_certificate(authority: Arc<Authority>) -> anyhow::Result<Arc<dyn ResolvesServerCert>> {
+    let resolver = OwnCertificate { held: Mutex::new(None), authority };
+    resolver.certificate(wall_clock())?;
+    Ok(Arc::new(resolver))
 }
 
 /// The authority's own id in a trust domain.
@@ -85,7 +94,13 @@ impl OwnCertificate {
         let mut held = self.held.lock();
         match held.as_ref() {
             // A clock that stepped back before the making also asks for a new one.
-            Some(held) if (held.made..held.renew).contains(&now) => Ok(Arc::clone(&held.key)),
+            // So does another intermediate: the old one's root may leave the bundle.
+            Some(held)
+                if (held.made..held.renew).contains(&now)
+                    && held.key.cert.get(1..) == Some(self.authority.ca.now().chain()) =>
+            {
+                Ok(Arc::clone(&held.key))
+            }
             _ => {
                 let new = self.make(now)?;
                 let key = Arc::clone(&new.key);

@@ -4,19 +4,22 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response, Status};
 
 use crate::api::signing_server::Signing;
 use crate::api::{
-    Bundles, IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, WatchBundlesRequest,
+    IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, WatchBundlesRequest,
 };
 
 use super::attest::Caller;
+use super::attest::oidc::OidcError;
 use super::attest::service_account::TokenError;
 use super::attest::x509::CertificateError;
+use super::bundles::Watch;
 use super::issue::{Authority, Now, Refusal};
 use super::join_token::RedeemError;
+use super::jwt_svid::JwtRefusal;
 use super::leaf::SignError;
 use super::rate::Limited;
 use super::registry::NoMatch;
@@ -46,6 +49,12 @@ impl SigningService {
     pub fn new(authority: Arc<Authority>) -> Self {
         Self { authority, at_once: Arc::new(Semaphore::new(MAX_AT_ONCE)) }
     }
+
+    fn permit(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.at_once)
+            .try_acquire_owned()
+            .map_err(|_| Status::unavailable("the authority is busy; ask again later"))
+    }
 }
 
 #[tonic::async_trait]
@@ -59,9 +68,7 @@ impl Signing for SigningService {
             .get::<Caller>()
             .cloned()
             .ok_or_else(|| Status::internal("the transport did not say who called"))?;
-        let permit = Arc::clone(&self.at_once)
-            .try_acquire_owned()
-            .map_err(|_| Status::unavailable("the authority is busy; ask again later"))?;
+        let permit = self.permit()?;
         let authority = Arc::clone(&self.authority);
         let request = request.into_inner();
         // A task of its own: what a caller who hangs up began is ended, and keeps its place until then.
@@ -83,24 +90,56 @@ impl Signing for SigningService {
 
     async fn issue_jwt(
         &self,
-        _request: Request<IssueJwtRequest>,
+        request: Request<IssueJwtRequest>,
     ) -> Result<Response<IssueJwtResponse>, Status> {
-        Err(Status::unimplemented("this authority signs no JWT-SVIDs"))
+        let permit = self.permit()?;
+        let authority = Arc::clone(&self.authority);
+        // A chain is verified and two signatures are computed: not on the thread that accepts.
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            authority.issue_jwt(request.get_ref())
+        });
+        match work.await {
+            Ok(Ok(answer)) => Ok(Response::new(answer)),
+            Ok(Err(refusal)) => {
+                tracing::warn!(reason = %refusal, "refused a JWT-SVID");
+                Err(jwt_status(&refusal))
+            }
+            Err(_) => Err(Status::internal("the request failed; the authority's log says why")),
+        }
     }
 
-    type WatchBundlesStream = futures_util::stream::Empty<Result<Bundles, Status>>;
+    type WatchBundlesStream = Watch;
 
     async fn watch_bundles(
         &self,
         _request: Request<WatchBundlesRequest>,
     ) -> Result<Response<Self::WatchBundlesStream>, Status> {
-        Err(Status::unimplemented("this authority streams no bundles"))
+        self.authority.publisher.watch().map(Response::new)
     }
 }
 
 fn log_refusal(refusal: &Refusal, request: &IssueRequest, caller: &Caller) {
     let evidence = request.evidence.as_ref().map_or("none", |evidence| evidence.kind());
     tracing::warn!(attestor = evidence, %caller, reason = %refusal, "refused");
+}
+
+/// The code that `proto/authority.proto` promises for `IssueJwt`.
+fn jwt_status(refusal: &JwtRefusal) -> Status {
+    let message = refusal.to_string();
+    match refusal {
+        JwtRefusal::Audience(_) => Status::invalid_argument(message),
+        JwtRefusal::Clock(_)
+        | JwtRefusal::Chain(_)
+        | JwtRefusal::NoCertificate
+        | JwtRefusal::Signature => Status::unauthenticated(message),
+        JwtRefusal::Identity(..) => Status::permission_denied(message),
+        JwtRefusal::Limited(Limited::Instance(_)) => Status::resource_exhausted(message),
+        JwtRefusal::Limited(Limited::Global(_)) => Status::unavailable(message),
+        JwtRefusal::Signing(_) => {
+            Status::unavailable("the authority cannot sign now; its log says why")
+        }
+    }
 }
 
 /// The code that `proto/authority.proto` promises. What a store says stays in our log.
@@ -115,12 +154,17 @@ fn status(refusal: &Refusal) -> Status {
             Status::unauthenticated(message)
         }
         Refusal::ServiceAccount(TokenError::NotGood(_) | TokenError::Pod(_))
+        | Refusal::Oidc(OidcError::NotGood(_))
         | Refusal::Certificate(CertificateError::NotGood(_)) => Status::unauthenticated(message),
         Refusal::ServiceAccount(TokenError::Unavailable(_)) => Status::unavailable(
             "the authority cannot ask the Kubernetes API now; its log says why; ask again later",
         ),
+        Refusal::Oidc(OidcError::Unavailable(_)) => Status::unavailable(
+            "the authority does not have the issuer's keys now; its log says why; ask again later",
+        ),
         Refusal::Failed => Status::internal(message),
         Refusal::Registry(NoMatch::None { .. } | NoMatch::Ambiguous { .. })
+        | Refusal::Oidc(OidcError::Nobody | OidcError::Ambiguous)
         | Refusal::Certificate(CertificateError::Nobody | CertificateError::Ambiguous)
         | Refusal::Sign(SignError::Identity(..)) => Status::permission_denied(message),
         Refusal::Limited(Limited::Instance(_)) => Status::resource_exhausted(message),

@@ -1,5 +1,6 @@
 //! What the authority's commands print: a table for a person, JSON for a program.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -7,7 +8,11 @@ use serde::Serialize;
 use super::ca::{self, Facts};
 use super::directory::Directory;
 use super::duration::human;
-use super::{join_token, renewal};
+use super::issuance_log_verify::Verified;
+use super::record::{Claims, Everything};
+use super::rollover::{self, RootStatus};
+use super::store::Store;
+use super::{join_token, renewal, revoke};
 
 /// The authority as `show` prints it.
 #[derive(Debug, Clone, Serialize)]
@@ -19,6 +24,12 @@ pub struct Shown {
     pub roots: Vec<Signer>,
     /// What signs leaves.
     pub intermediate: Signer,
+    /// The state of each root in a roll-over.
+    pub roll_over: Vec<RootStatus>,
+    /// Certificates that are revoked and have not ended.
+    pub revoked: usize,
+    /// What each replica said last: claims, the number of its revocation lists, its log's position.
+    pub replicas: BTreeMap<String, Claims>,
 }
 
 /// One signer.
@@ -38,11 +49,11 @@ pub struct Signer {
 }
 
 impl Shown {
-    /// Reads the directory's certificates; no key is touched.
+    /// Reads the directory's certificates and the shared state; no key is touched.
     ///
     /// # Errors
     /// A missing or unreadable file.
-    pub fn read(directory: &Directory, now: u64) -> anyhow::Result<Self> {
+    pub fn read(directory: &Directory, store: &dyn Store, now: u64) -> anyhow::Result<Self> {
         let bundle = ca::load_bundle(directory)?;
         let intermediate = ca::read_certificate(&directory.intermediate_certificate())?;
         Ok(Self {
@@ -53,6 +64,9 @@ impl Shown {
                 .map(|root| Ok(Signer::of(&Facts::read(root)?, now)))
                 .collect::<anyhow::Result<_>>()?,
             intermediate: Signer::of(&Facts::read(&intermediate)?, now),
+            roll_over: rollover::status(directory, store, now)?,
+            revoked: revoke::list(store, now)?.len(),
+            replicas: Everything::read(store, now)?.claims,
         })
     }
 
@@ -64,11 +78,24 @@ impl Shown {
             rows.push(root.row("root"));
         }
         rows.push(self.intermediate.row("intermediate"));
-        format!(
-            "trust domain  {}\n\n{}",
+        let mut replicas = Vec::new();
+        for (name, replica) in &self.replicas {
+            let seen = ca::readable(replica.seen);
+            let (list, log) = (replica.crl_number.to_string(), replica.log_position.to_string());
+            replicas.push([name.clone(), seen, list, log]);
+        }
+        let mut text = format!(
+            "trust domain  {}\nrevoked       {}\n\n{}\n{}",
             self.trust_domain,
-            table(["what", "subject", "expires", "left", "serial"], &rows)
-        )
+            self.revoked,
+            table(["what", "subject", "expires", "left", "serial"], &rows),
+            roots_table(&self.roll_over)
+        );
+        if !replicas.is_empty() {
+            text.push('\n');
+            text.push_str(&table(["replica", "seen", "CRL number", "log lines"], &replicas));
+        }
+        text
     }
 }
 
@@ -111,6 +138,48 @@ pub fn instances_table(holders: &[renewal::Listed], now: u64) -> String {
         })
         .collect();
     table(["instance", "identity", "joined", "left"], &rows)
+}
+
+/// The roots for a person.
+#[must_use]
+pub fn roots_table(roots: &[rollover::RootStatus]) -> String {
+    let rows: Vec<_> = roots
+        .iter()
+        .map(|root| {
+            let text = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".to_owned());
+            [
+                root.id.clone(),
+                root.state.to_owned(),
+                text(&root.since),
+                text(&root.in_use_until),
+                root.users.len().to_string(),
+                root.not_after.clone(),
+            ]
+        })
+        .collect();
+    table(["root", "state", "since", "in use until", "identities", "expires"], &rows)
+}
+
+/// What is revoked, for a person.
+#[must_use]
+pub fn revoked_table(revoked: &[revoke::Revoked]) -> String {
+    let rows: Vec<_> = revoked
+        .iter()
+        .map(|r| {
+            let (revoked, ends) = (ca::readable(r.revoked), ca::readable(r.not_after));
+            [r.serial.clone(), r.identity.clone(), revoked, ends]
+        })
+        .collect();
+    table(["serial", "identity", "revoked", "ends"], &rows)
+}
+
+/// A log that is whole, for a person.
+#[must_use]
+pub fn verified_table(verified: &Verified) -> String {
+    format!(
+        "whole: {} certificates, {} not sealed yet, {} lost\nfollows {}\nends at {}\n",
+        verified.issued, verified.unsealed, verified.lost, verified.previous, verified.last
+    )
 }
 
 /// Columns as wide as their widest cell, two spaces between.

@@ -146,3 +146,26 @@ pub fn update<E: From<io::Error>>(
     let message = format!("{key} is changed by others all the time; try again");
     Err(io::Error::new(io::ErrorKind::WouldBlock, message).into())
 }
+
+/// Writes an entry, whatever it was: for entries that one process alone writes.
+///
+/// # Errors
+/// The store's.
+pub fn put(store: &dyn Store, key: &Key, value: &[u8]) -> io::Result<()> {
+    update::<io::Error>(store, key, |_| Ok(Some(Zeroizing::new(value.to_vec())))).map(|_| ())
+}
+
+/// Removes an entry, whatever its version. False when there is none.
+///
+/// # Errors
+/// The store's, or others that change it all the time.
+pub fn delete(store: &dyn Store, key: &Key) -> io::Result<bool> {
+    for _ in 0..MAX_TRIES {
+        let Some(entry) = store.get(key)? else { return Ok(false) };
+        if store.remove(key, &entry.version)? {
+            return Ok(true);
+        }
+    }
+    let message = format!("{key} is changed by others all the time; try again");
+    Err(io::Error::new(io::ErrorKind::WouldBlock, message))
+}

@@ -17,8 +17,8 @@ use cert_agent::authority::init::{Wanted, init};
 use cert_agent::authority::issue::Authority;
 use cert_agent::authority::join_token::JoinTokens;
 use cert_agent::authority::rate::PerMinute;
-use cert_agent::authority::run::{Settings as AuthoritySettings, load};
-use cert_agent::authority::server::{Listeners, UnixSocket, serve as serve_authority};
+use cert_agent::authority::run::{Settings as AuthoritySettings, load, service_accounts};
+use cert_agent::authority::server::{Limits, Listeners, UnixSocket, serve as serve_authority};
 use cert_agent::authority::service::wall_clock;
 use cert_agent::authority::store_directory::DirectoryStore;
 use identity::{SpiffeId, TrustDomain};
@@ -61,6 +61,8 @@ impl Ca {
         let wanted = Wanted {
             trust_domain: TrustDomain::parse(trust_domain).unwrap(),
             passphrase_file: None,
+            from_root: None,
+            pkcs11: None,
             root_lifetime: Duration::from_secs(86_400),
             intermediate_lifetime: Duration::from_secs(86_400),
         };
@@ -74,6 +76,14 @@ impl Ca {
             registry: None,
             leaf_lifetime: Duration::from_secs(3600),
             credential_lifetime: Duration::from_secs(7 * 86_400),
+            federation: None,
+            bundle_endpoint: None,
+            jwt_lifetime: Duration::from_secs(300),
+            kubeconfig: None,
+            service_accounts: None,
+            limits: Limits::default(),
+            root_key: None,
+            issuance_log: None,
             issue_rate: PerMinute(6000),
             global_issue_rate: PerMinute(60_000),
         };
@@ -103,13 +113,21 @@ impl Ca {
     }
 
     pub async fn start_at(&self, listen: SocketAddr) -> Running {
-        let authority = Arc::new(self.load());
+        let mut authority = self.load();
+        authority.remote.service_accounts =
+            service_accounts(&self.settings, &authority).await.unwrap();
+        let authority = Arc::new(authority);
         let tcp = TcpListener::bind(listen).await.unwrap();
         let address = tcp.local_addr().unwrap();
         let unix = self.settings.unix.as_deref().map(|path| UnixSocket::bind(path).unwrap());
         let stop = CancellationToken::new();
         let listeners = Listeners { tcp, unix };
-        let task = tokio::spawn(serve_authority(Arc::clone(&authority), listeners, stop.clone()));
+        let task = tokio::spawn(serve_authority(
+            Arc::clone(&authority),
+            listeners,
+            self.settings.limits,
+            stop.clone(),
+        ));
         Running { address, authority, stop, task: Some(task) }
     }
 }
@@ -150,6 +168,7 @@ impl Agent {
             socket: dir.path().join("agent.sock"),
             state_dir: dir.path().join("state"),
             join_token_file: None,
+            lasting_proof: None,
             allow_uids: Vec::new(),
             metrics: None,
         };

@@ -96,7 +96,8 @@ fn settings(args: &ControllerArgs) -> anyhow::Result<Settings> {
     })
 }
 
-async fn config(file: Option<PathBuf>) -> anyhow::Result<Config> {
+/// How the API server is reached.
+pub(super) async fn config(file: Option<PathBuf>) -> anyhow::Result<Config> {
     match file {
         None => Config::incluster().context("not in a cluster? then give --kubeconfig"),
         Some(path) => {

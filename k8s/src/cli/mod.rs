@@ -2,6 +2,7 @@
 
 mod controller;
 mod inject;
+mod injector;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -21,6 +22,8 @@ enum Command {
     /// Watch the cluster and stream to each proxy what is its own.
     Controller(Box<controller::ControllerArgs>),
     Inject(inject::InjectArgs),
+    /// Inject pods as they are created: the admission webhook.
+    Injector(Box<injector::InjectorArgs>),
     /// Print shell completions.
     Completions {
         /// The shell.
@@ -44,6 +47,7 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Controller(args) => controller::run(*args),
         Command::Inject(args) => inject::run(&args),
+        Command::Injector(args) => injector::run(*args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "postern-k8s", &mut script);

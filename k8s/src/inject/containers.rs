@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use super::annotation::Options;
 use super::probes::PROBE_PORT;
 use super::proxy_config::{
-    NAMESPACE_VARIABLE, POD_DIRECTORY, RESOURCES_DIRECTORY, SERVICE_ACCOUNT_VARIABLE, SOCKET,
-    VARIABLE,
+    NAMESPACE_VARIABLE, POD_DIRECTORY, POD_NAME_VARIABLE, POD_UID_VARIABLE, RESOURCES_DIRECTORY,
+    SERVICE_ACCOUNT_VARIABLE, SOCKET, VARIABLE,
 };
 use super::resources::{DEFAULT_CPU, DEFAULT_MEMORY};
 use super::settings::{AGENT_UID, PROXY_UID, Settings};
@@ -113,7 +113,7 @@ pub(super) fn agent(options: &Options, settings: &Settings) -> Value {
             "--authority", settings.authority.to_string(),
             "--trust-domain", settings.trust_domain.as_str(),
             "--trust-bundle", format!("{BUNDLE_DIRECTORY}/bundle.pem"),
-            "--service-account-token", format!("{TOKEN_DIRECTORY}/token"),
+            "--service-account-token-file", format!("{TOKEN_DIRECTORY}/token"),
             "--socket", SOCKET,
             "--allow-uid", PROXY_UID.to_string(),
         ],
@@ -150,6 +150,8 @@ pub(super) fn proxy(options: &Options, settings: &Settings, config: &str) -> Val
         "env": [
             { "name": NAMESPACE_VARIABLE, "valueFrom": { "fieldRef": { "fieldPath": "metadata.namespace" } } },
             { "name": SERVICE_ACCOUNT_VARIABLE, "valueFrom": { "fieldRef": { "fieldPath": "spec.serviceAccountName" } } },
+            { "name": POD_NAME_VARIABLE, "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } },
+            { "name": POD_UID_VARIABLE, "valueFrom": { "fieldRef": { "fieldPath": "metadata.uid" } } },
             { "name": VARIABLE, "value": config },
         ],
         "ports": [{ "name": "postern-metrics", "containerPort": 15020, "protocol": "TCP" }],

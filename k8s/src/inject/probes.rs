@@ -65,6 +65,7 @@ struct Http {
 #[serde(deny_unknown_fields)]
 struct Header {
     name: String,
+    #[serde(default)]
     value: String,
 }
 
@@ -238,6 +239,9 @@ impl Target {
                 return Ok(Some(Self::Rewritten(path.to_owned())));
             }
             let rooted = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+            if rooted.parse::<http::uri::PathAndQuery>().is_err() {
+                return Err(format!("path {path:?} is none of HTTP's"));
+            }
             let tls = get.get("scheme").and_then(Value::as_str) == Some("HTTPS");
             return Ok(Some(Self::Http(Http { port, path: rooted, tls, headers: headers(get)? })));
         }
@@ -256,7 +260,21 @@ impl Target {
 fn headers(get: &Value) -> Result<Vec<Header>, String> {
     match get.get("httpHeaders") {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(list) => Vec::deserialize(list).map_err(|error| format!("httpHeaders: {error}")),
+        Some(list) => {
+            let headers: Vec<Header> =
+                Vec::deserialize(list).map_err(|error| format!("httpHeaders: {error}"))?;
+            match headers.iter().find(|header| !header.is_valid()) {
+                Some(bad) => Err(format!("httpHeaders: {:?} is none of HTTP's", bad.name)),
+                None => Ok(headers),
+            }
+        }
+    }
+}
+
+impl Header {
+    fn is_valid(&self) -> bool {
+        self.name.parse::<http::HeaderName>().is_ok()
+            && self.value.parse::<http::HeaderValue>().is_ok()
     }
 }
 

@@ -20,6 +20,10 @@ pub(super) const VARIABLE: &str = "POSTERN_CONFIG";
 pub(super) const NAMESPACE_VARIABLE: &str = "POSTERN_NAMESPACE";
 /// The pod's service account.
 pub(super) const SERVICE_ACCOUNT_VARIABLE: &str = "POSTERN_SERVICE_ACCOUNT";
+/// The pod's name, by which the proxy announces itself to the controller.
+pub(super) const POD_NAME_VARIABLE: &str = "POSTERN_POD_NAME";
+/// The pod's uid, for the same.
+pub(super) const POD_UID_VARIABLE: &str = "POSTERN_POD_UID";
 /// Where the downward API puts the pod's labels.
 pub(super) const POD_DIRECTORY: &str = "/etc/postern/pod";
 /// Where the resources are mounted.

@@ -42,9 +42,12 @@ pub(crate) fn pod_with(container: &Value) -> Value {
     pod
 }
 
+/// The secret part of handlers' addresses.
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
 /// Injects into a namespace without annotations.
 pub(crate) fn inject(pod: &Value) -> Result<Outcome, Refusal> {
-    k8s::inject::inject(pod, &NamespaceFacts::default(), &settings(), "secret")
+    k8s::inject::inject(pod, &NamespaceFacts::default(), &settings(), SECRET)
 }
 
 /// The pod after injection.

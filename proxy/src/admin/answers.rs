@@ -40,7 +40,8 @@ pub(super) fn certificates(state: &State) -> Value {
     let bundles: Vec<Value> = credentials
         .bundles()
         .iter()
-        .map(|bundle| json!({ "trust_domain": bundle.trust_domain().as_str(), "roots": bundle.roots().len() }))
+        .map(|bundle| json!({ "trust_domain": bundle.trust_domain().as_str(), "roots": bundle.roots().len(),
+            "revocation_lists": bundle.crls().len(), "revocation_lists_overdue": bundle.crls().overdue(state.clock.unix()) }))
         .collect();
     json!({
         "certificate": {
@@ -48,6 +49,8 @@ pub(super) fn certificates(state: &State) -> Value {
             "serial": svid.serial_hex(),
             "not_before": svid.not_before(),
             "not_after": svid.not_after(),
+            "state": credentials.state(state.clock.unix()).as_str(),
+            "trusted": !credentials.is_distrusted(),
             "valid": credentials.is_valid(state.clock.unix()),
             "generation": credentials.generation(),
         },

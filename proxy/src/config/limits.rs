@@ -180,6 +180,12 @@ limits! {
     "adminTimeout" admin_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
         "From an admin, metrics or readiness connection's first byte to the end of its answer.",
         "Answers come from memory.";
+    "appMetricsTimeout" app_metrics_timeout: Duration = Duration::from_secs(5), Duration::from_millis(100), Duration::from_secs(60);
+        "For the app's own metrics, from the dial to the last byte; later, ours go out alone.",
+        "Half of Prometheus' usual limit of ten seconds for a scrape.";
+    "appMetricsBytes" app_metrics_bytes: ByteSize = ByteSize(4 << 20), ByteSize(64 << 10), ByteSize(64 << 20);
+        "Bytes of the app's own metrics; of a longer answer nothing is passed on.",
+        "Twenty thousand series; half an answer would be no metrics at all.";
     "recentDecisions" recent_decisions: u32 = 1024, 0, 65_536;
         "Decisions kept for `GET /decisions`.",
         "The last seconds of a busy proxy in about 256 KiB.";

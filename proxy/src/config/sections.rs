@@ -31,18 +31,28 @@ pub(super) fn mode(reader: &mut Reader, map: &mut Mapping<'_>) {
     }
 }
 
-pub(super) fn workload(reader: &mut Reader, value: Value<'_>) -> Option<Workload> {
+/// `workload`: who the app is. Its labels stand there, or in a file of the downward API.
+pub(super) fn workload(
+    reader: &mut Reader,
+    value: Value<'_>,
+) -> Option<(Workload, Option<PathBuf>)> {
     let mut map = reader.mapping(value)?;
     let namespace = map.require(reader, "namespace").and_then(|v| dns_label(reader, v));
     let account = map.require(reader, "serviceAccount");
     let service_account = account.and_then(|v| service_account(reader, v));
-    let labels = map.take("labels").and_then(|v| labels(reader, v));
+    let labels = map.take("labels").map(|v| (v, labels(reader, v)));
+    let file = map.take("labelsFile").and_then(|v| path(reader, v));
     map.finish(reader);
-    Some(Workload {
+    if let (Some((written, _)), Some(_)) = (&labels, &file) {
+        let fix = Some("remove one".to_owned());
+        reader.mistake(written.node.mark, "`labels` and `labelsFile`", "one of them", fix);
+    }
+    let workload = Workload {
         namespace: namespace?,
         service_account: service_account?,
-        labels: labels.unwrap_or_default(),
-    })
+        labels: labels.and_then(|(_, labels)| labels).unwrap_or_default(),
+    };
+    Some((workload, file))
 }
 
 fn service_account(reader: &mut Reader, value: Value<'_>) -> Option<String> {
@@ -142,12 +152,14 @@ fn identity_files(reader: &mut Reader, value: Value<'_>) -> Option<IdentityFiles
     let certificate = file(reader, "certificate");
     let key = file(reader, "key");
     let bundle = file(reader, "bundle");
+    let crl = map.take("crl").and_then(|v| path(reader, v));
     let federated = map.take("federated").and_then(|v| federated(reader, v));
     map.finish(reader);
     Some(IdentityFiles {
         certificate: certificate?,
         key: key?,
         bundle: bundle?,
+        crl,
         federated: federated.unwrap_or_default(),
     })
 }

@@ -19,6 +19,7 @@ use crate::error::RequestError;
 use crate::forward::body::Body;
 use crate::forward::h2_send::{send_body, send_data};
 use crate::forward::tunnel::Tunnel;
+use crate::link::Link;
 use crate::net::BoxedIo;
 
 /// A frame carries as much as a TLS record.
@@ -34,6 +35,8 @@ pub struct H2Client {
 }
 
 struct Shared {
+    /// What bounds the connection, on the mesh hop.
+    link: Option<Arc<Link>>,
     closed: AtomicBool,
     streams: AtomicUsize,
     quiet: AtomicU32,
@@ -103,11 +106,34 @@ impl SendError {
 }
 
 impl H2Client {
-    /// Opens a connection on a byte stream.
+    /// Opens a connection to our own app on a byte stream.
     ///
     /// # Errors
     /// The library's, when the stream breaks.
     pub async fn open(io: BoxedIo, limits: &Limits) -> Result<Self, h2::Error> {
+        Self::open_with(io, limits, None, |_| std::future::pending()).await
+    }
+
+    /// Opens a connection of the mesh, which ends when its link is cut. `keep` is asked for what
+    /// looks after it, given a way to ask whether streams are under way, and runs as long as it does.
+    ///
+    /// # Errors
+    /// The library's, when the stream breaks.
+    pub async fn open_link<K: Future<Output = ()> + Send + 'static>(
+        io: BoxedIo,
+        limits: &Limits,
+        link: Arc<Link>,
+        keep: impl FnOnce(HasStreams) -> K,
+    ) -> Result<Self, h2::Error> {
+        Self::open_with(io, limits, Some(link), keep).await
+    }
+
+    async fn open_with<K: Future<Output = ()> + Send + 'static>(
+        io: BoxedIo,
+        limits: &Limits,
+        link: Option<Arc<Link>>,
+        keep: impl FnOnce(HasStreams) -> K,
+    ) -> Result<Self, h2::Error> {
         let (sender, connection) = h2::client::Builder::new()
             .initial_window_size(limits.stream_buffer.0)
             .initial_connection_window_size(limits.connection_buffer.0)
@@ -118,18 +144,27 @@ impl H2Client {
             .handshake(io)
             .await?;
         let shared = Arc::new(Shared {
+            link,
             closed: AtomicBool::new(false),
             streams: AtomicUsize::new(0),
             quiet: AtomicU32::new(0),
         });
-        tokio::spawn(drive(connection, shared.clone(), *limits));
+        let keep = keep(HasStreams(shared.clone()));
+        tokio::spawn(drive(connection, shared.clone(), *limits, keep));
         Ok(Self { sender, shared })
+    }
+
+    /// What bounds the connection, on the mesh hop.
+    #[must_use]
+    pub fn link(&self) -> Option<&Arc<Link>> {
+        self.shared.link.as_ref()
     }
 
     /// Whether the connection takes no more requests.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.closed.load(Relaxed)
+            || self.shared.link.as_ref().is_some_and(|link| link.is_retired())
     }
 
     /// Requests and tunnels under way.
@@ -266,8 +301,24 @@ impl Drop for InFlight {
     }
 }
 
-/// Runs the connection until it ends, and looks after its health.
-async fn drive(mut connection: Connection<BoxedIo, Bytes>, shared: Arc<Shared>, limits: Limits) {
+/// Asks a connection whether streams are under way on it.
+pub struct HasStreams(Arc<Shared>);
+
+impl HasStreams {
+    /// Whether there is one.
+    #[must_use]
+    pub fn now(&self) -> bool {
+        self.0.streams.load(Relaxed) > 0
+    }
+}
+
+/// Runs the connection until it ends or is cut, and looks after its health.
+async fn drive(
+    mut connection: Connection<BoxedIo, Bytes>,
+    shared: Arc<Shared>,
+    limits: Limits,
+    keep: impl Future<Output = ()>,
+) {
     let pings = connection.ping_pong();
     let alive = async {
         match pings {
@@ -275,10 +326,18 @@ async fn drive(mut connection: Connection<BoxedIo, Bytes>, shared: Arc<Shared>, 
             None => std::future::pending().await,
         }
     };
+    let cut = async {
+        match &shared.link {
+            Some(link) => drop(link.until_cut().await),
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         // Its error has reached every stream on it.
         _ = connection => {}
         () = alive => {}
+        () = cut => {}
+        () = keep => {}
     }
     shared.closed.store(true, Relaxed);
 }

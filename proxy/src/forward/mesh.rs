@@ -15,6 +15,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use identity::SpiffeId;
 use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
+use identity::verify::Usage;
 use parking_lot::Mutex;
 use rustls::ClientConfig;
 
@@ -24,7 +25,9 @@ use crate::filter::version;
 use crate::forward::body::Body;
 use crate::forward::h2_client::{ConnectError, H2Client, Slot};
 use crate::forward::head;
+use crate::link::{Link, Proven};
 use crate::net::{BoxedIo, Dial};
+use crate::reauth;
 use crate::tls::{self, Alpn, Established, HandshakeError};
 use crate::worker::Worker;
 
@@ -62,6 +65,8 @@ pub enum StreamKind {
     Tcp,
     /// One HTTP/1.1 connection whose request switches protocols.
     Upgrade,
+    /// The re-authentication of an older connection ([`crate::reauth`]).
+    Reauth,
 }
 
 impl StreamKind {
@@ -71,6 +76,7 @@ impl StreamKind {
         match self {
             Self::Tcp => "tcp",
             Self::Upgrade => "upgrade",
+            Self::Reauth => "reauth",
         }
     }
 }
@@ -107,7 +113,7 @@ struct Connections {
     /// Whether the shared connections take CONNECT streams.
     postern: bool,
     http1: bool,
-    idle: Vec<(SendRequest<Body>, u32)>,
+    idle: Vec<(SendRequest<Body>, u32, Arc<Link>)>,
     configs: HashMap<Offer, Arc<ClientConfig>>,
 }
 
@@ -116,13 +122,20 @@ pub enum Hop {
     /// A stream of a connection shared with others; whether the peer is one of ours.
     Shared(Slot, bool),
     /// Nobody else's until the answer has been read.
-    Alone(SendRequest<Body>),
+    Alone(SendRequest<Body>, Arc<Link>),
+}
+
+/// A TLS connection to the service, and what bounds it.
+struct Opened {
+    io: BoxedIo,
+    alpn: Alpn,
+    link: Arc<Link>,
 }
 
 /// An open connection, not yet asked whether it takes one more request.
 enum Found {
     Shared(H2Client, bool),
-    Alone(SendRequest<Body>),
+    Alone(SendRequest<Body>, Arc<Link>),
 }
 
 impl MeshPool {
@@ -153,7 +166,9 @@ impl MeshPool {
         self.destinations.lock().retain(|_, destination| {
             let mut state = destination.state.lock();
             state.shared.retain(|client| !client.is_closed() && client.quiet_sweeps() <= idle);
-            state.idle.retain(|(sender, since)| !sender.is_closed() && since + IDLE_SECONDS >= now);
+            state.idle.retain(|(sender, since, link)| {
+                !sender.is_closed() && !link.is_retired() && since + IDLE_SECONDS >= now
+            });
             let unused = state.shared.is_empty() && state.idle.is_empty();
             !unused || Arc::strong_count(destination) > 1
         });
@@ -191,9 +206,9 @@ impl Destination {
                 head::for_http2(&mut request);
                 slot.send(request).await.map_err(|e| e.into_error(WHO))
             }
-            Hop::Alone(sender) => {
+            Hop::Alone(sender, link) => {
                 head::for_http1(&mut request);
-                self.send_http1(worker, sender, request).await
+                self.send_http1(worker, (sender, link), request).await
             }
         }
     }
@@ -201,13 +216,13 @@ impl Destination {
     async fn send_http1(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-        mut sender: SendRequest<Body>,
+        (mut sender, mut link): (SendRequest<Body>, Arc<Link>),
         mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
         for _ in 0..TRIES {
             match sender.try_send_request(request).await {
                 Ok(response) => {
-                    self.keep_when_ready(worker, sender);
+                    self.keep_when_ready(worker, sender, link);
                     return Ok(response.map(Body::http1));
                 }
                 Err(mut error) => match error.take_message() {
@@ -215,27 +230,33 @@ impl Destination {
                     None => return Err(broken(&error.into_error())),
                 },
             }
-            sender = self.open_http1(self.connect(worker, Offer::Request).await?).await?;
+            (sender, link) = self.open_http1(self.connect(worker, Offer::Request).await?).await?;
         }
         Err(ended())
     }
 
     /// An HTTP/1.1 connection is free again when its answer has been read.
-    fn keep_when_ready(self: &Arc<Self>, worker: &Arc<Worker>, mut sender: SendRequest<Body>) {
+    fn keep_when_ready(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        mut sender: SendRequest<Body>,
+        link: Arc<Link>,
+    ) {
         let (destination, worker) = (self.clone(), worker.clone());
         tokio::spawn(async move {
             if sender.ready().await.is_ok() {
                 let mut state = destination.state.lock();
                 let most = worker.state.config.limits.pool_connections;
-                if state.idle.len() < usize::try_from(most).unwrap_or(1) {
-                    state.idle.push((sender, worker.state.clock.coarse()));
+                if state.idle.len() < usize::try_from(most).unwrap_or(1) && !link.is_retired() {
+                    state.idle.push((sender, worker.state.clock.coarse(), link));
                 }
             }
         });
     }
 
     /// A byte stream to the service: a CONNECT stream of the shared connection, or a connection of
-    /// its own to a server that is none of ours.
+    /// its own to a server that is none of ours. The caller's connection takes the link over, which
+    /// ends it in time.
     ///
     /// # Errors
     /// [`RequestError`]; nothing has been sent then.
@@ -243,11 +264,11 @@ impl Destination {
         self: &Arc<Self>,
         worker: &Arc<Worker>,
         kind: StreamKind,
-    ) -> Result<BoxedIo, RequestError> {
+    ) -> Result<(BoxedIo, Arc<Link>), RequestError> {
         let offer = match kind {
             StreamKind::Upgrade => Offer::Upgrade,
             StreamKind::Tcp if self.offer_nothing.load(Relaxed) => Offer::Nothing,
-            StreamKind::Tcp => Offer::Opaque,
+            StreamKind::Tcp | StreamKind::Reauth => Offer::Opaque,
         };
         for _ in 0..TRIES {
             let Some(client) = self.shared_for_streams(worker)? else { break };
@@ -277,8 +298,34 @@ impl Destination {
                 drop(one);
                 self.connect_stream(worker, &client, kind).await
             }
-            _ => Ok(established.io),
+            _ => Ok((established.io, established.link)),
         }
+    }
+
+    /// A connection made for the purpose, with the certificates both sides hold now; no pool knows
+    /// it.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub(crate) async fn open_fresh(
+        &self,
+        worker: &Worker,
+    ) -> Result<(H2Client, Arc<Link>), RequestError> {
+        let opened = self.connect(worker, Offer::Opaque).await?;
+        let link = opened.link.clone();
+        let limits = &worker.state.config.limits;
+        let nothing = |_| std::future::pending();
+        let client = H2Client::open_link(opened.io, limits, opened.link, nothing)
+            .await
+            .map_err(|e| broken(&e))?;
+        Ok((client, link))
+    }
+
+    /// Whether resources still say that the service may be this one.
+    pub(crate) fn is_still(&self, worker: &Worker, peer: &SpiffeId) -> bool {
+        let snapshot = worker.state.snapshot();
+        let mut services = snapshot.services().iter();
+        services.any(|service| service.host == self.host && service.identities.contains(peer))
     }
 
     /// A turn to open a shared connection. Whoever has waited as long as a connection may take goes
@@ -293,12 +340,13 @@ impl Destination {
         worker: &Worker,
         client: &H2Client,
         kind: StreamKind,
-    ) -> Result<BoxedIo, RequestError> {
+    ) -> Result<(BoxedIo, Arc<Link>), RequestError> {
+        let link = client.link().ok_or_else(ended)?.clone();
         let authority = self.address.to_string();
         let limit = worker.state.config.limits.handshake_timeout;
         let opened = tokio::time::timeout(limit, client.connect(&authority, kind.as_str(), WHO));
         match opened.await.map_err(|_| RequestError::Timeout { who: WHO })? {
-            Ok(tunnel) => Ok(Box::new(tunnel)),
+            Ok(tunnel) => Ok((Box::new(tunnel), link)),
             Err(ConnectError::Request(error)) => Err(error),
             Err(refusal) => Err(RequestError::Broken {
                 who: WHO,
@@ -319,10 +367,10 @@ impl Destination {
     ///
     /// # Errors
     /// [`RequestError`]; nothing has been sent, so another destination may be tried.
-    pub async fn hop(&self, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
+    pub async fn hop(self: &Arc<Self>, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
         for _ in 0..TRIES {
             match self.open_or_shared(worker).await? {
-                Found::Alone(sender) => return Ok(Hop::Alone(sender)),
+                Found::Alone(sender, link) => return Ok(Hop::Alone(sender, link)),
                 Found::Shared(client, postern) => {
                     if let Ok(slot) = client.slot().await {
                         return Ok(Hop::Shared(slot, postern));
@@ -333,13 +381,13 @@ impl Destination {
         Err(ended())
     }
 
-    async fn open_or_shared(&self, worker: &Arc<Worker>) -> Result<Found, RequestError> {
+    async fn open_or_shared(self: &Arc<Self>, worker: &Arc<Worker>) -> Result<Found, RequestError> {
         if let Some(found) = self.find_open(worker)? {
             return Ok(found);
         }
         if self.state.lock().http1 {
             let established = self.connect(worker, Offer::Request).await?;
-            return self.open_http1(established).await.map(Found::Alone);
+            return self.open_http1(established).await.map(|(one, link)| Found::Alone(one, link));
         }
         let _one = self.turn_to_open(worker).await;
         if let Some(found) = self.find_open(worker)? {
@@ -353,7 +401,7 @@ impl Destination {
             }
             Alpn::Http11 | Alpn::None => {
                 self.state.lock().http1 = true;
-                self.open_http1(established).await.map(Found::Alone)
+                self.open_http1(established).await.map(|(one, link)| Found::Alone(one, link))
             }
         }
     }
@@ -367,9 +415,9 @@ impl Destination {
         if let Some(client) = least.filter(|client| client.has_room() || full) {
             return Ok(Some(Found::Shared(client, state.postern)));
         }
-        while let Some((sender, since)) = state.idle.pop() {
-            if since + IDLE_SECONDS >= now && sender.is_ready() {
-                return Ok(Some(Found::Alone(sender)));
+        while let Some((sender, since, link)) = state.idle.pop() {
+            if since + IDLE_SECONDS >= now && sender.is_ready() && !link.is_retired() {
+                return Ok(Some(Found::Alone(sender, link)));
             }
         }
         Ok(None)
@@ -389,35 +437,53 @@ impl Destination {
     }
 
     async fn share(
-        &self,
-        worker: &Worker,
-        established: Established,
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        opened: Opened,
     ) -> Result<H2Client, RequestError> {
-        let postern = established.alpn == Alpn::Postern;
-        let client = H2Client::open(established.io, &worker.state.config.limits)
-            .await
-            .map_err(|e| broken(&e))?;
+        let postern = opened.alpn == Alpn::Postern;
+        let client = self.open_h2(worker, opened).await.map_err(|e| broken(&e))?;
         let (mut state, _) = self.current(worker)?;
         state.postern = postern;
         state.shared.push(client.clone());
         Ok(client)
     }
 
-    async fn open_http1(
-        &self,
-        established: Established,
-    ) -> Result<SendRequest<Body>, RequestError> {
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(established.io)).await.map_err(|e| broken(&e))?;
-        tokio::spawn(async move {
-            // Its error has reached the request that was on it.
-            let _ = connection.await;
-        });
-        Ok(sender)
+    /// An HTTP/2 connection that outlives its certificates if the server is one of ours.
+    async fn open_h2(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        opened: Opened,
+    ) -> Result<H2Client, h2::Error> {
+        let Opened { io, link, .. } = opened;
+        let limits = &worker.state.config.limits;
+        let (worker, destination, kept) = (worker.clone(), self.clone(), link.clone());
+        H2Client::open_link(io, limits, link, |streams| {
+            reauth::keep(worker, destination, kept, streams)
+        })
+        .await
     }
 
-    async fn connect(&self, worker: &Worker, offer: Offer) -> Result<Established, RequestError> {
-        let config = self.client_config(worker, offer)?;
+    async fn open_http1(
+        &self,
+        opened: Opened,
+    ) -> Result<(SendRequest<Body>, Arc<Link>), RequestError> {
+        let Opened { io, link, .. } = opened;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(io)).await.map_err(|e| broken(&e))?;
+        let bound = link.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                // Its error has reached the request that was on it.
+                _ = connection => {}
+                _ = bound.until_cut() => {}
+            }
+        });
+        Ok((sender, link))
+    }
+
+    async fn connect(&self, worker: &Worker, offer: Offer) -> Result<Opened, RequestError> {
+        let (config, credentials) = self.client_config(worker, offer)?;
         let limits = &worker.state.config.limits;
         let dial = Dial::upstream(&worker.state.config);
         let address = self.address;
@@ -430,23 +496,30 @@ impl Destination {
         let result = tls::connect(Box::new(tcp), config, name, limits.handshake_timeout).await;
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
         worker.state.metrics.handshake("client", label);
-        result.map_err(|source| RequestError::Handshake { address, source })
+        let established = result.map_err(|source| RequestError::Handshake { address, source })?;
+        let Established { io, peer, chain, binding, alpn } = established;
+        let proven = Proven::of(Usage::Server, &peer, chain, binding, &credentials);
+        let link = worker.state.open_link(worker.index, proven, &credentials);
+        match link.closing() {
+            Some(_) => Err(RequestError::NoCertificate),
+            None => Ok(Opened { io, alpn, link }),
+        }
     }
 
     fn client_config(
         &self,
         worker: &Worker,
         offer: Offer,
-    ) -> Result<Arc<ClientConfig>, RequestError> {
+    ) -> Result<(Arc<ClientConfig>, Arc<Credentials>), RequestError> {
         let (mut state, credentials) = self.current(worker)?;
         if let Some(config) = state.configs.get(&offer) {
-            return Ok(config.clone());
+            return Ok((config.clone(), credentials));
         }
         let config = credentials
             .client_config(self.identities.clone(), offer.alpn())
             .map_err(|_| RequestError::NoCertificate)?;
         state.configs.insert(offer, config.clone());
-        Ok(config)
+        Ok((config, credentials))
     }
 }
 

@@ -7,6 +7,7 @@ use policy::Permit;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use tokio::net::TcpStream;
 
+use crate::clock::unix_now;
 use crate::error::RequestError;
 use crate::forward::app::AppAddress;
 use crate::net::Aborter;
@@ -49,7 +50,13 @@ pub async fn carry(
         Ok(_) => CloseReason::Done,
         Err(error) => {
             aborters.iter().for_each(Aborter::abort);
-            cut_reason(&error)
+            // What carried the bytes may have been cut before we were told.
+            let cut = connection.closing().filter(|reason| !reason.is_graceful());
+            cut.unwrap_or_else(|| match connection.has_expired(unix_now()) {
+                // The other side cuts at the same second.
+                true => CloseReason::CertificateEnded,
+                false => cut_reason(&error),
+            })
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::forward::app;
 use crate::forward::body::Body;
 use crate::forward::mesh::StreamKind;
 use crate::forward::upgrade::{self, Announced};
+use crate::reauth;
 use crate::serve::{self, ConnectStream, Handler};
 use crate::telemetry::{CloseReason, Protocol, RequestRecord, TrafficMeter};
 
@@ -106,6 +107,11 @@ impl Handler for InboundHandler {
 
     async fn stream(&self, head: Parts, stream: ConnectStream) {
         match self.0.stream_kind(&head) {
+            Ok(StreamKind::Reauth) => {
+                let inbound = &self.0.inbound;
+                let Ok(tunnel) = stream.accept() else { return };
+                reauth::answer(&inbound.worker.state, inbound.connection.link(), tunnel).await;
+            }
             Ok(kind) => self.0.inbound.mesh_stream(stream, kind).await,
             Err(error) => stream.refuse(&error),
         }
@@ -260,6 +266,7 @@ impl HttpConnection {
         let kind = match head.extensions.get::<StreamProtocol>().map(StreamProtocol::as_str) {
             Some("tcp") => StreamKind::Tcp,
             Some("upgrade") => StreamKind::Upgrade,
+            Some("reauth") => StreamKind::Reauth,
             Some(_) => return Err(RequestError::UnknownStream),
             None => return Err(RequestError::BadStream("CONNECT without a protocol")),
         };

@@ -230,7 +230,9 @@ impl HttpConnection {
     ) -> Result<Response<hyper::body::Incoming>, RequestError> {
         let worker = &self.outbound.worker;
         *request.version_mut() = Version::HTTP_11;
-        let io = route.open_stream(worker, StreamKind::Upgrade).await?;
+        let (io, link) = route.open_stream(worker, StreamKind::Upgrade).await?;
+        // The rest of the connection is this stream.
+        self.outbound.connection.set_link(link);
         upgrade_over(io, request, worker.state.config.limits.response_timeout, WHO).await
     }
 }

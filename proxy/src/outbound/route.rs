@@ -14,6 +14,7 @@ use crate::config::{Config, OutboundListener};
 use crate::error::RequestError;
 use crate::forward::body::Body;
 use crate::forward::mesh::{Destination, Hop, StreamKind};
+use crate::link::Link;
 use crate::metrics::TrafficLabels;
 use crate::net::{self, BoxedIo};
 use crate::telemetry::{Direction, Protocol, TrafficMeter};
@@ -277,11 +278,11 @@ impl Route {
         &self,
         worker: &Arc<Worker>,
         kind: StreamKind,
-    ) -> Result<BoxedIo, RequestError> {
+    ) -> Result<(BoxedIo, Arc<Link>), RequestError> {
         let mut last = RequestError::NoEndpoint(self.service.host.to_string());
         for _ in 0..self.endpoints.len() {
             match self.pick().destination.open_stream(worker, kind).await {
-                Ok(io) => return Ok(io),
+                Ok(opened) => return Ok(opened),
                 Err(error) if error.is_unprocessed() => last = error,
                 Err(error) => return Err(error),
             }

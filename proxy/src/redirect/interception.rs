@@ -1,7 +1,7 @@
 //! What is intercepted and what is not: the flags, and the value the rules are made from.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -29,10 +29,11 @@ pub struct InterceptionArgs {
     #[arg(long, value_name = "UID", requires = "authority")]
     pub agent_uid: Option<u32>,
 
-    /// Where the agent finds the authority: an address, not a name, because these rules stand
-    /// before any name can be trusted. Repeatable.
-    #[arg(long, value_name = "ADDR:PORT", requires = "agent_uid")]
-    pub authority: Vec<SocketAddr>,
+    /// Where the agent finds the authority. A name is looked up now, once: the agent reaches the
+    /// addresses it has at this moment. (A lie gains nothing: the agent asks the authority for its
+    /// certificate.) Repeatable.
+    #[arg(long, value_name = "HOST:PORT", requires = "agent_uid")]
+    pub authority: Vec<Authority>,
 
     /// Port on which the proxy takes inbound connections.
     #[arg(long, value_name = "PORT", default_value_t = 15006)]
@@ -113,10 +114,14 @@ impl Interception {
     pub fn from_args(args: InterceptionArgs) -> Result<Self, String> {
         check_ports(&args)?;
         let (skip_v4, skip_v6) = split_networks(&args.skip_cidrs);
+        let agent = match args.agent_uid {
+            Some(uid) => Some((uid, authorities(&args.authority)?)),
+            None => None,
+        };
         Ok(Self {
             dns: name_servers(&args)?,
             exempt: sorted(args.exempt),
-            agent: args.agent_uid.map(|uid| (uid, sorted(args.authority))),
+            agent,
             inbound_port: args.inbound_port,
             outbound_port: args.outbound_port,
             skip_inbound_ports: merged(args.skip_inbound_ports),
@@ -192,6 +197,43 @@ fn merged(ranges: Vec<PortRange>) -> Vec<PortRange> {
         }
     }
     merged
+}
+
+/// Where the authority is: `HOST:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Authority(String);
+
+impl FromStr for Authority {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not HOST:PORT, such as 10.0.0.1:15012");
+        if text.parse::<SocketAddr>().is_ok() {
+            return Ok(Self(text.to_owned()));
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port: u16 = port.parse().map_err(|_| wrong())?;
+        let name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+        let good = port != 0 && !host.is_empty() && host.bytes().all(name);
+        if good { Ok(Self(text.to_owned())) } else { Err(wrong()) }
+    }
+}
+
+/// The addresses of all of them.
+fn authorities(authorities: &[Authority]) -> Result<Vec<SocketAddr>, String> {
+    let mut addresses = Vec::new();
+    for Authority(authority) in authorities {
+        let unknown = |why: &dyn fmt::Display| {
+            format!("cannot look up the authority {authority}: {why}; is it running, and is DNS?")
+        };
+        let found = authority.to_socket_addrs().map_err(|error| unknown(&error))?;
+        let before = addresses.len();
+        addresses.extend(found);
+        if addresses.len() == before {
+            return Err(unknown(&"it has no address"));
+        }
+    }
+    Ok(sorted(addresses))
 }
 
 /// Whose traffic is not redirected.
@@ -316,7 +358,9 @@ pub(crate) mod tests {
         check("--inbound-port 7 --outbound-port 7", "give each its own");
         check("--agent-uid 5", "--authority");
         check("--authority 10.0.0.1:15012", "--agent-uid");
-        check("--agent-uid 5 --authority authority:15012", "invalid");
+        check("--agent-uid 5 --authority no-such.invalid:15012", "cannot look up the authority");
+        check("--agent-uid 5 --authority authority", "HOST:PORT");
+        check("--agent-uid 5 --authority a$(b):1", "HOST:PORT");
         check("--resolv-conf /nowhere/resolv.conf", "name the resolvers with --dns");
         check("--egress maybe", "possible values");
         check("--skip-cidrs 10.0.0.0/40", "invalid");

@@ -34,9 +34,20 @@ impl Pod {
     #[must_use]
     #[track_caller]
     pub fn agent_renewals(&self) -> u64 {
+        self.agent_shown()["renewals"].as_u64().expect("show counts renewals")
+    }
+
+    /// Roots of its own trust domain that its agent believes.
+    #[must_use]
+    #[track_caller]
+    pub fn agent_roots(&self) -> usize {
+        self.agent_shown()["roots"].as_array().expect("show lists roots").len()
+    }
+
+    #[track_caller]
+    fn agent_shown(&self) -> serde_json::Value {
         let shown = self.agent_command("show").ok();
-        let shown: serde_json::Value = serde_json::from_str(&shown).expect("show prints JSON");
-        shown["renewals"].as_u64().expect("show counts renewals")
+        serde_json::from_str(&shown).expect("show prints JSON")
     }
 
     /// Has its agent renew at once; returns when the agent has the new certificate.

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::process::Command;
 use std::sync::MutexGuard;
 
 use tokio::net::TcpStream;
@@ -9,6 +10,7 @@ use tokio::net::TcpStream;
 use super::{Pod, lock};
 use crate::app::App;
 use crate::binaries::binary;
+use crate::clock::Clock;
 use crate::config::MARK;
 use crate::identity_source::IdentitySource;
 use crate::process::{Finished, Process, finish};
@@ -50,14 +52,30 @@ impl Pod {
         let config = self.parts.place.path(&self.parts.directory, "proxy.yaml");
         let mut command = self.parts.place.command(&self.parts.directory, &binary("postern-proxy"));
         command.args(["run", "--config"]).arg(config);
+        self.wind_up(&mut command);
         *lock(&self.proxy) = Some(Process::start("proxy", command, &self.parts.directory));
     }
 
     /// Starts its cert agent, with a join token the first time, when the mesh has an authority.
     pub fn start_agent(&self) {
         if self.parts.identities == IdentitySource::Agent {
-            let command = self.parts.mesh.authority().agent_command(self);
+            let mut command = self.parts.mesh.authority().agent_command(self);
+            self.wind_up(&mut command);
             *lock(&self.agent) = Some(Process::start("agent", command, &self.parts.directory));
+        }
+    }
+
+    /// Lets the wall clock of its agent and its proxy jump to this distance from the right time, such as `+2h` or
+    /// `-30s`. Panics for a pod without a clock of its own.
+    #[track_caller]
+    pub fn set_clock(&self, offset: &str) {
+        self.parts.clock.as_ref().expect("a pod built with `own_clock`").set(offset);
+    }
+
+    fn wind_up(&self, command: &mut Command) {
+        if self.parts.clock.is_some() {
+            let file = self.parts.place.path(&self.parts.directory, Clock::FILE);
+            Clock::give_to(command, &file);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::wait;
 const RECOVERY: Duration = Duration::from_secs(5);
 
 pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
-    let lifetime = Duration::from_secs(size.pick(15, 60));
+    let lifetime = Duration::from_secs(size.pick(30, 60));
     let option = format!("{}s", lifetime.as_secs());
     let stage = Stage::start(&["--allow-short-lifetimes", "--leaf-lifetime", &option]);
     let outage = half_a_lifetime(&stage, lifetime, progress);
@@ -26,7 +26,7 @@ pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
     }
 }
 
-/// From 30 % to 80 % of everybody's certificate: what would be renewed at 40 to 60 % of it falls into the outage.
+/// From 20 % to 70 % of everybody's certificate: what would be renewed at 40 to 60 % of it falls into the outage.
 fn half_a_lifetime(
     stage: &Stage,
     lifetime: Duration,
@@ -35,17 +35,17 @@ fn half_a_lifetime(
     let traffic = stage.traffic();
     stage.renew_all();
     let fresh = Instant::now();
-    wait::pass(fresh + lifetime.mul_f32(0.3));
+    wait::pass(fresh + lifetime.mul_f32(0.2));
     stage.mesh.authority().kill();
     let held = stage.agents_renewed();
-    progress.say("the authority is gone, 30 % into everybody's certificate");
-    wait::pass(fresh + lifetime.mul_f32(0.8));
+    progress.say("the authority is gone, 20 % into everybody's certificate");
+    wait::pass(fresh + lifetime.mul_f32(0.7));
     assert_eq!(stage.agents_renewed(), held, "somebody renewed without an authority");
     stage.mesh.authority().start_again();
-    progress.say("it is back, at 80 %");
+    progress.say("it is back, at 70 %");
     wait::until_true("every agent to renew", || stage.agents_renewed() >= held + 3);
     wait::pass(fresh + lifetime.mul_f32(1.1));
-    traffic.finish()
+    traffic.finish(stage)
 }
 
 /// How long after the authority's return everything is ready and a call is answered.

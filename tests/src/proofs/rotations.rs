@@ -12,15 +12,15 @@ const PACE: Duration = Duration::from_millis(300);
 /// Rotates pod after pod at [`PACE`]. The certificates live some seconds only, so that every connection outlives
 /// several of those it began with.
 pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
-    let rotations = size.pick(24, 1000);
+    let rotations = size.pick(45, 1000);
     let least_requests = size.pick(200, 100_000);
-    let lifetime = size.pick("4s", "10s");
+    let lifetime = "10s";
     let stage = Stage::start(&["--allow-short-lifetimes", "--leaf-lifetime", lifetime]);
     progress.say(&format!("three pods with certificates of {lifetime}; load begins"));
     let before = (stage.agents_renewed(), stage.proxies_renewed());
     let traffic = stage.traffic();
     rotate(&stage, rotations, progress);
-    let report = traffic.finish();
+    let report = traffic.finish(&stage);
     let agents = stage.agents_renewed() - before.0;
     // What an agent got and no proxy used is no rotation.
     let rotated = agents.min(stage.proxies_renewed() - before.1);

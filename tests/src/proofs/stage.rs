@@ -36,6 +36,8 @@ pub(crate) struct TrafficReport {
     http2: LoadReport,
     grpc: LoadReport,
     tcp: LoadReport,
+    /// What the front end's proxy counted, when something failed.
+    counted: String,
 }
 
 impl Stage {
@@ -97,14 +99,22 @@ impl Stage {
 }
 
 impl Traffic {
-    pub(crate) fn finish(self) -> TrafficReport {
+    /// Stops it; when something failed, the front end's proxy says how its connections fared.
+    pub(crate) fn finish(self, stage: &Stage) -> TrafficReport {
         let Self { http1, http2, grpc, tcp } = self;
-        TrafficReport {
+        let mut report = TrafficReport {
             http1: http1.finish(),
             http2: http2.finish(),
             grpc: grpc.finish(),
             tcp: tcp.finish(),
+            counted: String::new(),
+        };
+        if report.failed() > 0 {
+            let metrics = stage.frontend.metrics();
+            let names = ["postern_reauthentications_total", "postern_connections_closed_total"];
+            report.counted = names.map(|name| metrics.lines(name)).join("\n").replace('\n', " ");
         }
+        report
     }
 }
 
@@ -144,6 +154,10 @@ impl TrafficReport {
         for failure in self.kinds().iter().flat_map(|kind| kind.failures.first()) {
             line.push_str("; ");
             line.push_str(failure);
+        }
+        if !self.counted.is_empty() {
+            line.push_str("; ");
+            line.push_str(&self.counted);
         }
         line
     }

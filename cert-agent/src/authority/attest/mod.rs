@@ -4,6 +4,7 @@
 //! follows (rate, signature, credential) knows nothing of how an identity was proved.
 
 pub mod join_token;
+pub mod oidc;
 pub mod renewal_credential;
 pub mod service_account;
 pub mod unix;
@@ -113,6 +114,8 @@ pub struct Records {
 pub struct Remote {
     /// Kubernetes service accounts.
     pub service_accounts: Option<ServiceAccounts>,
+    /// The keys of the registry's token issuers.
+    pub oidc_keys: oidc::keys::Keys,
 }
 
 /// Examines the evidence with the attestor for its kind.
@@ -144,7 +147,11 @@ pub async fn attest(
             let authorities = registry.x509_authorities().ok_or_else(missing)?;
             x509::Certificates(authorities).attest(chain, asking).await
         }
-        Evidence::Oidc(_) => Err(missing()),
+        Evidence::Oidc(token) => {
+            let registry = records.registry.now();
+            let issuers = registry.oidc_issuers().ok_or_else(missing)?;
+            oidc::Tokens { issuers, keys: &remote.oidc_keys }.attest(token, asking).await
+        }
     }
 }
 

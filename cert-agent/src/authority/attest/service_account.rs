@@ -182,6 +182,12 @@ fn verdict(status: &TokenReviewStatus, audience: &str) -> Result<BoundPod, Token
         .and_then(|user| user.username.as_deref())
         .and_then(account)
         .ok_or(TokenError::NotGood("it is not a service account's"))?;
+    // A user of another kind may be *named* like an account; the API server puts its own into these groups.
+    let group = format!("system:serviceaccounts:{namespace}");
+    let groups = user.and_then(|user| user.groups.as_deref()).unwrap_or_default();
+    if !groups.contains(&group) {
+        return Err(TokenError::NotGood("it is not a service account's"));
+    }
     let bound = |key: &str| user.and_then(|user| single(user, key));
     let (Some(name), Some(uid)) = (bound(POD_NAME), bound(POD_UID)) else {
         return Err(TokenError::NotGood(

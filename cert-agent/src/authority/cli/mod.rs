@@ -9,6 +9,7 @@ use identity::{SpiffeId, TrustDomain};
 use serde::Serialize;
 
 use super::directory::Directory;
+use super::kubernetes_store::{KubernetesStore, Place};
 use super::service::wall_clock;
 use super::show::Shown;
 use super::store::Store;
@@ -17,6 +18,8 @@ use super::{ca, files};
 
 pub mod init;
 pub mod instances;
+pub mod revoke;
+pub mod roots;
 pub mod run;
 pub mod tokens;
 
@@ -41,10 +44,10 @@ pub enum Command {
     /// Overwrites nothing.
     Init(init::InitArgs),
     /// Serve agents until SIGTERM: attest each caller and sign certificates.
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Show the roots and the intermediate with their expiry (JSON when the output is not a
     /// terminal).
-    Show(DirArgs),
+    Show(StateArgs),
     /// Print the trust bundle: the PEM roots that agents and peers must be given.
     Bundle(DirArgs),
     /// Make a join token for one identity: good once. It is printed now and never again.
@@ -61,6 +64,14 @@ pub enum Command {
     /// Sign a new intermediate with the root. A running authority takes it up; certificates signed
     /// before stay good.
     RenewIntermediate(init::RenewArgs),
+    /// Replace the root in three steps without anybody noticing: prepare, activate, retire.
+    Root(roots::RootArgs),
+    /// Revoke certificates before their end. Peers refuse them within seconds.
+    Revoke(revoke::RevokeArgs),
+    /// List the revoked certificates that have not ended (JSON when the output is not a terminal).
+    Revocations(StateArgs),
+    /// Check the issuance log.
+    Log(revoke::LogArgs),
     /// Print a completion script for a shell.
     Completions(crate::program::CompletionArgs),
     /// Print the manual page (roff).
@@ -85,6 +96,13 @@ pub struct StateArgs {
     /// revocations [default: DIR of --dir].
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
+    /// Keep what replicas share in Secrets of the cluster instead: NAME-0 to NAME-f in this namespace. The account
+    /// needs the rights get, create and update on secrets there.
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "state", value_parser = Place::parse)]
+    pub state_secret: Option<Place>,
+    /// How to reach the Kubernetes API server [default: as the pod we run in].
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 }
 
 impl StateArgs {
@@ -99,14 +117,26 @@ impl StateArgs {
     /// # Errors
     /// A store that cannot be reached.
     pub fn store(&self) -> anyhow::Result<Arc<dyn Store>> {
+        if let Some(place) = &self.state_secret {
+            let store = KubernetesStore::open(place.clone(), self.kubeconfig.as_deref());
+            return Ok(Arc::new(store.map_err(crate::program::Misconfigured)?));
+        }
         let directory = self.state.as_deref().unwrap_or(&self.dir);
         Ok(Arc::new(DirectoryStore::new(directory)))
+    }
+
+    /// Where the issuance log is unless something else is said.
+    #[must_use]
+    pub fn log_directory(&self) -> Option<PathBuf> {
+        // A mounted Secret cannot be written.
+        let here = (!self.directory().is_secret()).then_some(self.dir.as_path());
+        self.state.as_deref().or(here).map(|directory| directory.join("log"))
     }
 
     /// Whether other replicas can be given the same state.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.state.is_some()
+        self.state.is_some() || self.state_secret.is_some()
     }
 }
 
@@ -119,9 +149,9 @@ pub fn execute(cli: Cli) -> anyhow::Result<bool> {
     let now = wall_clock();
     match cli.command {
         Command::Init(args) => init::init(&args, now)?,
-        Command::Run(args) => run::run(args)?,
+        Command::Run(args) => run::run(*args)?,
         Command::Show(args) => {
-            let shown = Shown::read(&Directory::new(args.dir), now)?;
+            let shown = Shown::read(&args.directory(), args.store()?.as_ref(), now)?;
             print(&shown, || shown.table())?;
         }
         Command::Bundle(args) => {
@@ -135,6 +165,10 @@ pub fn execute(cli: Cli) -> anyhow::Result<bool> {
         Command::Instances(args) => instances::list(&args, now)?,
         Command::RevokeInstance(args) => return instances::revoke(&args),
         Command::RenewIntermediate(args) => init::renew_intermediate(args, now)?,
+        Command::Root(args) => roots::root(args, now)?,
+        Command::Revoke(args) => return revoke::revoke(&args, now),
+        Command::Revocations(args) => revoke::list(&args, now)?,
+        Command::Log(args) => revoke::log(args)?,
         Command::Completions(args) => crate::program::completions::<Cli>(&args)?,
         Command::Man => crate::program::man::<Cli>()?,
     }

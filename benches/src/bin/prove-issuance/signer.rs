@@ -1,0 +1,32 @@
+//! What one CPU signs when nothing stands around it: the proof of possession, and the signature.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use cert_agent::agent::fresh_key::FreshKey;
+use cert_agent::authority::ca::SigningCa;
+use cert_agent::authority::csr;
+use cert_agent::authority::directory::Directory;
+use cert_agent::authority::leaf::{self, Subject};
+use cert_agent::authority::service::wall_clock;
+use identity::SpiffeId;
+
+use crate::authority::Authority;
+
+/// Certificates a second.
+///
+/// # Errors
+/// When one is refused.
+pub(crate) fn rate(authority: &Authority, time: Duration) -> Result<f64> {
+    let ca = SigningCa::load(&Directory::new(authority.home()))?;
+    let csr = FreshKey::make().map_err(anyhow::Error::msg)?.csr_der;
+    let id = SpiffeId::parse("spiffe://cluster.local/vm/m0")?;
+    let subject = Subject { id, dns_names: Vec::new() };
+    let (start, mut signed) = (Instant::now(), 0_u32);
+    while start.elapsed() < time {
+        let key = csr::proven_key(&csr)?;
+        leaf::sign(&ca, &key, &subject, 3600, wall_clock())?;
+        signed += 1;
+    }
+    Ok(f64::from(signed) / start.elapsed().as_secs_f64())
+}

@@ -1,0 +1,165 @@
+//! One `GET` of a small document over https, with everything that could go wrong bounded (S-35): TLS 1.3 against the
+//! certificates of the registry, the address checked that is dialled, no redirects, 1 MiB, 5 s.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONTENT_ENCODING, HOST};
+use http::{HeaderValue, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::authority::files;
+
+/// From the look-up of the name to the last byte.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Of an answer, bytes.
+const MAX_BODY: usize = 1 << 20;
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 4;
+
+/// Fetches a document whose host `ca_file` vouches for.
+///
+/// # Errors
+/// What went wrong, in words of ours.
+pub(super) async fn get(uri: &str, ca_file: &Path, allow_local: bool) -> Result<Vec<u8>, String> {
+    let fetched = tokio::time::timeout(DEADLINE, fetch(uri, ca_file, allow_local)).await;
+    let outcome = fetched.unwrap_or_else(|_| Err("no document within 5 s".to_owned()));
+    outcome.map_err(|reason| format!("{uri}: {reason}"))
+}
+
+async fn fetch(uri: &str, ca_file: &Path, allow_local: bool) -> Result<Vec<u8>, String> {
+    let uri: Uri = uri.parse().map_err(|_| "not an address".to_owned())?;
+    let host = uri.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let stream = dial(bare, uri.port_u16().unwrap_or(443), allow_local).await?;
+    let name = ServerName::try_from(bare.to_owned()).map_err(|error| error.to_string())?;
+    let tls = TlsConnector::from(Arc::new(tls_config(ca_file)?)).connect(name, stream).await;
+    let stream = tls.map_err(|error| format!("no TLS connection: {error}"))?;
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_headers(100)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| error.to_string())?;
+    // Ends with the sender and the answer, which do not outlive the deadline.
+    let connection = tokio::spawn(connection);
+    let answer = sender.send_request(request(&uri)?).await.map_err(|error| error.to_string())?;
+    if answer.status() != StatusCode::OK {
+        return Err(format!("answered {} (redirects are not followed)", answer.status().as_u16()));
+    }
+    if answer.headers().contains_key(CONTENT_ENCODING) {
+        return Err("sent an encoded body, which was not asked for".to_owned());
+    }
+    let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
+    connection.abort();
+    Ok(body.map_err(|error| format!("the body: {error}"))?.to_bytes().to_vec())
+}
+
+fn request(uri: &Uri) -> Result<Request<Empty<Bytes>>, String> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    Request::builder()
+        .uri(path)
+        .header(HOST, host)
+        .header(ACCEPT, HeaderValue::from_static("application/json"))
+        .body(Empty::new())
+        .map_err(|error| error.to_string())
+}
+
+/// Resolves, checks, and dials the very address that was checked, so that a second look-up cannot mean another. One
+/// forbidden address makes the name one that is not to be believed.
+async fn dial(host: &str, port: u16, allow_local: bool) -> Result<TcpStream, String> {
+    let resolved = tokio::net::lookup_host((host, port)).await;
+    let resolved = resolved.map_err(|error| format!("{host} cannot be resolved: {error}"))?;
+    let addresses: Vec<SocketAddr> = resolved.take(MAX_ADDRESSES).collect();
+    if let Some(address) =
+        addresses.iter().find(|address| !allow_local && !is_outside(address.ip()))
+    {
+        return Err(format!(
+            "{address} is an address of this machine or its link; `allowLocalAddresses: true` allows it"
+        ));
+    }
+    TcpStream::connect(addresses.as_slice()).await.map_err(|error| format!("{host}: {error}"))
+}
+
+/// Neither of this machine, nor of its link, nor of no machine at all; private blocks are where a cluster's own
+/// issuers are.
+fn is_outside(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            !(v4.is_loopback()
+                || v4.is_link_local()
+                || v4.is_multicast()
+                || v4.is_broadcast()
+                || v4.octets()[0] == 0
+                || v4.octets()[0] >= 240)
+        }
+        IpAddr::V6(v6) => {
+            let translated =
+                matches!(v6.segments(), [0x64, 0xff9b, ..] | [0x2002, ..] | [0, 0, 0, 0, 0, 0, ..]);
+            !(v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_multicast()
+                || v6.is_unicast_link_local()
+                || translated)
+        }
+    }
+}
+
+/// Read anew each time: the file is renewed by others.
+fn tls_config(ca_file: &Path) -> Result<ClientConfig, String> {
+    let at = ca_file.display();
+    let pem = files::read(ca_file).map_err(|error| error.to_string())?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| format!("{at}: {error:?}"))?;
+        roots.add(certificate).map_err(|error| format!("{at}: {error}"))?;
+    }
+    if roots.is_empty() {
+        return Err(format!("{at}: no PEM certificate in it"));
+    }
+    let builder = ClientConfig::builder_with_provider(identity::tls::provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| error.to_string())?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn s35_ssrf_and_file_reads_addresses_of_issuers() {
+        let check = |address: &str, expect: bool| {
+            assert_eq!(is_outside(address.parse().unwrap()), expect, "{address}");
+        };
+        check("93.184.216.34", true);
+        check("10.0.0.1", true);
+        check("fd00::1", true);
+        check("2606:2800::1", true);
+        check("127.0.0.1", false);
+        check("127.9.9.9", false);
+        check("0.0.0.0", false);
+        check("169.254.169.254", false);
+        check("224.0.0.1", false);
+        check("255.255.255.255", false);
+        check("::1", false);
+        check("::", false);
+        check("fe80::1", false);
+        check("ff02::1", false);
+        check("::ffff:127.0.0.1", false);
+        check("::ffff:169.254.169.254", false);
+        check("64:ff9b::a9fe:a9fe", false);
+        check("2002:7f00:1::1", false);
+        check("::127.0.0.1", false);
+    }
+}

@@ -1,0 +1,172 @@
+//! Fetching a bundle from a bundle endpoint (SPIFFE Federation §5.2.1.4, §5.2.2.4): one GET over TLS,
+//! at most three redirects that keep the same rules, everything bounded.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use http::header::{ACCEPT, HOST, LOCATION};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use identity::jwk::MAX_DOCUMENT;
+use identity::verify::ServerVerifier;
+use identity::{SpiffeId, TrustBundle, TrustBundles};
+use rustls::client::Resumption;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::url::EndpointUrl;
+use crate::authority::files;
+
+/// Everything from the first connection to the last byte takes no longer.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// A connection with its handshake takes no longer.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// Redirects in a row.
+const MAX_REDIRECTS: usize = 3;
+/// Of response headers, bytes.
+const MAX_HEADERS: usize = 16 * 1024;
+
+/// How the server proves itself. A redirect changes nothing of it.
+#[derive(Debug, Clone)]
+pub struct Trusted(ClientConfig);
+
+impl Trusted {
+    /// By a certificate for the host of the URL (RFC 6125), from one of the CAs in a PEM file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds no CA.
+    pub fn web(ca_file: &Path) -> anyhow::Result<Self> {
+        let pem = files::read(ca_file).context("cannot read the CAs of web servers (caFile)")?;
+        let mut roots = RootCertStore::empty();
+        let found = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok);
+        let (taken, _) = roots.add_parsable_certificates(found);
+        if taken == 0 {
+            bail!("{}: no CA certificate in it", ca_file.display());
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self::http(config))
+    }
+
+    /// By an X.509-SVID of exactly this id, verified with the bundle of the id's own trust domain.
+    ///
+    /// # Errors
+    /// Only when the library has no TLS 1.3.
+    pub fn spiffe(id: SpiffeId, bundle: TrustBundle) -> anyhow::Result<Self> {
+        let bundles = Arc::new(TrustBundles::new([bundle]));
+        let verifier = ServerVerifier::new(bundles, Arc::new([id]));
+        let config = ClientConfig::builder_with_provider(identity::tls::provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        Ok(Self::http(config))
+    }
+
+    fn http(mut config: ClientConfig) -> Self {
+        config.alpn_protocols = vec![identity::tls::ALPN_HTTP11.to_vec()];
+        // Every fetch proves the server anew.
+        config.resumption = Resumption::disabled();
+        config.enable_early_data = false;
+        Self(config)
+    }
+}
+
+/// Fetches the document's text.
+///
+/// # Errors
+/// Who said what, in words for the log; nothing of the answer is believed then.
+pub async fn fetch(url: &EndpointUrl, trusted: &Trusted) -> anyhow::Result<Vec<u8>> {
+    tokio::time::timeout(DEADLINE, follow(url, trusted))
+        .await
+        .map_err(|_| anyhow!("{url}: no whole answer within 30 s"))?
+}
+
+async fn follow(url: &EndpointUrl, trusted: &Trusted) -> anyhow::Result<Vec<u8>> {
+    let mut at = url.clone();
+    for _ in 0..=MAX_REDIRECTS {
+        match get(&at, trusted).await.with_context(|| at.to_string())? {
+            Answer::Document(text) => return Ok(text),
+            Answer::Redirect(to) => at = to,
+        }
+    }
+    bail!("{url}: more than {MAX_REDIRECTS} redirects")
+}
+
+enum Answer {
+    Document(Vec<u8>),
+    Redirect(EndpointUrl),
+}
+
+async fn get(url: &EndpointUrl, trusted: &Trusted) -> anyhow::Result<Answer> {
+    let stream = tokio::time::timeout(CONNECT_DEADLINE, connect(url, trusted))
+        .await
+        .map_err(|_| anyhow!("no connection within 10 s"))??;
+    let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .max_buf_size(MAX_HEADERS)
+        .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+        .await?;
+    let request = Request::get(url.path())
+        .header(HOST, url.authority())
+        .header(ACCEPT, "application/json")
+        .body(Empty::new())?;
+    let exchange = async {
+        let response = sender.send_request(request).await.context("no answer")?;
+        read(url, response).await
+    };
+    // The connection ends with the exchange: it is dropped here, whatever the server does.
+    let mut connection = std::pin::pin!(connection);
+    let mut exchange = std::pin::pin!(exchange);
+    let mut alive = true;
+    loop {
+        tokio::select! {
+            biased;
+            answer = &mut exchange => return answer,
+            ended = &mut connection, if alive => {
+                alive = false;
+                ended.context("the connection broke")?;
+            }
+        }
+    }
+}
+
+async fn connect(url: &EndpointUrl, trusted: &Trusted) -> anyhow::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect((url.host(), url.port())).await.context("cannot connect")?;
+    stream.set_nodelay(true)?;
+    let name = ServerName::try_from(url.host().to_owned()).context("the host")?;
+    let connector = TlsConnector::from(Arc::new(trusted.0.clone()));
+    connector.connect(name, stream).await.context("the server did not prove itself")
+}
+
+async fn read(url: &EndpointUrl, response: Response<Incoming>) -> anyhow::Result<Answer> {
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::MOVED_PERMANENTLY
+        | StatusCode::FOUND
+        | StatusCode::SEE_OTHER
+        | StatusCode::TEMPORARY_REDIRECT
+        | StatusCode::PERMANENT_REDIRECT => {
+            let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+            let location = location.ok_or_else(|| anyhow!("a redirect without a Location"))?;
+            let to = url.redirected(location);
+            return to
+                .map(Answer::Redirect)
+                .map_err(|reason| anyhow!("a redirect to `{location:.200}`: {reason}"));
+        }
+        other => bail!("it answers {other}, expected 200"),
+    }
+    let body = Limited::new(response.into_body(), MAX_DOCUMENT).collect().await;
+    let body = body.map_err(|error| anyhow!("the document (at most 1 MiB): {error}"))?;
+    Ok(Answer::Document(body.to_bytes().to_vec()))
+}

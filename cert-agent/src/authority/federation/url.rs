@@ -1,0 +1,162 @@
+//! The address of a bundle endpoint (SPIFFE Federation §5.2.1.1, §5.2.2.1): `https`, a host, no
+//! userinfo.
+
+use std::fmt;
+
+use http::Uri;
+use rustls_pki_types::ServerName;
+
+/// The longest address that is taken, bytes.
+const MAX_URL: usize = 2048;
+
+/// An address that has passed the rules.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EndpointUrl {
+    text: String,
+    /// Without brackets.
+    host: String,
+    port: u16,
+    /// With the query, when there is one.
+    path: String,
+}
+
+impl EndpointUrl {
+    /// Reads an absolute address.
+    ///
+    /// # Errors
+    /// The broken rule, as the end of a sentence.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.len() > MAX_URL {
+            return Err("longer than 2048 bytes");
+        }
+        if text.contains('#') {
+            return Err("a fragment is never sent; leave it away");
+        }
+        let uri: Uri = text.parse().map_err(|_| "not a URL")?;
+        if uri.scheme_str() != Some("https") {
+            return Err("the scheme must be https");
+        }
+        let authority = uri.authority().ok_or("no host")?;
+        if authority.as_str().contains('@') {
+            return Err("userinfo (`user@`) must not be there");
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        ServerName::try_from(host.as_str()).map_err(|_| "the host is no DNS name or IP address")?;
+        if authority.port().is_some() && authority.port_u16().is_none_or(|port| port == 0) {
+            return Err("the port is not between 1 and 65535");
+        }
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        let port = authority.port_u16().unwrap_or(443);
+        Ok(Self { text: text.to_owned(), host, port, path })
+    }
+
+    /// Where a `Location` leads from here (RFC 9110 §10.2.2); it must keep the same rules.
+    ///
+    /// # Errors
+    /// As [`EndpointUrl::parse`], and for a path that is not absolute.
+    pub fn redirected(&self, location: &str) -> Result<Self, &'static str> {
+        let location = location.split('#').next().unwrap_or_default();
+        if location.starts_with("//") {
+            Self::parse(&format!("https:{location}"))
+        } else if location.starts_with('/') {
+            Self::parse(&format!("https://{}{location}", self.authority()))
+        } else {
+            Self::parse(location)
+        }
+    }
+
+    /// The host, an IPv6 address without brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port; 443 when none is written.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Path and query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Host and port, as the `Host` header has them.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        if self.port == 443 { host } else { format!("{host}:{}", self.port) }
+    }
+}
+
+impl fmt::Display for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn spiffe_federation_5_2_1_1_url_is_https_without_userinfo() {
+        for (text, expect) in [
+            ("https://b.test/bundle.json", Some(("b.test", 443, "/bundle.json"))),
+            ("https://b.test:8443/a?x=1", Some(("b.test", 8443, "/a?x=1"))),
+            ("https://b.test", Some(("b.test", 443, "/"))),
+            ("https://10.0.0.1:1/", Some(("10.0.0.1", 1, "/"))),
+            ("https://[::1]:8443/a", Some(("::1", 8443, "/a"))),
+            ("HTTPS://b.test/", Some(("b.test", 443, "/"))),
+            ("http://b.test/", None),
+            ("spiffe://b.test/", None),
+            ("b.test/bundle.json", None),
+            ("/bundle.json", None),
+            ("https://", None),
+            ("https://user@b.test/", None),
+            ("https://user:secret@b.test/", None),
+            ("https://@b.test/", None),
+            ("https://b.test/#a", None),
+            ("https://b.test:0/", None),
+            ("https://b.test:65536/", None),
+            ("https://b test/", None),
+            ("https://-/", None),
+            ("", None),
+        ] {
+            let seen = EndpointUrl::parse(text).ok();
+            let seen = seen.as_ref().map(|url| (url.host(), url.port(), url.path()));
+            assert_eq!(seen, expect, "{text:?}");
+        }
+        assert!(EndpointUrl::parse(&format!("https://b.test/{}", "x".repeat(2048))).is_err());
+    }
+
+    #[test]
+    fn spiffe_federation_5_2_1_redirects_obey_the_same_url_rules() {
+        let from = EndpointUrl::parse("https://b.test:8443/a/b").unwrap();
+        for (location, expect) in [
+            ("https://c.test/x", Some("https://c.test/x")),
+            ("/x", Some("https://b.test:8443/x")),
+            ("//c.test/x", Some("https://c.test/x")),
+            ("/x#y", Some("https://b.test:8443/x")),
+            ("http://b.test/x", None),
+            ("https://user@b.test/x", None),
+            ("//user@b.test/x", None),
+            ("x", None),
+            ("", None),
+            ("file:///etc/passwd", None),
+        ] {
+            let seen = from.redirected(location).ok().map(|url| url.to_string());
+            assert_eq!(seen.as_deref(), expect, "{location:?}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! `postern-k8s injector`: the admission webhook that injects pods as they are created.
+//!
+//! | file | says |
+//! |---|---|
+//! | [`review`] | one AdmissionReview, bytes in, answer out |
+//! | [`server`] | the HTTPS socket and its limits |
+//! | [`certificate`] | our certificate, rotated without a restart |
+//! | [`webhook_configuration`] | the CA bundle in our own webhook configuration |
+//! | [`namespaces`] | the annotations of namespaces |
+//! | [`metrics`] | counters and the small pages |
+
+pub mod certificate;
+pub mod metrics;
+pub mod namespaces;
+pub mod review;
+pub mod run;
+pub mod server;
+pub mod webhook_configuration;
+
+pub use run::{Settings, run};

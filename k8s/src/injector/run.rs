@@ -1,0 +1,65 @@
+//! `postern-k8s injector`: puts the pieces together.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use kube::Client;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::metrics::{Metrics, Pages};
+use super::namespaces::Namespaces;
+use super::server::{self, Webhook};
+use super::{certificate, webhook_configuration};
+use crate::inject;
+
+/// What the injector is told at its start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What is injected.
+    pub inject: inject::Settings,
+    /// Where the API server calls.
+    pub bind: SocketAddr,
+    /// Where `/ready`, `/live` and `/metrics` are served.
+    pub readiness: SocketAddr,
+    /// The Workload API socket of our cert agent, `unix:///…`.
+    pub workload_api: String,
+    /// The name under which the API server calls us.
+    pub dns_name: String,
+    /// Our MutatingWebhookConfiguration.
+    pub webhook_configuration: String,
+}
+
+/// Runs the injector for ever.
+///
+/// # Errors
+/// An address in use.
+pub async fn run(settings: Settings, client: Client) -> anyhow::Result<()> {
+    let bind = |address: SocketAddr| async move {
+        let listener = TcpListener::bind(address).await;
+        listener.with_context(|| format!("cannot listen on {address}"))
+    };
+    let reviews = bind(settings.bind).await?;
+    let readiness = bind(settings.readiness).await?;
+    tracing::info!(
+        reviews = %reviews.local_addr()?,
+        readiness = %readiness.local_addr()?,
+        "listening"
+    );
+    let metrics = Arc::new(Metrics::new()?);
+    let (own, serving) = watch::channel(None);
+    let (written, bundle_written) = watch::channel(false);
+    tokio::spawn(certificate::follow(settings.workload_api, settings.dns_name, own));
+    tokio::spawn(webhook_configuration::keep(
+        client.clone(),
+        settings.webhook_configuration,
+        serving.clone(),
+        written,
+    ));
+    let pages = Pages { metrics: metrics.clone(), serving: serving.clone(), bundle_written };
+    tokio::spawn(pages.serve(readiness));
+    let webhook = Webhook::new(settings.inject, Some(Namespaces::new(client)), metrics);
+    server::serve(reviews, serving, Arc::new(webhook)).await;
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What annotations may say. Their values come from whoever writes a manifest, so each row is also an
+//! attempt to write more than a value.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use serde_json::json;
+use support::{arguments, config, config_text, inject, injected, pod};
+
+/// Refused, with a message that names the annotation and what is allowed.
+fn refused(key: &str, value: &str, says: &str) {
+    let refusal = inject(&pod(json!({ key: value }))).unwrap_err().to_string();
+    assert!(refusal.starts_with(&format!("annotation {key}: ")), "{key}={value:?}: {refusal}");
+    assert!(refusal.contains(says), "{key}={value:?}: {refusal}");
+    assert!(!refusal.contains('\n'), "{key}={value:?}: {refusal:?}");
+}
+
+#[test]
+fn s34_injector_robustness_unknown_values_are_refused_by_name() {
+    for (key, value, allowed) in [
+        ("inject", "yes", "`enabled`, `disabled`"),
+        ("inject", "Disabled", "`enabled`, `disabled`"),
+        ("inject", "", "`enabled`, `disabled`"),
+        ("redirect", "cni", "`init`, `none`"),
+        ("sidecar", "auto", "`native`, `classic`"),
+        ("mtls", "strict", "`STRICT`, `PERMISSIVE`, `DISABLE`"),
+        ("log-level", "verbose", "`error`, `warn`, `info`, `debug`, `trace`"),
+        ("access-log", "none", "`all`, `refused`, `off`"),
+        ("egress", "ALLOW", "`deny`, `allow`"),
+        ("skip-inbound-ports", "0", "9000-9010"),
+        ("skip-inbound-ports", "9-8", "9000-9010"),
+        ("skip-inbound-ports", "70000", "9000-9010"),
+        ("skip-inbound-ports", "+22", "9000-9010"),
+        ("skip-inbound-ports", "22,,23", "9000-9010"),
+        ("skip-outbound-ports", "http", "ports and ranges"),
+        ("skip-cidrs", "10.0.0.0/40", "networks"),
+        ("skip-cidrs", "10.0.0.1", "networks"),
+        ("allow-udp", "53/udp", "ports and ranges"),
+        ("resources", "cpu", "quantity"),
+        ("no-such", "x", "known are inject, redirect"),
+        ("skip-inbound-port", "22", "known are"),
+    ] {
+        refused(&format!("postern.dev/{key}"), value, allowed);
+    }
+    refused("postern.dev/skip-inbound-ports", &vec!["1"; 200].join(","), "at most 128");
+    refused("postern.dev/skip-cidrs", &"1".repeat(5000), "longer than 4096 bytes");
+}
+
+#[test]
+fn s34_injector_robustness_values_are_never_spliced() {
+    for attack in [
+        "22\n--egress\nallow",
+        "22 --egress allow",
+        "`reboot`",
+        "$(reboot)",
+        "${IFS}22",
+        "22;reboot",
+        "22' || '",
+        "22\" : {",
+        "22\u{0}",
+        "22\u{202e}",
+        "--egress=allow",
+        "{{ .Values }}",
+    ] {
+        for key in [
+            "skip-inbound-ports",
+            "skip-outbound-ports",
+            "skip-cidrs",
+            "allow-udp",
+            "mtls",
+            "log-level",
+            "resources",
+        ] {
+            let key = format!("postern.dev/{key}");
+            let refusal = inject(&pod(json!({ key.as_str(): attack }))).unwrap_err().to_string();
+            assert!(refusal.starts_with(&format!("annotation {key}: ")), "{attack:?}: {refusal}");
+        }
+    }
+    let names = "postern.dev/outbound-listeners";
+    for attack in
+        ["1=a b:1", "1=$(x):1", "1=a\n:1", "1=a:0", "0=a:1", "1=-a:1", "1=10.0.0.1:1", "1=[::1]:1"]
+    {
+        let pod = pod(json!({ "postern.dev/redirect": "none", names: attack }));
+        let refusal = inject(&pod).unwrap_err().to_string();
+        assert!(refusal.starts_with(&format!("annotation {names}: ")), "{attack:?}: {refusal}");
+    }
+}
+
+#[test]
+fn s34_injector_robustness_each_value_is_one_argument() {
+    let after = injected(&pod(json!({ "postern.dev/skip-inbound-ports": " 22 , 23 " })));
+    let arguments = arguments(&after, "postern-init");
+    let at = arguments.iter().position(|a| a == "--skip-inbound-ports").unwrap();
+    assert_eq!(arguments[at + 1], "22,23");
+}
+
+#[test]
+fn kubernetes_expands_nothing_but_our_two_variables() {
+    // `$(NAME)` in the value of a variable is replaced by the kubelet.
+    let probe = json!({ "httpGet": { "port": 80, "path": "/$(POSTERN_NAMESPACE)", "httpHeaders": [{ "name": "x", "value": "$(POSTERN_NAMESPACE)" }] } });
+    let after = injected(&support::pod_with(&json!({ "readinessProbe": probe })));
+    assert_eq!(config_text(&after).matches('$').count(), 2, "{}", config_text(&after));
+    assert_eq!(config(&after)["probes"][0]["http"]["path"], "/$(POSTERN_NAMESPACE)");
+}
+
+#[test]
+fn annotations_that_would_do_nothing_are_refused() {
+    let check = |annotations, says: &str| {
+        let refusal = inject(&pod(annotations)).unwrap_err().to_string();
+        assert!(refusal.contains(says), "{refusal}");
+    };
+    check(
+        json!({ "postern.dev/inbound-listeners": "8443=8080" }),
+        "only with postern.dev/redirect: none",
+    );
+    check(
+        json!({ "postern.dev/redirect": "none", "postern.dev/skip-inbound-ports": "22" }),
+        "no meaning with postern.dev/redirect: none",
+    );
+}

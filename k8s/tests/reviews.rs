@@ -1,0 +1,222 @@
+//! AdmissionReviews: those that a real API server sent, and those that nobody should send.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use k8s::inject::NamespaceFacts;
+use k8s::injector::review::{Answer, Review, Verdict};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use support::{names, settings};
+
+fn recorded(name: &str) -> Value {
+    let path = format!("{}/tests/fixtures/admission/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    file["body"].clone()
+}
+
+fn answer(review: &Value) -> Answer {
+    let review = Review::read(review.to_string().as_bytes()).unwrap();
+    review.answer(&NamespaceFacts::default(), &settings(), support::SECRET)
+}
+
+/// The pod as it is once the API server has applied the answer's patch.
+fn patched(review: &Value) -> Value {
+    let answer = answer(review);
+    let response = &answer.body["response"];
+    assert_eq!(answer.verdict, Verdict::Injected, "{response}");
+    assert_eq!(response["uid"], review["request"]["uid"]);
+    assert_eq!(response["patchType"], "JSONPatch");
+    let patch = STANDARD.decode(response["patch"].as_str().unwrap()).unwrap();
+    let patch: json_patch::Patch = serde_json::from_slice(&patch).unwrap();
+    let mut pod = review["request"]["object"].clone();
+    json_patch::patch(&mut pod, &patch).unwrap();
+    pod
+}
+
+#[test]
+fn recorded_creations_are_injected() {
+    for name in [
+        "01-create-plain-dryrun",
+        "02-create-plain",
+        "03-create-withinit",
+        "07-create-web-6fbf6cd7b6",
+        "09-create-once",
+        "10-create-db",
+        "14-create-shortlived",
+    ] {
+        let review = recorded(name);
+        let pod = patched(&review);
+        let first: Vec<_> = names(&pod, "initContainers").into_iter().take(3).collect();
+        assert_eq!(first, ["postern-init", "postern-cert-agent", "postern-proxy"], "{name}");
+        let mut again = review.clone();
+        again["request"]["object"] = pod;
+        assert_eq!(answer(&again).verdict, Verdict::Unchanged, "{name}, asked again");
+    }
+}
+
+#[test]
+fn recorded_others_are_answered_without_a_patch() {
+    let check = |name: &str, verdict: Verdict, says: &str| {
+        let answer = answer(&recorded(name));
+        let response = &answer.body["response"];
+        assert_eq!(answer.verdict, verdict, "{name}: {response}");
+        assert_eq!(response["allowed"], verdict != Verdict::Refused, "{name}");
+        assert!(response.get("patch").is_none(), "{name}");
+        assert!(response.to_string().contains(says), "{name}: {response}");
+    };
+    check("04-create-optout", Verdict::Unchanged, "");
+    check("05-create-hostnet", Verdict::Refused, "hostNetwork");
+    check("06-update-plain", Verdict::Unchanged, "");
+    for name in ["11-delete-plain", "12-delete-plain", "13-delete-plain", "15-delete-shortlived"] {
+        check(name, Verdict::Unchanged, "");
+    }
+}
+
+#[test]
+fn an_ephemeral_container_may_not_be_the_proxy() {
+    let mut review = recorded("06-update-plain");
+    review["request"]["subResource"] = json!("ephemeralcontainers");
+    review["request"]["object"]["spec"]["ephemeralContainers"] =
+        json!([{ "name": "debug", "image": "d", "securityContext": { "runAsUser": 64137 } }]);
+    let answer = answer(&review);
+    assert_eq!(answer.verdict, Verdict::Refused);
+    assert!(answer.body.to_string().contains("container debug runs as user 64137"));
+}
+
+#[test]
+fn the_control_plane_is_left_alone() {
+    for namespace in ["postern-system", "kube-system"] {
+        let mut review = recorded("02-create-plain");
+        review["request"]["namespace"] = json!(namespace);
+        assert_eq!(answer(&review).verdict, Verdict::Unchanged, "{namespace}");
+    }
+}
+
+#[test]
+fn s33_ca_dos_unreadable_reviews_are_named() {
+    let check = |row: &str, body: &[u8], says: &str| {
+        let error = Review::read(body).unwrap_err();
+        assert!(error.contains(says), "{row}: {error}");
+    };
+    let deep = |levels: usize| {
+        format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1)).into_bytes()
+    };
+    check("10,000 deep", &deep(10_000), "deeper than 100");
+    check("101 deep", &deep(101), "deeper than 100");
+    check("100 deep, and no review", &deep(100), "apiVersion");
+    check(
+        "brackets in a text are not depth",
+        format!("{{\"a\":\"{}\"}}", "[".repeat(500)).as_bytes(),
+        "apiVersion",
+    );
+    check("nothing", b"", "EOF");
+    check("other kind", br#"{"apiVersion":"v1","kind":"Pod"}"#, "not an AdmissionReview");
+    check(
+        "older version",
+        br#"{"apiVersion":"admission.k8s.io/v1beta1","kind":"AdmissionReview"}"#,
+        "not an",
+    );
+    check(
+        "no request",
+        br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}"#,
+        "no request",
+    );
+}
+
+/// Any JSON of a few levels.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        "[a-z/$`\n(){}-]{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec(("[a-zA-Z]{1,8}", inner), 0..4)
+                .prop_map(|pairs| pairs.into_iter().collect()),
+        ]
+    })
+}
+
+/// A place in a pod where something else may stand.
+fn places() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "/metadata",
+        "/metadata/annotations",
+        "/metadata/labels",
+        "/spec",
+        "/spec/containers",
+        "/spec/containers/0",
+        "/spec/containers/0/name",
+        "/spec/containers/0/ports",
+        "/spec/containers/0/ports/0/containerPort",
+        "/spec/containers/0/readinessProbe",
+        "/spec/containers/0/readinessProbe/httpGet",
+        "/spec/containers/0/readinessProbe/httpGet/port",
+        "/spec/containers/0/lifecycle",
+        "/spec/containers/0/securityContext",
+        "/spec/initContainers",
+        "/spec/volumes",
+        "/spec/securityContext",
+        "/spec/terminationGracePeriodSeconds",
+        "/spec/restartPolicy",
+    ])
+}
+
+fn whole_pod() -> Value {
+    let mut pod = recorded("03-create-withinit")["request"]["object"].clone();
+    pod["spec"]["containers"][0]["securityContext"] = json!({ "runAsUser": 1000 });
+    pod
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn s34_injector_robustness_odd_pods_never_panic(changes in prop::collection::vec((places(), any_json()), 1..4)) {
+        let mut pod = whole_pod();
+        for (place, value) in changes {
+            if let Some(there) = pod.pointer_mut(place) {
+                *there = value;
+            }
+        }
+        let mut review = recorded("02-create-plain");
+        review["request"]["object"] = pod;
+        let first = answer(&review);
+        prop_assert_eq!(&first.body["response"]["uid"], &review["request"]["uid"]);
+        if first.verdict == Verdict::Injected {
+            // What was injected is a fixed point.
+            let pod = patched(&review);
+            review["request"]["object"] = pod;
+            prop_assert_eq!(answer(&review).verdict, Verdict::Unchanged);
+        }
+    }
+
+    #[test]
+    fn s34_injector_robustness_any_annotation_is_taken_or_refused_by_name(
+        key in prop::sample::select(k8s::inject::annotation::ANNOTATIONS.iter().map(|a| a.key).collect::<Vec<_>>()),
+        value in prop_oneof!["\\PC{0,40}", "[0-9,=/:.a-z$`(\n)-]{0,30}"],
+    ) {
+        let key = format!("postern.dev/{key}");
+        match support::inject(&support::pod(json!({ key.as_str(): value }))) {
+            Ok(_) => {}
+            Err(refusal) => {
+                let refusal = refusal.to_string();
+                prop_assert!(refusal.starts_with(&format!("annotation {key}: ")), "{}", refusal);
+                prop_assert!(!refusal.contains('\n'), "{:?}", refusal);
+            }
+        }
+    }
+
+    #[test]
+    fn s34_injector_robustness_any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Review::read(&bytes);
+    }
+}
