@@ -111,7 +111,9 @@ fn f05_certificate_expires_with_dead_agents_and_opaque_bytes_are_cut() {
     let (_mesh, cart, frontend) = short_lived("8s");
     let line = Line::open(&frontend, &cart);
     frontend.with_agent(|agent| agent.kill());
-    line.ends_within(Duration::from_secs(30));
+    // The cart renews meanwhile, which may win time, but never beyond the front end's own certificate.
+    let spoken = line.ends_within(Duration::from_secs(30));
+    assert!(spoken.lived < Duration::from_secs(14), "{spoken:?}");
     let cut = [("reason", "certificate_ended")];
     frontend.expect_metric("postern_connections_closed_total", &cut);
     cart.expect_metric("postern_connections_closed_total", &cut);
@@ -120,7 +122,6 @@ fn f05_certificate_expires_with_dead_agents_and_opaque_bytes_are_cut() {
     wait::until_true("the proxy to be unready", || !frontend.is_ready());
     frontend.expect_metric("postern_certificate_state", &[("state", "expired")]);
     frontend.curl("http://cart:8080/cart/ann").expect_refusal(503, "no_certificate");
-    assert_eq!(frontend.metrics().sum("postern_reauthentications_total", &[("result", "ok")]), 0.0);
     // And back without a restart.
     frontend.start_agent();
     frontend.ready();

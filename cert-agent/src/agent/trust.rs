@@ -272,7 +272,10 @@ mod tests {
         let (a, b) = (root("a"), root("b"));
         let garbage = vec![0x30, 3, 1, 2, 3];
         let current = accept(
-            &message(&[bundle("ours", std::slice::from_ref(&a)), bundle("other", &[b.clone()])]),
+            &message(&[
+                bundle("ours", std::slice::from_ref(&a)),
+                bundle("other", std::slice::from_ref(&b)),
+            ]),
             &ours(&a),
         )
         .unwrap()

@@ -61,6 +61,8 @@ struct Relation {
     next_fetch: Instant,
     fetching: bool,
     failures: u32,
+    /// Whether the endpoint has answered since we began to ask.
+    answered: bool,
     /// What was said last about the local file.
     complaint: Option<String>,
 }
@@ -156,6 +158,7 @@ impl Federation {
                     next_fetch,
                     fetching: false,
                     failures: 0,
+                    answered: false,
                     complaint: None,
                 }
             });
@@ -261,11 +264,12 @@ impl Federation {
         });
         let changed = match read {
             Ok((text, document)) => {
-                relation.failures = 0;
-                relation.judge(name, document).is_some_and(|()| {
+                (relation.failures, relation.answered) = (0, true);
+                let newer = relation.judge(name, document);
+                if newer {
                     keep(&self.stored, name, relation.seen.clone(), &text);
-                    true
-                })
+                }
+                newer
             }
             Err(error) => {
                 relation.failures = relation.failures.saturating_add(1);
@@ -279,7 +283,9 @@ impl Federation {
             }
         };
         let jitter = rand::random_range(0.0..1.0);
-        relation.next_fetch = now + wait(relation.held.as_ref(), relation.failures, jitter);
+        // Until the endpoint has answered once, a bootstrap's hint is not the endpoint's.
+        let told = relation.held.as_ref().filter(|_| relation.answered);
+        relation.next_fetch = now + wait(told, relation.failures, jitter);
         changed
     }
 
@@ -302,18 +308,21 @@ impl Relation {
         }
     }
 
-    /// Takes a fetched document if it is newer.
-    fn judge(&mut self, name: &TrustDomain, document: BundleDocument) -> Option<()> {
+    /// Takes a fetched document if it is newer; says whether it did.
+    fn judge(&mut self, name: &TrustDomain, document: BundleDocument) -> bool {
         match judge(self.held.as_ref(), &document) {
-            Verdict::Newer => Some(self.hold(name, document)),
-            Verdict::Same => None,
+            Verdict::Newer => {
+                self.hold(name, document);
+                true
+            }
+            Verdict::Same => false,
             Verdict::Older => {
                 tracing::warn!(
                     trust_domain = %name,
                     sequence = document.sequence,
                     "the endpoint serves an older bundle than it did; the newer one stays"
                 );
-                None
+                false
             }
         }
     }
