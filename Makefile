@@ -6,7 +6,7 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo test check fmt bench fuzz prove-certs clean setup unit fuzz-briefly e2e images
+.PHONY: help demo test check fmt bench fuzz prove-certs prove-cluster clean setup unit fuzz-briefly e2e images
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
@@ -77,6 +77,11 @@ images:
 	@tests/setup images
 	cargo build --locked --release --workspace --bins
 	k8s/images/archive --programs $(CARGO_TARGET_DIR)/release --output $(CARGO_TARGET_DIR)/images --check
+
+# Memory and delays of the control plane: ten thousand services, a thousand simulated proxies, one real one.
+prove-cluster:
+	cargo build --locked --release --bin postern-proxy
+	cargo bench --locked -p k8s --bench scale
 
 clean:
 	cargo clean

@@ -3,6 +3,7 @@
 //! [`Config::parse`] is pure: text in, a checked [`Config`] or every mistake out, each with file, line and column. An unknown
 //! key is a mistake, so a misspelt setting never passes for its default. Only `workload` and `identity` are required.
 
+mod controller;
 mod directory;
 pub(crate) mod labels;
 mod limit_value;
@@ -22,6 +23,7 @@ use policy::resources::DEFAULT_ROOT_NAMESPACE;
 use policy::yaml::{self, Mapping, Reader, Value};
 use policy::{Defaults, Mistake, Mistakes, Normalization, Workload};
 
+pub use controller::{Controller, PodReference};
 pub use directory::{MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file};
 pub use limit_value::{ByteSize, LimitValue};
 pub use limits::{LimitReference, Limits};
@@ -44,6 +46,8 @@ pub struct Config {
     pub identity: IdentitySource,
     /// The directory of resource files (`resources.directory`); `None`: the empty set.
     pub resources: Option<PathBuf>,
+    /// The controller whose stream the resources come from (`resources.controller`), instead of a directory. Default: none.
+    pub controller: Option<Controller>,
     /// What holds where no resource says otherwise (`defaults`), the ports' own mTLS modes included.
     pub defaults: Defaults,
     /// The namespace whose resources act on every workload (`rootNamespace`). Default `postern-system`.
@@ -224,6 +228,7 @@ impl Config {
         let (resources, namespace) = map.map_or((None, None), |mut map| {
             let resources = map.take("resources");
             let resources = resources.and_then(|v| sections::resources(&mut reader, v));
+            let resources = resources.and_then(|(directory, _)| directory);
             let namespace = map.take("rootNamespace");
             (resources, namespace.and_then(|v| sections::dns_label(&mut reader, v)))
         });
@@ -258,6 +263,7 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
     let workload = map.require(reader, "workload").and_then(|v| sections::workload(reader, v));
     let identity = map.require(reader, "identity").and_then(|v| sections::identity(reader, v));
     let resources = map.take("resources").and_then(|v| sections::resources(reader, v));
+    let (resources, controller) = resources.unwrap_or_default();
     let mut defaults = sections::defaults(reader, map.take("defaults"));
     let root_namespace = map.take("rootNamespace").and_then(|v| sections::dns_label(reader, v));
     let path_normalization = sections::path_normalization(reader, map.take("pathNormalization"));
@@ -290,6 +296,7 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
         trust_domain,
         identity,
         resources,
+        controller,
         defaults,
         root_namespace: root_namespace.unwrap_or_else(|| DEFAULT_ROOT_NAMESPACE.to_owned()),
         path_normalization,

@@ -1,4 +1,6 @@
-//! What changes the state while the proxy runs: resource files, watched and polled.
+//! What changes the state while the proxy runs: resource files, watched and polled, or the controller's stream ([`cluster`]).
+
+pub mod cluster;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;

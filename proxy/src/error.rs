@@ -38,6 +38,9 @@ pub enum RequestError {
     /// No service has this name or address, and egress is denied.
     #[error("no service is known for {0}, and egress is denied")]
     UnknownDestination(String),
+    /// The controller did not say in time what the destination is.
+    #[error("the controller did not say in time what {0} is")]
+    Unresolved(String),
     /// The service is known, but not the identity that its endpoints must present.
     #[error("the service {0} names no identity, so no endpoint could be believed")]
     NoIdentity(String),
@@ -108,6 +111,7 @@ impl RequestError {
             Self::BadStream(_) | Self::Client(_) | Self::NotHttp => StatusCode::BAD_REQUEST,
             Self::UnknownStream => StatusCode::NOT_IMPLEMENTED,
             Self::NoIdentity(_)
+            | Self::Unresolved(_)
             | Self::NoEndpoint(_)
             | Self::NoCertificate
             | Self::Connect { .. }
@@ -128,6 +132,7 @@ impl RequestError {
             Self::BadStream(_) => "bad_mesh_stream",
             Self::UnknownStream => "unknown_mesh_stream",
             Self::UnknownDestination(_) => "egress_denied",
+            Self::Unresolved(_) => "destination_unresolved",
             Self::NoIdentity(_) => "upstream_not_in_mesh",
             Self::NoEndpoint(_) => "no_endpoint",
             Self::NoCertificate => "no_certificate",

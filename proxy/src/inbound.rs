@@ -83,7 +83,7 @@ pub async fn serve(
     listener: Option<InboundListener>,
 ) {
     let state = &worker.state;
-    let arrival = match Arrival::of(&stream, listener.as_ref(), &state.config) {
+    let arrival = match Arrival::of(&stream, listener.as_ref(), state) {
         Ok(arrival) => arrival,
         Err(detail) => {
             tracing::warn!(%source, detail, "inbound connection refused");

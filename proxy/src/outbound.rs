@@ -86,7 +86,7 @@ impl Outbound {
         stream: TcpStream,
         record: &mut ConnectionRecord,
     ) -> Result<CloseReason, RequestError> {
-        let by_address = self.wanted.service(&self.worker.state.snapshot());
+        let by_address = self.wanted.resolve(&self.worker.state).await?;
         if let Some(found) = &by_address {
             record.service(&found.service.host);
             if found.service.external {

@@ -41,7 +41,9 @@ pub fn run(config: Config, config_text: String, resources: &Resources) -> anyhow
         let _entered = control.enter();
         start_workers(&state, workers, &log)?
     };
-    state.install_resources(resources);
+    if state.config.controller.is_none() {
+        state.install_resources(resources);
+    }
     state.set_listening();
     let context = Arc::new(admin::Context { state: state.clone(), config_text, levels });
     control.block_on(run_control(&context, log.dropped()))?;
@@ -91,6 +93,7 @@ async fn run_control(
         }
     }
     tokio::spawn(control::follow_resources(state.clone()));
+    tokio::spawn(control::cluster::follow(state.clone()));
     tokio::spawn(jwks::keep(state.clone()));
     tokio::spawn(watch_over(state.clone(), dropped));
     tokio::spawn(end_on_signal(

@@ -2,6 +2,7 @@
 //!
 //! Snapshot and credentials are immutable and swapped whole; a request reads each once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -9,12 +10,13 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use identity::verify::Usage;
 use identity::{SpiffeId, X509Svid};
-use policy::{Resources, Snapshot};
+use policy::{Protocol, Resources, Snapshot, Workload};
 use rustls_pki_types::UnixTime;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, unix_now};
 use crate::config::Config;
+use crate::control::cluster::{self, Demand};
 use crate::credentials::{CertificateState, Credentials, Kept, Offered, Piece};
 use crate::decisions::Decisions;
 use crate::filter::authorize;
@@ -45,6 +47,10 @@ pub struct State {
     pub used_proofs: UsedProofs,
     /// Whether the proxy is ending, and since when new connections are not taken.
     pub drain: watch::Sender<Drain>,
+    /// The destinations asked of the controller; `None` where resources come from files.
+    pub demand: Option<Demand>,
+    /// What the app's ports speak, as the controller says.
+    port_protocols: ArcSwap<BTreeMap<u16, Protocol>>,
     snapshot: ArcSwap<Snapshot>,
     own_service: ArcSwap<Arc<str>>,
     credentials: ArcSwapOption<Credentials>,
@@ -74,7 +80,7 @@ impl State {
     /// # Errors
     /// When the metrics cannot be registered, which a test rules out.
     pub fn new(config: Config, workers: usize) -> anyhow::Result<Arc<Self>> {
-        let snapshot = snapshot_of(&config, &Resources::empty(&config.root_namespace));
+        let snapshot = first_snapshot(&config);
         let own_service = own_service(&config, &snapshot);
         let recent = usize::try_from(config.limits.recent_decisions)?;
         Ok(Arc::new(Self {
@@ -86,6 +92,8 @@ impl State {
             token_keys: TokenKeys::default(),
             used_proofs: UsedProofs::default(),
             drain: watch::Sender::new(Drain::No),
+            demand: config.controller.as_ref().map(|_| Demand::default()),
+            port_protocols: ArcSwap::default(),
             snapshot: ArcSwap::from_pointee(snapshot),
             own_service: ArcSwap::from_pointee(own_service),
             credentials: ArcSwapOption::empty(),
@@ -105,7 +113,17 @@ impl State {
 
     /// Puts new resources in force, whole, and re-checks every open connection.
     pub fn install_resources(&self, resources: &Resources) {
-        let snapshot = Arc::new(snapshot_of(&self.config, resources));
+        self.install(snapshot_of(&self.config, &self.config.workload, resources));
+    }
+
+    /// Puts in force what the controller said: like [`Self::install_resources`], with the workload as the cluster knows it.
+    pub fn install_cluster(&self, told: &cluster::Told) {
+        self.port_protocols.store(Arc::new(told.ports.clone()));
+        self.install(snapshot_of(&self.config, &told.workload, &told.resources));
+    }
+
+    fn install(&self, snapshot: Snapshot) {
+        let snapshot = Arc::new(snapshot);
         self.own_service.store(Arc::new(own_service(&self.config, &snapshot)));
         self.token_keys.prepare(snapshot.tokens(), &self.config);
         self.snapshot.store(snapshot.clone());
@@ -114,6 +132,11 @@ impl State {
         self.metrics.config_update(true);
         self.policy_epoch.send_modify(|epoch| *epoch += 1);
         self.recheck();
+    }
+
+    /// What an app port speaks, as the controller says.
+    pub fn port_protocol(&self, port: u16) -> Option<Protocol> {
+        self.port_protocols.load().get(&port).copied()
     }
 
     /// How metrics and logs name the service that our app is.
@@ -327,8 +350,20 @@ impl State {
     }
 }
 
-fn snapshot_of(config: &Config, resources: &Resources) -> Snapshot {
-    Snapshot::build(resources, &config.workload, &config.defaults, &config.trust_domain)
+fn snapshot_of(config: &Config, workload: &Workload, resources: &Resources) -> Snapshot {
+    Snapshot::build(resources, workload, &config.defaults, &config.trust_domain)
+}
+
+/// Before anything was read. What a controller has to say may narrow the defaults, so until it has spoken nothing is allowed.
+fn first_snapshot(config: &Config) -> Snapshot {
+    let resources = Resources::empty(&config.root_namespace);
+    match config.controller {
+        None => snapshot_of(config, &config.workload, &resources),
+        Some(_) => {
+            let closed = policy::Defaults::default();
+            Snapshot::build(&resources, &config.workload, &closed, &config.trust_domain)
+        }
+    }
 }
 
 /// The host of the service that our identity stands for, where a resource names one; else

@@ -10,7 +10,8 @@ use policy::{DefaultAuthorization, DefaultEgress, Defaults, MtlsMode, Normalizat
 
 use super::listeners;
 use super::{
-    AccessLog, Admin, IdentityFiles, IdentitySource, Interception, LOG_LEVELS, LogLevel, Logs,
+    AccessLog, Admin, Controller, IdentityFiles, IdentitySource, Interception, LOG_LEVELS,
+    LogLevel, Logs,
 };
 
 const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
@@ -189,21 +190,26 @@ fn path(reader: &mut Reader, value: Value<'_>) -> Option<PathBuf> {
     reader.text(value).map(PathBuf::from)
 }
 
-/// `resources`: a directory; the controller's stream is refused by name.
-pub(super) fn resources(reader: &mut Reader, value: Value<'_>) -> Option<PathBuf> {
+/// `resources`: a directory, or the controller's stream.
+pub(super) fn resources(
+    reader: &mut Reader,
+    value: Value<'_>,
+) -> Option<(Option<PathBuf>, Option<Controller>)> {
     let mut map = reader.mapping(value)?;
     let controller = map.take("controller");
-    if let Some(value) = controller {
-        let fix = "resources from a controller are not supported by this version".to_owned();
-        reader.mistake(value.node.mark, "`controller`", "`directory`", Some(fix));
-    }
     let directory = match controller {
         Some(_) => map.take("directory"),
         None => map.require(reader, "directory"),
     };
-    let directory = directory.and_then(|v| path(reader, v));
     map.finish(reader);
-    directory
+    let Some(controller) = controller else {
+        return Some((directory.and_then(|v| path(reader, v)), None));
+    };
+    if let Some(second) = directory {
+        let fix = Some("remove one".into());
+        reader.mistake(second.node.mark, "`controller` and `directory`", "one source", fix);
+    }
+    Some((None, super::controller::read(reader, controller)))
 }
 
 pub(super) fn defaults(reader: &mut Reader, value: Option<Value<'_>>) -> Defaults {

@@ -88,12 +88,7 @@ fn f10_mistakes_have_their_place() {
             "p:3:7: found the text \"gateway\" for `mode`; expected sidecar; gateway mode is not supported by this version",
         ],
     );
-    check(
-        "resources: {controller: {address: a}}",
-        &[
-            "p:3:25: found `controller`; expected `directory`; resources from a controller are not supported by this version",
-        ],
-    );
+    check("resources: {controller: {address: a}}", &["CONTROLLER"]);
     check(
         "workload: {}",
         &[

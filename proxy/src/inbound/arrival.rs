@@ -5,9 +5,10 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use policy::Protocol;
 use tokio::net::TcpStream;
 
-use crate::config::{Config, InboundListener};
+use crate::config::InboundListener;
 use crate::forward::app::AppAddress;
 use crate::net;
+use crate::state::State;
 
 /// The destination of an inbound connection.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +31,9 @@ impl Arrival {
     pub(crate) fn of(
         stream: &TcpStream,
         listener: Option<&InboundListener>,
-        config: &Config,
+        state: &State,
     ) -> Result<Self, &'static str> {
+        let config = &state.config;
         if let Some(listener) = listener {
             let dialled = net::canonical(stream.local_addr().map_err(|_| "closed_by_client")?);
             return Ok(Self {
@@ -47,7 +49,11 @@ impl Arrival {
         if config.is_own_port(original.port()) {
             return Err("loop");
         }
-        let declared = config.inbound.port(original.port()).protocol;
+        // The proxy's own configuration first, then what the cluster says of the port.
+        let declared = match config.inbound.port(original.port()).protocol {
+            Protocol::Auto => state.port_protocol(original.port()).unwrap_or(Protocol::Auto),
+            declared => declared,
+        };
         // The source tells the redirection rules that this is our own forwarding.
         let source = match original.ip() {
             IpAddr::V4(_) => IpAddr::V4(config.interception.source4),

@@ -165,9 +165,13 @@ impl HttpConnection {
         {
             return Ok(last.route.clone());
         }
-        let by_address = self.outbound.wanted.service(&snapshot);
+        let by_address = self.outbound.wanted.resolve(&worker.state).await?;
         let by_host = by_address.is_none().then(|| host.name().into());
-        let found = by_address.or_else(|| self.by_host(&snapshot, host)).ok_or_else(|| {
+        let found = match by_address {
+            Some(found) => Some(found),
+            None => self.by_host(host).await?,
+        };
+        let found = found.ok_or_else(|| {
             RequestError::UnknownDestination(format!(
                 "{} ({})",
                 host.name(),
@@ -182,9 +186,9 @@ impl HttpConnection {
         Ok(route)
     }
 
-    fn by_host(&self, snapshot: &Snapshot, host: &HostName) -> Option<Found> {
+    async fn by_host(&self, host: &HostName) -> Result<Option<Found>, RequestError> {
         let port = host.port().unwrap_or_else(|| self.outbound.wanted.port());
-        route::by_host(snapshot, host.name(), port)
+        route::resolve_host(&self.outbound.worker.state, host.name(), port).await
     }
 
     async fn forward(

@@ -17,6 +17,7 @@ use crate::forward::mesh::{Destination, Hop, StreamKind};
 use crate::link::Link;
 use crate::metrics::TrafficLabels;
 use crate::net::{self, BoxedIo};
+use crate::state::State;
 use crate::telemetry::{Direction, Protocol, TrafficMeter};
 use crate::worker::Worker;
 
@@ -85,6 +86,22 @@ impl Wanted {
         }
     }
 
+    /// The same, and asks the controller about what is not known yet.
+    pub(crate) async fn resolve(&self, state: &State) -> Result<Option<Found>, RequestError> {
+        let known = self.service(&state.snapshot());
+        let Some(demand) = &state.demand else { return Ok(known) };
+        if let Some(found) = known {
+            demand.note_use(&found.service.host, state.clock.coarse());
+            return Ok(Some(found));
+        }
+        let key = match self {
+            Self::Listener { service, .. } => service.to_string(),
+            Self::Address(address) => address.to_string(),
+        };
+        demand.ask(&key, state.clock.coarse()).await?;
+        Ok(self.service(&state.snapshot()))
+    }
+
     /// The port that a `Host` without one means.
     pub(crate) fn port(&self) -> u16 {
         match self {
@@ -110,6 +127,22 @@ pub(crate) fn by_host(snapshot: &Snapshot, host: &str, port: u16) -> Option<Foun
     let service = snapshot.service_by_host(host, port)?;
     let port = service.port(port)?.clone();
     Some(Found { service: service.clone(), port, endpoint: None })
+}
+
+/// The same, and asks the controller about what is not known yet.
+pub(crate) async fn resolve_host(
+    state: &State,
+    host: &str,
+    port: u16,
+) -> Result<Option<Found>, RequestError> {
+    let known = by_host(&state.snapshot(), host, port);
+    let Some(demand) = &state.demand else { return Ok(known) };
+    if let Some(found) = known {
+        demand.note_use(&found.service.host, state.clock.coarse());
+        return Ok(Some(found));
+    }
+    demand.ask(host, state.clock.coarse()).await?;
+    Ok(by_host(&state.snapshot(), host, port))
 }
 
 fn by_address(snapshot: &Snapshot, address: SocketAddr) -> Option<Found> {

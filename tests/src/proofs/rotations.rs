@@ -24,8 +24,12 @@ pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
     let agents = stage.agents_renewed() - before.0;
     // What an agent got and no proxy used is no rotation.
     let rotated = agents.min(stage.proxies_renewed() - before.1);
+    let mut line = format!("P-01 {} rotations, {}", grouped(rotated), report.line());
+    if report.requests() < least_requests {
+        line.push_str(&format!("; too few: {} requests are wanted", grouped(least_requests)));
+    }
     Finding {
-        line: format!("P-01 {} rotations, {}", grouped(rotated), report.line()),
+        line,
         good: rotated >= rotations && report.good() && report.requests() >= least_requests,
     }
 }

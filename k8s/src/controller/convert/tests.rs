@@ -1,1 +1,84 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use serde::de::DeserializeOwned;
+
+use super::*;
+
+/// The objects in a recorded answer: of a list, or of a watch's lines.
+fn recorded<K: DeserializeOwned>(file: &str) -> Vec<K> {
+    let path = format!("{}/tests/fixtures/{file}", env!("CARGO_MANIFEST_DIR"));
+    let value: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let body = &value["response"]["body"];
+    let items = match body.as_array() {
+        Some(lines) => {
+            let lines = lines.iter().filter(|line| line["type"] != "BOOKMARK");
+            lines.map(|line| line["object"].clone()).collect()
+        }
+        None => body["items"].as_array().unwrap().clone(),
+    };
+    items.into_iter().map(|item| serde_json::from_value(item).unwrap()).collect()
+}
+
+#[test]
+fn recorded_services() {
+    let services: Vec<core::Service> = recorded("01-list-services.json");
+    let read: Vec<_> = services.into_iter().map(|s| (name_of(&s), service(s))).collect();
+    assert!(!read.is_empty());
+    for (name, service) in read {
+        let service = service.unwrap_or_else(|| panic!("{name}"));
+        assert!(!service.ports.is_empty(), "{name}");
+        // `db` is headless: its `clusterIPs` are `["None"]`.
+        assert_eq!(service.cluster_ips.is_empty(), *name.name == *"db", "{name}");
+    }
+}
+
+#[test]
+fn recorded_endpoint_slices() {
+    let slices: Vec<discovery::EndpointSlice> = recorded("03-watch-list-endpointslices.json");
+    assert!(!slices.is_empty());
+    for object in slices {
+        let name = name_of(&object);
+        let slice = slice(object).unwrap_or_else(|| panic!("{name}"));
+        assert!(name.name.starts_with(&*slice.service), "{name}: {slice:?}");
+    }
+}
+
+#[test]
+fn recorded_pods() {
+    let pods: Vec<core::Pod> = recorded("05-list-pods.json");
+    assert!(!pods.is_empty());
+    for object in pods {
+        let read = pod(object);
+        assert!(!read.uid.is_empty() && !read.service_account.is_empty(), "{read:?}");
+        assert!(!read.has_proxy, "nothing was injected there");
+    }
+}
+
+#[test]
+fn a_policy_keeps_what_its_writer_wrote_and_nothing_else() {
+    let object = json!({
+        "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+        "metadata": {
+            "name": "p", "namespace": "shop", "uid": "u", "resourceVersion": "7", "generation": 2,
+            "annotations": {"istio.io/dry-run": "true", "kubectl.kubernetes.io/last": "x"},
+            "managedFields": [{"manager": "kubectl"}],
+        },
+        "spec": {"action": "DENY"}, "sepc": {},
+        "status": {"conditions": [{
+            "type": "Accepted", "status": "False", "message": "m", "observedGeneration": 2,
+        }]},
+    });
+    let object: DynamicObject = serde_json::from_value(object).unwrap();
+    let read = policy(PolicyKind::AuthorizationPolicy, object);
+    assert_eq!(
+        read.document,
+        json!({
+            "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+            "metadata": {
+                "name": "p", "namespace": "shop", "annotations": {"istio.io/dry-run": "true"},
+            },
+            "spec": {"action": "DENY"}, "sepc": {},
+        })
+    );
+    let reported = Reported { accepted: false, message: "m".into(), generation: 2 };
+    assert_eq!(read.reported, Some(reported));
+}

@@ -1,0 +1,127 @@
+//! Whom an object may be about (SECURITY-CASES S-21, DESIGN invariants 2 and 12).
+
+use super::*;
+
+fn two_tenants() -> Vec<Event> {
+    let mut events = shop();
+    events.push(pod("bank", "teller-1", "teller", "10.1.0.9"));
+    events.push(service("bank", "teller", "10.96.0.9", 80));
+    events.push(slice("bank", "teller", &[("10.1.0.9", "teller-1")]));
+    events
+}
+
+fn with(event: Event) -> Index {
+    let mut events = two_tenants();
+    events.push(event);
+    index(events)
+}
+
+#[test]
+fn s21_tenant_reach_a_policy_is_about_its_own_namespace() {
+    let check = |row: &str, event: Event, shop: &[&str], bank: &[&str]| {
+        let index = with(event);
+        assert_eq!(policies(&index, "shop", "cart-1"), shop, "{row}");
+        assert_eq!(policies(&index, "bank", "teller-1"), bank, "{row}");
+    };
+    let of = "AuthorizationPolicy/shop/p";
+    let root = "AuthorizationPolicy/postern-system/p";
+    check("a namespace", allow("shop", "p", &json!({})), &[of], &[]);
+    check("the root namespace", allow("postern-system", "p", &json!({})), &[root], &[root]);
+    let cart = json!({"selector": {"matchLabels": {"app": "cart"}}});
+    check("labels", allow("shop", "p", &cart), &[of], &[]);
+    let teller = json!({"selector": {"matchLabels": {"app": "teller"}}});
+    check("labels of another namespace's pods", allow("shop", "p", &teller), &[], &[]);
+    check("labels, in the root", allow("postern-system", "p", &teller), &[], &[root]);
+    let sources = json!({"rules": [{"from": [{"source": {"namespaces": ["bank"]}}]}]});
+    check("another namespace as a source", allow("shop", "p", &sources), &[of], &[]);
+}
+
+#[test]
+fn s21_tenant_reach_a_target_in_another_namespace_is_refused() {
+    let target =
+        json!({"targetRefs": [{"kind": "Service", "name": "teller", "namespace": "bank"}]});
+    let index = with(allow("shop", "p", &target));
+    assert!(policies(&index, "shop", "cart-1").is_empty());
+    assert!(policies(&index, "bank", "teller-1").is_empty());
+    let refused = index.refused();
+    assert_eq!(refused.len(), 1);
+    assert!(refused[0].1.contains("a Service of the policy's namespace"), "{}", refused[0].1);
+    let sources = json!({"rules": [{"from": [{"source": {"namespaces": ["bank"]}}]}]});
+    assert!(
+        with(allow("shop", "p", &sources)).refused().is_empty(),
+        "naming it as a source is fine"
+    );
+}
+
+#[test]
+fn s21_tenant_reach_a_service_entry_for_another_namespaces_host_is_refused() {
+    let entry = |host: &str| {
+        json!({
+            "hosts": [host],
+            "ports": [{"number": 80, "name": "http"}],
+            "resolution": "STATIC",
+            "endpoints": [{"address": "10.6.6.6"}],
+            "subjectAltNames": ["spiffe://cluster.local/ns/shop/sa/thief"],
+        })
+    };
+    let stolen = "teller.bank.svc.cluster.local";
+    let index = with(policy(PolicyKind::ServiceEntry, "shop", "e", &entry(stolen)));
+    assert_eq!(index.refused().len(), 1);
+    for client in [("shop", "cart-1"), ("bank", "teller-1")] {
+        let spec = spec(&index, client, stolen).unwrap();
+        assert_eq!(spec["endpoints"], json!([{"address": "10.1.0.9"}]));
+    }
+    let index = with(policy(PolicyKind::ServiceEntry, "shop", "e", &entry("api.example.com")));
+    assert!(index.refused().is_empty());
+    assert!(spec(&index, ("shop", "cart-1"), "api.example.com").is_some());
+    assert!(spec(&index, ("bank", "teller-1"), "api.example.com").is_none(), "only its namespace");
+}
+
+#[test]
+fn a_target_becomes_the_labels_of_the_service() {
+    let target = json!({"targetRefs": [{"kind": "Service", "name": "cart"}]});
+    let index = with(allow("shop", "p", &target));
+    assert!(index.refused().is_empty(), "{:?}", index.refused());
+    assert_eq!(policies(&index, "shop", "frontend-1"), Vec::<String>::new());
+    let delta = asks(&index, "shop", "cart-1", &[]).policies.unwrap();
+    let (_, document) = &delta.changed[0];
+    let value: Value = serde_json::from_str(&document.json).unwrap();
+    assert_eq!(value["spec"], json!({"selector": {"matchLabels": {"app": "cart"}}}));
+}
+
+#[test]
+fn a_bad_version_leaves_the_last_accepted_one_and_a_bad_first_one_is_told_as_it_is() {
+    let mut index = with(allow("shop", "p", &json!({"action": "DENY", "rules": [{}]})));
+    let document = |index: &Index| {
+        let delta = asks(index, "shop", "cart-1", &[]).policies.unwrap();
+        let found = delta.changed.into_iter().find(|(name, _)| name != "Workload");
+        found.map(|(_, document)| document.json.clone())
+    };
+    let good = document(&index);
+    index.apply(allow("shop", "p", &json!({"action": "DENI"})));
+    assert_eq!(document(&index), good);
+    assert_eq!(index.refused().len(), 1);
+    index.apply(allow("shop", "p", &json!({"action": "DENY"})));
+    assert!(index.refused().is_empty());
+    let index = with(allow("shop", "p", &json!({"action": "DENI"})));
+    assert!(document(&index).unwrap().contains("DENI"), "its workloads deny, so they must know");
+    assert!(policies(&index, "bank", "teller-1").is_empty());
+}
+
+#[test]
+fn what_is_said_of_a_policy_is_said_once() {
+    let mut index =
+        with(allow("shop", "p", &json!({"action": "DENI", "selector": {"labels": {}}})));
+    let verdicts = index.unreported();
+    assert_eq!(verdicts.len(), 1);
+    let mistakes = verdicts[0].mistakes.clone().unwrap();
+    assert!(mistakes.contains("DENI") && mistakes.contains("labels"), "every mistake: {mistakes}");
+    let Event::Policy(name, Some(mut object)) =
+        allow("shop", "p", &json!({"action": "DENI", "selector": {"labels": {}}}))
+    else {
+        panic!("a policy")
+    };
+    object.reported = Some(Reported { accepted: false, message: mistakes, generation: 1 });
+    assert!(!index.apply(Event::Policy(name, Some(object))), "a status is no change for proxies");
+    assert!(index.unreported().is_empty());
+}

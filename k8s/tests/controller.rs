@@ -1,0 +1,290 @@
+//! The controller against a fake API server over HTTPS and simulated proxies over mutual TLS.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod control_plane;
+mod fake_api;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
+
+use control_plane::{Controller, Proxy, TestTrust, allow, pod, shop, slice, until};
+use fake_api::FakeApi;
+use k8s::controller::index::{ObjectKind, PolicyKind};
+use k8s::controller::leader;
+use k8s::controller::shared::KindState;
+use serde_json::json;
+use tokio::sync::watch;
+use tonic::Code;
+
+const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
+const FRONTEND: &str = "spiffe://cluster.local/ns/shop/sa/frontend";
+const POLICIES: &str = "security.istio.io/v1/authorizationpolicies";
+
+async fn scene() -> (FakeApi, TestTrust, Controller) {
+    let api = FakeApi::start().await;
+    shop(&api);
+    let trust = TestTrust::new();
+    let controller = Controller::start(&api, &trust).await;
+    controller.synced().await;
+    (api, trust, controller)
+}
+
+async fn cart(controller: &Controller, trust: &TestTrust) -> Proxy {
+    let pod = ("cart-1", "uid-cart-1");
+    let mut proxy = Proxy::connect(controller.address, trust, CART, pod).await.unwrap();
+    proxy.hear().await.unwrap();
+    proxy
+}
+
+#[tokio::test]
+async fn a_policy_edit_reaches_the_proxy_it_is_about_within_a_second() {
+    let (api, trust, controller) = scene().await;
+    let mut proxy = cart(&controller, &trust).await;
+    assert!(proxy.policies.contains_key("Workload"), "{:?}", proxy.policies);
+    let name = "AuthorizationPolicy/shop/cart-allow";
+    let edited = Instant::now();
+    api.put(allow("shop", "cart-allow", &["cluster.local/ns/shop/sa/frontend"]));
+    proxy.hear_until(|proxy| proxy.policies.contains_key(name)).await;
+    assert!(edited.elapsed() < Duration::from_secs(1), "{:?}", edited.elapsed());
+    api.delete(POLICIES, "shop", "cart-allow");
+    proxy.hear_until(|proxy| !proxy.policies.contains_key(name)).await;
+}
+
+#[tokio::test]
+async fn destinations_are_told_on_demand() {
+    let (api, trust, controller) = scene().await;
+    let mut proxy = cart(&controller, &trust).await;
+    proxy.ask(&["10.96.0.2:80", "10.9.9.9:1"]).await;
+    proxy.hear().await.unwrap();
+    let spec = &proxy.services["10.96.0.2:80"]["spec"];
+    assert_eq!(spec["subjectAltNames"], json!([FRONTEND]));
+    assert_eq!(proxy.unknown, ["10.9.9.9:1"]);
+    api.put(pod("shop", "frontend-2", "frontend", "10.1.0.3"));
+    api.put(slice("shop", "frontend", &[("10.1.0.2", "frontend-1"), ("10.1.0.3", "frontend-2")]));
+    let two = |proxy: &Proxy| {
+        proxy.services["10.96.0.2:80"]["spec"]["endpoints"].as_array().unwrap().len() == 2
+    };
+    proxy.hear_until(two).await;
+}
+
+#[tokio::test]
+async fn only_the_proxy_of_the_pod_itself_is_told_anything() {
+    let (_api, trust, controller) = scene().await;
+    let check = |row: &'static str, id: &'static str, pod: (&'static str, &'static str), expect| {
+        let (address, trust) = (controller.address, &trust);
+        async move {
+            let connected = Proxy::connect(address, trust, id, pod).await;
+            let heard = match connected {
+                Ok(mut proxy) => proxy.hear().await,
+                Err(status) => Err(status),
+            };
+            assert_eq!(heard.map_err(|status| status.code()), expect, "{row}");
+        }
+    };
+    let denied = Err(Code::PermissionDenied);
+    check("its own", CART, ("cart-1", "uid-cart-1"), Ok(())).await;
+    check("another uid", CART, ("cart-1", "uid-cart-2"), denied).await;
+    check("another service account", FRONTEND, ("cart-1", "uid-cart-1"), denied).await;
+    let bank = "spiffe://cluster.local/ns/bank/sa/cart";
+    check("another namespace", bank, ("cart-1", "uid-cart-1"), Err(Code::Unavailable)).await;
+    check("no uid", CART, ("cart-1", ""), Err(Code::InvalidArgument)).await;
+    let vm = "spiffe://cluster.local/vm/1";
+    check("no service account", vm, ("cart-1", "uid-cart-1"), denied).await;
+}
+
+#[tokio::test]
+async fn a_stranger_has_no_connection() {
+    let (_api, _trust, controller) = scene().await;
+    let stranger = TestTrust::new();
+    let pod = ("cart-1", "uid-cart-1");
+    assert!(Proxy::connect(controller.address, &stranger, CART, pod).await.is_err());
+}
+
+#[tokio::test]
+async fn a_pod_that_goes_takes_its_stream_with_it() {
+    let (api, trust, controller) = scene().await;
+    let mut proxy = cart(&controller, &trust).await;
+    api.delete("v1/pods", "shop", "cart-1");
+    let ended = loop {
+        if let Err(status) = proxy.hear().await {
+            break status;
+        }
+    };
+    assert_eq!(ended.code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn f24_watches_survive_a_disconnect_an_outage_and_410() {
+    let (api, trust, controller) = scene().await;
+    let mut proxy = cart(&controller, &trust).await;
+    let has = |name: &'static str| {
+        move |proxy: &Proxy| {
+            proxy.policies.contains_key(&format!("AuthorizationPolicy/shop/{name}"))
+        }
+    };
+    api.put(allow("shop", "first", &["*"]));
+    proxy.hear_until(has("first")).await;
+
+    api.store.disconnect();
+    api.put(allow("shop", "second", &["*"]));
+    proxy.hear_until(has("second")).await;
+
+    api.store.set_down(true);
+    let watched =
+        || controller.shared.kinds()[&ObjectKind::Policy(PolicyKind::AuthorizationPolicy)].clone();
+    until("the outage to be seen", || matches!(watched(), KindState::Stale(_))).await;
+    api.store.lose(POLICIES, "shop", "second");
+    api.store.compact();
+    assert!(proxy.policies.contains_key("AuthorizationPolicy/shop/first"), "the stream lives on");
+    let mut another = cart(&controller, &trust).await;
+    another.hear_until(has("first")).await;
+    api.put(allow("shop", "third", &["*"]));
+    let lists = api.store.lists.load(SeqCst);
+    api.store.set_down(false);
+    proxy.hear_until(has("third")).await;
+    proxy.hear_until(|proxy| !has("second")(proxy)).await;
+    assert!(api.store.lists.load(SeqCst) > lists, "after 410 it is listed again");
+    until("the watch", || watched() == KindState::Watched).await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_comes_back_is_told_only_what_changed() {
+    let (api, trust, controller) = scene().await;
+    api.put(allow("shop", "same", &["*"]));
+    let mut proxy = cart(&controller, &trust).await;
+    proxy.hear_until(|p| p.policies.contains_key("AuthorizationPolicy/shop/same")).await;
+    let has = proxy.versions.clone();
+    drop(proxy);
+    api.put(allow("shop", "new", &["*"]));
+    let named = controller.shared.clone();
+    until("the policy", move || named.index().unreported().len() == 2).await;
+    let pod = ("cart-1", "uid-cart-1");
+    let mut back = Proxy::resume(controller.address, &trust, CART, pod, has).await.unwrap();
+    back.hear().await.unwrap();
+    let told: Vec<&String> = back.policies.keys().collect();
+    assert_eq!(told, ["AuthorizationPolicy/shop/new"]);
+}
+
+#[tokio::test]
+async fn a_kind_that_is_not_installed_keeps_nobody_waiting() {
+    let api = FakeApi::start().await;
+    shop(&api);
+    for kind in [PolicyKind::AuthorizationPolicy, PolicyKind::ServiceEntry] {
+        let (group, version, plural) = kind.resource();
+        api.store.set_absent(&format!("{group}/{version}/{plural}"), true);
+    }
+    let trust = TestTrust::new();
+    let controller = Controller::start(&api, &trust).await;
+    controller.synced().await;
+    let kinds = controller.shared.kinds();
+    let state = &kinds[&ObjectKind::Policy(PolicyKind::AuthorizationPolicy)];
+    assert_eq!(*state, KindState::Absent);
+    assert!(cart(&controller, &trust).await.policies.contains_key("Workload"));
+}
+
+#[tokio::test]
+async fn conditions_say_every_mistake_and_bundles_come_back() {
+    let (api, trust, controller) = scene().await;
+    let (_leads, leads) = watch::channel(true);
+    let credentials = controller.credentials.subscribe();
+    tokio::spawn(leader::write(
+        controller.client.clone(),
+        controller.shared.clone(),
+        credentials,
+        leads,
+    ));
+    let condition = |name: &str| {
+        let object = api.get(POLICIES, "shop", name)?;
+        Some(object["status"]["conditions"][0].clone()).filter(|found| !found.is_null())
+    };
+    api.put(allow("shop", "good", &["*"]));
+    let mut bad = allow("shop", "bad", &["*"]);
+    bad["spec"]["action"] = "ALOW".into();
+    bad["spec"]["selektor"] = json!({});
+    api.put(bad);
+    until("the conditions", || condition("good").is_some() && condition("bad").is_some()).await;
+    assert_eq!(condition("good").unwrap()["status"], "True");
+    let refused = condition("bad").unwrap();
+    assert_eq!((&refused["status"], &refused["reason"]), (&json!("False"), &json!("Invalid")));
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("ALOW") && message.contains("selektor"), "{message}");
+    until("the watch to show them", || controller.shared.index().unreported().is_empty()).await;
+    let version = api.store.version();
+
+    let bundle = || api.get("v1/configmaps", "shop", "postern-trust-bundle");
+    until("the trust bundle", || bundle().is_some()).await;
+    let pem = trust.credentials().bundle_pem.clone();
+    assert_eq!(bundle().unwrap()["data"]["bundle.pem"], pem.as_str());
+    assert!(api.get("v1/configmaps", "postern-system", "postern-trust-bundle").is_none());
+    api.delete("v1/configmaps", "shop", "postern-trust-bundle");
+    until("the trust bundle again", || bundle().is_some()).await;
+    let rolled = TestTrust::new().credentials();
+    controller.credentials.send_replace(Some(rolled.clone()));
+    until("the new bundle", || {
+        bundle().is_some_and(|found| found["data"]["bundle.pem"] == rolled.bundle_pem.as_str())
+    })
+    .await;
+    assert!(api.store.version() < version + 6, "nothing is written twice");
+}
+
+#[tokio::test]
+async fn the_lease_goes_to_one_and_to_the_next_when_it_is_left() {
+    let api = FakeApi::start().await;
+    let client = control_plane::client(&api).await;
+    let campaign = |me: &str| {
+        let (sender, leads) = watch::channel(false);
+        let task = leader::campaign(client.clone(), "postern-system".into(), me.into(), sender);
+        (tokio::spawn(task), leads)
+    };
+    let (first, first_leads) = campaign("a");
+    until("a to lead", || *first_leads.borrow()).await;
+    let (_second, second_leads) = campaign("b");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!*second_leads.borrow());
+    let leases = "coordination.k8s.io/v1/leases";
+    let lease = || api.get(leases, "postern-system", "postern-controller").unwrap();
+    assert_eq!(lease()["spec"]["holderIdentity"], "a");
+    first.abort();
+    // As a replica that ends properly leaves it; one that dies is waited for (`lease/tests.rs`).
+    let mut left = lease();
+    left["spec"]["holderIdentity"] = "".into();
+    api.store.put_in(leases, left);
+    until("b to lead", || *second_leads.borrow()).await;
+    assert_eq!(lease()["spec"]["holderIdentity"], "b");
+    assert_eq!(lease()["spec"]["leaseTransitions"], 1);
+}
+
+#[tokio::test]
+async fn two_that_write_at_once_are_told_by_the_conflict() {
+    use k8s::controller::lease::{Candidate, Seen};
+    let api = FakeApi::start().await;
+    let store: Arc<fake_api::Store> = api.store.clone();
+    let target = fake_api::Target::of(
+        "/apis/coordination.k8s.io/v1/namespaces/postern-system/leases/postern-controller",
+    )
+    .unwrap();
+    let collection = fake_api::Target { name: None, ..target.clone() };
+    let mut a = Candidate::new("a".into());
+    let mut b = Candidate::new("b".into());
+    let at = Duration::from_secs(0);
+    let write = |candidate: &mut Candidate, seen: Option<&Seen>| {
+        let step = candidate.step(at, seen);
+        candidate.lease(
+            "postern-controller",
+            "postern-system",
+            &step,
+            "2026-11-23T12:00:00.000000Z",
+        )
+    };
+    let (from_a, from_b) = (write(&mut a, None), write(&mut b, None));
+    assert_eq!(fake_api::create(&store, &collection, from_a).status(), 201);
+    assert_eq!(fake_api::create(&store, &collection, from_b).status(), 409);
+    let mut left =
+        store.get(&collection.collection, "postern-system", "postern-controller").unwrap();
+    left["spec"]["holderIdentity"] = "".into();
+    let seen = Seen::of(&store.put_in(&collection.collection, left));
+    let (from_a, from_b) = (write(&mut a, Some(&seen)), write(&mut b, Some(&seen)));
+    assert_eq!(fake_api::replace(&store, &target, from_b).status(), 200);
+    assert_eq!(fake_api::replace(&store, &target, from_a).status(), 409);
+}

@@ -1,0 +1,222 @@
+//! The answers, in the shapes of a real API server.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use futures_util::stream;
+use http::{Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Bytes, Frame};
+use serde_json::{Value, json};
+
+use super::store::{Store, Target, merge};
+
+pub type Body = BoxBody<Bytes, io::Error>;
+type Query = HashMap<String, String>;
+
+fn answer(status: StatusCode, value: &Value) -> Response<Body> {
+    let body = Full::new(Bytes::from(value.to_string())).map_err(|never| match never {});
+    let response = Response::builder().status(status).header("content-type", "application/json");
+    response.body(body.boxed()).unwrap()
+}
+
+fn failure(status: StatusCode, reason: &str, message: &str) -> Response<Body> {
+    answer(
+        status,
+        &json!({
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": message, "reason": reason, "code": status.as_u16(),
+        }),
+    )
+}
+
+/// An unknown group or kind: plain text.
+pub fn no_page() -> Response<Body> {
+    let body =
+        Full::new(Bytes::from_static(b"404 page not found\n")).map_err(|never| match never {});
+    Response::builder().status(404).header("content-type", "text/plain").body(body.boxed()).unwrap()
+}
+
+fn not_found(target: &Target) -> Response<Body> {
+    let name = target.name.as_deref().unwrap_or_default();
+    let message = format!("{} \"{name}\" not found", target.collection);
+    failure(StatusCode::NOT_FOUND, "NotFound", &message)
+}
+
+pub fn get(store: &Store, target: &Target) -> Response<Body> {
+    let name = target.name.as_deref().unwrap();
+    match store.get(&target.collection, &target.namespace, name) {
+        Some(object) => answer(StatusCode::OK, &object),
+        None => not_found(target),
+    }
+}
+
+fn fits(query: &Query, object: &Value) -> bool {
+    let named = query.get("fieldSelector").and_then(|text| text.strip_prefix("metadata.name="));
+    named.is_none_or(|name| object["metadata"]["name"] == name)
+}
+
+pub fn list(store: &Store, target: &Target, query: &Query) -> Response<Body> {
+    store.lists.fetch_add(1, SeqCst);
+    let (objects, version) = store.list(target);
+    let objects: Vec<Value> = objects.into_iter().filter(|object| fits(query, object)).collect();
+    let from = query.get("continue").and_then(|text| text.parse().ok()).unwrap_or(0usize);
+    let limit = query.get("limit").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
+    let page: Vec<&Value> = objects.iter().skip(from).take(limit).collect();
+    let mut metadata = json!({"resourceVersion": version.to_string()});
+    if from + page.len() < objects.len() {
+        metadata["continue"] = (from + page.len()).to_string().into();
+        metadata["remainingItemCount"] = (objects.len() - from - page.len()).into();
+    }
+    answer(
+        StatusCode::OK,
+        &json!({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": page}),
+    )
+}
+
+pub fn create(store: &Store, target: &Target, mut object: Value) -> Response<Body> {
+    if !target.namespace.is_empty() {
+        object["metadata"]["namespace"] = target.namespace.as_str().into();
+    }
+    let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    if store.get(&target.collection, &target.namespace, &name).is_some() {
+        let message = format!("{} \"{name}\" already exists", target.collection);
+        return failure(StatusCode::CONFLICT, "AlreadyExists", &message);
+    }
+    answer(StatusCode::CREATED, &store.put_in(&target.collection, object))
+}
+
+pub fn replace(store: &Store, target: &Target, object: Value) -> Response<Body> {
+    let name = target.name.as_deref().unwrap();
+    let Some(before) = store.get(&target.collection, &target.namespace, name) else {
+        return not_found(target);
+    };
+    let wanted = &object["metadata"]["resourceVersion"];
+    if !wanted.is_null() && *wanted != before["metadata"]["resourceVersion"] {
+        let message = format!(
+            "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your changes to the latest version and try again",
+            target.collection
+        );
+        return failure(StatusCode::CONFLICT, "Conflict", &message);
+    }
+    answer(StatusCode::OK, &store.put_in(&target.collection, object))
+}
+
+pub fn patch(store: &Store, target: &Target, patch: Value) -> Response<Body> {
+    let name = target.name.as_deref().unwrap();
+    let before = store.get(&target.collection, &target.namespace, name);
+    if target.status {
+        let Some(mut object) = before else { return not_found(target) };
+        merge(&mut object["status"], &patch["status"]);
+        return answer(StatusCode::OK, &store.put_in(&target.collection, object));
+    }
+    let mut object = before.unwrap_or_else(|| patch.clone());
+    merge(&mut object, &patch);
+    answer(StatusCode::OK, &store.put_in(&target.collection, object))
+}
+
+pub fn delete(store: &Store, target: &Target) -> Response<Body> {
+    let name = target.name.as_deref().unwrap();
+    match store.delete(&target.collection, &target.namespace, name) {
+        Some(object) => answer(StatusCode::OK, &object),
+        None => not_found(target),
+    }
+}
+
+struct Watching {
+    store: Arc<Store>,
+    target: Target,
+    query: Query,
+    version: u64,
+    changes: tokio::sync::watch::Receiver<u64>,
+    waiting: Vec<Value>,
+    over: bool,
+}
+
+/// A line for each thing that happened; a bookmark when nothing did for a while.
+pub fn watch(store: Arc<Store>, target: Target, query: &Query) -> Response<Body> {
+    let mut version = query.get("resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let mut waiting = Vec::new();
+    if query.get("sendInitialEvents").is_some_and(|send| send == "true") {
+        let (objects, now) = store.list(&target);
+        let objects = objects.into_iter().filter(|object| fits(query, object));
+        waiting.extend(objects.map(|object| json!({"type": "ADDED", "object": object})));
+        let mut end = bookmark(&target, now);
+        end["object"]["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        waiting.push(end);
+        version = now;
+    }
+    let changes = store.changes();
+    let query = query.clone();
+    let state = Watching { store, target, query, version, changes, waiting, over: false };
+    let lines = stream::unfold(state, |mut state| async move {
+        let lines = state.next().await?;
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        Some((Ok::<_, io::Error>(Frame::data(Bytes::from(text))), state))
+    });
+    let response = Response::builder().header("content-type", "application/json");
+    response.body(StreamBody::new(sync(lines)).boxed()).unwrap()
+}
+
+/// A stream that several threads may hold.
+fn sync<S: futures_util::Stream + Send + 'static>(
+    stream: S,
+) -> impl futures_util::Stream<Item = S::Item> + Send + Sync
+where
+    S::Item: Send + 'static,
+{
+    use futures_util::StreamExt as _;
+    let (sender, receiver) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut stream = std::pin::pin!(stream);
+        while let Some(item) = stream.next().await {
+            if sender.send(item).await.is_err() {
+                return;
+            }
+        }
+    });
+    tokio_stream::wrappers::ReceiverStream::new(receiver)
+}
+
+fn bookmark(target: &Target, version: u64) -> Value {
+    let (api_version, _) = target.collection.rsplit_once('/').unwrap();
+    json!({"type": "BOOKMARK", "object": {
+        "kind": "Bookmark", "apiVersion": api_version,
+        "metadata": {"resourceVersion": version.to_string(), "creationTimestamp": null},
+    }})
+}
+
+impl Watching {
+    async fn next(&mut self) -> Option<Vec<Value>> {
+        if self.over {
+            return None;
+        }
+        loop {
+            if !self.waiting.is_empty() {
+                return Some(std::mem::take(&mut self.waiting));
+            }
+            self.changes.mark_unchanged();
+            let Some((happened, now)) = self.store.since(&self.target, self.version) else {
+                self.over = true;
+                return Some(vec![json!({"type": "ERROR", "object": {
+                    "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                    "message": "too old resource version", "reason": "Expired", "code": 410,
+                }})]);
+            };
+            self.version = now;
+            let fitting =
+                happened.into_iter().filter(|happened| fits(&self.query, &happened.object));
+            self.waiting.extend(fitting.map(|h| json!({"type": h.what, "object": h.object})));
+            if self.waiting.is_empty() {
+                let changed = self.changes.changed();
+                if tokio::time::timeout(Duration::from_secs(1), changed).await.is_err() {
+                    return Some(vec![bookmark(&self.target, self.version)]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use super::*;
+
+fn held() -> Held {
+    let workload = Workload {
+        namespace: "shop".into(),
+        service_account: "cart".into(),
+        labels: BTreeMap::new(),
+    };
+    Held::new("postern-system", &workload)
+}
+
+fn document(name: &str, value: &Value) -> Document {
+    Document { name: name.into(), version: "1".into(), bytes: value.to_string().into_bytes() }
+}
+
+fn policy(name: &str, spec: &Value) -> Document {
+    let value = json!({
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": spec,
+    });
+    document(&format!("AuthorizationPolicy/shop/{name}"), &value)
+}
+
+fn service(key: &str, host: &str, address: &str) -> Document {
+    let value = json!({
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "cart.shop", "namespace": "postern-system"},
+        "spec": {
+            "hosts": [host],
+            "addresses": ["10.0.0.1"],
+            "location": "MESH_INTERNAL",
+            "resolution": "STATIC",
+            "ports": [{"number": 80, "name": "http", "protocol": "HTTP", "targetPort": 8080}],
+            "endpoints": [{"address": address}],
+            "subjectAltNames": ["spiffe://cluster.local/ns/shop/sa/cart"],
+        },
+    });
+    document(key, &value)
+}
+
+fn names(told: &Told) -> Vec<String> {
+    told.resources.authorization_policies().iter().map(|p| p.name().to_string()).collect()
+}
+
+#[test]
+fn a_bad_version_leaves_the_last_accepted_one() {
+    let mut held = held();
+    held.take_policies(vec![policy("p", &json!({"action": "ALLOW"}))], &[]);
+    let bad = policy("p", &json!({"action": "ALLOW", "ruels": []}));
+    held.take_policies(vec![bad, policy("q", &json!({}))], &[]);
+    let told = held.told();
+    assert_eq!(names(&told), ["shop/p", "shop/q"]);
+    assert_eq!(told.refused.len(), 1, "{:?}", told.refused);
+    held.take_policies(vec![policy("p", &json!({}))], &[]);
+    assert!(held.told().refused.is_empty());
+}
+
+#[test]
+fn a_bad_first_version_denies_and_everything_else_stands() {
+    let mut held = held();
+    let bad = policy("p", &json!({"action": "allow it"}));
+    held.take_policies(vec![bad, policy("q", &json!({}))], &[]);
+    let told = held.told();
+    assert_eq!(names(&told), ["shop/q", "shop/refused-authorizationpolicy-shop-p"]);
+    held.take_policies(vec![], &["AuthorizationPolicy/shop/p".to_owned()]);
+    assert_eq!(names(&held.told()), ["shop/q"]);
+}
+
+#[test]
+fn the_workload_is_what_the_cluster_says_but_not_who_it_is() {
+    let mut held = held();
+    let told = json!({"spec": {"serviceAccount": "root", "labels": {"app": "cart"}, "ports": {"8080": "http", "9": "morse"}}});
+    held.take_policies(vec![document("Workload", &told)], &[]);
+    let told = held.told();
+    assert_eq!(told.workload.service_account, "cart");
+    assert_eq!(told.workload.labels["app"], "cart");
+    assert_eq!(told.ports, BTreeMap::from([(8080, Protocol::Http)]));
+    held.take_policies(vec![document("Workload", &json!({"spec": {"labels": 1}}))], &[]);
+    assert_eq!(held.told().workload.labels["app"], "cart");
+    assert_eq!(held.told().refused.len(), 1);
+}
+
+#[test]
+fn two_destinations_of_one_service_are_one_service() {
+    let mut held = held();
+    let host = "cart.shop.svc.cluster.local";
+    held.take_services(
+        vec![service("cart", host, "10.1.0.1"), service("10.0.0.1:80", host, "10.1.0.1")],
+        &[],
+    );
+    assert_eq!(held.told().resources.service_entries().len(), 1);
+    assert_eq!(held.destinations().len(), 2);
+    held.forget_services(&["cart".to_owned()]);
+    assert_eq!(held.destinations().len(), 1);
+}
+
+#[test]
+fn services_that_contradict_each_other_are_left_out_and_policies_stand() {
+    let mut held = held();
+    held.take_policies(vec![policy("p", &json!({}))], &[]);
+    let host = "cart.shop.svc.cluster.local";
+    held.take_services(
+        vec![service("cart", host, "10.1.0.1"), service("10.0.0.1:80", host, "10.1.0.2")],
+        &[],
+    );
+    let told = held.told();
+    assert_eq!(names(&told), ["shop/p"]);
+    assert!(told.resources.service_entries().len() < 2);
+    assert!(!told.refused.is_empty());
+}

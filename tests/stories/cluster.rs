@@ -1,0 +1,159 @@
+//! Resources from a cluster: an API server, the controller beside its cert agent, and proxies that learn everything from its
+//! stream. The API server is a stand-in; everything else is real.
+
+#[path = "../../k8s/tests/fake_api/mod.rs"]
+mod fake_api;
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use fake_api::FakeApi;
+use postern_tests::{App, Mesh, Pod, Process, binary, wait};
+use serde_json::{Value, json};
+
+use crate::scene;
+
+const POLICIES: &str = "security.istio.io/v1/authorizationpolicies";
+
+struct Cluster {
+    cart: Pod,
+    frontend: Pod,
+    // Before the pod it runs in.
+    controller: Option<Process>,
+    control: Pod,
+    api: FakeApi,
+    _mesh: Mesh,
+}
+
+/// A namespace `shop` with a cart and a front end, and a control plane.
+fn cluster() -> Cluster {
+    let mesh = Mesh::with_authority();
+    let control = mesh.pod("controller").namespace("postern-system").outside().lay_out();
+    let at = (Ipv4Addr::LOCALHOST, 6443).into();
+    let api = control.run(async move { FakeApi::start_at(at).await });
+    fs::write(control.directory().join("kubeconfig"), api.kubeconfig()).unwrap();
+    control.start_agent();
+    let controller = start_controller(&control);
+    api.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {
+        "name": "shop", "labels": {"postern.dev/inject": "enabled"},
+    }}));
+    let cart = pod(&mesh, &control, "cart").port(8080, "http").app(App::new("shop-cart"));
+    let cart = cart.known_by_files().lay_out();
+    let frontend = pod(&mesh, &control, "frontend").lay_out();
+    for pod in [&cart, &frontend] {
+        api.put(pod_object(pod));
+    }
+    api.put(json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "cart", "namespace": "shop"},
+        "spec": {
+            "type": "ClusterIP", "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"],
+            "selector": {"app": "cart"},
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}],
+        },
+    }));
+    api.put(slice(&cart));
+    for pod in [&cart, &frontend] {
+        pod.start_processes();
+        pod.ready();
+    }
+    Cluster { cart, frontend, controller: Some(controller), control, api, _mesh: mesh }
+}
+
+fn start_controller(control: &Pod) -> Process {
+    control.start_program(
+        "controller",
+        &binary("postern-k8s"),
+        &[
+            "controller",
+            "--kubeconfig=/run/postern/kubeconfig",
+            "--workload-api=unix:///run/postern/agent.sock",
+            "--lease-holder=controller-1",
+        ],
+    )
+}
+
+fn pod(mesh: &Mesh, control: &Pod, name: &str) -> postern_tests::PodBuilder {
+    // First the directory goes, then the controller comes.
+    mesh.pod(name).config(json!({"resources": null})).config(json!({"resources": {"controller": {
+        "address": control.at(15010).to_string(),
+        "identity": control.spiffe_id(),
+        "pod": {"name": name, "uid": format!("uid-{name}")},
+    }}}))
+}
+
+fn pod_object(pod: &Pod) -> Value {
+    let name = pod.name();
+    let ip = pod.ipv4().to_string();
+    json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": name, "namespace": "shop", "uid": format!("uid-{name}"),
+            "labels": {"app": name},
+        },
+        "spec": {"serviceAccountName": name, "containers": [{"name": "app"}, {"name": "postern-proxy"}]},
+        "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]},
+    })
+}
+
+fn slice(pod: &Pod) -> Value {
+    json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {
+            "name": "cart-1", "namespace": "shop",
+            "labels": {"kubernetes.io/service-name": "cart"},
+        },
+        "endpoints": [{
+            "addresses": [pod.ipv4().to_string()], "conditions": {"ready": true},
+            "targetRef": {"kind": "Pod", "name": pod.name(), "namespace": "shop"},
+        }],
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+    })
+}
+
+fn allow() -> Value {
+    serde_json::from_str(&scene::allow("cart", "frontend")).unwrap()
+}
+
+fn status(cluster: &Cluster) -> u16 {
+    cluster.frontend.curl(&format!("http://{}/cart/ann", cluster.cart.at(8080))).status
+}
+
+#[test]
+fn a_policy_edit_in_the_api_is_enforced_within_a_second() {
+    let cluster = cluster();
+    assert_eq!(status(&cluster), 403);
+    let edited = Instant::now();
+    cluster.api.put(allow());
+    wait::until_true("the edit to act", || status(&cluster) == 200);
+    // A second, and another one for a busy machine's calls.
+    assert!(edited.elapsed() < Duration::from_secs(2), "{:?}", edited.elapsed());
+    cluster.api.delete(POLICIES, "shop", "cart-allow-frontend");
+    wait::until_true("the removal to act", || status(&cluster) == 403);
+    // Nothing is known of an address that no Service has, and that is said at once.
+    let begun = Instant::now();
+    let [a, b, c, _] = cluster.cart.ipv4().octets();
+    let nobody = format!("http://{}:8080/", Ipv4Addr::from([a, b, c, 250]));
+    cluster.frontend.curl(&nobody).expect_refusal(403, "egress_denied");
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn f24_the_api_and_the_controller_go_away_and_traffic_keeps_flowing() {
+    let mut cluster = cluster();
+    cluster.api.put(allow());
+    wait::until_true("the policy", || status(&cluster) == 200);
+    cluster.api.store.set_down(true);
+    for _ in 0..20 {
+        assert_eq!(status(&cluster), 200);
+    }
+    cluster.controller = None;
+    cluster.cart.expect_metric("postern_config_stale", &[]);
+    for _ in 0..20 {
+        assert_eq!(status(&cluster), 200);
+    }
+    cluster.api.delete(POLICIES, "shop", "cart-allow-frontend");
+    cluster.api.store.set_down(false);
+    cluster.controller = Some(start_controller(&cluster.control));
+    wait::until("what changed meanwhile", Duration::from_secs(30), || {
+        if status(&cluster) == 403 { Ok(()) } else { Err("still allowed".to_owned()) }
+    });
+}
