@@ -7,6 +7,7 @@
 //! publishes ([`bundles`]) and signs beside certificates ([`jwt_svid`], [`jwt_keys`]), and the sockets ([`server`]).
 
 pub mod attest;
+pub mod bootstrap;
 pub mod bundles;
 pub mod ca;
 pub mod cli;
