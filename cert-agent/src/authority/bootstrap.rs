@@ -128,7 +128,10 @@ pub async fn bootstrap(
             Step::Authority(_) => (&places.authority, "Secret"),
             Step::Bundle(_) => (&places.bundle, "ConfigMap"),
         };
-        if create(client, place, &step).await.with_context(|| format!("cannot make {kind} {place}"))? {
+        if create(client, place, &step)
+            .await
+            .with_context(|| format!("cannot make {kind} {place}"))?
+        {
             made.push(format!("{kind} {place}"));
         }
     }
@@ -324,8 +327,7 @@ async fn create(client: &Client, place: &Place, step: &Step) -> kube::Result<boo
         Step::Bundle(content) => {
             let text = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
             let members = content.0.iter().map(|(name, value)| (name.clone(), text(value)));
-            let map =
-                ConfigMap { metadata, data: Some(members.collect()), ..ConfigMap::default() };
+            let map = ConfigMap { metadata, data: Some(members.collect()), ..ConfigMap::default() };
             let api: Api<ConfigMap> = Api::namespaced(client.clone(), place.namespace());
             api.create(&params, &map).await.map(drop)
         }
@@ -359,8 +361,7 @@ pub async fn renew_intermediate(
     now: u64,
 ) -> anyhow::Result<()> {
     let missing = |place: &Place| format!("there is no Secret {place}; run `init` first");
-    let (root_content, _) =
-        read_secret(client, root).await?.with_context(|| missing(root))?;
+    let (root_content, _) = read_secret(client, root).await?.with_context(|| missing(root))?;
     let (old, mut object) =
         read_secret(client, authority).await?.with_context(|| missing(authority))?;
     let place = format!("Secret {authority}");

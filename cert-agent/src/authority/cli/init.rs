@@ -157,7 +157,9 @@ fn init_cluster(args: &InitArgs, places: &Places, now: u64) -> anyhow::Result<()
         bootstrap::bootstrap(&client, places, &wanted, now).await
     })?;
     let said = match made.is_empty() {
-        true => format!("nothing to do: the authority of {} is there, and fits", wanted.trust_domain),
+        true => {
+            format!("nothing to do: the authority of {} is there, and fits", wanted.trust_domain)
+        }
         false => format!("made {}", made.join(", ")),
     };
     writeln!(io::stderr(), "{said}")?;
