@@ -134,7 +134,7 @@ async fn f08_root_rotated_in_three_steps_and_leaves_of_both_roots_verify_in_betw
     let error = retire(false, activated + HOUR + 59).unwrap_err().to_string();
     assert!(error.contains("in use until"), "{error}");
     assert!(verifies(&directory, &old), "a refusal changes nothing");
-    assert_eq!(retire(false, activated + HOUR + 60).unwrap(), [old_root.clone()]);
+    assert_eq!(retire(false, activated + HOUR + 60).unwrap(), std::slice::from_ref(&old_root));
     assert!(retire(false, activated + HOUR + 60).unwrap().is_empty(), "a step may be repeated");
     followed.look(&authority);
     assert!(!verifies(&directory, &old) && verifies(&directory, &new));
