@@ -48,6 +48,75 @@ fn only_the_bootstrap_job_and_the_authority_touch_secrets() {
     assert_eq!(who, ["postern-authority", "postern-bootstrap"]);
 }
 
+/// The verbs on a resource of one program, with the names they are bound to.
+fn rights(objects: &Objects, program: &str) -> Vec<(String, String, usize)> {
+    let mut rights = Vec::new();
+    for (_, rule) in rules_of(objects).filter(|(name, _)| *name == program) {
+        let names = strings(&rule["resourceNames"]).len();
+        for resource in strings(&rule["resources"]) {
+            rights.push((resource.to_owned(), strings(&rule["verbs"]).join(" "), names));
+        }
+    }
+    rights.sort();
+    rights
+}
+
+/// Each line is a call in the program's source; a right without one is a right too many.
+#[test]
+fn every_program_has_exactly_the_rights_that_it_uses() {
+    let objects = base();
+    let check = |program: &str, expect: &[(&str, &str, usize)]| {
+        let expect: Vec<_> =
+            expect.iter().map(|(a, b, names)| ((*a).to_owned(), (*b).to_owned(), *names)).collect();
+        assert_eq!(rights(&objects, program), expect, "{program}");
+    };
+    check(
+        "postern-authority",
+        &[
+            ("pods", "get", 0),
+            ("secrets", "create", 0),
+            ("secrets", "get update", 16),
+            ("tokenreviews", "create", 0),
+        ],
+    );
+    check(
+        "postern-injector",
+        &[("mutatingwebhookconfigurations", "get patch", 1), ("namespaces", "get", 0)],
+    );
+    check(
+        "postern-controller",
+        &[
+            ("authorizationpolicies", "list watch", 0),
+            ("authorizationpolicies/status", "patch", 0),
+            ("configmaps", "create list watch", 0),
+            ("configmaps", "patch", 1),
+            ("endpointslices", "list watch", 0),
+            ("leases", "create", 0),
+            ("leases", "get update", 1),
+            ("namespaces", "list watch", 0),
+            ("peerauthentications", "list watch", 0),
+            ("peerauthentications/status", "patch", 0),
+            ("pods", "list watch", 0),
+            ("requestauthentications", "list watch", 0),
+            ("requestauthentications/status", "patch", 0),
+            ("serviceentries", "list watch", 0),
+            ("serviceentries/status", "patch", 0),
+            ("services", "list watch", 0),
+            ("tokenpolicies", "list watch", 0),
+            ("tokenpolicies/status", "patch", 0),
+        ],
+    );
+    check(
+        "postern-bootstrap",
+        &[
+            ("configmaps", "create", 0),
+            ("configmaps", "get", 1),
+            ("secrets", "create", 0),
+            ("secrets", "get", 2),
+        ],
+    );
+}
+
 #[test]
 fn every_container_of_the_control_plane_meets_the_restricted_standard() {
     let objects = base();
