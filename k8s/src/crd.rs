@@ -21,6 +21,7 @@ use serde_json::{Value, json};
     plural = "tokenpolicies",
     singular = "tokenpolicy",
     category = "postern",
+    doc = "What is asked of an issuer's tokens beyond RequestAuthentication.",
     namespaced,
     status = "TokenPolicyStatus",
     printcolumn = r#"{"name":"Issuer","type":"string","jsonPath":".spec.issuer"}"#,
