@@ -1,6 +1,5 @@
 //! What a kubelet asks a container.
 
-use std::net::Ipv4Addr;
 use std::process::Command;
 use std::time::Duration;
 
@@ -33,11 +32,8 @@ pub(super) fn ask(
         return if (200..400).contains(&status) { Ok(()) } else { Err(format!("{status} {body}")) };
     }
     let port = port(&probe["tcpSocket"]["port"]);
-    let address = (pod.pod().ipv4(), port).into();
-    let dialled = pod.node_run(async move {
-        let address: (Ipv4Addr, u16) = address;
-        TcpStream::connect(address).await.map(drop)
-    });
+    let address = pod.pod().at(port);
+    let dialled = pod.node_run(async move { TcpStream::connect(address).await.map(drop) });
     dialled.map_err(|error| error.to_string())
 }
 
