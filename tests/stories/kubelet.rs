@@ -147,23 +147,38 @@ fn injected_job_ends() {
 
 #[test]
 fn injected_rollout_loses_nothing() {
+    roll_out("native");
+}
+
+#[test]
+fn injected_classic_rollout_loses_nothing() {
+    roll_out("classic");
+}
+
+fn roll_out(sidecar: &str) {
     let cluster = Cluster::start();
     cluster.mesh().policy("cart", &scene::allow("cart", "frontend"));
-    let mut running = cluster.run(&cart("cart-1"));
-    running.ready();
+    let run = |name: &str| {
+        let mut manifest = cart(name);
+        manifest["metadata"]["annotations"] = json!({"postern.dev/sidecar": sidecar});
+        let mut pod = cluster.run(&manifest);
+        pod.ready();
+        pod
+    };
+    let mut running = run("cart-1");
     cluster.service("cart", CART, 8080, &[&running]);
     let frontend = cluster.run(&caller("frontend"));
     wait_until_allowed(&frontend);
 
     let load = Load::start(frontend.pod(), SocketAddr::from((CART, 8080)), "cart", "/cart/ann", 4);
     for name in ["cart-2", "cart-3"] {
-        let mut next = cluster.run(&cart(name));
-        next.ready();
+        let next = run(name);
         // The endpoint goes and the pod is told at the same moment; who is faster is not said.
         cluster.service("cart", CART, 8080, &[&next]);
         let ended = running.terminate();
-        let sidecars: Vec<_> = ended.codes.iter().filter(|(name, _)| name != "app").collect();
-        assert!(sidecars.iter().all(|(_, code)| *code == 0), "{ended:?}");
+        let ours: Vec<_> = ended.codes.iter().filter(|(name, _)| name != "app").collect();
+        assert!(ours.len() == 2 && ours.iter().all(|(_, code)| *code == 0), "{ended:?}");
+        assert!(ended.took < SOON, "{ended:?}");
         running = next;
     }
     let report = load.finish();

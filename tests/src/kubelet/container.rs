@@ -53,6 +53,11 @@ impl Container {
         self.spec["restartPolicy"] == "Always"
     }
 
+    /// Whether something is done before its SIGTERM.
+    pub(super) fn has_pre_stop(&self) -> bool {
+        self.spec["lifecycle"]["preStop"].is_object()
+    }
+
     /// The command of the spec.
     pub(super) fn main(&self) -> Command {
         let list =

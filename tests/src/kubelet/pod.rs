@@ -84,16 +84,15 @@ impl InjectedPod {
         assert_eq!(code, 0, "{}: {}", container.name, process.stderr());
     }
 
-    /// Starts a container and waits for what the next one waits for.
+    /// Starts a container and waits for what the next one waits for: its hook, and for sidecars the startup probe.
     fn run(&self, container: Container) -> Running {
         let process = Process::start(&container.name, container.main(), self.pod.directory());
         let mut running = Running { container, process };
-        if let Some(hook) =
-            running.container.spec["lifecycle"]["postStart"]["exec"]["command"].as_array()
-        {
+        let hook = &running.container.spec["lifecycle"]["postStart"]["exec"]["command"];
+        if let Some(hook) = hook.as_array() {
             finish(running.container.command(&texts(hook))).ok();
         }
-        if running.container.spec.get("startupProbe").is_some() {
+        if running.container.is_sidecar() && running.container.spec.get("startupProbe").is_some() {
             self.wait_for(&mut running, "startupProbe");
         }
         running
@@ -193,10 +192,12 @@ impl InjectedPod {
         let deadline = begun + Duration::from_secs(grace);
         let mut codes = Vec::new();
         let containers = std::mem::take(&mut self.containers);
-        for running in &containers {
+        // Each gets its signal when its own hook is done; who has none gets it at once.
+        let (with_hook, without): (Vec<_>, Vec<_>) =
+            containers.iter().partition(|running| running.container.has_pre_stop());
+        without.iter().for_each(|running| running.process.terminate());
+        for running in with_hook {
             self.pre_stop(&running.container, begun);
-        }
-        for running in &containers {
             running.process.terminate();
         }
         for running in containers {
@@ -214,7 +215,7 @@ impl InjectedPod {
         let hook = &container.spec["lifecycle"]["preStop"];
         if let Some(seconds) = hook["sleep"]["seconds"].as_u64() {
             wait::pass(begun + Duration::from_secs(seconds));
-        } else if !hook.is_null() {
+        } else {
             // Its failure ends nothing, as in a cluster.
             let _ = probe::ask(self, hook, |words| container.command(words));
         }
