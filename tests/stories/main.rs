@@ -21,6 +21,7 @@ mod handshakes;
 mod identities;
 mod injected;
 mod interception;
+mod kubelet;
 mod loops;
 mod modes;
 mod outside_peers;
