@@ -42,7 +42,9 @@ impl EndpointUrl {
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         ServerName::try_from(host.as_str()).map_err(|_| "the host is no DNS name or IP address")?;
-        if authority.port().is_some() && authority.port_u16().is_none_or(|port| port == 0) {
+        // A port that is no number of 16 bits is no port to the library: it is looked for in the text.
+        let has_port = authority.as_str() != authority.host();
+        if has_port && authority.port_u16().is_none_or(|port| port == 0) {
             return Err("the port is not between 1 and 65535");
         }
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
