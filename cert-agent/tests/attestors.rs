@@ -425,6 +425,7 @@ oidc:
     check("both", &jwks("jwksFile: /a, jwksUri: 'https://a/k', caFile: CA"), &["either"]);
     check("web without authority", &jwks("jwksUri: 'https://a/k'"), &["needs caFile"]);
     check("with a user", &jwks("jwksUri: 'https://u@a/k', caFile: CA"), &["no https address"]);
+    check("no port", &jwks("jwksUri: 'https://a:65536/k', caFile: CA"), &["no https address"]);
     assert_eq!(parse(&jwks("jwksFile: /a")), Ok(()));
 }
 

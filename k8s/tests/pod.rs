@@ -291,3 +291,23 @@ fn metrics_of_the_app_move_behind_the_proxy() {
         Value::Null,
     );
 }
+
+#[test]
+fn with_a_controller_the_proxy_announces_its_pod_to_it() {
+    let mut settings = settings();
+    settings.controller = Some("postern-controller.postern-system.svc:15010".parse().unwrap());
+    let facts = NamespaceFacts::default();
+    let Ok(Outcome::Changed(after)) =
+        k8s::inject::inject(&pod(json!({})), &facts, &settings, support::SECRET)
+    else {
+        panic!("it is injected")
+    };
+    assert_eq!(
+        config(&after)["resources"],
+        json!({"controller": {
+            "address": "postern-controller.postern-system.svc:15010",
+            "identity": "spiffe://cluster.local/ns/postern-system/sa/postern-controller",
+            "pod": {"name": "$(POSTERN_POD_NAME)", "uid": "$(POSTERN_POD_UID)"},
+        }})
+    );
+}

@@ -22,6 +22,7 @@ mod handshakes;
 mod identities;
 mod injected;
 mod interception;
+mod kubelet;
 mod loops;
 mod modes;
 mod outside_peers;

@@ -294,8 +294,8 @@ mod tests {
     use futures_util::StreamExt as _;
     use rustls_pki_types::CertificateDer;
 
-    use super::super::store_directory::DirectoryStore;
     use super::*;
+    use crate::authority::store_directory::DirectoryStore;
 
     const NOW: u64 = 1_800_000_000;
 
@@ -338,7 +338,7 @@ mod tests {
             .set_federated([document("b.test", 1)].map(|d| (d.trust_domain().clone(), d)).into());
         publisher.look(&one, NOW + 10).unwrap();
         assert_eq!(sequence_of(&publisher), NOW + 2, "another trust domain's bundle is not ours");
-        publisher.jwt_keys.refresh(NOW + super::super::jwt_keys::SIGNS_FOR).unwrap();
+        publisher.jwt_keys.refresh(NOW + crate::authority::jwt_keys::SIGNS_FOR).unwrap();
         publisher.look(&one, NOW + 100).unwrap();
         assert_eq!(sequence_of(&publisher), NOW + 100, "a JWT key more");
     }

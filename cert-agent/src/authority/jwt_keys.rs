@@ -223,8 +223,8 @@ fn place() -> io::Result<Key> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-    use super::super::store_directory::DirectoryStore;
     use super::*;
+    use crate::authority::store_directory::DirectoryStore;
 
     const START: u64 = 1_800_000_000;
 

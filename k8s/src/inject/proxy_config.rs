@@ -69,7 +69,7 @@ pub(super) fn write(
             "trustDomain": settings.trust_domain.as_str(),
             "workloadApi": format!("unix://{SOCKET}"),
         },
-        "resources": { "directory": RESOURCES_DIRECTORY },
+        "resources": resources(settings),
         "rootNamespace": settings.root_namespace,
         "defaults": {
             "authorization": settings.default_authorization.as_str(),
@@ -109,12 +109,39 @@ pub(super) fn with_probes(config: &str, probes: &[Probe]) -> Option<String> {
     Some(with_workload(&Value::Object(config)))
 }
 
-/// Puts the section `workload` first; its two references are the only `$` of the text.
+/// Where policies and services come from. The pod is filled in by [`with_workload`].
+fn resources(settings: &Settings) -> Value {
+    let Some(controller) = &settings.controller else {
+        return json!({ "directory": RESOURCES_DIRECTORY });
+    };
+    let Settings { trust_domain, root_namespace, .. } = settings;
+    let trust_domain = trust_domain.as_str();
+    json!({ "controller": {
+        "address": controller.to_string(),
+        "identity": format!("spiffe://{trust_domain}/ns/{root_namespace}/sa/postern-controller"),
+    } })
+}
+
+/// Puts the sections that refer to variables first; their references are the only `$` of the text.
 fn with_workload(config: &Value) -> String {
+    let mut config = config.clone();
+    let mut controller = String::new();
+    if let Some(Value::Object(found)) = config.pointer("/resources/controller").cloned() {
+        let text =
+            |key: &str| found.get(key).unwrap_or(&Value::Null).to_string().replace('$', "\\u0024");
+        controller = format!(
+            r#""resources":{{"controller":{{"address":{},"identity":{},"pod":{{"name":"$({POD_NAME_VARIABLE})","uid":"$({POD_UID_VARIABLE})"}}}}}},"#,
+            text("address"),
+            text("identity"),
+        );
+        if let Some(config) = config.as_object_mut() {
+            config.remove("resources");
+        }
+    }
     let rest = config.to_string().replace('$', "\\u0024");
     let rest = rest.strip_prefix('{').unwrap_or_default();
     format!(
-        r#"{{"workload":{{"namespace":"$({NAMESPACE_VARIABLE})","serviceAccount":"$({SERVICE_ACCOUNT_VARIABLE})","labelsFile":"{POD_DIRECTORY}/labels"}},{rest}"#
+        r#"{{"workload":{{"namespace":"$({NAMESPACE_VARIABLE})","serviceAccount":"$({SERVICE_ACCOUNT_VARIABLE})","labelsFile":"{POD_DIRECTORY}/labels"}},{controller}{rest}"#
     )
 }
 

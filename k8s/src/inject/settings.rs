@@ -41,6 +41,11 @@ pub struct Settings {
     /// What happens to calls that no policy speaks of.
     #[arg(long, value_enum, default_value_t = DefaultAuthorization::Deny)]
     pub default_authorization: DefaultAuthorization,
+    /// Where the proxies find the controller, such as postern-controller.postern-system.svc:15010.
+    /// It must prove to be the service account postern-controller of the control plane's namespace.
+    /// Without it policies and services come from the ConfigMap below.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub controller: Option<HostPort>,
     /// The ConfigMap of the workload's namespace that holds its policies and services, one or more
     /// documents a key. A namespace without it has the empty set.
     #[arg(long, value_name = "NAME", default_value = "postern-resources", value_parser = dns_label)]

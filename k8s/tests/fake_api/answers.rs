@@ -62,15 +62,13 @@ fn fits(query: &Query, object: &Value) -> bool {
 
 pub fn list(store: &Store, target: &Target, query: &Query) -> Response<Body> {
     store.lists.fetch_add(1, SeqCst);
-    let (objects, version) = store.list(target);
-    let objects: Vec<Value> = objects.into_iter().filter(|object| fits(query, object)).collect();
     let from = query.get("continue").and_then(|text| text.parse().ok()).unwrap_or(0usize);
     let limit = query.get("limit").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
-    let page: Vec<&Value> = objects.iter().skip(from).take(limit).collect();
+    let (page, left, version) = store.list(target, |object| fits(query, object), from, limit);
     let mut metadata = json!({"resourceVersion": version.to_string()});
-    if from + page.len() < objects.len() {
+    if left > 0 {
         metadata["continue"] = (from + page.len()).to_string().into();
-        metadata["remainingItemCount"] = (objects.len() - from - page.len()).into();
+        metadata["remainingItemCount"] = left.into();
     }
     answer(
         StatusCode::OK,
@@ -142,9 +140,9 @@ pub fn watch(store: Arc<Store>, target: Target, query: &Query) -> Response<Body>
     let mut version = query.get("resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut waiting = Vec::new();
     if query.get("sendInitialEvents").is_some_and(|send| send == "true") {
-        let (objects, now) = store.list(&target);
-        let objects = objects.into_iter().filter(|object| fits(query, object));
-        waiting.extend(objects.map(|object| json!({"type": "ADDED", "object": object})));
+        let (objects, _, now) = store.list(&target, |object| fits(query, object), 0, usize::MAX);
+        waiting
+            .extend(objects.into_iter().map(|object| json!({"type": "ADDED", "object": object})));
         let mut end = bookmark(&target, now);
         end["object"]["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         waiting.push(end);

@@ -212,14 +212,23 @@ impl Store {
         inner.objects.get(collection)?.get(&key).cloned()
     }
 
-    /// The objects of a collection in their order, and the version they are of.
-    pub fn list(&self, target: &Target) -> (Vec<Value>, u64) {
+    /// The objects of a collection that fit, in their order: one page of them, how many are left, and the version they are of.
+    pub fn list(
+        &self,
+        target: &Target,
+        fits: impl Fn(&Value) -> bool,
+        from: usize,
+        most: usize,
+    ) -> (Vec<Value>, usize, u64) {
         let inner = self.inner.lock().unwrap();
         let objects = inner.objects.get(&target.collection).into_iter().flatten();
-        let here = objects.filter(|((namespace, _), _)| {
-            target.namespace.is_empty() || *namespace == target.namespace
+        let here = objects.filter(|((namespace, _), object)| {
+            (target.namespace.is_empty() || *namespace == target.namespace) && fits(object)
         });
-        (here.map(|(_, object)| object.clone()).collect(), inner.version)
+        let mut rest = here.skip(from);
+        let page: Vec<Value> = rest.by_ref().take(most).map(|(_, object)| object.clone()).collect();
+        let left = rest.count();
+        (page, left, inner.version)
     }
 
     /// What happened to a collection after a version; `None` when that is forgotten.

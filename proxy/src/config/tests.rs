@@ -88,7 +88,14 @@ fn f10_mistakes_have_their_place() {
             "p:3:7: found the text \"gateway\" for `mode`; expected sidecar; gateway mode is not supported by this version",
         ],
     );
-    check("resources: {controller: {address: a}}", &["CONTROLLER"]);
+    check(
+        "resources: {controller: {address: a}}",
+        &[
+            "p:3:25: found no `identity` in `controller`; expected the key `identity`",
+            "p:3:25: found no `pod` in `controller`; expected the key `pod`",
+            "p:3:35: found the text \"a\" for `address`; expected HOST:PORT; write for example postern-controller.postern-system.svc:15010 or [::1]:15010",
+        ],
+    );
     check(
         "workload: {}",
         &[

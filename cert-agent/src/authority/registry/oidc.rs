@@ -198,10 +198,16 @@ fn key_source(issuer: &FileIssuer) -> Result<KeySource, String> {
         (Some(uri), None, Some(ca_file)) => {
             let parsed: Option<http::Uri> = uri.parse().ok();
             let fits = parsed.as_ref().is_some_and(|uri| {
+                // A port that is no number from 0 to 65535 reads as none at all.
+                let plain = |authority: &http::uri::Authority| {
+                    authority.as_str() == authority.host() || authority.port_u16().is_some()
+                };
                 uri.scheme_str() == Some("https")
-                    && uri
-                        .authority()
-                        .is_some_and(|a| !a.host().is_empty() && !a.as_str().contains('@'))
+                    && uri.authority().is_some_and(|authority| {
+                        !authority.host().is_empty()
+                            && !authority.as_str().contains('@')
+                            && plain(authority)
+                    })
             });
             if !fits {
                 return Err(format!("jwksUri `{uri}` is no https address with a host"));
