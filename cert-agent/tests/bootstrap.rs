@@ -327,3 +327,69 @@ async fn f36_an_expired_intermediate_makes_the_authority_unready_and_says_the_da
     let (_, page) = get(address, "/metrics").await;
     assert!(page.contains("postern_authority_ready 0"), "{page}");
 }
+
+/// The program itself, against this API server.
+fn program(kubeconfig: &Path, arguments: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_postern-authority"));
+    command.args(arguments).arg("--kubeconfig").arg(kubeconfig);
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    command
+}
+
+/// As the manifests run it: the job twice, then the authority on the mounted Secret until SIGTERM.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_programs_command_lines_bring_an_authority_into_a_cluster() {
+    let api = KubeApi::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let kubeconfig = api.kubeconfig(dir.path());
+    for expect in ["made Secret mesh/postern-root, Secret", "nothing to do"] {
+        let mut init = program(
+            &kubeconfig,
+            &[
+                "init",
+                "--trust-domain=cluster.local",
+                "--into-secret=mesh/postern-authority",
+                "--root-into-secret=mesh/postern-root",
+                "--bundle-into-config-map=mesh/postern-trust-bundle",
+            ],
+        );
+        let ended = tokio::task::spawn_blocking(move || init.output().unwrap());
+        let ended = within("init", ended).await.unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.success() && said.contains(expect), "{said}");
+    }
+    let mount = dir.path().join("mounted");
+    mounted(&api, &mount);
+    let mount_flag = format!("--dir={}", mount.display());
+    let mut running = program(
+        &kubeconfig,
+        &[
+            "run",
+            &mount_flag,
+            "--replicas=2",
+            "--state-secret=mesh/postern-authority-state",
+            "--service-accounts",
+            "--listen=127.0.0.1:0",
+            "--readiness=127.0.0.1:0",
+        ],
+    )
+    .spawn()
+    .unwrap();
+    let log = std::io::BufReader::new(running.stderr.take().unwrap());
+    let address = tokio::task::spawn_blocking(move || {
+        let mut lines = std::io::BufRead::lines(log).map_while(Result::ok);
+        let line = lines.find(|line| line.contains("answering probes")).unwrap();
+        // The rest is read, so that the program never waits for us.
+        std::thread::spawn(move || lines.count());
+        let (_, address) = line.split_once("127.0.0.1:").unwrap();
+        let port: String = address.chars().take_while(char::is_ascii_digit).collect();
+        SocketAddr::from(([127, 0, 0, 1], port.parse().unwrap()))
+    });
+    let address = within("its address", address).await.unwrap();
+    assert_eq!(get(address, "/ready").await, (200, "ready\n".to_owned()));
+    let pid = nix::unistd::Pid::from_raw(running.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let ended = tokio::task::spawn_blocking(move || running.wait().unwrap());
+    assert!(within("its end", ended).await.unwrap().success());
+    assert_eq!(files_in(&mount), ["ca.crt", "tls.crt", "tls.key"]);
+}
