@@ -15,6 +15,7 @@ mod configuration;
 mod drain;
 mod envoy;
 mod explain;
+mod federation;
 mod gate;
 mod handshake_floods;
 mod handshakes;
