@@ -180,6 +180,7 @@ fn no_plaintext_to_a_known_pod_that_no_proxy_answers_for() {
     clerk.start_processes();
     clerk.ready();
     let legacy = cluster.mesh.pod("legacy").outside().app(App::new("shop-cart")).start();
+    legacy.wait_for_app(9000);
     let desk = legacy.at(9000);
     // As long as nobody knows of it, it is somewhere outside, which `egress: allow` lets the app call.
     assert_eq!(answer(&clerk, desk, "before"), "OK 1\nBYE 1\n");
