@@ -81,6 +81,7 @@ impl Ca {
             jwt_lifetime: Duration::from_secs(300),
             kubeconfig: None,
             service_accounts: None,
+            readiness: None,
             limits: Limits::default(),
             root_key: None,
             issuance_log: None,
