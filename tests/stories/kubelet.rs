@@ -146,6 +146,26 @@ fn injected_job_ends() {
 }
 
 #[test]
+fn injected_classic_job_ends_when_it_says_so() {
+    let cluster = Cluster::start();
+    cluster.mesh().policy("cart", &scene::allow("cart", "tally"));
+    let mut cart = cluster.run(&cart("cart"));
+    cart.ready();
+    cluster.service("cart", CART, 8080, &[&cart]);
+    let call = format!(
+        "curl -sS --fail --max-time 10 http://{CART}:8080/cart/ann && \
+         curl -sS --fail --max-time 10 -X POST http://localhost:15000/quitquitquit"
+    );
+    let mut job = pod("tally", "tally", json!({"command": ["sh", "-c", call]}));
+    job["metadata"]["annotations"] = json!({"postern.dev/sidecar": "classic"});
+    job["spec"]["restartPolicy"] = json!("Never");
+    let ended = cluster.run(&job).wait_for_end(Duration::from_secs(40));
+    let names: Vec<_> = ended.codes.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["postern-cert-agent", "postern-proxy", "app"]);
+    assert!(ended.codes.iter().all(|(_, code)| *code == 0), "{ended:?}");
+}
+
+#[test]
 fn injected_rollout_loses_nothing() {
     roll_out("native");
 }

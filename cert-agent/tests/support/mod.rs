@@ -171,6 +171,7 @@ impl Agent {
             join_token_file: None,
             lasting_proof: None,
             allow_uids: Vec::new(),
+            end_without_callers: None,
             metrics: None,
         };
         Self { dir, settings, stop: CancellationToken::new(), task: None }
