@@ -9,4 +9,5 @@ pub mod agent;
 pub mod api;
 pub mod authority;
 pub mod log;
+pub mod page;
 pub mod program;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// What a side may name in this crate beside itself.
-const SHARED: [&str; 2] = ["crate::api", "crate::program"];
+const SHARED: [&str; 3] = ["crate::api", "crate::page", "crate::program"];
 
 fn sources(directory: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();

@@ -3,5 +3,6 @@
 
 pub mod cli;
 pub mod controller;
+pub mod crd;
 pub mod inject;
 pub mod injector;

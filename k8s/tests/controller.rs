@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use control_plane::{Controller, Proxy, TestTrust, allow, pod, shop, slice, until};
 use fake_api::FakeApi;
 use k8s::controller::index::{ObjectKind, PolicyKind};
-use k8s::controller::leader;
 use k8s::controller::shared::KindState;
+use k8s::controller::{leader, lease};
 use serde_json::json;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
@@ -229,30 +230,41 @@ async fn conditions_say_every_mistake_and_bundles_come_back() {
 }
 
 #[tokio::test]
-async fn the_lease_goes_to_one_and_to_the_next_when_it_is_left() {
+async fn the_lease_goes_to_one_and_at_once_to_the_next_when_it_is_left() {
     let api = FakeApi::start().await;
     let client = control_plane::client(&api).await;
     let campaign = |me: &str| {
         let (sender, leads) = watch::channel(false);
-        let task = leader::campaign(client.clone(), "postern-system".into(), me.into(), sender);
-        (tokio::spawn(task), leads)
+        let ended = CancellationToken::new();
+        let namespace = "postern-system".to_owned();
+        let task = leader::campaign(client.clone(), namespace, me.into(), sender, ended.clone());
+        (tokio::spawn(task), leads, ended)
     };
-    let (first, first_leads) = campaign("a");
+    let (first, first_leads, first_ended) = campaign("a");
     until("a to lead", || *first_leads.borrow()).await;
-    let (_second, second_leads) = campaign("b");
+    let (second, second_leads, second_ended) = campaign("b");
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!*second_leads.borrow());
     let leases = "coordination.k8s.io/v1/leases";
     let lease = || api.get(leases, "postern-system", "postern-controller").unwrap();
     assert_eq!(lease()["spec"]["holderIdentity"], "a");
-    first.abort();
-    // As a replica that ends properly leaves it; one that dies is waited for (`lease/tests.rs`).
-    let mut left = lease();
-    left["spec"]["holderIdentity"] = "".into();
-    api.store.put_in(leases, left);
+    // One that dies is waited for (`lease/tests.rs`); one that ends leaves it.
+    let told = Instant::now();
+    first_ended.cancel();
+    first.await.unwrap();
+    assert!(!*first_leads.borrow(), "it stops before it leaves");
+    assert_eq!(lease()["spec"]["holderIdentity"], "");
     until("b to lead", || *second_leads.borrow()).await;
+    assert!(told.elapsed() < lease::DURATION / 2, "{:?}", told.elapsed());
     assert_eq!(lease()["spec"]["holderIdentity"], "b");
     assert_eq!(lease()["spec"]["leaseTransitions"], 1);
+    // One that does not hold it leaves it alone.
+    let (third, _third_leads, third_ended) = campaign("c");
+    third_ended.cancel();
+    third.await.unwrap();
+    assert_eq!(lease()["spec"]["holderIdentity"], "b");
+    second_ended.cancel();
+    second.await.unwrap();
 }
 
 #[tokio::test]

@@ -190,6 +190,12 @@ fn classic_sidecars_are_first_among_the_containers() {
     );
     assert!(proxy.get("restartPolicy").is_none());
     assert_eq!(config(&after)["admin"]["drainFromPod"], true, "so that the job can end");
+    let ends = |pod: &Value| {
+        let arguments = container(&injected(pod), "postern-cert-agent")["args"].clone();
+        arguments.as_array().unwrap().contains(&json!("--end-without-callers"))
+    };
+    assert!(ends(&job), "nor is the agent ended by anybody");
+    assert!(!ends(&pod(json!({ "postern.dev/sidecar": "classic" }))), "not a server's");
 }
 
 #[test]

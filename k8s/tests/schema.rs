@@ -12,12 +12,13 @@ use support::command;
 
 const VERSIONS: [&str; 3] = ["1.37.0", "1.36.0", "1.35.0"];
 
+/// Where `tests/setup test` puts the test suite's peers: beside the build that this program belongs to.
 fn validator() -> PathBuf {
-    let binary = PathBuf::from(env!("CARGO_BIN_EXE_postern-k8s"));
-    let target = binary.parent().and_then(|profile| profile.parent()).unwrap();
-    let validator = target.join("peers/kubernetes-validate-1.37.0/venv/bin/kubernetes-validate");
-    assert!(validator.exists(), "{} is missing: run tests/setup test", validator.display());
-    validator
+    const PATH: &str = "kubernetes-validate-1.37.0/venv/bin/kubernetes-validate";
+    let program = std::env::current_exe().unwrap();
+    let target = program.ancestors().find(|folder| folder.join("peers").is_dir());
+    let found = target.map(|target| target.join("peers").join(PATH)).filter(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{PATH} is not among the peers: run `tests/setup test`"))
 }
 
 /// Says what is wrong, or nothing.

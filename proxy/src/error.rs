@@ -38,8 +38,8 @@ pub enum RequestError {
     /// No service has this name or address, and egress is denied.
     #[error("no service is known for {0}, and egress is denied")]
     UnknownDestination(String),
-    /// The controller did not say in time what the destination is.
-    #[error("the controller did not say in time what {0} is")]
+    /// The controller did not say in time what the destination is, or what it said cannot be used.
+    #[error("the controller did not say in time what {0} is, or not so that it can be used")]
     Unresolved(String),
     /// The service is known, but not the identity that its endpoints must present.
     #[error("the service {0} names no identity, so no endpoint could be believed")]

@@ -113,18 +113,23 @@ impl State {
 
     /// Puts new resources in force, whole, and re-checks every open connection.
     pub fn install_resources(&self, resources: &Resources) {
-        self.install(snapshot_of(&self.config, &self.config.workload, resources));
+        let snapshot = snapshot_of(&self.config, &self.config.workload, resources);
+        let service = own_service(&self.config, &snapshot);
+        self.install(snapshot, service);
     }
 
     /// Puts in force what the controller said: like [`Self::install_resources`], with the workload as the cluster knows it.
     pub fn install_cluster(&self, told: &cluster::Told) {
         self.port_protocols.store(Arc::new(told.ports.clone()));
-        self.install(snapshot_of(&self.config, &told.workload, &told.resources));
+        let snapshot = snapshot_of(&self.config, &told.workload, &told.resources);
+        let service = told.service.clone();
+        let service = service.unwrap_or_else(|| own_service(&self.config, &snapshot));
+        self.install(snapshot, service);
     }
 
-    fn install(&self, snapshot: Snapshot) {
+    fn install(&self, snapshot: Snapshot, own_service: Arc<str>) {
         let snapshot = Arc::new(snapshot);
-        self.own_service.store(Arc::new(own_service(&self.config, &snapshot)));
+        self.own_service.store(Arc::new(own_service));
         self.token_keys.prepare(snapshot.tokens(), &self.config);
         self.snapshot.store(snapshot.clone());
         self.token_keys.keep_only(snapshot.tokens());

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
+use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::binaries::binary;
+use crate::certificates::replace;
 use crate::inside::Inside;
 use crate::mesh::Mesh;
 use crate::network::{self, Attachment};
@@ -21,6 +23,8 @@ use crate::wait;
 const NUMBER: u8 = 10;
 /// Its port.
 const PORT: u16 = 15012;
+/// Where one of [`Authority::FEDERATED`] serves its bundle to other trust domains.
+const BUNDLE_PORT: u16 = 15443;
 
 /// A running authority.
 pub struct Authority {
@@ -34,6 +38,10 @@ pub struct Authority {
 }
 
 impl Authority {
+    /// The arguments of one that may federate: nobody is believed before [`Authority::federate`].
+    pub(crate) const FEDERATED: &[&str] =
+        &["--federation", "/run/postern/federation.yaml", "--bundle-endpoint", "0.0.0.0:15443"];
+
     pub(crate) fn start(mesh: &Mesh) -> Self {
         let attachment =
             mesh.inner.network.as_ref().map(|network| network.attach("authority", NUMBER));
@@ -58,6 +66,8 @@ impl Authority {
         let passphrase = passphrase.to_str().expect("our paths are text");
         authority
             .run("init", &["--trust-domain", mesh.trust_domain(), "--passphrase-file", passphrase]);
+        fs::write(authority.directory.join("federation.yaml"), "federation: []\n")
+            .expect("a federation file");
         fs::write(authority.bundle(), authority.run("bundle", &[])).expect("a bundle file");
         authority.start_again();
         authority
@@ -108,6 +118,26 @@ impl Authority {
         let mut arguments = vec!["--identity", spiffe_id];
         arguments.extend(state.iter().map(String::as_str));
         self.run("token", &arguments).trim().to_owned()
+    }
+
+    /// Believes the trust domain of `other` from now on, by its bundle endpoint and profile `https_spiffe`.
+    pub fn federate(&self, trust_domain: &str, other: &Self) {
+        fs::copy(other.bundle(), self.directory.join("other.pem")).expect("a first bundle");
+        let entry = json!({"federation": [{
+            "trustDomain": trust_domain,
+            "endpoint": {
+                "url": format!("https://{}:{BUNDLE_PORT}/bundle.json", other.address.ip()),
+                "profile": "https_spiffe",
+                "spiffeId": format!("spiffe://{trust_domain}/postern/authority"),
+                "bootstrap": "other.pem",
+            },
+        }]});
+        replace(&self.directory.join("federation.yaml"), &entry.to_string());
+    }
+
+    /// Believes no other trust domain from now on.
+    pub fn end_federation(&self) {
+        replace(&self.directory.join("federation.yaml"), "federation: []\n");
     }
 
     /// Runs one step of a root roll-over: prepare, activate, retire or status.

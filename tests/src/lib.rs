@@ -42,6 +42,7 @@ mod curl;
 pub mod grpc;
 mod identity_source;
 mod inside;
+pub mod kubelet;
 mod load;
 mod logs;
 mod mesh;

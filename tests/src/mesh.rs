@@ -1,4 +1,5 @@
-//! A mesh: one network, one directory of resources, one trust domain, and the pods in it.
+//! A mesh: one network, one directory of resources, one trust domain, and the pods in it. Two meshes of two trust
+//! domains may share a network.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -11,6 +12,7 @@ use crate::authority::Authority;
 use crate::certificates::{TestAuthority, replace};
 use crate::identity_source::IdentitySource;
 use crate::network::Network;
+use crate::pod::Pod;
 use crate::pod_builder::PodBuilder;
 use crate::services::Service;
 
@@ -50,7 +52,7 @@ impl Mesh {
     /// A mesh whose pods have identity files issued by the harness: no authority, no agents, quick to start.
     #[must_use]
     pub fn start() -> Self {
-        Self::new(Some(Network::create()), IdentitySource::Files, &[])
+        Self::new(Some(Network::create()), "cluster.local", IdentitySource::Files, &[])
     }
 
     /// A mesh with an authority, and a cert agent in each pod that joined with a token of its own.
@@ -62,17 +64,30 @@ impl Mesh {
     /// The same, with further arguments for `postern-authority run`, such as short lifetimes.
     #[must_use]
     pub fn with_authority_and(options: &[&str]) -> Self {
-        Self::new(Some(Network::create()), IdentitySource::Agent, options)
+        Self::new(Some(Network::create()), "cluster.local", IdentitySource::Agent, options)
     }
 
     /// The same without namespaces: pods side by side on loopback, explicit listeners instead of redirection.
     #[must_use]
     pub fn on_loopback() -> Self {
-        Self::new(None, IdentitySource::Agent, &[])
+        Self::new(None, "cluster.local", IdentitySource::Agent, &[])
+    }
+
+    /// Two meshes with authorities on one network, `cluster.local` and `partner.example`, each with resources of its
+    /// own. They believe each other from [`Authority::federate`] on.
+    #[must_use]
+    pub fn with_partner() -> (Self, Self) {
+        let network = Network::create();
+        let beside = network.beside();
+        let start = |network, trust_domain| {
+            Self::new(Some(network), trust_domain, IdentitySource::Agent, Authority::FEDERATED)
+        };
+        (start(network, "cluster.local"), start(beside, "partner.example"))
     }
 
     fn new(
         network: Option<Network>,
+        trust_domain: &str,
         identities: IdentitySource,
         authority_options: &[&str],
     ) -> Self {
@@ -86,7 +101,7 @@ impl Mesh {
             inner: Arc::new(Inner {
                 network,
                 directory,
-                trust_domain: "cluster.local".to_owned(),
+                trust_domain: trust_domain.to_owned(),
                 identities,
                 authority_options: authority_options
                     .iter()
@@ -129,7 +144,7 @@ impl Mesh {
         self.inner.directory.path()
     }
 
-    /// The trust domain, `cluster.local`.
+    /// The trust domain, `cluster.local` unless the mesh is a partner.
     #[must_use]
     pub fn trust_domain(&self) -> &str {
         &self.inner.trust_domain
@@ -157,6 +172,12 @@ impl Mesh {
     #[must_use]
     pub fn network_index(&self) -> u8 {
         self.inner.network.as_ref().map_or(0, Network::index)
+    }
+
+    /// Tells the pods here of a pod of another mesh on the network: its names, and a `ServiceEntry` with its foreign
+    /// SPIFFE id.
+    pub fn import(&self, pod: &Pod) {
+        self.announce(pod.service(), pod.ipv4(), true);
     }
 
     /// Makes a service known: its names to every pod's `/etc/hosts`, its `ServiceEntry` to every proxy.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Says what to run when a test was started outside of its namespaces.
@@ -14,9 +15,18 @@ pub(crate) fn require_namespaces() {
     );
 }
 
-/// A bridge with a subnet of its own, `10.77.N.0/24` and `fd77::N:0/112`, where N is free in this namespace.
+/// A bridge with a subnet of its own, `10.77.N.0/24` and `fd77::N:0/112`, where N is free in this namespace; or the
+/// part of one that another mesh has.
 #[derive(Debug)]
 pub(crate) struct Network {
+    bridge: Arc<Bridge>,
+    /// 0 for the mesh that made the bridge. Each part has pod names and a hundred addresses of its own.
+    part: u8,
+}
+
+/// Goes with the last part.
+#[derive(Debug)]
+struct Bridge {
     index: u8,
 }
 
@@ -55,18 +65,27 @@ impl Network {
             "addr add 10.77.{index}.1/24 dev {bridge}\nlink set {bridge} up\n",
             bridge = bridge(index)
         ));
-        Self { index }
+        Self { bridge: Arc::new(Bridge { index }), part: 0 }
+    }
+
+    /// A place for a second mesh on the same wire.
+    pub(crate) fn beside(&self) -> Self {
+        assert_eq!(self.part, 0, "a network has room for two meshes");
+        Self { bridge: Arc::clone(&self.bridge), part: 1 }
     }
 
     /// The number of this network: the third part of its IPv4 addresses.
     pub(crate) fn index(&self) -> u8 {
-        self.index
+        self.bridge.index
     }
 
-    /// Makes a network namespace for pod `number` (2 to 254), with both addresses and loopback up.
+    /// Makes a network namespace for pod `number` of this part, with both addresses and loopback up: 2 to 99, or
+    /// to 254 where one mesh has the network for itself.
     pub(crate) fn attach(&self, pod: &str, number: u8) -> Attachment {
-        let index = self.index;
-        let namespace = format!("m{index}-{pod}");
+        let index = self.bridge.index;
+        let number = number + 100 * self.part;
+        let part = if self.part == 0 { "" } else { "p" };
+        let namespace = format!("m{index}{part}-{pod}");
         let link = format!("m{index}v{number}");
         let attachment = Attachment {
             namespace: namespace.clone(),
@@ -101,7 +120,7 @@ pub(crate) fn detach(attachment: &Attachment) {
     try_ip(&["netns", "del", &attachment.namespace]);
 }
 
-impl Drop for Network {
+impl Drop for Bridge {
     fn drop(&mut self) {
         try_ip(&["link", "del", &bridge(self.index)]);
     }

@@ -18,6 +18,7 @@ use crate::mesh::Mesh;
 use crate::network::{self, Attachment};
 use crate::place::Place;
 use crate::process::Process;
+use crate::services::Service;
 
 /// What a pod is made of.
 pub(crate) struct Parts {
@@ -28,6 +29,8 @@ pub(crate) struct Parts {
     pub(crate) attachment: Option<Attachment>,
     pub(crate) place: Place,
     pub(crate) directory: PathBuf,
+    /// What other pods know of it.
+    pub(crate) service: Service,
     pub(crate) own: OwnPorts,
     pub(crate) app: Option<App>,
     pub(crate) has_proxy: bool,
@@ -128,6 +131,10 @@ impl Pod {
         found
             .unwrap_or_else(|| panic!("{} has no outbound listener for {host}:{port}", self.name()))
             .2
+    }
+
+    pub(crate) fn service(&self) -> Service {
+        self.parts.service.clone()
     }
 
     pub(crate) fn has_proxy(&self) -> bool {

@@ -168,7 +168,7 @@ impl PodBuilder {
         let exposed = service.ports.iter().map(|port| (port.number, port.target)).collect();
         let address = attachment.as_ref().map_or(Ipv4Addr::LOCALHOST, |net| net.ipv4);
         self.mesh.announce(
-            service,
+            service.clone(),
             address,
             self.write_entry && self.proxy && !self.ports.is_empty(),
         );
@@ -185,6 +185,7 @@ impl PodBuilder {
             attachment,
             place,
             directory,
+            service,
             own,
             app: self.app,
             has_proxy: self.proxy,

@@ -17,22 +17,22 @@ use crate::scene;
 const ORDERS: u16 = 9000;
 
 /// A TCP stream that asks a question every half second, and how it went.
-struct Line {
+pub(crate) struct Line {
     stop: oneshot::Sender<()>,
     task: Task<Spoken>,
 }
 
 /// What became of a line.
 #[derive(Debug)]
-struct Spoken {
-    answers: usize,
+pub(crate) struct Spoken {
+    pub(crate) answers: usize,
     lived: Duration,
     /// Whether it was still answered when it was told to stop.
-    alive: bool,
+    pub(crate) alive: bool,
 }
 
 impl Line {
-    fn open(from: &Pod, to: &Pod) -> Self {
+    pub(crate) fn open(from: &Pod, to: &Pod) -> Self {
         let address = to.at(ORDERS);
         let (stop, mut stopped) = oneshot::channel();
         let task = from.spawn(async move {
@@ -58,7 +58,7 @@ impl Line {
     }
 
     /// Lets it go on until it is told to stop now.
-    fn stop(self) -> Spoken {
+    pub(crate) fn stop(self) -> Spoken {
         // It may have ended by itself.
         let _ = self.stop.send(());
         self.task.join()
@@ -66,7 +66,7 @@ impl Line {
 
     /// Waits until it is cut.
     #[track_caller]
-    fn ends_within(self, limit: Duration) -> Spoken {
+    pub(crate) fn ends_within(self, limit: Duration) -> Spoken {
         let spoken = self.task.join_within(limit);
         assert!(!spoken.alive, "{spoken:?}");
         spoken

@@ -5,11 +5,11 @@
 mod fake_api;
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use fake_api::FakeApi;
-use postern_tests::{App, Mesh, Pod, Process, binary, wait};
+use postern_tests::{App, Capture, Mesh, Pod, Process, binary, raw, wait};
 use serde_json::{Value, json};
 
 use crate::scene;
@@ -23,7 +23,7 @@ struct Cluster {
     controller: Option<Process>,
     control: Pod,
     api: FakeApi,
-    _mesh: Mesh,
+    mesh: Mesh,
 }
 
 /// A namespace `shop` with a cart and a front end, and a control plane.
@@ -44,20 +44,13 @@ fn cluster() -> Cluster {
     for pod in [&cart, &frontend] {
         api.put(pod_object(pod));
     }
-    api.put(json!({"apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": "cart", "namespace": "shop"},
-        "spec": {
-            "type": "ClusterIP", "clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1"],
-            "selector": {"app": "cart"},
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}],
-        },
-    }));
+    api.put(service("cart", "10.96.0.1"));
     api.put(slice(&cart));
     for pod in [&cart, &frontend] {
         pod.start_processes();
         pod.ready();
     }
-    Cluster { cart, frontend, controller: Some(controller), control, api, _mesh: mesh }
+    Cluster { cart, frontend, controller: Some(controller), control, api, mesh }
 }
 
 fn start_controller(control: &Pod) -> Process {
@@ -95,11 +88,23 @@ fn pod_object(pod: &Pod) -> Value {
     })
 }
 
+fn service(name: &str, ip: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {
+            "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip],
+            "selector": {"app": name},
+            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080}],
+        },
+    })
+}
+
 fn slice(pod: &Pod) -> Value {
+    let service = pod.name();
     json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {
-            "name": "cart-1", "namespace": "shop",
-            "labels": {"kubernetes.io/service-name": "cart"},
+            "name": format!("{service}-1"), "namespace": "shop",
+            "labels": {"kubernetes.io/service-name": service},
         },
         "endpoints": [{
             "addresses": [pod.ipv4().to_string()], "conditions": {"ready": true},
@@ -124,8 +129,10 @@ fn a_policy_edit_in_the_api_is_enforced_within_a_second() {
     let edited = Instant::now();
     cluster.api.put(allow());
     wait::until_true("the edit to act", || status(&cluster) == 200);
+    let took = edited.elapsed();
+    println!("from the edit of a policy to a request that it decides: {} ms", took.as_millis());
     // A second, and another one for a busy machine's calls.
-    assert!(edited.elapsed() < Duration::from_secs(2), "{:?}", edited.elapsed());
+    assert!(took < Duration::from_secs(2), "{took:?}");
     cluster.api.delete(POLICIES, "shop", "cart-allow-frontend");
     wait::until_true("the removal to act", || status(&cluster) == 403);
     // Nothing is known of an address that no Service has, and that is said at once.
@@ -156,4 +163,63 @@ fn f24_the_api_and_the_controller_go_away_and_traffic_keeps_flowing() {
     wait::until("what changed meanwhile", Duration::from_secs(30), || {
         if status(&cluster) == 403 { Ok(()) } else { Err("still allowed".to_owned()) }
     });
+}
+
+/// What an orders desk answers to bytes from `caller`'s app; empty when it never heard them.
+fn answer(caller: &Pod, desk: SocketAddr, words: &str) -> String {
+    let order = format!("ADD ann {words}\n");
+    caller.run(async move { raw::say_and_half_close(desk, order.as_bytes()).await.text() })
+}
+
+#[test]
+fn no_plaintext_to_a_known_pod_that_no_proxy_answers_for() {
+    let cluster = cluster();
+    let open = pod(&cluster.mesh, &cluster.control, "clerk");
+    let clerk = open.config(json!({"defaults": {"egress": "allow"}})).lay_out();
+    cluster.api.put(pod_object(&clerk));
+    clerk.start_processes();
+    clerk.ready();
+    let legacy = cluster.mesh.pod("legacy").outside().app(App::new("shop-cart")).start();
+    legacy.wait_for_app(9000);
+    let desk = legacy.at(9000);
+    // As long as nobody knows of it, it is somewhere outside, which `egress: allow` lets the app call.
+    assert_eq!(answer(&clerk, desk, "before"), "OK 1\nBYE 1\n");
+    let mut object = pod_object(&legacy);
+    object["spec"]["containers"] = json!([{"name": "app"}]);
+    cluster.api.put(object);
+    // In the pods' own block: they have no route to any other.
+    let [a, b, c, _] = legacy.ipv4().octets();
+    let cluster_ip: SocketAddr = (Ipv4Addr::from([a, b, c, 250]), 80).into();
+    cluster.api.put(service("legacy", &cluster_ip.ip().to_string()));
+    cluster.api.put(slice(&legacy));
+    wait::until_true("the pod to be known", || answer(&clerk, desk, "meanwhile").is_empty());
+
+    let capture = Capture::start(&legacy);
+    let cable_of_cart = Capture::start(&cluster.cart);
+    let mut unready = slice(&cluster.cart);
+    unready["endpoints"][0]["conditions"]["ready"] = false.into();
+    cluster.api.put(unready);
+    let intruder = cluster.mesh.pod("intruder").outside().start();
+    for caller in [&cluster.frontend, &clerk] {
+        let refused = |url: &str| {
+            let page = caller.curl(&format!("http://{url}/cart/canary-in-a-path"));
+            page.expect_refusal(503, "upstream_not_in_mesh");
+        };
+        wait::until_true("the cart to be known as not ready", || {
+            caller.curl(&format!("http://{}/", cluster.cart.at(8080))).status == 503
+        });
+        for address in [legacy.at(8080), cluster.cart.at(8080), cluster_ip] {
+            refused(&address.to_string());
+        }
+        for address in [desk, legacy.at(8080), cluster.cart.at(9000), cluster_ip] {
+            assert_eq!(answer(caller, address, "canary-in-a-line"), "", "{address}");
+        }
+        caller.expect_log(&[("reason", "upstream_not_in_mesh")]);
+    }
+    assert!(answer(&intruder, desk, "intruder").starts_with("OK "));
+    let seen = capture.finish();
+    assert!(seen.shows(b"intruder"), "the capture sees what crosses the cable");
+    for seen in [seen, cable_of_cart.finish()] {
+        assert!(!seen.shows(b"canary-in-"), "a word crossed the cable in plaintext");
+    }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use identity::{SpiffeId, TrustDomain};
@@ -122,6 +123,10 @@ pub struct RunArgs {
     /// nowhere].
     #[arg(long, value_name = "IP:PORT")]
     metrics: Option<SocketAddr>,
+    /// End, with exit code 0, when callers have come and none has been connected for so long: for Jobs whose sidecars
+    /// nobody ends. Callers that restart must be back within this time [default: serve until SIGTERM].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    end_without_callers: Option<u32>,
 }
 
 /// Which agent.
@@ -298,6 +303,9 @@ fn settings(args: RunArgs) -> Settings {
         join_token_file: args.join_token_file,
         allow_uids: args.allow_uid,
         metrics: args.metrics,
+        end_without_callers: args
+            .end_without_callers
+            .map(|seconds| Duration::from_secs(seconds.into())),
     }
 }
 

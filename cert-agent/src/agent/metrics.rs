@@ -3,39 +3,23 @@
 //!
 //! The numbers live in what the agent holds anyway; each scrape writes them down.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use anyhow::Context as _;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus::{GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::freshness;
 use super::held::{Holding, Status, View};
 use super::rotation::Moment;
 use super::sds::Counted;
-
-/// Connections at a time; more are closed at once.
-const MAX_CONNECTIONS: usize = 8;
-/// For a whole connection: a scrape takes milliseconds.
-const CONNECTION_DEADLINE: Duration = Duration::from_secs(30);
-/// For the head of a request.
-const HEAD_DEADLINE: Duration = Duration::from_secs(5);
-/// Bytes of a request's head.
-const MAX_HEAD: usize = 16 * 1024;
-/// After an accept that failed for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+use crate::page::{self, text};
 
 /// The server.
 #[derive(Debug)]
@@ -75,38 +59,8 @@ impl MetricsServer {
 
     /// Serves until `stop`.
     pub async fn serve(self, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        while let Some(accepted) = stop.run_until_cancelled(self.listener.accept()).await {
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-            let numbers = self.numbers.clone();
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_DEADLINE)
-                .max_buf_size(MAX_HEAD)
-                .serve_connection(
-                    TokioIo::new(stream),
-                    service_fn(move |request| {
-                        let answer = numbers.answer(&request);
-                        async move { Ok::<_, Infallible>(answer) }
-                    }),
-                );
-            let stop = stop.clone();
-            tokio::spawn(async move {
-                let _place = place;
-                // Whoever hangs up or is too slow is no news.
-                let _ = stop
-                    .run_until_cancelled(tokio::time::timeout(CONNECTION_DEADLINE, connection))
-                    .await;
-            });
-        }
+        let numbers = self.numbers;
+        page::serve(self.listener, move |request| numbers.answer(request), stop).await;
     }
 }
 
@@ -285,12 +239,4 @@ fn seconds(unix: u64) -> f64 {
 #[allow(clippy::cast_precision_loss, reason = "a small number")]
 fn small(count: usize) -> f64 {
     count as f64
-}
-
-fn text(code: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = code;
-    let plain = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, plain);
-    response
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::bail;
 use identity::{SpiffeId, TrustDomain};
@@ -63,6 +64,8 @@ pub struct Settings {
     pub allow_uids: Vec<u32>,
     /// Where metrics and probes are served; nowhere without.
     pub metrics: Option<SocketAddr>,
+    /// Ends by itself, as at SIGTERM, when callers have come and none has been connected for this long.
+    pub end_without_callers: Option<Duration>,
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -91,6 +94,9 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
     let credential = state.as_ref().map(StateDirectory::load).transpose()?.flatten();
     let workload = Socket::bind(&settings.socket, 0o666)?;
     let admin = Socket::bind(&admin_path(&settings.socket), 0o600)?;
+    if let Some(patience) = settings.end_without_callers {
+        stop_when_deserted(&workload, patience, stop.clone());
+    }
     tracing::info!(
         authority = %address,
         trust_domain = %trusted.trust_domain(),
@@ -190,6 +196,17 @@ fn evidence(settings: &Settings) -> EvidenceSource {
     let local = settings.authority_unix.is_some() && join_token.is_none();
     let lasting = settings.lasting_proof.clone().or(local.then_some(LastingProof::Unix));
     EvidenceSource { lasting, join_token }
+}
+
+fn stop_when_deserted(workload: &Socket, patience: Duration, stop: CancellationToken) {
+    let deserted = workload.deserted(patience);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = deserted => tracing::info!(?patience, "no caller is left"),
+            () = stop.cancelled() => {}
+        }
+        stop.cancel();
+    });
 }
 
 fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {

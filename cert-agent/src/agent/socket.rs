@@ -15,6 +15,7 @@ use futures_util::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -37,6 +38,8 @@ const WINDOW: u32 = 64 * 1024;
 const READ: usize = 4096;
 /// After `stop`, for streams to end.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
+/// How often it is looked whether anybody is connected.
+const LOOK: Duration = Duration::from_secs(1);
 /// After an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -47,6 +50,8 @@ pub struct Socket {
     path: PathBuf,
     /// Which file is ours, so that a successor's is left alone.
     inode: u64,
+    /// Free places for callers who may ask.
+    places: Arc<Semaphore>,
 }
 
 impl Socket {
@@ -73,7 +78,24 @@ impl Socket {
         fs::set_permissions(&beside, fs::Permissions::from_mode(mode)).with_context(cannot)?;
         let inode = fs::symlink_metadata(&beside).with_context(cannot)?.ino();
         fs::rename(&beside, path).with_context(cannot)?;
-        Ok(Self { listener, path: path.to_owned(), inode })
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        Ok(Self { listener, path: path.to_owned(), inode, places })
+    }
+
+    /// Ends when callers have come and, for this long, none has been connected.
+    pub fn deserted(&self, patience: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let places = Arc::clone(&self.places);
+        async move {
+            let mut desertion = Desertion::default();
+            let mut looks = tokio::time::interval(LOOK);
+            loop {
+                let now = looks.tick().await;
+                let connected = MAX_CONNECTIONS - places.available_permits();
+                if desertion.is_over(connected, now, patience) {
+                    return;
+                }
+            }
+        }
     }
 
     /// Serves gRPC services until `stop`. They refuse whoever is not among `callers`; here they only
@@ -114,7 +136,6 @@ impl Socket {
     /// Full means refused at once, not a queue: whoever waits here would keep the others from being
     /// seen.
     async fn accept(&self, callers: &AllowedCallers, ready: mpsc::Sender<Connection>) {
-        let known = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
         loop {
             let stream = match self.listener.accept().await {
@@ -126,12 +147,31 @@ impl Socket {
                 }
             };
             let is_known = stream.peer_cred().is_ok_and(|peer| callers.allows(peer.uid()));
-            let places = if is_known { &known } else { &strangers };
+            let places = if is_known { &self.places } else { &strangers };
             let Ok(permit) = Arc::clone(places).try_acquire_owned() else { continue };
             if ready.send(Connection::new(stream, permit)).await.is_err() {
                 return;
             }
         }
+    }
+}
+
+/// Since when nobody has been connected.
+#[derive(Debug, Default)]
+struct Desertion {
+    had_callers: bool,
+    since: Option<Instant>,
+}
+
+impl Desertion {
+    /// Takes one look; true when callers have come and there was none for longer than `patience`.
+    fn is_over(&mut self, connected: usize, now: Instant, patience: Duration) -> bool {
+        if connected > 0 {
+            *self = Self { had_callers: true, since: None };
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        self.had_callers && now.duration_since(since) >= patience
     }
 }
 
@@ -232,5 +272,29 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deserted_after_callers_and_for_long_enough_only() {
+        let check = |looks: &[usize], expect: bool| {
+            let (begun, patience) = (Instant::now(), Duration::from_secs(2));
+            let mut desertion = Desertion::default();
+            let mut over = false;
+            for (second, connected) in (0..).zip(looks) {
+                over = desertion.is_over(*connected, begun + LOOK * second, patience);
+            }
+            assert_eq!(over, expect, "{looks:?}");
+        };
+        check(&[0, 0, 0, 0, 0], false);
+        check(&[1, 1, 1, 1, 1], false);
+        check(&[1, 0, 0], false);
+        check(&[1, 0, 0, 0], true);
+        check(&[0, 0, 0, 2, 0, 0, 0], true);
+        check(&[1, 0, 0, 1, 0, 0], false);
     }
 }

@@ -181,14 +181,24 @@ impl SigningCa {
     /// root.
     pub fn load(directory: &Directory) -> anyhow::Result<Self> {
         let bundle = load_bundle(directory)?;
-        let path = directory.intermediate_certificate();
-        let given = pem::certificates(&path)?;
-        let certificate = given[0].clone();
-        let key = pem::private_key(&directory.intermediate_key())?;
+        let given = pem::certificates(&directory.intermediate_certificate())?;
+        Self::new(&given, pem::private_key(&directory.intermediate_key())?, bundle)
+    }
+
+    /// Puts an intermediate (first of `given`), its key and the published roots together.
+    ///
+    /// # Errors
+    /// No certificate, a key of another one, an intermediate of no published root.
+    pub fn new(
+        given: &[CertificateDer<'static>],
+        key: KeyPair,
+        bundle: TrustBundle,
+    ) -> anyhow::Result<Self> {
+        let certificate = given.first().context("there is no intermediate certificate")?.clone();
         let facts = Facts::read(&certificate)?;
         facts.check_key("intermediate", &key)?;
         facts.check_signs("intermediate")?;
-        let (chain, root) = path_to_root(&given, &facts, &bundle)?;
+        let (chain, root) = path_to_root(given, &facts, &bundle)?;
         let issuer = Issuer::from_ca_cert_der(&certificate, key)
             .context("the intermediate certificate cannot sign")?;
         Ok(Self { issuer, chain, certificate, facts, root, bundle })

@@ -22,6 +22,7 @@ use super::issuance_log::{IssuanceLog, Issued};
 use super::join_token::RedeemError;
 use super::jwt_svid::{JwtIssuer, JwtRefusal};
 use super::leaf::{self, SignError, SignedLeaf, Subject};
+use super::metrics::Metrics;
 use super::rate::{Limited, Rates};
 use super::record::{Leaf, Record};
 use super::registry::NoMatch;
@@ -49,6 +50,8 @@ pub struct Authority {
     pub record: Arc<Record>,
     /// The revocation lists to publish.
     pub crls: Crls,
+    /// What is counted.
+    pub metrics: Metrics,
     /// Who got what; none when nobody wants to know.
     pub log: Option<IssuanceLog>,
 }
@@ -156,6 +159,7 @@ impl Authority {
             joined.clone_into(&mut instance);
         }
         self.note(&ca, &leaf, &subject, evidence.kind(), &instance, caller, now.wall);
+        self.metrics.issued(evidence.kind());
         tracing::info!(
             identity = %subject.id,
             attestor = evidence.kind(),

@@ -45,6 +45,18 @@ pub struct Place {
 }
 
 impl Place {
+    /// The namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The name in it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Reads `NAMESPACE/NAME`.
     ///
     /// # Errors
@@ -64,6 +76,12 @@ impl Place {
                 "`{text}` is not NAMESPACE/NAME; write for example postern-system/authority-state"
             )),
         }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
     }
 }
 

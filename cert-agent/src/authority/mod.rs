@@ -7,6 +7,7 @@
 //! publishes ([`bundles`]) and signs beside certificates ([`jwt_svid`], [`jwt_keys`]), and the sockets ([`server`]).
 
 pub mod attest;
+pub mod bootstrap;
 pub mod bundles;
 pub mod ca;
 pub mod cli;
@@ -30,8 +31,10 @@ pub mod jwt_svid;
 pub mod kubernetes;
 pub mod kubernetes_store;
 pub mod leaf;
+pub mod metrics;
 pub mod pem;
 pub mod rate;
+pub mod readiness;
 pub mod record;
 pub mod registry;
 pub mod renewal;

@@ -21,15 +21,22 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// # Errors
 /// The path, and what is wrong with the file.
 pub fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let content = files::read(path)?;
-    let found = CertificateDer::pem_slice_iter(text(&content))
+    certificates_in(&files::read(path)?, &path.display().to_string())
+}
+
+/// As [`certificates`], from what was read at `place`.
+///
+/// # Errors
+/// The place, and what is wrong with the text.
+pub fn certificates_in(
+    content: &[u8],
+    place: &str,
+) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let found = CertificateDer::pem_slice_iter(text(content))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| anyhow!("{}: not a PEM certificate: {error:?}", path.display()))?;
+        .map_err(|error| anyhow!("{place}: not a PEM certificate: {error:?}"))?;
     if found.is_empty() {
-        bail!(
-            "{}: not a PEM certificate: it holds no `-----BEGIN CERTIFICATE-----` block",
-            path.display()
-        );
+        bail!("{place}: not a PEM certificate: it holds no `-----BEGIN CERTIFICATE-----` block");
     }
     Ok(found)
 }
@@ -39,16 +46,22 @@ pub fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>>
 /// # Errors
 /// The path, and what is wrong with the file.
 pub fn private_key(path: &Path) -> anyhow::Result<KeyPair> {
-    let content = Zeroizing::new(files::read(path)?);
+    private_key_in(&Zeroizing::new(files::read(path)?), &path.display().to_string())
+}
+
+/// As [`private_key`], from what was read at `place`.
+///
+/// # Errors
+/// The place, and what is wrong with the text.
+pub fn private_key_in(content: &[u8], place: &str) -> anyhow::Result<KeyPair> {
     if content.windows(21).any(|window| window == b"ENCRYPTED PRIVATE KEY") {
         bail!(
-            "{}: the private key is encrypted; decrypt it first, such as with `openssl pkey -in FILE`",
-            path.display()
+            "{place}: the private key is encrypted; decrypt it first, such as with `openssl pkey -in FILE`"
         );
     }
-    let der = PrivateKeyDer::from_pem_slice(text(&content))
-        .map_err(|error| anyhow!("{}: not a private key: {error:?}", path.display()))?;
-    KeyPair::try_from(&der).with_context(|| format!("{}: not a private key", path.display()))
+    let der = PrivateKeyDer::from_pem_slice(text(content))
+        .map_err(|error| anyhow!("{place}: not a private key: {error:?}"))?;
+    KeyPair::try_from(&der).with_context(|| format!("{place}: not a private key"))
 }
 
 /// Certificates as PEM (RFC 7468 §5).

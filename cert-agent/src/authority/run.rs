@@ -29,7 +29,9 @@ use super::issue::Authority;
 use super::join_token::JoinTokens;
 use super::jwt_svid::JwtIssuer;
 use super::kubernetes;
+use super::metrics::{CountedStore, Metrics};
 use super::rate::{PerMinute, Rates};
+use super::readiness;
 use super::record::{self, Record};
 use super::registry::Registry;
 use super::renewal::Credentials;
@@ -73,6 +75,8 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     /// How service-account tokens are judged; none: they are not taken.
     pub service_accounts: Option<service_account::Settings>,
+    /// Where `/ready`, `/live` and `/metrics` are served; none: nowhere.
+    pub readiness: Option<SocketAddr>,
     /// How many connections.
     pub limits: Limits,
     /// The root's key, when `run` may use it to renew the intermediate.
@@ -89,11 +93,14 @@ pub struct Settings {
 ///
 /// # Errors
 /// Everything that keeps it from starting.
-pub async fn run(settings: Settings) -> anyhow::Result<()> {
+pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
     // A mounted Secret cannot hold a lock file; its state is elsewhere.
     let in_files = !settings.directory.is_secret();
     let _served_by_us = in_files.then(|| settings.directory.lock(settings.shared)).transpose()?;
+    let metrics = Metrics::new()?;
+    settings.store = Arc::new(CountedStore::new(Arc::clone(&settings.store), &metrics));
     let mut authority = load(&settings)?;
+    authority.metrics = metrics;
     authority.remote.service_accounts = service_accounts(&settings, &authority).await?;
     let authority = Arc::new(authority);
     allow_descriptors(settings.limits.connections)?;
@@ -116,6 +123,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     federate(&authority, &settings, &stop).await?;
     // Before the first agent asks: no roots without the revocation lists that go with them.
     bundles::publish(&authority, wall_clock())?;
+    if let Some(address) = settings.readiness {
+        let address = readiness::start(address, Arc::clone(&authority), stop.clone()).await?;
+        tracing::info!(%address, "answering probes");
+    }
     let upkeep = tokio::spawn(upkeep.keep_up(stop.clone()));
     log_start(&authority, &settings, tcp.local_addr()?);
     server::serve(authority, Listeners { tcp, unix }, settings.limits, stop.clone()).await?;
@@ -189,6 +200,7 @@ pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
         leaf_lifetime,
         record: Arc::new(record),
         crls: Crls::default(),
+        metrics: Metrics::new()?,
         log,
     })
 }

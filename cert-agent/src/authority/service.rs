@@ -77,6 +77,7 @@ impl Signing for SigningService {
             let now = Now { wall: wall_clock(), monotonic: Instant::now() };
             let answer = authority.issue(&request, &caller, now).await;
             if let Err(refusal) = &answer {
+                authority.metrics.refused(refusal);
                 log_refusal(refusal, &request, &caller);
             }
             answer
@@ -97,7 +98,9 @@ impl Signing for SigningService {
         // A chain is verified and two signatures are computed: not on the thread that accepts.
         let work = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            authority.issue_jwt(request.get_ref())
+            let answer = authority.issue_jwt(request.get_ref());
+            authority.metrics.jwt(answer.is_ok());
+            answer
         });
         match work.await {
             Ok(Ok(answer)) => Ok(Response::new(answer)),

@@ -45,6 +45,7 @@ struct State {
     reviews: HashMap<String, Value>,
     pods: HashMap<String, Value>,
     secrets: BTreeMap<String, Value>,
+    config_maps: BTreeMap<String, Value>,
     version: u64,
     /// So many writes of Secrets find that another was faster.
     conflicts: u32,
@@ -118,6 +119,22 @@ impl KubeApi {
 
     pub fn secrets(&self) -> BTreeMap<String, Value> {
         self.state.lock().secrets.clone()
+    }
+
+    /// Removes a Secret or ConfigMap of `mesh`.
+    pub fn remove(&self, name: &str) {
+        let mut state = self.state.lock();
+        assert!(state.secrets.remove(name).or(state.config_maps.remove(name)).is_some(), "{name}");
+    }
+
+    /// `data` of a ConfigMap of `mesh`.
+    pub fn config_map(&self, name: &str) -> Option<Value> {
+        self.state.lock().config_maps.get(name).map(|map| map["data"].clone())
+    }
+
+    /// Puts a Secret there as another would.
+    pub fn put_secret(&self, name: &str, secret: Value) {
+        self.state.lock().put(name, secret);
     }
 
     /// `METHOD /path` of every request so far.
@@ -225,6 +242,17 @@ impl State {
                     return (409, recorded("errors/already-exists.json"));
                 }
                 (201, self.put(&name, body))
+            }
+            (&Method::GET, ["api", "v1", "namespaces", "mesh", "configmaps", name]) => {
+                self.config_maps.get(*name).map_or((404, failure(404)), |map| (200, map.clone()))
+            }
+            (&Method::POST, ["api", "v1", "namespaces", "mesh", "configmaps"]) => {
+                let name = body["metadata"]["name"].as_str().unwrap().to_owned();
+                if self.config_maps.contains_key(&name) {
+                    return (409, recorded("errors/already-exists.json"));
+                }
+                self.config_maps.insert(name, body.clone());
+                (201, body)
             }
             (&Method::PUT, ["api", "v1", "namespaces", "mesh", "secrets", name]) => {
                 let Some(found) = self.secrets.get(*name) else { return (404, failure(404)) };

@@ -81,6 +81,7 @@ impl Ca {
             jwt_lifetime: Duration::from_secs(300),
             kubeconfig: None,
             service_accounts: None,
+            readiness: None,
             limits: Limits::default(),
             root_key: None,
             issuance_log: None,
@@ -170,6 +171,7 @@ impl Agent {
             join_token_file: None,
             lasting_proof: None,
             allow_uids: Vec::new(),
+            end_without_callers: None,
             metrics: None,
         };
         Self { dir, settings, stop: CancellationToken::new(), task: None }

@@ -11,6 +11,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use policy::resources::DEFAULT_ROOT_NAMESPACE;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use super::Misconfigured;
@@ -64,12 +65,16 @@ pub(super) fn run(args: ControllerArgs) -> anyhow::Result<ExitCode> {
         let client = Client::try_from(config).context("the API server's TLS configuration")?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            ended = run_controller(settings, client) => ended.map(|()| ExitCode::SUCCESS),
-            // Proxies live without us and come back by themselves: nothing to wait for.
-            _ = terminate.recv() => Ok(ExitCode::SUCCESS),
-            _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
-        }
+        let told = CancellationToken::new();
+        let ended = told.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            told.cancel();
+        });
+        run_controller(settings, client, ended).await.map(|()| ExitCode::SUCCESS)
     })
 }
 

@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use crate::crd;
+
 /// Postern on Kubernetes.
 #[derive(Debug, Parser)]
 #[command(name = "postern-k8s", version, max_term_width = 100)]
@@ -24,6 +26,8 @@ enum Command {
     Inject(inject::InjectArgs),
     /// Inject pods as they are created: the admission webhook.
     Injector(Box<injector::InjectorArgs>),
+    /// Print the definition of our own resource kind, for `kubectl apply -f -`.
+    Crds,
     /// Print shell completions.
     Completions {
         /// The shell.
@@ -48,6 +52,10 @@ pub fn main() -> ExitCode {
         Command::Controller(args) => controller::run(*args),
         Command::Inject(args) => inject::run(&args),
         Command::Injector(args) => injector::run(*args),
+        Command::Crds => crd::print().and_then(|text| {
+            io::stdout().write_all(text.as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "postern-k8s", &mut script);

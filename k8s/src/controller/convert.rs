@@ -47,6 +47,7 @@ pub fn pod(object: core::Pod) -> Pod {
         ips: ips.iter().filter_map(|ip| address(&ip.ip)).collect(),
         has_proxy: has_proxy && spec.host_network != Some(true),
         ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
+        on_host: spec.host_network == Some(true),
     }
 }
 

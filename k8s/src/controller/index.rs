@@ -8,6 +8,7 @@ mod delta;
 mod document;
 mod events;
 mod lookup;
+mod outside;
 mod policies;
 mod records;
 mod services;
@@ -55,6 +56,8 @@ pub struct Index {
     slices_with: HashMap<ObjectName, BTreeSet<ObjectName>>,
     cluster_ips: HashMap<IpAddr, BTreeSet<ObjectName>>,
     endpoint_ips: HashMap<IpAddr, BTreeSet<ObjectName>>,
+    /// The running pods that have an address of their own, by address.
+    pod_ips: HashMap<IpAddr, BTreeSet<ObjectName>>,
     policies: BTreeMap<PolicyName, PolicyRecord>,
     /// The names of a namespace's policies.
     policies_in: HashMap<Arc<str>, BTreeSet<PolicyName>>,
@@ -85,6 +88,7 @@ impl Index {
             slices_with: HashMap::new(),
             cluster_ips: HashMap::new(),
             endpoint_ips: HashMap::new(),
+            pod_ips: HashMap::new(),
             policies: BTreeMap::new(),
             policies_in: HashMap::new(),
             entry_hosts: HashMap::new(),

@@ -10,6 +10,7 @@ use kube::core::{DynamicObject, GroupVersionKind};
 use time::OffsetDateTime;
 use time::macros::format_description;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::credentials::OwnCredentials;
 use super::index::PolicyName;
@@ -28,8 +29,18 @@ const RETRY_MAX: Duration = Duration::from_secs(300);
 /// The most writes between two looks at who leads.
 const MOST_WRITES: usize = 64;
 
-/// Campaigns for the Lease for ever, and tells whether we lead.
-pub async fn campaign(client: Client, namespace: String, me: String, leads: watch::Sender<bool>) {
+/// The longest wait for the Lease to be left.
+const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Campaigns for the Lease until `ended` says so, and tells whether we lead. At the end a Lease of ours is left, so that another
+/// replica leads at once.
+pub async fn campaign(
+    client: Client,
+    namespace: String,
+    me: String,
+    leads: watch::Sender<bool>,
+    ended: CancellationToken,
+) {
     let kind = GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease");
     let resource = ApiResource::from_gvk_with_plural(&kind, "leases");
     let api = Api::<DynamicObject>::namespaced_with(client, &namespace, &resource);
@@ -50,8 +61,41 @@ pub async fn campaign(client: Client, namespace: String, me: String, leads: watc
             *leads = now;
             changed
         });
-        tokio::time::sleep(PERIOD).await;
+        tokio::select! {
+            () = tokio::time::sleep(PERIOD) => {}
+            () = ended.cancelled() => break,
+        }
     }
+    leads.send_replace(false);
+    let left = tokio::time::timeout(LEAVE_DEADLINE, leave(&api, &namespace, &candidate)).await;
+    match left {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the lease is not left; it runs out"),
+        Err(_) => tracing::warn!("the lease is not left within 3 s; it runs out"),
+    }
+}
+
+/// Writes that nobody holds the Lease, if it is ours.
+async fn leave(
+    api: &Api<DynamicObject>,
+    namespace: &str,
+    candidate: &Candidate,
+) -> kube::Result<()> {
+    let found = api.get_opt(LEASE).await?;
+    let found = found.and_then(|lease| serde_json::to_value(lease).ok());
+    let Some(lease) =
+        found.and_then(|lease| candidate.left(LEASE, namespace, &Seen::of(&lease), &micro_time()))
+    else {
+        return Ok(());
+    };
+    let Ok(lease) = serde_json::from_value::<DynamicObject>(lease) else { return Ok(()) };
+    match api.replace(LEASE, &PostParams::default(), &lease).await {
+        Ok(_) => tracing::info!("the lease is left"),
+        // Somebody else has it by now.
+        Err(kube::Error::Api(answer)) if answer.code == 409 => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 async fn stand(

@@ -113,6 +113,15 @@ impl Candidate {
         self.renewed.is_some_and(|renewed| now.saturating_sub(renewed) < GIVE_UP)
     }
 
+    /// Our Lease as we leave it: held by nobody. `None` when it is not ours.
+    #[must_use]
+    pub fn left(&self, name: &str, namespace: &str, seen: &Seen, time: &str) -> Option<Value> {
+        let (version, transitions) = (seen.version.clone(), seen.transitions);
+        let mut lease = self.lease(name, namespace, &Step::Replace { version, transitions }, time);
+        lease["spec"]["holderIdentity"] = "".into();
+        (seen.holder == self.me).then_some(lease)
+    }
+
     /// The Lease as we write it. `time` is RFC 3339 with microseconds.
     #[must_use]
     pub fn lease(&self, name: &str, namespace: &str, step: &Step, time: &str) -> Value {

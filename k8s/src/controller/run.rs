@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::credentials;
 use super::index::{Index, IndexSettings};
@@ -35,11 +36,15 @@ pub struct Settings {
     pub lease_holder: String,
 }
 
-/// Runs the controller for ever.
+/// Runs the controller until `ended` says so.
 ///
 /// # Errors
 /// An address in use.
-pub async fn run(settings: Settings, client: Client) -> anyhow::Result<()> {
+pub async fn run(
+    settings: Settings,
+    client: Client,
+    ended: CancellationToken,
+) -> anyhow::Result<()> {
     let bind = |address: SocketAddr| async move {
         let listener = TcpListener::bind(address).await;
         listener.with_context(|| format!("cannot listen on {address}"))
@@ -59,7 +64,8 @@ pub async fn run(settings: Settings, client: Client) -> anyhow::Result<()> {
     tokio::spawn(credentials::follow(settings.workload_api, own));
     tokio::spawn(watches::follow(client.clone(), shared.clone()));
     let (namespace, me) = (settings.lease_namespace, settings.lease_holder);
-    tokio::spawn(leader::campaign(client.clone(), namespace, me, leading));
+    let campaign = leader::campaign(client.clone(), namespace, me, leading, ended.clone());
+    let campaign = tokio::spawn(campaign);
     tokio::spawn(leader::write(client, shared.clone(), credentials.clone(), leads.clone()));
     let page = |with_status| Page {
         shared: shared.clone(),
@@ -69,5 +75,9 @@ pub async fn run(settings: Settings, client: Client) -> anyhow::Result<()> {
     };
     tokio::spawn(page::serve(readiness, page(false)));
     tokio::spawn(page::serve(admin, page(true)));
-    server::serve(proxies, credentials, shared.clone()).await
+    tokio::select! {
+        served = server::serve(proxies, credentials, shared.clone()) => served,
+        // Proxies live without us and come back by themselves: only the Lease must not be waited for.
+        () = ended.cancelled() => Ok(campaign.await?),
+    }
 }

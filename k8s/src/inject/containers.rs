@@ -34,6 +34,9 @@ const TOKEN_SECONDS: u32 = 3600;
 const BUNDLE_CONFIG_MAP: &str = "postern-trust-bundle";
 /// Where Kubernetes mounts a pod's API token.
 const API_TOKEN_DIRECTORY: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// How long the agent of a job waits for a proxy that is gone: a kubelet restarts one that crashed at once, and once
+/// more after 10 s.
+const SECONDS_WITHOUT_PROXY: u32 = 15;
 const TOKEN_DIRECTORY: &str = "/var/run/secrets/postern";
 const BUNDLE_DIRECTORY: &str = "/etc/postern/trust";
 const SOCKET_DIRECTORY: &str = "/run/postern";
@@ -101,8 +104,8 @@ fn written<T: ToString>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// The cert agent.
-pub(super) fn agent(options: &Options, settings: &Settings) -> Value {
+/// The cert agent; `finite`: of a pod that is done when its containers are.
+pub(super) fn agent(options: &Options, settings: &Settings, finite: bool) -> Value {
     let mut agent = json!({
         "name": AGENT,
         "image": settings.image("postern-cert-agent"),
@@ -129,6 +132,11 @@ pub(super) fn agent(options: &Options, settings: &Settings) -> Value {
             "exec": { "command": ["postern-cert-agent", "health", "--socket", SOCKET] },
         })),
     });
+    if let (false, true, Some(arguments)) = (options.native, finite, agent["args"].as_array_mut()) {
+        // No kubelet ends a classic sidecar, so it ends after the proxy, which the job ends.
+        arguments
+            .extend([json!("--end-without-callers"), json!(SECONDS_WITHOUT_PROXY.to_string())]);
+    }
     become_sidecar(&mut agent, options);
     agent
 }

@@ -250,8 +250,10 @@ fn build(
     remove_ours(spec, &volumes);
     let config = proxy_config::write(facts, options, settings, probes, app_metrics.as_ref());
     let init = options.redirect.then(|| containers::init(options, settings));
-    let sidecars =
-        [containers::agent(options, settings), containers::proxy(options, settings, &config)];
+    let sidecars = [
+        containers::agent(options, settings, facts.is_finite()),
+        containers::proxy(options, settings, &config),
+    ];
     let key = if options.native { "initContainers" } else { "containers" };
     put_first(spec, key, sidecars);
     put_first(spec, "initContainers", init);

@@ -44,7 +44,7 @@ impl Services {
         for entry in &entries {
             services.add_entry(entry, trust_domain);
         }
-        services.add_short_names(&workload.namespace);
+        services.add_short_names(&workload.namespace, resources.root_namespace());
         services.add_endpoint_addresses();
         services.by_block.sort_by_key(|(block, _)| std::cmp::Reverse(block.prefix_len()));
         services.all.sort_by(|a, b| (&a.host, &a.namespace).cmp(&(&b.host, &b.namespace)));
@@ -89,9 +89,9 @@ impl Services {
 
     /// Cluster services answer to the short names a resolver's search list makes work: `cart` in its own namespace,
     /// `cart.shop` and `cart.shop.svc` everywhere.
-    fn add_short_names(&mut self, own_namespace: &str) {
+    fn add_short_names(&mut self, own_namespace: &str, root_namespace: &str) {
         for service in &self.all {
-            let Some(name) = service.host.strip_suffix(CLUSTER_SUFFIX) else { continue };
+            let Some(name) = cluster_name(service, root_namespace) else { continue };
             let mut names = vec![name.to_owned(), format!("{name}.svc")];
             if let Some((short, namespace)) = name.rsplit_once('.')
                 && namespace == own_namespace
@@ -122,4 +122,15 @@ impl Services {
             self.by_block.iter().find(fits).map(|(_, service)| service)
         })
     }
+}
+
+/// `cart.shop` of `cart.shop.svc.cluster.local`. A cluster's names may end with another domain: the root namespace is believed
+/// that one does; anybody else's such host is a name like any other.
+fn cluster_name<'a>(service: &'a Service, root_namespace: &str) -> Option<&'a str> {
+    let name = service.host.strip_suffix(CLUSTER_SUFFIX);
+    name.or_else(|| {
+        let (name, _) = service.host.split_once(".svc.")?;
+        let of_root = *service.namespace == *root_namespace;
+        (of_root && name.matches('.').count() == 1).then_some(name)
+    })
 }

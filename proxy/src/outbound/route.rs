@@ -11,6 +11,7 @@ use policy::{Service, ServicePort, Snapshot};
 use tokio::net::TcpStream;
 
 use crate::config::{Config, OutboundListener};
+use crate::control::cluster::demand::Word;
 use crate::error::RequestError;
 use crate::forward::body::Body;
 use crate::forward::mesh::{Destination, Hop, StreamKind};
@@ -98,8 +99,12 @@ impl Wanted {
             Self::Listener { service, .. } => service.to_string(),
             Self::Address(address) => address.to_string(),
         };
-        demand.ask(&key, state.clock.coarse()).await?;
-        Ok(self.service(&state.snapshot()))
+        let word = demand.ask(&key, state.clock.coarse()).await?;
+        match self.service(&state.snapshot()) {
+            // Something is there, but what was told of it cannot be used: that is no unknown destination (invariant 10).
+            None if word == Word::Service => Err(RequestError::Unresolved(key)),
+            found => Ok(found),
+        }
     }
 
     /// The port that a `Host` without one means.
@@ -185,9 +190,7 @@ pub(crate) async fn resolve(
     protocol: Protocol,
 ) -> Result<Arc<Route>, RequestError> {
     let service = &found.service;
-    if service.identities.is_empty() {
-        return Err(RequestError::NoIdentity(service.host.to_string()));
-    }
+    has_identity(service)?;
     let mut addresses = addresses(found);
     if addresses.is_empty() && service.resolution == Resolution::Dns {
         addresses = look_up(worker, found).await;
@@ -206,6 +209,14 @@ pub(crate) async fn resolve(
     let principal = service.identities.first().map(|id| id.without_scheme());
     let meter = worker.meter(labels(worker, protocol, &service.host, principal));
     Ok(Arc::new(Route { service: service.clone(), meter, endpoints, turn: AtomicUsize::new(0) }))
+}
+
+/// Whoever could answer for a service without an identity would not be believed.
+fn has_identity(service: &Service) -> Result<(), RequestError> {
+    match service.identities.is_empty() {
+        true => Err(RequestError::NoIdentity(service.host.to_string())),
+        false => Ok(()),
+    }
 }
 
 /// The addresses at hand: the one that was dialled, or those that are written.
@@ -331,3 +342,6 @@ impl Route {
         if second.in_flight.load(Relaxed) < first.in_flight.load(Relaxed) { second } else { first }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,7 +183,8 @@ fn outbound_guard(settings: &Interception) -> Vec<Rule> {
         return rules;
     }
     rules.push(rule("meta l4proto tcp", Accept, "redirected already"));
-    rules.push(rule("meta l4proto { icmp, ipv6-icmp }", Accept, "path MTU, neighbours, ping"));
+    // By number: their names would be looked up in /etc/protocols, which an image need not have.
+    rules.push(rule("meta l4proto { 1, 58 }", Accept, "ICMP: path MTU, neighbours, ping"));
     for address in &settings.dns {
         rules.push(rule(
             format!("{} udp dport 53", daddr(*address)),

@@ -92,6 +92,9 @@ pub struct RunArgs {
     /// that rewrite pods' addresses on the way to the authority.
     #[arg(long, requires = "service_accounts")]
     no_pod_check: bool,
+    /// Serve /ready, /live and /metrics here, over plain HTTP; nothing in it is secret [default: nowhere].
+    #[arg(long, value_name = "ADDR:PORT")]
+    readiness: Option<SocketAddr>,
     /// Connections at a time on each socket. Each agent keeps one or two.
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = connections)]
     max_connections: usize,
@@ -192,6 +195,7 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
             audience: args.service_account_audience,
             check_pod: !args.no_pod_check,
         }),
+        readiness: args.readiness,
         limits: Limits {
             connections: args.max_connections,
             per_address: args.max_connections_per_address,

@@ -2,6 +2,7 @@
 //! userinfo.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use http::Uri;
 use rustls_pki_types::ServerName;
@@ -40,13 +41,11 @@ impl EndpointUrl {
         if authority.as_str().contains('@') {
             return Err("userinfo (`user@`) must not be there");
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        ServerName::try_from(host.as_str()).map_err(|_| "the host is no DNS name or IP address")?;
-        if authority.port().is_some() && authority.port_u16().is_none_or(|port| port == 0) {
-            return Err("the port is not between 1 and 65535");
-        }
+        let host = read_host(authority.host())?;
+        // What `http` itself makes of a port it cannot read is no port.
+        let port = authority.as_str().strip_prefix(authority.host()).ok_or("not a URL")?;
+        let port = read_port(port)?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        let port = authority.port_u16().unwrap_or(443);
         Ok(Self { text: text.to_owned(), host, port, path })
     }
 
@@ -92,6 +91,31 @@ impl EndpointUrl {
     }
 }
 
+/// A DNS name, an IPv4 address, or an IPv6 address in brackets, which are taken off.
+fn read_host(text: &str) -> Result<String, &'static str> {
+    let bad = "the host is no DNS name or IP address";
+    if let Some(inner) = text.strip_prefix('[') {
+        let inner = inner.strip_suffix(']').ok_or(bad)?;
+        return inner.parse::<Ipv6Addr>().map(|_| inner.to_owned()).map_err(|_| bad);
+    }
+    ServerName::try_from(text).map_err(|_| bad)?;
+    Ok(text.to_owned())
+}
+
+/// What follows the host: nothing, or a colon and digits.
+fn read_port(text: &str) -> Result<u16, &'static str> {
+    let bad = "the port is not between 1 and 65535";
+    if text.is_empty() {
+        return Ok(443);
+    }
+    let digits = text.strip_prefix(':').ok_or("not a URL")?;
+    // `u16` would take a sign.
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(bad);
+    }
+    digits.parse().ok().filter(|port| *port != 0).ok_or(bad)
+}
+
 impl fmt::Display for EndpointUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
@@ -128,7 +152,21 @@ mod tests {
             ("https://@b.test/", None),
             ("https://b.test/#a", None),
             ("https://b.test:0/", None),
+            ("https://b.test:65535/", Some(("b.test", 65535, "/"))),
             ("https://b.test:65536/", None),
+            ("https://b.test:99999999999999999999/", None),
+            ("https://b.test:/", None),
+            ("https://b.test:+443/", None),
+            ("https://b.test:-1/", None),
+            ("https://b.test:44a/", None),
+            ("https://b.test:443:443/", None),
+            ("https://[::1]:65536/", None),
+            ("https://[::1]443/", None),
+            ("https://[::1/", None),
+            ("https://[b.test]/", None),
+            ("https://b.test]/", None),
+            ("https://::1/", None),
+            ("https://b%2etest/", None),
             ("https://b test/", None),
             ("https://-/", None),
             ("", None),

@@ -174,6 +174,9 @@ impl Index {
                 Found::Service(name, _) => {
                     self.service_document(name, uid, dialled.get(name).unwrap_or(&none))
                 }
+                Found::Outside(host, address) => {
+                    Some(Arc::new(self.outside_document(host, *address)))
+                }
             });
             let now = document
                 .as_ref()

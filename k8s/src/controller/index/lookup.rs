@@ -1,7 +1,7 @@
 //! What a destination means to a client: `host` or `ip:port`, asked from a namespace.
 //!
 //! Precedence is the policy reader's: entries of the client's namespace, of the root namespace, Services by their own
-//! addresses, and last endpoints.
+//! addresses, then endpoints, and last what is known to be outside of the mesh.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub(super) enum Found {
     Entry(PolicyName),
     /// A Service, and the endpoint's address where an endpoint was dialled.
     Service(ObjectName, Option<IpAddr>),
+    /// An address that no proxy answers for, and the name of what is there.
+    Outside(String, SocketAddr),
 }
 
 impl Index {
@@ -37,9 +39,7 @@ impl Index {
 
     fn by_host(&self, client_namespace: &Arc<str>, host: &str) -> Option<Found> {
         let service = self.cluster_name(client_namespace, host);
-        let full = service.as_ref().map(|name| {
-            format!("{}.{}.svc.{}", name.name, name.namespace, self.settings.cluster_domain)
-        });
+        let full = service.as_ref().map(|name| self.host_of(name));
         let written = [Some(host), full.as_deref()];
         for namespace in self.entry_namespaces(client_namespace) {
             for host in written.into_iter().flatten() {
@@ -78,7 +78,7 @@ impl Index {
             self.entry_namespaces(client_namespace).find_map(|namespace| {
                 let names = self.policies_in.get(namespace).into_iter().flatten();
                 let fitting = names.filter(|name| {
-                    let served = self.policies.get(*name).and_then(|r| r.served.as_ref());
+                    let served = self.policies.get(*name).and_then(|r| r.in_force());
                     served.is_some_and(fits)
                 });
                 self.oldest(fitting).map(Found::Entry)
@@ -99,10 +99,13 @@ impl Index {
             })
             .or_else(|| by_entry(&|served| served.facts.endpoints.contains(&(ip, port))))
             .or_else(|| {
-                let at = services(&self.endpoint_ips);
-                let mut at = at.into_iter().filter(|name| self.services.contains_key(name));
-                let service = at.find(|name| self.has_endpoint(name, ip, port))?;
+                let mut at = services(&self.endpoint_ips).into_iter();
+                let service = at.find(|name| self.is_inside(name, ip, port))?;
                 Some(Found::Service(service, Some(ip)))
+            })
+            .or_else(|| {
+                let host = self.outside(client_namespace, address)?;
+                Some(Found::Outside(host, address))
             })
     }
 
@@ -116,10 +119,8 @@ impl Index {
     }
 
     fn oldest<'a>(&self, names: impl Iterator<Item = &'a PolicyName>) -> Option<PolicyName> {
-        let created = |name: &&PolicyName| {
-            let served = self.policies.get(*name).and_then(|record| record.served.as_ref());
-            served.map(|served| served.created().to_owned())
-        };
-        names.min_by_key(|name| (created(name), (*name).clone())).cloned()
+        let served = |name: &PolicyName| self.policies.get(name).and_then(|r| r.in_force());
+        let names = names.filter_map(|name| Some((served(name)?.created(), name)));
+        names.min().map(|(_, name)| name.clone())
     }
 }

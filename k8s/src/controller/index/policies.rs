@@ -1,6 +1,6 @@
 //! Policies: which workloads they are about, which version is in force, and what their writers are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::json;
@@ -19,6 +19,15 @@ pub(super) struct PolicyRecord {
     mistakes: Option<String>,
     /// The version in force.
     pub(super) served: Option<Served>,
+    /// The host that it claims and an older ServiceEntry of its namespace has: then it is not in force.
+    claimed: Option<Claimed>,
+}
+
+/// A host that two ServiceEntries of one namespace claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Claimed {
+    host: Arc<str>,
+    by: PolicyName,
 }
 
 /// The version of a policy that proxies get.
@@ -62,7 +71,9 @@ impl Index {
         };
         self.link_entry(&name, served.as_ref());
         self.policies_in.entry(name.object.namespace.clone()).or_default().insert(name.clone());
-        self.policies.insert(name, PolicyRecord { object, mistakes, served });
+        let namespace = name.object.namespace.clone();
+        self.policies.insert(name, PolicyRecord { object, mistakes, served, claimed: None });
+        self.settle_claims(&namespace);
         self.policies_revision += 1;
     }
 
@@ -83,7 +94,33 @@ impl Index {
         let Some(record) = self.policies.remove(name) else { return };
         self.unlink_entry(name, record.served.as_ref());
         super::services::remove(&mut self.policies_in, &name.object.namespace, name);
+        self.settle_claims(&name.object.namespace);
         self.policies_revision += 1;
+    }
+
+    /// Gives each host that ServiceEntries of a namespace claim to the oldest of them, and of equally old ones to the first by name.
+    /// One that does not get all of its hosts is not in force: half of it would not be what its writer meant.
+    fn settle_claims(&mut self, namespace: &Arc<str>) {
+        let names = self.policies_in.get(namespace).into_iter().flatten();
+        let entries = names.filter(|name| name.kind == PolicyKind::ServiceEntry);
+        let claims = entries.filter_map(|name| {
+            let served = self.policies.get(name)?.served.as_ref()?;
+            Some((served.created().to_owned(), name.clone(), served.facts.hosts.clone()))
+        });
+        let mut claims: Vec<_> = claims.collect();
+        claims.sort();
+        let mut owners: HashMap<Arc<str>, PolicyName> = HashMap::new();
+        for (_, name, hosts) in claims {
+            let taken = hosts.iter().find_map(|host| {
+                Some(Claimed { host: host.clone(), by: owners.get(host)?.clone() })
+            });
+            if taken.is_none() {
+                owners.extend(hosts.into_iter().map(|host| (host, name.clone())));
+            }
+            if let Some(record) = self.policies.get_mut(&name) {
+                record.claimed = taken;
+            }
+        }
     }
 
     fn link_entry(&mut self, name: &PolicyName, served: Option<&Served>) {
@@ -154,7 +191,7 @@ impl Index {
         }
     }
 
-    /// What the pod is: its labels, and what its ports speak.
+    /// What the pod is: its labels, what its ports speak, and the service it is behind when that is one.
     fn workload(&self, name: &ObjectName) -> Option<Document> {
         let pod = self.pods.get(name)?;
         let ports: BTreeMap<String, &str> = self
@@ -162,15 +199,20 @@ impl Index {
             .into_iter()
             .map(|(port, protocol)| (port.to_string(), protocol.as_str()))
             .collect();
+        let mut spec = json!({
+            "serviceAccount": &*pod.service_account,
+            "labels": &*pod.labels,
+            "ports": ports,
+        });
+        let mut services = self.services_before(name).into_iter();
+        if let (Some(service), None) = (services.next(), services.next()) {
+            spec["service"] = self.host_of(&service).into();
+        }
         Some(Document::of(&json!({
             "apiVersion": "postern.dev/v1",
             "kind": WORKLOAD,
             "metadata": {"name": &*name.name, "namespace": &*name.namespace},
-            "spec": {
-                "serviceAccount": &*pod.service_account,
-                "labels": &*pod.labels,
-                "ports": ports,
-            },
+            "spec": spec,
         })))
     }
 
@@ -181,7 +223,7 @@ impl Index {
         let verdict = |(name, record): (&PolicyName, &PolicyRecord)| Verdict {
             name: name.clone(),
             generation: record.object.generation,
-            mistakes: record.mistakes.clone(),
+            mistakes: record.why_not(),
         };
         records.map(verdict).collect()
     }
@@ -190,17 +232,30 @@ impl Index {
     #[must_use]
     pub fn refused(&self) -> Vec<(PolicyName, String)> {
         let records = self.policies.iter();
-        records
-            .filter_map(|(name, record)| Some((name.clone(), record.mistakes.clone()?)))
-            .collect()
+        records.filter_map(|(name, record)| Some((name.clone(), record.why_not()?))).collect()
     }
 }
 
 impl PolicyRecord {
+    /// The version in force, of one that has all it claims.
+    pub(super) fn in_force(&self) -> Option<&Served> {
+        self.served.as_ref().filter(|_| self.claimed.is_none())
+    }
+
+    /// Why it is not accepted: every mistake, and who has what it claims.
+    fn why_not(&self) -> Option<String> {
+        let claimed = self.claimed.as_ref().map(|Claimed { host, by }| {
+            format!("found the host {host}; expected each host in one ServiceEntry of a namespace; {by}, which is older or first by name, has it: remove it from one of them")
+        });
+        let told: Vec<String> = self.mistakes.clone().into_iter().chain(claimed).collect();
+        (!told.is_empty()).then(|| told.join(" | "))
+    }
+
     fn is_reported(&self) -> bool {
-        let message = crate::controller::status::message(self.mistakes.as_deref());
+        let why_not = self.why_not();
+        let message = crate::controller::status::message(why_not.as_deref());
         self.object.reported.as_ref().is_some_and(|reported| {
-            reported.accepted == self.mistakes.is_none()
+            reported.accepted == why_not.is_none()
                 && reported.generation == self.object.generation
                 && reported.message == message
         })

@@ -43,6 +43,8 @@ pub struct Pod {
     pub has_proxy: bool,
     /// Whether it has ended: its address may belong to another one by now.
     pub ended: bool,
+    /// Whether it is on the host's network: its addresses are the node's.
+    pub on_host: bool,
 }
 
 /// Of a Service.

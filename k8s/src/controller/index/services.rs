@@ -9,7 +9,7 @@ use identity::SpiffeId;
 use policy::Protocol;
 use serde_json::{Value, json};
 
-use super::{Document, Index, ObjectName, Pod, Service, Slice};
+use super::{Document, EndpointRecord, Index, ObjectName, Pod, Service, Slice};
 
 /// The most endpoints a proxy is told of one service: each proxy gets its own share of a larger one, chosen by its pod's uid,
 /// and every endpoint that it dials itself.
@@ -101,6 +101,8 @@ impl Index {
         for endpoint in slice.endpoints.iter().filter(|endpoint| !still.contains(&endpoint.ip)) {
             remove(&mut self.endpoint_ips, &endpoint.ip, &service);
         }
+        // Who dialled an address of it must hear that it means something else, whether the document was made or not.
+        self.services_revision += 1;
         self.service_changed(&service);
     }
 
@@ -133,6 +135,7 @@ impl Index {
             Some(pod) => self.pods.insert(name.clone(), pod),
             None => self.pods.remove(&name),
         };
+        self.move_pod(&name, before.as_ref());
         let now = self.pods.get(&name);
         let told = |pod: &Pod| (pod.uid.clone(), pod.labels.clone(), pod.service_account.clone());
         if before.as_ref().map(told) != now.map(told) {
@@ -194,14 +197,9 @@ impl Index {
     /// an EndpointSlice says of itself proves nothing (DESIGN invariant 12).
     fn endpoints(&self, name: &ObjectName, service: &Service) -> Endpoints {
         let mut endpoints = Endpoints::default();
-        let slices = self.slices_of.get(name).into_iter().flatten();
-        for slice in slices.filter_map(|slice| self.slices.get(slice)) {
+        for slice in self.slices_about(name) {
             for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.ready) {
-                let pod = endpoint.pod.as_ref().and_then(|pod| {
-                    let namespace = name.namespace.clone();
-                    self.pods.get(&ObjectName { namespace, name: pod.clone() })
-                });
-                let pod = pod.filter(|pod| pod.ips.contains(&endpoint.ip) && !pod.ended);
+                let pod = self.pod_at(name, endpoint);
                 match pod.filter(|pod| pod.has_proxy) {
                     Some(pod) => {
                         let account = pod.service_account.clone();
@@ -221,7 +219,7 @@ impl Index {
     }
 
     fn render(&self, name: &ObjectName, service: &Service, endpoints: &Endpoints) -> Document {
-        let IndexNames { host, hosts } = self.names_of(name);
+        let host = self.host_of(name);
         let target = |port: &Arc<str>, number: u16| {
             let first = endpoints.inside.values().find_map(|inside| inside.ports.get(port));
             first.copied().unwrap_or(number)
@@ -243,7 +241,7 @@ impl Index {
                 })
             })
             .collect();
-        let mut spec = json!({"hosts": hosts, "ports": ports, "location": "MESH_INTERNAL"});
+        let mut spec = json!({"hosts": [host], "ports": ports, "location": "MESH_INTERNAL"});
         if !service.cluster_ips.is_empty() {
             spec["addresses"] = service.cluster_ips.iter().map(ToString::to_string).collect();
         }
@@ -284,16 +282,16 @@ impl Index {
         }))
     }
 
-    /// The names of a service. The policy reader derives the short ones of `cluster.local` itself.
-    fn names_of(&self, name: &ObjectName) -> IndexNames {
-        let ObjectName { namespace, name } = name;
-        let domain = &self.settings.cluster_domain;
-        let host = format!("{name}.{namespace}.svc.{domain}");
-        let mut hosts = vec![host.clone()];
-        if **domain != *"cluster.local" {
-            hosts.extend([format!("{name}.{namespace}.svc"), format!("{name}.{namespace}")]);
-        }
-        IndexNames { host, hosts }
+    /// The name of a service. The policy reader derives the short ones itself.
+    pub(super) fn host_of(&self, name: &ObjectName) -> String {
+        format!("{}.{}.svc.{}", name.name, name.namespace, self.settings.cluster_domain)
+    }
+
+    /// The Services whose slices name a pod.
+    pub(super) fn services_before(&self, pod: &ObjectName) -> BTreeSet<ObjectName> {
+        let slices = self.slices_with.get(pod).into_iter().flatten();
+        let services = slices.filter_map(|name| Some(service_of(name, self.slices.get(name)?)));
+        services.filter(|service| self.services.contains_key(service)).collect()
     }
 
     /// What the ports of a pod speak, as the Services in front of it say; a port about which two disagree is left out.
@@ -336,20 +334,17 @@ impl Index {
         outsiders.take(most).collect()
     }
 
-    /// Whether the service has an endpoint at this address and port, ready or not.
-    pub(super) fn has_endpoint(&self, service: &ObjectName, ip: IpAddr, port: u16) -> bool {
+    pub(super) fn slices_about(&self, service: &ObjectName) -> impl Iterator<Item = &Slice> {
         let slices = self.slices_of.get(service).into_iter().flatten();
-        let mut slices = slices.filter_map(|name| self.slices.get(name));
-        slices.any(|slice| {
-            slice.ports.iter().any(|slot| slot.number == port)
-                && slice.endpoints.iter().any(|endpoint| endpoint.ip == ip)
-        })
+        slices.filter_map(|name| self.slices.get(name))
     }
-}
 
-struct IndexNames {
-    host: String,
-    hosts: Vec<String>,
+    /// The pod that an endpoint names, when that has not ended and has the endpoint's address.
+    pub(super) fn pod_at(&self, service: &ObjectName, endpoint: &EndpointRecord) -> Option<&Pod> {
+        let namespace = service.namespace.clone();
+        let pod = ObjectName { namespace, name: endpoint.pod.clone()? };
+        self.pods.get(&pod).filter(|pod| pod.ips.contains(&endpoint.ip) && !pod.ended)
+    }
 }
 
 impl Endpoints {
@@ -395,7 +390,7 @@ fn written(name: &str, number: u16) -> String {
     if name.is_empty() { format!("port-{number}") } else { name.to_owned() }
 }
 
-fn ports_of<'a>(
+pub(super) fn ports_of<'a>(
     slice: &'a Slice,
     service: &'a Service,
 ) -> impl Iterator<Item = (Arc<str>, u16)> + 'a {

@@ -2,6 +2,7 @@
 
 mod deltas;
 mod model;
+mod outside;
 mod tenants;
 
 use serde_json::{Value, json};
@@ -30,6 +31,7 @@ pub(super) fn pod(namespace: &str, of: &str, account: &str, ip: &str) -> Event {
         ips: vec![ip.parse().unwrap()],
         has_proxy: true,
         ended: false,
+        on_host: false,
     };
     Event::Pod(name(namespace, of), Some(pod))
 }
@@ -157,9 +159,8 @@ fn destinations_are_found_by_every_name_a_client_may_use() {
     check("bank", "teller-1", "cart.shop", true);
     check("shop", "frontend-1", "10.96.0.1:80", true);
     check("shop", "frontend-1", "[::ffff:10.96.0.1]:80", true);
-    check("shop", "frontend-1", "10.96.0.1:81", false);
     check("shop", "frontend-1", "10.1.0.1:8080", true);
-    check("shop", "frontend-1", "10.1.0.1:8081", false);
+    check("shop", "frontend-1", "10.2.0.1:8080", false);
     check("shop", "frontend-1", "cart.nowhere", false);
     check("shop", "frontend-1", &"a".repeat(300), false);
 }
@@ -241,6 +242,9 @@ fn the_workload_is_told_its_labels_and_what_its_ports_speak() {
     let value: Value = serde_json::from_str(&document.json).unwrap();
     assert_eq!(
         value["spec"],
-        json!({"serviceAccount": "cart", "labels": {"app": "cart"}, "ports": {"8080": "http"}})
+        json!({
+            "serviceAccount": "cart", "labels": {"app": "cart"}, "ports": {"8080": "http"},
+            "service": "cart.shop.svc.cluster.local",
+        })
     );
 }

@@ -54,6 +54,19 @@ fn names() {
 }
 
 #[test]
+fn names_under_another_cluster_domain_are_believed_of_the_root_namespace() {
+    let spec = "{hosts: [cart.shop.svc.k8s.example], ports: [{number: 80, name: http}]}";
+    for (namespace, expect) in [("postern-system", true), ("shop", false)] {
+        let snapshot = snapshot(&entry("cart", namespace, spec));
+        assert!(snapshot.service_by_host("cart.shop.svc.k8s.example", 80).is_some());
+        for host in ["cart", "cart.shop", "cart.shop.svc"] {
+            let found = snapshot.service_by_host(host, 80).is_some();
+            assert_eq!(found, expect, "{host} of {namespace}");
+        }
+    }
+}
+
+#[test]
 fn addresses() {
     let snapshot = shop();
     for (address, expect) in [

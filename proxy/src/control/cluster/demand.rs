@@ -64,11 +64,11 @@ impl Demand {
     ///
     /// # Errors
     /// [`RequestError::Unresolved`] when there is none in time: what cannot be asked is not guessed.
-    pub async fn ask(&self, key: &str, now: u32) -> Result<(), RequestError> {
+    pub async fn ask(&self, key: &str, now: u32) -> Result<Word, RequestError> {
         let mut word = self.entry(key, now);
         let answered = word.wait_for(|word| *word != Word::Asked);
         match tokio::time::timeout(ANSWER_DEADLINE, answered).await {
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(word)) => Ok(*word),
             _ => Err(RequestError::Unresolved(key.to_owned())),
         }
     }

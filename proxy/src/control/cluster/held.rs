@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use policy::{Protocol, Resources, SourceFile, Workload};
+use policy::{HostName, Protocol, Resources, SourceFile, Workload};
 use serde_json::{Value, json};
 
 /// The name of the document that says what the pod is.
@@ -32,6 +32,8 @@ pub struct Told {
     pub workload: Workload,
     /// What its ports speak.
     pub ports: BTreeMap<u16, Protocol>,
+    /// The host of the one service that it is behind, where it is one.
+    pub service: Option<Arc<str>>,
     /// What was refused, and why; empty when all is well.
     pub refused: Vec<String>,
 }
@@ -41,10 +43,18 @@ pub struct Told {
 pub struct Held {
     root_namespace: String,
     configured: Workload,
-    workload: Option<(Workload, BTreeMap<u16, Protocol>)>,
+    workload: Option<Described>,
     policies: BTreeMap<String, Policy>,
     services: BTreeMap<String, Service>,
     loaded: bool,
+}
+
+/// What the controller said of the workload itself.
+#[derive(Debug, Clone)]
+struct Described {
+    workload: Workload,
+    ports: BTreeMap<u16, Protocol>,
+    service: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -159,10 +169,12 @@ impl Held {
     /// What is to be put in force now.
     #[must_use]
     pub fn told(&self) -> Told {
-        let (workload, ports) = match &self.workload {
-            Some((workload, ports)) => (workload.clone(), ports.clone()),
-            None => (self.configured.clone(), BTreeMap::new()),
-        };
+        let described = self.workload.clone();
+        let Described { workload, ports, service } = described.unwrap_or_else(|| Described {
+            workload: self.configured.clone(),
+            ports: BTreeMap::new(),
+            service: None,
+        });
         let mut refused: Vec<String> = Vec::new();
         let policies = self.policies.iter().filter(|(name, _)| *name != WORKLOAD);
         let mut policy_files: Vec<SourceFile> = Vec::new();
@@ -181,7 +193,7 @@ impl Held {
             refused.push("the workload's own description".to_owned());
         }
         let resources = self.join(policy_files, &mut refused);
-        Told { resources, workload, ports, refused }
+        Told { resources, workload, ports, service, refused }
     }
 
     /// Joins policies and services. Services that contradict each other are left out, whatever was wrong with them singly.
@@ -261,7 +273,10 @@ impl Held {
             .into_iter()
             .filter_map(|(port, protocol)| Some((port.parse().ok()?, Protocol::parse(&protocol)?)));
         let workload = Workload { labels, ..self.configured.clone() };
-        self.workload = Some((workload, ports.collect()));
+        let service = value.pointer("/spec/service").and_then(Value::as_str);
+        let service = service.and_then(|host| HostName::parse(host, None).ok());
+        let service = service.map(|host| host.name().into());
+        self.workload = Some(Described { workload, ports: ports.collect(), service });
         Ok(())
     }
 }

@@ -113,7 +113,7 @@ fn outbound_guard_by_egress() {
             "ip daddr { 10.1.0.0/16 } accept",
             "meta l4proto tcp ct state { invalid, untracked } counter name out_of_state drop",
             "meta l4proto tcp accept",
-            "meta l4proto { icmp, ipv6-icmp } accept",
+            "meta l4proto { 1, 58 } accept",
             "ip daddr 10.0.0.53 udp dport 53 accept",
             "ip6 daddr fd00::53 udp dport 53 accept",
             "udp dport { 123, 443 } accept",

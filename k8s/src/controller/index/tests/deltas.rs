@@ -73,5 +73,6 @@ fn what_vanished_while_nobody_watched_is_gone_after_the_list() {
     index.apply(only(ObjectKind::Policy(kind), &[]));
     assert!(policies(&index, "shop", "cart-1").is_empty());
     index.apply(only(ObjectKind::Slice, &[]));
-    assert!(spec(&index, ("shop", "frontend-1"), "10.1.0.2:8080").is_none());
+    index.apply(only(ObjectKind::Pod, &[name("shop", "frontend-1")]));
+    assert!(spec(&index, ("shop", "frontend-1"), "10.1.0.1:8080").is_none());
 }

@@ -25,7 +25,7 @@ async fn a_dial_waits_for_the_answer_and_no_longer_than_the_deadline() {
     });
     tokio::task::yield_now().await;
     demand.answered("10.0.0.1:80", Word::Unknown);
-    asking.await.unwrap().unwrap();
+    assert_eq!(asking.await.unwrap().unwrap(), Word::Unknown);
 }
 
 #[test]

@@ -73,12 +73,14 @@ fn a_bad_first_version_denies_and_everything_else_stands() {
 #[test]
 fn the_workload_is_what_the_cluster_says_but_not_who_it_is() {
     let mut held = held();
-    let told = json!({"spec": {"serviceAccount": "root", "labels": {"app": "cart"}, "ports": {"8080": "http", "9": "morse"}}});
+    let told = json!({"spec": {"serviceAccount": "root", "labels": {"app": "cart"},
+        "ports": {"8080": "http", "9": "morse"}, "service": "cart.shop.svc.cluster.local"}});
     held.take_policies(vec![document("Workload", &told)], &[]);
     let told = held.told();
     assert_eq!(told.workload.service_account, "cart");
     assert_eq!(told.workload.labels["app"], "cart");
     assert_eq!(told.ports, BTreeMap::from([(8080, Protocol::Http)]));
+    assert_eq!(told.service.as_deref(), Some("cart.shop.svc.cluster.local"));
     held.take_policies(vec![document("Workload", &json!({"spec": {"labels": 1}}))], &[]);
     assert_eq!(held.told().workload.labels["app"], "cart");
     assert_eq!(held.told().refused.len(), 1);

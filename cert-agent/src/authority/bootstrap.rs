@@ -1,0 +1,384 @@
+//! `postern-authority init --into-secret`: the first root, intermediate and trust bundle of a cluster.
+//!
+//! | object | holds | read by |
+//! |---|---|---|
+//! | the root's Secret | `root.pem`, `root.key.pem` (encrypted), `root.passphrase` | nobody who runs |
+//! | the authority's Secret | `tls.crt`, `tls.key`, `ca.crt`, as cert-manager writes them | `run --dir`, mounted |
+//! | the ConfigMap | `bundle.pem` | the control plane's own agents, mounted |
+//!
+//! They are made in this order, each only when it is not there; nothing that exists is changed. What comes next is
+//! decided from what is found, anew after each step, so it does not matter where an earlier try ended or who else tries.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context, bail};
+use identity::{TrustBundle, TrustDomain};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use rcgen::KeyPair;
+use rustls_pki_types::CertificateDer;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::ca::{self, NewSigner, SigningCa};
+use super::kubernetes_store::Place;
+use super::{pem, root_key, secret};
+
+/// Steps at most: three objects, and some lost races.
+const MAX_STEPS: usize = 10;
+
+/// Where the three objects are.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The Secret that the authority mounts.
+    pub authority: Place,
+    /// The Secret with the root's key.
+    pub root: Place,
+    /// The ConfigMap with the published roots.
+    pub bundle: Place,
+}
+
+/// What shall be made.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// The name.
+    pub trust_domain: TrustDomain,
+    /// Of the root, seconds.
+    pub root_lifetime: u64,
+    /// Of the intermediate, seconds.
+    pub intermediate_lifetime: u64,
+}
+
+/// The content of an object, wiped when it is dropped.
+#[derive(Default)]
+pub struct Content(BTreeMap<String, Vec<u8>>);
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(Zeroize::zeroize);
+    }
+}
+
+impl Content {
+    fn of<const N: usize>(members: [(&str, &[u8]); N]) -> Self {
+        Self(members.map(|(name, value)| (name.to_owned(), value.to_vec())).into())
+    }
+
+    fn member(&self, name: &str, place: &str) -> anyhow::Result<&[u8]> {
+        let found = self.0.get(name).map(Vec::as_slice);
+        found.with_context(|| format!("{place} has no `{name}`; it was not made by `init`"))
+    }
+
+    fn certificates(
+        &self,
+        name: &str,
+        place: &str,
+    ) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+        pem::certificates_in(self.member(name, place)?, &format!("{place}, {name}"))
+    }
+}
+
+/// What is there.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The root's Secret.
+    pub root: Option<Content>,
+    /// The authority's.
+    pub authority: Option<Content>,
+    /// The ConfigMap.
+    pub bundle: Option<Content>,
+}
+
+/// What is made next.
+#[derive(Debug)]
+pub enum Step {
+    /// The root's Secret.
+    Root(Content),
+    /// The authority's Secret.
+    Authority(Content),
+    /// The ConfigMap.
+    Bundle(Content),
+}
+
+/// Makes what is missing; the names of what was made. `now` in Unix seconds.
+///
+/// # Errors
+/// What exists does not fit, and the API server's.
+pub async fn bootstrap(
+    client: &Client,
+    places: &Places,
+    wanted: &Wanted,
+    now: u64,
+) -> anyhow::Result<Vec<String>> {
+    let mut made = Vec::new();
+    for _ in 0..MAX_STEPS {
+        let found = look(client, places).await?;
+        let Some(step) = next(&found, places, wanted, now)? else { return Ok(made) };
+        let (place, kind) = match &step {
+            Step::Root(_) => (&places.root, "Secret"),
+            Step::Authority(_) => (&places.authority, "Secret"),
+            Step::Bundle(_) => (&places.bundle, "ConfigMap"),
+        };
+        if create(client, place, &step)
+            .await
+            .with_context(|| format!("cannot make {kind} {place}"))?
+        {
+            made.push(format!("{kind} {place}"));
+        }
+    }
+    bail!("others make and remove the same objects all the time; try again")
+}
+
+/// Decides what is made next; none: everything is there and fits.
+///
+/// # Errors
+/// What exists does not fit together. Nothing is made then.
+pub fn next(
+    found: &Found,
+    places: &Places,
+    wanted: &Wanted,
+    now: u64,
+) -> anyhow::Result<Option<Step>> {
+    match (&found.root, &found.authority, &found.bundle) {
+        (None, None, None) => new_root(wanted, now).map(Step::Root).map(Some),
+        (None, None, Some(_)) => bail!(
+            "ConfigMap {} holds roots, but no Secret {} or {} holds a key: put them back, or remove the ConfigMap to \
+             begin anew",
+            places.bundle,
+            places.root,
+            places.authority
+        ),
+        (Some(root), None, bundle) => {
+            let place = format!("Secret {}", places.root);
+            let roots = root.certificates("root.pem", &place)?;
+            if let Some(bundle) = bundle {
+                must_publish(bundle, &roots, places)?;
+            }
+            new_authority(root, &place, wanted, now).map(Step::Authority).map(Some)
+        }
+        (root, Some(authority), bundle) => {
+            let place = format!("Secret {}", places.authority);
+            let roots = authority.certificates("ca.crt", &place)?;
+            check(authority, &place, wanted)?;
+            if let Some(root) = root {
+                let own = root.certificates("root.pem", &format!("Secret {}", places.root))?;
+                if !own.iter().all(|own| roots.contains(own)) {
+                    bail!("{place} is of another root than Secret {} holds", places.root);
+                }
+            }
+            match bundle {
+                Some(bundle) => must_publish(bundle, &roots, places).map(|()| None),
+                None => Ok(Some(Step::Bundle(Content::of([(
+                    "bundle.pem",
+                    pem::encode(&roots).as_bytes(),
+                )])))),
+            }
+        }
+    }
+}
+
+/// A root with a passphrase of its own.
+fn new_root(wanted: &Wanted, now: u64) -> anyhow::Result<Content> {
+    let root = ca::new_root(&wanted.trust_domain, now, wanted.root_lifetime)?;
+    let passphrase = secret::random_secret();
+    let der = Zeroizing::new(root.key.serialize_der());
+    let key = root_key::encrypt(&der, passphrase.as_bytes())?;
+    Ok(Content::of([
+        ("root.pem", root.certificate.pem().as_bytes()),
+        ("root.key.pem", key.as_bytes()),
+        ("root.passphrase", passphrase.as_bytes()),
+    ]))
+}
+
+/// An intermediate under the root of this Secret.
+fn new_authority(
+    root: &Content,
+    place: &str,
+    wanted: &Wanted,
+    now: u64,
+) -> anyhow::Result<Content> {
+    let (roots, signer) = intermediate(root, place, wanted, now)?;
+    Ok(authority_content(&roots, &signer))
+}
+
+fn intermediate(
+    root: &Content,
+    place: &str,
+    wanted: &Wanted,
+    now: u64,
+) -> anyhow::Result<(Vec<CertificateDer<'static>>, NewSigner)> {
+    let roots = root.certificates("root.pem", place)?;
+    let certificate = roots.first().context("no root")?;
+    let named = ca::Facts::read(certificate)?.trust_domain;
+    if let Some(named) = named.filter(|named| *named != wanted.trust_domain) {
+        bail!("{place}: the root is of trust domain {named}, not {}", wanted.trust_domain);
+    }
+    let passphrase = root.member("root.passphrase", place)?;
+    let passphrase = passphrase.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let der = root_key::decrypt(root.member("root.key.pem", place)?, passphrase)
+        .with_context(|| place.to_owned())?;
+    let key = KeyPair::try_from(der.as_slice())
+        .map_err(|_| root_key::RootKeyError::Passphrase)
+        .with_context(|| place.to_owned())?;
+    let lifetime = wanted.intermediate_lifetime;
+    let signer = ca::new_intermediate(&wanted.trust_domain, certificate, key, now, lifetime)
+        .with_context(|| place.to_owned())?;
+    Ok((roots, signer))
+}
+
+fn authority_content(roots: &[CertificateDer<'static>], signer: &NewSigner) -> Content {
+    let key = Zeroizing::new(signer.key.serialize_pem());
+    Content::of([
+        ("tls.crt", signer.certificate.pem().as_bytes()),
+        ("tls.key", key.as_bytes()),
+        ("ca.crt", pem::encode(roots).as_bytes()),
+    ])
+}
+
+/// The authority could serve with it.
+fn check(authority: &Content, place: &str, wanted: &Wanted) -> anyhow::Result<()> {
+    let given = authority.certificates("tls.crt", place)?;
+    let key =
+        pem::private_key_in(authority.member("tls.key", place)?, &format!("{place}, tls.key"))?;
+    let roots = authority.certificates("ca.crt", place)?;
+    for certificate in given.iter().chain(&roots) {
+        let named = ca::Facts::read(certificate)?.trust_domain;
+        if let Some(named) = named.filter(|named| *named != wanted.trust_domain) {
+            bail!("{place} is of trust domain {named}, not {}", wanted.trust_domain);
+        }
+    }
+    let bundle = TrustBundle::from_der(wanted.trust_domain.clone(), roots)?;
+    SigningCa::new(&given, key, bundle).with_context(|| place.to_owned())?;
+    Ok(())
+}
+
+/// Agents that are given this ConfigMap believe an authority under these roots.
+fn must_publish(
+    bundle: &Content,
+    roots: &[CertificateDer<'static>],
+    places: &Places,
+) -> anyhow::Result<()> {
+    let place = format!("ConfigMap {}", places.bundle);
+    let published = bundle.certificates("bundle.pem", &place)?;
+    if !roots.iter().any(|root| published.contains(root)) {
+        bail!("{place} holds other roots than the authority's; agents would not believe it");
+    }
+    Ok(())
+}
+
+async fn look(client: &Client, places: &Places) -> anyhow::Result<Found> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), places.bundle.namespace());
+    let bundle = maps.get_opt(places.bundle.name()).await;
+    let bundle = bundle.with_context(|| format!("cannot read ConfigMap {}", places.bundle))?;
+    let text = |map: ConfigMap| {
+        let members = map.data.unwrap_or_default().into_iter();
+        Content(members.map(|(name, value)| (name, value.into_bytes())).collect())
+    };
+    Ok(Found {
+        root: read_secret(client, &places.root).await?.map(|(content, _)| content),
+        authority: read_secret(client, &places.authority).await?.map(|(content, _)| content),
+        bundle: bundle.map(text),
+    })
+}
+
+/// The content, and the `resourceVersion` it was read at.
+async fn read_secret(client: &Client, place: &Place) -> anyhow::Result<Option<(Content, Secret)>> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), place.namespace());
+    let found = secrets.get_opt(place.name()).await;
+    let found = found.with_context(|| format!("cannot read Secret {place}"))?;
+    Ok(found.map(|mut found| {
+        let data = std::mem::take(&mut found.data).unwrap_or_default();
+        (Content(data.into_iter().map(|(name, value)| (name, value.0)).collect()), found)
+    }))
+}
+
+/// False: it is there by now.
+async fn create(client: &Client, place: &Place, step: &Step) -> kube::Result<bool> {
+    let labels = [("app.kubernetes.io/managed-by", "postern-authority")];
+    let metadata = ObjectMeta {
+        name: Some(place.name().to_owned()),
+        labels: Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
+        ..ObjectMeta::default()
+    };
+    let params = PostParams::default();
+    let created = match step {
+        Step::Root(content) | Step::Authority(content) => {
+            let is_pair = matches!(step, Step::Authority(_));
+            let mut made = Secret {
+                metadata,
+                type_: Some(if is_pair { "kubernetes.io/tls" } else { "Opaque" }.to_owned()),
+                data: Some(data(content)),
+                ..Secret::default()
+            };
+            let api: Api<Secret> = Api::namespaced(client.clone(), place.namespace());
+            let created = api.create(&params, &made).await;
+            wipe(&mut made);
+            created.map(|mut stored| wipe(&mut stored))
+        }
+        Step::Bundle(content) => {
+            let text = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
+            let members = content.0.iter().map(|(name, value)| (name.clone(), text(value)));
+            let map = ConfigMap { metadata, data: Some(members.collect()), ..ConfigMap::default() };
+            let api: Api<ConfigMap> = Api::namespaced(client.clone(), place.namespace());
+            api.create(&params, &map).await.map(drop)
+        }
+    };
+    match created {
+        Ok(()) => Ok(true),
+        // AlreadyExists: somebody else was faster. What they made is looked at next.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn data(content: &Content) -> BTreeMap<String, ByteString> {
+    content.0.iter().map(|(name, value)| (name.clone(), ByteString(value.clone()))).collect()
+}
+
+fn wipe(secret: &mut Secret) {
+    secret.data.iter_mut().flat_map(BTreeMap::values_mut).for_each(|value| value.0.zeroize());
+}
+
+/// `renew-intermediate --into-secret`: a new intermediate in the authority's Secret, under the root of the other one.
+/// Running authorities take it up when the kubelet has renewed their mount.
+///
+/// # Errors
+/// A Secret that is missing or does not fit, somebody else who changes it at the same moment, the API server's.
+pub async fn renew_intermediate(
+    client: &Client,
+    authority: &Place,
+    root: &Place,
+    lifetime: u64,
+    now: u64,
+) -> anyhow::Result<()> {
+    let missing = |place: &Place| format!("there is no Secret {place}; run `init` first");
+    let (root_content, _) = read_secret(client, root).await?.with_context(|| missing(root))?;
+    let (old, mut object) =
+        read_secret(client, authority).await?.with_context(|| missing(authority))?;
+    let place = format!("Secret {authority}");
+    let given = old.certificates("tls.crt", &place)?;
+    let named = ca::Facts::read(given.first().context("no intermediate")?)?.trust_domain;
+    let trust_domain = named.with_context(|| format!("{place} names no trust domain"))?;
+    let wanted = Wanted { trust_domain, root_lifetime: 0, intermediate_lifetime: lifetime };
+    let root_place = format!("Secret {root}");
+    let (own, signer) = intermediate(&root_content, &root_place, &wanted, now)?;
+    // Roots that a roll-over publishes beside ours stay published.
+    let roots = old.certificates("ca.crt", &place)?;
+    if !own.iter().all(|own| roots.contains(own)) {
+        bail!("{place} is of another root than {root_place} holds");
+    }
+    object.data = Some(data(&authority_content(&roots, &signer)));
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), authority.namespace());
+    let replaced = secrets.replace(authority.name(), &PostParams::default(), &object).await;
+    wipe(&mut object);
+    replaced.map(|mut stored| wipe(&mut stored)).with_context(|| format!("cannot replace {place}"))
+}

@@ -1,0 +1,136 @@
+//! The resource kind of our own group, `policy.postern.dev`, as Kubernetes is told of it.
+//!
+//! These types only make the schema by which the API server checks an object when it is written. What a TokenPolicy means,
+//! and every check that a schema cannot say, is in the policy crate; a test holds the two together.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::{CustomResource, CustomResourceExt as _};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// What is asked of an issuer's tokens beyond RequestAuthentication: who may present them, and whether they are bound to a
+/// key. All that select a workload and name an issuer hold together; the strictest word counts. See docs/tokens.md.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, CustomResource)]
+#[kube(
+    group = "policy.postern.dev",
+    version = "v1alpha1",
+    kind = "TokenPolicy",
+    plural = "tokenpolicies",
+    singular = "tokenpolicy",
+    category = "postern",
+    doc = "What is asked of an issuer's tokens beyond RequestAuthentication.",
+    namespaced,
+    status = "TokenPolicyStatus",
+    printcolumn = r#"{"name":"Issuer","type":"string","jsonPath":".spec.issuer"}"#,
+    printcolumn = r#"{"name":"Accepted","type":"string","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenPolicySpec {
+    /// Which workloads of the namespace it is about; without it, all of them. In the root namespace: of the whole mesh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<WorkloadSelector>,
+    /// The issuer whose tokens it is about, as a RequestAuthentication writes it.
+    #[schemars(length(min = 1))]
+    pub issuer: String,
+    /// The workloads that may present tokens of this issuer, such as cluster.local/ns/edge/sa/gateway; without it, whoever
+    /// holds one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub principals: Option<Vec<String>>,
+    /// Whether a token must be bound to the key of the certificate that presents it (RFC 8705 §3.1). IGNORED needs
+    /// `principals`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmation: Option<Confirmation>,
+    /// Whether a token must name an audience that the RequestAuthentication lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<Audience>,
+}
+
+/// Which workloads.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadSelector {
+    /// Labels that the workload's pod has, each with this value.
+    #[serde(default)]
+    pub match_labels: BTreeMap<String, String>,
+}
+
+/// What is asked of a token's binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Confirmation {
+    /// An unbound token is refused.
+    Required,
+    /// A bound one must fit.
+    IfPresent,
+    /// The workloads in `principals` have looked at it.
+    Ignored,
+}
+
+/// What is asked of a token's audience.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Audience {
+    /// It must be there.
+    Required,
+    /// A token without one passes.
+    Optional,
+}
+
+/// What the controller says of it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct TokenPolicyStatus {
+    /// One condition of type Accepted; its message names every mistake.
+    #[serde(default)]
+    #[schemars(schema_with = "conditions")]
+    pub conditions: Vec<Value>,
+}
+
+/// As the API conventions write conditions, so that server-side apply merges them by type.
+fn conditions(_: &mut SchemaGenerator) -> Schema {
+    let text = json!({ "type": "string" });
+    json_schema!({
+        "type": "array",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["type", "status"],
+            "properties": {
+                "type": text,
+                "status": { "type": "string", "enum": ["True", "False", "Unknown"] },
+                "reason": text,
+                "message": text,
+                "observedGeneration": { "type": "integer", "format": "int64" },
+                "lastTransitionTime": { "type": "string", "format": "date-time" },
+            },
+        },
+    })
+}
+
+/// The definition, as it is applied. An uninstall of the chart leaves it, and with it the policies that are written.
+#[must_use]
+pub fn definition() -> CustomResourceDefinition {
+    let mut definition = TokenPolicy::crd();
+    let metadata = &mut definition.metadata;
+    let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];
+    metadata.labels = Some(pair("app.kubernetes.io/part-of", "postern").into());
+    metadata.annotations = Some(pair("helm.sh/resource-policy", "keep").into());
+    definition
+}
+
+/// The definition as YAML.
+///
+/// # Errors
+/// The library's, which nothing provokes.
+pub fn print() -> anyhow::Result<String> {
+    let value = serde_json::to_value(definition())?;
+    Ok(format!(
+        "# Printed by `postern-k8s crds`; not to be edited.\n{}",
+        serde_saphyr::to_string(&value)?
+    ))
+}

@@ -1,0 +1,124 @@
+//! The chart and the kustomization are two ways to one install.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use postern_tests::repository;
+use serde_json::Value;
+
+/// Kind, namespace and name.
+pub(crate) type Id = (String, String, String);
+/// What is applied, by what identifies it.
+pub(crate) type Objects = BTreeMap<Id, Value>;
+
+/// Where `tests/setup test` puts the test suite's peers.
+pub(crate) fn peer(path: &str) -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let target = program.ancestors().find(|folder| folder.join("peers").is_dir());
+    let found = target.map(|target| target.join("peers").join(path)).filter(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{path} is not among the peers: run `tests/setup test`"))
+}
+
+fn printed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// `kubectl kustomize k8s/manifests/FOLDER`.
+pub(crate) fn kustomized(folder: &str) -> String {
+    let path = repository().join("k8s/manifests").join(folder);
+    printed(Command::new(peer("kubectl-1.37/kubectl")).arg("kustomize").arg(path))
+}
+
+/// `helm template` with these settings.
+pub(crate) fn templated(settings: &[&str]) -> String {
+    let mut helm = Command::new(peer("kubectl-1.37/helm"));
+    helm.args(["template", "postern", "--namespace", "postern-system"]);
+    helm.arg(repository().join("k8s/chart"));
+    printed(helm.args(settings.iter().flat_map(|setting| ["--set", setting])))
+}
+
+pub(crate) fn objects(yaml: &str) -> Objects {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).unwrap();
+    let mut objects = Objects::new();
+    for object in documents.into_iter().filter(|document| !document.is_null()) {
+        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let id =
+            [text("/kind"), text("/metadata/namespace"), text("/metadata/name")].map(str::to_owned);
+        let id: Id = id.into();
+        assert!(objects.insert(id.clone(), object).is_none(), "{id:?} twice");
+    }
+    objects
+}
+
+fn check(folder: &str, settings: &[&str]) {
+    let mut by_kustomize = objects(&kustomized(folder));
+    // `helm install --create-namespace` makes it.
+    by_kustomize.retain(|(kind, ..), _| kind != "Namespace");
+    let by_helm = objects(&templated(settings));
+    let names = |objects: &Objects| objects.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&by_kustomize), names(&by_helm), "{folder}");
+    for (id, object) in by_kustomize {
+        assert_eq!(object, by_helm[&id], "{folder}: {id:?}");
+    }
+}
+
+#[test]
+fn the_chart_and_the_kustomization_are_one_install() {
+    check("base", &[]);
+    check("overlays/full", &["monitoring.enabled=true", "networkPolicies.enabled=true"]);
+}
+
+#[test]
+fn an_uninstall_takes_everything_but_the_kind_with_its_policies_and_the_namespace_with_the_root() {
+    let mut left = objects(&kustomized("base"));
+    for id in objects(&kustomized("overlays/uninstall")).keys() {
+        assert!(left.remove(id).is_some(), "{id:?} was never installed");
+    }
+    let kinds: Vec<_> = left.keys().map(|(kind, ..)| kind.as_str()).collect();
+    assert_eq!(kinds, ["CustomResourceDefinition", "Namespace"]);
+}
+
+#[test]
+fn the_chart_carries_the_same_files_as_the_kustomization() {
+    for (of_chart, of_kustomize) in [
+        ("dashboard.json", "monitoring/dashboard.json"),
+        ("pod-monitors.yaml", "monitoring/pod-monitors.yaml"),
+        ("prometheus-rules.yaml", "monitoring/prometheus-rules.yaml"),
+        ("network-policies.yaml", "network-policies/control-plane.yaml"),
+    ] {
+        let read = |path: PathBuf| fs::read_to_string(path).unwrap();
+        let in_chart = read(repository().join("k8s/chart/files").join(of_chart));
+        let in_manifests = read(repository().join("k8s/manifests").join(of_kustomize));
+        assert_eq!(in_chart, in_manifests, "copy {of_kustomize} to the chart's files");
+    }
+}
+
+#[test]
+fn an_install_elsewhere_names_its_own_namespace_everywhere() {
+    let mut helm = Command::new(peer("kubectl-1.37/helm"));
+    helm.args(["template", "postern", "--namespace", "mesh"]).arg(repository().join("k8s/chart"));
+    let yaml =
+        printed(helm.args(["--set", "monitoring.enabled=true,networkPolicies.enabled=true"]));
+    assert!(!yaml.contains("postern-system"), "{yaml}");
+}
+
+#[test]
+fn the_chart_refuses_values_that_it_does_not_know() {
+    for (setting, named) in [
+        ("injector.failurePolicy=Perhaps", "failurePolicy"),
+        ("authority.replicas=0", "replicas"),
+        ("authority.leaflifetime=2h", "leaflifetime"),
+        ("trustDomain=Upper.Case", "trustDomain"),
+    ] {
+        let mut helm = Command::new(peer("kubectl-1.37/helm"));
+        helm.args(["template", "postern"]).arg(repository().join("k8s/chart"));
+        let output = helm.args(["--set", setting]).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && error.contains(named), "{setting}: {error}");
+    }
+}
