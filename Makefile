@@ -6,7 +6,7 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo test check fmt bench fuzz prove-certs prove-cluster clean setup unit fuzz-briefly e2e images
+.PHONY: help demo test check fmt bench fuzz prove-certs prove-cluster clean setup unit fuzz-briefly e2e images release
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
@@ -55,6 +55,12 @@ e2e:
 	cargo test --locked -p postern-tests --no-run
 	tests/in-namespace cargo test --locked --offline -p postern-tests -- --test-threads=$${E2E_THREADS:-3}
 
+# The programs as they are shipped. The cert agent stands in every pod, so it is built for size (docs/decisions/0232).
+release:
+	cargo build --locked --release --workspace --bins
+	cargo build --locked --profile small -p cert-agent --bin postern-cert-agent
+	@install -m 755 $(CARGO_TARGET_DIR)/small/postern-cert-agent $(PROVED)/postern-cert-agent
+
 fmt:
 	cargo fmt --all
 
@@ -63,18 +69,16 @@ bench:
 	@$(MAKE) --no-print-directory -C benches
 
 # Release programs, real traffic, 15 minutes: PROVE=--quick takes one, PROVE="--only P-01" proves one.
-prove-certs:
+prove-certs: release
 	@tests/setup demo
-	cargo build --locked --release --workspace --bins
 	tests/in-namespace $(PROVED)/prove-certs $(PROVE)
 
 fuzz:
 	@$(MAKE) --no-print-directory -C fuzz
 
 # One OCI archive a program under target/images; each is unpacked and its program run before it counts as made.
-images:
+images: release
 	@tests/setup images
-	cargo build --locked --release --workspace --bins
 	k8s/images/archive --programs $(CARGO_TARGET_DIR)/release --output $(CARGO_TARGET_DIR)/images --check
 
 # Memory and delays of the control plane: ten thousand services, a thousand simulated proxies, one real one.

@@ -46,7 +46,7 @@ pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
     let first_end = before.iter().filter_map(|life| life.held_until).min().unwrap_or_default();
     wait::pass_unix(first_end - i64::try_from(lifetime.as_secs() * 3 / 10).unwrap_or(0));
     // Fewer in a minute than there are agents: some are told to ask again.
-    let rate = (count - count / 10).to_string();
+    let rate = size.pick(count - count / 10, count * 3 / 4).to_string();
     mesh.authority().start_again_with(&["--global-issue-rate", &rate]);
     progress.say(&format!("it is back, and signs {rate} certificates a minute at most"));
     let back = Instant::now();
