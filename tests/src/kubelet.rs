@@ -4,7 +4,7 @@
 //! where its spec mounts them, a read-only root, the variables of its spec and no others, and the capabilities of its
 //! spec. Init containers run in order, native sidecars stay and are waited for by their startup probes, the end comes
 //! in Kubernetes' order with its grace. The agent proves who the pod is with the projected token; the authority asks
-//! an API server, which is a stand-in ([`api`]).
+//! an API server, which is a stand-in (`api`).
 //!
 //! What differs from a cluster, and why:
 //!
