@@ -12,9 +12,10 @@ use support::command;
 
 const VERSIONS: [&str; 3] = ["1.37.0", "1.36.0", "1.35.0"];
 
-/// Where `tests/setup test` puts the test suite's peers: beside the build that this program belongs to.
+/// The Python that has the validator, where `tests/setup test` puts the test suite's peers: beside the build that
+/// this program belongs to.
 fn validator() -> PathBuf {
-    const PATH: &str = "kubernetes-validate-1.37.0/venv/bin/kubernetes-validate";
+    const PATH: &str = "python/bin/python";
     let program = std::env::current_exe().unwrap();
     let target = program.ancestors().find(|folder| folder.join("peers").is_dir());
     let found = target.map(|target| target.join("peers").join(PATH)).filter(|path| path.exists());
@@ -28,7 +29,7 @@ fn validate(manifest: &str) -> String {
     let mut said = String::new();
     for version in VERSIONS {
         let output = Command::new(validator())
-            .args(["--strict", "--quiet", "-k", version])
+            .args(["-m", "kubernetes_validate", "--strict", "--quiet", "-k", version])
             .arg(file.path())
             .output()
             .unwrap();
