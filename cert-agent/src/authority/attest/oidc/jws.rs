@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use identity::json;
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::OidcError;
 use super::OidcError::NotGood;
-use super::json;
 
 /// Longer tokens are refused unread.
 const MAX_TOKEN: usize = 16 * 1024;
@@ -76,5 +76,31 @@ impl<'t> Jws<'t> {
         };
         let claims = part(claims).ok_or(malformed)?;
         Ok(Self { claims, key_id, algorithm, signed, signature })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn s33_ca_dos_json_of_others() {
+        let deep = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        let check = |name: &str, claims: &str, expect: bool| {
+            let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+            let token = format!("{}.{}.c2ln", part(r#"{"alg":"ES256"}"#), part(claims));
+            assert_eq!(Jws::parse(&token).is_ok(), expect, "{name}");
+        };
+        check("an object", r#"{"a":[1,-1,1.5,"x",null,true]}"#, true);
+        check("32 levels", &deep(32), true);
+        check("33 levels", &deep(33), false);
+        check("1,500 levels", &deep(1500), false);
+        check("10,000 lists", &format!("{{\"a\":{}", "[".repeat(10_000)), false);
+        check("a member twice", r#"{"a":1,"a":1}"#, false);
+        check("twice further in", r#"{"a":{"b":1,"b":2}}"#, false);
+        check("something after it", "{}{}", false);
+        check("no object", "[]", false);
+        check("nothing", "", false);
     }
 }

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use identity::json;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use super::OidcError::{self, NotGood, Unavailable};
+use super::fetch;
 use super::jws::{self, Jws};
-use super::{fetch, json};
 use crate::authority::files;
 use crate::authority::registry::oidc::KeySource;
 

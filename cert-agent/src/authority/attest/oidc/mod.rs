@@ -4,7 +4,6 @@
 //! the registry says whom the claims mean. A token is good until it expires, for whoever holds it.
 
 mod fetch;
-mod json;
 mod jws;
 pub mod keys;
 
