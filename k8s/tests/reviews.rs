@@ -7,7 +7,7 @@ mod support;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s::inject::NamespaceFacts;
-use k8s::injector::review::{Answer, Review, Verdict};
+use k8s::inject::review::{Answer, Review, Verdict};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{names, settings};
