@@ -10,3 +10,5 @@ pub mod crd;
 pub mod inject;
 #[cfg(feature = "cluster")]
 pub mod injector;
+pub mod page;
+pub mod workload_api;
