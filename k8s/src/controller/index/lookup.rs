@@ -10,7 +10,7 @@ use super::policies::Served;
 use super::{Index, ObjectName, PolicyName};
 
 /// The longest destination that is looked up: a DNS name (RFC 1035 §2.3.4) with a port.
-const LONGEST_KEY: usize = 261;
+pub(super) const LONGEST_KEY: usize = 261;
 
 /// What a destination was found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +25,6 @@ pub(super) enum Found {
 
 impl Index {
     pub(super) fn look_up(&self, client_namespace: &Arc<str>, key: &str) -> Option<Found> {
-        if key.len() > LONGEST_KEY {
-            return None;
-        }
         match key.parse::<SocketAddr>() {
             Ok(address) => {
                 let ip = address.ip().to_canonical();

@@ -90,7 +90,9 @@ fn full_state(index: &Index) -> Option<State> {
     let mut subscriber = Subscriber::new(name("shop", "cart-1"), "cart-1".into());
     let mut state = State::default();
     subscriber.ask_policies(HashMap::new());
-    subscriber.ask_services(KEYS.iter().map(ToString::to_string).collect(), HashMap::new());
+    subscriber
+        .ask_services(KEYS.iter().map(ToString::to_string).collect(), HashMap::new())
+        .unwrap();
     add(&mut state, index.delta(&mut subscriber)?);
     Some(state)
 }
@@ -141,7 +143,7 @@ proptest! {
         let mut index = index([pod("shop", "cart-1", "cart", "10.1.0.1")]);
         let mut subscriber = Subscriber::new(name("shop", "cart-1"), "cart-1".into());
         subscriber.ask_policies(HashMap::new());
-        subscriber.ask_services(KEYS.iter().map(ToString::to_string).collect(), HashMap::new());
+        subscriber.ask_services(KEYS.iter().map(ToString::to_string).collect(), HashMap::new()).unwrap();
         let mut state = State::default();
         for event in history {
             index.apply(event);
