@@ -16,6 +16,7 @@ mod drain;
 mod envoy;
 mod explain;
 mod federation;
+mod floods;
 mod gate;
 mod handshake_floods;
 mod handshakes;
