@@ -25,15 +25,15 @@ use crate::scene::allow;
 /// `concurrentStreams` unless set: what one connection may have under way.
 const STREAMS: usize = 100;
 /// What the proxy may hold more after a flood than before, in KiB: its limits, and what the allocator keeps.
-const GROWTH_KIB: u64 = 16 << 10;
+pub(crate) const GROWTH_KIB: u64 = 16 << 10;
 /// How long a flood lasts when nobody ends it.
 const FLOOD: Duration = Duration::from_secs(2);
 
 /// A store that the front end may call, and somebody outside with the front end's certificate.
-struct Scene {
-    store: Pod,
-    frontend: Pod,
-    flooder: Pod,
+pub(crate) struct Scene {
+    pub(crate) store: Pod,
+    pub(crate) frontend: Pod,
+    pub(crate) flooder: Pod,
     _mesh: Mesh,
 }
 
@@ -46,7 +46,7 @@ struct Flood {
 }
 
 impl Scene {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(json!({}))
     }
 
@@ -61,7 +61,7 @@ impl Scene {
     }
 
     #[track_caller]
-    fn still_serves(&self) {
+    pub(crate) fn still_serves(&self) {
         let version = "--http2-prior-knowledge";
         self.frontend.curl_with(&[version, "http://store:8080/"]).expect(200);
         assert_eq!(self.store.metrics().sum("postern_panics_total", &[]), 0.0);
@@ -118,7 +118,7 @@ impl Scene {
 }
 
 /// An app for both versions of HTTP that takes a moment for each answer and notes the most it ever had to do at once.
-fn slow_app(pod: &Pod) -> Arc<AtomicUsize> {
+pub(crate) fn slow_app(pod: &Pod) -> Arc<AtomicUsize> {
     let most = Arc::new(AtomicUsize::new(0));
     let noted = Arc::clone(&most);
     pod.run(async move {

@@ -18,7 +18,7 @@ use crate::error::RequestError;
 use crate::forward::body::Body;
 use crate::forward::h2_client::H2Client;
 use crate::forward::head;
-use crate::net::{BoxedIo, Dial};
+use crate::net::{BoxedIo, Dial, Fair};
 use crate::worker::Worker;
 
 const WHO: &str = "the app";
@@ -169,7 +169,8 @@ async fn send_http1(
 }
 
 async fn open_http1(io: BoxedIo) -> Result<SendRequest<Body>, RequestError> {
-    let (sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(|e| broken(&e))?;
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(Fair::new(io))).await.map_err(|e| broken(&e))?;
     tokio::spawn(async move {
         // Its error has reached the request that was on it.
         let _ = connection.await;
@@ -224,7 +225,8 @@ pub(crate) async fn upgrade_over(
 ) -> Result<Response<hyper::body::Incoming>, RequestError> {
     let failed =
         |e: hyper::Error| RequestError::Broken { who, cause: e.to_string(), unprocessed: false };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(failed)?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(Fair::new(io))).await.map_err(failed)?;
     tokio::spawn(async move {
         let _ = connection.with_upgrades().await;
     });
