@@ -1,6 +1,8 @@
 //! The arrows between crates, and the few rules every source file keeps. Needs no namespaces.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod security_cases;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -110,7 +112,8 @@ fn source_files_are_short_and_finished() {
     }
 }
 
-fn all_sources() -> Vec<(PathBuf, String)> {
+/// Every `.rs` file of ours with its text.
+pub(crate) fn all_sources() -> Vec<(PathBuf, String)> {
     ["identity", "policy", "proxy", "cert-agent", "k8s", "examples", "tests", "fuzz", "benches"]
         .iter()
         .flat_map(|folder| sources(&repository().join(folder)))
