@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cert_agent::api::signing_server::{Signing, SigningServer};
@@ -18,7 +21,6 @@ use cert_agent::api::{
 use cert_agent::authority::attest::Caller;
 use cert_agent::authority::issue::{Authority, Now};
 use cert_agent::authority::service::wall_clock;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rcgen::{KeyPair, PublicKeyData as _};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -80,9 +82,13 @@ impl Fake {
 
     /// A token by its key, with these claims.
     pub fn sign(&self, claims: &serde_json::Value) -> String {
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some("k1".to_owned());
-        encode(&header, claims, &EncodingKey::from_ec_der(&self.key.serialize_der())).unwrap()
+        let key =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.key.serialize_der());
+        let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let header = serde_json::json!({"alg": "ES256", "typ": "JWT", "kid": "k1"}).to_string();
+        let signed = format!("{}.{}", part(header.as_bytes()), part(claims.to_string().as_bytes()));
+        let signature = key.unwrap().sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        format!("{signed}.{}", part(signature.as_ref()))
     }
 }
 
