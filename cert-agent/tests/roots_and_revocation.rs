@@ -1,13 +1,11 @@
 //! Roots over their life, at the level of the authority: the three steps of a roll-over, a signer
 //! that may not sign, revocation lists, replicas, and the issuance log.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{CART, Ca, id};
 use cert_agent::api::issue_request::Evidence;
 use cert_agent::api::{IssueRequest, IssueResponse};
 use cert_agent::authority::attest::Caller;
@@ -26,7 +24,6 @@ use cert_agent::authority::{ca, crl, init, issuance_log_verify, pem, revoke, rol
 use identity::TrustDomain;
 use rcgen::{CertificateParams, KeyPair};
 use rustls_pki_types::CertificateDer;
-use support::{CART, Ca, id};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::revocation_list::CertificateRevocationList;
 

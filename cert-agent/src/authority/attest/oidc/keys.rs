@@ -42,49 +42,38 @@ impl Keys {
     pub(super) async fn verify(&self, source: &KeySource, jws: &Jws<'_>) -> Result<(), OidcError> {
         let held = Arc::clone(self.sources.lock().entry(source.clone()).or_default());
         let (kid, algorithm) = (jws.kid()?, jws.algorithm());
-        let mut held = held.lock_owned().await;
-        if held.is_look_due(Instant::now(), |keys| keys.find(kid, algorithm).is_some()) {
-            // A task of its own: a caller that goes away must not keep everybody from newer keys.
-            let source = source.clone();
-            let looked = tokio::spawn(async move {
-                held.look(&source).await;
-                held
-            });
-            held = looked.await.map_err(|error| Unavailable(error.to_string()))?;
-        }
-        let keys = held.keys.clone().ok_or_else(|| Unavailable(held.error.clone()))?;
-        drop(held);
+        // Whoever asked may have hung up by now; what serves the request goes on, so a look is never cut short.
+        let keys = {
+            let mut held = held.lock().await;
+            held.look(source, |keys| keys.find(kid, algorithm).is_some()).await;
+            held.keys.clone().ok_or_else(|| Unavailable(held.error.clone()))?
+        };
         let signed = keys.find(kid, algorithm).is_some_and(|key| jws.is_signed_by(key));
         signed.then_some(()).ok_or(NotGood("none of its issuer's keys signed it"))
     }
 }
 
 impl Held {
-    fn is_look_due(&self, now: Instant, enough: impl Fn(&KeySet) -> bool) -> bool {
-        let knows = self.keys.as_deref().is_some_and(enough);
-        let fresh = knows && is_within(FRESH, self.taken, now);
-        !fresh && !is_within(PAUSE, self.tried, now)
-    }
-
-    /// Reads the keys anew; those at hand stay when that fails, for a day.
-    async fn look(&mut self, source: &KeySource) {
+    /// Fetches where that is due.
+    async fn look(&mut self, source: &KeySource, enough: impl Fn(&KeySet) -> bool) {
         let now = Instant::now();
+        let within = |since: Option<Instant>, limit| since.is_some_and(|at| now - at < limit);
+        let knows = self.keys.as_deref().is_some_and(enough);
+        if (knows && within(self.taken, FRESH)) || within(self.tried, PAUSE) {
+            return;
+        }
         self.tried = Some(now);
         match read(source).await {
             Ok(keys) => (self.keys, self.taken) = (Some(Arc::new(keys)), Some(now)),
             Err(error) => {
                 tracing::warn!(error, "the keys of a token issuer cannot be renewed");
                 self.error = error;
-                if !is_within(STALE, self.taken, now) {
+                if !within(self.taken, STALE) {
                     self.keys = None;
                 }
             }
         }
     }
-}
-
-fn is_within(limit: Duration, since: Option<Instant>, now: Instant) -> bool {
-    since.is_some_and(|since| now.saturating_duration_since(since) < limit)
 }
 
 async fn read(source: &KeySource) -> Result<KeySet, String> {
