@@ -14,6 +14,7 @@ mod hsm;
 mod jwt_svids;
 mod kubernetes;
 mod roots_and_revocation;
+mod roots_in_cluster;
 mod s30_csr;
 mod signing_service;
 mod spiffe_workload_api;

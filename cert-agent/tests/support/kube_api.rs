@@ -249,8 +249,16 @@ impl State {
                 if self.config_maps.contains_key(&name) {
                     return (409, recorded("errors/already-exists.json"));
                 }
-                self.config_maps.insert(name, body.clone());
-                (201, body)
+                (201, self.put_map(&name, body))
+            }
+            (&Method::PUT, ["api", "v1", "namespaces", "mesh", "configmaps", name]) => {
+                let Some(found) = self.config_maps.get(*name) else { return (404, failure(404)) };
+                let fits =
+                    found["metadata"]["resourceVersion"] == body["metadata"]["resourceVersion"];
+                if !fits {
+                    return (409, recorded("errors/conflict.json"));
+                }
+                (200, self.put_map(name, body))
             }
             (&Method::PUT, ["api", "v1", "namespaces", "mesh", "secrets", name]) => {
                 let Some(found) = self.secrets.get(*name) else { return (404, failure(404)) };
@@ -284,11 +292,22 @@ impl State {
         faster
     }
 
-    fn put(&mut self, name: &str, mut secret: Value) -> Value {
-        self.version += 1;
-        secret["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        secret["metadata"]["namespace"] = json!("mesh");
+    fn put(&mut self, name: &str, secret: Value) -> Value {
+        let secret = self.versioned(secret);
         self.secrets.insert(name.to_owned(), secret.clone());
         secret
+    }
+
+    fn put_map(&mut self, name: &str, map: Value) -> Value {
+        let map = self.versioned(map);
+        self.config_maps.insert(name.to_owned(), map.clone());
+        map
+    }
+
+    fn versioned(&mut self, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        object["metadata"]["namespace"] = json!("mesh");
+        object
     }
 }

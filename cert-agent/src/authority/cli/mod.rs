@@ -1,7 +1,7 @@
 //! The command line of `postern-authority`, one file a group of commands.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
@@ -92,6 +92,14 @@ pub struct StateArgs {
     /// The authority's directory.
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
+    /// What they share.
+    #[command(flatten)]
+    pub shared: SharedArgs,
+}
+
+/// What replicas share, and where it is.
+#[derive(Debug, Clone, Args)]
+pub struct SharedArgs {
     /// The directory of what replicas share: join tokens, renewal credentials, the issuance record,
     /// revocations [default: DIR of --dir].
     #[arg(long, value_name = "DIR")]
@@ -103,6 +111,20 @@ pub struct StateArgs {
     /// How to reach the Kubernetes API server [default: as the pod we run in].
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+}
+
+impl SharedArgs {
+    /// What replicas share; in `directory` unless something else is said.
+    ///
+    /// # Errors
+    /// A store that cannot be reached.
+    pub fn store(&self, directory: &Path) -> anyhow::Result<Arc<dyn Store>> {
+        if let Some(place) = &self.state_secret {
+            let store = KubernetesStore::open(place.clone(), self.kubeconfig.as_deref());
+            return Ok(Arc::new(store.map_err(crate::program::Misconfigured)?));
+        }
+        Ok(Arc::new(DirectoryStore::new(self.state.as_deref().unwrap_or(directory))))
+    }
 }
 
 impl StateArgs {
@@ -117,12 +139,7 @@ impl StateArgs {
     /// # Errors
     /// A store that cannot be reached.
     pub fn store(&self) -> anyhow::Result<Arc<dyn Store>> {
-        if let Some(place) = &self.state_secret {
-            let store = KubernetesStore::open(place.clone(), self.kubeconfig.as_deref());
-            return Ok(Arc::new(store.map_err(crate::program::Misconfigured)?));
-        }
-        let directory = self.state.as_deref().unwrap_or(&self.dir);
-        Ok(Arc::new(DirectoryStore::new(directory)))
+        self.shared.store(&self.dir)
     }
 
     /// Where the issuance log is unless something else is said.
@@ -130,13 +147,13 @@ impl StateArgs {
     pub fn log_directory(&self) -> Option<PathBuf> {
         // A mounted Secret cannot be written.
         let here = (!self.directory().is_secret()).then_some(self.dir.as_path());
-        self.state.as_deref().or(here).map(|directory| directory.join("log"))
+        self.shared.state.as_deref().or(here).map(|directory| directory.join("log"))
     }
 
     /// Whether other replicas can be given the same state.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.state.is_some() || self.state_secret.is_some()
+        self.shared.state.is_some() || self.shared.state_secret.is_some()
     }
 }
 
