@@ -159,7 +159,7 @@ fn injected_classic_job_ends_when_it_says_so() {
     let mut job = pod("tally", "tally", json!({"command": ["sh", "-c", call]}));
     job["metadata"]["annotations"] = json!({"postern.dev/sidecar": "classic"});
     job["spec"]["restartPolicy"] = json!("Never");
-    // A drain of 19 s at most, then 15 s in which nobody asks the agent.
+    // The proxy ends when told to; then come 15 s in which nobody asks the agent.
     let ended = cluster.run(&job).wait_for_end(Duration::from_secs(60));
     let names: Vec<_> = ended.codes.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["postern-cert-agent", "postern-proxy", "app"]);

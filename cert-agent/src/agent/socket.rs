@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub struct Socket {
     inode: u64,
     /// Free places for callers who may ask.
     places: Arc<Semaphore>,
+    /// How many of them have come so far: one may come and go between two looks.
+    arrivals: Arc<AtomicU64>,
 }
 
 impl Socket {
@@ -79,19 +82,19 @@ impl Socket {
         let inode = fs::symlink_metadata(&beside).with_context(cannot)?.ino();
         fs::rename(&beside, path).with_context(cannot)?;
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        Ok(Self { listener, path: path.to_owned(), inode, places })
+        Ok(Self { listener, path: path.to_owned(), inode, places, arrivals: Arc::default() })
     }
 
     /// Ends when callers have come and, for this long, none has been connected.
     pub fn deserted(&self, patience: Duration) -> impl Future<Output = ()> + Send + use<> {
-        let places = Arc::clone(&self.places);
+        let (places, arrivals) = (Arc::clone(&self.places), Arc::clone(&self.arrivals));
         async move {
             let mut desertion = Desertion::default();
             let mut looks = tokio::time::interval(LOOK);
             loop {
                 let now = looks.tick().await;
                 let connected = MAX_CONNECTIONS - places.available_permits();
-                if desertion.is_over(connected, now, patience) {
+                if desertion.is_over(connected, arrivals.load(Relaxed), now, patience) {
                     return;
                 }
             }
@@ -149,6 +152,9 @@ impl Socket {
             let is_known = stream.peer_cred().is_ok_and(|peer| callers.allows(peer.uid()));
             let places = if is_known { &self.places } else { &strangers };
             let Ok(permit) = Arc::clone(places).try_acquire_owned() else { continue };
+            if is_known {
+                self.arrivals.fetch_add(1, Relaxed);
+            }
             if ready.send(Connection::new(stream, permit)).await.is_err() {
                 return;
             }
@@ -159,19 +165,27 @@ impl Socket {
 /// Since when nobody has been connected.
 #[derive(Debug, Default)]
 struct Desertion {
-    had_callers: bool,
+    arrivals: u64,
     since: Option<Instant>,
 }
 
 impl Desertion {
     /// Takes one look; true when callers have come and there was none for longer than `patience`.
-    fn is_over(&mut self, connected: usize, now: Instant, patience: Duration) -> bool {
+    fn is_over(
+        &mut self,
+        connected: usize,
+        arrivals: u64,
+        now: Instant,
+        patience: Duration,
+    ) -> bool {
+        if connected > 0 || arrivals != self.arrivals {
+            *self = Self { arrivals, since: None };
+        }
         if connected > 0 {
-            *self = Self { had_callers: true, since: None };
             return false;
         }
         let since = *self.since.get_or_insert(now);
-        self.had_callers && now.duration_since(since) >= patience
+        arrivals > 0 && now.duration_since(since) >= patience
     }
 }
 
@@ -281,20 +295,24 @@ mod tests {
 
     #[test]
     fn deserted_after_callers_and_for_long_enough_only() {
-        let check = |looks: &[usize], expect: bool| {
+        // Who is connected at each look, and how many have come by then.
+        let check = |looks: &[(usize, u64)], expect: bool| {
             let (begun, patience) = (Instant::now(), Duration::from_secs(2));
             let mut desertion = Desertion::default();
             let mut over = false;
-            for (second, connected) in (0..).zip(looks) {
-                over = desertion.is_over(*connected, begun + LOOK * second, patience);
+            for (second, (connected, arrivals)) in (0..).zip(looks) {
+                over = desertion.is_over(*connected, *arrivals, begun + LOOK * second, patience);
             }
             assert_eq!(over, expect, "{looks:?}");
         };
-        check(&[0, 0, 0, 0, 0], false);
-        check(&[1, 1, 1, 1, 1], false);
-        check(&[1, 0, 0], false);
-        check(&[1, 0, 0, 0], true);
-        check(&[0, 0, 0, 2, 0, 0, 0], true);
-        check(&[1, 0, 0, 1, 0, 0], false);
+        check(&[(0, 0), (0, 0), (0, 0), (0, 0)], false);
+        check(&[(1, 1), (1, 1), (1, 1), (1, 1)], false);
+        check(&[(1, 1), (0, 1), (0, 1)], false);
+        check(&[(1, 1), (0, 1), (0, 1), (0, 1)], true);
+        check(&[(0, 0), (0, 0), (2, 2), (0, 2), (0, 2), (0, 2)], true);
+        check(&[(1, 1), (0, 1), (0, 1), (1, 2), (0, 2), (0, 2)], false);
+        // Came and went between two looks.
+        check(&[(0, 0), (0, 1), (0, 1), (0, 1)], true);
+        check(&[(0, 0), (0, 1), (0, 1), (0, 2), (0, 2)], false);
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! | file | says |
 //! |---|---|
-//! | [`review`] | one AdmissionReview, bytes in, answer out |
 //! | [`server`] | the HTTPS socket and its limits |
 //! | [`certificate`] | our certificate, rotated without a restart |
 //! | [`webhook_configuration`] | the CA bundle in our own webhook configuration |
@@ -12,7 +11,6 @@
 pub mod certificate;
 pub mod metrics;
 pub mod namespaces;
-pub mod review;
 pub mod run;
 pub mod server;
 pub mod webhook_configuration;

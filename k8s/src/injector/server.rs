@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::certificate::Serving;
 use super::metrics::Metrics;
 use super::namespaces::Namespaces;
-use super::review::Review;
+use crate::inject::review::Review;
 use crate::inject::{NamespaceFacts, Settings};
 
 /// The largest review: a pod has a few KiB, an object at most 1.5 MiB, and no pod comes near it.
