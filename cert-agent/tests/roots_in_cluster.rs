@@ -121,6 +121,8 @@ async fn f08_root_rotated_in_a_cluster_by_three_commands() {
     let (agents, authority) = cluster.published();
     assert_eq!((agents.len(), &agents), (1, &authority));
     assert_ne!(agents, old, "the old root is believed nowhere");
+    let retired = format!("retired-{}.pem", old[0]);
+    assert!(cluster.member("postern-root", &retired).is_some(), "kept for old logs");
     // The job of the next upgrade finds everything in order.
     cluster.run(&["init"], &[]).await.unwrap();
 }

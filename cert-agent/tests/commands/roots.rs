@@ -70,7 +70,11 @@ fn f08_root_rotated_by_its_commands_under_two_running_replicas() {
     let log = fs::read_dir(format!("{state}/log")).unwrap().next().unwrap().unwrap().path();
     let former = fs::read_dir(format!("{ca}/former")).unwrap().count();
     assert_eq!(former, 2, "certificate and key of the replaced intermediate");
-    // The first signer chains to the root that left: it would be given with --root.
+    // The first signer chains to the root that left, a later one to the root that came.
     let log = log.to_str().unwrap();
     bad(authority(&["log", "verify", log, "--dir", &ca]), 1, "line 2 is broken");
+    let retired = fs::read_dir(format!("{ca}/retired")).unwrap().next().unwrap().unwrap().path();
+    let retired = retired.to_str().unwrap();
+    let verified = json(authority(&["log", "verify", log, "--dir", &ca, "--root", retired]));
+    assert!(verified["issued"].as_u64().unwrap() >= 1);
 }

@@ -239,6 +239,9 @@ fn retire(args: &RetireArgs, now: u64) -> anyhow::Result<()> {
         tell("There is no root to retire.")?;
     } else {
         tell(&format!("Left the bundle: {}.", left.join(", ")))?;
+        for id in &left {
+            tell(&keys.where_retired(id))?;
+        }
     }
     status(&args.place, now)
 }

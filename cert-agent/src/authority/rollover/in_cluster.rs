@@ -164,4 +164,21 @@ impl Keys for InCluster {
             Ok(())
         })
     }
+
+    fn keep_retired(&self, root: &CertificateDer<'static>) -> anyhow::Result<()> {
+        let name = retired(&ca::root_id(root));
+        self.change_root(|content, _| {
+            content.set(&name, pem::encode(std::slice::from_ref(root)).as_bytes());
+            Ok(())
+        })
+    }
+
+    fn where_retired(&self, id: &str) -> String {
+        let (name, place) = (retired(id), &self.places.root);
+        format!("Logs of its time: `log verify FILE --root`, with `{name}` of Secret {place}.")
+    }
+}
+
+fn retired(id: &str) -> String {
+    format!("retired-{id}.pem")
 }

@@ -98,6 +98,20 @@ impl Keys for InDirectory {
         remove(&self.directory.next_root_key())?;
         Ok(remove(&self.directory.next_root_certificate())?)
     }
+
+    fn keep_retired(&self, root: &CertificateDer<'static>) -> anyhow::Result<()> {
+        let path = self.directory.retired(&ca::root_id(root));
+        if let Some(parent) = path.parent() {
+            files::private_directory(parent)?;
+        }
+        let pem = pem::encode(std::slice::from_ref(root));
+        Ok(files::replace(&path, pem.as_bytes(), READABLE)?)
+    }
+
+    fn where_retired(&self, id: &str) -> String {
+        let path = self.directory.retired(id);
+        format!("Logs of its time: `log verify FILE --dir … --root {}`.", path.display())
+    }
 }
 
 fn existing(path: &Path) -> anyhow::Result<Option<CertificateDer<'static>>> {

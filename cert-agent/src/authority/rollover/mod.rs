@@ -103,6 +103,15 @@ pub trait Keys {
     /// # Errors
     /// It cannot be written.
     fn drop_next(&self) -> anyhow::Result<()>;
+
+    /// Keeps the certificate of a root that leaves: old issuance logs are verified with it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn keep_retired(&self, root: &CertificateDer<'static>) -> anyhow::Result<()>;
+
+    /// Where [`Keys::keep_retired`] keeps the root of this id, as a sentence for the operator.
+    fn where_retired(&self, id: &str) -> String;
 }
 
 /// Publishes a new root that signs nothing yet. Answers its id. `lifetime` of the new root.
@@ -224,8 +233,9 @@ pub fn retire(
         let all = Everything::read(store, now)?;
         leaving.iter().try_for_each(|id| may_retire(id, steps.get(id), &all, now))?;
     }
-    let mut roots = found.published;
-    roots.retain(|root| !leaving.contains(&ca::root_id(root)));
+    let (left, roots): (Vec<_>, Vec<_>) =
+        found.published.into_iter().partition(|root| leaving.contains(&ca::root_id(root)));
+    left.iter().try_for_each(|root| keys.keep_retired(root))?;
     publish(keys, &roots)?;
     if found.next.is_some_and(|next| leaving.contains(&ca::root_id(&next))) {
         keys.drop_next()?;
