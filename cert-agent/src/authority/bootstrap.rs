@@ -238,10 +238,11 @@ fn must_publish(
 }
 
 async fn look(client: &Client, places: &Places) -> anyhow::Result<Found> {
+    let bundle = objects::config_map(client, &places.bundle).await?;
     Ok(Found {
+        bundle: bundle.map(|(content, _)| content),
         root: objects::secret(client, &places.root).await?.map(|(content, _)| content),
         authority: objects::secret(client, &places.authority).await?.map(|(content, _)| content),
-        bundle: objects::config_map(client, &places.bundle).await?.map(|(content, _)| content),
     })
 }
 
