@@ -98,6 +98,38 @@ fn a_service_entry_may_name_what_is_outside() {
     assert_eq!(elsewhere, Told::Outside(CART_POD.into()), "only for its own namespace");
 }
 
+/// What `docs/from-istio-and-linkerd.md` tells people to write.
+#[test]
+fn the_entry_of_the_guide_to_moving_lets_calls_through_to_what_has_not_moved() {
+    let page = include_str!("../../../../../docs/from-istio-and-linkerd.md");
+    let block = page.split("```yaml\n").find(|block| block.contains("not-moved-yet")).unwrap();
+    let block = block.split("```").next().unwrap();
+    let entry: Value = serde_saphyr::from_str(block).unwrap();
+    let mut events = shop();
+    let Event::Pod(of, Some(mut ledger)) = pod("bank", "ledger-1", "ledger", "10.1.0.7") else {
+        panic!("a pod")
+    };
+    ledger.has_proxy = false;
+    events.extend([
+        Event::Pod(of, Some(ledger)),
+        service("bank", "ledger", "10.96.0.7", 80),
+        slice("bank", "ledger", &[("10.1.0.7", "ledger-1")]),
+    ]);
+    let mut index = index(events);
+    let client = ("shop", "frontend-1");
+    let keys = ["10.96.0.7:80", "ledger.bank:80", "ledger.bank.svc.cluster.local:80"];
+    let location = |index: &Index, key: &str| spec(index, client, key).unwrap()["location"].clone();
+    for key in keys {
+        assert_eq!(location(&index, key), "MESH_INTERNAL", "{key}: no plaintext to it");
+    }
+    let namespace = entry["metadata"]["namespace"].as_str().unwrap();
+    index.apply(policy(PolicyKind::ServiceEntry, namespace, "ledger", &entry["spec"]));
+    assert!(index.refused().is_empty(), "{:?}", index.refused());
+    for key in keys {
+        assert_eq!(location(&index, key), "MESH_EXTERNAL", "{key}");
+    }
+}
+
 #[test]
 fn s21_tenant_reach_a_slice_changes_no_address_for_other_namespaces() {
     let mut events = with_pod(|_| {});
@@ -153,6 +185,29 @@ fn of_two_entries_with_one_host_the_older_is_in_force_and_the_other_is_told() {
     let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
     check("age", &[entry("b", early, one), entry("a", late, two)], "a", "b");
     check("name", &[entry("a", early, one), entry("b", early, two)], "b", "a");
+}
+
+#[test]
+fn entries_share_a_host_when_each_has_ports_of_its_own() {
+    let entry = |of: &str, port: u16| {
+        let spec = json!({
+            "hosts": ["api.example.com"], "ports": [{"number": port, "name": of}], "resolution": "NONE",
+        });
+        policy(PolicyKind::ServiceEntry, "shop", of, &spec)
+    };
+    let mut events = with_pod(|_| {});
+    events.extend([entry("a", 443), entry("b", 8443)]);
+    let index = index(events);
+    assert!(index.refused().is_empty(), "{:?}", index.refused());
+    let port = |key: &str| {
+        let spec = spec(&index, ("shop", "frontend-1"), key)?;
+        spec["ports"][0]["number"].as_u64()
+    };
+    assert_eq!(port("api.example.com:443"), Some(443));
+    assert_eq!(port("API.example.com:8443"), Some(8443));
+    assert_eq!(port("api.example.com:80"), None, "nobody has it");
+    assert_eq!(port("api.example.com"), Some(443), "any of them");
+    assert_eq!(port("cart:80"), Some(80), "a Service, by name and port");
 }
 
 #[test]
