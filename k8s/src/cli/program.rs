@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,7 +57,10 @@ impl Common {
     /// How the API server is reached.
     async fn config(&self) -> anyhow::Result<Config> {
         let Some(path) = &self.kubeconfig else {
-            return Config::incluster().context("not in a cluster? then give --kubeconfig");
+            // The error's words have those of its source.
+            return Config::incluster().map_err(|error| {
+                anyhow!("this is no pod of a cluster ({error}); say with --kubeconfig FILE how to reach the API server")
+            });
         };
         let file = Kubeconfig::read_from(path)
             .with_context(|| format!("cannot read {}", path.display()))?;
