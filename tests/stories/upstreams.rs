@@ -170,10 +170,22 @@ impl http_body::Body for HalfThenBreak {
 
 #[test]
 fn p03_policy_change_latency_an_open_answer_is_cut() {
+    expect_policy_to_cut(&[]);
+}
+
+#[test]
+fn p03_policy_change_latency_an_answer_instead_of_an_upgrade_is_cut() {
+    expect_policy_to_cut(&["-H", "Connection: Upgrade", "-H", "Upgrade: websocket"]);
+}
+
+/// An answer of which half has come, to a request with these fields, when its path is allowed no more.
+#[track_caller]
+fn expect_policy_to_cut(fields: &[&str]) {
     let scene = store();
     let half = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\na\r\nhalf of it\r\n";
     let _open = answer_then_reset(&scene.store, half);
-    let arguments = ["-sS", "-N", "-4", "--max-time", "20", "http://store:8080/"];
+    let arguments =
+        [&["-sS", "-N", "-4", "--max-time", "20", "http://store:8080/"], fields].concat();
     let mut curl = scene.frontend.start_program("curl", Path::new("curl"), &arguments);
     wait::until_true("the first half to arrive", || curl.stdout().contains("half of it"));
     // Another path stays allowed, so the connection lives and only the request goes.
