@@ -237,6 +237,10 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        // Asked each time: a body that always has a byte would never be asked while it waits.
+        if this.review.as_ref().is_some_and(Review::is_refused) {
+            return Poll::Ready(Some(Err(this.fail(BodyError::Withdrawn))));
+        }
         match this.poll_source(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.progressed();
