@@ -5,7 +5,6 @@ mod arrival;
 mod detect;
 mod http;
 mod mesh_stream;
-mod review;
 mod token;
 
 use std::net::SocketAddr;
@@ -29,7 +28,6 @@ use crate::telemetry::{CloseReason, ConnectionRecord, Direction, Protocol};
 use crate::tls::{self, Alpn, Established, HandshakeError};
 use crate::worker::Worker;
 use arrival::Arrival;
-pub use review::Review;
 
 /// One connection towards our app, as its phases see it.
 pub(crate) struct Inbound {

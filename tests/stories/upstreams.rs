@@ -178,6 +178,41 @@ fn p03_policy_change_latency_an_answer_instead_of_an_upgrade_is_cut() {
     expect_policy_to_cut(&["-H", "Connection: Upgrade", "-H", "Upgrade: websocket"]);
 }
 
+#[test]
+fn p03_policy_change_latency_an_answer_that_never_rests_is_cut() {
+    let scene = store();
+    let (flow, flowing) = std::sync::mpsc::channel();
+    scene.store.run(async move {
+        let listener = TcpListener::bind("[::]:8080").await.unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let mut bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n".to_vec();
+            while stream.write_all(&bytes).await.is_ok() {
+                bytes.resize(64 * 1024, b'.');
+                let _ = flow.send(());
+            }
+        });
+    });
+    let arguments = ["-sS", "-4", "--max-time", "20", "-o", "/dev/null", "http://store:8080/"];
+    let mut curl = scene.frontend.start_program("curl", Path::new("curl"), &arguments);
+    for _ in 0..100 {
+        flowing.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+    allow_another_path_only(&scene);
+    let code = curl.exit_code(Duration::from_secs(5));
+    assert!(code != 0 && code != 28, "curl ended with {code}: {}", curl.stderr());
+    scene.store.expect_log(&[("kind", "request"), ("status", "200"), ("reason", "policy_changed")]);
+}
+
+/// So the connection lives and only the request goes.
+fn allow_another_path_only(scene: &Scene) {
+    let only = r#""rules":[{"to":[{"operation":{"paths":["/other"]}}],"#;
+    let other = allow("store", "frontend").replace(r#""rules":[{"#, only);
+    scene.mesh.policy("store", &other);
+}
+
 /// An answer of which half has come, to a request with these fields, when its path is allowed no more.
 #[track_caller]
 fn expect_policy_to_cut(fields: &[&str]) {
@@ -188,10 +223,7 @@ fn expect_policy_to_cut(fields: &[&str]) {
         [&["-sS", "-N", "-4", "--max-time", "20", "http://store:8080/"], fields].concat();
     let mut curl = scene.frontend.start_program("curl", Path::new("curl"), &arguments);
     wait::until_true("the first half to arrive", || curl.stdout().contains("half of it"));
-    // Another path stays allowed, so the connection lives and only the request goes.
-    let only = r#""rules":[{"to":[{"operation":{"paths":["/other"]}}],"#;
-    let other = allow("store", "frontend").replace(r#""rules":[{"#, only);
-    scene.mesh.policy("store", &other);
+    allow_another_path_only(&scene);
     let code = curl.exit_code(Duration::from_secs(5));
     assert!(code != 0 && code != 28, "curl ended with {code}: {}{}", curl.stdout(), curl.stderr());
     scene.store.expect_log(&[("kind", "request"), ("status", "200"), ("reason", "policy_changed")]);

@@ -13,9 +13,9 @@ use tokio::time::{Instant, Sleep};
 
 use crate::config::Limits;
 use crate::filter::headers::{self, TrailersOf};
+use crate::filter::review::Review;
 use crate::forward::app::Lease;
 use crate::forward::h2_client::InFlight;
-use crate::inbound::Review;
 use crate::telemetry::RequestRecord;
 
 /// Why a body did not come to its end.

@@ -15,9 +15,9 @@ use tokio::task::JoinHandle;
 use crate::config::Limits;
 use crate::error::RequestError;
 use crate::filter::headers::{self, TrailersOf};
+use crate::filter::review::Review;
 use crate::forward::body::Body;
 use crate::forward::opaque;
-use crate::inbound::Review;
 use crate::registry::Connection;
 use crate::telemetry::{CloseReason, RequestRecord};
 

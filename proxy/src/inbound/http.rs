@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use policy::{Permit, Protocol as Declared};
 use tokio::task::JoinHandle;
 
-use super::{Inbound, Review, token};
+use super::{Inbound, token};
 use crate::decisions::Decision;
 use crate::error::{RequestError, is_grpc};
 use crate::filter::authorize::{self, Asked};
@@ -18,6 +18,7 @@ use crate::filter::client;
 use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
 use crate::filter::headers::{self, ForwardedClientCert, Sender, TrailersOf};
 use crate::filter::jwt::Authenticated;
+use crate::filter::review::Review;
 use crate::filter::version;
 use crate::forward::app;
 use crate::forward::body::Body;

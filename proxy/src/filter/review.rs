@@ -38,7 +38,7 @@ pub struct Review {
 
 impl Review {
     /// Notes a request on its connection, before it is judged for the first time.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         connection: &Arc<Connection>,
         snapshot: &Snapshot,
         asked: &Asked<'_>,
