@@ -23,8 +23,9 @@ use crate::filter::gate::raw::Checked;
 use crate::filter::gate::{self, Refusal};
 use crate::filter::headers::TrailersOf;
 use crate::forward::body::Body;
+use crate::forward::keep_alive::until_silent;
+use crate::forward::send_body;
 use crate::forward::tunnel::Tunnel;
-use crate::forward::{keep_alive, send_body};
 use crate::net::Metered;
 use crate::registry::{Connection, Phase};
 use crate::telemetry::{CloseReason, RequestRecord};
@@ -177,7 +178,7 @@ pub async fn http2(
         return CloseReason::Error;
     };
     let pings = serving.ping_pong();
-    let mut dead = pin!(until_silent(pings, connection, limits));
+    let mut dead = pin!(until_silent(pings, limits, || connection.in_flight() > 0));
     loop {
         tokio::select! {
             accepted = serving.accept() => match accepted {
@@ -247,12 +248,4 @@ fn strip_for_http2(headers: &mut http::HeaderMap<HeaderValue>) {
     }
     headers.remove("keep-alive");
     headers.remove("proxy-connection");
-}
-
-/// Returns when a client with streams under way gives no sign of life (SECURITY-CASES F-15).
-async fn until_silent(pings: Option<h2::PingPong>, connection: &Connection, limits: &Limits) {
-    match pings {
-        Some(pings) => keep_alive(pings, limits, || connection.in_flight() > 0).await,
-        None => std::future::pending().await,
-    }
 }
