@@ -93,6 +93,27 @@ async fn only_the_proxy_of_the_pod_itself_is_told_anything() {
 }
 
 #[tokio::test]
+async fn a_pod_has_a_few_streams_and_no_more() {
+    let (_api, trust, controller) = scene().await;
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        open.push(cart(&controller, &trust).await);
+    }
+    let one_more = async || {
+        let pod = ("cart-1", "uid-cart-1");
+        let mut proxy = Proxy::connect(controller.address, &trust, CART, pod).await?;
+        proxy.hear().await
+    };
+    assert_eq!(one_more().await.unwrap_err().code(), Code::ResourceExhausted);
+    assert_eq!(controller.shared.connected(), 1, "one proxy, however many streams");
+    open.pop();
+    let begun = Instant::now();
+    while one_more().await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "an ended stream makes room");
+    }
+}
+
+#[tokio::test]
 async fn a_stranger_has_no_connection() {
     let (_api, _trust, controller) = scene().await;
     let stranger = TestTrust::new();

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -44,7 +43,7 @@ impl Pages for Page {
                 let _ = writeln!(out, "{name}{labels} {value}");
             }
         };
-        let connected = self.shared.connected.load(Relaxed) as u64;
+        let connected = self.shared.connected() as u64;
         let none = String::new;
         gauge(
             "postern_controller_connected_proxies",
@@ -106,7 +105,7 @@ impl Page {
         let refused = index.refused().into_iter();
         json!({
             "leader": *self.leads.borrow(),
-            "proxies": self.shared.connected.load(Relaxed),
+            "proxies": self.shared.connected(),
             "watches": watches,
             "objects": index.counts().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             "endpoints_without_proxy": outsiders.collect::<Vec<_>>(),

@@ -3,11 +3,13 @@
 //! | file | says |
 //! |---|---|
 //! | [`server`] | the HTTPS socket and its limits |
+//! | `callers` | how many connections each address has |
 //! | [`certificate`] | our certificate, rotated without a restart |
 //! | [`webhook_configuration`] | the CA bundle in our own webhook configuration |
 //! | [`namespaces`] | the annotations of namespaces |
 //! | [`metrics`] | counters and the small pages |
 
+mod callers;
 pub mod certificate;
 pub mod metrics;
 pub mod namespaces;

@@ -87,7 +87,7 @@ impl Wanted {
             return Ok(Some(found));
         }
         let key = match self {
-            Self::Listener { service, .. } => service.to_string(),
+            Self::Listener { service, port, .. } => format!("{service}:{port}"),
             Self::Address(address) => address.to_string(),
         };
         let word = demand.ask(&key, state.clock.coarse()).await?;
@@ -155,7 +155,7 @@ pub(crate) async fn resolve_host(
         demand.note_use(&found.service.host, state.clock.coarse());
         return Ok(Some(found));
     }
-    demand.ask(host, state.clock.coarse()).await?;
+    demand.ask(&format!("{host}:{port}"), state.clock.coarse()).await?;
     Ok(by_host(&state.snapshot(), host, port))
 }
 
