@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use postern_tests::{Mesh, Pod, wait};
+use postern_tests::{App, Mesh, Pod, raw, wait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -96,6 +96,31 @@ fn f13_upstream_dead_or_refused_pod_gone() {
         ("kind", "request"),
         ("status", &answer.status.to_string()),
     ]);
+}
+
+#[test]
+fn a_host_with_another_port_is_another_destination() {
+    let mesh = Mesh::start();
+    mesh.policy("store", &allow("store", "frontend"));
+    // Nobody listens on the second port.
+    let store = mesh.pod("store").port(8080, "http").port(8081, "http");
+    let store = store.app(App::new("shop-cart")).start();
+    store.wait_for_app(8080);
+    // An address that is no service's, so that the host alone says where to.
+    let nowhere = mesh.pod("nowhere").outside().start();
+    let frontend = mesh.pod("frontend").start();
+    let address = nowhere.at(80);
+    let heard = frontend.run(async move {
+        let ask = |port: u16, connection: &str| {
+            let host = format!("store.shop.svc.cluster.local:{port}");
+            format!("GET /headers HTTP/1.1\r\nhost: {host}\r\nconnection: {connection}\r\n\r\n")
+        };
+        let both = ask(8080, "keep-alive") + &ask(8081, "close");
+        raw::say(address, both.as_bytes()).await
+    });
+    let text = heard.text();
+    let statuses: Vec<&str> = text.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["200", "503"], "{text}");
 }
 
 #[test]

@@ -39,6 +39,11 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Only connections of `postern/1` have a binding.
+    fn is_postern(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.binding.is_some())
+    }
+
     /// The connection takes no more streams, and this one never left.
     pub(super) fn unsent(&self, cause: h2::Error) -> SendError {
         self.closed.store(true, Relaxed);
@@ -64,6 +69,12 @@ pub struct Slot {
 }
 
 impl Slot {
+    /// Whether the other side is a proxy of ours, by the ALPN of this very connection.
+    #[must_use]
+    pub fn is_postern(&self) -> bool {
+        self.stream.0.is_postern()
+    }
+
     /// Sends a request and waits for the head of its answer.
     ///
     /// # Errors
@@ -154,6 +165,12 @@ impl H2Client {
     #[must_use]
     pub fn link(&self) -> Option<&Arc<Link>> {
         self.shared.link.as_ref()
+    }
+
+    /// Whether the other side is a proxy of ours, by the ALPN of this very connection.
+    #[must_use]
+    pub fn is_postern(&self) -> bool {
+        self.shared.is_postern()
     }
 
     /// Whether the connection takes no more requests.

@@ -40,11 +40,19 @@ impl Offer {
     }
 }
 
-/// A TLS connection to the service, and what bounds it.
+/// A TLS connection to the service, and what bounds it. It is what its own ALPN says, whatever an
+/// earlier one to the same address was: addresses change hands.
 pub(super) struct Opened {
     pub(super) io: BoxedIo,
     pub(super) alpn: Alpn,
     pub(super) link: Arc<Link>,
+}
+
+impl Opened {
+    /// Whether it can be shared by requests.
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self.alpn, Alpn::Postern | Alpn::H2)
+    }
 }
 
 impl Destination {
@@ -98,13 +106,12 @@ impl Destination {
         worker: &Arc<Worker>,
         opened: Opened,
     ) -> Result<H2Client, RequestError> {
-        let Opened { io, link, alpn } = opened;
+        let Opened { io, link, .. } = opened;
         let limits = &worker.state.config.limits;
         let (keeper, destination, kept) = (worker.clone(), self.clone(), link.clone());
         let keep = |streams| reauth::keep(keeper, destination, kept, streams);
         let client = H2Client::open_link(io, limits, link, keep).await.map_err(|e| broken(&e))?;
         let (mut connections, _) = self.current(worker)?;
-        connections.postern = alpn == Alpn::Postern;
         connections.shared.push(client.clone());
         Ok(client)
     }

@@ -120,6 +120,6 @@ impl Destination {
     /// A shared connection that takes CONNECT streams, if one is open.
     fn shared_for_streams(&self, worker: &Worker) -> Result<Option<H2Client>, RequestError> {
         let (mut connections, _) = self.current(worker)?;
-        Ok(if connections.postern { connections.least_used() } else { None })
+        Ok(connections.least_used(H2Client::is_postern))
     }
 }
