@@ -25,7 +25,7 @@ use crate::net::{Aborter, BoxedIo, Metered};
 use crate::registry::{Peer, Phase, Registered};
 use crate::serve;
 use crate::telemetry::{CloseReason, ConnectionRecord, Direction, Protocol};
-use crate::tls::{self, Alpn, Established, HandshakeError};
+use crate::tls::{self, Alpn, Established, HandshakeError, Shown};
 use crate::worker::Worker;
 use arrival::Arrival;
 
@@ -125,7 +125,7 @@ impl Inbound {
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
         state.metrics.handshake("server", label);
         let established = result.map_err(|e| failed(label, e.with_clock(state)))?;
-        let Established { io, peer, chain, binding, alpn } = established;
+        let Established { io, shown: Shown { peer, chain, binding, alpn } } = established;
         let proven = Proven::of(Usage::Client, &peer, chain, binding, &credentials);
         self.connection.set_peer(peer);
         let link = state.open_link(self.worker.index, proven, &credentials);

@@ -17,7 +17,7 @@ use crate::forward::h2_client::H2Client;
 use crate::link::{Link, Proven};
 use crate::net::{BoxedIo, Dial};
 use crate::reauth;
-use crate::tls::{self, Alpn, Established, HandshakeError};
+use crate::tls::{self, Alpn, Established, HandshakeError, Shown};
 use crate::worker::Worker;
 
 /// What is offered to a server, by what the bytes will be (DESIGN §4, ALPN).
@@ -74,7 +74,7 @@ impl Destination {
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
         worker.state.metrics.handshake("client", label);
         let established = result.map_err(|source| RequestError::Handshake { address, source })?;
-        let Established { io, peer, chain, binding, alpn } = established;
+        let Established { io, shown: Shown { peer, chain, binding, alpn } } = established;
         let proven = Proven::of(Usage::Server, &peer, chain, binding, &credentials);
         let link = worker.state.open_link(worker.index, proven, &credentials);
         match link.closing() {
