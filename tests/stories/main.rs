@@ -17,6 +17,7 @@ mod envoy;
 mod explain;
 mod federation;
 mod gate;
+mod guides;
 mod handshake_floods;
 mod handshakes;
 mod identities;
