@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use anyhow::bail;
 use identity::{SpiffeId, TrustDomain};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::program::Misconfigured;
+use crate::program::{self, Misconfigured};
 
 use super::admin::AdminService;
 use super::authority::{Address, HostPort};
@@ -75,7 +74,7 @@ pub struct Settings {
 /// it.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
-    stop_on_signal(stop.clone())?;
+    program::stop_on_signal(stop.clone())?;
     serve(settings, stop).await
 }
 
@@ -203,17 +202,4 @@ fn stop_when_deserted(workload: &Socket, patience: Duration, stop: CancellationT
         }
         stop.cancel();
     });
-}
-
-fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stop.cancel();
-    });
-    Ok(())
 }

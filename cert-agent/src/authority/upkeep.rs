@@ -1,8 +1,6 @@
 //! What a running authority does by itself, beside answering: claims ahead, records behind, signs
 //! revocation lists, renews its intermediate, and warns when it cannot.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,14 +130,7 @@ impl Upkeep {
 
     fn renew(&self, old: &SigningCa, source: &RootSource, now: u64) -> anyhow::Result<()> {
         // Of the replicas that share the directory one renews, the others take it up.
-        let path = self.directory.path().join("renewing");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(files::OWNER_ONLY)
-            .open(&path);
-        let lock = lock.with_context(|| path.display().to_string())?;
+        let lock = files::lock_file(&self.directory.path().join("renewing"))?;
         lock.lock()?;
         if is_due(&SigningCa::load(&self.directory)?, now) {
             let lifetime = old.lifetime();
