@@ -373,7 +373,31 @@ fn an_authority_serves_its_directory_alone() {
     let ca = place.path("ca");
     let second = authority(&["run", "--dir", &ca, "--listen", "127.0.0.1:0"]);
     bad(second, 1, "another postern-authority serves");
-    bad(authority(&["run", "--dir", &place.path("nothing")]), 1, "did `init` run?");
+    bad(authority(&["run", "--dir", &place.path("nothing")]), 2, "holds no authority");
+}
+
+#[test]
+fn a_mistyped_directory_or_name_is_no_success() {
+    let place = Place::new();
+    let (ca, nothing) = (place.path("ca"), place.path("nothing"));
+    for command in ["show", "tokens", "instances", "revocations"] {
+        bad(authority(&[command, "--dir", &nothing]), 1, "holds no authority");
+    }
+    bad(authority(&["revoke", "--dir", &nothing, "--serial", "4f"]), 1, "holds no authority");
+    assert!(!Path::new(&nothing).exists(), "nothing was made there");
+
+    let nobody = done(authority(&["revoke", "--dir", &ca, "--identity", CART]));
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("nothing to revoke"));
+    bad(authority(&["revoke-instance", "--dir", &ca, "00"]), 1, "`instances` lists them");
+    bad(authority(&["revoke-token", "--dir", &ca, "0123456789"]), 1, "`tokens` lists them");
+
+    let wrong = place.path("wrong");
+    fs::write(&wrong, "no such passphrase\n").unwrap();
+    let run = ["run", "--dir", &ca, "--listen", "127.0.0.1:0", "--root-passphrase-file", &wrong];
+    bad(authority(&run), 2, "the passphrase does not open the root key");
+    fs::remove_file(&wrong).unwrap();
+    bad(authority(&run), 2, "--root-passphrase-file");
 }
 
 #[test]
@@ -503,9 +527,13 @@ fn f08_root_rotated_by_its_commands_under_two_running_replicas() {
     let log = fs::read_dir(format!("{state}/log")).unwrap().next().unwrap().unwrap().path();
     let former = fs::read_dir(format!("{ca}/former")).unwrap().count();
     assert_eq!(former, 2, "certificate and key of the replaced intermediate");
-    // The first signer chains to the root that left: it would be given with --root.
+    // The first signer chains to the root that left, a later one to the root that came.
     let log = log.to_str().unwrap();
     bad(authority(&["log", "verify", log, "--dir", &ca]), 1, "line 2 is broken");
+    let retired = fs::read_dir(format!("{ca}/retired")).unwrap().next().unwrap().unwrap().path();
+    let retired = retired.to_str().unwrap();
+    let verified = json(authority(&["log", "verify", log, "--dir", &ca, "--root", retired]));
+    assert!(verified["issued"].as_u64().unwrap() >= 1);
 }
 
 #[test]

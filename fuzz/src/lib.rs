@@ -21,7 +21,7 @@ pub use exercise::{exercise, exercise_for_seconds};
 pub type Target = fn(&[u8]);
 
 /// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("config", targets::config),
     ("resources", targets::resources),
     ("spiffe_id", targets::spiffe_id),
@@ -33,4 +33,5 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("sniff", targets::sniff),
     ("token", targets::token),
     ("jwks", targets::jwks),
+    ("review", targets::review),
 ];

@@ -4,10 +4,12 @@ mod files;
 mod gate;
 mod names;
 mod raw;
+mod review;
 mod tokens;
 
 pub use files::{config, resources};
 pub use gate::gate;
 pub use names::{crl, leaf, path, spiffe_id};
 pub use raw::{raw_http1, sniff};
+pub use review::review;
 pub use tokens::{jwks, token};

@@ -1,12 +1,9 @@
 //! What annotations may say. Their values come from whoever writes a manifest, so each row is also an
 //! attempt to write more than a value.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use serde_json::json;
-use support::{arguments, config, config_text, inject, injected, pod};
+
+use crate::support::{self, arguments, config, config_text, inject, injected, pod};
 
 /// Refused, with a message that names the annotation and what is allowed.
 fn refused(key: &str, value: &str, says: &str) {

@@ -1,15 +1,9 @@
 //! The controller against a fake API server over HTTPS and simulated proxies over mutual TLS.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-mod control_plane;
-mod fake_api;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use control_plane::{Controller, Proxy, TestTrust, allow, pod, shop, slice, until};
-use fake_api::FakeApi;
 use k8s::controller::index::{ObjectKind, PolicyKind};
 use k8s::controller::shared::KindState;
 use k8s::controller::{leader, lease};
@@ -17,6 +11,10 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
+
+use crate::control_plane::objects::{allow, pod, shop, slice};
+use crate::control_plane::{self, Controller, Proxy, TestTrust, until};
+use crate::fake_api::{self, FakeApi};
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 const FRONTEND: &str = "spiffe://cluster.local/ns/shop/sa/frontend";
@@ -92,6 +90,27 @@ async fn only_the_proxy_of_the_pod_itself_is_told_anything() {
     check("no uid", CART, ("cart-1", ""), Err(Code::InvalidArgument)).await;
     let vm = "spiffe://cluster.local/vm/1";
     check("no service account", vm, ("cart-1", "uid-cart-1"), denied).await;
+}
+
+#[tokio::test]
+async fn a_pod_has_a_few_streams_and_no_more() {
+    let (_api, trust, controller) = scene().await;
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        open.push(cart(&controller, &trust).await);
+    }
+    let one_more = async || {
+        let pod = ("cart-1", "uid-cart-1");
+        let mut proxy = Proxy::connect(controller.address, &trust, CART, pod).await?;
+        proxy.hear().await
+    };
+    assert_eq!(one_more().await.unwrap_err().code(), Code::ResourceExhausted);
+    assert_eq!(controller.shared.connected(), 1, "one proxy, however many streams");
+    open.pop();
+    let begun = Instant::now();
+    while one_more().await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "an ended stream makes room");
+    }
 }
 
 #[tokio::test]
@@ -271,12 +290,12 @@ async fn the_lease_goes_to_one_and_at_once_to_the_next_when_it_is_left() {
 async fn two_that_write_at_once_are_told_by_the_conflict() {
     use k8s::controller::lease::{Candidate, Seen};
     let api = FakeApi::start().await;
-    let store: Arc<fake_api::Store> = api.store.clone();
-    let target = fake_api::Target::of(
+    let store: Arc<fake_api::store::Store> = api.store.clone();
+    let target = fake_api::store::Target::of(
         "/apis/coordination.k8s.io/v1/namespaces/postern-system/leases/postern-controller",
     )
     .unwrap();
-    let collection = fake_api::Target { name: None, ..target.clone() };
+    let collection = fake_api::store::Target { name: None, ..target.clone() };
     let mut a = Candidate::new("a".into());
     let mut b = Candidate::new("b".into());
     let at = Duration::from_secs(0);
@@ -290,13 +309,13 @@ async fn two_that_write_at_once_are_told_by_the_conflict() {
         )
     };
     let (from_a, from_b) = (write(&mut a, None), write(&mut b, None));
-    assert_eq!(fake_api::create(&store, &collection, from_a).status(), 201);
-    assert_eq!(fake_api::create(&store, &collection, from_b).status(), 409);
+    assert_eq!(fake_api::answers::create(&store, &collection, from_a).status(), 201);
+    assert_eq!(fake_api::answers::create(&store, &collection, from_b).status(), 409);
     let mut left =
         store.get(&collection.collection, "postern-system", "postern-controller").unwrap();
     left["spec"]["holderIdentity"] = "".into();
     let seen = Seen::of(&store.put_in(&collection.collection, left));
     let (from_a, from_b) = (write(&mut a, Some(&seen)), write(&mut b, Some(&seen)));
-    assert_eq!(fake_api::replace(&store, &target, from_b).status(), 200);
-    assert_eq!(fake_api::replace(&store, &target, from_a).status(), 409);
+    assert_eq!(fake_api::answers::replace(&store, &target, from_b).status(), 200);
+    assert_eq!(fake_api::answers::replace(&store, &target, from_a).status(), 409);
 }

@@ -1,6 +1,4 @@
 //! The definition of TokenPolicy is what is printed, and says what the policy crate reads.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::fs;
 use std::path::PathBuf;
 
@@ -13,7 +11,7 @@ fn schema() -> Value {
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
-/// `UPDATE=1 cargo test -p k8s --test crds` writes it.
+/// `UPDATE=1 cargo test -p k8s --test all -- crds` writes it.
 #[test]
 fn the_file_is_what_the_types_print() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -24,7 +22,7 @@ fn the_file_is_what_the_types_print() {
             fs::write(&path, &printed).unwrap();
         }
         let found = fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == printed, "{file} is stale: UPDATE=1 cargo test -p k8s --test crds");
+        assert!(found == printed, "{file} is stale: UPDATE=1 cargo test -p k8s --test all -- crds");
     }
 }
 

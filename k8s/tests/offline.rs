@@ -1,11 +1,8 @@
 //! `postern-k8s inject`: the command on streams of YAML.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use serde_json::Value;
-use support::command;
+
+use crate::support::{self, command};
 
 /// Standard output of a run that must succeed.
 fn written(input: &str) -> String {

@@ -1,12 +1,11 @@
 //! What a pod becomes.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use k8s::inject::{NamespaceFacts, Outcome, Why};
 use serde_json::{Value, json};
-use support::{arguments, config, container, inject, injected, names, pod, pod_with, settings};
+
+use crate::support::{
+    self, arguments, config, container, inject, injected, names, pod, pod_with, settings,
+};
 
 #[test]
 fn three_containers_first_and_in_their_order() {

@@ -1,12 +1,9 @@
 //! Probes and lifecycle handlers, before and after; and what a second pass changes.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use k8s::inject::{Outcome, Why};
 use serde_json::{Value, json};
-use support::{config, container, inject, injected, pod, pod_with};
+
+use crate::support::{self, config, container, inject, injected, pod, pod_with};
 
 #[test]
 fn each_kind_of_probe_goes_through_the_proxy() {

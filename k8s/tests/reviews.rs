@@ -1,16 +1,13 @@
 //! AdmissionReviews: those that a real API server sent, and those that nobody should send.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s::inject::NamespaceFacts;
-use k8s::injector::review::{Answer, Review, Verdict};
+use k8s::inject::review::{Answer, Review, Verdict};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{names, settings};
+
+use crate::support::{self, names, settings};
 
 fn recorded(name: &str) -> Value {
     let path = format!("{}/tests/fixtures/admission/{name}.json", env!("CARGO_MANIFEST_DIR"));

@@ -1,14 +1,10 @@
 //! Everything that is rendered, against the schemas of the three newest versions of Kubernetes, where
 //! an unknown field is a mistake (PyPI kubernetes-validate; `tests/setup test` fetches it).
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::command;
+use crate::support::command;
 
 const VERSIONS: [&str; 3] = ["1.37.0", "1.36.0", "1.35.0"];
 

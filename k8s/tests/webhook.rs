@@ -1,9 +1,5 @@
 //! The webhook over HTTPS, as an API server meets it; and the CA bundle that it writes.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-mod support;
-
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,84 +12,65 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use identity::{TrustBundle, TrustDomain};
 use k8s::injector::certificate::Serving;
 use k8s::injector::metrics::Metrics;
 use k8s::injector::server::{self, Webhook};
 use k8s::injector::webhook_configuration;
+use k8s::workload_api::X509Context;
 use parking_lot::Mutex;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
+use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use crate::control_plane::TestTrust;
+use crate::support;
+
 const NAME: &str = "postern-injector.postern-system.svc";
 
-/// An authority of a test.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    roots: TrustBundle,
+const ID: &str = "spiffe://cluster.local/ns/postern-system/sa/postern-injector";
+
+fn serving(trust: &TestTrust, dns_name: &str) -> anyhow::Result<Serving> {
+    let (svid, key) = trust.svid_for(ID, Some(dns_name));
+    Serving::new(&X509Context { svid, key, bundles: trust.bundles() }, NAME)
 }
 
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.subject_alt_names = vec![SanType::URI("spiffe://cluster.local".try_into().unwrap())];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let trust_domain = TrustDomain::parse("cluster.local").unwrap();
-        let roots = TrustBundle::from_der(trust_domain, vec![issuer.der().clone()]).unwrap();
-        Self { issuer, roots }
-    }
-
-    fn serving(&self, dns_name: &str) -> anyhow::Result<Serving> {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![dns_name.to_owned()]).unwrap();
-        let id = "spiffe://cluster.local/ns/postern-system/sa/postern-injector";
-        params.subject_alt_names.push(SanType::URI(id.try_into().unwrap()));
-        let leaf = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
-        Serving::new(vec![leaf.der().clone()], key.into(), &self.roots, NAME)
-    }
-
-    async fn connect(&self, address: SocketAddr) -> TlsStream<TcpStream> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).unwrap();
-        let config = ClientConfig::builder_with_provider(identity::tls::provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let stream = TcpStream::connect(address).await.unwrap();
-        let name = ServerName::try_from(NAME).unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
-    }
+async fn connect(trust: &TestTrust, address: SocketAddr) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trust.root.as_ref().der().clone()).unwrap();
+    let config = ClientConfig::builder_with_provider(identity::tls::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from(NAME).unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }
 
 struct Running {
     address: SocketAddr,
-    authority: Authority,
+    trust: TestTrust,
     serving: watch::Sender<Option<Arc<Serving>>>,
 }
 
 async fn running() -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let authority = Authority::new();
-    let first = Arc::new(authority.serving(NAME).unwrap());
-    let (serving, current) = watch::channel(Some(first));
+    let trust = TestTrust::new();
+    let first = Arc::new(serving(&trust, NAME).unwrap());
+    let (sender, current) = watch::channel(Some(first));
     let metrics = Arc::new(Metrics::new().unwrap());
     let webhook = Webhook::new(support::settings(), None, metrics);
     tokio::spawn(server::serve(listener, current, Arc::new(webhook)));
-    Running { address, authority, serving }
+    Running { address, trust, serving: sender }
 }
 
 impl Running {
     async fn open(&self) -> (SendRequest<Full<Bytes>>, CertificateDer<'static>) {
-        let stream = self.authority.connect(self.address).await;
+        let stream = connect(&self.trust, self.address).await;
         let leaf = stream.get_ref().1.peer_certificates().unwrap()[0].clone();
         let (sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
@@ -137,7 +114,7 @@ async fn a_review_is_answered_over_https() {
 async fn f37_webhook_certificate_is_rotated_without_a_restart() {
     let running = running().await;
     let (mut old, first) = running.open().await;
-    let next = running.authority.serving(NAME).unwrap();
+    let next = serving(&running.trust, NAME).unwrap();
     running.serving.send_replace(Some(Arc::new(next)));
     let (mut new, second) = running.open().await;
     assert_ne!(first, second, "the next handshake shows the new certificate");
@@ -148,7 +125,7 @@ async fn f37_webhook_certificate_is_rotated_without_a_restart() {
 
 #[tokio::test]
 async fn f37_a_certificate_without_our_dns_name_is_not_taken() {
-    let error = Authority::new().serving("other.postern-system.svc").unwrap_err().to_string();
+    let error = serving(&TestTrust::new(), "other.postern-system.svc").unwrap_err().to_string();
     assert!(error.contains(NAME) && error.contains("registry"), "{error}");
 }
 
@@ -251,9 +228,9 @@ async fn f37_the_ca_bundle_follows_into_our_own_webhook_only() {
     });
     let held: Held = Arc::new(Mutex::new((configuration, Vec::new())));
     let client = api_server(held.clone()).await;
-    let authority = Authority::new();
-    let first = Arc::new(authority.serving(NAME).unwrap());
-    let (serving, current) = watch::channel(Some(first));
+    let trust = TestTrust::new();
+    let first = Arc::new(serving(&trust, NAME).unwrap());
+    let (sender, current) = watch::channel(Some(first));
     let (written, mut is_written) = watch::channel(false);
     let name = "postern-injector".to_owned();
     tokio::spawn(webhook_configuration::keep(client, name, current, written));
@@ -263,8 +240,8 @@ async fn f37_the_ca_bundle_follows_into_our_own_webhook_only() {
     assert!(before.is_string());
 
     // A certificate of the same roots changes nothing; one of other roots does.
-    serving.send_replace(Some(Arc::new(authority.serving(NAME).unwrap())));
-    serving.send_replace(Some(Arc::new(Authority::new().serving(NAME).unwrap())));
+    sender.send_replace(Some(Arc::new(serving(&trust, NAME).unwrap())));
+    sender.send_replace(Some(Arc::new(serving(&TestTrust::new(), NAME).unwrap())));
     let changed = async {
         while held.lock().0["webhooks"][1]["clientConfig"]["caBundle"] == before {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -170,7 +170,13 @@ fn load_resources(
 fn unreadable(path: &Path, error: &io::Error) -> Mistakes {
     let file = path.display().to_string().into();
     let fix = Some("check the path and its permissions".to_owned());
-    Mistakes::from(Mistake::new(&file, Mark::FILE, error.to_string(), "something to read", fix))
+    Mistakes::from(Mistake::new(
+        &file,
+        Mark::FILE,
+        format!("nothing to read ({error})"),
+        "a file or directory",
+        fix,
+    ))
 }
 
 fn write_text(found: &Result<Checked, Mistakes>) -> io::Result<()> {
@@ -270,7 +276,9 @@ mod tests {
         let found = check(&format!("{GOOD}resources: {{directory: RESOURCES}}\n"), None);
         assert_eq!(found.len(), 1, "{found:#?}");
         assert!(
-            found[0].starts_with("resources: found cannot read resources: No such file"),
+            found[0].starts_with(
+                "resources: found nothing to read (cannot read resources: No such file"
+            ),
             "{found:#?}"
         );
         let missing = load(Path::new("no-such.yaml"), None).unwrap_err().to_string();

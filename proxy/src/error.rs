@@ -1,6 +1,8 @@
 //! What can go wrong with a request or a connection, said once: whose fault it is, what the caller
 //! is told, what the metrics and the log say, and whether the request may be sent again.
 
+use std::fmt;
+
 use http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -13,6 +15,28 @@ use crate::forward::body::Body;
 
 /// The stable reason for a refusal, told to the caller.
 pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-postern-reason");
+/// The reason of an app that no connection could be opened to: it has seen nothing of the request.
+pub const APP_UNREACHABLE: &str = "app_unreachable";
+/// The reason of an app that broke the connection before it answered: it may have seen the request.
+pub const APP_RESET: &str = "app_reset";
+
+/// The other end of the connection on which a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherEnd {
+    /// Our own app.
+    App,
+    /// Another workload, or a server outside of the mesh.
+    Upstream,
+}
+
+impl fmt::Display for OtherEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::App => "the app",
+            Self::Upstream => "the upstream",
+        })
+    }
+}
 
 /// Why a request was not answered by the app.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +77,8 @@ pub enum RequestError {
     /// The app or the upstream cannot be reached.
     #[error("{who} {address} cannot be reached: {source}")]
     Connect {
-        /// `the app` or `the upstream`.
-        who: &'static str,
+        /// The other end.
+        who: OtherEnd,
         /// Where.
         address: std::net::SocketAddr,
         /// The system's word.
@@ -71,8 +95,8 @@ pub enum RequestError {
     /// The other end broke the connection before it answered.
     #[error("{who} broke the connection before it answered: {cause}")]
     Broken {
-        /// `the app` or `the upstream`.
-        who: &'static str,
+        /// The other end.
+        who: OtherEnd,
         /// The library's word.
         cause: String,
         /// Whether it is certain that the request was not processed.
@@ -81,8 +105,8 @@ pub enum RequestError {
     /// No answer in time.
     #[error("{who} did not answer in time")]
     Timeout {
-        /// `the app` or `the upstream`.
-        who: &'static str,
+        /// The other end.
+        who: OtherEnd,
     },
     /// The app's own side of the connection broke before anything was known.
     #[error("the client: {0}")]
@@ -98,6 +122,16 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// The other end broke off, in the library's words. Whether it has processed the request is
+    /// not known.
+    pub(crate) fn broken(who: OtherEnd, error: &(impl std::error::Error + ?Sized)) -> Self {
+        let cause = match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        Self::Broken { who, cause, unprocessed: false }
+    }
+
     /// The status for the caller.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -136,12 +170,12 @@ impl RequestError {
             Self::NoIdentity(_) => "upstream_not_in_mesh",
             Self::NoEndpoint(_) => "no_endpoint",
             Self::NoCertificate => "no_certificate",
-            Self::Connect { who: "the app", .. } => "app_unreachable",
+            Self::Connect { who: OtherEnd::App, .. } => APP_UNREACHABLE,
             Self::Connect { .. } => "upstream_unreachable",
             Self::Handshake { .. } => "upstream_tls_failed",
-            Self::Broken { who: "the app", .. } => "app_reset",
+            Self::Broken { who: OtherEnd::App, .. } => APP_RESET,
             Self::Broken { .. } => "upstream_reset",
-            Self::Timeout { who: "the app" } => "app_timeout",
+            Self::Timeout { who: OtherEnd::App } => "app_timeout",
             Self::Timeout { .. } => "upstream_timeout",
             Self::Client(_) => "client_gone",
             Self::NotHttp => "protocol_undecided",

@@ -34,7 +34,7 @@ use crate::policy_tools::recorded::{self, Recorded};
 use input::RequestInput;
 pub(crate) use input::{Line, Read, read_line};
 
-/// Decide requests offline: JSON lines on stdin, one JSON line each on stdout, in order.
+/// Decide requests offline: JSON lines on stdin, one JSON line each on stdout, in order
 ///
 /// In:  {"source":{"principal":"cluster.local/ns/shop/sa/frontend","ip":"10.0.0.7"},
 ///       "destination":{"ip":"10.0.0.9","port":8080},"connection":{"sni":""},
@@ -44,8 +44,8 @@ pub(crate) use input::{Line, Read, read_line};
 ///
 /// No `principal` = plaintext, no `request` = TCP; `port` is the app's. `policy` and `rule` are null
 /// when the default decided; `nearest` says by what the nearest rule failed, `would` what audited and
-/// dry-run policies would have decided otherwise. Exit code 0 whatever the verdicts, 2 after a line that is no request
-/// (it is answered with reason bad_input) or with a bad configuration.
+/// dry-run policies would have decided otherwise. Exit code 0 whatever the verdicts, 2 after a line
+/// that is no request (it is answered with reason bad_input) or with a bad configuration.
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct ExplainArgs {

@@ -20,7 +20,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the data plane until it is told to end (SIGTERM drains, a second one ends at once).
+    /// Run the data plane until it is told to end (SIGTERM drains, a second one ends at once)
     ///
     /// A configuration needs two sections, `workload` and `identity`; everything else has safe
     /// defaults:

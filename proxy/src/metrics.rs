@@ -57,6 +57,7 @@ pub struct Metrics {
     pub trust_stale: IntGauge,
     /// Revocation lists in force that are past their `nextUpdate`.
     pub crl_overdue: IntGauge,
+    retries: IntCounterVec,
     config_updates: IntCounterVec,
     token_keys: IntCounterVec,
     app_metrics: IntCounterVec,
@@ -204,6 +205,12 @@ impl Metrics {
                 "postern_reauthentications_total",
                 "Mesh connections re-authenticated in place before their certificates end, as server (inbound) and client (outbound)",
                 &["side", "result"],
+            )?,
+            retries: counters(
+                &registry,
+                "request_retries_total",
+                "Requests sent once more, to another endpoint where there was one, by why the try before was none",
+                &["reason"],
             )?,
             config_updates: counters(
                 &registry,
@@ -355,6 +362,11 @@ impl Metrics {
     pub fn reauthentication(&self, side: &str, refusal: Option<Refusal>) {
         let result = refusal.map_or("ok", Refusal::as_str);
         self.reauthentications.with_label_values(&[side, result]).inc();
+    }
+
+    /// Counts a request that is sent once more.
+    pub fn retry(&self, reason: &'static str) {
+        self.retries.with_label_values(&[reason]).inc();
     }
 
     /// Counts an update of the resources, and says whether the state in force is stale now.

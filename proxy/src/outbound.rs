@@ -1,9 +1,12 @@
 //! From our app. [`serve()`] tells the phases of one connection in their order; the requests of an
-//! HTTP connection are told in `outbound/http.rs`, and how a destination is found in
-//! `outbound/route.rs`.
+//! HTTP connection are told in `outbound/http.rs`, how a destination is found in
+//! `outbound/wanted.rs` and `outbound/route.rs`.
 
 mod http;
 mod route;
+mod send;
+mod tries;
+mod wanted;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,8 +16,8 @@ use policy::{DefaultEgress, Protocol as Declared};
 use tokio::net::TcpStream;
 
 use crate::config::OutboundListener;
-use crate::error::RequestError;
-use crate::forward::mesh::{StreamKind, WHO};
+use crate::error::{OtherEnd, RequestError};
+use crate::forward::mesh::StreamKind;
 use crate::forward::opaque;
 use crate::net::{self, Aborter, BoxedIo, Dial, Metered};
 use crate::registry::{Phase, Registered};
@@ -22,7 +25,8 @@ use crate::serve;
 use crate::sniff::{self, Guess};
 use crate::telemetry::{CloseReason, ConnectionRecord, Direction, Protocol};
 use crate::worker::Worker;
-use route::{Route, Wanted};
+use route::Route;
+use wanted::Wanted;
 
 /// One connection from our app, as its phases see it.
 pub(crate) struct Outbound {
@@ -198,10 +202,10 @@ impl Outbound {
                 .await)
             }
             Way::Outside(address, _) => {
-                let upstream = Dial::upstream(&state.config)
-                    .connect(address)
-                    .await
-                    .map_err(|source| RequestError::Connect { who: WHO, address, source })?;
+                let upstream =
+                    Dial::upstream(&state.config).connect(address).await.map_err(|source| {
+                        RequestError::Connect { who: OtherEnd::Upstream, address, source }
+                    })?;
                 self.connection.enter(Phase::Busy, state.clock.coarse());
                 let aborters = [self.aborter.clone(), Aborter::of(&upstream)];
                 Ok(opaque::carry(client, upstream, &self.connection, &aborters).await)

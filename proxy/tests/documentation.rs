@@ -89,7 +89,7 @@ fn every_reason_is_on_the_reference_page() {
 }
 
 /// Where reasons are made.
-const REASONS_MADE_IN: [&str; 12] = [
+const REASONS_MADE_IN: [&str; 14] = [
     "proxy/src/error.rs",
     "proxy/src/explain.rs",
     "proxy/src/filter/gate/refusal.rs",
@@ -97,7 +97,9 @@ const REASONS_MADE_IN: [&str; 12] = [
     "proxy/src/forward/body.rs",
     "proxy/src/inbound.rs",
     "proxy/src/inbound/arrival.rs",
-    "proxy/src/outbound/route.rs",
+    "proxy/src/outbound/send.rs",
+    "proxy/src/outbound/tries.rs",
+    "proxy/src/outbound/wanted.rs",
     "proxy/src/telemetry/record.rs",
     "proxy/src/tls.rs",
     "policy/src/decision.rs",

@@ -88,8 +88,8 @@ fn every_program_has_exactly_the_rights_that_it_uses() {
         &[
             ("authorizationpolicies", "list watch", 0),
             ("authorizationpolicies/status", "patch", 0),
-            ("configmaps", "create list watch", 0),
-            ("configmaps", "patch", 1),
+            ("configmaps", "create", 0),
+            ("configmaps", "list watch patch", 1),
             ("endpointslices", "list watch", 0),
             ("leases", "create", 0),
             ("leases", "get update", 1),
@@ -139,6 +139,27 @@ fn every_container_of_the_control_plane_meets_the_restricted_standard() {
     assert_eq!(seen, 6, "authority, bootstrap, and two of each of controller and injector");
 }
 
+/// Where Kubernetes mounts the API token of a pod's service account, unless something is mounted there.
+const API_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+#[test]
+fn no_cert_agent_has_the_api_token_of_the_program_beside_it() {
+    let mut seen = 0;
+    for object in base().values() {
+        let Some(pod) = object.pointer("/spec/template/spec") else { continue };
+        let agents = pod["initContainers"].as_array().into_iter().flatten();
+        for agent in agents.filter(|container| container["name"] == "postern-cert-agent") {
+            let mounts = agent["volumeMounts"].as_array().unwrap();
+            let there = mounts.iter().find(|mount| mount["mountPath"] == API_TOKEN).unwrap();
+            let mut volumes = pod["volumes"].as_array().unwrap().iter();
+            let volume = volumes.find(|volume| volume["name"] == there["name"]).unwrap();
+            assert!(volume["emptyDir"].is_object(), "{volume}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 2, "of the controller and of the injector");
+}
+
 #[test]
 fn the_webhook_is_asked_about_labelled_namespaces_only_and_never_about_the_control_plane() {
     let objects = base();
@@ -151,6 +172,11 @@ fn the_webhook_is_asked_about_labelled_namespaces_only_and_never_about_the_contr
     assert_eq!(webhook["namespaceSelector"]["matchLabels"]["postern.dev/inject"], "enabled");
     let excluded = strings(&webhook["namespaceSelector"]["matchExpressions"][0]["values"]);
     assert!(excluded.contains(&"postern-system") && excluded.contains(&"kube-system"));
-    assert_eq!(strings(&webhook["rules"][0]["operations"]), ["CREATE"]);
+    let rules = webhook["rules"].as_array().unwrap().iter();
+    let asked: Vec<_> = rules
+        .map(|rule| (strings(&rule["resources"]).join(" "), strings(&rule["operations"]).join(" ")))
+        .collect();
+    let expect = [("pods", "CREATE"), ("pods/ephemeralcontainers", "UPDATE")];
+    assert_eq!(asked, expect.map(|(what, when)| (what.to_owned(), when.to_owned())));
     assert!(webhook["clientConfig"]["caBundle"].is_null(), "the injector writes it itself");
 }

@@ -1,6 +1,7 @@
 //! Resources from a cluster: an API server, the controller beside its cert agent, and proxies that learn everything from its
 //! stream. The API server is a stand-in; everything else is real.
 
+#[allow(dead_code, unreachable_pub, reason = "the tests of k8s use more of it")]
 #[path = "../../k8s/tests/fake_api/mod.rs"]
 mod fake_api;
 

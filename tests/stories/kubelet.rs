@@ -42,8 +42,6 @@ fn cart(name: &str) -> Value {
             "command": ["shop-cart"],
             "ports": [{"name": "http", "containerPort": 8080}],
             "readinessProbe": {"httpGet": {"port": "http", "path": "/cart/probe"}, "periodSeconds": 1},
-            // Callers learn of an end in a moment; until then the app answers.
-            "lifecycle": {"preStop": {"sleep": {"seconds": 2}}},
         }),
     )
 }
@@ -176,6 +174,7 @@ fn injected_classic_rollout_loses_nothing() {
     roll_out("classic");
 }
 
+/// The app ends at once at SIGTERM, and nothing in the pod delays that; callers are told of it late.
 fn roll_out(sidecar: &str) {
     let cluster = Cluster::start();
     cluster.mesh().policy("cart", &scene::allow("cart", "frontend"));

@@ -30,6 +30,7 @@ mod policy_changes;
 mod proofs;
 mod refused;
 mod replicas;
+mod retries;
 mod scene;
 mod sds;
 mod second_opinion;

@@ -69,8 +69,12 @@ fn load(path: &Path, named: Option<TrustDomain>) -> anyhow::Result<TrustBundle> 
     let trust_domain = match named {
         Some(named) => named,
         None => {
-            let first = CertificateDer::from_pem_slice(pem)
-                .map_err(|error| anyhow!("{}: not a PEM certificate: {error:?}", path.display()))?;
+            let first = CertificateDer::from_pem_slice(pem).map_err(|error| {
+                anyhow!(
+                    "{}: not a PEM certificate ({error}); give what `postern-authority bundle` prints",
+                    path.display()
+                )
+            })?;
             trust_domain_of(&first).ok_or_else(|| {
                 anyhow!(
                     "{}: the root names no trust domain; say it with --trust-domain",

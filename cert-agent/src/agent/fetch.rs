@@ -141,7 +141,7 @@ fn said(status: Status) -> anyhow::Error {
 /// # Errors
 /// When nobody listens there.
 pub async fn connect(socket: &Path) -> anyhow::Result<Channel> {
-    let cannot = || format!("cannot reach the agent at {}; is it running?", socket.display());
+    let cannot = || format!("cannot reach the agent at {} (is it running?)", socket.display());
     let stream = UnixStream::connect(socket).await.with_context(cannot)?;
     Endpoint::from_static("http://agent")
         .connect_timeout(DEADLINE)

@@ -204,7 +204,7 @@ impl ShownBundle {
             roots => roots.join("; "),
         };
         format!(
-            "{} ({roots}; {} JWT keys, {} revocation lists, sequence {})",
+            "{} ({roots}; JWT keys: {}, revocation lists: {}, sequence {})",
             self.trust_domain, self.jwt_keys, self.revocation_lists, self.sequence
         )
     }

@@ -10,6 +10,7 @@
 //! | `bundle.pem` | 0644 | every root that peers shall trust: what agents are given |
 //! | `next-root.pem`, `next-root.key.pem` | 0644, 0600 | the root that `root prepare` made |
 //! | `former/` | 0700 | replaced intermediates with their keys, while leaves of theirs live |
+//! | `retired/` | 0700 | the certificates of retired roots, for `log verify --root`; no program believes them |
 //! | `trust-domain` | 0644 | only when the root names none |
 //! | `tokens/` | 0700 | one file per join token, named by its hash |
 //! | `credentials/` | 0700 | one file per agent that renews, with hashes only |
@@ -146,6 +147,12 @@ impl Directory {
     #[must_use]
     pub fn former(&self) -> PathBuf {
         self.path.join("former")
+    }
+
+    /// The certificate of a root that was retired, by its id.
+    #[must_use]
+    pub fn retired(&self, id: &str) -> PathBuf {
+        self.path.join("retired").join(format!("{id}.pem"))
     }
 
     /// The join tokens.

@@ -163,18 +163,19 @@ impl JoinTokens {
         }
     }
 
-    /// Removes every unused token of an identity.
+    /// Removes every unused token of an identity, and says how many.
     ///
     /// # Errors
     /// The store's.
-    pub fn revoke_identity(&self, identity: &str) -> io::Result<()> {
+    pub fn revoke_identity(&self, identity: &str) -> io::Result<usize> {
+        let mut removed = 0;
         for (key, entry) in self.store.list(KIND)? {
             if record_of(&entry).is_some_and(|record| record.identity == identity) {
                 // False when it was used at this moment: gone all the same.
-                self.store.remove(&key, &entry.version)?;
+                removed += usize::from(self.store.remove(&key, &entry.version)?);
             }
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// Removes what nobody can redeem any more.

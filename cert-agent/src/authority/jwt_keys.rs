@@ -209,7 +209,8 @@ impl JwtKeys {
         })?;
         if !latest.same_as(&self.seen.now()) {
             latest.published()?;
-            tracing::info!(keys = ?latest, "JWT keys");
+            let names: Vec<_> = latest.keys.iter().map(|key| key.kid.as_str()).collect();
+            tracing::info!(keys = names.join(" "), "JWT keys");
             self.seen.set(latest);
         }
         Ok(())

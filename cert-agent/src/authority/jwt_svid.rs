@@ -106,7 +106,7 @@ impl JwtIssuer {
         let not_after = now.wall.saturating_add(self.lifetime);
         let svid = sign(&signer, &id, &request.audience, now.wall, not_after)
             .map_err(JwtRefusal::Signing)?;
-        tracing::info!(identity = %id, audience = ?request.audience, not_after, "issued a JWT-SVID");
+        tracing::info!(identity = %id, audience = request.audience.join(" "), not_after, "issued a JWT-SVID");
         let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
         Ok(IssueJwtResponse { svid, not_after: seconds(not_after), server_time: seconds(now.wall) })
     }

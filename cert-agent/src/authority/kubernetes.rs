@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -25,9 +25,10 @@ pub async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<Client> {
                 .await
                 .with_context(at)?
         }
-        None => Config::incluster().context(
-            "this is no pod of a cluster; say with --kubeconfig FILE how to reach the API server",
-        )?,
+        None => Config::incluster().map_err(|error| {
+            // Its words have those of its source.
+            anyhow!("this is no pod of a cluster ({error}); say with --kubeconfig FILE how to reach the API server")
+        })?,
     };
     config.connect_timeout = Some(CONNECT_DEADLINE);
     config.read_timeout = Some(ANSWER_DEADLINE);

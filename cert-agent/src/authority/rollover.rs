@@ -179,7 +179,7 @@ pub fn retire(
     force: bool,
     now: u64,
 ) -> anyhow::Result<Vec<String>> {
-    let (_, mut roots) = own_bundle(directory)?;
+    let (_, roots) = own_bundle(directory)?;
     let steps = read(store)?;
     let intermediate = ca::read_certificate(&directory.intermediate_certificate())?;
     let mut leaving = Vec::new();
@@ -209,7 +209,9 @@ pub fn retire(
         }
         return Ok(leaving);
     }
-    roots.retain(|root| !leaving.contains(&ca::root_id(root)));
+    let (left, roots): (Vec<_>, Vec<_>) =
+        roots.into_iter().partition(|root| leaving.contains(&ca::root_id(root)));
+    keep_retired(directory, &left)?;
     write_bundle(directory, &roots)?;
     let next = ca::read_certificate(&directory.next_root_certificate());
     if next.is_ok_and(|next| leaving.contains(&ca::root_id(&next))) {
@@ -340,6 +342,18 @@ fn own_bundle(
     }
     let bundle = ca::load_bundle(directory)?;
     Ok((bundle.trust_domain().clone(), bundle.roots().to_vec()))
+}
+
+/// Keeps the certificates of roots that leave: old issuance logs are verified with them.
+fn keep_retired(directory: &Directory, roots: &[CertificateDer<'static>]) -> anyhow::Result<()> {
+    for root in roots {
+        let path = directory.retired(&ca::root_id(root));
+        if let Some(parent) = path.parent() {
+            files::private_directory(parent)?;
+        }
+        files::replace(&path, pem::encode(std::slice::from_ref(root)).as_bytes(), READABLE)?;
+    }
+    Ok(())
 }
 
 fn write_bundle(directory: &Directory, roots: &[CertificateDer<'static>]) -> anyhow::Result<()> {

@@ -100,7 +100,7 @@ pub fn store_key(key: &KeyPair, passphrase: &[u8], path: &Path) -> anyhow::Resul
 /// # Errors
 /// The disk, or fewer than `shortest` characters.
 pub fn read_secret_line(path: &Path, shortest: usize) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    let content = Zeroizing::new(files::read(path).context("cannot read the passphrase file")?);
+    let content = Zeroizing::new(files::read(path).context("cannot read the file with the passphrase or PIN; say with --passphrase-file (or --pkcs11-pin-file) where it is")?);
     let line = pem::text(&content).split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.len() < shortest {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Args;
 use identity::TrustDomain;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -104,7 +104,10 @@ fn settings(args: &ControllerArgs) -> anyhow::Result<Settings> {
 /// How the API server is reached.
 pub(super) async fn config(file: Option<PathBuf>) -> anyhow::Result<Config> {
     match file {
-        None => Config::incluster().context("not in a cluster? then give --kubeconfig"),
+        // The error's words have those of its source.
+        None => Config::incluster().map_err(|error| {
+            anyhow!("this is no pod of a cluster ({error}); say with --kubeconfig FILE how to reach the API server")
+        }),
         Some(path) => {
             let file = Kubeconfig::read_from(&path)
                 .with_context(|| format!("cannot read {}", path.display()))?;

@@ -3,9 +3,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use identity::TrustBundle;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
@@ -19,22 +16,6 @@ use super::status::FIELD_MANAGER;
 pub const CONFIG_MAP: &str = "postern-trust-bundle";
 /// The key in it: the roots as PEM.
 pub const BUNDLE_KEY: &str = "bundle.pem";
-
-/// The roots as PEM (RFC 7468), in their order.
-#[must_use]
-pub fn pem(bundle: &TrustBundle) -> String {
-    let mut text = String::new();
-    for root in bundle.roots() {
-        text.push_str("-----BEGIN CERTIFICATE-----\n");
-        let encoded = STANDARD.encode(root.as_ref());
-        for line in encoded.as_bytes().chunks(64) {
-            text.push_str(&String::from_utf8_lossy(line));
-            text.push('\n');
-        }
-        text.push_str("-----END CERTIFICATE-----\n");
-    }
-    text
-}
 
 /// The namespaces of the mesh whose bundle is missing or another one.
 #[must_use]

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use identity::TrustDomain;
 
-pub use delta::{Answer, Delta, Subscriber, TypeDelta};
+pub use delta::{Answer, Delta, Subscriber, TooMuch, TypeDelta};
 pub use document::Document;
 pub use events::{Event, ObjectKind};
 pub use policies::Verdict;

@@ -26,9 +26,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 /// The longest wait after a write that failed.
 const RETRY_MAX: Duration = Duration::from_secs(300);
-/// The most writes between two looks at who leads.
+/// The most writes before events are looked at again.
 const MOST_WRITES: usize = 64;
-
+/// For one write: well within the time by which a leader that cannot renew gives up.
+const WRITE_DEADLINE: Duration = Duration::from_secs(4);
 /// The longest wait for the Lease to be left.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -146,12 +147,10 @@ pub async fn write(
     let mut events = shared.events();
     let mut waits = Waits::default();
     loop {
-        if *leads.borrow() {
-            write_statuses(&client, &shared, &mut waits).await;
-            let own = credentials.borrow().clone();
-            if let Some(own) = own {
-                write_bundles(&client, &shared, &own.bundle_pem, &mut waits).await;
-            }
+        write_statuses(&client, &shared, &leads, &mut waits).await;
+        let own = credentials.borrow().clone();
+        if let Some(own) = own {
+            write_bundles(&client, &shared, &own.bundle_pem, &leads, &mut waits).await;
         }
         tokio::select! {
             _ = events.changed() => {}
@@ -164,37 +163,60 @@ pub async fn write(
     }
 }
 
-async fn write_statuses(client: &Client, shared: &Shared, waits: &mut Waits) {
+async fn write_statuses(
+    client: &Client,
+    shared: &Shared,
+    leads: &watch::Receiver<bool>,
+    waits: &mut Waits,
+) {
     let verdicts = shared.index().unreported();
     let due = verdicts
         .into_iter()
         .filter(|verdict| waits.is_due(&Work::Status(verdict.name.clone(), verdict.generation)));
     for verdict in due.take(MOST_WRITES).collect::<Vec<_>>() {
-        let written = status::write(client, &verdict).await;
+        if !*leads.borrow() {
+            return;
+        }
+        let written = in_time(status::write(client, &verdict)).await;
         if let Err(error) = &written {
-            tracing::warn!(policy = %verdict.name, %error, "cannot write the status");
+            let error = format!("{error:#}");
+            tracing::warn!(policy = %verdict.name, error, "cannot write the status");
         }
         // Until the watch shows it, it is not written again.
         waits.note(Work::Status(verdict.name, verdict.generation), written.is_ok());
     }
 }
 
-async fn write_bundles(client: &Client, shared: &Shared, pem: &str, waits: &mut Waits) {
+async fn write_bundles(
+    client: &Client,
+    shared: &Shared,
+    pem: &str,
+    leads: &watch::Receiver<bool>,
+    waits: &mut Waits,
+) {
     let namespaces = bundle::outdated(&shared.index(), pem);
     waits.0.retain(|work, _| match work {
         Work::Bundle(namespace) => namespaces.contains(namespace),
         Work::Status(..) => true,
     });
-    for namespace in namespaces.into_iter().take(MOST_WRITES) {
-        if !waits.is_due(&Work::Bundle(namespace.clone())) {
-            continue;
+    // Those that wait after a failure do not keep the others waiting.
+    let due = namespaces.into_iter().filter(|name| waits.is_due(&Work::Bundle(name.clone())));
+    for namespace in due.take(MOST_WRITES).collect::<Vec<_>>() {
+        if !*leads.borrow() {
+            return;
         }
-        let written = bundle::write(client, &namespace, pem).await;
+        let written = in_time(bundle::write(client, &namespace, pem)).await;
         if let Err(error) = &written {
-            tracing::warn!(%namespace, %error, "cannot write the trust bundle");
+            let error = format!("{error:#}");
+            tracing::warn!(%namespace, error, "cannot write the trust bundle");
         }
         waits.note(Work::Bundle(namespace), written.is_ok());
     }
+}
+
+async fn in_time(write: impl Future<Output = kube::Result<()>>) -> anyhow::Result<()> {
+    let written = tokio::time::timeout(WRITE_DEADLINE, write).await;
+    Ok(written.map_err(|_| anyhow::anyhow!("no answer within {WRITE_DEADLINE:?}"))??)
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]

@@ -1,28 +1,15 @@
 //! `/ready`, `/live`, `/metrics`, and on loopback `/status`: what the controller knows and what is wrong.
 
-use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::credentials::OwnCredentials;
 use super::shared::{KindState, Shared};
+use crate::page::Pages;
 
-/// Connections at a time; probes and scrapers are few.
-const MAX_CONNECTIONS: usize = 64;
-/// A connection that takes longer is over.
-const CONNECTION_DEADLINE: Duration = Duration::from_secs(30);
 /// The most endpoints without a proxy that are named.
 const MOST_OUTSIDERS: usize = 1000;
 
@@ -39,48 +26,7 @@ pub struct Page {
     pub with_status: bool,
 }
 
-/// Serves the pages for ever.
-pub async fn serve(listener: TcpListener, page: Page) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    while let Ok(permit) = permits.clone().acquire_owned().await {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let page = page.clone();
-        tokio::spawn(async move {
-            let _permit = permit;
-            let service = service_fn(move |request: Request<Incoming>| {
-                let answer = page.answer(&request);
-                async move { Ok::<_, Infallible>(answer) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(Duration::from_secs(5))
-                .serve_connection(TokioIo::new(stream), service);
-            // A prober that breaks off is nobody's fault.
-            let _ = tokio::time::timeout(CONNECTION_DEADLINE, connection).await;
-        });
-    }
-}
-
-impl Page {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if request.method() != Method::GET && request.method() != Method::HEAD {
-            return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".into());
-        }
-        match request.uri().path() {
-            "/live" => text(StatusCode::OK, "live\n".into()),
-            "/ready" => match self.unready() {
-                None => text(StatusCode::OK, "ready\n".into()),
-                Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
-            },
-            "/metrics" => text(StatusCode::OK, self.metrics()),
-            "/status" if self.with_status => text(StatusCode::OK, format!("{:#}\n", self.status())),
-            _ => text(StatusCode::NOT_FOUND, "not found\n".into()),
-        }
-    }
-
+impl Pages for Page {
     fn unready(&self) -> Option<String> {
         if self.credentials.borrow().is_none() {
             return Some("no certificate yet".into());
@@ -97,7 +43,7 @@ impl Page {
                 let _ = writeln!(out, "{name}{labels} {value}");
             }
         };
-        let connected = self.shared.connected.load(Relaxed) as u64;
+        let connected = self.shared.connected() as u64;
         let none = String::new;
         gauge(
             "postern_controller_connected_proxies",
@@ -136,7 +82,13 @@ impl Page {
         out
     }
 
-    fn status(&self) -> Value {
+    fn status(&self) -> Option<String> {
+        self.with_status.then(|| format!("{:#}\n", self.status_value()))
+    }
+}
+
+impl Page {
+    fn status_value(&self) -> Value {
         let kinds = self.shared.kinds();
         let watches: serde_json::Map<String, Value> = kinds
             .iter()
@@ -153,7 +105,7 @@ impl Page {
         let refused = index.refused().into_iter();
         json!({
             "leader": *self.leads.borrow(),
-            "proxies": self.shared.connected.load(Relaxed),
+            "proxies": self.shared.connected(),
             "watches": watches,
             "objects": index.counts().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             "endpoints_without_proxy": outsiders.collect::<Vec<_>>(),
@@ -174,10 +126,4 @@ fn watch_value(state: &KindState) -> Value {
         KindState::Stale(error) => format!("stale, what was known holds: {error}").into(),
         KindState::Failing(error) => format!("never listed: {error}").into(),
     }
-}
-
-fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    response
 }

@@ -9,13 +9,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::credentials;
+use super::credentials::OwnCredentials;
 use super::index::{Index, IndexSettings};
 use super::leader;
-use super::page::{self, Page};
+use super::page::Page;
 use super::server;
 use super::shared::Shared;
 use super::watch as watches;
+use crate::{page, workload_api};
 
 /// What the controller is told at its start.
 #[derive(Debug, Clone)]
@@ -61,20 +62,20 @@ pub async fn run(
     let shared = Arc::new(Shared::new(Index::new(settings.index)));
     let (own, credentials) = watch::channel(None);
     let (leading, leads) = watch::channel(false);
-    tokio::spawn(credentials::follow(settings.workload_api, own));
+    tokio::spawn(workload_api::follow(settings.workload_api, own, OwnCredentials::new));
     tokio::spawn(watches::follow(client.clone(), shared.clone()));
     let (namespace, me) = (settings.lease_namespace, settings.lease_holder);
     let campaign = leader::campaign(client.clone(), namespace, me, leading, ended.clone());
     let campaign = tokio::spawn(campaign);
     tokio::spawn(leader::write(client, shared.clone(), credentials.clone(), leads.clone()));
-    let page = |with_status| Page {
+    let pages = |with_status| Page {
         shared: shared.clone(),
         credentials: credentials.clone(),
         leads: leads.clone(),
         with_status,
     };
-    tokio::spawn(page::serve(readiness, page(false)));
-    tokio::spawn(page::serve(admin, page(true)));
+    tokio::spawn(page::serve(readiness, pages(false)));
+    tokio::spawn(page::serve(admin, pages(true)));
     tokio::select! {
         served = server::serve(proxies, credentials, shared.clone()) => served,
         // Proxies live without us and come back by themselves: only the Lease must not be waited for.

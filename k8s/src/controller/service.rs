@@ -89,9 +89,11 @@ async fn converse(
     let Some(first) = first else { return Ok(()) };
     let pod = Announced::read(first.node.as_ref())?;
     let mut subscriber = identify(&shared, &caller, pod).await?;
-    let _counted = shared.count_proxy();
+    let _counted = shared.count_proxy(subscriber.pod()).ok_or_else(|| {
+        Status::resource_exhausted("the pod has too many streams; close one first")
+    })?;
     let mut session = Session { answers, nonce: 0 };
-    ask(&mut subscriber, first);
+    ask(&mut subscriber, first)?;
     let expiry = tokio::time::sleep(time_left(caller.not_after));
     tokio::pin!(expiry);
     loop {
@@ -101,7 +103,7 @@ async fn converse(
         session.tell(delta).await?;
         tokio::select! {
             request = requests.message() => match request? {
-                Some(request) => ask(&mut subscriber, request),
+                Some(request) => ask(&mut subscriber, request)?,
                 None => return Ok(()),
             },
             changed = changes.changed() => {
@@ -190,7 +192,7 @@ async fn identify(
 }
 
 /// Takes in a request. An acknowledgement asks nothing; a refusal is told to the operator.
-fn ask(subscriber: &mut Subscriber, request: DeltaDiscoveryRequest) {
+fn ask(subscriber: &mut Subscriber, request: DeltaDiscoveryRequest) -> Result<(), Status> {
     if let Some(error) = &request.error_detail {
         let pod = subscriber.pod();
         tracing::warn!(%pod, error = error.message, "the proxy refused a resource");
@@ -200,14 +202,17 @@ fn ask(subscriber: &mut Subscriber, request: DeltaDiscoveryRequest) {
             subscriber.ask_policies(request.initial_resource_versions);
         }
         SERVICE_TYPE => {
+            // First what is not used any more: it makes room.
+            subscriber.forget_services(&request.resource_names_unsubscribe);
             if !request.resource_names_subscribe.is_empty() {
                 let has = request.initial_resource_versions;
-                subscriber.ask_services(request.resource_names_subscribe, has);
+                let asked = subscriber.ask_services(request.resource_names_subscribe, has);
+                asked.map_err(|error| Status::resource_exhausted(error.to_string()))?;
             }
-            subscriber.forget_services(&request.resource_names_unsubscribe);
         }
         _ => {}
     }
+    Ok(())
 }
 
 /// The answering side of a stream.

@@ -1,18 +1,21 @@
 //! The index as the tasks share it: one writer, many readers, a counter that wakes them.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use tokio::sync::{mpsc, watch};
 
-use super::index::{Event, Index, ObjectKind};
+use super::index::{Event, Index, ObjectKind, ObjectName};
 
 /// The most events taken in at a time.
 const MOST_EVENTS: usize = 4096;
 /// After a change, the next one is told only after this time: a burst wakes the proxies once.
 const SETTLE: Duration = Duration::from_millis(50);
+
+/// The most streams of one pod: a proxy has one, and another while it comes back from an end that we have not noticed.
+const MOST_STREAMS: usize = 4;
 
 /// What the tasks of the controller share.
 #[derive(Debug)]
@@ -21,8 +24,8 @@ pub struct Shared {
     changes: watch::Sender<u64>,
     events: watch::Sender<u64>,
     kinds: Mutex<BTreeMap<ObjectKind, KindState>>,
-    /// The proxies connected now.
-    pub connected: AtomicUsize,
+    /// The open streams, by pod.
+    streams: Mutex<HashMap<ObjectName, usize>>,
 }
 
 /// How far the watch of a kind has come.
@@ -57,7 +60,7 @@ impl Shared {
             changes: watch::Sender::new(0),
             events: watch::Sender::new(0),
             kinds: Mutex::new(ObjectKind::all().map(|kind| (kind, KindState::Starting)).collect()),
-            connected: AtomicUsize::new(0),
+            streams: Mutex::new(HashMap::new()),
         }
     }
 
@@ -118,19 +121,37 @@ impl Shared {
         }
     }
 
-    /// Counts a proxy for as long as the value lives.
-    pub fn count_proxy(self: &std::sync::Arc<Self>) -> Connected {
-        self.connected.fetch_add(1, Relaxed);
-        Connected(self.clone())
+    /// Counts a proxy for as long as the value lives; `None` when its pod has as many streams as one may have.
+    pub fn count_proxy(self: &Arc<Self>, pod: &ObjectName) -> Option<Connected> {
+        let mut streams = self.streams.lock();
+        let open = streams.entry(pod.clone()).or_default();
+        (*open < MOST_STREAMS).then(|| {
+            *open += 1;
+            Connected { shared: self.clone(), pod: pod.clone() }
+        })
+    }
+
+    /// The proxies connected now.
+    pub fn connected(&self) -> usize {
+        self.streams.lock().len()
     }
 }
 
 /// A connected proxy.
 #[derive(Debug)]
-pub struct Connected(std::sync::Arc<Shared>);
+pub struct Connected {
+    shared: Arc<Shared>,
+    pod: ObjectName,
+}
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        self.0.connected.fetch_sub(1, Relaxed);
+        let mut streams = self.shared.streams.lock();
+        if let Some(open) = streams.get_mut(&self.pod) {
+            *open -= 1;
+            if *open == 0 {
+                streams.remove(&self.pod);
+            }
+        }
     }
 }

@@ -11,6 +11,7 @@
 //! | `containers` | our containers and volumes |
 //! | `proxy_config` | the proxy's configuration |
 //! | `probes`, `scrape` | what the kubelet and Prometheus ask through the proxy |
+//! | [`review`] | an AdmissionReview: bytes in, answer out |
 //! | [`stream`] | a stream of YAML documents |
 
 pub mod annotation;
@@ -21,6 +22,7 @@ mod probes;
 mod proxy_config;
 pub mod refusal;
 mod resources;
+pub mod review;
 mod scrape;
 pub mod settings;
 pub mod stream;

@@ -2,17 +2,17 @@
 //!
 //! | file | says |
 //! |---|---|
-//! | [`review`] | one AdmissionReview, bytes in, answer out |
 //! | [`server`] | the HTTPS socket and its limits |
+//! | `callers` | how many connections each address has |
 //! | [`certificate`] | our certificate, rotated without a restart |
 //! | [`webhook_configuration`] | the CA bundle in our own webhook configuration |
 //! | [`namespaces`] | the annotations of namespaces |
 //! | [`metrics`] | counters and the small pages |
 
+mod callers;
 pub mod certificate;
 pub mod metrics;
 pub mod namespaces;
-pub mod review;
 pub mod run;
 pub mod server;
 pub mod webhook_configuration;

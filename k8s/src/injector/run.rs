@@ -8,11 +8,12 @@ use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use super::certificate::Serving;
 use super::metrics::{Metrics, Pages};
 use super::namespaces::Namespaces;
 use super::server::{self, Webhook};
-use super::{certificate, webhook_configuration};
-use crate::inject;
+use super::webhook_configuration;
+use crate::{inject, page, workload_api};
 
 /// What the injector is told at its start.
 #[derive(Debug, Clone)]
@@ -50,7 +51,9 @@ pub async fn run(settings: Settings, client: Client) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new()?);
     let (own, serving) = watch::channel(None);
     let (written, bundle_written) = watch::channel(false);
-    tokio::spawn(certificate::follow(settings.workload_api, settings.dns_name, own));
+    let dns_name = settings.dns_name;
+    let serve_as = move |context: &_| Serving::new(context, &dns_name);
+    tokio::spawn(workload_api::follow(settings.workload_api, own, serve_as));
     tokio::spawn(webhook_configuration::keep(
         client.clone(),
         settings.webhook_configuration,
@@ -58,7 +61,7 @@ pub async fn run(settings: Settings, client: Client) -> anyhow::Result<()> {
         written,
     ));
     let pages = Pages { metrics: metrics.clone(), serving: serving.clone(), bundle_written };
-    tokio::spawn(pages.serve(readiness));
+    tokio::spawn(page::serve(readiness, pages));
     let webhook = Webhook::new(settings.inject, Some(Namespaces::new(client)), metrics);
     server::serve(reviews, serving, Arc::new(webhook)).await;
     Ok(())

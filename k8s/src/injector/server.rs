@@ -1,6 +1,7 @@
 //! The webhook's socket: HTTPS, everything with a limit and a deadline (SECURITY-CASES S-33).
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,16 +17,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
+use super::callers::Callers;
 use super::certificate::Serving;
 use super::metrics::Metrics;
 use super::namespaces::Namespaces;
-use super::review::Review;
+use crate::inject::review::Review;
 use crate::inject::{NamespaceFacts, Settings};
 
 /// The largest review: a pod has a few KiB, an object at most 1.5 MiB, and no pod comes near it.
 pub const MAX_BODY: usize = 1 << 20;
 /// Connections at a time; the API servers keep a few.
-const MAX_CONNECTIONS: usize = 256;
+const MAX_CONNECTIONS: usize = 768;
+/// A connection that is older takes no further review; the API server opens another when it needs one.
+const MAX_AGE: Duration = Duration::from_secs(300);
 /// Reviews at a time; each holds its body. More wait, within their deadline.
 const MAX_REVIEWS: usize = 64;
 /// From accept to a finished handshake.
@@ -117,9 +121,10 @@ pub async fn serve(
     webhook: Arc<Webhook>,
 ) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let callers = Arc::new(Callers::default());
     while let Ok(permit) = connections.clone().acquire_owned().await {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -128,9 +133,13 @@ pub async fn serve(
         };
         // The certificate of this moment: a new one needs no restart (F-37).
         let Some(current) = serving.borrow().clone() else { continue };
+        let Some(place) = callers.place(address.ip()) else {
+            tracing::debug!(%address, "too many connections of one address; closed");
+            continue;
+        };
         let webhook = webhook.clone();
         tokio::spawn(async move {
-            let _permit = permit;
+            let _held = (permit, place);
             connection(stream, &current, webhook).await;
         });
     }
@@ -156,9 +165,13 @@ async fn connection(stream: TcpStream, serving: &Serving, webhook: Arc<Webhook>)
         .max_header_list_size(16 * 1024)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(10));
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
-        tracing::debug!(error, "connection ended");
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    if tokio::time::timeout(MAX_AGE, connection.as_mut()).await.is_ok() {
+        return;
     }
+    connection.as_mut().graceful_shutdown();
+    // Reviews under way have their own deadline; whoever is slower than that is cut off.
+    let _ = tokio::time::timeout(REVIEW_DEADLINE, connection).await;
 }
 
 fn json(body: &serde_json::Value) -> Response<Full<Bytes>> {

@@ -1,17 +1,8 @@
 //! A small Kubernetes API server over real HTTPS, for tests: LIST in pages, WATCH with bookmarks and 410, watch-list, optimistic
 //! locking, server-side apply (without the ownership of fields), subresource `status`, outages. The shapes are those of recorded
 //! answers (`k8s/tests/fixtures`).
-#![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
-
-mod answers;
-mod store;
+pub mod answers;
+pub mod store;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -29,8 +20,8 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-pub use answers::{Body, create, replace};
-pub use store::{Store, Target};
+use answers::Body;
+use store::{Store, Target};
 
 /// The server, and the objects in it.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::watch;
 
 /// What a path names.
@@ -257,8 +257,4 @@ pub fn merge(object: &mut Value, patch: &Value) {
         }
         (object, patch) => *object = patch.clone(),
     }
-}
-
-pub fn empty(collection: &str, namespace: &str, name: &str) -> Value {
-    json!({"collection": collection, "metadata": {"namespace": namespace, "name": name}})
 }

@@ -1,7 +1,5 @@
 //! What the tests have in common: settings, pods, and looking into what came out.
 
-#![allow(dead_code, reason = "each test takes what it needs")]
-
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 

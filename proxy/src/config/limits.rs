@@ -133,6 +133,12 @@ limits! {
     "connectTimeout" connect_timeout: Duration = Duration::from_secs(1), Duration::from_millis(10), Duration::from_secs(60);
         "To reach another proxy or service.",
         "Three lost SYNs would take 7 s; a healthy peer answers in milliseconds (F-13).";
+    "endpointWait" endpoint_wait: Duration = Duration::from_secs(2), Duration::ZERO, Duration::from_secs(30);
+        "When the last endpoint of a service has gone a moment ago, a request waits this long for another one to be known.",
+        "Word of a rollout takes a moment to reach every caller; a service that stays away fails fast again.";
+    "endpointRest" endpoint_rest: Duration = Duration::from_secs(5), Duration::ZERO, Duration::from_secs(60);
+        "An endpoint that could not be reached, or whose app could not, is passed over for this long while there are others.",
+        "A pod that ends is off the list before; one that restarts is back by then.";
     "appConnectTimeout" app_connect_timeout: Duration = Duration::from_millis(300), Duration::from_millis(10), Duration::from_secs(60);
         "To reach the app beside us.",
         "The same machine answers or refuses at once (F-13).";

@@ -126,7 +126,8 @@ impl Line {
     /// # Errors
     /// What is wrong with it, for a person.
     pub(crate) fn parse(line: &[u8]) -> Result<Self, String> {
-        let line: Self = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        let line: Self = serde_json::from_slice(line)
+            .map_err(|error| format!("{error}; `postern-proxy explain --help` shows the format"))?;
         match line.destination.port {
             0 => Err("destination.port is 0; name the app's port".to_owned()),
             _ => Ok(line),

@@ -155,6 +155,12 @@ impl Admitted {
         &self.host
     }
 
+    /// The host, for whoever needs it after the request has gone.
+    #[must_use]
+    pub fn into_host(self) -> HostName {
+        self.host
+    }
+
     /// The path that is judged, routed by and sent on. `OPTIONS *` has the path `/`.
     ///
     /// Borrowed, so that the common request costs no allocation; call it once a request.

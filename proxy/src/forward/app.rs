@@ -14,14 +14,14 @@ use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use policy::Permit;
 
-use crate::error::RequestError;
+use crate::error::{OtherEnd, RequestError};
 use crate::forward::body::Body;
 use crate::forward::h2_client::H2Client;
 use crate::forward::head;
 use crate::net::{BoxedIo, Dial};
 use crate::worker::Worker;
 
-const WHO: &str = "the app";
+const WHO: OtherEnd = OtherEnd::App;
 
 /// Where the app listens, and how it is dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -220,10 +220,9 @@ pub(crate) async fn upgrade_over(
     io: BoxedIo,
     request: Request<Body>,
     limit: Duration,
-    who: &'static str,
+    who: OtherEnd,
 ) -> Result<Response<hyper::body::Incoming>, RequestError> {
-    let failed =
-        |e: hyper::Error| RequestError::Broken { who, cause: e.to_string(), unprocessed: false };
+    let failed = |e: hyper::Error| RequestError::broken(who, &e);
     let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(failed)?;
     tokio::spawn(async move {
         let _ = connection.with_upgrades().await;
@@ -234,10 +233,6 @@ pub(crate) async fn upgrade_over(
         .map_err(failed)
 }
 
-fn broken(error: &(impl std::error::Error + ?Sized)) -> RequestError {
-    let cause = match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
-    RequestError::Broken { who: WHO, cause, unprocessed: false }
+fn broken(error: &impl std::error::Error) -> RequestError {
+    RequestError::broken(WHO, error)
 }

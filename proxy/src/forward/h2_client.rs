@@ -15,7 +15,7 @@ use h2::ext::Protocol;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::config::Limits;
-use crate::error::RequestError;
+use crate::error::{OtherEnd, RequestError};
 use crate::forward::body::Body;
 use crate::forward::h2_send::{send_body, send_data};
 use crate::forward::tunnel::Tunnel;
@@ -100,7 +100,7 @@ pub struct SendError {
 impl SendError {
     /// As an error of the request, in the name of `who`.
     #[must_use]
-    pub fn into_error(self, who: &'static str) -> RequestError {
+    pub fn into_error(self, who: OtherEnd) -> RequestError {
         RequestError::Broken { who, cause: self.cause.to_string(), unprocessed: self.unprocessed }
     }
 }
@@ -214,12 +214,11 @@ impl H2Client {
     /// Opens a CONNECT stream of a protocol (RFC 8441), and says what it leads to.
     ///
     /// # Errors
-    /// The peer's refusal, or [`SendError`] in the name of `who`.
+    /// The peer's refusal, or [`RequestError`] in the upstream's name.
     pub async fn connect(
         &self,
         authority: &str,
         protocol: &'static str,
-        who: &'static str,
     ) -> Result<Tunnel, ConnectError> {
         self.wait_for_connect_support().await?;
         let uri = Uri::builder()
@@ -232,7 +231,7 @@ impl H2Client {
         *request.method_mut() = Method::CONNECT;
         *request.uri_mut() = uri;
         request.extensions_mut().insert(Protocol::from_static(protocol));
-        let failed = |e: SendError| ConnectError::Request(e.into_error(who));
+        let failed = |e: SendError| ConnectError::Request(e.into_error(OtherEnd::Upstream));
         let Slot { mut sender, stream } = self.slot().await.map_err(failed)?;
         let (answer, mut send) =
             sender.send_request(request, false).map_err(|e| failed(self.shared.unsent(e)))?;

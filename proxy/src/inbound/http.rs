@@ -263,13 +263,9 @@ impl HttpConnection {
         if self.protocol != Protocol::Postern {
             return Err(RequestError::BadStream("CONNECT outside of postern/1"));
         }
-        let kind = match head.extensions.get::<StreamProtocol>().map(StreamProtocol::as_str) {
-            Some("tcp") => StreamKind::Tcp,
-            Some("upgrade") => StreamKind::Upgrade,
-            Some("reauth") => StreamKind::Reauth,
-            Some(_) => return Err(RequestError::UnknownStream),
-            None => return Err(RequestError::BadStream("CONNECT without a protocol")),
-        };
+        let protocol = head.extensions.get::<StreamProtocol>().map(StreamProtocol::as_str);
+        let protocol = protocol.ok_or(RequestError::BadStream("CONNECT without a protocol"))?;
+        let kind = StreamKind::of(protocol).ok_or(RequestError::UnknownStream)?;
         let dialled = self.inbound.arrival.dialled.to_string();
         match head.uri.authority() {
             Some(authority) if authority.as_str() == dialled => Ok(kind),

@@ -9,13 +9,14 @@ use policy::{HostName, Snapshot};
 use tokio::task::JoinHandle;
 
 use super::Outbound;
-use super::route::{self, Found, Route};
-use crate::error::{RequestError, is_grpc};
+use super::route::{self, Route};
+use super::wanted::{self, Found};
+use crate::error::{OtherEnd, RequestError, is_grpc};
 use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
 use crate::filter::headers::{self, Sender, TrailersOf};
 use crate::forward::app::upgrade_over;
 use crate::forward::body::Body;
-use crate::forward::mesh::{StreamKind, WHO};
+use crate::forward::mesh::StreamKind;
 use crate::forward::upgrade::{self, Announced};
 use crate::metrics::TrafficLabels;
 use crate::serve::{self, ConnectStream, Handler};
@@ -25,8 +26,8 @@ use crate::telemetry::{CloseReason, Protocol, RequestRecord, TrafficMeter};
 #[derive(Clone)]
 pub(crate) struct OutboundHandler(Arc<HttpConnection>);
 
-struct HttpConnection {
-    outbound: Arc<Outbound>,
+pub(super) struct HttpConnection {
+    pub(super) outbound: Arc<Outbound>,
     protocol: Protocol,
     meter: Arc<TrafficMeter>,
     last: Mutex<Option<LastRoute>>,
@@ -37,7 +38,7 @@ struct HttpConnection {
 struct LastRoute {
     /// The snapshot it was found in; another one may know better.
     snapshot: Arc<Snapshot>,
-    /// The host it was found by; `None` when the address alone decided.
+    /// The host and port it was found by; `None` when the address alone decided.
     host: Option<Box<str>>,
     route: Arc<Route>,
 }
@@ -46,6 +47,7 @@ struct LastRoute {
 struct Routed {
     request: Request<Body>,
     route: Arc<Route>,
+    host: HostName,
     upgrade: Option<Announced>,
     close_unless_upgraded: bool,
 }
@@ -139,6 +141,7 @@ impl HttpConnection {
         Ok(Routed {
             request: Request::from_parts(parts, body),
             route,
+            host: admitted.into_host(),
             upgrade,
             close_unless_upgraded,
         })
@@ -156,17 +159,17 @@ impl HttpConnection {
     }
 
     /// The way to the service that the address means, or else the host.
-    async fn route(&self, host: &HostName) -> Result<Arc<Route>, RequestError> {
+    pub(super) async fn route(&self, host: &HostName) -> Result<Arc<Route>, RequestError> {
         let worker = &self.outbound.worker;
         let snapshot = worker.state.snapshot().clone();
         if let Some(last) = &*self.last.lock()
             && Arc::ptr_eq(&last.snapshot, &snapshot)
-            && last.host.as_deref().is_none_or(|h| h == host.name())
+            && last.host.as_deref().is_none_or(|h| h == host.as_str())
         {
             return Ok(last.route.clone());
         }
         let by_address = self.outbound.wanted.resolve(&worker.state).await?;
-        let by_host = by_address.is_none().then(|| host.name().into());
+        let by_host = by_address.is_none().then(|| host.as_str().into());
         let found = match by_address {
             Some(found) => Some(found),
             None => self.by_host(host).await?,
@@ -188,7 +191,7 @@ impl HttpConnection {
 
     async fn by_host(&self, host: &HostName) -> Result<Option<Found>, RequestError> {
         let port = host.port().unwrap_or_else(|| self.outbound.wanted.port());
-        route::resolve_host(&self.outbound.worker.state, host.name(), port).await
+        wanted::resolve_host(&self.outbound.worker.state, host.name(), port).await
     }
 
     async fn forward(
@@ -196,17 +199,14 @@ impl HttpConnection {
         routed: Routed,
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
-        let worker = &self.outbound.worker;
-        let limits = &worker.state.config.limits;
-        let sent = tokio::time::timeout(
-            limits.response_timeout,
-            routed.route.send(worker, routed.request),
-        )
-        .await;
-        let (mut response, upstream) = sent.map_err(|_| RequestError::Timeout { who: WHO })??;
-        record.upstream(upstream);
+        let limits = &self.outbound.worker.state.config.limits;
+        let Routed { request, route, host, close_unless_upgraded, .. } = routed;
+        let answered = self.send(route, &host, request, record);
+        let answered = tokio::time::timeout(limits.response_timeout, answered).await;
+        let mut response =
+            answered.map_err(|_| RequestError::Timeout { who: OtherEnd::Upstream })??;
         headers::strip_hop_by_hop(response.headers_mut());
-        if routed.close_unless_upgraded {
+        if close_unless_upgraded {
             response
                 .headers_mut()
                 .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
@@ -237,6 +237,7 @@ impl HttpConnection {
         let (io, link) = route.open_stream(worker, StreamKind::Upgrade).await?;
         // The rest of the connection is this stream.
         self.outbound.connection.set_link(link);
-        upgrade_over(io, request, worker.state.config.limits.response_timeout, WHO).await
+        let limit = worker.state.config.limits.response_timeout;
+        upgrade_over(io, request, limit, OtherEnd::Upstream).await
     }
 }

@@ -67,11 +67,12 @@ fn without_scheme<S: Serializer>(id: &Option<SpiffeId>, to: S) -> Result<S::Ok, 
 pub struct Recording {
     /// The inbound requests and connections that policy judged, in order.
     pub seen: Vec<Recorded>,
-    /// Lines that are none: messages, outbound traffic, what ended before it was judged.
+    /// Lines of the proxy's that are none: messages, outbound traffic, what ended before it was judged.
     pub others: usize,
 }
 
-/// A line of the log or an entry of the window, as it is written; other keys are passed over.
+/// A line of the log or an entry of the window, as it is written; other keys are passed over. Every line that the
+/// proxy writes has a time.
 #[derive(Deserialize)]
 struct Entry {
     kind: Option<String>,
@@ -117,7 +118,9 @@ pub fn read(reader: impl BufRead) -> io::Result<Recording> {
         return Err(io::Error::other("more than 512 MiB: hand in a part, such as the last day"));
     }
     if recording.seen.is_empty() && recording.others == 0 {
-        return Err(io::Error::other("no record in it: expected an access log or /decisions"));
+        return Err(io::Error::other(
+            "no record in it; give the access log of the proxy, or what `GET /decisions` answered",
+        ));
     }
     Ok(recording)
 }
@@ -137,8 +140,12 @@ fn log(mut reader: impl BufRead) -> io::Result<Recording> {
     let mut line = Vec::new();
     while let Some(line) = next_line(&mut reader, &mut line)? {
         let entry = serde_json::from_slice::<Entry>(line).ok();
-        let record = entry.filter(|entry| entry.kind.is_some()).and_then(Entry::recorded);
-        recording.add(record);
+        // What others wrote between is passed over; a file of it alone is no log.
+        let Some(entry) = entry.filter(|entry| entry.time.is_some() || entry.decision.is_some())
+        else {
+            continue;
+        };
+        recording.add(Some(entry).filter(|entry| entry.kind.is_some()).and_then(Entry::recorded));
     }
     Ok(recording)
 }
@@ -192,5 +199,37 @@ impl Entry {
             status: self.status,
             decision: Some(decision),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn what_counts_as_a_log() {
+        const REQUEST: &str = r#"{"timestamp":"t","kind":"request","direction":"inbound","destination":"10.0.0.9:8080","method":"GET","host":"cart","path":"/","decision":"allow"}"#;
+        const MESSAGE: &str = r#"{"timestamp":"t","level":"INFO","message":"listening"}"#;
+        let check = |name: &str, text: &str, expect: Result<(usize, usize), &str>| {
+            let found = read(text.as_bytes());
+            match expect {
+                Ok(counts) => {
+                    let found = found.unwrap();
+                    assert_eq!((found.seen.len(), found.others), counts, "{name}");
+                }
+                Err(words) => {
+                    let error = found.unwrap_err().to_string();
+                    assert!(error.contains(words), "{name}: {error}");
+                }
+            }
+        };
+        check("a request and a message", &format!("{REQUEST}\n{MESSAGE}\n"), Ok((1, 1)));
+        check("no request yet", MESSAGE, Ok((0, 1)));
+        check("another's words between", &format!("oops\n{REQUEST}\n"), Ok((1, 0)));
+        check("an empty window", "[]", Err("no record in it"));
+        check("an empty file", "", Err("no record in it"));
+        check("a file of something else", "workload: {namespace: shop}\n", Err("no record in it"));
+        check("JSON of something else", r#"{"kind":"Pod","metadata":{}}"#, Err("no record in it"));
     }
 }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::{ACCEPTED, Refusal, Role, request};
 use crate::error::RequestError;
 use crate::forward::h2_client::{ConnectError, HasStreams};
-use crate::forward::mesh::Destination;
+use crate::forward::mesh::{Destination, StreamKind};
 use crate::forward::tunnel::Tunnel;
 use crate::link::{Bounds, Link};
 use crate::worker::Worker;
@@ -98,7 +98,7 @@ async fn reauthenticate(
         return Err(Refusal::NotLater);
     }
     let authority = destination.address.to_string();
-    let opened = client.connect(&authority, "reauth", crate::forward::mesh::WHO).await;
+    let opened = client.connect(&authority, StreamKind::Reauth.as_str()).await;
     let mut stream = opened.map_err(|error| match error {
         ConnectError::Request(_) => Refusal::Unreachable,
         ConnectError::Refused { .. } | ConnectError::Unsupported => Refusal::Unsupported,

@@ -57,7 +57,7 @@ pub struct InterceptionArgs {
     pub skip_outbound_ports: Vec<PortRange>,
 
     /// Remote networks dialled directly, every port and transport: `10.1.0.0/16,fd00:1::/64`.
-    #[arg(long, value_name = "CIDRS", value_delimiter = ',')]
+    #[arg(long, value_name = "CIDRS", value_delimiter = ',', value_parser = network)]
     pub skip_cidrs: Vec<IpNet>,
 
     /// What happens to outbound traffic the proxy cannot carry (UDP and everything else that is
@@ -169,6 +169,12 @@ fn name_servers(args: &InterceptionArgs) -> Result<Vec<IpAddr>, String> {
     let text = std::fs::read_to_string(&args.resolv_conf)
         .map_err(|error| format!("{file}: {error}; name the resolvers with --dns ADDR"))?;
     Ok(sorted(resolvers::parse(&text)))
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse().map_err(|_| {
+        format!("{text:?} is no network; write an address and how many of its bits count, such as 10.1.0.0/16")
+    })
 }
 
 fn split_networks(networks: &[IpNet]) -> (Vec<Ipv4Net>, Vec<Ipv6Net>) {
@@ -367,7 +373,7 @@ pub(crate) mod tests {
         check("--agent-uid 5 --authority a$(b):1", "HOST:PORT");
         check("--resolv-conf /nowhere/resolv.conf", "name the resolvers with --dns");
         check("--egress maybe", "possible values");
-        check("--skip-cidrs 10.0.0.0/40", "invalid");
+        check("--skip-cidrs 10.0.0.0/40", "write an address and how many of its bits count");
     }
 
     #[test]

@@ -93,6 +93,7 @@ pub struct RequestRecord {
     error: Option<String>,
     judgement: Judgement,
     upstream: Option<std::net::SocketAddr>,
+    retried: Option<&'static str>,
     sent: u64,
     grpc_status: Option<Box<str>>,
 }
@@ -121,6 +122,7 @@ impl RequestRecord {
             error: None,
             judgement: Judgement::default(),
             upstream: None,
+            retried: None,
             sent: 0,
             grpc_status: None,
         })
@@ -152,6 +154,12 @@ impl RequestRecord {
     /// Where it was sent.
     pub fn upstream(&mut self, address: std::net::SocketAddr) {
         self.upstream = Some(address);
+    }
+
+    /// It is sent once more, because of this; counted at once.
+    pub fn retried(&mut self, reason: &'static str) {
+        self.retried = Some(reason);
+        self.worker.state.metrics.retry(reason);
     }
 
     /// What policy said; counted at once. Gives the decision back.
@@ -221,6 +229,9 @@ impl RequestRecord {
         self.judgement.write(&mut line);
         if let Some(upstream) = self.upstream {
             line.plain("upstream", upstream);
+        }
+        if let Some(reason) = self.retried {
+            line.word("retried", reason);
         }
         line.number("bytes_sent", self.sent).milliseconds("duration_ms", took).end();
     }

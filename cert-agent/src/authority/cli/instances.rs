@@ -1,5 +1,7 @@
 //! `instances` and `revoke-instance`.
 
+use std::io::{self, Write};
+
 use clap::Args;
 
 use super::{StateArgs, print};
@@ -23,5 +25,13 @@ pub(super) fn list(args: &StateArgs, now: u64) -> anyhow::Result<()> {
 
 /// Ends a holder.
 pub(super) fn revoke(args: &RevokeInstanceArgs) -> anyhow::Result<bool> {
-    Ok(Credentials::new(args.place.store()?, 0).revoke(&args.instance)?)
+    let found = Credentials::new(args.place.store()?, 0).revoke(&args.instance)?;
+    if !found {
+        writeln!(
+            io::stderr(),
+            "no agent `{}` holds a credential; `instances` lists them",
+            args.instance
+        )?;
+    }
+    Ok(found)
 }

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 use identity::{SpiffeId, TrustDomain};
 use serde::Serialize;
@@ -66,7 +67,8 @@ pub enum Command {
     RenewIntermediate(init::RenewArgs),
     /// Replace the root in three steps without anybody noticing: prepare, activate, retire.
     Root(roots::RootArgs),
-    /// Revoke certificates before their end. Peers refuse them within seconds.
+    /// Revoke certificates before their end. Peers refuse them within seconds. Exit code 1 when nothing of the
+    /// identity is known.
     Revoke(revoke::RevokeArgs),
     /// List the revoked certificates that have not ended (JSON when the output is not a terminal).
     Revocations(StateArgs),
@@ -115,14 +117,23 @@ impl StateArgs {
     /// What replicas share.
     ///
     /// # Errors
-    /// A store that cannot be reached.
+    /// A store that cannot be reached, or a directory that holds no authority: a command on a mistyped `--dir` must
+    /// not succeed, `revoke` least of all.
     pub fn store(&self) -> anyhow::Result<Arc<dyn Store>> {
         if let Some(place) = &self.state_secret {
             let store = KubernetesStore::open(place.clone(), self.kubeconfig.as_deref());
             return Ok(Arc::new(store.map_err(crate::program::Misconfigured)?));
         }
-        let directory = self.state.as_deref().unwrap_or(&self.dir);
-        Ok(Arc::new(DirectoryStore::new(directory)))
+        if let Some(state) = &self.state {
+            return Ok(Arc::new(DirectoryStore::new(state)));
+        }
+        if !self.directory().bundle().exists() {
+            bail!(
+                "{} holds no authority (no bundle.pem); give the --dir that `run` has, or make one with `init`",
+                self.dir.display()
+            );
+        }
+        Ok(Arc::new(DirectoryStore::new(&self.dir)))
     }
 
     /// Where the issuance log is unless something else is said.

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use identity::SpiffeId;
 
 use super::{StateArgs, print};
+use crate::authority::directory::Directory;
 use crate::authority::join_token::JoinTokens;
 use crate::authority::renewal::Credentials;
 use crate::authority::{issuance_log_verify, pem, revoke, show};
@@ -48,20 +49,27 @@ enum LogCommand {
 struct VerifyArgs {
     /// The file, such as DIR/log/issuance-….jsonl.
     file: PathBuf,
-    /// The roots that its signers must chain to (PEM).
+    /// Roots that its signers may chain to (PEM), such as DIR/retired/ID.pem.
     #[arg(long, value_name = "FILE", required_unless_present = "dir")]
     root: Option<PathBuf>,
-    /// The authority's directory: its published roots.
-    #[arg(long, value_name = "DIR", conflicts_with = "root")]
+    /// The authority's directory: its signers may chain to its published roots.
+    #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
-/// Revokes, and prints what was revoked.
+/// Revokes, and prints what was revoked. False when nothing of that identity is known.
 pub(super) fn revoke(args: &RevokeArgs, now: u64) -> anyhow::Result<bool> {
     let store = args.place.store()?;
     if let Some(serial) = &args.serial {
         let serial = revoke::parse_serial(serial)?;
         let revoked = vec![revoke::revoke_serial(store.as_ref(), &serial, now)?];
+        if revoked.iter().any(|one| one.identity.is_empty()) {
+            writeln!(
+                io::stderr(),
+                "this state knows no live certificate {serial}; it is revoked all the same. Is the number right, and is \
+                 --state (or --dir) the one that `run` has?"
+            )?;
+        }
         print(&revoked, || show::revoked_table(&revoked))?;
         return Ok(true);
     }
@@ -76,23 +84,34 @@ pub(super) fn revoke(args: &RevokeArgs, now: u64) -> anyhow::Result<bool> {
         (None, None) => bail!("give --serial, --identity or --instance"),
     };
     // What could get a new certificate goes first.
+    let mut proofs = 0;
     for holder in holders {
         if holder.identity == identity && instance.is_none_or(|one| one == holder.instance) {
-            credentials.revoke(&holder.instance)?;
+            proofs += usize::from(credentials.revoke(&holder.instance)?);
         }
     }
     if instance.is_none() {
-        JoinTokens::new(store.clone()).revoke_identity(&identity)?;
+        proofs += JoinTokens::new(store.clone()).revoke_identity(&identity)?;
     }
     let revoked = revoke::revoke_identity(store.as_ref(), &identity, instance, now)?;
-    writeln!(
-        io::stderr(),
-        "{} live certificates of {identity} are revoked; peers refuse them within seconds. Its renewal credentials \
-         ended; other evidence (a uid, a token of a cluster) still gets it new ones.",
-        revoked.len()
-    )?;
+    let found = proofs + revoked.len() > 0;
+    writeln!(io::stderr(), "{}", told(&identity, revoked.len(), found))?;
     print(&revoked, || show::revoked_table(&revoked))?;
-    Ok(true)
+    Ok(found)
+}
+
+/// What a person is told about an identity or an agent of it.
+fn told(identity: &str, certificates: usize, found: bool) -> String {
+    if !found {
+        return format!(
+            "nothing to revoke: this state knows no live certificate, credential or join token of {identity}. Is the \
+             id right, and is --state (or --dir) the one that `run` has?"
+        );
+    }
+    format!(
+        "live certificates of {identity} that are revoked: {certificates}; peers refuse them within seconds. Its renewal \
+         credentials ended; other evidence (a uid, a token of a cluster) still gets it new ones."
+    )
 }
 
 /// Whose agent this is: of its credential, or of a live certificate.
@@ -124,13 +143,11 @@ pub(super) fn list(args: &StateArgs, now: u64) -> anyhow::Result<()> {
 /// Checks a log.
 pub(super) fn log(args: LogArgs) -> anyhow::Result<()> {
     let LogCommand::Verify(args) = args.command;
-    let roots = match (&args.root, args.dir) {
-        (Some(path), _) => pem::certificates(path)?,
-        (None, Some(dir)) => {
-            pem::certificates(&crate::authority::directory::Directory::new(dir).bundle())?
-        }
-        (None, None) => bail!("give --root FILE or --dir DIR"),
-    };
+    let published = args.dir.map(|dir| Directory::new(dir).bundle());
+    let mut roots = Vec::new();
+    for path in published.iter().chain(&args.root) {
+        roots.extend(pem::certificates(path)?);
+    }
     let verified = issuance_log_verify::verify(&args.file, &roots)?;
     print(&verified, || show::verified_table(&verified))
 }

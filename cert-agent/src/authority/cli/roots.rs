@@ -170,6 +170,13 @@ fn retire(args: &RetireArgs, now: u64) -> anyhow::Result<()> {
         tell("There is no root to retire.")?;
     } else {
         tell(&format!("Left the bundle: {}.", left.join(", ")))?;
+        for id in &left {
+            let kept = directory.retired(id);
+            tell(&format!(
+                "Logs of its time: `log verify FILE --dir … --root {}`.",
+                kept.display()
+            ))?;
+        }
     }
     status(&args.place, now)
 }

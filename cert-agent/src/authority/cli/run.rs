@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use identity::TrustDomain;
 
@@ -118,7 +118,19 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let settings = settings(args).map_err(Misconfigured)?;
+    check_passphrase(&settings).map_err(Misconfigured)?;
     runtime.block_on(run::run(settings))
+}
+
+/// A wrong passphrase is found now, and not when half of the intermediate's life is over. (A token of hardware may be
+/// away for a while; `run` starts without it and says so when it is needed.)
+fn check_passphrase(settings: &Settings) -> anyhow::Result<()> {
+    match &settings.root_key {
+        Some(source @ RootSource::Passphrase(_)) => {
+            source.open(&settings.directory.root_key()).context("--root-passphrase-file").map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A million connections are more than any machine serves.

@@ -66,5 +66,9 @@ pub(super) fn list(args: &StateArgs, now: u64) -> anyhow::Result<()> {
 
 /// Makes a token worthless.
 pub(super) fn revoke(args: &RevokeTokenArgs) -> anyhow::Result<bool> {
-    JoinTokens::new(args.place.store()?).revoke(&args.id)
+    let found = JoinTokens::new(args.place.store()?).revoke(&args.id)?;
+    if !found {
+        writeln!(io::stderr(), "no unused join token is `{}`; `tokens` lists them", args.id)?;
+    }
+    Ok(found)
 }

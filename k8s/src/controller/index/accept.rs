@@ -10,7 +10,7 @@ use policy::service::EndpointAddress;
 use policy::{Mistakes, Resources, SourceFile};
 use serde_json::{Value, json};
 
-use super::{ObjectName, PolicyKind, PolicyName};
+use super::{IndexSettings, ObjectName, PolicyKind, PolicyName};
 
 /// The workloads of its namespace (of all, in the root namespace) that a policy is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,17 @@ pub(super) struct EntryFacts {
     pub(super) endpoints: BTreeSet<(std::net::IpAddr, u16)>,
 }
 
+impl EntryFacts {
+    /// Each port of each host.
+    pub(super) fn claims(&self) -> Vec<(Arc<str>, u16)> {
+        let of = |host: &Arc<str>| {
+            let host = host.clone();
+            self.ports.iter().map(move |port| (host.clone(), *port))
+        };
+        self.hosts.iter().flat_map(of).collect()
+    }
+}
+
 /// Reads a policy as a proxy will.
 ///
 /// # Errors
@@ -38,7 +49,7 @@ pub(super) struct EntryFacts {
 pub(super) fn check(
     name: &PolicyName,
     document: &Value,
-    root_namespace: &str,
+    settings: &IndexSettings,
 ) -> Result<EntryFacts, String> {
     let mut files =
         vec![SourceFile { name: name.to_string(), bytes: document.to_string().into_bytes() }];
@@ -48,10 +59,19 @@ pub(super) fn check(
         name: format!("Service {}/{target}", name.object.namespace),
         bytes: stand_in(&name.object, target).to_string().into_bytes(),
     }));
-    let resources = Resources::parse(&files, root_namespace).map_err(|error| told(&error))?;
+    let resources =
+        Resources::parse(&files, &settings.root_namespace).map_err(|error| told(&error))?;
     if name.kind != PolicyKind::ServiceEntry {
         return Ok(EntryFacts::default());
     }
+    let facts = facts(&resources);
+    match facts.hosts.iter().find_map(|host| foreign_host(&name.object.namespace, host, settings)) {
+        Some(mistake) => Err(mistake),
+        None => Ok(facts),
+    }
+}
+
+fn facts(resources: &Resources) -> EntryFacts {
     let mut facts = EntryFacts::default();
     for entry in resources.service_entries() {
         facts.blocks.extend(entry.addresses());
@@ -66,7 +86,18 @@ pub(super) fn check(
             }
         }
     }
-    Ok(facts)
+    facts
+}
+
+/// A host under another namespace's service name (DESIGN invariant 12), in the cluster's own domain: the reader, which reads
+/// files as well, knows `cluster.local` alone.
+fn foreign_host(namespace: &str, host: &str, settings: &IndexSettings) -> Option<String> {
+    let name = host.strip_suffix(&*settings.cluster_domain)?.strip_suffix(".svc.")?;
+    let owner = name.rsplit('.').next().unwrap_or(name);
+    let root = &*settings.root_namespace;
+    (owner != namespace && namespace != root).then(|| {
+        format!("found the host {host} in namespace {namespace}; expected hosts of namespace {namespace}, or outside the cluster; define it in namespace {owner}, or in the root namespace {root}")
+    })
 }
 
 /// A ServiceEntry for a Service that a policy targets.

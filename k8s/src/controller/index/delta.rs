@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::lookup::Found;
+use super::lookup::{Found, LONGEST_KEY};
 use super::{Document, Index, ObjectName};
 
-/// The most destinations one proxy may ask for; the oldest question gives way.
-const MOST_DESTINATIONS: usize = 10_000;
+/// The most destinations one proxy may ask for at a time: twice what a proxy asks for before it gives old ones up.
+const MOST_DESTINATIONS: usize = 4096;
 
 /// A proxy, and what it was told.
 #[derive(Debug)]
@@ -19,10 +19,17 @@ pub struct Subscriber {
     policies: Option<HashMap<String, String>>,
     /// By destination: what it was told.
     services: BTreeMap<String, Answer>,
+    /// Names that mean nothing, to be told so.
+    nonsense: Vec<String>,
     /// The revisions of the index at the last delta; `None` after a new question.
     seen: Option<[u64; 3]>,
     first: bool,
 }
+
+/// A proxy asks for more than one needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more than {MOST_DESTINATIONS} destinations; unsubscribe from those that are not used")]
+pub struct TooMuch;
 
 /// What a proxy was told of a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +70,8 @@ impl Subscriber {
     /// The proxy of a pod, which was told nothing.
     #[must_use]
     pub fn new(pod: ObjectName, uid: Arc<str>) -> Self {
-        let services = BTreeMap::new();
-        Self { pod, uid, policies: None, services, seen: None, first: true }
+        let (services, nonsense) = (BTreeMap::new(), Vec::new());
+        Self { pod, uid, policies: None, services, nonsense, seen: None, first: true }
     }
 
     /// The pod.
@@ -80,16 +87,29 @@ impl Subscriber {
         self.seen = None;
     }
 
-    /// It asks for destinations. `has` is what it has already.
-    pub fn ask_services(&mut self, names: Vec<String>, mut has: HashMap<String, String>) {
+    /// It asks for destinations. `has` is what it has already. A name that is longer than any can be is answered once, and
+    /// not kept.
+    ///
+    /// # Errors
+    /// More than a proxy needs: nothing of it is kept.
+    pub fn ask_services(
+        &mut self,
+        names: Vec<String>,
+        mut has: HashMap<String, String>,
+    ) -> Result<(), TooMuch> {
+        let new = names.iter().filter(|name| !self.services.contains_key(*name)).count();
+        if self.services.len() + new > MOST_DESTINATIONS {
+            return Err(TooMuch);
+        }
+        let (names, nonsense): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(|name| name.len() <= LONGEST_KEY);
+        self.nonsense = nonsense;
         for name in names {
-            if self.services.len() >= MOST_DESTINATIONS {
-                self.services.pop_first();
-            }
             let answer = has.remove(&name).map_or(Answer::Nothing, Answer::Version);
             self.services.insert(name, answer);
         }
         self.seen = None;
+        Ok(())
     }
 
     /// It does not need these destinations any more.
@@ -164,7 +184,8 @@ impl Index {
             }
         }
         let none = BTreeSet::new();
-        let mut delta = TypeDelta::default();
+        let removed = std::mem::take(&mut subscriber.nonsense);
+        let mut delta = TypeDelta { removed, ..TypeDelta::default() };
         for ((key, answer), target) in subscriber.services.iter_mut().zip(&found) {
             let document = target.as_ref().and_then(|target| match target {
                 Found::Entry(name) => {

@@ -1,4 +1,4 @@
-//! What a destination means to a client: `host` or `ip:port`, asked from a namespace.
+//! What a destination means to a client: `host:port` or `ip:port`, asked from a namespace. A `host` alone means any of its ports.
 //!
 //! Precedence is the policy reader's: entries of the client's namespace, of the root namespace, Services by their own
 //! addresses, then endpoints, and last what is known to be outside of the mesh.
@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::policies::Served;
 use super::{Index, ObjectName, PolicyName};
 
-/// The longest destination that is looked up: a DNS name (RFC 1035 §2.3.4), or an address with a port.
-const LONGEST_KEY: usize = 255;
+/// The longest destination that is looked up: a DNS name (RFC 1035 §2.3.4) with a port.
+pub(super) const LONGEST_KEY: usize = 261;
 
 /// What a destination was found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,26 +25,33 @@ pub(super) enum Found {
 
 impl Index {
     pub(super) fn look_up(&self, client_namespace: &Arc<str>, key: &str) -> Option<Found> {
-        if key.len() > LONGEST_KEY {
-            return None;
-        }
         match key.parse::<SocketAddr>() {
             Ok(address) => {
                 let ip = address.ip().to_canonical();
                 self.by_address(client_namespace, SocketAddr::new(ip, address.port()))
             }
-            Err(_) => self.by_host(client_namespace, &key.to_ascii_lowercase()),
+            Err(_) => {
+                let written =
+                    key.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+                let (host, port) = written.map_or((key, None), |(host, port)| (host, Some(port)));
+                self.by_host(client_namespace, &host.to_ascii_lowercase(), port)
+            }
         }
     }
 
-    fn by_host(&self, client_namespace: &Arc<str>, host: &str) -> Option<Found> {
+    fn by_host(&self, client_namespace: &Arc<str>, host: &str, port: Option<u16>) -> Option<Found> {
         let service = self.cluster_name(client_namespace, host);
         let full = service.as_ref().map(|name| self.host_of(name));
         let written = [Some(host), full.as_deref()];
+        let has_port = |name: &&PolicyName| {
+            let served = self.policies.get(*name).and_then(|record| record.in_force());
+            served.is_some_and(|served| port.is_none_or(|port| served.facts.ports.contains(&port)))
+        };
         for namespace in self.entry_namespaces(client_namespace) {
             for host in written.into_iter().flatten() {
                 let entries = self.entry_hosts.get(&(namespace.clone(), host.into()));
-                if let Some(name) = entries.and_then(|names| self.oldest(names.iter())) {
+                let fitting = entries.into_iter().flatten().filter(has_port);
+                if let Some(name) = self.oldest(fitting) {
                     return Some(Found::Entry(name));
                 }
             }

@@ -19,14 +19,15 @@ pub(super) struct PolicyRecord {
     mistakes: Option<String>,
     /// The version in force.
     pub(super) served: Option<Served>,
-    /// The host that it claims and an older ServiceEntry of its namespace has: then it is not in force.
+    /// What it claims and an older ServiceEntry of its namespace has: then it is not in force.
     claimed: Option<Claimed>,
 }
 
-/// A host that two ServiceEntries of one namespace claim.
+/// A port of a host that two ServiceEntries of one namespace claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Claimed {
     host: Arc<str>,
+    port: u16,
     by: PolicyName,
 }
 
@@ -62,7 +63,7 @@ impl Index {
             known.object = object;
             return;
         }
-        let checked = accept::check(&name, &object.document, &self.settings.root_namespace);
+        let checked = accept::check(&name, &object.document, &self.settings);
         let before = self.policies.remove(&name).and_then(|record| record.served);
         self.unlink_entry(&name, before.as_ref());
         let (served, mistakes) = match checked {
@@ -98,24 +99,25 @@ impl Index {
         self.policies_revision += 1;
     }
 
-    /// Gives each host that ServiceEntries of a namespace claim to the oldest of them, and of equally old ones to the first by name.
-    /// One that does not get all of its hosts is not in force: half of it would not be what its writer meant.
+    /// Gives each port of a host that ServiceEntries of a namespace claim to the oldest of them, and of equally old ones to the
+    /// first by name. One that does not get all it claims is not in force: half of it would not be what its writer meant.
     fn settle_claims(&mut self, namespace: &Arc<str>) {
         let names = self.policies_in.get(namespace).into_iter().flatten();
         let entries = names.filter(|name| name.kind == PolicyKind::ServiceEntry);
         let claims = entries.filter_map(|name| {
             let served = self.policies.get(name)?.served.as_ref()?;
-            Some((served.created().to_owned(), name.clone(), served.facts.hosts.clone()))
+            Some((served.created().to_owned(), name.clone(), served.facts.claims()))
         });
         let mut claims: Vec<_> = claims.collect();
         claims.sort();
-        let mut owners: HashMap<Arc<str>, PolicyName> = HashMap::new();
-        for (_, name, hosts) in claims {
-            let taken = hosts.iter().find_map(|host| {
-                Some(Claimed { host: host.clone(), by: owners.get(host)?.clone() })
+        let mut owners: HashMap<(Arc<str>, u16), PolicyName> = HashMap::new();
+        for (_, name, claims) in claims {
+            let taken = claims.iter().find_map(|(host, port)| {
+                let by = owners.get(&(host.clone(), *port))?.clone();
+                Some(Claimed { host: host.clone(), port: *port, by })
             });
             if taken.is_none() {
-                owners.extend(hosts.into_iter().map(|host| (host, name.clone())));
+                owners.extend(claims.into_iter().map(|claim| (claim, name.clone())));
             }
             if let Some(record) = self.policies.get_mut(&name) {
                 record.claimed = taken;
@@ -244,8 +246,8 @@ impl PolicyRecord {
 
     /// Why it is not accepted: every mistake, and who has what it claims.
     fn why_not(&self) -> Option<String> {
-        let claimed = self.claimed.as_ref().map(|Claimed { host, by }| {
-            format!("found the host {host}; expected each host in one ServiceEntry of a namespace; {by}, which is older or first by name, has it: remove it from one of them")
+        let claimed = self.claimed.as_ref().map(|Claimed { host, port, by }| {
+            format!("found port {port} of the host {host}; expected each host and port once in a namespace; {by}, which is older or first by name, has it: remove it from one of them")
         });
         let told: Vec<String> = self.mistakes.clone().into_iter().chain(claimed).collect();
         (!told.is_empty()).then(|| told.join(" | "))

@@ -105,7 +105,7 @@ pub(super) fn asks(index: &Index, namespace: &str, of: &str, keys: &[&str]) -> D
     let mut subscriber = Subscriber::new(name(namespace, of), of.into());
     subscriber.ask_policies(HashMap::new());
     let keys = keys.iter().map(ToString::to_string).collect();
-    subscriber.ask_services(keys, HashMap::new());
+    subscriber.ask_services(keys, HashMap::new()).unwrap();
     index.delta(&mut subscriber).expect("the pod is there")
 }
 

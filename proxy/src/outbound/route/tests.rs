@@ -2,9 +2,15 @@
 use policy::DefaultEgress;
 use serde_json::{Value, json};
 
+use std::sync::Arc;
+
+use super::super::wanted::Wanted;
 use super::*;
+use crate::config::Config;
 use crate::control::cluster::Held;
+use crate::control::cluster::demand::Word;
 use crate::control::cluster::held::Document;
+use crate::state::State;
 
 fn state(egress: &str) -> Arc<State> {
     let text = json!({

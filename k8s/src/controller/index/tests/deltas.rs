@@ -7,7 +7,7 @@ fn nothing_new_is_nothing_told() {
     let mut index = index(shop());
     let mut subscriber = Subscriber::new(name("shop", "frontend-1"), "frontend-1".into());
     subscriber.ask_policies(HashMap::new());
-    subscriber.ask_services(vec!["cart".into(), "nobody".into()], HashMap::new());
+    subscriber.ask_services(vec!["cart".into(), "nobody".into()], HashMap::new()).unwrap();
     let first = index.delta(&mut subscriber).unwrap();
     assert_eq!(first.services.unwrap().removed, ["nobody"], "so that a dial is refused quickly");
     assert_eq!(index.delta(&mut subscriber), Some(Delta::default()));
@@ -35,7 +35,7 @@ fn a_proxy_that_comes_back_is_told_only_what_changed() {
     let index = super::index(events);
     let mut subscriber = Subscriber::new(name("shop", "frontend-1"), "frontend-1".into());
     subscriber.ask_policies(policies);
-    subscriber.ask_services(vec!["cart".into(), "frontend".into()], has);
+    subscriber.ask_services(vec!["cart".into(), "frontend".into()], has).unwrap();
     let delta = index.delta(&mut subscriber).unwrap();
     let changed: Vec<String> =
         delta.services.unwrap().changed.into_iter().map(|(name, _)| name).collect();
@@ -75,4 +75,30 @@ fn what_vanished_while_nobody_watched_is_gone_after_the_list() {
     index.apply(only(ObjectKind::Slice, &[]));
     index.apply(only(ObjectKind::Pod, &[name("shop", "frontend-1")]));
     assert!(spec(&index, ("shop", "frontend-1"), "10.1.0.1:8080").is_none());
+}
+
+#[test]
+fn a_proxy_may_not_ask_for_more_than_one_needs() {
+    let many = |names: std::ops::Range<usize>| names.map(|n| format!("host-{n}:80")).collect();
+    let mut subscriber = Subscriber::new(name("shop", "frontend-1"), "uid-frontend-1".into());
+    assert!(subscriber.ask_services(many(0..4096), HashMap::new()).is_ok());
+    assert!(subscriber.ask_services(many(0..10), HashMap::new()).is_ok(), "the same again");
+    let error = subscriber.ask_services(many(4096..4097), HashMap::new()).unwrap_err();
+    assert!(error.to_string().contains("4096 destinations"), "{error}");
+    assert_eq!(subscriber.destinations(), 4096, "nothing of it is kept");
+    subscriber.forget_services(&["host-0:80".to_owned()]);
+    assert!(subscriber.ask_services(many(4096..4097), HashMap::new()).is_ok(), "there is room");
+    subscriber.forget_services(&["host-0:80".to_owned()]);
+    assert!(subscriber.ask_services(many(4096..4097), HashMap::new()).is_ok(), "there is room");
+}
+
+#[test]
+fn a_name_longer_than_any_is_answered_and_not_kept() {
+    let index = index(shop());
+    let mut subscriber = Subscriber::new(name("shop", "frontend-1"), "frontend-1".into());
+    let long = "h".repeat(262);
+    subscriber.ask_services(vec![long.clone()], HashMap::new()).unwrap();
+    assert_eq!(subscriber.destinations(), 0);
+    assert_eq!(index.delta(&mut subscriber).unwrap().services.unwrap().removed, [long]);
+    assert_eq!(index.delta(&mut subscriber), Some(Delta::default()));
 }

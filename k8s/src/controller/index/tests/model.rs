@@ -20,6 +20,9 @@ const KEYS: &[&str] = &[
     "10.1.0.3:9",
     "10.96.0.2:81",
     "api.example.com",
+    "api.example.com:443",
+    "api.example.com:8443",
+    "cart:80",
     "192.0.2.7:443",
     "nobody",
 ];
@@ -35,18 +38,23 @@ fn some_event() -> impl Strategy<Value = Event> {
         json!({"selector": {"matchLabels": {"app": "cart"}}}),
         json!({"targetRefs": [{"kind": "Service", "name": "cart"}]}),
     ]);
-    let entry = json!({
-        "hosts": ["api.example.com"], "addresses": ["192.0.2.0/24"],
-        "ports": [{"number": 443, "name": "tls"}], "resolution": "NONE",
-    });
+    let entry = |ports: Value| {
+        json!({
+            "hosts": ["api.example.com"], "addresses": ["192.0.2.0/24"],
+            "ports": ports, "resolution": "NONE",
+        })
+    };
+    let (tls, other) = (json!({"number": 443, "name": "a"}), json!({"number": 8443, "name": "b"}));
+    let entries =
+        select(vec![entry(json!([tls])), entry(json!([other])), entry(json!([tls, other]))]);
     prop_oneof![
         (namespace(), of(), ip()).prop_map(|(ns, of, ip)| pod(ns, &format!("{of}-1"), of, ip)),
         (namespace(), of(), cluster_ip()).prop_map(|(ns, of, ip)| service(ns, of, ip, 80)),
         (namespace(), of(), ip())
             .prop_map(|(ns, of, ip)| { slice(ns, of, &[(ip, &format!("{of}-1"))]) }),
         (namespace(), of(), spec).prop_map(|(ns, of, spec)| allow(ns, of, &spec)),
-        (namespace(), of())
-            .prop_map(move |(ns, of)| { policy(PolicyKind::ServiceEntry, ns, of, &entry) }),
+        (namespace(), of(), entries)
+            .prop_map(|(ns, of, entry)| { policy(PolicyKind::ServiceEntry, ns, of, &entry) }),
     ]
 }
 
@@ -82,7 +90,9 @@ fn full_state(index: &Index) -> Option<State> {
     let mut subscriber = Subscriber::new(name("shop", "cart-1"), "cart-1".into());
     let mut state = State::default();
     subscriber.ask_policies(HashMap::new());
-    subscriber.ask_services(KEYS.iter().map(ToString::to_string).collect(), HashMap::new());
+    subscriber
+        .ask_services(KEYS.iter().map(ToString::to_string).collect(), HashMap::new())
+        .unwrap();
     add(&mut state, index.delta(&mut subscriber)?);
     Some(state)
 }
@@ -133,7 +143,7 @@ proptest! {
         let mut index = index([pod("shop", "cart-1", "cart", "10.1.0.1")]);
         let mut subscriber = Subscriber::new(name("shop", "cart-1"), "cart-1".into());
         subscriber.ask_policies(HashMap::new());
-        subscriber.ask_services(KEYS.iter().map(ToString::to_string).collect(), HashMap::new());
+        subscriber.ask_services(KEYS.iter().map(ToString::to_string).collect(), HashMap::new()).unwrap();
         let mut state = State::default();
         for event in history {
             index.apply(event);

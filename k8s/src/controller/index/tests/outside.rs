@@ -156,6 +156,29 @@ fn of_two_entries_with_one_host_the_older_is_in_force_and_the_other_is_told() {
 }
 
 #[test]
+fn entries_share_a_host_when_each_has_ports_of_its_own() {
+    let entry = |of: &str, port: u16| {
+        let spec = json!({
+            "hosts": ["api.example.com"], "ports": [{"number": port, "name": of}], "resolution": "NONE",
+        });
+        policy(PolicyKind::ServiceEntry, "shop", of, &spec)
+    };
+    let mut events = with_pod(|_| {});
+    events.extend([entry("a", 443), entry("b", 8443)]);
+    let index = index(events);
+    assert!(index.refused().is_empty(), "{:?}", index.refused());
+    let port = |key: &str| {
+        let spec = spec(&index, ("shop", "frontend-1"), key)?;
+        spec["ports"][0]["number"].as_u64()
+    };
+    assert_eq!(port("api.example.com:443"), Some(443));
+    assert_eq!(port("API.example.com:8443"), Some(8443));
+    assert_eq!(port("api.example.com:80"), None, "nobody has it");
+    assert_eq!(port("api.example.com"), Some(443), "any of them");
+    assert_eq!(port("cart:80"), Some(80), "a Service, by name and port");
+}
+
+#[test]
 fn short_names_work_under_any_cluster_domain() {
     let settings = IndexSettings { cluster_domain: "k8s.example".into(), ..settings() };
     let mut index = Index::new(settings);

@@ -78,6 +78,30 @@ fn s21_tenant_reach_a_service_entry_for_another_namespaces_host_is_refused() {
 }
 
 #[test]
+fn s21_tenant_reach_a_host_of_another_namespace_under_the_clusters_own_domain_is_refused() {
+    let check = |row: &str, namespace: &str, host: &str, refused: bool| {
+        let settings = IndexSettings { cluster_domain: "k8s.example".into(), ..settings() };
+        let mut index = Index::new(settings);
+        let spec = json!({
+            "hosts": [host], "ports": [{"number": 80, "name": "http"}], "resolution": "STATIC",
+            "endpoints": [{"address": "10.6.6.6"}],
+        });
+        index.apply(policy(PolicyKind::ServiceEntry, namespace, "e", &spec));
+        let found = index.refused();
+        assert_eq!(!found.is_empty(), refused, "{row}: {found:?}");
+        if let Some((_, why)) = found.first() {
+            assert!(why.contains(host) && why.contains("define it in namespace bank"), "{why}");
+        }
+    };
+    check("another namespace's", "shop", "teller.bank.svc.k8s.example", true);
+    check("below it", "shop", "one.teller.bank.svc.k8s.example", true);
+    check("as the reader of files knows it", "shop", "teller.bank.svc.cluster.local", true);
+    check("its own", "bank", "teller.bank.svc.k8s.example", false);
+    check("by the root namespace", "postern-system", "teller.bank.svc.k8s.example", false);
+    check("outside of the cluster", "shop", "teller.bank.svc.example.com", false);
+}
+
+#[test]
 fn a_target_becomes_the_labels_of_the_service() {
     let target = json!({"targetRefs": [{"kind": "Service", "name": "cart"}]});
     let index = with(allow("shop", "p", &target));

@@ -8,13 +8,17 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    missing_docs
+    missing_docs,
+    unreachable_pub
 )]
 
-#[path = "../tests/control_plane/mod.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../../tests/control_plane/mod.rs"]
 mod control_plane;
-#[path = "../tests/fake_api/mod.rs"]
+#[allow(dead_code, reason = "the tests use more of it")]
+#[path = "../../tests/fake_api/mod.rs"]
 mod fake_api;
+mod handed_over;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,7 +26,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use control_plane::{Proxy, TestTrust, allow, namespace, pod, service, slice};
+use control_plane::objects::{allow, namespace, pod, service, slice};
+use control_plane::{Proxy, TestTrust};
 use fake_api::FakeApi;
 use serde_json::json;
 
@@ -58,7 +63,7 @@ async fn controller(directory: &Path) {
     let config = kube::Config::from_custom_kubeconfig(file, &options).await.unwrap();
     let client = kube::Client::try_from(config).unwrap();
     let controller =
-        control_plane::Controller::with(client, control_plane::read_credentials(directory)).await;
+        control_plane::Controller::with(client, handed_over::read_credentials(directory)).await;
     controller.synced().await;
     println!("{}", controller.address);
     std::future::pending().await
@@ -76,7 +81,7 @@ impl Drop for Killed {
 async fn prove() {
     let directory = tempfile::tempdir().unwrap();
     let trust = TestTrust::new();
-    trust.write(directory.path());
+    handed_over::write(&trust, directory.path());
     let api = FakeApi::start().await;
     fill(&api);
     std::fs::write(directory.path().join("kubeconfig"), api.kubeconfig()).unwrap();
@@ -193,7 +198,7 @@ async fn edits(api: &FakeApi, proxies: Vec<Proxy>) -> Vec<Duration> {
 /// A real proxy whose app calls twenty services; its memory before and after.
 async fn real_proxy(directory: &Path, controller: SocketAddr, trust: &TestTrust) -> (u64, u64) {
     let id = "spiffe://cluster.local/ns/shop/sa/app-1";
-    trust.write_svid(directory, id);
+    handed_over::write_svid(trust, directory, id);
     let port = |number: u32| FIRST_PORT + u16::try_from(number).unwrap();
     let listeners: Vec<_> = (0..IN_USE)
         .map(|number| {
@@ -212,7 +217,7 @@ async fn real_proxy(directory: &Path, controller: SocketAddr, trust: &TestTrust)
         }},
         "resources": {"controller": {
             "address": controller.to_string(),
-            "identity": control_plane::CONTROLLER,
+            "identity": control_plane::trust::CONTROLLER,
             "pod": {"name": "app-1", "uid": "uid-app-1"},
         }},
         "inbound": {"bind": "none"},

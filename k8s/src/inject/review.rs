@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::inject::{self, NamespaceFacts, Outcome, Settings};
+use super::{NamespaceFacts, Outcome, Settings};
 
 /// The deepest nesting of a review (SECURITY-CASES S-33); a pod needs about 15.
 const MAX_DEPTH: usize = 100;
@@ -115,7 +115,7 @@ impl Review {
     pub fn answer(&self, namespace: &NamespaceFacts, settings: &Settings, secret: &str) -> Answer {
         let request = &self.request;
         if self.adds_ephemeral_container() {
-            return match inject::check_users(&request.object) {
+            return match super::check_users(&request.object) {
                 Ok(()) => self.allow(None),
                 Err(refusal) => self.refuse(&refusal.to_string()),
             };
@@ -123,7 +123,7 @@ impl Review {
         if !self.creates_pod() || self.is_control_plane(settings) {
             return self.allow(None);
         }
-        match inject::inject(&request.object, namespace, settings, secret) {
+        match super::inject(&request.object, namespace, settings, secret) {
             Ok(Outcome::Unchanged(_)) => self.allow(None),
             Ok(Outcome::Changed(pod)) => self.allow(Some(&pod)),
             Err(refusal) => self.refuse(&refusal.to_string()),

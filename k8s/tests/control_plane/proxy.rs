@@ -1,0 +1,151 @@
+//! A simulated proxy: it connects, asks and remembers what it is told.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::{Ready, ready};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use identity::SpiffeId;
+use identity::tls::ALPN_H2;
+use k8s::controller::proto::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use k8s::controller::proto::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
+use k8s::controller::service::{POD_NAME, POD_UID, POLICY_TYPE, SERVICE_TYPE};
+use prost_types::value::Kind;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
+use tonic::{Status, Streaming};
+
+use super::trust::{CONTROLLER, TestTrust};
+
+/// A simulated proxy: what it was told, by name.
+pub struct Proxy {
+    requests: mpsc::Sender<DeltaDiscoveryRequest>,
+    answers: Streaming<DeltaDiscoveryResponse>,
+    pub policies: BTreeMap<String, Value>,
+    pub services: BTreeMap<String, Value>,
+    pub unknown: Vec<String>,
+    pub versions: HashMap<String, String>,
+}
+
+impl Proxy {
+    /// Connects, announces a pod, and asks for its policies. The first answer is awaited by [`Self::hear`].
+    pub async fn connect(
+        controller: SocketAddr,
+        trust: &TestTrust,
+        id: &str,
+        pod: (&str, &str),
+    ) -> Result<Self, Status> {
+        Self::resume(controller, trust, id, pod, HashMap::new()).await
+    }
+
+    pub async fn resume(
+        controller: SocketAddr,
+        trust: &TestTrust,
+        id: &str,
+        pod: (&str, &str),
+        has: HashMap<String, String>,
+    ) -> Result<Self, Status> {
+        let (svid, key) = trust.svid(id);
+        let expected: Arc<[SpiffeId]> = [SpiffeId::parse(CONTROLLER).unwrap()].into();
+        let bundles = Arc::new(trust.bundles());
+        let config =
+            identity::tls::client_config(&svid, &key, bundles, expected, &[ALPN_H2]).unwrap();
+        let stream = TcpStream::connect(controller).await.unwrap();
+        let name = rustls_pki_types::ServerName::IpAddress(controller.ip().into());
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        let stream = stream.map_err(|error| Status::unavailable(error.to_string()))?;
+        let channel = tonic::transport::Endpoint::from_static("http://controller")
+            .connect_with_connector(Dialled(Some(TokioIo::new(stream))))
+            .await
+            .map_err(|error| Status::unavailable(error.to_string()))?;
+        let (requests, queue) = mpsc::channel(16);
+        let text = |text: &str| prost_types::Value { kind: Some(Kind::StringValue(text.into())) };
+        let fields = [(POD_NAME, pod.0), (POD_UID, pod.1)];
+        let fields = fields.map(|(key, value)| (key.to_owned(), text(value))).into();
+        let first = DeltaDiscoveryRequest {
+            node: Some(Node { id: pod.0.into(), metadata: Some(prost_types::Struct { fields }) }),
+            type_url: POLICY_TYPE.into(),
+            resource_names_subscribe: vec!["*".into()],
+            initial_resource_versions: has,
+            ..DeltaDiscoveryRequest::default()
+        };
+        requests.send(first).await.unwrap();
+        let queue = tokio_stream::wrappers::ReceiverStream::new(queue);
+        let mut client =
+            AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(64 << 20);
+        let answers = client.delta_aggregated_resources(queue).await?.into_inner();
+        Ok(Self {
+            requests,
+            answers,
+            policies: BTreeMap::new(),
+            services: BTreeMap::new(),
+            unknown: Vec::new(),
+            versions: HashMap::new(),
+        })
+    }
+
+    pub async fn ask(&self, keys: &[&str]) {
+        let request = DeltaDiscoveryRequest {
+            type_url: SERVICE_TYPE.into(),
+            resource_names_subscribe: keys.iter().map(ToString::to_string).collect(),
+            ..DeltaDiscoveryRequest::default()
+        };
+        self.requests.send(request).await.unwrap();
+    }
+
+    /// Takes in the next answer.
+    pub async fn hear(&mut self) -> Result<(), Status> {
+        let next = tokio::time::timeout(Duration::from_secs(20), self.answers.message()).await;
+        let answer = next.expect("an answer within 20 s")?;
+        let answer = answer.ok_or_else(|| Status::unavailable("the stream ended"))?;
+        let of_policy = answer.type_url == POLICY_TYPE;
+        let known = if of_policy { &mut self.policies } else { &mut self.services };
+        for name in &answer.removed_resources {
+            known.remove(name);
+            self.versions.remove(name);
+        }
+        for resource in answer.resources {
+            let document = serde_json::from_slice(&resource.resource.unwrap().value).unwrap();
+            known.insert(resource.name.clone(), document);
+            self.versions.insert(resource.name, resource.version);
+        }
+        if !of_policy {
+            self.unknown = answer.removed_resources;
+        }
+        let acknowledgement = DeltaDiscoveryRequest {
+            type_url: answer.type_url,
+            response_nonce: answer.nonce,
+            ..DeltaDiscoveryRequest::default()
+        };
+        let _ = self.requests.send(acknowledgement).await;
+        Ok(())
+    }
+
+    /// Takes in answers until it is so.
+    pub async fn hear_until(&mut self, is_so: impl Fn(&Self) -> bool) {
+        while !is_so(self) {
+            self.hear().await.unwrap();
+        }
+    }
+}
+
+struct Dialled<S>(Option<S>);
+
+impl<S: Send + 'static> tower_service::Service<http::Uri> for Dialled<S> {
+    type Response = S;
+    type Error = std::io::Error;
+    type Future = Ready<std::io::Result<S>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _uri: http::Uri) -> Self::Future {
+        ready(self.0.take().ok_or_else(|| std::io::ErrorKind::NotConnected.into()))
+    }
+}

@@ -1,0 +1,19 @@
+//! Everything that is tested from outside of the crate, in one program: each one more would link the client of the
+//! API server once more. `cargo test -p k8s --test all -- webhook` runs one file's.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod control_plane;
+mod fake_api;
+mod support;
+
+mod annotations;
+mod controller;
+mod crds;
+mod documentation;
+mod offline;
+mod pod;
+mod probes;
+mod reviews;
+mod schema;
+mod webhook;

@@ -1,0 +1,100 @@
+//! The open connections to one destination.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hyper::client::conn::http1::SendRequest;
+use parking_lot::MutexGuard;
+use rustls::ClientConfig;
+
+use super::Destination;
+use super::dial::Offer;
+use crate::credentials::Credentials;
+use crate::error::RequestError;
+use crate::forward::body::Body;
+use crate::forward::h2_client::H2Client;
+use crate::link::Link;
+use crate::worker::Worker;
+
+/// Idle HTTP/1.1 connections are used within this many seconds: the other side closes them too.
+const IDLE_SECONDS: u32 = 3;
+
+/// All of one generation of our credentials.
+#[derive(Default)]
+pub(super) struct Connections {
+    generation: u64,
+    pub(super) shared: Vec<H2Client>,
+    /// Whether the shared connections take CONNECT streams.
+    pub(super) postern: bool,
+    /// Whether the server speaks HTTP/1.1 and no HTTP/2.
+    pub(super) http1: bool,
+    idle: Vec<Idle>,
+    pub(super) configs: HashMap<Offer, Arc<ClientConfig>>,
+}
+
+/// An HTTP/1.1 connection whose last answer has been read.
+struct Idle {
+    sender: SendRequest<Body>,
+    since: u32,
+    link: Arc<Link>,
+}
+
+impl Idle {
+    fn is_usable(&self, now: u32) -> bool {
+        !self.link.is_retired() && self.since + IDLE_SECONDS >= now
+    }
+}
+
+impl Connections {
+    /// The open shared connection with the fewest streams.
+    pub(super) fn least_used(&mut self) -> Option<H2Client> {
+        self.shared.retain(|client| !client.is_closed());
+        self.shared.iter().min_by_key(|client| client.streams()).cloned()
+    }
+
+    /// An idle connection that may be used.
+    pub(super) fn take_idle(&mut self, now: u32) -> Option<(SendRequest<Body>, Arc<Link>)> {
+        while let Some(idle) = self.idle.pop() {
+            if idle.is_usable(now) && idle.sender.is_ready() {
+                return Some((idle.sender, idle.link));
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request, if there are fewer than `most`.
+    pub(super) fn keep_idle(
+        &mut self,
+        sender: SendRequest<Body>,
+        link: Arc<Link>,
+        since: u32,
+        most: usize,
+    ) {
+        if self.idle.len() < most && !link.is_retired() {
+            self.idle.push(Idle { sender, since, link });
+        }
+    }
+
+    /// Lets go of what is closed or unused for too long; whether nothing is left.
+    pub(super) fn sweep(&mut self, now: u32, idle: u32) -> bool {
+        self.shared.retain(|client| !client.is_closed() && client.quiet_sweeps() <= idle);
+        self.idle.retain(|idle| !idle.sender.is_closed() && idle.is_usable(now));
+        self.shared.is_empty() && self.idle.is_empty()
+    }
+}
+
+impl Destination {
+    /// The connections, made with the certificate in force; those of an older one are let go.
+    pub(super) fn current(
+        &self,
+        worker: &Worker,
+    ) -> Result<(MutexGuard<'_, Connections>, Arc<Credentials>), RequestError> {
+        let credentials = worker.state.valid_credentials().ok_or(RequestError::NoCertificate)?;
+        let mut connections = self.connections.lock();
+        let generation = credentials.generation();
+        if connections.generation != generation {
+            *connections = Connections { generation, ..Connections::default() };
+        }
+        Ok((connections, credentials))
+    }
+}

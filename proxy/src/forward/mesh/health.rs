@@ -1,0 +1,108 @@
+//! Whether a destination is worth a try, from what became of the tries before. Pure: times are
+//! handed in, coarse seconds of the process clock.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// What a destination has done lately, as one worker saw it.
+///
+/// One that could not be reached, or whose proxy could not reach the app, *rests*: others are
+/// preferred for a while. One that has just gone after it was there may be about to be replaced by
+/// another (a rollout, of which we learn a moment late): that is worth *waiting* for, a moment.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// Second of the last answer, plus one; 0 for none.
+    answered: AtomicU32,
+    /// Second of the first failure since then, plus one; 0 for none.
+    gone: AtomicU32,
+    /// Second of the last failure, plus one; 0 for none.
+    failed: AtomicU32,
+}
+
+/// How long a destination without connections is remembered, seconds: longer than anybody waits.
+const REMEMBERED: u32 = 60;
+
+impl Health {
+    /// It has answered.
+    pub fn answered(&self, now: u32) {
+        self.answered.store(now + 1, Relaxed);
+        if self.failed.load(Relaxed) != 0 {
+            self.gone.store(0, Relaxed);
+            self.failed.store(0, Relaxed);
+        }
+    }
+
+    /// It, or the app behind it, could not be reached.
+    pub fn failed(&self, now: u32) {
+        self.failed.store(now + 1, Relaxed);
+        if self.gone.load(Relaxed) == 0 {
+            self.gone.store(now + 1, Relaxed);
+        }
+    }
+
+    /// Whether others are to be preferred: it failed within the last `rest` seconds.
+    #[must_use]
+    pub fn rests(&self, now: u32, rest: u32) -> bool {
+        let failed = self.failed.load(Relaxed);
+        failed != 0 && now < failed - 1 + rest
+    }
+
+    /// Whether it was there and has gone within the last `wait` seconds.
+    #[must_use]
+    pub fn has_just_gone(&self, now: u32, wait: u32) -> bool {
+        let gone = self.gone.load(Relaxed);
+        gone != 0 && self.answered.load(Relaxed) != 0 && now <= gone - 1 + wait
+    }
+
+    /// Whether what it did is of use still.
+    #[must_use]
+    pub fn is_recent(&self, now: u32) -> bool {
+        let last = self.answered.load(Relaxed).max(self.failed.load(Relaxed));
+        last != 0 && now < last - 1 + REMEMBERED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One second of a destination's life.
+    enum Did {
+        Answered(u32),
+        Failed(u32),
+    }
+    use Did::{Answered, Failed};
+
+    #[test]
+    fn rests_after_a_failure_and_is_waited_for_only_when_it_was_there() {
+        type Row = (&'static str, &'static [Did], u32, (bool, bool));
+        let rows: [Row; 9] = [
+            ("nothing known", &[], 10, (false, false)),
+            ("it answers", &[Answered(9)], 10, (false, false)),
+            ("never there", &[Failed(10)], 10, (true, false)),
+            ("just gone", &[Answered(9), Failed(10)], 10, (true, true)),
+            ("gone for the longest wait", &[Answered(9), Failed(10)], 12, (true, true)),
+            ("gone for longer", &[Answered(9), Failed(10)], 13, (true, false)),
+            ("fails on", &[Answered(9), Failed(10), Failed(14)], 14, (true, false)),
+            ("rested", &[Answered(9), Failed(10)], 15, (false, false)),
+            ("there again", &[Answered(9), Failed(10), Answered(11)], 11, (false, false)),
+        ];
+        for (name, did, now, expect) in rows {
+            let health = Health::default();
+            for one in did {
+                match one {
+                    Answered(at) => health.answered(*at),
+                    Failed(at) => health.failed(*at),
+                }
+            }
+            assert_eq!((health.rests(now, 5), health.has_just_gone(now, 2)), expect, "{name}");
+        }
+    }
+
+    #[test]
+    fn is_remembered_for_a_minute() {
+        let health = Health::default();
+        assert!(!health.is_recent(0));
+        health.failed(0);
+        assert!(health.is_recent(59) && !health.is_recent(60));
+    }
+}

@@ -1,0 +1,180 @@
+//! Requests to a destination, over a connection shared with others or one of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use http::{Request, Response};
+use hyper::client::conn::http1::SendRequest;
+
+use super::dial::Offer;
+use super::{Destination, TRIES, broken, ended};
+use crate::error::{REASON_HEADER, RequestError};
+use crate::filter::version;
+use crate::forward::body::Body;
+use crate::forward::h2_client::{H2Client, Slot};
+use crate::forward::head;
+use crate::link::Link;
+use crate::tls::Alpn;
+use crate::worker::Worker;
+
+use super::WHO;
+
+/// A connection for one request, open and verified.
+pub enum Hop {
+    /// A stream of a connection shared with others; whether the peer is one of ours.
+    Shared(Slot, bool),
+    /// Nobody else's until the answer has been read.
+    Alone(SendRequest<Body>, Arc<Link>),
+}
+
+/// An open connection, not yet asked whether it takes one more request.
+enum Found {
+    Shared(H2Client, bool),
+    Alone(SendRequest<Body>, Arc<Link>),
+}
+
+/// A request that waits for its answer, counted for as long as it does.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Destination {
+    /// A connection for one request: shared where possible, opened where necessary. A shared one
+    /// whose end was announced since it was last used is passed over.
+    ///
+    /// # Errors
+    /// [`RequestError`]; nothing has been sent, so another destination may be tried.
+    pub async fn hop(self: &Arc<Self>, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
+        for _ in 0..TRIES {
+            match self.open_or_shared(worker).await? {
+                Found::Alone(sender, link) => return Ok(Hop::Alone(sender, link)),
+                Found::Shared(client, postern) => {
+                    if let Ok(slot) = client.slot().await {
+                        return Ok(Hop::Shared(slot, postern));
+                    }
+                }
+            }
+        }
+        Err(ended())
+    }
+
+    async fn open_or_shared(self: &Arc<Self>, worker: &Arc<Worker>) -> Result<Found, RequestError> {
+        if let Some(found) = self.find_open(worker)? {
+            return Ok(found);
+        }
+        if self.connections.lock().http1 {
+            let opened = self.connect(worker, Offer::Request).await?;
+            return self.open_http1(opened).await.map(|(one, link)| Found::Alone(one, link));
+        }
+        let _one = self.turn_to_open(worker).await;
+        if let Some(found) = self.find_open(worker)? {
+            return Ok(found);
+        }
+        let opened = self.connect(worker, Offer::Request).await?;
+        match opened.alpn {
+            Alpn::Postern | Alpn::H2 => {
+                let postern = opened.alpn == Alpn::Postern;
+                self.share(worker, opened).await.map(|client| Found::Shared(client, postern))
+            }
+            Alpn::Http11 | Alpn::None => {
+                self.connections.lock().http1 = true;
+                self.open_http1(opened).await.map(|(one, link)| Found::Alone(one, link))
+            }
+        }
+    }
+
+    fn find_open(&self, worker: &Worker) -> Result<Option<Found>, RequestError> {
+        let most = usize::try_from(worker.state.config.limits.mesh_connections).unwrap_or(1);
+        let (mut connections, _) = self.current(worker)?;
+        let full = connections.shared.len() >= most;
+        let least = connections.least_used();
+        if let Some(client) = least.filter(|client| client.has_room() || full) {
+            return Ok(Some(Found::Shared(client, connections.postern)));
+        }
+        let idle = connections.take_idle(worker.state.clock.coarse());
+        Ok(idle.map(|(sender, link)| Found::Alone(sender, link)))
+    }
+
+    /// Sends a request over a hop of this destination. An `x-postern-reason` in the answer is the
+    /// word of a proxy of ours; no other server may speak in its name.
+    ///
+    /// # Errors
+    /// [`RequestError`]; the server has not answered then.
+    pub async fn send(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        hop: Hop,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, RequestError> {
+        let _waiting = Waiting::begin(&self.waiting);
+        let (mut response, postern) = match hop {
+            Hop::Shared(slot, postern) => {
+                if postern {
+                    let version = request.version();
+                    version::note(request.headers_mut(), version);
+                }
+                head::for_http2(&mut request);
+                (slot.send(request).await.map_err(|e| e.into_error(WHO))?, postern)
+            }
+            Hop::Alone(sender, link) => {
+                head::for_http1(&mut request);
+                (self.send_http1(worker, (sender, link), request).await?, false)
+            }
+        };
+        if !postern {
+            response.headers_mut().remove(REASON_HEADER);
+        }
+        Ok(response)
+    }
+
+    async fn send_http1(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        (mut sender, mut link): (SendRequest<Body>, Arc<Link>),
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, RequestError> {
+        for _ in 0..TRIES {
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    self.keep_when_ready(worker, sender, link);
+                    return Ok(response.map(Body::http1));
+                }
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(broken(&error.into_error())),
+                },
+            }
+            (sender, link) = self.open_http1(self.connect(worker, Offer::Request).await?).await?;
+        }
+        Err(ended())
+    }
+
+    /// An HTTP/1.1 connection is free again when its answer has been read.
+    fn keep_when_ready(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        mut sender: SendRequest<Body>,
+        link: Arc<Link>,
+    ) {
+        let (destination, worker) = (self.clone(), worker.clone());
+        tokio::spawn(async move {
+            if sender.ready().await.is_ok() {
+                let most = worker.state.config.limits.pool_connections;
+                let most = usize::try_from(most).unwrap_or(1);
+                let now = worker.state.clock.coarse();
+                destination.connections.lock().keep_idle(sender, link, now, most);
+            }
+        });
+    }
+}
