@@ -208,7 +208,7 @@ impl Metrics {
             )?,
             retries: counters(
                 &registry,
-                "request_retries_total",
+                "postern_request_retries_total",
                 "Requests sent once more, to another endpoint where there was one, by why the try before was none",
                 &["reason"],
             )?,
@@ -423,6 +423,7 @@ fn counters(
 }
 
 fn keep<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+    debug_assert!(metric.desc().iter().all(|desc| desc.fq_name.starts_with("postern_")));
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }
