@@ -12,10 +12,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use divan::{Bencher, black_box};
 use http::request::Parts;
+use identity::jws::KeySet;
 use policy::{
     CanonicalPath, Defaults, HostName, Normalization, Resources, Snapshot, SourceFile, Workload,
 };
-use proxy::filter::jwt::keys::{KeyBook, KeySet};
+use proxy::filter::jwt::keys::KeyBook;
 use proxy::filter::jwt::{Desk, TokenCache, UsedProofs, authenticate};
 use serde_json::json;
 

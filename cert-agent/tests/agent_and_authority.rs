@@ -1,12 +1,9 @@
 //! Stories of an agent and its authority, end to end: TLS on loopback, real sockets, real files.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
+use crate::support::{Agent, CART, Ca, DEADLINE, free_address, id, within};
 use cert_agent::agent::fetch::fetch;
-use support::{Agent, CART, Ca, DEADLINE, free_address, id, within};
 
 #[tokio::test]
 async fn an_agent_joins_and_serves_its_identity() {

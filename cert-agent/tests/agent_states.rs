@@ -1,17 +1,14 @@
 //! What a person, a probe and a scraper see of the agent: states, numbers, and no secret.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::net::SocketAddr;
 
+use crate::support::{Agent, CART, Ca, eventually, free_address, within};
 use cert_agent::agent::fetch::fetch;
 use cert_agent::agent::proto::admin::StatusResponse;
 use cert_agent::agent::proto::sds::{DataSource, Packed};
 use cert_agent::agent::proto::workload::{Jwtsvid, ValidateJwtsvidRequest, X509svid};
 use cert_agent::agent::show::{self, Shown};
 use cert_agent::authority::service::wall_clock;
-use support::{Agent, CART, Ca, eventually, free_address, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

@@ -1,12 +1,10 @@
 //! Attestation by certificates of other CAs and by OIDC tokens, from the agent's files to the certificate, and many
 //! callers at once.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::support::{Agent, Ca};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cert_agent::agent::evidence::{LastingProof, Proof};
@@ -23,7 +21,6 @@ use rcgen::{
     PublicKeyData, SanType,
 };
 use serde_json::{Value, json};
-use support::{Agent, Ca};
 
 const DB1: &str = "spiffe://cluster.local/vm/db1";
 

@@ -1,9 +1,4 @@
 //! An authority in a cluster: its Secrets and ConfigMap made once, mounted read-only, and its probes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[path = "support/kube_api.rs"]
-mod kube_api;
-mod support;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,24 +7,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::kube_api::{KubeApi, Mood};
+use crate::support::{Ca, within};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cert_agent::api::IssueRequest;
 use cert_agent::authority::attest::Caller;
-use cert_agent::authority::bootstrap::{Places, Wanted, bootstrap, renew_intermediate};
+use cert_agent::authority::bootstrap::{Wanted, bootstrap, renew_intermediate};
 use cert_agent::authority::ca::SigningCa;
 use cert_agent::authority::directory::Directory;
 use cert_agent::authority::init;
 use cert_agent::authority::issue::{Authority, Now};
 use cert_agent::authority::kubernetes::client;
 use cert_agent::authority::kubernetes_store::{KubernetesStore, Place};
+use cert_agent::authority::objects::Places;
 use cert_agent::authority::readiness;
 use cert_agent::authority::run::load;
 use cert_agent::authority::service::wall_clock;
 use identity::TrustDomain;
-use kube_api::{KubeApi, Mood};
 use serde_json::Value;
-use support::{Ca, within};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 

@@ -1,11 +1,8 @@
 //! What the agent hears of bundles and gets of tokens, and what its clients see of it: the `spiffe`
 //! crate, which knows nothing of us, a bare client, and a client of Envoy's secret discovery.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[path = "support/fake.rs"]
-mod fake;
-mod support;
-
+use crate::support::fake::{Fake, agent_of};
+use crate::support::{Agent, CART, Ca, within};
 use cert_agent::agent::fetch;
 use cert_agent::agent::proto::sds::secret::Type;
 use cert_agent::agent::proto::sds::secret_discovery_service_client::SecretDiscoveryServiceClient;
@@ -19,10 +16,8 @@ use cert_agent::agent::proto::workload::{
 };
 use cert_agent::api::TrustDomainBundle;
 use cert_agent::authority::service::wall_clock;
-use fake::{Fake, agent_of};
 use prost::Message as _;
 use spiffe::WorkloadApiClient;
-use support::{Agent, CART, Ca, within};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::AsciiMetadataValue;

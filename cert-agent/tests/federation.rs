@@ -1,14 +1,12 @@
 //! Two authorities of two trust domains federate, by each profile and by files; nothing is merged,
 //! and what is bad changes nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::{Ca, DEADLINE, id};
 use cert_agent::authority::bundles::publish;
 use cert_agent::authority::directory::Directory;
 use cert_agent::authority::federation::Federation;
@@ -25,7 +23,6 @@ use identity::{TrustBundle, TrustBundles, TrustDomain};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls_pki_types::{CertificateDer, UnixTime};
-use support::{Ca, DEADLINE, id};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

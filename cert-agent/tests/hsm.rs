@@ -1,6 +1,4 @@
 //! A root whose key is in a PKCS#11 token: softhsm2, by the programs as a person runs them.
-#![cfg(feature = "pkcs11")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::path::Path;

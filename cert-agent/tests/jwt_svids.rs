@@ -1,10 +1,8 @@
 //! JWT-SVIDs from the authority's service, and the stream of bundles that verifies them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
+use crate::support::{CART, Ca, Running, id, within};
 use cert_agent::agent::authority::{Address, CallError, HostPort, issue, issue_jwt};
 use cert_agent::api::issue_request::Evidence;
 use cert_agent::api::{IssueJwtRequest, IssueJwtResponse, IssueRequest};
@@ -15,7 +13,6 @@ use identity::jwt::{JwtBundle, JwtBundles, verify_jwt_svid};
 use identity::{TrustBundle, TrustDomain};
 use rcgen::{CertificateParams, KeyPair, SigningKey as _};
 use rustls_pki_types::UnixTime;
-use support::{CART, Ca, Running, id, within};
 use tonic::Code;
 
 /// A workload with its certificate.

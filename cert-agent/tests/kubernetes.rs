@@ -1,14 +1,11 @@
 //! The authority in a cluster: service-account tokens judged by the API server (S-31, F-24), and what replicas share
 //! in Secrets. The answers are those that a real API server gave.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-#[path = "support/kube_api.rs"]
-mod kube_api;
-mod support;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::support::kube_api::{KubeApi, Mood, recorded};
+use crate::support::{Agent, CART, Ca, within};
 use cert_agent::api::issue_request::Evidence;
 use cert_agent::api::{IssueRequest, ServiceAccountEvidence};
 use cert_agent::authority::attest::Caller;
@@ -19,10 +16,8 @@ use cert_agent::authority::run::service_accounts;
 use cert_agent::authority::service::wall_clock;
 use cert_agent::authority::store::{Key, Store};
 use identity::X509Svid;
-use kube_api::{KubeApi, Mood, recorded};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
-use support::{Agent, CART, Ca, within};
 
 const POD_UID: &str = "0d27b8a2-9bc4-45c3-80cb-b7cd882b083e";
 const POD_ADDRESS: &str = "10.0.0.7";

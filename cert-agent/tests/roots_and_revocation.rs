@@ -1,13 +1,11 @@
 //! Roots over their life, at the level of the authority: the three steps of a roll-over, a signer
 //! that may not sign, revocation lists, replicas, and the issuance log.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{CART, Ca, id};
 use cert_agent::api::issue_request::Evidence;
 use cert_agent::api::{IssueRequest, IssueResponse};
 use cert_agent::authority::attest::Caller;
@@ -16,6 +14,8 @@ use cert_agent::authority::follow::Followed;
 use cert_agent::authority::issue::{Authority, Now, Refusal};
 use cert_agent::authority::join_token::JoinTokens;
 use cert_agent::authority::record::Everything;
+use cert_agent::authority::rollover::Keys as _;
+use cert_agent::authority::rollover::in_directory::InDirectory;
 use cert_agent::authority::root_source::RootSource;
 use cert_agent::authority::run::load;
 use cert_agent::authority::service::wall_clock;
@@ -26,7 +26,6 @@ use cert_agent::authority::{ca, crl, init, issuance_log_verify, pem, revoke, rol
 use identity::TrustDomain;
 use rcgen::{CertificateParams, KeyPair};
 use rustls_pki_types::CertificateDer;
-use support::{CART, Ca, id};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::revocation_list::CertificateRevocationList;
 
@@ -85,6 +84,10 @@ fn listed(authority: &Authority) -> Vec<Vec<String>> {
     authority.crls.crls().iter().map(|der| serials(der)).collect()
 }
 
+fn keys(ca: &Ca) -> InDirectory {
+    InDirectory { directory: ca.settings.directory.clone(), source: passphrase(ca) }
+}
+
 fn passphrase(ca: &Ca) -> RootSource {
     RootSource::Passphrase(ca.settings.directory.passphrase())
 }
@@ -101,9 +104,9 @@ async fn f08_root_rotated_in_three_steps_and_leaves_of_both_roots_verify_in_betw
     let old_root = authority.ca.now().root().id.clone();
     upkeep.look(now);
 
-    let source = passphrase(&ca);
-    let new_root = rollover::prepare(&directory, store.as_ref(), &source, YEAR, now).unwrap();
-    let again = rollover::prepare(&directory, store.as_ref(), &source, YEAR, now + 5).unwrap();
+    let keys = keys(&ca);
+    let new_root = rollover::prepare(&keys, store.as_ref(), YEAR, now).unwrap();
+    let again = rollover::prepare(&keys, store.as_ref(), YEAR, now + 5).unwrap();
     assert_eq!(new_root, again, "a step may be repeated");
     followed.look(&authority);
     assert_eq!(authority.ca.now().bundle().roots().len(), 2, "published");
@@ -111,8 +114,7 @@ async fn f08_root_rotated_in_three_steps_and_leaves_of_both_roots_verify_in_betw
     let during = join(&ca, &authority).await;
     assert!(verifies(&directory, &old) && verifies(&directory, &during));
 
-    let activate =
-        |force, now| rollover::activate(&directory, store.as_ref(), &source, YEAR, force, now);
+    let activate = |force, now| rollover::activate(&keys, store.as_ref(), YEAR, force, now);
     let error = activate(false, now + HOUR - 1).unwrap_err().to_string();
     assert!(error.contains("may not know it before"), "{error}");
     let activated = now + HOUR;
@@ -126,7 +128,7 @@ async fn f08_root_rotated_in_three_steps_and_leaves_of_both_roots_verify_in_betw
     }
     upkeep.look(activated);
 
-    let retire = |force, now| rollover::retire(&directory, store.as_ref(), None, force, now);
+    let retire = |force, now| rollover::retire(&keys, store.as_ref(), None, force, now);
     let error = retire(false, activated + 1).unwrap_err().to_string();
     assert!(error.contains(&old_root) && error.contains("may be in use until"), "{error}");
     // The old leaves are over one lifetime after their signature; the time since the activation
@@ -144,7 +146,7 @@ async fn f08_root_rotated_in_three_steps_and_leaves_of_both_roots_verify_in_betw
 #[tokio::test]
 async fn f08_root_rotated_too_early_names_who_still_uses_it() {
     let ca = Ca::new();
-    let (directory, store) = (ca.settings.directory.clone(), Arc::clone(&ca.settings.store));
+    let store = Arc::clone(&ca.settings.store);
     let authority = Arc::new(ca.load());
     let now = wall_clock();
     join(&ca, &authority).await;
@@ -153,17 +155,17 @@ async fn f08_root_rotated_too_early_names_who_still_uses_it() {
     join(&ca, &crashed).await;
     drop(crashed);
     Upkeep::new(&ca.settings, Arc::clone(&authority)).look(now);
-    let source = passphrase(&ca);
+    let keys = keys(&ca);
     let old_root = authority.ca.now().root().id.clone();
-    rollover::prepare(&directory, store.as_ref(), &source, YEAR, now).unwrap();
-    rollover::activate(&directory, store.as_ref(), &source, YEAR, true, now).unwrap();
+    rollover::prepare(&keys, store.as_ref(), YEAR, now).unwrap();
+    rollover::activate(&keys, store.as_ref(), YEAR, true, now).unwrap();
 
-    let status = rollover::status(&directory, store.as_ref(), now).unwrap();
+    let status = rollover::status(&keys.material().unwrap(), store.as_ref(), now).unwrap();
     let states: Vec<_> = status.iter().map(|root| root.state).collect();
     assert_eq!(states, ["replaced", "active"]);
     assert!(status[0].users.contains_key(CART));
 
-    let retire = |root, force, now| rollover::retire(&directory, store.as_ref(), root, force, now);
+    let retire = |root, force, now| rollover::retire(&keys, store.as_ref(), root, force, now);
     let error = retire(None, false, now + 10).unwrap_err().to_string();
     assert!(error.contains(CART) && error.contains("--force"), "{error}");
     // The crashed replica's claim lies ahead of what it signed, and stands.
@@ -174,7 +176,7 @@ async fn f08_root_rotated_too_early_names_who_still_uses_it() {
     assert!(error.contains("the one that signs"), "{error}");
     let elsewhere = tempfile::tempdir().unwrap();
     let elsewhere = DirectoryStore::new(elsewhere.path());
-    let error = rollover::retire(&directory, &elsewhere, None, false, now + YEAR.as_secs());
+    let error = rollover::retire(&keys, &elsewhere, None, false, now + YEAR.as_secs());
     assert!(error.unwrap_err().to_string().contains("is --state the one"));
     assert_eq!(retire(None, true, now + 10).unwrap(), [old_root]);
 }
@@ -373,7 +375,7 @@ async fn a_secret_as_cert_manager_writes_it_is_used_and_its_swap_is_followed() {
     assert!(verifies(&ca.settings.directory, &second));
     assert_ne!(first.certificate_chain[1], second.certificate_chain[1]);
     let store: &dyn Store = ca.settings.store.as_ref();
-    let error = rollover::prepare(&ca.settings.directory, store, &passphrase(&ca), YEAR, now);
+    let error = rollover::prepare(&keys(&ca), store, YEAR, now);
     assert!(error.unwrap_err().to_string().contains("is a mounted Secret"));
 }
 

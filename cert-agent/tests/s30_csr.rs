@@ -1,9 +1,7 @@
 //! S-30: from a certificate request only the public key is taken. Whatever else it says, the
 //! certificate names the attested id, and nothing but it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::{CART, Ca, id};
 use cert_agent::authority::ca::SigningCa;
 use cert_agent::authority::csr::{CsrError, MAX_CSR, proven_key};
 use cert_agent::authority::leaf::{Subject, sign};
@@ -15,7 +13,6 @@ use rcgen::{
     Attribute, BasicConstraints, CertificateParams, CustomExtension, DnType, DnValue,
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType, SigningKey,
 };
-use support::{CART, Ca, id};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// Requests tried on every run: 100,000, by several threads.

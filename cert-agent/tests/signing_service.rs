@@ -1,11 +1,9 @@
 //! The authority's service as any client sees it: codes, limits, one use, the rules of a leaf.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{Agent, CART, Ca, Running, id, within};
 use cert_agent::agent::authority::{Address, CallError, HostPort, issue};
 use cert_agent::api::issue_request::Evidence;
 use cert_agent::api::{IssueRequest, IssueResponse, UnixEvidence};
@@ -21,7 +19,6 @@ use cert_agent::authority::service::wall_clock;
 use identity::{TrustBundle, TrustDomain, X509Svid};
 use rcgen::{CertificateParams, KeyPair};
 use rustls_pki_types::CertificateDer;
-use support::{CART, Ca, Running, id, within};
 use tonic::Code;
 
 fn csr() -> Vec<u8> {
@@ -175,7 +172,7 @@ async fn s33_ca_dos_large_and_slow_callers() {
 async fn s33_ca_dos_one_thousand_parallel_requests_and_a_healthy_agent_still_renews() {
     let ca = Ca::new();
     let authority = ca.start().await;
-    let agent = support::Agent::joining(&ca, authority.address, CART).started().await;
+    let agent = Agent::joining(&ca, authority.address, CART).started().await;
     let request = token("pjt_guess".into());
     let flood: Vec<_> = (0..10)
         .map(|_| {

@@ -1,11 +1,9 @@
 //! The SPIFFE Workload API as the standard words it, asked by the `spiffe` crate (which knows
 //! nothing of us) and, for what that crate would never do, by a bare client.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{Agent, CART, Ca, Running, free_address, within};
 use cert_agent::agent::authority::Address;
 use cert_agent::agent::callers::AllowedCallers;
 use cert_agent::agent::fetch;
@@ -21,7 +19,6 @@ use cert_agent::agent::workload_api::WorkloadApi;
 use futures_util::StreamExt as _;
 use identity::SvidKey;
 use spiffe::WorkloadApiClient;
-use support::{Agent, CART, Ca, Running, free_address, within};
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::Channel;

@@ -1,5 +1,4 @@
 //! The wall between the two programs: they share the messages and nothing else.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::path::Path;

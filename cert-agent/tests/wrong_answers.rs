@@ -1,12 +1,10 @@
 //! F-04: an authority that answers wrongly is rejected, what is held stays, and the agent says why.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use crate::support::{Agent, CART, Ca, id};
 use cert_agent::api::signing_server::{Signing, SigningServer};
 use cert_agent::api::{
     Bundles, IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, WatchBundlesRequest,
@@ -17,7 +15,6 @@ use cert_agent::authority::issue::{Authority, Now};
 use cert_agent::authority::leaf::{Subject, sign};
 use cert_agent::authority::{csr, service::wall_clock};
 use rcgen::{CertificateParams, KeyPair};
-use support::{Agent, CART, Ca, id};
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Request, Response, Status};

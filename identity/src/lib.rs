@@ -9,6 +9,7 @@
 //! * [`X509Svid`], [`Leaf`]: X509-SVID §2 to §5
 //! * [`TrustBundle`], [`TrustBundles`]: roots, kept per trust domain and never merged
 //! * [`jwk`]: the SPIFFE bundle document (Trust Domain and Bundle §4) and bundle map (§5)
+//! * [`jws`]: signed tokens taken apart, and the keys that verify them
 //! * [`jwt`]: JWT-SVIDs and the keys that verify them, per trust domain
 //! * [`RevocationLists`]: what has been revoked, read before it is set
 //! * [`SvidKey`]: a private key that is wiped when dropped and never printed
@@ -19,6 +20,7 @@ mod bundle;
 mod id;
 pub mod json;
 pub mod jwk;
+pub mod jws;
 pub mod jwt;
 mod key;
 mod revocation;

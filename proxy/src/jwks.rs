@@ -18,13 +18,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use identity::jws::{KeySet, KeySetError};
 use policy::{KeySource, TokenRules};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::clock::unix_now;
 use crate::config::{self, Config};
-use crate::filter::jwt::keys::{KeyBook, KeySet};
+use crate::filter::jwt::keys::KeyBook;
 use crate::state::State;
 use fetch::FetchError;
 use schedule::Schedule;
@@ -96,7 +97,7 @@ enum KeysError {
     #[error(transparent)]
     Discovery(#[from] discovery::DiscoveryError),
     #[error(transparent)]
-    Set(#[from] crate::filter::jwt::keys::KeySetError),
+    Set(#[from] KeySetError),
     #[error(transparent)]
     File(#[from] std::io::Error),
     #[error("{0} is not in the resource directory nor in one of `tokens.keyDirectories`")]
@@ -197,7 +198,7 @@ async fn follow_issuer(state: &State, source: &KeySource, limit: Duration, wake:
 fn take(state: &State, source: &KeySource, text: &[u8]) -> Result<(), KeysError> {
     let keys = KeySet::parse(text)?;
     let book = state.token_keys.book();
-    if book.get(source).is_none_or(|held| !held.is_of_same_text(&keys)) {
+    if book.get(source).is_none_or(|held| **held != keys) {
         state.token_keys.put(source, Some(keys));
         tracing::info!(source = %shown(source), "token keys in force");
     }

@@ -1,7 +1,9 @@
 //! The command lines in the manifests are read by the very parsers of the programs.
 
+use std::fs;
 use std::process::Command;
 
+use postern_tests::repository;
 use serde_json::Value;
 
 use crate::rendered::{kustomized, objects};
@@ -51,4 +53,21 @@ fn end_of(program: &str, line: &[String]) -> String {
         .unwrap();
     assert_ne!(output.status.code(), Some(124), "{program} {line:?} went on without a cluster");
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Injected pods name programs without a folder, so an image must say where they are.
+#[test]
+fn every_image_of_the_containerfile_finds_its_program_and_is_not_root() {
+    let text = fs::read_to_string(repository().join("k8s/images/Containerfile")).unwrap();
+    let images: Vec<&str> = text.split("FROM scratch AS ").skip(1).collect();
+    assert_eq!(images.len(), 4, "one a program");
+    for image in images {
+        let name = image.lines().next().unwrap();
+        let entry = format!("ENTRYPOINT [\"/usr/bin/{name}\"]");
+        let user = if name == "postern-proxy" { 64137 } else { 65532 };
+        let user = if name == "postern-cert-agent" { 64138 } else { user };
+        for line in [entry, "ENV PATH=/usr/bin".to_owned(), format!("USER {user}:{user}")] {
+            assert!(image.lines().any(|found| found == line), "{name} has no {line}");
+        }
+    }
 }

@@ -9,37 +9,23 @@
 //! They are made in this order, each only when it is not there; nothing that exists is changed. What comes next is
 //! decided from what is found, anew after each step, so it does not matter where an earlier try ended or who else tries.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use anyhow::{Context, bail};
 use identity::{TrustBundle, TrustDomain};
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::PostParams;
 use kube::{Api, Client};
 use rcgen::KeyPair;
 use rustls_pki_types::CertificateDer;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::ca::{self, NewSigner, SigningCa};
 use super::kubernetes_store::Place;
+use super::objects::{self, Content, Places};
 use super::{pem, root_key, secret};
 
 /// Steps at most: three objects, and some lost races.
 const MAX_STEPS: usize = 10;
-
-/// Where the three objects are.
-#[derive(Debug, Clone)]
-pub struct Places {
-    /// The Secret that the authority mounts.
-    pub authority: Place,
-    /// The Secret with the root's key.
-    pub root: Place,
-    /// The ConfigMap with the published roots.
-    pub bundle: Place,
-}
 
 /// What shall be made.
 #[derive(Debug, Clone)]
@@ -50,41 +36,6 @@ pub struct Wanted {
     pub root_lifetime: u64,
     /// Of the intermediate, seconds.
     pub intermediate_lifetime: u64,
-}
-
-/// The content of an object, wiped when it is dropped.
-#[derive(Default)]
-pub struct Content(BTreeMap<String, Vec<u8>>);
-
-impl fmt::Debug for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-impl Drop for Content {
-    fn drop(&mut self) {
-        self.0.values_mut().for_each(Zeroize::zeroize);
-    }
-}
-
-impl Content {
-    fn of<const N: usize>(members: [(&str, &[u8]); N]) -> Self {
-        Self(members.map(|(name, value)| (name.to_owned(), value.to_vec())).into())
-    }
-
-    fn member(&self, name: &str, place: &str) -> anyhow::Result<&[u8]> {
-        let found = self.0.get(name).map(Vec::as_slice);
-        found.with_context(|| format!("{place} has no `{name}`; it was not made by `init`"))
-    }
-
-    fn certificates(
-        &self,
-        name: &str,
-        place: &str,
-    ) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-        pem::certificates_in(self.member(name, place)?, &format!("{place}, {name}"))
-    }
 }
 
 /// What is there.
@@ -222,20 +173,31 @@ fn intermediate(
     if let Some(named) = named.filter(|named| *named != wanted.trust_domain) {
         bail!("{place}: the root is of trust domain {named}, not {}", wanted.trust_domain);
     }
-    let passphrase = root.member("root.passphrase", place)?;
-    let passphrase = passphrase.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let der = root_key::decrypt(root.member("root.key.pem", place)?, passphrase)
-        .with_context(|| place.to_owned())?;
-    let key = KeyPair::try_from(der.as_slice())
-        .map_err(|_| root_key::RootKeyError::Passphrase)
-        .with_context(|| place.to_owned())?;
+    let key = root_key_of(root, "root.key.pem", place)?;
     let lifetime = wanted.intermediate_lifetime;
     let signer = ca::new_intermediate(&wanted.trust_domain, certificate, key, now, lifetime)
         .with_context(|| place.to_owned())?;
     Ok((roots, signer))
 }
 
-fn authority_content(roots: &[CertificateDer<'static>], signer: &NewSigner) -> Content {
+/// The key that this member of the root's Secret holds, opened by the passphrase beside it.
+pub(super) fn root_key_of(root: &Content, name: &str, place: &str) -> anyhow::Result<KeyPair> {
+    let passphrase = passphrase(root, place)?;
+    let der = root_key::decrypt(root.member(name, place)?, passphrase)
+        .with_context(|| place.to_owned())?;
+    KeyPair::try_from(der.as_slice())
+        .map_err(|_| root_key::RootKeyError::Passphrase)
+        .with_context(|| place.to_owned())
+}
+
+/// The first line, as people write such files too.
+pub(super) fn passphrase<'c>(root: &'c Content, place: &str) -> anyhow::Result<&'c [u8]> {
+    let whole = root.member("root.passphrase", place)?;
+    Ok(whole.split(|byte| *byte == b'\n').next().unwrap_or_default())
+}
+
+/// The authority's Secret as cert-manager writes one.
+pub(super) fn authority_content(roots: &[CertificateDer<'static>], signer: &NewSigner) -> Content {
     let key = Zeroizing::new(signer.key.serialize_pem());
     Content::of([
         ("tls.crt", signer.certificate.pem().as_bytes()),
@@ -276,29 +238,12 @@ fn must_publish(
 }
 
 async fn look(client: &Client, places: &Places) -> anyhow::Result<Found> {
-    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), places.bundle.namespace());
-    let bundle = maps.get_opt(places.bundle.name()).await;
-    let bundle = bundle.with_context(|| format!("cannot read ConfigMap {}", places.bundle))?;
-    let text = |map: ConfigMap| {
-        let members = map.data.unwrap_or_default().into_iter();
-        Content(members.map(|(name, value)| (name, value.into_bytes())).collect())
-    };
+    let bundle = objects::config_map(client, &places.bundle).await?;
     Ok(Found {
-        root: read_secret(client, &places.root).await?.map(|(content, _)| content),
-        authority: read_secret(client, &places.authority).await?.map(|(content, _)| content),
-        bundle: bundle.map(text),
+        bundle: bundle.map(|(content, _)| content),
+        root: objects::secret(client, &places.root).await?.map(|(content, _)| content),
+        authority: objects::secret(client, &places.authority).await?.map(|(content, _)| content),
     })
-}
-
-/// The content, and the `resourceVersion` it was read at.
-async fn read_secret(client: &Client, place: &Place) -> anyhow::Result<Option<(Content, Secret)>> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), place.namespace());
-    let found = secrets.get_opt(place.name()).await;
-    let found = found.with_context(|| format!("cannot read Secret {place}"))?;
-    Ok(found.map(|mut found| {
-        let data = std::mem::take(&mut found.data).unwrap_or_default();
-        (Content(data.into_iter().map(|(name, value)| (name, value.0)).collect()), found)
-    }))
 }
 
 /// False: it is there by now.
@@ -316,18 +261,17 @@ async fn create(client: &Client, place: &Place, step: &Step) -> kube::Result<boo
             let mut made = Secret {
                 metadata,
                 type_: Some(if is_pair { "kubernetes.io/tls" } else { "Opaque" }.to_owned()),
-                data: Some(data(content)),
+                data: Some(objects::bytes(content)),
                 ..Secret::default()
             };
             let api: Api<Secret> = Api::namespaced(client.clone(), place.namespace());
             let created = api.create(&params, &made).await;
-            wipe(&mut made);
-            created.map(|mut stored| wipe(&mut stored))
+            objects::wipe(&mut made);
+            created.map(|mut stored| objects::wipe(&mut stored))
         }
         Step::Bundle(content) => {
-            let text = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
-            let members = content.0.iter().map(|(name, value)| (name.clone(), text(value)));
-            let map = ConfigMap { metadata, data: Some(members.collect()), ..ConfigMap::default() };
+            let data = Some(objects::text(content));
+            let map = ConfigMap { metadata, data, ..ConfigMap::default() };
             let api: Api<ConfigMap> = Api::namespaced(client.clone(), place.namespace());
             api.create(&params, &map).await.map(drop)
         }
@@ -338,14 +282,6 @@ async fn create(client: &Client, place: &Place, step: &Step) -> kube::Result<boo
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-fn data(content: &Content) -> BTreeMap<String, ByteString> {
-    content.0.iter().map(|(name, value)| (name.clone(), ByteString(value.clone()))).collect()
-}
-
-fn wipe(secret: &mut Secret) {
-    secret.data.iter_mut().flat_map(BTreeMap::values_mut).for_each(|value| value.0.zeroize());
 }
 
 /// `renew-intermediate --into-secret`: a new intermediate in the authority's Secret, under the root of the other one.
@@ -360,10 +296,8 @@ pub async fn renew_intermediate(
     lifetime: u64,
     now: u64,
 ) -> anyhow::Result<()> {
-    let missing = |place: &Place| format!("there is no Secret {place}; run `init` first");
-    let (root_content, _) = read_secret(client, root).await?.with_context(|| missing(root))?;
-    let (old, mut object) =
-        read_secret(client, authority).await?.with_context(|| missing(authority))?;
+    let (root_content, _) = objects::existing_secret(client, root).await?;
+    let (old, object) = objects::existing_secret(client, authority).await?;
     let place = format!("Secret {authority}");
     let given = old.certificates("tls.crt", &place)?;
     let named = ca::Facts::read(given.first().context("no intermediate")?)?.trust_domain;
@@ -376,9 +310,5 @@ pub async fn renew_intermediate(
     if !own.iter().all(|own| roots.contains(own)) {
         bail!("{place} is of another root than {root_place} holds");
     }
-    object.data = Some(data(&authority_content(&roots, &signer)));
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), authority.namespace());
-    let replaced = secrets.replace(authority.name(), &PostParams::default(), &object).await;
-    wipe(&mut object);
-    replaced.map(|mut stored| wipe(&mut stored)).with_context(|| format!("cannot replace {place}"))
+    objects::replace_secret(client, authority, object, &authority_content(&roots, &signer)).await
 }

@@ -32,6 +32,7 @@ pub mod kubernetes;
 pub mod kubernetes_store;
 pub mod leaf;
 pub mod metrics;
+pub mod objects;
 pub mod pem;
 pub mod rate;
 pub mod readiness;

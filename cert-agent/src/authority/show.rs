@@ -10,7 +10,7 @@ use super::directory::Directory;
 use super::duration::human;
 use super::issuance_log_verify::Verified;
 use super::record::{Claims, Everything};
-use super::rollover::{self, RootStatus};
+use super::rollover::{self, RootStatus, in_directory};
 use super::store::Store;
 use super::{join_token, renewal, revoke};
 
@@ -64,7 +64,7 @@ impl Shown {
                 .map(|root| Ok(Signer::of(&Facts::read(root)?, now)))
                 .collect::<anyhow::Result<_>>()?,
             intermediate: Signer::of(&Facts::read(&intermediate)?, now),
-            roll_over: rollover::status(directory, store, now)?,
+            roll_over: rollover::status(&in_directory::material(directory)?, store, now)?,
             revoked: revoke::list(store, now)?.len(),
             replicas: Everything::read(store, now)?.claims,
         })

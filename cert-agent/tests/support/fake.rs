@@ -1,13 +1,14 @@
 //! An authority that signs certificates as the real one does, and says of bundles and JWT-SVIDs what
 //! a story tells it to.
-#![allow(unreachable_pub, dead_code, reason = "each story uses its part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cert_agent::api::signing_server::{Signing, SigningServer};
@@ -18,7 +19,6 @@ use cert_agent::api::{
 use cert_agent::authority::attest::Caller;
 use cert_agent::authority::issue::{Authority, Now};
 use cert_agent::authority::service::wall_clock;
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rcgen::{KeyPair, PublicKeyData as _};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -31,22 +31,22 @@ use crate::support::{Agent, Ca};
 
 /// The authority, and what a story may change of it.
 #[derive(Clone)]
-pub struct Fake {
+pub(crate) struct Fake {
     authority: Arc<Authority>,
     /// What it says of bundles.
-    pub bundles: watch::Sender<Bundles>,
+    pub(crate) bundles: watch::Sender<Bundles>,
     /// The key of its JWT-SVIDs.
     key: Arc<KeyPair>,
     /// How long they live, seconds; negative: refuse.
-    pub jwt_lifetime: Arc<Mutex<i64>>,
+    pub(crate) jwt_lifetime: Arc<Mutex<i64>>,
     /// How many it signed.
-    pub jwts: Arc<Mutex<u32>>,
-    pub socket: PathBuf,
+    pub(crate) jwts: Arc<Mutex<u32>>,
+    pub(crate) socket: PathBuf,
 }
 
 impl Fake {
     /// Serves at a socket in the authority's directory, until the runtime ends.
-    pub fn serve(ca: &Ca) -> Self {
+    pub(crate) fn serve(ca: &Ca) -> Self {
         let authority = Arc::new(ca.load());
         let key = Arc::new(KeyPair::generate().unwrap());
         let socket = ca.dir.path().join("fake.sock");
@@ -70,31 +70,35 @@ impl Fake {
     }
 
     /// Its own bundle as it is at first, under this sequence.
-    pub fn own(&self, sequence: u64) -> TrustDomainBundle {
+    pub(crate) fn own(&self, sequence: u64) -> TrustDomainBundle {
         own_bundle(&self.authority, &self.key, sequence)
     }
 
-    pub fn say(&self, bundles: Vec<TrustDomainBundle>) {
+    pub(crate) fn say(&self, bundles: Vec<TrustDomainBundle>) {
         self.bundles.send_replace(message(bundles));
     }
 
     /// A token by its key, with these claims.
-    pub fn sign(&self, claims: &serde_json::Value) -> String {
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some("k1".to_owned());
-        encode(&header, claims, &EncodingKey::from_ec_der(&self.key.serialize_der())).unwrap()
+    pub(crate) fn sign(&self, claims: &serde_json::Value) -> String {
+        let key =
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &self.key.serialize_der());
+        let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let header = serde_json::json!({"alg": "ES256", "typ": "JWT", "kid": "k1"}).to_string();
+        let signed = format!("{}.{}", part(header.as_bytes()), part(claims.to_string().as_bytes()));
+        let signature = key.unwrap().sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        format!("{signed}.{}", part(signature.as_ref()))
     }
 }
 
 /// An agent of this fake.
-pub fn agent_of(ca: &Ca, socket: &Path, identity: &str) -> Agent {
+pub(crate) fn agent_of(ca: &Ca, socket: &Path, identity: &str) -> Agent {
     let mut agent = Agent::joining(ca, "127.0.0.1:1".parse().unwrap(), identity);
     agent.settings.authority = None;
     agent.settings.authority_unix = Some(socket.to_owned());
     agent
 }
 
-pub fn message(bundles: Vec<TrustDomainBundle>) -> Bundles {
+pub(crate) fn message(bundles: Vec<TrustDomainBundle>) -> Bundles {
     Bundles { bundles, server_time: i64::try_from(wall_clock()).unwrap() }
 }
 

@@ -1,7 +1,5 @@
 //! A small Kubernetes API server on loopback, over real HTTPS: TokenReviews, pods, and Secrets with `resourceVersion`.
 //! Its answers have the form of a real one's (see `tests/kubernetes/`).
-#![allow(dead_code, unreachable_pub, reason = "each story uses its part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -26,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Mood {
+pub(crate) enum Mood {
     /// As it should.
     #[default]
     Well,
@@ -53,8 +51,8 @@ struct State {
 }
 
 /// The server; it ends with the value.
-pub struct KubeApi {
-    pub address: SocketAddr,
+pub(crate) struct KubeApi {
+    pub(crate) address: SocketAddr,
     ca: String,
     state: Arc<Mutex<State>>,
     task: JoinHandle<()>,
@@ -67,7 +65,7 @@ impl Drop for KubeApi {
 }
 
 impl KubeApi {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let (tls, ca) = certificates();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -78,7 +76,7 @@ impl KubeApi {
     }
 
     /// Writes the file that leads here.
-    pub fn kubeconfig(&self, directory: &Path) -> PathBuf {
+    pub(crate) fn kubeconfig(&self, directory: &Path) -> PathBuf {
         let ca = base64::engine::general_purpose::STANDARD.encode(&self.ca);
         let text = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "here",
@@ -93,17 +91,17 @@ impl KubeApi {
         path
     }
 
-    pub fn mood(&self, mood: Mood) {
+    pub(crate) fn mood(&self, mood: Mood) {
         self.state.lock().mood = mood;
     }
 
     /// What it says about a token.
-    pub fn review(&self, token: &str, status: Value) {
+    pub(crate) fn review(&self, token: &str, status: Value) {
         self.state.lock().reviews.insert(token.to_owned(), status);
     }
 
     /// A pod in the namespace `shop`; none: it is gone.
-    pub fn pod(&self, name: &str, pod: Option<Value>) {
+    pub(crate) fn pod(&self, name: &str, pod: Option<Value>) {
         let name = format!("shop/{name}");
         let mut state = self.state.lock();
         match pod {
@@ -113,38 +111,38 @@ impl KubeApi {
     }
 
     /// So many writes of Secrets from now on are refused as another's were faster.
-    pub fn conflicts(&self, count: u32) {
+    pub(crate) fn conflicts(&self, count: u32) {
         self.state.lock().conflicts = count;
     }
 
-    pub fn secrets(&self) -> BTreeMap<String, Value> {
+    pub(crate) fn secrets(&self) -> BTreeMap<String, Value> {
         self.state.lock().secrets.clone()
     }
 
     /// Removes a Secret or ConfigMap of `mesh`.
-    pub fn remove(&self, name: &str) {
+    pub(crate) fn remove(&self, name: &str) {
         let mut state = self.state.lock();
         assert!(state.secrets.remove(name).or(state.config_maps.remove(name)).is_some(), "{name}");
     }
 
     /// `data` of a ConfigMap of `mesh`.
-    pub fn config_map(&self, name: &str) -> Option<Value> {
+    pub(crate) fn config_map(&self, name: &str) -> Option<Value> {
         self.state.lock().config_maps.get(name).map(|map| map["data"].clone())
     }
 
     /// Puts a Secret there as another would.
-    pub fn put_secret(&self, name: &str, secret: Value) {
+    pub(crate) fn put_secret(&self, name: &str, secret: Value) {
         self.state.lock().put(name, secret);
     }
 
     /// `METHOD /path` of every request so far.
-    pub fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.state.lock().asked.clone()
     }
 }
 
 /// A recorded answer of `tests/kubernetes`.
-pub fn recorded(file: &str) -> Value {
+pub(crate) fn recorded(file: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kubernetes").join(file);
     let recorded: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     recorded.pointer("/response/body").cloned().unwrap_or(recorded)
@@ -251,8 +249,16 @@ impl State {
                 if self.config_maps.contains_key(&name) {
                     return (409, recorded("errors/already-exists.json"));
                 }
-                self.config_maps.insert(name, body.clone());
-                (201, body)
+                (201, self.put_map(&name, body))
+            }
+            (&Method::PUT, ["api", "v1", "namespaces", "mesh", "configmaps", name]) => {
+                let Some(found) = self.config_maps.get(*name) else { return (404, failure(404)) };
+                let fits =
+                    found["metadata"]["resourceVersion"] == body["metadata"]["resourceVersion"];
+                if !fits {
+                    return (409, recorded("errors/conflict.json"));
+                }
+                (200, self.put_map(name, body))
             }
             (&Method::PUT, ["api", "v1", "namespaces", "mesh", "secrets", name]) => {
                 let Some(found) = self.secrets.get(*name) else { return (404, failure(404)) };
@@ -286,11 +292,22 @@ impl State {
         faster
     }
 
-    fn put(&mut self, name: &str, mut secret: Value) -> Value {
-        self.version += 1;
-        secret["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        secret["metadata"]["namespace"] = json!("mesh");
+    fn put(&mut self, name: &str, secret: Value) -> Value {
+        let secret = self.versioned(secret);
         self.secrets.insert(name.to_owned(), secret.clone());
         secret
+    }
+
+    fn put_map(&mut self, name: &str, map: Value) -> Value {
+        let map = self.versioned(map);
+        self.config_maps.insert(name.to_owned(), map.clone());
+        map
+    }
+
+    fn versioned(&mut self, mut object: Value) -> Value {
+        self.version += 1;
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        object["metadata"]["namespace"] = json!("mesh");
+        object
     }
 }

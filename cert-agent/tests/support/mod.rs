@@ -1,7 +1,8 @@
 //! An authority and agents on loopback and temporary unix sockets, for the stories beside this
 //! folder.
-#![allow(dead_code, unreachable_pub, reason = "each story uses its part")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub(crate) mod fake;
+pub(crate) mod kube_api;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -28,34 +29,34 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Whatever is awaited in a story comes within this, or the story fails.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
-pub const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
+pub(crate) const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 
-pub fn id(text: &str) -> SpiffeId {
+pub(crate) fn id(text: &str) -> SpiffeId {
     SpiffeId::parse(text).unwrap()
 }
 
 /// A directory with an authority in it that is not running yet.
-pub struct Ca {
-    pub dir: TempDir,
-    pub settings: AuthoritySettings,
+pub(crate) struct Ca {
+    pub(crate) dir: TempDir,
+    pub(crate) settings: AuthoritySettings,
 }
 
 /// A running authority; it stops when it is told to, or dropped.
-pub struct Running {
-    pub address: SocketAddr,
-    pub authority: Arc<Authority>,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) authority: Arc<Authority>,
     stop: CancellationToken,
     task: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Ca {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of("cluster.local")
     }
 
-    pub fn of(trust_domain: &str) -> Self {
+    pub(crate) fn of(trust_domain: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let directory = Directory::new(dir.path().join("authority"));
         let wanted = Wanted {
@@ -91,29 +92,29 @@ impl Ca {
         Self { dir, settings }
     }
 
-    pub fn lifetime(mut self, seconds: u64) -> Self {
+    pub(crate) fn lifetime(mut self, seconds: u64) -> Self {
         self.settings.leaf_lifetime = Duration::from_secs(seconds);
         self
     }
 
-    pub fn bundle(&self) -> PathBuf {
+    pub(crate) fn bundle(&self) -> PathBuf {
         self.settings.directory.bundle()
     }
 
-    pub fn token(&self, identity: &str) -> String {
+    pub(crate) fn token(&self, identity: &str) -> String {
         let tokens = JoinTokens::new(Arc::clone(&self.settings.store));
         tokens.mint(&id(identity), Duration::from_secs(600), wall_clock()).unwrap().to_string()
     }
 
-    pub fn load(&self) -> Authority {
+    pub(crate) fn load(&self) -> Authority {
         load(&self.settings).unwrap()
     }
 
-    pub async fn start(&self) -> Running {
+    pub(crate) async fn start(&self) -> Running {
         self.start_at(self.settings.listen).await
     }
 
-    pub async fn start_at(&self, listen: SocketAddr) -> Running {
+    pub(crate) async fn start_at(&self, listen: SocketAddr) -> Running {
         let mut authority = self.load();
         authority.remote.service_accounts =
             service_accounts(&self.settings, &authority).await.unwrap();
@@ -135,7 +136,7 @@ impl Ca {
 
 impl Running {
     /// Stops and waits until the port is free.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         within("the authority to stop", self.task.take().unwrap()).await.unwrap().unwrap();
     }
@@ -148,16 +149,16 @@ impl Drop for Running {
 }
 
 /// An agent in this process.
-pub struct Agent {
-    pub dir: TempDir,
-    pub settings: AgentSettings,
+pub(crate) struct Agent {
+    pub(crate) dir: TempDir,
+    pub(crate) settings: AgentSettings,
     stop: CancellationToken,
     task: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Agent {
     /// Not started yet.
-    pub fn new(ca: &Ca, authority: SocketAddr) -> Self {
+    pub(crate) fn new(ca: &Ca, authority: SocketAddr) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let settings = AgentSettings {
             authority: Some(HostPort::parse(&authority.to_string()).unwrap()),
@@ -178,59 +179,63 @@ impl Agent {
     }
 
     /// With a join token for this identity.
-    pub fn joining(ca: &Ca, authority: SocketAddr, identity: &str) -> Self {
+    pub(crate) fn joining(ca: &Ca, authority: SocketAddr, identity: &str) -> Self {
         let agent = Self::new(ca, authority);
         agent.give_token(&ca.token(identity))
     }
 
-    pub fn give_token(mut self, token: &str) -> Self {
+    pub(crate) fn give_token(mut self, token: &str) -> Self {
         let path = self.dir.path().join("join-token");
         std::fs::write(&path, format!("{token}\n")).unwrap();
         self.settings.join_token_file = Some(path);
         self
     }
 
-    pub fn start(mut self) -> Self {
+    pub(crate) fn start(mut self) -> Self {
         self.stop = CancellationToken::new();
         self.task = Some(tokio::spawn(serve_agent(self.settings.clone(), self.stop.clone())));
         self
     }
 
-    pub async fn started(self) -> Self {
+    pub(crate) async fn started(self) -> Self {
         let agent = self.start();
         agent.until_ready().await;
         agent
     }
 
-    pub async fn stopped(mut self) -> Self {
+    pub(crate) async fn stopped(mut self) -> Self {
         self.stop.cancel();
         within("the agent to stop", self.task.take().unwrap()).await.unwrap().unwrap();
         self
     }
 
-    pub fn socket(&self) -> &Path {
+    pub(crate) fn socket(&self) -> &Path {
         &self.settings.socket
     }
 
     /// As the SPIFFE standard writes it.
-    pub fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("unix:{}", self.socket().display())
     }
 
-    pub async fn status(&self) -> Option<show::Shown> {
+    pub(crate) async fn status(&self) -> Option<show::Shown> {
         let status = show::status(self.socket()).await.ok()?;
         Some(show::Shown::of(&status, wall_clock()).unwrap())
     }
 
-    pub async fn renew(&self) -> anyhow::Result<show::Shown> {
+    pub(crate) async fn renew(&self) -> anyhow::Result<show::Shown> {
         show::Shown::of(&show::renew(self.socket()).await?, wall_clock())
     }
 
-    pub async fn until_ready(&self) {
+    pub(crate) async fn until_ready(&self) {
         self.until("ready", |status| status.ready).await;
     }
 
-    pub async fn until(&self, what: &str, reached: impl Fn(&show::Shown) -> bool) -> show::Shown {
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        reached: impl Fn(&show::Shown) -> bool,
+    ) -> show::Shown {
         eventually(what, || async { self.status().await.filter(|status| reached(status)) }).await
     }
 }
@@ -242,7 +247,7 @@ impl Drop for Agent {
 }
 
 /// Asks again and again until there is an answer, or [`DEADLINE`] is over.
-pub async fn eventually<T, F, Fut>(what: &str, mut ask: F) -> T
+pub(crate) async fn eventually<T, F, Fut>(what: &str, mut ask: F) -> T
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Option<T>>,
@@ -257,13 +262,13 @@ where
     }
 }
 
-pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future)
         .await
         .unwrap_or_else(|_| panic!("waited {DEADLINE:?} for {what}"))
 }
 
 /// A port that nobody listens on, and that the next to ask gets.
-pub async fn free_address() -> SocketAddr {
+pub(crate) async fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }

@@ -1,7 +1,7 @@
 //! X.509 authorities as JWKs (X509-SVID §6): the certificate in `x5c`, and its key in the members that RFC 7517 asks for.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
 use x509_parser::oid_registry::{OID_NIST_EC_P384, OID_NIST_EC_P521, OID_SIG_ED25519};
@@ -10,7 +10,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::X509_SVID;
-use crate::jwt::{Curve, Public};
+use crate::jws::{Curve, Public};
 use crate::svid::MAX_CERTIFICATE;
 
 /// Whether `kty` is one that a root we can use may have (Trust Domain and Bundle §4.2.1).
@@ -44,11 +44,9 @@ pub(super) fn to_jwk(root: &CertificateDer<'_>) -> Option<Value> {
 }
 
 fn public_members(key: &SubjectPublicKeyInfo<'_>) -> Option<Map<String, Value>> {
-    let bytes = &key.subject_public_key.data;
     if key.algorithm.algorithm == OID_SIG_ED25519 {
-        let x = json!(URL_SAFE_NO_PAD.encode(bytes));
-        let members = [("kty", json!("OKP")), ("crv", json!("Ed25519")), ("x", x)];
-        return Some(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
+        let x = key.subject_public_key.data.as_ref().try_into().ok()?;
+        return Some(Public::Ed25519(x).to_jwk());
     }
     let public = match key.parsed().ok()? {
         PublicKey::RSA(rsa) => Public::rsa(rsa.modulus.to_vec(), rsa.exponent.to_vec())?,

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::algorithm::Algorithm;
 use super::key::JwtKey;
 use crate::TrustDomain;
 use crate::jwk::{DocumentError, JWT_SVID, Jwks};
+use crate::jws::Algorithm;
 
 /// The most keys of a trust domain; a roll-over needs two or three.
 pub const MAX_KEYS: usize = 64;

@@ -3,24 +3,18 @@
 //! The order is fixed: size and shape, header (the algorithm before anything is computed, §4), claims, the bundle *of the subject's
 //! own trust domain* (Workload API §6.3), the signature. What a token says is believed only after the last step.
 
-mod algorithm;
 mod bundle;
 mod key;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls_pki_types::UnixTime;
 use serde_json::{Map, Number, Value};
 
-use algorithm::Algorithm;
 pub use bundle::{JwtBundle, JwtBundles, MAX_KEYS};
-pub(crate) use key::{Curve, Public};
 pub use key::{JwtKey, MAX_KID};
 
-use crate::{IdError, SpiffeId, TrustDomain, json};
+use crate::jws::{Algorithm, Jws, JwsError};
+use crate::{IdError, SpiffeId, TrustDomain};
 
-/// The longest token that is read, in bytes.
-pub const MAX_TOKEN: usize = 16 * 1024;
 /// How far clocks may differ, in seconds: a token is good this long after `exp` and before `nbf` (RFC 7519 §4.1.4 allows "some
 /// small leeway"; JWT-SVID appendix A too).
 pub const LEEWAY: u64 = 60;
@@ -112,9 +106,9 @@ pub fn verify_jwt_svid(
     bundles: &JwtBundles,
     now: UnixTime,
 ) -> Result<JwtSvid, JwtError> {
-    let parts = Parts::of(token)?;
-    let header = Header::read(parts.header)?;
-    let svid = read_claims(parts.claims)?;
+    let jws = Jws::open(token.as_bytes())?;
+    check_header(&jws)?;
+    let svid = read_claims(jws.claims()?)?;
     if !svid.audience.iter().any(|named| named == audience) {
         return Err(JwtError::Audience(audience.to_owned()));
     }
@@ -124,66 +118,27 @@ pub fn verify_jwt_svid(
         .get(&trust_domain)
         .ok_or_else(|| JwtError::UnknownTrustDomain(trust_domain.to_string()))?;
     let key = bundle
-        .find(header.kid.as_deref(), header.algorithm)
+        .find(jws.kid()?, jws.algorithm())
         .ok_or_else(|| JwtError::UnknownKey(trust_domain.clone()))?;
-    let signed = parts.signed.as_bytes();
-    let good = key.fits(header.algorithm)
-        && header.algorithm.verifies(key.public(), signed, &parts.signature);
-    good.then_some(svid).ok_or(JwtError::Signature)
+    jws.is_signed_by(key.key()).then_some(svid).ok_or(JwtError::Signature)
 }
 
-/// The three parts of a compact serialization (RFC 7515 §7.1).
-struct Parts<'t> {
-    header: &'t str,
-    claims: &'t str,
-    signed: &'t str,
-    signature: Vec<u8>,
-}
-
-impl<'t> Parts<'t> {
-    fn of(token: &'t str) -> Result<Self, JwtError> {
-        if token.len() > MAX_TOKEN {
-            return Err(JwtError::TooLarge);
-        }
-        let mut parts = token.split('.');
-        let (Some(header), Some(claims), Some(signature), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(JwtError::Malformed("not three parts between two dots"));
-        };
-        let signature = decode(signature)?;
-        let signed = &token[..header.len() + 1 + claims.len()];
-        Ok(Self { header, claims, signed, signature })
+/// JWT-SVID §2: three headers, of them `alg` one of nine (§2.1).
+fn check_header(jws: &Jws<'_>) -> Result<(), JwtError> {
+    if let Some(name) = jws.header().keys().find(|name| !HEADERS.contains(&name.as_str())) {
+        return Err(JwtError::Header(name.chars().take(64).collect()));
     }
-}
-
-struct Header {
-    algorithm: Algorithm,
-    kid: Option<String>,
-}
-
-impl Header {
-    fn read(part: &str) -> Result<Self, JwtError> {
-        let header = object(part)?;
-        if let Some(name) = header.keys().find(|name| !HEADERS.contains(&name.as_str())) {
-            return Err(JwtError::Header(name.chars().take(64).collect()));
-        }
-        let algorithm = header.get("alg").and_then(Value::as_str).and_then(Algorithm::named);
-        let algorithm = algorithm.ok_or(JwtError::Algorithm)?;
-        if header.get("typ").is_some_and(|typ| typ != "JWT" && typ != "JOSE") {
-            return Err(JwtError::Type);
-        }
-        let kid = match header.get("kid") {
-            None => None,
-            Some(Value::String(kid)) => Some(kid.clone()),
-            Some(_) => return Err(JwtError::Malformed("`kid` is not a text")),
-        };
-        Ok(Self { algorithm, kid })
+    if jws.algorithm() == Algorithm::EdDsa {
+        return Err(JwtError::Algorithm);
     }
+    if jws.header().get("typ").is_some_and(|typ| typ != "JWT" && typ != "JOSE") {
+        return Err(JwtError::Type);
+    }
+    jws.kid()?;
+    Ok(())
 }
 
-fn read_claims(part: &str) -> Result<JwtSvid, JwtError> {
-    let claims = object(part)?;
+fn read_claims(claims: Map<String, Value>) -> Result<JwtSvid, JwtError> {
     let subject = claims.get("sub").and_then(Value::as_str).ok_or(JwtError::NoSubject)?;
     let id = SpiffeId::parse(subject)?;
     if id.path().is_empty() {
@@ -235,11 +190,15 @@ fn seconds(claim: &Value) -> Option<u64> {
     number.as_u64().or_else(fraction)
 }
 
-fn object(part: &str) -> Result<Map<String, Value>, JwtError> {
-    json::object(&decode(part)?)
-        .map_err(|_| JwtError::Malformed("not a JSON object whose members each stand there once"))
-}
-
-fn decode(part: &str) -> Result<Vec<u8>, JwtError> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtError::Malformed("not base64url"))
+impl From<JwsError> for JwtError {
+    fn from(error: JwsError) -> Self {
+        match error {
+            JwsError::TooLarge => Self::TooLarge,
+            JwsError::Malformed(reason) => Self::Malformed(reason),
+            JwsError::Extension(name) => Self::Header(name.to_owned()),
+            JwsError::Algorithm => Self::Algorithm,
+            JwsError::Unsigned => Self::Signature,
+            JwsError::SignatureEncoding => Self::Malformed("the signature is not base64url"),
+        }
+    }
 }

@@ -8,7 +8,6 @@
 //! Keys come from [`keys::KeyBook`], which the control thread keeps ([`crate::jwks`]); nothing here waits for anything.
 
 mod cache;
-mod jws;
 pub mod keys;
 mod locate;
 mod made;
@@ -36,7 +35,7 @@ use proof::Presented;
 use verify::Verified;
 
 /// The longest token taken, in bytes (S-40).
-pub const MAX_TOKEN_BYTES: usize = 16 << 10;
+pub const MAX_TOKEN_BYTES: usize = identity::jws::MAX_TOKEN;
 /// How far clocks may be apart, in seconds, for `exp`, `nbf` and a proof's `iat`.
 pub const LEEWAY_SECONDS: u64 = 30;
 

@@ -11,12 +11,13 @@ use kube::Client;
 
 use super::print;
 use super::roots::{Pkcs11Args, RootKeyArgs};
-use crate::authority::bootstrap::{self, Places};
+use crate::authority::bootstrap;
 use crate::authority::directory::Directory;
 use crate::authority::duration;
 use crate::authority::init::{self, Wanted};
 use crate::authority::kubernetes;
 use crate::authority::kubernetes_store::Place;
+use crate::authority::objects::Places;
 use crate::authority::show::Shown;
 use crate::authority::store_directory::DirectoryStore;
 use crate::program::Misconfigured;

@@ -1,7 +1,7 @@
 //! The command line of `postern-authority`, one file a group of commands.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -94,6 +94,14 @@ pub struct StateArgs {
     /// The authority's directory.
     #[arg(long, value_name = "DIR")]
     pub dir: PathBuf,
+    /// What they share.
+    #[command(flatten)]
+    pub shared: SharedArgs,
+}
+
+/// What replicas share, and where it is.
+#[derive(Debug, Clone, Args)]
+pub struct SharedArgs {
     /// The directory of what replicas share: join tokens, renewal credentials, the issuance record,
     /// revocations [default: DIR of --dir].
     #[arg(long, value_name = "DIR")]
@@ -105,6 +113,29 @@ pub struct StateArgs {
     /// How to reach the Kubernetes API server [default: as the pod we run in].
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+}
+
+impl SharedArgs {
+    /// What replicas share; in `directory` unless something else is said.
+    ///
+    /// # Errors
+    /// As [`StateArgs::store`].
+    pub fn store(&self, directory: &Path) -> anyhow::Result<Arc<dyn Store>> {
+        if let Some(place) = &self.state_secret {
+            let store = KubernetesStore::open(place.clone(), self.kubeconfig.as_deref());
+            return Ok(Arc::new(store.map_err(crate::program::Misconfigured)?));
+        }
+        if let Some(state) = &self.state {
+            return Ok(Arc::new(DirectoryStore::new(state)));
+        }
+        if !Directory::new(directory).bundle().exists() {
+            bail!(
+                "{} holds no authority (no bundle.pem); give the --dir that `run` has, or make one with `init`",
+                directory.display()
+            );
+        }
+        Ok(Arc::new(DirectoryStore::new(directory)))
+    }
 }
 
 impl StateArgs {
@@ -120,20 +151,7 @@ impl StateArgs {
     /// A store that cannot be reached, or a directory that holds no authority: a command on a mistyped `--dir` must
     /// not succeed, `revoke` least of all.
     pub fn store(&self) -> anyhow::Result<Arc<dyn Store>> {
-        if let Some(place) = &self.state_secret {
-            let store = KubernetesStore::open(place.clone(), self.kubeconfig.as_deref());
-            return Ok(Arc::new(store.map_err(crate::program::Misconfigured)?));
-        }
-        if let Some(state) = &self.state {
-            return Ok(Arc::new(DirectoryStore::new(state)));
-        }
-        if !self.directory().bundle().exists() {
-            bail!(
-                "{} holds no authority (no bundle.pem); give the --dir that `run` has, or make one with `init`",
-                self.dir.display()
-            );
-        }
-        Ok(Arc::new(DirectoryStore::new(&self.dir)))
+        self.shared.store(&self.dir)
     }
 
     /// Where the issuance log is unless something else is said.
@@ -141,13 +159,13 @@ impl StateArgs {
     pub fn log_directory(&self) -> Option<PathBuf> {
         // A mounted Secret cannot be written.
         let here = (!self.directory().is_secret()).then_some(self.dir.as_path());
-        self.state.as_deref().or(here).map(|directory| directory.join("log"))
+        self.shared.state.as_deref().or(here).map(|directory| directory.join("log"))
     }
 
     /// Whether other replicas can be given the same state.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.state.is_some() || self.state_secret.is_some()
+        self.shared.state.is_some() || self.shared.state_secret.is_some()
     }
 }
 

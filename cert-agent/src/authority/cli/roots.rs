@@ -1,15 +1,24 @@
 //! `root prepare`, `root activate`, `root retire` and `root status`.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
-use super::{StateArgs, print};
+use super::{SharedArgs, print};
 use crate::authority::directory::Directory;
+use crate::authority::kubernetes_store::Place;
+use crate::authority::objects::Places;
+use crate::authority::rollover::in_cluster::InCluster;
+use crate::authority::rollover::in_directory::{self, InDirectory};
+use crate::authority::rollover::{self, Keys};
 use crate::authority::root_source::{Pkcs11, RootSource};
-use crate::authority::{duration, rollover, show};
+use crate::authority::store::Store;
+use crate::authority::{duration, show};
+use crate::program::Misconfigured;
 
 /// `root`.
 #[derive(Debug, Args)]
@@ -29,13 +38,38 @@ enum Step {
     /// Take the replaced root out of the bundle. Refused while a live certificate chains to it.
     Retire(RetireArgs),
     /// Show every root, its state, and who uses it (JSON when the output is not a terminal).
-    Status(StateArgs),
+    Status(RootsArgs),
+}
+
+/// Where the roots are, and the state that says when each step happened.
+#[derive(Debug, Args)]
+struct RootsArgs {
+    /// The authority's directory.
+    #[arg(long, value_name = "DIR", required_unless_present = "into_secret")]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    shared: SharedArgs,
+    /// The authority is in a cluster, where `init --into-secret` made it: its Secret.
+    #[arg(
+        long,
+        value_name = "NAMESPACE/NAME",
+        value_parser = Place::parse,
+        requires_all = ["root_into_secret", "bundle_into_config_map", "state_secret"],
+        conflicts_with = "dir"
+    )]
+    into_secret: Option<Place>,
+    /// The Secret with the root and its passphrase.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = Place::parse, requires = "into_secret")]
+    root_into_secret: Option<Place>,
+    /// The ConfigMap with the roots, as agents are given them.
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = Place::parse, requires = "into_secret")]
+    bundle_into_config_map: Option<Place>,
 }
 
 #[derive(Debug, Args)]
 struct PrepareArgs {
     #[command(flatten)]
-    place: StateArgs,
+    place: RootsArgs,
     #[command(flatten)]
     key: RootKeyArgs,
     /// How long the new root is good for.
@@ -46,7 +80,7 @@ struct PrepareArgs {
 #[derive(Debug, Args)]
 struct ActivateArgs {
     #[command(flatten)]
-    place: StateArgs,
+    place: RootsArgs,
     #[command(flatten)]
     key: RootKeyArgs,
     /// How long the new intermediate is good for.
@@ -60,7 +94,7 @@ struct ActivateArgs {
 #[derive(Debug, Args)]
 struct RetireArgs {
     #[command(flatten)]
-    place: StateArgs,
+    place: RootsArgs,
     /// The root to take out, by the first digits of its id [default: what has been replaced].
     #[arg(long, value_name = "ID")]
     root: Option<String>,
@@ -121,6 +155,43 @@ impl RootKeyArgs {
     }
 }
 
+impl RootsArgs {
+    fn directory(&self) -> anyhow::Result<Directory> {
+        Ok(Directory::new(self.dir.as_deref().context("--dir is needed")?))
+    }
+
+    fn cluster(&self) -> anyhow::Result<Option<InCluster>> {
+        let (Some(authority), Some(root), Some(bundle)) =
+            (&self.into_secret, &self.root_into_secret, &self.bundle_into_config_map)
+        else {
+            return Ok(None);
+        };
+        let (authority, root, bundle) = (authority.clone(), root.clone(), bundle.clone());
+        let places = Places { authority, root, bundle };
+        let opened = InCluster::open(places, self.shared.kubeconfig.as_deref());
+        opened.map(Some).map_err(|error| Misconfigured(error).into())
+    }
+
+    /// Whose keys, and the state. Without `key` (retiring makes and opens none) the passphrase is never asked for.
+    fn open(&self, key: Option<&RootKeyArgs>) -> anyhow::Result<(Box<dyn Keys>, Arc<dyn Store>)> {
+        if let Some(cluster) = self.cluster()? {
+            if key.is_some_and(|key| key.passphrase_file.is_some() || key.pkcs11.source().is_some())
+            {
+                bail!(Misconfigured(anyhow::anyhow!(
+                    "--passphrase-file and --pkcs11-module go with --dir; in a cluster the root's Secret holds key and \
+                     passphrase"
+                )));
+            }
+            return Ok((Box::new(cluster), self.shared.store(Path::new(""))?));
+        }
+        let directory = self.directory()?;
+        let passphrase = || RootSource::Passphrase(directory.passphrase());
+        let source = key.map_or_else(passphrase, |key| key.source(&directory));
+        let store = self.shared.store(directory.path())?;
+        Ok((Box::new(InDirectory { directory, source }), store))
+    }
+}
+
 /// Does a step.
 pub(super) fn root(args: RootArgs, now: u64) -> anyhow::Result<()> {
     match args.step {
@@ -132,9 +203,8 @@ pub(super) fn root(args: RootArgs, now: u64) -> anyhow::Result<()> {
 }
 
 fn prepare(args: &PrepareArgs, now: u64) -> anyhow::Result<()> {
-    let directory = args.place.directory();
-    let (store, source) = (args.place.store()?, args.key.source(&directory));
-    rollover::prepare(&directory, store.as_ref(), &source, args.root_lifetime, now)?;
+    let (keys, store) = args.place.open(Some(&args.key))?;
+    rollover::prepare(keys.as_ref(), store.as_ref(), args.root_lifetime, now)?;
     tell(
         "The new root is published. When every workload knows it, run `postern-authority root activate`.",
     )?;
@@ -142,15 +212,14 @@ fn prepare(args: &PrepareArgs, now: u64) -> anyhow::Result<()> {
 }
 
 fn activate(args: &ActivateArgs, now: u64) -> anyhow::Result<()> {
-    let directory = args.place.directory();
-    let (store, source) = (args.place.store()?, args.key.source(&directory));
+    let (keys, store) = args.place.open(Some(&args.key))?;
     if args.force {
         tell(
             "FORCED: workloads that have not been told of the new root will refuse its certificates.",
         )?;
     }
     let lifetime = args.intermediate_lifetime;
-    rollover::activate(&directory, store.as_ref(), &source, lifetime, args.force, now)?;
+    rollover::activate(keys.as_ref(), store.as_ref(), lifetime, args.force, now)?;
     tell(
         "The new root signs. When the old one's certificates are over, run `postern-authority root retire`.",
     )?;
@@ -158,31 +227,35 @@ fn activate(args: &ActivateArgs, now: u64) -> anyhow::Result<()> {
 }
 
 fn retire(args: &RetireArgs, now: u64) -> anyhow::Result<()> {
-    let (directory, store) = (args.place.directory(), args.place.store()?);
+    let (keys, store) = args.place.open(None)?;
     if args.force {
         tell(
             "FORCED: every certificate under this root is refused from now on, and its connections are closed.",
         )?;
     }
     let wanted = args.root.as_deref();
-    let left = rollover::retire(&directory, store.as_ref(), wanted, args.force, now)?;
+    let left = rollover::retire(keys.as_ref(), store.as_ref(), wanted, args.force, now)?;
     if left.is_empty() {
         tell("There is no root to retire.")?;
     } else {
         tell(&format!("Left the bundle: {}.", left.join(", ")))?;
         for id in &left {
-            let kept = directory.retired(id);
-            tell(&format!(
-                "Logs of its time: `log verify FILE --dir … --root {}`.",
-                kept.display()
-            ))?;
+            tell(&keys.where_retired(id))?;
         }
     }
     status(&args.place, now)
 }
 
-fn status(place: &StateArgs, now: u64) -> anyhow::Result<()> {
-    let roots = rollover::status(&place.directory(), place.store()?.as_ref(), now)?;
+/// Reads a mounted Secret too.
+fn status(place: &RootsArgs, now: u64) -> anyhow::Result<()> {
+    let (found, store) = match place.cluster()? {
+        Some(cluster) => (cluster.material()?, place.shared.store(Path::new(""))?),
+        None => {
+            let directory = place.directory()?;
+            (in_directory::material(&directory)?, place.shared.store(directory.path())?)
+        }
+    };
+    let roots = rollover::status(&found, store.as_ref(), now)?;
     print(&roots, || show::roots_table(&roots))
 }
 

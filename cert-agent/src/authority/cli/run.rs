@@ -202,7 +202,7 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
         federation: args.federation,
         bundle_endpoint: args.bundle_endpoint.map(|address| (address, profile)),
         jwt_lifetime: args.jwt_lifetime,
-        kubeconfig: args.place.kubeconfig.clone(),
+        kubeconfig: args.place.shared.kubeconfig.clone(),
         service_accounts: args.service_accounts.then_some(service_account::Settings {
             audience: args.service_account_audience,
             check_pod: !args.no_pod_check,

@@ -4,11 +4,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, Method};
+use identity::jws::{Jws, VerifyingKey};
 use policy::{CanonicalPath, Confirmation, HostName, Normalization};
 use serde_json::{Map, Value};
 
-use super::jws::Jws;
-use super::keys::Key;
 use super::replay::UsedProofs;
 use super::verify::Verified;
 use super::{LEEWAY_SECONDS, TokenRefusal};
@@ -86,19 +85,22 @@ fn check_proof(
     let (Some(proof), None) = (proofs.next(), proofs.next()) else {
         return Err(wrong("not exactly one DPoP header"));
     };
-    let proof = Jws::parse(proof.as_bytes()).map_err(|_| wrong("the proof is malformed"))?;
-    if proof.header.get("typ").is_none_or(|kind| kind != "dpop+jwt") {
+    let proof = Jws::open(proof.as_bytes()).map_err(|_| wrong("the proof is malformed"))?;
+    let claims = proof.claims().map_err(|_| wrong("the proof is malformed"))?;
+    if proof.header().get("typ").is_none_or(|kind| kind != "dpop+jwt") {
         return Err(wrong("its `typ` is not dpop+jwt"));
     }
-    let jwk = proof.header.get("jwk").and_then(Value::as_object);
+    let jwk = proof.header().get("jwk").and_then(Value::as_object);
     let (jwk, key) = jwk
-        .and_then(|jwk| Some((jwk, Key::read(jwk)?)))
+        .and_then(|jwk| Some((jwk, VerifyingKey::for_signatures(jwk)?)))
         .ok_or(wrong("no usable public key in its `jwk`"))?;
-    proof.verify(&key).map_err(|_| wrong("its signature is wrong"))?;
+    if !proof.is_signed_by(&key) {
+        return Err(wrong("its signature is wrong"));
+    }
     if self::thumbprint(jwk).as_deref() != Some(thumbprint) {
         return Err(wrong("it is made with another key than the token's"));
     }
-    let text = |name: &str| proof.claims.get(name).and_then(Value::as_str);
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
     if text("htm") != Some(presented.method.as_str()) {
         return Err(wrong("`htm` is not the request's method"));
     }
@@ -109,7 +111,7 @@ fn check_proof(
     if text("ath") != Some(&hash) {
         return Err(wrong("`ath` is not the token's hash"));
     }
-    let made = proof.claims.get("iat").and_then(Value::as_u64).ok_or(wrong("no `iat`"))?;
+    let made = claims.get("iat").and_then(Value::as_u64).ok_or(wrong("no `iat`"))?;
     let ends = made.saturating_add(MAX_AGE_SECONDS);
     if made > presented.now.saturating_add(LEEWAY_SECONDS) || presented.now > ends {
         return Err(wrong("`iat` is not of this minute"));

@@ -1,5 +1,7 @@
 //! Why a presented token was refused: one list, with the stable codes.
 
+use identity::jws::JwsError;
+
 /// Why a presented token was refused; always 401 (RFC 6750 §3.1). Never holds any part of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenRefusal {
@@ -13,7 +15,7 @@ pub enum TokenRefusal {
     #[error("malformed token: {0}")]
     Malformed(&'static str),
     /// `alg` is none that a public key of the issuer is for.
-    #[error("the token's algorithm is not one of RS, PS, ES (256, 384) or EdDSA, or not the key's")]
+    #[error("the token's algorithm is not one of RS, PS, ES or EdDSA, or not the key's")]
     Algorithm,
     /// No rule believes this issuer's tokens in this place.
     #[error("no RequestAuthentication believes this issuer's tokens in this place of a request")]
@@ -89,6 +91,19 @@ impl TokenRefusal {
         match self {
             Self::Proof(_) | Self::ProofRepeated => "DPoP error=\"invalid_dpop_proof\"",
             _ => "Bearer error=\"invalid_token\"",
+        }
+    }
+}
+
+impl From<JwsError> for TokenRefusal {
+    fn from(error: JwsError) -> Self {
+        match error {
+            JwsError::TooLarge => Self::TooLarge,
+            JwsError::Malformed(reason) => Self::Malformed(reason),
+            JwsError::Extension(_) => Self::Malformed("a header of `crit`, `enc` or `zip`"),
+            JwsError::Algorithm => Self::Algorithm,
+            JwsError::Unsigned => Self::Malformed("no signature"),
+            JwsError::SignatureEncoding => Self::Signature,
         }
     }
 }

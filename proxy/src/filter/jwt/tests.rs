@@ -20,11 +20,11 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use identity::jws::KeySet;
 use identity::{SpiffeId, TrustDomain};
 use policy::{Defaults, Resources, Snapshot, SourceFile, Workload};
 use serde_json::{Value, json};
 
-use super::keys::KeySet;
 use super::*;
 
 /// The second in which all tests play.

@@ -3,10 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderName, HeaderValue};
+use identity::jws::Jws;
 use policy::{JwtRule, TokenClaims, TokenRule, TokenRules};
 use serde_json::{Map, Value};
 
-use super::jws::Jws;
 use super::keys::KeyBook;
 use super::{LEEWAY_SECONDS, TokenRefusal, made};
 
@@ -61,16 +61,17 @@ pub(super) fn verify(
     book: &KeyBook,
     unknown: &dyn Fn(&policy::KeySource),
 ) -> Result<Verified, TokenRefusal> {
-    let jws = Jws::parse(token)?;
+    let jws = Jws::open(token)?;
+    let claims = jws.claims()?;
     check_type(&jws)?;
-    let issuer = text(&jws.claims, "iss")?.ok_or(TokenRefusal::Claims("no `iss`"))?;
+    let issuer = text(&claims, "iss")?.ok_or(TokenRefusal::Claims("no `iss`"))?;
     let here = rules.places().get(place);
     let believing = rules.rules().iter().filter(|rule| {
         *rule.jwt.issuer == *issuer && here.is_some_and(|here| rule.jwt.places.contains(here))
     });
     let mut refusal = None;
     for rule in believing {
-        match by_rule(&jws, rule, book, unknown) {
+        match by_rule((&jws, &claims), rule, book, unknown) {
             Ok(verified) => return Ok(verified),
             Err(error) => refusal = refusal.or(Some(error)),
         }
@@ -80,7 +81,7 @@ pub(super) fn verify(
 
 /// A token made for another use must not pass for an access token (RFC 8725 §3.11).
 fn check_type(jws: &Jws<'_>) -> Result<(), TokenRefusal> {
-    let Some(kind) = jws.header.get("typ") else { return Ok(()) };
+    let Some(kind) = jws.header().get("typ") else { return Ok(()) };
     let known = kind.as_str().is_some_and(|kind| {
         ["jwt", "at+jwt", "application/at+jwt"].iter().any(|known| kind.eq_ignore_ascii_case(known))
     });
@@ -88,40 +89,36 @@ fn check_type(jws: &Jws<'_>) -> Result<(), TokenRefusal> {
 }
 
 fn by_rule(
-    jws: &Jws<'_>,
+    (jws, said): (&Jws<'_>, &Map<String, Value>),
     rule: &TokenRule,
     book: &KeyBook,
     unknown: &dyn Fn(&policy::KeySource),
 ) -> Result<Verified, TokenRefusal> {
     let source = &rule.jwt.keys;
     let keys = book.get(source).ok_or(TokenRefusal::NoKeys)?;
-    let id = match jws.header.get("kid") {
-        None => None,
-        Some(Value::String(id)) => Some(id.as_str()),
-        Some(_) => return Err(TokenRefusal::Malformed("a `kid` that is no text")),
+    let Some(key) = keys.find(jws.kid()?, jws.algorithm()) else {
+        unknown(source);
+        return Err(TokenRefusal::UnknownKey);
     };
-    let key = keys.find(id, jws.algorithm).inspect_err(|_| unknown(source))?;
-    jws.verify(key)?;
-    let audiences = audiences(&jws.claims, rule)?;
-    let subject = text(&jws.claims, "sub")?.map(str::to_owned);
-    let expires = seconds(&jws.claims, "exp")?.ok_or(TokenRefusal::Claims("no `exp`"))?;
-    let not_before = seconds(&jws.claims, "nbf")?;
-    seconds(&jws.claims, "iat")?;
-    let made = made::headers(&rule.jwt, jws.payload, &jws.claims);
+    if !key.fits(jws.algorithm()) {
+        return Err(TokenRefusal::Algorithm);
+    }
+    if !jws.is_signed_by(key) {
+        return Err(TokenRefusal::Signature);
+    }
+    let audiences = audiences(said, rule)?;
+    let subject = text(said, "sub")?.map(str::to_owned);
+    let expires = seconds(said, "exp")?.ok_or(TokenRefusal::Claims("no `exp`"))?;
+    let not_before = seconds(said, "nbf")?;
+    seconds(said, "iat")?;
+    let made = made::headers(&rule.jwt, jws.payload(), said);
     let claims = TokenClaims {
         issuer: rule.jwt.issuer.to_string(),
         subject,
         audiences,
-        claims: split_lists(&rule.jwt, jws.claims.clone()),
+        claims: split_lists(&rule.jwt, said.clone()),
     };
-    Ok(Verified {
-        rule: rule.clone(),
-        bound: bound(&jws.claims)?,
-        claims,
-        made,
-        expires,
-        not_before,
-    })
+    Ok(Verified { rule: rule.clone(), bound: bound(said)?, claims, made, expires, not_before })
 }
 
 fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<Option<&'c str>, TokenRefusal> {

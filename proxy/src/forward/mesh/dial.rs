@@ -15,7 +15,7 @@ use crate::error::RequestError;
 use crate::forward::body::Body;
 use crate::forward::h2_client::H2Client;
 use crate::link::{Link, Proven};
-use crate::net::{BoxedIo, Dial};
+use crate::net::{BoxedIo, Dial, Fair};
 use crate::reauth;
 use crate::tls::{self, Alpn, Established, HandshakeError};
 use crate::worker::Worker;
@@ -116,7 +116,7 @@ impl Destination {
     ) -> Result<(SendRequest<Body>, Arc<Link>), RequestError> {
         let Opened { io, link, .. } = opened;
         let (sender, connection) =
-            http1::handshake(TokioIo::new(io)).await.map_err(|e| broken(&e))?;
+            http1::handshake(TokioIo::new(Fair::new(io))).await.map_err(|e| broken(&e))?;
         let bound = link.clone();
         tokio::spawn(async move {
             tokio::select! {

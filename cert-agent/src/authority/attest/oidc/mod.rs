@@ -4,9 +4,9 @@
 //! the registry says whom the claims mean. A token is good until it expires, for whoever holds it.
 
 mod fetch;
-mod jws;
 pub mod keys;
 
+use identity::jws::{Jws, JwsError};
 use serde_json::{Map, Value};
 
 use crate::api::OidcEvidence;
@@ -14,7 +14,6 @@ use crate::authority::issue::Refusal;
 use crate::authority::registry::oidc::{Issuer, Issuers};
 
 use super::{Asking, Attested, Attestor, Proof};
-use jws::Jws;
 use keys::Keys;
 
 /// How far an issuer's clock may differ from ours, seconds.
@@ -39,6 +38,19 @@ pub enum OidcError {
     Unavailable(String),
 }
 
+impl From<JwsError> for OidcError {
+    fn from(error: JwsError) -> Self {
+        Self::NotGood(match error {
+            JwsError::TooLarge => "it is larger than 16 KiB",
+            JwsError::Extension(_) => "an extension in it must be understood, and is not",
+            JwsError::Algorithm => "it is signed by an algorithm that is not taken",
+            JwsError::Malformed(_) | JwsError::Unsigned | JwsError::SignatureEncoding => {
+                "it is no signed JSON Web Token"
+            }
+        })
+    }
+}
+
 /// Believes the issuers of the registry.
 #[derive(Debug)]
 pub struct Tokens<'a> {
@@ -56,14 +68,15 @@ impl Attestor for Tokens<'_> {
         evidence: &OidcEvidence,
         asking: &Asking<'_>,
     ) -> Result<Attested, Refusal> {
-        let jws = Jws::parse(&evidence.token)?;
+        let jws = Jws::open(evidence.token.as_bytes()).map_err(OidcError::from)?;
+        let claims = jws.claims().map_err(OidcError::from)?;
         // Only to choose whose keys to try; it is among what they then sign.
-        let named = jws.claims.get("iss").and_then(Value::as_str);
+        let named = claims.get("iss").and_then(Value::as_str);
         let issuer = self.issuers.iter().find(|issuer| Some(issuer.issuer.as_str()) == named);
         let issuer = issuer.ok_or(OidcError::NotGood("its issuer is not in the registry"))?;
         self.keys.verify(&issuer.keys, &jws).await?;
-        check_claims(&jws.claims, issuer, asking.now)?;
-        Ok(whom(&jws.claims, issuer)?)
+        check_claims(&claims, issuer, asking.now)?;
+        Ok(whom(&claims, issuer)?)
     }
 }
 

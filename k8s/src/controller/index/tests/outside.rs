@@ -98,6 +98,38 @@ fn a_service_entry_may_name_what_is_outside() {
     assert_eq!(elsewhere, Told::Outside(CART_POD.into()), "only for its own namespace");
 }
 
+/// What `docs/from-istio-and-linkerd.md` tells people to write.
+#[test]
+fn the_entry_of_the_guide_to_moving_lets_calls_through_to_what_has_not_moved() {
+    let page = include_str!("../../../../../docs/from-istio-and-linkerd.md");
+    let block = page.split("```yaml\n").find(|block| block.contains("not-moved-yet")).unwrap();
+    let block = block.split("```").next().unwrap();
+    let entry: Value = serde_saphyr::from_str(block).unwrap();
+    let mut events = shop();
+    let Event::Pod(of, Some(mut ledger)) = pod("bank", "ledger-1", "ledger", "10.1.0.7") else {
+        panic!("a pod")
+    };
+    ledger.has_proxy = false;
+    events.extend([
+        Event::Pod(of, Some(ledger)),
+        service("bank", "ledger", "10.96.0.7", 80),
+        slice("bank", "ledger", &[("10.1.0.7", "ledger-1")]),
+    ]);
+    let mut index = index(events);
+    let client = ("shop", "frontend-1");
+    let keys = ["10.96.0.7:80", "ledger.bank:80", "ledger.bank.svc.cluster.local:80"];
+    let location = |index: &Index, key: &str| spec(index, client, key).unwrap()["location"].clone();
+    for key in keys {
+        assert_eq!(location(&index, key), "MESH_INTERNAL", "{key}: no plaintext to it");
+    }
+    let namespace = entry["metadata"]["namespace"].as_str().unwrap();
+    index.apply(policy(PolicyKind::ServiceEntry, namespace, "ledger", &entry["spec"]));
+    assert!(index.refused().is_empty(), "{:?}", index.refused());
+    for key in keys {
+        assert_eq!(location(&index, key), "MESH_EXTERNAL", "{key}");
+    }
+}
+
 #[test]
 fn s21_tenant_reach_a_slice_changes_no_address_for_other_namespaces() {
     let mut events = with_pod(|_| {});

@@ -1,45 +1,63 @@
-//! The signature algorithms of a JWT-SVID (JWT-SVID §2.1), and no others: `none`, HMAC and EdDSA have no row here, so no header
-//! can ask for them.
+//! The signature algorithms that are verified, and no others: `none` and HMAC have no row here, so no header can ask for them.
 
 use aws_lc_rs::signature::{self as aws, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey};
 
 use super::key::{Curve, Public};
 
-/// One of the nine (RFC 7518 §3.3 to §3.5).
-#[derive(Clone, Copy)]
-pub(crate) struct Algorithm {
-    pub(crate) name: &'static str,
-    how: How,
+/// One of RFC 7518 §3.3 to §3.5, or EdDSA with Ed25519 (RFC 8037 §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of the standard")]
+pub enum Algorithm {
+    Rs256,
+    Rs384,
+    Rs512,
+    Ps256,
+    Ps384,
+    Ps512,
+    Es256,
+    Es384,
+    Es512,
+    EdDsa,
 }
 
-#[derive(Clone, Copy)]
+/// What an algorithm asks of the key.
 enum How {
     Rsa(&'static RsaParameters),
     Ec(Curve),
+    Ed25519,
 }
 
-static ALGORITHMS: [Algorithm; 9] = [
-    Algorithm { name: "ES256", how: How::Ec(Curve::P256) },
-    Algorithm { name: "ES384", how: How::Ec(Curve::P384) },
-    Algorithm { name: "ES512", how: How::Ec(Curve::P521) },
-    Algorithm { name: "RS256", how: How::Rsa(&aws::RSA_PKCS1_2048_8192_SHA256) },
-    Algorithm { name: "RS384", how: How::Rsa(&aws::RSA_PKCS1_2048_8192_SHA384) },
-    Algorithm { name: "RS512", how: How::Rsa(&aws::RSA_PKCS1_2048_8192_SHA512) },
-    Algorithm { name: "PS256", how: How::Rsa(&aws::RSA_PSS_2048_8192_SHA256) },
-    Algorithm { name: "PS384", how: How::Rsa(&aws::RSA_PSS_2048_8192_SHA384) },
-    Algorithm { name: "PS512", how: How::Rsa(&aws::RSA_PSS_2048_8192_SHA512) },
+const NAMES: [(&str, Algorithm); 11] = [
+    ("RS256", Algorithm::Rs256),
+    ("RS384", Algorithm::Rs384),
+    ("RS512", Algorithm::Rs512),
+    ("PS256", Algorithm::Ps256),
+    ("PS384", Algorithm::Ps384),
+    ("PS512", Algorithm::Ps512),
+    ("ES256", Algorithm::Es256),
+    ("ES384", Algorithm::Es384),
+    ("ES512", Algorithm::Es512),
+    ("EdDSA", Algorithm::EdDsa),
+    // Its name since RFC 9864.
+    ("Ed25519", Algorithm::EdDsa),
 ];
 
 impl Algorithm {
     /// The algorithm of that name, in exactly that spelling.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        ALGORITHMS.iter().find(|algorithm| algorithm.name == name).copied()
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, algorithm)| *algorithm)
+    }
+
+    /// Its first name.
+    pub(crate) fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
     }
 
     /// Whether a key of this kind may be used with it.
     pub(crate) fn fits(self, key: &Public) -> bool {
-        match (self.how, key) {
-            (How::Rsa(_), Public::Rsa { .. }) => true,
+        match (self.how(), key) {
+            (How::Rsa(_), Public::Rsa { .. }) | (How::Ed25519, Public::Ed25519(_)) => true,
             (How::Ec(wanted), Public::Ec { curve, .. }) => wanted == *curve,
             _ => false,
         }
@@ -47,14 +65,32 @@ impl Algorithm {
 
     /// Whether the key made this signature. False also for a key of another kind.
     pub(crate) fn verifies(self, key: &Public, message: &[u8], signature: &[u8]) -> bool {
-        match (self.how, key) {
+        match (self.how(), key) {
             (How::Rsa(parameters), Public::Rsa { n, e }) => {
                 RsaPublicKeyComponents { n, e }.verify(parameters, message, signature).is_ok()
             }
             (How::Ec(wanted), Public::Ec { curve, point }) if wanted == *curve => {
                 UnparsedPublicKey::new(curve.algorithm(), point).verify(message, signature).is_ok()
             }
+            (How::Ed25519, Public::Ed25519(x)) => {
+                UnparsedPublicKey::new(&aws::ED25519, x).verify(message, signature).is_ok()
+            }
             _ => false,
+        }
+    }
+
+    fn how(self) -> How {
+        match self {
+            Self::Rs256 => How::Rsa(&aws::RSA_PKCS1_2048_8192_SHA256),
+            Self::Rs384 => How::Rsa(&aws::RSA_PKCS1_2048_8192_SHA384),
+            Self::Rs512 => How::Rsa(&aws::RSA_PKCS1_2048_8192_SHA512),
+            Self::Ps256 => How::Rsa(&aws::RSA_PSS_2048_8192_SHA256),
+            Self::Ps384 => How::Rsa(&aws::RSA_PSS_2048_8192_SHA384),
+            Self::Ps512 => How::Rsa(&aws::RSA_PSS_2048_8192_SHA512),
+            Self::Es256 => How::Ec(Curve::P256),
+            Self::Es384 => How::Ec(Curve::P384),
+            Self::Es512 => How::Ec(Curve::P521),
+            Self::EdDsa => How::Ed25519,
         }
     }
 }
@@ -65,8 +101,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::jwt::JwtKey;
-    use crate::jwt::key::decode;
+    use crate::jws::{VerifyingKey, decode};
 
     /// Signatures that we did not make ourselves: RFC 7515 appendices A.3 and A.4.
     #[test]
@@ -91,7 +126,7 @@ mod tests {
                 "AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNrmxYbSW9ERBXukOXolLzeO_Jn",
             ),
         ] {
-            let key = JwtKey::read(jwk.as_object().unwrap()).expect(name);
+            let key = VerifyingKey::read(jwk.as_object().unwrap()).expect(name);
             let algorithm = Algorithm::named(name).unwrap();
             let mut signature = decode(signature).unwrap();
             assert!(algorithm.verifies(key.public(), signed.as_bytes(), &signature), "{name}");

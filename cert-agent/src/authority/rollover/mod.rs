@@ -4,11 +4,14 @@
 //! 2. *activate*: an intermediate of the new root signs from now on, the old root stays published;
 //! 3. *retire*: the old root leaves the bundle, once no live leaf chains to it.
 //!
-//! The key material is files, replaced in one step each; when each step happened is one entry of
-//! the shared state. Every step may be repeated after a crash and goes on where it stopped.
+//! The key material is files or objects of a cluster ([`Keys`]), replaced in one step each; when each step
+//! happened is one entry of the shared state. Every step may be repeated after a crash and goes on
+//! where it stopped.
+
+pub mod in_cluster;
+pub mod in_directory;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::time::Duration;
 
@@ -18,13 +21,8 @@ use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
 use super::ca::{self, Facts};
-use super::directory::Directory;
 use super::duration::human;
-use super::files::{self, OWNER_ONLY, READABLE};
-use super::init::write_intermediate;
-use super::pem;
 use super::record::{self, Everything};
-use super::root_source::RootSource;
 use super::store::{self, Key, Store};
 
 /// Clocks of authorities and peers may differ by this, seconds; or by a leaf's lifetime, when that
@@ -47,40 +45,94 @@ pub struct Steps {
 
 type Roots = BTreeMap<String, Steps>;
 
+/// The certificates in force, wherever they are kept.
+#[derive(Debug, Clone)]
+pub struct Material {
+    /// Whose roots they are.
+    pub trust_domain: TrustDomain,
+    /// What peers are told to believe.
+    pub published: Vec<CertificateDer<'static>>,
+    /// What signs leaves; the first is in use, others may stand behind it.
+    pub intermediates: Vec<CertificateDer<'static>>,
+    /// The root whose key is kept as the root's.
+    pub root: Option<CertificateDer<'static>>,
+    /// The root that was prepared.
+    pub next: Option<CertificateDer<'static>>,
+}
+
+/// Where the key material is, and how each step changes it. What a change did before a crash is seen by the next
+/// [`Keys::material`].
+pub trait Keys {
+    /// What is there.
+    ///
+    /// # Errors
+    /// Something is missing or unreadable.
+    fn material(&self) -> anyhow::Result<Material>;
+
+    /// Makes the next root, which is not published yet. `lifetime` in seconds.
+    ///
+    /// # Errors
+    /// The key cannot be made or kept.
+    fn make_next(
+        &self,
+        found: &Material,
+        lifetime: u64,
+        now: u64,
+    ) -> anyhow::Result<CertificateDer<'static>>;
+
+    /// Tells peers to believe these roots and no others; one at least.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn publish(&self, roots: &[CertificateDer<'static>]) -> anyhow::Result<()>;
+
+    /// Lets an intermediate of the next root sign. `lifetime` in seconds.
+    ///
+    /// # Errors
+    /// The next root's key cannot be used, or nothing be written.
+    fn sign_by_next(&self, found: &Material, lifetime: u64, now: u64) -> anyhow::Result<()>;
+
+    /// Makes the next root the root. The old key goes: nothing is to be signed with it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn promote(&self) -> anyhow::Result<()>;
+
+    /// Gives the next root up.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn drop_next(&self) -> anyhow::Result<()>;
+
+    /// Keeps the certificate of a root that leaves: old issuance logs are verified with it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn keep_retired(&self, root: &CertificateDer<'static>) -> anyhow::Result<()>;
+
+    /// Where [`Keys::keep_retired`] keeps the root of this id, as a sentence for the operator.
+    fn where_retired(&self, id: &str) -> String;
+}
+
 /// Publishes a new root that signs nothing yet. Answers its id. `lifetime` of the new root.
 ///
 /// # Errors
-/// A mounted Secret, a passphrase or token that does not work, the disk, the store.
+/// A mounted Secret, a passphrase or token that does not work, the disk, the API server, the store.
 pub fn prepare(
-    directory: &Directory,
+    keys: &dyn Keys,
     store: &dyn Store,
-    source: &RootSource,
     lifetime: Duration,
     now: u64,
 ) -> anyhow::Result<String> {
-    let bundle = own_bundle(directory)?;
-    let path = directory.next_root_certificate();
-    if !path.exists() {
-        let key = source.make(&directory.next_root_key())?;
-        if bundle
-            .1
-            .iter()
-            .any(|root| Facts::read(root).is_ok_and(|f| f.check_key("", &key).is_ok()))
-        {
-            bail!(
-                "that key is the key of a published root already; give the new root another --pkcs11-key"
-            );
-        }
-        let root = ca::self_signed_root(&bundle.0, &key, now, lifetime.as_secs())?;
-        files::replace(&path, root.pem().as_bytes(), READABLE)?;
+    let found = keys.material()?;
+    let next = match &found.next {
+        Some(next) => next.clone(),
+        None => keys.make_next(&found, lifetime.as_secs(), now)?,
+    };
+    if !found.published.contains(&next) {
+        publish(keys, &[&found.published[..], std::slice::from_ref(&next)].concat())?;
     }
-    let root = ca::read_certificate(&path)?;
-    let mut roots = bundle.1;
-    if !roots.contains(&root) {
-        roots.push(root.clone());
-        write_bundle(directory, &roots)?;
-    }
-    let id = ca::root_id(&root);
+    let id = ca::root_id(&next);
     note(store, &id, |steps| steps.prepared = steps.prepared.or(Some(now)))?;
     Ok(id)
 }
@@ -90,26 +142,22 @@ pub fn prepare(
 /// # Errors
 /// No prepared root, too early (unless `force`), and as [`prepare`].
 pub fn activate(
-    directory: &Directory,
+    keys: &dyn Keys,
     store: &dyn Store,
-    source: &RootSource,
     intermediate_lifetime: Duration,
     force: bool,
     now: u64,
 ) -> anyhow::Result<String> {
-    let (trust_domain, roots) = own_bundle(directory)?;
-    let active = ca::read_certificate(&directory.root_certificate()).ok();
-    let next_path = directory.next_root_certificate();
-    if !next_path.exists() {
-        let id = active.as_ref().map(ca::root_id).unwrap_or_default();
+    let found = keys.material()?;
+    let Some(next) = &found.next else {
+        let id = found.root.as_ref().map(ca::root_id).unwrap_or_default();
         if read(store)?.get(&id).is_some_and(|steps| steps.activated.is_some()) {
             return Ok(id);
         }
         bail!("no root is prepared; run `postern-authority root prepare` first");
-    }
-    let next = ca::read_certificate(&next_path)?;
-    let id = ca::root_id(&next);
-    if !roots.contains(&next) {
+    };
+    let id = ca::root_id(next);
+    if !found.published.contains(next) {
         bail!(
             "the prepared root {id} is not published; run `postern-authority root prepare` again"
         );
@@ -118,34 +166,25 @@ pub fn activate(
         let prepared = read(store)?.get(&id).and_then(|steps| steps.prepared);
         may_activate(&id, prepared, &Everything::read(store, now)?, now)?;
     }
-    let intermediate = ca::read_certificate(&directory.intermediate_certificate())?;
-    if !ca::is_signed_by(&intermediate, &next)? {
-        let key = source.open(&directory.next_root_key())?;
-        let lifetime = intermediate_lifetime.as_secs();
-        let signer = ca::new_intermediate(&trust_domain, &next, key, now, lifetime)?;
-        write_intermediate(directory, &signer)?;
+    if !found.signs(next)? {
+        keys.sign_by_next(&found, intermediate_lifetime.as_secs(), now)?;
     }
     note(store, &id, |steps| steps.activated = steps.activated.or(Some(now)))?;
-    if let Some(old) = active.filter(|old| *old != next) {
-        note(store, &ca::root_id(&old), |steps| steps.replaced = steps.replaced.or(Some(now)))?;
+    if let Some(old) = found.root.as_ref().filter(|old| *old != next) {
+        note(store, &ca::root_id(old), |steps| steps.replaced = steps.replaced.or(Some(now)))?;
     }
-    promote(directory)?;
+    keys.promote()?;
     Ok(id)
 }
 
-/// The next root's files become the root's. The old key goes: nothing is to be signed with it.
-fn promote(directory: &Directory) -> anyhow::Result<()> {
-    let certificate = files::read(&directory.next_root_certificate())?;
-    match files::read(&directory.next_root_key()) {
-        Ok(key) => files::replace(&directory.root_key(), &key, OWNER_ONLY)?,
-        // In a token, as the old one may have been not.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => remove(&directory.root_key())?,
-        Err(error) => return Err(error.into()),
+impl Material {
+    /// Whether the intermediate in use is of this root.
+    fn signs(&self, root: &CertificateDer<'static>) -> anyhow::Result<bool> {
+        match self.intermediates.first() {
+            Some(intermediate) => ca::is_signed_by(intermediate, root),
+            None => Ok(false),
+        }
     }
-    files::replace(&directory.root_certificate(), &certificate, READABLE)?;
-    // The certificate last: as long as it is there, a repetition does all of this again.
-    remove(&directory.next_root_key())?;
-    Ok(remove(&directory.next_root_certificate())?)
 }
 
 /// Too early when a peer that was last told before the root was published may still hold a leaf.
@@ -173,34 +212,15 @@ fn may_activate(id: &str, prepared: Option<u64>, all: &Everything, now: u64) -> 
 /// The active root, a root in use (unless `force`) with the names of those who use it, and as
 /// [`prepare`].
 pub fn retire(
-    directory: &Directory,
+    keys: &dyn Keys,
     store: &dyn Store,
     wanted: Option<&str>,
     force: bool,
     now: u64,
 ) -> anyhow::Result<Vec<String>> {
-    let (_, roots) = own_bundle(directory)?;
+    let found = keys.material()?;
     let steps = read(store)?;
-    let intermediate = ca::read_certificate(&directory.intermediate_certificate())?;
-    let mut leaving = Vec::new();
-    for root in &roots {
-        let id = ca::root_id(root);
-        let signs = ca::is_signed_by(&intermediate, root)?;
-        let of_steps = steps.get(&id);
-        match wanted {
-            Some(wanted) if id.starts_with(wanted) && signs => bail!(
-                "root {id} is the one that signs; run `root prepare` and `root activate` first"
-            ),
-            Some(wanted) if id.starts_with(wanted) => {}
-            // By itself only what has been replaced; a root that was prepared waits for its turn.
-            None if !signs && of_steps.is_none_or(|steps| steps.replaced.is_some()) => {}
-            _ => continue,
-        }
-        if !force {
-            may_retire(&id, of_steps, &Everything::read(store, now)?, now)?;
-        }
-        leaving.push(id);
-    }
+    let leaving = leaving(&found, &steps, wanted)?;
     if leaving.is_empty() {
         if let Some(wanted) = wanted.filter(|w| !steps.keys().any(|id| id.starts_with(w))) {
             bail!(
@@ -209,16 +229,45 @@ pub fn retire(
         }
         return Ok(leaving);
     }
+    if !force {
+        let all = Everything::read(store, now)?;
+        leaving.iter().try_for_each(|id| may_retire(id, steps.get(id), &all, now))?;
+    }
     let (left, roots): (Vec<_>, Vec<_>) =
-        roots.into_iter().partition(|root| leaving.contains(&ca::root_id(root)));
-    keep_retired(directory, &left)?;
-    write_bundle(directory, &roots)?;
-    let next = ca::read_certificate(&directory.next_root_certificate());
-    if next.is_ok_and(|next| leaving.contains(&ca::root_id(&next))) {
-        remove(&directory.next_root_key())?;
-        remove(&directory.next_root_certificate())?;
+        found.published.into_iter().partition(|root| leaving.contains(&ca::root_id(root)));
+    left.iter().try_for_each(|root| keys.keep_retired(root))?;
+    publish(keys, &roots)?;
+    if found.next.is_some_and(|next| leaving.contains(&ca::root_id(&next))) {
+        keys.drop_next()?;
     }
     Ok(leaving)
+}
+
+/// The ids of the published roots that are to go: those that `wanted` means, or by itself only what has been
+/// replaced; a root that was prepared waits for its turn.
+fn leaving(found: &Material, steps: &Roots, wanted: Option<&str>) -> anyhow::Result<Vec<String>> {
+    let mut leaving = Vec::new();
+    for root in &found.published {
+        let (id, signs) = (ca::root_id(root), found.signs(root)?);
+        let goes = match wanted {
+            Some(wanted) if id.starts_with(wanted) && signs => bail!(
+                "root {id} is the one that signs; run `root prepare` and `root activate` first"
+            ),
+            Some(wanted) => id.starts_with(wanted),
+            None => !signs && steps.get(&id).is_none_or(|steps| steps.replaced.is_some()),
+        };
+        if goes {
+            leaving.push(id);
+        }
+    }
+    Ok(leaving)
+}
+
+fn publish(keys: &dyn Keys, roots: &[CertificateDer<'static>]) -> anyhow::Result<()> {
+    if roots.is_empty() {
+        bail!("the bundle would be empty: nobody could be believed any more");
+    }
+    keys.publish(roots)
 }
 
 /// Whether no live leaf can chain to this root. Names who uses it, and until when.
@@ -291,22 +340,16 @@ pub struct RootStatus {
 /// Every published root.
 ///
 /// # Errors
-/// The disk, the store.
-pub fn status(
-    directory: &Directory,
-    store: &dyn Store,
-    now: u64,
-) -> anyhow::Result<Vec<RootStatus>> {
-    let bundle = ca::load_bundle(directory)?;
+/// A certificate that cannot be read, the store.
+pub fn status(found: &Material, store: &dyn Store, now: u64) -> anyhow::Result<Vec<RootStatus>> {
     let steps = read(store)?;
     let all = Everything::read(store, now)?;
-    let intermediates = pem::certificates(&directory.intermediate_certificate())?;
     let mut listed = Vec::new();
-    for root in bundle.roots() {
+    for root in &found.published {
         let (id, facts) = (ca::root_id(root), Facts::read(root)?);
         let of_root = steps.get(&id).cloned().unwrap_or_default();
         let mut active = false;
-        for intermediate in &intermediates {
+        for intermediate in &found.intermediates {
             active |= ca::is_signed_by(intermediate, root)?;
         }
         let (state, since) = match (active, &of_root) {
@@ -330,39 +373,6 @@ pub fn status(
     Ok(listed)
 }
 
-fn own_bundle(
-    directory: &Directory,
-) -> anyhow::Result<(TrustDomain, Vec<CertificateDer<'static>>)> {
-    if directory.is_secret() {
-        bail!(
-            "{} is a mounted Secret; roll its root over where it is made, in three steps: both roots in ca.crt, then \
-             the new tls.crt, then the new root alone",
-            directory.path().display()
-        );
-    }
-    let bundle = ca::load_bundle(directory)?;
-    Ok((bundle.trust_domain().clone(), bundle.roots().to_vec()))
-}
-
-/// Keeps the certificates of roots that leave: old issuance logs are verified with them.
-fn keep_retired(directory: &Directory, roots: &[CertificateDer<'static>]) -> anyhow::Result<()> {
-    for root in roots {
-        let path = directory.retired(&ca::root_id(root));
-        if let Some(parent) = path.parent() {
-            files::private_directory(parent)?;
-        }
-        files::replace(&path, pem::encode(std::slice::from_ref(root)).as_bytes(), READABLE)?;
-    }
-    Ok(())
-}
-
-fn write_bundle(directory: &Directory, roots: &[CertificateDer<'static>]) -> anyhow::Result<()> {
-    if roots.is_empty() {
-        bail!("the bundle would be empty: nobody could be believed any more");
-    }
-    Ok(files::replace(&directory.bundle(), pem::encode(roots).as_bytes(), READABLE)?)
-}
-
 fn key() -> io::Result<Key> {
     Key::new("rollover", "roots")
 }
@@ -382,12 +392,4 @@ fn note(store: &dyn Store, id: &str, change: impl Fn(&mut Steps)) -> anyhow::Res
         Ok((roots != before).then(|| record::to_json(&roots)).transpose()?)
     })?;
     Ok(())
-}
-
-fn remove(path: &std::path::Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Ok(()) => files::sync_directory(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
 }
