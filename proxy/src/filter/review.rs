@@ -3,7 +3,8 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
@@ -37,7 +38,7 @@ pub struct Review {
 
 impl Review {
     /// Notes a request on its connection, before it is judged for the first time.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         connection: &Arc<Connection>,
         snapshot: &Snapshot,
         asked: &Asked<'_>,
@@ -65,10 +66,15 @@ impl Review {
         Self { judged, connection: connection.clone() }
     }
 
+    /// Whether policy refuses the request by now.
+    pub fn is_refused(&self) -> bool {
+        self.judged.refused.load(Acquire)
+    }
+
     /// Ready once policy refuses the request.
     pub fn poll_refused(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.judged.waker.register(cx.waker());
-        if self.judged.refused.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_refused() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Waits until policy refuses the request.
@@ -87,7 +93,7 @@ impl Drop for Review {
 impl UnderWay for Judged {
     fn reconsider(&self, connection: &Connection, snapshot: &Snapshot) {
         if !self.is_allowed(connection, snapshot) {
-            self.refused.store(true, Relaxed);
+            self.refused.store(true, Release);
             self.waker.wake();
         }
     }
