@@ -6,7 +6,7 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo test check fmt bench fuzz prove-certs prove-cluster clean setup unit fuzz-briefly e2e images release
+.PHONY: help demo test check quick fmt reference bench fuzz prove-certs prove-cluster clean setup unit fuzz-briefly e2e images release
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
@@ -14,7 +14,9 @@ help:
 	@echo 'make demo KEEP=1 AUDIT=1   the shop without policies, in audit mode, to write them (docs/policy.md)'
 	@echo 'make test          set-up, formatting, lints, documentation, unit, property, doc, fuzz and end-to-end tests'
 	@echo 'make check         formatting, lints and documentation only'
+	@echo 'make quick         formatting, lints and tests of the crates you changed (CRATE=policy: of these)'
 	@echo 'make fmt           format the sources'
+	@echo 'make reference     print docs/reference and the tables of the guides anew from the code'
 	@echo 'make bench         CPU per request beside HAProxy, in turn, as a table'
 	@echo 'make prove-certs   what is promised about certificates, measured: one line a promise (PROVE="--only P-01")'
 	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
@@ -31,7 +33,8 @@ demo:
 		KEEP=$(KEEP) AUDIT=$(AUDIT) $(BUILT)/demo; \
 	fi
 
-test: setup check unit fuzz-briefly e2e
+test:
+	@tests/stages setup check unit fuzz-briefly e2e
 
 setup:
 	@tests/setup test
@@ -41,6 +44,10 @@ check:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 
+# While you write; see CONTRIBUTING.md.
+quick:
+	@tests/quick $(CRATE)
+
 # Unit, property and doc tests of every crate but the end-to-end one.
 unit:
 	cargo test --locked --workspace --exclude postern-tests --features cert-agent/pkcs11
@@ -49,11 +56,15 @@ unit:
 fuzz-briefly:
 	@$(MAKE) --no-print-directory -C fuzz SECONDS=1
 
-# The programs first, then the stories, which start them; a few at a time: they wait more than they work.
+# The programs first, then the stories, which start them; a few at a time: they wait more than they work. At the end
+# those that took longest.
+e2e: export STORY_TIMES := $(CARGO_TARGET_DIR)/story-times
 e2e:
 	cargo build --locked --workspace --bins
 	cargo test --locked -p postern-tests --no-run
-	tests/in-namespace cargo test --locked --offline -p postern-tests -- --test-threads=$${E2E_THREADS:-3}
+	@rm -f $(STORY_TIMES)
+	tests/in-namespace cargo test --locked --offline -p postern-tests -- --test-threads=$${E2E_THREADS:-3}; \
+		result=$$?; tests/slowest $(STORY_TIMES); exit $$result
 
 # The programs as they are shipped. The cert agent stands in every pod, so it is built for size (docs/decisions/0232).
 release:
@@ -63,6 +74,13 @@ release:
 
 fmt:
 	cargo fmt --all
+
+# What the tests of the same names compare.
+reference:
+	cargo build --locked --workspace --bins
+	UPDATE_DOCS=1 cargo test --locked -p proxy --test documentation
+	UPDATE_DOCS=1 cargo test --locked -p k8s --test documentation
+	UPDATE_DOCS=1 cargo test --locked -p postern-tests --test reference
 
 bench:
 	@tests/setup bench

@@ -3,6 +3,7 @@
 //! Linux only. Socket options go through `socket2`, which owns the system calls, so nothing here
 //! is `unsafe`.
 
+mod fair;
 mod metered;
 
 use std::io;
@@ -16,6 +17,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+pub use fair::Fair;
 pub use metered::Metered;
 
 /// A byte stream: TCP, TLS, or a stream of a multiplexed connection.

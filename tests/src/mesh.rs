@@ -15,6 +15,7 @@ use crate::network::Network;
 use crate::pod::Pod;
 use crate::pod_builder::PodBuilder;
 use crate::services::Service;
+use crate::story_times::StoryTime;
 
 /// A running mesh; cloning gives another handle on the same one. Everything it made goes with the last handle, and
 /// when the test has failed by then, every log is printed first.
@@ -34,6 +35,8 @@ pub(crate) struct Inner {
     pub(crate) authority_options: Vec<String>,
     test_authority: OnceLock<TestAuthority>,
     known: Mutex<Known>,
+    // Last: taking everything away is part of the story's time.
+    _time: StoryTime,
 }
 
 /// What has been told to the pods so far.
@@ -110,6 +113,7 @@ impl Mesh {
                 test_authority: OnceLock::new(),
                 authority: OnceLock::new(),
                 known: Mutex::new(Known { next_number: FIRST_FREE_NUMBER, ..Known::default() }),
+                _time: StoryTime::start(),
             }),
         }
     }

@@ -101,6 +101,22 @@ impl Process {
         line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse().ok()).unwrap_or(0)
     }
 
+    /// How many file descriptors it has open; 0 when it has ended.
+    #[must_use]
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.id())).map_or(0, Iterator::count)
+    }
+
+    /// How much CPU it has used since its start.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        let stat = read(Path::new(&format!("/proc/{}/stat", self.id())));
+        // After the name, which may hold anything: utime and stime of proc(5), in hundredths of a second.
+        let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
     fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.id()).expect("process ids are small");
         let _ = kill(Pid::from_raw(id), signal);

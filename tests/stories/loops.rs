@@ -84,6 +84,5 @@ fn s43_admin_and_debug_is_for_the_pod_alone() {
 }
 
 fn open_files(pod: &postern_tests::Pod) -> usize {
-    let id = pod.with_proxy(|proxy| proxy.id());
-    std::fs::read_dir(format!("/proc/{id}/fd")).map_or(0, Iterator::count)
+    pod.with_proxy(|proxy| proxy.open_files())
 }

@@ -18,7 +18,7 @@ use crate::error::{OtherEnd, RequestError};
 use crate::forward::body::Body;
 use crate::forward::h2_client::H2Client;
 use crate::forward::head;
-use crate::net::{BoxedIo, Dial};
+use crate::net::{BoxedIo, Dial, Fair};
 use crate::worker::Worker;
 
 const WHO: OtherEnd = OtherEnd::App;
@@ -169,7 +169,8 @@ async fn send_http1(
 }
 
 async fn open_http1(io: BoxedIo) -> Result<SendRequest<Body>, RequestError> {
-    let (sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(|e| broken(&e))?;
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(Fair::new(io))).await.map_err(|e| broken(&e))?;
     tokio::spawn(async move {
         // Its error has reached the request that was on it.
         let _ = connection.await;
@@ -223,7 +224,8 @@ pub(crate) async fn upgrade_over(
     who: OtherEnd,
 ) -> Result<Response<hyper::body::Incoming>, RequestError> {
     let failed = |e: hyper::Error| RequestError::broken(who, &e);
-    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(failed)?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(Fair::new(io))).await.map_err(failed)?;
     tokio::spawn(async move {
         let _ = connection.with_upgrades().await;
     });

@@ -12,7 +12,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use crate::config::{Config, HttpProbe};
-use crate::net::BoxedIo;
+use crate::net::{BoxedIo, Fair};
 
 use super::{Verdict, connect, tls};
 
@@ -85,7 +85,8 @@ pub(crate) async fn send(
     request: Request<Empty<Bytes>>,
 ) -> Result<Response<Incoming>, String> {
     let failed = |error: hyper::Error| format!("no good answer: {error}");
-    let (mut sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(failed)?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(Fair::new(io))).await.map_err(failed)?;
     tokio::spawn(async move {
         // Its error has reached the request that was on it.
         let _ = connection.await;

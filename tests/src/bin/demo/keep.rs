@@ -27,13 +27,20 @@ pub(crate) fn until_interrupted(stage: &Stage) {
         "http://127.0.0.1:20320/metrics"
     };
     println!("\nIt all stays up until you press Ctrl-C. In another terminal, try:\n");
-    println!("  # through the mesh: allowed, and refused with a reason");
+    let policy = stage.mesh.resource_path("cart");
+    let refused = if policy.exists() { "refused with a reason" } else { "let in and written down" };
+    println!("  # through the mesh: allowed, and {refused}");
     println!("  {}curl -i {}", within("frontend"), url(frontend, cart, 8080, "/cart/ann"));
     println!("  {}curl -i {}", within("reports"), url(reports, cart, 8080, "/cart/ann"));
-    println!(
-        "\n  # edit this file (add sa/reports to the first rule's principals), save, and call again"
-    );
-    println!("  {}", stage.mesh.resource_path("cart").display());
+    if policy.exists() {
+        println!(
+            "\n  # edit this file (add sa/reports to the first rule's principals), save, and call again"
+        );
+        println!("  {}", policy.display());
+    } else {
+        println!("\n  # docs/policy.md goes on from here, and writes the policy");
+        println!("  cd {}", stage.mesh.directory().display());
+    }
     println!("\n  # what cart's proxy counted");
     println!("  {}curl -s {metrics} | grep ^postern_", within("cart"));
     println!("\n  # the same verdict without traffic");

@@ -55,7 +55,7 @@ impl Table {
         }
         let line = |cells: &[String; 5]| {
             let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-            padded.collect::<Vec<_>>().join("  ")
+            padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
         println!("\n     {}", line(&HEADINGS.map(str::to_owned)));
         println!("     {}", line(&widths.map(|width| "-".repeat(width))));
