@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::log;
+pub use crate::log::HELP as LOG_HELP;
 
 /// `completions`.
 #[derive(Debug, Args)]
