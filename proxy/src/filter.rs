@@ -5,4 +5,5 @@ pub mod client;
 pub mod gate;
 pub mod headers;
 pub mod jwt;
+pub mod review;
 pub mod version;

@@ -6,12 +6,13 @@
 pub mod app;
 pub mod body;
 pub mod h2_client;
+pub mod h2_connect;
 mod h2_send;
 pub(crate) mod head;
+pub(crate) mod keep_alive;
 pub mod mesh;
 pub mod opaque;
 pub mod tunnel;
 pub mod upgrade;
 
-pub(crate) use h2_client::keep_alive;
 pub(crate) use h2_send::send_body;

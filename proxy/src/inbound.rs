@@ -1,38 +1,33 @@
 //! Towards our app. [`serve()`] tells the phases of one connection in their order; the requests of
-//! an HTTP connection are told in `inbound/http.rs`.
+//! an HTTP connection are told in `inbound/http.rs`, and what the bytes are in `inbound/detect.rs`.
 
 mod arrival;
+mod detect;
 mod http;
-mod review;
+mod mesh_stream;
 mod token;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use identity::verify::Usage;
-use policy::{Denial, DenyReason, MtlsMode, Permit, Protocol as Declared};
+use policy::{Denial, DenyReason, Permit};
 use tokio::net::TcpStream;
 
-use crate::clock::Clock;
 use crate::config::InboundListener;
 use crate::decisions::Decision;
 use crate::filter::authorize::{self, Opaque, Verdict};
 use crate::forward::app::AppAddress;
-use crate::forward::mesh::StreamKind;
 use crate::forward::opaque;
 use crate::link::Proven;
 use crate::metrics::TrafficLabels;
 use crate::net::{Aborter, BoxedIo, Metered};
-use crate::registry::{Connection, Peer, Phase, Registered};
-use crate::serve::{self, ConnectStream};
-use crate::sniff::{self, Guess};
+use crate::registry::{Peer, Phase, Registered};
+use crate::serve;
 use crate::telemetry::{CloseReason, ConnectionRecord, Direction, Protocol};
-use crate::tls::{self, Alpn, Established, HandshakeError};
+use crate::tls::{self, Alpn, Established, HandshakeError, Shown};
 use crate::worker::Worker;
 use arrival::Arrival;
-pub use review::Review;
 
 /// One connection towards our app, as its phases see it.
 pub(crate) struct Inbound {
@@ -41,22 +36,6 @@ pub(crate) struct Inbound {
     connection: Registered,
     /// How a broken opaque connection tells the client so.
     aborter: Aborter,
-}
-
-/// A stream of a connection, for as long as it lives: the connection is not idle then.
-struct UnderWay<'a>(&'a Connection, &'a Clock);
-
-impl<'a> UnderWay<'a> {
-    fn begin(connection: &'a Connection, clock: &'a Clock) -> Self {
-        connection.begin(clock.coarse());
-        Self(connection, clock)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.end(self.1.coarse());
-    }
 }
 
 /// Why a connection was given up before it carried anything.
@@ -117,35 +96,6 @@ impl Inbound {
         self.carry(io, alpn, record).await
     }
 
-    /// Whether the connection goes without TLS of ours, by the port's mode and the first byte.
-    async fn is_plaintext(&self, stream: &TcpStream, mode: MtlsMode) -> Result<bool, Refused> {
-        if mode == MtlsMode::Disable {
-            return Ok(true);
-        }
-        let limits = &self.worker.state.config.limits;
-        let silent_is_plain = mode == MtlsMode::Permissive && self.may_be_server_first();
-        let wait =
-            if silent_is_plain { limits.detection_timeout } else { limits.handshake_timeout };
-        let mut first = [0];
-        let peeked = tokio::time::timeout(wait, stream.peek(&mut first)).await;
-        match (peeked, mode) {
-            (Ok(Ok(0)), _) => Err(Refused::new(
-                CloseReason::Done,
-                "closed_by_client",
-                "closed before a byte was sent",
-            )),
-            (Ok(Ok(_)), _) if first == [0x16] => Ok(self.is_apps_own_tls(stream, mode).await),
-            (Ok(Ok(_)), _) => Ok(true),
-            (Ok(Err(error)), _) => Err(Refused::new(CloseReason::Error, "reset_by_client", error)),
-            (Err(_), _) if silent_is_plain => Ok(true),
-            (Err(_), _) => Err(Refused::new(
-                CloseReason::Handshake,
-                "handshake_timeout",
-                format!("no byte within {wait:?}"),
-            )),
-        }
-    }
-
     /// Plaintext is refused where the mode demands mutual TLS, before anything is read of it.
     fn take_plaintext(&self, record: &mut ConnectionRecord) -> Result<(), Refused> {
         let refused = authorize::plaintext(&self.worker.state.snapshot(), &self.facts());
@@ -154,28 +104,6 @@ impl Inbound {
         let _ = self.note(verdict, record);
         let error = "plaintext on a port that demands mutual TLS";
         Err(Refused::new(CloseReason::Refused, reason, error))
-    }
-
-    /// On a PERMISSIVE port that speaks TLS of its own, a ClientHello is the app's unless it offers
-    /// `postern/1` (DESIGN invariant 11).
-    async fn is_apps_own_tls(&self, stream: &TcpStream, mode: MtlsMode) -> bool {
-        let limit = self.worker.state.config.limits.sniff_timeout;
-        mode == MtlsMode::Permissive
-            && self.arrival.declared == Declared::Tls
-            && !tls::offers_postern(stream, limit).await
-    }
-
-    fn may_be_server_first(&self) -> bool {
-        match self.arrival.declared {
-            Declared::Tcp => true,
-            Declared::Auto => !self.must_be_http(),
-            _ => false,
-        }
-    }
-
-    fn must_be_http(&self) -> bool {
-        let (declared, port) = (self.arrival.declared, self.arrival.app.port());
-        authorize::must_be_http(&self.worker.state.snapshot(), declared, port)
     }
 
     async fn handshake(&self, stream: TcpStream) -> Result<(BoxedIo, Alpn), Refused> {
@@ -197,7 +125,7 @@ impl Inbound {
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
         state.metrics.handshake("server", label);
         let established = result.map_err(|e| failed(label, e.with_clock(state)))?;
-        let Established { io, peer, chain, binding, alpn } = established;
+        let Established { io, shown: Shown { peer, chain, binding, alpn } } = established;
         let proven = Proven::of(Usage::Client, &peer, chain, binding, &credentials);
         self.connection.set_peer(peer);
         let link = state.open_link(self.worker.index, proven, &credentials);
@@ -237,76 +165,6 @@ impl Inbound {
         record.carries_http();
         record.ended(closed, closed.as_str());
         Ok(())
-    }
-
-    /// What the bytes are: declared for the port, else ALPN, else sniffed (DESIGN §3). A port with
-    /// HTTP rules never takes what cannot be told: that is [`Protocol::Unknown`], and refused.
-    async fn protocol(&self, io: &mut BoxedIo, alpn: Alpn) -> Result<(Protocol, Bytes), Refused> {
-        let declared = self.arrival.declared;
-        match (alpn, declared) {
-            (Alpn::Postern, _) => return Ok((Protocol::Postern, Bytes::new())),
-            (_, Declared::Tcp | Declared::Tls) => return Ok((Protocol::Tcp, Bytes::new())),
-            (Alpn::H2, _) => return Ok((Protocol::Http2, Bytes::new())),
-            (Alpn::Http11, _) => return Ok((Protocol::Http1, Bytes::new())),
-            (Alpn::None, _) => {}
-        }
-        let limits = &self.worker.state.config.limits;
-        let must_be_http = self.must_be_http();
-        let silence = if must_be_http { limits.sniff_timeout } else { limits.detection_timeout };
-        let seen = sniff::read_ahead(io, silence, limits.sniff_timeout)
-            .await
-            .map_err(|e| Refused::new(CloseReason::Error, "reset_by_client", e))?;
-        match seen.guess {
-            Guess::Http1 => Ok((Protocol::Http1, seen.bytes)),
-            Guess::Http2 => Ok((Protocol::Http2, seen.bytes)),
-            _ if seen.ended && seen.bytes.is_empty() => Err(Refused::new(
-                CloseReason::Done,
-                "closed_by_client",
-                "closed before a byte was sent",
-            )),
-            // The port's own TLS in plaintext mode is opaque to us, and so is anything on a port
-            // that promises nothing.
-            _ if !must_be_http => Ok((Protocol::Tcp, seen.bytes)),
-            _ => Ok((Protocol::Unknown, seen.bytes)),
-        }
-    }
-
-    /// Serves a CONNECT stream of a peer of ours: like a connection of its own, for the same peer.
-    async fn mesh_stream(&self, stream: ConnectStream, kind: StreamKind) {
-        let state = &self.worker.state;
-        let (now, source) = (state.clock.coarse(), self.connection.source);
-        let connection = state.registry.register(
-            self.worker.index,
-            Direction::Inbound,
-            source,
-            self.arrival.app,
-            now,
-        );
-        if let Some(peer) = self.peer() {
-            connection.set_peer(peer.clone());
-        }
-        if let Some(link) = self.connection.link() {
-            connection.set_link(link.clone());
-        }
-        let mut record =
-            ConnectionRecord::begin(&self.worker, &connection, self.worker.state.own_service());
-        let inner = Arc::new(Self {
-            worker: self.worker.clone(),
-            arrival: self.arrival,
-            connection,
-            aborter: Aborter::default(),
-        });
-        let Ok(tunnel) = stream.accept() else { return };
-        let _under_way = UnderWay::begin(&self.connection, &state.clock);
-        let alpn = match kind {
-            StreamKind::Upgrade => Alpn::Http11,
-            StreamKind::Tcp | StreamKind::Reauth => Alpn::None,
-        };
-        // Boxed, because a connection of streams is served by what serves a connection.
-        let carried: BoxFuture<'_, _> = Box::pin(inner.carry(Box::new(tunnel), alpn, &mut record));
-        if let Err(refused) = carried.await {
-            record.failed(refused.reason, refused.detail, refused.error);
-        }
     }
 
     /// Opaque bytes: one decision, then both directions until they end.

@@ -3,6 +3,7 @@
 //! `outbound/wanted.rs` and `outbound/route.rs`.
 
 mod http;
+mod names;
 mod route;
 mod send;
 mod tries;
@@ -25,6 +26,7 @@ use crate::serve;
 use crate::sniff::{self, Guess};
 use crate::telemetry::{CloseReason, ConnectionRecord, Direction, Protocol};
 use crate::worker::Worker;
+pub(crate) use names::Names;
 use route::Route;
 use wanted::Wanted;
 

@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 
 use identity::SpiffeId;
@@ -102,14 +103,16 @@ impl Connection {
         let _ = self.peer.set(peer);
     }
 
-    /// Says what the bytes turned out to be.
+    /// Says what the bytes turned out to be. Whoever is judged says so first and reads the snapshot
+    /// then; a change of policy stores the snapshot first and looks here then. In one order for all
+    /// (`SeqCst`), so that at least one of the two sees the other.
     pub fn set_protocol(&self, protocol: Protocol) {
-        self.protocol.store(protocol as u8, Relaxed);
+        self.protocol.store(protocol as u8, SeqCst);
     }
 
     /// What the bytes are, as far as known.
     pub fn protocol(&self) -> Protocol {
-        Protocol::from_code(self.protocol.load(Relaxed))
+        Protocol::from_code(self.protocol.load(SeqCst))
     }
 
     /// Says what TLS connection carries it, which bounds it. Only the first call counts.

@@ -6,7 +6,6 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -19,13 +18,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
 use crate::config::Limits;
-use crate::error::{RequestError, is_grpc};
+use crate::error::RequestError;
 use crate::filter::gate::raw::Checked;
 use crate::filter::gate::{self, Refusal};
 use crate::filter::headers::TrailersOf;
 use crate::forward::body::Body;
+use crate::forward::keep_alive::until_silent;
+use crate::forward::send_body;
 use crate::forward::tunnel::Tunnel;
-use crate::forward::{keep_alive, send_body};
 use crate::net::Metered;
 use crate::registry::{Connection, Phase};
 use crate::telemetry::{CloseReason, RequestRecord};
@@ -98,15 +98,14 @@ pub async fn http1(
     limits: &Limits,
     handler: impl Handler,
 ) -> CloseReason {
-    let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
     let (io, raw) = Checked::new(io);
+    let bounds = *limits;
     let malformed = handler.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let handler = handler.clone();
         async move {
-            let of = trailers_of(&request);
-            let request =
-                request.map(|body| Body::http1(body).with_deadline(known, open).with_trailers(of));
+            let of = TrailersOf::of(request.headers());
+            let request = request.map(|body| Body::http1(body).within(&bounds, of));
             // Boxed, because hyper moves the future it is given, and ours is large.
             Ok::<_, Infallible>(Box::pin(handler.request(request)).await)
         }
@@ -179,14 +178,12 @@ pub async fn http2(
         return CloseReason::Error;
     };
     let pings = serving.ping_pong();
-    let mut dead = pin!(until_silent(pings, connection, limits));
+    let mut dead = pin!(until_silent(pings, limits, || connection.in_flight() > 0));
     loop {
         tokio::select! {
             accepted = serving.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    let handler = handler.clone();
-                    let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
-                    tokio::spawn(async move { answer(handler, request, respond, known, open).await });
+                    tokio::spawn(answer(handler.clone(), request, respond, *limits));
                 }
                 Some(Err(_)) => return CloseReason::Error,
                 None => return connection.closing().unwrap_or(CloseReason::Done),
@@ -206,16 +203,14 @@ async fn answer(
     handler: impl Handler,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    known: Duration,
-    open: Duration,
+    limits: Limits,
 ) {
     if request.method() == Method::CONNECT {
         let (head, receive) = request.into_parts();
         return handler.stream(head, ConnectStream { respond, receive }).await;
     }
-    let of = trailers_of(&request);
-    let request =
-        request.map(|stream| Body::http2(stream).with_deadline(known, open).with_trailers(of));
+    let of = TrailersOf::of(request.headers());
+    let request = request.map(|stream| Body::http2(stream).within(&limits, of));
     let response = tokio::select! {
         response = handler.request(request) => response,
         _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
@@ -246,10 +241,6 @@ async fn send_response(
     Ok(())
 }
 
-fn trailers_of<B>(request: &Request<B>) -> TrailersOf {
-    if is_grpc(request.headers()) { TrailersOf::Grpc } else { TrailersOf::Http }
-}
-
 /// Takes out what HTTP/2 messages must not carry (RFC 9113 §8.2.2).
 fn strip_for_http2(headers: &mut http::HeaderMap<HeaderValue>) {
     for name in [CONNECTION, http::header::TRANSFER_ENCODING, http::header::UPGRADE] {
@@ -257,12 +248,4 @@ fn strip_for_http2(headers: &mut http::HeaderMap<HeaderValue>) {
     }
     headers.remove("keep-alive");
     headers.remove("proxy-connection");
-}
-
-/// Returns when a client with streams under way gives no sign of life (SECURITY-CASES F-15).
-async fn until_silent(pings: Option<h2::PingPong>, connection: &Connection, limits: &Limits) {
-    match pings {
-        Some(pings) => keep_alive(pings, limits, || connection.in_flight() > 0).await,
-        None => std::future::pending().await,
-    }
 }

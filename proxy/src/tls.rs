@@ -7,7 +7,7 @@ use identity::Leaf;
 use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
 use identity::verify::VerifyError;
 use rustls::server::Acceptor;
-use rustls::{ClientConfig, CommonState};
+use rustls::{ClientConfig, CommonState, ConnectionCommon};
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
@@ -52,6 +52,12 @@ impl Alpn {
 pub struct Established {
     /// The decrypted stream.
     pub io: BoxedIo,
+    /// What the handshake has shown.
+    pub shown: Shown,
+}
+
+/// What a finished handshake has shown.
+pub struct Shown {
     /// The verified peer.
     pub peer: Peer,
     /// Its certificates.
@@ -148,15 +154,8 @@ pub async fn accept(
         let known = [ALPN_POSTERN, ALPN_H2, ALPN_HTTP11];
         let offered = hello.alpn().is_some_and(|mut names| names.any(|name| known.contains(&name)));
         let stream = start.into_stream(credentials.server_config(offered)).await?;
-        let connection = stream.get_ref().1;
-        let alpn = Alpn::of(connection);
-        let peer = peer(connection, sni)?;
-        let chain = chain(connection)?;
-        let export = |out: &mut [u8], label: &[u8]| {
-            connection.export_keying_material(out, label, None).map(drop)
-        };
-        let binding = binding(alpn, export)?;
-        Ok(Established { io: Box::new(stream), peer, chain, binding, alpn })
+        let shown = shown(stream.get_ref().1, sni)?;
+        Ok(Established { io: Box::new(stream), shown })
     };
     tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
 }
@@ -173,15 +172,8 @@ pub async fn connect(
 ) -> Result<Established, HandshakeError> {
     let handshake = async {
         let stream = TlsConnector::from(config).connect(name, io).await?;
-        let connection = stream.get_ref().1;
-        let alpn = Alpn::of(connection);
-        let peer = peer(connection, None)?;
-        let chain = chain(connection)?;
-        let export = |out: &mut [u8], label: &[u8]| {
-            connection.export_keying_material(out, label, None).map(drop)
-        };
-        let binding = binding(alpn, export)?;
-        Ok(Established { io: Box::new(stream), peer, chain, binding, alpn })
+        let shown = shown(stream.get_ref().1, None)?;
+        Ok(Established { io: Box::new(stream), shown })
     };
     tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
 }
@@ -229,18 +221,24 @@ fn reads_as_offer(mut bytes: &[u8]) -> Option<bool> {
     None
 }
 
-/// Only between our own is a connection ever named.
-fn binding(
-    alpn: Alpn,
-    export: impl FnMut(&mut [u8], &[u8]) -> Result<(), rustls::Error>,
-) -> Result<Option<Binding>, HandshakeError> {
-    match alpn {
-        Alpn::Postern => Ok(Some(Binding::of(export).map_err(std::io::Error::other)?)),
-        _ => Ok(None),
-    }
+/// What a finished handshake has shown, on either side of it. Only between our own is a connection
+/// named.
+fn shown<Side>(
+    connection: &ConnectionCommon<Side>,
+    sni: Option<Arc<str>>,
+) -> Result<Shown, HandshakeError> {
+    let alpn = Alpn::of(connection);
+    let export = |out: &mut [u8], label: &[u8]| {
+        connection.export_keying_material(out, label, None).map(drop)
+    };
+    let binding = match alpn {
+        Alpn::Postern => Some(Binding::of(export).map_err(std::io::Error::other)?),
+        _ => None,
+    };
+    Ok(Shown { alpn, peer: peer(connection, sni)?, chain: chain(connection)?, binding })
 }
 
-fn chain(connection: &CommonState) -> Result<Chain, HandshakeError> {
+pub(crate) fn chain(connection: &CommonState) -> Result<Chain, HandshakeError> {
     let shown = connection.peer_certificates().ok_or(HandshakeError::NoPeer)?;
     Ok(shown.iter().map(|der| der.clone().into_owned()).collect())
 }

@@ -19,6 +19,7 @@ use crate::forward::app::AppPool;
 use crate::forward::mesh::MeshPool;
 use crate::link::Link;
 use crate::metrics::TrafficLabels;
+use crate::outbound::Names;
 use crate::registry::{Connection, Phase};
 use crate::state::{Drain, State};
 use crate::telemetry::{CloseReason, Direction, LogSink, TrafficMeter};
@@ -47,6 +48,8 @@ pub struct Worker {
     pub apps: AppPool,
     /// Its connections to other workloads.
     pub mesh: MeshPool,
+    /// What the resolver told it of services' names.
+    pub(crate) names: Names,
     /// Its verdicts about tokens.
     pub tokens: TokenCache,
     /// Handshakes it serves at once; more wait, and their deadline runs.
@@ -87,6 +90,7 @@ impl Worker {
             log,
             apps: AppPool::default(),
             mesh: MeshPool::default(),
+            names: Names::default(),
             tokens: TokenCache::default(),
             handshakes: Semaphore::new(handshakes.max(1)),
             meters: Mutex::default(),

@@ -19,6 +19,7 @@ mod explain;
 mod federation;
 mod floods;
 mod gate;
+mod guides;
 mod handshake_floods;
 mod handshakes;
 mod header_floods;

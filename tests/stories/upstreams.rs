@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use postern_tests::{Mesh, Pod, wait};
+use postern_tests::{App, Mesh, Pod, raw, wait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -128,6 +128,31 @@ fn f15_upstream_half_open_is_noticed() {
 }
 
 #[test]
+fn a_host_with_another_port_is_another_destination() {
+    let mesh = Mesh::start();
+    mesh.policy("store", &allow("store", "frontend"));
+    // Nobody listens on the second port.
+    let store = mesh.pod("store").port(8080, "http").port(8081, "http");
+    let store = store.app(App::new("shop-cart")).start();
+    store.wait_for_app(8080);
+    // An address that is no service's, so that the host alone says where to.
+    let nowhere = mesh.pod("nowhere").outside().start();
+    let frontend = mesh.pod("frontend").start();
+    let address = nowhere.at(80);
+    let heard = frontend.run(async move {
+        let ask = |port: u16, connection: &str| {
+            let host = format!("store.shop.svc.cluster.local:{port}");
+            format!("GET /headers HTTP/1.1\r\nhost: {host}\r\nconnection: {connection}\r\n\r\n")
+        };
+        let both = ask(8080, "keep-alive") + &ask(8081, "close");
+        raw::say(address, both.as_bytes()).await
+    });
+    let text = heard.text();
+    let statuses: Vec<&str> = text.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    assert_eq!(statuses, ["200", "503"], "{text}");
+}
+
+#[test]
 fn f14_upstream_resets_mid_body_with_a_length() {
     expect_abort(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf of it", "--http1.1");
 }
@@ -199,16 +224,60 @@ impl http_body::Body for HalfThenBreak {
 
 #[test]
 fn p03_policy_change_latency_an_open_answer_is_cut() {
+    expect_policy_to_cut(&[]);
+}
+
+#[test]
+fn p03_policy_change_latency_an_answer_instead_of_an_upgrade_is_cut() {
+    expect_policy_to_cut(&["-H", "Connection: Upgrade", "-H", "Upgrade: websocket"]);
+}
+
+#[test]
+fn p03_policy_change_latency_an_answer_that_never_rests_is_cut() {
     let scene = store();
-    let half = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\na\r\nhalf of it\r\n";
-    let _open = answer_then_reset(&scene.store, half);
-    let arguments = ["-sS", "-N", "-4", "--max-time", "20", "http://store:8080/"];
+    let (flow, flowing) = std::sync::mpsc::channel();
+    scene.store.run(async move {
+        let listener = TcpListener::bind("[::]:8080").await.unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let mut bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n".to_vec();
+            while stream.write_all(&bytes).await.is_ok() {
+                bytes.resize(64 * 1024, b'.');
+                let _ = flow.send(());
+            }
+        });
+    });
+    let arguments = ["-sS", "-4", "--max-time", "20", "-o", "/dev/null", "http://store:8080/"];
     let mut curl = scene.frontend.start_program("curl", Path::new("curl"), &arguments);
-    wait::until_true("the first half to arrive", || curl.stdout().contains("half of it"));
-    // Another path stays allowed, so the connection lives and only the request goes.
+    for _ in 0..100 {
+        flowing.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+    allow_another_path_only(&scene);
+    let code = curl.exit_code(Duration::from_secs(5));
+    assert!(code != 0 && code != 28, "curl ended with {code}: {}", curl.stderr());
+    scene.store.expect_log(&[("kind", "request"), ("status", "200"), ("reason", "policy_changed")]);
+}
+
+/// So the connection lives and only the request goes.
+fn allow_another_path_only(scene: &Scene) {
     let only = r#""rules":[{"to":[{"operation":{"paths":["/other"]}}],"#;
     let other = allow("store", "frontend").replace(r#""rules":[{"#, only);
     scene.mesh.policy("store", &other);
+}
+
+/// An answer of which half has come, to a request with these fields, when its path is allowed no more.
+#[track_caller]
+fn expect_policy_to_cut(fields: &[&str]) {
+    let scene = store();
+    let half = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\na\r\nhalf of it\r\n";
+    let _open = answer_then_reset(&scene.store, half);
+    let arguments =
+        [&["-sS", "-N", "-4", "--max-time", "20", "http://store:8080/"], fields].concat();
+    let mut curl = scene.frontend.start_program("curl", Path::new("curl"), &arguments);
+    wait::until_true("the first half to arrive", || curl.stdout().contains("half of it"));
+    allow_another_path_only(&scene);
     let code = curl.exit_code(Duration::from_secs(5));
     assert!(code != 0 && code != 28, "curl ended with {code}: {}{}", curl.stdout(), curl.stderr());
     scene.store.expect_log(&[("kind", "request"), ("status", "200"), ("reason", "policy_changed")]);

@@ -3,6 +3,7 @@
 mod controller;
 mod inject;
 mod injector;
+mod program;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -49,9 +50,9 @@ struct Misconfigured(anyhow::Error);
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Controller(args) => controller::run(*args),
+        Command::Controller(args) => controller::run(&args),
         Command::Inject(args) => inject::run(&args),
-        Command::Injector(args) => injector::run(*args),
+        Command::Injector(args) => injector::run(&args),
         Command::Crds => crd::print().and_then(|text| {
             io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)

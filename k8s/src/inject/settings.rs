@@ -141,12 +141,12 @@ impl DefaultAuthorization {
     }
 }
 
-fn trust_domain(text: &str) -> Result<TrustDomain, String> {
+pub(crate) fn trust_domain(text: &str) -> Result<TrustDomain, String> {
     TrustDomain::parse(text).map_err(|error| error.to_string())
 }
 
 /// A name of Kubernetes that is a DNS label (RFC 1123).
-fn dns_label(text: &str) -> Result<String, String> {
+pub(crate) fn dns_label(text: &str) -> Result<String, String> {
     let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let bytes = text.as_bytes();

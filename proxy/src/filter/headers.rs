@@ -11,6 +11,8 @@ use http::header::{
 };
 use identity::SpiffeId;
 
+use crate::error::is_grpc;
+
 /// Who called, in Envoy's form. Set by the inbound proxy alone.
 pub const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
@@ -177,6 +179,14 @@ pub enum TrailersOf {
     Grpc,
     /// Any other message: only names known to be made for trailers.
     Http,
+}
+
+impl TrailersOf {
+    /// The kind of message that has these header fields.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        if is_grpc(headers) { Self::Grpc } else { Self::Http }
+    }
 }
 
 /// Drops trailers that could be taken for header fields (S-07, S-11; RFC 9110 §6.5.1).

@@ -11,10 +11,11 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::config::Limits;
 use crate::filter::headers::{self, TrailersOf};
+use crate::filter::review::Review;
 use crate::forward::app::Lease;
 use crate::forward::h2_client::InFlight;
-use crate::inbound::Review;
 use crate::telemetry::RequestRecord;
 
 /// Why a body did not come to its end.
@@ -103,14 +104,17 @@ impl Body {
         }
     }
 
-    /// Ends the body with an error when no byte comes for this long: `known` where its length was
-    /// announced, `open` where it is a stream that may rest.
+    /// Ends the body with an error when no byte comes for too long, and lets pass the trailers that
+    /// this kind of message may have. A body whose length was announced has less time than one that
+    /// is a stream, which may rest.
     #[must_use]
-    pub fn with_deadline(mut self, known: Duration, open: Duration) -> Self {
+    pub fn within(mut self, limits: &Limits, of: TrailersOf) -> Self {
         if matches!(self.source, Source::Http1(_) | Source::Http2(_)) {
-            let limit = if self.size_hint().exact().is_some() { known } else { open };
+            let known = self.size_hint().exact().is_some();
+            let limit = if known { limits.body_stall_timeout } else { limits.idle_timeout };
             self.stall = Some(Stall { limit, sleep: None });
         }
+        self.trailers = of;
         self
     }
 
@@ -118,13 +122,6 @@ impl Body {
     #[must_use]
     pub fn with_review(mut self, review: Review) -> Self {
         self.review = Some(review);
-        self
-    }
-
-    /// Lets pass the trailers that this kind of message may have.
-    #[must_use]
-    pub fn with_trailers(mut self, of: TrailersOf) -> Self {
-        self.trailers = of;
         self
     }
 
@@ -240,6 +237,10 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        // Asked each time: a body that always has a byte would never be asked while it waits.
+        if this.review.as_ref().is_some_and(Review::is_refused) {
+            return Poll::Ready(Some(Err(this.fail(BodyError::Withdrawn))));
+        }
         match this.poll_source(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.progressed();

@@ -7,34 +7,30 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Connection, SendRequest};
-use h2::ext::Protocol;
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Request, Response, Version};
 
 use crate::config::Limits;
 use crate::error::{OtherEnd, RequestError};
 use crate::forward::body::Body;
-use crate::forward::h2_send::{send_body, send_data};
-use crate::forward::tunnel::Tunnel;
+use crate::forward::h2_send::send_body;
+use crate::forward::keep_alive::until_silent;
 use crate::link::Link;
 use crate::net::BoxedIo;
 
 /// A frame carries as much as a TLS record.
 const FRAME: u32 = 16 * 1024;
-/// The time a peer's first SETTINGS may take before CONNECT streams are refused.
-const SETTINGS_WITHIN: Duration = Duration::from_secs(5);
-
 /// One shared connection. Cheap to clone; it ends when all clones and streams are gone.
 #[derive(Clone)]
 pub struct H2Client {
-    sender: SendRequest<Bytes>,
-    shared: Arc<Shared>,
+    pub(super) sender: SendRequest<Bytes>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
+/// What all clones of a connection know of it.
+pub(super) struct Shared {
     /// What bounds the connection, on the mesh hop.
     link: Option<Arc<Link>>,
     closed: AtomicBool,
@@ -43,15 +39,20 @@ struct Shared {
 }
 
 impl Shared {
+    /// Only connections of `postern/1` have a binding.
+    fn is_postern(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.binding.is_some())
+    }
+
     /// The connection takes no more streams, and this one never left.
-    fn unsent(&self, cause: h2::Error) -> SendError {
+    pub(super) fn unsent(&self, cause: h2::Error) -> SendError {
         self.closed.store(true, Relaxed);
         SendError { cause, unprocessed: true }
     }
 
     /// The peer says that it has not looked at the stream: refused, or past a GOAWAY's last
     /// stream (RFC 9113 §8.7). Streams before it end with the connection instead.
-    fn unanswered(&self, cause: h2::Error) -> SendError {
+    pub(super) fn unanswered(&self, cause: h2::Error) -> SendError {
         let past_goaway = cause.is_remote() && cause.is_go_away();
         if past_goaway || cause.is_io() {
             self.closed.store(true, Relaxed);
@@ -63,11 +64,17 @@ impl Shared {
 
 /// The place of one stream on a connection, for a request that follows at once.
 pub struct Slot {
-    sender: SendRequest<Bytes>,
-    stream: InFlight,
+    pub(super) sender: SendRequest<Bytes>,
+    pub(super) stream: InFlight,
 }
 
 impl Slot {
+    /// Whether the other side is a proxy of ours, by the ALPN of this very connection.
+    #[must_use]
+    pub fn is_postern(&self) -> bool {
+        self.stream.0.is_postern()
+    }
+
     /// Sends a request and waits for the head of its answer.
     ///
     /// # Errors
@@ -160,6 +167,12 @@ impl H2Client {
         self.shared.link.as_ref()
     }
 
+    /// Whether the other side is a proxy of ours, by the ALPN of this very connection.
+    #[must_use]
+    pub fn is_postern(&self) -> bool {
+        self.shared.is_postern()
+    }
+
     /// Whether the connection takes no more requests.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -210,78 +223,6 @@ impl H2Client {
             Err(cause) => Err(self.shared.unsent(cause)),
         }
     }
-
-    /// Opens a CONNECT stream of a protocol (RFC 8441), and says what it leads to.
-    ///
-    /// # Errors
-    /// The peer's refusal, or [`RequestError`] in the upstream's name.
-    pub async fn connect(
-        &self,
-        authority: &str,
-        protocol: &'static str,
-    ) -> Result<Tunnel, ConnectError> {
-        self.wait_for_connect_support().await?;
-        let uri = Uri::builder()
-            .scheme("http")
-            .authority(authority)
-            .path_and_query("/")
-            .build()
-            .map_err(|_| ConnectError::Unsupported)?;
-        let mut request = Request::new(());
-        *request.method_mut() = Method::CONNECT;
-        *request.uri_mut() = uri;
-        request.extensions_mut().insert(Protocol::from_static(protocol));
-        let failed = |e: SendError| ConnectError::Request(e.into_error(OtherEnd::Upstream));
-        let Slot { mut sender, stream } = self.slot().await.map_err(failed)?;
-        let (answer, mut send) =
-            sender.send_request(request, false).map_err(|e| failed(self.shared.unsent(e)))?;
-        let response = answer.await.map_err(|e| failed(self.shared.unanswered(e)))?;
-        if response.status() != StatusCode::OK {
-            // Nothing follows; the stream ends cleanly.
-            let _ = send_data(&mut send, Bytes::new(), true).await;
-            let reason = response.headers().get(crate::error::REASON_HEADER);
-            let reason = reason.and_then(|r| r.to_str().ok()).unwrap_or("refused").to_owned();
-            return Err(ConnectError::Refused { status: response.status(), reason });
-        }
-        Ok(Tunnel::new(send, response.into_body()).with_stream(stream))
-    }
-
-    /// A peer says that it takes CONNECT streams in its first SETTINGS, which follow the TLS
-    /// handshake at once; a peer that does not say so in time is not asked.
-    async fn wait_for_connect_support(&self) -> Result<(), ConnectError> {
-        let supported = async {
-            while !self.sender.is_extended_connect_protocol_enabled() {
-                if self.is_closed() {
-                    return false;
-                }
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            true
-        };
-        match tokio::time::timeout(SETTINGS_WITHIN, supported).await {
-            Ok(true) => Ok(()),
-            _ => Err(ConnectError::Unsupported),
-        }
-    }
-}
-
-/// Why there is no tunnel.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The peer said no.
-    #[error("the peer refused the stream: {status} {reason}")]
-    Refused {
-        /// Its status.
-        status: StatusCode,
-        /// Its `x-postern-reason`.
-        reason: String,
-    },
-    /// The peer takes no CONNECT streams.
-    #[error("the peer takes no CONNECT streams")]
-    Unsupported,
-    /// The connection broke.
-    #[error(transparent)]
-    Request(RequestError),
 }
 
 /// One stream of a connection, counted while it lives.
@@ -319,12 +260,7 @@ async fn drive(
     keep: impl Future<Output = ()>,
 ) {
     let pings = connection.ping_pong();
-    let alive = async {
-        match pings {
-            Some(pings) => keep_alive(pings, &limits, || shared.streams.load(Relaxed) > 0).await,
-            None => std::future::pending().await,
-        }
-    };
+    let silent = until_silent(pings, &limits, || shared.streams.load(Relaxed) > 0);
     let cut = async {
         match &shared.link {
             Some(link) => drop(link.until_cut().await),
@@ -334,27 +270,9 @@ async fn drive(
     tokio::select! {
         // Its error has reached every stream on it.
         _ = connection => {}
-        () = alive => {}
+        () = silent => {}
         () = cut => {}
         () = keep => {}
     }
     shared.closed.store(true, Relaxed);
-}
-
-/// Returns when a peer with streams under way gives no sign of life (SECURITY-CASES F-15).
-pub(crate) async fn keep_alive(
-    mut pings: h2::PingPong,
-    limits: &Limits,
-    has_streams: impl Fn() -> bool,
-) {
-    loop {
-        tokio::time::sleep(limits.ping_interval).await;
-        if !has_streams() {
-            continue;
-        }
-        let answer = pings.ping(h2::Ping::opaque());
-        if !matches!(tokio::time::timeout(limits.ping_timeout, answer).await, Ok(Ok(_))) {
-            return;
-        }
-    }
 }

@@ -12,8 +12,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 
+use crate::config::Limits;
 use crate::error::RequestError;
-use crate::filter::headers;
+use crate::filter::headers::{self, TrailersOf};
+use crate::filter::review::Review;
 use crate::forward::body::Body;
 use crate::forward::opaque;
 use crate::registry::Connection;
@@ -53,13 +55,15 @@ impl Drop for Announced {
 }
 
 /// The answer for the client, and, when the other side has switched, the task that carries the
-/// bytes until they end or `refused` returns. Any other answer ends the connection.
+/// bytes until they end. Any other answer ends the connection. Both are cut when the `review` refuses
+/// the request.
 pub(crate) fn conclude(
     answered: Result<Response<Incoming>, RequestError>,
     client: Option<Announced>,
     mut record: Box<RequestRecord>,
     connection: Arc<Connection>,
-    refused: impl Future<Output = ()> + Send + 'static,
+    review: Option<Review>,
+    limits: &Limits,
 ) -> (Response<Body>, Option<JoinHandle<CloseReason>>) {
     let mut response = match answered {
         Ok(response) => response,
@@ -72,13 +76,21 @@ pub(crate) fn conclude(
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         headers::strip_hop_by_hop(response.headers_mut());
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        return (response.map(|body| Body::http1(body).with_record(record)), None);
+        let of = TrailersOf::of(response.headers());
+        let response = response.map(|body| {
+            let body = Body::http1(body).within(limits, of).with_record(record);
+            match review {
+                Some(review) => body.with_review(review),
+                None => body,
+            }
+        });
+        return (response, None);
     }
     let upstream = hyper::upgrade::on(&mut response);
     headers::keep_upgrade_only(response.headers_mut());
     let client = client.and_then(Announced::take);
     let carried =
-        client.map(|client| tokio::spawn(carry(client, upstream, record, connection, refused)));
+        client.map(|client| tokio::spawn(carry(client, upstream, record, connection, review)));
     (response.map(|_| Body::empty()), carried)
 }
 
@@ -87,12 +99,18 @@ async fn carry(
     upstream: OnUpgrade,
     mut record: Box<RequestRecord>,
     connection: Arc<Connection>,
-    refused: impl Future<Output = ()>,
+    review: Option<Review>,
 ) -> CloseReason {
     let Ok((client, upstream)) = tokio::try_join!(client, upstream) else {
         return CloseReason::Error;
     };
     let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+    let refused = async {
+        match &review {
+            Some(review) => review.refused().await,
+            None => std::future::pending().await,
+        }
+    };
     let reason = tokio::select! {
         reason = opaque::carry(client, upstream, &connection, &[]) => reason,
         () = refused => CloseReason::Policy,

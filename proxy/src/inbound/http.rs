@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use policy::{Permit, Protocol as Declared};
 use tokio::task::JoinHandle;
 
-use super::{Inbound, Review, token};
+use super::{Inbound, token};
 use crate::decisions::Decision;
 use crate::error::{RequestError, is_grpc};
 use crate::filter::authorize::{self, Asked};
@@ -18,6 +18,7 @@ use crate::filter::client;
 use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
 use crate::filter::headers::{self, ForwardedClientCert, Sender, TrailersOf};
 use crate::filter::jwt::Authenticated;
+use crate::filter::review::Review;
 use crate::filter::version;
 use crate::forward::app;
 use crate::forward::body::Body;
@@ -231,11 +232,9 @@ impl HttpConnection {
             () = review.refused() => return Err(RequestError::Withdrawn),
         };
         clean_response(response.headers_mut(), close_unless_upgraded);
-        let of = if is_grpc(response.headers()) { TrailersOf::Grpc } else { TrailersOf::Http };
+        let of = TrailersOf::of(response.headers());
         let limits = &self.inbound.worker.state.config.limits;
-        let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
-        Ok(response
-            .map(|body| body.with_deadline(known, open).with_trailers(of).with_review(review)))
+        Ok(response.map(|body| body.within(limits, of).with_review(review)))
     }
 
     /// A request to switch protocols: the tunnel begins only with the app's 101, else the early
@@ -244,15 +243,20 @@ impl HttpConnection {
         let inbound = &self.inbound;
         let Allowed { permit, mut request, upgrade, review, .. } = allowed;
         *request.version_mut() = Version::HTTP_11;
-        let answered =
-            app::send_upgrade(&inbound.worker, permit, inbound.app_address(), request).await;
+        let answer = app::send_upgrade(&inbound.worker, permit, inbound.app_address(), request);
+        let answered = tokio::select! {
+            biased;
+            answered = answer => answered,
+            () = review.refused() => Err(RequestError::Withdrawn),
+        };
         let answered = answered.map(|mut response| {
             response.headers_mut().remove(crate::error::REASON_HEADER);
             response
         });
         let connection = (*inbound.connection).clone();
-        let refused = async move { review.refused().await };
-        let (response, carried) = upgrade::conclude(answered, upgrade, record, connection, refused);
+        let limits = &inbound.worker.state.config.limits;
+        let (response, carried) =
+            upgrade::conclude(answered, upgrade, record, connection, Some(review), limits);
         *self.upgraded.lock() = carried;
         response
     }

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::Outbound;
 use super::route::{self, Route};
 use super::wanted::{self, Found};
-use crate::error::{OtherEnd, RequestError, is_grpc};
+use crate::error::{OtherEnd, REASON_HEADER, RequestError, is_grpc};
 use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
 use crate::filter::headers::{self, Sender, TrailersOf};
 use crate::forward::app::upgrade_over;
@@ -211,18 +211,17 @@ impl HttpConnection {
                 .headers_mut()
                 .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
         }
-        let of = if is_grpc(response.headers()) { TrailersOf::Grpc } else { TrailersOf::Http };
-        let (known, open) = (limits.body_stall_timeout, limits.idle_timeout);
-        Ok(response.map(|body| body.with_deadline(known, open).with_trailers(of)))
+        let of = TrailersOf::of(response.headers());
+        Ok(response.map(|body| body.within(limits, of)))
     }
 
     /// A request to switch protocols has a stream of its own, to the app's 101 and beyond.
     async fn upgrade(&self, routed: Routed, record: Box<RequestRecord>) -> Response<Body> {
         let answered = self.send_upgrade(&routed.route, routed.request).await;
         let connection = (*self.outbound.connection).clone();
-        let never = std::future::pending();
+        let limits = &self.outbound.worker.state.config.limits;
         let (response, carried) =
-            upgrade::conclude(answered, routed.upgrade, record, connection, never);
+            upgrade::conclude(answered, routed.upgrade, record, connection, None, limits);
         *self.upgraded.lock() = carried;
         response
     }
@@ -235,9 +234,14 @@ impl HttpConnection {
         let worker = &self.outbound.worker;
         *request.version_mut() = Version::HTTP_11;
         let (io, link) = route.open_stream(worker, StreamKind::Upgrade).await?;
+        let from_postern = link.binding.is_some();
         // The rest of the connection is this stream.
         self.outbound.connection.set_link(link);
         let limit = worker.state.config.limits.response_timeout;
-        upgrade_over(io, request, limit, OtherEnd::Upstream).await
+        let mut response = upgrade_over(io, request, limit, OtherEnd::Upstream).await?;
+        if !from_postern {
+            response.headers_mut().remove(REASON_HEADER);
+        }
+        Ok(response)
     }
 }

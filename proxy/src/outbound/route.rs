@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use http::{Request, Response};
 use policy::Service;
-use policy::service::{EndpointAddress, Resolution};
+use policy::service::Resolution;
 
+use super::names;
 use super::wanted::Found;
 use crate::error::RequestError;
 use crate::forward::body::Body;
@@ -52,7 +52,7 @@ pub(crate) async fn resolve(
     has_identity(service)?;
     let mut addresses = found.addresses();
     if addresses.is_empty() && service.resolution == Resolution::Dns {
-        addresses = look_up(worker, found).await;
+        addresses = names::look_up(worker, found).await;
     }
     if addresses.is_empty() {
         return Err(RequestError::NoEndpoint(service.host.to_string()));
@@ -74,27 +74,6 @@ fn has_identity(service: &Service) -> Result<(), RequestError> {
         true => Err(RequestError::NoIdentity(service.host.to_string())),
         false => Ok(()),
     }
-}
-
-/// Asks the system's resolver for the endpoints that are names, or for the host itself, all at once.
-/// A name that cannot be found in time has no address, which the caller says.
-async fn look_up(worker: &Worker, found: &Found) -> Vec<SocketAddr> {
-    let limit = worker.state.config.limits.dns_timeout;
-    let named = |endpoint| match endpoint {
-        &policy::service::Endpoint { address: EndpointAddress::Dns(ref name), .. } => {
-            Some((name.to_string(), found.service.endpoint_port(endpoint, &found.port)))
-        }
-        _ => None,
-    };
-    let mut names: Vec<_> = found.service.endpoints.iter().filter_map(named).collect();
-    if names.is_empty() {
-        names.push((found.service.host.to_string(), found.port.target_port));
-    }
-    let asked = names.into_iter().map(|name| async move {
-        let answer = tokio::time::timeout(limit, tokio::net::lookup_host(name)).await;
-        answer.ok().and_then(Result::ok).map(Vec::from_iter).unwrap_or_default()
-    });
-    join_all(asked).await.concat()
 }
 
 /// The labels of traffic to a service.

@@ -53,7 +53,7 @@ impl Tries {
         let spare = self.spare.as_ref()?;
         let (reason, seen) = unanswered(answered)?;
         if matches!(seen, Seen::Perhaps) {
-            if self.doubted || !spare.method().is_safe() {
+            if self.doubted || !asks_only(spare) {
                 return None;
             }
             self.doubted = true;
@@ -71,6 +71,12 @@ impl Tries {
 /// Whether this is the word of the peer's proxy that the app could not be reached.
 pub(super) fn is_unreached(response: &Response<Body>) -> bool {
     response.headers().get(REASON_HEADER).is_some_and(|reason| reason == APP_UNREACHABLE)
+}
+
+/// Whether it does no harm to be seen twice. A proof of possession is good for one time only (RFC 9449
+/// §11.1): the second one would be refused, with an answer that is beside the point.
+fn asks_only(request: &Request<()>) -> bool {
+    request.method().is_safe() && !request.headers().contains_key("dpop")
 }
 
 /// Why the app has not answered, if it has not, and what it may have seen.
@@ -119,6 +125,15 @@ mod tests {
         let mut request = Request::new(body);
         *request.method_mut() = method;
         Tries::of(&request)
+    }
+
+    #[test]
+    fn a_proof_that_may_have_been_seen_is_not_shown_twice() {
+        let mut request = Request::new(Body::empty());
+        request.headers_mut().insert("dpop", HeaderValue::from_static("e30.e30.c2ln"));
+        let mut tries = Tries::of(&request);
+        assert_eq!(tries.again(&peer(APP_RESET)), None);
+        assert!(tries.again(&peer(APP_UNREACHABLE)).is_some_and(|again| again.elsewhere));
     }
 
     #[test]

@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{ACCEPTED, Refusal, Role, request};
 use crate::error::RequestError;
-use crate::forward::h2_client::{ConnectError, HasStreams};
+use crate::forward::h2_client::HasStreams;
+use crate::forward::h2_connect::ConnectError;
 use crate::forward::mesh::{Destination, StreamKind};
 use crate::forward::tunnel::Tunnel;
 use crate::link::{Bounds, Link};

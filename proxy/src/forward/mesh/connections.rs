@@ -24,8 +24,6 @@ const IDLE_SECONDS: u32 = 3;
 pub(super) struct Connections {
     generation: u64,
     pub(super) shared: Vec<H2Client>,
-    /// Whether the shared connections take CONNECT streams.
-    pub(super) postern: bool,
     /// Whether the server speaks HTTP/1.1 and no HTTP/2.
     pub(super) http1: bool,
     idle: Vec<Idle>,
@@ -46,10 +44,11 @@ impl Idle {
 }
 
 impl Connections {
-    /// The open shared connection with the fewest streams.
-    pub(super) fn least_used(&mut self) -> Option<H2Client> {
+    /// The open shared connection with the fewest streams, of those that are wanted.
+    pub(super) fn least_used(&mut self, wanted: impl Fn(&H2Client) -> bool) -> Option<H2Client> {
         self.shared.retain(|client| !client.is_closed());
-        self.shared.iter().min_by_key(|client| client.streams()).cloned()
+        let wanted = self.shared.iter().filter(|client| wanted(client));
+        wanted.min_by_key(|client| client.streams()).cloned()
     }
 
     /// An idle connection that may be used.

@@ -17,7 +17,7 @@ use crate::forward::h2_client::H2Client;
 use crate::link::{Link, Proven};
 use crate::net::{BoxedIo, Dial, Fair};
 use crate::reauth;
-use crate::tls::{self, Alpn, Established, HandshakeError};
+use crate::tls::{self, Alpn, Established, HandshakeError, Shown};
 use crate::worker::Worker;
 
 /// What is offered to a server, by what the bytes will be (DESIGN §4, ALPN).
@@ -40,11 +40,19 @@ impl Offer {
     }
 }
 
-/// A TLS connection to the service, and what bounds it.
+/// A TLS connection to the service, and what bounds it. It is what its own ALPN says, whatever an
+/// earlier one to the same address was: addresses change hands.
 pub(super) struct Opened {
     pub(super) io: BoxedIo,
     pub(super) alpn: Alpn,
     pub(super) link: Arc<Link>,
+}
+
+impl Opened {
+    /// Whether it can be shared by requests.
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self.alpn, Alpn::Postern | Alpn::H2)
+    }
 }
 
 impl Destination {
@@ -66,7 +74,7 @@ impl Destination {
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
         worker.state.metrics.handshake("client", label);
         let established = result.map_err(|source| RequestError::Handshake { address, source })?;
-        let Established { io, peer, chain, binding, alpn } = established;
+        let Established { io, shown: Shown { peer, chain, binding, alpn } } = established;
         let proven = Proven::of(Usage::Server, &peer, chain, binding, &credentials);
         let link = worker.state.open_link(worker.index, proven, &credentials);
         match link.closing() {
@@ -98,13 +106,12 @@ impl Destination {
         worker: &Arc<Worker>,
         opened: Opened,
     ) -> Result<H2Client, RequestError> {
-        let Opened { io, link, alpn } = opened;
+        let Opened { io, link, .. } = opened;
         let limits = &worker.state.config.limits;
         let (keeper, destination, kept) = (worker.clone(), self.clone(), link.clone());
         let keep = |streams| reauth::keep(keeper, destination, kept, streams);
         let client = H2Client::open_link(io, limits, link, keep).await.map_err(|e| broken(&e))?;
         let (mut connections, _) = self.current(worker)?;
-        connections.postern = alpn == Alpn::Postern;
         connections.shared.push(client.clone());
         Ok(client)
     }

@@ -7,29 +7,26 @@ use http::{Request, Response};
 use hyper::client::conn::http1::SendRequest;
 
 use super::dial::Offer;
-use super::{Destination, TRIES, broken, ended};
+use super::{Destination, TRIES, WHO, broken, ended};
 use crate::error::{REASON_HEADER, RequestError};
 use crate::filter::version;
 use crate::forward::body::Body;
 use crate::forward::h2_client::{H2Client, Slot};
 use crate::forward::head;
 use crate::link::Link;
-use crate::tls::Alpn;
 use crate::worker::Worker;
-
-use super::WHO;
 
 /// A connection for one request, open and verified.
 pub enum Hop {
-    /// A stream of a connection shared with others; whether the peer is one of ours.
-    Shared(Slot, bool),
+    /// A stream of a connection shared with others.
+    Shared(Slot),
     /// Nobody else's until the answer has been read.
     Alone(SendRequest<Body>, Arc<Link>),
 }
 
 /// An open connection, not yet asked whether it takes one more request.
 enum Found {
-    Shared(H2Client, bool),
+    Shared(H2Client),
     Alone(SendRequest<Body>, Arc<Link>),
 }
 
@@ -59,9 +56,9 @@ impl Destination {
         for _ in 0..TRIES {
             match self.open_or_shared(worker).await? {
                 Found::Alone(sender, link) => return Ok(Hop::Alone(sender, link)),
-                Found::Shared(client, postern) => {
+                Found::Shared(client) => {
                     if let Ok(slot) = client.slot().await {
-                        return Ok(Hop::Shared(slot, postern));
+                        return Ok(Hop::Shared(slot));
                     }
                 }
             }
@@ -73,34 +70,27 @@ impl Destination {
         if let Some(found) = self.find_open(worker)? {
             return Ok(found);
         }
-        if self.connections.lock().http1 {
-            let opened = self.connect(worker, Offer::Request).await?;
-            return self.open_http1(opened).await.map(|(one, link)| Found::Alone(one, link));
-        }
-        let _one = self.turn_to_open(worker).await;
+        // One opens what all of them share; HTTP/1.1 is not shared.
+        let alone = self.connections.lock().http1;
+        let _one = if alone { None } else { self.turn_to_open(worker).await };
         if let Some(found) = self.find_open(worker)? {
             return Ok(found);
         }
         let opened = self.connect(worker, Offer::Request).await?;
-        match opened.alpn {
-            Alpn::Postern | Alpn::H2 => {
-                let postern = opened.alpn == Alpn::Postern;
-                self.share(worker, opened).await.map(|client| Found::Shared(client, postern))
-            }
-            Alpn::Http11 | Alpn::None => {
-                self.connections.lock().http1 = true;
-                self.open_http1(opened).await.map(|(one, link)| Found::Alone(one, link))
-            }
+        self.connections.lock().http1 = !opened.is_http2();
+        if opened.is_http2() {
+            return self.share(worker, opened).await.map(Found::Shared);
         }
+        self.open_http1(opened).await.map(|(one, link)| Found::Alone(one, link))
     }
 
     fn find_open(&self, worker: &Worker) -> Result<Option<Found>, RequestError> {
         let most = usize::try_from(worker.state.config.limits.mesh_connections).unwrap_or(1);
         let (mut connections, _) = self.current(worker)?;
         let full = connections.shared.len() >= most;
-        let least = connections.least_used();
+        let least = connections.least_used(|_| true);
         if let Some(client) = least.filter(|client| client.has_room() || full) {
-            return Ok(Some(Found::Shared(client, connections.postern)));
+            return Ok(Some(Found::Shared(client)));
         }
         let idle = connections.take_idle(worker.state.clock.coarse());
         Ok(idle.map(|(sender, link)| Found::Alone(sender, link)))
@@ -119,7 +109,8 @@ impl Destination {
     ) -> Result<Response<Body>, RequestError> {
         let _waiting = Waiting::begin(&self.waiting);
         let (mut response, postern) = match hop {
-            Hop::Shared(slot, postern) => {
+            Hop::Shared(slot) => {
+                let postern = slot.is_postern();
                 if postern {
                     let version = request.version();
                     version::note(request.headers_mut(), version);
@@ -155,7 +146,13 @@ impl Destination {
                     None => return Err(broken(&error.into_error())),
                 },
             }
-            (sender, link) = self.open_http1(self.connect(worker, Offer::Request).await?).await?;
+            let opened = self.connect(worker, Offer::Request).await?;
+            if opened.is_http2() {
+                // Another server than before.
+                self.connections.lock().http1 = false;
+                return Err(ended());
+            }
+            (sender, link) = self.open_http1(opened).await?;
         }
         Err(ended())
     }

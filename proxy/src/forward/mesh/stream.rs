@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::dial::{Offer, Opened};
 use super::{Destination, TRIES, WHO, ended};
 use crate::error::RequestError;
-use crate::forward::h2_client::{ConnectError, H2Client};
+use crate::forward::h2_client::H2Client;
+use crate::forward::h2_connect::ConnectError;
 use crate::link::Link;
 use crate::net::BoxedIo;
 use crate::tls::Alpn;
@@ -119,6 +120,6 @@ impl Destination {
     /// A shared connection that takes CONNECT streams, if one is open.
     fn shared_for_streams(&self, worker: &Worker) -> Result<Option<H2Client>, RequestError> {
         let (mut connections, _) = self.current(worker)?;
-        Ok(if connections.postern { connections.least_used() } else { None })
+        Ok(connections.least_used(H2Client::is_postern))
     }
 }

@@ -1,14 +1,16 @@
 //! A request under way, judged again whenever policy changes: a stream that lives for hours must not
 //! outlive the rule that let it in (SECURITY-CASES F-12, P-03).
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use http::{HeaderMap, Method};
-use policy::{CanonicalPath, HostName, Normalization, Snapshot};
+use policy::{CanonicalPath, HostName, Normalization, Snapshot, TokenClaims};
 
 use crate::filter::authorize::{self, Asked};
 use crate::filter::jwt::Authenticated;
@@ -20,9 +22,10 @@ struct Judged {
     host: HostName,
     target: Box<str>,
     normalization: Normalization,
-    /// Only the fields that rules name; a rule that names another one later finds it missing, which
-    /// allows nothing.
+    /// Only the fields that rules name.
     headers: HeaderMap,
+    /// The fields that were kept. A policy that asks for others later cannot be answered.
+    kept: Arc<HashSet<Box<str>>>,
     remote_ip: Option<IpAddr>,
     caller: Authenticated,
     refused: AtomicBool,
@@ -37,7 +40,7 @@ pub struct Review {
 
 impl Review {
     /// Notes a request on its connection, before it is judged for the first time.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         connection: &Arc<Connection>,
         snapshot: &Snapshot,
         asked: &Asked<'_>,
@@ -45,7 +48,8 @@ impl Review {
         remote_ip: Option<IpAddr>,
         caller: &Authenticated,
     ) -> Self {
-        let named = asked.headers.iter().filter(|(name, _)| snapshot.names_header(name.as_str()));
+        let kept = snapshot.judged_headers();
+        let named = asked.headers.iter().filter(|(name, _)| kept.contains(name.as_str()));
         let mut headers = HeaderMap::new();
         for (name, value) in named {
             headers.append(name, value.clone());
@@ -56,6 +60,7 @@ impl Review {
             target: asked.path.forward().into(),
             normalization,
             headers,
+            kept: kept.clone(),
             remote_ip,
             caller: caller.clone(),
             refused: AtomicBool::new(false),
@@ -65,10 +70,15 @@ impl Review {
         Self { judged, connection: connection.clone() }
     }
 
+    /// Whether policy refuses the request by now.
+    pub fn is_refused(&self) -> bool {
+        self.judged.refused.load(Acquire)
+    }
+
     /// Ready once policy refuses the request.
     pub fn poll_refused(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.judged.waker.register(cx.waker());
-        if self.judged.refused.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        if self.is_refused() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Waits until policy refuses the request.
@@ -87,24 +97,41 @@ impl Drop for Review {
 impl UnderWay for Judged {
     fn reconsider(&self, connection: &Connection, snapshot: &Snapshot) {
         if !self.is_allowed(connection, snapshot) {
-            self.refused.store(true, Relaxed);
+            self.refused.store(true, Release);
             self.waker.wake();
         }
     }
 }
 
 impl Judged {
+    /// In doubt it is not: a rule may ask for a field that was not kept, and the token may be one
+    /// that nobody believes any more.
     fn is_allowed(&self, connection: &Connection, snapshot: &Snapshot) -> bool {
         let Ok(path) = CanonicalPath::parse(&self.target, self.normalization) else { return false };
+        let Some(token) = self.token(connection, snapshot) else { return false };
+        if !snapshot.judged_headers().is_subset(&self.kept) {
+            return false;
+        }
         let asked = Asked {
             method: &self.method,
             host: &self.host,
             path: &path,
             headers: &self.headers,
-            token: self.caller.claims(),
+            token,
         };
         let facts =
             policy::Connection { remote_ip: self.remote_ip, ..authorize::facts(connection) };
         authorize::request(snapshot, &facts, &asked).decided.is_ok()
+    }
+
+    /// The claims as they count now; `None` when the token would be refused.
+    fn token(&self, connection: &Connection, snapshot: &Snapshot) -> Option<Option<&TokenClaims>> {
+        let rules = snapshot.tokens();
+        let Some(claims) = self.caller.claims() else { return Some(None) };
+        if rules.is_empty() {
+            // Tokens have become the app's own business.
+            return Some(None);
+        }
+        rules.believes(claims, connection.peer().map(|peer| &peer.id)).then_some(Some(claims))
     }
 }
