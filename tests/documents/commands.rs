@@ -55,7 +55,9 @@ fn commands(text: &str) -> Vec<Vec<String>> {
             let ours = |word: &String| PROGRAMS.contains(&word.as_str());
             let begins = words.first().is_some_and(|first| ours(first) || first == "setpriv");
             if let (true, Some(at)) = (begins, words.iter().position(ours)) {
-                found.push(words[at..].to_vec());
+                // What a variable holds was said before.
+                let said = words[at..].iter().filter(|word| !word.starts_with('$'));
+                found.push(said.cloned().collect());
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod commands;
 mod links;
+mod names;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,18 +11,19 @@ use std::path::{Path, PathBuf};
 /// Every document of the repository, with its text.
 fn documents() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    collect(postern_tests::repository(), &mut found);
+    collect(postern_tests::repository(), "md", &mut found);
     assert!(found.len() > 50, "the decisions alone are more than {}", found.len());
     found
 }
 
-fn collect(directory: &Path, found: &mut Vec<(PathBuf, String)>) {
+/// The files with this extension below a directory, without what was built.
+fn collect(directory: &Path, extension: &str, found: &mut Vec<(PathBuf, String)>) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
         if path.is_dir() && !name.starts_with('.') && !matches!(name, "target" | "node_modules") {
-            collect(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "md") {
+            collect(&path, extension, found);
+        } else if path.extension().is_some_and(|found| found == extension) {
             let text = fs::read_to_string(&path).unwrap();
             found.push((path, text));
         }
