@@ -6,7 +6,7 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo test check quick fmt bench fuzz prove-certs prove-cluster clean setup unit fuzz-briefly e2e images release
+.PHONY: help demo test check quick fmt reference bench fuzz prove-certs prove-cluster clean setup unit fuzz-briefly e2e images release
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
@@ -16,6 +16,7 @@ help:
 	@echo 'make check         formatting, lints and documentation only'
 	@echo 'make quick         formatting, lints and tests of the crates you changed (CRATE=policy: of these)'
 	@echo 'make fmt           format the sources'
+	@echo 'make reference     print docs/reference and the tables of the guides anew from the code'
 	@echo 'make bench         CPU per request beside HAProxy, in turn, as a table'
 	@echo 'make prove-certs   what is promised about certificates, measured: one line a promise (PROVE="--only P-01")'
 	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
@@ -73,6 +74,13 @@ release:
 
 fmt:
 	cargo fmt --all
+
+# What the tests of the same names compare.
+reference:
+	cargo build --locked --workspace --bins
+	UPDATE_DOCS=1 cargo test --locked -p proxy --test documentation
+	UPDATE_DOCS=1 cargo test --locked -p k8s --test documentation
+	UPDATE_DOCS=1 cargo test --locked -p postern-tests --test reference
 
 bench:
 	@tests/setup bench

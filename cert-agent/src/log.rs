@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use tracing::Level;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
@@ -20,13 +21,19 @@ const MAX_WAITING: usize = 1024;
 /// How long the program's end waits for the last lines.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(1);
 
+/// What `--help` says of the log.
+pub const HELP: &str = "POSTERN_LOG in the environment sets what is logged on standard error, as JSON lines: error, warn, \
+                        info (default), debug or trace.";
+
 /// Starts the log. `POSTERN_LOG` sets the level (`info` unless set): `debug`, or by module,
 /// `warn,cert_agent=debug`. No pattern is matched: an agent in every pod carries no regex engine.
 #[must_use]
 pub fn start() -> Log {
     let log = Log::to(io::stderr());
-    let asked = std::env::var("POSTERN_LOG").ok().and_then(|text| text.parse().ok());
-    let filter = asked.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
+    let asked = std::env::var("POSTERN_LOG").unwrap_or_default();
+    let understood = targets(&asked);
+    let mistaken = understood.is_none() && !asked.is_empty();
+    let filter = understood.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -34,7 +41,22 @@ pub fn start() -> Log {
         .with_filter(filter);
     // Fails only when a log was set up before us, which then serves as well.
     let _ = tracing_subscriber::registry().with(lines).try_init();
+    if mistaken {
+        tracing::warn!(
+            asked,
+            "POSTERN_LOG is no level (error, warn, info, debug or trace); info is taken"
+        );
+    }
     log
+}
+
+/// What is logged; none for a word that is no level, which would be read as a module and silence all others.
+fn targets(asked: &str) -> Option<Targets> {
+    let said = |part: &str| {
+        part.contains('=') || (!part.is_empty() && part.parse::<LevelFilter>().is_ok())
+    };
+    let fits = asked.split(',').map(str::trim).all(said);
+    if fits { asked.parse().ok() } else { None }
 }
 
 /// The way to the log's thread. Cheap to clone.
@@ -132,6 +154,20 @@ mod tests {
     use std::sync::{Condvar, Mutex};
 
     use super::*;
+
+    #[test]
+    fn levels_of_the_log() {
+        let check = |asked: &str, good: bool| {
+            assert_eq!(targets(asked).is_some(), good, "{asked:?}");
+        };
+        check("debug", true);
+        check("warn,cert_agent=debug", true);
+        check("cert_agent=trace", true);
+        check("loud", false);
+        check("info,loud", false);
+        check("cert_agent=loud", false);
+        check("", false);
+    }
 
     /// A reader that takes nothing until it is opened.
     #[derive(Clone, Default)]

@@ -4,10 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use k8s::controller::index::{ObjectKind, PolicyKind};
 use k8s::controller::shared::KindState;
 use k8s::controller::{leader, lease};
 use serde_json::json;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -18,6 +23,8 @@ use crate::fake_api::{self, FakeApi};
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 const FRONTEND: &str = "spiffe://cluster.local/ns/shop/sa/frontend";
+/// Longer than anything takes on a busy machine.
+const LONG: Duration = Duration::from_secs(20);
 const POLICIES: &str = "security.istio.io/v1/authorizationpolicies";
 
 async fn scene() -> (FakeApi, TestTrust, Controller) {
@@ -111,6 +118,32 @@ async fn a_pod_has_a_few_streams_and_no_more() {
     while one_more().await.is_err() {
         assert!(begun.elapsed() < Duration::from_secs(20), "an ended stream makes room");
     }
+}
+
+#[tokio::test]
+async fn a_connection_without_a_stream_ends_and_one_with_a_stream_goes_on() {
+    let api = FakeApi::start().await;
+    shop(&api);
+    let trust = TestTrust::new();
+    let client = control_plane::client(&api).await;
+    let age = Duration::from_millis(300);
+    let controller = Controller::with(client, trust.credentials(), age).await;
+    controller.synced().await;
+    let mut proxy = cart(&controller, &trust).await;
+    let over = |row: &'static str, ended: bool| assert!(ended, "{row}, and it is still open");
+    let mut silent = Proxy::handshake(controller.address, &trust, CART).await.unwrap();
+    let read = silent.read_u8();
+    over("nothing was said on it", tokio::time::timeout(LONG, read).await.is_ok());
+    let lively = TokioIo::new(Proxy::handshake(controller.address, &trust, CART).await.unwrap());
+    let (_sender, lively) =
+        http2::handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), lively).await.unwrap();
+    over("no stream was opened on it", tokio::time::timeout(LONG, lively).await.is_ok());
+    // Older than the others, which are over.
+    api.put(allow("shop", "cart-allow", &["cluster.local/ns/shop/sa/frontend"]));
+    let name = "AuthorizationPolicy/shop/cart-allow";
+    proxy.hear_until(|proxy| proxy.policies.contains_key(name)).await;
+    proxy.ask(&["10.96.0.2:80"]).await;
+    proxy.hear_until(|proxy| proxy.services.contains_key("10.96.0.2:80")).await;
 }
 
 #[tokio::test]

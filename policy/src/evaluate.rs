@@ -3,7 +3,7 @@
 use identity::SpiffeId;
 use serde_json::Value;
 
-use crate::pattern::{Field, TextPattern};
+use crate::pattern::{AddressPattern, Field, TextPattern};
 use crate::rule::{Condition, Operation, Rule, Source};
 use crate::{Connection, Request, TokenClaims};
 
@@ -25,6 +25,15 @@ pub(crate) enum Http<'a> {
     Assume(bool),
 }
 
+/// What is known of the client behind the peer.
+#[derive(Clone, Copy)]
+pub(crate) enum Remote {
+    /// Its address.
+    Known,
+    /// A request may still name one: take every field about it as holding (`true`) or failing (`false`).
+    Assume(bool),
+}
+
 /// All that a rule can ask about.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
@@ -32,6 +41,7 @@ pub(crate) struct Facts<'a> {
     /// The peer as the port's mTLS mode lets it count.
     pub(crate) peer: Option<&'a SpiffeId>,
     pub(crate) http: Http<'a>,
+    pub(crate) remote: Remote,
     pub(crate) bias: Bias,
 }
 
@@ -88,10 +98,7 @@ impl Source {
                 Part::Ip,
                 self.ip_blocks.holds(|block| block.matches(facts.connection.source())),
             )
-            && go_on(
-                Part::RemoteIp,
-                self.remote_ip_blocks.holds(|block| block.matches(facts.connection.remote())),
-            )
+            && go_on(Part::RemoteIp, facts.remote_field(&self.remote_ip_blocks))
             && go_on(
                 Part::RequestPrincipal,
                 facts.http_field(&self.request_principals, |field, request| {
@@ -166,7 +173,7 @@ impl Condition {
         let peer = |test: &dyn Fn(&SpiffeId) -> bool| facts.peer.is_some_and(test);
         match self {
             Self::SourceIp(field) => field.holds(|block| block.matches(connection.source())),
-            Self::RemoteIp(field) => field.holds(|block| block.matches(connection.remote())),
+            Self::RemoteIp(field) => facts.remote_field(field),
             Self::DestinationIp(field) => {
                 field.holds(|block| block.matches(connection.destination.ip().to_canonical()))
             }
@@ -206,6 +213,15 @@ impl Condition {
 }
 
 impl Facts<'_> {
+    /// Judges a field about the client behind the peer.
+    fn remote_field(&self, field: &Field<AddressPattern>) -> bool {
+        match self.remote {
+            _ if field.is_empty() => true,
+            Remote::Assume(holds) => holds,
+            Remote::Known => field.holds(|block| block.matches(self.connection.remote())),
+        }
+    }
+
     /// Judges a field that only an HTTP request can satisfy.
     fn http_field<T>(
         &self,

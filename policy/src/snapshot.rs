@@ -7,13 +7,13 @@ mod rule_set;
 mod services;
 mod tokens;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use identity::{SpiffeId, TrustDomain};
 
-use crate::evaluate::{Bias, Facts, Http};
+use crate::evaluate::{Bias, Facts, Http, Remote};
 use crate::resources::{Action, AuthorizationPolicy};
 use crate::{
     Connection, ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason, Request,
@@ -176,9 +176,12 @@ impl Snapshot {
     /// `Ok(None)`: it depends on what the connection carries.
     fn connection_decision(&self, connection: &Connection<'_>) -> Result<Option<Permit>, Denial> {
         let peer = self.peer(connection)?;
-        let facts = |bias, holds| Facts { connection, peer, http: Http::Assume(holds), bias };
+        let facts = |bias, holds| {
+            let (http, remote) = (Http::Assume(holds), Remote::Assume(holds));
+            Facts { connection, peer, http, remote, bias }
+        };
         let Verdicts { deny, allow, has_allow } = &self.enforced;
-        // Holds even if every HTTP field fails: it denies whatever comes.
+        // Holds even if every field fails that a request decides: it denies whatever comes.
         if let Some(entry) = deny.first_match(&facts(Bias::Deny, false), |_| true) {
             return Err(Denial::by_rule(entry.decider.clone()));
         }
@@ -211,7 +214,8 @@ impl Snapshot {
             Ok(peer) => peer,
             Err(denial) => return denial,
         };
-        let facts = Facts { connection, peer, http: Http::Assume(true), bias: Bias::Deny };
+        let (http, remote) = (Http::Assume(true), Remote::Known);
+        let facts = Facts { connection, peer, http, remote, bias: Bias::Deny };
         match self.enforced.deny.first_match(&facts, |_| true) {
             Some(entry) => Denial::by_rule(entry.decider.clone()),
             None => Denial::because(DenyReason::ProtocolUndecided),
@@ -241,7 +245,7 @@ impl Snapshot {
         }
         let peer = self.peer(connection).ok()?;
         let http = request.map_or(Http::Assume(false), Http::Request);
-        let facts = Facts { connection, peer, http, bias: Bias::Allow };
+        let facts = Facts { connection, peer, http, remote: Remote::Known, bias: Bias::Allow };
         nearest::among(self.enforced.allow.likely(&facts).take(most), &facts)
     }
 
@@ -278,7 +282,7 @@ impl Snapshot {
         }
         let peer = self.peer(connection).ok()?;
         let http = request.map_or(Http::Assume(true), Http::Request);
-        let facts = Facts { connection, peer, http, bias: Bias::Deny };
+        let facts = Facts { connection, peer, http, remote: Remote::Known, bias: Bias::Deny };
         self.audit.first_match(&facts, |_| true).map(|entry| entry.decider.clone())
     }
 
@@ -293,7 +297,7 @@ impl Snapshot {
         let sets = || [Some(&self.enforced), shadow.then_some(&self.dry_run)].into_iter().flatten();
         let facts = |bias, holds| {
             let http = request.map_or(Http::Assume(holds), Http::Request);
-            Facts { connection, peer, http, bias }
+            Facts { connection, peer, http, remote: Remote::Known, bias }
         };
         let denying = facts(Bias::Deny, true);
         if let Some(entry) = sets().find_map(|set| set.deny.first_match(&denying, |_| true)) {
@@ -340,6 +344,11 @@ impl Snapshot {
     /// True when a rule names this header (lower case): a header that differs from it by `_` for `-` is refused (S-15).
     pub fn names_header(&self, name: &str) -> bool {
         self.http_rules.names_header(name) || self.tokens.names_header(name)
+    }
+
+    /// The headers (lower case) that rules which decide look at: what is kept of a request that may be judged again.
+    pub fn judged_headers(&self) -> &Arc<HashSet<Box<str>>> {
+        self.http_rules.judged_headers()
     }
 
     /// What is asked of end-user tokens.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use identity::SpiffeId;
 
+use crate::TokenClaims;
 use crate::pattern::IdPattern;
 
 /// One issuer that is believed, as a RequestAuthentication writes it (`spec.jwtRules[]`).
@@ -161,6 +162,16 @@ impl TokenRules {
     /// The rules, in the order of their ids.
     pub fn rules(&self) -> &[TokenRule] {
         &self.rules
+    }
+
+    /// Whether a token that was verified once would still be taken from this peer: as far as it can be told from its claims.
+    pub fn believes(&self, claims: &TokenClaims, peer: Option<&SpiffeId>) -> bool {
+        self.rules.iter().any(|rule| {
+            let wanted = &rule.jwt.audiences;
+            let audience = wanted.is_empty()
+                || claims.audiences.iter().any(|audience| wanted.iter().any(|w| **w == *audience));
+            *rule.jwt.issuer == *claims.issuer && audience && rule.may_present(peer)
+        })
     }
 
     /// Every place where a token may stand, in the order they are looked at, each once.

@@ -6,6 +6,7 @@
 
 mod answers;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,8 +20,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 
 use crate::app_metrics;
 use crate::probes::{self, Verdict};
@@ -47,18 +49,20 @@ pub struct Context {
     pub state: Arc<State>,
     /// The configuration file as it was read.
     pub config_text: String,
-    /// Changes the log level.
-    pub levels: LogLevels,
+    /// Changes the log level, where the process writes a log.
+    pub levels: Option<LogLevels>,
 }
 
 type Answer = Response<Full<Bytes>>;
 
 /// Serves a listener for ever.
+///
+/// When all places are taken the oldest connection gives way, and none is waited for: metrics and readiness are open to the
+/// network, and whoever only holds places there must not keep the kubelet out.
 pub async fn serve(listener: TcpListener, server: Server, context: Arc<Context>) {
-    let limits = context.state.config.limits;
-    let room = Arc::new(Semaphore::new(usize::try_from(limits.admin_connections).unwrap_or(1)));
+    let most = usize::try_from(context.state.config.limits.admin_connections).unwrap_or(1);
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -67,19 +71,29 @@ pub async fn serve(listener: TcpListener, server: Server, context: Arc<Context>)
                 continue;
             }
         };
-        let context = context.clone();
-        let Ok(local) = stream.local_addr() else { continue };
-        tokio::spawn(async move {
-            let service = service_fn(|request| answer(server, context.clone(), local, request));
-            let serving = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(limits.admin_timeout)
-                .serve_connection(TokioIo::new(stream), service);
-            // Who asks slowly or leaves early needs no answer.
-            let _ = serving.await;
-            drop(permit);
-        });
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= most
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        open.push_back(tokio::spawn(converse(stream, server, context.clone())).abort_handle());
     }
+}
+
+/// Answers on one connection until it ends, or is silent for too long.
+async fn converse(stream: TcpStream, server: Server, context: Arc<Context>) {
+    let limit = context.state.config.limits.admin_timeout;
+    let Ok(local) = stream.local_addr() else { return };
+    // Whoever does not read its answer is cut off by the system.
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(limit));
+    let service = service_fn(|request| answer(server, context.clone(), local, request));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limit)
+        .serve_connection(TokioIo::new(stream), service);
+    // Who asks slowly or leaves early needs no answer.
+    let _ = serving.await;
 }
 
 async fn answer(
@@ -207,7 +221,7 @@ async fn change(context: &Context, path: &str, request: Request<Incoming>) -> An
             let level = body
                 .map(|b| String::from_utf8_lossy(&b.to_bytes()).trim().to_owned())
                 .unwrap_or_default();
-            if !context.levels.set(&level) {
+            if !context.levels.as_ref().is_some_and(|levels| levels.set(&level)) {
                 return text(
                     StatusCode::BAD_REQUEST,
                     "the body is one of: error warn info debug trace\n",
@@ -262,6 +276,7 @@ fn text(status: StatusCode, body: &str) -> Answer {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
     #[test]
     fn s43_admin_and_debug_only_a_loopback_host() {
@@ -280,5 +295,28 @@ mod tests {
         check(&["localhost.evil.example:15000"], false);
         check(&["localhost", "evil"], false);
         check(&[], false);
+    }
+
+    #[tokio::test]
+    async fn s43_admin_and_debug_silent_connections_keep_nobody_out() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let text = "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///a}\nlimits: {adminConnections: 2}\n";
+        let state = State::new(Config::parse("p", text.as_bytes()).unwrap(), 1).unwrap();
+        let context = Arc::new(Context { state, config_text: String::new(), levels: None });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, Server::Readiness, context));
+        let mut silent = Vec::new();
+        for _ in 0..5 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut kubelet = TcpStream::connect(address).await.unwrap();
+        kubelet.write_all(b"GET /live HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut answer = [0; 15];
+        let read = kubelet.read_exact(&mut answer);
+        tokio::time::timeout(Duration::from_secs(5), read).await.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        // The oldest have given way, the newest of them has not.
+        assert_eq!(silent[0].read(&mut answer).await.unwrap_or(0), 0);
     }
 }

@@ -77,7 +77,8 @@ fn is_text(headers: &HeaderMap) -> bool {
     kind.is_empty() || kind.eq_ignore_ascii_case("text/plain")
 }
 
-/// Without lines about names of ours, and with an end to the last line.
+/// Without lines about names of ours, and with an end to the last line. Names in quotes, which newer scrapers read, are not of
+/// the format that was asked for, and could be ours under another spelling: they are left out, too.
 fn cleaned(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 1);
     for line in text.split(|b| *b == b'\n').filter(|line| !line.is_empty() && !is_about_us(line)) {
@@ -89,10 +90,12 @@ fn cleaned(text: &[u8]) -> Vec<u8> {
 
 fn is_about_us(line: &[u8]) -> bool {
     let line = line.trim_ascii_start();
-    let Some(comment) = line.strip_prefix(b"#") else { return line.starts_with(OURS) };
+    let is_ours =
+        |name: &[u8]| name.starts_with(OURS) || name.starts_with(b"{") || name.starts_with(b"\"");
+    let Some(comment) = line.strip_prefix(b"#") else { return is_ours(line) };
     let comment = comment.trim_ascii_start();
     let name = [&b"HELP"[..], b"TYPE"].iter().find_map(|word| comment.strip_prefix(*word));
-    name.is_some_and(|name| name.trim_ascii_start().starts_with(OURS)) || comment == b"EOF"
+    name.is_some_and(|name| is_ours(name.trim_ascii_start())) || comment == b"EOF"
 }
 
 #[cfg(test)]
@@ -112,6 +115,8 @@ mod tests {
             "# TYPE postern_x counter\n#HELP  postern_x y\n# HELP a postern_\n",
             "# HELP a postern_\n",
         );
+        check("{\"postern_panics_total\"} 9\n{a=\"b\",\"postern_x\"} 1\na 1\n", "a 1\n");
+        check("# HELP \"postern_x\" y\n", "");
         check("a 1\n# EOF\n", "a 1\n");
         check("a{b=\"postern_\"} 1\n", "a{b=\"postern_\"} 1\n");
         check("a 1\r\n\r\n", "a 1\r\n\r\n");

@@ -11,6 +11,7 @@ mod limits;
 mod listeners;
 mod probes;
 mod sections;
+mod settings;
 mod tokens;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -18,6 +19,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::redirect::interception::{METRICS_PORT, READINESS_PORT};
 use identity::TrustDomain;
 use policy::resources::DEFAULT_ROOT_NAMESPACE;
 use policy::yaml::{self, Mapping, Reader, Value};
@@ -31,6 +33,7 @@ pub use listeners::{
     ForwardedFor, Inbound, InboundListener, InboundPort, Outbound, OutboundListener,
 };
 pub use probes::{AppMetrics, Ask, HttpProbe, Probe};
+pub use settings::{SETTINGS, Setting, Without};
 pub use tokens::Tokens;
 
 /// The whole configuration of a sidecar.
@@ -109,7 +112,8 @@ pub struct IdentityFiles {
 pub struct Interception {
     /// `SO_MARK` set on the proxy's own sockets (`mark`), where the rules exempt a mark instead of a uid. Default: none.
     pub mark: Option<u32>,
-    /// The source address of connections to the app over IPv4 (`source4`). Default 127.0.0.6.
+    /// The source address of connections to the app over IPv4 (`source4`), by which the rules of `redirect` know them. Default
+    /// 127.0.0.6, the one those rules name; another is for rules of your own.
     pub source4: Ipv4Addr,
 }
 
@@ -274,7 +278,7 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
     let admin = sections::admin(reader, map.take("admin"));
     let (metrics, app_metrics) = metrics(reader, map.take("metrics"));
     let probes = probes::probes(reader, map.take("probes"));
-    let (readiness, section) = optional_bind(reader, map.take("readiness"), 15021);
+    let (readiness, section) = optional_bind(reader, map.take("readiness"), READINESS_PORT);
     section.into_iter().for_each(|section| section.finish(reader));
     let logs = sections::logs(reader, map.take("logs"));
     let limits = limits::read(reader, map.take("limits"));
@@ -320,7 +324,7 @@ fn metrics(
     reader: &mut Reader,
     value: Option<Value<'_>>,
 ) -> (Option<SocketAddr>, Option<AppMetrics>) {
-    let (bind, section) = optional_bind(reader, value, 15020);
+    let (bind, section) = optional_bind(reader, value, METRICS_PORT);
     let Some(mut section) = section else { return (bind, None) };
     let app = section.take("app").and_then(|v| probes::app_metrics(reader, v));
     section.finish(reader);
@@ -338,8 +342,8 @@ fn optional_bind<'n>(
     let Some(mut section) = value.and_then(|value| reader.mapping(value)) else {
         return (Some(default), None);
     };
-    let bind = listeners::bind(reader, section.take("bind"), &[default]);
-    (bind.first().copied(), Some(section))
+    let bind = listeners::one_bind(reader, section.take("bind"), default);
+    (bind, Some(section))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What changes the state while the proxy runs: resource files, watched and polled, or the controller's stream ([`cluster`]).
 
+pub(crate) mod channel;
 pub mod cluster;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,6 +16,8 @@ use tokio::sync::mpsc;
 use crate::config::read_directory;
 use crate::state::State;
 
+/// Mistakes that one line of the log tells; `check` tells all.
+const MISTAKES_TOLD: usize = 20;
 /// An editor's burst of events is waited out.
 const SETTLE: Duration = Duration::from_millis(30);
 
@@ -75,31 +78,29 @@ pub async fn follow_resources(state: Arc<State>) {
     let mut seen = None;
     loop {
         changes.next().await;
-        match read_directory(&directory) {
-            Ok(files) => {
-                let now = fingerprint(&files);
-                if seen != Some(now) {
-                    take(&state, &files, seen.is_none());
-                    seen = Some(now);
-                }
-            }
-            Err(error) => {
-                seen = None;
-                refuse(&state, &error.to_string());
-            }
+        let look = read_directory(&directory).map_err(|error| error.to_string());
+        let now = fingerprint(&look);
+        if seen != Some(now) {
+            take(&state, look);
+            seen = Some(now);
         }
     }
 }
 
-fn take(state: &State, files: &[SourceFile], first: bool) {
-    match Resources::parse(files, &state.config.root_namespace) {
+/// What a look at the directory found: its files, or why they cannot be read.
+type Look = Result<Vec<SourceFile>, String>;
+
+fn take(state: &State, look: Look) {
+    let files = match look {
+        Ok(files) => files,
+        Err(error) => return refuse(state, &error),
+    };
+    match Resources::parse(&files, &state.config.root_namespace) {
         Ok(resources) => {
             state.install_resources(&resources);
-            if !first {
-                tracing::info!(files = files.len(), "resources in force");
-            }
+            tracing::info!(files = files.len(), "resources in force");
         }
-        Err(mistakes) => refuse(state, &mistakes.to_string()),
+        Err(mistakes) => refuse(state, &mistakes.first(MISTAKES_TOLD)),
     }
 }
 
@@ -108,11 +109,11 @@ fn refuse(state: &State, error: &str) {
     tracing::error!(error, "resources refused; the last good set stays in force");
 }
 
-fn fingerprint(files: &[SourceFile]) -> u64 {
+fn fingerprint(look: &Look) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for file in files {
-        file.name.hash(&mut hasher);
-        file.bytes.hash(&mut hasher);
+    match look {
+        Ok(files) => files.iter().for_each(|file| (&file.name, &file.bytes).hash(&mut hasher)),
+        Err(error) => error.hash(&mut hasher),
     }
     hasher.finish()
 }

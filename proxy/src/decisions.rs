@@ -42,7 +42,16 @@ pub struct Decision {
     pub would: Vec<Would>,
 }
 
+/// Bytes a decision may have on the average: whoever sends the longest paths makes the window shorter, not larger.
+const AVERAGE: usize = 1024;
+
 impl Decision {
+    /// About how many bytes it holds. What a caller makes long is counted: host, path and method.
+    fn bytes(&self) -> usize {
+        let texts = [&self.method, &self.host, &self.path, &self.source_principal];
+        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+
     /// The line for a verdict; `asked` is `None` for an opaque connection.
     #[must_use]
     pub fn new(
@@ -73,11 +82,17 @@ impl Decision {
 /// decided otherwise; the oldest give way.
 pub struct Decisions {
     size: usize,
-    window: Mutex<VecDeque<Decision>>,
+    window: Mutex<Window>,
+}
+
+#[derive(Default)]
+struct Window {
+    decisions: VecDeque<Decision>,
+    bytes: usize,
 }
 
 impl Decisions {
-    /// A window of this many decisions; 0 keeps none.
+    /// A window of this many decisions, or of as many as have 1 KiB on the average; 0 keeps none.
     #[must_use]
     pub fn new(size: usize) -> Self {
         Self { size, window: Mutex::default() }
@@ -96,18 +111,66 @@ impl Decisions {
         }
     }
 
-    fn push(&self, window: &mut VecDeque<Decision>, decision: Decision) {
-        while window.len() >= self.size {
-            if window.pop_front().is_none() {
-                return;
+    fn push(&self, window: &mut Window, decision: Decision) {
+        let bytes = decision.bytes();
+        let most = self.size.saturating_mul(AVERAGE);
+        while window.decisions.len() >= self.size || window.bytes + bytes > most {
+            match window.decisions.pop_front() {
+                Some(oldest) => window.bytes -= oldest.bytes(),
+                None if self.size == 0 => return,
+                // One alone may be longer than all should be.
+                None => break,
             }
         }
-        window.push_back(decision);
+        window.bytes += bytes;
+        window.decisions.push_back(decision);
     }
 
     /// The window, newest first.
     #[must_use]
     pub fn recent(&self) -> Vec<Decision> {
-        self.window.lock().iter().rev().cloned().collect()
+        self.window.lock().decisions.iter().rev().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision(time: u64, path: usize) -> Decision {
+        Decision {
+            time,
+            decision: "deny",
+            reason: "default_deny",
+            policy: None,
+            rule: None,
+            source_principal: None,
+            source_ip: "10.0.0.7".to_owned(),
+            destination: "10.0.0.9:8080".to_owned(),
+            method: Some("GET".to_owned()),
+            host: Some("cart".to_owned()),
+            path: Some("x".repeat(path)),
+            nearest: None,
+            would: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn s48_long_paths_make_the_window_shorter_not_larger() {
+        let check =
+            |name: &str, size: usize, path: usize, expect: std::ops::RangeInclusive<usize>| {
+                let window = Decisions::new(size);
+                (0..1000).for_each(|time| window.add(decision(time, path)));
+                let kept = window.recent();
+                assert!(expect.contains(&kept.len()), "{name}: {}", kept.len());
+                assert!(kept.first().is_none_or(|newest| newest.time == 999), "{name}");
+                let bytes: usize = kept.iter().map(Decision::bytes).sum();
+                assert!(kept.len() <= 1 || bytes <= size * AVERAGE, "{name}: {bytes}");
+            };
+        check("ordinary paths", 64, 20, 64..=64);
+        check("paths as long as they may be", 64, 60_000, 1..=1);
+        check("long paths", 64, 4000, 10..=16);
+        check("one that is longer than all should be", 2, 60_000, 1..=1);
+        check("no window", 0, 20, 0..=0);
     }
 }

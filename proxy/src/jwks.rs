@@ -32,8 +32,6 @@ use schedule::Schedule;
 
 /// Sources followed at once; a workload believes a handful of issuers.
 const MAX_SOURCES: usize = 64;
-/// Files are looked at this often, like all files of the proxy.
-const FILE_POLL: Duration = Duration::from_secs(2);
 
 /// The keys in force, and how workers ask for newer ones.
 #[derive(Default)]
@@ -163,7 +161,9 @@ async fn follow(state: Arc<State>, (source, limit): (KeySource, Duration), wake:
 }
 
 async fn follow_issuer(state: &State, source: &KeySource, limit: Duration, wake: &Notify) {
-    let mut schedule = Schedule::default();
+    // Keys that an earlier task of the source left: they hold for a day from now at the most.
+    let held = state.token_keys.book().get(source).map(|_| unix_now());
+    let mut schedule = Schedule::new(held);
     loop {
         schedule.begins(unix_now());
         let fetched = tokio::time::timeout(limit, fetch_keys(&state.config, source)).await;
@@ -224,7 +224,7 @@ async fn fetch_keys(config: &Config, source: &KeySource) -> Result<fetch::Docume
 async fn follow_file(state: &State, source: &KeySource, path: &str) {
     let mut complained = false;
     loop {
-        tokio::time::sleep(FILE_POLL).await;
+        tokio::time::sleep(state.config.limits.resource_poll).await;
         let read = read_file(path, &state.config);
         match read.and_then(|text| take(state, source, &text)) {
             Ok(()) => complained = false,

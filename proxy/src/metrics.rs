@@ -81,15 +81,21 @@ impl Metrics {
     /// [`prometheus::Error`] when two metrics have one name, which a test rules out.
     pub fn new(most_names: usize) -> prometheus::Result<Self> {
         let registry = Registry::new();
-        let traffic =
-            ["direction", "source_principal", "destination_principal", "destination_service"];
-        let with = |more: &[&'static str]| [&traffic[..], more].concat();
         let metrics = Self {
             requests: counters(
                 &registry,
-                "requests_total",
+                "postern_requests_total",
                 "HTTP requests answered, refusals included",
-                &with(&["response_code", "reason", "protocol", "mtls"]),
+                &[
+                    "direction",
+                    "source_principal",
+                    "destination_principal",
+                    "destination_service",
+                    "response_code",
+                    "reason",
+                    "protocol",
+                    "mtls",
+                ],
             )?,
             request_duration: keep(
                 &registry,
@@ -99,14 +105,26 @@ impl Metrics {
                         "Time from a request's head to the end of its answer",
                     )
                     .buckets(DURATION_BUCKETS.to_vec()),
-                    &with(&[]),
+                    &[
+                        "direction",
+                        "source_principal",
+                        "destination_principal",
+                        "destination_service",
+                    ],
                 )?,
             )?,
             connections: counters(
                 &registry,
-                "connections_total",
+                "postern_connections_total",
                 "Connections accepted",
-                &with(&["protocol", "mtls"]),
+                &[
+                    "direction",
+                    "source_principal",
+                    "destination_principal",
+                    "destination_service",
+                    "protocol",
+                    "mtls",
+                ],
             )?,
             connections_open: keep(
                 &registry,
@@ -117,25 +135,25 @@ impl Metrics {
             )?,
             connections_closed: counters(
                 &registry,
-                "connections_closed_total",
+                "postern_connections_closed_total",
                 "Connections ended, by reason",
                 &["direction", "reason"],
             )?,
             bytes: counters(
                 &registry,
-                "bytes_total",
+                "postern_bytes_total",
                 "Bytes from (received) and to (sent) the client of a connection, as it sees them before TLS",
                 &["direction", "flow"],
             )?,
             decisions: counters(
                 &registry,
-                "authorization_decisions_total",
+                "postern_authorization_decisions_total",
                 "Decisions, by the policy and rule that took them",
                 &["decision", "policy", "rule"],
             )?,
             handshakes: counters(
                 &registry,
-                "tls_handshakes_total",
+                "postern_tls_handshakes_total",
                 "TLS handshakes, as server (inbound) and client (outbound)",
                 &["side", "result"],
             )?,
@@ -148,7 +166,7 @@ impl Metrics {
             )?,
             renewals: counters(
                 &registry,
-                "certificate_renewals_total",
+                "postern_certificate_renewals_total",
                 "Certificates taken over from the source, by result",
                 &["result"],
             )?,
@@ -164,7 +182,7 @@ impl Metrics {
             )?,
             trust_updates: counters(
                 &registry,
-                "trust_updates_total",
+                "postern_trust_updates_total",
                 "Bundles of other trust domains and revocation lists taken over from the source, by result",
                 &["what", "result"],
             )?,
@@ -184,31 +202,31 @@ impl Metrics {
             )?,
             reauthentications: counters(
                 &registry,
-                "reauthentications_total",
+                "postern_reauthentications_total",
                 "Mesh connections re-authenticated in place before their certificates end, as server (inbound) and client (outbound)",
                 &["side", "result"],
             )?,
             retries: counters(
                 &registry,
-                "request_retries_total",
+                "postern_request_retries_total",
                 "Requests sent once more, to another endpoint where there was one, by why the try before was none",
                 &["reason"],
             )?,
             config_updates: counters(
                 &registry,
-                "config_updates_total",
+                "postern_config_updates_total",
                 "Policy and service updates, by result",
                 &["result"],
             )?,
             token_keys: counters(
                 &registry,
-                "token_key_updates_total",
+                "postern_token_key_updates_total",
                 "Keys of token issuers fetched or read, by result",
                 &["result"],
             )?,
             app_metrics: counters(
                 &registry,
-                "app_metrics_total",
+                "postern_app_metrics_total",
                 "Times the app's own metrics were asked for, by result",
                 &["result"],
             )?,
@@ -401,10 +419,11 @@ fn counters(
     help: &str,
     labels: &[&str],
 ) -> prometheus::Result<IntCounterVec> {
-    keep(registry, IntCounterVec::new(Opts::new(format!("postern_{name}"), help), labels)?)
+    keep(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
 }
 
 fn keep<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+    debug_assert!(metric.desc().iter().all(|desc| desc.fq_name.starts_with("postern_")));
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }

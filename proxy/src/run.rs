@@ -37,15 +37,17 @@ pub fn run(config: Config, config_text: String, resources: &Resources) -> anyhow
     let state = State::new(config, workers)?;
     count_panics(&state);
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before anybody can connect: without the resources the defaults alone would decide.
+    if state.config.controller.is_none() {
+        state.install_resources(resources);
+    }
     let threads = {
         let _entered = control.enter();
         start_workers(&state, workers, &log)?
     };
-    if state.config.controller.is_none() {
-        state.install_resources(resources);
-    }
     state.set_listening();
-    let context = Arc::new(admin::Context { state: state.clone(), config_text, levels });
+    let context =
+        Arc::new(admin::Context { state: state.clone(), config_text, levels: Some(levels) });
     control.block_on(run_control(&context, log.dropped()))?;
     for thread in threads {
         // A worker that panicked has been counted; the others still flush their logs.

@@ -5,11 +5,13 @@
 mod judgement;
 mod levels;
 mod line;
+mod reasons;
 mod record;
 mod writer;
 
 pub use levels::LogLevels;
 pub(crate) use line::fragment;
+pub use reasons::{Heard, REASONS, Reason};
 pub use record::{ConnectionRecord, RequestRecord, TrafficMeter};
 pub use writer::{LogSink, LogWriter};
 
@@ -140,27 +142,29 @@ impl CloseReason {
         matches!(self, Self::CertificateExpiry | Self::Idle | Self::Drain | Self::Done)
     }
 
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Done,
+        Self::Policy,
+        Self::CertificateExpiry,
+        Self::Idle,
+        Self::HeaderTimeout,
+        Self::Drain,
+        Self::DrainDeadline,
+        Self::Handshake,
+        Self::Refused,
+        Self::Upstream,
+        Self::Error,
+        Self::Limit,
+        Self::CertificateEnded,
+        Self::PeerRevoked,
+        Self::PeerDistrusted,
+    ];
+
     /// The reason of a stored code; `None` for 0 and unknown numbers.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        const ALL: [CloseReason; 15] = [
-            CloseReason::Done,
-            CloseReason::Policy,
-            CloseReason::CertificateExpiry,
-            CloseReason::Idle,
-            CloseReason::HeaderTimeout,
-            CloseReason::Drain,
-            CloseReason::DrainDeadline,
-            CloseReason::Handshake,
-            CloseReason::Refused,
-            CloseReason::Upstream,
-            CloseReason::Error,
-            CloseReason::Limit,
-            CloseReason::CertificateEnded,
-            CloseReason::PeerRevoked,
-            CloseReason::PeerDistrusted,
-        ];
-        ALL.into_iter().find(|reason| *reason as u8 == code)
+        Self::ALL.into_iter().find(|reason| *reason as u8 == code)
     }
 }
 

@@ -238,7 +238,7 @@ fn shown<Side>(
     Ok(Shown { alpn, peer: peer(connection, sni)?, chain: chain(connection)?, binding })
 }
 
-fn chain(connection: &CommonState) -> Result<Chain, HandshakeError> {
+pub(crate) fn chain(connection: &CommonState) -> Result<Chain, HandshakeError> {
     let shown = connection.peer_certificates().ok_or(HandshakeError::NoPeer)?;
     Ok(shown.iter().map(|der| der.clone().into_owned()).collect())
 }

@@ -1,59 +1,268 @@
-//! Reference pages that are printed from the code, so that they cannot go stale. Run with
-//! `UPDATE_DOCS=1` to rewrite them.
+//! Reference pages that are printed from the code, so that they cannot go stale. `make reference` rewrites them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use proxy::config::Limits;
+use proxy::config::{Config, Limits, SETTINGS, Setting, Without};
+use proxy::telemetry::{CloseReason, Heard, REASONS};
 
-fn docs(page: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page)
-}
-
-/// The page with what stands between `<!-- NAME -->` and `<!-- /NAME -->` replaced.
-fn with_section(page: &str, name: &str, section: &str) -> String {
-    let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
-    let from = page.find(&begin).expect("the page has the section") + begin.len();
-    let to = page.find(&end).expect("the section ends");
-    format!("{}{section}{}", &page[..from], &page[to..])
-}
-
-fn check(page: &str, name: &str, section: &str) {
-    let path = docs(page);
-    let written = std::fs::read_to_string(&path).unwrap();
-    let expected = with_section(&written, name, section);
+/// Compares a page of `docs/reference` with what the code prints; `UPDATE_DOCS=1` writes it.
+fn check(page: &str, printed: &str) {
+    let path = repository().join("docs/reference").join(page);
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &expected).unwrap();
-    } else {
-        assert!(
-            written == expected,
-            "docs/{page} is stale: UPDATE_DOCS=1 cargo test -p proxy --test documentation"
-        );
+        std::fs::write(&path, printed).unwrap();
     }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == printed, "docs/reference/{page} is stale: run `make reference`");
+}
+
+fn repository() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 #[test]
-fn every_limit_is_on_the_configuration_page() {
-    let mut table = String::from(
-        "| limit | default | bounds | what | why that number |\n|---|---|---|---|---|\n",
+fn every_setting_and_limit_is_on_the_reference_page() {
+    let mut page = String::from(
+        "# Reference: configuration of `postern-proxy`\n\n\
+         Printed from the code by a test; `make reference` rewrites it. [configuration.md](../configuration.md) has a file to begin\n\
+         with, and what the defaults mean.\n\n\
+         `[]` stands for the items of a list; `PORT` and `DOMAIN` for a key of your own. What is *required* must be there where the\n\
+         section it is in is written.\n\n\
+         ## Settings\n\n| setting | takes | default | what |\n|---|---|---|---|\n",
+    );
+    for Setting { key, takes, default, meaning } in SETTINGS {
+        writeln!(page, "| `{key}` | {takes} | {default} | {meaning} |").unwrap();
+    }
+    page.push_str(
+        "\n## Limits\n\nEvery limit is finite and none can be switched off. Keys stand under `limits`; durations are written like\n\
+         `250ms`, `10s`, `15m`, `1h`, sizes like `64KiB`.\n\n\
+         | limit | default | bounds | what | why that number |\n|---|---|---|---|---|\n",
     );
     for limit in Limits::reference() {
         let bounds = format!("{} to {}", limit.least, limit.most);
-        writeln!(
-            table,
-            "| `{}` | {} | {bounds} | {} | {} |",
-            limit.key, limit.default, limit.meaning, limit.reason
-        )
-        .unwrap();
+        let (key, default) = (limit.key, limit.default);
+        writeln!(page, "| `{key}` | {default} | {bounds} | {} | {} |", limit.meaning, limit.reason)
+            .unwrap();
     }
-    check("configuration.md", "limits", &table);
+    check("configuration.md", &page);
+}
+
+/// A title, what is to say of all of it, and which reasons belong there.
+type Section = (&'static str, &'static str, fn(Heard) -> bool);
+
+#[test]
+fn every_reason_is_on_the_reference_page() {
+    let mut page = String::from(
+        "# Reference: reasons\n\n\
+         Printed from the code by a test; `make reference` rewrites it. A reason is a stable word: refused callers get it in\n\
+         `x-postern-reason`, log lines and metrics have it as `reason`, and as `closed` where a connection ended.\n",
+    );
+    let sections: [Section; 3] = [
+        (
+            "Requests that are refused or fail",
+            "gRPC callers get the status of the same meaning.",
+            |heard| matches!(heard, Heard::Caller(_)),
+        ),
+        ("Other requests", "In logs and metrics only.", |heard| heard == Heard::Request),
+        (
+            "Connections",
+            "`closed` is the class; `reason` in the log says more where there is more to say.",
+            |heard| matches!(heard, Heard::Closed | Heard::Connection),
+        ),
+    ];
+    for (title, words, belongs) in sections {
+        write!(page, "\n## {title}\n\n{words}\n\n").unwrap();
+        page.push_str("| reason | told as | what happened | next step |\n|---|---|---|---|\n");
+        for reason in REASONS.iter().filter(|reason| belongs(reason.heard)) {
+            let told = match reason.heard {
+                Heard::Caller(status) => status.to_string(),
+                Heard::Request | Heard::Connection => "`reason`".to_owned(),
+                Heard::Closed => "`closed`".to_owned(),
+            };
+            writeln!(page, "| `{}` | {told} | {} | {} |", reason.code, reason.meaning, reason.next)
+                .unwrap();
+        }
+    }
+    check("reasons.md", &page);
+}
+
+/// Where reasons are made.
+const REASONS_MADE_IN: [&str; 14] = [
+    "proxy/src/error.rs",
+    "proxy/src/explain.rs",
+    "proxy/src/filter/gate/refusal.rs",
+    "proxy/src/filter/jwt/refusal.rs",
+    "proxy/src/forward/body.rs",
+    "proxy/src/inbound.rs",
+    "proxy/src/inbound/arrival.rs",
+    "proxy/src/outbound/send.rs",
+    "proxy/src/outbound/tries.rs",
+    "proxy/src/outbound/wanted.rs",
+    "proxy/src/telemetry/record.rs",
+    "proxy/src/tls.rs",
+    "policy/src/decision.rs",
+    "policy/src/path.rs",
+];
+/// Words in these files that are no reasons of a refusal: reasons of a permit, answers to input, keys of a log line.
+const NO_REASONS: [&str; 12] = [
+    "policy_allowed",
+    "default_allow",
+    "default_audit",
+    "bad_input",
+    "source_principal",
+    "destination_principal",
+    "destination_service",
+    "grpc_status",
+    "bytes_sent",
+    "bytes_received",
+    "duration_ms",
+    "source_ip",
+];
+
+#[test]
+fn no_reason_is_missing_and_none_is_invented() {
+    let known: BTreeSet<&str> = REASONS.iter().map(|reason| reason.code).collect();
+    let twice = REASONS.len() - known.len();
+    assert_eq!(twice, 0, "each reason once");
+    for reason in CloseReason::ALL {
+        assert!(known.contains(reason.as_str()), "{} is not explained", reason.as_str());
+    }
+    let mut made = String::new();
+    for file in REASONS_MADE_IN {
+        let text = std::fs::read_to_string(repository().join(file)).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for word in literals(code).filter(|word| is_reason_like(word)) {
+            let explained = known.contains(word) || NO_REASONS.contains(&word);
+            assert!(explained, "{file}: {word:?} is not in proxy/src/telemetry/reasons.rs");
+        }
+        made.push_str(code);
+    }
+    made.push_str(&std::fs::read_to_string(repository().join("proxy/src/telemetry.rs")).unwrap());
+    for code in known {
+        assert!(made.contains(&format!("\"{code}\"")), "nothing says {code}");
+    }
+}
+
+/// The text literals of a source, as far as they stand on one line.
+fn literals(code: &str) -> impl Iterator<Item = &str> {
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| line.split('"').skip(1).step_by(2))
+}
+
+fn is_reason_like(word: &str) -> bool {
+    word.contains('_') && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+/// A file with every section, in which every mapping has a key too many: what is wrong with that key names all right ones.
+const WHOLE: &str = "
+zz: 1
+mode: sidecar
+workload: {zz: 1, namespace: shop, serviceAccount: cart}
+identity: {zz: 1, files: {zz: 1, certificate: c, key: k, bundle: b}}
+resources: {zz: 1, controller: {zz: 1, address: 'a:1', identity: 'spiffe://td/a', pod: {zz: 1, name: p, uid: u}}}
+defaults: {zz: 1}
+inbound:
+  zz: 1
+  ports: {8080: {zz: 1}}
+  listeners: [{zz: 1, bind: '127.0.0.1:1', forward: '127.0.0.1:2'}]
+  forwardedFor: {zz: 1, from: [td/a]}
+outbound: {zz: 1, listeners: [{zz: 1, bind: '127.0.0.1:3', service: a, port: 1}]}
+interception: {zz: 1}
+tokens: {zz: 1}
+admin: {zz: 1}
+metrics: {zz: 1, app: {zz: 1, port: 1}}
+readiness: {zz: 1}
+probes:
+  - {zz: 1, container: a, kind: startup, http: {zz: 1, port: 1, headers: [{zz: 1, name: a, value: b}]}}
+  - {container: a, kind: startup, tcp: {zz: 1, port: 1}}
+  - {container: a, kind: startup, grpc: {zz: 1, port: 1}}
+logs: {zz: 1}
+limits: {zz: 1}
+";
+
+#[test]
+fn the_settings_are_those_that_are_read() {
+    let mistakes = Config::parse("whole", WHOLE.as_bytes()).unwrap_err();
+    let mut read = BTreeSet::new();
+    for mistake in mistakes.iter() {
+        let section = mistake
+            .found
+            .strip_prefix("the unknown key `zz` in ")
+            .unwrap_or_else(|| panic!("{mistake}"));
+        let section = section.trim_matches('`').replace("the document", "").replace("8080", "PORT");
+        if section == "limits" {
+            continue;
+        }
+        let keys = mistake.expected.strip_prefix("one of ").unwrap();
+        read.insert((section, keys.split(", ").map(str::to_owned).collect::<BTreeSet<_>>()));
+    }
+    assert_eq!(documented(), read);
+}
+
+/// The settings as sections, each with its keys: a section is the last name on the way to it.
+fn documented() -> BTreeSet<(String, BTreeSet<String>)> {
+    let mut sections: Vec<(String, BTreeSet<String>)> = Vec::new();
+    let mut note = |way: &str, key: &str| {
+        let keys = match sections.iter_mut().find(|(known, _)| known == way) {
+            Some((_, keys)) => keys,
+            None => {
+                sections.push((way.to_owned(), BTreeSet::new()));
+                &mut sections.last_mut().unwrap().1
+            }
+        };
+        keys.insert(key.trim_end_matches("[]").to_owned());
+    };
+    for setting in SETTINGS {
+        let parts: Vec<&str> = setting.key.split('.').collect();
+        for (at, key) in parts.iter().enumerate() {
+            // The keys of these two are the writer's own.
+            if !["PORT", "DOMAIN"].contains(key) {
+                note(&parts[..at].join("."), key);
+            }
+        }
+    }
+    note("", "limits");
+    let last = |way: &str| way.rsplit('.').next().unwrap_or("").trim_end_matches("[]").to_owned();
+    sections.into_iter().map(|(way, keys)| (last(&way), keys)).collect()
+}
+
+const LEAST: &str = "workload: {namespace: shop, serviceAccount: cart}\n";
+
+#[test]
+fn defaults_are_what_the_page_says() {
+    let identity = "identity: {workloadApi: 'unix:///a'}\n";
+    let least = Config::parse("least", format!("{LEAST}{identity}").as_bytes()).unwrap();
+    for Setting { key, default, .. } in SETTINGS {
+        let Without::Is(text) = default else { continue };
+        let Some(written) = written(key, text) else { continue };
+        let file = match key.starts_with("identity") {
+            true => format!("{LEAST}identity: {{workloadApi: 'unix:///a', trustDomain: {text}}}\n"),
+            false => format!("{LEAST}{identity}{written}"),
+        };
+        let config = Config::parse("default", file.as_bytes());
+        assert_eq!(config.as_ref(), Ok(&least), "{key}: {text}");
+    }
+}
+
+/// The setting alone in its sections; `None` for one within a list or a section that must hold more.
+fn written(key: &str, text: &str) -> Option<String> {
+    let needs_more = ["[]", "PORT", "forwardedFor", "metrics.app"];
+    if needs_more.iter().any(|part| key.contains(part)) {
+        return None;
+    }
+    let parts: Vec<&str> = key.split('.').collect();
+    let lines =
+        parts.iter().enumerate().map(|(depth, part)| format!("{}{part}:", "  ".repeat(depth)));
+    Some(format!("{} {text}\n", lines.collect::<Vec<_>>().join("\n")))
 }
 
 /// A setting that no code reads would promise what nothing keeps.
 #[test]
 fn every_limit_is_read_somewhere() {
-    let sources = sources(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let sources = sources(&repository().join("proxy/src"));
     for limit in Limits::reference() {
         let field = snake_case(limit.key);
         let used = sources.iter().any(|(path, text)| {
@@ -75,7 +284,7 @@ fn snake_case(key: &str) -> String {
     out
 }
 
-fn sources(directory: &std::path::Path) -> Vec<(PathBuf, String)> {
+fn sources(directory: &Path) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

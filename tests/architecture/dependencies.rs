@@ -61,6 +61,19 @@ fn one_version_of_each_crate() {
     }
 }
 
+/// One place names the crates of others, each with its use.
+#[test]
+fn every_dependency_says_what_it_is_for() {
+    let manifest = std::fs::read_to_string(repository().join("Cargo.toml")).expect("our own");
+    let (_, dependencies) = manifest.split_once("[workspace.dependencies]").expect("the section");
+    let (dependencies, _) = dependencies.split_once("\n[").expect("a section after it");
+    let theirs =
+        dependencies.lines().filter(|line| line.contains(" = ") && !line.contains("path ="));
+    for line in theirs {
+        assert!(line.contains(" # "), "Cargo.toml does not say what this is for: {line}");
+    }
+}
+
 /// Everything that is built for Linux, tests and build scripts included.
 fn tree() -> Vec<Crate> {
     let arguments = [

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -57,7 +58,10 @@ impl Load {
     ) -> Self {
         Self::lanes(pod, connections, |stop| {
             let (host, path) = (host.to_owned(), path.to_owned());
-            async move { run_lane(address, &host, &path, &stop).await }
+            async move {
+                type Http1 = SendRequest<Empty<Bytes>>;
+                ask_again_and_again::<Http1>(address, &host, &path, &stop).await
+            }
         })
     }
 
@@ -105,16 +109,31 @@ impl LoadReport {
     }
 }
 
-async fn run_lane(address: SocketAddr, host: &str, path: &str, stop: &AtomicBool) -> LoadReport {
+/// A connection that asks for the same thing again and again.
+trait Asking: Sized {
+    /// Opens one.
+    async fn open(address: SocketAddr) -> anyhow::Result<Self>;
+
+    /// One request, its answer read to the end.
+    async fn ask(&mut self, host: &str, path: &str) -> hyper::Result<StatusCode>;
+}
+
+/// Asks over one connection as long as it lasts, then over the next.
+async fn ask_again_and_again<A: Asking>(
+    address: SocketAddr,
+    host: &str,
+    path: &str,
+    stop: &AtomicBool,
+) -> LoadReport {
     let mut report = LoadReport::default();
-    let mut connection = None;
+    let mut connection: Option<A> = None;
     while !stop.load(Ordering::Relaxed) {
-        let mut sender = match connection.take() {
-            Some(sender) => sender,
-            None => match open(address).await {
-                Ok(sender) => {
+        let mut open = match connection.take() {
+            Some(open) => open,
+            None => match A::open(address).await {
+                Ok(open) => {
                     report.connections += 1;
-                    sender
+                    open
                 }
                 Err(error) => {
                     report.requests += 1;
@@ -124,17 +143,14 @@ async fn run_lane(address: SocketAddr, host: &str, path: &str, stop: &AtomicBool
                 }
             },
         };
-        if sender.ready().await.is_err() {
-            // Closed in order between two requests.
-            continue;
-        }
-        match ask(&mut sender, host, path).await {
-            Ok(StatusCode::OK) => connection = Some(sender),
+        match open.ask(host, path).await {
+            Ok(StatusCode::OK) => connection = Some(open),
             Ok(status) => {
                 report.fail(format!("status {status}"));
-                connection = Some(sender);
+                connection = Some(open);
             }
-            Err(error) if error.is_canceled() => continue,
+            // Never sent: the connection was closed in order, between two requests.
+            Err(error) if error.is_canceled() || error.is_closed() => continue,
             Err(error) => report.fail(format!("request: {error:?}")),
         }
         report.requests += 1;
@@ -142,24 +158,27 @@ async fn run_lane(address: SocketAddr, host: &str, path: &str, stop: &AtomicBool
     report
 }
 
-async fn open(address: SocketAddr) -> anyhow::Result<SendRequest<Empty<Bytes>>> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    Ok(sender)
+/// One request over either version of HTTP, its answer read to the end.
+async fn status(
+    answer: impl Future<Output = hyper::Result<Response<Incoming>>>,
+) -> hyper::Result<StatusCode> {
+    let (head, body) = answer.await?.into_parts();
+    body.collect().await?;
+    Ok(head.status)
 }
 
-/// One request, its answer read to the end.
-async fn ask(
-    sender: &mut SendRequest<Empty<Bytes>>,
-    host: &str,
-    path: &str,
-) -> hyper::Result<StatusCode> {
-    let request =
-        Request::get(path).header(header::HOST, host).body(Empty::new()).expect("a plain request");
-    let answer = sender.send_request(request).await?;
-    let status = answer.status();
-    answer.into_body().collect().await?;
-    Ok(status)
+impl Asking for SendRequest<Empty<Bytes>> {
+    async fn open(address: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    async fn ask(&mut self, host: &str, path: &str) -> hyper::Result<StatusCode> {
+        self.ready().await?;
+        let request = Request::get(path).header(header::HOST, host).body(Empty::new());
+        status(self.send_request(request.expect("a plain request"))).await
+    }
 }

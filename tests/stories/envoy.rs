@@ -37,6 +37,11 @@ pub(crate) fn start_envoy(pod: &Pod, service_account: &str, configuration: &Valu
     let authority = pod.test_authority();
     authority.workload("shop", service_account).write(pod.directory());
     replace(&pod.directory().join("bundle.pem"), &authority.bundle_pem());
+    run_envoy(pod, configuration)
+}
+
+/// Starts Envoy in a pod, with this configuration alone.
+pub(crate) fn run_envoy(pod: &Pod, configuration: &Value) -> Process {
     std::fs::write(pod.directory().join("envoy.json"), configuration.to_string()).unwrap();
     let arguments = [
         "-c",

@@ -255,7 +255,7 @@ fn endless_app(pod: &Pod) -> Arc<AtomicUsize> {
 #[test]
 fn s05_slow_readers() {
     const CONNECTIONS: usize = 5;
-    let scene = Scene::start_with(json!({"limits": {"bodyStallTimeout": "5s"}}));
+    let scene = Scene::start_with(json!({"limits": {"bodyStallTimeout": "3s"}}));
     let open = endless_app(&scene.store);
     scene.still_serves();
     let before = scene.store.with_proxy(|proxy| proxy.resident_kib());

@@ -1,7 +1,7 @@
 //! The scenes most stories begin with.
 
-use postern_tests::{App, Mesh, Pod, shop};
-use serde_json::json;
+use postern_tests::{App, Mesh, Pod, PodBuilder, shop};
+use serde_json::{Value, json};
 
 /// A cart that the shop's own policy protects, and a front end that may call it.
 pub(crate) struct Scene {
@@ -12,9 +12,14 @@ pub(crate) struct Scene {
 
 /// The cart and the front end of the shop, with identity files.
 pub(crate) fn shop() -> Scene {
+    shop_with(json!({}))
+}
+
+/// The same, with these keys laid over the cart's proxy.yaml.
+pub(crate) fn shop_with(config: Value) -> Scene {
     let mesh = Mesh::start();
     shop::install(&mesh, "cart");
-    let cart = cart(&mesh);
+    let cart = cart_builder(&mesh).config(config).start();
     let frontend = mesh.pod("frontend").start();
     Scene { cart, frontend, mesh }
 }
@@ -30,8 +35,12 @@ pub(crate) fn shop_with_authority() -> Scene {
 
 /// The shop's cart.
 pub(crate) fn cart(mesh: &Mesh) -> Pod {
+    cart_builder(mesh).start()
+}
+
+fn cart_builder(mesh: &Mesh) -> PodBuilder {
     let pod = mesh.pod("cart").port(8080, "http").port(9000, "tcp").port(9100, "tcp");
-    pod.app(App::new("shop-cart")).start()
+    pod.app(App::new("shop-cart"))
 }
 
 /// A policy that lets one service account of the shop call everything of one app.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use postern_tests::{Pod, Process, wait};
 use serde_json::{Value, json};
 
-use crate::envoy::{envoy, http_listener};
+use crate::envoy::{http_listener, run_envoy};
 use crate::scene::{self, Scene, allow};
 
 /// How often each side gets a new certificate.
@@ -97,17 +97,7 @@ fn pod_with_envoy(scene: &Scene) -> (Pod, Process) {
     let pod = scene.mesh.pod("legacy").outside().start();
     pod.start_agent();
     wait::until_true("the agent to hold a certificate", || pod.agent_command("health").code == 0);
-    std::fs::write(pod.directory().join("envoy.json"), configuration(scene).to_string()).unwrap();
-    let arguments = [
-        "-c",
-        "/run/postern/envoy.json",
-        "--use-dynamic-base-id",
-        "--concurrency",
-        "1",
-        "--log-level",
-        "warning",
-    ];
-    let process = pod.start_program("envoy", &envoy(), &arguments);
+    let process = run_envoy(&pod, &configuration(scene));
     (pod, process)
 }
 

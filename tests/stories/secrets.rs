@@ -21,7 +21,7 @@ fn kept(pod: &Pod) -> Vec<(String, String)> {
 }
 
 #[test]
-fn s52_logs_hold_no_secret_and_no_line_of_a_peers() {
+fn s52_logs_hold_no_secret() {
     let mesh = postern_tests::Mesh::start();
     mesh.policy("store", &allow("store", "frontend"));
     let everything = json!({"logs": {"level": "trace"}});

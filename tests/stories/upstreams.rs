@@ -5,7 +5,7 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hyper::server::conn::http2;
@@ -96,6 +96,35 @@ fn f13_upstream_dead_or_refused_pod_gone() {
         ("kind", "request"),
         ("status", &answer.status.to_string()),
     ]);
+}
+
+/// The pod's link is cut while a request is under way: no FIN, no RST, nothing.
+#[test]
+fn f15_upstream_half_open_is_noticed() {
+    let scene = store();
+    let (arrived, has_arrived) = std::sync::mpsc::channel();
+    scene.store.run(async move {
+        let listener = TcpListener::bind("[::]:8080").await.unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            arrived.send(()).unwrap();
+            std::future::pending::<()>().await;
+        });
+    });
+    let url = "http://store:8080/";
+    let call = ["-sS", "-i", "-4", "--max-time", "60", url];
+    let mut curl = scene.frontend.start_program("curl", Path::new("curl"), &call);
+    has_arrived.recv_timeout(wait::PATIENCE).unwrap();
+    scene.store.command("ip", &["link", "set", "eth0", "down"]).ok();
+    let cut = Instant::now();
+    curl.wait(Duration::from_secs(40));
+    let took = cut.elapsed();
+    assert!(took <= Duration::from_secs(30), "noticed after {took:?}");
+    let answer = curl.stdout();
+    assert!(["502", "503", "504"].iter().any(|code| answer.contains(code)), "{answer}");
+    scene.frontend.expect_log(&[("kind", "request"), ("direction", "outbound")]);
 }
 
 #[test]

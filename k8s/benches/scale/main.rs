@@ -62,8 +62,9 @@ async fn controller(directory: &Path) {
     let options = kube::config::KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(file, &options).await.unwrap();
     let client = kube::Client::try_from(config).unwrap();
-    let controller =
-        control_plane::Controller::with(client, handed_over::read_credentials(directory)).await;
+    let own = handed_over::read_credentials(directory);
+    let max_age = k8s::controller::server::MAX_AGE;
+    let controller = control_plane::Controller::with(client, own, max_age).await;
     controller.synced().await;
     println!("{}", controller.address);
     std::future::pending().await

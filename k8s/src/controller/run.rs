@@ -77,7 +77,7 @@ pub async fn run(
     tokio::spawn(page::serve(readiness, pages(false)));
     tokio::spawn(page::serve(admin, pages(true)));
     tokio::select! {
-        served = server::serve(proxies, credentials, shared.clone()) => served,
+        served = server::serve(proxies, credentials, shared.clone(), server::MAX_AGE) => served,
         // Proxies live without us and come back by themselves: only the Lease must not be waited for.
         () = ended.cancelled() => Ok(campaign.await?),
     }

@@ -12,6 +12,7 @@ use identity::{Leaf, SpiffeId};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,6 +28,9 @@ use super::shared::Shared;
 const MAX_CONNECTIONS: usize = 8192;
 /// Handshakes at a time: a cluster that comes back all at once waits its turn.
 const MAX_HANDSHAKES: usize = 64;
+/// A connection that is older takes no further stream, and is closed when it has none: a proxy opens its one stream at once,
+/// which then goes on, and whoever opens none does not hold a place.
+pub const MAX_AGE: Duration = Duration::from_secs(60);
 /// A handshake that takes longer is over.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
 /// After an accept that failed for want of descriptors: time for some to be returned.
@@ -47,7 +51,7 @@ pub struct Caller {
     pub trust_domain: identity::TrustDomain,
 }
 
-/// Serves proxies for ever.
+/// Serves proxies for ever; `max_age` is [`MAX_AGE`].
 ///
 /// # Errors
 /// The server fails.
@@ -55,13 +59,15 @@ pub async fn serve(
     listener: TcpListener,
     credentials: watch::Receiver<Option<Arc<OwnCredentials>>>,
     shared: Arc<Shared>,
+    max_age: Duration,
 ) -> anyhow::Result<()> {
     let (ready, connections) = mpsc::channel(64);
-    tokio::spawn(accept(listener, credentials, ready));
+    tokio::spawn(accept(listener, credentials, ready, max_age));
     let service = AggregatedDiscoveryServiceServer::new(Discovery::new(shared))
         .max_decoding_message_size(MAX_REQUEST);
     Server::builder()
         .max_concurrent_streams(MAX_STREAMS)
+        .max_connection_age(max_age)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .http2_max_header_list_size(16 * 1024)
@@ -75,6 +81,7 @@ async fn accept(
     listener: TcpListener,
     credentials: watch::Receiver<Option<Arc<OwnCredentials>>>,
     ready: mpsc::Sender<Connection>,
+    max_age: Duration,
 ) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
@@ -99,7 +106,9 @@ async fn accept(
             };
             match shaken.await {
                 Ok((stream, caller)) => {
-                    let _ = ready.send(Connection { stream, caller, _permit: permit }).await;
+                    let silence = Some(Box::pin(tokio::time::sleep(max_age)));
+                    let _ =
+                        ready.send(Connection { stream, caller, silence, _permit: permit }).await;
                 }
                 Err(error) => tracing::debug!(%address, %error, "handshake failed"),
             }
@@ -129,6 +138,8 @@ async fn handshake(
 struct Connection {
     stream: Box<TlsStream<TcpStream>>,
     caller: Caller,
+    /// How long it may be before the first byte: until then it has no age for the server.
+    silence: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -146,7 +157,17 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(self.stream.as_mut()).poll_read(context, buffer)
+        if let Some(silence) = self.silence.as_mut()
+            && silence.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        let read = Pin::new(self.stream.as_mut()).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.silence = None;
+        }
+        read
     }
 }
 

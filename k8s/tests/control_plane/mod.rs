@@ -46,17 +46,17 @@ pub async fn client(api: &FakeApi) -> kube::Client {
 
 impl Controller {
     pub async fn start(api: &FakeApi, trust: &TestTrust) -> Self {
-        Self::with(client(api).await, trust.credentials()).await
+        Self::with(client(api).await, trust.credentials(), server::MAX_AGE).await
     }
 
-    /// With any API server and credentials.
-    pub async fn with(client: kube::Client, own: Arc<OwnCredentials>) -> Self {
+    /// With any API server, credentials and age of connections.
+    pub async fn with(client: kube::Client, own: Arc<OwnCredentials>, max_age: Duration) -> Self {
         let shared = Arc::new(Shared::new(Index::new(settings())));
         tokio::spawn(watches::follow(client.clone(), shared.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (credentials, own) = watch::channel(Some(own));
-        tokio::spawn(server::serve(listener, own, shared.clone()));
+        tokio::spawn(server::serve(listener, own, shared.clone(), max_age));
         Self { shared, address, client, credentials }
     }
 

@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tonic::{Status, Streaming};
 
 use super::trust::{CONTROLLER, TestTrust};
@@ -50,15 +51,7 @@ impl Proxy {
         pod: (&str, &str),
         has: HashMap<String, String>,
     ) -> Result<Self, Status> {
-        let (svid, key) = trust.svid(id);
-        let expected: Arc<[SpiffeId]> = [SpiffeId::parse(CONTROLLER).unwrap()].into();
-        let bundles = Arc::new(trust.bundles());
-        let config =
-            identity::tls::client_config(&svid, &key, bundles, expected, &[ALPN_H2]).unwrap();
-        let stream = TcpStream::connect(controller).await.unwrap();
-        let name = rustls_pki_types::ServerName::IpAddress(controller.ip().into());
-        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-        let stream = stream.map_err(|error| Status::unavailable(error.to_string()))?;
+        let stream = Self::handshake(controller, trust, id).await?;
         let channel = tonic::transport::Endpoint::from_static("http://controller")
             .connect_with_connector(Dialled(Some(TokioIo::new(stream))))
             .await
@@ -87,6 +80,23 @@ impl Proxy {
             unknown: Vec::new(),
             versions: HashMap::new(),
         })
+    }
+
+    /// A connection over mutual TLS, on which nothing is said yet.
+    pub async fn handshake(
+        controller: SocketAddr,
+        trust: &TestTrust,
+        id: &str,
+    ) -> Result<TlsStream<TcpStream>, Status> {
+        let (svid, key) = trust.svid(id);
+        let expected: Arc<[SpiffeId]> = [SpiffeId::parse(CONTROLLER).unwrap()].into();
+        let bundles = Arc::new(trust.bundles());
+        let config =
+            identity::tls::client_config(&svid, &key, bundles, expected, &[ALPN_H2]).unwrap();
+        let stream = TcpStream::connect(controller).await.unwrap();
+        let name = rustls_pki_types::ServerName::IpAddress(controller.ip().into());
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
+        stream.map_err(|error| Status::unavailable(error.to_string()))
     }
 
     pub async fn ask(&self, keys: &[&str]) {

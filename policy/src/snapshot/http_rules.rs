@@ -1,6 +1,7 @@
 //! Where requests must be seen, and which headers are looked at.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use super::rule_set::RuleSet;
 
@@ -9,7 +10,8 @@ use super::rule_set::RuleSet;
 pub(super) struct HttpRules {
     everywhere: bool,
     ports: BTreeSet<u16>,
-    headers: HashSet<Box<str>>,
+    judged_headers: Arc<HashSet<Box<str>>>,
+    watched_headers: HashSet<Box<str>>,
 }
 
 impl HttpRules {
@@ -24,9 +26,13 @@ impl HttpRules {
                 None => found.everywhere = true,
             }
         }
-        let all = deciding.into_iter().chain([audit]).flat_map(RuleSet::entries);
-        found.headers = all.flat_map(|entry| entry.rule.header_names()).map(Into::into).collect();
+        found.judged_headers = Arc::new(deciding.into_iter().flat_map(headers).collect());
+        found.watched_headers = headers(audit).collect();
         found
+    }
+
+    pub(super) fn judged_headers(&self) -> &Arc<HashSet<Box<str>>> {
+        &self.judged_headers
     }
 
     pub(super) fn apply_to(&self, port: u16) -> bool {
@@ -34,6 +40,11 @@ impl HttpRules {
     }
 
     pub(super) fn names_header(&self, name: &str) -> bool {
-        self.headers.contains(name)
+        self.judged_headers.contains(name) || self.watched_headers.contains(name)
     }
+}
+
+/// The headers that the rules of a set look at.
+fn headers(set: &RuleSet) -> impl Iterator<Item = Box<str>> {
+    set.entries().iter().flat_map(|entry| entry.rule.header_names()).map(Into::into)
 }

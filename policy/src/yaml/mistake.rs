@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use super::Mark;
 
+/// The longest text of a part of a mistake, bytes.
+const MOST_TEXT: usize = 1000;
+
 /// One mistake, for the person who wrote the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mistake {
@@ -38,9 +41,9 @@ impl Mistake {
             file: Arc::clone(file),
             line: mark.line,
             column: mark.column,
-            found: found.into(),
+            found: printable(found.into()),
             expected: expected.into(),
-            fix,
+            fix: fix.map(printable),
         }
     }
 }
@@ -57,6 +60,25 @@ impl fmt::Display for Mistake {
             None => Ok(()),
         }
     }
+}
+
+/// A file's own words go to terminals and logs: without control characters, and not at any length (SECURITY-CASES S-52).
+fn printable(text: String) -> String {
+    if text.len() <= MOST_TEXT && !text.contains(char::is_control) {
+        return text;
+    }
+    let mut shown = String::new();
+    for c in text.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+        if shown.len() > MOST_TEXT {
+            shown.push('…');
+            break;
+        }
+    }
+    shown
 }
 
 /// Every mistake of a set of files: never empty, in the order of files and lines.
@@ -82,6 +104,16 @@ impl Mistakes {
     pub fn and(mut self, others: Self) -> Self {
         self.0.extend(others.0);
         self
+    }
+
+    /// The first `most` mistakes as text, a line each, and how many more there are.
+    #[must_use]
+    pub fn first(&self, most: usize) -> String {
+        let lines: Vec<String> = self.0.iter().take(most).map(ToString::to_string).collect();
+        match self.0.len().checked_sub(most) {
+            None | Some(0) => lines.join("\n"),
+            Some(more) => format!("{}\nand {more} more", lines.join("\n")),
+        }
     }
 
     /// The mistakes one by one.

@@ -145,6 +145,21 @@ fn f10_broken_files() {
 }
 
 #[test]
+fn s52_a_files_words_cannot_move_a_cursor_nor_fill_a_log() {
+    let found = mistakes(b"port: 1\n\"\\e[2J\": x\n");
+    assert!(found.contains("the unknown key `\\u{1b}[2J`"), "{found}");
+    let long = format!("port: 1\n{}: x\n", "k".repeat(1000));
+    assert!(mistakes(long.as_bytes()).len() < 1300);
+    let many: String = (0..30).map(|n| format!("k{n}: x\n")).collect();
+    let file = crate::SourceFile { name: "f".into(), bytes: many.into_bytes() };
+    let mistakes = crate::Resources::parse(&[file], "root").unwrap_err();
+    let first = mistakes.first(20);
+    assert_eq!(first.lines().count(), 21);
+    assert!(first.ends_with("and 13 more"), "{first}");
+    assert_eq!(mistakes.first(100), mistakes.to_string());
+}
+
+#[test]
 fn f10_alias_bomb() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..20 {

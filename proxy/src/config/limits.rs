@@ -178,11 +178,11 @@ limits! {
         "For one answer of the Workload API, and the longest pause between attempts.",
         "The agent answers from memory; a longer silence is a fault worth a log line (F-03).";
     "resourcePoll" resource_poll: Duration = Duration::from_secs(2), Duration::from_millis(100), Duration::from_secs(60);
-        "How often resource and certificate files are hashed, beside being watched.",
+        "How often files of resources, certificates and token keys are read, beside being watched.",
         "Watches miss events; a change is seen within 5 s whatever happens (F-11).";
     "adminConnections" admin_connections: u32 = 32, 1, 1024;
-        "Connections to the admin, metrics and readiness endpoints, each.",
-        "A scraper, a kubelet and a person.";
+        "Connections to the admin, metrics and readiness endpoints, each; beyond it the oldest gives way.",
+        "A scraper, a kubelet and a person; whoever holds more places keeps nobody out.";
     "adminTimeout" admin_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
         "From an admin, metrics or readiness connection's first byte to the end of its answer.",
         "Answers come from memory.";
@@ -193,8 +193,8 @@ limits! {
         "Bytes of the app's own metrics; of a longer answer nothing is passed on.",
         "Twenty thousand series; half an answer would be no metrics at all.";
     "recentDecisions" recent_decisions: u32 = 1024, 0, 65_536;
-        "Decisions kept for `GET /decisions`.",
-        "The last seconds of a busy proxy in about 256 KiB.";
+        "Decisions kept for `GET /decisions`; fewer where they have more than 1 KiB on the average.",
+        "The last seconds of a busy proxy in about 256 KiB, and never more than 1 MiB.";
     "metricPrincipals" metric_principals: u32 = 256, 1, 10_000;
         "Different principals with series of their own; the rest are counted as `other`.",
         "Every caller of a service, and no way to fill the metrics store from outside (S-48).";

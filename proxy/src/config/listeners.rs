@@ -9,6 +9,7 @@ use policy::yaml::{Mark, Reader, Value};
 use policy::{HostName, MtlsMode, Protocol};
 
 use super::sections::MTLS_MODES;
+use crate::redirect::interception::{INBOUND_PORT, OUTBOUND_PORT};
 
 /// The most explicit listeners of one direction: each costs a socket a worker.
 const MAX_LISTENERS: usize = 256;
@@ -111,7 +112,7 @@ impl Inbound {
 }
 
 pub(super) fn inbound(reader: &mut Reader, value: Option<Value<'_>>) -> Inbound {
-    let default = [SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 15006)];
+    let default = [SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), INBOUND_PORT)];
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else {
         return Inbound {
             bind: default.into(),
@@ -123,9 +124,32 @@ pub(super) fn inbound(reader: &mut Reader, value: Option<Value<'_>>) -> Inbound 
     let bind = bind(reader, map.take("bind"), &default);
     let ports = map.take("ports").map(|v| inbound_ports(reader, v)).unwrap_or_default();
     let listeners = each(reader, map.take("listeners"), inbound_listener);
+    refuse_two_modes(reader, map.mark(), &ports, &listeners);
     let forwarded_for = map.take("forwardedFor").and_then(|v| forwarded_for(reader, v));
     map.finish(reader);
     Inbound { bind, ports, listeners, forwarded_for: forwarded_for.unwrap_or_default() }
+}
+
+/// Modes, like policies, go by the app's port: a listener that takes plaintext for it would open the others, too.
+fn refuse_two_modes(
+    reader: &mut Reader,
+    mark: Mark,
+    ports: &BTreeMap<u16, InboundPort>,
+    listeners: &[InboundListener],
+) {
+    let mut modes: BTreeMap<u16, Option<MtlsMode>> =
+        ports.iter().map(|(port, declared)| (*port, declared.mtls)).collect();
+    for listener in listeners {
+        let port = listener.forward.port();
+        if modes.insert(port, listener.mtls).is_some_and(|other| other != listener.mtls) {
+            reader.mistake(
+                mark,
+                format!("two mTLS modes for the app's port {port}"),
+                "one mode a port",
+                Some("write the same `mtls` wherever the port stands".into()),
+            );
+        }
+    }
 }
 
 fn forwarded_for(reader: &mut Reader, value: Value<'_>) -> Option<ForwardedFor> {
@@ -186,7 +210,7 @@ fn inbound_listener(reader: &mut Reader, value: Value<'_>) -> Option<InboundList
 
 pub(super) fn outbound(reader: &mut Reader, value: Option<Value<'_>>) -> Outbound {
     let default = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
-        .map(|ip| SocketAddr::new(ip, 15001));
+        .map(|ip| SocketAddr::new(ip, OUTBOUND_PORT));
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else {
         return Outbound { bind: default.into(), listeners: Vec::new() };
     };
@@ -242,6 +266,20 @@ pub(super) fn bind(
         true => Vec::new(),
         false => address(reader, value).into_iter().collect(),
     }
+}
+
+/// A `bind` of what listens in one place: an address, or `none`.
+pub(super) fn one_bind(
+    reader: &mut Reader,
+    value: Option<Value<'_>>,
+    default: SocketAddr,
+) -> Option<SocketAddr> {
+    let Some(value) = value else { return Some(default) };
+    if value.is_list() {
+        reader.wrong(value, "one address, or none", Some("write the address alone".into()));
+        return None;
+    }
+    if value.is_text("none") { None } else { address(reader, value) }
 }
 
 fn address(reader: &mut Reader, value: Value<'_>) -> Option<SocketAddr> {

@@ -139,7 +139,7 @@ fn headers(reader: &mut Reader, value: Value<'_>) -> Option<HeaderMap> {
         let mut map = reader.mapping(item)?;
         let name = map.require(reader, "name");
         let name = name.and_then(|v| reader.parsed(v, "a header's name", str::parse::<HeaderName>));
-        let value = map.take("value").and_then(|v| match v.is_empty_text() {
+        let value = map.require(reader, "value").and_then(|v| match v.is_empty_text() {
             true => Some(HeaderValue::from_static("")),
             false => reader.parsed(v, "a header's value", str::parse::<HeaderValue>),
         });
@@ -231,6 +231,10 @@ mod tests {
             ("[{container: app, kind: startup, secret: a/b, tcp: {port: 1}}]", "secret"),
             ("[{container: app, kind: startup, timeout: 1d, tcp: {port: 1}}]", "1d"),
             ("[{container: app, kind: startup, http: {port: 1, path: x}}]", "begins with"),
+            (
+                "[{container: app, kind: startup, http: {port: 1, headers: [{name: x-a}]}}]",
+                "no `value`",
+            ),
         ] {
             let found = read(probes).unwrap_err();
             assert!(found.contains(says), "{probes}: {found}");

@@ -13,6 +13,8 @@ use super::{
     AccessLog, Admin, Controller, IdentityFiles, IdentitySource, Interception, LOG_LEVELS,
     LogLevel, Logs,
 };
+use crate::redirect::interception::ADMIN_PORT;
+use crate::redirect::ruleset::INBOUND_SOURCE_V4;
 
 const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 
@@ -84,16 +86,16 @@ fn label(reader: &mut Reader, value: Value<'_>) -> Option<String> {
     }
 }
 
-/// A Kubernetes namespace: a DNS label (RFC 1123).
+/// The name of a namespace or a container: a DNS label (RFC 1123).
 pub(super) fn dns_label(reader: &mut Reader, value: Value<'_>) -> Option<String> {
-    reader.parsed(value, "a namespace", |text| {
+    reader.parsed(value, "a name of Kubernetes (RFC 1123 label)", |text| {
         let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let inner = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         let bytes = text.as_bytes();
         match inner && bytes.len() <= 63 && edge(bytes.first()) && edge(bytes.last()) {
             true => Ok(text.to_owned()),
             false => Err(
-                "namespaces are lower-case letters, digits and '-', at most 63, no '-' at an end",
+                "such names are lower-case letters, digits and '-', at most 63, no '-' at an end",
             ),
         }
     })
@@ -253,7 +255,7 @@ pub(super) fn path_normalization(reader: &mut Reader, value: Option<Value<'_>>) 
 }
 
 pub(super) fn interception(reader: &mut Reader, value: Option<Value<'_>>) -> Interception {
-    let mut interception = Interception { mark: None, source4: Ipv4Addr::new(127, 0, 0, 6) };
+    let mut interception = Interception { mark: None, source4: INBOUND_SOURCE_V4 };
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else { return interception };
     if let Some(mark) = map.take("mark").and_then(|v| reader.integer(v, 1..=u64::from(u32::MAX))) {
         interception.mark = u32::try_from(mark).ok();
@@ -275,11 +277,11 @@ fn loopback4(text: &str) -> Result<Ipv4Addr, &'static str> {
 }
 
 pub(super) fn admin(reader: &mut Reader, value: Option<Value<'_>>) -> Admin {
-    let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15000);
+    let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ADMIN_PORT);
     let mut admin = Admin { bind: Some(default), token_file: None, drain_from_pod: false };
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else { return admin };
     if let Some(value) = map.take("bind") {
-        admin.bind = listeners::bind(reader, Some(value), &[default]).first().copied();
+        admin.bind = listeners::one_bind(reader, Some(value), default);
         if admin.bind.is_some_and(|address| !address.ip().to_canonical().is_loopback()) {
             let fix = "write 127.0.0.1:15000; the admin endpoint shows and changes too much for a network".to_owned();
             reader.wrong(value, "a loopback address", Some(fix));

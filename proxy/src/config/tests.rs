@@ -134,6 +134,18 @@ fn f10_mistakes_have_their_place() {
             "p:5:15: found the text \"loud\" for `level`; expected one of error, warn, info, debug, trace",
         ],
     );
+    check(
+        "inbound:\n  ports: {8080: {protocol: http}}\n  listeners: [{bind: 127.0.0.1:1, forward: 127.0.0.1:8080, mtls: DISABLE}]",
+        &[
+            "p:4:3: found two mTLS modes for the app's port 8080; expected one mode a port; write the same `mtls` wherever the port stands",
+        ],
+    );
+    check(
+        "metrics: {bind: ['127.0.0.1:1', '127.0.0.1:2']}",
+        &[
+            "p:3:17: found a list for `bind`; expected one address, or none; write the address alone",
+        ],
+    );
     check("---\nworkload: {}\n", &["p:4:1: found a second document; expected one document"]);
 }
 

@@ -4,19 +4,20 @@
 //! revocation lists of an answer. Every answer is the full set (§4.3); a field that is empty now
 //! clears what it held before (§4.4).
 
-mod socket;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use identity::{RevocationLists, SvidKey, TrustBundle, TrustBundles, TrustDomain, X509Svid};
+use tokio::net::UnixStream;
 use tonic::metadata::MetadataValue;
+use tonic::transport::Endpoint;
 use tonic::{Request, Streaming};
 
 use self::proto::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use self::proto::{X509svidRequest, X509svidResponse};
+use crate::control::channel;
 use crate::credentials::Offered;
 use crate::state::State;
 
@@ -79,7 +80,10 @@ async fn follow_once(state: &State, socket: &Path) -> anyhow::Result<()> {
 }
 
 async fn ask(socket: &Path) -> anyhow::Result<Streaming<X509svidResponse>> {
-    let channel = socket::connect(socket).await?;
+    let cannot = || format!("cannot connect to {}", socket.display());
+    let stream = UnixStream::connect(socket).await.with_context(cannot)?;
+    let endpoint = Endpoint::from_static("http://workload-api");
+    let channel = channel::over(stream, endpoint).await.with_context(cannot)?;
     let mut client = SpiffeWorkloadApiClient::new(channel).max_decoding_message_size(MAX_ANSWER);
     let mut request = Request::new(X509svidRequest {});
     request.metadata_mut().insert(SECURITY_HEADER, MetadataValue::from_static("true"));

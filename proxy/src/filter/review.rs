@@ -1,6 +1,7 @@
 //! A request under way, judged again whenever policy changes: a stream that lives for hours must not
 //! outlive the rule that let it in (SECURITY-CASES F-12, P-03).
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -9,7 +10,7 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use http::{HeaderMap, Method};
-use policy::{CanonicalPath, HostName, Normalization, Snapshot};
+use policy::{CanonicalPath, HostName, Normalization, Snapshot, TokenClaims};
 
 use crate::filter::authorize::{self, Asked};
 use crate::filter::jwt::Authenticated;
@@ -21,9 +22,10 @@ struct Judged {
     host: HostName,
     target: Box<str>,
     normalization: Normalization,
-    /// Only the fields that rules name; a rule that names another one later finds it missing, which
-    /// allows nothing.
+    /// Only the fields that rules name.
     headers: HeaderMap,
+    /// The fields that were kept. A policy that asks for others later cannot be answered.
+    kept: Arc<HashSet<Box<str>>>,
     remote_ip: Option<IpAddr>,
     caller: Authenticated,
     refused: AtomicBool,
@@ -46,7 +48,8 @@ impl Review {
         remote_ip: Option<IpAddr>,
         caller: &Authenticated,
     ) -> Self {
-        let named = asked.headers.iter().filter(|(name, _)| snapshot.names_header(name.as_str()));
+        let kept = snapshot.judged_headers();
+        let named = asked.headers.iter().filter(|(name, _)| kept.contains(name.as_str()));
         let mut headers = HeaderMap::new();
         for (name, value) in named {
             headers.append(name, value.clone());
@@ -57,6 +60,7 @@ impl Review {
             target: asked.path.forward().into(),
             normalization,
             headers,
+            kept: kept.clone(),
             remote_ip,
             caller: caller.clone(),
             refused: AtomicBool::new(false),
@@ -100,17 +104,34 @@ impl UnderWay for Judged {
 }
 
 impl Judged {
+    /// In doubt it is not: a rule may ask for a field that was not kept, and the token may be one
+    /// that nobody believes any more.
     fn is_allowed(&self, connection: &Connection, snapshot: &Snapshot) -> bool {
         let Ok(path) = CanonicalPath::parse(&self.target, self.normalization) else { return false };
+        let Some(token) = self.token(connection, snapshot) else { return false };
+        if !snapshot.judged_headers().is_subset(&self.kept) {
+            return false;
+        }
         let asked = Asked {
             method: &self.method,
             host: &self.host,
             path: &path,
             headers: &self.headers,
-            token: self.caller.claims(),
+            token,
         };
         let facts =
             policy::Connection { remote_ip: self.remote_ip, ..authorize::facts(connection) };
         authorize::request(snapshot, &facts, &asked).decided.is_ok()
+    }
+
+    /// The claims as they count now; `None` when the token would be refused.
+    fn token(&self, connection: &Connection, snapshot: &Snapshot) -> Option<Option<&TokenClaims>> {
+        let rules = snapshot.tokens();
+        let Some(claims) = self.caller.claims() else { return Some(None) };
+        if rules.is_empty() {
+            // Tokens have become the app's own business.
+            return Some(None);
+        }
+        rules.believes(claims, connection.peer().map(|peer| &peer.id)).then_some(Some(claims))
     }
 }

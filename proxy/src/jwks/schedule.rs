@@ -23,6 +23,11 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
+    /// The schedule of a source whose keys were last known to be good at `held`; `None`: there are none.
+    pub(super) fn new(held: Option<u64>) -> Self {
+        Self { last_success: held, ..Self::default() }
+    }
+
     /// A fetch begins.
     pub(super) fn begins(&mut self, now: u64) {
         self.last_attempt = Some(now);
@@ -100,6 +105,7 @@ mod tests {
         assert!(!schedule.is_stale(T + 24 * 3600));
         assert!(schedule.is_stale(T + 24 * 3600 + 1));
         assert!(!Schedule::default().is_stale(u64::MAX), "nothing is held");
+        assert!(Schedule::new(Some(T)).is_stale(T + 24 * 3600 + 1), "left by an earlier task");
         schedule.succeeded(T + 90_000, None);
         assert!(!schedule.is_stale(T + 90_001));
     }

@@ -10,6 +10,10 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::resolvers;
 
+/// Where the proxy takes inbound connections that were redirected.
+pub const INBOUND_PORT: u16 = 15006;
+/// Where the proxy takes outbound connections that were redirected.
+pub const OUTBOUND_PORT: u16 = 15001;
 /// Admin interface of the proxy: loopback only, refused from outside.
 pub const ADMIN_PORT: u16 = 15000;
 /// Metrics of the proxy: reached directly, never redirected.
@@ -36,11 +40,11 @@ pub struct InterceptionArgs {
     pub authority: Vec<Authority>,
 
     /// Port on which the proxy takes inbound connections.
-    #[arg(long, value_name = "PORT", default_value_t = 15006)]
+    #[arg(long, value_name = "PORT", default_value_t = INBOUND_PORT)]
     pub inbound_port: u16,
 
     /// Port on which the proxy takes outbound connections.
-    #[arg(long, value_name = "PORT", default_value_t = 15001)]
+    #[arg(long, value_name = "PORT", default_value_t = OUTBOUND_PORT)]
     pub outbound_port: u16,
 
     /// App ports reached directly from outside, without the proxy and without its checks:

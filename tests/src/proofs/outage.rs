@@ -10,7 +10,7 @@ use crate::wait;
 const RECOVERY: Duration = Duration::from_secs(5);
 
 pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
-    let lifetime = Duration::from_secs(size.pick(30, 60));
+    let lifetime = Duration::from_secs(size.pick(24, 60));
     let option = format!("{}s", lifetime.as_secs());
     let stage = Stage::start(&["--allow-short-lifetimes", "--leaf-lifetime", &option]);
     let outage = half_a_lifetime(&stage, lifetime, progress);

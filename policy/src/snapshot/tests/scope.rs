@@ -276,3 +276,26 @@ fn policies_for_the_workloads_behind_a_service() {
         assert_eq!(verdict, expect, "{endpoint}");
     }
 }
+
+/// Before a request is there, the client behind a trusted hop is not known: its address may be any.
+#[test]
+fn s16_who_speaks_for_the_client_before_the_first_request() {
+    let rule = |action: &str, source: &str| {
+        policy("p", &format!("{{action: {action}, rules: [{{from: [{{source: {source}}}]}}]}}"))
+    };
+    let allow_all = policy("a", "{rules: [{}]}");
+    for (text, remote, expect) in [
+        (rule("ALLOW", "{remoteIpBlocks: [1.2.3.0/24]}"), Some("1.2.3.4"), "allow"),
+        (rule("ALLOW", "{remoteIpBlocks: [10.0.0.0/8]}"), Some("1.2.3.4"), "deny"),
+        (rule("ALLOW", "{notRemoteIpBlocks: [10.0.0.0/8]}"), Some("1.2.3.4"), "allow"),
+        (rule("DENY", "{remoteIpBlocks: [10.0.0.0/8]}") + &allow_all, Some("1.2.3.4"), "allow"),
+        (rule("DENY", "{notRemoteIpBlocks: [1.2.3.0/24]}") + &allow_all, Some("1.2.3.4"), "allow"),
+        (rule("DENY", "{remoteIpBlocks: [1.2.3.0/24]}") + &allow_all, Some("1.2.3.4"), "deny"),
+    ] {
+        let snapshot = snapshot(&text);
+        let before = Ask::default().connection_verdict(&snapshot);
+        assert_eq!(before, "undecided", "{text}");
+        let request = Ask { remote, ..Ask::default() }.verdict(&snapshot);
+        assert!(request.starts_with(expect), "{text}: {request}");
+    }
+}

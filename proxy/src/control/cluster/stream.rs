@@ -1,27 +1,27 @@
 //! One stream from the controller: connected, asked, answered, until it ends.
 
 use std::collections::HashMap;
-use std::future::{Ready, ready};
 use std::io;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use http::Uri;
-use hyper_util::rt::TokioIo;
 use identity::tls::ALPN_H2;
+use identity::verify::{Usage, verify_peer};
 use prost_types::value::Kind;
+use rustls_pki_types::UnixTime;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tonic::transport::{Channel, Endpoint};
 
 use super::demand::{Demand, Word};
 use super::held::{Document, Held};
 use super::proto::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use super::proto::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Status};
+use crate::clock::unix_now;
 use crate::config::Controller;
+use crate::control::channel;
+use crate::link::Chain;
 use crate::state::State;
 use crate::tls;
 
@@ -32,8 +32,12 @@ const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v1.Service";
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// The largest answer: what a directory of resources may hold.
 const MOST_ANSWER: usize = crate::config::MAX_DIRECTORY_BYTES;
-/// How often it is looked for destinations that nobody uses any more.
+/// From the open stream to the first word about policy: a controller that says nothing is left for another.
+const FIRST_ANSWER_DEADLINE: Duration = Duration::from_secs(15);
+/// How often it is looked for destinations that nobody uses any more, and whether the controller is still believed.
 const SWEEP: Duration = Duration::from_secs(15);
+/// Characters of what was refused that are told.
+const MOST_TOLD: usize = 2000;
 /// Requests on their way.
 const MOST_REQUESTS: usize = 64;
 /// The longest a request may wait for its way.
@@ -47,7 +51,8 @@ pub(super) async fn follow_once(
     held: &mut Held,
 ) -> anyhow::Result<()> {
     let connected = tokio::time::timeout(CONNECT_DEADLINE, connect(state, controller)).await;
-    let channel = connected.map_err(|_| anyhow!("no connection within {CONNECT_DEADLINE:?}"))??;
+    let (channel, chain) =
+        connected.map_err(|_| anyhow!("no connection within {CONNECT_DEADLINE:?}"))??;
     let (requests, queue) = mpsc::channel(MOST_REQUESTS);
     demand.begin_stream();
     send(&requests, first_request(controller, held)).await?;
@@ -61,8 +66,13 @@ pub(super) async fn follow_once(
     let opened = opened.await.map_err(|_| anyhow!("no stream within {CONNECT_DEADLINE:?}"))?;
     let mut answers = opened.map_err(|status| refused(&status))?.into_inner();
     let mut sweep = tokio::time::interval(SWEEP);
+    let silence = tokio::time::sleep(FIRST_ANSWER_DEADLINE);
+    tokio::pin!(silence);
     loop {
         tokio::select! {
+            () = &mut silence, if !demand.is_connected() => {
+                bail!("no word about policy within {FIRST_ANSWER_DEADLINE:?}");
+            }
             answer = answers.message() => {
                 let answer = answer.map_err(|status| refused(&status))?;
                 let answer = answer.context("the controller closed the stream")?;
@@ -71,6 +81,7 @@ pub(super) async fn follow_once(
             }
             () = demand.wanted() => ask_services(&requests, demand, HashMap::new()).await?,
             _ = sweep.tick() => {
+                still_believed(state, &chain)?;
                 let idle = demand.sweep(state.clock.coarse(), &held.destinations());
                 if !idle.is_empty() {
                     give_up(state, demand, held, &idle);
@@ -84,6 +95,16 @@ pub(super) async fn follow_once(
             }
         }
     }
+}
+
+/// The stream must not outlive what the controller proved: its certificate, its root, our own certificate.
+fn still_believed(state: &State, chain: &Chain) -> anyhow::Result<()> {
+    let credentials = state.valid_credentials().context("our own certificate has expired")?;
+    let (leaf, intermediates) = chain.split_first().context("the controller showed nothing")?;
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(unix_now()));
+    verify_peer(credentials.bundles(), leaf, intermediates, now, Usage::Server)
+        .context("the controller is no longer believed")?;
+    Ok(())
 }
 
 fn refused(status: &tonic::Status) -> anyhow::Error {
@@ -188,13 +209,18 @@ fn put_in_force(state: &State, demand: &Demand, held: &Held, changed: bool) -> O
         if !told.refused.is_empty() {
             state.metrics.config_update(false);
             tracing::error!(
-                refused = told.refused.join("; "),
+                refused = told_briefly(&told.refused),
                 "resources refused; what was accepted before stays in force"
             );
         }
     }
     state.metrics.config_stale.set(i64::from(!told.refused.is_empty()));
-    (!told.refused.is_empty()).then(|| told.refused.join("; "))
+    (!told.refused.is_empty()).then(|| told_briefly(&told.refused))
+}
+
+/// As much of what was refused as a line of the log and an answer to the controller take.
+fn told_briefly(refused: &[String]) -> String {
+    refused.join("; ").chars().take(MOST_TOLD).collect()
 }
 
 fn give_up(state: &State, demand: &Demand, held: &mut Held, keys: &[String]) {
@@ -210,13 +236,13 @@ fn acknowledge(nonce: String, type_url: &str, error: Option<String>) -> DeltaDis
         type_url: type_url.to_owned(),
         response_nonce: nonce,
         // 3: INVALID_ARGUMENT (google.rpc.Code)
-        error_detail: error
-            .map(|message| Status { code: 3, message: message.chars().take(2000).collect() }),
+        error_detail: error.map(|message| Status { code: 3, message }),
         ..DeltaDiscoveryRequest::default()
     }
 }
 
-async fn connect(state: &State, controller: &Controller) -> anyhow::Result<Channel> {
+/// The connection, and the certificates by which the controller proved itself.
+async fn connect(state: &State, controller: &Controller) -> anyhow::Result<(Channel, Chain)> {
     let credentials = loop {
         match state.valid_credentials() {
             Some(credentials) => break credentials,
@@ -232,11 +258,11 @@ async fn connect(state: &State, controller: &Controller) -> anyhow::Result<Chann
     let name = tls::server_name(&controller.host, stream.peer_addr()?.ip());
     let stream = TlsConnector::from(config).connect(name, stream).await;
     let stream = stream.context("the controller's TLS")?;
-    // The URI names nothing: the connection is made.
+    let chain = tls::chain(stream.get_ref().1)?;
     let endpoint = Endpoint::from_static("http://controller")
         .http2_keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10));
-    Ok(endpoint.connect_with_connector(Dialled(Some(TokioIo::new(stream)))).await?)
+    Ok((channel::over(stream, endpoint).await?, chain))
 }
 
 /// Our own connections carry the mark that the interception rules exempt, where one is configured.
@@ -249,21 +275,4 @@ async fn dial(state: &State, address: (&str, u16)) -> io::Result<TcpStream> {
         }
     }
     Err(last)
-}
-
-/// Hands a connection that is already made to a library that wants to make it: once.
-struct Dialled(Option<TokioIo<TlsStream<TcpStream>>>);
-
-impl tower_service::Service<Uri> for Dialled {
-    type Response = TokioIo<TlsStream<TcpStream>>;
-    type Error = io::Error;
-    type Future = Ready<io::Result<Self::Response>>;
-
-    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _uri: Uri) -> Self::Future {
-        ready(self.0.take().ok_or_else(|| io::ErrorKind::NotConnected.into()))
-    }
 }

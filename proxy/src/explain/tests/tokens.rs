@@ -1,0 +1,84 @@
+//! Lines with a verified token.
+
+use super::*;
+
+#[test]
+fn tokens_and_server_names() {
+    let spec = "{rules: [{from: [{source: {requestPrincipals: ['https://i/ann']}}], when: [{key: 'request.auth.claims[groups]', values: [dev]}, {key: request.auth.audiences, values: [shop]}, {key: connection.sni, values: ['cart.*']}]}]}";
+    let mut ask = line(FRONTEND, "GET", "cart", "/");
+    ask["connection"]["sni"] = json!("cart.example");
+    ask["request"]["jwt"] = json!({"iss": "https://i", "sub": "ann", "aud": "shop", "claims": {"groups": ["ops", "dev"]}});
+    check(
+        "",
+        &[spec],
+        &ask,
+        answer("allow", Some("shop/p0"), Some(0), "policy_allowed", Some("/")),
+    );
+    ask["request"]["jwt"]["aud"] = json!(["bank"]);
+    check("", &[spec], &ask, answer("deny", None, None, "no_matching_allow", Some("/")));
+}
+
+/// A token may say who it is of beside its claims or among them; without both it has no principal.
+#[test]
+fn tokens_with_parts_left_out() {
+    let spec = "{rules: [{from: [{source: {requestPrincipals: ['https://i/ann']}}], when: [{key: request.auth.audiences, values: [shop]}]}]}";
+    for (token, decision) in [
+        (json!({"iss": "https://i", "sub": "ann", "aud": ["shop"]}), "allow"),
+        (json!({"iss": "https://i", "sub": "ann", "aud": "shop", "claims": {}}), "allow"),
+        (json!({"claims": {"iss": "https://i", "sub": "ann", "aud": ["x", "shop"]}}), "allow"),
+        (json!({"iss": "https://i", "sub": "ann", "claims": {"iss": "x", "aud": "shop"}}), "allow"),
+        (json!({"iss": "x", "claims": {"iss": "https://i", "sub": "ann", "aud": "shop"}}), "deny"),
+        (json!({"iss": "https://i", "sub": "ann"}), "deny"),
+        (json!({"iss": "https://i", "sub": "ann", "aud": []}), "deny"),
+        (json!({"iss": "https://i", "aud": ["shop"]}), "deny"),
+        (json!({"sub": "ann", "aud": ["shop"]}), "deny"),
+        (json!({"sub": "https://i/ann", "aud": ["shop"]}), "deny"),
+        (json!({}), "deny"),
+    ] {
+        let mut ask = line(FRONTEND, "GET", "cart", "/");
+        ask["request"]["jwt"] = token.clone();
+        let (found, _) = answers("", &[spec], &ask.to_string());
+        assert_eq!(found[0]["decision"], decision, "{token}");
+    }
+}
+
+/// A TokenPolicy keeps a good token from a peer that may not present it, here as live.
+#[test]
+fn s40_token_of_another_presenter() {
+    let config = Config::parse("c", LEAST.as_bytes()).unwrap_or_else(|m| panic!("{m}"));
+    let text = "apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: users, namespace: shop}
+spec: {jwtRules: [{issuer: i, jwksUri: 'https://i/keys'}]}
+---
+apiVersion: policy.postern.dev/v1alpha1
+kind: TokenPolicy
+metadata: {name: bound, namespace: shop}
+spec: {issuer: i, principals: [cluster.local/ns/shop/sa/frontend]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: all, namespace: shop}
+spec: {rules: [{}]}
+";
+    let files = [SourceFile { name: "r".into(), bytes: text.into() }];
+    let resources =
+        Resources::parse(&files, &config.root_namespace).unwrap_or_else(|m| panic!("{m}"));
+    let snapshot =
+        Snapshot::build(&resources, &config.workload, &config.defaults, &config.trust_domain);
+    for (caller, issuer, reason) in [
+        (FRONTEND, "i", "policy_allowed"),
+        ("cluster.local/ns/shop/sa/reports", "i", "token_presenter"),
+        ("cluster.local/ns/shop/sa/reports", "other", "policy_allowed"),
+    ] {
+        let mut ask = line(caller, "GET", "cart", "/a");
+        ask["request"]["jwt"] = json!({"iss": issuer, "sub": "ann", "aud": ["cart"]});
+        let line = Line::parse(ask.to_string().as_bytes()).unwrap();
+        let answer = explain(&config, &snapshot, &line);
+        assert_eq!(
+            (answer.reason, answer.path.as_deref()),
+            (reason, Some("/a")),
+            "{caller} {issuer}"
+        );
+    }
+}

@@ -1,0 +1,394 @@
+//! The stable words that say why: in `x-postern-reason`, in the field `reason` of logs and metrics, and in `closed`. What each
+//! means, and what to look at next.
+//!
+//! The reference page is printed from here; a test finds every word of the sources here, and every word here in the sources.
+
+/// Who hears a reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The caller of a request, with this status, in `x-postern-reason`; and the log and the metrics.
+    Caller(u16),
+    /// The log and the metrics of requests.
+    Request,
+    /// The log of connections, in `reason`, where it says more than `closed`.
+    Connection,
+    /// The log and the metrics of connections, in `closed` (log) and `reason` (metric).
+    Closed,
+}
+
+/// One reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reason {
+    /// The stable word.
+    pub code: &'static str,
+    /// Who hears it.
+    pub heard: Heard,
+    /// What happened.
+    pub meaning: &'static str,
+    /// What to look at next.
+    pub next: &'static str,
+}
+
+const fn caller(
+    code: &'static str,
+    status: u16,
+    meaning: &'static str,
+    next: &'static str,
+) -> Reason {
+    Reason { code, heard: Heard::Caller(status), meaning, next }
+}
+
+const fn request(code: &'static str, meaning: &'static str, next: &'static str) -> Reason {
+    Reason { code, heard: Heard::Request, meaning, next }
+}
+
+const fn connection(code: &'static str, meaning: &'static str, next: &'static str) -> Reason {
+    Reason { code, heard: Heard::Connection, meaning, next }
+}
+
+const fn closed(code: &'static str, meaning: &'static str, next: &'static str) -> Reason {
+    Reason { code, heard: Heard::Closed, meaning, next }
+}
+
+const MALFORMED: &str = "Correct the client: an app could read such a request in two ways.";
+const PATH: &str = "Correct the client: no strict reader takes the path. `pathNormalization` does not change this.";
+const TOKEN: &str = "The log line of the refusing proxy has the words; see docs/tokens.md.";
+const EXPLAIN: &str =
+    "The log line names the rule, or the nearest miss; `postern-proxy explain` answers it offline.";
+const NOTHING: &str = "Nothing.";
+const CERTIFICATE: &str = "`GET /certificates` of both proxies; docs/certificates.md.";
+
+/// Every reason, in the order of the page.
+pub const REASONS: &[Reason] = &[
+    // Policy.
+    caller("policy_denied", 403, "A rule of a DENY policy matched.", EXPLAIN),
+    caller(
+        "no_matching_allow",
+        403,
+        "ALLOW policies are about the workload, and no rule of theirs matched.",
+        EXPLAIN,
+    ),
+    caller(
+        "default_deny",
+        403,
+        "No ALLOW policy is about the workload, and `defaults.authorization` is `deny`.",
+        "Write an ALLOW policy; `policy suggest` makes one from recorded traffic.",
+    ),
+    caller(
+        "policy_changed",
+        403,
+        "Policy changed while the request was under way, and refuses it now.",
+        EXPLAIN,
+    ),
+    caller(
+        "peer_not_authenticated",
+        403,
+        "Plaintext on a port that demands mutual TLS.",
+        "Is the caller in the mesh? `defaults.mtls`, PeerAuthentication.",
+    ),
+    caller(
+        "protocol_undecided",
+        400,
+        "Bytes that are no HTTP, on a port that is declared HTTP or whose rules speak of HTTP.",
+        "Declare what the port speaks: `inbound.ports`, or `appProtocol` of the Service.",
+    ),
+    // The caller's side of routing.
+    caller(
+        "egress_denied",
+        403,
+        "No service has this name or address, and `defaults.egress` is `deny`.",
+        "`GET /services`; write a ServiceEntry in the caller's namespace.",
+    ),
+    caller(
+        "external_by_name",
+        403,
+        "A service outside of the mesh was named by its host alone.",
+        "Give its ServiceEntry the `addresses` that clients dial.",
+    ),
+    caller(
+        "destination_unresolved",
+        503,
+        "The controller did not say in time what the destination is, or nothing that can be used.",
+        "`postern_config_stale` and the log of the proxy; is the controller running?",
+    ),
+    caller(
+        "upstream_not_in_mesh",
+        503,
+        "The service names no identity, so none of its endpoints could be believed.",
+        "Give the ServiceEntry `subjectAltNames`, or restart pods that have no proxy.",
+    ),
+    caller(
+        "no_endpoint",
+        503,
+        "The service has no endpoint.",
+        "Are its pods ready? `GET /services`.",
+    ),
+    caller(
+        "no_certificate",
+        503,
+        "We hold no valid certificate.",
+        "The log of the cert agent; `GET /certificates`.",
+    ),
+    caller(
+        "upstream_unreachable",
+        503,
+        "The service cannot be reached.",
+        "The address in the log line; is the pod running, and its proxy?",
+    ),
+    caller(
+        "upstream_tls_failed",
+        503,
+        "No mutual TLS with the service, or it is not who it must be.",
+        "The words in the log line: an expired certificate, another identity, another root.",
+    ),
+    caller(
+        "upstream_reset",
+        502,
+        "The service broke the connection before it answered.",
+        "The log of the service's own proxy.",
+    ),
+    caller(
+        "upstream_timeout",
+        504,
+        "The service did not answer within `limits.responseTimeout`.",
+        "The log of the service's own proxy.",
+    ),
+    caller(
+        "app_unreachable",
+        503,
+        "The app beside the proxy takes no connection.",
+        "Is the app listening on that port, and on the pod's address?",
+    ),
+    caller("app_reset", 502, "The app broke the connection before it answered.", "The app's log."),
+    caller(
+        "app_timeout",
+        504,
+        "The app did not answer within `limits.responseTimeout`.",
+        "The app's log.",
+    ),
+    caller("client_gone", 400, "The client broke off; in logs with status 499.", NOTHING),
+    caller(
+        "bad_mesh_stream",
+        400,
+        "A mesh stream that is not served here: the words in the log say why.",
+        "Proxies of different versions? Else somebody tries.",
+    ),
+    caller(
+        "unknown_mesh_stream",
+        501,
+        "A mesh stream of a protocol that this version does not know.",
+        "Upgrade this proxy; the other one falls back.",
+    ),
+    // The gate.
+    caller(
+        "invalid_transfer_encoding",
+        400,
+        "`Transfer-Encoding` is other than one plain `chunked`, or stands beside `Content-Length`.",
+        MALFORMED,
+    ),
+    caller(
+        "invalid_content_length",
+        400,
+        "`Content-Length` is repeated or is no number.",
+        MALFORMED,
+    ),
+    caller("connect_refused", 400, "CONNECT.", "Tunnels are opened between proxies only."),
+    caller("unknown_method", 501, "The method has a name longer than any.", MALFORMED),
+    caller(
+        "headers_too_large",
+        431,
+        "More fields or bytes than `limits.headerFields`, `limits.headerBytes`.",
+        "Send smaller cookies, or raise the limits on both sides.",
+    ),
+    caller("unknown_expectation", 417, "An expectation other than `100-continue`.", MALFORMED),
+    caller("host_missing", 400, "Neither `Host` nor `:authority`.", MALFORMED),
+    caller("host_repeated", 400, "More than one `Host`.", MALFORMED),
+    caller(
+        "invalid_host",
+        400,
+        "The host is not one: user information, an escape, a bad port, no ASCII.",
+        MALFORMED,
+    ),
+    caller("host_mismatch", 400, "`Host` names another host than the target does.", MALFORMED),
+    caller("invalid_target", 400, "The target is neither a path nor a URI with one.", MALFORMED),
+    caller("unknown_scheme", 400, "The scheme is neither `http` nor `https`.", MALFORMED),
+    caller(
+        "underscore_in_header_name",
+        400,
+        "A rule names a header, and the request has one that differs only by an underscore.",
+        "Correct the client: apps may take one for the other.",
+    ),
+    caller(
+        "invalid_header",
+        400,
+        "A field name or value that HTTP does not know (`explain` only; the library answers for live traffic).",
+        MALFORMED,
+    ),
+    caller("path_no_leading_slash", 400, "The path does not begin with `/`.", PATH),
+    caller("path_too_long", 400, "The path is longer than 64 KiB.", PATH),
+    caller("path_nul", 400, "The path holds NUL.", PATH),
+    caller("path_control_character", 400, "The path holds a control character or a blank.", PATH),
+    caller("path_bad_escape", 400, "A `%` that two hex digits do not follow.", PATH),
+    caller("path_overlong_utf8", 400, "A second spelling of a character.", PATH),
+    caller("path_above_root", 400, "`..` leads above the root.", PATH),
+    caller(
+        "path_hidden_dots",
+        400,
+        "Escapes, parameters or doubled slashes hide a `.` or `..` segment.",
+        PATH,
+    ),
+    // Tokens.
+    caller("two_tokens", 401, "More than one token in the request.", TOKEN),
+    caller("token_too_large", 401, "Longer than 16 KiB.", TOKEN),
+    caller("token_malformed", 401, "No compact JWS of strict JSON.", TOKEN),
+    caller("token_algorithm", 401, "`alg` is none that the issuer's key is for.", TOKEN),
+    caller(
+        "token_issuer_unknown",
+        401,
+        "No RequestAuthentication believes this issuer in this place of a request.",
+        TOKEN,
+    ),
+    caller(
+        "token_keys_unavailable",
+        401,
+        "The issuer's keys were never fetched, or are too old.",
+        "The log: `token keys not taken`; `postern_token_key_updates_total`.",
+    ),
+    caller("token_key_unknown", 401, "No usable key of the issuer has this `kid`.", TOKEN),
+    caller("token_signature", 401, "The signature is wrong.", TOKEN),
+    caller("token_claims", 401, "A claim is missing or of a wrong type.", TOKEN),
+    caller("token_audience", 401, "The token is for somebody else.", TOKEN),
+    caller("token_expired", 401, "`exp` has passed.", TOKEN),
+    caller(
+        "token_not_yet_valid",
+        401,
+        "`nbf` has not come yet.",
+        "The clocks of issuer and proxy.",
+    ),
+    caller(
+        "token_presenter",
+        401,
+        "A TokenPolicy names who may present it, and the peer is none of them.",
+        TOKEN,
+    ),
+    caller("token_unbound", 401, "A TokenPolicy wants bound tokens, and this one is not.", TOKEN),
+    caller("token_certificate", 401, "The token is bound to another client certificate.", TOKEN),
+    caller(
+        "token_proof",
+        401,
+        "The token is bound to a key, and the proof is missing or wrong.",
+        TOKEN,
+    ),
+    caller("token_proof_repeated", 401, "The proof of possession was used before.", TOKEN),
+    // Requests, beside what the caller is told.
+    request("ok", "The app or the service answered.", NOTHING),
+    request(
+        "refused_by_peer",
+        "The service's own proxy refused; `error` is its reason.",
+        "That reason on this page; the log of that proxy.",
+    ),
+    request(
+        "body_stalled",
+        "A body made no progress for `limits.bodyStallTimeout`.",
+        "A slow reader, or a hung app.",
+    ),
+    // Connections.
+    closed("done", "Either side finished.", NOTHING),
+    closed("policy", "Policy refused it, at once or after a change.", EXPLAIN),
+    closed(
+        "certificate_expiry",
+        "Drained, because a certificate of either side is about to end.",
+        "Nothing; clients connect anew.",
+    ),
+    closed(
+        "certificate_ended",
+        "Cut, because a certificate of either side has ended.",
+        CERTIFICATE,
+    ),
+    closed("peer_revoked", "The peer's certificate is on a revocation list.", CERTIFICATE),
+    closed(
+        "peer_distrusted",
+        "The peer's certificate leads to no root that is trusted any more.",
+        CERTIFICATE,
+    ),
+    closed("idle", "Nothing was under way for `limits.idleTimeout`.", NOTHING),
+    closed(
+        "header_timeout",
+        "A request head was begun and not finished within `limits.headerTimeout`.",
+        "A slow client, or an attack.",
+    ),
+    closed("drain", "The proxy is ending.", NOTHING),
+    closed(
+        "drain_deadline",
+        "Still under way `limits.drainTimeout` after the end began.",
+        "The pod's grace period, if it was cut too early.",
+    ),
+    closed(
+        "handshake",
+        "The TLS handshake failed or took too long; `reason` says which.",
+        "The line's `error`.",
+    ),
+    closed(
+        "refused",
+        "Plaintext, an undecided protocol, or a destination that is not served.",
+        "The line's `reason`.",
+    ),
+    closed(
+        "upstream",
+        "The other end, app or service, could not be reached.",
+        "The line's `reason`.",
+    ),
+    closed("error", "A reset or a broken connection.", "The line's `error`."),
+    closed(
+        "limit",
+        "A limit was reached: `limits.connections`, or too many handshakes.",
+        "`postern_connections_open`; raise the limit, or find who floods.",
+    ),
+    connection("closed_by_client", "Closed before a byte was sent.", "Often a TCP health check."),
+    connection(
+        "reset_by_client",
+        "The client reset the connection before it was known what it carries.",
+        NOTHING,
+    ),
+    connection(
+        "handshake_timeout",
+        "No byte of a handshake within `limits.handshakeTimeout`.",
+        "A plaintext client that waits for the server? Declare the port `tcp` and PERMISSIVE.",
+    ),
+    connection(
+        "too_many_handshakes",
+        "`limits.handshakes` were running for as long as one may take.",
+        "A flood of connections, or too few workers.",
+    ),
+    connection(
+        "timeout",
+        "The TLS handshake was begun and took too long.",
+        "The network, or a peer without CPU.",
+    ),
+    connection(
+        "bad_certificate",
+        "The peer showed no certificate, or one that is not believed.",
+        CERTIFICATE,
+    ),
+    connection(
+        "alert_received",
+        "The peer ended the handshake.",
+        "The log of the peer's proxy: it refused us.",
+    ),
+    connection(
+        "protocol_error",
+        "The peer speaks no TLS 1.3, or breaks its rules.",
+        "A client that is not in the mesh?",
+    ),
+    connection("io_error", "The connection broke during the handshake.", "The network."),
+    connection(
+        "not_redirected",
+        "A direct dial of the redirection port; nothing is served there.",
+        "Dial the app's own port.",
+    ),
+    connection(
+        "loop",
+        "The destination is one of the proxy's own ports.",
+        "`postern-proxy redirect verify`; the app must not use these ports.",
+    ),
+];
