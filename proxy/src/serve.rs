@@ -10,7 +10,7 @@ use std::pin::pin;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::{Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -86,6 +86,8 @@ impl ConnectStream {
     pub fn refuse(mut self, error: &RequestError) {
         let (mut parts, _) = error.response(false).into_parts();
         strip_for_http2(&mut parts.headers);
+        // The head ends the stream: a length other than 0 would make it malformed (RFC 9113 §8.1.1).
+        parts.headers.remove(CONTENT_LENGTH);
         // The client may have gone; then nobody needs the answer.
         let _ = self.respond.send_response(Response::from_parts(parts, ()), true);
     }
@@ -209,6 +211,7 @@ async fn answer(
         let (head, receive) = request.into_parts();
         return handler.stream(head, ConnectStream { respond, receive }).await;
     }
+    let head_only = request.method() == Method::HEAD;
     let of = TrailersOf::of(request.headers());
     let request = request.map(|stream| Body::http2(stream).within(&limits, of));
     let response = tokio::select! {
@@ -216,19 +219,21 @@ async fn answer(
         _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
     };
     // A client that has gone needs no answer.
-    let _ = send_response(response, respond).await;
+    let _ = send_response(response, respond, head_only).await;
 }
 
 async fn send_response(
     response: Response<Body>,
     mut respond: SendResponse<Bytes>,
+    head_only: bool,
 ) -> Result<(), crate::forward::body::BodyError> {
     let (mut parts, body) = response.into_parts();
     parts.version = http::Version::HTTP_2;
     let closes = parts.headers.get(CONNECTION).is_some_and(|v| v == "close");
     strip_for_http2(&mut parts.headers);
     let head = Response::from_parts(parts, ());
-    if body.is_empty() {
+    // An answer to HEAD has no content (RFC 9110 §9.3.2): hyper sees to it on HTTP/1.1, nobody here.
+    if head_only || body.is_empty() {
         respond.send_response(head, true)?;
         return Ok(());
     }
@@ -249,3 +254,6 @@ fn strip_for_http2(headers: &mut http::HeaderMap<HeaderValue>) {
     headers.remove("keep-alive");
     headers.remove("proxy-connection");
 }
+
+#[cfg(test)]
+mod tests;

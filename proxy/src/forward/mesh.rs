@@ -16,6 +16,7 @@ mod request;
 mod stream;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -36,7 +37,6 @@ const WHO: OtherEnd = OtherEnd::Upstream;
 const TRIES: usize = 10;
 
 /// The destinations that a worker is connected to.
-#[derive(Default)]
 pub struct MeshPool {
     destinations: Mutex<HashMap<Key, Arc<Destination>>>,
     turn: AtomicUsize,
@@ -63,6 +63,15 @@ pub struct Destination {
     opening: tokio::sync::Mutex<()>,
     /// The server knows no `postern/1` and says so by an alert: offer nothing for opaque bytes.
     offer_nothing: AtomicBool,
+}
+
+impl Default for MeshPool {
+    /// No destination yet. Turns begin anywhere, so that callers that have just started do not all
+    /// begin with the same endpoint.
+    fn default() -> Self {
+        let anywhere = usize::try_from(RandomState::new().hash_one(0)).unwrap_or(0);
+        Self { destinations: Mutex::default(), turn: AtomicUsize::new(anywhere) }
+    }
 }
 
 impl MeshPool {
