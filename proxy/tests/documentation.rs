@@ -89,7 +89,7 @@ fn every_reason_is_on_the_reference_page() {
 }
 
 /// Where reasons are made.
-const REASONS_MADE_IN: [&str; 14] = [
+const REASONS_MADE_IN: [&str; 16] = [
     "proxy/src/error.rs",
     "proxy/src/explain.rs",
     "proxy/src/filter/gate/refusal.rs",
@@ -97,6 +97,8 @@ const REASONS_MADE_IN: [&str; 14] = [
     "proxy/src/forward/body.rs",
     "proxy/src/inbound.rs",
     "proxy/src/inbound/arrival.rs",
+    "proxy/src/inbound/detect.rs",
+    "proxy/src/inbound/mesh_stream.rs",
     "proxy/src/outbound/send.rs",
     "proxy/src/outbound/tries.rs",
     "proxy/src/outbound/wanted.rs",

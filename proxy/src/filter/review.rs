@@ -135,3 +135,73 @@ impl Judged {
         rules.believes(claims, connection.peer().map(|peer| &peer.id)).then_some(Some(claims))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use identity::TrustDomain;
+    use policy::{Defaults, MtlsMode, Resources, SourceFile, Workload};
+
+    use super::*;
+    use crate::registry::Registry;
+    use crate::telemetry::Direction;
+
+    fn snapshot(specs: &[&str]) -> Snapshot {
+        let documents = specs.iter().enumerate().map(|(index, spec)| {
+            format!("---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: p{index}, namespace: shop}}\nspec: {spec}\n")
+        });
+        let bytes = format!("# none\n{}", documents.collect::<String>()).into_bytes();
+        let files = [SourceFile { name: "r".into(), bytes }];
+        let resources =
+            Resources::parse(&files, "postern-system").unwrap_or_else(|m| panic!("{m}"));
+        let (namespace, service_account) = ("shop".to_owned(), "cart".to_owned());
+        let workload = Workload { namespace, service_account, labels: [].into() };
+        let defaults = Defaults { mtls: MtlsMode::Permissive, ..Defaults::default() };
+        Snapshot::build(&resources, &workload, &defaults, &TrustDomain::parse("td").unwrap())
+    }
+
+    /// A request with `x-role: admin` is let in by the first policies; whether it may go on under the second.
+    #[test]
+    fn f12_policy_tightened_or_removed_fields_that_nobody_kept() {
+        const ALL: &str = "{rules: [{}]}";
+        let deny = |key: &str, value: &str| {
+            format!(
+                "{{action: DENY, rules: [{{when: [{{key: 'request.headers[{key}]', values: [{value}]}}]}}]}}"
+            )
+        };
+        let (admin, guest, other) =
+            (deny("x-role", "admin"), deny("x-role", "guest"), deny("x-other", "a"));
+        let watched = admin.replace("DENY", "AUDIT");
+        for (name, before, after, goes_on) in [
+            ("nothing changes", vec![ALL], vec![ALL], true),
+            ("a rule about a field that was not kept", vec![ALL], vec![ALL, &admin], false),
+            ("in doubt, whatever the field was", vec![ALL], vec![ALL, &guest], false),
+            ("a kept field that does not match", vec![ALL, &guest], vec![ALL, &guest], true),
+            ("a kept field that matches", vec![ALL, &guest], vec![ALL, &admin], false),
+            ("one more field", vec![ALL, &guest], vec![ALL, &guest, &other], false),
+            ("a rule that is only watched", vec![ALL], vec![ALL, &watched], true),
+            ("fewer rules", vec![ALL, &guest], vec![ALL], true),
+        ] {
+            let registry = Arc::new(Registry::new(1));
+            let address = "10.0.0.7:1".parse().unwrap();
+            let connection = registry.register(0, Direction::Inbound, address, address, 0);
+            let mut headers = HeaderMap::new();
+            headers.insert("x-role", "admin".parse().unwrap());
+            let host = HostName::parse("cart", Some(80)).unwrap();
+            let level = Normalization::default();
+            let path = CanonicalPath::parse("/", level).unwrap();
+            let asked = Asked {
+                method: &Method::GET,
+                host: &host,
+                path: &path,
+                headers: &headers,
+                token: None,
+            };
+            let nobody = Authenticated::default();
+            let review =
+                Review::begin(&connection, &snapshot(&before), &asked, level, None, &nobody);
+            connection.reconsider(&snapshot(&after));
+            assert_eq!(!review.is_refused(), goes_on, "{name}");
+        }
+    }
+}

@@ -129,3 +129,33 @@ fn token_policies_add_up_to_the_strictest() {
         assert_eq!(rule.may_present(None), !bound, "{name}, plaintext");
     }
 }
+
+/// A token that was taken once, of a stream that lives on: is it still?
+#[test]
+fn f12_policy_tightened_or_removed_tokens_of_streams() {
+    let taken = TokenClaims {
+        issuer: "me".into(),
+        audiences: vec!["cart".into()],
+        ..TokenClaims::default()
+    };
+    let peer = SpiffeId::parse("spiffe://td/ns/shop/sa/frontend").unwrap();
+    let base = authentication("r", "shop", &format!("{{{RULE}}}"));
+    let believed = |issuer: &str, more: &str| {
+        let spec = format!("{{jwtRules: [{{issuer: {issuer}, jwksUri: 'https://x'{more}}}]}}");
+        authentication("r", "shop", &spec)
+    };
+    let presenter = |principal: &str| {
+        let spec = format!("{{issuer: me, principals: [{principal}]}}");
+        base.clone() + &token_policy("t", "shop", &spec)
+    };
+    for (name, text, expect) in [
+        ("as it was", base.clone(), true),
+        ("another issuer", believed("you", ""), false),
+        ("its audience", believed("me", ", audiences: [cart, web]"), true),
+        ("another audience", believed("me", ", audiences: [web]"), false),
+        ("its presenter", presenter("td/ns/shop/sa/frontend"), true),
+        ("another presenter", presenter("td/ns/edge/sa/gateway"), false),
+    ] {
+        assert_eq!(rules(&text).believes(&taken, Some(&peer)), expect, "{name}");
+    }
+}
