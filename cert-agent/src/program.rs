@@ -1,5 +1,5 @@
-//! What both programs do alike as programs: read the command line, log, print their manual, and
-//! exit.
+//! What both programs do alike as programs: read the command line, log, stop at a signal, print their
+//! manual, and exit.
 //!
 //! It stands outside the wall and knows nothing of either side.
 
@@ -8,8 +8,11 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser};
 use clap_complete::Shell;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::log;
+pub use crate::log::HELP as LOG_HELP;
 
 /// `completions`.
 #[derive(Debug, Args)]
@@ -63,6 +66,23 @@ pub fn run<C: Parser>(execute: impl FnOnce(C) -> anyhow::Result<bool>) -> ExitCo
             ExitCode::from(exit_code(&error))
         }
     }
+}
+
+/// Cancels `stop` at SIGTERM or SIGINT. To be called inside a runtime.
+///
+/// # Errors
+/// The operating system's.
+pub fn stop_on_signal(stop: CancellationToken) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
 }
 
 /// A usage or configuration mistake found after the command line was read.

@@ -465,9 +465,7 @@ fn herd(name: &str, lifetime: u64, per_minute: u32, down: std::ops::Range<f64>) 
                 rotation.failed(moment, Failure::Unreachable, jitter());
                 continue;
             }
-            let taken = rates
-                .take_instance(&number.to_string(), moment.monotonic)
-                .and_then(|()| rates.take_global(moment.monotonic));
+            let taken = rates.take(&number.to_string(), moment.monotonic);
             match taken {
                 Ok(()) => {
                     rotation.issued(moment, validity(moment), jitter());

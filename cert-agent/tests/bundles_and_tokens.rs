@@ -2,7 +2,7 @@
 //! crate, which knows nothing of us, a bare client, and a client of Envoy's secret discovery.
 
 use crate::support::fake::{Fake, agent_of};
-use crate::support::{Agent, CART, Ca, within};
+use crate::support::{Agent, CART, Ca, bare, with_header, within};
 use cert_agent::agent::fetch;
 use cert_agent::agent::proto::sds::secret::Type;
 use cert_agent::agent::proto::sds::secret_discovery_service_client::SecretDiscoveryServiceClient;
@@ -10,7 +10,6 @@ use cert_agent::agent::proto::sds::{
     DeltaDiscoveryRequest, DiscoveryRequest, DiscoveryResponse, RpcStatus, Secret,
     SpiffeCertValidatorConfig,
 };
-use cert_agent::agent::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use cert_agent::agent::proto::workload::{
     JwtBundlesRequest, JwtsvidRequest, ValidateJwtsvidRequest, X509svidRequest,
 };
@@ -20,9 +19,7 @@ use prost::Message as _;
 use spiffe::WorkloadApiClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::metadata::AsciiMetadataValue;
-use tonic::transport::Channel;
-use tonic::{Code, Request, Streaming};
+use tonic::{Code, Streaming};
 
 async fn ready() -> (Ca, Fake, Agent) {
     let ca = Ca::new();
@@ -43,16 +40,6 @@ fn foreign(name: &str, roots: Vec<Vec<u8>>, sequence: u64) -> TrustDomainBundle 
 
 fn root_of(ca: &Ca) -> Vec<u8> {
     ca.load().ca.now().bundle().roots()[0].to_vec()
-}
-
-async fn bare(agent: &Agent) -> SpiffeWorkloadApiClient<Channel> {
-    SpiffeWorkloadApiClient::new(fetch::connect(agent.socket()).await.unwrap())
-}
-
-fn with_header<T>(message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("workload.spiffe.io", AsciiMetadataValue::from_static("true"));
-    request
 }
 
 #[tokio::test]

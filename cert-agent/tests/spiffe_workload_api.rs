@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Agent, CART, Ca, Running, free_address, within};
+use crate::support::{Agent, CART, Ca, Running, bare, free_address, with_header, within};
 use cert_agent::agent::authority::Address;
 use cert_agent::agent::callers::AllowedCallers;
 use cert_agent::agent::fetch;
@@ -21,7 +21,6 @@ use identity::SvidKey;
 use spiffe::WorkloadApiClient;
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::AsciiMetadataValue;
-use tonic::transport::Channel;
 use tonic::{Code, Request};
 
 async fn ready() -> (Ca, Running, Agent) {
@@ -29,16 +28,6 @@ async fn ready() -> (Ca, Running, Agent) {
     let authority = ca.start().await;
     let agent = Agent::joining(&ca, authority.address, CART).started().await;
     (ca, authority, agent)
-}
-
-async fn bare(agent: &Agent) -> SpiffeWorkloadApiClient<Channel> {
-    SpiffeWorkloadApiClient::new(fetch::connect(agent.socket()).await.unwrap())
-}
-
-fn with_header<T>(message: T) -> Request<T> {
-    let mut request = Request::new(message);
-    request.metadata_mut().insert("workload.spiffe.io", AsciiMetadataValue::from_static("true"));
-    request
 }
 
 #[tokio::test]

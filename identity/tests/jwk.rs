@@ -1,5 +1,4 @@
 //! SPIFFE bundle documents and maps against every rule of Trust Domain and Bundle §4 and §5, and X509-SVID §6.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

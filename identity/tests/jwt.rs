@@ -1,5 +1,4 @@
 //! JWT-SVIDs against every rule of the JWT-SVID standard §2 to §6, with keys of every kind.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;

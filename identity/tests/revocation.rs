@@ -1,88 +1,48 @@
 //! Revocation lists: who is revoked, by whom, and what is no list at all.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
-
-use std::time::Duration;
 
 use identity::verify::{Usage, VerifyError, verify_peer};
 use identity::{CrlError, RevocationLists, TrustBundle, TrustBundles, TrustDomain};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
-    DnType, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose as Ku, RevocationReason,
-    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose as Ku,
+    RevocationReason, RevokedCertParams, SerialNumber, date_time_ymd,
 };
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 
-const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
-/// 2026-06-01.
-const NOW: u64 = 1_780_272_000;
+use crate::ca::{CART, Ca, NOW, at, ca_params, leaf_params};
 
-struct Ca {
-    issuer: Issuer<'static, KeyPair>,
-    der: CertificateDer<'static>,
+/// An intermediate of this name and serial number.
+fn intermediate(root: &Ca, name: &str, serial: u64) -> Ca {
+    let mut params = ca_params(name);
+    params.serial_number = Some(SerialNumber::from(serial));
+    root.intermediate(params)
 }
 
-impl Ca {
-    fn root(name: &str) -> Self {
-        let params = ca_params(name);
-        let key = KeyPair::generate().unwrap();
-        let der = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), der }
-    }
-
-    fn intermediate(&self, name: &str, serial: u64) -> Self {
-        let mut params = ca_params(name);
-        params.serial_number = Some(SerialNumber::from(serial));
-        self.intermediate_of(params)
-    }
-
-    fn intermediate_of(&self, params: CertificateParams) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let der = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), der }
-    }
-
-    fn leaf(&self, serial: u64) -> CertificateDer<'static> {
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![SanType::URI(CART.try_into().unwrap())];
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.key_usages = vec![Ku::DigitalSignature];
-        params.serial_number = Some(SerialNumber::from(serial));
-        (params.not_before, params.not_after) =
-            (date_time_ymd(2026, 5, 1), date_time_ymd(2026, 7, 1));
-        params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap().der().clone()
-    }
-
-    fn crl(&self, revoked: &[u64]) -> Vec<u8> {
-        self.crl_until(revoked, 2026)
-    }
-
-    fn crl_until(&self, revoked: &[u64], year: i32) -> Vec<u8> {
-        let revoked_certs = revoked.iter().map(|serial| RevokedCertParams {
-            serial_number: SerialNumber::from(*serial),
-            revocation_time: date_time_ymd(2026, 5, 2),
-            reason_code: Some(RevocationReason::KeyCompromise),
-            invalidity_date: None,
-        });
-        let params = CertificateRevocationListParams {
-            this_update: date_time_ymd(2025, 5, 2),
-            next_update: date_time_ymd(year, 12, 1),
-            crl_number: SerialNumber::from(1),
-            issuing_distribution_point: None,
-            revoked_certs: revoked_certs.collect(),
-            key_identifier_method: KeyIdMethod::Sha256,
-        };
-        params.signed_by(&self.issuer).unwrap().der().to_vec()
-    }
+fn leaf_of(ca: &Ca, serial: u64) -> CertificateDer<'static> {
+    let mut params = leaf_params(&[CART]);
+    params.serial_number = Some(SerialNumber::from(serial));
+    ca.sign(&params)
 }
 
-fn ca_params(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![Ku::KeyCertSign, Ku::CrlSign];
-    (params.not_before, params.not_after) = (date_time_ymd(2026, 1, 1), date_time_ymd(2027, 1, 1));
-    params
+fn crl(ca: &Ca, revoked: &[u64]) -> Vec<u8> {
+    crl_until(ca, revoked, 2026)
+}
+
+fn crl_until(ca: &Ca, revoked: &[u64], year: i32) -> Vec<u8> {
+    let revoked_certs = revoked.iter().map(|serial| RevokedCertParams {
+        serial_number: SerialNumber::from(*serial),
+        revocation_time: date_time_ymd(2026, 5, 2),
+        reason_code: Some(RevocationReason::KeyCompromise),
+        invalidity_date: None,
+    });
+    let params = CertificateRevocationListParams {
+        this_update: date_time_ymd(2025, 5, 2),
+        next_update: date_time_ymd(year, 12, 1),
+        crl_number: SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: revoked_certs.collect(),
+        key_identifier_method: KeyIdMethod::Sha256,
+    };
+    params.signed_by(&ca.issuer).unwrap().der().to_vec()
 }
 
 fn verify(
@@ -95,18 +55,18 @@ fn verify(
     let crls = RevocationLists::from_der(lists).unwrap();
     let bundle = TrustBundle::from_der(td, vec![root.der.clone()]).unwrap().with_crls(crls);
     let chain: Vec<_> = intermediates.iter().map(|ca| ca.der.clone()).collect();
-    let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
+    let now = at(NOW);
     verify_peer(&TrustBundles::new([bundle]), leaf, &chain, now, Usage::Client).map(drop)
 }
 
 #[test]
 fn s28_revocation_of_leaf_and_intermediate() {
     let root = Ca::root("root");
-    let middle = root.intermediate("middle", 7);
+    let middle = intermediate(&root, "middle", 7);
     // Another generation of the same name, as after the renewal of an intermediate.
-    let twin = root.intermediate("middle", 8);
+    let twin = intermediate(&root, "middle", 8);
     let stranger = Ca::root("stranger");
-    let leaf = middle.leaf(42);
+    let leaf = leaf_of(&middle, 42);
     let check = |name: &str, lists: &[Vec<u8>], revoked: bool| {
         let seen = verify(&root, lists, &leaf, &[&middle]);
         let is_revoked = matches!(&seen, Err(VerifyError::Revoked { id }) if id.as_str() == CART);
@@ -114,33 +74,37 @@ fn s28_revocation_of_leaf_and_intermediate() {
         assert_eq!(seen.is_ok(), !revoked, "{name}: {seen:?}");
     };
     check("no list", &[], false);
-    check("a list without entries", &[middle.crl(&[])], false);
-    check("another serial", &[middle.crl(&[41])], false);
-    check("the leaf", &[middle.crl(&[41, 42])], true);
-    check("the intermediate", &[root.crl(&[7])], true);
-    check("the leaf's serial, said by the root", &[root.crl(&[42])], false);
-    check("said by a stranger", &[stranger.crl(&[42])], false);
-    check("said by another key of that name", &[twin.crl(&[42])], false);
-    check("behind a list of another key of that name", &[twin.crl(&[]), middle.crl(&[42])], true);
-    check("a list past its time still holds", &[middle.crl_until(&[42], 2025)], true);
-    check("each issuer is asked", &[root.crl(&[]), middle.crl(&[42])], true);
+    check("a list without entries", &[crl(&middle, &[])], false);
+    check("another serial", &[crl(&middle, &[41])], false);
+    check("the leaf", &[crl(&middle, &[41, 42])], true);
+    check("the intermediate", &[crl(&root, &[7])], true);
+    check("the leaf's serial, said by the root", &[crl(&root, &[42])], false);
+    check("said by a stranger", &[crl(&stranger, &[42])], false);
+    check("said by another key of that name", &[crl(&twin, &[42])], false);
+    check(
+        "behind a list of another key of that name",
+        &[crl(&twin, &[]), crl(&middle, &[42])],
+        true,
+    );
+    check("a list past its time still holds", &[crl_until(&middle, &[42], 2025)], true);
+    check("each issuer is asked", &[crl(&root, &[]), crl(&middle, &[42])], true);
     // What one trust domain says does not touch another's certificates.
-    let direct = root.leaf(42);
-    assert!(verify(&root, &[stranger.crl(&[42])], &direct, &[]).is_ok());
-    assert!(verify(&root, &[root.crl(&[42])], &direct, &[]).is_err());
+    let direct = leaf_of(&root, 42);
+    assert!(verify(&root, &[crl(&stranger, &[42])], &direct, &[]).is_ok());
+    assert!(verify(&root, &[crl(&root, &[42])], &direct, &[]).is_err());
 }
 
 /// Neither another root of the same name nor a decoy that the peer sends along changes the verdict.
 #[test]
 fn s28_revocation_is_not_hidden_behind_other_certificates() {
     let (old, new) = (Ca::root("root"), Ca::root("root"));
-    let (before, middle) = (old.intermediate("middle", 7), new.intermediate("middle", 8));
+    let (before, middle) = (intermediate(&old, "middle", 7), intermediate(&new, "middle", 8));
     let mut expired = ca_params("middle");
     (expired.not_before, expired.not_after) =
         (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-    let decoy = new.intermediate_of(expired);
-    let leaf = middle.leaf(42);
-    let now = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
+    let decoy = new.intermediate(expired);
+    let leaf = leaf_of(&middle, 42);
+    let now = at(NOW);
     let check = |name: &str, lists: &[Vec<u8>], revoked: bool| {
         let crls = RevocationLists::from_der(lists).unwrap();
         let td = TrustDomain::parse("cluster.local").unwrap();
@@ -152,10 +116,10 @@ fn s28_revocation_is_not_hidden_behind_other_certificates() {
         assert_eq!(matches!(seen, Err(VerifyError::Revoked { .. })), revoked, "{name}: {seen:?}");
         assert_eq!(seen.is_ok(), !revoked, "{name}: {seen:?}");
     };
-    check("a list of the other generation", &[before.crl(&[42])], false);
-    check("its own list, nothing on it", &[before.crl(&[42]), middle.crl(&[])], false);
-    check("on its own list", &[before.crl(&[]), middle.crl(&[42])], true);
-    check("the intermediate", &[old.crl(&[8]), new.crl(&[8])], true);
+    check("a list of the other generation", &[crl(&before, &[42])], false);
+    check("its own list, nothing on it", &[crl(&before, &[42]), crl(&middle, &[])], false);
+    check("on its own list", &[crl(&before, &[]), crl(&middle, &[42])], true);
+    check("the intermediate", &[crl(&old, &[8]), crl(&new, &[8])], true);
 }
 
 #[test]
@@ -167,13 +131,13 @@ fn s28_revocation_by_an_issuer_that_may_not_sign_lists() {
     let der = params.signed_by(&key, &root.issuer).unwrap().der().clone();
     // The same name and key, as it would sign if it were allowed to.
     let middle = Ca { issuer: Issuer::new(ca_params("middle"), key), der };
-    assert_eq!(verify(&root, &[middle.crl(&[42])], &middle.leaf(42), &[&middle]), Ok(()));
+    assert_eq!(verify(&root, &[crl(&middle, &[42])], &leaf_of(&middle, 42), &[&middle]), Ok(()));
 }
 
 #[test]
 fn s28_revocation_unreadable_lists_are_refused_when_they_are_set() {
     let ca = Ca::root("root");
-    let good = ca.crl(&[1, 2]);
+    let good = crl(&ca, &[1, 2]);
     let check = |name: &str, bytes: Vec<u8>, expect: bool| {
         let read = RevocationLists::from_der(&[good.clone(), bytes]);
         assert_eq!(read.is_ok(), expect, "{name}: {read:?}");
@@ -202,7 +166,8 @@ fn s28_revocation_unreadable_lists_are_refused_when_they_are_set() {
 fn s28_revocation_pem_files() {
     let ca = Ca::root("root");
     let pem = |der: &[u8]| pem_block("X509 CRL", der);
-    let two = [pem(&ca.crl(&[1])), pem_block("CERTIFICATE", &ca.der), pem(&ca.crl(&[2]))].concat();
+    let two =
+        [pem(&crl(&ca, &[1])), pem_block("CERTIFICATE", &ca.der), pem(&crl(&ca, &[2]))].concat();
     assert_eq!(RevocationLists::from_pem(two.as_bytes()).unwrap().len(), 2);
     assert_eq!(RevocationLists::from_pem(b""), Err(CrlError::Empty));
     assert_eq!(RevocationLists::from_pem(b"# nothing yet\n"), Err(CrlError::Empty));
@@ -213,7 +178,7 @@ fn s28_revocation_pem_files() {
 #[test]
 fn s28_revocation_a_list_past_its_time_is_told() {
     let ca = Ca::root("root");
-    let lists = RevocationLists::from_der(&[ca.crl(&[]), ca.crl_until(&[], 2025)]).unwrap();
+    let lists = RevocationLists::from_der(&[crl(&ca, &[]), crl_until(&ca, &[], 2025)]).unwrap();
     assert_eq!(lists.overdue(NOW), 1);
     assert_eq!(lists.overdue(0), 0);
 }

@@ -1,5 +1,4 @@
 //! Certificates made for the purpose, good and bad, against the leaf rules and the bundles.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use std::sync::Arc;
 
@@ -9,70 +8,16 @@ use identity::{
 };
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose as Eku, IsCa, Issuer, KeyPair, KeyUsagePurpose as Ku, SanType,
-    date_time_ymd,
+    ExtendedKeyUsagePurpose as Eku, IsCa, KeyPair, KeyUsagePurpose as Ku, SanType,
 };
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 
-const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
-/// A moment inside the validity of everything made here: 2026-06-01.
-const NOW: u64 = 1_780_272_000;
-
-struct Ca {
-    issuer: Issuer<'static, KeyPair>,
-    der: CertificateDer<'static>,
-}
-
-impl Ca {
-    fn root(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let params = ca_params(name);
-        let der = params.self_signed(&key).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), der }
-    }
-
-    fn intermediate(&self, params: CertificateParams) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let der = params.signed_by(&key, &self.issuer).unwrap().der().clone();
-        Self { issuer: Issuer::new(params, key), der }
-    }
-
-    fn sign(&self, params: &CertificateParams) -> CertificateDer<'static> {
-        params.signed_by(&KeyPair::generate().unwrap(), &self.issuer).unwrap().der().clone()
-    }
-}
-
-fn ca_params(name: &str) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::OrganizationName, name);
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![Ku::KeyCertSign, Ku::CrlSign];
-    params.not_before = date_time_ymd(2026, 1, 1);
-    params.not_after = date_time_ymd(2027, 1, 1);
-    params
-}
-
-fn leaf_params(uris: &[&str]) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.subject_alt_names =
-        uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect();
-    params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = vec![Ku::DigitalSignature];
-    params.extended_key_usages = vec![Eku::ServerAuth, Eku::ClientAuth];
-    params.not_before = date_time_ymd(2026, 5, 1);
-    params.not_after = date_time_ymd(2026, 7, 1);
-    params
-}
+use crate::ca::{CART, Ca, NOW, at, ca_params, leaf_params};
 
 fn with(change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
     let mut params = leaf_params(&[CART]);
     change(&mut params);
     params
-}
-
-fn at(seconds: u64) -> UnixTime {
-    UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds))
 }
 
 fn bundles(of: &[(&str, &Ca)]) -> TrustBundles {

@@ -12,8 +12,9 @@
 //!
 //! Name, both keys and `fresh` are exporters (RFC 5705, RFC 8446 §7.5) under labels of their own; `A`
 //! supplies the first three and `B` the last. Each side checks the other's proof in constant time, that
-//! peer *and* own id on B are those of A, and that B ends later; the server decides policy again, the
-//! client that the service may still be who it is. Then A takes B's expiries and chain, and B is closed.
+//! peer *and* own id on B are those of A, and that B ends later (the server: no earlier, so that an answer
+//! that was lost can be had again); the server decides policy again, the client that the service may still
+//! be who it is. Then A takes B's expiries and chain, and B is closed.
 //! When any of this fails, A keeps the bounds it has, and is cut at its end: nothing here can open or
 //! prolong a connection that a handshake made now would not.
 //!

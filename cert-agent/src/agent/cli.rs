@@ -32,7 +32,7 @@ const BLOCKING_THREADS: usize = 2;
 /// then by a renewal credential; or by its uid on the same machine), and serves certificate, key
 /// and roots on a unix socket that speaks the SPIFFE Workload API. The key never reaches a disk.
 #[derive(Debug, Parser)]
-#[command(name = "postern-cert-agent", version, max_term_width = 110, after_help = crate::log::HELP)]
+#[command(name = "postern-cert-agent", version, max_term_width = 110, after_help = crate::program::LOG_HELP)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use anyhow::bail;
 use identity::{SpiffeId, TrustDomain};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use crate::program::Misconfigured;
+use crate::program::{self, Misconfigured};
 
 use super::admin::AdminService;
 use super::authority::{Address, HostPort};
@@ -20,7 +19,7 @@ use super::bundle_file::BundleFile;
 use super::bundles::BundleWatch;
 use super::callers::AllowedCallers;
 use super::evidence::{EvidenceSource, LastingProof};
-use super::held;
+use super::held::{self, View};
 use super::jwt_source::JwtSource;
 use super::metrics::{MetricsServer, Numbers};
 use super::proto::admin::admin_server::AdminServer;
@@ -75,7 +74,7 @@ pub struct Settings {
 /// it.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
-    stop_on_signal(stop.clone())?;
+    program::stop_on_signal(stop.clone())?;
     serve(settings, stop).await
 }
 
@@ -113,59 +112,55 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         renew: renew.clone(),
     };
     let jwt = JwtSource::new(address.clone(), view.clone());
-    let renewer = Renewer {
-        address,
-        file,
-        identity: settings.identity,
-        evidence,
-        credential,
-        state,
-        publisher,
-    };
+    let identity = settings.identity;
+    let renewer = Renewer { address, file, identity, evidence, credential, state, publisher };
     let callers = AllowedCallers::new(&settings.allow_uids);
-    let workload_api = WorkloadApi::new(view.clone(), jwt, callers.clone(), stop.clone());
     let counted = Arc::new(Counted::default());
-    let secrets =
-        SecretDiscovery::new(view.clone(), callers.clone(), Arc::clone(&counted), stop.clone());
-    let numbers = Numbers { view: view.clone(), secrets: counted };
     let metrics = match settings.metrics {
-        Some(address) => Some(MetricsServer::bind(address, numbers).await?),
+        Some(address) => {
+            let numbers = Numbers { view: view.clone(), secrets: Arc::clone(&counted) };
+            Some(MetricsServer::bind(address, numbers).await?)
+        }
         None => None,
     };
-    let admin_api = AdminService::new(view, renew);
+    let for_workloads = workload_services(&view, jwt, &callers, counted, &stop);
+    let for_operators = AdminServer::new(AdminService::new(view, renew));
+    let for_operators = Routes::new(for_operators.max_decoding_message_size(MAX_REQUEST));
     let served = tokio::try_join!(
-        workload.serve(
-            Routes::new(
-                SpiffeWorkloadApiServer::new(workload_api).max_decoding_message_size(MAX_REQUEST),
-            )
-            .add_service(
-                SecretDiscoveryServiceServer::new(secrets).max_decoding_message_size(MAX_REQUEST),
-            ),
-            callers,
-            stop.clone(),
-        ),
-        admin.serve(
-            Routes::new(AdminServer::new(admin_api).max_decoding_message_size(MAX_REQUEST)),
-            AllowedCallers::own_and_root(),
-            stop.clone(),
-        ),
-        async {
-            renewer.keep_fresh(forced, stop.clone()).await;
-            Ok(())
-        },
-        async {
+        workload.serve(for_workloads, callers, stop.clone()),
+        admin.serve(for_operators, AllowedCallers::own_and_root(), stop.clone()),
+        ending(renewer.keep_fresh(forced, stop.clone())),
+        ending(bundles.follow(stop.clone())),
+        ending(async {
             if let Some(metrics) = metrics {
                 metrics.serve(stop.clone()).await;
             }
-            Ok(())
-        },
-        async {
-            bundles.follow(stop.clone()).await;
-            Ok(())
-        },
+        }),
     );
     tracing::info!("stopped");
     served.map(|_| ())
+}
+
+/// The Workload API and Envoy's secret discovery, on one socket.
+fn workload_services(
+    view: &View,
+    jwt: JwtSource,
+    callers: &AllowedCallers,
+    counted: Arc<Counted>,
+    stop: &CancellationToken,
+) -> Routes {
+    let workload_api = WorkloadApi::new(view.clone(), jwt, callers.clone(), stop.clone());
+    let workload_api = SpiffeWorkloadApiServer::new(workload_api);
+    let secrets = SecretDiscovery::new(view.clone(), callers.clone(), counted, stop.clone());
+    let secrets = SecretDiscoveryServiceServer::new(secrets);
+    Routes::new(workload_api.max_decoding_message_size(MAX_REQUEST))
+        .add_service(secrets.max_decoding_message_size(MAX_REQUEST))
+}
+
+/// A duty that ends with `stop` and has nothing to say.
+async fn ending(duty: impl Future<Output = ()>) -> anyhow::Result<()> {
+    duty.await;
+    Ok(())
 }
 
 /// Where the admin service of the agent at `socket` is.
@@ -207,17 +202,4 @@ fn stop_when_deserted(workload: &Socket, patience: Duration, stop: CancellationT
         }
         stop.cancel();
     });
-}
-
-fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stop.cancel();
-    });
-    Ok(())
 }

@@ -22,9 +22,8 @@
 //! The state (from `tokens/` on) is elsewhere when `--state` says so. A mounted Secret as
 //! cert-manager writes it (`tls.crt`, `tls.key`, `ca.crt`) is a directory without root key.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -181,13 +180,7 @@ impl Directory {
     /// When another process serves it, or the lock file cannot be opened.
     pub fn lock(&self, shared: bool) -> anyhow::Result<File> {
         let path = self.path.join("lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(files::OWNER_ONLY)
-            .open(&path)
-            .with_context(|| format!("cannot open {}; did `init` run?", path.display()))?;
+        let file = files::lock_file(&path).context("did `init` run?")?;
         match if shared { file.try_lock_shared() } else { file.try_lock() } {
             Ok(()) => Ok(file),
             Err(std::fs::TryLockError::WouldBlock) => {

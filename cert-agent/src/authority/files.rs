@@ -61,6 +61,20 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
+/// Opens a file that is only locked, never read; made when there is none.
+///
+/// # Errors
+/// The operating system's error, with the path.
+pub fn lock_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(OWNER_ONLY)
+        .open(path)
+        .map_err(|e| named(path, &e))
+}
+
 /// Makes a directory (and its parents) that only its owner may enter. One that exists is fine.
 ///
 /// # Errors

@@ -146,7 +146,7 @@ impl Authority {
         let key = csr::proven_key(&request.csr_der)?;
         let asking = Asking { caller, csr_der: &request.csr_der, now: now.wall };
         let attested = attest::attest(evidence, &asking, &self.records, &self.remote).await?;
-        self.take_rates(&attested.instance, now.monotonic)?;
+        self.rates.lock().take(&attested.instance, now.monotonic)?;
         let subject = Subject {
             dns_names: self.records.registry.now().dns_names(&attested.identity),
             id: attested.identity.clone(),
@@ -212,12 +212,6 @@ impl Authority {
             caller: caller.to_string(),
         };
         log.append(issued, Arc::clone(ca));
-    }
-
-    fn take_rates(&self, instance: &str, now: Instant) -> Result<(), Limited> {
-        let mut rates = self.rates.lock();
-        rates.take_instance(instance, now)?;
-        rates.take_global(now)
     }
 }
 

@@ -3,7 +3,7 @@
 //! The name comes from the verified leaf and from nowhere else: the request has no field for one.
 //! The signature proves that whoever asks holds the leaf's key, over TLS and the unix socket alike.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use base64::Engine as _;
@@ -101,7 +101,7 @@ impl JwtIssuer {
         check_audience(&request.audience)?;
         check_clock(request.signed_at, now.wall)?;
         let id = proven_holder(request, own, now.wall)?;
-        self.take_rates(&id, now.monotonic)?;
+        self.rates.lock().take(id.as_str(), now.monotonic)?;
         let signer = keys.now().signer(now.wall).map_err(JwtRefusal::Signing)?;
         let not_after = now.wall.saturating_add(self.lifetime);
         let svid = sign(&signer, &id, &request.audience, now.wall, not_after)
@@ -109,12 +109,6 @@ impl JwtIssuer {
         tracing::info!(identity = %id, audience = request.audience.join(" "), not_after, "issued a JWT-SVID");
         let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
         Ok(IssueJwtResponse { svid, not_after: seconds(not_after), server_time: seconds(now.wall) })
-    }
-
-    fn take_rates(&self, id: &SpiffeId, now: Instant) -> Result<(), Limited> {
-        let mut rates = self.rates.lock();
-        rates.take_instance(id.as_str(), now)?;
-        rates.take_global(now)
     }
 }
 

@@ -47,21 +47,13 @@ impl Rates {
         Self { per_instance, global, instances: HashMap::new(), all: None }
     }
 
-    /// Counts one request against the global limit.
+    /// Counts one request of an instance against both limits. A refused request is counted by neither: an authority that
+    /// is at its limit does not use up the rates of those who ask it again.
     ///
     /// # Errors
-    /// [`Limited::Global`]; a refused request is not counted.
-    pub fn take_global(&mut self, now: Instant) -> Result<(), Limited> {
-        self.all = Some(take(self.all, self.global, now).ok_or(Limited::Global(self.global.0))?);
-        Ok(())
-    }
-
-    /// Counts one certificate for an instance.
-    ///
-    /// # Errors
-    /// [`Limited::Instance`], or [`Limited::Global`] when too many instances are active to count
-    /// them.
-    pub fn take_instance(&mut self, instance: &str, now: Instant) -> Result<(), Limited> {
+    /// [`Limited::Instance`]; [`Limited::Global`], also when too many instances are active to count them.
+    pub fn take(&mut self, instance: &str, now: Instant) -> Result<(), Limited> {
+        let all = take(self.all, self.global, now).ok_or(Limited::Global(self.global.0))?;
         if self.instances.len() >= MAX_INSTANCES && !self.instances.contains_key(instance) {
             self.instances.retain(|_, full_until| *full_until > now);
             if self.instances.len() >= MAX_INSTANCES {
@@ -72,6 +64,7 @@ impl Rates {
         let after =
             take(before, self.per_instance, now).ok_or(Limited::Instance(self.per_instance.0))?;
         self.instances.insert(instance.to_owned(), after);
+        self.all = Some(all);
         Ok(())
     }
 }
@@ -93,40 +86,56 @@ mod tests {
         let mut rates = Rates::new(PerMinute(10), PerMinute(1000));
         let start = Instant::now();
         for n in 0..10 {
-            rates.take_instance("a", start).unwrap_or_else(|_| panic!("number {n}"));
+            rates.take("a", start).unwrap_or_else(|_| panic!("number {n}"));
         }
-        assert_eq!(rates.take_instance("a", start), Err(Limited::Instance(10)));
-        assert_eq!(rates.take_instance("b", start), Ok(()), "another instance is not concerned");
+        assert_eq!(rates.take("a", start), Err(Limited::Instance(10)));
+        assert_eq!(rates.take("b", start), Ok(()), "another instance is not concerned");
         let later = start + Duration::from_secs(6);
-        assert_eq!(rates.take_instance("a", later), Ok(()));
-        assert_eq!(rates.take_instance("a", later), Err(Limited::Instance(10)));
+        assert_eq!(rates.take("a", later), Ok(()));
+        assert_eq!(rates.take("a", later), Err(Limited::Instance(10)));
     }
 
     #[test]
     fn the_global_limit_counts_everybody() {
         let mut rates = Rates::new(PerMinute(10), PerMinute(2));
         let start = Instant::now();
-        assert_eq!(rates.take_global(start), Ok(()));
-        assert_eq!(rates.take_global(start), Ok(()));
-        assert_eq!(rates.take_global(start), Err(Limited::Global(2)));
-        assert_eq!(rates.take_global(start + Duration::from_secs(31)), Ok(()));
+        assert_eq!(rates.take("a", start), Ok(()));
+        assert_eq!(rates.take("b", start), Ok(()));
+        assert_eq!(rates.take("c", start), Err(Limited::Global(2)));
+        assert_eq!(rates.take("c", start + Duration::from_secs(31)), Ok(()));
+    }
+
+    #[test]
+    fn a_refused_request_is_counted_by_neither_limit() {
+        let mut rates = Rates::new(PerMinute(1), PerMinute(2));
+        let start = Instant::now();
+        assert_eq!(rates.take("a", start), Ok(()));
+        for _ in 0..5 {
+            assert_eq!(rates.take("a", start), Err(Limited::Instance(1)));
+        }
+        assert_eq!(rates.take("b", start), Ok(()), "what `a` was refused is not counted");
+        for _ in 0..5 {
+            assert_eq!(rates.take("c", start), Err(Limited::Global(2)));
+        }
+        let later = start + Duration::from_secs(31);
+        assert_eq!(rates.take("c", later), Ok(()), "what everybody is refused uses up nobody's");
     }
 
     #[test]
     fn zero_allows_nothing() {
-        assert!(Rates::new(PerMinute(0), PerMinute(0)).take_instance("a", Instant::now()).is_err());
+        assert!(Rates::new(PerMinute(0), PerMinute(10)).take("a", Instant::now()).is_err());
     }
 
     #[test]
     fn instances_that_ask_no_more_are_forgotten() {
-        let mut rates = Rates::new(PerMinute(10), PerMinute(1000));
+        let mut rates = Rates::new(PerMinute(10), PerMinute(1_000_000));
         let start = Instant::now();
         for n in 0..MAX_INSTANCES {
-            rates.take_instance(&n.to_string(), start).unwrap();
+            rates.take(&n.to_string(), start).unwrap();
         }
-        assert_eq!(rates.take_instance("one more", start), Err(Limited::Global(1000)));
+        assert_eq!(rates.take("one more", start), Err(Limited::Global(1_000_000)));
         let later = start + Duration::from_secs(60);
-        assert_eq!(rates.take_instance("one more", later), Ok(()));
+        assert_eq!(rates.take("one more", later), Ok(()));
         assert_eq!(rates.instances.len(), 1);
     }
 }

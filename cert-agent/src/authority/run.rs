@@ -9,10 +9,9 @@ use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::program::Misconfigured;
+use crate::program::{self, Misconfigured};
 
 use super::attest::service_account::{self, ServiceAccounts};
 use super::attest::{Records, Remote};
@@ -110,7 +109,7 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen at {}", settings.listen))?;
     let unix = settings.unix.as_deref().map(UnixSocket::bind).transpose()?;
     let stop = CancellationToken::new();
-    stop_on_signal(stop.clone())?;
+    program::stop_on_signal(stop.clone())?;
     tokio::spawn(clean(Arc::clone(&authority), settings.clone(), stop.clone()));
     let files = Followed::new(settings.directory.clone(), settings.registry.clone());
     tokio::spawn(files.follow(Arc::clone(&authority), stop.clone()));
@@ -238,19 +237,6 @@ fn log_start(authority: &Authority, settings: &Settings, listen: SocketAddr) {
         intermediate_expires = ca::readable(ca.not_after()),
         "serving"
     );
-}
-
-fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stop.cancel();
-    });
-    Ok(())
 }
 
 async fn clean(authority: Arc<Authority>, settings: Settings, stop: CancellationToken) {

@@ -9,9 +9,8 @@
 //! Processes on several machines may share the directory only by a file system whose locks and
 //! renames hold between machines (NFS 4, CephFS).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use aws_lc_rs::digest;
@@ -48,15 +47,8 @@ impl DirectoryStore {
         let hash = digest::digest(&digest::SHA256, key.to_string().as_bytes());
         let number = hash.as_ref().first().map_or(0, |byte| byte % LOCKS);
         let path = locks.join(number.to_string());
-        let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(files::OWNER_ONLY)
-            .open(&path)
-            .map_err(named)?;
-        file.lock().map_err(named)?;
+        let file = files::lock_file(&path)?;
+        file.lock().map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))?;
         Ok(file)
     }
 

@@ -1,16 +1,17 @@
 //! What a running authority does by itself, beside answering: claims ahead, records behind, signs
 //! revocation lists, renews its intermediate, and warns when it cannot.
 
-use std::fs::OpenOptions;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::ca::{self, SigningCa};
 use super::directory::Directory;
 use super::duration::human;
+use super::files;
 use super::init;
 use super::issue::Authority;
 use super::revoke;
@@ -52,18 +53,16 @@ impl Upkeep {
     }
 
     /// Runs until `stop`, and once more then.
-    pub async fn keep_up(mut self, stop: CancellationToken) {
+    pub async fn keep_up(self, stop: CancellationToken) {
+        let duties = Arc::new(Mutex::new(self));
         let mut tick = tokio::time::interval(INTERVAL);
         loop {
             let going_on = stop.run_until_cancelled(tick.tick()).await.is_some();
-            let work = tokio::task::spawn_blocking(move || {
-                self.look(wall_clock());
-                self
-            });
-            match work.await {
-                Ok(back) if going_on => self = back,
-                // A panic was reported by its own thread.
-                _ => return,
+            let duties = Arc::clone(&duties);
+            // A panic was reported by its own thread; the next round goes on.
+            let _ = tokio::task::spawn_blocking(move || duties.lock().look(wall_clock())).await;
+            if !going_on {
+                return;
             }
         }
     }
@@ -131,9 +130,7 @@ impl Upkeep {
 
     fn renew(&self, old: &SigningCa, source: &RootSource, now: u64) -> anyhow::Result<()> {
         // Of the replicas that share the directory one renews, the others take it up.
-        let path = self.directory.path().join("renewing");
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.with_context(|| path.display().to_string())?;
+        let lock = files::lock_file(&self.directory.path().join("renewing"))?;
         lock.lock()?;
         if is_due(&SigningCa::load(&self.directory)?, now) {
             let lifetime = old.lifetime();

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cert_agent::agent::authority::HostPort;
+use cert_agent::agent::fetch;
+use cert_agent::agent::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use cert_agent::agent::run::{Settings as AgentSettings, serve as serve_agent};
 use cert_agent::agent::show;
 use cert_agent::authority::directory::Directory;
@@ -27,6 +29,9 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::Request;
+use tonic::metadata::AsciiMetadataValue;
+use tonic::transport::Channel;
 
 /// Whatever is awaited in a story comes within this, or the story fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
@@ -271,4 +276,16 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 /// A port that nobody listens on, and that the next to ask gets.
 pub(crate) async fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// The Workload API of an agent, without the help of a client library.
+pub(crate) async fn bare(agent: &Agent) -> SpiffeWorkloadApiClient<Channel> {
+    SpiffeWorkloadApiClient::new(fetch::connect(agent.socket()).await.unwrap())
+}
+
+/// A request of somebody who means to make it (Workload Endpoint §3).
+pub(crate) fn with_header<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("workload.spiffe.io", AsciiMetadataValue::from_static("true"));
+    request
 }

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// What is left is told in whole seconds, so up to one of them is over already; and a try takes a moment.
+const WHOLE_SECONDS: Duration = Duration::from_millis(1500);
+
 /// Two moments, Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -24,12 +27,13 @@ impl Bounds {
 
     /// How long to wait before a connection is re-authenticated: six to seven tenths of what is
     /// left, spread by its number. Certificates are renewed at half their life, so both sides have
-    /// newer ones then, and a failure leaves time for more tries.
+    /// newer ones then, and a failure leaves time for more tries. Of lives of a few seconds it leaves
+    /// [`WHOLE_SECONDS`], in which the connection may end already.
     #[must_use]
     pub fn reauthenticate_in(&self, now: u64, spread: u64) -> Duration {
         let left = Duration::from_secs(self.expires.saturating_sub(now));
         let step = u32::try_from(spread % 16).unwrap_or(0);
-        left * 6 / 10 + left / 160 * step
+        (left * 6 / 10 + left / 160 * step).min(left.saturating_sub(WHOLE_SECONDS))
     }
 
     /// How long to wait before the next try: an eighth of what is left, a quarter of a second to
@@ -63,6 +67,12 @@ mod tests {
             assert!((0.6..0.7).contains(&share), "{left} {spread}: {share}");
             let at = bounds.drain_at - 1000;
             assert!(first < Duration::from_secs(at).as_secs_f64());
+        }
+        for (left, latest) in [(0, 0), (1, 0), (2, 500), (3, 1500), (4, 2500)] {
+            for spread in 0..16 {
+                let first = Bounds::new(1000, 1000 + left, spread).reauthenticate_in(1000, spread);
+                assert!(first <= Duration::from_millis(latest), "{left} {spread}: {first:?}");
+            }
         }
         let bounds = Bounds::new(1000, 1010, 0);
         assert_eq!(bounds.retry_in(1002), Duration::from_secs(1));

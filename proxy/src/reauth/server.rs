@@ -79,7 +79,9 @@ fn take_over(
     }
     let now = state.clock.unix();
     let bounds = Bounds::new(now, fresh.bounds().expires, old.number);
-    if fresh.closing().is_some() || bounds.expires <= old.bounds().expires {
+    // The same end again is no refusal: the answer before may have been lost on its way, and the client would be
+    // left with the end that we have prolonged.
+    if fresh.closing().is_some() || bounds.expires < old.bounds().expires {
         return Err(Refusal::NotLater);
     }
     let snapshot = state.snapshot();

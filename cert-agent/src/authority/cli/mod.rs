@@ -31,7 +31,7 @@ pub mod tokens;
 /// agents over TLS, and `token` makes a join token for each new workload. `bundle` prints the roots
 /// that agents and peers must be given.
 #[derive(Debug, Parser)]
-#[command(name = "postern-authority", version, max_term_width = 110, after_help = crate::log::HELP)]
+#[command(name = "postern-authority", version, max_term_width = 110, after_help = crate::program::LOG_HELP)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
