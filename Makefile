@@ -63,7 +63,7 @@ e2e:
 	cargo build --locked --workspace --bins
 	cargo test --locked -p postern-tests --no-run
 	@rm -f $(STORY_TIMES)
-	tests/in-namespace cargo test --locked --offline -p postern-tests -- --test-threads=$${E2E_THREADS:-3}; \
+	tests/in-namespace cargo test --locked --offline --no-fail-fast -p postern-tests -- --test-threads=$${E2E_THREADS:-3}; \
 		result=$$?; tests/slowest $(STORY_TIMES); exit $$result
 
 # The programs as they are shipped. The cert agent stands in every pod, so it is built for size (docs/decisions/0232).
@@ -81,6 +81,7 @@ reference:
 	UPDATE_DOCS=1 cargo test --locked -p proxy --test documentation
 	UPDATE_DOCS=1 cargo test --locked -p k8s --test documentation
 	UPDATE_DOCS=1 cargo test --locked -p postern-tests --test reference
+	UPDATE_DOCS=1 cargo test --locked -p postern-tests --test architecture security_cases
 
 bench:
 	@tests/setup bench

@@ -51,14 +51,13 @@ fn one_version_of_each_crate() {
     });
     let older: BTreeSet<_> = older.collect();
     let skipped = entries(section(&deny_toml(), "skip = ["), "crate = \"");
-    for one in older.difference(&skipped) {
-        panic!(
-            "{one} is an older version beside another; `cargo tree --workspace -i {one}` says whose"
-        );
-    }
-    for one in skipped.difference(&older) {
-        panic!("deny.toml skips {one}, which is not there or is the only version");
-    }
+    let unnamed: Vec<_> = older.difference(&skipped).collect();
+    assert!(
+        unnamed.is_empty(),
+        "older versions beside others: {unnamed:?}; `cargo tree --workspace -i NAME@VERSION` says whose"
+    );
+    let needless: Vec<_> = skipped.difference(&older).collect();
+    assert!(needless.is_empty(), "deny.toml skips what is no second version: {needless:?}");
 }
 
 /// One place names the crates of others, each with its use.

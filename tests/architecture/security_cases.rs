@@ -11,13 +11,28 @@ use crate::all_sources;
 /// How many rows the catalogue has: attacks, faults, promises.
 const ROWS: [(char, usize); 3] = [('S', 53), ('F', 38), ('P', 21)];
 
+/// The standards of SPIFFE, and how the tests of each begin.
+const SECTIONS: [(&str, &str); 7] = [
+    ("SPIFFE-ID", "spiffe_id_"),
+    ("X509-SVID", "spiffe_x509_svid_"),
+    ("JWT-SVID", "spiffe_jwt_svid_"),
+    ("Trust Domain and Bundle", "spiffe_trust_domain_and_bundle_"),
+    ("Workload Endpoint", "spiffe_workload_endpoint_"),
+    ("Workload API", "spiffe_workload_api_"),
+    ("Federation", "spiffe_federation_"),
+];
+
 #[test]
 fn security_cases_and_tests_are_the_same() {
     let tests = tests_of_rows();
-    let page = read(&repository().join("docs/security-cases.md"));
+    let path = repository().join("docs/security-cases.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, renewed(&read(&path), &tests)).expect("the page can be written");
+    }
+    let page = read(&path);
     let mut mistakes = Vec::new();
     for (row, line) in rows(&page) {
-        let prefix = format!("{}{}_", row[..1].to_lowercase(), &row[2..]);
+        let prefix = prefix(&row);
         let there: BTreeSet<_> =
             tests.iter().filter(|test| test.starts_with(&prefix)).cloned().collect();
         let named: BTreeSet<_> =
@@ -34,7 +49,49 @@ fn security_cases_and_tests_are_the_same() {
     for test in spiffe.difference(&named_tests(&page)) {
         mistakes.push(format!("the sections of SPIFFE do not name `{test}`"));
     }
-    assert!(mistakes.is_empty(), "docs/security-cases.md:\n{}", mistakes.join("\n"));
+    assert!(
+        mistakes.is_empty(),
+        "docs/security-cases.md is stale, run `make reference`:\n{}",
+        mistakes.join("\n")
+    );
+}
+
+/// The page with the tests that there are in each row, in front of what the row says besides.
+fn renewed(page: &str, tests: &BTreeSet<String>) -> String {
+    let line = |line: &str| {
+        let id = cell(line).unwrap_or("");
+        let Some((_, section)) = SECTIONS.iter().find(|(name, _)| *name == id) else {
+            return if rows(line).is_empty() {
+                line.to_owned()
+            } else {
+                with_tests(line, &prefix(id), tests)
+            };
+        };
+        with_tests(line, section, tests)
+    };
+    page.lines().map(line).map(|line| line + "\n").collect()
+}
+
+/// A line of a table whose last cell begins with the tests of this prefix.
+fn with_tests(line: &str, prefix: &str, tests: &BTreeSet<String>) -> String {
+    let (cells, last) = line.trim_end_matches(" |").rsplit_once(" | ").expect("a line of a table");
+    let mut besides = last;
+    while let Some((name, rest)) = besides.strip_prefix('`').and_then(|rest| rest.split_once('`')) {
+        if !name.starts_with(prefix) {
+            break;
+        }
+        besides = rest.trim_start_matches([',', ';', ' ']);
+    }
+    let names =
+        tests.iter().filter(|test| test.starts_with(prefix)).map(|test| format!("`{test}`"));
+    let parts = [names.collect::<Vec<_>>().join(", "), besides.to_owned()];
+    let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    format!("{cells} | {} |", parts.join("; "))
+}
+
+/// How the tests of a row begin.
+fn prefix(row: &str) -> String {
+    format!("{}{}_", row[..1].to_lowercase(), &row[2..])
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Ambiguous and malformed HTTP, on the whole way: nothing of it reaches the app, on neither side of the mesh.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use postern_tests::{Mesh, Pod, raw, tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -142,4 +143,36 @@ fn p10_no_ambiguous_request_is_forwarded_by_the_apps_proxy() {
         let said = outside.run(async move { tls::say(config, address, request.as_bytes()).await });
         said.unwrap_or_else(|error| format!("{error} "))
     });
+}
+
+/// A megabyte of requests, sent as the body of one that the policy refuses: none of them is one.
+#[test]
+fn s09_unread_request_body_of_a_refused_caller() {
+    let mesh = Mesh::start();
+    mesh.policy("store", &allow("store", "frontend"));
+    let store = mesh.pod("store").port(8080, "http").start();
+    let outside = mesh.pod("outside").outside().start();
+    let seen = app(&store);
+    let svid = mesh.test_authority().workload("shop", "reports");
+    let config = tls::client(Some(&svid), &["http/1.1"]);
+    let address = store.at(8080);
+    let hidden = "GET /hidden HTTP/1.1\r\nhost: store\r\n\r\n".repeat(27_000);
+    let head =
+        format!("POST / HTTP/1.1\r\nhost: store\r\ncontent-length: {}\r\n\r\n", hidden.len());
+    let answers = outside.run(async move {
+        let mut stream = tls::connect(config, address).await.unwrap();
+        // The answer and the end may come while we write.
+        let _ = stream.write_all((head + &hidden).as_bytes()).await;
+        let mut answers = Vec::new();
+        let _ =
+            tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answers)).await;
+        String::from_utf8_lossy(&answers).into_owned()
+    });
+    // Nothing where the end overtook the answer.
+    assert!(answers.is_empty() || answers.starts_with("HTTP/1.1 403"), "{answers}");
+    assert_eq!(answers.matches("HTTP/1.1").count(), usize::from(!answers.is_empty()), "{answers}");
+    store.expect_log(&[("kind", "request"), ("status", "403"), ("reason", "no_matching_allow")]);
+    assert_eq!(*seen.lock().unwrap(), Vec::<String>::new());
+    let judged = store.log().into_iter().filter(|line| line.has(&[("kind", "request")]));
+    assert_eq!(judged.count(), 1, "what was in the body was judged as a request");
 }
