@@ -16,7 +16,7 @@ help:
 	@echo 'make check         formatting, lints and documentation only'
 	@echo 'make quick         formatting, lints and tests of the crates you changed (CRATE=policy: of these)'
 	@echo 'make fmt           format the sources'
-	@echo 'make reference     print docs/reference and the tables of the guides anew from the code'
+	@echo 'make reference     print docs/reference, the tables of the guides and the CRDs anew from the code'
 	@echo 'make bench         CPU per request beside HAProxy, in turn, as a table'
 	@echo 'make prove-certs   what is promised about certificates, measured: one line a promise (PROVE="--only P-01")'
 	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
@@ -79,7 +79,7 @@ fmt:
 reference:
 	cargo build --locked --workspace --bins
 	UPDATE_DOCS=1 cargo test --locked -p proxy --test documentation
-	UPDATE_DOCS=1 cargo test --locked -p k8s --test documentation
+	UPDATE_DOCS=1 cargo test --locked -p k8s --test all -- documentation crds
 	UPDATE_DOCS=1 cargo test --locked -p postern-tests --test reference
 	UPDATE_DOCS=1 cargo test --locked -p postern-tests --test architecture security_cases
 

@@ -11,18 +11,18 @@ fn schema() -> Value {
     definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
-/// `UPDATE=1 cargo test -p k8s --test all -- crds` writes it.
+/// `UPDATE_DOCS=1 cargo test -p k8s --test all -- crds` writes it.
 #[test]
 fn the_file_is_what_the_types_print() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let printed = crd::print().unwrap();
     for file in ["crds/policy.postern.dev_tokenpolicies.yaml", "chart/files/crds.yaml"] {
         let path = folder.join(file);
-        if std::env::var_os("UPDATE").is_some() {
+        if std::env::var_os("UPDATE_DOCS").is_some() {
             fs::write(&path, &printed).unwrap();
         }
         let found = fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == printed, "{file} is stale: UPDATE=1 cargo test -p k8s --test all -- crds");
+        assert!(found == printed, "{file} is stale: UPDATE_DOCS=1 cargo test -p k8s --test all -- crds");
     }
 }
 

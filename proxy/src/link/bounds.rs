@@ -28,7 +28,7 @@ impl Bounds {
     /// How long to wait before a connection is re-authenticated: six to seven tenths of what is
     /// left, spread by its number. Certificates are renewed at half their life, so both sides have
     /// newer ones then, and a failure leaves time for more tries. Of lives of a few seconds it leaves
-    /// [`WHOLE_SECONDS`], in which the connection may end already.
+    /// a second and a half, in which the connection may end already.
     #[must_use]
     pub fn reauthenticate_in(&self, now: u64, spread: u64) -> Duration {
         let left = Duration::from_secs(self.expires.saturating_sub(now));
