@@ -22,7 +22,10 @@ fn the_file_is_what_the_types_print() {
             fs::write(&path, &printed).unwrap();
         }
         let found = fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == printed, "{file} is stale: UPDATE_DOCS=1 cargo test -p k8s --test all -- crds");
+        assert!(
+            found == printed,
+            "{file} is stale: UPDATE_DOCS=1 cargo test -p k8s --test all -- crds"
+        );
     }
 }
 
