@@ -359,3 +359,30 @@ async fn sds_delta_and_fetch() {
     let names: Vec<_> = second.resources.iter().map(|resource| resource.name.as_str()).collect();
     assert_eq!(names, ["default"], "the roots did not change");
 }
+
+#[tokio::test]
+async fn sds_delta_of_everything_goes_on_with_many_trust_domains() {
+    const OTHERS: usize = 100;
+    let (_ca, fake, agent) = ready().await;
+    let roots = vec![root_of(&Ca::of("partner.example"))];
+    let others = (0..OTHERS).map(|i| foreign(&format!("d{i}.example"), roots.clone(), 1));
+    fake.say(std::iter::once(fake.own(2)).chain(others).collect());
+    agent.until("the others", |status| status.bundles.len() == OTHERS + 1).await;
+
+    let mut client =
+        SecretDiscoveryServiceClient::new(fetch::connect(agent.socket()).await.unwrap());
+    let (requests, sent) = mpsc::channel(8);
+    requests.send(DeltaDiscoveryRequest::default()).await.unwrap();
+    let mut responses = client.delta_secrets(ReceiverStream::new(sent)).await.unwrap().into_inner();
+    let first = within("everything", responses.message()).await.unwrap().unwrap();
+    assert_eq!(first.resources.len(), OTHERS + 2, "our certificate, our roots and theirs");
+    let taken = DeltaDiscoveryRequest {
+        response_nonce: first.nonce,
+        resource_names_subscribe: vec!["default".to_owned()],
+        ..DeltaDiscoveryRequest::default()
+    };
+    requests.send(taken).await.unwrap();
+    let second = within("one more name", responses.message()).await.unwrap().unwrap();
+    let names: Vec<_> = second.resources.iter().map(|resource| resource.name.as_str()).collect();
+    assert_eq!(names, ["default"]);
+}

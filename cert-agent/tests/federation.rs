@@ -180,6 +180,23 @@ async fn spiffe_federation_5_2_2_https_spiffe_bootstrap_first_then_the_newest_st
     assert!(!url.is_empty());
 }
 
+/// Bundles from files have nothing to fetch and take no fetch's place.
+#[tokio::test]
+async fn an_endpoint_is_asked_beside_any_number_of_files() {
+    let z = Partner::of("z.test").await;
+    let mut a = Consumer::new();
+    a.write("z.test.json", z.document());
+    add_root(&z.ca);
+    take_up(&z);
+    let files = (0..40).map(|i| {
+        a.write(&format!("f{i}.test.json"), r#"{"keys": []}"#);
+        format!("  - {{trustDomain: f{i}.test, file: f{i}.test.json}}\n")
+    });
+    a.configure(&(files.collect::<String>() + &z.entry("z.test", &z.url())));
+    a.start();
+    a.until("what the endpoint says", |a| a.roots("z.test") == Some(2)).await;
+}
+
 #[tokio::test]
 async fn spiffe_federation_5_2_2_the_endpoint_must_prove_the_configured_id() {
     let (b, imposter) = (Partner::of("b.test").await, Partner::of("b.test").await);

@@ -14,7 +14,7 @@ use rustls_pki_types::CertificateDer;
 use crate::api::{Bundles, TrustDomainBundle};
 
 /// Trust domains in one message.
-const MAX_DOMAINS: usize = 256;
+pub const MAX_DOMAINS: usize = 256;
 /// The keys that verify JWT-SVIDs when none are known: an empty JWK set (RFC 7517 §5).
 const NO_KEYS: &[u8] = br#"{"keys":[]}"#;
 

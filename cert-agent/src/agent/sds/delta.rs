@@ -7,10 +7,15 @@ use tonic::Status;
 
 use crate::agent::held::Holding;
 use crate::agent::proto::sds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
+use crate::agent::trust::MAX_DOMAINS;
 
 use super::Counted;
 use super::secrets::{Digest, TYPE_URL, all_names, secret};
-use super::stream::{Conversation, check_request};
+use super::stream::{Conversation, MAX_NAMES, check_request};
+
+/// Names that one stream may be subscribed to: everything there can be, and as many again as one
+/// request names.
+const MAX_WANTED: usize = MAX_DOMAINS + MAX_NAMES;
 
 /// The state.
 #[derive(Debug)]
@@ -52,7 +57,11 @@ impl Conversation for Delta {
 
     fn hear(&mut self, request: DeltaDiscoveryRequest) -> Result<(), Status> {
         let subscribe = &request.resource_names_subscribe;
-        check_request(&request.type_url, subscribe, self.wanted.len())?;
+        check_request(&request.type_url, subscribe)?;
+        let new = subscribe.iter().filter(|name| !self.wanted.contains_key(*name)).count();
+        if new > 0 && self.wanted.len() + new > MAX_WANTED {
+            return Err(Status::invalid_argument(format!("at most {MAX_WANTED} names a stream")));
+        }
         self.taken(&request);
         if subscribe.iter().any(|name| name == "*") || (!self.heard && subscribe.is_empty()) {
             self.everything = true;

@@ -12,8 +12,8 @@ use crate::agent::updates::Updates;
 
 use super::secrets::TYPE_URL;
 
-/// Resources one stream may ask for.
-const MAX_NAMES: usize = 64;
+/// Resources that one request may name.
+pub const MAX_NAMES: usize = 64;
 /// The longest name: a SPIFFE id (SPIFFE-ID §2.3).
 const MAX_NAME: usize = 2048;
 
@@ -38,11 +38,11 @@ pub trait Conversation: Send + 'static {
 ///
 /// # Errors
 /// InvalidArgument.
-pub fn check_request(type_url: &str, names: &[String], known: usize) -> Result<(), Status> {
+pub fn check_request(type_url: &str, names: &[String]) -> Result<(), Status> {
     if !type_url.is_empty() && type_url != TYPE_URL {
         return Err(Status::invalid_argument(format!("only {TYPE_URL} is served here")));
     }
-    if names.len() + known > MAX_NAMES || names.iter().any(|name| name.len() > MAX_NAME) {
+    if names.len() > MAX_NAMES || names.iter().any(|name| name.len() > MAX_NAME) {
         return Err(Status::invalid_argument("at most 64 names of at most 2048 bytes"));
     }
     Ok(())

@@ -74,7 +74,7 @@ impl Conversation for Whole {
     type Response = DiscoveryResponse;
 
     fn hear(&mut self, request: DiscoveryRequest) -> Result<(), Status> {
-        check_request(&request.type_url, &request.resource_names, 0)?;
+        check_request(&request.type_url, &request.resource_names)?;
         if self.said > 0 {
             if request.response_nonce != self.said.to_string() {
                 // An answer to a response before the last, which says all that matters.

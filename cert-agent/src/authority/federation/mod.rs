@@ -198,19 +198,14 @@ impl Federation {
     }
 
     fn start_due(&mut self, fetches: &mut JoinSet<Fetched>, now: Instant) {
-        let due: Vec<TrustDomain> = self
+        let due: Vec<(TrustDomain, Endpoint)> = self
             .relations
             .iter()
-            .filter(|(_, relation)| !relation.fetching && relation.next_fetch <= now)
-            .map(|(name, _)| name.clone())
+            .filter_map(|(name, relation)| Some((name.clone(), relation.due(now)?.clone())))
             .take(MAX_FETCHES.saturating_sub(fetches.len()))
             .collect();
-        for name in due {
-            let Some(Source::Endpoint(endpoint)) = self.relations.get(&name).map(|r| &r.source)
-            else {
-                continue;
-            };
-            let (endpoint, trusted) = (endpoint.clone(), self.trusted(endpoint));
+        for (name, endpoint) in due {
+            let trusted = self.trusted(&endpoint);
             if let Some(relation) = self.relations.get_mut(&name) {
                 relation.fetching = true;
             }
@@ -305,6 +300,16 @@ impl Relation {
                 bootstrap.as_deref()
             }
             Source::Endpoint(_) => None,
+        }
+    }
+
+    /// The endpoint to ask now.
+    fn due(&self, now: Instant) -> Option<&Endpoint> {
+        match &self.source {
+            Source::Endpoint(endpoint) if !self.fetching && self.next_fetch <= now => {
+                Some(endpoint)
+            }
+            _ => None,
         }
     }
 
