@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use postern_tests::{App, Mesh, raw, wait, websocket};
+use postern_tests::{App, Load, Mesh, raw, wait, websocket};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -122,6 +122,59 @@ fn p03_policy_change_latency_live_streams() {
         replace(&path, &text);
     }
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+}
+
+/// Ten thousand policies for one workload, a thousand of them with path templates: they come into force, the last of
+/// them decides, they change and go again, and no request of a permitted caller fails meanwhile.
+#[test]
+fn f29_ten_thousand_policies_come_change_and_go_under_load() {
+    let scene = scene::shop();
+    let reports = scene.mesh.pod("reports").start();
+    let asked = || reports.curl("http://cart:8080/cart/ann").status;
+    assert_eq!(asked(), 403);
+    let path = scene.mesh.resource_path("many");
+    let patient = |what: &str, status: u16| {
+        wait::until(what, Duration::from_secs(60), || match asked() {
+            seen if seen == status => Ok(()),
+            seen => Err(format!("{seen}, expected {status}")),
+        });
+    };
+    let load = Load::start(&scene.frontend, scene.cart.at(8080), "cart:8080", "/cart/ann", 4);
+    replace(&path, &many_policies("reports"));
+    patient("the last of ten thousand to act", 200);
+    replace(&path, &many_policies("somebody"));
+    patient("its edit to act", 403);
+    fs::remove_file(&path).unwrap();
+    load.finish().expect_all_good();
+    scene.frontend.curl("http://cart:8080/cart/ann").expect(200);
+}
+
+/// Nine thousand policies about callers, a thousand about paths, the last of which lets `caller` in.
+fn many_policies(caller: &str) -> String {
+    const POLICIES: usize = 10_000;
+    const WITH_TEMPLATES: usize = 1_000;
+    (1..=POLICIES)
+        .map(|number| {
+            let account = if number == POLICIES { caller.to_owned() } else { format!("s{number}") };
+            let paths = if number > POLICIES - WITH_TEMPLATES {
+                format!(
+                    r#", to: [{{operation: {{paths: ["/cart/{{*}}", "/v{number}/{{**}}/x"]}}}}]"#
+                )
+            } else {
+                String::new()
+            };
+            format!(
+                r#"---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: p{number}, namespace: shop}}
+spec:
+  selector: {{matchLabels: {{app: cart}}}}
+  rules: [{{from: [{{source: {{principals: ["cluster.local/ns/shop/sa/{account}"]}}}}]{paths}}}]
+"#
+            )
+        })
+        .collect()
 }
 
 /// A file that appears whole, by rename.
