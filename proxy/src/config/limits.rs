@@ -59,8 +59,7 @@ macro_rules! limits {
             }
         }
 
-        /// Reads the section `limits`; what is not written keeps its default.
-        pub(super) fn read(reader: &mut Reader, value: Option<Value<'_>>) -> Limits {
+        fn read_each(reader: &mut Reader, value: Option<Value<'_>>) -> Limits {
             let mut limits = Limits::default();
             let Some(mut map) = value.and_then(|value| reader.mapping(value)) else { return limits };
             $(
@@ -71,6 +70,21 @@ macro_rules! limits {
             limits
         }
     };
+}
+
+/// Reads the section `limits`; what is not written keeps its default.
+pub(super) fn read(reader: &mut Reader, value: Option<Value<'_>>) -> Limits {
+    let limits = read_each(reader, value);
+    if let Some(value) = value.filter(|_| limits.drain_delay > limits.drain_timeout) {
+        let (delay, timeout) = (limits.drain_delay, limits.drain_timeout);
+        reader.mistake(
+            value.node.mark,
+            format!("`drainDelay` {delay:?} beyond `drainTimeout` {timeout:?}"),
+            "a delay within the timeout: both begin at SIGTERM",
+            Some("write both; what is in flight gets the time between them".into()),
+        );
+    }
+    limits
 }
 
 limits! {
@@ -249,6 +263,11 @@ mod tests {
             (
                 "headerFields: 4000",
                 "f:1:15: found the number 4000 for `headerFields`; expected a whole number from 16 to 1024",
+            ),
+            ("drainDelay: 2s\ndrainTimeout: 2s", ""),
+            (
+                "drainTimeout: 2s",
+                "f:1:1: found `drainDelay` 5s beyond `drainTimeout` 2s; expected a delay within the timeout",
             ),
             ("headerField: 40", "f:1:1: found the unknown key `headerField` in `limits`"),
         ] {
