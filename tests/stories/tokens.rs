@@ -1,7 +1,7 @@
 //! End-user tokens of a real issuer (npm's oidc-provider): discovered, verified, rotated while traffic flows, and kept
 //! while the issuer is down.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use postern_tests::certificates::replace;
