@@ -27,7 +27,7 @@ fn script() -> PathBuf {
 
 fn run_issuer(pod: &Pod, url: &str) -> Process {
     let script = script();
-    let node = script.with_file_name("node_modules").join(".bin/node");
+    let node = script.with_file_name("node");
     let script = script.display().to_string();
     let arguments = [&*script, url, "/run/postern/web.pem", "/run/postern/web-key.pem"];
     pod.start_program("issuer", &node, &arguments)
