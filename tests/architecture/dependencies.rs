@@ -37,6 +37,22 @@ fn one_cryptographic_library_and_no_banned_crate() {
     }
 }
 
+/// A banned crate that some may carry all the same is carried by exactly those.
+#[test]
+fn banned_crates_are_carried_by_those_who_may() {
+    let deny = deny_toml();
+    for line in section(&deny, "deny = [").lines().filter(|line| line.contains("wrappers")) {
+        let name = entries(line, "crate = \"").into_iter().next().unwrap();
+        let list = line.split_once("wrappers = [").unwrap().1.split(']').next().unwrap();
+        let wrappers: BTreeSet<&str> = list.split('"').skip(1).step_by(2).collect();
+        let arguments =
+            ["tree", "--workspace", "--offline", "-i", &name, "--depth", "1", "--prefix", "none"];
+        let tree = cargo(&arguments);
+        let parents = tree.lines().skip(1).filter_map(|line| line.split(' ').next());
+        assert_eq!(parents.collect::<BTreeSet<_>>(), wrappers, "who carries {name}");
+    }
+}
+
 /// Beside the newest version of a crate stand only those that deny.toml names, each with its reason.
 #[test]
 fn one_version_of_each_crate() {
