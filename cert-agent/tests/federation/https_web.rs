@@ -1,0 +1,148 @@
+//! The profile https_web, both sides: whom we believe when we ask, and what our endpoint answers.
+
+use super::*;
+
+/// A web server with a certificate of its own CA, which answers each request with the next text.
+struct Web {
+    address: SocketAddr,
+    ca_pem: String,
+}
+
+fn web_certificate(names: &[&str]) -> (rcgen::Certificate, KeyPair, String) {
+    let (ca_key, key) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = params.self_signed(&ca_key).unwrap();
+    let issuer = Issuer::new(params, ca_key);
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
+    (leaf, key, ca.pem())
+}
+
+impl Web {
+    async fn answering(names: &[&str], answers: Vec<String>) -> Self {
+        let (leaf, key, ca_pem) = web_certificate(names);
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+            rustls::crypto::aws_lc_rs::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut answers = answers.into_iter();
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let Some(answer) = answers.next() else { return };
+                let answer = answer.replace("HERE", &address.to_string());
+                let mut request = [0; 1024];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+        });
+        Self { address, ca_pem }
+    }
+
+    async fn fetch(&self) -> Result<String, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let ca_file = dir.path().join("ca.pem");
+        std::fs::write(&ca_file, &self.ca_pem).unwrap();
+        let url = EndpointUrl::parse(&format!("https://{}/x", self.address)).unwrap();
+        let fetched = fetch(&url, &Trusted::web(&ca_file).unwrap()).await;
+        fetched.map(|t| String::from_utf8(t).unwrap()).map_err(|error| format!("{error:#}"))
+    }
+}
+
+fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+fn redirect(to: &str) -> String {
+    format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n")
+}
+
+#[tokio::test]
+async fn spiffe_federation_5_2_1_https_web_the_host_and_every_redirect_are_checked() {
+    let check =
+        async |name: &str, names: &[&str], answers: Vec<String>, expect: Result<&str, &str>| {
+            let web = Web::answering(names, answers).await;
+            match (web.fetch().await, expect) {
+                (Ok(seen), Ok(expect)) => assert_eq!(seen, expect, "{name}"),
+                (Err(error), Err(words)) => assert!(error.contains(words), "{name}: {error}"),
+                (seen, _) => panic!("{name}: {seen:?}"),
+            }
+        };
+    let host = ["127.0.0.1"];
+    let again = || redirect("https://HERE/y");
+    check("good", &host, vec![ok("{}")], Ok("{}")).await;
+    check("another host", &["127.0.0.2"], vec![ok("{}")], Err("did not prove itself")).await;
+    check("a DNS name", &["b.test"], vec![ok("{}")], Err("did not prove itself")).await;
+    check("a redirect", &host, vec![again(), ok("{}")], Ok("{}")).await;
+    check("a relative redirect", &host, vec![redirect("/y"), ok("{}")], Ok("{}")).await;
+    let three = vec![again(), again(), again(), ok("{}")];
+    check("three redirects", &host, three, Ok("{}")).await;
+    let four = vec![again(), again(), again(), again(), ok("{}")];
+    check("four redirects", &host, four, Err("more than 3 redirects")).await;
+    check("to http", &host, vec![redirect("http://HERE/y")], Err("must be https")).await;
+    check("to userinfo", &host, vec![redirect("https://u@HERE/y")], Err("userinfo")).await;
+    check(
+        "not found",
+        &host,
+        vec!["HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n".into()],
+        Err("404"),
+    )
+    .await;
+    check("no HTTP", &host, vec!["nonsense\r\n\r\n".into()], Err("")).await;
+    check("nothing", &host, vec![String::new()], Err("")).await;
+    let long = ok(&"x".repeat(1024 * 1024 + 1));
+    check("too long", &host, vec![long], Err("at most 1 MiB")).await;
+    let cut = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}".to_owned();
+    check("cut off", &host, vec![cut], Err("the document")).await;
+    // To a server whose certificate is of another CA.
+    let other = Web::answering(&host, vec![ok("{}")]).await;
+    let away = redirect(&format!("https://{}/", other.address));
+    check("a redirect to one of another CA", &host, vec![away], Err("did not prove itself")).await;
+}
+
+#[tokio::test]
+async fn spiffe_federation_5_2_1_3_our_endpoint_answers_anybody_with_the_newest_bundle() {
+    let (leaf, key, ca_pem) = web_certificate(&["127.0.0.1"]);
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key_file) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
+    std::fs::write(&certificate, leaf.pem()).unwrap();
+    std::fs::write(&key_file, key.serialize_pem()).unwrap();
+    let ca_file = dir.path().join("ca.pem");
+    std::fs::write(&ca_file, ca_pem).unwrap();
+    let profile = ServerProfile::Web { certificate: certificate.clone(), key: key_file };
+    let b = Partner::with("b.test", &profile).await;
+    let trusted = Trusted::web(&ca_file).unwrap();
+    let url = EndpointUrl::parse(&b.url()).unwrap();
+    let first = fetch(&url, &trusted).await.unwrap();
+    assert_eq!(String::from_utf8(first).unwrap(), b.document());
+    add_root(&b.ca);
+    take_up(&b);
+    let second = fetch(&url, &trusted).await.unwrap();
+    let second = BundleDocument::parse(domain("b.test"), &second).unwrap();
+    assert_eq!(second.x509.roots().len(), 2);
+    assert_eq!((second.jwt.keys().len(), second.refresh_hint), (1, Some(300)));
+    let nowhere = EndpointUrl::parse(&format!("https://{}/else", b.endpoint)).unwrap();
+    assert!(format!("{:#}", fetch(&nowhere, &trusted).await.unwrap_err()).contains("404"));
+    // A new certificate for the host is taken up without a restart.
+    let (leaf, key, ca_pem) = web_certificate(&["127.0.0.1"]);
+    std::fs::write(&ca_file, ca_pem).unwrap();
+    std::fs::write(dir.path().join("tls.key"), key.serialize_pem()).unwrap();
+    std::fs::write(&certificate, leaf.pem()).unwrap();
+    let trusted = Trusted::web(&ca_file).unwrap();
+    let took_up = async {
+        while fetch(&url, &trusted).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, took_up).await.expect("the new certificate");
+}
