@@ -385,4 +385,21 @@ async fn sds_delta_of_everything_goes_on_with_many_trust_domains() {
     let second = within("one more name", responses.message()).await.unwrap().unwrap();
     let names: Vec<_> = second.resources.iter().map(|resource| resource.name.as_str()).collect();
     assert_eq!(names, ["default"]);
+    // There is an end to it all the same: one request names 64, a stream 320.
+    for round in 0..5 {
+        let subscribe = (0..64).map(|i| format!("spiffe://r{round}-{i}.example")).collect();
+        let more = DeltaDiscoveryRequest {
+            resource_names_subscribe: subscribe,
+            ..DeltaDiscoveryRequest::default()
+        };
+        requests.send(more).await.unwrap();
+    }
+    let refused = within("the refusal", async {
+        loop {
+            if let Err(refused) = responses.message().await {
+                return refused;
+            }
+        }
+    });
+    assert_eq!(refused.await.code(), Code::InvalidArgument);
 }

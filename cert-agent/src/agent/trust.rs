@@ -13,7 +13,7 @@ use rustls_pki_types::CertificateDer;
 
 use crate::api::{Bundles, TrustDomainBundle};
 
-/// Trust domains in one message.
+/// Trust domains in one message, our own among them.
 pub const MAX_DOMAINS: usize = 256;
 /// The keys that verify JWT-SVIDs when none are known: an empty JWK set (RFC 7517 §5).
 const NO_KEYS: &[u8] = br#"{"keys":[]}"#;
