@@ -76,10 +76,10 @@ macro_rules! limits {
 pub(super) fn read(reader: &mut Reader, value: Option<Value<'_>>) -> Limits {
     let limits = read_each(reader, value);
     if let Some(value) = value.filter(|_| limits.drain_delay > limits.drain_timeout) {
-        let (delay, timeout) = (limits.drain_delay, limits.drain_timeout);
+        let (delay, timeout) = (limits.drain_delay.show(), limits.drain_timeout.show());
         reader.mistake(
             value.node.mark,
-            format!("`drainDelay` {delay:?} beyond `drainTimeout` {timeout:?}"),
+            format!("`drainDelay` {delay} beyond `drainTimeout` {timeout}"),
             "a delay within the timeout: both begin at SIGTERM",
             Some("write both; what is in flight gets the time between them".into()),
         );
@@ -183,7 +183,7 @@ limits! {
 
     // The process.
     "drainDelay" drain_delay: Duration = Duration::from_secs(5), Duration::ZERO, Duration::from_secs(300);
-        "After SIGTERM new inbound connections are still taken for this long.",
+        "After SIGTERM new inbound connections are still taken for this long; at most `drainTimeout`.",
         "Endpoints need a few seconds to disappear from every caller (F-17).";
     "drainTimeout" drain_timeout: Duration = Duration::from_secs(30), Duration::ZERO, Duration::from_secs(3600);
         "What is still in flight this long after SIGTERM is cut off.",
