@@ -144,7 +144,10 @@ fn f29_ten_thousand_policies_come_change_and_go_under_load() {
     patient("the last of ten thousand to act", 200);
     replace(&path, &many_policies("somebody"));
     patient("its edit to act", 403);
+    replace(&path, &many_policies("reports"));
+    patient("the edit to be taken back", 200);
     fs::remove_file(&path).unwrap();
+    patient("all of them to be gone", 403);
     load.finish().expect_all_good();
     scene.frontend.curl("http://cart:8080/cart/ann").expect(200);
 }
