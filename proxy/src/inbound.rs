@@ -21,7 +21,7 @@ use crate::forward::app::AppAddress;
 use crate::forward::opaque;
 use crate::link::Proven;
 use crate::metrics::TrafficLabels;
-use crate::net::{Aborter, BoxedIo, Metered};
+use crate::net::{Abortable, Aborter, BoxedIo, Metered};
 use crate::registry::{Peer, Phase, Registered};
 use crate::serve;
 use crate::telemetry::{CloseReason, ConnectionRecord, Direction, Protocol};
@@ -74,7 +74,8 @@ pub async fn serve(
     let connection =
         state.registry.register(worker.index, Direction::Inbound, source, arrival.app, now);
     let mut record = ConnectionRecord::begin(&worker, &connection, worker.state.own_service());
-    let aborter = Aborter::of(&stream);
+    let stream = Abortable::new(stream);
+    let aborter = stream.aborter();
     let inbound = Arc::new(Inbound { worker, arrival, connection, aborter });
     if let Err(refused) = inbound.phases(stream, &mut record).await {
         record.failed(refused.reason, refused.detail, refused.error);
@@ -84,7 +85,7 @@ pub async fn serve(
 impl Inbound {
     async fn phases(
         self: &Arc<Self>,
-        stream: TcpStream,
+        stream: Abortable,
         record: &mut ConnectionRecord,
     ) -> Result<(), Refused> {
         let mode = self.worker.state.snapshot().mtls_mode(self.arrival.app.port());
@@ -106,7 +107,7 @@ impl Inbound {
         Err(Refused::new(CloseReason::Refused, reason, error))
     }
 
-    async fn handshake(&self, stream: TcpStream) -> Result<(BoxedIo, Alpn), Refused> {
+    async fn handshake(&self, stream: Abortable) -> Result<(BoxedIo, Alpn), Refused> {
         let state = &self.worker.state;
         let failed = |detail, error: String| Refused::new(CloseReason::Handshake, detail, error);
         let credentials = state
@@ -190,7 +191,7 @@ impl Inbound {
                 Refused::new(CloseReason::Upstream, error.reason(), error)
             })?;
         self.connection.enter(Phase::Busy, self.worker.state.clock.coarse());
-        let aborters = [self.aborter.clone(), Aborter::of(&app)];
+        let aborters = [self.aborter.clone(), app.aborter()];
         let ended = opaque::carry(client, app, &self.connection, &aborters).await;
         record.ended(ended, ended.as_str());
         Ok(())

@@ -3,13 +3,12 @@
 //! Linux only. Socket options go through `socket2`, which owns the system calls, so nothing here
 //! is `unsafe`.
 
+mod abortable;
 mod fair;
 mod metered;
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -17,6 +16,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+pub use abortable::{Abortable, Aborter};
 pub use fair::Fair;
 pub use metered::Metered;
 
@@ -149,29 +149,6 @@ impl Dial {
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         set_options(&SockRef::from(&stream), self.keepalive)?;
         Ok(stream)
-    }
-}
-
-/// A handle by which a TCP connection can be aborted after its stream has been wrapped in others.
-///
-/// It holds the socket open, so it must not outlive the connection's task.
-#[derive(Clone, Default)]
-pub struct Aborter(Option<Arc<OwnedFd>>);
-
-impl Aborter {
-    /// A handle on this connection. Without a spare file descriptor it does nothing, and the
-    /// connection ends with a plain close.
-    #[must_use]
-    pub fn of(stream: &TcpStream) -> Self {
-        Self(stream.as_fd().try_clone_to_owned().ok().map(Arc::new))
-    }
-
-    /// Makes the coming close an abort.
-    pub fn abort(&self) {
-        if let Some(fd) = &self.0 {
-            // It fails only on a socket that is gone, and then there is nothing left to close.
-            let _ = SockRef::from(fd.as_ref()).set_linger(Some(Duration::ZERO));
-        }
     }
 }
 

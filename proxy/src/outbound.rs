@@ -20,7 +20,7 @@ use crate::config::OutboundListener;
 use crate::error::{OtherEnd, RequestError};
 use crate::forward::mesh::StreamKind;
 use crate::forward::opaque;
-use crate::net::{self, Aborter, BoxedIo, Dial, Metered};
+use crate::net::{self, Abortable, Aborter, BoxedIo, Dial, Metered};
 use crate::registry::{Phase, Registered};
 use crate::serve;
 use crate::sniff::{self, Guess};
@@ -70,13 +70,15 @@ pub async fn serve(
     let connection =
         state.registry.register(worker.index, Direction::Outbound, source, wanted.address(), now);
     let mut record = ConnectionRecord::begin(&worker, &connection, "unknown".into());
-    let aborter = Aborter::of(&stream);
+    let stream = Abortable::new(stream);
+    let aborter = stream.aborter();
+    // Until it carries something: whoever is refused sees an abort, and no end in order.
+    aborter.abort();
     let outbound = Arc::new(Outbound { worker, wanted, connection, aborter });
     let closed = match outbound.phases(stream, &mut record).await {
         Ok(closed) => return record.ended(closed, closed.as_str()),
         Err(error) => error,
     };
-    outbound.aborter.abort();
     let reason = match closed {
         RequestError::Connect { .. }
         | RequestError::Handshake { .. }
@@ -89,7 +91,7 @@ pub async fn serve(
 impl Outbound {
     async fn phases(
         self: &Arc<Self>,
-        stream: TcpStream,
+        stream: Abortable,
         record: &mut ConnectionRecord,
     ) -> Result<CloseReason, RequestError> {
         let by_address = self.wanted.resolve(&self.worker.state).await?;
@@ -148,6 +150,7 @@ impl Outbound {
         record: &mut ConnectionRecord,
     ) -> CloseReason {
         let state = &self.worker.state;
+        self.aborter.close_in_order();
         self.connection.set_protocol(protocol);
         let metered = Metered::new(io, ahead, self.connection.clone(), state.clock.clone());
         let handler = http::OutboundHandler::new(self.clone(), protocol);
@@ -194,6 +197,7 @@ impl Outbound {
             Way::Mesh(route) => {
                 let (upstream, link) = route.open_stream(&self.worker, StreamKind::Tcp).await?;
                 self.connection.set_link(link);
+                self.aborter.close_in_order();
                 self.connection.enter(Phase::Busy, state.clock.coarse());
                 Ok(opaque::carry(
                     client,
@@ -208,8 +212,10 @@ impl Outbound {
                     Dial::upstream(&state.config).connect(address).await.map_err(|source| {
                         RequestError::Connect { who: OtherEnd::Upstream, address, source }
                     })?;
+                let upstream = Abortable::new(upstream);
+                self.aborter.close_in_order();
                 self.connection.enter(Phase::Busy, state.clock.coarse());
-                let aborters = [self.aborter.clone(), Aborter::of(&upstream)];
+                let aborters = [self.aborter.clone(), upstream.aborter()];
                 Ok(opaque::carry(client, upstream, &self.connection, &aborters).await)
             }
         }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use policy::Permit;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
-use tokio::net::TcpStream;
 
 use crate::clock::unix_now;
 use crate::error::RequestError;
 use crate::forward::app::AppAddress;
-use crate::net::Aborter;
+use crate::net::{Abortable, Aborter};
 use crate::registry::Connection;
 use crate::telemetry::CloseReason;
 use crate::worker::Worker;
@@ -27,8 +26,8 @@ pub async fn open_app(
     worker: &Arc<Worker>,
     _permit: Permit,
     app: AppAddress,
-) -> Result<TcpStream, RequestError> {
-    app.dial(worker).await
+) -> Result<Abortable, RequestError> {
+    app.dial(worker).await.map(Abortable::new)
 }
 
 /// Copies until both directions have ended, the connection is asked to close, or either side

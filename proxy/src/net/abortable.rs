@@ -1,0 +1,107 @@
+//! A TCP connection that can be ended by an abort after it has been wrapped in others.
+
+use std::io;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A TCP connection whose close is an abort (RST) once its [`Aborter`] has said so: the other end then
+/// takes what it has for a part and not for the whole (SECURITY-CASES F-14).
+pub struct Abortable {
+    stream: TcpStream,
+    aborter: Aborter,
+}
+
+/// Says how a connection ends, wherever its stream is by then. It holds nothing open.
+#[derive(Clone, Default)]
+pub struct Aborter(Arc<AtomicBool>);
+
+impl Abortable {
+    /// Wraps a connection; it closes in order until somebody wants otherwise.
+    #[must_use]
+    pub fn new(stream: TcpStream) -> Self {
+        Self { stream, aborter: Aborter::default() }
+    }
+
+    /// What says how it ends.
+    #[must_use]
+    pub fn aborter(&self) -> Aborter {
+        self.aborter.clone()
+    }
+}
+
+impl Aborter {
+    /// Makes the coming close an abort.
+    pub fn abort(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    /// Makes the coming close one in order again.
+    pub fn close_in_order(&self) {
+        self.0.store(false, Relaxed);
+    }
+}
+
+impl Deref for Abortable {
+    type Target = TcpStream;
+
+    fn deref(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+impl Drop for Abortable {
+    fn drop(&mut self) {
+        if self.aborter.0.load(Relaxed) {
+            // It fails only on a socket that is gone, and then there is nothing left to close.
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+impl AsyncRead for Abortable {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Abortable {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
