@@ -84,6 +84,17 @@ pub enum RequestError {
         /// The system's word.
         source: std::io::Error,
     },
+    /// Every connection that may be opened to the app or the upstream is full.
+    #[error("{who} {address} has as many streams as `limits.meshConnections` connections take")]
+    Overflow {
+        /// The other end.
+        who: OtherEnd,
+        /// Where.
+        address: std::net::SocketAddr,
+    },
+    /// As many connections and streams are open as we take.
+    #[error("as many connections and streams are open as `limits.connections` takes")]
+    ConnectionLimit,
     /// The upstream is not who it must be, or speaks no mesh TLS.
     #[error("no mutual TLS with {address}: {source}")]
     Handshake {
@@ -149,6 +160,8 @@ impl RequestError {
             | Self::NoEndpoint(_)
             | Self::NoCertificate
             | Self::Connect { .. }
+            | Self::Overflow { .. }
+            | Self::ConnectionLimit
             | Self::Handshake { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken { .. } => StatusCode::BAD_GATEWAY,
             Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
@@ -172,6 +185,9 @@ impl RequestError {
             Self::NoCertificate => "no_certificate",
             Self::Connect { who: OtherEnd::App, .. } => APP_UNREACHABLE,
             Self::Connect { .. } => "upstream_unreachable",
+            Self::Overflow { who: OtherEnd::App, .. } => "app_overflow",
+            Self::Overflow { .. } => "upstream_overflow",
+            Self::ConnectionLimit => "connection_limit",
             Self::Handshake { .. } => "upstream_tls_failed",
             Self::Broken { who: OtherEnd::App, .. } => APP_RESET,
             Self::Broken { .. } => "upstream_reset",
@@ -187,10 +203,17 @@ impl RequestError {
     #[must_use]
     pub fn is_unprocessed(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Handshake { .. } => true,
+            Self::Connect { .. } | Self::Handshake { .. } | Self::Overflow { .. } => true,
             Self::Broken { unprocessed, .. } => *unprocessed,
             _ => false,
         }
+    }
+
+    /// Whether it speaks against the endpoint: others are to be preferred for a while. That we use it
+    /// as much as we may does not.
+    #[must_use]
+    pub fn is_endpoint_fault(&self) -> bool {
+        self.is_unprocessed() && !matches!(self, Self::Overflow { .. })
     }
 
     /// Whether the client's connection must end with the answer, because its framing cannot be

@@ -7,11 +7,13 @@ pub mod app;
 pub mod body;
 pub mod h2_client;
 pub mod h2_connect;
+mod h2_pool;
 mod h2_send;
 pub(crate) mod head;
 pub(crate) mod keep_alive;
 pub mod mesh;
 pub mod opaque;
+mod stall;
 pub mod tunnel;
 pub mod upgrade;
 

@@ -58,6 +58,7 @@ pub struct Metrics {
     /// Revocation lists in force that are past their `nextUpdate`.
     pub crl_overdue: IntGauge,
     retries: IntCounterVec,
+    overflows: IntCounterVec,
     config_updates: IntCounterVec,
     token_keys: IntCounterVec,
     app_metrics: IntCounterVec,
@@ -211,6 +212,12 @@ impl Metrics {
                 "postern_request_retries_total",
                 "Requests sent once more, to another endpoint where there was one, by why the try before was none",
                 &["reason"],
+            )?,
+            overflows: counters(
+                &registry,
+                "postern_overflows_total",
+                "Requests and streams refused because every connection that may be opened to the app (inbound) or the service (outbound) is full",
+                &["direction"],
             )?,
             config_updates: counters(
                 &registry,
@@ -367,6 +374,11 @@ impl Metrics {
     /// Counts a request that is sent once more.
     pub fn retry(&self, reason: &'static str) {
         self.retries.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a request or stream that found every connection full: to the app (inbound) or a service.
+    pub fn overflow(&self, direction: Direction) {
+        self.overflows.with_label_values(&[direction.as_str()]).inc();
     }
 
     /// Counts an update of the resources, and says whether the state in force is stale now.

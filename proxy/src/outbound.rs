@@ -83,6 +83,7 @@ pub async fn serve(
         RequestError::Connect { .. }
         | RequestError::Handshake { .. }
         | RequestError::Broken { .. } => CloseReason::Upstream,
+        RequestError::Overflow { .. } => CloseReason::Limit,
         _ => CloseReason::Refused,
     };
     record.failed(reason, closed.reason(), closed);

@@ -51,6 +51,9 @@ pub trait UnderWay: Send + Sync {
     fn reconsider(&self, connection: &Connection, snapshot: &Snapshot);
 }
 
+/// The value of [`Connection::unread_for`]'s field where the reader of opaque bytes may take its time.
+const OPAQUE: u32 = u32::MAX;
+
 /// One open connection.
 pub struct Connection {
     /// Number within the process, never used twice.
@@ -72,6 +75,9 @@ pub struct Connection {
     link: OnceLock<Arc<Link>>,
     received: AtomicU64,
     sent: AtomicU64,
+    /// Since when the client has taken none of the bytes we have for it: a coarse second plus one; 0
+    /// while it takes them, [`OPAQUE`] where nobody asks.
+    unread: AtomicU32,
     closing: AtomicU8,
     wake: Notify,
     fragment: OnceLock<Box<str>>,
@@ -191,6 +197,34 @@ impl Connection {
         (self.received.load(Relaxed), self.sent.load(Relaxed))
     }
 
+    /// The client takes no more bytes now. Only the connection's own worker calls this and the next two.
+    pub fn is_unread(&self, now: u32) {
+        if self.unread.load(Relaxed) == 0 {
+            self.unread.store(now + 1, Relaxed);
+        }
+    }
+
+    /// The client has taken bytes.
+    pub fn is_read(&self) {
+        if !matches!(self.unread.load(Relaxed), 0 | OPAQUE) {
+            self.unread.store(0, Relaxed);
+        }
+    }
+
+    /// From now on the connection carries opaque bytes, whose reader may take its time.
+    pub fn may_rest(&self) {
+        self.unread.store(OPAQUE, Relaxed);
+    }
+
+    /// For how many seconds the client has taken none of the bytes we have for it; 0 while it takes
+    /// them.
+    pub fn unread_for(&self, now: u32) -> u32 {
+        match self.unread.load(Relaxed) {
+            0 | OPAQUE => 0,
+            since => now.saturating_sub(since - 1),
+        }
+    }
+
     /// Asks the connection to end. The first reason wins, but an abort overrides a drain.
     pub fn close(&self, reason: CloseReason) {
         let old = self.closing.load(Relaxed);
@@ -275,6 +309,7 @@ impl Registry {
             link: OnceLock::new(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            unread: AtomicU32::new(0),
             closing: AtomicU8::new(0),
             wake: Notify::new(),
             fragment: OnceLock::new(),

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
@@ -166,7 +167,7 @@ pub async fn http2(
     let mut builder = h2::server::Builder::new();
     builder
         .initial_window_size(limits.stream_buffer.0)
-        .initial_connection_window_size(limits.connection_buffer.0)
+        .initial_connection_window_size(limits.connection_window())
         .max_concurrent_streams(limits.concurrent_streams)
         .max_header_list_size(u32::try_from(limits.head().library_bytes()).unwrap_or(u32::MAX))
         .max_send_buffer_size(limits.stream_buffer.bytes())
@@ -219,13 +220,14 @@ async fn answer(
         _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
     };
     // A client that has gone needs no answer.
-    let _ = send_response(response, respond, head_only).await;
+    let _ = send_response(response, respond, head_only, limits.body_stall_timeout).await;
 }
 
 async fn send_response(
     response: Response<Body>,
     mut respond: SendResponse<Bytes>,
     head_only: bool,
+    unread: Duration,
 ) -> Result<(), crate::forward::body::BodyError> {
     let (mut parts, body) = response.into_parts();
     parts.version = http::Version::HTTP_2;
@@ -238,7 +240,7 @@ async fn send_response(
         return Ok(());
     }
     let send = respond.send_response(head, false)?;
-    send_body(body, send).await?;
+    send_body(body, send, unread).await?;
     if closes {
         // The request's body is not read on (RFC 9113 §8.1).
         respond.send_reset(h2::Reason::NO_ERROR);

@@ -106,6 +106,12 @@ impl State {
         }))
     }
 
+    /// Whether as many connections and streams are open as `limits.connections` takes.
+    pub fn is_full(&self) -> bool {
+        let most = usize::try_from(self.config.limits.connections).unwrap_or(usize::MAX);
+        self.registry.len() >= most
+    }
+
     /// The snapshot in force.
     pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
         self.snapshot.load()

@@ -111,6 +111,8 @@ pub enum CloseReason {
     PeerRevoked = 14,
     /// The peer's certificate leads to no root that is trusted any more.
     PeerDistrusted = 15,
+    /// The client took none of an answer for too long.
+    ReaderStalled = 16,
 }
 
 impl CloseReason {
@@ -133,6 +135,7 @@ impl CloseReason {
             Self::CertificateEnded => "certificate_ended",
             Self::PeerRevoked => "peer_revoked",
             Self::PeerDistrusted => "peer_distrusted",
+            Self::ReaderStalled => "reader_stalled",
         }
     }
 
@@ -143,7 +146,7 @@ impl CloseReason {
     }
 
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Done,
         Self::Policy,
         Self::CertificateExpiry,
@@ -159,6 +162,7 @@ impl CloseReason {
         Self::CertificateEnded,
         Self::PeerRevoked,
         Self::PeerDistrusted,
+        Self::ReaderStalled,
     ];
 
     /// The reason of a stored code; `None` for 0 and unknown numbers.

@@ -22,7 +22,7 @@ use crate::metrics::TrafficLabels;
 use crate::outbound::Names;
 use crate::registry::{Connection, Phase};
 use crate::state::{Drain, State};
-use crate::telemetry::{CloseReason, Direction, LogSink, TrafficMeter};
+use crate::telemetry::{CloseReason, Direction, LogSink, Protocol, TrafficMeter};
 use crate::{inbound, net, outbound};
 
 /// How often a worker hands on its log lines and looks at its clock.
@@ -174,6 +174,11 @@ fn overdue(connection: &Connection, limits: &Limits, now: u32, unix: u64) -> Opt
     if unix >= connection.expiry() {
         return Some(CloseReason::CertificateExpiry);
     }
+    if connection.protocol() == Protocol::Http1
+        && connection.unread_for(now) > seconds(limits.body_stall_timeout)
+    {
+        return Some(CloseReason::ReaderStalled);
+    }
     let (phase, since) = connection.phase();
     let for_seconds = now.saturating_sub(since);
     match phase {
@@ -224,8 +229,7 @@ fn report_accept(error: &io::Error) {
 
 fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &Purpose) {
     let state = &worker.state;
-    let limit = usize::try_from(state.config.limits.connections).unwrap_or(usize::MAX);
-    if state.registry.len() >= limit {
+    if state.is_full() {
         net::abort_on_close(&stream);
         state.metrics.closed(purpose.direction(), CloseReason::Limit, (0, 0));
         return;

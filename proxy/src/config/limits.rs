@@ -84,14 +84,23 @@ pub(super) fn read(reader: &mut Reader, value: Option<Value<'_>>) -> Limits {
             Some("write both; what is in flight gets the time between them".into()),
         );
     }
+    if let Some(value) = value.filter(|_| limits.window().is_none()) {
+        let (streams, buffer) = (limits.concurrent_streams.show(), limits.stream_buffer.show());
+        reader.mistake(
+            value.node.mark,
+            format!("`concurrentStreams` {streams} times `streamBuffer` {buffer}"),
+            "at most 2 GiB together: an HTTP/2 connection has no larger window",
+            Some("write a smaller one of the two".into()),
+        );
+    }
     limits
 }
 
 limits! {
     // Connections.
-    "connections" connections: u32 = 10_000, 1, 1_000_000;
-        "Open downstream connections, both directions together; more are closed at accept.",
-        "About 16 KiB each idle: 160 MiB at the limit, less than an app that serves as many needs.";
+    "connections" connections: u32 = 20_000, 1, 1_000_000;
+        "Open downstream connections, both directions together, and streams of other proxies that are as good as one; more are closed at accept, streams refused with `connection_limit`.",
+        "About 16 KiB each idle: 320 MiB at the limit, less than an app that serves as many needs.";
     "handshakes" handshakes: u32 = 256, 1, 65_536;
         "TLS handshakes running at once; more wait in the accept queue.",
         "A handshake costs about 0.3 ms of CPU: 256 keep two cores busy for 40 ms, well within every deadline.";
@@ -133,12 +142,9 @@ limits! {
     "streamBuffer" stream_buffer: ByteSize = ByteSize(64 << 10), ByteSize(16 << 10), ByteSize(16 << 20);
         "Bytes buffered for one stream or one direction of an opaque connection (HTTP/2: the stream window).",
         "One round trip of 0.5 ms at 1 Gbit/s; slow readers cost no more than this (S-05).";
-    "connectionBuffer" connection_buffer: ByteSize = ByteSize(1 << 20), ByteSize(64 << 10), ByteSize(64 << 20);
-        "Bytes buffered for all streams of one HTTP/2 connection (the connection window).",
-        "Sixteen busy streams; bounds what one peer makes us hold (S-05).";
     "concurrentStreams" concurrent_streams: u32 = 100, 1, 10_000;
-        "HTTP/2 requests a peer may have open on one connection; our own proxies open another connection then.",
-        "What RFC 9113 recommends as the least; floods of resets never run more (S-01).";
+        "HTTP/2 streams open at once on one connection, a peer's and ours; our own proxies open another connection then.",
+        "What RFC 9113 recommends as the least; floods of resets never run more (S-01). Times `streamBuffer` it is the window of the connection, at most 2 GiB: 6400 KiB, so that streams that nobody reads hold up nothing else (S-05).";
     "pendingResets" pending_resets: u32 = 20, 1, 1024;
         "HTTP/2 streams a peer may have reset before we got to them; more closes the connection.",
         "Honest clients reset a few; a flood hits it within one packet (S-01).";
@@ -168,9 +174,9 @@ limits! {
     "poolDestinations" pool_destinations: u32 = 1024, 16, 65_536;
         "Destinations a worker keeps connections to; beyond it a destination is connected to anew each time.",
         "More than one workload calls; scans of the network must not fill memory.";
-    "meshConnections" mesh_connections: u32 = 4, 1, 64;
-        "Multiplexed connections a worker opens to one proxy.",
-        "One carries what one core can; more help only against a stalled stream.";
+    "meshConnections" mesh_connections: u32 = 128, 1, 1024;
+        "Multiplexed connections a worker keeps to one proxy for requests, as many for byte streams, and as many to an app that speaks HTTP/2. One is opened when the others are full; beyond the last a request or stream is refused at once (`upstream_overflow`, `app_overflow`).",
+        "12,800 requests and as many streams of one worker to one endpoint: a pool of database connections or WebSockets is not noticed, a runaway client is. It protects the endpoint; `connections` protects this proxy.";
     "pingInterval" ping_interval: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(3600);
         "HTTP/2 PING on connections with streams in flight.",
         "With `pingTimeout` a dead peer is found within 13 s (F-15).";
@@ -217,7 +223,22 @@ limits! {
         "A request with the largest header block, written as JSON, fits many times.";
 }
 
+/// The largest window of an HTTP/2 connection (RFC 9113 §6.9.1).
+const LARGEST_WINDOW: u32 = u32::MAX >> 1;
+
 impl Limits {
+    /// The window of an HTTP/2 connection, bytes: what all its streams may leave unread together, so that
+    /// none takes the room of another.
+    #[must_use]
+    pub fn connection_window(&self) -> u32 {
+        self.window().unwrap_or(LARGEST_WINDOW)
+    }
+
+    fn window(&self) -> Option<u32> {
+        let window = self.concurrent_streams.checked_mul(self.stream_buffer.0)?;
+        (window <= LARGEST_WINDOW).then_some(window)
+    }
+
     /// How large the head of a request may be.
     pub fn head(&self) -> HeadLimits {
         let fields = usize::try_from(self.header_fields).unwrap_or(usize::MAX);
@@ -268,6 +289,11 @@ mod tests {
             (
                 "drainTimeout: 2s",
                 "f:1:1: found `drainDelay` 5s beyond `drainTimeout` 2s; expected a delay within the timeout",
+            ),
+            ("concurrentStreams: 127\nstreamBuffer: 16MiB", ""),
+            (
+                "concurrentStreams: 128\nstreamBuffer: 16MiB",
+                "f:1:1: found `concurrentStreams` 128 times `streamBuffer` 16MiB; expected at most 2 GiB together",
             ),
             ("headerField: 40", "f:1:1: found the unknown key `headerField` in `limits`"),
         ] {

@@ -1,5 +1,5 @@
-//! To our own app, in plaintext: a pool of HTTP/1.1 connections and one HTTP/2 connection an
-//! address, all within this worker.
+//! To our own app, in plaintext: a pool of HTTP/1.1 connections and HTTP/2 connections that all share,
+//! all within this worker.
 //!
 //! Nothing gets here without a [`Permit`], which only the authorizer can make.
 
@@ -16,12 +16,16 @@ use policy::Permit;
 
 use crate::error::{OtherEnd, RequestError};
 use crate::forward::body::Body;
-use crate::forward::h2_client::H2Client;
+use crate::forward::h2_client::{H2Client, Place};
+use crate::forward::h2_pool::H2Pool;
 use crate::forward::head;
 use crate::net::{BoxedIo, Dial, Fair};
+use crate::telemetry::Direction;
 use crate::worker::Worker;
 
 const WHO: OtherEnd = OtherEnd::App;
+/// Shared connections tried for one request: some may have come to their end, unnoticed.
+const TRIES: usize = 10;
 
 /// Where the app listens, and how it is dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,7 +54,7 @@ impl AppAddress {
 #[derive(Default)]
 pub struct AppPool {
     http1: Mutex<HashMap<AppAddress, Vec<Idle>>>,
-    http2: Mutex<HashMap<AppAddress, H2Client>>,
+    http2: Mutex<HashMap<AppAddress, Arc<H2Pool>>>,
 }
 
 struct Idle {
@@ -112,7 +116,8 @@ impl AppPool {
             idle.retain(|i| i.since >= oldest && !i.sender.is_closed());
             !idle.is_empty()
         });
-        self.http2.lock().retain(|_, client| !client.is_closed());
+        // A connection to the app is kept for as long as the app keeps it.
+        self.http2.lock().retain(|_, pool| !pool.sweep(u32::MAX) || Arc::strong_count(pool) > 1);
     }
 }
 
@@ -184,17 +189,40 @@ async fn send_http2(
     app: AppAddress,
     request: Request<Body>,
 ) -> Result<Response<Body>, RequestError> {
-    let pooled = worker.apps.http2.lock().get(&app).filter(|c| c.has_room()).cloned();
-    if let Some(client) = pooled
-        // Without a place on it: the app has announced its end since it was last used.
-        && let Ok(slot) = client.slot().await
-    {
-        return slot.send(request).await.map_err(|e| e.into_error(WHO));
+    let pool = worker.apps.http2.lock().entry(app).or_default().clone();
+    for _ in 0..TRIES {
+        let place = match pool.place() {
+            Some(place) => place,
+            None => open_http2(worker, &pool, app).await?,
+        };
+        // Without a slot on it: the app has announced its end since it was last used.
+        if let Ok(slot) = place.slot().await {
+            return slot.send(request).await.map_err(|e| e.into_error(WHO));
+        }
+    }
+    Err(ended())
+}
+
+/// A place on a connection that is opened for it, unless whoever had the turn before has opened one.
+async fn open_http2(
+    worker: &Arc<Worker>,
+    pool: &H2Pool,
+    app: AppAddress,
+) -> Result<Place, RequestError> {
+    let limits = &worker.state.config.limits;
+    let _turn = pool.turn(limits.app_connect_timeout).await;
+    if let Some(place) = pool.place() {
+        return Ok(place);
+    }
+    if pool.is_full(limits) {
+        worker.state.metrics.overflow(Direction::Inbound);
+        return Err(RequestError::Overflow { who: WHO, address: app.address });
     }
     let io: BoxedIo = Box::new(app.dial(worker).await?);
-    let client = H2Client::open(io, &worker.state.config.limits).await.map_err(|e| broken(&e))?;
-    worker.apps.http2.lock().insert(app, client.clone());
-    client.send(request).await.map_err(|e| e.into_error(WHO))
+    let client = H2Client::open(io, limits).await.map_err(|e| broken(&e))?;
+    let place = client.place().ok_or_else(ended)?;
+    pool.add(client);
+    Ok(place)
 }
 
 /// Sends a request that wants to switch protocols, on a connection of its own which never returns
@@ -233,6 +261,12 @@ pub(crate) async fn upgrade_over(
         .await
         .map_err(|_| RequestError::Timeout { who })?
         .map_err(failed)
+}
+
+/// Connections came to their end faster than they were opened.
+fn ended() -> RequestError {
+    let cause = format!("{TRIES} connections ended before they took the request");
+    RequestError::Broken { who: WHO, cause, unprocessed: true }
 }
 
 fn broken(error: &impl std::error::Error) -> RequestError {

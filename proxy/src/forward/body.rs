@@ -9,13 +9,13 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
 
 use crate::config::Limits;
 use crate::filter::headers::{self, TrailersOf};
 use crate::filter::review::Review;
 use crate::forward::app::Lease;
 use crate::forward::h2_client::InFlight;
+use crate::forward::stall::Stall;
 use crate::telemetry::RequestRecord;
 
 /// Why a body did not come to its end.
@@ -30,7 +30,7 @@ pub enum BodyError {
     /// Policy changed, and refuses the request now.
     #[error("body: policy no longer allows the request")]
     Withdrawn,
-    /// No byte came for too long.
+    /// No byte came, or none was taken, for too long.
     #[error("body: no byte for {0:?}")]
     Stalled(Duration),
 }
@@ -56,12 +56,6 @@ enum Source {
     Whole(Option<Bytes>),
     Http1(Incoming),
     Http2(RecvStream),
-}
-
-/// A deadline that is armed only when the body keeps us waiting.
-struct Stall {
-    limit: Duration,
-    sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Body {
@@ -112,7 +106,7 @@ impl Body {
         if matches!(self.source, Source::Http1(_) | Source::Http2(_)) {
             let known = self.size_hint().exact().is_some();
             let limit = if known { limits.body_stall_timeout } else { limits.idle_timeout };
-            self.stall = Some(Stall { limit, sleep: None });
+            self.stall = Some(Stall::after(limit));
         }
         self.trailers = of;
         self
@@ -172,15 +166,22 @@ impl Body {
     }
 
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
-        let Some(stall) = &mut self.stall else { return Poll::Pending };
-        let sleep = stall.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(stall.limit)));
-        ready!(sleep.as_mut().poll(cx));
-        Poll::Ready(stall.limit)
+        match &mut self.stall {
+            Some(stall) => stall.poll_over(cx),
+            None => Poll::Pending,
+        }
     }
 
     fn progressed(&mut self) {
-        if let Some(Stall { limit, sleep: Some(sleep) }) = &mut self.stall {
-            sleep.as_mut().reset(Instant::now() + *limit);
+        if let Some(stall) = &mut self.stall {
+            stall.progressed();
+        }
+    }
+
+    /// Whoever it is for has taken none of it for too long.
+    pub(crate) fn unread(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.failed("body_stalled");
         }
     }
 
@@ -302,7 +303,7 @@ impl Drop for Body {
         if self.is_end_stream() {
             self.finish();
         } else if let Some(record) = &mut self.record {
-            record.failed("client_gone");
+            record.given_up();
         }
     }
 }

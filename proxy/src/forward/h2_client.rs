@@ -7,6 +7,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Connection, SendRequest};
@@ -22,6 +23,11 @@ use crate::net::BoxedIo;
 
 /// A frame carries as much as a TLS record.
 const FRAME: u32 = 16 * 1024;
+/// The time a peer's first SETTINGS may take before CONNECT streams are given up.
+const SETTINGS_WITHIN: Duration = Duration::from_secs(5);
+/// How often we look whether they have come: the library does not tell.
+const SETTINGS_POLL: Duration = Duration::from_millis(1);
+
 /// One shared connection. Cheap to clone; it ends when all clones and streams are gone.
 #[derive(Clone)]
 pub struct H2Client {
@@ -35,6 +41,11 @@ pub(super) struct Shared {
     link: Option<Arc<Link>>,
     closed: AtomicBool,
     streams: AtomicUsize,
+    /// The most that we open, whatever the peer would take: the window of the connection is made for
+    /// so many.
+    most: usize,
+    /// How long the peer may take nothing of a request's body.
+    unread: Duration,
     quiet: AtomicU32,
 }
 
@@ -62,7 +73,35 @@ impl Shared {
     }
 }
 
-/// The place of one stream on a connection, for a request that follows at once.
+/// The place of one stream on a connection, which counts it: nobody else is given it.
+pub struct Place {
+    client: H2Client,
+    stream: InFlight,
+}
+
+impl Place {
+    /// What bounds the connection, on the mesh hop.
+    #[must_use]
+    pub fn link(&self) -> Option<&Arc<Link>> {
+        self.client.shared.link.as_ref()
+    }
+
+    /// Waits until the stream may begin, before there is a request that could be lost: a peer may have
+    /// announced the end of the connection since it was last used, and streams that have just ended
+    /// may not be off the library's books.
+    ///
+    /// # Errors
+    /// [`SendError`] when the connection takes no more requests; nothing has been sent.
+    pub async fn slot(self) -> Result<Slot, SendError> {
+        let Self { client: H2Client { mut sender, shared }, stream } = self;
+        match poll_fn(|cx| sender.poll_ready(cx)).await {
+            Ok(()) => Ok(Slot { sender, stream }),
+            Err(cause) => Err(shared.unsent(cause)),
+        }
+    }
+}
+
+/// A stream of a connection that is about to begin, for a request that follows at once.
 pub struct Slot {
     pub(super) sender: SendRequest<Bytes>,
     pub(super) stream: InFlight,
@@ -87,9 +126,10 @@ impl Slot {
         let (answer, send) =
             sender.send_request(head, body.is_empty()).map_err(|e| stream.0.unsent(e))?;
         if !body.is_empty() {
+            let unread = stream.0.unread;
             tokio::spawn(async move {
                 // The stream has been reset, and the waiting answer says why.
-                let _ = send_body(body, send).await;
+                let _ = send_body(body, send, unread).await;
             });
         }
         let response = answer.await.map_err(|e| stream.0.unanswered(e))?;
@@ -143,7 +183,7 @@ impl H2Client {
     ) -> Result<Self, h2::Error> {
         let (sender, connection) = h2::client::Builder::new()
             .initial_window_size(limits.stream_buffer.0)
-            .initial_connection_window_size(limits.connection_buffer.0)
+            .initial_connection_window_size(limits.connection_window())
             .max_frame_size(FRAME)
             .max_send_buffer_size(limits.stream_buffer.bytes())
             .max_header_list_size(limits.header_bytes.0)
@@ -154,23 +194,13 @@ impl H2Client {
             link,
             closed: AtomicBool::new(false),
             streams: AtomicUsize::new(0),
+            most: usize::try_from(limits.concurrent_streams).unwrap_or(1),
+            unread: limits.idle_timeout,
             quiet: AtomicU32::new(0),
         });
         let keep = keep(HasStreams(shared.clone()));
         tokio::spawn(drive(connection, shared.clone(), *limits, keep));
         Ok(Self { sender, shared })
-    }
-
-    /// What bounds the connection, on the mesh hop.
-    #[must_use]
-    pub fn link(&self) -> Option<&Arc<Link>> {
-        self.shared.link.as_ref()
-    }
-
-    /// Whether the other side is a proxy of ours, by the ALPN of this very connection.
-    #[must_use]
-    pub fn is_postern(&self) -> bool {
-        self.shared.is_postern()
     }
 
     /// Whether the connection takes no more requests.
@@ -196,32 +226,31 @@ impl H2Client {
         self.shared.quiet.fetch_add(1, Relaxed) + 1
     }
 
-    /// Whether the connection is open and below the peer's stream limit.
+    /// The place of one more stream, unless the connection has ended or is full: at the peer's limit,
+    /// or at ours.
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        !self.is_closed() && self.streams() < self.sender.current_max_send_streams()
-    }
-
-    /// Sends a request and waits for the head of its answer.
-    ///
-    /// # Errors
-    /// [`SendError`] knows whether the request may be sent again.
-    pub async fn send(&self, request: Request<Body>) -> Result<Response<Body>, SendError> {
-        self.slot().await?.send(request).await
-    }
-
-    /// Waits for the place of one more stream, before there is a request that could be lost: a
-    /// peer may have announced the end of the connection since it was last used.
-    ///
-    /// # Errors
-    /// [`SendError`] when the connection takes no more requests; nothing has been sent.
-    pub async fn slot(&self) -> Result<Slot, SendError> {
-        let stream = InFlight::begin(&self.shared);
-        let mut sender = self.sender.clone();
-        match poll_fn(|cx| sender.poll_ready(cx)).await {
-            Ok(()) => Ok(Slot { sender, stream }),
-            Err(cause) => Err(self.shared.unsent(cause)),
+    pub fn place(&self) -> Option<Place> {
+        let most = self.sender.current_max_send_streams().min(self.shared.most);
+        if self.is_closed() || self.streams() >= most {
+            return None;
         }
+        let stream = InFlight::begin(&self.shared);
+        Some(Place { client: self.clone(), stream })
+    }
+
+    /// Whether the peer takes CONNECT streams. It says so in its first SETTINGS, which follow the TLS
+    /// handshake at once; one that does not say so in time is not asked for any.
+    pub async fn takes_streams(&self) -> bool {
+        let supported = async {
+            while !self.sender.is_extended_connect_protocol_enabled() {
+                if self.is_closed() {
+                    return false;
+                }
+                tokio::time::sleep(SETTINGS_POLL).await;
+            }
+            true
+        };
+        tokio::time::timeout(SETTINGS_WITHIN, supported).await.unwrap_or(false)
     }
 }
 
@@ -232,6 +261,10 @@ impl InFlight {
     fn begin(shared: &Arc<Shared>) -> Self {
         shared.streams.fetch_add(1, Relaxed);
         Self(shared.clone())
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
     }
 }
 

@@ -3,35 +3,46 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http_body::Body as _;
 
 use crate::forward::body::{Body, BodyError};
+use crate::forward::stall::Stall;
 
-/// Sends a body to its end. When the body breaks, the stream is reset, so that the peer never
-/// takes a part for the whole (SECURITY-CASES F-14).
+/// Sends a body to its end. When the body breaks, or the peer opens its window for nothing during
+/// `unread`, the stream is reset, so that the peer never takes a part for the whole (SECURITY-CASES
+/// F-14).
 ///
 /// # Errors
 /// [`BodyError`] of the body, or of the stream when the peer gave it up.
 pub(crate) async fn send_body(
     mut body: Body,
     mut stream: SendStream<Bytes>,
+    unread: Duration,
 ) -> Result<(), BodyError> {
-    let sent = send_frames(&mut body, &mut stream).await;
-    if sent.is_err() {
+    let sent = send_frames(&mut body, &mut stream, Stall::after(unread)).await;
+    if let Err(error) = &sent {
+        if matches!(error, BodyError::Stalled(_)) {
+            body.unread();
+        }
         stream.send_reset(Reason::INTERNAL_ERROR);
     }
     sent
 }
 
-async fn send_frames(body: &mut Body, stream: &mut SendStream<Bytes>) -> Result<(), BodyError> {
+async fn send_frames(
+    body: &mut Body,
+    stream: &mut SendStream<Bytes>,
+    mut stall: Stall,
+) -> Result<(), BodyError> {
     while let Some(frame) = next_frame(body, stream).await? {
         match frame.into_data() {
             Ok(data) => {
                 let last = body.is_end_stream();
-                send_data(stream, data, last).await?;
+                send_data(stream, data, last, &mut stall).await?;
                 if last {
                     return Ok(());
                 }
@@ -67,18 +78,24 @@ async fn next_frame(
 }
 
 /// Sends bytes in pieces as the window opens. `last` ends the stream.
-pub(crate) async fn send_data(
+async fn send_data(
     stream: &mut SendStream<Bytes>,
     mut data: Bytes,
     last: bool,
-) -> Result<(), h2::Error> {
+    stall: &mut Stall,
+) -> Result<(), BodyError> {
     if data.is_empty() && last {
         // The end of a stream needs no room: its last message may be an empty DATA frame.
-        return stream.send_data(data, true);
+        return Ok(stream.send_data(data, true)?);
     }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
-        let room = poll_fn(|cx| poll_room(stream, cx)).await?.min(data.len());
+        let room = poll_fn(|cx| match poll_room(stream, cx) {
+            Poll::Ready(room) => Poll::Ready(room.map_err(BodyError::from)),
+            Poll::Pending => stall.poll_over(cx).map(|limit| Err(BodyError::Stalled(limit))),
+        });
+        let room = room.await?.min(data.len());
+        stall.progressed();
         let piece = data.split_to(room);
         stream.send_data(piece, last && data.is_empty())?;
     }

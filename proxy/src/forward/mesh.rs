@@ -1,5 +1,9 @@
-//! To other workloads, over mutual TLS: one shared HTTP/2 connection a destination wherever the
-//! peer speaks it, HTTP/1.1 or bare bytes else.
+//! To other workloads, over mutual TLS: HTTP/2 connections that all share wherever the peer speaks it,
+//! HTTP/1.1 or bare bytes else.
+//!
+//! Requests share some connections and byte streams share others: what a stream carries in bulk, or for
+//! days, never stands in the way of a request. One connection of each kind will do until its streams are
+//! at their limit; then another is opened, up to `meshConnections`.
 //!
 //! Connections are kept per worker, address and expected identities. A new certificate of ours
 //! opens new connections; the old ones end by themselves when their last stream is done, so a
@@ -25,6 +29,9 @@ use identity::SpiffeId;
 use parking_lot::Mutex;
 
 use crate::error::{OtherEnd, RequestError};
+use crate::forward::h2_client::Place;
+use crate::forward::h2_pool::H2Pool;
+use crate::telemetry::Direction;
 use crate::worker::Worker;
 use connections::Connections;
 pub use health::Health;
@@ -58,9 +65,11 @@ pub struct Destination {
     identities: Arc<[SpiffeId]>,
     /// Requests of this worker that wait for their answer.
     waiting: AtomicUsize,
+    /// The connections that requests share.
+    requests: H2Pool,
+    /// The connections that byte streams share, to a proxy of ours.
+    streams: H2Pool,
     connections: Mutex<Connections>,
-    /// Held while a shared connection is opened, so that a crowd opens one and not hundreds.
-    opening: tokio::sync::Mutex<()>,
     /// The server knows no `postern/1` and says so by an alert: offer nothing for opaque bytes.
     offer_nothing: AtomicBool,
 }
@@ -105,7 +114,7 @@ impl MeshPool {
     /// their limit, and forgets destinations that nobody refers to. Called every second.
     pub fn sweep(&self, now: u32, idle: u32) {
         self.destinations.lock().retain(|_, destination| {
-            let unused = destination.connections.lock().sweep(now, idle);
+            let unused = destination.sweep(now, idle);
             !unused || Arc::strong_count(destination) > 1 || destination.health.is_recent(now)
         });
     }
@@ -119,8 +128,9 @@ impl Destination {
             host: host.clone(),
             identities: identities.clone(),
             waiting: AtomicUsize::new(0),
+            requests: H2Pool::default(),
+            streams: H2Pool::default(),
             connections: Mutex::default(),
-            opening: tokio::sync::Mutex::default(),
             offer_nothing: AtomicBool::new(false),
         })
     }
@@ -138,11 +148,29 @@ impl Destination {
         services.any(|service| service.host == self.host && service.identities.contains(peer))
     }
 
-    /// A turn to open a shared connection. Whoever has waited as long as a connection may take goes
-    /// without one, so that a dead upstream does not make a queue of those who call it.
-    async fn turn_to_open(&self, worker: &Worker) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        let limit = worker.state.config.limits.connect_timeout;
-        tokio::time::timeout(limit, self.opening.lock()).await.ok()
+    /// The place of one more stream on a shared connection made with the certificate in force, if one
+    /// has room.
+    fn place(&self, worker: &Worker, pool: &H2Pool) -> Result<Option<Place>, RequestError> {
+        let _current = self.current(worker)?;
+        Ok(pool.place())
+    }
+
+    /// Whether one more connection may be opened for this pool.
+    ///
+    /// # Errors
+    /// [`RequestError::Overflow`] at the limit.
+    fn may_open(&self, worker: &Worker, pool: &H2Pool) -> Result<(), RequestError> {
+        if !pool.is_full(&worker.state.config.limits) {
+            return Ok(());
+        }
+        worker.state.metrics.overflow(Direction::Outbound);
+        Err(RequestError::Overflow { who: WHO, address: self.address })
+    }
+
+    /// Lets go of what is closed or unused for too long; whether nothing is left.
+    fn sweep(&self, now: u32, idle: u32) -> bool {
+        let unused = [self.requests.sweep(idle), self.streams.sweep(idle)];
+        self.connections.lock().sweep(now) && unused == [true, true]
     }
 }
 
@@ -150,6 +178,12 @@ impl Destination {
 fn ended() -> RequestError {
     let cause = format!("{TRIES} connections ended before they took the request");
     RequestError::Broken { who: WHO, cause, unprocessed: true }
+}
+
+/// A proxy of ours that takes no CONNECT streams.
+fn no_streams() -> RequestError {
+    let cause = "the peer takes no CONNECT streams".to_owned();
+    RequestError::Broken { who: WHO, cause, unprocessed: false }
 }
 
 fn broken(error: &impl std::error::Error) -> RequestError {

@@ -104,6 +104,7 @@ async fn carry(
     let Ok((client, upstream)) = tokio::try_join!(client, upstream) else {
         return CloseReason::Error;
     };
+    connection.may_rest();
     let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
     let refused = async {
         match &review {

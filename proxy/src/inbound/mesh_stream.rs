@@ -6,17 +6,22 @@ use futures_util::future::BoxFuture;
 
 use super::Inbound;
 use crate::clock::Clock;
+use crate::error::RequestError;
 use crate::forward::mesh::StreamKind;
 use crate::net::Aborter;
 use crate::registry::Connection;
 use crate::serve::ConnectStream;
-use crate::telemetry::{ConnectionRecord, Direction};
+use crate::telemetry::{CloseReason, ConnectionRecord, Direction};
 use crate::tls::Alpn;
 
 impl Inbound {
     /// Serves a CONNECT stream of a peer of ours: like a connection of its own, for the same peer.
     pub(super) async fn mesh_stream(&self, stream: ConnectStream, kind: StreamKind) {
         let state = &self.worker.state;
+        if state.is_full() {
+            state.metrics.closed(Direction::Inbound, CloseReason::Limit, (0, 0));
+            return stream.refuse(&RequestError::ConnectionLimit);
+        }
         let (now, source) = (state.clock.coarse(), self.connection.source);
         let connection = state.registry.register(
             self.worker.index,

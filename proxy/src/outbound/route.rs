@@ -117,7 +117,9 @@ impl Route {
             match endpoint.hop(worker).await {
                 Ok(hop) => return Ok(Reached { endpoint: endpoint.clone(), hop }),
                 Err(error) if error.is_unprocessed() => {
-                    endpoint.health.failed(worker.state.clock.coarse());
+                    if error.is_endpoint_fault() {
+                        endpoint.health.failed(worker.state.clock.coarse());
+                    }
                     last = error;
                 }
                 Err(error) => return Err(error),
@@ -142,7 +144,9 @@ impl Route {
             match endpoint.open_stream(worker, kind).await {
                 Ok(opened) => return Ok(opened),
                 Err(error) if error.is_unprocessed() => {
-                    endpoint.health.failed(worker.state.clock.coarse());
+                    if error.is_endpoint_fault() {
+                        endpoint.health.failed(worker.state.clock.coarse());
+                    }
                     last = error;
                 }
                 Err(error) => return Err(error),

@@ -88,7 +88,7 @@ async fn reauthenticate(
     if own.svid().not_after() <= old.bounds().expires {
         return Err(Refusal::NotLater);
     }
-    let (client, fresh) = destination.open_fresh(worker).await.map_err(|e| refusal_of(&e))?;
+    let (place, fresh) = destination.open_fresh(worker).await.map_err(|e| refusal_of(&e))?;
     let fresh_binding = fresh.binding.as_ref().ok_or(Refusal::Unsupported)?;
     if fresh.peer != old.peer || fresh.own != old.own {
         return Err(Refusal::OtherIdentity);
@@ -99,10 +99,10 @@ async fn reauthenticate(
         return Err(Refusal::NotLater);
     }
     let authority = destination.address.to_string();
-    let opened = client.connect(&authority, StreamKind::Reauth.as_str()).await;
+    let opened = place.connect(&authority, StreamKind::Reauth.as_str()).await;
     let mut stream = opened.map_err(|error| match error {
         ConnectError::Request(_) => Refusal::Unreachable,
-        ConnectError::Refused { .. } | ConnectError::Unsupported => Refusal::Unsupported,
+        ConnectError::Refused { .. } | ConnectError::BadAuthority => Refusal::Unsupported,
     })?;
     let proof = ask(&mut stream, &request(old_binding, fresh_binding)).await?;
     if !old_binding.verify(Role::Server, fresh_binding, &proof) {

@@ -159,6 +159,24 @@ pub const REASONS: &[Reason] = &[
         "The app beside the proxy takes no connection.",
         "Is the app listening on that port, and on the pod's address?",
     ),
+    caller(
+        "upstream_overflow",
+        503,
+        "As many streams are under way to that endpoint as `limits.meshConnections` connections take.",
+        "Is the endpoint slow, or are there too few? `postern_overflows_total`; else raise the limit.",
+    ),
+    caller(
+        "app_overflow",
+        503,
+        "As many HTTP/2 streams are under way to the app as `limits.meshConnections` connections take.",
+        "Is the app slow? `postern_overflows_total`; else raise the limit.",
+    ),
+    caller(
+        "connection_limit",
+        503,
+        "As many connections and streams are open as `limits.connections` takes.",
+        "`GET /connections`; who holds them? Else raise the limit.",
+    ),
     caller("app_reset", 502, "The app broke the connection before it answered.", "The app's log."),
     caller(
         "app_timeout",
@@ -304,6 +322,11 @@ pub const REASONS: &[Reason] = &[
         "certificate_ended",
         "Cut, because a certificate of either side has ended.",
         CERTIFICATE,
+    ),
+    closed(
+        "reader_stalled",
+        "The client of an HTTP/1.1 connection took none of an answer for `limits.bodyStallTimeout`.",
+        "A slow reader, or one that holds connections for nothing.",
     ),
     closed("peer_revoked", "The peer's certificate is on a revocation list.", CERTIFICATE),
     closed(

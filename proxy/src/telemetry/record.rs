@@ -197,6 +197,14 @@ impl RequestRecord {
         });
     }
 
+    /// The client's side gave up before the answer had come to its end.
+    pub fn given_up(&mut self) {
+        self.failed(match self.connection.closing() {
+            Some(CloseReason::ReaderStalled) => "body_stalled",
+            _ => "client_gone",
+        });
+    }
+
     /// The answer did not come to its end.
     pub fn failed(&mut self, reason: &'static str) {
         if self.reason == "ok" {

@@ -1,4 +1,4 @@
-//! The open connections to one destination.
+//! What a destination keeps of its connections, beside those that are shared.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +12,6 @@ use super::dial::Offer;
 use crate::credentials::Credentials;
 use crate::error::RequestError;
 use crate::forward::body::Body;
-use crate::forward::h2_client::H2Client;
 use crate::link::Link;
 use crate::worker::Worker;
 
@@ -23,9 +22,10 @@ const IDLE_SECONDS: u32 = 3;
 #[derive(Default)]
 pub(super) struct Connections {
     generation: u64,
-    pub(super) shared: Vec<H2Client>,
     /// Whether the server speaks HTTP/1.1 and no HTTP/2.
     pub(super) http1: bool,
+    /// Whether the server takes no streams, since it is none of ours: each has a connection of its own.
+    pub(super) foreign: bool,
     idle: Vec<Idle>,
     pub(super) configs: HashMap<Offer, Arc<ClientConfig>>,
 }
@@ -44,13 +44,6 @@ impl Idle {
 }
 
 impl Connections {
-    /// The open shared connection with the fewest streams, of those that are wanted.
-    pub(super) fn least_used(&mut self, wanted: impl Fn(&H2Client) -> bool) -> Option<H2Client> {
-        self.shared.retain(|client| !client.is_closed());
-        let wanted = self.shared.iter().filter(|client| wanted(client));
-        wanted.min_by_key(|client| client.streams()).cloned()
-    }
-
     /// An idle connection that may be used.
     pub(super) fn take_idle(&mut self, now: u32) -> Option<(SendRequest<Body>, Arc<Link>)> {
         while let Some(idle) = self.idle.pop() {
@@ -74,11 +67,10 @@ impl Connections {
         }
     }
 
-    /// Lets go of what is closed or unused for too long; whether nothing is left.
-    pub(super) fn sweep(&mut self, now: u32, idle: u32) -> bool {
-        self.shared.retain(|client| !client.is_closed() && client.quiet_sweeps() <= idle);
+    /// Lets go of what is closed or idle for too long; whether nothing is left.
+    pub(super) fn sweep(&mut self, now: u32) -> bool {
         self.idle.retain(|idle| !idle.sender.is_closed() && idle.is_usable(now));
-        self.shared.is_empty() && self.idle.is_empty()
+        self.idle.is_empty()
     }
 }
 
@@ -93,6 +85,8 @@ impl Destination {
         let generation = credentials.generation();
         if connections.generation != generation {
             *connections = Connections { generation, ..Connections::default() };
+            self.requests.clear();
+            self.streams.clear();
         }
         Ok((connections, credentials))
     }

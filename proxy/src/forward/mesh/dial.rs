@@ -9,11 +9,11 @@ use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
 use identity::verify::Usage;
 use rustls::ClientConfig;
 
-use super::{Destination, WHO, broken};
+use super::{Destination, WHO, broken, ended, no_streams};
 use crate::credentials::Credentials;
 use crate::error::RequestError;
 use crate::forward::body::Body;
-use crate::forward::h2_client::H2Client;
+use crate::forward::h2_client::{H2Client, Place};
 use crate::link::{Link, Proven};
 use crate::net::{BoxedIo, Dial, Fair};
 use crate::reauth;
@@ -99,9 +99,9 @@ impl Destination {
         Ok((config, credentials))
     }
 
-    /// Makes a shared HTTP/2 connection of it, which outlives its certificates if the server is one
-    /// of ours.
-    pub(super) async fn share(
+    /// Makes an HTTP/2 connection of it that others may share, which outlives its certificates if the
+    /// server is one of ours.
+    pub(super) async fn open_http2(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
         opened: Opened,
@@ -110,10 +110,7 @@ impl Destination {
         let limits = &worker.state.config.limits;
         let (keeper, destination, kept) = (worker.clone(), self.clone(), link.clone());
         let keep = |streams| reauth::keep(keeper, destination, kept, streams);
-        let client = H2Client::open_link(io, limits, link, keep).await.map_err(|e| broken(&e))?;
-        let (mut connections, _) = self.current(worker)?;
-        connections.shared.push(client.clone());
-        Ok(client)
+        H2Client::open_link(io, limits, link, keep).await.map_err(|e| broken(&e))
     }
 
     /// Makes an HTTP/1.1 connection of it, which ends with its link.
@@ -135,15 +132,15 @@ impl Destination {
         Ok((sender, link))
     }
 
-    /// A connection made for the purpose, with the certificates both sides hold now; no pool knows
-    /// it.
+    /// A connection made for the purpose of one CONNECT stream, with the certificates both sides hold
+    /// now; no pool knows it.
     ///
     /// # Errors
     /// [`RequestError`].
     pub(crate) async fn open_fresh(
         &self,
         worker: &Worker,
-    ) -> Result<(H2Client, Arc<Link>), RequestError> {
+    ) -> Result<(Place, Arc<Link>), RequestError> {
         let opened = self.connect(worker, Offer::Opaque).await?;
         let link = opened.link.clone();
         let limits = &worker.state.config.limits;
@@ -151,6 +148,9 @@ impl Destination {
         let client = H2Client::open_link(opened.io, limits, opened.link, nothing)
             .await
             .map_err(|e| broken(&e))?;
-        Ok((client, link))
+        if !client.takes_streams().await {
+            return Err(no_streams());
+        }
+        Ok((client.place().ok_or_else(ended)?, link))
     }
 }

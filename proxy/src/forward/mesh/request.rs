@@ -11,7 +11,7 @@ use super::{Destination, TRIES, WHO, broken, ended};
 use crate::error::{REASON_HEADER, RequestError};
 use crate::filter::version;
 use crate::forward::body::Body;
-use crate::forward::h2_client::{H2Client, Slot};
+use crate::forward::h2_client::{Place, Slot};
 use crate::forward::head;
 use crate::link::Link;
 use crate::worker::Worker;
@@ -24,9 +24,9 @@ pub enum Hop {
     Alone(SendRequest<Body>, Arc<Link>),
 }
 
-/// An open connection, not yet asked whether it takes one more request.
+/// A connection found or opened, whose stream has not begun.
 enum Found {
-    Shared(H2Client),
+    Shared(Place),
     Alone(SendRequest<Body>, Arc<Link>),
 }
 
@@ -54,10 +54,10 @@ impl Destination {
     /// [`RequestError`]; nothing has been sent, so another destination may be tried.
     pub async fn hop(self: &Arc<Self>, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
         for _ in 0..TRIES {
-            match self.open_or_shared(worker).await? {
+            match self.found_or_opened(worker).await? {
                 Found::Alone(sender, link) => return Ok(Hop::Alone(sender, link)),
-                Found::Shared(client) => {
-                    if let Ok(slot) = client.slot().await {
+                Found::Shared(place) => {
+                    if let Ok(slot) = place.slot().await {
                         return Ok(Hop::Shared(slot));
                     }
                 }
@@ -66,33 +66,37 @@ impl Destination {
         Err(ended())
     }
 
-    async fn open_or_shared(self: &Arc<Self>, worker: &Arc<Worker>) -> Result<Found, RequestError> {
+    async fn found_or_opened(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+    ) -> Result<Found, RequestError> {
         if let Some(found) = self.find_open(worker)? {
             return Ok(found);
         }
         // One opens what all of them share; HTTP/1.1 is not shared.
         let alone = self.connections.lock().http1;
-        let _one = if alone { None } else { self.turn_to_open(worker).await };
+        let wait = worker.state.config.limits.connect_timeout;
+        let _turn = if alone { None } else { self.requests.turn(wait).await };
         if let Some(found) = self.find_open(worker)? {
             return Ok(found);
         }
+        self.may_open(worker, &self.requests)?;
         let opened = self.connect(worker, Offer::Request).await?;
         self.connections.lock().http1 = !opened.is_http2();
-        if opened.is_http2() {
-            return self.share(worker, opened).await.map(Found::Shared);
+        if !opened.is_http2() {
+            return self.open_http1(opened).await.map(|(one, link)| Found::Alone(one, link));
         }
-        self.open_http1(opened).await.map(|(one, link)| Found::Alone(one, link))
+        let client = self.open_http2(worker, opened).await?;
+        let place = client.place().ok_or_else(ended)?;
+        self.requests.add(client);
+        Ok(Found::Shared(place))
     }
 
     fn find_open(&self, worker: &Worker) -> Result<Option<Found>, RequestError> {
-        let most = usize::try_from(worker.state.config.limits.mesh_connections).unwrap_or(1);
-        let (mut connections, _) = self.current(worker)?;
-        let full = connections.shared.len() >= most;
-        let least = connections.least_used(|_| true);
-        if let Some(client) = least.filter(|client| client.has_room() || full) {
-            return Ok(Some(Found::Shared(client)));
+        if let Some(place) = self.place(worker, &self.requests)? {
+            return Ok(Some(Found::Shared(place)));
         }
-        let idle = connections.take_idle(worker.state.clock.coarse());
+        let idle = self.connections.lock().take_idle(worker.state.clock.coarse());
         Ok(idle.map(|(sender, link)| Found::Alone(sender, link)))
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::dial::{Offer, Opened};
-use super::{Destination, TRIES, WHO, ended};
+use super::{Destination, TRIES, WHO, ended, no_streams};
 use crate::error::RequestError;
-use crate::forward::h2_client::H2Client;
+use crate::forward::h2_client::Place;
 use crate::forward::h2_connect::ConnectError;
 use crate::link::Link;
 use crate::net::BoxedIo;
@@ -43,6 +43,14 @@ impl StreamKind {
     }
 }
 
+/// How a byte stream goes.
+enum Way {
+    /// As a CONNECT stream of a connection shared with others.
+    Shared(Place),
+    /// Over a connection of its own.
+    Alone(BoxedIo, Arc<Link>),
+}
+
 impl Destination {
     /// A byte stream to the service. The caller's connection takes the link over, which ends it in
     /// time.
@@ -55,26 +63,48 @@ impl Destination {
         kind: StreamKind,
     ) -> Result<(BoxedIo, Arc<Link>), RequestError> {
         for _ in 0..TRIES {
-            let Some(client) = self.shared_for_streams(worker)? else { break };
-            match self.connect_stream(worker, &client, kind).await {
+            let place = match self.place(worker, &self.streams)? {
+                Some(place) => place,
+                None => match self.open_for_streams(worker, kind).await? {
+                    Way::Shared(place) => place,
+                    Way::Alone(io, link) => return Ok((io, link)),
+                },
+            };
+            match self.connect_stream(worker, place, kind).await {
                 // Its end was announced since it was last used.
-                Err(error) if error.is_unprocessed() && client.is_closed() => {}
+                Err(error) if error.is_unprocessed() => {}
                 done => return done,
             }
         }
-        let one = self.turn_to_open(worker).await;
-        let client = match self.shared_for_streams(worker)? {
-            Some(client) => client,
-            None => {
-                let opened = self.connect_for(worker, kind).await?;
-                if opened.alpn != Alpn::Postern {
-                    return Ok((opened.io, opened.link));
-                }
-                self.share(worker, opened).await?
-            }
-        };
-        drop(one);
-        self.connect_stream(worker, &client, kind).await
+        Err(ended())
+    }
+
+    /// A place on a connection that is opened for it, unless whoever had the turn before has opened
+    /// one. A server that is none of ours shares nothing.
+    async fn open_for_streams(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        kind: StreamKind,
+    ) -> Result<Way, RequestError> {
+        let wait = worker.state.config.limits.connect_timeout;
+        let alone = self.connections.lock().foreign;
+        let _turn = if alone { None } else { self.streams.turn(wait).await };
+        if let Some(place) = self.place(worker, &self.streams)? {
+            return Ok(Way::Shared(place));
+        }
+        self.may_open(worker, &self.streams)?;
+        let opened = self.connect_for(worker, kind).await?;
+        self.connections.lock().foreign = opened.alpn != Alpn::Postern;
+        if opened.alpn != Alpn::Postern {
+            return Ok(Way::Alone(opened.io, opened.link));
+        }
+        let client = self.open_http2(worker, opened).await?;
+        if !client.takes_streams().await {
+            return Err(no_streams());
+        }
+        let place = client.place().ok_or_else(ended)?;
+        self.streams.add(client);
+        Ok(Way::Shared(place))
     }
 
     /// Connects for a stream of this kind. For opaque bytes a server that knows no `postern/1` may
@@ -99,13 +129,13 @@ impl Destination {
     async fn connect_stream(
         &self,
         worker: &Worker,
-        client: &H2Client,
+        place: Place,
         kind: StreamKind,
     ) -> Result<(BoxedIo, Arc<Link>), RequestError> {
-        let link = client.link().ok_or_else(ended)?.clone();
+        let link = place.link().ok_or_else(ended)?.clone();
         let authority = self.address.to_string();
         let limit = worker.state.config.limits.handshake_timeout;
-        let opened = tokio::time::timeout(limit, client.connect(&authority, kind.as_str()));
+        let opened = tokio::time::timeout(limit, place.connect(&authority, kind.as_str()));
         match opened.await.map_err(|_| RequestError::Timeout { who: WHO })? {
             Ok(tunnel) => Ok((Box::new(tunnel), link)),
             Err(ConnectError::Request(error)) => Err(error),
@@ -115,11 +145,5 @@ impl Destination {
                 unprocessed: false,
             }),
         }
-    }
-
-    /// A shared connection that takes CONNECT streams, if one is open.
-    fn shared_for_streams(&self, worker: &Worker) -> Result<Option<H2Client>, RequestError> {
-        let (mut connections, _) = self.current(worker)?;
-        Ok(connections.least_used(H2Client::is_postern))
     }
 }

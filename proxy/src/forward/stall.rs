@@ -1,0 +1,36 @@
+//! A deadline for what makes no progress.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+/// A deadline that is armed only when we are kept waiting, and begins anew with each progress.
+pub(crate) struct Stall {
+    limit: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stall {
+    /// Nothing is waited for yet.
+    pub(crate) fn after(limit: Duration) -> Self {
+        Self { limit, sleep: None }
+    }
+
+    /// We are kept waiting. Ready with the limit once there was no progress for so long.
+    pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
+        let limit = self.limit;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(sleep.as_mut().poll(cx));
+        Poll::Ready(limit)
+    }
+
+    /// There was progress.
+    pub(crate) fn progressed(&mut self) {
+        if let Some(sleep) = &mut self.sleep {
+            sleep.as_mut().reset(Instant::now() + self.limit);
+        }
+    }
+}
