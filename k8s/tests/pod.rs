@@ -251,6 +251,7 @@ fn ports_speak_what_their_names_say() {
     let after = injected(&pod_with(&json!({ "ports": [
         { "name": "http", "containerPort": 8080 },
         { "name": "grpc-api", "containerPort": 9090 },
+        { "name": "grpc-web", "containerPort": 9091 },
         { "name": "https", "containerPort": 8443 },
         { "name": "tcp-db", "containerPort": 5432 },
         { "containerPort": 7000 },
@@ -261,6 +262,7 @@ fn ports_speak_what_their_names_say() {
         json!({
             "8080": { "protocol": "http" },
             "9090": { "protocol": "grpc" },
+            "9091": { "protocol": "http" },
             "5432": { "protocol": "tcp" },
         })
     );

@@ -125,6 +125,9 @@ pub enum RequestError {
     /// The port is declared HTTP, and the client speaks something else.
     #[error("the port is declared HTTP, but the client speaks something else")]
     NotHttp,
+    /// gRPC for a port that is declared HTTP/1.1.
+    #[error("gRPC needs HTTP/2, and the app's port is declared http: declare it grpc or http2")]
+    GrpcToHttp1,
     /// A service outside of the mesh was named by its host alone.
     #[error(
         "the external service {0} was named by its host alone: give its ServiceEntry the addresses that clients dial"
@@ -154,7 +157,7 @@ impl RequestError {
             | Self::UnknownDestination(_)
             | Self::ExternalByName(_) => StatusCode::FORBIDDEN,
             Self::BadStream(_) | Self::Client(_) | Self::NotHttp => StatusCode::BAD_REQUEST,
-            Self::UnknownStream => StatusCode::NOT_IMPLEMENTED,
+            Self::UnknownStream | Self::GrpcToHttp1 => StatusCode::NOT_IMPLEMENTED,
             Self::NoIdentity(_)
             | Self::Unresolved(_)
             | Self::NoEndpoint(_)
@@ -195,6 +198,7 @@ impl RequestError {
             Self::Timeout { .. } => "upstream_timeout",
             Self::Client(_) => "client_gone",
             Self::NotHttp => "protocol_undecided",
+            Self::GrpcToHttp1 => "grpc_needs_http2",
             Self::ExternalByName(_) => "external_by_name",
         }
     }
@@ -258,6 +262,15 @@ impl RequestError {
 #[must_use]
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Whether it is gRPC itself, which needs HTTP/2; gRPC-Web is content with HTTP/1.1.
+#[must_use]
+pub fn is_native_grpc(headers: &HeaderMap) -> bool {
+    is_grpc(headers)
+        && !headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|t| t.as_bytes().starts_with(b"application/grpc-web"))
 }
 
 /// gRPC's number for an HTTP status (gRPC, "HTTP to gRPC Status Code Mapping", but 403 and 503 as

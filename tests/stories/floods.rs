@@ -47,14 +47,14 @@ struct Flood {
 
 impl Scene {
     pub(crate) fn start() -> Self {
-        Self::start_with(json!({}))
+        Self::start_with("http", json!({}))
     }
 
-    /// The same, with these keys laid over the store's proxy.yaml.
-    fn start_with(config: Value) -> Self {
+    /// The same with an app of this protocol, and these keys laid over the store's proxy.yaml.
+    pub(crate) fn start_with(protocol: &str, config: Value) -> Self {
         let mesh = Mesh::start();
         mesh.policy("store", &allow("store", "frontend"));
-        let store = mesh.pod("store").port(8080, "http").config(config).start();
+        let store = mesh.pod("store").port(8080, protocol).config(config).start();
         let frontend = mesh.pod("frontend").start();
         let flooder = mesh.pod("flooder").outside().start();
         Self { store, frontend, flooder, _mesh: mesh }
@@ -255,7 +255,7 @@ fn endless_app(pod: &Pod) -> Arc<AtomicUsize> {
 #[test]
 fn s05_slow_readers() {
     const CONNECTIONS: usize = 5;
-    let scene = Scene::start_with(json!({"limits": {"bodyStallTimeout": "3s"}}));
+    let scene = Scene::start_with("http2", json!({"limits": {"bodyStallTimeout": "3s"}}));
     let open = endless_app(&scene.store);
     scene.still_serves();
     let before = scene.store.with_proxy(|proxy| proxy.resident_kib());

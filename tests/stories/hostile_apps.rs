@@ -62,7 +62,8 @@ fn fails_alone(name: &str, version: &str, begin: Vec<u8>, again: Option<Vec<u8>>
     let mesh = Mesh::start();
     mesh.policy("store", &allow("store", "frontend"));
     let limits = json!({"limits": {"responseTimeout": "2s"}});
-    let store = mesh.pod("store").port(8080, "http").config(limits).start();
+    // Undeclared: the app is spoken the version that the caller speaks.
+    let store = mesh.pod("store").port(8080, "auto").config(limits).start();
     let frontend = mesh.pod("frontend").start();
     app(&store, move |stream| {
         let (begin, again) = (begin.clone(), again.clone());

@@ -36,6 +36,7 @@ mod policy_changes;
 mod proofs;
 mod refused;
 mod replicas;
+mod request_forms;
 mod retries;
 mod scene;
 mod sds;

@@ -26,9 +26,13 @@ struct Scene {
 }
 
 fn store() -> Scene {
+    store_that_speaks("http")
+}
+
+fn store_that_speaks(protocol: &str) -> Scene {
     let mesh = Mesh::start();
     mesh.policy("store", &allow("store", "frontend"));
-    let store = mesh.pod("store").port(8080, "http").start();
+    let store = mesh.pod("store").port(8080, protocol).start();
     let frontend = mesh.pod("frontend").start();
     Scene { store, frontend, mesh }
 }
@@ -167,7 +171,7 @@ fn f14_upstream_resets_mid_body_chunked() {
 
 #[test]
 fn f14_upstream_resets_mid_body_over_http2() {
-    let scene = store();
+    let scene = store_that_speaks("http2");
     let (reset, told) = oneshot::channel::<()>();
     scene.store.run(async move {
         let listener = TcpListener::bind("[::]:8080").await.unwrap();

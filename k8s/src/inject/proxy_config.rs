@@ -191,6 +191,10 @@ fn declared_ports(pod: &Pod) -> Map<String, Value> {
 }
 
 fn protocol_of(name: &str) -> Option<&'static str> {
+    // The one name of two words; it is spoken over HTTP/1.1, too.
+    if name == "grpc-web" || name.starts_with("grpc-web-") {
+        return Some("http");
+    }
     let word = name.split_once('-').map_or(name, |(word, _)| word);
     ["http", "http2", "grpc", "tcp", "tls"].into_iter().find(|protocol| *protocol == word)
 }

@@ -138,7 +138,10 @@ pub async fn send(
                 head::for_http2(&mut request);
                 send_http2(worker, &permit, app, request).await
             }
-            _ => send_http1(worker, &permit, app, request).await,
+            _ => {
+                head::for_http1(&mut request);
+                send_http1(worker, &permit, app, request).await
+            }
         }
     };
     tokio::time::timeout(limit, answer).await.unwrap_or(Err(RequestError::Timeout { who: WHO }))
@@ -159,10 +162,11 @@ async fn send_http1(
             None => (open_http1(Box::new(app.dial(worker).await?)).await?, true),
         };
         match sender.try_send_request(request).await {
-            Ok(response) => {
+            Ok(response) if is_reusable(&response) => {
                 let lease = Lease { worker: worker.clone(), app, sender };
                 return Ok(response.map(|body| Body::http1(body).with_lease(lease)));
             }
+            Ok(response) => return Ok(response.map(Body::http1)),
             // An idle connection that died before it took the request: the request is whole and
             // unsent, so another connection may have it.
             Err(mut error) => match error.take_message() {
@@ -171,6 +175,12 @@ async fn send_http1(
             },
         }
     }
+}
+
+/// Whether the connection of this answer may be kept. After one of HTTP/1.0 the library speaks that
+/// version, too, which has no chunks: a body of unknown length would be left behind.
+pub(crate) fn is_reusable<B>(response: &Response<B>) -> bool {
+    response.version() == Version::HTTP_11
 }
 
 async fn open_http1(io: BoxedIo) -> Result<SendRequest<Body>, RequestError> {
@@ -247,10 +257,11 @@ pub async fn send_upgrade(
 /// [`RequestError::Broken`] or [`RequestError::Timeout`], in the name of `who`.
 pub(crate) async fn upgrade_over(
     io: BoxedIo,
-    request: Request<Body>,
+    mut request: Request<Body>,
     limit: Duration,
     who: OtherEnd,
 ) -> Result<Response<hyper::body::Incoming>, RequestError> {
+    head::for_http1(&mut request);
     let failed = |e: hyper::Error| RequestError::broken(who, &e);
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(Fair::new(io))).await.map_err(failed)?;

@@ -1,11 +1,14 @@
 //! The head of a request, in the form that the next hop's HTTP version wants it.
 //!
 //! The gate leaves one `Host` header and a target in origin form. HTTP/2 wants both in its
-//! pseudo-header fields (RFC 9113 §8.3.1).
+//! pseudo-header fields (RFC 9113 §8.3.1); HTTP/1.1 wants to be told where the body ends.
 
-use http::header::HOST;
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING,
+};
 use http::uri::{Authority, Scheme};
-use http::{Request, Uri, Version};
+use http::{Method, Request, Uri, Version};
+use http_body::Body;
 
 /// Puts host and target where HTTP/2 wants them. A head that cannot be put so stays as it is, and
 /// the next hop refuses it.
@@ -21,7 +24,52 @@ pub(crate) fn for_http2<B>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_2;
 }
 
-/// Says that the next hop speaks HTTP/1.1.
-pub(crate) fn for_http1<B>(request: &mut Request<B>) {
+/// Makes an HTTP/1.1 request of it, whatever its caller spoke.
+pub(crate) fn for_http1<B: Body>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_11;
+    join_cookies(request.headers_mut());
+    frame_body(request);
+    announce_te(request.headers_mut());
 }
+
+/// HTTP/2 callers may send cookies in several fields; HTTP/1.1 has one (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let cookies: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    // Of valid values and `; ` comes a valid one.
+    if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// Says where a body of unknown length ends (RFC 9112 §6.1). The library does so by itself, but for
+/// GET and HEAD, whose body it would leave behind without a word.
+fn frame_body<B: Body>(request: &mut Request<B>) {
+    let body = request.body();
+    let known = body.is_end_stream() || body.size_hint().exact().is_some();
+    if known || request.headers().contains_key(CONTENT_LENGTH) {
+        return;
+    }
+    let bodiless = matches!(*request.method(), Method::GET | Method::HEAD);
+    let headers = request.headers_mut();
+    headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    // An app that looks for no body here would take it for the next request, unjudged (S-06):
+    // nothing may follow on this connection.
+    if bodiless && !headers.contains_key(CONNECTION) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// `TE` is for the next hop alone, and HTTP/1.1 wants that said (RFC 9110 §10.1.4).
+fn announce_te(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        headers.remove(TE);
+    } else if headers.contains_key(TE) {
+        headers.insert(CONNECTION, HeaderValue::from_static("te"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::{Inbound, token};
 use crate::decisions::Decision;
-use crate::error::{RequestError, is_grpc};
+use crate::error::{RequestError, is_grpc, is_native_grpc};
 use crate::filter::authorize::{self, Asked};
 use crate::filter::client;
 use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
@@ -130,7 +130,7 @@ impl HttpConnection {
     ) -> Result<Allowed, RequestError> {
         let (mut parts, body) = request.into_parts();
         let announced = Announced::of(&mut parts);
-        let version = self.app_version(&mut parts);
+        let (came, version) = self.versions(&mut parts);
         let admitted = self.gate(&mut parts)?;
         // Before anything is judged by what an unlisted peer says of others.
         headers::strip_forwarded_identity(&mut parts.headers, self.sender);
@@ -150,6 +150,9 @@ impl HttpConnection {
         // Registered before it is judged: a change of policy finds it either here or there.
         let review = self.review(&asked, remote_ip, &caller);
         let permit = self.authorize(&facts, &asked, record)?;
+        if came == Version::HTTP_2 && version != came && is_native_grpc(&parts.headers) {
+            return Err(RequestError::GrpcToHttp1);
+        }
         let upgrades = admitted.upgrade.is_some() && announced.is_some();
         let upgrade = upgrades.then_some(announced);
         admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
@@ -209,18 +212,20 @@ impl HttpConnection {
         Review::begin(&self.inbound.connection, &snapshot, asked, level, remote_ip, caller)
     }
 
-    /// The version the app is spoken to in: what its port declares, else what the caller spoke
-    /// before the mesh hop.
-    fn app_version(&self, parts: &mut Parts) -> Version {
+    /// The version the caller spoke before the mesh hop, and the one the app is spoken to in: what
+    /// its port declares, else the caller's.
+    fn versions(&self, parts: &mut Parts) -> (Version, Version) {
         let came = match self.protocol {
             Protocol::Postern => version::take(&mut parts.headers),
             _ => parts.version,
         };
-        match self.inbound.arrival.declared {
+        let app = match self.inbound.arrival.declared {
+            Declared::Http => Version::HTTP_11,
             Declared::Http2 | Declared::Grpc => Version::HTTP_2,
             _ if came == Version::HTTP_2 => Version::HTTP_2,
             _ => Version::HTTP_11,
-        }
+        };
+        (came, app)
     }
 
     async fn forward(&self, allowed: Allowed) -> Result<Response<Body>, RequestError> {
@@ -241,8 +246,7 @@ impl HttpConnection {
     /// bytes die with the connection (SECURITY-CASES S-08).
     async fn upgrade(&self, allowed: Allowed, record: Box<RequestRecord>) -> Response<Body> {
         let inbound = &self.inbound;
-        let Allowed { permit, mut request, upgrade, review, .. } = allowed;
-        *request.version_mut() = Version::HTTP_11;
+        let Allowed { permit, request, upgrade, review, .. } = allowed;
         let answer = app::send_upgrade(&inbound.worker, permit, inbound.app_address(), request);
         let answered = tokio::select! {
             biased;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Request, Response, Version};
+use http::{Request, Response};
 use parking_lot::Mutex;
 use policy::{HostName, Snapshot};
 use tokio::task::JoinHandle;
@@ -229,10 +229,9 @@ impl HttpConnection {
     async fn send_upgrade(
         &self,
         route: &Route,
-        mut request: Request<Body>,
+        request: Request<Body>,
     ) -> Result<Response<hyper::body::Incoming>, RequestError> {
         let worker = &self.outbound.worker;
-        *request.version_mut() = Version::HTTP_11;
         let (io, link) = route.open_stream(worker, StreamKind::Upgrade).await?;
         let from_postern = link.binding.is_some();
         // The rest of the connection is this stream.

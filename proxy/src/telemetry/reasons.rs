@@ -92,6 +92,12 @@ pub const REASONS: &[Reason] = &[
         "Bytes that are no HTTP, on a port that is declared HTTP or whose rules speak of HTTP.",
         "Declare what the port speaks: `inbound.ports`, or `appProtocol` of the Service.",
     ),
+    caller(
+        "grpc_needs_http2",
+        501,
+        "A gRPC call over HTTP/2 to a port that is declared `http`, whose app is spoken HTTP/1.1.",
+        "Declare the port `grpc` or `http2`: `inbound.ports`, the port's name, or `appProtocol` of the Service.",
+    ),
     // The caller's side of routing.
     caller(
         "egress_denied",

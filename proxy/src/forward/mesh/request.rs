@@ -10,6 +10,7 @@ use super::dial::Offer;
 use super::{Destination, TRIES, WHO, broken, ended};
 use crate::error::{REASON_HEADER, RequestError};
 use crate::filter::version;
+use crate::forward::app::is_reusable;
 use crate::forward::body::Body;
 use crate::forward::h2_client::{Place, Slot};
 use crate::forward::head;
@@ -142,7 +143,9 @@ impl Destination {
         for _ in 0..TRIES {
             match sender.try_send_request(request).await {
                 Ok(response) => {
-                    self.keep_when_ready(worker, sender, link);
+                    if is_reusable(&response) {
+                        self.keep_when_ready(worker, sender, link);
+                    }
                     return Ok(response.map(Body::http1));
                 }
                 Err(mut error) => match error.take_message() {
