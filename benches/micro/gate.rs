@@ -4,7 +4,7 @@
 use divan::{Bencher, black_box};
 use http::request::Parts;
 use policy::Normalization;
-use proxy::filter::gate::{self, GateSettings, HeadLimits};
+use proxy::filter::gate::{self, GateSettings, HeadLimits, Underscores};
 
 fn main() {
     divan::main();
@@ -46,7 +46,8 @@ fn admit(bencher: Bencher<'_, '_>, headers: &[(&str, &str)]) {
         default_port: Some(80),
         normalization: Normalization::MergeSlashes,
         head: HeadLimits::default(),
-        names_header: &|_| false,
+        named: None,
+        underscores: Underscores::default(),
     };
     assert!(gate::admit(&mut request.clone(), &settings).is_ok(), "the gate must let it in");
     bencher

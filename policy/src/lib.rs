@@ -12,6 +12,7 @@
 pub mod decision;
 mod evaluate;
 pub mod facts;
+pub mod header_names;
 pub mod host;
 pub mod lint;
 pub mod path;
@@ -25,6 +26,7 @@ pub mod yaml;
 
 pub use decision::{ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason};
 pub use facts::{Connection, HeaderSource, Request, TokenClaims};
+pub use header_names::HeaderNames;
 pub use host::{HostError, HostName};
 pub use path::{CanonicalPath, Normalization, PathError};
 pub use resources::{Resources, SourceFile};

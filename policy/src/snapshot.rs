@@ -14,6 +14,7 @@ use std::sync::Arc;
 use identity::{SpiffeId, TrustDomain};
 
 use crate::evaluate::{Bias, Facts, Http, Remote};
+use crate::header_names::HeaderNames;
 use crate::resources::{Action, AuthorizationPolicy};
 use crate::{
     Connection, ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason, Request,
@@ -103,6 +104,7 @@ pub struct Snapshot {
     egress: DefaultEgress,
     modes: Modes,
     http_rules: HttpRules,
+    header_names: HeaderNames,
     services: Services,
     tokens: Arc<TokenRules>,
     policies: Vec<Arc<str>>,
@@ -149,8 +151,12 @@ impl Snapshot {
         let audit = policies.iter().copied().filter(|policy| policy.action() == Action::Audit);
         let enforced = Verdicts::new(&policies, false);
         let audit = RuleSet::new(audit);
+        let http_rules = HttpRules::new([&enforced.deny, &enforced.allow]);
+        let tokens = Arc::new(tokens::of(resources, workload));
+        let judged = http_rules.judged_headers().iter().map(|name| &**name);
         Self {
-            http_rules: HttpRules::new([&enforced.deny, &enforced.allow], &audit),
+            header_names: HeaderNames::new(judged.chain(tokens.header_names())),
+            http_rules,
             enforced,
             dry_run: Verdicts::new(&policies, true),
             audit,
@@ -158,7 +164,7 @@ impl Snapshot {
             egress: defaults.egress,
             modes: Modes::new(resources, workload, defaults),
             services: Services::new(resources, workload, trust_domain),
-            tokens: Arc::new(tokens::of(resources, workload)),
+            tokens,
             policies: policies.iter().map(|policy| Arc::clone(policy.name())).collect(),
         }
     }
@@ -341,9 +347,10 @@ impl Snapshot {
         self.http_rules.apply_to(port)
     }
 
-    /// True when a rule names this header (lower case): a header that differs from it by `_` for `-` is refused (S-15).
-    pub fn names_header(&self, name: &str) -> bool {
-        self.http_rules.names_header(name) || self.tokens.names_header(name)
+    /// The headers that are named by a rule which decides, or as the place of a token: what an app may take for one of
+    /// them is refused (S-15).
+    pub fn header_names(&self) -> &HeaderNames {
+        &self.header_names
     }
 
     /// The headers (lower case) that rules which decide look at: what is kept of a request that may be judged again.

@@ -184,9 +184,12 @@ impl TokenRules {
         &self.made_headers
     }
 
-    /// True when a rule reads or makes this header (lower case).
-    pub(crate) fn names_header(&self, name: &str) -> bool {
-        let read = |place: &TokenPlace| matches!(place, TokenPlace::Header { name: n, .. } if **n == *name);
-        self.made_headers.iter().any(|made| **made == *name) || self.places.iter().any(read)
+    /// The headers (lower case) that a rule reads or makes.
+    pub(crate) fn header_names(&self) -> impl Iterator<Item = &str> {
+        let read = self.places.iter().filter_map(|place| match place {
+            TokenPlace::Header { name, .. } => Some(&**name),
+            _ => None,
+        });
+        read.chain(self.made_headers.iter().map(|made| &**made))
     }
 }

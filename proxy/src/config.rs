@@ -19,6 +19,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::filter::gate::Underscores;
 use crate::redirect::interception::{METRICS_PORT, READINESS_PORT};
 use identity::TrustDomain;
 use policy::resources::DEFAULT_ROOT_NAMESPACE;
@@ -57,6 +58,8 @@ pub struct Config {
     pub root_namespace: String,
     /// How far request paths are normalised (`pathNormalization`). Default `MERGE_SLASHES`.
     pub path_normalization: Normalization,
+    /// What becomes of headers with `_` in their names (`headersWithUnderscores`). Default `allow`.
+    pub headers_with_underscores: Underscores,
     /// Traffic to the app (`inbound`).
     pub inbound: Inbound,
     /// Traffic from the app (`outbound`).
@@ -271,6 +274,8 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
     let mut defaults = sections::defaults(reader, map.take("defaults"));
     let root_namespace = map.take("rootNamespace").and_then(|v| sections::dns_label(reader, v));
     let path_normalization = sections::path_normalization(reader, map.take("pathNormalization"));
+    let headers_with_underscores =
+        sections::underscores(reader, map.take("headersWithUnderscores"));
     let inbound = listeners::inbound(reader, map.take("inbound"));
     let outbound = listeners::outbound(reader, map.take("outbound"));
     let interception = sections::interception(reader, map.take("interception"));
@@ -304,6 +309,7 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
         defaults,
         root_namespace: root_namespace.unwrap_or_else(|| DEFAULT_ROOT_NAMESPACE.to_owned()),
         path_normalization,
+        headers_with_underscores,
         inbound,
         outbound,
         interception,

@@ -171,7 +171,8 @@ pub struct Answer {
     /// What policies that are only watched would have decided otherwise; absent when nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub would: Vec<Would>,
-    /// Where live traffic depends on what the line cannot say; absent otherwise.
+    /// Where live traffic depends on what the line cannot say, or the app will not see all of the
+    /// request; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'static str>,
     /// What is wrong with a line that is no request; absent otherwise.
@@ -213,6 +214,10 @@ impl Answer {
 const UNDECLARED: &str = "the port is not declared: live bytes that are not HTTP are refused here \
                           (protocol_undecided), because rules speak of HTTP; declare it tcp";
 
+/// Said of a request that reaches the app without some of its fields.
+const DROPPED: &str =
+    "the fields with an underscore in their name are dropped: headersWithUnderscores is drop";
+
 /// Decides one line: the connection first, because a connection that is refused carries no request.
 pub(crate) fn explain(config: &Config, snapshot: &Snapshot, line: &Line) -> Answer {
     let connection = line.connection();
@@ -250,7 +255,8 @@ fn explain_request(
         default_port: Some(80),
         normalization: config.path_normalization,
         head: config.limits.head(),
-        names_header: &|name| snapshot.names_header(name),
+        named: Some(snapshot.header_names()),
+        underscores: config.headers_with_underscores,
     };
     let admitted = gate::admit(&mut parts, &settings)?;
     let believed = &config.inbound.forwarded_for;
@@ -273,7 +279,8 @@ fn explain_request(
         return Ok(Answer { path, ..Answer::deny(TokenRefusal::Presenter.as_str()) });
     }
     let verdict = authorize::request(snapshot, connection, &asked);
-    Ok(Answer::of(verdict, Some(path.as_str())))
+    let note = (admitted.dropped > 0).then_some(DROPPED);
+    Ok(Answer { note, ..Answer::of(verdict, Some(path.as_str())) })
 }
 
 /// Whether a TokenPolicy lets this peer present the issuer's tokens; what else is asked of a token

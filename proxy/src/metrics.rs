@@ -57,6 +57,7 @@ pub struct Metrics {
     pub trust_stale: IntGauge,
     /// Revocation lists in force that are past their `nextUpdate`.
     pub crl_overdue: IntGauge,
+    headers_dropped: IntCounterVec,
     retries: IntCounterVec,
     overflows: IntCounterVec,
     config_updates: IntCounterVec,
@@ -207,6 +208,12 @@ impl Metrics {
                 "Mesh connections re-authenticated in place before their certificates end, as server (inbound) and client (outbound)",
                 &["side", "result"],
             )?,
+            headers_dropped: counters(
+                &registry,
+                "postern_headers_dropped_total",
+                "Header fields with an underscore in their name that were dropped (headersWithUnderscores: drop)",
+                &["direction"],
+            )?,
             retries: counters(
                 &registry,
                 "postern_request_retries_total",
@@ -267,6 +274,9 @@ impl Metrics {
             most_names,
         };
         metrics.certificate_state(None);
+        for direction in [Direction::Inbound, Direction::Outbound] {
+            metrics.dropped(direction, 0);
+        }
         // Both results exist from the start, so that a rate over them is never absent.
         for result in ["success", "failure"] {
             metrics.renewals.with_label_values(&[result]);
@@ -369,6 +379,12 @@ impl Metrics {
     pub fn reauthentication(&self, side: &str, refusal: Option<Refusal>) {
         let result = refusal.map_or("ok", Refusal::as_str);
         self.reauthentications.with_label_values(&[side, result]).inc();
+    }
+
+    /// Counts header fields that were dropped for an underscore in their name.
+    pub fn dropped(&self, direction: Direction, fields: u32) {
+        let counter = self.headers_dropped.with_label_values(&[direction.as_str()]);
+        counter.inc_by(u64::from(fields));
     }
 
     /// Counts a request that is sent once more.

@@ -108,7 +108,7 @@ const REASONS_MADE_IN: [&str; 16] = [
     "policy/src/path.rs",
 ];
 /// Words in these files that are no reasons of a refusal: reasons of a permit, answers to input, keys of a log line.
-const NO_REASONS: [&str; 12] = [
+const NO_REASONS: [&str; 13] = [
     "policy_allowed",
     "default_allow",
     "default_audit",
@@ -117,6 +117,7 @@ const NO_REASONS: [&str; 12] = [
     "destination_principal",
     "destination_service",
     "grpc_status",
+    "headers_dropped",
     "bytes_sent",
     "bytes_received",
     "duration_ms",

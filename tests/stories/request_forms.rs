@@ -233,6 +233,45 @@ fn an_app_on_a_port_declared_http_is_spoken_http1() {
     ]);
 }
 
+#[test]
+fn s15_header_conditions_underscores_reach_the_app() {
+    let scene = Scene::start("http");
+    for way in &WAYS {
+        let (_, seen) =
+            scene.ask(way, &Ask { fields: &[("api_key", "1"), ("x_user", "a")], ..GET });
+        for line in ["api_key: 1", "x_user: a"] {
+            assert_eq!(seen.matches(&format!("\r\n{line}\r\n")).count(), 1, "{}: {seen}", way.name);
+        }
+        for name in ["x_forwarded_client_cert", "x_forwarded_for", "x_postern_version"] {
+            let (answer, seen) = scene.ask(way, &Ask { fields: &[(name, "x")], ..GET });
+            assert_eq!(seen, "", "{}: {name}: {answer}", way.name);
+        }
+    }
+    let refused = [("status", "400"), ("reason", "underscore_in_header_name")];
+    scene
+        .store
+        .expect_log(&[&[("kind", "request"), ("direction", "inbound")], &refused[..]].concat());
+    scene
+        .frontend
+        .expect_log(&[&[("kind", "request"), ("direction", "outbound")], &refused[..]].concat());
+}
+
+#[test]
+fn headers_with_underscores_are_dropped_where_that_is_set_and_counted() {
+    let scene = Scene::start_with("http", &json!({"headersWithUnderscores": "drop"}));
+    for way in &WAYS {
+        let (_, seen) =
+            scene.ask(way, &Ask { fields: &[("api_key", "1"), ("api-key", "2")], ..GET });
+        assert!(seen.contains("\r\napi-key: 2\r\n"), "{}: {seen}", way.name);
+        assert!(!seen.contains("api_key"), "{}: {seen}", way.name);
+    }
+    for (pod, direction) in [(&scene.frontend, "outbound"), (&scene.store, "inbound")] {
+        let count = pod.metrics().sum("postern_headers_dropped_total", &[("direction", direction)]);
+        assert_eq!(count, 2.0, "{direction}");
+        pod.expect_log(&[("kind", "request"), ("direction", direction), ("headers_dropped", "1")]);
+    }
+}
+
 /// An app of HTTP/1.0 that keeps connections: the library would speak HTTP/1.0 on them, which has no chunks.
 #[test]
 fn a_body_without_a_length_reaches_an_app_that_answers_in_http10() {

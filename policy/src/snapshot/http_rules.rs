@@ -11,12 +11,11 @@ pub(super) struct HttpRules {
     everywhere: bool,
     ports: BTreeSet<u16>,
     judged_headers: Arc<HashSet<Box<str>>>,
-    watched_headers: HashSet<Box<str>>,
 }
 
 impl HttpRules {
-    /// Ports count for rules that decide; headers for audited ones, too.
-    pub(super) fn new(deciding: [&RuleSet; 2], audit: &RuleSet) -> Self {
+    /// Of the rules that decide: one that only watches changes nothing about a request.
+    pub(super) fn new(deciding: [&RuleSet; 2]) -> Self {
         let mut found = Self::default();
         for entry in
             deciding.into_iter().flat_map(RuleSet::entries).filter(|entry| entry.names_http)
@@ -27,7 +26,6 @@ impl HttpRules {
             }
         }
         found.judged_headers = Arc::new(deciding.into_iter().flat_map(headers).collect());
-        found.watched_headers = headers(audit).collect();
         found
     }
 
@@ -37,10 +35,6 @@ impl HttpRules {
 
     pub(super) fn apply_to(&self, port: u16) -> bool {
         self.everywhere || self.ports.contains(&port)
-    }
-
-    pub(super) fn names_header(&self, name: &str) -> bool {
-        self.judged_headers.contains(name) || self.watched_headers.contains(name)
     }
 }
 

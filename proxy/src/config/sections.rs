@@ -13,6 +13,7 @@ use super::{
     AccessLog, Admin, Controller, IdentityFiles, IdentitySource, Interception, LOG_LEVELS,
     LogLevel, Logs,
 };
+use crate::filter::gate::Underscores;
 use crate::redirect::interception::ADMIN_PORT;
 use crate::redirect::ruleset::INBOUND_SOURCE_V4;
 
@@ -252,6 +253,17 @@ pub(super) fn path_normalization(reader: &mut Reader, value: Option<Value<'_>>) 
     let mut level = Normalization::default();
     choose(reader, value, &levels, &mut level);
     level
+}
+
+pub(super) fn underscores(reader: &mut Reader, value: Option<Value<'_>>) -> Underscores {
+    let choices = [
+        ("allow", Underscores::Allow),
+        ("drop", Underscores::Drop),
+        ("refuse", Underscores::Refuse),
+    ];
+    let mut choice = Underscores::default();
+    choose(reader, value, &choices, &mut choice);
+    choice
 }
 
 pub(super) fn interception(reader: &mut Reader, value: Option<Value<'_>>) -> Interception {

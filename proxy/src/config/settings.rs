@@ -170,6 +170,12 @@ pub const SETTINGS: &[Setting] = &[
         "How far a path is normalised before it is judged and forwarded.",
     ),
     setting(
+        "headersWithUnderscores",
+        "`allow`, `drop`, `refuse`",
+        Is("allow"),
+        "What becomes of a header with `_` in its name. One that an app could take for a header of a rule, of a token or of the mesh is always refused.",
+    ),
+    setting(
         "inbound.bind",
         "an address, a list of them, or `none`",
         Is("\"[::]:15006\""),

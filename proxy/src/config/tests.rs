@@ -53,6 +53,7 @@ interception: {mark: 1337, source4: 127.0.0.7}
 logs: {level: debug, access: refused}
 limits: {headerBytes: 32KiB, connectTimeout: 250ms, connections: 5}
 pathNormalization: DECODE_AND_MERGE_SLASHES
+headersWithUnderscores: refuse
 workers: 2
 "#;
     let config = Config::parse("proxy.yaml", text.as_bytes()).unwrap();

@@ -18,6 +18,7 @@
 //! chunk size, which hyper limits to 16 KiB and never passes on.
 
 mod fields;
+mod names;
 pub mod raw;
 mod refusal;
 mod target;
@@ -26,10 +27,11 @@ mod upgrade;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{Method, Version, request::Parts};
-use policy::{CanonicalPath, HostName, Normalization};
+use policy::{CanonicalPath, HeaderNames, HostName, Normalization};
 
 use super::headers;
 use fields::Fields;
+pub use names::Underscores;
 pub use refusal::Refusal;
 
 /// Most header fields of a request, cookies counted one by one (DESIGN §4, 431).
@@ -91,9 +93,11 @@ pub struct GateSettings<'a> {
     pub normalization: Normalization,
     /// How large the head may be.
     pub head: HeadLimits,
-    /// Whether a rule names this header (lower case, with `-`): a field that differs from it by an
-    /// underscore is then refused and not only dropped (S-15).
-    pub names_header: &'a (dyn Fn(&str) -> bool + Sync),
+    /// The headers that rules name: what an app may take for one of them is refused (S-15). `None`
+    /// where no rule is at hand.
+    pub named: Option<&'a HeaderNames>,
+    /// What becomes of the other fields with an underscore in their name.
+    pub underscores: Underscores,
 }
 
 /// A request the gate let in. Its headers are clean; its target is taken out of it until
@@ -109,6 +113,8 @@ pub struct Admitted {
     /// Whether the answer, unless it is 101, has to end the connection (HTTP/1.1): bytes after a
     /// request for an upgrade that was not granted belong to nobody (S-08).
     pub close_unless_upgraded: bool,
+    /// Fields that were dropped for an underscore in their name ([`Underscores::Drop`]).
+    pub dropped: u32,
 }
 
 /// Lets a request in or says why not.
@@ -127,9 +133,7 @@ pub fn admit(parts: &mut Parts, settings: &GateSettings<'_>) -> Result<Admitted,
     check_expectation(&mut parts.headers, &fields)?;
     let host = target::host(parts, &fields, settings.default_port)?;
     let target = target::take(parts)?;
-    if fields.underscore {
-        drop_underscores(&mut parts.headers, settings)?;
-    }
+    let dropped = names::check(&mut parts.headers, &fields, settings)?;
     // Last, because `Connection` can name any field, and nothing above may come to miss one.
     let wanted = upgrade::wanted(parts, &fields);
     if fields.hop_by_hop {
@@ -145,6 +149,7 @@ pub fn admit(parts: &mut Parts, settings: &GateSettings<'_>) -> Result<Admitted,
         normalization: settings.normalization,
         upgrade,
         close_unless_upgraded: wanted.close_unless_upgraded,
+        dropped,
     })
 }
 
@@ -261,20 +266,6 @@ fn check_expectation(headers: &mut HeaderMap, fields: &Fields) -> Result<(), Ref
         return Err(Refusal::EXPECTATION);
     }
     headers.remove(EXPECT);
-    Ok(())
-}
-
-/// Many servers read `x_user` as `x-user` (CVE-2025-64484): such names are dropped, and refused
-/// where a rule speaks of the other spelling.
-fn drop_underscores(headers: &mut HeaderMap, settings: &GateSettings<'_>) -> Result<(), Refusal> {
-    let names: Vec<_> =
-        headers.keys().filter(|name| name.as_str().contains('_')).cloned().collect();
-    for name in names {
-        if (settings.names_header)(&name.as_str().replace('_', "-")) {
-            return Err(Refusal::UNDERSCORE);
-        }
-        headers.remove(name);
-    }
     Ok(())
 }
 

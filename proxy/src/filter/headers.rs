@@ -7,9 +7,11 @@
 use std::fmt::Write as _;
 
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use identity::SpiffeId;
+use policy::header_names::folded;
 
 use crate::error::is_grpc;
 
@@ -39,6 +41,17 @@ const SPEAKS_FOR_CLIENT: [HeaderName; 6] = [
     HeaderName::from_static("x-envoy-external-address"),
     HeaderName::from_static("x-envoy-internal"),
 ];
+
+/// Whether the mesh reads, sets or takes away this field itself, so that another spelling of it
+/// would speak past it: what frames and addresses a message, the fields of one hop, and those that
+/// speak for a client. `name` is in lower case.
+pub fn is_of_the_mesh(name: &str) -> bool {
+    const PREFIXES: [&str; 3] = [OWN_PREFIX, "x-forwarded-", "proxy-"];
+    const OTHERS: [HeaderName; 7] =
+        [CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, UPGRADE];
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || OTHERS.iter().chain(&HOP_BY_HOP).chain(&SPEAKS_FOR_CLIENT).any(|ours| ours == name)
+}
 
 /// Removes what concerns only the connection a message came on, requests and answers alike.
 ///
@@ -219,6 +232,7 @@ fn may_trail(name: &str, of: TrailersOf) -> bool {
 /// Fields that frame, route, authenticate or steer a message: as trailers they come too late for
 /// whoever checks and in time for whoever is careless.
 fn never_trails(name: &str) -> bool {
+    let name = &*folded(name);
     const PREFIXES: [&str; 6] =
         [OWN_PREFIX, "x-forwarded-", "proxy-", "access-control-", "sec-", "if-"];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))

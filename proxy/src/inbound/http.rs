@@ -132,6 +132,7 @@ impl HttpConnection {
         let announced = Announced::of(&mut parts);
         let (came, version) = self.versions(&mut parts);
         let admitted = self.gate(&mut parts)?;
+        record.dropped(admitted.dropped);
         // Before anything is judged by what an unlisted peer says of others.
         headers::strip_forwarded_identity(&mut parts.headers, self.sender);
         let path = admitted.path().map_err(RequestError::Gate)?;
@@ -178,7 +179,8 @@ impl HttpConnection {
             default_port: Some(80),
             normalization: state.config.path_normalization,
             head: state.config.limits.head(),
-            names_header: &|name| snapshot.names_header(name),
+            named: Some(snapshot.header_names()),
+            underscores: state.config.headers_with_underscores,
         };
         gate::admit(parts, &settings).map_err(RequestError::Gate)
     }

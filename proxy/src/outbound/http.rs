@@ -125,6 +125,7 @@ impl HttpConnection {
         let announced = Announced::of(&mut parts);
         let version = parts.version;
         let admitted = self.gate(&mut parts)?;
+        record.dropped(admitted.dropped);
         let close_unless_upgraded = admitted.close_unless_upgraded;
         {
             let path = admitted.path().map_err(RequestError::Gate)?;
@@ -153,7 +154,9 @@ impl HttpConnection {
             default_port: Some(80),
             normalization: state.config.path_normalization,
             head: state.config.limits.head(),
-            names_header: &|_| false,
+            // The rules are the other side's, and its proxy asks them.
+            named: None,
+            underscores: state.config.headers_with_underscores,
         };
         gate::admit(parts, &settings).map_err(RequestError::Gate)
     }

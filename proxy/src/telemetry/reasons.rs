@@ -239,8 +239,8 @@ pub const REASONS: &[Reason] = &[
     caller(
         "underscore_in_header_name",
         400,
-        "A rule names a header, and the request has one that differs only by an underscore.",
-        "Correct the client: apps may take one for the other.",
+        "A header's name has `_`, or another sign, where a header of a rule, of a token or of the mesh has `-` (or the other way round); or it has `_`, and `headersWithUnderscores` is `refuse`.",
+        "Correct the client: apps may take one for the other. The refusing proxy's rules and docs/configuration.md say which names are taken.",
     ),
     caller(
         "invalid_header",

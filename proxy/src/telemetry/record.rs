@@ -94,6 +94,7 @@ pub struct RequestRecord {
     judgement: Judgement,
     upstream: Option<std::net::SocketAddr>,
     retried: Option<&'static str>,
+    dropped: u32,
     sent: u64,
     grpc_status: Option<Box<str>>,
 }
@@ -123,6 +124,7 @@ impl RequestRecord {
             judgement: Judgement::default(),
             upstream: None,
             retried: None,
+            dropped: 0,
             sent: 0,
             grpc_status: None,
         })
@@ -154,6 +156,14 @@ impl RequestRecord {
     /// Where it was sent.
     pub fn upstream(&mut self, address: std::net::SocketAddr) {
         self.upstream = Some(address);
+    }
+
+    /// So many of its fields were dropped for an underscore in their name; counted at once.
+    pub fn dropped(&mut self, fields: u32) {
+        if fields > 0 {
+            self.dropped = fields;
+            self.worker.state.metrics.dropped(self.meter.labels.direction, fields);
+        }
     }
 
     /// It is sent once more, because of this; counted at once.
@@ -240,6 +250,9 @@ impl RequestRecord {
         }
         if let Some(reason) = self.retried {
             line.word("retried", reason);
+        }
+        if self.dropped > 0 {
+            line.number("headers_dropped", self.dropped);
         }
         line.number("bytes_sent", self.sent).milliseconds("duration_ms", took).end();
     }

@@ -163,6 +163,8 @@ fn s15_header_conditions_explained() {
         (json!({"x-role": ["admin, user"]}), "deny", "no_matching_allow"),
         (json!({}), "deny", "no_matching_allow"),
         (json!({"x_role": ["admin"]}), "deny", "underscore_in_header_name"),
+        (json!({"x-role": ["admin"], "api_key": "1"}), "allow", "policy_allowed"),
+        (json!({"x-role": ["admin"], "x_forwarded_for": "1"}), "deny", "underscore_in_header_name"),
     ] {
         let mut ask = line(FRONTEND, "GET", "cart", "/");
         ask["request"]["headers"] = headers.clone();
@@ -201,4 +203,12 @@ fn beside_the_verdict() {
     assert!(note("", &[ALLOW]), "HTTP rules on an undeclared port");
     assert!(!note("inbound: {ports: {8080: {protocol: tcp}}}", &[ALLOW]));
     assert!(!note("", &["{rules: [{}]}"]));
+    let mut ask = line(FRONTEND, "GET", "cart", "/cart/ann");
+    ask["request"]["headers"] = json!({"api_key": "1"});
+    for (setting, decision, noted) in
+        [("allow", "allow", false), ("drop", "allow", true), ("refuse", "deny", false)]
+    {
+        let found = first(&format!("headersWithUnderscores: {setting}"), &[cart], &ask);
+        assert_eq!((&found["decision"], found["note"].is_string()), (&json!(decision), noted));
+    }
 }

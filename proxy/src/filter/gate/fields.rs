@@ -1,6 +1,7 @@
 //! One pass over the header fields of a request: what there is to look at.
 
 use http::header::{HeaderMap, HeaderValue};
+use policy::header_names::is_plain;
 
 /// What RFC 9113 §6.5.2 adds to each field's size.
 const OVERHEAD: usize = 32;
@@ -24,8 +25,8 @@ pub(crate) struct Fields {
     pub(crate) upgrade: usize,
     /// There is a field that ends at this hop.
     pub(crate) hop_by_hop: bool,
-    /// There is a name with an underscore.
-    pub(crate) underscore: bool,
+    /// There is a name with something else in it than letters, digits and `-`.
+    pub(crate) signs: bool,
     /// There is a value with a blank at one of its ends.
     pub(crate) edge_blanks: bool,
 }
@@ -63,7 +64,7 @@ impl Fields {
             | "proxy-authenticate"
             | "proxy-authorization"
             | "http2-settings" => self.hop_by_hop = true,
-            _ => self.underscore |= name.as_bytes().contains(&b'_'),
+            _ => self.signs |= !is_plain(name),
         }
     }
 }

@@ -42,7 +42,8 @@ impl Refusal {
     pub const TARGET: Self = bad("invalid_target");
     /// The scheme is neither `http` nor `https`, in lower case.
     pub const SCHEME: Self = bad("unknown_scheme");
-    /// A rule names a header, and the request has one that differs only by an underscore.
+    /// An app may take the field for another one that a rule or the mesh names (`x_user` for
+    /// `x-user`), or it has an underscore and those are refused.
     pub const UNDERSCORE: Self = bad("underscore_in_header_name");
 
     /// No strict reader would take the path; the reason says what is wrong with it.

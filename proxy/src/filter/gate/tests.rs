@@ -1,6 +1,8 @@
 //! The gate on requests as hyper hands them over.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use std::sync::LazyLock;
+
 use http::header::{HOST, HeaderName};
 use http::{Request, StatusCode, Uri};
 
@@ -33,15 +35,24 @@ fn settings() -> GateSettings<'static> {
         default_port: Some(80),
         normalization: Normalization::default(),
         head: HeadLimits::default(),
-        names_header: &|name| name == "x-role",
+        named: Some(&RULES),
+        underscores: Underscores::Allow,
     }
 }
+
+/// What the rules name.
+static RULES: LazyLock<HeaderNames> =
+    LazyLock::new(|| HeaderNames::new(["x-role", "x_team", "authorization"]));
 
 /// Passes the gate whole: the request as it would be sent on, one line for the target and one for
 /// each field, or the refusal.
 fn pass(text: &str) -> Result<String, Refusal> {
+    pass_by(text, &settings())
+}
+
+fn pass_by(text: &str, settings: &GateSettings<'_>) -> Result<String, Refusal> {
     let mut parts = request(text);
-    let admitted = admit(&mut parts, &settings())?;
+    let admitted = admit(&mut parts, settings)?;
     assert_eq!(parts.headers.get_all(HOST).iter().count(), 1, "{text}");
     assert_eq!(parts.headers[HOST], admitted.host().as_str(), "{text}");
     let path = admitted.path()?;
@@ -255,13 +266,58 @@ fn s12_path_canonicalisation_gate() {
 
 #[test]
 fn s15_header_conditions_underscores() {
-    passes(
-        "dropped",
-        "GET / 1.1\nhost: a\nx_user: admin\nx-user: joe",
-        &["GET /", "host: a", "x-user: joe"],
-    );
-    refused("a rule names it", "GET / 1.1\nhost: a\nx_role: admin", Refusal::UNDERSCORE);
-    refused("mixed", "GET / 1.1\nhost: a\nX_Role: admin", Refusal::UNDERSCORE);
+    let request = |version: &str, field: &str| format!("GET / {version}\nhost: a\n{field}: 1");
+    for version in ["1.0", "1.1", "h2"] {
+        for field in ["api_key", "x_user", "x_forwarded", "_", "a.b", "x-team-a", "authorization"] {
+            let mut sent = [format!("{field}: 1"), "host: a".to_owned()];
+            sent.sort_unstable();
+            let [first, second] = &sent;
+            passes(field, &request(version, field), &["GET /", first, second]);
+        }
+        for field in [
+            // A rule names the other spelling.
+            "x_role",
+            "X_Role",
+            "x.role",
+            "x-team",
+            "x.team",
+            // The mesh does.
+            "x_forwarded_client_cert",
+            "x-forwarded_client-cert",
+            "x_forwarded_for",
+            "x_forwarded_host",
+            "x_real_ip",
+            "true_client_ip",
+            "x_envoy_external_address",
+            "x_postern_version",
+            "x_postern_anything",
+            "content_length",
+            "transfer_encoding",
+            "proxy_authorization",
+            "keep_alive",
+        ] {
+            refused(field, &request(version, field), Refusal::UNDERSCORE);
+        }
+    }
+}
+
+#[test]
+fn s15_header_conditions_underscores_as_set() {
+    let text = "GET / 1.1\nhost: a\nx_user: admin\nx_user: root\nx-user: joe\na_b: c";
+    let with = |underscores, text: &str| pass_by(text, &GateSettings { underscores, ..settings() });
+    let kept = "GET /\na_b: c\nhost: a\nx-user: joe\nx_user: admin\nx_user: root";
+    assert_eq!(with(Underscores::Allow, text).as_deref(), Ok(kept));
+    assert_eq!(with(Underscores::Drop, text).as_deref(), Ok("GET /\nhost: a\nx-user: joe"));
+    assert_eq!(with(Underscores::Refuse, text), Err(Refusal::UNDERSCORE));
+    let plain = "GET / 1.1\nhost: a\na.b: c";
+    for underscores in [Underscores::Drop, Underscores::Refuse] {
+        let ours = "GET / 1.1\nhost: a\nx_forwarded_for: 10.0.0.1";
+        assert_eq!(with(underscores, ours), Err(Refusal::UNDERSCORE), "{underscores:?}");
+        assert!(with(underscores, plain).is_ok(), "{underscores:?}: no underscore");
+    }
+    let mut parts = request(text);
+    let settings = GateSettings { underscores: Underscores::Drop, ..settings() };
+    assert_eq!(admit(&mut parts, &settings).unwrap().dropped, 3);
 }
 
 #[test]

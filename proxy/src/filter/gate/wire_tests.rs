@@ -22,7 +22,8 @@ async fn gate(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
         default_port: Some(80),
         normalization: Normalization::default(),
         head: HeadLimits::default(),
-        names_header: &|_| false,
+        named: None,
+        underscores: Underscores::default(),
     };
     let answer = match pass(&mut parts, &settings) {
         Ok(line) => {

@@ -145,4 +145,6 @@ fn s11_trailers_named_like_headers() {
         "content-digest: x\nserver-timing: db;dur=5\nx-anything: 1",
         "content-digest server-timing",
     );
+    let folded = "x_forwarded_client_cert: x\nx_postern_reason: x\nset_cookie: x\nmy_metadata: 1";
+    check(TrailersOf::Grpc, folded, "my_metadata");
 }
