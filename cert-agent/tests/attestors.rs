@@ -18,7 +18,7 @@ use cert_agent::authority::service::wall_clock;
 use identity::X509Svid;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    PublicKeyData, SanType,
+    KeyUsagePurpose, PublicKeyData, SanType,
 };
 use serde_json::{Value, json};
 
@@ -224,6 +224,70 @@ async fn s32_attestation_confusion_x509_evidence_is_bound_to_its_request() {
         );
     }
     expect("as it is meant", ask(&authority, Evidence::X509(x509), csr_of_ours).await, Ok(DB1));
+}
+
+#[tokio::test]
+async fn x509_only_signing_certificates_vouch() {
+    let machines = Machines::new();
+    let authority = believing(&machines).load();
+    let check = async |name: &str, change: &dyn Fn(&mut CertificateParams), wanted| {
+        // A CA of the machines' CA signs one of them.
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "a department");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
+        let between =
+            CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &machines.ca).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let mut leaf = CertificateParams::new(["db1.example".to_owned()]).unwrap();
+        leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let leaf = leaf.signed_by(&key, &between).unwrap();
+        let path = |name: &str| machines.dir.path().join(name);
+        std::fs::write(path("leaf.pem"), leaf.pem() + &between.as_ref().pem()).unwrap();
+        std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
+        let proof =
+            LastingProof::Certificate { certificate: path("leaf.pem"), key: path("key.pem") };
+        let csr = csr();
+        let evidence = Proof::Lasting(proof).evidence(&csr).unwrap();
+        expect(name, ask(&authority, evidence, csr).await, wanted);
+    };
+    let refused = Err("no CA of the registry vouches for it");
+    check("keyCertSign", &|p| p.key_usages = vec![KeyUsagePurpose::KeyCertSign], Ok(DB1)).await;
+    // RFC 5280 §6.1.4 (n); what SPIFFE adds is not asked of others.
+    check("no key usage", &|_| (), Ok(DB1)).await;
+    check("cRLSign alone", &|p| p.key_usages = vec![KeyUsagePurpose::CrlSign], refused).await;
+    check("digitalSignature", &|p| p.key_usages = vec![KeyUsagePurpose::DigitalSignature], refused)
+        .await;
+}
+
+#[test]
+fn x509_roots_of_the_registry_are_signing_certificates() {
+    let machines = Machines::new();
+    let check = |name: &str, pem: String, words: Option<&str>| {
+        std::fs::write(machines.ca_file(), pem).unwrap();
+        let loaded = cert_agent::authority::run::load(&believing(&machines).settings).map(drop);
+        match words {
+            None => assert!(loaded.is_ok(), "{name}: {loaded:?}"),
+            Some(words) => {
+                let said = format!("{:#}", loaded.unwrap_err());
+                assert!(said.contains("ca.pem: certificate 1 "), "{name}: {said}");
+                assert!(said.contains(words), "{name}: {said}");
+            }
+        }
+    };
+    let (ca, key) = (machines.ca.as_ref().pem(), KeyPair::generate().unwrap());
+    let signed = |change: &dyn Fn(&mut CertificateParams)| {
+        let mut params = CertificateParams::new(["db1.example".to_owned()]).unwrap();
+        change(&mut params);
+        format!("{ca}{}", params.signed_by(&key, &machines.ca).unwrap().pem())
+    };
+    let is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    check("twice", format!("{ca}{ca}"), None);
+    check("a machine's own", signed(&|_| ()), Some("not a CA certificate"));
+    let unsigning = |p: &mut CertificateParams| {
+        (p.is_ca, p.key_usages) = (is_ca.clone(), vec![KeyUsagePurpose::CrlSign]);
+    };
+    check("no keyCertSign", signed(&unsigning), Some("keyCertSign"));
 }
 
 #[tokio::test]

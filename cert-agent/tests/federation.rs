@@ -141,6 +141,7 @@ impl Consumer {
 fn add_root(ca: &Ca) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
     let root = params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
     let old = std::fs::read_to_string(ca.bundle()).unwrap();
     std::fs::write(ca.bundle(), format!("{old}{root}")).unwrap();

@@ -340,6 +340,7 @@ async fn a_secret_as_cert_manager_writes_it_is_used_and_its_swap_is_followed() {
     // The Secret's root names no trust domain, as other people's roots do.
     let mut params = CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
     params.distinguished_name.push(rcgen::DnType::CommonName, "somebody's root");
     let root_key = KeyPair::generate().unwrap();
     let root = params.self_signed(&root_key).unwrap();

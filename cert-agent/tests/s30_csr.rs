@@ -110,6 +110,12 @@ impl Wish {
     }
 }
 
+#[test]
+fn an_rsa_key_of_the_roca_class_gets_no_certificate() {
+    // Signed by its own key, the product of two primes made as CVE-2017-15361 has them.
+    assert_eq!(proven_key(include_bytes!("roca-request.der")), Err(CsrError::WeakKey));
+}
+
 fn certificate_for(ca: &SigningCa, csr: &[u8]) -> Result<Vec<u8>, CsrError> {
     let key = proven_key(csr)?;
     let subject = Subject { id: id(CART), dns_names: Vec::new() };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
-use crate::{RevocationLists, TrustDomain};
+use crate::{Pki, RevocationLists, Signer, SignerError, TrustDomain};
 
 /// The most roots a bundle may hold; a roll-over needs two or three.
 const MAX_ROOTS: usize = 64;
@@ -19,13 +19,18 @@ pub enum BundleError {
     /// The text holds a damaged PEM block.
     #[error("damaged PEM in the trust bundle: {0}")]
     Pem(String),
-    /// A certificate cannot be read as a root.
-    #[error("certificate {index} of the trust bundle is not a usable root: {reason}")]
+    /// A certificate is no root. The bundle is refused whole: its receiver keeps the one it has, and is told which
+    /// certificate to take out.
+    #[error(
+        "certificate {index} of the trust bundle of {trust_domain} (0 is the first) is no root: {reason}"
+    )]
     Root {
+        /// Whose bundle it is.
+        trust_domain: TrustDomain,
         /// Its place in the bundle, from 0.
         index: usize,
         /// What is wrong with it.
-        reason: String,
+        reason: SignerError,
     },
     /// The bundle holds no certificate.
     #[error("the trust bundle holds no certificate: expected `-----BEGIN CERTIFICATE-----` blocks")]
@@ -41,6 +46,8 @@ pub struct TrustBundle {
     trust_domain: TrustDomain,
     roots: Vec<CertificateDer<'static>>,
     anchors: Vec<TrustAnchor<'static>>,
+    /// What the roots say of themselves, in the order of the anchors.
+    signers: Vec<Signer>,
     crls: RevocationLists,
 }
 
@@ -49,7 +56,7 @@ impl TrustBundle {
     /// trust domain is refused (SPIFFE Trust Domain and Bundle §4.1.3).
     ///
     /// # Errors
-    /// [`BundleError::Root`] when one cannot be read, [`BundleError::TooMany`] above 64.
+    /// [`BundleError::Root`] when one may not sign certificates ([`Signer::read`]), [`BundleError::TooMany`] above 64.
     pub fn from_der(
         trust_domain: TrustDomain,
         roots: Vec<CertificateDer<'static>>,
@@ -57,16 +64,14 @@ impl TrustBundle {
         if roots.len() > MAX_ROOTS {
             return Err(BundleError::TooMany);
         }
-        let anchors = roots
-            .iter()
-            .enumerate()
-            .map(|(index, root)| {
-                let anchor = webpki::anchor_from_trusted_cert(root)
-                    .map_err(|e| BundleError::Root { index, reason: e.to_string() })?;
-                Ok(anchor.to_owned())
-            })
-            .collect::<Result<_, BundleError>>()?;
-        Ok(Self { trust_domain, roots, anchors, crls: RevocationLists::default() })
+        let signers = each(&trust_domain, &roots, |root| Signer::read(root, Pki::Spiffe))?;
+        let anchors = each(&trust_domain, &roots, |root| {
+            let anchor = webpki::anchor_from_trusted_cert(root);
+            anchor
+                .map(|anchor| anchor.to_owned())
+                .map_err(|e| SignerError::Malformed(e.to_string()))
+        })?;
+        Ok(Self { trust_domain, roots, anchors, signers, crls: RevocationLists::default() })
     }
 
     /// Takes the `CERTIFICATE` blocks of a PEM text; blocks of other kinds are passed over.
@@ -113,6 +118,23 @@ impl TrustBundle {
     pub(crate) fn anchors(&self) -> &[TrustAnchor<'static>] {
         &self.anchors
     }
+
+    /// What the roots of this name and key say of themselves: one, or several where a root was issued anew for its key.
+    pub(crate) fn roots_behind(&self, anchor: &TrustAnchor<'_>) -> impl Iterator<Item = &Signer> {
+        let roots = self.anchors.iter().zip(&self.signers);
+        roots.filter(move |(own, _)| *own == anchor).map(|(_, root)| root)
+    }
+}
+
+fn each<T>(
+    trust_domain: &TrustDomain,
+    roots: &[CertificateDer<'static>],
+    read: impl Fn(&CertificateDer<'static>) -> Result<T, SignerError>,
+) -> Result<Vec<T>, BundleError> {
+    let failed =
+        |index, reason| BundleError::Root { trust_domain: trust_domain.clone(), index, reason };
+    let roots = roots.iter().enumerate();
+    roots.map(|(index, root)| read(root).map_err(|reason| failed(index, reason))).collect()
 }
 
 impl std::fmt::Debug for TrustBundle {

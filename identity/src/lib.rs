@@ -7,11 +7,13 @@
 //!
 //! * [`SpiffeId`], [`TrustDomain`]: SPIFFE-ID §2
 //! * [`X509Svid`], [`Leaf`]: X509-SVID §2 to §5
+//! * [`Signer`]: roots and intermediates, X509-SVID §3.2 and §4
 //! * [`TrustBundle`], [`TrustBundles`]: roots, kept per trust domain and never merged
 //! * [`jwk`]: the SPIFFE bundle document (Trust Domain and Bundle §4) and bundle map (§5)
 //! * [`jws`]: signed tokens taken apart, and the keys that verify them
 //! * [`jwt`]: JWT-SVIDs and the keys that verify them, per trust domain
 //! * [`RevocationLists`]: what has been revoked, read before it is set
+//! * [`rsa`]: RSA keys that are no secret
 //! * [`SvidKey`]: a private key that is wiped when dropped and never printed
 //! * [`verify`]: chain and leaf checks; rustls verifiers for both sides
 //! * [`tls`]: rustls configurations for the mesh (TLS 1.3 only, mutual, no resumption)
@@ -24,6 +26,8 @@ pub mod jws;
 pub mod jwt;
 mod key;
 mod revocation;
+pub mod rsa;
+mod signer;
 mod svid;
 pub mod tls;
 pub mod verify;
@@ -32,4 +36,5 @@ pub use bundle::{BundleError, TrustBundle, TrustBundles};
 pub use id::{IdError, SpiffeId, TrustDomain};
 pub use key::{KeyError, SvidKey};
 pub use revocation::{CrlError, RevocationLists};
+pub use signer::{Pki, Signer, SignerError, check_intermediates};
 pub use svid::{Leaf, SvidError, X509Svid, certificates};

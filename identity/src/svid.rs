@@ -10,7 +10,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 
-use crate::{IdError, SpiffeId};
+use crate::{IdError, Pki, Signer, SignerError, SpiffeId, rsa};
 
 /// The largest certificate that is read, in bytes. A P-256 SVID has about 600.
 pub(crate) const MAX_CERTIFICATE: usize = 16 * 1024;
@@ -63,6 +63,21 @@ pub enum SvidError {
     /// An RSA key that makes every check of a signature dear (SECURITY-CASES S-26).
     #[error("the certificate's RSA key has {0} bits; at most 8192 are taken")]
     KeyTooLarge(usize),
+    /// An RSA key of the ROCA class (CVE-2017-15361).
+    #[error(
+        "the certificate's RSA key is of the ROCA class (CVE-2017-15361), which others can compute; make a new key elsewhere"
+    )]
+    WeakKey,
+    /// A certificate behind the leaf that may not sign others (X509-SVID §4.3).
+    #[error(
+        "certificate {index} of the chain (0 is the leaf) cannot have signed the one before it: {reason}"
+    )]
+    Signer {
+        /// Its place in the chain.
+        index: usize,
+        /// The broken rule.
+        reason: SignerError,
+    },
     /// Extended key usage present without both `serverAuth` and `clientAuth` (X509-SVID §4.4).
     #[error("extended key usage is present but lacks serverAuth or clientAuth")]
     ExtendedKeyUsage,
@@ -115,13 +130,17 @@ pub struct X509Svid {
 }
 
 impl X509Svid {
-    /// Takes a chain, leaf first, and reads its leaf.
+    /// Takes a chain, leaf first, and reads it. All behind the leaf must be certificates that may sign others.
     ///
     /// # Errors
-    /// [`SvidError`] when the chain is empty or too large, or the leaf breaks a rule.
+    /// [`SvidError`] when the chain is empty or too large, or one of its certificates breaks a rule.
     pub fn parse(chain: Vec<CertificateDer<'static>>) -> Result<Self, SvidError> {
         check_chain_size(chain.len(), chain.iter().map(|c| c.len()))?;
         let leaf = Leaf::read(chain.first().ok_or(SvidError::EmptyChain)?)?;
+        for (index, signer) in chain.iter().enumerate().skip(1) {
+            Signer::read(signer, Pki::Spiffe)
+                .map_err(|reason| SvidError::Signer { index, reason })?;
+        }
         Ok(Self { chain, leaf })
     }
 
@@ -217,9 +236,10 @@ fn read_id(certificate: &X509Certificate<'_>) -> Result<SpiffeId, SvidError> {
 
 fn check_key(certificate: &X509Certificate<'_>) -> Result<(), SvidError> {
     match certificate.public_key().parsed().map_err(malformed)? {
-        PublicKey::RSA(rsa) if rsa.key_size() > MAX_RSA_BITS => {
-            Err(SvidError::KeyTooLarge(rsa.key_size()))
+        PublicKey::RSA(key) if key.key_size() > MAX_RSA_BITS => {
+            Err(SvidError::KeyTooLarge(key.key_size()))
         }
+        PublicKey::RSA(key) if rsa::is_roca(key.modulus) => Err(SvidError::WeakKey),
         _ => Ok(()),
     }
 }
@@ -252,6 +272,6 @@ fn malformed(error: impl std::fmt::Display) -> SvidError {
     SvidError::Malformed(error.to_string())
 }
 
-fn seconds(timestamp: i64) -> u64 {
+pub(crate) fn seconds(timestamp: i64) -> u64 {
     u64::try_from(timestamp).unwrap_or(0)
 }

@@ -1,9 +1,10 @@
 //! From a peer's certificate chain to its SPIFFE id, and the rustls verifiers that do it.
 //!
 //! The order is fixed: size, leaf rules (which yield the id), the bundle *of the id's own trust
-//! domain* (Workload API §4.6), the chain against that bundle (RFC 5280, by webpki), the bundle's
-//! revocation lists. A root of one trust domain can therefore never vouch for an id of another.
+//! domain* (Workload API §4.6), the chain against that bundle (RFC 5280, by webpki), those who signed it
+//! (X509-SVID §4.3, which webpki leaves to us), the bundle's revocation lists. A root of one trust domain can therefore never vouch for an id of another.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -14,10 +15,11 @@ use rustls::{
     PeerIncompatible, SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use webpki::{EndEntityCert, KeyUsage};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
+use crate::signer::check_intermediates;
 use crate::svid::check_chain_size;
-use crate::{Leaf, SpiffeId, SvidError, TrustBundles, TrustDomain};
+use crate::{Leaf, Pki, SpiffeId, SvidError, TrustBundle, TrustBundles, TrustDomain};
 
 /// Which side of a handshake the certificate was presented by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,9 +101,28 @@ pub fn verify_peer(
         Usage::Server => KeyUsage::server_auth(),
     };
     let algorithms = webpki::ALL_VERIFICATION_ALGS;
+    // Another path may be good: a peer may send more intermediates than one, and a name may have several roots.
+    let refused = RefCell::new(None);
+    let check = |path: &VerifiedPath<'_>| {
+        check_signers(bundle, path, now).map_err(|reason| {
+            refused.replace(Some(reason));
+            webpki::Error::UnknownIssuer
+        })
+    };
     let path = end_entity
-        .verify_for_usage(algorithms, bundle.anchors(), intermediates, now, usage, None, None)
-        .map_err(chain_error)?;
+        .verify_for_usage(
+            algorithms,
+            bundle.anchors(),
+            intermediates,
+            now,
+            usage,
+            None,
+            Some(&check),
+        )
+        .map_err(|error| match refused.take() {
+            Some(reason) => VerifyError::Chain { id: read.id.clone(), reason },
+            None => chain_error(error),
+        })?;
     if bundle.crls().revoke(&path, now, usage).map_err(chain_error)? {
         return Err(VerifyError::Revoked { id: read.id });
     }
@@ -120,6 +141,26 @@ fn check_time(leaf: &Leaf, now: UnixTime) -> Result<(), VerifyError> {
         return Ok(());
     };
     Err(VerifyError::Time { id: leaf.id.clone(), problem, now })
+}
+
+/// Those who signed a path that is right otherwise: each intermediate on it may sign certificates, and the root it ends at
+/// is within its time. RFC 5280 §6.1 asks no root for its time; ours end as every certificate does, so that one left in a
+/// bundle is no door for whoever finds its key years later.
+fn check_signers(
+    bundle: &TrustBundle,
+    path: &VerifiedPath<'_>,
+    now: UnixTime,
+) -> Result<(), String> {
+    check_intermediates(path, Pki::Spiffe)
+        .map_err(|reason| format!("an intermediate may not sign: {reason}"))?;
+    let mut reason = "its root is not in the bundle".to_owned();
+    for root in bundle.roots_behind(path.anchor()) {
+        match root.out_of_time(now.as_secs()) {
+            None => return Ok(()),
+            Some(problem) => reason = format!("its root {} {problem}", root.shown),
+        }
+    }
+    Err(reason)
 }
 
 /// The server's verifier: any peer with an SVID of a trust domain that we hold a bundle for.

@@ -6,7 +6,9 @@ use identity::TrustBundle;
 use identity::TrustDomain;
 use identity::jwk::{BundleDocument, BundleMap, DocumentError};
 use identity::jwt::{JwtBundle, JwtKey};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, SignatureAlgorithm};
+use rcgen::{
+    BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose, SignatureAlgorithm,
+};
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 
@@ -17,6 +19,7 @@ fn domain(name: &str) -> TrustDomain {
 fn root_of(algorithm: &'static SignatureAlgorithm) -> CertificateDer<'static> {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     params.self_signed(&KeyPair::generate_for(algorithm).unwrap()).unwrap().der().clone()
 }
 
@@ -45,6 +48,36 @@ fn check(name: &str, keys: &[Value], expect: (usize, usize)) {
     let document = parse(&json!({ "keys": keys })).unwrap_or_else(|e| panic!("{name}: {e}"));
     assert_eq!((document.x509.roots().len(), document.jwt.keys().len()), expect, "{name}");
     assert_eq!(document.is_empty(), expect == (0, 0), "{name}");
+}
+
+#[test]
+fn what_is_passed_over_is_told_with_its_place_and_reason() {
+    let check = |name: &str, jwk: Value, words: Option<&str>| {
+        let document = json!({"keys": [jwt_jwk("good"), jwk]}).to_string();
+        let (_, passed_over) = BundleDocument::read(domain("a.test"), document.as_bytes()).unwrap();
+        let said: Vec<String> = passed_over.iter().map(ToString::to_string).collect();
+        match words {
+            None => assert!(said.is_empty(), "{name}: {said:?}"),
+            Some(words) => assert!(
+                said.len() == 1 && said[0].starts_with("key 1: ") && said[0].contains(words),
+                "{name}: {said:?}"
+            ),
+        }
+    };
+    check("a root", x509_jwk(&root()), None);
+    check("a JWT key", jwt_jwk("a"), None);
+    check("no use, x509", without(x509_jwk(&root()), "use"), Some("no `use`"));
+    check("no use, jwt", without(jwt_jwk("a"), "use"), Some("no `use`"));
+    check(
+        "a plain JWK set's use",
+        with(jwt_jwk("a"), "use", json!("sig")),
+        Some("`use` is neither"),
+    );
+    check("a use that is no text", with(jwt_jwk("a"), "use", json!(1)), Some("`use` is neither"));
+    check("an unknown kind", with(x509_jwk(&root()), "kty", json!("AKP")), Some("`kty`"));
+    check("no certificate", without(x509_jwk(&root()), "x5c"), Some("`x5c`"));
+    check("no name", without(jwt_jwk("a"), "kid"), Some("`kid`"));
+    check("not on its curve", with(jwt_jwk("a"), "x", json!("AA")), Some("cannot be used"));
 }
 
 fn with(mut jwk: Value, name: &str, value: Value) -> Value {

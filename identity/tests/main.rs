@@ -5,4 +5,6 @@ mod ca;
 mod jwk;
 mod jwt;
 mod revocation;
+mod signers;
 mod verify;
+mod weak_keys;

@@ -311,12 +311,17 @@ fn s26_chain_cpu_limits_of_pathological_chains() {
 }
 
 /// A public key that nobody holds the private half of.
-struct Rsa(Vec<u8>);
+pub(crate) struct Rsa(Vec<u8>);
 
 impl Rsa {
     /// RSAPublicKey { modulus of this many bits, 65537 } (RFC 8017 §A.1.1).
     fn of_bits(bits: usize) -> Self {
-        let modulus = [vec![0], vec![0xff; bits / 8]].concat();
+        Self::of(&vec![0xff; bits / 8])
+    }
+
+    /// RSAPublicKey { this modulus, 65537 }; its first bit is set.
+    pub(crate) fn of(modulus: &[u8]) -> Self {
+        let modulus = [&[0], modulus].concat();
         Self(tlv(0x30, &[tlv(0x02, &modulus), tlv(0x02, &[1, 0, 1])].concat()))
     }
 }

@@ -107,6 +107,7 @@ mod tests {
     fn root() -> String {
         let mut params = rcgen::CertificateParams::default();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
         let uri = "spiffe://cluster.local".try_into().unwrap();
         params.subject_alt_names = vec![rcgen::SanType::URI(uri)];
         let key = rcgen::KeyPair::generate().unwrap();

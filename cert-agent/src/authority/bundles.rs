@@ -303,6 +303,7 @@ mod tests {
         let root = || -> CertificateDer<'static> {
             let mut params = rcgen::CertificateParams::default();
             params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
             params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().into()
         };
         let name = TrustDomain::parse(trust_domain).unwrap();

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use anyhow::{Context, bail};
-use identity::{SpiffeId, TrustBundle, TrustDomain};
+use identity::{Pki, SignerError, SpiffeId, TrustBundle, TrustDomain};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SigningKey,
@@ -199,6 +199,9 @@ impl SigningCa {
         facts.check_key("intermediate", &key)?;
         facts.check_signs("intermediate")?;
         let (chain, root) = path_to_root(given, &facts, &bundle)?;
+        for above in chain.iter().skip(1) {
+            Facts::read(above)?.check_signs("certificate above the intermediate")?;
+        }
         let issuer = Issuer::from_ca_cert_der(&certificate, key)
             .context("the intermediate certificate cannot sign")?;
         Ok(Self { issuer, chain, certificate, facts, root, bundle })
@@ -401,7 +404,7 @@ pub struct Facts {
     /// Lower-case hexadecimal bytes separated by `:`.
     pub serial: String,
     public_key: Vec<u8>,
-    signs: bool,
+    signs: Result<(), SignerError>,
 }
 
 impl Facts {
@@ -419,7 +422,7 @@ impl Facts {
             trust_domain: trust_domain_of(&parsed),
             subject: parsed.subject().to_string(),
             serial: parsed.raw_serial_as_string(),
-            signs: signs(&parsed),
+            signs: identity::Signer::read(certificate, Pki::Spiffe).map(drop),
             public_key: parsed.public_key().subject_public_key.data.to_vec(),
         })
     }
@@ -455,19 +458,9 @@ impl Facts {
     /// # Errors
     /// When it may not sign certificates.
     pub fn check_signs(&self, role: &str) -> anyhow::Result<()> {
-        if !self.signs {
-            bail!(
-                "the {role} certificate ({}) may not sign certificates: it needs `CA:TRUE` and keyCertSign",
-                self.subject
-            );
-        }
-        Ok(())
+        let signs = self.signs.clone();
+        signs.with_context(|| format!("the {role} certificate may not sign certificates"))
     }
-}
-
-fn signs(certificate: &X509Certificate<'_>) -> bool {
-    let usage = certificate.key_usage().ok().flatten();
-    certificate.is_ca() && usage.is_none_or(|usage| usage.value.key_cert_sign())
 }
 
 fn trust_domain_of(certificate: &X509Certificate<'_>) -> Option<TrustDomain> {

@@ -31,6 +31,11 @@ pub enum CsrError {
         "the CSR's key is of a kind we do not sign for; use ECDSA P-256 or P-384, Ed25519, or RSA 2048 to 4096"
     )]
     Unsupported,
+    /// An RSA key that others can compute.
+    #[error(
+        "the CSR's RSA key is of the ROCA class (CVE-2017-15361), which others can compute; make a new key elsewhere, ECDSA P-256 best"
+    )]
+    WeakKey,
     /// The signature is not by the key that the request names.
     #[error("the CSR is not signed by its own key")]
     NoPossession,
@@ -65,6 +70,9 @@ pub fn proven_key(der: &[u8]) -> Result<ProvenKey, CsrError> {
         return Err(CsrError::Malformed);
     }
     let spki = &csr.certification_request_info.subject_pki;
+    if identity::rsa::is_weak(spki) {
+        return Err(CsrError::WeakKey);
+    }
     let key = spki.subject_public_key.data.as_ref();
     let curve = spki.algorithm.parameters.as_ref().and_then(|p| p.as_oid().ok());
     let algorithm = verification(

@@ -7,6 +7,7 @@
 //! that its receiver keeps the last good one.
 
 mod map;
+mod passed_over;
 mod x509;
 
 use base64::Engine as _;
@@ -15,9 +16,10 @@ use rustls_pki_types::CertificateDer;
 use serde_json::{Map, Value, json};
 
 pub use map::{BundleMap, MAX_TRUST_DOMAINS};
+pub use passed_over::PassedOver;
 
 use crate::jwt::{JwtBundle, JwtKey};
-use crate::{BundleError, TrustBundle, TrustDomain};
+use crate::{BundleError, Pki, Signer, TrustBundle, TrustDomain};
 
 /// The largest document that is read, in bytes. One root and one JWT key take about 1.5 KiB.
 pub const MAX_DOCUMENT: usize = 1024 * 1024;
@@ -51,8 +53,10 @@ pub enum DocumentError {
     /// Two JWT authorities of one name: which is meant would depend on the reader.
     #[error("two JWT authorities have the `kid` {0:?}")]
     SameKid(String),
-    /// An `x5c` that is not a certificate.
-    #[error("key {index} of the SPIFFE bundle document: its `x5c` is not a certificate: {reason}")]
+    /// An `x5c` that is not the certificate of a root.
+    #[error(
+        "key {index} of the SPIFFE bundle document (0 is the first): its `x5c` is no root: {reason}"
+    )]
     X5c {
         /// Its place among the keys, from 0.
         index: usize,
@@ -105,6 +109,20 @@ impl BundleDocument {
     /// [`DocumentError`]: the document as a whole says nothing.
     pub fn parse(trust_domain: TrustDomain, document: &[u8]) -> Result<Self, DocumentError> {
         Jwks::parse(document)?.into_document(trust_domain)
+    }
+
+    /// As [`Self::parse`], and tells what was passed over: a document whose keys all were believes nobody, which is seldom what
+    /// its publisher meant.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn read(
+        trust_domain: TrustDomain,
+        document: &[u8],
+    ) -> Result<(Self, Vec<PassedOver>), DocumentError> {
+        let jwks = Jwks::parse(document)?;
+        let passed_over = passed_over::among(jwks.all());
+        Ok((jwks.into_document(trust_domain)?, passed_over))
     }
 
     /// Writes the document: one JWK per root with exactly one `x5c` and no `kid` (X509-SVID §6.1), one per JWT authority with its
@@ -206,8 +224,7 @@ impl Jwks {
             if !x509::is_known_kind(jwk) {
                 continue;
             }
-            let x5c = jwk.get("x5c").and_then(Value::as_array).and_then(|list| list.first());
-            let Some(x5c) = x5c else { continue };
+            let Some(x5c) = x509::x5c(jwk) else { continue };
             let root = certificate(x5c).map_err(|r| DocumentError::X5c { index, reason: r })?;
             if !roots.contains(&root) {
                 roots.push(root);
@@ -218,10 +235,14 @@ impl Jwks {
 
     /// The JWKs of a use, compared by its exact spelling (§4.2.2), each with its place.
     fn of_use(&self, wanted: &'static str) -> impl Iterator<Item = (usize, &Map<String, Value>)> {
+        self.all().filter(move |(_, jwk)| jwk.get("use").is_some_and(|usage| usage == wanted))
+    }
+
+    /// Every JWK with its place.
+    fn all(&self) -> impl Iterator<Item = (usize, &Map<String, Value>)> {
         let keys = self.members.get("keys").and_then(Value::as_array);
         let jwks = keys.into_iter().flatten().enumerate();
-        let jwks = jwks.filter_map(|(index, jwk)| Some((index, jwk.as_object()?)));
-        jwks.filter(move |(_, jwk)| jwk.get("use").is_some_and(|usage| usage == wanted))
+        jwks.filter_map(|(index, jwk)| Some((index, jwk.as_object()?)))
     }
 }
 
@@ -229,8 +250,9 @@ impl Jwks {
 fn certificate(x5c: &Value) -> Result<CertificateDer<'static>, String> {
     let text = x5c.as_str().ok_or("not a text")?;
     let der = STANDARD.decode(text).map_err(|_| "not base64")?;
-    x509::check(&der)?;
-    Ok(CertificateDer::from(der))
+    let root = CertificateDer::from(der);
+    Signer::read(&root, Pki::Spiffe).map_err(|reason| reason.to_string())?;
+    Ok(root)
 }
 
 fn integer(members: &Map<String, Value>, name: &'static str) -> Result<Option<u64>, DocumentError> {

@@ -11,27 +11,15 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::X509_SVID;
 use crate::jws::{Curve, Public};
-use crate::svid::MAX_CERTIFICATE;
 
 /// Whether `kty` is one that a root we can use may have (Trust Domain and Bundle §4.2.1).
 pub(super) fn is_known_kind(jwk: &Map<String, Value>) -> bool {
     jwk.get("kty").and_then(Value::as_str).is_some_and(|kty| ["EC", "RSA", "OKP"].contains(&kty))
 }
 
-/// Whether the bytes are one CA certificate and nothing after it.
-pub(super) fn check(der: &[u8]) -> Result<(), String> {
-    if der.len() > MAX_CERTIFICATE {
-        return Err("larger than 16 KiB".to_owned());
-    }
-    let (rest, certificate) = X509Certificate::from_der(der).map_err(|e| e.to_string())?;
-    if !rest.is_empty() {
-        return Err("bytes after its end".to_owned());
-    }
-    match certificate.basic_constraints() {
-        Ok(Some(constraints)) if constraints.value.ca => Ok(()),
-        Ok(_) => Err("not a CA certificate".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+/// The certificate of a root as it stands there: the first; further ones are nothing to us (X509-SVID §6.2).
+pub(super) fn x5c(jwk: &Map<String, Value>) -> Option<&Value> {
+    jwk.get("x5c")?.as_array()?.first()
 }
 
 /// The JWK of a root. `None` when its key has no form as a JWK.

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::{Algorithm, decode};
+use crate::rsa;
 
 /// A public key and the algorithms it may be used with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,12 +114,13 @@ impl Public {
         }
     }
 
-    /// 2048 to 8192 bits, as aws-lc-rs takes them (NIST SP 800-131A); leading zeros are no part of the number.
+    /// 2048 to 8192 bits, as aws-lc-rs takes them (NIST SP 800-131A), and no secret in plain sight ([`rsa::is_roca`]); leading
+    /// zeros are no part of the number.
     pub(crate) fn rsa(n: Vec<u8>, e: Vec<u8>) -> Option<Self> {
         let (n, e) = (without_zeros(n), without_zeros(e));
         let odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
         let sized = (256..=1024).contains(&n.len()) && (1..=8).contains(&e.len());
-        (sized && odd(&n) && odd(&e)).then_some(Self::Rsa { n, e })
+        (sized && odd(&n) && odd(&e) && !rsa::is_roca(&n)).then_some(Self::Rsa { n, e })
     }
 
     /// A point that is on the curve.

@@ -21,7 +21,7 @@ pub enum KeySetError {
     TooMany,
     /// No key in it can be used.
     #[error(
-        "no usable key: RSA of 2048 to 8192 bits, EC P-256, P-384 and P-521, Ed25519, for signatures, each `kid` once"
+        "no usable key: RSA of 2048 to 8192 bits (none of the ROCA class, CVE-2017-15361), EC P-256, P-384 and P-521, Ed25519, for signatures, each `kid` once"
     )]
     NoUsableKey,
 }

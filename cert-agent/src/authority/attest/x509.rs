@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use rustls_pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
 use std::time::Duration;
 use webpki::aws_lc_rs as algorithms;
-use webpki::{EndEntityCert, KeyUsage};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::api::X509Evidence;
@@ -82,6 +82,10 @@ fn examine(
     let leaf = EndEntityCert::try_from(leaf_der).map_err(|_| NotGood("it cannot be read"))?;
     let verified = |authority: &&Authority| {
         let now = UnixTime::since_unix_epoch(Duration::from_secs(asking.now));
+        let vouches = |path: &VerifiedPath<'_>| {
+            let right = authority.vouches(path, asking.now);
+            right.then_some(()).ok_or(webpki::Error::UnknownIssuer)
+        };
         leaf.verify_for_usage(
             CHAIN_ALGORITHMS,
             authority.anchors(),
@@ -89,7 +93,7 @@ fn examine(
             now,
             KeyUsage::client_auth(),
             None,
-            None,
+            Some(&vouches),
         )
         .is_ok()
     };
@@ -100,6 +104,9 @@ fn examine(
     check_possession(&leaf, evidence, asking.csr_der)?;
     let (_, parsed) =
         X509Certificate::from_der(leaf_der).map_err(|_| NotGood("it cannot be read"))?;
+    if identity::rsa::is_weak(parsed.public_key()) {
+        return Err(NotGood("its RSA key is of the ROCA class (CVE-2017-15361)"));
+    }
     let names = names(&parsed)?;
     let mut identities: Vec<_> =
         vouching.iter().flat_map(|authority| authority.identities_of(&names)).collect();

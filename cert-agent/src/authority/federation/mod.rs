@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use aws_lc_rs::digest::{SHA256, digest};
-use identity::jwk::BundleDocument;
+use identity::jwk::{BundleDocument, PassedOver};
 use identity::{TrustBundle, TrustDomain};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -147,8 +147,9 @@ impl Federation {
         for (name, source) in config.0 {
             let kept = self.stored.get(&name);
             self.relations.entry(name).or_insert_with_key(|name| {
-                let held =
-                    kept.as_ref().and_then(|kept| read_bundle(name, kept.document.as_bytes()).ok());
+                let held = kept.as_ref();
+                let held = held.and_then(|kept| read_bundle(name, kept.document.as_bytes()).ok());
+                let held = held.map(|(document, _)| document);
                 let seen = kept.filter(|_| held.is_some()).and_then(|kept| kept.bootstrap);
                 let next_fetch = Instant::now();
                 Relation {
@@ -183,7 +184,8 @@ impl Federation {
                 continue;
             }
             match read_bundle(name, &text) {
-                Ok(document) => {
+                Ok((document, passed_over)) => {
+                    tell_passed_over(name, &passed_over);
                     relation.seen = Some(seen);
                     relation.complaint = None;
                     relation.next_fetch = Instant::now();
@@ -254,13 +256,16 @@ impl Federation {
         relation.fetching = false;
         let read = fetched.text.and_then(|text| {
             std::str::from_utf8(&text).context("the document is not UTF-8")?;
-            let document = BundleDocument::parse(name.clone(), &text)?;
-            Ok((text, document))
+            let read = BundleDocument::read(name.clone(), &text)?;
+            Ok((text, read))
         });
         let changed = match read {
-            Ok((text, document)) => {
+            Ok((text, (document, passed_over))) => {
                 (relation.failures, relation.answered) = (0, true);
                 let newer = relation.judge(name, document);
+                if newer {
+                    tell_passed_over(name, &passed_over);
+                }
                 if newer {
                     keep(&self.stored, name, relation.seen.clone(), &text);
                 }
@@ -356,6 +361,18 @@ impl Relation {
                 "the file of a federated bundle is unusable; the last good bundle stays"
             );
         }
+    }
+}
+
+/// The standard wants them passed over (Trust Domain and Bundle §4.1.3); nobody wants it to happen unseen.
+fn tell_passed_over(name: &TrustDomain, passed_over: &[PassedOver]) {
+    if let Some(first) = passed_over.first() {
+        tracing::warn!(
+            trust_domain = %name,
+            keys = passed_over.len(),
+            first = %first,
+            "keys of a federated bundle are passed over"
+        );
     }
 }
 

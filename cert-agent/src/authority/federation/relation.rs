@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use identity::jwk::{BundleDocument, DocumentError};
+use identity::jwk::{BundleDocument, DocumentError, PassedOver};
 use identity::jwt::JwtBundle;
 use identity::{TrustBundle, TrustDomain};
 
@@ -13,7 +13,7 @@ pub const MIN_REFRESH: Duration = Duration::from_secs(10);
 /// No hint makes us ask less often.
 pub const MAX_REFRESH: Duration = Duration::from_secs(24 * 3600);
 
-/// Reads a bundle in either form: a SPIFFE bundle document, or PEM roots.
+/// Reads a bundle in either form, a SPIFFE bundle document or PEM roots, and what of it is passed over.
 ///
 /// # Errors
 /// [`DocumentError`]. A PEM text without certificates is one: it is more likely a wrong file than a
@@ -21,17 +21,18 @@ pub const MAX_REFRESH: Duration = Duration::from_secs(24 * 3600);
 pub fn read_bundle(
     trust_domain: &TrustDomain,
     text: &[u8],
-) -> Result<BundleDocument, DocumentError> {
+) -> Result<(BundleDocument, Vec<PassedOver>), DocumentError> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     if text.trim_ascii_start().starts_with(b"{") {
-        return BundleDocument::parse(trust_domain.clone(), text);
+        return BundleDocument::read(trust_domain.clone(), text);
     }
-    Ok(BundleDocument {
+    let document = BundleDocument {
         x509: TrustBundle::from_pem(trust_domain.clone(), text)?,
         jwt: JwtBundle::new(trust_domain.clone(), Vec::new())?,
         sequence: None,
         refresh_hint: None,
-    })
+    };
+    Ok((document, Vec::new()))
 }
 
 /// What a newly fetched document is to the one held.
@@ -88,6 +89,7 @@ mod tests {
     fn root() -> rcgen::Certificate {
         let mut params = rcgen::CertificateParams::default();
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
         params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap()
     }
 
@@ -144,7 +146,8 @@ mod tests {
     #[test]
     fn f09_bundle_unreadable_is_told_from_explicitly_empty() {
         let pem = root().pem();
-        let read = |text: &str| read_bundle(&name(), text.as_bytes()).map(|d| d.x509.roots().len());
+        let read =
+            |text: &str| read_bundle(&name(), text.as_bytes()).map(|(d, _)| d.x509.roots().len());
         assert_eq!(read(&pem), Ok(1));
         assert_eq!(read(r#"{"keys": []}"#), Ok(0));
         assert_eq!(read("\u{feff} {\"keys\": []}"), Ok(0));

@@ -14,11 +14,12 @@
 
 use std::path::PathBuf;
 
-use identity::{SpiffeId, TrustDomain};
+use identity::{Pki, Signer, SpiffeId, TrustDomain};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
+use webpki::VerifiedPath;
 
 use super::{Mistakes, files, place, workload};
 
@@ -34,8 +35,15 @@ pub struct Authorities(Vec<Authority>);
 /// One of them.
 #[derive(Debug, Clone)]
 pub struct Authority {
-    anchors: Vec<TrustAnchor<'static>>,
+    roots: Roots,
     identities: Vec<(Selector, SpiffeId)>,
+}
+
+/// What an authority's file holds: each root as webpki wants it, and what it says of itself.
+#[derive(Debug, Clone, Default)]
+struct Roots {
+    anchors: Vec<TrustAnchor<'static>>,
+    signers: Vec<Signer>,
 }
 
 /// The names of a certificate that was verified.
@@ -84,13 +92,13 @@ impl Authorities {
         for authority in mistakes.within(MAX_AUTHORITIES, "x509 authorities", section) {
             let at = format!("{}: x509 `{}`", place(&authority), authority.value.name);
             let FileAuthority { ca_file, identities: listed, .. } = authority.value;
-            let anchors = mistakes.note(&at, anchors(&ca_file)).unwrap_or_default();
+            let roots = mistakes.note(&at, roots(&ca_file)).unwrap_or_default();
             let mut identities = Vec::new();
             for entry in mistakes.within(MAX_IDENTITIES, "identities", listed) {
                 let at = format!("{}: x509 identity", place(&entry));
                 identities.extend(mistakes.note(&at, check_identity(entry.value, trust_domain)));
             }
-            authorities.push(Authority { anchors, identities });
+            authorities.push(Authority { roots, identities });
         }
         Self(authorities)
     }
@@ -111,7 +119,16 @@ impl Authority {
     /// Its roots.
     #[must_use]
     pub fn anchors(&self) -> &[TrustAnchor<'static>] {
-        &self.anchors
+        &self.roots.anchors
+    }
+
+    /// Whether a path to one of its roots proves something now: every intermediate may sign, and the root is not over.
+    #[must_use]
+    pub fn vouches(&self, path: &VerifiedPath<'_>, now: u64) -> bool {
+        let roots = self.roots.anchors.iter().zip(&self.roots.signers);
+        let mut roots = roots.filter(|(anchor, _)| *anchor == path.anchor());
+        identity::check_intermediates(path, Pki::Other).is_ok()
+            && roots.any(|(_, root)| root.out_of_time(now).is_none())
     }
 
     /// Whom a certificate of these names means.
@@ -155,19 +172,25 @@ fn check_identity(
     }
 }
 
-fn anchors(path: &std::path::Path) -> Result<Vec<TrustAnchor<'static>>, String> {
+fn roots(path: &std::path::Path) -> Result<Roots, String> {
     let at = path.display();
     let pem = files::read(path).map_err(|error| error.to_string())?;
-    let mut anchors = Vec::new();
+    let mut roots = Roots::default();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| format!("{at}: {error:?}"))?;
+        // Another PKI's root need not be made for SPIFFE; a certificate that signs nobody is none all the same.
+        let index = roots.anchors.len();
+        let signer = Signer::read(&certificate, Pki::Other).map_err(|error| {
+            format!("{at}: certificate {index} (0 is the first) is no root: {error}")
+        })?;
         let anchor = webpki::anchor_from_trusted_cert(&certificate)
             .map_err(|error| format!("{at}: not a certificate authority's certificate: {error}"))?;
-        anchors.push(anchor.to_owned());
+        roots.anchors.push(anchor.to_owned());
+        roots.signers.push(signer);
     }
-    match anchors.len() {
+    match roots.anchors.len() {
         0 => Err(format!("{at}: no PEM certificate in it")),
-        1..=MAX_ROOTS => Ok(anchors),
+        1..=MAX_ROOTS => Ok(roots),
         _ => Err(format!("{at}: more than {MAX_ROOTS} certificates")),
     }
 }

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -178,6 +178,26 @@ fn f09_bundle_unreadable_is_kept_and_explicitly_empty_distrusts() {
     // The own roots are no piece: without them nothing is taken.
     let contents = [content(&made.certificate), content(&made.key), content("# nobody\n")];
     assert!(parse(&files(None, &[]), &contents, Some(&held)).is_err());
+}
+
+#[test]
+fn a_workloads_certificate_in_a_bundle_refuses_the_bundle_by_name() {
+    let made = made();
+    let partner = TrustDomain::parse("partner.example").unwrap();
+    let text = format!("{}{}", made.bundle, made.certificate);
+    let own = [&made.certificate, &made.key, &text].map(|text| content(text));
+    let said = format!("{:#}", parse(&files(None, &[]), &own, None).unwrap_err());
+    assert!(said.contains("ca.crt: certificate 1 ") && said.contains(CART), "{said}");
+    assert!(said.contains("not a CA certificate"), "{said}");
+    // The roots of another trust domain: the last good ones stay, the rest is taken.
+    let good = TrustBundle::from_pem(partner.clone(), made.bundle.as_bytes()).unwrap();
+    let held = TrustBundles::new([good]);
+    let mut contents = [&made.certificate, &made.key, &made.bundle].map(|t| content(t)).to_vec();
+    contents.push(content(&text));
+    let offered = parse(&files(None, &["partner.example"]), &contents, Some(&held)).unwrap();
+    assert_eq!(offered.bundles.get(&partner).map(|bundle| bundle.roots().len()), Some(1));
+    let [kept] = offered.kept.as_slice() else { panic!("{:?}", offered.kept) };
+    assert!(kept.error.contains("partner.pem") && kept.error.contains(CART), "{}", kept.error);
 }
 
 #[test]

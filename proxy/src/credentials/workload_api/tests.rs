@@ -92,6 +92,27 @@ fn s28_revocation_lists_of_an_answer() {
 }
 
 #[test]
+fn a_workloads_certificate_in_a_bundle_refuses_the_bundle_by_name() {
+    let authority = Authority::new();
+    let with_leaf =
+        |answer: &X509svidResponse| [authority.der(), answer.svids[0].x509_svid.clone()].concat();
+    let mut own = authority.answer();
+    own.svids[0].bundle = with_leaf(&own);
+    let said = format!("{:#}", read(own, None).unwrap_err());
+    assert!(said.contains("certificate 1 ") && said.contains(CART), "{said}");
+    // The roots of another trust domain: the last good ones stay, the rest is taken.
+    let partner = |roots: Vec<u8>| X509svidResponse {
+        federated_bundles: [("spiffe://partner.example".to_owned(), roots)].into(),
+        ..authority.answer()
+    };
+    let first = held(partner(authority.der()));
+    let offered = read(partner(with_leaf(&authority.answer())), Some(&first)).unwrap();
+    let name = TrustDomain::parse("partner.example").unwrap();
+    assert_eq!(offered.bundles.get(&name).map(|bundle| bundle.roots().len()), Some(1));
+    assert!(offered.kept[0].error.contains(CART), "{}", offered.kept[0].error);
+}
+
+#[test]
 fn f09_bundle_unreadable_is_kept_and_explicitly_empty_distrusts() {
     let (authority, partner) = (Authority::new(), Authority::new());
     let name = TrustDomain::parse("partner.example").unwrap();
