@@ -111,6 +111,53 @@ async fn spiffe_federation_5_2_1_https_web_the_host_and_every_redirect_are_check
 }
 
 #[tokio::test]
+async fn s35_ssrf_and_file_reads_endpoints_and_redirects_lead_outside() {
+    // What the operator has written is meant; where a redirect leads is checked like a name.
+    let redirected = async |to: &str| {
+        let web = Web::answering(&["127.0.0.1"], vec![redirect(&format!("https://{to}/"))]).await;
+        web.fetch().await.unwrap_err()
+    };
+    for to in [
+        "127.0.0.2:1",
+        "[::1]:1",
+        "0.0.0.0:1",
+        "169.254.1.1:1",
+        "169.254.169.254",
+        "168.63.129.16",
+        "100.100.100.200",
+        "[fd00:ec2::254]",
+        "[fe80::1]",
+        "[::ffff:127.0.0.2]:1",
+        "[::ffff:169.254.169.254]",
+        "[64:ff9b::a9fe:a9fe]",
+        "[2002:7f00:2::1]",
+    ] {
+        let error = redirected(to).await;
+        assert!(error.contains("is not called at"), "{to}: {error}");
+        assert!(error.contains("`allowAddresses`"), "{to}: {error}");
+    }
+    // As the endpoint itself: a name may mean this machine only by exception, a metadata service is never one.
+    let (_, _, ca_pem) = web_certificate(&["localhost"]);
+    let dir = tempfile::tempdir().unwrap();
+    let ca_file = dir.path().join("ca.pem");
+    std::fs::write(&ca_file, ca_pem).unwrap();
+    let trusted = Trusted::web(&ca_file).unwrap();
+    let excepted = trusted.clone().also_at(&identity::address::local_blocks());
+    let ask = async |url: &str, trusted: &Trusted| {
+        let url = EndpointUrl::parse(url).unwrap();
+        format!("{:#}", fetch(&url, trusted).await.unwrap_err())
+    };
+    for url in ["https://localhost:1/", "https://169.254.169.254/", "https://168.63.129.16/"] {
+        let error = ask(url, &trusted).await;
+        assert!(error.contains("is not called at"), "{url}: {error}");
+    }
+    let error = ask("https://localhost:1/", &excepted).await;
+    assert!(error.contains("cannot connect"), "by exception: {error}");
+    let error = ask("https://169.254.169.254/", &excepted).await;
+    assert!(error.contains("metadata service"), "no block holds it: {error}");
+}
+
+#[tokio::test]
 async fn spiffe_federation_5_2_1_3_our_endpoint_answers_anybody_with_the_newest_bundle() {
     let (leaf, key, ca_pem) = web_certificate(&["127.0.0.1"]);
     let dir = tempfile::tempdir().unwrap();

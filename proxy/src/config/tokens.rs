@@ -1,9 +1,8 @@
 //! `tokens`: where the keys of token issuers may be fetched from.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
-use ipnet::IpNet;
+use identity::address::{IpNet, parse_block};
 use policy::yaml::{Reader, Value};
 
 /// Where the keys of token issuers may be fetched from.
@@ -13,7 +12,8 @@ pub struct Tokens {
     /// system's file.
     pub certificate_authorities: Option<PathBuf>,
     /// Addresses of issuers that may be called although they are loopback, link-local or otherwise not for the world
-    /// (`allowAddresses`). Default: none.
+    /// (`allowAddresses`). A cloud's metadata service is called only where its very address stands there, not a block. Default:
+    /// none.
     pub allow_addresses: Vec<IpNet>,
     /// Directories whose files `jwksUri: file:///…` may name, beside the resource directory (`keyDirectories`). Default: none.
     pub key_directories: Vec<PathBuf>,
@@ -28,7 +28,7 @@ pub(super) fn read(reader: &mut Reader, value: Option<Value<'_>>) -> Tokens {
     tokens.certificate_authorities =
         authorities.and_then(|v| reader.parsed(v, "a PEM file", absolute));
     for item in items(reader, map.take("allowAddresses")) {
-        tokens.allow_addresses.extend(reader.parsed(item, "an address or a block", block));
+        tokens.allow_addresses.extend(reader.parsed(item, "an address or a block", parse_block));
     }
     for item in items(reader, map.take("keyDirectories")) {
         tokens.key_directories.extend(reader.parsed(item, "a directory", absolute));
@@ -44,13 +44,4 @@ fn items<'n>(reader: &mut Reader, value: Option<Value<'n>>) -> Vec<Value<'n>> {
 fn absolute(text: &str) -> Result<PathBuf, &'static str> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("write an absolute path") }
-}
-
-/// `10.0.0.0/8`, `::1` or `127.0.0.1`. A block of everything would take the guard away.
-fn block(text: &str) -> Result<IpNet, &'static str> {
-    let address = text.parse::<IpAddr>().map(IpNet::from);
-    match text.parse::<IpNet>().or(address) {
-        Ok(block) if block.prefix_len() >= 8 && block.trunc() == block => Ok(block),
-        _ => Err("write an address, or a block such as 10.1.0.0/16, of at least 8 bits"),
-    }
 }

@@ -149,13 +149,12 @@ impl Target {
         };
         let none = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
         let mut last = FetchError::Connect { host: self.host.clone(), error: none };
-        for address in resolved.take(4) {
-            let allowed = &config.tokens.allow_addresses;
-            let checked = address::check(address, allowed, |port| config.is_own_port(port));
-            if let Err(reason) = checked {
-                // One forbidden address makes the name one that is not to be believed.
-                return Err(FetchError::Forbidden { host: self.host.clone(), address, reason });
-            }
+        let resolved: Vec<SocketAddr> = resolved.take(4).collect();
+        let allowed = &config.tokens.allow_addresses;
+        address::check(&resolved, allowed, |port| config.is_own_port(port)).map_err(
+            |(address, reason)| FetchError::Forbidden { host: self.host.clone(), address, reason },
+        )?;
+        for address in resolved {
             match dial.connect(address).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = FetchError::Connect { host: self.host.clone(), error },

@@ -10,6 +10,7 @@
 //!       profile: https_spiffe
 //!       spiffeId: spiffe://staging.example/postern/authority
 //!       bootstrap: staging.json                  # trusted until the first answer
+//!       allowAddresses: [127.0.0.1]              # the name may mean this machine; default: none
 //!   - trustDomain: vendor.example
 //!     endpoint:
 //!       url: https://vendor.example/spiffe/bundle.json
@@ -25,6 +26,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use identity::address::{IpNet, parse_block};
 use identity::{SpiffeId, TrustDomain};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
@@ -35,6 +37,9 @@ use crate::authority::files;
 
 /// Who vouches for web servers when nothing else is said (Debian and most others put it there).
 const WEB_CAS: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Exceptions of one endpoint.
+const MAX_ALLOWED: usize = 16;
 
 /// Everything the file says, by trust domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,6 +61,9 @@ pub struct Endpoint {
     pub url: EndpointUrl,
     /// How it proves itself.
     pub profile: Profile,
+    /// Addresses of this machine or its link where it may be, and what it redirects to. Default: none beside an address that is
+    /// itself the URL's host.
+    pub allow_addresses: Vec<IpNet>,
 }
 
 /// How a bundle endpoint proves itself (SPIFFE Federation §5.2).
@@ -98,6 +106,8 @@ struct FileEndpoint {
     spiffe_id: Option<String>,
     bootstrap: Option<PathBuf>,
     ca_file: Option<PathBuf>,
+    #[serde(default)]
+    allow_addresses: Vec<String>,
 }
 
 impl Config {
@@ -161,6 +171,7 @@ fn read_endpoint(
 ) -> Result<Endpoint, String> {
     let url = EndpointUrl::parse(&endpoint.url)
         .map_err(|reason| format!("url `{}`: {reason}", endpoint.url))?;
+    let allow_addresses = allowed(&endpoint.allow_addresses)?;
     let profile = match endpoint.profile.as_str() {
         "https_web" => {
             if endpoint.spiffe_id.is_some() || endpoint.bootstrap.is_some() {
@@ -180,7 +191,17 @@ fn read_endpoint(
             return Err(format!("profile `{other}`: expected https_web or https_spiffe"));
         }
     };
-    Ok(Endpoint { url, profile })
+    Ok(Endpoint { url, profile, allow_addresses })
+}
+
+fn allowed(texts: &[String]) -> Result<Vec<IpNet>, String> {
+    if texts.len() > MAX_ALLOWED {
+        return Err(format!("allowAddresses has more than {MAX_ALLOWED} entries"));
+    }
+    let read = |text: &String| {
+        parse_block(text).map_err(|reason| format!("allowAddresses `{text}`: {reason}"))
+    };
+    texts.iter().map(read).collect()
 }
 
 /// SPIFFE Federation §5.2.2.2: an endpoint of the trust domain it serves needs a bundle to begin
@@ -267,6 +288,32 @@ mod tests {
         let twice =
             "federation:\n  - {trustDomain: b.test, file: a}\n  - {trustDomain: b.test, file: b}";
         check("twice", twice, Some("line 3 column"));
+    }
+
+    #[test]
+    fn exceptions_of_addresses_are_named_one_by_one() {
+        let check = |list: &str, expect: Result<usize, &str>| {
+            let line = format!("allowAddresses: {list}");
+            let text = endpoint(&["url: https://b.test/x", "profile: https_web", &line]);
+            match (parse(&text), expect) {
+                (Ok(config), Ok(expect)) => {
+                    let Some(Source::Endpoint(found)) = config.0.values().next() else {
+                        panic!("{list}")
+                    };
+                    assert_eq!(found.allow_addresses.len(), expect, "{list}");
+                }
+                (Err(error), Err(words)) => {
+                    let error = error.to_string();
+                    assert!(error.contains(words) && error.contains("line 2"), "{list}: {error}");
+                }
+                (seen, _) => panic!("{list}: {seen:?}"),
+            }
+        };
+        check("[]", Ok(0));
+        check("[127.0.0.1, '::1', 169.254.20.0/24]", Ok(3));
+        check("[0.0.0.0/0]", Err("allowAddresses `0.0.0.0/0`: write an address"));
+        check("[localhost]", Err("write an address"));
+        check(&format!("[{}]", ["127.0.0.1"; 17].join(", ")), Err("more than 16"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Fetching a bundle from a bundle endpoint (SPIFFE Federation §5.2.1.4, §5.2.2.4): one GET over TLS,
-//! at most three redirects that keep the same rules, everything bounded.
+//! at most three redirects that keep the same rules, at addresses of the outside, everything bounded.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
+use identity::address::{self, IpNet};
 use identity::jwk::MAX_DOCUMENT;
 use identity::verify::ServerVerifier;
 use identity::{SpiffeId, TrustBundle, TrustBundles};
@@ -31,12 +33,18 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// Redirects in a row.
 const MAX_REDIRECTS: usize = 3;
+/// Addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 4;
 /// Of response headers, bytes.
 const MAX_HEADERS: usize = 16 * 1024;
 
 /// How the server proves itself. A redirect changes nothing of it.
 #[derive(Debug, Clone)]
-pub struct Trusted(ClientConfig);
+pub struct Trusted {
+    tls: ClientConfig,
+    /// Addresses that may be called although they are this machine's or its link's.
+    allowed: Vec<IpNet>,
+}
 
 impl Trusted {
     /// By a certificate for the host of the URL (RFC 6125), from one of the CAs in a PEM file.
@@ -79,7 +87,14 @@ impl Trusted {
         // Every fetch proves the server anew.
         config.resumption = Resumption::disabled();
         config.enable_early_data = false;
-        Self(config)
+        Self { tls: config, allowed: Vec::new() }
+    }
+
+    /// May also be at these addresses, and so may what it redirects to.
+    #[must_use]
+    pub fn also_at(mut self, allowed: &[IpNet]) -> Self {
+        self.allowed.extend(allowed);
+        self
     }
 }
 
@@ -95,6 +110,7 @@ pub async fn fetch(url: &EndpointUrl, trusted: &Trusted) -> anyhow::Result<Vec<u
 
 async fn follow(url: &EndpointUrl, trusted: &Trusted) -> anyhow::Result<Vec<u8>> {
     let mut at = url.clone();
+    let trusted = &trusted.clone().also_at(&written(url));
     for _ in 0..=MAX_REDIRECTS {
         match get(&at, trusted).await.with_context(|| at.to_string())? {
             Answer::Document(text) => return Ok(text),
@@ -142,11 +158,33 @@ async fn get(url: &EndpointUrl, trusted: &Trusted) -> anyhow::Result<Answer> {
 }
 
 async fn connect(url: &EndpointUrl, trusted: &Trusted) -> anyhow::Result<TlsStream<TcpStream>> {
-    let stream = TcpStream::connect((url.host(), url.port())).await.context("cannot connect")?;
+    let stream = dial(url, &trusted.allowed).await?;
     stream.set_nodelay(true)?;
     let name = ServerName::try_from(url.host().to_owned()).context("the host")?;
-    let connector = TlsConnector::from(Arc::new(trusted.0.clone()));
+    let connector = TlsConnector::from(Arc::new(trusted.tls.clone()));
     connector.connect(name, stream).await.context("the server did not prove itself")
+}
+
+/// The address that the operator has written as the endpoint's host is meant, be it this machine's; what a name or a redirect
+/// leads to is not. A metadata service has no bundle, whoever has written it.
+fn written(url: &EndpointUrl) -> Vec<IpNet> {
+    let literal = url.host().parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
+    literal.filter(|ip| !address::is_metadata(*ip)).map(IpNet::from).into_iter().collect()
+}
+
+/// Resolves, checks, and dials the very addresses that were checked, so that a second look-up cannot mean others (S-35).
+async fn dial(url: &EndpointUrl, allowed: &[IpNet]) -> anyhow::Result<TcpStream> {
+    let resolved = tokio::net::lookup_host((url.host(), url.port())).await;
+    let resolved = resolved.with_context(|| format!("{} cannot be resolved", url.host()))?;
+    let resolved: Vec<SocketAddr> = resolved.take(MAX_ADDRESSES).collect();
+    address::check_all(&resolved, allowed).map_err(|(address, reason)| {
+        anyhow!(
+            "{} is not called at {address}: {reason}; if the endpoint is truly there, name the address in `allowAddresses` of \
+             the endpoint",
+            url.host()
+        )
+    })?;
+    TcpStream::connect(resolved.as_slice()).await.context("cannot connect")
 }
 
 async fn read(url: &EndpointUrl, response: Response<Incoming>) -> anyhow::Result<Answer> {

@@ -224,7 +224,7 @@ impl Federation {
     /// How the endpoint must prove itself now: by the newest bundle held of its trust domain
     /// (SPIFFE Federation §5.2.2.4), never by one of another.
     fn trusted(&self, endpoint: &Endpoint) -> anyhow::Result<Trusted> {
-        match &endpoint.profile {
+        let trusted = match &endpoint.profile {
             Profile::Web { ca_file } => Trusted::web(ca_file),
             Profile::Spiffe { id, .. } => {
                 let trust_domain = TrustDomain::parse(id.trust_domain())?;
@@ -233,7 +233,8 @@ impl Federation {
                 })?;
                 Trusted::spiffe(id.clone(), bundle)
             }
-        }
+        }?;
+        Ok(trusted.also_at(&endpoint.allow_addresses))
     }
 
     fn bundle_of(&self, trust_domain: &TrustDomain) -> Option<TrustBundle> {
