@@ -9,7 +9,8 @@
 mod bounds;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, fence};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
@@ -96,14 +97,21 @@ impl Link {
     /// Takes over what a newer handshake of the same two proved.
     pub fn extend(&self, chain: Chain, bounds: Bounds) {
         self.chain.store(Arc::new(chain));
-        self.drain_at.store(bounds.drain_at, Relaxed);
         self.expires.store(bounds.expires, Relaxed);
-        self.retired.store(false, Relaxed);
+        self.drain_at.store(bounds.drain_at, SeqCst);
+        self.retired.store(false, SeqCst);
     }
 
-    /// Takes no further requests from now on: a certificate is about to end.
-    pub fn retire(&self) {
-        self.retired.store(true, Relaxed);
+    /// Takes no further requests from now on, if a certificate is about to end at this Unix second.
+    pub fn retire_when_due(&self, unix: u64) {
+        if unix < self.bounds().drain_at {
+            return;
+        }
+        self.retired.store(true, SeqCst);
+        // Prolonged meanwhile: then its word counts, which may have come before ours.
+        if unix < self.drain_at.load(SeqCst) {
+            self.retired.store(false, SeqCst);
+        }
     }
 
     /// Whether no further request may begin on it.
@@ -114,7 +122,9 @@ impl Link {
 
     /// Ends it at once. The first reason wins.
     pub fn cut(&self, reason: CloseReason) -> bool {
-        let first = self.closing.compare_exchange(0, reason as u8, Relaxed, Relaxed).is_ok();
+        let first = self.closing.compare_exchange(0, reason as u8, SeqCst, SeqCst).is_ok();
+        // Before the caller looks what is on it: see `Connection::set_link`.
+        fence(SeqCst);
         self.wake.notify_one();
         first
     }
@@ -122,7 +132,7 @@ impl Link {
     /// Why it has been cut, if it has.
     #[must_use]
     pub fn closing(&self) -> Option<CloseReason> {
-        CloseReason::from_code(self.closing.load(Relaxed))
+        CloseReason::from_code(self.closing.load(SeqCst))
     }
 
     /// Waits until it is cut. For one waiter: the task that drives the connection.

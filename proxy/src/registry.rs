@@ -4,10 +4,12 @@
 //! policy change, an expiring certificate or a drain finds all of them. Workers write only to
 //! their own shard; control and admin walk all shards.
 
+mod closing;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence};
 use std::sync::{Arc, OnceLock};
 
 use identity::SpiffeId;
@@ -17,6 +19,7 @@ use tokio::sync::Notify;
 
 use crate::link::Link;
 use crate::telemetry::{CloseReason, Direction, Protocol};
+use closing::Closing;
 
 /// What a connection is doing, which decides how long it may go on doing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +81,7 @@ pub struct Connection {
     /// Since when the client has taken none of the bytes we have for it: a coarse second plus one; 0
     /// while it takes them, [`OPAQUE`] where nobody asks.
     unread: AtomicU32,
-    closing: AtomicU8,
+    closing: Closing,
     wake: Notify,
     fragment: OnceLock<Box<str>>,
     /// Locked by the connection's own worker, and by control when policy changes.
@@ -121,9 +124,11 @@ impl Connection {
         Protocol::from_code(self.protocol.load(SeqCst))
     }
 
-    /// Says what TLS connection carries it, which bounds it. Only the first call counts.
+    /// Says what TLS connection carries it, which bounds it. Only the first call counts. Whoever calls it looks afterwards
+    /// whether the link was cut meanwhile; whoever cuts a link looks afterwards what is on it. At least one sees the other.
     pub fn set_link(&self, link: Arc<Link>) {
         let _ = self.link.set(link);
+        fence(SeqCst);
     }
 
     /// The TLS connection that it is or is carried by; `None` in plaintext.
@@ -227,10 +232,7 @@ impl Connection {
 
     /// Asks the connection to end. The first reason wins, but an abort overrides a drain.
     pub fn close(&self, reason: CloseReason) {
-        let old = self.closing.load(Relaxed);
-        let drains = CloseReason::from_code(old).is_some_and(CloseReason::is_graceful);
-        if old == 0 || (drains && !reason.is_graceful()) {
-            self.closing.store(reason as u8, Relaxed);
+        if self.closing.ask(reason) {
             self.wake.notify_one();
         }
     }
@@ -256,8 +258,7 @@ impl Connection {
 
     /// Why the connection has been asked to end, if it has: itself, or what carries it.
     pub fn closing(&self) -> Option<CloseReason> {
-        let own = CloseReason::from_code(self.closing.load(Relaxed));
-        own.or_else(|| self.link()?.closing())
+        self.closing.reason().or_else(|| self.link()?.closing())
     }
 
     /// Waits until the connection is asked to end (again: an abort may follow a drain).
@@ -310,7 +311,7 @@ impl Registry {
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             unread: AtomicU32::new(0),
-            closing: AtomicU8::new(0),
+            closing: Closing::default(),
             wake: Notify::new(),
             fragment: OnceLock::new(),
             under_way: Mutex::default(),

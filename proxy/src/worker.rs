@@ -146,8 +146,8 @@ impl Worker {
         }
         if unix >= bounds.expires {
             self.state.cut_upstream(link, CloseReason::CertificateEnded);
-        } else if unix >= bounds.drain_at {
-            link.retire();
+        } else {
+            link.retire_when_due(unix);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -30,6 +31,23 @@ struct Judged {
     caller: Authenticated,
     refused: AtomicBool,
     waker: AtomicWaker,
+}
+
+/// Judges by one snapshot, and anew where another has come into force meanwhile: `judge` notes what it judges on its connection
+/// ([`Review::begin`]), so that a change of policy either finds it there or is seen here. Answers with the snapshot that counts.
+pub(crate) fn by_one_snapshot<G: Deref<Target = Arc<Snapshot>>, T, E>(
+    in_force: impl Fn() -> G,
+    mut judge: impl FnMut(&Snapshot) -> Result<T, E>,
+) -> Result<(T, G), E> {
+    let mut snapshot = in_force();
+    loop {
+        let judged = judge(&snapshot)?;
+        let now = in_force();
+        if Arc::ptr_eq(&now, &snapshot) {
+            return Ok((judged, snapshot));
+        }
+        snapshot = now;
+    }
 }
 
 /// A request under way, for as long as this value lives.
@@ -139,7 +157,10 @@ impl Judged {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
+    use std::cell::Cell;
+
     use identity::TrustDomain;
+    use parking_lot::Mutex;
     use policy::{Defaults, MtlsMode, Resources, SourceFile, Workload};
 
     use super::*;
@@ -158,6 +179,50 @@ mod tests {
         let workload = Workload { namespace, service_account, labels: [].into() };
         let defaults = Defaults { mtls: MtlsMode::Permissive, ..Defaults::default() };
         Snapshot::build(&resources, &workload, &defaults, &TrustDomain::parse("td").unwrap())
+    }
+
+    /// A request is judged by a policy that lets it in, and one that does not comes into force at each moment there is: before
+    /// the first look at what is in force, between the token and the note, between the note and the second look, after it.
+    #[test]
+    fn f12_policy_tightened_or_removed_at_any_moment_of_a_request_that_begins() {
+        let before = Arc::new(snapshot(&["{rules: [{}]}"]));
+        let after = Arc::new(snapshot(&["{action: DENY, rules: [{}]}"]));
+        for moment in 0..4 {
+            let registry = Arc::new(Registry::new(1));
+            let address = "10.0.0.7:1".parse().unwrap();
+            let connection = registry.register(0, Direction::Inbound, address, address, 0);
+            let in_force = Mutex::new(before.clone());
+            // What `State::install` does: it stores, then walks what is under way.
+            let reached = |here: usize| {
+                if here == moment {
+                    *in_force.lock() = after.clone();
+                    connection.reconsider(&after);
+                }
+            };
+            let (method, host) = (Method::GET, HostName::parse("cart", Some(80)).unwrap());
+            let (headers, level) = (HeaderMap::new(), Normalization::default());
+            let path = CanonicalPath::parse("/", level).unwrap();
+            let (method, host, path) = (&method, &host, &path);
+            let asked = Asked { method, host, path, headers: &headers, token: None };
+            let nobody = Authenticated::default();
+            reached(0);
+            let looks = Cell::new(0);
+            let look = || {
+                if looks.replace(looks.get() + 1) == 1 {
+                    reached(2);
+                }
+                Box::new(in_force.lock().clone())
+            };
+            let judged = by_one_snapshot(look, |snapshot| {
+                reached(1);
+                Ok::<_, ()>(Review::begin(&connection, snapshot, &asked, level, None, &nobody))
+            });
+            let (review, by) = judged.unwrap();
+            reached(3);
+            let facts = authorize::facts(&connection);
+            let let_in = authorize::request(&by, &facts, &asked).decided.is_ok();
+            assert!(!let_in || review.is_refused(), "moment {moment}");
+        }
     }
 
     /// A request with `x-role: admin` is let in by the first policies; whether it may go on under the second.

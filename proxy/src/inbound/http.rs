@@ -3,11 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use h2::ext::Protocol as StreamProtocol;
 use http::request::Parts;
 use http::{HeaderMap, Request, Response, Version};
 use parking_lot::Mutex;
-use policy::{Permit, Protocol as Declared};
+use policy::{CanonicalPath, Permit, Protocol as Declared, Snapshot};
 use tokio::task::JoinHandle;
 
 use super::{Inbound, token};
@@ -18,7 +19,7 @@ use crate::filter::client;
 use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
 use crate::filter::headers::{self, ForwardedClientCert, Sender, TrailersOf};
 use crate::filter::jwt::Authenticated;
-use crate::filter::review::Review;
+use crate::filter::review::{self, Review};
 use crate::filter::version;
 use crate::forward::app;
 use crate::forward::body::Body;
@@ -49,6 +50,14 @@ struct Allowed {
     upgrade: Option<Announced>,
     review: Review,
     close_unless_upgraded: bool,
+}
+
+/// A request noted on its connection, and what it is to be judged by.
+struct Noted {
+    caller: Authenticated,
+    remote_ip: Option<IpAddr>,
+    review: Review,
+    snapshot: Guard<Arc<Snapshot>>,
 }
 
 impl InboundHandler {
@@ -137,20 +146,11 @@ impl HttpConnection {
         headers::strip_forwarded_identity(&mut parts.headers, self.sender);
         let path = admitted.path().map_err(RequestError::Gate)?;
         record.target(admitted.host().as_str(), path.as_str());
-        let caller = token::authenticate(&self.inbound, &mut parts, admitted.host(), &path)?;
-        let asked = Asked {
-            method: &parts.method,
-            host: admitted.host(),
-            path: &path,
-            headers: &parts.headers,
-            token: caller.claims(),
-        };
-        let believed = &self.inbound.worker.state.config.inbound.forwarded_for;
-        let remote_ip = client::remote_ip(believed, self.sender, &parts.headers);
+        let Noted { caller, remote_ip, review, snapshot } =
+            self.note(&mut parts, &admitted, &path)?;
         let facts = policy::Connection { remote_ip, ..self.inbound.facts() };
-        // Registered before it is judged: a change of policy finds it either here or there.
-        let review = self.review(&asked, remote_ip, &caller);
-        let permit = self.authorize(&facts, &asked, record)?;
+        let asked = asked(&parts, &admitted, &path, &caller);
+        let permit = self.authorize(&snapshot, &facts, &asked, record)?;
         if came == Version::HTTP_2 && version != came && is_native_grpc(&parts.headers) {
             return Err(RequestError::GrpcToHttp1);
         }
@@ -185,14 +185,45 @@ impl HttpConnection {
         gate::admit(parts, &settings).map_err(RequestError::Gate)
     }
 
+    /// Finds out who the token speaks for and notes the request on its connection, both by one snapshot, which then decides:
+    /// a change of policy finds the request noted or is seen here.
+    fn note(
+        &self,
+        parts: &mut Parts,
+        admitted: &Admitted,
+        path: &CanonicalPath<'_>,
+    ) -> Result<Noted, RequestError> {
+        let (inbound, host) = (&self.inbound, admitted.host());
+        let state = &inbound.worker.state;
+        let believed = &state.config.inbound.forwarded_for;
+        let mut looked: Option<Authenticated> = None;
+        let mut remote_ip = None;
+        let judge = |snapshot: &Snapshot| {
+            let caller = match looked.take() {
+                None => token::authenticate(inbound, snapshot, parts, host, path)?,
+                Some(before) => {
+                    token::authenticate_again(before, inbound, snapshot, parts, host, path)?
+                }
+            };
+            remote_ip = client::remote_ip(believed, self.sender, &parts.headers);
+            let asked = asked(parts, admitted, path, &caller);
+            let review = self.review(snapshot, &asked, remote_ip, &caller);
+            looked = Some(caller);
+            Ok::<_, RequestError>(review)
+        };
+        let (review, snapshot) = review::by_one_snapshot(|| state.snapshot(), judge)?;
+        Ok(Noted { caller: looked.unwrap_or_default(), remote_ip, review, snapshot })
+    }
+
     fn authorize(
         &self,
+        snapshot: &Snapshot,
         connection: &policy::Connection<'_>,
         asked: &Asked<'_>,
         record: &mut RequestRecord,
     ) -> Result<Permit, RequestError> {
         let state = &self.inbound.worker.state;
-        let verdict = authorize::request(&state.snapshot(), connection, asked);
+        let verdict = authorize::request(snapshot, connection, asked);
         let decision = || Decision::new(state.clock.unix(), connection, Some(asked), &verdict);
         if verdict.decided.is_err() {
             state.decisions.add(decision());
@@ -204,14 +235,13 @@ impl HttpConnection {
 
     fn review(
         &self,
+        snapshot: &Snapshot,
         asked: &Asked<'_>,
         remote_ip: Option<IpAddr>,
         caller: &Authenticated,
     ) -> Review {
-        let state = &self.inbound.worker.state;
-        let level = state.config.path_normalization;
-        let snapshot = state.snapshot();
-        Review::begin(&self.inbound.connection, &snapshot, asked, level, remote_ip, caller)
+        let level = self.inbound.worker.state.config.path_normalization;
+        Review::begin(&self.inbound.connection, snapshot, asked, level, remote_ip, caller)
     }
 
     /// The version the caller spoke before the mesh hop, and the one the app is spoken to in: what
@@ -281,6 +311,22 @@ impl HttpConnection {
             Some(authority) if authority.as_str() == dialled => Ok(kind),
             _ => Err(RequestError::BadStream("the authority is not the connection's destination")),
         }
+    }
+}
+
+/// A request as policy sees it.
+fn asked<'a>(
+    parts: &'a Parts,
+    admitted: &'a Admitted,
+    path: &'a CanonicalPath<'a>,
+    caller: &'a Authenticated,
+) -> Asked<'a> {
+    Asked {
+        method: &parts.method,
+        host: admitted.host(),
+        path,
+        headers: &parts.headers,
+        token: caller.claims(),
     }
 }
 

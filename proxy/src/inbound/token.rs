@@ -1,22 +1,43 @@
 //! Who a request's token speaks for, with what this proxy holds.
 
 use http::request::Parts;
-use policy::{CanonicalPath, HostName, KeySource};
+use policy::{CanonicalPath, HostName, KeySource, Snapshot};
 
 use super::Inbound;
 use crate::error::RequestError;
 use crate::filter::jwt::{self, Authenticated, Desk};
 
-/// Judges the request's token, if it has one, and leaves of it what the app may see.
+/// As [`authenticate`], by a snapshot that came into force after a first look. A token that was found is out of the request by
+/// now, so it is asked as for a request under way whether it is still believed ([0402]).
+///
+/// [0402]: ../../../docs/decisions/0402-in-doubt-a-request-under-way-ends.md
+pub(super) fn authenticate_again(
+    before: Authenticated,
+    inbound: &Inbound,
+    snapshot: &Snapshot,
+    parts: &mut Parts,
+    host: &HostName,
+    path: &CanonicalPath<'_>,
+) -> Result<Authenticated, RequestError> {
+    let rules = snapshot.tokens();
+    match before.claims() {
+        None => authenticate(inbound, snapshot, parts, host, path),
+        Some(_) if rules.is_empty() => Ok(Authenticated::default()),
+        Some(claims) if rules.believes(claims, inbound.peer().map(|peer| &peer.id)) => Ok(before),
+        Some(_) => Err(RequestError::Withdrawn),
+    }
+}
+
+/// Judges the request's token by the rules of a snapshot, if it has one, and leaves of it what the app may see.
 pub(super) fn authenticate(
     inbound: &Inbound,
+    snapshot: &Snapshot,
     parts: &mut Parts,
     host: &HostName,
     path: &CanonicalPath<'_>,
 ) -> Result<Authenticated, RequestError> {
     let worker = &inbound.worker;
     let state = &worker.state;
-    let snapshot = state.snapshot();
     if snapshot.tokens().is_empty() {
         return Ok(Authenticated::default());
     }
