@@ -16,6 +16,8 @@ pub(crate) mod literal;
 mod normalize;
 mod percent;
 
+pub(crate) use normalize::merge_slashes;
+
 use std::borrow::Cow;
 
 /// The longest path and query taken, in bytes: what hyper takes for a request target.
@@ -24,9 +26,9 @@ pub const MAX_PATH_BYTES: usize = 64 << 10;
 /// How far a path is normalised before it is judged and forwarded; the names and meaning are Istio's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 pub enum Normalization {
-    /// As sent, but for characters that need an escape.
+    /// As sent, but for characters that need an escape; the hex digits of escapes are in upper case, as at every level.
     None,
-    /// RFC 3986 §6.2.2: dot segments removed, escapes of unreserved characters decoded, hex digits in upper case; `\` is `/`.
+    /// RFC 3986 §6.2.2: dot segments removed, escapes of unreserved characters decoded, `\` is `/`.
     Base,
     /// [`Normalization::Base`], and runs of slashes become one. The default: the strictest that apps survive, for some
     /// (repositories, registries, identity providers) carry `%2F` in names.

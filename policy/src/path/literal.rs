@@ -36,7 +36,9 @@ fn bytes(literal: &str) -> Result<Vec<(u8, bool)>, PatternError> {
                 rest = rest.get(2..).unwrap_or_default();
             }
             b'\\' => {
-                return Err("backslashes are slashes before paths are compared; write /".into());
+                let advice =
+                    "a path is judged as an app reads it that takes \\ for a slash, too; write /";
+                return Err(advice.into());
             }
             0..b' ' | 0x7f => return Err("a path holds no control character".into()),
             _ => bytes.push((byte, false)),

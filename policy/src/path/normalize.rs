@@ -89,7 +89,8 @@ fn remove_dot_segments(path: &str) -> Result<String, PathError> {
     Ok(kept.iter().flat_map(|segment| ["/", segment]).collect())
 }
 
-fn merge_slashes(path: &str) -> String {
+/// Runs of slashes as one.
+pub(crate) fn merge_slashes(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for c in path.chars() {
         if c != '/' || !out.ends_with('/') {

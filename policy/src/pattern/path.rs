@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{PatternError, TextPattern};
 use crate::CanonicalPath;
-use crate::path::literal;
+use crate::path::{literal, merge_slashes};
 
 /// Matches a path: exact, prefix, suffix, any, or a template with `{*}` and `{**}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,11 @@ impl PathPattern {
             && path.decoded().is_none_or(|path| self.decoded.matches(path))
     }
 
+    /// True when the canonical path matches, whatever other readings do.
+    pub(crate) fn matches_canonical(&self, path: &CanonicalPath<'_>) -> bool {
+        self.canonical.matches(path.as_str())
+    }
+
     /// True when *any* reading of the path matches, as sent included: enough for a `DENY` rule.
     pub(crate) fn matches_any_reading(&self, path: &CanonicalPath<'_>) -> bool {
         self.canonical.matches(path.as_str())
@@ -83,26 +88,30 @@ fn parse_text(text: &str) -> Result<TextPattern, PatternError> {
         TextPattern::Exact(literal) | TextPattern::Prefix(literal) if !literal.starts_with('/') => {
             return Err("a path begins with /".into());
         }
-        TextPattern::Exact(literal) => refuse_odd_segments(literal, true)?,
-        TextPattern::Prefix(literal) | TextPattern::Suffix(literal) => {
-            refuse_odd_segments(literal, false)?
+        TextPattern::Exact(literal) | TextPattern::Suffix(literal) => {
+            refuse_odd_segments(literal, true)?
         }
+        TextPattern::Prefix(literal) => refuse_odd_segments(literal, false)?,
         TextPattern::Present => {}
     }
     Ok(pattern)
 }
 
-/// Dot segments and doubled slashes are gone before paths are compared: a pattern with them would never match.
+/// No pattern has dot segments or doubled slashes: whatever the level of normalisation, a path is also judged as an app reads it
+/// that resolves and merges them ([`CanonicalPath::decoded`]). `whole`: the literal reaches to the end of the path.
 fn refuse_odd_segments(literal: &str, whole: bool) -> Result<(), PatternError> {
     let ends_in_dots = whole && (literal.ends_with("/.") || literal.ends_with("/.."));
     if ends_in_dots || literal.contains("/./") || literal.contains("/../") {
         return Err(
-            "dot segments are resolved before paths are compared; write the path without them"
+            "a path is judged as an app reads it that resolves dot segments, too; write it without them"
                 .into(),
         );
     }
     if literal.contains("//") {
-        return Err("slashes are merged before paths are compared; write one".into());
+        let written = merge_slashes(literal);
+        return Err(PatternError(format!(
+            "a path is judged as an app reads it that merges slashes, too; write one: {written}"
+        )));
     }
     Ok(())
 }

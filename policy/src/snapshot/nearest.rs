@@ -11,8 +11,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::rule_set::Entry;
+use crate::CanonicalPath;
 use crate::evaluate::{Facts, Http, Part};
-use crate::pattern::Field;
+use crate::pattern::{Field, PathPattern};
 use crate::rule::{Condition, Operation, Rule, Source};
 
 /// The most sources, operations or conditions of one rule that are compared.
@@ -216,9 +217,23 @@ impl Operation {
         match part {
             Part::Method => told(what, request.method, &self.methods),
             Part::Host => told(what, request.host, &self.hosts),
-            Part::Path => told(what, request.path.as_str(), &self.paths),
+            Part::Path => told(what, path_told(request.path, &self.paths), &self.paths),
             _ => told(what, facts.connection.destination.port(), &self.ports),
         }
+    }
+}
+
+/// The path, and how an app may read it where that is what the rule does not take: an `ALLOW` rule must match every reading.
+fn path_told(path: &CanonicalPath<'_>, field: &Field<PathPattern>) -> String {
+    let shown = path.as_str();
+    let alone = |pattern: &PathPattern| pattern.matches_canonical(path);
+    match path.decoded() {
+        _ if !field.holds(alone) => shown.to_owned(),
+        Some(reading) => format!("{shown}, which an app may read as {}", reading.escape_debug()),
+        None if path.raw() != shown => {
+            format!("{shown}, which was sent as {}", path.raw().escape_debug())
+        }
+        None => shown.to_owned(),
     }
 }
 

@@ -60,6 +60,7 @@ struct Ask {
     method: &'static str,
     host: &'static str,
     path: &'static str,
+    level: Normalization,
     headers: Vec<(String, String)>,
     token: Option<TokenClaims>,
 }
@@ -75,6 +76,7 @@ impl Default for Ask {
             method: "GET",
             host: "cart",
             path: "/",
+            level: Normalization::default(),
             headers: Vec::new(),
             token: None,
         }
@@ -98,7 +100,7 @@ impl Ask {
             sni: self.sni,
         };
         let host = HostName::parse(self.host, Some(80)).unwrap();
-        let path = CanonicalPath::parse(self.path, Normalization::default()).unwrap();
+        let path = CanonicalPath::parse(self.path, self.level).unwrap();
         let request = Request {
             method: self.method,
             host: &host,

@@ -167,7 +167,7 @@ pub const SETTINGS: &[Setting] = &[
         "pathNormalization",
         "`NONE`, `BASE`, `MERGE_SLASHES`, `DECODE_AND_MERGE_SLASHES`",
         Is("MERGE_SLASHES"),
-        "How far a path is normalised before it is judged and forwarded.",
+        "How far a path is normalised before it is judged and forwarded (docs/policy.md, *Paths*). At every level hex digits of escapes become upper case.",
     ),
     setting(
         "headersWithUnderscores",

@@ -72,6 +72,66 @@ fn the_rule_that_fails_by_least() {
     }
 }
 
+/// An `ALLOW` rule must match every reading of a path; where one stands in the way, it is named.
+#[test]
+fn s12_path_canonicalisation_the_reading_that_stands_in_the_way() {
+    use Normalization::{Base, MergeSlashes, None as AsSent};
+    for (paths, level, path, told) in [
+        (
+            "paths: ['/svc/{**}/x']",
+            Base,
+            "/svc//x",
+            "path /svc//x, which an app may read as /svc/x, and the rule wants /svc/{**}/x",
+        ),
+        (
+            "paths: ['/svc/{**}/x']",
+            MergeSlashes,
+            "/svc//x",
+            "path /svc/x, and the rule wants /svc/{**}/x",
+        ),
+        ("paths: ['/svc/{**}/x']", Base, "/svc/x", "path /svc/x, and the rule wants /svc/{**}/x"),
+        (
+            "paths: ['/repo/{*}']",
+            MergeSlashes,
+            "/repo/a%2fb",
+            "path /repo/a%2Fb, which an app may read as /repo/a/b, and the rule wants /repo/{*}",
+        ),
+        (
+            "paths: ['/repo/{*}']",
+            MergeSlashes,
+            "/repo/a%0a%2fb",
+            "path /repo/a%0A%2Fb, which an app may read as /repo/a\\n/b, and the rule wants /repo/{*}",
+        ),
+        (
+            "paths: ['/a/*']",
+            AsSent,
+            "/a/../b",
+            "path /a/../b, which an app may read as /b, and the rule wants /a/*",
+        ),
+        (
+            "notPaths: [/admin/*]",
+            MergeSlashes,
+            "/admin%2Fx",
+            "path /admin%2Fx, which an app may read as /admin/x, and the rule wants anything but /admin/*",
+        ),
+        (
+            "notPaths: [/admin/*]",
+            MergeSlashes,
+            "/admin/../x",
+            "path /x, which was sent as /admin/../x, and the rule wants anything but /admin/*",
+        ),
+    ] {
+        let snapshot =
+            snapshot(&policy("p", &format!("{{rules: [{{to: [{{operation: {{{paths}}}}}]}}]}}")));
+        let ask = Ask { path, level, ..Ask::default() };
+        assert_eq!(nearest(&snapshot, &ask, false), ("shop/p 0 path".to_owned(), told.to_owned()));
+    }
+    // With both spellings in one pattern the request passes.
+    let wide = snapshot(&policy("p", "{rules: [{to: [{operation: {paths: ['/svc/*']}}]}]}"));
+    let ask = Ask { path: "/svc//x", level: Base, ..Ask::default() };
+    assert_eq!(ask.verdict(&wide), "allow shop/p 0 policy_allowed");
+}
+
 #[test]
 fn opaque_bytes_have_no_method_and_no_path() {
     let snapshot = snapshot(&policy("p", CART));
