@@ -8,6 +8,7 @@ mod cover;
 mod display;
 mod host;
 mod identity;
+pub(crate) mod narrow;
 mod path;
 mod text;
 mod token;

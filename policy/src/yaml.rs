@@ -13,7 +13,7 @@ mod suggest;
 mod tree;
 mod units;
 
-pub use mistake::{Mistake, Mistakes};
+pub use mistake::{Code, Mistake, Mistakes};
 pub use reader::{Mapping, Reader, Value};
 pub use suggest::nearest;
 pub use tree::{

@@ -33,6 +33,9 @@ impl IdPattern {
             TextPattern::Prefix(prefix) => Self::prefix(&prefix),
             TextPattern::Suffix(suffix) => {
                 check_characters(&suffix)?;
+                if suffix.ends_with('/') {
+                    return Err("no id ends with a slash".into());
+                }
                 Ok(Self::Suffix(suffix))
             }
         }
@@ -73,7 +76,9 @@ impl IdPattern {
 /// Refuses what no id can contain: such a pattern would never match, and its writer thinks it does.
 fn check_characters(part: &str) -> Result<(), PatternError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
-    match part.chars().all(allowed) && !part.contains("//") {
+    // SPIFFE-ID §2.2: no relative segments. The pieces at the ends may be halves of others.
+    let relative = ["/./", "/../"].iter().any(|dots| part.contains(dots));
+    match part.chars().all(allowed) && !part.contains("//") && !relative {
         true => Ok(()),
         false => Err("ids are letters, digits, '-', '_', '.' and single slashes".into()),
     }
@@ -150,6 +155,9 @@ mod tests {
             "td/a%2fb",
             "td/ns/foo/",
             "*a b",
+            "*/sa/x/",
+            "td/ns/../*",
+            "*/./x",
         ] {
             assert!(IdPattern::parse(refused).is_err(), "{refused}");
         }

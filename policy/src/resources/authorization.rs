@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::Resources;
-use super::object::Object;
+use super::object::{DRY_RUN, Object};
 use super::rules;
 use super::selector::{self, Selector};
 use super::target::{self, Target};
 use crate::rule::Rule;
-use crate::yaml::{Reader, Value};
+use crate::yaml::{Code, Mark, NodeKind, Reader, Value};
 use crate::{Mistake, Workload};
 
 /// An AuthorizationPolicy.
@@ -80,7 +80,9 @@ impl AuthorizationPolicy {
 
     /// What the policy targets and nobody can resolve.
     pub(super) fn unresolved(&self, resources: &Resources) -> Vec<Mistake> {
-        self.targets.iter().filter_map(|target| target.unresolved(resources)).collect()
+        let mistakes = self.targets.iter().filter_map(|target| target.unresolved(resources));
+        let name: Arc<str> = format!("AuthorizationPolicy {}", self.name).into();
+        mistakes.map(|mistake| mistake.within(Arc::clone(&name))).collect()
     }
 
     pub(crate) fn rules(&self) -> &[Arc<Rule>] {
@@ -88,16 +90,12 @@ impl AuthorizationPolicy {
     }
 }
 
-const ACTIONS: &[(&str, Option<Action>)] = &[
-    ("ALLOW", Some(Action::Allow)),
-    ("DENY", Some(Action::Deny)),
-    ("AUDIT", Some(Action::Audit)),
-    ("CUSTOM", None),
-];
+const ACTIONS: &[(&str, Action)] =
+    &[("ALLOW", Action::Allow), ("DENY", Action::Deny), ("AUDIT", Action::Audit)];
 
 /// Reads the spec. A policy without a spec is `ALLOW` without rules: it allows nothing.
 pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<AuthorizationPolicy> {
-    let dry_run = object.annotations.map_or(Some(false), |v| read_dry_run(reader, v));
+    let dry_run = object.annotations.map_or(Some(None), |v| read_dry_run(reader, v));
     let spec = match object.spec {
         Some(spec) => read_spec(reader, spec, &object.namespace)?,
         None => Spec {
@@ -107,12 +105,17 @@ pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<Authoriza
             rules: Vec::new(),
         },
     };
+    if let (Action::Audit, Some((key, true))) = (spec.action, dry_run.flatten()) {
+        let found = format!("the annotation `{DRY_RUN}` beside action AUDIT");
+        let fix = "remove it: AUDIT decides nothing, and is noted as it is".to_owned();
+        reader.mistake_of(Code::NoEffect, key, found, "one of the two", Some(fix));
+    }
     Some(AuthorizationPolicy {
         name: object.full_name().into(),
         namespace: Arc::clone(&object.namespace),
         file: Arc::clone(reader.file()),
         action: spec.action,
-        dry_run: dry_run?,
+        dry_run: dry_run?.is_some_and(|(_, dry_run)| dry_run),
         selector: spec.selector,
         targets: spec.targets,
         rules: spec.rules.into_iter().map(Arc::new).collect(),
@@ -133,10 +136,13 @@ fn read_spec(reader: &mut Reader, spec: Value<'_>, namespace: &Arc<str>) -> Opti
         map.take("selector").map_or(Some(Selector::default()), |v| selector::read(reader, v));
     let refs = map.take("targetRefs");
     let targets = refs.map_or(Some(Vec::new()), |v| target::read(reader, v, namespace));
-    let rules = map.take("rules").map_or(Some(Vec::new()), |v| rules::read(reader, v, namespace));
+    let written = map.take("rules");
+    let rules = written.map_or(Some(Vec::new()), |v| rules::read(reader, v, namespace));
+    refuse_idle(reader, action, written, spec);
     if let Some(value) = map.take_unsupported("provider") {
         let fix = "external providers (CUSTOM) are not supported by this version".to_owned();
-        reader.mistake(
+        reader.mistake_of(
+            Code::Unsupported,
             value.node.mark,
             "`provider`",
             "action, selector, targetRefs or rules",
@@ -151,24 +157,49 @@ fn read_spec(reader: &mut Reader, spec: Value<'_>, namespace: &Arc<str>) -> Opti
 }
 
 fn read_action(reader: &mut Reader, value: Value<'_>) -> Option<Action> {
-    let action = reader.choice(value, ACTIONS)?;
-    if action.is_none() {
+    if value.is_text("CUSTOM") {
         let fix = "external providers (CUSTOM) are not supported by this version".to_owned();
-        reader.wrong(value, "ALLOW, DENY or AUDIT", Some(fix));
+        reader.wrong_of(Code::Unsupported, value, "ALLOW, DENY or AUDIT", Some(fix));
+        return None;
     }
-    action
+    reader.choice(value, ACTIONS)
 }
 
-/// The dry-run annotation; the others belong to other tools.
-fn read_dry_run(reader: &mut Reader, value: Value<'_>) -> Option<bool> {
-    let mut map = reader.mapping(value)?;
-    match map.take("istio.io/dry-run") {
-        Some(value) if value.is_text("true") => Some(true),
-        Some(value) if value.is_text("false") => Some(false),
-        Some(value) => {
+/// ALLOW without rules allows nothing, and says so to everybody. DENY and AUDIT without rules never do anything.
+fn refuse_idle(
+    reader: &mut Reader,
+    action: Option<Action>,
+    rules: Option<Value<'_>>,
+    spec: Value<'_>,
+) {
+    let (word, fix) = match action {
+        Some(Action::Deny) => {
+            ("DENY", "write rules: [{}] to refuse everything, or take the policy out")
+        }
+        Some(Action::Audit) => {
+            ("AUDIT", "write rules: [{}] to note everything, or take the policy out")
+        }
+        _ => return,
+    };
+    let empty =
+        |rules: Value<'_>| matches!(&rules.node.kind, NodeKind::List(items) if items.is_empty());
+    if rules.is_none_or(empty) {
+        let mark = rules.map_or(spec.node.mark, |rules| rules.node.mark);
+        let found = format!("action {word} without rules, which never matches");
+        reader.mistake_of(Code::NoEffect, mark, found, "at least one rule", Some(fix.to_owned()));
+    }
+}
+
+/// The dry-run annotation: where it stands, and what it says. Without quotes it has been refused already.
+fn read_dry_run(reader: &mut Reader, annotations: Value<'_>) -> Option<Option<(Mark, bool)>> {
+    let Some(value) = annotations.get(DRY_RUN) else { return Some(None) };
+    match value.scalar() {
+        _ if value.unquoted().is_some() => None,
+        Some("true") => Some(Some((value.node.mark, true))),
+        Some("false") => Some(Some((value.node.mark, false))),
+        _ => {
             reader.wrong(value, "\"true\" or \"false\"", None);
             None
         }
-        None => Some(false),
     }
 }

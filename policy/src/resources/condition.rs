@@ -3,9 +3,10 @@
 use super::rules::{field, parse_port};
 use crate::pattern::{
     AccountPattern, AddressPattern, Field, IdPattern, PatternError, TextPattern, TokenPattern,
+    narrow,
 };
 use crate::rule::Condition;
-use crate::yaml::{Mapping, Reader, Value, nearest};
+use crate::yaml::{Code, Mapping, Reader, Value, nearest};
 
 /// The keys, for messages.
 const KEYS: &[&str] = &[
@@ -53,9 +54,11 @@ fn read_keyed(
     Some(match text {
         "source.ip" => Condition::SourceIp(pair(reader, map, AddressPattern::parse)),
         "remote.ip" => Condition::RemoteIp(pair(reader, map, AddressPattern::parse)),
-        "source.namespace" => Condition::SourceNamespace(pair(reader, map, TextPattern::parse)),
+        "source.namespace" => Condition::SourceNamespace(pair(reader, map, narrow::namespace)),
         "source.principal" => Condition::SourcePrincipal(pair(reader, map, IdPattern::parse)),
-        "source.trustDomain" => Condition::SourceTrustDomain(pair(reader, map, TextPattern::parse)),
+        "source.trustDomain" => {
+            Condition::SourceTrustDomain(pair(reader, map, narrow::trust_domain))
+        }
         "source.serviceAccount" => Condition::SourceServiceAccount(pair(reader, map, account)),
         "request.auth.principal" => {
             Condition::TokenPrincipal(pair(reader, map, TokenPattern::parse))
@@ -94,6 +97,18 @@ fn read_bracketed(
     let header = text.strip_prefix("request.headers").map(bracketed);
     let claim = text.strip_prefix("request.auth.claims").map(bracketed);
     match (header, claim) {
+        (Some(Some(names)), _) if names.len() == 1 && pseudo_header(names[0]).is_some() => {
+            let field = pseudo_header(names[0]).unwrap_or_default();
+            let fix = format!("write it as `{field}` of an operation, under `to`");
+            reader.wrong(key, "the name of a header field", Some(fix));
+            None
+        }
+        (Some(Some(names)), _) if names.len() == 1 && names[0].contains('_') => {
+            let fix = format!("write {}, or take the condition out", names[0].replace('_', "-"));
+            let expected = "a header without '_': fields with one never reach the app";
+            reader.wrong_of(Code::NoEffect, key, expected, Some(fix));
+            None
+        }
         (Some(Some(names)), _) if names.len() == 1 && is_token(names[0]) => {
             Some(Condition::Header(names[0].to_ascii_lowercase().into(), values))
         }
@@ -119,12 +134,42 @@ fn read_bracketed(
     }
 }
 
+/// The field of an operation that says what a pseudo-header (RFC 9113 §8.3.1) says; `None` for other names.
+fn pseudo_header(name: &str) -> Option<&'static str> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        ":authority" => "hosts",
+        ":method" => "methods",
+        ":path" => "paths",
+        _ => return None,
+    })
+}
+
+/// Keys that other tools and older versions know, and the field that says it here.
+const FIELDS: &[(&str, &str)] = &[
+    ("request.host", "hosts"),
+    ("request.method", "methods"),
+    ("request.path", "paths"),
+    ("request.url_path", "paths"),
+    ("destination.host", "hosts"),
+    ("source.user", "principals"),
+    ("source.uid", "principals"),
+];
+
 fn unknown_key(reader: &mut Reader, key: Value<'_>, text: &str) {
-    let fix = match text.starts_with("experimental.") {
-        true => Some("experimental.* keys are not supported".to_owned()),
-        false => nearest(text, KEYS.iter().copied()).map(|name| format!("did you mean {name}?")),
+    let expected = format!("one of {}", KEYS.join(", "));
+    if text.starts_with("experimental.") {
+        let fix = "experimental.* keys are not supported".to_owned();
+        return reader.wrong_of(Code::Unsupported, key, expected, Some(fix));
+    }
+    let field = FIELDS.iter().find(|(known, _)| *known == text);
+    let fix = match field {
+        Some((_, field @ "principals")) => {
+            Some(format!("write it as `{field}` of a source, under `from`"))
+        }
+        Some((_, field)) => Some(format!("write it as `{field}` of an operation, under `to`")),
+        None => nearest(text, KEYS.iter().copied()).map(|name| format!("did you mean {name}?")),
     };
-    reader.wrong(key, format_args!("one of {}", KEYS.join(", ")), fix);
+    reader.wrong(key, expected, fix);
 }
 
 /// The names in `[a][b]`; `None` when it is not that.

@@ -2,47 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::yaml::{Mapping, Mark, Reader, Value, nearest};
-
-/// The kinds this version reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
-    AuthorizationPolicy,
-    PeerAuthentication,
-    RequestAuthentication,
-    ServiceEntry,
-    TokenPolicy,
-}
-
-const SECURITY: &str = "security.istio.io/v1";
-const NETWORKING: &str = "networking.istio.io/v1";
-const GATEWAY: &str = "gateway.networking.k8s.io/v1";
-const OWN_GROUP: &str = "policy.postern.dev/";
-const OWN: &str = "policy.postern.dev/v1alpha1";
-
-/// Kind, its apiVersion, and what it is here; `None` for kinds that belong to Postern but not to this version.
-const KINDS: &[(&str, &str, Option<Kind>)] = &[
-    ("AuthorizationPolicy", SECURITY, Some(Kind::AuthorizationPolicy)),
-    ("PeerAuthentication", SECURITY, Some(Kind::PeerAuthentication)),
-    ("RequestAuthentication", SECURITY, Some(Kind::RequestAuthentication)),
-    ("ServiceEntry", NETWORKING, Some(Kind::ServiceEntry)),
-    ("TokenPolicy", OWN, Some(Kind::TokenPolicy)),
-    ("DestinationRule", NETWORKING, None),
-    ("HTTPRoute", GATEWAY, None),
-    ("GRPCRoute", GATEWAY, None),
-    ("Gateway", GATEWAY, None),
-];
-
-impl Kind {
-    pub(super) fn as_str(self) -> &'static str {
-        KINDS.iter().find(|(_, _, kind)| *kind == Some(self)).map_or("", |(name, _, _)| name)
-    }
-}
+use super::kind::{self, Found, Kind, Written};
+use super::{Reading, Surveyed, label};
+use crate::yaml::{Code, Key, Mapping, Mark, Reader, Value, nearest};
 
 /// An object's head, and its spec still to be read.
 #[derive(Debug)]
 pub(super) struct Object<'n> {
     pub(super) kind: Kind,
+    /// Whether it was written in an older version of its kind.
+    pub(super) older: bool,
     /// Where the object begins.
     pub(super) mark: Mark,
     pub(super) name: Arc<str>,
@@ -59,71 +28,74 @@ impl Object<'_> {
     pub(super) fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
+
+    /// `kind namespace/name`, for messages.
+    pub(super) fn label(&self) -> String {
+        format!("{} {}", self.kind.as_str(), self.full_name())
+    }
+}
+
+/// An object as it was met, whatever is wrong in it.
+pub(super) fn met(file: &Arc<str>, root: Value<'_>, namespace: Option<&str>) -> Surveyed {
+    let text = |value: Option<Value<'_>>| {
+        let text = value.and_then(|value| value.scalar()).filter(|text| !text.is_empty());
+        text.map(shown)
+    };
+    let metadata = root.get("metadata");
+    let of = |key| text(metadata.and_then(|metadata| metadata.get(key)));
+    let kind = text(root.get("kind")).unwrap_or_else(|| "(no kind)".to_owned());
+    let name = of("name").unwrap_or_else(|| "(no name)".to_owned());
+    let namespace = of("namespace").or_else(|| namespace.map(str::to_owned));
+    let full = namespace.map_or_else(|| name.clone(), |namespace| format!("{namespace}/{name}"));
+    Surveyed {
+        name: format!("{kind} {full}").into(),
+        kind,
+        api_version: text(root.get("apiVersion")).unwrap_or_default(),
+        file: Arc::clone(file),
+        mark: root.node.mark,
+        older: false,
+    }
+}
+
+/// What a file says goes to terminals: no control characters, and not at any length.
+fn shown(text: &str) -> String {
+    text.chars().take(253).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Reads an object's head. `None` after a mistake that leaves nothing to go on with.
-pub(super) fn read<'n>(reader: &mut Reader, root: Value<'n>) -> Option<Object<'n>> {
+pub(super) fn read<'n>(
+    reader: &mut Reader,
+    root: Value<'n>,
+    reading: &Reading<'_>,
+) -> Option<Object<'n>> {
     let mut map = reader.mapping(root)?;
     let version = map.require(reader, "apiVersion").and_then(|v| Some((v, reader.text(v)?)));
     let kind = map.require(reader, "kind").and_then(|v| Some((v, reader.text(v)?)));
+    let written = version.zip(kind).map(|(version, kind)| Written { version, kind });
+    let found =
+        written.map_or(Found::Misspelt, |written| kind::find(reader, written, reading.from_istio));
+    if found == Found::Foreign {
+        return None;
+    }
     let metadata = map.require(reader, "metadata");
     let spec = map.take("spec");
     // What the cluster adds to an object it gives back; it says nothing about what is wanted.
     map.take("status");
-    let kind = version.zip(kind).and_then(|(version, kind)| known_kind(reader, version, kind));
     map.finish(reader);
-    let metadata = metadata.and_then(|v| read_metadata(reader, v))?;
-    Some(Object {
-        kind: kind?,
+    let metadata = metadata.and_then(|v| read_metadata(reader, v, reading))?;
+    let Found::Ours { kind, older } = found else { return None };
+    let object = Object {
+        kind,
+        older,
         mark: root.node.mark,
         name: metadata.name?,
         namespace: metadata.namespace?,
         annotations: metadata.annotations,
         created: metadata.created,
         spec,
-    })
-}
-
-fn known_kind(
-    reader: &mut Reader,
-    version: (Value<'_>, &str),
-    kind: (Value<'_>, &str),
-) -> Option<Kind> {
-    let known = KINDS.iter().find(|(name, _, _)| *name == kind.1);
-    let (mark, found) = (kind.0.node.mark, format!("kind {}", kind.1));
-    match known {
-        Some((_, api, _)) if *api != version.1 => {
-            reader.wrong(version.0, format_args!("{api}, the version of kind {}", kind.1), None);
-            None
-        }
-        Some((_, _, Some(kind))) => Some(*kind),
-        Some((_, _, None)) => {
-            let fix = format!("{} is not supported by this version", kind.1);
-            reader.mistake(mark, found, supported_kinds(), Some(fix));
-            None
-        }
-        None if version.1.starts_with(OWN_GROUP) => {
-            let fix = format!("{} of {} is not supported by this version", kind.1, version.1);
-            reader.mistake(mark, found, supported_kinds(), Some(fix));
-            None
-        }
-        None => {
-            let near = nearest(kind.1, KINDS.iter().map(|(name, _, _)| *name));
-            reader.mistake(
-                mark,
-                found,
-                supported_kinds(),
-                near.map(|name| format!("did you mean {name}?")),
-            );
-            None
-        }
-    }
-}
-
-fn supported_kinds() -> String {
-    let names: Vec<_> =
-        KINDS.iter().filter(|(_, _, kind)| kind.is_some()).map(|(name, _, _)| *name).collect();
-    format!("one of {}", names.join(", "))
+    };
+    read_annotations(reader, &object);
+    Some(object)
 }
 
 struct Metadata<'n> {
@@ -146,15 +118,18 @@ const CLUSTER_METADATA: &[&str] = &[
     "deletionGracePeriodSeconds",
 ];
 
-fn read_metadata<'n>(reader: &mut Reader, value: Value<'n>) -> Option<Metadata<'n>> {
+fn read_metadata<'n>(
+    reader: &mut Reader,
+    value: Value<'n>,
+    reading: &Reading<'_>,
+) -> Option<Metadata<'n>> {
     let mut map: Mapping<'n> = reader.mapping(value)?;
     let name = map
         .require(reader, "name")
         .and_then(|v| reader.parsed(v, "an object's name", dns_subdomain));
-    let namespace = map.require(reader, "namespace");
-    let namespace = namespace.and_then(|v| reader.parsed(v, "a namespace", dns_label));
+    let namespace = read_namespace(reader, &mut map, reading);
     if let Some(labels) = map.take("labels") {
-        reader.mapping(labels);
+        label::read(reader, labels);
     }
     let annotations = map.take("annotations");
     let created = map.take("creationTimestamp").and_then(|v| v.scalar());
@@ -163,6 +138,77 @@ fn read_metadata<'n>(reader: &mut Reader, value: Value<'n>) -> Option<Metadata<'
     }
     map.finish(reader);
     Some(Metadata { name, namespace, annotations, created })
+}
+
+/// The namespace that the object names, or the one that was asked for, as with `kubectl apply --namespace`.
+fn read_namespace(
+    reader: &mut Reader,
+    map: &mut Mapping<'_>,
+    reading: &Reading<'_>,
+) -> Option<Arc<str>> {
+    let Some(wanted) = reading.namespace else {
+        let value = map.require(reader, "namespace");
+        return value.and_then(|v| reader.parsed(v, "a namespace", dns_label));
+    };
+    let Some(value) = map.take("namespace") else { return Some(wanted.into()) };
+    let named = reader.parsed(value, "a namespace", dns_label)?;
+    if *named != *wanted {
+        let expected = format!("namespace {wanted}, which --namespace asks for, or none");
+        let fix = format!("check it with --namespace {named}, or take the line out");
+        reader.wrong_of(Code::Reach, value, expected, Some(fix));
+        return None;
+    }
+    Some(named)
+}
+
+/// The annotation that makes an AuthorizationPolicy be watched only.
+pub(super) const DRY_RUN: &str = "istio.io/dry-run";
+
+/// Annotations are text in quotes, as in Kubernetes. The others' belong to other tools; but one that looks like ours and is not
+/// would be thought to hold.
+fn read_annotations(reader: &mut Reader, object: &Object<'_>) {
+    let Some(mut map) = object.annotations.and_then(|value| reader.mapping(value)) else { return };
+    let label = object.label();
+    for (key, value) in map.entries() {
+        if let Some(text) = value.unquoted() {
+            let found = format!("{text} for the annotation `{}` of {label}", key.text);
+            let fix = value.scalar().filter(|_| !value.node.is_null());
+            let fix = fix.map(|text| format!("write {}: \"{text}\"", key.text));
+            reader.mistake_of(Code::Unquoted, value.node.mark, found, "text in quotes", fix);
+        }
+        if !label::is_key(&key.text) {
+            let found = format!("the annotation key \"{}\" of {label}", key.text);
+            reader.mistake(key.mark, found, "a name, or prefix/name", None);
+        }
+        refuse_idle(reader, object, key, value);
+    }
+}
+
+/// Refuses annotations that would do nothing and look as if they did.
+fn refuse_idle(reader: &mut Reader, object: &Object<'_>, key: &Key, value: Value<'_>) {
+    let found = format!("the annotation `{}` of {}", key.text, object.label());
+    let mut idle = |expected: &str, fix: String| {
+        reader.mistake_of(Code::NoEffect, key.mark, found.clone(), expected, Some(fix));
+    };
+    let is_policy = object.kind == Kind::AuthorizationPolicy;
+    if &*key.text == DRY_RUN {
+        if !is_policy && !value.is_text("false") {
+            let fix = "remove it: the object is in force as soon as it is read";
+            idle("dry-run of an AuthorizationPolicy alone", fix.to_owned());
+        }
+    } else if nearest(&key.text, [DRY_RUN]).is_some() {
+        idle("an annotation that is known", format!("did you mean {DRY_RUN}?"));
+    } else if object.kind != Kind::ServiceEntry
+        && key.text.split_once('/').is_some_and(|(prefix, _)| is_own(prefix))
+    {
+        // The controller writes its own to the ServiceEntries that it makes.
+        let fix = "remove it: ours are for pods and namespaces (docs/kubernetes.md)";
+        idle("no annotation of Postern on a policy", fix.to_owned());
+    }
+}
+
+fn is_own(prefix: &str) -> bool {
+    prefix.strip_suffix("postern.dev").is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// A DNS label (RFC 1123): a namespace.
@@ -177,12 +223,17 @@ pub(super) fn dns_label(text: &str) -> Result<Arc<str>, &'static str> {
 
 /// A DNS subdomain (RFC 1123): an object's name.
 fn dns_subdomain(text: &str) -> Result<Arc<str>, &'static str> {
-    match text.len() <= 253 && text.split('.').all(is_dns_part) {
+    match is_dns_subdomain(text) {
         true => Ok(text.into()),
         false => Err(
             "names are lower-case letters, digits, '-' and '.', at most 253, beginning and ending with a letter or digit",
         ),
     }
+}
+
+/// A DNS subdomain: at most 253 of lower-case letters, digits, `-` and `.`.
+pub(super) fn is_dns_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_dns_part)
 }
 
 fn is_dns_part(text: &str) -> bool {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::object::Object;
+use super::rules::parse_port;
 use super::selector::{self, Selector};
-use crate::yaml::{Reader, Value};
+use crate::yaml::{Code, Mark, Reader, Value};
 use crate::{MtlsMode, Workload};
 
 /// A PeerAuthentication. The narrowest that says something wins: port, workload, namespace, mesh.
@@ -74,7 +75,10 @@ pub(super) fn read(
 ) -> Option<PeerAuthentication> {
     let (selector, mode, ports) = match object.spec {
         Some(spec) => read_spec(reader, spec, *object.namespace == *root_namespace)?,
-        None => (Selector::default(), None, BTreeMap::new()),
+        None => {
+            refuse_idle(reader, object.mark);
+            return None;
+        }
     };
     Some(PeerAuthentication {
         name: object.full_name().into(),
@@ -92,10 +96,14 @@ fn read_spec(reader: &mut Reader, spec: Value<'_>, in_root: bool) -> Option<Spec
     let mut map = reader.mapping(spec)?;
     let written = map.take("selector");
     let selector = written.map_or(Some(Selector::default()), |v| selector::read(reader, v));
+    let map_says_mode = map.has("mtls") || map.has("portLevelMtls");
     let mode = map.take("mtls").map_or(Some(None), |v| read_mode(reader, v));
     let port_modes = map.take("portLevelMtls");
     let ports = port_modes.map_or(Some(BTreeMap::new()), |v| read_ports(reader, v));
     map.finish(reader);
+    if !map_says_mode {
+        refuse_idle(reader, spec.node.mark);
+    }
     if let Some(value) = written.filter(|_| in_root) {
         refuse_in_root(reader, value);
     }
@@ -109,6 +117,19 @@ fn read_spec(reader: &mut Reader, spec: Value<'_>, in_root: bool) -> Option<Spec
         );
     }
     Some((selector?, mode?, ports?))
+}
+
+/// An object that says no mode leaves everything as it was, and looks as if it did not.
+fn refuse_idle(reader: &mut Reader, mark: Mark) {
+    let fix = "write mtls: {mode: STRICT}, or take the object out".to_owned();
+    let expected = "`mtls` or `portLevelMtls`";
+    reader.mistake_of(
+        Code::NoEffect,
+        mark,
+        "a PeerAuthentication without a mode",
+        expected,
+        Some(fix),
+    );
 }
 
 /// Istio ignores a selector in the root namespace; here the writer is told.
@@ -125,6 +146,12 @@ fn refuse_in_root(reader: &mut Reader, value: Value<'_>) {
 /// `{mode: …}`
 fn read_mode(reader: &mut Reader, value: Value<'_>) -> Option<Option<MtlsMode>> {
     let mut map = reader.mapping(value)?;
+    if map.is_empty() {
+        let found = format!("an empty `{}`", value.name);
+        let fix = "write {mode: STRICT}; {mode: UNSET} says that it is inherited".to_owned();
+        reader.mistake_of(Code::NoEffect, value.node.mark, found, "`mode`", Some(fix));
+        return None;
+    }
     let mode = map.take("mode").map_or(Some(None), |v| reader.choice(v, MODES));
     map.finish(reader);
     mode
@@ -132,9 +159,15 @@ fn read_mode(reader: &mut Reader, value: Value<'_>) -> Option<Option<MtlsMode>> 
 
 fn read_ports(reader: &mut Reader, value: Value<'_>) -> Option<BTreeMap<u16, MtlsMode>> {
     let mut map = reader.mapping(value)?;
+    if map.is_empty() {
+        let found = "an empty `portLevelMtls`";
+        let fix = "write a port's mode, as 8080: {mode: DISABLE}, or take it out".to_owned();
+        reader.mistake_of(Code::NoEffect, value.node.mark, found, "at least one port", Some(fix));
+        return None;
+    }
     let mut ports = BTreeMap::new();
     for (key, value) in map.entries() {
-        let Some(port) = key.text.parse().ok().filter(|port| *port != 0) else {
+        let Ok(port) = parse_port(&key.text) else {
             reader.mistake(
                 key.mark,
                 format!("`{}` in `portLevelMtls`", key.text),

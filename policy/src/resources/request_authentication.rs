@@ -8,7 +8,7 @@ use super::object::Object;
 use super::selector::{self, Selector};
 use super::target::{self, Target};
 use crate::token::JwtRule;
-use crate::yaml::{Reader, Value};
+use crate::yaml::{Code, Mark, Reader, Value};
 use crate::{Mistake, Workload};
 
 /// The most rules of one object: an issuer each; a mesh has a handful.
@@ -47,7 +47,9 @@ impl RequestAuthentication {
 
     /// What it targets and nobody can resolve.
     pub(super) fn unresolved(&self, resources: &Resources) -> Vec<Mistake> {
-        self.targets.iter().filter_map(|target| target.unresolved(resources)).collect()
+        let mistakes = self.targets.iter().filter_map(|target| target.unresolved(resources));
+        let name: Arc<str> = format!("RequestAuthentication {}", self.name).into();
+        mistakes.map(|mistake| mistake.within(Arc::clone(&name))).collect()
     }
 }
 
@@ -61,7 +63,10 @@ pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<RequestAu
     };
     match object.spec {
         Some(spec) => read_spec(reader, spec, &mut read).map(|()| read),
-        None => Some(read),
+        None => {
+            refuse_idle(reader, object.mark);
+            None
+        }
     }
 }
 
@@ -79,6 +84,9 @@ fn read_spec(
     if let Some(value) = refs.filter(|_| map.has("selector")) {
         reader.mistake(value.node.mark, "`targetRefs` beside `selector`", "one of the two", None);
     }
+    if !map.has("jwtRules") {
+        refuse_idle(reader, spec.node.mark);
+    }
     map.finish(reader);
     let rules = rules?.into_iter().enumerate().filter_map(|(index, rule)| {
         jwt_rule::read(reader, rule, format!("{}#{index}", object.name).into()).map(Arc::new)
@@ -87,4 +95,11 @@ fn read_spec(
     object.selector = selector?;
     object.targets = targets?;
     Some(())
+}
+
+/// An object without rules believes nobody and checks nothing, and looks as if it did.
+fn refuse_idle(reader: &mut Reader, mark: Mark) {
+    let found = "a RequestAuthentication without rules, which checks no token";
+    let fix = "name an issuer in jwtRules, or take the object out; to demand a token, write requestPrincipals in an AuthorizationPolicy";
+    reader.mistake_of(Code::NoEffect, mark, found, "`jwtRules`", Some(fix.to_owned()));
 }

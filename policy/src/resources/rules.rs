@@ -3,7 +3,7 @@
 use super::condition;
 use crate::pattern::{
     AccountPattern, AddressPattern, Field, HostPattern, IdPattern, PathPattern, PatternError,
-    TextPattern, TokenPattern,
+    TokenPattern, narrow,
 };
 use crate::rule::{Operation, Rule, Source};
 use crate::yaml::{Mapping, Reader, Value};
@@ -68,14 +68,14 @@ fn read_source(reader: &mut Reader, value: Value<'_>, namespace: &str) -> Option
             "notRequestPrincipals",
             TokenPattern::parse,
         ),
-        namespaces: field(reader, &mut map, "namespaces", "notNamespaces", TextPattern::parse),
+        namespaces: field(reader, &mut map, "namespaces", "notNamespaces", narrow::namespace),
         service_accounts: field(reader, &mut map, "serviceAccounts", "notServiceAccounts", account),
         trust_domains: field(
             reader,
             &mut map,
             "trustDomains",
             "notTrustDomains",
-            TextPattern::parse,
+            narrow::trust_domain,
         ),
         ip_blocks: field(reader, &mut map, "ipBlocks", "notIpBlocks", AddressPattern::parse),
         remote_ip_blocks: field(
@@ -125,7 +125,7 @@ fn read_operation(reader: &mut Reader, value: Value<'_>) -> Option<Operation> {
     let operation = Operation {
         hosts: field(reader, &mut map, "hosts", "notHosts", HostPattern::parse),
         ports: field(reader, &mut map, "ports", "notPorts", parse_port),
-        methods: field(reader, &mut map, "methods", "notMethods", TextPattern::parse),
+        methods: field(reader, &mut map, "methods", "notMethods", narrow::method),
         paths: field(reader, &mut map, "paths", "notPaths", PathPattern::parse),
     };
     map.finish(reader);
@@ -154,6 +154,14 @@ fn filled<'n>(reader: &mut Reader, value: Value<'n>) -> Option<Mapping<'n>> {
 /// What is wrong with it as a pattern, and what to write.
 pub fn check_path_pattern(text: &str) -> Result<(), String> {
     PathPattern::parse(text).map(drop).map_err(|error| error.to_string())
+}
+
+/// Whether a policy could name this method.
+///
+/// # Errors
+/// What is wrong with it as a pattern, and what to write.
+pub fn check_method_pattern(text: &str) -> Result<(), String> {
+    narrow::method(text).map(drop).map_err(|error| error.to_string())
 }
 
 /// A port as policies write it: a number in quotes.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::yaml::{Reader, Value};
+use super::label;
+use crate::yaml::{Code, Mapping, NodeKind, Reader, Value};
 
 /// `selector.matchLabels`; empty selects every workload of the object's scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +30,7 @@ impl Selector {
 pub(super) fn read(reader: &mut Reader, value: Value<'_>) -> Option<Selector> {
     let mut map = reader.mapping(value)?;
     let labels = map.take("matchLabels").map(|v| read_labels(reader, v));
+    refuse_expressions(reader, &mut map);
     map.finish(reader);
     match labels {
         Some(labels) => labels.map(Selector),
@@ -36,22 +38,30 @@ pub(super) fn read(reader: &mut Reader, value: Value<'_>) -> Option<Selector> {
     }
 }
 
-/// A mapping of labels. A value that is not text is a mistake; the empty value is one a label may have.
-pub(super) fn read_labels(
-    reader: &mut Reader,
-    value: Value<'_>,
-) -> Option<BTreeMap<String, String>> {
-    let mut map = reader.mapping(value)?;
-    let mut labels = BTreeMap::new();
-    for (key, value) in map.entries() {
-        let text = if value.is_empty_text() { Some("") } else { reader.text(value) };
-        if key.text.contains('*') || text.is_some_and(|text| text.contains('*')) {
-            reader.wrong(value, "a label without *", Some("labels are compared whole".into()));
-            continue;
-        }
-        if let Some(text) = text {
-            labels.insert(key.text.to_string(), text.to_owned());
+/// The labels to match. An empty value is refused: it is what a template leaves that was not filled in, and then the object
+/// would be about nobody.
+fn read_labels(reader: &mut Reader, value: Value<'_>) -> Option<BTreeMap<String, String>> {
+    if let NodeKind::Map(entries) = &value.node.kind {
+        for (key, node) in entries {
+            let label = Value { node, name: &key.text };
+            if label.is_empty_text() {
+                let fix = "write the value, or take the line out".to_owned();
+                let expected = "a value: with none it would select nobody";
+                reader.wrong_of(Code::NoEffect, label, expected, Some(fix));
+            }
         }
     }
-    Some(labels)
+    label::read(reader, value)
+}
+
+fn refuse_expressions(reader: &mut Reader, map: &mut Mapping<'_>) {
+    let Some(value) = map.take_unsupported("matchExpressions") else { return };
+    let fix = "expressions are not supported by this version; name the labels".to_owned();
+    reader.mistake_of(
+        Code::Unsupported,
+        value.node.mark,
+        "`matchExpressions` in `selector`",
+        "`matchLabels`",
+        Some(fix),
+    );
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use identity::{SpiffeId, TrustDomain};
 use ipnet::IpNet;
 
+use super::label;
 use super::object::{Object, dns_label};
-use super::selector::read_labels;
 use crate::pattern::AddressPattern;
 use crate::service::{CLUSTER_SUFFIX, Resolution};
-use crate::yaml::{Mapping, Reader, Value};
+use crate::yaml::{Code, Mapping, Reader, Value};
 use crate::{Endpoint, EndpointAddress, HostName, Protocol, Service, ServicePort};
 
 /// The most hosts, addresses, ports or identities of one entry.
@@ -85,7 +85,8 @@ pub(super) fn read(
     if let Some(value) = map.take_unsupported("workloadSelector") {
         let fix =
             "list the endpoints; workloadSelector is not supported by this version".to_owned();
-        reader.mistake(value.node.mark, "`workloadSelector`", "`endpoints`", Some(fix));
+        let mark = value.node.mark;
+        reader.mistake_of(Code::Unsupported, mark, "`workloadSelector`", "`endpoints`", Some(fix));
     }
     map.finish(reader);
     let (ports, resolution) = (ports?, resolution?);
@@ -136,15 +137,16 @@ fn read_hosts(
 }
 
 fn read_host(reader: &mut Reader, value: Value<'_>) -> Option<Arc<str>> {
-    reader.parsed(value, "a host name without port", |text| {
-        if text.contains('*') {
-            return Err("wildcard hosts are not supported by this version".to_owned());
-        }
-        match HostName::parse(text, None) {
-            Ok(host) if host.port().is_none() => Ok(host.name().into()),
-            Ok(_) => Err("ports are listed under `ports`".to_owned()),
-            Err(error) => Err(error.to_string()),
-        }
+    let expected = "a host name without port";
+    if value.scalar().is_some_and(|text| text.contains('*')) {
+        let fix = "wildcard hosts are not supported by this version".to_owned();
+        reader.wrong_of(Code::Unsupported, value, expected, Some(fix));
+        return None;
+    }
+    reader.parsed(value, expected, |text| match HostName::parse(text, None) {
+        Ok(host) if host.port().is_none() => Ok(host.name().into()),
+        Ok(_) => Err("ports are listed under `ports`".to_owned()),
+        Err(error) => Err(error.to_string()),
     })
 }
 
@@ -164,12 +166,8 @@ fn refuse_foreign_host(
         let found = format!("the host {host} in namespace {}", object.namespace);
         let fix =
             format!("define it in namespace {owner}, or in the root namespace {root_namespace}");
-        reader.mistake(
-            value.node.mark,
-            found,
-            format!("hosts of namespace {}, or outside the cluster", object.namespace),
-            Some(fix),
-        );
+        let expected = format!("hosts of namespace {}, or outside the cluster", object.namespace);
+        reader.mistake_of(Code::Reach, value.node.mark, found, expected, Some(fix));
     }
     own
 }
@@ -197,16 +195,26 @@ fn read_identity(reader: &mut Reader, value: Value<'_>) -> Option<SpiffeId> {
 fn read_resolution(reader: &mut Reader, map: &mut Mapping<'_>) -> Option<Resolution> {
     let resolutions =
         [("NONE", Resolution::None), ("STATIC", Resolution::Static), ("DNS", Resolution::Dns)];
-    map.take("resolution").map_or(Some(Resolution::None), |v| reader.choice(v, &resolutions))
+    let value = map.take("resolution");
+    if let Some(value) = value
+        && let Some(word @ ("DNS_ROUND_ROBIN" | "DYNAMIC_DNS")) = value.scalar()
+    {
+        let fix = format!("{word} is not supported by this version");
+        reader.wrong_of(Code::Unsupported, value, "one of NONE, STATIC, DNS", Some(fix));
+        return None;
+    }
+    value.map_or(Some(Resolution::None), |v| reader.choice(v, &resolutions))
 }
 
 /// A ServiceEntry acts on clients of its own namespace (invariant 12): naming others would promise what does not hold.
 fn refuse_exports(reader: &mut Reader, map: &mut Mapping<'_>) {
-    let Some(items) = map.take("exportTo").and_then(|v| reader.list(v)) else { return };
+    let Some(items) = map.take("exportTo").and_then(|v| reader.filled_list(v, MAX_ITEMS)) else {
+        return;
+    };
     for item in items {
         if !item.is_text(".") && !item.is_text("*") {
             let fix = "a ServiceEntry acts on its own namespace, one of the root namespace on all; write \".\"";
-            reader.wrong(item, "\".\" or \"*\"", Some(fix.into()));
+            reader.wrong_of(Code::Reach, item, "\".\" or \"*\"", Some(fix.into()));
         }
     }
 }
@@ -258,10 +266,18 @@ fn read_endpoint(reader: &mut Reader, value: Value<'_>) -> Option<Endpoint> {
     let mut map = reader.mapping(value)?;
     let address = map.require(reader, "address").and_then(|v| read_endpoint_address(reader, v));
     let ports = map.take("ports").map_or(Some(BTreeMap::new()), |v| read_endpoint_ports(reader, v));
-    let labels = map.take("labels").map_or(Some(BTreeMap::new()), |v| read_labels(reader, v));
+    let labels = map.take("labels").map_or(Some(BTreeMap::new()), |v| label::read(reader, v));
     let account = map
         .take("serviceAccount")
         .map(|v| reader.parsed(v, "a service account's name", account_name));
+    for key in ["network", "locality", "weight"] {
+        if let Some(value) = map.take_unsupported(key) {
+            let found = format!("`{key}` of an endpoint");
+            let fix = format!("remove it; {key} is not supported by this version");
+            let expected = "address, ports, labels or serviceAccount";
+            reader.mistake_of(Code::Unsupported, value.node.mark, found, expected, Some(fix));
+        }
+    }
     map.finish(reader);
     let labels = labels?.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
     Some(Endpoint {

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::Resources;
+use super::object::dns_label;
 use crate::service::CLUSTER_SUFFIX;
-use crate::yaml::{Mark, Reader, Value};
+use crate::yaml::{Code, Mark, Reader, Value};
 use crate::{Endpoint, Mistake, Service, Workload};
 
 /// The most `targetRefs` of a policy (Istio's limit).
@@ -38,11 +39,12 @@ fn read_target(reader: &mut Reader, value: Value<'_>, namespace: &Arc<str>) -> O
     if let Some(group) =
         map.take("group").filter(|group| !group.is_empty_text() && !group.is_text("core"))
     {
-        reader.wrong(group, "\"\", the group of kind Service", None);
+        reader.wrong_of(Code::Unsupported, group, "\"\", the group of kind Service", None);
     }
     if let Some(other) = map.take_unsupported("namespace") {
         let fix = "a policy is about its own namespace; move it to the Service's".to_owned();
-        reader.mistake(
+        reader.mistake_of(
+            Code::Reach,
             other.node.mark,
             "`namespace` in a target",
             "a Service of the policy's namespace",
@@ -55,9 +57,11 @@ fn read_target(reader: &mut Reader, value: Value<'_>, namespace: &Arc<str>) -> O
         let fix =
             "other kinds are not supported by this version; or select with selector.matchLabels"
                 .to_owned();
-        reader.wrong(kind, "Service", Some(fix));
+        reader.wrong_of(Code::Unsupported, kind, "Service", Some(fix));
     }
-    let name = map.require(reader, "name").and_then(|name| reader.text(name));
+    let name = map
+        .require(reader, "name")
+        .and_then(|name| reader.parsed(name, "a Service's name", service_name));
     map.finish(reader);
     if is_other {
         // Said already; that no Service has its name would only confuse.
@@ -69,6 +73,13 @@ fn read_target(reader: &mut Reader, value: Value<'_>, namespace: &Arc<str>) -> O
         file: Arc::clone(reader.file()),
         mark: value.node.mark,
     })
+}
+
+/// A Service's name (RFC 1035 as Kubernetes takes it): one that no Service can have would be about nobody.
+fn service_name(text: &str) -> Result<Arc<str>, &'static str> {
+    dns_label(text).map_err(
+        |_| "Services are lower-case letters, digits and '-', at most 63, no '-' at an end",
+    )
 }
 
 impl Target {
@@ -109,7 +120,7 @@ impl Target {
             Some(_) => return None,
         };
         let fix = Some("or select the workloads with selector.matchLabels".to_owned());
-        Some(Mistake::new(&self.file, self.mark, found, expected, fix))
+        Some(Mistake::new(&self.file, self.mark, found, expected, fix).coded(Code::NoEffect))
     }
 }
 

@@ -9,7 +9,7 @@ use super::selector::{self, Selector};
 use crate::Workload;
 use crate::pattern::IdPattern;
 use crate::token::Confirmation;
-use crate::yaml::{Reader, Value};
+use crate::yaml::{Code, Reader, Value};
 
 const MAX_PRINCIPALS: usize = 256;
 
@@ -74,6 +74,12 @@ pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<TokenPoli
     let confirmation = map.take("confirmation").map(|v| (v, reader.choice(v, CONFIRMATIONS)));
     let audience = map.take("audience");
     let audience = audience.map(|v| reader.choice(v, &[("REQUIRED", true), ("OPTIONAL", false)]));
+    if !["principals", "confirmation", "audience"].iter().any(|key| map.has(key)) {
+        let found = "a TokenPolicy that asks nothing of its issuer's tokens";
+        let expected = "`principals`, `confirmation` or `audience`";
+        let fix = "say what is asked of them, or take the object out".to_owned();
+        reader.mistake_of(Code::NoEffect, spec.node.mark, found, expected, Some(fix));
+    }
     map.finish(reader);
     if let Some((value, Some(Confirmation::Ignored))) = confirmation
         && presenters.is_none()

@@ -10,6 +10,36 @@ use super::Mark;
 /// The longest text of a part of a mistake, bytes.
 const MOST_TEXT: usize = 1000;
 
+/// What sort of mistake it is: a stable word, by which mistakes can be counted and sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// It cannot be read as what it is meant to be: broken YAML, a key twice, a value of another type than its field's.
+    Form,
+    /// Text without quotes that YAML reads as a number, a boolean or nothing.
+    Unquoted,
+    /// A key that nobody knows here.
+    UnknownKey,
+    /// A key that must be there.
+    MissingKey,
+    /// A list without items.
+    EmptyList,
+    /// A value that its field does not take, or that nothing could ever match.
+    Value,
+    /// Well formed, and of no effect.
+    NoEffect,
+    /// Beyond what its writer may say, such as a host of another namespace.
+    Reach,
+    /// An object, host or port again.
+    Repeated,
+    /// A version of a kind that is not read.
+    Version,
+    /// Known elsewhere, and not to this version of Postern.
+    Unsupported,
+    /// A kind that is no policy: it is Kubernetes' own, or another project's.
+    NotPolicy,
+}
+
 /// One mistake, for the person who wrote the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mistake {
@@ -26,10 +56,15 @@ pub struct Mistake {
     /// What to write instead, when that can be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
+    /// What sort of mistake it is.
+    pub code: Code,
+    /// The object it is in, as `kind namespace/name`, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<Arc<str>>,
 }
 
 impl Mistake {
-    /// A mistake at a place of a file.
+    /// A mistake of form at a place of a file; [`Mistake::coded`] says what else it is.
     pub fn new(
         file: &Arc<str>,
         mark: Mark,
@@ -44,7 +79,21 @@ impl Mistake {
             found: printable(found.into()),
             expected: expected.into(),
             fix: fix.map(printable),
+            code: Code::Form,
+            object: None,
         }
+    }
+
+    /// The same, of this sort.
+    #[must_use]
+    pub fn coded(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+
+    /// The same, in this object.
+    #[must_use]
+    pub fn within(self, object: Arc<str>) -> Self {
+        Self { object: Some(object), ..self }
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::scalar::{self, Plain};
-use super::{Mark, Mistake, Node, NodeKind, nearest};
+use super::{Code, Mark, Mistake, Node, NodeKind, nearest};
 
 /// Reads values and collects mistakes, for one file.
 #[derive(Debug)]
@@ -26,6 +26,13 @@ pub struct Value<'n> {
 }
 
 impl<'n> Value<'n> {
+    /// The value of a key, where this is a mapping that has it. Notes nothing.
+    pub fn get(&self, key: &str) -> Option<Self> {
+        let NodeKind::Map(entries) = &self.node.kind else { return None };
+        let (key, node) = entries.iter().find(|(known, _)| &*known.text == key)?;
+        Some(Value { node, name: &key.text })
+    }
+
     /// True for a sequence.
     pub fn is_list(&self) -> bool {
         matches!(self.node.kind, NodeKind::List(_))
@@ -37,6 +44,15 @@ impl<'n> Value<'n> {
             NodeKind::Scalar { text, .. } => Some(text),
             _ => None,
         }
+    }
+
+    /// What the value is, for a message, where it is none that Kubernetes takes for text: a number, a boolean, nothing, a list.
+    pub fn unquoted(&self) -> Option<String> {
+        let is_text = match &self.node.kind {
+            NodeKind::Scalar { text, plain } => !plain || scalar::resolve(text) == Plain::Text,
+            _ => false,
+        };
+        (!is_text).then(|| describe(self.node))
     }
 
     /// True for quoted text of no characters.
@@ -89,19 +105,49 @@ impl Reader {
         expected: impl Into<String>,
         fix: Option<String>,
     ) {
-        self.mistakes.push(Mistake::new(&self.file, mark, found, expected, fix));
+        self.mistake_of(Code::Value, mark, found, expected, fix);
+    }
+
+    /// Notes a mistake of another sort than a wrong value.
+    pub fn mistake_of(
+        &mut self,
+        code: Code,
+        mark: Mark,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+        fix: Option<String>,
+    ) {
+        self.mistakes.push(Mistake::new(&self.file, mark, found, expected, fix).coded(code));
     }
 
     /// Notes that a value is not what its field takes: "`port`: found …; expected …".
     pub fn wrong(&mut self, value: Value<'_>, expected: impl Display, fix: Option<String>) {
+        self.wrong_of(Code::Value, value, expected, fix);
+    }
+
+    /// Notes that a value is not what its field takes, and what sort of mistake that is.
+    pub fn wrong_of(
+        &mut self,
+        code: Code,
+        value: Value<'_>,
+        expected: impl Display,
+        fix: Option<String>,
+    ) {
         let found = format!("{} for {}", describe(value.node), titled(value.name));
-        self.mistake(value.node.mark, found, expected.to_string(), fix);
+        self.mistake_of(code, value.node.mark, found, expected.to_string(), fix);
+    }
+
+    /// Says of all mistakes from the `from`th on in which object they are.
+    pub fn within(&mut self, object: &Arc<str>, from: usize) {
+        for mistake in self.mistakes.iter_mut().skip(from) {
+            mistake.object = Some(Arc::clone(object));
+        }
     }
 
     /// The value as a mapping.
     pub fn mapping<'n>(&mut self, value: Value<'n>) -> Option<Mapping<'n>> {
         let NodeKind::Map(entries) = &value.node.kind else {
-            self.wrong(value, "a mapping", None);
+            self.wrong_of(Code::Form, value, "a mapping", None);
             return None;
         };
         Some(Mapping {
@@ -116,7 +162,7 @@ impl Reader {
     /// The value as a list, possibly empty.
     pub fn list<'n>(&mut self, value: Value<'n>) -> Option<Vec<Value<'n>>> {
         let NodeKind::List(items) = &value.node.kind else {
-            self.wrong(value, "a list", None);
+            self.wrong_of(Code::Form, value, "a list", None);
             return None;
         };
         Some(items.iter().map(|node| Value { node, name: value.name }).collect())
@@ -129,7 +175,8 @@ impl Reader {
         let items = self.list(value)?;
         if items.is_empty() {
             let fix = format!("remove `{}`, or name at least one", value.name);
-            self.mistake(
+            self.mistake_of(
+                Code::EmptyList,
                 value.node.mark,
                 format!("an empty list for `{}`", value.name),
                 "at least one item",
@@ -154,10 +201,13 @@ impl Reader {
                     self.wrong(value, "text that is not empty", None);
                 }
                 _ if !plain => return Some(text),
-                Plain::Null => self.wrong(value, "text", None),
-                _ => self.wrong(value, "text", Some(format!("write \"{text}\" in quotes"))),
+                Plain::Null => self.wrong_of(Code::Unquoted, value, "text", None),
+                _ => {
+                    let fix = Some(format!("write \"{text}\" in quotes"));
+                    self.wrong_of(Code::Unquoted, value, "text", fix);
+                }
             },
-            _ => self.wrong(value, "text", None),
+            _ => self.wrong_of(Code::Form, value, "text", None),
         }
         None
     }
@@ -196,7 +246,7 @@ impl Reader {
         {
             return Some(boolean);
         }
-        self.wrong(value, "true or false", None);
+        self.wrong_of(Code::Form, value, "true or false", None);
         None
     }
 
@@ -256,7 +306,8 @@ impl<'n> Mapping<'n> {
         let value = self.take(key);
         if value.is_none() {
             let found = format!("no `{key}` in {}", titled(self.name));
-            reader.mistake(self.mark, found, format!("the key `{key}`"), None);
+            let expected = format!("the key `{key}`");
+            reader.mistake_of(Code::MissingKey, self.mark, found, expected, None);
         }
         value
     }
@@ -292,12 +343,8 @@ impl<'n> Mapping<'n> {
                 false => format!("one of {}", self.known.join(", ")),
             };
             let near = nearest(&key.text, self.known.iter().copied());
-            reader.mistake(
-                key.mark,
-                found,
-                expected,
-                near.map(|name| format!("did you mean `{name}`?")),
-            );
+            let fix = near.map(|name| format!("did you mean `{name}`?"));
+            reader.mistake_of(Code::UnknownKey, key.mark, found, expected, fix);
         }
     }
 }

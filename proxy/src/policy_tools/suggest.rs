@@ -104,14 +104,16 @@ fn chosen<'r>(
     let (mut denied, mut plaintext, mut absent, mut odd) = (0, 0, 0, 0);
     let mut kept = Vec::new();
     for recorded in &recording.seen {
-        let path = recorded.request.as_ref().map(|request| request.path.as_str());
+        let request = recorded.request.as_ref();
+        let named =
+            request.is_none_or(|request| paths::can_be_named(&request.method, &request.path));
         if recorded.decision == Some(Decision::Deny) && !include_denied {
             denied += 1;
         } else if recorded.principal.is_none() {
             plaintext += 1;
         } else if matches!(recorded.status, Some(404 | 405 | 501)) {
             absent += 1;
-        } else if path.is_some_and(|path| !paths::can_be_named(path)) {
+        } else if !named {
             odd += 1;
         } else {
             kept.push(recorded);
@@ -125,7 +127,7 @@ fn chosen<'r>(
     remark(denied, "that policy refused (--include-denied takes them)");
     remark(plaintext, "from callers without identity: a rule for them would let anybody in");
     remark(absent, "that the app answered with 404, 405 or 501");
-    remark(odd, "to paths that no pattern can name");
+    remark(odd, "to paths, or by methods, that no pattern can name");
     kept
 }
 

@@ -18,13 +18,22 @@ fn token_policy(spec: &str) -> String {
 fn good_token_resources() {
     for text in [
         authentication("[{issuer: 'https://id.example'}]"),
-        authentication("[{issuer: 'https://id.example/realms/a', jwksUri: 'https://id.example/keys?v=1', audiences: [cart, web], timeout: 2s}]"),
-        authentication("[{issuer: me@example, jwks: '{\"keys\": [{\"kty\": \"RSA\", \"n\": \"x\", \"e\": \"AQAB\"}]}'}]"),
+        authentication(
+            "[{issuer: 'https://id.example/realms/a', jwksUri: 'https://id.example/keys?v=1', audiences: [cart, web], timeout: 2s}]",
+        ),
+        authentication(
+            "[{issuer: me@example, jwks: '{\"keys\": [{\"kty\": \"RSA\", \"n\": \"x\", \"e\": \"AQAB\"}]}'}]",
+        ),
         authentication("[{issuer: me, jwksUri: 'file:///etc/postern/keys/me.json'}]"),
-        authentication("[{issuer: me, jwksUri: 'https://x', fromHeaders: [{name: X-Token, prefix: 'JWT '}, {name: y, prefix: ''}, {name: z}], fromParams: [t], fromCookies: [session]}]"),
-        authentication("[{issuer: me, jwksUri: 'https://x', forwardOriginalToken: true, outputPayloadToHeader: X-Payload, outputClaimToHeaders: [{header: x-sub, claim: sub}, {header: x-role, claim: realm.role}], spaceDelimitedClaims: [scp]}]"),
-        "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: r, namespace: shop}\nspec: {selector: {matchLabels: {app: cart}}}\n".to_owned(),
-        token_policy("{issuer: me, selector: {matchLabels: {app: cart}}, principals: [td/ns/edge/sa/gateway], confirmation: IGNORED, audience: OPTIONAL}"),
+        authentication(
+            "[{issuer: me, jwksUri: 'https://x', fromHeaders: [{name: X-Token, prefix: 'JWT '}, {name: y, prefix: ''}, {name: z}], fromParams: [t], fromCookies: [session]}]",
+        ),
+        authentication(
+            "[{issuer: me, jwksUri: 'https://x', forwardOriginalToken: true, outputPayloadToHeader: X-Payload, outputClaimToHeaders: [{header: x-sub, claim: sub}, {header: x-role, claim: realm.role}], spaceDelimitedClaims: [scp]}]",
+        ),
+        token_policy(
+            "{issuer: me, selector: {matchLabels: {app: cart}}, principals: [td/ns/edge/sa/gateway], confirmation: IGNORED, audience: OPTIONAL}",
+        ),
         token_policy("{issuer: me, confirmation: REQUIRED}"),
     ] {
         check(&text, &[]);

@@ -85,7 +85,7 @@ fn operations() {
         ("ports: ['80', '443']", get.clone(), false),
         ("notPorts: ['8080']", get.clone(), false),
         ("methods: [GET]", get.clone(), true),
-        ("methods: [get]", get.clone(), false),
+        ("methods: [GET]", Ask { method: "get", ..get.clone() }, false),
         ("methods: ['G*']", get.clone(), true),
         ("notMethods: [POST]", get.clone(), true),
         ("hosts: [CART]", get.clone(), true),

@@ -234,8 +234,10 @@ impl Dice {
     }
 
     fn policy(&mut self) -> Policy {
-        let rules = (0..self.roll(4)).map(|_| self.rule()).collect();
-        Policy { deny: self.roll(3) == 0, selected: self.roll(5) > 0, rules }
+        let deny = self.roll(3) == 0;
+        // DENY without rules is refused: it would never fire.
+        let rules = (0..self.roll(4).max(usize::from(deny))).map(|_| self.rule()).collect();
+        Policy { deny, selected: self.roll(5) > 0, rules }
     }
 
     fn ask(&mut self) -> Ask {

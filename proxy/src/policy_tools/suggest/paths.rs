@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use policy::resources::check_path_pattern;
+use policy::resources::{check_method_pattern, check_path_pattern};
 
 use super::identifier::is_identifier;
 
 /// What stands for any one segment in a pattern.
 const ANY: &str = "{*}";
 
-/// True when some pattern stands for the path.
-pub(super) fn can_be_named(path: &str) -> bool {
-    check_path_pattern(&template(path)).is_ok()
+/// True when some pattern stands for the path, and one for the method.
+pub(super) fn can_be_named(method: &str, path: &str) -> bool {
+    check_path_pattern(&template(path)).is_ok() && check_method_pattern(method).is_ok()
 }
 
 /// The path with identifiers replaced.
@@ -146,7 +146,8 @@ mod tests {
         for (path, expect) in
             [("/a", true), ("/a*b", true), ("/a//b", false), ("/a/%2Fb", true), ("/a/{x}/b", true)]
         {
-            assert_eq!(can_be_named(path), expect, "{path}");
+            assert_eq!(can_be_named("GET", path), expect, "{path}");
         }
+        assert!(!can_be_named("get", "/a"));
     }
 }

@@ -125,7 +125,11 @@ fn a_bad_version_leaves_the_last_accepted_one_and_a_bad_first_one_is_told_as_it_
     index.apply(allow("shop", "p", &json!({"action": "DENI"})));
     assert_eq!(document(&index), good);
     assert_eq!(index.refused().len(), 1);
+    // Well formed, and it would never fire: refused, and the version before it stays.
     index.apply(allow("shop", "p", &json!({"action": "DENY"})));
+    assert_eq!(document(&index), good);
+    assert_eq!(index.refused().len(), 1);
+    index.apply(allow("shop", "p", &json!({"action": "DENY", "rules": [{}, {}]})));
     assert!(index.refused().is_empty());
     let index = with(allow("shop", "p", &json!({"action": "DENI"})));
     assert!(document(&index).unwrap().contains("DENI"), "its workloads deny, so they must know");

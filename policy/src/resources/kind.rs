@@ -1,0 +1,333 @@
+//! Which kinds are read, and what is said of those that are not.
+//!
+//! A suggestion is given only for a word that nobody knows: `TLSRoute` is no misspelt `HTTPRoute`, and the
+//! `AuthorizationPolicy` of another group is another kind.
+
+use crate::yaml::{Code, Reader, Value, nearest};
+
+/// The kinds this version reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    AuthorizationPolicy,
+    PeerAuthentication,
+    RequestAuthentication,
+    ServiceEntry,
+    TokenPolicy,
+}
+
+const SECURITY: &str = "security.istio.io";
+const NETWORKING: &str = "networking.istio.io";
+const OWN: &str = "policy.postern.dev";
+
+struct Known {
+    kind: Kind,
+    name: &'static str,
+    group: &'static str,
+    version: &'static str,
+    /// Older versions, whose fields are the same: what a cluster stores it gives back in any of them.
+    older: &'static [&'static str],
+}
+
+const KNOWN: &[Known] = &[
+    known(Kind::AuthorizationPolicy, "AuthorizationPolicy", SECURITY, "v1", &["v1beta1"]),
+    known(Kind::PeerAuthentication, "PeerAuthentication", SECURITY, "v1", &["v1beta1"]),
+    known(Kind::RequestAuthentication, "RequestAuthentication", SECURITY, "v1", &["v1beta1"]),
+    known(Kind::ServiceEntry, "ServiceEntry", NETWORKING, "v1", &["v1beta1", "v1alpha3"]),
+    known(Kind::TokenPolicy, "TokenPolicy", OWN, "v1alpha1", &[]),
+];
+
+const fn known(
+    kind: Kind,
+    name: &'static str,
+    group: &'static str,
+    version: &'static str,
+    older: &'static [&'static str],
+) -> Known {
+    Known { kind, name, group, version, older }
+}
+
+/// Groups whose kinds say what a mesh or a gateway does: somebody who has such an object wants something that is not done here.
+/// All others (`v1`, `apps/v1`, …) are of other programs.
+const MESH_GROUPS: &[&str] = &[
+    "istio.io",
+    "gateway.networking.k8s.io",
+    "gateway.networking.x-k8s.io",
+    "policy.linkerd.io",
+    "linkerd.io",
+    "postern.dev",
+];
+
+/// What to do about kinds that people bring along, where more can be said than that they are not supported.
+const INSTEAD: &[(&str, &[&str])] = &[
+    (
+        "requests are not routed by this version; callers name the Service they mean",
+        &["VirtualService", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"],
+    ),
+    (
+        "mutual TLS between proxies needs none of it, connections and retries have limits of their own (docs/reference/configuration.md)",
+        &["DestinationRule", "BackendTLSPolicy"],
+    ),
+    (
+        "the edge stays a workload of its own, such as an ingress controller with a proxy beside it",
+        &["Gateway", "GatewayClass", "ListenerSet", "ReferenceGrant"],
+    ),
+    (
+        "a proxy learns of a service when it is first called; what it may call is said by ServiceEntry and defaults.egress",
+        &["Sidecar"],
+    ),
+    (
+        "what a proxy can do is in its configuration and its policies",
+        &["EnvoyFilter", "WasmPlugin", "ProxyConfig", "Telemetry"],
+    ),
+    ("list it among the `endpoints` of a ServiceEntry", &["WorkloadEntry", "WorkloadGroup"]),
+    (
+        "write an AuthorizationPolicy of security.istio.io/v1: `principals` for the callers, `ports` for the Server",
+        &[
+            "Server",
+            "ServerAuthorization",
+            "MeshTLSAuthentication",
+            "NetworkAuthentication",
+            "ServiceRole",
+            "ServiceRoleBinding",
+            "ClusterRbacConfig",
+        ],
+    ),
+    (
+        "write a PeerAuthentication or a RequestAuthentication of security.istio.io/v1",
+        &["Policy", "MeshPolicy"],
+    ),
+];
+
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        KNOWN.iter().find(|known| known.kind == self).map_or("", |known| known.name)
+    }
+}
+
+impl Known {
+    fn api_version(&self) -> String {
+        format!("{}/{}", self.group, self.version)
+    }
+}
+
+/// What `apiVersion` and `kind` name, as they stand in a document.
+#[derive(Clone, Copy)]
+pub(super) struct Written<'n> {
+    pub(super) version: (Value<'n>, &'n str),
+    pub(super) kind: (Value<'n>, &'n str),
+}
+
+/// What was made of `apiVersion` and `kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A kind that is read, and whether it was written in an older version.
+    Ours { kind: Kind, older: bool },
+    /// A mistake was noted, and the rest of the object is worth a look.
+    Misspelt,
+    /// A mistake was noted, and the rest of the object is not ours to judge.
+    Foreign,
+}
+
+/// Finds the kind. `take_older`: older versions of Istio's groups are taken.
+pub(super) fn find(reader: &mut Reader, written: Written<'_>, take_older: bool) -> Found {
+    let (version, name) = (written.version.1, written.kind.1);
+    let (group, number) = version.split_once('/').unwrap_or(("", version));
+    let same_name = KNOWN.iter().find(|known| known.name == name);
+    match same_name.filter(|known| known.group == group) {
+        Some(known) if known.version == number => Found::Ours { kind: known.kind, older: false },
+        Some(known) => {
+            let older = known.older.contains(&number);
+            if older && take_older {
+                return Found::Ours { kind: known.kind, older };
+            }
+            let right = known.api_version();
+            let fix = older.then(|| format!("write {right}: the fields are the same"));
+            let expected = format!("{right}, the version of kind {name}");
+            reader.wrong_of(Code::Version, written.version.0, expected, fix);
+            Found::Misspelt
+        }
+        None => refuse(reader, written, group, same_name),
+    }
+}
+
+fn refuse(
+    reader: &mut Reader,
+    written: Written<'_>,
+    group: &str,
+    same_name: Option<&Known>,
+) -> Found {
+    let (kind, name) = written.kind;
+    let mark = kind.node.mark;
+    let found = format!("kind {name}");
+    let ours = KNOWN.iter().filter(|known| known.group == group);
+    let near = nearest(name, ours.map(|known| known.name));
+    if let Some(known) = same_name {
+        let right = known.api_version();
+        // Istio has no second kind of the name; other projects have.
+        let misspelt = group.ends_with("istio.io") || nearest(group, [known.group]).is_some();
+        let (code, fix) = match misspelt {
+            true => (Code::Version, format!("write {right}")),
+            false => {
+                let other = format!("{name} of {} is another kind", titled(group));
+                (Code::Unsupported, format!("{other}, and not supported by this version"))
+            }
+        };
+        let expected = format!("{right}, the version of kind {name}");
+        reader.wrong_of(code, written.version.0, expected, Some(fix));
+        if misspelt { Found::Misspelt } else { Found::Foreign }
+    } else if let Some(near) = near {
+        let fix = format!("did you mean {near}?");
+        reader.mistake_of(Code::Value, mark, found, supported(), Some(fix));
+        Found::Misspelt
+    } else if is_of_a_mesh(group) {
+        let advice = instead(name).map(|advice| format!(": {advice}")).unwrap_or_default();
+        let own = group.ends_with("postern.dev");
+        let of = if own { format!(" of {}", written.version.1) } else { String::new() };
+        let fix = format!("{name}{of} is not supported by this version{advice}");
+        reader.mistake_of(Code::Unsupported, mark, found, supported(), Some(fix));
+        Found::Foreign
+    } else {
+        let fix = format!(
+            "{name} of {} is no policy; keep it in another directory",
+            titled(written.version.1)
+        );
+        reader.mistake_of(Code::NotPolicy, mark, found, supported(), Some(fix));
+        Found::Foreign
+    }
+}
+
+fn titled(group: &str) -> &str {
+    if group.is_empty() { "the core group" } else { group }
+}
+
+fn is_of_a_mesh(group: &str) -> bool {
+    MESH_GROUPS.iter().any(|known| {
+        group.strip_suffix(known).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    })
+}
+
+/// What to do instead of a kind that is not supported.
+fn instead(name: &str) -> Option<&'static str> {
+    INSTEAD.iter().find(|(_, kinds)| kinds.contains(&name)).map(|(advice, _)| *advice)
+}
+
+fn supported() -> String {
+    let names: Vec<_> = KNOWN.iter().map(|known| known.name).collect();
+    format!("one of {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::{Mark, Node, NodeKind};
+
+    /// What is said of a kind, and of which sort it is; empty when it is read.
+    fn told(version: &str, kind: &str) -> String {
+        let node = |text: &str| Node {
+            mark: Mark { line: 1, column: 1 },
+            kind: NodeKind::Scalar { text: text.into(), plain: true },
+        };
+        let (versions, kinds) = (node(version), node(kind));
+        let mut reader = Reader::new("r".into());
+        let written = Written {
+            version: (Value { node: &versions, name: "apiVersion" }, version),
+            kind: (Value { node: &kinds, name: "kind" }, kind),
+        };
+        find(&mut reader, written, false);
+        let mistakes = reader.into_mistakes();
+        let told =
+            mistakes.iter().map(|m| format!("{:?} {}", m.code, m.fix.as_deref().unwrap_or("")));
+        told.collect()
+    }
+
+    #[test]
+    fn a_known_kind_is_never_taken_for_a_misspelt_one() {
+        for (version, kind, code, advice) in [
+            ("security.istio.io/v1", "AuthorizationPolicy", "", ""),
+            (
+                "security.istio.io/v1beta1",
+                "AuthorizationPolicy",
+                "Version",
+                "write security.istio.io/v1: the fields",
+            ),
+            (
+                "networking.istio.io/v1alpha3",
+                "ServiceEntry",
+                "Version",
+                "write networking.istio.io/v1",
+            ),
+            ("security.istio.io/v1beta2", "PeerAuthentication", "Version", ""),
+            (
+                "security.istio.io/v1",
+                "AuthorisationPolicy",
+                "Value",
+                "did you mean AuthorizationPolicy?",
+            ),
+            ("securty.istio.io/v1", "PeerAuthentication", "Version", "write security.istio.io/v1"),
+            ("security.istio/v1", "PeerAuthentication", "Version", "write security.istio.io/v1"),
+            ("v1", "PeerAuthentication", "Unsupported", "of the core group is another kind"),
+            (
+                "policy.linkerd.io/v1alpha1",
+                "AuthorizationPolicy",
+                "Unsupported",
+                "of policy.linkerd.io is another kind",
+            ),
+            (
+                "networking.istio.io/v1alpha3",
+                "VirtualService",
+                "Unsupported",
+                "VirtualService is not supported by this version: requests are not routed",
+            ),
+            (
+                "networking.istio.io/v1beta1",
+                "DestinationRule",
+                "Unsupported",
+                "DestinationRule is not supported",
+            ),
+            ("networking.istio.io/v1", "WorkloadEntry", "Unsupported", "among the `endpoints`"),
+            (
+                "gateway.networking.k8s.io/v1alpha2",
+                "TLSRoute",
+                "Unsupported",
+                "TLSRoute is not supported",
+            ),
+            (
+                "gateway.networking.k8s.io/v1beta1",
+                "HTTPRoute",
+                "Unsupported",
+                "HTTPRoute is not supported",
+            ),
+            ("gateway.networking.k8s.io/v1", "Gateway", "Unsupported", "Gateway is not supported"),
+            ("telemetry.istio.io/v1", "Telemetry", "Unsupported", "Telemetry is not supported"),
+            (
+                "extensions.istio.io/v1alpha1",
+                "WasmPlugin",
+                "Unsupported",
+                "WasmPlugin is not supported",
+            ),
+            ("policy.linkerd.io/v1beta3", "Server", "Unsupported", "`ports` for the Server"),
+            (
+                "rbac.istio.io/v1alpha1",
+                "ServiceRole",
+                "Unsupported",
+                "write an AuthorizationPolicy",
+            ),
+            (
+                "policy.postern.dev/v1alpha1",
+                "RateLimit",
+                "Unsupported",
+                "RateLimit of policy.postern.dev/v1alpha1 is",
+            ),
+            ("policy.postern.dev/v1alpha1", "TokenPolicie", "Value", "did you mean TokenPolicy?"),
+            ("apps/v1", "Deployment", "NotPolicy", "Deployment of apps/v1 is no policy"),
+            ("v1", "Service", "NotPolicy", "Service of v1 is no policy"),
+            ("networking.k8s.io/v1", "NetworkPolicy", "NotPolicy", "is no policy"),
+        ] {
+            let found = told(version, kind);
+            let right = found.starts_with(code) && found.contains(advice);
+            assert!(right && found.is_empty() == code.is_empty(), "{version} {kind}: {found}");
+            let asks = found.contains("did you mean");
+            assert_eq!(asks, advice.starts_with("did you mean"), "{version} {kind}: {found}");
+        }
+    }
+}

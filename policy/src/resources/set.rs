@@ -1,0 +1,207 @@
+//! A set of files while it is read: document by document, and what must hold between them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{
+    Resources, ServiceEntry, SourceFile, authorization, object, peer_authentication,
+    request_authentication, service_entry, token_policy,
+};
+use crate::Mistake;
+use crate::resources::kind::Kind;
+use crate::yaml::{self, Code, Mark, Reader, Value};
+
+/// How files are read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a> {
+    /// The namespace whose resources act on the whole mesh.
+    pub root_namespace: &'a str,
+    /// The namespace of objects that name none. An object that names another is then a mistake, as it is for
+    /// `kubectl apply --namespace`. Default: every object names its own.
+    pub namespace: Option<&'a str>,
+    /// Whether older versions of Istio's groups are taken (`security.istio.io/v1beta1`, `networking.istio.io/v1beta1` and
+    /// `v1alpha3`), whose fields are the same. Default: no.
+    pub from_istio: bool,
+}
+
+impl<'a> Reading<'a> {
+    /// As a proxy reads its files.
+    pub fn strict(root_namespace: &'a str) -> Self {
+        Self { root_namespace, namespace: None, from_istio: false }
+    }
+}
+
+/// What is in a set of files, mistakes or not.
+#[derive(Debug)]
+pub struct Survey {
+    /// The objects without a mistake of their own. With mistakes in the set they are not to be put in force.
+    pub resources: Resources,
+    /// Every object, in the order of files.
+    pub objects: Vec<Surveyed>,
+    /// Every mistake.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// An object as it was met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surveyed {
+    /// Its `kind`, as it stands there.
+    pub kind: String,
+    /// Its `apiVersion`, as it stands there.
+    pub api_version: String,
+    /// What mistakes call it: `kind namespace/name`.
+    pub name: Arc<str>,
+    /// The file.
+    pub file: Arc<str>,
+    /// Where it begins.
+    pub mark: Mark,
+    /// Whether it was written in an older version of its kind, and taken.
+    pub older: bool,
+}
+
+/// Reads and checks every file, and tells of every object.
+pub fn survey(files: &[SourceFile], reading: &Reading<'_>) -> Survey {
+    let mut set = Set {
+        reading: *reading,
+        resources: Resources::empty(reading.root_namespace),
+        objects: Vec::new(),
+        seen: HashMap::new(),
+        ports: HashMap::new(),
+    };
+    let mut mistakes = Vec::new();
+    for file in files {
+        set.read_file(file, &mut mistakes);
+    }
+    let Set { mut resources, objects, .. } = set;
+    mistakes
+        .extend(resources.authorization.iter().flat_map(|policy| policy.unresolved(&resources)));
+    let tokens = &resources.request_authentication;
+    mistakes.extend(tokens.iter().flat_map(|object| object.unresolved(&resources)));
+    resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
+    resources.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
+    Survey { resources, objects, mistakes }
+}
+
+/// A set while it is read: what was seen, and where, to find what is there twice.
+struct Set<'r> {
+    reading: Reading<'r>,
+    resources: Resources,
+    objects: Vec<Surveyed>,
+    seen: HashMap<(Kind, String), Place>,
+    /// By namespace, host and port.
+    ports: HashMap<(Arc<str>, Arc<str>, u16), Place>,
+}
+
+/// A file and a place in it.
+type Place = (Arc<str>, Mark);
+
+impl Set<'_> {
+    fn read_file(&mut self, file: &SourceFile, mistakes: &mut Vec<Mistake>) {
+        let name: Arc<str> = file.name.as_str().into();
+        if file.bytes.is_empty() {
+            let fix = "write the file whole, or a comment for an empty set".to_owned();
+            mistakes.push(Mistake::new(
+                &name,
+                Mark::FILE,
+                "a file of 0 bytes",
+                "YAML documents",
+                Some(fix),
+            ));
+            return;
+        }
+        let documents = yaml::read(&name, &file.bytes, mistakes);
+        let mut reader = Reader::new(name);
+        for document in &documents {
+            let Some(root) = &document.root else { continue };
+            let root = Value { node: root, name: "" };
+            self.read_document(&mut reader, root);
+        }
+        mistakes.extend(reader.into_mistakes());
+    }
+
+    /// Reads one object, and says of its mistakes whose they are.
+    fn read_document(&mut self, reader: &mut Reader, root: Value<'_>) {
+        let before = reader.mistake_count();
+        let at = self.objects.len();
+        let met = object::met(reader.file(), root, self.reading.namespace);
+        let name = Arc::clone(&met.name);
+        self.objects.push(met);
+        self.read_object(reader, root, at);
+        reader.within(&name, before);
+    }
+
+    fn read_object(&mut self, reader: &mut Reader, root: Value<'_>, at: usize) -> Option<()> {
+        let object = object::read(reader, root, &self.reading)?;
+        self.objects[at].older = object.older;
+        self.refuse_second(reader, &object);
+        let root_namespace = self.reading.root_namespace;
+        match object.kind {
+            Kind::AuthorizationPolicy => {
+                let policy = authorization::read(reader, &object)?;
+                self.resources.authorization.push(Arc::new(policy));
+            }
+            Kind::PeerAuthentication => {
+                let read = peer_authentication::read(reader, &object, root_namespace)?;
+                self.resources.peer_authentication.push(read);
+            }
+            Kind::RequestAuthentication => {
+                let read = request_authentication::read(reader, &object)?;
+                self.resources.request_authentication.push(read);
+            }
+            Kind::TokenPolicy => {
+                let read = token_policy::read(reader, &object)?;
+                self.resources.token_policies.push(read);
+            }
+            Kind::ServiceEntry => {
+                let entry = service_entry::read(reader, &object, root_namespace)?;
+                self.refuse_second_port(reader, &object, &entry);
+                self.resources.service_entries.push(entry);
+            }
+        }
+        Some(())
+    }
+
+    /// Two objects of one kind and name: which of them holds must not depend on the order of files.
+    fn refuse_second(&mut self, reader: &mut Reader, object: &object::Object<'_>) {
+        let key = (object.kind, object.full_name());
+        match self.seen.get(&key) {
+            Some((file, mark)) => {
+                let found = format!("{} {} again", object.kind.as_str(), key.1);
+                let fix = format!(
+                    "it stands already at {file}:{}:{}; rename or remove one",
+                    mark.line, mark.column
+                );
+                let expected = "each object once";
+                reader.mistake_of(Code::Repeated, object.mark, found, expected, Some(fix));
+            }
+            None => {
+                self.seen.insert(key, (Arc::clone(reader.file()), object.mark));
+            }
+        }
+    }
+
+    /// Two ServiceEntries of one namespace that say different things about one host and port.
+    fn refuse_second_port(
+        &mut self,
+        reader: &mut Reader,
+        object: &object::Object<'_>,
+        entry: &ServiceEntry,
+    ) {
+        for service in entry.services() {
+            for port in &service.ports {
+                let key = (Arc::clone(&service.namespace), Arc::clone(&service.host), port.number);
+                if let Some((file, mark)) = self.ports.get(&key) {
+                    let found = format!("port {} of {} again", port.number, service.host);
+                    let fix = format!(
+                        "it stands already at {file}:{}:{}; remove one",
+                        mark.line, mark.column
+                    );
+                    let expected = "each host and port once in a namespace";
+                    reader.mistake_of(Code::Repeated, object.mark, found, expected, Some(fix));
+                } else {
+                    self.ports.insert(key, (Arc::clone(reader.file()), object.mark));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! What reads as a restriction and can never take effect is refused, beside what looks alike and holds.
+
+use super::*;
+use crate::yaml::Code;
+
+/// One mistake, of this sort, whose line ends so; none where nothing is expected.
+#[track_caller]
+fn one(text: &str, code: Code, expect: &str) {
+    let file = SourceFile { name: "r.yaml".into(), bytes: text.as_bytes().to_vec() };
+    let found = match Resources::parse(&[file], DEFAULT_ROOT_NAMESPACE) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.into_vec(),
+    };
+    assert_eq!(found.len(), usize::from(!expect.is_empty()), "{text}: {found:#?}");
+    for mistake in found {
+        assert_eq!(mistake.code, code, "{text}: {mistake}");
+        assert!(mistake.to_string().contains(expect), "{text}: {mistake}");
+    }
+}
+
+fn object(kind: &str, metadata: &str, spec: &str) -> String {
+    let group =
+        if kind == "TokenPolicy" { "policy.postern.dev/v1alpha1" } else { "security.istio.io/v1" };
+    format!(
+        "apiVersion: {group}\nkind: {kind}\nmetadata: {{name: p, namespace: shop{metadata}}}\nspec: {spec}\n"
+    )
+}
+
+#[test]
+fn s18_policy_semantics_a_policy_that_never_fires_is_refused() {
+    for (spec, expect) in [
+        (
+            "{action: DENY}",
+            "found action DENY without rules, which never matches; expected at least one rule; write rules: [{}]",
+        ),
+        ("{action: DENY, rules: []}", "found action DENY without rules"),
+        ("{action: DENY, selector: {matchLabels: {app: cart}}}", "found action DENY without rules"),
+        ("{action: AUDIT}", "found action AUDIT without rules"),
+        ("{action: AUDIT, rules: []}", "found action AUDIT without rules"),
+        ("{action: DENY, rules: [{}]}", ""),
+        ("{action: AUDIT, rules: [{}]}", ""),
+        // Allows nothing, and says so to everybody: documented, and often meant.
+        ("{}", ""),
+        ("{action: ALLOW}", ""),
+        ("{rules: []}", ""),
+    ] {
+        one(&policy(spec), Code::NoEffect, expect);
+    }
+}
+
+#[test]
+fn s18_policy_semantics_labels_that_no_workload_can_have() {
+    let long = "a".repeat(64);
+    let prefix = format!("{}.io/app", "a".repeat(254));
+    let specs: &[(&str, &str)] = &[
+        ("AuthorizationPolicy", "action: DENY, rules: [{}]"),
+        ("PeerAuthentication", "mtls: {mode: STRICT}"),
+        ("RequestAuthentication", "jwtRules: [{issuer: 'https://id.example'}]"),
+        ("TokenPolicy", "issuer: me, confirmation: REQUIRED"),
+    ];
+    for (kind, rest) in specs {
+        for (label, code, expect) in [
+            ("app: cart", Code::Value, ""),
+            ("app.kubernetes.io/name: cart-v1.2_x", Code::Value, ""),
+            (
+                "app: ''",
+                Code::NoEffect,
+                "for `app`; expected a value: with none it would select nobody; write the value",
+            ),
+            (
+                "'': cart",
+                Code::Value,
+                "found the label key \"\"; expected a key that a label can have; a label's key is",
+            ),
+            ("-app: cart", Code::Value, "found the label key \"-app\""),
+            ("a/b/c: cart", Code::Value, "found the label key \"a/b/c\""),
+            ("'my app': cart", Code::Value, "found the label key \"my app\""),
+            ("App.io/name: cart", Code::Value, "found the label key \"App.io/name\""),
+            (&format!("{long}: cart"), Code::Value, "found the label key"),
+            (&format!("{prefix}: cart"), Code::Value, "found the label key"),
+            (
+                "app: 'my cart'",
+                Code::Value,
+                "found the text \"my cart\" for `app`; expected a value that a label can have; a label's value is",
+            ),
+            ("app: cart-", Code::Value, "a value that a label can have"),
+            ("app: shop/cart", Code::Value, "a value that a label can have"),
+            (&format!("app: {long}"), Code::Value, "a value that a label can have"),
+            ("app: 'c*'", Code::Value, "a label without *"),
+            (
+                "app: 2",
+                Code::Unquoted,
+                "found the number 2 for `app`; expected text; write \"2\" in quotes",
+            ),
+        ] {
+            one(
+                &object(kind, "", &format!("{{selector: {{matchLabels: {{{label}}}}}, {rest}}}")),
+                code,
+                expect,
+            );
+        }
+    }
+    // Labels that describe a workload may be empty, and are of the same syntax.
+    let endpoint = |label: &str| {
+        entry(
+            "shop",
+            &format!(
+                "{{hosts: [a.b], ports: [{{number: 80, name: x}}], resolution: STATIC, endpoints: [{{address: 10.0.0.1, labels: {{{label}}}}}]}}"
+            ),
+        )
+    };
+    one(&endpoint("app: ''"), Code::Value, "");
+    one(&endpoint("app: 'a b'"), Code::Value, "a value that a label can have");
+    one(&object("AuthorizationPolicy", ", labels: {app: ''}", "{}"), Code::Value, "");
+    one(
+        &object("AuthorizationPolicy", ", labels: {a b: c}", "{}"),
+        Code::Value,
+        "found the label key \"a b\"",
+    );
+}
+
+#[test]
+fn s18_policy_semantics_annotations_that_do_nothing() {
+    let made = entry("shop", "{hosts: [a.b], ports: [{number: 80, name: x}]}");
+    let made = made.replace("namespace: shop", "namespace: shop, annotations: {postern.dev/x: y}");
+    one(&made, Code::NoEffect, "");
+    let dry = "istio.io/dry-run: \"true\"";
+    let tokens = "{jwtRules: [{issuer: 'https://id.example'}]}";
+    for (kind, annotation, spec, code, expect) in [
+        ("AuthorizationPolicy", dry, "{}", Code::NoEffect, ""),
+        ("AuthorizationPolicy", dry, "{action: DENY, rules: [{}]}", Code::NoEffect, ""),
+        (
+            "AuthorizationPolicy",
+            dry,
+            "{action: AUDIT, rules: [{}]}",
+            Code::NoEffect,
+            "found the annotation `istio.io/dry-run` beside action AUDIT; expected one of the two; remove it",
+        ),
+        (
+            "AuthorizationPolicy",
+            "istio.io/dry-run: \"false\"",
+            "{action: AUDIT, rules: [{}]}",
+            Code::NoEffect,
+            "",
+        ),
+        (
+            "RequestAuthentication",
+            dry,
+            tokens,
+            Code::NoEffect,
+            "found the annotation `istio.io/dry-run` of RequestAuthentication shop/p; expected dry-run of an AuthorizationPolicy alone; remove it",
+        ),
+        ("RequestAuthentication", "istio.io/dry-run: \"false\"", tokens, Code::NoEffect, ""),
+        (
+            "PeerAuthentication",
+            dry,
+            "{mtls: {mode: STRICT}}",
+            Code::NoEffect,
+            "`istio.io/dry-run` of PeerAuthentication shop/p",
+        ),
+        (
+            "TokenPolicy",
+            dry,
+            "{issuer: me, confirmation: REQUIRED}",
+            Code::NoEffect,
+            "`istio.io/dry-run` of TokenPolicy shop/p",
+        ),
+        (
+            "AuthorizationPolicy",
+            "istio.io/dryrun: \"true\"",
+            "{}",
+            Code::NoEffect,
+            "expected an annotation that is known; did you mean istio.io/dry-run?",
+        ),
+        (
+            "AuthorizationPolicy",
+            "postern.dev/mtls: STRICT",
+            "{}",
+            Code::NoEffect,
+            "expected no annotation of Postern on a policy; remove it",
+        ),
+        (
+            "AuthorizationPolicy",
+            "istio.io/dry-run: \"yes\"",
+            "{}",
+            Code::Value,
+            "expected \"true\" or \"false\"",
+        ),
+        ("AuthorizationPolicy", "example.org/owner: shop", "{}", Code::NoEffect, ""),
+        ("AuthorizationPolicy", "a b: shop", "{}", Code::Value, "the annotation key \"a b\""),
+    ] {
+        one(&object(kind, &format!(", annotations: {{{annotation}}}"), spec), code, expect);
+    }
+}
+
+#[test]
+fn s18_policy_semantics_objects_that_say_nothing() {
+    let select = "selector: {matchLabels: {app: cart}}";
+    for (kind, spec, code, expect) in [
+        (
+            "PeerAuthentication",
+            format!("{{{select}, portLevelMtls: {{}}}}"),
+            Code::NoEffect,
+            "found an empty `portLevelMtls`; expected at least one port",
+        ),
+        (
+            "PeerAuthentication",
+            format!("{{{select}, portLevelMtls: {{8080: {{}}}}}}"),
+            Code::NoEffect,
+            "found an empty `8080`; expected `mode`",
+        ),
+        (
+            "PeerAuthentication",
+            format!("{{{select}, portLevelMtls: {{8080: {{mode: UNSET}}}}}}"),
+            Code::NoEffect,
+            "",
+        ),
+        (
+            "PeerAuthentication",
+            format!("{{{select}, portLevelMtls: {{'+80': {{mode: STRICT}}}}}}"),
+            Code::Value,
+            "a port from 1 to 65535",
+        ),
+        (
+            "PeerAuthentication",
+            format!("{{{select}, portLevelMtls: {{'080': {{mode: STRICT}}}}}}"),
+            Code::Value,
+            "a port from 1 to 65535",
+        ),
+        (
+            "PeerAuthentication",
+            "{mtls: {}}".into(),
+            Code::NoEffect,
+            "found an empty `mtls`; expected `mode`; write {mode: STRICT}",
+        ),
+        ("PeerAuthentication", "{mtls: {mode: UNSET}}".into(), Code::NoEffect, ""),
+        ("PeerAuthentication", "{}".into(), Code::NoEffect, "a PeerAuthentication without a mode"),
+        (
+            "PeerAuthentication",
+            format!("{{{select}}}"),
+            Code::NoEffect,
+            "a PeerAuthentication without a mode",
+        ),
+        (
+            "RequestAuthentication",
+            "{}".into(),
+            Code::NoEffect,
+            "a RequestAuthentication without rules, which checks no token; expected `jwtRules`",
+        ),
+        (
+            "RequestAuthentication",
+            format!("{{{select}}}"),
+            Code::NoEffect,
+            "a RequestAuthentication without rules",
+        ),
+        (
+            "RequestAuthentication",
+            "{jwtRules: []}".into(),
+            Code::EmptyList,
+            "an empty list for `jwtRules`",
+        ),
+        (
+            "RequestAuthentication",
+            "{jwtRules: [{issuer: 'https://i', fromHeaders: [{name: x_token}]}]}".into(),
+            Code::NoEffect,
+            "a header without '_': fields with one are dropped; write x-token",
+        ),
+        ("TokenPolicy", "{issuer: me}".into(), Code::NoEffect, "a TokenPolicy that asks nothing"),
+        ("TokenPolicy", "{issuer: me, audience: OPTIONAL}".into(), Code::NoEffect, ""),
+    ] {
+        one(&object(kind, "", &spec), code, expect);
+    }
+    let without_spec = |kind: &str| object(kind, "", "").replace("spec: \n", "");
+    one(&without_spec("PeerAuthentication"), Code::NoEffect, "without a mode");
+    one(&without_spec("RequestAuthentication"), Code::NoEffect, "without rules");
+    one(
+        &entry("shop", "{hosts: [a.b], ports: [{number: 80, name: x}], exportTo: []}"),
+        Code::EmptyList,
+        "an empty list for `exportTo`",
+    );
+}
+
+#[test]
+fn s18_policy_semantics_fields_whose_values_cannot_match() {
+    for (rule, expect) in [
+        (
+            "from: [{source: {namespaces: [shop/cart]}}]",
+            "for `namespaces`; expected a value that can match; a namespace is",
+        ),
+        ("from: [{source: {notNamespaces: ['ns shop']}}]", "a namespace is letters"),
+        ("from: [{source: {trustDomains: ['spiffe://td']}}]", "without spiffe://"),
+        ("from: [{source: {principals: ['*/sa/x/']}}]", "no id ends with a slash"),
+        (
+            "to: [{operation: {methods: [delete]}}]",
+            "methods are compared with their case; write DELETE",
+        ),
+        ("to: [{operation: {methods: ['GET,POST']}}]", "a method is one word"),
+        ("to: [{operation: {paths: ['*/..']}}]", "resolves dot segments"),
+        ("when: [{key: source.namespace, values: [a/b]}]", "a namespace is letters"),
+        ("when: [{key: source.trustDomain, values: [TD]}]", "a trust domain is lower-case"),
+        (
+            "when: [{key: 'request.headers[x_role]', values: [a]}]",
+            "expected a header without '_': fields with one never reach the app; write x-role",
+        ),
+    ] {
+        let found = mistakes(&policy(&format!("{{action: DENY, rules: [{{{rule}}}]}}")));
+        assert!(found.len() == 1 && found[0].contains(expect), "{rule}: {found:#?}");
+    }
+}
