@@ -8,6 +8,7 @@ mod condition;
 mod jwt_rule;
 mod kind;
 mod label;
+mod list;
 mod object;
 mod peer_authentication;
 mod request_authentication;

@@ -8,6 +8,7 @@
 
 mod mistake;
 mod reader;
+mod rows;
 mod scalar;
 mod suggest;
 mod tree;

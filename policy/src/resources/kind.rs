@@ -161,7 +161,11 @@ fn refuse(
     let found = format!("kind {name}");
     let ours = KNOWN.iter().filter(|known| known.group == group);
     let near = nearest(name, ours.map(|known| known.name));
-    if let Some(known) = same_name {
+    if is_list(written.version.1, name) {
+        let expected = "an object: a list holds no lists";
+        reader.mistake_of(Code::Form, mark, "a list in a list", expected, None);
+        Found::Foreign
+    } else if let Some(known) = same_name {
         let right = known.api_version();
         // Istio has no second kind of the name; other projects have.
         let misspelt = group.ends_with("istio.io") || nearest(group, [known.group]).is_some();
@@ -214,6 +218,19 @@ fn instead(name: &str) -> Option<&'static str> {
 fn supported() -> String {
     let names: Vec<_> = KNOWN.iter().map(|known| known.name).collect();
     format!("one of {}", names.join(", "))
+}
+
+/// What a document is that holds objects: `List`, or the list of one kind that is read.
+pub(super) fn is_list(version: &str, kind: &str) -> bool {
+    let of_one_kind = |name: &str| {
+        let (group, _) = version.split_once('/').unwrap_or(("", version));
+        KNOWN.iter().any(|known| known.name == name && known.group == group)
+    };
+    match kind.strip_suffix("List") {
+        Some("") => version == "v1",
+        Some(name) => of_one_kind(name),
+        None => false,
+    }
 }
 
 #[cfg(test)]
@@ -328,6 +345,22 @@ mod tests {
             assert!(right && found.is_empty() == code.is_empty(), "{version} {kind}: {found}");
             let asks = found.contains("did you mean");
             assert_eq!(asks, advice.starts_with("did you mean"), "{version} {kind}: {found}");
+        }
+    }
+
+    #[test]
+    fn lists() {
+        for (version, kind, expect) in [
+            ("v1", "List", true),
+            ("v1beta1", "List", false),
+            ("security.istio.io/v1", "AuthorizationPolicyList", true),
+            ("security.istio.io/v1beta1", "AuthorizationPolicyList", true),
+            ("networking.istio.io/v1", "VirtualServiceList", false),
+            ("v1", "AuthorizationPolicyList", false),
+            ("v1", "ServiceList", false),
+            ("v1", "Lists", false),
+        ] {
+            assert_eq!(is_list(version, kind), expect, "{version} {kind}");
         }
     }
 }

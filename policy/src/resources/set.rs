@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
-    Resources, ServiceEntry, SourceFile, authorization, object, peer_authentication,
+    Resources, ServiceEntry, SourceFile, authorization, list, object, peer_authentication,
     request_authentication, service_entry, token_policy,
 };
 use crate::Mistake;
@@ -114,7 +114,12 @@ impl Set<'_> {
         for document in &documents {
             let Some(root) = &document.root else { continue };
             let root = Value { node: root, name: "" };
-            self.read_document(&mut reader, root);
+            match list::items(&mut reader, root) {
+                None => self.read_document(&mut reader, root),
+                Some(items) => {
+                    items.into_iter().for_each(|item| self.read_document(&mut reader, item))
+                }
+            }
         }
         mistakes.extend(reader.into_mistakes());
     }

@@ -3,6 +3,7 @@
 
 mod advice;
 mod idle;
+mod lists;
 mod tokens;
 
 use super::*;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Span, Tag};
 
-use super::Mistake;
+use super::{Mistake, rows};
 
 /// The largest file taken, in bytes (4 MiB): thousands of policies; a Kubernetes object ends at 1.5 MiB.
 pub const MAX_FILE_BYTES: usize = 4 << 20;
@@ -34,9 +34,16 @@ impl Mark {
     /// The file as a whole.
     pub const FILE: Self = Self { line: 0, column: 0 };
 
-    fn start_of(span: &Span) -> Self {
+    /// Where a span of a part begins that itself begins at `base`.
+    fn start_of(span: &Span, base: Self) -> Self {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Self { line: number(span.start.line()), column: number(span.start.col() + 1) }
+        let (line, column) = (number(span.start.line()), number(span.start.col()));
+        // Only the part's first line has something before it.
+        let before = if line <= 1 { base.column } else { 1 };
+        Self {
+            line: line.saturating_add(base.line).saturating_sub(1),
+            column: column.saturating_add(before),
+        }
     }
 }
 
@@ -81,7 +88,7 @@ pub struct Document {
     pub root: Option<Node>,
 }
 
-/// Reads a file into its documents. Mistakes of form are added to `mistakes`; a syntax error ends the file there, because
+/// Reads a file into its documents, YAML or JSON in a row. Mistakes of form are added to `mistakes`; a syntax error ends the file there, because
 /// nothing after it can be trusted. A byte-order mark and CRLF line ends are fine.
 pub fn read(file: &Arc<str>, bytes: &[u8], mistakes: &mut Vec<Mistake>) -> Vec<Document> {
     let mut builder = Builder::new(file, mistakes);
@@ -92,16 +99,19 @@ pub fn read(file: &Arc<str>, bytes: &[u8], mistakes: &mut Vec<Mistake>) -> Vec<D
         emit_comments: false,
         emit_unresolved_aliases: true,
     };
-    for event in Parser::new_from_str_with_options(text, options) {
-        match event {
-            Ok((event, span)) => {
-                if !builder.event(event, &span) {
+    for part in rows::parts(text) {
+        builder.base = part.at;
+        for event in Parser::new_from_str_with_options(part.text, options.clone()) {
+            match event {
+                Ok((event, span)) => {
+                    if !builder.event(event, &span) {
+                        return Vec::new();
+                    }
+                }
+                Err(error) => {
+                    builder.syntax_error(&error);
                     return Vec::new();
                 }
-            }
-            Err(error) => {
-                builder.syntax_error(&error);
-                return Vec::new();
             }
         }
     }
@@ -123,6 +133,8 @@ enum OpenKind {
 struct Builder<'a> {
     file: &'a Arc<str>,
     mistakes: &'a mut Vec<Mistake>,
+    /// Where the part begins that is being read.
+    base: Mark,
     documents: Vec<Document>,
     root: Option<Node>,
     open: Vec<Open>,
@@ -135,6 +147,7 @@ impl<'a> Builder<'a> {
         Self {
             file,
             mistakes,
+            base: Mark { line: 1, column: 1 },
             documents: Vec::new(),
             root: None,
             open: Vec::new(),
@@ -165,13 +178,13 @@ impl<'a> Builder<'a> {
 
     fn syntax_error(&mut self, error: &granit_parser::ScanError) {
         let at = error.marker();
-        let mark = Mark::start_of(&Span::empty(*at));
+        let mark = Mark::start_of(&Span::empty(*at), self.base);
         self.mistake(mark, format!("broken YAML ({})", error.info()), "valid YAML 1.2", None);
     }
 
     /// Takes one event; false when the file must be given up.
     fn event(&mut self, event: Event<'_>, span: &Span) -> bool {
-        let mark = Mark::start_of(span);
+        let mark = Mark::start_of(span, self.base);
         match event {
             Event::DocumentStart(..) => {
                 self.root = None;
