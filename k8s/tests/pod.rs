@@ -252,8 +252,11 @@ fn ports_speak_what_their_names_say() {
         { "name": "http", "containerPort": 8080 },
         { "name": "grpc-api", "containerPort": 9090 },
         { "name": "grpc-web", "containerPort": 9091 },
+        { "name": "grpc-web-x", "containerPort": 9092 },
         { "name": "https", "containerPort": 8443 },
         { "name": "tcp-db", "containerPort": 5432 },
+        { "name": "redis", "containerPort": 6379 },
+        { "name": "udp", "containerPort": 7002 },
         { "containerPort": 7000 },
         { "name": "http-udp", "containerPort": 7001, "protocol": "UDP" },
     ] })));
@@ -263,7 +266,10 @@ fn ports_speak_what_their_names_say() {
             "8080": { "protocol": "http" },
             "9090": { "protocol": "grpc" },
             "9091": { "protocol": "http" },
+            "9092": { "protocol": "http" },
+            "8443": { "protocol": "tls" },
             "5432": { "protocol": "tcp" },
+            "6379": { "protocol": "tcp" },
         })
     );
 }

@@ -17,6 +17,7 @@ pub mod host;
 pub mod lint;
 pub mod path;
 mod pattern;
+pub mod protocol;
 pub mod resources;
 mod rule;
 pub mod service;
@@ -29,8 +30,9 @@ pub use facts::{Connection, HeaderSource, Request, TokenClaims};
 pub use header_names::HeaderNames;
 pub use host::{HostError, HostName};
 pub use path::{CanonicalPath, Normalization, PathError};
+pub use protocol::Protocol;
 pub use resources::{Resources, SourceFile};
-pub use service::{Endpoint, EndpointAddress, Protocol, Service, ServicePort};
+pub use service::{Endpoint, EndpointAddress, Service, ServicePort};
 pub use snapshot::{
     DefaultAuthorization, DefaultEgress, Defaults, MtlsMode, NearestMiss, Snapshot, Workload,
 };

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use identity::SpiffeId;
 
+use crate::Protocol;
+
 /// What the names of cluster services end with.
 pub(crate) const CLUSTER_SUFFIX: &str = ".svc.cluster.local";
 
@@ -84,82 +86,4 @@ pub enum EndpointAddress {
     Ip(IpAddr),
     /// A DNS name, canonical.
     Dns(Arc<str>),
-}
-
-/// What is spoken on a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// HTTP/1.1.
-    Http,
-    /// HTTP/2 with prior knowledge.
-    Http2,
-    /// gRPC: HTTP/2 with trailers.
-    Grpc,
-    /// Opaque bytes.
-    Tcp,
-    /// TLS of the app's own, passed through.
-    Tls,
-    /// Undeclared: ALPN or the first bytes tell.
-    Auto,
-}
-
-impl Protocol {
-    /// The names [`Protocol::parse`] takes.
-    pub const NAMES: &'static [&'static str] = &[
-        "http", "http2", "grpc", "grpc-web", "tcp", "tls", "https", "mongo", "mysql", "redis",
-        "auto",
-    ];
-
-    /// Reads a protocol name as a ServiceEntry or a Service's `appProtocol` writes it, in any case.
-    ///
-    /// Protocols that are opaque to a proxy without a filter of their own (`MONGO`, `MYSQL`, `REDIS`) are [`Protocol::Tcp`],
-    /// `HTTPS` is [`Protocol::Tls`]. `None` for an unknown name (`UDP` among them).
-    pub fn parse(name: &str) -> Option<Self> {
-        let known: &[(&str, Self)] = &[
-            ("http", Self::Http),
-            ("http2", Self::Http2),
-            ("h2c", Self::Http2),
-            ("kubernetes.io/h2c", Self::Http2),
-            ("kubernetes.io/ws", Self::Http),
-            ("grpc", Self::Grpc),
-            ("grpc-web", Self::Http),
-            ("tcp", Self::Tcp),
-            ("mongo", Self::Tcp),
-            ("mysql", Self::Tcp),
-            ("redis", Self::Tcp),
-            ("tls", Self::Tls),
-            ("https", Self::Tls),
-            ("auto", Self::Auto),
-        ];
-        let found = known.iter().find(|(n, _)| n.eq_ignore_ascii_case(name))?;
-        Some(found.1)
-    }
-
-    /// Reads the protocol from a port's name, `<protocol>` or `<protocol>-<suffix>`: `http-web`, `grpc`. [`Protocol::Auto`] otherwise.
-    pub fn from_port_name(name: &str) -> Self {
-        if name.eq_ignore_ascii_case("grpc-web")
-            || name.to_ascii_lowercase().starts_with("grpc-web-")
-        {
-            return Self::Http;
-        }
-        let head = name.split('-').next().unwrap_or_default();
-        Self::parse(head).unwrap_or(Self::Auto)
-    }
-
-    /// The name as configuration and logs write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Http2 => "http2",
-            Self::Grpc => "grpc",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-            Self::Auto => "auto",
-        }
-    }
-
-    /// True where requests are seen and judged one by one.
-    pub fn is_http(self) -> bool {
-        matches!(self, Self::Http | Self::Http2 | Self::Grpc)
-    }
 }

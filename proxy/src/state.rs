@@ -145,9 +145,12 @@ impl State {
         self.recheck();
     }
 
-    /// What an app port speaks, as the controller says.
-    pub fn port_protocol(&self, port: u16) -> Option<Protocol> {
-        self.port_protocols.load().get(&port).copied()
+    /// What a redirected port of the app is declared to speak. What the controller read of the Services in front of it
+    /// (`appProtocol`, else their ports' names) comes before our own configuration, which the injector wrote of the names
+    /// in the pod alone.
+    pub fn port_protocol(&self, port: u16) -> Protocol {
+        let told = self.port_protocols.load().get(&port).copied();
+        told.unwrap_or_else(|| self.config.inbound.port(port).protocol)
     }
 
     /// How metrics and logs name the service that our app is.

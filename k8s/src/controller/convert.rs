@@ -70,16 +70,14 @@ pub fn service(object: core::Service) -> Option<Service> {
 
 fn service_port(port: &core::ServicePort) -> Option<ServicePort> {
     let name = port.name.clone().unwrap_or_default();
-    let declared = port.app_protocol.as_deref().and_then(Protocol::parse);
     // A target port with a name may carry the protocol where the Service's port has none.
     let target = match &port.target_port {
-        Some(IntOrString::String(target)) => Protocol::from_port_name(target),
-        _ => Protocol::Auto,
+        Some(IntOrString::String(target)) => target.as_str(),
+        _ => "",
     };
-    let by_name = Protocol::from_port_name(&name);
-    let by_name = if by_name == Protocol::Auto { target } else { by_name };
+    let protocol = Protocol::of_port(port.app_protocol.as_deref(), &[&name, target]);
     let number = u16::try_from(port.port).ok()?;
-    Some(ServicePort { name: name.into(), number, protocol: declared.unwrap_or(by_name) })
+    Some(ServicePort { name: name.into(), number, protocol })
 }
 
 fn is_tcp(protocol: Option<&str>) -> bool {

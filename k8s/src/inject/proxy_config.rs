@@ -5,6 +5,7 @@
 //! template does not know them. Nothing else may be replaced, so every other `$` is written as an
 //! escape of JSON.
 
+use policy::Protocol;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -183,20 +184,11 @@ fn declared_ports(pod: &Pod) -> Map<String, Value> {
     let containers = pod.spec.containers.iter().chain(&pod.spec.init_containers);
     let ports = containers.flat_map(|container| &container.ports).filter(|port| port.is_tcp());
     let declared = ports.filter_map(|port| {
-        let protocol = protocol_of(port.name.as_deref()?)?;
-        (port.container_port != 0)
-            .then(|| (port.container_port.to_string(), json!({ "protocol": protocol })))
+        let protocol = Protocol::of_port(None, &[port.name.as_deref()?]);
+        (port.container_port != 0 && protocol != Protocol::Auto)
+            .then(|| (port.container_port.to_string(), json!({ "protocol": protocol.as_str() })))
     });
     declared.collect()
-}
-
-fn protocol_of(name: &str) -> Option<&'static str> {
-    // The one name of two words; it is spoken over HTTP/1.1, too.
-    if name == "grpc-web" || name.starts_with("grpc-web-") {
-        return Some("http");
-    }
-    let word = name.split_once('-').map_or(name, |(word, _)| word);
-    ["http", "http2", "grpc", "tcp", "tls"].into_iter().find(|protocol| *protocol == word)
 }
 
 /// The proxy's end, from the pod's one number.

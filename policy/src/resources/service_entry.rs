@@ -246,14 +246,14 @@ fn read_port(reader: &mut Reader, value: Value<'_>) -> Option<ServicePort> {
         number,
         target_port: target.unwrap_or(Some(number))?,
         name: name.into(),
-        protocol: protocol.unwrap_or_else(|| Some(Protocol::from_port_name(name)))?,
+        protocol: protocol.unwrap_or_else(|| Some(Protocol::of_port(None, &[name])))?,
     })
 }
 
 fn read_protocol(reader: &mut Reader, value: Value<'_>) -> Option<Protocol> {
     reader.parsed(value, "a protocol", |text| {
-        Protocol::parse(text)
-            .ok_or_else(|| format!("write one of {}", Protocol::NAMES.join(", ").to_uppercase()))
+        let names = || Protocol::names().collect::<Vec<_>>().join(", ");
+        Protocol::parse(text).ok_or_else(|| format!("write one of {}", names().to_uppercase()))
     })
 }
 

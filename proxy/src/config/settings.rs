@@ -185,7 +185,7 @@ pub const SETTINGS: &[Setting] = &[
         "inbound.ports.PORT.protocol",
         PROTOCOL,
         Is("auto"),
-        "What a redirected port of the app speaks.",
+        "What a redirected port of the app speaks, where the controller has no word of a Service about it.",
     ),
     setting(
         "inbound.ports.PORT.mtls",

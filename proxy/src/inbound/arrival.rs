@@ -49,11 +49,7 @@ impl Arrival {
         if config.is_own_port(original.port()) {
             return Err("loop");
         }
-        // The proxy's own configuration first, then what the cluster says of the port.
-        let declared = match config.inbound.port(original.port()).protocol {
-            Protocol::Auto => state.port_protocol(original.port()).unwrap_or(Protocol::Auto),
-            declared => declared,
-        };
+        let declared = state.port_protocol(original.port());
         // The source tells the redirection rules that this is our own forwarding.
         let source = match original.ip() {
             IpAddr::V4(_) => IpAddr::V4(config.interception.source4),

@@ -32,6 +32,27 @@ fn recorded_services() {
 }
 
 #[test]
+fn a_services_port_speaks_what_its_app_protocol_says_else_its_names() {
+    let check = |port: Value, expect: Protocol| {
+        let row = port.to_string();
+        let object = json!({"metadata": {"name": "cart"}, "spec": {"ports": [port]}});
+        let service = service(serde_json::from_value(object).unwrap()).unwrap();
+        assert_eq!(service.ports[0].protocol, expect, "{row}");
+    };
+    let said = |word: &str| json!({"port": 80, "name": "http", "appProtocol": word});
+    check(said("kubernetes.io/h2c"), Protocol::Http2);
+    check(said("kubernetes.io/ws"), Protocol::Http);
+    check(said("kubernetes.io/wss"), Protocol::Tls);
+    check(said("grpc-web"), Protocol::Http);
+    check(said("example.com/own"), Protocol::Auto);
+    check(json!({"port": 80, "name": "grpc-web-x"}), Protocol::Http);
+    check(json!({"port": 80, "targetPort": "grpc-web"}), Protocol::Http);
+    check(json!({"port": 80, "targetPort": "grpc"}), Protocol::Grpc);
+    check(json!({"port": 80, "name": "http", "targetPort": "grpc"}), Protocol::Http);
+    check(json!({"port": 80, "targetPort": 8080}), Protocol::Auto);
+}
+
+#[test]
 fn recorded_endpoint_slices() {
     let slices: Vec<discovery::EndpointSlice> = recorded("03-watch-list-endpointslices.json");
     assert!(!slices.is_empty());

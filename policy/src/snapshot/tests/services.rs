@@ -125,21 +125,21 @@ fn s21_tenant_reach_of_services() {
     }
 }
 
+/// What a ServiceEntry says of a port is read as everywhere: `protocol` first, then the name.
 #[test]
-fn protocols_from_names() {
-    for (name, expect) in [
-        ("http", Protocol::Http),
-        ("http-web", Protocol::Http),
-        ("HTTP2", Protocol::Http2),
-        ("grpc-x", Protocol::Grpc),
-        ("grpc-web", Protocol::Http),
-        ("tcp-db", Protocol::Tcp),
-        ("mysql", Protocol::Tcp),
-        ("https", Protocol::Tls),
-        ("web", Protocol::Auto),
-        ("httpx", Protocol::Auto),
-        ("", Protocol::Auto),
-    ] {
-        assert_eq!(Protocol::from_port_name(name), expect, "{name}");
-    }
+fn protocols_of_entries() {
+    let check = |port: &str, expect: Protocol| {
+        let text = entry(
+            "a",
+            "shop",
+            &format!("{{hosts: [api.example.org], ports: [{{number: 443, {port}}}]}}"),
+        );
+        let snapshot = super::snapshot(&text);
+        let service = snapshot.service_by_host("api.example.org", 443).unwrap();
+        assert_eq!(service.port(443).unwrap().protocol, expect, "{port}");
+    };
+    check("name: grpc-web-x", Protocol::Http);
+    check("name: grpc-x, protocol: HTTP", Protocol::Http);
+    check("name: http, protocol: kubernetes.io/wss", Protocol::Tls);
+    check("name: web", Protocol::Auto);
 }

@@ -114,3 +114,24 @@ fn services_that_contradict_each_other_are_left_out_and_policies_stand() {
     assert!(told.resources.service_entries().len() < 2);
     assert!(!told.refused.is_empty());
 }
+
+/// A pod's port may be called `http` where the Service says `appProtocol: kubernetes.io/h2c`.
+#[test]
+fn what_a_service_says_of_a_port_comes_before_the_name_in_the_pod() {
+    let config = json!({
+        "workload": {"namespace": "shop", "serviceAccount": "cart"},
+        "identity": {"workloadApi": "unix:///a"},
+        "inbound": {"ports": {"8080": {"protocol": "http"}, "9090": {"protocol": "grpc"}}},
+    });
+    let config = crate::config::Config::parse("p", config.to_string().as_bytes()).unwrap();
+    let state = crate::state::State::new(config, 1).unwrap();
+    assert_eq!(state.port_protocol(8080), Protocol::Http, "nothing was told yet");
+    let mut held = held();
+    let told = json!({"spec": {"serviceAccount": "cart", "labels": {}, "ports": {"8080": "http2", "7": "tcp"}}});
+    held.take_policies(vec![document("Workload", &told)], &[]);
+    state.install_cluster(&held.told());
+    assert_eq!(state.port_protocol(8080), Protocol::Http2);
+    assert_eq!(state.port_protocol(9090), Protocol::Grpc, "no Service speaks of it");
+    assert_eq!(state.port_protocol(7), Protocol::Tcp);
+    assert_eq!(state.port_protocol(8), Protocol::Auto);
+}
