@@ -6,5 +6,6 @@ mod jwk;
 mod jwt;
 mod revocation;
 mod signers;
+mod tls;
 mod verify;
 mod weak_keys;

@@ -15,6 +15,13 @@ use serde_json::Value;
 /// No source file is longer, tests included.
 const MOST_LINES: usize = 900;
 
+/// Where TLS 1.2 is spoken, and with whom. Never with a peer of the mesh.
+const TLS_1_2: &[(&str, &str)] = &[
+    ("proxy/src/probes/tls.rs", "our own app, as the kubelet would"),
+    ("cert-agent/src/authority/federation/fetch.rs", "web servers (SPIFFE Federation, section 5)"),
+    ("cert-agent/src/authority/federation/server.rs", "web clients (SPIFFE Federation, section 5)"),
+];
+
 /// Who may depend on whom, ours only. A crate that is not named here may depend on nothing of ours.
 const ARROWS: &[(&str, &[&str])] = &[
     ("identity", &[]),
@@ -98,6 +105,24 @@ fn source_files_are_short_and_finished() {
         );
         for unfinished in [concat!("todo", "!("), concat!("unimplemented", "!(")] {
             assert!(!text.contains(unfinished), "{} holds {unfinished}", path.display());
+        }
+    }
+}
+
+/// The library's defaults hold TLS 1.2 as soon as one crate of the build asks for it.
+#[test]
+fn tls_1_3_alone_unless_the_file_says_why() {
+    for (path, text) in ["identity/src", "proxy/src", "cert-agent/src", "k8s/src"]
+        .iter()
+        .flat_map(|folder| sources(&repository().join(folder)))
+    {
+        let inside = path.strip_prefix(repository()).expect("our own files");
+        if inside.ends_with("tests.rs") || TLS_1_2.iter().any(|(file, _)| inside.ends_with(file)) {
+            continue;
+        }
+        for default in ["with_safe_default_protocol_versions", "Config::builder()", "TLS12"] {
+            let uses = text.contains(default);
+            assert!(!uses, "{} has {default}: name TLS 1.3 alone", inside.display());
         }
     }
 }

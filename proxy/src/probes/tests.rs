@@ -104,13 +104,14 @@ async fn a_silent_app_fails_in_the_probes_time() {
     assert_eq!(verdict, Verdict::Failed("no answer within 1s".to_owned()));
 }
 
-#[tokio::test]
-async fn https_probes_take_any_certificate() {
+/// An app that speaks these versions of TLS, with a certificate of nobody; the port it has.
+async fn https_app(versions: &[&'static rustls::SupportedProtocolVersion]) -> u16 {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
     let key = rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
-    let server = rustls::ServerConfig::builder_with_provider(identity::tls::provider())
-        .with_safe_default_protocol_versions()
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key.into())
@@ -119,13 +120,27 @@ async fn https_probes_take_any_certificate() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
-        use tokio::io::AsyncWriteExt as _;
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let (stream, _) = listener.accept().await.unwrap();
-        let mut stream = acceptor.accept(stream).await.unwrap();
+        let Ok(mut stream) = acceptor.accept(stream).await else { return };
+        // An answer that came before its question would be taken for nonsense.
+        let _ = stream.read(&mut [0; 2048]).await.unwrap();
         stream.write_all(OK.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();
     });
-    assert_eq!(asked(&format!("http: {{port: {port}, tls: true}}")).await, Verdict::Good);
+    port
+}
+
+#[tokio::test]
+async fn https_probes_take_any_certificate_and_tls_1_2_as_the_kubelet_does() {
+    use rustls::version::{TLS12, TLS13};
+    for (row, versions) in
+        [("1.3", &[&TLS13][..]), ("1.2", &[&TLS12][..]), ("both", &[&TLS12, &TLS13][..])]
+    {
+        let port = https_app(versions).await;
+        let verdict = asked(&format!("http: {{port: {port}, tls: true}}")).await;
+        assert_eq!(verdict, Verdict::Good, "{row}");
+    }
 }
 
 /// A health service that gives this answer once, with this gRPC status.
