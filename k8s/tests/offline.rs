@@ -52,6 +52,214 @@ fn every_kind_that_carries_a_pod_is_injected() {
 }
 
 #[test]
+fn workloads_of_others_are_injected() {
+    let check = |version: &str, kind: &str, place: &str| {
+        let mut object = read(POD);
+        for key in place.rsplit('/').filter(|key| !key.is_empty()) {
+            object = serde_json::json!({ key: object });
+        }
+        object["apiVersion"] = version.into();
+        object["kind"] = kind.into();
+        let object = read(&written(&object.to_string()));
+        let pod = object.pointer(place).unwrap();
+        assert_eq!(
+            support::names(pod, "initContainers"),
+            ["postern-init", "postern-cert-agent", "postern-proxy"],
+            "{version} {kind}"
+        );
+    };
+    check("argoproj.io/v1alpha1", "Rollout", "/spec/template");
+    for kind in ["CloneSet", "StatefulSet", "DaemonSet", "BroadcastJob"] {
+        check("apps.kruise.io/v1alpha1", kind, "/spec/template");
+    }
+    check("apps.kruise.io/v1beta1", "StatefulSet", "/spec/template");
+    check("apps.kruise.io/v1", "AdvancedCronJob", "/spec/template/jobTemplate/spec/template");
+    check("apps.kruise.io/v1", "UnitedDeployment", "/spec/template/cloneSetTemplate/spec/template");
+    check("apps.openshift.io/v1", "DeploymentConfig", "/spec/template");
+    check("keda.sh/v1alpha1", "ScaledJob", "/spec/jobTargetRef/template");
+}
+
+#[test]
+fn what_looks_like_a_workload_is_passed_with_a_warning_that_names_it() {
+    let check = |row: &str, text: &str, says: &[&str]| {
+        let input = format!("# one\n---\n{text}");
+        let output = command(&[], input.as_bytes());
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{row}: {stderr}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), input, "{row}");
+        assert_eq!(stderr.lines().count(), usize::from(!says.is_empty()), "{row}: {stderr}");
+        says.iter().for_each(|says| assert!(stderr.contains(says), "{row}: {stderr}"));
+    };
+    let of = |version: &str, kind: &str, annotations: &str| {
+        format!(
+            "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: w, namespace: shop}}\nspec:\n  template:\n    metadata: {{annotations: {annotations}}}\n    spec: {{containers: [{{name: a}}]}}\n"
+        )
+    };
+    let knative = of("serving.knative.dev/v1", "Service", "{}");
+    check("Knative", &knative, &["line 7: Service shop/w: ", "Knative", "postern.dev/inject"]);
+    let other = of("example.test/v1", "Deployment", "{}");
+    check("a kind nobody knows", &other, &["warning: line 7: Deployment shop/w: "]);
+    let deep = "apiVersion: kubeflow.org/v1\nkind: TFJob\nmetadata: {name: t}\nspec: {replicas: [{podTemplate: {spec: {containers: [{name: a}]}}}]}\n";
+    check("in another place", deep, &["line 6: TFJob t: "]);
+    let out = of("example.test/v1", "Deployment", "{postern.dev/inject: disabled}");
+    check("opted out", &out, &[]);
+    check(
+        "no template",
+        "apiVersion: kafka.strimzi.io/v1\nkind: Kafka\nspec: {kafka: {template: {pod: {}}}}\n",
+        &[],
+    );
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n{}", listed(&other));
+    check("in a list", &list, &["line 10: Deployment shop/w: "]);
+}
+
+/// An object's text as an item of a list.
+fn listed(text: &str) -> String {
+    let lines = text.lines().map(|line| format!("  {line}\n")).collect::<String>();
+    lines.replacen("  ", "- ", 1)
+}
+
+#[test]
+fn json_documents_in_a_row_are_read() {
+    let service = r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"s"}}"#;
+    let pod = |name: &str| {
+        format!(
+            "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\n\"metadata\":{{\"name\":\"{name}\"}},\"spec\":{{\"containers\":[{{\"name\":\"{name}\"}}]}}}}"
+        )
+    };
+    let check = |row: &str, input: &str, expect: &[(&str, usize)]| {
+        let out = written(input);
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&out).unwrap();
+        let found: Vec<(&str, usize)> = documents
+            .iter()
+            .map(|document| {
+                let sidecars = document["spec"]["initContainers"].as_array();
+                (document["kind"].as_str().unwrap(), sidecars.map_or(0, Vec::len))
+            })
+            .collect();
+        assert_eq!(found, expect, "{row}: {out}");
+    };
+    let row = format!("{service}{}\n\n{service}\n{}\n", pod("a"), pod("b"));
+    let expect = [("Service", 0), ("Pod", 3), ("Service", 0), ("Pod", 3)];
+    check("in a row", &row, &expect);
+    check("behind YAML", &format!("kind: Service\n---\n{row}"), &[&expect[..1], &expect].concat());
+    check("behind a marker", &format!("--- {row}...\n"), &expect);
+    let list = format!(r#"{{"apiVersion":"v1","kind":"List","items":[{service}]}}"#);
+    check("a list", &format!("{list}{}", pod("a")), &[("List", 0), ("Pod", 3)]);
+    let unchanged = format!("{service}{service}\n");
+    assert_eq!(written(&unchanged), unchanged);
+    let bad = format!("{service}\n{}", pod("a").replace("\"name\":\"a\"}]", "}]"));
+    let stderr = String::from_utf8(command(&[], bad.as_bytes()).stderr).unwrap();
+    assert!(stderr.contains("line 3: Pod a: "), "{stderr}");
+}
+
+#[test]
+fn mistakes_name_the_field_the_object_and_the_line_of_the_file() {
+    let check = |row: &str, change: (&str, &str), says: &[&str]| {
+        let text = STREAM.replacen(change.0, change.1, 1);
+        assert_ne!(text, STREAM, "{row}");
+        let output = command(&[], text.as_bytes());
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{row}: {stderr}");
+        assert!(output.stdout.is_empty(), "{row}");
+        says.iter().for_each(|says| assert!(stderr.contains(says), "{row}: {stderr}"));
+    };
+    assert!(command(&[], STREAM.as_bytes()).status.success());
+    let cart = "Deployment shop/cart: ";
+    check(
+        "an unquoted number",
+        ("owner: ann", "owner: 5"),
+        &["line 14: ", cart, "spec.template.metadata.annotations.owner", "the number 5", "\"5\""],
+    );
+    check(
+        "an unquoted boolean",
+        ("owner: ann", "example.test/on: true"),
+        &["line 14: ", cart, "annotations[\"example.test/on\"]", "the boolean true", "\"true\""],
+    );
+    check(
+        "one of ours",
+        ("owner: ann", "postern.dev/mtls: strict"),
+        &["line 14: ", cart, "annotation postern.dev/mtls", "`STRICT`"],
+    );
+    check(
+        "no name",
+        ("- name: app\n        image", "- image"),
+        &["line 17: ", cart, "spec.template.spec.containers[0].name is missing"],
+    );
+    check(
+        "no containerPort",
+        ("- containerPort: 8080", "- name: http"),
+        &["line 20: ", cart, "spec.template.spec.containers[0].ports[0].containerPort is missing"],
+    );
+    check("a quoted port", ("8080", "\"8080\""), &["line 20: ", cart, "the text \"8080\""]);
+    check("a port out of range", ("8080", "70000"), &["line 20: ", cart, "1 to 65535"]);
+    check("the proxy's port", ("8080", "15006"), &["line 20: ", cart, "declares port 15006"]);
+    check(
+        "a container that is none",
+        ("- name: app\n        image: a\n        ports:\n        - containerPort: 8080", "- app"),
+        &["line 17: ", cart, "containers[0]: found the text \"app\"; write a mapping"],
+    );
+    check("a host's network", ("hostNetwork: false", "hostNetwork: true"), &["line 22: ", cart]);
+    check("quoted", ("hostNetwork: false", "hostNetwork: 'no'"), &["line 22: ", "true or false"]);
+    check(
+        "a probe",
+        (
+            "hostNetwork: false",
+            "initContainers:\n      - name: i\n        livenessProbe: {tcpSocket: {port: x}}",
+        ),
+        &["line 24: ", cart, "livenessProbe of container i"],
+    );
+    check(
+        "a namespace's annotation",
+        ("postern.dev/mtls: STRICT", "postern.dev/mtls: 1"),
+        &["line 4: Namespace shop: ", "metadata.annotations[\"postern.dev/mtls\"]", "the number 1"],
+    );
+    check(
+        "a member of a list",
+        (
+            "    spec: {containers: [{name: b}]}",
+            "    spec: {nodeSelector: {kubernetes.io/os: windows}}",
+        ),
+        &["line 30: Pod b: ", "windows"],
+    );
+    let both = STREAM.replace("owner: ann", "owner: 5").replace("containerPort: 8080", "name: x");
+    let stderr = String::from_utf8(command(&[], both.as_bytes()).stderr).unwrap();
+    assert!(stderr.contains("line 14: ") && stderr.contains("line 20: "), "all at once: {stderr}");
+}
+
+/// A namespace, a Deployment from line 6 on, a list from line 23 on.
+const STREAM: &str = "kind: Namespace
+apiVersion: v1
+metadata: {name: shop, annotations: {
+  postern.dev/mtls: STRICT}}
+---
+# The cart.
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop}
+spec:
+  template:
+    metadata:
+      annotations:
+        owner: ann
+    spec:
+      containers:
+      - name: app
+        image: a
+        ports:
+        - containerPort: 8080
+      # Not the node's.
+      hostNetwork: false
+---
+apiVersion: v1
+kind: List
+items:
+  - apiVersion: v1
+    kind: Pod
+    metadata: {name: b}
+    spec: {containers: [{name: b}]}
+";
+
+#[test]
 fn what_is_no_workload_passes_byte_for_byte() {
     for text in [
         "",
@@ -109,6 +317,8 @@ fn exit_codes() {
     let user = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: u}\nspec: {containers: [{name: a, image: a, securityContext: {runAsUser: 64137}}]}\n";
     check("not YAML", b"a: [", 2, &["line 1"]);
     check("not YAML, later", format!("{fine}a: b: c\n").as_bytes(), 2, &["begins on line 4"]);
+    let far = format!("{fine}# more\nkind: x\na: b: c\n");
+    check("on a line of the file", far.as_bytes(), 2, &["begins on line 4", "line 7"]);
     check("a key twice", b"kind: Pod\nkind: Pod\n", 2, &["kind"]);
     check("not UTF-8", b"\xff\xfe", 2, &["UTF-8"]);
     check("deep", "[".repeat(1000).as_bytes(), 2, &[]);

@@ -234,15 +234,47 @@ fn refused_by_name() {
         &["container app declares port 15006"],
     );
     check("Windows", &|p| p["spec"]["os"] = json!({ "name": "windows" }), &["windows"]);
+    for label in ["kubernetes.io/os", "beta.kubernetes.io/os"] {
+        check(label, &|p| p["spec"]["nodeSelector"] = json!({ label: "windows" }), &["windows"]);
+    }
+    let term = |os: &[&str]| json!({ "matchExpressions": [{ "key": "kubernetes.io/os", "operator": "In", "values": os }] });
+    let required = |terms: &[Value]| {
+        let required = json!({ "nodeSelectorTerms": terms });
+        json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } })
+    };
+    check(
+        "Windows by affinity",
+        &|p| p["spec"]["affinity"] = required(&[term(&["windows"])]),
+        &["windows"],
+    );
+    for terms in [&[term(&["windows"]), term(&["linux"])][..], &[term(&["windows", "linux"])], &[]]
+    {
+        let mut pod = pod(json!({}));
+        pod["spec"]["affinity"] = required(terms);
+        pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/os": "linux" });
+        assert!(inject(&pod).is_ok(), "{terms:?}: Linux will do");
+    }
     check("no spec", &|p| drop(p.as_object_mut().unwrap().remove("spec")), &["spec is missing"]);
     check("odd containers", &|p| p["spec"]["containers"] = json!(5), &["not a pod", "sequence"]);
     check("odd annotations", &|p| p["metadata"]["annotations"] = json!({ "a": 5 }), &["not a pod"]);
+    check(
+        "a port without a number",
+        &|p| p["spec"]["containers"][0]["ports"] = json!([{ "name": "http" }]),
+        &["spec.containers[0].ports[0].containerPort is missing", "containerPort: 8080"],
+    );
+    check(
+        "a container without a name",
+        &|p| p["spec"]["initContainers"] = json!([{ "image": "a" }]),
+        &["spec.initContainers[0].name is missing"],
+    );
 }
 
 #[test]
 fn opted_out() {
     let mut pod = pod(json!({ "postern.dev/inject": "disabled", "postern.dev/no-such": "x" }));
     pod["spec"]["hostNetwork"] = json!(true);
+    assert_eq!(inject(&pod).unwrap(), Outcome::Unchanged(Why::OptedOut));
+    pod["spec"]["containers"] = json!("a shape of a later day");
     assert_eq!(inject(&pod).unwrap(), Outcome::Unchanged(Why::OptedOut));
 }
 

@@ -8,14 +8,16 @@ use crate::inject::stream::{self, MAX_STREAM, StreamError};
 
 use super::Misconfigured;
 
-/// Inject manifests: a stream of YAML on stdin, the same with every workload in the mesh on stdout.
+/// Inject manifests: a stream of YAML or JSON on stdin, the same with every workload in the mesh on
+/// stdout.
 ///
 /// Pods, Deployments, StatefulSets, DaemonSets, ReplicaSets, ReplicationControllers, Jobs, CronJobs,
-/// PodTemplates and lists of them are injected unless they are annotated `postern.dev/inject:
-/// disabled` (templates: in the template's metadata). Everything else passes byte for byte.
+/// PodTemplates, the workloads of Argo Rollouts, OpenKruise, OpenShift and KEDA, and lists of them are
+/// injected unless they are annotated `postern.dev/inject: disabled` (templates: in the template's
+/// metadata). Everything else passes byte for byte; what looks like a workload is named on stderr.
 ///
-/// Exit code 0 = done, 1 = a workload cannot be in the mesh (each is named, nothing is written),
-/// 2 = the input cannot be read.
+/// Exit code 0 = done, 1 = a workload cannot be in the mesh (each is named with its line and field,
+/// nothing is written), 2 = the input cannot be read.
 #[derive(Debug, clap::Args)]
 pub(super) struct InjectArgs {
     #[command(flatten)]
@@ -25,9 +27,12 @@ pub(super) struct InjectArgs {
 pub(super) fn run(args: &InjectArgs) -> anyhow::Result<ExitCode> {
     let text = read(io::stdin().lock())?;
     match stream::inject(&text, &args.settings) {
-        Ok(written) => {
+        Ok(injected) => {
+            for warning in &injected.warnings {
+                writeln!(io::stderr(), "postern-k8s: warning: {warning}")?;
+            }
             let mut out = io::stdout().lock();
-            out.write_all(written.as_bytes())?;
+            out.write_all(injected.text.as_bytes())?;
             out.flush()?;
             Ok(ExitCode::SUCCESS)
         }

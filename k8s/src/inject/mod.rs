@@ -12,10 +12,15 @@
 //! | `proxy_config` | the proxy's configuration |
 //! | `probes`, `scrape` | what the kubelet and Prometheus ask through the proxy |
 //! | [`review`] | an AdmissionReview: bytes in, answer out |
-//! | [`stream`] | a stream of YAML documents |
+//! | [`stream`] | a stream of YAML or JSON documents |
+//! | `kinds`, `workload` | which of their objects carry a pod |
+//! | [`shape`], `place` | what is wrong in them, and on which line |
 
 pub mod annotation;
 mod containers;
+mod kinds;
+mod operating_system;
+mod place;
 mod pod;
 mod ports;
 mod probes;
@@ -25,6 +30,7 @@ mod resources;
 pub mod review;
 mod scrape;
 pub mod settings;
+pub mod shape;
 pub mod stream;
 mod workload;
 
@@ -41,6 +47,10 @@ use proxy_config::Kept;
 pub use refusal::Refusal;
 pub use settings::Settings;
 use settings::VERSION;
+use shape::Misshapen;
+
+/// Where a pod says for itself whether it is injected: a JSON pointer.
+const OWN_INJECT: &str = "/metadata/annotations/postern.dev~1inject";
 
 /// What is known of a pod's namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -85,6 +95,10 @@ pub fn inject(
     settings: &Settings,
     secret: &str,
 ) -> Result<Outcome, Refusal> {
+    // An opt-out stands whatever else is written: the pod is not ours to judge.
+    if pod.pointer(OWN_INJECT).is_some_and(|own| own == "disabled") {
+        return Ok(Outcome::Unchanged(Why::OptedOut));
+    }
     let facts = Pod::read(pod).map_err(Refusal::Malformed)?;
     let options = Options::read(&namespace.annotations, &facts.metadata.annotations)?;
     if !options.inject {
@@ -123,11 +137,9 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn of(pod: &'a mut Value) -> Result<Self, Refusal> {
-        let malformed = |what: &str| Refusal::Malformed(format!("{what} is no mapping"));
-        let pod = pod.as_object_mut().ok_or_else(|| malformed("it"))?;
-        if !pod.contains_key("spec") {
-            return Err(Refusal::Malformed("spec is missing".to_owned()));
-        }
+        // Only of a pod that was not read before.
+        let malformed = || Refusal::Malformed(vec![Misshapen::missing("/spec", "a pod")]);
+        let pod = pod.as_object_mut().ok_or_else(malformed)?;
         let mut annotations = None;
         let mut spec = None;
         pod.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
@@ -142,10 +154,8 @@ impl<'a> Parts<'a> {
             }
         }
         Ok(Self {
-            annotations: annotations
-                .and_then(object)
-                .ok_or_else(|| malformed("metadata.annotations"))?,
-            spec: spec.ok_or_else(|| malformed("spec"))?,
+            annotations: annotations.and_then(object).ok_or_else(malformed)?,
+            spec: spec.ok_or_else(malformed)?,
         })
     }
 }

@@ -3,69 +3,50 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::operating_system::{self, Foreign};
+use super::shape::{Field, Misshapen, Shapes};
 
 /// A pod, or the template of one.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct Pod {
-    #[serde(default, deserialize_with = "nullable")]
     pub(super) metadata: Metadata,
-    #[serde(default, deserialize_with = "nullable")]
     pub(super) spec: Spec,
 }
 
 /// What stands above the spec.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct Metadata {
-    #[serde(default, deserialize_with = "nullable")]
     pub(super) annotations: BTreeMap<String, String>,
 }
 
 /// What runs.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub(super) struct Spec {
-    #[serde(default, deserialize_with = "nullable")]
     pub(super) containers: Vec<Container>,
-    #[serde(default, deserialize_with = "nullable")]
     pub(super) init_containers: Vec<Container>,
-    #[serde(default, deserialize_with = "nullable")]
     pub(super) ephemeral_containers: Vec<Container>,
-    #[serde(default, deserialize_with = "nullable")]
     pub(super) host_network: bool,
-    pub(super) security_context: Option<SecurityContext>,
+    /// `securityContext.runAsUser`
+    pub(super) run_as_user: Option<i64>,
     pub(super) termination_grace_period_seconds: Option<u32>,
     pub(super) restart_policy: Option<String>,
-    pub(super) os: Option<Os>,
-}
-
-/// The operating system a pod says it needs.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Os {
-    pub(super) name: String,
-}
-
-/// As whom.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct SecurityContext {
-    pub(super) run_as_user: Option<i64>,
+    /// What it needs, where that is not Linux.
+    pub(super) foreign_os: Option<Foreign>,
 }
 
 /// One container of any of the three lists.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub(super) struct Container {
     pub(super) name: String,
-    pub(super) security_context: Option<SecurityContext>,
-    #[serde(default, deserialize_with = "nullable")]
+    /// `securityContext.runAsUser`
+    pub(super) run_as_user: Option<i64>,
     pub(super) ports: Vec<Port>,
 }
 
 /// A port the container says it listens on.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub(super) struct Port {
     pub(super) name: Option<String>,
     pub(super) container_port: u16,
@@ -73,9 +54,23 @@ pub(super) struct Port {
 }
 
 impl Pod {
-    /// Reads a pod. The error is a sentence with the place of what has the wrong shape.
-    pub(super) fn read(pod: &Value) -> Result<Self, String> {
-        Self::deserialize(pod).map_err(|error| error.to_string())
+    /// Reads a pod.
+    ///
+    /// # Errors
+    /// Everything that has the wrong shape, each with its place.
+    pub(super) fn read(pod: &Value) -> Result<Self, Vec<Misshapen>> {
+        let mut shapes = Shapes::default();
+        let pod = Field::whole(pod);
+        let (metadata, spec) = (pod.at("metadata"), pod.at("spec"));
+        shapes.mapping(&pod);
+        shapes.mapping(&metadata);
+        let annotations = shapes.texts(&metadata.at("annotations")).into_iter().collect();
+        match spec.value {
+            Some(_) => drop(shapes.mapping(&spec)),
+            None => shapes.missing(&spec, "the pod's `containers` below it"),
+        }
+        let spec = Spec::read(&mut shapes, &spec);
+        shapes.none_or(Self { metadata: Metadata { annotations }, spec })
     }
 
     /// Every container, whichever list it is in.
@@ -95,17 +90,69 @@ impl Pod {
     }
 }
 
-impl Port {
-    pub(super) fn is_tcp(&self) -> bool {
-        self.protocol.as_deref().unwrap_or("TCP") == "TCP"
+impl Spec {
+    fn read(shapes: &mut Shapes, spec: &Field<'_>) -> Self {
+        Self {
+            containers: containers(shapes, &spec.at("containers")),
+            init_containers: containers(shapes, &spec.at("initContainers")),
+            ephemeral_containers: containers(shapes, &spec.at("ephemeralContainers")),
+            host_network: shapes.boolean(&spec.at("hostNetwork")).unwrap_or_default(),
+            run_as_user: run_as_user(shapes, spec),
+            termination_grace_period_seconds: shapes
+                .seconds(&spec.at("terminationGracePeriodSeconds")),
+            restart_policy: shapes.text(&spec.at("restartPolicy")),
+            foreign_os: spec.value.and_then(operating_system::foreign),
+        }
     }
 }
 
-/// An explicit `null`, which templates often leave behind, means the same as nothing.
-fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+fn containers(shapes: &mut Shapes, list: &Field<'_>) -> Vec<Container> {
+    let items = shapes.mappings(list);
+    items.iter().map(|container| self::container(shapes, container)).collect()
+}
+
+fn container(shapes: &mut Shapes, container: &Field<'_>) -> Container {
+    let name = container.at("name");
+    if name.value.is_none() {
+        shapes.missing(&name, "a name for the container, such as `name: app`");
+    }
+    Container {
+        name: shapes.text(&name).unwrap_or_default(),
+        run_as_user: run_as_user(shapes, container),
+        ports: ports(shapes, &container.at("ports")),
+    }
+}
+
+fn run_as_user(shapes: &mut Shapes, holder: &Field<'_>) -> Option<i64> {
+    let context = holder.at("securityContext");
+    shapes.mapping(&context);
+    shapes.integer(&context.at("runAsUser"))
+}
+
+fn ports(shapes: &mut Shapes, list: &Field<'_>) -> Vec<Port> {
+    let items = shapes.mappings(list);
+    let ports = items.iter().map(|port| {
+        let number = port.at("containerPort");
+        if number.value.is_none() {
+            shapes.missing(&number, "the port the app listens on, such as `containerPort: 8080`");
+        }
+        Port {
+            name: shapes.text(&port.at("name")),
+            container_port: shapes.port(&number).unwrap_or_default(),
+            protocol: shapes.text(&port.at("protocol")),
+        }
+    });
+    ports.collect()
+}
+
+impl Port {
+    /// The ports of a container of a pod that was read without a mistake.
+    pub(super) fn of(container: &Map<String, Value>) -> Vec<Self> {
+        let list = Field { value: container.get("ports"), pointer: String::new() };
+        ports(&mut Shapes::default(), &list)
+    }
+
+    pub(super) fn is_tcp(&self) -> bool {
+        self.protocol.as_deref().unwrap_or("TCP") == "TCP"
+    }
 }

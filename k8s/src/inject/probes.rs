@@ -139,8 +139,7 @@ impl Rewrite<'_> {
         targets: &mut Vec<Probe>,
     ) -> Result<(), Refusal> {
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let ports = container.get("ports").cloned().unwrap_or_default();
-        let ports: Vec<Port> = Vec::deserialize(ports).unwrap_or_default();
+        let ports = Port::of(container);
         for kind in Kind::ALL {
             let (outer, inner) = kind.fields();
             let holder = container.get_mut(outer).and_then(|outer| match inner {

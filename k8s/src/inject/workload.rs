@@ -1,13 +1,14 @@
-//! Where the pods are in Kubernetes' objects: the pod itself, the kinds that carry a template of
-//! one, and lists of either.
+//! The objects of a document: the pods in them are injected, and what cannot be is told by name.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 
-use super::annotation::INJECT;
-use super::{NamespaceFacts, Outcome, Refusal, Settings, Why};
+use super::annotation::{INJECT, PREFIX};
+use super::kinds::{self, items, kind};
+use super::shape::{Field, Shapes};
+use super::{NamespaceFacts, OWN_INJECT, Outcome, Settings, Why};
 
 /// What a stream says of namespaces, by name.
 #[derive(Debug, Default)]
@@ -19,40 +20,79 @@ struct Known {
     opted_out: bool,
 }
 
-/// A workload that cannot be in the mesh.
+/// Something that is to be said of an object, and the field it is about.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(super) struct Finding {
     kind: String,
     namespace: Option<String>,
     name: String,
-    refusal: Refusal,
+    /// A JSON pointer into the document.
+    pub(super) pointer: String,
+    words: String,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let namespace = self.namespace.as_ref().map(|n| format!("{n}/")).unwrap_or_default();
-        write!(f, "{} {namespace}{}: {}", self.kind, self.name, self.refusal)
+        write!(f, "{} {namespace}{}: {}", self.kind, self.name, self.words)
+    }
+}
+
+impl Finding {
+    fn of(object: &Value, pointer: String, words: String) -> Self {
+        let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+        let name = text("/metadata/name").or_else(|| text("/metadata/generateName"));
+        Self {
+            kind: text("/kind").unwrap_or_default().to_owned(),
+            namespace: text("/metadata/namespace").map(str::to_owned),
+            name: name.unwrap_or("(no name)").to_owned(),
+            pointer,
+            words,
+        }
+    }
+
+    /// Of a member of a list.
+    fn in_item(self, index: usize) -> Self {
+        Self { pointer: format!("/items/{index}{}", self.pointer), ..self }
     }
 }
 
 /// Remembers the namespaces among the objects of a document.
-pub(super) fn note_namespaces(object: &Value, namespaces: &mut Namespaces) {
+///
+/// # Errors
+/// What cannot be read of what they say to us.
+pub(super) fn note_namespaces(object: &Value, namespaces: &mut Namespaces) -> Vec<Finding> {
     if let Some(items) = items(object) {
-        return items.iter().for_each(|item| note_namespaces(item, namespaces));
+        let each = items.iter().enumerate().flat_map(|(index, item)| {
+            let found = note_namespaces(item, namespaces);
+            found.into_iter().map(move |finding| finding.in_item(index))
+        });
+        return each.collect();
     }
     if kind(object) != Some(("", "Namespace")) {
-        return;
+        return Vec::new();
     }
-    let texts = |pointer: &str| -> BTreeMap<String, String> {
-        let map = object.pointer(pointer).and_then(Value::as_object);
-        let pairs = map.into_iter().flatten();
-        pairs.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
-    };
-    let opted_out = texts("/metadata/labels").get(INJECT).is_some_and(|value| value == "disabled");
-    let facts = NamespaceFacts { annotations: texts("/metadata/annotations") };
+    let mut shapes = Shapes::default();
+    let metadata = Field::whole(object).at("metadata");
+    let labels = ours(&mut shapes, &metadata.at("labels"));
+    let annotations = ours(&mut shapes, &metadata.at("annotations"));
+    let opted_out = labels.get(INJECT).is_some_and(|value| value == "disabled");
+    let facts = NamespaceFacts { annotations };
     if let Some(name) = object.pointer("/metadata/name").and_then(Value::as_str) {
         namespaces.0.insert(name.to_owned(), Known { facts, opted_out });
     }
+    let mistakes = shapes.none_or(()).err().into_iter().flatten();
+    let finding = |mistake: super::shape::Misshapen| {
+        Finding::of(object, mistake.pointer().to_owned(), mistake.to_string())
+    };
+    mistakes.map(finding).collect()
+}
+
+/// The labels or annotations that are ours.
+fn ours(shapes: &mut Shapes, map: &Field<'_>) -> BTreeMap<String, String> {
+    let keys = map.value.and_then(Value::as_object).into_iter().flat_map(|map| map.keys());
+    let ours = keys.filter(|key| key.starts_with(PREFIX));
+    ours.filter_map(|key| Some((key.clone(), shapes.text(&map.at(key))?))).collect()
 }
 
 /// Injects every pod of an object.
@@ -64,21 +104,16 @@ pub(super) fn inject(
     namespaces: &Namespaces,
     settings: &Settings,
     secret: &str,
-) -> Result<Outcome, Vec<Refused>> {
+) -> Result<Outcome, Vec<Finding>> {
     if let Some(items) = items(object) {
         return inject_list(object, items, namespaces, settings, secret);
     }
-    let Some(place) = kind(object).and_then(|(group, kind)| place_of_pod(group, kind)) else {
-        return Ok(Outcome::Unchanged(Why::NoWorkload));
-    };
-    let Some(pod) = object.pointer(place).filter(|pod| pod.is_object()) else {
+    let Some((place, pod)) = kinds::pod(object) else {
         return Ok(Outcome::Unchanged(Why::NoWorkload));
     };
     let none = Known::default();
-    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str);
-    let known = namespace.and_then(|name| namespaces.0.get(name)).unwrap_or(&none);
-    let own = pod.pointer("/metadata/annotations").and_then(|a| a.get(INJECT));
-    if known.opted_out && own.is_none() {
+    let known = namespaces.of(object).unwrap_or(&none);
+    if known.opted_out && pod.pointer(OWN_INJECT).is_none() {
         return Ok(Outcome::Unchanged(Why::OptedOut));
     }
     match super::inject(pod, &known.facts, settings, secret) {
@@ -90,20 +125,17 @@ pub(super) fn inject(
             Ok(Outcome::Changed(object))
         }
         Ok(unchanged) => Ok(unchanged),
-        Err(refusal) => Err(vec![refused(object, namespace, refusal)]),
+        Err(refusal) => {
+            let reasons = refusal.reasons(pod, place).into_iter();
+            Err(reasons.map(|reason| Finding::of(object, reason.pointer, reason.words)).collect())
+        }
     }
 }
 
-fn refused(object: &Value, namespace: Option<&str>, refusal: Refusal) -> Refused {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
-    Refused {
-        kind: text("/kind").unwrap_or_default().to_owned(),
-        namespace: namespace.map(str::to_owned),
-        name: text("/metadata/name")
-            .or_else(|| text("/metadata/generateName"))
-            .unwrap_or("(no name)")
-            .to_owned(),
-        refusal,
+impl Namespaces {
+    fn of(&self, object: &Value) -> Option<&Known> {
+        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str)?;
+        self.0.get(namespace)
     }
 }
 
@@ -113,18 +145,18 @@ fn inject_list(
     namespaces: &Namespaces,
     settings: &Settings,
     secret: &str,
-) -> Result<Outcome, Vec<Refused>> {
+) -> Result<Outcome, Vec<Finding>> {
     let mut changed = items.to_vec();
     let mut refusals = Vec::new();
     let mut any = false;
-    for item in &mut changed {
+    for (index, item) in changed.iter_mut().enumerate() {
         match inject(item, namespaces, settings, secret) {
             Ok(Outcome::Changed(value)) => {
                 *item = value;
                 any = true;
             }
             Ok(Outcome::Unchanged(_)) => {}
-            Err(refused) => refusals.extend(refused),
+            Err(refused) => refusals.extend(refused.into_iter().map(|r| r.in_item(index))),
         }
     }
     if !refusals.is_empty() {
@@ -138,29 +170,18 @@ fn inject_list(
     Ok(Outcome::Changed(list))
 }
 
-/// API group (without version) and kind.
-fn kind(object: &Value) -> Option<(&str, &str)> {
-    let version = object.get("apiVersion")?.as_str()?;
-    let group = version.split_once('/').map_or("", |(group, _)| group);
-    Some((group, object.get("kind")?.as_str()?))
-}
-
-/// The members of a `List`, a `PodList`, ..
-fn items(object: &Value) -> Option<&[Value]> {
-    let (_, kind) = kind(object)?;
-    let items = object.get("items").filter(|_| kind.ends_with("List"))?;
-    items.as_array().map(Vec::as_slice)
-}
-
-/// The JSON pointer (RFC 6901) of the pod, or of its template.
-fn place_of_pod(group: &str, kind: &str) -> Option<&'static str> {
-    match (group, kind) {
-        ("", "Pod") => Some(""),
-        ("", "PodTemplate") => Some("/template"),
-        ("", "ReplicationController")
-        | ("apps" | "extensions", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
-        | ("batch", "Job") => Some("/spec/template"),
-        ("batch", "CronJob") => Some("/spec/jobTemplate/spec/template"),
-        _ => None,
+/// What looks like a workload and is none that is injected.
+pub(super) fn passed_over(object: &Value, namespaces: &Namespaces) -> Vec<Finding> {
+    if let Some(items) = items(object) {
+        let each = items.iter().enumerate().flat_map(|(index, item)| {
+            let found = passed_over(item, namespaces);
+            found.into_iter().map(move |finding| finding.in_item(index))
+        });
+        return each.collect();
     }
+    if namespaces.of(object).is_some_and(|known| known.opted_out) {
+        return Vec::new();
+    }
+    let unknown = kinds::unknown(object).into_iter();
+    unknown.map(|(pointer, words)| Finding::of(object, pointer, words)).collect()
 }

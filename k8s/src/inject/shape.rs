@@ -1,0 +1,227 @@
+//! Fields of a pod, each with its place: what has another shape than Kubernetes gives it can be found in a file.
+
+use std::fmt;
+
+use serde_json::Value;
+
+/// The longest text of a file that is shown, in characters.
+const MOST_SHOWN: usize = 64;
+
+/// A field that Kubernetes would refuse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misshapen {
+    /// Where it is, or should be: a JSON pointer (RFC 6901).
+    pointer: String,
+    /// What was found; nothing where the field is missing.
+    found: Option<String>,
+    /// What to write.
+    expected: String,
+}
+
+impl Misshapen {
+    /// A field that is not there.
+    pub(super) fn missing(pointer: &str, expected: &str) -> Self {
+        Self { pointer: pointer.to_owned(), found: None, expected: expected.to_owned() }
+    }
+
+    /// The JSON pointer (RFC 6901) into the pod.
+    pub(super) fn pointer(&self) -> &str {
+        &self.pointer
+    }
+
+    /// The same mistake, told from above: of a pod that stands at this pointer.
+    pub(super) fn below(&self, above: &str) -> Self {
+        Self { pointer: format!("{above}{}", self.pointer), ..self.clone() }
+    }
+}
+
+impl fmt::Display for Misshapen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let field = dotted(&self.pointer);
+        match &self.found {
+            Some(found) => write!(f, "{field}: found {found}; write {}", self.expected),
+            None => write!(f, "{field} is missing; write {}", self.expected),
+        }
+    }
+}
+
+/// A pointer as people write it: `spec.containers[0].name`, `metadata.annotations["a/b"]`.
+fn dotted(pointer: &str) -> String {
+    let mut text = String::new();
+    for key in pointer.split('/').skip(1) {
+        let key: String =
+            key.replace("~1", "/").replace("~0", "~").chars().take(MOST_SHOWN).collect();
+        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        if !key.is_empty() && key.bytes().all(|b| b.is_ascii_digit()) {
+            text.push_str(&format!("[{key}]"));
+        } else if !key.is_empty() && key.bytes().all(word) {
+            let dot = if text.is_empty() { "" } else { "." };
+            text.push_str(&format!("{dot}{key}"));
+        } else {
+            text.push_str(&format!("[{key:?}]"));
+        }
+    }
+    if text.is_empty() { "the whole".to_owned() } else { text }
+}
+
+/// A key as a part of a pointer.
+pub(super) fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// A field that may be there. An explicit `null`, which templates often leave behind, means the same as nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Field<'a> {
+    pub(super) value: Option<&'a Value>,
+    pub(super) pointer: String,
+}
+
+impl<'a> Field<'a> {
+    /// The object itself.
+    pub(super) fn whole(value: &'a Value) -> Self {
+        Self { value: Some(value), pointer: String::new() }
+    }
+
+    /// A field of this mapping.
+    pub(super) fn at(&self, key: &str) -> Self {
+        let value = self.value.and_then(|value| value.get(key)).filter(|value| !value.is_null());
+        Self { value, pointer: format!("{}/{}", self.pointer, escaped(key)) }
+    }
+}
+
+/// Reads fields, and collects what is wrong with them.
+#[derive(Debug, Default)]
+pub(super) struct Shapes {
+    mistakes: Vec<Misshapen>,
+}
+
+impl Shapes {
+    /// # Errors
+    /// Every mistake so far.
+    pub(super) fn none_or<T>(self, value: T) -> Result<T, Vec<Misshapen>> {
+        if self.mistakes.is_empty() { Ok(value) } else { Err(self.mistakes) }
+    }
+
+    /// Notes that a field is missing.
+    pub(super) fn missing(&mut self, field: &Field<'_>, expected: &str) {
+        self.mistakes.push(Misshapen::missing(&field.pointer, expected));
+    }
+
+    fn wrong(&mut self, field: &Field<'_>, value: &Value, expected: &str) {
+        let quoted = match value {
+            Value::Number(_) | Value::Bool(_) if expected == TEXT => {
+                format!("{TEXT}: {:?}, in quotes", value.to_string())
+            }
+            _ => expected.to_owned(),
+        };
+        let found = Some(described(value));
+        self.mistakes.push(Misshapen { pointer: field.pointer.clone(), found, expected: quoted });
+    }
+
+    /// A text.
+    pub(super) fn text(&mut self, field: &Field<'_>) -> Option<String> {
+        self.read(field, TEXT, |value| value.as_str().map(str::to_owned))
+    }
+
+    /// `true` or `false`.
+    pub(super) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
+        self.read(field, "true or false, without quotes", Value::as_bool)
+    }
+
+    /// A whole number.
+    pub(super) fn integer(&mut self, field: &Field<'_>) -> Option<i64> {
+        self.read(field, "a whole number, without quotes", Value::as_i64)
+    }
+
+    /// A number of seconds.
+    pub(super) fn seconds(&mut self, field: &Field<'_>) -> Option<u32> {
+        let seconds = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
+        self.read(field, "a number of seconds, without quotes", seconds)
+    }
+
+    /// A port.
+    pub(super) fn port(&mut self, field: &Field<'_>) -> Option<u16> {
+        let port = |value: &Value| value.as_u64().and_then(|n| u16::try_from(n).ok());
+        self.read(field, "a port, 1 to 65535, without quotes", port)
+    }
+
+    /// A mapping; false where there is none.
+    pub(super) fn mapping(&mut self, field: &Field<'_>) -> bool {
+        self.read(field, "a mapping", |value| value.as_object()).is_some()
+    }
+
+    /// The texts of a mapping; an empty value is an empty text.
+    pub(super) fn texts(&mut self, field: &Field<'_>) -> Vec<(String, String)> {
+        let map = self.read(field, "a mapping of texts", |value| value.as_object());
+        let keys = map.into_iter().flat_map(|map| map.keys());
+        let pairs = keys.filter_map(|key| {
+            let value = field.at(key);
+            let text = if value.value.is_none() { Some(String::new()) } else { self.text(&value) };
+            Some((key.clone(), text?))
+        });
+        pairs.collect()
+    }
+
+    /// The items of a list, each of which is a mapping.
+    pub(super) fn mappings<'a>(&mut self, field: &Field<'a>) -> Vec<Field<'a>> {
+        let items = self.read(field, "a list (a sequence)", |value| value.as_array());
+        let items = items.into_iter().flatten().enumerate().map(|(index, value)| Field {
+            value: Some(value),
+            pointer: format!("{}/{index}", field.pointer),
+        });
+        items.filter(|item| self.mapping(item)).collect()
+    }
+
+    fn read<'a, T>(
+        &mut self,
+        field: &Field<'a>,
+        expected: &str,
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = field.value?;
+        let good = read(value);
+        if good.is_none() {
+            self.wrong(field, value, expected);
+        }
+        good
+    }
+}
+
+const TEXT: &str = "a text";
+
+fn described(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Bool(_) => format!("the boolean {value}"),
+        Value::Number(_) => format!("the number {value}"),
+        Value::String(text) => {
+            format!("the text {:?}", text.chars().take(MOST_SHOWN).collect::<String>())
+        }
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a mapping".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_as_people_write_them() {
+        for (pointer, expect) in [
+            ("", "the whole"),
+            (
+                "/spec/containers/0/ports/1/containerPort",
+                "spec.containers[0].ports[1].containerPort",
+            ),
+            (
+                "/metadata/annotations/postern.dev~1mtls",
+                "metadata.annotations[\"postern.dev/mtls\"]",
+            ),
+            ("/a/b~0c", "a[\"b~c\"]"),
+            ("/a/x\ny", "a[\"x\\ny\"]"),
+        ] {
+            assert_eq!(dotted(pointer), expect, "{pointer}");
+        }
+    }
+}
