@@ -10,6 +10,7 @@ use http::{HeaderMap, Response, StatusCode};
 use policy::Denial;
 
 use crate::filter::gate::Refusal;
+use crate::filter::gate::answer::BadAnswer;
 use crate::filter::jwt::TokenRefusal;
 use crate::forward::body::Body;
 
@@ -19,6 +20,9 @@ pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-postern-reason"
 pub const APP_UNREACHABLE: &str = "app_unreachable";
 /// The reason of an app that broke the connection before it answered: it may have seen the request.
 pub const APP_RESET: &str = "app_reset";
+
+/// The reason of an app, or a server, whose answer cannot be passed on.
+pub const BAD_RESPONSE: &str = "bad_response";
 
 /// The other end of the connection on which a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +117,22 @@ pub enum RequestError {
         /// Whether it is certain that the request was not processed.
         unprocessed: bool,
     },
+    /// The other end's answer can be read in two ways, or in none, or broke off in its head.
+    #[error("the answer of {who} cannot be passed on: {cause}")]
+    BadResponse {
+        /// The other end.
+        who: OtherEnd,
+        /// What is wrong with it.
+        cause: &'static str,
+    },
+    /// The head of the other end's answer is larger than `limits.headerFields`, `limits.headerBytes`.
+    #[error(
+        "the head of the answer of {who} is larger than limits.headerFields, limits.headerBytes"
+    )]
+    ResponseTooLarge {
+        /// The other end.
+        who: OtherEnd,
+    },
     /// No answer in time.
     #[error("{who} did not answer in time")]
     Timeout {
@@ -146,6 +166,14 @@ impl RequestError {
         Self::Broken { who, cause, unprocessed: false }
     }
 
+    /// The gate for answers refused what the other end said.
+    pub(crate) fn bad_answer(who: OtherEnd, bad: BadAnswer) -> Self {
+        match bad {
+            BadAnswer::Malformed(cause) => Self::BadResponse { who, cause },
+            BadAnswer::TooLarge => Self::ResponseTooLarge { who },
+        }
+    }
+
     /// The status for the caller.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -166,7 +194,9 @@ impl RequestError {
             | Self::Overflow { .. }
             | Self::ConnectionLimit
             | Self::Handshake { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Broken { .. } => StatusCode::BAD_GATEWAY,
+            Self::Broken { .. } | Self::BadResponse { .. } | Self::ResponseTooLarge { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -194,6 +224,8 @@ impl RequestError {
             Self::Handshake { .. } => "upstream_tls_failed",
             Self::Broken { who: OtherEnd::App, .. } => APP_RESET,
             Self::Broken { .. } => "upstream_reset",
+            Self::BadResponse { .. } => BAD_RESPONSE,
+            Self::ResponseTooLarge { .. } => "response_headers_too_large",
             Self::Timeout { who: OtherEnd::App } => "app_timeout",
             Self::Timeout { .. } => "upstream_timeout",
             Self::Client(_) => "client_gone",

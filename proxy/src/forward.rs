@@ -10,6 +10,7 @@ pub mod h2_connect;
 mod h2_pool;
 mod h2_send;
 pub(crate) mod head;
+pub mod http1;
 pub(crate) mod keep_alive;
 pub mod mesh;
 pub mod opaque;

@@ -101,7 +101,7 @@ pub async fn http1(
     limits: &Limits,
     handler: impl Handler,
 ) -> CloseReason {
-    let (io, raw) = Checked::new(io);
+    let (io, raw) = Checked::requests(io);
     let bounds = *limits;
     let malformed = handler.clone();
     let service = service_fn(move |request: Request<Incoming>| {
@@ -127,7 +127,7 @@ pub async fn http1(
             ended = &mut serving => return match ended {
                 Ok(()) => connection.closing().unwrap_or(CloseReason::Done),
                 Err(error) => {
-                    if let Some(refusal) = refused_by_library(&error, raw.get().copied()) {
+                    if let Some(refusal) = refused_by_library(&error, raw.refused()) {
                         malformed.malformed(refusal);
                     }
                     CloseReason::Error

@@ -7,6 +7,7 @@
 mod allowed;
 mod answers;
 mod authority;
+mod bad_answers;
 mod bounded;
 mod certificates;
 mod clocks;

@@ -128,10 +128,10 @@ limits! {
         "From a request's first byte to the end of its header.",
         "A header fits a few packets; slow-header attacks end here (P-08).";
     "headerBytes" header_bytes: ByteSize = ByteSize(64 << 10), ByteSize(4 << 10), ByteSize(256 << 10);
-        "Decoded bytes of a header block, on every protocol alike; more is 431.",
+        "Decoded bytes of a header block, on every protocol alike; more is 431 for a request and 502 for an answer.",
         "What the large meshes take, so that no request works elsewhere and fails here (S-02).";
     "headerFields" header_fields: u32 = 128, 16, 1024;
-        "Fields of a header block, on every protocol alike; more is 431.",
+        "Fields of a header block, on every protocol alike; more is 431 for a request and 502 for an answer.",
         "Browsers and chains of proxies stay below 100 (S-02).";
     "bodyStallTimeout" body_stall_timeout: Duration = Duration::from_secs(60), Duration::from_millis(100), Duration::from_secs(3600);
         "A body, or a reader of one, that makes no progress for this long is cut off.",

@@ -12,11 +12,15 @@
 //! | the library: hyper set up by [`configure_http1`], h2, both with [`HeadLimits::library_bytes`] | broken syntax (400), a head that is too long (431), a target that is too long (414) |
 //! | [`admit`] | everything else |
 //!
+//! Answers have a gate of their own, [`answer`], behind the same look at their bytes; [`configure_client`] sets
+//! hyper up for it.
+//!
 //! Documented as they are, and not refused: empty lines before a request (RFC 9112 §2.2 wants them
 //! ignored); an unknown method such as `get`, which no rule for `GET` matches; a fragment in the
 //! target, which hyper drops before policy and forwarding alike; spaces and extensions after a
 //! chunk size, which hyper limits to 16 KiB and never passes on.
 
+pub mod answer;
 mod fields;
 mod names;
 pub mod raw;
@@ -82,6 +86,18 @@ pub fn configure_http1(builder: &mut hyper::server::conn::http1::Builder, limits
         .allow_multiple_spaces_in_request_line_delimiters(false)
         .ignore_invalid_headers(false)
         .half_close(false);
+}
+
+/// Sets an HTTP/1 client up the way the gate for answers relies on.
+pub fn configure_client(builder: &mut hyper::client::conn::http1::Builder, limits: HeadLimits) {
+    builder
+        .max_headers(limits.library_fields())
+        .max_header_size(limits.library_bytes())
+        // These are the defaults; the gate would be wrong without them.
+        .allow_spaces_after_header_name_in_responses(false)
+        .allow_obsolete_multiline_headers_in_responses(false)
+        .ignore_invalid_headers_in_responses(false)
+        .http09_responses(false);
 }
 
 /// What the gate needs to know about the place it stands at.

@@ -13,7 +13,7 @@ use http::header::{
 use identity::SpiffeId;
 use policy::header_names::folded;
 
-use crate::error::is_grpc;
+use crate::error::{REASON_HEADER, is_grpc};
 
 /// Who called, in Envoy's form. Set by the inbound proxy alone.
 pub const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -118,6 +118,42 @@ pub enum Sender {
     Listed,
     /// Everyone else: the app, any other peer of the mesh, the outside.
     Other,
+}
+
+/// Who sends an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    /// A proxy of ours, which has proved the service's identity over `postern/1`.
+    Postern,
+    /// Everyone else: an app, any other server.
+    Other,
+}
+
+/// Removes from an answer what only a proxy of ours may say: `x-forwarded-client-cert` and every `x-postern-`
+/// field, also in spellings with `_`, which careless readers take for the same. Of the reason for a refusal
+/// the word of such a proxy stays, one of it. `TE` goes too: it is a request's.
+pub fn strip_claims(headers: &mut HeaderMap, speaker: Speaker) {
+    let reason = headers.remove(REASON_HEADER).filter(|_| speaker == Speaker::Postern);
+    let claims: Vec<HeaderName> =
+        headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
+    for name in claims {
+        headers.remove(name);
+    }
+    headers.remove(TE);
+    if let Some(reason) = reason {
+        headers.insert(REASON_HEADER, reason);
+    }
+}
+
+fn is_claim(name: &str) -> bool {
+    let same = |ours: &str| {
+        let begin = name.as_bytes().get(..ours.len()).unwrap_or_default();
+        let spelled = begin.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte });
+        spelled.eq(ours.bytes())
+    };
+    same(OWN_PREFIX)
+        || name.len() == FORWARDED_CLIENT_CERT.as_str().len()
+            && same(FORWARDED_CLIENT_CERT.as_str())
 }
 
 /// Removes claims about who is calling (S-16): always `x-forwarded-client-cert` and every

@@ -9,17 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response, Version};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use policy::Permit;
 
+use crate::config::Limits;
 use crate::error::{OtherEnd, RequestError};
+use crate::filter::headers::Speaker;
 use crate::forward::body::Body;
 use crate::forward::h2_client::{H2Client, Place};
 use crate::forward::h2_pool::H2Pool;
 use crate::forward::head;
-use crate::net::{BoxedIo, Dial, Fair};
+use crate::forward::http1::{Http1Client, Unanswered};
+use crate::net::{BoxedIo, Dial};
 use crate::telemetry::Direction;
 use crate::worker::Worker;
 
@@ -58,7 +59,7 @@ pub struct AppPool {
 }
 
 struct Idle {
-    sender: SendRequest<Body>,
+    client: Http1Client,
     since: u32,
 }
 
@@ -66,19 +67,19 @@ struct Idle {
 pub struct Lease {
     worker: Arc<Worker>,
     app: AppAddress,
-    sender: SendRequest<Body>,
+    client: Http1Client,
 }
 
 impl Lease {
     /// Gives the connection back, at once or as soon as it is ready again.
     pub(crate) fn give_back(mut self) {
-        if self.sender.is_ready() {
+        if self.client.is_ready() {
             return self.keep();
         }
-        if !self.sender.is_closed() {
+        if !self.client.is_closed() {
             tokio::spawn(async move {
-                let ready = tokio::time::timeout(Duration::from_secs(1), self.sender.ready()).await;
-                if matches!(ready, Ok(Ok(()))) {
+                let ready = tokio::time::timeout(Duration::from_secs(1), self.client.ready()).await;
+                if matches!(ready, Ok(true)) {
                     self.keep();
                 }
             });
@@ -91,7 +92,7 @@ impl Lease {
         let idle = pool.entry(self.app).or_default();
         let most = self.worker.state.config.limits.pool_connections;
         if idle.len() < usize::try_from(most).unwrap_or(1) {
-            idle.push(Idle { sender: self.sender, since });
+            idle.push(Idle { client: self.client, since });
         }
     }
 }
@@ -99,12 +100,12 @@ impl Lease {
 impl AppPool {
     /// The freshest idle connection, if one is young enough: an app that closes idle connections
     /// must not meet us half-way (FIELD pain 4).
-    fn take_idle(&self, app: &AppAddress, oldest: u32) -> Option<SendRequest<Body>> {
+    fn take_idle(&self, app: &AppAddress, oldest: u32) -> Option<Http1Client> {
         let mut pool = self.http1.lock();
         let idle = pool.get_mut(app)?;
-        while let Some(Idle { sender, since }) = idle.pop() {
-            if since >= oldest && sender.is_ready() {
-                return Some(sender);
+        while let Some(Idle { client, since }) = idle.pop() {
+            if since >= oldest && client.is_ready() {
+                return Some(client);
             }
         }
         None
@@ -113,7 +114,7 @@ impl AppPool {
     /// Closes what has been idle since before `oldest`.
     pub fn sweep(&self, oldest: u32) {
         self.http1.lock().retain(|_, idle| {
-            idle.retain(|i| i.since >= oldest && !i.sender.is_closed());
+            idle.retain(|i| i.since >= oldest && !i.client.is_closed());
             !idle.is_empty()
         });
         // A connection to the app is kept for as long as the app keeps it.
@@ -157,22 +158,20 @@ async fn send_http1(
         u32::try_from(worker.state.config.limits.app_idle_timeout.as_secs()).unwrap_or(u32::MAX);
     let oldest = worker.state.clock.coarse().saturating_sub(idle_limit);
     loop {
-        let (mut sender, fresh) = match worker.apps.take_idle(&app, oldest) {
-            Some(sender) => (sender, false),
-            None => (open_http1(Box::new(app.dial(worker).await?)).await?, true),
+        let (mut client, fresh) = match worker.apps.take_idle(&app, oldest) {
+            Some(client) => (client, false),
+            None => (open_http1(worker, app).await?, true),
         };
-        match sender.try_send_request(request).await {
+        match client.send(request, Speaker::Other).await {
             Ok(response) if is_reusable(&response) => {
-                let lease = Lease { worker: worker.clone(), app, sender };
-                return Ok(response.map(|body| Body::http1(body).with_lease(lease)));
+                let lease = Lease { worker: worker.clone(), app, client };
+                return Ok(response.map(|body| body.with_lease(lease)));
             }
-            Ok(response) => return Ok(response.map(Body::http1)),
+            Ok(response) => return Ok(response),
             // An idle connection that died before it took the request: the request is whole and
             // unsent, so another connection may have it.
-            Err(mut error) => match error.take_message() {
-                Some(unsent) if !fresh => request = unsent,
-                _ => return Err(broken(&error.into_error())),
-            },
+            Err(Unanswered::Unsent(unsent)) if !fresh => request = unsent,
+            Err(unanswered) => return Err(unanswered.into_error(WHO)),
         }
     }
 }
@@ -183,14 +182,9 @@ pub(crate) fn is_reusable<B>(response: &Response<B>) -> bool {
     response.version() == Version::HTTP_11
 }
 
-async fn open_http1(io: BoxedIo) -> Result<SendRequest<Body>, RequestError> {
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(Fair::new(io))).await.map_err(|e| broken(&e))?;
-    tokio::spawn(async move {
-        // Its error has reached the request that was on it.
-        let _ = connection.await;
-    });
-    Ok(sender)
+async fn open_http1(worker: &Worker, app: AppAddress) -> Result<Http1Client, RequestError> {
+    let io: BoxedIo = Box::new(app.dial(worker).await?);
+    Http1Client::open(io, &worker.state.config.limits, WHO, std::future::pending()).await
 }
 
 async fn send_http2(
@@ -245,33 +239,29 @@ pub async fn send_upgrade(
     _permit: Permit,
     app: AppAddress,
     request: Request<Body>,
-) -> Result<Response<hyper::body::Incoming>, RequestError> {
-    let limit = worker.state.config.limits.response_timeout;
+) -> Result<Response<Body>, RequestError> {
     let io: BoxedIo = Box::new(app.dial(worker).await?);
-    upgrade_over(io, request, limit, WHO).await
+    upgrade_over(io, request, &worker.state.config.limits, WHO, Speaker::Other).await
 }
 
-/// Sends an upgrade request over a byte stream that is its alone.
+/// Sends an upgrade request over a byte stream that is its alone, to `who`, of which `speaker` tells whether it
+/// may speak in our name.
 ///
 /// # Errors
-/// [`RequestError::Broken`] or [`RequestError::Timeout`], in the name of `who`.
+/// [`RequestError`], in the name of `who`.
 pub(crate) async fn upgrade_over(
     io: BoxedIo,
     mut request: Request<Body>,
-    limit: Duration,
+    limits: &Limits,
     who: OtherEnd,
-) -> Result<Response<hyper::body::Incoming>, RequestError> {
+    speaker: Speaker,
+) -> Result<Response<Body>, RequestError> {
     head::for_http1(&mut request);
-    let failed = |e: hyper::Error| RequestError::broken(who, &e);
-    let (mut sender, connection) =
-        http1::handshake(TokioIo::new(Fair::new(io))).await.map_err(failed)?;
-    tokio::spawn(async move {
-        let _ = connection.with_upgrades().await;
-    });
-    tokio::time::timeout(limit, sender.send_request(request))
+    let mut client = Http1Client::open(io, limits, who, std::future::pending()).await?;
+    tokio::time::timeout(limits.response_timeout, client.send(request, speaker))
         .await
         .map_err(|_| RequestError::Timeout { who })?
-        .map_err(failed)
+        .map_err(|unanswered| unanswered.into_error(who))
 }
 
 /// Connections came to their end faster than they were opened.

@@ -1,6 +1,11 @@
 //! The one body type: whatever carries the bytes, with the deadline, the record and the lease that
 //! end with it.
 
+use std::error::Error as _;
+use std::io::{
+    self,
+    ErrorKind::{InvalidData, InvalidInput},
+};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -11,6 +16,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::config::Limits;
+use crate::error::BAD_RESPONSE;
 use crate::filter::headers::{self, TrailersOf};
 use crate::filter::review::Review;
 use crate::forward::app::Lease;
@@ -33,6 +39,21 @@ pub enum BodyError {
     /// No byte came, or none was taken, for too long.
     #[error("body: no byte for {0:?}")]
     Stalled(Duration),
+}
+
+impl BodyError {
+    /// Whether what came is no body, by the rules of its protocol; else it broke off.
+    fn is_malformed(&self) -> bool {
+        match self {
+            Self::Http1(error) => {
+                let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+                // So hyper says that chunks or trailers are none, or too large.
+                source.is_some_and(|e| matches!(e.kind(), InvalidInput | InvalidData))
+            }
+            Self::Http2(error) => error.is_library(),
+            Self::Withdrawn | Self::Stalled(_) => false,
+        }
+    }
 }
 
 /// A message body on its way through. Bytes are handed on as they come, never gathered.
@@ -200,6 +221,7 @@ impl Body {
             match error {
                 BodyError::Stalled(_) => record.failed("body_stalled"),
                 BodyError::Withdrawn => record.failed("policy_changed"),
+                _ if error.is_malformed() => record.failed(BAD_RESPONSE),
                 BodyError::Http1(_) | BodyError::Http2(_) => record.aborted(),
             }
         }

@@ -15,6 +15,9 @@ use http::{Request, Response, Version};
 
 use crate::config::Limits;
 use crate::error::{OtherEnd, RequestError};
+use crate::filter::gate::HeadLimits;
+use crate::filter::gate::answer::{self, Asked, BadAnswer};
+use crate::filter::headers::Speaker;
 use crate::forward::body::Body;
 use crate::forward::h2_send::send_body;
 use crate::forward::keep_alive::until_silent;
@@ -35,10 +38,18 @@ pub struct H2Client {
     pub(super) shared: Arc<Shared>,
 }
 
+/// What the library is given as the largest head of an answer, so that one beyond the limit is refused by the gate:
+/// the library does not say why it refuses one.
+fn head_beyond(limits: HeadLimits) -> u32 {
+    u32::try_from(4 * limits.bytes).unwrap_or(u32::MAX)
+}
+
 /// What all clones of a connection know of it.
 pub(super) struct Shared {
     /// What bounds the connection, on the mesh hop.
     link: Option<Arc<Link>>,
+    /// How large the head of an answer may be.
+    head: HeadLimits,
     closed: AtomicBool,
     streams: AtomicUsize,
     /// The most that we open, whatever the peer would take: the window of the connection is made for
@@ -58,7 +69,7 @@ impl Shared {
     /// The connection takes no more streams, and this one never left.
     pub(super) fn unsent(&self, cause: h2::Error) -> SendError {
         self.closed.store(true, Relaxed);
-        SendError { cause, unprocessed: true }
+        SendError::Broken { cause, unprocessed: true }
     }
 
     /// The peer says that it has not looked at the stream: refused, or past a GOAWAY's last
@@ -69,7 +80,11 @@ impl Shared {
             self.closed.store(true, Relaxed);
         }
         let refused = cause.is_remote() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
-        SendError { cause, unprocessed: past_goaway || refused }
+        match cause.is_library() {
+            // What the peer sent is no HTTP/2, or no answer.
+            true => SendError::Bad(not_http2(&cause)),
+            false => SendError::Broken { cause, unprocessed: past_goaway || refused },
+        }
     }
 }
 
@@ -119,6 +134,8 @@ impl Slot {
     /// # Errors
     /// [`SendError`] knows whether the request may be sent again.
     pub async fn send(self, request: Request<Body>) -> Result<Response<Body>, SendError> {
+        let speaker = if self.is_postern() { Speaker::Postern } else { Speaker::Other };
+        let asked = Asked::by(&request);
         let Self { mut sender, stream } = self;
         let (parts, body) = request.into_parts();
         let mut head = Request::from_parts(parts, ());
@@ -133,22 +150,49 @@ impl Slot {
             });
         }
         let response = answer.await.map_err(|e| stream.0.unanswered(e))?;
-        Ok(response.map(|receive| Body::http2(receive).with_stream(stream)))
+        let (mut parts, receive) = response.into_parts();
+        answer::admit(&mut parts, &asked, stream.0.head, speaker).map_err(SendError::Bad)?;
+        let body = match answer::has_no_content(parts.status, &asked) {
+            true => Body::empty(),
+            false => Body::http2(receive).with_stream(stream),
+        };
+        Ok(Response::from_parts(parts, body))
     }
 }
 
 /// Why a request on an HTTP/2 connection has no answer.
 #[derive(Debug)]
-pub struct SendError {
-    cause: h2::Error,
-    unprocessed: bool,
+pub enum SendError {
+    /// The stream or the connection broke.
+    Broken {
+        /// The library's word.
+        cause: h2::Error,
+        /// Whether it is certain that the request was not processed.
+        unprocessed: bool,
+    },
+    /// There is one, and it cannot be passed on.
+    Bad(BadAnswer),
+}
+
+/// What the library has refused of an answer.
+fn not_http2(cause: &h2::Error) -> BadAnswer {
+    match cause.reason() {
+        // Only for a head that is far too large, of the reasons for which a client ends a connection.
+        Some(h2::Reason::ENHANCE_YOUR_CALM) if cause.is_go_away() => BadAnswer::TooLarge,
+        _ => BadAnswer::Malformed("no HTTP/2"),
+    }
 }
 
 impl SendError {
     /// As an error of the request, in the name of `who`.
     #[must_use]
     pub fn into_error(self, who: OtherEnd) -> RequestError {
-        RequestError::Broken { who, cause: self.cause.to_string(), unprocessed: self.unprocessed }
+        match self {
+            Self::Broken { cause, unprocessed } => {
+                RequestError::Broken { who, cause: cause.to_string(), unprocessed }
+            }
+            Self::Bad(bad) => RequestError::bad_answer(who, bad),
+        }
     }
 }
 
@@ -186,12 +230,13 @@ impl H2Client {
             .initial_connection_window_size(limits.connection_window())
             .max_frame_size(FRAME)
             .max_send_buffer_size(limits.stream_buffer.bytes())
-            .max_header_list_size(limits.header_bytes.0)
+            .max_header_list_size(head_beyond(limits.head()))
             .enable_push(false)
             .handshake(io)
             .await?;
         let shared = Arc::new(Shared {
             link,
+            head: limits.head(),
             closed: AtomicBool::new(false),
             streams: AtomicUsize::new(0),
             most: usize::try_from(limits.concurrent_streams).unwrap_or(1),

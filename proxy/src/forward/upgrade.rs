@@ -6,7 +6,6 @@ use std::sync::Arc;
 use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
-use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
@@ -58,7 +57,7 @@ impl Drop for Announced {
 /// bytes until they end. Any other answer ends the connection. Both are cut when the `review` refuses
 /// the request.
 pub(crate) fn conclude(
-    answered: Result<Response<Incoming>, RequestError>,
+    answered: Result<Response<Body>, RequestError>,
     client: Option<Announced>,
     mut record: Box<RequestRecord>,
     connection: Arc<Connection>,
@@ -78,7 +77,7 @@ pub(crate) fn conclude(
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         let of = TrailersOf::of(response.headers());
         let response = response.map(|body| {
-            let body = Body::http1(body).within(limits, of).with_record(record);
+            let body = body.within(limits, of).with_record(record);
             match review {
                 Some(review) => body.with_review(review),
                 None => body,

@@ -285,10 +285,6 @@ impl HttpConnection {
             answered = answer => answered,
             () = review.refused() => Err(RequestError::Withdrawn),
         };
-        let answered = answered.map(|mut response| {
-            response.headers_mut().remove(crate::error::REASON_HEADER);
-            response
-        });
         let connection = (*inbound.connection).clone();
         let limits = &inbound.worker.state.config.limits;
         let (response, carried) =
@@ -333,7 +329,6 @@ fn asked<'a>(
 /// Takes the last hop's own fields out of an answer, and says where the connection must end.
 fn clean_response(fields: &mut HeaderMap, close: bool) {
     headers::strip_hop_by_hop(fields);
-    fields.remove(crate::error::REASON_HEADER);
     if close {
         fields.insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
     }

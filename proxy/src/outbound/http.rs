@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 use super::Outbound;
 use super::route::{self, Route};
 use super::wanted::{self, Found};
-use crate::error::{OtherEnd, REASON_HEADER, RequestError, is_grpc};
+use crate::error::{OtherEnd, RequestError, is_grpc};
 use crate::filter::gate::{self, Admitted, GateSettings, Refusal};
-use crate::filter::headers::{self, Sender, TrailersOf};
+use crate::filter::headers::{self, Sender, Speaker, TrailersOf};
 use crate::forward::app::upgrade_over;
 use crate::forward::body::Body;
 use crate::forward::mesh::StreamKind;
@@ -233,17 +233,13 @@ impl HttpConnection {
         &self,
         route: &Route,
         request: Request<Body>,
-    ) -> Result<Response<hyper::body::Incoming>, RequestError> {
+    ) -> Result<Response<Body>, RequestError> {
         let worker = &self.outbound.worker;
         let (io, link) = route.open_stream(worker, StreamKind::Upgrade).await?;
-        let from_postern = link.binding.is_some();
+        let speaker = if link.binding.is_some() { Speaker::Postern } else { Speaker::Other };
         // The rest of the connection is this stream.
         self.outbound.connection.set_link(link);
-        let limit = worker.state.config.limits.response_timeout;
-        let mut response = upgrade_over(io, request, limit, OtherEnd::Upstream).await?;
-        if !from_postern {
-            response.headers_mut().remove(REASON_HEADER);
-        }
-        Ok(response)
+        let limits = &worker.state.config.limits;
+        upgrade_over(io, request, limits, OtherEnd::Upstream, speaker).await
     }
 }

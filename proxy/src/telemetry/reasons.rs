@@ -190,6 +190,18 @@ pub const REASONS: &[Reason] = &[
         "The app did not answer within `limits.responseTimeout`.",
         "The app's log.",
     ),
+    caller(
+        "bad_response",
+        502,
+        "The answer of the app (or of a server that is none of ours) can be read in two ways or in none: its framing, its status, its syntax. The request is not sent again.",
+        "Correct the app: the log line of the refusing proxy says what is wrong.",
+    ),
+    caller(
+        "response_headers_too_large",
+        502,
+        "The answer has more fields or bytes of them than `limits.headerFields`, `limits.headerBytes`. The request is not sent again.",
+        "Correct the app, or raise the limits on both sides.",
+    ),
     caller("client_gone", 400, "The client broke off; in logs with status 499.", NOTHING),
     caller(
         "bad_mesh_stream",

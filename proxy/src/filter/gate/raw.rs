@@ -1,4 +1,5 @@
-//! A look at the bytes of an HTTP/1 connection, for what the HTTP library repairs in silence.
+//! A look at the bytes of an HTTP/1 connection, for what the HTTP library repairs in silence: the
+//! requests of a client, and the answers of an app or a server.
 //!
 //! hyper drops `Content-Length` beside `Transfer-Encoding`, folds equal repeated lengths into one,
 //! and takes a bare LF for a line end; none of it shows in the request it hands over. Another reader
@@ -10,15 +11,19 @@
 //! The check stops at a request for an upgrade other than `h2c`: what follows is no longer HTTP, or
 //! is thrown away with the connection (`Admitted::close_unless_upgraded`).
 //!
+//! Answers are followed one at a time, from the moment that a request is sent ([`Exchange`]): interim
+//! heads, the final head, and its chunks for the sake of their trailers. A spoiled byte makes the
+//! library give the answer up, and the [`Exchange`] knows why.
+//!
 //! It never looks into a body, so it cannot spoil one. Where it and hyper could disagree about a
 //! body's end, hyper refuses the request: lengths are digits, the transfer coding is `chunked` or
 //! the gate closes, and chunk syntax is followed as hyper reads it.
 
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+mod checked;
+mod chunks;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+pub use checked::{Checked, Exchange};
+use chunks::Chunk;
 
 /// Not allowed in a method, target, name or value: the library refuses a head that has it.
 const SPOILED: u8 = 0;
@@ -27,10 +32,18 @@ const SPOILED: u8 = 0;
 pub const AMBIGUOUS_FRAMING: &str = "ambiguous_framing";
 /// A line that ends in LF without CR.
 pub const BARE_LINE_FEED: &str = "bare_line_feed";
+/// More interim answers (1xx) than [`MAX_INTERIM`].
+pub const TOO_MANY_INTERIM: &str = "too_many_interim_answers";
+/// An answer that does not begin with its status line.
+pub const NO_STATUS_LINE: &str = "no_status_line";
+
+/// Interim answers to one request; an app sends one 100, some 103, and 102 every few seconds.
+pub const MAX_INTERIM: u8 = 32;
 
 /// Follows the bytes that arrive on one HTTP/1 connection.
 #[derive(Debug)]
 pub struct RawCheck {
+    messages: Messages,
     at: At,
     head: Head,
     /// The byte before this one.
@@ -38,11 +51,27 @@ pub struct RawCheck {
     refused: Option<&'static str>,
 }
 
+/// What arrives on the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Messages {
+    /// Requests, one after the other.
+    Requests,
+    /// The answer to one request.
+    Answer {
+        /// Only the head was asked for.
+        head_only: bool,
+        /// Interim answers seen.
+        interim: u8,
+    },
+}
+
 /// What the head in progress has said so far.
 #[derive(Debug, Default, Clone, Copy)]
 struct Head {
-    /// There was a request line.
+    /// There was a request line or a status line.
     begun: bool,
+    /// The status of an answer.
+    status: u16,
     length: Option<u64>,
     chunked: bool,
     upgrade: bool,
@@ -53,6 +82,8 @@ struct Head {
 enum At {
     /// The start of a line of a head.
     LineStart,
+    /// In the status line of an answer, at this column.
+    Status(usize),
     /// Inside a name that may be one of [`NAMES`]: which, and how much of it matched.
     Name(usize, usize),
     /// In a line of no further interest.
@@ -83,34 +114,39 @@ struct UpgradeValue {
     len: usize,
 }
 
-/// The states of hyper's chunk reader, as far as they tell where chunks end.
-#[derive(Debug, Clone, Copy)]
-enum Chunk {
-    Size(u64),
-    Extension(u64),
-    SizeLf(u64),
-    Data(u64),
-    DataCr,
-    DataLf,
-    EndCr,
-    EndLf,
-    Trailer,
-    TrailerLf,
-}
-
 const CONTENT_LENGTH: usize = 0;
 const TRANSFER_ENCODING: usize = 1;
 const UPGRADE: usize = 2;
 /// The names looked for; each begins with a letter of its own.
 const NAMES: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"upgrade"];
+/// Where the three digits of a status stand in its line: `HTTP/1.1 200` (RFC 9112 §4).
+const STATUS_DIGITS: std::ops::Range<usize> = 9..12;
 
 impl Default for RawCheck {
+    /// For the requests of a client.
     fn default() -> Self {
-        Self { at: At::LineStart, head: Head::default(), previous: 0, refused: None }
+        Self::new(Messages::Requests, At::LineStart)
     }
 }
 
 impl RawCheck {
+    fn new(messages: Messages, at: At) -> Self {
+        let head = Head::default();
+        Self { messages, at, head, previous: 0, refused: None }
+    }
+
+    /// For the answer to one request that is sent now, of which perhaps `head_only` was asked for.
+    #[must_use]
+    pub fn answer(head_only: bool) -> Self {
+        Self::new(Messages::Answer { head_only, interim: 0 }, At::LineStart)
+    }
+
+    /// For a connection that nothing is expected of yet.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::new(Messages::Requests, At::Off)
+    }
+
     /// Looks at the next bytes of the connection, and spoils one when it has to be refused.
     pub fn feed(&mut self, bytes: &mut [u8]) {
         let mut rest = bytes;
@@ -169,14 +205,12 @@ impl RawCheck {
     fn step(&mut self, byte: u8) -> Option<&'static str> {
         match self.at {
             At::LineStart => self.line_start(byte),
+            At::Status(column) => self.status(column, byte),
             At::Name(name, matched) => self.name(name, matched, byte),
             At::Skip => self.skipped(byte),
             At::Length(value) => self.length(value, byte),
             At::Upgrade(value) => self.upgrade(value, byte),
-            At::Chunked(chunk) => {
-                self.at = chunked(chunk, byte);
-                None
-            }
+            At::Chunked(chunk) => self.chunked(chunk, byte),
             At::Body(_) | At::Off => None,
         }
     }
@@ -184,11 +218,16 @@ impl RawCheck {
     fn line_start(&mut self, byte: u8) -> Option<&'static str> {
         let first = byte.to_ascii_lowercase();
         match byte {
+            b'\r' | b'\n' if !self.head.begun && self.messages != Messages::Requests => {
+                Some(NO_STATUS_LINE)
+            }
             // The line end is looked at when its LF comes.
             b'\r' => None,
             b'\n' if self.previous != b'\r' => Some(BARE_LINE_FEED),
-            b'\n' => {
-                self.end_of_head();
+            b'\n' => self.end_of_head(),
+            _ if !self.head.begun && self.messages != Messages::Requests => {
+                self.head.begun = true;
+                self.at = At::Status(1);
                 None
             }
             _ => {
@@ -201,9 +240,12 @@ impl RawCheck {
         }
     }
 
-    /// An empty line ends a head; before a head it means nothing.
-    fn end_of_head(&mut self) {
+    /// An empty line ends a head; before a request it means nothing.
+    fn end_of_head(&mut self) -> Option<&'static str> {
         let head = std::mem::take(&mut self.head);
+        if let Messages::Answer { head_only, interim } = self.messages {
+            return self.end_of_answers_head(head, head_only, interim);
+        }
         self.at = match head {
             Head { upgrade: true, .. } => At::Off,
             Head { chunked: true, .. } => At::Chunked(Chunk::Size(0)),
@@ -211,6 +253,41 @@ impl RawCheck {
             Head { .. } => At::LineStart,
         };
         self.settle();
+        None
+    }
+
+    /// An interim head is followed by another one, the final one by its body (RFC 9112 §6.3). Of that
+    /// only chunks are looked at: an answer has an end of its own on a connection that waits for it.
+    fn end_of_answers_head(
+        &mut self,
+        head: Head,
+        head_only: bool,
+        interim: u8,
+    ) -> Option<&'static str> {
+        self.at = match head.status {
+            100 | 102..=199 if interim >= MAX_INTERIM => return Some(TOO_MANY_INTERIM),
+            100 | 102..=199 => {
+                self.messages = Messages::Answer { head_only, interim: interim + 1 };
+                At::LineStart
+            }
+            101 | 204 | 304 => At::Off,
+            _ if head.chunked && !head_only => At::Chunked(Chunk::Size(0)),
+            _ => At::Off,
+        };
+        None
+    }
+
+    /// The status line up to its digits; whether it is one is the library's to say.
+    fn status(&mut self, column: usize, byte: u8) -> Option<&'static str> {
+        match byte {
+            b'\n' => return self.skipped(byte),
+            b'0'..=b'9' if STATUS_DIGITS.contains(&column) => {
+                self.head.status = self.head.status * 10 + u16::from(byte - b'0');
+            }
+            _ => {}
+        }
+        self.at = if column < STATUS_DIGITS.end { At::Status(column + 1) } else { At::Skip };
+        None
     }
 
     fn name(&mut self, name: usize, matched: usize, byte: u8) -> Option<&'static str> {
@@ -236,9 +313,24 @@ impl RawCheck {
                 self.head.chunked = true;
                 self.at = At::Skip;
             }
-            UPGRADE => self.at = At::Upgrade(UpgradeValue::default()),
+            UPGRADE if self.messages == Messages::Requests => {
+                self.at = At::Upgrade(UpgradeValue::default());
+            }
             _ => self.at = At::Skip,
         }
+        None
+    }
+
+    /// One byte of a chunked body. In its trailers a line ends as it does in a head.
+    fn chunked(&mut self, chunk: Chunk, byte: u8) -> Option<&'static str> {
+        if matches!(chunk, Chunk::EndCr | Chunk::Trailer) && byte == b'\n' {
+            return Some(BARE_LINE_FEED);
+        }
+        self.at = match chunk.next(byte) {
+            Some(Chunk::Ended) if self.messages == Messages::Requests => At::LineStart,
+            Some(Chunk::Ended) | None => At::Off,
+            Some(next) => At::Chunked(next),
+        };
         None
     }
 
@@ -293,105 +385,6 @@ impl RawCheck {
         }
         self.at = At::Upgrade(value);
         None
-    }
-}
-
-/// One byte of a chunked body, as hyper reads it; what hyper refuses ends the connection there.
-fn chunked(chunk: Chunk, byte: u8) -> At {
-    use Chunk::*;
-    At::Chunked(match (chunk, byte) {
-        (Size(size) | Extension(size), b'\r') => SizeLf(size),
-        (Size(size), _) => match char::from(byte).to_digit(16) {
-            Some(digit) => match size.checked_mul(16) {
-                Some(size) => Size(size | u64::from(digit)),
-                None => return At::Off,
-            },
-            None => Extension(size),
-        },
-        (Extension(size), _) => Extension(size),
-        (SizeLf(0), b'\n') | (TrailerLf, b'\n') => EndCr,
-        (SizeLf(size), b'\n') => Data(size),
-        (DataCr, b'\r') => DataLf,
-        (DataLf, b'\n') => Size(0),
-        (EndCr, b'\r') => EndLf,
-        (EndLf, b'\n') => return At::LineStart,
-        (Trailer, b'\r') => TrailerLf,
-        (EndCr | Trailer, _) => Trailer,
-        (SizeLf(_) | Data(_) | DataCr | DataLf | EndLf | TrailerLf, _) => return At::Off,
-    })
-}
-
-/// An HTTP/1 connection whose incoming bytes pass a [`RawCheck`]. Writing is untouched.
-#[derive(Debug)]
-pub struct Checked<T> {
-    inner: T,
-    check: RawCheck,
-    note: Arc<OnceLock<&'static str>>,
-}
-
-impl<T> Checked<T> {
-    /// Wraps a connection. The second value learns the reason, should the check refuse: the library
-    /// owns the connection by then and says only that it could not read the request.
-    pub fn new(inner: T) -> (Self, Arc<OnceLock<&'static str>>) {
-        let note = Arc::new(OnceLock::new());
-        (Self { inner, check: RawCheck::default(), note: note.clone() }, note)
-    }
-
-    /// The connection itself, when HTTP is over.
-    pub fn into_inner(self) -> T {
-        self.inner
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Checked<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        self.check.feed(&mut buffer.filled_mut()[before..]);
-        if let Some(reason) = self.check.refused() {
-            let _ = self.note.set(reason);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Checked<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
-    }
-
-    fn poll_flush(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
     }
 }
 

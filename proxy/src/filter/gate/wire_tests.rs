@@ -57,7 +57,7 @@ const END: &str = "GET /end HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 /// Sends bytes and [`END`]; everything that comes back, and the note of the check.
 async fn exchange(bytes: &str) -> (String, Option<&'static str>) {
     let (mut client, server) = tokio::io::duplex(1 << 20);
-    let (server, note) = Checked::new(server);
+    let (server, note) = Checked::requests(server);
     let mut builder = hyper::server::conn::http1::Builder::new();
     configure_http1(&mut builder, HeadLimits::default());
     builder.timer(TokioTimer::new());
@@ -71,7 +71,7 @@ async fn exchange(bytes: &str) -> (String, Option<&'static str>) {
         .expect("the connection ends")
         .unwrap();
     let _ = served.await.unwrap();
-    (String::from_utf8(answer).unwrap(), note.get().copied())
+    (String::from_utf8(answer).unwrap(), note.refused())
 }
 
 /// Status and, where there is one, reason or body of every answer on the connection.

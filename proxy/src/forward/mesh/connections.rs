@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hyper::client::conn::http1::SendRequest;
 use parking_lot::MutexGuard;
 use rustls::ClientConfig;
 
@@ -11,7 +10,7 @@ use super::Destination;
 use super::dial::Offer;
 use crate::credentials::Credentials;
 use crate::error::RequestError;
-use crate::forward::body::Body;
+use crate::forward::http1::Http1Client;
 use crate::link::Link;
 use crate::worker::Worker;
 
@@ -32,7 +31,7 @@ pub(super) struct Connections {
 
 /// An HTTP/1.1 connection whose last answer has been read.
 struct Idle {
-    sender: SendRequest<Body>,
+    client: Http1Client,
     since: u32,
     link: Arc<Link>,
 }
@@ -45,10 +44,10 @@ impl Idle {
 
 impl Connections {
     /// An idle connection that may be used.
-    pub(super) fn take_idle(&mut self, now: u32) -> Option<(SendRequest<Body>, Arc<Link>)> {
+    pub(super) fn take_idle(&mut self, now: u32) -> Option<(Http1Client, Arc<Link>)> {
         while let Some(idle) = self.idle.pop() {
-            if idle.is_usable(now) && idle.sender.is_ready() {
-                return Some((idle.sender, idle.link));
+            if idle.is_usable(now) && idle.client.is_ready() {
+                return Some((idle.client, idle.link));
             }
         }
         None
@@ -57,19 +56,19 @@ impl Connections {
     /// Keeps a connection for the next request, if there are fewer than `most`.
     pub(super) fn keep_idle(
         &mut self,
-        sender: SendRequest<Body>,
+        client: Http1Client,
         link: Arc<Link>,
         since: u32,
         most: usize,
     ) {
         if self.idle.len() < most && !link.is_retired() {
-            self.idle.push(Idle { sender, since, link });
+            self.idle.push(Idle { client, since, link });
         }
     }
 
     /// Lets go of what is closed or idle for too long; whether nothing is left.
     pub(super) fn sweep(&mut self, now: u32) -> bool {
-        self.idle.retain(|idle| !idle.sender.is_closed() && idle.is_usable(now));
+        self.idle.retain(|idle| !idle.client.is_closed() && idle.is_usable(now));
         self.idle.is_empty()
     }
 }

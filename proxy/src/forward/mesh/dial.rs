@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
 use identity::verify::Usage;
 use rustls::ClientConfig;
@@ -12,10 +10,10 @@ use rustls::ClientConfig;
 use super::{Destination, WHO, broken, ended, no_streams};
 use crate::credentials::Credentials;
 use crate::error::RequestError;
-use crate::forward::body::Body;
 use crate::forward::h2_client::{H2Client, Place};
+use crate::forward::http1::Http1Client;
 use crate::link::{Link, Proven};
-use crate::net::{BoxedIo, Dial, Fair};
+use crate::net::{BoxedIo, Dial};
 use crate::reauth;
 use crate::tls::{self, Alpn, Established, HandshakeError, Shown};
 use crate::worker::Worker;
@@ -116,20 +114,16 @@ impl Destination {
     /// Makes an HTTP/1.1 connection of it, which ends with its link.
     pub(super) async fn open_http1(
         &self,
+        worker: &Worker,
         opened: Opened,
-    ) -> Result<(SendRequest<Body>, Arc<Link>), RequestError> {
+    ) -> Result<(Http1Client, Arc<Link>), RequestError> {
         let Opened { io, link, .. } = opened;
-        let (sender, connection) =
-            http1::handshake(TokioIo::new(Fair::new(io))).await.map_err(|e| broken(&e))?;
         let bound = link.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                // Its error has reached the request that was on it.
-                _ = connection => {}
-                _ = bound.until_cut() => {}
-            }
-        });
-        Ok((sender, link))
+        let cut = async move {
+            bound.until_cut().await;
+        };
+        let client = Http1Client::open(io, &worker.state.config.limits, WHO, cut).await?;
+        Ok((client, link))
     }
 
     /// A connection made for the purpose of one CONNECT stream, with the certificates both sides hold

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use http::{Request, Response};
-use hyper::client::conn::http1::SendRequest;
 
 use super::dial::Offer;
-use super::{Destination, TRIES, WHO, broken, ended};
-use crate::error::{REASON_HEADER, RequestError};
+use super::{Destination, TRIES, WHO, ended};
+use crate::error::RequestError;
+use crate::filter::headers::Speaker;
 use crate::filter::version;
 use crate::forward::app::is_reusable;
 use crate::forward::body::Body;
 use crate::forward::h2_client::{Place, Slot};
 use crate::forward::head;
+use crate::forward::http1::{Http1Client, Unanswered};
 use crate::link::Link;
 use crate::worker::Worker;
 
@@ -22,13 +23,13 @@ pub enum Hop {
     /// A stream of a connection shared with others.
     Shared(Slot),
     /// Nobody else's until the answer has been read.
-    Alone(SendRequest<Body>, Arc<Link>),
+    Alone(Http1Client, Arc<Link>),
 }
 
 /// A connection found or opened, whose stream has not begun.
 enum Found {
     Shared(Place),
-    Alone(SendRequest<Body>, Arc<Link>),
+    Alone(Http1Client, Arc<Link>),
 }
 
 /// A request that waits for its answer, counted for as long as it does.
@@ -85,7 +86,10 @@ impl Destination {
         let opened = self.connect(worker, Offer::Request).await?;
         self.connections.lock().http1 = !opened.is_http2();
         if !opened.is_http2() {
-            return self.open_http1(opened).await.map(|(one, link)| Found::Alone(one, link));
+            return self
+                .open_http1(worker, opened)
+                .await
+                .map(|(one, link)| Found::Alone(one, link));
         }
         let client = self.open_http2(worker, opened).await?;
         let place = client.place().ok_or_else(ended)?;
@@ -113,45 +117,38 @@ impl Destination {
         mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
         let _waiting = Waiting::begin(&self.waiting);
-        let (mut response, postern) = match hop {
+        match hop {
             Hop::Shared(slot) => {
-                let postern = slot.is_postern();
-                if postern {
+                if slot.is_postern() {
                     let version = request.version();
                     version::note(request.headers_mut(), version);
                 }
                 head::for_http2(&mut request);
-                (slot.send(request).await.map_err(|e| e.into_error(WHO))?, postern)
+                slot.send(request).await.map_err(|e| e.into_error(WHO))
             }
             Hop::Alone(sender, link) => {
                 head::for_http1(&mut request);
-                (self.send_http1(worker, (sender, link), request).await?, false)
+                self.send_http1(worker, (sender, link), request).await
             }
-        };
-        if !postern {
-            response.headers_mut().remove(REASON_HEADER);
         }
-        Ok(response)
     }
 
     async fn send_http1(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-        (mut sender, mut link): (SendRequest<Body>, Arc<Link>),
+        (mut sender, mut link): (Http1Client, Arc<Link>),
         mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
         for _ in 0..TRIES {
-            match sender.try_send_request(request).await {
+            match sender.send(request, Speaker::Other).await {
                 Ok(response) => {
                     if is_reusable(&response) {
                         self.keep_when_ready(worker, sender, link);
                     }
-                    return Ok(response.map(Body::http1));
+                    return Ok(response);
                 }
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(broken(&error.into_error())),
-                },
+                Err(Unanswered::Unsent(unsent)) => request = unsent,
+                Err(Unanswered::Failed(error)) => return Err(error),
             }
             let opened = self.connect(worker, Offer::Request).await?;
             if opened.is_http2() {
@@ -159,7 +156,7 @@ impl Destination {
                 self.connections.lock().http1 = false;
                 return Err(ended());
             }
-            (sender, link) = self.open_http1(opened).await?;
+            (sender, link) = self.open_http1(worker, opened).await?;
         }
         Err(ended())
     }
@@ -168,12 +165,12 @@ impl Destination {
     fn keep_when_ready(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-        mut sender: SendRequest<Body>,
+        mut sender: Http1Client,
         link: Arc<Link>,
     ) {
         let (destination, worker) = (self.clone(), worker.clone());
         tokio::spawn(async move {
-            if sender.ready().await.is_ok() {
+            if sender.ready().await {
                 let most = worker.state.config.limits.pool_connections;
                 let most = usize::try_from(most).unwrap_or(1);
                 let now = worker.state.clock.coarse();

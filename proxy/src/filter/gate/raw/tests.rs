@@ -143,3 +143,62 @@ fn broken_chunks_are_left_to_the_library() {
         assert_eq!(verdict(&format!("{head}{body}\n\n\n")), None, "{body:?}");
     }
 }
+
+/// The verdict on an answer, whole and in pieces.
+fn answer(head_only: bool, bytes: &str) -> Option<&'static str> {
+    let feed = |size: usize| {
+        let mut check = RawCheck::answer(head_only);
+        let mut seen = bytes.as_bytes().to_vec();
+        seen.chunks_mut(size).for_each(|piece| check.feed(piece));
+        check.refused()
+    };
+    let whole = feed(bytes.len());
+    for size in 1..8 {
+        assert_eq!(feed(size), whole, "in pieces of {size}: {bytes:?}");
+    }
+    whole
+}
+
+#[test]
+fn s07_answers_are_looked_at_too() {
+    let ok = "HTTP/1.1 200 OK\r\n";
+    let chunked = "transfer-encoding: chunked\r\n\r\n";
+    let (bare, none) = (Some(BARE_LINE_FEED), Some(NO_STATUS_LINE));
+    for (row, bytes, expect) in [
+        ("an answer", format!("{ok}x: y\r\n\r\n"), None),
+        ("a bare LF", format!("{ok}x: a\nset-cookie: b\r\n\r\n"), bare),
+        ("in the status line", "HTTP/1.1 200 OK\nx: y\r\n\r\n".into(), bare),
+        ("in a short status line", "HTTP\nx: y\r\n\r\n".into(), bare),
+        ("an empty line first", format!("\r\n{ok}\r\n"), none),
+        ("LF first", format!("\n{ok}\r\n"), none),
+        (
+            "a length beside chunks",
+            format!("{ok}content-length: 5\r\n{chunked}"),
+            Some(AMBIGUOUS_FRAMING),
+        ),
+        ("a body is not looked into", format!("{ok}content-length: 4\r\n\r\n\n\n\n\n"), None),
+        ("nor is one without an end", format!("{ok}\r\n\n\n"), None),
+        ("nor are chunks", format!("{ok}{chunked}2\r\n\n\n\r\n0\r\n\r\n\n"), None),
+        ("their trailers are", format!("{ok}{chunked}0\r\na: b\nc: d\r\n\r\n"), bare),
+        ("an upgrade that is offered", format!("{ok}upgrade: h2c\r\nx: a\n\r\n"), bare),
+        ("an interim head", "HTTP/1.1 103 E\r\nx: a\nb: c\r\n\r\n".into(), bare),
+        ("the head after it", format!("HTTP/1.1 103 E\r\n\r\n{ok}x: a\nb: c\r\n\r\n"), bare),
+        ("after a switch", "HTTP/1.1 101 S\r\nupgrade: a\r\n\r\n\n\n".into(), None),
+        ("204 ends", format!("HTTP/1.1 204 N\r\n{chunked}\n"), None),
+    ] {
+        assert_eq!(answer(false, &bytes), expect, "{row}");
+    }
+    let head = format!("{ok}{chunked}0\r\na: b\n");
+    assert_eq!(answer(true, &head), None, "nothing follows where only the head was asked for");
+    let hint = "HTTP/1.1 103 E\r\n\r\n";
+    assert_eq!(answer(false, &hint.repeat(32)), None);
+    assert_eq!(answer(false, &hint.repeat(33)), Some(TOO_MANY_INTERIM));
+}
+
+#[test]
+fn s07_a_bare_line_feed_in_trailers() {
+    let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n";
+    assert_eq!(verdict(&format!("{head}a: b\r\nc: d\r\n\r\n")), None);
+    assert_eq!(verdict(&format!("{head}a: b\nc: d\r\n\r\n")), Some(BARE_LINE_FEED));
+    assert_eq!(verdict(&format!("{head}\na: b\r\n\r\n")), Some(BARE_LINE_FEED));
+}

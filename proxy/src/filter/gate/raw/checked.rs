@@ -1,0 +1,126 @@
+//! HTTP/1 connections whose incoming bytes pass a [`RawCheck`].
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::RawCheck;
+
+/// What a connection and those who use it tell each other: the library owns the connection, and says
+/// only that it could not read what came.
+#[derive(Debug, Default)]
+pub struct Exchange(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// A request is sent, and the connection has not taken note of it yet.
+    next: Option<RawCheck>,
+    /// A byte has arrived since.
+    begun: bool,
+    refused: Option<&'static str>,
+}
+
+impl Exchange {
+    /// A request is sent: what arrives from now on is its answer.
+    pub fn begin(&self, head_only: bool) {
+        let next = Some(RawCheck::answer(head_only));
+        *self.0.lock() = State { next, begun: false, refused: None };
+    }
+
+    /// Whether a byte of the answer has arrived.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.0.lock().begun
+    }
+
+    /// Why the check refused what arrived, if it did.
+    #[must_use]
+    pub fn refused(&self) -> Option<&'static str> {
+        self.0.lock().refused
+    }
+}
+
+/// An HTTP/1 connection whose incoming bytes pass a [`RawCheck`]. Writing is untouched.
+#[derive(Debug)]
+pub struct Checked<T> {
+    inner: T,
+    check: RawCheck,
+    exchange: Arc<Exchange>,
+}
+
+impl<T> Checked<T> {
+    /// A connection that requests come on.
+    pub fn requests(inner: T) -> (Self, Arc<Exchange>) {
+        Self::new(inner, RawCheck::default())
+    }
+
+    /// A connection that answers come on, each after [`Exchange::begin`].
+    pub fn answers(inner: T) -> (Self, Arc<Exchange>) {
+        Self::new(inner, RawCheck::nothing())
+    }
+
+    fn new(inner: T, check: RawCheck) -> (Self, Arc<Exchange>) {
+        let exchange = Arc::new(Exchange::default());
+        (Self { inner, check, exchange: exchange.clone() }, exchange)
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Checked<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        let this = &mut *self;
+        let mut exchange = this.exchange.0.lock();
+        if let Some(next) = exchange.next.take() {
+            this.check = next;
+        }
+        let arrived = &mut buffer.filled_mut()[before..];
+        exchange.begun |= !arrived.is_empty();
+        this.check.feed(arrived);
+        exchange.refused = this.check.refused();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Checked<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+}
