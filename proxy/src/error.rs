@@ -12,7 +12,7 @@ use policy::Denial;
 use crate::filter::gate::Refusal;
 use crate::filter::gate::answer::BadAnswer;
 use crate::filter::jwt::TokenRefusal;
-use crate::forward::body::Body;
+use crate::forward::body::{Body, Broken};
 
 /// The stable reason for a refusal, told to the caller.
 pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-postern-reason");
@@ -21,6 +21,8 @@ pub const APP_UNREACHABLE: &str = "app_unreachable";
 /// The reason of an app that broke the connection before it answered: it may have seen the request.
 pub const APP_RESET: &str = "app_reset";
 
+/// The reason of a client that broke off.
+pub const CLIENT_GONE: &str = "client_gone";
 /// The reason of an app, or a server, whose answer cannot be passed on.
 pub const BAD_RESPONSE: &str = "bad_response";
 
@@ -139,6 +141,14 @@ pub enum RequestError {
         /// The other end.
         who: OtherEnd,
     },
+    /// The client's body broke before there was an answer, so that the request never was one.
+    #[error("the client's body {}", match .0 {
+        Broken::Malformed => "is none",
+        Broken::Off => "broke off",
+        Broken::Stalled => "stood still for limits.bodyStallTimeout",
+        Broken::Withdrawn => "is not allowed any more",
+    })]
+    ClientBody(Broken),
     /// The app's own side of the connection broke before anything was known.
     #[error("the client: {0}")]
     Client(String),
@@ -184,7 +194,11 @@ impl RequestError {
             | Self::Withdrawn
             | Self::UnknownDestination(_)
             | Self::ExternalByName(_) => StatusCode::FORBIDDEN,
-            Self::BadStream(_) | Self::Client(_) | Self::NotHttp => StatusCode::BAD_REQUEST,
+            Self::ClientBody(Broken::Withdrawn) => StatusCode::FORBIDDEN,
+            Self::ClientBody(Broken::Stalled) => StatusCode::REQUEST_TIMEOUT,
+            Self::BadStream(_) | Self::Client(_) | Self::ClientBody(_) | Self::NotHttp => {
+                StatusCode::BAD_REQUEST
+            }
             Self::UnknownStream | Self::GrpcToHttp1 => StatusCode::NOT_IMPLEMENTED,
             Self::NoIdentity(_)
             | Self::Unresolved(_)
@@ -228,7 +242,10 @@ impl RequestError {
             Self::ResponseTooLarge { .. } => "response_headers_too_large",
             Self::Timeout { who: OtherEnd::App } => "app_timeout",
             Self::Timeout { .. } => "upstream_timeout",
-            Self::Client(_) => "client_gone",
+            Self::ClientBody(Broken::Malformed) => "bad_request_body",
+            Self::ClientBody(Broken::Stalled) => "request_body_stalled",
+            Self::ClientBody(Broken::Withdrawn) => "policy_changed",
+            Self::Client(_) | Self::ClientBody(Broken::Off) => CLIENT_GONE,
             Self::NotHttp => "protocol_undecided",
             Self::GrpcToHttp1 => "grpc_needs_http2",
             Self::ExternalByName(_) => "external_by_name",
@@ -256,7 +273,12 @@ impl RequestError {
     /// trusted any more.
     #[must_use]
     pub fn closes(&self) -> bool {
-        matches!(self, Self::Gate(refusal) if refusal.close)
+        match self {
+            Self::Gate(refusal) => refusal.close,
+            // Where the request ends is not known, or it is still to come.
+            Self::ClientBody(_) => true,
+            _ => false,
+        }
     }
 
     /// The answer for the caller: the status and the reason, and for gRPC its own status

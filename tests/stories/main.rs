@@ -10,6 +10,7 @@ mod authority;
 mod bad_answers;
 mod bounded;
 mod certificates;
+mod client_bodies;
 mod clocks;
 mod cluster;
 mod configuration;

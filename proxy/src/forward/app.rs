@@ -170,7 +170,7 @@ async fn send_http1(
             Ok(response) => return Ok(response),
             // An idle connection that died before it took the request: the request is whole and
             // unsent, so another connection may have it.
-            Err(Unanswered::Unsent(unsent)) if !fresh => request = unsent,
+            Err(Unanswered::Unsent(unsent)) if !fresh => request = *unsent,
             Err(unanswered) => return Err(unanswered.into_error(WHO)),
         }
     }

@@ -1,11 +1,8 @@
 //! The one body type: whatever carries the bytes, with the deadline, the record and the lease that
 //! end with it.
 
-use std::error::Error as _;
-use std::io::{
-    self,
-    ErrorKind::{InvalidData, InvalidInput},
-};
+mod broken;
+
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,45 +13,14 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::config::Limits;
-use crate::error::BAD_RESPONSE;
+use crate::error::{BAD_RESPONSE, RequestError};
 use crate::filter::headers::{self, TrailersOf};
 use crate::filter::review::Review;
 use crate::forward::app::Lease;
 use crate::forward::h2_client::InFlight;
 use crate::forward::stall::Stall;
 use crate::telemetry::RequestRecord;
-
-/// Why a body did not come to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum BodyError {
-    /// The HTTP/1.1 side broke.
-    #[error("body: {0}")]
-    Http1(#[from] hyper::Error),
-    /// The HTTP/2 side broke.
-    #[error("body: {0}")]
-    Http2(#[from] h2::Error),
-    /// Policy changed, and refuses the request now.
-    #[error("body: policy no longer allows the request")]
-    Withdrawn,
-    /// No byte came, or none was taken, for too long.
-    #[error("body: no byte for {0:?}")]
-    Stalled(Duration),
-}
-
-impl BodyError {
-    /// Whether what came is no body, by the rules of its protocol; else it broke off.
-    fn is_malformed(&self) -> bool {
-        match self {
-            Self::Http1(error) => {
-                let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-                // So hyper says that chunks or trailers are none, or too large.
-                source.is_some_and(|e| matches!(e.kind(), InvalidInput | InvalidData))
-            }
-            Self::Http2(error) => error.is_library(),
-            Self::Withdrawn | Self::Stalled(_) => false,
-        }
-    }
-}
+pub use broken::{BodyError, Broken, Watch};
 
 /// A message body on its way through. Bytes are handed on as they come, never gathered.
 pub struct Body {
@@ -70,6 +36,10 @@ pub struct Body {
     review: Option<Review>,
     /// Which trailers may pass.
     trailers: TrailersOf,
+    /// Hears of a request's body that breaks.
+    watch: Watch,
+    /// Knows whether the body of the request broke that this one answers.
+    request: Watch,
 }
 
 enum Source {
@@ -116,6 +86,8 @@ impl Body {
             stream: None,
             review: None,
             trailers: TrailersOf::Http,
+            watch: Watch::default(),
+            request: Watch::default(),
         }
     }
 
@@ -154,6 +126,22 @@ impl Body {
         if self.is_end_stream() {
             self.finish();
         }
+        self
+    }
+
+    /// Hears of this body when it breaks, whoever has it then.
+    #[must_use]
+    pub fn watch(&mut self) -> Watch {
+        if !self.is_end_stream() {
+            self.watch = Watch::begin();
+        }
+        self.watch.clone()
+    }
+
+    /// The answer to a request with a body: when that broke, it is the client's doing that this one does.
+    #[must_use]
+    pub(crate) fn answers(mut self, request: Watch) -> Self {
+        self.request = request;
         self
     }
 
@@ -217,12 +205,15 @@ impl Body {
     }
 
     fn fail(&mut self, error: BodyError) -> BodyError {
+        let kind = error.kind();
+        self.watch.tell(kind);
         if let Some(record) = &mut self.record {
-            match error {
-                BodyError::Stalled(_) => record.failed("body_stalled"),
-                BodyError::Withdrawn => record.failed("policy_changed"),
-                _ if error.is_malformed() => record.failed(BAD_RESPONSE),
-                BodyError::Http1(_) | BodyError::Http2(_) => record.aborted(),
+            match (kind, self.request.broken()) {
+                (Broken::Withdrawn, _) => record.failed("policy_changed"),
+                (_, Some(broken)) => record.failed(RequestError::ClientBody(broken).reason()),
+                (Broken::Stalled, None) => record.failed("body_stalled"),
+                (Broken::Malformed, None) => record.failed(BAD_RESPONSE),
+                (Broken::Off, None) => record.aborted(),
             }
         }
         self.source = Source::Empty;

@@ -18,7 +18,7 @@ use crate::error::{OtherEnd, RequestError};
 use crate::filter::gate::HeadLimits;
 use crate::filter::gate::answer::{self, Asked, BadAnswer};
 use crate::filter::headers::Speaker;
-use crate::forward::body::Body;
+use crate::forward::body::{Body, Broken};
 use crate::forward::h2_send::send_body;
 use crate::forward::keep_alive::until_silent;
 use crate::link::Link;
@@ -137,7 +137,8 @@ impl Slot {
         let speaker = if self.is_postern() { Speaker::Postern } else { Speaker::Other };
         let asked = Asked::by(&request);
         let Self { mut sender, stream } = self;
-        let (parts, body) = request.into_parts();
+        let (parts, mut body) = request.into_parts();
+        let watch = body.watch();
         let mut head = Request::from_parts(parts, ());
         *head.version_mut() = Version::HTTP_2;
         let (answer, send) =
@@ -149,12 +150,15 @@ impl Slot {
                 let _ = send_body(body, send, unread).await;
             });
         }
-        let response = answer.await.map_err(|e| stream.0.unanswered(e))?;
+        let response = answer.await.map_err(|e| match watch.broken() {
+            Some(broken) => SendError::Client(broken),
+            None => stream.0.unanswered(e),
+        })?;
         let (mut parts, receive) = response.into_parts();
         answer::admit(&mut parts, &asked, stream.0.head, speaker).map_err(SendError::Bad)?;
         let body = match answer::has_no_content(parts.status, &asked) {
             true => Body::empty(),
-            false => Body::http2(receive).with_stream(stream),
+            false => Body::http2(receive).with_stream(stream).answers(watch),
         };
         Ok(Response::from_parts(parts, body))
     }
@@ -172,6 +176,8 @@ pub enum SendError {
     },
     /// There is one, and it cannot be passed on.
     Bad(BadAnswer),
+    /// The client's body broke.
+    Client(Broken),
 }
 
 /// What the library has refused of an answer.
@@ -192,6 +198,7 @@ impl SendError {
                 RequestError::Broken { who, cause: cause.to_string(), unprocessed }
             }
             Self::Bad(bad) => RequestError::bad_answer(who, bad),
+            Self::Client(broken) => RequestError::ClientBody(broken),
         }
     }
 }

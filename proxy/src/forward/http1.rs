@@ -16,7 +16,7 @@ use crate::filter::gate::answer::{self, Asked, BadAnswer};
 use crate::filter::gate::raw::{Checked, Exchange};
 use crate::filter::gate::{HeadLimits, configure_client};
 use crate::filter::headers::Speaker;
-use crate::forward::body::Body;
+use crate::forward::body::{Body, Watch};
 use crate::net::{BoxedIo, Fair};
 
 /// One connection; it ends when this is dropped and the last answer has been read.
@@ -30,7 +30,7 @@ pub struct Http1Client {
 /// Why there is no answer.
 pub(crate) enum Unanswered {
     /// The connection had come to its end before it took the request, which is whole.
-    Unsent(Request<Body>),
+    Unsent(Box<Request<Body>>),
     /// Everything else.
     Failed(RequestError),
 }
@@ -99,28 +99,33 @@ impl Http1Client {
     /// [`Unanswered`].
     pub(crate) async fn send(
         &mut self,
-        request: Request<Body>,
+        mut request: Request<Body>,
         speaker: Speaker,
     ) -> Result<Response<Body>, Unanswered> {
         let asked = Asked::by(&request);
+        let watch = request.body_mut().watch();
         self.exchange.begin(asked.head_only);
         let answered = self.sender.try_send_request(request).await;
         let (mut parts, body) = match answered {
             Ok(response) => response.into_parts(),
             Err(mut error) => {
                 return Err(match error.take_message() {
-                    Some(unsent) => Unanswered::Unsent(unsent),
-                    None => Unanswered::Failed(self.failed(&error.into_error())),
+                    Some(unsent) => Unanswered::Unsent(Box::new(unsent)),
+                    None => Unanswered::Failed(self.failed(&watch, &error.into_error())),
                 });
             }
         };
         answer::admit(&mut parts, &asked, self.limits, speaker)
             .map_err(|bad| Unanswered::Failed(RequestError::bad_answer(self.who, bad)))?;
-        Ok(Response::from_parts(parts, Body::http1(body)))
+        Ok(Response::from_parts(parts, Body::http1(body).answers(watch)))
     }
 
-    /// Whose fault it is that there is no answer. One that was begun is never none.
-    fn failed(&self, error: &hyper::Error) -> RequestError {
+    /// Whose fault it is that there is no answer: the client's, whose body broke, before anybody's. An answer
+    /// that was begun is never none.
+    fn failed(&self, request: &Watch, error: &hyper::Error) -> RequestError {
+        if let Some(broken) = request.broken() {
+            return RequestError::ClientBody(broken);
+        }
         let bad = |why| RequestError::bad_answer(self.who, why);
         match self.exchange.refused() {
             Some(reason) => bad(BadAnswer::Malformed(reason)),

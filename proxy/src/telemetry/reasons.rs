@@ -202,6 +202,18 @@ pub const REASONS: &[Reason] = &[
         "The answer has more fields or bytes of them than `limits.headerFields`, `limits.headerBytes`. The request is not sent again.",
         "Correct the app, or raise the limits on both sides.",
     ),
+    caller(
+        "bad_request_body",
+        400,
+        "The client's body is none: broken chunks, trailers that are too large, or another length than announced.",
+        MALFORMED,
+    ),
+    caller(
+        "request_body_stalled",
+        408,
+        "The client's body made no progress for `limits.bodyStallTimeout`.",
+        "A slow or hung client.",
+    ),
     caller("client_gone", 400, "The client broke off; in logs with status 499.", NOTHING),
     caller(
         "bad_mesh_stream",
@@ -325,7 +337,7 @@ pub const REASONS: &[Reason] = &[
     ),
     request(
         "body_stalled",
-        "A body made no progress for `limits.bodyStallTimeout`.",
+        "An answer's body made no progress for `limits.bodyStallTimeout`.",
         "A slow reader, or a hung app.",
     ),
     // Connections.

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use policy::{Decider, Denial, Permit};
 use prometheus::{Histogram, IntCounter};
 
-use crate::error::{REASON_HEADER, RequestError};
+use crate::error::{CLIENT_GONE, REASON_HEADER, RequestError};
 use crate::filter::authorize::Verdict;
 use crate::filter::gate::Refusal;
 use crate::metrics::{Metrics, TrafficLabels};
@@ -119,7 +119,7 @@ impl RequestRecord {
             host: None,
             path: None,
             status: 499,
-            reason: "client_gone",
+            reason: CLIENT_GONE,
             error: None,
             judgement: Judgement::default(),
             upstream: None,
@@ -194,8 +194,9 @@ impl RequestRecord {
 
     /// The refusing error, of ours.
     pub fn refused(&mut self, error: &RequestError) {
-        self.status = error.status().as_u16();
         self.reason = error.reason();
+        // Nobody is there to be told another one.
+        self.status = if self.reason == CLIENT_GONE { 499 } else { error.status().as_u16() };
         self.error = Some(error.to_string());
     }
 
@@ -211,7 +212,7 @@ impl RequestRecord {
     pub fn given_up(&mut self) {
         self.failed(match self.connection.closing() {
             Some(CloseReason::ReaderStalled) => "body_stalled",
-            _ => "client_gone",
+            _ => CLIENT_GONE,
         });
     }
 

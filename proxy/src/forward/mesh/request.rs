@@ -147,7 +147,7 @@ impl Destination {
                     }
                     return Ok(response);
                 }
-                Err(Unanswered::Unsent(unsent)) => request = unsent,
+                Err(Unanswered::Unsent(unsent)) => request = *unsent,
                 Err(Unanswered::Failed(error)) => return Err(error),
             }
             let opened = self.connect(worker, Offer::Request).await?;

@@ -1,0 +1,80 @@
+//! Why a body did not come to its end, for those who gave it away and are asked afterwards.
+
+use std::error::Error as _;
+use std::io::{
+    self,
+    ErrorKind::{InvalidData, InvalidInput},
+};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Why a body did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The HTTP/1.1 side broke.
+    #[error("body: {0}")]
+    Http1(#[from] hyper::Error),
+    /// The HTTP/2 side broke.
+    #[error("body: {0}")]
+    Http2(#[from] h2::Error),
+    /// Policy changed, and refuses the request now.
+    #[error("body: policy no longer allows the request")]
+    Withdrawn,
+    /// No byte came for too long.
+    #[error("body: no byte for {0:?}")]
+    Stalled(Duration),
+}
+
+impl BodyError {
+    /// Whose doing it is.
+    pub(super) fn kind(&self) -> Broken {
+        match self {
+            Self::Http1(error) => {
+                let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+                // So hyper says that chunks or trailers are none, or too large.
+                let none = source.is_some_and(|e| matches!(e.kind(), InvalidInput | InvalidData));
+                if none { Broken::Malformed } else { Broken::Off }
+            }
+            Self::Http2(error) if error.is_library() => Broken::Malformed,
+            Self::Http2(_) => Broken::Off,
+            Self::Withdrawn => Broken::Withdrawn,
+            Self::Stalled(_) => Broken::Stalled,
+        }
+    }
+}
+
+/// How a body broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// It is none by the rules of its protocol: chunk syntax, trailers, another length than announced.
+    Malformed,
+    /// Whoever sent it broke off.
+    Off,
+    /// No byte came for too long.
+    Stalled,
+    /// Policy refuses the request now.
+    Withdrawn,
+}
+
+/// Hears of a body that was given away, should it break.
+#[derive(Debug, Clone, Default)]
+pub struct Watch(Option<Arc<OnceLock<Broken>>>);
+
+impl Watch {
+    /// Of a body that may break.
+    pub(super) fn begin() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    pub(super) fn tell(&self, broken: Broken) {
+        if let Some(heard) = &self.0 {
+            let _ = heard.set(broken);
+        }
+    }
+
+    /// How the body broke, if it did.
+    #[must_use]
+    pub fn broken(&self) -> Option<Broken> {
+        self.0.as_ref()?.get().copied()
+    }
+}
