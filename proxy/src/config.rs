@@ -29,7 +29,7 @@ use policy::{Defaults, Mistake, Mistakes, Normalization, Workload};
 pub use controller::{Controller, PodReference};
 pub use directory::{MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file};
 pub use limit_value::{ByteSize, LimitValue};
-pub use limits::{LimitReference, Limits};
+pub use limits::{LimitReference, Limits, REMEMBERED_RESETS};
 pub use listeners::{
     ForwardedFor, Inbound, InboundListener, InboundPort, Outbound, OutboundListener,
 };

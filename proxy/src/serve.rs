@@ -18,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use crate::config::Limits;
+use crate::config::{Limits, REMEMBERED_RESETS};
 use crate::error::RequestError;
 use crate::filter::gate::raw::Checked;
 use crate::filter::gate::{self, Refusal};
@@ -164,17 +164,7 @@ pub async fn http2(
     connect: bool,
 ) -> CloseReason {
     connection.enter(Phase::Idle, connection.phase().1);
-    let mut builder = h2::server::Builder::new();
-    builder
-        .initial_window_size(limits.stream_buffer.0)
-        .initial_connection_window_size(limits.connection_window())
-        .max_concurrent_streams(limits.concurrent_streams)
-        .max_header_list_size(u32::try_from(limits.head().library_bytes()).unwrap_or(u32::MAX))
-        .max_send_buffer_size(limits.stream_buffer.bytes())
-        .max_pending_accept_reset_streams(usize::try_from(limits.pending_resets).unwrap_or(1));
-    if connect {
-        builder.enable_connect_protocol();
-    }
+    let builder = http2_builder(limits, connect);
     let handshake =
         tokio::time::timeout(limits.header_timeout, builder.handshake::<_, Bytes>(io)).await;
     let Ok(Ok(mut serving)) = handshake else {
@@ -198,6 +188,24 @@ pub async fn http2(
             () = &mut dead => return CloseReason::Error,
         }
     }
+}
+
+/// The library's server within our limits.
+fn http2_builder(limits: &Limits, connect: bool) -> h2::server::Builder {
+    let mut builder = h2::server::Builder::new();
+    builder
+        .initial_window_size(limits.stream_buffer.0)
+        .initial_connection_window_size(limits.connection_window())
+        .max_concurrent_streams(limits.concurrent_streams)
+        .max_header_list_size(u32::try_from(limits.head().library_bytes()).unwrap_or(u32::MAX))
+        .max_send_buffer_size(limits.stream_buffer.bytes())
+        .max_pending_accept_reset_streams(usize::try_from(limits.pending_resets).unwrap_or(1))
+        .max_local_error_reset_streams(Some(limits.stream_errors()))
+        .max_concurrent_reset_streams(REMEMBERED_RESETS);
+    if connect {
+        builder.enable_connect_protocol();
+    }
+    builder
 }
 
 /// Answers one stream; gives up when the client resets it, so that a flood of resets leaves

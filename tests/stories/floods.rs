@@ -166,12 +166,17 @@ fn s01_reset_floods() {
     let scene = Scene::start();
     let most = slow_app(&scene.store);
     type Frames = fn(u32) -> Vec<u8>;
-    let floods: [(&str, Frames); 2] = [
+    let floods: [(&str, Frames); 3] = [
         ("requests that are reset at once", |number| {
             [h2::get(stream(number), "store", "/"), h2::reset(stream(number), h2::CANCEL)].concat()
         }),
         ("requests that make us reset them", |number| {
             [h2::get(stream(number), "store", "/"), h2::window_update(stream(number), 0)].concat()
+        }),
+        ("requests with a second head", |number| {
+            let mut second = h2::get(stream(number), "store", "/");
+            second[4] = h2::END_HEADERS;
+            [h2::get(stream(number), "store", "/"), second].concat()
         }),
     ];
     for (name, frames) in floods {

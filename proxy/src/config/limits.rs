@@ -146,8 +146,8 @@ limits! {
         "HTTP/2 streams open at once on one connection, a peer's and ours; our own proxies open another connection then.",
         "What RFC 9113 recommends as the least; floods of resets never run more (S-01). Times `streamBuffer` it is the window of the connection, at most 2 GiB: 6400 KiB, so that streams that nobody reads hold up nothing else (S-05).";
     "pendingResets" pending_resets: u32 = 20, 1, 1024;
-        "HTTP/2 streams a peer may have reset before we got to them; more closes the connection.",
-        "Honest clients reset a few; a flood hits it within one packet (S-01).";
+        "HTTP/2 streams a peer may have reset before we got to them, and streams of one connection that it may make us reset by breaking the protocol; more closes the connection.",
+        "Honest clients reset a few and break nothing; a flood hits it within one packet (S-01).";
 
     // Upstream.
     "connectTimeout" connect_timeout: Duration = Duration::from_secs(1), Duration::from_millis(10), Duration::from_secs(60);
@@ -226,6 +226,13 @@ limits! {
 /// The largest window of an HTTP/2 connection (RFC 9113 §6.9.1).
 const LARGEST_WINDOW: u32 = u32::MAX >> 1;
 
+/// The streams at once that clients expect before they are told.
+const EXPECTED_STREAMS: u32 = 100;
+
+/// Streams of one HTTP/2 connection that we have reset, remembered for a second each: what is still
+/// under way for them then is no error of the peer, who cannot know yet.
+pub const REMEMBERED_RESETS: usize = 1024;
+
 impl Limits {
     /// The window of an HTTP/2 connection, bytes: what all its streams may leave unread together, so that
     /// none takes the room of another.
@@ -243,6 +250,15 @@ impl Limits {
     pub fn head(&self) -> HeadLimits {
         let fields = usize::try_from(self.header_fields).unwrap_or(usize::MAX);
         HeadLimits { fields, bytes: self.header_bytes.bytes() }
+    }
+
+    /// Streams of one HTTP/2 connection that we reset because the peer broke the protocol on them
+    /// (CVE-2025-8671, "MadeYouReset"), or refuse for being too many: `pendingResets`, and what a
+    /// client may have opened before it heard of fewer `concurrentStreams` than the 100 it may
+    /// expect (RFC 9113 §6.5.2).
+    pub fn stream_errors(&self) -> usize {
+        let early = EXPECTED_STREAMS.saturating_sub(self.concurrent_streams);
+        usize::try_from(self.pending_resets.saturating_add(early)).unwrap_or(usize::MAX)
     }
 }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use h2::client::{Connection, SendRequest};
 use http::{Request, Response, Version};
 
-use crate::config::Limits;
+use crate::config::{Limits, REMEMBERED_RESETS};
 use crate::error::{OtherEnd, RequestError};
 use crate::filter::gate::HeadLimits;
 use crate::filter::gate::answer::{self, Asked, BadAnswer};
@@ -238,6 +238,8 @@ impl H2Client {
             .max_frame_size(FRAME)
             .max_send_buffer_size(limits.stream_buffer.bytes())
             .max_header_list_size(head_beyond(limits.head()))
+            .max_local_error_reset_streams(Some(limits.stream_errors()))
+            .max_concurrent_reset_streams(REMEMBERED_RESETS)
             .enable_push(false)
             .handshake(io)
             .await?;

@@ -3,6 +3,8 @@ use super::*;
 use crate::forward::h2_client::H2Client;
 use crate::forward::h2_connect::ConnectError;
 
+mod made_resets;
+
 /// Refuses whatever comes.
 #[derive(Clone)]
 struct Refusing;
