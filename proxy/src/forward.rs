@@ -11,6 +11,7 @@ mod h2_pool;
 mod h2_send;
 pub(crate) mod head;
 pub mod http1;
+pub(crate) mod interim;
 pub(crate) mod keep_alive;
 pub mod mesh;
 pub mod opaque;

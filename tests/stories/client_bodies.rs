@@ -163,6 +163,7 @@ fn a_stream_that_breaks_is_the_clients_doing() {
         ("less than its length", &long, data(h2::END_STREAM, b"abc")),
         ("more than its length", &long, data(0, b"abcdefghijkl")),
         ("a reset in the middle", &post, h2::reset(1, h2::CANCEL)),
+        ("a reset that says that all is well", &post, h2::reset(1, 0)),
     ];
     for (row, (name, head, rest)) in rows.into_iter().enumerate() {
         let head = h2::frame(Kind::Headers, h2::END_HEADERS, 1, head);

@@ -30,6 +30,7 @@ mod hostile_apps;
 mod identities;
 mod injected;
 mod interception;
+mod interim_answers;
 mod kubelet;
 mod loops;
 mod modes;

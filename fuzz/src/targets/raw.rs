@@ -13,7 +13,10 @@ pub fn raw_http1(data: &[u8]) {
 
 fn look(check: fn() -> RawCheck, data: &[u8]) {
     let (whole, reason) = feed(check(), data, data.len());
-    let changed = whole.iter().zip(data).filter(|(after, before)| after != before).count();
+    // The last letter of an expectation is hidden from the library.
+    let hidden = |after: u8, before: u8| after == b'*' && before.eq_ignore_ascii_case(&b'e');
+    let pairs = whole.iter().zip(data).filter(|(after, before)| after != before);
+    let changed = pairs.filter(|(after, before)| !hidden(**after, **before)).count();
     // A byte that was NUL already does not show.
     assert!(changed <= usize::from(reason.is_some()), "{changed} bytes were changed");
     for size in [1, 2, 3, 7, 64] {

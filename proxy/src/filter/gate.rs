@@ -8,7 +8,7 @@
 //!
 //! | sees | refuses |
 //! |---|---|
-//! | [`raw`], bytes of an HTTP/1 connection | what the library repairs in silence: `Content-Length` beside `Transfer-Encoding` or repeated, a bare LF. It makes the library refuse with 400 and close |
+//! | [`raw`], bytes of an HTTP/1 connection | what the library repairs in silence: `Content-Length` beside `Transfer-Encoding` or repeated, a bare LF. It makes the library refuse with 400 and close, and hides an expectation from it |
 //! | the library: hyper set up by [`configure_http1`], h2, both with [`HeadLimits::library_bytes`] | broken syntax (400), a head that is too long (431), a target that is too long (414) |
 //! | [`admit`] | everything else |
 //!
@@ -136,8 +136,7 @@ pub struct Admitted {
 /// Lets a request in or says why not.
 ///
 /// Afterwards `parts.headers` has exactly one `Host` in its one spelling, whatever the protocol, at
-/// most one `Content-Length`, no `Transfer-Encoding`, no `Expect` (the library answers it), and no
-/// field of another hop. `parts.uri` is `/` until [`Admitted::set_target`].
+/// most one `Content-Length`, no `Transfer-Encoding`, and no field of another hop. `parts.uri` is `/` until [`Admitted::set_target`].
 ///
 /// # Errors
 /// [`Refusal`], with the status to answer and the reason for log, metric and `x-postern-reason`.
@@ -269,8 +268,7 @@ fn canonical_length(headers: &mut HeaderMap) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Only `100-continue` exists (RFC 9110 §10.1.1). The library answers it when the body is asked
-/// for, so it is not sent on.
+/// Only `100-continue` exists (RFC 9110 §10.1.1). It is the app's to answer, and goes on in its one spelling.
 fn check_expectation(headers: &mut HeaderMap, fields: &Fields) -> Result<(), Refusal> {
     if fields.expect == 0 {
         return Ok(());
@@ -281,7 +279,7 @@ fn check_expectation(headers: &mut HeaderMap, fields: &Fields) -> Result<(), Ref
     if fields.expect > 1 || !known {
         return Err(Refusal::EXPECTATION);
     }
-    headers.remove(EXPECT);
+    headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
     Ok(())
 }
 

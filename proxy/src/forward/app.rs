@@ -79,8 +79,10 @@ impl Lease {
         if !self.client.is_closed() {
             tokio::spawn(async move {
                 let ready = tokio::time::timeout(Duration::from_secs(1), self.client.ready()).await;
-                if matches!(ready, Ok(true)) {
-                    self.keep();
+                match ready {
+                    Ok(true) => self.keep(),
+                    // The app has answered, and the client still sends.
+                    _ => self.client.end(),
                 }
             });
         }

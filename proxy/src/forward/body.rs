@@ -18,6 +18,7 @@ use crate::filter::headers::{self, TrailersOf};
 use crate::filter::review::Review;
 use crate::forward::app::Lease;
 use crate::forward::h2_client::InFlight;
+use crate::forward::interim::Interims;
 use crate::forward::stall::Stall;
 use crate::telemetry::RequestRecord;
 pub use broken::{BodyError, Broken, Watch};
@@ -40,6 +41,8 @@ pub struct Body {
     watch: Watch,
     /// Knows whether the body of the request broke that this one answers.
     request: Watch,
+    /// Takes interim answers to the client, where this is a request's.
+    interims: Interims,
 }
 
 enum Source {
@@ -88,6 +91,7 @@ impl Body {
             trailers: TrailersOf::Http,
             watch: Watch::default(),
             request: Watch::default(),
+            interims: Interims::default(),
         }
     }
 
@@ -143,6 +147,18 @@ impl Body {
     pub(crate) fn answers(mut self, request: Watch) -> Self {
         self.request = request;
         self
+    }
+
+    /// Says where interim answers to the request go that this is the body of.
+    #[must_use]
+    pub(crate) fn with_interims(mut self, interims: Interims) -> Self {
+        self.interims = interims;
+        self
+    }
+
+    /// Where interim answers to the request go.
+    pub(crate) fn interims(&self) -> &Interims {
+        &self.interims
     }
 
     /// Counts the stream as under way until the body is dropped.
@@ -231,8 +247,7 @@ fn poll_http2(
             let _ = stream.flow_control().release_capacity(data.len());
             Poll::Ready(Some(Ok(Frame::data(data))))
         }
-        // The peer wants no more of this message and says that all is well (RFC 9113 §8.1).
-        Some(Err(e)) if e.reason() == Some(h2::Reason::NO_ERROR) => Poll::Ready(None),
+        // Also NO_ERROR: it is a good end only after END_STREAM (RFC 9113 §8.1), and then it does not show here.
         Some(Err(e)) => Poll::Ready(Some(Err(e))),
         None => match ready!(stream.poll_trailers(cx)) {
             Ok(Some(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
@@ -320,3 +335,6 @@ impl Drop for Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

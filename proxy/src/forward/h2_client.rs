@@ -5,21 +5,26 @@
 //! than ended when its source breaks, and an answer is awaited in the task that asked.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::{Connection, SendRequest};
+use h2::RecvStream;
+use h2::client::{Connection, ResponseFuture, SendRequest};
 use http::{Request, Response, Version};
 
 use crate::config::{Limits, REMEMBERED_RESETS};
 use crate::error::{OtherEnd, RequestError};
 use crate::filter::gate::HeadLimits;
 use crate::filter::gate::answer::{self, Asked, BadAnswer};
+use crate::filter::gate::raw::{MAX_INTERIM, TOO_MANY_INTERIM};
 use crate::filter::headers::Speaker;
 use crate::forward::body::{Body, Broken};
 use crate::forward::h2_send::send_body;
+use crate::forward::interim::Interims;
 use crate::forward::keep_alive::until_silent;
 use crate::link::Link;
 use crate::net::BoxedIo;
@@ -139,9 +144,10 @@ impl Slot {
         let Self { mut sender, stream } = self;
         let (parts, mut body) = request.into_parts();
         let watch = body.watch();
+        let interims = body.interims().clone();
         let mut head = Request::from_parts(parts, ());
         *head.version_mut() = Version::HTTP_2;
-        let (answer, send) =
+        let (mut answer, send) =
             sender.send_request(head, body.is_empty()).map_err(|e| stream.0.unsent(e))?;
         if !body.is_empty() {
             let unread = stream.0.unread;
@@ -150,8 +156,12 @@ impl Slot {
                 let _ = send_body(body, send, unread).await;
             });
         }
-        let response = answer.await.map_err(|e| match watch.broken() {
+        let mut begun = 0;
+        let answered =
+            poll_fn(|cx| poll_answer(&mut answer, &interims, stream.0.head, &mut begun, cx));
+        let response = answered.await?.map_err(|e| match watch.broken() {
             Some(broken) => SendError::Client(broken),
+            None if begun > 0 => SendError::Bad(BadAnswer::Malformed("it broke off in its head")),
             None => stream.0.unanswered(e),
         })?;
         let (mut parts, receive) = response.into_parts();
@@ -162,6 +172,25 @@ impl Slot {
         };
         Ok(Response::from_parts(parts, body))
     }
+}
+
+/// The answer, and before it the interim ones, which go to the client.
+fn poll_answer(
+    answer: &mut ResponseFuture,
+    interims: &Interims,
+    limits: HeadLimits,
+    begun: &mut u8,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Result<Response<RecvStream>, h2::Error>, SendError>> {
+    while let Poll::Ready(Some(Ok(interim))) = answer.poll_informational(cx) {
+        if *begun >= MAX_INTERIM {
+            return Poll::Ready(Err(SendError::Bad(BadAnswer::Malformed(TOO_MANY_INTERIM))));
+        }
+        *begun += 1;
+        let (parts, ()) = interim.into_parts();
+        interims.pass(parts.status, parts.headers, limits);
+    }
+    Pin::new(answer).poll(cx).map(Ok)
 }
 
 /// Why a request on an HTTP/2 connection has no answer.

@@ -24,11 +24,16 @@ pub(crate) async fn send_body(
     unread: Duration,
 ) -> Result<(), BodyError> {
     let sent = send_frames(&mut body, &mut stream, Stall::after(unread)).await;
-    if let Err(error) = &sent {
-        if matches!(error, BodyError::Stalled(_)) {
-            body.unread();
+    match &sent {
+        // The peer has answered and wants no more of it (RFC 9113 §8.1); a reset of ours would take the answer away.
+        Err(BodyError::Http2(error)) if error.reason() == Some(Reason::NO_ERROR) => return Ok(()),
+        Err(error) => {
+            if matches!(error, BodyError::Stalled(_)) {
+                body.unread();
+            }
+            stream.send_reset(Reason::INTERNAL_ERROR);
         }
-        stream.send_reset(Reason::INTERNAL_ERROR);
+        Ok(()) => {}
     }
     sent
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::task::AbortHandle;
 
 use crate::config::Limits;
 use crate::error::{OtherEnd, RequestError};
@@ -25,6 +26,7 @@ pub struct Http1Client {
     exchange: Arc<Exchange>,
     limits: HeadLimits,
     who: OtherEnd,
+    connection: AbortHandle,
 }
 
 /// Why there is no answer.
@@ -68,14 +70,15 @@ impl Http1Client {
             .handshake(TokioIo::new(io))
             .await
             .map_err(|error| RequestError::broken(who, &error))?;
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             tokio::select! {
                 // Its error has reached the request that was on it.
                 _ = connection.with_upgrades() => {}
                 () = cut => {}
             }
         });
-        Ok(Self { sender, exchange, limits, who })
+        let connection = connection.abort_handle();
+        Ok(Self { sender, exchange, limits, who, connection })
     }
 
     /// Whether a request could be sent at once.
@@ -86,6 +89,11 @@ impl Http1Client {
     /// Whether the connection has ended.
     pub(crate) fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+
+    /// Ends the connection at once, and with it the rest of a request that has been answered.
+    pub(crate) fn end(self) {
+        self.connection.abort();
     }
 
     /// Waits until the last answer has been read; whether another request may follow.
@@ -104,6 +112,7 @@ impl Http1Client {
     ) -> Result<Response<Body>, Unanswered> {
         let asked = Asked::by(&request);
         let watch = request.body_mut().watch();
+        self.pass_interims(&mut request);
         self.exchange.begin(asked.head_only);
         let answered = self.sender.try_send_request(request).await;
         let (mut parts, body) = match answered {
@@ -118,6 +127,16 @@ impl Http1Client {
         answer::admit(&mut parts, &asked, self.limits, speaker)
             .map_err(|bad| Unanswered::Failed(RequestError::bad_answer(self.who, bad)))?;
         Ok(Response::from_parts(parts, Body::http1(body).answers(watch)))
+    }
+
+    /// Interim answers go to the client, if it hears them.
+    fn pass_interims(&self, request: &mut Request<Body>) {
+        let (interims, limits) = (request.body().interims().clone(), self.limits);
+        if interims.are_heard() {
+            hyper::ext::on_informational(request, move |interim| {
+                interims.pass(interim.status(), interim.headers().clone(), limits);
+            });
+        }
     }
 
     /// Whose fault it is that there is no answer: the client's, whose body broke, before anybody's. An answer

@@ -10,6 +10,7 @@ use http::{Request, Response};
 
 use crate::error::{APP_RESET, APP_UNREACHABLE, REASON_HEADER, RequestError};
 use crate::forward::body::Body;
+use crate::forward::interim::Interims;
 
 /// Times that one request is sent.
 const MOST: u8 = 3;
@@ -18,6 +19,7 @@ const MOST: u8 = 3;
 pub(super) struct Tries {
     /// The head of a request without a body.
     spare: Option<Request<()>>,
+    interims: Interims,
     left: u8,
     /// It was sent again although it may have been seen.
     doubted: bool,
@@ -42,7 +44,8 @@ impl Tries {
     /// Of this request, which is about to be sent.
     pub(super) fn of(request: &Request<Body>) -> Self {
         let spare = request.body().is_empty().then(|| copy(request, ()));
-        Self { spare, left: MOST - 1, doubted: false }
+        let interims = request.body().interims().clone();
+        Self { spare, interims, left: MOST - 1, doubted: false }
     }
 
     /// Whether the request may be sent again after this, and why.
@@ -64,7 +67,8 @@ impl Tries {
 
     /// The request once more.
     pub(super) fn request(&self) -> Option<Request<Body>> {
-        self.spare.as_ref().map(|spare| copy(spare, Body::empty()))
+        let body = || Body::empty().with_interims(self.interims.clone());
+        self.spare.as_ref().map(|spare| copy(spare, body()))
     }
 }
 

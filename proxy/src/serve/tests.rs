@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
+use http::Method;
+
 use super::*;
+use crate::config::Limits;
 use crate::forward::h2_client::H2Client;
 use crate::forward::h2_connect::ConnectError;
 
@@ -29,7 +32,7 @@ async fn refused() -> H2Client {
         builder.enable_connect_protocol();
         let mut serving = builder.handshake::<_, Bytes>(theirs).await.unwrap();
         while let Some(Ok((request, respond))) = serving.accept().await {
-            tokio::spawn(answer(Refusing, request, respond, Limits::default()));
+            tokio::spawn(http2::answer(Refusing, request, respond, Limits::default()));
         }
     });
     H2Client::open(Box::new(ours), &Limits::default()).await.unwrap()

@@ -240,6 +240,25 @@ pub const REASONS: &[Reason] = &[
         "`Content-Length` is repeated or is no number.",
         MALFORMED,
     ),
+    caller(
+        "malformed_request",
+        400,
+        "The head of the request is none: its first line, a field's name or a control byte in a value. Its connection ends.",
+        MALFORMED,
+    ),
+    caller(
+        "ambiguous_framing",
+        400,
+        "`Content-Length` beside `Transfer-Encoding`, either of them twice, or a length that is no number. The connection ends.",
+        MALFORMED,
+    ),
+    caller(
+        "bare_line_feed",
+        400,
+        "A line of the head, or of trailers, that ends in LF without CR. The connection ends.",
+        MALFORMED,
+    ),
+    caller("target_too_long", 414, "A target longer than 64 KiB. The connection ends.", MALFORMED),
     caller("connect_refused", 400, "CONNECT.", "Tunnels are opened between proxies only."),
     caller("unknown_method", 501, "The method has a name longer than any.", MALFORMED),
     caller(

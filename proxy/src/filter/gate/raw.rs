@@ -15,15 +15,21 @@
 //! heads, the final head, and its chunks for the sake of their trailers. A spoiled byte makes the
 //! library give the answer up, and the [`Exchange`] knows why.
 //!
+//! An expectation (`Expect: 100-continue`) is hidden from the library, which would answer it by itself as
+//! soon as the body is asked for: it is the app's to answer. [`show_expectation`] shows it again.
+//!
 //! It never looks into a body, so it cannot spoil one. Where it and hyper could disagree about a
 //! body's end, hyper refuses the request: lengths are digits, the transfer coding is `chunked` or
 //! the gate closes, and chunk syntax is followed as hyper reads it.
 
 mod checked;
 mod chunks;
+mod expectation;
 
 pub use checked::{Checked, Exchange};
 use chunks::Chunk;
+pub use expectation::show_expectation;
+use expectation::{EXPECTATION, HIDDEN};
 
 /// Not allowed in a method, target, name or value: the library refuses a head that has it.
 const SPOILED: u8 = 0;
@@ -33,9 +39,9 @@ pub const AMBIGUOUS_FRAMING: &str = "ambiguous_framing";
 /// A line that ends in LF without CR.
 pub const BARE_LINE_FEED: &str = "bare_line_feed";
 /// More interim answers (1xx) than [`MAX_INTERIM`].
-pub const TOO_MANY_INTERIM: &str = "too_many_interim_answers";
+pub const TOO_MANY_INTERIM: &str = "too many interim answers";
 /// An answer that does not begin with its status line.
-pub const NO_STATUS_LINE: &str = "no_status_line";
+pub const NO_STATUS_LINE: &str = "no status line";
 
 /// Interim answers to one request; an app sends one 100, some 103, and 102 every few seconds.
 pub const MAX_INTERIM: u8 = 32;
@@ -48,6 +54,8 @@ pub struct RawCheck {
     head: Head,
     /// The byte before this one.
     previous: u8,
+    /// This byte is to be hidden from the library.
+    hide: bool,
     refused: Option<&'static str>,
 }
 
@@ -92,6 +100,8 @@ enum At {
     Length(LengthValue),
     /// In the value of `Upgrade`.
     Upgrade(UpgradeValue),
+    /// In the value of `Expect`, of which so much is [`EXPECTATION`].
+    Expect(usize),
     /// In a body, with so many bytes to go.
     Body(u64),
     /// In a chunked body.
@@ -117,8 +127,9 @@ struct UpgradeValue {
 const CONTENT_LENGTH: usize = 0;
 const TRANSFER_ENCODING: usize = 1;
 const UPGRADE: usize = 2;
+const EXPECT_NAME: usize = 3;
 /// The names looked for; each begins with a letter of its own.
-const NAMES: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"upgrade"];
+const NAMES: [&[u8]; 4] = [b"content-length", b"transfer-encoding", b"upgrade", b"expect"];
 /// Where the three digits of a status stand in its line: `HTTP/1.1 200` (RFC 9112 §4).
 const STATUS_DIGITS: std::ops::Range<usize> = 9..12;
 
@@ -132,7 +143,7 @@ impl Default for RawCheck {
 impl RawCheck {
     fn new(messages: Messages, at: At) -> Self {
         let head = Head::default();
-        Self { messages, at, head, previous: 0, refused: None }
+        Self { messages, at, head, previous: 0, hide: false, refused: None }
     }
 
     /// For the answer to one request that is sent now, of which perhaps `head_only` was asked for.
@@ -159,6 +170,8 @@ impl RawCheck {
                 *byte = SPOILED;
                 self.refused = Some(reason);
                 self.at = At::Off;
+            } else if std::mem::take(&mut self.hide) {
+                *byte = HIDDEN;
             }
             self.previous = original;
             rest = after;
@@ -210,6 +223,7 @@ impl RawCheck {
             At::Skip => self.skipped(byte),
             At::Length(value) => self.length(value, byte),
             At::Upgrade(value) => self.upgrade(value, byte),
+            At::Expect(matched) => self.expect(matched, byte),
             At::Chunked(chunk) => self.chunked(chunk, byte),
             At::Body(_) | At::Off => None,
         }
@@ -316,9 +330,26 @@ impl RawCheck {
             UPGRADE if self.messages == Messages::Requests => {
                 self.at = At::Upgrade(UpgradeValue::default());
             }
+            EXPECT_NAME if self.messages == Messages::Requests => self.at = At::Expect(0),
             _ => self.at = At::Skip,
         }
         None
+    }
+
+    /// Whatever else is in the value keeps the gate from knowing it.
+    fn expect(&mut self, matched: usize, byte: u8) -> Option<&'static str> {
+        match EXPECTATION.get(matched) {
+            Some(_) if matched == 0 && matches!(byte, b' ' | b'\t') => None,
+            Some(expected) if byte.eq_ignore_ascii_case(expected) => {
+                self.hide = matched + 1 == EXPECTATION.len();
+                self.at = if self.hide { At::Skip } else { At::Expect(matched + 1) };
+                None
+            }
+            _ => {
+                self.at = At::Skip;
+                self.skipped(byte)
+            }
+        }
     }
 
     /// One byte of a chunked body. In its trailers a line ends as it does in a head.

@@ -332,7 +332,11 @@ fn s16_hop_by_hop_gate() {
 
 #[test]
 fn expectations() {
-    passes("100-continue", "POST / 1.1\nhost: a\nexpect: 100-Continue", &["POST /", "host: a"]);
+    passes(
+        "100-continue",
+        "POST / 1.1\nhost: a\nexpect: 100-Continue",
+        &["POST /", "expect: 100-continue", "host: a"],
+    );
     refused("another", "POST / 1.1\nhost: a\nexpect: banana", Refusal::EXPECTATION);
     refused(
         "two",

@@ -18,6 +18,7 @@ use super::*;
 /// Answers with the request as the gate left it, or with the refusal.
 async fn gate(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (mut parts, body) = request.into_parts();
+    raw::show_expectation(&mut parts.headers);
     let settings = GateSettings {
         default_port: Some(80),
         normalization: Normalization::default(),

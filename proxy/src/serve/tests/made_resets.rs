@@ -1,12 +1,13 @@
 //! Streams that a peer makes us reset by breaking the protocol on them (CVE-2025-8671,
 //! "MadeYouReset"), in frames written by hand.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use super::*;
+use crate::serve::http2::{answer, http2_builder};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
@@ -222,7 +223,9 @@ async fn s04_hostile_upstream_cannot_make_us_reset_without_end() {
         while sent < TRIES && !client.is_closed() {
             let mut request = Request::new(Body::empty());
             *request.uri_mut() = "http://store/".parse().unwrap();
-            if let Ok(mut answer) = client.send(request).await {
+            let Some(place) = client.place() else { break };
+            let Ok(slot) = place.slot().await else { break };
+            if let Ok(mut answer) = slot.send(request).await {
                 while let Some(Ok(_)) =
                     poll_fn(|cx| std::pin::Pin::new(answer.body_mut()).poll_frame(cx)).await
                 {

@@ -202,3 +202,34 @@ fn s07_a_bare_line_feed_in_trailers() {
     assert_eq!(verdict(&format!("{head}a: b\nc: d\r\n\r\n")), Some(BARE_LINE_FEED));
     assert_eq!(verdict(&format!("{head}\na: b\r\n\r\n")), Some(BARE_LINE_FEED));
 }
+
+#[test]
+fn an_expectation_is_hidden_from_the_library_and_nothing_else_is() {
+    let hide = |value: &str| {
+        let head = format!("POST / HTTP/1.1\r\nExpect:{value}\r\nContent-Length: 1\r\n\r\ne");
+        let mut bytes = head.clone().into_bytes();
+        // In pieces, since the name may have been handed over already.
+        bytes.chunks_mut(3).fold(RawCheck::default(), |mut check, piece| {
+            check.feed(piece);
+            check
+        });
+        let hidden = String::from_utf8(bytes).unwrap();
+        hidden.lines().find_map(|line| line.strip_prefix("Expect:")).unwrap().to_owned()
+    };
+    assert_eq!(hide(" 100-continue"), " 100-continu*");
+    assert_eq!(hide("\t 100-CONTINUE "), "\t 100-CONTINU* ");
+    assert_eq!(hide(" 100-continued"), " 100-continu*d", "which the gate does not know");
+    for other in ["", " 100", " banana", " x100-continue", " 1 00-continue"] {
+        assert_eq!(hide(other), other);
+    }
+    let shown = |value: &str| {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("expect", value.parse().unwrap());
+        show_expectation(&mut headers);
+        headers["expect"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(shown("100-cONTINU*"), "100-continue");
+    for other in ["100-continue", "100-continu*d", "*", "banana"] {
+        assert_eq!(shown(other), other);
+    }
+}
