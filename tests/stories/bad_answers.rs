@@ -23,7 +23,8 @@ struct Scene {
 fn scene() -> Scene {
     let mesh = Mesh::start();
     mesh.policy("store", &allow("store", "frontend"));
-    let store = mesh.pod("store").port(8080, "http").start();
+    // It is spoken to as its caller spoke.
+    let store = mesh.pod("store").port(8080, "auto").start();
     let frontend = mesh.pod("frontend").start();
     let (says, asked) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
     let (saying, count) = (says.clone(), asked.clone());

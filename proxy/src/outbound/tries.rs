@@ -34,6 +34,13 @@ pub(super) struct Again {
     pub(super) elsewhere: bool,
 }
 
+/// A request that the app has not answered.
+struct Unanswered {
+    reason: &'static str,
+    seen: Seen,
+    elsewhere: bool,
+}
+
 /// What the app has seen of a request that it has not answered.
 enum Seen {
     Nothing,
@@ -54,7 +61,7 @@ impl Tries {
         answered: &Result<Response<Body>, RequestError>,
     ) -> Option<Again> {
         let spare = self.spare.as_ref()?;
-        let (reason, seen) = unanswered(answered)?;
+        let Unanswered { reason, seen, elsewhere } = unanswered(answered)?;
         if matches!(seen, Seen::Perhaps) {
             if self.doubted || !asks_only(spare) {
                 return None;
@@ -62,7 +69,7 @@ impl Tries {
             self.doubted = true;
         }
         self.left = self.left.checked_sub(1)?;
-        Some(Again { reason, elsewhere: matches!(seen, Seen::Nothing) })
+        Some(Again { reason, elsewhere })
     }
 
     /// The request once more.
@@ -83,16 +90,18 @@ fn asks_only(request: &Request<()>) -> bool {
     request.method().is_safe() && !request.headers().contains_key("dpop")
 }
 
-/// Why the app has not answered, if it has not, and what it may have seen.
-fn unanswered(answered: &Result<Response<Body>, RequestError>) -> Option<(&'static str, Seen)> {
+/// Why the app has not answered, if it has not, and what it may have seen. A peer that announced the end of
+/// its connection may be there still, under a new one, and the only endpoint; one without an app is of no use.
+fn unanswered(answered: &Result<Response<Body>, RequestError>) -> Option<Unanswered> {
+    let told = |reason, seen, elsewhere| Some(Unanswered { reason, seen, elsewhere });
     match answered {
-        Ok(response) if is_unreached(response) => Some((APP_UNREACHABLE, Seen::Nothing)),
+        Ok(response) if is_unreached(response) => told(APP_UNREACHABLE, Seen::Nothing, true),
         Ok(response) => {
             let reset = response.headers().get(REASON_HEADER)? == APP_RESET;
-            reset.then_some((APP_RESET, Seen::Perhaps))
+            if reset { told(APP_RESET, Seen::Perhaps, false) } else { None }
         }
-        Err(error) if error.is_unprocessed() => Some((error.reason(), Seen::Nothing)),
-        Err(error @ RequestError::Broken { .. }) => Some((error.reason(), Seen::Perhaps)),
+        Err(error) if error.is_unprocessed() => told(error.reason(), Seen::Nothing, false),
+        Err(error @ RequestError::Broken { .. }) => told(error.reason(), Seen::Perhaps, false),
         Err(_) => None,
     }
 }
@@ -148,7 +157,7 @@ mod tests {
         let rows: [(&str, Answered, [Option<bool>; 3]); 7] = [
             ("the app never saw it", peer(APP_UNREACHABLE), [Some(true), Some(true), None]),
             ("the app broke off", peer(APP_RESET), [Some(false), None, None]),
-            ("never taken by the peer", broken(true), [Some(true), Some(true), None]),
+            ("never taken by the peer", broken(true), [Some(false), Some(false), None]),
             ("the hop broke", broken(false), [Some(false), None, None]),
             ("no answer in time", timeout(), [None; 3]),
             ("refused by policy", peer("no_matching_allow"), [None; 3]),
