@@ -15,6 +15,7 @@ pub mod facts;
 pub mod header_names;
 pub mod host;
 pub mod lint;
+pub mod migration;
 pub mod path;
 mod pattern;
 pub mod protocol;
@@ -37,4 +38,4 @@ pub use snapshot::{
     DefaultAuthorization, DefaultEgress, Defaults, MtlsMode, NearestMiss, Snapshot, Workload,
 };
 pub use token::{ClaimHeader, Confirmation, JwtRule, KeySource, TokenPlace, TokenRule, TokenRules};
-pub use yaml::{Mistake, Mistakes};
+pub use yaml::{Code, Mistake, Mistakes};

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use crate::{Mistakes, Service};
 
 pub use authorization::{Action, AuthorizationPolicy};
+pub use object::dns_label as namespace_name;
 pub use peer_authentication::PeerAuthentication;
 pub(crate) use peer_authentication::Scope;
 pub use request_authentication::RequestAuthentication;

@@ -2,13 +2,15 @@
 //!
 //! Opens no socket and needs none; what it accepts, `run` accepts.
 
+mod migration;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use policy::resources::DEFAULT_ROOT_NAMESPACE;
+use policy::resources::{DEFAULT_ROOT_NAMESPACE, Reading, Survey};
 use policy::yaml::Mark;
-use policy::{Mistake, Mistakes, Resources, Snapshot};
+use policy::{Code, Mistake, Mistakes, Resources, Snapshot, SourceFile};
 use serde::Serialize;
 
 use crate::config::{Config, labels, read_directory, read_file};
@@ -16,30 +18,48 @@ use crate::config::{Config, labels, read_directory, read_file};
 /// Exit code for bad configuration (DESIGN §4).
 pub const BAD_CONFIGURATION: u8 = 2;
 
-/// Check a configuration and its resources, and report every mistake at once.
+/// Report every mistake in a configuration and its resources at once; open no socket.
 ///
 /// Each mistake is told with file, line and column, what was found, what is expected, and what to
-/// write instead. Opens no socket. Exit code 0 = fine, 2 = mistakes were found.
+/// write instead. Exit code 0 = fine, 2 = mistakes were found.
+///
+/// With --from-istio, for the first look at what was written for Istio: takes older versions of its
+/// groups, too, explains each strictness once with the line to write, and tells what is unsupported from
+/// what is unsafe, and what is otherwise here than in Istio.
 #[derive(Debug, Clone, clap::Args)]
 pub struct CheckArgs {
-    /// The configuration file (YAML).
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
-    /// Resources to check instead of those of `resources.directory`.
+    /// The configuration file (YAML). Without it only the resources are checked.
+    #[arg(long, value_name = "FILE", required_unless_present = "resources")]
+    pub config: Option<PathBuf>,
+    /// Resources to check instead of those of `resources.directory`: a directory or a file.
     #[arg(long, value_name = "DIR")]
     pub resources: Option<PathBuf>,
-    /// How to write the answer.
-    #[arg(long, value_enum, default_value = "text")]
-    pub output: Output,
+    /// The namespace of resources that name none, as for `kubectl apply --namespace`; one that names
+    /// another is a mistake. `run` takes only resources that name theirs.
+    #[arg(short, long, value_name = "NS", value_parser = namespace)]
+    pub namespace: Option<String>,
+    /// Take older versions of Istio's groups (security.istio.io/v1beta1, networking.istio.io/v1beta1 and
+    /// v1alpha3), pass over what is no policy, and report as a summary. `run` takes v1 alone.
+    #[arg(long)]
+    pub from_istio: bool,
+    /// How to write the answer. Default: text; with --from-istio text on a terminal, JSON on a pipe.
+    #[arg(long, value_enum)]
+    pub output: Option<Output>,
 }
 
 /// How `check` writes its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
-    /// One line a mistake on stderr, or one line on stdout when all is well.
+    /// One line a mistake on stderr, or one line on stdout when all is well; with --from-istio a table
+    /// and explanations on stdout.
     Text,
-    /// One JSON object on stdout: `valid`, `files`, `resources` and `mistakes`.
+    /// One JSON object on stdout: `valid`, `files`, `resources` and `mistakes`; with --from-istio also
+    /// `kinds`, `passed_over`, `explanations` and `differences`.
     Json,
+}
+
+fn namespace(text: &str) -> Result<String, &'static str> {
+    policy::resources::namespace_name(text).map(|name| name.to_string())
 }
 
 /// A configuration with its resources, both without a mistake.
@@ -49,8 +69,6 @@ pub struct Checked {
     pub config: Config,
     /// The resources.
     pub resources: Resources,
-    /// How many resource files were read.
-    pub files: usize,
 }
 
 impl Checked {
@@ -67,15 +85,75 @@ impl Checked {
 /// # Errors
 /// The answer cannot be written.
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let found = load(&args.config, args.resources.as_deref());
-    match args.output {
-        Output::Text => write_text(&found)?,
-        Output::Json => write_json(&found)?,
+    let gathered = gather(args);
+    let valid = if args.from_istio {
+        migration::tell(gathered, args.output)?
+    } else {
+        let found = gathered.strictly();
+        match args.output {
+            None | Some(Output::Text) => write_text(&found)?,
+            Some(Output::Json) => write_json(&found)?,
+        }
+        found.is_ok()
+    };
+    Ok(if valid { ExitCode::SUCCESS } else { ExitCode::from(BAD_CONFIGURATION) })
+}
+
+/// What was found in configuration and resources, mistakes or not.
+#[derive(Debug)]
+struct Gathered {
+    /// Of the configuration, and of files that cannot be read.
+    mistakes: Option<Mistakes>,
+    files: usize,
+    survey: Survey,
+}
+
+/// How much there is of what is fine.
+#[derive(Debug)]
+struct Counted {
+    files: usize,
+    resources: usize,
+}
+
+impl Gathered {
+    fn strictly(self) -> Result<Counted, Mistakes> {
+        let counted = Counted { files: self.files, resources: self.survey.resources.len() };
+        match (self.mistakes, Mistakes::none_or(counted, self.survey.mistakes)) {
+            (None, found) => found,
+            (Some(first), Ok(_)) => Err(first),
+            (Some(first), Err(second)) => Err(first.and(second)),
+        }
     }
-    Ok(match found {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(BAD_CONFIGURATION),
-    })
+}
+
+fn gather(args: &CheckArgs) -> Gathered {
+    let (config, (configured, root_namespace)) = match &args.config {
+        Some(path) => load_config(path),
+        None => {
+            return gather_resources(args, None, args.resources.as_deref(), DEFAULT_ROOT_NAMESPACE);
+        }
+    };
+    let directory = args.resources.as_deref().or(configured.as_deref());
+    gather_resources(args, config.err(), directory, &root_namespace)
+}
+
+fn gather_resources(
+    args: &CheckArgs,
+    mistakes: Option<Mistakes>,
+    directory: Option<&Path>,
+    root_namespace: &str,
+) -> Gathered {
+    let reading = Reading {
+        root_namespace,
+        namespace: args.namespace.as_deref(),
+        from_istio: args.from_istio,
+    };
+    let (files, mistakes) = match (read_files(directory), mistakes) {
+        (Ok(files), mistakes) => (files, mistakes),
+        (Err(unread), None) => (Vec::new(), Some(unread)),
+        (Err(unread), Some(first)) => (Vec::new(), Some(first.and(unread))),
+    };
+    Gathered { mistakes, files: files.len(), survey: policy::resources::survey(&files, &reading) }
 }
 
 /// Reads a configuration and the resources it names, or those of `directory`, which may also be a
@@ -95,7 +173,7 @@ fn with_resources(
     let (configured, root_namespace) = whereabouts;
     let resources = load_resources(directory.or(configured.as_deref()), &root_namespace);
     match (config, resources) {
-        (Ok(config), Ok((resources, files))) => Ok(Checked { config, resources, files }),
+        (Ok(config), Ok(resources)) => Ok(Checked { config, resources }),
         (Ok(_), Err(mistakes)) | (Err(mistakes), Ok(_)) => Err(mistakes),
         (Err(first), Err(second)) => Err(first.and(second)),
     }
@@ -153,17 +231,17 @@ fn with_labels(mut config: Config) -> Result<Config, Mistakes> {
     Ok(config)
 }
 
-fn load_resources(
-    directory: Option<&Path>,
-    root_namespace: &str,
-) -> Result<(Resources, usize), Mistakes> {
-    let Some(directory) = directory else { return Ok((Resources::empty(root_namespace), 0)) };
+fn load_resources(directory: Option<&Path>, root_namespace: &str) -> Result<Resources, Mistakes> {
+    Resources::parse(&read_files(directory)?, root_namespace)
+}
+
+fn read_files(directory: Option<&Path>) -> Result<Vec<SourceFile>, Mistakes> {
+    let Some(directory) = directory else { return Ok(Vec::new()) };
     let files = match directory.is_file() {
         true => read_file(directory).map(|file| vec![file]),
         false => read_directory(directory),
     };
-    let files = files.map_err(|error| unreadable(directory, &error))?;
-    Ok((Resources::parse(&files, root_namespace)?, files.len()))
+    files.map_err(|error| unreadable(directory, &error))
 }
 
 /// A file or directory that cannot be read, as a mistake like the others.
@@ -179,19 +257,24 @@ fn unreadable(path: &Path, error: &io::Error) -> Mistakes {
     ))
 }
 
-fn write_text(found: &Result<Checked, Mistakes>) -> io::Result<()> {
+fn write_text(found: &Result<Counted, Mistakes>) -> io::Result<()> {
     match found {
-        Ok(checked) => writeln!(io::stdout(), "{}", summary(checked)),
+        Ok(Counted { files, resources }) => {
+            writeln!(io::stdout(), "fine (resource files: {files}, resources: {resources})")
+        }
         Err(mistakes) => {
             let count = mistakes.iter().count();
             let noun = if count == 1 { "mistake" } else { "mistakes" };
-            writeln!(io::stderr(), "{mistakes}\n{count} {noun}")
+            writeln!(io::stderr(), "{mistakes}\n{count} {noun}")?;
+            match mistakes.iter().any(|mistake| mistake.code == Code::Version) {
+                true => writeln!(
+                    io::stderr(),
+                    "written for Istio? --from-istio takes its older versions, and explains the rest"
+                ),
+                false => Ok(()),
+            }
         }
     }
-}
-
-fn summary(checked: &Checked) -> String {
-    format!("fine (resource files: {}, resources: {})", checked.files, checked.resources.len())
 }
 
 /// The answer as JSON.
@@ -203,14 +286,11 @@ struct Answer<'a> {
     mistakes: Vec<&'a Mistake>,
 }
 
-fn write_json(found: &Result<Checked, Mistakes>) -> io::Result<()> {
+fn write_json(found: &Result<Counted, Mistakes>) -> io::Result<()> {
     let answer = match found {
-        Ok(checked) => Answer {
-            valid: true,
-            files: checked.files,
-            resources: checked.resources.len(),
-            mistakes: Vec::new(),
-        },
+        Ok(Counted { files, resources }) => {
+            Answer { valid: true, files: *files, resources: *resources, mistakes: Vec::new() }
+        }
         Err(mistakes) => {
             Answer { valid: false, files: 0, resources: 0, mistakes: mistakes.iter().collect() }
         }
@@ -269,6 +349,47 @@ mod tests {
             found[1].starts_with("resources/a.yaml:4:1: found the unknown key `spce`"),
             "{found:#?}"
         );
+    }
+
+    /// `--namespace` is as with kubectl: for objects that name none, and no other.
+    #[test]
+    fn a_namespace_for_those_that_name_none() {
+        let check = |metadata: &str, namespace: Option<&str>| {
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join("a.yaml");
+            let policy = POLICY.replace("{name: p, namespace: shop}", metadata);
+            fs::write(&file, policy).unwrap();
+            let namespace = namespace.map(str::to_owned);
+            let args = CheckArgs {
+                config: None,
+                resources: Some(file),
+                namespace,
+                from_istio: false,
+                output: None,
+            };
+            let found = gather(&args).strictly().map(|counted| counted.resources);
+            found.map_err(|mistakes| mistakes.to_string())
+        };
+        for (metadata, namespace, expect) in [
+            ("{name: p, namespace: shop}", None, ""),
+            ("{name: p, namespace: shop}", Some("shop"), ""),
+            ("{name: p}", Some("shop"), ""),
+            ("{name: p}", None, "found no `namespace` in `metadata`"),
+            (
+                "{name: p, namespace: bank}",
+                Some("shop"),
+                "found the text \"bank\" for `namespace`; expected namespace shop, which --namespace asks for, or none; check it with --namespace bank, or take the line out",
+            ),
+            ("{name: p, namespace: ''}", Some("shop"), "expected text that is not empty"),
+        ] {
+            match check(metadata, namespace) {
+                Ok(resources) => assert_eq!((resources, expect), (1, ""), "{metadata}"),
+                Err(found) => {
+                    assert!(!expect.is_empty() && found.contains(expect), "{metadata}: {found}")
+                }
+            }
+        }
+        assert!(super::namespace("Shop").is_err() && super::namespace("shop").is_ok());
     }
 
     #[test]

@@ -38,7 +38,6 @@ enum Command {
         config: Option<PathBuf>,
     },
     Await(AwaitArgs),
-    /// Report every mistake in a configuration and its resources at once; open no socket.
     Check(CheckArgs),
     Explain(ExplainArgs),
     /// Help to write policies: lint them, suggest one from recorded traffic, compare two on it.

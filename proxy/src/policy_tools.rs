@@ -6,7 +6,7 @@ mod diff;
 mod lint;
 pub mod recorded;
 mod suggest;
-mod table;
+pub(crate) mod table;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};

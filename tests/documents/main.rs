@@ -5,6 +5,7 @@ mod commands;
 mod decisions;
 mod links;
 mod names;
+mod resources;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -41,6 +41,10 @@ impl AuthorizationPolicy {
         &self.name
     }
 
+    pub(crate) fn namespace(&self) -> &Arc<str> {
+        &self.namespace
+    }
+
     /// What a matching rule does.
     pub fn action(&self) -> Action {
         self.action

@@ -102,6 +102,12 @@ impl Kind {
     pub(super) fn as_str(self) -> &'static str {
         KNOWN.iter().find(|known| known.kind == self).map_or("", |known| known.name)
     }
+
+    /// The apiVersion it is read in.
+    pub(super) fn api_version(self) -> String {
+        let known = KNOWN.iter().find(|known| known.kind == self);
+        known.map_or_else(String::new, Known::api_version)
+    }
 }
 
 impl Known {

@@ -45,15 +45,21 @@ pub(super) fn met(file: &Arc<str>, root: Value<'_>, namespace: Option<&str>) -> 
     let of = |key| text(metadata.and_then(|metadata| metadata.get(key)));
     let kind = text(root.get("kind")).unwrap_or_else(|| "(no kind)".to_owned());
     let name = of("name").unwrap_or_else(|| "(no name)".to_owned());
-    let namespace = of("namespace").or_else(|| namespace.map(str::to_owned));
-    let full = namespace.map_or_else(|| name.clone(), |namespace| format!("{namespace}/{name}"));
+    let named = of("namespace");
+    let namespace_given = named.is_none() && namespace.is_some();
+    let namespace = named.or_else(|| namespace.map(str::to_owned));
+    let full =
+        namespace.as_ref().map_or_else(|| name.clone(), |namespace| format!("{namespace}/{name}"));
     Surveyed {
         name: format!("{kind} {full}").into(),
         kind,
         api_version: text(root.get("apiVersion")).unwrap_or_default(),
         file: Arc::clone(file),
         mark: root.node.mark,
-        older: false,
+        namespace,
+        namespace_given,
+        is_read: false,
+        newer: None,
     }
 }
 
@@ -147,6 +153,13 @@ fn read_namespace(
     reading: &Reading<'_>,
 ) -> Option<Arc<str>> {
     let Some(wanted) = reading.namespace else {
+        if reading.from_istio && !map.has("namespace") {
+            let fix = "write it, or give --namespace, as to kubectl".to_owned();
+            let (found, expected) = ("no `namespace` in `metadata`", "the key `namespace`");
+            reader.mistake_of(Code::MissingKey, map.mark(), found, expected, Some(fix));
+            // The rest is told in the same run; nothing of the set is taken.
+            return Some("default".into());
+        }
         let value = map.require(reader, "namespace");
         return value.and_then(|v| reader.parsed(v, "a namespace", dns_label));
     };
@@ -211,8 +224,11 @@ fn is_own(prefix: &str) -> bool {
     prefix.strip_suffix("postern.dev").is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// A DNS label (RFC 1123): a namespace.
-pub(super) fn dns_label(text: &str) -> Result<Arc<str>, &'static str> {
+/// A namespace's name: a DNS label (RFC 1123).
+///
+/// # Errors
+/// What to write.
+pub fn dns_label(text: &str) -> Result<Arc<str>, &'static str> {
     match text.len() <= 63 && is_dns_part(text) {
         true => Ok(text.into()),
         false => {

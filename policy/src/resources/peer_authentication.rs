@@ -34,6 +34,15 @@ impl PeerAuthentication {
         &self.name
     }
 
+    pub(crate) fn namespace(&self) -> &Arc<str> {
+        &self.namespace
+    }
+
+    /// True when it is about every workload of its namespace, or of the mesh.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.selector.is_empty()
+    }
+
     /// Its scope for a workload; `None` when it is not about it.
     pub(crate) fn scope_for(&self, workload: &Workload, root_namespace: &str) -> Option<Scope> {
         if *self.namespace == *root_namespace {

@@ -35,6 +35,15 @@ impl RequestAuthentication {
         &self.rules
     }
 
+    pub(crate) fn namespace(&self) -> &Arc<str> {
+        &self.namespace
+    }
+
+    /// The labels it selects by; empty beside `targetRefs`.
+    pub(crate) fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
     /// True when it is about the workload: in its namespace or the root one, and selected by labels, or behind a Service
     /// it targets.
     pub fn selects(&self, workload: &Workload, resources: &Resources) -> bool {

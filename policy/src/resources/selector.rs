@@ -20,6 +20,10 @@ impl Selector {
         self.matches(&other.0)
     }
 
+    pub(crate) fn labels(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+
     /// True when it selects every workload.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -22,7 +22,10 @@ const MAX_ENDPOINTS: usize = 4096;
 /// A ServiceEntry: one service for each of its hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceEntry {
+    name: Arc<str>,
     namespace: Arc<str>,
+    /// True unless `exportTo` says that it is for its own namespace.
+    exported: bool,
     addresses: Vec<IpNet>,
     pub(super) services: Vec<Service>,
     /// True when `subjectAltNames` named the identities; else they follow from the endpoints' service accounts.
@@ -30,6 +33,16 @@ pub struct ServiceEntry {
 }
 
 impl ServiceEntry {
+    /// `namespace/name`.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// True when its writer meant it for other namespaces, too.
+    pub(crate) fn is_exported(&self) -> bool {
+        self.exported
+    }
+
     /// The namespace whose clients it acts on (all clients, in the root namespace).
     pub fn namespace(&self) -> &Arc<str> {
         &self.namespace
@@ -81,7 +94,7 @@ pub(super) fn read(
     let resolution = read_resolution(reader, &mut map);
     let endpoints = map.take("endpoints").map(|v| read_endpoints(reader, v)).unwrap_or_default();
     let identities = map.take("subjectAltNames").map(|v| list(reader, v, read_identity));
-    refuse_exports(reader, &mut map);
+    let exported = read_exports(reader, &mut map);
     if let Some(value) = map.take_unsupported("workloadSelector") {
         let fix =
             "list the endpoints; workloadSelector is not supported by this version".to_owned();
@@ -105,6 +118,8 @@ pub(super) fn read(
     };
     let services = hosts?.into_iter().map(service).collect();
     Some(ServiceEntry {
+        name: object.full_name().into(),
+        exported,
         namespace: Arc::clone(&object.namespace),
         addresses,
         services,
@@ -206,17 +221,18 @@ fn read_resolution(reader: &mut Reader, map: &mut Mapping<'_>) -> Option<Resolut
     value.map_or(Some(Resolution::None), |v| reader.choice(v, &resolutions))
 }
 
-/// A ServiceEntry acts on clients of its own namespace (invariant 12): naming others would promise what does not hold.
-fn refuse_exports(reader: &mut Reader, map: &mut Mapping<'_>) {
-    let Some(items) = map.take("exportTo").and_then(|v| reader.filled_list(v, MAX_ITEMS)) else {
-        return;
-    };
-    for item in items {
+/// A ServiceEntry acts on clients of its own namespace (invariant 12): naming others would promise what does not hold. True when
+/// it is for all, as it is where nothing is said.
+fn read_exports(reader: &mut Reader, map: &mut Mapping<'_>) -> bool {
+    let Some(value) = map.take("exportTo") else { return true };
+    let items = reader.filled_list(value, MAX_ITEMS).unwrap_or_default();
+    for item in &items {
         if !item.is_text(".") && !item.is_text("*") {
             let fix = "a ServiceEntry acts on its own namespace, one of the root namespace on all; write \".\"";
-            reader.wrong_of(Code::Reach, item, "\".\" or \"*\"", Some(fix.into()));
+            reader.wrong_of(Code::Reach, *item, "\".\" or \"*\"", Some(fix.into()));
         }
     }
+    items.iter().any(|item| item.is_text("*"))
 }
 
 fn read_ports(reader: &mut Reader, value: Value<'_>) -> Option<Vec<ServicePort>> {

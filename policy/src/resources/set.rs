@@ -34,7 +34,7 @@ impl<'a> Reading<'a> {
 /// What is in a set of files, mistakes or not.
 #[derive(Debug)]
 pub struct Survey {
-    /// The objects without a mistake of their own. With mistakes in the set they are not to be put in force.
+    /// What could be read. With mistakes in the set it is not to be put in force.
     pub resources: Resources,
     /// Every object, in the order of files.
     pub objects: Vec<Surveyed>,
@@ -55,8 +55,14 @@ pub struct Surveyed {
     pub file: Arc<str>,
     /// Where it begins.
     pub mark: Mark,
-    /// Whether it was written in an older version of its kind, and taken.
-    pub older: bool,
+    /// Its namespace: the one it names, or the one that was given to those that name none.
+    pub namespace: Option<String>,
+    /// Whether its namespace is the given one.
+    pub namespace_given: bool,
+    /// Whether its head could be read: it is of a kind that is read here, with a name and a namespace.
+    pub is_read: bool,
+    /// The apiVersion it was read as, where it was written in an older one.
+    pub newer: Option<String>,
 }
 
 /// Reads and checks every file, and tells of every object.
@@ -137,7 +143,8 @@ impl Set<'_> {
 
     fn read_object(&mut self, reader: &mut Reader, root: Value<'_>, at: usize) -> Option<()> {
         let object = object::read(reader, root, &self.reading)?;
-        self.objects[at].older = object.older;
+        self.objects[at].is_read = true;
+        self.objects[at].newer = object.older.then(|| object.kind.api_version());
         self.refuse_second(reader, &object);
         let root_namespace = self.reading.root_namespace;
         match object.kind {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::RequestAuthentication;
 use super::object::Object;
 use super::selector::{self, Selector};
 use crate::Workload;
@@ -40,6 +41,16 @@ impl TokenPolicy {
     pub fn selects(&self, workload: &Workload, root_namespace: &str) -> bool {
         let scope = *self.namespace == *workload.namespace || *self.namespace == *root_namespace;
         scope && self.selector.matches(&workload.labels)
+    }
+
+    /// True when it is about every workload that the object is about, as far as their text tells.
+    pub(crate) fn scope_covers(
+        &self,
+        object: &RequestAuthentication,
+        root_namespace: &str,
+    ) -> bool {
+        let scope = self.namespace == *object.namespace() || *self.namespace == *root_namespace;
+        scope && self.selector.covers(object.selector())
     }
 
     pub(crate) fn presenters(&self) -> Option<&Arc<[IdPattern]>> {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 const MOST_WIDTH: usize = 60;
 
 /// Writes rows under a head, each column as wide as its widest cell. The last column is not cut.
-pub(super) fn write<const N: usize>(
+pub(crate) fn write<const N: usize>(
     out: &mut impl Write,
     head: [&str; N],
     rows: &[[String; N]],

@@ -1,0 +1,208 @@
+//! What a set of resources that was written for Istio means otherwise here: nothing of it is a mistake, and each would be a
+//! surprise. Told once, with all the objects it is about and the line to write.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::Resources;
+use crate::resources::{Action, RequestAuthentication, Survey, Surveyed};
+
+/// The namespace whose resources act on the whole mesh in Istio, unless it was installed otherwise.
+const ISTIO_ROOT: &str = "istio-system";
+
+/// One thing that is otherwise here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Its stable name.
+    pub code: &'static str,
+    /// Whether less is protected here than in Istio until something is changed.
+    #[serde(rename = "unsafe")]
+    pub is_unsafe: bool,
+    /// What was found, and what it means in Istio.
+    pub found: String,
+    /// What it means here.
+    pub here: String,
+    /// The lines to write, where the meaning of Istio is wanted.
+    pub write: Vec<String>,
+    /// The objects it is about, as `kind namespace/name`.
+    pub objects: Vec<Arc<str>>,
+}
+
+/// Everything that is otherwise, what is unsafe first.
+pub fn differences(survey: &Survey) -> Vec<Difference> {
+    let resources = &survey.resources;
+    let found = [
+        root_namespace(survey),
+        tokens_without_audience(resources),
+        denied_alone(resources),
+        strict_mtls(resources),
+        service_entries_reach(resources),
+        older_versions(&survey.objects),
+        namespaces_given(&survey.objects),
+    ];
+    found.into_iter().filter(|difference| !difference.objects.is_empty()).collect()
+}
+
+/// What Istio reads for the whole mesh would be about the workloads of one namespace.
+fn root_namespace(survey: &Survey) -> Difference {
+    let root = survey.resources.root_namespace();
+    let theirs = survey.objects.iter().filter(|object| {
+        object.is_read && object.namespace.as_deref() == Some(ISTIO_ROOT) && root != ISTIO_ROOT
+    });
+    Difference {
+        code: "root_namespace",
+        is_unsafe: true,
+        found: format!("objects of {ISTIO_ROOT}: in Istio they are about the whole mesh"),
+        here: format!(
+            "they are about workloads of {ISTIO_ROOT} alone, and protect nobody else: the root namespace is {root}"
+        ),
+        write: vec![format!("metadata: {{namespace: {root}}}")],
+        objects: theirs.map(|object| Arc::clone(&object.name)).collect(),
+    }
+}
+
+/// Istio asks for `aud` where `audiences` says so; here a token is for somebody (RFC 7519 §4.1.3), unless a TokenPolicy says that
+/// its issuer writes none.
+fn tokens_without_audience(resources: &Resources) -> Difference {
+    let mut objects = Vec::new();
+    let mut write = BTreeSet::new();
+    for object in resources.request_authentications() {
+        let open = open_issuers(object, resources);
+        if open.is_empty() {
+            continue;
+        }
+        objects.push(format!("RequestAuthentication {}", object.name()).into());
+        write.extend(open.into_iter().map(|issuer| token_policy(object, issuer)));
+    }
+    Difference {
+        code: "tokens_without_audience",
+        is_unsafe: false,
+        found: "jwtRules without `audiences`: in Istio a token needs no `aud`".to_owned(),
+        here: "a token without `aud` is refused with 401 (token_claims); name the `audiences` where the issuer writes them, else say that it writes none".to_owned(),
+        write: write.into_iter().collect(),
+        objects,
+    }
+}
+
+/// The issuers that any audience will do for, and no TokenPolicy says whether there must be one.
+fn open_issuers<'r>(object: &'r RequestAuthentication, resources: &Resources) -> Vec<&'r str> {
+    let said = |issuer: &str| {
+        let policies = resources.token_policies().iter();
+        policies
+            .filter(|policy| policy.issuer() == issuer && policy.audience_required().is_some())
+            .any(|policy| policy.scope_covers(object, resources.root_namespace()))
+    };
+    let rules = object.rules().iter().filter(|rule| rule.audiences.is_empty());
+    rules.map(|rule| &*rule.issuer).filter(|issuer| !said(issuer)).collect()
+}
+
+/// A TokenPolicy that takes an issuer's tokens without `aud`, for the workloads of the object.
+fn token_policy(object: &RequestAuthentication, issuer: &str) -> String {
+    let (namespace, name) = object.name().split_once('/').unwrap_or(("", object.name()));
+    // JSON, so that an issuer's text cannot break out of the line; JSON is YAML.
+    let issuer = serde_json::Value::from(issuer);
+    let selector = match object.selector().labels() {
+        labels if labels.is_empty() => String::new(),
+        labels => {
+            let labels: serde_json::Map<_, _> =
+                labels.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+            format!("selector: {{matchLabels: {}}}, ", serde_json::Value::from(labels))
+        }
+    };
+    format!(
+        "{{apiVersion: policy.postern.dev/v1alpha1, kind: TokenPolicy, metadata: {{name: {name}, namespace: {namespace}}}, spec: {{{selector}issuer: {issuer}, audience: OPTIONAL}}}}"
+    )
+}
+
+/// Where only DENY policies select a workload, Istio lets in what they do not match.
+fn denied_alone(resources: &Resources) -> Difference {
+    let of = |action: Action| {
+        let policies = resources.authorization_policies().iter();
+        policies.filter(move |policy| policy.action() == action && !policy.is_dry_run())
+    };
+    let root = resources.root_namespace();
+    let alone = of(Action::Deny).filter(|deny| {
+        !of(Action::Allow)
+            .any(|allow| [root, ISTIO_ROOT].iter().any(|root| allow.scope_covers(deny, root)))
+    });
+    Difference {
+        code: "denied_alone",
+        is_unsafe: false,
+        found: "DENY policies for workloads that no ALLOW policy of the set selects: in Istio what they do not match is let in".to_owned(),
+        here: "it is refused with 403 (default_deny), unless defaults.authorization says otherwise; name the callers in an ALLOW policy (docs/policy.md writes it from traffic)".to_owned(),
+        write: vec!["spec: {action: ALLOW, rules: [{from: [{source: {principals: [cluster.local/ns/NAMESPACE/sa/SERVICE-ACCOUNT]}}]}]}".to_owned()],
+        objects: alone.map(|policy| format!("AuthorizationPolicy {}", policy.name()).into()).collect(),
+    }
+}
+
+/// Istio takes plaintext where nothing says otherwise.
+fn strict_mtls(resources: &Resources) -> Difference {
+    let root = resources.root_namespace();
+    let said: BTreeSet<&str> = resources
+        .peer_authentications()
+        .iter()
+        .filter(|object| object.is_wide() && object.mode().is_some())
+        .map(|object| &**object.namespace())
+        .collect();
+    let policies = resources.authorization_policies().iter();
+    let mesh = [root, ISTIO_ROOT].iter().any(|root| said.contains(root));
+    let unsaid = policies.filter(|policy| !mesh && !said.contains(&**policy.namespace()));
+    Difference {
+        code: "strict_mtls",
+        is_unsafe: false,
+        found: "policies of namespaces whose mTLS mode no PeerAuthentication of the set says: in Istio it is PERMISSIVE".to_owned(),
+        here: "it is STRICT: plaintext is refused (peer_not_authenticated), unless defaults.mtls says otherwise".to_owned(),
+        write: vec!["{apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {name: default, namespace: NAMESPACE}, spec: {mtls: {mode: PERMISSIVE}}}".to_owned()],
+        objects: unsaid.map(|policy| format!("AuthorizationPolicy {}", policy.name()).into()).collect(),
+    }
+}
+
+/// In Istio a ServiceEntry acts on every namespace unless `exportTo` says otherwise.
+fn service_entries_reach(resources: &Resources) -> Difference {
+    let root = resources.root_namespace();
+    let entries = resources.service_entries().iter();
+    let wide = entries.filter(|entry| entry.is_exported() && **entry.namespace() != *root);
+    Difference {
+        code: "service_entry_reach",
+        is_unsafe: false,
+        found: "ServiceEntries without exportTo: [\".\"]: in Istio they act on clients of every namespace".to_owned(),
+        here: "they act on clients of their own namespace; one of the root namespace acts on all".to_owned(),
+        write: vec![format!("metadata: {{namespace: {root}}}")],
+        objects: wide.map(|entry| format!("ServiceEntry {}", entry.name()).into()).collect(),
+    }
+}
+
+fn older_versions(objects: &[Surveyed]) -> Difference {
+    let older = || objects.iter().filter_map(|object| Some((object, object.newer.as_ref()?)));
+    let write: BTreeSet<_> = older().map(|(_, newer)| format!("apiVersion: {newer}")).collect();
+    Difference {
+        code: "older_version",
+        is_unsafe: false,
+        found: "older versions of their kinds".to_owned(),
+        here: "the fields are the same, and a cluster gives back either; a file that `run` reads has the new one".to_owned(),
+        write: write.into_iter().collect(),
+        objects: older().map(|(object, _)| Arc::clone(&object.name)).collect(),
+    }
+}
+
+fn namespaces_given(objects: &[Surveyed]) -> Difference {
+    let given = || objects.iter().filter(|object| object.is_read && object.namespace_given);
+    let write: BTreeSet<_> = given()
+        .filter_map(|object| {
+            Some(format!("metadata: {{namespace: {}}}", object.namespace.as_ref()?))
+        })
+        .collect();
+    Difference {
+        code: "namespace_given",
+        is_unsafe: false,
+        found: "objects that name no namespace".to_owned(),
+        here: "they are taken to be in the one of --namespace, as kubectl would put them there; a file that `run` reads names it".to_owned(),
+        write: write.into_iter().collect(),
+        objects: given().map(|object| Arc::clone(&object.name)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! `check --from-istio`: what of a set that was written for Istio is taken, and why the rest is not.
+//!
+//! Mistakes of one sort are explained once, with all their places. Kinds that are no policy (Deployments, Services) are passed over:
+//! manifests of a whole application hold them, and nobody expects a proxy to read them.
+
+mod told;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+
+use policy::migration::{Difference, differences};
+use policy::resources::Surveyed;
+use policy::{Code, Mistake};
+use serde::Serialize;
+
+use super::{Gathered, Output};
+
+/// Tells what was found; true when everything would be taken, and nothing of it is unsafe.
+pub(super) fn tell(gathered: Gathered, output: Option<Output>) -> io::Result<bool> {
+    let report = Report::of(gathered);
+    let by_terminal = if io::stdout().is_terminal() { Output::Text } else { Output::Json };
+    let mut out = io::stdout().lock();
+    match output.unwrap_or(by_terminal) {
+        Output::Text => told::write(&mut out, &report)?,
+        Output::Json => {
+            serde_json::to_writer(&mut out, &report)?;
+            io::Write::write_all(&mut out, b"\n")?;
+        }
+    }
+    Ok(report.valid)
+}
+
+/// Everything that is told.
+#[derive(Debug, Serialize)]
+struct Report {
+    valid: bool,
+    files: usize,
+    /// How many objects are taken as they are.
+    resources: usize,
+    kinds: Vec<KindCount>,
+    /// Kinds that are no policy, and how many there are.
+    passed_over: BTreeMap<String, usize>,
+    explanations: Vec<Explanation>,
+    differences: Vec<Difference>,
+    mistakes: Vec<Mistake>,
+}
+
+/// How the objects of a kind fare. One may be unsupported and unsafe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct KindCount {
+    kind: String,
+    objects: usize,
+    taken: usize,
+    unsupported: usize,
+    #[serde(rename = "unsafe")]
+    unsafe_: usize,
+}
+
+/// Why something is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Sort {
+    /// It is known in Istio, and Postern cannot do it.
+    Unsupported,
+    /// It can be read in two ways, or would protect less than it says.
+    Unsafe,
+}
+
+impl Sort {
+    /// `None` for what is passed over.
+    fn of(code: Code) -> Option<Self> {
+        match code {
+            Code::NotPolicy => None,
+            Code::Unsupported | Code::Version => Some(Self::Unsupported),
+            Code::Form
+            | Code::Unquoted
+            | Code::UnknownKey
+            | Code::MissingKey
+            | Code::EmptyList
+            | Code::Value
+            | Code::NoEffect
+            | Code::Reach
+            | Code::Repeated => Some(Self::Unsafe),
+        }
+    }
+}
+
+/// One strictness, explained by the first mistake against it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Explanation {
+    sort: Sort,
+    code: Code,
+    count: usize,
+    found: String,
+    expected: String,
+    /// What to write instead.
+    write: Option<String>,
+    /// `file:line:column` of each.
+    places: Vec<String>,
+}
+
+impl Report {
+    fn of(gathered: Gathered) -> Self {
+        let Gathered { mistakes, files, survey } = gathered;
+        let differences = differences(&survey);
+        let mut all = mistakes.map(policy::Mistakes::into_vec).unwrap_or_default();
+        all.extend(survey.mistakes);
+        let explanations = explanations(&all);
+        let fates = Fates::of(&all, &differences);
+        let kinds = kinds(&survey.objects, &fates);
+        let passed = survey.objects.iter().filter(|object| fates.passed.contains(&*object.name));
+        let mut passed_over = BTreeMap::new();
+        for object in passed {
+            *passed_over.entry(object.kind.clone()).or_default() += 1;
+        }
+        Self {
+            valid: explanations.is_empty() && !differences.iter().any(|found| found.is_unsafe),
+            files,
+            resources: kinds.iter().map(|kind| kind.taken).sum(),
+            kinds,
+            passed_over,
+            explanations,
+            differences,
+            mistakes: all,
+        }
+    }
+}
+
+/// What became of objects, by name.
+#[derive(Default)]
+struct Fates<'m> {
+    passed: BTreeSet<&'m str>,
+    unsupported: BTreeSet<&'m str>,
+    unsafe_: BTreeSet<&'m str>,
+}
+
+impl<'m> Fates<'m> {
+    fn of(mistakes: &'m [Mistake], differences: &'m [Difference]) -> Self {
+        let mut fates = Self::default();
+        for mistake in mistakes {
+            let Some(object) = mistake.object.as_deref() else { continue };
+            match Sort::of(mistake.code) {
+                None => fates.passed.insert(object),
+                Some(Sort::Unsupported) => fates.unsupported.insert(object),
+                Some(Sort::Unsafe) => fates.unsafe_.insert(object),
+            };
+        }
+        let objects = differences.iter().filter(|found| found.is_unsafe).flat_map(|d| &d.objects);
+        fates.unsafe_.extend(objects.map(|object: &Arc<str>| &**object));
+        fates
+    }
+}
+
+fn kinds(objects: &[Surveyed], fates: &Fates<'_>) -> Vec<KindCount> {
+    let mut kinds: BTreeMap<&str, KindCount> = BTreeMap::new();
+    for object in objects.iter().filter(|object| !fates.passed.contains(&*object.name)) {
+        let count = kinds.entry(&object.kind).or_insert_with(|| KindCount {
+            kind: object.kind.clone(),
+            objects: 0,
+            taken: 0,
+            unsupported: 0,
+            unsafe_: 0,
+        });
+        let unsupported = fates.unsupported.contains(&*object.name);
+        let is_unsafe = fates.unsafe_.contains(&*object.name);
+        count.objects += 1;
+        count.taken += usize::from(!unsupported && !is_unsafe);
+        count.unsupported += usize::from(unsupported);
+        count.unsafe_ += usize::from(is_unsafe);
+    }
+    kinds.into_values().collect()
+}
+
+/// Each strictness once, what is unsupported first, then in the order in which they were met.
+fn explanations(mistakes: &[Mistake]) -> Vec<Explanation> {
+    let mut known: Vec<(String, Explanation)> = Vec::new();
+    for mistake in mistakes {
+        let Some(sort) = Sort::of(mistake.code) else { continue };
+        let key = sameness(mistake);
+        let place = place(mistake);
+        match known.iter_mut().find(|(other, found)| *other == key && found.code == mistake.code) {
+            Some((_, found)) => {
+                found.count += 1;
+                found.places.push(place);
+            }
+            None => known.push((
+                key,
+                Explanation {
+                    sort,
+                    code: mistake.code,
+                    count: 1,
+                    found: mistake.found.clone(),
+                    expected: mistake.expected.clone(),
+                    write: mistake.fix.clone(),
+                    places: vec![place],
+                },
+            )),
+        }
+    }
+    let mut explanations: Vec<_> = known.into_iter().map(|(_, found)| found).collect();
+    explanations.sort_by_key(|found| found.sort);
+    explanations
+}
+
+fn place(mistake: &Mistake) -> String {
+    match mistake.line {
+        0 => mistake.file.to_string(),
+        line => format!("{}:{line}:{}", mistake.file, mistake.column),
+    }
+}
+
+/// What two mistakes against the same strictness have in common: the advice without the words of the one file.
+fn sameness(mistake: &Mistake) -> String {
+    let Some(fix) = &mistake.fix else { return mistake.expected.clone() };
+    let mut quoted = None;
+    let kept = fix.chars().filter(|c| match (quoted, c) {
+        (Some(end), c) => {
+            if end == *c {
+                quoted = None;
+            }
+            false
+        }
+        (None, '"' | '`') => {
+            quoted = Some(*c);
+            false
+        }
+        (None, c) => !c.is_ascii_digit(),
+    });
+    kept.collect()
+}
+
+#[cfg(test)]
+mod tests;
