@@ -103,12 +103,6 @@ fn read_bracketed(
             reader.wrong(key, "the name of a header field", Some(fix));
             None
         }
-        (Some(Some(names)), _) if names.len() == 1 && names[0].contains('_') => {
-            let fix = format!("write {}, or take the condition out", names[0].replace('_', "-"));
-            let expected = "a header without '_': fields with one never reach the app";
-            reader.wrong_of(Code::NoEffect, key, expected, Some(fix));
-            None
-        }
         (Some(Some(names)), _) if names.len() == 1 && is_token(names[0]) => {
             Some(Condition::Header(names[0].to_ascii_lowercase().into(), values))
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::token::{ClaimHeader, JwtRule, KeySource, TokenPlace};
-use crate::yaml::{Code, Mapping, Reader, Value, parse_duration};
+use crate::yaml::{Mapping, Reader, Value, parse_duration};
 
 /// The longest inline key set, in bytes: a hundred RSA keys.
 const MAX_JWKS_BYTES: usize = 64 << 10;
@@ -178,7 +178,7 @@ fn read_header_places(reader: &mut Reader, value: Value<'_>) -> Option<Vec<Token
     let mut places = Vec::new();
     for item in reader.filled_list(value, MAX_ITEMS)? {
         let mut map = reader.mapping(item)?;
-        let name = map.require(reader, "name").and_then(|v| header_place(reader, v));
+        let name = map.require(reader, "name").and_then(|v| header_name(reader, v));
         let prefix = match map.take("prefix") {
             Some(value) if value.is_empty_text() => Some(""),
             Some(value) => bounded(reader, value),
@@ -222,18 +222,6 @@ fn header_name(reader: &mut Reader, value: Value<'_>) -> Option<Box<str>> {
     reader.parsed(value, "a header's name", |text| {
         token(text).map(|name| Box::from(name.to_ascii_lowercase()))
     })
-}
-
-/// A header that a token may come in: fields with `_` in their name never reach the one who looks.
-fn header_place(reader: &mut Reader, value: Value<'_>) -> Option<Box<str>> {
-    let name = header_name(reader, value)?;
-    if name.contains('_') {
-        let fix = format!("write {}", name.replace('_', "-"));
-        let expected = "a header without '_': fields with one are dropped";
-        reader.wrong_of(Code::NoEffect, value, expected, Some(fix));
-        return None;
-    }
-    Some(name)
 }
 
 /// A header that we may make: not one that frames, routes or authenticates, and none of the proxy's own (S-16).

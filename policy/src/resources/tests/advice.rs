@@ -19,7 +19,10 @@ fn conditions_that_an_operation_says() {
             mistakes(&policy(&format!("{{rules: [{{when: [{{key: '{key}', values: [a]}}]}}]}}")));
         assert!(found.len() == 1 && found[0].ends_with(expect), "{key}: {found:#?}");
     }
-    check(&policy("{rules: [{when: [{key: 'request.headers[host]', values: [a]}]}]}"), &[]);
+    for name in ["host", "api_key", "X-Role"] {
+        let rule = format!("{{when: [{{key: 'request.headers[{name}]', values: [a]}}]}}");
+        check(&policy(&format!("{{rules: [{rule}]}}")), &[]);
+    }
 }
 
 /// What is offered is what is taken.
