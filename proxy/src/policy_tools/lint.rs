@@ -15,7 +15,8 @@ use crate::config::Config;
 
 /// Tell what in the policies is well formed and probably not meant.
 ///
-/// Finds: rules that another rule makes void (shadowed_rule), rules that allow everything (allow_all),
+/// Finds: rules that another rule makes void (shadowed_rule) or that take away all that they name
+/// (never_matches), rules that allow everything (allow_all),
 /// any workload (wildcard_principal) or callers without identity (unauthenticated_allow), rules for
 /// workloads that no ServiceEntry knows (unknown_caller), HTTP fields on ports declared tcp or tls
 /// (http_on_tcp_port), ports on which apps must not believe x-forwarded-client-cert

@@ -1,0 +1,103 @@
+//! What `check` says of configuration and resources.
+#![allow(clippy::unwrap_used)]
+use super::*;
+use std::fs;
+
+const GOOD: &str =
+    "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///run/a}\n";
+const POLICY: &str = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p, namespace: shop}\n";
+
+/// Writes a configuration and one resource file; gives back the mistakes without the directory's name.
+fn check(config: &str, resource: Option<&str>) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let resources = directory.path().join("resources");
+    let config = config.replace("RESOURCES", &resources.display().to_string());
+    fs::write(directory.path().join("proxy.yaml"), config).unwrap();
+    if let Some(resource) = resource {
+        fs::create_dir(&resources).unwrap();
+        fs::write(resources.join("a.yaml"), resource).unwrap();
+    }
+    let prefix = format!("{}/", directory.path().display());
+    match load(&directory.path().join("proxy.yaml"), None) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().map(|m| m.to_string().replace(&prefix, "")).collect(),
+    }
+}
+
+#[test]
+fn good_configurations() {
+    assert!(check(GOOD, None).is_empty());
+    assert!(
+        check(&format!("{GOOD}resources: {{directory: RESOURCES}}\n"), Some(POLICY)).is_empty()
+    );
+}
+
+#[test]
+fn f10_mistakes_of_configuration_and_resources_together() {
+    let found = check(
+        &format!("{GOOD}resources: {{directory: RESOURCES}}\nrootNamespace: mesh\nworker: 3\n"),
+        Some(&format!("{POLICY}spce: {{}}\n")),
+    );
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].starts_with("proxy.yaml:5:1: found the unknown key `worker`"), "{found:#?}");
+    assert!(
+        found[1].starts_with("resources/a.yaml:4:1: found the unknown key `spce`"),
+        "{found:#?}"
+    );
+}
+
+/// `--namespace` is as with kubectl: for objects that name none, and no other.
+#[test]
+fn a_namespace_for_those_that_name_none() {
+    let check = |metadata: &str, namespace: Option<&str>| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.yaml");
+        let policy = POLICY.replace("{name: p, namespace: shop}", metadata);
+        fs::write(&file, policy).unwrap();
+        let namespace = namespace.map(str::to_owned);
+        let args = CheckArgs {
+            config: None,
+            resources: Some(file),
+            namespace,
+            from_istio: false,
+            output: None,
+        };
+        let found = gather(&args).strictly().map(|counted| counted.resources);
+        found.map_err(|mistakes| mistakes.to_string())
+    };
+    for (metadata, namespace, expect) in [
+        ("{name: p, namespace: shop}", None, ""),
+        ("{name: p, namespace: shop}", Some("shop"), ""),
+        ("{name: p}", Some("shop"), ""),
+        ("{name: p}", None, "found no `namespace` in `metadata`"),
+        (
+            "{name: p, namespace: bank}",
+            Some("shop"),
+            "found the text \"bank\" for `namespace`; expected namespace shop, which --namespace asks for, or none; check it with --namespace bank, or take the line out",
+        ),
+        ("{name: p, namespace: ''}", Some("shop"), "expected text that is not empty"),
+    ] {
+        match check(metadata, namespace) {
+            Ok(resources) => assert_eq!((resources, expect), (1, ""), "{metadata}"),
+            Err(found) => {
+                assert!(!expect.is_empty() && found.contains(expect), "{metadata}: {found}")
+            }
+        }
+    }
+    assert!(super::namespace("Shop").is_err() && super::namespace("shop").is_ok());
+}
+
+#[test]
+fn f10_missing_files_are_named() {
+    let found = check(&format!("{GOOD}resources: {{directory: RESOURCES}}\n"), None);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0]
+            .starts_with("resources: found nothing to read (cannot read resources: No such file"),
+        "{found:#?}"
+    );
+    let missing = load(Path::new("no-such.yaml"), None).unwrap_err().to_string();
+    assert!(missing.contains("no-such.yaml"), "{missing}");
+    let torn = check(&format!("{GOOD}resources: {{directory: RESOURCES}}\n"), Some(""));
+    assert!(torn[0].contains("a file of 0 bytes"), "{torn:#?}");
+}
