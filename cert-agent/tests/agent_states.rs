@@ -45,6 +45,9 @@ async fn f05_certificate_expires_in_every_view_of_it() {
     let metrics = agent.settings.metrics.unwrap();
     until(metrics, "/ready", "200 OK").await;
     let page = until(metrics, "/metrics", "postern_certificate_state{state=\"fresh\"} 1").await;
+    for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "threads"] {
+        assert!(page.contains(&format!("\nprocess_{name} ")), "{name}: {page}");
+    }
     for line in [
         "postern_certificate_renewals_total{result=\"success\"} 1",
         "postern_certificate_renewals_total{result=\"failure\"} 0",

@@ -283,6 +283,9 @@ async fn f36_an_authority_that_can_sign_is_ready_and_counts() {
     let refusal = authority.issue(&request, &caller, now).await.unwrap_err();
     authority.metrics.refused(&refusal);
     let (_, page) = get(address, "/metrics").await;
+    for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "threads"] {
+        assert!(page.contains(&format!("\nprocess_{name} ")), "{name}: {page}");
+    }
     for line in [
         "postern_authority_ready 1",
         "postern_authority_refusals_total{reason=\"evidence\"} 1",

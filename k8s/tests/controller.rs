@@ -75,6 +75,59 @@ async fn destinations_are_told_on_demand() {
 }
 
 #[tokio::test]
+async fn the_controller_tells_what_it_costs() {
+    use k8s::page::Pages as _;
+    let (_api, _trust, controller) = scene().await;
+    let page = k8s::controller::page::Page {
+        shared: controller.shared.clone(),
+        credentials: controller.credentials.subscribe(),
+        leads: watch::channel(false).1,
+        with_status: false,
+    };
+    let text = page.metrics();
+    for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "threads"] {
+        assert!(text.contains(&format!("\nprocess_{name} ")), "{name}: {text}");
+    }
+}
+
+/// What is logged, for one test: all of its tasks run on its own thread.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn count(&self, words: &str) -> usize {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).matches(words).count()
+    }
+}
+
+#[tokio::test]
+async fn a_pods_end_is_told_in_plain_words() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let (_api, trust, controller) = scene().await;
+    cart(&controller, &trust).await.cut_off();
+    until("the end of one that was killed", || log.count("the proxy has gone") == 1).await;
+    drop(cart(&controller, &trust).await);
+    until("the end of one that said goodbye", || log.count("the proxy has gone") == 2).await;
+    for words in ["Unknown", "h2 protocol error", "stream closed", "ERROR", "WARN"] {
+        assert_eq!(log.count(words), 0, "{words}");
+    }
+}
+
+#[tokio::test]
 async fn only_the_proxy_of_the_pod_itself_is_told_anything() {
     let (_api, trust, controller) = scene().await;
     let check = |row: &'static str, id: &'static str, pod: (&'static str, &'static str), expect| {

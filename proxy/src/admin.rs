@@ -134,9 +134,7 @@ async fn metrics(context: &Context, local: SocketAddr, request: &Request<Incomin
             Err(missing) => tracing::debug!(missing.error, "the app's metrics are left out"),
         }
     }
-    let mut text = context.state.metrics.render();
-    text.append(&mut apps);
-    let mut response = Response::new(Full::from(text));
+    let mut response = Response::new(Full::from(context.state.metrics.render(&apps)));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use process_metrics::ProcessMetrics;
 use prometheus::core::Collector;
 use prometheus::{
     Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -18,6 +19,9 @@ use crate::telemetry::{CloseReason, Direction, Protocol, mtls_label};
 /// Upper bounds of the request duration buckets, seconds.
 const DURATION_BUCKETS: [f64; 13] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+/// What the names of [`ProcessMetrics`] begin with, in every client library.
+const PROCESS: &str = "process_";
 
 /// The labels of one kind of traffic, resolved once a connection or route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -273,6 +277,7 @@ impl Metrics {
             names: Mutex::default(),
             most_names,
         };
+        metrics.registry.register(Box::new(ProcessMetrics::new()?))?;
         metrics.certificate_state(None);
         for direction in [Direction::Inbound, Direction::Outbound] {
             metrics.dropped(direction, 0);
@@ -286,12 +291,18 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// The text exposition format of everything.
+    /// The text exposition format of everything, in front of what our app says of itself. One answer has each series once, so
+    /// the `process_*` are the app's where it has some.
     #[must_use]
-    pub fn render(&self) -> Vec<u8> {
+    pub fn render(&self, app: &[u8]) -> Vec<u8> {
+        let mut families = self.registry.gather();
+        if app.split(|b| *b == b'\n').any(|line| line.starts_with(PROCESS.as_bytes())) {
+            families.retain(|family| !family.name().starts_with(PROCESS));
+        }
         let mut out = Vec::new();
         // Encoding to memory fails only for an invalid metric, which `new` refuses.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut out);
+        let _ = TextEncoder::new().encode(&families, &mut out);
+        out.extend_from_slice(app);
         out
     }
 
@@ -472,13 +483,29 @@ mod tests {
         }
     }
 
+    /// One answer has each series once.
+    #[test]
+    fn the_process_is_told_unless_the_app_tells_its_own() {
+        let metrics = Metrics::new(10).unwrap();
+        let told = |app: &str| String::from_utf8(metrics.render(app.as_bytes())).unwrap();
+        let alone = told("process1 1\n");
+        for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "threads"] {
+            let series = format!("\nprocess_{name} ");
+            assert_eq!(alone.matches(&series).count(), 1, "{name}: {alone}");
+        }
+        let both = told("# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 7\n");
+        assert_eq!(both.matches("\nprocess_").count(), 1, "{both}");
+        assert!(both.contains("\nprocess_cpu_seconds_total 7\n"), "{both}");
+        assert!(both.contains("\npostern_ready "), "{both}");
+    }
+
     #[test]
     fn a_request_shows_under_its_labels() {
         let metrics = Metrics::new(10).unwrap();
         metrics
             .requests(&labels("cluster.local/ns/shop/sa/frontend"), 403, "no_matching_allow")
             .inc();
-        let text = String::from_utf8(metrics.render()).unwrap();
+        let text = String::from_utf8(metrics.render(b"")).unwrap();
         let line = text.lines().find(|l| l.starts_with("postern_requests_total{")).unwrap();
         for part in [
             "direction=\"inbound\"",
@@ -497,7 +524,7 @@ mod tests {
         for n in 0..100 + 500 {
             metrics.requests(&labels(&format!("td/ns/a/sa/{n}")), 200, "ok").inc();
         }
-        let text = String::from_utf8(metrics.render()).unwrap();
+        let text = String::from_utf8(metrics.render(b"")).unwrap();
         let series = text.lines().filter(|l| l.starts_with("postern_requests_total{")).count();
         assert!(series <= 100 + 1, "{series}");
         assert!(text.contains("source_principal=\"other\""));

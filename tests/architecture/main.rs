@@ -26,9 +26,10 @@ const TLS_1_2: &[(&str, &str)] = &[
 const ARROWS: &[(&str, &[&str])] = &[
     ("identity", &[]),
     ("policy", &["identity"]),
-    ("proxy", &["identity", "policy"]),
-    ("cert-agent", &["identity"]),
-    ("k8s", &["identity", "policy"]),
+    ("process-metrics", &[]),
+    ("proxy", &["identity", "policy", "process-metrics"]),
+    ("cert-agent", &["identity", "process-metrics"]),
+    ("k8s", &["identity", "policy", "process-metrics"]),
     ("shop", &[]),
     ("postern-tests", &["identity", "policy", "proxy", "cert-agent", "k8s", "shop"]),
     ("postern-benches", &["identity", "policy", "proxy", "cert-agent"]),
@@ -51,7 +52,8 @@ fn crates_depend_one_way() {
 
 #[test]
 fn examples_are_ordinary_apps() {
-    let ours = ["identity", "policy", "proxy", "cert-agent", "k8s", "postern-tests"];
+    let ours =
+        ["identity", "policy", "process-metrics", "proxy", "cert-agent", "k8s", "postern-tests"];
     for (name, dependencies) in our_crates_under("examples") {
         for dependency in dependencies {
             assert!(
@@ -129,10 +131,21 @@ fn tls_1_3_alone_unless_the_file_says_why() {
 
 /// Every `.rs` file of ours with its text.
 pub(crate) fn all_sources() -> Vec<(PathBuf, String)> {
-    ["identity", "policy", "proxy", "cert-agent", "k8s", "examples", "tests", "fuzz", "benches"]
-        .iter()
-        .flat_map(|folder| sources(&repository().join(folder)))
-        .collect()
+    [
+        "identity",
+        "policy",
+        "process-metrics",
+        "proxy",
+        "cert-agent",
+        "k8s",
+        "examples",
+        "tests",
+        "fuzz",
+        "benches",
+    ]
+    .iter()
+    .flat_map(|folder| sources(&repository().join(folder)))
+    .collect()
 }
 
 /// Every `.rs` file under `folder`, build products left out; nothing when the folder is not there.

@@ -27,7 +27,9 @@ fn every_metric_is_on_the_reference_page() {
     let mut page = String::from(
         "# Reference: metrics\n\n\
          Printed from the code by a test; `make reference` rewrites it. Labels are words of ours, names of policies, or principals\n\
-         and services up to `limits.metricPrincipals`; the rest are `other`. What the words of `reason` mean: [reasons.md](reasons.md).\n",
+         and services up to `limits.metricPrincipals`; the rest are `other`. What the words of `reason` mean: [reasons.md](reasons.md).\n\n\
+         Every program also tells what it costs, as Prometheus' own libraries do: `process_cpu_seconds_total`, `process_resident_memory_bytes`,\n\
+         `process_virtual_memory_bytes`, `process_open_fds`, `process_max_fds`, `process_start_time_seconds`, `process_threads`.\n",
     );
     for (program, file) in DECLARED_IN {
         let text = fs::read_to_string(repository().join(file)).unwrap();

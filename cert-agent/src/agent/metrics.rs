@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
+use process_metrics::ProcessMetrics;
 use prometheus::{GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -97,6 +98,7 @@ impl Numbers {
         self.certificate(&page, &holding, &status, now)?;
         bundles(&page, &holding, &status.bundles)?;
         self.secret_discovery(&page)?;
+        page.0.register(Box::new(ProcessMetrics::new()?))?;
         TextEncoder::new().encode_to_string(&page.0.gather())
     }
 

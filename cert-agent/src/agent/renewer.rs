@@ -1,6 +1,7 @@
 //! The loop that keeps the identity fresh: wait, make a key, ask, check, hold.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use identity::{SpiffeId, TrustBundle};
 use tokio::sync::{mpsc, oneshot};
@@ -47,6 +48,10 @@ pub struct Renewer {
     pub publisher: Publisher,
 }
 
+/// How long an agent that has just started waits for an authority that cannot be reached, or is not ready, before that is an
+/// error: authorities may start with it, and a cluster's first one takes about half a minute.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What a good attempt brings.
 #[derive(Debug)]
 struct Fresh {
@@ -69,7 +74,8 @@ enum AttemptError {
 impl Renewer {
     /// Runs until `stop`. Each message on `forced` renews at once.
     pub async fn keep_fresh(mut self, mut forced: mpsc::Receiver<Forced>, stop: CancellationToken) {
-        let mut rotation = Rotation::new(Moment::now());
+        let started = Moment::now();
+        let mut rotation = Rotation::new(started);
         loop {
             let waiter = tokio::select! {
                 () = stop.cancelled() => return,
@@ -83,7 +89,7 @@ impl Renewer {
                 () = stop.cancelled() => return,
                 attempt = self.attempt() => attempt,
             };
-            let outcome = self.settle(attempt, &mut rotation);
+            let outcome = self.settle(attempt, &mut rotation, started);
             if let Some(waiter) = waiter {
                 // Whoever asked may be gone.
                 let _ = waiter.send(outcome);
@@ -191,6 +197,7 @@ impl Renewer {
         &self,
         attempt: Result<Fresh, AttemptError>,
         rotation: &mut Rotation,
+        started: Moment,
     ) -> Result<(), String> {
         let now = Moment::now();
         let jitter = rand::random_range(-1.0..=1.0);
@@ -215,7 +222,10 @@ impl Renewer {
             Err(error) => {
                 rotation.failed(now, error.failure(), jitter);
                 let reason = error.to_string();
-                log_failure(&reason, self.publisher.held(), rotation, now);
+                let held = self.publisher.held();
+                let since = now.monotonic.saturating_duration_since(started.monotonic);
+                let expected = held.is_none() && error.is_expected(since);
+                log_failure(&reason, held, rotation, now, expected);
                 self.publisher.status(|status| {
                     status.failures += 1;
                     status.last_error = Some(reason.clone());
@@ -235,6 +245,18 @@ impl AttemptError {
             self,
             Self::Call(CallError::Unreachable { .. }) | Self::Answer(WrongAnswer::Chain { .. })
         )
+    }
+
+    /// Of an agent that runs for so long and never held a certificate: there is no authority yet, or it cannot sign yet.
+    /// Nobody has said no.
+    fn is_expected(&self, since_start: Duration) -> bool {
+        let nobody_answers = matches!(
+            self,
+            Self::Call(
+                CallError::Unreachable { .. } | CallError::Refused { code: Code::Unavailable, .. }
+            )
+        );
+        nobody_answers && since_start < PATIENCE
     }
 
     fn failure(&self) -> Failure {
@@ -280,10 +302,20 @@ fn log_renewal(held: &Held, rotation: &Rotation) {
     );
 }
 
-/// The alarm: error level once nothing good is held, warning level before.
-fn log_failure(reason: &str, held: Option<Arc<Held>>, rotation: &Rotation, now: Moment) {
+/// The alarm: error level once nothing good is held, warning level before. Who has just started and never held anything waits as
+/// `expected`.
+fn log_failure(
+    reason: &str,
+    held: Option<Arc<Held>>,
+    rotation: &Rotation,
+    now: Moment,
+    expected: bool,
+) {
     let retry = unix(rotation.next_attempt());
     match held.filter(|held| held.is_current(now.unix())) {
+        None if expected => {
+            tracing::info!(reason, retry, "waiting for the authority; no certificate is held yet")
+        }
         Some(held) => tracing::warn!(
             reason,
             retry,
@@ -291,5 +323,28 @@ fn log_failure(reason: &str, held: Option<Arc<Held>>, rotation: &Rotation, now: 
             "renewal failed; what is held stays in use"
         ),
         None => tracing::error!(reason, retry, "renewal failed; no certificate is held"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_is_expected_for_a_minute_and_a_refusal_never() {
+        let check = |row: &str, error: CallError, seconds: u64, expect: bool| {
+            let expected = AttemptError::Call(error).is_expected(Duration::from_secs(seconds));
+            assert_eq!(expected, expect, "{row}");
+        };
+        let nobody = || CallError::Unreachable { address: "a:1".into(), reason: "refused".into() };
+        let refused = |code| CallError::Refused { code, message: "no".into() };
+        check("nobody there", nobody(), 0, true);
+        check("nobody there yet", nobody(), 59, true);
+        check("nobody there for long", nobody(), 60, false);
+        check("not ready", refused(Code::Unavailable), 10, true);
+        check("not ready for long", refused(Code::Unavailable), 60, false);
+        check("not known", refused(Code::PermissionDenied), 0, false);
+        check("not proved", refused(Code::Unauthenticated), 0, false);
+        check("broken", refused(Code::Internal), 0, false);
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use process_metrics::ProcessMetrics;
 use prometheus::{
     Encoder, Gauge, IntCounter, IntCounterVec, Opts, Registry, TextEncoder, core::Collector,
 };
@@ -45,6 +46,7 @@ impl Metrics {
     /// The library's, for names that it does not allow.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
+        registry.register(Box::new(ProcessMetrics::new()?))?;
         let counters = |name: &str, help: &str, label: &str| {
             keep(&registry, IntCounterVec::new(Opts::new(name, help), &[label])?)
         };

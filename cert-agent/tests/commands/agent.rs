@@ -78,6 +78,21 @@ fn a_renewal_writes_one_json_line() {
 }
 
 #[test]
+fn waiting_for_the_first_authority_is_no_error() {
+    let place = Place::new();
+    let authority = place.start_authority(&[]);
+    fs::write(place.path("token"), place.token()).unwrap();
+    let (address, token) = (authority.address(), place.path("token"));
+    authority.kill_hard();
+    let running = place.start_agent(&address, &["--join-token-file", &token]);
+    let line = running.line("waiting for the authority; no certificate is held yet");
+    assert_eq!(line["level"], "INFO");
+    assert!(line["reason"].as_str().unwrap().contains("cannot reach the authority"), "{line}");
+    let log = fs::read_to_string(place.path("agent.log")).unwrap();
+    assert!(!log.contains("\"ERROR\"") && !log.contains("\"WARN\""), "{log}");
+}
+
+#[test]
 fn fetch_writes_files_that_openssl_believes() {
     let place = Place::new();
     let authority = place.start_authority(&[]);

@@ -1,5 +1,6 @@
 //! One proxy's stream: who it is, what it asks, what it must be told.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -66,10 +67,14 @@ impl AggregatedDiscoveryService for Discovery {
         tokio::spawn(async move {
             let id = caller.id.clone();
             let ended = converse(shared, caller, requests, &answers).await;
-            if let Err(status) = ended {
-                tracing::info!(%id, code = ?status.code(), reason = status.message(), "stream closed");
-                // A proxy that takes nothing learns it from the end of the stream.
-                let _ = tokio::time::timeout(SEND_DEADLINE, answers.send(Err(status))).await;
+            match ended {
+                // A pod's end is every day's, whether its proxy said goodbye or was cut off.
+                Ok(()) => tracing::info!(%id, "the proxy has gone"),
+                Err(status) => {
+                    tracing::info!(%id, code = ?status.code(), reason = status.message(), "stream closed");
+                    // A proxy that takes nothing learns it from the end of the stream.
+                    let _ = tokio::time::timeout(SEND_DEADLINE, answers.send(Err(status))).await;
+                }
             }
         });
         Ok(Response::new(ReceiverStream::new(stream)))
@@ -84,7 +89,7 @@ async fn converse(
     answers: &mpsc::Sender<Answer>,
 ) -> Result<(), Status> {
     let mut changes = shared.changes();
-    let first = tokio::time::timeout(FIRST_DEADLINE, requests.message()).await;
+    let first = tokio::time::timeout(FIRST_DEADLINE, said(&mut requests)).await;
     let first = first.map_err(|_| Status::deadline_exceeded("no first request within 10 s"))??;
     let Some(first) = first else { return Ok(()) };
     let pod = Announced::read(first.node.as_ref())?;
@@ -102,7 +107,7 @@ async fn converse(
         let delta = delta.ok_or_else(|| Status::permission_denied("the pod is gone"))?;
         session.tell(delta).await?;
         tokio::select! {
-            request = requests.message() => match request? {
+            request = said(&mut requests) => match request? {
                 Some(request) => ask(&mut subscriber, request)?,
                 None => return Ok(()),
             },
@@ -114,6 +119,20 @@ async fn converse(
             }
             () = answers.closed() => return Ok(()),
         }
+    }
+}
+
+/// What the proxy says next; nothing when it has gone. A connection that breaks has the transport's error for its source; a
+/// message that cannot be read has none, and is told.
+async fn said(
+    requests: &mut Streaming<DeltaDiscoveryRequest>,
+) -> Result<Option<DeltaDiscoveryRequest>, Status> {
+    match requests.message().await {
+        Err(status) if status.source().is_some() => {
+            tracing::debug!(reason = status.message(), "the connection has ended");
+            Ok(None)
+        }
+        said => said,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use process_metrics::ProcessMetrics;
 use prometheus::{IntCounterVec, Opts, Registry, TextEncoder};
 use tokio::sync::watch;
 
@@ -28,6 +29,7 @@ impl Metrics {
         );
         let reviews = IntCounterVec::new(options, &["result"])?;
         registry.register(Box::new(reviews.clone()))?;
+        registry.register(Box::new(ProcessMetrics::new()?))?;
         Ok(Self { registry, reviews })
     }
 
@@ -63,5 +65,19 @@ impl page::Pages for Pages {
 
     fn metrics(&self) -> String {
         self.metrics.render()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_injector_tells_what_it_costs() {
+        let text = Metrics::new().unwrap().render();
+        for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "threads"] {
+            assert!(text.contains(&format!("\nprocess_{name} ")), "{name}: {text}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub struct Proxy {
     pub services: BTreeMap<String, Value>,
     pub unknown: Vec<String>,
     pub versions: HashMap<String, String>,
+    wire: std::net::TcpStream,
 }
 
 impl Proxy {
@@ -52,6 +54,7 @@ impl Proxy {
         has: HashMap<String, String>,
     ) -> Result<Self, Status> {
         let stream = Self::handshake(controller, trust, id).await?;
+        let wire = stream.get_ref().0.as_fd().try_clone_to_owned().unwrap().into();
         let channel = tonic::transport::Endpoint::from_static("http://controller")
             .connect_with_connector(Dialled(Some(TokioIo::new(stream))))
             .await
@@ -79,7 +82,13 @@ impl Proxy {
             services: BTreeMap::new(),
             unknown: Vec::new(),
             versions: HashMap::new(),
+            wire,
         })
+    }
+
+    /// Ends as a process does that is killed: nothing more is said, of HTTP/2 or of TLS.
+    pub fn cut_off(self) {
+        self.wire.shutdown(std::net::Shutdown::Both).unwrap();
     }
 
     /// A connection over mutual TLS, on which nothing is said yet.
