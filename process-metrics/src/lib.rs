@@ -17,11 +17,14 @@ const TICKS: f64 = 100.0;
 /// The start time in `/proc/self/stat`: field 22, and the third is the first behind the program's name (proc_pid_stat(5)).
 const START_TIME: usize = 22 - 3;
 
+/// Reads a number from the kernel; nothing where it does not tell.
+type Read = fn() -> Option<f64>;
+
 /// The metrics of this process, to be registered once.
 #[derive(Debug)]
 pub struct ProcessMetrics {
     cpu: Counter,
-    gauges: Vec<(Gauge, fn() -> Option<f64>)>,
+    gauges: Vec<(Gauge, Read)>,
 }
 
 impl ProcessMetrics {
@@ -30,7 +33,7 @@ impl ProcessMetrics {
     /// # Errors
     /// [`prometheus::Error`] for a bad name, which a test rules out.
     pub fn new() -> prometheus::Result<Self> {
-        let gauges: [(&str, &str, fn() -> Option<f64>); 6] = [
+        let gauges: [(&str, &str, Read); 6] = [
             ("process_resident_memory_bytes", "Memory in RAM, bytes", || status_bytes("VmRSS:")),
             ("process_virtual_memory_bytes", "Address space, bytes", || status_bytes("VmSize:")),
             ("process_open_fds", "Open file descriptors", open_descriptors),
