@@ -98,8 +98,10 @@ impl Expectation {
     /// Of this request. Without a body there is nothing to wait for, and HTTP/1.0 knows no such wait: the field
     /// goes then.
     fn of(request: &mut Request<Body>) -> Self {
-        let value = request.headers().get(EXPECT).map(HeaderValue::as_bytes);
-        let mut waits = value.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+        let mut lines = request.headers().get_all(EXPECT).iter();
+        let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+        // Any other expectation is the gate's to refuse.
+        let mut waits = lines.next().is_some_and(known) && lines.next().is_none();
         if waits && (request.version() == Version::HTTP_10 || request.body().is_empty()) {
             request.headers_mut().remove(EXPECT);
             waits = false;

@@ -69,6 +69,16 @@ impl HeadLimits {
         self.bytes + self.bytes / 8
     }
 
+    /// Whether fields are within the limits.
+    #[must_use]
+    pub fn hold(self, headers: &HeaderMap) -> bool {
+        self.hold_these(&Fields::read(headers))
+    }
+
+    fn hold_these(self, fields: &Fields) -> bool {
+        fields.count <= self.fields && fields.bytes <= self.bytes
+    }
+
     fn library_fields(self) -> usize {
         self.fields + self.fields / 8
     }
@@ -226,7 +236,7 @@ fn check_method(method: &Method) -> Result<(), Refusal> {
 /// forbids and careless readers trim: they are trimmed here, before anything is read from them.
 fn read_fields(headers: &mut HeaderMap, limits: HeadLimits) -> Result<Fields, Refusal> {
     let fields = Fields::read(headers);
-    if fields.count > limits.fields || fields.bytes > limits.bytes {
+    if !limits.hold_these(&fields) {
         return Err(Refusal::HEADERS_TOO_LARGE);
     }
     if fields.edge_blanks {

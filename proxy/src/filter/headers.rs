@@ -249,7 +249,7 @@ pub fn filter_trailers(trailers: &mut HeaderMap, of: TrailersOf) {
 
 fn may_trail(name: &str, of: TrailersOf) -> bool {
     match of {
-        TrailersOf::Grpc => !never_trails(name),
+        TrailersOf::Grpc => !never_trails(name) && !is_claim(name),
         TrailersOf::Http => {
             name.starts_with("grpc-")
                 || matches!(

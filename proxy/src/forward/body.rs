@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 
 use crate::config::Limits;
 use crate::error::{BAD_RESPONSE, RequestError};
+use crate::filter::gate::HeadLimits;
 use crate::filter::headers::{self, TrailersOf};
 use crate::filter::review::Review;
 use crate::forward::app::Lease;
@@ -37,6 +38,8 @@ pub struct Body {
     review: Option<Review>,
     /// Which trailers may pass.
     trailers: TrailersOf,
+    /// How large they may be.
+    head: HeadLimits,
     /// Hears of a request's body that breaks.
     watch: Watch,
     /// Knows whether the body of the request broke that this one answers.
@@ -89,6 +92,7 @@ impl Body {
             stream: None,
             review: None,
             trailers: TrailersOf::Http,
+            head: HeadLimits::default(),
             watch: Watch::default(),
             request: Watch::default(),
             interims: Interims::default(),
@@ -106,6 +110,7 @@ impl Body {
             self.stall = Some(Stall::after(limit));
         }
         self.trailers = of;
+        self.head = limits.head();
         self
     }
 
@@ -277,6 +282,9 @@ impl HttpBody for Body {
                     record.sent(data.len());
                 }
                 let frame = match frame.into_trailers() {
+                    Ok(trailers) if !this.head.hold(&trailers) => {
+                        return Poll::Ready(Some(Err(this.fail(BodyError::TrailersTooLarge))));
+                    }
                     Ok(mut trailers) => {
                         headers::filter_trailers(&mut trailers, this.trailers);
                         Frame::trailers(trailers)

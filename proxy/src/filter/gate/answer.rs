@@ -55,7 +55,7 @@ pub fn admit(
     speaker: Speaker,
 ) -> Result<(), BadAnswer> {
     let fields = Fields::read(&parts.headers);
-    if fields.count > limits.fields || fields.bytes > limits.bytes {
+    if !limits.hold_these(&fields) {
         return Err(TooLarge);
     }
     if fields.edge_blanks {
@@ -69,11 +69,11 @@ pub fn admit(
 
 /// Takes out of an interim answer what is not for the caller; `false` when all of it is not.
 pub fn admit_interim(headers: &mut HeaderMap, limits: HeadLimits) -> bool {
-    let fields = Fields::read(headers);
+    let holds = limits.hold(headers);
     headers::strip_hop_by_hop(headers);
     headers::strip_claims(headers, Speaker::Other);
     headers.remove(CONTENT_LENGTH);
-    fields.count <= limits.fields && fields.bytes <= limits.bytes
+    holds
 }
 
 /// Whether no content follows an answer, whatever its fields say (RFC 9112 §6.3).

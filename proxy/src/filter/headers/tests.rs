@@ -130,7 +130,7 @@ fn s11_trailers_named_like_headers() {
         assert_eq!(left(&trailers), expect, "{of:?} {lines}");
     };
     let dangerous = "authorization: x\ncookie: x\nhost: x\ncontent-length: 1\nte: x\ntransfer-encoding: chunked\n\
-                     x-forwarded-client-cert: x\nx-postern-reason: x\nset-cookie: x\nproxy-authorization: x";
+                     x-forwarded-client-cert: x\nx-postern-reason: x\nx_postern_reason: x\nset-cookie: x\nproxy-authorization: x";
     check(TrailersOf::Grpc, dangerous, "");
     check(TrailersOf::Http, dangerous, "");
     let metadata = "grpc-status: 0\ngrpc-message: ok\ngrpc-status-details-bin: AA\nmy-metadata: 1";

@@ -17,6 +17,9 @@ pub enum BodyError {
     /// The HTTP/2 side broke.
     #[error("body: {0}")]
     Http2(#[from] h2::Error),
+    /// The trailers are beyond `limits.headerFields`, `limits.headerBytes`.
+    #[error("body: the trailers are too large")]
+    TrailersTooLarge,
     /// Policy changed, and refuses the request now.
     #[error("body: policy no longer allows the request")]
     Withdrawn,
@@ -36,6 +39,7 @@ impl BodyError {
                 if none { Broken::Malformed } else { Broken::Off }
             }
             Self::Http2(error) if error.is_library() => Broken::Malformed,
+            Self::TrailersTooLarge => Broken::Malformed,
             Self::Http2(_) => Broken::Off,
             Self::Withdrawn => Broken::Withdrawn,
             Self::Stalled(_) => Broken::Stalled,

@@ -5,6 +5,30 @@ use http_body_util::BodyExt as _;
 use super::*;
 use crate::forward::h2_client::H2Client;
 
+#[tokio::test]
+async fn s02_trailers_have_the_limits_of_a_head() {
+    for (count, expect) in [(128, true), (129, false)] {
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(async move {
+            let mut serving = h2::server::handshake(theirs).await.unwrap();
+            let (_request, mut respond) = serving.accept().await.unwrap().unwrap();
+            let mut send = respond.send_response(Response::new(()), false).unwrap();
+            let mut trailers = http::HeaderMap::new();
+            for _ in 0..count {
+                trailers.append("grpc-x", "y".parse().unwrap());
+            }
+            send.send_trailers(trailers).unwrap();
+            let _ = serving.accept().await;
+        });
+        let limits = Limits::default();
+        let client = H2Client::open(Box::new(ours), &limits).await.unwrap();
+        let request = Request::builder().uri("http://store/").body(Body::empty()).unwrap();
+        let body = client.send(request).await.unwrap().into_body();
+        let read = body.within(&limits, TrailersOf::Http).collect().await;
+        assert_eq!(read.is_ok(), expect, "{count} trailers");
+    }
+}
+
 /// The body of an answer of which `abc` has come when the server resets the stream, before or after its end.
 async fn reset(reason: h2::Reason, ended: bool) -> Option<Bytes> {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);

@@ -47,6 +47,17 @@ async fn check(rows: &[(&str, &str, &str)]) {
 
 const BAD: &str = "502 bad_response";
 
+#[test]
+fn the_one_to_correct_is_named() {
+    for (who, named) in [(OtherEnd::App, "the app"), (OtherEnd::Upstream, "the upstream")] {
+        for bad in [BadAnswer::Malformed("no HTTP/1.1"), BadAnswer::TooLarge] {
+            let error = RequestError::bad_answer(who, bad);
+            assert!(error.to_string().contains(named), "{error}");
+            assert!(!error.is_unprocessed() && error.status().as_u16() == 502, "{error}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn s10_the_head_of_an_answer_is_read_as_strictly_as_a_request() {
     check(&[
