@@ -158,12 +158,21 @@ fn a_body_that_the_app_does_not_want_is_not_asked_for() {
 #[test]
 fn a_client_of_http10_is_kept_or_ended() {
     let scene = scene(|mut stream| async move {
-        while read_until(&mut stream, "\r\n\r\n").await.ends_with("\r\n\r\n") {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        loop {
+            let head = read_until(&mut stream, "\r\n\r\n").await;
+            let (answer, ends) = match head.split(' ').nth(1) {
+                Some("/") => ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", false),
+                Some("/endless") => ("HTTP/1.1 200 OK\r\n\r\nuntil the end", true),
+                _ => break,
+            };
+            let _ = stream.write_all(answer.as_bytes()).await;
+            if ends {
+                break;
+            }
         }
     });
     let address = scene.store.at(8080);
-    let (kept, ended) = scene.frontend.run(async move {
+    let (kept, ended, endless) = scene.frontend.run(async move {
         let keep = b"GET / HTTP/1.0\r\nhost: store\r\nconnection: keep-alive\r\n\r\n";
         let mut stream = TcpStream::connect(address).await.unwrap();
         let mut kept = Vec::new();
@@ -171,7 +180,9 @@ fn a_client_of_http10_is_kept_or_ended() {
             stream.write_all(keep).await.unwrap();
             kept.push(read_until(&mut stream, "\r\n\r\n").await);
         }
-        (kept, raw::say(address, b"GET / HTTP/1.0\r\nhost: store\r\n\r\n").await)
+        let ended = raw::say(address, b"GET / HTTP/1.0\r\nhost: store\r\n\r\n").await;
+        let endless = String::from_utf8_lossy(keep).replace("GET /", "GET /endless");
+        (kept, ended, raw::say(address, endless.as_bytes()).await)
     });
     for answer in kept {
         assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
@@ -179,6 +190,9 @@ fn a_client_of_http10_is_kept_or_ended() {
     }
     assert!(ended.text().starts_with("HTTP/1.0 200 OK\r\n"), "{ended:?}");
     assert_eq!(ended.end, End::Closed);
+    let text = endless.text();
+    assert!(text.ends_with("\r\n\r\nuntil the end") && !text.contains("keep-alive"), "{text}");
+    assert_eq!(endless.end, End::Closed, "an answer without a length ends with its connection");
 }
 
 #[test]

@@ -21,8 +21,8 @@ use crate::filter::gate::Refusal;
 use crate::filter::gate::raw::Exchange;
 use crate::forward::interim::Interim;
 
-/// Interim answers that wait for a client that does not read; more are dropped.
-const MOST_AHEAD: usize = 16 * 1024;
+/// Bytes of interim answers that wait for a client that does not read (SECURITY-CASES S-05); more are dropped.
+const MOST_AHEAD: usize = 64 * 1024;
 
 /// The connection of a client, as the library sees it.
 pub(super) struct Outlet<T> {

@@ -20,12 +20,9 @@ struct Does {
     status: u16,
     /// The version of whoever answered.
     version: Version,
-    /// Its length is said.
-    length: bool,
 }
 
-const READS: Does =
-    Does { interims: &[], reads: true, status: 200, version: Version::HTTP_2, length: true };
+const READS: Does = Does { interims: &[], reads: true, status: 200, version: Version::HTTP_2 };
 
 impl Handler for Does {
     async fn request(&self, mut request: Request<Body>) -> Response<Body> {
@@ -41,9 +38,7 @@ impl Handler for Does {
             body = request.body_mut().collect().await.map(|b| b.to_bytes()).unwrap_or(body);
         }
         let mut response = Response::new(Body::whole(body.clone()));
-        if self.length {
-            response.headers_mut().insert("content-length", body.len().into());
-        }
+        response.headers_mut().insert("content-length", body.len().into());
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap();
         *response.version_mut() = self.version;
         response
