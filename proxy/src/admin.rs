@@ -66,7 +66,10 @@ pub async fn serve(listener: TcpListener, server: Server, context: Arc<Context>)
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept; retrying");
+                let state = &context.state;
+                if state.accept_trouble.is_due(state.clock.coarse()) {
+                    tracing::warn!(%error, "cannot accept; retrying");
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }

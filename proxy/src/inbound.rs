@@ -114,7 +114,8 @@ impl Inbound {
             .valid_credentials()
             .ok_or_else(|| failed("no_certificate", "no valid certificate is held".into()))?;
         let limit = state.config.limits.handshake_timeout;
-        let turn = tokio::time::timeout(limit, self.worker.handshakes.acquire()).await;
+        let turn = tokio::time::timeout(limit, self.worker.handshakes.acquire());
+        let turn = self.unless_evicted(turn).await?;
         let Ok(Ok(_turn)) = turn else {
             return Err(Refused::new(
                 CloseReason::Limit,
@@ -122,7 +123,8 @@ impl Inbound {
                 "too many handshakes at once",
             ));
         };
-        let result = tls::accept(Box::new(stream), &credentials, limit).await;
+        let result =
+            self.unless_evicted(tls::accept(Box::new(stream), &credentials, limit)).await?;
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
         state.metrics.handshake("server", label);
         let established = result.map_err(|e| failed(label, e.with_clock(state)))?;
@@ -134,6 +136,18 @@ impl Inbound {
         match link.closing() {
             Some(reason) => Err(Refused::new(reason, reason.as_str(), "distrusted meanwhile")),
             None => Ok((io, alpn)),
+        }
+    }
+
+    /// A step of opening the connection, unless it has to give way to others meanwhile.
+    async fn unless_evicted<T>(&self, step: impl Future<Output = T>) -> Result<T, Refused> {
+        tokio::select! {
+            biased;
+            done = step => Ok(done),
+            () = self.connection.evicted() => {
+                let reason = CloseReason::Descriptors;
+                Err(Refused::new(reason, reason.as_str(), "silent while others needed its descriptor"))
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! is `unsafe`.
 
 mod abortable;
+pub mod descriptors;
 mod fair;
 mod metered;
 
@@ -111,6 +112,8 @@ pub struct Dial {
     pub timeout: Duration,
     /// Silence before the first keep-alive probe.
     pub keepalive: Duration,
+    /// Whether it is for traffic, which leaves the last descriptors to readiness and admin.
+    pub traffic: bool,
 }
 
 impl Dial {
@@ -123,7 +126,14 @@ impl Dial {
             mark: config.interception.mark,
             timeout: limits.connect_timeout,
             keepalive: limits.tcp_keepalive,
+            traffic: false,
         }
+    }
+
+    /// The same for traffic: it is refused when descriptors run out, a little before the system would.
+    #[must_use]
+    pub fn for_traffic(self) -> Self {
+        Self { traffic: true, ..self }
     }
 
     /// As our own app is dialled, from a source that the redirection rules know, if there are any.
@@ -138,6 +148,9 @@ impl Dial {
     /// The system's, or [`io::ErrorKind::TimedOut`].
     pub async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
         let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if self.traffic && !descriptors::may_dial(&socket) {
+            return Err(io::Error::from(nix::errno::Errno::EMFILE));
+        }
         if let Some(mark) = self.mark {
             SockRef::from(&socket).set_mark(mark)?;
         }

@@ -210,9 +210,9 @@ impl Outbound {
             }
             Way::Outside(address, _) => {
                 let upstream =
-                    Dial::upstream(&state.config).connect(address).await.map_err(|source| {
-                        RequestError::Connect { who: OtherEnd::Upstream, address, source }
-                    })?;
+                    Dial::upstream(&state.config).for_traffic().connect(address).await.map_err(
+                        |source| RequestError::Connect { who: OtherEnd::Upstream, address, source },
+                    )?;
                 let upstream = Abortable::new(upstream);
                 self.aborter.close_in_order();
                 self.connection.enter(Phase::Busy, state.clock.coarse());

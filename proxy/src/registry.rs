@@ -33,6 +33,16 @@ pub enum Phase {
     Head = 2,
     /// Requests or a tunnel under way.
     Busy = 3,
+    /// Its protocol is known, and its first request has not come whole.
+    First = 4,
+}
+
+impl Phase {
+    /// Whether it has asked for nothing yet, so that it gives way when descriptors run out.
+    #[must_use]
+    pub fn is_unproven(self) -> bool {
+        matches!(self, Self::Opening | Self::First)
+    }
 }
 
 /// The verified other side of a mutual TLS connection.
@@ -83,6 +93,7 @@ pub struct Connection {
     unread: AtomicU32,
     closing: Closing,
     wake: Notify,
+    evicted: Notify,
     fragment: OnceLock<Box<str>>,
     /// Locked by the connection's own worker, and by control when policy changes.
     under_way: Mutex<Vec<Arc<dyn UnderWay>>>,
@@ -163,6 +174,7 @@ impl Connection {
             0 => Phase::Opening,
             1 => Phase::Idle,
             2 => Phase::Head,
+            4 => Phase::First,
             _ => Phase::Busy,
         };
         (phase, self.since.load(Relaxed))
@@ -235,6 +247,17 @@ impl Connection {
         if self.closing.ask(reason) {
             self.wake.notify_one();
         }
+    }
+
+    /// Asks a connection that has asked for nothing yet to give way, also while it is being opened.
+    pub fn evict(&self) {
+        self.close(CloseReason::Descriptors);
+        self.evicted.notify_one();
+    }
+
+    /// Waits until it is to give way. For one waiter: the task that opens the connection.
+    pub async fn evicted(&self) {
+        self.evicted.notified().await;
     }
 
     /// Notes what is to be judged again when policy changes.
@@ -313,6 +336,7 @@ impl Registry {
             unread: AtomicU32::new(0),
             closing: Closing::default(),
             wake: Notify::new(),
+            evicted: Notify::new(),
             fragment: OnceLock::new(),
             under_way: Mutex::default(),
         });

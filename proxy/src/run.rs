@@ -33,7 +33,7 @@ pub fn run(config: Config, config_text: String, resources: &Resources) -> anyhow
     let workers = worker_count(config.workers);
     let log = LogWriter::start(std::io::stdout())?;
     let levels = LogLevels::start(config.logs.level, log.sink())?;
-    raise_file_limit();
+    net::descriptors::raise_limit();
     let state = State::new(config, workers)?;
     count_panics(&state);
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -206,15 +206,6 @@ fn purposes(config: &Config) -> Vec<(SocketAddr, Purpose)> {
     let explicit_out =
         config.outbound.listeners.iter().map(|l| (l.bind, Purpose::OutboundListener(l.clone())));
     inbound.chain(explicit_in).chain(outbound).chain(explicit_out).collect()
-}
-
-/// As many descriptors as the system allows us: two a connection.
-fn raise_file_limit() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Without them, accept waits sooner; nothing else changes.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
-    }
 }
 
 /// A panic takes only its own task with it; it is counted and told.

@@ -20,7 +20,9 @@ use crate::filter::gate::Refusal;
 use crate::forward::body::Body;
 use crate::forward::interim::Interim;
 use crate::forward::tunnel::Tunnel;
-use crate::telemetry::RequestRecord;
+use crate::net::Metered;
+use crate::registry::{Connection, Phase};
+use crate::telemetry::{Direction, Protocol, RequestRecord};
 pub use http1::http1;
 pub use http2::http2;
 
@@ -85,6 +87,14 @@ impl ConnectStream {
         // The client may have gone; then nobody needs the answer.
         let _ = self.respond.send_response(Response::from_parts(parts, ()), true);
     }
+}
+
+/// A client of ours that has asked for nothing yet has the time of a head for it. Our own apps, and other proxies, whose
+/// connections wait for the next of many requests, may be idle from the beginning.
+fn await_first(io: &Metered, connection: &Connection) {
+    let waits =
+        connection.direction == Direction::Outbound || connection.protocol() == Protocol::Postern;
+    connection.enter(if waits { Phase::Idle } else { Phase::First }, io.now());
 }
 
 /// A client that may wait for the app's word before it sends the body (RFC 9110 §10.1.1).

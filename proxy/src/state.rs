@@ -25,7 +25,7 @@ use crate::jwks::TokenKeys;
 use crate::link::{Link, Links, Proven};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
-use crate::telemetry::{CloseReason, Direction};
+use crate::telemetry::{CloseReason, Direction, Seldom};
 
 /// The proxy's shared state.
 pub struct State {
@@ -47,6 +47,8 @@ pub struct State {
     pub used_proofs: UsedProofs,
     /// Whether the proxy is ending, and since when new connections are not taken.
     pub drain: watch::Sender<Drain>,
+    /// Says once a second that connections cannot be taken.
+    pub accept_trouble: Seldom,
     /// The destinations asked of the controller; `None` where resources come from files.
     pub demand: Option<Demand>,
     /// What the app's ports speak, as the controller says.
@@ -92,6 +94,7 @@ impl State {
             token_keys: TokenKeys::default(),
             used_proofs: UsedProofs::default(),
             drain: watch::Sender::new(Drain::No),
+            accept_trouble: Seldom::default(),
             demand: config.controller.as_ref().map(|_| Demand::default()),
             port_protocols: ArcSwap::default(),
             snapshot: ArcSwap::from_pointee(snapshot),

@@ -7,12 +7,14 @@ mod levels;
 mod line;
 mod reasons;
 mod record;
+mod seldom;
 mod writer;
 
 pub use levels::LogLevels;
 pub(crate) use line::fragment;
 pub use reasons::{Heard, REASONS, Reason};
 pub use record::{ConnectionRecord, RequestRecord, TrafficMeter};
+pub use seldom::Seldom;
 pub use writer::{LogSink, LogWriter};
 
 /// Which way a connection goes, seen from the workload.
@@ -113,6 +115,8 @@ pub enum CloseReason {
     PeerDistrusted = 15,
     /// The client took none of an answer for too long.
     ReaderStalled = 16,
+    /// File descriptors are running out: a new client, or one that was silent for longest, made room.
+    Descriptors = 17,
 }
 
 impl CloseReason {
@@ -136,6 +140,7 @@ impl CloseReason {
             Self::PeerRevoked => "peer_revoked",
             Self::PeerDistrusted => "peer_distrusted",
             Self::ReaderStalled => "reader_stalled",
+            Self::Descriptors => "descriptors",
         }
     }
 
@@ -146,7 +151,7 @@ impl CloseReason {
     }
 
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Done,
         Self::Policy,
         Self::CertificateExpiry,
@@ -163,6 +168,7 @@ impl CloseReason {
         Self::PeerRevoked,
         Self::PeerDistrusted,
         Self::ReaderStalled,
+        Self::Descriptors,
     ];
 
     /// The reason of a stored code; `None` for 0 and unknown numbers.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use identity::verify::Usage;
 use parking_lot::Mutex;
@@ -19,6 +19,7 @@ use crate::forward::app::AppPool;
 use crate::forward::mesh::MeshPool;
 use crate::link::Link;
 use crate::metrics::TrafficLabels;
+use crate::net::descriptors::{self, Room};
 use crate::outbound::Names;
 use crate::registry::{Connection, Phase};
 use crate::state::{Drain, State};
@@ -33,6 +34,10 @@ const SWEEP_TICKS: u32 = 5;
 const ACCEPT_RETRY_MIN: Duration = Duration::from_millis(10);
 /// The longest wait after a failed accept.
 const ACCEPT_RETRY_MAX: Duration = Duration::from_millis(100);
+/// Between two rounds in which silent connections make room.
+const MAKE_ROOM: Duration = Duration::from_millis(100);
+/// How many of them do in one round.
+const GIVE_WAY: usize = 16;
 /// Kinds of traffic whose counters a worker keeps resolved.
 const MAX_METERS: usize = 4096;
 
@@ -55,6 +60,8 @@ pub struct Worker {
     /// Handshakes it serves at once; more wait, and their deadline runs.
     pub handshakes: Semaphore,
     meters: Mutex<HashMap<TrafficLabels, Arc<TrafficMeter>>>,
+    /// When silent connections made room last.
+    made_room: Mutex<Option<Instant>>,
 }
 
 /// What a listening socket is for.
@@ -94,6 +101,7 @@ impl Worker {
             tokens: TokenCache::default(),
             handshakes: Semaphore::new(handshakes.max(1)),
             meters: Mutex::default(),
+            made_room: Mutex::default(),
         })
     }
 
@@ -135,6 +143,25 @@ impl Worker {
             }
         }
         self.log.flush();
+    }
+
+    /// Lets the inbound connections of this worker make room that have asked for nothing for longest. At most some at a time: a
+    /// flood must not make us look through all connections for each of its own.
+    fn make_room(&self, now: Instant) {
+        let mut made = self.made_room.lock();
+        if made.is_some_and(|at| now.duration_since(at) < MAKE_ROOM) {
+            return;
+        }
+        *made = Some(now);
+        let open = self.state.registry.of_worker(self.index);
+        let mut silent: Vec<_> = open
+            .into_iter()
+            .filter(|one| one.direction == Direction::Inbound && one.phase().0.is_unproven())
+            .filter(|one| one.closing().is_none())
+            .collect();
+        // Numbers grow with time.
+        silent.sort_unstable_by_key(|one| one.id);
+        silent.iter().take(GIVE_WAY).for_each(|one| one.evict());
     }
 
     /// Ends a TLS connection of ours to a server with its certificates; before that it takes no more
@@ -181,13 +208,21 @@ fn overdue(connection: &Connection, limits: &Limits, now: u32, unix: u64) -> Opt
     }
     let (phase, since) = connection.phase();
     let for_seconds = now.saturating_sub(since);
+    let (head, idle) = (seconds(limits.header_timeout), seconds(limits.idle_timeout));
     match phase {
-        Phase::Head if for_seconds > seconds(limits.header_timeout) => {
-            Some(CloseReason::HeaderTimeout)
-        }
-        Phase::Idle if for_seconds > seconds(limits.idle_timeout) => Some(CloseReason::Idle),
+        Phase::Head if for_seconds > head => Some(CloseReason::HeaderTimeout),
+        Phase::First if for_seconds > head => Some(politely(connection, for_seconds - head, head)),
+        Phase::Idle if for_seconds > idle => Some(politely(connection, for_seconds - idle, head)),
         _ => None,
     }
+}
+
+/// A first request on HTTP/1 is late, and there is no more to it. Else the client is told (GOAWAY, `Connection: close`), and a
+/// stream that is on its way is let in; one that does not hear has the time of a head, `late` seconds of which have passed.
+fn politely(connection: &Connection, late: u32, head: u32) -> CloseReason {
+    let first = connection.phase().0 == Phase::First;
+    let told = connection.protocol() != Protocol::Http1 || !first;
+    if told && late <= head { CloseReason::Idle } else { CloseReason::HeaderTimeout }
 }
 
 fn seconds(duration: Duration) -> u32 {
@@ -212,7 +247,7 @@ async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: Purpose) {
                 begin(&worker, stream, source, &purpose);
             }
             Err(error) => {
-                report_accept(&error);
+                report_accept(&worker.state, &error);
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(ACCEPT_RETRY_MAX);
             }
@@ -220,11 +255,32 @@ async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: Purpose) {
     }
 }
 
-fn report_accept(error: &io::Error) {
+fn report_accept(state: &State, error: &io::Error) {
     // A client that left the queue is no news.
-    if error.kind() != io::ErrorKind::ConnectionAborted {
+    if error.kind() != io::ErrorKind::ConnectionAborted
+        && state.accept_trouble.is_due(state.clock.coarse())
+    {
         tracing::warn!(%error, "cannot accept; retrying");
     }
+}
+
+/// Whether a client may stay; the last descriptors are not for clients.
+fn has_room(worker: &Worker, stream: &TcpStream, purpose: &Purpose) -> bool {
+    let room = descriptors::room(stream);
+    if room == Room::Plenty {
+        return true;
+    }
+    let state = &worker.state;
+    if state.accept_trouble.is_due(state.clock.coarse()) {
+        tracing::warn!(
+            "file descriptors run out: silent clients make room and new ones are turned away; raise the limit of open files"
+        );
+    }
+    worker.make_room(Instant::now());
+    if room == Room::Gone {
+        state.metrics.closed(purpose.direction(), CloseReason::Descriptors, (0, 0));
+    }
+    room != Room::Gone
 }
 
 fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &Purpose) {
@@ -233,6 +289,9 @@ fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &
         net::abort_on_close(&stream);
         state.metrics.closed(purpose.direction(), CloseReason::Limit, (0, 0));
         return;
+    }
+    if !has_room(worker, &stream, purpose) {
+        return net::abort_on_close(&stream);
     }
     let (worker, source) = (worker.clone(), net::canonical(source));
     match purpose.clone() {

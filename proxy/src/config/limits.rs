@@ -117,7 +117,7 @@ limits! {
         "From the first byte to a known protocol.",
         "A ClientHello in single bytes must end some time (P-08, S-20).";
     "idleTimeout" idle_timeout: Duration = Duration::from_secs(15 * 60), Duration::from_secs(1), Duration::from_secs(24 * 3600);
-        "An HTTP connection without a request in flight is closed after this.",
+        "An HTTP connection that had a request, and has none in flight, is closed after this; one that never had has `headerTimeout`.",
         "Longer than the usual keep-alive of clients, short enough to free what nobody uses (P-08).";
     "tcpKeepalive" tcp_keepalive: Duration = Duration::from_secs(15), Duration::from_secs(1), Duration::from_secs(3600);
         "TCP keep-alive: idle time before the first probe, and a third of it between probes.",
@@ -125,7 +125,7 @@ limits! {
 
     // Requests.
     "headerTimeout" header_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
-        "From a request's first byte to the end of its header.",
+        "From a request's first byte to the end of its header; for the first request of an inbound connection, from the moment its protocol is known.",
         "A header fits a few packets; slow-header attacks end here (P-08).";
     "headerBytes" header_bytes: ByteSize = ByteSize(64 << 10), ByteSize(4 << 10), ByteSize(256 << 10);
         "Decoded bytes of a header block, on every protocol alike; more is 431 for a request and 502 for an answer.",

@@ -45,6 +45,7 @@ impl AppAddress {
     /// [`RequestError::Connect`].
     pub async fn dial(&self, worker: &Worker) -> Result<tokio::net::TcpStream, RequestError> {
         Dial::app(&worker.state.config, self.source)
+            .for_traffic()
             .connect(self.address)
             .await
             .map_err(|source| RequestError::Connect { who: WHO, address: self.address, source })

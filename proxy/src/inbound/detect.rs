@@ -27,7 +27,8 @@ impl Inbound {
         let wait =
             if silent_is_plain { limits.detection_timeout } else { limits.handshake_timeout };
         let mut first = [0];
-        let peeked = tokio::time::timeout(wait, stream.peek(&mut first)).await;
+        let peeked = tokio::time::timeout(wait, stream.peek(&mut first));
+        let peeked = self.unless_evicted(peeked).await?;
         match (peeked, mode) {
             (Ok(Ok(0)), _) => Err(closed_by_client()),
             (Ok(Ok(_)), _) if first == [0x16] => Ok(self.is_apps_own_tls(stream, mode).await),
@@ -60,8 +61,9 @@ impl Inbound {
         let limits = &self.worker.state.config.limits;
         let must_be_http = self.must_be_http();
         let silence = if must_be_http { limits.sniff_timeout } else { limits.detection_timeout };
-        let seen = sniff::read_ahead(io, silence, limits.sniff_timeout)
-            .await
+        let seen = self
+            .unless_evicted(sniff::read_ahead(io, silence, limits.sniff_timeout))
+            .await?
             .map_err(|e| Refused::new(CloseReason::Error, "reset_by_client", e))?;
         match seen.guess {
             Guess::Http1 => Ok((Protocol::Http1, seen.bytes)),

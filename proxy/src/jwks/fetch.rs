@@ -146,6 +146,7 @@ impl Target {
             mark: config.interception.mark,
             timeout: Duration::from_secs(3),
             keepalive: config.limits.tcp_keepalive,
+            traffic: false,
         };
         let none = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
         let mut last = FetchError::Connect { host: self.host.clone(), error: none };

@@ -29,6 +29,12 @@ impl Metered {
         Self { io, ahead, connection, clock }
     }
 
+    /// Seconds of the process clock.
+    #[must_use]
+    pub fn now(&self) -> u32 {
+        self.clock.coarse()
+    }
+
     /// After a pause the first bytes of HTTP/1 begin a request head, which has a deadline of its own.
     /// HTTP/2 has frames that begin nothing, such as PING.
     fn received(&self, bytes: usize) {

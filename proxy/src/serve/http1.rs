@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
 use super::outlet::{Outlet, Turn, refusal};
-use super::{Expectation, Handler};
+use super::{Expectation, Handler, await_first};
 use crate::config::Limits;
 use crate::filter::gate::raw::{self, Checked};
 use crate::filter::gate::{self, Refusal};
@@ -22,7 +22,7 @@ use crate::filter::headers::TrailersOf;
 use crate::forward::body::{Body, BodyError};
 use crate::forward::interim::{Interim, Interims};
 use crate::net::Metered;
-use crate::registry::{Connection, Phase};
+use crate::registry::Connection;
 use crate::telemetry::CloseReason;
 
 /// Serves HTTP/1.1 until the connection ends, and says why it did.
@@ -32,6 +32,7 @@ pub async fn http1(
     limits: &Limits,
     handler: impl Handler,
 ) -> CloseReason {
+    await_first(&io, connection);
     let (io, raw) = Checked::requests(io);
     let (io, voice) = Outlet::new(io, raw.clone());
     let bounds = *limits;
@@ -43,7 +44,6 @@ pub async fn http1(
         // Boxed, because hyper moves the future it is given, and ours is large.
         async move { Ok::<_, Infallible>(Box::pin(answer(handler, request, bounds, turn)).await) }
     });
-    connection.enter(Phase::Idle, connection.phase().1);
     let mut builder = Builder::new();
     gate::configure_http1(&mut builder, limits.head());
     let serving = builder

@@ -9,7 +9,7 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{Method, Request, Response};
 
-use super::{ConnectStream, Expectation, Handler, strip_for_http2};
+use super::{ConnectStream, Expectation, Handler, await_first, strip_for_http2};
 use crate::config::{Limits, REMEMBERED_RESETS};
 use crate::filter::headers::TrailersOf;
 use crate::forward::body::{Body, BodyError};
@@ -17,7 +17,7 @@ use crate::forward::interim::{Interim, Interims};
 use crate::forward::keep_alive::until_silent;
 use crate::forward::send_body;
 use crate::net::Metered;
-use crate::registry::{Connection, Phase};
+use crate::registry::Connection;
 use crate::telemetry::CloseReason;
 
 /// Serves HTTP/2 until the connection ends, and says why it did. CONNECT streams are announced
@@ -29,7 +29,7 @@ pub async fn http2(
     handler: impl Handler,
     connect: bool,
 ) -> CloseReason {
-    connection.enter(Phase::Idle, connection.phase().1);
+    await_first(&io, connection);
     let builder = http2_builder(limits, connect);
     let handshake =
         tokio::time::timeout(limits.header_timeout, builder.handshake::<_, Bytes>(io)).await;

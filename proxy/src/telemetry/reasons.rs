@@ -383,6 +383,12 @@ pub const REASONS: &[Reason] = &[
         "The peer's certificate leads to no root that is trusted any more.",
         CERTIFICATE,
     ),
+    closed(
+        "descriptors",
+        "File descriptors were running out: a new client was turned away, or one that had been silent for longest made room.",
+        "Raise the process's limit of open files (`LimitNOFILE`, `ulimit -Hn`), or lower `limits.connections`; look for clients that \
+         connect and say nothing.",
+    ),
     closed("idle", "Nothing was under way for `limits.idleTimeout`.", NOTHING),
     closed(
         "header_timeout",

@@ -23,7 +23,8 @@ async fn s02_trailers_have_the_limits_of_a_head() {
         let limits = Limits::default();
         let client = H2Client::open(Box::new(ours), &limits).await.unwrap();
         let request = Request::builder().uri("http://store/").body(Body::empty()).unwrap();
-        let body = client.send(request).await.unwrap().into_body();
+        let body =
+            client.place().unwrap().slot().await.unwrap().send(request).await.unwrap().into_body();
         let read = body.within(&limits, TrailersOf::Http).collect().await;
         assert_eq!(read.is_ok(), expect, "{count} trailers");
     }

@@ -64,6 +64,7 @@ impl Destination {
         let limits = &worker.state.config.limits;
         let address = self.address;
         let tcp = Dial::upstream(&worker.state.config)
+            .for_traffic()
             .connect(address)
             .await
             .map_err(|source| RequestError::Connect { who: WHO, address, source })?;
