@@ -285,7 +285,7 @@ fn x509_roots_of_the_registry_are_signing_certificates() {
     check("twice", format!("{ca}{ca}"), None);
     check("a machine's own", signed(&|_| ()), Some("not a CA certificate"));
     let unsigning = |p: &mut CertificateParams| {
-        (p.is_ca, p.key_usages) = (is_ca.clone(), vec![KeyUsagePurpose::CrlSign]);
+        (p.is_ca, p.key_usages) = (is_ca, vec![KeyUsagePurpose::CrlSign]);
     };
     check("no keyCertSign", signed(&unsigning), Some("keyCertSign"));
 }
