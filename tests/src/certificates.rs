@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
-    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair,
     KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
 };
 use rustls_pki_types::pem::PemObject;
@@ -135,6 +135,27 @@ impl TestAuthority {
 }
 
 impl Svid {
+    /// What its holder signs as if the certificate were an authority's: a leaf that follows no rule but the forger's.
+    #[must_use]
+    pub fn forge(&self, leaf: &Leaf) -> Self {
+        let own = KeyPair::from_pem(&self.key_pem).expect("our own PEM");
+        // Every leaf made here has the same subject.
+        let issuer = Issuer::new(leaf_parameters(leaf), own);
+        let key = new_key();
+        let mut parameters = leaf_parameters(leaf);
+        let serial = next_serial();
+        parameters.serial_number = Some(SerialNumber::from(serial));
+        let certificate = parameters.signed_by(&key, &issuer).expect("a leaf");
+        Self { chain_pem: certificate.pem(), key_pem: key.serialize_pem(), serial }
+    }
+
+    /// The leaf alone, in PEM.
+    #[must_use]
+    pub fn leaf_pem(&self) -> String {
+        let end = "-----END CERTIFICATE-----\n";
+        self.chain_pem.split_inclusive(end).next().unwrap_or_default().to_owned()
+    }
+
     /// Writes `svid.pem` and `key.pem` into `directory`, each replaced whole.
     pub fn write(&self, directory: &Path) {
         replace(&directory.join("key.pem"), &self.key_pem);
