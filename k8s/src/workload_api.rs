@@ -2,7 +2,7 @@
 //! certificate is in force from the next handshake on; nothing is restarted (SECURITY-CASES F-37).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
@@ -17,6 +17,9 @@ use tokio::sync::watch;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// The wait after a failure: the socket is local.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long a program that has just started waits for its first certificate before that is worth a warning: the agent beside it,
+/// and a cluster's first authority, start at the same time.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the agent gives at a time, an X.509 context of the SPIFFE Workload API (§6.2.1).
 #[derive(Debug)]
@@ -82,10 +85,18 @@ pub async fn follow<T>(
     current: watch::Sender<Option<Arc<T>>>,
     make: impl Fn(&X509Context) -> anyhow::Result<T>,
 ) {
+    let started = Instant::now();
     loop {
         if let Err(error) = follow_once(&socket, &current, &make).await {
             let error = format!("{error:#}");
-            tracing::warn!(socket, error, "no new certificate; the last one stays");
+            let held = current.borrow().is_some();
+            match held {
+                true => tracing::warn!(socket, error, "no new certificate; the last one stays"),
+                false if started.elapsed() < PATIENCE => {
+                    tracing::info!(socket, error, "waiting for the first certificate");
+                }
+                false => tracing::warn!(socket, error, "no certificate yet"),
+            }
         }
         tokio::time::sleep(RETRY).await;
     }

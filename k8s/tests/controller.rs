@@ -128,6 +128,20 @@ async fn a_pods_end_is_told_in_plain_words() {
 }
 
 #[tokio::test]
+async fn waiting_for_the_first_certificate_is_no_warning() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let (current, _) = watch::channel::<Option<Arc<()>>>(None);
+    let nobody = "unix:///nowhere/agent.sock".to_owned();
+    let following = tokio::spawn(k8s::workload_api::follow(nobody, current, |_| Ok(())));
+    until("a line about it", || log.count("waiting for the first certificate") > 0).await;
+    following.abort();
+    assert_eq!(log.count("WARN") + log.count("ERROR"), 0);
+}
+
+#[tokio::test]
 async fn only_the_proxy_of_the_pod_itself_is_told_anything() {
     let (_api, trust, controller) = scene().await;
     let check = |row: &'static str, id: &'static str, pod: (&'static str, &'static str), expect| {
