@@ -34,8 +34,9 @@ impl Scene {
     pub(crate) fn start(store: Value, frontend: Value) -> Self {
         let mesh = Mesh::start();
         mesh.policy("store", &allow("store", "frontend"));
-        let store = mesh.pod("store").port(8080, "http").port(9000, "tcp").config(store).start();
-        let frontend = mesh.pod("frontend").config(frontend).start();
+        let ports = mesh.pod("store").port(8080, "http").port(9000, "tcp");
+        let store = ports.config(patient(store)).start();
+        let frontend = mesh.pod("frontend").config(patient(frontend)).start();
         let (go_on, told) = watch::channel(false);
         let asked = Arc::new(AtomicUsize::new(0));
         for port in [8080, 9000] {
@@ -127,6 +128,14 @@ impl Scene {
             })
             .join_within(PATIENCE)
     }
+}
+
+/// The same, with time for a crowd to connect on a machine that does other things besides.
+fn patient(mut config: Value) -> Value {
+    for limit in ["connectTimeout", "appConnectTimeout"] {
+        config["limits"][limit] = json!("10s");
+    }
+    config
 }
 
 /// Clients that hold what they have.

@@ -26,7 +26,7 @@ where
 {
     let mesh = Mesh::start();
     mesh.policy("store", &allow("store", "frontend"));
-    let store = mesh.pod("store").port(8080, "http").start();
+    let store = mesh.pod("store").port(8080, "auto").start();
     let frontend = mesh.pod("frontend").start();
     store.run(async move {
         let listener = TcpListener::bind("[::]:8080").await.unwrap();
