@@ -1,9 +1,11 @@
-//! The app behind the proxies: HTTP/1.1 with keep-alive, two sizes of answers, and nothing else, so that it costs little.
+//! The app behind the proxies: HTTP/1.1 with keep-alive, a few sizes of answers, one that takes its time, an echo for those
+//! who switch protocols, and nothing else, so that it costs little.
 //!
 //! Requests have no body, because the load sends none.
 
 use std::io::Write;
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,6 +16,11 @@ use crate::workload::{ANSWER_SIZES, answer_bytes_of_path};
 
 /// The longest request head taken, in bytes; a longer one ends the connection.
 const HEAD: usize = 16 * 1024;
+
+/// The path of a small answer that comes late.
+pub(crate) const WAIT: &str = "/wait";
+/// How late: a crowd has come by then.
+const LATE: Duration = Duration::from_secs(15);
 
 /// Every answer there is, made once.
 struct Answers {
@@ -27,7 +34,7 @@ struct Answers {
 /// # Errors
 /// When it cannot listen.
 pub(crate) fn run() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("listening")?;
         let port = listener.local_addr()?.port();
@@ -55,8 +62,14 @@ async fn converse(mut stream: TcpStream, answers: Rc<Answers>) {
         }
         while let Some(end) = end_of_head(&buffer) {
             let head = &buffer[..end];
+            if wants(head, b"upgrade: websocket") {
+                return echo(stream).await;
+            }
+            if head.starts_with(b"GET /wait ") {
+                tokio::time::sleep(LATE).await;
+            }
             let written = stream.write_all(answers.to(head)).await;
-            if written.is_err() || wants_close(head) {
+            if written.is_err() || wants(head, b"connection: close") {
                 return;
             }
             buffer.drain(..end);
@@ -68,10 +81,21 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|start| start + 4)
 }
 
-/// `Connection: close`: a proxy that closes its connections to the app after each request says so.
-fn wants_close(head: &[u8]) -> bool {
-    head.split(|byte| *byte == b'\n')
-        .any(|line| line.trim_ascii().eq_ignore_ascii_case(b"connection: close"))
+/// Whether a line of the head is this: a proxy that closes its connections to the app after each request says
+/// `connection: close`.
+fn wants(head: &[u8], line: &[u8]) -> bool {
+    head.split(|byte| *byte == b'\n').any(|one| one.trim_ascii().eq_ignore_ascii_case(line))
+}
+
+/// What a connection becomes that has switched protocols.
+async fn echo(mut stream: TcpStream) {
+    // The answer to the key of RFC 6455 §1.3, which is what the load sends.
+    let switched = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    if stream.write_all(switched.as_bytes()).await.is_ok() {
+        let (mut read, mut write) = stream.split();
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+    }
 }
 
 impl Answers {
@@ -83,7 +107,11 @@ impl Answers {
     /// The answer to a request: its path names the size.
     fn to(&self, head: &[u8]) -> &[u8] {
         let path = head.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-        let bytes = std::str::from_utf8(path).ok().and_then(answer_bytes_of_path);
+        let path = std::str::from_utf8(path).ok();
+        let bytes = match path {
+            Some(WAIT) => Some(ANSWER_SIZES[0]),
+            _ => path.and_then(answer_bytes_of_path),
+        };
         let found = self.good.iter().find(|(size, _)| Some(*size) == bytes);
         found.map_or(&self.not_found, |(_, answer)| answer)
     }
@@ -109,13 +137,15 @@ mod tests {
         };
         check("/128", "200", 128);
         check("/16384", "200", 16384);
+        check(WAIT, "200", 128);
         check("/129", "404", 0);
         check("*", "404", 0);
     }
 
     #[test]
     fn close_is_understood_in_any_case() {
-        assert!(wants_close(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"));
-        assert!(!wants_close(b"GET / HTTP/1.1\r\nconnection: keep-alive\r\n\r\n"));
+        let close = b"connection: close";
+        assert!(wants(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", close));
+        assert!(!wants(b"GET / HTTP/1.1\r\nconnection: keep-alive\r\n\r\n", close));
     }
 }

@@ -17,6 +17,7 @@ mod checks;
 mod compare;
 mod cpus;
 mod get;
+mod hold;
 mod measure;
 mod pair;
 mod ports;
@@ -44,6 +45,8 @@ use clap::Parser;
 enum Command {
     /// CPU per request of Postern and a peer, in turn, as a table
     Compare(compare::Options),
+    /// Crowds that hold connections, requests and answers beside HAProxy: what opening them costs, and who fails
+    Hold(hold::Options),
     /// The app behind the proxies; `compare` starts it itself
     #[command(hide = true)]
     Backend,
@@ -52,6 +55,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Compare(options) => compare::run(&options),
+        Command::Hold(options) => hold::run(&options),
         Command::Backend => backend::run(),
     };
     match outcome {

@@ -78,6 +78,11 @@ impl Pair {
         format!("http://127.0.0.1:{}{}", self.ports.outbound, self.path)
     }
 
+    /// Where clients connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.outbound))
+    }
+
     /// Waits until the backend's answer comes through.
     ///
     /// # Errors

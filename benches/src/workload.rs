@@ -21,8 +21,11 @@ const SMALL: usize = 128;
 /// The body of the large answer, in bytes: one TLS record's worth.
 const LARGE: usize = 16 * 1024;
 
+/// The body of an answer that nobody buffers whole, in bytes.
+pub(crate) const UNREAD: usize = 4 << 20;
+
 /// The sizes of answers there are.
-pub(crate) const ANSWER_SIZES: [usize; 2] = [SMALL, LARGE];
+pub(crate) const ANSWER_SIZES: [usize; 3] = [SMALL, LARGE, UNREAD];
 
 impl Workload {
     /// The name on the command line and in the output.
@@ -71,7 +74,7 @@ impl Workload {
     }
 }
 
-/// What the backend answers to a path: the size named there, if it is one of the two.
+/// What the backend answers to a path: the size named there, if it is one of these.
 pub(crate) fn answer_bytes_of_path(path: &str) -> Option<usize> {
     let bytes = path.strip_prefix('/')?.parse().ok()?;
     ANSWER_SIZES.contains(&bytes).then_some(bytes)

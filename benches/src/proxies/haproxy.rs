@@ -33,7 +33,7 @@ fn settings(job: &Job<'_>) -> String {
     format!(
         "global
   nbthread 1
-  maxconn 4096
+  maxconn 9000
   ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256
   ssl-default-bind-options ssl-min-ver TLSv1.3
   ssl-default-server-ciphersuites TLS_AES_128_GCM_SHA256
