@@ -34,6 +34,8 @@ const SWEEP_TICKS: u32 = 5;
 const ACCEPT_RETRY_MIN: Duration = Duration::from_millis(10);
 /// The longest wait after a failed accept.
 const ACCEPT_RETRY_MAX: Duration = Duration::from_millis(100);
+/// How long after the last look for room descriptors are watched.
+const TROUBLE: Duration = Duration::from_secs(2);
 /// Between two rounds in which silent connections make room.
 const MAKE_ROOM: Duration = Duration::from_millis(100);
 /// How many of them do in one round.
@@ -135,6 +137,7 @@ impl Worker {
             ticks.tick().await;
             self.state.clock.tick();
             self.log.flush();
+            self.keep_room(Instant::now());
             if tick % SWEEP_TICKS == 0 {
                 self.sweep();
             }
@@ -162,6 +165,14 @@ impl Worker {
         // Numbers grow with time.
         silent.sort_unstable_by_key(|one| one.id);
         silent.iter().take(GIVE_WAY).for_each(|one| one.evict());
+    }
+
+    /// Goes on making room after a flood, so that the next good client finds it and need not be the one to ask for it.
+    fn keep_room(&self, now: Instant) {
+        let lately = |at: Instant| now.duration_since(at) < TROUBLE;
+        if self.made_room.lock().is_some_and(lately) && descriptors::are_scarce() {
+            self.make_room(now);
+        }
     }
 
     /// Ends a TLS connection of ours to a server with its certificates; before that it takes no more
