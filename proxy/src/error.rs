@@ -312,19 +312,23 @@ impl RequestError {
     }
 }
 
-/// Whether the request is gRPC, by its content type.
+/// Whether the request is gRPC, by its content type, in any case (RFC 9110 §8.3.1).
 #[must_use]
 pub fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"))
+    has_type(headers, b"application/grpc")
 }
 
 /// Whether it is gRPC itself, which needs HTTP/2; gRPC-Web is content with HTTP/1.1.
 #[must_use]
 pub fn is_native_grpc(headers: &HeaderMap) -> bool {
-    is_grpc(headers)
-        && !headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|t| t.as_bytes().starts_with(b"application/grpc-web"))
+    is_grpc(headers) && !has_type(headers, b"application/grpc-web")
+}
+
+fn has_type(headers: &HeaderMap, prefix: &[u8]) -> bool {
+    let begins = |value: &[u8]| {
+        value.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+    };
+    headers.get(CONTENT_TYPE).is_some_and(|value| begins(value.as_bytes()))
 }
 
 /// gRPC's number for an HTTP status (gRPC, "HTTP to gRPC Status Code Mapping", but 403 and 503 as

@@ -167,7 +167,9 @@ impl Inbound {
         let handler = http::InboundHandler::new(self.clone(), protocol);
         let closed = match protocol {
             Protocol::Http1 => {
-                let closed = serve::http1(metered, &self.connection, limits, handler.clone()).await;
+                let closed =
+                    serve::http1(metered, &self.connection, limits, handler.clone(), &self.aborter)
+                        .await;
                 handler.upgraded().await.unwrap_or(closed)
             }
             Protocol::Http2 | Protocol::Postern => {

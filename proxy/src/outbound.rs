@@ -163,7 +163,9 @@ impl Outbound {
                 serve::http2(metered, &self.connection, limits, handler, false).await
             }
             _ => {
-                let closed = serve::http1(metered, &self.connection, limits, handler.clone()).await;
+                let closed =
+                    serve::http1(metered, &self.connection, limits, handler.clone(), &self.aborter)
+                        .await;
                 handler.upgraded().await.unwrap_or(closed)
             }
         }

@@ -84,6 +84,16 @@ fn s10_header_syntax_of_answers_end_to_end() {
     ] {
         scene.call(name, HTTP1, says.as_bytes()).expect_refusal(502, reason);
     }
+    // Begun and broken at once: whatever the caller has of it, it is told so, and nobody asks again.
+    for (name, body) in [
+        ("a chunk that is none", "zz\r\n"),
+        ("a size below nothing", "-2\r\nhi\r\n0\r\n\r\n"),
+        ("a bare LF ends the last", "2\r\nhi\r\n0\r\n\n"),
+    ] {
+        let says = [head("transfer-encoding: chunked").as_str(), body].concat();
+        let answer = scene.call(name, HTTP1, says.as_bytes());
+        assert!(answer.status == 502 || answer.exit != 0, "{name}: {answer:?}");
+    }
     let fields = "x: y\r\n".repeat(120) + "content-length: 0";
     let fine = scene.call("122 fields", HTTP1, head(&fields).as_bytes()).expect(200);
     assert_eq!(fine.headers.iter().filter(|(name, _)| name == "x").count(), 120);
@@ -132,6 +142,7 @@ fn s10_header_syntax_of_http2_answers_end_to_end() {
         ("upper case", head(&[("X", "a")]), BAD),
         ("no status", field("x", "a"), BAD),
         ("status 999", [vec![8, 3], b"999".to_vec()].concat(), BAD),
+        ("a switch", [vec![8, 3], b"101".to_vec()].concat(), BAD),
         ("200 fields", [vec![0x88], many].concat(), LARGE),
     ] {
         scene.call(name, HTTP2, &http2(&block, b"ok")).expect_refusal(502, reason);

@@ -63,6 +63,8 @@ fn bodies() -> Vec<(&'static str, String, &'static str)> {
         ("a trailer without end", post(CHUNKED, &endless), BAD),
         ("too many trailers", post(CHUNKED, &many), BAD),
         ("a bare LF in a trailer", post(CHUNKED, "0\r\na: b\nc: d\r\n\r\n"), BAD),
+        ("a bare LF ends the last", post(CHUNKED, "2\r\nhi\r\n0\r\n\n"), BAD),
+        ("a bare LF ends the trailers", post(CHUNKED, "0\r\na: b\r\n\n"), BAD),
         ("a trailer without a name", post(CHUNKED, "0\r\n: b\r\n\r\n"), BAD),
         ("half a length", post("content-length: 10", "half"), "400 client_gone"),
         ("half a chunk", post(CHUNKED, "a\r\nhalf"), "400 client_gone"),

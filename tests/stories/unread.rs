@@ -17,7 +17,7 @@ const STREAMS: u32 = 20;
 /// them it took as long as the first of their deadlines.
 const MOMENT: Duration = Duration::from_secs(4);
 /// What the proxy may hold of one stream in each direction, and around it, in KiB.
-const PER_STREAM_KIB: u64 = 640;
+const PER_STREAM_KIB: u64 = 400;
 
 fn resident_kib(pod: &Pod) -> u64 {
     pod.with_proxy(|proxy| proxy.resident_kib())

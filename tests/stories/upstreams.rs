@@ -73,6 +73,26 @@ fn expect_curl_to_fail(scene: &Scene, reset: oneshot::Sender<()>, arguments: &[&
     scene.store.expect_log(&[("kind", "request"), ("status", "200"), ("reason", "app_reset")]);
 }
 
+/// HTTP/1.0 has no chunks: an answer without a length ends with its connection, so a cut one must not end in order.
+#[test]
+fn f14_upstream_resets_mid_body_seen_by_an_old_client() {
+    let scene = store();
+    let half = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    let reset = answer_then_reset(&scene.store, half);
+    let address = scene.store.at(8080);
+    let old = scene.frontend.spawn(async move {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\nhost: store\r\n\r\n").await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"hello") {
+            seen.push(stream.read_u8().await.unwrap());
+        }
+        reset.send(()).unwrap();
+        raw::hear(&mut stream, Duration::from_secs(10)).await.end
+    });
+    assert_eq!(old.join(), raw::End::Broken);
+}
+
 #[test]
 fn f13_upstream_dead_or_refused_app_not_listening() {
     let scene = store();

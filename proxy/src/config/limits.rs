@@ -134,7 +134,7 @@ limits! {
         "Fields of a header block, on every protocol alike; more is 431 for a request and 502 for an answer.",
         "Browsers and chains of proxies stay below 100 (S-02).";
     "bodyStallTimeout" body_stall_timeout: Duration = Duration::from_secs(60), Duration::from_millis(100), Duration::from_secs(3600);
-        "A body, or a reader of one, that makes no progress for this long is cut off.",
+        "A body of announced length that makes no progress for this long is cut off, and the reader of any answer; a body without a length may rest for `idleTimeout`.",
         "Long polls and slow disks recover within it; a held buffer must not live for ever (P-08, S-05).";
     "responseTimeout" response_timeout: Duration = Duration::from_secs(300), Duration::from_millis(100), Duration::from_secs(24 * 3600);
         "From a sent request to the first byte of its response.",

@@ -100,9 +100,12 @@ pub fn configure_http1(builder: &mut hyper::server::conn::http1::Builder, limits
 
 /// Sets an HTTP/1 client up the way the gate for answers relies on.
 pub fn configure_client(builder: &mut hyper::client::conn::http1::Builder, limits: HeadLimits) {
+    let head = limits.library_bytes();
     builder
         .max_headers(limits.library_fields())
-        .max_header_size(limits.library_bytes())
+        .max_header_size(head)
+        // What is read ahead of an answer that nobody takes; 400 KiB by default.
+        .max_buf_size(head + 8 * 1024)
         // These are the defaults; the gate would be wrong without them.
         .allow_spaces_after_header_name_in_responses(false)
         .allow_obsolete_multiline_headers_in_responses(false)

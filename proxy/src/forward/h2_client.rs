@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::{Connection, ResponseFuture, SendRequest};
-use http::{Request, Response, Version};
+use http::{Request, Response, StatusCode, Version};
 
 use crate::config::{Limits, REMEMBERED_RESETS};
 use crate::error::{OtherEnd, RequestError};
@@ -161,7 +161,9 @@ impl Slot {
             poll_fn(|cx| poll_answer(&mut answer, &interims, stream.0.head, &mut begun, cx));
         let response = answered.await?.map_err(|e| match watch.broken() {
             Some(broken) => SendError::Client(broken),
-            None if begun > 0 => SendError::Bad(BadAnswer::Malformed("it broke off in its head")),
+            None if begun > 0 || (speaker == Speaker::Postern && broke_off(&e)) => {
+                SendError::Bad(BadAnswer::Malformed("it broke off in its head"))
+            }
             None => stream.0.unanswered(e),
         })?;
         let (mut parts, receive) = response.into_parts();
@@ -172,6 +174,12 @@ impl Slot {
         };
         Ok(Response::from_parts(parts, body))
     }
+}
+
+/// Whether a proxy of ours says that an answer broke after it had begun. It says so by this reset alone, which
+/// may overtake the head; for an answer that never began it has words of its own.
+fn broke_off(error: &h2::Error) -> bool {
+    error.is_remote() && error.is_reset() && error.reason() == Some(h2::Reason::INTERNAL_ERROR)
 }
 
 /// The answer, and before it the interim ones, which go to the client.
@@ -188,6 +196,11 @@ fn poll_answer(
         }
         *begun += 1;
         let (parts, ()) = interim.into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            // There is none in HTTP/2 (RFC 9113 §8.6).
+            let why = "101 to what was not asked for";
+            return Poll::Ready(Err(SendError::Bad(BadAnswer::Malformed(why))));
+        }
         interims.pass(parts.status, parts.headers, limits);
     }
     Pin::new(answer).poll(cx).map(Ok)

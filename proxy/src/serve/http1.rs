@@ -21,16 +21,18 @@ use crate::filter::gate::{self, Refusal};
 use crate::filter::headers::TrailersOf;
 use crate::forward::body::{Body, BodyError};
 use crate::forward::interim::{Interim, Interims};
-use crate::net::Metered;
+use crate::net::{Aborter, Metered};
 use crate::registry::Connection;
 use crate::telemetry::CloseReason;
 
-/// Serves HTTP/1.1 until the connection ends, and says why it did.
+/// Serves HTTP/1.1 until the connection ends, and says why it did. Where that cuts an answer, the connection is
+/// aborted: the end of one without a length is told by nothing else (SECURITY-CASES F-14).
 pub async fn http1(
     io: Metered,
     connection: &Connection,
     limits: &Limits,
     handler: impl Handler,
+    aborter: &Aborter,
 ) -> CloseReason {
     await_first(&io, connection);
     let (io, raw) = Checked::requests(io);
@@ -38,11 +40,13 @@ pub async fn http1(
     let bounds = *limits;
     let malformed = handler.clone();
     let turns = voice.clone();
+    let broken = aborter.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let handler = handler.clone();
-        let turn = turns.turn();
+        let (turn, aborter) = (turns.turn(), broken.clone());
         // Boxed, because hyper moves the future it is given, and ours is large.
-        async move { Ok::<_, Infallible>(Box::pin(answer(handler, request, bounds, turn)).await) }
+        let answered = Box::pin(answer(handler, request, bounds, turn, aborter));
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     let mut builder = Builder::new();
     gate::configure_http1(&mut builder, limits.head());
@@ -66,7 +70,12 @@ pub async fn http1(
             },
             reason = connection.asked_to_close() => match reason.is_graceful() {
                 true => serving.as_mut().graceful_shutdown(),
-                false => return reason,
+                false => {
+                    if connection.in_flight() > 0 {
+                        aborter.abort();
+                    }
+                    return reason;
+                }
             },
         }
     }
@@ -89,6 +98,7 @@ async fn answer(
     mut request: Request<Incoming>,
     limits: Limits,
     turn: Turn,
+    aborter: Aborter,
 ) -> Response<Answer> {
     raw::show_expectation(request.headers_mut());
     let old = request.version() == Version::HTTP_10;
@@ -118,7 +128,7 @@ async fn answer(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         turn.switches();
     }
-    response.map(|body| Answer { body, _turn: turn })
+    response.map(|body| Answer { body, aborter, _turn: turn })
 }
 
 /// The version by which hyper keeps an HTTP/1.0 client's connection, if the client wants it, and says so: only
@@ -132,9 +142,11 @@ fn version_for_old(response: &Response<Body>) -> Version {
     }
 }
 
-/// An answer's body, with the turn that ends when the library has had all of it.
+/// An answer's body, with the turn that ends when the library has had all of it; one that breaks takes the
+/// connection with it.
 struct Answer {
     body: Body,
+    aborter: Aborter,
     _turn: Turn,
 }
 
@@ -146,7 +158,11 @@ impl HttpBody for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(frame, Poll::Ready(Some(Err(_)))) {
+            self.aborter.abort();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

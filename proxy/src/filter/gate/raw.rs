@@ -57,6 +57,8 @@ pub struct RawCheck {
     /// This byte is to be hidden from the library.
     hide: bool,
     refused: Option<&'static str>,
+    /// It was refused within a chunked body.
+    in_body: bool,
 }
 
 /// What arrives on the connection.
@@ -143,7 +145,7 @@ impl Default for RawCheck {
 impl RawCheck {
     fn new(messages: Messages, at: At) -> Self {
         let head = Head::default();
-        Self { messages, at, head, previous: 0, hide: false, refused: None }
+        Self { messages, at, head, previous: 0, hide: false, refused: None, in_body: false }
     }
 
     /// For the answer to one request that is sent now, of which perhaps `head_only` was asked for.
@@ -182,6 +184,12 @@ impl RawCheck {
     #[must_use]
     pub fn refused(&self) -> Option<&'static str> {
         self.refused
+    }
+
+    /// Whether it was refused within a chunked body, its trailers included.
+    #[must_use]
+    pub fn is_in_body(&self) -> bool {
+        self.in_body
     }
 
     /// How many bytes need no look of their own: most of a body and most of a line.
@@ -355,6 +363,7 @@ impl RawCheck {
     /// One byte of a chunked body. In its trailers a line ends as it does in a head.
     fn chunked(&mut self, chunk: Chunk, byte: u8) -> Option<&'static str> {
         if matches!(chunk, Chunk::EndCr | Chunk::Trailer) && byte == b'\n' {
+            self.in_body = true;
             return Some(BARE_LINE_FEED);
         }
         self.at = match chunk.next(byte) {
@@ -382,7 +391,10 @@ impl RawCheck {
             (Digits(number), b'0'..=b'9') => {
                 let number =
                     number.checked_mul(10).and_then(|n| n.checked_add(u64::from(byte - b'0')));
-                let Some(number) = number else { return Some(AMBIGUOUS_FRAMING) };
+                // The library has no larger ones, and nobody has so many bytes.
+                let Some(number) = number.filter(|number| i64::try_from(*number).is_ok()) else {
+                    return Some(AMBIGUOUS_FRAMING);
+                };
                 Digits(number)
             }
             (Digits(number) | After(number), b' ' | b'\t') => After(number),

@@ -56,7 +56,11 @@ fn client(does: Does) -> DuplexStream {
     let (io, voice) = Outlet::new(io, raw);
     let service = service_fn(move |request| {
         let turn = voice.turn();
-        async move { Ok::<_, Infallible>(answer(does, request, Limits::default(), turn).await) }
+        async move {
+            Ok::<_, Infallible>(
+                answer(does, request, Limits::default(), turn, Aborter::default()).await,
+            )
+        }
     });
     let mut builder = Builder::new();
     gate::configure_http1(&mut builder, Limits::default().head());

@@ -74,6 +74,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Checked<T> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
+        if self.check.is_in_body()
+            && let Some(reason) = self.check.refused()
+        {
+            // What came before it has been handed on. The library would wait for an end that it understands.
+            return Poll::Ready(Err(std::io::Error::new(std::io::ErrorKind::InvalidData, reason)));
+        }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
         let this = &mut *self;
