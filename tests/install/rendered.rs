@@ -42,6 +42,25 @@ pub(crate) fn templated(settings: &[&str]) -> String {
     printed(helm.args(settings.iter().flat_map(|setting| ["--set", setting])))
 }
 
+#[test]
+fn the_chart_takes_the_lifetimes_that_the_authority_takes() {
+    let check = |lifetime: &str, taken: bool| {
+        let mut helm = Command::new(peer("kubectl-1.37/helm"));
+        helm.args(["template", "postern"]).arg(repository().join("k8s/chart"));
+        let setting = format!("authority.leafLifetime={lifetime}");
+        let output = helm.args(["--set", &setting]).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), taken, "{lifetime}: {error}");
+        assert!(taken || error.contains("leafLifetime"), "{lifetime}: {error}");
+    };
+    for lifetime in ["1m", "60s", "90s", "1h", "24h", "1440m", "86400s"] {
+        check(lifetime, true);
+    }
+    for lifetime in ["0s", "30s", "59s", "0m", "1441m", "86401s", "0h", "25h", "100h", "h", "1"] {
+        check(lifetime, false);
+    }
+}
+
 pub(crate) fn objects(yaml: &str) -> Objects {
     let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).unwrap();
     let mut objects = Objects::new();
