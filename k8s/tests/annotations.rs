@@ -116,3 +116,45 @@ fn annotations_that_would_do_nothing_are_refused() {
         "no meaning with postern.dev/redirect: none",
     );
 }
+
+#[test]
+fn listeners_that_nobody_can_bind_are_refused() {
+    let check = |row: &str, inbound: &str, outbound: &str, says: &[&str]| {
+        let annotations = json!({
+            "postern.dev/redirect": "none",
+            "postern.dev/inbound-listeners": inbound,
+            "postern.dev/outbound-listeners": outbound,
+        });
+        let outcome = inject(&pod(annotations));
+        assert_eq!(outcome.is_ok(), says.is_empty(), "{row}: {outcome:?}");
+        let refusal = outcome.err().map(|refusals| refusals.to_string()).unwrap_or_default();
+        says.iter().for_each(|says| assert!(refusal.contains(says), "{row}: {refusal}"));
+    };
+    let inbound = "annotation postern.dev/inbound-listeners: port";
+    let outbound = "annotation postern.dev/outbound-listeners: port";
+    let both = |key: &str, says: &str| format!("{key} {says}");
+    check("inbound twice", "8443=8080,8443=9090", "", &[&both(inbound, "8443 is also a listener")]);
+    check("outbound twice", "", "9001=a:1,9001=b:1", &[&both(outbound, "9001 is also a listener")]);
+    check(
+        "one of each",
+        "9001=8080",
+        "9001=a:1",
+        &[&both(outbound, "9001 is also a listener of inb")],
+    );
+    check("the app's own port", "8080=8080", "", &[&both(inbound, "8080 is also what the app")]);
+    check("another's app port", "8443=8080,8080=9090", "", &[&both(inbound, "8080 is also what")]);
+    check(
+        "outbound on the app's",
+        "8443=8080",
+        "8080=a:1",
+        &[&both(outbound, "8080 is also what")],
+    );
+    for port in [15000, 15001, 15006, 15020, 15021] {
+        let own = format!("{port} is one of the proxy's own");
+        check("inbound on ours", &format!("{port}=8080"), "", &[&both(inbound, &own)]);
+        check("forwarded to ours", &format!("8443={port}"), "", &[&both(inbound, &own)]);
+        check("outbound on ours", "", &format!("{port}=a:1"), &[&both(outbound, &own)]);
+    }
+    check("all at once", "1=1,2=2", "15000=a:1", &["port 1 ", "port 2 ", "port 15000 "]);
+    check("one app behind two", "8443=8080,9443=8080", "9001=a:8443,9002=a:8443", &[]);
+}

@@ -16,4 +16,5 @@ mod pod;
 mod probes;
 mod reviews;
 mod schema;
+mod warnings;
 mod webhook;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::support::{self, command};
 
 /// Standard output of a run that must succeed.
-fn written(input: &str) -> String {
+pub(crate) fn written(input: &str) -> String {
     let output = command(&[], input.as_bytes());
     assert!(output.status.success(), "{input}\n{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -18,7 +18,7 @@ fn read(text: &str) -> Value {
 const POD: &str = "metadata: {labels: {app: cart}}\nspec: {containers: [{name: app, image: a}]}\n";
 
 /// A pod's text, indented to stand below a key.
-fn nested(depth: usize) -> String {
+pub(crate) fn nested(depth: usize) -> String {
     POD.lines().map(|line| format!("{}{line}\n", " ".repeat(depth))).collect()
 }
 
@@ -113,7 +113,7 @@ fn what_looks_like_a_workload_is_passed_with_a_warning_that_names_it() {
 }
 
 /// An object's text as an item of a list.
-fn listed(text: &str) -> String {
+pub(crate) fn listed(text: &str) -> String {
     let lines = text.lines().map(|line| format!("  {line}\n")).collect::<String>();
     lines.replacen("  ", "- ", 1)
 }
@@ -123,7 +123,7 @@ fn json_documents_in_a_row_are_read() {
     let service = r#"{"apiVersion":"v1","kind":"Service","metadata":{"name":"s"}}"#;
     let pod = |name: &str| {
         format!(
-            "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\n\"metadata\":{{\"name\":\"{name}\"}},\"spec\":{{\"containers\":[{{\"name\":\"{name}\"}}]}}}}"
+            "{{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\n\"metadata\":{{\"name\":\"{name}\"}},\"spec\":{{\"containers\":[{{\"name\":\"{name}\",\"image\":\"a\"}}]}}}}"
         )
     };
     let check = |row: &str, input: &str, expect: &[(&str, usize)]| {
@@ -147,7 +147,7 @@ fn json_documents_in_a_row_are_read() {
     check("a list", &format!("{list}{}", pod("a")), &[("List", 0), ("Pod", 3)]);
     let unchanged = format!("{service}{service}\n");
     assert_eq!(written(&unchanged), unchanged);
-    let bad = format!("{service}\n{}", pod("a").replace("\"name\":\"a\"}]", "}]"));
+    let bad = format!("{service}\n{}", pod("a").replace("\"name\":\"a\",\"image", "\"image"));
     let stderr = String::from_utf8(command(&[], bad.as_bytes()).stderr).unwrap();
     assert!(stderr.contains("line 3: Pod a: "), "{stderr}");
 }
@@ -190,6 +190,41 @@ fn mistakes_name_the_field_the_object_and_the_line_of_the_file() {
         ("- containerPort: 8080", "- name: http"),
         &["line 20: ", cart, "spec.template.spec.containers[0].ports[0].containerPort is missing"],
     );
+    check("port 0", ("8080", "0"), &["line 20: ", cart, "the number 0", "1 to 65535"]);
+    check("no image", ("\n        image: a", ""), &["line 17: ", cart, "[0].image is missing"]);
+    check(
+        "an empty image",
+        ("image: a", "image: ''"),
+        &["line 18: ", cart, "write the container's image"],
+    );
+    check(
+        "no containers",
+        ("spec: {containers: [{name: b, image: b}]}", "spec: {restartPolicy: Never}"),
+        &["line 30: Pod b: ", "spec.containers is missing; write at least one"],
+    );
+    check(
+        "an empty list of containers",
+        ("[{name: b, image: b}]", "[]"),
+        &["line 30: Pod b: ", "spec.containers is missing; write at least one"],
+    );
+    check(
+        "a container's name twice",
+        ("hostNetwork: false", "initContainers:\n      - name: app\n        image: i"),
+        &["line 17: ", cart, "the text \"app\", the name of another container"],
+    );
+    check(
+        "a volume's name twice",
+        ("hostNetwork: false", "volumes:\n      - name: v\n      - name: v"),
+        &["line 24: ", cart, "the name of another volume"],
+    );
+    check(
+        "two actions of a probe",
+        (
+            "image: a",
+            "image: a\n        livenessProbe: {exec: {command: [a]}, httpGet: {port: 8080}}",
+        ),
+        &["line 19: ", cart, "livenessProbe of container app: has 2 actions, exec and httpGet"],
+    );
     check("a quoted port", ("8080", "\"8080\""), &["line 20: ", cart, "the text \"8080\""]);
     check("a port out of range", ("8080", "70000"), &["line 20: ", cart, "1 to 65535"]);
     check("the proxy's port", ("8080", "15006"), &["line 20: ", cart, "declares port 15006"]);
@@ -204,9 +239,9 @@ fn mistakes_name_the_field_the_object_and_the_line_of_the_file() {
         "a probe",
         (
             "hostNetwork: false",
-            "initContainers:\n      - name: i\n        livenessProbe: {tcpSocket: {port: x}}",
+            "initContainers:\n      - name: i\n        image: i\n        livenessProbe: {tcpSocket: {port: x}}",
         ),
-        &["line 24: ", cart, "livenessProbe of container i"],
+        &["line 25: ", cart, "livenessProbe of container i"],
     );
     check(
         "a namespace's annotation",
@@ -216,7 +251,7 @@ fn mistakes_name_the_field_the_object_and_the_line_of_the_file() {
     check(
         "a member of a list",
         (
-            "    spec: {containers: [{name: b}]}",
+            "    spec: {containers: [{name: b, image: b}]}",
             "    spec: {nodeSelector: {kubernetes.io/os: windows}}",
         ),
         &["line 30: Pod b: ", "windows"],
@@ -224,6 +259,42 @@ fn mistakes_name_the_field_the_object_and_the_line_of_the_file() {
     let both = STREAM.replace("owner: ann", "owner: 5").replace("containerPort: 8080", "name: x");
     let stderr = String::from_utf8(command(&[], both.as_bytes()).stderr).unwrap();
     assert!(stderr.contains("line 14: ") && stderr.contains("line 20: "), "all at once: {stderr}");
+}
+
+#[test]
+fn everything_refused_of_a_pod_is_told_at_once() {
+    let text = "apiVersion: v1
+kind: Pod
+metadata:
+  name: p
+  annotations:
+    postern.dev/mtls: strict
+    postern.dev/no-such: x
+spec:
+  hostNetwork: true
+  os: {name: windows}
+  containers:
+  - name: app
+    ports: [{containerPort: 15006}]
+    securityContext: {runAsUser: 64137}
+    livenessProbe: {tcpSocket: {port: x}}
+    readinessProbe: {tcpSocket: {port: y}}
+";
+    let stderr = String::from_utf8(command(&[], text.as_bytes()).stderr).unwrap();
+    for says in [
+        "line 6: Pod p: annotation postern.dev/mtls",
+        "line 7: Pod p: annotation postern.dev/no-such",
+        "line 9: Pod p: the pod has `hostNetwork: true`",
+        "line 10: Pod p: spec.os.name leaves no Linux node: found windows",
+        "line 12: Pod p: not a pod that Kubernetes would take: spec.containers[0].image is missing",
+        "line 13: Pod p: container app declares port 15006",
+        "line 14: Pod p: container app runs as user 64137",
+        "line 15: Pod p: livenessProbe of container app",
+        "line 16: Pod p: readinessProbe of container app",
+    ] {
+        assert!(stderr.contains(says), "{says}: {stderr}");
+    }
+    assert_eq!(stderr.matches("Pod p: ").count(), 9, "{stderr}");
 }
 
 /// A namespace, a Deployment from line 6 on, a list from line 23 on.
@@ -256,7 +327,7 @@ items:
   - apiVersion: v1
     kind: Pod
     metadata: {name: b}
-    spec: {containers: [{name: b}]}
+    spec: {containers: [{name: b, image: b}]}
 ";
 
 #[test]
@@ -319,7 +390,7 @@ fn exit_codes() {
     check("not YAML, later", format!("{fine}a: b: c\n").as_bytes(), 2, &["begins on line 4"]);
     let far = format!("{fine}# more\nkind: x\na: b: c\n");
     check("on a line of the file", far.as_bytes(), 2, &["begins on line 4", "line 7"]);
-    check("a key twice", b"kind: Pod\nkind: Pod\n", 2, &["kind"]);
+    check("a key twice", b"kind: Pod\nkind: Pod\n", 2, &["the key kind stands twice", "line 2"]);
     check("not UTF-8", b"\xff\xfe", 2, &["UTF-8"]);
     check("deep", "[".repeat(1000).as_bytes(), 2, &[]);
     check(

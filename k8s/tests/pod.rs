@@ -223,8 +223,7 @@ fn refused_by_name() {
     check(
         "an init container",
         &|p| {
-            p["spec"]["initContainers"] =
-                json!([{ "name": "setup", "securityContext": { "runAsUser": 64137 } }])
+            p["spec"]["initContainers"] = json!([{ "name": "setup", "image": "s", "securityContext": { "runAsUser": 64137 } }])
         },
         &["container setup runs as user 64137"],
     );
@@ -236,23 +235,6 @@ fn refused_by_name() {
     check("Windows", &|p| p["spec"]["os"] = json!({ "name": "windows" }), &["windows"]);
     for label in ["kubernetes.io/os", "beta.kubernetes.io/os"] {
         check(label, &|p| p["spec"]["nodeSelector"] = json!({ label: "windows" }), &["windows"]);
-    }
-    let term = |os: &[&str]| json!({ "matchExpressions": [{ "key": "kubernetes.io/os", "operator": "In", "values": os }] });
-    let required = |terms: &[Value]| {
-        let required = json!({ "nodeSelectorTerms": terms });
-        json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } })
-    };
-    check(
-        "Windows by affinity",
-        &|p| p["spec"]["affinity"] = required(&[term(&["windows"])]),
-        &["windows"],
-    );
-    for terms in [&[term(&["windows"]), term(&["linux"])][..], &[term(&["windows", "linux"])], &[]]
-    {
-        let mut pod = pod(json!({}));
-        pod["spec"]["affinity"] = required(terms);
-        pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/os": "linux" });
-        assert!(inject(&pod).is_ok(), "{terms:?}: Linux will do");
     }
     check("no spec", &|p| drop(p.as_object_mut().unwrap().remove("spec")), &["spec is missing"]);
     check("odd containers", &|p| p["spec"]["containers"] = json!(5), &["not a pod", "sequence"]);
@@ -267,6 +249,101 @@ fn refused_by_name() {
         &|p| p["spec"]["initContainers"] = json!([{ "image": "a" }]),
         &["spec.initContainers[0].name is missing"],
     );
+}
+
+#[test]
+fn a_pod_that_no_linux_node_can_run_is_refused() {
+    let required = |terms: Value| {
+        let required = json!({ "nodeSelectorTerms": terms });
+        json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": required } })
+    };
+    let of = |key: &str, operator: &str, values: &[&str]| json!({ "matchExpressions": [{ "key": key, "operator": operator, "values": values }] });
+    let os = |operator: &str, values: &[&str]| of("kubernetes.io/os", operator, values);
+    let build = |operator: &str| of("node.kubernetes.io/windows-build", operator, &["10.0.20348"]);
+    let affinity = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[0]";
+    let refused = |row: &str, terms: Value, found: &str| {
+        let mut pod = pod(json!({}));
+        pod["spec"]["affinity"] = required(terms);
+        let refusal = inject(&pod).unwrap_err().to_string();
+        assert!(refusal.starts_with(affinity), "{row}: {refusal}");
+        assert!(
+            refusal.contains(&format!("leaves no Linux node: found {found}")),
+            "{row}: {refusal}"
+        );
+    };
+    let label = "kubernetes.io/os";
+    refused("In", json!([os("In", &["windows"])]), &format!("{label} In [windows]"));
+    refused("In nothing", json!([os("In", &[])]), &format!("{label} In []"));
+    refused("NotIn", json!([os("NotIn", &["linux"])]), &format!("{label} NotIn [linux]"));
+    refused("DoesNotExist", json!([os("DoesNotExist", &[])]), &format!("{label} DoesNotExist"));
+    refused("Gt", json!([os("Gt", &["1"])]), &format!("{label} Gt [1]"));
+    refused("the older label", json!([of("beta.kubernetes.io/os", "NotIn", &["linux"])]), "beta.");
+    refused("a build of Windows", json!([build("In")]), "node.kubernetes.io/windows-build In");
+    refused("any build of Windows", json!([build("Exists")]), "node.kubernetes.io/windows-build");
+    refused("each of two", json!([os("In", &["windows"]), build("Exists")]), label);
+    refused("a term that no node meets", json!([{}]), "a term without expressions");
+    for (row, terms) in [
+        ("one of two", json!([os("In", &["windows"]), os("In", &["linux"])])),
+        ("one of the values", json!([os("In", &["windows", "linux"])])),
+        ("not Windows", json!([os("NotIn", &["windows"])])),
+        ("any", json!([os("Exists", &[])])),
+        ("no build of Windows", json!([build("DoesNotExist")])),
+        ("another label", json!([of("zone", "DoesNotExist", &[])])),
+        (
+            "a node by name",
+            json!([{ "matchFields": [{ "key": "metadata.name", "operator": "In", "values": ["n"] }] }]),
+        ),
+        ("no terms", json!([])),
+    ] {
+        let mut pod = pod(json!({}));
+        pod["spec"]["affinity"] = required(terms);
+        pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/os": "linux" });
+        assert!(inject(&pod).is_ok(), "{row}: Linux will do");
+    }
+    let mut pod = pod(json!({}));
+    pod["spec"]["nodeSelector"] = json!({ "node.kubernetes.io/windows-build": "10.0.20348" });
+    let refusal = inject(&pod).unwrap_err().to_string();
+    let field = "spec.nodeSelector[\"node.kubernetes.io/windows-build\"] leaves no Linux node";
+    assert!(refusal.starts_with(field), "{refusal}");
+}
+
+#[test]
+fn what_has_a_name_of_ours_is_the_apps_unless_the_pod_is_marked() {
+    let ours = |kind: &str, name: &str| format!("{kind} {name} has a name that is kept");
+    let refused = |row: &str, change: &dyn Fn(&mut Value), says: String| {
+        let mut pod = pod(json!({}));
+        change(&mut pod);
+        let refusal = inject(&pod).unwrap_err().to_string();
+        assert!(refusal.starts_with(&says) && refusal.contains("rename it"), "{row}: {refusal}");
+        pod["metadata"]["annotations"] = json!({ "postern.dev/injected": "0.0.0" });
+        assert!(inject(&pod).is_ok(), "{row}: an earlier version's is replaced");
+    };
+    for name in ["postern-init", "postern-cert-agent", "postern-proxy"] {
+        let container = json!({ "name": name, "image": "mine" });
+        for list in ["containers", "initContainers"] {
+            let add = |p: &mut Value| match p["spec"][list].as_array_mut() {
+                Some(list) => list.push(container.clone()),
+                None => p["spec"][list] = json!([container]),
+            };
+            refused(list, &add, ours("container", name));
+        }
+    }
+    let after = injected(&pod(json!({})));
+    let volumes = after["spec"]["volumes"].as_array().unwrap();
+    assert_eq!(volumes.len(), 6);
+    for volume in volumes {
+        let name = volume["name"].as_str().unwrap();
+        let add = |p: &mut Value| p["spec"]["volumes"] = json!([{ "name": name, "emptyDir": {} }]);
+        refused("a volume", &add, ours("volume", name));
+        let mount = |p: &mut Value| {
+            p["spec"]["containers"][0]["volumeMounts"] =
+                json!([{ "name": name, "mountPath": "/data" }]);
+        };
+        refused("a mount", &mount, ours("the mount of volume", name));
+    }
+    let mut near = pod(json!({}));
+    near["spec"]["volumes"] = json!([{ "name": "postern", "emptyDir": {} }]);
+    assert!(inject(&near).is_ok(), "a name that is not ours");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
+use super::listeners;
 use super::ports::PortRange;
 use super::refusal::Refusal;
 use super::resources::ProxyResources;
@@ -50,9 +51,8 @@ pub const ANNOTATIONS: &[Annotation] = &[
         default: "`enabled`",
         meaning: "`disabled` keeps the pod out of the mesh.",
         on_namespace: false,
-        read: |options, text| {
-            choose(&mut options.inject, text, &[("enabled", true), ("disabled", false)])
-        },
+        // An opt-out has been seen before any annotation is read.
+        read: |_, text| choose(&mut true, text, &[("enabled", true), ("disabled", false)]),
     },
     Annotation {
         key: "redirect",
@@ -181,7 +181,6 @@ pub const ANNOTATIONS: &[Annotation] = &[
 /// What the annotations of a pod and of its namespace ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Options {
-    pub(super) inject: bool,
     /// Whether an init container redirects the pod's traffic.
     pub(super) redirect: bool,
     pub(super) native: bool,
@@ -201,7 +200,6 @@ pub(super) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            inject: true,
             redirect: true,
             native: true,
             inbound_listeners: Vec::new(),
@@ -222,32 +220,32 @@ impl Default for Options {
 impl Options {
     /// Reads the annotations of the namespace, then those of the pod, which win key by key.
     ///
-    /// # Errors
-    /// The first annotation of ours that is not known or not allowed, by name.
+    /// Every annotation of ours that is not known or not allowed is added to `refusals`, by name.
     pub(super) fn read(
         namespace: &BTreeMap<String, String>,
         pod: &BTreeMap<String, String>,
-    ) -> Result<Self, Refusal> {
+        refusals: &mut Vec<Refusal>,
+    ) -> Self {
         let mut options = Self::default();
-        // An opt-out stands whatever else is written: the pod is not ours to judge.
-        if let Some(text) = pod.get(INJECT) {
-            options.take("inject", text)?;
-            if !options.inject {
-                return Ok(options);
-            }
-        }
+        let mut wrong = Vec::new();
         for (key, text) in ours(namespace) {
             if ANNOTATIONS.iter().any(|known| known.key == key && known.on_namespace)
                 && !pod.contains_key(&format!("{PREFIX}{key}"))
             {
-                options.take(key, text)?;
+                wrong.extend(options.take(key, text).err());
             }
         }
         for (key, text) in ours(pod) {
-            options.take(key, text)?;
+            wrong.extend(options.take(key, text).err());
         }
-        options.agree()?;
-        Ok(options)
+        let redirect = format!("{PREFIX}redirect");
+        // Where it cannot be read, nobody knows what agrees with it.
+        if !wrong.iter().any(|r| matches!(r, Refusal::Annotation { key, .. } if *key == redirect)) {
+            wrong.extend(options.agree());
+        }
+        wrong.extend(listeners::check(&options));
+        refusals.extend(wrong);
+        options
     }
 
     fn take(&mut self, key: &str, text: &str) -> Result<(), Refusal> {
@@ -263,7 +261,7 @@ impl Options {
     }
 
     /// Refuses annotations that would have no effect together: silence would look like obedience.
-    fn agree(&self) -> Result<(), Refusal> {
+    fn agree(&self) -> Vec<Refusal> {
         let without = [
             ("inbound-listeners", self.inbound_listeners.is_empty()),
             ("outbound-listeners", self.outbound_listeners.is_empty()),
@@ -279,10 +277,8 @@ impl Options {
         } else {
             (&with[..], "has no meaning with postern.dev/redirect: none, which intercepts nothing")
         };
-        match useless.iter().find(|(_, empty)| !empty) {
-            Some((key, _)) => Err(refusal(key, mode.to_owned())),
-            None => Ok(()),
-        }
+        let useless = useless.iter().filter(|(_, empty)| !empty);
+        useless.map(|(key, _)| refusal(key, mode.to_owned())).collect()
     }
 }
 
@@ -295,7 +291,7 @@ fn ours(annotations: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &
         .filter_map(|(key, text)| key.strip_prefix(PREFIX).map(|key| (key, text.as_str())))
 }
 
-fn refusal(key: &str, problem: String) -> Refusal {
+pub(super) fn refusal(key: &str, problem: String) -> Refusal {
     let shown: String = key.escape_default().take(64).collect();
     Refusal::Annotation { key: format!("{PREFIX}{shown}"), problem }
 }

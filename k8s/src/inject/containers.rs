@@ -26,6 +26,16 @@ pub const PROXY: &str = "postern-proxy";
 /// All three, in their order.
 pub(super) const NAMES: [&str; 3] = [INIT, AGENT, PROXY];
 
+/// Every volume of ours.
+pub(super) const VOLUMES: [&str; 6] = [
+    "postern-socket",
+    "postern-no-api-token",
+    "postern-token",
+    "postern-trust",
+    "postern-pod",
+    "postern-resources",
+];
+
 /// The audience of the token by which the agent proves who the pod is.
 const AUDIENCE: &str = "postern-authority";
 /// How long that token lives, seconds; the kubelet replaces it at 80 %.
@@ -41,7 +51,7 @@ const TOKEN_DIRECTORY: &str = "/var/run/secrets/postern";
 const BUNDLE_DIRECTORY: &str = "/etc/postern/trust";
 const SOCKET_DIRECTORY: &str = "/run/postern";
 
-/// Every volume of ours.
+/// What the volumes of [`VOLUMES`] hold.
 pub(super) fn volumes(settings: &Settings) -> Vec<Value> {
     let empty = |name: &str, size: &str| json!({ "name": name, "emptyDir": { "medium": "Memory", "sizeLimit": size } });
     vec![

@@ -9,17 +9,23 @@
 //! | [`settings`] | what the installer chooses for all pods |
 //! | [`refusal`] | what is refused, and why |
 //! | `containers` | our containers and volumes |
+//! | `own_names` | that nothing of the app's has a name of ours |
 //! | `proxy_config` | the proxy's configuration |
+//! | `listeners` | that the proxy can bind what two annotations name |
 //! | `probes`, `scrape` | what the kubelet and Prometheus ask through the proxy |
 //! | [`review`] | an AdmissionReview: bytes in, answer out |
 //! | [`stream`] | a stream of YAML or JSON documents |
 //! | `kinds`, `workload` | which of their objects carry a pod |
+//! | `misplaced` | what of ours stands where nobody reads it |
 //! | [`shape`], `place` | what is wrong in them, and on which line |
 
 pub mod annotation;
 mod containers;
 mod kinds;
+mod listeners;
+mod misplaced;
 mod operating_system;
+mod own_names;
 mod place;
 mod pod;
 mod ports;
@@ -39,12 +45,12 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use annotation::{INJECTED, Options};
-use containers::NAMES;
 pub use containers::{AGENT, INIT, PROXY};
+use containers::{NAMES, VOLUMES};
 use pod::Pod;
 use probes::{Probe, Rewrite};
 use proxy_config::Kept;
-pub use refusal::Refusal;
+pub use refusal::{Refusal, Refusals};
 pub use settings::Settings;
 use settings::VERSION;
 use shape::Misshapen;
@@ -77,6 +83,14 @@ pub enum Why {
     OptedOut,
     /// This version has injected it, and nothing came after that concerns us.
     AlreadyInjected,
+    /// Its namespace is the control plane's or `kube-system`.
+    ControlPlane,
+}
+
+/// Whether the pods of a namespace are never injected. Those of the control plane carry their agent in the manifest:
+/// injecting them would wait for themselves. Those of `kube-system` may be what the node needs to start any pod.
+pub(super) fn is_control_plane(namespace: &str, settings: &Settings) -> bool {
+    namespace == settings.root_namespace || namespace == "kube-system"
 }
 
 /// Injects a pod, or the template of one.
@@ -88,29 +102,30 @@ pub enum Why {
 /// are rewritten, and our containers are put first again. What another version injected is replaced.
 ///
 /// # Errors
-/// Why the pod cannot be in the mesh.
+/// Why the pod cannot be in the mesh; everything that was found.
 pub fn inject(
     pod: &Value,
     namespace: &NamespaceFacts,
     settings: &Settings,
     secret: &str,
-) -> Result<Outcome, Refusal> {
+) -> Result<Outcome, Refusals> {
     // An opt-out stands whatever else is written: the pod is not ours to judge.
     if pod.pointer(OWN_INJECT).is_some_and(|own| own == "disabled") {
         return Ok(Outcome::Unchanged(Why::OptedOut));
     }
-    let facts = Pod::read(pod).map_err(Refusal::Malformed)?;
-    let options = Options::read(&namespace.annotations, &facts.metadata.annotations)?;
-    if !options.inject {
-        return Ok(Outcome::Unchanged(Why::OptedOut));
-    }
-    refusal::check(&facts, &NAMES)?;
+    let (facts, mistakes) = Pod::read(pod);
+    let mut refusals = malformed(mistakes);
+    let options = Options::read(&namespace.annotations, &facts.metadata.annotations, &mut refusals);
+    refusals.extend(refusal::check(&facts));
     let config = config_of(pod);
     let kept = config.as_deref().map(Kept::of).unwrap_or_default();
     let mut changed = pod.clone();
-    let parts = Parts::of(&mut changed)?;
+    let Some(parts) = Parts::of(&mut changed) else { return Err(Refusals(refusals)) };
     let rewrite = Rewrite { known: &kept.probes, secret, grace_seconds: facts.grace_seconds() };
-    let probes = rewrite_probes(parts.spec, &rewrite)?;
+    let probes = rewrite_probes(parts.spec, &rewrite, &mut refusals);
+    if !refusals.is_empty() {
+        return Err(Refusals(refusals));
+    }
     match config {
         Some(config) if is_injected(&facts) => refresh(parts.spec, &config, &kept.probes, &probes),
         _ => build(parts, &facts, &options, settings, &kept, &probes),
@@ -125,8 +140,17 @@ pub fn inject(
 ///
 /// # Errors
 /// [`Refusal::UserCollision`], or [`Refusal::Malformed`].
-pub fn check_users(pod: &Value) -> Result<(), Refusal> {
-    refusal::users(&Pod::read(pod).map_err(Refusal::Malformed)?, &NAMES)
+pub fn check_users(pod: &Value) -> Result<(), Refusals> {
+    let (facts, mistakes) = Pod::read(pod);
+    let mut refusals = malformed(mistakes);
+    refusals.extend(refusal::users(&facts));
+    if refusals.is_empty() { Ok(()) } else { Err(Refusals(refusals)) }
+}
+
+/// All that has a wrong shape is one refusal.
+fn malformed(mistakes: Vec<Misshapen>) -> Vec<Refusal> {
+    let mistakes = Some(mistakes).filter(|mistakes| !mistakes.is_empty());
+    mistakes.map(Refusal::Malformed).into_iter().collect()
 }
 
 /// The two halves of a pod.
@@ -136,10 +160,9 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    fn of(pod: &'a mut Value) -> Result<Self, Refusal> {
-        // Only of a pod that was not read before.
-        let malformed = || Refusal::Malformed(vec![Misshapen::missing("/spec", "a pod")]);
-        let pod = pod.as_object_mut().ok_or_else(malformed)?;
+    /// None of a pod that is malformed.
+    fn of(pod: &'a mut Value) -> Option<Self> {
+        let pod = pod.as_object_mut()?;
         let mut annotations = None;
         let mut spec = None;
         pod.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
@@ -153,10 +176,7 @@ impl<'a> Parts<'a> {
                 _ => {}
             }
         }
-        Ok(Self {
-            annotations: annotations.and_then(object).ok_or_else(malformed)?,
-            spec: spec.ok_or_else(malformed)?,
-        })
+        Some(Self { annotations: annotations.and_then(object)?, spec: spec? })
     }
 }
 
@@ -184,7 +204,7 @@ fn is_ours(container: &Value) -> bool {
 /// Marked with our version, and whole.
 fn is_injected(facts: &Pod) -> bool {
     let marked = facts.metadata.annotations.get(INJECTED).is_some_and(|by| by == VERSION);
-    let has = |name: &str| facts.all_containers().any(|container| container.name == name);
+    let has = |name: &str| facts.all_containers().any(|container| container.name.name == name);
     marked && has(AGENT) && has(PROXY)
 }
 
@@ -204,17 +224,18 @@ fn config_of(pod: &Value) -> Option<String> {
 fn rewrite_probes(
     spec: &mut Map<String, Value>,
     rewrite: &Rewrite<'_>,
-) -> Result<Vec<Probe>, Refusal> {
+    refusals: &mut Vec<Refusal>,
+) -> Vec<Probe> {
     let mut targets = Vec::new();
     for key in ["initContainers", "containers"] {
         let containers = spec.get_mut(key).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten().filter(|c| !is_ours(c)) {
             if let Some(container) = container.as_object_mut() {
-                rewrite.container(container, &mut targets)?;
+                rewrite.container(container, &mut targets, refusals);
             }
         }
     }
-    Ok(targets)
+    targets
 }
 
 /// What changes in a pod that is injected already.
@@ -258,8 +279,7 @@ fn build(
     let app_metrics =
         scrape::take_over(annotations, &facts.metadata.annotations, kept.app_metrics());
     annotations.insert(INJECTED.to_owned(), VERSION.into());
-    let volumes = containers::volumes(settings);
-    remove_ours(spec, &volumes);
+    remove_ours(spec);
     let config = proxy_config::write(facts, options, settings, probes, app_metrics.as_ref());
     let init = options.redirect.then(|| containers::init(options, settings));
     let sidecars = [
@@ -270,7 +290,7 @@ fn build(
     put_first(spec, key, sidecars);
     put_first(spec, "initContainers", init);
     if let Some(list) = list(spec, "volumes") {
-        list.extend(volumes);
+        list.extend(containers::volumes(settings));
     }
 }
 
@@ -288,14 +308,14 @@ fn put_first(
     }
 }
 
-/// Takes away what an earlier injection added.
-fn remove_ours(spec: &mut Map<String, Value>, volumes: &[Value]) {
+/// Takes away what an earlier injection added: a pod that is not marked has nothing of these names.
+fn remove_ours(spec: &mut Map<String, Value>) {
     for key in ["initContainers", "containers"] {
         if let Some(containers) = spec.get_mut(key).and_then(Value::as_array_mut) {
             containers.retain(|container| !is_ours(container));
         }
     }
-    let ours = |volume: &Value| volumes.iter().any(|ours| ours.get("name") == volume.get("name"));
+    let ours = |volume: &Value| VOLUMES.iter().any(|ours| volume["name"] == *ours);
     if let Some(list) = spec.get_mut("volumes").and_then(Value::as_array_mut) {
         list.retain(|volume| !ours(volume));
     }

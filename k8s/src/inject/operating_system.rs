@@ -3,47 +3,96 @@
 
 use serde_json::Value;
 
+use super::shape::escaped;
+
 /// The labels of nodes that name it
 /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-os>); the second is older.
 const LABELS: [&str; 2] = ["kubernetes.io/os", "beta.kubernetes.io/os"];
+/// A label that only Windows nodes have
+/// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#nodekubernetesiowindows-build>).
+const WINDOWS_BUILD: &str = "node.kubernetes.io/windows-build";
 const TERMS: &str =
     "/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+/// The most characters of a file's text that are shown.
+const MOST_SHOWN: usize = 64;
 
-/// An operating system other than Linux that a pod needs, and where it says so.
+/// What leaves a pod no Linux node, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Foreign {
-    pub(super) name: String,
+    pub(super) found: String,
     /// A JSON pointer into the pod.
     pub(super) pointer: String,
 }
 
+impl Foreign {
+    fn at(pointer: &str, found: &str) -> Self {
+        let found = found.escape_debug().take(MOST_SHOWN).collect();
+        Self { found, pointer: format!("/spec{pointer}") }
+    }
+}
+
 /// What a pod's spec says.
 pub(super) fn foreign(spec: &Value) -> Option<Foreign> {
-    let selectors = LABELS.map(|label| format!("/nodeSelector/{}", super::shape::escaped(label)));
-    let own = ["/os/name".to_owned()].into_iter().chain(selectors);
-    let mut said = own.filter_map(|pointer| Some((spec.pointer(&pointer)?.as_str()?, pointer)));
-    let own = said.find(|(name, _)| *name != "linux");
-    let (name, pointer) = own.or_else(|| Some((by_affinity(spec)?, TERMS.to_owned())))?;
-    let name = name.chars().take(64).collect();
-    Some(Foreign { name, pointer: format!("/spec{pointer}") })
+    own(spec).or_else(|| by_selector(spec)).or_else(|| by_affinity(spec))
+}
+
+fn own(spec: &Value) -> Option<Foreign> {
+    let name = spec.pointer("/os/name")?.as_str()?;
+    (name != "linux").then(|| Foreign::at("/os/name", name))
+}
+
+fn by_selector(spec: &Value) -> Option<Foreign> {
+    let selector = spec.get("nodeSelector")?;
+    [LABELS[0], LABELS[1], WINDOWS_BUILD].into_iter().find_map(|label| {
+        let value = selector.get(label)?.as_str()?;
+        let pointer = format!("/nodeSelector/{}", escaped(label));
+        (label == WINDOWS_BUILD || value != "linux").then(|| Foreign::at(&pointer, value))
+    })
 }
 
 /// Terms are alternatives: each of them must leave Linux out.
-fn by_affinity(spec: &Value) -> Option<&str> {
-    let terms = spec.pointer(TERMS)?.as_array()?;
-    let mut names = terms.iter().map(of_term).collect::<Option<Vec<_>>>()?;
-    names.pop()
+fn by_affinity(spec: &Value) -> Option<Foreign> {
+    let terms = spec.pointer(TERMS)?.as_array()?.iter().enumerate();
+    let found = terms.map(|(index, term)| of_term(term, &format!("{TERMS}/{index}")));
+    found.collect::<Option<Vec<_>>>()?.into_iter().next()
 }
 
-/// Of one term: all of its expressions must be met.
-fn of_term(term: &Value) -> Option<&str> {
-    let expressions = term.get("matchExpressions")?.as_array()?;
-    expressions.iter().find_map(|expression| {
-        let key = expression.get("key")?.as_str()?;
-        let is_in = expression.get("operator")?.as_str()? == "In";
-        let values = expression.get("values")?.as_array()?;
-        let values: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
-        let foreign = LABELS.contains(&key) && is_in && !values.contains(&"linux");
-        values.first().copied().filter(|_| foreign)
+/// Of one term: all of its expressions must be met. A term without any is met by no node.
+fn of_term(term: &Value, place: &str) -> Option<Foreign> {
+    let list = |key: &str| term.get(key).and_then(Value::as_array).filter(|list| !list.is_empty());
+    let Some(expressions) = list("matchExpressions") else {
+        return list("matchFields")
+            .is_none()
+            .then(|| Foreign::at(place, "a term without expressions"));
+    };
+    expressions.iter().enumerate().find_map(|(index, expression)| {
+        let pointer = format!("{place}/matchExpressions/{index}");
+        Some(Foreign::at(&pointer, &of_expression(expression)?))
     })
+}
+
+/// An expression that no Linux node meets, as people read it
+/// (<https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#operators>).
+fn of_expression(expression: &Value) -> Option<String> {
+    let text = |key: &str| expression.get(key).and_then(Value::as_str);
+    let (key, operator) = (text("key")?, text("operator")?);
+    let values = expression.get("values").and_then(Value::as_array);
+    let values: Vec<&str> = values.into_iter().flatten().filter_map(Value::as_str).collect();
+    // Linux nodes have the first two labels with the value `linux`, and not the third.
+    let met = match (LABELS.contains(&key), key == WINDOWS_BUILD) {
+        (true, _) => match operator {
+            "In" => values.contains(&"linux"),
+            "NotIn" => !values.contains(&"linux"),
+            // They compare numbers.
+            "DoesNotExist" | "Gt" | "Lt" => false,
+            _ => true,
+        },
+        (_, true) => !matches!(operator, "In" | "Exists" | "Gt" | "Lt"),
+        _ => true,
+    };
+    let values = match operator {
+        "Exists" | "DoesNotExist" => String::new(),
+        _ => format!(" [{}]", values.join(", ")),
+    };
+    (!met).then(|| format!("{key} {operator}{values}"))
 }

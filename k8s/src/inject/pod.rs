@@ -27,6 +27,7 @@ pub(super) struct Spec {
     pub(super) containers: Vec<Container>,
     pub(super) init_containers: Vec<Container>,
     pub(super) ephemeral_containers: Vec<Container>,
+    pub(super) volumes: Vec<Named>,
     pub(super) host_network: bool,
     /// `securityContext.runAsUser`
     pub(super) run_as_user: Option<i64>,
@@ -36,13 +37,23 @@ pub(super) struct Spec {
     pub(super) foreign_os: Option<Foreign>,
 }
 
+/// A name, and where it stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) name: String,
+    /// A JSON pointer into the pod.
+    pub(super) pointer: String,
+}
+
 /// One container of any of the three lists.
 #[derive(Debug, Clone)]
 pub(super) struct Container {
-    pub(super) name: String,
+    pub(super) name: Named,
     /// `securityContext.runAsUser`
     pub(super) run_as_user: Option<i64>,
     pub(super) ports: Vec<Port>,
+    /// The volumes it mounts.
+    pub(super) mounts: Vec<Named>,
 }
 
 /// A port the container says it listens on.
@@ -54,11 +65,8 @@ pub(super) struct Port {
 }
 
 impl Pod {
-    /// Reads a pod.
-    ///
-    /// # Errors
-    /// Everything that has the wrong shape, each with its place.
-    pub(super) fn read(pod: &Value) -> Result<Self, Vec<Misshapen>> {
+    /// Reads a pod, and tells everything that has the wrong shape, each with its place; the pod then lacks it.
+    pub(super) fn read(pod: &Value) -> (Self, Vec<Misshapen>) {
         let mut shapes = Shapes::default();
         let pod = Field::whole(pod);
         let (metadata, spec) = (pod.at("metadata"), pod.at("spec"));
@@ -70,7 +78,10 @@ impl Pod {
             None => shapes.missing(&spec, "the pod's `containers` below it"),
         }
         let spec = Spec::read(&mut shapes, &spec);
-        shapes.none_or(Self { metadata: Metadata { annotations }, spec })
+        let pod = Self { metadata: Metadata { annotations }, spec };
+        shapes.once(pod.all_containers().map(|container| &container.name), "container");
+        shapes.once(pod.spec.volumes.iter(), "volume");
+        (pod, shapes.mistakes())
     }
 
     /// Every container, whichever list it is in.
@@ -93,9 +104,10 @@ impl Pod {
 impl Spec {
     fn read(shapes: &mut Shapes, spec: &Field<'_>) -> Self {
         Self {
-            containers: containers(shapes, &spec.at("containers")),
+            containers: app_containers(shapes, spec),
             init_containers: containers(shapes, &spec.at("initContainers")),
             ephemeral_containers: containers(shapes, &spec.at("ephemeralContainers")),
+            volumes: named(shapes, &spec.at("volumes"), "a name for the volume"),
             host_network: shapes.boolean(&spec.at("hostNetwork")).unwrap_or_default(),
             run_as_user: run_as_user(shapes, spec),
             termination_grace_period_seconds: shapes
@@ -106,20 +118,40 @@ impl Spec {
     }
 }
 
+/// The containers of the app, of which Kubernetes wants one at least.
+fn app_containers(shapes: &mut Shapes, spec: &Field<'_>) -> Vec<Container> {
+    let list = spec.at("containers");
+    let empty = list.value.is_none_or(|list| list.as_array().is_some_and(Vec::is_empty));
+    if empty && spec.value.is_some() {
+        shapes.missing(&list, "at least one container, with `name` and `image`");
+    }
+    containers(shapes, &list)
+}
+
+/// The names of the items of a list.
+fn named(shapes: &mut Shapes, list: &Field<'_>, expected: &str) -> Vec<Named> {
+    let items = shapes.mappings(list);
+    items.iter().map(|item| name(shapes, item, expected)).collect()
+}
+
+fn name(shapes: &mut Shapes, item: &Field<'_>, expected: &str) -> Named {
+    let name = shapes.filled(&item.at("name"), expected);
+    Named { name: name.unwrap_or_default(), pointer: item.at("name").pointer }
+}
+
 fn containers(shapes: &mut Shapes, list: &Field<'_>) -> Vec<Container> {
     let items = shapes.mappings(list);
     items.iter().map(|container| self::container(shapes, container)).collect()
 }
 
 fn container(shapes: &mut Shapes, container: &Field<'_>) -> Container {
-    let name = container.at("name");
-    if name.value.is_none() {
-        shapes.missing(&name, "a name for the container, such as `name: app`");
-    }
+    let name = name(shapes, container, "a name for the container, such as `name: app`");
+    shapes.filled(&container.at("image"), "the container's image");
     Container {
-        name: shapes.text(&name).unwrap_or_default(),
+        name,
         run_as_user: run_as_user(shapes, container),
         ports: ports(shapes, &container.at("ports")),
+        mounts: named(shapes, &container.at("volumeMounts"), "the name of the volume"),
     }
 }
 

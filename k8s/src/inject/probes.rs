@@ -129,15 +129,14 @@ pub(super) struct Rewrite<'a> {
 }
 
 impl Rewrite<'_> {
-    /// Rewrites the probes and handlers of one container; what they asked is added to `targets`.
-    ///
-    /// # Errors
+    /// Rewrites the probes and handlers of one container; what they asked is added to `targets`, and to `refusals` a
     /// [`Refusal::Probe`] where a target cannot be made out.
     pub(super) fn container(
         &self,
         container: &mut Map<String, Value>,
         targets: &mut Vec<Probe>,
-    ) -> Result<(), Refusal> {
+        refusals: &mut Vec<Refusal>,
+    ) {
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
         let ports = Port::of(container);
         for kind in Kind::ALL {
@@ -149,10 +148,11 @@ impl Rewrite<'_> {
             let Some(holder) = holder.and_then(Value::as_object_mut) else { continue };
             let refuse =
                 |problem| Refusal::Probe { container: name.clone(), kind: kind.name(), problem };
-            let target = self.one(&name, kind, holder, &ports).map_err(refuse)?;
-            targets.extend(target);
+            match self.one(&name, kind, holder, &ports) {
+                Ok(target) => targets.extend(target),
+                Err(problem) => refusals.push(refuse(problem)),
+            }
         }
-        Ok(())
     }
 
     /// Rewrites one probe in place; `None` when it is none of ours to serve.
@@ -224,6 +224,7 @@ enum Target {
 impl Target {
     /// What a probe asks; `None` when it does not ask this pod over the network.
     fn of(holder: &Map<String, Value>, ports: &[Port]) -> Result<Option<Self>, String> {
+        one_action(holder)?;
         let action = |key| holder.get(key).filter(|action| action.is_object());
         let other_host = |action: &Value| {
             action.get("host").and_then(Value::as_str).is_some_and(|host| !host.is_empty())
@@ -253,6 +254,18 @@ impl Target {
         let Some(grpc) = action("grpc") else { return Ok(None) };
         let service = grpc.get("service").and_then(Value::as_str).unwrap_or_default().to_owned();
         Ok(Some(Self::Grpc(Grpc { port: port_number(grpc.get("port"), ports)?, service })))
+    }
+}
+
+/// Kubernetes takes one action of a probe or handler, and none beside it.
+fn one_action(holder: &Map<String, Value>) -> Result<(), String> {
+    let known = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"].into_iter();
+    let there = known.filter(|key| holder.get(*key).is_some_and(|action| !action.is_null()));
+    match there.collect::<Vec<_>>().as_slice() {
+        [] | [_] => Ok(()),
+        several => {
+            Err(format!("has {} actions, {}; write one", several.len(), several.join(" and ")))
+        }
     }
 }
 

@@ -2,10 +2,17 @@
 
 use serde_json::Value;
 
+use super::containers::NAMES;
 use super::operating_system::Foreign;
-use super::pod::Pod;
+use super::own_names;
+use super::pod::{Container, Pod};
 use super::settings::{AGENT_UID, PROXY_UID};
-use super::shape::{Misshapen, escaped};
+use super::shape::{Misshapen, dotted, escaped};
+
+/// Why a pod is refused: every reason that was found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", joined(.0))]
+pub struct Refusals(pub Vec<Refusal>);
 
 /// Why a pod is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,13 +47,26 @@ pub enum Refusal {
         /// The port.
         port: u16,
     },
-    /// The pod says that it needs Windows, by `os`, `nodeSelector` or affinity.
+    /// Something has a name of ours, in a pod that is not marked as injected.
     #[error(
-        "the pod needs {name}; only Linux pods can be in the mesh; opt out with the annotation postern.dev/inject: disabled"
+        "{what} {name} has a name that is kept for what injection adds, and the pod has no annotation postern.dev/injected, which injection sets; rename it"
+    )]
+    OwnName {
+        /// A container, a volume or a mount.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// Where it stands, a JSON pointer into the pod.
+        pointer: String,
+    },
+    /// The pod says that it runs on no Linux node, by `os`, `nodeSelector` or affinity.
+    #[error(
+        "{} leaves no Linux node: found {found}; only Linux pods can be in the mesh; opt out with the annotation postern.dev/inject: disabled",
+        dotted(.pointer)
     )]
     OperatingSystem {
-        /// What it needs.
-        name: String,
+        /// What it asks for.
+        found: String,
         /// Where it says so, a JSON pointer into the pod.
         pointer: String,
     },
@@ -72,8 +92,8 @@ pub enum Refusal {
 
 const NO_POD: &str = "not a pod that Kubernetes would take";
 
-fn joined(mistakes: &[Misshapen]) -> String {
-    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+fn joined<T: ToString>(reasons: &[T]) -> String {
+    reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// One reason of a refusal, and the field it is about.
@@ -84,9 +104,16 @@ pub(super) struct Reason {
     pub(super) words: String,
 }
 
-impl Refusal {
+impl Refusals {
     /// Every reason with its field, for a pod that stands at `place` in an object.
     pub(super) fn reasons(&self, pod: &Value, place: &str) -> Vec<Reason> {
+        self.0.iter().flat_map(|refusal| refusal.reasons(pod, place)).collect()
+    }
+}
+
+impl Refusal {
+    /// Every reason with its field, for a pod that stands at `place` in an object.
+    fn reasons(&self, pod: &Value, place: &str) -> Vec<Reason> {
         if let Self::Malformed(mistakes) = self {
             let told = mistakes.iter().map(|mistake| mistake.below(place));
             let reason = |mistake: Misshapen| Reason {
@@ -95,7 +122,15 @@ impl Refusal {
             };
             return told.map(reason).collect();
         }
-        vec![Reason { pointer: format!("{place}{}", self.field(pod)), words: self.to_string() }]
+        let pointer = format!("{place}{}", self.field(pod));
+        let words = match self {
+            Self::OperatingSystem { found, .. } => {
+                let (found, pointer) = (found.clone(), pointer.clone());
+                Self::OperatingSystem { found, pointer }.to_string()
+            }
+            _ => self.to_string(),
+        };
+        vec![Reason { pointer, words }]
     }
 
     /// The field it is about, as far as it can be told.
@@ -115,7 +150,9 @@ impl Refusal {
                 let index = ports.and_then(|ports| ports.iter().position(same));
                 format!("{container}/ports/{}", index.unwrap_or_default())
             }
-            Self::OperatingSystem { pointer, .. } => pointer.clone(),
+            Self::OperatingSystem { pointer, .. } | Self::OwnName { pointer, .. } => {
+                pointer.clone()
+            }
             Self::Annotation { key, .. } => format!("/metadata/annotations/{}", escaped(key)),
             Self::Probe { container, kind, .. } => {
                 let inside = if kind.ends_with("Probe") { "" } else { "/lifecycle" };
@@ -137,55 +174,57 @@ fn place_of(pod: &Value, container: &str) -> String {
 }
 
 /// Ports of the proxy in every pod.
-const OWN_PORTS: [u16; 5] = [15000, 15001, 15006, 15020, 15021];
+pub(super) const OWN_PORTS: [u16; 5] = [15000, 15001, 15006, 15020, 15021];
 
-/// Refuses what must not be injected.
-///
-/// # Errors
-/// The first reason found.
-pub(super) fn check(pod: &Pod, ours: &[&str]) -> Result<(), Refusal> {
+/// Why a pod must not be injected: everything that is found.
+pub(super) fn check(pod: &Pod) -> Vec<Refusal> {
+    let mut refusals = own_names::check(pod);
     if pod.spec.host_network {
-        return Err(Refusal::HostNetwork);
+        refusals.push(Refusal::HostNetwork);
     }
-    if let Some(Foreign { name, pointer }) = pod.spec.foreign_os.clone() {
-        return Err(Refusal::OperatingSystem { name, pointer });
+    if let Some(Foreign { found, pointer }) = pod.spec.foreign_os.clone() {
+        refusals.push(Refusal::OperatingSystem { found, pointer });
     }
-    users(pod, ours)?;
-    ports(pod, ours)
+    refusals.extend(users(pod));
+    refusals.extend(ports(pod));
+    refusals
 }
 
-/// Refuses a pod one of whose containers, other than ours, runs as one of our users.
-///
-/// # Errors
-/// [`Refusal::UserCollision`].
-pub(super) fn users(pod: &Pod, ours: &[&str]) -> Result<(), Refusal> {
-    collision("the pod", pod.spec.run_as_user)?;
-    for container in pod.all_containers().filter(|c| !ours.contains(&c.name.as_str())) {
-        collision(&format!("container {}", container.name), container.run_as_user)?;
-    }
-    Ok(())
+/// The containers of the app, and those that somebody adds while it runs, which are never ours.
+fn others(pod: &Pod) -> impl Iterator<Item = &Container> {
+    let spec = &pod.spec;
+    let made = spec.init_containers.iter().chain(&spec.containers);
+    let others = made.filter(|container| !NAMES.contains(&container.name.name.as_str()));
+    others.chain(&spec.ephemeral_containers)
 }
 
-fn collision(whose: &str, user: Option<i64>) -> Result<(), Refusal> {
-    let owner = match user {
-        Some(PROXY_UID) => "the proxy",
-        Some(AGENT_UID) => "the cert agent",
-        _ => return Ok(()),
+/// What runs as one of our users: [`Refusal::UserCollision`] of the pod's default, and of each container other than ours.
+pub(super) fn users(pod: &Pod) -> Vec<Refusal> {
+    let own = collision("the pod", pod.spec.run_as_user).into_iter();
+    let containers = others(pod).filter_map(|container| {
+        collision(&format!("container {}", container.name.name), container.run_as_user)
+    });
+    own.chain(containers).collect()
+}
+
+fn collision(whose: &str, user: Option<i64>) -> Option<Refusal> {
+    let uid = user?;
+    let owner = match uid {
+        PROXY_UID => "the proxy",
+        AGENT_UID => "the cert agent",
+        _ => return None,
     };
-    let uid = user.unwrap_or_default();
-    Err(Refusal::UserCollision { whose: whose.to_owned(), uid, owner })
+    Some(Refusal::UserCollision { whose: whose.to_owned(), uid, owner })
 }
 
-fn ports(pod: &Pod, ours: &[&str]) -> Result<(), Refusal> {
-    for container in pod.all_containers().filter(|c| !ours.contains(&c.name.as_str())) {
-        let taken = container
-            .ports
-            .iter()
-            .find(|port| port.is_tcp() && OWN_PORTS.contains(&port.container_port));
-        if let Some(port) = taken {
-            let container = container.name.clone();
-            return Err(Refusal::PortCollision { container, port: port.container_port });
-        }
-    }
-    Ok(())
+fn ports(pod: &Pod) -> Vec<Refusal> {
+    let declared = others(pod).flat_map(|container| {
+        container.ports.iter().filter(|port| port.is_tcp()).map(move |port| (container, port))
+    });
+    let taken = declared.filter(|(_, port)| OWN_PORTS.contains(&port.container_port));
+    let refusals = taken.map(|(container, port)| Refusal::PortCollision {
+        container: container.name.name.clone(),
+        port: port.container_port,
+    });
+    refusals.collect()
 }

@@ -148,10 +148,8 @@ impl Review {
             && self.request.operation == "UPDATE"
     }
 
-    /// Its pods carry their agent in the manifest: injecting them would wait for themselves.
     fn is_control_plane(&self, settings: &Settings) -> bool {
-        let namespace = self.request.namespace.as_deref().unwrap_or_default();
-        namespace == settings.root_namespace || namespace == "kube-system"
+        super::is_control_plane(self.request.namespace.as_deref().unwrap_or_default(), settings)
     }
 
     fn allow(&self, changed: Option<&Value>) -> Answer {

@@ -1,8 +1,11 @@
 //! Fields of a pod, each with its place: what has another shape than Kubernetes gives it can be found in a file.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde_json::Value;
+
+use super::pod::Named;
 
 /// The longest text of a file that is shown, in characters.
 const MOST_SHOWN: usize = 64;
@@ -45,8 +48,8 @@ impl fmt::Display for Misshapen {
     }
 }
 
-/// A pointer as people write it: `spec.containers[0].name`, `metadata.annotations["a/b"]`.
-fn dotted(pointer: &str) -> String {
+/// A JSON pointer as people write it: `spec.containers[0].name`, `metadata.annotations["a/b"]`.
+pub(super) fn dotted(pointer: &str) -> String {
     let mut text = String::new();
     for key in pointer.split('/').skip(1) {
         let key: String =
@@ -96,10 +99,9 @@ pub(super) struct Shapes {
 }
 
 impl Shapes {
-    /// # Errors
     /// Every mistake so far.
-    pub(super) fn none_or<T>(self, value: T) -> Result<T, Vec<Misshapen>> {
-        if self.mistakes.is_empty() { Ok(value) } else { Err(self.mistakes) }
+    pub(super) fn mistakes(self) -> Vec<Misshapen> {
+        self.mistakes
     }
 
     /// Notes that a field is missing.
@@ -123,6 +125,31 @@ impl Shapes {
         self.read(field, TEXT, |value| value.as_str().map(str::to_owned))
     }
 
+    /// A text that must be there and not be empty.
+    pub(super) fn filled(&mut self, field: &Field<'_>, expected: &str) -> Option<String> {
+        let Some(value) = field.value else {
+            self.missing(field, expected);
+            return None;
+        };
+        if value == "" {
+            self.wrong(field, value, expected);
+        }
+        self.text(field)
+    }
+
+    /// Notes names that stand twice.
+    pub(super) fn once<'a>(&mut self, names: impl Iterator<Item = &'a Named>, what: &str) {
+        let mut seen = BTreeSet::new();
+        for Named { name, pointer } in names.filter(|named| !named.name.is_empty()) {
+            if !seen.insert(name) {
+                let found = described(&Value::String(name.clone()));
+                let found = Some(format!("{found}, the name of another {what}"));
+                let expected = "a name that no other has".to_owned();
+                self.mistakes.push(Misshapen { pointer: pointer.clone(), found, expected });
+            }
+        }
+    }
+
     /// `true` or `false`.
     pub(super) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
         self.read(field, "true or false, without quotes", Value::as_bool)
@@ -141,7 +168,8 @@ impl Shapes {
 
     /// A port.
     pub(super) fn port(&mut self, field: &Field<'_>) -> Option<u16> {
-        let port = |value: &Value| value.as_u64().and_then(|n| u16::try_from(n).ok());
+        let number = |value: &Value| value.as_u64().and_then(|n| u16::try_from(n).ok());
+        let port = |value: &Value| number(value).filter(|port| *port != 0);
         self.read(field, "a port, 1 to 65535, without quotes", port)
     }
 

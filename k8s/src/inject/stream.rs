@@ -5,9 +5,12 @@
 //! in which nothing changes is written as it was read, byte for byte. A changed one keeps the comments
 //! above it; those inside are lost.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::digest;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 
 use super::place::Places;
 use super::workload::{self, Finding, Namespaces};
@@ -23,7 +26,8 @@ const MAX_DEPTH: usize = 100;
 pub struct Injected {
     /// The stream with every workload in the mesh.
     pub text: String,
-    /// What looks like a workload and is passed as it is, each with its line and name.
+    /// What looks like a workload and is passed as it is, and what of ours has no effect where it stands; each with its
+    /// line and name.
     pub warnings: Vec<String>,
 }
 
@@ -62,7 +66,11 @@ pub fn inject(text: &str, settings: &Settings) -> Result<Injected, StreamError> 
             Ok(outcome) => outcomes.push((document, outcome)),
             Err(refused) => refusals.extend(document.told(refused)),
         }
-        warnings.extend(document.told(workload::passed_over(&document.value, &namespaces)));
+        warnings.extend(document.told(workload::passed_over(
+            &document.value,
+            &namespaces,
+            settings,
+        )));
     }
     if !refusals.is_empty() {
         return Err(StreamError::Refused(refusals));
@@ -177,8 +185,24 @@ fn parse(chunk: Chunk<'_>) -> Result<Value, StreamError> {
         // Once more, as far down as it stands in the file: the error then names lines of the file.
         let in_file = format!("{}{}", "\n".repeat(at.saturating_sub(1)), chunk.text);
         let error = read(&in_file).err().unwrap_or(error);
-        StreamError::Unparsable(format!("in the document that begins on line {at}: {error}"))
+        let told = error.render_with_formatter(&Words);
+        StreamError::Unparsable(format!("in the document that begins on line {at}: {told}"))
     })
+}
+
+/// The reader's own words, but where they speak to its programmer.
+struct Words;
+
+impl MessageFormatter for Words {
+    fn format_message<'a>(&self, error: &'a Error) -> Cow<'a, str> {
+        match error {
+            Error::DuplicateMappingKey { key: Some(key), .. } => {
+                Cow::Owned(format!("the key {key} stands twice; remove one"))
+            }
+            Error::DuplicateMappingKey { .. } => Cow::Borrowed("a key stands twice; remove one"),
+            _ => UserMessageFormatter.format_message(error),
+        }
+    }
 }
 
 /// Cuts a stream into documents.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::annotation::{INJECT, PREFIX};
 use super::kinds::{self, items, kind};
+use super::misplaced;
 use super::shape::{Field, Shapes};
 use super::{NamespaceFacts, OWN_INJECT, Outcome, Settings, Why};
 
@@ -81,7 +82,7 @@ pub(super) fn note_namespaces(object: &Value, namespaces: &mut Namespaces) -> Ve
     if let Some(name) = object.pointer("/metadata/name").and_then(Value::as_str) {
         namespaces.0.insert(name.to_owned(), Known { facts, opted_out });
     }
-    let mistakes = shapes.none_or(()).err().into_iter().flatten();
+    let mistakes = shapes.mistakes().into_iter();
     let finding = |mistake: super::shape::Misshapen| {
         Finding::of(object, mistake.pointer().to_owned(), mistake.to_string())
     };
@@ -111,6 +112,9 @@ pub(super) fn inject(
     let Some((place, pod)) = kinds::pod(object) else {
         return Ok(Outcome::Unchanged(Why::NoWorkload));
     };
+    if in_control_plane(object, settings) {
+        return Ok(Outcome::Unchanged(Why::ControlPlane));
+    }
     let none = Known::default();
     let known = namespaces.of(object).unwrap_or(&none);
     if known.opted_out && pod.pointer(OWN_INJECT).is_none() {
@@ -134,8 +138,7 @@ pub(super) fn inject(
 
 impl Namespaces {
     fn of(&self, object: &Value) -> Option<&Known> {
-        let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str)?;
-        self.0.get(namespace)
+        self.0.get(namespace_of(object))
     }
 }
 
@@ -170,11 +173,23 @@ fn inject_list(
     Ok(Outcome::Changed(list))
 }
 
-/// What looks like a workload and is none that is injected.
-pub(super) fn passed_over(object: &Value, namespaces: &Namespaces) -> Vec<Finding> {
+fn namespace_of(object: &Value) -> &str {
+    object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn in_control_plane(object: &Value, settings: &Settings) -> bool {
+    super::is_control_plane(namespace_of(object), settings)
+}
+
+/// What looks like a workload and is not injected, and what of ours has no effect.
+pub(super) fn passed_over(
+    object: &Value,
+    namespaces: &Namespaces,
+    settings: &Settings,
+) -> Vec<Finding> {
     if let Some(items) = items(object) {
         let each = items.iter().enumerate().flat_map(|(index, item)| {
-            let found = passed_over(item, namespaces);
+            let found = passed_over(item, namespaces, settings);
             found.into_iter().map(move |finding| finding.in_item(index))
         });
         return each.collect();
@@ -182,6 +197,22 @@ pub(super) fn passed_over(object: &Value, namespaces: &Namespaces) -> Vec<Findin
     if namespaces.of(object).is_some_and(|known| known.opted_out) {
         return Vec::new();
     }
-    let unknown = kinds::unknown(object).into_iter();
-    unknown.map(|(pointer, words)| Finding::of(object, pointer, words)).collect()
+    let found = match in_control_plane(object, settings) {
+        true => never_injected(object).into_iter().collect(),
+        false => {
+            kinds::unknown(object).into_iter().chain(misplaced::of(object)).collect::<Vec<_>>()
+        }
+    };
+    found.into_iter().map(|(pointer, words)| Finding::of(object, pointer, words)).collect()
+}
+
+/// A workload of a namespace whose pods are never injected.
+fn never_injected(object: &Value) -> Option<(String, String)> {
+    let (place, pod) = kinds::pod(object)?;
+    let opted_out = pod.pointer(OWN_INJECT).is_some_and(|own| own == "disabled");
+    let words = format!(
+        "is passed as it is: pods of the namespace {} are never injected",
+        namespace_of(object)
+    );
+    (!opted_out).then(|| (place.to_owned(), words))
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use clap::Parser;
-use k8s::inject::{NamespaceFacts, Outcome, Refusal, Settings};
+use k8s::inject::{NamespaceFacts, Outcome, Refusals, Settings};
 use serde_json::{Value, json};
 
 #[derive(Parser)]
@@ -44,7 +44,7 @@ pub(crate) fn pod_with(container: &Value) -> Value {
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// Injects into a namespace without annotations.
-pub(crate) fn inject(pod: &Value) -> Result<Outcome, Refusal> {
+pub(crate) fn inject(pod: &Value) -> Result<Outcome, Refusals> {
     k8s::inject::inject(pod, &NamespaceFacts::default(), &settings(), SECRET)
 }
 
