@@ -16,7 +16,7 @@ use identity::{SpiffeId, SvidKey, TrustBundles, X509Svid};
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::UnixTime;
 
-pub use offered::{Kept, Offered, Piece};
+pub use offered::{Kept, Offered, Own, Piece};
 
 /// Why a set of certificate, key and bundles is not taken over.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +91,7 @@ impl CertificateState {
 pub struct Credentials {
     generation: u64,
     svid: X509Svid,
-    key: SvidKey,
+    key: Arc<SvidKey>,
     bundles: Arc<TrustBundles>,
     server_with_alpn: Arc<ServerConfig>,
     server_without_alpn: Arc<ServerConfig>,
@@ -107,7 +107,7 @@ impl Credentials {
     pub fn new(
         generation: u64,
         svid: X509Svid,
-        key: SvidKey,
+        key: Arc<SvidKey>,
         bundles: TrustBundles,
         now: UnixTime,
     ) -> Result<Self, CredentialsError> {
@@ -138,7 +138,7 @@ impl Credentials {
     pub fn distrusted(
         generation: u64,
         svid: X509Svid,
-        key: SvidKey,
+        key: Arc<SvidKey>,
         bundles: TrustBundles,
     ) -> Result<Self, CredentialsError> {
         Self::build(generation, svid, key, bundles, true)
@@ -147,7 +147,7 @@ impl Credentials {
     fn build(
         generation: u64,
         svid: X509Svid,
-        key: SvidKey,
+        key: Arc<SvidKey>,
         bundles: TrustBundles,
         distrusted: bool,
     ) -> Result<Self, CredentialsError> {
@@ -184,6 +184,15 @@ impl Credentials {
     #[must_use]
     pub fn svid(&self) -> &X509Svid {
         &self.svid
+    }
+
+    /// Certificate, key and own roots; `None` without roots, which no set in force is.
+    #[must_use]
+    pub fn own(&self) -> Option<Own> {
+        let trust_domain = self.svid.id().trust_domain();
+        let own = self.bundles.iter().find(|own| own.trust_domain().as_str() == trust_domain);
+        let (svid, key) = (self.svid.clone(), self.key.clone());
+        own.map(|bundle| Own { svid, key, bundle: bundle.clone() })
     }
 
     /// The bundles that peers are verified against.

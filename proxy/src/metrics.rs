@@ -57,7 +57,7 @@ pub struct Metrics {
     reauthentications: IntCounterVec,
     certificate_state: IntGaugeVec,
     trust_updates: IntCounterVec,
-    /// 1 while a bundle or revocation list could not be read and the last good one is in force.
+    /// 1 while a bundle, our own with certificate and key, or a revocation list was refused and the last good one is in force.
     pub trust_stale: IntGauge,
     /// Revocation lists in force that are past their `nextUpdate`.
     pub crl_overdue: IntGauge,
@@ -189,14 +189,14 @@ impl Metrics {
             trust_updates: counters(
                 &registry,
                 "postern_trust_updates_total",
-                "Bundles of other trust domains and revocation lists taken over from the source, by result",
+                "Trust bundles and revocation lists taken over from the source, by result: a failure of `bundle` is also our own, refused with certificate and key",
                 &["what", "result"],
             )?,
             trust_stale: keep(
                 &registry,
                 IntGauge::new(
                     "postern_trust_stale",
-                    "1 while a bundle or revocation list could not be read and the last good one is in force",
+                    "1 while a bundle, our own with certificate and key, or a revocation list was refused and the last good one is in force",
                 )?,
             )?,
             crl_overdue: keep(

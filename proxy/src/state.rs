@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use identity::SpiffeId;
 use identity::verify::Usage;
-use identity::{SpiffeId, X509Svid};
 use policy::{Protocol, Resources, Snapshot, Workload};
 use rustls_pki_types::UnixTime;
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::clock::{Clock, unix_now};
 use crate::config::Config;
 use crate::control::cluster::{self, Demand};
-use crate::credentials::{CertificateState, Credentials, Kept, Offered, Piece};
+use crate::credentials::{CertificateState, Credentials};
 use crate::decisions::Decisions;
 use crate::filter::authorize;
 use crate::filter::jwt::UsedProofs;
@@ -26,6 +26,8 @@ use crate::link::{Link, Links, Proven};
 use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::telemetry::{CloseReason, Direction, Seldom};
+
+mod take_over;
 
 /// The proxy's shared state.
 pub struct State {
@@ -187,63 +189,6 @@ impl State {
         self.credentials.load().as_ref().map(|c| c.id().clone())
     }
 
-    /// Checks a set of certificate, key and bundles and puts it in force. Open connections live on,
-    /// except those whose peer the new bundles refuse. `settled` says that the source means it even
-    /// where it takes the trust away from our own certificate: then that is no reason to go on
-    /// trusting others by the old bundles.
-    ///
-    /// # Errors
-    /// When a peer would refuse it; the set in force stays.
-    pub fn install_credentials(&self, offered: Offered, settled: bool) -> anyhow::Result<()> {
-        let Offered { svid, key, bundles, kept } = offered;
-        self.trust_kept(&kept);
-        let generation = self.generation.load(Relaxed) + 1;
-        let before = self.credentials();
-        let (leaf_before, now) =
-            (before.as_ref().map(|c| c.svid().serial_hex().to_owned()), unix_time());
-        let credentials = match Credentials::check(&svid, &bundles, now) {
-            Ok(()) => Credentials::new(generation, svid, key, bundles, now)?,
-            Err(error) if error.is_distrust() && settled && is_held(&before, &svid) => {
-                tracing::error!(error = %error, "our own certificate is no longer trusted; waiting for another");
-                Credentials::distrusted(generation, svid, key, bundles)?
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.clock.tick();
-        let expires = credentials.svid().not_after();
-        tracing::info!(id = %credentials.id(), serial = credentials.svid().serial_hex(), expires, generation, "certificate in force");
-        if leaf_before.as_deref() != Some(credentials.svid().serial_hex()) {
-            let age = now.as_secs().saturating_sub(credentials.svid().not_before());
-            self.certificate_age_on_arrival.store(age, Relaxed);
-        }
-        let changed = before.is_some_and(|before| before.bundles() != credentials.bundles());
-        let credentials = Arc::new(credentials);
-        self.credentials.store(Some(credentials.clone()));
-        self.generation.store(generation, Relaxed);
-        #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double exactly")]
-        self.metrics.certificate_expiry.set(expires as f64);
-        self.metrics.renewal(!credentials.is_distrusted());
-        if changed {
-            self.verify_peers_again(&credentials);
-        }
-        Ok(())
-    }
-
-    /// Counts and tells what of a set could not be read, so that the old is still in force.
-    fn trust_kept(&self, kept: &[Kept]) {
-        for piece in [Piece::Bundle, Piece::Crl] {
-            self.metrics.trust_update(piece, kept.iter().all(|kept| kept.what != piece));
-        }
-        self.metrics.trust_stale.set(i64::from(!kept.is_empty()));
-        for Kept { what, error } in kept {
-            tracing::error!(
-                what = what.as_str(),
-                error,
-                "cannot be read; the last good one stays in force"
-            );
-        }
-    }
-
     /// What our own certificate tells of the clocks, for errors that a clock may have caused: how
     /// many seconds after its `NotBefore` the newest one arrived here. Issuers back-date by a minute
     /// or less, so a much larger number is a clock that is ahead of the issuer's, or an old
@@ -312,15 +257,6 @@ impl State {
             self.metrics.closed(Direction::Outbound, reason, (0, 0));
         }
         self.registry.on_link(link).iter().for_each(|connection| connection.close(reason));
-    }
-
-    /// Notes that a set of credentials was refused; the set in force stays.
-    pub fn credentials_refused(&self, error: &anyhow::Error) {
-        self.metrics.renewal(false);
-        tracing::error!(
-            error = format!("{error:#}"),
-            "new certificates refused; keeping those in force"
-        );
     }
 
     /// Says that all listeners are bound.
@@ -395,12 +331,6 @@ fn own_service(config: &Config, snapshot: &Snapshot) -> Arc<str> {
     };
     let ours = snapshot.services().iter().find(|service| service.identities.iter().any(is_ours));
     ours.map_or_else(|| format!("{account}.{namespace}").into(), |service| service.host.clone())
-}
-
-/// Whether this is the certificate in force: then what has changed is what is trusted. A *new* one
-/// that nobody would trust is a wrong answer, and refused whole.
-fn is_held(held: &Option<Arc<Credentials>>, svid: &X509Svid) -> bool {
-    held.as_ref().is_some_and(|held| held.svid().chain().first() == svid.chain().first())
 }
 
 fn unix_time() -> UnixTime {

@@ -1,6 +1,6 @@
 //! Certificates from PEM files, as cert-manager or a person writes them; reloaded on change.
 //!
-//! Certificate, key and own roots are taken together. The roots of other trust domains and the
+//! Certificate, key and own roots are taken together, or those in force stay. The roots of other trust domains and the
 //! revocation lists are pieces of their own: one that is missing, empty or damaged leaves the one in
 //! force, is counted and told.
 
@@ -8,14 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use identity::{RevocationLists, SvidKey, TrustBundle, TrustBundles, TrustDomain, X509Svid};
+use identity::{RevocationLists, SvidKey, TrustBundle, TrustDomain, X509Svid};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 use crate::config::IdentityFiles;
 use crate::control::Changes;
-use crate::credentials::{CredentialsError, Offered};
+use crate::credentials::{Credentials, CredentialsError, Offered, Own};
 use crate::state::State;
 
 /// The largest PEM file that is read, in bytes.
@@ -81,28 +81,18 @@ fn take(
     settled: bool,
 ) -> anyhow::Result<()> {
     let held = state.credentials();
-    let held = held.as_ref().map(|held| &**held.bundles());
-    state.install_credentials(parse(files, contents, held)?, settled)
+    state.install_credentials(parse(files, contents, held.as_deref())?, settled)
 }
 
 /// Reads the contents in the order of [`paths`].
 fn parse(
     files: &IdentityFiles,
     contents: &[Content],
-    held: Option<&TrustBundles>,
+    held: Option<&Credentials>,
 ) -> anyhow::Result<Offered> {
     let [certificate, key, bundle, rest @ ..] = contents else {
         return Err(anyhow!("certificate, key and bundle are needed"));
     };
-    let chain = CertificateDer::pem_slice_iter(bytes(certificate)?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| anyhow!("{}: {e}", files.certificate.display()))?;
-    let svid =
-        X509Svid::parse(chain).with_context(|| format!("{}", files.certificate.display()))?;
-    let key = SvidKey::from_pem(bytes(key)?).with_context(|| format!("{}", files.key.display()))?;
-    let trust_domain = TrustDomain::parse(svid.id().trust_domain())?;
-    let own = TrustBundle::from_pem(trust_domain, bytes(bundle)?)
-        .with_context(|| format!("{}", files.bundle.display()))?;
     let (crls, federated) = match &files.crl {
         Some(path) => (read_crls(path, rest.first()), rest.get(1..).unwrap_or_default()),
         None => (Ok(RevocationLists::default()), rest),
@@ -113,7 +103,25 @@ fn parse(
             (trust_domain.clone(), read_foreign(trust_domain, path, content))
         })
         .collect();
-    Offered::join(svid, key, own, foreign, crls, held)
+    Offered::join(read_own(files, certificate, key, bundle), foreign, crls, held)
+}
+
+fn read_own(
+    files: &IdentityFiles,
+    certificate: &Content,
+    key: &Content,
+    bundle: &Content,
+) -> anyhow::Result<Own> {
+    let chain = CertificateDer::pem_slice_iter(bytes(certificate)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| anyhow!("{}: {e}", files.certificate.display()))?;
+    let svid =
+        X509Svid::parse(chain).with_context(|| format!("{}", files.certificate.display()))?;
+    let key = SvidKey::from_pem(bytes(key)?).with_context(|| format!("{}", files.key.display()))?;
+    let trust_domain = TrustDomain::parse(svid.id().trust_domain())?;
+    let bundle = TrustBundle::from_pem(trust_domain, bytes(bundle)?)
+        .with_context(|| format!("{}", files.bundle.display()))?;
+    Ok(Own { svid, key: Arc::new(key), bundle })
 }
 
 fn bytes(content: &Content) -> anyhow::Result<&[u8]> {

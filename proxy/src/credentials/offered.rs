@@ -1,21 +1,37 @@
 //! What a source of certificates hands over. Certificate, key and own roots belong together and are
 //! taken whole or not at all; what is said about *others* is taken piece by piece: a piece that
-//! cannot be read leaves the one in force, and the rest is not held up by it (SECURITY-CASES S-28,
-//! F-09).
+//! cannot be read leaves the one in force, and the rest is not held up by it, nor by our own part
+//! when that is refused (SECURITY-CASES S-28, F-09).
+
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use identity::{RevocationLists, SvidKey, TrustBundle, TrustBundles, TrustDomain, X509Svid};
+
+use crate::credentials::Credentials;
+
+/// What belongs together.
+pub struct Own {
+    /// The certificate chain.
+    pub svid: X509Svid,
+    /// Its key.
+    pub key: Arc<SvidKey>,
+    /// The roots of its trust domain.
+    pub bundle: TrustBundle,
+}
 
 /// A readable set, and what of it is still the old one.
 pub struct Offered {
     /// The certificate chain.
     pub svid: X509Svid,
     /// Its key.
-    pub key: SvidKey,
+    pub key: Arc<SvidKey>,
     /// The roots, with the revocation lists on each of them.
     pub bundles: TrustBundles,
     /// What could not be read and was kept as it is.
     pub kept: Vec<Kept>,
+    /// Why certificate, key and own roots are still those in force.
+    pub refused: Option<anyhow::Error>,
 }
 
 /// A piece that could not be read.
@@ -30,7 +46,7 @@ pub struct Kept {
 /// What is taken piece by piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
-    /// The roots of a foreign trust domain.
+    /// The roots of a trust domain.
     Bundle,
     /// The revocation lists.
     Crl,
@@ -47,29 +63,39 @@ impl Piece {
     }
 }
 
-impl Offered {
-    /// Joins what a source said. `held` are the bundles in force.
-    ///
-    /// # Errors
-    /// When the own roots cannot be used, or the revocation lists cannot be read and none are held:
-    /// without them nobody could be told from who was revoked.
-    pub fn join(
-        svid: X509Svid,
-        key: SvidKey,
-        own: TrustBundle,
-        foreign: Vec<(TrustDomain, anyhow::Result<TrustBundle>)>,
-        crls: anyhow::Result<RevocationLists>,
-        held: Option<&TrustBundles>,
-    ) -> anyhow::Result<Self> {
-        if own.roots().is_empty() {
+impl Own {
+    fn with_roots(self) -> anyhow::Result<Self> {
+        if self.bundle.roots().is_empty() {
             return Err(anyhow!(
                 "the bundle of our own trust domain {} holds no root; an answer that would end all \
                  trust in ourselves is not taken",
-                own.trust_domain()
+                self.bundle.trust_domain()
             ));
         }
+        Ok(self)
+    }
+}
+
+impl Offered {
+    /// Joins what a source said. `held` is what is in force.
+    ///
+    /// # Errors
+    /// While nothing is held: when certificate, key or own roots cannot be used, or the revocation
+    /// lists cannot be read; without them nobody could be told from who was revoked.
+    pub fn join(
+        own: anyhow::Result<Own>,
+        foreign: Vec<(TrustDomain, anyhow::Result<TrustBundle>)>,
+        crls: anyhow::Result<RevocationLists>,
+        held: Option<&Credentials>,
+    ) -> anyhow::Result<Self> {
+        let held_own = held.and_then(Credentials::own);
+        let held_lists = held_own.as_ref().map(|own| own.bundle.crls().clone());
+        let (own, refused) = match (own.and_then(Own::with_roots), held_own) {
+            (Ok(own), _) => (own, None),
+            (Err(error), Some(held)) => (held, Some(error)),
+            (Err(error), None) => return Err(error),
+        };
         let mut kept = Vec::new();
-        let held_lists = held.and_then(|held| Some(held.get(own.trust_domain())?.crls().clone()));
         let crls = match (crls, held_lists) {
             (Ok(crls), _) => crls,
             (Err(error), Some(held)) => {
@@ -78,18 +104,39 @@ impl Offered {
             }
             (Err(error), None) => return Err(error).context("no earlier revocation list is held"),
         };
-        let mut bundles = vec![own];
+        let mut bundles = Vec::new();
         for (trust_domain, read) in foreign {
             match read {
                 Ok(bundle) => bundles.push(bundle),
                 Err(error) => {
                     let error = format!("{trust_domain}: {error:#}");
                     kept.push(Kept { what: Piece::Bundle, error });
-                    bundles.extend(held.and_then(|held| held.get(&trust_domain)).cloned());
+                    let held = held.and_then(|held| held.bundles().get(&trust_domain));
+                    bundles.extend(held.cloned());
                 }
             }
         }
+        // Last: nothing that is said of others takes the place of our own roots.
+        bundles.push(own.bundle);
         let bundles = bundles.into_iter().map(|bundle| bundle.with_crls(crls.clone()));
-        Ok(Self { svid, key, bundles: TrustBundles::new(bundles), kept })
+        Ok(Self {
+            svid: own.svid,
+            key: own.key,
+            bundles: TrustBundles::new(bundles),
+            kept,
+            refused,
+        })
+    }
+
+    /// The same of others, beside certificate, key and own roots that are held.
+    #[must_use]
+    pub fn beside(self, held: Own) -> Self {
+        let own = self.svid.id().trust_domain();
+        let refused = self.bundles.iter().find(|bundle| bundle.trust_domain().as_str() == own);
+        let crls = refused.map(|bundle| bundle.crls().clone()).unwrap_or_default();
+        let others = self.bundles.iter().filter(|bundle| bundle.trust_domain().as_str() != own);
+        let bundles = others.cloned().chain([held.bundle.with_crls(crls)]);
+        let bundles = TrustBundles::new(bundles);
+        Self { svid: held.svid, key: held.key, bundles, kept: self.kept, refused: self.refused }
     }
 }

@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use identity::{RevocationLists, SvidKey, TrustBundle, TrustBundles, TrustDomain, X509Svid};
+use identity::{RevocationLists, SpiffeId, SvidKey, TrustBundle, TrustDomain, X509Svid};
 use tokio::net::UnixStream;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Endpoint;
 use tonic::{Request, Streaming};
 
 use self::proto::spiffe_workload_api_client::SpiffeWorkloadApiClient;
-use self::proto::{X509svidRequest, X509svidResponse};
+use self::proto::{X509svid, X509svidRequest, X509svidResponse};
 use crate::control::channel;
-use crate::credentials::Offered;
+use crate::credentials::{Credentials, Offered, Own};
 use crate::state::State;
 
 /// The generated messages and client, from `proto/workload.proto`.
@@ -68,9 +68,9 @@ async fn follow_once(state: &State, socket: &Path) -> anyhow::Result<()> {
         .context("is the agent running, and is `identity.workloadApi` its socket?")?;
     while let Some(answer) = answers.message().await.map_err(said)? {
         let held = state.credentials();
-        let held = held.as_ref().map(|held| &**held.bundles());
         // An agent's answer is one whole: where it takes away our own root, it means it.
-        let taken = read(answer, held).and_then(|offered| state.install_credentials(offered, true));
+        let taken = read(answer, held.as_deref())
+            .and_then(|offered| state.install_credentials(offered, true));
         if let Err(error) = taken {
             state.credentials_refused(&error);
             return Err(error);
@@ -96,27 +96,35 @@ fn said(status: tonic::Status) -> anyhow::Error {
     anyhow!("the agent says {:?}: {}", status.code(), status.message())
 }
 
-/// Reads one answer. Of several SVIDs the first is the default one (§5.2.1).
-fn read(answer: X509svidResponse, held: Option<&TrustBundles>) -> anyhow::Result<Offered> {
+/// Reads one answer. One without an SVID says nothing, not that nobody was revoked.
+fn read(answer: X509svidResponse, held: Option<&Credentials>) -> anyhow::Result<Offered> {
     let X509svidResponse { svids, crl, federated_bundles } = answer;
+    // Of several the first is the default one (§5.2.1).
     let first = svids.into_iter().next().ok_or_else(|| anyhow!("the answer holds no SVID"))?;
-    let svid = X509Svid::parse(identity::certificates(&first.x509_svid)?)?;
-    if svid.id().as_str() != first.spiffe_id {
-        return Err(anyhow!("the certificate names {}, the answer {}", svid.id(), first.spiffe_id));
-    }
-    let key = SvidKey::from_pkcs8_der(first.x509_svid_key)?;
-    let own = bundle(TrustDomain::parse(svid.id().trust_domain())?, &first.bundle)?;
+    let own = read_own(first);
+    // Ours comes with the SVID.
+    let ours = own.as_ref().ok().map(|own| own.svid.id()).or(held.map(Credentials::id));
+    let ours = ours.map(SpiffeId::trust_domain);
     let foreign = federated_bundles.into_iter().filter_map(|(name, roots)| {
         // A key that names no trust domain names nobody whom we could believe.
         let name = name.strip_prefix("spiffe://").unwrap_or(&name).trim_end_matches('/');
         let trust_domain = TrustDomain::parse(name).ok()?;
-        // Ours comes with the SVID.
-        let foreign = trust_domain.as_str() != svid.id().trust_domain();
+        let foreign = Some(trust_domain.as_str()) != ours;
         foreign.then(|| (trust_domain.clone(), bundle(trust_domain, &roots)))
     });
     let foreign = foreign.collect();
     let crls = RevocationLists::from_der(&crl).map_err(anyhow::Error::from);
-    Offered::join(svid, key, own, foreign, crls, held)
+    Offered::join(own, foreign, crls, held)
+}
+
+fn read_own(own: X509svid) -> anyhow::Result<Own> {
+    let svid = X509Svid::parse(identity::certificates(&own.x509_svid)?)?;
+    if svid.id().as_str() != own.spiffe_id {
+        return Err(anyhow!("the certificate names {}, the answer {}", svid.id(), own.spiffe_id));
+    }
+    let key = SvidKey::from_pkcs8_der(own.x509_svid_key)?;
+    let bundle = bundle(TrustDomain::parse(svid.id().trust_domain())?, &own.bundle)?;
+    Ok(Own { svid, key: Arc::new(key), bundle })
 }
 
 /// Roots one behind the other; none at all means that nobody of that trust domain is trusted.

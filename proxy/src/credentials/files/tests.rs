@@ -8,8 +8,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
     KeyIdMethod, KeyPair, KeyUsagePurpose, SanType, SerialNumber, date_time_ymd,
 };
+use rustls_pki_types::UnixTime;
 
 use super::*;
+use crate::config::Config;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 
@@ -18,6 +20,8 @@ struct Made {
     key: String,
     bundle: String,
     crl: String,
+    /// Of an earlier day.
+    old_crl: String,
 }
 
 fn made() -> Made {
@@ -30,19 +34,21 @@ fn made() -> Made {
     leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     leaf.is_ca = IsCa::ExplicitNoCa;
     let key = KeyPair::generate().unwrap();
-    let list = CertificateRevocationListParams {
-        this_update: date_time_ymd(2026, 1, 1),
+    let list = |year: i32| CertificateRevocationListParams {
+        this_update: date_time_ymd(year, 1, 1),
         next_update: date_time_ymd(2036, 1, 1),
         crl_number: SerialNumber::from(1),
         issuing_distribution_point: None,
         revoked_certs: Vec::new(),
         key_identifier_method: KeyIdMethod::Sha256,
     };
+    let list = |year| list(year).signed_by(&root).unwrap().pem().unwrap();
     Made {
         certificate: leaf.signed_by(&key, &root).unwrap().pem(),
         key: key.serialize_pem(),
         bundle: root.as_ref().pem(),
-        crl: list.signed_by(&root).unwrap().pem().unwrap(),
+        crl: list(2026),
+        old_crl: list(2025),
     }
 }
 
@@ -61,6 +67,11 @@ fn files(crl: Option<&str>, federated: &[&str]) -> IdentityFiles {
 
 fn content(text: &str) -> Content {
     Ok(Zeroizing::new(text.as_bytes().to_vec()))
+}
+
+fn held(files: &IdentityFiles, contents: &[Content]) -> Credentials {
+    let Offered { svid, key, bundles, .. } = parse(files, contents, None).unwrap();
+    Credentials::new(1, svid, key, bundles, UnixTime::now()).unwrap()
 }
 
 #[test]
@@ -153,11 +164,9 @@ fn f11_data_symlink_swap_of_a_mounted_secret() {
 fn f09_bundle_unreadable_is_kept_and_explicitly_empty_distrusts() {
     let made = made();
     let partner = TrustDomain::parse("partner.example").unwrap();
-    let held =
-        TrustBundles::new(
-            [TrustBundle::from_pem(partner.clone(), made.bundle.as_bytes()).unwrap()],
-        );
-    let roots = |text: Content, held: Option<&TrustBundles>| {
+    let whole = [&made.certificate, &made.key, &made.bundle, &made.bundle].map(|t| content(t));
+    let held = held(&files(None, &["partner.example"]), &whole);
+    let roots = |text: Content, held: Option<&Credentials>| {
         let mut contents =
             [&made.certificate, &made.key, &made.bundle].map(|t| content(t)).to_vec();
         contents.push(text);
@@ -175,9 +184,11 @@ fn f09_bundle_unreadable_is_kept_and_explicitly_empty_distrusts() {
         assert_eq!(roots(text.clone(), Some(&held)), (Some(1), 1), "{name}: kept");
         assert_eq!(roots(text, None), (None, 1), "{name}, and none held: nobody is trusted");
     }
-    // The own roots are no piece: without them nothing is taken.
+    // The own roots are never emptied.
     let contents = [content(&made.certificate), content(&made.key), content("# nobody\n")];
-    assert!(parse(&files(None, &[]), &contents, Some(&held)).is_err());
+    let offered = parse(&files(None, &[]), &contents, Some(&held)).unwrap();
+    assert!(offered.refused.is_some(), "kept");
+    assert!(parse(&files(None, &[]), &contents, None).is_err(), "none held");
 }
 
 #[test]
@@ -190,8 +201,8 @@ fn a_workloads_certificate_in_a_bundle_refuses_the_bundle_by_name() {
     assert!(said.contains("ca.crt: certificate 1 ") && said.contains(CART), "{said}");
     assert!(said.contains("not a CA certificate"), "{said}");
     // The roots of another trust domain: the last good ones stay, the rest is taken.
-    let good = TrustBundle::from_pem(partner.clone(), made.bundle.as_bytes()).unwrap();
-    let held = TrustBundles::new([good]);
+    let whole = [&made.certificate, &made.key, &made.bundle, &made.bundle].map(|t| content(t));
+    let held = held(&files(None, &["partner.example"]), &whole);
     let mut contents = [&made.certificate, &made.key, &made.bundle].map(|t| content(t)).to_vec();
     contents.push(content(&text));
     let offered = parse(&files(None, &["partner.example"]), &contents, Some(&held)).unwrap();
@@ -204,7 +215,7 @@ fn a_workloads_certificate_in_a_bundle_refuses_the_bundle_by_name() {
 fn s28_revocation_lists_in_a_file() {
     let made = made();
     let own = TrustDomain::parse("cluster.local").unwrap();
-    let read = |text: Content, held: Option<&TrustBundles>| {
+    let read = |text: Content, held: Option<&Credentials>| {
         let mut contents =
             [&made.certificate, &made.key, &made.bundle].map(|t| content(t)).to_vec();
         contents.push(text);
@@ -213,15 +224,58 @@ fn s28_revocation_lists_in_a_file() {
             (lists, offered.kept.len())
         })
     };
-    let first = parse(
-        &files(Some("crl.pem"), &[]),
-        &[&made.certificate, &made.key, &made.bundle, &made.crl].map(|t| content(t)),
-        None,
-    );
-    let held = first.unwrap().bundles;
+    let whole = [&made.certificate, &made.key, &made.bundle, &made.crl].map(|t| content(t));
+    let held = held(&files(Some("crl.pem"), &[]), &whole);
     assert_eq!(read(content(&made.crl), None).unwrap(), (1, 0));
     for text in [content(""), content("garbage"), Err("crl.pem: not found".to_owned())] {
         assert_eq!(read(text.clone(), Some(&held)).unwrap(), (1, 1), "kept");
         assert!(read(text, None).is_err(), "at the start there is none to keep");
+    }
+}
+
+/// What revokes a caller, or names the roots of others, does not wait until our own part is good.
+#[test]
+fn lists_and_foreign_roots_are_taken_while_our_own_part_is_refused() {
+    let (made, other) = (self::made(), self::made());
+    let [own, partner] =
+        ["cluster.local", "partner.example"].map(|name| TrustDomain::parse(name).unwrap());
+    let files = files(Some("crl.pem"), &["partner.example"]);
+    let leaf_among_roots = format!("{}{}", made.bundle, made.certificate);
+    for (name, certificate, key, bundle) in [
+        (
+            "a workload's certificate among the roots",
+            &made.certificate,
+            &made.key,
+            &leaf_among_roots,
+        ),
+        ("torn roots", &made.certificate, &made.key, &made.bundle[..99].to_owned()),
+        ("no roots", &made.certificate, &made.key, &String::new()),
+        ("a torn certificate", &made.certificate[..99].to_owned(), &made.key, &made.bundle),
+        ("a torn key", &made.certificate, &made.key[..99].to_owned(), &made.bundle),
+        ("another's key", &made.certificate, &other.key, &made.bundle),
+        ("another authority's certificate", &other.certificate, &other.key, &made.bundle),
+    ] {
+        let text = "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///s}\n";
+        let state = State::new(Config::parse("p", text.as_bytes()).unwrap(), 1).unwrap();
+        let whole = [&made.certificate, &made.key, &made.bundle, &made.old_crl, &made.bundle];
+        take(&state, &files, &whole.map(|text| content(text)), false).unwrap();
+        assert_eq!(state.metrics.trust_stale.get(), 0, "{name}");
+        let now = [certificate, key, bundle, &made.crl, &other.bundle].map(|text| content(text));
+        assert!(take(&state, &files, &now, false).is_err(), "{name}");
+        let held = state.credentials().unwrap();
+        let lists = |domain| held.bundles().get(domain).unwrap().crls().clone();
+        let expect = RevocationLists::from_pem(made.crl.as_bytes()).unwrap();
+        assert!(lists(&own) == expect && lists(&partner) == expect, "{name}");
+        let foreign = TrustBundle::from_pem(partner.clone(), other.bundle.as_bytes()).unwrap();
+        assert_eq!(held.bundles().get(&partner).unwrap().roots(), foreign.roots(), "{name}");
+        let ours = parse(&files, &whole.map(|text| content(text)), None).unwrap();
+        assert_eq!(held.svid().chain(), ours.svid.chain(), "{name}");
+        assert_eq!(state.metrics.trust_stale.get(), 1, "{name}");
+        // The same again is no news.
+        let generation = state.credentials_generation();
+        assert!(take(&state, &files, &now, true).is_err(), "{name}");
+        assert_eq!(state.credentials_generation(), generation, "{name}");
+        take(&state, &files, &whole.map(|text| content(text)), false).unwrap();
+        assert_eq!(state.metrics.trust_stale.get(), 0, "{name}: mended");
     }
 }

@@ -13,6 +13,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
     KeyIdMethod, KeyPair, KeyUsagePurpose, SanType, SerialNumber, date_time_ymd,
 };
+use rustls_pki_types::UnixTime;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 
@@ -67,8 +68,9 @@ impl Authority {
     }
 }
 
-fn held(answer: X509svidResponse) -> TrustBundles {
-    read(answer, None).unwrap().bundles
+fn held(answer: X509svidResponse) -> Credentials {
+    let Offered { svid, key, bundles, .. } = read(answer, None).unwrap();
+    Credentials::new(1, svid, key, bundles, UnixTime::now()).unwrap()
 }
 
 fn lists(bundles: &TrustBundles) -> usize {
@@ -81,7 +83,7 @@ fn s28_revocation_lists_of_an_answer() {
     let authority = Authority::new();
     let with = |crl: Vec<Vec<u8>>| X509svidResponse { crl, ..authority.answer() };
     let first = held(with(vec![authority.list()]));
-    assert_eq!(lists(&first), 1);
+    assert_eq!(lists(first.bundles()), 1);
     // Workload API §4.4: an empty field clears the earlier value.
     assert_eq!(lists(&read(with(vec![]), Some(&first)).unwrap().bundles), 0);
     for bad in [vec![], vec![0xff; 100]] {
@@ -130,7 +132,47 @@ fn f09_bundle_unreadable_is_kept_and_explicitly_empty_distrusts() {
     assert_eq!(roots(&seen(authority.answer())), None, "no longer sent: nobody is trusted");
     let mut own = authority.answer();
     own.svids[0].bundle.clear();
-    assert!(read(own, Some(&first)).is_err(), "the own roots are never emptied");
+    assert!(read(own.clone(), None).is_err(), "none held");
+    assert!(read(own, Some(&first)).unwrap().refused.is_some(), "the own roots are never emptied");
+}
+
+/// What revokes a caller, or names the roots of others, does not wait until our own part is good.
+#[test]
+fn lists_and_foreign_roots_are_taken_while_our_own_part_is_refused() {
+    let (authority, partner) = (Authority::new(), Authority::new());
+    let own = TrustDomain::parse("cluster.local").unwrap();
+    let name = TrustDomain::parse("partner.example").unwrap();
+    let held = held(authority.answer());
+    let check = |what: &str, spoil: &dyn Fn(&mut X509svid)| {
+        let federated_bundles = [
+            ("spiffe://partner.example".to_owned(), partner.der()),
+            // Ours comes with the SVID alone.
+            ("spiffe://cluster.local".to_owned(), partner.der()),
+        ];
+        let crl = vec![authority.list()];
+        let federated_bundles = federated_bundles.into();
+        let mut answer = X509svidResponse { crl, federated_bundles, ..authority.answer() };
+        spoil(&mut answer.svids[0]);
+        let offered = read(answer.clone(), Some(&held)).unwrap();
+        assert!(offered.refused.is_some(), "{what}");
+        assert_eq!(lists(&offered.bundles), 1, "{what}");
+        assert_eq!(offered.bundles.get(&name).map(|b| b.roots().len()), Some(1), "{what}");
+        let ours = |bundles: &TrustBundles| bundles.get(&own).unwrap().roots().to_vec();
+        assert_eq!(ours(&offered.bundles), ours(held.bundles()), "{what}");
+        assert_eq!(offered.svid.serial_hex(), held.svid().serial_hex(), "{what}");
+        assert!(read(answer, None).is_err(), "{what}: none held");
+    };
+    check("a workload's certificate among the roots", &|svid| {
+        svid.bundle.extend_from_slice(&svid.x509_svid.clone());
+    });
+    check("torn roots", &|svid| svid.bundle.truncate(100));
+    check("no roots", &|svid| svid.bundle.clear());
+    check("a torn certificate", &|svid| svid.x509_svid.truncate(100));
+    check("another name", &|svid| svid.spiffe_id.push('x'));
+    check("no key", &|svid| svid.x509_svid_key.clear());
+    let crl = vec![authority.list()];
+    let nobody = X509svidResponse { crl, ..X509svidResponse::default() };
+    assert!(read(nobody, Some(&held)).is_err(), "an answer without an SVID says nothing");
 }
 
 #[test]
