@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
+use crate::pem::damage;
 use crate::{Pki, RevocationLists, Signer, SignerError, TrustDomain};
 
 /// The most roots a bundle may hold; a roll-over needs two or three.
@@ -82,7 +83,7 @@ impl TrustBundle {
     pub fn from_pem(trust_domain: TrustDomain, pem: &[u8]) -> Result<Self, BundleError> {
         let roots = CertificateDer::pem_slice_iter(pem)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| BundleError::Pem(e.to_string()))?;
+            .map_err(|e| BundleError::Pem(damage(&e)))?;
         if roots.is_empty() {
             return Err(BundleError::Empty);
         }

@@ -9,6 +9,8 @@
 //! * [`X509Svid`], [`Leaf`]: X509-SVID §2 to §5
 //! * [`Signer`]: roots and intermediates, X509-SVID §3.2 and §4
 //! * [`TrustBundle`], [`TrustBundles`]: roots, kept per trust domain and never merged
+//! * [`authorities`], [`web_roots`]: the authorities of other PKIs, from PEM files
+//! * [`pem`]: what is wrong with a PEM text
 //! * [`jwk`]: the SPIFFE bundle document (Trust Domain and Bundle §4) and bundle map (§5)
 //! * [`jws`]: signed tokens taken apart, and the keys that verify them
 //! * [`jwt`]: JWT-SVIDs and the keys that verify them, per trust domain
@@ -20,6 +22,7 @@
 //! * [`tls`]: rustls configurations for the mesh (TLS 1.3 only, mutual, no resumption)
 
 pub mod address;
+mod authorities;
 mod bundle;
 mod id;
 pub mod json;
@@ -27,6 +30,7 @@ pub mod jwk;
 pub mod jws;
 pub mod jwt;
 mod key;
+pub mod pem;
 mod revocation;
 pub mod rsa;
 mod signer;
@@ -34,6 +38,7 @@ mod svid;
 pub mod tls;
 pub mod verify;
 
+pub use authorities::{AuthoritiesError, authorities, web_roots};
 pub use bundle::{BundleError, TrustBundle, TrustBundles};
 pub use id::{IdError, SpiffeId, TrustDomain};
 pub use key::{KeyError, SvidKey};

@@ -81,7 +81,7 @@ impl RevocationLists {
     pub fn from_pem(pem: &[u8]) -> Result<Self, CrlError> {
         let lists = CertificateRevocationListDer::pem_slice_iter(pem)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| CrlError::Pem(e.to_string()))?;
+            .map_err(|e| CrlError::Pem(crate::pem::damage(&e)))?;
         if lists.is_empty() {
             return Err(CrlError::Empty);
         }

@@ -41,7 +41,7 @@ pub enum SvidError {
     ManyUriSans(usize),
     /// The URI is not a SPIFFE id.
     #[error("the certificate's URI is not a SPIFFE id: {0}")]
-    Id(#[from] IdError),
+    Id(IdError),
     /// The id has no path: it names a trust domain, not a workload (X509-SVID §3.1, §5.2).
     #[error("the certificate's SPIFFE id has no path; a leaf names a workload")]
     RootPath,
@@ -81,6 +81,13 @@ pub enum SvidError {
     /// Extended key usage present without both `serverAuth` and `clientAuth` (X509-SVID §4.4).
     #[error("extended key usage is present but lacks serverAuth or clientAuth")]
     ExtendedKeyUsage,
+}
+
+// By hand: the text of the one is part of the other's, so it is no source that would be told again.
+impl From<IdError> for SvidError {
+    fn from(error: IdError) -> Self {
+        Self::Id(error)
+    }
 }
 
 /// What a leaf certificate says, read by the SVID rules.

@@ -35,7 +35,7 @@ pub enum Usage {
 pub enum VerifyError {
     /// The leaf is no X.509-SVID.
     #[error("the peer's certificate is not an X.509-SVID: {0}")]
-    Svid(#[from] SvidError),
+    Svid(SvidError),
     /// No bundle is held for the peer's trust domain.
     #[error("no trust bundle is held for the peer's trust domain {0:?}")]
     UnknownTrustDomain(String),
@@ -71,6 +71,13 @@ pub enum VerifyError {
         /// Whom we wanted, comma-separated.
         expected: String,
     },
+}
+
+// By hand: the text of the one is part of the other's, so it is no source that would be told again.
+impl From<SvidError> for VerifyError {
+    fn from(error: SvidError) -> Self {
+        Self::Svid(error)
+    }
 }
 
 /// Proves who presented a chain.

@@ -6,6 +6,7 @@ use identity::jws::{KeySet, KeySetError};
 use identity::jwt::JwtBundle;
 use identity::rsa::is_roca;
 use identity::{BundleError, Leaf, SignerError, SvidError, TrustBundle, TrustDomain, X509Svid};
+use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 
 use crate::ca::{CART, Ca, ca_params, leaf_params};
@@ -89,6 +90,12 @@ fn a_jwt_authority_of_the_class_is_none() {
     assert_eq!(kids, ["good"]);
 }
 
+/// A CA certificate of a key that others can compute.
+pub(crate) fn weak_signer(issuer: &Ca) -> CertificateDer<'static> {
+    let signer = ca_params("a signer").signed_by(&Rsa::of(&roca()), &issuer.issuer);
+    signer.unwrap().der().clone()
+}
+
 #[test]
 fn a_certificate_of_the_class_names_nobody_and_signs_nobody() {
     let root = Ca::root("root");
@@ -96,15 +103,15 @@ fn a_certificate_of_the_class_names_nobody_and_signs_nobody() {
     let of = |modulus: &[u8]| leaf.signed_by(&Rsa::of(modulus), &root.issuer).unwrap();
     assert!(Leaf::read(of(&ordinary(rcgen::RsaKeySize::_2048)).der()).is_ok());
     assert_eq!(Leaf::read(of(&roca()).der()), Err(SvidError::WeakKey));
-    let signer = ca_params("a signer").signed_by(&Rsa::of(&roca()), &root.issuer).unwrap();
+    let signer = weak_signer(&root);
     let refused =
-        TrustBundle::from_der(TrustDomain::parse("a.test").unwrap(), vec![signer.der().clone()]);
+        TrustBundle::from_der(TrustDomain::parse("a.test").unwrap(), vec![signer.clone()]);
     let refused = refused.unwrap_err();
     assert!(
         matches!(refused, BundleError::Root { reason: SignerError::WeakKey(_), .. }),
         "{refused}"
     );
-    let chain = vec![root.sign(&leaf_params(&[CART])), signer.der().clone()];
+    let chain = vec![root.sign(&leaf_params(&[CART])), signer];
     let refused = X509Svid::parse(chain).unwrap_err();
     assert!(refused.to_string().contains("ROCA"), "{refused}");
 }

@@ -23,13 +23,20 @@ pub use offered::{Kept, Offered, Own, Piece};
 pub enum CredentialsError {
     /// The certificate is not valid for us: wrong chain, wrong time, no bundle.
     #[error("our own certificate would be refused by its own trust domain: {0}")]
-    Verify(#[from] VerifyError),
+    Verify(VerifyError),
     /// The key does not fit the certificate.
     #[error(transparent)]
     Tls(#[from] TlsConfigError),
     /// The chain has no leaf.
     #[error("the certificate chain is empty")]
     Empty,
+}
+
+// By hand: the text of the one is part of the other's, so it is no source that would be told again.
+impl From<VerifyError> for CredentialsError {
+    fn from(error: VerifyError) -> Self {
+        Self::Verify(error)
+    }
 }
 
 impl CredentialsError {
@@ -246,7 +253,11 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use identity::SvidError;
+
     use super::CertificateState::{self, Expired, Fresh, Stale};
+    use super::{CredentialsError, SpiffeId, VerifyError};
 
     #[test]
     fn a_certificate_is_fresh_then_stale_then_expired() {
@@ -261,5 +272,15 @@ mod tests {
         check("over", hour, 1000 + 3601, Expired);
         check("ten seconds, back-dated by sixty", (940, 1010), 1000, Fresh);
         check("ten seconds, the end near", (940, 1010), 1009, Stale);
+    }
+
+    #[test]
+    fn an_error_is_told_once() {
+        let refused = VerifyError::UnknownTrustDomain("a.test".into());
+        let said = format!("{:#}", anyhow::Error::from(CredentialsError::from(refused)));
+        assert_eq!(said.matches("no trust bundle is held").count(), 1, "{said}");
+        let leaf = VerifyError::from(SvidError::from(SpiffeId::parse("no id").unwrap_err()));
+        let said = format!("{:#}", anyhow::Error::from(CredentialsError::from(leaf)));
+        assert_eq!(said.matches("is not a SPIFFE id").count(), 1, "{said}");
     }
 }

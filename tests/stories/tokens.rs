@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use postern_tests::certificates::replace;
 use postern_tests::{App, Mesh, Pod, Process, wait};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 
 /// An issuer in a pod outside the mesh, with a web certificate of its own making.
@@ -13,7 +14,8 @@ struct Issuer {
     pod: Pod,
     process: Process,
     url: String,
-    certificate: String,
+    /// Who vouches for its web certificate, PEM.
+    authority: String,
 }
 
 /// The issuer as `tests/setup` installed it.
@@ -36,12 +38,18 @@ fn run_issuer(pod: &Pod, url: &str) -> Process {
 impl Issuer {
     fn start(mesh: &Mesh) -> Self {
         let pod = mesh.pod("issuer").outside().start();
-        let made = rcgen::generate_simple_self_signed([pod.ipv4().to_string()]).unwrap();
-        replace(&pod.directory().join("web.pem"), &made.cert.pem());
-        replace(&pod.directory().join("web-key.pem"), &made.signing_key.serialize_pem());
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority =
+            CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let web = CertificateParams::new([pod.ipv4().to_string()]).unwrap();
+        let web = web.signed_by(&key, &authority).unwrap();
+        replace(&pod.directory().join("web.pem"), &web.pem());
+        replace(&pod.directory().join("web-key.pem"), &key.serialize_pem());
         let url = format!("https://{}:8443", pod.ipv4());
         let process = run_issuer(&pod, &url);
-        let mut issuer = Self { pod, process, url, certificate: made.cert.pem() };
+        let mut issuer = Self { pod, process, url, authority: authority.as_ref().pem() };
         let mut started = Instant::now();
         wait::until("the issuer to answer", Duration::from_secs(60), || {
             if issuer.ask(&[], "/.well-known/openid-configuration").0 == 200 {
@@ -100,7 +108,7 @@ impl Issuer {
         let cart =
             cart.config(json!({"tokens": {"certificateAuthorities": "/run/postern/web-ca.pem"}}));
         let cart = cart.lay_out();
-        replace(&cart.directory().join("web-ca.pem"), &self.certificate);
+        replace(&cart.directory().join("web-ca.pem"), &self.authority);
         cart.start_processes();
         cart.ready();
         cart

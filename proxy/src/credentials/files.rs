@@ -114,7 +114,7 @@ fn read_own(
 ) -> anyhow::Result<Own> {
     let chain = CertificateDer::pem_slice_iter(bytes(certificate)?)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|e| anyhow!("{}: {e}", files.certificate.display()))?;
+        .map_err(|e| anyhow!("{}: {}", files.certificate.display(), identity::pem::damage(&e)))?;
     let svid =
         X509Svid::parse(chain).with_context(|| format!("{}", files.certificate.display()))?;
     let key = SvidKey::from_pem(bytes(key)?).with_context(|| format!("{}", files.key.display()))?;

@@ -10,9 +10,8 @@ use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use super::address::{self, Forbidden};
@@ -61,7 +60,7 @@ pub(super) enum FetchError {
     #[error("{0} sent an encoded body, which was not asked for")]
     Encoded(String),
     #[error(
-        "no certificates of web authorities: {0}; name a PEM file in `tokens.certificateAuthorities`"
+        "the certificates of web authorities cannot be used: {0}; name a PEM file in `tokens.certificateAuthorities`"
     )]
     Authorities(String),
     #[error("longer than {0:?}")]
@@ -238,13 +237,8 @@ fn tls_config(config: &Config) -> Result<Arc<ClientConfig>, FetchError> {
             .ok_or_else(|| wrong("this system has none in the usual places".into()))?,
     };
     let shown = file.display();
-    let read =
-        CertificateDer::pem_file_iter(&file).map_err(|error| wrong(format!("{shown}: {error}")))?;
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(read.filter_map(Result::ok));
-    if added == 0 {
-        return Err(wrong(format!("{shown} holds none")));
-    }
+    let pem = std::fs::read(&file).map_err(|error| wrong(format!("{shown}: {error}")))?;
+    let roots = identity::web_roots(&pem).map_err(|error| wrong(format!("{shown}: {error}")))?;
     let builder = ClientConfig::builder_with_provider(identity::tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| wrong(error.to_string()))?;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 
 use policy::{Resources, SourceFile};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -43,15 +44,21 @@ impl Issuer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        std::fs::write(directory.path().join("ca.pem"), key.cert.pem()).unwrap();
-        let private =
-            PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.signing_key.serialize_der()));
+        let mut authority = CertificateParams::default();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority =
+            CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let leaf = leaf.signed_by(&key, &authority).unwrap();
+        std::fs::write(directory.path().join("ca.pem"), authority.as_ref().pem()).unwrap();
+        std::fs::write(directory.path().join("leaf.pem"), leaf.pem()).unwrap();
+        let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let config = rustls::ServerConfig::builder_with_provider(identity::tls::provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(vec![key.cert.der().clone()], private)
+            .with_single_cert(vec![leaf.der().clone()], private)
             .unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -169,6 +176,24 @@ async fn s35_ssrf_and_file_reads_fetches() {
     ] {
         let found = fetched(&config, &issuer.url(path)).await;
         assert!(found.contains(expect), "{path}: {}", &found[..found.len().min(200)]);
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_authorities_with_anything_else_in_it_is_refused_by_name() {
+    let issuer = Issuer::start(|_, _| Some(ok("{}"))).await;
+    let file = |name: &str| std::fs::read_to_string(issuer.directory.path().join(name)).unwrap();
+    let (ca, leaf) = (file("ca.pem"), file("leaf.pem"));
+    for (name, text, expect) in [
+        ("a CA", ca.clone(), "ok {}"),
+        ("the server's own certificate", leaf.clone(), "ca.pem: certificate 0 "),
+        ("beside a CA", format!("{ca}{leaf}"), "ca.pem: certificate 1 "),
+        ("a damaged block", format!("{ca}{}", &ca[..99]), "ca.pem: damaged PEM at certificate 1 "),
+        ("nothing", String::new(), "ca.pem: no PEM certificate"),
+    ] {
+        std::fs::write(issuer.directory.path().join("ca.pem"), text).unwrap();
+        let found = fetched(&issuer.config(""), &issuer.url("/")).await;
+        assert!(found.contains(expect), "{name}: {found}");
     }
 }
 
