@@ -96,12 +96,6 @@ pub fn parse_block(text: &str) -> Result<IpNet, &'static str> {
     }
 }
 
-/// Whether an address is a cloud's metadata service, in whatever clothes.
-#[must_use]
-pub fn is_metadata(ip: IpAddr) -> bool {
-    METADATA.contains(&plain(ip))
-}
-
 /// An IPv4 address in IPv6 clothes, undressed: mapped (RFC 4291 §2.5.5.2), compatible, translated (RFC 2765 §2.1, RFC 6052),
 /// 6to4 (RFC 3056).
 fn plain(ip: IpAddr) -> IpAddr {

@@ -41,7 +41,7 @@ pub struct Accepted {
 pub enum WrongAnswer {
     /// The chain is empty, or its leaf breaks a rule of the SPIFFE standard.
     #[error("the authority's certificate is no X.509-SVID: {0}")]
-    Svid(#[from] SvidError),
+    Svid(SvidError),
     /// Another id than ours.
     #[error("the authority answered with a certificate of {seen}, but this agent is {expected}")]
     Identity {
@@ -72,6 +72,13 @@ pub enum WrongAnswer {
         /// The difference of the clocks, as the end of a sentence; empty when it is small.
         skew: String,
     },
+}
+
+// By hand: the text of the one is part of the other's, so it is no source that would be told again.
+impl From<SvidError> for WrongAnswer {
+    fn from(error: SvidError) -> Self {
+        Self::Svid(error)
+    }
 }
 
 /// Checks an answer: the leaf's rules, our id, our key, the chain to the roots we trust *and* to

@@ -71,8 +71,9 @@ fn load(path: &Path, named: Option<TrustDomain>) -> anyhow::Result<TrustBundle> 
         None => {
             let first = CertificateDer::from_pem_slice(pem).map_err(|error| {
                 anyhow!(
-                    "{}: not a PEM certificate ({error}); give what `postern-authority bundle` prints",
-                    path.display()
+                    "{}: not a PEM certificate ({}); give what `postern-authority bundle` prints",
+                    path.display(),
+                    identity::pem::damage(&error)
                 )
             })?;
             trust_domain_of(&first).ok_or_else(|| {

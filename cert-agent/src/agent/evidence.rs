@@ -146,7 +146,7 @@ fn possession(certificate: &Path, key: &Path, csr_der: &[u8]) -> Result<X509Evid
     let at = |path: &Path, reason: String| format!("{}: {reason}", path.display());
     let pem = read(certificate, MAX_PEM).map_err(|error| at(certificate, error.to_string()))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let chain = chain.map_err(|error| at(certificate, format!("{error:?}")))?;
+    let chain = chain.map_err(|error| at(certificate, identity::pem::damage(&error)))?;
     if chain.is_empty() {
         return Err(at(certificate, "no PEM certificate in it".to_owned()));
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use identity::pem::damage;
 use rcgen::KeyPair;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -34,7 +35,7 @@ pub fn certificates_in(
 ) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let found = CertificateDer::pem_slice_iter(text(content))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| anyhow!("{place}: not a PEM certificate: {error:?}"))?;
+        .map_err(|error| anyhow!("{place}: not a PEM certificate: {}", damage(&error)))?;
     if found.is_empty() {
         bail!("{place}: not a PEM certificate: it holds no `-----BEGIN CERTIFICATE-----` block");
     }
@@ -60,7 +61,7 @@ pub fn private_key_in(content: &[u8], place: &str) -> anyhow::Result<KeyPair> {
         );
     }
     let der = PrivateKeyDer::from_pem_slice(text(content))
-        .map_err(|error| anyhow!("{place}: not a private key: {error:?}"))?;
+        .map_err(|error| anyhow!("{place}: not a private key: {}", damage(&error)))?;
     KeyPair::try_from(&der).with_context(|| format!("{place}: not a private key"))
 }
 

@@ -147,14 +147,54 @@ async fn s35_ssrf_and_file_reads_endpoints_and_redirects_lead_outside() {
         let url = EndpointUrl::parse(url).unwrap();
         format!("{:#}", fetch(&url, trusted).await.unwrap_err())
     };
-    for url in ["https://localhost:1/", "https://169.254.169.254/", "https://168.63.129.16/"] {
+    for url in [
+        "https://localhost:1/",
+        "https://169.254.169.254/",
+        "https://168.63.129.16/",
+        // No host's address, whoever has written it.
+        "https://0.0.0.0:1/",
+        "https://0.1.2.3:1/",
+        "https://[::]:1/",
+        "https://[::ffff:0.0.0.0]:1/",
+        "https://224.0.0.1:1/",
+        "https://[ff02::1]:1/",
+        "https://255.255.255.255:1/",
+        "https://240.0.0.1:1/",
+    ] {
         let error = ask(url, &trusted).await;
         assert!(error.contains("is not called at"), "{url}: {error}");
+    }
+    for url in ["https://127.0.0.1:1/", "https://127.0.0.2:1/", "https://[::1]:1/"] {
+        let error = ask(url, &trusted).await;
+        assert!(error.contains("cannot connect"), "written: {url}: {error}");
     }
     let error = ask("https://localhost:1/", &excepted).await;
     assert!(error.contains("cannot connect"), "by exception: {error}");
     let error = ask("https://169.254.169.254/", &excepted).await;
     assert!(error.contains("metadata service"), "no block holds it: {error}");
+}
+
+#[test]
+fn a_file_of_web_authorities_with_anything_else_in_it_is_refused_by_name() {
+    let (leaf, _, ca) = web_certificate(&["localhost"]);
+    let (dir, leaf) = (tempfile::tempdir().unwrap(), leaf.pem());
+    let file = dir.path().join("ca.pem");
+    for (name, text, expect) in [
+        ("a CA", ca.clone(), None),
+        ("a server's certificate", leaf.clone(), Some("certificate 0 ")),
+        ("beside a CA", format!("{ca}{leaf}"), Some("certificate 1 ")),
+        ("a damaged block", format!("{ca}{}", &ca[..99]), Some("damaged PEM at certificate 1 ")),
+        ("nothing", String::new(), Some("no PEM certificate")),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        match (Trusted::web(&file), expect) {
+            (seen, None) => assert!(seen.is_ok(), "{name}"),
+            (seen, Some(words)) => {
+                let said = format!("{:#}", seen.expect_err(name));
+                assert!(said.contains("ca.pem") && said.contains(words), "{name}: {said}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

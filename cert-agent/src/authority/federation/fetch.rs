@@ -16,10 +16,9 @@ use identity::address::{self, IpNet};
 use identity::jwk::MAX_DOCUMENT;
 use identity::verify::ServerVerifier;
 use identity::{SpiffeId, TrustBundle, TrustBundles};
+use rustls::ClientConfig;
 use rustls::client::Resumption;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -50,15 +49,11 @@ impl Trusted {
     /// By a certificate for the host of the URL (RFC 6125), from one of the CAs in a PEM file.
     ///
     /// # Errors
-    /// A file that cannot be read, or holds no CA.
+    /// A file that cannot be read, is damaged, holds none, or holds a certificate that is no CA's.
     pub fn web(ca_file: &Path) -> anyhow::Result<Self> {
         let pem = files::read(ca_file).context("cannot read the CAs of web servers (caFile)")?;
-        let mut roots = RootCertStore::empty();
-        let found = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok);
-        let (taken, _) = roots.add_parsable_certificates(found);
-        if taken == 0 {
-            bail!("{}: no CA certificate in it", ca_file.display());
-        }
+        let roots =
+            identity::web_roots(&pem).with_context(|| format!("{} (caFile)", ca_file.display()))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -165,11 +160,12 @@ async fn connect(url: &EndpointUrl, trusted: &Trusted) -> anyhow::Result<TlsStre
     connector.connect(name, stream).await.context("the server did not prove itself")
 }
 
-/// The address that the operator has written as the endpoint's host is meant, be it this machine's; what a name or a redirect
-/// leads to is not. A metadata service has no bundle, whoever has written it.
+/// The address that the operator has written as the endpoint's host is meant, be it this machine's or its link's; what a name
+/// or a redirect leads to is not. A metadata service has no bundle, and nobody's address no server, whoever has written it.
 fn written(url: &EndpointUrl) -> Vec<IpNet> {
     let literal = url.host().parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
-    literal.filter(|ip| !address::is_metadata(*ip)).map(IpNet::from).into_iter().collect()
+    let here = address::local_blocks();
+    literal.filter(|ip| address::check(*ip, &here).is_ok()).map(IpNet::from).into_iter().collect()
 }
 
 /// Resolves, checks, and dials the very addresses that were checked, so that a second look-up cannot mean others (S-35).

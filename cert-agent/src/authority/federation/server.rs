@@ -241,15 +241,17 @@ impl FromFiles {
 fn read_pair(certificate: &Path, key: &Path) -> anyhow::Result<CertifiedKey> {
     let at = |path: &Path| path.display().to_string();
     let pem = files::read(certificate)?;
-    let chain = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| anyhow!("{}: damaged PEM: {error}", at(certificate)))?;
+    let chain =
+        CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(|error| {
+            anyhow!("{}: damaged PEM: {}", at(certificate), identity::pem::damage(&error))
+        })?;
     if chain.is_empty() {
         return Err(anyhow!("{}: no certificate in it", at(certificate)));
     }
     let pem = zeroize::Zeroizing::new(files::read(key)?);
-    let private = PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|error| anyhow!("{}: no private key: {error}", at(key)))?;
+    let private = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
+        anyhow!("{}: no private key: {}", at(key), identity::pem::damage(&error))
+    })?;
     let signing =
         rustls::crypto::aws_lc_rs::sign::any_supported_type(&private).with_context(|| at(key))?;
     let pair = CertifiedKey::new(chain, signing);

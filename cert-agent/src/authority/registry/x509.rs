@@ -14,9 +14,8 @@
 
 use std::path::PathBuf;
 
-use identity::{Pki, Signer, SpiffeId, TrustDomain};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, TrustAnchor};
+use identity::{Pki, Signer, SpiffeId, TrustDomain, authorities};
+use rustls_pki_types::TrustAnchor;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 use webpki::VerifiedPath;
@@ -176,21 +175,15 @@ fn roots(path: &std::path::Path) -> Result<Roots, String> {
     let at = path.display();
     let pem = files::read(path).map_err(|error| error.to_string())?;
     let mut roots = Roots::default();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| format!("{at}: {error:?}"))?;
-        // Another PKI's root need not be made for SPIFFE; a certificate that signs nobody is none all the same.
-        let index = roots.anchors.len();
-        let signer = Signer::read(&certificate, Pki::Other).map_err(|error| {
-            format!("{at}: certificate {index} (0 is the first) is no root: {error}")
-        })?;
+    // Another PKI's root need not be made for SPIFFE; a certificate that signs nobody is none all the same.
+    for (certificate, signer) in authorities(&pem).map_err(|error| format!("{at}: {error}"))? {
         let anchor = webpki::anchor_from_trusted_cert(&certificate)
             .map_err(|error| format!("{at}: not a certificate authority's certificate: {error}"))?;
         roots.anchors.push(anchor.to_owned());
         roots.signers.push(signer);
     }
     match roots.anchors.len() {
-        0 => Err(format!("{at}: no PEM certificate in it")),
-        1..=MAX_ROOTS => Ok(roots),
+        ..=MAX_ROOTS => Ok(roots),
         _ => Err(format!("{at}: more than {MAX_ROOTS} certificates")),
     }
 }

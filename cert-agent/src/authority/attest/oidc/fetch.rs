@@ -12,9 +12,8 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use identity::address::{self, NotOutside};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -99,14 +98,7 @@ fn way_out(reason: NotOutside) -> &'static str {
 fn tls_config(ca_file: &Path) -> Result<ClientConfig, String> {
     let at = ca_file.display();
     let pem = files::read(ca_file).map_err(|error| error.to_string())?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| format!("{at}: {error:?}"))?;
-        roots.add(certificate).map_err(|error| format!("{at}: {error}"))?;
-    }
-    if roots.is_empty() {
-        return Err(format!("{at}: no PEM certificate in it"));
-    }
+    let roots = identity::web_roots(&pem).map_err(|error| format!("{at}: {error}"))?;
     let builder = ClientConfig::builder_with_provider(identity::tls::provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| error.to_string())?;
@@ -132,6 +124,31 @@ mod tests {
             for allow_local in [false, true] {
                 check(host, allow_local, "metadata service").await;
             }
+        }
+    }
+
+    #[test]
+    fn a_file_of_authorities_with_anything_else_in_it_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        let mut ca = rcgen::CertificateParams::default();
+        ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let ca = rcgen::CertifiedIssuer::self_signed(ca, key).unwrap();
+        let leaf = rcgen::CertificateParams::default();
+        let leaf = leaf.signed_by(&rcgen::KeyPair::generate().unwrap(), &ca).unwrap().pem();
+        let ca = ca.as_ref().pem();
+        std::fs::write(&file, &ca).unwrap();
+        assert!(tls_config(&file).is_ok());
+        for (name, text, words) in [
+            ("a server's certificate", leaf.clone(), "ca.pem: certificate 0 "),
+            ("beside a CA", format!("{ca}{leaf}"), "ca.pem: certificate 1 "),
+            ("a damaged block", format!("{ca}{}", &ca[..99]), "damaged PEM at certificate 1 "),
+            ("nothing", String::new(), "no PEM certificate"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let said = tls_config(&file).map(drop).expect_err(name);
+            assert!(said.contains(words), "{name}: {said}");
         }
     }
 }
