@@ -5,6 +5,7 @@
 
 mod authorization;
 mod condition;
+mod inline_keys;
 mod jwt_rule;
 mod kind;
 mod label;

@@ -96,7 +96,7 @@ impl VerifyingKey {
 }
 
 impl Public {
-    fn read(jwk: &Map<String, Value>) -> Option<Self> {
+    pub(super) fn read(jwk: &Map<String, Value>) -> Option<Self> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         let bytes = |name: &str| decode(text(name)?);
         match text("kty")? {
@@ -151,7 +151,7 @@ impl Public {
 impl Curve {
     const ALL: [Self; 3] = [Self::P256, Self::P384, Self::P521];
 
-    fn named(name: &str) -> Option<Self> {
+    pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|curve| curve.name() == name)
     }
 

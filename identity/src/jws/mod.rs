@@ -5,6 +5,7 @@
 mod algorithm;
 mod key;
 mod key_set;
+mod unusable;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,6 +15,7 @@ pub use algorithm::Algorithm;
 pub use key::VerifyingKey;
 pub(crate) use key::{Curve, Public};
 pub use key_set::{KeySet, KeySetError, MAX_KEYS};
+pub use unusable::unusable;
 
 use crate::json;
 

@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value as Json;
-
+use super::inline_keys;
 use crate::token::{ClaimHeader, JwtRule, KeySource, TokenPlace};
 use crate::yaml::{Mapping, Reader, Value, parse_duration};
 
-/// The longest inline key set, in bytes: a hundred RSA keys.
-const MAX_JWKS_BYTES: usize = 64 << 10;
 /// The most items of each list of a rule.
 const MAX_ITEMS: usize = 32;
 /// The longest issuer, audience or name, in bytes.
@@ -75,7 +72,7 @@ fn read_keys(
     let uri = map.take("jwksUri");
     match (map.take("jwks"), uri) {
         (Some(inline), None) => {
-            let text = reader.parsed(inline, "a JSON Web Key Set (RFC 7517)", key_set)?;
+            let text = reader.parsed(inline, "a JSON Web Key Set (RFC 7517)", inline_keys::read)?;
             Some(KeySource::Inline(text))
         }
         (None, Some(uri)) => reader.parsed(uri, "where the keys are", key_uri),
@@ -95,27 +92,6 @@ fn read_keys(
             Some(KeySource::Discovery(issuer.into()))
         }
     }
-}
-
-/// An inline set: its shape is checked here, its keys where they are used. A private or secret key has no business in a policy.
-fn key_set(text: &str) -> Result<Arc<str>, String> {
-    if text.len() > MAX_JWKS_BYTES {
-        return Err("at most 64 KiB".into());
-    }
-    let set: Json = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
-    let keys = set.get("keys").and_then(Json::as_array).filter(|keys| !keys.is_empty());
-    let keys = keys.ok_or("write {\"keys\": [{\"kty\": …}]} with at least one key")?;
-    for key in keys {
-        let key = key.as_object().ok_or("every key is a JSON object")?;
-        if key.contains_key("d") || key.contains_key("k") {
-            return Err("a private or secret key is in the set; write the public keys only, and replace this one".into());
-        }
-        let kty = key.get("kty").and_then(Json::as_str);
-        if !matches!(kty, Some("RSA" | "EC" | "OKP")) {
-            return Err("every key has a `kty` of RSA, EC or OKP".into());
-        }
-    }
-    Ok(text.into())
 }
 
 fn key_uri(text: &str) -> Result<KeySource, &'static str> {

@@ -1,6 +1,7 @@
 //! RequestAuthentication and TokenPolicy: what is taken, and what is said about the rest.
 
 use super::*;
+use serde_json::{Value, json};
 
 fn authentication(rules: &str) -> String {
     format!(
@@ -22,7 +23,7 @@ fn good_token_resources() {
             "[{issuer: 'https://id.example/realms/a', jwksUri: 'https://id.example/keys?v=1', audiences: [cart, web], timeout: 2s}]",
         ),
         authentication(
-            "[{issuer: me@example, jwks: '{\"keys\": [{\"kty\": \"RSA\", \"n\": \"x\", \"e\": \"AQAB\"}]}'}]",
+            "[{issuer: me@example, jwks: '{\"keys\": [{\"kty\": \"OKP\", \"crv\": \"Ed25519\", \"x\": \"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}'}]",
         ),
         authentication("[{issuer: me, jwksUri: 'file:///etc/postern/keys/me.json'}]"),
         authentication(
@@ -134,5 +135,72 @@ fn bad_token_rules() {
         let text = authentication("[{issuer: me, jwksUri: 'https://x'}]")
             .replace("{jwtRules", &format!("{{{refs}, jwtRules"));
         assert!(mistakes(&text)[0].contains(advice), "{refs}: {:?}", mistakes(&text));
+    }
+}
+
+/// A key of the ROCA class; only the modulus, whose secret is known to nobody who needs it.
+const ROCA: &str = "rlazLTaW9AVXYWFITNp61p2_EmgneociYFC6TY0GO_QFqm6jT4yZkdP6n1mPbOr9dQFghGHH9bwSASFznhQfD4REaZWRZBm003y3MuCG3bZPBx1W49tLVTXK0nFTHGt4CA52DmLRkgJcdK0q4LYIDIUqCc66MTo7pQV5OsWsaIEMIT5nTTr44Ol2vOFaPm9apTY4qaitP-acCMnf6Y8_AhJixm4jJ2isieunv1obAuuTMZN27huRM4csQZjdE6RbiJUJIHeO388cy7eZg2SjqkeADdl-Vujd81-ln0ok5dX4dcn3p_bZWxIGbfnNW0Bm0n6qZYDFj-c99Kkeuu06zQ";
+
+/// A set that no token could be verified with is refused, and each key of it is named.
+#[test]
+fn s38_kid_and_jwks_state_inline_sets_without_a_usable_key() {
+    let good = json!({"kid": "good", "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    let (x, y) = (
+        "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+        "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+    );
+    let with = |name: &str, value: Value| {
+        let mut key = good.clone();
+        key[name] = value;
+        key
+    };
+    for (name, keys, expect) in [
+        ("one that can be used", json!([good]), ""),
+        (
+            "beside one that cannot",
+            json!([good, {"kid": "b", "kty": "EC", "crv": "secp256k1"}]),
+            "",
+        ),
+        ("P-256", json!([{"kty": "EC", "crv": "P-256", "x": x, "y": y}]), ""),
+        ("none", json!([]), "at least one key"),
+        ("a kid twice", json!([good, good]), "two keys have the `kid` \"good\""),
+        ("a kid that is a number", json!([with("kid", json!(7))]), "key 0: its `kid` is no text"),
+        (
+            "for encryption",
+            json!([with("use", json!("enc"))]),
+            "key \"good\": its `use` is not `sig`",
+        ),
+        ("to sign", json!([with("key_ops", json!(["sign"]))]), "its `key_ops` have no `verify`"),
+        ("another algorithm", json!([with("alg", json!("RS256"))]), "its `alg` is no signature"),
+        ("a short Ed25519 key", json!([with("x", json!("AAAA"))]), "its `x` is not 32 bytes"),
+        ("Ed448", json!([with("crv", json!("Ed448"))]), "its `crv` is not Ed25519"),
+        (
+            "secp256k1",
+            json!([{"kty": "EC", "crv": "secp256k1", "x": x, "y": y}]),
+            "key 0: its `crv`",
+        ),
+        (
+            "no point",
+            json!([{"kty": "EC", "crv": "P-256", "x": y, "y": x}]),
+            "no point of its curve",
+        ),
+        ("ROCA", json!([{"kty": "RSA", "n": ROCA, "e": "AQAB"}]), "it is of the ROCA class"),
+        (
+            "RSA of 1024 bits",
+            json!([{"kty": "RSA", "n": "qqqq".repeat(43), "e": "AQAB"}]),
+            "less than 2048",
+        ),
+        ("RSA without n", json!([{"kty": "RSA", "e": "AQAB"}]), "its `n` or `e` is not base64url"),
+        (
+            "each is named",
+            json!([with("use", json!("enc")), {"kty": "RSA", "n": "AQAB", "e": "AQAB"}]),
+            "key \"good\": its `use` is not `sig`; key 1: it is RSA of less than 2048 bits: no usable key",
+        ),
+    ] {
+        let set = json!({"keys": keys}).to_string();
+        let found = mistakes(&authentication(&format!("[{{issuer: me, jwks: '{set}'}}]")));
+        let right = found.len() == usize::from(!expect.is_empty())
+            && found.iter().all(|line| line.contains(expect));
+        assert!(right, "{name}: {found:#?}");
     }
 }
