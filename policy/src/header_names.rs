@@ -54,6 +54,44 @@ pub fn folded(name: &str) -> Cow<'_, str> {
     }
 }
 
+/// Fields of one hop (RFC 9110 §7.6.1, and older ones), which are taken off a request before a rule is asked. `Upgrade` is not
+/// among them: of a request that is to change the protocol it stays.
+pub const OF_ONE_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "http2-settings",
+    "te",
+    "transfer-encoding",
+];
+
+/// The field by which proxies of the mesh tell apps who called, in Envoy's form.
+const CLIENT_CERT: &str = "x-forwarded-client-cert";
+/// Every field of Postern's own begins so.
+const OWN_PREFIX: &str = "x-postern-";
+
+/// What to write instead of a condition on a field (in lower case) that is taken off every request before a rule is asked, in
+/// whatever spelling of the name; `None` for all others.
+pub fn instead_of_taken_off(name: &str) -> Option<&'static str> {
+    let name = &*folded(name);
+    if name == CLIENT_CERT {
+        return Some(
+            "only proxies say who called, and what a caller says of it is taken off; name callers by `source.principal`",
+        );
+    }
+    if name.starts_with(OWN_PREFIX) {
+        return Some(
+            "such fields are the proxy's own and taken off every request, so the rule would never match; take the condition out",
+        );
+    }
+    let of_one_hop = OF_ONE_HOP.contains(&name);
+    of_one_hop.then_some(
+        "it is about one connection and taken off before a rule is asked, so the rule would never match; take the condition out",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! The `when` conditions of a rule: a key, `values` and `notValues`.
 
 use super::rules::{field, parse_port};
+use crate::header_names::instead_of_taken_off;
 use crate::pattern::{
     AccountPattern, AddressPattern, Field, IdPattern, PatternError, TextPattern, TokenPattern,
     narrow,
@@ -104,7 +105,13 @@ fn read_bracketed(
             None
         }
         (Some(Some(names)), _) if names.len() == 1 && is_token(names[0]) => {
-            Some(Condition::Header(names[0].to_ascii_lowercase().into(), values))
+            let name = names[0].to_ascii_lowercase();
+            if let Some(advice) = instead_of_taken_off(&name) {
+                let expected = "a header field that a request can still have";
+                reader.wrong_of(Code::NoEffect, key, expected, Some(advice.to_owned()));
+                return None;
+            }
+            Some(Condition::Header(name.into(), values))
         }
         (_, Some(Some(names))) => {
             Some(Condition::TokenClaim(names.into_iter().map(Into::into).collect(), values))

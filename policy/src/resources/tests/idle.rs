@@ -297,3 +297,39 @@ fn s18_policy_semantics_fields_whose_values_cannot_match() {
         assert!(found.len() == 1 && found[0].contains(expect), "{rule}: {found:#?}");
     }
 }
+
+/// Fields that are taken off every request before a rule is asked: a condition on them would never match.
+#[test]
+fn s15_header_conditions_on_fields_that_are_taken_off() {
+    for (name, expect) in [
+        ("x-forwarded-client-cert", "name callers by `source.principal`"),
+        ("X-Forwarded-Client-Cert", "name callers by `source.principal`"),
+        ("x_forwarded_client_cert", "name callers by `source.principal`"),
+        ("x-postern-reason", "the proxy's own"),
+        ("x_postern_any", "the proxy's own"),
+        ("connection", "about one connection"),
+        ("Keep-Alive", "about one connection"),
+        ("te", "about one connection"),
+        ("transfer-encoding", "about one connection"),
+        ("proxy-connection", "about one connection"),
+        ("proxy-authorization", "about one connection"),
+        ("proxy-authenticate", "about one connection"),
+        ("http2-settings", "about one connection"),
+        // The configuration may say whom to believe them.
+        ("x-forwarded-for", ""),
+        ("forwarded", ""),
+        ("x-real-ip", ""),
+        // Of a request that asks for another protocol it stays.
+        ("upgrade", ""),
+        ("x-postern", ""),
+        ("authorization", ""),
+        ("content-length", ""),
+    ] {
+        for (action, values) in [("DENY", "values"), ("ALLOW", "values"), ("ALLOW", "notValues")] {
+            let spec = format!(
+                "{{action: {action}, rules: [{{when: [{{key: 'request.headers[{name}]', {values}: ['a*']}}]}}]}}"
+            );
+            one(&policy(&spec), Code::NoEffect, expect);
+        }
+    }
+}

@@ -148,3 +148,22 @@ fn s11_trailers_named_like_headers() {
     let folded = "x_forwarded_client_cert: x\nx_postern_reason: x\nset_cookie: x\nmy_metadata: 1";
     check(TrailersOf::Grpc, folded, "my_metadata");
 }
+
+/// What no condition may name is what is taken off, even where a listed sender speaks.
+#[test]
+fn s15_header_conditions_may_not_name_what_is_taken_off() {
+    use policy::header_names::{OF_ONE_HOP, instead_of_taken_off};
+    for name in OF_ONE_HOP.into_iter().chain(["x-forwarded-client-cert", "x-postern-any"]) {
+        assert!(instead_of_taken_off(name).is_some(), "{name}");
+        let mut headers = fields(&format!("{name}: a"));
+        strip_hop_by_hop(&mut headers);
+        strip_forwarded_identity(&mut headers, Sender::Listed);
+        assert_eq!(left(&headers), "", "{name}");
+    }
+    for name in HOP_BY_HOP.iter().chain([&CONNECTION, &TE, &FORWARDED_CLIENT_CERT]) {
+        assert!(instead_of_taken_off(name.as_str()).is_some(), "{name}");
+    }
+    for name in SPEAKS_FOR_CLIENT.iter().chain([&UPGRADE, &HOST]) {
+        assert!(instead_of_taken_off(name.as_str()).is_none(), "{name}");
+    }
+}
