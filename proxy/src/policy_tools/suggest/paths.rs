@@ -143,9 +143,14 @@ mod tests {
 
     #[test]
     fn s12_paths_that_no_pattern_can_name() {
-        for (path, expect) in
-            [("/a", true), ("/a*b", true), ("/a//b", false), ("/a/%2Fb", true), ("/a/{x}/b", true)]
-        {
+        for (path, expect) in [
+            ("/a", true),
+            ("/a*b", true),
+            ("/a//b", false),
+            ("/a/%2Fb", false),
+            ("/a%2Fb", true),
+            ("/a/{x}/b", true),
+        ] {
             assert_eq!(can_be_named("GET", path), expect, "{path}");
         }
         assert!(!can_be_named("get", "/a"));
