@@ -30,11 +30,13 @@ pub struct Difference {
     pub objects: Vec<Arc<str>>,
 }
 
-/// Everything that is otherwise, what is unsafe first.
-pub fn differences(survey: &Survey) -> Vec<Difference> {
+/// Everything that is otherwise, what is unsafe first. `forwarded_for`: whether the proxy's configuration says whose
+/// `x-forwarded-for` is believed (`inbound.forwardedFor`).
+pub fn differences(survey: &Survey, forwarded_for: bool) -> Vec<Difference> {
     let resources = &survey.resources;
     let found = [
         root_namespace(survey),
+        remote_addresses(resources, forwarded_for),
         tokens_without_audience(resources),
         denied_alone(resources),
         strict_mtls(resources),
@@ -60,6 +62,24 @@ fn root_namespace(survey: &Survey) -> Difference {
         ),
         write: vec![format!("metadata: {{namespace: {root}}}")],
         objects: theirs.map(|object| Arc::clone(&object.name)).collect(),
+    }
+}
+
+/// Rules on the address of the client behind a gateway: here nobody's word is taken for it unless the configuration says whose. A
+/// rule that is only noted protects nothing in either.
+fn remote_addresses(resources: &Resources, forwarded_for: bool) -> Difference {
+    let policies = resources.authorization_policies().iter();
+    let asking: Vec<_> = policies
+        .filter(|_| !forwarded_for)
+        .filter(|policy| policy.rules().iter().any(|rule| rule.asks_remote_address()))
+        .collect();
+    Difference {
+        code: "remote_addresses",
+        is_unsafe: asking.iter().any(|policy| policy.action() != Action::Audit && !policy.is_dry_run()),
+        found: "rules on remoteIpBlocks, notRemoteIpBlocks or remote.ip: in Istio they see the client that x-forwarded-for names".to_owned(),
+        here: "they see the direct peer, such as the gateway, until the configuration of the proxy (proxy.yaml) says whose x-forwarded-for is believed: a DENY rule on a client behind it does not fire, and an ALLOW rule on the gateway's block lets all its clients in; check it with --config".to_owned(),
+        write: vec!["inbound: {forwardedFor: {from: [cluster.local/ns/NAMESPACE/sa/GATEWAY], numTrustedProxies: 0}}".to_owned()],
+        objects: asking.iter().map(|policy| format!("AuthorizationPolicy {}", policy.name()).into()).collect(),
     }
 }
 

@@ -96,9 +96,15 @@ impl Rule {
 
     /// True when it asks for what is never logged: header fields, a token, or the client behind a trusted hop.
     pub(crate) fn asks_beyond_logs(&self) -> bool {
-        let source = |s: &Source| s.names_http() || !s.remote_ip_blocks.is_empty();
-        let condition = |c: &Condition| c.names_http() || matches!(c, Condition::RemoteIp(_));
-        self.from.iter().any(source) || self.when.iter().any(condition)
+        self.asks_remote_address()
+            || self.from.iter().any(Source::names_http)
+            || self.when.iter().any(Condition::names_http)
+    }
+
+    /// True when it asks for the address of the client behind a trusted hop.
+    pub(crate) fn asks_remote_address(&self) -> bool {
+        self.from.iter().any(|source| !source.remote_ip_blocks.is_empty())
+            || self.when.iter().any(|condition| matches!(condition, Condition::RemoteIp(_)))
     }
 
     /// The header names it looks at.

@@ -4,16 +4,17 @@
 
 mod migration;
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use policy::resources::{DEFAULT_ROOT_NAMESPACE, Reading, Survey};
+use policy::resources::{DEFAULT_ROOT_NAMESPACE, Reading, Survey, Surveyed};
 use policy::yaml::Mark;
-use policy::{Code, Mistake, Mistakes, Resources, Snapshot, SourceFile};
+use policy::{Mistake, Mistakes, Resources, Snapshot, SourceFile};
 use serde::Serialize;
 
-use crate::config::{Config, labels, read_directory, read_file};
+use crate::config::{Config, labels, read_directory, read_file, read_stream};
 
 /// Exit code for bad configuration (DESIGN §4).
 pub const BAD_CONFIGURATION: u8 = 2;
@@ -31,7 +32,8 @@ pub struct CheckArgs {
     /// The configuration file (YAML). Without it only the resources are checked.
     #[arg(long, value_name = "FILE", required_unless_present = "resources")]
     pub config: Option<PathBuf>,
-    /// Resources to check instead of those of `resources.directory`: a directory or a file.
+    /// Resources to check instead of those of `resources.directory`: a directory, a file, a pipe, or `-`
+    /// for standard input.
     #[arg(long, value_name = "DIR")]
     pub resources: Option<PathBuf>,
     /// The namespace of resources that name none, as for `kubectl apply --namespace`; one that names
@@ -89,9 +91,10 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let valid = if args.from_istio {
         migration::tell(gathered, args.output)?
     } else {
+        let older = gathered.survey.objects.iter().any(Surveyed::is_older);
         let found = gathered.strictly();
         match args.output {
-            None | Some(Output::Text) => write_text(&found)?,
+            None | Some(Output::Text) => write_text(&found, older)?,
             Some(Output::Json) => write_json(&found)?,
         }
         found.is_ok()
@@ -106,6 +109,8 @@ struct Gathered {
     mistakes: Option<Mistakes>,
     files: usize,
     survey: Survey,
+    /// Whether the configuration says whose `x-forwarded-for` is believed.
+    forwarded_for: bool,
 }
 
 /// How much there is of what is fine.
@@ -128,32 +133,31 @@ impl Gathered {
 
 fn gather(args: &CheckArgs) -> Gathered {
     let (config, (configured, root_namespace)) = match &args.config {
-        Some(path) => load_config(path),
-        None => {
-            return gather_resources(args, None, args.resources.as_deref(), DEFAULT_ROOT_NAMESPACE);
+        Some(path) => {
+            let (config, whereabouts) = load_config(path);
+            (Some(config), whereabouts)
         }
+        None => (None, (None, DEFAULT_ROOT_NAMESPACE.to_owned())),
     };
-    let directory = args.resources.as_deref().or(configured.as_deref());
-    gather_resources(args, config.err(), directory, &root_namespace)
-}
-
-fn gather_resources(
-    args: &CheckArgs,
-    mistakes: Option<Mistakes>,
-    directory: Option<&Path>,
-    root_namespace: &str,
-) -> Gathered {
-    let reading = Reading {
-        root_namespace,
-        namespace: args.namespace.as_deref(),
-        from_istio: args.from_istio,
+    let forwarded_for = config.as_ref().is_some_and(
+        |config| matches!(config, Ok(config) if !config.inbound.forwarded_for.from.is_empty()),
+    );
+    let files = match &args.resources {
+        Some(asked) => read_asked(asked).and_then(|files| some_files(asked, files)),
+        None => read_files(configured.as_deref()),
     };
-    let (files, mistakes) = match (read_files(directory), mistakes) {
+    let (files, mistakes) = match (files, config.and_then(Result::err)) {
         (Ok(files), mistakes) => (files, mistakes),
         (Err(unread), None) => (Vec::new(), Some(unread)),
         (Err(unread), Some(first)) => (Vec::new(), Some(first.and(unread))),
     };
-    Gathered { mistakes, files: files.len(), survey: policy::resources::survey(&files, &reading) }
+    let reading = Reading {
+        root_namespace: &root_namespace,
+        namespace: args.namespace.as_deref(),
+        from_istio: args.from_istio,
+    };
+    let survey = policy::resources::survey(&files, &reading);
+    Gathered { mistakes, files: files.len(), survey, forwarded_for }
 }
 
 /// Reads a configuration and the resources it names, or those of `directory`, which may also be a
@@ -171,7 +175,11 @@ fn with_resources(
     directory: Option<&Path>,
 ) -> Result<Checked, Mistakes> {
     let (configured, root_namespace) = whereabouts;
-    let resources = load_resources(directory.or(configured.as_deref()), &root_namespace);
+    let files = match directory {
+        Some(asked) => read_given(asked),
+        None => read_files(configured.as_deref()),
+    };
+    let resources = files.and_then(|files| Resources::parse(&files, &root_namespace));
     match (config, resources) {
         (Ok(config), Ok(resources)) => Ok(Checked { config, resources }),
         (Ok(_), Err(mistakes)) | (Err(mistakes), Ok(_)) => Err(mistakes),
@@ -231,10 +239,7 @@ fn with_labels(mut config: Config) -> Result<Config, Mistakes> {
     Ok(config)
 }
 
-fn load_resources(directory: Option<&Path>, root_namespace: &str) -> Result<Resources, Mistakes> {
-    Resources::parse(&read_files(directory)?, root_namespace)
-}
-
+/// What the configuration names: a directory, or a file. Nothing that could be waited for.
 fn read_files(directory: Option<&Path>) -> Result<Vec<SourceFile>, Mistakes> {
     let Some(directory) = directory else { return Ok(Vec::new()) };
     let files = match directory.is_file() {
@@ -242,6 +247,37 @@ fn read_files(directory: Option<&Path>) -> Result<Vec<SourceFile>, Mistakes> {
         false => read_directory(directory),
     };
     files.map_err(|error| unreadable(directory, &error))
+}
+
+/// What `check` is asked to read: `-` is standard input.
+fn read_asked(asked: &Path) -> Result<Vec<SourceFile>, Mistakes> {
+    if asked != Path::new("-") {
+        return read_given(asked);
+    }
+    let name = Path::new("(standard input)");
+    let file = read_stream(name, || Ok(Box::new(io::stdin())));
+    file.map(|file| vec![file]).map_err(|error| unreadable(name, &error))
+}
+
+/// What a command's argument names: a directory, or whatever can be read to its end, as the shell's `<(…)` is.
+fn read_given(given: &Path) -> Result<Vec<SourceFile>, Mistakes> {
+    let files = match given.is_dir() {
+        true => read_directory(given),
+        false => read_stream(given, || Ok(Box::new(File::open(given)?))).map(|file| vec![file]),
+    };
+    files.map_err(|error| unreadable(given, &error))
+}
+
+/// A directory that was asked for and holds nothing to check is seldom the one that was meant.
+fn some_files(asked: &Path, files: Vec<SourceFile>) -> Result<Vec<SourceFile>, Mistakes> {
+    if !files.is_empty() {
+        return Ok(files);
+    }
+    let file = asked.display().to_string().into();
+    let expected = "a directory with files *.yaml or *.yml";
+    let fix = "files of other names, such as .json, and directories in it are not read; name one of them by --resources";
+    let found = "no resource file";
+    Err(Mistake::new(&file, Mark::FILE, found, expected, Some(fix.to_owned())).into())
 }
 
 /// A file or directory that cannot be read, as a mistake like the others.
@@ -257,7 +293,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Mistakes {
     ))
 }
 
-fn write_text(found: &Result<Counted, Mistakes>) -> io::Result<()> {
+fn write_text(found: &Result<Counted, Mistakes>, older: bool) -> io::Result<()> {
     match found {
         Ok(Counted { files, resources }) => {
             writeln!(io::stdout(), "fine (resource files: {files}, resources: {resources})")
@@ -266,7 +302,7 @@ fn write_text(found: &Result<Counted, Mistakes>) -> io::Result<()> {
             let count = mistakes.iter().count();
             let noun = if count == 1 { "mistake" } else { "mistakes" };
             writeln!(io::stderr(), "{mistakes}\n{count} {noun}")?;
-            match mistakes.iter().any(|mistake| mistake.code == Code::Version) {
+            match older {
                 true => writeln!(
                     io::stderr(),
                     "written for Istio? --from-istio takes its older versions, and explains the rest"

@@ -27,7 +27,9 @@ use policy::yaml::{self, Mapping, Reader, Value};
 use policy::{Defaults, Mistake, Mistakes, Normalization, Workload};
 
 pub use controller::{Controller, PodReference};
-pub use directory::{MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file};
+pub use directory::{
+    MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file, read_stream,
+};
 pub use limit_value::{ByteSize, LimitValue};
 pub use limits::{LimitReference, Limits, REMEMBERED_RESETS};
 pub use listeners::{

@@ -10,7 +10,7 @@ fn told(text: &str, namespace: Option<&str>, root_namespace: &str) -> Vec<String
     let file = SourceFile { name: "r.yaml".into(), bytes: text.as_bytes().to_vec() };
     let read = survey(&[file], &Reading { root_namespace, namespace, from_istio: true });
     assert!(read.mistakes.is_empty(), "{:?}\n{text}", read.mistakes);
-    let lines = differences(&read).into_iter().map(|found| {
+    let lines = differences(&read, false).into_iter().map(|found| {
         let objects: Vec<&str> = found.objects.iter().map(|object| &**object).collect();
         format!("{}{}: {}", if found.is_unsafe { "!" } else { "" }, found.code, objects.join(", "))
     });
@@ -88,7 +88,7 @@ fn the_token_policy_that_is_told_is_one() {
     );
     let file = SourceFile { name: "r.yaml".into(), bytes: open.clone().into_bytes() };
     let read = survey(&[file], &Reading::strict("postern-system"));
-    let found = differences(&read);
+    let found = differences(&read, false);
     assert_eq!(found.len(), 1, "{found:?}");
     check(&[&open, &format!("{}\n", found[0].write.join("\n---\n"))], &[]);
 }
@@ -184,4 +184,38 @@ fn older_versions_and_namespaces_that_are_given() {
         told(&nowhere, Some("shop"), "postern-system"),
         ["namespace_given: PeerAuthentication shop/m"]
     );
+}
+
+/// Unsafe wherever the rule decides; with the configuration's word for whom to believe nothing is told.
+#[test]
+fn rules_on_the_client_behind_a_gateway() {
+    let source =
+        |field: &str| format!("rules: [{{from: [{{source: {{{field}: [10.9.0.0/16]}}}}]}}]");
+    let when = "rules: [{when: [{key: remote.ip, values: [10.9.0.0/16]}]}]".to_owned();
+    let unsafe_ = "!remote_addresses: AuthorizationPolicy shop/p";
+    for (name, action, rules, expect) in [
+        ("DENY", "DENY", source("remoteIpBlocks"), Some(unsafe_)),
+        ("DENY, not", "DENY", source("notRemoteIpBlocks"), Some(unsafe_)),
+        ("DENY, a condition", "DENY", when.clone(), Some(unsafe_)),
+        ("ALLOW, not", "ALLOW", source("notRemoteIpBlocks"), Some(unsafe_)),
+        ("ALLOW", "ALLOW", when.clone(), Some(unsafe_)),
+        ("AUDIT", "AUDIT", when, Some("remote_addresses: AuthorizationPolicy shop/p")),
+        ("the direct peer", "DENY", source("ipBlocks"), None),
+    ] {
+        let text = object(
+            "AuthorizationPolicy",
+            "name: p, namespace: shop",
+            &format!("{{action: {action}, {rules}}}"),
+        );
+        let file = SourceFile { name: "r.yaml".into(), bytes: text.into_bytes() };
+        let read = survey(&[file], &Reading::strict("postern-system"));
+        let told = |forwarded_for| {
+            let mut found = differences(&read, forwarded_for).into_iter();
+            let found = found.find(|found| found.code == "remote_addresses")?;
+            let mark = if found.is_unsafe { "!" } else { "" };
+            Some(format!("{mark}{}: {}", found.code, found.objects.join(", ")))
+        };
+        assert_eq!(told(false).as_deref(), expect, "{name}");
+        assert_eq!(told(true), None, "{name}");
+    }
 }

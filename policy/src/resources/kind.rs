@@ -61,15 +61,20 @@ const MESH_GROUPS: &[&str] = &[
 const INSTEAD: &[(&str, &[&str])] = &[
     (
         "requests are not routed by this version; callers name the Service they mean",
-        &["VirtualService", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"],
+        &["VirtualService", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"],
     ),
+    ("UDP is not taken to the proxy at all", &["UDPRoute"]),
     (
         "mutual TLS between proxies needs none of it, connections and retries have limits of their own (docs/reference/configuration.md)",
         &["DestinationRule", "BackendTLSPolicy"],
     ),
     (
         "the edge stays a workload of its own, such as an ingress controller with a proxy beside it",
-        &["Gateway", "GatewayClass", "ListenerSet", "ReferenceGrant"],
+        &["Gateway", "GatewayClass", "ListenerSet"],
+    ),
+    (
+        "there are no references between namespaces to be granted: whom a workload lets in says its AuthorizationPolicy",
+        &["ReferenceGrant"],
     ),
     (
         "a proxy learns of a service when it is first called; what it may call is said by ServiceEntry and defaults.egress",
@@ -79,18 +84,22 @@ const INSTEAD: &[(&str, &[&str])] = &[
         "what a proxy can do is in its configuration and its policies",
         &["EnvoyFilter", "WasmPlugin", "ProxyConfig", "Telemetry"],
     ),
-    ("list it among the `endpoints` of a ServiceEntry", &["WorkloadEntry", "WorkloadGroup"]),
+    ("list it among the `endpoints` of a ServiceEntry", &["WorkloadEntry"]),
+    (
+        "it is a template for machines that register themselves, and none do; list each machine among the `endpoints` of a ServiceEntry",
+        &["WorkloadGroup"],
+    ),
     (
         "write an AuthorizationPolicy of security.istio.io/v1: `principals` for the callers, `ports` for the Server",
-        &[
-            "Server",
-            "ServerAuthorization",
-            "MeshTLSAuthentication",
-            "NetworkAuthentication",
-            "ServiceRole",
-            "ServiceRoleBinding",
-            "ClusterRbacConfig",
-        ],
+        &["Server", "ServerAuthorization", "MeshTLSAuthentication", "NetworkAuthentication"],
+    ),
+    (
+        "write an AuthorizationPolicy of security.istio.io/v1, as Istio has it since 1.4: `to` for what the role allows, `from` for whom it is bound to",
+        &["ServiceRole", "ServiceRoleBinding"],
+    ),
+    (
+        "take it out: where an AuthorizationPolicy selects a workload, or nothing is said, what none allows is refused",
+        &["ClusterRbacConfig", "RbacConfig"],
     ),
     (
         "write a PeerAuthentication or a RequestAuthentication of security.istio.io/v1",
@@ -194,6 +203,7 @@ fn refuse(
         let own = group.ends_with("postern.dev");
         let of = if own { format!(" of {}", written.version.1) } else { String::new() };
         let fix = format!("{name}{of} is not supported by this version{advice}");
+        let found = format!("{found}, which is not supported");
         reader.mistake_of(Code::Unsupported, mark, found, supported(), Some(fix));
         Found::Foreign
     } else {
@@ -204,6 +214,14 @@ fn refuse(
         reader.mistake_of(Code::NotPolicy, mark, found, supported(), Some(fix));
         Found::Foreign
     }
+}
+
+/// Whether this is an older version of a kind that is read.
+pub(super) fn is_older(version: &str, kind: &str) -> bool {
+    version.split_once('/').is_some_and(|(group, number)| {
+        let mut known = KNOWN.iter().filter(|known| known.group == group && known.name == kind);
+        known.any(|known| known.older.contains(&number))
+    })
 }
 
 fn titled(group: &str) -> &str {
@@ -333,7 +351,32 @@ mod tests {
                 "rbac.istio.io/v1alpha1",
                 "ServiceRole",
                 "Unsupported",
-                "write an AuthorizationPolicy",
+                "write an AuthorizationPolicy of security.istio.io/v1, as Istio has it since 1.4",
+            ),
+            (
+                "rbac.istio.io/v1alpha1",
+                "ServiceRoleBinding",
+                "Unsupported",
+                "as Istio has it since 1.4",
+            ),
+            ("rbac.istio.io/v1alpha1", "ClusterRbacConfig", "Unsupported", ": take it out: where"),
+            (
+                "networking.istio.io/v1",
+                "WorkloadGroup",
+                "Unsupported",
+                "it is a template for machines",
+            ),
+            (
+                "gateway.networking.k8s.io/v1beta1",
+                "ReferenceGrant",
+                "Unsupported",
+                "no references between namespaces",
+            ),
+            (
+                "gateway.networking.k8s.io/v1alpha2",
+                "UDPRoute",
+                "Unsupported",
+                "UDP is not taken to the proxy at all",
             ),
             (
                 "policy.postern.dev/v1alpha1",

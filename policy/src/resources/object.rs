@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::kind::{self, Found, Kind, Written};
 use super::{Reading, Surveyed, label};
-use crate::yaml::{Code, Key, Mapping, Mark, Reader, Value, nearest};
+use crate::yaml::{Code, Key, Mapping, Mark, NodeKind, Reader, Value, nearest};
 
 /// An object's head, and its spec still to be read.
 #[derive(Debug)]
@@ -101,12 +101,16 @@ pub(super) fn read<'n>(
         spec,
     };
     read_annotations(reader, &object);
+    if let Some(labels) = metadata.labels {
+        refuse_dry_run_label(reader, &object, labels);
+    }
     Some(object)
 }
 
 struct Metadata<'n> {
     name: Option<Arc<str>>,
     namespace: Option<Arc<str>>,
+    labels: Option<Value<'n>>,
     annotations: Option<Value<'n>>,
     created: Option<&'n str>,
 }
@@ -134,7 +138,8 @@ fn read_metadata<'n>(
         .require(reader, "name")
         .and_then(|v| reader.parsed(v, "an object's name", dns_subdomain));
     let namespace = read_namespace(reader, &mut map, reading);
-    if let Some(labels) = map.take("labels") {
+    let labels = map.take("labels");
+    if let Some(labels) = labels {
         label::read(reader, labels);
     }
     let annotations = map.take("annotations");
@@ -143,7 +148,7 @@ fn read_metadata<'n>(
         map.take(key);
     }
     map.finish(reader);
-    Some(Metadata { name, namespace, annotations, created })
+    Some(Metadata { name, namespace, labels, annotations, created })
 }
 
 /// The namespace that the object names, or the one that was asked for, as with `kubectl apply --namespace`.
@@ -168,8 +173,8 @@ fn read_namespace(
     if *named != *wanted {
         let expected = format!("namespace {wanted}, which --namespace asks for, or none");
         let fix = format!("check it with --namespace {named}, or take the line out");
-        reader.wrong_of(Code::Reach, value, expected, Some(fix));
-        return None;
+        // The rest is told in the same run; nothing of the set is taken.
+        reader.wrong_of(Code::OtherNamespace, value, expected, Some(fix));
     }
     Some(named)
 }
@@ -211,6 +216,9 @@ fn refuse_idle(reader: &mut Reader, object: &Object<'_>, key: &Key, value: Value
         }
     } else if nearest(&key.text, [DRY_RUN]).is_some() {
         idle("an annotation that is known", format!("did you mean {DRY_RUN}?"));
+    } else if is_dry_run_of_istio(&key.text) {
+        let fix = if is_policy { format!("write {DRY_RUN}") } else { "remove it".to_owned() };
+        idle("an annotation that is known", fix);
     } else if object.kind != Kind::ServiceEntry
         && key.text.split_once('/').is_some_and(|(prefix, _)| is_own(prefix))
     {
@@ -218,6 +226,31 @@ fn refuse_idle(reader: &mut Reader, object: &Object<'_>, key: &Key, value: Value
         let fix = "remove it: ours are for pods and namespaces (docs/kubernetes.md)";
         idle("no annotation of Postern on a policy", fix.to_owned());
     }
+}
+
+/// A label says nothing of dry-run: the policy would be in force while its writer thinks that it is watched only.
+fn refuse_dry_run_label(reader: &mut Reader, object: &Object<'_>, labels: Value<'_>) {
+    let NodeKind::Map(entries) = &labels.node.kind else { return };
+    for (key, _) in entries {
+        if !is_dry_run_of_istio(&key.text) {
+            continue;
+        }
+        let found = format!("the label `{}` of {}", key.text, object.label());
+        let fix = match object.kind {
+            Kind::AuthorizationPolicy => format!("write annotations: {{{DRY_RUN}: \"true\"}}"),
+            _ => "remove it".to_owned(),
+        };
+        reader.mistake_of(Code::NoEffect, key.mark, found, "an annotation", Some(fix));
+    }
+}
+
+/// Dry-run, in whatever spelling, under one of Istio's prefixes.
+fn is_dry_run_of_istio(key: &str) -> bool {
+    key.split_once('/').is_some_and(|(prefix, name)| {
+        let theirs = prefix == "istio.io" || prefix.ends_with(".istio.io");
+        let letters = name.chars().filter(char::is_ascii_alphanumeric);
+        theirs && letters.map(|c| c.to_ascii_lowercase()).eq("dryrun".chars())
+    })
 }
 
 fn is_own(prefix: &str) -> bool {

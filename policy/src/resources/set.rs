@@ -8,7 +8,7 @@ use super::{
     request_authentication, service_entry, token_policy,
 };
 use crate::Mistake;
-use crate::resources::kind::Kind;
+use crate::resources::kind::{self, Kind};
 use crate::yaml::{self, Code, Mark, Reader, Value};
 
 /// How files are read.
@@ -63,6 +63,13 @@ pub struct Surveyed {
     pub is_read: bool,
     /// The apiVersion it was read as, where it was written in an older one.
     pub newer: Option<String>,
+}
+
+impl Surveyed {
+    /// Whether it is written in an older version of a kind that is read here, which [`Reading::from_istio`] takes.
+    pub fn is_older(&self) -> bool {
+        kind::is_older(&self.api_version, &self.kind)
+    }
 }
 
 /// Reads and checks every file, and tells of every object.

@@ -109,13 +109,13 @@ fn s18_policy_semantics_unknown_objects_and_fields() {
     check(
         &head("telemetry.istio.io/v1", "Anything"),
         &[&format!(
-            "r.yaml:2:7: found kind Anything; {KINDS}; Anything is not supported by this version"
+            "r.yaml:2:7: found kind Anything, which is not supported; {KINDS}; Anything is not supported by this version"
         )],
     );
     check(
         &head("policy.postern.dev/v1alpha1", "RateLimit"),
         &[&format!(
-            "r.yaml:2:7: found kind RateLimit; {KINDS}; RateLimit of policy.postern.dev/v1alpha1 is not supported by this version"
+            "r.yaml:2:7: found kind RateLimit, which is not supported; {KINDS}; RateLimit of policy.postern.dev/v1alpha1 is not supported by this version"
         )],
     );
     check(

@@ -30,6 +30,8 @@ pub enum Code {
     NoEffect,
     /// Beyond what its writer may say, such as a host of another namespace.
     Reach,
+    /// An object of another namespace than the one that was asked for; well formed otherwise.
+    OtherNamespace,
     /// An object, host or port again.
     Repeated,
     /// A version of a kind that is not read.

@@ -65,6 +65,8 @@ enum Sort {
     Unsupported,
     /// It can be read in two ways, or would protect less than it says.
     Unsafe,
+    /// It is of another namespace than the one that was asked for.
+    Elsewhere,
 }
 
 impl Sort {
@@ -73,6 +75,7 @@ impl Sort {
         match code {
             Code::NotPolicy => None,
             Code::Unsupported | Code::Version => Some(Self::Unsupported),
+            Code::OtherNamespace => Some(Self::Elsewhere),
             Code::Form
             | Code::Unquoted
             | Code::UnknownKey
@@ -102,8 +105,8 @@ struct Explanation {
 
 impl Report {
     fn of(gathered: Gathered) -> Self {
-        let Gathered { mistakes, files, survey } = gathered;
-        let differences = differences(&survey);
+        let Gathered { mistakes, files, survey, forwarded_for } = gathered;
+        let differences = differences(&survey, forwarded_for);
         let mut all = mistakes.map(policy::Mistakes::into_vec).unwrap_or_default();
         all.extend(survey.mistakes);
         let explanations = explanations(&all);
@@ -133,6 +136,7 @@ struct Fates<'m> {
     passed: BTreeSet<&'m str>,
     unsupported: BTreeSet<&'m str>,
     unsafe_: BTreeSet<&'m str>,
+    elsewhere: BTreeSet<&'m str>,
 }
 
 impl<'m> Fates<'m> {
@@ -144,6 +148,7 @@ impl<'m> Fates<'m> {
                 None => fates.passed.insert(object),
                 Some(Sort::Unsupported) => fates.unsupported.insert(object),
                 Some(Sort::Unsafe) => fates.unsafe_.insert(object),
+                Some(Sort::Elsewhere) => fates.elsewhere.insert(object),
             };
         }
         let objects = differences.iter().filter(|found| found.is_unsafe).flat_map(|d| &d.objects);
@@ -165,7 +170,8 @@ fn kinds(objects: &[Surveyed], fates: &Fates<'_>) -> Vec<KindCount> {
         let unsupported = fates.unsupported.contains(&*object.name);
         let is_unsafe = fates.unsafe_.contains(&*object.name);
         count.objects += 1;
-        count.taken += usize::from(!unsupported && !is_unsafe);
+        let elsewhere = fates.elsewhere.contains(&*object.name);
+        count.taken += usize::from(!unsupported && !is_unsafe && !elsewhere);
         count.unsupported += usize::from(unsupported);
         count.unsafe_ += usize::from(is_unsafe);
     }

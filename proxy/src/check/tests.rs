@@ -101,3 +101,79 @@ fn f10_missing_files_are_named() {
     let torn = check(&format!("{GOOD}resources: {{directory: RESOURCES}}\n"), Some(""));
     assert!(torn[0].contains("a file of 0 bytes"), "{torn:#?}");
 }
+
+/// An object of another namespace is told together with all that is wrong in it.
+#[test]
+fn another_namespace_hides_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.yaml");
+    fs::write(&file, format!("{POLICY}spec: {{action: DNY}}\n")).unwrap();
+    let args = CheckArgs { namespace: Some("bank".to_owned()), ..asking(&file) };
+    let found = gather(&args).strictly().unwrap_err().to_string();
+    for expect in ["expected namespace bank, which --namespace asks for", "did you mean DENY?"] {
+        assert!(found.contains(expect), "{expect}: {found}");
+    }
+}
+
+fn asking(resources: &Path) -> CheckArgs {
+    CheckArgs {
+        config: None,
+        resources: Some(resources.to_owned()),
+        namespace: None,
+        from_istio: false,
+        output: None,
+    }
+}
+
+/// The hint to --from-istio stands where it helps: at an older version that it takes.
+#[test]
+fn the_hint_to_from_istio_where_it_helps() {
+    for (version, kind, expect) in [
+        ("security.istio.io/v1beta1", "AuthorizationPolicy", true),
+        ("networking.istio.io/v1alpha3", "ServiceEntry", true),
+        ("security.istio.io/v1", "AuthorizationPolicy", false),
+        ("security.istio.io/v2", "AuthorizationPolicy", false),
+        ("security.istio.io/v1alpha3", "AuthorizationPolicy", false),
+        ("policy.postern.dev/v1", "TokenPolicy", false),
+        ("networking.istio.io/v1beta1", "VirtualService", false),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.yaml");
+        let text = format!(
+            "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: p, namespace: shop}}\n"
+        );
+        fs::write(&file, text).unwrap();
+        let survey = gather(&asking(&file)).survey;
+        let hint = survey.objects.iter().any(Surveyed::is_older);
+        assert_eq!(hint, expect, "{version} {kind}");
+    }
+}
+
+/// A pipe is read to its end; a directory with nothing in it that is read is not the one that was meant.
+#[test]
+fn what_resources_may_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let found = |resources: &Path| {
+        let found = gather(&asking(resources)).strictly();
+        found.map(|counted| counted.resources).map_err(|mistakes| mistakes.to_string())
+    };
+    let refused = found(directory.path()).unwrap_err();
+    assert!(refused.contains("found no resource file; expected a directory"), "{refused}");
+    fs::write(path("a.json"), "{}").unwrap();
+    fs::create_dir(path("more")).unwrap();
+    fs::write(path("more").join("a.yaml"), POLICY).unwrap();
+    let refused = found(directory.path()).unwrap_err();
+    assert!(refused.contains(".json, and directories in it are not read"), "{refused}");
+    assert_eq!(found(&path("more")), Ok(1));
+    fs::write(path("a.yaml"), "# nothing\n").unwrap();
+    assert_eq!(found(directory.path()), Ok(0), "a file that says nothing is one");
+
+    let (reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(POLICY.as_bytes()).unwrap();
+    drop(writer);
+    let pipe = format!("/dev/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&reader));
+    assert_eq!(found(Path::new(&pipe)), Ok(1));
+    let refused = found(&path("no-such")).unwrap_err();
+    assert!(refused.contains("No such file"), "{refused}");
+}

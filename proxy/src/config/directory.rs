@@ -68,9 +68,25 @@ fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
+    bounded(File::open(path)?)
+}
+
+/// Reads what a person hands to a command, until it ends: a file, a pipe or standard input. The bound is that of [`read_file`].
+///
+/// # Errors
+/// It cannot be read. The message names it.
+pub fn read_stream(
+    name: &Path,
+    open: impl FnOnce() -> io::Result<Box<dyn Read>>,
+) -> io::Result<SourceFile> {
+    let bytes = open().and_then(bounded).map_err(|error| naming(name, &error))?;
+    Ok(SourceFile { name: name.display().to_string(), bytes })
+}
+
+fn bounded(source: impl Read) -> io::Result<Vec<u8>> {
     let most = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
-    File::open(path)?.take(most).read_to_end(&mut bytes)?;
+    source.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -186,6 +186,21 @@ fn s18_policy_semantics_annotations_that_do_nothing() {
             Code::Value,
             "expected \"true\" or \"false\"",
         ),
+        (
+            "AuthorizationPolicy",
+            "security.istio.io/dry-run: \"true\"",
+            "{}",
+            Code::NoEffect,
+            "the annotation `security.istio.io/dry-run` of AuthorizationPolicy shop/p; expected an annotation that is known; write istio.io/dry-run",
+        ),
+        (
+            "PeerAuthentication",
+            "policy.istio.io/dryRun: \"true\"",
+            "{mtls: {mode: STRICT}}",
+            Code::NoEffect,
+            "expected an annotation that is known; remove it",
+        ),
+        ("AuthorizationPolicy", "example.org/dry-run: \"true\"", "{}", Code::NoEffect, ""),
         ("AuthorizationPolicy", "example.org/owner: shop", "{}", Code::NoEffect, ""),
         ("AuthorizationPolicy", "a b: shop", "{}", Code::Value, "the annotation key \"a b\""),
     ] {
@@ -331,5 +346,35 @@ fn s15_header_conditions_on_fields_that_are_taken_off() {
             );
             one(&policy(&spec), Code::NoEffect, expect);
         }
+    }
+}
+
+/// What Istio reads as an annotation says nothing as a label.
+#[test]
+fn s18_policy_semantics_labels_that_do_nothing() {
+    for (kind, label, spec, expect) in [
+        (
+            "AuthorizationPolicy",
+            "istio.io/dry-run: 'true'",
+            "{}",
+            "found the label `istio.io/dry-run` of AuthorizationPolicy shop/p; expected an annotation; write annotations: {istio.io/dry-run: \"true\"}",
+        ),
+        (
+            "AuthorizationPolicy",
+            "istio.io/dry_run: 'true'",
+            "{}",
+            "found the label `istio.io/dry_run`",
+        ),
+        (
+            "AuthorizationPolicy",
+            "security.istio.io/dry-run: 'true'",
+            "{}",
+            "expected an annotation",
+        ),
+        ("PeerAuthentication", "istio.io/dry-run: 'true'", "{mtls: {mode: STRICT}}", "; remove it"),
+        ("AuthorizationPolicy", "istio.io/rev: canary", "{}", ""),
+        ("AuthorizationPolicy", "app: cart", "{}", ""),
+    ] {
+        one(&object(kind, &format!(", labels: {{{label}}}"), spec), Code::NoEffect, expect);
     }
 }

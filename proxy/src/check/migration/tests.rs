@@ -66,7 +66,7 @@ UNSUPPORTED: known elsewhere, not done here
     // Each strictness once, with the line to write and its places.
     for (line, times) in [
         (
-            "- kind VirtualService (2 times)\n    VirtualService is not supported by this version: ",
+            "- kind VirtualService, which is not supported (2 times)\n    VirtualService is not supported by this version: ",
             1,
         ),
         (
@@ -122,13 +122,66 @@ fn with_a_namespace_what_can_be_taken_is_taken() {
     assert_eq!(differences, expect);
     // An object of another namespace is a mistake, as it is for kubectl.
     let other = report(&["--resources", &manifests(), "--namespace", "foo"]);
-    let reach: Vec<_> =
-        other.explanations.iter().filter(|found| found.code == Code::Reach).collect();
-    assert_eq!((reach.len(), reach[0].count), (1, 2), "{reach:?}");
+    let elsewhere: Vec<_> =
+        other.explanations.iter().filter(|found| found.code == Code::OtherNamespace).collect();
+    assert_eq!((elsewhere.len(), elsewhere[0].count), (1, 2), "{elsewhere:?}");
     assert_eq!(
-        reach[0].write.as_deref(),
+        elsewhere[0].write.as_deref(),
         Some("check it with --namespace istio-system, or take the line out")
     );
+}
+
+/// It is not taken and not unsafe, and what else is wrong in it is told in the same run.
+#[test]
+fn an_object_of_another_namespace() {
+    let policy = |action: &str| {
+        format!(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: p, namespace: shop}}\nspec: {{action: {action}, rules: [{{}}]}}\n"
+        )
+    };
+    for (action, unsafe_, codes) in [
+        ("ALLOW", 0, &[Code::OtherNamespace][..]),
+        ("DNY", 1, &[Code::Value, Code::OtherNamespace]),
+    ] {
+        let found = of_text(&policy(action), &["--namespace", "bank"]);
+        let kind = &found.kinds[0];
+        assert_eq!((found.valid, kind.taken, kind.unsafe_), (false, 0, unsafe_), "{action}");
+        let told: Vec<_> = found.explanations.iter().map(|found| found.code).collect();
+        assert_eq!(told, codes, "{action}");
+        let text = text(&found);
+        assert!(
+            text.contains("\nELSEWHERE: of another namespace than --namespace asks for\n"),
+            "{text}"
+        );
+    }
+}
+
+/// With the configuration's word for whom to believe, rules on the client behind a gateway are as in Istio.
+#[test]
+fn the_configuration_says_whose_word_for_the_client_counts() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let resources = write(
+        "a.yaml",
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p, namespace: shop}\nspec: {action: DENY, rules: [{from: [{source: {remoteIpBlocks: [10.9.0.0/16]}}]}]}\n",
+    );
+    let config = "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///run/a}\n";
+    let plain = write("plain.yaml", config);
+    let unsafe_ = |arguments: &[&str]| {
+        let found = report(&[&["--resources", &resources], arguments].concat());
+        let mut found = found.differences.iter().filter(|difference| difference.is_unsafe);
+        found.next().map(|difference| difference.write[0].clone())
+    };
+    let line = unsafe_(&[]).unwrap();
+    assert_eq!(unsafe_(&["--config", &plain]), Some(line.clone()));
+    // The line that is told, with real names in it, is what the configuration takes.
+    let line = line.replace("NAMESPACE", "edge").replace("GATEWAY", "gateway");
+    let believing = write("believing.yaml", &format!("{config}{line}\n"));
+    assert_eq!(unsafe_(&["--config", &believing]), None);
 }
 
 #[test]

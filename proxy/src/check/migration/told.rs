@@ -27,6 +27,11 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
         "UNSAFE: can be read in two ways, or would protect less than it says",
         of(Sort::Unsafe),
     )?;
+    write_section(
+        out,
+        "ELSEWHERE: of another namespace than --namespace asks for",
+        of(Sort::Elsewhere),
+    )?;
     write_differences(out, "UNSAFE HERE, and right in Istio", &report.differences, true)?;
     write_differences(out, "DIFFERENT HERE, and taken", &report.differences, false)?;
     write_verdict(out, report)
