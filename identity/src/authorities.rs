@@ -3,8 +3,11 @@
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 use crate::pem::damage;
+use crate::rsa;
 use crate::{Pki, Signer, SignerError};
 
 /// Why a file of authorities is refused.
@@ -37,27 +40,47 @@ pub enum AuthoritiesError {
 /// # Errors
 /// [`AuthoritiesError`] of the first block that is damaged or no authority's: the file is refused whole.
 pub fn authorities(pem: &[u8]) -> Result<Vec<(CertificateDer<'static>, Signer)>, AuthoritiesError> {
-    let mut found = Vec::new();
-    for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
-        let certificate =
-            certificate.map_err(|error| AuthoritiesError::Pem { index, reason: damage(&error) })?;
-        let signer = Signer::read(&certificate, Pki::Other)
-            .map_err(|reason| AuthoritiesError::Root { index, reason })?;
-        found.push((certificate, signer));
-    }
-    if found.is_empty() { Err(AuthoritiesError::Empty) } else { Ok(found) }
+    each(pem, |certificate| {
+        Signer::read(&certificate, Pki::Other).map(|signer| (certificate, signer))
+    })
 }
 
-/// As [`authorities`], for rustls to verify servers of the web with.
+/// As [`authorities`], for rustls to verify servers of the web with. The certificate that a server has signed for itself
+/// may stand there, too: naming it is how such a server is believed.
 ///
 /// # Errors
 /// [`AuthoritiesError`].
 pub fn web_roots(pem: &[u8]) -> Result<RootCertStore, AuthoritiesError> {
     let mut roots = RootCertStore::empty();
-    for (index, (certificate, _)) in authorities(pem)?.into_iter().enumerate() {
-        let failed = |error: rustls::Error| SignerError::Malformed(error.to_string());
-        let added = roots.add(certificate).map_err(failed);
-        added.map_err(|reason| AuthoritiesError::Root { index, reason })?;
-    }
+    each(pem, |certificate| {
+        match Signer::read(&certificate, Pki::Other) {
+            Err(SignerError::NotCa(_)) if is_self_signed(&certificate) => {}
+            other => drop(other?),
+        }
+        roots.add(certificate).map_err(|error| SignerError::Malformed(error.to_string()))
+    })?;
     Ok(roots)
+}
+
+/// Judges every certificate of a PEM text, of which there must be one.
+fn each<T>(
+    pem: &[u8],
+    mut judge: impl FnMut(CertificateDer<'static>) -> Result<T, SignerError>,
+) -> Result<Vec<T>, AuthoritiesError> {
+    let mut found = Vec::new();
+    for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
+        let certificate =
+            certificate.map_err(|error| AuthoritiesError::Pem { index, reason: damage(&error) })?;
+        let judged = judge(certificate);
+        found.push(judged.map_err(|reason| AuthoritiesError::Root { index, reason })?);
+    }
+    if found.is_empty() { Err(AuthoritiesError::Empty) } else { Ok(found) }
+}
+
+fn is_self_signed(certificate: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(certificate).is_ok_and(|(_, parsed)| {
+        parsed.subject() == parsed.issuer()
+            && parsed.verify_signature(None).is_ok()
+            && !rsa::is_weak(parsed.public_key())
+    })
 }

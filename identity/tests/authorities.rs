@@ -55,6 +55,15 @@ fn a_file_of_web_authorities_holds_nothing_else() {
 }
 
 #[test]
+fn a_servers_own_certificate_is_believed_for_itself_and_is_no_authority() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["idp.example".to_owned()]).unwrap();
+    let own = params.self_signed(&key).unwrap().pem();
+    assert_eq!(web_roots(own.as_bytes()).map(|roots| roots.len()), Ok(1));
+    assert!(authorities(own.as_bytes()).unwrap_err().to_string().contains("not a CA"));
+}
+
+#[test]
 fn damaged_pem_is_told_in_words() {
     let good = pem(&Ca::root("a CA").der);
     let check = |name: &str, text: &str, words: &str| {
