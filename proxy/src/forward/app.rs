@@ -17,7 +17,7 @@ use crate::error::{OtherEnd, RequestError};
 use crate::filter::headers::Speaker;
 use crate::forward::body::Body;
 use crate::forward::h2_client::{H2Client, Place};
-use crate::forward::h2_pool::H2Pool;
+use crate::forward::h2_pool::{H2Pool, TRIES, ended};
 use crate::forward::head;
 use crate::forward::http1::{Http1Client, Unanswered};
 use crate::net::{BoxedIo, Dial};
@@ -25,8 +25,6 @@ use crate::telemetry::Direction;
 use crate::worker::Worker;
 
 const WHO: OtherEnd = OtherEnd::App;
-/// Shared connections tried for one request: some may have come to their end, unnoticed.
-const TRIES: usize = 10;
 
 /// Where the app listens, and how it is dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -207,7 +205,7 @@ async fn send_http2(
             return slot.send(request).await.map_err(|e| e.into_error(WHO));
         }
     }
-    Err(ended())
+    Err(ended(WHO))
 }
 
 /// A place on a connection that is opened for it, unless whoever had the turn before has opened one.
@@ -227,7 +225,7 @@ async fn open_http2(
     }
     let io: BoxedIo = Box::new(app.dial(worker).await?);
     let client = H2Client::open(io, limits).await.map_err(|e| broken(&e))?;
-    let place = client.place().ok_or_else(ended)?;
+    let place = client.place().ok_or_else(|| ended(WHO))?;
     pool.add(client);
     Ok(place)
 }
@@ -265,12 +263,6 @@ pub(crate) async fn upgrade_over(
         .await
         .map_err(|_| RequestError::Timeout { who })?
         .map_err(|unanswered| unanswered.into_error(who))
-}
-
-/// Connections came to their end faster than they were opened.
-fn ended() -> RequestError {
-    let cause = format!("{TRIES} connections ended before they took the request");
-    RequestError::Broken { who: WHO, cause, unprocessed: true }
 }
 
 fn broken(error: &impl std::error::Error) -> RequestError {

@@ -11,7 +11,17 @@ use parking_lot::Mutex;
 use tokio::sync::MutexGuard;
 
 use crate::config::Limits;
+use crate::error::{OtherEnd, RequestError};
 use crate::forward::h2_client::{H2Client, Place};
+
+/// Connections looked at for one request: some may have come to their end, unnoticed.
+pub(crate) const TRIES: usize = 10;
+
+/// Connections to `who` came to their end faster than they were opened.
+pub(crate) fn ended(who: OtherEnd) -> RequestError {
+    let cause = format!("{TRIES} connections ended before they took the request");
+    RequestError::Broken { who, cause, unprocessed: true }
+}
 
 /// Open connections, oldest first.
 #[derive(Default)]

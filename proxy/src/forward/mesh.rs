@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 
 use crate::error::{OtherEnd, RequestError};
 use crate::forward::h2_client::Place;
-use crate::forward::h2_pool::H2Pool;
+use crate::forward::h2_pool::{self, H2Pool, TRIES};
 use crate::telemetry::Direction;
 use crate::worker::Worker;
 use connections::Connections;
@@ -40,8 +40,6 @@ pub use stream::StreamKind;
 
 /// Who it is that fails here.
 const WHO: OtherEnd = OtherEnd::Upstream;
-/// Shared connections looked at for one request: some may have come to their end, unnoticed.
-const TRIES: usize = 10;
 
 /// The destinations that a worker is connected to.
 pub struct MeshPool {
@@ -176,8 +174,7 @@ impl Destination {
 
 /// Connections came to their end faster than they were opened.
 fn ended() -> RequestError {
-    let cause = format!("{TRIES} connections ended before they took the request");
-    RequestError::Broken { who: WHO, cause, unprocessed: true }
+    h2_pool::ended(WHO)
 }
 
 /// A proxy of ours that takes no CONNECT streams.
