@@ -9,6 +9,7 @@ pub(crate) mod labels;
 mod limit_value;
 mod limits;
 mod listeners;
+pub mod load;
 mod probes;
 mod sections;
 mod settings;
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::filter::gate::Underscores;
-use crate::redirect::interception::{METRICS_PORT, READINESS_PORT};
+use crate::ports::{METRICS_PORT, READINESS_PORT};
 use identity::TrustDomain;
 use policy::resources::DEFAULT_ROOT_NAMESPACE;
 use policy::yaml::{self, Mapping, Reader, Value};

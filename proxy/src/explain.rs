@@ -23,8 +23,9 @@ use http::request::Parts;
 use policy::{CanonicalPath, Connection, NearestMiss, Snapshot, TokenClaims};
 use serde::Serialize;
 
-use crate::check::{self, BAD_CONFIGURATION};
+use crate::check::BAD_CONFIGURATION;
 use crate::config::Config;
+use crate::config::load;
 use crate::filter::authorize::{self, Asked, Opaque, Verdict, Would};
 use crate::filter::client;
 use crate::filter::gate::{self, GateSettings, Refusal};
@@ -67,7 +68,7 @@ pub struct ExplainArgs {
 /// # Errors
 /// Stdin cannot be read or stdout not be written.
 pub fn command(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let checked = match check::load(&args.config, args.resources.as_deref()) {
+    let checked = match load::load(&args.config, args.resources.as_deref()) {
         Ok(checked) => checked,
         Err(mistakes) => {
             writeln!(io::stderr(), "{mistakes}")?;

@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod net;
 pub mod outbound;
 pub mod policy_tools;
+pub mod ports;
 mod probes;
 pub mod reauth;
 pub mod redirect;

@@ -84,10 +84,11 @@ const CONFIG_VARIABLE: &str = "POSTERN_CONFIG";
 
 fn run(file: Option<&std::path::Path>) -> ExitCode {
     let (checked, text) = match (file, std::env::var(CONFIG_VARIABLE)) {
-        (Some(file), _) => {
-            (proxy::check::load(file, None), std::fs::read_to_string(file).unwrap_or_default())
-        }
-        (None, Ok(text)) => (proxy::check::load_text(CONFIG_VARIABLE, &text), text),
+        (Some(file), _) => (
+            proxy::config::load::load(file, None),
+            std::fs::read_to_string(file).unwrap_or_default(),
+        ),
+        (None, Ok(text)) => (proxy::config::load::load_text(CONFIG_VARIABLE, &text), text),
         (None, Err(_)) => {
             let missing =
                 anyhow::anyhow!("no configuration: give --config FILE or set {CONFIG_VARIABLE}");

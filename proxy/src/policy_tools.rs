@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 use policy::Mistakes;
 
-use crate::check::{self, BAD_CONFIGURATION, Checked};
+use crate::check::BAD_CONFIGURATION;
+use crate::config::load::{self, Checked};
 
 pub use diff::DiffArgs;
 pub use lint::LintArgs;
@@ -70,7 +71,7 @@ struct ConfigArgs {
 
 /// Reads configuration and resources; after mistakes, which are told, the exit code.
 fn load(config: &Path, resources: Option<&Path>) -> anyhow::Result<Result<Checked, ExitCode>> {
-    Ok(match check::load(config, resources) {
+    Ok(match load::load(config, resources) {
         Ok(checked) => Ok(checked),
         Err(mistakes) => Err(told(&mistakes)?),
     })

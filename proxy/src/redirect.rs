@@ -17,7 +17,7 @@
 //! * refuse a connection whose original destination is one of the proxy's own ports. A direct dial
 //!   to 15006 is redirected like any other, so its original destination is `<pod address>:15006`;
 //!   over loopback, where nothing is redirected, it is `127.0.0.1:15006`. Neither is an app's port.
-//! * forward inbound connections from [`ruleset::INBOUND_SOURCE_V4`] or `::1`, else they come back.
+//! * forward inbound connections from `ports::INBOUND_SOURCE_V4` or `::1`, else they come back.
 //!
 //! The limits of the boundary: a workload that holds `NET_ADMIN` can remove the rules, and one that
 //! runs under the exempt uid is not redirected. Inbound, only TCP is taken: a UDP service is as open as

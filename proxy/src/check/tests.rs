@@ -1,6 +1,7 @@
 //! What `check` says of configuration and resources.
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::config::load::load;
 use std::fs;
 
 const GOOD: &str =

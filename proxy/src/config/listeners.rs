@@ -9,7 +9,7 @@ use policy::yaml::{Mark, Reader, Value};
 use policy::{HostName, MtlsMode, Protocol};
 
 use super::sections::MTLS_MODES;
-use crate::redirect::interception::{INBOUND_PORT, OUTBOUND_PORT};
+use crate::ports::{INBOUND_PORT, OUTBOUND_PORT};
 
 /// The most explicit listeners of one direction: each costs a socket a worker.
 const MAX_LISTENERS: usize = 256;

@@ -14,8 +14,7 @@ use super::{
     LogLevel, Logs,
 };
 use crate::filter::gate::Underscores;
-use crate::redirect::interception::ADMIN_PORT;
-use crate::redirect::ruleset::INBOUND_SOURCE_V4;
+use crate::ports::{ADMIN_PORT, INBOUND_SOURCE_V4};
 
 const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 

@@ -13,8 +13,7 @@ use policy::{DefaultAuthorization, Defaults, Resources, Snapshot, SourceFile};
 
 use super::recorded::{self, Decision, Recorded, Recording};
 use super::{ConfigArgs, note, told};
-use crate::check;
-use crate::config::Config;
+use crate::config::{Config, load};
 use crate::explain::{Line, explain};
 
 /// Suggest the smallest AuthorizationPolicy that allows the recorded traffic.
@@ -48,7 +47,7 @@ pub struct SuggestArgs {
 
 pub(super) fn run(args: &SuggestArgs) -> anyhow::Result<ExitCode> {
     // The resources in force do not matter to what was seen.
-    let config = match check::load_configuration(&args.config.config) {
+    let config = match load::load_configuration(&args.config.config) {
         Ok(config) => config,
         Err(mistakes) => return told(&mistakes),
     };

@@ -9,17 +9,7 @@ use clap::{Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::resolvers;
-
-/// Where the proxy takes inbound connections that were redirected.
-pub const INBOUND_PORT: u16 = 15006;
-/// Where the proxy takes outbound connections that were redirected.
-pub const OUTBOUND_PORT: u16 = 15001;
-/// Admin interface of the proxy: loopback only, refused from outside.
-pub const ADMIN_PORT: u16 = 15000;
-/// Metrics of the proxy: reached directly, never redirected.
-pub const METRICS_PORT: u16 = 15020;
-/// Readiness and liveness of the proxy: reached directly, never redirected.
-pub const READINESS_PORT: u16 = 15021;
+use crate::ports::{ADMIN_PORT, INBOUND_PORT, METRICS_PORT, OUTBOUND_PORT, READINESS_PORT};
 
 /// Flags of `apply`, `verify` and `print`. The same flags give the same rules.
 #[derive(Debug, Clone, Args)]

@@ -9,16 +9,13 @@ pub(crate) mod rule;
 use std::fmt::{Display, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
-use super::interception::{ADMIN_PORT, Egress, Exempt, Interception, METRICS_PORT, READINESS_PORT};
+use super::interception::{Egress, Exempt, Interception};
+use crate::ports::{ADMIN_PORT, INBOUND_SOURCE_V4, METRICS_PORT, READINESS_PORT};
 
 use rule::{Base, Chain, Rule, Verdict, rule};
 
 /// Name of our table, in the family `inet`.
 pub const TABLE: &str = "postern";
-
-/// Source address of the proxy's inbound forwards to an IPv4 app. A connection of the proxy from
-/// here (or from `::1`) to the pod's own address has been checked and is left alone.
-pub const INBOUND_SOURCE_V4: std::net::Ipv4Addr = std::net::Ipv4Addr::new(127, 0, 0, 6);
 
 /// Counts packets of transports that `--egress deny` rejected.
 pub const EGRESS_DENIED: &str = "egress_denied";

@@ -1,0 +1,147 @@
+//! Reads a configuration and the resources it names, as `run`, `check` and the other commands do.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use policy::resources::DEFAULT_ROOT_NAMESPACE;
+use policy::yaml::Mark;
+use policy::{Mistake, Mistakes, Resources, Snapshot, SourceFile};
+
+use super::{Config, labels, read_directory, read_file, read_stream};
+
+/// A configuration with its resources, both without a mistake.
+#[derive(Debug)]
+pub struct Checked {
+    /// The configuration.
+    pub config: Config,
+    /// The resources.
+    pub resources: Resources,
+}
+
+impl Checked {
+    /// What the resources say of the configured workload.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let Config { workload, defaults, trust_domain, .. } = &self.config;
+        Snapshot::build(&self.resources, workload, defaults, trust_domain)
+    }
+}
+
+/// Reads a configuration and the resources it names, or those of `directory`, which may also be a
+/// single file, instead.
+///
+/// # Errors
+/// Every mistake of both. A configuration with mistakes still says where its resources are, as
+/// long as it is YAML.
+pub fn load(config: &Path, directory: Option<&Path>) -> Result<Checked, Mistakes> {
+    with_resources(load_config(config), directory)
+}
+
+fn with_resources(
+    (config, whereabouts): (Result<Config, Mistakes>, Whereabouts),
+    directory: Option<&Path>,
+) -> Result<Checked, Mistakes> {
+    let (configured, root_namespace) = whereabouts;
+    let files = match directory {
+        Some(asked) => read_given(asked),
+        None => read_files(configured.as_deref()),
+    };
+    let resources = files.and_then(|files| Resources::parse(&files, &root_namespace));
+    match (config, resources) {
+        (Ok(config), Ok(resources)) => Ok(Checked { config, resources }),
+        (Ok(_), Err(mistakes)) | (Err(mistakes), Ok(_)) => Err(mistakes),
+        (Err(first), Err(second)) => Err(first.and(second)),
+    }
+}
+
+/// Reads a configuration alone, for what needs no resources.
+///
+/// # Errors
+/// Every mistake of it.
+pub fn load_configuration(path: &Path) -> Result<Config, Mistakes> {
+    load_config(path).0
+}
+
+/// Where a configuration's resources are, and which namespace is the root one.
+pub type Whereabouts = (Option<PathBuf>, String);
+
+/// As [`load`], of a configuration that stands in an environment variable of this name.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(variable: &str, text: &str) -> Result<Checked, Mistakes> {
+    with_resources(read_config(variable, text.as_bytes()), None)
+}
+
+/// As [`load_configuration`], with where its resources are, as far as that can be told.
+pub fn load_config(path: &Path) -> (Result<Config, Mistakes>, Whereabouts) {
+    let file = match read_file(path) {
+        Ok(file) => file,
+        Err(error) => {
+            return (Err(unreadable(path, &error)), (None, DEFAULT_ROOT_NAMESPACE.to_owned()));
+        }
+    };
+    read_config(&file.name, &file.bytes)
+}
+
+fn read_config(name: &str, bytes: &[u8]) -> (Result<Config, Mistakes>, Whereabouts) {
+    let config = Config::parse(name, bytes).and_then(with_labels);
+    let whereabouts = match &config {
+        Ok(config) => (config.resources.clone(), config.root_namespace.clone()),
+        Err(_) => Config::resources_of_broken_file(bytes),
+    };
+    (config, whereabouts)
+}
+
+/// Reads the labels, where they stand in a file. They are those of the start: a pod whose labels
+/// change is asked for by others' selectors, and answers as the one it was.
+fn with_labels(mut config: Config) -> Result<Config, Mistakes> {
+    let Some(path) = &config.labels_file else { return Ok(config) };
+    let file = read_file(path).map_err(|error| unreadable(path, &error))?;
+    let name = file.name.into();
+    config.workload.labels = labels::parse(&file.bytes).map_err(|line| {
+        let mark = Mark { line, column: 1 };
+        let expected = "key=\"value\", as the downward API writes labels";
+        Mistakes::from(Mistake::new(&name, mark, "something else", expected, None))
+    })?;
+    Ok(config)
+}
+
+/// What the configuration names: a directory, or a file. Nothing that could be waited for.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_files(directory: Option<&Path>) -> Result<Vec<SourceFile>, Mistakes> {
+    let Some(directory) = directory else { return Ok(Vec::new()) };
+    let files = match directory.is_file() {
+        true => read_file(directory).map(|file| vec![file]),
+        false => read_directory(directory),
+    };
+    files.map_err(|error| unreadable(directory, &error))
+}
+
+/// What a command's argument names: a directory, or whatever can be read to its end, as the shell's `<(…)` is.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_given(given: &Path) -> Result<Vec<SourceFile>, Mistakes> {
+    let files = match given.is_dir() {
+        true => read_directory(given),
+        false => read_stream(given, || Ok(Box::new(File::open(given)?))).map(|file| vec![file]),
+    };
+    files.map_err(|error| unreadable(given, &error))
+}
+
+/// A file or directory that cannot be read, as a mistake like the others.
+pub fn unreadable(path: &Path, error: &io::Error) -> Mistakes {
+    let file = path.display().to_string().into();
+    let fix = Some("check the path and its permissions".to_owned());
+    Mistakes::from(Mistake::new(
+        &file,
+        Mark::FILE,
+        format!("nothing to read ({error})"),
+        "a file or directory",
+        fix,
+    ))
+}
