@@ -1,10 +1,10 @@
 //! The HTTP gate: what a request passes before anything else is asked about it. The clone of the request, which the
 //! gate consumes, is not counted.
 
+use data_plane::http::gate::{self, GateSettings, HeadLimits, Underscores};
 use divan::{Bencher, black_box};
 use http::request::Parts;
 use policy::Normalization;
-use proxy::filter::gate::{self, GateSettings, HeadLimits, Underscores};
 
 fn main() {
     divan::main();

@@ -10,14 +10,14 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_plane::traffic::jwt::keys::KeyBook;
+use data_plane::traffic::jwt::{Desk, TokenCache, UsedProofs, authenticate};
 use divan::{Bencher, black_box};
 use http::request::Parts;
 use identity::jws::KeySet;
 use policy::{
     CanonicalPath, Defaults, HostName, Normalization, Resources, Snapshot, SourceFile, Workload,
 };
-use proxy::filter::jwt::keys::KeyBook;
-use proxy::filter::jwt::{Desk, TokenCache, UsedProofs, authenticate};
 use serde_json::json;
 
 fn main() {

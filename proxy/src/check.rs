@@ -13,8 +13,8 @@ use policy::yaml::Mark;
 use policy::{Mistake, Mistakes, SourceFile};
 use serde::Serialize;
 
-use crate::config::load::{load_config, read_files, read_given, unreadable};
-use crate::config::read_stream;
+use data_plane::control::config::load::{load_config, read_files, read_given, unreadable};
+use data_plane::control::config::read_stream;
 
 /// Exit code for bad configuration (DESIGN §4).
 pub const BAD_CONFIGURATION: u8 = 2;

@@ -2,7 +2,7 @@
 //!
 //! JSON lines in, one a request; JSON lines out, in the same order. A request goes the way live
 //! traffic goes, by the same functions: the port's mTLS mode, the HTTP gate, the authorizer
-//! ([`crate::filter::authorize`]); only sockets are missing.
+//! ([`data_plane::traffic::authorize`]); only sockets are missing.
 //!
 //! What a line leaves out, or says with null, is taken as follows. No `principal` is plaintext. No
 //! `request` is an opaque connection, as on a port declared `tcp`; on a port declared HTTP it is
@@ -24,14 +24,14 @@ use policy::{CanonicalPath, Connection, NearestMiss, Snapshot, TokenClaims};
 use serde::Serialize;
 
 use crate::check::BAD_CONFIGURATION;
-use crate::config::Config;
-use crate::config::load;
-use crate::filter::authorize::{self, Asked, Opaque, Verdict, Would};
-use crate::filter::client;
-use crate::filter::gate::{self, GateSettings, Refusal};
-use crate::filter::headers;
-use crate::filter::jwt::TokenRefusal;
 use crate::policy_tools::recorded::{self, Recorded};
+use data_plane::control::config::Config;
+use data_plane::control::config::load;
+use data_plane::http::gate::{self, GateSettings, HeadLimits, Refusal};
+use data_plane::http::headers;
+use data_plane::traffic::authorize::{self, Asked, Opaque, Verdict, Would};
+use data_plane::traffic::client;
+use data_plane::traffic::jwt::TokenRefusal;
 use input::RequestInput;
 pub(crate) use input::{Line, Read, read_line};
 
@@ -255,7 +255,7 @@ fn explain_request(
     let settings = GateSettings {
         default_port: Some(80),
         normalization: config.path_normalization,
-        head: config.limits.head(),
+        head: HeadLimits::of(&config.limits),
         named: Some(snapshot.header_names()),
         underscores: config.headers_with_underscores,
     };

@@ -1,47 +1,13 @@
-//! The data plane of Postern: the proxy that stands beside a workload.
+//! The commands of `postern-proxy` that move no bytes. The data plane itself is the crate `data_plane`.
 //!
-//! Data flows one way through these modules, in this order:
-//!
-//! * [`net`]: accepted sockets and their original destinations
-//! * [`inbound`], [`outbound`]: the phases of one connection, each told in one function
-//! * [`filter`]: what a request passes, one file a filter
-//! * [`forward`]: pools, connections and streams to apps and other workloads
-//!
-//! Beside them stand what they all read: [`state`], [`credentials`], [`tls`], [`registry`], [`link`],
-//! [`error`], [`telemetry`], [`metrics`]; and what runs and changes the process: [`run`],
-//! [`control`], [`drain`], [`admin`], [`config`], [`redirect`]. What answers without traffic: [`check`],
-//! [`explain`], [`policy_tools`]. In a pod, `probes` and `app_metrics` ask the app what the kubelet and Prometheus would.
+//! * [`check`]: every mistake of a configuration and its resources at once
+//! * [`explain`]: decisions without traffic, by the code that decides live traffic
+//! * [`policy_tools`]: lint policies, suggest them from recorded traffic, compare two sets
+//! * [`redirect`]: the nftables rules that bring a pod's traffic to the proxy
+//! * [`await_ready`]: waits until the proxy beside us is ready
 
-pub mod admin;
-mod app_metrics;
 pub mod await_ready;
 pub mod check;
-pub mod clock;
-pub mod config;
-pub mod control;
-pub mod credentials;
-pub mod decisions;
-pub mod drain;
-pub mod error;
 pub mod explain;
-pub mod filter;
-pub mod forward;
-pub mod inbound;
-pub mod jwks;
-pub mod link;
-pub mod metrics;
-pub mod net;
-pub mod outbound;
 pub mod policy_tools;
-pub mod ports;
-mod probes;
-pub mod reauth;
 pub mod redirect;
-pub mod registry;
-pub mod run;
-pub mod serve;
-pub mod sniff;
-pub mod state;
-pub mod telemetry;
-pub mod tls;
-pub mod worker;

@@ -85,10 +85,12 @@ const CONFIG_VARIABLE: &str = "POSTERN_CONFIG";
 fn run(file: Option<&std::path::Path>) -> ExitCode {
     let (checked, text) = match (file, std::env::var(CONFIG_VARIABLE)) {
         (Some(file), _) => (
-            proxy::config::load::load(file, None),
+            data_plane::control::config::load::load(file, None),
             std::fs::read_to_string(file).unwrap_or_default(),
         ),
-        (None, Ok(text)) => (proxy::config::load::load_text(CONFIG_VARIABLE, &text), text),
+        (None, Ok(text)) => {
+            (data_plane::control::config::load::load_text(CONFIG_VARIABLE, &text), text)
+        }
         (None, Err(_)) => {
             let missing =
                 anyhow::anyhow!("no configuration: give --config FILE or set {CONFIG_VARIABLE}");
@@ -99,7 +101,7 @@ fn run(file: Option<&std::path::Path>) -> ExitCode {
         Ok(checked) => checked,
         Err(mistakes) => return fail(&mistakes.into(), 2),
     };
-    match proxy::run::run(checked.config, text, &checked.resources) {
+    match data_plane::control::run::run(checked.config, text, &checked.resources) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, 1),
     }

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use policy::Mistakes;
 
 use crate::check::BAD_CONFIGURATION;
-use crate::config::load::{self, Checked};
+use data_plane::control::config::load::{self, Checked};
 
 pub use diff::DiffArgs;
 pub use lint::LintArgs;

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use proxy::config::{Config, Limits, SETTINGS, Setting, Without};
-use proxy::telemetry::{CloseReason, Heard, REASONS};
+use data_plane::control::config::{Config, SETTINGS, Setting, Without};
+use data_plane::limits::Limits;
+use data_plane::telemetry::{CloseReason, Heard, REASONS};
 
 /// Compares a page of `docs/reference` with what the code prints; `UPDATE_DOCS=1` writes it.
 fn check(page: &str, printed: &str) {
@@ -90,22 +91,22 @@ fn every_reason_is_on_the_reference_page() {
 
 /// Where reasons are made.
 const REASONS_MADE_IN: [&str; 18] = [
-    "proxy/src/error.rs",
+    "proxy/data-plane/src/http/error.rs",
     "proxy/src/explain.rs",
-    "proxy/src/filter/gate/raw.rs",
-    "proxy/src/filter/gate/refusal.rs",
-    "proxy/src/filter/jwt/refusal.rs",
-    "proxy/src/forward/body.rs",
-    "proxy/src/inbound.rs",
-    "proxy/src/inbound/arrival.rs",
-    "proxy/src/inbound/detect.rs",
-    "proxy/src/inbound/mesh_stream.rs",
-    "proxy/src/outbound/send.rs",
-    "proxy/src/outbound/tries.rs",
-    "proxy/src/outbound/wanted.rs",
-    "proxy/src/serve/outlet.rs",
-    "proxy/src/telemetry/record.rs",
-    "proxy/src/tls.rs",
+    "proxy/data-plane/src/http/gate/raw.rs",
+    "proxy/data-plane/src/http/gate/refusal.rs",
+    "proxy/data-plane/src/traffic/jwt/refusal.rs",
+    "proxy/data-plane/src/http/body.rs",
+    "proxy/data-plane/src/traffic/inbound.rs",
+    "proxy/data-plane/src/traffic/inbound/arrival.rs",
+    "proxy/data-plane/src/traffic/inbound/detect.rs",
+    "proxy/data-plane/src/traffic/inbound/mesh_stream.rs",
+    "proxy/data-plane/src/traffic/outbound/send.rs",
+    "proxy/data-plane/src/traffic/outbound/tries.rs",
+    "proxy/data-plane/src/traffic/outbound/wanted.rs",
+    "proxy/data-plane/src/http/serve/outlet.rs",
+    "proxy/data-plane/src/traffic/record.rs",
+    "proxy/data-plane/src/connection/tls.rs",
     "policy/src/decision.rs",
     "policy/src/path.rs",
 ];
@@ -140,11 +141,16 @@ fn no_reason_is_missing_and_none_is_invented() {
         let code = text.split("#[cfg(test)]").next().unwrap();
         for word in literals(code).filter(|word| is_reason_like(word)) {
             let explained = known.contains(word) || NO_REASONS.contains(&word);
-            assert!(explained, "{file}: {word:?} is not in proxy/src/telemetry/reasons.rs");
+            assert!(
+                explained,
+                "{file}: {word:?} is not in proxy/data-plane/src/telemetry/reasons.rs"
+            );
         }
         made.push_str(code);
     }
-    made.push_str(&std::fs::read_to_string(repository().join("proxy/src/telemetry.rs")).unwrap());
+    made.push_str(
+        &std::fs::read_to_string(repository().join("proxy/data-plane/src/telemetry.rs")).unwrap(),
+    );
     for code in known {
         assert!(made.contains(&format!("\"{code}\"")), "nothing says {code}");
     }
@@ -267,14 +273,13 @@ fn written(key: &str, text: &str) -> Option<String> {
 /// A setting that no code reads would promise what nothing keeps.
 #[test]
 fn every_limit_is_read_somewhere() {
-    let sources = sources(&repository().join("proxy/src"));
+    let sources = sources(&repository().join("proxy"));
     for limit in Limits::reference() {
         let field = snake_case(limit.key);
         let used = sources.iter().any(|(path, text)| {
-            !path.ends_with("config/limits.rs") && text.contains(&format!(".{field}"))
+            !path.ends_with("src/limits.rs") && text.contains(&format!(".{field}"))
         });
-        let in_head = ["header_fields", "header_bytes"].contains(&field.as_str());
-        assert!(used || in_head, "limits.{} is read nowhere", limit.key);
+        assert!(used, "limits.{} is read nowhere", limit.key);
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// Where metrics are declared.
 const DECLARED_IN: [&str; 5] = [
-    "proxy/src/metrics.rs",
+    "proxy/data-plane/src/telemetry/metrics.rs",
     "cert-agent/src/agent/metrics.rs",
     "cert-agent/src/authority/metrics.rs",
     "k8s/src/controller/page.rs",

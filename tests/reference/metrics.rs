@@ -7,7 +7,7 @@ use postern_tests::repository;
 
 /// Programs, and where each declares its metrics.
 const DECLARED_IN: [(&str, &str); 5] = [
-    ("postern-proxy", "proxy/src/metrics.rs"),
+    ("postern-proxy", "proxy/data-plane/src/telemetry/metrics.rs"),
     ("postern-cert-agent", "cert-agent/src/agent/metrics.rs"),
     ("postern-authority", "cert-agent/src/authority/metrics.rs"),
     ("postern-k8s controller", "k8s/src/controller/page.rs"),

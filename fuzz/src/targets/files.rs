@@ -1,7 +1,7 @@
 //! Files that people write.
 
 use policy::{Mistakes, Resources, SourceFile};
-use proxy::config::Config;
+use data_plane::control::config::Config;
 
 /// The proxy's configuration: it is read, or every mistake has a place and words.
 pub fn config(data: &[u8]) {

@@ -4,7 +4,7 @@ use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, 
 use http::request::Parts;
 use http::{Request, Uri, Version};
 use policy::{HeaderNames, Normalization};
-use proxy::filter::gate::{Admitted, GateSettings, HeadLimits, Refusal, Underscores, admit};
+use data_plane::http::gate::{Admitted, GateSettings, HeadLimits, Refusal, Underscores, admit};
 
 /// Reads a request from lines (`METHOD target [1.0|1.1|2]`, then `name:value`) and passes it
 /// through the gate. What comes out is clean, and passes again unchanged.

@@ -1,7 +1,7 @@
 //! The first look at bytes: what a connection speaks, and what the HTTP library would repair.
 
-use proxy::filter::gate::raw::RawCheck;
-use proxy::sniff::{Guess, classify};
+use data_plane::http::gate::raw::RawCheck;
+use data_plane::connection::sniff::{Guess, classify};
 
 /// However the bytes of requests, and of an answer, arrive, the verdict and the bytes that come out are the
 /// same, and at most one byte is spoiled: the one that gave the reason.

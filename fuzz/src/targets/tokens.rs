@@ -7,8 +7,8 @@ use identity::jws::KeySet;
 use policy::{
     CanonicalPath, Defaults, HostName, Normalization, Resources, Snapshot, SourceFile, Workload,
 };
-use proxy::filter::jwt::keys::KeyBook;
-use proxy::filter::jwt::{Desk, TokenCache, UsedProofs, authenticate};
+use data_plane::traffic::jwt::keys::KeyBook;
+use data_plane::traffic::jwt::{Desk, TokenCache, UsedProofs, authenticate};
 
 const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"a","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
 const RULES: &str = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: r, namespace: shop}\nspec:\n  jwtRules:\n    - {issuer: me, jwksUri: 'https://me.example/keys', outputPayloadToHeader: x-payload}\n    - {issuer: me, jwksUri: 'https://me.example/keys', fromCookies: [session], fromParams: [t], fromHeaders: [{name: x-jwt, prefix: 'v1 '}, {name: x-jwt}]}\n";

@@ -1,7 +1,7 @@
 //! What `check` says of configuration and resources.
 #![allow(clippy::unwrap_used)]
-use super::*;
-use crate::config::load::load;
+use crate::check::*;
+use data_plane::control::config::load::load;
 use std::fs;
 
 const GOOD: &str =

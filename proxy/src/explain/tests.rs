@@ -5,7 +5,7 @@ mod lines;
 mod tokens;
 mod verdicts;
 
-use super::*;
+use crate::explain::*;
 use policy::{Resources, SourceFile};
 use serde_json::{Value, json};
 

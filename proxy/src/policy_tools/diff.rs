@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::recorded::{self, Recorded};
 use super::{ConfigArgs, Output, load, note, table};
-use crate::config::Config;
 use crate::explain::{Answer, Line, explain};
+use data_plane::control::config::Config;
 
 /// Replay recorded traffic on two sets of resources and print every verdict that changes.
 ///

@@ -10,8 +10,8 @@ use policy::lint::{Finding, LintContext, Severity};
 use serde::Serialize;
 
 use super::{ConfigArgs, Output, load, table};
-use crate::config::Config;
-use crate::config::load::Checked;
+use data_plane::control::config::Config;
+use data_plane::control::config::load::Checked;
 
 /// Tell what in the policies is well formed and probably not meant.
 ///

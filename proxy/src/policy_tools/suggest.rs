@@ -13,8 +13,8 @@ use policy::{DefaultAuthorization, Defaults, Resources, Snapshot, SourceFile};
 
 use super::recorded::{self, Decision, Recorded, Recording};
 use super::{ConfigArgs, note, told};
-use crate::config::{Config, load};
 use crate::explain::{Line, explain};
+use data_plane::control::config::{Config, load};
 
 /// Suggest the smallest AuthorizationPolicy that allows the recorded traffic.
 ///

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::resolvers;
-use crate::ports::{ADMIN_PORT, INBOUND_PORT, METRICS_PORT, OUTBOUND_PORT, READINESS_PORT};
+use data_plane::ports::{ADMIN_PORT, INBOUND_PORT, METRICS_PORT, OUTBOUND_PORT, READINESS_PORT};
 
 /// Flags of `apply`, `verify` and `print`. The same flags give the same rules.
 #[derive(Debug, Clone, Args)]

@@ -10,7 +10,7 @@ use std::fmt::{Display, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
 use super::interception::{Egress, Exempt, Interception};
-use crate::ports::{ADMIN_PORT, INBOUND_SOURCE_V4, METRICS_PORT, READINESS_PORT};
+use data_plane::ports::{ADMIN_PORT, INBOUND_SOURCE_V4, METRICS_PORT, READINESS_PORT};
 
 use rule::{Base, Chain, Rule, Verdict, rule};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use clap::Parser;
 
 use super::super::{CheckArgs, gather};
-use super::*;
+use crate::check::migration::*;
 
 #[derive(Parser)]
 struct Cli {

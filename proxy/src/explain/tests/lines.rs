@@ -1,6 +1,6 @@
 //! What a line may leave out, and what makes it bad input.
 
-use super::*;
+use crate::explain::tests::*;
 
 /// A line that is no request is answered in its place, and the others are answered as if it were not there.
 #[test]

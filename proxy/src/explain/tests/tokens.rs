@@ -1,6 +1,6 @@
 //! Lines with a verified token.
 
-use super::*;
+use crate::explain::tests::*;
 
 #[test]
 fn tokens_and_server_names() {

@@ -1,6 +1,6 @@
 //! What is decided of a line: by policy, by the port, by the gate.
 
-use super::*;
+use crate::explain::tests::*;
 
 #[test]
 fn verdicts() {

@@ -1,7 +1,7 @@
 //! One log under two sets of policies.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::*;
+use crate::policy_tools::diff::*;
 use policy::{Resources, SourceFile};
 
 const CONFIG: &str = "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///run/a}\ninbound: {ports: {8080: {protocol: http}, 9000: {protocol: tcp}}}\n";

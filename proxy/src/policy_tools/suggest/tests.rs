@@ -1,7 +1,7 @@
 //! Logs in, policies out.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::*;
+use crate::policy_tools::suggest::*;
 
 const CONFIG: &str = "workload: {namespace: shop, serviceAccount: cart, labels: {app: cart, v: '2'}}\nidentity: {workloadApi: unix:///run/a}\ninbound: {ports: {8080: {protocol: http}, 9000: {protocol: tcp}}}\n";
 

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use super::super::interception::tests::settings;
-use super::*;
+use crate::redirect::ruleset::*;
 
 /// The rules of one chain as text, without comments.
 fn bodies(flags: &str, chain: &str) -> String {

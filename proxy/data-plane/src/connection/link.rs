@@ -1,0 +1,286 @@
+//! What bounds a TLS connection of the mesh in time and in trust: the certificates it was made
+//! with, and when they end.
+//!
+//! A [`Link`] is shared by a TLS connection and everything that it carries, on either side of it. One
+//! mechanism ends all of them: HTTP is drained before a certificate ends, opaque bytes are
+//! re-authenticated in place ([`crate::connection::reauth`]) or cut at the end, and whatever the peer proved is
+//! verified again whenever roots or revocation lists change.
+
+mod bounds;
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, fence};
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwap;
+use identity::verify::{Usage, VerifyError, verify_peer};
+use identity::{SpiffeId, TrustBundles};
+use parking_lot::Mutex;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio::sync::Notify;
+
+use crate::connection::credentials::Credentials;
+use crate::connection::reauth::{Binding, Name};
+use crate::connection::registry::Peer;
+use crate::telemetry::CloseReason;
+pub use bounds::Bounds;
+
+/// The certificates a peer presented, leaf first, DER; one copy a TLS connection.
+pub type Chain = Arc<[CertificateDer<'static>]>;
+
+/// A TLS connection of the mesh, as trust and time see it.
+pub struct Link {
+    /// Number within the process, never used twice.
+    pub number: u64,
+    /// What the peer used its certificate as: `Client` where we are the server.
+    pub side: Usage,
+    /// Who the peer is. Re-authentication never changes it.
+    pub peer: SpiffeId,
+    /// Who we were to the peer.
+    pub own: SpiffeId,
+    /// What names the connection to both sides and to nobody else; only between our own.
+    pub binding: Option<Binding>,
+    chain: ArcSwap<Chain>,
+    drain_at: AtomicU64,
+    expires: AtomicU64,
+    retired: AtomicBool,
+    closing: AtomicU8,
+    wake: Notify,
+    home: Weak<Shard>,
+}
+
+/// What a handshake proved, for the link that is made of it.
+pub struct Proven {
+    /// What the peer used its certificate as.
+    pub side: Usage,
+    /// The peer's id.
+    pub peer: SpiffeId,
+    /// Our id.
+    pub own: SpiffeId,
+    /// The peer's certificates.
+    pub chain: Chain,
+    /// When the first of both leaves ends, Unix seconds.
+    pub ends: u64,
+    /// The names and keys of the connection, between our own.
+    pub binding: Option<Binding>,
+}
+
+impl Proven {
+    /// What a handshake with `peer` proved, in which we showed these credentials.
+    #[must_use]
+    pub fn of(
+        side: Usage,
+        peer: &Peer,
+        chain: Chain,
+        binding: Option<Binding>,
+        credentials: &Credentials,
+    ) -> Self {
+        let ends = peer.not_after.min(credentials.svid().not_after());
+        Self { side, peer: peer.id.clone(), own: credentials.id().clone(), chain, ends, binding }
+    }
+}
+
+impl Link {
+    /// The moments that bound it.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        Bounds { drain_at: self.drain_at.load(Relaxed), expires: self.expires.load(Relaxed) }
+    }
+
+    /// The certificates that prove the peer now.
+    #[must_use]
+    pub fn chain(&self) -> Chain {
+        Chain::clone(&self.chain.load())
+    }
+
+    /// Takes over what a newer handshake of the same two proved.
+    pub fn extend(&self, chain: Chain, bounds: Bounds) {
+        self.chain.store(Arc::new(chain));
+        self.expires.store(bounds.expires, Relaxed);
+        self.drain_at.store(bounds.drain_at, SeqCst);
+        self.retired.store(false, SeqCst);
+    }
+
+    /// Takes no further requests from now on, if a certificate is about to end at this Unix second.
+    pub fn retire_when_due(&self, unix: u64) {
+        if unix < self.bounds().drain_at {
+            return;
+        }
+        self.retired.store(true, SeqCst);
+        // Prolonged meanwhile: then its word counts, which may have come before ours.
+        if unix < self.drain_at.load(SeqCst) {
+            self.retired.store(false, SeqCst);
+        }
+    }
+
+    /// Whether no further request may begin on it.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Relaxed) || self.closing().is_some()
+    }
+
+    /// Ends it at once. The first reason wins.
+    pub fn cut(&self, reason: CloseReason) -> bool {
+        let first = self.closing.compare_exchange(0, reason as u8, SeqCst, SeqCst).is_ok();
+        // Before the caller looks what is on it: see `Connection::set_link`.
+        fence(SeqCst);
+        self.wake.notify_one();
+        first
+    }
+
+    /// Why it has been cut, if it has.
+    #[must_use]
+    pub fn closing(&self) -> Option<CloseReason> {
+        CloseReason::from_code(self.closing.load(SeqCst))
+    }
+
+    /// Waits until it is cut. For one waiter: the task that drives the connection.
+    pub async fn until_cut(&self) -> CloseReason {
+        loop {
+            if let Some(reason) = self.closing() {
+                return reason;
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    /// Whether the peer would be believed now; why not, if not. That a certificate has ended is
+    /// left to the bounds.
+    fn distrusted(
+        &self,
+        chain: &Chain,
+        bundles: &TrustBundles,
+        now: UnixTime,
+    ) -> Option<CloseReason> {
+        let (leaf, intermediates) = chain.split_first()?;
+        match verify_peer(bundles, leaf, intermediates, now, self.side) {
+            Ok(_) | Err(VerifyError::Time { .. }) => None,
+            Err(VerifyError::Revoked { .. }) => Some(CloseReason::PeerRevoked),
+            Err(_) => Some(CloseReason::PeerDistrusted),
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.upgrade() {
+            home.forget(self);
+        }
+    }
+}
+
+/// All links of the process, in one shard a worker: opening one takes no lock of another worker.
+pub struct Links {
+    shards: Vec<Arc<Shard>>,
+    next: AtomicU64,
+}
+
+#[derive(Default)]
+struct Shard(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    links: HashMap<u64, Weak<Link>>,
+    /// Those where we are the server, who is asked for them by name.
+    named: HashMap<Name, u64>,
+}
+
+impl Shard {
+    fn forget(&self, link: &Link) {
+        let mut table = self.0.lock();
+        table.links.remove(&link.number);
+        if let Some(name) = link.binding.as_ref().map(Binding::name) {
+            table.named.remove(&name);
+        }
+    }
+}
+
+impl Links {
+    /// No link yet, for this many workers.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        let shards = (0..workers.max(1)).map(|_| Arc::default()).collect();
+        Self { shards, next: AtomicU64::new(1) }
+    }
+
+    /// Makes a link of what a handshake has proved at `now`, Unix seconds. It is forgotten when it is
+    /// dropped.
+    #[must_use]
+    pub fn open(&self, worker: usize, proven: Proven, now: u64) -> Arc<Link> {
+        let shard = &self.shards[worker % self.shards.len()];
+        let number = self.next.fetch_add(1, Relaxed);
+        let Bounds { drain_at, expires } = Bounds::new(now, proven.ends, number);
+        let link = Arc::new(Link {
+            number,
+            side: proven.side,
+            peer: proven.peer,
+            own: proven.own,
+            binding: proven.binding,
+            chain: ArcSwap::from_pointee(proven.chain),
+            drain_at: AtomicU64::new(drain_at),
+            expires: AtomicU64::new(expires),
+            retired: AtomicBool::new(false),
+            closing: AtomicU8::new(0),
+            wake: Notify::new(),
+            home: Arc::downgrade(shard),
+        });
+        let mut table = shard.0.lock();
+        table.links.insert(number, Arc::downgrade(&link));
+        if let (Usage::Client, Some(binding)) = (link.side, &link.binding) {
+            table.named.insert(binding.name(), number);
+        }
+        drop(table);
+        link
+    }
+
+    /// Every link at this moment.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Link>> {
+        self.shards.iter().flat_map(|shard| live(shard)).collect()
+    }
+
+    /// The links of one worker.
+    #[must_use]
+    pub fn of_worker(&self, worker: usize) -> Vec<Arc<Link>> {
+        live(&self.shards[worker % self.shards.len()])
+    }
+
+    /// The link that a client names, of those where we are the server.
+    #[must_use]
+    pub fn by_name(&self, name: &Name) -> Option<Arc<Link>> {
+        self.shards.iter().find_map(|shard| {
+            let table = shard.0.lock();
+            table.links.get(table.named.get(name)?)?.upgrade()
+        })
+    }
+
+    /// Verifies the peer of one link by these bundles, and cuts it if it would be refused now.
+    pub fn verify_one(link: &Link, bundles: &TrustBundles, now: UnixTime) -> bool {
+        let distrusted = link.distrusted(&link.chain(), bundles, now);
+        distrusted.is_some_and(|reason| link.cut(reason))
+    }
+
+    /// Verifies every peer by these bundles, and cuts the links of those that would be refused now;
+    /// answers with them. One verdict serves all links with the same certificates.
+    #[must_use]
+    pub fn verify_again(&self, bundles: &TrustBundles, now: UnixTime) -> Vec<Arc<Link>> {
+        let mut verdicts: HashMap<(Chain, bool), Option<CloseReason>> = HashMap::new();
+        let mut cut = Vec::new();
+        for link in self.all() {
+            let chain = link.chain();
+            let key = (chain.clone(), link.side == Usage::Client);
+            let verdict =
+                *verdicts.entry(key).or_insert_with(|| link.distrusted(&chain, bundles, now));
+            if verdict.is_some_and(|reason| link.cut(reason)) {
+                cut.push(link);
+            }
+        }
+        cut
+    }
+}
+
+fn live(shard: &Shard) -> Vec<Arc<Link>> {
+    // Upgraded under the lock, dropped by the caller outside of it: a drop takes the lock.
+    shard.0.lock().links.values().filter_map(Weak::upgrade).collect()
+}

@@ -1,0 +1,173 @@
+//! Sockets: listeners one per worker, original destinations, and connections with deadlines.
+//!
+//! Linux only. Socket options go through `socket2`, which owns the system calls, so nothing here
+//! is `unsafe`.
+
+mod abortable;
+pub mod descriptors;
+mod fair;
+mod metered;
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::control::config::Config;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+pub use abortable::{Abortable, Aborter};
+pub use fair::Fair;
+pub use metered::Metered;
+
+/// A byte stream: TCP, TLS, or a stream of a multiplexed connection.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A byte stream whose kind does not matter any more.
+pub type BoxedIo = Box<dyn Io>;
+
+/// A peer that vanished is noticed within this time (SECURITY-CASES F-15: at most 30 s).
+const USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Binds a listener that shares its port with the other workers' (`SO_REUSEPORT`).
+///
+/// An unspecified IPv6 address listens for IPv4 too; where IPv6 is switched off it becomes
+/// `0.0.0.0`. Accepted connections are asked for a sign of life after `keepalive` of silence.
+///
+/// # Errors
+/// The system's, such as an address in use.
+pub fn listen(address: SocketAddr, backlog: u32, keepalive: Duration) -> io::Result<TcpListener> {
+    match bind(address, backlog, keepalive) {
+        Err(e) if is_no_ipv6(&e) && address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+            bind(SocketAddr::from(([0, 0, 0, 0], address.port())), backlog, keepalive)
+        }
+        other => other,
+    }
+}
+
+fn bind(address: SocketAddr, backlog: u32, keepalive: Duration) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    // Linux hands a listener's options on to what it accepts, which saves four calls a connection.
+    set_options(&SockRef::from(&socket), keepalive)?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    TcpListener::from_std(socket.into())
+}
+
+fn is_no_ipv6(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32)
+}
+
+/// Options every connection gets: no delay, and an end to dead peers, who are asked for a sign of
+/// life after `keepalive` of silence and then at a third of it.
+fn set_options(socket: &SockRef<'_>, keepalive: Duration) -> io::Result<()> {
+    socket.set_tcp_nodelay(true)?;
+    let probes = TcpKeepalive::new().with_time(keepalive).with_interval(keepalive / 3);
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+/// Where the client wanted to go before nftables sent it here, or `None` when nobody redirected
+/// the connection: then the original destination is our own address.
+///
+/// # Errors
+/// The system's, when the socket has no local address any more.
+pub fn original_destination(stream: &TcpStream) -> io::Result<Option<SocketAddr>> {
+    let local = canonical(stream.local_addr()?);
+    let socket = SockRef::from(stream);
+    // SOL_IP for IPv4, also when it arrived on an IPv6 socket; SOL_IPV6 else.
+    let seen = if local.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() };
+    // No connection-tracking entry: nothing was redirected.
+    let Some(original) = seen.ok().and_then(|address| address.as_socket()) else {
+        return Ok(None);
+    };
+    let original = canonical(original);
+    Ok((original != local).then_some(original))
+}
+
+/// An IPv4 address that came in IPv6 clothes, undressed (SECURITY-CASES S-47).
+#[must_use]
+pub fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// How an outgoing connection is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Dial {
+    /// Source address, or the system's choice.
+    pub source: Option<IpAddr>,
+    /// `SO_MARK`, by which the redirection rules know the proxy's own traffic (needs
+    /// `CAP_NET_ADMIN`).
+    pub mark: Option<u32>,
+    /// The time the connection may take.
+    pub timeout: Duration,
+    /// Silence before the first keep-alive probe.
+    pub keepalive: Duration,
+    /// Whether it is for traffic, which leaves the last descriptors to readiness and admin.
+    pub traffic: bool,
+}
+
+impl Dial {
+    /// As other workloads and services are dialled.
+    #[must_use]
+    pub fn upstream(config: &Config) -> Self {
+        let limits = &config.limits;
+        Self {
+            source: None,
+            mark: config.interception.mark,
+            timeout: limits.connect_timeout,
+            keepalive: limits.tcp_keepalive,
+            traffic: false,
+        }
+    }
+
+    /// The same for traffic: it is refused when descriptors run out, a little before the system would.
+    #[must_use]
+    pub fn for_traffic(self) -> Self {
+        Self { traffic: true, ..self }
+    }
+
+    /// As our own app is dialled, from a source that the redirection rules know, if there are any.
+    #[must_use]
+    pub fn app(config: &Config, source: Option<IpAddr>) -> Self {
+        Self { source, timeout: config.limits.app_connect_timeout, ..Self::upstream(config) }
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// The system's, or [`io::ErrorKind::TimedOut`].
+    pub async fn connect(&self, to: SocketAddr) -> io::Result<TcpStream> {
+        let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if self.traffic && !descriptors::may_dial(&socket) {
+            return Err(io::Error::from(nix::errno::Errno::EMFILE));
+        }
+        if let Some(mark) = self.mark {
+            SockRef::from(&socket).set_mark(mark)?;
+        }
+        if let Some(source) = self.source {
+            socket.bind(SocketAddr::new(source, 0))?;
+        }
+        let stream = tokio::time::timeout(self.timeout, socket.connect(to))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        set_options(&SockRef::from(&stream), self.keepalive)?;
+        Ok(stream)
+    }
+}
+
+/// Makes the close of this connection an abort (RST), so that the peer never takes a cut answer
+/// for a whole one (SECURITY-CASES F-14).
+pub fn abort_on_close(stream: &TcpStream) {
+    // It fails only on a socket that is gone, and then there is nothing left to close.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}

@@ -1,0 +1,150 @@
+//! A byte stream that lets others have their turn.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::connection::net::BoxedIo;
+
+/// How many bytes are read in one go, at least: a few microseconds of work for a body, some milliseconds for a peer
+/// that sends nothing but small heads. The turn between two costs well below a microsecond.
+const TURN: usize = 256 << 10;
+
+/// A stream from a server that may send more than anybody can read, such as interim answers without end. The HTTP
+/// library reads on for as long as there is something, and tokio counts its reads, not its bytes: without a pause in
+/// between, the other connections and the deadlines of this worker would wait for it (SECURITY-CASES S-04).
+pub struct Fair {
+    io: BoxedIo,
+    /// What may still be read before the next pause.
+    left: usize,
+}
+
+impl Fair {
+    /// Wraps `io`.
+    #[must_use]
+    pub fn new(io: BoxedIo) -> Self {
+        Self { io, left: TURN }
+    }
+}
+
+impl AsyncRead for Fair {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.left == 0 {
+            self.left = TURN;
+            return rest(cx);
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        self.left = self.left.saturating_sub(buf.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Goes on after everybody else, sockets and timers included; a plain wake would come back before those were looked at.
+fn rest<T>(cx: &mut Context<'_>) -> Poll<T> {
+    let _ = pin!(tokio::task::yield_now()).poll(cx);
+    Poll::Pending
+}
+
+impl AsyncWrite for Fair {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// Always has more, and never makes its reader wait.
+    struct Endless;
+
+    impl AsyncRead for Endless {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let all = buf.remaining();
+            buf.initialize_unfilled().fill(b'x');
+            buf.advance(all);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Endless {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn s04_a_server_that_never_ends_leaves_others_their_turn() {
+        let mut endless = Fair::new(Box::new(Endless));
+        let reading = tokio::spawn(async move {
+            let mut bytes = vec![0; 16 << 10];
+            while endless.read(&mut bytes).await.is_ok() {}
+        });
+        // On this one thread the timer comes round only when the reader pauses.
+        let others = tokio::time::sleep(Duration::from_millis(1));
+        tokio::time::timeout(Duration::from_secs(5), others).await.expect("others have a turn");
+        assert!(!reading.is_finished());
+        reading.abort();
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_by_the_pauses() {
+        let mut fair = Fair::new(Box::new(Endless));
+        let mut bytes = vec![0; 3 * TURN + 1];
+        fair.read_exact(&mut bytes).await.unwrap();
+        assert!(bytes.iter().all(|byte| *byte == b'x'));
+    }
+}

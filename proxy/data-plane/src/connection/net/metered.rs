@@ -1,0 +1,123 @@
+//! Counts a connection's bytes and notices when a request head begins.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::clock::Clock;
+use crate::connection::net::BoxedIo;
+use crate::connection::registry::{Connection, Phase};
+use crate::telemetry::Protocol;
+
+/// A stream that keeps the books of its [`Connection`], and gives back first what was read ahead
+/// to find out what it is.
+pub struct Metered {
+    io: BoxedIo,
+    ahead: Bytes,
+    connection: Arc<Connection>,
+    clock: Arc<Clock>,
+}
+
+impl Metered {
+    /// Wraps `io`, of which `ahead` has been read already.
+    #[must_use]
+    pub fn new(io: BoxedIo, ahead: Bytes, connection: Arc<Connection>, clock: Arc<Clock>) -> Self {
+        Self { io, ahead, connection, clock }
+    }
+
+    /// Seconds of the process clock.
+    #[must_use]
+    pub fn now(&self) -> u32 {
+        self.clock.coarse()
+    }
+
+    /// After a pause the first bytes of HTTP/1 begin a request head, which has a deadline of its own.
+    /// HTTP/2 has frames that begin nothing, such as PING.
+    fn received(&self, bytes: usize) {
+        if bytes == 0 {
+            return;
+        }
+        self.connection.add_received(bytes);
+        let http1 = self.connection.protocol() == Protocol::Http1;
+        if http1 && self.connection.phase().0 == Phase::Idle {
+            self.connection.enter(Phase::Head, self.clock.coarse());
+        }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.ahead.has_remaining() {
+            let part = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead.split_to(part));
+            this.received(part);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+        this.received(buf.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Metered {
+    /// Keeps the books of a write: how much the client took, or since when it takes nothing.
+    fn sent(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) => {
+                self.connection.is_read();
+                self.connection.add_sent(*bytes);
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.connection.is_unread(self.clock.coarse()),
+        }
+        written
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.sent(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.sent(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        match flushed {
+            // TLS takes a little more than the client does.
+            Poll::Pending => self.connection.is_unread(self.clock.coarse()),
+            Poll::Ready(_) => self.connection.is_read(),
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

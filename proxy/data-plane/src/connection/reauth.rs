@@ -1,0 +1,197 @@
+//! A connection that outlives its certificates: re-authentication in place.
+//!
+//! Opaque bytes cannot be drained, and a certificate lives for an hour. Between two proxies of ours a
+//! `postern/1` connection *A* that carries streams is therefore re-authenticated before the first of
+//! its two certificates ends. Its client makes a fresh connection *B* to the same server, with the
+//! certificates both hold by then, and on it one CONNECT stream of protocol `reauth`:
+//!
+//! ```text
+//! client → server   version (1) ‖ name of A (16) ‖ HMAC-SHA256(client key of A, fresh of B) (32)
+//! server → client   0 ‖ HMAC-SHA256(server key of A, fresh of B) (32)      or one byte: the refusal
+//! ```
+//!
+//! Name, both keys and `fresh` are exporters (RFC 5705, RFC 8446 §7.5) under labels of their own; `A`
+//! supplies the first three and `B` the last. Each side checks the other's proof in constant time, that
+//! peer *and* own id on B are those of A, and that B ends later (the server: no earlier, so that an answer
+//! that was lost can be had again); the server decides policy again, the client that the service may still
+//! be who it is. Then A takes B's expiries and chain, and B is closed.
+//! When any of this fails, A keeps the bounds it has, and is cut at its end: nothing here can open or
+//! prolong a connection that a handshake made now would not.
+//!
+//! Threats, and what stands against them:
+//! * *Replay*: a proof is bound to B's exporter, which no other connection has.
+//! * *Relay, man in the middle*: who ends A or B in the middle has other exporters on either leg.
+//! * *Another connection of the same two*: name and keys come from A alone; 16 bytes are not guessed.
+//! * *Another identity with the secrets of A*: B's ids must be those of A, on both sides.
+//! * *Reflection*: each role has a key of its own.
+//! * *Downgrade*: a peer that refuses, or knows no `reauth` (501), gets no more time, never less check.
+//! * *Flood*: it costs a client a handshake a try, within the limits of handshakes; a name that is
+//!   not known costs the server one look into a table.
+
+use aws_lc_rs::{constant_time, hmac};
+use zeroize::Zeroizing;
+
+/// What names a connection to both of its sides and to nobody else.
+pub type Name = [u8; 16];
+/// A proof of one side.
+pub type Proof = [u8; 32];
+
+const VERSION: u8 = 1;
+pub(crate) const ACCEPTED: u8 = 0;
+/// Length of the client's message.
+pub(crate) const REQUEST: usize = 1 + 16 + 32;
+/// Exporter labels; those that begin so need no registration (RFC 5705 §4).
+const LABEL_NAME: &[u8] = b"EXPERIMENTAL-postern-reauth-name";
+const LABEL_CLIENT: &[u8] = b"EXPERIMENTAL-postern-reauth-client";
+const LABEL_SERVER: &[u8] = b"EXPERIMENTAL-postern-reauth-server";
+const LABEL_FRESH: &[u8] = b"EXPERIMENTAL-postern-reauth-fresh";
+
+/// Which side of A proves itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The side that opened it.
+    Client,
+    /// The side that accepted it.
+    Server,
+}
+
+/// What both ends of one TLS connection know and nobody else.
+pub struct Binding {
+    name: Name,
+    client: Zeroizing<[u8; 32]>,
+    server: Zeroizing<[u8; 32]>,
+    fresh: Zeroizing<[u8; 32]>,
+}
+
+impl Binding {
+    /// Takes the exporters of a connection whose handshake is done; `export` fills a buffer for a
+    /// label.
+    ///
+    /// # Errors
+    /// The library's.
+    pub fn of<E>(mut export: impl FnMut(&mut [u8], &[u8]) -> Result<(), E>) -> Result<Self, E> {
+        let mut binding = Self {
+            name: [0; 16],
+            client: Zeroizing::new([0; 32]),
+            server: Zeroizing::new([0; 32]),
+            fresh: Zeroizing::new([0; 32]),
+        };
+        export(&mut binding.name, LABEL_NAME)?;
+        export(&mut *binding.client, LABEL_CLIENT)?;
+        export(&mut *binding.server, LABEL_SERVER)?;
+        export(&mut *binding.fresh, LABEL_FRESH)?;
+        Ok(binding)
+    }
+
+    /// What names this connection.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        self.name
+    }
+
+    /// Proves, as this side of this connection, that the fresh one is ours too.
+    #[must_use]
+    pub fn prove(&self, role: Role, fresh: &Self) -> Proof {
+        let tag = hmac::sign(&self.key(role), &*fresh.fresh);
+        let mut proof = [0; 32];
+        proof.copy_from_slice(tag.as_ref());
+        proof
+    }
+
+    /// Whether `proof` is that side's for this connection and this fresh one; in constant time.
+    #[must_use]
+    pub fn verify(&self, role: Role, fresh: &Self, proof: &[u8]) -> bool {
+        constant_time::verify_slices_are_equal(&self.prove(role, fresh), proof).is_ok()
+    }
+
+    fn key(&self, role: Role) -> hmac::Key {
+        let key = match role {
+            Role::Client => &*self.client,
+            Role::Server => &*self.server,
+        };
+        hmac::Key::new(hmac::HMAC_SHA256, key)
+    }
+}
+
+/// Why a connection was not re-authenticated. It keeps the bounds it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[repr(u8)]
+pub enum Refusal {
+    /// The server knows no open connection of that name.
+    #[error("the other side knows no such connection")]
+    UnknownConnection = 1,
+    /// The proof is not the one that both sides of the old connection can make.
+    #[error("the proof is wrong")]
+    BadProof = 2,
+    /// The fresh connection is between others than the old one.
+    #[error("the fresh connection has another identity on one of its sides")]
+    OtherIdentity = 3,
+    /// Policy no longer allows what the old connection carries.
+    #[error("policy no longer allows the connection")]
+    Policy = 4,
+    /// The fresh certificates end no later than the old ones: nobody has renewed yet.
+    #[error("neither side has a certificate that ends later")]
+    NotLater = 5,
+    /// The message is none of this version.
+    #[error("the message is not one of this version")]
+    BadMessage = 6,
+    /// No fresh connection could be made, or it broke.
+    #[error("no fresh connection to the other side")]
+    Unreachable = 7,
+    /// The other side serves no re-authentication.
+    #[error("the other side serves no re-authentication")]
+    Unsupported = 8,
+    /// We hold no valid certificate ourselves.
+    #[error("no valid certificate is held")]
+    NoCertificate = 9,
+}
+
+impl Refusal {
+    /// The metric label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownConnection => "unknown_connection",
+            Self::BadProof => "bad_proof",
+            Self::OtherIdentity => "other_identity",
+            Self::Policy => "policy",
+            Self::NotLater => "not_later",
+            Self::BadMessage => "bad_message",
+            Self::Unreachable => "unreachable",
+            Self::Unsupported => "unsupported",
+            Self::NoCertificate => "no_certificate",
+        }
+    }
+
+    /// What a server's refusal byte says; anything else is no message of this version.
+    pub(crate) fn from_wire(code: u8) -> Self {
+        const SAID: [Refusal; 5] = [
+            Refusal::UnknownConnection,
+            Refusal::BadProof,
+            Refusal::OtherIdentity,
+            Refusal::Policy,
+            Refusal::NotLater,
+        ];
+        SAID.into_iter().find(|refusal| *refusal as u8 == code).unwrap_or(Self::BadMessage)
+    }
+}
+
+/// The client's message.
+pub(crate) fn request(old: &Binding, fresh: &Binding) -> [u8; REQUEST] {
+    let mut message = [VERSION; REQUEST];
+    message[1..17].copy_from_slice(&old.name);
+    message[17..].copy_from_slice(&old.prove(Role::Client, fresh));
+    message
+}
+
+/// Which connection is meant, and the proof.
+pub(crate) fn read_request(message: &[u8; REQUEST]) -> Result<(Name, &[u8]), Refusal> {
+    let (head, proof) = message.split_at(17);
+    match head.split_first() {
+        Some((&VERSION, name)) => Ok((name.try_into().map_err(|_| Refusal::BadMessage)?, proof)),
+        _ => Err(Refusal::BadMessage),
+    }
+}
+
+#[cfg(test)]
+mod tests;

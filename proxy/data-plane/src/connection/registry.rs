@@ -1,0 +1,402 @@
+//! Every open connection of the process: who, where to, since when, until when.
+//!
+//! A connection is registered before its first check and removed by a guard on drop, so that a
+//! policy change, an expiring certificate or a drain finds all of them. Workers write only to
+//! their own shard; control and admin walk all shards.
+
+mod closing;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence};
+use std::sync::{Arc, OnceLock};
+
+use identity::SpiffeId;
+use parking_lot::Mutex;
+use policy::Snapshot;
+use tokio::sync::Notify;
+
+use crate::connection::link::Link;
+use crate::telemetry::{CloseReason, Direction, Protocol};
+use closing::Closing;
+
+/// What a connection is doing, which decides how long it may go on doing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Handshake and detection: bounded by deadlines of their own.
+    Opening = 0,
+    /// Kept alive, nothing under way.
+    Idle = 1,
+    /// Bytes of a request head have come, the head is not complete.
+    Head = 2,
+    /// Requests or a tunnel under way.
+    Busy = 3,
+    /// Its protocol is known, and its first request has not come whole.
+    First = 4,
+}
+
+impl Phase {
+    /// Whether it has asked for nothing yet, so that it gives way when descriptors run out.
+    #[must_use]
+    pub fn is_unproven(self) -> bool {
+        matches!(self, Self::Opening | Self::First)
+    }
+}
+
+/// The verified other side of a mutual TLS connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Who it is.
+    pub id: SpiffeId,
+    /// End of its certificate, Unix seconds.
+    pub not_after: u64,
+    /// SHA-256 of its leaf certificate, DER.
+    pub leaf_sha256: [u8; 32],
+    /// The server name the client sent, if any.
+    pub sni: Option<Arc<str>>,
+}
+
+/// A request or stream under way on a connection, which policy judges again when it changes.
+pub trait UnderWay: Send + Sync {
+    /// Judges it by another snapshot, and tells it when it may not go on.
+    fn reconsider(&self, connection: &Connection, snapshot: &Snapshot);
+}
+
+/// The value of [`Connection::unread_for`]'s field where the reader of opaque bytes may take its time.
+const OPAQUE: u32 = u32::MAX;
+
+/// One open connection.
+pub struct Connection {
+    /// Number within the process, never used twice.
+    pub id: u64,
+    /// Inbound or outbound.
+    pub direction: Direction,
+    /// The client's address.
+    pub source: SocketAddr,
+    /// The address the policy judges: the app's own on the inbound side.
+    pub destination: SocketAddr,
+    /// Coarse second of the process clock at which it was opened.
+    pub opened: u32,
+    peer: OnceLock<Peer>,
+    protocol: AtomicU8,
+    phase: AtomicU8,
+    since: AtomicU32,
+    in_flight: AtomicU32,
+    /// The TLS connection that it is, or is carried by; shared by all that one carries.
+    link: OnceLock<Arc<Link>>,
+    received: AtomicU64,
+    sent: AtomicU64,
+    /// Since when the client has taken none of the bytes we have for it: a coarse second plus one; 0
+    /// while it takes them, [`OPAQUE`] where nobody asks.
+    unread: AtomicU32,
+    closing: Closing,
+    wake: Notify,
+    evicted: Notify,
+    fragment: OnceLock<Box<str>>,
+    /// Locked by the connection's own worker, and by control when policy changes.
+    under_way: Mutex<Vec<Arc<dyn UnderWay>>>,
+}
+
+impl Connection {
+    /// Number, addresses and server name, as every line of this connection's requests says them.
+    /// Not to be asked before the handshake is done.
+    pub fn fragment(&self) -> &str {
+        self.fragment.get_or_init(|| {
+            crate::telemetry::fragment(|line| {
+                line.number("connection", self.id)
+                    .plain("source_ip", self.source.ip())
+                    .plain("destination", self.destination)
+                    .maybe("sni", self.peer().and_then(|p| p.sni.as_deref()));
+            })
+        })
+    }
+
+    /// The verified peer; `None` in plaintext or before the handshake is done.
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.get()
+    }
+
+    /// Says who the peer turned out to be. Only the first call counts.
+    pub fn set_peer(&self, peer: Peer) {
+        let _ = self.peer.set(peer);
+    }
+
+    /// Says what the bytes turned out to be. Whoever is judged says so first and reads the snapshot
+    /// then; a change of policy stores the snapshot first and looks here then. In one order for all
+    /// (`SeqCst`), so that at least one of the two sees the other.
+    pub fn set_protocol(&self, protocol: Protocol) {
+        self.protocol.store(protocol as u8, SeqCst);
+    }
+
+    /// What the bytes are, as far as known.
+    pub fn protocol(&self) -> Protocol {
+        Protocol::from_code(self.protocol.load(SeqCst))
+    }
+
+    /// Says what TLS connection carries it, which bounds it. Only the first call counts. Whoever calls it looks afterwards
+    /// whether the link was cut meanwhile; whoever cuts a link looks afterwards what is on it. At least one sees the other.
+    pub fn set_link(&self, link: Arc<Link>) {
+        let _ = self.link.set(link);
+        fence(SeqCst);
+    }
+
+    /// The TLS connection that it is or is carried by; `None` in plaintext.
+    pub fn link(&self) -> Option<&Arc<Link>> {
+        self.link.get()
+    }
+
+    /// Whether a certificate of the TLS connection that carries it has ended.
+    pub fn has_expired(&self, unix: u64) -> bool {
+        self.link().is_some_and(|link| unix >= link.bounds().expires)
+    }
+
+    /// The moment from which bytes of this protocol must end for a certificate's sake; `u64::MAX`
+    /// when there is none. Opaque bytes cannot be drained, so they have until the end.
+    pub fn expiry(&self) -> u64 {
+        let bounds = self.link().map(|link| link.bounds());
+        bounds.map_or(u64::MAX, |bounds| match self.protocol() {
+            Protocol::Tcp => bounds.expires,
+            _ => bounds.drain_at,
+        })
+    }
+
+    /// Notes the phase and when it began.
+    pub fn enter(&self, phase: Phase, now: u32) {
+        self.phase.store(phase as u8, Relaxed);
+        self.since.store(now, Relaxed);
+    }
+
+    /// The phase and the coarse second at which it began.
+    pub fn phase(&self) -> (Phase, u32) {
+        let phase = match self.phase.load(Relaxed) {
+            0 => Phase::Opening,
+            1 => Phase::Idle,
+            2 => Phase::Head,
+            4 => Phase::First,
+            _ => Phase::Busy,
+        };
+        (phase, self.since.load(Relaxed))
+    }
+
+    /// A request or stream begins.
+    pub fn begin(&self, now: u32) {
+        self.in_flight.fetch_add(1, Relaxed);
+        self.enter(Phase::Busy, now);
+    }
+
+    /// A request or stream has ended; the last one leaves the connection idle.
+    pub fn end(&self, now: u32) {
+        if self.in_flight.fetch_sub(1, Relaxed) == 1 {
+            self.enter(Phase::Idle, now);
+        }
+    }
+
+    /// Requests and streams under way.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+
+    /// Counts bytes from the client. Only the connection's own worker calls it, so a plain load
+    /// and store will do.
+    pub fn add_received(&self, bytes: usize) {
+        self.received.store(self.received.load(Relaxed) + bytes as u64, Relaxed);
+    }
+
+    /// Counts bytes to the client.
+    pub fn add_sent(&self, bytes: usize) {
+        self.sent.store(self.sent.load(Relaxed) + bytes as u64, Relaxed);
+    }
+
+    /// Bytes from and to the client so far.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.received.load(Relaxed), self.sent.load(Relaxed))
+    }
+
+    /// The client takes no more bytes now. Only the connection's own worker calls this and the next two.
+    pub fn is_unread(&self, now: u32) {
+        if self.unread.load(Relaxed) == 0 {
+            self.unread.store(now + 1, Relaxed);
+        }
+    }
+
+    /// The client has taken bytes.
+    pub fn is_read(&self) {
+        if !matches!(self.unread.load(Relaxed), 0 | OPAQUE) {
+            self.unread.store(0, Relaxed);
+        }
+    }
+
+    /// From now on the connection carries opaque bytes, whose reader may take its time.
+    pub fn may_rest(&self) {
+        self.unread.store(OPAQUE, Relaxed);
+    }
+
+    /// For how many seconds the client has taken none of the bytes we have for it; 0 while it takes
+    /// them.
+    pub fn unread_for(&self, now: u32) -> u32 {
+        match self.unread.load(Relaxed) {
+            0 | OPAQUE => 0,
+            since => now.saturating_sub(since - 1),
+        }
+    }
+
+    /// Asks the connection to end. The first reason wins, but an abort overrides a drain.
+    pub fn close(&self, reason: CloseReason) {
+        if self.closing.ask(reason) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Asks a connection that has asked for nothing yet to give way, also while it is being opened.
+    pub fn evict(&self) {
+        self.close(CloseReason::Descriptors);
+        self.evicted.notify_one();
+    }
+
+    /// Waits until it is to give way. For one waiter: the task that opens the connection.
+    pub async fn evicted(&self) {
+        self.evicted.notified().await;
+    }
+
+    /// Notes what is to be judged again when policy changes.
+    pub fn add(&self, request: Arc<dyn UnderWay>) {
+        self.under_way.lock().push(request);
+    }
+
+    /// Forgets it.
+    pub fn remove(&self, request: &Arc<dyn UnderWay>) {
+        let mut under_way = self.under_way.lock();
+        if let Some(place) = under_way.iter().position(|other| Arc::ptr_eq(other, request)) {
+            under_way.swap_remove(place);
+        }
+    }
+
+    /// Judges everything under way by another snapshot.
+    pub fn reconsider(&self, snapshot: &Snapshot) {
+        let under_way = self.under_way.lock().clone();
+        under_way.iter().for_each(|request| request.reconsider(self, snapshot));
+    }
+
+    /// Why the connection has been asked to end, if it has: itself, or what carries it.
+    pub fn closing(&self) -> Option<CloseReason> {
+        self.closing.reason().or_else(|| self.link()?.closing())
+    }
+
+    /// Waits until the connection is asked to end (again: an abort may follow a drain).
+    pub async fn asked_to_close(&self) -> CloseReason {
+        loop {
+            self.wake.notified().await;
+            if let Some(reason) = self.closing() {
+                return reason;
+            }
+        }
+    }
+}
+
+/// All open connections, in one shard a worker.
+pub struct Registry {
+    shards: Vec<Mutex<HashMap<u64, Arc<Connection>>>>,
+    next: AtomicU64,
+    open: AtomicUsize,
+}
+
+impl Registry {
+    /// An empty registry for this many workers.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        let shards = (0..workers.max(1)).map(|_| Mutex::default()).collect();
+        Self { shards, next: AtomicU64::new(1), open: AtomicUsize::new(0) }
+    }
+
+    /// Registers a connection; it is removed when the guard is dropped.
+    pub fn register(
+        self: &Arc<Self>,
+        worker: usize,
+        direction: Direction,
+        source: SocketAddr,
+        destination: SocketAddr,
+        now: u32,
+    ) -> Registered {
+        let connection = Arc::new(Connection {
+            id: self.next.fetch_add(1, Relaxed),
+            direction,
+            source,
+            destination,
+            opened: now,
+            peer: OnceLock::new(),
+            protocol: AtomicU8::new(Protocol::Unknown as u8),
+            phase: AtomicU8::new(Phase::Opening as u8),
+            since: AtomicU32::new(now),
+            in_flight: AtomicU32::new(0),
+            link: OnceLock::new(),
+            received: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            unread: AtomicU32::new(0),
+            closing: Closing::default(),
+            wake: Notify::new(),
+            evicted: Notify::new(),
+            fragment: OnceLock::new(),
+            under_way: Mutex::default(),
+        });
+        let shard = worker % self.shards.len();
+        self.open.fetch_add(1, Relaxed);
+        self.shards[shard].lock().insert(connection.id, connection.clone());
+        Registered { connection, registry: self.clone(), shard }
+    }
+
+    /// Every open connection at this moment.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Connection>> {
+        self.shards.iter().flat_map(|s| s.lock().values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// The open connections that one TLS connection is or carries.
+    #[must_use]
+    pub fn on_link(&self, link: &Arc<Link>) -> Vec<Arc<Connection>> {
+        let on = |connection: &Arc<Connection>| {
+            connection.link().is_some_and(|other| Arc::ptr_eq(other, link))
+        };
+        self.all().into_iter().filter(on).collect()
+    }
+
+    /// The open connections of one worker.
+    #[must_use]
+    pub fn of_worker(&self, worker: usize) -> Vec<Arc<Connection>> {
+        self.shards[worker % self.shards.len()].lock().values().cloned().collect()
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
+    /// Whether no connection is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A registered connection; dropping it takes it out of the registry.
+pub struct Registered {
+    connection: Arc<Connection>,
+    registry: Arc<Registry>,
+    shard: usize,
+}
+
+impl std::ops::Deref for Registered {
+    type Target = Arc<Connection>;
+    fn deref(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.registry.shards[self.shard].lock().remove(&self.connection.id);
+        self.registry.open.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,151 @@
+//! What are these bytes? For ports whose protocol nobody declared.
+//!
+//! [`classify`] is pure; [`read_ahead`] feeds it from a stream with a byte cap and deadlines
+//! (SECURITY-CASES S-20). What it says never skips a check: undecided bytes on a port with HTTP
+//! rules are refused by the caller.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
+
+use crate::connection::net::BoxedIo;
+
+/// The first bytes of an HTTP/2 client with prior knowledge (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The longest method that is taken for HTTP/1.
+const MAX_METHOD: usize = 20;
+/// The most bytes that are read ahead; both answers are known long before.
+const MAX_AHEAD: usize = 64;
+
+/// What the first bytes look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guess {
+    /// Too few bytes to tell.
+    NeedMore,
+    /// An HTTP/1 request line.
+    Http1,
+    /// The HTTP/2 preface.
+    Http2,
+    /// A TLS record with a handshake message.
+    Tls,
+    /// Anything else.
+    Opaque,
+}
+
+/// Looks at the first bytes of a client.
+#[must_use]
+pub fn classify(bytes: &[u8]) -> Guess {
+    match bytes {
+        [] => Guess::NeedMore,
+        [0x16, 0x03, ..] => Guess::Tls,
+        [0x16] => Guess::NeedMore,
+        _ if bytes.starts_with(PREFACE) => Guess::Http2,
+        _ if PREFACE.starts_with(bytes) => Guess::NeedMore,
+        _ => classify_request_line(bytes),
+    }
+}
+
+fn classify_request_line(bytes: &[u8]) -> Guess {
+    let method = bytes.iter().take_while(|b| b.is_ascii_uppercase() || **b == b'-').count();
+    match bytes.get(method..) {
+        _ if method > MAX_METHOD => Guess::Opaque,
+        Some([]) => Guess::NeedMore,
+        Some([b' ']) if method > 0 => Guess::NeedMore,
+        // Origin, absolute and asterisk form (RFC 9112 §3.2); CONNECT's authority form for the
+        // gate to refuse by name.
+        Some([b' ', b'/' | b'h' | b'H' | b'*', ..]) if method > 0 => Guess::Http1,
+        Some([b' ', ..]) if &bytes[..method] == b"CONNECT" => Guess::Http1,
+        _ => Guess::Opaque,
+    }
+}
+
+/// What was found, with the bytes that were read to find it.
+pub struct ReadAhead {
+    /// The answer. [`Guess::NeedMore`] when the client stayed silent or stopped half-way.
+    pub guess: Guess,
+    /// To be served before the rest of the stream.
+    pub bytes: Bytes,
+    /// The client has closed its direction.
+    pub ended: bool,
+}
+
+/// Reads until the bytes tell. A client that says nothing at all gets `silence`, one that has
+/// begun gets `limit`.
+///
+/// # Errors
+/// The stream's.
+pub async fn read_ahead(
+    io: &mut BoxedIo,
+    silence: Duration,
+    limit: Duration,
+) -> std::io::Result<ReadAhead> {
+    let begun = Instant::now();
+    let mut bytes = BytesMut::with_capacity(MAX_AHEAD);
+    loop {
+        let until = begun + if bytes.is_empty() { silence } else { limit };
+        let read = match tokio::time::timeout_at(until, io.read_buf(&mut bytes)).await {
+            Ok(read) => read?,
+            Err(_) => {
+                return Ok(ReadAhead {
+                    guess: Guess::NeedMore,
+                    bytes: bytes.freeze(),
+                    ended: false,
+                });
+            }
+        };
+        let guess = classify(&bytes);
+        if read == 0 || guess != Guess::NeedMore || bytes.len() >= MAX_AHEAD {
+            return Ok(ReadAhead { guess, bytes: bytes.freeze(), ended: read == 0 });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s20_protocol_sniffing_first_bytes() {
+        let check = |bytes: &[u8], expect: Guess| assert_eq!(classify(bytes), expect, "{bytes:?}");
+        check(b"", Guess::NeedMore);
+        check(b"G", Guess::NeedMore);
+        check(b"GET ", Guess::NeedMore);
+        check(b"GET /", Guess::Http1);
+        check(b"OPTIONS *", Guess::Http1);
+        check(b"GET http://a/", Guess::Http1);
+        check(b"CONNECT a:80", Guess::Http1);
+        check(b"M-SEARCH *", Guess::Http1);
+        check(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Guess::Http2);
+        check(b"PRI * HT", Guess::NeedMore);
+        check(b"PRI * HTTP/1.1", Guess::Http1);
+        check(&[0x16], Guess::NeedMore);
+        check(&[0x16, 0x03, 0x01], Guess::Tls);
+        check(&[0x16, 0x02], Guess::Opaque);
+        check(b"\x80\x2e\x01", Guess::Opaque);
+        check(b"PROXY TCP4 1.2.3.4", Guess::Opaque);
+        check(b"EHLO mail", Guess::Opaque);
+        check(b"get /", Guess::Opaque);
+        check(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ /", Guess::Opaque);
+        check(b" /", Guess::Opaque);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s20_protocol_sniffing_one_byte_at_a_time_and_silence() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut server: BoxedIo = Box::new(server);
+        let seconds = Duration::from_secs;
+        let silent = read_ahead(&mut server, Duration::from_millis(100), seconds(10)).await;
+        assert!(silent.is_ok_and(|r| r.guess == Guess::NeedMore && r.bytes.is_empty() && !r.ended));
+        let slow = tokio::spawn(async move {
+            for byte in b"GET / HTTP/1.1" {
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut client, &[*byte]).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        });
+        let seen = read_ahead(&mut server, seconds(1), seconds(10)).await;
+        assert!(seen.is_ok_and(|r| r.guess == Guess::Http1 && &r.bytes[..] == b"GET /"));
+        slow.abort();
+    }
+}

@@ -1,0 +1,261 @@
+//! TLS handshakes of the mesh, both sides, each with a deadline, and who the peer turned out to be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use identity::Leaf;
+use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
+use identity::verify::VerifyError;
+use rustls::server::Acceptor;
+use rustls::{ClientConfig, CommonState, ConnectionCommon};
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
+
+use crate::connection::credentials::Credentials;
+use crate::connection::link::Chain;
+use crate::connection::net::BoxedIo;
+use crate::connection::reauth::Binding;
+use crate::connection::registry::Peer;
+use crate::traffic::state::State;
+
+/// The largest ClientHello that is looked at, bytes.
+const MAX_CLIENT_HELLO: usize = 16 * 1024;
+/// How often a ClientHello that comes in pieces is looked at.
+const PEEK_AGAIN: Duration = Duration::from_millis(5);
+
+/// What both sides agreed the bytes are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Alpn {
+    /// `postern/1`: HTTP/2 with CONNECT streams.
+    Postern,
+    /// `h2`.
+    H2,
+    /// `http/1.1`.
+    Http11,
+    /// None: opaque, or what the port says.
+    None,
+}
+
+impl Alpn {
+    fn of(connection: &CommonState) -> Self {
+        match connection.alpn_protocol() {
+            Some(ALPN_POSTERN) => Self::Postern,
+            Some(ALPN_H2) => Self::H2,
+            Some(ALPN_HTTP11) => Self::Http11,
+            _ => Self::None,
+        }
+    }
+}
+
+/// A connection after its handshake.
+pub struct Established {
+    /// The decrypted stream.
+    pub io: BoxedIo,
+    /// What the handshake has shown.
+    pub shown: Shown,
+}
+
+/// What a finished handshake has shown.
+pub struct Shown {
+    /// The verified peer.
+    pub peer: Peer,
+    /// Its certificates.
+    pub chain: Chain,
+    /// What names the connection, where it is `postern/1`.
+    pub binding: Option<Binding>,
+    /// What was agreed on.
+    pub alpn: Alpn,
+}
+
+/// Why there is no TLS connection.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// The deadline passed.
+    #[error("the TLS handshake took longer than {0:?}")]
+    Timeout(Duration),
+    /// The connection broke, or the library refused the peer; the library's word says why.
+    #[error("TLS handshake: {0}")]
+    Io(#[from] std::io::Error),
+    /// The peer's certificate vanished or cannot be read after it was verified.
+    #[error("the verified peer shows no readable certificate")]
+    NoPeer,
+}
+
+impl HandshakeError {
+    /// Whether the server knows none of the protocols that we offered.
+    #[must_use]
+    pub fn is_no_application_protocol(&self) -> bool {
+        self.rustls()
+            == Some(&rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol))
+    }
+
+    /// The words of the fault, with what is known of the clocks where time is the cause.
+    #[must_use]
+    pub fn with_clock(&self, state: &State) -> String {
+        match self.verify_error() {
+            Some(VerifyError::Time { .. }) => format!("{self} ({})", state.clock_note()),
+            _ => self.to_string(),
+        }
+    }
+
+    /// Whether the server is somebody else than it must be.
+    #[must_use]
+    pub fn is_other_identity(&self) -> bool {
+        matches!(self.verify_error(), Some(VerifyError::UnexpectedIdentity { .. }))
+    }
+
+    /// What our own verifier said, where it refused the peer.
+    fn verify_error(&self) -> Option<&VerifyError> {
+        match self.rustls()? {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
+                other.0.downcast_ref()
+            }
+            _ => None,
+        }
+    }
+
+    /// The metric label.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match (self, self.rustls()) {
+            (Self::Timeout(_), _) => "timeout",
+            (
+                _,
+                Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented),
+            ) => "bad_certificate",
+            (_, Some(rustls::Error::AlertReceived(_))) => "alert_received",
+            (_, Some(_)) => "protocol_error",
+            _ => "io_error",
+        }
+    }
+
+    fn rustls(&self) -> Option<&rustls::Error> {
+        match self {
+            Self::Io(error) => error.get_ref()?.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// Serves a handshake on a connection whose first bytes are TLS.
+///
+/// # Errors
+/// [`HandshakeError`]; an alert has been sent where the protocol has one.
+pub async fn accept(
+    io: BoxedIo,
+    credentials: &Credentials,
+    limit: Duration,
+) -> Result<Established, HandshakeError> {
+    let handshake = async {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+        let hello = start.client_hello();
+        let sni: Option<Arc<str>> = hello.server_name().map(Into::into);
+        let known = [ALPN_POSTERN, ALPN_H2, ALPN_HTTP11];
+        let offered = hello.alpn().is_some_and(|mut names| names.any(|name| known.contains(&name)));
+        let stream = start.into_stream(credentials.server_config(offered)).await?;
+        let shown = shown(stream.get_ref().1, sni)?;
+        Ok(Established { io: Box::new(stream), shown })
+    };
+    tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
+}
+
+/// Makes a handshake with a server that must present one of the identities in `config`.
+///
+/// # Errors
+/// [`HandshakeError`]; nothing of the app's has been sent then.
+pub async fn connect(
+    io: BoxedIo,
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    limit: Duration,
+) -> Result<Established, HandshakeError> {
+    let handshake = async {
+        let stream = TlsConnector::from(config).connect(name, io).await?;
+        let shown = shown(stream.get_ref().1, None)?;
+        Ok(Established { io: Box::new(stream), shown })
+    };
+    tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
+}
+
+/// Whether the ClientHello that waits on this connection offers `postern/1`. Nothing is taken from
+/// the connection. What is no readable ClientHello within the limit does not.
+pub async fn offers_postern(stream: &TcpStream, limit: Duration) -> bool {
+    let look = async {
+        let mut bytes = vec![0; MAX_CLIENT_HELLO];
+        let mut seen = 0;
+        loop {
+            let now = stream.peek(&mut bytes).await.unwrap_or(0);
+            if now <= seen && (now == 0 || now == bytes.len()) {
+                return false;
+            }
+            if now > seen {
+                seen = now;
+                if let Some(offers) = reads_as_offer(&bytes[..now]) {
+                    return offers;
+                }
+            }
+            // Bytes that are looked at stay, so their arrival cannot be waited for.
+            tokio::time::sleep(PEEK_AGAIN).await;
+        }
+    };
+    tokio::time::timeout(limit, look).await.unwrap_or(false)
+}
+
+/// What the bytes of a ClientHello say, once they are enough.
+fn reads_as_offer(mut bytes: &[u8]) -> Option<bool> {
+    let mut acceptor = Acceptor::default();
+    while !bytes.is_empty() {
+        acceptor.read_tls(&mut bytes).ok()?;
+        match acceptor.accept() {
+            Ok(None) => {}
+            Ok(Some(hello)) => {
+                let hello = hello.client_hello();
+                return Some(
+                    hello.alpn().is_some_and(|mut names| names.any(|n| n == ALPN_POSTERN)),
+                );
+            }
+            Err(_) => return Some(false),
+        }
+    }
+    None
+}
+
+/// What a finished handshake has shown, on either side of it. Only between our own is a connection
+/// named.
+fn shown<Side>(
+    connection: &ConnectionCommon<Side>,
+    sni: Option<Arc<str>>,
+) -> Result<Shown, HandshakeError> {
+    let alpn = Alpn::of(connection);
+    let export = |out: &mut [u8], label: &[u8]| {
+        connection.export_keying_material(out, label, None).map(drop)
+    };
+    let binding = match alpn {
+        Alpn::Postern => Some(Binding::of(export).map_err(std::io::Error::other)?),
+        _ => None,
+    };
+    Ok(Shown { alpn, peer: peer(connection, sni)?, chain: chain(connection)?, binding })
+}
+
+pub(crate) fn chain(connection: &CommonState) -> Result<Chain, HandshakeError> {
+    let shown = connection.peer_certificates().ok_or(HandshakeError::NoPeer)?;
+    Ok(shown.iter().map(|der| der.clone().into_owned()).collect())
+}
+
+fn peer(connection: &CommonState, sni: Option<Arc<str>>) -> Result<Peer, HandshakeError> {
+    let leaf = connection
+        .peer_certificates()
+        .and_then(|chain| chain.first())
+        .ok_or(HandshakeError::NoPeer)?;
+    let read = Leaf::read(leaf).map_err(|_| HandshakeError::NoPeer)?;
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, leaf);
+    let leaf_sha256 = digest.as_ref().try_into().map_err(|_| HandshakeError::NoPeer)?;
+    Ok(Peer { id: read.id, not_after: read.not_after, leaf_sha256, sni })
+}
+
+/// The name for the ClientHello: the service's host, where it is a DNS name.
+#[must_use]
+pub fn server_name(host: &str, address: std::net::IpAddr) -> ServerName<'static> {
+    ServerName::try_from(host.to_owned()).unwrap_or_else(|_| ServerName::IpAddress(address.into()))
+}

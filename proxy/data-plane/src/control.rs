@@ -1,0 +1,13 @@
+//! What starts and changes the process: configuration, resources from files or the controller, certificates, token keys, admin.
+
+pub mod admin;
+mod app_metrics;
+pub(crate) mod channel;
+pub mod cluster;
+pub mod config;
+pub mod credentials;
+pub mod drain;
+pub mod jwks;
+mod probes;
+pub mod resource_files;
+pub mod run;

@@ -1,0 +1,323 @@
+//! The small HTTP servers beside the data path: admin on loopback, metrics, readiness.
+//!
+//! They run on the control thread, so that a busy worker never keeps a scrape waiting. The admin
+//! endpoint answers only a `Host` that names the loopback (SECURITY-CASES S-43: DNS rebinding),
+//! knows no CORS, and takes a change only by `POST` with the token.
+
+mod answers;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+
+use crate::control::app_metrics;
+use crate::control::probes::{self, Verdict};
+use crate::telemetry::LogLevels;
+use crate::traffic::state::State;
+
+/// The largest body a `POST` may have, bytes.
+const MAX_BODY: usize = 1024;
+
+/// Which of the servers a listener belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    /// `/config /connections /certificates /decisions /services`, `POST /drain …`.
+    Admin,
+    /// `/metrics`.
+    Metrics,
+    /// `/ready` and `/live`.
+    Readiness,
+}
+
+/// What the servers answer from.
+pub struct Context {
+    /// The proxy.
+    pub state: Arc<State>,
+    /// The configuration file as it was read.
+    pub config_text: String,
+    /// Changes the log level, where the process writes a log.
+    pub levels: Option<LogLevels>,
+}
+
+type Answer = Response<Full<Bytes>>;
+
+/// Serves a listener for ever.
+///
+/// When all places are taken the oldest connection gives way, and none is waited for: metrics and readiness are open to the
+/// network, and whoever only holds places there must not keep the kubelet out.
+pub async fn serve(listener: TcpListener, server: Server, context: Arc<Context>) {
+    let most = usize::try_from(context.state.config.limits.admin_connections).unwrap_or(1);
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                let state = &context.state;
+                if state.accept_trouble.is_due(state.clock.coarse()) {
+                    tracing::warn!(%error, "cannot accept; retrying");
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= most
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        open.push_back(tokio::spawn(converse(stream, server, context.clone())).abort_handle());
+    }
+}
+
+/// Answers on one connection until it ends, or is silent for too long.
+async fn converse(stream: TcpStream, server: Server, context: Arc<Context>) {
+    let limit = context.state.config.limits.admin_timeout;
+    let Ok(local) = stream.local_addr() else { return };
+    // Whoever does not read its answer is cut off by the system.
+    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(limit));
+    let service = service_fn(|request| answer(server, context.clone(), local, request));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limit)
+        .serve_connection(TokioIo::new(stream), service);
+    // Who asks slowly or leaves early needs no answer.
+    let _ = serving.await;
+}
+
+async fn answer(
+    server: Server,
+    context: Arc<Context>,
+    local: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    if server == Server::Readiness
+        && let Some(answer) = probe(&context, local, &request).await
+    {
+        // In the probe's own time, which may be longer than ours.
+        return Ok(answer);
+    }
+    let limit = context.state.config.limits.admin_timeout;
+    let answered = tokio::time::timeout(limit, async {
+        match server {
+            Server::Metrics => metrics(&context, local, &request).await,
+            Server::Readiness => readiness(&context, &request),
+            Server::Admin => admin(&context, request).await,
+        }
+    });
+    Ok(answered.await.unwrap_or_else(|_| text(StatusCode::REQUEST_TIMEOUT, "too slow\n")))
+}
+
+async fn metrics(context: &Context, local: SocketAddr, request: &Request<Incoming>) -> Answer {
+    if request.method() != Method::GET || request.uri().path() != "/metrics" {
+        return text(StatusCode::NOT_FOUND, "GET /metrics\n");
+    }
+    let config = &context.state.config;
+    let mut apps = Vec::new();
+    if let Some(app) = &config.app_metrics {
+        let fetched = app_metrics::fetch(config, app, local).await;
+        let result = fetched.as_ref().err().map_or("success", |missing| missing.result);
+        context.state.metrics.app_metrics(result);
+        match fetched {
+            Ok(text) => apps = text,
+            Err(missing) => tracing::debug!(missing.error, "the app's metrics are left out"),
+        }
+    }
+    let mut response = Response::new(Full::from(context.state.metrics.render(&apps)));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
+
+/// Asks the app what the kubelet wants to know; `None` when the path names no probe.
+async fn probe(
+    context: &Context,
+    local: SocketAddr,
+    request: &Request<Incoming>,
+) -> Option<Answer> {
+    let config = &context.state.config;
+    let probe = probes::find(config, request.uri().path())?;
+    if request.method() != Method::GET {
+        return Some(text(StatusCode::METHOD_NOT_ALLOWED, "GET it\n"));
+    }
+    Some(match probes::ask(config, probe, local, request.headers()).await {
+        Verdict::Good => text(StatusCode::OK, "the app is fine\n"),
+        Verdict::Status(status) => {
+            let said = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+            // A status below 200 is no answer, and one from 200 to 399 was judged good.
+            let said = if said.as_u16() < 400 { StatusCode::SERVICE_UNAVAILABLE } else { said };
+            text(said, &format!("the app answered {status}\n"))
+        }
+        Verdict::Failed(error) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{error}\n")),
+    })
+}
+
+fn readiness(context: &Context, request: &Request<Incoming>) -> Answer {
+    match (request.method(), request.uri().path()) {
+        (&Method::GET, "/live") => text(StatusCode::OK, "live\n"),
+        (&Method::GET, "/ready") => match context.state.unready() {
+            None => {
+                let certificate = context.state.certificate_state().map_or("none", |s| s.as_str());
+                text(StatusCode::OK, &format!("ready\ncertificate: {certificate}\n"))
+            }
+            Some(reason) => {
+                text(StatusCode::SERVICE_UNAVAILABLE, &format!("not ready: {reason}\n"))
+            }
+        },
+        _ => text(StatusCode::NOT_FOUND, "GET /ready or /live\n"),
+    }
+}
+
+async fn admin(context: &Context, request: Request<Incoming>) -> Answer {
+    if !names_loopback(request.headers()) {
+        return text(StatusCode::FORBIDDEN, "the Host must be localhost, 127.0.0.1 or [::1]\n");
+    }
+    let path = request.uri().path().to_owned();
+    match (request.method(), path.as_str()) {
+        (&Method::GET, "/config") => text(StatusCode::OK, &context.config_text),
+        (&Method::GET, "/connections") => json(&answers::connections(&context.state)),
+        (&Method::GET, "/certificates") => json(&answers::certificates(&context.state)),
+        (&Method::GET, "/decisions") => json(&context.state.decisions.recent()),
+        (&Method::GET, "/services") => json(&answers::services(&context.state)),
+        (&Method::POST, "/drain" | "/quitquitquit" | "/log-level") => {
+            change(context, &path, request).await
+        }
+        (_, "/drain" | "/quitquitquit" | "/log-level") => {
+            text(StatusCode::METHOD_NOT_ALLOWED, "POST it, with the token\n")
+        }
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "GET /config /connections /certificates /decisions /services, POST /drain /quitquitquit /log-level\n",
+        ),
+    }
+}
+
+async fn change(context: &Context, path: &str, request: Request<Incoming>) -> Answer {
+    let open = path == "/quitquitquit" && context.state.config.admin.drain_from_pod;
+    if !open && !has_token(context, request.headers()) {
+        return text(
+            StatusCode::FORBIDDEN,
+            "needs `Authorization: Bearer` with the token of `admin.tokenFile`\n",
+        );
+    }
+    match path {
+        "/drain" => crate::control::drain::announce(&context.state),
+        "/quitquitquit" => crate::control::drain::end(&context.state),
+        _ => {
+            let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
+            let level = body
+                .map(|b| String::from_utf8_lossy(&b.to_bytes()).trim().to_owned())
+                .unwrap_or_default();
+            if !context.levels.as_ref().is_some_and(|levels| levels.set(&level)) {
+                return text(
+                    StatusCode::BAD_REQUEST,
+                    "the body is one of: error warn info debug trace\n",
+                );
+            }
+        }
+    }
+    text(StatusCode::OK, "done\n")
+}
+
+/// The token is read at each use, so that it can be replaced; comparing takes the same time
+/// wherever the texts differ.
+fn has_token(context: &Context, headers: &HeaderMap) -> bool {
+    let Some(file) = &context.state.config.admin.token_file else { return false };
+    let Ok(token) = std::fs::read_to_string(file) else { return false };
+    let token = token.trim();
+    let given = headers.get(AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
+    let same = given.is_some_and(|given| {
+        aws_lc_rs::constant_time::verify_slices_are_equal(given, token.as_bytes()).is_ok()
+    });
+    same && !token.is_empty()
+}
+
+fn names_loopback(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter().filter_map(|h| h.to_str().ok());
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+fn json(value: &impl serde::Serialize) -> Answer {
+    // Our own answers have string keys only, so they can be written.
+    let body = serde_json::to_vec_pretty(value).unwrap_or_default();
+    let mut response = Response::new(Full::from(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn text(status: StatusCode, body: &str) -> Answer {
+    let mut response = Response::new(Full::from(body.to_owned()));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::control::config::Config;
+
+    #[test]
+    fn s43_admin_and_debug_only_a_loopback_host() {
+        let check = |hosts: &[&str], expect: bool| {
+            let mut headers = HeaderMap::new();
+            for host in hosts {
+                headers.append(HOST, HeaderValue::from_str(host).unwrap());
+            }
+            assert_eq!(names_loopback(&headers), expect, "{hosts:?}");
+        };
+        check(&["localhost:15000"], true);
+        check(&["127.0.0.1:15000"], true);
+        check(&["127.0.0.1"], true);
+        check(&["[::1]:15000"], true);
+        check(&["evil.example"], false);
+        check(&["localhost.evil.example:15000"], false);
+        check(&["localhost", "evil"], false);
+        check(&[], false);
+    }
+
+    #[tokio::test]
+    async fn s43_admin_and_debug_silent_connections_keep_nobody_out() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let text = "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///a}\nlimits: {adminConnections: 2}\n";
+        let state = State::new(Config::parse("p", text.as_bytes()).unwrap(), 1).unwrap();
+        let context = Arc::new(Context { state, config_text: String::new(), levels: None });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, Server::Readiness, context));
+        let mut silent = Vec::new();
+        for _ in 0..5 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut kubelet = TcpStream::connect(address).await.unwrap();
+        kubelet.write_all(b"GET /live HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut answer = [0; 15];
+        let read = kubelet.read_exact(&mut answer);
+        tokio::time::timeout(Duration::from_secs(5), read).await.unwrap().unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        // The oldest have given way, the newest of them has not.
+        assert_eq!(silent[0].read(&mut answer).await.unwrap_or(0), 0);
+    }
+}

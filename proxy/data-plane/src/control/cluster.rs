@@ -1,0 +1,57 @@
+//! Resources from the cluster: the controller's stream (delta xDS, `docs/decisions/0506`).
+//!
+//! [`held`] is what was told and what of it is in force, [`demand`] which destinations are asked for, `stream` the connection.
+//! Without the controller everything goes on as it was told last (SECURITY-CASES F-24).
+
+pub mod held;
+mod stream;
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::traffic::state::State;
+
+pub use held::{Held, Told};
+
+/// The messages of the stream, compiled from `k8s/proto/discovery.proto`.
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+pub(crate) mod proto {
+    tonic::include_proto!("envoy.service.discovery.v3");
+}
+
+/// The first wait after a stream that brought nothing, doubled each time.
+const RETRY_MIN: Duration = Duration::from_millis(250);
+/// The longest wait: after an outage of the controller all proxies come back within so long.
+const RETRY_MAX: Duration = Duration::from_secs(10);
+/// A stream that lived so long was a good one.
+const GOOD_STREAM: Duration = Duration::from_secs(5);
+
+/// Follows the controller for ever, where one is configured.
+pub async fn follow(state: Arc<State>) {
+    let Some(controller) = state.config.controller.clone() else { return };
+    let Some(demand) = &state.demand else { return };
+    let mut held = Held::new(&state.config.root_namespace, &state.config.workload);
+    let mut wait = RETRY_MIN;
+    let mut told = String::new();
+    loop {
+        let begun = Instant::now();
+        let ended = stream::follow_once(&state, &controller, demand, &mut held).await;
+        demand.set_connected(false);
+        state.metrics.config_stale.set(1);
+        let reason = format!("{:#}", ended.err().unwrap_or_else(|| anyhow::anyhow!("it ended")));
+        if told != reason {
+            tracing::warn!(reason, "no stream from the controller; what was told last holds");
+            told = reason;
+        }
+        let good = begun.elapsed() >= GOOD_STREAM;
+        wait = if good { RETRY_MIN } else { (wait * 2).min(RETRY_MAX) };
+        tokio::time::sleep(with_jitter(wait)).await;
+    }
+}
+
+/// Between half of the wait and all of it, so that proxies do not come back in step.
+fn with_jitter(wait: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0u8) % 1000;
+    wait / 2 + wait.mul_f64(f64::from(u32::try_from(random).unwrap_or(0)) / 2000.0)
+}

@@ -1,0 +1,278 @@
+//! One stream from the controller: connected, asked, answered, until it ends.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use identity::tls::ALPN_H2;
+use identity::verify::{Usage, verify_peer};
+use prost_types::value::Kind;
+use rustls_pki_types::UnixTime;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
+
+use super::held::{Document, Held};
+use super::proto::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
+use super::proto::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Status};
+use crate::clock::unix_now;
+use crate::connection::link::Chain;
+use crate::connection::tls;
+use crate::control::channel;
+use crate::control::config::Controller;
+use crate::traffic::demand::{Demand, Word};
+use crate::traffic::state::State;
+
+const POLICY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Policy";
+const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v1.Service";
+
+/// From the dial to the open stream.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+/// The largest answer: what a directory of resources may hold.
+const MOST_ANSWER: usize = crate::control::config::MAX_DIRECTORY_BYTES;
+/// From the open stream to the first word about policy: a controller that says nothing is left for another.
+const FIRST_ANSWER_DEADLINE: Duration = Duration::from_secs(15);
+/// How often it is looked for destinations that nobody uses any more, and whether the controller is still believed.
+const SWEEP: Duration = Duration::from_secs(15);
+/// Characters of what was refused that are told.
+const MOST_TOLD: usize = 2000;
+/// Requests on their way.
+const MOST_REQUESTS: usize = 64;
+/// The longest a request may wait for its way.
+const SEND_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Follows one stream to its end. What it told stays in `held`.
+pub(super) async fn follow_once(
+    state: &State,
+    controller: &Controller,
+    demand: &Demand,
+    held: &mut Held,
+) -> anyhow::Result<()> {
+    let connected = tokio::time::timeout(CONNECT_DEADLINE, connect(state, controller)).await;
+    let (channel, chain) =
+        connected.map_err(|_| anyhow!("no connection within {CONNECT_DEADLINE:?}"))??;
+    let (requests, queue) = mpsc::channel(MOST_REQUESTS);
+    demand.begin_stream();
+    send(&requests, first_request(controller, held)).await?;
+    ask_services(&requests, demand, held.service_versions()).await?;
+    let mut client =
+        AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(MOST_ANSWER);
+    let queue = futures_util::stream::unfold(queue, |mut queue| async move {
+        queue.recv().await.map(|request| (request, queue))
+    });
+    let opened = tokio::time::timeout(CONNECT_DEADLINE, client.delta_aggregated_resources(queue));
+    let opened = opened.await.map_err(|_| anyhow!("no stream within {CONNECT_DEADLINE:?}"))?;
+    let mut answers = opened.map_err(|status| refused(&status))?.into_inner();
+    let mut sweep = tokio::time::interval(SWEEP);
+    let silence = tokio::time::sleep(FIRST_ANSWER_DEADLINE);
+    tokio::pin!(silence);
+    loop {
+        tokio::select! {
+            () = &mut silence, if !demand.is_connected() => {
+                bail!("no word about policy within {FIRST_ANSWER_DEADLINE:?}");
+            }
+            answer = answers.message() => {
+                let answer = answer.map_err(|status| refused(&status))?;
+                let answer = answer.context("the controller closed the stream")?;
+                let acknowledgement = take(state, demand, held, answer);
+                send(&requests, acknowledgement).await?;
+            }
+            () = demand.wanted() => ask_services(&requests, demand, HashMap::new()).await?,
+            _ = sweep.tick() => {
+                still_believed(state, &chain)?;
+                let idle = demand.sweep(state.clock.coarse(), &held.destinations());
+                if !idle.is_empty() {
+                    give_up(state, demand, held, &idle);
+                    let request = DeltaDiscoveryRequest {
+                        type_url: SERVICE_TYPE.to_owned(),
+                        resource_names_unsubscribe: idle,
+                        ..DeltaDiscoveryRequest::default()
+                    };
+                    send(&requests, request).await?;
+                }
+            }
+        }
+    }
+}
+
+/// The stream must not outlive what the controller proved: its certificate, its root, our own certificate.
+fn still_believed(state: &State, chain: &Chain) -> anyhow::Result<()> {
+    let credentials = state.valid_credentials().context("our own certificate has expired")?;
+    let (leaf, intermediates) = chain.split_first().context("the controller showed nothing")?;
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(unix_now()));
+    verify_peer(credentials.bundles(), leaf, intermediates, now, Usage::Server)
+        .context("the controller is no longer believed")?;
+    Ok(())
+}
+
+fn refused(status: &tonic::Status) -> anyhow::Error {
+    anyhow!("{:?}: {}", status.code(), status.message())
+}
+
+async fn send(
+    requests: &mpsc::Sender<DeltaDiscoveryRequest>,
+    request: DeltaDiscoveryRequest,
+) -> anyhow::Result<()> {
+    match tokio::time::timeout(SEND_DEADLINE, requests.send(request)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => bail!("the controller closed the stream"),
+        Err(_) => bail!("the controller takes no request"),
+    }
+}
+
+fn first_request(controller: &Controller, held: &Held) -> DeltaDiscoveryRequest {
+    let text = |text: &str| prost_types::Value { kind: Some(Kind::StringValue(text.to_owned())) };
+    let pod = &controller.pod;
+    let fields = [("POD_NAME", &pod.name), ("POD_UID", &pod.uid)];
+    let fields = fields.into_iter().map(|(key, value)| (key.to_owned(), text(value))).collect();
+    DeltaDiscoveryRequest {
+        node: Some(Node { id: pod.name.clone(), metadata: Some(prost_types::Struct { fields }) }),
+        type_url: POLICY_TYPE.to_owned(),
+        resource_names_subscribe: vec!["*".to_owned()],
+        initial_resource_versions: held.policy_versions(),
+        ..DeltaDiscoveryRequest::default()
+    }
+}
+
+async fn ask_services(
+    requests: &mpsc::Sender<DeltaDiscoveryRequest>,
+    demand: &Demand,
+    has: HashMap<String, String>,
+) -> anyhow::Result<()> {
+    let wanted = demand.take_unsent();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let request = DeltaDiscoveryRequest {
+        type_url: SERVICE_TYPE.to_owned(),
+        resource_names_subscribe: wanted,
+        initial_resource_versions: has,
+        ..DeltaDiscoveryRequest::default()
+    };
+    send(requests, request).await
+}
+
+/// Puts an answer in force; what is to be said back.
+fn take(
+    state: &State,
+    demand: &Demand,
+    held: &mut Held,
+    answer: DeltaDiscoveryResponse,
+) -> DeltaDiscoveryRequest {
+    let removed = answer.removed_resources;
+    let documents: Vec<Document> = answer
+        .resources
+        .into_iter()
+        .map(|resource| Document {
+            name: resource.name,
+            version: resource.version,
+            bytes: resource.resource.map(|any| any.value).unwrap_or_default(),
+        })
+        .collect();
+    let mut changed = true;
+    match answer.type_url.as_str() {
+        POLICY_TYPE => {
+            changed = !documents.is_empty() || !removed.is_empty() || !held.is_loaded();
+            held.take_policies(documents, &removed);
+            demand.set_connected(true);
+            let error = put_in_force(state, demand, held, changed);
+            return acknowledge(answer.nonce, POLICY_TYPE, error);
+        }
+        SERVICE_TYPE => {
+            let keys: Vec<String> =
+                documents.iter().map(|document| document.name.clone()).collect();
+            held.take_services(documents, &removed);
+            if !held.is_loaded() {
+                changed = false;
+            }
+            let error = put_in_force(state, demand, held, changed);
+            keys.iter().for_each(|key| demand.answered(key, Word::Service));
+            removed.iter().for_each(|key| demand.answered(key, Word::Unknown));
+            return acknowledge(answer.nonce, SERVICE_TYPE, error);
+        }
+        other => tracing::debug!(type_url = other, "a resource of an unknown type"),
+    }
+    acknowledge(answer.nonce, &answer.type_url, None)
+}
+
+/// The word for the controller when something was refused.
+fn put_in_force(state: &State, demand: &Demand, held: &Held, changed: bool) -> Option<String> {
+    let told = held.told();
+    if changed {
+        state.install_cluster(&told);
+        demand.services(
+            state.snapshot().services().iter().map(|service| &service.host),
+            state.clock.coarse(),
+        );
+        if !told.refused.is_empty() {
+            state.metrics.config_update(false);
+            tracing::error!(
+                refused = told_briefly(&told.refused),
+                "resources refused; what was accepted before stays in force"
+            );
+        }
+    }
+    state.metrics.config_stale.set(i64::from(!told.refused.is_empty()));
+    (!told.refused.is_empty()).then(|| told_briefly(&told.refused))
+}
+
+/// As much of what was refused as a line of the log and an answer to the controller take.
+fn told_briefly(refused: &[String]) -> String {
+    refused.join("; ").chars().take(MOST_TOLD).collect()
+}
+
+fn give_up(state: &State, demand: &Demand, held: &mut Held, keys: &[String]) {
+    let before = held.destinations().len();
+    held.forget_services(keys);
+    if held.destinations().len() != before {
+        put_in_force(state, demand, held, held.is_loaded());
+    }
+}
+
+fn acknowledge(nonce: String, type_url: &str, error: Option<String>) -> DeltaDiscoveryRequest {
+    DeltaDiscoveryRequest {
+        type_url: type_url.to_owned(),
+        response_nonce: nonce,
+        // 3: INVALID_ARGUMENT (google.rpc.Code)
+        error_detail: error.map(|message| Status { code: 3, message }),
+        ..DeltaDiscoveryRequest::default()
+    }
+}
+
+/// The connection, and the certificates by which the controller proved itself.
+async fn connect(state: &State, controller: &Controller) -> anyhow::Result<(Channel, Chain)> {
+    let credentials = loop {
+        match state.valid_credentials() {
+            Some(credentials) => break credentials,
+            None => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    let expected = [controller.identity.clone()].into();
+    let config = credentials.client_config(expected, &[ALPN_H2])?;
+    let address = (controller.host.as_str(), controller.port);
+    let dialled = dial(state, address).await;
+    let stream = dialled.with_context(|| format!("cannot reach {}:{}", address.0, address.1))?;
+    stream.set_nodelay(true)?;
+    let name = tls::server_name(&controller.host, stream.peer_addr()?.ip());
+    let stream = TlsConnector::from(config).connect(name, stream).await;
+    let stream = stream.context("the controller's TLS")?;
+    let chain = tls::chain(stream.get_ref().1)?;
+    let endpoint = Endpoint::from_static("http://controller")
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    Ok((channel::over(stream, endpoint).await?, chain))
+}
+
+/// Our own connections carry the mark that the interception rules exempt, where one is configured.
+async fn dial(state: &State, address: (&str, u16)) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in tokio::net::lookup_host(address).await? {
+        match crate::connection::net::Dial::upstream(&state.config).connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,356 @@
+//! The proxy's configuration file.
+//!
+//! [`Config::parse`] is pure: text in, a checked [`Config`] or every mistake out, each with file, line and column. An unknown
+//! key is a mistake, so a misspelt setting never passes for its default. Only `workload` and `identity` are required.
+
+mod controller;
+mod directory;
+pub(crate) mod labels;
+mod listeners;
+pub mod load;
+mod probes;
+mod sections;
+mod settings;
+mod tokens;
+
+use crate::limits::{self, Limits};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::http::gate::Underscores;
+use crate::ports::{METRICS_PORT, READINESS_PORT};
+use identity::TrustDomain;
+use policy::resources::DEFAULT_ROOT_NAMESPACE;
+use policy::yaml::{self, Mapping, Reader, Value};
+use policy::{Defaults, Mistake, Mistakes, Normalization, Workload};
+
+pub use controller::{Controller, PodReference};
+pub use directory::{
+    MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file, read_stream,
+};
+pub use listeners::{
+    ForwardedFor, Inbound, InboundListener, InboundPort, Outbound, OutboundListener,
+};
+pub use probes::{AppMetrics, Ask, HttpProbe, Probe};
+pub use settings::{SETTINGS, Setting, Without};
+pub use tokens::Tokens;
+
+/// The whole configuration of a sidecar.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Who the workload beside the proxy is (`workload`).
+    pub workload: Workload,
+    /// The file of the downward API that holds the workload's labels (`workload.labelsFile`), in place of `labels`.
+    pub labels_file: Option<PathBuf>,
+    /// The workload's trust domain (`identity.trustDomain`). Default `cluster.local`.
+    pub trust_domain: TrustDomain,
+    /// Where the proxy's certificate comes from (`identity`).
+    pub identity: IdentitySource,
+    /// The directory of resource files (`resources.directory`); `None`: the empty set.
+    pub resources: Option<PathBuf>,
+    /// The controller whose stream the resources come from (`resources.controller`), instead of a directory. Default: none.
+    pub controller: Option<Controller>,
+    /// What holds where no resource says otherwise (`defaults`), the ports' own mTLS modes included.
+    pub defaults: Defaults,
+    /// The namespace whose resources act on every workload (`rootNamespace`). Default `postern-system`.
+    pub root_namespace: String,
+    /// How far request paths are normalised (`pathNormalization`). Default `MERGE_SLASHES`.
+    pub path_normalization: Normalization,
+    /// What becomes of headers with `_` in their names (`headersWithUnderscores`). Default `allow`.
+    pub headers_with_underscores: Underscores,
+    /// Traffic to the app (`inbound`).
+    pub inbound: Inbound,
+    /// Traffic from the app (`outbound`).
+    pub outbound: Outbound,
+    /// How the proxy's own connections are told apart by the interception rules (`interception`).
+    pub interception: Interception,
+    /// Where the keys of token issuers may come from (`tokens`).
+    pub tokens: Tokens,
+    /// The admin endpoint (`admin`).
+    pub admin: Admin,
+    /// Where `/metrics` is served (`metrics.bind`); `None`: nowhere. Default `[::]:15020`.
+    pub metrics: Option<SocketAddr>,
+    /// Whose metrics are added to ours (`metrics.app`).
+    pub app_metrics: Option<AppMetrics>,
+    /// What the app is asked in the kubelet's place (`probes`).
+    pub probes: Vec<Probe>,
+    /// Where `/ready` and `/live` are served (`readiness.bind`); `None`: nowhere. Default `[::]:15021`.
+    pub readiness: Option<SocketAddr>,
+    /// What is logged (`logs`).
+    pub logs: Logs,
+    /// Every limit and deadline (`limits`).
+    pub limits: Limits,
+    /// Worker threads (`workers`); `None`: the CPU limit of the cgroup, at most 2.
+    pub workers: Option<NonZeroUsize>,
+}
+
+/// Where the proxy's certificate comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdentitySource {
+    /// The SPIFFE Workload API on this unix socket (`identity.workloadApi`).
+    WorkloadApi(PathBuf),
+    /// PEM files, reloaded when they change (`identity.files`).
+    Files(IdentityFiles),
+}
+
+/// The PEM files of an identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityFiles {
+    /// The certificate, leaf first.
+    pub certificate: PathBuf,
+    /// Its private key, PKCS#8.
+    pub key: PathBuf,
+    /// The roots of the workload's own trust domain.
+    pub bundle: PathBuf,
+    /// Revocation lists (`X509 CRL` blocks). Default: none, nobody is revoked.
+    pub crl: Option<PathBuf>,
+    /// The roots of other trust domains (`federated: {other.example: /path.pem}`); never merged.
+    pub federated: Vec<(TrustDomain, PathBuf)>,
+}
+
+/// How the proxy's own connections are told apart by the interception rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interception {
+    /// `SO_MARK` set on the proxy's own sockets (`mark`), where the rules exempt a mark instead of a uid. Default: none.
+    pub mark: Option<u32>,
+    /// The source address of connections to the app over IPv4 (`source4`), by which the rules of `redirect` know them. Default
+    /// 127.0.0.6, the one those rules name; another is for rules of your own.
+    pub source4: Ipv4Addr,
+}
+
+/// The admin endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where it listens (`bind`), loopback only; `None`: nowhere. Default `127.0.0.1:15000`.
+    pub bind: Option<SocketAddr>,
+    /// The file with the token `POST` needs (`tokenFile`); `None`: every `POST` is refused.
+    pub token_file: Option<PathBuf>,
+    /// Whether `POST /quitquitquit` needs no token (`drainFromPod`), so that a job's container can end its pod. Default false.
+    pub drain_from_pod: bool,
+}
+
+/// What is logged on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Logs {
+    /// The least important message that is written (`level`). Default info.
+    pub level: LogLevel,
+    /// Which connections and requests get their line (`access`). Default all.
+    pub access: AccessLog,
+}
+
+/// How important a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Something failed and needs a person.
+    Error,
+    /// Something is wrong and the proxy copes.
+    Warn,
+    /// What an operator wants to have seen.
+    Info,
+    /// For finding a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// Which connections and requests get a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// All.
+    All,
+    /// Those that were refused or failed.
+    Refused,
+    /// None.
+    Off,
+}
+
+impl AccessLog {
+    /// Whether a line is written for something that went well, or did not.
+    pub fn wants(self, good: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Refused => !good,
+            Self::Off => false,
+        }
+    }
+}
+
+impl LogLevel {
+    /// The name as configuration and `/log-level` write it.
+    pub fn as_str(self) -> &'static str {
+        LOG_LEVELS.iter().find(|(_, level)| *level == self).map_or("info", |(name, _)| name)
+    }
+
+    /// The level of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        LOG_LEVELS.iter().find(|(known, _)| *known == name).map(|(_, level)| *level)
+    }
+}
+
+const LOG_LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+
+impl Config {
+    /// Reads a configuration file; `file_name` is what messages call it.
+    ///
+    /// # Errors
+    /// Every mistake at once.
+    pub fn parse(file_name: &str, text: &[u8]) -> Result<Self, Mistakes> {
+        let file: Arc<str> = file_name.into();
+        let mut mistakes = Vec::new();
+        let documents = yaml::read(&file, text, &mut mistakes);
+        let mut reader = Reader::new(Arc::clone(&file));
+        let mut roots = documents.iter().filter_map(|document| document.root.as_ref());
+        let root = roots.next();
+        if let Some(second) = roots.next() {
+            reader.mistake(second.mark, "a second document", "one document", None);
+        }
+        let config = match root {
+            Some(node) => read_config(&mut reader, Value { node, name: "" }),
+            None => None,
+        };
+        mistakes.extend(reader.into_mistakes());
+        if root.is_none() && mistakes.is_empty() {
+            mistakes.push(empty_file(&file));
+        }
+        let config = Mistakes::none_or(config, mistakes)?;
+        config.ok_or_else(|| Mistakes::from(empty_file(&file)))
+    }
+
+    /// Where a configuration with mistakes says its resources are, and its root namespace: `check`
+    /// then tells the mistakes of both at once.
+    pub fn resources_of_broken_file(text: &[u8]) -> (Option<PathBuf>, String) {
+        let file: Arc<str> = "".into();
+        let documents = yaml::read(&file, text, &mut Vec::new());
+        let root = documents.iter().find_map(|document| document.root.as_ref());
+        let mut reader = Reader::new(file);
+        let map = root.and_then(|node| reader.mapping(Value { node, name: "" }));
+        let (resources, namespace) = map.map_or((None, None), |mut map| {
+            let resources = map.take("resources");
+            let resources = resources.and_then(|v| sections::resources(&mut reader, v));
+            let resources = resources.and_then(|(directory, _)| directory);
+            let namespace = map.take("rootNamespace");
+            (resources, namespace.and_then(|v| sections::dns_label(&mut reader, v)))
+        });
+        (resources, namespace.unwrap_or_else(|| DEFAULT_ROOT_NAMESPACE.to_owned()))
+    }
+}
+
+impl Config {
+    /// Whether a port is one of the proxy's own, which no app can have (SECURITY-CASES S-44).
+    pub fn is_own_port(&self, port: u16) -> bool {
+        let transparent = self.inbound.bind.iter().chain(&self.outbound.bind);
+        let small = [self.admin.bind, self.metrics, self.readiness].into_iter().flatten();
+        transparent.copied().chain(small).any(|address| address.port() == port)
+    }
+}
+
+fn empty_file(file: &Arc<str>) -> Mistake {
+    let fix = "see `postern-proxy run --help` for an example".to_owned();
+    Mistake::new(
+        file,
+        yaml::Mark::FILE,
+        "an empty file",
+        "at least `workload` and `identity`",
+        Some(fix),
+    )
+}
+
+/// Reads the root mapping. `None` only after a mistake was noted.
+fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
+    let mut map = reader.mapping(root)?;
+    sections::mode(reader, &mut map);
+    let workload = map.require(reader, "workload").and_then(|v| sections::workload(reader, v));
+    let identity = map.require(reader, "identity").and_then(|v| sections::identity(reader, v));
+    let resources = map.take("resources").and_then(|v| sections::resources(reader, v));
+    let (resources, controller) = resources.unwrap_or_default();
+    let mut defaults = sections::defaults(reader, map.take("defaults"));
+    let root_namespace = map.take("rootNamespace").and_then(|v| sections::dns_label(reader, v));
+    let path_normalization = sections::path_normalization(reader, map.take("pathNormalization"));
+    let headers_with_underscores =
+        sections::underscores(reader, map.take("headersWithUnderscores"));
+    let inbound = listeners::inbound(reader, map.take("inbound"));
+    let outbound = listeners::outbound(reader, map.take("outbound"));
+    let interception = sections::interception(reader, map.take("interception"));
+    let tokens = tokens::read(reader, map.take("tokens"));
+    let admin = sections::admin(reader, map.take("admin"));
+    let (metrics, app_metrics) = metrics(reader, map.take("metrics"));
+    let probes = probes::probes(reader, map.take("probes"));
+    let (readiness, section) = optional_bind(reader, map.take("readiness"), READINESS_PORT);
+    section.into_iter().for_each(|section| section.finish(reader));
+    let logs = sections::logs(reader, map.take("logs"));
+    let limits = limits::read(reader, map.take("limits"));
+    let workers = sections::workers(reader, map.take("workers"));
+    map.finish(reader);
+    listeners::refuse_shared_addresses(
+        reader,
+        root.node.mark,
+        &inbound,
+        &outbound,
+        [admin.bind, metrics, readiness],
+    );
+    defaults.port_mtls = inbound.port_mtls();
+    let (trust_domain, identity) = identity?;
+    let (workload, labels_file) = workload?;
+    Some(Config {
+        workload,
+        labels_file,
+        trust_domain,
+        identity,
+        resources,
+        controller,
+        defaults,
+        root_namespace: root_namespace.unwrap_or_else(|| DEFAULT_ROOT_NAMESPACE.to_owned()),
+        path_normalization,
+        headers_with_underscores,
+        inbound,
+        outbound,
+        interception,
+        tokens,
+        admin,
+        metrics,
+        app_metrics,
+        probes,
+        readiness,
+        logs,
+        limits,
+        workers,
+    })
+}
+
+/// `metrics`: where ours are served, and where the app's are.
+fn metrics(
+    reader: &mut Reader,
+    value: Option<Value<'_>>,
+) -> (Option<SocketAddr>, Option<AppMetrics>) {
+    let (bind, section) = optional_bind(reader, value, METRICS_PORT);
+    let Some(mut section) = section else { return (bind, None) };
+    let app = section.take("app").and_then(|v| probes::app_metrics(reader, v));
+    section.finish(reader);
+    (bind, app)
+}
+
+/// `metrics` and `readiness`: a mapping with a `bind`, which defaults to every address; and what is
+/// left of the mapping.
+fn optional_bind<'n>(
+    reader: &mut Reader,
+    value: Option<Value<'n>>,
+    port: u16,
+) -> (Option<SocketAddr>, Option<Mapping<'n>>) {
+    let default = SocketAddr::new(IpAddr::from([0u16; 8]), port);
+    let Some(mut section) = value.and_then(|value| reader.mapping(value)) else {
+        return (Some(default), None);
+    };
+    let bind = listeners::one_bind(reader, section.take("bind"), default);
+    (bind, Some(section))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! The configuration file as a whole.
+#![allow(clippy::unwrap_used)]
+
+use crate::control::config::*;
+use policy::{DefaultAuthorization, MtlsMode, Protocol};
+
+const LEAST: &str = "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///run/postern/agent.sock}\n";
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn only_workload_and_identity_are_required() {
+    let config = Config::parse("proxy.yaml", LEAST.as_bytes()).unwrap();
+    assert_eq!(config.workload.namespace, "shop");
+    assert_eq!(config.trust_domain.as_str(), "cluster.local");
+    assert_eq!(config.identity, IdentitySource::WorkloadApi("/run/postern/agent.sock".into()));
+    assert_eq!(config.resources, None);
+    assert_eq!(config.defaults, Defaults::default());
+    assert_eq!(config.root_namespace, "postern-system");
+    assert_eq!(config.inbound.bind, [address("[::]:15006")]);
+    assert_eq!(config.outbound.bind, [address("127.0.0.1:15001"), address("[::1]:15001")]);
+    assert_eq!(config.admin.bind, Some(address("127.0.0.1:15000")));
+    assert_eq!(config.metrics, Some(address("[::]:15020")));
+    assert_eq!(config.readiness, Some(address("[::]:15021")));
+    assert_eq!(config.interception.source4, Ipv4Addr::new(127, 0, 0, 6));
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.workers, None);
+}
+
+#[test]
+fn the_file_of_the_manual() {
+    let text = r#"
+mode: sidecar
+workload: {namespace: shop, serviceAccount: cart, labels: {app: cart}}
+identity: {workloadApi: unix:///run/postern/agent.sock, trustDomain: example.org}
+resources: {directory: /etc/postern/resources}
+defaults: {authorization: audit, mtls: PERMISSIVE, egress: allow}
+inbound:
+  bind: "[::]:15006"
+  ports: {8080: {protocol: http, mtls: STRICT}}
+  listeners:
+    - {bind: 127.0.0.1:8443, forward: 127.0.0.1:8081, protocol: http, mtls: DISABLE}
+outbound:
+  bind: ["127.0.0.1:15001", "[::1]:15001"]
+  listeners:
+    - {bind: 127.0.0.1:9001, service: Payments.shop.svc.cluster.local., port: 8080}
+admin: {bind: 127.0.0.1:15000, tokenFile: /run/token, drainFromPod: true}
+metrics: {bind: "[::]:15020"}
+readiness: {bind: none}
+interception: {mark: 1337, source4: 127.0.0.7}
+logs: {level: debug, access: refused}
+limits: {headerBytes: 32KiB, connectTimeout: 250ms, connections: 5}
+pathNormalization: DECODE_AND_MERGE_SLASHES
+headersWithUnderscores: refuse
+workers: 2
+"#;
+    let config = Config::parse("proxy.yaml", text.as_bytes()).unwrap();
+    assert_eq!(config.defaults.authorization, DefaultAuthorization::Audit);
+    assert_eq!(config.defaults.port_mtls.get(&8080), Some(&MtlsMode::Strict));
+    assert_eq!(config.defaults.port_mtls.get(&8081), Some(&MtlsMode::Disable));
+    assert_eq!(config.inbound.port(8080).protocol, Protocol::Http);
+    assert_eq!(config.inbound.port(9).protocol, Protocol::Auto);
+    assert_eq!(&*config.outbound.listeners[0].service, "payments.shop.svc.cluster.local");
+    assert_eq!(config.readiness, None);
+    assert_eq!(config.interception.mark, Some(1337));
+    assert_eq!(config.limits.header_bytes.bytes(), 32 << 10);
+    assert_eq!(config.limits.connections, 5);
+    assert!(config.admin.drain_from_pod);
+}
+
+/// Adds `more` to the least file and expects exactly these mistakes.
+#[track_caller]
+fn check(more: &str, expect: &[&str]) {
+    let text = format!("{LEAST}{more}");
+    let found = match Config::parse("p", text.as_bytes()) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+    };
+    assert_eq!(found, expect, "{more}");
+}
+
+#[test]
+fn f10_mistakes_have_their_place() {
+    check(
+        "mode: gateway",
+        &[
+            "p:3:7: found the text \"gateway\" for `mode`; expected sidecar; gateway mode is not supported by this version",
+        ],
+    );
+    check(
+        "resources: {controller: {address: a}}",
+        &[
+            "p:3:25: found no `identity` in `controller`; expected the key `identity`",
+            "p:3:25: found no `pod` in `controller`; expected the key `pod`",
+            "p:3:35: found the text \"a\" for `address`; expected HOST:PORT; write for example postern-controller.postern-system.svc:15010 or [::1]:15010",
+        ],
+    );
+    check(
+        "workload: {}",
+        &[
+            "p:3:1: found the key `workload` again; expected each key once; `workload` stands already at line 1; remove one",
+        ],
+    );
+    check(
+        "admin: {bind: 0.0.0.0:15000}",
+        &[
+            "p:3:15: found the text \"0.0.0.0:15000\" for `bind`; expected a loopback address; write 127.0.0.1:15000; the admin endpoint shows and changes too much for a network",
+        ],
+    );
+    check(
+        "inbound: {ports: {http: {}}}",
+        &["p:3:19: found `http` in `ports`; expected a port from 1 to 65535"],
+    );
+    check(
+        "metrics: {bind: '[::]:15006'}",
+        &[
+            "p:1:1: found two listeners on [::]:15006; expected each address once; give one of them another port, or `bind: none`",
+        ],
+    );
+    check(
+        "outbound: {listeners: [{bind: 127.0.0.1:1, service: a/b, port: 0}]}",
+        &[
+            "p:3:53: found the text \"a/b\" for `service`; expected a service's host; the host holds '/'; names are letters, digits, '-', '_' and '.'",
+            "p:3:64: found the number 0 for `port`; expected a whole number from 1 to 65535",
+        ],
+    );
+    check(
+        "defaults: {authorisation: deny, mtls: strict}\nworkers: 0\nlogs: {level: loud}",
+        &[
+            "p:3:12: found the unknown key `authorisation` in `defaults`; expected one of authorization, mtls, egress; did you mean `authorization`?",
+            "p:3:39: found the text \"strict\" for `mtls`; expected one of STRICT, PERMISSIVE, DISABLE; did you mean STRICT?",
+            "p:4:10: found the number 0 for `workers`; expected a whole number from 1 to 64",
+            "p:5:15: found the text \"loud\" for `level`; expected one of error, warn, info, debug, trace",
+        ],
+    );
+    check(
+        "inbound:\n  ports: {8080: {protocol: http}}\n  listeners: [{bind: 127.0.0.1:1, forward: 127.0.0.1:8080, mtls: DISABLE}]",
+        &[
+            "p:4:3: found two mTLS modes for the app's port 8080; expected one mode a port; write the same `mtls` wherever the port stands",
+        ],
+    );
+    check(
+        "metrics: {bind: ['127.0.0.1:1', '127.0.0.1:2']}",
+        &[
+            "p:3:17: found a list for `bind`; expected one address, or none; write the address alone",
+        ],
+    );
+    check("---\nworkload: {}\n", &["p:4:1: found a second document; expected one document"]);
+}
+
+#[test]
+fn f10_whole_files() {
+    for text in ["", "# only a comment\n", "---\n"] {
+        let mistakes = Config::parse("p", text.as_bytes()).unwrap_err();
+        assert!(mistakes.to_string().starts_with("p: found an empty file"), "{mistakes}");
+    }
+    let mistakes = Config::parse("p", b"identity: {}\n").unwrap_err().to_string();
+    assert_eq!(
+        mistakes,
+        "p:1:1: found no `workload` in the document; expected the key `workload`\n\
+         p:1:11: found no source in `identity`; expected `workloadApi` or `files`"
+    );
+    let mistakes = Config::parse("p", b"workload: {namespace: Shop, serviceAccount: a/b}\nidentity: {files: {certificate: c, key: k}, workloadApi: /run/x}\n").unwrap_err();
+    assert_eq!(mistakes.iter().count(), 5, "{mistakes}");
+}

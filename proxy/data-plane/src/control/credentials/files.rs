@@ -1,0 +1,156 @@
+//! Certificates from PEM files, as cert-manager or a person writes them; reloaded on change.
+//!
+//! Certificate, key and own roots are taken together, or those in force stay. The roots of other trust domains and the
+//! revocation lists are pieces of their own: one that is missing, empty or damaged leaves the one in
+//! force, is counted and told.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use identity::{RevocationLists, SvidKey, TrustBundle, TrustDomain, X509Svid};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use zeroize::Zeroizing;
+
+use crate::connection::credentials::Own;
+use crate::connection::credentials::{Credentials, CredentialsError};
+use crate::control::config::IdentityFiles;
+use crate::control::credentials::Offered;
+use crate::control::resource_files::Changes;
+use crate::traffic::state::State;
+
+/// The largest PEM file that is read, in bytes.
+const MAX_FILE: u64 = 2 * 1024 * 1024;
+/// What some editors put before a text.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A file's bytes, or why there are none. One of the files is the key, so all are wiped after use.
+type Content = Result<Zeroizing<Vec<u8>>, String>;
+
+/// Follows the files for ever; a set that cannot be read or does not fit together changes nothing.
+pub async fn follow(state: Arc<State>, files: IdentityFiles) {
+    let mut changes = Changes::of_directories(
+        paths(&files).filter_map(Path::parent),
+        state.config.limits.resource_poll,
+    );
+    let mut seen: Option<Vec<Content>> = None;
+    // A set under which our own certificate is no longer trusted may be one that is half written:
+    // it is taken when it is still there at the next look.
+    let mut distrusting = false;
+    loop {
+        let now: Vec<Content> = paths(&files).map(read).collect();
+        let changed = seen.as_ref() != Some(&now);
+        if changed || distrusting {
+            let taken = take(&state, &files, &now, !changed);
+            distrusting = changed && taken.as_ref().is_err_and(is_distrust);
+            if let Err(error) = taken {
+                state.credentials_refused(&error);
+            }
+            seen = Some(now);
+        }
+        changes.next().await;
+    }
+}
+
+fn is_distrust(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(CredentialsError::is_distrust)
+}
+
+/// Certificate, key, own bundle, revocation lists, then the bundles of other trust domains.
+fn paths(files: &IdentityFiles) -> impl Iterator<Item = &Path> {
+    let own = [&files.certificate, &files.key, &files.bundle].into_iter().chain(&files.crl);
+    own.chain(files.federated.iter().map(|(_, path)| path)).map(std::path::PathBuf::as_path)
+}
+
+fn read(path: &Path) -> Content {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let size = std::fs::metadata(path).map_err(failed)?.len();
+    if size > MAX_FILE {
+        return Err(format!("{}: {size} bytes; a PEM file has at most {MAX_FILE}", path.display()));
+    }
+    let bytes = Zeroizing::new(std::fs::read(path).map_err(failed)?);
+    match bytes.strip_prefix(BYTE_ORDER_MARK) {
+        Some(text) => Ok(Zeroizing::new(text.to_vec())),
+        None => Ok(bytes),
+    }
+}
+
+fn take(
+    state: &State,
+    files: &IdentityFiles,
+    contents: &[Content],
+    settled: bool,
+) -> anyhow::Result<()> {
+    let held = state.credentials();
+    state.install_credentials(parse(files, contents, held.as_deref())?, settled)
+}
+
+/// Reads the contents in the order of [`paths`].
+fn parse(
+    files: &IdentityFiles,
+    contents: &[Content],
+    held: Option<&Credentials>,
+) -> anyhow::Result<Offered> {
+    let [certificate, key, bundle, rest @ ..] = contents else {
+        return Err(anyhow!("certificate, key and bundle are needed"));
+    };
+    let (crls, federated) = match &files.crl {
+        Some(path) => (read_crls(path, rest.first()), rest.get(1..).unwrap_or_default()),
+        None => (Ok(RevocationLists::default()), rest),
+    };
+    let federated = files.federated.iter().zip(federated);
+    let foreign = federated
+        .map(|((trust_domain, path), content)| {
+            (trust_domain.clone(), read_foreign(trust_domain, path, content))
+        })
+        .collect();
+    Offered::join(read_own(files, certificate, key, bundle), foreign, crls, held)
+}
+
+fn read_own(
+    files: &IdentityFiles,
+    certificate: &Content,
+    key: &Content,
+    bundle: &Content,
+) -> anyhow::Result<Own> {
+    let chain = CertificateDer::pem_slice_iter(bytes(certificate)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| anyhow!("{}: {}", files.certificate.display(), identity::pem::damage(&e)))?;
+    let svid =
+        X509Svid::parse(chain).with_context(|| format!("{}", files.certificate.display()))?;
+    let key = SvidKey::from_pem(bytes(key)?).with_context(|| format!("{}", files.key.display()))?;
+    let trust_domain = TrustDomain::parse(svid.id().trust_domain())?;
+    let bundle = TrustBundle::from_pem(trust_domain, bytes(bundle)?)
+        .with_context(|| format!("{}", files.bundle.display()))?;
+    Ok(Own { svid, key: Arc::new(key), bundle })
+}
+
+fn bytes(content: &Content) -> anyhow::Result<&[u8]> {
+    content.as_ref().map(|bytes| bytes.as_slice()).map_err(|error| anyhow!("{error}"))
+}
+
+fn read_crls(path: &Path, content: Option<&Content>) -> anyhow::Result<RevocationLists> {
+    let content = content.ok_or_else(|| anyhow!("{}: not read", path.display()))?;
+    RevocationLists::from_pem(bytes(content)?).with_context(|| format!("{}", path.display()))
+}
+
+/// A file of comments alone says that nobody of that trust domain is trusted; an empty one is torn.
+fn read_foreign(
+    trust_domain: &TrustDomain,
+    path: &Path,
+    content: &Content,
+) -> anyhow::Result<TrustBundle> {
+    let pem = bytes(content)?;
+    let mut lines = pem.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let only_comments =
+        !pem.trim_ascii().is_empty() && lines.all(|line| line.is_empty() || line.starts_with(b"#"));
+    let bundle = match only_comments {
+        true => TrustBundle::from_der(trust_domain.clone(), Vec::new()),
+        false => TrustBundle::from_pem(trust_domain.clone(), pem),
+    };
+    bundle.with_context(|| format!("{}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;

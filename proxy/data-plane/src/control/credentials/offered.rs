@@ -1,0 +1,130 @@
+//! What a source of certificates hands over. Certificate, key and own roots belong together and are
+//! taken whole or not at all; what is said about *others* is taken piece by piece: a piece that
+//! cannot be read leaves the one in force, and the rest is not held up by it, nor by our own part
+//! when that is refused (SECURITY-CASES S-28, F-09).
+
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use identity::{RevocationLists, SvidKey, TrustBundle, TrustBundles, TrustDomain, X509Svid};
+
+use crate::connection::credentials::{Credentials, Own};
+
+/// A readable set, and what of it is still the old one.
+pub struct Offered {
+    /// The certificate chain.
+    pub svid: X509Svid,
+    /// Its key.
+    pub key: Arc<SvidKey>,
+    /// The roots, with the revocation lists on each of them.
+    pub bundles: TrustBundles,
+    /// What could not be read and was kept as it is.
+    pub kept: Vec<Kept>,
+    /// Why certificate, key and own roots are still those in force.
+    pub refused: Option<anyhow::Error>,
+}
+
+/// A piece that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// What it is.
+    pub what: Piece,
+    /// Where it came from and why it cannot be read.
+    pub error: String,
+}
+
+/// What is taken piece by piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// The roots of a trust domain.
+    Bundle,
+    /// The revocation lists.
+    Crl,
+}
+
+impl Piece {
+    /// The metric label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bundle => "bundle",
+            Self::Crl => "crl",
+        }
+    }
+}
+
+fn with_roots(own: Own) -> anyhow::Result<Own> {
+    if own.bundle.roots().is_empty() {
+        return Err(anyhow!(
+            "the bundle of our own trust domain {} holds no root; an answer that would end all \
+                 trust in ourselves is not taken",
+            own.bundle.trust_domain()
+        ));
+    }
+    Ok(own)
+}
+
+impl Offered {
+    /// Joins what a source said. `held` is what is in force.
+    ///
+    /// # Errors
+    /// While nothing is held: when certificate, key or own roots cannot be used, or the revocation
+    /// lists cannot be read; without them nobody could be told from who was revoked.
+    pub fn join(
+        own: anyhow::Result<Own>,
+        foreign: Vec<(TrustDomain, anyhow::Result<TrustBundle>)>,
+        crls: anyhow::Result<RevocationLists>,
+        held: Option<&Credentials>,
+    ) -> anyhow::Result<Self> {
+        let held_own = held.and_then(Credentials::own);
+        let held_lists = held_own.as_ref().map(|own| own.bundle.crls().clone());
+        let (own, refused) = match (own.and_then(with_roots), held_own) {
+            (Ok(own), _) => (own, None),
+            (Err(error), Some(held)) => (held, Some(error)),
+            (Err(error), None) => return Err(error),
+        };
+        let mut kept = Vec::new();
+        let crls = match (crls, held_lists) {
+            (Ok(crls), _) => crls,
+            (Err(error), Some(held)) => {
+                kept.push(Kept { what: Piece::Crl, error: format!("{error:#}") });
+                held
+            }
+            (Err(error), None) => return Err(error).context("no earlier revocation list is held"),
+        };
+        let mut bundles = Vec::new();
+        for (trust_domain, read) in foreign {
+            match read {
+                Ok(bundle) => bundles.push(bundle),
+                Err(error) => {
+                    let error = format!("{trust_domain}: {error:#}");
+                    kept.push(Kept { what: Piece::Bundle, error });
+                    let held = held.and_then(|held| held.bundles().get(&trust_domain));
+                    bundles.extend(held.cloned());
+                }
+            }
+        }
+        // Last: nothing that is said of others takes the place of our own roots.
+        bundles.push(own.bundle);
+        let bundles = bundles.into_iter().map(|bundle| bundle.with_crls(crls.clone()));
+        Ok(Self {
+            svid: own.svid,
+            key: own.key,
+            bundles: TrustBundles::new(bundles),
+            kept,
+            refused,
+        })
+    }
+
+    /// The same of others, beside certificate, key and own roots that are held.
+    #[must_use]
+    pub fn beside(self, held: Own) -> Self {
+        let own = self.svid.id().trust_domain();
+        let refused = self.bundles.iter().find(|bundle| bundle.trust_domain().as_str() == own);
+        let crls = refused.map(|bundle| bundle.crls().clone()).unwrap_or_default();
+        let others = self.bundles.iter().filter(|bundle| bundle.trust_domain().as_str() != own);
+        let bundles = others.cloned().chain([held.bundle.with_crls(crls)]);
+        let bundles = TrustBundles::new(bundles);
+        Self { svid: held.svid, key: held.key, bundles, kept: self.kept, refused: self.refused }
+    }
+}

@@ -1,0 +1,122 @@
+//! Taking over what a source of certificates hands over, and telling what of it was not taken.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use anyhow::Context;
+use identity::X509Svid;
+
+use crate::connection::credentials::Credentials;
+use crate::control::credentials::{Kept, Offered, Piece};
+use crate::traffic::state::{State, unix_time};
+
+impl State {
+    /// Checks a set of certificate, key and bundles and puts it in force. Open connections live on,
+    /// except those whose peer the new bundles refuse. `settled` says that the source means it even
+    /// where it takes the trust away from our own certificate: then that is no reason to go on
+    /// trusting others by the old bundles.
+    ///
+    /// # Errors
+    /// When our own part cannot be read, or a peer would refuse it: certificate, key and own roots
+    /// in force stay. What is said of others is taken all the same.
+    pub fn install_credentials(&self, mut offered: Offered, settled: bool) -> anyhow::Result<()> {
+        let refused = offered.refused.take();
+        let judged = refused.map_or_else(|| self.judge(&offered, settled), Err);
+        match judged {
+            Ok(credentials) => {
+                self.trust_kept(&offered.kept, false);
+                self.metrics.renewal(!credentials.is_distrusted());
+                self.put_in_force(credentials);
+                Ok(())
+            }
+            Err(error) => {
+                let others = self.install_others(offered, settled);
+                others.with_context(|| format!("{error:#}"))?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Our own part was refused; who was revoked and whom other trust domains name does not wait for it.
+    fn install_others(&self, offered: Offered, settled: bool) -> anyhow::Result<()> {
+        let Some(held) = self.credentials() else { return Ok(()) };
+        let Some(own) = held.own() else { return Ok(()) };
+        let offered = offered.beside(own);
+        self.trust_kept(&offered.kept, true);
+        if offered.bundles != **held.bundles() {
+            self.put_in_force(self.judge(&offered, settled)?);
+        }
+        Ok(())
+    }
+
+    fn judge(&self, offered: &Offered, settled: bool) -> anyhow::Result<Credentials> {
+        let generation = self.generation.load(Relaxed) + 1;
+        let (svid, key) = (offered.svid.clone(), offered.key.clone());
+        let (bundles, now) = (offered.bundles.clone(), unix_time());
+        match Credentials::check(&svid, &bundles, now) {
+            Ok(()) => Ok(Credentials::new(generation, svid, key, bundles, now)?),
+            Err(error) if error.is_distrust() && settled && is_held(self, &svid) => {
+                tracing::error!(error = %error, "our own certificate is no longer trusted; waiting for another");
+                Ok(Credentials::distrusted(generation, svid, key, bundles)?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn put_in_force(&self, credentials: Credentials) {
+        self.clock.tick();
+        let before = self.credentials();
+        let serial = credentials.svid().serial_hex();
+        let (expires, generation) = (credentials.svid().not_after(), credentials.generation());
+        tracing::info!(id = %credentials.id(), serial, expires, generation, "certificate in force");
+        if before.as_ref().is_none_or(|before| before.svid().serial_hex() != serial) {
+            let age = unix_time().as_secs().saturating_sub(credentials.svid().not_before());
+            self.certificate_age_on_arrival.store(age, Relaxed);
+        }
+        let changed = before.is_some_and(|before| before.bundles() != credentials.bundles());
+        let credentials = Arc::new(credentials);
+        self.credentials.store(Some(credentials.clone()));
+        self.generation.store(generation, Relaxed);
+        #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double exactly")]
+        self.metrics.certificate_expiry.set(expires as f64);
+        if changed {
+            self.verify_peers_again(&credentials);
+        }
+    }
+
+    /// Counts and tells what of a set could not be read, so that the old is still in force. Why our
+    /// own part was refused is told by [`Self::credentials_refused`].
+    fn trust_kept(&self, kept: &[Kept], own: bool) {
+        let is_kept = |piece| kept.iter().any(|kept| kept.what == piece);
+        self.metrics.trust_update(Piece::Bundle, !own && !is_kept(Piece::Bundle));
+        self.metrics.trust_update(Piece::Crl, !is_kept(Piece::Crl));
+        self.metrics.trust_stale.set(i64::from(own || !kept.is_empty()));
+        for Kept { what, error } in kept {
+            tracing::error!(
+                what = what.as_str(),
+                error,
+                "cannot be read; the last good one stays in force"
+            );
+        }
+    }
+
+    /// Notes that certificate, key and own roots were refused; those in force stay.
+    pub fn credentials_refused(&self, error: &anyhow::Error) {
+        self.metrics.renewal(false);
+        let outcome = match self.credentials() {
+            Some(_) => "new certificates refused; keeping those in force",
+            None => {
+                self.metrics.trust_update(Piece::Bundle, false);
+                "certificates refused; none are held yet"
+            }
+        };
+        tracing::error!(error = format!("{error:#}"), "{outcome}");
+    }
+}
+
+/// Whether this is the certificate in force: then what has changed is what is trusted. A *new* one
+/// that nobody would trust is a wrong answer, and refused whole.
+fn is_held(state: &State, svid: &X509Svid) -> bool {
+    let held = state.credentials();
+    held.is_some_and(|held| held.svid().chain().first() == svid.chain().first())
+}

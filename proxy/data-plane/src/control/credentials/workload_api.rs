@@ -1,0 +1,138 @@
+//! Certificates from a SPIFFE Workload API socket: our cert agent or a SPIRE agent, no difference.
+//!
+//! A client of our own of `FetchX509SVID` (SPIFFE Workload API §5.2.1): the common libraries drop the
+//! revocation lists of an answer. Every answer is the full set (§4.3); a field that is empty now
+//! clears what it held before (§4.4).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use identity::{RevocationLists, SpiffeId, SvidKey, TrustBundle, TrustDomain, X509Svid};
+use tokio::net::UnixStream;
+use tonic::metadata::MetadataValue;
+use tonic::transport::Endpoint;
+use tonic::{Request, Streaming};
+
+use self::proto::spiffe_workload_api_client::SpiffeWorkloadApiClient;
+use self::proto::{X509svid, X509svidRequest, X509svidResponse};
+use crate::connection::credentials::Credentials;
+use crate::connection::credentials::Own;
+use crate::control::channel;
+use crate::control::credentials::Offered;
+use crate::traffic::state::State;
+
+/// The generated messages and client, from `proto/workload.proto`.
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, reason = "generated")]
+mod proto {
+    tonic::include_proto!("_");
+}
+
+/// First wait after a failure, doubled each time.
+const RETRY_MIN: Duration = Duration::from_millis(250);
+/// Longest wait after a failure, unless `identityTimeout` is shorter. The socket is local: asking
+/// it often costs nothing.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// The largest answer that is read, bytes: bundles and revocation lists of some trust domains.
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
+/// Every call says that it comes from a workload that meant to make it (Workload Endpoint §3).
+const SECURITY_HEADER: &str = "workload.spiffe.io";
+
+/// Follows the socket for ever: every full answer becomes the credentials in force. While the
+/// agent is away, the last credentials stay until they expire.
+pub async fn follow(state: Arc<State>, socket: PathBuf) {
+    let limit = state.config.limits.identity_timeout;
+    let mut wait = RETRY_MIN;
+    loop {
+        let before = state.credentials_generation();
+        if let Err(error) = follow_once(&state, &socket).await {
+            tracing::warn!(
+                socket = %socket.display(),
+                error = format!("{error:#}"),
+                "the Workload API stream ended; retrying"
+            );
+        }
+        wait = if state.credentials_generation() > before {
+            RETRY_MIN
+        } else {
+            (wait * 2).min(RETRY_MAX).min(limit)
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn follow_once(state: &State, socket: &Path) -> anyhow::Result<()> {
+    let limit = state.config.limits.identity_timeout;
+    let mut answers = tokio::time::timeout(limit, ask(socket))
+        .await
+        .map_err(|_| anyhow!("no answer within {limit:?}"))?
+        .context("is the agent running, and is `identity.workloadApi` its socket?")?;
+    while let Some(answer) = answers.message().await.map_err(said)? {
+        let held = state.credentials();
+        // An agent's answer is one whole: where it takes away our own root, it means it.
+        let taken = read(answer, held.as_deref())
+            .and_then(|offered| state.install_credentials(offered, true));
+        if let Err(error) = taken {
+            state.credentials_refused(&error);
+            return Err(error);
+        }
+    }
+    Err(anyhow!("the agent closed the stream"))
+}
+
+async fn ask(socket: &Path) -> anyhow::Result<Streaming<X509svidResponse>> {
+    let cannot = || format!("cannot connect to {}", socket.display());
+    let stream = UnixStream::connect(socket).await.with_context(cannot)?;
+    let endpoint = Endpoint::from_static("http://workload-api");
+    let channel = channel::over(stream, endpoint).await.with_context(cannot)?;
+    let mut client = SpiffeWorkloadApiClient::new(channel).max_decoding_message_size(MAX_ANSWER);
+    let mut request = Request::new(X509svidRequest {});
+    request.metadata_mut().insert(SECURITY_HEADER, MetadataValue::from_static("true"));
+    Ok(client.fetch_x509svid(request).await.map_err(said)?.into_inner())
+}
+
+/// An agent's refusal in its own words. `PermissionDenied` is what it says while nobody has
+/// registered the workload, so it is asked again like after any other failure (§7).
+fn said(status: tonic::Status) -> anyhow::Error {
+    anyhow!("the agent says {:?}: {}", status.code(), status.message())
+}
+
+/// Reads one answer. One without an SVID says nothing, not that nobody was revoked.
+fn read(answer: X509svidResponse, held: Option<&Credentials>) -> anyhow::Result<Offered> {
+    let X509svidResponse { svids, crl, federated_bundles } = answer;
+    // Of several the first is the default one (§5.2.1).
+    let first = svids.into_iter().next().ok_or_else(|| anyhow!("the answer holds no SVID"))?;
+    let own = read_own(first);
+    // Ours comes with the SVID.
+    let ours = own.as_ref().ok().map(|own| own.svid.id()).or(held.map(Credentials::id));
+    let ours = ours.map(SpiffeId::trust_domain);
+    let foreign = federated_bundles.into_iter().filter_map(|(name, roots)| {
+        // A key that names no trust domain names nobody whom we could believe.
+        let name = name.strip_prefix("spiffe://").unwrap_or(&name).trim_end_matches('/');
+        let trust_domain = TrustDomain::parse(name).ok()?;
+        let foreign = Some(trust_domain.as_str()) != ours;
+        foreign.then(|| (trust_domain.clone(), bundle(trust_domain, &roots)))
+    });
+    let foreign = foreign.collect();
+    let crls = RevocationLists::from_der(&crl).map_err(anyhow::Error::from);
+    Offered::join(own, foreign, crls, held)
+}
+
+fn read_own(own: X509svid) -> anyhow::Result<Own> {
+    let svid = X509Svid::parse(identity::certificates(&own.x509_svid)?)?;
+    if svid.id().as_str() != own.spiffe_id {
+        return Err(anyhow!("the certificate names {}, the answer {}", svid.id(), own.spiffe_id));
+    }
+    let key = SvidKey::from_pkcs8_der(own.x509_svid_key)?;
+    let bundle = bundle(TrustDomain::parse(svid.id().trust_domain())?, &own.bundle)?;
+    Ok(Own { svid, key: Arc::new(key), bundle })
+}
+
+/// Roots one behind the other; none at all means that nobody of that trust domain is trusted.
+fn bundle(trust_domain: TrustDomain, roots: &[u8]) -> anyhow::Result<TrustBundle> {
+    Ok(TrustBundle::from_der(trust_domain, identity::certificates(roots)?)?)
+}
+
+#[cfg(test)]
+mod tests;

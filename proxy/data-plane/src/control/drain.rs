@@ -1,0 +1,76 @@
+//! The end of the proxy, in steps: announced (not ready, still taking connections, because callers
+//! learn of it late), draining (what is under way finishes, nothing new comes in), ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::connection::registry::{Connection, Phase};
+use crate::telemetry::{CloseReason, Direction};
+use crate::traffic::state::{Drain, State};
+
+/// How often the remaining connections are counted.
+const LOOK: Duration = Duration::from_millis(100);
+/// Looks without anything under way before the end: an app's next request may be on its way.
+const QUIET_LOOKS: u32 = 3;
+
+/// Begins the end: not ready from now on.
+pub fn announce(state: &State) {
+    state.drain.send_if_modified(|drain| {
+        let first = *drain == Drain::No;
+        if first {
+            *drain = Drain::Announced;
+        }
+        first
+    });
+}
+
+/// Ends the proxy without further delay; what is under way is cut off.
+pub fn end(state: &State) {
+    state.drain.send_replace(Drain::Ended);
+}
+
+/// Waits for the announcement and sees the end through: the delay, the draining, the deadline.
+pub async fn see_through(state: Arc<State>) {
+    let mut drain = state.drain.subscribe();
+    if drain.wait_for(|d| *d != Drain::No).await.is_err() {
+        return;
+    }
+    let limits = state.config.limits;
+    let deadline = Instant::now() + limits.drain_timeout;
+    tracing::info!(delay = ?limits.drain_delay, deadline = ?limits.drain_timeout, "draining");
+    let ended = async {
+        // The sender lives in `state`, so this ends only with the state itself.
+        let _ = drain.wait_for(|d| *d == Drain::Ended).await;
+    };
+    tokio::select! {
+        () = ended => {}
+        () = tokio::time::sleep_until(deadline) => {}
+        () = run_down(&state) => {}
+    }
+    for connection in state.registry.all() {
+        connection.close(CloseReason::DrainDeadline);
+    }
+    end(&state);
+}
+
+async fn run_down(state: &State) {
+    tokio::time::sleep(state.config.limits.drain_delay).await;
+    state.drain.send_replace(Drain::Draining);
+    let mut quiet = 0;
+    while quiet < QUIET_LOOKS {
+        // Asked each time, because a connection may have been accepted at the last moment.
+        let open = state.registry.all();
+        open.iter()
+            .filter(|c| c.direction == Direction::Inbound)
+            .for_each(|c| c.close(CloseReason::Drain));
+        quiet = if open.iter().any(|c| is_under_way(c)) { 0 } else { quiet + 1 };
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Idle connections of the app do not keep the proxy alive.
+fn is_under_way(connection: &Connection) -> bool {
+    connection.direction == Direction::Inbound || connection.phase().0 == Phase::Busy
+}

@@ -1,0 +1,264 @@
+//! The keys of token issuers (JWKS), kept by the control thread.
+//!
+//! Each source has a task and a schedule of its own, so that a slow or broken issuer costs nobody else anything. Workers read the
+//! book of keys and never wait; what they can do is say that a token names a key that is not in it ([`TokenKeys::unknown_key`]).
+//!
+//! The last good keys hold for a day when an issuer is down; before the first ones, that issuer's tokens are refused (401). There
+//! are no other keys to fall back to.
+
+mod address;
+mod discovery;
+mod fetch;
+mod schedule;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use identity::jws::{KeySet, KeySetError};
+use policy::{KeySource, TokenRules};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use crate::clock::unix_now;
+use crate::control::config::{self, Config};
+use crate::traffic::jwt::keys::KeyBook;
+use crate::traffic::state::State;
+use fetch::FetchError;
+use schedule::Schedule;
+
+/// Sources followed at once; a workload believes a handful of issuers.
+const MAX_SOURCES: usize = 64;
+
+/// The keys in force, and how workers ask for newer ones.
+#[derive(Default)]
+pub struct TokenKeys {
+    book: ArcSwap<KeyBook>,
+    wake: ArcSwap<HashMap<KeySource, Arc<Notify>>>,
+}
+
+impl TokenKeys {
+    /// The keys in force.
+    #[must_use]
+    pub fn book(&self) -> Arc<KeyBook> {
+        self.book.load_full()
+    }
+
+    /// Says that a token names a key of this source that is not there. The keys are fetched anew, at most once in 30 s.
+    pub fn unknown_key(&self, source: &KeySource) {
+        if let Some(wake) = self.wake.load().get(source) {
+            wake.notify_one();
+        }
+    }
+
+    /// Reads the keys that are at hand, inline and in files, before the rules that need them come into force.
+    pub fn prepare(&self, rules: &TokenRules, config: &Config) {
+        for rule in rules.rules() {
+            let source = &rule.jwt.keys;
+            if self.book.load().get(source).is_some() {
+                continue;
+            }
+            let read = match source {
+                KeySource::Inline(text) => KeySet::parse(text.as_bytes()).map_err(KeysError::from),
+                KeySource::File(path) => {
+                    read_file(path, config).and_then(|text| Ok(KeySet::parse(&text)?))
+                }
+                KeySource::Uri(_) | KeySource::Discovery(_) => continue,
+            };
+            match read {
+                Ok(keys) => self.put(source, Some(keys)),
+                Err(error) => refused(source, &error),
+            }
+        }
+    }
+
+    /// Lets go of the keys that no rule needs any more.
+    pub fn keep_only(&self, rules: &TokenRules) {
+        let wanted = |source: &KeySource| rules.rules().iter().any(|rule| rule.jwt.keys == *source);
+        if self.book.load().sources().any(|source| !wanted(source)) {
+            self.book.rcu(|book| book.only(wanted));
+        }
+    }
+
+    fn put(&self, source: &KeySource, keys: Option<KeySet>) {
+        let keys = keys.map(Arc::new);
+        self.book.rcu(|book| book.with(source, keys.clone()));
+    }
+}
+
+/// Why keys were not taken over.
+#[derive(Debug, thiserror::Error)]
+enum KeysError {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Discovery(#[from] discovery::DiscoveryError),
+    #[error(transparent)]
+    Set(#[from] KeySetError),
+    #[error(transparent)]
+    File(#[from] std::io::Error),
+    #[error("{0} is not in the resource directory nor in one of `tokens.keyDirectories`")]
+    OutOfBounds(String),
+}
+
+/// Follows the sources of the rules in force, for ever.
+pub async fn keep(state: Arc<State>) {
+    let mut changes = state.policy_changes();
+    let mut followed: HashMap<(KeySource, Duration), (AbortHandle, Arc<Notify>)> = HashMap::new();
+    loop {
+        let wanted = wanted(state.snapshot().tokens());
+        followed.retain(|source, (task, _)| {
+            let keep = wanted.contains(source);
+            if !keep {
+                task.abort();
+            }
+            keep
+        });
+        for source in wanted {
+            followed.entry(source.clone()).or_insert_with(|| {
+                let wake = Arc::new(Notify::new());
+                let task = tokio::spawn(follow(state.clone(), source, wake.clone()));
+                (task.abort_handle(), wake)
+            });
+        }
+        let wake = followed.iter().map(|((source, _), (_, wake))| (source.clone(), wake.clone()));
+        state.token_keys.wake.store(Arc::new(wake.collect()));
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The sources to follow, each once, with the time a fetch may take.
+fn wanted(rules: &TokenRules) -> Vec<(KeySource, Duration)> {
+    let mut wanted: Vec<(KeySource, Duration)> = Vec::new();
+    for rule in rules.rules().iter().map(|rule| &rule.jwt) {
+        let known = wanted.iter().any(|(source, _)| *source == rule.keys);
+        if known || matches!(rule.keys, KeySource::Inline(_)) {
+            continue;
+        }
+        if wanted.len() >= MAX_SOURCES {
+            let rule = &*rule.id;
+            tracing::error!(
+                rule,
+                "more than {MAX_SOURCES} sources of token keys; the rest are not fetched"
+            );
+            break;
+        }
+        wanted.push((rule.keys.clone(), rule.timeout));
+    }
+    wanted
+}
+
+async fn follow(state: Arc<State>, (source, limit): (KeySource, Duration), wake: Arc<Notify>) {
+    match &source {
+        KeySource::File(path) => follow_file(&state, &source, path).await,
+        _ => follow_issuer(&state, &source, limit, &wake).await,
+    }
+}
+
+async fn follow_issuer(state: &State, source: &KeySource, limit: Duration, wake: &Notify) {
+    // Keys that an earlier task of the source left: they hold for a day from now at the most.
+    let held = state.token_keys.book().get(source).map(|_| unix_now());
+    let mut schedule = Schedule::new(held);
+    loop {
+        schedule.begins(unix_now());
+        let fetched = tokio::time::timeout(limit, fetch_keys(&state.config, source)).await;
+        let fetched = fetched.unwrap_or_else(|_| Err(FetchError::Timeout(limit).into()));
+        let taken = fetched.and_then(|document| {
+            take(state, source, &document.body)?;
+            Ok(document.max_age)
+        });
+        let now = unix_now();
+        state.metrics.token_keys_update(taken.is_ok());
+        match taken {
+            Ok(max_age) => schedule.succeeded(now, max_age),
+            Err(error) => {
+                schedule.failed(now);
+                refused(source, &error);
+            }
+        }
+        if schedule.is_stale(now) && state.token_keys.book().get(source).is_some() {
+            tracing::error!(source = %shown(source), "token keys could not be renewed for a day and are let go");
+            state.token_keys.put(source, None);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(schedule.wait(unix_now())) => {}
+            () = wake.notified() => {
+                tokio::time::sleep(schedule.wait_for_unknown_key(unix_now())).await;
+            }
+        }
+    }
+}
+
+/// Puts a set in force, unless it is the one in force: verdicts about tokens then stay.
+fn take(state: &State, source: &KeySource, text: &[u8]) -> Result<(), KeysError> {
+    let keys = KeySet::parse(text)?;
+    let book = state.token_keys.book();
+    if book.get(source).is_none_or(|held| **held != keys) {
+        state.token_keys.put(source, Some(keys));
+        tracing::info!(source = %shown(source), "token keys in force");
+    }
+    Ok(())
+}
+
+async fn fetch_keys(config: &Config, source: &KeySource) -> Result<fetch::Document, KeysError> {
+    match source {
+        KeySource::Discovery(issuer) => {
+            let document = fetch::get(config, &discovery::document_of(issuer)).await?;
+            let keys = discovery::keys_in(&document.body, issuer)?;
+            Ok(fetch::get(config, &keys).await?)
+        }
+        KeySource::Uri(uri) => Ok(fetch::get(config, uri).await?),
+        // Read where they are needed; they are not fetched.
+        KeySource::Inline(text) | KeySource::File(text) => {
+            Err(FetchError::Address(text.to_string()).into())
+        }
+    }
+}
+
+/// A file that cannot be read or understood changes nothing: it may be half written.
+async fn follow_file(state: &State, source: &KeySource, path: &str) {
+    let mut complained = false;
+    loop {
+        tokio::time::sleep(state.config.limits.resource_poll).await;
+        let read = read_file(path, &state.config);
+        match read.and_then(|text| take(state, source, &text)) {
+            Ok(()) => complained = false,
+            Err(error) if !complained => {
+                refused(source, &error);
+                state.metrics.token_keys_update(false);
+                complained = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Reads a file of keys, if it truly lies where resources may point to: links are followed first (S-35).
+fn read_file(path: &str, config: &Config) -> Result<Bytes, KeysError> {
+    let real = Path::new(path).canonicalize()?;
+    let allowed = config.resources.iter().chain(&config.tokens.key_directories);
+    let inside = allowed.filter_map(|directory| directory.canonicalize().ok());
+    if !inside.into_iter().any(|directory| real.starts_with(directory)) {
+        return Err(KeysError::OutOfBounds(path.to_owned()));
+    }
+    Ok(config::read_file(&real)?.bytes.into())
+}
+
+fn refused(source: &KeySource, error: &KeysError) {
+    tracing::warn!(source = %shown(source), %error, "token keys not taken; the last good ones stay, if there are any");
+}
+
+fn shown(source: &KeySource) -> &str {
+    match source {
+        KeySource::Inline(_) => "inline",
+        KeySource::File(text) | KeySource::Uri(text) | KeySource::Discovery(text) => text,
+    }
+}
+
+#[cfg(test)]
+mod tests;

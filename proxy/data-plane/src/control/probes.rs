@@ -1,0 +1,87 @@
+//! What the kubelet asks of the app, asked by the proxy: the kubelet has no certificate, and a port
+//! that demands one would fail every probe.
+//!
+//! Nothing is opened by it. Whoever asks names a probe, not a target; only what `probes` lists is
+//! asked, at the address the question came to; and only the verdict goes back, never a byte of what
+//! the app said.
+
+mod grpc;
+mod http;
+mod tls;
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+pub(crate) use self::http::send;
+use ::http::HeaderMap;
+use ::http::header::USER_AGENT;
+
+use crate::connection::net::Dial;
+use crate::control::config::{Ask, Config, Probe};
+
+/// What the app said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The probe succeeds.
+    Good,
+    /// The app answered HTTP with this status.
+    Status(u16),
+    /// It did not answer, or not as it should.
+    Failed(String),
+}
+
+/// The probe of this path.
+pub(crate) fn find<'a>(config: &'a Config, path: &str) -> Option<&'a Probe> {
+    config.probes.iter().find(|probe| probe.path == path)
+}
+
+/// Asks the app. `local` is the address at which the kubelet reached us; `headers` are its own.
+pub(crate) async fn ask(
+    config: &Config,
+    probe: &Probe,
+    local: SocketAddr,
+    headers: &HeaderMap,
+) -> Verdict {
+    let asked = async {
+        match &probe.ask {
+            Ask::Tcp { port } => connect(config, local, *port).await.map(|_| Verdict::Good),
+            Ask::Grpc { port, service } => {
+                let app = connect(config, local, *port).await?;
+                grpc::check(app, service).await
+            }
+            Ask::Http(get) => http::get(config, local, get, headers.get(USER_AGENT)).await,
+        }
+    };
+    match tokio::time::timeout(probe.timeout, asked).await {
+        Ok(answered) => answered.unwrap_or_else(Verdict::Failed),
+        Err(_) => Verdict::Failed(format!("no answer within {:?}", probe.timeout)),
+    }
+}
+
+/// Connects to a port of the app, as inbound traffic does: from the address by which the redirection
+/// rules know us.
+pub(crate) async fn connect(
+    config: &Config,
+    local: SocketAddr,
+    port: u16,
+) -> Result<tokio::net::TcpStream, String> {
+    let address = app_address(config, local, port);
+    let source = (!config.inbound.bind.is_empty() && !address.ip().is_loopback()).then(|| {
+        match address.ip() {
+            IpAddr::V4(_) => IpAddr::V4(config.interception.source4),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        }
+    });
+    let dialled = Dial::app(config, source).connect(address).await;
+    dialled.map_err(|error| format!("cannot connect to the app at {address}: {error}"))
+}
+
+/// Where the app has this port: where an explicit listener forwards to, else at the address the
+/// question came to.
+fn app_address(config: &Config, local: SocketAddr, port: u16) -> SocketAddr {
+    let listeners = config.inbound.listeners.iter();
+    let forward = listeners.map(|listener| listener.forward).find(|f| f.port() == port);
+    forward.unwrap_or(SocketAddr::new(local.ip().to_canonical(), port))
+}
+
+#[cfg(test)]
+mod tests;

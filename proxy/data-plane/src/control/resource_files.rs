@@ -1,0 +1,116 @@
+//! What changes the state while the proxy runs: resource files, watched and polled, or the controller's stream ([`cluster`]).
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecursiveMode, Watcher};
+use policy::{Resources, SourceFile};
+use tokio::sync::mpsc;
+
+use crate::control::config::read_directory;
+use crate::traffic::state::State;
+
+/// Mistakes that one line of the log tells; `check` tells all.
+const MISTAKES_TOLD: usize = 20;
+/// An editor's burst of events is waited out.
+const SETTLE: Duration = Duration::from_millis(30);
+
+/// Wakes when something in some directories may have changed.
+pub struct Changes {
+    events: mpsc::Receiver<()>,
+    /// Kept so that it goes on watching; `None` when the system gives no watcher: then polling
+    /// alone must do.
+    _watcher: Option<notify::RecommendedWatcher>,
+    poll: Duration,
+}
+
+impl Changes {
+    /// Watches directories, not files: a file that is replaced would be lost to its watcher. Looks
+    /// every `poll` whatever the watcher says: watchers miss events (SECURITY-CASES F-11).
+    pub fn of_directories<'a>(
+        directories: impl IntoIterator<Item = &'a Path>,
+        poll: Duration,
+    ) -> Self {
+        let (sender, events) = mpsc::channel(1);
+        let wake = move |event: notify::Result<notify::Event>| {
+            // Our own reading is an event too; taking it for a change would never end.
+            if !event.is_ok_and(|event| is_only_read(&event)) {
+                // A full channel means that the wake-up is under way.
+                let _ = sender.try_send(());
+            }
+        };
+        let watcher = notify::recommended_watcher(wake).ok().map(|mut watcher| {
+            for directory in directories {
+                // The poll sees what cannot be watched.
+                let _ = watcher.watch(directory, RecursiveMode::NonRecursive);
+            }
+            watcher
+        });
+        Self { events, _watcher: watcher, poll }
+    }
+
+    /// Waits for a change, or for the next poll.
+    pub async fn next(&mut self) {
+        if let Ok(Some(())) = tokio::time::timeout(self.poll, self.events.recv()).await {
+            tokio::time::sleep(SETTLE).await;
+            while self.events.try_recv().is_ok() {}
+        }
+    }
+}
+
+fn is_only_read(event: &notify::Event) -> bool {
+    let written = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    matches!(event.kind, EventKind::Access(_)) && event.kind != written
+}
+
+/// Follows the resource directory for ever. A set that cannot be read, or holds one mistake,
+/// changes nothing and is counted; the last good set stays.
+pub async fn follow_resources(state: Arc<State>) {
+    let Some(directory) = state.config.resources.clone() else { return };
+    let mut changes =
+        Changes::of_directories([directory.as_path()], state.config.limits.resource_poll);
+    let mut seen = None;
+    loop {
+        changes.next().await;
+        let look = read_directory(&directory).map_err(|error| error.to_string());
+        let now = fingerprint(&look);
+        if seen != Some(now) {
+            take(&state, look);
+            seen = Some(now);
+        }
+    }
+}
+
+/// What a look at the directory found: its files, or why they cannot be read.
+type Look = Result<Vec<SourceFile>, String>;
+
+fn take(state: &State, look: Look) {
+    let files = match look {
+        Ok(files) => files,
+        Err(error) => return refuse(state, &error),
+    };
+    match Resources::parse(&files, &state.config.root_namespace) {
+        Ok(resources) => {
+            state.install_resources(&resources);
+            tracing::info!(files = files.len(), "resources in force");
+        }
+        Err(mistakes) => refuse(state, &mistakes.first(MISTAKES_TOLD)),
+    }
+}
+
+fn refuse(state: &State, error: &str) {
+    state.metrics.config_update(false);
+    tracing::error!(error, "resources refused; the last good set stays in force");
+}
+
+fn fingerprint(look: &Look) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match look {
+        Ok(files) => files.iter().for_each(|file| (&file.name, &file.bytes).hash(&mut hasher)),
+        Err(error) => error.hash(&mut hasher),
+    }
+    hasher.finish()
+}

@@ -1,0 +1,219 @@
+//! `postern-proxy run`: puts the pieces together, starts the threads, and waits for the end.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context as _;
+use policy::Resources;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::connection::net;
+use crate::control::admin::{self, Server};
+use crate::control::config::{Config, IdentitySource};
+use crate::control::{cluster, credentials, drain, jwks, resource_files};
+use crate::limits::Limits;
+use crate::telemetry::{LogLevels, LogWriter};
+use crate::traffic::state::State;
+use crate::traffic::worker::{Purpose, Worker};
+
+/// A sidecar takes at most this many workers unless it is told otherwise.
+const DEFAULT_WORKERS: usize = 2;
+
+/// A listener before it belongs to a runtime.
+type Bound = (std::net::TcpListener, Purpose);
+
+/// Runs the proxy until it has drained.
+///
+/// # Errors
+/// What keeps it from starting: an address in use, no threads.
+pub fn run(config: Config, config_text: String, resources: &Resources) -> anyhow::Result<()> {
+    let workers = worker_count(config.workers);
+    let log = LogWriter::start(std::io::stdout())?;
+    let levels = LogLevels::start(config.logs.level, log.sink())?;
+    net::descriptors::raise_limit();
+    let state = State::new(config, workers)?;
+    count_panics(&state);
+    let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before anybody can connect: without the resources the defaults alone would decide.
+    if state.config.controller.is_none() {
+        state.install_resources(resources);
+    }
+    let threads = {
+        let _entered = control.enter();
+        start_workers(&state, workers, &log)?
+    };
+    state.set_listening();
+    let context =
+        Arc::new(admin::Context { state: state.clone(), config_text, levels: Some(levels) });
+    control.block_on(run_control(&context, log.dropped()))?;
+    for thread in threads {
+        // A worker that panicked has been counted; the others still flush their logs.
+        let _ = thread.join();
+    }
+    drop(control);
+    drop(context);
+    drop(state);
+    log.finish();
+    Ok(())
+}
+
+/// The configured number, else the CPU limit of the cgroup, at most two.
+fn worker_count(configured: Option<NonZeroUsize>) -> usize {
+    configured.map_or_else(
+        || std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(DEFAULT_WORKERS),
+        NonZeroUsize::get,
+    )
+}
+
+/// Everything of the control thread: signals, sources of change, the small servers.
+async fn run_control(
+    context: &Arc<admin::Context>,
+    dropped: Arc<std::sync::atomic::AtomicU64>,
+) -> anyhow::Result<()> {
+    let state = &context.state;
+    let config = &state.config;
+    for (address, server) in [
+        (config.admin.bind, Server::Admin),
+        (config.metrics, Server::Metrics),
+        (config.readiness, Server::Readiness),
+    ] {
+        let Some(address) = address else { continue };
+        let listener = net::listen(address, 128, config.limits.tcp_keepalive)
+            .with_context(|| cannot_bind(server, address))?;
+        tracing::info!(address = %listener.local_addr()?, server = ?server, "listening");
+        tokio::spawn(admin::serve(listener, server, context.clone()));
+    }
+    match config.identity.clone() {
+        IdentitySource::WorkloadApi(socket) => {
+            tokio::spawn(credentials::workload_api::follow(state.clone(), socket));
+        }
+        IdentitySource::Files(files) => {
+            tokio::spawn(credentials::files::follow(state.clone(), files));
+        }
+    }
+    tokio::spawn(resource_files::follow_resources(state.clone()));
+    tokio::spawn(cluster::follow(state.clone()));
+    tokio::spawn(jwks::keep(state.clone()));
+    tokio::spawn(watch_over(state.clone(), dropped));
+    tokio::spawn(end_on_signal(
+        state.clone(),
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    ));
+    drain::see_through(state.clone()).await;
+    Ok(())
+}
+
+/// The first signal drains, the second ends.
+async fn end_on_signal(
+    state: Arc<State>,
+    mut terminate: tokio::signal::unix::Signal,
+    mut interrupt: tokio::signal::unix::Signal,
+) {
+    for step in [drain::announce, drain::end] {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        step(&state);
+    }
+}
+
+/// Keeps the gauges that nothing else touches up to date.
+async fn watch_over(state: Arc<State>, dropped: Arc<std::sync::atomic::AtomicU64>) {
+    let mut told = None;
+    let mut counted = 0;
+    loop {
+        let unready = state.unready();
+        state.certificate_state();
+        if told != Some(unready) {
+            match unready {
+                None => tracing::info!("ready"),
+                Some(reason) => tracing::info!(reason, "not ready"),
+            }
+            told = Some(unready);
+        }
+        let now = dropped.load(std::sync::atomic::Ordering::Relaxed);
+        state.metrics.log_lines_dropped.inc_by(now - counted);
+        counted = now;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+fn start_workers(
+    state: &Arc<State>,
+    workers: usize,
+    log: &LogWriter,
+) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    let mut per_worker: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
+    for (address, purpose) in purposes(&state.config) {
+        bind_for_all(address, &purpose, &mut per_worker, &state.config.limits)?;
+    }
+    let sockets = per_worker.into_iter().enumerate();
+    sockets
+        .map(|(index, listeners)| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let worker = Worker::new(index, workers, state.clone(), log.sink());
+            let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+            Ok(thread.spawn(move || run_worker(&runtime, worker, listeners))?)
+        })
+        .collect()
+}
+
+fn run_worker(runtime: &Runtime, worker: Arc<Worker>, listeners: Vec<Bound>) {
+    runtime.block_on(async move {
+        let listeners = listeners.into_iter().filter_map(|(listener, purpose)| {
+            // A bound socket is refused only by a runtime without I/O, which ours has.
+            TcpListener::from_std(listener).ok().map(|listener| (listener, purpose))
+        });
+        worker.run(listeners.collect()).await;
+    });
+}
+
+/// Binds one address once a worker. A port chosen by the system is chosen once.
+fn bind_for_all(
+    address: SocketAddr,
+    purpose: &Purpose,
+    per_worker: &mut [Vec<Bound>],
+    limits: &Limits,
+) -> anyhow::Result<()> {
+    let mut address = address;
+    for (index, listeners) in per_worker.iter_mut().enumerate() {
+        let listener = net::listen(address, limits.accept_backlog, limits.tcp_keepalive)
+            .with_context(|| cannot_bind(purpose, address))?;
+        let bound = listener.local_addr()?;
+        if index == 0 {
+            tracing::info!(address = %bound, purpose = ?purpose, "listening");
+            address = SocketAddr::new(address.ip(), bound.port());
+        }
+        listeners.push((listener.into_std()?, purpose.clone()));
+    }
+    Ok(())
+}
+
+fn cannot_bind(what: impl std::fmt::Debug, address: SocketAddr) -> String {
+    format!("cannot listen on {address} for {what:?}: is another proxy or the app using the port?")
+}
+
+fn purposes(config: &Config) -> Vec<(SocketAddr, Purpose)> {
+    let inbound = config.inbound.bind.iter().map(|a| (*a, Purpose::Inbound));
+    let explicit_in =
+        config.inbound.listeners.iter().map(|l| (l.bind, Purpose::InboundListener(*l)));
+    let outbound = config.outbound.bind.iter().map(|a| (*a, Purpose::Outbound));
+    let explicit_out =
+        config.outbound.listeners.iter().map(|l| (l.bind, Purpose::OutboundListener(l.clone())));
+    inbound.chain(explicit_in).chain(outbound).chain(explicit_out).collect()
+}
+
+/// A panic takes only its own task with it; it is counted and told.
+fn count_panics(state: &Arc<State>) {
+    let panics = state.metrics.panics.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        panics.inc();
+        tracing::error!(panic = %panic, "a task panicked");
+    }));
+}

@@ -1,0 +1,19 @@
+//! HTTP, one message at a time: what is let in, how it is served and sent. Knows nothing of policies, services or workers.
+
+pub mod body;
+pub mod error;
+pub mod gate;
+pub mod h2_client;
+pub mod h2_connect;
+pub(crate) mod h2_pool;
+mod h2_send;
+pub(crate) mod head;
+pub mod headers;
+pub mod http1_client;
+pub(crate) mod interim;
+pub(crate) mod keep_alive;
+pub mod serve;
+pub mod tunnel;
+pub mod version;
+
+pub(crate) use h2_send::send_body;

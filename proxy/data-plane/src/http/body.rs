@@ -1,0 +1,349 @@
+//! The one body type: whatever carries the bytes, with the deadline, the record and the lease that
+//! end with it.
+
+mod broken;
+pub(crate) mod stall;
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::http::body::stall::Stall;
+use crate::http::error::{BAD_RESPONSE, RequestError};
+use crate::http::gate::HeadLimits;
+use crate::http::h2_client::InFlight;
+use crate::http::headers::{self, TrailersOf};
+use crate::http::interim::Interims;
+use crate::limits::Limits;
+use crate::traffic::app::Lease;
+use crate::traffic::record::RequestRecord;
+use crate::traffic::review::Review;
+pub use broken::{BodyError, Broken, Watch};
+
+/// A message body on its way through. Bytes are handed on as they come, never gathered.
+pub struct Body {
+    source: Source,
+    stall: Option<Stall>,
+    /// Dropped, and thereby written, when the answer has been handed on or given up.
+    record: Option<Box<RequestRecord>>,
+    /// Gives the app's connection back to its pool when the answer has been read.
+    lease: Option<Lease>,
+    /// Counts the stream of the connection the body comes from.
+    stream: Option<InFlight>,
+    /// Cuts the body when policy refuses the request it belongs to.
+    review: Option<Review>,
+    /// Which trailers may pass.
+    trailers: TrailersOf,
+    /// How large they may be.
+    head: HeadLimits,
+    /// Hears of a request's body that breaks.
+    watch: Watch,
+    /// Knows whether the body of the request broke that this one answers.
+    request: Watch,
+    /// Takes interim answers to the client, where this is a request's.
+    interims: Interims,
+}
+
+enum Source {
+    Empty,
+    Whole(Option<Bytes>),
+    Http1(Incoming),
+    Http2(RecvStream),
+}
+
+impl Body {
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::of(Source::Empty)
+    }
+
+    /// A body that is at hand.
+    #[must_use]
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self::of(Source::Whole(Some(bytes.into())))
+    }
+
+    /// The body of an HTTP/1.1 message.
+    #[must_use]
+    pub fn http1(incoming: Incoming) -> Self {
+        Self::of(Source::Http1(incoming))
+    }
+
+    /// The body of an HTTP/2 message.
+    #[must_use]
+    pub fn http2(stream: RecvStream) -> Self {
+        if stream.is_end_stream() {
+            return Self::empty();
+        }
+        Self::of(Source::Http2(stream))
+    }
+
+    fn of(source: Source) -> Self {
+        Self {
+            source,
+            stall: None,
+            record: None,
+            lease: None,
+            stream: None,
+            review: None,
+            trailers: TrailersOf::Http,
+            head: HeadLimits::default(),
+            watch: Watch::default(),
+            request: Watch::default(),
+            interims: Interims::default(),
+        }
+    }
+
+    /// Ends the body with an error when no byte comes for too long, and lets pass the trailers that
+    /// this kind of message may have. A body whose length was announced has less time than one that
+    /// is a stream, which may rest.
+    #[must_use]
+    pub fn within(mut self, limits: &Limits, of: TrailersOf) -> Self {
+        if matches!(self.source, Source::Http1(_) | Source::Http2(_)) {
+            let known = self.size_hint().exact().is_some();
+            let limit = if known { limits.body_stall_timeout } else { limits.idle_timeout };
+            self.stall = Some(Stall::after(limit));
+        }
+        self.trailers = of;
+        self.head = HeadLimits::of(limits);
+        self
+    }
+
+    /// Cuts the body when policy no longer allows the request.
+    #[must_use]
+    pub fn with_review(mut self, review: Review) -> Self {
+        self.review = Some(review);
+        self
+    }
+
+    /// Writes the record when the body ends or is dropped.
+    #[must_use]
+    pub fn with_record(mut self, record: Box<RequestRecord>) -> Self {
+        self.record = Some(record);
+        self
+    }
+
+    /// Gives the connection back when the body has been read whole.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Lease) -> Self {
+        self.lease = Some(lease);
+        if self.is_end_stream() {
+            self.finish();
+        }
+        self
+    }
+
+    /// Hears of this body when it breaks, whoever has it then.
+    #[must_use]
+    pub fn watch(&mut self) -> Watch {
+        if !self.is_end_stream() {
+            self.watch = Watch::begin();
+        }
+        self.watch.clone()
+    }
+
+    /// The answer to a request with a body: when that broke, it is the client's doing that this one does.
+    #[must_use]
+    pub(crate) fn answers(mut self, request: Watch) -> Self {
+        self.request = request;
+        self
+    }
+
+    /// Says where interim answers to the request go that this is the body of.
+    #[must_use]
+    pub(crate) fn with_interims(mut self, interims: Interims) -> Self {
+        self.interims = interims;
+        self
+    }
+
+    /// Where interim answers to the request go.
+    pub(crate) fn interims(&self) -> &Interims {
+        &self.interims
+    }
+
+    /// Counts the stream as under way until the body is dropped.
+    #[must_use]
+    pub(crate) fn with_stream(mut self, stream: InFlight) -> Self {
+        self.stream = Some(stream);
+        self
+    }
+
+    /// Whether there is nothing to send, not even trailers.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.is_end_stream()
+    }
+
+    fn poll_source(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut self.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            Source::Http1(incoming) => Pin::new(incoming)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|f| f.map_err(BodyError::from))),
+            Source::Http2(stream) => {
+                poll_http2(stream, cx).map(|frame| frame.map(|f| f.map_err(BodyError::from)))
+            }
+        }
+    }
+
+    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
+        match &mut self.stall {
+            Some(stall) => stall.poll_over(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn progressed(&mut self) {
+        if let Some(stall) = &mut self.stall {
+            stall.progressed();
+        }
+    }
+
+    /// Whoever it is for has taken none of it for too long.
+    pub(crate) fn unread(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.failed("body_stalled");
+        }
+    }
+
+    /// The end was seen: the connection may serve others, the record may be written.
+    fn finish(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+        if let Some(record) = self.record.take() {
+            drop(record);
+        }
+    }
+
+    fn fail(&mut self, error: BodyError) -> BodyError {
+        let kind = error.kind();
+        self.watch.tell(kind);
+        if let Some(record) = &mut self.record {
+            match (kind, self.request.broken()) {
+                (Broken::Withdrawn, _) => record.failed("policy_changed"),
+                (_, Some(broken)) => record.failed(RequestError::ClientBody(broken).reason()),
+                (Broken::Stalled, None) => record.failed("body_stalled"),
+                (Broken::Malformed, None) => record.failed(BAD_RESPONSE),
+                (Broken::Off, None) => record.aborted(),
+            }
+        }
+        self.source = Source::Empty;
+        error
+    }
+}
+
+fn poll_http2(
+    stream: &mut RecvStream,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    match ready!(stream.poll_data(cx)) {
+        Some(Ok(data)) => {
+            // What is handed on is bounded by the next hop's window, so ours may open again.
+            let _ = stream.flow_control().release_capacity(data.len());
+            Poll::Ready(Some(Ok(Frame::data(data))))
+        }
+        // Also NO_ERROR: it is a good end only after END_STREAM (RFC 9113 §8.1), and then it does not show here.
+        Some(Err(e)) => Poll::Ready(Some(Err(e))),
+        None => match ready!(stream.poll_trailers(cx)) {
+            Ok(Some(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            Ok(None) => Poll::Ready(None),
+            Err(e) => Poll::Ready(Some(Err(e))),
+        },
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        // Asked each time: a body that always has a byte would never be asked while it waits.
+        if this.review.as_ref().is_some_and(Review::is_refused) {
+            return Poll::Ready(Some(Err(this.fail(BodyError::Withdrawn))));
+        }
+        match this.poll_source(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.progressed();
+                if let Some((record, data)) = this.record.as_mut().zip(frame.data_ref()) {
+                    record.sent(data.len());
+                }
+                let frame = match frame.into_trailers() {
+                    Ok(trailers) if !this.head.hold(&trailers) => {
+                        return Poll::Ready(Some(Err(this.fail(BodyError::TrailersTooLarge))));
+                    }
+                    Ok(mut trailers) => {
+                        headers::filter_trailers(&mut trailers, this.trailers);
+                        Frame::trailers(trailers)
+                    }
+                    Err(frame) => frame,
+                };
+                if let Some(trailers) = frame.trailers_ref()
+                    && let Some(record) = &mut this.record
+                {
+                    record.trailers(trailers);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(this.fail(error)))),
+            Poll::Ready(None) => {
+                this.finish();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                if this.review.as_ref().is_some_and(|review| review.poll_refused(cx).is_ready()) {
+                    return Poll::Ready(Some(Err(this.fail(BodyError::Withdrawn))));
+                }
+                let limit = ready!(this.poll_stall(cx));
+                Poll::Ready(Some(Err(this.fail(BodyError::Stalled(limit)))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Source::Http1(incoming) => incoming.is_end_stream(),
+            Source::Http2(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
+            Source::Http1(incoming) => incoming.size_hint(),
+            Source::Http2(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if self.is_end_stream() {
+            self.finish();
+        } else if let Some(record) = &mut self.record {
+            record.given_up();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

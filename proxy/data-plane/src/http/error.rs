@@ -1,0 +1,346 @@
+//! What can go wrong with a request or a connection, said once: whose fault it is, what the caller
+//! is told, what the metrics and the log say, and whether the request may be sent again.
+
+use std::fmt;
+
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, Response, StatusCode};
+use policy::Denial;
+
+use crate::http::body::{Body, Broken};
+use crate::http::gate::Refusal;
+use crate::http::gate::answer::BadAnswer;
+use crate::traffic::jwt::TokenRefusal;
+
+/// The stable reason for a refusal, told to the caller.
+pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-postern-reason");
+/// The reason of an app that no connection could be opened to: it has seen nothing of the request.
+pub const APP_UNREACHABLE: &str = "app_unreachable";
+/// The reason of an app that broke the connection before it answered: it may have seen the request.
+pub const APP_RESET: &str = "app_reset";
+
+/// The reason of a client that broke off.
+pub const CLIENT_GONE: &str = "client_gone";
+/// The reason of an app, or a server, whose answer cannot be passed on.
+pub const BAD_RESPONSE: &str = "bad_response";
+
+/// The other end of the connection on which a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherEnd {
+    /// Our own app.
+    App,
+    /// Another workload, or a server outside of the mesh.
+    Upstream,
+}
+
+impl fmt::Display for OtherEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::App => "the app",
+            Self::Upstream => "the upstream",
+        })
+    }
+}
+
+/// Why a request was not answered by the app.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The HTTP gate refused it.
+    #[error("refused by the HTTP gate: {}", .0.reason)]
+    Gate(Refusal),
+    /// Its token is not good.
+    #[error("refused token: {0}")]
+    Token(TokenRefusal),
+    /// Policy refused it.
+    #[error("refused by policy: {0}")]
+    Denied(Denial),
+    /// Policy changed while the request was under way, and refuses it now.
+    #[error("policy no longer allows the request")]
+    Withdrawn,
+    /// A CONNECT stream that we do not serve: wrong protocol or authority.
+    #[error("a mesh stream that is not served here: {0}")]
+    BadStream(&'static str),
+    /// A CONNECT stream of a protocol that this version does not know.
+    #[error("a mesh stream of an unknown protocol")]
+    UnknownStream,
+    /// No service has this name or address, and egress is denied.
+    #[error("no service is known for {0}, and egress is denied")]
+    UnknownDestination(String),
+    /// The controller did not say in time what the destination is, or what it said cannot be used.
+    #[error("the controller did not say in time what {0} is, or not so that it can be used")]
+    Unresolved(String),
+    /// The service is known, but not the identity that its endpoints must present.
+    #[error("the service {0} names no identity, so no endpoint could be believed")]
+    NoIdentity(String),
+    /// The service has no endpoint.
+    #[error("the service {0} has no endpoint")]
+    NoEndpoint(String),
+    /// We hold no valid certificate.
+    #[error("no valid certificate is held")]
+    NoCertificate,
+    /// The app or the upstream cannot be reached.
+    #[error("{who} {address} cannot be reached: {source}")]
+    Connect {
+        /// The other end.
+        who: OtherEnd,
+        /// Where.
+        address: std::net::SocketAddr,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// Every connection that may be opened to the app or the upstream is full.
+    #[error("{who} {address} has as many streams as `limits.meshConnections` connections take")]
+    Overflow {
+        /// The other end.
+        who: OtherEnd,
+        /// Where.
+        address: std::net::SocketAddr,
+    },
+    /// As many connections and streams are open as we take.
+    #[error("as many connections and streams are open as `limits.connections` takes")]
+    ConnectionLimit,
+    /// The upstream is not who it must be, or speaks no mesh TLS.
+    #[error("no mutual TLS with {address}: {source}")]
+    Handshake {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// What happened.
+        source: crate::connection::tls::HandshakeError,
+    },
+    /// The other end broke the connection before it answered.
+    #[error("{who} broke the connection before it answered: {cause}")]
+    Broken {
+        /// The other end.
+        who: OtherEnd,
+        /// The library's word.
+        cause: String,
+        /// Whether it is certain that the request was not processed.
+        unprocessed: bool,
+    },
+    /// The other end's answer can be read in two ways, or in none, or broke off in its head.
+    #[error("the answer of {who} cannot be passed on: {cause}")]
+    BadResponse {
+        /// The other end.
+        who: OtherEnd,
+        /// What is wrong with it.
+        cause: &'static str,
+    },
+    /// The head of the other end's answer is larger than `limits.headerFields`, `limits.headerBytes`.
+    #[error(
+        "the head of the answer of {who} is larger than limits.headerFields, limits.headerBytes"
+    )]
+    ResponseTooLarge {
+        /// The other end.
+        who: OtherEnd,
+    },
+    /// No answer in time.
+    #[error("{who} did not answer in time")]
+    Timeout {
+        /// The other end.
+        who: OtherEnd,
+    },
+    /// The client's body broke before there was an answer, so that the request never was one.
+    #[error("the client's body {}", match .0 {
+        Broken::Malformed => "is none",
+        Broken::Off => "broke off",
+        Broken::Stalled => "stood still for limits.bodyStallTimeout",
+        Broken::Withdrawn => "is not allowed any more",
+    })]
+    ClientBody(Broken),
+    /// The app's own side of the connection broke before anything was known.
+    #[error("the client: {0}")]
+    Client(String),
+    /// The port is declared HTTP, and the client speaks something else.
+    #[error("the port is declared HTTP, but the client speaks something else")]
+    NotHttp,
+    /// gRPC for a port that is declared HTTP/1.1.
+    #[error("gRPC needs HTTP/2, and the app's port is declared http: declare it grpc or http2")]
+    GrpcToHttp1,
+    /// A service outside of the mesh was named by its host alone.
+    #[error(
+        "the external service {0} was named by its host alone: give its ServiceEntry the addresses that clients dial"
+    )]
+    ExternalByName(String),
+}
+
+impl RequestError {
+    /// The other end broke off, in the library's words. Whether it has processed the request is
+    /// not known.
+    pub(crate) fn broken(who: OtherEnd, error: &(impl std::error::Error + ?Sized)) -> Self {
+        let cause = match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        Self::Broken { who, cause, unprocessed: false }
+    }
+
+    /// The gate for answers refused what the other end said.
+    pub(crate) fn bad_answer(who: OtherEnd, bad: BadAnswer) -> Self {
+        match bad {
+            BadAnswer::Malformed(cause) => Self::BadResponse { who, cause },
+            BadAnswer::TooLarge => Self::ResponseTooLarge { who },
+        }
+    }
+
+    /// The status for the caller.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Gate(refusal) => refusal.status,
+            Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::Denied(_)
+            | Self::Withdrawn
+            | Self::UnknownDestination(_)
+            | Self::ExternalByName(_) => StatusCode::FORBIDDEN,
+            Self::ClientBody(Broken::Withdrawn) => StatusCode::FORBIDDEN,
+            Self::ClientBody(Broken::Stalled) => StatusCode::REQUEST_TIMEOUT,
+            Self::BadStream(_) | Self::Client(_) | Self::ClientBody(_) | Self::NotHttp => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::UnknownStream | Self::GrpcToHttp1 => StatusCode::NOT_IMPLEMENTED,
+            Self::NoIdentity(_)
+            | Self::Unresolved(_)
+            | Self::NoEndpoint(_)
+            | Self::NoCertificate
+            | Self::Connect { .. }
+            | Self::Overflow { .. }
+            | Self::ConnectionLimit
+            | Self::Handshake { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Broken { .. } | Self::BadResponse { .. } | Self::ResponseTooLarge { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The stable reason, for the caller, the log and the metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Gate(refusal) => refusal.reason,
+            Self::Token(refusal) => refusal.as_str(),
+            Self::Denied(denial) => denial.reason().as_str(),
+            Self::Withdrawn => "policy_changed",
+            Self::BadStream(_) => "bad_mesh_stream",
+            Self::UnknownStream => "unknown_mesh_stream",
+            Self::UnknownDestination(_) => "egress_denied",
+            Self::Unresolved(_) => "destination_unresolved",
+            Self::NoIdentity(_) => "upstream_not_in_mesh",
+            Self::NoEndpoint(_) => "no_endpoint",
+            Self::NoCertificate => "no_certificate",
+            Self::Connect { who: OtherEnd::App, .. } => APP_UNREACHABLE,
+            Self::Connect { .. } => "upstream_unreachable",
+            Self::Overflow { who: OtherEnd::App, .. } => "app_overflow",
+            Self::Overflow { .. } => "upstream_overflow",
+            Self::ConnectionLimit => "connection_limit",
+            Self::Handshake { .. } => "upstream_tls_failed",
+            Self::Broken { who: OtherEnd::App, .. } => APP_RESET,
+            Self::Broken { .. } => "upstream_reset",
+            Self::BadResponse { .. } => BAD_RESPONSE,
+            Self::ResponseTooLarge { .. } => "response_headers_too_large",
+            Self::Timeout { who: OtherEnd::App } => "app_timeout",
+            Self::Timeout { .. } => "upstream_timeout",
+            Self::ClientBody(Broken::Malformed) => "bad_request_body",
+            Self::ClientBody(Broken::Stalled) => "request_body_stalled",
+            Self::ClientBody(Broken::Withdrawn) => "policy_changed",
+            Self::Client(_) | Self::ClientBody(Broken::Off) => CLIENT_GONE,
+            Self::NotHttp => "protocol_undecided",
+            Self::GrpcToHttp1 => "grpc_needs_http2",
+            Self::ExternalByName(_) => "external_by_name",
+        }
+    }
+
+    /// Whether the request has certainly not been processed, so that it may be sent again.
+    #[must_use]
+    pub fn is_unprocessed(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Handshake { .. } | Self::Overflow { .. } => true,
+            Self::Broken { unprocessed, .. } => *unprocessed,
+            _ => false,
+        }
+    }
+
+    /// Whether it speaks against the endpoint: others are to be preferred for a while. That we use it
+    /// as much as we may does not.
+    #[must_use]
+    pub fn is_endpoint_fault(&self) -> bool {
+        self.is_unprocessed() && !matches!(self, Self::Overflow { .. })
+    }
+
+    /// Whether the client's connection must end with the answer, because its framing cannot be
+    /// trusted any more.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        match self {
+            Self::Gate(refusal) => refusal.close,
+            // Where the request ends is not known, or it is still to come.
+            Self::ClientBody(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The answer for the caller: the status and the reason, and for gRPC its own status
+    /// ("trailers only", gRPC over HTTP/2). The deciding policy is ours to know, not the caller's.
+    #[must_use]
+    pub fn response(&self, is_grpc: bool) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(REASON_HEADER, HeaderValue::from_static(self.reason()));
+        if let Self::Token(refusal) = self {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(refusal.challenge()));
+        }
+        if is_grpc {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            headers.insert("grpc-status", HeaderValue::from_static(grpc_status(self.status())));
+            headers.insert("grpc-message", HeaderValue::from_static(self.reason()));
+            return response;
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        if self.status() == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.closes() {
+            headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let text = format!("postern: {}\n", self.reason());
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+        *response.status_mut() = self.status();
+        *response.body_mut() = Body::whole(text);
+        response
+    }
+}
+
+/// Whether the request is gRPC, by its content type, in any case (RFC 9110 §8.3.1).
+#[must_use]
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    has_type(headers, b"application/grpc")
+}
+
+/// Whether it is gRPC itself, which needs HTTP/2; gRPC-Web is content with HTTP/1.1.
+#[must_use]
+pub fn is_native_grpc(headers: &HeaderMap) -> bool {
+    is_grpc(headers) && !has_type(headers, b"application/grpc-web")
+}
+
+fn has_type(headers: &HeaderMap, prefix: &[u8]) -> bool {
+    let begins = |value: &[u8]| {
+        value.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+    };
+    headers.get(CONTENT_TYPE).is_some_and(|value| begins(value.as_bytes()))
+}
+
+/// gRPC's number for an HTTP status (gRPC, "HTTP to gRPC Status Code Mapping", but 403 and 503 as
+/// a server of its own would say them).
+fn grpc_status(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "16",
+        403 => "7",
+        429 => "8",
+        501 => "12",
+        504 => "4",
+        400..=499 => "13",
+        _ => "14",
+    }
+}

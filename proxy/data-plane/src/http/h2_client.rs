@@ -1,0 +1,407 @@
+//! The client's side of one HTTP/2 connection: to our app, or the mesh hop that carries everything
+//! between two proxies.
+//!
+//! The `h2` library is used as it is, without hyper above it: a stream can then be reset rather
+//! than ended when its source breaks, and an answer is awaited in the task that asked.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::client::{Connection, ResponseFuture, SendRequest};
+use http::{Request, Response, StatusCode, Version};
+
+use crate::connection::link::Link;
+use crate::connection::net::BoxedIo;
+use crate::http::body::{Body, Broken};
+use crate::http::error::{OtherEnd, RequestError};
+use crate::http::gate::HeadLimits;
+use crate::http::gate::answer::{self, Asked, BadAnswer};
+use crate::http::gate::raw::{MAX_INTERIM, TOO_MANY_INTERIM};
+use crate::http::h2_send::send_body;
+use crate::http::headers::Speaker;
+use crate::http::interim::Interims;
+use crate::http::keep_alive::until_silent;
+use crate::limits::{Limits, REMEMBERED_RESETS};
+
+/// A frame carries as much as a TLS record.
+const FRAME: u32 = 16 * 1024;
+/// The time a peer's first SETTINGS may take before CONNECT streams are given up.
+const SETTINGS_WITHIN: Duration = Duration::from_secs(5);
+/// How often we look whether they have come: the library does not tell.
+const SETTINGS_POLL: Duration = Duration::from_millis(1);
+
+/// One shared connection. Cheap to clone; it ends when all clones and streams are gone.
+#[derive(Clone)]
+pub struct H2Client {
+    pub(super) sender: SendRequest<Bytes>,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What the library is given as the largest head of an answer, so that one beyond the limit is refused by the gate:
+/// the library does not say why it refuses one.
+fn head_beyond(limits: HeadLimits) -> u32 {
+    u32::try_from(4 * limits.bytes).unwrap_or(u32::MAX)
+}
+
+/// What all clones of a connection know of it.
+pub(super) struct Shared {
+    /// What bounds the connection, on the mesh hop.
+    link: Option<Arc<Link>>,
+    /// How large the head of an answer may be.
+    head: HeadLimits,
+    closed: AtomicBool,
+    streams: AtomicUsize,
+    /// The most that we open, whatever the peer would take: the window of the connection is made for
+    /// so many.
+    most: usize,
+    /// How long the peer may take nothing of a request's body.
+    unread: Duration,
+    quiet: AtomicU32,
+}
+
+impl Shared {
+    /// Only connections of `postern/1` have a binding.
+    fn is_postern(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.binding.is_some())
+    }
+
+    /// The connection takes no more streams, and this one never left.
+    pub(super) fn unsent(&self, cause: h2::Error) -> SendError {
+        self.closed.store(true, Relaxed);
+        SendError::Broken { cause, unprocessed: true }
+    }
+
+    /// The peer says that it has not looked at the stream: refused, or past a GOAWAY's last
+    /// stream (RFC 9113 §8.7). Streams before it end with the connection instead.
+    pub(super) fn unanswered(&self, cause: h2::Error) -> SendError {
+        let past_goaway = cause.is_remote() && cause.is_go_away();
+        if past_goaway || cause.is_io() {
+            self.closed.store(true, Relaxed);
+        }
+        let refused = cause.is_remote() && cause.reason() == Some(h2::Reason::REFUSED_STREAM);
+        match cause.is_library() {
+            // What the peer sent is no HTTP/2, or no answer.
+            true => SendError::Bad(not_http2(&cause)),
+            false => SendError::Broken { cause, unprocessed: past_goaway || refused },
+        }
+    }
+}
+
+/// The place of one stream on a connection, which counts it: nobody else is given it.
+pub struct Place {
+    client: H2Client,
+    stream: InFlight,
+}
+
+impl Place {
+    /// What bounds the connection, on the mesh hop.
+    #[must_use]
+    pub fn link(&self) -> Option<&Arc<Link>> {
+        self.client.shared.link.as_ref()
+    }
+
+    /// Waits until the stream may begin, before there is a request that could be lost: a peer may have
+    /// announced the end of the connection since it was last used, and streams that have just ended
+    /// may not be off the library's books.
+    ///
+    /// # Errors
+    /// [`SendError`] when the connection takes no more requests; nothing has been sent.
+    pub async fn slot(self) -> Result<Slot, SendError> {
+        let Self { client: H2Client { mut sender, shared }, stream } = self;
+        match poll_fn(|cx| sender.poll_ready(cx)).await {
+            Ok(()) => Ok(Slot { sender, stream }),
+            Err(cause) => Err(shared.unsent(cause)),
+        }
+    }
+}
+
+/// A stream of a connection that is about to begin, for a request that follows at once.
+pub struct Slot {
+    pub(super) sender: SendRequest<Bytes>,
+    pub(super) stream: InFlight,
+}
+
+impl Slot {
+    /// Whether the other side is a proxy of ours, by the ALPN of this very connection.
+    #[must_use]
+    pub fn is_postern(&self) -> bool {
+        self.stream.0.is_postern()
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// [`SendError`] knows whether the request may be sent again.
+    pub async fn send(self, request: Request<Body>) -> Result<Response<Body>, SendError> {
+        let speaker = if self.is_postern() { Speaker::Postern } else { Speaker::Other };
+        let asked = Asked::by(&request);
+        let Self { mut sender, stream } = self;
+        let (parts, mut body) = request.into_parts();
+        let watch = body.watch();
+        let interims = body.interims().clone();
+        let mut head = Request::from_parts(parts, ());
+        *head.version_mut() = Version::HTTP_2;
+        let (mut answer, send) =
+            sender.send_request(head, body.is_empty()).map_err(|e| stream.0.unsent(e))?;
+        if !body.is_empty() {
+            let unread = stream.0.unread;
+            tokio::spawn(async move {
+                // The stream has been reset, and the waiting answer says why.
+                let _ = send_body(body, send, unread).await;
+            });
+        }
+        let mut begun = 0;
+        let answered =
+            poll_fn(|cx| poll_answer(&mut answer, &interims, stream.0.head, &mut begun, cx));
+        let response = answered.await?.map_err(|e| match watch.broken() {
+            Some(broken) => SendError::Client(broken),
+            None if begun > 0 || (speaker == Speaker::Postern && broke_off(&e)) => {
+                SendError::Bad(BadAnswer::Malformed("it broke off in its head"))
+            }
+            None => stream.0.unanswered(e),
+        })?;
+        let (mut parts, receive) = response.into_parts();
+        answer::admit(&mut parts, &asked, stream.0.head, speaker).map_err(SendError::Bad)?;
+        let body = match answer::has_no_content(parts.status, &asked) {
+            true => Body::empty(),
+            false => Body::http2(receive).with_stream(stream).answers(watch),
+        };
+        Ok(Response::from_parts(parts, body))
+    }
+}
+
+/// Whether a proxy of ours says that an answer broke after it had begun. It says so by this reset alone, which
+/// may overtake the head; for an answer that never began it has words of its own.
+fn broke_off(error: &h2::Error) -> bool {
+    error.is_remote() && error.is_reset() && error.reason() == Some(h2::Reason::INTERNAL_ERROR)
+}
+
+/// The answer, and before it the interim ones, which go to the client.
+fn poll_answer(
+    answer: &mut ResponseFuture,
+    interims: &Interims,
+    limits: HeadLimits,
+    begun: &mut u8,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Result<Response<RecvStream>, h2::Error>, SendError>> {
+    while let Poll::Ready(Some(Ok(interim))) = answer.poll_informational(cx) {
+        if *begun >= MAX_INTERIM {
+            return Poll::Ready(Err(SendError::Bad(BadAnswer::Malformed(TOO_MANY_INTERIM))));
+        }
+        *begun += 1;
+        let (parts, ()) = interim.into_parts();
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            // There is none in HTTP/2 (RFC 9113 §8.6).
+            let why = "101 to what was not asked for";
+            return Poll::Ready(Err(SendError::Bad(BadAnswer::Malformed(why))));
+        }
+        interims.pass(parts.status, parts.headers, limits);
+    }
+    Pin::new(answer).poll(cx).map(Ok)
+}
+
+/// Why a request on an HTTP/2 connection has no answer.
+#[derive(Debug)]
+pub enum SendError {
+    /// The stream or the connection broke.
+    Broken {
+        /// The library's word.
+        cause: h2::Error,
+        /// Whether it is certain that the request was not processed.
+        unprocessed: bool,
+    },
+    /// There is one, and it cannot be passed on.
+    Bad(BadAnswer),
+    /// The client's body broke.
+    Client(Broken),
+}
+
+/// What the library has refused of an answer.
+fn not_http2(cause: &h2::Error) -> BadAnswer {
+    match cause.reason() {
+        // Only for a head that is far too large, of the reasons for which a client ends a connection.
+        Some(h2::Reason::ENHANCE_YOUR_CALM) if cause.is_go_away() => BadAnswer::TooLarge,
+        _ => BadAnswer::Malformed("no HTTP/2"),
+    }
+}
+
+impl SendError {
+    /// As an error of the request, in the name of `who`.
+    #[must_use]
+    pub fn into_error(self, who: OtherEnd) -> RequestError {
+        match self {
+            Self::Broken { cause, unprocessed } => {
+                RequestError::Broken { who, cause: cause.to_string(), unprocessed }
+            }
+            Self::Bad(bad) => RequestError::bad_answer(who, bad),
+            Self::Client(broken) => RequestError::ClientBody(broken),
+        }
+    }
+}
+
+impl H2Client {
+    /// Opens a connection to our own app on a byte stream.
+    ///
+    /// # Errors
+    /// The library's, when the stream breaks.
+    pub async fn open(io: BoxedIo, limits: &Limits) -> Result<Self, h2::Error> {
+        Self::open_with(io, limits, None, |_| std::future::pending()).await
+    }
+
+    /// Opens a connection of the mesh, which ends when its link is cut. `keep` is asked for what
+    /// looks after it, given a way to ask whether streams are under way, and runs as long as it does.
+    ///
+    /// # Errors
+    /// The library's, when the stream breaks.
+    pub async fn open_link<K: Future<Output = ()> + Send + 'static>(
+        io: BoxedIo,
+        limits: &Limits,
+        link: Arc<Link>,
+        keep: impl FnOnce(HasStreams) -> K,
+    ) -> Result<Self, h2::Error> {
+        Self::open_with(io, limits, Some(link), keep).await
+    }
+
+    async fn open_with<K: Future<Output = ()> + Send + 'static>(
+        io: BoxedIo,
+        limits: &Limits,
+        link: Option<Arc<Link>>,
+        keep: impl FnOnce(HasStreams) -> K,
+    ) -> Result<Self, h2::Error> {
+        let (sender, connection) = h2::client::Builder::new()
+            .initial_window_size(limits.stream_buffer.0)
+            .initial_connection_window_size(limits.connection_window())
+            .max_frame_size(FRAME)
+            .max_send_buffer_size(limits.stream_buffer.bytes())
+            .max_header_list_size(head_beyond(HeadLimits::of(limits)))
+            .max_local_error_reset_streams(Some(limits.stream_errors()))
+            .max_concurrent_reset_streams(REMEMBERED_RESETS)
+            .enable_push(false)
+            .handshake(io)
+            .await?;
+        let shared = Arc::new(Shared {
+            link,
+            head: HeadLimits::of(limits),
+            closed: AtomicBool::new(false),
+            streams: AtomicUsize::new(0),
+            most: usize::try_from(limits.concurrent_streams).unwrap_or(1),
+            unread: limits.idle_timeout,
+            quiet: AtomicU32::new(0),
+        });
+        let keep = keep(HasStreams(shared.clone()));
+        tokio::spawn(drive(connection, shared.clone(), *limits, keep));
+        Ok(Self { sender, shared })
+    }
+
+    /// Whether the connection takes no more requests.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.load(Relaxed)
+            || self.shared.link.as_ref().is_some_and(|link| link.is_retired())
+    }
+
+    /// Requests and tunnels under way.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.shared.streams.load(Relaxed)
+    }
+
+    /// How many times in a row this was asked while no stream was open.
+    #[must_use]
+    pub fn quiet_sweeps(&self) -> u32 {
+        if self.streams() > 0 {
+            self.shared.quiet.store(0, Relaxed);
+            return 0;
+        }
+        self.shared.quiet.fetch_add(1, Relaxed) + 1
+    }
+
+    /// The place of one more stream, unless the connection has ended or is full: at the peer's limit,
+    /// or at ours.
+    #[must_use]
+    pub fn place(&self) -> Option<Place> {
+        let most = self.sender.current_max_send_streams().min(self.shared.most);
+        if self.is_closed() || self.streams() >= most {
+            return None;
+        }
+        let stream = InFlight::begin(&self.shared);
+        Some(Place { client: self.clone(), stream })
+    }
+
+    /// Whether the peer takes CONNECT streams. It says so in its first SETTINGS, which follow the TLS
+    /// handshake at once; one that does not say so in time is not asked for any.
+    pub async fn takes_streams(&self) -> bool {
+        let supported = async {
+            while !self.sender.is_extended_connect_protocol_enabled() {
+                if self.is_closed() {
+                    return false;
+                }
+                tokio::time::sleep(SETTINGS_POLL).await;
+            }
+            true
+        };
+        tokio::time::timeout(SETTINGS_WITHIN, supported).await.unwrap_or(false)
+    }
+}
+
+/// One stream of a connection, counted while it lives.
+pub struct InFlight(Arc<Shared>);
+
+impl InFlight {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.streams.fetch_add(1, Relaxed);
+        Self(shared.clone())
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Asks a connection whether streams are under way on it.
+pub struct HasStreams(Arc<Shared>);
+
+impl HasStreams {
+    /// Whether there is one.
+    #[must_use]
+    pub fn now(&self) -> bool {
+        self.0.streams.load(Relaxed) > 0
+    }
+}
+
+/// Runs the connection until it ends or is cut, and looks after its health.
+async fn drive(
+    mut connection: Connection<BoxedIo, Bytes>,
+    shared: Arc<Shared>,
+    limits: Limits,
+    keep: impl Future<Output = ()>,
+) {
+    let pings = connection.ping_pong();
+    let silent = until_silent(pings, &limits, || shared.streams.load(Relaxed) > 0);
+    let cut = async {
+        match &shared.link {
+            Some(link) => drop(link.until_cut().await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        // Its error has reached every stream on it.
+        _ = connection => {}
+        () = silent => {}
+        () = cut => {}
+        () = keep => {}
+    }
+    shared.closed.store(true, Relaxed);
+}

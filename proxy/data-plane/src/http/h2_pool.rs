@@ -1,0 +1,83 @@
+//! The HTTP/2 connections to one place that all who go there share: to our app, or to another
+//! workload.
+//!
+//! A stream is counted before it is opened, so that nobody waits in the queue of a full connection
+//! while another could be opened: whoever finds no place takes the turn and opens one more.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::MutexGuard;
+
+use crate::http::error::{OtherEnd, RequestError};
+use crate::http::h2_client::{H2Client, Place};
+use crate::limits::Limits;
+
+/// Connections looked at for one request: some may have come to their end, unnoticed.
+pub(crate) const TRIES: usize = 10;
+
+/// Connections to `who` came to their end faster than they were opened.
+pub(crate) fn ended(who: OtherEnd) -> RequestError {
+    let cause = format!("{TRIES} connections ended before they took the request");
+    RequestError::Broken { who, cause, unprocessed: true }
+}
+
+/// Open connections, oldest first.
+#[derive(Default)]
+pub(crate) struct H2Pool {
+    open: Mutex<Vec<H2Client>>,
+    /// How many have been opened so far.
+    opened: AtomicUsize,
+    /// Held while one is opened, so that a crowd opens what it needs and not hundreds.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl H2Pool {
+    /// The place of one more stream, if a connection has room. The oldest with room is taken, so that
+    /// those that a burst needed come to rest after it, and are closed.
+    pub(crate) fn place(&self) -> Option<Place> {
+        let mut open = self.open.lock();
+        open.retain(|client| !client.is_closed());
+        open.iter().find_map(H2Client::place)
+    }
+
+    /// Shares one more connection.
+    pub(crate) fn add(&self, client: H2Client) {
+        self.opened.fetch_add(1, Relaxed);
+        self.open.lock().push(client);
+    }
+
+    /// Whether as many are open as `limits.meshConnections` says.
+    pub(crate) fn is_full(&self, limits: &Limits) -> bool {
+        let most = usize::try_from(limits.mesh_connections).unwrap_or(usize::MAX);
+        self.open.lock().len() >= most
+    }
+
+    /// The turn to open one more. Whoever has waited for `wait` without seeing one opened goes without
+    /// it, so that a place that nobody reaches does not make a queue of those who want to.
+    pub(crate) async fn turn(&self, wait: Duration) -> Option<MutexGuard<'_, ()>> {
+        loop {
+            let before = self.opened.load(Relaxed);
+            if let Ok(turn) = tokio::time::timeout(wait, self.turn.lock()).await {
+                return Some(turn);
+            }
+            if self.opened.load(Relaxed) == before {
+                return None;
+            }
+        }
+    }
+
+    /// Lets go of all: what is under way on them may finish.
+    pub(crate) fn clear(&self) {
+        self.open.lock().clear();
+    }
+
+    /// Lets go of those that are closed, or have had no stream for more than `idle` sweeps; whether
+    /// none is left.
+    pub(crate) fn sweep(&self, idle: u32) -> bool {
+        let mut open = self.open.lock();
+        open.retain(|client| !client.is_closed() && client.quiet_sweeps() <= idle);
+        open.is_empty()
+    }
+}

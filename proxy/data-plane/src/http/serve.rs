@@ -1,0 +1,149 @@
+//! HTTP towards whoever called: hyper for HTTP/1.1, the `h2` library for HTTP/2.
+//!
+//! Both hand each request to one [`Handler`], and both end when their connection is asked to: at
+//! once, or gracefully (`Connection: close`, GOAWAY) when what is under way may finish.
+
+mod http1;
+mod http2;
+mod outlet;
+
+use std::future::Future;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue};
+use http::{Request, Response, StatusCode, Version, request};
+
+use crate::connection::net::Metered;
+use crate::connection::registry::{Connection, Phase};
+use crate::http::body::Body;
+use crate::http::error::RequestError;
+use crate::http::gate::Refusal;
+use crate::http::interim::Interim;
+use crate::http::tunnel::Tunnel;
+use crate::telemetry::{Direction, Protocol};
+use crate::traffic::record::RequestRecord;
+pub use http1::http1;
+pub use http2::http2;
+
+/// What answers the requests of one connection.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// Answers a request.
+    fn request(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Notes a request that was refused before it could be handed over.
+    fn malformed(&self, refusal: Refusal);
+
+    /// Serves a CONNECT stream of HTTP/2 to its end.
+    fn stream(
+        &self,
+        head: request::Parts,
+        stream: ConnectStream,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+/// The end of handling a request: its answer or the refusal, with the record that is written when
+/// the answer has been handed on.
+pub(crate) fn conclude(
+    answered: Result<Response<Body>, RequestError>,
+    mut record: Box<RequestRecord>,
+    grpc: bool,
+) -> Response<Body> {
+    let response = match answered {
+        Ok(response) => {
+            record.answered(&response);
+            response
+        }
+        Err(error) => {
+            record.refused(&error);
+            error.response(grpc)
+        }
+    };
+    response.map(|body| body.with_record(record))
+}
+
+/// A CONNECT stream that has been neither accepted nor refused.
+pub struct ConnectStream {
+    respond: SendResponse<Bytes>,
+    receive: RecvStream,
+}
+
+impl ConnectStream {
+    /// Accepts the stream.
+    ///
+    /// # Errors
+    /// The library's, when the client has gone.
+    pub fn accept(mut self) -> Result<Tunnel, h2::Error> {
+        let send = self.respond.send_response(Response::new(()), false)?;
+        Ok(Tunnel::new(send, self.receive))
+    }
+
+    /// Refuses the stream with the error's status and reason.
+    pub fn refuse(mut self, error: &RequestError) {
+        let (mut parts, _) = error.response(false).into_parts();
+        strip_for_http2(&mut parts.headers);
+        // The head ends the stream: a length other than 0 would make it malformed (RFC 9113 §8.1.1).
+        parts.headers.remove(CONTENT_LENGTH);
+        // The client may have gone; then nobody needs the answer.
+        let _ = self.respond.send_response(Response::from_parts(parts, ()), true);
+    }
+}
+
+/// A client of ours that has asked for nothing yet has the time of a head for it. Our own apps, and other proxies, whose
+/// connections wait for the next of many requests, may be idle from the beginning.
+fn await_first(io: &Metered, connection: &Connection) {
+    let waits =
+        connection.direction == Direction::Outbound || connection.protocol() == Protocol::Postern;
+    connection.enter(if waits { Phase::Idle } else { Phase::First }, io.now());
+}
+
+/// A client that may wait for the app's word before it sends the body (RFC 9110 §10.1.1).
+#[derive(Debug, Clone, Copy)]
+struct Expectation {
+    waits: bool,
+    asked: bool,
+}
+
+impl Expectation {
+    /// Of this request. Without a body there is nothing to wait for, and HTTP/1.0 knows no such wait: the field
+    /// goes then.
+    fn of(request: &mut Request<Body>) -> Self {
+        let mut lines = request.headers().get_all(EXPECT).iter();
+        let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+        // Any other expectation is the gate's to refuse.
+        let mut waits = lines.next().is_some_and(known) && lines.next().is_none();
+        if waits && (request.version() == Version::HTTP_10 || request.body().is_empty()) {
+            request.headers_mut().remove(EXPECT);
+            waits = false;
+        }
+        Self { waits, asked: false }
+    }
+
+    /// Whether an interim answer is for the client: 100 is for one that waits.
+    fn takes(&mut self, interim: &Interim) -> bool {
+        let asks = interim.status == StatusCode::CONTINUE;
+        self.asked |= asks;
+        self.waits || !asks
+    }
+
+    /// A client that waits to be asked for the body, and was not, may send it or the next request: nobody
+    /// could tell them apart, so the connection ends.
+    fn end(self, response: &mut Response<Body>) {
+        if self.waits && !self.asked && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}
+
+/// Takes out what HTTP/2 messages must not carry (RFC 9113 §8.2.2).
+fn strip_for_http2(headers: &mut http::HeaderMap<HeaderValue>) {
+    for name in [CONNECTION, http::header::TRANSFER_ENCODING, http::header::UPGRADE] {
+        headers.remove(name);
+    }
+    headers.remove("keep-alive");
+    headers.remove("proxy-connection");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! HTTP/1.1 towards whoever called, and HTTP/1.0, as hyper serves it.
+
+use crate::http::gate::HeadLimits;
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{Request, Response, StatusCode, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+
+use super::outlet::{Outlet, Turn, refusal};
+use super::{Expectation, Handler, await_first};
+use crate::connection::net::{Aborter, Metered};
+use crate::connection::registry::Connection;
+use crate::http::body::{Body, BodyError};
+use crate::http::gate::raw::{self, Checked};
+use crate::http::gate::{self, Refusal};
+use crate::http::headers::TrailersOf;
+use crate::http::interim::{Interim, Interims};
+use crate::limits::Limits;
+use crate::telemetry::CloseReason;
+
+/// Serves HTTP/1.1 until the connection ends, and says why it did. Where that cuts an answer, the connection is
+/// aborted: the end of one without a length is told by nothing else (SECURITY-CASES F-14).
+pub async fn http1(
+    io: Metered,
+    connection: &Connection,
+    limits: &Limits,
+    handler: impl Handler,
+    aborter: &Aborter,
+) -> CloseReason {
+    await_first(&io, connection);
+    let (io, raw) = Checked::requests(io);
+    let (io, voice) = Outlet::new(io, raw.clone());
+    let bounds = *limits;
+    let malformed = handler.clone();
+    let turns = voice.clone();
+    let broken = aborter.clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let handler = handler.clone();
+        let (turn, aborter) = (turns.turn(), broken.clone());
+        // Boxed, because hyper moves the future it is given, and ours is large.
+        let answered = Box::pin(answer(handler, request, bounds, turn, aborter));
+        async move { Ok::<_, Infallible>(answered.await) }
+    });
+    let mut builder = Builder::new();
+    gate::configure_http1(&mut builder, HeadLimits::of(limits));
+    let serving = builder
+        .header_read_timeout(None)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    let mut serving = pin!(serving);
+    loop {
+        tokio::select! {
+            ended = &mut serving => return match ended {
+                Ok(()) => connection.closing().unwrap_or(CloseReason::Done),
+                Err(error) => {
+                    let refusal = refused_by_library(&error, raw.refused());
+                    if let Some(refusal) = voice.refusal().or(refusal) {
+                        malformed.malformed(refusal);
+                    }
+                    CloseReason::Error
+                }
+            },
+            reason = connection.asked_to_close() => match reason.is_graceful() {
+                true => serving.as_mut().graceful_shutdown(),
+                false => {
+                    if connection.in_flight() > 0 {
+                        aborter.abort();
+                    }
+                    return reason;
+                }
+            },
+        }
+    }
+}
+
+/// What hyper has refused by itself, where that was not seen on its way out.
+fn refused_by_library(error: &hyper::Error, raw: Option<&'static str>) -> Option<Refusal> {
+    let status = match error {
+        e if e.is_parse_too_large() => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        e if e.is_parse() || raw.is_some() => StatusCode::BAD_REQUEST,
+        _ => return None,
+    };
+    Some(refusal(status, raw))
+}
+
+/// Answers one request. Interim answers go out while it waits, but not to HTTP/1.0, which knows none (RFC 9110
+/// §15.2).
+async fn answer(
+    handler: impl Handler,
+    mut request: Request<Incoming>,
+    limits: Limits,
+    turn: Turn,
+    aborter: Aborter,
+) -> Response<Answer> {
+    raw::show_expectation(request.headers_mut());
+    let old = request.version() == Version::HTTP_10;
+    let of = TrailersOf::of(request.headers());
+    let interims = if old { Interims::default() } else { Interims::heard() };
+    let heard = interims.clone();
+    let mut request =
+        request.map(|body| Body::http1(body).within(&limits, of).with_interims(interims));
+    let mut expectation = Expectation::of(&mut request);
+    let mut say = |interim: Interim| {
+        if expectation.takes(&interim) {
+            turn.say(&interim);
+        }
+    };
+    let mut answering = pin!(handler.request(request));
+    let mut response = loop {
+        tokio::select! {
+            biased;
+            interim = heard.next() => say(interim),
+            response = &mut answering => break response,
+        }
+    };
+    // Those that came with the answer.
+    heard.rest().for_each(say);
+    expectation.end(&mut response);
+    *response.version_mut() = if old { version_for_old(&response) } else { Version::HTTP_11 };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        turn.switches();
+    }
+    response.map(|body| Answer { body, aborter, _turn: turn })
+}
+
+/// The version by which hyper keeps an HTTP/1.0 client's connection, if the client wants it, and says so: only
+/// where the answer's end can be told without it (RFC 9112 §9.3).
+fn version_for_old(response: &Response<Body>) -> Version {
+    let length = response.headers().contains_key(CONTENT_LENGTH);
+    let ends = length || response.body().size_hint().exact().is_some();
+    match ends && !response.headers().contains_key(CONNECTION) {
+        true => Version::HTTP_11,
+        false => Version::HTTP_10,
+    }
+}
+
+/// An answer's body, with the turn that ends when the library has had all of it; one that breaks takes the
+/// connection with it.
+struct Answer {
+    body: Body,
+    aborter: Aborter,
+    _turn: Turn,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(frame, Poll::Ready(Some(Err(_)))) {
+            self.aborter.abort();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! One HTTP/1 connection, bytes in and out; what stands behind it is a handler that says what a row tells it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use crate::http::gate::HeadLimits;
+use std::time::Duration;
+
+use http::{HeaderMap, request};
+use http_body_util::BodyExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+use super::super::ConnectStream;
+use crate::http::serve::http1::*;
+
+/// What becomes of a request.
+#[derive(Clone, Copy)]
+struct Does {
+    /// Interim answers first.
+    interims: &'static [u16],
+    /// The body is read before the answer.
+    reads: bool,
+    /// The answer; 200 has the body that was read.
+    status: u16,
+    /// The version of whoever answered.
+    version: Version,
+}
+
+const READS: Does = Does { interims: &[], reads: true, status: 200, version: Version::HTTP_2 };
+
+impl Handler for Does {
+    async fn request(&self, mut request: Request<Body>) -> Response<Body> {
+        let limits = HeadLimits::of(&Limits::default());
+        for status in self.interims {
+            let mut headers = HeaderMap::new();
+            headers.insert("link", "</a>".parse().unwrap());
+            let status = StatusCode::from_u16(*status).unwrap();
+            request.body().interims().pass(status, headers, limits);
+        }
+        let mut body = Bytes::from_static(b"-");
+        if self.reads {
+            body = request.body_mut().collect().await.map(|b| b.to_bytes()).unwrap_or(body);
+        }
+        let mut response = Response::new(Body::whole(body.clone()));
+        response.headers_mut().insert("content-length", body.len().into());
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap();
+        *response.version_mut() = self.version;
+        response
+    }
+
+    fn malformed(&self, _refusal: Refusal) {}
+
+    async fn stream(&self, _head: request::Parts, _stream: ConnectStream) {}
+}
+
+/// A client of a handler, set up as [`http1`] does.
+fn client(does: Does) -> DuplexStream {
+    let (client, server) = tokio::io::duplex(1 << 20);
+    let (io, raw) = Checked::requests(server);
+    let (io, voice) = Outlet::new(io, raw);
+    let service = service_fn(move |request| {
+        let turn = voice.turn();
+        async move {
+            Ok::<_, Infallible>(
+                answer(does, request, Limits::default(), turn, Aborter::default()).await,
+            )
+        }
+    });
+    let mut builder = Builder::new();
+    gate::configure_http1(&mut builder, HeadLimits::of(&Limits::default()));
+    builder.header_read_timeout(None).auto_date_header(false);
+    tokio::spawn(builder.serve_connection(TokioIo::new(io), service));
+    client
+}
+
+/// What has come until nothing comes any more, or the end.
+async fn hear(client: &mut DuplexStream) -> String {
+    let mut heard = Vec::new();
+    let all = client.read_to_end(&mut heard);
+    let ended = tokio::time::timeout(Duration::from_secs(1), all).await.is_ok();
+    let text = String::from_utf8(heard).unwrap();
+    if ended { text + "|" } else { text }
+}
+
+async fn exchange(does: Does, says: &str) -> String {
+    let mut client = client(does);
+    client.write_all(says.as_bytes()).await.unwrap();
+    hear(&mut client).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_refusal_says_why() {
+    let good = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(66 * 1024));
+    let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(100_000));
+    let both = "POST / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (name, says, status, reason) in [
+        ("no HTTP", "hello there\r\n\r\n", 400, "malformed_request"),
+        ("no method", "\0 / HTTP/1.1\r\n\r\n", 400, "malformed_request"),
+        ("a blank before a colon", "GET / HTTP/1.1\r\nx : y\r\n\r\n", 400, "malformed_request"),
+        ("HTTP/1.2", "GET / HTTP/1.2\r\n\r\n", 400, "malformed_request"),
+        ("a bare LF", "GET / HTTP/1.1\nhost: a\r\n\r\n", 400, "bare_line_feed"),
+        ("two lengths", both, 400, "ambiguous_framing"),
+        ("a long target", &long, 414, "target_too_long"),
+        ("a large head", &large, 431, "headers_too_large"),
+    ] {
+        let refused = exchange(READS, says).await;
+        let begin = format!("HTTP/1.1 {status} ");
+        let field = format!("\r\nx-postern-reason: {reason}\r\n");
+        assert!(refused.starts_with(&begin) && refused.contains(&field), "{name}: {refused}");
+        assert!(refused.ends_with("\r\n\r\n|"), "{name}: {refused}");
+        let after = exchange(READS, &format!("{good}{says}")).await;
+        assert!(after.starts_with("HTTP/1.1 200 OK\r\n"), "{name}: {after}");
+        assert!(after.ends_with(&refused), "{name}, after a good one: {after}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn interim_answers_come_before_the_answer() {
+    let hints = Does { interims: &[103, 102], ..READS };
+    let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    let hint = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
+    let progress = "HTTP/1.1 102 Processing\r\nlink: </a>\r\n\r\n";
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let once = format!("{hint}{progress}{answer}");
+    assert_eq!(exchange(hints, get).await, once);
+    assert_eq!(exchange(hints, &get.repeat(3)).await, once.repeat(3), "one after the other");
+    let old = exchange(hints, "GET / HTTP/1.0\r\nhost: a\r\n\r\n").await;
+    assert_eq!(old, "HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n|", "HTTP/1.0 knows none");
+    let unasked = Does { interims: &[100], ..READS };
+    assert_eq!(exchange(unasked, get).await, answer, "nobody waits for 100");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_asked_for_when_the_app_asks_for_it() {
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+    let asks = Does { interims: &[100], ..READS };
+    let mut caller = client(asks);
+    caller.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(hear(&mut caller).await, "HTTP/1.1 100 Continue\r\nlink: </a>\r\n\r\n");
+    caller.write_all(b"ok").await.unwrap();
+    assert_eq!(hear(&mut caller).await, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+
+    let mut caller = client(READS);
+    caller.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(hear(&mut caller).await, "", "an app that says nothing has not asked");
+    caller.write_all(b"ok").await.unwrap();
+    let unasked = hear(&mut caller).await;
+    assert!(
+        unasked.starts_with("HTTP/1.1 200 OK\r\n") && unasked.contains("\r\n\r\nok"),
+        "{unasked}"
+    );
+
+    let refuses = Does { reads: false, status: 417, ..READS };
+    let refused = exchange(refuses, head).await;
+    assert!(refused.starts_with("HTTP/1.1 417 "), "{refused}");
+    assert!(refused.contains("connection: close\r\n") && refused.ends_with('|'), "{refused}");
+
+    let old = head.replace("HTTP/1.1", "HTTP/1.0");
+    assert_eq!(exchange(asks, &old).await, "", "HTTP/1.0 waits for nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn http10_is_kept_or_ended_and_told_so() {
+    const KEPT: &str = "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n";
+    const ENDED: &str = "HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n|";
+    for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+        let does = Does { version, ..READS };
+        let get = |fields: &str| format!("GET / HTTP/1.0\r\nhost: a\r\n{fields}\r\n");
+        assert_eq!(exchange(does, &get("connection: keep-alive\r\n")).await, KEPT, "{version:?}");
+        assert_eq!(exchange(does, &get("")).await, ENDED, "{version:?}");
+        let new = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        let answer = exchange(does, new).await;
+        assert_eq!(answer, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "{version:?}");
+    }
+}

@@ -1,0 +1,145 @@
+//! HTTP/2 towards whoever called, as the `h2` library serves it.
+
+use crate::http::gate::HeadLimits;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::SendResponse;
+use http::{Method, Request, Response};
+
+use super::{ConnectStream, Expectation, Handler, await_first, strip_for_http2};
+use crate::connection::net::Metered;
+use crate::connection::registry::Connection;
+use crate::http::body::{Body, BodyError};
+use crate::http::headers::TrailersOf;
+use crate::http::interim::{Interim, Interims};
+use crate::http::keep_alive::until_silent;
+use crate::http::send_body;
+use crate::limits::{Limits, REMEMBERED_RESETS};
+use crate::telemetry::CloseReason;
+
+/// Serves HTTP/2 until the connection ends, and says why it did. CONNECT streams are announced
+/// only where `connect` says that the peer is one of ours.
+pub async fn http2(
+    io: Metered,
+    connection: &Connection,
+    limits: &Limits,
+    handler: impl Handler,
+    connect: bool,
+) -> CloseReason {
+    await_first(&io, connection);
+    let builder = http2_builder(limits, connect);
+    let handshake =
+        tokio::time::timeout(limits.header_timeout, builder.handshake::<_, Bytes>(io)).await;
+    let Ok(Ok(mut serving)) = handshake else {
+        return CloseReason::Error;
+    };
+    let pings = serving.ping_pong();
+    let mut dead = pin!(until_silent(pings, limits, || connection.in_flight() > 0));
+    loop {
+        tokio::select! {
+            accepted = serving.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    tokio::spawn(answer(handler.clone(), request, respond, *limits));
+                }
+                Some(Err(_)) => return CloseReason::Error,
+                None => return connection.closing().unwrap_or(CloseReason::Done),
+            },
+            reason = connection.asked_to_close() => match reason.is_graceful() {
+                true => serving.graceful_shutdown(),
+                false => return reason,
+            },
+            () = &mut dead => return CloseReason::Error,
+        }
+    }
+}
+
+/// The library's server within our limits.
+pub(super) fn http2_builder(limits: &Limits, connect: bool) -> h2::server::Builder {
+    let mut builder = h2::server::Builder::new();
+    builder
+        .initial_window_size(limits.stream_buffer.0)
+        .initial_connection_window_size(limits.connection_window())
+        .max_concurrent_streams(limits.concurrent_streams)
+        .max_header_list_size(
+            u32::try_from(HeadLimits::of(limits).library_bytes()).unwrap_or(u32::MAX),
+        )
+        .max_send_buffer_size(limits.stream_buffer.bytes())
+        .max_pending_accept_reset_streams(usize::try_from(limits.pending_resets).unwrap_or(1))
+        .max_local_error_reset_streams(Some(limits.stream_errors()))
+        .max_concurrent_reset_streams(REMEMBERED_RESETS);
+    if connect {
+        builder.enable_connect_protocol();
+    }
+    builder
+}
+
+/// Answers one stream; gives up when the client resets it, so that a flood of resets leaves
+/// nothing running (SECURITY-CASES S-01).
+pub(super) async fn answer(
+    handler: impl Handler,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    limits: Limits,
+) {
+    if request.method() == Method::CONNECT {
+        let (head, receive) = request.into_parts();
+        return handler.stream(head, ConnectStream { respond, receive }).await;
+    }
+    let head_only = request.method() == Method::HEAD;
+    let of = TrailersOf::of(request.headers());
+    let heard = Interims::heard();
+    let interims = heard.clone();
+    let mut request =
+        request.map(|stream| Body::http2(stream).within(&limits, of).with_interims(interims));
+    let mut expectation = Expectation::of(&mut request);
+    let mut answering = pin!(handler.request(request));
+    let mut response = loop {
+        tokio::select! {
+            biased;
+            interim = heard.next() => say(&mut respond, &mut expectation, interim),
+            response = &mut answering => break response,
+            _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
+        }
+    };
+    // Those that came with the answer.
+    heard.rest().for_each(|interim| say(&mut respond, &mut expectation, interim));
+    expectation.end(&mut response);
+    // A client that has gone needs no answer.
+    let _ = send_response(response, respond, head_only, limits.body_stall_timeout).await;
+}
+
+/// An interim answer (RFC 9113 §8.1). A client that has gone needs none.
+fn say(respond: &mut SendResponse<Bytes>, expectation: &mut Expectation, interim: Interim) {
+    if expectation.takes(&interim) {
+        let mut response = Response::new(());
+        *response.status_mut() = interim.status;
+        *response.headers_mut() = interim.headers;
+        let _ = respond.send_informational(response);
+    }
+}
+
+/// Sends the answer. Where the request is not read to its end, the library says so when the last of it is let go:
+/// by NO_ERROR (RFC 9113 §8.1), after everything that was sent. A reset of ours would overtake the answer.
+async fn send_response(
+    response: Response<Body>,
+    mut respond: SendResponse<Bytes>,
+    head_only: bool,
+    unread: Duration,
+) -> Result<(), BodyError> {
+    let (mut parts, body) = response.into_parts();
+    parts.version = http::Version::HTTP_2;
+    strip_for_http2(&mut parts.headers);
+    let head = Response::from_parts(parts, ());
+    // An answer to HEAD has no content (RFC 9110 §9.3.2): hyper sees to it on HTTP/1.1, nobody here.
+    if head_only || body.is_empty() {
+        respond.send_response(head, true)?;
+    } else {
+        let send = respond.send_response(head, false)?;
+        send_body(body, send, unread).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! Messages of the process itself, as JSON lines beside the records, and their level.
+
+use std::io;
+
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::writer::LogSink;
+use crate::control::config::LogLevel;
+
+/// Changes the level of messages while the process runs.
+pub struct LogLevels(reload::Handle<LevelFilter, tracing_subscriber::Registry>);
+
+impl LogLevels {
+    /// Starts writing messages from this level on to the log.
+    ///
+    /// # Errors
+    /// When the process writes messages somewhere already.
+    pub fn start(level: LogLevel, sink: LogSink) -> anyhow::Result<Self> {
+        let (filter, handle) = reload::Layer::new(filter(level));
+        let lines = tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_target(false)
+            .with_writer(Lines(sink));
+        tracing_subscriber::registry().with(filter).with(lines).try_init()?;
+        Ok(Self(handle))
+    }
+
+    /// Sets the level by its name; `false` for an unknown one.
+    pub fn set(&self, name: &str) -> bool {
+        LogLevel::parse(name).is_some_and(|level| self.0.reload(filter(level)).is_ok())
+    }
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// Each message is handed on at once: there are few, and they matter when the process dies.
+struct Lines(LogSink);
+
+struct OneLine<'a>(&'a LogSink);
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = OneLine<'a>;
+    fn make_writer(&'a self) -> OneLine<'a> {
+        OneLine(&self.0)
+    }
+}
+
+impl io::Write for OneLine<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.append(|out| out.push_str(&String::from_utf8_lossy(bytes)));
+        self.0.flush();
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

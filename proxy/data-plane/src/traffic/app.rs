@@ -1,0 +1,270 @@
+//! To our own app, in plaintext: a pool of HTTP/1.1 connections and HTTP/2 connections that all share,
+//! all within this worker.
+//!
+//! Nothing gets here without a [`Permit`], which only the authorizer can make.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response, Version};
+use parking_lot::Mutex;
+use policy::Permit;
+
+use crate::connection::net::{BoxedIo, Dial};
+use crate::http::body::Body;
+use crate::http::error::{OtherEnd, RequestError};
+use crate::http::h2_client::{H2Client, Place};
+use crate::http::h2_pool::{H2Pool, TRIES, ended};
+use crate::http::head;
+use crate::http::headers::Speaker;
+use crate::http::http1_client::{Http1Client, Unanswered};
+use crate::limits::Limits;
+use crate::telemetry::Direction;
+use crate::traffic::worker::Worker;
+
+const WHO: OtherEnd = OtherEnd::App;
+
+/// Where the app listens, and how it is dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AppAddress {
+    /// Where.
+    pub address: SocketAddr,
+    /// The source address by which the redirection rules know our own forwarding, if there are
+    /// rules.
+    pub source: Option<IpAddr>,
+}
+
+impl AppAddress {
+    /// Opens a connection to the app.
+    ///
+    /// # Errors
+    /// [`RequestError::Connect`].
+    pub async fn dial(&self, worker: &Worker) -> Result<tokio::net::TcpStream, RequestError> {
+        Dial::app(&worker.state.config, self.source)
+            .for_traffic()
+            .connect(self.address)
+            .await
+            .map_err(|source| RequestError::Connect { who: WHO, address: self.address, source })
+    }
+}
+
+/// The connections of one worker to its apps.
+#[derive(Default)]
+pub struct AppPool {
+    http1: Mutex<HashMap<AppAddress, Vec<Idle>>>,
+    http2: Mutex<HashMap<AppAddress, Arc<H2Pool>>>,
+}
+
+struct Idle {
+    client: Http1Client,
+    since: u32,
+}
+
+/// A connection on loan; given back when its answer has been read whole, closed else.
+pub struct Lease {
+    worker: Arc<Worker>,
+    app: AppAddress,
+    client: Http1Client,
+}
+
+impl Lease {
+    /// Gives the connection back, at once or as soon as it is ready again.
+    pub(crate) fn give_back(mut self) {
+        if self.client.is_ready() {
+            return self.keep();
+        }
+        if !self.client.is_closed() {
+            tokio::spawn(async move {
+                let ready = tokio::time::timeout(Duration::from_secs(1), self.client.ready()).await;
+                match ready {
+                    Ok(true) => self.keep(),
+                    // The app has answered, and the client still sends.
+                    _ => self.client.end(),
+                }
+            });
+        }
+    }
+
+    fn keep(self) {
+        let since = self.worker.state.clock.coarse();
+        let mut pool = self.worker.apps.http1.lock();
+        let idle = pool.entry(self.app).or_default();
+        let most = self.worker.state.config.limits.pool_connections;
+        if idle.len() < usize::try_from(most).unwrap_or(1) {
+            idle.push(Idle { client: self.client, since });
+        }
+    }
+}
+
+impl AppPool {
+    /// The freshest idle connection, if one is young enough: an app that closes idle connections
+    /// must not meet us half-way (FIELD pain 4).
+    fn take_idle(&self, app: &AppAddress, oldest: u32) -> Option<Http1Client> {
+        let mut pool = self.http1.lock();
+        let idle = pool.get_mut(app)?;
+        while let Some(Idle { client, since }) = idle.pop() {
+            if since >= oldest && client.is_ready() {
+                return Some(client);
+            }
+        }
+        None
+    }
+
+    /// Closes what has been idle since before `oldest`.
+    pub fn sweep(&self, oldest: u32) {
+        self.http1.lock().retain(|_, idle| {
+            idle.retain(|i| i.since >= oldest && !i.client.is_closed());
+            !idle.is_empty()
+        });
+        // A connection to the app is kept for as long as the app keeps it.
+        self.http2.lock().retain(|_, pool| !pool.sweep(u32::MAX) || Arc::strong_count(pool) > 1);
+    }
+}
+
+/// Sends a request to the app, in the HTTP version it came in or its port declares.
+///
+/// # Errors
+/// [`RequestError`]; the app has not answered then.
+pub async fn send(
+    worker: &Arc<Worker>,
+    permit: Permit,
+    app: AppAddress,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, RequestError> {
+    let limit = worker.state.config.limits.response_timeout;
+    let answer = async {
+        match request.version() {
+            Version::HTTP_2 => {
+                head::for_http2(&mut request);
+                send_http2(worker, &permit, app, request).await
+            }
+            _ => {
+                head::for_http1(&mut request);
+                send_http1(worker, &permit, app, request).await
+            }
+        }
+    };
+    tokio::time::timeout(limit, answer).await.unwrap_or(Err(RequestError::Timeout { who: WHO }))
+}
+
+async fn send_http1(
+    worker: &Arc<Worker>,
+    _permit: &Permit,
+    app: AppAddress,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, RequestError> {
+    let idle_limit =
+        u32::try_from(worker.state.config.limits.app_idle_timeout.as_secs()).unwrap_or(u32::MAX);
+    let oldest = worker.state.clock.coarse().saturating_sub(idle_limit);
+    loop {
+        let (mut client, fresh) = match worker.apps.take_idle(&app, oldest) {
+            Some(client) => (client, false),
+            None => (open_http1(worker, app).await?, true),
+        };
+        match client.send(request, Speaker::Other).await {
+            Ok(response) if is_reusable(&response) => {
+                let lease = Lease { worker: worker.clone(), app, client };
+                return Ok(response.map(|body| body.with_lease(lease)));
+            }
+            Ok(response) => return Ok(response),
+            // An idle connection that died before it took the request: the request is whole and
+            // unsent, so another connection may have it.
+            Err(Unanswered::Unsent(unsent)) if !fresh => request = *unsent,
+            Err(unanswered) => return Err(unanswered.into_error(WHO)),
+        }
+    }
+}
+
+/// Whether the connection of this answer may be kept. After one of HTTP/1.0 the library speaks that
+/// version, too, which has no chunks: a body of unknown length would be left behind.
+pub(crate) fn is_reusable<B>(response: &Response<B>) -> bool {
+    response.version() == Version::HTTP_11
+}
+
+async fn open_http1(worker: &Worker, app: AppAddress) -> Result<Http1Client, RequestError> {
+    let io: BoxedIo = Box::new(app.dial(worker).await?);
+    Http1Client::open(io, &worker.state.config.limits, WHO, std::future::pending()).await
+}
+
+async fn send_http2(
+    worker: &Arc<Worker>,
+    _permit: &Permit,
+    app: AppAddress,
+    request: Request<Body>,
+) -> Result<Response<Body>, RequestError> {
+    let pool = worker.apps.http2.lock().entry(app).or_default().clone();
+    for _ in 0..TRIES {
+        let place = match pool.place() {
+            Some(place) => place,
+            None => open_http2(worker, &pool, app).await?,
+        };
+        // Without a slot on it: the app has announced its end since it was last used.
+        if let Ok(slot) = place.slot().await {
+            return slot.send(request).await.map_err(|e| e.into_error(WHO));
+        }
+    }
+    Err(ended(WHO))
+}
+
+/// A place on a connection that is opened for it, unless whoever had the turn before has opened one.
+async fn open_http2(
+    worker: &Arc<Worker>,
+    pool: &H2Pool,
+    app: AppAddress,
+) -> Result<Place, RequestError> {
+    let limits = &worker.state.config.limits;
+    let _turn = pool.turn(limits.app_connect_timeout).await;
+    if let Some(place) = pool.place() {
+        return Ok(place);
+    }
+    if pool.is_full(limits) {
+        worker.state.metrics.overflow(Direction::Inbound);
+        return Err(RequestError::Overflow { who: WHO, address: app.address });
+    }
+    let io: BoxedIo = Box::new(app.dial(worker).await?);
+    let client = H2Client::open(io, limits).await.map_err(|e| broken(&e))?;
+    let place = client.place().ok_or_else(|| ended(WHO))?;
+    pool.add(client);
+    Ok(place)
+}
+
+/// Sends a request that wants to switch protocols, on a connection of its own which never returns
+/// to the pool (SECURITY-CASES S-08).
+///
+/// # Errors
+/// As [`send`].
+pub async fn send_upgrade(
+    worker: &Arc<Worker>,
+    _permit: Permit,
+    app: AppAddress,
+    request: Request<Body>,
+) -> Result<Response<Body>, RequestError> {
+    let io: BoxedIo = Box::new(app.dial(worker).await?);
+    upgrade_over(io, request, &worker.state.config.limits, WHO, Speaker::Other).await
+}
+
+/// Sends an upgrade request over a byte stream that is its alone, to `who`, of which `speaker` tells whether it
+/// may speak in our name.
+///
+/// # Errors
+/// [`RequestError`], in the name of `who`.
+pub(crate) async fn upgrade_over(
+    io: BoxedIo,
+    mut request: Request<Body>,
+    limits: &Limits,
+    who: OtherEnd,
+    speaker: Speaker,
+) -> Result<Response<Body>, RequestError> {
+    head::for_http1(&mut request);
+    let mut client = Http1Client::open(io, limits, who, std::future::pending()).await?;
+    tokio::time::timeout(limits.response_timeout, client.send(request, speaker))
+        .await
+        .map_err(|_| RequestError::Timeout { who })?
+        .map_err(|unanswered| unanswered.into_error(who))
+}
+
+fn broken(error: &impl std::error::Error) -> RequestError {
+    RequestError::broken(WHO, error)
+}

@@ -1,0 +1,182 @@
+//! Where policy is asked, and the only place: live traffic, its re-checks when policy changes, and
+//! `explain` all decide here, so that what `explain` says is what happens. A test of this module
+//! reads the sources and fails when another file asks the policy crate itself.
+//!
+//! Beside the decision stands what people ask next: after a refusal the rule that came nearest,
+//! and what those policies say that are only watched ([`Would`]). Both cost the ordinary allowed
+//! request nothing.
+
+mod would;
+
+use http::{HeaderMap, Method};
+use policy::{
+    CanonicalPath, Connection, ConnectionVerdict, Denial, DenyReason, HeaderSource, HostName,
+    NearestMiss, Permit, Protocol as Declared, Request, Snapshot, TokenClaims,
+};
+
+use crate::connection::registry;
+use crate::telemetry::Protocol;
+pub use would::{Watched, Would};
+
+/// How many rules are compared to find the nearest miss: a refusal must stay cheap under thousands.
+const RULES_COMPARED: usize = 64;
+
+/// One request as the authorizer sees it, after the gate.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The host in its one spelling.
+    pub host: &'a HostName,
+    /// The path that is judged and forwarded.
+    pub path: &'a CanonicalPath<'a>,
+    /// The header fields the gate left.
+    pub headers: &'a HeaderMap,
+    /// The claims of a verified token.
+    pub token: Option<&'a TokenClaims>,
+}
+
+impl HeaderSource for Asked<'_> {
+    fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
+        self.headers.get_all(name).iter().for_each(|value| each(value.as_bytes()));
+    }
+}
+
+impl Asked<'_> {
+    fn facts(&self) -> Request<'_> {
+        Request {
+            method: self.method.as_str(),
+            host: self.host,
+            path: self.path,
+            headers: self,
+            token: self.token,
+        }
+    }
+}
+
+/// A decision, and what is told of it.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// The decision.
+    pub decided: Result<Permit, Denial>,
+    /// After a refusal for want of a matching rule: the rule that came nearest.
+    pub nearest: Option<NearestMiss>,
+    /// What audited and dry-run policies, and the default of audit mode, would have done otherwise.
+    pub would: Vec<Would>,
+}
+
+/// Decides one request.
+#[must_use]
+pub fn request(snapshot: &Snapshot, connection: &Connection<'_>, asked: &Asked<'_>) -> Verdict {
+    let request = asked.facts();
+    let decided = snapshot.authorize_request(connection, &request);
+    verdict(snapshot, connection, Some(&request), decided)
+}
+
+/// What a connection carries that is not served as HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opaque {
+    /// Opaque bytes, on a port where they are expected.
+    Tcp,
+    /// Bytes that are no HTTP, on a port that [must carry it](must_be_http).
+    Undecided,
+}
+
+/// Decides an opaque connection; an undecided one is always refused (DESIGN, invariant 1).
+#[must_use]
+pub fn opaque(snapshot: &Snapshot, connection: &Connection<'_>, carries: Opaque) -> Verdict {
+    let decided = match carries {
+        Opaque::Tcp => snapshot.authorize_opaque(connection),
+        Opaque::Undecided => Err(snapshot.refuse_undecided(connection)),
+    };
+    verdict(snapshot, connection, None, decided)
+}
+
+/// Whether a port takes HTTP only: it is declared so, or nothing is declared and rules that can
+/// apply to it speak of HTTP. Bytes that are something else are [`Opaque::Undecided`] there.
+#[must_use]
+pub fn must_be_http(snapshot: &Snapshot, declared: Declared, port: u16) -> bool {
+    declared.is_http() || (declared == Declared::Auto && snapshot.has_http_rules(port))
+}
+
+/// The refusal of a connection without mutual TLS, where the port's mode is STRICT; `None` where it
+/// is taken, and its requests are judged one by one.
+#[must_use]
+pub fn plaintext(snapshot: &Snapshot, connection: &Connection<'_>) -> Option<Verdict> {
+    let denial = snapshot.check_mtls_mode(connection).err()?;
+    Some(verdict(snapshot, connection, None, Err(denial)))
+}
+
+/// Whether the snapshot allows anything that an open connection could still carry.
+#[must_use]
+pub fn still_allows(snapshot: &Snapshot, connection: &registry::Connection) -> bool {
+    let facts = facts(connection);
+    match connection.protocol() {
+        // Not judged yet: its first check is still to come.
+        Protocol::Unknown => true,
+        Protocol::Tcp => snapshot.authorize_opaque(&facts).is_ok(),
+        _ => !matches!(snapshot.connection_verdict(&facts), ConnectionVerdict::Deny(_)),
+    }
+}
+
+/// A live inbound connection as policy sees it.
+#[must_use]
+pub fn facts(connection: &registry::Connection) -> Connection<'_> {
+    let peer = connection.peer();
+    Connection {
+        peer: peer.map(|p| &p.id),
+        source_ip: connection.source.ip(),
+        remote_ip: None,
+        destination: connection.destination,
+        sni: peer.and_then(|p| p.sni.as_deref()),
+    }
+}
+
+fn verdict(
+    snapshot: &Snapshot,
+    connection: &Connection<'_>,
+    request: Option<&Request<'_>>,
+    decided: Result<Permit, Denial>,
+) -> Verdict {
+    let nearest = decided
+        .as_ref()
+        .err()
+        .and_then(|denial| snapshot.nearest_miss(connection, request, denial, RULES_COMPARED));
+    let would = would::of(snapshot, connection, request, &decided);
+    Verdict { decided, nearest, would }
+}
+
+impl Verdict {
+    /// `allow` or `deny`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        if self.decided.is_ok() { "allow" } else { "deny" }
+    }
+
+    /// The rule that decided.
+    #[must_use]
+    pub fn decider(&self) -> Option<&policy::Decider> {
+        match &self.decided {
+            Ok(permit) => permit.decider(),
+            Err(denial) => denial.decider(),
+        }
+    }
+
+    /// The stable reason.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match &self.decided {
+            Ok(permit) => permit.reason().as_str(),
+            Err(denial) => denial.reason().as_str(),
+        }
+    }
+
+    /// Whether it was refused because the protocol could not be told.
+    #[must_use]
+    pub fn is_undecided(&self) -> bool {
+        matches!(&self.decided, Err(denial) if denial.reason() == DenyReason::ProtocolUndecided)
+    }
+}
+
+#[cfg(test)]
+mod tests;

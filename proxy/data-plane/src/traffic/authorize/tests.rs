@@ -1,0 +1,181 @@
+//! Decisions and what stands beside them, as tables; and that nobody decides elsewhere.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+
+use identity::{SpiffeId, TrustDomain};
+use policy::{
+    DefaultAuthorization, Defaults, MtlsMode, Normalization, Resources, SourceFile, Workload,
+};
+
+use crate::traffic::authorize::*;
+
+/// What only this module may ask of the policy crate.
+const QUESTIONS: &[&str] = &[
+    "authorize_request(",
+    "authorize_opaque(",
+    "connection_verdict(",
+    "refuse_undecided(",
+    "check_mtls_mode(",
+    "has_http_rules(",
+    "nearest_miss(",
+    "audited_by(",
+    ".shadow(",
+];
+
+/// Live traffic and `explain` share the code of a decision because nothing else can make one.
+#[test]
+fn policy_is_asked_in_one_place() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
+    let here = ["authorize.rs", "authorize/would.rs", "authorize/tests.rs"];
+    let here = here.map(|file| format!("data-plane/src/traffic/{file}"));
+    let mut callers = Vec::new();
+    each_source(&source, &mut |path, text| {
+        let name = path.strip_prefix(&source).unwrap().display().to_string();
+        let asks = QUESTIONS.iter().any(|question| text.contains(question));
+        if asks && !here.contains(&name) {
+            callers.push(name.clone());
+        }
+        let decides = ["authorize::request(", "authorize::opaque("];
+        let decides = decides.iter().filter(|call| text.contains(*call)).count();
+        let expected = match name.as_str() {
+            "src/explain.rs" => 2,
+            "data-plane/src/traffic/inbound.rs" | "data-plane/src/traffic/inbound/http.rs" => 1,
+            _ => return,
+        };
+        assert_eq!(decides, expected, "{name} decides by this module");
+    });
+    assert_eq!(callers, [""; 0], "ask traffic::authorize instead of the policy crate");
+}
+
+fn each_source(folder: &Path, see: &mut dyn FnMut(&Path, &str)) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.extension() {
+            _ if path.is_dir() => each_source(&path, see),
+            Some(ending) if ending == "rs" => see(&path, &fs::read_to_string(&path).unwrap()),
+            _ => {}
+        }
+    }
+}
+
+/// The specs of AuthorizationPolicies `shop/p0`, `shop/p1`, …; a leading `~` makes one dry-run.
+fn snapshot(defaults: &Defaults, specs: &[&str]) -> Snapshot {
+    let documents = specs.iter().enumerate().map(|(index, spec)| {
+        let (dry_run, spec) = spec.strip_prefix('~').map_or(("false", *spec), |spec| ("true", spec));
+        format!("---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: p{index}, namespace: shop, annotations: {{istio.io/dry-run: \"{dry_run}\"}}}}\nspec: {spec}\n")
+    });
+    let bytes = format!("# none\n{}", documents.collect::<String>()).into_bytes();
+    let files = [SourceFile { name: "r".into(), bytes }];
+    let resources = Resources::parse(&files, "postern-system").unwrap_or_else(|m| panic!("{m}"));
+    let workload =
+        Workload { namespace: "shop".into(), service_account: "cart".into(), labels: [].into() };
+    Snapshot::build(&resources, &workload, defaults, &TrustDomain::parse("td").unwrap())
+}
+
+/// GET / on port 8080 by `td/ns/shop/sa/frontend`.
+fn ask(snapshot: &Snapshot) -> Verdict {
+    let peer = SpiffeId::parse("spiffe://td/ns/shop/sa/frontend").unwrap();
+    let host = HostName::parse("cart", Some(80)).unwrap();
+    let path = CanonicalPath::parse("/", Normalization::default()).unwrap();
+    let headers = HeaderMap::new();
+    let asked =
+        Asked { method: &Method::GET, host: &host, path: &path, headers: &headers, token: None };
+    request(snapshot, &connection(Some(&peer)), &asked)
+}
+
+fn connection(peer: Option<&SpiffeId>) -> Connection<'_> {
+    let ip = IpAddr::from([10, 0, 0, 7]);
+    Connection { peer, source_ip: ip, remote_ip: None, destination: (ip, 8080).into(), sni: None }
+}
+
+const GET: &str = "{rules: [{to: [{operation: {methods: [GET]}}]}]}";
+const POST: &str = "{rules: [{to: [{operation: {methods: [POST]}}]}]}";
+const DENY_GET: &str = "{action: DENY, rules: [{to: [{operation: {methods: [GET]}}]}]}";
+const AUDIT_GET: &str = "{action: AUDIT, rules: [{to: [{operation: {methods: [GET]}}]}]}";
+const AUDIT_POST: &str = "{action: AUDIT, rules: [{to: [{operation: {methods: [POST]}}]}]}";
+
+#[test]
+fn what_is_watched_never_decides() {
+    use DefaultAuthorization::{Audit, Deny};
+    let check = |authorization, specs: &[&str], word: &str, would: &[&str]| {
+        let snapshot = snapshot(&Defaults { authorization, ..Defaults::default() }, specs);
+        let verdict = ask(&snapshot);
+        let found: Vec<_> = verdict.would.iter().map(shown).collect();
+        assert_eq!(verdict.word(), word, "{authorization:?} {specs:?}");
+        assert_eq!(found, would, "{authorization:?} {specs:?}");
+    };
+    check(Deny, &[], "deny", &[]);
+    check(Deny, &[GET], "allow", &[]);
+    check(Audit, &[], "allow", &["would_deny default default_deny -"]);
+    check(Audit, &[GET], "allow", &[]);
+    check(Deny, &[GET, AUDIT_GET], "allow", &["would_deny audit policy_audited shop/p1 0"]);
+    check(Deny, &[GET, AUDIT_POST], "allow", &[]);
+    check(Deny, &[POST, AUDIT_GET], "deny", &[]);
+    let dry_deny = format!("~{DENY_GET}");
+    check(Deny, &[GET, &dry_deny], "allow", &["would_deny dry_run policy_denied shop/p1 0"]);
+    let (dry_get, dry_post) = (format!("~{GET}"), format!("~{POST}"));
+    check(Deny, &[&dry_get], "deny", &["would_allow dry_run policy_allowed shop/p0 0"]);
+    check(Deny, &[&dry_post], "deny", &[]);
+    check(
+        Audit,
+        &[&dry_post],
+        "allow",
+        &["would_deny default default_deny -", "would_deny dry_run no_matching_allow -"],
+    );
+    check(Audit, &[&dry_get], "allow", &["would_deny default default_deny -"]);
+}
+
+fn shown(would: &Would) -> String {
+    let rule = would.policy.as_ref().zip(would.rule);
+    let rule = rule.map_or("-".to_owned(), |(policy, rule)| format!("{policy} {rule}"));
+    format!("{} {} {} {rule}", would.decision, would.by.as_str(), would.reason)
+}
+
+/// A dry-run rule lets nobody in past the port's mode.
+#[test]
+fn plaintext_by_the_ports_mode() {
+    for (mtls, taken) in
+        [(MtlsMode::Strict, false), (MtlsMode::Permissive, true), (MtlsMode::Disable, true)]
+    {
+        let snapshot = snapshot(&Defaults { mtls, ..Defaults::default() }, &["~{rules: [{}]}"]);
+        let found = plaintext(&snapshot, &connection(None));
+        assert_eq!(found.is_none(), taken, "{mtls:?}");
+        if let Some(verdict) = found {
+            assert_eq!((verdict.reason(), &*verdict.would), ("peer_not_authenticated", &[][..]));
+        }
+    }
+}
+
+/// S-20: bytes that are no HTTP, where it must be HTTP, are refused whatever rules allow.
+#[test]
+fn s20_undecided_protocol_is_refused() {
+    let peer = SpiffeId::parse("spiffe://td/ns/shop/sa/frontend").unwrap();
+    for (spec, carries, expect) in [
+        ("{rules: [{}]}", Opaque::Undecided, "deny protocol_undecided"),
+        ("{rules: [{}]}", Opaque::Tcp, "allow policy_allowed"),
+        (DENY_GET, Opaque::Undecided, "deny policy_denied"),
+        (DENY_GET, Opaque::Tcp, "deny policy_denied"),
+        (GET, Opaque::Undecided, "deny protocol_undecided"),
+        (GET, Opaque::Tcp, "deny no_matching_allow"),
+    ] {
+        let snapshot = snapshot(&Defaults::default(), &[spec]);
+        let verdict = opaque(&snapshot, &connection(Some(&peer)), carries);
+        let found = format!("{} {}", verdict.word(), verdict.reason());
+        assert_eq!(found, expect, "{spec} {carries:?}");
+        assert_eq!(verdict.is_undecided(), expect.ends_with("undecided"));
+    }
+    for (declared, spec, expect) in [
+        (Declared::Http, "{rules: [{}]}", true),
+        (Declared::Grpc, "{rules: [{}]}", true),
+        (Declared::Auto, "{rules: [{}]}", false),
+        (Declared::Auto, GET, true),
+        (Declared::Tcp, GET, false),
+        (Declared::Tls, GET, false),
+    ] {
+        let snapshot = snapshot(&Defaults::default(), &[spec]);
+        assert_eq!(must_be_http(&snapshot, declared, 8080), expect, "{declared:?} {spec}");
+    }
+}

@@ -1,0 +1,102 @@
+//! The client behind a peer: whose word about it counts, and what that word is.
+//!
+//! `x-forwarded-for` is a claim. It is believed only of peers that the configuration lists, and
+//! taken out of every other request (SECURITY-CASES S-16).
+
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::header::HeaderName;
+use identity::SpiffeId;
+
+use crate::control::config::ForwardedFor;
+use crate::http::headers::Sender;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// The most addresses that are looked at; a longer chain names nobody.
+const MAX_HOPS: usize = 32;
+
+/// Whether a peer's word about the client behind it counts.
+#[must_use]
+pub fn sender(believed: &ForwardedFor, peer: Option<&SpiffeId>) -> Sender {
+    match peer.is_some_and(|id| believed.from.contains(id)) {
+        true => Sender::Listed,
+        false => Sender::Other,
+    }
+}
+
+/// The client's address by a listed peer's word: the last address of `x-forwarded-for`, or, behind
+/// further trusted proxies, as many before it. `None` when there is no such address, or the chain
+/// cannot be read: then the TCP peer is the client.
+#[must_use]
+pub fn remote_ip(believed: &ForwardedFor, sender: Sender, headers: &HeaderMap) -> Option<IpAddr> {
+    if sender == Sender::Other {
+        return None;
+    }
+    let lines = headers.get_all(X_FORWARDED_FOR).iter();
+    let mut hops = Vec::new();
+    for line in lines {
+        for hop in line.to_str().ok()?.split(',') {
+            hops.push(hop.trim());
+        }
+    }
+    if hops.len() > MAX_HOPS {
+        return None;
+    }
+    let place = hops.len().checked_sub(1 + believed.trusted_proxies)?;
+    address(hops[place])
+}
+
+/// An address as proxies write it: bare, or with a port, IPv6 in brackets or bare.
+fn address(hop: &str) -> Option<IpAddr> {
+    if let Ok(ip) = hop.parse::<IpAddr>() {
+        return Some(ip.to_canonical());
+    }
+    let with_port = hop.parse::<std::net::SocketAddr>().ok().map(|a| a.ip());
+    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    with_port.or_else(bracketed).map(|ip| ip.to_canonical())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const GATEWAY: &str = "spiffe://cluster.local/ns/edge/sa/gateway";
+
+    fn seen(lines: &[&str], trusted_proxies: usize, peer: Option<&str>) -> Option<String> {
+        let believed =
+            ForwardedFor { from: vec![SpiffeId::parse(GATEWAY).unwrap()], trusted_proxies };
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(X_FORWARDED_FOR, line.parse().unwrap());
+        }
+        let peer = peer.map(|id| SpiffeId::parse(id).unwrap());
+        let sender = sender(&believed, peer.as_ref());
+        remote_ip(&believed, sender, &headers).map(|ip| ip.to_string())
+    }
+
+    #[test]
+    fn s16_who_speaks_for_the_client_only_listed_peers() {
+        let gateway = Some(GATEWAY);
+        let check = |lines: &[&str], proxies, peer, expect: Option<&str>| {
+            assert_eq!(
+                seen(lines, proxies, peer).as_deref(),
+                expect,
+                "{lines:?} {proxies} {peer:?}"
+            );
+        };
+        check(&["1.2.3.4"], 0, gateway, Some("1.2.3.4"));
+        check(&["6.6.6.6, 1.2.3.4"], 0, gateway, Some("1.2.3.4"));
+        check(&["6.6.6.6", "1.2.3.4"], 0, gateway, Some("1.2.3.4"));
+        check(&["6.6.6.6, 1.2.3.4, 10.0.0.1"], 1, gateway, Some("1.2.3.4"));
+        check(&["1.2.3.4"], 1, gateway, None);
+        check(&["::ffff:1.2.3.4"], 0, gateway, Some("1.2.3.4"));
+        check(&["[2001:db8::1]:443"], 0, gateway, Some("2001:db8::1"));
+        check(&["1.2.3.4:80"], 0, gateway, Some("1.2.3.4"));
+        check(&["unknown"], 0, gateway, None);
+        check(&[], 0, gateway, None);
+        check(&["1.2.3.4"], 0, Some("spiffe://cluster.local/ns/edge/sa/other"), None);
+        check(&["1.2.3.4"], 0, None, None);
+    }
+}

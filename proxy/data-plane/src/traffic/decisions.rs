@@ -1,0 +1,176 @@
+//! The latest decisions, for a person who asks "who was refused just now, and by which rule?".
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use policy::{Connection, Decider, NearestMiss};
+use serde::Serialize;
+
+use crate::traffic::authorize::{Asked, Verdict, Would};
+
+/// One decision, as `GET /decisions` shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Decision {
+    /// Unix seconds.
+    pub time: u64,
+    /// `allow` or `deny`.
+    pub decision: &'static str,
+    /// The stable reason.
+    pub reason: &'static str,
+    /// The deciding policy, or null when the default decided.
+    pub policy: Option<Arc<str>>,
+    /// The deciding rule's index, or null.
+    pub rule: Option<u32>,
+    /// Who called, without `spiffe://`; null in plaintext.
+    pub source_principal: Option<String>,
+    /// The caller's address.
+    pub source_ip: String,
+    /// The app's address.
+    pub destination: String,
+    /// The method; null for opaque bytes.
+    pub method: Option<String>,
+    /// The host, with a port that is not the default one; null for opaque bytes.
+    pub host: Option<String>,
+    /// The canonical path without query; null for opaque bytes.
+    pub path: Option<String>,
+    /// After a refusal for want of a matching rule: the rule that came nearest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<NearestMiss>,
+    /// What policies that are only watched would have decided otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub would: Vec<Would>,
+}
+
+/// Bytes a decision may have on the average: whoever sends the longest paths makes the window shorter, not larger.
+const AVERAGE: usize = 1024;
+
+impl Decision {
+    /// About how many bytes it holds. What a caller makes long is counted: host, path and method.
+    fn bytes(&self) -> usize {
+        let texts = [&self.method, &self.host, &self.path, &self.source_principal];
+        size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
+    }
+
+    /// The line for a verdict; `asked` is `None` for an opaque connection.
+    #[must_use]
+    pub fn new(
+        time: u64,
+        connection: &Connection<'_>,
+        asked: Option<&Asked<'_>>,
+        verdict: &Verdict,
+    ) -> Self {
+        Self {
+            time,
+            decision: verdict.word(),
+            reason: verdict.reason(),
+            policy: verdict.decider().map(|d| Arc::clone(d.policy())),
+            rule: verdict.decider().map(Decider::rule),
+            source_principal: connection.peer.map(|id| id.without_scheme().to_owned()),
+            source_ip: connection.source_ip.to_canonical().to_string(),
+            destination: connection.destination.to_string(),
+            method: asked.map(|asked| asked.method.to_string()),
+            host: asked.map(|asked| asked.host.to_string()),
+            path: asked.map(|asked| asked.path.as_str().to_owned()),
+            nearest: verdict.nearest.clone(),
+            would: verdict.would.clone(),
+        }
+    }
+}
+
+/// A window over refusals, connection verdicts, and requests that a watched policy would have
+/// decided otherwise; the oldest give way.
+pub struct Decisions {
+    size: usize,
+    window: Mutex<Window>,
+}
+
+#[derive(Default)]
+struct Window {
+    decisions: VecDeque<Decision>,
+    bytes: usize,
+}
+
+impl Decisions {
+    /// A window of this many decisions, or of as many as have 1 KiB on the average; 0 keeps none.
+    #[must_use]
+    pub fn new(size: usize) -> Self {
+        Self { size, window: Mutex::default() }
+    }
+
+    /// Adds one.
+    pub fn add(&self, decision: Decision) {
+        self.push(&mut self.window.lock(), decision);
+    }
+
+    /// Adds one of many: in audit mode that is every request, and a request does not wait for the
+    /// window while another worker writes to it.
+    pub fn offer(&self, decision: impl FnOnce() -> Decision) {
+        if let Some(mut window) = self.window.try_lock() {
+            self.push(&mut window, decision());
+        }
+    }
+
+    fn push(&self, window: &mut Window, decision: Decision) {
+        let bytes = decision.bytes();
+        let most = self.size.saturating_mul(AVERAGE);
+        while window.decisions.len() >= self.size || window.bytes + bytes > most {
+            match window.decisions.pop_front() {
+                Some(oldest) => window.bytes -= oldest.bytes(),
+                None if self.size == 0 => return,
+                // One alone may be longer than all should be.
+                None => break,
+            }
+        }
+        window.bytes += bytes;
+        window.decisions.push_back(decision);
+    }
+
+    /// The window, newest first.
+    #[must_use]
+    pub fn recent(&self) -> Vec<Decision> {
+        self.window.lock().decisions.iter().rev().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decision(time: u64, path: usize) -> Decision {
+        Decision {
+            time,
+            decision: "deny",
+            reason: "default_deny",
+            policy: None,
+            rule: None,
+            source_principal: None,
+            source_ip: "10.0.0.7".to_owned(),
+            destination: "10.0.0.9:8080".to_owned(),
+            method: Some("GET".to_owned()),
+            host: Some("cart".to_owned()),
+            path: Some("x".repeat(path)),
+            nearest: None,
+            would: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn s48_long_paths_make_the_window_shorter_not_larger() {
+        let check =
+            |name: &str, size: usize, path: usize, expect: std::ops::RangeInclusive<usize>| {
+                let window = Decisions::new(size);
+                (0..1000).for_each(|time| window.add(decision(time, path)));
+                let kept = window.recent();
+                assert!(expect.contains(&kept.len()), "{name}: {}", kept.len());
+                assert!(kept.first().is_none_or(|newest| newest.time == 999), "{name}");
+                let bytes: usize = kept.iter().map(Decision::bytes).sum();
+                assert!(kept.len() <= 1 || bytes <= size * AVERAGE, "{name}: {bytes}");
+            };
+        check("ordinary paths", 64, 20, 64..=64);
+        check("paths as long as they may be", 64, 60_000, 1..=1);
+        check("long paths", 64, 4000, 10..=16);
+        check("one that is longer than all should be", 2, 60_000, 1..=1);
+        check("no window", 0, 20, 0..=0);
+    }
+}

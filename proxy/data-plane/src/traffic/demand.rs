@@ -1,0 +1,186 @@
+//! Which destinations are asked of the controller: those the app dials, and as long as it dials them.
+//!
+//! A destination that is known costs one look into a table that nobody writes; only the first dial of one takes the lock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use crate::http::error::RequestError;
+
+/// How long a dial waits for the controller's word.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
+/// The most destinations asked for at a time; the one that was not used for longest gives way. An app that calls more services
+/// than this is a scanner.
+pub const MOST_DESTINATIONS: usize = 2048;
+/// A destination that was not used for so long is given up, seconds.
+pub const IDLE_SECONDS: u32 = 600;
+/// One that means nothing is given up sooner, seconds.
+pub const UNKNOWN_IDLE_SECONDS: u32 = 60;
+
+/// What is known of a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// Nothing yet.
+    Asked,
+    /// A service.
+    Service,
+    /// That it is none.
+    Unknown,
+}
+
+#[derive(Debug)]
+struct Entry {
+    word: watch::Sender<Word>,
+    last_used: u32,
+    /// Whether the stream at hand has been asked.
+    sent: bool,
+}
+
+/// The destinations that are asked for.
+#[derive(Debug, Default)]
+pub struct Demand {
+    entries: Mutex<HashMap<Box<str>, Entry>>,
+    /// By service host: when it was used last, seconds of the coarse clock.
+    uses: ArcSwap<HashMap<Arc<str>, AtomicU32>>,
+    wake: Notify,
+    connected: AtomicBool,
+}
+
+impl Demand {
+    /// Notes that a known service was used.
+    pub fn note_use(&self, host: &Arc<str>, now: u32) {
+        if let Some(used) = self.uses.load().get(host) {
+            used.store(now, Relaxed);
+        }
+    }
+
+    /// Asks about a destination and waits until the answer is in force.
+    ///
+    /// # Errors
+    /// [`RequestError::Unresolved`] when there is none in time: what cannot be asked is not guessed.
+    pub async fn ask(&self, key: &str, now: u32) -> Result<Word, RequestError> {
+        let mut word = self.entry(key, now);
+        let answered = word.wait_for(|word| *word != Word::Asked);
+        match tokio::time::timeout(ANSWER_DEADLINE, answered).await {
+            Ok(Ok(word)) => Ok(*word),
+            _ => Err(RequestError::Unresolved(key.to_owned())),
+        }
+    }
+
+    fn entry(&self, key: &str, now: u32) -> watch::Receiver<Word> {
+        let mut entries = self.entries.lock();
+        if let Some(entry) = entries.get_mut(key) {
+            entry.last_used = now;
+            return entry.word.subscribe();
+        }
+        if entries.len() >= MOST_DESTINATIONS {
+            let oldest = entries.iter().min_by_key(|(_, entry)| entry.last_used);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                entries.remove(&oldest);
+            }
+        }
+        let (word, answer) = watch::channel(Word::Asked);
+        entries.insert(key.into(), Entry { word, last_used: now, sent: false });
+        self.wake.notify_one();
+        answer
+    }
+
+    /// Wakes when there is something to ask.
+    pub async fn wanted(&self) {
+        self.wake.notified().await;
+    }
+
+    /// The destinations that were not asked on this stream yet; they count as asked then.
+    pub fn take_unsent(&self) -> Vec<String> {
+        let mut entries = self.entries.lock();
+        let unsent = entries.iter_mut().filter(|(_, entry)| !entry.sent);
+        unsent
+            .map(|(key, entry)| {
+                entry.sent = true;
+                key.to_string()
+            })
+            .collect()
+    }
+
+    /// A new stream has been asked nothing.
+    pub fn begin_stream(&self) {
+        for entry in self.entries.lock().values_mut() {
+            entry.sent = false;
+        }
+    }
+
+    /// Notes what the controller said, after it was put in force.
+    pub fn answered(&self, key: &str, word: Word) {
+        if let Some(entry) = self.entries.lock().get(key) {
+            entry.word.send_replace(word);
+        }
+    }
+
+    /// The services in force are these, by host.
+    pub fn services<'a>(&self, hosts: impl Iterator<Item = &'a Arc<str>>, now: u32) {
+        let before = self.uses.load();
+        let used = |host: &Arc<str>| before.get(host).map_or(now, |used| used.load(Relaxed));
+        let uses = hosts.map(|host| (host.clone(), AtomicU32::new(used(host)))).collect();
+        self.uses.store(Arc::new(uses));
+    }
+
+    /// Gives up what was not used for long, and what had to give way. `host_of` tells the service a destination means. While
+    /// there is no controller nothing is given up: it could not be asked for again.
+    pub fn sweep(&self, now: u32, held: &[(String, Arc<str>)]) -> Vec<String> {
+        if !self.is_connected() {
+            return Vec::new();
+        }
+        let hosts: HashMap<&str, &Arc<str>> =
+            held.iter().map(|(key, host)| (key.as_str(), host)).collect();
+        let uses = self.uses.load();
+        let mut entries = self.entries.lock();
+        let mut given_up = Vec::new();
+        entries.retain(|key, entry| {
+            let host = hosts.get(&**key);
+            let used = host.and_then(|host| uses.get(*host)).map_or(0, |used| used.load(Relaxed));
+            let idle = now.saturating_sub(entry.last_used.max(used));
+            let most = if host.is_some() { IDLE_SECONDS } else { UNKNOWN_IDLE_SECONDS };
+            let keep = idle < most;
+            if !keep {
+                given_up.push(key.to_string());
+            }
+            keep
+        });
+        let gone = held.iter().filter(|(key, _)| !entries.contains_key(key.as_str()));
+        let gone: Vec<String> = gone.map(|(key, _)| key.clone()).collect();
+        given_up.extend(gone.into_iter().filter(|key| !given_up.contains(key)).collect::<Vec<_>>());
+        given_up
+    }
+
+    /// How many destinations are asked for.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.lock().len()
+    }
+
+    /// True when none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the controller's stream is open.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Relaxed)
+    }
+
+    /// Notes that the stream opened or ended.
+    pub fn set_connected(&self, connected: bool) {
+        self.connected.store(connected, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! Towards our app. [`serve()`] tells the phases of one connection in their order; the requests of
+//! an HTTP connection are told in `inbound/http.rs`, and what the bytes are in `inbound/detect.rs`.
+
+mod arrival;
+mod detect;
+mod http;
+mod mesh_stream;
+mod token;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use identity::verify::Usage;
+use policy::{Denial, DenyReason, Permit};
+use tokio::net::TcpStream;
+
+use crate::connection::link::Proven;
+use crate::connection::net::{Abortable, Aborter, BoxedIo, Metered};
+use crate::connection::registry::{Peer, Phase, Registered};
+use crate::connection::tls::{self, Alpn, Established, HandshakeError, Shown};
+use crate::control::config::InboundListener;
+use crate::http::serve;
+use crate::telemetry::metrics::TrafficLabels;
+use crate::telemetry::{CloseReason, Direction, Protocol};
+use crate::traffic::app::AppAddress;
+use crate::traffic::authorize::{self, Opaque, Verdict};
+use crate::traffic::decisions::Decision;
+use crate::traffic::opaque;
+use crate::traffic::record::ConnectionRecord;
+use crate::traffic::worker::Worker;
+use arrival::Arrival;
+
+/// One connection towards our app, as its phases see it.
+pub(crate) struct Inbound {
+    worker: Arc<Worker>,
+    arrival: Arrival,
+    connection: Registered,
+    /// How a broken opaque connection tells the client so.
+    aborter: Aborter,
+}
+
+/// Why a connection was given up before it carried anything.
+struct Refused {
+    reason: CloseReason,
+    detail: &'static str,
+    error: String,
+}
+
+impl Refused {
+    fn new(reason: CloseReason, detail: &'static str, error: impl ToString) -> Self {
+        Self { reason, detail, error: error.to_string() }
+    }
+}
+
+/// Serves one accepted connection to its end.
+///
+/// The order: where to, registered (so that a policy change finds it), plaintext or TLS by the
+/// port's mode, who, what protocol, and only then anything of the app's.
+pub async fn serve(
+    worker: Arc<Worker>,
+    stream: TcpStream,
+    source: SocketAddr,
+    listener: Option<InboundListener>,
+) {
+    let state = &worker.state;
+    let arrival = match Arrival::of(&stream, listener.as_ref(), state) {
+        Ok(arrival) => arrival,
+        Err(detail) => {
+            tracing::warn!(%source, detail, "inbound connection refused");
+            crate::connection::net::abort_on_close(&stream);
+            return state.metrics.closed(Direction::Inbound, CloseReason::Refused, (0, 0));
+        }
+    };
+    let now = state.clock.coarse();
+    let connection =
+        state.registry.register(worker.index, Direction::Inbound, source, arrival.app, now);
+    let mut record = ConnectionRecord::begin(&worker, &connection, worker.state.own_service());
+    let stream = Abortable::new(stream);
+    let aborter = stream.aborter();
+    let inbound = Arc::new(Inbound { worker, arrival, connection, aborter });
+    if let Err(refused) = inbound.phases(stream, &mut record).await {
+        record.failed(refused.reason, refused.detail, refused.error);
+    }
+}
+
+impl Inbound {
+    async fn phases(
+        self: &Arc<Self>,
+        stream: Abortable,
+        record: &mut ConnectionRecord,
+    ) -> Result<(), Refused> {
+        let mode = self.worker.state.snapshot().mtls_mode(self.arrival.app.port());
+        if self.is_plaintext(&stream, mode).await? {
+            self.take_plaintext(record)?;
+            return self.carry(Box::new(stream), Alpn::None, record).await;
+        }
+        let (io, alpn) = self.handshake(stream).await?;
+        self.carry(io, alpn, record).await
+    }
+
+    /// Plaintext is refused where the mode demands mutual TLS, before anything is read of it.
+    fn take_plaintext(&self, record: &mut ConnectionRecord) -> Result<(), Refused> {
+        let refused = authorize::plaintext(&self.worker.state.snapshot(), &self.facts());
+        let Some(verdict) = refused else { return Ok(()) };
+        let reason = verdict.reason();
+        let _ = self.note(verdict, record);
+        let error = "plaintext on a port that demands mutual TLS";
+        Err(Refused::new(CloseReason::Refused, reason, error))
+    }
+
+    async fn handshake(&self, stream: Abortable) -> Result<(BoxedIo, Alpn), Refused> {
+        let state = &self.worker.state;
+        let failed = |detail, error: String| Refused::new(CloseReason::Handshake, detail, error);
+        let credentials = state
+            .valid_credentials()
+            .ok_or_else(|| failed("no_certificate", "no valid certificate is held".into()))?;
+        let limit = state.config.limits.handshake_timeout;
+        let turn = tokio::time::timeout(limit, self.worker.handshakes.acquire());
+        let turn = self.unless_evicted(turn).await?;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(Refused::new(
+                CloseReason::Limit,
+                "too_many_handshakes",
+                "too many handshakes at once",
+            ));
+        };
+        let result =
+            self.unless_evicted(tls::accept(Box::new(stream), &credentials, limit)).await?;
+        let label = result.as_ref().err().map_or("ok", HandshakeError::label);
+        state.metrics.handshake("server", label);
+        let established = result.map_err(|e| failed(label, e.with_clock(state)))?;
+        let Established { io, shown: Shown { peer, chain, binding, alpn } } = established;
+        let proven = Proven::of(Usage::Client, &peer, chain, binding, &credentials);
+        self.connection.set_peer(peer);
+        let link = state.open_link(self.worker.index, proven, &credentials);
+        self.connection.set_link(link.clone());
+        match link.closing() {
+            Some(reason) => Err(Refused::new(reason, reason.as_str(), "distrusted meanwhile")),
+            None => Ok((io, alpn)),
+        }
+    }
+
+    /// A step of opening the connection, unless it has to give way to others meanwhile.
+    async fn unless_evicted<T>(&self, step: impl Future<Output = T>) -> Result<T, Refused> {
+        tokio::select! {
+            biased;
+            done = step => Ok(done),
+            () = self.connection.evicted() => {
+                let reason = CloseReason::Descriptors;
+                Err(Refused::new(reason, reason.as_str(), "silent while others needed its descriptor"))
+            }
+        }
+    }
+
+    /// Finds out what the decrypted or plain bytes are, and serves them as that.
+    async fn carry(
+        self: &Arc<Self>,
+        mut io: BoxedIo,
+        alpn: Alpn,
+        record: &mut ConnectionRecord,
+    ) -> Result<(), Refused> {
+        let (protocol, ahead) = self.protocol(&mut io, alpn).await?;
+        self.connection.set_protocol(protocol);
+        self.worker.state.metrics.connection(&self.labels(protocol));
+        let metered =
+            Metered::new(io, ahead, self.connection.clone(), self.worker.state.clock.clone());
+        let limits = &self.worker.state.config.limits;
+        let handler = http::InboundHandler::new(self.clone(), protocol);
+        let closed = match protocol {
+            Protocol::Http1 => {
+                let closed =
+                    serve::http1(metered, &self.connection, limits, handler.clone(), &self.aborter)
+                        .await;
+                handler.upgraded().await.unwrap_or(closed)
+            }
+            Protocol::Http2 | Protocol::Postern => {
+                let connect = protocol == Protocol::Postern;
+                serve::http2(metered, &self.connection, limits, handler, connect).await
+            }
+            Protocol::Tcp => return self.opaque(metered, Opaque::Tcp, record).await,
+            Protocol::Unknown => return self.opaque(metered, Opaque::Undecided, record).await,
+        };
+        record.carries_http();
+        record.ended(closed, closed.as_str());
+        Ok(())
+    }
+
+    /// Opaque bytes: one decision, then both directions until they end.
+    async fn opaque(
+        &self,
+        client: Metered,
+        carries: Opaque,
+        record: &mut ConnectionRecord,
+    ) -> Result<(), Refused> {
+        self.connection.set_protocol(Protocol::Tcp);
+        let verdict = authorize::opaque(&self.worker.state.snapshot(), &self.facts(), carries);
+        let permit = match self.note(verdict, record) {
+            Ok(permit) => permit,
+            Err(denial) => {
+                self.aborter.abort();
+                return Err(denied(&denial));
+            }
+        };
+        let app = opaque::open_app(&self.worker, permit, self.arrival.app_address())
+            .await
+            .map_err(|error| {
+                self.aborter.abort();
+                Refused::new(CloseReason::Upstream, error.reason(), error)
+            })?;
+        self.connection.enter(Phase::Busy, self.worker.state.clock.coarse());
+        let aborters = [self.aborter.clone(), app.aborter()];
+        let ended = opaque::carry(client, app, &self.connection, &aborters).await;
+        record.ended(ended, ended.as_str());
+        Ok(())
+    }
+
+    /// Counts a verdict on the connection as a whole, and keeps it for `/decisions` and the log.
+    fn note(&self, verdict: Verdict, record: &mut ConnectionRecord) -> Result<Permit, Denial> {
+        let state = &self.worker.state;
+        state.decisions.add(Decision::new(state.clock.unix(), &self.facts(), None, &verdict));
+        record.decided(verdict)
+    }
+
+    fn peer(&self) -> Option<&Peer> {
+        self.connection.peer()
+    }
+
+    /// The connection as policy sees it.
+    fn facts(&self) -> policy::Connection<'_> {
+        authorize::facts(&self.connection)
+    }
+
+    fn labels(&self, protocol: Protocol) -> TrafficLabels {
+        let own = self.worker.state.own_id();
+        TrafficLabels {
+            direction: Direction::Inbound,
+            source_principal: self.peer().map_or("none", |p| p.id.without_scheme()).into(),
+            destination_principal: own.as_ref().map_or("unknown", |id| id.without_scheme()).into(),
+            destination_service: self.worker.state.own_service(),
+            protocol,
+            mtls: self.peer().is_some(),
+        }
+    }
+
+    fn app_address(&self) -> AppAddress {
+        self.arrival.app_address()
+    }
+}
+
+/// How a refused opaque connection ends.
+fn denied(denial: &Denial) -> Refused {
+    match denial.reason() {
+        DenyReason::ProtocolUndecided => Refused::new(
+            CloseReason::Refused,
+            denial.reason().as_str(),
+            "not HTTP, on a port that is declared HTTP or has HTTP rules",
+        ),
+        reason => Refused::new(CloseReason::Policy, reason.as_str(), denial),
+    }
+}

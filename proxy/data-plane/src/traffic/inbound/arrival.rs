@@ -1,0 +1,65 @@
+//! Where an inbound connection was going, and whether that is ours to serve.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use policy::Protocol;
+use tokio::net::TcpStream;
+
+use crate::connection::net;
+use crate::control::config::InboundListener;
+use crate::traffic::app::AppAddress;
+use crate::traffic::state::State;
+
+/// The destination of an inbound connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    /// The address the client dialled; a mesh stream must name the same.
+    pub(crate) dialled: SocketAddr,
+    /// The app's address: what policy judges, and where the bytes go.
+    pub(crate) app: SocketAddr,
+    /// What the port is declared to speak.
+    pub(crate) declared: Protocol,
+    source: Option<IpAddr>,
+}
+
+impl Arrival {
+    /// Finds out where the connection was going.
+    ///
+    /// # Errors
+    /// A stable word for a destination that is not served: our own ports (SECURITY-CASES S-44),
+    /// or a dial of the redirection port itself (S-45).
+    pub(crate) fn of(
+        stream: &TcpStream,
+        listener: Option<&InboundListener>,
+        state: &State,
+    ) -> Result<Self, &'static str> {
+        let config = &state.config;
+        if let Some(listener) = listener {
+            let dialled = net::canonical(stream.local_addr().map_err(|_| "closed_by_client")?);
+            return Ok(Self {
+                dialled,
+                app: listener.forward,
+                declared: listener.protocol,
+                source: None,
+            });
+        }
+        let original = net::original_destination(stream)
+            .map_err(|_| "closed_by_client")?
+            .ok_or("not_redirected")?;
+        if config.is_own_port(original.port()) {
+            return Err("loop");
+        }
+        let declared = state.port_protocol(original.port());
+        // The source tells the redirection rules that this is our own forwarding.
+        let source = match original.ip() {
+            IpAddr::V4(_) => IpAddr::V4(config.interception.source4),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        };
+        Ok(Self { dialled: original, app: original, declared, source: Some(source) })
+    }
+
+    /// How the app is dialled.
+    pub(crate) fn app_address(&self) -> AppAddress {
+        AppAddress { address: self.app, source: self.source }
+    }
+}

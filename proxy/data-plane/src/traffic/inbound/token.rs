@@ -1,0 +1,55 @@
+//! Who a request's token speaks for, with what this proxy holds.
+
+use http::request::Parts;
+use policy::{CanonicalPath, HostName, KeySource, Snapshot};
+
+use super::Inbound;
+use crate::http::error::RequestError;
+use crate::traffic::jwt::{self, Authenticated, Desk};
+
+/// As [`authenticate`], by a snapshot that came into force after a first look. A token that was found is out of the request by
+/// now, so it is asked as for a request under way whether it is still believed ([0402]).
+///
+/// [0402]: ../../../docs/decisions/0402-in-doubt-a-request-under-way-ends.md
+pub(super) fn authenticate_again(
+    before: Authenticated,
+    inbound: &Inbound,
+    snapshot: &Snapshot,
+    parts: &mut Parts,
+    host: &HostName,
+    path: &CanonicalPath<'_>,
+) -> Result<Authenticated, RequestError> {
+    let rules = snapshot.tokens();
+    match before.claims() {
+        None => authenticate(inbound, snapshot, parts, host, path),
+        Some(_) if rules.is_empty() => Ok(Authenticated::default()),
+        Some(claims) if rules.believes(claims, inbound.peer().map(|peer| &peer.id)) => Ok(before),
+        Some(_) => Err(RequestError::Withdrawn),
+    }
+}
+
+/// Judges the request's token by the rules of a snapshot, if it has one, and leaves of it what the app may see.
+pub(super) fn authenticate(
+    inbound: &Inbound,
+    snapshot: &Snapshot,
+    parts: &mut Parts,
+    host: &HostName,
+    path: &CanonicalPath<'_>,
+) -> Result<Authenticated, RequestError> {
+    let worker = &inbound.worker;
+    let state = &worker.state;
+    if snapshot.tokens().is_empty() {
+        return Ok(Authenticated::default());
+    }
+    let desk = Desk {
+        rules: snapshot.tokens(),
+        keys: &state.token_keys.book(),
+        cache: &worker.tokens,
+        used_proofs: &state.used_proofs,
+        peer: inbound.peer(),
+        normalization: state.config.path_normalization,
+        now: state.clock.unix(),
+        unknown_key: &|source: &KeySource| state.token_keys.unknown_key(source),
+    };
+    jwt::authenticate(&desk, parts, host, path).map_err(RequestError::Token)
+}

@@ -1,0 +1,183 @@
+//! End-user tokens (JSON Web Tokens, RFC 7519) of RequestAuthentication.
+//!
+//! [`authenticate`] tells the story of one request: find the token (`locate`), verify it or remember that it was verified
+//! (`verify`, `cache`), see that it is in time and in the right hands (`proof`), and leave to the app what the rule says. No
+//! token is no mistake: the request goes on without a principal, and policy decides. A token that is there and not good is 401,
+//! whatever policy would say.
+//!
+//! Keys come from [`keys::KeyBook`], which the control thread keeps ([`crate::control::jwks`]); nothing here waits for anything.
+
+mod cache;
+pub mod keys;
+mod locate;
+mod made;
+mod proof;
+mod refusal;
+mod replay;
+mod verify;
+
+use std::sync::Arc;
+
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use http::{Method, request::Parts};
+use policy::{
+    CanonicalPath, HostName, KeySource, Normalization, TokenClaims, TokenPlace, TokenRules,
+};
+
+pub use cache::TokenCache;
+pub use refusal::TokenRefusal;
+pub use replay::UsedProofs;
+
+use crate::connection::registry::Peer;
+use keys::KeyBook;
+use locate::Located;
+use proof::Presented;
+use verify::Verified;
+
+/// The longest token taken, in bytes (S-40).
+pub const MAX_TOKEN_BYTES: usize = identity::jws::MAX_TOKEN;
+/// How far clocks may be apart, in seconds, for `exp`, `nbf` and a proof's `iat`.
+pub const LEEWAY_SECONDS: u64 = 30;
+
+/// What tokens are judged by at one moment.
+pub struct Desk<'a> {
+    /// What the workload asks of tokens.
+    pub rules: &'a Arc<TokenRules>,
+    /// The issuers' keys.
+    pub keys: &'a Arc<KeyBook>,
+    /// The worker's verdicts.
+    pub cache: &'a TokenCache,
+    /// The proofs that were used, of all workers.
+    pub used_proofs: &'a UsedProofs,
+    /// The verified peer; `None` on plaintext.
+    pub peer: Option<&'a Peer>,
+    /// How paths are normalised.
+    pub normalization: Normalization,
+    /// Unix seconds.
+    pub now: u64,
+    /// Told of a source whose keys lack one that a token names.
+    pub unknown_key: &'a dyn Fn(&KeySource),
+}
+
+/// Who a request's token speaks for.
+#[derive(Debug, Clone, Default)]
+pub struct Authenticated {
+    verified: Option<Arc<Verified>>,
+    hidden_parameter: Option<Box<str>>,
+}
+
+impl Authenticated {
+    /// The token's claims; `None` when there is no token.
+    #[must_use]
+    pub fn claims(&self) -> Option<&TokenClaims> {
+        self.verified.as_ref().map(|verified| &verified.claims)
+    }
+
+    /// Takes the token out of the request's target, where the app is not to see it. To be called when the target is in place.
+    pub fn hide_parameter(&self, parts: &mut Parts) {
+        if let Some(name) = &self.hidden_parameter {
+            locate::hide_parameter(name, parts);
+        }
+    }
+}
+
+/// Finds out who a request's token speaks for, once, and leaves in its headers what the app may see.
+///
+/// Before policy, which judges the claims; after the gate, which leaves one reading of headers and target.
+///
+/// # Errors
+/// A token that is there and not good, or two.
+pub fn authenticate(
+    desk: &Desk<'_>,
+    parts: &mut Parts,
+    host: &HostName,
+    path: &CanonicalPath<'_>,
+) -> Result<Authenticated, TokenRefusal> {
+    if desk.rules.is_empty() {
+        return Ok(Authenticated::default());
+    }
+    // What is made from tokens is nobody else's to say (S-16).
+    for name in desk.rules.made_headers() {
+        parts.headers.remove(&**name);
+    }
+    // A browser asks beforehand and without a token (Fetch §4.8); what it asks for comes with one.
+    if is_preflight(parts) {
+        return Ok(Authenticated::default());
+    }
+    let Some(located) = locate::locate(desk.rules, &parts.headers, path.query())? else {
+        return Ok(Authenticated::default());
+    };
+    let verified = desk.verified(&located)?;
+    verified.check_times(desk.now)?;
+    if !verified.rule.may_present(desk.peer.map(|peer| &peer.id)) {
+        return Err(TokenRefusal::Presenter);
+    }
+    let place = desk.rules.places().get(located.place);
+    let presented = Presented {
+        token: &located.token,
+        scheme: place.map_or("", scheme),
+        certificate: desk.peer.map(|peer| &peer.leaf_sha256),
+        method: &parts.method,
+        host,
+        path,
+        normalization: desk.normalization,
+        headers: &parts.headers,
+        now: desk.now,
+    };
+    proof::check(&verified, &presented, desk.used_proofs)?;
+    let hidden = place.filter(|_| !verified.rule.jwt.forward);
+    Ok(leave(verified, hidden, parts))
+}
+
+impl Desk<'_> {
+    /// The verdict about a token, from memory where the same one came the same way before.
+    fn verified(&self, located: &Located<'_>) -> Result<Arc<Verified>, TokenRefusal> {
+        if located.token.len() > MAX_TOKEN_BYTES {
+            return Err(TokenRefusal::TooLarge);
+        }
+        let key = cache::key(located.place, &located.token);
+        if let Some(verified) = self.cache.get(self.rules, self.keys, &key) {
+            return Ok(verified);
+        }
+        let verified =
+            verify::verify(&located.token, located.place, self.rules, self.keys, self.unknown_key)?;
+        let verified = Arc::new(verified);
+        self.cache.put(self.rules, self.keys, key, verified.clone(), located.token.len());
+        Ok(verified)
+    }
+}
+
+/// Hides the token unless the app may see it, and sets the headers made of it.
+fn leave(verified: Arc<Verified>, hidden: Option<&TokenPlace>, parts: &mut Parts) -> Authenticated {
+    let mut hidden_parameter = None;
+    if let Some(place) = hidden {
+        locate::hide(place, &mut parts.headers);
+        // Of no use without its token.
+        parts.headers.remove(proof::DPOP);
+        if let TokenPlace::Parameter(name) = place {
+            hidden_parameter = Some(name.clone());
+        }
+    }
+    for (name, value) in &verified.made {
+        parts.headers.insert(name.clone(), value.clone());
+    }
+    Authenticated { verified: Some(verified), hidden_parameter }
+}
+
+/// The scheme a token came under, in `Authorization`.
+fn scheme(place: &TokenPlace) -> &str {
+    match place {
+        TokenPlace::Header { name, prefix } if **name == *"authorization" => prefix,
+        _ => "",
+    }
+}
+
+/// A CORS preflight (Fetch §3.2.2).
+fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS
+        && parts.headers.contains_key(ORIGIN)
+        && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! To other workloads, over mutual TLS: HTTP/2 connections that all share wherever the peer speaks it,
+//! HTTP/1.1 or bare bytes else.
+//!
+//! Requests share some connections and byte streams share others: what a stream carries in bulk, or for
+//! days, never stands in the way of a request. One connection of each kind will do until its streams are
+//! at their limit; then another is opened, up to `meshConnections`.
+//!
+//! Connections are kept per worker, address and expected identities. A new certificate of ours
+//! opens new connections; the old ones end by themselves when their last stream is done, so a
+//! rotation drops nothing.
+//!
+//! [`Destination`] is told in parts: `request` (a request over a pooled connection), `stream` (a
+//! byte stream), `dial` (how a connection is made), `connections` (those that are open), `health`
+//! (whether it is worth a try).
+
+mod connections;
+mod dial;
+mod health;
+mod request;
+mod stream;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use identity::SpiffeId;
+use parking_lot::Mutex;
+
+use crate::http::error::{OtherEnd, RequestError};
+use crate::http::h2_client::Place;
+use crate::http::h2_pool::{self, H2Pool, TRIES};
+use crate::telemetry::Direction;
+use crate::traffic::worker::Worker;
+use connections::Connections;
+pub use health::Health;
+pub use request::Hop;
+pub use stream::StreamKind;
+
+/// Who it is that fails here.
+const WHO: OtherEnd = OtherEnd::Upstream;
+
+/// The destinations that a worker is connected to.
+pub struct MeshPool {
+    destinations: Mutex<HashMap<Key, Arc<Destination>>>,
+    turn: AtomicUsize,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    address: SocketAddr,
+    identities: Arc<[SpiffeId]>,
+}
+
+/// One address that must prove one of some identities, and our connections to it.
+pub struct Destination {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// Whether it is worth a try.
+    pub health: Health,
+    host: Arc<str>,
+    identities: Arc<[SpiffeId]>,
+    /// Requests of this worker that wait for their answer.
+    waiting: AtomicUsize,
+    /// The connections that requests share.
+    requests: H2Pool,
+    /// The connections that byte streams share, to a proxy of ours.
+    streams: H2Pool,
+    connections: Mutex<Connections>,
+    /// The server knows no `postern/1` and says so by an alert: offer nothing for opaque bytes.
+    offer_nothing: AtomicBool,
+}
+
+impl Default for MeshPool {
+    /// No destination yet. Turns begin anywhere, so that callers that have just started do not all
+    /// begin with the same endpoint.
+    fn default() -> Self {
+        let anywhere = usize::try_from(RandomState::new().hash_one(0)).unwrap_or(0);
+        Self { destinations: Mutex::default(), turn: AtomicUsize::new(anywhere) }
+    }
+}
+
+impl MeshPool {
+    /// The destination with this address and these identities; `host` names it in the handshake.
+    /// At most `most` are kept.
+    pub fn destination(
+        &self,
+        most: usize,
+        address: SocketAddr,
+        host: &Arc<str>,
+        identities: &Arc<[SpiffeId]>,
+    ) -> Arc<Destination> {
+        let key = Key { address, identities: identities.clone() };
+        let mut destinations = self.destinations.lock();
+        if destinations.len() >= most && !destinations.contains_key(&key) {
+            destinations.retain(|_, destination| Arc::strong_count(destination) > 1);
+            if destinations.len() >= most {
+                return Destination::new(address, host, identities);
+            }
+        }
+        let known = destinations.entry(key);
+        known.or_insert_with(|| Destination::new(address, host, identities)).clone()
+    }
+
+    /// A number that goes up by one each time: whose turn it is among endpoints.
+    pub fn turn(&self) -> usize {
+        self.turn.fetch_add(1, Relaxed)
+    }
+
+    /// Closes connections without a stream for `idle` sweeps, idle HTTP/1.1 connections from before
+    /// their limit, and forgets destinations that nobody refers to. Called every second.
+    pub fn sweep(&self, now: u32, idle: u32) {
+        self.destinations.lock().retain(|_, destination| {
+            let unused = destination.sweep(now, idle);
+            !unused || Arc::strong_count(destination) > 1 || destination.health.is_recent(now)
+        });
+    }
+}
+
+impl Destination {
+    fn new(address: SocketAddr, host: &Arc<str>, identities: &Arc<[SpiffeId]>) -> Arc<Self> {
+        Arc::new(Self {
+            address,
+            health: Health::default(),
+            host: host.clone(),
+            identities: identities.clone(),
+            waiting: AtomicUsize::new(0),
+            requests: H2Pool::default(),
+            streams: H2Pool::default(),
+            connections: Mutex::default(),
+            offer_nothing: AtomicBool::new(false),
+        })
+    }
+
+    /// Requests of this worker that wait for an answer of it.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
+    /// Whether resources still say that the service may be this one.
+    pub(crate) fn is_still(&self, worker: &Worker, peer: &SpiffeId) -> bool {
+        let snapshot = worker.state.snapshot();
+        let mut services = snapshot.services().iter();
+        services.any(|service| service.host == self.host && service.identities.contains(peer))
+    }
+
+    /// The place of one more stream on a shared connection made with the certificate in force, if one
+    /// has room.
+    fn place(&self, worker: &Worker, pool: &H2Pool) -> Result<Option<Place>, RequestError> {
+        let _current = self.current(worker)?;
+        Ok(pool.place())
+    }
+
+    /// Whether one more connection may be opened for this pool.
+    ///
+    /// # Errors
+    /// [`RequestError::Overflow`] at the limit.
+    fn may_open(&self, worker: &Worker, pool: &H2Pool) -> Result<(), RequestError> {
+        if !pool.is_full(&worker.state.config.limits) {
+            return Ok(());
+        }
+        worker.state.metrics.overflow(Direction::Outbound);
+        Err(RequestError::Overflow { who: WHO, address: self.address })
+    }
+
+    /// Lets go of what is closed or unused for too long; whether nothing is left.
+    fn sweep(&self, now: u32, idle: u32) -> bool {
+        let unused = [self.requests.sweep(idle), self.streams.sweep(idle)];
+        self.connections.lock().sweep(now) && unused == [true, true]
+    }
+}
+
+/// Connections came to their end faster than they were opened.
+fn ended() -> RequestError {
+    h2_pool::ended(WHO)
+}
+
+/// A proxy of ours that takes no CONNECT streams.
+fn no_streams() -> RequestError {
+    let cause = "the peer takes no CONNECT streams".to_owned();
+    RequestError::Broken { who: WHO, cause, unprocessed: false }
+}
+
+fn broken(error: &impl std::error::Error) -> RequestError {
+    RequestError::broken(WHO, error)
+}

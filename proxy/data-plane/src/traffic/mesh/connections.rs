@@ -1,0 +1,92 @@
+//! What a destination keeps of its connections, beside those that are shared.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::MutexGuard;
+use rustls::ClientConfig;
+
+use super::Destination;
+use super::dial::Offer;
+use crate::connection::credentials::Credentials;
+use crate::connection::link::Link;
+use crate::http::error::RequestError;
+use crate::http::http1_client::Http1Client;
+use crate::traffic::worker::Worker;
+
+/// Idle HTTP/1.1 connections are used within this many seconds: the other side closes them too.
+const IDLE_SECONDS: u32 = 3;
+
+/// All of one generation of our credentials.
+#[derive(Default)]
+pub(super) struct Connections {
+    generation: u64,
+    /// Whether the server speaks HTTP/1.1 and no HTTP/2.
+    pub(super) http1: bool,
+    /// Whether the server takes no streams, since it is none of ours: each has a connection of its own.
+    pub(super) foreign: bool,
+    idle: Vec<Idle>,
+    pub(super) configs: HashMap<Offer, Arc<ClientConfig>>,
+}
+
+/// An HTTP/1.1 connection whose last answer has been read.
+struct Idle {
+    client: Http1Client,
+    since: u32,
+    link: Arc<Link>,
+}
+
+impl Idle {
+    fn is_usable(&self, now: u32) -> bool {
+        !self.link.is_retired() && self.since + IDLE_SECONDS >= now
+    }
+}
+
+impl Connections {
+    /// An idle connection that may be used.
+    pub(super) fn take_idle(&mut self, now: u32) -> Option<(Http1Client, Arc<Link>)> {
+        while let Some(idle) = self.idle.pop() {
+            if idle.is_usable(now) && idle.client.is_ready() {
+                return Some((idle.client, idle.link));
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for the next request, if there are fewer than `most`.
+    pub(super) fn keep_idle(
+        &mut self,
+        client: Http1Client,
+        link: Arc<Link>,
+        since: u32,
+        most: usize,
+    ) {
+        if self.idle.len() < most && !link.is_retired() {
+            self.idle.push(Idle { client, since, link });
+        }
+    }
+
+    /// Lets go of what is closed or idle for too long; whether nothing is left.
+    pub(super) fn sweep(&mut self, now: u32) -> bool {
+        self.idle.retain(|idle| !idle.client.is_closed() && idle.is_usable(now));
+        self.idle.is_empty()
+    }
+}
+
+impl Destination {
+    /// The connections, made with the certificate in force; those of an older one are let go.
+    pub(super) fn current(
+        &self,
+        worker: &Worker,
+    ) -> Result<(MutexGuard<'_, Connections>, Arc<Credentials>), RequestError> {
+        let credentials = worker.state.valid_credentials().ok_or(RequestError::NoCertificate)?;
+        let mut connections = self.connections.lock();
+        let generation = credentials.generation();
+        if connections.generation != generation {
+            *connections = Connections { generation, ..Connections::default() };
+            self.requests.clear();
+            self.streams.clear();
+        }
+        Ok((connections, credentials))
+    }
+}

@@ -1,0 +1,151 @@
+//! How a connection to a destination is made: what is offered, the handshake, and what then drives
+//! it.
+
+use std::sync::Arc;
+
+use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
+use identity::verify::Usage;
+use rustls::ClientConfig;
+
+use super::{Destination, WHO, broken, ended, no_streams};
+use crate::connection::credentials::Credentials;
+use crate::connection::link::{Link, Proven};
+use crate::connection::net::{BoxedIo, Dial};
+use crate::connection::tls::{self, Alpn, Established, HandshakeError, Shown};
+use crate::http::error::RequestError;
+use crate::http::h2_client::{H2Client, Place};
+use crate::http::http1_client::Http1Client;
+use crate::traffic::reauth;
+use crate::traffic::worker::Worker;
+
+/// What is offered to a server, by what the bytes will be (DESIGN §4, ALPN).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Offer {
+    Request,
+    Upgrade,
+    Opaque,
+    Nothing,
+}
+
+impl Offer {
+    fn alpn(self) -> &'static [&'static [u8]] {
+        match self {
+            Self::Request => &[ALPN_POSTERN, ALPN_H2, ALPN_HTTP11],
+            Self::Upgrade => &[ALPN_POSTERN, ALPN_HTTP11],
+            Self::Opaque => &[ALPN_POSTERN],
+            Self::Nothing => &[],
+        }
+    }
+}
+
+/// A TLS connection to the service, and what bounds it. It is what its own ALPN says, whatever an
+/// earlier one to the same address was: addresses change hands.
+pub(super) struct Opened {
+    pub(super) io: BoxedIo,
+    pub(super) alpn: Alpn,
+    pub(super) link: Arc<Link>,
+}
+
+impl Opened {
+    /// Whether it can be shared by requests.
+    pub(super) fn is_http2(&self) -> bool {
+        matches!(self.alpn, Alpn::Postern | Alpn::H2)
+    }
+}
+
+impl Destination {
+    /// Connects, and makes the handshake in which the server proves who it is.
+    pub(super) async fn connect(
+        &self,
+        worker: &Worker,
+        offer: Offer,
+    ) -> Result<Opened, RequestError> {
+        let (config, credentials) = self.client_config(worker, offer)?;
+        let limits = &worker.state.config.limits;
+        let address = self.address;
+        let tcp = Dial::upstream(&worker.state.config)
+            .for_traffic()
+            .connect(address)
+            .await
+            .map_err(|source| RequestError::Connect { who: WHO, address, source })?;
+        let name = tls::server_name(&self.host, address.ip());
+        let result = tls::connect(Box::new(tcp), config, name, limits.handshake_timeout).await;
+        let label = result.as_ref().err().map_or("ok", HandshakeError::label);
+        worker.state.metrics.handshake("client", label);
+        let established = result.map_err(|source| RequestError::Handshake { address, source })?;
+        let Established { io, shown: Shown { peer, chain, binding, alpn } } = established;
+        let proven = Proven::of(Usage::Server, &peer, chain, binding, &credentials);
+        let link = worker.state.open_link(worker.index, proven, &credentials);
+        match link.closing() {
+            Some(_) => Err(RequestError::NoCertificate),
+            None => Ok(Opened { io, alpn, link }),
+        }
+    }
+
+    fn client_config(
+        &self,
+        worker: &Worker,
+        offer: Offer,
+    ) -> Result<(Arc<ClientConfig>, Arc<Credentials>), RequestError> {
+        let (mut connections, credentials) = self.current(worker)?;
+        if let Some(config) = connections.configs.get(&offer) {
+            return Ok((config.clone(), credentials));
+        }
+        let config = credentials
+            .client_config(self.identities.clone(), offer.alpn())
+            .map_err(|_| RequestError::NoCertificate)?;
+        connections.configs.insert(offer, config.clone());
+        Ok((config, credentials))
+    }
+
+    /// Makes an HTTP/2 connection of it that others may share, which outlives its certificates if the
+    /// server is one of ours.
+    pub(super) async fn open_http2(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        opened: Opened,
+    ) -> Result<H2Client, RequestError> {
+        let Opened { io, link, .. } = opened;
+        let limits = &worker.state.config.limits;
+        let (keeper, destination, kept) = (worker.clone(), self.clone(), link.clone());
+        let keep = |streams| reauth::keep(keeper, destination, kept, streams);
+        H2Client::open_link(io, limits, link, keep).await.map_err(|e| broken(&e))
+    }
+
+    /// Makes an HTTP/1.1 connection of it, which ends with its link.
+    pub(super) async fn open_http1(
+        &self,
+        worker: &Worker,
+        opened: Opened,
+    ) -> Result<(Http1Client, Arc<Link>), RequestError> {
+        let Opened { io, link, .. } = opened;
+        let bound = link.clone();
+        let cut = async move {
+            bound.until_cut().await;
+        };
+        let client = Http1Client::open(io, &worker.state.config.limits, WHO, cut).await?;
+        Ok((client, link))
+    }
+
+    /// A connection made for the purpose of one CONNECT stream, with the certificates both sides hold
+    /// now; no pool knows it.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub(crate) async fn open_fresh(
+        &self,
+        worker: &Worker,
+    ) -> Result<(Place, Arc<Link>), RequestError> {
+        let opened = self.connect(worker, Offer::Opaque).await?;
+        let link = opened.link.clone();
+        let limits = &worker.state.config.limits;
+        let nothing = |_| std::future::pending();
+        let client = H2Client::open_link(opened.io, limits, opened.link, nothing)
+            .await
+            .map_err(|e| broken(&e))?;
+        if !client.takes_streams().await {
+            return Err(no_streams());
+        }
+        Ok((client.place().ok_or_else(ended)?, link))
+    }
+}

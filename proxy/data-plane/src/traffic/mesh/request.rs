@@ -1,0 +1,181 @@
+//! Requests to a destination, over a connection shared with others or one of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use http::{Request, Response};
+
+use super::dial::Offer;
+use super::{Destination, TRIES, WHO, ended};
+use crate::connection::link::Link;
+use crate::http::body::Body;
+use crate::http::error::RequestError;
+use crate::http::h2_client::{Place, Slot};
+use crate::http::head;
+use crate::http::headers::Speaker;
+use crate::http::http1_client::{Http1Client, Unanswered};
+use crate::http::version;
+use crate::traffic::app::is_reusable;
+use crate::traffic::worker::Worker;
+
+/// A connection for one request, open and verified.
+pub enum Hop {
+    /// A stream of a connection shared with others.
+    Shared(Slot),
+    /// Nobody else's until the answer has been read.
+    Alone(Http1Client, Arc<Link>),
+}
+
+/// A connection found or opened, whose stream has not begun.
+enum Found {
+    Shared(Place),
+    Alone(Http1Client, Arc<Link>),
+}
+
+/// A request that waits for its answer, counted for as long as it does.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Destination {
+    /// A connection for one request: shared where possible, opened where necessary. A shared one
+    /// whose end was announced since it was last used is passed over.
+    ///
+    /// # Errors
+    /// [`RequestError`]; nothing has been sent, so another destination may be tried.
+    pub async fn hop(self: &Arc<Self>, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
+        for _ in 0..TRIES {
+            match self.found_or_opened(worker).await? {
+                Found::Alone(sender, link) => return Ok(Hop::Alone(sender, link)),
+                Found::Shared(place) => {
+                    if let Ok(slot) = place.slot().await {
+                        return Ok(Hop::Shared(slot));
+                    }
+                }
+            }
+        }
+        Err(ended())
+    }
+
+    async fn found_or_opened(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+    ) -> Result<Found, RequestError> {
+        if let Some(found) = self.find_open(worker)? {
+            return Ok(found);
+        }
+        // One opens what all of them share; HTTP/1.1 is not shared.
+        let alone = self.connections.lock().http1;
+        let wait = worker.state.config.limits.connect_timeout;
+        let _turn = if alone { None } else { self.requests.turn(wait).await };
+        if let Some(found) = self.find_open(worker)? {
+            return Ok(found);
+        }
+        self.may_open(worker, &self.requests)?;
+        let opened = self.connect(worker, Offer::Request).await?;
+        self.connections.lock().http1 = !opened.is_http2();
+        if !opened.is_http2() {
+            return self
+                .open_http1(worker, opened)
+                .await
+                .map(|(one, link)| Found::Alone(one, link));
+        }
+        let client = self.open_http2(worker, opened).await?;
+        let place = client.place().ok_or_else(ended)?;
+        self.requests.add(client);
+        Ok(Found::Shared(place))
+    }
+
+    fn find_open(&self, worker: &Worker) -> Result<Option<Found>, RequestError> {
+        if let Some(place) = self.place(worker, &self.requests)? {
+            return Ok(Some(Found::Shared(place)));
+        }
+        let idle = self.connections.lock().take_idle(worker.state.clock.coarse());
+        Ok(idle.map(|(sender, link)| Found::Alone(sender, link)))
+    }
+
+    /// Sends a request over a hop of this destination. An `x-postern-reason` in the answer is the
+    /// word of a proxy of ours; no other server may speak in its name.
+    ///
+    /// # Errors
+    /// [`RequestError`]; the server has not answered then.
+    pub async fn send(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        hop: Hop,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, RequestError> {
+        let _waiting = Waiting::begin(&self.waiting);
+        match hop {
+            Hop::Shared(slot) => {
+                if slot.is_postern() {
+                    let version = request.version();
+                    version::note(request.headers_mut(), version);
+                }
+                head::for_http2(&mut request);
+                slot.send(request).await.map_err(|e| e.into_error(WHO))
+            }
+            Hop::Alone(sender, link) => {
+                head::for_http1(&mut request);
+                self.send_http1(worker, (sender, link), request).await
+            }
+        }
+    }
+
+    async fn send_http1(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        (mut sender, mut link): (Http1Client, Arc<Link>),
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, RequestError> {
+        for _ in 0..TRIES {
+            match sender.send(request, Speaker::Other).await {
+                Ok(response) => {
+                    if is_reusable(&response) {
+                        self.keep_when_ready(worker, sender, link);
+                    }
+                    return Ok(response);
+                }
+                Err(Unanswered::Unsent(unsent)) => request = *unsent,
+                Err(Unanswered::Failed(error)) => return Err(error),
+            }
+            let opened = self.connect(worker, Offer::Request).await?;
+            if opened.is_http2() {
+                // Another server than before.
+                self.connections.lock().http1 = false;
+                return Err(ended());
+            }
+            (sender, link) = self.open_http1(worker, opened).await?;
+        }
+        Err(ended())
+    }
+
+    /// An HTTP/1.1 connection is free again when its answer has been read.
+    fn keep_when_ready(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        mut sender: Http1Client,
+        link: Arc<Link>,
+    ) {
+        let (destination, worker) = (self.clone(), worker.clone());
+        tokio::spawn(async move {
+            if sender.ready().await {
+                let most = worker.state.config.limits.pool_connections;
+                let most = usize::try_from(most).unwrap_or(1);
+                let now = worker.state.clock.coarse();
+                destination.connections.lock().keep_idle(sender, link, now, most);
+            }
+        });
+    }
+}

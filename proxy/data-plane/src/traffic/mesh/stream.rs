@@ -1,0 +1,149 @@
+//! Byte streams to a destination: CONNECT streams of the shared connection, or a connection of its
+//! own to a server that is none of ours.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::dial::{Offer, Opened};
+use super::{Destination, TRIES, WHO, ended, no_streams};
+use crate::connection::link::Link;
+use crate::connection::net::BoxedIo;
+use crate::connection::tls::Alpn;
+use crate::http::error::RequestError;
+use crate::http::h2_client::Place;
+use crate::http::h2_connect::ConnectError;
+use crate::traffic::worker::Worker;
+
+/// What a CONNECT stream of the mesh hop carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamKind {
+    /// Opaque bytes.
+    Tcp,
+    /// One HTTP/1.1 connection whose request switches protocols.
+    Upgrade,
+    /// The re-authentication of an older connection ([`crate::connection::reauth`]).
+    Reauth,
+}
+
+impl StreamKind {
+    /// The `:protocol` of the CONNECT request.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Upgrade => "upgrade",
+            Self::Reauth => "reauth",
+        }
+    }
+
+    /// The kind that a `:protocol` names.
+    #[must_use]
+    pub fn of(protocol: &str) -> Option<Self> {
+        [Self::Tcp, Self::Upgrade, Self::Reauth].into_iter().find(|kind| kind.as_str() == protocol)
+    }
+}
+
+/// How a byte stream goes.
+enum Way {
+    /// As a CONNECT stream of a connection shared with others.
+    Shared(Place),
+    /// Over a connection of its own.
+    Alone(BoxedIo, Arc<Link>),
+}
+
+impl Destination {
+    /// A byte stream to the service. The caller's connection takes the link over, which ends it in
+    /// time.
+    ///
+    /// # Errors
+    /// [`RequestError`]; nothing has been sent then.
+    pub async fn open_stream(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        kind: StreamKind,
+    ) -> Result<(BoxedIo, Arc<Link>), RequestError> {
+        for _ in 0..TRIES {
+            let place = match self.place(worker, &self.streams)? {
+                Some(place) => place,
+                None => match self.open_for_streams(worker, kind).await? {
+                    Way::Shared(place) => place,
+                    Way::Alone(io, link) => return Ok((io, link)),
+                },
+            };
+            match self.connect_stream(worker, place, kind).await {
+                // Its end was announced since it was last used.
+                Err(error) if error.is_unprocessed() => {}
+                done => return done,
+            }
+        }
+        Err(ended())
+    }
+
+    /// A place on a connection that is opened for it, unless whoever had the turn before has opened
+    /// one. A server that is none of ours shares nothing.
+    async fn open_for_streams(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+        kind: StreamKind,
+    ) -> Result<Way, RequestError> {
+        let wait = worker.state.config.limits.connect_timeout;
+        let alone = self.connections.lock().foreign;
+        let _turn = if alone { None } else { self.streams.turn(wait).await };
+        if let Some(place) = self.place(worker, &self.streams)? {
+            return Ok(Way::Shared(place));
+        }
+        self.may_open(worker, &self.streams)?;
+        let opened = self.connect_for(worker, kind).await?;
+        self.connections.lock().foreign = opened.alpn != Alpn::Postern;
+        if opened.alpn != Alpn::Postern {
+            return Ok(Way::Alone(opened.io, opened.link));
+        }
+        let client = self.open_http2(worker, opened).await?;
+        if !client.takes_streams().await {
+            return Err(no_streams());
+        }
+        let place = client.place().ok_or_else(ended)?;
+        self.streams.add(client);
+        Ok(Way::Shared(place))
+    }
+
+    /// Connects for a stream of this kind. For opaque bytes a server that knows no `postern/1` may
+    /// say so by an alert; it is remembered, and then nothing is offered (DESIGN §4, ALPN).
+    async fn connect_for(&self, worker: &Worker, kind: StreamKind) -> Result<Opened, RequestError> {
+        let offer = match kind {
+            StreamKind::Upgrade => Offer::Upgrade,
+            StreamKind::Tcp if self.offer_nothing.load(Relaxed) => Offer::Nothing,
+            StreamKind::Tcp | StreamKind::Reauth => Offer::Opaque,
+        };
+        match self.connect(worker, offer).await {
+            Err(RequestError::Handshake { source, .. })
+                if offer == Offer::Opaque && source.is_no_application_protocol() =>
+            {
+                self.offer_nothing.store(true, Relaxed);
+                self.connect(worker, Offer::Nothing).await
+            }
+            other => other,
+        }
+    }
+
+    async fn connect_stream(
+        &self,
+        worker: &Worker,
+        place: Place,
+        kind: StreamKind,
+    ) -> Result<(BoxedIo, Arc<Link>), RequestError> {
+        let link = place.link().ok_or_else(ended)?.clone();
+        let authority = self.address.to_string();
+        let limit = worker.state.config.limits.handshake_timeout;
+        let opened = tokio::time::timeout(limit, place.connect(&authority, kind.as_str()));
+        match opened.await.map_err(|_| RequestError::Timeout { who: WHO })? {
+            Ok(tunnel) => Ok((Box::new(tunnel), link)),
+            Err(ConnectError::Request(error)) => Err(error),
+            Err(refusal) => Err(RequestError::Broken {
+                who: WHO,
+                cause: refusal.to_string(),
+                unprocessed: false,
+            }),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Opaque bytes, both directions, each half closed by itself.
+
+use std::io;
+use std::sync::Arc;
+
+use policy::Permit;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
+
+use crate::clock::unix_now;
+use crate::connection::net::{Abortable, Aborter};
+use crate::connection::registry::Connection;
+use crate::http::error::RequestError;
+use crate::telemetry::CloseReason;
+use crate::traffic::app::AppAddress;
+use crate::traffic::worker::Worker;
+
+/// What is read at once, a direction. Larger buffers win only on bulk, smaller ones save idle
+/// memory.
+const BUFFER: usize = 16 * 1024;
+
+/// Opens the app's connection. The permit is used up: one decision, one connection.
+///
+/// # Errors
+/// [`RequestError::Connect`].
+pub async fn open_app(
+    worker: &Arc<Worker>,
+    _permit: Permit,
+    app: AppAddress,
+) -> Result<Abortable, RequestError> {
+    app.dial(worker).await.map(Abortable::new)
+}
+
+/// Copies until both directions have ended, the connection is asked to close, or either side
+/// breaks: then the other sees a reset and never a clean end (SECURITY-CASES F-14).
+pub async fn carry(
+    mut client: impl AsyncRead + AsyncWrite + Unpin,
+    mut upstream: impl AsyncRead + AsyncWrite + Unpin,
+    connection: &Connection,
+    aborters: &[Aborter],
+) -> CloseReason {
+    let copied = tokio::select! {
+        copied = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => copied,
+        reason = until_cut(connection) => {
+            aborters.iter().for_each(Aborter::abort);
+            return reason;
+        }
+    };
+    match copied {
+        Ok(_) => CloseReason::Done,
+        Err(error) => {
+            aborters.iter().for_each(Aborter::abort);
+            // What carried the bytes may have been cut before we were told.
+            let cut = connection.closing().filter(|reason| !reason.is_graceful());
+            cut.unwrap_or_else(|| match connection.has_expired(unix_now()) {
+                // The other side cuts at the same second.
+                true => CloseReason::CertificateEnded,
+                false => cut_reason(&error),
+            })
+        }
+    }
+}
+
+/// Opaque bytes have no place where they could end well, so only what cannot wait cuts them: not
+/// a drain, whose deadline does, nor the coming end of a certificate, whose end does.
+async fn until_cut(connection: &Connection) -> CloseReason {
+    loop {
+        let reason = connection.asked_to_close().await;
+        if !reason.is_graceful() {
+            return reason;
+        }
+    }
+}
+
+fn cut_reason(error: &io::Error) -> CloseReason {
+    match error.kind() {
+        io::ErrorKind::TimedOut => CloseReason::Idle,
+        _ => CloseReason::Error,
+    }
+}

@@ -1,0 +1,243 @@
+//! From our app. [`serve()`] tells the phases of one connection in their order; the requests of an
+//! HTTP connection are told in `outbound/http.rs`, how a destination is found in
+//! `outbound/wanted.rs` and `outbound/route.rs`.
+
+mod http;
+mod names;
+mod route;
+mod send;
+mod tries;
+mod wanted;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use policy::{DefaultEgress, Protocol as Declared};
+use tokio::net::TcpStream;
+
+use crate::connection::net::{self, Abortable, Aborter, BoxedIo, Dial, Metered};
+use crate::connection::registry::{Phase, Registered};
+use crate::connection::sniff::{self, Guess};
+use crate::control::config::OutboundListener;
+use crate::http::error::{OtherEnd, RequestError};
+use crate::http::serve;
+use crate::telemetry::{CloseReason, Direction, Protocol};
+use crate::traffic::mesh::StreamKind;
+use crate::traffic::opaque;
+use crate::traffic::record::ConnectionRecord;
+use crate::traffic::worker::Worker;
+pub(crate) use names::Names;
+use route::Route;
+use wanted::Wanted;
+
+/// One connection from our app, as its phases see it.
+pub(crate) struct Outbound {
+    worker: Arc<Worker>,
+    /// Where the app wanted to go.
+    wanted: Wanted,
+    connection: Registered,
+    aborter: Aborter,
+}
+
+/// Where a connection goes that carries no HTTP of ours.
+enum Way {
+    /// A service of the mesh.
+    Mesh(Arc<Route>),
+    /// Outside of the mesh, as the app made it; a resource or the default names it.
+    Outside(SocketAddr, Arc<str>),
+}
+
+/// Serves one accepted connection to its end.
+///
+/// The order: where to, registered, what protocol (declared for the service's port, else sniffed),
+/// and then requests by their route or bytes by their address.
+pub async fn serve(
+    worker: Arc<Worker>,
+    stream: TcpStream,
+    source: SocketAddr,
+    listener: Option<OutboundListener>,
+) {
+    let state = &worker.state;
+    let wanted = match Wanted::of(&stream, listener, &state.config) {
+        Ok(wanted) => wanted,
+        Err(detail) => {
+            tracing::warn!(%source, detail, "outbound connection refused");
+            net::abort_on_close(&stream);
+            return state.metrics.closed(Direction::Outbound, CloseReason::Refused, (0, 0));
+        }
+    };
+    let now = state.clock.coarse();
+    let connection =
+        state.registry.register(worker.index, Direction::Outbound, source, wanted.address(), now);
+    let mut record = ConnectionRecord::begin(&worker, &connection, "unknown".into());
+    let stream = Abortable::new(stream);
+    let aborter = stream.aborter();
+    // Until it carries something: whoever is refused sees an abort, and no end in order.
+    aborter.abort();
+    let outbound = Arc::new(Outbound { worker, wanted, connection, aborter });
+    let closed = match outbound.phases(stream, &mut record).await {
+        Ok(closed) => return record.ended(closed, closed.as_str()),
+        Err(error) => error,
+    };
+    let reason = match closed {
+        RequestError::Connect { .. }
+        | RequestError::Handshake { .. }
+        | RequestError::Broken { .. } => CloseReason::Upstream,
+        RequestError::Overflow { .. } => CloseReason::Limit,
+        _ => CloseReason::Refused,
+    };
+    record.failed(reason, closed.reason(), closed);
+}
+
+impl Outbound {
+    async fn phases(
+        self: &Arc<Self>,
+        stream: Abortable,
+        record: &mut ConnectionRecord,
+    ) -> Result<CloseReason, RequestError> {
+        let by_address = self.wanted.resolve(&self.worker.state).await?;
+        if let Some(found) = &by_address {
+            record.service(&found.service.host);
+            if found.service.external {
+                let way = Way::Outside(self.wanted.dialled(found)?, found.service.host.clone());
+                return self.opaque(Box::new(stream), Bytes::new(), way).await;
+            }
+        }
+        let declared = by_address.as_ref().map_or(Declared::Auto, |found| found.port.protocol);
+        let mut io: BoxedIo = Box::new(stream);
+        let (protocol, ahead) = self.protocol(&mut io, declared).await?;
+        if protocol != Protocol::Tcp {
+            return Ok(self.http(io, ahead, protocol, record).await);
+        }
+        let way = match by_address {
+            Some(found) => Way::Mesh(route::resolve(&self.worker, &found, Protocol::Tcp).await?),
+            None => self.unknown()?,
+        };
+        self.opaque(io, ahead, way).await
+    }
+
+    /// What the app speaks: declared for the port, else sniffed; a client that stays silent waits
+    /// for the server, which is opaque to us (DESIGN §3).
+    async fn protocol(
+        &self,
+        io: &mut BoxedIo,
+        declared: Declared,
+    ) -> Result<(Protocol, Bytes), RequestError> {
+        if matches!(declared, Declared::Tcp | Declared::Tls) {
+            return Ok((Protocol::Tcp, Bytes::new()));
+        }
+        let limits = &self.worker.state.config.limits;
+        let silence =
+            if declared.is_http() { limits.idle_timeout } else { limits.detection_timeout };
+        let seen = sniff::read_ahead(io, silence, limits.sniff_timeout)
+            .await
+            .map_err(|e| RequestError::Client(e.to_string()))?;
+        match seen.guess {
+            Guess::Http1 => Ok((Protocol::Http1, seen.bytes)),
+            Guess::Http2 => Ok((Protocol::Http2, seen.bytes)),
+            _ if seen.ended && seen.bytes.is_empty() => {
+                Err(RequestError::Client("closed before a byte was sent".into()))
+            }
+            _ if declared.is_http() => Err(RequestError::NotHttp),
+            _ => Ok((Protocol::Tcp, seen.bytes)),
+        }
+    }
+
+    async fn http(
+        self: &Arc<Self>,
+        io: BoxedIo,
+        ahead: Bytes,
+        protocol: Protocol,
+        record: &mut ConnectionRecord,
+    ) -> CloseReason {
+        let state = &self.worker.state;
+        self.aborter.close_in_order();
+        self.connection.set_protocol(protocol);
+        let metered = Metered::new(io, ahead, self.connection.clone(), state.clock.clone());
+        let handler = http::OutboundHandler::new(self.clone(), protocol);
+        state.metrics.connection(&handler.unrouted());
+        record.carries_http();
+        let limits = &state.config.limits;
+        match protocol {
+            Protocol::Http2 => {
+                serve::http2(metered, &self.connection, limits, handler, false).await
+            }
+            _ => {
+                let closed =
+                    serve::http1(metered, &self.connection, limits, handler.clone(), &self.aborter)
+                        .await;
+                handler.upgraded().await.unwrap_or(closed)
+            }
+        }
+    }
+
+    /// A destination that no resource names: refused, unless the default says that egress is open.
+    fn unknown(&self) -> Result<Way, RequestError> {
+        match self.worker.state.snapshot().egress() {
+            DefaultEgress::Allow => Ok(Way::Outside(self.wanted.address(), "unknown".into())),
+            DefaultEgress::Deny => {
+                Err(RequestError::UnknownDestination(self.wanted.address().to_string()))
+            }
+        }
+    }
+
+    async fn opaque(
+        &self,
+        io: BoxedIo,
+        ahead: Bytes,
+        way: Way,
+    ) -> Result<CloseReason, RequestError> {
+        let state = &self.worker.state;
+        self.connection.set_protocol(Protocol::Tcp);
+        let client = Metered::new(io, ahead, self.connection.clone(), state.clock.clone());
+        state.metrics.connection(&route::labels(
+            &self.worker,
+            Protocol::Tcp,
+            &way.service(),
+            way.principal(),
+        ));
+        match way {
+            Way::Mesh(route) => {
+                let (upstream, link) = route.open_stream(&self.worker, StreamKind::Tcp).await?;
+                self.connection.set_link(link);
+                self.aborter.close_in_order();
+                self.connection.enter(Phase::Busy, state.clock.coarse());
+                Ok(opaque::carry(
+                    client,
+                    upstream,
+                    &self.connection,
+                    std::slice::from_ref(&self.aborter),
+                )
+                .await)
+            }
+            Way::Outside(address, _) => {
+                let upstream =
+                    Dial::upstream(&state.config).for_traffic().connect(address).await.map_err(
+                        |source| RequestError::Connect { who: OtherEnd::Upstream, address, source },
+                    )?;
+                let upstream = Abortable::new(upstream);
+                self.aborter.close_in_order();
+                self.connection.enter(Phase::Busy, state.clock.coarse());
+                let aborters = [self.aborter.clone(), upstream.aborter()];
+                Ok(opaque::carry(client, upstream, &self.connection, &aborters).await)
+            }
+        }
+    }
+}
+
+impl Way {
+    fn service(&self) -> Arc<str> {
+        match self {
+            Self::Mesh(route) => route.service.host.clone(),
+            Self::Outside(_, host) => host.clone(),
+        }
+    }
+
+    fn principal(&self) -> Option<&str> {
+        match self {
+            Self::Mesh(route) => route.principal(),
+            Self::Outside(..) => None,
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The requests of one outbound HTTP connection: gate, route, mesh hop, in this order.
+
+use crate::http::gate::HeadLimits;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Request, Response};
+use parking_lot::Mutex;
+use policy::{HostName, Snapshot};
+use tokio::task::JoinHandle;
+
+use super::Outbound;
+use super::route::{self, Route};
+use super::wanted::{self, Found};
+use crate::http::body::Body;
+use crate::http::error::{OtherEnd, RequestError, is_grpc};
+use crate::http::gate::{self, Admitted, GateSettings, Refusal};
+use crate::http::headers::{self, Sender, Speaker, TrailersOf};
+use crate::http::serve::{self, ConnectStream, Handler};
+use crate::telemetry::metrics::TrafficLabels;
+use crate::telemetry::{CloseReason, Protocol};
+use crate::traffic::app::upgrade_over;
+use crate::traffic::mesh::StreamKind;
+use crate::traffic::record::{RequestRecord, TrafficMeter};
+use crate::traffic::upgrade::{self, Announced};
+
+/// Answers the requests of one connection.
+#[derive(Clone)]
+pub(crate) struct OutboundHandler(Arc<HttpConnection>);
+
+pub(super) struct HttpConnection {
+    pub(super) outbound: Arc<Outbound>,
+    protocol: Protocol,
+    meter: Arc<TrafficMeter>,
+    last: Mutex<Option<LastRoute>>,
+    upgraded: Mutex<Option<JoinHandle<CloseReason>>>,
+}
+
+/// The route of the last request: the next one most often goes the same way.
+struct LastRoute {
+    /// The snapshot it was found in; another one may know better.
+    snapshot: Arc<Snapshot>,
+    /// The host and port it was found by; `None` when the address alone decided.
+    host: Option<Box<str>>,
+    route: Arc<Route>,
+}
+
+/// A request that may go, and where.
+struct Routed {
+    request: Request<Body>,
+    route: Arc<Route>,
+    host: HostName,
+    upgrade: Option<Announced>,
+    close_unless_upgraded: bool,
+}
+
+impl OutboundHandler {
+    pub(crate) fn new(outbound: Arc<Outbound>, protocol: Protocol) -> Self {
+        let labels = route::labels(&outbound.worker, protocol, &"unknown".into(), None);
+        let meter = outbound.worker.meter(labels);
+        Self(Arc::new(HttpConnection {
+            outbound,
+            protocol,
+            meter,
+            last: Mutex::default(),
+            upgraded: Mutex::default(),
+        }))
+    }
+
+    /// The labels of what has no route.
+    pub(crate) fn unrouted(&self) -> TrafficLabels {
+        self.0.meter.labels.clone()
+    }
+
+    /// Waits for the bytes of an upgraded request, if there was one.
+    pub(crate) async fn upgraded(&self) -> Option<CloseReason> {
+        let handle = self.0.upgraded.lock().take()?;
+        Some(handle.await.unwrap_or(CloseReason::Error))
+    }
+}
+
+impl Handler for OutboundHandler {
+    async fn request(&self, request: Request<Body>) -> Response<Body> {
+        let connection = &self.0;
+        let outbound = &connection.outbound;
+        let grpc = is_grpc(request.headers());
+        let mut record = RequestRecord::begin(
+            &outbound.worker,
+            &outbound.connection,
+            &connection.meter,
+            request.method(),
+        );
+        let answered = match connection.admit(request, &mut record).await {
+            Ok(routed) if routed.upgrade.is_some() => {
+                return connection.upgrade(routed, record).await;
+            }
+            Ok(routed) => connection.forward(routed, &mut record).await,
+            Err(error) => Err(error),
+        };
+        serve::conclude(answered, record, grpc)
+    }
+
+    fn malformed(&self, refusal: Refusal) {
+        let connection = &self.0;
+        let outbound = &connection.outbound;
+        RequestRecord::malformed(
+            &outbound.worker,
+            &outbound.connection,
+            &connection.meter,
+            refusal,
+        );
+    }
+
+    async fn stream(&self, _head: Parts, stream: ConnectStream) {
+        stream
+            .refuse(&RequestError::BadStream("an app opens no CONNECT stream through its sidecar"));
+    }
+}
+
+impl HttpConnection {
+    async fn admit(
+        &self,
+        request: Request<Body>,
+        record: &mut RequestRecord,
+    ) -> Result<Routed, RequestError> {
+        let (mut parts, body) = request.into_parts();
+        let announced = Announced::of(&mut parts);
+        let version = parts.version;
+        let admitted = self.gate(&mut parts)?;
+        record.dropped(admitted.dropped);
+        let close_unless_upgraded = admitted.close_unless_upgraded;
+        {
+            let path = admitted.path().map_err(RequestError::Gate)?;
+            record.target(admitted.host().name(), path.as_str());
+            admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
+        }
+        let route = self.route(admitted.host()).await?;
+        record.route(&route.meter);
+        // What the app says of itself counts for nothing: the certificate speaks for it.
+        headers::strip_forwarded_identity(&mut parts.headers, Sender::Other);
+        parts.version = version;
+        let upgrades = admitted.upgrade.is_some() && announced.is_some();
+        let upgrade = upgrades.then_some(announced);
+        Ok(Routed {
+            request: Request::from_parts(parts, body),
+            route,
+            host: admitted.into_host(),
+            upgrade,
+            close_unless_upgraded,
+        })
+    }
+
+    fn gate(&self, parts: &mut Parts) -> Result<Admitted, RequestError> {
+        let state = &self.outbound.worker.state;
+        let settings = GateSettings {
+            default_port: Some(80),
+            normalization: state.config.path_normalization,
+            head: HeadLimits::of(&state.config.limits),
+            // The rules are the other side's, and its proxy asks them.
+            named: None,
+            underscores: state.config.headers_with_underscores,
+        };
+        gate::admit(parts, &settings).map_err(RequestError::Gate)
+    }
+
+    /// The way to the service that the address means, or else the host.
+    pub(super) async fn route(&self, host: &HostName) -> Result<Arc<Route>, RequestError> {
+        let worker = &self.outbound.worker;
+        let snapshot = worker.state.snapshot().clone();
+        if let Some(last) = &*self.last.lock()
+            && Arc::ptr_eq(&last.snapshot, &snapshot)
+            && last.host.as_deref().is_none_or(|h| h == host.as_str())
+        {
+            return Ok(last.route.clone());
+        }
+        let by_address = self.outbound.wanted.resolve(&worker.state).await?;
+        let by_host = by_address.is_none().then(|| host.as_str().into());
+        let found = match by_address {
+            Some(found) => Some(found),
+            None => self.by_host(host).await?,
+        };
+        let found = found.ok_or_else(|| {
+            RequestError::UnknownDestination(format!(
+                "{} ({})",
+                host.name(),
+                self.outbound.wanted.address()
+            ))
+        })?;
+        if found.service.external {
+            return Err(RequestError::ExternalByName(found.service.host.to_string()));
+        }
+        let route = route::resolve(worker, &found, self.protocol).await?;
+        *self.last.lock() = Some(LastRoute { snapshot, host: by_host, route: route.clone() });
+        Ok(route)
+    }
+
+    async fn by_host(&self, host: &HostName) -> Result<Option<Found>, RequestError> {
+        let port = host.port().unwrap_or_else(|| self.outbound.wanted.port());
+        wanted::resolve_host(&self.outbound.worker.state, host.name(), port).await
+    }
+
+    async fn forward(
+        &self,
+        routed: Routed,
+        record: &mut RequestRecord,
+    ) -> Result<Response<Body>, RequestError> {
+        let limits = &self.outbound.worker.state.config.limits;
+        let Routed { request, route, host, close_unless_upgraded, .. } = routed;
+        let answered = self.send(route, &host, request, record);
+        let answered = tokio::time::timeout(limits.response_timeout, answered).await;
+        let mut response =
+            answered.map_err(|_| RequestError::Timeout { who: OtherEnd::Upstream })??;
+        headers::strip_hop_by_hop(response.headers_mut());
+        if close_unless_upgraded {
+            response
+                .headers_mut()
+                .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        }
+        let of = TrailersOf::of(response.headers());
+        Ok(response.map(|body| body.within(limits, of)))
+    }
+
+    /// A request to switch protocols has a stream of its own, to the app's 101 and beyond.
+    async fn upgrade(&self, routed: Routed, record: Box<RequestRecord>) -> Response<Body> {
+        let answered = self.send_upgrade(&routed.route, routed.request).await;
+        let connection = (*self.outbound.connection).clone();
+        let limits = &self.outbound.worker.state.config.limits;
+        let (response, carried) =
+            upgrade::conclude(answered, routed.upgrade, record, connection, None, limits);
+        *self.upgraded.lock() = carried;
+        response
+    }
+
+    async fn send_upgrade(
+        &self,
+        route: &Route,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, RequestError> {
+        let worker = &self.outbound.worker;
+        let (io, link) = route.open_stream(worker, StreamKind::Upgrade).await?;
+        let speaker = if link.binding.is_some() { Speaker::Postern } else { Speaker::Other };
+        // The rest of the connection is this stream.
+        self.outbound.connection.set_link(link);
+        let limits = &worker.state.config.limits;
+        upgrade_over(io, request, limits, OtherEnd::Upstream, speaker).await
+    }
+}

@@ -1,0 +1,119 @@
+//! Services whose endpoints are names: what the system's resolver says, and its last good word while
+//! it says nothing (SECURITY-CASES F-25).
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use policy::service::EndpointAddress;
+
+use super::wanted::Found;
+use crate::traffic::worker::Worker;
+
+/// An answer is not asked for again within this many seconds; the resolver does not say how long
+/// it holds.
+const FRESH: u32 = 5;
+/// An answer is used for this many seconds while no other is to be had.
+const STALE: u32 = 300;
+/// Names that are remembered. When there are more, all are asked for again.
+const MOST: usize = 1024;
+
+/// A name and the port that is meant.
+type Name = (String, u16);
+
+/// The answers that one worker has got.
+#[derive(Default)]
+pub(crate) struct Names(Mutex<HashMap<Name, Answer>>);
+
+#[derive(Clone)]
+struct Answer {
+    addresses: Vec<SocketAddr>,
+    at: u32,
+}
+
+/// The addresses of the service's endpoints that are names, or of its host; all are asked for at
+/// once. A name that has none, or never had one in time, adds none.
+pub(super) async fn look_up(worker: &Worker, found: &Found) -> Vec<SocketAddr> {
+    let named = found.service.endpoints.iter().filter_map(|endpoint| match &endpoint.address {
+        EndpointAddress::Dns(name) => {
+            Some((name.to_string(), found.service.endpoint_port(endpoint, &found.port)))
+        }
+        EndpointAddress::Ip(_) => None,
+    });
+    let mut names: Vec<Name> = named.collect();
+    if names.is_empty() {
+        names.push((found.service.host.to_string(), found.port.target_port));
+    }
+    join_all(names.into_iter().map(|name| look_up_one(worker, name))).await.concat()
+}
+
+async fn look_up_one(worker: &Worker, name: Name) -> Vec<SocketAddr> {
+    let now = worker.state.clock.coarse();
+    if let Some(fresh) = worker.names.known(&name, now, FRESH) {
+        return fresh;
+    }
+    match ask(&name, worker.state.config.limits.dns_timeout).await {
+        Some(addresses) => {
+            worker.names.note(name, addresses.clone(), now);
+            addresses
+        }
+        None => worker.names.known(&name, now, STALE).unwrap_or_default(),
+    }
+}
+
+async fn ask((name, port): &Name, limit: Duration) -> Option<Vec<SocketAddr>> {
+    let asked = tokio::net::lookup_host((name.as_str(), *port));
+    let addresses: Vec<_> = tokio::time::timeout(limit, asked).await.ok()?.ok()?.collect();
+    (!addresses.is_empty()).then_some(addresses)
+}
+
+impl Names {
+    /// What is known, if it is not older than this many seconds.
+    fn known(&self, name: &Name, now: u32, oldest: u32) -> Option<Vec<SocketAddr>> {
+        let known = self.0.lock();
+        let answer = known.get(name).filter(|answer| now <= answer.at.saturating_add(oldest))?;
+        Some(answer.addresses.clone())
+    }
+
+    fn note(&self, name: Name, addresses: Vec<SocketAddr>, at: u32) {
+        let mut known = self.0.lock();
+        if known.len() >= MOST && !known.contains_key(&name) {
+            known.clear();
+        }
+        known.insert(name, Answer { addresses, at });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f25_dns_down_the_last_good_answer_is_used_for_five_minutes() {
+        let names = Names::default();
+        let name = ("bank.example".to_owned(), 443);
+        let address = SocketAddr::from(([10, 0, 0, 1], 443));
+        names.note(name.clone(), vec![address], 100);
+        for (now, oldest, expect) in [
+            (100, FRESH, true),
+            (105, FRESH, true),
+            (106, FRESH, false),
+            (400, STALE, true),
+            (401, STALE, false),
+        ] {
+            assert_eq!(names.known(&name, now, oldest).is_some(), expect, "{now} {oldest}");
+        }
+        assert_eq!(names.known(&("bank.example".to_owned(), 80), 100, STALE), None);
+    }
+
+    #[test]
+    fn names_are_bounded() {
+        let names = Names::default();
+        for port in 0..=u16::try_from(MOST).unwrap_or(u16::MAX) {
+            names.note(("many.example".to_owned(), port), Vec::new(), 1);
+        }
+        assert_eq!(names.0.lock().len(), 1);
+    }
+}

@@ -1,0 +1,225 @@
+//! The way to a service: its endpoints, the identity they must prove, and which of them is next.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use policy::Service;
+use policy::service::Resolution;
+
+use super::names;
+use super::wanted::Found;
+use crate::connection::link::Link;
+use crate::connection::net::BoxedIo;
+use crate::http::body::Body;
+use crate::http::error::RequestError;
+use crate::telemetry::metrics::TrafficLabels;
+use crate::telemetry::{Direction, Protocol};
+use crate::traffic::mesh::{Destination, Hop, StreamKind};
+use crate::traffic::record::TrafficMeter;
+use crate::traffic::worker::Worker;
+
+/// Endpoints that are dialled for one request, if none of them can be reached.
+const MOST_DIALLED: usize = 5;
+
+/// The way to a service: its endpoints, each a destination that must prove an identity.
+pub(crate) struct Route {
+    /// The service.
+    pub(crate) service: Arc<Service>,
+    /// The counters of requests on this way.
+    pub(crate) meter: Arc<TrafficMeter>,
+    endpoints: Vec<Arc<Destination>>,
+    /// The app dialled this very endpoint, so that no other will do.
+    pinned: bool,
+}
+
+/// An endpoint with an open connection for one request.
+pub(crate) struct Reached {
+    endpoint: Arc<Destination>,
+    hop: Hop,
+}
+
+/// Finds the endpoints of a service and makes a route of them.
+///
+/// # Errors
+/// [`RequestError::NoIdentity`] when nobody could be believed, [`RequestError::NoEndpoint`].
+pub(crate) async fn resolve(
+    worker: &Arc<Worker>,
+    found: &Found,
+    protocol: Protocol,
+) -> Result<Arc<Route>, RequestError> {
+    let service = &found.service;
+    has_identity(service)?;
+    let mut addresses = found.addresses();
+    if addresses.is_empty() && service.resolution == Resolution::Dns {
+        addresses = names::look_up(worker, found).await;
+    }
+    if addresses.is_empty() {
+        return Err(RequestError::NoEndpoint(service.host.to_string()));
+    }
+    let most = usize::try_from(worker.state.config.limits.pool_destinations).unwrap_or(1);
+    let endpoints = addresses
+        .into_iter()
+        .map(|address| worker.mesh.destination(most, address, &service.host, &service.identities))
+        .collect();
+    let principal = service.identities.first().map(|id| id.without_scheme());
+    let meter = worker.meter(labels(worker, protocol, &service.host, principal));
+    let pinned = found.endpoint.is_some();
+    Ok(Arc::new(Route { service: service.clone(), meter, endpoints, pinned }))
+}
+
+/// Whoever could answer for a service without an identity would not be believed.
+fn has_identity(service: &Service) -> Result<(), RequestError> {
+    match service.identities.is_empty() {
+        true => Err(RequestError::NoIdentity(service.host.to_string())),
+        false => Ok(()),
+    }
+}
+
+/// The labels of traffic to a service.
+pub(crate) fn labels(
+    worker: &Worker,
+    protocol: Protocol,
+    service: &Arc<str>,
+    principal: Option<&str>,
+) -> TrafficLabels {
+    let own = worker.state.own_id();
+    TrafficLabels {
+        direction: Direction::Outbound,
+        source_principal: own.as_ref().map_or("unknown", |id| id.without_scheme()).into(),
+        destination_principal: principal.unwrap_or("none").into(),
+        destination_service: service.clone(),
+        protocol,
+        mtls: principal.is_some(),
+    }
+}
+
+impl Route {
+    /// The first identity that the service may prove.
+    pub(crate) fn principal(&self) -> Option<&str> {
+        self.service.identities.first().map(|id| id.without_scheme())
+    }
+
+    /// A connection for one request, to an endpoint other than `except`. One that cannot be reached
+    /// gives way to the next; a few are tried, those that rest only if `resting` says so.
+    ///
+    /// # Errors
+    /// The last endpoint's.
+    pub(crate) async fn reach(
+        &self,
+        worker: &Arc<Worker>,
+        except: Option<SocketAddr>,
+        resting: bool,
+    ) -> Result<Reached, RequestError> {
+        let mut last = RequestError::NoEndpoint(self.service.host.to_string());
+        for _ in 0..self.endpoints.len().min(MOST_DIALLED) {
+            let Some(endpoint) = self.next(worker, except, resting) else { break };
+            match endpoint.hop(worker).await {
+                Ok(hop) => return Ok(Reached { endpoint: endpoint.clone(), hop }),
+                Err(error) if error.is_unprocessed() => {
+                    if error.is_endpoint_fault() {
+                        endpoint.health.failed(worker.state.clock.coarse());
+                    }
+                    last = error;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Opens a byte stream to an endpoint. One that cannot be reached gives way to the next; a few
+    /// are tried.
+    ///
+    /// # Errors
+    /// The last endpoint's.
+    pub(crate) async fn open_stream(
+        &self,
+        worker: &Arc<Worker>,
+        kind: StreamKind,
+    ) -> Result<(BoxedIo, Arc<Link>), RequestError> {
+        let mut last = RequestError::NoEndpoint(self.service.host.to_string());
+        for _ in 0..self.endpoints.len().min(MOST_DIALLED) {
+            let Some(endpoint) = self.next(worker, None, true) else { break };
+            match endpoint.open_stream(worker, kind).await {
+                Ok(opened) => return Ok(opened),
+                Err(error) if error.is_unprocessed() => {
+                    if error.is_endpoint_fault() {
+                        endpoint.health.failed(worker.state.clock.coarse());
+                    }
+                    last = error;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+
+    /// Whether there is an endpoint beside this one that nothing speaks against.
+    pub(crate) fn has_another(&self, worker: &Worker, than: SocketAddr) -> bool {
+        self.next(worker, Some(than), false).is_some()
+    }
+
+    /// Whether one of the endpoints has gone a moment ago, so that another may take its place.
+    pub(crate) fn may_be_replaced(&self, worker: &Worker) -> bool {
+        let wait = seconds(worker.state.config.limits.endpoint_wait);
+        let now = worker.state.clock.coarse();
+        !self.pinned && self.endpoints.iter().any(|e| e.health.has_just_gone(now, wait))
+    }
+
+    /// Of two endpoints in turn, the one with fewer requests that wait. Those that rest are passed
+    /// over, unless all do and `resting` says that one of them is better than none.
+    fn next(
+        &self,
+        worker: &Worker,
+        except: Option<SocketAddr>,
+        resting: bool,
+    ) -> Option<&Arc<Destination>> {
+        let rest = seconds(worker.state.config.limits.endpoint_rest);
+        let now = worker.state.clock.coarse();
+        let turn = worker.mesh.turn() % self.endpoints.len();
+        let (after, before) = self.endpoints.split_at(turn);
+        let in_turn = || before.iter().chain(after).filter(|e| Some(e.address) != except);
+        let awake = in_turn().filter(|e| !e.health.rests(now, rest));
+        let best = awake.take(2).min_by_key(|e| e.waiting());
+        best.or_else(|| resting.then(|| in_turn().next()).flatten())
+    }
+}
+
+impl Reached {
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.endpoint.address
+    }
+
+    /// Sends a request, and notes what it says of the endpoint's health: an answer is a good sign,
+    /// unless it is the peer's word that nobody is behind it.
+    ///
+    /// # Errors
+    /// The endpoint has not answered then.
+    pub(crate) async fn send(
+        self,
+        worker: &Arc<Worker>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, RequestError> {
+        let Self { endpoint, hop } = self;
+        let answered = endpoint.send(worker, hop, request).await;
+        let now = worker.state.clock.coarse();
+        match &answered {
+            Ok(response) if super::tries::is_unreached(response) => endpoint.health.failed(now),
+            Ok(_) => endpoint.health.answered(now),
+            // It may be this request alone that breaks it.
+            Err(_) => {}
+        }
+        answered
+    }
+}
+
+/// Whole seconds, up.
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use policy::DefaultEgress;
+use serde_json::{Value, json};
+
+use std::sync::Arc;
+
+use super::super::wanted::Wanted;
+use crate::control::cluster::Held;
+use crate::control::cluster::held::Document;
+use crate::control::config::Config;
+use crate::traffic::demand::Word;
+use crate::traffic::outbound::route::*;
+use crate::traffic::state::State;
+
+fn state(egress: &str) -> Arc<State> {
+    let text = json!({
+        "workload": {"namespace": "shop", "serviceAccount": "frontend"},
+        "identity": {"workloadApi": "unix:///run/agent.sock"},
+        "defaults": {"egress": egress},
+        "resources": {"controller": {
+            "address": "controller:15010",
+            "identity": "spiffe://cluster.local/ns/postern-system/sa/postern-controller",
+            "pod": {"name": "frontend", "uid": "1"},
+        }},
+    });
+    State::new(Config::parse("p", text.to_string().as_bytes()).unwrap(), 1).unwrap()
+}
+
+/// Puts in force what the controller says of an address, as its stream does.
+fn told(state: &State, key: &str, spec: Option<&Value>) -> Word {
+    let mut held = Held::new("postern-system", &state.config.workload);
+    held.take_policies(Vec::new(), &[]);
+    let document = spec.map(|spec| Document {
+        name: key.into(),
+        version: "1".into(),
+        bytes: json!({
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "ServiceEntry",
+            "metadata": {"name": "told", "namespace": "postern-system"},
+            "spec": spec,
+        })
+        .to_string()
+        .into_bytes(),
+    });
+    let word = if document.is_some() { Word::Service } else { Word::Unknown };
+    held.take_services(document.into_iter().collect(), &[]);
+    state.install_cluster(&held.told());
+    word
+}
+
+const AT: &str = "10.1.0.7:8080";
+
+/// What comes of a dial: `Some` reason when it is refused, whatever the default for unknown destinations; `None` where that
+/// default decides.
+async fn dialled(egress: &str, spec: Option<&Value>) -> Option<&'static str> {
+    let state = state(egress);
+    let word = told(&state, AT, spec);
+    let expect = if egress == "allow" { DefaultEgress::Allow } else { DefaultEgress::Deny };
+    assert_eq!(state.snapshot().egress(), expect);
+    let demand = state.demand.as_ref().unwrap();
+    let wanted = Wanted::Address(AT.parse().unwrap());
+    let answer = async {
+        // What is in force already is not asked.
+        if wanted.service(&state.snapshot()).is_none() {
+            demand.wanted().await;
+            demand.answered(AT, word);
+        }
+    };
+    let found = match tokio::join!(wanted.resolve(&state), answer) {
+        (Err(error), ()) => return Some(error.reason()),
+        (Ok(found), ()) => found?,
+    };
+    assert!(!found.service.external);
+    has_identity(&found.service).err().map(|error| error.reason())
+}
+
+#[tokio::test]
+async fn a_known_destination_outside_of_the_mesh_is_refused_whatever_the_default_is() {
+    let spec = |more: Value| {
+        let mut spec = json!({
+            "hosts": ["10-1-0-7.shop.pod.cluster.local"],
+            "addresses": ["10.1.0.7"],
+            "ports": [{"number": 8080, "name": "port-8080", "protocol": "AUTO"}],
+            "location": "MESH_INTERNAL",
+            "resolution": "NONE",
+        });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    };
+    let outside = spec(json!({}));
+    let other = spec(json!({"addresses": ["10.1.0.8"]}));
+    let broken = spec(json!({"resolution": "MAYBE"}));
+    for egress in ["allow", "deny"] {
+        let check = async |row: &str, told: Option<&Value>, expect: Option<&str>| {
+            assert_eq!(dialled(egress, told).await, expect, "{row}, egress {egress}");
+        };
+        check("outside of the mesh", Some(&outside), Some("upstream_not_in_mesh")).await;
+        check("not this address", Some(&other), Some("destination_unresolved")).await;
+        check("cannot be read", Some(&broken), Some("destination_unresolved")).await;
+        check("unknown", None, None).await;
+    }
+}

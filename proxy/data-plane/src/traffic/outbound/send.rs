@@ -1,0 +1,77 @@
+//! A request on its way to one of a service's endpoints, and, where that does no harm, to another.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use policy::HostName;
+use tokio::time::Instant;
+
+use super::http::HttpConnection;
+use super::route::{Reached, Route};
+use super::tries::Tries;
+use crate::http::body::Body;
+use crate::http::error::RequestError;
+use crate::traffic::record::RequestRecord;
+
+impl HttpConnection {
+    /// Sends a request on its route; once more when the endpoint, or its app, turns out to have
+    /// gone ([`super::tries`] says when).
+    ///
+    /// # Errors
+    /// The last endpoint's.
+    pub(super) async fn send(
+        &self,
+        route: Arc<Route>,
+        host: &HostName,
+        mut request: Request<Body>,
+        record: &mut RequestRecord,
+    ) -> Result<Response<Body>, RequestError> {
+        let worker = &self.outbound.worker;
+        let mut tries = Tries::of(&request);
+        let mut reached = self.reach(&route, host, None).await?;
+        loop {
+            let address = reached.address();
+            record.upstream(address);
+            let answered = reached.send(worker, request).await;
+            let Some(again) = tries.again(&answered) else { return answered };
+            let except = again.elsewhere || route.has_another(worker, address);
+            let Ok(next) = self.reach(&route, host, except.then_some(address)).await else {
+                return answered;
+            };
+            let Some(copy) = tries.request() else { return answered };
+            record.retried(again.reason);
+            (reached, request) = (next, copy);
+        }
+    }
+
+    /// An endpoint other than `except`. Where all have gone a moment ago, others may be about to take
+    /// their place, and we learn of them late: they are waited for, for a moment.
+    async fn reach(
+        &self,
+        route: &Arc<Route>,
+        host: &HostName,
+        except: Option<SocketAddr>,
+    ) -> Result<Reached, RequestError> {
+        let worker = &self.outbound.worker;
+        match route.reach(worker, except, !route.may_be_replaced(worker)).await {
+            Err(_) if route.may_be_replaced(worker) => {}
+            done => return done,
+        }
+        let deadline = Instant::now() + worker.state.config.limits.endpoint_wait;
+        let mut changes = worker.state.policy_changes();
+        loop {
+            // Asked for after we listen for changes, so that none is missed.
+            let newest = match self.route(host).await {
+                Ok(newest) => newest.reach(worker, except, false).await,
+                Err(error) => Err(error),
+            };
+            if newest.is_ok() {
+                return newest;
+            }
+            if !matches!(tokio::time::timeout_at(deadline, changes.changed()).await, Ok(Ok(()))) {
+                return route.reach(worker, except, true).await;
+            }
+        }
+    }
+}

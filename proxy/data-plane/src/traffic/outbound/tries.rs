@@ -1,0 +1,196 @@
+//! Whether a request may be sent once more. Pure.
+//!
+//! Only one without a body, because a body that has been read is gone. Any method, when it is
+//! certain that the app has seen nothing of it: no connection was made, or the peer's proxy says so.
+//! That proxy is believed because it has proved the service's identity over `postern/1`, and it
+//! takes the word out of everything that its app says. When the request may have been seen, only
+//! what asks for nothing but an answer (a safe method, RFC 9110 §9.2.1, §9.2.2), and only once.
+
+use http::{Request, Response};
+
+use crate::http::body::Body;
+use crate::http::error::{APP_RESET, APP_UNREACHABLE, REASON_HEADER, RequestError};
+use crate::http::interim::Interims;
+
+/// Times that one request is sent.
+const MOST: u8 = 3;
+
+/// The tries of one request.
+pub(super) struct Tries {
+    /// The head of a request without a body.
+    spare: Option<Request<()>>,
+    interims: Interims,
+    left: u8,
+    /// It was sent again although it may have been seen.
+    doubted: bool,
+}
+
+/// A request that may be sent once more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Again {
+    /// Why the last try was none.
+    pub(super) reason: &'static str,
+    /// The last endpoint is of no use now.
+    pub(super) elsewhere: bool,
+}
+
+/// A request that the app has not answered.
+struct Unanswered {
+    reason: &'static str,
+    seen: Seen,
+    elsewhere: bool,
+}
+
+/// What the app has seen of a request that it has not answered.
+enum Seen {
+    Nothing,
+    Perhaps,
+}
+
+impl Tries {
+    /// Of this request, which is about to be sent.
+    pub(super) fn of(request: &Request<Body>) -> Self {
+        let spare = request.body().is_empty().then(|| copy(request, ()));
+        let interims = request.body().interims().clone();
+        Self { spare, interims, left: MOST - 1, doubted: false }
+    }
+
+    /// Whether the request may be sent again after this, and why.
+    pub(super) fn again(
+        &mut self,
+        answered: &Result<Response<Body>, RequestError>,
+    ) -> Option<Again> {
+        let spare = self.spare.as_ref()?;
+        let Unanswered { reason, seen, elsewhere } = unanswered(answered)?;
+        if matches!(seen, Seen::Perhaps) {
+            if self.doubted || !asks_only(spare) {
+                return None;
+            }
+            self.doubted = true;
+        }
+        self.left = self.left.checked_sub(1)?;
+        Some(Again { reason, elsewhere })
+    }
+
+    /// The request once more.
+    pub(super) fn request(&self) -> Option<Request<Body>> {
+        let body = || Body::empty().with_interims(self.interims.clone());
+        self.spare.as_ref().map(|spare| copy(spare, body()))
+    }
+}
+
+/// Whether this is the word of the peer's proxy that the app could not be reached.
+pub(super) fn is_unreached(response: &Response<Body>) -> bool {
+    response.headers().get(REASON_HEADER).is_some_and(|reason| reason == APP_UNREACHABLE)
+}
+
+/// Whether it does no harm to be seen twice. A proof of possession is good for one time only (RFC 9449
+/// §11.1): the second one would be refused, with an answer that is beside the point.
+fn asks_only(request: &Request<()>) -> bool {
+    request.method().is_safe() && !request.headers().contains_key("dpop")
+}
+
+/// Why the app has not answered, if it has not, and what it may have seen. A peer that announced the end of
+/// its connection may be there still, under a new one, and the only endpoint; one without an app is of no use.
+fn unanswered(answered: &Result<Response<Body>, RequestError>) -> Option<Unanswered> {
+    let told = |reason, seen, elsewhere| Some(Unanswered { reason, seen, elsewhere });
+    match answered {
+        Ok(response) if is_unreached(response) => told(APP_UNREACHABLE, Seen::Nothing, true),
+        Ok(response) => {
+            let reset = response.headers().get(REASON_HEADER)? == APP_RESET;
+            if reset { told(APP_RESET, Seen::Perhaps, false) } else { None }
+        }
+        Err(error) if error.is_unprocessed() => told(error.reason(), Seen::Nothing, false),
+        Err(error @ RequestError::Broken { .. }) => told(error.reason(), Seen::Perhaps, false),
+        Err(_) => None,
+    }
+}
+
+fn copy<A, B>(request: &Request<A>, body: B) -> Request<B> {
+    let mut copy = Request::new(body);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use http::{HeaderValue, Method};
+
+    use super::*;
+    use crate::http::error::OtherEnd;
+
+    fn peer(reason: &'static str) -> Result<Response<Body>, RequestError> {
+        let mut response = Response::new(Body::empty());
+        response.headers_mut().insert(REASON_HEADER, HeaderValue::from_static(reason));
+        Ok(response)
+    }
+
+    fn broken(unprocessed: bool) -> Result<Response<Body>, RequestError> {
+        let cause = "GOAWAY".into();
+        Err(RequestError::Broken { who: OtherEnd::Upstream, cause, unprocessed })
+    }
+
+    fn tries(method: Method, body: Body) -> Tries {
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        Tries::of(&request)
+    }
+
+    #[test]
+    fn a_proof_that_may_have_been_seen_is_not_shown_twice() {
+        let mut request = Request::new(Body::empty());
+        request.headers_mut().insert("dpop", HeaderValue::from_static("e30.e30.c2ln"));
+        let mut tries = Tries::of(&request);
+        assert_eq!(tries.again(&peer(APP_RESET)), None);
+        assert!(tries.again(&peer(APP_UNREACHABLE)).is_some_and(|again| again.elsewhere));
+    }
+
+    #[test]
+    fn a_request_is_sent_again_only_where_that_can_do_no_harm() {
+        let timeout = || Err(RequestError::Timeout { who: OtherEnd::Upstream });
+        type Answered = Result<Response<Body>, RequestError>;
+        // GET, POST without a body, POST with one: where it may go again.
+        let rows: [(&str, Answered, [Option<bool>; 3]); 7] = [
+            ("the app never saw it", peer(APP_UNREACHABLE), [Some(true), Some(true), None]),
+            ("the app broke off", peer(APP_RESET), [Some(false), None, None]),
+            ("never taken by the peer", broken(true), [Some(false), Some(false), None]),
+            ("the hop broke", broken(false), [Some(false), None, None]),
+            ("no answer in time", timeout(), [None; 3]),
+            ("refused by policy", peer("no_matching_allow"), [None; 3]),
+            ("an answer", Ok(Response::new(Body::empty())), [None; 3]),
+        ];
+        for (name, answered, expect) in rows {
+            let found = [
+                tries(Method::GET, Body::empty()),
+                tries(Method::POST, Body::empty()),
+                tries(Method::POST, Body::whole("an order")),
+            ]
+            .map(|mut tries| tries.again(&answered).map(|again| again.elsewhere));
+            assert_eq!(found, expect, "{name}");
+        }
+    }
+
+    #[test]
+    fn tries_have_an_end() {
+        let mut get = tries(Method::GET, Body::empty());
+        assert!(get.again(&peer(APP_RESET)).is_some());
+        assert!(get.again(&peer(APP_RESET)).is_none(), "an app sees it twice at most");
+        assert!(get.again(&peer(APP_UNREACHABLE)).is_some());
+        assert!(get.again(&peer(APP_UNREACHABLE)).is_none(), "three times in all");
+    }
+
+    #[test]
+    fn what_is_sent_again_is_what_was_sent() {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = Method::DELETE;
+        *request.uri_mut() = http::Uri::from_static("/cart/ann?all=1");
+        request.headers_mut().insert("x-order", HeaderValue::from_static("7"));
+        let Some(again) = Tries::of(&request).request() else { panic!("no copy") };
+        assert_eq!((again.method(), again.uri()), (request.method(), request.uri()));
+        assert_eq!(again.headers(), request.headers());
+    }
+}

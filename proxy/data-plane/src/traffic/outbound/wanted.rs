@@ -1,0 +1,175 @@
+//! What the app meant: the service of the address it dialled, or of the host it named.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use policy::service::EndpointAddress;
+use policy::{Service, ServicePort, Snapshot};
+use tokio::net::TcpStream;
+
+use crate::connection::net;
+use crate::control::config::{Config, OutboundListener};
+use crate::http::error::RequestError;
+use crate::traffic::demand::Word;
+use crate::traffic::state::State;
+
+/// Where the app wanted to go.
+#[derive(Debug, Clone)]
+pub(crate) enum Wanted {
+    /// The address it dialled before it was redirected.
+    Address(SocketAddr),
+    /// The service of the explicit listener it dialled.
+    Listener {
+        /// The listener's own address.
+        bind: SocketAddr,
+        /// The service's host.
+        service: Arc<str>,
+        /// The service's port.
+        port: u16,
+    },
+}
+
+/// A service that was meant, with the port and, where the app dialled one, the very endpoint.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    /// The service.
+    pub(crate) service: Arc<Service>,
+    /// Its port.
+    pub(crate) port: ServicePort,
+    /// The endpoint's address, when the app dialled an endpoint and not the service.
+    pub(crate) endpoint: Option<SocketAddr>,
+}
+
+impl Wanted {
+    /// Finds out what the app dialled.
+    ///
+    /// # Errors
+    /// A stable word: our own port was dialled, directly or through redirection
+    /// (SECURITY-CASES S-44).
+    pub(crate) fn of(
+        stream: &TcpStream,
+        listener: Option<OutboundListener>,
+        config: &Config,
+    ) -> Result<Self, &'static str> {
+        if let Some(OutboundListener { bind, service, port }) = listener {
+            return Ok(Self::Listener { bind, service, port });
+        }
+        let original = net::original_destination(stream).map_err(|_| "closed_by_client")?;
+        let original = original.ok_or("not_redirected")?;
+        if config.is_own_port(original.port()) {
+            return Err("loop");
+        }
+        Ok(Self::Address(original))
+    }
+
+    /// The address that was dialled.
+    pub(crate) fn address(&self) -> SocketAddr {
+        match self {
+            Self::Address(address) => *address,
+            Self::Listener { bind, .. } => *bind,
+        }
+    }
+
+    /// The service that the address or the listener means, if a resource names one.
+    pub(super) fn service(&self, snapshot: &Snapshot) -> Option<Found> {
+        match self {
+            Self::Listener { service, port, .. } => by_host(snapshot, service, *port),
+            Self::Address(address) => by_address(snapshot, *address),
+        }
+    }
+
+    /// The same, and asks the controller about what is not known yet.
+    pub(crate) async fn resolve(&self, state: &State) -> Result<Option<Found>, RequestError> {
+        let known = self.service(&state.snapshot());
+        let Some(demand) = &state.demand else { return Ok(known) };
+        if let Some(found) = known {
+            demand.note_use(&found.service.host, state.clock.coarse());
+            return Ok(Some(found));
+        }
+        let key = match self {
+            Self::Listener { service, port, .. } => format!("{service}:{port}"),
+            Self::Address(address) => address.to_string(),
+        };
+        let word = demand.ask(&key, state.clock.coarse()).await?;
+        match self.service(&state.snapshot()) {
+            // Something is there, but what was told of it cannot be used: that is no unknown destination (invariant 10).
+            None if word == Word::Service => Err(RequestError::Unresolved(key)),
+            found => Ok(found),
+        }
+    }
+
+    /// The port that a `Host` without one means.
+    pub(crate) fn port(&self) -> u16 {
+        match self {
+            Self::Address(address) => address.port(),
+            Self::Listener { port, .. } => *port,
+        }
+    }
+
+    /// Where an external service's bytes go: what the app dialled, or its one endpoint.
+    pub(crate) fn dialled(&self, found: &Found) -> Result<SocketAddr, RequestError> {
+        match self {
+            Self::Address(address) => Ok(*address),
+            Self::Listener { .. } => found
+                .addresses()
+                .first()
+                .copied()
+                .ok_or_else(|| RequestError::NoEndpoint(found.service.host.to_string())),
+        }
+    }
+}
+
+impl Found {
+    /// The addresses at hand: the one that was dialled, or those that are written.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        if let Some(endpoint) = self.endpoint {
+            return vec![endpoint];
+        }
+        let written =
+            self.service.endpoints.iter().filter_map(|endpoint| match &endpoint.address {
+                EndpointAddress::Ip(ip) => {
+                    Some(SocketAddr::new(*ip, self.service.endpoint_port(endpoint, &self.port)))
+                }
+                EndpointAddress::Dns(_) => None,
+            });
+        written.collect()
+    }
+}
+
+/// The service of this host and port.
+fn by_host(snapshot: &Snapshot, host: &str, port: u16) -> Option<Found> {
+    let service = snapshot.service_by_host(host, port)?;
+    let port = service.port(port)?.clone();
+    Some(Found { service: service.clone(), port, endpoint: None })
+}
+
+/// The same, and asks the controller about what is not known yet.
+pub(crate) async fn resolve_host(
+    state: &State,
+    host: &str,
+    port: u16,
+) -> Result<Option<Found>, RequestError> {
+    let known = by_host(&state.snapshot(), host, port);
+    let Some(demand) = &state.demand else { return Ok(known) };
+    if let Some(found) = known {
+        demand.note_use(&found.service.host, state.clock.coarse());
+        return Ok(Some(found));
+    }
+    demand.ask(&format!("{host}:{port}"), state.clock.coarse()).await?;
+    Ok(by_host(&state.snapshot(), host, port))
+}
+
+fn by_address(snapshot: &Snapshot, address: SocketAddr) -> Option<Found> {
+    let service = snapshot.service_by_address(address)?;
+    let endpoint_port = service.ports.iter().find(|port| {
+        service.endpoints.iter().any(|endpoint| {
+            endpoint.address == EndpointAddress::Ip(address.ip())
+                && service.endpoint_port(endpoint, port) == address.port()
+        })
+    });
+    let (port, endpoint) = match endpoint_port {
+        Some(port) => (port, Some(address)),
+        None => (service.port(address.port())?, None),
+    };
+    Some(Found { service: service.clone(), port: port.clone(), endpoint })
+}

@@ -1,0 +1,144 @@
+//! The client's side: sees to it that a connection of ours does not end under its streams.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::connection::link::{Bounds, Link};
+use crate::connection::reauth::{ACCEPTED, Refusal, Role, request};
+use crate::http::error::RequestError;
+use crate::http::h2_client::HasStreams;
+use crate::http::h2_connect::ConnectError;
+use crate::http::tunnel::Tunnel;
+use crate::traffic::mesh::{Destination, StreamKind};
+use crate::traffic::worker::Worker;
+
+/// The longest sleep in one piece: the wall clock is read again after it (SECURITY-CASES F-07).
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+
+/// Re-authenticates a connection for as long as it lives, whenever it is time and streams
+/// depend on it. Never returns; it is dropped with the connection.
+pub(crate) async fn keep(
+    worker: Arc<Worker>,
+    destination: Arc<Destination>,
+    link: Arc<Link>,
+    streams: HasStreams,
+) {
+    if link.binding.is_none() {
+        return std::future::pending().await;
+    }
+    loop {
+        let bounds = link.bounds();
+        wait(&worker, bounds, bounds.reauthenticate_in(worker.state.clock.unix(), link.number))
+            .await;
+        loop {
+            if streams.now() && try_once(&worker, &destination, &link).await {
+                break;
+            }
+            let pause = bounds.retry_in(worker.state.clock.unix());
+            tokio::time::sleep(pause).await;
+        }
+    }
+}
+
+/// Waits, but not past the moment when half of what is then left has gone: a clock that jumped ahead
+/// leaves less time than was thought.
+async fn wait(worker: &Worker, bounds: Bounds, mut left: Duration) {
+    while !left.is_zero() {
+        let piece = left.min(LONGEST_SLEEP);
+        tokio::time::sleep(piece).await;
+        let until_end = bounds.expires.saturating_sub(worker.state.clock.unix());
+        left = (left - piece).min(Duration::from_secs(until_end));
+    }
+}
+
+/// One try, counted and told. That nobody has renewed yet is no fault.
+async fn try_once(worker: &Arc<Worker>, destination: &Arc<Destination>, old: &Arc<Link>) -> bool {
+    let limit = worker.state.config.limits.handshake_timeout;
+    let tried = tokio::time::timeout(limit, reauthenticate(worker, destination, old)).await;
+    let result = tried.unwrap_or(Err(Refusal::Unreachable));
+    let refusal = result.err();
+    worker.state.metrics.reauthentication("client", refusal);
+    let (peer, ends) = (old.peer.as_str(), old.bounds().expires);
+    match refusal {
+        None => tracing::debug!(peer, link = old.number, ends, "connection re-authenticated"),
+        Some(Refusal::NotLater) => {}
+        Some(refusal) => tracing::warn!(
+            peer,
+            reason = refusal.as_str(),
+            ends,
+            "a connection was not re-authenticated and will be cut at its end: {refusal}"
+        ),
+    }
+    refusal.is_none()
+}
+
+async fn reauthenticate(
+    worker: &Arc<Worker>,
+    destination: &Arc<Destination>,
+    old: &Arc<Link>,
+) -> Result<(), Refusal> {
+    let old_binding = old.binding.as_ref().ok_or(Refusal::Unsupported)?;
+    if !destination.is_still(worker, &old.peer) {
+        return Err(Refusal::Policy);
+    }
+    // A handshake now could not end later than our own certificate: none is made for nothing.
+    let own = worker.state.valid_credentials().ok_or(Refusal::NoCertificate)?;
+    if own.svid().not_after() <= old.bounds().expires {
+        return Err(Refusal::NotLater);
+    }
+    let (place, fresh) = destination.open_fresh(worker).await.map_err(|e| refusal_of(&e))?;
+    let fresh_binding = fresh.binding.as_ref().ok_or(Refusal::Unsupported)?;
+    if fresh.peer != old.peer || fresh.own != old.own {
+        return Err(Refusal::OtherIdentity);
+    }
+    let now = worker.state.clock.unix();
+    let bounds = Bounds::new(now, fresh.bounds().expires, old.number);
+    if bounds.expires <= old.bounds().expires {
+        return Err(Refusal::NotLater);
+    }
+    let authority = destination.address.to_string();
+    let opened = place.connect(&authority, StreamKind::Reauth.as_str()).await;
+    let mut stream = opened.map_err(|error| match error {
+        ConnectError::Request(_) => Refusal::Unreachable,
+        ConnectError::Refused { .. } | ConnectError::BadAuthority => Refusal::Unsupported,
+    })?;
+    let proof = ask(&mut stream, &request(old_binding, fresh_binding)).await?;
+    if !old_binding.verify(Role::Server, fresh_binding, &proof) {
+        return Err(Refusal::BadProof);
+    }
+    if fresh.closing().is_some() {
+        return Err(Refusal::NotLater);
+    }
+    old.extend(fresh.chain(), bounds);
+    worker.state.verify_link(old);
+    Ok(())
+}
+
+async fn ask(
+    stream: &mut Tunnel,
+    message: &[u8],
+) -> Result<crate::connection::reauth::Proof, Refusal> {
+    let broken = |_| Refusal::Unreachable;
+    stream.write_all(message).await.map_err(broken)?;
+    stream.shutdown().await.map_err(broken)?;
+    match stream.read_u8().await.map_err(broken)? {
+        ACCEPTED => {
+            let mut proof = [0; 32];
+            stream.read_exact(&mut proof).await.map_err(broken)?;
+            Ok(proof)
+        }
+        code => Err(Refusal::from_wire(code)),
+    }
+}
+
+fn refusal_of(error: &RequestError) -> Refusal {
+    match error {
+        RequestError::NoCertificate => Refusal::NoCertificate,
+        RequestError::Handshake { source, .. } if source.is_other_identity() => {
+            Refusal::OtherIdentity
+        }
+        _ => Refusal::Unreachable,
+    }
+}

@@ -1,0 +1,384 @@
+//! The record of one request and of one connection: counted and logged when it is dropped.
+
+mod judgement;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderMap, Method};
+use parking_lot::Mutex;
+use policy::{Decider, Denial, Permit};
+use prometheus::{Histogram, IntCounter};
+
+use crate::connection::registry::Connection;
+use crate::http::error::{CLIENT_GONE, REASON_HEADER, RequestError};
+use crate::http::gate::Refusal;
+use crate::telemetry::line::{self, Line};
+use crate::telemetry::metrics::{Metrics, TrafficLabels};
+use crate::telemetry::{CloseReason, Direction};
+use crate::traffic::authorize::Verdict;
+use crate::traffic::worker::Worker;
+use judgement::Judgement;
+
+/// Outcomes of one kind of traffic that keep a resolved counter; more are resolved each time.
+const MAX_RESOLVED: usize = 32;
+
+/// The counters of one kind of traffic, resolved once and shared by its requests.
+pub struct TrafficMeter {
+    metrics: Arc<Metrics>,
+    /// What the counters are labelled with.
+    pub labels: TrafficLabels,
+    /// The labels as every line of this traffic says them.
+    fragment: Box<str>,
+    duration: Histogram,
+    outcomes: Mutex<Vec<(u16, &'static str, IntCounter)>>,
+    decisions: Mutex<Vec<(&'static str, Option<Decider>, IntCounter)>>,
+}
+
+impl TrafficMeter {
+    /// Resolves the histogram; counters follow as outcomes are seen.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>, labels: TrafficLabels) -> Self {
+        let duration = metrics.request_duration(&labels);
+        let fragment = line::fragment(|line| {
+            line.word("direction", labels.direction.as_str())
+                .text("source_principal", &labels.source_principal)
+                .text("destination_principal", &labels.destination_principal)
+                .text("destination_service", &labels.destination_service)
+                .word("protocol", labels.protocol.as_str());
+        });
+        let (outcomes, decisions) = (Mutex::default(), Mutex::default());
+        Self { metrics, labels, fragment, duration, outcomes, decisions }
+    }
+
+    fn outcome(&self, status: u16, reason: &'static str, seconds: f64) {
+        self.duration.observe(seconds);
+        let mut outcomes = self.outcomes.lock();
+        if let Some((.., counter)) = outcomes.iter().find(|(s, r, _)| *s == status && *r == reason)
+        {
+            return counter.inc();
+        }
+        let counter = self.metrics.requests(&self.labels, status, reason);
+        counter.inc();
+        if outcomes.len() < MAX_RESOLVED {
+            outcomes.push((status, reason, counter));
+        }
+    }
+
+    /// Counts a decision (`allow` or `deny`) by the rule that took it, or by the default.
+    fn decision(&self, word: &'static str, decider: Option<&Decider>) {
+        let mut decisions = self.decisions.lock();
+        let known = decisions.iter().find(|(w, d, _)| *w == word && d.as_ref() == decider);
+        if let Some((.., counter)) = known {
+            return counter.inc();
+        }
+        let policy = decider.map(|d| d.policy().as_ref());
+        let counter = self.metrics.decision(word, policy, decider.map(Decider::rule));
+        counter.inc();
+        if decisions.len() < MAX_RESOLVED {
+            decisions.push((word, decider.cloned(), counter));
+        }
+    }
+}
+
+/// One request. Dropping it counts it, logs it, and ends it on its connection.
+pub struct RequestRecord {
+    worker: Arc<Worker>,
+    connection: Arc<Connection>,
+    meter: Arc<TrafficMeter>,
+    started: Instant,
+    method: Method,
+    host: Option<Box<str>>,
+    path: Option<Box<str>>,
+    status: u16,
+    reason: &'static str,
+    error: Option<String>,
+    judgement: Judgement,
+    upstream: Option<std::net::SocketAddr>,
+    retried: Option<&'static str>,
+    dropped: u32,
+    sent: u64,
+    grpc_status: Option<Box<str>>,
+}
+
+impl RequestRecord {
+    /// Begins a request on its connection. Until something else is said, its outcome is that the
+    /// client went away.
+    #[must_use]
+    pub fn begin(
+        worker: &Arc<Worker>,
+        connection: &Arc<Connection>,
+        meter: &Arc<TrafficMeter>,
+        method: &Method,
+    ) -> Box<Self> {
+        connection.begin(worker.state.clock.coarse());
+        Box::new(Self {
+            worker: worker.clone(),
+            connection: connection.clone(),
+            meter: meter.clone(),
+            started: Instant::now(),
+            method: method.clone(),
+            host: None,
+            path: None,
+            status: 499,
+            reason: CLIENT_GONE,
+            error: None,
+            judgement: Judgement::default(),
+            upstream: None,
+            retried: None,
+            dropped: 0,
+            sent: 0,
+            grpc_status: None,
+        })
+    }
+
+    /// Writes the record of a request that the HTTP library refused before it could be handed over.
+    pub fn malformed(
+        worker: &Arc<Worker>,
+        connection: &Arc<Connection>,
+        meter: &Arc<TrafficMeter>,
+        refusal: Refusal,
+    ) {
+        // It has no method that could be believed.
+        let method = Method::from_bytes(b"-").unwrap_or_default();
+        Self::begin(worker, connection, meter, &method).refused(&RequestError::Gate(refusal));
+    }
+
+    /// What was asked for; the path without its query, which may hold secrets.
+    pub fn target(&mut self, host: &str, path: &str) {
+        self.host = Some(host.into());
+        self.path = Some(path.into());
+    }
+
+    /// Which service it turned out to be for, and its counters.
+    pub fn route(&mut self, meter: &Arc<TrafficMeter>) {
+        self.meter = meter.clone();
+    }
+
+    /// Where it was sent.
+    pub fn upstream(&mut self, address: std::net::SocketAddr) {
+        self.upstream = Some(address);
+    }
+
+    /// So many of its fields were dropped for an underscore in their name; counted at once.
+    pub fn dropped(&mut self, fields: u32) {
+        if fields > 0 {
+            self.dropped = fields;
+            self.worker.state.metrics.dropped(self.meter.labels.direction, fields);
+        }
+    }
+
+    /// It is sent once more, because of this; counted at once.
+    pub fn retried(&mut self, reason: &'static str) {
+        self.retried = Some(reason);
+        self.worker.state.metrics.retry(reason);
+    }
+
+    /// What policy said; counted at once. Gives the decision back.
+    ///
+    /// # Errors
+    /// The refusal, when it was one.
+    pub fn decided(&mut self, verdict: Verdict) -> Result<Permit, Denial> {
+        self.meter.decision(verdict.word(), verdict.decider());
+        self.judgement.take(verdict, &self.worker.state.metrics)
+    }
+
+    /// The answer's status. A peer's proxy that refused the request says why in a header, which
+    /// the log keeps; the metric says only that it was a peer's refusal.
+    pub fn answered<B>(&mut self, response: &http::Response<B>) {
+        self.status = response.status().as_u16();
+        self.reason = "ok";
+        if let Some(reason) = response.headers().get(REASON_HEADER) {
+            self.reason = "refused_by_peer";
+            self.error = Some(String::from_utf8_lossy(reason.as_bytes()).into_owned());
+        }
+    }
+
+    /// The refusing error, of ours.
+    pub fn refused(&mut self, error: &RequestError) {
+        self.reason = error.reason();
+        // Nobody is there to be told another one.
+        self.status = if self.reason == CLIENT_GONE { 499 } else { error.status().as_u16() };
+        self.error = Some(error.to_string());
+    }
+
+    /// The side that answered broke off after the head of its answer.
+    pub fn aborted(&mut self) {
+        self.failed(match self.connection.direction {
+            Direction::Inbound => "app_reset",
+            Direction::Outbound => "upstream_reset",
+        });
+    }
+
+    /// The client's side gave up before the answer had come to its end.
+    pub fn given_up(&mut self) {
+        self.failed(match self.connection.closing() {
+            Some(CloseReason::ReaderStalled) => "body_stalled",
+            _ => CLIENT_GONE,
+        });
+    }
+
+    /// The answer did not come to its end.
+    pub fn failed(&mut self, reason: &'static str) {
+        if self.reason == "ok" {
+            self.reason = reason;
+        }
+    }
+
+    /// Bytes of the answer's body that were handed on.
+    pub fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// The answer's trailers, of which gRPC's status is kept.
+    pub fn trailers(&mut self, trailers: &HeaderMap) {
+        self.grpc_status =
+            trailers.get("grpc-status").and_then(|v| v.to_str().ok()).map(Into::into);
+    }
+
+    fn write(&self, out: &mut String, took: Duration) {
+        let mut line = Line::begin(out, SystemTime::now(), "request");
+        line.fragment(&self.meter.fragment)
+            .fragment(self.connection.fragment())
+            .text("method", self.method.as_str())
+            .maybe("host", self.host.as_deref())
+            .maybe("path", self.path.as_deref())
+            .number("status", self.status)
+            .word("reason", self.reason)
+            .maybe("grpc_status", self.grpc_status.as_deref())
+            .maybe("error", self.error.as_deref());
+        self.judgement.write(&mut line);
+        if let Some(upstream) = self.upstream {
+            line.plain("upstream", upstream);
+        }
+        if let Some(reason) = self.retried {
+            line.word("retried", reason);
+        }
+        if self.dropped > 0 {
+            line.number("headers_dropped", self.dropped);
+        }
+        line.number("bytes_sent", self.sent).milliseconds("duration_ms", took).end();
+    }
+}
+
+impl Drop for RequestRecord {
+    fn drop(&mut self) {
+        let took = self.started.elapsed();
+        self.connection.end(self.worker.state.clock.coarse());
+        self.meter.outcome(self.status, self.reason, took.as_secs_f64());
+        if self.worker.state.config.logs.access.wants(self.status < 400 && self.reason == "ok") {
+            self.worker.log.append(|out| self.write(out, took));
+        }
+    }
+}
+
+/// One connection. Dropping it counts its end and, for opaque and refused ones, logs it.
+pub struct ConnectionRecord {
+    worker: Arc<Worker>,
+    connection: Arc<Connection>,
+    started: Instant,
+    service: Arc<str>,
+    reason: CloseReason,
+    detail: &'static str,
+    error: Option<String>,
+    judgement: Judgement,
+    logged: bool,
+}
+
+impl ConnectionRecord {
+    /// Begins a connection. Until something else is said, it ended in an error.
+    #[must_use]
+    pub fn begin(worker: &Arc<Worker>, connection: &Arc<Connection>, service: Arc<str>) -> Self {
+        worker.state.metrics.open(connection.direction).inc();
+        Self {
+            worker: worker.clone(),
+            connection: connection.clone(),
+            started: Instant::now(),
+            service,
+            reason: CloseReason::Error,
+            detail: "error",
+            error: None,
+            judgement: Judgement::default(),
+            logged: true,
+        }
+    }
+
+    /// Which service it turned out to be for.
+    pub fn service(&mut self, service: &Arc<str>) {
+        self.service = service.clone();
+    }
+
+    /// It carried HTTP, whose requests have records of their own: no line for a good end.
+    pub fn carries_http(&mut self) {
+        self.logged = false;
+    }
+
+    /// What policy said of the connection as a whole; counted at once. Gives the decision back.
+    ///
+    /// # Errors
+    /// The refusal, when it was one.
+    pub fn decided(&mut self, verdict: Verdict) -> Result<Permit, Denial> {
+        let metrics = &self.worker.state.metrics;
+        let decider = verdict.decider();
+        let policy = decider.map(|d| d.policy().as_ref());
+        metrics.decision(verdict.word(), policy, decider.map(Decider::rule)).inc();
+        self.judgement.take(verdict, metrics)
+    }
+
+    /// Why it ended, in a stable word beside the class.
+    pub fn ended(&mut self, reason: CloseReason, detail: &'static str) {
+        self.reason = reason;
+        self.detail = detail;
+        self.logged |= !matches!(
+            reason,
+            CloseReason::Done
+                | CloseReason::Drain
+                | CloseReason::Idle
+                | CloseReason::CertificateExpiry
+        );
+    }
+
+    /// The same with the words of the fault, for the person on call.
+    pub fn failed(
+        &mut self,
+        reason: CloseReason,
+        detail: &'static str,
+        error: impl std::fmt::Display,
+    ) {
+        self.ended(reason, detail);
+        self.error = Some(error.to_string());
+    }
+
+    fn write(&self, out: &mut String) {
+        let (received, sent) = self.connection.bytes();
+        let mut line = Line::begin(out, SystemTime::now(), "connection");
+        line.plain("direction", self.connection.direction.as_str())
+            .number("connection", self.connection.id)
+            .plain("source_ip", self.connection.source.ip())
+            .maybe("source_principal", self.connection.peer().map(|p| p.id.without_scheme()))
+            .text("destination_service", &self.service)
+            .plain("destination", self.connection.destination)
+            .maybe("sni", self.connection.peer().and_then(|p| p.sni.as_deref()))
+            .plain("protocol", self.connection.protocol().as_str())
+            .plain("closed", self.reason.as_str())
+            .plain("reason", self.detail)
+            .maybe("error", self.error.as_deref());
+        self.judgement.write(&mut line);
+        line.number("bytes_received", received)
+            .number("bytes_sent", sent)
+            .milliseconds("duration_ms", self.started.elapsed())
+            .end();
+    }
+}
+
+impl Drop for ConnectionRecord {
+    fn drop(&mut self) {
+        let (metrics, connection) = (&self.worker.state.metrics, &self.connection);
+        metrics.open(connection.direction).dec();
+        metrics.closed(connection.direction, self.reason, connection.bytes());
+        let good = self.reason == CloseReason::Done;
+        if self.logged && self.worker.state.config.logs.access.wants(good) {
+            self.worker.log.append(|out| self.write(out));
+        }
+    }
+}

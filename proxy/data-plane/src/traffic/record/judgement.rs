@@ -1,0 +1,47 @@
+//! What a record keeps of a verdict.
+
+use policy::{Decider, Denial, NearestMiss, Permit};
+
+use crate::telemetry::line::Line;
+use crate::telemetry::metrics::Metrics;
+use crate::traffic::authorize::{Verdict, Would};
+
+/// The verdict of a record; empty until there is one.
+#[derive(Default)]
+pub(super) struct Judgement {
+    decision: Option<&'static str>,
+    decider: Option<Decider>,
+    nearest: Option<Box<NearestMiss>>,
+    would: Vec<Would>,
+}
+
+impl Judgement {
+    /// Keeps what the log says of a verdict, counts what would have been decided otherwise, and
+    /// gives the decision back.
+    pub(super) fn take(&mut self, verdict: Verdict, metrics: &Metrics) -> Result<Permit, Denial> {
+        for would in &verdict.would {
+            let policy = would.policy.as_deref().unwrap_or_else(|| would.by.as_str());
+            metrics.decision(would.decision, Some(policy), would.rule).inc();
+        }
+        self.decision = Some(verdict.word());
+        self.decider = verdict.decider().cloned();
+        self.nearest = verdict.nearest.map(Box::new);
+        self.would = verdict.would;
+        verdict.decided
+    }
+
+    pub(super) fn write(&self, line: &mut Line<'_>) {
+        if let Some(decision) = self.decision {
+            line.plain("decision", decision);
+        }
+        if let Some(decider) = &self.decider {
+            line.text("policy", decider.policy()).number("rule", decider.rule());
+        }
+        if let Some(nearest) = &self.nearest {
+            line.json("nearest", nearest);
+        }
+        if !self.would.is_empty() {
+            line.json("would", &self.would);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! A request under way, judged again whenever policy changes: a stream that lives for hours must not
+//! outlive the rule that let it in (SECURITY-CASES F-12, P-03).
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Acquire, Release};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use http::{HeaderMap, Method};
+use policy::{CanonicalPath, HostName, Normalization, Snapshot, TokenClaims};
+
+use crate::connection::registry::{Connection, UnderWay};
+use crate::traffic::authorize::{self, Asked};
+use crate::traffic::jwt::Authenticated;
+
+/// What a request was judged by, and the word that it may not go on.
+struct Judged {
+    method: Method,
+    host: HostName,
+    target: Box<str>,
+    normalization: Normalization,
+    /// Only the fields that rules name.
+    headers: HeaderMap,
+    /// The fields that were kept. A policy that asks for others later cannot be answered.
+    kept: Arc<HashSet<Box<str>>>,
+    remote_ip: Option<IpAddr>,
+    caller: Authenticated,
+    refused: AtomicBool,
+    waker: AtomicWaker,
+}
+
+/// Judges by one snapshot, and anew where another has come into force meanwhile: `judge` notes what it judges on its connection
+/// ([`Review::begin`]), so that a change of policy either finds it there or is seen here. Answers with the snapshot that counts.
+pub(crate) fn by_one_snapshot<G: Deref<Target = Arc<Snapshot>>, T, E>(
+    in_force: impl Fn() -> G,
+    mut judge: impl FnMut(&Snapshot) -> Result<T, E>,
+) -> Result<(T, G), E> {
+    let mut snapshot = in_force();
+    loop {
+        let judged = judge(&snapshot)?;
+        let now = in_force();
+        if Arc::ptr_eq(&now, &snapshot) {
+            return Ok((judged, snapshot));
+        }
+        snapshot = now;
+    }
+}
+
+/// A request under way, for as long as this value lives.
+pub struct Review {
+    judged: Arc<Judged>,
+    connection: Arc<Connection>,
+}
+
+impl Review {
+    /// Notes a request on its connection, before it is judged for the first time.
+    pub(crate) fn begin(
+        connection: &Arc<Connection>,
+        snapshot: &Snapshot,
+        asked: &Asked<'_>,
+        normalization: Normalization,
+        remote_ip: Option<IpAddr>,
+        caller: &Authenticated,
+    ) -> Self {
+        let kept = snapshot.judged_headers();
+        let named = asked.headers.iter().filter(|(name, _)| kept.contains(name.as_str()));
+        let mut headers = HeaderMap::new();
+        for (name, value) in named {
+            headers.append(name, value.clone());
+        }
+        let judged = Arc::new(Judged {
+            method: asked.method.clone(),
+            host: asked.host.clone(),
+            target: asked.path.forward().into(),
+            normalization,
+            headers,
+            kept: kept.clone(),
+            remote_ip,
+            caller: caller.clone(),
+            refused: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        });
+        connection.add(judged.clone());
+        Self { judged, connection: connection.clone() }
+    }
+
+    /// Whether policy refuses the request by now.
+    pub fn is_refused(&self) -> bool {
+        self.judged.refused.load(Acquire)
+    }
+
+    /// Ready once policy refuses the request.
+    pub fn poll_refused(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.judged.waker.register(cx.waker());
+        if self.is_refused() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Waits until policy refuses the request.
+    pub async fn refused(&self) {
+        std::future::poll_fn(|cx| self.poll_refused(cx)).await;
+    }
+}
+
+impl Drop for Review {
+    fn drop(&mut self) {
+        let judged: Arc<dyn UnderWay> = self.judged.clone();
+        self.connection.remove(&judged);
+    }
+}
+
+impl UnderWay for Judged {
+    fn reconsider(&self, connection: &Connection, snapshot: &Snapshot) {
+        if !self.is_allowed(connection, snapshot) {
+            self.refused.store(true, Release);
+            self.waker.wake();
+        }
+    }
+}
+
+impl Judged {
+    /// In doubt it is not: a rule may ask for a field that was not kept, and the token may be one
+    /// that nobody believes any more.
+    fn is_allowed(&self, connection: &Connection, snapshot: &Snapshot) -> bool {
+        let Ok(path) = CanonicalPath::parse(&self.target, self.normalization) else { return false };
+        let Some(token) = self.token(connection, snapshot) else { return false };
+        if !snapshot.judged_headers().is_subset(&self.kept) {
+            return false;
+        }
+        let asked = Asked {
+            method: &self.method,
+            host: &self.host,
+            path: &path,
+            headers: &self.headers,
+            token,
+        };
+        let facts =
+            policy::Connection { remote_ip: self.remote_ip, ..authorize::facts(connection) };
+        authorize::request(snapshot, &facts, &asked).decided.is_ok()
+    }
+
+    /// The claims as they count now; `None` when the token would be refused.
+    fn token(&self, connection: &Connection, snapshot: &Snapshot) -> Option<Option<&TokenClaims>> {
+        let rules = snapshot.tokens();
+        let Some(claims) = self.caller.claims() else { return Some(None) };
+        if rules.is_empty() {
+            // Tokens have become the app's own business.
+            return Some(None);
+        }
+        rules.believes(claims, connection.peer().map(|peer| &peer.id)).then_some(Some(claims))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use std::cell::Cell;
+
+    use identity::TrustDomain;
+    use parking_lot::Mutex;
+    use policy::{Defaults, MtlsMode, Resources, SourceFile, Workload};
+
+    use super::*;
+    use crate::connection::registry::Registry;
+    use crate::telemetry::Direction;
+
+    fn snapshot(specs: &[&str]) -> Snapshot {
+        let documents = specs.iter().enumerate().map(|(index, spec)| {
+            format!("---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: p{index}, namespace: shop}}\nspec: {spec}\n")
+        });
+        let bytes = format!("# none\n{}", documents.collect::<String>()).into_bytes();
+        let files = [SourceFile { name: "r".into(), bytes }];
+        let resources =
+            Resources::parse(&files, "postern-system").unwrap_or_else(|m| panic!("{m}"));
+        let (namespace, service_account) = ("shop".to_owned(), "cart".to_owned());
+        let workload = Workload { namespace, service_account, labels: [].into() };
+        let defaults = Defaults { mtls: MtlsMode::Permissive, ..Defaults::default() };
+        Snapshot::build(&resources, &workload, &defaults, &TrustDomain::parse("td").unwrap())
+    }
+
+    /// A request is judged by a policy that lets it in, and one that does not comes into force at each moment there is: before
+    /// the first look at what is in force, between the token and the note, between the note and the second look, after it.
+    #[test]
+    fn f12_policy_tightened_or_removed_at_any_moment_of_a_request_that_begins() {
+        let before = Arc::new(snapshot(&["{rules: [{}]}"]));
+        let after = Arc::new(snapshot(&["{action: DENY, rules: [{}]}"]));
+        for moment in 0..4 {
+            let registry = Arc::new(Registry::new(1));
+            let address = "10.0.0.7:1".parse().unwrap();
+            let connection = registry.register(0, Direction::Inbound, address, address, 0);
+            let in_force = Mutex::new(before.clone());
+            // What `State::install` does: it stores, then walks what is under way.
+            let reached = |here: usize| {
+                if here == moment {
+                    *in_force.lock() = after.clone();
+                    connection.reconsider(&after);
+                }
+            };
+            let (method, host) = (Method::GET, HostName::parse("cart", Some(80)).unwrap());
+            let (headers, level) = (HeaderMap::new(), Normalization::default());
+            let path = CanonicalPath::parse("/", level).unwrap();
+            let (method, host, path) = (&method, &host, &path);
+            let asked = Asked { method, host, path, headers: &headers, token: None };
+            let nobody = Authenticated::default();
+            reached(0);
+            let looks = Cell::new(0);
+            let look = || {
+                if looks.replace(looks.get() + 1) == 1 {
+                    reached(2);
+                }
+                Box::new(in_force.lock().clone())
+            };
+            let judged = by_one_snapshot(look, |snapshot| {
+                reached(1);
+                Ok::<_, ()>(Review::begin(&connection, snapshot, &asked, level, None, &nobody))
+            });
+            let (review, by) = judged.unwrap();
+            reached(3);
+            let facts = authorize::facts(&connection);
+            let let_in = authorize::request(&by, &facts, &asked).decided.is_ok();
+            assert!(!let_in || review.is_refused(), "moment {moment}");
+        }
+    }
+
+    /// A request with `x-role: admin` is let in by the first policies; whether it may go on under the second.
+    #[test]
+    fn f12_policy_tightened_or_removed_fields_that_nobody_kept() {
+        const ALL: &str = "{rules: [{}]}";
+        let deny = |key: &str, value: &str| {
+            format!(
+                "{{action: DENY, rules: [{{when: [{{key: 'request.headers[{key}]', values: [{value}]}}]}}]}}"
+            )
+        };
+        let (admin, guest, other) =
+            (deny("x-role", "admin"), deny("x-role", "guest"), deny("x-other", "a"));
+        let watched = admin.replace("DENY", "AUDIT");
+        for (name, before, after, goes_on) in [
+            ("nothing changes", vec![ALL], vec![ALL], true),
+            ("a rule about a field that was not kept", vec![ALL], vec![ALL, &admin], false),
+            ("in doubt, whatever the field was", vec![ALL], vec![ALL, &guest], false),
+            ("a kept field that does not match", vec![ALL, &guest], vec![ALL, &guest], true),
+            ("a kept field that matches", vec![ALL, &guest], vec![ALL, &admin], false),
+            ("one more field", vec![ALL, &guest], vec![ALL, &guest, &other], false),
+            ("a rule that is only watched", vec![ALL], vec![ALL, &watched], true),
+            ("fewer rules", vec![ALL, &guest], vec![ALL], true),
+        ] {
+            let registry = Arc::new(Registry::new(1));
+            let address = "10.0.0.7:1".parse().unwrap();
+            let connection = registry.register(0, Direction::Inbound, address, address, 0);
+            let mut headers = HeaderMap::new();
+            headers.insert("x-role", "admin".parse().unwrap());
+            let host = HostName::parse("cart", Some(80)).unwrap();
+            let level = Normalization::default();
+            let path = CanonicalPath::parse("/", level).unwrap();
+            let asked = Asked {
+                method: &Method::GET,
+                host: &host,
+                path: &path,
+                headers: &headers,
+                token: None,
+            };
+            let nobody = Authenticated::default();
+            let review =
+                Review::begin(&connection, &snapshot(&before), &asked, level, None, &nobody);
+            connection.reconsider(&snapshot(&after));
+            assert_eq!(!review.is_refused(), goes_on, "{name}");
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! What is in force now: the snapshot, the credentials, and everything all workers share.
+//!
+//! Snapshot and credentials are immutable and swapped whole; a request reads each once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use identity::SpiffeId;
+use identity::verify::Usage;
+use policy::{Protocol, Resources, Snapshot, Workload};
+use rustls_pki_types::UnixTime;
+use tokio::sync::watch;
+
+use crate::clock::{Clock, unix_now};
+use crate::connection::credentials::{CertificateState, Credentials};
+use crate::connection::link::{Link, Links, Proven};
+use crate::connection::registry::Registry;
+use crate::control::cluster;
+use crate::control::config::Config;
+use crate::control::jwks::TokenKeys;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{CloseReason, Direction, Seldom};
+use crate::traffic::authorize;
+use crate::traffic::decisions::Decisions;
+use crate::traffic::demand::Demand;
+use crate::traffic::jwt::UsedProofs;
+
+/// The proxy's shared state.
+pub struct State {
+    /// The configuration, fixed for the life of the process.
+    pub config: Config,
+    /// The coarse clock.
+    pub clock: Arc<Clock>,
+    /// The open connections.
+    pub registry: Arc<Registry>,
+    /// The TLS connections of the mesh, and what bounds them.
+    pub links: Links,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// The latest decisions, for `GET /decisions`.
+    pub decisions: Decisions,
+    /// The keys of token issuers.
+    pub token_keys: TokenKeys,
+    /// The proofs of possession that were used.
+    pub used_proofs: UsedProofs,
+    /// Whether the proxy is ending, and since when new connections are not taken.
+    pub drain: watch::Sender<Drain>,
+    /// Says once a second that connections cannot be taken.
+    pub accept_trouble: Seldom,
+    /// The destinations asked of the controller; `None` where resources come from files.
+    pub demand: Option<Demand>,
+    /// What the app's ports speak, as the controller says.
+    port_protocols: ArcSwap<BTreeMap<u16, Protocol>>,
+    snapshot: ArcSwap<Snapshot>,
+    own_service: ArcSwap<Arc<str>>,
+    pub(crate) credentials: ArcSwapOption<Credentials>,
+    pub(crate) generation: AtomicU64,
+    pub(crate) certificate_age_on_arrival: AtomicU64,
+    policy_epoch: watch::Sender<u64>,
+    listening: AtomicBool,
+    resources_loaded: AtomicBool,
+}
+
+/// How far the end of the proxy has come (see [`crate::control::drain`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drain {
+    /// Running.
+    No,
+    /// Not ready any more, but still taking connections, because callers learn of it late.
+    Announced,
+    /// Taking no inbound connection; what is under way may finish.
+    Draining,
+    /// Over: the threads return.
+    Ended,
+}
+
+impl State {
+    /// The state at the start: no credentials, an empty snapshot that allows what `defaults` say.
+    ///
+    /// # Errors
+    /// When the metrics cannot be registered, which a test rules out.
+    pub fn new(config: Config, workers: usize) -> anyhow::Result<Arc<Self>> {
+        let snapshot = first_snapshot(&config);
+        let own_service = own_service(&config, &snapshot);
+        let recent = usize::try_from(config.limits.recent_decisions)?;
+        Ok(Arc::new(Self {
+            clock: Arc::new(Clock::start()),
+            registry: Arc::new(Registry::new(workers)),
+            links: Links::new(workers),
+            metrics: Arc::new(Metrics::new(usize::try_from(config.limits.metric_principals)?)?),
+            decisions: Decisions::new(recent),
+            token_keys: TokenKeys::default(),
+            used_proofs: UsedProofs::default(),
+            drain: watch::Sender::new(Drain::No),
+            accept_trouble: Seldom::default(),
+            demand: config.controller.as_ref().map(|_| Demand::default()),
+            port_protocols: ArcSwap::default(),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            own_service: ArcSwap::from_pointee(own_service),
+            credentials: ArcSwapOption::empty(),
+            generation: AtomicU64::new(0),
+            certificate_age_on_arrival: AtomicU64::new(0),
+            policy_epoch: watch::Sender::new(0),
+            listening: AtomicBool::new(false),
+            resources_loaded: AtomicBool::new(false),
+            config,
+        }))
+    }
+
+    /// Whether as many connections and streams are open as `limits.connections` takes.
+    pub fn is_full(&self) -> bool {
+        let most = usize::try_from(self.config.limits.connections).unwrap_or(usize::MAX);
+        self.registry.len() >= most
+    }
+
+    /// The snapshot in force.
+    pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    /// Puts new resources in force, whole, and re-checks every open connection.
+    pub fn install_resources(&self, resources: &Resources) {
+        let snapshot = snapshot_of(&self.config, &self.config.workload, resources);
+        let service = own_service(&self.config, &snapshot);
+        self.install(snapshot, service);
+    }
+
+    /// Puts in force what the controller said: like [`Self::install_resources`], with the workload as the cluster knows it.
+    pub fn install_cluster(&self, told: &cluster::Told) {
+        self.port_protocols.store(Arc::new(told.ports.clone()));
+        let snapshot = snapshot_of(&self.config, &told.workload, &told.resources);
+        let service = told.service.clone();
+        let service = service.unwrap_or_else(|| own_service(&self.config, &snapshot));
+        self.install(snapshot, service);
+    }
+
+    fn install(&self, snapshot: Snapshot, own_service: Arc<str>) {
+        let snapshot = Arc::new(snapshot);
+        self.own_service.store(Arc::new(own_service));
+        self.token_keys.prepare(snapshot.tokens(), &self.config);
+        self.snapshot.store(snapshot.clone());
+        self.token_keys.keep_only(snapshot.tokens());
+        self.resources_loaded.store(true, Relaxed);
+        self.metrics.config_update(true);
+        self.policy_epoch.send_modify(|epoch| *epoch += 1);
+        self.recheck();
+    }
+
+    /// What a redirected port of the app is declared to speak. What the controller read of the Services in front of it
+    /// (`appProtocol`, else their ports' names) comes before our own configuration, which the injector wrote of the names
+    /// in the pod alone.
+    pub fn port_protocol(&self, port: u16) -> Protocol {
+        let told = self.port_protocols.load().get(&port).copied();
+        told.unwrap_or_else(|| self.config.inbound.port(port).protocol)
+    }
+
+    /// How metrics and logs name the service that our app is.
+    pub fn own_service(&self) -> Arc<str> {
+        Arc::clone(&self.own_service.load())
+    }
+
+    /// Wakes at each change of the snapshot, for those who hold on to an old decision.
+    pub fn policy_changes(&self) -> watch::Receiver<u64> {
+        self.policy_epoch.subscribe()
+    }
+
+    /// The credentials in force, unless they have expired.
+    pub fn valid_credentials(&self) -> Option<Arc<Credentials>> {
+        let credentials = self.credentials.load_full()?;
+        credentials.is_valid(self.clock.unix()).then_some(credentials)
+    }
+
+    /// The credentials last taken over, expired or not.
+    pub fn credentials(&self) -> Option<Arc<Credentials>> {
+        self.credentials.load_full()
+    }
+
+    /// How many times credentials have been taken over.
+    pub fn credentials_generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
+    /// Our own id, once it is known.
+    pub fn own_id(&self) -> Option<SpiffeId> {
+        self.credentials.load().as_ref().map(|c| c.id().clone())
+    }
+
+    /// What our own certificate tells of the clocks, for errors that a clock may have caused: how
+    /// many seconds after its `NotBefore` the newest one arrived here. Issuers back-date by a minute
+    /// or less, so a much larger number is a clock that is ahead of the issuer's, or an old
+    /// certificate; a smaller one is a clock that is behind.
+    pub fn clock_note(&self) -> String {
+        let age = self.certificate_age_on_arrival.load(Relaxed);
+        format!("our own certificate came {age} s after its NotBefore by this clock")
+    }
+
+    /// How far into its life our certificate is, kept up to date as a metric; `None` while there is
+    /// none.
+    pub fn certificate_state(&self) -> Option<CertificateState> {
+        let credentials = self.credentials.load();
+        let now = self.clock.unix();
+        let state = credentials.as_ref().map(|credentials| credentials.state(now));
+        self.metrics.certificate_state(state);
+        let lists = credentials
+            .as_ref()
+            .and_then(|c| c.bundles().iter().next().map(|b| b.crls().overdue(now)));
+        self.metrics.crl_overdue.set(i64::try_from(lists.unwrap_or(0)).unwrap_or(i64::MAX));
+        state
+    }
+
+    /// Makes the link of a TLS connection that was made with these credentials. Where others have
+    /// come into force meanwhile, its peer is verified by those: a change finds every connection
+    /// either here or in the walk.
+    pub fn open_link(&self, worker: usize, proven: Proven, made_with: &Credentials) -> Arc<Link> {
+        let link = self.links.open(worker, proven, self.clock.unix());
+        if self.credentials_generation() != made_with.generation() {
+            self.verify_link(&link);
+        }
+        link
+    }
+
+    /// Verifies the peer of a link by the bundles in force, and cuts it if it would be refused.
+    pub fn verify_link(&self, link: &Arc<Link>) {
+        let Some(credentials) = self.credentials() else { return };
+        if Links::verify_one(link, credentials.bundles(), unix_time()) {
+            self.end_what_is_on(link);
+        }
+    }
+
+    /// Cuts a connection of ours to a server.
+    pub fn cut_upstream(&self, link: &Arc<Link>, reason: CloseReason) {
+        if link.cut(reason) {
+            self.end_what_is_on(link);
+        }
+    }
+
+    /// Verifies every open connection's peer by the bundles in force (SECURITY-CASES S-28, F-08).
+    pub(crate) fn verify_peers_again(&self, credentials: &Credentials) {
+        let cut = self.links.verify_again(credentials.bundles(), unix_time());
+        cut.iter().for_each(|link| self.end_what_is_on(link));
+    }
+
+    fn end_what_is_on(&self, link: &Arc<Link>) {
+        let Some(reason) = link.closing() else { return };
+        tracing::warn!(
+            peer = link.peer.as_str(),
+            link = link.number,
+            reason = reason.as_str(),
+            "mesh connection cut"
+        );
+        if link.side == Usage::Server {
+            // Shared by many, and none of them: it is counted here.
+            self.metrics.closed(Direction::Outbound, reason, (0, 0));
+        }
+        self.registry.on_link(link).iter().for_each(|connection| connection.close(reason));
+    }
+
+    /// Says that all listeners are bound.
+    pub fn set_listening(&self) {
+        self.listening.store(true, Relaxed);
+    }
+
+    /// Why the proxy is not ready, or `None` when it is: a valid certificate, resources loaded,
+    /// listeners bound, not ending.
+    pub fn unready(&self) -> Option<&'static str> {
+        let reason = if *self.drain.borrow() != Drain::No {
+            Some("draining")
+        } else if !self.listening.load(Relaxed) {
+            Some("listeners are not bound")
+        } else if !self.resources_loaded.load(Relaxed) {
+            Some("resources are not loaded")
+        } else if self.credentials.load().is_none() {
+            Some("no certificate yet")
+        } else if self.valid_credentials().is_none() {
+            Some("the certificate has expired")
+        } else if self.credentials.load().as_ref().is_some_and(|c| c.is_distrusted()) {
+            Some("the certificate is no longer trusted by its own trust domain")
+        } else {
+            None
+        };
+        self.metrics.ready.set(i64::from(reason.is_none()));
+        reason
+    }
+
+    /// Judges every open inbound connection, and every request under way on it, by the snapshot in
+    /// force, and ends what would be refused now (DESIGN §3, "Ends of life").
+    pub fn recheck(&self) {
+        let snapshot = self.snapshot();
+        for connection in self.registry.all() {
+            if connection.direction != Direction::Inbound {
+                continue;
+            }
+            if authorize::still_allows(&snapshot, &connection) {
+                connection.reconsider(&snapshot);
+            } else {
+                connection.close(CloseReason::Policy);
+            }
+        }
+    }
+}
+
+fn snapshot_of(config: &Config, workload: &Workload, resources: &Resources) -> Snapshot {
+    Snapshot::build(resources, workload, &config.defaults, &config.trust_domain)
+}
+
+/// Before anything was read. What a controller has to say may narrow the defaults, so until it has spoken nothing is allowed.
+fn first_snapshot(config: &Config) -> Snapshot {
+    let resources = Resources::empty(&config.root_namespace);
+    match config.controller {
+        None => snapshot_of(config, &config.workload, &resources),
+        Some(_) => {
+            let closed = policy::Defaults::default();
+            Snapshot::build(&resources, &config.workload, &closed, &config.trust_domain)
+        }
+    }
+}
+
+/// The host of the service that our identity stands for, where a resource names one; else
+/// `SERVICE-ACCOUNT.NAMESPACE`.
+fn own_service(config: &Config, snapshot: &Snapshot) -> Arc<str> {
+    let workload = &config.workload;
+    let (namespace, account) = (&workload.namespace, &workload.service_account);
+    let is_ours = |id: &SpiffeId| {
+        id.trust_domain() == config.trust_domain.as_str()
+            && id.namespace() == Some(namespace)
+            && id.service_account() == Some(account)
+    };
+    let ours = snapshot.services().iter().find(|service| service.identities.iter().any(is_ours));
+    ours.map_or_else(|| format!("{account}.{namespace}").into(), |service| service.host.clone())
+}
+
+pub(crate) fn unix_time() -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(unix_now()))
+}

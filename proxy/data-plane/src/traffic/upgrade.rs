@@ -1,0 +1,123 @@
+//! A request to switch protocols: its answer, and after `101 Switching Protocols` the bytes of both
+//! connections until either ends.
+
+use std::sync::Arc;
+
+use http::header::{CONNECTION, HeaderValue};
+use http::request::Parts;
+use http::{Response, StatusCode};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
+use tokio::task::JoinHandle;
+
+use crate::connection::registry::Connection;
+use crate::http::body::Body;
+use crate::http::error::RequestError;
+use crate::http::headers::{self, TrailersOf};
+use crate::limits::Limits;
+use crate::telemetry::CloseReason;
+use crate::traffic::opaque;
+use crate::traffic::record::RequestRecord;
+use crate::traffic::review::Review;
+
+/// An upgrade as the library announces it with a request. One that nobody takes gets the connection
+/// when it ends, and ends it in order, with TLS close_notify, so that the client can tell the end
+/// from a cut.
+pub(crate) struct Announced(Option<OnUpgrade>);
+
+impl Announced {
+    /// Takes the announcement out of a request.
+    pub(crate) fn of(parts: &mut Parts) -> Self {
+        Self(parts.extensions.remove())
+    }
+
+    /// Whether the request announces an upgrade.
+    pub(crate) fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn take(mut self) -> Option<OnUpgrade> {
+        self.0.take()
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        let Some(unused) = self.0.take() else { return };
+        tokio::spawn(async move {
+            if let Ok(io) = unused.await {
+                // The client may have gone first.
+                let _ = TokioIo::new(io).shutdown().await;
+            }
+        });
+    }
+}
+
+/// The answer for the client, and, when the other side has switched, the task that carries the
+/// bytes until they end. Any other answer ends the connection. Both are cut when the `review` refuses
+/// the request.
+pub(crate) fn conclude(
+    answered: Result<Response<Body>, RequestError>,
+    client: Option<Announced>,
+    mut record: Box<RequestRecord>,
+    connection: Arc<Connection>,
+    review: Option<Review>,
+    limits: &Limits,
+) -> (Response<Body>, Option<JoinHandle<CloseReason>>) {
+    let mut response = match answered {
+        Ok(response) => response,
+        Err(error) => {
+            record.refused(&error);
+            return (error.response(false).map(|body| body.with_record(record)), None);
+        }
+    };
+    record.answered(&response);
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        headers::strip_hop_by_hop(response.headers_mut());
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        let of = TrailersOf::of(response.headers());
+        let response = response.map(|body| {
+            let body = body.within(limits, of).with_record(record);
+            match review {
+                Some(review) => body.with_review(review),
+                None => body,
+            }
+        });
+        return (response, None);
+    }
+    let upstream = hyper::upgrade::on(&mut response);
+    headers::keep_upgrade_only(response.headers_mut());
+    let client = client.and_then(Announced::take);
+    let carried =
+        client.map(|client| tokio::spawn(carry(client, upstream, record, connection, review)));
+    (response.map(|_| Body::empty()), carried)
+}
+
+async fn carry(
+    client: OnUpgrade,
+    upstream: OnUpgrade,
+    mut record: Box<RequestRecord>,
+    connection: Arc<Connection>,
+    review: Option<Review>,
+) -> CloseReason {
+    let Ok((client, upstream)) = tokio::try_join!(client, upstream) else {
+        return CloseReason::Error;
+    };
+    connection.may_rest();
+    let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+    let refused = async {
+        match &review {
+            Some(review) => review.refused().await,
+            None => std::future::pending().await,
+        }
+    };
+    let reason = tokio::select! {
+        reason = opaque::carry(client, upstream, &connection, &[]) => reason,
+        () = refused => CloseReason::Policy,
+    };
+    if reason != CloseReason::Done {
+        record.failed(reason.as_str());
+    }
+    reason
+}

@@ -1,0 +1,321 @@
+//! A worker: one thread, one runtime, its own listeners and pools. Nothing on the request path
+//! takes a lock that another worker takes.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use identity::verify::Usage;
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use crate::clock::unix_now;
+use crate::connection::link::Link;
+use crate::connection::net;
+use crate::connection::net::descriptors::{self, Room};
+use crate::connection::registry::{Connection, Phase};
+use crate::control::config::{InboundListener, OutboundListener};
+use crate::limits::Limits;
+use crate::telemetry::metrics::TrafficLabels;
+use crate::telemetry::{CloseReason, Direction, LogSink, Protocol};
+use crate::traffic::app::AppPool;
+use crate::traffic::jwt::TokenCache;
+use crate::traffic::mesh::MeshPool;
+use crate::traffic::outbound::Names;
+use crate::traffic::record::TrafficMeter;
+use crate::traffic::state::{Drain, State};
+use crate::traffic::{inbound, outbound};
+
+/// How often a worker hands on its log lines and looks at its clock.
+const TICK: Duration = Duration::from_millis(200);
+/// Ticks between two looks at all connections: one second.
+const SWEEP_TICKS: u32 = 5;
+/// The first wait after a failed accept, doubled up to [`ACCEPT_RETRY_MAX`] (SECURITY-CASES S-53).
+const ACCEPT_RETRY_MIN: Duration = Duration::from_millis(10);
+/// The longest wait after a failed accept.
+const ACCEPT_RETRY_MAX: Duration = Duration::from_millis(100);
+/// How long after the last look for room descriptors are watched.
+const TROUBLE: Duration = Duration::from_secs(2);
+/// Between two rounds in which silent connections make room.
+const MAKE_ROOM: Duration = Duration::from_millis(100);
+/// How many of them do in one round.
+const GIVE_WAY: usize = 16;
+/// Kinds of traffic whose counters a worker keeps resolved.
+const MAX_METERS: usize = 4096;
+
+/// What the connections of one worker share.
+pub struct Worker {
+    /// Its number, from 0.
+    pub index: usize,
+    /// What all workers share.
+    pub state: Arc<State>,
+    /// Where its log lines go.
+    pub log: LogSink,
+    /// Its connections to our apps.
+    pub apps: AppPool,
+    /// Its connections to other workloads.
+    pub mesh: MeshPool,
+    /// What the resolver told it of services' names.
+    pub(crate) names: Names,
+    /// Its verdicts about tokens.
+    pub tokens: TokenCache,
+    /// Handshakes it serves at once; more wait, and their deadline runs.
+    pub handshakes: Semaphore,
+    meters: Mutex<HashMap<TrafficLabels, Arc<TrafficMeter>>>,
+    /// When silent connections made room last.
+    made_room: Mutex<Option<Instant>>,
+}
+
+/// What a listening socket is for.
+#[derive(Debug, Clone)]
+pub enum Purpose {
+    /// Redirected connections towards the app.
+    Inbound,
+    /// An explicit listener towards the app.
+    InboundListener(InboundListener),
+    /// Redirected connections from the app.
+    Outbound,
+    /// An explicit listener for one service.
+    OutboundListener(OutboundListener),
+}
+
+impl Purpose {
+    fn direction(&self) -> Direction {
+        match self {
+            Self::Inbound | Self::InboundListener(_) => Direction::Inbound,
+            Self::Outbound | Self::OutboundListener(_) => Direction::Outbound,
+        }
+    }
+}
+
+impl Worker {
+    /// A worker of its number.
+    #[must_use]
+    pub fn new(index: usize, workers: usize, state: Arc<State>, log: LogSink) -> Arc<Self> {
+        let handshakes = usize::try_from(state.config.limits.handshakes).unwrap_or(1) / workers;
+        Arc::new(Self {
+            index,
+            state,
+            log,
+            apps: AppPool::default(),
+            mesh: MeshPool::default(),
+            names: Names::default(),
+            tokens: TokenCache::default(),
+            handshakes: Semaphore::new(handshakes.max(1)),
+            meters: Mutex::default(),
+            made_room: Mutex::default(),
+        })
+    }
+
+    /// The resolved counters of a kind of traffic.
+    pub fn meter(&self, labels: TrafficLabels) -> Arc<TrafficMeter> {
+        let mut meters = self.meters.lock();
+        if let Some(meter) = meters.get(&labels) {
+            return meter.clone();
+        }
+        if meters.len() >= MAX_METERS {
+            meters.clear();
+        }
+        let meter = Arc::new(TrafficMeter::new(self.state.metrics.clone(), labels.clone()));
+        meters.insert(labels, meter.clone());
+        meter
+    }
+
+    /// Serves its listeners until the process has drained.
+    pub async fn run(self: Arc<Self>, listeners: Vec<(TcpListener, Purpose)>) {
+        for (listener, purpose) in listeners {
+            tokio::spawn(accept(self.clone(), listener, purpose));
+        }
+        self.look_after().await;
+    }
+
+    /// Ticks until the proxy has ended.
+    async fn look_after(&self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for tick in 0u32.. {
+            ticks.tick().await;
+            self.state.clock.tick();
+            self.log.flush();
+            self.keep_room(Instant::now());
+            if tick % SWEEP_TICKS == 0 {
+                self.sweep();
+            }
+            if *self.state.drain.borrow() == Drain::Ended {
+                break;
+            }
+        }
+        self.log.flush();
+    }
+
+    /// Lets the inbound connections of this worker make room that have asked for nothing for longest. At most some at a time: a
+    /// flood must not make us look through all connections for each of its own.
+    fn make_room(&self, now: Instant) {
+        let mut made = self.made_room.lock();
+        if made.is_some_and(|at| now.duration_since(at) < MAKE_ROOM) {
+            return;
+        }
+        *made = Some(now);
+        let open = self.state.registry.of_worker(self.index);
+        let mut silent: Vec<_> = open
+            .into_iter()
+            .filter(|one| one.direction == Direction::Inbound && one.phase().0.is_unproven())
+            .filter(|one| one.closing().is_none())
+            .collect();
+        // Numbers grow with time.
+        silent.sort_unstable_by_key(|one| one.id);
+        silent.iter().take(GIVE_WAY).for_each(|one| one.evict());
+    }
+
+    /// Goes on making room after a flood, so that the next good client finds it and need not be the one to ask for it.
+    fn keep_room(&self, now: Instant) {
+        let lately = |at: Instant| now.duration_since(at) < TROUBLE;
+        if self.made_room.lock().is_some_and(lately) && descriptors::are_scarce() {
+            self.make_room(now);
+        }
+    }
+
+    /// Ends a TLS connection of ours to a server with its certificates; before that it takes no more
+    /// requests. Those of clients are ended as connections.
+    fn bound(&self, link: &Arc<Link>, unix: u64) {
+        let bounds = link.bounds();
+        if link.side == Usage::Client {
+            return;
+        }
+        if unix >= bounds.expires {
+            self.state.cut_upstream(link, CloseReason::CertificateEnded);
+        } else {
+            link.retire_when_due(unix);
+        }
+    }
+
+    /// Closes what has been doing one thing for too long, and what a certificate no longer backs.
+    fn sweep(&self) {
+        let limits = &self.state.config.limits;
+        let (now, unix) = (self.state.clock.coarse(), unix_now());
+        for connection in self.state.registry.of_worker(self.index) {
+            if let Some(reason) = overdue(&connection, limits, now, unix) {
+                connection.close(reason);
+            }
+        }
+        self.state.links.of_worker(self.index).iter().for_each(|link| self.bound(link, unix));
+        self.apps.sweep(now.saturating_sub(seconds(limits.app_idle_timeout)));
+        self.mesh.sweep(now, seconds(limits.pool_idle_timeout));
+    }
+}
+
+/// Why this connection should end now, if it should. Pure: the clocks are handed in.
+fn overdue(connection: &Connection, limits: &Limits, now: u32, unix: u64) -> Option<CloseReason> {
+    if connection.has_expired(unix) {
+        return Some(CloseReason::CertificateEnded);
+    }
+    if unix >= connection.expiry() {
+        return Some(CloseReason::CertificateExpiry);
+    }
+    if connection.protocol() == Protocol::Http1
+        && connection.unread_for(now) > seconds(limits.body_stall_timeout)
+    {
+        return Some(CloseReason::ReaderStalled);
+    }
+    let (phase, since) = connection.phase();
+    let for_seconds = now.saturating_sub(since);
+    let (head, idle) = (seconds(limits.header_timeout), seconds(limits.idle_timeout));
+    match phase {
+        Phase::Head if for_seconds > head => Some(CloseReason::HeaderTimeout),
+        Phase::First if for_seconds > head => Some(politely(connection, for_seconds - head, head)),
+        Phase::Idle if for_seconds > idle => Some(politely(connection, for_seconds - idle, head)),
+        _ => None,
+    }
+}
+
+/// A first request on HTTP/1 is late, and there is no more to it. Else the client is told (GOAWAY, `Connection: close`), and a
+/// stream that is on its way is let in; one that does not hear has the time of a head, `late` seconds of which have passed.
+fn politely(connection: &Connection, late: u32, head: u32) -> CloseReason {
+    let first = connection.phase().0 == Phase::First;
+    let told = connection.protocol() != Protocol::Http1 || !first;
+    if told && late <= head { CloseReason::Idle } else { CloseReason::HeaderTimeout }
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// Takes connections until there are none to take any more. A failed accept, such as for want of
+/// file descriptors, is waited out and never ends the loop.
+async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: Purpose) {
+    let mut wait = ACCEPT_RETRY_MIN;
+    let mut drain = worker.state.drain.subscribe();
+    let inbound = purpose.direction() == Direction::Inbound;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // Outbound goes on: the app may need it until its end.
+            _ = drain.wait_for(|d| *d >= Drain::Draining), if inbound => return,
+        };
+        match accepted {
+            Ok((stream, source)) => {
+                wait = ACCEPT_RETRY_MIN;
+                begin(&worker, stream, source, &purpose);
+            }
+            Err(error) => {
+                report_accept(&worker.state, &error);
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(ACCEPT_RETRY_MAX);
+            }
+        }
+    }
+}
+
+fn report_accept(state: &State, error: &io::Error) {
+    // A client that left the queue is no news.
+    if error.kind() != io::ErrorKind::ConnectionAborted
+        && state.accept_trouble.is_due(state.clock.coarse())
+    {
+        tracing::warn!(%error, "cannot accept; retrying");
+    }
+}
+
+/// Whether a client may stay; the last descriptors are not for clients.
+fn has_room(worker: &Worker, stream: &TcpStream, purpose: &Purpose) -> bool {
+    let room = descriptors::room(stream);
+    if room == Room::Plenty {
+        return true;
+    }
+    let state = &worker.state;
+    if state.accept_trouble.is_due(state.clock.coarse()) {
+        tracing::warn!(
+            "file descriptors run out: silent clients make room and new ones are turned away; raise the limit of open files"
+        );
+    }
+    worker.make_room(Instant::now());
+    if room == Room::Gone {
+        state.metrics.closed(purpose.direction(), CloseReason::Descriptors, (0, 0));
+    }
+    room != Room::Gone
+}
+
+fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &Purpose) {
+    let state = &worker.state;
+    if state.is_full() {
+        net::abort_on_close(&stream);
+        state.metrics.closed(purpose.direction(), CloseReason::Limit, (0, 0));
+        return;
+    }
+    if !has_room(worker, &stream, purpose) {
+        return net::abort_on_close(&stream);
+    }
+    let (worker, source) = (worker.clone(), net::canonical(source));
+    match purpose.clone() {
+        Purpose::Inbound => drop(tokio::spawn(inbound::serve(worker, stream, source, None))),
+        Purpose::InboundListener(l) => {
+            drop(tokio::spawn(inbound::serve(worker, stream, source, Some(l))))
+        }
+        Purpose::Outbound => drop(tokio::spawn(outbound::serve(worker, stream, source, None))),
+        Purpose::OutboundListener(l) => {
+            drop(tokio::spawn(outbound::serve(worker, stream, source, Some(l))))
+        }
+    }
+}
