@@ -22,6 +22,7 @@ pub mod protocol;
 pub mod resources;
 mod rule;
 pub mod service;
+mod service_table;
 pub mod snapshot;
 pub mod token;
 pub mod yaml;
@@ -34,6 +35,7 @@ pub use path::{CanonicalPath, Normalization, PathError};
 pub use protocol::Protocol;
 pub use resources::{Resources, SourceFile};
 pub use service::{Endpoint, EndpointAddress, Service, ServicePort};
+pub use service_table::ServiceTable;
 pub use snapshot::{
     DefaultAuthorization, DefaultEgress, Defaults, MtlsMode, NearestMiss, Snapshot, Workload,
 };

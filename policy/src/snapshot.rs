@@ -4,7 +4,6 @@ mod http_rules;
 mod modes;
 mod nearest;
 mod rule_set;
-mod services;
 mod tokens;
 
 use std::collections::{BTreeMap, HashSet};
@@ -18,13 +17,12 @@ use crate::header_names::HeaderNames;
 use crate::resources::{Action, AuthorizationPolicy};
 use crate::{
     Connection, ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason, Request,
-    Resources, Service, TokenRules,
+    Resources, Service, ServiceTable, TokenRules,
 };
 use http_rules::HttpRules;
 use modes::Modes;
 pub use nearest::NearestMiss;
 use rule_set::RuleSet;
-use services::Services;
 
 /// The workload a snapshot is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +103,7 @@ pub struct Snapshot {
     modes: Modes,
     http_rules: HttpRules,
     header_names: HeaderNames,
-    services: Services,
+    services: ServiceTable,
     tokens: Arc<TokenRules>,
     policies: Vec<Arc<str>>,
 }
@@ -163,7 +161,7 @@ impl Snapshot {
             default_authorization: defaults.authorization,
             egress: defaults.egress,
             modes: Modes::new(resources, workload, defaults),
-            services: Services::new(resources, workload, trust_domain),
+            services: ServiceTable::build(resources, workload, trust_domain),
             tokens,
             policies: policies.iter().map(|policy| Arc::clone(policy.name())).collect(),
         }
@@ -392,8 +390,8 @@ impl Snapshot {
     }
 
     /// Every service the workload can see, by host.
-    pub fn services(&self) -> &[Arc<Service>] {
-        self.services.all()
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
+        self.services.services()
     }
 }
 

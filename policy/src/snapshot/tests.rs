@@ -6,7 +6,6 @@ mod matching;
 mod nearest;
 mod reference;
 mod scope;
-mod services;
 mod tokens;
 
 use super::*;

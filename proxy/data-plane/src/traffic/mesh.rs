@@ -142,7 +142,7 @@ impl Destination {
     /// Whether resources still say that the service may be this one.
     pub(crate) fn is_still(&self, worker: &Worker, peer: &SpiffeId) -> bool {
         let snapshot = worker.state.snapshot();
-        let mut services = snapshot.services().iter();
+        let mut services = snapshot.services();
         services.any(|service| service.host == self.host && service.identities.contains(peer))
     }
 

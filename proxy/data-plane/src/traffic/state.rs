@@ -328,7 +328,7 @@ fn own_service(config: &Config, snapshot: &Snapshot) -> Arc<str> {
             && id.namespace() == Some(namespace)
             && id.service_account() == Some(account)
     };
-    let ours = snapshot.services().iter().find(|service| service.identities.iter().any(is_ours));
+    let ours = snapshot.services().find(|service| service.identities.iter().any(is_ours));
     ours.map_or_else(|| format!("{account}.{namespace}").into(), |service| service.host.clone())
 }
 

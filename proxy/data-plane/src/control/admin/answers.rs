@@ -61,7 +61,7 @@ pub(super) fn certificates(state: &State) -> Value {
 /// The services this workload can call.
 pub(super) fn services(state: &State) -> Vec<Value> {
     let snapshot = state.snapshot();
-    let services = snapshot.services().iter();
+    let services = snapshot.services();
     services
         .map(|service| {
             let endpoints: Vec<String> = service

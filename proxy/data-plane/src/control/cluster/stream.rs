@@ -203,7 +203,7 @@ fn put_in_force(state: &State, demand: &Demand, held: &Held, changed: bool) -> O
     if changed {
         state.install_cluster(&told);
         demand.services(
-            state.snapshot().services().iter().map(|service| &service.host),
+            state.snapshot().services().map(|service| &service.host),
             state.clock.coarse(),
         );
         if !told.refused.is_empty() {
