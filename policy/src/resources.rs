@@ -31,7 +31,7 @@ pub(crate) use peer_authentication::Scope;
 pub use request_authentication::RequestAuthentication;
 pub use rules::{check_method_pattern, check_path_pattern};
 pub use selector::Selector;
-pub use service_entry::ServiceEntry;
+pub use service_entry::{EndpointDescription, PortDescription, ServiceDescription, ServiceEntry};
 pub use set::{Reading, Survey, Surveyed, survey};
 pub use token_policy::TokenPolicy;
 

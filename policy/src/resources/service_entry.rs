@@ -1,23 +1,22 @@
-//! ServiceEntry (`networking.istio.io/v1`): services known from files.
+//! ServiceEntry (`networking.istio.io/v1`): services known from files, or from a controller's messages.
+
+mod description;
+mod rules;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use identity::{SpiffeId, TrustDomain};
 use ipnet::IpNet;
 
 use super::label;
-use super::object::{Object, dns_label};
+use super::object::Object;
 use crate::pattern::AddressPattern;
-use crate::service::{CLUSTER_SUFFIX, Resolution};
+use crate::service::Resolution;
 use crate::yaml::{Code, Mapping, Reader, Value};
-use crate::{Endpoint, EndpointAddress, HostName, Protocol, Service, ServicePort};
-
-/// The most hosts, addresses, ports or identities of one entry.
-const MAX_ITEMS: usize = 256;
-/// The most endpoints of one entry.
-const MAX_ENDPOINTS: usize = 4096;
+use crate::{Endpoint, EndpointAddress, Protocol, Service, ServicePort};
+pub use description::{EndpointDescription, PortDescription, ServiceDescription};
+use rules::{MAX_ENDPOINTS, MAX_ITEMS};
 
 /// A ServiceEntry: one service for each of its hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +50,11 @@ impl ServiceEntry {
     /// The services' own addresses (`addresses`).
     pub fn addresses(&self) -> &[IpNet] {
         &self.addresses
+    }
+
+    /// The identities that it names; `None` when they follow from the endpoints' service accounts.
+    pub fn identities(&self) -> Option<&Arc<[SpiffeId]>> {
+        self.services.first().filter(|_| self.named_identities).map(|service| &service.identities)
     }
 
     /// The services with their identities: `subjectAltNames`, else the endpoints' service accounts in the entry's namespace.
@@ -103,28 +107,63 @@ pub(super) fn read(
     }
     map.finish(reader);
     let (ports, resolution) = (ports?, resolution?);
-    check_endpoints(reader, object, resolution, &endpoints, &ports);
-    let named_identities = identities.is_some();
-    let identities: Arc<[SpiffeId]> = identities.unwrap_or_default().into();
-    let external = external?;
-    let service = |host| Service {
-        host,
-        namespace: Arc::clone(&object.namespace),
-        external,
-        ports: ports.clone(),
-        resolution,
-        endpoints: endpoints.clone(),
-        identities: Arc::clone(&identities),
-    };
-    let services = hosts?.into_iter().map(service).collect();
-    Some(ServiceEntry {
+    for wrong in rules::contradictions(resolution, &endpoints, &ports) {
+        reader.mistake(object.mark, wrong.found, wrong.expected, None);
+    }
+    let definition = Definition {
         name: object.full_name().into(),
-        exported,
         namespace: Arc::clone(&object.namespace),
+        hosts: hosts?,
         addresses,
-        services,
-        named_identities,
-    })
+        external: external?,
+        exported,
+        ports,
+        resolution,
+        endpoints,
+        identities: identities.map(Arc::from),
+    };
+    Some(definition.into_entry())
+}
+
+/// What a ServiceEntry says, checked.
+struct Definition {
+    name: Arc<str>,
+    namespace: Arc<str>,
+    hosts: Vec<Arc<str>>,
+    addresses: Vec<IpNet>,
+    external: bool,
+    exported: bool,
+    ports: Vec<ServicePort>,
+    resolution: Resolution,
+    endpoints: Vec<Endpoint>,
+    /// `None`: they follow from the endpoints' service accounts.
+    identities: Option<Arc<[SpiffeId]>>,
+}
+
+impl Definition {
+    /// One service for each host.
+    fn into_entry(self) -> ServiceEntry {
+        let named_identities = self.identities.is_some();
+        let identities = self.identities.unwrap_or_default();
+        let service = |host| Service {
+            host,
+            namespace: Arc::clone(&self.namespace),
+            external: self.external,
+            ports: self.ports.clone(),
+            resolution: self.resolution,
+            endpoints: self.endpoints.clone(),
+            identities: Arc::clone(&identities),
+        };
+        let services = self.hosts.into_iter().map(service).collect();
+        ServiceEntry {
+            name: self.name,
+            namespace: self.namespace.clone(),
+            exported: self.exported,
+            addresses: self.addresses,
+            services,
+            named_identities,
+        }
+    }
 }
 
 /// The items of a list that must not be empty, each read by `read`.
@@ -158,14 +197,10 @@ fn read_host(reader: &mut Reader, value: Value<'_>) -> Option<Arc<str>> {
         reader.wrong_of(Code::Unsupported, value, expected, Some(fix));
         return None;
     }
-    reader.parsed(value, expected, |text| match HostName::parse(text, None) {
-        Ok(host) if host.port().is_none() => Ok(host.name().into()),
-        Ok(_) => Err("ports are listed under `ports`".to_owned()),
-        Err(error) => Err(error.to_string()),
-    })
+    reader.parsed(value, expected, rules::host)
 }
 
-/// Invariant 12 (S-21): nobody defines a host under another namespace's service name. The root namespace speaks for the mesh.
+/// Notes a host that is another namespace's; true when it is none.
 fn refuse_foreign_host(
     reader: &mut Reader,
     value: Value<'_>,
@@ -173,24 +208,14 @@ fn refuse_foreign_host(
     object: &Object<'_>,
     root_namespace: &str,
 ) -> bool {
-    let owner = owning_namespace(host);
-    let own = owner.is_none_or(|owner| owner == &*object.namespace)
-        || *object.namespace == *root_namespace;
-    if !own {
-        let owner = owner.unwrap_or_default();
-        let found = format!("the host {host} in namespace {}", object.namespace);
-        let fix =
-            format!("define it in namespace {owner}, or in the root namespace {root_namespace}");
-        let expected = format!("hosts of namespace {}, or outside the cluster", object.namespace);
-        reader.mistake_of(Code::Reach, value.node.mark, found, expected, Some(fix));
-    }
-    own
-}
-
-/// The namespace in `<service>.<namespace>.svc` and `<service>.<namespace>.svc.cluster.local`, and in any name below them.
-fn owning_namespace(host: &str) -> Option<&str> {
-    let name = host.strip_suffix(CLUSTER_SUFFIX).or_else(|| host.strip_suffix(".svc"))?;
-    Some(name.rsplit('.').next().unwrap_or(name))
+    let Some(owner) = rules::foreign_owner(host, &object.namespace, root_namespace) else {
+        return true;
+    };
+    let found = format!("the host {host} in namespace {}", object.namespace);
+    let fix = format!("define it in namespace {owner}, or in the root namespace {root_namespace}");
+    let expected = format!("hosts of namespace {}, or outside the cluster", object.namespace);
+    reader.mistake_of(Code::Reach, value.node.mark, found, expected, Some(fix));
+    false
 }
 
 fn read_address(reader: &mut Reader, value: Value<'_>) -> Option<IpNet> {
@@ -200,11 +225,7 @@ fn read_address(reader: &mut Reader, value: Value<'_>) -> Option<IpNet> {
 }
 
 fn read_identity(reader: &mut Reader, value: Value<'_>) -> Option<SpiffeId> {
-    reader.parsed(value, "a SPIFFE id (spiffe://…)", |text| match SpiffeId::parse(text) {
-        Ok(id) if id.path().is_empty() => Err("name a workload, not a trust domain".to_owned()),
-        Ok(id) => Ok(id),
-        Err(error) => Err(error.to_string()),
-    })
+    reader.parsed(value, "a SPIFFE id (spiffe://…)", rules::identity)
 }
 
 fn read_resolution(reader: &mut Reader, map: &mut Mapping<'_>) -> Option<Resolution> {
@@ -240,7 +261,7 @@ fn read_ports(reader: &mut Reader, value: Value<'_>) -> Option<Vec<ServicePort>>
     let mut ports: Vec<ServicePort> = Vec::new();
     for item in items {
         let Some(port) = read_port(reader, item) else { continue };
-        if ports.iter().any(|other| other.number == port.number || other.name == port.name) {
+        if rules::is_repeated(&ports, &port) {
             let found = format!("port {} ({}) again", port.number, port.name);
             reader.mistake(item.node.mark, found, "each number and each name once", None);
             continue;
@@ -285,7 +306,7 @@ fn read_endpoint(reader: &mut Reader, value: Value<'_>) -> Option<Endpoint> {
     let labels = map.take("labels").map_or(Some(BTreeMap::new()), |v| label::read(reader, v));
     let account = map
         .take("serviceAccount")
-        .map(|v| reader.parsed(v, "a service account's name", account_name));
+        .map(|v| reader.parsed(v, "a service account's name", rules::account_name));
     for key in ["network", "locality", "weight"] {
         if let Some(value) = map.take_unsupported(key) {
             let found = format!("`{key}` of an endpoint");
@@ -305,16 +326,7 @@ fn read_endpoint(reader: &mut Reader, value: Value<'_>) -> Option<Endpoint> {
 }
 
 fn read_endpoint_address(reader: &mut Reader, value: Value<'_>) -> Option<EndpointAddress> {
-    reader.parsed(value, "an IP address or a DNS name", |text| {
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(EndpointAddress::Ip(address.to_canonical()));
-        }
-        match HostName::parse(text, None) {
-            Ok(host) if host.port().is_none() => Ok(EndpointAddress::Dns(host.name().into())),
-            Ok(_) => Err("ports are listed under `ports`".to_owned()),
-            Err(error) => Err(error.to_string()),
-        }
-    })
+    reader.parsed(value, "an IP address or a DNS name", rules::endpoint_address)
 }
 
 fn read_endpoint_ports(reader: &mut Reader, value: Value<'_>) -> Option<BTreeMap<Arc<str>, u16>> {
@@ -325,45 +337,4 @@ fn read_endpoint_ports(reader: &mut Reader, value: Value<'_>) -> Option<BTreeMap
             .filter_map(|(key, value)| Some((Arc::from(&*key.text), reader.port(value)?)))
             .collect(),
     )
-}
-
-fn account_name(text: &str) -> Result<Arc<str>, String> {
-    let valid = text.len() <= 253 && text.split('.').all(|part| dns_label(part).is_ok());
-    match valid {
-        true => Ok(text.into()),
-        false => Err("service accounts are lower-case letters, digits, '-' and '.'".to_owned()),
-    }
-}
-
-/// What resolution and endpoints say together.
-fn check_endpoints(
-    reader: &mut Reader,
-    object: &Object<'_>,
-    resolution: Resolution,
-    endpoints: &[Endpoint],
-    ports: &[ServicePort],
-) {
-    let mut wrong =
-        |found: String, expected: &str| reader.mistake(object.mark, found, expected, None);
-    let named =
-        endpoints.iter().find(|endpoint| matches!(endpoint.address, EndpointAddress::Dns(_)));
-    match resolution {
-        Resolution::Static if endpoints.is_empty() => {
-            wrong("resolution STATIC without endpoints".into(), "endpoints")
-        }
-        Resolution::Static if named.is_some() => {
-            wrong(
-                "a DNS name among the endpoints of resolution STATIC".into(),
-                "IP addresses, or resolution DNS",
-            );
-        }
-        Resolution::None if !endpoints.is_empty() => {
-            wrong("endpoints with resolution NONE".into(), "resolution STATIC or DNS");
-        }
-        _ => {}
-    }
-    let names = endpoints.iter().flat_map(|endpoint| endpoint.ports.keys());
-    for name in names.filter(|name| !ports.iter().any(|port| port.name == **name)) {
-        wrong(format!("the port name {name} in an endpoint"), "names of the service's ports");
-    }
 }
