@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+use api_server_stand_in::objects::{allow, pod, shop, slice};
+use api_server_stand_in::{FakeApi, answers, store};
+use controller_harness::{Controller, Proxy, TestTrust, until};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::client::conn::http2;
@@ -17,10 +20,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use crate::control_plane::objects::{allow, pod, shop, slice};
-use crate::control_plane::{self, Controller, Proxy, TestTrust, until};
-use crate::fake_api::{self, FakeApi};
-
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 const FRONTEND: &str = "spiffe://cluster.local/ns/shop/sa/frontend";
 /// Longer than anything takes on a busy machine.
@@ -30,7 +29,7 @@ const POLICIES: &str = "security.istio.io/v1/authorizationpolicies";
 async fn scene() -> (FakeApi, TestTrust, Controller) {
     let api = FakeApi::start().await;
     shop(&api);
-    let trust = TestTrust::new();
+    let trust = TestTrust::generate();
     let controller = Controller::start(&api, &trust).await;
     controller.synced().await;
     (api, trust, controller)
@@ -191,8 +190,8 @@ async fn a_pod_has_a_few_streams_and_no_more() {
 async fn a_connection_without_a_stream_ends_and_one_with_a_stream_goes_on() {
     let api = FakeApi::start().await;
     shop(&api);
-    let trust = TestTrust::new();
-    let client = control_plane::client(&api).await;
+    let trust = TestTrust::generate();
+    let client = controller_harness::client(&api).await;
     let age = Duration::from_millis(300);
     let controller = Controller::with(client, trust.credentials(), age).await;
     controller.synced().await;
@@ -216,7 +215,7 @@ async fn a_connection_without_a_stream_ends_and_one_with_a_stream_goes_on() {
 #[tokio::test]
 async fn a_stranger_has_no_connection() {
     let (_api, _trust, controller) = scene().await;
-    let stranger = TestTrust::new();
+    let stranger = TestTrust::generate();
     let pod = ("cart-1", "uid-cart-1");
     assert!(Proxy::connect(controller.address, &stranger, CART, pod).await.is_err());
 }
@@ -294,7 +293,7 @@ async fn a_kind_that_is_not_installed_keeps_nobody_waiting() {
         let (group, version, plural) = kind.resource();
         api.store.set_absent(&format!("{group}/{version}/{plural}"), true);
     }
-    let trust = TestTrust::new();
+    let trust = TestTrust::generate();
     let controller = Controller::start(&api, &trust).await;
     controller.synced().await;
     let kinds = controller.shared.kinds();
@@ -339,7 +338,7 @@ async fn conditions_say_every_mistake_and_bundles_come_back() {
     assert!(api.get("v1/configmaps", "postern-system", "postern-trust-bundle").is_none());
     api.delete("v1/configmaps", "shop", "postern-trust-bundle");
     until("the trust bundle again", || bundle().is_some()).await;
-    let rolled = TestTrust::new().credentials();
+    let rolled = TestTrust::generate().credentials();
     controller.credentials.send_replace(Some(rolled.clone()));
     until("the new bundle", || {
         bundle().is_some_and(|found| found["data"]["bundle.pem"] == rolled.bundle_pem.as_str())
@@ -351,7 +350,7 @@ async fn conditions_say_every_mistake_and_bundles_come_back() {
 #[tokio::test]
 async fn the_lease_goes_to_one_and_at_once_to_the_next_when_it_is_left() {
     let api = FakeApi::start().await;
-    let client = control_plane::client(&api).await;
+    let client = controller_harness::client(&api).await;
     let campaign = |me: &str| {
         let (sender, leads) = watch::channel(false);
         let ended = CancellationToken::new();
@@ -390,12 +389,12 @@ async fn the_lease_goes_to_one_and_at_once_to_the_next_when_it_is_left() {
 async fn two_that_write_at_once_are_told_by_the_conflict() {
     use k8s::controller::lease::{Candidate, Seen};
     let api = FakeApi::start().await;
-    let store: Arc<fake_api::store::Store> = api.store.clone();
-    let target = fake_api::store::Target::of(
+    let store: Arc<store::Store> = api.store.clone();
+    let target = store::Target::of(
         "/apis/coordination.k8s.io/v1/namespaces/postern-system/leases/postern-controller",
     )
     .unwrap();
-    let collection = fake_api::store::Target { name: None, ..target.clone() };
+    let collection = store::Target { name: None, ..target.clone() };
     let mut a = Candidate::new("a".into());
     let mut b = Candidate::new("b".into());
     let at = Duration::from_secs(0);
@@ -409,13 +408,13 @@ async fn two_that_write_at_once_are_told_by_the_conflict() {
         )
     };
     let (from_a, from_b) = (write(&mut a, None), write(&mut b, None));
-    assert_eq!(fake_api::answers::create(&store, &collection, from_a).status(), 201);
-    assert_eq!(fake_api::answers::create(&store, &collection, from_b).status(), 409);
+    assert_eq!(answers::create(&store, &collection, from_a).status(), 201);
+    assert_eq!(answers::create(&store, &collection, from_b).status(), 409);
     let mut left =
         store.get(&collection.collection, "postern-system", "postern-controller").unwrap();
     left["spec"]["holderIdentity"] = "".into();
     let seen = Seen::of(&store.put_in(&collection.collection, left));
     let (from_a, from_b) = (write(&mut a, Some(&seen)), write(&mut b, Some(&seen)));
-    assert_eq!(fake_api::answers::replace(&store, &target, from_b).status(), 200);
-    assert_eq!(fake_api::answers::replace(&store, &target, from_a).status(), 409);
+    assert_eq!(answers::replace(&store, &target, from_b).status(), 200);
+    assert_eq!(answers::replace(&store, &target, from_a).status(), 409);
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use controller_harness::TestTrust;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -25,7 +26,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::control_plane::TestTrust;
 use crate::support;
 
 const NAME: &str = "postern-injector.postern-system.svc";
@@ -59,7 +59,7 @@ struct Running {
 async fn running() -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let trust = TestTrust::new();
+    let trust = TestTrust::generate();
     let first = Arc::new(serving(&trust, NAME).unwrap());
     let (sender, current) = watch::channel(Some(first));
     let metrics = Arc::new(Metrics::new().unwrap());
@@ -125,7 +125,8 @@ async fn f37_webhook_certificate_is_rotated_without_a_restart() {
 
 #[tokio::test]
 async fn f37_a_certificate_without_our_dns_name_is_not_taken() {
-    let error = serving(&TestTrust::new(), "other.postern-system.svc").unwrap_err().to_string();
+    let error =
+        serving(&TestTrust::generate(), "other.postern-system.svc").unwrap_err().to_string();
     assert!(error.contains(NAME) && error.contains("registry"), "{error}");
 }
 
@@ -228,7 +229,7 @@ async fn f37_the_ca_bundle_follows_into_our_own_webhook_only() {
     });
     let held: Held = Arc::new(Mutex::new((configuration, Vec::new())));
     let client = api_server(held.clone()).await;
-    let trust = TestTrust::new();
+    let trust = TestTrust::generate();
     let first = Arc::new(serving(&trust, NAME).unwrap());
     let (sender, current) = watch::channel(Some(first));
     let (written, mut is_written) = watch::channel(false);
@@ -241,7 +242,7 @@ async fn f37_the_ca_bundle_follows_into_our_own_webhook_only() {
 
     // A certificate of the same roots changes nothing; one of other roots does.
     sender.send_replace(Some(Arc::new(serving(&trust, NAME).unwrap())));
-    sender.send_replace(Some(Arc::new(serving(&TestTrust::new(), NAME).unwrap())));
+    sender.send_replace(Some(Arc::new(serving(&TestTrust::generate(), NAME).unwrap())));
     let changed = async {
         while held.lock().0["webhooks"][1]["clientConfig"]["caBundle"] == before {
             tokio::time::sleep(Duration::from_millis(20)).await;

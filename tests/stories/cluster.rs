@@ -1,15 +1,11 @@
 //! Resources from a cluster: an API server, the controller beside its cert agent, and proxies that learn everything from its
 //! stream. The API server is a stand-in; everything else is real.
 
-#[allow(dead_code, unreachable_pub, reason = "the tests of k8s use more of it")]
-#[path = "../../k8s/tests/fake_api/mod.rs"]
-mod fake_api;
-
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use fake_api::FakeApi;
+use api_server_stand_in::FakeApi;
 use postern_tests::{App, Capture, Mesh, Pod, Process, binary, raw, wait};
 use serde_json::{Value, json};
 

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use controller_harness::TestTrust;
+use controller_harness::trust::CONTROLLER;
 use identity::{SvidKey, TrustBundle, TrustBundles, TrustDomain, X509Svid};
 use k8s::controller::credentials::OwnCredentials;
 use k8s::workload_api::X509Context;
 use rustls_pki_types::CertificateDer;
-
-use crate::control_plane::TestTrust;
-use crate::control_plane::trust::CONTROLLER;
 
 /// Writes the controller's SVID and the root.
 pub(crate) fn write(trust: &TestTrust, directory: &Path) {

@@ -12,12 +12,6 @@
     unreachable_pub
 )]
 
-#[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../../tests/control_plane/mod.rs"]
-mod control_plane;
-#[allow(dead_code, reason = "the tests use more of it")]
-#[path = "../../tests/fake_api/mod.rs"]
-mod fake_api;
 mod handed_over;
 
 use std::io::{BufRead as _, BufReader};
@@ -26,9 +20,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use control_plane::objects::{allow, namespace, pod, service, slice};
-use control_plane::{Proxy, TestTrust};
-use fake_api::FakeApi;
+use api_server_stand_in::FakeApi;
+use api_server_stand_in::objects::{allow, namespace, pod, service, slice};
+use controller_harness::{Controller, Proxy, TestTrust};
 use serde_json::json;
 
 const SERVICES: u32 = 10_000;
@@ -64,7 +58,7 @@ async fn controller(directory: &Path) {
     let client = kube::Client::try_from(config).unwrap();
     let own = handed_over::read_credentials(directory);
     let max_age = k8s::controller::server::MAX_AGE;
-    let controller = control_plane::Controller::with(client, own, max_age).await;
+    let controller = Controller::with(client, own, max_age).await;
     controller.synced().await;
     println!("{}", controller.address);
     std::future::pending().await
@@ -81,7 +75,7 @@ impl Drop for Killed {
 
 async fn prove() {
     let directory = tempfile::tempdir().unwrap();
-    let trust = TestTrust::new();
+    let trust = TestTrust::generate();
     handed_over::write(&trust, directory.path());
     let api = FakeApi::start().await;
     fill(&api);
@@ -218,7 +212,7 @@ async fn real_proxy(directory: &Path, controller: SocketAddr, trust: &TestTrust)
         }},
         "resources": {"controller": {
             "address": controller.to_string(),
-            "identity": control_plane::trust::CONTROLLER,
+            "identity": controller_harness::trust::CONTROLLER,
             "pod": {"name": "app-1", "uid": "uid-app-1"},
         }},
         "inbound": {"bind": "none"},
@@ -233,7 +227,7 @@ async fn real_proxy(directory: &Path, controller: SocketAddr, trust: &TestTrust)
     let log = std::fs::File::create(at("proxy.log")).unwrap();
     let proxy = Killed(command.stdout(log).spawn().unwrap());
     let log = || std::fs::read_to_string(at("proxy.log")).unwrap_or_default();
-    control_plane::until("the proxy to be ready", || log().contains("\"ready\"")).await;
+    controller_harness::until("the proxy to be ready", || log().contains("\"ready\"")).await;
     let before = resident_kib(proxy.0.id());
     for number in 0..IN_USE {
         let target = SocketAddr::from((Ipv4Addr::LOCALHOST, port(number)));

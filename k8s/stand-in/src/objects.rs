@@ -2,15 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::fake_api::FakeApi;
+use crate::FakeApi;
 
 /// A namespace, part of the mesh or not.
+#[must_use]
 pub fn namespace(name: &str, member: bool) -> Value {
     let labels = if member { json!({"postern.dev/inject": "enabled"}) } else { json!({}) };
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 }
 
 /// A running pod with a proxy: `<app>-1`, of the service account `<app>`.
+#[must_use]
 pub fn pod(namespace: &str, name: &str, app: &str, ip: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -27,6 +29,8 @@ pub fn pod(namespace: &str, name: &str, app: &str, ip: &str) -> Value {
     })
 }
 
+/// A Service with a cluster IP, for the pods labelled `app: <name>`; its targets listen on 8080.
+#[must_use]
 pub fn service(namespace: &str, name: &str, ip: &str, port: u16) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service",
@@ -38,6 +42,8 @@ pub fn service(namespace: &str, name: &str, ip: &str, port: u16) -> Value {
     })
 }
 
+/// The EndpointSlice of a service: addresses and pods, all of them ready.
+#[must_use]
 pub fn slice(namespace: &str, service: &str, endpoints: &[(&str, &str)]) -> Value {
     let endpoints: Vec<Value> = endpoints
         .iter()
@@ -60,6 +66,8 @@ pub fn slice(namespace: &str, service: &str, endpoints: &[(&str, &str)]) -> Valu
     })
 }
 
+/// An AuthorizationPolicy of the whole namespace that allows these principals.
+#[must_use]
 pub fn allow(namespace: &str, name: &str, from: &[&str]) -> Value {
     json!({
         "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",

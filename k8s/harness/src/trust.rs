@@ -17,6 +17,7 @@ pub const CONTROLLER: &str = "spiffe://cluster.local/ns/postern-system/sa/poster
 
 /// The root of `cluster.local`, held by the test.
 pub struct TestTrust {
+    /// The root, with its key.
     pub root: CertifiedIssuer<'static, KeyPair>,
 }
 
@@ -31,22 +32,38 @@ fn root_params() -> CertificateParams {
 }
 
 impl TestTrust {
-    pub fn new() -> Self {
+    /// Makes a root.
+    ///
+    /// # Panics
+    /// Never: its parameters are constants.
+    #[must_use]
+    pub fn generate() -> Self {
         let key = KeyPair::generate().unwrap();
         Self { root: CertifiedIssuer::self_signed(root_params(), key).unwrap() }
     }
 
+    /// The roots of the trust domain.
+    ///
+    /// # Panics
+    /// Never: the name is a constant.
+    #[must_use]
     pub fn bundles(&self) -> TrustBundles {
         let domain = TrustDomain::parse("cluster.local").unwrap();
         let root = self.root.as_ref().der().clone();
         TrustBundles::new([TrustBundle::from_der(domain, vec![root]).unwrap()])
     }
 
+    /// An SVID of this id, with its key.
+    #[must_use]
     pub fn svid(&self, id: &str) -> (X509Svid, SvidKey) {
         self.svid_for(id, None)
     }
 
     /// An SVID that also names a host.
+    ///
+    /// # Panics
+    /// The id or the name has characters that no certificate holds.
+    #[must_use]
     pub fn svid_for(&self, id: &str, dns_name: Option<&str>) -> (X509Svid, SvidKey) {
         let mut params = CertificateParams::default();
         params.distinguished_name = named("leaf");
@@ -64,6 +81,11 @@ impl TestTrust {
         (X509Svid::parse(chain).unwrap(), key)
     }
 
+    /// The credentials of the controller.
+    ///
+    /// # Panics
+    /// Never: the certificate fits its key.
+    #[must_use]
     pub fn credentials(&self) -> Arc<OwnCredentials> {
         let (svid, key) = self.svid(CONTROLLER);
         let context = X509Context { svid, key, bundles: self.bundles() };

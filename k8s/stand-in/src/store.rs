@@ -14,11 +14,15 @@ pub struct Target {
     pub collection: String,
     /// Empty for all namespaces.
     pub namespace: String,
+    /// None for a collection.
     pub name: Option<String>,
+    /// Whether the subresource `status` is meant.
     pub status: bool,
 }
 
 impl Target {
+    /// What a path names; `None` where no API has such a path.
+    #[must_use]
     pub fn of(path: &str) -> Option<Self> {
         let mut parts = path.trim_matches('/').split('/').collect::<Vec<_>>();
         let version = match *parts.first()? {
@@ -42,11 +46,16 @@ impl Target {
     }
 }
 
+/// A change of an object, as watches see it.
 #[derive(Debug, Clone)]
 pub struct Happened {
+    /// The version of the change.
     pub version: u64,
+    /// Group, version and plural.
     pub collection: String,
+    /// `ADDED`, `MODIFIED` or `DELETED`.
     pub what: &'static str,
+    /// The object after the change; of a deleted one the last state.
     pub object: Value,
 }
 
@@ -60,6 +69,7 @@ struct Inner {
     absent: HashSet<String>,
 }
 
+/// The objects of a cluster and the log of their changes; and the switches by which a test makes the server fail.
 #[derive(Debug)]
 pub struct Store {
     inner: Mutex<Inner>,
@@ -83,6 +93,10 @@ impl Default for Store {
 }
 
 /// The collection of an object.
+///
+/// # Panics
+/// It has no `kind` or no `apiVersion`.
+#[must_use]
 pub fn collection_of(object: &Value) -> String {
     let kind = object["kind"].as_str().unwrap().to_ascii_lowercase();
     let plural = match kind.as_str() {
@@ -99,6 +113,7 @@ fn key_of(object: &Value) -> (String, String) {
 }
 
 impl Store {
+    /// Whether there is an outage.
     pub fn is_down(&self) -> bool {
         self.down.load(SeqCst)
     }
@@ -137,18 +152,22 @@ impl Store {
         }
     }
 
+    /// Wakes at each change of an object.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
+    /// Wakes when every connection is to end.
     pub fn outages(&self) -> watch::Receiver<u64> {
         self.outages.subscribe()
     }
 
+    /// The version of the last change.
     pub fn version(&self) -> u64 {
         self.inner.lock().unwrap().version
     }
 
+    /// Writes an object into the collection of its kind.
     pub fn put(&self, object: Value) -> Value {
         let collection = collection_of(&object);
         self.put_in(&collection, object)
@@ -185,6 +204,7 @@ impl Store {
         object
     }
 
+    /// Deletes an object, and tells the watches of it.
     pub fn delete(&self, collection: &str, namespace: &str, name: &str) -> Option<Value> {
         let mut inner = self.inner.lock().unwrap();
         let key = (namespace.to_owned(), name.to_owned());
@@ -206,13 +226,15 @@ impl Store {
         inner.objects.get_mut(collection).unwrap().remove(&key);
     }
 
+    /// An object, if it is there.
     pub fn get(&self, collection: &str, namespace: &str, name: &str) -> Option<Value> {
         let inner = self.inner.lock().unwrap();
         let key = (namespace.to_owned(), name.to_owned());
         inner.objects.get(collection)?.get(&key).cloned()
     }
 
-    /// The objects of a collection that fit, in their order: one page of them, how many are left, and the version they are of.
+    /// The objects of a collection that fit, in their order: one page of them, how many are left, and the version they
+    /// are of.
     pub fn list(
         &self,
         target: &Target,

@@ -1,6 +1,12 @@
-//! A trust domain, a controller beside the fake API server, and a simulated proxy.
+//! The controller in the process of a test, beside the stand-in of the API server: a trust domain whose root the test
+//! holds, and proxies that are simulated.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a harness is test code: a step that cannot be done ends the test with the words of what broke"
+)]
 
-pub mod objects;
 pub mod proxy;
 pub mod trust;
 
@@ -8,6 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use api_server_stand_in::FakeApi;
 use identity::TrustDomain;
 use k8s::controller::credentials::OwnCredentials;
 use k8s::controller::index::{Index, IndexSettings};
@@ -19,16 +26,23 @@ use tokio::sync::watch;
 pub use proxy::Proxy;
 pub use trust::TestTrust;
 
-use crate::fake_api::FakeApi;
-
 /// The controller's watches and its server, in this process.
 pub struct Controller {
+    /// What it knows of the cluster.
     pub shared: Arc<Shared>,
+    /// Where proxies connect.
     pub address: SocketAddr,
+    /// Its client of the API server.
     pub client: kube::Client,
+    /// Its certificate; a test that sends another one rotates it.
     pub credentials: watch::Sender<Option<Arc<OwnCredentials>>>,
 }
 
+/// The settings of the harness: `cluster.local`, with `postern-system` as the root namespace.
+///
+/// # Panics
+/// Never: the names are constants.
+#[must_use]
 pub fn settings() -> IndexSettings {
     IndexSettings {
         root_namespace: "postern-system".into(),
@@ -37,6 +51,10 @@ pub fn settings() -> IndexSettings {
     }
 }
 
+/// A client of the stand-in.
+///
+/// # Panics
+/// The server's configuration cannot be read.
 pub async fn client(api: &FakeApi) -> kube::Client {
     let file = kube::config::Kubeconfig::from_yaml(&api.kubeconfig()).unwrap();
     let options = kube::config::KubeConfigOptions::default();
@@ -45,11 +63,15 @@ pub async fn client(api: &FakeApi) -> kube::Client {
 }
 
 impl Controller {
+    /// Starts beside a stand-in, with the credentials of `trust`.
     pub async fn start(api: &FakeApi, trust: &TestTrust) -> Self {
         Self::with(client(api).await, trust.credentials(), server::MAX_AGE).await
     }
 
-    /// With any API server, credentials and age of connections.
+    /// Starts with any API server, credentials and age of connections.
+    ///
+    /// # Panics
+    /// There is no free port.
     pub async fn with(client: kube::Client, own: Arc<OwnCredentials>, max_age: Duration) -> Self {
         let shared = Arc::new(Shared::new(Index::new(settings())));
         tokio::spawn(watches::follow(client.clone(), shared.clone()));
@@ -61,6 +83,9 @@ impl Controller {
     }
 
     /// Waits until everything is listed.
+    ///
+    /// # Panics
+    /// It takes longer than three minutes.
     pub async fn synced(&self) {
         // Ten thousand objects of each kind take their time on a busy machine.
         let begun = Instant::now();
@@ -72,6 +97,9 @@ impl Controller {
 }
 
 /// Waits until it is so.
+///
+/// # Panics
+/// It takes longer than 20 seconds.
 pub async fn until(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {

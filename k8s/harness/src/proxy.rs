@@ -28,15 +28,22 @@ use super::trust::{CONTROLLER, TestTrust};
 pub struct Proxy {
     requests: mpsc::Sender<DeltaDiscoveryRequest>,
     answers: Streaming<DeltaDiscoveryResponse>,
+    /// The policies in force, by name.
     pub policies: BTreeMap<String, Value>,
+    /// The services it asked for, by the name it asked by.
     pub services: BTreeMap<String, Value>,
+    /// The names that the last answer about services took away or does not know.
     pub unknown: Vec<String>,
+    /// The version of each policy and service, by name.
     pub versions: HashMap<String, String>,
     wire: std::net::TcpStream,
 }
 
 impl Proxy {
     /// Connects, announces a pod, and asks for its policies. The first answer is awaited by [`Self::hear`].
+    ///
+    /// # Errors
+    /// The controller refuses the connection or the stream.
     pub async fn connect(
         controller: SocketAddr,
         trust: &TestTrust,
@@ -46,6 +53,13 @@ impl Proxy {
         Self::resume(controller, trust, id, pod, HashMap::new()).await
     }
 
+    /// Connects anew and says which versions it has.
+    ///
+    /// # Errors
+    /// The controller refuses the connection or the stream.
+    ///
+    /// # Panics
+    /// The stream ends before its first request.
     pub async fn resume(
         controller: SocketAddr,
         trust: &TestTrust,
@@ -87,11 +101,20 @@ impl Proxy {
     }
 
     /// Ends as a process does that is killed: nothing more is said, of HTTP/2 or of TLS.
+    ///
+    /// # Panics
+    /// The connection has ended before.
     pub fn cut_off(self) {
         self.wire.shutdown(std::net::Shutdown::Both).unwrap();
     }
 
     /// A connection over mutual TLS, on which nothing is said yet.
+    ///
+    /// # Errors
+    /// The handshake fails.
+    ///
+    /// # Panics
+    /// Nobody listens at this address.
     pub async fn handshake(
         controller: SocketAddr,
         trust: &TestTrust,
@@ -108,6 +131,10 @@ impl Proxy {
         stream.map_err(|error| Status::unavailable(error.to_string()))
     }
 
+    /// Asks for services by name, or by address and port.
+    ///
+    /// # Panics
+    /// The stream has ended.
     pub async fn ask(&self, keys: &[&str]) {
         let request = DeltaDiscoveryRequest {
             type_url: SERVICE_TYPE.into(),
@@ -118,6 +145,12 @@ impl Proxy {
     }
 
     /// Takes in the next answer.
+    ///
+    /// # Errors
+    /// The stream ends.
+    ///
+    /// # Panics
+    /// Nothing comes within 20 seconds, or no JSON.
     pub async fn hear(&mut self) -> Result<(), Status> {
         let next = tokio::time::timeout(Duration::from_secs(20), self.answers.message()).await;
         let answer = next.expect("an answer within 20 s")?;
@@ -146,6 +179,9 @@ impl Proxy {
     }
 
     /// Takes in answers until it is so.
+    ///
+    /// # Panics
+    /// The stream ends before.
     pub async fn hear_until(&mut self, is_so: impl Fn(&Self) -> bool) {
         while !is_so(self) {
             self.hear().await.unwrap();

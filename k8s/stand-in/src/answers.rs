@@ -15,8 +15,10 @@ use serde_json::{Value, json};
 
 use super::store::{Store, Target, merge};
 
+/// The body of an answer: whole, or the lines of a watch.
 pub type Body = BoxBody<Bytes, io::Error>;
-type Query = HashMap<String, String>;
+/// The parameters of a query.
+pub type Query = HashMap<String, String>;
 
 fn answer(status: StatusCode, value: &Value) -> Response<Body> {
     let body = Full::new(Bytes::from(value.to_string())).map_err(|never| match never {});
@@ -35,6 +37,7 @@ fn failure(status: StatusCode, reason: &str, message: &str) -> Response<Body> {
 }
 
 /// An unknown group or kind: plain text.
+#[must_use]
 pub fn no_page() -> Response<Body> {
     let body =
         Full::new(Bytes::from_static(b"404 page not found\n")).map_err(|never| match never {});
@@ -47,6 +50,11 @@ fn not_found(target: &Target) -> Response<Body> {
     failure(StatusCode::NOT_FOUND, "NotFound", &message)
 }
 
+/// GET of one object.
+///
+/// # Panics
+/// The target names none.
+#[must_use]
 pub fn get(store: &Store, target: &Target) -> Response<Body> {
     let name = target.name.as_deref().unwrap();
     match store.get(&target.collection, &target.namespace, name) {
@@ -60,6 +68,8 @@ fn fits(query: &Query, object: &Value) -> bool {
     named.is_none_or(|name| object["metadata"]["name"] == name)
 }
 
+/// GET of a collection, in pages where the client asks for pages.
+#[must_use]
 pub fn list(store: &Store, target: &Target, query: &Query) -> Response<Body> {
     store.lists.fetch_add(1, SeqCst);
     let from = query.get("continue").and_then(|text| text.parse().ok()).unwrap_or(0usize);
@@ -76,6 +86,8 @@ pub fn list(store: &Store, target: &Target, query: &Query) -> Response<Body> {
     )
 }
 
+/// POST: refused with 409 where the name is taken.
+#[must_use]
 pub fn create(store: &Store, target: &Target, mut object: Value) -> Response<Body> {
     if !target.namespace.is_empty() {
         object["metadata"]["namespace"] = target.namespace.as_str().into();
@@ -88,6 +100,11 @@ pub fn create(store: &Store, target: &Target, mut object: Value) -> Response<Bod
     answer(StatusCode::CREATED, &store.put_in(&target.collection, object))
 }
 
+/// PUT: refused with 409 where it names another version than the last one.
+///
+/// # Panics
+/// The target names no object.
+#[must_use]
 pub fn replace(store: &Store, target: &Target, object: Value) -> Response<Body> {
     let name = target.name.as_deref().unwrap();
     let Some(before) = store.get(&target.collection, &target.namespace, name) else {
@@ -96,7 +113,8 @@ pub fn replace(store: &Store, target: &Target, object: Value) -> Response<Body> 
     let wanted = &object["metadata"]["resourceVersion"];
     if !wanted.is_null() && *wanted != before["metadata"]["resourceVersion"] {
         let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your changes to the latest version and try again",
+            "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your changes \
+             to the latest version and try again",
             target.collection
         );
         return failure(StatusCode::CONFLICT, "Conflict", &message);
@@ -104,6 +122,11 @@ pub fn replace(store: &Store, target: &Target, object: Value) -> Response<Body> 
     answer(StatusCode::OK, &store.put_in(&target.collection, object))
 }
 
+/// PATCH, merged as server-side apply merges; of `status`, where the path says so.
+///
+/// # Panics
+/// The target names no object.
+#[must_use]
 pub fn patch(store: &Store, target: &Target, patch: Value) -> Response<Body> {
     let name = target.name.as_deref().unwrap();
     let before = store.get(&target.collection, &target.namespace, name);
@@ -117,6 +140,11 @@ pub fn patch(store: &Store, target: &Target, patch: Value) -> Response<Body> {
     answer(StatusCode::OK, &store.put_in(&target.collection, object))
 }
 
+/// DELETE of one object.
+///
+/// # Panics
+/// The target names none.
+#[must_use]
 pub fn delete(store: &Store, target: &Target) -> Response<Body> {
     let name = target.name.as_deref().unwrap();
     match store.delete(&target.collection, &target.namespace, name) {
@@ -136,6 +164,7 @@ struct Watching {
 }
 
 /// A line for each thing that happened; a bookmark when nothing did for a while.
+#[must_use]
 pub fn watch(store: Arc<Store>, target: Target, query: &Query) -> Response<Body> {
     let mut version = query.get("resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut waiting = Vec::new();

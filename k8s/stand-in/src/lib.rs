@@ -1,7 +1,15 @@
-//! A small Kubernetes API server over real HTTPS, for tests: LIST in pages, WATCH with bookmarks and 410, watch-list, optimistic
-//! locking, server-side apply (without the ownership of fields), subresource `status`, outages. The shapes are those of recorded
-//! answers (`k8s/tests/fixtures`).
+//! A small Kubernetes API server over real HTTPS, for tests: LIST in pages, WATCH with bookmarks and 410, watch-list,
+//! optimistic locking, server-side apply (without the ownership of fields), subresource `status`, outages. The shapes
+//! are those of recorded answers (`k8s/tests/fixtures`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a harness is test code: a step that cannot be done ends the test with the words of what broke"
+)]
+
 pub mod answers;
+pub mod objects;
 pub mod store;
 
 use std::convert::Infallible;
@@ -24,9 +32,11 @@ use answers::Body;
 use store::{Store, Target};
 
 /// The server, and the objects in it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct FakeApi {
+    /// The objects, and the switches that make the server fail.
     pub store: Arc<Store>,
+    /// Where it listens.
     pub address: SocketAddr,
     /// The certificate it shows, PEM.
     pub certificate: String,
@@ -34,11 +44,17 @@ pub struct FakeApi {
 
 impl FakeApi {
     /// Serves on a free port of loopback.
+    ///
+    /// # Panics
+    /// There is none.
     pub async fn start() -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap()).await
     }
 
     /// Serves on an address.
+    ///
+    /// # Panics
+    /// The address is in use.
     pub async fn start_at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -60,6 +76,7 @@ impl FakeApi {
     }
 
     /// The server's address and certificate, as `--kubeconfig` reads them.
+    #[must_use]
     pub fn kubeconfig(&self) -> String {
         use base64::Engine as _;
         let authority =
@@ -89,6 +106,7 @@ impl FakeApi {
     }
 
     /// An object, if it is there.
+    #[must_use]
     pub fn get(&self, collection: &str, namespace: &str, name: &str) -> Option<Value> {
         self.store.get(collection, namespace, name)
     }
