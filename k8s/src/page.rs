@@ -1,35 +1,9 @@
 //! The small pages beside a program: `/ready` and `/live` for the kubelet, `/metrics` for Prometheus, and where
 //! it is asked for `/status` for a person.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
-use http::{Method, Response, StatusCode};
-use http_body_util::Full;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use page_server::response::{JSON, PROMETHEUS, method_not_allowed, page, text};
+use page_server::{Method, Page, PageLimits, PageServer, StatusCode};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-
-/// Connections at a time; probes and scrapers are few.
-const MAX_CONNECTIONS: usize = 64;
-/// A connection that takes longer is over.
-const CONNECTION_DEADLINE: Duration = Duration::from_secs(30);
-/// From a request's first byte to the end of its header.
-const HEADER_DEADLINE: Duration = Duration::from_secs(5);
-/// Bytes of a request's header.
-const MAX_HEADER: usize = 16 * 1024;
-/// After an accept that failed for want of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Prometheus takes no answer that does not say what it is
-/// (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
-const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
 
 /// What a program says of itself.
 pub trait Pages: Clone + Send + Sync + 'static {
@@ -45,66 +19,35 @@ pub trait Pages: Clone + Send + Sync + 'static {
 
 /// Serves the pages for ever, over HTTP/1.1 and to GET and HEAD alone.
 pub async fn serve(listener: TcpListener, pages: impl Pages) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    while let Ok(permit) = permits.clone().acquire_owned().await {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let pages = pages.clone();
-        tokio::spawn(async move {
-            let _permit = permit;
-            let service = service_fn(|request| {
-                let answer = answer(&pages, request.method(), request.uri().path());
-                async move { Ok::<_, Infallible>(answer) }
-            });
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_DEADLINE)
-                .max_buf_size(MAX_HEADER)
-                .serve_connection(TokioIo::new(stream), service);
-            // A prober that breaks off is nobody's fault.
-            let _ = tokio::time::timeout(CONNECTION_DEADLINE, connection).await;
-        });
-    }
+    let server = PageServer::new(PageLimits::default());
+    let answered = move |request: page_server::PageRequest| {
+        std::future::ready(answer(&pages, request.method(), request.path()))
+    };
+    server.serve(listener, answered).await;
 }
 
-fn answer(pages: &impl Pages, method: &Method, path: &str) -> Response<Full<Bytes>> {
+fn answer(pages: &impl Pages, method: &Method, path: &str) -> Page {
     if method != Method::GET && method != Method::HEAD {
-        let refused = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET or HEAD\n".to_owned());
-        return with(refused, ALLOW, "GET, HEAD");
+        return method_not_allowed("GET, HEAD", "GET or HEAD\n");
     }
     match path {
-        "/live" => page(StatusCode::OK, TEXT, "live\n".to_owned()),
+        "/live" => text(StatusCode::OK, "live\n"),
         "/ready" => match pages.unready() {
-            None => page(StatusCode::OK, TEXT, "ready\n".to_owned()),
-            Some(why) => page(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("not ready: {why}\n")),
+            None => text(StatusCode::OK, "ready\n"),
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
         },
         "/metrics" => page(StatusCode::OK, PROMETHEUS, pages.metrics()),
         "/status" if let Some(status) = pages.status() => page(StatusCode::OK, JSON, status),
-        _ => page(StatusCode::NOT_FOUND, TEXT, "GET /ready, /live or /metrics\n".to_owned()),
+        _ => text(StatusCode::NOT_FOUND, "GET /ready, /live or /metrics\n"),
     }
-}
-
-fn page(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
-    *response.status_mut() = status;
-    with(response, CONTENT_TYPE, kind)
-}
-
-fn with(
-    mut response: Response<Full<Bytes>>,
-    name: http::HeaderName,
-    value: &'static str,
-) -> Response<Full<Bytes>> {
-    response.headers_mut().insert(name, HeaderValue::from_static(value));
-    response
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use http::header::CONTENT_TYPE;
     use http_body_util::BodyExt as _;
+    use page_server::response::TEXT;
 
     use super::*;
 
