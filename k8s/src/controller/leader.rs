@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use back_off::BackOff;
 use kube::Client;
 use kube::api::{Api, ApiResource, PostParams};
 use kube::core::{DynamicObject, GroupVersionKind};
@@ -227,7 +228,7 @@ enum Work {
 
 /// When work that was tried may be tried again.
 #[derive(Debug, Default)]
-struct Waits(HashMap<Work, (Instant, Duration)>);
+struct Waits(HashMap<Work, (Instant, BackOff)>);
 
 impl Waits {
     fn is_due(&self, work: &Work) -> bool {
@@ -235,12 +236,10 @@ impl Waits {
     }
 
     fn note(&mut self, work: Work, went_well: bool) {
-        let before = self.0.get(&work).map(|(_, wait)| *wait);
-        let wait = match before {
-            Some(wait) if !went_well => (wait * 2).min(RETRY_MAX),
-            _ => RETRY_MIN,
-        };
+        let known = self.0.remove(&work).filter(|_| !went_well).map(|(_, back_off)| back_off);
+        let mut back_off = known.unwrap_or_else(|| BackOff::new(RETRY_MIN, RETRY_MAX));
+        let wait = back_off.next_wait();
         self.0.retain(|_, (due, _)| due.elapsed() < RETRY_MAX);
-        self.0.insert(work, (Instant::now() + wait, wait));
+        self.0.insert(work, (Instant::now() + wait, back_off));
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use back_off::{BackOff, spread};
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
@@ -103,7 +104,7 @@ impl Watch {
     {
         let mut stream = std::pin::pin!(watcher(api, config));
         let mut listed = HashSet::new();
-        let mut wait = RETRY_MIN;
+        let mut back_off = BackOff::new(RETRY_MIN, RETRY_MAX);
         while let Some(next) = stream.next().await {
             let events = match next {
                 Ok(watcher::Event::Init) => {
@@ -116,7 +117,7 @@ impl Watch {
                     vec![event(name, Some(object))]
                 }
                 Ok(watcher::Event::InitDone) => {
-                    wait = RETRY_MIN;
+                    back_off.reset();
                     let only = Event::Only(self.kind, std::mem::take(&mut listed));
                     if self.heard.send(vec![only]).await.is_err() {
                         return;
@@ -125,7 +126,7 @@ impl Watch {
                     continue;
                 }
                 Ok(watcher::Event::Apply(object)) => {
-                    wait = RETRY_MIN;
+                    back_off.reset();
                     self.shared.set_kind(self.kind, KindState::Watched);
                     vec![event(convert::name_of(&object), Some(object))]
                 }
@@ -133,7 +134,7 @@ impl Watch {
                     vec![event(convert::name_of(&object), None)]
                 }
                 Err(error) => {
-                    wait = self.failed(&error, wait).await;
+                    self.failed(&error, &mut back_off).await;
                     continue;
                 }
             };
@@ -143,26 +144,25 @@ impl Watch {
         }
     }
 
-    /// Says what is wrong and waits; the wait to come.
-    async fn failed(&self, error: &watcher::Error, wait: Duration) -> Duration {
+    /// Says what is wrong, and waits until it may be tried again.
+    async fn failed(&self, error: &watcher::Error, back_off: &mut BackOff) {
         if is_expired(error) {
             // What was known holds until the new list is there.
-            return wait;
+            return;
         }
         if is_absent(error) {
             // Whatever there was of the kind went with its definition.
             let _ = self.heard.send(vec![Event::Only(self.kind, HashSet::new())]).await;
             self.shared.set_kind(self.kind, KindState::Absent);
             tokio::time::sleep(RETRY_ABSENT).await;
-            return wait;
+            return;
         }
         let known = self.shared.kinds().get(&self.kind).is_some_and(KindState::is_known);
         let text = error.to_string();
         tracing::warn!(kind = self.kind.as_str(), error = text, "watch failed; retrying");
         let state = if known { KindState::Stale(text) } else { KindState::Failing(text) };
         self.shared.set_kind(self.kind, state);
-        tokio::time::sleep(wait.mul_f64(rand::random_range(0.75..1.25))).await;
-        (wait * 2).min(RETRY_MAX)
+        tokio::time::sleep(spread(back_off.next_wait(), 0.75..=1.25, rand::random())).await;
     }
 }
 
