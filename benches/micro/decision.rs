@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use divan::{Bencher, black_box};
 use identity::{SpiffeId, TrustDomain};
 use policy::{
-    CanonicalPath, Connection, Defaults, HostName, Normalization, Request, Resources, Snapshot,
-    SourceFile, Workload,
+    CanonicalPath, ConnectionFacts, HostName, HttpFacts, PathNormalization, PolicyDefaults,
+    Resources, Snapshot, SourceFile, Workload,
 };
 use serde_json::{Value, json};
 
@@ -84,10 +84,10 @@ fn authorize(
 }
 
 /// Hands over a GET of the last of so many callers.
-fn judged(path: &str, callers: usize, test: impl FnOnce(&Connection<'_>, &Request<'_>)) {
+fn judged(path: &str, callers: usize, test: impl FnOnce(&ConnectionFacts<'_>, &HttpFacts<'_>)) {
     let peer = id(&format!("spiffe://cluster.local/ns/shop/sa/caller-{}", callers - 1));
     let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let connection = Connection {
+    let connection = ConnectionFacts {
         peer: Some(&peer),
         source_ip: ip,
         remote_ip: None,
@@ -95,8 +95,8 @@ fn judged(path: &str, callers: usize, test: impl FnOnce(&Connection<'_>, &Reques
         sni: None,
     };
     let host = good(HostName::parse("cart.shop", Some(80)));
-    let path = good(CanonicalPath::parse(path, Normalization::MergeSlashes));
-    let request = Request { method: "GET", host: &host, path: &path, headers: &(), token: None };
+    let path = good(CanonicalPath::parse(path, PathNormalization::MergeSlashes));
+    let request = HttpFacts { method: "GET", host: &host, path: &path, headers: &(), token: None };
     test(&connection, &request);
 }
 
@@ -118,7 +118,7 @@ fn snapshot(rules: &[Value]) -> Snapshot {
         labels: [("app".to_owned(), "cart".to_owned())].into(),
     };
     let trust_domain = good(TrustDomain::parse("cluster.local"));
-    Snapshot::build(&resources, &workload, &Defaults::default(), &trust_domain)
+    Snapshot::build(&resources, &workload, &PolicyDefaults::default(), &trust_domain)
 }
 
 fn id(text: &str) -> SpiffeId {

@@ -1,10 +1,10 @@
 //! The HTTP gate: what a request passes before anything else is asked about it. The clone of the request, which the
 //! gate consumes, is not counted.
 
-use data_plane::http::gate::{self, GateSettings, HeadLimits, Underscores};
+use data_plane::http::gate::{self, GateSettings, HeadLimits, UnderscorePolicy};
 use divan::{Bencher, black_box};
 use http::request::Parts;
-use policy::Normalization;
+use policy::PathNormalization;
 
 fn main() {
     divan::main();
@@ -44,10 +44,10 @@ fn admit(bencher: Bencher<'_, '_>, headers: &[(&str, &str)]) {
     let request = request(headers);
     let settings = GateSettings {
         default_port: Some(80),
-        normalization: Normalization::MergeSlashes,
+        normalization: PathNormalization::MergeSlashes,
         head: HeadLimits::default(),
         named: None,
-        underscores: Underscores::default(),
+        underscores: UnderscorePolicy::default(),
     };
     assert!(gate::admit(&mut request.clone(), &settings).is_ok(), "the gate must let it in");
     bencher

@@ -11,12 +11,13 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use data_plane::traffic::jwt::keys::KeyBook;
-use data_plane::traffic::jwt::{Desk, TokenCache, UsedProofs, authenticate};
+use data_plane::traffic::jwt::{TokenCache, TokenContext, UsedProofs, authenticate};
 use divan::{Bencher, black_box};
 use http::request::Parts;
 use identity::jws::KeySet;
 use policy::{
-    CanonicalPath, Defaults, HostName, Normalization, Resources, Snapshot, SourceFile, Workload,
+    CanonicalPath, HostName, PathNormalization, PolicyDefaults, Resources, Snapshot, SourceFile,
+    Workload,
 };
 use serde_json::json;
 
@@ -81,7 +82,8 @@ impl Issuer {
             labels: BTreeMap::new(),
         };
         let trust_domain = identity::TrustDomain::parse("td").expect("a trust domain");
-        let snapshot = Snapshot::build(&resources, &workload, &Defaults::default(), &trust_domain);
+        let snapshot =
+            Snapshot::build(&resources, &workload, &PolicyDefaults::default(), &trust_domain);
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
         let (x, y) = key.public_key().as_ref()[1..].split_at(32);
         let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
@@ -125,14 +127,14 @@ impl Issuer {
     }
 
     fn authenticate(&self, parts: &mut Parts, cache: &TokenCache) {
-        let path = CanonicalPath::parse("/cart/ann", Normalization::default()).expect("a path");
-        let desk = Desk {
+        let path = CanonicalPath::parse("/cart/ann", PathNormalization::default()).expect("a path");
+        let desk = TokenContext {
             rules: self.snapshot.tokens(),
             keys: &self.keys,
             cache,
             used_proofs: &self.used,
             peer: None,
-            normalization: Normalization::default(),
+            normalization: PathNormalization::default(),
             now: NOW,
             unknown_key: &|_| {},
         };

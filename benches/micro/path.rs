@@ -1,7 +1,7 @@
 //! Bringing a request's path to its one spelling: once a request.
 
 use divan::{Bencher, black_box};
-use policy::{CanonicalPath, Normalization};
+use policy::{CanonicalPath, PathNormalization};
 
 fn main() {
     divan::main();
@@ -18,14 +18,16 @@ const PATHS: &[&str] = &[
 #[divan::bench(args = PATHS)]
 fn canonical(bencher: Bencher<'_, '_>, path: &str) {
     assert!(
-        CanonicalPath::parse(path, Normalization::MergeSlashes).is_ok(),
+        CanonicalPath::parse(path, PathNormalization::MergeSlashes).is_ok(),
         "{path} must be taken"
     );
-    bencher.bench(|| CanonicalPath::parse(black_box(path), Normalization::MergeSlashes).is_ok());
+    bencher
+        .bench(|| CanonicalPath::parse(black_box(path), PathNormalization::MergeSlashes).is_ok());
 }
 
 #[divan::bench]
 fn long_escaped(bencher: Bencher<'_, '_>) {
     let path = "/%41%62".repeat(1000);
-    bencher.bench(|| CanonicalPath::parse(black_box(&path), Normalization::MergeSlashes).is_ok());
+    bencher
+        .bench(|| CanonicalPath::parse(black_box(&path), PathNormalization::MergeSlashes).is_ok());
 }

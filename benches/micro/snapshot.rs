@@ -2,7 +2,7 @@
 
 use divan::{Bencher, black_box};
 use identity::TrustDomain;
-use policy::{Defaults, Resources, Snapshot, SourceFile, Workload};
+use policy::{PolicyDefaults, Resources, Snapshot, SourceFile, Workload};
 use serde_json::json;
 
 fn main() {
@@ -40,7 +40,7 @@ fn build(bencher: Bencher<'_, '_>, all: bool) {
         labels: [("app".to_owned(), "cart".to_owned())].into(),
     };
     let trust_domain = good(TrustDomain::parse("cluster.local"));
-    let defaults = Defaults::default();
+    let defaults = PolicyDefaults::default();
     bencher.bench_local(|| {
         Snapshot::build(black_box(&resources), &workload, &defaults, &trust_domain)
     });

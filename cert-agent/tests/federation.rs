@@ -20,7 +20,7 @@ use cert_agent::authority::issue::Authority;
 use cert_agent::authority::root_source::RootSource;
 use cert_agent::authority::service::wall_clock;
 use identity::jwk::BundleDocument;
-use identity::verify::{Usage, VerifyError, verify_peer};
+use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use identity::{TrustBundle, TrustBundles, TrustDomain};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -309,7 +309,7 @@ async fn s24_trust_domain_confusion_bundles_of_others_vouch_for_their_own_names_
     };
     let verify = |bundles: &TrustBundles, name: &str| {
         let chain = sign(name);
-        verify_peer(bundles, &chain[0], &chain[1..], UnixTime::now(), Usage::Client)
+        verify_peer(bundles, &chain[0], &chain[1..], UnixTime::now(), HandshakeSide::Client)
     };
     assert_eq!(verify(&held, "spiffe://b.test/x").unwrap().as_str(), "spiffe://b.test/x");
     for name in ["spiffe://a.test/x", "spiffe://c.test/x"] {

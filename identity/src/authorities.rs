@@ -8,7 +8,7 @@ use x509_parser::prelude::FromDer;
 
 use crate::pem::damage;
 use crate::rsa;
-use crate::{Pki, Signer, SignerError};
+use crate::{Pki, SignerError, SigningCertificate};
 
 /// Why a file of authorities is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,9 +39,11 @@ pub enum AuthoritiesError {
 ///
 /// # Errors
 /// [`AuthoritiesError`] of the first block that is damaged or no authority's: the file is refused whole.
-pub fn authorities(pem: &[u8]) -> Result<Vec<(CertificateDer<'static>, Signer)>, AuthoritiesError> {
+pub fn authorities(
+    pem: &[u8],
+) -> Result<Vec<(CertificateDer<'static>, SigningCertificate)>, AuthoritiesError> {
     each(pem, |certificate| {
-        Signer::read(&certificate, Pki::Other).map(|signer| (certificate, signer))
+        SigningCertificate::read(&certificate, Pki::Other).map(|signer| (certificate, signer))
     })
 }
 
@@ -53,7 +55,7 @@ pub fn authorities(pem: &[u8]) -> Result<Vec<(CertificateDer<'static>, Signer)>,
 pub fn web_roots(pem: &[u8]) -> Result<RootCertStore, AuthoritiesError> {
     let mut roots = RootCertStore::empty();
     each(pem, |certificate| {
-        match Signer::read(&certificate, Pki::Other) {
+        match SigningCertificate::read(&certificate, Pki::Other) {
             Err(SignerError::NotCa(_)) if is_self_signed(&certificate) => {}
             other => drop(other?),
         }

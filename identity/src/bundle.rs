@@ -9,7 +9,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor};
 
 use crate::pem::damage;
-use crate::{Pki, RevocationLists, Signer, SignerError, TrustDomain};
+use crate::{Pki, RevocationLists, SignerError, SigningCertificate, TrustDomain};
 
 /// The most roots a bundle may hold; a roll-over needs two or three.
 const MAX_ROOTS: usize = 64;
@@ -48,7 +48,7 @@ pub struct TrustBundle {
     roots: Vec<CertificateDer<'static>>,
     anchors: Vec<TrustAnchor<'static>>,
     /// What the roots say of themselves, in the order of the anchors.
-    signers: Vec<Signer>,
+    signers: Vec<SigningCertificate>,
     crls: RevocationLists,
 }
 
@@ -57,7 +57,7 @@ impl TrustBundle {
     /// trust domain is refused (SPIFFE Trust Domain and Bundle §4.1.3).
     ///
     /// # Errors
-    /// [`BundleError::Root`] when one may not sign certificates ([`Signer::read`]), [`BundleError::TooMany`] above 64.
+    /// [`BundleError::Root`] when one may not sign certificates ([`SigningCertificate::read`]), [`BundleError::TooMany`] above 64.
     pub fn from_der(
         trust_domain: TrustDomain,
         roots: Vec<CertificateDer<'static>>,
@@ -65,7 +65,8 @@ impl TrustBundle {
         if roots.len() > MAX_ROOTS {
             return Err(BundleError::TooMany);
         }
-        let signers = each(&trust_domain, &roots, |root| Signer::read(root, Pki::Spiffe))?;
+        let signers =
+            each(&trust_domain, &roots, |root| SigningCertificate::read(root, Pki::Spiffe))?;
         let anchors = each(&trust_domain, &roots, |root| {
             let anchor = webpki::anchor_from_trusted_cert(root);
             anchor
@@ -121,7 +122,10 @@ impl TrustBundle {
     }
 
     /// What the roots of this name and key say of themselves: one, or several where a root was issued anew for its key.
-    pub(crate) fn roots_behind(&self, anchor: &TrustAnchor<'_>) -> impl Iterator<Item = &Signer> {
+    pub(crate) fn roots_behind(
+        &self,
+        anchor: &TrustAnchor<'_>,
+    ) -> impl Iterator<Item = &SigningCertificate> {
         let roots = self.anchors.iter().zip(&self.signers);
         roots.filter(move |(own, _)| *own == anchor).map(|(_, root)| root)
     }

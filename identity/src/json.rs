@@ -15,7 +15,7 @@ pub const MAX_DEPTH: u8 = 32;
 /// It is no object, has a member twice, nests deeper than 32, or something follows it.
 pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { left: MAX_DEPTH }.deserialize(&mut reader)?;
+    let value = StrictJson { left: MAX_DEPTH }.deserialize(&mut reader)?;
     reader.end()?;
     match value {
         Value::Object(map) => Ok(map),
@@ -25,11 +25,11 @@ pub fn object(bytes: &[u8]) -> Result<Map<String, Value>, serde_json::Error> {
 
 /// Reads a value that may hold this many levels.
 #[derive(Clone, Copy)]
-struct Strict {
+struct StrictJson {
     left: u8,
 }
 
-impl Strict {
+impl StrictJson {
     fn within<E: Error>(self) -> Result<Self, E> {
         self.left
             .checked_sub(1)
@@ -38,7 +38,7 @@ impl Strict {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+impl<'de> DeserializeSeed<'de> for StrictJson {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -46,7 +46,7 @@ impl<'de> DeserializeSeed<'de> for Strict {
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for StrictJson {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

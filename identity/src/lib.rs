@@ -7,7 +7,7 @@
 //!
 //! * [`SpiffeId`], [`TrustDomain`]: SPIFFE-ID §2
 //! * [`X509Svid`], [`Leaf`]: X509-SVID §2 to §5
-//! * [`Signer`]: roots and intermediates, X509-SVID §3.2 and §4
+//! * [`SigningCertificate`]: roots and intermediates, X509-SVID §3.2 and §4
 //! * [`TrustBundle`], [`TrustBundles`]: roots, kept per trust domain and never merged
 //! * [`authorities`], [`web_roots`]: the authorities of other PKIs, from PEM files
 //! * [`pem`]: what is wrong with a PEM text
@@ -43,5 +43,5 @@ pub use bundle::{BundleError, TrustBundle, TrustBundles};
 pub use id::{IdError, SpiffeId, TrustDomain};
 pub use key::{KeyError, SvidKey};
 pub use revocation::{CrlError, RevocationLists};
-pub use signer::{Pki, Signer, SignerError, check_intermediates};
+pub use signer::{Pki, SignerError, SigningCertificate, check_intermediates};
 pub use svid::{Leaf, SvidError, X509Svid, certificates};

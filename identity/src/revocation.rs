@@ -50,9 +50,9 @@ pub enum CrlError {
 
 /// A set of revocation lists, all of them readable. Cheap to clone.
 #[derive(Clone, Default)]
-pub struct RevocationLists(Arc<[List]>);
+pub struct RevocationLists(Arc<[RevocationList]>);
 
-struct List {
+struct RevocationList {
     der: Box<[u8]>,
     read: CertRevocationList<'static>,
     /// Unix seconds of `nextUpdate`; `None` where the list names none.
@@ -69,7 +69,10 @@ impl RevocationLists {
         if lists.len() > MAX_LISTS {
             return Err(CrlError::TooMany);
         }
-        let read = lists.iter().enumerate().map(|(index, list)| List::read(index, list.as_ref()));
+        let read = lists
+            .iter()
+            .enumerate()
+            .map(|(index, list)| RevocationList::read(index, list.as_ref()));
         Ok(Self(read.collect::<Result<_, _>>()?))
     }
 
@@ -124,7 +127,7 @@ impl RevocationLists {
         if self.is_empty() {
             return Ok(false);
         }
-        let path = Path {
+        let path = CertificationPath {
             leaf: path.end_entity(),
             intermediates: path.intermediate_certificates().map(|one| one.der()).collect(),
             anchor: path.anchor(),
@@ -157,13 +160,13 @@ impl Eq for RevocationLists {}
 /// The one path that was found. It is verified again as if there were no other certificate: what
 /// else the peer sent, and other roots of that name, cannot hide the word of a list behind an error
 /// of their own.
-struct Path<'a> {
+struct CertificationPath<'a> {
     leaf: &'a EndEntityCert<'a>,
     intermediates: Vec<CertificateDer<'a>>,
     anchor: &'a TrustAnchor<'a>,
 }
 
-impl Path<'_> {
+impl CertificationPath<'_> {
     /// Whether the path names this issuer (the inside of its `Name`, DER).
     fn has_issuer(&self, name: &[u8]) -> bool {
         let of_intermediate = |der: &CertificateDer<'_>| {
@@ -173,7 +176,7 @@ impl Path<'_> {
     }
 }
 
-impl List {
+impl RevocationList {
     fn read(index: usize, der: &[u8]) -> Result<Self, CrlError> {
         if der.len() > MAX_LIST {
             return Err(CrlError::TooLarge(index));
@@ -191,7 +194,7 @@ impl List {
 
     fn revokes(
         &self,
-        path: &Path<'_>,
+        path: &CertificationPath<'_>,
         now: UnixTime,
         usage: KeyUsage,
     ) -> Result<bool, webpki::Error> {

@@ -68,7 +68,7 @@ pub enum Pki {
 
 /// A certificate that may sign others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signer {
+pub struct SigningCertificate {
     /// The subject as a person reads it, with the SPIFFE id where there is one; at most 128 characters of each.
     pub shown: String,
     /// First moment of validity, Unix seconds; 0 for times before 1970.
@@ -77,7 +77,7 @@ pub struct Signer {
     pub not_after: u64,
 }
 
-impl Signer {
+impl SigningCertificate {
     /// Reads a certificate that is to sign others. Its times are told, not judged: who asks knows the time.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl Signer {
 /// [`SignerError`] of the first that may not.
 pub fn check_intermediates(path: &VerifiedPath<'_>, pki: Pki) -> Result<(), SignerError> {
     for intermediate in path.intermediate_certificates() {
-        Signer::read(&intermediate.der(), pki)?;
+        SigningCertificate::read(&intermediate.der(), pki)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 
-use crate::{IdError, Pki, Signer, SignerError, SpiffeId, rsa};
+use crate::{IdError, Pki, SignerError, SigningCertificate, SpiffeId, rsa};
 
 /// The largest certificate that is read, in bytes. A P-256 SVID has about 600.
 pub(crate) const MAX_CERTIFICATE: usize = 16 * 1024;
@@ -145,7 +145,7 @@ impl X509Svid {
         check_chain_size(chain.len(), chain.iter().map(|c| c.len()))?;
         let leaf = Leaf::read(chain.first().ok_or(SvidError::EmptyChain)?)?;
         for (index, signer) in chain.iter().enumerate().skip(1) {
-            Signer::read(signer, Pki::Spiffe)
+            SigningCertificate::read(signer, Pki::Spiffe)
                 .map_err(|reason| SvidError::Signer { index, reason })?;
         }
         Ok(Self { chain, leaf })

@@ -23,7 +23,7 @@ use crate::{Leaf, Pki, SpiffeId, SvidError, TrustBundle, TrustBundles, TrustDoma
 
 /// Which side of a handshake the certificate was presented by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Usage {
+pub enum HandshakeSide {
     /// By the client: `clientAuth` is wanted.
     Client,
     /// By the server: `serverAuth` is wanted.
@@ -91,7 +91,7 @@ pub fn verify_peer(
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
     now: UnixTime,
-    usage: Usage,
+    usage: HandshakeSide,
 ) -> Result<SpiffeId, VerifyError> {
     check_chain_size(intermediates.len() + 1, intermediates.iter().map(|c| c.len()))?;
     let read = Leaf::read(leaf)?;
@@ -104,8 +104,8 @@ pub fn verify_peer(
         |e: webpki::Error| VerifyError::Chain { id: read.id.clone(), reason: e.to_string() };
     let end_entity = EndEntityCert::try_from(leaf).map_err(chain_error)?;
     let usage = match usage {
-        Usage::Client => KeyUsage::client_auth(),
-        Usage::Server => KeyUsage::server_auth(),
+        HandshakeSide::Client => KeyUsage::client_auth(),
+        HandshakeSide::Server => KeyUsage::server_auth(),
     };
     let algorithms = webpki::ALL_VERIFICATION_ALGS;
     // Another path may be good: a peer may send more intermediates than one, and a name may have several roots.
@@ -213,7 +213,7 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        verify_peer(&self.bundles, end_entity, intermediates, now, Usage::Client)
+        verify_peer(&self.bundles, end_entity, intermediates, now, HandshakeSide::Client)
             .map_err(tls_error)?;
         Ok(ClientCertVerified::assertion())
     }
@@ -250,8 +250,9 @@ impl ServerCertVerifier for ServerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let seen = verify_peer(&self.bundles, end_entity, intermediates, now, Usage::Server)
-            .map_err(tls_error)?;
+        let seen =
+            verify_peer(&self.bundles, end_entity, intermediates, now, HandshakeSide::Server)
+                .map_err(tls_error)?;
         if !self.expected.contains(&seen) {
             let expected: Vec<&str> = self.expected.iter().map(SpiffeId::as_str).collect();
             let expected = expected.join(", ");

@@ -1,6 +1,6 @@
 //! Revocation lists: who is revoked, by whom, and what is no list at all.
 
-use identity::verify::{Usage, VerifyError, verify_peer};
+use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use identity::{CrlError, RevocationLists, TrustBundle, TrustBundles, TrustDomain};
 use rcgen::{
     CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose as Ku,
@@ -56,7 +56,7 @@ fn verify(
     let bundle = TrustBundle::from_der(td, vec![root.der.clone()]).unwrap().with_crls(crls);
     let chain: Vec<_> = intermediates.iter().map(|ca| ca.der.clone()).collect();
     let now = at(NOW);
-    verify_peer(&TrustBundles::new([bundle]), leaf, &chain, now, Usage::Client).map(drop)
+    verify_peer(&TrustBundles::new([bundle]), leaf, &chain, now, HandshakeSide::Client).map(drop)
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn s28_revocation_is_not_hidden_behind_other_certificates() {
         let bundle = TrustBundle::from_der(td, roots).unwrap().with_crls(crls);
         let sent = [decoy.der.clone(), middle.der.clone()];
         let bundles = TrustBundles::new([bundle]);
-        let seen = verify_peer(&bundles, &leaf, &sent, now, Usage::Client);
+        let seen = verify_peer(&bundles, &leaf, &sent, now, HandshakeSide::Client);
         assert_eq!(matches!(seen, Err(VerifyError::Revoked { .. })), revoked, "{name}: {seen:?}");
         assert_eq!(seen.is_ok(), !revoked, "{name}: {seen:?}");
     };

@@ -1,6 +1,6 @@
 //! Certificates that sign others: which may stand in a bundle, and which between a root and a leaf.
 
-use identity::verify::{Usage, VerifyError, verify_peer};
+use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use identity::{
     BundleError, SignerError, SvidError, TrustBundle, TrustBundles, TrustDomain, X509Svid,
 };
@@ -124,7 +124,7 @@ fn spiffe_x509_svid_4_3_every_intermediate_may_sign() {
         let intermediate = root.intermediate(params);
         let leaf = intermediate.sign(&leaf_params(&[ADMIN]));
         let chain = [intermediate.der.clone()];
-        let seen = verify_peer(&trusted, &leaf, &chain, at(NOW), Usage::Client);
+        let seen = verify_peer(&trusted, &leaf, &chain, at(NOW), HandshakeSide::Client);
         let svid = X509Svid::parse(vec![leaf, intermediate.der]);
         let Some(words) = refused else {
             assert_eq!(seen.unwrap().as_str(), ADMIN, "{name}");
@@ -147,7 +147,7 @@ fn every_intermediate_of_a_long_path_is_asked_and_only_of_the_path_that_is_used(
     let trusted = TrustBundles::new([bundle(&[&root.der]).unwrap()]);
     let verify = |leaf: &CertificateDer<'static>, chain: &[&Ca]| {
         let chain: Vec<_> = chain.iter().map(|ca| ca.der.clone()).collect();
-        verify_peer(&trusted, leaf, &chain, at(NOW), Usage::Server).map(drop)
+        verify_peer(&trusted, leaf, &chain, at(NOW), HandshakeSide::Server).map(drop)
     };
     let bad = root.intermediate(with(|p| p.key_usages = vec![Ku::CrlSign]));
     let below = bad.intermediate(ca_params("below"));
@@ -167,7 +167,7 @@ fn every_intermediate_of_a_long_path_is_asked_and_only_of_the_path_that_is_used(
     let issuer = rcgen::Issuer::new(ca_params("a signer"), &key);
     let leaf = leaf_params(&[CART]).signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap();
     let seen = |chain: &[CertificateDer<'static>]| {
-        verify_peer(&trusted, leaf.der(), chain, at(NOW), Usage::Client).is_ok()
+        verify_peer(&trusted, leaf.der(), chain, at(NOW), HandshakeSide::Client).is_ok()
     };
     assert!(seen(&[weak.clone(), strong]));
     assert!(!seen(&[weak]));
@@ -188,7 +188,7 @@ fn a_root_counts_only_within_its_time() {
     let check = |name: &str, roots: &[&CertificateDer<'static>], refused: Option<&str>| {
         // Such a root refuses no bundle: it is on its way in, or forgotten.
         let trusted = TrustBundles::new([bundle(roots).unwrap()]);
-        let seen = verify_peer(&trusted, leaf.der(), &[], at(NOW), Usage::Client);
+        let seen = verify_peer(&trusted, leaf.der(), &[], at(NOW), HandshakeSide::Client);
         match refused {
             None => assert!(seen.is_ok(), "{name}: {seen:?}"),
             Some(words) => {

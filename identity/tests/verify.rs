@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use identity::verify::{Usage, VerifyError, verify_peer};
+use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use identity::{
     Leaf, SpiffeId, SvidError, SvidKey, TrustBundle, TrustBundles, TrustDomain, X509Svid,
 };
@@ -163,7 +163,7 @@ fn s24_trust_domain_confusion() {
     let (ours, theirs) = (Ca::root("ours"), Ca::root("theirs"));
     let both = bundles(&[("cluster.local", &ours), ("partner", &theirs)]);
     let check = |bundles: &TrustBundles, ca: &Ca, id: &str| {
-        verify_peer(bundles, &ca.sign(&leaf_params(&[id])), &[], at(NOW), Usage::Client)
+        verify_peer(bundles, &ca.sign(&leaf_params(&[id])), &[], at(NOW), HandshakeSide::Client)
             .map(|id| id.to_string())
     };
     assert_eq!(check(&both, &ours, CART).as_deref(), Ok(CART));
@@ -198,7 +198,7 @@ fn f05_times_are_judged_by_the_clock_handed_in() {
     let ca = Ca::root("root");
     let trusted = bundles(&[("cluster.local", &ca)]);
     let leaf = ca.sign(&leaf_params(&[CART]));
-    let seen = |seconds| verify_peer(&trusted, &leaf, &[], at(seconds), Usage::Server);
+    let seen = |seconds| verify_peer(&trusted, &leaf, &[], at(seconds), HandshakeSide::Server);
     let (from, to) = (1_777_593_600, 1_782_864_000);
     assert!(seen(from).is_ok());
     assert!(seen(to).is_ok());
@@ -218,7 +218,7 @@ fn s25_name_constraints_are_not_relied_on() {
             &intermediate.sign(&leaf_params(&[CART])),
             &[intermediate.der],
             at(NOW),
-            Usage::Client,
+            HandshakeSide::Client,
         )
     };
     assert!(check(ca_params("plain")).is_ok());
@@ -258,7 +258,7 @@ fn s26_chain_limits() {
     let trusted = bundles(&[("cluster.local", &root)]);
     let leaf = root.sign(&leaf_params(&[CART]));
     let filler = vec![root.der.clone(); 8];
-    let seen = verify_peer(&trusted, &leaf, &filler, at(NOW), Usage::Client);
+    let seen = verify_peer(&trusted, &leaf, &filler, at(NOW), HandshakeSide::Client);
     assert_eq!(seen, Err(VerifyError::Svid(SvidError::TooLarge)));
     assert!(matches!(X509Svid::parse(vec![leaf; 9]), Err(SvidError::TooLarge)));
     assert!(matches!(X509Svid::parse(vec![]), Err(SvidError::EmptyChain)));
@@ -288,7 +288,7 @@ fn s26_chain_cpu_limits_of_pathological_chains() {
     let deep: Vec<_> = line.iter().rev().map(|ca| ca.der.clone()).collect();
     let check = |name: &str, leaf: CertificateDer<'static>, chain: &[CertificateDer<'static>]| {
         let before = cpu();
-        let seen = verify_peer(&trusted, &leaf, chain, at(NOW), Usage::Client);
+        let seen = verify_peer(&trusted, &leaf, chain, at(NOW), HandshakeSide::Client);
         let took = cpu() - before;
         assert!(took < std::time::Duration::from_millis(50), "{name}: {took:?}, {seen:?}");
         seen
@@ -344,7 +344,7 @@ fn s26_chain_cpu_limits_of_huge_rsa_keys() {
         let params = leaf_params(&[CART]);
         let leaf = params.signed_by(&Rsa::of_bits(bits), &root.issuer).unwrap().der().clone();
         let before = cpu();
-        let seen = verify_peer(&trusted, &leaf, &[], at(NOW), Usage::Client);
+        let seen = verify_peer(&trusted, &leaf, &[], at(NOW), HandshakeSide::Client);
         assert!(cpu() - before < std::time::Duration::from_millis(50), "{bits}");
         seen
     };

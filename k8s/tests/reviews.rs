@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s::inject::NamespaceFacts;
-use k8s::inject::review::{Answer, Review, Verdict};
+use k8s::inject::review::{Answer, RequestReview, Verdict};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn recorded(name: &str) -> Value {
 }
 
 fn answer(review: &Value) -> Answer {
-    let review = Review::read(review.to_string().as_bytes()).unwrap();
+    let review = RequestReview::read(review.to_string().as_bytes()).unwrap();
     review.answer(&NamespaceFacts::default(), &settings(), support::SECRET)
 }
 
@@ -96,7 +96,7 @@ fn the_control_plane_is_left_alone() {
 #[test]
 fn s33_ca_dos_unreadable_reviews_are_named() {
     let check = |row: &str, body: &[u8], says: &str| {
-        let error = Review::read(body).unwrap_err();
+        let error = RequestReview::read(body).unwrap_err();
         assert!(error.contains(says), "{row}: {error}");
     };
     let deep = |levels: usize| {
@@ -214,6 +214,6 @@ proptest! {
 
     #[test]
     fn s34_injector_robustness_any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Review::read(&bytes);
+        let _ = RequestReview::read(&bytes);
     }
 }

@@ -3,13 +3,13 @@
 use identity::SpiffeId;
 use serde_json::Value;
 
-use crate::pattern::{AddressPattern, Field, TextPattern};
+use crate::pattern::{AddressPattern, FieldPatterns, TextPattern};
 use crate::rule::{Condition, Operation, Rule, Source};
-use crate::{Connection, Request, TokenClaims};
+use crate::{ConnectionFacts, HttpFacts, TokenClaims};
 
 /// Which way a doubt falls: what a rule can't be sure of must not widen access (S-18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Bias {
+pub(crate) enum DoubtBias {
     /// The rule allows: it matches only what it is sure of.
     Allow,
     /// The rule denies (or audits): it matches whatever it can't rule out.
@@ -18,16 +18,16 @@ pub(crate) enum Bias {
 
 /// What is known of the HTTP request.
 #[derive(Clone, Copy)]
-pub(crate) enum Http<'a> {
+pub(crate) enum HttpKnowledge<'a> {
     /// The request.
-    Request(&'a Request<'a>),
+    Request(&'a HttpFacts<'a>),
     /// None yet, or none at all: take every HTTP field as holding (`true`) or failing (`false`).
     Assume(bool),
 }
 
 /// What is known of the client behind the peer.
 #[derive(Clone, Copy)]
-pub(crate) enum Remote {
+pub(crate) enum RemoteKnowledge {
     /// Its address.
     Known,
     /// A request may still name one: take every field about it as holding (`true`) or failing (`false`).
@@ -36,18 +36,18 @@ pub(crate) enum Remote {
 
 /// All that a rule can ask about.
 #[derive(Clone, Copy)]
-pub(crate) struct Facts<'a> {
-    pub(crate) connection: &'a Connection<'a>,
+pub(crate) struct RuleFacts<'a> {
+    pub(crate) connection: &'a ConnectionFacts<'a>,
     /// The peer as the port's mTLS mode lets it count.
     pub(crate) peer: Option<&'a SpiffeId>,
-    pub(crate) http: Http<'a>,
-    pub(crate) remote: Remote,
-    pub(crate) bias: Bias,
+    pub(crate) http: HttpKnowledge<'a>,
+    pub(crate) remote: RemoteKnowledge,
+    pub(crate) bias: DoubtBias,
 }
 
 /// A field of a source or an operation, by the word that answers use for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum RuleField {
     Principal,
     Namespace,
     ServiceAccount,
@@ -62,7 +62,7 @@ pub(crate) enum Part {
 }
 
 impl Rule {
-    pub(crate) fn matches(&self, facts: &Facts<'_>) -> bool {
+    pub(crate) fn matches(&self, facts: &RuleFacts<'_>) -> bool {
         (self.from.is_empty() || self.from.iter().any(|source| source.matches(facts)))
             && (self.to.is_empty() || self.to.iter().any(|operation| operation.matches(facts)))
             && self.when.iter().all(|condition| condition.matches(facts))
@@ -70,37 +70,37 @@ impl Rule {
 }
 
 impl Source {
-    pub(crate) fn matches(&self, facts: &Facts<'_>) -> bool {
+    pub(crate) fn matches(&self, facts: &RuleFacts<'_>) -> bool {
         self.judge(facts, &mut |_, holds| holds)
     }
 
     /// Tells `go_on` of each field whether it holds, until it answers no; `true` when it never did.
     pub(crate) fn judge(
         &self,
-        facts: &Facts<'_>,
-        go_on: &mut (impl FnMut(Part, bool) -> bool + ?Sized),
+        facts: &RuleFacts<'_>,
+        go_on: &mut (impl FnMut(RuleField, bool) -> bool + ?Sized),
     ) -> bool {
         let peer = |test: &dyn Fn(&SpiffeId) -> bool| facts.peer.is_some_and(test);
-        go_on(Part::Principal, self.principals.holds(|id| peer(&|p| id.matches(p))))
+        go_on(RuleField::Principal, self.principals.holds(|id| peer(&|p| id.matches(p))))
             && go_on(
-                Part::Namespace,
+                RuleField::Namespace,
                 self.namespaces.holds(|text| peer(&|p| namespace_matches(text, p))),
             )
             && go_on(
-                Part::ServiceAccount,
+                RuleField::ServiceAccount,
                 self.service_accounts.holds(|account| peer(&|p| account.matches(p))),
             )
             && go_on(
-                Part::TrustDomain,
+                RuleField::TrustDomain,
                 self.trust_domains.holds(|text| peer(&|p| text.matches(p.trust_domain()))),
             )
             && go_on(
-                Part::Ip,
+                RuleField::Ip,
                 self.ip_blocks.holds(|block| block.matches(facts.connection.source())),
             )
-            && go_on(Part::RemoteIp, facts.remote_field(&self.remote_ip_blocks))
+            && go_on(RuleField::RemoteIp, facts.remote_field(&self.remote_ip_blocks))
             && go_on(
-                Part::RequestPrincipal,
+                RuleField::RequestPrincipal,
                 facts.http_field(&self.request_principals, |field, request| {
                     field.holds(|pattern| request.token.is_some_and(|token| pattern.matches(token)))
                 }),
@@ -114,32 +114,32 @@ pub(crate) fn namespace_matches(pattern: &TextPattern, peer: &SpiffeId) -> bool 
 }
 
 impl Operation {
-    pub(crate) fn matches(&self, facts: &Facts<'_>) -> bool {
+    pub(crate) fn matches(&self, facts: &RuleFacts<'_>) -> bool {
         self.judge(facts, &mut |_, holds| holds)
     }
 
     /// Tells `go_on` of each field whether it holds, until it answers no; `true` when it never did.
     pub(crate) fn judge(
         &self,
-        facts: &Facts<'_>,
-        go_on: &mut (impl FnMut(Part, bool) -> bool + ?Sized),
+        facts: &RuleFacts<'_>,
+        go_on: &mut (impl FnMut(RuleField, bool) -> bool + ?Sized),
     ) -> bool {
         let port = facts.connection.destination.port();
-        go_on(Part::Port, self.ports.holds(|wanted| *wanted == port))
+        go_on(RuleField::Port, self.ports.holds(|wanted| *wanted == port))
             && go_on(
-                Part::Method,
+                RuleField::Method,
                 facts.http_field(&self.methods, |field, request| {
                     field.holds(|m| m.matches(request.method))
                 }),
             )
             && go_on(
-                Part::Host,
+                RuleField::Host,
                 facts.http_field(&self.hosts, |field, request| {
                     field.holds(|h| h.matches(request.host))
                 }),
             )
             && go_on(
-                Part::Path,
+                RuleField::Path,
                 facts.http_field(&self.paths, |field, request| {
                     let path = request.path;
                     holds_in_readings(
@@ -156,19 +156,19 @@ impl Operation {
 /// A field over a fact with several readings: an allowing rule needs X in all readings and notX in none; a denying one
 /// takes X in any reading, and lets itself be excused by notX only when it holds in all.
 fn holds_in_readings<T>(
-    field: &Field<T>,
-    bias: Bias,
+    field: &FieldPatterns<T>,
+    bias: DoubtBias,
     in_all: impl Fn(&T) -> bool,
     in_any: impl Fn(&T) -> bool,
 ) -> bool {
     let sure = |value: &T, sure: bool| if sure { in_all(value) } else { in_any(value) };
-    let allows = bias == Bias::Allow;
+    let allows = bias == DoubtBias::Allow;
     (field.any_of.is_empty() || field.any_of.iter().any(|value| sure(value, allows)))
         && !field.none_of.iter().any(|value| sure(value, !allows))
 }
 
 impl Condition {
-    pub(crate) fn matches(&self, facts: &Facts<'_>) -> bool {
+    pub(crate) fn matches(&self, facts: &RuleFacts<'_>) -> bool {
         let connection = facts.connection;
         let peer = |test: &dyn Fn(&SpiffeId) -> bool| facts.peer.is_some_and(test);
         match self {
@@ -212,33 +212,38 @@ impl Condition {
     }
 }
 
-impl Facts<'_> {
+impl RuleFacts<'_> {
     /// Judges a field about the client behind the peer.
-    fn remote_field(&self, field: &Field<AddressPattern>) -> bool {
+    fn remote_field(&self, field: &FieldPatterns<AddressPattern>) -> bool {
         match self.remote {
             _ if field.is_empty() => true,
-            Remote::Assume(holds) => holds,
-            Remote::Known => field.holds(|block| block.matches(self.connection.remote())),
+            RemoteKnowledge::Assume(holds) => holds,
+            RemoteKnowledge::Known => field.holds(|block| block.matches(self.connection.remote())),
         }
     }
 
     /// Judges a field that only an HTTP request can satisfy.
     fn http_field<T>(
         &self,
-        field: &Field<T>,
-        judge: impl FnOnce(&Field<T>, &Request<'_>) -> bool,
+        field: &FieldPatterns<T>,
+        judge: impl FnOnce(&FieldPatterns<T>, &HttpFacts<'_>) -> bool,
     ) -> bool {
         match self.http {
             _ if field.is_empty() => true,
-            Http::Assume(holds) => holds,
-            Http::Request(request) => judge(field, request),
+            HttpKnowledge::Assume(holds) => holds,
+            HttpKnowledge::Request(request) => judge(field, request),
         }
     }
 }
 
 /// A header condition (S-15). A header has a value for each line and each piece between commas, because apps take either.
 /// An allowing rule needs *all* of them to match and none to be unwanted; a denying one fires if *any* does.
-fn header_holds(name: &str, field: &Field<TextPattern>, request: &Request<'_>, bias: Bias) -> bool {
+fn header_holds(
+    name: &str,
+    field: &FieldPatterns<TextPattern>,
+    request: &HttpFacts<'_>,
+    bias: DoubtBias,
+) -> bool {
     let mut seen = HeaderMatches {
         lines: 0,
         all_wanted: true,
@@ -250,12 +255,12 @@ fn header_holds(name: &str, field: &Field<TextPattern>, request: &Request<'_>, b
     let present = seen.lines > 0;
     let wanted = field.any_of.is_empty()
         || match bias {
-            Bias::Allow => present && seen.all_wanted,
-            Bias::Deny => seen.any_wanted,
+            DoubtBias::Allow => present && seen.all_wanted,
+            DoubtBias::Deny => seen.any_wanted,
         };
     let unwanted = match bias {
-        Bias::Allow => seen.any_unwanted,
-        Bias::Deny => present && seen.all_unwanted && !field.none_of.is_empty(),
+        DoubtBias::Allow => seen.any_unwanted,
+        DoubtBias::Deny => present && seen.all_unwanted && !field.none_of.is_empty(),
     };
     wanted && !unwanted
 }
@@ -270,7 +275,7 @@ struct HeaderMatches {
 }
 
 impl HeaderMatches {
-    fn line(&mut self, line: &[u8], field: &Field<TextPattern>) {
+    fn line(&mut self, line: &[u8], field: &FieldPatterns<TextPattern>) {
         self.lines += 1;
         let line = line.trim_ascii();
         // A value that holds a comma may be one value to the app: a denying rule looks at it whole, too, and an allowing
@@ -300,9 +305,9 @@ fn any(patterns: &[TextPattern], value: &[u8]) -> bool {
 /// A claim matches as a string, or by any element of a list. A claim of another type can't be judged: the bias decides.
 fn claim_holds<N: AsRef<str>>(
     path: &[N],
-    field: &Field<TextPattern>,
+    field: &FieldPatterns<TextPattern>,
     token: Option<&TokenClaims>,
-    bias: Bias,
+    bias: DoubtBias,
 ) -> bool {
     let Some(claim) = token.and_then(|token| claim_at(path, token)) else {
         return field.holds(|_| false);
@@ -316,7 +321,7 @@ fn claim_holds<N: AsRef<str>>(
         Value::Array(items) if items.iter().all(Value::is_string) => {
             field.holds(|p| items.iter().filter_map(Value::as_str).any(|item| p.matches(item)))
         }
-        _ => bias == Bias::Deny,
+        _ => bias == DoubtBias::Deny,
     }
 }
 

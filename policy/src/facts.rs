@@ -9,7 +9,7 @@ use crate::{CanonicalPath, HostName};
 
 /// A connection that reached an inbound port.
 #[derive(Debug, Clone, Copy)]
-pub struct Connection<'a> {
+pub struct ConnectionFacts<'a> {
     /// The identity proved by the peer's certificate; `None` on plaintext.
     pub peer: Option<&'a SpiffeId>,
     /// The TCP peer's address (`ipBlocks`, `source.ip`). IPv4-mapped IPv6 counts as IPv4 (S-47).
@@ -22,7 +22,7 @@ pub struct Connection<'a> {
     pub sni: Option<&'a str>,
 }
 
-impl Connection<'_> {
+impl ConnectionFacts<'_> {
     /// The TCP peer's address, IPv4-mapped IPv6 folded to IPv4.
     pub(crate) fn source(&self) -> IpAddr {
         self.source_ip.to_canonical()
@@ -36,7 +36,7 @@ impl Connection<'_> {
 
 /// One HTTP request, after the gate.
 #[derive(Clone, Copy)]
-pub struct Request<'a> {
+pub struct HttpFacts<'a> {
     /// The method, as sent: methods are case-sensitive (RFC 9110 §9.1).
     pub method: &'a str,
     /// `Host` or `:authority`, in its one spelling.

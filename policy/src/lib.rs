@@ -4,7 +4,7 @@
 //! whether a connection or a request is allowed, which mTLS mode a port has, and which service a name or an address means.
 //!
 //! The crate is pure: no sockets, no files, no clock, no runtime. What it needs to know about a connection is handed in
-//! ([`Connection`], [`Request`]); what it decides comes back as a value ([`Permit`], [`Denial`]).
+//! ([`ConnectionFacts`], [`HttpFacts`]); what it decides comes back as a value ([`Permit`], [`Denial`]).
 //!
 //! Reading order: [`resources`] (what people write), [`Snapshot::build`] (what concerns this workload),
 //! [`Snapshot::authorize_request`] (the decision), [`path`] and [`host`] (the one spelling that is judged *and* forwarded).
@@ -28,16 +28,18 @@ pub mod token;
 pub mod yaml;
 
 pub use decision::{ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason};
-pub use facts::{Connection, HeaderSource, Request, TokenClaims};
+pub use facts::{ConnectionFacts, HeaderSource, HttpFacts, TokenClaims};
 pub use header_names::HeaderNames;
 pub use host::{HostError, HostName};
-pub use path::{CanonicalPath, Normalization, PathError};
+pub use path::{CanonicalPath, PathError, PathNormalization};
 pub use protocol::Protocol;
 pub use resources::{Resources, SourceFile};
 pub use service::{Endpoint, EndpointAddress, Service, ServicePort};
 pub use service_table::ServiceTable;
 pub use snapshot::{
-    DefaultAuthorization, DefaultEgress, Defaults, MtlsMode, NearestMiss, Snapshot, Workload,
+    DefaultAuthorization, DefaultEgress, MtlsMode, NearestMiss, PolicyDefaults, Snapshot, Workload,
 };
-pub use token::{ClaimHeader, Confirmation, JwtRule, KeySource, TokenPlace, TokenRule, TokenRules};
-pub use yaml::{Code, Mistake, Mistakes};
+pub use token::{
+    ClaimHeader, ConfirmationRequirement, JwtRule, KeySource, TokenPlace, TokenRule, TokenRules,
+};
+pub use yaml::{Diagnostic, DiagnosticCode, Diagnostics};

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use identity::TrustDomain;
 use serde::Serialize;
 
-use crate::resources::{Action, AuthorizationPolicy};
+use crate::resources::{AuthorizationPolicy, PolicyAction};
 use crate::rule::Rule;
-use crate::{DefaultAuthorization, Defaults, Protocol, Resources, Workload};
+use crate::{DefaultAuthorization, PolicyDefaults, Protocol, Resources, Workload};
 
 /// What is known besides the resources.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +24,7 @@ pub struct LintContext<'a> {
     /// The workload beside the proxy, for findings about its ports.
     pub workload: &'a Workload,
     /// What holds where no resource says otherwise.
-    pub defaults: &'a Defaults,
+    pub defaults: &'a PolicyDefaults,
     /// The workload's trust domain.
     pub trust_domain: &'a TrustDomain,
     /// What the workload's ports are declared to speak.
@@ -82,20 +82,20 @@ pub fn lint(resources: &Resources, context: &LintContext<'_>) -> Vec<Finding> {
 
 /// A rule and where it stands.
 #[derive(Clone, Copy)]
-struct At<'r> {
+struct LocatedRule<'r> {
     policy: &'r AuthorizationPolicy,
     index: u32,
     rule: &'r Rule,
 }
 
-fn rules(resources: &Resources) -> impl Iterator<Item = At<'_>> {
+fn rules(resources: &Resources) -> impl Iterator<Item = LocatedRule<'_>> {
     resources.authorization_policies().iter().flat_map(|policy| {
         let rules = (0u32..).zip(policy.rules());
-        rules.map(move |(index, rule)| At { policy, index, rule })
+        rules.map(move |(index, rule)| LocatedRule { policy, index, rule })
     })
 }
 
-impl At<'_> {
+impl LocatedRule<'_> {
     fn finding(
         &self,
         severity: Severity,
@@ -116,7 +116,7 @@ impl At<'_> {
     }
 
     fn allows(&self) -> bool {
-        self.policy.action() == Action::Allow
+        self.policy.action() == PolicyAction::Allow
     }
 }
 

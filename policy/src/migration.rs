@@ -7,14 +7,14 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::Resources;
-use crate::resources::{Action, RequestAuthentication, Survey, Surveyed};
+use crate::resources::{PolicyAction, RequestAuthentication, ResourceSurvey, SurveyedObject};
 
 /// The namespace whose resources act on the whole mesh in Istio, unless it was installed otherwise.
 const ISTIO_ROOT: &str = "istio-system";
 
 /// One thing that is otherwise here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub struct MigrationDifference {
     /// Its stable name.
     pub code: &'static str,
     /// Whether less is protected here than in Istio until something is changed.
@@ -32,7 +32,7 @@ pub struct Difference {
 
 /// Everything that is otherwise, what is unsafe first. `forwarded_for`: whether the proxy's configuration says whose
 /// `x-forwarded-for` is believed (`inbound.forwardedFor`).
-pub fn differences(survey: &Survey, forwarded_for: bool) -> Vec<Difference> {
+pub fn differences(survey: &ResourceSurvey, forwarded_for: bool) -> Vec<MigrationDifference> {
     let resources = &survey.resources;
     let found = [
         root_namespace(survey),
@@ -48,12 +48,12 @@ pub fn differences(survey: &Survey, forwarded_for: bool) -> Vec<Difference> {
 }
 
 /// What Istio reads for the whole mesh would be about the workloads of one namespace.
-fn root_namespace(survey: &Survey) -> Difference {
+fn root_namespace(survey: &ResourceSurvey) -> MigrationDifference {
     let root = survey.resources.root_namespace();
     let theirs = survey.objects.iter().filter(|object| {
         object.is_read && object.namespace.as_deref() == Some(ISTIO_ROOT) && root != ISTIO_ROOT
     });
-    Difference {
+    MigrationDifference {
         code: "root_namespace",
         is_unsafe: true,
         found: format!("objects of {ISTIO_ROOT}: in Istio they are about the whole mesh"),
@@ -67,15 +67,15 @@ fn root_namespace(survey: &Survey) -> Difference {
 
 /// Rules on the address of the client behind a gateway: here nobody's word is taken for it unless the configuration says whose. A
 /// rule that is only noted protects nothing in either.
-fn remote_addresses(resources: &Resources, forwarded_for: bool) -> Difference {
+fn remote_addresses(resources: &Resources, forwarded_for: bool) -> MigrationDifference {
     let policies = resources.authorization_policies().iter();
     let asking: Vec<_> = policies
         .filter(|_| !forwarded_for)
         .filter(|policy| policy.rules().iter().any(|rule| rule.asks_remote_address()))
         .collect();
-    Difference {
+    MigrationDifference {
         code: "remote_addresses",
-        is_unsafe: asking.iter().any(|policy| policy.action() != Action::Audit && !policy.is_dry_run()),
+        is_unsafe: asking.iter().any(|policy| policy.action() != PolicyAction::Audit && !policy.is_dry_run()),
         found: "rules on remoteIpBlocks, notRemoteIpBlocks or remote.ip: in Istio they see the client that x-forwarded-for names".to_owned(),
         here: "they see the direct peer, such as the gateway, until the configuration of the proxy (proxy.yaml) says whose x-forwarded-for is believed: a DENY rule on a client behind it does not fire, and an ALLOW rule on the gateway's block lets all its clients in; check it with --config".to_owned(),
         write: vec!["inbound: {forwardedFor: {from: [cluster.local/ns/NAMESPACE/sa/GATEWAY], numTrustedProxies: 0}}".to_owned()],
@@ -85,7 +85,7 @@ fn remote_addresses(resources: &Resources, forwarded_for: bool) -> Difference {
 
 /// Istio asks for `aud` where `audiences` says so; here a token is for somebody (RFC 7519 §4.1.3), unless a TokenPolicy says that
 /// its issuer writes none.
-fn tokens_without_audience(resources: &Resources) -> Difference {
+fn tokens_without_audience(resources: &Resources) -> MigrationDifference {
     let mut objects = Vec::new();
     let mut write = BTreeSet::new();
     for object in resources.request_authentications() {
@@ -96,7 +96,7 @@ fn tokens_without_audience(resources: &Resources) -> Difference {
         objects.push(format!("RequestAuthentication {}", object.name()).into());
         write.extend(open.into_iter().map(|issuer| token_policy(object, issuer)));
     }
-    Difference {
+    MigrationDifference {
         code: "tokens_without_audience",
         is_unsafe: false,
         found: "jwtRules without `audiences`: in Istio a token needs no `aud`".to_owned(),
@@ -137,17 +137,17 @@ fn token_policy(object: &RequestAuthentication, issuer: &str) -> String {
 }
 
 /// Where only DENY policies select a workload, Istio lets in what they do not match.
-fn denied_alone(resources: &Resources) -> Difference {
-    let of = |action: Action| {
+fn denied_alone(resources: &Resources) -> MigrationDifference {
+    let of = |action: PolicyAction| {
         let policies = resources.authorization_policies().iter();
         policies.filter(move |policy| policy.action() == action && !policy.is_dry_run())
     };
     let root = resources.root_namespace();
-    let alone = of(Action::Deny).filter(|deny| {
-        !of(Action::Allow)
+    let alone = of(PolicyAction::Deny).filter(|deny| {
+        !of(PolicyAction::Allow)
             .any(|allow| [root, ISTIO_ROOT].iter().any(|root| allow.scope_covers(deny, root)))
     });
-    Difference {
+    MigrationDifference {
         code: "denied_alone",
         is_unsafe: false,
         found: "DENY policies for workloads that no ALLOW policy of the set selects: in Istio what they do not match is let in".to_owned(),
@@ -158,7 +158,7 @@ fn denied_alone(resources: &Resources) -> Difference {
 }
 
 /// Istio takes plaintext where nothing says otherwise.
-fn strict_mtls(resources: &Resources) -> Difference {
+fn strict_mtls(resources: &Resources) -> MigrationDifference {
     let root = resources.root_namespace();
     let said: BTreeSet<&str> = resources
         .peer_authentications()
@@ -169,7 +169,7 @@ fn strict_mtls(resources: &Resources) -> Difference {
     let policies = resources.authorization_policies().iter();
     let mesh = [root, ISTIO_ROOT].iter().any(|root| said.contains(root));
     let unsaid = policies.filter(|policy| !mesh && !said.contains(&**policy.namespace()));
-    Difference {
+    MigrationDifference {
         code: "strict_mtls",
         is_unsafe: false,
         found: "policies of namespaces whose mTLS mode no PeerAuthentication of the set says: in Istio it is PERMISSIVE".to_owned(),
@@ -180,11 +180,11 @@ fn strict_mtls(resources: &Resources) -> Difference {
 }
 
 /// In Istio a ServiceEntry acts on every namespace unless `exportTo` says otherwise.
-fn service_entries_reach(resources: &Resources) -> Difference {
+fn service_entries_reach(resources: &Resources) -> MigrationDifference {
     let root = resources.root_namespace();
     let entries = resources.service_entries().iter();
     let wide = entries.filter(|entry| entry.is_exported() && **entry.namespace() != *root);
-    Difference {
+    MigrationDifference {
         code: "service_entry_reach",
         is_unsafe: false,
         found: "ServiceEntries without exportTo: [\".\"]: in Istio they act on clients of every namespace".to_owned(),
@@ -194,10 +194,10 @@ fn service_entries_reach(resources: &Resources) -> Difference {
     }
 }
 
-fn older_versions(objects: &[Surveyed]) -> Difference {
+fn older_versions(objects: &[SurveyedObject]) -> MigrationDifference {
     let older = || objects.iter().filter_map(|object| Some((object, object.newer.as_ref()?)));
     let write: BTreeSet<_> = older().map(|(_, newer)| format!("apiVersion: {newer}")).collect();
-    Difference {
+    MigrationDifference {
         code: "older_version",
         is_unsafe: false,
         found: "older versions of their kinds".to_owned(),
@@ -207,14 +207,14 @@ fn older_versions(objects: &[Surveyed]) -> Difference {
     }
 }
 
-fn namespaces_given(objects: &[Surveyed]) -> Difference {
+fn namespaces_given(objects: &[SurveyedObject]) -> MigrationDifference {
     let given = || objects.iter().filter(|object| object.is_read && object.namespace_given);
     let write: BTreeSet<_> = given()
         .filter_map(|object| {
             Some(format!("metadata: {{namespace: {}}}", object.namespace.as_ref()?))
         })
         .collect();
-    Difference {
+    MigrationDifference {
         code: "namespace_given",
         is_unsafe: false,
         found: "objects that name no namespace".to_owned(),

@@ -25,16 +25,16 @@ pub const MAX_PATH_BYTES: usize = 64 << 10;
 
 /// How far a path is normalised before it is judged and forwarded; the names and meaning are Istio's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
-pub enum Normalization {
+pub enum PathNormalization {
     /// As sent, but for characters that need an escape; the hex digits of escapes are in upper case, as at every level.
     None,
     /// RFC 3986 §6.2.2: dot segments removed, escapes of unreserved characters decoded, `\` is `/`.
     Base,
-    /// [`Normalization::Base`], and runs of slashes become one. The default: the strictest that apps survive, for some
+    /// [`PathNormalization::Base`], and runs of slashes become one. The default: the strictest that apps survive, for some
     /// (repositories, registries, identity providers) carry `%2F` in names.
     #[default]
     MergeSlashes,
-    /// [`Normalization::MergeSlashes`] after `%2F` and `%5C` were decoded.
+    /// [`PathNormalization::MergeSlashes`] after `%2F` and `%5C` were decoded.
     DecodeAndMergeSlashes,
 }
 
@@ -55,7 +55,7 @@ impl<'a> CanonicalPath<'a> {
     ///
     /// # Errors
     /// A path no strict reader would take; answer 400. See [`PathError`].
-    pub fn parse(path_and_query: &'a str, level: Normalization) -> Result<Self, PathError> {
+    pub fn parse(path_and_query: &'a str, level: PathNormalization) -> Result<Self, PathError> {
         if path_and_query.len() > MAX_PATH_BYTES {
             return Err(PathError::TooLong);
         }

@@ -14,7 +14,7 @@ mod text;
 mod token;
 
 pub(crate) use address::AddressPattern;
-pub(crate) use cover::Covers;
+pub(crate) use cover::PatternCoverage;
 pub(crate) use host::HostPattern;
 pub(crate) use identity::{AccountPattern, IdPattern};
 pub(crate) use path::PathPattern;
@@ -34,18 +34,18 @@ impl From<&str> for PatternError {
 
 /// A field and its negation: `x: any_of` and `notX: none_of`, both absent when empty.
 #[derive(Debug, Clone)]
-pub(crate) struct Field<T> {
+pub(crate) struct FieldPatterns<T> {
     pub(crate) any_of: Vec<T>,
     pub(crate) none_of: Vec<T>,
 }
 
-impl<T> Default for Field<T> {
+impl<T> Default for FieldPatterns<T> {
     fn default() -> Self {
         Self { any_of: Vec::new(), none_of: Vec::new() }
     }
 }
 
-impl<T> Field<T> {
+impl<T> FieldPatterns<T> {
     /// True when neither side is there: no restriction.
     pub(crate) fn is_empty(&self) -> bool {
         self.any_of.is_empty() && self.none_of.is_empty()

@@ -22,17 +22,17 @@ mod token_policy;
 
 use std::sync::Arc;
 
-use crate::{Mistakes, Service};
+use crate::{Diagnostics, Service};
 
-pub use authorization::{Action, AuthorizationPolicy};
+pub use authorization::{AuthorizationPolicy, PolicyAction};
 pub use object::dns_label as namespace_name;
 pub use peer_authentication::PeerAuthentication;
-pub(crate) use peer_authentication::Scope;
+pub(crate) use peer_authentication::PolicyScope;
 pub use request_authentication::RequestAuthentication;
 pub use rules::{check_method_pattern, check_path_pattern};
-pub use selector::Selector;
+pub use selector::MatchLabels;
 pub use service_entry::{EndpointDescription, PortDescription, ServiceDescription, ServiceEntry};
-pub use set::{Reading, Survey, Surveyed, survey};
+pub use set::{ReadOptions, ResourceSurvey, SurveyedObject, survey};
 pub use token_policy::TokenPolicy;
 
 /// The namespace whose resources act on the whole mesh, unless set otherwise.
@@ -75,9 +75,9 @@ impl Resources {
     ///
     /// # Errors
     /// All mistakes of all files at once. A file of 0 bytes is one: it is a torn write, not an empty set.
-    pub fn parse(files: &[SourceFile], root_namespace: &str) -> Result<Self, Mistakes> {
-        let survey = survey(files, &Reading::strict(root_namespace));
-        Mistakes::none_or(survey.resources, survey.mistakes)
+    pub fn parse(files: &[SourceFile], root_namespace: &str) -> Result<Self, Diagnostics> {
+        let survey = survey(files, &ReadOptions::strict(root_namespace));
+        Diagnostics::none_or(survey.resources, survey.mistakes)
     }
 
     /// The root namespace the set was read for.

@@ -4,16 +4,16 @@
 //! an empty `from`, `to` or `when` restricts nothing.
 
 use crate::pattern::{
-    AccountPattern, AddressPattern, Field, HostPattern, IdPattern, PathPattern, TextPattern,
-    TokenPattern,
+    AccountPattern, AddressPattern, FieldPatterns, HostPattern, IdPattern, PathPattern,
+    TextPattern, TokenPattern,
 };
-use crate::yaml::Mark;
+use crate::yaml::SourcePosition;
 
 /// One rule.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
     /// Where it stands in its file.
-    pub(crate) mark: Mark,
+    pub(crate) mark: SourcePosition,
     pub(crate) from: Vec<Source>,
     pub(crate) to: Vec<Operation>,
     pub(crate) when: Vec<Condition>,
@@ -22,55 +22,55 @@ pub(crate) struct Rule {
 /// Who asks (`from[].source`).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Source {
-    pub(crate) principals: Field<IdPattern>,
-    pub(crate) request_principals: Field<TokenPattern>,
-    pub(crate) namespaces: Field<TextPattern>,
-    pub(crate) service_accounts: Field<AccountPattern>,
-    pub(crate) trust_domains: Field<TextPattern>,
-    pub(crate) ip_blocks: Field<AddressPattern>,
-    pub(crate) remote_ip_blocks: Field<AddressPattern>,
+    pub(crate) principals: FieldPatterns<IdPattern>,
+    pub(crate) request_principals: FieldPatterns<TokenPattern>,
+    pub(crate) namespaces: FieldPatterns<TextPattern>,
+    pub(crate) service_accounts: FieldPatterns<AccountPattern>,
+    pub(crate) trust_domains: FieldPatterns<TextPattern>,
+    pub(crate) ip_blocks: FieldPatterns<AddressPattern>,
+    pub(crate) remote_ip_blocks: FieldPatterns<AddressPattern>,
 }
 
 /// What is asked (`to[].operation`).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Operation {
-    pub(crate) hosts: Field<HostPattern>,
-    pub(crate) ports: Field<u16>,
-    pub(crate) methods: Field<TextPattern>,
-    pub(crate) paths: Field<PathPattern>,
+    pub(crate) hosts: FieldPatterns<HostPattern>,
+    pub(crate) ports: FieldPatterns<u16>,
+    pub(crate) methods: FieldPatterns<TextPattern>,
+    pub(crate) paths: FieldPatterns<PathPattern>,
 }
 
 /// A further condition (`when[]`): a key with its `values` and `notValues`.
 #[derive(Debug, Clone)]
 pub(crate) enum Condition {
     /// `request.headers[name]`, the name in lower case.
-    Header(Box<str>, Field<TextPattern>),
+    Header(Box<str>, FieldPatterns<TextPattern>),
     /// `source.ip`
-    SourceIp(Field<AddressPattern>),
+    SourceIp(FieldPatterns<AddressPattern>),
     /// `remote.ip`
-    RemoteIp(Field<AddressPattern>),
+    RemoteIp(FieldPatterns<AddressPattern>),
     /// `source.namespace`
-    SourceNamespace(Field<TextPattern>),
+    SourceNamespace(FieldPatterns<TextPattern>),
     /// `source.principal`
-    SourcePrincipal(Field<IdPattern>),
+    SourcePrincipal(FieldPatterns<IdPattern>),
     /// `source.trustDomain`
-    SourceTrustDomain(Field<TextPattern>),
+    SourceTrustDomain(FieldPatterns<TextPattern>),
     /// `source.serviceAccount`
-    SourceServiceAccount(Field<AccountPattern>),
+    SourceServiceAccount(FieldPatterns<AccountPattern>),
     /// `request.auth.principal`
-    TokenPrincipal(Field<TokenPattern>),
+    TokenPrincipal(FieldPatterns<TokenPattern>),
     /// `request.auth.audiences`
-    TokenAudiences(Field<TextPattern>),
+    TokenAudiences(FieldPatterns<TextPattern>),
     /// `request.auth.presenter`: the claim `azp`.
-    TokenPresenter(Field<TextPattern>),
+    TokenPresenter(FieldPatterns<TextPattern>),
     /// `request.auth.claims[a][b]`: the path of names.
-    TokenClaim(Vec<Box<str>>, Field<TextPattern>),
+    TokenClaim(Vec<Box<str>>, FieldPatterns<TextPattern>),
     /// `destination.ip`
-    DestinationIp(Field<AddressPattern>),
+    DestinationIp(FieldPatterns<AddressPattern>),
     /// `destination.port`
-    DestinationPort(Field<u16>),
+    DestinationPort(FieldPatterns<u16>),
     /// `connection.sni`
-    Sni(Field<TextPattern>),
+    Sni(FieldPatterns<TextPattern>),
 }
 
 impl Rule {

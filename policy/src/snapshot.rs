@@ -12,15 +12,15 @@ use std::sync::Arc;
 
 use identity::{SpiffeId, TrustDomain};
 
-use crate::evaluate::{Bias, Facts, Http, Remote};
+use crate::evaluate::{DoubtBias, HttpKnowledge, RemoteKnowledge, RuleFacts};
 use crate::header_names::HeaderNames;
-use crate::resources::{Action, AuthorizationPolicy};
+use crate::resources::{AuthorizationPolicy, PolicyAction};
 use crate::{
-    Connection, ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason, Request,
-    Resources, Service, ServiceTable, TokenRules,
+    ConnectionFacts, ConnectionVerdict, Decider, Denial, DenyReason, HttpFacts, Permit,
+    PermitReason, Resources, Service, ServiceTable, TokenRules,
 };
 use http_rules::HttpRules;
-use modes::Modes;
+use modes::PortModes;
 pub use nearest::NearestMiss;
 use rule_set::RuleSet;
 
@@ -37,7 +37,7 @@ pub struct Workload {
 
 /// What holds where no resource says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Defaults {
+pub struct PolicyDefaults {
     /// The verdict where no `ALLOW` policy selects the workload. Default: deny.
     pub authorization: DefaultAuthorization,
     /// The mTLS mode where no PeerAuthentication names one. Default: strict.
@@ -49,7 +49,7 @@ pub struct Defaults {
     pub egress: DefaultEgress,
 }
 
-impl Default for Defaults {
+impl Default for PolicyDefaults {
     fn default() -> Self {
         Self {
             authorization: DefaultAuthorization::Deny,
@@ -94,13 +94,13 @@ pub enum MtlsMode {
 /// The rules, modes and services of one workload. Immutable; share it in an `Arc` and swap it whole.
 #[derive(Debug)]
 pub struct Snapshot {
-    enforced: Verdicts,
+    enforced: EnforcedPolicies,
     /// Dry-run policies; judged beside the enforced ones, for [`Snapshot::shadow`] only.
-    dry_run: Verdicts,
+    dry_run: EnforcedPolicies,
     audit: RuleSet,
     default_authorization: DefaultAuthorization,
     egress: DefaultEgress,
-    modes: Modes,
+    modes: PortModes,
     http_rules: HttpRules,
     header_names: HeaderNames,
     services: ServiceTable,
@@ -110,14 +110,14 @@ pub struct Snapshot {
 
 /// The policies that decide.
 #[derive(Debug)]
-struct Verdicts {
+struct EnforcedPolicies {
     deny: RuleSet,
     allow: RuleSet,
     /// True when any `ALLOW` policy selects the workload, even one without rules: then what none allows is refused.
     has_allow: bool,
 }
 
-impl Verdicts {
+impl EnforcedPolicies {
     fn new(policies: &[&Arc<AuthorizationPolicy>], dry_run: bool) -> Self {
         let of = |action| {
             policies
@@ -126,9 +126,9 @@ impl Verdicts {
                 .filter(move |policy| policy.action() == action && policy.is_dry_run() == dry_run)
         };
         Self {
-            deny: RuleSet::new(of(Action::Deny)),
-            allow: RuleSet::new(of(Action::Allow)),
-            has_allow: of(Action::Allow).next().is_some(),
+            deny: RuleSet::new(of(PolicyAction::Deny)),
+            allow: RuleSet::new(of(PolicyAction::Allow)),
+            has_allow: of(PolicyAction::Allow).next().is_some(),
         }
     }
 }
@@ -140,14 +140,15 @@ impl Snapshot {
     pub fn build(
         resources: &Resources,
         workload: &Workload,
-        defaults: &Defaults,
+        defaults: &PolicyDefaults,
         trust_domain: &TrustDomain,
     ) -> Self {
         let selected = resources.authorization_policies().iter();
         let policies: Vec<_> =
             selected.filter(|policy| policy.selects(workload, resources)).collect();
-        let audit = policies.iter().copied().filter(|policy| policy.action() == Action::Audit);
-        let enforced = Verdicts::new(&policies, false);
+        let audit =
+            policies.iter().copied().filter(|policy| policy.action() == PolicyAction::Audit);
+        let enforced = EnforcedPolicies::new(&policies, false);
         let audit = RuleSet::new(audit);
         let http_rules = HttpRules::new([&enforced.deny, &enforced.allow]);
         let tokens = Arc::new(tokens::of(resources, workload));
@@ -156,11 +157,11 @@ impl Snapshot {
             header_names: HeaderNames::new(judged.chain(tokens.header_names())),
             http_rules,
             enforced,
-            dry_run: Verdicts::new(&policies, true),
+            dry_run: EnforcedPolicies::new(&policies, true),
             audit,
             default_authorization: defaults.authorization,
             egress: defaults.egress,
-            modes: Modes::new(resources, workload, defaults),
+            modes: PortModes::new(resources, workload, defaults),
             services: ServiceTable::build(resources, workload, trust_domain),
             tokens,
             policies: policies.iter().map(|policy| Arc::clone(policy.name())).collect(),
@@ -169,7 +170,7 @@ impl Snapshot {
 
     /// The decision that needs no request: `Deny` only when nothing the connection could carry would be allowed, `Allow`
     /// only when everything it could carry would be.
-    pub fn connection_verdict(&self, connection: &Connection<'_>) -> ConnectionVerdict {
+    pub fn connection_verdict(&self, connection: &ConnectionFacts<'_>) -> ConnectionVerdict {
         match self.connection_decision(connection) {
             Ok(Some(permit)) => ConnectionVerdict::Allow(permit),
             Ok(None) => ConnectionVerdict::Undecided,
@@ -178,23 +179,27 @@ impl Snapshot {
     }
 
     /// `Ok(None)`: it depends on what the connection carries.
-    fn connection_decision(&self, connection: &Connection<'_>) -> Result<Option<Permit>, Denial> {
+    fn connection_decision(
+        &self,
+        connection: &ConnectionFacts<'_>,
+    ) -> Result<Option<Permit>, Denial> {
         let peer = self.peer(connection)?;
         let facts = |bias, holds| {
-            let (http, remote) = (Http::Assume(holds), Remote::Assume(holds));
-            Facts { connection, peer, http, remote, bias }
+            let (http, remote) = (HttpKnowledge::Assume(holds), RemoteKnowledge::Assume(holds));
+            RuleFacts { connection, peer, http, remote, bias }
         };
-        let Verdicts { deny, allow, has_allow } = &self.enforced;
+        let EnforcedPolicies { deny, allow, has_allow } = &self.enforced;
         // Holds even if every field fails that a request decides: it denies whatever comes.
-        if let Some(entry) = deny.first_match(&facts(Bias::Deny, false), |_| true) {
+        if let Some(entry) = deny.first_match(&facts(DoubtBias::Deny, false), |_| true) {
             return Err(Denial::by_rule(entry.decider.clone()));
         }
-        let may_deny = deny.first_match(&facts(Bias::Deny, true), |_| true).is_some();
+        let may_deny = deny.first_match(&facts(DoubtBias::Deny, true), |_| true).is_some();
         let permit = if *has_allow {
-            if allow.first_match(&facts(Bias::Allow, true), |_| true).is_none() {
+            if allow.first_match(&facts(DoubtBias::Allow, true), |_| true).is_none() {
                 return Err(Denial::because(DenyReason::NoMatchingAllow));
             }
-            let certain = allow.first_match(&facts(Bias::Allow, false), |entry| !entry.names_http);
+            let certain =
+                allow.first_match(&facts(DoubtBias::Allow, false), |entry| !entry.names_http);
             certain.map(|entry| Permit::by_rule(entry.decider.clone()))
         } else {
             Some(self.default_verdict()?)
@@ -207,19 +212,19 @@ impl Snapshot {
     ///
     /// # Errors
     /// The refusal.
-    pub fn authorize_opaque(&self, connection: &Connection<'_>) -> Result<Permit, Denial> {
+    pub fn authorize_opaque(&self, connection: &ConnectionFacts<'_>) -> Result<Permit, Denial> {
         self.decide(connection, None, false)
     }
 
     /// The refusal of bytes that are no HTTP on a port that must carry it: by a `DENY` rule that would refuse them anyway,
     /// else because the protocol could not be told.
-    pub fn refuse_undecided(&self, connection: &Connection<'_>) -> Denial {
+    pub fn refuse_undecided(&self, connection: &ConnectionFacts<'_>) -> Denial {
         let peer = match self.peer(connection) {
             Ok(peer) => peer,
             Err(denial) => return denial,
         };
-        let (http, remote) = (Http::Assume(true), Remote::Known);
-        let facts = Facts { connection, peer, http, remote, bias: Bias::Deny };
+        let (http, remote) = (HttpKnowledge::Assume(true), RemoteKnowledge::Known);
+        let facts = RuleFacts { connection, peer, http, remote, bias: DoubtBias::Deny };
         match self.enforced.deny.first_match(&facts, |_| true) {
             Some(entry) => Denial::by_rule(entry.decider.clone()),
             None => Denial::because(DenyReason::ProtocolUndecided),
@@ -230,7 +235,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// The refusal, [`DenyReason::PeerNotAuthenticated`].
-    pub fn check_mtls_mode(&self, connection: &Connection<'_>) -> Result<(), Denial> {
+    pub fn check_mtls_mode(&self, connection: &ConnectionFacts<'_>) -> Result<(), Denial> {
         self.peer(connection).map(drop)
     }
 
@@ -239,8 +244,8 @@ impl Snapshot {
     /// `most` bounds how many rules are looked at: first those that name the caller, the path or the port.
     pub fn nearest_miss(
         &self,
-        connection: &Connection<'_>,
-        request: Option<&Request<'_>>,
+        connection: &ConnectionFacts<'_>,
+        request: Option<&HttpFacts<'_>>,
         denial: &Denial,
         most: usize,
     ) -> Option<NearestMiss> {
@@ -248,8 +253,14 @@ impl Snapshot {
             return None;
         }
         let peer = self.peer(connection).ok()?;
-        let http = request.map_or(Http::Assume(false), Http::Request);
-        let facts = Facts { connection, peer, http, remote: Remote::Known, bias: Bias::Allow };
+        let http = request.map_or(HttpKnowledge::Assume(false), HttpKnowledge::Request);
+        let facts = RuleFacts {
+            connection,
+            peer,
+            http,
+            remote: RemoteKnowledge::Known,
+            bias: DoubtBias::Allow,
+        };
         nearest::among(self.enforced.allow.likely(&facts).take(most), &facts)
     }
 
@@ -259,8 +270,8 @@ impl Snapshot {
     /// The refusal.
     pub fn authorize_request(
         &self,
-        connection: &Connection<'_>,
-        request: &Request<'_>,
+        connection: &ConnectionFacts<'_>,
+        request: &HttpFacts<'_>,
     ) -> Result<Permit, Denial> {
         self.decide(connection, Some(request), false)
     }
@@ -268,8 +279,8 @@ impl Snapshot {
     /// The verdict there would be with dry-run policies enforced; `None` when there are none. `request` is `None` for an opaque connection.
     pub fn shadow(
         &self,
-        connection: &Connection<'_>,
-        request: Option<&Request<'_>>,
+        connection: &ConnectionFacts<'_>,
+        request: Option<&HttpFacts<'_>>,
     ) -> Option<Result<Permit, Denial>> {
         let nothing = self.dry_run.deny.entries().is_empty() && !self.dry_run.has_allow;
         (!nothing).then(|| self.decide(connection, request, true))
@@ -278,40 +289,46 @@ impl Snapshot {
     /// The first `AUDIT` rule that matches; never decides. `request` is `None` for an opaque connection.
     pub fn audited_by(
         &self,
-        connection: &Connection<'_>,
-        request: Option<&Request<'_>>,
+        connection: &ConnectionFacts<'_>,
+        request: Option<&HttpFacts<'_>>,
     ) -> Option<Decider> {
         if self.audit.entries().is_empty() {
             return None;
         }
         let peer = self.peer(connection).ok()?;
-        let http = request.map_or(Http::Assume(true), Http::Request);
-        let facts = Facts { connection, peer, http, remote: Remote::Known, bias: Bias::Deny };
+        let http = request.map_or(HttpKnowledge::Assume(true), HttpKnowledge::Request);
+        let facts = RuleFacts {
+            connection,
+            peer,
+            http,
+            remote: RemoteKnowledge::Known,
+            bias: DoubtBias::Deny,
+        };
         self.audit.first_match(&facts, |_| true).map(|entry| entry.decider.clone())
     }
 
     /// Deny, then allow, then the default; the order of policies never matters.
     fn decide(
         &self,
-        connection: &Connection<'_>,
-        request: Option<&Request<'_>>,
+        connection: &ConnectionFacts<'_>,
+        request: Option<&HttpFacts<'_>>,
         shadow: bool,
     ) -> Result<Permit, Denial> {
         let peer = self.peer(connection)?;
         let sets = || [Some(&self.enforced), shadow.then_some(&self.dry_run)].into_iter().flatten();
         let facts = |bias, holds| {
-            let http = request.map_or(Http::Assume(holds), Http::Request);
-            Facts { connection, peer, http, remote: Remote::Known, bias }
+            let http = request.map_or(HttpKnowledge::Assume(holds), HttpKnowledge::Request);
+            RuleFacts { connection, peer, http, remote: RemoteKnowledge::Known, bias }
         };
-        let denying = facts(Bias::Deny, true);
+        let denying = facts(DoubtBias::Deny, true);
         if let Some(entry) = sets().find_map(|set| set.deny.first_match(&denying, |_| true)) {
             return Err(Denial::by_rule(entry.decider.clone()));
         }
         if !sets().any(|set| set.has_allow) {
             return self.default_verdict();
         }
-        let allowing = facts(Bias::Allow, false);
-        let counts = |entry: &rule_set::Entry| request.is_some() || !entry.names_http;
+        let allowing = facts(DoubtBias::Allow, false);
+        let counts = |entry: &rule_set::RuleEntry| request.is_some() || !entry.names_http;
         match sets().find_map(|set| set.allow.first_match(&allowing, counts)) {
             Some(entry) => Ok(Permit::by_rule(entry.decider.clone())),
             None => Err(Denial::because(DenyReason::NoMatchingAllow)),
@@ -319,7 +336,7 @@ impl Snapshot {
     }
 
     /// The peer as the port's mode lets it count: required under STRICT, nobody under DISABLE.
-    fn peer<'c>(&self, connection: &Connection<'c>) -> Result<Option<&'c SpiffeId>, Denial> {
+    fn peer<'c>(&self, connection: &ConnectionFacts<'c>) -> Result<Option<&'c SpiffeId>, Denial> {
         match (self.mtls_mode(connection.destination.port()), connection.peer) {
             (MtlsMode::Strict, None) => Err(Denial::because(DenyReason::PeerNotAuthenticated)),
             (MtlsMode::Disable, _) => Ok(None),
@@ -364,7 +381,7 @@ impl Snapshot {
     /// True when a rule about the workload, watched ones included, asks for what no log records: header fields, tokens, the
     /// client behind a trusted hop.
     pub fn asks_beyond_logs(&self) -> bool {
-        let Verdicts { deny, allow, .. } = &self.enforced;
+        let EnforcedPolicies { deny, allow, .. } = &self.enforced;
         let sets = [deny, allow, &self.audit, &self.dry_run.deny, &self.dry_run.allow];
         sets.into_iter().flat_map(RuleSet::entries).any(|entry| entry.rule.asks_beyond_logs())
     }

@@ -96,7 +96,7 @@ pub struct ClaimHeader {
 
 /// What is asked of a token's own binding to a key (`cnf`, RFC 7800).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Confirmation {
+pub enum ConfirmationRequirement {
     /// A binding is not looked at: the workloads that may present the token have looked at it.
     Ignored,
     /// A token that is bound must be presented with its key; one that is not bound may come without.
@@ -111,8 +111,8 @@ pub enum Confirmation {
 pub struct TokenRule {
     /// The rule.
     pub jwt: Arc<JwtRule>,
-    /// What is asked of `cnf`. Default [`Confirmation::IfPresent`].
-    pub confirmation: Confirmation,
+    /// What is asked of `cnf`. Default [`ConfirmationRequirement::IfPresent`].
+    pub confirmation: ConfirmationRequirement,
     /// Whether a token must have an `aud` even where the rule names no audiences. Default true.
     pub audience_required: bool,
     /// Each list must have a pattern that matches the peer.

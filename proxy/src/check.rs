@@ -8,9 +8,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use policy::resources::{DEFAULT_ROOT_NAMESPACE, Reading, Survey, Surveyed};
-use policy::yaml::Mark;
-use policy::{Mistake, Mistakes, SourceFile};
+use policy::resources::{DEFAULT_ROOT_NAMESPACE, ReadOptions, ResourceSurvey, SurveyedObject};
+use policy::yaml::SourcePosition;
+use policy::{Diagnostic, Diagnostics, SourceFile};
 use serde::Serialize;
 
 use data_plane::control::config::load::{load_config, read_files, read_given, unreadable};
@@ -46,12 +46,12 @@ pub struct CheckArgs {
     pub from_istio: bool,
     /// How to write the answer. Default: text; with --from-istio text on a terminal, JSON on a pipe.
     #[arg(long, value_enum)]
-    pub output: Option<Output>,
+    pub output: Option<CheckOutput>,
 }
 
 /// How `check` writes its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
+pub enum CheckOutput {
     /// One line a mistake on stderr, or one line on stdout when all is well; with --from-istio a table
     /// and explanations on stdout.
     Text,
@@ -73,11 +73,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let valid = if args.from_istio {
         migration::tell(gathered, args.output)?
     } else {
-        let older = gathered.survey.objects.iter().any(Surveyed::is_older);
+        let older = gathered.survey.objects.iter().any(SurveyedObject::is_older);
         let found = gathered.strictly();
         match args.output {
-            None | Some(Output::Text) => write_text(&found, older)?,
-            Some(Output::Json) => write_json(&found)?,
+            None | Some(CheckOutput::Text) => write_text(&found, older)?,
+            Some(CheckOutput::Json) => write_json(&found)?,
         }
         found.is_ok()
     };
@@ -86,26 +86,26 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 
 /// What was found in configuration and resources, mistakes or not.
 #[derive(Debug)]
-struct Gathered {
+struct CheckFindings {
     /// Of the configuration, and of files that cannot be read.
-    mistakes: Option<Mistakes>,
+    mistakes: Option<Diagnostics>,
     files: usize,
-    survey: Survey,
+    survey: ResourceSurvey,
     /// Whether the configuration says whose `x-forwarded-for` is believed.
     forwarded_for: bool,
 }
 
 /// How much there is of what is fine.
 #[derive(Debug)]
-struct Counted {
+struct ResourceCounts {
     files: usize,
     resources: usize,
 }
 
-impl Gathered {
-    fn strictly(self) -> Result<Counted, Mistakes> {
-        let counted = Counted { files: self.files, resources: self.survey.resources.len() };
-        match (self.mistakes, Mistakes::none_or(counted, self.survey.mistakes)) {
+impl CheckFindings {
+    fn strictly(self) -> Result<ResourceCounts, Diagnostics> {
+        let counted = ResourceCounts { files: self.files, resources: self.survey.resources.len() };
+        match (self.mistakes, Diagnostics::none_or(counted, self.survey.mistakes)) {
             (None, found) => found,
             (Some(first), Ok(_)) => Err(first),
             (Some(first), Err(second)) => Err(first.and(second)),
@@ -113,7 +113,7 @@ impl Gathered {
     }
 }
 
-fn gather(args: &CheckArgs) -> Gathered {
+fn gather(args: &CheckArgs) -> CheckFindings {
     let (config, (configured, root_namespace)) = match &args.config {
         Some(path) => {
             let (config, whereabouts) = load_config(path);
@@ -133,17 +133,17 @@ fn gather(args: &CheckArgs) -> Gathered {
         (Err(unread), None) => (Vec::new(), Some(unread)),
         (Err(unread), Some(first)) => (Vec::new(), Some(first.and(unread))),
     };
-    let reading = Reading {
+    let reading = ReadOptions {
         root_namespace: &root_namespace,
         namespace: args.namespace.as_deref(),
         from_istio: args.from_istio,
     };
     let survey = policy::resources::survey(&files, &reading);
-    Gathered { mistakes, files: files.len(), survey, forwarded_for }
+    CheckFindings { mistakes, files: files.len(), survey, forwarded_for }
 }
 
 /// What `check` is asked to read: `-` is standard input.
-fn read_asked(asked: &Path) -> Result<Vec<SourceFile>, Mistakes> {
+fn read_asked(asked: &Path) -> Result<Vec<SourceFile>, Diagnostics> {
     if asked != Path::new("-") {
         return read_given(asked);
     }
@@ -153,7 +153,7 @@ fn read_asked(asked: &Path) -> Result<Vec<SourceFile>, Mistakes> {
 }
 
 /// A directory that was asked for and holds nothing to check is seldom the one that was meant.
-fn some_files(asked: &Path, files: Vec<SourceFile>) -> Result<Vec<SourceFile>, Mistakes> {
+fn some_files(asked: &Path, files: Vec<SourceFile>) -> Result<Vec<SourceFile>, Diagnostics> {
     if !files.is_empty() {
         return Ok(files);
     }
@@ -161,12 +161,12 @@ fn some_files(asked: &Path, files: Vec<SourceFile>) -> Result<Vec<SourceFile>, M
     let expected = "a directory with files *.yaml or *.yml";
     let fix = "files of other names, such as .json, and directories in it are not read; name one of them by --resources";
     let found = "no resource file";
-    Err(Mistake::new(&file, Mark::FILE, found, expected, Some(fix.to_owned())).into())
+    Err(Diagnostic::new(&file, SourcePosition::FILE, found, expected, Some(fix.to_owned())).into())
 }
 
-fn write_text(found: &Result<Counted, Mistakes>, older: bool) -> io::Result<()> {
+fn write_text(found: &Result<ResourceCounts, Diagnostics>, older: bool) -> io::Result<()> {
     match found {
-        Ok(Counted { files, resources }) => {
+        Ok(ResourceCounts { files, resources }) => {
             writeln!(io::stdout(), "fine (resource files: {files}, resources: {resources})")
         }
         Err(mistakes) => {
@@ -186,21 +186,24 @@ fn write_text(found: &Result<Counted, Mistakes>, older: bool) -> io::Result<()> 
 
 /// The answer as JSON.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct CheckReport<'a> {
     valid: bool,
     files: usize,
     resources: usize,
-    mistakes: Vec<&'a Mistake>,
+    mistakes: Vec<&'a Diagnostic>,
 }
 
-fn write_json(found: &Result<Counted, Mistakes>) -> io::Result<()> {
+fn write_json(found: &Result<ResourceCounts, Diagnostics>) -> io::Result<()> {
     let answer = match found {
-        Ok(Counted { files, resources }) => {
-            Answer { valid: true, files: *files, resources: *resources, mistakes: Vec::new() }
+        Ok(ResourceCounts { files, resources }) => {
+            CheckReport { valid: true, files: *files, resources: *resources, mistakes: Vec::new() }
         }
-        Err(mistakes) => {
-            Answer { valid: false, files: 0, resources: 0, mistakes: mistakes.iter().collect() }
-        }
+        Err(mistakes) => CheckReport {
+            valid: false,
+            files: 0,
+            resources: 0,
+            mistakes: mistakes.iter().collect(),
+        },
     };
     let mut out = io::stdout().lock();
     serde_json::to_writer(&mut out, &answer)?;

@@ -20,20 +20,22 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use policy::{CanonicalPath, Connection, NearestMiss, Snapshot, TokenClaims};
+use policy::{CanonicalPath, ConnectionFacts, NearestMiss, Snapshot, TokenClaims};
 use serde::Serialize;
 
 use crate::check::BAD_CONFIGURATION;
-use crate::policy_tools::recorded::{self, Recorded};
+use crate::policy_tools::recorded::{self, RecordedTraffic};
 use data_plane::control::config::Config;
 use data_plane::control::config::load;
-use data_plane::http::gate::{self, GateSettings, HeadLimits, Refusal};
+use data_plane::http::gate::{self, GateRefusal, GateSettings, HeadLimits};
 use data_plane::http::headers;
-use data_plane::traffic::authorize::{self, Asked, Opaque, Verdict, Would};
+use data_plane::traffic::authorize::{
+    self, AuthorizationVerdict, OpaqueKind, RequestFacts, ShadowDecision,
+};
 use data_plane::traffic::client;
 use data_plane::traffic::jwt::TokenRefusal;
 use input::RequestInput;
-pub(crate) use input::{Line, Read, read_line};
+pub(crate) use input::{InputLine, LineRead, read_line};
 
 /// Decide requests offline: JSON lines on stdin, one JSON line each on stdout, in order
 ///
@@ -82,8 +84,8 @@ pub fn command(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     }
     let outcome = run(&checked.config, &snapshot, io::stdin().lock(), io::stdout().lock())?;
     Ok(match outcome {
-        Outcome::AllUnderstood => ExitCode::SUCCESS,
-        Outcome::BadInput => ExitCode::from(BAD_CONFIGURATION),
+        ExplainOutcome::AllUnderstood => ExitCode::SUCCESS,
+        ExplainOutcome::BadInput => ExitCode::from(BAD_CONFIGURATION),
     })
 }
 
@@ -95,8 +97,8 @@ fn replay(
     mut writer: impl Write,
 ) -> anyhow::Result<()> {
     for recorded in recorded::read_file(log)?.seen {
-        let answer = explain(config, snapshot, &Line::recorded(&recorded));
-        serde_json::to_writer(&mut writer, &Replayed { recorded: &recorded, answer })?;
+        let answer = explain(config, snapshot, &InputLine::recorded(&recorded));
+        serde_json::to_writer(&mut writer, &ReplayedRequest { recorded: &recorded, answer })?;
         writer.write_all(b"\n")?;
     }
     Ok(())
@@ -104,15 +106,15 @@ fn replay(
 
 /// An answer with what it is about.
 #[derive(Serialize)]
-struct Replayed<'a> {
-    recorded: &'a Recorded,
+struct ReplayedRequest<'a> {
+    recorded: &'a RecordedTraffic,
     #[serde(flatten)]
-    answer: Answer,
+    answer: ExplainAnswer,
 }
 
 /// Whether every line was a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ExplainOutcome {
     /// Every line was understood, whatever its verdict.
     AllUnderstood,
     /// At least one line was not, and was answered with `bad_input`.
@@ -129,21 +131,23 @@ pub fn run(
     snapshot: &Snapshot,
     mut reader: impl BufRead,
     mut writer: impl Write,
-) -> io::Result<Outcome> {
+) -> io::Result<ExplainOutcome> {
     let most = config.limits.explain_line.bytes();
-    let mut outcome = Outcome::AllUnderstood;
+    let mut outcome = ExplainOutcome::AllUnderstood;
     let mut line = Vec::new();
     loop {
         line.clear();
         let answer = match input::read_line(&mut reader, &mut line, most)? {
-            input::Read::End => break,
-            input::Read::Line if line.trim_ascii().is_empty() => continue,
-            input::Read::Line => Line::parse(&line).map(|line| explain(config, snapshot, &line)),
-            input::Read::TooLong => Err(format!("the line is longer than {most} bytes")),
+            input::LineRead::End => break,
+            input::LineRead::Line if line.trim_ascii().is_empty() => continue,
+            input::LineRead::Line => {
+                InputLine::parse(&line).map(|line| explain(config, snapshot, &line))
+            }
+            input::LineRead::TooLong => Err(format!("the line is longer than {most} bytes")),
         };
         let answer = answer.unwrap_or_else(|error| {
-            outcome = Outcome::BadInput;
-            Answer { error: Some(error), ..Answer::deny("bad_input") }
+            outcome = ExplainOutcome::BadInput;
+            ExplainAnswer { error: Some(error), ..ExplainAnswer::deny("bad_input") }
         });
         serde_json::to_writer(&mut writer, &answer)?;
         writer.write_all(b"\n")?;
@@ -155,7 +159,7 @@ pub fn run(
 
 /// One line of output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answer {
+pub struct ExplainAnswer {
     /// `allow` or `deny`.
     pub decision: &'static str,
     /// The deciding policy, `namespace/name`; null when no rule decided.
@@ -171,7 +175,7 @@ pub struct Answer {
     pub nearest: Option<NearestMiss>,
     /// What policies that are only watched would have decided otherwise; absent when nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub would: Vec<Would>,
+    pub would: Vec<ShadowDecision>,
     /// Where live traffic depends on what the line cannot say, or the app will not see all of the
     /// request; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,7 +185,7 @@ pub struct Answer {
     pub error: Option<String>,
 }
 
-impl Answer {
+impl ExplainAnswer {
     fn deny(reason: &'static str) -> Self {
         Self {
             decision: "deny",
@@ -196,7 +200,7 @@ impl Answer {
         }
     }
 
-    fn of(verdict: Verdict, path: Option<&str>) -> Self {
+    fn of(verdict: AuthorizationVerdict, path: Option<&str>) -> Self {
         Self {
             decision: verdict.word(),
             policy: verdict.decider().map(|decider| Arc::clone(decider.policy())),
@@ -220,36 +224,40 @@ const DROPPED: &str =
     "the fields with an underscore in their name are dropped: headersWithUnderscores is drop";
 
 /// Decides one line: the connection first, because a connection that is refused carries no request.
-pub(crate) fn explain(config: &Config, snapshot: &Snapshot, line: &Line) -> Answer {
+pub(crate) fn explain(config: &Config, snapshot: &Snapshot, line: &InputLine) -> ExplainAnswer {
     let connection = line.connection();
     if let Some(refused) = authorize::plaintext(snapshot, &connection) {
-        return Answer::of(refused, None);
+        return ExplainAnswer::of(refused, None);
     }
     match &line.request {
         None => explain_opaque(config, snapshot, &connection),
         Some(request) => match explain_request(config, snapshot, &connection, request) {
             Ok(answer) => answer,
-            Err(refusal) => Answer::deny(refusal.reason),
+            Err(refusal) => ExplainAnswer::deny(refusal.reason),
         },
     }
 }
 
-fn explain_opaque(config: &Config, snapshot: &Snapshot, connection: &Connection<'_>) -> Answer {
+fn explain_opaque(
+    config: &Config,
+    snapshot: &Snapshot,
+    connection: &ConnectionFacts<'_>,
+) -> ExplainAnswer {
     let port = connection.destination.port();
     let declared = config.inbound.declared(port);
-    let carries = if declared.is_http() { Opaque::Undecided } else { Opaque::Tcp };
+    let carries = if declared.is_http() { OpaqueKind::Undecided } else { OpaqueKind::Tcp };
     let verdict = authorize::opaque(snapshot, connection, carries);
-    let unsure = carries == Opaque::Tcp && authorize::must_be_http(snapshot, declared, port);
-    Answer { note: unsure.then_some(UNDECLARED), ..Answer::of(verdict, None) }
+    let unsure = carries == OpaqueKind::Tcp && authorize::must_be_http(snapshot, declared, port);
+    ExplainAnswer { note: unsure.then_some(UNDECLARED), ..ExplainAnswer::of(verdict, None) }
 }
 
 /// Takes the request through the HTTP gate, as an HTTP/1.1 request on a mesh connection, and judges it.
 fn explain_request(
     config: &Config,
     snapshot: &Snapshot,
-    connection: &Connection<'_>,
+    connection: &ConnectionFacts<'_>,
     request: &RequestInput,
-) -> Result<Answer, Refusal> {
+) -> Result<ExplainAnswer, GateRefusal> {
     let token = request.jwt.as_ref().map(input::TokenInput::claims);
     let mut parts = request_parts(config, request)?;
     let settings = GateSettings {
@@ -265,8 +273,8 @@ fn explain_request(
     headers::strip_forwarded_identity(&mut parts.headers, sender);
     let path = admitted.path()?;
     let remote_ip = client::remote_ip(believed, sender, &parts.headers);
-    let connection = &Connection { remote_ip, ..*connection };
-    let asked = Asked {
+    let connection = &ConnectionFacts { remote_ip, ..*connection };
+    let asked = RequestFacts {
         method: &parts.method,
         host: admitted.host(),
         path: &path,
@@ -277,16 +285,16 @@ fn explain_request(
         && !may_present(snapshot, connection, token)
     {
         let path = Some(path.as_str().to_owned());
-        return Ok(Answer { path, ..Answer::deny(TokenRefusal::Presenter.as_str()) });
+        return Ok(ExplainAnswer { path, ..ExplainAnswer::deny(TokenRefusal::Presenter.as_str()) });
     }
     let verdict = authorize::request(snapshot, connection, &asked);
     let note = (admitted.dropped > 0).then_some(DROPPED);
-    Ok(Answer { note, ..Answer::of(verdict, Some(path.as_str())) })
+    Ok(ExplainAnswer { note, ..ExplainAnswer::of(verdict, Some(path.as_str())) })
 }
 
 /// Whether a TokenPolicy lets this peer present the issuer's tokens; what else is asked of a token
 /// was asked when it was verified.
-fn may_present(snapshot: &Snapshot, connection: &Connection<'_>, token: &TokenClaims) -> bool {
+fn may_present(snapshot: &Snapshot, connection: &ConnectionFacts<'_>, token: &TokenClaims) -> bool {
     let mut rules = snapshot
         .tokens()
         .rules()
@@ -297,22 +305,22 @@ fn may_present(snapshot: &Snapshot, connection: &Connection<'_>, token: &TokenCl
 }
 
 /// A header name or value that the HTTP library refuses before the gate sees it (RFC 9110 §5.5).
-const INVALID_HEADER: Refusal =
-    Refusal { status: StatusCode::BAD_REQUEST, reason: "invalid_header", close: true };
+const INVALID_HEADER: GateRefusal =
+    GateRefusal { status: StatusCode::BAD_REQUEST, reason: "invalid_header", close: true };
 
 /// The request as the HTTP library would hand it over. What the library itself refuses is refused here.
-fn request_parts(config: &Config, request: &RequestInput) -> Result<Parts, Refusal> {
+fn request_parts(config: &Config, request: &RequestInput) -> Result<Parts, GateRefusal> {
     let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.method = request.method.parse().map_err(|_| Refusal::UNKNOWN_METHOD)?;
+    parts.method = request.method.parse().map_err(|_| GateRefusal::UNKNOWN_METHOD)?;
     parts.uri = request.path.parse().map_err(|_| path_refusal(config, &request.path))?;
     parts.headers = headers(request).ok_or(INVALID_HEADER)?;
     Ok(parts)
 }
 
 /// Why a target is no target: in the path's own words, where the path is what is wrong.
-fn path_refusal(config: &Config, path: &str) -> Refusal {
+fn path_refusal(config: &Config, path: &str) -> GateRefusal {
     CanonicalPath::parse(path, config.path_normalization)
-        .map_or_else(Refusal::path, |_| Refusal::TARGET)
+        .map_or_else(GateRefusal::path, |_| GateRefusal::TARGET)
 }
 
 fn headers(request: &RequestInput) -> Option<HeaderMap> {

@@ -12,10 +12,10 @@ use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use policy::Mistakes;
+use policy::Diagnostics;
 
 use crate::check::BAD_CONFIGURATION;
-use data_plane::control::config::load::{self, Checked};
+use data_plane::control::config::load::{self, CheckedConfig};
 
 pub use diff::DiffArgs;
 pub use lint::LintArgs;
@@ -46,14 +46,14 @@ pub fn run(command: &PolicyCommand) -> anyhow::Result<ExitCode> {
 
 /// How a command writes its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
+pub enum OutputFormat {
     /// A table for people.
     Text,
     /// One JSON object.
     Json,
 }
 
-impl Output {
+impl OutputFormat {
     /// What was asked for, else a table on a terminal and JSON on a pipe.
     fn or_by_terminal(asked: Option<Self>) -> Self {
         let by_terminal = if io::stdout().is_terminal() { Self::Text } else { Self::Json };
@@ -70,7 +70,10 @@ struct ConfigArgs {
 }
 
 /// Reads configuration and resources; after mistakes, which are told, the exit code.
-fn load(config: &Path, resources: Option<&Path>) -> anyhow::Result<Result<Checked, ExitCode>> {
+fn load(
+    config: &Path,
+    resources: Option<&Path>,
+) -> anyhow::Result<Result<CheckedConfig, ExitCode>> {
     Ok(match load::load(config, resources) {
         Ok(checked) => Ok(checked),
         Err(mistakes) => Err(told(&mistakes)?),
@@ -78,7 +81,7 @@ fn load(config: &Path, resources: Option<&Path>) -> anyhow::Result<Result<Checke
 }
 
 /// Tells mistakes, and gives the exit code for them.
-fn told(mistakes: &Mistakes) -> anyhow::Result<ExitCode> {
+fn told(mistakes: &Diagnostics) -> anyhow::Result<ExitCode> {
     writeln!(io::stderr(), "{mistakes}")?;
     Ok(ExitCode::from(BAD_CONFIGURATION))
 }

@@ -37,19 +37,19 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use interception::{Interception, InterceptionArgs};
+use interception::{InterceptionArgs, InterceptionRules};
 
 /// Arguments of `postern-proxy redirect`.
 #[derive(Debug, Args)]
 pub struct RedirectArgs {
     /// What to do with the rules.
     #[command(subcommand)]
-    pub action: Action,
+    pub action: RedirectAction,
 }
 
 /// What to do with the rules.
 #[derive(Debug, Subcommand)]
-pub enum Action {
+pub enum RedirectAction {
     /// Load the rules, replacing those of an earlier run, in one transaction.
     Apply(InterceptionArgs),
     /// Compare the loaded rules with what the same flags would load; exit 1 when they differ.
@@ -69,16 +69,16 @@ pub enum Action {
 /// When `nft` is missing, lacks the right `CAP_NET_ADMIN`, or refuses the rules. The caller prints
 /// the error and exits with 1.
 pub fn run(args: RedirectArgs) -> anyhow::Result<ExitCode> {
-    let (flags, act): (_, fn(&Interception) -> anyhow::Result<ExitCode>) = match args.action {
-        Action::Remove => {
+    let (flags, act): (_, fn(&InterceptionRules) -> anyhow::Result<ExitCode>) = match args.action {
+        RedirectAction::Remove => {
             nft::load(&ruleset::removal())?;
             return Ok(ExitCode::SUCCESS);
         }
-        Action::Apply(flags) => (flags, apply),
-        Action::Verify(flags) => (flags, report),
-        Action::Print(flags) => (flags, print),
+        RedirectAction::Apply(flags) => (flags, apply),
+        RedirectAction::Verify(flags) => (flags, report),
+        RedirectAction::Print(flags) => (flags, print),
     };
-    match Interception::from_args(flags) {
+    match InterceptionRules::from_args(flags) {
         Ok(settings) => act(&settings),
         Err(mistake) => {
             writeln!(std::io::stderr(), "postern-proxy redirect: {mistake}")?;
@@ -87,17 +87,17 @@ pub fn run(args: RedirectArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn apply(settings: &Interception) -> anyhow::Result<ExitCode> {
+fn apply(settings: &InterceptionRules) -> anyhow::Result<ExitCode> {
     nft::load(&ruleset::ruleset(settings))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(settings: &Interception) -> anyhow::Result<ExitCode> {
+fn print(settings: &InterceptionRules) -> anyhow::Result<ExitCode> {
     std::io::stdout().write_all(ruleset::ruleset(settings).as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(settings: &Interception) -> anyhow::Result<ExitCode> {
+fn report(settings: &InterceptionRules) -> anyhow::Result<ExitCode> {
     let loaded = nft::list_table()?;
     let differences = verify::differences(settings, loaded.as_ref());
     let mut stderr = std::io::stderr();

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use data_plane::control::config::{Config, SETTINGS, Setting, Without};
+use data_plane::control::config::{Config, SETTINGS, Setting, SettingDefault};
 use data_plane::limits::Limits;
-use data_plane::telemetry::{CloseReason, Heard, REASONS};
+use data_plane::telemetry::{CloseReason, REASONS, ReasonAudience};
 
 /// Compares a page of `docs/reference` with what the code prints; `UPDATE_DOCS=1` writes it.
 fn check(page: &str, printed: &str) {
@@ -51,7 +51,7 @@ fn every_setting_and_limit_is_on_the_reference_page() {
 }
 
 /// A title, what is to say of all of it, and which reasons belong there.
-type Section = (&'static str, &'static str, fn(Heard) -> bool);
+type Section = (&'static str, &'static str, fn(ReasonAudience) -> bool);
 
 #[test]
 fn every_reason_is_on_the_reference_page() {
@@ -64,13 +64,13 @@ fn every_reason_is_on_the_reference_page() {
         (
             "Requests that are refused or fail",
             "gRPC callers get the status of the same meaning.",
-            |heard| matches!(heard, Heard::Caller(_)),
+            |heard| matches!(heard, ReasonAudience::Caller(_)),
         ),
-        ("Other requests", "In logs and metrics only.", |heard| heard == Heard::Request),
+        ("Other requests", "In logs and metrics only.", |heard| heard == ReasonAudience::Request),
         (
             "Connections",
             "`closed` is the class; `reason` in the log says more where there is more to say.",
-            |heard| matches!(heard, Heard::Closed | Heard::Connection),
+            |heard| matches!(heard, ReasonAudience::Closed | ReasonAudience::Connection),
         ),
     ];
     for (title, words, belongs) in sections {
@@ -78,9 +78,9 @@ fn every_reason_is_on_the_reference_page() {
         page.push_str("| reason | told as | what happened | next step |\n|---|---|---|---|\n");
         for reason in REASONS.iter().filter(|reason| belongs(reason.heard)) {
             let told = match reason.heard {
-                Heard::Caller(status) => status.to_string(),
-                Heard::Request | Heard::Connection => "`reason`".to_owned(),
-                Heard::Closed => "`closed`".to_owned(),
+                ReasonAudience::Caller(status) => status.to_string(),
+                ReasonAudience::Request | ReasonAudience::Connection => "`reason`".to_owned(),
+                ReasonAudience::Closed => "`closed`".to_owned(),
             };
             writeln!(page, "| `{}` | {told} | {} | {} |", reason.code, reason.meaning, reason.next)
                 .unwrap();
@@ -247,7 +247,7 @@ fn defaults_are_what_the_page_says() {
     let identity = "identity: {workloadApi: 'unix:///a'}\n";
     let least = Config::parse("least", format!("{LEAST}{identity}").as_bytes()).unwrap();
     for Setting { key, default, .. } in SETTINGS {
-        let Without::Is(text) = default else { continue };
+        let SettingDefault::Is(text) = default else { continue };
         let Some(written) = written(key, text) else { continue };
         let file = match key.starts_with("identity") {
             true => format!("{LEAST}identity: {{workloadApi: 'unix:///a', trustDomain: {text}}}\n"),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use identity::verify::{Usage, VerifyError, verify_peer};
+use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use identity::{SpiffeId, SvidError, TrustBundle, TrustBundles, X509Svid};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -133,7 +133,7 @@ fn check_chain(
         return Err(SvidError::EmptyChain.into());
     };
     let now_unix = UnixTime::since_unix_epoch(Duration::from_secs(expected.now));
-    match verify_peer(&bundles, leaf, intermediates, now_unix, Usage::Client) {
+    match verify_peer(&bundles, leaf, intermediates, now_unix, HandshakeSide::Client) {
         Ok(_) => Ok(()),
         Err(source @ VerifyError::Time { .. }) => {
             Err(WrongAnswer::Time { source, skew: Skew::remark(expected.skew) })

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use identity::verify::{Usage, VerifyError, verify_peer};
+use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use rustls_pki_types::UnixTime;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -171,7 +171,7 @@ impl BundleWatch {
 fn no_longer_fits(held: &Held, trust: &Trust, now: Moment) -> Option<VerifyError> {
     let (leaf, intermediates) = held.svid.chain().split_first()?;
     let at = UnixTime::since_unix_epoch(Duration::from_secs(now.unix()));
-    match verify_peer(&trust.own_bundles(), leaf, intermediates, at, Usage::Client) {
+    match verify_peer(&trust.own_bundles(), leaf, intermediates, at, HandshakeSide::Client) {
         Ok(_) | Err(VerifyError::Time { .. }) => None,
         Err(error) => Some(error),
     }

@@ -422,7 +422,7 @@ impl Facts {
             trust_domain: trust_domain_of(&parsed),
             subject: parsed.subject().to_string(),
             serial: parsed.raw_serial_as_string(),
-            signs: identity::Signer::read(certificate, Pki::Spiffe).map(drop),
+            signs: identity::SigningCertificate::read(certificate, Pki::Spiffe).map(drop),
             public_key: parsed.public_key().subject_public_key.data.to_vec(),
         })
     }

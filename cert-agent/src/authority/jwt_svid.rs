@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use identity::verify::{Usage, VerifyError, verify_peer};
+use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use identity::{SpiffeId, TrustBundle, TrustBundles};
 use parking_lot::Mutex;
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -141,7 +141,7 @@ fn proven_holder(
     let (certificate, intermediates) = chain.split_first().ok_or(JwtRefusal::NoCertificate)?;
     let bundles = TrustBundles::new([own.clone()]);
     let at = UnixTime::since_unix_epoch(Duration::from_secs(now));
-    let id = verify_peer(&bundles, certificate, intermediates, at, Usage::Client)?;
+    let id = verify_peer(&bundles, certificate, intermediates, at, HandshakeSide::Client)?;
     leaf::check_workload_id(own.trust_domain().as_str(), &id)
         .map_err(|reason| JwtRefusal::Identity(id.clone(), reason))?;
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| JwtRefusal::Signature)?;

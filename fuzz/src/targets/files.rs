@@ -1,6 +1,6 @@
 //! Files that people write.
 
-use policy::{Mistakes, Resources, SourceFile};
+use policy::{Diagnostics, Resources, SourceFile};
 use data_plane::control::config::Config;
 
 /// The proxy's configuration: it is read, or every mistake has a place and words.
@@ -23,7 +23,7 @@ pub fn resources(data: &[u8]) {
     }
 }
 
-fn check(mistakes: &Mistakes, data: &[u8]) {
+fn check(mistakes: &Diagnostics, data: &[u8]) {
     let lines = data.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count() + 1;
     assert!(mistakes.iter().next().is_some(), "an error without a mistake");
     for mistake in mistakes.iter() {

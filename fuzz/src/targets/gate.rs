@@ -3,8 +3,8 @@
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{Request, Uri, Version};
-use policy::{HeaderNames, Normalization};
-use data_plane::http::gate::{Admitted, GateSettings, HeadLimits, Refusal, Underscores, admit};
+use policy::{HeaderNames, PathNormalization};
+use data_plane::http::gate::{AdmittedRequest, GateSettings, HeadLimits, GateRefusal, UnderscorePolicy, admit};
 
 /// Reads a request from lines (`METHOD target [1.0|1.1|2]`, then `name:value`) and passes it
 /// through the gate. What comes out is clean, and passes again unchanged.
@@ -20,14 +20,14 @@ pub fn gate(data: &[u8]) {
     assert_eq!(summary(&parts), before, "the second pass changed something");
 }
 
-fn pass(parts: &mut Parts) -> Result<Admitted, Refusal> {
+fn pass(parts: &mut Parts) -> Result<AdmittedRequest, GateRefusal> {
     let rules = HeaderNames::new(["x-role"]);
     let settings = GateSettings {
         default_port: Some(80),
-        normalization: Normalization::default(),
+        normalization: PathNormalization::default(),
         head: HeadLimits::default(),
         named: Some(&rules),
-        underscores: Underscores::default(),
+        underscores: UnderscorePolicy::default(),
     };
     let admitted = admit(parts, &settings)?;
     let path = admitted.path()?;
@@ -35,7 +35,7 @@ fn pass(parts: &mut Parts) -> Result<Admitted, Refusal> {
     Ok(admitted)
 }
 
-fn check_clean(parts: &Parts, admitted: &Admitted) {
+fn check_clean(parts: &Parts, admitted: &AdmittedRequest) {
     let headers = &parts.headers;
     let hosts: Vec<_> = headers.get_all(HOST).iter().collect();
     assert_eq!(hosts, [admitted.host().as_str()]);

@@ -1,7 +1,7 @@
 //! Names: identities, certificates that carry them, paths.
 
 use identity::{RevocationLists, SpiffeId, TrustDomain, X509Svid};
-use policy::{CanonicalPath, Normalization};
+use policy::{CanonicalPath, PathNormalization};
 use rustls_pki_types::CertificateDer;
 
 /// SPIFFE ids: what is read has one spelling and falls apart into what it was made of.
@@ -39,10 +39,10 @@ pub fn crl(data: &[u8]) {
 pub fn path(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for level in [
-        Normalization::None,
-        Normalization::Base,
-        Normalization::MergeSlashes,
-        Normalization::DecodeAndMergeSlashes,
+        PathNormalization::None,
+        PathNormalization::Base,
+        PathNormalization::MergeSlashes,
+        PathNormalization::DecodeAndMergeSlashes,
     ] {
         let Ok(path) = CanonicalPath::parse(text, level) else { continue };
         assert!(path.as_str().starts_with('/'), "{text:?} at {level:?}");
@@ -55,14 +55,14 @@ pub fn path(data: &[u8]) {
             (path.as_str(), path.query()),
             "{text:?} at {level:?}"
         );
-        if level != Normalization::None {
+        if level != PathNormalization::None {
             check_normal(path.as_str(), text, level);
         }
     }
 }
 
-fn check_normal(path: &str, text: &str, level: Normalization) {
+fn check_normal(path: &str, text: &str, level: PathNormalization) {
     let dots = path.split('/').any(|segment| matches!(segment, "." | ".."));
-    let doubled = level != Normalization::Base && path.contains("//");
+    let doubled = level != PathNormalization::Base && path.contains("//");
     assert!(!dots && !doubled && !path.contains('\\'), "{text:?} at {level:?} becomes {path:?}");
 }

@@ -1,7 +1,7 @@
 //! The first look at bytes: what a connection speaks, and what the HTTP library would repair.
 
 use data_plane::http::gate::raw::RawCheck;
-use data_plane::connection::sniff::{Guess, classify};
+use data_plane::connection::sniff::{ProtocolGuess, classify};
 
 /// However the bytes of requests, and of an answer, arrive, the verdict and the bytes that come out are the
 /// same, and at most one byte is spoiled: the one that gave the reason.
@@ -34,7 +34,7 @@ fn feed(mut check: RawCheck, data: &[u8], size: usize) -> (Vec<u8>, Option<&'sta
 /// decided before 64 bytes are read ahead.
 pub fn sniff(data: &[u8]) {
     let decided =
-        (0..=data.len()).map(|end| classify(&data[..end])).find(|guess| *guess != Guess::NeedMore);
-    assert_eq!(classify(data), decided.unwrap_or(Guess::NeedMore));
+        (0..=data.len()).map(|end| classify(&data[..end])).find(|guess| *guess != ProtocolGuess::NeedMore);
+    assert_eq!(classify(data), decided.unwrap_or(ProtocolGuess::NeedMore));
     assert!(decided.is_some() || data.len() < 64, "{} bytes and no decision", data.len());
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Parser;
-use k8s::inject::review::{Review, Verdict};
+use k8s::inject::review::{RequestReview, Verdict};
 use k8s::inject::{AGENT, NamespaceFacts, PROXY, Settings};
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ const OUR_USERS: [u64; 2] = [64137, 64138];
 /// Whatever comes is refused with words or answered to its uid; what was injected is whole, and is
 /// not changed when it is asked about again, as an API server does (`reinvocationPolicy: IfNeeded`).
 pub fn review(data: &[u8]) {
-    let Ok(read) = Review::read(data).inspect_err(|why| assert!(!why.is_empty())) else { return };
+    let Ok(read) = RequestReview::read(data).inspect_err(|why| assert!(!why.is_empty())) else { return };
     // The reader overlooks a text that is none in a field that nobody asks for, such as `oldObject`.
     let Ok(asked) = serde_json::from_slice::<Value>(data) else { return };
     let Some(pod) = answer(&read, &asked) else { return };
@@ -32,13 +32,13 @@ pub fn review(data: &[u8]) {
     let mut again = asked;
     again["request"]["object"] = pod;
     let again = again.to_string();
-    let read = Review::read(again.as_bytes()).expect("the same review with the injected pod");
+    let read = RequestReview::read(again.as_bytes()).expect("the same review with the injected pod");
     let answer = read.answer(&NamespaceFacts::default(), &SETTINGS, "another");
     assert_eq!(answer.verdict, Verdict::Unchanged, "asked again: {}", answer.body);
 }
 
 /// Checks the answer; the pod that the API server makes of it, where it is to be another.
-fn answer(read: &Review, asked: &Value) -> Option<Value> {
+fn answer(read: &RequestReview, asked: &Value) -> Option<Value> {
     let answer = read.answer(&NamespaceFacts::default(), &SETTINGS, "secret");
     let text = answer.body.to_string();
     let body: Value = serde_json::from_str(&text).expect("the answer is JSON");

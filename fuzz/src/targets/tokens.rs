@@ -5,10 +5,10 @@ use std::sync::{Arc, LazyLock};
 use http::HeaderValue;
 use identity::jws::KeySet;
 use policy::{
-    CanonicalPath, Defaults, HostName, Normalization, Resources, Snapshot, SourceFile, Workload,
+    CanonicalPath, PolicyDefaults, HostName, PathNormalization, Resources, Snapshot, SourceFile, Workload,
 };
 use data_plane::traffic::jwt::keys::KeyBook;
-use data_plane::traffic::jwt::{Desk, TokenCache, UsedProofs, authenticate};
+use data_plane::traffic::jwt::{TokenContext, TokenCache, UsedProofs, authenticate};
 
 const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"a","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
 const RULES: &str = "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: r, namespace: shop}\nspec:\n  jwtRules:\n    - {issuer: me, jwksUri: 'https://me.example/keys', outputPayloadToHeader: x-payload}\n    - {issuer: me, jwksUri: 'https://me.example/keys', fromCookies: [session], fromParams: [t], fromHeaders: [{name: x-jwt, prefix: 'v1 '}, {name: x-jwt}]}\n";
@@ -26,7 +26,7 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
         labels: std::collections::BTreeMap::new(),
     };
     let trust_domain = identity::TrustDomain::parse("td").expect("a trust domain");
-    Snapshot::build(&resources, &workload, &Defaults::default(), &trust_domain)
+    Snapshot::build(&resources, &workload, &PolicyDefaults::default(), &trust_domain)
 });
 
 #[expect(
@@ -51,15 +51,15 @@ pub fn token(data: &[u8]) {
     }
     parts.headers.insert("x-payload", HeaderValue::from_static("forged"));
     let target = format!("/?{}", String::from_utf8_lossy(lines.next().unwrap_or_default()));
-    let Ok(path) = CanonicalPath::parse(&target, Normalization::default()) else { return };
+    let Ok(path) = CanonicalPath::parse(&target, PathNormalization::default()) else { return };
     let Ok(host) = HostName::parse("cart", Some(80)) else { return };
-    let desk = Desk {
+    let desk = TokenContext {
         rules: SNAPSHOT.tokens(),
         keys: &KEYS,
         cache: &TokenCache::default(),
         used_proofs: &UsedProofs::default(),
         peer: None,
-        normalization: Normalization::default(),
+        normalization: PathNormalization::default(),
         now: 1_800_000_000,
         unknown_key: &|_| {},
     };

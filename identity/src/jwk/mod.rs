@@ -19,7 +19,7 @@ pub use map::{BundleMap, MAX_TRUST_DOMAINS};
 pub use passed_over::PassedOver;
 
 use crate::jwt::{JwtBundle, JwtKey};
-use crate::{BundleError, Pki, Signer, TrustBundle, TrustDomain};
+use crate::{BundleError, Pki, SigningCertificate, TrustBundle, TrustDomain};
 
 /// The largest document that is read, in bytes. One root and one JWT key take about 1.5 KiB.
 pub const MAX_DOCUMENT: usize = 1024 * 1024;
@@ -251,7 +251,7 @@ fn certificate(x5c: &Value) -> Result<CertificateDer<'static>, String> {
     let text = x5c.as_str().ok_or("not a text")?;
     let der = STANDARD.decode(text).map_err(|_| "not base64")?;
     let root = CertificateDer::from(der);
-    Signer::read(&root, Pki::Spiffe).map_err(|reason| reason.to_string())?;
+    SigningCertificate::read(&root, Pki::Spiffe).map_err(|reason| reason.to_string())?;
     Ok(root)
 }
 

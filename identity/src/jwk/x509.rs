@@ -10,7 +10,7 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::X509_SVID;
-use crate::jws::{Curve, Public};
+use crate::jws::{Curve, JwkPublicKey};
 
 /// Whether `kty` is one that a root we can use may have (Trust Domain and Bundle §4.2.1).
 pub(super) fn is_known_kind(jwk: &Map<String, Value>) -> bool {
@@ -34,11 +34,11 @@ pub(super) fn to_jwk(root: &CertificateDer<'_>) -> Option<Value> {
 fn public_members(key: &SubjectPublicKeyInfo<'_>) -> Option<Map<String, Value>> {
     if key.algorithm.algorithm == OID_SIG_ED25519 {
         let x = key.subject_public_key.data.as_ref().try_into().ok()?;
-        return Some(Public::Ed25519(x).to_jwk());
+        return Some(JwkPublicKey::Ed25519(x).to_jwk());
     }
     let public = match key.parsed().ok()? {
-        PublicKey::RSA(rsa) => Public::rsa(rsa.modulus.to_vec(), rsa.exponent.to_vec())?,
-        PublicKey::EC(point) => Public::ec(curve(key), point.data().to_vec())?,
+        PublicKey::RSA(rsa) => JwkPublicKey::rsa(rsa.modulus.to_vec(), rsa.exponent.to_vec())?,
+        PublicKey::EC(point) => JwkPublicKey::ec(curve(key), point.data().to_vec())?,
         _ => return None,
     };
     Some(public.to_jwk())

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::signature::{self as aws, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey};
 
-use super::key::{Curve, Public};
+use super::key::{Curve, JwkPublicKey};
 
 /// One of RFC 7518 §3.3 to §3.5, or EdDSA with Ed25519 (RFC 8037 §3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Algorithm {
 }
 
 /// What an algorithm asks of the key.
-enum How {
+enum KeyRequirement {
     Rsa(&'static RsaParameters),
     Ec(Curve),
     Ed25519,
@@ -55,42 +55,43 @@ impl Algorithm {
     }
 
     /// Whether a key of this kind may be used with it.
-    pub(crate) fn fits(self, key: &Public) -> bool {
+    pub(crate) fn fits(self, key: &JwkPublicKey) -> bool {
         match (self.how(), key) {
-            (How::Rsa(_), Public::Rsa { .. }) | (How::Ed25519, Public::Ed25519(_)) => true,
-            (How::Ec(wanted), Public::Ec { curve, .. }) => wanted == *curve,
+            (KeyRequirement::Rsa(_), JwkPublicKey::Rsa { .. })
+            | (KeyRequirement::Ed25519, JwkPublicKey::Ed25519(_)) => true,
+            (KeyRequirement::Ec(wanted), JwkPublicKey::Ec { curve, .. }) => wanted == *curve,
             _ => false,
         }
     }
 
     /// Whether the key made this signature. False also for a key of another kind.
-    pub(crate) fn verifies(self, key: &Public, message: &[u8], signature: &[u8]) -> bool {
+    pub(crate) fn verifies(self, key: &JwkPublicKey, message: &[u8], signature: &[u8]) -> bool {
         match (self.how(), key) {
-            (How::Rsa(parameters), Public::Rsa { n, e }) => {
+            (KeyRequirement::Rsa(parameters), JwkPublicKey::Rsa { n, e }) => {
                 RsaPublicKeyComponents { n, e }.verify(parameters, message, signature).is_ok()
             }
-            (How::Ec(wanted), Public::Ec { curve, point }) if wanted == *curve => {
+            (KeyRequirement::Ec(wanted), JwkPublicKey::Ec { curve, point }) if wanted == *curve => {
                 UnparsedPublicKey::new(curve.algorithm(), point).verify(message, signature).is_ok()
             }
-            (How::Ed25519, Public::Ed25519(x)) => {
+            (KeyRequirement::Ed25519, JwkPublicKey::Ed25519(x)) => {
                 UnparsedPublicKey::new(&aws::ED25519, x).verify(message, signature).is_ok()
             }
             _ => false,
         }
     }
 
-    fn how(self) -> How {
+    fn how(self) -> KeyRequirement {
         match self {
-            Self::Rs256 => How::Rsa(&aws::RSA_PKCS1_2048_8192_SHA256),
-            Self::Rs384 => How::Rsa(&aws::RSA_PKCS1_2048_8192_SHA384),
-            Self::Rs512 => How::Rsa(&aws::RSA_PKCS1_2048_8192_SHA512),
-            Self::Ps256 => How::Rsa(&aws::RSA_PSS_2048_8192_SHA256),
-            Self::Ps384 => How::Rsa(&aws::RSA_PSS_2048_8192_SHA384),
-            Self::Ps512 => How::Rsa(&aws::RSA_PSS_2048_8192_SHA512),
-            Self::Es256 => How::Ec(Curve::P256),
-            Self::Es384 => How::Ec(Curve::P384),
-            Self::Es512 => How::Ec(Curve::P521),
-            Self::EdDsa => How::Ed25519,
+            Self::Rs256 => KeyRequirement::Rsa(&aws::RSA_PKCS1_2048_8192_SHA256),
+            Self::Rs384 => KeyRequirement::Rsa(&aws::RSA_PKCS1_2048_8192_SHA384),
+            Self::Rs512 => KeyRequirement::Rsa(&aws::RSA_PKCS1_2048_8192_SHA512),
+            Self::Ps256 => KeyRequirement::Rsa(&aws::RSA_PSS_2048_8192_SHA256),
+            Self::Ps384 => KeyRequirement::Rsa(&aws::RSA_PSS_2048_8192_SHA384),
+            Self::Ps512 => KeyRequirement::Rsa(&aws::RSA_PSS_2048_8192_SHA512),
+            Self::Es256 => KeyRequirement::Ec(Curve::P256),
+            Self::Es384 => KeyRequirement::Ec(Curve::P384),
+            Self::Es512 => KeyRequirement::Ec(Curve::P521),
+            Self::EdDsa => KeyRequirement::Ed25519,
         }
     }
 }

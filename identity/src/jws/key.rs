@@ -12,14 +12,14 @@ use crate::rsa;
 /// A public key and the algorithms it may be used with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifyingKey {
-    public: Public,
+    public: JwkPublicKey,
     /// The one algorithm that the JWK's `alg` allows; without it, every one that fits the key.
     only: Option<Algorithm>,
 }
 
 /// A public key as RFC 7518 §6 takes it apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Public {
+pub(crate) enum JwkPublicKey {
     Rsa {
         n: Vec<u8>,
         e: Vec<u8>,
@@ -48,7 +48,7 @@ impl VerifyingKey {
         if jwk.contains_key("d") || jwk.contains_key("k") {
             return None;
         }
-        let public = Public::read(jwk)?;
+        let public = JwkPublicKey::read(jwk)?;
         let only = match jwk.get("alg") {
             None => None,
             Some(named) => {
@@ -72,7 +72,7 @@ impl VerifyingKey {
 
     /// A P-256 key from its uncompressed point. `None`: it is not on the curve.
     pub(crate) fn p256(point: &[u8]) -> Option<Self> {
-        Some(Self { public: Public::ec(Curve::P256, point.to_vec())?, only: None })
+        Some(Self { public: JwkPublicKey::ec(Curve::P256, point.to_vec())?, only: None })
     }
 
     /// Whether it may be used with this algorithm.
@@ -81,7 +81,7 @@ impl VerifyingKey {
         algorithm.fits(&self.public) && self.only.is_none_or(|only| only == algorithm)
     }
 
-    pub(crate) fn public(&self) -> &Public {
+    pub(crate) fn public(&self) -> &JwkPublicKey {
         &self.public
     }
 
@@ -95,7 +95,7 @@ impl VerifyingKey {
     }
 }
 
-impl Public {
+impl JwkPublicKey {
     pub(super) fn read(jwk: &Map<String, Value>) -> Option<Self> {
         let text = |name: &str| jwk.get(name).and_then(Value::as_str);
         let bytes = |name: &str| decode(text(name)?);

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 pub use algorithm::Algorithm;
 pub use key::VerifyingKey;
-pub(crate) use key::{Curve, Public};
+pub(crate) use key::{Curve, JwkPublicKey};
 pub use key_set::{KeySet, KeySetError, MAX_KEYS};
 pub use unusable::unusable;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::key::{Curve, Public};
+use super::key::{Curve, JwkPublicKey};
 use super::{VerifyingKey, decode};
 use crate::rsa;
 
@@ -27,7 +27,7 @@ fn reason(jwk: &Map<String, Value>) -> &'static str {
     {
         return "its `key_ops` have no `verify`";
     }
-    if Public::read(jwk).is_some() {
+    if JwkPublicKey::read(jwk).is_some() {
         return "its `alg` is no signature algorithm that fits the key";
     }
     let text = |name: &str| jwk.get(name).and_then(Value::as_str);
@@ -43,7 +43,7 @@ fn reason(jwk: &Map<String, Value>) -> &'static str {
     }
 }
 
-/// Of an RSA key that [`Public::rsa`] does not take.
+/// Of an RSA key that [`JwkPublicKey::rsa`] does not take.
 fn weakness(n: Option<Vec<u8>>, e: Option<Vec<u8>>) -> &'static str {
     let (Some(n), Some(_)) = (n, e) else {
         return "its `n` or `e` is not base64url without padding";

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use crate::jws::{Algorithm, Public, VerifyingKey};
+use crate::jws::{Algorithm, JwkPublicKey, VerifyingKey};
 
 /// The longest `kid`, in bytes. Ours have 22.
 pub const MAX_KID: usize = 256;
@@ -37,7 +37,7 @@ impl JwtKey {
         let kid = jwk.get("kid").and_then(Value::as_str);
         let kid = kid.filter(|kid| (1..=MAX_KID).contains(&kid.len()))?;
         let key = VerifyingKey::read(jwk)?;
-        (!matches!(key.public(), Public::Ed25519(_))).then(|| Self { kid: kid.into(), key })
+        (!matches!(key.public(), JwkPublicKey::Ed25519(_))).then(|| Self { kid: kid.into(), key })
     }
 
     /// As a JWK with `kid`, and with `use` when one is given.

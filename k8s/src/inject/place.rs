@@ -1,10 +1,10 @@
 //! Where the fields of a document stand in its file.
 
-use policy::yaml::{self, Node, NodeKind};
+use policy::yaml::{self, NodeKind, YamlNode};
 
 /// The nodes of one document with their lines.
 pub(super) struct Places {
-    root: Option<Node>,
+    root: Option<YamlNode>,
     /// The line of the file on which the document's text begins, from 1.
     begins: usize,
 }

@@ -20,7 +20,7 @@ const MAX_UID: usize = 256;
 
 /// A review that was read.
 #[derive(Debug)]
-pub struct Review {
+pub struct RequestReview {
     request: Request,
 }
 
@@ -84,7 +84,7 @@ pub struct Answer {
     pub body: Value,
 }
 
-impl Review {
+impl RequestReview {
     /// Reads a review.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use super::callers::Callers;
 use super::certificate::Serving;
 use super::metrics::Metrics;
 use super::namespaces::Namespaces;
-use crate::inject::review::Review;
+use crate::inject::review::RequestReview;
 use crate::inject::{NamespaceFacts, Settings};
 
 /// The largest review: a pod has a few KiB, an object at most 1.5 MiB, and no pod comes near it.
@@ -85,7 +85,7 @@ impl Webhook {
             }
             Err(_) => return ("broken", text(StatusCode::BAD_REQUEST, "the body broke off")),
         };
-        let review = match Review::read(&body) {
+        let review = match RequestReview::read(&body) {
             Ok(review) => review,
             Err(error) => return ("malformed", text(StatusCode::BAD_REQUEST, &error)),
         };
@@ -101,7 +101,7 @@ impl Webhook {
         (answer.verdict.as_str(), json(&answer.body))
     }
 
-    async fn facts(&self, review: &Review) -> anyhow::Result<NamespaceFacts> {
+    async fn facts(&self, review: &RequestReview) -> anyhow::Result<NamespaceFacts> {
         match (review.namespace(), &self.namespaces) {
             (Some(name), Some(namespaces)) => namespaces.facts(name).await,
             _ => Ok(NamespaceFacts::default()),

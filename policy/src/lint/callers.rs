@@ -2,14 +2,14 @@
 
 use identity::SpiffeId;
 
-use super::{At, Finding, LintContext, Severity, rules};
+use super::{Finding, LintContext, LocatedRule, Severity, rules};
 use crate::Resources;
 use crate::evaluate::namespace_matches;
 use crate::pattern::{IdPattern, TextPattern};
 use crate::rule::{Condition, Rule, Source};
 
 /// ALLOW rules that let in everybody, any workload, or callers without identity.
-pub(super) fn open_to_all(at: At<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn open_to_all(at: LocatedRule<'_>, findings: &mut Vec<Finding>) {
     if !at.allows() {
         return;
     }

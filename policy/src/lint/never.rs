@@ -1,11 +1,11 @@
 //! Rules that take away by a `not` field all that they name: they can never match.
 
-use super::{At, Finding, Severity};
-use crate::pattern::{Covers, Field};
+use super::{Finding, LocatedRule, Severity};
+use crate::pattern::{FieldPatterns, PatternCoverage};
 use crate::rule::{Condition, Operation, Source};
 
 /// Rules none of whose sources, or none of whose operations, or one of whose conditions, is left anything by its own `not` field.
-pub(super) fn matching(at: At<'_>, findings: &mut Vec<Finding>) {
+pub(super) fn matching(at: LocatedRule<'_>, findings: &mut Vec<Finding>) {
     let allows = at.allows();
     let all = |fields: Vec<Option<&'static str>>| fields.into_iter().collect::<Option<Vec<_>>>();
     let sources = all(at.rule.from.iter().map(|source| source.void(allows)).collect());
@@ -22,7 +22,7 @@ pub(super) fn matching(at: At<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// True when nothing that is wanted is left.
-fn nothing_left<T: Covers>(field: &Field<T>) -> bool {
+fn nothing_left<T: PatternCoverage>(field: &FieldPatterns<T>) -> bool {
     let taken = |wanted: &T| field.none_of.iter().any(|not| not.covers(wanted));
     !field.any_of.is_empty() && field.any_of.iter().all(taken)
 }

@@ -1,7 +1,7 @@
 //! Findings about ports that do not carry HTTP.
 
-use super::{At, Finding, LintContext, Severity};
-use crate::resources::Action;
+use super::{Finding, LintContext, LocatedRule, Severity};
+use crate::resources::PolicyAction;
 use crate::rule::{Condition, Rule};
 use crate::{Protocol, Resources};
 
@@ -12,7 +12,7 @@ fn is_opaque(protocol: Protocol) -> bool {
 /// Rules of the workload that speak of HTTP where none is seen: an ALLOW rule never matches there, a DENY rule is judged
 /// without its HTTP fields and refuses more than it says.
 pub(super) fn http_on_opaque_ports(
-    at: At<'_>,
+    at: LocatedRule<'_>,
     resources: &Resources,
     context: &LintContext<'_>,
     findings: &mut Vec<Finding>,
@@ -21,7 +21,7 @@ pub(super) fn http_on_opaque_ports(
         return;
     }
     let opaque = |port: &u16| context.ports.get(port).copied().is_some_and(is_opaque);
-    let allows = at.policy.action() == Action::Allow;
+    let allows = at.policy.action() == PolicyAction::Allow;
     let met = match (allows, at.rule.ports()) {
         (true, _) => named_ports(at.rule),
         (false, Some(ports)) => ports,
@@ -30,19 +30,19 @@ pub(super) fn http_on_opaque_ports(
     let Some(port) = met.iter().find(|port| opaque(port)) else { return };
     let protocol = context.ports.get(port).map_or("tcp", |protocol| protocol.as_str());
     let (found, fix) = match at.policy.action() {
-        Action::Allow => (
+        PolicyAction::Allow => (
             format!(
                 "it never matches on port {port}, which is declared {protocol}, because it names HTTP fields, be it for another port"
             ),
             "write a rule without HTTP fields for that port, or declare it http",
         ),
-        Action::Deny => (
+        PolicyAction::Deny => (
             format!(
                 "on port {port}, which is declared {protocol}, it is judged without its HTTP fields: it refuses every connection there that its other fields match"
             ),
             "limit it to the HTTP ports with `ports`",
         ),
-        Action::Audit => return,
+        PolicyAction::Audit => return,
     };
     let finding = at.finding(Severity::Warning, "http_on_tcp_port", found, fix);
     findings.push(finding);

@@ -1,9 +1,9 @@
 //! Rules that say nothing, because another one has said it already.
 
-use super::{At, Finding, Severity, rules};
+use super::{Finding, LocatedRule, Severity, rules};
 use crate::Resources;
-use crate::pattern::Covers;
-use crate::resources::Action;
+use crate::pattern::PatternCoverage;
+use crate::resources::PolicyAction;
 use crate::rule::{Condition, Operation, Rule, Source};
 
 /// Above this many rules the comparison of each with each is left out: it would take seconds.
@@ -11,7 +11,7 @@ const MOST_RULES: usize = 3000;
 
 /// Rules that an earlier or wider rule of the same effect covers, and ALLOW rules that a DENY rule covers.
 pub(super) fn shadowed(resources: &Resources, findings: &mut Vec<Finding>) {
-    let all: Vec<At<'_>> = rules(resources).collect();
+    let all: Vec<LocatedRule<'_>> = rules(resources).collect();
     if all.len() > MOST_RULES {
         return;
     }
@@ -19,12 +19,13 @@ pub(super) fn shadowed(resources: &Resources, findings: &mut Vec<Finding>) {
         let others = all.iter().enumerate().filter(|(other, _)| *other != place);
         let by = others.filter(|(other, cover)| hides(cover, at, *other < place, resources));
         // A DENY that takes an ALLOW away matters more than a repetition.
-        let by =
-            by.map(|(_, cover)| cover).min_by_key(|cover| cover.policy.action() != Action::Deny);
+        let by = by
+            .map(|(_, cover)| cover)
+            .min_by_key(|cover| cover.policy.action() != PolicyAction::Deny);
         let Some(cover) = by else { continue };
         let name = format!("{} rule {}", cover.policy.name(), cover.index);
         findings.push(match (at.policy.action(), cover.policy.action()) {
-            (Action::Allow, Action::Deny) => at.finding(
+            (PolicyAction::Allow, PolicyAction::Deny) => at.finding(
                 Severity::Warning,
                 "shadowed_rule",
                 format!("{name} denies all that it allows: it has no effect"),
@@ -41,9 +42,14 @@ pub(super) fn shadowed(resources: &Resources, findings: &mut Vec<Finding>) {
 }
 
 /// True when `cover` leaves nothing to `at`. Of two equal rules the later one is hidden.
-fn hides(cover: &At<'_>, at: &At<'_>, is_earlier: bool, resources: &Resources) -> bool {
+fn hides(
+    cover: &LocatedRule<'_>,
+    at: &LocatedRule<'_>,
+    is_earlier: bool,
+    resources: &Resources,
+) -> bool {
     let (own, other) = (cover.policy.action(), at.policy.action());
-    let effect = own == other || (own == Action::Deny && other == Action::Allow);
+    let effect = own == other || (own == PolicyAction::Deny && other == PolicyAction::Allow);
     effect
         && cover.policy.is_dry_run() == at.policy.is_dry_run()
         && cover.policy.scope_covers(at.policy, resources.root_namespace())
@@ -51,11 +57,11 @@ fn hides(cover: &At<'_>, at: &At<'_>, is_earlier: bool, resources: &Resources) -
         && (is_earlier || own != other || !is_mutual(cover, at, resources))
 }
 
-fn is_mutual(cover: &At<'_>, at: &At<'_>, resources: &Resources) -> bool {
+fn is_mutual(cover: &LocatedRule<'_>, at: &LocatedRule<'_>, resources: &Resources) -> bool {
     at.policy.scope_covers(cover.policy, resources.root_namespace()) && at.rule.covers(cover.rule)
 }
 
-impl Covers for Rule {
+impl PatternCoverage for Rule {
     fn covers(&self, other: &Self) -> bool {
         alternatives_cover(&self.from, &other.from)
             && alternatives_cover(&self.to, &other.to)
@@ -64,12 +70,12 @@ impl Covers for Rule {
 }
 
 /// Each alternative of the other side is within one of ours; none at all restricts nothing.
-fn alternatives_cover<T: Covers>(own: &[T], other: &[T]) -> bool {
+fn alternatives_cover<T: PatternCoverage>(own: &[T], other: &[T]) -> bool {
     let within = |theirs: &T| own.iter().any(|own| own.covers(theirs));
     own.is_empty() || (!other.is_empty() && other.iter().all(within))
 }
 
-impl Covers for Source {
+impl PatternCoverage for Source {
     fn covers(&self, other: &Self) -> bool {
         self.principals.covers(&other.principals)
             && self.request_principals.covers(&other.request_principals)
@@ -81,7 +87,7 @@ impl Covers for Source {
     }
 }
 
-impl Covers for Operation {
+impl PatternCoverage for Operation {
     fn covers(&self, other: &Self) -> bool {
         self.hosts.covers(&other.hosts)
             && self.ports.covers(&other.ports)
@@ -90,7 +96,7 @@ impl Covers for Operation {
     }
 }
 
-impl Covers for Condition {
+impl PatternCoverage for Condition {
     fn covers(&self, other: &Self) -> bool {
         use Condition as C;
         match (self, other) {

@@ -7,7 +7,7 @@ use crate::SourceFile;
 const PORTS: &[(u16, Protocol)] =
     &[(8080, Protocol::Http), (9000, Protocol::Tcp), (7000, Protocol::Auto)];
 
-fn found(text: &str, ports: &[(u16, Protocol)], defaults: &Defaults) -> Vec<Finding> {
+fn found(text: &str, ports: &[(u16, Protocol)], defaults: &PolicyDefaults) -> Vec<Finding> {
     let file = SourceFile { name: "r.yaml".into(), bytes: format!("# \n{text}").into_bytes() };
     let resources = Resources::parse(&[file], "root").unwrap_or_else(|m| panic!("{m}\n{text}"));
     let workload = Workload {
@@ -36,7 +36,7 @@ fn policy(namespace: &str, name: &str, spec: &str) -> String {
 fn check(specs: &[&str], expect: &[&str]) {
     let text: String =
         specs.iter().enumerate().map(|(n, spec)| policy("shop", &format!("p{n}"), spec)).collect();
-    let findings = found(&text, &PORTS[..1], &Defaults::default());
+    let findings = found(&text, &PORTS[..1], &PolicyDefaults::default());
     assert_eq!(findings.iter().map(shown).collect::<Vec<_>>(), expect, "{specs:?} {findings:#?}");
 }
 
@@ -164,7 +164,7 @@ fn rules_that_have_no_effect() {
 #[test]
 fn http_fields_on_opaque_ports() {
     let check = |spec: &str, expect: &[&str]| {
-        let findings = found(&policy("shop", "p", spec), PORTS, &Defaults::default());
+        let findings = found(&policy("shop", "p", spec), PORTS, &PolicyDefaults::default());
         let findings: Vec<_> =
             findings.iter().filter(|f| f.code == "http_on_tcp_port").map(shown).collect();
         assert_eq!(findings, expect, "{spec}");
@@ -199,7 +199,7 @@ fn callers_that_nobody_knows() {
     let check = |entry: &str, source: &str, expect: usize| {
         let spec = format!("{{rules: [{{from: [{{source: {source}}}]}}]}}");
         let text = policy("shop", "p", &spec) + entry;
-        let findings = found(&text, &PORTS[..1], &Defaults::default());
+        let findings = found(&text, &PORTS[..1], &PolicyDefaults::default());
         let findings = findings.iter().filter(|f| f.code == "unknown_caller").count();
         assert_eq!(findings, expect, "{source}");
     };
@@ -219,7 +219,7 @@ fn callers_that_nobody_knows() {
 #[test]
 fn the_configuration() {
     let codes = |ports: &[(u16, Protocol)], authorization| {
-        let defaults = Defaults { authorization, ..Defaults::default() };
+        let defaults = PolicyDefaults { authorization, ..PolicyDefaults::default() };
         found("", ports, &defaults).into_iter().map(|f| (f.severity, f.code)).collect::<Vec<_>>()
     };
     use DefaultAuthorization::{Allow, Audit, Deny};
@@ -227,7 +227,7 @@ fn the_configuration() {
     assert_eq!(codes(&PORTS[..1], Deny), []);
     assert_eq!(codes(&PORTS[..1], Audit), [(Notice, "default_allows")]);
     assert_eq!(codes(&PORTS[..1], Allow), [(Warning, "default_allows")]);
-    let found = found("", PORTS, &Defaults::default());
+    let found = found("", PORTS, &PolicyDefaults::default());
     assert_eq!(found[0].code, "forwarded_identity_untrusted");
     assert!(found[0].found.ends_with("7000 (auto), 9000 (tcp)"), "{}", found[0].found);
 }
@@ -235,6 +235,6 @@ fn the_configuration() {
 #[test]
 fn findings_say_where() {
     let findings =
-        found(&policy("shop", "p", "\n  rules:\n  - {}"), &PORTS[..1], &Defaults::default());
+        found(&policy("shop", "p", "\n  rules:\n  - {}"), &PORTS[..1], &PolicyDefaults::default());
     assert_eq!(findings[0].place.as_deref(), Some("r.yaml:8:5"));
 }

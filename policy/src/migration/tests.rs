@@ -3,12 +3,12 @@
 
 use super::*;
 use crate::SourceFile;
-use crate::resources::{Reading, survey};
+use crate::resources::{ReadOptions, survey};
 
 /// `code: objects` of each difference of a set.
 fn told(text: &str, namespace: Option<&str>, root_namespace: &str) -> Vec<String> {
     let file = SourceFile { name: "r.yaml".into(), bytes: text.as_bytes().to_vec() };
-    let read = survey(&[file], &Reading { root_namespace, namespace, from_istio: true });
+    let read = survey(&[file], &ReadOptions { root_namespace, namespace, from_istio: true });
     assert!(read.mistakes.is_empty(), "{:?}\n{text}", read.mistakes);
     let lines = differences(&read, false).into_iter().map(|found| {
         let objects: Vec<&str> = found.objects.iter().map(|object| &**object).collect();
@@ -87,7 +87,7 @@ fn the_token_policy_that_is_told_is_one() {
         "{selector: {matchLabels: {app: cart}}, jwtRules: [{issuer: 'https://id.example/\"x', jwksUri: 'https://k'}]}",
     );
     let file = SourceFile { name: "r.yaml".into(), bytes: open.clone().into_bytes() };
-    let read = survey(&[file], &Reading::strict("postern-system"));
+    let read = survey(&[file], &ReadOptions::strict("postern-system"));
     let found = differences(&read, false);
     assert_eq!(found.len(), 1, "{found:?}");
     check(&[&open, &format!("{}\n", found[0].write.join("\n---\n"))], &[]);
@@ -208,7 +208,7 @@ fn rules_on_the_client_behind_a_gateway() {
             &format!("{{action: {action}, {rules}}}"),
         );
         let file = SourceFile { name: "r.yaml".into(), bytes: text.into_bytes() };
-        let read = survey(&[file], &Reading::strict("postern-system"));
+        let read = survey(&[file], &ReadOptions::strict("postern-system"));
         let told = |forwarded_for| {
             let mut found = differences(&read, forwarded_for).into_iter();
             let found = found.find(|found| found.code == "remote_addresses")?;

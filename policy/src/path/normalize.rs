@@ -3,18 +3,18 @@
 use std::borrow::Cow;
 
 use super::percent::{escaped_byte, is_path_byte, is_unreserved, push_escape, refuse_overlong};
-use super::{Normalization, PathError};
+use super::{PathError, PathNormalization};
 
 /// The canonical path at a level, and the decoded reading where it differs.
 pub(super) fn readings(
     path: &str,
-    level: Normalization,
+    level: PathNormalization,
 ) -> Result<(Cow<'_, str>, Option<String>), PathError> {
     let (unified, bytes) = unify_escapes(path, level)?;
     refuse_overlong(&bytes)?;
     let canonical = match level {
-        Normalization::None => unified,
-        Normalization::Base => remove_dot_segments(&unified)?,
+        PathNormalization::None => unified,
+        PathNormalization::Base => remove_dot_segments(&unified)?,
         _ => merge_slashes(&remove_dot_segments(&unified)?),
     };
     let decoded = decoded_reading(&canonical, level)?;
@@ -23,7 +23,7 @@ pub(super) fn readings(
 }
 
 /// Brings every character to one form: escape or byte. Also gives all bytes, decoded, for the UTF-8 check.
-fn unify_escapes(path: &str, level: Normalization) -> Result<(String, Vec<u8>), PathError> {
+fn unify_escapes(path: &str, level: PathNormalization) -> Result<(String, Vec<u8>), PathError> {
     let mut out = String::with_capacity(path.len() + 16);
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
@@ -47,9 +47,9 @@ fn unify_escapes(path: &str, level: Normalization) -> Result<(String, Vec<u8>), 
 }
 
 /// Adds a byte that stood as itself.
-fn push_literal(out: &mut String, byte: u8, level: Normalization) -> Result<(), PathError> {
+fn push_literal(out: &mut String, byte: u8, level: PathNormalization) -> Result<(), PathError> {
     match byte {
-        b'\\' if level >= Normalization::Base => out.push('/'),
+        b'\\' if level >= PathNormalization::Base => out.push('/'),
         b'\\' => out.push('\\'),
         _ if is_path_byte(byte) => out.push(char::from(byte)),
         ..=b' ' | 0x7f => return Err(PathError::Control),
@@ -59,11 +59,11 @@ fn push_literal(out: &mut String, byte: u8, level: Normalization) -> Result<(), 
 }
 
 /// Adds a byte that stood escaped.
-fn push_escaped(out: &mut String, byte: u8, level: Normalization) {
+fn push_escaped(out: &mut String, byte: u8, level: PathNormalization) {
     let slash = matches!(byte, b'/' | b'\\');
-    if slash && level == Normalization::DecodeAndMergeSlashes {
+    if slash && level == PathNormalization::DecodeAndMergeSlashes {
         out.push('/');
-    } else if level >= Normalization::Base && is_unreserved(byte) {
+    } else if level >= PathNormalization::Base && is_unreserved(byte) {
         out.push(char::from(byte));
     } else {
         push_escape(out, byte);
@@ -103,7 +103,7 @@ pub(crate) fn merge_slashes(path: &str) -> String {
 /// The canonical path as an app reads it that decodes every escape first: slashes folded and merged.
 ///
 /// Bytes that are no UTF-8 become U+FFFD: patterns can't name them, and what hides dots or slashes is ASCII.
-fn decoded_reading(canonical: &str, level: Normalization) -> Result<String, PathError> {
+fn decoded_reading(canonical: &str, level: PathNormalization) -> Result<String, PathError> {
     let mut bytes = Vec::with_capacity(canonical.len());
     let mut rest = canonical.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
@@ -124,7 +124,7 @@ fn decoded_reading(canonical: &str, level: Normalization) -> Result<String, Path
         _ if has_dots_with_parameter(&text) => Err(PathError::HiddenDots),
         (false, _) => Ok(merge_slashes(&text)),
         // Nothing was resolved at this level, so plain dot segments are expected.
-        (true, Normalization::None) if is_one_way_to_resolve(canonical, &text) => {
+        (true, PathNormalization::None) if is_one_way_to_resolve(canonical, &text) => {
             remove_dot_segments(&text)
         }
         (true, _) => Err(PathError::HiddenDots),

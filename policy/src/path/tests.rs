@@ -1,19 +1,19 @@
 //! The published table of path spellings, and what policy must never be told.
 #![allow(clippy::unwrap_used)]
 
-use super::Normalization::{Base, DecodeAndMergeSlashes, MergeSlashes, None as AsSent};
+use super::PathNormalization::{Base, DecodeAndMergeSlashes, MergeSlashes, None as AsSent};
 use super::*;
 use proptest::prelude::*;
 
 #[track_caller]
-fn check(path: &str, level: Normalization, expect: Result<&str, PathError>) {
+fn check(path: &str, level: PathNormalization, expect: Result<&str, PathError>) {
     let found = CanonicalPath::parse(path, level);
     let found = found.as_ref().map(CanonicalPath::as_str).map_err(|error| *error);
     assert_eq!(found, expect, "{path:?} at {level:?}");
 }
 
 /// (path, NONE, BASE, MERGE_SLASHES, DECODE_AND_MERGE_SLASHES)
-type Row = (
+type PathRow = (
     &'static str,
     Result<&'static str, PathError>,
     Result<&'static str, PathError>,
@@ -24,7 +24,7 @@ type Row = (
 #[test]
 fn s12_path_canonicalisation_table() {
     use PathError::{AboveRoot, BadEscape, HiddenDots, NoLeadingSlash, Nul, Overlong};
-    let rows: &[Row] = &[
+    let rows: &[PathRow] = &[
         ("/", Ok("/"), Ok("/"), Ok("/"), Ok("/")),
         ("/a/b", Ok("/a/b"), Ok("/a/b"), Ok("/a/b"), Ok("/a/b")),
         ("/a/", Ok("/a/"), Ok("/a/"), Ok("/a/"), Ok("/a/")),

@@ -3,19 +3,19 @@
 //! The answer may be no when it is yes (two patterns that together cover a third, templates that overlap), never yes when
 //! it is no.
 
-use super::path::{Piece, Shape};
+use super::path::{PatternShape, TemplatePart};
 use super::{
-    AccountPattern, AddressPattern, Field, HostPattern, IdPattern, PathPattern, TextPattern,
-    TokenPattern,
+    AccountPattern, AddressPattern, FieldPatterns, HostPattern, IdPattern, PathPattern,
+    TextPattern, TokenPattern,
 };
 
 /// Patterns and fields that can be compared.
-pub(crate) trait Covers {
+pub(crate) trait PatternCoverage {
     /// True when `self` matches whatever `other` matches.
     fn covers(&self, other: &Self) -> bool;
 }
 
-impl<T: Covers> Covers for Field<T> {
+impl<T: PatternCoverage> PatternCoverage for FieldPatterns<T> {
     fn covers(&self, other: &Self) -> bool {
         let any = |patterns: &[T], value: &T| patterns.iter().any(|pattern| pattern.covers(value));
         let wanted = self.any_of.is_empty()
@@ -26,13 +26,13 @@ impl<T: Covers> Covers for Field<T> {
     }
 }
 
-impl Covers for u16 {
+impl PatternCoverage for u16 {
     fn covers(&self, other: &Self) -> bool {
         self == other
     }
 }
 
-impl Covers for TextPattern {
+impl PatternCoverage for TextPattern {
     fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Present, _) => true,
@@ -44,7 +44,7 @@ impl Covers for TextPattern {
     }
 }
 
-impl Covers for IdPattern {
+impl PatternCoverage for IdPattern {
     fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Any, _) => true,
@@ -59,25 +59,25 @@ impl Covers for IdPattern {
     }
 }
 
-impl Covers for AccountPattern {
+impl PatternCoverage for AccountPattern {
     fn covers(&self, other: &Self) -> bool {
         self == other
     }
 }
 
-impl Covers for AddressPattern {
+impl PatternCoverage for AddressPattern {
     fn covers(&self, other: &Self) -> bool {
         self.block().contains(&other.block())
     }
 }
 
-impl Covers for HostPattern {
+impl PatternCoverage for HostPattern {
     fn covers(&self, other: &Self) -> bool {
         self.name.covers(&other.name) && (self.port.is_none() || self.port == other.port)
     }
 }
 
-impl Covers for TokenPattern {
+impl PatternCoverage for TokenPattern {
     fn covers(&self, other: &Self) -> bool {
         let part = |own: &Option<TextPattern>, other: &Option<TextPattern>| match (own, other) {
             (None, _) => true,
@@ -88,20 +88,20 @@ impl Covers for TokenPattern {
     }
 }
 
-impl Covers for PathPattern {
+impl PatternCoverage for PathPattern {
     fn covers(&self, other: &Self) -> bool {
         shape_covers(&self.canonical, &other.canonical)
             && shape_covers(&self.decoded, &other.decoded)
     }
 }
 
-fn shape_covers(own: &Shape, other: &Shape) -> bool {
+fn shape_covers(own: &PatternShape, other: &PatternShape) -> bool {
     match (own, other) {
-        (Shape::Text(own), Shape::Text(other)) => own.covers(other),
-        (own, Shape::Text(TextPattern::Exact(path))) => own.matches(path),
-        (Shape::Text(TextPattern::Present), Shape::Template(_)) => true,
-        (Shape::Text(TextPattern::Prefix(own)), Shape::Template(pieces)) => {
-            matches!(pieces.first(), Some(Piece::Literal(begin)) if begin.starts_with(&**own))
+        (PatternShape::Text(own), PatternShape::Text(other)) => own.covers(other),
+        (own, PatternShape::Text(TextPattern::Exact(path))) => own.matches(path),
+        (PatternShape::Text(TextPattern::Present), PatternShape::Template(_)) => true,
+        (PatternShape::Text(TextPattern::Prefix(own)), PatternShape::Template(pieces)) => {
+            matches!(pieces.first(), Some(TemplatePart::Literal(begin)) if begin.starts_with(&**own))
         }
         (own, other) => own == other,
     }
@@ -165,7 +165,7 @@ mod tests {
             let parse = |texts: &[&str]| {
                 texts.iter().map(|text| TextPattern::parse(text).unwrap()).collect()
             };
-            Field { any_of: parse(any), none_of: parse(none) }
+            FieldPatterns { any_of: parse(any), none_of: parse(none) }
         };
         for (own, other, expect) in [
             (field(&[], &[]), field(&["a"], &["b"]), true),

@@ -3,7 +3,8 @@
 use std::fmt::{self, Display};
 
 use super::{
-    AccountPattern, AddressPattern, Field, HostPattern, IdPattern, TextPattern, TokenPattern,
+    AccountPattern, AddressPattern, FieldPatterns, HostPattern, IdPattern, TextPattern,
+    TokenPattern,
 };
 
 /// The most values of a field that an answer lists.
@@ -64,7 +65,7 @@ impl Display for TokenPattern {
 }
 
 /// `GET or POST`, `anything but /admin`: what a field wants.
-impl<T: Display> Display for Field<T> {
+impl<T: Display> Display for FieldPatterns<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&*self.any_of, &*self.none_of) {
             ([], []) => f.write_str("anything"),

@@ -9,19 +9,19 @@ use crate::path::{literal, merge_slashes};
 /// Matches a path: exact, prefix, suffix, any, or a template with `{*}` and `{**}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PathPattern {
-    pub(super) canonical: Shape,
+    pub(super) canonical: PatternShape,
     /// The pattern with its own escapes decoded, for the decoded reading of a path.
-    pub(super) decoded: Shape,
+    pub(super) decoded: PatternShape,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum PatternShape {
     Text(TextPattern),
-    Template(Vec<Piece>),
+    Template(Vec<TemplatePart>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum TemplatePart {
     Literal(Box<str>),
     /// `{*}`: one segment, not empty.
     Segment,
@@ -35,8 +35,8 @@ impl PathPattern {
             return Err("the query is not part of the path: no ? and no #".into());
         }
         let shape = match text.contains(['{', '}']) {
-            true => Shape::Template(parse_template(text)?),
-            false => Shape::Text(parse_text(text)?),
+            true => PatternShape::Template(parse_template(text)?),
+            false => PatternShape::Text(parse_text(text)?),
         };
         let canonical = shape.clone().map_literals(&literal::canonical)?;
         let decoded = shape.map_literals(&literal::decoded)?;
@@ -71,13 +71,13 @@ impl PathPattern {
 impl fmt::Display for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pieces = match &self.canonical {
-            Shape::Text(text) => return text.fmt(f),
-            Shape::Template(pieces) => pieces,
+            PatternShape::Text(text) => return text.fmt(f),
+            PatternShape::Template(pieces) => pieces,
         };
         pieces.iter().try_for_each(|piece| match piece {
-            Piece::Literal(literal) => f.write_str(literal),
-            Piece::Segment => f.write_str("{*}"),
-            Piece::Rest => f.write_str("{**}"),
+            TemplatePart::Literal(literal) => f.write_str(literal),
+            TemplatePart::Segment => f.write_str("{*}"),
+            TemplatePart::Rest => f.write_str("{**}"),
         })
     }
 }
@@ -128,7 +128,7 @@ fn is_dots(segment: &str) -> bool {
     matches!(segment, "." | "..")
 }
 
-fn parse_template(text: &str) -> Result<Vec<Piece>, PatternError> {
+fn parse_template(text: &str) -> Result<Vec<TemplatePart>, PatternError> {
     if !text.starts_with('/') {
         return Err("a path begins with /".into());
     }
@@ -138,8 +138,8 @@ fn parse_template(text: &str) -> Result<Vec<Piece>, PatternError> {
     for segment in text.split('/').skip(1) {
         literal.push('/');
         let operator = match segment {
-            "{*}" => Piece::Segment,
-            "{**}" => Piece::Rest,
+            "{*}" => TemplatePart::Segment,
+            "{**}" => TemplatePart::Rest,
             _ if segment.contains(['{', '}', '*']) => {
                 return Err("a segment is plain text, {*} or {**}, and nothing of both".into());
             }
@@ -148,19 +148,19 @@ fn parse_template(text: &str) -> Result<Vec<Piece>, PatternError> {
                 continue;
             }
         };
-        if pieces.contains(&Piece::Rest) {
+        if pieces.contains(&TemplatePart::Rest) {
             return Err("{**} is the last operator of a template".into());
         }
-        pieces.push(Piece::Literal(std::mem::take(&mut literal).into()));
+        pieces.push(TemplatePart::Literal(std::mem::take(&mut literal).into()));
         pieces.push(operator);
     }
     if !literal.is_empty() {
-        pieces.push(Piece::Literal(literal.into()));
+        pieces.push(TemplatePart::Literal(literal.into()));
     }
     Ok(pieces)
 }
 
-impl Shape {
+impl PatternShape {
     fn map_literals(
         self,
         change: &impl Fn(&str) -> Result<String, PatternError>,
@@ -171,7 +171,9 @@ impl Shape {
                 pieces
                     .into_iter()
                     .map(|piece| match piece {
-                        Piece::Literal(literal) => Ok(Piece::Literal(change(&literal)?.into())),
+                        TemplatePart::Literal(literal) => {
+                            Ok(TemplatePart::Literal(change(&literal)?.into()))
+                        }
                         operator => Ok(operator),
                     })
                     .collect::<Result<_, PatternError>>()?,
@@ -185,7 +187,7 @@ impl Shape {
             Self::Text(TextPattern::Prefix(literal)) => (literal, false),
             Self::Text(_) => return None,
             Self::Template(pieces) => match pieces.first() {
-                Some(Piece::Literal(literal)) => (literal, pieces.len() == 1),
+                Some(TemplatePart::Literal(literal)) => (literal, pieces.len() == 1),
                 _ => return None,
             },
         };
@@ -205,19 +207,19 @@ impl Shape {
     }
 }
 
-fn template_matches(pieces: &[Piece], path: &str) -> bool {
+fn template_matches(pieces: &[TemplatePart], path: &str) -> bool {
     let Some((piece, rest)) = pieces.split_first() else { return path.is_empty() };
     match piece {
-        Piece::Literal(literal) => {
+        TemplatePart::Literal(literal) => {
             path.strip_prefix(&**literal).is_some_and(|path| template_matches(rest, path))
         }
-        Piece::Segment => {
+        TemplatePart::Segment => {
             let end = path.find('/').unwrap_or(path.len());
             end > 0 && template_matches(rest, &path[end..])
         }
         // The last operator: at most one literal follows, and it must end the path.
-        Piece::Rest => match rest {
-            [Piece::Literal(tail)] => path.ends_with(&**tail),
+        TemplatePart::Rest => match rest {
+            [TemplatePart::Literal(tail)] => path.ends_with(&**tail),
             _ => true,
         },
     }
@@ -227,12 +229,12 @@ fn template_matches(pieces: &[Piece], path: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::Normalization;
+    use crate::PathNormalization;
 
     #[track_caller]
     fn check(pattern: &str, path: &str, all: bool, any: bool) {
         let pattern = PathPattern::parse(pattern).unwrap();
-        let path = CanonicalPath::parse(path, Normalization::MergeSlashes).unwrap();
+        let path = CanonicalPath::parse(path, PathNormalization::MergeSlashes).unwrap();
         let found = (pattern.matches_all_readings(&path), pattern.matches_any_reading(&path));
         assert_eq!(found, (all, any), "{pattern:?} {path:?}");
     }
@@ -326,7 +328,7 @@ mod tests {
     /// Whatever the level, a DENY rule fires on the very path it spells.
     #[test]
     fn s12_path_canonicalisation_patterns_match_what_they_spell() {
-        use Normalization::{Base, DecodeAndMergeSlashes, MergeSlashes, None as AsSent};
+        use PathNormalization::{Base, DecodeAndMergeSlashes, MergeSlashes, None as AsSent};
         for spelled in [
             "/%61dmin",
             "/a%2Fb/c",

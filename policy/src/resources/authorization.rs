@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::Resources;
-use super::object::{DRY_RUN, Object};
+use super::object::{DRY_RUN, ResourceObject};
 use super::rules;
-use super::selector::{self, Selector};
-use super::target::{self, Target};
+use super::selector::{self, MatchLabels};
+use super::target::{self, TargetRef};
 use crate::rule::Rule;
-use crate::yaml::{Code, Mark, NodeKind, Reader, Value};
-use crate::{Mistake, Workload};
+use crate::yaml::{DiagnosticCode, NodeKind, SourcePosition, YamlReader, YamlValue};
+use crate::{Diagnostic, Workload};
 
 /// An AuthorizationPolicy.
 #[derive(Debug, Clone)]
@@ -17,16 +17,16 @@ pub struct AuthorizationPolicy {
     name: Arc<str>,
     namespace: Arc<str>,
     file: Arc<str>,
-    action: Action,
+    action: PolicyAction,
     dry_run: bool,
-    selector: Selector,
-    targets: Vec<Target>,
+    selector: MatchLabels,
+    targets: Vec<TargetRef>,
     rules: Vec<Arc<Rule>>,
 }
 
 /// What a matching rule does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
+pub enum PolicyAction {
     /// Allows; once any `ALLOW` policy selects a workload, what none allows is refused.
     Allow,
     /// Refuses, before any `ALLOW` policy is asked.
@@ -46,7 +46,7 @@ impl AuthorizationPolicy {
     }
 
     /// What a matching rule does.
-    pub fn action(&self) -> Action {
+    pub fn action(&self) -> PolicyAction {
         self.action
     }
 
@@ -73,7 +73,7 @@ impl AuthorizationPolicy {
     /// True when this policy is about every workload that `other` is about, as far as their text tells.
     pub(crate) fn scope_covers(&self, other: &Self, root_namespace: &str) -> bool {
         let namespace = self.namespace == other.namespace || *self.namespace == *root_namespace;
-        let hosts = |policy: &Self| policy.targets.iter().map(Target::host).collect::<Vec<_>>();
+        let hosts = |policy: &Self| policy.targets.iter().map(TargetRef::host).collect::<Vec<_>>();
         let selected = match (self.targets.is_empty(), other.targets.is_empty()) {
             (true, true) => self.selector.covers(&other.selector),
             (true, false) => self.selector.is_empty(),
@@ -83,7 +83,7 @@ impl AuthorizationPolicy {
     }
 
     /// What the policy targets and nobody can resolve.
-    pub(super) fn unresolved(&self, resources: &Resources) -> Vec<Mistake> {
+    pub(super) fn unresolved(&self, resources: &Resources) -> Vec<Diagnostic> {
         let mistakes = self.targets.iter().filter_map(|target| target.unresolved(resources));
         let name: Arc<str> = format!("AuthorizationPolicy {}", self.name).into();
         mistakes.map(|mistake| mistake.within(Arc::clone(&name))).collect()
@@ -94,25 +94,28 @@ impl AuthorizationPolicy {
     }
 }
 
-const ACTIONS: &[(&str, Action)] =
-    &[("ALLOW", Action::Allow), ("DENY", Action::Deny), ("AUDIT", Action::Audit)];
+const ACTIONS: &[(&str, PolicyAction)] =
+    &[("ALLOW", PolicyAction::Allow), ("DENY", PolicyAction::Deny), ("AUDIT", PolicyAction::Audit)];
 
 /// Reads the spec. A policy without a spec is `ALLOW` without rules: it allows nothing.
-pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<AuthorizationPolicy> {
+pub(super) fn read(
+    reader: &mut YamlReader,
+    object: &ResourceObject<'_>,
+) -> Option<AuthorizationPolicy> {
     let dry_run = object.annotations.map_or(Some(None), |v| read_dry_run(reader, v));
     let spec = match object.spec {
         Some(spec) => read_spec(reader, spec, &object.namespace)?,
-        None => Spec {
-            action: Action::Allow,
-            selector: Selector::default(),
+        None => AuthorizationSpec {
+            action: PolicyAction::Allow,
+            selector: MatchLabels::default(),
             targets: Vec::new(),
             rules: Vec::new(),
         },
     };
-    if let (Action::Audit, Some((key, true))) = (spec.action, dry_run.flatten()) {
+    if let (PolicyAction::Audit, Some((key, true))) = (spec.action, dry_run.flatten()) {
         let found = format!("the annotation `{DRY_RUN}` beside action AUDIT");
         let fix = "remove it: AUDIT decides nothing, and is noted as it is".to_owned();
-        reader.mistake_of(Code::NoEffect, key, found, "one of the two", Some(fix));
+        reader.mistake_of(DiagnosticCode::NoEffect, key, found, "one of the two", Some(fix));
     }
     Some(AuthorizationPolicy {
         name: object.full_name().into(),
@@ -126,18 +129,22 @@ pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<Authoriza
     })
 }
 
-struct Spec {
-    action: Action,
-    selector: Selector,
-    targets: Vec<Target>,
+struct AuthorizationSpec {
+    action: PolicyAction,
+    selector: MatchLabels,
+    targets: Vec<TargetRef>,
     rules: Vec<Rule>,
 }
 
-fn read_spec(reader: &mut Reader, spec: Value<'_>, namespace: &Arc<str>) -> Option<Spec> {
+fn read_spec(
+    reader: &mut YamlReader,
+    spec: YamlValue<'_>,
+    namespace: &Arc<str>,
+) -> Option<AuthorizationSpec> {
     let mut map = reader.mapping(spec)?;
-    let action = map.take("action").map_or(Some(Action::Allow), |v| read_action(reader, v));
+    let action = map.take("action").map_or(Some(PolicyAction::Allow), |v| read_action(reader, v));
     let selector =
-        map.take("selector").map_or(Some(Selector::default()), |v| selector::read(reader, v));
+        map.take("selector").map_or(Some(MatchLabels::default()), |v| selector::read(reader, v));
     let refs = map.take("targetRefs");
     let targets = refs.map_or(Some(Vec::new()), |v| target::read(reader, v, namespace));
     let written = map.take("rules");
@@ -146,7 +153,7 @@ fn read_spec(reader: &mut Reader, spec: Value<'_>, namespace: &Arc<str>) -> Opti
     if let Some(value) = map.take_unsupported("provider") {
         let fix = "external providers (CUSTOM) are not supported by this version".to_owned();
         reader.mistake_of(
-            Code::Unsupported,
+            DiagnosticCode::Unsupported,
             value.node.mark,
             "`provider`",
             "action, selector, targetRefs or rules",
@@ -157,13 +164,18 @@ fn read_spec(reader: &mut Reader, spec: Value<'_>, namespace: &Arc<str>) -> Opti
         reader.mistake(value.node.mark, "`targetRefs` beside `selector`", "one of the two", None);
     }
     map.finish(reader);
-    Some(Spec { action: action?, selector: selector?, targets: targets?, rules: rules? })
+    Some(AuthorizationSpec {
+        action: action?,
+        selector: selector?,
+        targets: targets?,
+        rules: rules?,
+    })
 }
 
-fn read_action(reader: &mut Reader, value: Value<'_>) -> Option<Action> {
+fn read_action(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<PolicyAction> {
     if value.is_text("CUSTOM") {
         let fix = "external providers (CUSTOM) are not supported by this version".to_owned();
-        reader.wrong_of(Code::Unsupported, value, "ALLOW, DENY or AUDIT", Some(fix));
+        reader.wrong_of(DiagnosticCode::Unsupported, value, "ALLOW, DENY or AUDIT", Some(fix));
         return None;
     }
     reader.choice(value, ACTIONS)
@@ -171,31 +183,39 @@ fn read_action(reader: &mut Reader, value: Value<'_>) -> Option<Action> {
 
 /// ALLOW without rules allows nothing, and says so to everybody. DENY and AUDIT without rules never do anything.
 fn refuse_idle(
-    reader: &mut Reader,
-    action: Option<Action>,
-    rules: Option<Value<'_>>,
-    spec: Value<'_>,
+    reader: &mut YamlReader,
+    action: Option<PolicyAction>,
+    rules: Option<YamlValue<'_>>,
+    spec: YamlValue<'_>,
 ) {
     let (word, fix) = match action {
-        Some(Action::Deny) => {
+        Some(PolicyAction::Deny) => {
             ("DENY", "write rules: [{}] to refuse everything, or take the policy out")
         }
-        Some(Action::Audit) => {
+        Some(PolicyAction::Audit) => {
             ("AUDIT", "write rules: [{}] to note everything, or take the policy out")
         }
         _ => return,
     };
-    let empty =
-        |rules: Value<'_>| matches!(&rules.node.kind, NodeKind::List(items) if items.is_empty());
+    let empty = |rules: YamlValue<'_>| matches!(&rules.node.kind, NodeKind::List(items) if items.is_empty());
     if rules.is_none_or(empty) {
         let mark = rules.map_or(spec.node.mark, |rules| rules.node.mark);
         let found = format!("action {word} without rules, which never matches");
-        reader.mistake_of(Code::NoEffect, mark, found, "at least one rule", Some(fix.to_owned()));
+        reader.mistake_of(
+            DiagnosticCode::NoEffect,
+            mark,
+            found,
+            "at least one rule",
+            Some(fix.to_owned()),
+        );
     }
 }
 
 /// The dry-run annotation: where it stands, and what it says. Without quotes it has been refused already.
-fn read_dry_run(reader: &mut Reader, annotations: Value<'_>) -> Option<Option<(Mark, bool)>> {
+fn read_dry_run(
+    reader: &mut YamlReader,
+    annotations: YamlValue<'_>,
+) -> Option<Option<(SourcePosition, bool)>> {
     let Some(value) = annotations.get(DRY_RUN) else { return Some(None) };
     match value.scalar() {
         _ if value.unquoted().is_some() => None,

@@ -3,11 +3,11 @@
 use super::rules::{field, parse_port};
 use crate::header_names::instead_of_taken_off;
 use crate::pattern::{
-    AccountPattern, AddressPattern, Field, IdPattern, PatternError, TextPattern, TokenPattern,
-    narrow,
+    AccountPattern, AddressPattern, FieldPatterns, IdPattern, PatternError, TextPattern,
+    TokenPattern, narrow,
 };
 use crate::rule::Condition;
-use crate::yaml::{Code, Mapping, Reader, Value, nearest};
+use crate::yaml::{DiagnosticCode, YamlMapping, YamlReader, YamlValue, nearest};
 
 /// The keys, for messages.
 const KEYS: &[&str] = &[
@@ -28,7 +28,11 @@ const KEYS: &[&str] = &[
 ];
 
 /// Reads one item of `when`.
-pub(super) fn read(reader: &mut Reader, value: Value<'_>, namespace: &str) -> Option<Condition> {
+pub(super) fn read(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    namespace: &str,
+) -> Option<Condition> {
     let mut map = reader.mapping(value)?;
     let key = map.require(reader, "key").and_then(|key| Some((key, reader.text(key)?)));
     let condition = key.and_then(|(key, text)| read_keyed(reader, &mut map, key, text, namespace));
@@ -45,9 +49,9 @@ pub(super) fn read(reader: &mut Reader, value: Value<'_>, namespace: &str) -> Op
 }
 
 fn read_keyed(
-    reader: &mut Reader,
-    map: &mut Mapping<'_>,
-    key: Value<'_>,
+    reader: &mut YamlReader,
+    map: &mut YamlMapping<'_>,
+    key: YamlValue<'_>,
     text: &str,
     namespace: &str,
 ) -> Option<Condition> {
@@ -81,19 +85,19 @@ fn read_keyed(
 }
 
 fn pair<T>(
-    reader: &mut Reader,
-    map: &mut Mapping<'_>,
+    reader: &mut YamlReader,
+    map: &mut YamlMapping<'_>,
     parse: impl Fn(&str) -> Result<T, PatternError>,
-) -> Field<T> {
+) -> FieldPatterns<T> {
     field(reader, map, "values", "notValues", parse)
 }
 
 /// `request.headers[name]` and `request.auth.claims[a][b]`; everything else is unknown.
 fn read_bracketed(
-    reader: &mut Reader,
-    key: Value<'_>,
+    reader: &mut YamlReader,
+    key: YamlValue<'_>,
     text: &str,
-    values: Field<TextPattern>,
+    values: FieldPatterns<TextPattern>,
 ) -> Option<Condition> {
     let header = text.strip_prefix("request.headers").map(bracketed);
     let claim = text.strip_prefix("request.auth.claims").map(bracketed);
@@ -108,7 +112,7 @@ fn read_bracketed(
             let name = names[0].to_ascii_lowercase();
             if let Some(advice) = instead_of_taken_off(&name) {
                 let expected = "a header field that a request can still have";
-                reader.wrong_of(Code::NoEffect, key, expected, Some(advice.to_owned()));
+                reader.wrong_of(DiagnosticCode::NoEffect, key, expected, Some(advice.to_owned()));
                 return None;
             }
             Some(Condition::Header(name.into(), values))
@@ -156,11 +160,11 @@ const FIELDS: &[(&str, &str)] = &[
     ("source.uid", "principals"),
 ];
 
-fn unknown_key(reader: &mut Reader, key: Value<'_>, text: &str) {
+fn unknown_key(reader: &mut YamlReader, key: YamlValue<'_>, text: &str) {
     let expected = format!("one of {}", KEYS.join(", "));
     if text.starts_with("experimental.") {
         let fix = "experimental.* keys are not supported".to_owned();
-        return reader.wrong_of(Code::Unsupported, key, expected, Some(fix));
+        return reader.wrong_of(DiagnosticCode::Unsupported, key, expected, Some(fix));
     }
     let field = FIELDS.iter().find(|(known, _)| *known == text);
     let fix = match field {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::inline_keys;
 use crate::token::{ClaimHeader, JwtRule, KeySource, TokenPlace};
-use crate::yaml::{Mapping, Reader, Value, parse_duration};
+use crate::yaml::{YamlMapping, YamlReader, YamlValue, parse_duration};
 
 /// The most items of each list of a rule.
 const MAX_ITEMS: usize = 32;
@@ -14,7 +14,7 @@ const MAX_TEXT: usize = 2048;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads a rule. `None` after a mistake.
-pub(super) fn read(reader: &mut Reader, value: Value<'_>, id: Arc<str>) -> Option<JwtRule> {
+pub(super) fn read(reader: &mut YamlReader, value: YamlValue<'_>, id: Arc<str>) -> Option<JwtRule> {
     let mut map = reader.mapping(value)?;
     let issuer = map.require(reader, "issuer").and_then(|v| Some((v, bounded(reader, v)?)));
     let audiences = texts(reader, map.take("audiences"));
@@ -42,7 +42,7 @@ pub(super) fn read(reader: &mut Reader, value: Value<'_>, id: Arc<str>) -> Optio
     })
 }
 
-fn bounded<'n>(reader: &mut Reader, value: Value<'n>) -> Option<&'n str> {
+fn bounded<'n>(reader: &mut YamlReader, value: YamlValue<'n>) -> Option<&'n str> {
     let text = reader.text(value)?;
     if text.len() > MAX_TEXT {
         reader.wrong(value, format_args!("at most {MAX_TEXT} bytes"), None);
@@ -52,7 +52,7 @@ fn bounded<'n>(reader: &mut Reader, value: Value<'n>) -> Option<&'n str> {
 }
 
 /// A list of texts; none when it is absent.
-fn texts(reader: &mut Reader, value: Option<Value<'_>>) -> Option<Vec<Box<str>>> {
+fn texts(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> Option<Vec<Box<str>>> {
     let Some(value) = value else { return Some(Vec::new()) };
     let items = reader.filled_list(value, MAX_ITEMS)?;
     items.into_iter().map(|item| bounded(reader, item).map(Into::into)).collect()
@@ -65,9 +65,9 @@ fn timeout(text: &str) -> Result<Duration, &'static str> {
 
 /// `jwks` or `jwksUri`, not both; without either the issuer's own discovery document names the keys.
 fn read_keys(
-    reader: &mut Reader,
-    map: &mut Mapping<'_>,
-    issuer: Option<(Value<'_>, &str)>,
+    reader: &mut YamlReader,
+    map: &mut YamlMapping<'_>,
+    issuer: Option<(YamlValue<'_>, &str)>,
 ) -> Option<KeySource> {
     let uri = map.take("jwksUri");
     match (map.take("jwks"), uri) {
@@ -129,7 +129,7 @@ fn no_query(issuer: &str) -> Result<(), &'static str> {
 }
 
 /// `fromHeaders`, `fromParams`, `fromCookies`; the defaults when there is none of them.
-fn read_places(reader: &mut Reader, map: &mut Mapping<'_>) -> Option<Vec<TokenPlace>> {
+fn read_places(reader: &mut YamlReader, map: &mut YamlMapping<'_>) -> Option<Vec<TokenPlace>> {
     let headers = map.take("fromHeaders");
     let parameters = texts(reader, map.take("fromParams"))?;
     let cookies = map.take("fromCookies");
@@ -150,7 +150,7 @@ fn read_places(reader: &mut Reader, map: &mut Mapping<'_>) -> Option<Vec<TokenPl
     Some(places)
 }
 
-fn read_header_places(reader: &mut Reader, value: Value<'_>) -> Option<Vec<TokenPlace>> {
+fn read_header_places(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Vec<TokenPlace>> {
     let mut places = Vec::new();
     for item in reader.filled_list(value, MAX_ITEMS)? {
         let mut map = reader.mapping(item)?;
@@ -166,7 +166,7 @@ fn read_header_places(reader: &mut Reader, value: Value<'_>) -> Option<Vec<Token
     Some(places)
 }
 
-fn read_claim_headers(reader: &mut Reader, value: Value<'_>) -> Vec<ClaimHeader> {
+fn read_claim_headers(reader: &mut YamlReader, value: YamlValue<'_>) -> Vec<ClaimHeader> {
     let items = reader.filled_list(value, MAX_ITEMS).unwrap_or_default();
     let mut made: Vec<ClaimHeader> = Vec::new();
     for item in items {
@@ -194,14 +194,14 @@ fn claim_path(text: &str) -> Result<Vec<Box<str>>, &'static str> {
     }
 }
 
-fn header_name(reader: &mut Reader, value: Value<'_>) -> Option<Box<str>> {
+fn header_name(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Box<str>> {
     reader.parsed(value, "a header's name", |text| {
         token(text).map(|name| Box::from(name.to_ascii_lowercase()))
     })
 }
 
 /// A header that we may make: not one that frames, routes or authenticates, and none of the proxy's own (S-16).
-fn made_header(reader: &mut Reader, value: Value<'_>) -> Option<Box<str>> {
+fn made_header(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Box<str>> {
     const TAKEN: &[&str] = &[
         "authorization",
         "connection",

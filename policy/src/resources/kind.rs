@@ -3,11 +3,11 @@
 //! A suggestion is given only for a word that nobody knows: `TLSRoute` is no misspelt `HTTPRoute`, and the
 //! `AuthorizationPolicy` of another group is another kind.
 
-use crate::yaml::{Code, Reader, Value, nearest};
+use crate::yaml::{DiagnosticCode, YamlReader, YamlValue, nearest};
 
 /// The kinds this version reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(super) enum ResourceKind {
     AuthorizationPolicy,
     PeerAuthentication,
     RequestAuthentication,
@@ -19,8 +19,8 @@ const SECURITY: &str = "security.istio.io";
 const NETWORKING: &str = "networking.istio.io";
 const OWN: &str = "policy.postern.dev";
 
-struct Known {
-    kind: Kind,
+struct KnownKind {
+    kind: ResourceKind,
     name: &'static str,
     group: &'static str,
     version: &'static str,
@@ -28,22 +28,28 @@ struct Known {
     older: &'static [&'static str],
 }
 
-const KNOWN: &[Known] = &[
-    known(Kind::AuthorizationPolicy, "AuthorizationPolicy", SECURITY, "v1", &["v1beta1"]),
-    known(Kind::PeerAuthentication, "PeerAuthentication", SECURITY, "v1", &["v1beta1"]),
-    known(Kind::RequestAuthentication, "RequestAuthentication", SECURITY, "v1", &["v1beta1"]),
-    known(Kind::ServiceEntry, "ServiceEntry", NETWORKING, "v1", &["v1beta1", "v1alpha3"]),
-    known(Kind::TokenPolicy, "TokenPolicy", OWN, "v1alpha1", &[]),
+const KNOWN: &[KnownKind] = &[
+    known(ResourceKind::AuthorizationPolicy, "AuthorizationPolicy", SECURITY, "v1", &["v1beta1"]),
+    known(ResourceKind::PeerAuthentication, "PeerAuthentication", SECURITY, "v1", &["v1beta1"]),
+    known(
+        ResourceKind::RequestAuthentication,
+        "RequestAuthentication",
+        SECURITY,
+        "v1",
+        &["v1beta1"],
+    ),
+    known(ResourceKind::ServiceEntry, "ServiceEntry", NETWORKING, "v1", &["v1beta1", "v1alpha3"]),
+    known(ResourceKind::TokenPolicy, "TokenPolicy", OWN, "v1alpha1", &[]),
 ];
 
 const fn known(
-    kind: Kind,
+    kind: ResourceKind,
     name: &'static str,
     group: &'static str,
     version: &'static str,
     older: &'static [&'static str],
-) -> Known {
-    Known { kind, name, group, version, older }
+) -> KnownKind {
+    KnownKind { kind, name, group, version, older }
 }
 
 /// Groups whose kinds say what a mesh or a gateway does: somebody who has such an object wants something that is not done here.
@@ -107,7 +113,7 @@ const INSTEAD: &[(&str, &[&str])] = &[
     ),
 ];
 
-impl Kind {
+impl ResourceKind {
     pub(super) fn as_str(self) -> &'static str {
         KNOWN.iter().find(|known| known.kind == self).map_or("", |known| known.name)
     }
@@ -115,11 +121,11 @@ impl Kind {
     /// The apiVersion it is read in.
     pub(super) fn api_version(self) -> String {
         let known = KNOWN.iter().find(|known| known.kind == self);
-        known.map_or_else(String::new, Known::api_version)
+        known.map_or_else(String::new, KnownKind::api_version)
     }
 }
 
-impl Known {
+impl KnownKind {
     fn api_version(&self) -> String {
         format!("{}/{}", self.group, self.version)
     }
@@ -127,16 +133,16 @@ impl Known {
 
 /// What `apiVersion` and `kind` name, as they stand in a document.
 #[derive(Clone, Copy)]
-pub(super) struct Written<'n> {
-    pub(super) version: (Value<'n>, &'n str),
-    pub(super) kind: (Value<'n>, &'n str),
+pub(super) struct WrittenKind<'n> {
+    pub(super) version: (YamlValue<'n>, &'n str),
+    pub(super) kind: (YamlValue<'n>, &'n str),
 }
 
 /// What was made of `apiVersion` and `kind`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum KindMatch {
     /// A kind that is read, and whether it was written in an older version.
-    Ours { kind: Kind, older: bool },
+    Ours { kind: ResourceKind, older: bool },
     /// A mistake was noted, and the rest of the object is worth a look.
     Misspelt,
     /// A mistake was noted, and the rest of the object is not ours to judge.
@@ -144,33 +150,39 @@ pub(super) enum Found {
 }
 
 /// Finds the kind. `take_older`: older versions of Istio's groups are taken.
-pub(super) fn find(reader: &mut Reader, written: Written<'_>, take_older: bool) -> Found {
+pub(super) fn find(
+    reader: &mut YamlReader,
+    written: WrittenKind<'_>,
+    take_older: bool,
+) -> KindMatch {
     let (version, name) = (written.version.1, written.kind.1);
     let (group, number) = version.split_once('/').unwrap_or(("", version));
     let same_name = KNOWN.iter().find(|known| known.name == name);
     match same_name.filter(|known| known.group == group) {
-        Some(known) if known.version == number => Found::Ours { kind: known.kind, older: false },
+        Some(known) if known.version == number => {
+            KindMatch::Ours { kind: known.kind, older: false }
+        }
         Some(known) => {
             let older = known.older.contains(&number);
             if older && take_older {
-                return Found::Ours { kind: known.kind, older };
+                return KindMatch::Ours { kind: known.kind, older };
             }
             let right = known.api_version();
             let fix = older.then(|| format!("write {right}: the fields are the same"));
             let expected = format!("{right}, the version of kind {name}");
-            reader.wrong_of(Code::Version, written.version.0, expected, fix);
-            Found::Misspelt
+            reader.wrong_of(DiagnosticCode::Version, written.version.0, expected, fix);
+            KindMatch::Misspelt
         }
         None => refuse(reader, written, group, same_name),
     }
 }
 
 fn refuse(
-    reader: &mut Reader,
-    written: Written<'_>,
+    reader: &mut YamlReader,
+    written: WrittenKind<'_>,
     group: &str,
-    same_name: Option<&Known>,
-) -> Found {
+    same_name: Option<&KnownKind>,
+) -> KindMatch {
     let (kind, name) = written.kind;
     let mark = kind.node.mark;
     let found = format!("kind {name}");
@@ -178,41 +190,41 @@ fn refuse(
     let near = nearest(name, ours.map(|known| known.name));
     if is_list(written.version.1, name) {
         let expected = "an object: a list holds no lists";
-        reader.mistake_of(Code::Form, mark, "a list in a list", expected, None);
-        Found::Foreign
+        reader.mistake_of(DiagnosticCode::Form, mark, "a list in a list", expected, None);
+        KindMatch::Foreign
     } else if let Some(known) = same_name {
         let right = known.api_version();
         // Istio has no second kind of the name; other projects have.
         let misspelt = group.ends_with("istio.io") || nearest(group, [known.group]).is_some();
         let (code, fix) = match misspelt {
-            true => (Code::Version, format!("write {right}")),
+            true => (DiagnosticCode::Version, format!("write {right}")),
             false => {
                 let other = format!("{name} of {} is another kind", titled(group));
-                (Code::Unsupported, format!("{other}, and not supported by this version"))
+                (DiagnosticCode::Unsupported, format!("{other}, and not supported by this version"))
             }
         };
         let expected = format!("{right}, the version of kind {name}");
         reader.wrong_of(code, written.version.0, expected, Some(fix));
-        if misspelt { Found::Misspelt } else { Found::Foreign }
+        if misspelt { KindMatch::Misspelt } else { KindMatch::Foreign }
     } else if let Some(near) = near {
         let fix = format!("did you mean {near}?");
-        reader.mistake_of(Code::Value, mark, found, supported(), Some(fix));
-        Found::Misspelt
+        reader.mistake_of(DiagnosticCode::Value, mark, found, supported(), Some(fix));
+        KindMatch::Misspelt
     } else if is_of_a_mesh(group) {
         let advice = instead(name).map(|advice| format!(": {advice}")).unwrap_or_default();
         let own = group.ends_with("postern.dev");
         let of = if own { format!(" of {}", written.version.1) } else { String::new() };
         let fix = format!("{name}{of} is not supported by this version{advice}");
         let found = format!("{found}, which is not supported");
-        reader.mistake_of(Code::Unsupported, mark, found, supported(), Some(fix));
-        Found::Foreign
+        reader.mistake_of(DiagnosticCode::Unsupported, mark, found, supported(), Some(fix));
+        KindMatch::Foreign
     } else {
         let fix = format!(
             "{name} of {} is no policy; keep it in another directory",
             titled(written.version.1)
         );
-        reader.mistake_of(Code::NotPolicy, mark, found, supported(), Some(fix));
-        Found::Foreign
+        reader.mistake_of(DiagnosticCode::NotPolicy, mark, found, supported(), Some(fix));
+        KindMatch::Foreign
     }
 }
 
@@ -260,19 +272,19 @@ pub(super) fn is_list(version: &str, kind: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::yaml::{Mark, Node, NodeKind};
+    use crate::yaml::{NodeKind, SourcePosition, YamlNode};
 
     /// What is said of a kind, and of which sort it is; empty when it is read.
     fn told(version: &str, kind: &str) -> String {
-        let node = |text: &str| Node {
-            mark: Mark { line: 1, column: 1 },
+        let node = |text: &str| YamlNode {
+            mark: SourcePosition { line: 1, column: 1 },
             kind: NodeKind::Scalar { text: text.into(), plain: true },
         };
         let (versions, kinds) = (node(version), node(kind));
-        let mut reader = Reader::new("r".into());
-        let written = Written {
-            version: (Value { node: &versions, name: "apiVersion" }, version),
-            kind: (Value { node: &kinds, name: "kind" }, kind),
+        let mut reader = YamlReader::new("r".into());
+        let written = WrittenKind {
+            version: (YamlValue { node: &versions, name: "apiVersion" }, version),
+            kind: (YamlValue { node: &kinds, name: "kind" }, kind),
         };
         find(&mut reader, written, false);
         let mistakes = reader.into_mistakes();

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::object::is_dns_subdomain;
-use crate::yaml::{Reader, Value};
+use crate::yaml::{YamlReader, YamlValue};
 
 /// The longest name and the longest value, in bytes.
 const MAX_PART: usize = 63;
@@ -15,7 +15,10 @@ const KEY_ADVICE: &str = "a label's key is a name, or prefix/name: the name of l
 const VALUE_ADVICE: &str = "a label's value is letters, digits, '-', '_' and '.', beginning and ending with a letter or digit, at most 63";
 
 /// Reads a mapping of labels as an object carries them. A value may be empty there.
-pub(super) fn read(reader: &mut Reader, value: Value<'_>) -> Option<BTreeMap<String, String>> {
+pub(super) fn read(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+) -> Option<BTreeMap<String, String>> {
     let mut map = reader.mapping(value)?;
     let mut labels = BTreeMap::new();
     for (key, value) in map.entries() {

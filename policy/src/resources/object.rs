@@ -2,28 +2,31 @@
 
 use std::sync::Arc;
 
-use super::kind::{self, Found, Kind, Written};
-use super::{Reading, Surveyed, label};
-use crate::yaml::{Code, Key, Mapping, Mark, NodeKind, Reader, Value, nearest};
+use super::kind::{self, KindMatch, ResourceKind, WrittenKind};
+use super::{ReadOptions, SurveyedObject, label};
+use crate::yaml::{
+    DiagnosticCode, MappingKey, NodeKind, SourcePosition, YamlMapping, YamlReader, YamlValue,
+    nearest,
+};
 
 /// An object's head, and its spec still to be read.
 #[derive(Debug)]
-pub(super) struct Object<'n> {
-    pub(super) kind: Kind,
+pub(super) struct ResourceObject<'n> {
+    pub(super) kind: ResourceKind,
     /// Whether it was written in an older version of its kind.
     pub(super) older: bool,
     /// Where the object begins.
-    pub(super) mark: Mark,
+    pub(super) mark: SourcePosition,
     pub(super) name: Arc<str>,
     pub(super) namespace: Arc<str>,
     /// `metadata.annotations`.
-    pub(super) annotations: Option<Value<'n>>,
+    pub(super) annotations: Option<YamlValue<'n>>,
     /// `metadata.creationTimestamp`: RFC 3339 text sorts by time.
     pub(super) created: Option<&'n str>,
-    pub(super) spec: Option<Value<'n>>,
+    pub(super) spec: Option<YamlValue<'n>>,
 }
 
-impl Object<'_> {
+impl ResourceObject<'_> {
     /// `namespace/name`.
     pub(super) fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
@@ -36,8 +39,8 @@ impl Object<'_> {
 }
 
 /// An object as it was met, whatever is wrong in it.
-pub(super) fn met(file: &Arc<str>, root: Value<'_>, namespace: Option<&str>) -> Surveyed {
-    let text = |value: Option<Value<'_>>| {
+pub(super) fn met(file: &Arc<str>, root: YamlValue<'_>, namespace: Option<&str>) -> SurveyedObject {
+    let text = |value: Option<YamlValue<'_>>| {
         let text = value.and_then(|value| value.scalar()).filter(|text| !text.is_empty());
         text.map(shown)
     };
@@ -50,7 +53,7 @@ pub(super) fn met(file: &Arc<str>, root: Value<'_>, namespace: Option<&str>) -> 
     let namespace = named.or_else(|| namespace.map(str::to_owned));
     let full =
         namespace.as_ref().map_or_else(|| name.clone(), |namespace| format!("{namespace}/{name}"));
-    Surveyed {
+    SurveyedObject {
         name: format!("{kind} {full}").into(),
         kind,
         api_version: text(root.get("apiVersion")).unwrap_or_default(),
@@ -70,17 +73,17 @@ fn shown(text: &str) -> String {
 
 /// Reads an object's head. `None` after a mistake that leaves nothing to go on with.
 pub(super) fn read<'n>(
-    reader: &mut Reader,
-    root: Value<'n>,
-    reading: &Reading<'_>,
-) -> Option<Object<'n>> {
+    reader: &mut YamlReader,
+    root: YamlValue<'n>,
+    reading: &ReadOptions<'_>,
+) -> Option<ResourceObject<'n>> {
     let mut map = reader.mapping(root)?;
     let version = map.require(reader, "apiVersion").and_then(|v| Some((v, reader.text(v)?)));
     let kind = map.require(reader, "kind").and_then(|v| Some((v, reader.text(v)?)));
-    let written = version.zip(kind).map(|(version, kind)| Written { version, kind });
-    let found =
-        written.map_or(Found::Misspelt, |written| kind::find(reader, written, reading.from_istio));
-    if found == Found::Foreign {
+    let written = version.zip(kind).map(|(version, kind)| WrittenKind { version, kind });
+    let found = written
+        .map_or(KindMatch::Misspelt, |written| kind::find(reader, written, reading.from_istio));
+    if found == KindMatch::Foreign {
         return None;
     }
     let metadata = map.require(reader, "metadata");
@@ -89,8 +92,8 @@ pub(super) fn read<'n>(
     map.take("status");
     map.finish(reader);
     let metadata = metadata.and_then(|v| read_metadata(reader, v, reading))?;
-    let Found::Ours { kind, older } = found else { return None };
-    let object = Object {
+    let KindMatch::Ours { kind, older } = found else { return None };
+    let object = ResourceObject {
         kind,
         older,
         mark: root.node.mark,
@@ -107,11 +110,11 @@ pub(super) fn read<'n>(
     Some(object)
 }
 
-struct Metadata<'n> {
+struct ObjectMetadata<'n> {
     name: Option<Arc<str>>,
     namespace: Option<Arc<str>>,
-    labels: Option<Value<'n>>,
-    annotations: Option<Value<'n>>,
+    labels: Option<YamlValue<'n>>,
+    annotations: Option<YamlValue<'n>>,
     created: Option<&'n str>,
 }
 
@@ -129,11 +132,11 @@ const CLUSTER_METADATA: &[&str] = &[
 ];
 
 fn read_metadata<'n>(
-    reader: &mut Reader,
-    value: Value<'n>,
-    reading: &Reading<'_>,
-) -> Option<Metadata<'n>> {
-    let mut map: Mapping<'n> = reader.mapping(value)?;
+    reader: &mut YamlReader,
+    value: YamlValue<'n>,
+    reading: &ReadOptions<'_>,
+) -> Option<ObjectMetadata<'n>> {
+    let mut map: YamlMapping<'n> = reader.mapping(value)?;
     let name = map
         .require(reader, "name")
         .and_then(|v| reader.parsed(v, "an object's name", dns_subdomain));
@@ -148,20 +151,20 @@ fn read_metadata<'n>(
         map.take(key);
     }
     map.finish(reader);
-    Some(Metadata { name, namespace, labels, annotations, created })
+    Some(ObjectMetadata { name, namespace, labels, annotations, created })
 }
 
 /// The namespace that the object names, or the one that was asked for, as with `kubectl apply --namespace`.
 fn read_namespace(
-    reader: &mut Reader,
-    map: &mut Mapping<'_>,
-    reading: &Reading<'_>,
+    reader: &mut YamlReader,
+    map: &mut YamlMapping<'_>,
+    reading: &ReadOptions<'_>,
 ) -> Option<Arc<str>> {
     let Some(wanted) = reading.namespace else {
         if reading.from_istio && !map.has("namespace") {
             let fix = "write it, or give --namespace, as to kubectl".to_owned();
             let (found, expected) = ("no `namespace` in `metadata`", "the key `namespace`");
-            reader.mistake_of(Code::MissingKey, map.mark(), found, expected, Some(fix));
+            reader.mistake_of(DiagnosticCode::MissingKey, map.mark(), found, expected, Some(fix));
             // The rest is told in the same run; nothing of the set is taken.
             return Some("default".into());
         }
@@ -174,7 +177,7 @@ fn read_namespace(
         let expected = format!("namespace {wanted}, which --namespace asks for, or none");
         let fix = format!("check it with --namespace {named}, or take the line out");
         // The rest is told in the same run; nothing of the set is taken.
-        reader.wrong_of(Code::OtherNamespace, value, expected, Some(fix));
+        reader.wrong_of(DiagnosticCode::OtherNamespace, value, expected, Some(fix));
     }
     Some(named)
 }
@@ -184,7 +187,7 @@ pub(super) const DRY_RUN: &str = "istio.io/dry-run";
 
 /// Annotations are text in quotes, as in Kubernetes. The others' belong to other tools; but one that looks like ours and is not
 /// would be thought to hold.
-fn read_annotations(reader: &mut Reader, object: &Object<'_>) {
+fn read_annotations(reader: &mut YamlReader, object: &ResourceObject<'_>) {
     let Some(mut map) = object.annotations.and_then(|value| reader.mapping(value)) else { return };
     let label = object.label();
     for (key, value) in map.entries() {
@@ -192,7 +195,13 @@ fn read_annotations(reader: &mut Reader, object: &Object<'_>) {
             let found = format!("{text} for the annotation `{}` of {label}", key.text);
             let fix = value.scalar().filter(|_| !value.node.is_null());
             let fix = fix.map(|text| format!("write {}: \"{text}\"", key.text));
-            reader.mistake_of(Code::Unquoted, value.node.mark, found, "text in quotes", fix);
+            reader.mistake_of(
+                DiagnosticCode::Unquoted,
+                value.node.mark,
+                found,
+                "text in quotes",
+                fix,
+            );
         }
         if !label::is_key(&key.text) {
             let found = format!("the annotation key \"{}\" of {label}", key.text);
@@ -203,12 +212,17 @@ fn read_annotations(reader: &mut Reader, object: &Object<'_>) {
 }
 
 /// Refuses annotations that would do nothing and look as if they did.
-fn refuse_idle(reader: &mut Reader, object: &Object<'_>, key: &Key, value: Value<'_>) {
+fn refuse_idle(
+    reader: &mut YamlReader,
+    object: &ResourceObject<'_>,
+    key: &MappingKey,
+    value: YamlValue<'_>,
+) {
     let found = format!("the annotation `{}` of {}", key.text, object.label());
     let mut idle = |expected: &str, fix: String| {
-        reader.mistake_of(Code::NoEffect, key.mark, found.clone(), expected, Some(fix));
+        reader.mistake_of(DiagnosticCode::NoEffect, key.mark, found.clone(), expected, Some(fix));
     };
-    let is_policy = object.kind == Kind::AuthorizationPolicy;
+    let is_policy = object.kind == ResourceKind::AuthorizationPolicy;
     if &*key.text == DRY_RUN {
         if !is_policy && !value.is_text("false") {
             let fix = "remove it: the object is in force as soon as it is read";
@@ -219,7 +233,7 @@ fn refuse_idle(reader: &mut Reader, object: &Object<'_>, key: &Key, value: Value
     } else if is_dry_run_of_istio(&key.text) {
         let fix = if is_policy { format!("write {DRY_RUN}") } else { "remove it".to_owned() };
         idle("an annotation that is known", fix);
-    } else if object.kind != Kind::ServiceEntry
+    } else if object.kind != ResourceKind::ServiceEntry
         && key.text.split_once('/').is_some_and(|(prefix, _)| is_own(prefix))
     {
         // The controller writes its own to the ServiceEntries that it makes.
@@ -229,7 +243,11 @@ fn refuse_idle(reader: &mut Reader, object: &Object<'_>, key: &Key, value: Value
 }
 
 /// A label says nothing of dry-run: the policy would be in force while its writer thinks that it is watched only.
-fn refuse_dry_run_label(reader: &mut Reader, object: &Object<'_>, labels: Value<'_>) {
+fn refuse_dry_run_label(
+    reader: &mut YamlReader,
+    object: &ResourceObject<'_>,
+    labels: YamlValue<'_>,
+) {
     let NodeKind::Map(entries) = &labels.node.kind else { return };
     for (key, _) in entries {
         if !is_dry_run_of_istio(&key.text) {
@@ -237,10 +255,12 @@ fn refuse_dry_run_label(reader: &mut Reader, object: &Object<'_>, labels: Value<
         }
         let found = format!("the label `{}` of {}", key.text, object.label());
         let fix = match object.kind {
-            Kind::AuthorizationPolicy => format!("write annotations: {{{DRY_RUN}: \"true\"}}"),
+            ResourceKind::AuthorizationPolicy => {
+                format!("write annotations: {{{DRY_RUN}: \"true\"}}")
+            }
             _ => "remove it".to_owned(),
         };
-        reader.mistake_of(Code::NoEffect, key.mark, found, "an annotation", Some(fix));
+        reader.mistake_of(DiagnosticCode::NoEffect, key.mark, found, "an annotation", Some(fix));
     }
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::object::Object;
+use super::object::ResourceObject;
 use super::rules::parse_port;
-use super::selector::{self, Selector};
-use crate::yaml::{Code, Mark, Reader, Value};
+use super::selector::{self, MatchLabels};
+use crate::yaml::{DiagnosticCode, SourcePosition, YamlReader, YamlValue};
 use crate::{MtlsMode, Workload};
 
 /// A PeerAuthentication. The narrowest that says something wins: port, workload, namespace, mesh.
@@ -14,7 +14,7 @@ use crate::{MtlsMode, Workload};
 pub struct PeerAuthentication {
     name: Arc<str>,
     namespace: Arc<str>,
-    selector: Selector,
+    selector: MatchLabels,
     mode: Option<MtlsMode>,
     ports: BTreeMap<u16, MtlsMode>,
     created: Option<String>,
@@ -22,7 +22,7 @@ pub struct PeerAuthentication {
 
 /// How narrow a PeerAuthentication is for a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Scope {
+pub(crate) enum PolicyScope {
     Workload,
     Namespace,
     Mesh,
@@ -44,13 +44,18 @@ impl PeerAuthentication {
     }
 
     /// Its scope for a workload; `None` when it is not about it.
-    pub(crate) fn scope_for(&self, workload: &Workload, root_namespace: &str) -> Option<Scope> {
+    pub(crate) fn scope_for(
+        &self,
+        workload: &Workload,
+        root_namespace: &str,
+    ) -> Option<PolicyScope> {
         if *self.namespace == *root_namespace {
-            return Some(Scope::Mesh);
+            return Some(PolicyScope::Mesh);
         }
         let ours =
             *self.namespace == *workload.namespace && self.selector.matches(&workload.labels);
-        let scope = if self.selector.is_empty() { Scope::Namespace } else { Scope::Workload };
+        let scope =
+            if self.selector.is_empty() { PolicyScope::Namespace } else { PolicyScope::Workload };
         ours.then_some(scope)
     }
 
@@ -78,8 +83,8 @@ const MODES: &[(&str, Option<MtlsMode>)] = &[
 ];
 
 pub(super) fn read(
-    reader: &mut Reader,
-    object: &Object<'_>,
+    reader: &mut YamlReader,
+    object: &ResourceObject<'_>,
     root_namespace: &str,
 ) -> Option<PeerAuthentication> {
     let (selector, mode, ports) = match object.spec {
@@ -99,12 +104,16 @@ pub(super) fn read(
     })
 }
 
-type Spec = (Selector, Option<MtlsMode>, BTreeMap<u16, MtlsMode>);
+type PeerAuthenticationSpec = (MatchLabels, Option<MtlsMode>, BTreeMap<u16, MtlsMode>);
 
-fn read_spec(reader: &mut Reader, spec: Value<'_>, in_root: bool) -> Option<Spec> {
+fn read_spec(
+    reader: &mut YamlReader,
+    spec: YamlValue<'_>,
+    in_root: bool,
+) -> Option<PeerAuthenticationSpec> {
     let mut map = reader.mapping(spec)?;
     let written = map.take("selector");
-    let selector = written.map_or(Some(Selector::default()), |v| selector::read(reader, v));
+    let selector = written.map_or(Some(MatchLabels::default()), |v| selector::read(reader, v));
     let map_says_mode = map.has("mtls") || map.has("portLevelMtls");
     let mode = map.take("mtls").map_or(Some(None), |v| read_mode(reader, v));
     let port_modes = map.take("portLevelMtls");
@@ -116,7 +125,8 @@ fn read_spec(reader: &mut Reader, spec: Value<'_>, in_root: bool) -> Option<Spec
     if let Some(value) = written.filter(|_| in_root) {
         refuse_in_root(reader, value);
     }
-    if let Some(value) = port_modes.filter(|_| selector.as_ref().is_some_and(Selector::is_empty)) {
+    if let Some(value) = port_modes.filter(|_| selector.as_ref().is_some_and(MatchLabels::is_empty))
+    {
         let fix = "select the workload with selector.matchLabels".to_owned();
         reader.mistake(
             value.node.mark,
@@ -129,11 +139,11 @@ fn read_spec(reader: &mut Reader, spec: Value<'_>, in_root: bool) -> Option<Spec
 }
 
 /// An object that says no mode leaves everything as it was, and looks as if it did not.
-fn refuse_idle(reader: &mut Reader, mark: Mark) {
+fn refuse_idle(reader: &mut YamlReader, mark: SourcePosition) {
     let fix = "write mtls: {mode: STRICT}, or take the object out".to_owned();
     let expected = "`mtls` or `portLevelMtls`";
     reader.mistake_of(
-        Code::NoEffect,
+        DiagnosticCode::NoEffect,
         mark,
         "a PeerAuthentication without a mode",
         expected,
@@ -142,7 +152,7 @@ fn refuse_idle(reader: &mut Reader, mark: Mark) {
 }
 
 /// Istio ignores a selector in the root namespace; here the writer is told.
-fn refuse_in_root(reader: &mut Reader, value: Value<'_>) {
+fn refuse_in_root(reader: &mut YamlReader, value: YamlValue<'_>) {
     let fix = "a PeerAuthentication of the root namespace is about the whole mesh; move it to the workload's namespace";
     reader.mistake(
         value.node.mark,
@@ -153,12 +163,12 @@ fn refuse_in_root(reader: &mut Reader, value: Value<'_>) {
 }
 
 /// `{mode: …}`
-fn read_mode(reader: &mut Reader, value: Value<'_>) -> Option<Option<MtlsMode>> {
+fn read_mode(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Option<MtlsMode>> {
     let mut map = reader.mapping(value)?;
     if map.is_empty() {
         let found = format!("an empty `{}`", value.name);
         let fix = "write {mode: STRICT}; {mode: UNSET} says that it is inherited".to_owned();
-        reader.mistake_of(Code::NoEffect, value.node.mark, found, "`mode`", Some(fix));
+        reader.mistake_of(DiagnosticCode::NoEffect, value.node.mark, found, "`mode`", Some(fix));
         return None;
     }
     let mode = map.take("mode").map_or(Some(None), |v| reader.choice(v, MODES));
@@ -166,12 +176,18 @@ fn read_mode(reader: &mut Reader, value: Value<'_>) -> Option<Option<MtlsMode>> 
     mode
 }
 
-fn read_ports(reader: &mut Reader, value: Value<'_>) -> Option<BTreeMap<u16, MtlsMode>> {
+fn read_ports(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<BTreeMap<u16, MtlsMode>> {
     let mut map = reader.mapping(value)?;
     if map.is_empty() {
         let found = "an empty `portLevelMtls`";
         let fix = "write a port's mode, as 8080: {mode: DISABLE}, or take it out".to_owned();
-        reader.mistake_of(Code::NoEffect, value.node.mark, found, "at least one port", Some(fix));
+        reader.mistake_of(
+            DiagnosticCode::NoEffect,
+            value.node.mark,
+            found,
+            "at least one port",
+            Some(fix),
+        );
         return None;
     }
     let mut ports = BTreeMap::new();

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::Resources;
 use super::jwt_rule;
-use super::object::Object;
-use super::selector::{self, Selector};
-use super::target::{self, Target};
+use super::object::ResourceObject;
+use super::selector::{self, MatchLabels};
+use super::target::{self, TargetRef};
 use crate::token::JwtRule;
-use crate::yaml::{Code, Mark, Reader, Value};
-use crate::{Mistake, Workload};
+use crate::yaml::{DiagnosticCode, SourcePosition, YamlReader, YamlValue};
+use crate::{Diagnostic, Workload};
 
 /// The most rules of one object: an issuer each; a mesh has a handful.
 const MAX_RULES: usize = 32;
@@ -19,8 +19,8 @@ const MAX_RULES: usize = 32;
 pub struct RequestAuthentication {
     name: Arc<str>,
     namespace: Arc<str>,
-    selector: Selector,
-    targets: Vec<Target>,
+    selector: MatchLabels,
+    targets: Vec<TargetRef>,
     rules: Vec<Arc<JwtRule>>,
 }
 
@@ -40,7 +40,7 @@ impl RequestAuthentication {
     }
 
     /// The labels it selects by; empty beside `targetRefs`.
-    pub(crate) fn selector(&self) -> &Selector {
+    pub(crate) fn selector(&self) -> &MatchLabels {
         &self.selector
     }
 
@@ -55,18 +55,21 @@ impl RequestAuthentication {
     }
 
     /// What it targets and nobody can resolve.
-    pub(super) fn unresolved(&self, resources: &Resources) -> Vec<Mistake> {
+    pub(super) fn unresolved(&self, resources: &Resources) -> Vec<Diagnostic> {
         let mistakes = self.targets.iter().filter_map(|target| target.unresolved(resources));
         let name: Arc<str> = format!("RequestAuthentication {}", self.name).into();
         mistakes.map(|mistake| mistake.within(Arc::clone(&name))).collect()
     }
 }
 
-pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<RequestAuthentication> {
+pub(super) fn read(
+    reader: &mut YamlReader,
+    object: &ResourceObject<'_>,
+) -> Option<RequestAuthentication> {
     let mut read = RequestAuthentication {
         name: object.full_name().into(),
         namespace: Arc::clone(&object.namespace),
-        selector: Selector::default(),
+        selector: MatchLabels::default(),
         targets: Vec::new(),
         rules: Vec::new(),
     };
@@ -80,13 +83,13 @@ pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<RequestAu
 }
 
 fn read_spec(
-    reader: &mut Reader,
-    spec: Value<'_>,
+    reader: &mut YamlReader,
+    spec: YamlValue<'_>,
     object: &mut RequestAuthentication,
 ) -> Option<()> {
     let mut map = reader.mapping(spec)?;
     let selector =
-        map.take("selector").map_or(Some(Selector::default()), |v| selector::read(reader, v));
+        map.take("selector").map_or(Some(MatchLabels::default()), |v| selector::read(reader, v));
     let refs = map.take("targetRefs");
     let targets = refs.map_or(Some(Vec::new()), |v| target::read(reader, v, &object.namespace));
     let rules = map.take("jwtRules").map_or(Some(Vec::new()), |v| reader.filled_list(v, MAX_RULES));
@@ -107,8 +110,8 @@ fn read_spec(
 }
 
 /// An object without rules believes nobody and checks nothing, and looks as if it did.
-fn refuse_idle(reader: &mut Reader, mark: Mark) {
+fn refuse_idle(reader: &mut YamlReader, mark: SourcePosition) {
     let found = "a RequestAuthentication without rules, which checks no token";
     let fix = "name an issuer in jwtRules, or take the object out; to demand a token, write requestPrincipals in an AuthorizationPolicy";
-    reader.mistake_of(Code::NoEffect, mark, found, "`jwtRules`", Some(fix.to_owned()));
+    reader.mistake_of(DiagnosticCode::NoEffect, mark, found, "`jwtRules`", Some(fix.to_owned()));
 }

@@ -2,11 +2,11 @@
 
 use super::condition;
 use crate::pattern::{
-    AccountPattern, AddressPattern, Field, HostPattern, IdPattern, PathPattern, PatternError,
-    TokenPattern, narrow,
+    AccountPattern, AddressPattern, FieldPatterns, HostPattern, IdPattern, PathPattern,
+    PatternError, TokenPattern, narrow,
 };
 use crate::rule::{Operation, Rule, Source};
-use crate::yaml::{Mapping, Reader, Value};
+use crate::yaml::{YamlMapping, YamlReader, YamlValue};
 
 /// The most rules of a policy (Istio's limit).
 const MAX_RULES: usize = 512;
@@ -18,7 +18,11 @@ const MAX_VALUES: usize = 1024;
 const MAX_SERVICE_ACCOUNTS: usize = 16;
 
 /// Reads `rules`. An empty list matches nothing, as an absent one does.
-pub(super) fn read(reader: &mut Reader, value: Value<'_>, namespace: &str) -> Option<Vec<Rule>> {
+pub(super) fn read(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    namespace: &str,
+) -> Option<Vec<Rule>> {
     let items = reader.list(value)?;
     if items.len() > MAX_RULES {
         reader.mistake(
@@ -32,7 +36,7 @@ pub(super) fn read(reader: &mut Reader, value: Value<'_>, namespace: &str) -> Op
     Some(items.into_iter().filter_map(|item| read_rule(reader, item, namespace)).collect())
 }
 
-fn read_rule(reader: &mut Reader, value: Value<'_>, namespace: &str) -> Option<Rule> {
+fn read_rule(reader: &mut YamlReader, value: YamlValue<'_>, namespace: &str) -> Option<Rule> {
     let mut map = reader.mapping(value)?;
     let from = parts(reader, map.take("from"), |reader, v| read_source(reader, v, namespace));
     let to = parts(reader, map.take("to"), read_operation);
@@ -43,9 +47,9 @@ fn read_rule(reader: &mut Reader, value: Value<'_>, namespace: &str) -> Option<R
 
 /// The items of an optional list that must not be empty when it is there.
 fn parts<T>(
-    reader: &mut Reader,
-    value: Option<Value<'_>>,
-    read: impl Fn(&mut Reader, Value<'_>) -> Option<T>,
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
+    read: impl Fn(&mut YamlReader, YamlValue<'_>) -> Option<T>,
 ) -> Option<Vec<T>> {
     let Some(value) = value else { return Some(Vec::new()) };
     let items = reader.filled_list(value, MAX_PARTS)?;
@@ -53,7 +57,7 @@ fn parts<T>(
 }
 
 /// `source:` of an item of `from`.
-fn read_source(reader: &mut Reader, value: Value<'_>, namespace: &str) -> Option<Source> {
+fn read_source(reader: &mut YamlReader, value: YamlValue<'_>, namespace: &str) -> Option<Source> {
     let mut item = reader.mapping(value)?;
     let source = item.require(reader, "source");
     item.finish(reader);
@@ -92,7 +96,7 @@ fn read_source(reader: &mut Reader, value: Value<'_>, namespace: &str) -> Option
 }
 
 /// `serviceAccounts` already says the namespace and the identity: beside them it is one too many (as in Istio).
-fn refuse_mixed_accounts(reader: &mut Reader, value: Value<'_>, source: &Source) {
+fn refuse_mixed_accounts(reader: &mut YamlReader, value: YamlValue<'_>, source: &Source) {
     let accounts = &source.service_accounts;
     for list in [&accounts.any_of, &accounts.none_of] {
         if list.len() > MAX_SERVICE_ACCOUNTS {
@@ -117,7 +121,7 @@ fn refuse_mixed_accounts(reader: &mut Reader, value: Value<'_>, source: &Source)
 }
 
 /// `operation:` of an item of `to`.
-fn read_operation(reader: &mut Reader, value: Value<'_>) -> Option<Operation> {
+fn read_operation(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Operation> {
     let mut item = reader.mapping(value)?;
     let operation = item.require(reader, "operation");
     item.finish(reader);
@@ -133,7 +137,7 @@ fn read_operation(reader: &mut Reader, value: Value<'_>) -> Option<Operation> {
 }
 
 /// A mapping with at least one key: an empty source or operation would restrict nothing, which nobody writes on purpose.
-fn filled<'n>(reader: &mut Reader, value: Value<'n>) -> Option<Mapping<'n>> {
+fn filled<'n>(reader: &mut YamlReader, value: YamlValue<'n>) -> Option<YamlMapping<'n>> {
     let map = reader.mapping(value)?;
     if map.is_empty() {
         let found = format!("an empty `{}`", value.name);
@@ -175,20 +179,20 @@ pub(super) fn parse_port(text: &str) -> Result<u16, PatternError> {
 
 /// Reads a field and its negation.
 pub(super) fn field<T>(
-    reader: &mut Reader,
-    map: &mut Mapping<'_>,
+    reader: &mut YamlReader,
+    map: &mut YamlMapping<'_>,
     key: &'static str,
     not_key: &'static str,
     parse: impl Fn(&str) -> Result<T, PatternError>,
-) -> Field<T> {
+) -> FieldPatterns<T> {
     let any_of = map.take(key).map(|v| values(reader, v, &parse)).unwrap_or_default();
     let none_of = map.take(not_key).map(|v| values(reader, v, &parse)).unwrap_or_default();
-    Field { any_of, none_of }
+    FieldPatterns { any_of, none_of }
 }
 
 fn values<T>(
-    reader: &mut Reader,
-    value: Value<'_>,
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
     parse: &impl Fn(&str) -> Result<T, PatternError>,
 ) -> Vec<T> {
     let items = reader.filled_list(value, MAX_VALUES).unwrap_or_default();

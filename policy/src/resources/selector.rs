@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::label;
-use crate::yaml::{Code, Mapping, NodeKind, Reader, Value};
+use crate::yaml::{DiagnosticCode, NodeKind, YamlMapping, YamlReader, YamlValue};
 
 /// `selector.matchLabels`; empty selects every workload of the object's scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Selector(BTreeMap<String, String>);
+pub struct MatchLabels(BTreeMap<String, String>);
 
-impl Selector {
+impl MatchLabels {
     /// True when every label of the selector is on the workload.
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.iter().all(|(key, value)| labels.get(key) == Some(value))
@@ -31,38 +31,38 @@ impl Selector {
 }
 
 /// Reads `selector`.
-pub(super) fn read(reader: &mut Reader, value: Value<'_>) -> Option<Selector> {
+pub(super) fn read(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<MatchLabels> {
     let mut map = reader.mapping(value)?;
     let labels = map.take("matchLabels").map(|v| read_labels(reader, v));
     refuse_expressions(reader, &mut map);
     map.finish(reader);
     match labels {
-        Some(labels) => labels.map(Selector),
-        None => Some(Selector::default()),
+        Some(labels) => labels.map(MatchLabels),
+        None => Some(MatchLabels::default()),
     }
 }
 
 /// The labels to match. An empty value is refused: it is what a template leaves that was not filled in, and then the object
 /// would be about nobody.
-fn read_labels(reader: &mut Reader, value: Value<'_>) -> Option<BTreeMap<String, String>> {
+fn read_labels(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<BTreeMap<String, String>> {
     if let NodeKind::Map(entries) = &value.node.kind {
         for (key, node) in entries {
-            let label = Value { node, name: &key.text };
+            let label = YamlValue { node, name: &key.text };
             if label.is_empty_text() {
                 let fix = "write the value, or take the line out".to_owned();
                 let expected = "a value: with none it would select nobody";
-                reader.wrong_of(Code::NoEffect, label, expected, Some(fix));
+                reader.wrong_of(DiagnosticCode::NoEffect, label, expected, Some(fix));
             }
         }
     }
     label::read(reader, value)
 }
 
-fn refuse_expressions(reader: &mut Reader, map: &mut Mapping<'_>) {
+fn refuse_expressions(reader: &mut YamlReader, map: &mut YamlMapping<'_>) {
     let Some(value) = map.take_unsupported("matchExpressions") else { return };
     let fix = "expressions are not supported by this version; name the labels".to_owned();
     reader.mistake_of(
-        Code::Unsupported,
+        DiagnosticCode::Unsupported,
         value.node.mark,
         "`matchExpressions` in `selector`",
         "`matchLabels`",

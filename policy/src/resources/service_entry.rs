@@ -10,10 +10,10 @@ use identity::{SpiffeId, TrustDomain};
 use ipnet::IpNet;
 
 use super::label;
-use super::object::Object;
+use super::object::ResourceObject;
 use crate::pattern::AddressPattern;
 use crate::service::Resolution;
-use crate::yaml::{Code, Mapping, Reader, Value};
+use crate::yaml::{DiagnosticCode, YamlMapping, YamlReader, YamlValue};
 use crate::{Endpoint, EndpointAddress, Protocol, Service, ServicePort};
 pub use description::{EndpointDescription, PortDescription, ServiceDescription};
 use rules::{MAX_ENDPOINTS, MAX_ITEMS};
@@ -79,8 +79,8 @@ fn account_identities(service: &Service, trust_domain: &TrustDomain) -> Arc<[Spi
 }
 
 pub(super) fn read(
-    reader: &mut Reader,
-    object: &Object<'_>,
+    reader: &mut YamlReader,
+    object: &ResourceObject<'_>,
     root_namespace: &str,
 ) -> Option<ServiceEntry> {
     let Some(spec) = object.spec else {
@@ -103,7 +103,13 @@ pub(super) fn read(
         let fix =
             "list the endpoints; workloadSelector is not supported by this version".to_owned();
         let mark = value.node.mark;
-        reader.mistake_of(Code::Unsupported, mark, "`workloadSelector`", "`endpoints`", Some(fix));
+        reader.mistake_of(
+            DiagnosticCode::Unsupported,
+            mark,
+            "`workloadSelector`",
+            "`endpoints`",
+            Some(fix),
+        );
     }
     map.finish(reader);
     let (ports, resolution) = (ports?, resolution?);
@@ -168,18 +174,18 @@ impl Definition {
 
 /// The items of a list that must not be empty, each read by `read`.
 fn list<T>(
-    reader: &mut Reader,
-    value: Value<'_>,
-    read: impl Fn(&mut Reader, Value<'_>) -> Option<T>,
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    read: impl Fn(&mut YamlReader, YamlValue<'_>) -> Option<T>,
 ) -> Vec<T> {
     let items = reader.filled_list(value, MAX_ITEMS).unwrap_or_default();
     items.into_iter().filter_map(|item| read(reader, item)).collect()
 }
 
 fn read_hosts(
-    reader: &mut Reader,
-    value: Value<'_>,
-    object: &Object<'_>,
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    object: &ResourceObject<'_>,
     root_namespace: &str,
 ) -> Option<Vec<Arc<str>>> {
     let items = reader.filled_list(value, MAX_ITEMS)?;
@@ -190,11 +196,11 @@ fn read_hosts(
     Some(hosts.collect())
 }
 
-fn read_host(reader: &mut Reader, value: Value<'_>) -> Option<Arc<str>> {
+fn read_host(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Arc<str>> {
     let expected = "a host name without port";
     if value.scalar().is_some_and(|text| text.contains('*')) {
         let fix = "wildcard hosts are not supported by this version".to_owned();
-        reader.wrong_of(Code::Unsupported, value, expected, Some(fix));
+        reader.wrong_of(DiagnosticCode::Unsupported, value, expected, Some(fix));
         return None;
     }
     reader.parsed(value, expected, rules::host)
@@ -202,10 +208,10 @@ fn read_host(reader: &mut Reader, value: Value<'_>) -> Option<Arc<str>> {
 
 /// Notes a host that is another namespace's; true when it is none.
 fn refuse_foreign_host(
-    reader: &mut Reader,
-    value: Value<'_>,
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
     host: &str,
-    object: &Object<'_>,
+    object: &ResourceObject<'_>,
     root_namespace: &str,
 ) -> bool {
     let Some(owner) = rules::foreign_owner(host, &object.namespace, root_namespace) else {
@@ -214,21 +220,21 @@ fn refuse_foreign_host(
     let found = format!("the host {host} in namespace {}", object.namespace);
     let fix = format!("define it in namespace {owner}, or in the root namespace {root_namespace}");
     let expected = format!("hosts of namespace {}, or outside the cluster", object.namespace);
-    reader.mistake_of(Code::Reach, value.node.mark, found, expected, Some(fix));
+    reader.mistake_of(DiagnosticCode::Reach, value.node.mark, found, expected, Some(fix));
     false
 }
 
-fn read_address(reader: &mut Reader, value: Value<'_>) -> Option<IpNet> {
+fn read_address(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<IpNet> {
     reader
         .parsed(value, "an address or block", AddressPattern::parse)
         .map(|pattern| pattern.block())
 }
 
-fn read_identity(reader: &mut Reader, value: Value<'_>) -> Option<SpiffeId> {
+fn read_identity(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<SpiffeId> {
     reader.parsed(value, "a SPIFFE id (spiffe://…)", rules::identity)
 }
 
-fn read_resolution(reader: &mut Reader, map: &mut Mapping<'_>) -> Option<Resolution> {
+fn read_resolution(reader: &mut YamlReader, map: &mut YamlMapping<'_>) -> Option<Resolution> {
     let resolutions =
         [("NONE", Resolution::None), ("STATIC", Resolution::Static), ("DNS", Resolution::Dns)];
     let value = map.take("resolution");
@@ -236,7 +242,7 @@ fn read_resolution(reader: &mut Reader, map: &mut Mapping<'_>) -> Option<Resolut
         && let Some(word @ ("DNS_ROUND_ROBIN" | "DYNAMIC_DNS")) = value.scalar()
     {
         let fix = format!("{word} is not supported by this version");
-        reader.wrong_of(Code::Unsupported, value, "one of NONE, STATIC, DNS", Some(fix));
+        reader.wrong_of(DiagnosticCode::Unsupported, value, "one of NONE, STATIC, DNS", Some(fix));
         return None;
     }
     value.map_or(Some(Resolution::None), |v| reader.choice(v, &resolutions))
@@ -244,19 +250,19 @@ fn read_resolution(reader: &mut Reader, map: &mut Mapping<'_>) -> Option<Resolut
 
 /// A ServiceEntry acts on clients of its own namespace (invariant 12): naming others would promise what does not hold. True when
 /// it is for all, as it is where nothing is said.
-fn read_exports(reader: &mut Reader, map: &mut Mapping<'_>) -> bool {
+fn read_exports(reader: &mut YamlReader, map: &mut YamlMapping<'_>) -> bool {
     let Some(value) = map.take("exportTo") else { return true };
     let items = reader.filled_list(value, MAX_ITEMS).unwrap_or_default();
     for item in &items {
         if !item.is_text(".") && !item.is_text("*") {
             let fix = "a ServiceEntry acts on its own namespace, one of the root namespace on all; write \".\"";
-            reader.wrong_of(Code::Reach, *item, "\".\" or \"*\"", Some(fix.into()));
+            reader.wrong_of(DiagnosticCode::Reach, *item, "\".\" or \"*\"", Some(fix.into()));
         }
     }
     items.iter().any(|item| item.is_text("*"))
 }
 
-fn read_ports(reader: &mut Reader, value: Value<'_>) -> Option<Vec<ServicePort>> {
+fn read_ports(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Vec<ServicePort>> {
     let items = reader.filled_list(value, MAX_ITEMS)?;
     let mut ports: Vec<ServicePort> = Vec::new();
     for item in items {
@@ -271,7 +277,7 @@ fn read_ports(reader: &mut Reader, value: Value<'_>) -> Option<Vec<ServicePort>>
     Some(ports)
 }
 
-fn read_port(reader: &mut Reader, value: Value<'_>) -> Option<ServicePort> {
+fn read_port(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<ServicePort> {
     let mut map = reader.mapping(value)?;
     let number = map.require(reader, "number").and_then(|v| reader.port(v));
     let name = map.require(reader, "name").and_then(|v| reader.text(v));
@@ -287,19 +293,19 @@ fn read_port(reader: &mut Reader, value: Value<'_>) -> Option<ServicePort> {
     })
 }
 
-fn read_protocol(reader: &mut Reader, value: Value<'_>) -> Option<Protocol> {
+fn read_protocol(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Protocol> {
     reader.parsed(value, "a protocol", |text| {
         let names = || Protocol::names().collect::<Vec<_>>().join(", ");
         Protocol::parse(text).ok_or_else(|| format!("write one of {}", names().to_uppercase()))
     })
 }
 
-fn read_endpoints(reader: &mut Reader, value: Value<'_>) -> Vec<Endpoint> {
+fn read_endpoints(reader: &mut YamlReader, value: YamlValue<'_>) -> Vec<Endpoint> {
     let items = reader.filled_list(value, MAX_ENDPOINTS).unwrap_or_default();
     items.into_iter().filter_map(|item| read_endpoint(reader, item)).collect()
 }
 
-fn read_endpoint(reader: &mut Reader, value: Value<'_>) -> Option<Endpoint> {
+fn read_endpoint(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Endpoint> {
     let mut map = reader.mapping(value)?;
     let address = map.require(reader, "address").and_then(|v| read_endpoint_address(reader, v));
     let ports = map.take("ports").map_or(Some(BTreeMap::new()), |v| read_endpoint_ports(reader, v));
@@ -312,7 +318,13 @@ fn read_endpoint(reader: &mut Reader, value: Value<'_>) -> Option<Endpoint> {
             let found = format!("`{key}` of an endpoint");
             let fix = format!("remove it; {key} is not supported by this version");
             let expected = "address, ports, labels or serviceAccount";
-            reader.mistake_of(Code::Unsupported, value.node.mark, found, expected, Some(fix));
+            reader.mistake_of(
+                DiagnosticCode::Unsupported,
+                value.node.mark,
+                found,
+                expected,
+                Some(fix),
+            );
         }
     }
     map.finish(reader);
@@ -325,11 +337,14 @@ fn read_endpoint(reader: &mut Reader, value: Value<'_>) -> Option<Endpoint> {
     })
 }
 
-fn read_endpoint_address(reader: &mut Reader, value: Value<'_>) -> Option<EndpointAddress> {
+fn read_endpoint_address(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<EndpointAddress> {
     reader.parsed(value, "an IP address or a DNS name", rules::endpoint_address)
 }
 
-fn read_endpoint_ports(reader: &mut Reader, value: Value<'_>) -> Option<BTreeMap<Arc<str>, u16>> {
+fn read_endpoint_ports(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+) -> Option<BTreeMap<Arc<str>, u16>> {
     let mut map = reader.mapping(value)?;
     let entries = map.entries();
     Some(

@@ -7,13 +7,13 @@ use super::{
     Resources, ServiceEntry, SourceFile, authorization, list, object, peer_authentication,
     request_authentication, service_entry, token_policy,
 };
-use crate::Mistake;
-use crate::resources::kind::{self, Kind};
-use crate::yaml::{self, Code, Mark, Reader, Value};
+use crate::Diagnostic;
+use crate::resources::kind::{self, ResourceKind};
+use crate::yaml::{self, DiagnosticCode, SourcePosition, YamlReader, YamlValue};
 
 /// How files are read.
 #[derive(Debug, Clone, Copy)]
-pub struct Reading<'a> {
+pub struct ReadOptions<'a> {
     /// The namespace whose resources act on the whole mesh.
     pub root_namespace: &'a str,
     /// The namespace of objects that name none. An object that names another is then a mistake, as it is for
@@ -24,7 +24,7 @@ pub struct Reading<'a> {
     pub from_istio: bool,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> ReadOptions<'a> {
     /// As a proxy reads its files.
     pub fn strict(root_namespace: &'a str) -> Self {
         Self { root_namespace, namespace: None, from_istio: false }
@@ -33,18 +33,18 @@ impl<'a> Reading<'a> {
 
 /// What is in a set of files, mistakes or not.
 #[derive(Debug)]
-pub struct Survey {
+pub struct ResourceSurvey {
     /// What could be read. With mistakes in the set it is not to be put in force.
     pub resources: Resources,
     /// Every object, in the order of files.
-    pub objects: Vec<Surveyed>,
+    pub objects: Vec<SurveyedObject>,
     /// Every mistake.
-    pub mistakes: Vec<Mistake>,
+    pub mistakes: Vec<Diagnostic>,
 }
 
 /// An object as it was met.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Surveyed {
+pub struct SurveyedObject {
     /// Its `kind`, as it stands there.
     pub kind: String,
     /// Its `apiVersion`, as it stands there.
@@ -54,7 +54,7 @@ pub struct Surveyed {
     /// The file.
     pub file: Arc<str>,
     /// Where it begins.
-    pub mark: Mark,
+    pub mark: SourcePosition,
     /// Its namespace: the one it names, or the one that was given to those that name none.
     pub namespace: Option<String>,
     /// Whether its namespace is the given one.
@@ -65,16 +65,16 @@ pub struct Surveyed {
     pub newer: Option<String>,
 }
 
-impl Surveyed {
-    /// Whether it is written in an older version of a kind that is read here, which [`Reading::from_istio`] takes.
+impl SurveyedObject {
+    /// Whether it is written in an older version of a kind that is read here, which [`ReadOptions::from_istio`] takes.
     pub fn is_older(&self) -> bool {
         kind::is_older(&self.api_version, &self.kind)
     }
 }
 
 /// Reads and checks every file, and tells of every object.
-pub fn survey(files: &[SourceFile], reading: &Reading<'_>) -> Survey {
-    let mut set = Set {
+pub fn survey(files: &[SourceFile], reading: &ReadOptions<'_>) -> ResourceSurvey {
+    let mut set = ResourceSet {
         reading: *reading,
         resources: Resources::empty(reading.root_namespace),
         objects: Vec::new(),
@@ -85,37 +85,37 @@ pub fn survey(files: &[SourceFile], reading: &Reading<'_>) -> Survey {
     for file in files {
         set.read_file(file, &mut mistakes);
     }
-    let Set { mut resources, objects, .. } = set;
+    let ResourceSet { mut resources, objects, .. } = set;
     mistakes
         .extend(resources.authorization.iter().flat_map(|policy| policy.unresolved(&resources)));
     let tokens = &resources.request_authentication;
     mistakes.extend(tokens.iter().flat_map(|object| object.unresolved(&resources)));
     resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
     resources.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
-    Survey { resources, objects, mistakes }
+    ResourceSurvey { resources, objects, mistakes }
 }
 
 /// A set while it is read: what was seen, and where, to find what is there twice.
-struct Set<'r> {
-    reading: Reading<'r>,
+struct ResourceSet<'r> {
+    reading: ReadOptions<'r>,
     resources: Resources,
-    objects: Vec<Surveyed>,
-    seen: HashMap<(Kind, String), Place>,
+    objects: Vec<SurveyedObject>,
+    seen: HashMap<(ResourceKind, String), SourceLocation>,
     /// By namespace, host and port.
-    ports: HashMap<(Arc<str>, Arc<str>, u16), Place>,
+    ports: HashMap<(Arc<str>, Arc<str>, u16), SourceLocation>,
 }
 
 /// A file and a place in it.
-type Place = (Arc<str>, Mark);
+type SourceLocation = (Arc<str>, SourcePosition);
 
-impl Set<'_> {
-    fn read_file(&mut self, file: &SourceFile, mistakes: &mut Vec<Mistake>) {
+impl ResourceSet<'_> {
+    fn read_file(&mut self, file: &SourceFile, mistakes: &mut Vec<Diagnostic>) {
         let name: Arc<str> = file.name.as_str().into();
         if file.bytes.is_empty() {
             let fix = "write the file whole, or a comment for an empty set".to_owned();
-            mistakes.push(Mistake::new(
+            mistakes.push(Diagnostic::new(
                 &name,
-                Mark::FILE,
+                SourcePosition::FILE,
                 "a file of 0 bytes",
                 "YAML documents",
                 Some(fix),
@@ -123,10 +123,10 @@ impl Set<'_> {
             return;
         }
         let documents = yaml::read(&name, &file.bytes, mistakes);
-        let mut reader = Reader::new(name);
+        let mut reader = YamlReader::new(name);
         for document in &documents {
             let Some(root) = &document.root else { continue };
-            let root = Value { node: root, name: "" };
+            let root = YamlValue { node: root, name: "" };
             match list::items(&mut reader, root) {
                 None => self.read_document(&mut reader, root),
                 Some(items) => {
@@ -138,7 +138,7 @@ impl Set<'_> {
     }
 
     /// Reads one object, and says of its mistakes whose they are.
-    fn read_document(&mut self, reader: &mut Reader, root: Value<'_>) {
+    fn read_document(&mut self, reader: &mut YamlReader, root: YamlValue<'_>) {
         let before = reader.mistake_count();
         let at = self.objects.len();
         let met = object::met(reader.file(), root, self.reading.namespace);
@@ -148,30 +148,35 @@ impl Set<'_> {
         reader.within(&name, before);
     }
 
-    fn read_object(&mut self, reader: &mut Reader, root: Value<'_>, at: usize) -> Option<()> {
+    fn read_object(
+        &mut self,
+        reader: &mut YamlReader,
+        root: YamlValue<'_>,
+        at: usize,
+    ) -> Option<()> {
         let object = object::read(reader, root, &self.reading)?;
         self.objects[at].is_read = true;
         self.objects[at].newer = object.older.then(|| object.kind.api_version());
         self.refuse_second(reader, &object);
         let root_namespace = self.reading.root_namespace;
         match object.kind {
-            Kind::AuthorizationPolicy => {
+            ResourceKind::AuthorizationPolicy => {
                 let policy = authorization::read(reader, &object)?;
                 self.resources.authorization.push(Arc::new(policy));
             }
-            Kind::PeerAuthentication => {
+            ResourceKind::PeerAuthentication => {
                 let read = peer_authentication::read(reader, &object, root_namespace)?;
                 self.resources.peer_authentication.push(read);
             }
-            Kind::RequestAuthentication => {
+            ResourceKind::RequestAuthentication => {
                 let read = request_authentication::read(reader, &object)?;
                 self.resources.request_authentication.push(read);
             }
-            Kind::TokenPolicy => {
+            ResourceKind::TokenPolicy => {
                 let read = token_policy::read(reader, &object)?;
                 self.resources.token_policies.push(read);
             }
-            Kind::ServiceEntry => {
+            ResourceKind::ServiceEntry => {
                 let entry = service_entry::read(reader, &object, root_namespace)?;
                 self.refuse_second_port(reader, &object, &entry);
                 self.resources.service_entries.push(entry);
@@ -181,7 +186,7 @@ impl Set<'_> {
     }
 
     /// Two objects of one kind and name: which of them holds must not depend on the order of files.
-    fn refuse_second(&mut self, reader: &mut Reader, object: &object::Object<'_>) {
+    fn refuse_second(&mut self, reader: &mut YamlReader, object: &object::ResourceObject<'_>) {
         let key = (object.kind, object.full_name());
         match self.seen.get(&key) {
             Some((file, mark)) => {
@@ -191,7 +196,13 @@ impl Set<'_> {
                     mark.line, mark.column
                 );
                 let expected = "each object once";
-                reader.mistake_of(Code::Repeated, object.mark, found, expected, Some(fix));
+                reader.mistake_of(
+                    DiagnosticCode::Repeated,
+                    object.mark,
+                    found,
+                    expected,
+                    Some(fix),
+                );
             }
             None => {
                 self.seen.insert(key, (Arc::clone(reader.file()), object.mark));
@@ -202,8 +213,8 @@ impl Set<'_> {
     /// Two ServiceEntries of one namespace that say different things about one host and port.
     fn refuse_second_port(
         &mut self,
-        reader: &mut Reader,
-        object: &object::Object<'_>,
+        reader: &mut YamlReader,
+        object: &object::ResourceObject<'_>,
         entry: &ServiceEntry,
     ) {
         for service in entry.services() {
@@ -216,7 +227,13 @@ impl Set<'_> {
                         mark.line, mark.column
                     );
                     let expected = "each host and port once in a namespace";
-                    reader.mistake_of(Code::Repeated, object.mark, found, expected, Some(fix));
+                    reader.mistake_of(
+                        DiagnosticCode::Repeated,
+                        object.mark,
+                        found,
+                        expected,
+                        Some(fix),
+                    );
                 } else {
                     self.ports.insert(key, (Arc::clone(reader.file()), object.mark));
                 }

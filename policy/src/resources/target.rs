@@ -8,43 +8,52 @@ use std::sync::Arc;
 use super::Resources;
 use super::object::dns_label;
 use crate::service::CLUSTER_SUFFIX;
-use crate::yaml::{Code, Mark, Reader, Value};
-use crate::{Endpoint, Mistake, Service, Workload};
+use crate::yaml::{DiagnosticCode, SourcePosition, YamlReader, YamlValue};
+use crate::{Diagnostic, Endpoint, Service, Workload};
 
 /// The most `targetRefs` of a policy (Istio's limit).
 const MAX_TARGETS: usize = 16;
 
 /// A Service of the policy's own namespace.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
+pub(super) struct TargetRef {
     /// `<service>.<namespace>.svc.cluster.local`
     host: Arc<str>,
     namespace: Arc<str>,
     file: Arc<str>,
-    mark: Mark,
+    mark: SourcePosition,
 }
 
 /// Reads `targetRefs`.
 pub(super) fn read(
-    reader: &mut Reader,
-    value: Value<'_>,
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
     namespace: &Arc<str>,
-) -> Option<Vec<Target>> {
+) -> Option<Vec<TargetRef>> {
     let items = reader.filled_list(value, MAX_TARGETS)?;
     Some(items.into_iter().filter_map(|item| read_target(reader, item, namespace)).collect())
 }
 
-fn read_target(reader: &mut Reader, value: Value<'_>, namespace: &Arc<str>) -> Option<Target> {
+fn read_target(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    namespace: &Arc<str>,
+) -> Option<TargetRef> {
     let mut map = reader.mapping(value)?;
     if let Some(group) =
         map.take("group").filter(|group| !group.is_empty_text() && !group.is_text("core"))
     {
-        reader.wrong_of(Code::Unsupported, group, "\"\", the group of kind Service", None);
+        reader.wrong_of(
+            DiagnosticCode::Unsupported,
+            group,
+            "\"\", the group of kind Service",
+            None,
+        );
     }
     if let Some(other) = map.take_unsupported("namespace") {
         let fix = "a policy is about its own namespace; move it to the Service's".to_owned();
         reader.mistake_of(
-            Code::Reach,
+            DiagnosticCode::Reach,
             other.node.mark,
             "`namespace` in a target",
             "a Service of the policy's namespace",
@@ -57,7 +66,7 @@ fn read_target(reader: &mut Reader, value: Value<'_>, namespace: &Arc<str>) -> O
         let fix =
             "other kinds are not supported by this version; or select with selector.matchLabels"
                 .to_owned();
-        reader.wrong_of(Code::Unsupported, kind, "Service", Some(fix));
+        reader.wrong_of(DiagnosticCode::Unsupported, kind, "Service", Some(fix));
     }
     let name = map
         .require(reader, "name")
@@ -67,7 +76,7 @@ fn read_target(reader: &mut Reader, value: Value<'_>, namespace: &Arc<str>) -> O
         // Said already; that no Service has its name would only confuse.
         return None;
     }
-    Some(Target {
+    Some(TargetRef {
         host: format!("{}.{namespace}{CLUSTER_SUFFIX}", name?).into(),
         namespace: Arc::clone(namespace),
         file: Arc::clone(reader.file()),
@@ -82,7 +91,7 @@ fn service_name(text: &str) -> Result<Arc<str>, &'static str> {
     )
 }
 
-impl Target {
+impl TargetRef {
     /// The host of the Service.
     pub(super) fn host(&self) -> Arc<str> {
         Arc::clone(&self.host)
@@ -103,7 +112,7 @@ impl Target {
     }
 
     /// What keeps the reference from being resolved, as a mistake.
-    pub(super) fn unresolved(&self, resources: &Resources) -> Option<Mistake> {
+    pub(super) fn unresolved(&self, resources: &Resources) -> Option<Diagnostic> {
         let (found, expected) = match self.service(resources) {
             None => (
                 format!("no ServiceEntry for {}", self.host),
@@ -120,7 +129,10 @@ impl Target {
             Some(_) => return None,
         };
         let fix = Some("or select the workloads with selector.matchLabels".to_owned());
-        Some(Mistake::new(&self.file, self.mark, found, expected, fix).coded(Code::NoEffect))
+        Some(
+            Diagnostic::new(&self.file, self.mark, found, expected, fix)
+                .coded(DiagnosticCode::NoEffect),
+        )
     }
 }
 

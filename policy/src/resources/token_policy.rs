@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use super::RequestAuthentication;
-use super::object::Object;
-use super::selector::{self, Selector};
+use super::object::ResourceObject;
+use super::selector::{self, MatchLabels};
 use crate::Workload;
 use crate::pattern::IdPattern;
-use crate::token::Confirmation;
-use crate::yaml::{Code, Reader, Value};
+use crate::token::ConfirmationRequirement;
+use crate::yaml::{DiagnosticCode, YamlReader, YamlValue};
 
 const MAX_PRINCIPALS: usize = 256;
 
@@ -19,10 +19,10 @@ const MAX_PRINCIPALS: usize = 256;
 pub struct TokenPolicy {
     name: Arc<str>,
     namespace: Arc<str>,
-    selector: Selector,
+    selector: MatchLabels,
     issuer: Arc<str>,
     presenters: Option<Arc<[IdPattern]>>,
-    confirmation: Option<Confirmation>,
+    confirmation: Option<ConfirmationRequirement>,
     audience_required: Option<bool>,
 }
 
@@ -57,7 +57,7 @@ impl TokenPolicy {
         self.presenters.as_ref()
     }
 
-    pub(crate) fn confirmation(&self) -> Option<Confirmation> {
+    pub(crate) fn confirmation(&self) -> Option<ConfirmationRequirement> {
         self.confirmation
     }
 
@@ -66,20 +66,20 @@ impl TokenPolicy {
     }
 }
 
-const CONFIRMATIONS: &[(&str, Confirmation)] = &[
-    ("REQUIRED", Confirmation::Required),
-    ("IF_PRESENT", Confirmation::IfPresent),
-    ("IGNORED", Confirmation::Ignored),
+const CONFIRMATIONS: &[(&str, ConfirmationRequirement)] = &[
+    ("REQUIRED", ConfirmationRequirement::Required),
+    ("IF_PRESENT", ConfirmationRequirement::IfPresent),
+    ("IGNORED", ConfirmationRequirement::Ignored),
 ];
 
-pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<TokenPolicy> {
+pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Option<TokenPolicy> {
     let Some(spec) = object.spec else {
         reader.mistake(object.mark, "no `spec`", "a `spec` that names an issuer", None);
         return None;
     };
     let mut map = reader.mapping(spec)?;
     let selector =
-        map.take("selector").map_or(Some(Selector::default()), |v| selector::read(reader, v));
+        map.take("selector").map_or(Some(MatchLabels::default()), |v| selector::read(reader, v));
     let issuer = map.require(reader, "issuer").and_then(|v| reader.text(v));
     let presenters = map.take("principals").map(|v| read_principals(reader, v));
     let confirmation = map.take("confirmation").map(|v| (v, reader.choice(v, CONFIRMATIONS)));
@@ -89,10 +89,10 @@ pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<TokenPoli
         let found = "a TokenPolicy that asks nothing of its issuer's tokens";
         let expected = "`principals`, `confirmation` or `audience`";
         let fix = "say what is asked of them, or take the object out".to_owned();
-        reader.mistake_of(Code::NoEffect, spec.node.mark, found, expected, Some(fix));
+        reader.mistake_of(DiagnosticCode::NoEffect, spec.node.mark, found, expected, Some(fix));
     }
     map.finish(reader);
-    if let Some((value, Some(Confirmation::Ignored))) = confirmation
+    if let Some((value, Some(ConfirmationRequirement::Ignored))) = confirmation
         && presenters.is_none()
     {
         let fix = "name the workloads that have looked at the binding, such as the gateway, in `principals`";
@@ -109,7 +109,7 @@ pub(super) fn read(reader: &mut Reader, object: &Object<'_>) -> Option<TokenPoli
     })
 }
 
-fn read_principals(reader: &mut Reader, value: Value<'_>) -> Option<Arc<[IdPattern]>> {
+fn read_principals(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Arc<[IdPattern]>> {
     let items = reader.filled_list(value, MAX_PRINCIPALS)?;
     let patterns = items.into_iter().map(|item| {
         reader.parsed(

@@ -3,22 +3,26 @@
 use std::collections::BTreeMap;
 
 use crate::resources::PeerAuthentication;
-use crate::resources::Scope;
-use crate::{Defaults, MtlsMode, Resources, Workload};
+use crate::resources::PolicyScope;
+use crate::{MtlsMode, PolicyDefaults, Resources, Workload};
 
 /// The modes of a workload's ports.
 #[derive(Debug)]
-pub(super) struct Modes {
+pub(super) struct PortModes {
     base: MtlsMode,
     ports: BTreeMap<u16, MtlsMode>,
 }
 
-impl Modes {
+impl PortModes {
     /// The narrowest that says something wins: a resource's port, the configuration's port, then workload, namespace, mesh, default.
-    pub(super) fn new(resources: &Resources, workload: &Workload, defaults: &Defaults) -> Self {
+    pub(super) fn new(
+        resources: &Resources,
+        workload: &Workload,
+        defaults: &PolicyDefaults,
+    ) -> Self {
         let at = |scope| oldest(resources, workload, scope);
-        let narrowest = at(Scope::Workload);
-        let by_scope = [narrowest, at(Scope::Namespace), at(Scope::Mesh)];
+        let narrowest = at(PolicyScope::Workload);
+        let by_scope = [narrowest, at(PolicyScope::Namespace), at(PolicyScope::Mesh)];
         let base = by_scope.into_iter().flatten().find_map(PeerAuthentication::mode);
         let mut ports = defaults.port_mtls.clone();
         if let Some(narrowest) = narrowest {
@@ -36,7 +40,7 @@ impl Modes {
 fn oldest<'r>(
     resources: &'r Resources,
     workload: &Workload,
-    scope: Scope,
+    scope: PolicyScope,
 ) -> Option<&'r PeerAuthentication> {
     let of_scope = |read: &&PeerAuthentication| {
         read.scope_for(workload, resources.root_namespace()) == Some(scope)

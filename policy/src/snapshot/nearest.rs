@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::rule_set::Entry;
+use super::rule_set::RuleEntry;
 use crate::CanonicalPath;
-use crate::evaluate::{Facts, Http, Part};
-use crate::pattern::{Field, PathPattern};
+use crate::evaluate::{HttpKnowledge, RuleFacts, RuleField};
+use crate::pattern::{FieldPatterns, PathPattern};
 use crate::rule::{Condition, Operation, Rule, Source};
 
 /// The most sources, operations or conditions of one rule that are compared.
@@ -39,10 +39,10 @@ pub struct NearestMiss {
 
 /// The nearest of these rules; the first of equally near ones.
 pub(super) fn among<'e>(
-    entries: impl Iterator<Item = &'e Entry>,
-    facts: &Facts<'_>,
+    entries: impl Iterator<Item = &'e RuleEntry>,
+    facts: &RuleFacts<'_>,
 ) -> Option<NearestMiss> {
-    let misses = entries.map(|entry| (entry, Miss::of(&entry.rule, facts)));
+    let misses = entries.map(|entry| (entry, RuleMiss::of(&entry.rule, facts)));
     let (entry, miss) = misses.min_by_key(|(_, miss)| miss.distance)?;
     Some(NearestMiss {
         policy: Arc::clone(entry.decider.policy()),
@@ -53,15 +53,15 @@ pub(super) fn among<'e>(
 }
 
 /// What one rule fails by.
-struct Miss<'r> {
+struct RuleMiss<'r> {
     distance: u32,
-    source: Option<(&'r Source, Vec<Part>)>,
-    operation: Option<(&'r Operation, Vec<Part>)>,
+    source: Option<(&'r Source, Vec<RuleField>)>,
+    operation: Option<(&'r Operation, Vec<RuleField>)>,
     conditions: Vec<&'r Condition>,
 }
 
-impl<'r> Miss<'r> {
-    fn of(rule: &'r Rule, facts: &Facts<'_>) -> Self {
+impl<'r> RuleMiss<'r> {
+    fn of(rule: &'r Rule, facts: &RuleFacts<'_>) -> Self {
         let source = nearest(&rule.from, |source, note| {
             source.judge(facts, note);
         });
@@ -77,7 +77,7 @@ impl<'r> Miss<'r> {
         Self { distance, source, operation, conditions }
     }
 
-    fn parts(&self) -> impl Iterator<Item = Part> {
+    fn parts(&self) -> impl Iterator<Item = RuleField> {
         let source = self.source.iter().flat_map(|(_, parts)| parts);
         source.chain(self.operation.iter().flat_map(|(_, parts)| parts)).copied()
     }
@@ -87,7 +87,7 @@ impl<'r> Miss<'r> {
         self.parts().map(|part| part.as_str().to_owned()).chain(conditions).collect()
     }
 
-    fn told(&self, facts: &Facts<'_>) -> String {
+    fn told(&self, facts: &RuleFacts<'_>) -> String {
         let mut text = String::new();
         let mut add = |part: &str| {
             let separator = if text.is_empty() { "" } else { "; " };
@@ -108,8 +108,8 @@ impl<'r> Miss<'r> {
 /// The alternative that fails by least, with what it fails by; `None` when there is none, which fails by nothing.
 fn nearest<T>(
     alternatives: &[T],
-    judge: impl Fn(&T, &mut dyn FnMut(Part, bool) -> bool),
-) -> Option<(&T, Vec<Part>)> {
+    judge: impl Fn(&T, &mut dyn FnMut(RuleField, bool) -> bool),
+) -> Option<(&T, Vec<RuleField>)> {
     let judged = alternatives.iter().take(MOST_PARTS).map(|alternative| {
         let mut missing = Vec::new();
         judge(alternative, &mut |part, holds| {
@@ -132,7 +132,7 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-impl Part {
+impl RuleField {
     fn as_str(self) -> &'static str {
         match self {
             Self::Principal => "principal",
@@ -160,7 +160,7 @@ impl Part {
 }
 
 /// `<what> <what there was>, and the rule wants <field>`.
-fn told<T: Display>(what: &str, was: impl Display, field: &Field<T>) -> String {
+fn told<T: Display>(what: &str, was: impl Display, field: &FieldPatterns<T>) -> String {
     format!("{what} {was}, and the rule wants {field}")
 }
 
@@ -170,61 +170,65 @@ fn without_request(what: &str) -> String {
 }
 
 impl Source {
-    fn told(&self, part: Part, facts: &Facts<'_>) -> String {
+    fn told(&self, part: RuleField, facts: &RuleFacts<'_>) -> String {
         let what = part.as_str();
         let Some(peer) = facts.peer else { return self.told_without_peer(part, facts) };
         match part {
-            Part::Principal => told(what, peer.without_scheme(), &self.principals),
-            Part::Namespace => told(what, peer.namespace().unwrap_or("(none)"), &self.namespaces),
-            Part::ServiceAccount => told(what, peer.without_scheme(), &self.service_accounts),
-            Part::TrustDomain => told(what, peer.trust_domain(), &self.trust_domains),
+            RuleField::Principal => told(what, peer.without_scheme(), &self.principals),
+            RuleField::Namespace => {
+                told(what, peer.namespace().unwrap_or("(none)"), &self.namespaces)
+            }
+            RuleField::ServiceAccount => told(what, peer.without_scheme(), &self.service_accounts),
+            RuleField::TrustDomain => told(what, peer.trust_domain(), &self.trust_domains),
             _ => self.told_without_peer(part, facts),
         }
     }
 
-    fn told_without_peer(&self, part: Part, facts: &Facts<'_>) -> String {
+    fn told_without_peer(&self, part: RuleField, facts: &RuleFacts<'_>) -> String {
         let what = part.as_str();
         match part {
-            Part::Ip => told(what, facts.connection.source(), &self.ip_blocks),
-            Part::RemoteIp => told(what, facts.connection.remote(), &self.remote_ip_blocks),
-            Part::RequestPrincipal => token_told(what, facts),
-            Part::Principal => told(what, "(plaintext: none)", &self.principals),
-            Part::Namespace => told(what, "(plaintext: none)", &self.namespaces),
-            Part::ServiceAccount => told(what, "(plaintext: none)", &self.service_accounts),
+            RuleField::Ip => told(what, facts.connection.source(), &self.ip_blocks),
+            RuleField::RemoteIp => told(what, facts.connection.remote(), &self.remote_ip_blocks),
+            RuleField::RequestPrincipal => token_told(what, facts),
+            RuleField::Principal => told(what, "(plaintext: none)", &self.principals),
+            RuleField::Namespace => told(what, "(plaintext: none)", &self.namespaces),
+            RuleField::ServiceAccount => told(what, "(plaintext: none)", &self.service_accounts),
             _ => told(what, "(plaintext: none)", &self.trust_domains),
         }
     }
 }
 
 /// Issuers and subjects are people's names: only whether there was a token is told.
-fn token_told(what: &str, facts: &Facts<'_>) -> String {
+fn token_told(what: &str, facts: &RuleFacts<'_>) -> String {
     match facts.http {
-        Http::Assume(_) => without_request(what),
-        Http::Request(request) if request.token.is_none() => format!("{what}: there is no token"),
-        Http::Request(_) => format!("{what}: the token is not one the rule wants"),
+        HttpKnowledge::Assume(_) => without_request(what),
+        HttpKnowledge::Request(request) if request.token.is_none() => {
+            format!("{what}: there is no token")
+        }
+        HttpKnowledge::Request(_) => format!("{what}: the token is not one the rule wants"),
     }
 }
 
 impl Operation {
-    fn told(&self, part: Part, facts: &Facts<'_>) -> String {
+    fn told(&self, part: RuleField, facts: &RuleFacts<'_>) -> String {
         let what = part.as_str();
-        let Http::Request(request) = facts.http else {
+        let HttpKnowledge::Request(request) = facts.http else {
             return match part {
-                Part::Port => told(what, facts.connection.destination.port(), &self.ports),
+                RuleField::Port => told(what, facts.connection.destination.port(), &self.ports),
                 _ => without_request(what),
             };
         };
         match part {
-            Part::Method => told(what, request.method, &self.methods),
-            Part::Host => told(what, request.host, &self.hosts),
-            Part::Path => told(what, path_told(request.path, &self.paths), &self.paths),
+            RuleField::Method => told(what, request.method, &self.methods),
+            RuleField::Host => told(what, request.host, &self.hosts),
+            RuleField::Path => told(what, path_told(request.path, &self.paths), &self.paths),
             _ => told(what, facts.connection.destination.port(), &self.ports),
         }
     }
 }
 
 /// The path, and how an app may read it where that is what the rule does not take: an `ALLOW` rule must match every reading.
-fn path_told(path: &CanonicalPath<'_>, field: &Field<PathPattern>) -> String {
+fn path_told(path: &CanonicalPath<'_>, field: &FieldPatterns<PathPattern>) -> String {
     let shown = path.as_str();
     let alone = |pattern: &PathPattern| pattern.matches_canonical(path);
     match path.decoded() {
@@ -268,7 +272,7 @@ impl Condition {
         }
     }
 
-    fn told(&self, facts: &Facts<'_>) -> String {
+    fn told(&self, facts: &RuleFacts<'_>) -> String {
         let key = self.key();
         let peer = facts.peer.map_or("(plaintext: none)", |peer| peer.without_scheme());
         match self {
@@ -283,8 +287,8 @@ impl Condition {
             Self::SourcePrincipal(field) => told(&key, peer, field),
             Self::SourceServiceAccount(field) => told(&key, peer, field),
             Self::Header(..) => match facts.http {
-                Http::Request(_) => format!("{key}: absent, or not what the rule wants"),
-                Http::Assume(_) => without_request(&key),
+                HttpKnowledge::Request(_) => format!("{key}: absent, or not what the rule wants"),
+                HttpKnowledge::Assume(_) => without_request(&key),
             },
             Self::TokenPrincipal(_)
             | Self::TokenAudiences(_)

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::Decider;
-use crate::evaluate::{Facts, Http};
-use crate::pattern::{AccountPattern, Field, IdPattern, TextPattern};
+use crate::evaluate::{HttpKnowledge, RuleFacts};
+use crate::pattern::{AccountPattern, FieldPatterns, IdPattern, TextPattern};
 use crate::resources::AuthorizationPolicy;
 use crate::rule::{Condition, Rule, Source};
 
@@ -23,7 +23,7 @@ const READINGS: usize = 3;
 /// The rules of one action that concern the workload.
 #[derive(Debug, Default)]
 pub(super) struct RuleSet {
-    entries: Vec<Entry>,
+    entries: Vec<RuleEntry>,
     anyone: Vec<u32>,
     by_id: HashMap<Box<str>, Vec<u32>>,
     /// By the path of a workload's id, `/ns/<namespace>/sa/<account>`, in any trust domain.
@@ -38,14 +38,14 @@ pub(super) struct RuleSet {
 
 /// One rule and what is known of it beforehand.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct RuleEntry {
     pub(super) decider: Decider,
     pub(super) rule: Arc<Rule>,
     pub(super) names_http: bool,
 }
 
 /// Where a rule is filed.
-enum File {
+enum RuleBucket {
     Id(Box<str>),
     Account(Box<str>),
     Namespace(Box<str>),
@@ -71,16 +71,20 @@ impl RuleSet {
             None => self.anyone.push(at),
             Some(files) => files.into_iter().for_each(|file| self.file_under(file, at)),
         }
-        self.entries.push(Entry { decider, rule: Arc::clone(rule), names_http: rule.names_http() });
+        self.entries.push(RuleEntry {
+            decider,
+            rule: Arc::clone(rule),
+            names_http: rule.names_http(),
+        });
     }
 
-    fn file_under(&mut self, file: File, at: u32) {
+    fn file_under(&mut self, file: RuleBucket, at: u32) {
         let list = match file {
-            File::Id(id) => self.by_id.entry(id).or_default(),
-            File::Account(path) => self.by_account.entry(path).or_default(),
-            File::Namespace(namespace) => self.by_namespace.entry(namespace).or_default(),
-            File::Port(port) => self.by_port.entry(port).or_default(),
-            File::Segments(segments) => {
+            RuleBucket::Id(id) => self.by_id.entry(id).or_default(),
+            RuleBucket::Account(path) => self.by_account.entry(path).or_default(),
+            RuleBucket::Namespace(namespace) => self.by_namespace.entry(namespace).or_default(),
+            RuleBucket::Port(port) => self.by_port.entry(port).or_default(),
+            RuleBucket::Segments(segments) => {
                 push_once(&mut self.with_segments, at);
                 self.by_segments.entry(segments).or_default()
             }
@@ -88,17 +92,17 @@ impl RuleSet {
         push_once(list, at);
     }
 
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(super) fn entries(&self) -> &[RuleEntry] {
         &self.entries
     }
 
     /// The first rule, in reporting order, that matches and that `counts`.
     pub(super) fn first_match(
         &self,
-        facts: &Facts<'_>,
-        counts: impl Fn(&Entry) -> bool,
-    ) -> Option<&Entry> {
-        let mut best: Option<(u32, &Entry)> = None;
+        facts: &RuleFacts<'_>,
+        counts: impl Fn(&RuleEntry) -> bool,
+    ) -> Option<&RuleEntry> {
+        let mut best: Option<(u32, &RuleEntry)> = None;
         let lists = self.peer_files(facts).into_iter().chain(self.request_files(facts)).flatten();
         for list in lists {
             for at in list {
@@ -118,14 +122,14 @@ impl RuleSet {
     }
 
     /// Every rule, those first that name what the connection and the request are; a rule may come twice.
-    pub(super) fn likely(&self, facts: &Facts<'_>) -> impl Iterator<Item = &Entry> {
+    pub(super) fn likely(&self, facts: &RuleFacts<'_>) -> impl Iterator<Item = &RuleEntry> {
         let filed = self.peer_files(facts).into_iter().chain(self.request_files(facts)).flatten();
         let filed = filed.flatten().filter_map(|at| self.entries.get(usize::try_from(*at).ok()?));
         filed.chain(&self.entries)
     }
 
     /// What the peer's identity can be filed under.
-    fn peer_files(&self, facts: &Facts<'_>) -> [Option<&Vec<u32>>; 3] {
+    fn peer_files(&self, facts: &RuleFacts<'_>) -> [Option<&Vec<u32>>; 3] {
         let Some(peer) = facts.peer else { return [None; 3] };
         [
             self.by_id.get(peer.without_scheme()),
@@ -137,12 +141,12 @@ impl RuleSet {
     /// What does not depend on the peer.
     fn request_files(
         &self,
-        facts: &Facts<'_>,
+        facts: &RuleFacts<'_>,
     ) -> [Option<&Vec<u32>>; 3 + MOST_SEGMENTS * READINGS] {
         let mut lists = [None; 3 + MOST_SEGMENTS * READINGS];
         lists[0] = Some(&self.anyone);
         lists[1] = self.by_port.get(&facts.connection.destination.port());
-        let Http::Request(request) = facts.http else {
+        let HttpKnowledge::Request(request) = facts.http else {
             lists[2] = Some(&self.with_segments);
             return lists;
         };
@@ -177,24 +181,24 @@ fn filed_segments(segments: &str) -> &str {
 }
 
 /// Every file a rule belongs to; `None` when it could match anyone.
-fn files(rule: &Rule) -> Option<Vec<File>> {
-    let by_source = || -> Option<Vec<File>> {
+fn files(rule: &Rule) -> Option<Vec<RuleBucket>> {
+    let by_source = || -> Option<Vec<RuleBucket>> {
         let lists: Option<Vec<_>> = rule.from.iter().map(source_files).collect();
         lists.filter(|lists| !lists.is_empty()).map(|lists| lists.into_iter().flatten().collect())
     };
     by_source()
         .or_else(|| rule.when.iter().find_map(condition_files))
         .or_else(|| segment_files(rule))
-        .or_else(|| rule.ports().map(|ports| ports.into_iter().map(File::Port).collect()))
+        .or_else(|| rule.ports().map(|ports| ports.into_iter().map(RuleBucket::Port).collect()))
 }
 
 /// Paths, when every operation names some and every one begins with whole segments.
-fn segment_files(rule: &Rule) -> Option<Vec<File>> {
+fn segment_files(rule: &Rule) -> Option<Vec<RuleBucket>> {
     let mut files = Vec::new();
     for operation in &rule.to {
         for path in &operation.paths.any_of {
             let segments = path.literal_segments()?.map(filed_segments);
-            files.extend(segments.map(|segments| File::Segments(segments.into())));
+            files.extend(segments.map(|segments| RuleBucket::Segments(segments.into())));
         }
         if operation.paths.any_of.is_empty() {
             return None;
@@ -203,13 +207,13 @@ fn segment_files(rule: &Rule) -> Option<Vec<File>> {
     (!files.is_empty()).then_some(files)
 }
 
-fn source_files(source: &Source) -> Option<Vec<File>> {
+fn source_files(source: &Source) -> Option<Vec<RuleBucket>> {
     id_files(&source.principals)
         .or_else(|| account_files(&source.service_accounts))
         .or_else(|| namespace_files(&source.namespaces))
 }
 
-fn condition_files(condition: &Condition) -> Option<Vec<File>> {
+fn condition_files(condition: &Condition) -> Option<Vec<RuleBucket>> {
     match condition {
         Condition::SourcePrincipal(field) => id_files(field),
         Condition::SourceServiceAccount(field) => account_files(field),
@@ -219,28 +223,31 @@ fn condition_files(condition: &Condition) -> Option<Vec<File>> {
 }
 
 /// The files of a field whose values are all exact; `None` when it is absent or has a wildcard.
-fn exact_files<T>(field: &Field<T>, file: impl Fn(&T) -> Option<File>) -> Option<Vec<File>> {
-    let files: Option<Vec<File>> = field.any_of.iter().map(file).collect();
+fn exact_files<T>(
+    field: &FieldPatterns<T>,
+    file: impl Fn(&T) -> Option<RuleBucket>,
+) -> Option<Vec<RuleBucket>> {
+    let files: Option<Vec<RuleBucket>> = field.any_of.iter().map(file).collect();
     files.filter(|files| !files.is_empty())
 }
 
-fn id_files(field: &Field<IdPattern>) -> Option<Vec<File>> {
+fn id_files(field: &FieldPatterns<IdPattern>) -> Option<Vec<RuleBucket>> {
     exact_files(field, |id| match id {
-        IdPattern::Exact(id) => Some(File::Id(id.without_scheme().into())),
+        IdPattern::Exact(id) => Some(RuleBucket::Id(id.without_scheme().into())),
         _ => None,
     })
 }
 
-fn account_files(field: &Field<AccountPattern>) -> Option<Vec<File>> {
+fn account_files(field: &FieldPatterns<AccountPattern>) -> Option<Vec<RuleBucket>> {
     exact_files(field, |account| {
         let path = format!("/ns/{}/sa/{}", account.namespace, account.name);
-        Some(File::Account(path.into()))
+        Some(RuleBucket::Account(path.into()))
     })
 }
 
-fn namespace_files(field: &Field<TextPattern>) -> Option<Vec<File>> {
+fn namespace_files(field: &FieldPatterns<TextPattern>) -> Option<Vec<RuleBucket>> {
     exact_files(field, |namespace| match namespace {
-        TextPattern::Exact(namespace) => Some(File::Namespace(namespace.clone())),
+        TextPattern::Exact(namespace) => Some(RuleBucket::Namespace(namespace.clone())),
         _ => None,
     })
 }

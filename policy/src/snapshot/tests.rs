@@ -9,7 +9,7 @@ mod scope;
 mod tokens;
 
 use super::*;
-use crate::{CanonicalPath, HostName, Normalization, SourceFile, TokenClaims};
+use crate::{CanonicalPath, HostName, PathNormalization, SourceFile, TokenClaims};
 
 /// A resource set from YAML.
 fn resources(text: &str) -> Resources {
@@ -29,11 +29,11 @@ fn trust_domain() -> TrustDomain {
 }
 
 /// PERMISSIVE, so that plaintext reaches the policies; the default verdict is deny.
-fn permissive() -> Defaults {
-    Defaults { mtls: MtlsMode::Permissive, ..Defaults::default() }
+fn permissive() -> PolicyDefaults {
+    PolicyDefaults { mtls: MtlsMode::Permissive, ..PolicyDefaults::default() }
 }
 
-fn snapshot_with(text: &str, defaults: &Defaults) -> Snapshot {
+fn snapshot_with(text: &str, defaults: &PolicyDefaults) -> Snapshot {
     Snapshot::build(&resources(text), &cart(), defaults, &trust_domain())
 }
 
@@ -50,7 +50,7 @@ fn policy(name: &str, spec: &str) -> String {
 
 /// Who asks for what; every test changes what it is about.
 #[derive(Debug, Clone)]
-struct Ask {
+struct TestRequest {
     peer: Option<&'static str>,
     source: &'static str,
     remote: Option<&'static str>,
@@ -59,12 +59,12 @@ struct Ask {
     method: &'static str,
     host: &'static str,
     path: &'static str,
-    level: Normalization,
+    level: PathNormalization,
     headers: Vec<(String, String)>,
     token: Option<TokenClaims>,
 }
 
-impl Default for Ask {
+impl Default for TestRequest {
     fn default() -> Self {
         Self {
             peer: Some("td/ns/shop/sa/frontend"),
@@ -75,23 +75,23 @@ impl Default for Ask {
             method: "GET",
             host: "cart",
             path: "/",
-            level: Normalization::default(),
+            level: PathNormalization::default(),
             headers: Vec::new(),
             token: None,
         }
     }
 }
 
-impl Ask {
+impl TestRequest {
     fn peer(peer: &'static str) -> Self {
         let peer = if peer.is_empty() { None } else { Some(peer) };
         Self { peer, ..Self::default() }
     }
 
     /// Hands the facts to a test.
-    fn with<T>(&self, test: impl FnOnce(&Connection<'_>, &Request<'_>) -> T) -> T {
+    fn with<T>(&self, test: impl FnOnce(&ConnectionFacts<'_>, &HttpFacts<'_>) -> T) -> T {
         let peer = self.peer.map(|id| SpiffeId::parse(&format!("spiffe://{id}")).unwrap());
-        let connection = Connection {
+        let connection = ConnectionFacts {
             peer: peer.as_ref(),
             source_ip: self.source.parse().unwrap(),
             remote_ip: self.remote.map(|ip| ip.parse().unwrap()),
@@ -100,7 +100,7 @@ impl Ask {
         };
         let host = HostName::parse(self.host, Some(80)).unwrap();
         let path = CanonicalPath::parse(self.path, self.level).unwrap();
-        let request = Request {
+        let request = HttpFacts {
             method: self.method,
             host: &host,
             path: &path,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::resources::TokenPolicy;
-use crate::token::{Confirmation, JwtRule, TokenRule, TokenRules};
+use crate::token::{ConfirmationRequirement, JwtRule, TokenRule, TokenRules};
 use crate::{Resources, Workload};
 
 /// Everything that concerns the workload, in the order of the rules' ids.
@@ -25,7 +25,7 @@ fn joined(rule: &Arc<JwtRule>, policies: &[&TokenPolicy]) -> TokenRule {
     let audience = about().filter_map(|policy| policy.audience_required()).max();
     TokenRule {
         jwt: Arc::clone(rule),
-        confirmation: confirmation.unwrap_or(Confirmation::default()),
+        confirmation: confirmation.unwrap_or(ConfirmationRequirement::default()),
         audience_required: audience.unwrap_or(true),
         presenters: about().filter_map(|policy| policy.presenters()).cloned().collect(),
     }

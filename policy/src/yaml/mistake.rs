@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::Mark;
+use super::SourcePosition;
 
 /// The longest text of a part of a mistake, bytes.
 const MOST_TEXT: usize = 1000;
@@ -13,7 +13,7 @@ const MOST_TEXT: usize = 1000;
 /// What sort of mistake it is: a stable word, by which mistakes can be counted and sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Code {
+pub enum DiagnosticCode {
     /// It cannot be read as what it is meant to be: broken YAML, a key twice, a value of another type than its field's.
     Form,
     /// Text without quotes that YAML reads as a number, a boolean or nothing.
@@ -44,7 +44,7 @@ pub enum Code {
 
 /// One mistake, for the person who wrote the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Mistake {
+pub struct Diagnostic {
     /// The file's name as it was handed in.
     pub file: Arc<str>,
     /// The line, from 1; 0 when the file as a whole is meant.
@@ -59,17 +59,17 @@ pub struct Mistake {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
     /// What sort of mistake it is.
-    pub code: Code,
+    pub code: DiagnosticCode,
     /// The object it is in, as `kind namespace/name`, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<Arc<str>>,
 }
 
-impl Mistake {
-    /// A mistake of form at a place of a file; [`Mistake::coded`] says what else it is.
+impl Diagnostic {
+    /// A mistake of form at a place of a file; [`Diagnostic::coded`] says what else it is.
     pub fn new(
         file: &Arc<str>,
-        mark: Mark,
+        mark: SourcePosition,
         found: impl Into<String>,
         expected: impl Into<String>,
         fix: Option<String>,
@@ -81,14 +81,14 @@ impl Mistake {
             found: printable(found.into()),
             expected: expected.into(),
             fix: fix.map(printable),
-            code: Code::Form,
+            code: DiagnosticCode::Form,
             object: None,
         }
     }
 
     /// The same, of this sort.
     #[must_use]
-    pub fn coded(self, code: Code) -> Self {
+    pub fn coded(self, code: DiagnosticCode) -> Self {
         Self { code, ..self }
     }
 
@@ -99,7 +99,7 @@ impl Mistake {
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             0 => write!(f, "{}: ", self.file)?,
@@ -135,14 +135,14 @@ fn printable(text: String) -> String {
 /// Every mistake of a set of files: never empty, in the order of files and lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Mistakes(Vec<Mistake>);
+pub struct Diagnostics(Vec<Diagnostic>);
 
-impl Mistakes {
+impl Diagnostics {
     /// `Ok` with the value when there is no mistake.
     ///
     /// # Errors
     /// The mistakes, sorted by file, line and column.
-    pub fn none_or<T>(value: T, mut mistakes: Vec<Mistake>) -> Result<T, Self> {
+    pub fn none_or<T>(value: T, mut mistakes: Vec<Diagnostic>) -> Result<T, Self> {
         if mistakes.is_empty() {
             return Ok(value);
         }
@@ -168,23 +168,23 @@ impl Mistakes {
     }
 
     /// The mistakes one by one.
-    pub fn iter(&self) -> std::slice::Iter<'_, Mistake> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.0.iter()
     }
 
     /// The mistakes as a list.
-    pub fn into_vec(self) -> Vec<Mistake> {
+    pub fn into_vec(self) -> Vec<Diagnostic> {
         self.0
     }
 }
 
-impl From<Mistake> for Mistakes {
-    fn from(mistake: Mistake) -> Self {
+impl From<Diagnostic> for Diagnostics {
+    fn from(mistake: Diagnostic) -> Self {
         Self(vec![mistake])
     }
 }
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, mistake) in self.0.iter().enumerate() {
             if i > 0 {
@@ -196,4 +196,4 @@ impl fmt::Display for Mistakes {
     }
 }
 
-impl std::error::Error for Mistakes {}
+impl std::error::Error for Diagnostics {}

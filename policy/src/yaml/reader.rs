@@ -6,31 +6,31 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::scalar::{self, Plain};
-use super::{Code, Mark, Mistake, Node, NodeKind, nearest};
+use super::scalar::{self, PlainScalar};
+use super::{Diagnostic, DiagnosticCode, NodeKind, SourcePosition, YamlNode, nearest};
 
 /// Reads values and collects mistakes, for one file.
 #[derive(Debug)]
-pub struct Reader {
+pub struct YamlReader {
     file: Arc<str>,
-    mistakes: Vec<Mistake>,
+    mistakes: Vec<Diagnostic>,
 }
 
 /// A node together with the key it stood under, for messages.
 #[derive(Debug, Clone, Copy)]
-pub struct Value<'n> {
+pub struct YamlValue<'n> {
     /// The node.
-    pub node: &'n Node,
+    pub node: &'n YamlNode,
     /// The key (a list item has its list's).
     pub name: &'n str,
 }
 
-impl<'n> Value<'n> {
+impl<'n> YamlValue<'n> {
     /// The value of a key, where this is a mapping that has it. Notes nothing.
     pub fn get(&self, key: &str) -> Option<Self> {
         let NodeKind::Map(entries) = &self.node.kind else { return None };
         let (key, node) = entries.iter().find(|(known, _)| &*known.text == key)?;
-        Some(Value { node, name: &key.text })
+        Some(YamlValue { node, name: &key.text })
     }
 
     /// True for a sequence.
@@ -49,7 +49,9 @@ impl<'n> Value<'n> {
     /// What the value is, for a message, where it is none that Kubernetes takes for text: a number, a boolean, nothing, a list.
     pub fn unquoted(&self) -> Option<String> {
         let is_text = match &self.node.kind {
-            NodeKind::Scalar { text, plain } => !plain || scalar::resolve(text) == Plain::Text,
+            NodeKind::Scalar { text, plain } => {
+                !plain || scalar::resolve(text) == PlainScalar::Text
+            }
             _ => false,
         };
         (!is_text).then(|| describe(self.node))
@@ -66,17 +68,17 @@ impl<'n> Value<'n> {
     }
 }
 
-/// A mapping whose keys are taken one by one; [`Mapping::finish`] reports those nobody asked for.
+/// A mapping whose keys are taken one by one; [`YamlMapping::finish`] reports those nobody asked for.
 #[derive(Debug)]
-pub struct Mapping<'n> {
-    mark: Mark,
+pub struct YamlMapping<'n> {
+    mark: SourcePosition,
     name: &'n str,
-    entries: &'n [(super::Key, Node)],
+    entries: &'n [(super::MappingKey, YamlNode)],
     taken: Vec<bool>,
     known: Vec<&'static str>,
 }
 
-impl Reader {
+impl YamlReader {
     /// A reader for a file, by the name messages show.
     pub fn new(file: Arc<str>) -> Self {
         Self { file, mistakes: Vec::new() }
@@ -88,7 +90,7 @@ impl Reader {
     }
 
     /// What was wrong.
-    pub fn into_mistakes(self) -> Vec<Mistake> {
+    pub fn into_mistakes(self) -> Vec<Diagnostic> {
         self.mistakes
     }
 
@@ -100,36 +102,36 @@ impl Reader {
     /// Notes a mistake at a place.
     pub fn mistake(
         &mut self,
-        mark: Mark,
+        mark: SourcePosition,
         found: impl Into<String>,
         expected: impl Into<String>,
         fix: Option<String>,
     ) {
-        self.mistake_of(Code::Value, mark, found, expected, fix);
+        self.mistake_of(DiagnosticCode::Value, mark, found, expected, fix);
     }
 
     /// Notes a mistake of another sort than a wrong value.
     pub fn mistake_of(
         &mut self,
-        code: Code,
-        mark: Mark,
+        code: DiagnosticCode,
+        mark: SourcePosition,
         found: impl Into<String>,
         expected: impl Into<String>,
         fix: Option<String>,
     ) {
-        self.mistakes.push(Mistake::new(&self.file, mark, found, expected, fix).coded(code));
+        self.mistakes.push(Diagnostic::new(&self.file, mark, found, expected, fix).coded(code));
     }
 
     /// Notes that a value is not what its field takes: "`port`: found …; expected …".
-    pub fn wrong(&mut self, value: Value<'_>, expected: impl Display, fix: Option<String>) {
-        self.wrong_of(Code::Value, value, expected, fix);
+    pub fn wrong(&mut self, value: YamlValue<'_>, expected: impl Display, fix: Option<String>) {
+        self.wrong_of(DiagnosticCode::Value, value, expected, fix);
     }
 
     /// Notes that a value is not what its field takes, and what sort of mistake that is.
     pub fn wrong_of(
         &mut self,
-        code: Code,
-        value: Value<'_>,
+        code: DiagnosticCode,
+        value: YamlValue<'_>,
         expected: impl Display,
         fix: Option<String>,
     ) {
@@ -145,12 +147,12 @@ impl Reader {
     }
 
     /// The value as a mapping.
-    pub fn mapping<'n>(&mut self, value: Value<'n>) -> Option<Mapping<'n>> {
+    pub fn mapping<'n>(&mut self, value: YamlValue<'n>) -> Option<YamlMapping<'n>> {
         let NodeKind::Map(entries) = &value.node.kind else {
-            self.wrong_of(Code::Form, value, "a mapping", None);
+            self.wrong_of(DiagnosticCode::Form, value, "a mapping", None);
             return None;
         };
-        Some(Mapping {
+        Some(YamlMapping {
             mark: value.node.mark,
             name: value.name,
             entries,
@@ -160,23 +162,27 @@ impl Reader {
     }
 
     /// The value as a list, possibly empty.
-    pub fn list<'n>(&mut self, value: Value<'n>) -> Option<Vec<Value<'n>>> {
+    pub fn list<'n>(&mut self, value: YamlValue<'n>) -> Option<Vec<YamlValue<'n>>> {
         let NodeKind::List(items) = &value.node.kind else {
-            self.wrong_of(Code::Form, value, "a list", None);
+            self.wrong_of(DiagnosticCode::Form, value, "a list", None);
             return None;
         };
-        Some(items.iter().map(|node| Value { node, name: value.name }).collect())
+        Some(items.iter().map(|node| YamlValue { node, name: value.name }).collect())
     }
 
     /// The value as a list of 1 to `most` items.
     ///
     /// An empty list is refused: whether it means "none" or "no restriction" is exactly what readers get wrong.
-    pub fn filled_list<'n>(&mut self, value: Value<'n>, most: usize) -> Option<Vec<Value<'n>>> {
+    pub fn filled_list<'n>(
+        &mut self,
+        value: YamlValue<'n>,
+        most: usize,
+    ) -> Option<Vec<YamlValue<'n>>> {
         let items = self.list(value)?;
         if items.is_empty() {
             let fix = format!("remove `{}`, or name at least one", value.name);
             self.mistake_of(
-                Code::EmptyList,
+                DiagnosticCode::EmptyList,
                 value.node.mark,
                 format!("an empty list for `{}`", value.name),
                 "at least one item",
@@ -193,27 +199,27 @@ impl Reader {
     }
 
     /// The value as text that is not empty. An unquoted number or boolean is no text, as in Kubernetes.
-    pub fn text<'n>(&mut self, value: Value<'n>) -> Option<&'n str> {
+    pub fn text<'n>(&mut self, value: YamlValue<'n>) -> Option<&'n str> {
         match &value.node.kind {
             NodeKind::Scalar { text, plain } => match scalar::resolve(text) {
-                Plain::Text => return Some(text),
-                Plain::Null if !plain && text.is_empty() => {
+                PlainScalar::Text => return Some(text),
+                PlainScalar::Null if !plain && text.is_empty() => {
                     self.wrong(value, "text that is not empty", None);
                 }
                 _ if !plain => return Some(text),
-                Plain::Null => self.wrong_of(Code::Unquoted, value, "text", None),
+                PlainScalar::Null => self.wrong_of(DiagnosticCode::Unquoted, value, "text", None),
                 _ => {
                     let fix = Some(format!("write \"{text}\" in quotes"));
-                    self.wrong_of(Code::Unquoted, value, "text", fix);
+                    self.wrong_of(DiagnosticCode::Unquoted, value, "text", fix);
                 }
             },
-            _ => self.wrong_of(Code::Form, value, "text", None),
+            _ => self.wrong_of(DiagnosticCode::Form, value, "text", None),
         }
         None
     }
 
     /// The value as a whole number within `range`.
-    pub fn integer(&mut self, value: Value<'_>, range: RangeInclusive<u64>) -> Option<u64> {
+    pub fn integer(&mut self, value: YamlValue<'_>, range: RangeInclusive<u64>) -> Option<u64> {
         let number = match &value.node.kind {
             NodeKind::Scalar { text, plain: true } if text.bytes().all(|b| b.is_ascii_digit()) => {
                 text.parse().ok()
@@ -234,24 +240,24 @@ impl Reader {
     }
 
     /// The value as a port, 1 to 65535.
-    pub fn port(&mut self, value: Value<'_>) -> Option<u16> {
+    pub fn port(&mut self, value: YamlValue<'_>) -> Option<u16> {
         let number = self.integer(value, 1..=u64::from(u16::MAX))?;
         u16::try_from(number).ok()
     }
 
     /// The value as `true` or `false`.
-    pub fn boolean(&mut self, value: Value<'_>) -> Option<bool> {
+    pub fn boolean(&mut self, value: YamlValue<'_>) -> Option<bool> {
         if let NodeKind::Scalar { text, plain: true } = &value.node.kind
-            && let Plain::Boolean(boolean) = scalar::resolve(text)
+            && let PlainScalar::Boolean(boolean) = scalar::resolve(text)
         {
             return Some(boolean);
         }
-        self.wrong_of(Code::Form, value, "true or false", None);
+        self.wrong_of(DiagnosticCode::Form, value, "true or false", None);
         None
     }
 
     /// The value as one of the given words.
-    pub fn choice<T: Copy>(&mut self, value: Value<'_>, choices: &[(&str, T)]) -> Option<T> {
+    pub fn choice<T: Copy>(&mut self, value: YamlValue<'_>, choices: &[(&str, T)]) -> Option<T> {
         let names = || choices.iter().map(|(name, _)| *name);
         let text = match &value.node.kind {
             NodeKind::Scalar { text, .. } => &**text,
@@ -269,7 +275,7 @@ impl Reader {
     /// The value as text that `parse` understands; its error becomes the advice.
     pub fn parsed<T, E: Display>(
         &mut self,
-        value: Value<'_>,
+        value: YamlValue<'_>,
         expected: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
@@ -284,42 +290,44 @@ impl Reader {
     }
 }
 
-impl<'n> Mapping<'n> {
+impl<'n> YamlMapping<'n> {
     /// The value of a key; `None` when it is absent.
-    pub fn take(&mut self, key: &'static str) -> Option<Value<'n>> {
+    pub fn take(&mut self, key: &'static str) -> Option<YamlValue<'n>> {
         self.known.push(key);
         let at = self.entries.iter().position(|(k, _)| &*k.text == key)?;
         self.taken[at] = true;
         let (name, node) = &self.entries[at];
-        Some(Value { node, name: &name.text })
+        Some(YamlValue { node, name: &name.text })
     }
 
     /// The value of a key that is known but refused: it is not named among the keys one may write.
-    pub fn take_unsupported(&mut self, key: &'static str) -> Option<Value<'n>> {
+    pub fn take_unsupported(&mut self, key: &'static str) -> Option<YamlValue<'n>> {
         let value = self.take(key);
         self.known.pop();
         value
     }
 
     /// The value of a key that must be there.
-    pub fn require(&mut self, reader: &mut Reader, key: &'static str) -> Option<Value<'n>> {
+    pub fn require(&mut self, reader: &mut YamlReader, key: &'static str) -> Option<YamlValue<'n>> {
         let value = self.take(key);
         if value.is_none() {
             let found = format!("no `{key}` in {}", titled(self.name));
             let expected = format!("the key `{key}`");
-            reader.mistake_of(Code::MissingKey, self.mark, found, expected, None);
+            reader.mistake_of(DiagnosticCode::MissingKey, self.mark, found, expected, None);
         }
         value
     }
 
     /// Every entry: for mappings whose keys are names of the writer's own (labels, ports).
-    pub fn entries(&mut self) -> impl Iterator<Item = (&'n super::Key, Value<'n>)> + use<'n> {
+    pub fn entries(
+        &mut self,
+    ) -> impl Iterator<Item = (&'n super::MappingKey, YamlValue<'n>)> + use<'n> {
         self.taken.fill(true);
-        self.entries.iter().map(|(key, node)| (key, Value { node, name: &key.text }))
+        self.entries.iter().map(|(key, node)| (key, YamlValue { node, name: &key.text }))
     }
 
     /// Where the mapping begins.
-    pub fn mark(&self) -> Mark {
+    pub fn mark(&self) -> SourcePosition {
         self.mark
     }
 
@@ -334,7 +342,7 @@ impl<'n> Mapping<'n> {
     }
 
     /// Reports every key that was never asked for.
-    pub fn finish(self, reader: &mut Reader) {
+    pub fn finish(self, reader: &mut YamlReader) {
         let left = self.entries.iter().zip(&self.taken).filter(|(_, taken)| !**taken);
         for ((key, _), _) in left {
             let found = format!("the unknown key `{}` in {}", key.text, titled(self.name));
@@ -344,7 +352,7 @@ impl<'n> Mapping<'n> {
             };
             let near = nearest(&key.text, self.known.iter().copied());
             let fix = near.map(|name| format!("did you mean `{name}`?"));
-            reader.mistake_of(Code::UnknownKey, key.mark, found, expected, fix);
+            reader.mistake_of(DiagnosticCode::UnknownKey, key.mark, found, expected, fix);
         }
     }
 }
@@ -358,16 +366,16 @@ fn titled(name: &str) -> String {
 }
 
 /// What a node is, for a person.
-fn describe(node: &Node) -> String {
+fn describe(node: &YamlNode) -> String {
     match &node.kind {
         NodeKind::List(_) => "a list".to_owned(),
         NodeKind::Map(_) => "a mapping".to_owned(),
         NodeKind::Scalar { text, plain } => {
             let shown = shortened(text);
             match scalar::resolve(text) {
-                Plain::Null if *plain => "nothing".to_owned(),
-                Plain::Number if *plain => format!("the number {shown}"),
-                Plain::Boolean(_) if *plain => format!("the boolean {shown}"),
+                PlainScalar::Null if *plain => "nothing".to_owned(),
+                PlainScalar::Number if *plain => format!("the number {shown}"),
+                PlainScalar::Boolean(_) if *plain => format!("the boolean {shown}"),
                 _ => format!("the text \"{shown}\""),
             }
         }
@@ -375,9 +383,9 @@ fn describe(node: &Node) -> String {
 }
 
 /// A quoted number's digits.
-fn unquoted_number(node: &Node) -> Option<&str> {
+fn unquoted_number(node: &YamlNode) -> Option<&str> {
     match &node.kind {
-        NodeKind::Scalar { text, plain: false } if scalar::resolve(text) == Plain::Number => {
+        NodeKind::Scalar { text, plain: false } if scalar::resolve(text) == PlainScalar::Number => {
             Some(text)
         }
         _ => None,

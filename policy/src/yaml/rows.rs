@@ -2,25 +2,25 @@
 
 use serde::de::IgnoredAny;
 
-use super::Mark;
+use super::SourcePosition;
 
 /// A part of a file that is to be parsed by itself, and where it begins.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Part<'t> {
+pub(super) struct FilePart<'t> {
     pub(super) text: &'t str,
-    pub(super) at: Mark,
+    pub(super) at: SourcePosition,
 }
 
 /// The parts of a file: one for each JSON document, where several stand in a row; else the file as a whole. What follows the
 /// last whole JSON document and does not begin like one belongs to it, so that the parser says what is wrong there.
-pub(super) fn parts(text: &str) -> Vec<Part<'_>> {
+pub(super) fn parts(text: &str) -> Vec<FilePart<'_>> {
     let mut parts = Vec::new();
-    let mut rest = Part { text, at: Mark { line: 1, column: 1 } };
+    let mut rest = FilePart { text, at: SourcePosition { line: 1, column: 1 } };
     while let Some(end) = end_of_document(rest.text) {
         let (document, after) = rest.text.split_at(end);
         let at = moved(rest.at, document);
-        parts.push(Part { text: document, at: rest.at });
-        rest = Part { text: after, at };
+        parts.push(FilePart { text: document, at: rest.at });
+        rest = FilePart { text: after, at };
     }
     parts.push(rest);
     parts
@@ -41,13 +41,16 @@ fn end_of_document(text: &str) -> Option<usize> {
 }
 
 /// The place behind some text that begins at a place.
-fn moved(at: Mark, text: &str) -> Mark {
+fn moved(at: SourcePosition, text: &str) -> SourcePosition {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let last = text.rsplit('\n').next().unwrap_or_default();
     let columns = number(last.trim_start_matches('\u{feff}').chars().count());
     match number(text.matches('\n').count()) {
-        0 => Mark { line: at.line, column: at.column.saturating_add(columns) },
-        lines => Mark { line: at.line.saturating_add(lines), column: columns.saturating_add(1) },
+        0 => SourcePosition { line: at.line, column: at.column.saturating_add(columns) },
+        lines => SourcePosition {
+            line: at.line.saturating_add(lines),
+            column: columns.saturating_add(1),
+        },
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// What an unquoted scalar would be read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Plain {
+pub(super) enum PlainScalar {
     Null,
     Boolean(bool),
     Number,
@@ -11,15 +11,15 @@ pub(super) enum Plain {
 
 /// Resolves an unquoted scalar. YAML 1.1's `yes`, `on` and `off` count as booleans too: Kubernetes' own reader takes them
 /// for such, so that a file means the same here and in a cluster.
-pub(super) fn resolve(text: &str) -> Plain {
+pub(super) fn resolve(text: &str) -> PlainScalar {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => Plain::Null,
-        "true" | "True" | "TRUE" => Plain::Boolean(true),
-        "false" | "False" | "FALSE" => Plain::Boolean(false),
-        "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Plain::Boolean(true),
-        "no" | "No" | "NO" | "off" | "Off" | "OFF" => Plain::Boolean(false),
-        _ if is_number(text) => Plain::Number,
-        _ => Plain::Text,
+        "" | "~" | "null" | "Null" | "NULL" => PlainScalar::Null,
+        "true" | "True" | "TRUE" => PlainScalar::Boolean(true),
+        "false" | "False" | "FALSE" => PlainScalar::Boolean(false),
+        "yes" | "Yes" | "YES" | "on" | "On" | "ON" => PlainScalar::Boolean(true),
+        "no" | "No" | "NO" | "off" | "Off" | "OFF" => PlainScalar::Boolean(false),
+        _ if is_number(text) => PlainScalar::Number,
+        _ => PlainScalar::Text,
     }
 }
 
@@ -45,24 +45,24 @@ mod tests {
     #[test]
     fn core_schema() {
         for (text, expect) in [
-            ("8080", Plain::Number),
-            ("-1", Plain::Number),
-            ("1.5", Plain::Number),
-            ("1e3", Plain::Number),
-            ("0x1F", Plain::Number),
-            ("0o17", Plain::Number),
-            (".5", Plain::Number),
-            (".", Plain::Text),
-            ("1.2.3", Plain::Text),
-            ("10.0.0.1", Plain::Text),
-            ("10s", Plain::Text),
-            ("inf", Plain::Text),
-            ("-", Plain::Text),
-            ("true", Plain::Boolean(true)),
-            ("on", Plain::Boolean(true)),
-            ("~", Plain::Null),
-            ("", Plain::Null),
-            ("cart", Plain::Text),
+            ("8080", PlainScalar::Number),
+            ("-1", PlainScalar::Number),
+            ("1.5", PlainScalar::Number),
+            ("1e3", PlainScalar::Number),
+            ("0x1F", PlainScalar::Number),
+            ("0o17", PlainScalar::Number),
+            (".5", PlainScalar::Number),
+            (".", PlainScalar::Text),
+            ("1.2.3", PlainScalar::Text),
+            ("10.0.0.1", PlainScalar::Text),
+            ("10s", PlainScalar::Text),
+            ("inf", PlainScalar::Text),
+            ("-", PlainScalar::Text),
+            ("true", PlainScalar::Boolean(true)),
+            ("on", PlainScalar::Boolean(true)),
+            ("~", PlainScalar::Null),
+            ("", PlainScalar::Null),
+            ("cart", PlainScalar::Text),
         ] {
             assert_eq!(resolve(text), expect, "{text}");
         }

@@ -12,10 +12,10 @@ fn mistakes(text: &[u8]) -> String {
     let file: Arc<str> = "f.yaml".into();
     let mut found = Vec::new();
     let documents = yaml::read(&file, text, &mut found);
-    let mut reader = Reader::new(file);
+    let mut reader = YamlReader::new(file);
     for document in &documents {
         let Some(root) = &document.root else { continue };
-        let Some(mut map) = reader.mapping(Value { node: root, name: "" }) else { continue };
+        let Some(mut map) = reader.mapping(YamlValue { node: root, name: "" }) else { continue };
         if let Some(value) = map.require(&mut reader, "port") {
             reader.port(value);
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Span, Tag};
 
-use super::{Mistake, rows};
+use super::{Diagnostic, rows};
 
 /// The largest file taken, in bytes (4 MiB): thousands of policies; a Kubernetes object ends at 1.5 MiB.
 pub const MAX_FILE_BYTES: usize = 4 << 20;
@@ -23,14 +23,14 @@ pub const MAX_DOCUMENTS: usize = 20_000;
 
 /// A place in a file; both numbers count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark {
+pub struct SourcePosition {
     /// The line.
     pub line: u32,
     /// The column.
     pub column: u32,
 }
 
-impl Mark {
+impl SourcePosition {
     /// The file as a whole.
     pub const FILE: Self = Self { line: 0, column: 0 };
 
@@ -49,9 +49,9 @@ impl Mark {
 
 /// One YAML node.
 #[derive(Debug, Clone)]
-pub struct Node {
+pub struct YamlNode {
     /// Where it begins.
-    pub mark: Mark,
+    pub mark: SourcePosition,
     /// What it is.
     pub kind: NodeKind,
 }
@@ -67,31 +67,31 @@ pub enum NodeKind {
         plain: bool,
     },
     /// A sequence.
-    List(Vec<Node>),
+    List(Vec<YamlNode>),
     /// A mapping, without its duplicate keys (the first wins, the others are mistakes).
-    Map(Vec<(Key, Node)>),
+    Map(Vec<(MappingKey, YamlNode)>),
 }
 
 /// A mapping's key.
 #[derive(Debug, Clone)]
-pub struct Key {
+pub struct MappingKey {
     /// Where it begins.
-    pub mark: Mark,
+    pub mark: SourcePosition,
     /// The key.
     pub text: Box<str>,
 }
 
 /// One document of a file.
 #[derive(Debug, Clone)]
-pub struct Document {
+pub struct YamlDocument {
     /// Its root node; `None` for an empty document (comments only).
-    pub root: Option<Node>,
+    pub root: Option<YamlNode>,
 }
 
 /// Reads a file into its documents, YAML or JSON in a row. Mistakes of form are added to `mistakes`; a syntax error ends the file there, because
 /// nothing after it can be trusted. A byte-order mark and CRLF line ends are fine.
-pub fn read(file: &Arc<str>, bytes: &[u8], mistakes: &mut Vec<Mistake>) -> Vec<Document> {
-    let mut builder = Builder::new(file, mistakes);
+pub fn read(file: &Arc<str>, bytes: &[u8], mistakes: &mut Vec<Diagnostic>) -> Vec<YamlDocument> {
+    let mut builder = TreeBuilder::new(file, mistakes);
     let Some(text) = builder.check_file(bytes) else {
         return Vec::new();
     };
@@ -119,35 +119,35 @@ pub fn read(file: &Arc<str>, bytes: &[u8], mistakes: &mut Vec<Mistake>) -> Vec<D
 }
 
 /// A collection that is still open.
-struct Open {
-    mark: Mark,
+struct OpenCollection {
+    mark: SourcePosition,
     anchor: usize,
     kind: OpenKind,
 }
 
 enum OpenKind {
-    List(Vec<Node>),
-    Map { entries: Vec<(Key, Node)>, pending: Option<Key>, skip_value: bool },
+    List(Vec<YamlNode>),
+    Map { entries: Vec<(MappingKey, YamlNode)>, pending: Option<MappingKey>, skip_value: bool },
 }
 
-struct Builder<'a> {
+struct TreeBuilder<'a> {
     file: &'a Arc<str>,
-    mistakes: &'a mut Vec<Mistake>,
+    mistakes: &'a mut Vec<Diagnostic>,
     /// Where the part begins that is being read.
-    base: Mark,
-    documents: Vec<Document>,
-    root: Option<Node>,
-    open: Vec<Open>,
-    anchors: HashMap<usize, Node>,
+    base: SourcePosition,
+    documents: Vec<YamlDocument>,
+    root: Option<YamlNode>,
+    open: Vec<OpenCollection>,
+    anchors: HashMap<usize, YamlNode>,
     nodes: usize,
 }
 
-impl<'a> Builder<'a> {
-    fn new(file: &'a Arc<str>, mistakes: &'a mut Vec<Mistake>) -> Self {
+impl<'a> TreeBuilder<'a> {
+    fn new(file: &'a Arc<str>, mistakes: &'a mut Vec<Diagnostic>) -> Self {
         Self {
             file,
             mistakes,
-            base: Mark { line: 1, column: 1 },
+            base: SourcePosition { line: 1, column: 1 },
             documents: Vec::new(),
             root: None,
             open: Vec::new(),
@@ -156,14 +156,31 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn mistake(&mut self, mark: Mark, found: impl Into<String>, expected: &str, fix: Option<&str>) {
-        self.mistakes.push(Mistake::new(self.file, mark, found, expected, fix.map(str::to_owned)));
+    fn mistake(
+        &mut self,
+        mark: SourcePosition,
+        found: impl Into<String>,
+        expected: &str,
+        fix: Option<&str>,
+    ) {
+        self.mistakes.push(Diagnostic::new(
+            self.file,
+            mark,
+            found,
+            expected,
+            fix.map(str::to_owned),
+        ));
     }
 
     fn check_file<'t>(&mut self, bytes: &'t [u8]) -> Option<&'t str> {
         if bytes.len() > MAX_FILE_BYTES {
             let found = format!("a file of {} bytes", bytes.len());
-            self.mistake(Mark::FILE, found, "at most 4 MiB", Some("split it into several files"));
+            self.mistake(
+                SourcePosition::FILE,
+                found,
+                "at most 4 MiB",
+                Some("split it into several files"),
+            );
             return None;
         }
         match std::str::from_utf8(bytes) {
@@ -178,13 +195,13 @@ impl<'a> Builder<'a> {
 
     fn syntax_error(&mut self, error: &granit_parser::ScanError) {
         let at = error.marker();
-        let mark = Mark::start_of(&Span::empty(*at), self.base);
+        let mark = SourcePosition::start_of(&Span::empty(*at), self.base);
         self.mistake(mark, format!("broken YAML ({})", error.info()), "valid YAML 1.2", None);
     }
 
     /// Takes one event; false when the file must be given up.
     fn event(&mut self, event: Event<'_>, span: &Span) -> bool {
-        let mark = Mark::start_of(span, self.base);
+        let mark = SourcePosition::start_of(span, self.base);
         match event {
             Event::DocumentStart(..) => {
                 self.root = None;
@@ -193,22 +210,26 @@ impl<'a> Builder<'a> {
             }
             Event::DocumentEnd => {
                 let root = self.root.take().filter(|node| !node.is_null());
-                self.documents.push(Document { root });
+                self.documents.push(YamlDocument { root });
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
                 self.check_tag(tag.as_deref(), mark);
                 let kind = NodeKind::Scalar { text: text.as_ref().into(), plain };
-                return self.add(Node { mark, kind }, anchor, 1);
+                return self.add(YamlNode { mark, kind }, anchor, 1);
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.check_tag(tag.as_deref(), mark);
-                return self.open(Open { mark, anchor, kind: OpenKind::List(Vec::new()) });
+                return self.open(OpenCollection {
+                    mark,
+                    anchor,
+                    kind: OpenKind::List(Vec::new()),
+                });
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.check_tag(tag.as_deref(), mark);
                 let kind = OpenKind::Map { entries: Vec::new(), pending: None, skip_value: false };
-                return self.open(Open { mark, anchor, kind });
+                return self.open(OpenCollection { mark, anchor, kind });
             }
             Event::SequenceEnd | Event::MappingEnd => return self.close(),
             Event::Alias(id) => return self.alias(id, mark),
@@ -226,7 +247,7 @@ impl<'a> Builder<'a> {
         true
     }
 
-    fn count_document(&mut self, mark: Mark) -> bool {
+    fn count_document(&mut self, mark: SourcePosition) -> bool {
         let room = self.documents.len() < MAX_DOCUMENTS;
         if !room {
             self.mistake(
@@ -239,7 +260,7 @@ impl<'a> Builder<'a> {
         room
     }
 
-    fn check_tag(&mut self, tag: Option<&Tag>, mark: Mark) {
+    fn check_tag(&mut self, tag: Option<&Tag>, mark: SourcePosition) {
         if let Some(tag) = tag
             && !tag.is_yaml_core_schema()
         {
@@ -248,7 +269,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn open(&mut self, open: Open) -> bool {
+    fn open(&mut self, open: OpenCollection) -> bool {
         if self.open.len() >= MAX_DEPTH {
             self.mistake(open.mark, "too deep a nesting", "at most 48 levels", None);
             return false;
@@ -265,11 +286,11 @@ impl<'a> Builder<'a> {
             OpenKind::List(items) => NodeKind::List(items),
             OpenKind::Map { entries, .. } => NodeKind::Map(entries),
         };
-        self.add(Node { mark: open.mark, kind }, open.anchor, 1)
+        self.add(YamlNode { mark: open.mark, kind }, open.anchor, 1)
     }
 
     /// Copies the anchored node here. Every copy counts against the node limit, so a bomb of aliases runs into it.
-    fn alias(&mut self, id: usize, mark: Mark) -> bool {
+    fn alias(&mut self, id: usize, mark: SourcePosition) -> bool {
         let Some(target) = self.anchors.get(&id) else {
             self.mistake(
                 mark,
@@ -281,14 +302,14 @@ impl<'a> Builder<'a> {
         };
         let size = target.size();
         if self.nodes.saturating_add(size) > MAX_NODES {
-            return self.add(Node::empty(mark), 0, size);
+            return self.add(YamlNode::empty(mark), 0, size);
         }
-        let copy = Node { mark, kind: target.kind.clone() };
+        let copy = YamlNode { mark, kind: target.kind.clone() };
         self.add(copy, 0, size)
     }
 
     /// Puts a finished node where it belongs; `size` is what it adds to the count.
-    fn add(&mut self, node: Node, anchor: usize, size: usize) -> bool {
+    fn add(&mut self, node: YamlNode, anchor: usize, size: usize) -> bool {
         self.nodes = self.nodes.saturating_add(size);
         if self.nodes > MAX_NODES {
             self.mistake(node.mark, "too many nodes", "at most 1048576, aliases expanded", None);
@@ -318,8 +339,8 @@ impl<'a> Builder<'a> {
     }
 
     /// Takes a node in a key's place; a key that cannot stand takes its value with it.
-    fn key(&mut self, node: Node) {
-        let Some(Open { kind: OpenKind::Map { entries, pending, skip_value }, .. }) =
+    fn key(&mut self, node: YamlNode) {
+        let Some(OpenCollection { kind: OpenKind::Map { entries, pending, skip_value }, .. }) =
             self.open.last_mut()
         else {
             return;
@@ -340,13 +361,13 @@ impl<'a> Builder<'a> {
             *skip_value = true;
             self.mistake(node.mark, "a merge key", "plain keys", Some("write the keys out"));
         } else {
-            *pending = Some(Key { mark: node.mark, text });
+            *pending = Some(MappingKey { mark: node.mark, text });
         }
     }
 }
 
-impl Node {
-    fn empty(mark: Mark) -> Self {
+impl YamlNode {
+    fn empty(mark: SourcePosition) -> Self {
         Self { mark, kind: NodeKind::List(Vec::new()) }
     }
 
@@ -366,10 +387,10 @@ impl Node {
 }
 
 /// The line and column of a byte in text that is UTF-8 up to it.
-fn mark_of_byte(bytes: &[u8], at: usize) -> Mark {
+fn mark_of_byte(bytes: &[u8], at: usize) -> SourcePosition {
     let before = String::from_utf8_lossy(&bytes[..at]);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Mark { line: number(line), column: number(column) }
+    SourcePosition { line: number(line), column: number(column) }
 }

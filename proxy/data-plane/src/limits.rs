@@ -6,7 +6,7 @@ mod limit_value;
 
 use std::time::Duration;
 
-use policy::yaml::{Reader, Value};
+use policy::yaml::{YamlReader, YamlValue};
 
 pub use limit_value::{ByteSize, LimitValue};
 
@@ -59,7 +59,7 @@ macro_rules! limits {
             }
         }
 
-        fn read_each(reader: &mut Reader, value: Option<Value<'_>>) -> Limits {
+        fn read_each(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> Limits {
             let mut limits = Limits::default();
             let Some(mut map) = value.and_then(|value| reader.mapping(value)) else { return limits };
             $(
@@ -73,7 +73,7 @@ macro_rules! limits {
 }
 
 /// Reads the section `limits`; what is not written keeps its default.
-pub(super) fn read(reader: &mut Reader, value: Option<Value<'_>>) -> Limits {
+pub(super) fn read(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> Limits {
     let limits = read_each(reader, value);
     if let Some(value) = value.filter(|_| limits.drain_delay > limits.drain_timeout) {
         let (delay, timeout) = (limits.drain_delay.show(), limits.drain_timeout.show());
@@ -319,9 +319,9 @@ mod tests {
         let file: std::sync::Arc<str> = "f".into();
         let mut mistakes = Vec::new();
         let documents = policy::yaml::read(&file, text.as_bytes(), &mut mistakes);
-        let mut reader = Reader::new(file);
+        let mut reader = YamlReader::new(file);
         let root = documents.first().and_then(|document| document.root.as_ref());
-        let limits = read(&mut reader, root.map(|node| Value { node, name: "limits" }));
+        let limits = read(&mut reader, root.map(|node| YamlValue { node, name: "limits" }));
         mistakes.extend(reader.into_mistakes());
         (limits, mistakes.iter().map(ToString::to_string).collect())
     }

@@ -11,8 +11,8 @@ mod writer;
 
 pub use levels::LogLevels;
 pub(crate) use line::fragment;
-pub use reasons::{Heard, REASONS, Reason};
-pub use seldom::Seldom;
+pub use reasons::{REASONS, Reason, ReasonAudience};
+pub use seldom::LogThrottle;
 pub use writer::{LogSink, LogWriter};
 
 /// Which way a connection goes, seen from the workload.

@@ -9,21 +9,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
-use policy::migration::{Difference, differences};
-use policy::resources::Surveyed;
-use policy::{Code, Mistake};
+use policy::migration::{MigrationDifference, differences};
+use policy::resources::SurveyedObject;
+use policy::{Diagnostic, DiagnosticCode};
 use serde::Serialize;
 
-use super::{Gathered, Output};
+use super::{CheckFindings, CheckOutput};
 
 /// Tells what was found; true when everything would be taken, and nothing of it is unsafe.
-pub(super) fn tell(gathered: Gathered, output: Option<Output>) -> io::Result<bool> {
-    let report = Report::of(gathered);
-    let by_terminal = if io::stdout().is_terminal() { Output::Text } else { Output::Json };
+pub(super) fn tell(gathered: CheckFindings, output: Option<CheckOutput>) -> io::Result<bool> {
+    let report = MigrationReport::of(gathered);
+    let by_terminal =
+        if io::stdout().is_terminal() { CheckOutput::Text } else { CheckOutput::Json };
     let mut out = io::stdout().lock();
     match output.unwrap_or(by_terminal) {
-        Output::Text => told::write(&mut out, &report)?,
-        Output::Json => {
+        CheckOutput::Text => told::write(&mut out, &report)?,
+        CheckOutput::Json => {
             serde_json::to_writer(&mut out, &report)?;
             io::Write::write_all(&mut out, b"\n")?;
         }
@@ -33,7 +34,7 @@ pub(super) fn tell(gathered: Gathered, output: Option<Output>) -> io::Result<boo
 
 /// Everything that is told.
 #[derive(Debug, Serialize)]
-struct Report {
+struct MigrationReport {
     valid: bool,
     files: usize,
     /// How many objects are taken as they are.
@@ -41,9 +42,9 @@ struct Report {
     kinds: Vec<KindCount>,
     /// Kinds that are no policy, and how many there are.
     passed_over: BTreeMap<String, usize>,
-    explanations: Vec<Explanation>,
-    differences: Vec<Difference>,
-    mistakes: Vec<Mistake>,
+    explanations: Vec<DiagnosticExplanation>,
+    differences: Vec<MigrationDifference>,
+    mistakes: Vec<Diagnostic>,
 }
 
 /// How the objects of a kind fare. One may be unsupported and unsafe.
@@ -60,7 +61,7 @@ struct KindCount {
 /// Why something is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Sort {
+enum RefusalClass {
     /// It is known in Istio, and Postern cannot do it.
     Unsupported,
     /// It can be read in two ways, or would protect less than it says.
@@ -69,31 +70,31 @@ enum Sort {
     Elsewhere,
 }
 
-impl Sort {
+impl RefusalClass {
     /// `None` for what is passed over.
-    fn of(code: Code) -> Option<Self> {
+    fn of(code: DiagnosticCode) -> Option<Self> {
         match code {
-            Code::NotPolicy => None,
-            Code::Unsupported | Code::Version => Some(Self::Unsupported),
-            Code::OtherNamespace => Some(Self::Elsewhere),
-            Code::Form
-            | Code::Unquoted
-            | Code::UnknownKey
-            | Code::MissingKey
-            | Code::EmptyList
-            | Code::Value
-            | Code::NoEffect
-            | Code::Reach
-            | Code::Repeated => Some(Self::Unsafe),
+            DiagnosticCode::NotPolicy => None,
+            DiagnosticCode::Unsupported | DiagnosticCode::Version => Some(Self::Unsupported),
+            DiagnosticCode::OtherNamespace => Some(Self::Elsewhere),
+            DiagnosticCode::Form
+            | DiagnosticCode::Unquoted
+            | DiagnosticCode::UnknownKey
+            | DiagnosticCode::MissingKey
+            | DiagnosticCode::EmptyList
+            | DiagnosticCode::Value
+            | DiagnosticCode::NoEffect
+            | DiagnosticCode::Reach
+            | DiagnosticCode::Repeated => Some(Self::Unsafe),
         }
     }
 }
 
 /// One strictness, explained by the first mistake against it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Explanation {
-    sort: Sort,
-    code: Code,
+struct DiagnosticExplanation {
+    sort: RefusalClass,
+    code: DiagnosticCode,
     count: usize,
     found: String,
     expected: String,
@@ -103,14 +104,14 @@ struct Explanation {
     places: Vec<String>,
 }
 
-impl Report {
-    fn of(gathered: Gathered) -> Self {
-        let Gathered { mistakes, files, survey, forwarded_for } = gathered;
+impl MigrationReport {
+    fn of(gathered: CheckFindings) -> Self {
+        let CheckFindings { mistakes, files, survey, forwarded_for } = gathered;
         let differences = differences(&survey, forwarded_for);
-        let mut all = mistakes.map(policy::Mistakes::into_vec).unwrap_or_default();
+        let mut all = mistakes.map(policy::Diagnostics::into_vec).unwrap_or_default();
         all.extend(survey.mistakes);
         let explanations = explanations(&all);
-        let fates = Fates::of(&all, &differences);
+        let fates = ObjectOutcomes::of(&all, &differences);
         let kinds = kinds(&survey.objects, &fates);
         let passed = survey.objects.iter().filter(|object| fates.passed.contains(&*object.name));
         let mut passed_over = BTreeMap::new();
@@ -132,23 +133,23 @@ impl Report {
 
 /// What became of objects, by name.
 #[derive(Default)]
-struct Fates<'m> {
+struct ObjectOutcomes<'m> {
     passed: BTreeSet<&'m str>,
     unsupported: BTreeSet<&'m str>,
     unsafe_: BTreeSet<&'m str>,
     elsewhere: BTreeSet<&'m str>,
 }
 
-impl<'m> Fates<'m> {
-    fn of(mistakes: &'m [Mistake], differences: &'m [Difference]) -> Self {
+impl<'m> ObjectOutcomes<'m> {
+    fn of(mistakes: &'m [Diagnostic], differences: &'m [MigrationDifference]) -> Self {
         let mut fates = Self::default();
         for mistake in mistakes {
             let Some(object) = mistake.object.as_deref() else { continue };
-            match Sort::of(mistake.code) {
+            match RefusalClass::of(mistake.code) {
                 None => fates.passed.insert(object),
-                Some(Sort::Unsupported) => fates.unsupported.insert(object),
-                Some(Sort::Unsafe) => fates.unsafe_.insert(object),
-                Some(Sort::Elsewhere) => fates.elsewhere.insert(object),
+                Some(RefusalClass::Unsupported) => fates.unsupported.insert(object),
+                Some(RefusalClass::Unsafe) => fates.unsafe_.insert(object),
+                Some(RefusalClass::Elsewhere) => fates.elsewhere.insert(object),
             };
         }
         let objects = differences.iter().filter(|found| found.is_unsafe).flat_map(|d| &d.objects);
@@ -157,7 +158,7 @@ impl<'m> Fates<'m> {
     }
 }
 
-fn kinds(objects: &[Surveyed], fates: &Fates<'_>) -> Vec<KindCount> {
+fn kinds(objects: &[SurveyedObject], fates: &ObjectOutcomes<'_>) -> Vec<KindCount> {
     let mut kinds: BTreeMap<&str, KindCount> = BTreeMap::new();
     for object in objects.iter().filter(|object| !fates.passed.contains(&*object.name)) {
         let count = kinds.entry(&object.kind).or_insert_with(|| KindCount {
@@ -179,10 +180,10 @@ fn kinds(objects: &[Surveyed], fates: &Fates<'_>) -> Vec<KindCount> {
 }
 
 /// Each strictness once, what is unsupported first, then in the order in which they were met.
-fn explanations(mistakes: &[Mistake]) -> Vec<Explanation> {
-    let mut known: Vec<(String, Explanation)> = Vec::new();
+fn explanations(mistakes: &[Diagnostic]) -> Vec<DiagnosticExplanation> {
+    let mut known: Vec<(String, DiagnosticExplanation)> = Vec::new();
     for mistake in mistakes {
-        let Some(sort) = Sort::of(mistake.code) else { continue };
+        let Some(sort) = RefusalClass::of(mistake.code) else { continue };
         let key = sameness(mistake);
         let place = place(mistake);
         match known.iter_mut().find(|(other, found)| *other == key && found.code == mistake.code) {
@@ -192,7 +193,7 @@ fn explanations(mistakes: &[Mistake]) -> Vec<Explanation> {
             }
             None => known.push((
                 key,
-                Explanation {
+                DiagnosticExplanation {
                     sort,
                     code: mistake.code,
                     count: 1,
@@ -209,7 +210,7 @@ fn explanations(mistakes: &[Mistake]) -> Vec<Explanation> {
     explanations
 }
 
-fn place(mistake: &Mistake) -> String {
+fn place(mistake: &Diagnostic) -> String {
     match mistake.line {
         0 => mistake.file.to_string(),
         line => format!("{}:{line}:{}", mistake.file, mistake.column),
@@ -217,7 +218,7 @@ fn place(mistake: &Mistake) -> String {
 }
 
 /// What two mistakes against the same strictness have in common: the advice without the words of the one file.
-fn sameness(mistake: &Mistake) -> String {
+fn sameness(mistake: &Diagnostic) -> String {
     let Some(fix) = &mistake.fix else { return mistake.expected.clone() };
     let mut quoted = None;
     let kept = fix.chars().filter(|c| match (quoted, c) {

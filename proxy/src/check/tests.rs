@@ -145,7 +145,7 @@ fn the_hint_to_from_istio_where_it_helps() {
         );
         fs::write(&file, text).unwrap();
         let survey = gather(&asking(&file)).survey;
-        let hint = survey.objects.iter().any(Surveyed::is_older);
+        let hint = survey.objects.iter().any(SurveyedObject::is_older);
         assert_eq!(hint, expect, "{version} {kind}");
     }
 }

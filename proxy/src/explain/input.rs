@@ -6,17 +6,17 @@ use std::io::{self, BufRead};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use identity::SpiffeId;
-use policy::{Connection, TokenClaims};
+use policy::{ConnectionFacts, TokenClaims};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::policy_tools::recorded::Recorded;
+use crate::policy_tools::recorded::RecordedTraffic;
 
 /// One line: who asks whom for what.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Line {
+pub(crate) struct InputLine {
     source: Option<SourceInput>,
     destination: DestinationInput,
     connection: Option<ConnectionInput>,
@@ -89,8 +89,8 @@ pub(super) struct HeadersInput(pub(super) Vec<(String, Vec<String>)>);
 
 impl<'de> Deserialize<'de> for HeadersInput {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
+        struct HeaderVisitor;
+        impl<'de> Visitor<'de> for HeaderVisitor {
             type Value = HeadersInput;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for HeadersInput {
                 Ok(HeadersInput(fields))
             }
         }
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(HeaderVisitor)
     }
 }
 
@@ -120,7 +120,7 @@ fn principal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Spiffe
     }
 }
 
-impl Line {
+impl InputLine {
     /// Reads a line.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Line {
 
     /// The line for a request or connection that a log recorded; the log has no header fields and
     /// no tokens.
-    pub(crate) fn recorded(seen: &Recorded) -> Self {
+    pub(crate) fn recorded(seen: &RecordedTraffic) -> Self {
         Self {
             source: Some(SourceInput { principal: seen.principal.clone(), ip: seen.source_ip }),
             destination: DestinationInput {
@@ -155,12 +155,12 @@ impl Line {
     }
 
     /// The connection as policy sees it.
-    pub(super) fn connection(&self) -> Connection<'_> {
+    pub(super) fn connection(&self) -> ConnectionFacts<'_> {
         let unspecified = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let source = self.source.as_ref();
         let destination = self.destination.ip.unwrap_or(unspecified);
         let sni = self.connection.as_ref().and_then(|connection| connection.sni.as_deref());
-        Connection {
+        ConnectionFacts {
             peer: source.and_then(|source| source.principal.as_ref()),
             source_ip: source.and_then(|source| source.ip).unwrap_or(unspecified),
             remote_ip: None,
@@ -205,7 +205,7 @@ fn audiences(claim: Option<&Value>) -> Vec<String> {
 }
 
 /// What [`read_line`] found.
-pub(crate) enum Read {
+pub(crate) enum LineRead {
     /// A line, without its end.
     Line,
     /// A line beyond the limit; it was read past.
@@ -219,7 +219,7 @@ pub(crate) fn read_line(
     reader: &mut impl BufRead,
     line: &mut Vec<u8>,
     most: usize,
-) -> io::Result<Read> {
+) -> io::Result<LineRead> {
     let mut too_long = false;
     let mut any = false;
     loop {
@@ -230,11 +230,11 @@ pub(crate) fn read_line(
         };
         if available.is_empty() {
             return Ok(if too_long {
-                Read::TooLong
+                LineRead::TooLong
             } else if any {
-                Read::Line
+                LineRead::Line
             } else {
-                Read::End
+                LineRead::End
             });
         }
         any = true;
@@ -247,7 +247,7 @@ pub(crate) fn read_line(
         let used = piece.len() + usize::from(end.is_some());
         reader.consume(used);
         if end.is_some() {
-            return Ok(if too_long { Read::TooLong } else { Read::Line });
+            return Ok(if too_long { LineRead::TooLong } else { LineRead::Line });
         }
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const LEAST: &str = "workload: {namespace: shop, serviceAccount: cart, labels: {app: cart}}\nidentity: {workloadApi: unix:///run/a}\n";
 
 /// Answers the lines under a configuration (added to the least one) and the specs of AuthorizationPolicies `shop/p0`, `shop/p1`, ….
-fn answers(config: &str, specs: &[&str], lines: &str) -> (Vec<Value>, Outcome) {
+fn answers(config: &str, specs: &[&str], lines: &str) -> (Vec<Value>, ExplainOutcome) {
     let config =
         Config::parse("c", format!("{LEAST}{config}").as_bytes()).unwrap_or_else(|m| panic!("{m}"));
     let text: String = specs
@@ -39,7 +39,7 @@ fn check(config: &str, specs: &[&str], line: &Value, expect: Value) {
         found[0].as_object_mut().unwrap().remove(key);
     }
     assert_eq!(found, [expect], "{config} {specs:?} {line}");
-    assert_eq!(outcome, Outcome::AllUnderstood);
+    assert_eq!(outcome, ExplainOutcome::AllUnderstood);
 }
 
 fn line(principal: &str, method: &str, host: &str, path: &str) -> Value {

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use policy::Snapshot;
 use serde::Serialize;
 
-use super::recorded::{self, Recorded};
-use super::{ConfigArgs, Output, load, note, table};
-use crate::explain::{Answer, Line, explain};
+use super::recorded::{self, RecordedTraffic};
+use super::{ConfigArgs, OutputFormat, load, note, table};
+use crate::explain::{ExplainAnswer, InputLine, explain};
 use data_plane::control::config::Config;
 
 /// Replay recorded traffic on two sets of resources and print every verdict that changes.
@@ -31,7 +31,7 @@ pub struct DiffArgs {
     log: PathBuf,
     /// How to write the answer. Default: a table on a terminal, JSON on a pipe.
     #[arg(long, value_enum)]
-    output: Option<Output>,
+    output: Option<OutputFormat>,
 }
 
 pub(super) fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
@@ -49,9 +49,9 @@ pub(super) fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     }
     let report = compare(&old.config, &before, &after, &recording.seen);
     let mut out = io::stdout().lock();
-    match Output::or_by_terminal(args.output) {
-        Output::Text => write_text(&mut out, &report)?,
-        Output::Json => {
+    match OutputFormat::or_by_terminal(args.output) {
+        OutputFormat::Text => write_text(&mut out, &report)?,
+        OutputFormat::Json => {
             serde_json::to_writer(&mut out, &report)?;
             writeln!(out)?;
         }
@@ -61,27 +61,27 @@ pub(super) fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
 
 /// What the replay found.
 #[derive(Debug, Serialize)]
-struct Report {
+struct DiffReport {
     /// Requests and connections replayed.
     replayed: usize,
     /// How many of them have another verdict now.
     changed: usize,
-    changes: Vec<Change>,
+    changes: Vec<VerdictChange>,
 }
 
 /// A request whose verdict changes, and how often it was made.
 #[derive(Debug, Serialize)]
-struct Change {
+struct VerdictChange {
     count: usize,
     #[serde(flatten)]
-    what: What,
-    old: Told,
-    new: Told,
+    what: RequestKey,
+    old: VerdictSummary,
+    new: VerdictSummary,
 }
 
 /// What tells one recorded request from another.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct What {
+struct RequestKey {
     source_principal: Option<String>,
     port: u16,
     method: Option<String>,
@@ -91,35 +91,41 @@ struct What {
 
 /// The parts of an answer that say who decided.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Told {
+struct VerdictSummary {
     decision: &'static str,
     policy: Option<String>,
     rule: Option<u32>,
     reason: &'static str,
 }
 
-fn compare(config: &Config, old: &Snapshot, new: &Snapshot, seen: &[Recorded]) -> Report {
-    let mut changes: BTreeMap<(What, Told, Told), usize> = BTreeMap::new();
+fn compare(
+    config: &Config,
+    old: &Snapshot,
+    new: &Snapshot,
+    seen: &[RecordedTraffic],
+) -> DiffReport {
+    let mut changes: BTreeMap<(RequestKey, VerdictSummary, VerdictSummary), usize> =
+        BTreeMap::new();
     for recorded in seen {
-        let line = Line::recorded(recorded);
-        let before = Told::of(explain(config, old, &line));
-        let after = Told::of(explain(config, new, &line));
+        let line = InputLine::recorded(recorded);
+        let before = VerdictSummary::of(explain(config, old, &line));
+        let after = VerdictSummary::of(explain(config, new, &line));
         if before.decision != after.decision {
-            *changes.entry((What::of(recorded), before, after)).or_default() += 1;
+            *changes.entry((RequestKey::of(recorded), before, after)).or_default() += 1;
         }
     }
-    Report {
+    DiffReport {
         replayed: seen.len(),
         changed: changes.values().sum(),
         changes: changes
             .into_iter()
-            .map(|((what, old, new), count)| Change { count, what, old, new })
+            .map(|((what, old, new), count)| VerdictChange { count, what, old, new })
             .collect(),
     }
 }
 
-impl What {
-    fn of(recorded: &Recorded) -> Self {
+impl RequestKey {
+    fn of(recorded: &RecordedTraffic) -> Self {
         let request = recorded.request.as_ref();
         Self {
             source_principal: recorded.principal.as_ref().map(|id| id.without_scheme().to_owned()),
@@ -131,8 +137,8 @@ impl What {
     }
 }
 
-impl Told {
-    fn of(answer: Answer) -> Self {
+impl VerdictSummary {
+    fn of(answer: ExplainAnswer) -> Self {
         Self {
             decision: answer.decision,
             policy: answer.policy.map(|policy| policy.to_string()),
@@ -149,7 +155,7 @@ impl Told {
     }
 }
 
-fn write_text(out: &mut impl Write, report: &Report) -> io::Result<()> {
+fn write_text(out: &mut impl Write, report: &DiffReport) -> io::Result<()> {
     let rows: Vec<[String; 5]> = report
         .changes
         .iter()

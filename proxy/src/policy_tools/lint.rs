@@ -9,9 +9,9 @@ use policy::Protocol;
 use policy::lint::{Finding, LintContext, Severity};
 use serde::Serialize;
 
-use super::{ConfigArgs, Output, load, table};
+use super::{ConfigArgs, OutputFormat, load, table};
 use data_plane::control::config::Config;
-use data_plane::control::config::load::Checked;
+use data_plane::control::config::load::CheckedConfig;
 
 /// Tell what in the policies is well formed and probably not meant.
 ///
@@ -32,7 +32,7 @@ pub struct LintArgs {
     resources: Option<PathBuf>,
     /// How to write the answer. Default: a table on a terminal, JSON on a pipe.
     #[arg(long, value_enum)]
-    output: Option<Output>,
+    output: Option<OutputFormat>,
 }
 
 pub(super) fn run(args: &LintArgs) -> anyhow::Result<ExitCode> {
@@ -42,10 +42,10 @@ pub(super) fn run(args: &LintArgs) -> anyhow::Result<ExitCode> {
     };
     let findings = findings(&checked);
     let mut out = io::stdout().lock();
-    match Output::or_by_terminal(args.output) {
-        Output::Text => write_text(&mut out, &findings)?,
-        Output::Json => {
-            serde_json::to_writer(&mut out, &Report { findings: &findings })?;
+    match OutputFormat::or_by_terminal(args.output) {
+        OutputFormat::Text => write_text(&mut out, &findings)?,
+        OutputFormat::Json => {
+            serde_json::to_writer(&mut out, &LintReport { findings: &findings })?;
             writeln!(out)?;
         }
     }
@@ -54,11 +54,11 @@ pub(super) fn run(args: &LintArgs) -> anyhow::Result<ExitCode> {
 }
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct LintReport<'a> {
     findings: &'a [Finding],
 }
 
-fn findings(checked: &Checked) -> Vec<Finding> {
+fn findings(checked: &CheckedConfig) -> Vec<Finding> {
     let config = &checked.config;
     let context = LintContext {
         workload: &config.workload,

@@ -16,7 +16,7 @@ const MAX_LOG: u64 = 512 << 20;
 
 /// One request, or one opaque connection, towards the app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Recorded {
+pub struct RecordedTraffic {
     /// When it ended, as the record writes it.
     pub time: Option<String>,
     /// Who called; `None` in plaintext.
@@ -34,7 +34,7 @@ pub struct Recorded {
     /// The status of the answer, where there was one.
     pub status: Option<u16>,
     /// `allow` or `deny`, where policy was asked.
-    pub decision: Option<Decision>,
+    pub decision: Option<RecordedDecision>,
 }
 
 /// What a record keeps of a request. Header fields and tokens are never recorded.
@@ -51,7 +51,7 @@ pub struct RecordedRequest {
 /// What policy said when it was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Decision {
+pub enum RecordedDecision {
     /// It was let in.
     Allow,
     /// It was refused.
@@ -64,9 +64,9 @@ fn without_scheme<S: Serializer>(id: &Option<SpiffeId>, to: S) -> Result<S::Ok, 
 
 /// What was read, and what was passed over.
 #[derive(Debug, Default)]
-pub struct Recording {
+pub struct TrafficRecording {
     /// The inbound requests and connections that policy judged, in order.
-    pub seen: Vec<Recorded>,
+    pub seen: Vec<RecordedTraffic>,
     /// Lines of the proxy's that are none: messages, outbound traffic, what ended before it was judged.
     pub others: usize,
 }
@@ -74,7 +74,7 @@ pub struct Recording {
 /// A line of the log or an entry of the window, as it is written; other keys are passed over. Every line that the
 /// proxy writes has a time.
 #[derive(Deserialize)]
-struct Entry {
+struct LogEntry {
     kind: Option<String>,
     direction: Option<String>,
     source_principal: Option<String>,
@@ -85,7 +85,7 @@ struct Entry {
     host: Option<String>,
     path: Option<String>,
     status: Option<u16>,
-    decision: Option<Decision>,
+    decision: Option<RecordedDecision>,
     #[serde(alias = "timestamp")]
     time: Option<serde_json::Value>,
 }
@@ -94,7 +94,7 @@ struct Entry {
 ///
 /// # Errors
 /// As [`read`], with the file's name.
-pub fn read_file(path: &Path) -> anyhow::Result<Recording> {
+pub fn read_file(path: &Path) -> anyhow::Result<TrafficRecording> {
     let found = match path.as_os_str() == "-" {
         true => read(io::stdin().lock()),
         false => File::open(path).and_then(|file| read(BufReader::new(file))),
@@ -107,7 +107,7 @@ pub fn read_file(path: &Path) -> anyhow::Result<Recording> {
 /// # Errors
 /// Reading fails, the log has more than 512 MiB, the array is none of decisions, or nothing in the
 /// file is a record.
-pub fn read(reader: impl BufRead) -> io::Result<Recording> {
+pub fn read(reader: impl BufRead) -> io::Result<TrafficRecording> {
     let mut reader = reader.take(MAX_LOG + 1);
     let first = reader.fill_buf()?.iter().copied().find(|byte| !byte.is_ascii_whitespace());
     let recording = match first {
@@ -125,48 +125,49 @@ pub fn read(reader: impl BufRead) -> io::Result<Recording> {
     Ok(recording)
 }
 
-fn window(reader: impl BufRead) -> io::Result<Recording> {
-    let mut entries: Vec<Entry> = serde_json::from_reader(reader)?;
+fn window(reader: impl BufRead) -> io::Result<TrafficRecording> {
+    let mut entries: Vec<LogEntry> = serde_json::from_reader(reader)?;
     entries.reverse();
-    let mut recording = Recording::default();
+    let mut recording = TrafficRecording::default();
     for entry in entries {
         recording.add(entry.recorded());
     }
     Ok(recording)
 }
 
-fn log(mut reader: impl BufRead) -> io::Result<Recording> {
-    let mut recording = Recording::default();
+fn log(mut reader: impl BufRead) -> io::Result<TrafficRecording> {
+    let mut recording = TrafficRecording::default();
     let mut line = Vec::new();
     while let Some(line) = next_line(&mut reader, &mut line)? {
-        let entry = serde_json::from_slice::<Entry>(line).ok();
+        let entry = serde_json::from_slice::<LogEntry>(line).ok();
         // What others wrote between is passed over; a file of it alone is no log.
         let Some(entry) = entry.filter(|entry| entry.time.is_some() || entry.decision.is_some())
         else {
             continue;
         };
-        recording.add(Some(entry).filter(|entry| entry.kind.is_some()).and_then(Entry::recorded));
+        recording
+            .add(Some(entry).filter(|entry| entry.kind.is_some()).and_then(LogEntry::recorded));
     }
     Ok(recording)
 }
 
 /// The next line that is not blank; one beyond the limit is given back empty.
 fn next_line<'b>(reader: &mut impl BufRead, line: &'b mut Vec<u8>) -> io::Result<Option<&'b [u8]>> {
-    use crate::explain::{Read, read_line};
+    use crate::explain::{LineRead, read_line};
     loop {
         line.clear();
         match read_line(reader, line, MAX_LINE)? {
-            Read::End => return Ok(None),
-            Read::TooLong => line.clear(),
-            Read::Line if line.trim_ascii().is_empty() => continue,
-            Read::Line => {}
+            LineRead::End => return Ok(None),
+            LineRead::TooLong => line.clear(),
+            LineRead::Line if line.trim_ascii().is_empty() => continue,
+            LineRead::Line => {}
         }
         return Ok(Some(line));
     }
 }
 
-impl Recording {
-    fn add(&mut self, record: Option<Recorded>) {
+impl TrafficRecording {
+    fn add(&mut self, record: Option<RecordedTraffic>) {
         match record {
             Some(record) => self.seen.push(record),
             None => self.others += 1,
@@ -174,9 +175,9 @@ impl Recording {
     }
 }
 
-impl Entry {
+impl LogEntry {
     /// The record, when it is of inbound traffic that policy judged.
-    fn recorded(self) -> Option<Recorded> {
+    fn recorded(self) -> Option<RecordedTraffic> {
         let inbound = self.direction.as_deref().is_none_or(|direction| direction == "inbound");
         let decision = self.decision.filter(|_| inbound)?;
         // In a log, `none` is the label of plaintext.
@@ -189,7 +190,7 @@ impl Entry {
             (None, ..) => None,
             _ => return None,
         };
-        Some(Recorded {
+        Some(RecordedTraffic {
             time: self.time.map(|time| time.as_str().map_or(time.to_string(), str::to_owned)),
             principal,
             source_ip: self.source_ip,

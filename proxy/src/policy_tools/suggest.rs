@@ -9,11 +9,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use policy::{DefaultAuthorization, Defaults, Resources, Snapshot, SourceFile};
+use policy::{DefaultAuthorization, PolicyDefaults, Resources, Snapshot, SourceFile};
 
-use super::recorded::{self, Decision, Recorded, Recording};
+use super::recorded::{self, RecordedDecision, RecordedTraffic, TrafficRecording};
 use super::{ConfigArgs, note, told};
-use crate::explain::{Line, explain};
+use crate::explain::{InputLine, explain};
 use data_plane::control::config::{Config, load};
 
 /// Suggest the smallest AuthorizationPolicy that allows the recorded traffic.
@@ -67,13 +67,13 @@ pub(super) fn run(args: &SuggestArgs) -> anyhow::Result<ExitCode> {
 
 /// A policy, and what there is to say about it.
 #[derive(Debug, Default)]
-struct Suggested {
+struct SuggestedPolicy {
     policy: Option<String>,
     remarks: Vec<String>,
 }
 
-fn suggest(config: &Config, recording: &Recording, args: &SuggestArgs) -> Suggested {
-    let mut suggested = Suggested::default();
+fn suggest(config: &Config, recording: &TrafficRecording, args: &SuggestArgs) -> SuggestedPolicy {
+    let mut suggested = SuggestedPolicy::default();
     let kept = chosen(recording, args.include_denied, &mut suggested.remarks);
     let rules = rules::of(&kept, args.distinct);
     if rules.is_empty() {
@@ -82,9 +82,10 @@ fn suggest(config: &Config, recording: &Recording, args: &SuggestArgs) -> Sugges
     }
     let name =
         args.name.clone().unwrap_or_else(|| format!("{}-allow", config.workload.service_account));
-    let head = yaml::Head { name: &name, workload: &config.workload, dry_run: args.dry_run };
+    let head =
+        yaml::PolicyHeader { name: &name, workload: &config.workload, dry_run: args.dry_run };
     let body = yaml::policy(&head, &rules);
-    let enforced = yaml::policy(&yaml::Head { dry_run: false, ..head }, &rules);
+    let enforced = yaml::policy(&yaml::PolicyHeader { dry_run: false, ..head }, &rules);
     let allowed = replay(config, &enforced, &kept, &mut suggested.remarks);
     let seen = kept.len();
     suggested.policy = Some(format!(
@@ -96,17 +97,17 @@ fn suggest(config: &Config, recording: &Recording, args: &SuggestArgs) -> Sugges
 
 /// What the policy is to allow, with a remark for each kind that is left out.
 fn chosen<'r>(
-    recording: &'r Recording,
+    recording: &'r TrafficRecording,
     include_denied: bool,
     remarks: &mut Vec<String>,
-) -> Vec<&'r Recorded> {
+) -> Vec<&'r RecordedTraffic> {
     let (mut denied, mut plaintext, mut absent, mut odd) = (0, 0, 0, 0);
     let mut kept = Vec::new();
     for recorded in &recording.seen {
         let request = recorded.request.as_ref();
         let named =
             request.is_none_or(|request| paths::can_be_named(&request.method, &request.path));
-        if recorded.decision == Some(Decision::Deny) && !include_denied {
+        if recorded.decision == Some(RecordedDecision::Deny) && !include_denied {
             denied += 1;
         } else if recorded.principal.is_none() {
             plaintext += 1;
@@ -131,7 +132,12 @@ fn chosen<'r>(
 }
 
 /// How many of the recorded the policy allows, alone and with deny as the default.
-fn replay(config: &Config, policy: &str, kept: &[&Recorded], remarks: &mut Vec<String>) -> usize {
+fn replay(
+    config: &Config,
+    policy: &str,
+    kept: &[&RecordedTraffic],
+    remarks: &mut Vec<String>,
+) -> usize {
     let file = SourceFile { name: "suggestion".into(), bytes: policy.as_bytes().to_vec() };
     let resources = match Resources::parse(&[file], &config.root_namespace) {
         Ok(resources) => resources,
@@ -141,10 +147,10 @@ fn replay(config: &Config, policy: &str, kept: &[&Recorded], remarks: &mut Vec<S
         }
     };
     let defaults =
-        Defaults { authorization: DefaultAuthorization::Deny, ..config.defaults.clone() };
+        PolicyDefaults { authorization: DefaultAuthorization::Deny, ..config.defaults.clone() };
     let snapshot = Snapshot::build(&resources, &config.workload, &defaults, &config.trust_domain);
-    let allowed = |recorded: &&&Recorded| {
-        explain(config, &snapshot, &Line::recorded(recorded)).decision == "allow"
+    let allowed = |recorded: &&&RecordedTraffic| {
+        explain(config, &snapshot, &InputLine::recorded(recorded)).decision == "allow"
     };
     kept.iter().filter(allowed).count()
 }

@@ -17,7 +17,7 @@ pub struct InterceptionArgs {
     /// Whose traffic is the proxy's own and is not redirected: `uid=N` (pods) or `mark=N`
     /// (a socket mark, for machines and rootless namespaces, where one uid has to do). Repeatable.
     #[arg(long, value_name = "uid=N|mark=N", default_value = "uid=64137")]
-    pub exempt: Vec<Exempt>,
+    pub exempt: Vec<TrafficExemption>,
 
     /// Uid of the cert agent. It reaches the addresses of --authority directly and nothing else.
     #[arg(long, value_name = "UID", requires = "authority")]
@@ -27,7 +27,7 @@ pub struct InterceptionArgs {
     /// addresses it has at this moment. (A lie gains nothing: the agent asks the authority for its
     /// certificate.) Repeatable.
     #[arg(long, value_name = "HOST:PORT", requires = "agent_uid")]
-    pub authority: Vec<Authority>,
+    pub authority: Vec<AuthorityAddress>,
 
     /// Port on which the proxy takes inbound connections.
     #[arg(long, value_name = "PORT", default_value_t = INBOUND_PORT)]
@@ -52,8 +52,8 @@ pub struct InterceptionArgs {
 
     /// What happens to outbound traffic the proxy cannot carry (UDP and everything else that is
     /// not TCP): `deny` rejects and counts it, `allow` lets it pass.
-    #[arg(long, value_enum, default_value_t = Egress::Deny)]
-    pub egress: Egress,
+    #[arg(long, value_enum, default_value_t = EgressMode::Deny)]
+    pub egress: EgressMode,
 
     /// With --egress deny: name servers that may be asked on port 53. Default: those of
     /// /etc/resolv.conf. Repeatable.
@@ -74,9 +74,9 @@ pub struct InterceptionArgs {
 ///
 /// Lists are kept merged and sorted, so that two ways to say the same give the same rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interception {
+pub struct InterceptionRules {
     /// Whose traffic is the proxy's own. Never empty.
-    pub exempt: Vec<Exempt>,
+    pub exempt: Vec<TrafficExemption>,
     /// Uid of the cert agent with the addresses it may reach directly.
     pub agent: Option<(u32, Vec<SocketAddr>)>,
     /// Where inbound connections go.
@@ -92,14 +92,14 @@ pub struct Interception {
     /// IPv6 networks dialled without the proxy.
     pub skip_v6: Vec<Ipv6Net>,
     /// What happens to transports other than TCP.
-    pub egress: Egress,
-    /// Name servers that may be asked; only looked at with [`Egress::Deny`].
+    pub egress: EgressMode,
+    /// Name servers that may be asked; only looked at with [`EgressMode::Deny`].
     pub dns: Vec<IpAddr>,
-    /// UDP ports that stay open; only looked at with [`Egress::Deny`].
+    /// UDP ports that stay open; only looked at with [`EgressMode::Deny`].
     pub allow_udp: Vec<PortRange>,
 }
 
-impl Interception {
+impl InterceptionRules {
     /// Makes the settings from flags.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ fn check_ports(args: &InterceptionArgs) -> Result<(), String> {
 }
 
 fn name_servers(args: &InterceptionArgs) -> Result<Vec<IpAddr>, String> {
-    if args.egress == Egress::Allow {
+    if args.egress == EgressMode::Allow {
         return Ok(Vec::new());
     }
     if !args.dns.is_empty() {
@@ -201,9 +201,9 @@ fn merged(ranges: Vec<PortRange>) -> Vec<PortRange> {
 
 /// Where the authority is: `HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Authority(String);
+pub struct AuthorityAddress(String);
 
-impl FromStr for Authority {
+impl FromStr for AuthorityAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -220,9 +220,9 @@ impl FromStr for Authority {
 }
 
 /// The addresses of all of them.
-fn authorities(authorities: &[Authority]) -> Result<Vec<SocketAddr>, String> {
+fn authorities(authorities: &[AuthorityAddress]) -> Result<Vec<SocketAddr>, String> {
     let mut addresses = Vec::new();
-    for Authority(authority) in authorities {
+    for AuthorityAddress(authority) in authorities {
         let unknown = |why: &dyn fmt::Display| {
             format!("cannot look up the authority {authority}: {why}; is it running, and is DNS?")
         };
@@ -238,14 +238,14 @@ fn authorities(authorities: &[Authority]) -> Result<Vec<SocketAddr>, String> {
 
 /// Whose traffic is not redirected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Exempt {
+pub enum TrafficExemption {
     /// Sockets of this user. The choice in a pod: a mark would need a capability in the proxy.
     Uid(u32),
     /// Sockets that carry this `SO_MARK`.
     Mark(u32),
 }
 
-impl FromStr for Exempt {
+impl FromStr for TrafficExemption {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -295,7 +295,7 @@ impl fmt::Display for PortRange {
 
 /// What happens to outbound traffic other than TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Egress {
+pub enum EgressMode {
     /// Rejected and counted, except ICMP, loopback, DNS to the resolvers and `--allow-udp`.
     Deny,
     /// Passes.
@@ -309,14 +309,14 @@ pub(crate) mod tests {
     use clap::Parser;
 
     #[derive(Parser)]
-    struct Command {
+    struct TestCommand {
         #[command(flatten)]
         flags: InterceptionArgs,
     }
 
     /// Settings from a line of flags, as a person would write them.
-    pub(crate) fn settings(line: &str) -> Result<Interception, String> {
-        Interception::from_args(parsed(line)?)
+    pub(crate) fn settings(line: &str) -> Result<InterceptionRules, String> {
+        InterceptionRules::from_args(parsed(line)?)
     }
 
     /// Flags that parse.
@@ -326,7 +326,7 @@ pub(crate) mod tests {
 
     fn parsed(line: &str) -> Result<InterceptionArgs, String> {
         let words = std::iter::once("redirect").chain(line.split_whitespace());
-        let command = Command::try_parse_from(words).map_err(|error| error.to_string())?;
+        let command = TestCommand::try_parse_from(words).map_err(|error| error.to_string())?;
         Ok(command.flags)
     }
 
@@ -369,7 +369,7 @@ pub(crate) mod tests {
     #[test]
     fn defaults_are_the_ports_and_the_uid_of_the_design() {
         let settings = settings("--egress allow").unwrap();
-        assert_eq!(settings.exempt, [Exempt::Uid(64137)]);
+        assert_eq!(settings.exempt, [TrafficExemption::Uid(64137)]);
         assert_eq!((settings.inbound_port, settings.outbound_port), (15006, 15001));
         assert_eq!(settings.agent, None);
     }

@@ -9,10 +9,10 @@ pub(crate) mod rule;
 use std::fmt::{Display, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
-use super::interception::{Egress, Exempt, Interception};
+use super::interception::{EgressMode, InterceptionRules, TrafficExemption};
 use data_plane::ports::{ADMIN_PORT, INBOUND_SOURCE_V4, METRICS_PORT, READINESS_PORT};
 
-use rule::{Base, Chain, Rule, Verdict, rule};
+use rule::{BaseChain, Chain, Rule, Verdict, rule};
 
 /// Name of our table, in the family `inet`.
 pub const TABLE: &str = "postern";
@@ -28,7 +28,7 @@ const COUNTERS: [&str; 3] = [EGRESS_DENIED, OUT_OF_STATE, PRIVATE_PORTS];
 
 /// The text to load: removes what an earlier run left and puts the rules in place, one transaction.
 #[must_use]
-pub fn ruleset(settings: &Interception) -> String {
+pub fn ruleset(settings: &InterceptionRules) -> String {
     let mut text = removal();
     let _ = writeln!(text, "table inet {TABLE} {{");
     for counter in COUNTERS {
@@ -48,7 +48,7 @@ pub fn removal() -> String {
 }
 
 /// The chains in the order a reader meets them: inbound, outbound, what is the proxy's own, guards.
-pub(crate) fn chains(settings: &Interception) -> Vec<Chain> {
+pub(crate) fn chains(settings: &InterceptionRules) -> Vec<Chain> {
     vec![
         Chain { name: "inbound", base: base("nat", "prerouting", -105), rules: inbound(settings) },
         Chain { name: "outbound", base: base("nat", "output", -105), rules: outbound(settings) },
@@ -67,7 +67,7 @@ pub(crate) fn chains(settings: &Interception) -> Vec<Chain> {
 }
 
 /// Connections from outside to any address of the pod.
-fn inbound(settings: &Interception) -> Vec<Rule> {
+fn inbound(settings: &InterceptionRules) -> Vec<Rule> {
     use Verdict::{Redirect, Return};
     let private = set(&private_ports(settings));
     let mut rules = vec![
@@ -93,7 +93,7 @@ fn inbound(settings: &Interception) -> Vec<Rule> {
 }
 
 /// Connections that processes of the pod open.
-fn outbound(settings: &Interception) -> Vec<Rule> {
+fn outbound(settings: &InterceptionRules) -> Vec<Rule> {
     use Verdict::{Goto, Redirect, Return};
     let mut rules = Vec::new();
     for exempt in &settings.exempt {
@@ -109,7 +109,7 @@ fn outbound(settings: &Interception) -> Vec<Rule> {
             "the cert agent to its authority",
         ));
     }
-    if settings.egress == Egress::Deny {
+    if settings.egress == EgressMode::Deny {
         for address in &settings.dns {
             rules.push(rule(
                 format!("{} tcp dport 53", daddr(*address)),
@@ -128,7 +128,7 @@ fn outbound(settings: &Interception) -> Vec<Rule> {
 }
 
 /// Connections of the proxy itself. Leaving the pod they are free; back into it they are not.
-fn proxy(settings: &Interception) -> Vec<Rule> {
+fn proxy(settings: &InterceptionRules) -> Vec<Rule> {
     use Verdict::{Redirect, Return};
     let mut rules = vec![
         rule(
@@ -148,7 +148,7 @@ fn proxy(settings: &Interception) -> Vec<Rule> {
 }
 
 /// Packets from outside that no redirection may be asked about.
-fn inbound_guard(settings: &Interception) -> Vec<Rule> {
+fn inbound_guard(settings: &InterceptionRules) -> Vec<Rule> {
     use Verdict::{Accept, Drop, Reset};
     let private = set(&private_ports(settings));
     let mut rules = vec![
@@ -166,7 +166,7 @@ fn inbound_guard(settings: &Interception) -> Vec<Rule> {
 }
 
 /// Packets to the outside: those that escape redirection, and transports the proxy cannot carry.
-fn outbound_guard(settings: &Interception) -> Vec<Rule> {
+fn outbound_guard(settings: &InterceptionRules) -> Vec<Rule> {
     use Verdict::{Accept, Drop, Prohibit};
     let mut rules = vec![rule("oifname \"lo\"", Accept, "loopback is not guarded")];
     for exempt in &settings.exempt {
@@ -176,7 +176,7 @@ fn outbound_guard(settings: &Interception) -> Vec<Rule> {
     // The kernel translates only packets of a known connection; a stray one would leave the pod as
     // the app wrote it, in plaintext.
     rules.push(rule(OUTSIDE_STATE, Drop, "belongs to no connection").counted(OUT_OF_STATE));
-    if settings.egress == Egress::Allow {
+    if settings.egress == EgressMode::Allow {
         return rules;
     }
     rules.push(rule("meta l4proto tcp", Accept, "redirected already"));
@@ -206,7 +206,7 @@ fn outbound_guard(settings: &Interception) -> Vec<Rule> {
 const OUTSIDE_STATE: &str = "meta l4proto tcp ct state { invalid, untracked }";
 
 /// Ports of the proxy that only the pod itself may reach.
-fn private_ports(settings: &Interception) -> [u16; 2] {
+fn private_ports(settings: &InterceptionRules) -> [u16; 2] {
     [ADMIN_PORT, settings.outbound_port]
 }
 
@@ -218,7 +218,7 @@ fn loopback() -> [Rule; 2] {
     ]
 }
 
-fn skipped(settings: &Interception, verdict: Verdict) -> Vec<Rule> {
+fn skipped(settings: &InterceptionRules, verdict: Verdict) -> Vec<Rule> {
     let mut rules = Vec::new();
     if !settings.skip_v4.is_empty() {
         rules.push(rule(format!("ip daddr {}", set(&settings.skip_v4)), verdict, "--skip-cidrs"));
@@ -233,15 +233,15 @@ fn skipped(settings: &Interception, verdict: Verdict) -> Vec<Rule> {
     rules
 }
 
-fn agent(settings: &Interception) -> impl Iterator<Item = (u32, SocketAddr)> {
+fn agent(settings: &InterceptionRules) -> impl Iterator<Item = (u32, SocketAddr)> {
     let agent = settings.agent.iter();
     agent.flat_map(|(uid, authorities)| authorities.iter().map(|authority| (*uid, *authority)))
 }
 
-fn sent_by(exempt: Exempt) -> String {
+fn sent_by(exempt: TrafficExemption) -> String {
     match exempt {
-        Exempt::Uid(uid) => format!("meta skuid {uid}"),
-        Exempt::Mark(mark) => format!("meta mark {mark}"),
+        TrafficExemption::Uid(uid) => format!("meta skuid {uid}"),
+        TrafficExemption::Mark(mark) => format!("meta mark {mark}"),
     }
 }
 
@@ -257,8 +257,8 @@ fn set<T: Display>(items: &[T]) -> String {
     format!("{{ {} }}", items.join(", "))
 }
 
-fn base(kind: &'static str, hook: &'static str, priority: i64) -> Option<Base> {
-    Some(Base { kind, hook, priority })
+fn base(kind: &'static str, hook: &'static str, priority: i64) -> Option<BaseChain> {
+    Some(BaseChain { kind, hook, priority })
 }
 
 #[cfg(test)]

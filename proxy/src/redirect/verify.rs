@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::interception::Interception;
+use super::interception::InterceptionRules;
 use super::ruleset::rule::{Chain, Rule, Verdict};
 use super::ruleset::{self, TABLE};
 
@@ -18,7 +18,7 @@ const LIMIT: usize = 20;
 /// its verdict. Somebody with the right to edit the table can forge all three: this finds
 /// accidents and other tools, not an attacker who already owns the network namespace.
 #[must_use]
-pub fn differences(settings: &Interception, loaded: Option<&Value>) -> Vec<String> {
+pub fn differences(settings: &InterceptionRules, loaded: Option<&Value>) -> Vec<String> {
     let Some(loaded) = loaded else {
         return vec![format!(
             "the table inet {TABLE} is not loaded: traffic is not intercepted; run `postern-proxy redirect apply`"

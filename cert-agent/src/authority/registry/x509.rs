@@ -14,7 +14,7 @@
 
 use std::path::PathBuf;
 
-use identity::{Pki, Signer, SpiffeId, TrustDomain, authorities};
+use identity::{Pki, SigningCertificate, SpiffeId, TrustDomain, authorities};
 use rustls_pki_types::TrustAnchor;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
@@ -42,7 +42,7 @@ pub struct Authority {
 #[derive(Debug, Clone, Default)]
 struct Roots {
     anchors: Vec<TrustAnchor<'static>>,
-    signers: Vec<Signer>,
+    signers: Vec<SigningCertificate>,
 }
 
 /// The names of a certificate that was verified.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use policy::service::EndpointAddress;
-use policy::{Mistakes, Resources, SourceFile};
+use policy::{Diagnostics, Resources, SourceFile};
 use serde_json::{Value, json};
 
 use super::{IndexSettings, ObjectName, PolicyKind, PolicyName};
@@ -117,7 +117,7 @@ fn stand_in(policy: &ObjectName, service: &str) -> Value {
 }
 
 /// Places in a document of one line help nobody; what was found, what is expected and what to write do.
-fn told(mistakes: &Mistakes) -> String {
+fn told(mistakes: &Diagnostics) -> String {
     let told = mistakes.iter().map(|mistake| {
         let fix = mistake.fix.as_ref().map(|fix| format!("; {fix}")).unwrap_or_default();
         format!("found {}; expected {}{fix}", mistake.found, mistake.expected)

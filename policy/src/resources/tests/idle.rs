@@ -1,11 +1,11 @@
 //! What reads as a restriction and can never take effect is refused, beside what looks alike and holds.
 
 use super::*;
-use crate::yaml::Code;
+use crate::yaml::DiagnosticCode;
 
 /// One mistake, of this sort, whose line ends so; none where nothing is expected.
 #[track_caller]
-fn one(text: &str, code: Code, expect: &str) {
+fn one(text: &str, code: DiagnosticCode, expect: &str) {
     let file = SourceFile { name: "r.yaml".into(), bytes: text.as_bytes().to_vec() };
     let found = match Resources::parse(&[file], DEFAULT_ROOT_NAMESPACE) {
         Ok(_) => Vec::new(),
@@ -44,7 +44,7 @@ fn s18_policy_semantics_a_policy_that_never_fires_is_refused() {
         ("{action: ALLOW}", ""),
         ("{rules: []}", ""),
     ] {
-        one(&policy(spec), Code::NoEffect, expect);
+        one(&policy(spec), DiagnosticCode::NoEffect, expect);
     }
 }
 
@@ -60,36 +60,36 @@ fn s18_policy_semantics_labels_that_no_workload_can_have() {
     ];
     for (kind, rest) in specs {
         for (label, code, expect) in [
-            ("app: cart", Code::Value, ""),
-            ("app.kubernetes.io/name: cart-v1.2_x", Code::Value, ""),
+            ("app: cart", DiagnosticCode::Value, ""),
+            ("app.kubernetes.io/name: cart-v1.2_x", DiagnosticCode::Value, ""),
             (
                 "app: ''",
-                Code::NoEffect,
+                DiagnosticCode::NoEffect,
                 "for `app`; expected a value: with none it would select nobody; write the value",
             ),
             (
                 "'': cart",
-                Code::Value,
+                DiagnosticCode::Value,
                 "found the label key \"\"; expected a key that a label can have; a label's key is",
             ),
-            ("-app: cart", Code::Value, "found the label key \"-app\""),
-            ("a/b/c: cart", Code::Value, "found the label key \"a/b/c\""),
-            ("'my app': cart", Code::Value, "found the label key \"my app\""),
-            ("App.io/name: cart", Code::Value, "found the label key \"App.io/name\""),
-            (&format!("{long}: cart"), Code::Value, "found the label key"),
-            (&format!("{prefix}: cart"), Code::Value, "found the label key"),
+            ("-app: cart", DiagnosticCode::Value, "found the label key \"-app\""),
+            ("a/b/c: cart", DiagnosticCode::Value, "found the label key \"a/b/c\""),
+            ("'my app': cart", DiagnosticCode::Value, "found the label key \"my app\""),
+            ("App.io/name: cart", DiagnosticCode::Value, "found the label key \"App.io/name\""),
+            (&format!("{long}: cart"), DiagnosticCode::Value, "found the label key"),
+            (&format!("{prefix}: cart"), DiagnosticCode::Value, "found the label key"),
             (
                 "app: 'my cart'",
-                Code::Value,
+                DiagnosticCode::Value,
                 "found the text \"my cart\" for `app`; expected a value that a label can have; a label's value is",
             ),
-            ("app: cart-", Code::Value, "a value that a label can have"),
-            ("app: shop/cart", Code::Value, "a value that a label can have"),
-            (&format!("app: {long}"), Code::Value, "a value that a label can have"),
-            ("app: 'c*'", Code::Value, "a label without *"),
+            ("app: cart-", DiagnosticCode::Value, "a value that a label can have"),
+            ("app: shop/cart", DiagnosticCode::Value, "a value that a label can have"),
+            (&format!("app: {long}"), DiagnosticCode::Value, "a value that a label can have"),
+            ("app: 'c*'", DiagnosticCode::Value, "a label without *"),
             (
                 "app: 2",
-                Code::Unquoted,
+                DiagnosticCode::Unquoted,
                 "found the number 2 for `app`; expected text; write \"2\" in quotes",
             ),
         ] {
@@ -109,12 +109,12 @@ fn s18_policy_semantics_labels_that_no_workload_can_have() {
             ),
         )
     };
-    one(&endpoint("app: ''"), Code::Value, "");
-    one(&endpoint("app: 'a b'"), Code::Value, "a value that a label can have");
-    one(&object("AuthorizationPolicy", ", labels: {app: ''}", "{}"), Code::Value, "");
+    one(&endpoint("app: ''"), DiagnosticCode::Value, "");
+    one(&endpoint("app: 'a b'"), DiagnosticCode::Value, "a value that a label can have");
+    one(&object("AuthorizationPolicy", ", labels: {app: ''}", "{}"), DiagnosticCode::Value, "");
     one(
         &object("AuthorizationPolicy", ", labels: {a b: c}", "{}"),
-        Code::Value,
+        DiagnosticCode::Value,
         "found the label key \"a b\"",
     );
 }
@@ -123,86 +123,104 @@ fn s18_policy_semantics_labels_that_no_workload_can_have() {
 fn s18_policy_semantics_annotations_that_do_nothing() {
     let made = entry("shop", "{hosts: [a.b], ports: [{number: 80, name: x}]}");
     let made = made.replace("namespace: shop", "namespace: shop, annotations: {postern.dev/x: y}");
-    one(&made, Code::NoEffect, "");
+    one(&made, DiagnosticCode::NoEffect, "");
     let dry = "istio.io/dry-run: \"true\"";
     let tokens = "{jwtRules: [{issuer: 'https://id.example'}]}";
     for (kind, annotation, spec, code, expect) in [
-        ("AuthorizationPolicy", dry, "{}", Code::NoEffect, ""),
-        ("AuthorizationPolicy", dry, "{action: DENY, rules: [{}]}", Code::NoEffect, ""),
+        ("AuthorizationPolicy", dry, "{}", DiagnosticCode::NoEffect, ""),
+        ("AuthorizationPolicy", dry, "{action: DENY, rules: [{}]}", DiagnosticCode::NoEffect, ""),
         (
             "AuthorizationPolicy",
             dry,
             "{action: AUDIT, rules: [{}]}",
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "found the annotation `istio.io/dry-run` beside action AUDIT; expected one of the two; remove it",
         ),
         (
             "AuthorizationPolicy",
             "istio.io/dry-run: \"false\"",
             "{action: AUDIT, rules: [{}]}",
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "",
         ),
         (
             "RequestAuthentication",
             dry,
             tokens,
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "found the annotation `istio.io/dry-run` of RequestAuthentication shop/p; expected dry-run of an AuthorizationPolicy alone; remove it",
         ),
-        ("RequestAuthentication", "istio.io/dry-run: \"false\"", tokens, Code::NoEffect, ""),
+        (
+            "RequestAuthentication",
+            "istio.io/dry-run: \"false\"",
+            tokens,
+            DiagnosticCode::NoEffect,
+            "",
+        ),
         (
             "PeerAuthentication",
             dry,
             "{mtls: {mode: STRICT}}",
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "`istio.io/dry-run` of PeerAuthentication shop/p",
         ),
         (
             "TokenPolicy",
             dry,
             "{issuer: me, confirmation: REQUIRED}",
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "`istio.io/dry-run` of TokenPolicy shop/p",
         ),
         (
             "AuthorizationPolicy",
             "istio.io/dryrun: \"true\"",
             "{}",
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "expected an annotation that is known; did you mean istio.io/dry-run?",
         ),
         (
             "AuthorizationPolicy",
             "postern.dev/mtls: STRICT",
             "{}",
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "expected no annotation of Postern on a policy; remove it",
         ),
         (
             "AuthorizationPolicy",
             "istio.io/dry-run: \"yes\"",
             "{}",
-            Code::Value,
+            DiagnosticCode::Value,
             "expected \"true\" or \"false\"",
         ),
         (
             "AuthorizationPolicy",
             "security.istio.io/dry-run: \"true\"",
             "{}",
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "the annotation `security.istio.io/dry-run` of AuthorizationPolicy shop/p; expected an annotation that is known; write istio.io/dry-run",
         ),
         (
             "PeerAuthentication",
             "policy.istio.io/dryRun: \"true\"",
             "{mtls: {mode: STRICT}}",
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "expected an annotation that is known; remove it",
         ),
-        ("AuthorizationPolicy", "example.org/dry-run: \"true\"", "{}", Code::NoEffect, ""),
-        ("AuthorizationPolicy", "example.org/owner: shop", "{}", Code::NoEffect, ""),
-        ("AuthorizationPolicy", "a b: shop", "{}", Code::Value, "the annotation key \"a b\""),
+        (
+            "AuthorizationPolicy",
+            "example.org/dry-run: \"true\"",
+            "{}",
+            DiagnosticCode::NoEffect,
+            "",
+        ),
+        ("AuthorizationPolicy", "example.org/owner: shop", "{}", DiagnosticCode::NoEffect, ""),
+        (
+            "AuthorizationPolicy",
+            "a b: shop",
+            "{}",
+            DiagnosticCode::Value,
+            "the annotation key \"a b\"",
+        ),
     ] {
         one(&object(kind, &format!(", annotations: {{{annotation}}}"), spec), code, expect);
     }
@@ -215,76 +233,86 @@ fn s18_policy_semantics_objects_that_say_nothing() {
         (
             "PeerAuthentication",
             format!("{{{select}, portLevelMtls: {{}}}}"),
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "found an empty `portLevelMtls`; expected at least one port",
         ),
         (
             "PeerAuthentication",
             format!("{{{select}, portLevelMtls: {{8080: {{}}}}}}"),
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "found an empty `8080`; expected `mode`",
         ),
         (
             "PeerAuthentication",
             format!("{{{select}, portLevelMtls: {{8080: {{mode: UNSET}}}}}}"),
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "",
         ),
         (
             "PeerAuthentication",
             format!("{{{select}, portLevelMtls: {{'+80': {{mode: STRICT}}}}}}"),
-            Code::Value,
+            DiagnosticCode::Value,
             "a port from 1 to 65535",
         ),
         (
             "PeerAuthentication",
             format!("{{{select}, portLevelMtls: {{'080': {{mode: STRICT}}}}}}"),
-            Code::Value,
+            DiagnosticCode::Value,
             "a port from 1 to 65535",
         ),
         (
             "PeerAuthentication",
             "{mtls: {}}".into(),
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "found an empty `mtls`; expected `mode`; write {mode: STRICT}",
         ),
-        ("PeerAuthentication", "{mtls: {mode: UNSET}}".into(), Code::NoEffect, ""),
-        ("PeerAuthentication", "{}".into(), Code::NoEffect, "a PeerAuthentication without a mode"),
+        ("PeerAuthentication", "{mtls: {mode: UNSET}}".into(), DiagnosticCode::NoEffect, ""),
+        (
+            "PeerAuthentication",
+            "{}".into(),
+            DiagnosticCode::NoEffect,
+            "a PeerAuthentication without a mode",
+        ),
         (
             "PeerAuthentication",
             format!("{{{select}}}"),
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "a PeerAuthentication without a mode",
         ),
         (
             "RequestAuthentication",
             "{}".into(),
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "a RequestAuthentication without rules, which checks no token; expected `jwtRules`",
         ),
         (
             "RequestAuthentication",
             format!("{{{select}}}"),
-            Code::NoEffect,
+            DiagnosticCode::NoEffect,
             "a RequestAuthentication without rules",
         ),
         (
             "RequestAuthentication",
             "{jwtRules: []}".into(),
-            Code::EmptyList,
+            DiagnosticCode::EmptyList,
             "an empty list for `jwtRules`",
         ),
-        ("TokenPolicy", "{issuer: me}".into(), Code::NoEffect, "a TokenPolicy that asks nothing"),
-        ("TokenPolicy", "{issuer: me, audience: OPTIONAL}".into(), Code::NoEffect, ""),
+        (
+            "TokenPolicy",
+            "{issuer: me}".into(),
+            DiagnosticCode::NoEffect,
+            "a TokenPolicy that asks nothing",
+        ),
+        ("TokenPolicy", "{issuer: me, audience: OPTIONAL}".into(), DiagnosticCode::NoEffect, ""),
     ] {
         one(&object(kind, "", &spec), code, expect);
     }
     let without_spec = |kind: &str| object(kind, "", "").replace("spec: \n", "");
-    one(&without_spec("PeerAuthentication"), Code::NoEffect, "without a mode");
-    one(&without_spec("RequestAuthentication"), Code::NoEffect, "without rules");
+    one(&without_spec("PeerAuthentication"), DiagnosticCode::NoEffect, "without a mode");
+    one(&without_spec("RequestAuthentication"), DiagnosticCode::NoEffect, "without rules");
     one(
         &entry("shop", "{hosts: [a.b], ports: [{number: 80, name: x}], exportTo: []}"),
-        Code::EmptyList,
+        DiagnosticCode::EmptyList,
         "an empty list for `exportTo`",
     );
 }
@@ -344,7 +372,7 @@ fn s15_header_conditions_on_fields_that_are_taken_off() {
             let spec = format!(
                 "{{action: {action}, rules: [{{when: [{{key: 'request.headers[{name}]', {values}: ['a*']}}]}}]}}"
             );
-            one(&policy(&spec), Code::NoEffect, expect);
+            one(&policy(&spec), DiagnosticCode::NoEffect, expect);
         }
     }
 }
@@ -375,6 +403,10 @@ fn s18_policy_semantics_labels_that_do_nothing() {
         ("AuthorizationPolicy", "istio.io/rev: canary", "{}", ""),
         ("AuthorizationPolicy", "app: cart", "{}", ""),
     ] {
-        one(&object(kind, &format!(", labels: {{{label}}}"), spec), Code::NoEffect, expect);
+        one(
+            &object(kind, &format!(", labels: {{{label}}}"), spec),
+            DiagnosticCode::NoEffect,
+            expect,
+        );
     }
 }

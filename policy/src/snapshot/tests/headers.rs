@@ -30,7 +30,7 @@ fn s15_header_conditions() {
         );
         snapshot_with(
             &text,
-            &Defaults { authorization: DefaultAuthorization::Allow, ..permissive() },
+            &PolicyDefaults { authorization: DefaultAuthorization::Allow, ..permissive() },
         )
     };
     let snapshots = [
@@ -41,7 +41,7 @@ fn s15_header_conditions() {
     ];
     for (lines, allow, deny, allow_not, deny_not) in rows {
         let headers = lines.iter().map(|line| ("x-role".to_owned(), (*line).to_owned())).collect();
-        let ask = Ask { headers, ..Ask::default() };
+        let ask = TestRequest { headers, ..TestRequest::default() };
         let matched: Vec<bool> =
             snapshots.iter().map(|s| ask.verdict(s).contains("shop/p")).collect();
         assert_eq!(matched, [*allow, *deny, *allow_not, *deny_not], "{lines:?}");
@@ -66,7 +66,8 @@ fn s15_header_conditions_values_with_commas() {
         ("*", "x, y", true),
         ("*", "x,,y", false),
     ] {
-        let ask = Ask { headers: vec![("x".into(), line.into())], ..Ask::default() };
+        let ask =
+            TestRequest { headers: vec![("x".into(), line.into())], ..TestRequest::default() };
         assert_eq!(ask.verdict(&allow(value)).starts_with("allow"), expect, "{value} {line}");
     }
 }

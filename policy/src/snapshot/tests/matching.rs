@@ -4,7 +4,7 @@ use super::*;
 
 /// One ALLOW rule; is the request allowed?
 #[track_caller]
-fn check(rule: &str, ask: &Ask, expect: bool) {
+fn check(rule: &str, ask: &TestRequest, expect: bool) {
     let snapshot = snapshot(&policy("p", &format!("{{rules: [{rule}]}}")));
     let verdict = ask.verdict(&snapshot);
     let expected =
@@ -12,7 +12,7 @@ fn check(rule: &str, ask: &Ask, expect: bool) {
     assert_eq!(verdict, expected, "{rule}\n{ask:?}");
     // The same rule as DENY refuses exactly what it matches, wherever facts have one reading.
     let text = policy("p", &format!("{{action: DENY, rules: [{rule}]}}"));
-    let defaults = Defaults { authorization: DefaultAuthorization::Allow, ..permissive() };
+    let defaults = PolicyDefaults { authorization: DefaultAuthorization::Allow, ..permissive() };
     let expected = if expect { "deny shop/p 0 policy_denied" } else { "allow - - default_allow" };
     assert_eq!(ask.verdict(&snapshot_with(&text, &defaults)), expected, "DENY {rule}\n{ask:?}");
 }
@@ -49,11 +49,11 @@ fn sources() {
         ("principals: ['*'], notPrincipals: [td/ns/shop/sa/x]", "td/ns/shop/sa/y", true),
         ("principals: ['*'], namespaces: [bank]", "td/ns/shop/sa/y", false),
     ] {
-        check(&format!("{{from: [{{source: {{{source}}}}}]}}"), &Ask::peer(peer), expect);
+        check(&format!("{{from: [{{source: {{{source}}}}}]}}"), &TestRequest::peer(peer), expect);
     }
     check(
         "{from: [{source: {namespaces: [x]}}, {source: {namespaces: [shop]}}]}",
-        &Ask::default(),
+        &TestRequest::default(),
         true,
     );
 }
@@ -72,30 +72,30 @@ fn s47_addresses_of_sources() {
         ("remoteIpBlocks: [10.0.0.0/8]", "10.1.1.1", Some("11.1.1.1"), false),
         ("notRemoteIpBlocks: [10.0.0.0/8]", "10.1.1.1", Some("11.1.1.1"), true),
     ] {
-        let ask = Ask { source: from, remote, ..Ask::default() };
+        let ask = TestRequest { source: from, remote, ..TestRequest::default() };
         check(&format!("{{from: [{{source: {{{source}}}}}]}}"), &ask, expect);
     }
 }
 
 #[test]
 fn operations() {
-    let get = Ask::default();
+    let get = TestRequest::default();
     for (operation, ask, expect) in [
         ("ports: ['8080']", get.clone(), true),
         ("ports: ['80', '443']", get.clone(), false),
         ("notPorts: ['8080']", get.clone(), false),
         ("methods: [GET]", get.clone(), true),
-        ("methods: [GET]", Ask { method: "get", ..get.clone() }, false),
+        ("methods: [GET]", TestRequest { method: "get", ..get.clone() }, false),
         ("methods: ['G*']", get.clone(), true),
         ("notMethods: [POST]", get.clone(), true),
         ("hosts: [CART]", get.clone(), true),
-        ("hosts: ['*.shop']", Ask { host: "cart.SHOP.:80", ..get.clone() }, true),
+        ("hosts: ['*.shop']", TestRequest { host: "cart.SHOP.:80", ..get.clone() }, true),
         ("notHosts: [cart]", get.clone(), false),
-        ("paths: [/a]", Ask { path: "/a?b=/c", ..get.clone() }, true),
-        ("paths: ['/a/*']", Ask { path: "/x/../a/b", ..get.clone() }, true),
-        ("paths: ['/a/{*}/c']", Ask { path: "/a/b/c", ..get.clone() }, true),
-        ("notPaths: ['/a*']", Ask { path: "/b", ..get.clone() }, true),
-        ("methods: [GET], paths: [/a]", Ask { path: "/b", ..get.clone() }, false),
+        ("paths: [/a]", TestRequest { path: "/a?b=/c", ..get.clone() }, true),
+        ("paths: ['/a/*']", TestRequest { path: "/x/../a/b", ..get.clone() }, true),
+        ("paths: ['/a/{*}/c']", TestRequest { path: "/a/b/c", ..get.clone() }, true),
+        ("notPaths: ['/a*']", TestRequest { path: "/b", ..get.clone() }, true),
+        ("methods: [GET], paths: [/a]", TestRequest { path: "/b", ..get.clone() }, false),
     ] {
         check(&format!("{{to: [{{operation: {{{operation}}}}}]}}"), &ask, expect);
     }
@@ -116,7 +116,7 @@ fn s12_path_canonicalisation_verdicts() {
             "d",
             "{action: DENY, rules: [{to: [{operation: {paths: ['/admin', '/admin/*']}}]}]}",
         ),
-        &Defaults { authorization: DefaultAuthorization::Allow, ..permissive() },
+        &PolicyDefaults { authorization: DefaultAuthorization::Allow, ..permissive() },
     );
     let allow = snapshot(&policy("a", "{rules: [{to: [{operation: {paths: ['/public/*']}}]}]}"));
     for (path, denied, allowed) in [
@@ -138,17 +138,17 @@ fn s12_path_canonicalisation_verdicts() {
         ("/ADMIN", false, false),
         ("/admin;x", false, false),
     ] {
-        if CanonicalPath::parse(path, Normalization::default()).is_err() {
+        if CanonicalPath::parse(path, PathNormalization::default()).is_err() {
             assert!(!denied && !allowed, "{path} is refused by the gate");
             continue;
         }
-        let ask = Ask { path, ..Ask::default() };
+        let ask = TestRequest { path, ..TestRequest::default() };
         assert_eq!(ask.verdict(&deny).starts_with("deny"), denied, "{path}");
         assert_eq!(ask.verdict(&allow).starts_with("allow"), allowed, "{path}");
     }
 }
 
-fn token(claims: &str) -> Ask {
+fn token(claims: &str) -> TestRequest {
     let claims: serde_json::Map<String, serde_json::Value> = serde_json::from_str(claims).unwrap();
     let text = |name: &str| claims.get(name).and_then(|value| value.as_str()).map(str::to_owned);
     let audiences = claims.get("aud").and_then(|aud| aud.as_array()).cloned().unwrap_or_default();
@@ -158,7 +158,7 @@ fn token(claims: &str) -> Ask {
         audiences: audiences.iter().filter_map(|aud| aud.as_str()).map(str::to_owned).collect(),
         claims,
     };
-    Ask { token: Some(token), ..Ask::default() }
+    TestRequest { token: Some(token), ..TestRequest::default() }
 }
 
 const TOKEN: &str = r#"{"iss":"https://i","sub":"ann","aud":["shop","bank"],"azp":"web","groups":["dev","ops"],
@@ -166,7 +166,7 @@ const TOKEN: &str = r#"{"iss":"https://i","sub":"ann","aud":["shop","bank"],"azp
 
 #[test]
 fn conditions() {
-    let ask = Ask { sni: Some("cart.example"), remote: Some("1.2.3.4"), ..token(TOKEN) };
+    let ask = TestRequest { sni: Some("cart.example"), remote: Some("1.2.3.4"), ..token(TOKEN) };
     for (key, values, expect) in [
         ("source.ip", "values: [10.0.0.0/8]", true),
         ("source.ip", "notValues: [10.0.0.7]", false),
@@ -201,15 +201,19 @@ fn conditions() {
         check(&format!("{{when: [{{key: '{key}', {values}}}]}}"), &ask, expect);
     }
     for key in ["source.principal", "source.namespace"] {
-        check(&format!("{{when: [{{key: {key}, values: ['*']}}]}}"), &Ask::peer(""), false);
-        check(&format!("{{when: [{{key: {key}, notValues: ['*']}}]}}"), &Ask::peer(""), true);
+        check(&format!("{{when: [{{key: {key}, values: ['*']}}]}}"), &TestRequest::peer(""), false);
+        check(
+            &format!("{{when: [{{key: {key}, notValues: ['*']}}]}}"),
+            &TestRequest::peer(""),
+            true,
+        );
     }
     check("{from: [{source: {requestPrincipals: ['https://i/*']}}]}", &token(TOKEN), true);
-    check("{from: [{source: {requestPrincipals: ['*']}}]}", &Ask::default(), false);
-    check("{from: [{source: {notRequestPrincipals: ['*']}}]}", &Ask::default(), true);
+    check("{from: [{source: {requestPrincipals: ['*']}}]}", &TestRequest::default(), false);
+    check("{from: [{source: {notRequestPrincipals: ['*']}}]}", &TestRequest::default(), true);
     check(
         "{when: [{key: source.ip, values: [10.0.0.7]}, {key: connection.sni, values: [x]}]}",
-        &Ask::default(),
+        &TestRequest::default(),
         false,
     );
 }
@@ -256,7 +260,7 @@ fn rules_are_found_by_the_segments_of_their_paths() {
                 )
             };
             let text = policy("p", &spec(pattern)) + &policy("q", &spec("/never/asked/for"));
-            let found = Ask { path, ..Ask::default() }.verdict(&snapshot(&text));
+            let found = TestRequest { path, ..TestRequest::default() }.verdict(&snapshot(&text));
             let expect = expect.replace("t/p", "shop/p 0");
             assert!(found.starts_with(&expect), "{action} {pattern} {path}: {found}");
         }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use super::*;
 
 /// "<policy> <rule> <missing>", or "-".
-fn nearest(snapshot: &Snapshot, ask: &Ask, opaque: bool) -> (String, String) {
+fn nearest(snapshot: &Snapshot, ask: &TestRequest, opaque: bool) -> (String, String) {
     ask.with(|connection, request| {
         let request = (!opaque).then_some(request);
         let decided = match request {
@@ -34,7 +34,7 @@ const CART: &str = "{rules: [
 #[test]
 fn the_rule_that_fails_by_least() {
     let snapshot = snapshot(&policy("p", CART));
-    let ask = |peer, method, path| Ask { method, path, ..Ask::peer(peer) };
+    let ask = |peer, method, path| TestRequest { method, path, ..TestRequest::peer(peer) };
     for (ask, expect, told) in [
         (
             ask("td/ns/shop/sa/frontend", "DELETE", "/cart/ann"),
@@ -75,7 +75,7 @@ fn the_rule_that_fails_by_least() {
 /// An `ALLOW` rule must match every reading of a path; where one stands in the way, it is named.
 #[test]
 fn s12_path_canonicalisation_the_reading_that_stands_in_the_way() {
-    use Normalization::{Base, MergeSlashes, None as AsSent};
+    use PathNormalization::{Base, MergeSlashes, None as AsSent};
     for (paths, level, path, told) in [
         (
             "paths: ['/svc/{**}/x']",
@@ -123,19 +123,19 @@ fn s12_path_canonicalisation_the_reading_that_stands_in_the_way() {
     ] {
         let snapshot =
             snapshot(&policy("p", &format!("{{rules: [{{to: [{{operation: {{{paths}}}}}]}}]}}")));
-        let ask = Ask { path, level, ..Ask::default() };
+        let ask = TestRequest { path, level, ..TestRequest::default() };
         assert_eq!(nearest(&snapshot, &ask, false), ("shop/p 0 path".to_owned(), told.to_owned()));
     }
     // With both spellings in one pattern the request passes.
     let wide = snapshot(&policy("p", "{rules: [{to: [{operation: {paths: ['/svc/*']}}]}]}"));
-    let ask = Ask { path: "/svc//x", level: Base, ..Ask::default() };
+    let ask = TestRequest { path: "/svc//x", level: Base, ..TestRequest::default() };
     assert_eq!(ask.verdict(&wide), "allow shop/p 0 policy_allowed");
 }
 
 #[test]
 fn opaque_bytes_have_no_method_and_no_path() {
     let snapshot = snapshot(&policy("p", CART));
-    let ask = Ask::peer("td/ns/shop/sa/frontend");
+    let ask = TestRequest::peer("td/ns/shop/sa/frontend");
     let (found, told) = nearest(&snapshot, &ask, true);
     // The rule for port 9000 fails by one thing, the others by two and more.
     assert_eq!(found, "shop/p 1 port");
@@ -161,7 +161,7 @@ fn refusals_without_a_nearest_rule() {
         ),
     ] {
         let snapshot = snapshot(&format!("# \n{text}"));
-        assert_eq!(nearest(&snapshot, &Ask::default(), false).0, "-", "{what}");
+        assert_eq!(nearest(&snapshot, &TestRequest::default(), false).0, "-", "{what}");
     }
 }
 
@@ -180,7 +180,7 @@ fn headers_and_tokens_are_not_repeated() {
         ..TokenClaims::default()
     };
     let headers = vec![("x-key".to_owned(), "secret-sent".to_owned())];
-    let ask = Ask { headers, token: Some(token), ..Ask::default() };
+    let ask = TestRequest { headers, token: Some(token), ..TestRequest::default() };
     let (found, told) = nearest(&snapshot, &ask, false);
     assert_eq!(
         found,
@@ -200,8 +200,11 @@ fn bounded() {
     let own = "{from: [{source: {principals: [td/ns/shop/sa/frontend]}}], to: [{operation: {paths: [/own]}}]}";
     let snapshot = snapshot(&policy("p", &format!("{{rules: [{others}{own}]}}")));
     static LONG: LazyLock<String> = LazyLock::new(|| format!("/{}", "x".repeat(10_000)));
-    let (found, told) =
-        nearest(&snapshot, &Ask { path: &LONG, ..Ask::peer("td/ns/shop/sa/frontend") }, false);
+    let (found, told) = nearest(
+        &snapshot,
+        &TestRequest { path: &LONG, ..TestRequest::peer("td/ns/shop/sa/frontend") },
+        false,
+    );
     assert_eq!(found, "shop/p 400 path");
     assert!(told.len() <= 512, "{}", told.len());
 }

@@ -9,28 +9,28 @@ use super::*;
 
 /// A policy as written. Every field is `(name, values)`; a leading `not` negates.
 #[derive(Debug, Clone)]
-struct Policy {
+struct ReferencePolicy {
     deny: bool,
     selected: bool,
-    rules: Vec<Rule>,
+    rules: Vec<ReferenceRule>,
 }
 
 #[derive(Debug, Clone)]
-struct Rule {
-    from: Vec<Vec<Field>>,
-    to: Vec<Vec<Field>>,
+struct ReferenceRule {
+    from: Vec<Vec<ReferenceField>>,
+    to: Vec<Vec<ReferenceField>>,
     /// (key, values, notValues)
     when: Vec<(&'static str, Vec<&'static str>, Vec<&'static str>)>,
 }
 
-type Field = (&'static str, Vec<&'static str>);
+type ReferenceField = (&'static str, Vec<&'static str>);
 
 // ---- the reference ----
 
 /// "allow" or "deny".
-fn reference(policies: &[Policy], ask: &Ask, http: bool) -> &'static str {
+fn reference(policies: &[ReferencePolicy], ask: &TestRequest, http: bool) -> &'static str {
     let selected = || policies.iter().filter(|policy| policy.selected);
-    let matches = |policy: &Policy| {
+    let matches = |policy: &ReferencePolicy| {
         policy.rules.iter().any(|rule| rule_matches(rule, ask, http, policy.deny))
     };
     let mut allows = selected().filter(|policy| !policy.deny).peekable();
@@ -43,14 +43,14 @@ fn reference(policies: &[Policy], ask: &Ask, http: bool) -> &'static str {
     }
 }
 
-fn rule_matches(rule: &Rule, ask: &Ask, http: bool, deny: bool) -> bool {
+fn rule_matches(rule: &ReferenceRule, ask: &TestRequest, http: bool, deny: bool) -> bool {
     let fields = rule.from.iter().chain(&rule.to).flatten().map(|(name, _)| *name);
     let names_http = fields.chain(rule.when.iter().map(|(key, _, _)| *key)).any(is_http_field);
     if names_http && !http && !deny {
         return false;
     }
-    let holds = |parts: &Vec<Vec<Field>>| {
-        let part_holds = |part: &Vec<Field>| {
+    let holds = |parts: &Vec<Vec<ReferenceField>>| {
+        let part_holds = |part: &Vec<ReferenceField>| {
             part.iter().all(|(name, values)| field_holds(name, values, ask, http, deny))
         };
         parts.is_empty() || parts.iter().any(part_holds)
@@ -87,7 +87,7 @@ fn plain(name: &str) -> (String, bool) {
 
 /// A field holds when the fact has the values it asks for. A fact of several values or readings: a denying rule is content
 /// with any, an allowing rule wants all; for `not` it is the other way round. A claim or audience list always counts by any.
-fn field_holds(name: &str, values: &[&str], ask: &Ask, http: bool, deny: bool) -> bool {
+fn field_holds(name: &str, values: &[&str], ask: &TestRequest, http: bool, deny: bool) -> bool {
     if is_http_field(name) && !http {
         return true;
     }
@@ -104,7 +104,7 @@ fn field_holds(name: &str, values: &[&str], ask: &Ask, http: bool, deny: bool) -
 }
 
 /// The values of a fact; none when it is absent. `wide`: every reading counts, as sent included.
-fn facts(name: &str, ask: &Ask, wide: bool) -> Vec<String> {
+fn facts(name: &str, ask: &TestRequest, wide: bool) -> Vec<String> {
     let peer = ask.peer.map(|id| SpiffeId::parse(&format!("spiffe://{id}")).unwrap());
     let one = |text: Option<String>| text.into_iter().collect();
     match name {
@@ -136,7 +136,7 @@ fn facts(name: &str, ask: &Ask, wide: bool) -> Vec<String> {
             lines.flat_map(|line| line.split(',')).map(|piece| piece.trim().to_owned()).collect()
         }
         "paths" => {
-            let path = CanonicalPath::parse(ask.path, Normalization::default()).unwrap();
+            let path = CanonicalPath::parse(ask.path, PathNormalization::default()).unwrap();
             let readings = [Some(path.as_str()), path.decoded(), Some(path.raw()).filter(|_| wide)];
             readings.into_iter().flatten().map(str::to_owned).collect()
         }
@@ -185,9 +185,9 @@ const CONDITION: &[(&str, &[&str])] = &[
 ];
 
 /// A small generator: the same seed, the same case.
-struct Dice(u64);
+struct CaseGenerator(u64);
 
-impl Dice {
+impl CaseGenerator {
     fn roll(&mut self, sides: usize) -> usize {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -202,8 +202,11 @@ impl Dice {
         (0..=self.roll(2)).map(|_| self.pick(of)).collect()
     }
 
-    fn fields(&mut self, of: &'static [(&'static str, &'static [&'static str])]) -> Vec<Field> {
-        let mut fields: Vec<Field> = Vec::new();
+    fn fields(
+        &mut self,
+        of: &'static [(&'static str, &'static [&'static str])],
+    ) -> Vec<ReferenceField> {
+        let mut fields: Vec<ReferenceField> = Vec::new();
         for _ in 0..=self.roll(2) {
             let (name, values) = self.pick(of);
             let name = if self.roll(3) == 0 { negated(name) } else { name };
@@ -217,10 +220,10 @@ impl Dice {
         fields
     }
 
-    fn rule(&mut self) -> Rule {
+    fn rule(&mut self) -> ReferenceRule {
         let from = (0..self.roll(3)).map(|_| self.fields(SOURCE)).collect();
         let to = (0..self.roll(3)).map(|_| self.fields(OPERATION)).collect();
-        let mut rule = Rule { from, to, when: Vec::new() };
+        let mut rule = ReferenceRule { from, to, when: Vec::new() };
         if self.roll(3) == 0 {
             let (key, values) = self.pick(CONDITION);
             let (yes, no) = (self.values(values), self.values(values));
@@ -233,14 +236,14 @@ impl Dice {
         rule
     }
 
-    fn policy(&mut self) -> Policy {
+    fn policy(&mut self) -> ReferencePolicy {
         let deny = self.roll(3) == 0;
         // DENY without rules is refused: it would never fire.
         let rules = (0..self.roll(4).max(usize::from(deny))).map(|_| self.rule()).collect();
-        Policy { deny, selected: self.roll(5) > 0, rules }
+        ReferencePolicy { deny, selected: self.roll(5) > 0, rules }
     }
 
-    fn ask(&mut self) -> Ask {
+    fn ask(&mut self) -> TestRequest {
         let peers = [
             None,
             Some("td/ns/a/sa/x"),
@@ -268,7 +271,7 @@ impl Dice {
         let headers = (0..self.roll(3))
             .map(|_| ("x".to_owned(), self.pick(&["1", "2", "11", "1, 2", "3,1", ""]).to_owned()))
             .collect();
-        Ask {
+        TestRequest {
             peer: self.pick(&peers),
             source: self.pick(&["10.0.0.7", "::ffff:10.0.0.7", "10.9.9.9", "192.0.2.1"]),
             destination: self.pick(&["10.0.0.9:80", "10.0.0.9:81"]),
@@ -277,7 +280,7 @@ impl Dice {
             path: self.pick(&["/p", "//p", "/p/r", "/p%2Fr", "/q/../p/x", "/q", "/%70"]),
             headers,
             token,
-            ..Ask::default()
+            ..TestRequest::default()
         }
     }
 }
@@ -299,15 +302,15 @@ fn negated(name: &str) -> &'static str {
 }
 
 /// The policies as YAML (JSON is YAML).
-fn written(policies: &[Policy]) -> String {
-    let fields = |fields: &Vec<Field>| -> serde_json::Value {
+fn written(policies: &[ReferencePolicy]) -> String {
+    let fields = |fields: &Vec<ReferenceField>| -> serde_json::Value {
         fields
             .iter()
             .map(|(name, values)| ((*name).to_owned(), serde_json::json!(values)))
             .collect::<serde_json::Map<_, _>>()
             .into()
     };
-    let rule = |rule: &Rule| {
+    let rule = |rule: &ReferenceRule| {
         let mut map = serde_json::Map::new();
         let mut put = |key: &str, items: Vec<serde_json::Value>| {
             if !items.is_empty() {
@@ -351,8 +354,8 @@ proptest! {
 
     #[test]
     fn s18_policy_semantics_against_the_reference(seed: u64) {
-        let mut dice = Dice(seed);
-        let policies: Vec<Policy> = (0..=dice.roll(4)).map(|_| dice.policy()).collect();
+        let mut dice = CaseGenerator(seed);
+        let policies: Vec<ReferencePolicy> = (0..=dice.roll(4)).map(|_| dice.policy()).collect();
         let text = written(&policies);
         let snapshot = snapshot(&text);
         for _ in 0..10 {

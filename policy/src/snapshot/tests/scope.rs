@@ -9,20 +9,20 @@ fn object(kind: &str, name: &str, namespace: &str, spec: &str) -> String {
 }
 
 #[track_caller]
-fn check(text: &str, ask: &Ask, expect: &str) {
+fn check(text: &str, ask: &TestRequest, expect: &str) {
     assert_eq!(ask.verdict(&snapshot(text)), expect, "{text}");
 }
 
 #[test]
 fn s18_policy_semantics_order_and_defaults() {
-    let ask = Ask::default();
+    let ask = TestRequest::default();
     let all = "rules: [{}]";
     for (authorization, expect) in [
         (DefaultAuthorization::Deny, "deny - - default_deny"),
         (DefaultAuthorization::Audit, "allow - - default_audit"),
         (DefaultAuthorization::Allow, "allow - - default_allow"),
     ] {
-        let defaults = Defaults { authorization, ..permissive() };
+        let defaults = PolicyDefaults { authorization, ..permissive() };
         assert_eq!(ask.verdict(&snapshot_with("# nothing\n", &defaults)), expect);
         let allow_nothing = snapshot_with(&policy("p", "{}"), &defaults);
         assert_eq!(ask.verdict(&allow_nothing), "deny - - no_matching_allow");
@@ -44,7 +44,7 @@ fn s18_policy_semantics_order_and_defaults() {
 
 #[test]
 fn s21_tenant_reach_of_policies() {
-    let ask = Ask::default();
+    let ask = TestRequest::default();
     let deny = |namespace: &str, selector: &str| {
         object(
             "AuthorizationPolicy",
@@ -77,7 +77,7 @@ fn s21_tenant_reach_of_policies() {
 /// HTTP fields on TCP: an ALLOW rule is dropped whole, a DENY rule keeps the rest.
 #[test]
 fn s18_policy_semantics_http_fields_on_tcp() {
-    let ask = Ask::default();
+    let ask = TestRequest::default();
     for (rule, allowed, denied) in [
         ("{}", true, true),
         ("{to: [{operation: {ports: ['8080']}}]}", true, true),
@@ -100,7 +100,8 @@ fn s18_policy_semantics_http_fields_on_tcp() {
     ] {
         let allow = snapshot(&policy("p", &format!("{{rules: [{rule}]}}")));
         assert_eq!(ask.opaque_verdict(&allow).starts_with("allow"), allowed, "ALLOW {rule}");
-        let defaults = Defaults { authorization: DefaultAuthorization::Allow, ..permissive() };
+        let defaults =
+            PolicyDefaults { authorization: DefaultAuthorization::Allow, ..permissive() };
         let deny =
             snapshot_with(&policy("p", &format!("{{action: DENY, rules: [{rule}]}}")), &defaults);
         assert_eq!(ask.opaque_verdict(&deny).starts_with("deny"), denied, "DENY {rule}");
@@ -130,7 +131,7 @@ fn s20_protocol_sniffing_before_the_first_request() {
             _ => policy(name, &format!("{{action: {action}, rules: [{rule}]}}")),
         };
         let text = format!("{}{}", rule("a", "ALLOW", allow), rule("d", "DENY", deny));
-        assert_eq!(Ask::default().connection_verdict(&snapshot(&text)), expect, "{text}");
+        assert_eq!(TestRequest::default().connection_verdict(&snapshot(&text)), expect, "{text}");
     }
 }
 
@@ -171,10 +172,10 @@ fn dry_run_policies_only_cast_a_shadow() {
             "namespace: shop, annotations: {istio.io/dry-run: 'true'}}",
         )
     };
-    let shadow = |snapshot: &Snapshot, ask: &Ask| {
+    let shadow = |snapshot: &Snapshot, ask: &TestRequest| {
         ask.with(|connection, request| snapshot.shadow(connection, Some(request)).map(shown))
     };
-    let ask = Ask::default();
+    let ask = TestRequest::default();
     let plain = snapshot(&policy("a", "{rules: [{}]}"));
     assert_eq!(shadow(&plain, &ask), None);
     let text =
@@ -215,7 +216,8 @@ fn mtls_modes_the_narrowest_wins() {
         (format!("{mesh}{namespace}{}", workload("STRICT")), 9090, strict),
         (format!("{mesh}{namespace}{}", workload("UNSET")), 9090, permissive),
     ] {
-        let defaults = Defaults { port_mtls: [(7070, permissive)].into(), ..Defaults::default() };
+        let defaults =
+            PolicyDefaults { port_mtls: [(7070, permissive)].into(), ..PolicyDefaults::default() };
         assert_eq!(snapshot_with(&text, &defaults).mtls_mode(port), expect, "{text} {port}");
     }
     let dated = |name: &str, date: &str, mode: &str| {
@@ -244,8 +246,9 @@ fn mtls_modes_decide_who_the_peer_is() {
         (MtlsMode::Permissive, "td/ns/a/sa/b", "deny shop/d 0 policy_denied"),
         (MtlsMode::Disable, "td/ns/a/sa/b", "allow shop/a 0 policy_allowed"),
     ] {
-        let snapshot = snapshot_with(&rules, &Defaults { mtls: mode, ..Defaults::default() });
-        let ask = Ask::peer(peer);
+        let snapshot =
+            snapshot_with(&rules, &PolicyDefaults { mtls: mode, ..PolicyDefaults::default() });
+        let ask = TestRequest::peer(peer);
         assert_eq!(ask.verdict(&snapshot), expect, "{mode:?} {peer}");
         assert_eq!(ask.opaque_verdict(&snapshot), expect, "{mode:?} {peer}");
         assert_eq!(ask.connection_verdict(&snapshot), expect, "{mode:?} {peer}");
@@ -268,7 +271,8 @@ fn policies_for_the_workloads_behind_a_service() {
         ("labels: {app: cart, version: v2}", false),
         ("labels: {app: cart}, serviceAccount: other", false),
     ] {
-        let verdict = Ask::default().verdict(&snapshot(&format!("{text}{}", entry(endpoint))));
+        let verdict =
+            TestRequest::default().verdict(&snapshot(&format!("{text}{}", entry(endpoint))));
         let expect =
             if selected { "allow shop/p 0 policy_allowed" } else { "deny - - default_deny" };
         assert_eq!(verdict, expect, "{endpoint}");
@@ -291,9 +295,9 @@ fn s16_who_speaks_for_the_client_before_the_first_request() {
         (rule("DENY", "{remoteIpBlocks: [1.2.3.0/24]}") + &allow_all, Some("1.2.3.4"), "deny"),
     ] {
         let snapshot = snapshot(&text);
-        let before = Ask::default().connection_verdict(&snapshot);
+        let before = TestRequest::default().connection_verdict(&snapshot);
         assert_eq!(before, "undecided", "{text}");
-        let request = Ask { remote, ..Ask::default() }.verdict(&snapshot);
+        let request = TestRequest { remote, ..TestRequest::default() }.verdict(&snapshot);
         assert!(request.starts_with(expect), "{text}: {request}");
     }
 }

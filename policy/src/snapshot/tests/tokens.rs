@@ -1,7 +1,7 @@
 //! Which token rules concern a workload, and what they add up to.
 
 use super::*;
-use crate::token::{Confirmation, TokenPlace, TokenRules};
+use crate::token::{ConfirmationRequirement, TokenPlace, TokenRules};
 
 fn rules(text: &str) -> Arc<TokenRules> {
     Arc::clone(snapshot(text).tokens())
@@ -75,11 +75,11 @@ fn token_policies_add_up_to_the_strictest() {
     let base = authentication("r", "shop", &format!("{{{RULE}}}"));
     let frontend = "td/ns/shop/sa/frontend";
     for (name, policies, confirmation, audience, frontend_may) in [
-        ("none", vec![], Confirmation::IfPresent, true, true),
+        ("none", vec![], ConfirmationRequirement::IfPresent, true, true),
         (
             "another issuer's",
             vec!["{issuer: you, confirmation: REQUIRED}"],
-            Confirmation::IfPresent,
+            ConfirmationRequirement::IfPresent,
             true,
             true,
         ),
@@ -88,7 +88,7 @@ fn token_policies_add_up_to_the_strictest() {
             vec![
                 "{issuer: me, principals: [td/ns/shop/sa/frontend], confirmation: IGNORED, audience: OPTIONAL}",
             ],
-            Confirmation::Ignored,
+            ConfirmationRequirement::Ignored,
             false,
             true,
         ),
@@ -98,7 +98,7 @@ fn token_policies_add_up_to_the_strictest() {
                 "{issuer: me, principals: ['*'], confirmation: IGNORED}",
                 "{issuer: me, confirmation: REQUIRED, audience: OPTIONAL}",
             ],
-            Confirmation::Required,
+            ConfirmationRequirement::Required,
             false,
             true,
         ),
@@ -108,7 +108,7 @@ fn token_policies_add_up_to_the_strictest() {
                 "{issuer: me, principals: ['td/ns/shop/*']}",
                 "{issuer: me, principals: [td/ns/edge/sa/gateway]}",
             ],
-            Confirmation::IfPresent,
+            ConfirmationRequirement::IfPresent,
             true,
             false,
         ),

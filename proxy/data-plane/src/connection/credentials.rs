@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN, TlsConfigError};
-use identity::verify::{Usage, VerifyError, verify_peer};
+use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use identity::{SpiffeId, SvidKey, TrustBundle, TrustBundles, X509Svid};
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::UnixTime;
@@ -49,7 +49,7 @@ impl CredentialsError {
 }
 
 /// What belongs together.
-pub struct Own {
+pub struct OwnIdentity {
     /// The certificate chain.
     pub svid: X509Svid,
     /// Its key.
@@ -136,7 +136,7 @@ impl Credentials {
         now: UnixTime,
     ) -> Result<(), CredentialsError> {
         let (leaf, intermediates) = svid.chain().split_first().ok_or(CredentialsError::Empty)?;
-        verify_peer(bundles, leaf, intermediates, now, Usage::Server)?;
+        verify_peer(bundles, leaf, intermediates, now, HandshakeSide::Server)?;
         Ok(())
     }
 
@@ -199,11 +199,11 @@ impl Credentials {
 
     /// Certificate, key and own roots; `None` without roots, which no set in force is.
     #[must_use]
-    pub fn own(&self) -> Option<Own> {
+    pub fn own(&self) -> Option<OwnIdentity> {
         let trust_domain = self.svid.id().trust_domain();
         let own = self.bundles.iter().find(|own| own.trust_domain().as_str() == trust_domain);
         let (svid, key) = (self.svid.clone(), self.key.clone());
-        own.map(|bundle| Own { svid, key, bundle: bundle.clone() })
+        own.map(|bundle| OwnIdentity { svid, key, bundle: bundle.clone() })
     }
 
     /// The bundles that peers are verified against.

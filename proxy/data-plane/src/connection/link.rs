@@ -1,7 +1,7 @@
 //! What bounds a TLS connection of the mesh in time and in trust: the certificates it was made
 //! with, and when they end.
 //!
-//! A [`Link`] is shared by a TLS connection and everything that it carries, on either side of it. One
+//! A [`MeshConnection`] is shared by a TLS connection and everything that it carries, on either side of it. One
 //! mechanism ends all of them: HTTP is drained before a certificate ends, opaque bytes are
 //! re-authenticated in place ([`crate::connection::reauth`]) or cut at the end, and whatever the peer proved is
 //! verified again whenever roots or revocation lists change.
@@ -14,66 +14,66 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, fence};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
-use identity::verify::{Usage, VerifyError, verify_peer};
+use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use identity::{SpiffeId, TrustBundles};
 use parking_lot::Mutex;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::sync::Notify;
 
 use crate::connection::credentials::Credentials;
-use crate::connection::reauth::{Binding, Name};
+use crate::connection::reauth::{ChannelBinding, ConnectionName};
 use crate::connection::registry::Peer;
 use crate::telemetry::CloseReason;
-pub use bounds::Bounds;
+pub use bounds::LifetimeBounds;
 
 /// The certificates a peer presented, leaf first, DER; one copy a TLS connection.
-pub type Chain = Arc<[CertificateDer<'static>]>;
+pub type PeerChain = Arc<[CertificateDer<'static>]>;
 
 /// A TLS connection of the mesh, as trust and time see it.
-pub struct Link {
+pub struct MeshConnection {
     /// Number within the process, never used twice.
     pub number: u64,
     /// What the peer used its certificate as: `Client` where we are the server.
-    pub side: Usage,
+    pub side: HandshakeSide,
     /// Who the peer is. Re-authentication never changes it.
     pub peer: SpiffeId,
     /// Who we were to the peer.
     pub own: SpiffeId,
     /// What names the connection to both sides and to nobody else; only between our own.
-    pub binding: Option<Binding>,
-    chain: ArcSwap<Chain>,
+    pub binding: Option<ChannelBinding>,
+    chain: ArcSwap<PeerChain>,
     drain_at: AtomicU64,
     expires: AtomicU64,
     retired: AtomicBool,
     closing: AtomicU8,
     wake: Notify,
-    home: Weak<Shard>,
+    home: Weak<TableShard>,
 }
 
 /// What a handshake proved, for the link that is made of it.
-pub struct Proven {
+pub struct ConnectionEvidence {
     /// What the peer used its certificate as.
-    pub side: Usage,
+    pub side: HandshakeSide,
     /// The peer's id.
     pub peer: SpiffeId,
     /// Our id.
     pub own: SpiffeId,
     /// The peer's certificates.
-    pub chain: Chain,
+    pub chain: PeerChain,
     /// When the first of both leaves ends, Unix seconds.
     pub ends: u64,
     /// The names and keys of the connection, between our own.
-    pub binding: Option<Binding>,
+    pub binding: Option<ChannelBinding>,
 }
 
-impl Proven {
+impl ConnectionEvidence {
     /// What a handshake with `peer` proved, in which we showed these credentials.
     #[must_use]
     pub fn of(
-        side: Usage,
+        side: HandshakeSide,
         peer: &Peer,
-        chain: Chain,
-        binding: Option<Binding>,
+        chain: PeerChain,
+        binding: Option<ChannelBinding>,
         credentials: &Credentials,
     ) -> Self {
         let ends = peer.not_after.min(credentials.svid().not_after());
@@ -81,21 +81,24 @@ impl Proven {
     }
 }
 
-impl Link {
+impl MeshConnection {
     /// The moments that bound it.
     #[must_use]
-    pub fn bounds(&self) -> Bounds {
-        Bounds { drain_at: self.drain_at.load(Relaxed), expires: self.expires.load(Relaxed) }
+    pub fn bounds(&self) -> LifetimeBounds {
+        LifetimeBounds {
+            drain_at: self.drain_at.load(Relaxed),
+            expires: self.expires.load(Relaxed),
+        }
     }
 
     /// The certificates that prove the peer now.
     #[must_use]
-    pub fn chain(&self) -> Chain {
-        Chain::clone(&self.chain.load())
+    pub fn chain(&self) -> PeerChain {
+        PeerChain::clone(&self.chain.load())
     }
 
     /// Takes over what a newer handshake of the same two proved.
-    pub fn extend(&self, chain: Chain, bounds: Bounds) {
+    pub fn extend(&self, chain: PeerChain, bounds: LifetimeBounds) {
         self.chain.store(Arc::new(chain));
         self.expires.store(bounds.expires, Relaxed);
         self.drain_at.store(bounds.drain_at, SeqCst);
@@ -149,7 +152,7 @@ impl Link {
     /// left to the bounds.
     fn distrusted(
         &self,
-        chain: &Chain,
+        chain: &PeerChain,
         bundles: &TrustBundles,
         now: UnixTime,
     ) -> Option<CloseReason> {
@@ -162,7 +165,7 @@ impl Link {
     }
 }
 
-impl Drop for Link {
+impl Drop for MeshConnection {
     fn drop(&mut self) {
         if let Some(home) = self.home.upgrade() {
             home.forget(self);
@@ -171,32 +174,32 @@ impl Drop for Link {
 }
 
 /// All links of the process, in one shard a worker: opening one takes no lock of another worker.
-pub struct Links {
-    shards: Vec<Arc<Shard>>,
+pub struct MeshConnectionTable {
+    shards: Vec<Arc<TableShard>>,
     next: AtomicU64,
 }
 
 #[derive(Default)]
-struct Shard(Mutex<Table>);
+struct TableShard(Mutex<ShardTable>);
 
 #[derive(Default)]
-struct Table {
-    links: HashMap<u64, Weak<Link>>,
+struct ShardTable {
+    links: HashMap<u64, Weak<MeshConnection>>,
     /// Those where we are the server, who is asked for them by name.
-    named: HashMap<Name, u64>,
+    named: HashMap<ConnectionName, u64>,
 }
 
-impl Shard {
-    fn forget(&self, link: &Link) {
+impl TableShard {
+    fn forget(&self, link: &MeshConnection) {
         let mut table = self.0.lock();
         table.links.remove(&link.number);
-        if let Some(name) = link.binding.as_ref().map(Binding::name) {
+        if let Some(name) = link.binding.as_ref().map(ChannelBinding::name) {
             table.named.remove(&name);
         }
     }
 }
 
-impl Links {
+impl MeshConnectionTable {
     /// No link yet, for this many workers.
     #[must_use]
     pub fn new(workers: usize) -> Self {
@@ -207,11 +210,11 @@ impl Links {
     /// Makes a link of what a handshake has proved at `now`, Unix seconds. It is forgotten when it is
     /// dropped.
     #[must_use]
-    pub fn open(&self, worker: usize, proven: Proven, now: u64) -> Arc<Link> {
+    pub fn open(&self, worker: usize, proven: ConnectionEvidence, now: u64) -> Arc<MeshConnection> {
         let shard = &self.shards[worker % self.shards.len()];
         let number = self.next.fetch_add(1, Relaxed);
-        let Bounds { drain_at, expires } = Bounds::new(now, proven.ends, number);
-        let link = Arc::new(Link {
+        let LifetimeBounds { drain_at, expires } = LifetimeBounds::new(now, proven.ends, number);
+        let link = Arc::new(MeshConnection {
             number,
             side: proven.side,
             peer: proven.peer,
@@ -227,7 +230,7 @@ impl Links {
         });
         let mut table = shard.0.lock();
         table.links.insert(number, Arc::downgrade(&link));
-        if let (Usage::Client, Some(binding)) = (link.side, &link.binding) {
+        if let (HandshakeSide::Client, Some(binding)) = (link.side, &link.binding) {
             table.named.insert(binding.name(), number);
         }
         drop(table);
@@ -236,19 +239,19 @@ impl Links {
 
     /// Every link at this moment.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<Link>> {
+    pub fn all(&self) -> Vec<Arc<MeshConnection>> {
         self.shards.iter().flat_map(|shard| live(shard)).collect()
     }
 
     /// The links of one worker.
     #[must_use]
-    pub fn of_worker(&self, worker: usize) -> Vec<Arc<Link>> {
+    pub fn of_worker(&self, worker: usize) -> Vec<Arc<MeshConnection>> {
         live(&self.shards[worker % self.shards.len()])
     }
 
     /// The link that a client names, of those where we are the server.
     #[must_use]
-    pub fn by_name(&self, name: &Name) -> Option<Arc<Link>> {
+    pub fn by_name(&self, name: &ConnectionName) -> Option<Arc<MeshConnection>> {
         self.shards.iter().find_map(|shard| {
             let table = shard.0.lock();
             table.links.get(table.named.get(name)?)?.upgrade()
@@ -256,7 +259,7 @@ impl Links {
     }
 
     /// Verifies the peer of one link by these bundles, and cuts it if it would be refused now.
-    pub fn verify_one(link: &Link, bundles: &TrustBundles, now: UnixTime) -> bool {
+    pub fn verify_one(link: &MeshConnection, bundles: &TrustBundles, now: UnixTime) -> bool {
         let distrusted = link.distrusted(&link.chain(), bundles, now);
         distrusted.is_some_and(|reason| link.cut(reason))
     }
@@ -264,12 +267,12 @@ impl Links {
     /// Verifies every peer by these bundles, and cuts the links of those that would be refused now;
     /// answers with them. One verdict serves all links with the same certificates.
     #[must_use]
-    pub fn verify_again(&self, bundles: &TrustBundles, now: UnixTime) -> Vec<Arc<Link>> {
-        let mut verdicts: HashMap<(Chain, bool), Option<CloseReason>> = HashMap::new();
+    pub fn verify_again(&self, bundles: &TrustBundles, now: UnixTime) -> Vec<Arc<MeshConnection>> {
+        let mut verdicts: HashMap<(PeerChain, bool), Option<CloseReason>> = HashMap::new();
         let mut cut = Vec::new();
         for link in self.all() {
             let chain = link.chain();
-            let key = (chain.clone(), link.side == Usage::Client);
+            let key = (chain.clone(), link.side == HandshakeSide::Client);
             let verdict =
                 *verdicts.entry(key).or_insert_with(|| link.distrusted(&chain, bundles, now));
             if verdict.is_some_and(|reason| link.cut(reason)) {
@@ -280,7 +283,7 @@ impl Links {
     }
 }
 
-fn live(shard: &Shard) -> Vec<Arc<Link>> {
+fn live(shard: &TableShard) -> Vec<Arc<MeshConnection>> {
     // Upgraded under the lock, dropped by the caller outside of it: a drop takes the lock.
     shard.0.lock().links.values().filter_map(Weak::upgrade).collect()
 }

@@ -17,9 +17,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-pub use abortable::{Abortable, Aborter};
-pub use fair::Fair;
-pub use metered::Metered;
+pub use abortable::{AbortableStream, StreamAborter};
+pub use fair::YieldingIo;
+pub use metered::MeteredIo;
 
 /// A byte stream: TCP, TLS, or a stream of a multiplexed connection.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -102,7 +102,7 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
 
 /// How an outgoing connection is made.
 #[derive(Debug, Clone, Copy)]
-pub struct Dial {
+pub struct DialOptions {
     /// Source address, or the system's choice.
     pub source: Option<IpAddr>,
     /// `SO_MARK`, by which the redirection rules know the proxy's own traffic (needs
@@ -116,7 +116,7 @@ pub struct Dial {
     pub traffic: bool,
 }
 
-impl Dial {
+impl DialOptions {
     /// As other workloads and services are dialled.
     #[must_use]
     pub fn upstream(config: &Config) -> Self {

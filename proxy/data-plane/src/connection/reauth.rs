@@ -32,9 +32,9 @@ use aws_lc_rs::{constant_time, hmac};
 use zeroize::Zeroizing;
 
 /// What names a connection to both of its sides and to nobody else.
-pub type Name = [u8; 16];
+pub type ConnectionName = [u8; 16];
 /// A proof of one side.
-pub type Proof = [u8; 32];
+pub type ReauthProof = [u8; 32];
 
 const VERSION: u8 = 1;
 pub(crate) const ACCEPTED: u8 = 0;
@@ -48,7 +48,7 @@ const LABEL_FRESH: &[u8] = b"EXPERIMENTAL-postern-reauth-fresh";
 
 /// Which side of A proves itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum ProofRole {
     /// The side that opened it.
     Client,
     /// The side that accepted it.
@@ -56,14 +56,14 @@ pub enum Role {
 }
 
 /// What both ends of one TLS connection know and nobody else.
-pub struct Binding {
-    name: Name,
+pub struct ChannelBinding {
+    name: ConnectionName,
     client: Zeroizing<[u8; 32]>,
     server: Zeroizing<[u8; 32]>,
     fresh: Zeroizing<[u8; 32]>,
 }
 
-impl Binding {
+impl ChannelBinding {
     /// Takes the exporters of a connection whose handshake is done; `export` fills a buffer for a
     /// label.
     ///
@@ -85,13 +85,13 @@ impl Binding {
 
     /// What names this connection.
     #[must_use]
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> ConnectionName {
         self.name
     }
 
     /// Proves, as this side of this connection, that the fresh one is ours too.
     #[must_use]
-    pub fn prove(&self, role: Role, fresh: &Self) -> Proof {
+    pub fn prove(&self, role: ProofRole, fresh: &Self) -> ReauthProof {
         let tag = hmac::sign(&self.key(role), &*fresh.fresh);
         let mut proof = [0; 32];
         proof.copy_from_slice(tag.as_ref());
@@ -100,14 +100,14 @@ impl Binding {
 
     /// Whether `proof` is that side's for this connection and this fresh one; in constant time.
     #[must_use]
-    pub fn verify(&self, role: Role, fresh: &Self, proof: &[u8]) -> bool {
+    pub fn verify(&self, role: ProofRole, fresh: &Self, proof: &[u8]) -> bool {
         constant_time::verify_slices_are_equal(&self.prove(role, fresh), proof).is_ok()
     }
 
-    fn key(&self, role: Role) -> hmac::Key {
+    fn key(&self, role: ProofRole) -> hmac::Key {
         let key = match role {
-            Role::Client => &*self.client,
-            Role::Server => &*self.server,
+            ProofRole::Client => &*self.client,
+            ProofRole::Server => &*self.server,
         };
         hmac::Key::new(hmac::HMAC_SHA256, key)
     }
@@ -116,7 +116,7 @@ impl Binding {
 /// Why a connection was not re-authenticated. It keeps the bounds it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[repr(u8)]
-pub enum Refusal {
+pub enum ReauthRefusal {
     /// The server knows no open connection of that name.
     #[error("the other side knows no such connection")]
     UnknownConnection = 1,
@@ -146,7 +146,7 @@ pub enum Refusal {
     NoCertificate = 9,
 }
 
-impl Refusal {
+impl ReauthRefusal {
     /// The metric label.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -165,31 +165,35 @@ impl Refusal {
 
     /// What a server's refusal byte says; anything else is no message of this version.
     pub(crate) fn from_wire(code: u8) -> Self {
-        const SAID: [Refusal; 5] = [
-            Refusal::UnknownConnection,
-            Refusal::BadProof,
-            Refusal::OtherIdentity,
-            Refusal::Policy,
-            Refusal::NotLater,
+        const SAID: [ReauthRefusal; 5] = [
+            ReauthRefusal::UnknownConnection,
+            ReauthRefusal::BadProof,
+            ReauthRefusal::OtherIdentity,
+            ReauthRefusal::Policy,
+            ReauthRefusal::NotLater,
         ];
         SAID.into_iter().find(|refusal| *refusal as u8 == code).unwrap_or(Self::BadMessage)
     }
 }
 
 /// The client's message.
-pub(crate) fn request(old: &Binding, fresh: &Binding) -> [u8; REQUEST] {
+pub(crate) fn request(old: &ChannelBinding, fresh: &ChannelBinding) -> [u8; REQUEST] {
     let mut message = [VERSION; REQUEST];
     message[1..17].copy_from_slice(&old.name);
-    message[17..].copy_from_slice(&old.prove(Role::Client, fresh));
+    message[17..].copy_from_slice(&old.prove(ProofRole::Client, fresh));
     message
 }
 
 /// Which connection is meant, and the proof.
-pub(crate) fn read_request(message: &[u8; REQUEST]) -> Result<(Name, &[u8]), Refusal> {
+pub(crate) fn read_request(
+    message: &[u8; REQUEST],
+) -> Result<(ConnectionName, &[u8]), ReauthRefusal> {
     let (head, proof) = message.split_at(17);
     match head.split_first() {
-        Some((&VERSION, name)) => Ok((name.try_into().map_err(|_| Refusal::BadMessage)?, proof)),
-        _ => Err(Refusal::BadMessage),
+        Some((&VERSION, name)) => {
+            Ok((name.try_into().map_err(|_| ReauthRefusal::BadMessage)?, proof))
+        }
+        _ => Err(ReauthRefusal::BadMessage),
     }
 }
 

@@ -17,14 +17,14 @@ use parking_lot::Mutex;
 use policy::Snapshot;
 use tokio::sync::Notify;
 
-use crate::connection::link::Link;
+use crate::connection::link::MeshConnection;
 use crate::telemetry::{CloseReason, Direction, Protocol};
-use closing::Closing;
+use closing::CloseSignal;
 
 /// What a connection is doing, which decides how long it may go on doing it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Phase {
+pub enum ConnectionPhase {
     /// Handshake and detection: bounded by deadlines of their own.
     Opening = 0,
     /// Kept alive, nothing under way.
@@ -37,7 +37,7 @@ pub enum Phase {
     First = 4,
 }
 
-impl Phase {
+impl ConnectionPhase {
     /// Whether it has asked for nothing yet, so that it gives way when descriptors run out.
     #[must_use]
     pub fn is_unproven(self) -> bool {
@@ -59,7 +59,7 @@ pub struct Peer {
 }
 
 /// A request or stream under way on a connection, which policy judges again when it changes.
-pub trait UnderWay: Send + Sync {
+pub trait ReviewableStream: Send + Sync {
     /// Judges it by another snapshot, and tells it when it may not go on.
     fn reconsider(&self, connection: &Connection, snapshot: &Snapshot);
 }
@@ -85,18 +85,18 @@ pub struct Connection {
     since: AtomicU32,
     in_flight: AtomicU32,
     /// The TLS connection that it is, or is carried by; shared by all that one carries.
-    link: OnceLock<Arc<Link>>,
+    link: OnceLock<Arc<MeshConnection>>,
     received: AtomicU64,
     sent: AtomicU64,
     /// Since when the client has taken none of the bytes we have for it: a coarse second plus one; 0
     /// while it takes them, [`OPAQUE`] where nobody asks.
     unread: AtomicU32,
-    closing: Closing,
+    closing: CloseSignal,
     wake: Notify,
     evicted: Notify,
     fragment: OnceLock<Box<str>>,
     /// Locked by the connection's own worker, and by control when policy changes.
-    under_way: Mutex<Vec<Arc<dyn UnderWay>>>,
+    under_way: Mutex<Vec<Arc<dyn ReviewableStream>>>,
 }
 
 impl Connection {
@@ -137,13 +137,13 @@ impl Connection {
 
     /// Says what TLS connection carries it, which bounds it. Only the first call counts. Whoever calls it looks afterwards
     /// whether the link was cut meanwhile; whoever cuts a link looks afterwards what is on it. At least one sees the other.
-    pub fn set_link(&self, link: Arc<Link>) {
+    pub fn set_link(&self, link: Arc<MeshConnection>) {
         let _ = self.link.set(link);
         fence(SeqCst);
     }
 
     /// The TLS connection that it is or is carried by; `None` in plaintext.
-    pub fn link(&self) -> Option<&Arc<Link>> {
+    pub fn link(&self) -> Option<&Arc<MeshConnection>> {
         self.link.get()
     }
 
@@ -163,19 +163,19 @@ impl Connection {
     }
 
     /// Notes the phase and when it began.
-    pub fn enter(&self, phase: Phase, now: u32) {
+    pub fn enter(&self, phase: ConnectionPhase, now: u32) {
         self.phase.store(phase as u8, Relaxed);
         self.since.store(now, Relaxed);
     }
 
     /// The phase and the coarse second at which it began.
-    pub fn phase(&self) -> (Phase, u32) {
+    pub fn phase(&self) -> (ConnectionPhase, u32) {
         let phase = match self.phase.load(Relaxed) {
-            0 => Phase::Opening,
-            1 => Phase::Idle,
-            2 => Phase::Head,
-            4 => Phase::First,
-            _ => Phase::Busy,
+            0 => ConnectionPhase::Opening,
+            1 => ConnectionPhase::Idle,
+            2 => ConnectionPhase::Head,
+            4 => ConnectionPhase::First,
+            _ => ConnectionPhase::Busy,
         };
         (phase, self.since.load(Relaxed))
     }
@@ -183,13 +183,13 @@ impl Connection {
     /// A request or stream begins.
     pub fn begin(&self, now: u32) {
         self.in_flight.fetch_add(1, Relaxed);
-        self.enter(Phase::Busy, now);
+        self.enter(ConnectionPhase::Busy, now);
     }
 
     /// A request or stream has ended; the last one leaves the connection idle.
     pub fn end(&self, now: u32) {
         if self.in_flight.fetch_sub(1, Relaxed) == 1 {
-            self.enter(Phase::Idle, now);
+            self.enter(ConnectionPhase::Idle, now);
         }
     }
 
@@ -261,12 +261,12 @@ impl Connection {
     }
 
     /// Notes what is to be judged again when policy changes.
-    pub fn add(&self, request: Arc<dyn UnderWay>) {
+    pub fn add(&self, request: Arc<dyn ReviewableStream>) {
         self.under_way.lock().push(request);
     }
 
     /// Forgets it.
-    pub fn remove(&self, request: &Arc<dyn UnderWay>) {
+    pub fn remove(&self, request: &Arc<dyn ReviewableStream>) {
         let mut under_way = self.under_way.lock();
         if let Some(place) = under_way.iter().position(|other| Arc::ptr_eq(other, request)) {
             under_way.swap_remove(place);
@@ -318,7 +318,7 @@ impl Registry {
         source: SocketAddr,
         destination: SocketAddr,
         now: u32,
-    ) -> Registered {
+    ) -> RegisteredConnection {
         let connection = Arc::new(Connection {
             id: self.next.fetch_add(1, Relaxed),
             direction,
@@ -327,14 +327,14 @@ impl Registry {
             opened: now,
             peer: OnceLock::new(),
             protocol: AtomicU8::new(Protocol::Unknown as u8),
-            phase: AtomicU8::new(Phase::Opening as u8),
+            phase: AtomicU8::new(ConnectionPhase::Opening as u8),
             since: AtomicU32::new(now),
             in_flight: AtomicU32::new(0),
             link: OnceLock::new(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             unread: AtomicU32::new(0),
-            closing: Closing::default(),
+            closing: CloseSignal::default(),
             wake: Notify::new(),
             evicted: Notify::new(),
             fragment: OnceLock::new(),
@@ -343,7 +343,7 @@ impl Registry {
         let shard = worker % self.shards.len();
         self.open.fetch_add(1, Relaxed);
         self.shards[shard].lock().insert(connection.id, connection.clone());
-        Registered { connection, registry: self.clone(), shard }
+        RegisteredConnection { connection, registry: self.clone(), shard }
     }
 
     /// Every open connection at this moment.
@@ -354,7 +354,7 @@ impl Registry {
 
     /// The open connections that one TLS connection is or carries.
     #[must_use]
-    pub fn on_link(&self, link: &Arc<Link>) -> Vec<Arc<Connection>> {
+    pub fn on_link(&self, link: &Arc<MeshConnection>) -> Vec<Arc<Connection>> {
         let on = |connection: &Arc<Connection>| {
             connection.link().is_some_and(|other| Arc::ptr_eq(other, link))
         };
@@ -381,20 +381,20 @@ impl Registry {
 }
 
 /// A registered connection; dropping it takes it out of the registry.
-pub struct Registered {
+pub struct RegisteredConnection {
     connection: Arc<Connection>,
     registry: Arc<Registry>,
     shard: usize,
 }
 
-impl std::ops::Deref for Registered {
+impl std::ops::Deref for RegisteredConnection {
     type Target = Arc<Connection>;
     fn deref(&self) -> &Arc<Connection> {
         &self.connection
     }
 }
 
-impl Drop for Registered {
+impl Drop for RegisteredConnection {
     fn drop(&mut self) {
         self.registry.shards[self.shard].lock().remove(&self.connection.id);
         self.registry.open.fetch_sub(1, Relaxed);

@@ -21,7 +21,7 @@ const MAX_AHEAD: usize = 64;
 
 /// What the first bytes look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guess {
+pub enum ProtocolGuess {
     /// Too few bytes to tell.
     NeedMore,
     /// An HTTP/1 request line.
@@ -36,35 +36,35 @@ pub enum Guess {
 
 /// Looks at the first bytes of a client.
 #[must_use]
-pub fn classify(bytes: &[u8]) -> Guess {
+pub fn classify(bytes: &[u8]) -> ProtocolGuess {
     match bytes {
-        [] => Guess::NeedMore,
-        [0x16, 0x03, ..] => Guess::Tls,
-        [0x16] => Guess::NeedMore,
-        _ if bytes.starts_with(PREFACE) => Guess::Http2,
-        _ if PREFACE.starts_with(bytes) => Guess::NeedMore,
+        [] => ProtocolGuess::NeedMore,
+        [0x16, 0x03, ..] => ProtocolGuess::Tls,
+        [0x16] => ProtocolGuess::NeedMore,
+        _ if bytes.starts_with(PREFACE) => ProtocolGuess::Http2,
+        _ if PREFACE.starts_with(bytes) => ProtocolGuess::NeedMore,
         _ => classify_request_line(bytes),
     }
 }
 
-fn classify_request_line(bytes: &[u8]) -> Guess {
+fn classify_request_line(bytes: &[u8]) -> ProtocolGuess {
     let method = bytes.iter().take_while(|b| b.is_ascii_uppercase() || **b == b'-').count();
     match bytes.get(method..) {
-        _ if method > MAX_METHOD => Guess::Opaque,
-        Some([]) => Guess::NeedMore,
-        Some([b' ']) if method > 0 => Guess::NeedMore,
+        _ if method > MAX_METHOD => ProtocolGuess::Opaque,
+        Some([]) => ProtocolGuess::NeedMore,
+        Some([b' ']) if method > 0 => ProtocolGuess::NeedMore,
         // Origin, absolute and asterisk form (RFC 9112 §3.2); CONNECT's authority form for the
         // gate to refuse by name.
-        Some([b' ', b'/' | b'h' | b'H' | b'*', ..]) if method > 0 => Guess::Http1,
-        Some([b' ', ..]) if &bytes[..method] == b"CONNECT" => Guess::Http1,
-        _ => Guess::Opaque,
+        Some([b' ', b'/' | b'h' | b'H' | b'*', ..]) if method > 0 => ProtocolGuess::Http1,
+        Some([b' ', ..]) if &bytes[..method] == b"CONNECT" => ProtocolGuess::Http1,
+        _ => ProtocolGuess::Opaque,
     }
 }
 
 /// What was found, with the bytes that were read to find it.
 pub struct ReadAhead {
-    /// The answer. [`Guess::NeedMore`] when the client stayed silent or stopped half-way.
-    pub guess: Guess,
+    /// The answer. [`ProtocolGuess::NeedMore`] when the client stayed silent or stopped half-way.
+    pub guess: ProtocolGuess,
     /// To be served before the rest of the stream.
     pub bytes: Bytes,
     /// The client has closed its direction.
@@ -89,14 +89,14 @@ pub async fn read_ahead(
             Ok(read) => read?,
             Err(_) => {
                 return Ok(ReadAhead {
-                    guess: Guess::NeedMore,
+                    guess: ProtocolGuess::NeedMore,
                     bytes: bytes.freeze(),
                     ended: false,
                 });
             }
         };
         let guess = classify(&bytes);
-        if read == 0 || guess != Guess::NeedMore || bytes.len() >= MAX_AHEAD {
+        if read == 0 || guess != ProtocolGuess::NeedMore || bytes.len() >= MAX_AHEAD {
             return Ok(ReadAhead { guess, bytes: bytes.freeze(), ended: read == 0 });
         }
     }
@@ -108,27 +108,28 @@ mod tests {
 
     #[test]
     fn s20_protocol_sniffing_first_bytes() {
-        let check = |bytes: &[u8], expect: Guess| assert_eq!(classify(bytes), expect, "{bytes:?}");
-        check(b"", Guess::NeedMore);
-        check(b"G", Guess::NeedMore);
-        check(b"GET ", Guess::NeedMore);
-        check(b"GET /", Guess::Http1);
-        check(b"OPTIONS *", Guess::Http1);
-        check(b"GET http://a/", Guess::Http1);
-        check(b"CONNECT a:80", Guess::Http1);
-        check(b"M-SEARCH *", Guess::Http1);
-        check(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Guess::Http2);
-        check(b"PRI * HT", Guess::NeedMore);
-        check(b"PRI * HTTP/1.1", Guess::Http1);
-        check(&[0x16], Guess::NeedMore);
-        check(&[0x16, 0x03, 0x01], Guess::Tls);
-        check(&[0x16, 0x02], Guess::Opaque);
-        check(b"\x80\x2e\x01", Guess::Opaque);
-        check(b"PROXY TCP4 1.2.3.4", Guess::Opaque);
-        check(b"EHLO mail", Guess::Opaque);
-        check(b"get /", Guess::Opaque);
-        check(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ /", Guess::Opaque);
-        check(b" /", Guess::Opaque);
+        let check =
+            |bytes: &[u8], expect: ProtocolGuess| assert_eq!(classify(bytes), expect, "{bytes:?}");
+        check(b"", ProtocolGuess::NeedMore);
+        check(b"G", ProtocolGuess::NeedMore);
+        check(b"GET ", ProtocolGuess::NeedMore);
+        check(b"GET /", ProtocolGuess::Http1);
+        check(b"OPTIONS *", ProtocolGuess::Http1);
+        check(b"GET http://a/", ProtocolGuess::Http1);
+        check(b"CONNECT a:80", ProtocolGuess::Http1);
+        check(b"M-SEARCH *", ProtocolGuess::Http1);
+        check(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", ProtocolGuess::Http2);
+        check(b"PRI * HT", ProtocolGuess::NeedMore);
+        check(b"PRI * HTTP/1.1", ProtocolGuess::Http1);
+        check(&[0x16], ProtocolGuess::NeedMore);
+        check(&[0x16, 0x03, 0x01], ProtocolGuess::Tls);
+        check(&[0x16, 0x02], ProtocolGuess::Opaque);
+        check(b"\x80\x2e\x01", ProtocolGuess::Opaque);
+        check(b"PROXY TCP4 1.2.3.4", ProtocolGuess::Opaque);
+        check(b"EHLO mail", ProtocolGuess::Opaque);
+        check(b"get /", ProtocolGuess::Opaque);
+        check(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ /", ProtocolGuess::Opaque);
+        check(b" /", ProtocolGuess::Opaque);
     }
 
     #[tokio::test(start_paused = true)]
@@ -137,7 +138,11 @@ mod tests {
         let mut server: BoxedIo = Box::new(server);
         let seconds = Duration::from_secs;
         let silent = read_ahead(&mut server, Duration::from_millis(100), seconds(10)).await;
-        assert!(silent.is_ok_and(|r| r.guess == Guess::NeedMore && r.bytes.is_empty() && !r.ended));
+        assert!(
+            silent.is_ok_and(|r| r.guess == ProtocolGuess::NeedMore
+                && r.bytes.is_empty()
+                && !r.ended)
+        );
         let slow = tokio::spawn(async move {
             for byte in b"GET / HTTP/1.1" {
                 let _ = tokio::io::AsyncWriteExt::write_all(&mut client, &[*byte]).await;
@@ -145,7 +150,7 @@ mod tests {
             }
         });
         let seen = read_ahead(&mut server, seconds(1), seconds(10)).await;
-        assert!(seen.is_ok_and(|r| r.guess == Guess::Http1 && &r.bytes[..] == b"GET /"));
+        assert!(seen.is_ok_and(|r| r.guess == ProtocolGuess::Http1 && &r.bytes[..] == b"GET /"));
         slow.abort();
     }
 }

@@ -13,11 +13,11 @@ use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 use crate::connection::credentials::Credentials;
-use crate::connection::link::Chain;
+use crate::connection::link::PeerChain;
 use crate::connection::net::BoxedIo;
-use crate::connection::reauth::Binding;
+use crate::connection::reauth::ChannelBinding;
 use crate::connection::registry::Peer;
-use crate::traffic::state::State;
+use crate::traffic::state::ProxyState;
 
 /// The largest ClientHello that is looked at, bytes.
 const MAX_CLIENT_HELLO: usize = 16 * 1024;
@@ -49,21 +49,21 @@ impl Alpn {
 }
 
 /// A connection after its handshake.
-pub struct Established {
+pub struct EstablishedConnection {
     /// The decrypted stream.
     pub io: BoxedIo,
     /// What the handshake has shown.
-    pub shown: Shown,
+    pub shown: HandshakeEvidence,
 }
 
 /// What a finished handshake has shown.
-pub struct Shown {
+pub struct HandshakeEvidence {
     /// The verified peer.
     pub peer: Peer,
     /// Its certificates.
-    pub chain: Chain,
+    pub chain: PeerChain,
     /// What names the connection, where it is `postern/1`.
-    pub binding: Option<Binding>,
+    pub binding: Option<ChannelBinding>,
     /// What was agreed on.
     pub alpn: Alpn,
 }
@@ -92,7 +92,7 @@ impl HandshakeError {
 
     /// The words of the fault, with what is known of the clocks where time is the cause.
     #[must_use]
-    pub fn with_clock(&self, state: &State) -> String {
+    pub fn with_clock(&self, state: &ProxyState) -> String {
         match self.verify_error() {
             Some(VerifyError::Time { .. }) => format!("{self} ({})", state.clock_note()),
             _ => self.to_string(),
@@ -146,7 +146,7 @@ pub async fn accept(
     io: BoxedIo,
     credentials: &Credentials,
     limit: Duration,
-) -> Result<Established, HandshakeError> {
+) -> Result<EstablishedConnection, HandshakeError> {
     let handshake = async {
         let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
         let hello = start.client_hello();
@@ -155,7 +155,7 @@ pub async fn accept(
         let offered = hello.alpn().is_some_and(|mut names| names.any(|name| known.contains(&name)));
         let stream = start.into_stream(credentials.server_config(offered)).await?;
         let shown = shown(stream.get_ref().1, sni)?;
-        Ok(Established { io: Box::new(stream), shown })
+        Ok(EstablishedConnection { io: Box::new(stream), shown })
     };
     tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
 }
@@ -169,11 +169,11 @@ pub async fn connect(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     limit: Duration,
-) -> Result<Established, HandshakeError> {
+) -> Result<EstablishedConnection, HandshakeError> {
     let handshake = async {
         let stream = TlsConnector::from(config).connect(name, io).await?;
         let shown = shown(stream.get_ref().1, None)?;
-        Ok(Established { io: Box::new(stream), shown })
+        Ok(EstablishedConnection { io: Box::new(stream), shown })
     };
     tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
 }
@@ -226,19 +226,19 @@ fn reads_as_offer(mut bytes: &[u8]) -> Option<bool> {
 fn shown<Side>(
     connection: &ConnectionCommon<Side>,
     sni: Option<Arc<str>>,
-) -> Result<Shown, HandshakeError> {
+) -> Result<HandshakeEvidence, HandshakeError> {
     let alpn = Alpn::of(connection);
     let export = |out: &mut [u8], label: &[u8]| {
         connection.export_keying_material(out, label, None).map(drop)
     };
     let binding = match alpn {
-        Alpn::Postern => Some(Binding::of(export).map_err(std::io::Error::other)?),
+        Alpn::Postern => Some(ChannelBinding::of(export).map_err(std::io::Error::other)?),
         _ => None,
     };
-    Ok(Shown { alpn, peer: peer(connection, sni)?, chain: chain(connection)?, binding })
+    Ok(HandshakeEvidence { alpn, peer: peer(connection, sni)?, chain: chain(connection)?, binding })
 }
 
-pub(crate) fn chain(connection: &CommonState) -> Result<Chain, HandshakeError> {
+pub(crate) fn chain(connection: &CommonState) -> Result<PeerChain, HandshakeError> {
     let shown = connection.peer_certificates().ok_or(HandshakeError::NoPeer)?;
     Ok(shown.iter().map(|der| der.clone().into_owned()).collect())
 }

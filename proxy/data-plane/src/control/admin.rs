@@ -25,16 +25,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use crate::control::app_metrics;
-use crate::control::probes::{self, Verdict};
+use crate::control::probes::{self, ProbeOutcome};
 use crate::telemetry::LogLevels;
-use crate::traffic::state::State;
+use crate::traffic::state::ProxyState;
 
 /// The largest body a `POST` may have, bytes.
 const MAX_BODY: usize = 1024;
 
 /// Which of the servers a listener belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Server {
+pub enum ServerKind {
     /// `/config /connections /certificates /decisions /services`, `POST /drain …`.
     Admin,
     /// `/metrics`.
@@ -44,22 +44,22 @@ pub enum Server {
 }
 
 /// What the servers answer from.
-pub struct Context {
+pub struct AdminContext {
     /// The proxy.
-    pub state: Arc<State>,
+    pub state: Arc<ProxyState>,
     /// The configuration file as it was read.
     pub config_text: String,
     /// Changes the log level, where the process writes a log.
     pub levels: Option<LogLevels>,
 }
 
-type Answer = Response<Full<Bytes>>;
+type PageResponse = Response<Full<Bytes>>;
 
 /// Serves a listener for ever.
 ///
 /// When all places are taken the oldest connection gives way, and none is waited for: metrics and readiness are open to the
 /// network, and whoever only holds places there must not keep the kubelet out.
-pub async fn serve(listener: TcpListener, server: Server, context: Arc<Context>) {
+pub async fn serve(listener: TcpListener, server: ServerKind, context: Arc<AdminContext>) {
     let most = usize::try_from(context.state.config.limits.admin_connections).unwrap_or(1);
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
@@ -85,7 +85,7 @@ pub async fn serve(listener: TcpListener, server: Server, context: Arc<Context>)
 }
 
 /// Answers on one connection until it ends, or is silent for too long.
-async fn converse(stream: TcpStream, server: Server, context: Arc<Context>) {
+async fn converse(stream: TcpStream, server: ServerKind, context: Arc<AdminContext>) {
     let limit = context.state.config.limits.admin_timeout;
     let Ok(local) = stream.local_addr() else { return };
     // Whoever does not read its answer is cut off by the system.
@@ -100,12 +100,12 @@ async fn converse(stream: TcpStream, server: Server, context: Arc<Context>) {
 }
 
 async fn answer(
-    server: Server,
-    context: Arc<Context>,
+    server: ServerKind,
+    context: Arc<AdminContext>,
     local: SocketAddr,
     request: Request<Incoming>,
-) -> Result<Answer, Infallible> {
-    if server == Server::Readiness
+) -> Result<PageResponse, Infallible> {
+    if server == ServerKind::Readiness
         && let Some(answer) = probe(&context, local, &request).await
     {
         // In the probe's own time, which may be longer than ours.
@@ -114,15 +114,19 @@ async fn answer(
     let limit = context.state.config.limits.admin_timeout;
     let answered = tokio::time::timeout(limit, async {
         match server {
-            Server::Metrics => metrics(&context, local, &request).await,
-            Server::Readiness => readiness(&context, &request),
-            Server::Admin => admin(&context, request).await,
+            ServerKind::Metrics => metrics(&context, local, &request).await,
+            ServerKind::Readiness => readiness(&context, &request),
+            ServerKind::Admin => admin(&context, request).await,
         }
     });
     Ok(answered.await.unwrap_or_else(|_| text(StatusCode::REQUEST_TIMEOUT, "too slow\n")))
 }
 
-async fn metrics(context: &Context, local: SocketAddr, request: &Request<Incoming>) -> Answer {
+async fn metrics(
+    context: &AdminContext,
+    local: SocketAddr,
+    request: &Request<Incoming>,
+) -> PageResponse {
     if request.method() != Method::GET || request.uri().path() != "/metrics" {
         return text(StatusCode::NOT_FOUND, "GET /metrics\n");
     }
@@ -145,28 +149,28 @@ async fn metrics(context: &Context, local: SocketAddr, request: &Request<Incomin
 
 /// Asks the app what the kubelet wants to know; `None` when the path names no probe.
 async fn probe(
-    context: &Context,
+    context: &AdminContext,
     local: SocketAddr,
     request: &Request<Incoming>,
-) -> Option<Answer> {
+) -> Option<PageResponse> {
     let config = &context.state.config;
     let probe = probes::find(config, request.uri().path())?;
     if request.method() != Method::GET {
         return Some(text(StatusCode::METHOD_NOT_ALLOWED, "GET it\n"));
     }
     Some(match probes::ask(config, probe, local, request.headers()).await {
-        Verdict::Good => text(StatusCode::OK, "the app is fine\n"),
-        Verdict::Status(status) => {
+        ProbeOutcome::Good => text(StatusCode::OK, "the app is fine\n"),
+        ProbeOutcome::Status(status) => {
             let said = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
             // A status below 200 is no answer, and one from 200 to 399 was judged good.
             let said = if said.as_u16() < 400 { StatusCode::SERVICE_UNAVAILABLE } else { said };
             text(said, &format!("the app answered {status}\n"))
         }
-        Verdict::Failed(error) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{error}\n")),
+        ProbeOutcome::Failed(error) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{error}\n")),
     })
 }
 
-fn readiness(context: &Context, request: &Request<Incoming>) -> Answer {
+fn readiness(context: &AdminContext, request: &Request<Incoming>) -> PageResponse {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/live") => text(StatusCode::OK, "live\n"),
         (&Method::GET, "/ready") => match context.state.unready() {
@@ -182,7 +186,7 @@ fn readiness(context: &Context, request: &Request<Incoming>) -> Answer {
     }
 }
 
-async fn admin(context: &Context, request: Request<Incoming>) -> Answer {
+async fn admin(context: &AdminContext, request: Request<Incoming>) -> PageResponse {
     if !names_loopback(request.headers()) {
         return text(StatusCode::FORBIDDEN, "the Host must be localhost, 127.0.0.1 or [::1]\n");
     }
@@ -206,7 +210,7 @@ async fn admin(context: &Context, request: Request<Incoming>) -> Answer {
     }
 }
 
-async fn change(context: &Context, path: &str, request: Request<Incoming>) -> Answer {
+async fn change(context: &AdminContext, path: &str, request: Request<Incoming>) -> PageResponse {
     let open = path == "/quitquitquit" && context.state.config.admin.drain_from_pod;
     if !open && !has_token(context, request.headers()) {
         return text(
@@ -235,7 +239,7 @@ async fn change(context: &Context, path: &str, request: Request<Incoming>) -> An
 
 /// The token is read at each use, so that it can be replaced; comparing takes the same time
 /// wherever the texts differ.
-fn has_token(context: &Context, headers: &HeaderMap) -> bool {
+fn has_token(context: &AdminContext, headers: &HeaderMap) -> bool {
     let Some(file) = &context.state.config.admin.token_file else { return false };
     let Ok(token) = std::fs::read_to_string(file) else { return false };
     let token = token.trim();
@@ -256,7 +260,7 @@ fn names_loopback(headers: &HeaderMap) -> bool {
     matches!(name, "localhost" | "127.0.0.1" | "[::1]")
 }
 
-fn json(value: &impl serde::Serialize) -> Answer {
+fn json(value: &impl serde::Serialize) -> PageResponse {
     // Our own answers have string keys only, so they can be written.
     let body = serde_json::to_vec_pretty(value).unwrap_or_default();
     let mut response = Response::new(Full::from(body));
@@ -264,7 +268,7 @@ fn json(value: &impl serde::Serialize) -> Answer {
     response
 }
 
-fn text(status: StatusCode, body: &str) -> Answer {
+fn text(status: StatusCode, body: &str) -> PageResponse {
     let mut response = Response::new(Full::from(body.to_owned()));
     *response.status_mut() = status;
     response
@@ -302,11 +306,11 @@ mod tests {
     async fn s43_admin_and_debug_silent_connections_keep_nobody_out() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let text = "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///a}\nlimits: {adminConnections: 2}\n";
-        let state = State::new(Config::parse("p", text.as_bytes()).unwrap(), 1).unwrap();
-        let context = Arc::new(Context { state, config_text: String::new(), levels: None });
+        let state = ProxyState::new(Config::parse("p", text.as_bytes()).unwrap(), 1).unwrap();
+        let context = Arc::new(AdminContext { state, config_text: String::new(), levels: None });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, Server::Readiness, context));
+        tokio::spawn(serve(listener, ServerKind::Readiness, context));
         let mut silent = Vec::new();
         for _ in 0..5 {
             silent.push(TcpStream::connect(address).await.unwrap());

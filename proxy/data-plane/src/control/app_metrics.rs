@@ -21,26 +21,26 @@ const TEXT: &str = "text/plain;version=0.0.4";
 
 /// Why the app's metrics are not among the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Missing {
+pub(crate) struct MissingAppMetrics {
     /// For the counter: `unreachable`, `status`, `format`, `too_large` or `timeout`.
     pub(crate) result: &'static str,
     /// For the log.
     pub(crate) error: String,
 }
 
-fn missing(result: &'static str, error: impl ToString) -> Missing {
-    Missing { result, error: error.to_string() }
+fn missing(result: &'static str, error: impl ToString) -> MissingAppMetrics {
+    MissingAppMetrics { result, error: error.to_string() }
 }
 
 /// Fetches the app's metrics. `local` is the address at which the scrape reached us.
 ///
 /// # Errors
-/// [`Missing`].
+/// [`MissingAppMetrics`].
 pub(crate) async fn fetch(
     config: &Config,
     app: &AppMetrics,
     local: SocketAddr,
-) -> Result<Vec<u8>, Missing> {
+) -> Result<Vec<u8>, MissingAppMetrics> {
     let limit = config.limits.app_metrics_timeout;
     tokio::time::timeout(limit, get(config, app, local))
         .await
@@ -48,7 +48,11 @@ pub(crate) async fn fetch(
         .map(|text| cleaned(&text))
 }
 
-async fn get(config: &Config, app: &AppMetrics, local: SocketAddr) -> Result<Bytes, Missing> {
+async fn get(
+    config: &Config,
+    app: &AppMetrics,
+    local: SocketAddr,
+) -> Result<Bytes, MissingAppMetrics> {
     let stream = probes::connect(config, local, app.port).await;
     let stream = stream.map_err(|error| missing("unreachable", error))?;
     let mut request = Request::new(Empty::new());

@@ -21,13 +21,15 @@ pub(crate) async fn over<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    endpoint.connect_with_connector(Made(Some(TokioIo::new(stream)))).await
+    endpoint.connect_with_connector(OneShotConnector(Some(TokioIo::new(stream)))).await
 }
 
 /// Hands a connection to a library that wants to make it: once.
-struct Made<S>(Option<TokioIo<S>>);
+struct OneShotConnector<S>(Option<TokioIo<S>>);
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> tower_service::Service<Uri> for Made<S> {
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> tower_service::Service<Uri>
+    for OneShotConnector<S>
+{
     type Response = TokioIo<S>;
     type Error = io::Error;
     type Future = Ready<io::Result<Self::Response>>;

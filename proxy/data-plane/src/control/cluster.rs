@@ -10,9 +10,9 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::traffic::state::State;
+use crate::traffic::state::ProxyState;
 
-pub use held::{Held, Told};
+pub use held::{ClusterState, ResourceCache};
 
 /// The messages of the stream, compiled from `k8s/proto/discovery.proto`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
@@ -28,10 +28,10 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 const GOOD_STREAM: Duration = Duration::from_secs(5);
 
 /// Follows the controller for ever, where one is configured.
-pub async fn follow(state: Arc<State>) {
+pub async fn follow(state: Arc<ProxyState>) {
     let Some(controller) = state.config.controller.clone() else { return };
     let Some(demand) = &state.demand else { return };
-    let mut held = Held::new(&state.config.root_namespace, &state.config.workload);
+    let mut held = ResourceCache::new(&state.config.root_namespace, &state.config.workload);
     let mut wait = RETRY_MIN;
     let mut told = String::new();
     loop {

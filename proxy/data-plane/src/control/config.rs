@@ -19,23 +19,23 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::http::gate::Underscores;
+use crate::http::gate::UnderscorePolicy;
 use crate::ports::{METRICS_PORT, READINESS_PORT};
 use identity::TrustDomain;
 use policy::resources::DEFAULT_ROOT_NAMESPACE;
-use policy::yaml::{self, Mapping, Reader, Value};
-use policy::{Defaults, Mistake, Mistakes, Normalization, Workload};
+use policy::yaml::{self, YamlMapping, YamlReader, YamlValue};
+use policy::{Diagnostic, Diagnostics, PathNormalization, PolicyDefaults, Workload};
 
-pub use controller::{Controller, PodReference};
+pub use controller::{ControllerConfig, PodReference};
 pub use directory::{
     MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file, read_stream,
 };
 pub use listeners::{
-    ForwardedFor, Inbound, InboundListener, InboundPort, Outbound, OutboundListener,
+    ForwardedFor, InboundConfig, InboundListener, InboundPort, OutboundConfig, OutboundListener,
 };
-pub use probes::{AppMetrics, Ask, HttpProbe, Probe};
-pub use settings::{SETTINGS, Setting, Without};
-pub use tokens::Tokens;
+pub use probes::{AppMetrics, HttpProbe, Probe, ProbeHandler};
+pub use settings::{SETTINGS, Setting, SettingDefault};
+pub use tokens::TokenConfig;
 
 /// The whole configuration of a sidecar.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,25 +51,25 @@ pub struct Config {
     /// The directory of resource files (`resources.directory`); `None`: the empty set.
     pub resources: Option<PathBuf>,
     /// The controller whose stream the resources come from (`resources.controller`), instead of a directory. Default: none.
-    pub controller: Option<Controller>,
+    pub controller: Option<ControllerConfig>,
     /// What holds where no resource says otherwise (`defaults`), the ports' own mTLS modes included.
-    pub defaults: Defaults,
+    pub defaults: PolicyDefaults,
     /// The namespace whose resources act on every workload (`rootNamespace`). Default `postern-system`.
     pub root_namespace: String,
     /// How far request paths are normalised (`pathNormalization`). Default `MERGE_SLASHES`.
-    pub path_normalization: Normalization,
+    pub path_normalization: PathNormalization,
     /// What becomes of headers with `_` in their names (`headersWithUnderscores`). Default `allow`.
-    pub headers_with_underscores: Underscores,
+    pub headers_with_underscores: UnderscorePolicy,
     /// Traffic to the app (`inbound`).
-    pub inbound: Inbound,
+    pub inbound: InboundConfig,
     /// Traffic from the app (`outbound`).
-    pub outbound: Outbound,
+    pub outbound: OutboundConfig,
     /// How the proxy's own connections are told apart by the interception rules (`interception`).
-    pub interception: Interception,
+    pub interception: InterceptionConfig,
     /// Where the keys of token issuers may come from (`tokens`).
-    pub tokens: Tokens,
+    pub tokens: TokenConfig,
     /// The admin endpoint (`admin`).
-    pub admin: Admin,
+    pub admin: AdminConfig,
     /// Where `/metrics` is served (`metrics.bind`); `None`: nowhere. Default `[::]:15020`.
     pub metrics: Option<SocketAddr>,
     /// Whose metrics are added to ours (`metrics.app`).
@@ -79,7 +79,7 @@ pub struct Config {
     /// Where `/ready` and `/live` are served (`readiness.bind`); `None`: nowhere. Default `[::]:15021`.
     pub readiness: Option<SocketAddr>,
     /// What is logged (`logs`).
-    pub logs: Logs,
+    pub logs: LogConfig,
     /// Every limit and deadline (`limits`).
     pub limits: Limits,
     /// Worker threads (`workers`); `None`: the CPU limit of the cgroup, at most 2.
@@ -112,7 +112,7 @@ pub struct IdentityFiles {
 
 /// How the proxy's own connections are told apart by the interception rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Interception {
+pub struct InterceptionConfig {
     /// `SO_MARK` set on the proxy's own sockets (`mark`), where the rules exempt a mark instead of a uid. Default: none.
     pub mark: Option<u32>,
     /// The source address of connections to the app over IPv4 (`source4`), by which the rules of `redirect` know them. Default
@@ -122,7 +122,7 @@ pub struct Interception {
 
 /// The admin endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admin {
+pub struct AdminConfig {
     /// Where it listens (`bind`), loopback only; `None`: nowhere. Default `127.0.0.1:15000`.
     pub bind: Option<SocketAddr>,
     /// The file with the token `POST` needs (`tokenFile`); `None`: every `POST` is refused.
@@ -133,7 +133,7 @@ pub struct Admin {
 
 /// What is logged on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Logs {
+pub struct LogConfig {
     /// The least important message that is written (`level`). Default info.
     pub level: LogLevel,
     /// Which connections and requests get their line (`access`). Default all.
@@ -202,26 +202,26 @@ impl Config {
     ///
     /// # Errors
     /// Every mistake at once.
-    pub fn parse(file_name: &str, text: &[u8]) -> Result<Self, Mistakes> {
+    pub fn parse(file_name: &str, text: &[u8]) -> Result<Self, Diagnostics> {
         let file: Arc<str> = file_name.into();
         let mut mistakes = Vec::new();
         let documents = yaml::read(&file, text, &mut mistakes);
-        let mut reader = Reader::new(Arc::clone(&file));
+        let mut reader = YamlReader::new(Arc::clone(&file));
         let mut roots = documents.iter().filter_map(|document| document.root.as_ref());
         let root = roots.next();
         if let Some(second) = roots.next() {
             reader.mistake(second.mark, "a second document", "one document", None);
         }
         let config = match root {
-            Some(node) => read_config(&mut reader, Value { node, name: "" }),
+            Some(node) => read_config(&mut reader, YamlValue { node, name: "" }),
             None => None,
         };
         mistakes.extend(reader.into_mistakes());
         if root.is_none() && mistakes.is_empty() {
             mistakes.push(empty_file(&file));
         }
-        let config = Mistakes::none_or(config, mistakes)?;
-        config.ok_or_else(|| Mistakes::from(empty_file(&file)))
+        let config = Diagnostics::none_or(config, mistakes)?;
+        config.ok_or_else(|| Diagnostics::from(empty_file(&file)))
     }
 
     /// Where a configuration with mistakes says its resources are, and its root namespace: `check`
@@ -230,8 +230,8 @@ impl Config {
         let file: Arc<str> = "".into();
         let documents = yaml::read(&file, text, &mut Vec::new());
         let root = documents.iter().find_map(|document| document.root.as_ref());
-        let mut reader = Reader::new(file);
-        let map = root.and_then(|node| reader.mapping(Value { node, name: "" }));
+        let mut reader = YamlReader::new(file);
+        let map = root.and_then(|node| reader.mapping(YamlValue { node, name: "" }));
         let (resources, namespace) = map.map_or((None, None), |mut map| {
             let resources = map.take("resources");
             let resources = resources.and_then(|v| sections::resources(&mut reader, v));
@@ -252,11 +252,11 @@ impl Config {
     }
 }
 
-fn empty_file(file: &Arc<str>) -> Mistake {
+fn empty_file(file: &Arc<str>) -> Diagnostic {
     let fix = "see `postern-proxy run --help` for an example".to_owned();
-    Mistake::new(
+    Diagnostic::new(
         file,
-        yaml::Mark::FILE,
+        yaml::SourcePosition::FILE,
         "an empty file",
         "at least `workload` and `identity`",
         Some(fix),
@@ -264,7 +264,7 @@ fn empty_file(file: &Arc<str>) -> Mistake {
 }
 
 /// Reads the root mapping. `None` only after a mistake was noted.
-fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
+fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
     let mut map = reader.mapping(root)?;
     sections::mode(reader, &mut map);
     let workload = map.require(reader, "workload").and_then(|v| sections::workload(reader, v));
@@ -327,8 +327,8 @@ fn read_config(reader: &mut Reader, root: Value<'_>) -> Option<Config> {
 
 /// `metrics`: where ours are served, and where the app's are.
 fn metrics(
-    reader: &mut Reader,
-    value: Option<Value<'_>>,
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
 ) -> (Option<SocketAddr>, Option<AppMetrics>) {
     let (bind, section) = optional_bind(reader, value, METRICS_PORT);
     let Some(mut section) = section else { return (bind, None) };
@@ -340,10 +340,10 @@ fn metrics(
 /// `metrics` and `readiness`: a mapping with a `bind`, which defaults to every address; and what is
 /// left of the mapping.
 fn optional_bind<'n>(
-    reader: &mut Reader,
-    value: Option<Value<'n>>,
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'n>>,
     port: u16,
-) -> (Option<SocketAddr>, Option<Mapping<'n>>) {
+) -> (Option<SocketAddr>, Option<YamlMapping<'n>>) {
     let default = SocketAddr::new(IpAddr::from([0u16; 8]), port);
     let Some(mut section) = value.and_then(|value| reader.mapping(value)) else {
         return (Some(default), None);

@@ -6,4 +6,4 @@ mod offered;
 mod take_over;
 pub mod workload_api;
 
-pub use offered::{Kept, Offered, Piece};
+pub use offered::{OfferedCredentials, RetainedPart, TrustPart};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::connection::registry::{Connection, Phase};
+use crate::connection::registry::{Connection, ConnectionPhase};
 use crate::telemetry::{CloseReason, Direction};
-use crate::traffic::state::{Drain, State};
+use crate::traffic::state::{DrainStage, ProxyState};
 
 /// How often the remaining connections are counted.
 const LOOK: Duration = Duration::from_millis(100);
@@ -16,25 +16,25 @@ const LOOK: Duration = Duration::from_millis(100);
 const QUIET_LOOKS: u32 = 3;
 
 /// Begins the end: not ready from now on.
-pub fn announce(state: &State) {
+pub fn announce(state: &ProxyState) {
     state.drain.send_if_modified(|drain| {
-        let first = *drain == Drain::No;
+        let first = *drain == DrainStage::No;
         if first {
-            *drain = Drain::Announced;
+            *drain = DrainStage::Announced;
         }
         first
     });
 }
 
 /// Ends the proxy without further delay; what is under way is cut off.
-pub fn end(state: &State) {
-    state.drain.send_replace(Drain::Ended);
+pub fn end(state: &ProxyState) {
+    state.drain.send_replace(DrainStage::Ended);
 }
 
 /// Waits for the announcement and sees the end through: the delay, the draining, the deadline.
-pub async fn see_through(state: Arc<State>) {
+pub async fn see_through(state: Arc<ProxyState>) {
     let mut drain = state.drain.subscribe();
-    if drain.wait_for(|d| *d != Drain::No).await.is_err() {
+    if drain.wait_for(|d| *d != DrainStage::No).await.is_err() {
         return;
     }
     let limits = state.config.limits;
@@ -42,7 +42,7 @@ pub async fn see_through(state: Arc<State>) {
     tracing::info!(delay = ?limits.drain_delay, deadline = ?limits.drain_timeout, "draining");
     let ended = async {
         // The sender lives in `state`, so this ends only with the state itself.
-        let _ = drain.wait_for(|d| *d == Drain::Ended).await;
+        let _ = drain.wait_for(|d| *d == DrainStage::Ended).await;
     };
     tokio::select! {
         () = ended => {}
@@ -55,9 +55,9 @@ pub async fn see_through(state: Arc<State>) {
     end(&state);
 }
 
-async fn run_down(state: &State) {
+async fn run_down(state: &ProxyState) {
     tokio::time::sleep(state.config.limits.drain_delay).await;
-    state.drain.send_replace(Drain::Draining);
+    state.drain.send_replace(DrainStage::Draining);
     let mut quiet = 0;
     while quiet < QUIET_LOOKS {
         // Asked each time, because a connection may have been accepted at the last moment.
@@ -72,5 +72,5 @@ async fn run_down(state: &State) {
 
 /// Idle connections of the app do not keep the proxy alive.
 fn is_under_way(connection: &Connection) -> bool {
-    connection.direction == Direction::Inbound || connection.phase().0 == Phase::Busy
+    connection.direction == Direction::Inbound || connection.phase().0 == ConnectionPhase::Busy
 }

@@ -26,9 +26,9 @@ use tokio::task::AbortHandle;
 use crate::clock::unix_now;
 use crate::control::config::{self, Config};
 use crate::traffic::jwt::keys::KeyBook;
-use crate::traffic::state::State;
+use crate::traffic::state::ProxyState;
 use fetch::FetchError;
-use schedule::Schedule;
+use schedule::RefreshSchedule;
 
 /// Sources followed at once; a workload believes a handful of issuers.
 const MAX_SOURCES: usize = 64;
@@ -105,7 +105,7 @@ enum KeysError {
 }
 
 /// Follows the sources of the rules in force, for ever.
-pub async fn keep(state: Arc<State>) {
+pub async fn keep(state: Arc<ProxyState>) {
     let mut changes = state.policy_changes();
     let mut followed: HashMap<(KeySource, Duration), (AbortHandle, Arc<Notify>)> = HashMap::new();
     loop {
@@ -153,17 +153,17 @@ fn wanted(rules: &TokenRules) -> Vec<(KeySource, Duration)> {
     wanted
 }
 
-async fn follow(state: Arc<State>, (source, limit): (KeySource, Duration), wake: Arc<Notify>) {
+async fn follow(state: Arc<ProxyState>, (source, limit): (KeySource, Duration), wake: Arc<Notify>) {
     match &source {
         KeySource::File(path) => follow_file(&state, &source, path).await,
         _ => follow_issuer(&state, &source, limit, &wake).await,
     }
 }
 
-async fn follow_issuer(state: &State, source: &KeySource, limit: Duration, wake: &Notify) {
+async fn follow_issuer(state: &ProxyState, source: &KeySource, limit: Duration, wake: &Notify) {
     // Keys that an earlier task of the source left: they hold for a day from now at the most.
     let held = state.token_keys.book().get(source).map(|_| unix_now());
-    let mut schedule = Schedule::new(held);
+    let mut schedule = RefreshSchedule::new(held);
     loop {
         schedule.begins(unix_now());
         let fetched = tokio::time::timeout(limit, fetch_keys(&state.config, source)).await;
@@ -195,7 +195,7 @@ async fn follow_issuer(state: &State, source: &KeySource, limit: Duration, wake:
 }
 
 /// Puts a set in force, unless it is the one in force: verdicts about tokens then stay.
-fn take(state: &State, source: &KeySource, text: &[u8]) -> Result<(), KeysError> {
+fn take(state: &ProxyState, source: &KeySource, text: &[u8]) -> Result<(), KeysError> {
     let keys = KeySet::parse(text)?;
     let book = state.token_keys.book();
     if book.get(source).is_none_or(|held| **held != keys) {
@@ -205,7 +205,10 @@ fn take(state: &State, source: &KeySource, text: &[u8]) -> Result<(), KeysError>
     Ok(())
 }
 
-async fn fetch_keys(config: &Config, source: &KeySource) -> Result<fetch::Document, KeysError> {
+async fn fetch_keys(
+    config: &Config,
+    source: &KeySource,
+) -> Result<fetch::FetchedDocument, KeysError> {
     match source {
         KeySource::Discovery(issuer) => {
             let document = fetch::get(config, &discovery::document_of(issuer)).await?;
@@ -221,7 +224,7 @@ async fn fetch_keys(config: &Config, source: &KeySource) -> Result<fetch::Docume
 }
 
 /// A file that cannot be read or understood changes nothing: it may be half written.
-async fn follow_file(state: &State, source: &KeySource, path: &str) {
+async fn follow_file(state: &ProxyState, source: &KeySource, path: &str) {
     let mut complained = false;
     loop {
         tokio::time::sleep(state.config.limits.resource_poll).await;

@@ -15,12 +15,12 @@ pub(crate) use self::http::send;
 use ::http::HeaderMap;
 use ::http::header::USER_AGENT;
 
-use crate::connection::net::Dial;
-use crate::control::config::{Ask, Config, Probe};
+use crate::connection::net::DialOptions;
+use crate::control::config::{Config, Probe, ProbeHandler};
 
 /// What the app said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ProbeOutcome {
     /// The probe succeeds.
     Good,
     /// The app answered HTTP with this status.
@@ -40,20 +40,22 @@ pub(crate) async fn ask(
     probe: &Probe,
     local: SocketAddr,
     headers: &HeaderMap,
-) -> Verdict {
+) -> ProbeOutcome {
     let asked = async {
         match &probe.ask {
-            Ask::Tcp { port } => connect(config, local, *port).await.map(|_| Verdict::Good),
-            Ask::Grpc { port, service } => {
+            ProbeHandler::Tcp { port } => {
+                connect(config, local, *port).await.map(|_| ProbeOutcome::Good)
+            }
+            ProbeHandler::Grpc { port, service } => {
                 let app = connect(config, local, *port).await?;
                 grpc::check(app, service).await
             }
-            Ask::Http(get) => http::get(config, local, get, headers.get(USER_AGENT)).await,
+            ProbeHandler::Http(get) => http::get(config, local, get, headers.get(USER_AGENT)).await,
         }
     };
     match tokio::time::timeout(probe.timeout, asked).await {
-        Ok(answered) => answered.unwrap_or_else(Verdict::Failed),
-        Err(_) => Verdict::Failed(format!("no answer within {:?}", probe.timeout)),
+        Ok(answered) => answered.unwrap_or_else(ProbeOutcome::Failed),
+        Err(_) => ProbeOutcome::Failed(format!("no answer within {:?}", probe.timeout)),
     }
 }
 
@@ -71,7 +73,7 @@ pub(crate) async fn connect(
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
         }
     });
-    let dialled = Dial::app(config, source).connect(address).await;
+    let dialled = DialOptions::app(config, source).connect(address).await;
     dialled.map_err(|error| format!("cannot connect to the app at {address}: {error}"))
 }
 

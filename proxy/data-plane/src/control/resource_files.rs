@@ -11,7 +11,7 @@ use policy::{Resources, SourceFile};
 use tokio::sync::mpsc;
 
 use crate::control::config::read_directory;
-use crate::traffic::state::State;
+use crate::traffic::state::ProxyState;
 
 /// Mistakes that one line of the log tells; `check` tells all.
 const MISTAKES_TOLD: usize = 20;
@@ -19,7 +19,7 @@ const MISTAKES_TOLD: usize = 20;
 const SETTLE: Duration = Duration::from_millis(30);
 
 /// Wakes when something in some directories may have changed.
-pub struct Changes {
+pub struct DirectoryWatch {
     events: mpsc::Receiver<()>,
     /// Kept so that it goes on watching; `None` when the system gives no watcher: then polling
     /// alone must do.
@@ -27,7 +27,7 @@ pub struct Changes {
     poll: Duration,
 }
 
-impl Changes {
+impl DirectoryWatch {
     /// Watches directories, not files: a file that is replaced would be lost to its watcher. Looks
     /// every `poll` whatever the watcher says: watchers miss events (SECURITY-CASES F-11).
     pub fn of_directories<'a>(
@@ -68,10 +68,10 @@ fn is_only_read(event: &notify::Event) -> bool {
 
 /// Follows the resource directory for ever. A set that cannot be read, or holds one mistake,
 /// changes nothing and is counted; the last good set stays.
-pub async fn follow_resources(state: Arc<State>) {
+pub async fn follow_resources(state: Arc<ProxyState>) {
     let Some(directory) = state.config.resources.clone() else { return };
     let mut changes =
-        Changes::of_directories([directory.as_path()], state.config.limits.resource_poll);
+        DirectoryWatch::of_directories([directory.as_path()], state.config.limits.resource_poll);
     let mut seen = None;
     loop {
         changes.next().await;
@@ -85,9 +85,9 @@ pub async fn follow_resources(state: Arc<State>) {
 }
 
 /// What a look at the directory found: its files, or why they cannot be read.
-type Look = Result<Vec<SourceFile>, String>;
+type DirectoryListing = Result<Vec<SourceFile>, String>;
 
-fn take(state: &State, look: Look) {
+fn take(state: &ProxyState, look: DirectoryListing) {
     let files = match look {
         Ok(files) => files,
         Err(error) => return refuse(state, &error),
@@ -101,12 +101,12 @@ fn take(state: &State, look: Look) {
     }
 }
 
-fn refuse(state: &State, error: &str) {
+fn refuse(state: &ProxyState, error: &str) {
     state.metrics.config_update(false);
     tracing::error!(error, "resources refused; the last good set stays in force");
 }
 
-fn fingerprint(look: &Look) -> u64 {
+fn fingerprint(look: &DirectoryListing) -> u64 {
     let mut hasher = DefaultHasher::new();
     match look {
         Ok(files) => files.iter().for_each(|file| (&file.name, &file.bytes).hash(&mut hasher)),

@@ -12,19 +12,19 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::connection::net;
-use crate::control::admin::{self, Server};
+use crate::control::admin::{self, ServerKind};
 use crate::control::config::{Config, IdentitySource};
 use crate::control::{cluster, credentials, drain, jwks, resource_files};
 use crate::limits::Limits;
 use crate::telemetry::{LogLevels, LogWriter};
-use crate::traffic::state::State;
-use crate::traffic::worker::{Purpose, Worker};
+use crate::traffic::state::ProxyState;
+use crate::traffic::worker::{ListenerPurpose, Worker};
 
 /// A sidecar takes at most this many workers unless it is told otherwise.
 const DEFAULT_WORKERS: usize = 2;
 
 /// A listener before it belongs to a runtime.
-type Bound = (std::net::TcpListener, Purpose);
+type BoundListener = (std::net::TcpListener, ListenerPurpose);
 
 /// Runs the proxy until it has drained.
 ///
@@ -35,7 +35,7 @@ pub fn run(config: Config, config_text: String, resources: &Resources) -> anyhow
     let log = LogWriter::start(std::io::stdout())?;
     let levels = LogLevels::start(config.logs.level, log.sink())?;
     net::descriptors::raise_limit();
-    let state = State::new(config, workers)?;
+    let state = ProxyState::new(config, workers)?;
     count_panics(&state);
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anybody can connect: without the resources the defaults alone would decide.
@@ -48,7 +48,7 @@ pub fn run(config: Config, config_text: String, resources: &Resources) -> anyhow
     };
     state.set_listening();
     let context =
-        Arc::new(admin::Context { state: state.clone(), config_text, levels: Some(levels) });
+        Arc::new(admin::AdminContext { state: state.clone(), config_text, levels: Some(levels) });
     control.block_on(run_control(&context, log.dropped()))?;
     for thread in threads {
         // A worker that panicked has been counted; the others still flush their logs.
@@ -71,15 +71,15 @@ fn worker_count(configured: Option<NonZeroUsize>) -> usize {
 
 /// Everything of the control thread: signals, sources of change, the small servers.
 async fn run_control(
-    context: &Arc<admin::Context>,
+    context: &Arc<admin::AdminContext>,
     dropped: Arc<std::sync::atomic::AtomicU64>,
 ) -> anyhow::Result<()> {
     let state = &context.state;
     let config = &state.config;
     for (address, server) in [
-        (config.admin.bind, Server::Admin),
-        (config.metrics, Server::Metrics),
-        (config.readiness, Server::Readiness),
+        (config.admin.bind, ServerKind::Admin),
+        (config.metrics, ServerKind::Metrics),
+        (config.readiness, ServerKind::Readiness),
     ] {
         let Some(address) = address else { continue };
         let listener = net::listen(address, 128, config.limits.tcp_keepalive)
@@ -110,7 +110,7 @@ async fn run_control(
 
 /// The first signal drains, the second ends.
 async fn end_on_signal(
-    state: Arc<State>,
+    state: Arc<ProxyState>,
     mut terminate: tokio::signal::unix::Signal,
     mut interrupt: tokio::signal::unix::Signal,
 ) {
@@ -124,7 +124,7 @@ async fn end_on_signal(
 }
 
 /// Keeps the gauges that nothing else touches up to date.
-async fn watch_over(state: Arc<State>, dropped: Arc<std::sync::atomic::AtomicU64>) {
+async fn watch_over(state: Arc<ProxyState>, dropped: Arc<std::sync::atomic::AtomicU64>) {
     let mut told = None;
     let mut counted = 0;
     loop {
@@ -145,11 +145,11 @@ async fn watch_over(state: Arc<State>, dropped: Arc<std::sync::atomic::AtomicU64
 }
 
 fn start_workers(
-    state: &Arc<State>,
+    state: &Arc<ProxyState>,
     workers: usize,
     log: &LogWriter,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let mut per_worker: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut per_worker: Vec<Vec<BoundListener>> = (0..workers).map(|_| Vec::new()).collect();
     for (address, purpose) in purposes(&state.config) {
         bind_for_all(address, &purpose, &mut per_worker, &state.config.limits)?;
     }
@@ -164,7 +164,7 @@ fn start_workers(
         .collect()
 }
 
-fn run_worker(runtime: &Runtime, worker: Arc<Worker>, listeners: Vec<Bound>) {
+fn run_worker(runtime: &Runtime, worker: Arc<Worker>, listeners: Vec<BoundListener>) {
     runtime.block_on(async move {
         let listeners = listeners.into_iter().filter_map(|(listener, purpose)| {
             // A bound socket is refused only by a runtime without I/O, which ours has.
@@ -177,8 +177,8 @@ fn run_worker(runtime: &Runtime, worker: Arc<Worker>, listeners: Vec<Bound>) {
 /// Binds one address once a worker. A port chosen by the system is chosen once.
 fn bind_for_all(
     address: SocketAddr,
-    purpose: &Purpose,
-    per_worker: &mut [Vec<Bound>],
+    purpose: &ListenerPurpose,
+    per_worker: &mut [Vec<BoundListener>],
     limits: &Limits,
 ) -> anyhow::Result<()> {
     let mut address = address;
@@ -199,18 +199,21 @@ fn cannot_bind(what: impl std::fmt::Debug, address: SocketAddr) -> String {
     format!("cannot listen on {address} for {what:?}: is another proxy or the app using the port?")
 }
 
-fn purposes(config: &Config) -> Vec<(SocketAddr, Purpose)> {
-    let inbound = config.inbound.bind.iter().map(|a| (*a, Purpose::Inbound));
+fn purposes(config: &Config) -> Vec<(SocketAddr, ListenerPurpose)> {
+    let inbound = config.inbound.bind.iter().map(|a| (*a, ListenerPurpose::Inbound));
     let explicit_in =
-        config.inbound.listeners.iter().map(|l| (l.bind, Purpose::InboundListener(*l)));
-    let outbound = config.outbound.bind.iter().map(|a| (*a, Purpose::Outbound));
-    let explicit_out =
-        config.outbound.listeners.iter().map(|l| (l.bind, Purpose::OutboundListener(l.clone())));
+        config.inbound.listeners.iter().map(|l| (l.bind, ListenerPurpose::InboundListener(*l)));
+    let outbound = config.outbound.bind.iter().map(|a| (*a, ListenerPurpose::Outbound));
+    let explicit_out = config
+        .outbound
+        .listeners
+        .iter()
+        .map(|l| (l.bind, ListenerPurpose::OutboundListener(l.clone())));
     inbound.chain(explicit_in).chain(outbound).chain(explicit_out).collect()
 }
 
 /// A panic takes only its own task with it; it is counted and told.
-fn count_panics(state: &Arc<State>) {
+fn count_panics(state: &Arc<ProxyState>) {
     let panics = state.metrics.panics.clone();
     std::panic::set_hook(Box::new(move |panic| {
         panics.inc();

@@ -13,43 +13,43 @@ use h2::RecvStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::http::body::stall::Stall;
+use crate::http::body::stall::StallTimeout;
 use crate::http::error::{BAD_RESPONSE, RequestError};
 use crate::http::gate::HeadLimits;
-use crate::http::h2_client::InFlight;
-use crate::http::headers::{self, TrailersOf};
-use crate::http::interim::Interims;
+use crate::http::h2_client::StreamCount;
+use crate::http::headers::{self, TrailerKind};
+use crate::http::interim::InterimSender;
 use crate::limits::Limits;
-use crate::traffic::app::Lease;
+use crate::traffic::app::AppLease;
 use crate::traffic::record::RequestRecord;
 use crate::traffic::review::Review;
-pub use broken::{BodyError, Broken, Watch};
+pub use broken::{BodyError, BodyFailure, BodyWatch};
 
 /// A message body on its way through. Bytes are handed on as they come, never gathered.
 pub struct Body {
-    source: Source,
-    stall: Option<Stall>,
+    source: BodySource,
+    stall: Option<StallTimeout>,
     /// Dropped, and thereby written, when the answer has been handed on or given up.
     record: Option<Box<RequestRecord>>,
     /// Gives the app's connection back to its pool when the answer has been read.
-    lease: Option<Lease>,
+    lease: Option<AppLease>,
     /// Counts the stream of the connection the body comes from.
-    stream: Option<InFlight>,
+    stream: Option<StreamCount>,
     /// Cuts the body when policy refuses the request it belongs to.
     review: Option<Review>,
     /// Which trailers may pass.
-    trailers: TrailersOf,
+    trailers: TrailerKind,
     /// How large they may be.
     head: HeadLimits,
     /// Hears of a request's body that breaks.
-    watch: Watch,
+    watch: BodyWatch,
     /// Knows whether the body of the request broke that this one answers.
-    request: Watch,
+    request: BodyWatch,
     /// Takes interim answers to the client, where this is a request's.
-    interims: Interims,
+    interims: InterimSender,
 }
 
-enum Source {
+enum BodySource {
     Empty,
     Whole(Option<Bytes>),
     Http1(Incoming),
@@ -60,19 +60,19 @@ impl Body {
     /// No body.
     #[must_use]
     pub fn empty() -> Self {
-        Self::of(Source::Empty)
+        Self::of(BodySource::Empty)
     }
 
     /// A body that is at hand.
     #[must_use]
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self::of(Source::Whole(Some(bytes.into())))
+        Self::of(BodySource::Whole(Some(bytes.into())))
     }
 
     /// The body of an HTTP/1.1 message.
     #[must_use]
     pub fn http1(incoming: Incoming) -> Self {
-        Self::of(Source::Http1(incoming))
+        Self::of(BodySource::Http1(incoming))
     }
 
     /// The body of an HTTP/2 message.
@@ -81,10 +81,10 @@ impl Body {
         if stream.is_end_stream() {
             return Self::empty();
         }
-        Self::of(Source::Http2(stream))
+        Self::of(BodySource::Http2(stream))
     }
 
-    fn of(source: Source) -> Self {
+    fn of(source: BodySource) -> Self {
         Self {
             source,
             stall: None,
@@ -92,11 +92,11 @@ impl Body {
             lease: None,
             stream: None,
             review: None,
-            trailers: TrailersOf::Http,
+            trailers: TrailerKind::Http,
             head: HeadLimits::default(),
-            watch: Watch::default(),
-            request: Watch::default(),
-            interims: Interims::default(),
+            watch: BodyWatch::default(),
+            request: BodyWatch::default(),
+            interims: InterimSender::default(),
         }
     }
 
@@ -104,11 +104,11 @@ impl Body {
     /// this kind of message may have. A body whose length was announced has less time than one that
     /// is a stream, which may rest.
     #[must_use]
-    pub fn within(mut self, limits: &Limits, of: TrailersOf) -> Self {
-        if matches!(self.source, Source::Http1(_) | Source::Http2(_)) {
+    pub fn within(mut self, limits: &Limits, of: TrailerKind) -> Self {
+        if matches!(self.source, BodySource::Http1(_) | BodySource::Http2(_)) {
             let known = self.size_hint().exact().is_some();
             let limit = if known { limits.body_stall_timeout } else { limits.idle_timeout };
-            self.stall = Some(Stall::after(limit));
+            self.stall = Some(StallTimeout::after(limit));
         }
         self.trailers = of;
         self.head = HeadLimits::of(limits);
@@ -131,7 +131,7 @@ impl Body {
 
     /// Gives the connection back when the body has been read whole.
     #[must_use]
-    pub fn with_lease(mut self, lease: Lease) -> Self {
+    pub fn with_lease(mut self, lease: AppLease) -> Self {
         self.lease = Some(lease);
         if self.is_end_stream() {
             self.finish();
@@ -141,35 +141,35 @@ impl Body {
 
     /// Hears of this body when it breaks, whoever has it then.
     #[must_use]
-    pub fn watch(&mut self) -> Watch {
+    pub fn watch(&mut self) -> BodyWatch {
         if !self.is_end_stream() {
-            self.watch = Watch::begin();
+            self.watch = BodyWatch::begin();
         }
         self.watch.clone()
     }
 
     /// The answer to a request with a body: when that broke, it is the client's doing that this one does.
     #[must_use]
-    pub(crate) fn answers(mut self, request: Watch) -> Self {
+    pub(crate) fn answers(mut self, request: BodyWatch) -> Self {
         self.request = request;
         self
     }
 
     /// Says where interim answers to the request go that this is the body of.
     #[must_use]
-    pub(crate) fn with_interims(mut self, interims: Interims) -> Self {
+    pub(crate) fn with_interims(mut self, interims: InterimSender) -> Self {
         self.interims = interims;
         self
     }
 
     /// Where interim answers to the request go.
-    pub(crate) fn interims(&self) -> &Interims {
+    pub(crate) fn interims(&self) -> &InterimSender {
         &self.interims
     }
 
     /// Counts the stream as under way until the body is dropped.
     #[must_use]
-    pub(crate) fn with_stream(mut self, stream: InFlight) -> Self {
+    pub(crate) fn with_stream(mut self, stream: StreamCount) -> Self {
         self.stream = Some(stream);
         self
     }
@@ -185,12 +185,12 @@ impl Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.source {
-            Source::Empty => Poll::Ready(None),
-            Source::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
-            Source::Http1(incoming) => Pin::new(incoming)
+            BodySource::Empty => Poll::Ready(None),
+            BodySource::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            BodySource::Http1(incoming) => Pin::new(incoming)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|f| f.map_err(BodyError::from))),
-            Source::Http2(stream) => {
+            BodySource::Http2(stream) => {
                 poll_http2(stream, cx).map(|frame| frame.map(|f| f.map_err(BodyError::from)))
             }
         }
@@ -231,14 +231,14 @@ impl Body {
         self.watch.tell(kind);
         if let Some(record) = &mut self.record {
             match (kind, self.request.broken()) {
-                (Broken::Withdrawn, _) => record.failed("policy_changed"),
+                (BodyFailure::Withdrawn, _) => record.failed("policy_changed"),
                 (_, Some(broken)) => record.failed(RequestError::ClientBody(broken).reason()),
-                (Broken::Stalled, None) => record.failed("body_stalled"),
-                (Broken::Malformed, None) => record.failed(BAD_RESPONSE),
-                (Broken::Off, None) => record.aborted(),
+                (BodyFailure::Stalled, None) => record.failed("body_stalled"),
+                (BodyFailure::Malformed, None) => record.failed(BAD_RESPONSE),
+                (BodyFailure::Off, None) => record.aborted(),
             }
         }
-        self.source = Source::Empty;
+        self.source = BodySource::Empty;
         error
     }
 }
@@ -316,21 +316,21 @@ impl HttpBody for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            Source::Empty => true,
-            Source::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Source::Http1(incoming) => incoming.is_end_stream(),
-            Source::Http2(stream) => stream.is_end_stream(),
+            BodySource::Empty => true,
+            BodySource::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            BodySource::Http1(incoming) => incoming.is_end_stream(),
+            BodySource::Http2(stream) => stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Empty => SizeHint::with_exact(0),
-            Source::Whole(bytes) => {
+            BodySource::Empty => SizeHint::with_exact(0),
+            BodySource::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
-            Source::Http1(incoming) => incoming.size_hint(),
-            Source::Http2(_) => SizeHint::default(),
+            BodySource::Http1(incoming) => incoming.size_hint(),
+            BodySource::Http2(_) => SizeHint::default(),
         }
     }
 }

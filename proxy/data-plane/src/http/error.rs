@@ -9,8 +9,8 @@ use http::header::{
 use http::{HeaderMap, Response, StatusCode};
 use policy::Denial;
 
-use crate::http::body::{Body, Broken};
-use crate::http::gate::Refusal;
+use crate::http::body::{Body, BodyFailure};
+use crate::http::gate::GateRefusal;
 use crate::http::gate::answer::BadAnswer;
 use crate::traffic::jwt::TokenRefusal;
 
@@ -49,7 +49,7 @@ impl fmt::Display for OtherEnd {
 pub enum RequestError {
     /// The HTTP gate refused it.
     #[error("refused by the HTTP gate: {}", .0.reason)]
-    Gate(Refusal),
+    Gate(GateRefusal),
     /// Its token is not good.
     #[error("refused token: {0}")]
     Token(TokenRefusal),
@@ -143,12 +143,12 @@ pub enum RequestError {
     },
     /// The client's body broke before there was an answer, so that the request never was one.
     #[error("the client's body {}", match .0 {
-        Broken::Malformed => "is none",
-        Broken::Off => "broke off",
-        Broken::Stalled => "stood still for limits.bodyStallTimeout",
-        Broken::Withdrawn => "is not allowed any more",
+        BodyFailure::Malformed => "is none",
+        BodyFailure::Off => "broke off",
+        BodyFailure::Stalled => "stood still for limits.bodyStallTimeout",
+        BodyFailure::Withdrawn => "is not allowed any more",
     })]
-    ClientBody(Broken),
+    ClientBody(BodyFailure),
     /// The app's own side of the connection broke before anything was known.
     #[error("the client: {0}")]
     Client(String),
@@ -194,8 +194,8 @@ impl RequestError {
             | Self::Withdrawn
             | Self::UnknownDestination(_)
             | Self::ExternalByName(_) => StatusCode::FORBIDDEN,
-            Self::ClientBody(Broken::Withdrawn) => StatusCode::FORBIDDEN,
-            Self::ClientBody(Broken::Stalled) => StatusCode::REQUEST_TIMEOUT,
+            Self::ClientBody(BodyFailure::Withdrawn) => StatusCode::FORBIDDEN,
+            Self::ClientBody(BodyFailure::Stalled) => StatusCode::REQUEST_TIMEOUT,
             Self::BadStream(_) | Self::Client(_) | Self::ClientBody(_) | Self::NotHttp => {
                 StatusCode::BAD_REQUEST
             }
@@ -242,10 +242,10 @@ impl RequestError {
             Self::ResponseTooLarge { .. } => "response_headers_too_large",
             Self::Timeout { who: OtherEnd::App } => "app_timeout",
             Self::Timeout { .. } => "upstream_timeout",
-            Self::ClientBody(Broken::Malformed) => "bad_request_body",
-            Self::ClientBody(Broken::Stalled) => "request_body_stalled",
-            Self::ClientBody(Broken::Withdrawn) => "policy_changed",
-            Self::Client(_) | Self::ClientBody(Broken::Off) => CLIENT_GONE,
+            Self::ClientBody(BodyFailure::Malformed) => "bad_request_body",
+            Self::ClientBody(BodyFailure::Stalled) => "request_body_stalled",
+            Self::ClientBody(BodyFailure::Withdrawn) => "policy_changed",
+            Self::Client(_) | Self::ClientBody(BodyFailure::Off) => CLIENT_GONE,
             Self::NotHttp => "protocol_undecided",
             Self::GrpcToHttp1 => "grpc_needs_http2",
             Self::ExternalByName(_) => "external_by_name",

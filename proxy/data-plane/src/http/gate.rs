@@ -32,12 +32,12 @@ use crate::limits::Limits;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{Method, Version, request::Parts};
-use policy::{CanonicalPath, HeaderNames, HostName, Normalization};
+use policy::{CanonicalPath, HeaderNames, HostName, PathNormalization};
 
 use super::headers;
-use fields::Fields;
-pub use names::Underscores;
-pub use refusal::Refusal;
+use fields::FieldSummary;
+pub use names::UnderscorePolicy;
+pub use refusal::GateRefusal;
 
 /// Most header fields of a request, cookies counted one by one (DESIGN §4, 431).
 pub const MAX_FIELDS: usize = 128;
@@ -80,10 +80,10 @@ impl HeadLimits {
     /// Whether fields are within the limits.
     #[must_use]
     pub fn hold(self, headers: &HeaderMap) -> bool {
-        self.hold_these(&Fields::read(headers))
+        self.hold_these(&FieldSummary::read(headers))
     }
 
-    fn hold_these(self, fields: &Fields) -> bool {
+    fn hold_these(self, fields: &FieldSummary) -> bool {
         fields.count <= self.fields && fields.bytes <= self.bytes
     }
 
@@ -127,41 +127,44 @@ pub struct GateSettings<'a> {
     /// Port that goes without saying: 80, or 443 where the client speaks TLS itself.
     pub default_port: Option<u16>,
     /// How far paths are normalised.
-    pub normalization: Normalization,
+    pub normalization: PathNormalization,
     /// How large the head may be.
     pub head: HeadLimits,
     /// The headers that rules name: what an app may take for one of them is refused (S-15). `None`
     /// where no rule is at hand.
     pub named: Option<&'a HeaderNames>,
     /// What becomes of the other fields with an underscore in their name.
-    pub underscores: Underscores,
+    pub underscores: UnderscorePolicy,
 }
 
 /// A request the gate let in. Its headers are clean; its target is taken out of it until
-/// [`Admitted::set_target`] puts the judged one back.
+/// [`AdmittedRequest::set_target`] puts the judged one back.
 #[derive(Debug)]
-pub struct Admitted {
+pub struct AdmittedRequest {
     target: PathAndQuery,
     host: HostName,
-    normalization: Normalization,
+    normalization: PathNormalization,
     /// The protocol to change to, when the request asks for one we pass on. The request's
     /// `Connection` and `Upgrade` say the same.
     pub upgrade: Option<HeaderValue>,
     /// Whether the answer, unless it is 101, has to end the connection (HTTP/1.1): bytes after a
     /// request for an upgrade that was not granted belong to nobody (S-08).
     pub close_unless_upgraded: bool,
-    /// Fields that were dropped for an underscore in their name ([`Underscores::Drop`]).
+    /// Fields that were dropped for an underscore in their name ([`UnderscorePolicy::Drop`]).
     pub dropped: u32,
 }
 
 /// Lets a request in or says why not.
 ///
 /// Afterwards `parts.headers` has exactly one `Host` in its one spelling, whatever the protocol, at
-/// most one `Content-Length`, no `Transfer-Encoding`, and no field of another hop. `parts.uri` is `/` until [`Admitted::set_target`].
+/// most one `Content-Length`, no `Transfer-Encoding`, and no field of another hop. `parts.uri` is `/` until [`AdmittedRequest::set_target`].
 ///
 /// # Errors
-/// [`Refusal`], with the status to answer and the reason for log, metric and `x-postern-reason`.
-pub fn admit(parts: &mut Parts, settings: &GateSettings<'_>) -> Result<Admitted, Refusal> {
+/// [`GateRefusal`], with the status to answer and the reason for log, metric and `x-postern-reason`.
+pub fn admit(
+    parts: &mut Parts,
+    settings: &GateSettings<'_>,
+) -> Result<AdmittedRequest, GateRefusal> {
     check_method(&parts.method)?;
     target::check_form(parts)?;
     let fields = read_fields(&mut parts.headers, settings.head)?;
@@ -179,7 +182,7 @@ pub fn admit(parts: &mut Parts, settings: &GateSettings<'_>) -> Result<Admitted,
     if let Some(protocol) = &upgrade {
         headers::set_upgrade(&mut parts.headers, protocol.clone());
     }
-    Ok(Admitted {
+    Ok(AdmittedRequest {
         target,
         host,
         normalization: settings.normalization,
@@ -189,7 +192,7 @@ pub fn admit(parts: &mut Parts, settings: &GateSettings<'_>) -> Result<Admitted,
     })
 }
 
-impl Admitted {
+impl AdmittedRequest {
     /// The host, in its one spelling.
     #[must_use]
     pub fn host(&self) -> &HostName {
@@ -208,19 +211,23 @@ impl Admitted {
     ///
     /// # Errors
     /// A reason that begins with `path_`, when no strict reader would take the path.
-    pub fn path(&self) -> Result<CanonicalPath<'_>, Refusal> {
+    pub fn path(&self) -> Result<CanonicalPath<'_>, GateRefusal> {
         let path = if self.is_asterisk() { "/" } else { self.target.as_str() };
-        CanonicalPath::parse(path, self.normalization).map_err(Refusal::path)
+        CanonicalPath::parse(path, self.normalization).map_err(GateRefusal::path)
     }
 
     /// Puts the judged target into the request: what was allowed is what is sent.
     ///
     /// # Errors
     /// `invalid_target` when the normalised path is no target; no input is known that does it.
-    pub fn set_target(&self, path: &CanonicalPath<'_>, parts: &mut Parts) -> Result<(), Refusal> {
+    pub fn set_target(
+        &self,
+        path: &CanonicalPath<'_>,
+        parts: &mut Parts,
+    ) -> Result<(), GateRefusal> {
         let target = if path.is_rewritten() && !self.is_asterisk() {
             PathAndQuery::from_maybe_shared(path.forward().into_owned())
-                .map_err(|_| Refusal::TARGET)?
+                .map_err(|_| GateRefusal::TARGET)?
         } else {
             self.target.clone()
         };
@@ -233,22 +240,22 @@ impl Admitted {
     }
 }
 
-fn check_method(method: &Method) -> Result<(), Refusal> {
+fn check_method(method: &Method) -> Result<(), GateRefusal> {
     if *method == Method::CONNECT {
-        return Err(Refusal::CONNECT);
+        return Err(GateRefusal::CONNECT);
     }
     if method.as_str().len() > MAX_METHOD_BYTES {
-        return Err(Refusal::UNKNOWN_METHOD);
+        return Err(GateRefusal::UNKNOWN_METHOD);
     }
     Ok(())
 }
 
 /// One pass over the fields. Values of HTTP/2 may have blanks at their ends, which RFC 9113 §8.2.1
 /// forbids and careless readers trim: they are trimmed here, before anything is read from them.
-fn read_fields(headers: &mut HeaderMap, limits: HeadLimits) -> Result<Fields, Refusal> {
-    let fields = Fields::read(headers);
+fn read_fields(headers: &mut HeaderMap, limits: HeadLimits) -> Result<FieldSummary, GateRefusal> {
+    let fields = FieldSummary::read(headers);
     if !limits.hold_these(&fields) {
-        return Err(Refusal::HEADERS_TOO_LARGE);
+        return Err(GateRefusal::HEADERS_TOO_LARGE);
     }
     if fields.edge_blanks {
         fields::trim(headers);
@@ -257,31 +264,31 @@ fn read_fields(headers: &mut HeaderMap, limits: HeadLimits) -> Result<Fields, Re
 }
 
 /// Exactly one way to tell where the request ends (RFC 9112 §6.3, S-06).
-fn check_framing(parts: &mut Parts, fields: &Fields) -> Result<(), Refusal> {
+fn check_framing(parts: &mut Parts, fields: &FieldSummary) -> Result<(), GateRefusal> {
     if fields.transfer_encoding > 0 {
         let chunked = parts.headers.get(TRANSFER_ENCODING);
         let chunked =
             chunked.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
         let alone = fields.transfer_encoding == 1 && fields.content_length == 0;
         if !chunked || !alone || parts.version != Version::HTTP_11 {
-            return Err(Refusal::TRANSFER_ENCODING);
+            return Err(GateRefusal::TRANSFER_ENCODING);
         }
     }
     match fields.content_length {
         0 => Ok(()),
         1 => canonical_length(&mut parts.headers),
-        _ => Err(Refusal::CONTENT_LENGTH),
+        _ => Err(GateRefusal::CONTENT_LENGTH),
     }
 }
 
 /// `Content-Length` in its one spelling: `0002` is sent on as `2`.
-fn canonical_length(headers: &mut HeaderMap) -> Result<(), Refusal> {
+fn canonical_length(headers: &mut HeaderMap) -> Result<(), GateRefusal> {
     let digits = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes).unwrap_or_default();
     let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    let text = std::str::from_utf8(digits).map_err(|_| Refusal::CONTENT_LENGTH)?;
+    let text = std::str::from_utf8(digits).map_err(|_| GateRefusal::CONTENT_LENGTH)?;
     let length: u64 = match text.parse() {
         Ok(length) if plain => length,
-        _ => return Err(Refusal::CONTENT_LENGTH),
+        _ => return Err(GateRefusal::CONTENT_LENGTH),
     };
     if digits.len() > 1 && digits.starts_with(b"0") {
         headers.insert(CONTENT_LENGTH, length.into());
@@ -290,7 +297,7 @@ fn canonical_length(headers: &mut HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Only `100-continue` exists (RFC 9110 §10.1.1). It is the app's to answer, and goes on in its one spelling.
-fn check_expectation(headers: &mut HeaderMap, fields: &Fields) -> Result<(), Refusal> {
+fn check_expectation(headers: &mut HeaderMap, fields: &FieldSummary) -> Result<(), GateRefusal> {
     if fields.expect == 0 {
         return Ok(());
     }
@@ -298,7 +305,7 @@ fn check_expectation(headers: &mut HeaderMap, fields: &Fields) -> Result<(), Ref
         .get(EXPECT)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     if fields.expect > 1 || !known {
-        return Err(Refusal::EXPECTATION);
+        return Err(GateRefusal::EXPECTATION);
     }
     headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
     Ok(())

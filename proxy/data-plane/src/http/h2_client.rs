@@ -16,16 +16,16 @@ use h2::RecvStream;
 use h2::client::{Connection, ResponseFuture, SendRequest};
 use http::{Request, Response, StatusCode, Version};
 
-use crate::connection::link::Link;
+use crate::connection::link::MeshConnection;
 use crate::connection::net::BoxedIo;
-use crate::http::body::{Body, Broken};
+use crate::http::body::{Body, BodyFailure};
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::gate::HeadLimits;
-use crate::http::gate::answer::{self, Asked, BadAnswer};
+use crate::http::gate::answer::{self, AnsweredRequest, BadAnswer};
 use crate::http::gate::raw::{MAX_INTERIM, TOO_MANY_INTERIM};
 use crate::http::h2_send::send_body;
-use crate::http::headers::Speaker;
-use crate::http::interim::Interims;
+use crate::http::headers::AnswerOrigin;
+use crate::http::interim::InterimSender;
 use crate::http::keep_alive::until_silent;
 use crate::limits::{Limits, REMEMBERED_RESETS};
 
@@ -40,7 +40,7 @@ const SETTINGS_POLL: Duration = Duration::from_millis(1);
 #[derive(Clone)]
 pub struct H2Client {
     pub(super) sender: SendRequest<Bytes>,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<SharedConnection>,
 }
 
 /// What the library is given as the largest head of an answer, so that one beyond the limit is refused by the gate:
@@ -50,9 +50,9 @@ fn head_beyond(limits: HeadLimits) -> u32 {
 }
 
 /// What all clones of a connection know of it.
-pub(super) struct Shared {
+pub(super) struct SharedConnection {
     /// What bounds the connection, on the mesh hop.
-    link: Option<Arc<Link>>,
+    link: Option<Arc<MeshConnection>>,
     /// How large the head of an answer may be.
     head: HeadLimits,
     closed: AtomicBool,
@@ -65,7 +65,7 @@ pub(super) struct Shared {
     quiet: AtomicU32,
 }
 
-impl Shared {
+impl SharedConnection {
     /// Only connections of `postern/1` have a binding.
     fn is_postern(&self) -> bool {
         self.link.as_ref().is_some_and(|link| link.binding.is_some())
@@ -94,15 +94,15 @@ impl Shared {
 }
 
 /// The place of one stream on a connection, which counts it: nobody else is given it.
-pub struct Place {
+pub struct ReservedStream {
     client: H2Client,
-    stream: InFlight,
+    stream: StreamCount,
 }
 
-impl Place {
+impl ReservedStream {
     /// What bounds the connection, on the mesh hop.
     #[must_use]
-    pub fn link(&self) -> Option<&Arc<Link>> {
+    pub fn link(&self) -> Option<&Arc<MeshConnection>> {
         self.client.shared.link.as_ref()
     }
 
@@ -112,22 +112,22 @@ impl Place {
     ///
     /// # Errors
     /// [`SendError`] when the connection takes no more requests; nothing has been sent.
-    pub async fn slot(self) -> Result<Slot, SendError> {
+    pub async fn slot(self) -> Result<ReadyStream, SendError> {
         let Self { client: H2Client { mut sender, shared }, stream } = self;
         match poll_fn(|cx| sender.poll_ready(cx)).await {
-            Ok(()) => Ok(Slot { sender, stream }),
+            Ok(()) => Ok(ReadyStream { sender, stream }),
             Err(cause) => Err(shared.unsent(cause)),
         }
     }
 }
 
 /// A stream of a connection that is about to begin, for a request that follows at once.
-pub struct Slot {
+pub struct ReadyStream {
     pub(super) sender: SendRequest<Bytes>,
-    pub(super) stream: InFlight,
+    pub(super) stream: StreamCount,
 }
 
-impl Slot {
+impl ReadyStream {
     /// Whether the other side is a proxy of ours, by the ALPN of this very connection.
     #[must_use]
     pub fn is_postern(&self) -> bool {
@@ -139,8 +139,8 @@ impl Slot {
     /// # Errors
     /// [`SendError`] knows whether the request may be sent again.
     pub async fn send(self, request: Request<Body>) -> Result<Response<Body>, SendError> {
-        let speaker = if self.is_postern() { Speaker::Postern } else { Speaker::Other };
-        let asked = Asked::by(&request);
+        let speaker = if self.is_postern() { AnswerOrigin::Postern } else { AnswerOrigin::Other };
+        let asked = AnsweredRequest::by(&request);
         let Self { mut sender, stream } = self;
         let (parts, mut body) = request.into_parts();
         let watch = body.watch();
@@ -161,7 +161,7 @@ impl Slot {
             poll_fn(|cx| poll_answer(&mut answer, &interims, stream.0.head, &mut begun, cx));
         let response = answered.await?.map_err(|e| match watch.broken() {
             Some(broken) => SendError::Client(broken),
-            None if begun > 0 || (speaker == Speaker::Postern && broke_off(&e)) => {
+            None if begun > 0 || (speaker == AnswerOrigin::Postern && broke_off(&e)) => {
                 SendError::Bad(BadAnswer::Malformed("it broke off in its head"))
             }
             None => stream.0.unanswered(e),
@@ -185,7 +185,7 @@ fn broke_off(error: &h2::Error) -> bool {
 /// The answer, and before it the interim ones, which go to the client.
 fn poll_answer(
     answer: &mut ResponseFuture,
-    interims: &Interims,
+    interims: &InterimSender,
     limits: HeadLimits,
     begun: &mut u8,
     cx: &mut Context<'_>,
@@ -219,7 +219,7 @@ pub enum SendError {
     /// There is one, and it cannot be passed on.
     Bad(BadAnswer),
     /// The client's body broke.
-    Client(Broken),
+    Client(BodyFailure),
 }
 
 /// What the library has refused of an answer.
@@ -262,7 +262,7 @@ impl H2Client {
     pub async fn open_link<K: Future<Output = ()> + Send + 'static>(
         io: BoxedIo,
         limits: &Limits,
-        link: Arc<Link>,
+        link: Arc<MeshConnection>,
         keep: impl FnOnce(HasStreams) -> K,
     ) -> Result<Self, h2::Error> {
         Self::open_with(io, limits, Some(link), keep).await
@@ -271,7 +271,7 @@ impl H2Client {
     async fn open_with<K: Future<Output = ()> + Send + 'static>(
         io: BoxedIo,
         limits: &Limits,
-        link: Option<Arc<Link>>,
+        link: Option<Arc<MeshConnection>>,
         keep: impl FnOnce(HasStreams) -> K,
     ) -> Result<Self, h2::Error> {
         let (sender, connection) = h2::client::Builder::new()
@@ -285,7 +285,7 @@ impl H2Client {
             .enable_push(false)
             .handshake(io)
             .await?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SharedConnection {
             link,
             head: HeadLimits::of(limits),
             closed: AtomicBool::new(false),
@@ -325,13 +325,13 @@ impl H2Client {
     /// The place of one more stream, unless the connection has ended or is full: at the peer's limit,
     /// or at ours.
     #[must_use]
-    pub fn place(&self) -> Option<Place> {
+    pub fn place(&self) -> Option<ReservedStream> {
         let most = self.sender.current_max_send_streams().min(self.shared.most);
         if self.is_closed() || self.streams() >= most {
             return None;
         }
-        let stream = InFlight::begin(&self.shared);
-        Some(Place { client: self.clone(), stream })
+        let stream = StreamCount::begin(&self.shared);
+        Some(ReservedStream { client: self.clone(), stream })
     }
 
     /// Whether the peer takes CONNECT streams. It says so in its first SETTINGS, which follow the TLS
@@ -351,27 +351,27 @@ impl H2Client {
 }
 
 /// One stream of a connection, counted while it lives.
-pub struct InFlight(Arc<Shared>);
+pub struct StreamCount(Arc<SharedConnection>);
 
-impl InFlight {
-    fn begin(shared: &Arc<Shared>) -> Self {
+impl StreamCount {
+    fn begin(shared: &Arc<SharedConnection>) -> Self {
         shared.streams.fetch_add(1, Relaxed);
         Self(shared.clone())
     }
 
-    pub(super) fn shared(&self) -> &Shared {
+    pub(super) fn shared(&self) -> &SharedConnection {
         &self.0
     }
 }
 
-impl Drop for InFlight {
+impl Drop for StreamCount {
     fn drop(&mut self) {
         self.0.streams.fetch_sub(1, Relaxed);
     }
 }
 
 /// Asks a connection whether streams are under way on it.
-pub struct HasStreams(Arc<Shared>);
+pub struct HasStreams(Arc<SharedConnection>);
 
 impl HasStreams {
     /// Whether there is one.
@@ -384,7 +384,7 @@ impl HasStreams {
 /// Runs the connection until it ends or is cut, and looks after its health.
 async fn drive(
     mut connection: Connection<BoxedIo, Bytes>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedConnection>,
     limits: Limits,
     keep: impl Future<Output = ()>,
 ) {

@@ -5,10 +5,10 @@ use h2::ext::Protocol;
 use http::{Method, Request, StatusCode, Uri};
 
 use crate::http::error::{OtherEnd, REASON_HEADER, RequestError};
-use crate::http::h2_client::{Place, SendError, Slot};
+use crate::http::h2_client::{ReadyStream, ReservedStream, SendError};
 use crate::http::tunnel::Tunnel;
 
-impl Place {
+impl ReservedStream {
     /// Opens a CONNECT stream of a protocol (RFC 8441), to a peer that
     /// [takes them](crate::http::h2_client::H2Client::takes_streams), and says what it leads to.
     ///
@@ -30,7 +30,7 @@ impl Place {
         *request.uri_mut() = uri;
         request.extensions_mut().insert(Protocol::from_static(protocol));
         let failed = |e: SendError| ConnectError::Request(e.into_error(OtherEnd::Upstream));
-        let Slot { mut sender, stream } = self.slot().await.map_err(failed)?;
+        let ReadyStream { mut sender, stream } = self.slot().await.map_err(failed)?;
         let (answer, mut send) =
             sender.send_request(request, false).map_err(|e| failed(stream.shared().unsent(e)))?;
         let response = answer.await.map_err(|e| failed(stream.shared().unanswered(e)))?;

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::MutexGuard;
 
 use crate::http::error::{OtherEnd, RequestError};
-use crate::http::h2_client::{H2Client, Place};
+use crate::http::h2_client::{H2Client, ReservedStream};
 use crate::limits::Limits;
 
 /// Connections looked at for one request: some may have come to their end, unnoticed.
@@ -36,7 +36,7 @@ pub(crate) struct H2Pool {
 impl H2Pool {
     /// The place of one more stream, if a connection has room. The oldest with room is taken, so that
     /// those that a burst needed come to rest after it, and are closed.
-    pub(crate) fn place(&self) -> Option<Place> {
+    pub(crate) fn place(&self) -> Option<ReservedStream> {
         let mut open = self.open.lock();
         open.retain(|client| !client.is_closed());
         open.iter().find_map(H2Client::place)

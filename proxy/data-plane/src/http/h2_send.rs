@@ -9,7 +9,7 @@ use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http_body::Body as _;
 
-use crate::http::body::stall::Stall;
+use crate::http::body::stall::StallTimeout;
 use crate::http::body::{Body, BodyError};
 
 /// Sends a body to its end. When the body breaks, or the peer opens its window for nothing during
@@ -23,7 +23,7 @@ pub(crate) async fn send_body(
     mut stream: SendStream<Bytes>,
     unread: Duration,
 ) -> Result<(), BodyError> {
-    let sent = send_frames(&mut body, &mut stream, Stall::after(unread)).await;
+    let sent = send_frames(&mut body, &mut stream, StallTimeout::after(unread)).await;
     match &sent {
         // The peer has answered and wants no more of it (RFC 9113 §8.1); a reset of ours would take the answer away.
         Err(BodyError::Http2(error)) if error.reason() == Some(Reason::NO_ERROR) => return Ok(()),
@@ -41,7 +41,7 @@ pub(crate) async fn send_body(
 async fn send_frames(
     body: &mut Body,
     stream: &mut SendStream<Bytes>,
-    mut stall: Stall,
+    mut stall: StallTimeout,
 ) -> Result<(), BodyError> {
     while let Some(frame) = next_frame(body, stream).await? {
         match frame.into_data() {
@@ -87,7 +87,7 @@ async fn send_data(
     stream: &mut SendStream<Bytes>,
     mut data: Bytes,
     last: bool,
-    stall: &mut Stall,
+    stall: &mut StallTimeout,
 ) -> Result<(), BodyError> {
     if data.is_empty() && last {
         // The end of a stream needs no room: its last message may be an empty DATA frame.

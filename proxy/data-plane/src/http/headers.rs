@@ -113,7 +113,7 @@ pub fn keep_upgrade_only(headers: &mut HeaderMap) {
 
 /// What the peer is to be believed about the client behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sender {
+pub enum SenderTrust {
     /// An authenticated peer that the configuration lists, such as the gateway.
     Listed,
     /// Everyone else: the app, any other peer of the mesh, the outside.
@@ -122,7 +122,7 @@ pub enum Sender {
 
 /// Who sends an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speaker {
+pub enum AnswerOrigin {
     /// A proxy of ours, which has proved the service's identity over `postern/1`.
     Postern,
     /// Everyone else: an app, any other server.
@@ -132,8 +132,8 @@ pub enum Speaker {
 /// Removes from an answer what only a proxy of ours may say: `x-forwarded-client-cert` and every `x-postern-`
 /// field, also in spellings with `_`, which careless readers take for the same. Of the reason for a refusal
 /// the word of such a proxy stays, one of it. `TE` goes too: it is a request's.
-pub fn strip_claims(headers: &mut HeaderMap, speaker: Speaker) {
-    let reason = headers.remove(REASON_HEADER).filter(|_| speaker == Speaker::Postern);
+pub fn strip_claims(headers: &mut HeaderMap, speaker: AnswerOrigin) {
+    let reason = headers.remove(REASON_HEADER).filter(|_| speaker == AnswerOrigin::Postern);
     let claims: Vec<HeaderName> =
         headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
     for name in claims {
@@ -158,14 +158,14 @@ fn is_claim(name: &str) -> bool {
 
 /// Removes claims about who is calling (S-16): always `x-forwarded-client-cert` and every
 /// `x-postern-` field, and from a sender that is not listed also `x-forwarded-for` and its like.
-pub fn strip_forwarded_identity(headers: &mut HeaderMap, sender: Sender) {
+pub fn strip_forwarded_identity(headers: &mut HeaderMap, sender: SenderTrust) {
     headers.remove(FORWARDED_CLIENT_CERT);
     let ours: Vec<HeaderName> =
         headers.keys().filter(|name| name.as_str().starts_with(OWN_PREFIX)).cloned().collect();
     for name in ours {
         headers.remove(name);
     }
-    if sender == Sender::Other {
+    if sender == SenderTrust::Other {
         for name in &SPEAKS_FOR_CLIENT {
             headers.remove(name);
         }
@@ -223,14 +223,14 @@ fn push_encoded(text: &mut String, raw: &str) {
 
 /// Whose trailers these are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TrailersOf {
+pub enum TrailerKind {
     /// gRPC: metadata of any name an app chose, but for the names that are never trailers.
     Grpc,
     /// Any other message: only names known to be made for trailers.
     Http,
 }
 
-impl TrailersOf {
+impl TrailerKind {
     /// The kind of message that has these header fields.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
@@ -239,7 +239,7 @@ impl TrailersOf {
 }
 
 /// Drops trailers that could be taken for header fields (S-07, S-11; RFC 9110 §6.5.1).
-pub fn filter_trailers(trailers: &mut HeaderMap, of: TrailersOf) {
+pub fn filter_trailers(trailers: &mut HeaderMap, of: TrailerKind) {
     let dropped: Vec<HeaderName> =
         trailers.keys().filter(|name| !may_trail(name.as_str(), of)).cloned().collect();
     for name in dropped {
@@ -247,10 +247,10 @@ pub fn filter_trailers(trailers: &mut HeaderMap, of: TrailersOf) {
     }
 }
 
-fn may_trail(name: &str, of: TrailersOf) -> bool {
+fn may_trail(name: &str, of: TrailerKind) -> bool {
     match of {
-        TrailersOf::Grpc => !never_trails(name) && !is_claim(name),
-        TrailersOf::Http => {
+        TrailerKind::Grpc => !never_trails(name) && !is_claim(name),
+        TrailerKind::Http => {
             name.starts_with("grpc-")
                 || matches!(
                     name,

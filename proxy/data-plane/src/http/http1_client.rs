@@ -11,33 +11,33 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
 
-use crate::connection::net::{BoxedIo, Fair};
-use crate::http::body::{Body, Watch};
+use crate::connection::net::{BoxedIo, YieldingIo};
+use crate::http::body::{Body, BodyWatch};
 use crate::http::error::{OtherEnd, RequestError};
-use crate::http::gate::answer::{self, Asked, BadAnswer};
-use crate::http::gate::raw::{Checked, Exchange};
+use crate::http::gate::answer::{self, AnsweredRequest, BadAnswer};
+use crate::http::gate::raw::{CheckedIo, RawExchange};
 use crate::http::gate::{HeadLimits, configure_client};
-use crate::http::headers::Speaker;
+use crate::http::headers::AnswerOrigin;
 use crate::limits::Limits;
 
 /// One connection; it ends when this is dropped and the last answer has been read.
 pub struct Http1Client {
     sender: SendRequest<Body>,
-    exchange: Arc<Exchange>,
+    exchange: Arc<RawExchange>,
     limits: HeadLimits,
     who: OtherEnd,
     connection: AbortHandle,
 }
 
 /// Why there is no answer.
-pub(crate) enum Unanswered {
+pub(crate) enum Http1SendError {
     /// The connection had come to its end before it took the request, which is whole.
     Unsent(Box<Request<Body>>),
     /// Everything else.
     Failed(RequestError),
 }
 
-impl Unanswered {
+impl Http1SendError {
     /// As an error of the request, which is not sent on another connection to `who`.
     pub(crate) fn into_error(self, who: OtherEnd) -> RequestError {
         match self {
@@ -63,7 +63,7 @@ impl Http1Client {
         cut: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Self, RequestError> {
         let limits = HeadLimits::of(limits);
-        let (io, exchange) = Checked::answers(Fair::new(io));
+        let (io, exchange) = CheckedIo::answers(YieldingIo::new(io));
         let mut builder = Builder::new();
         configure_client(&mut builder, limits);
         let (sender, connection) = builder
@@ -104,13 +104,13 @@ impl Http1Client {
     /// Sends a request and waits for the head of its answer, in which `speaker` may speak in our name.
     ///
     /// # Errors
-    /// [`Unanswered`].
+    /// [`Http1SendError`].
     pub(crate) async fn send(
         &mut self,
         mut request: Request<Body>,
-        speaker: Speaker,
-    ) -> Result<Response<Body>, Unanswered> {
-        let asked = Asked::by(&request);
+        speaker: AnswerOrigin,
+    ) -> Result<Response<Body>, Http1SendError> {
+        let asked = AnsweredRequest::by(&request);
         let watch = request.body_mut().watch();
         self.pass_interims(&mut request);
         self.exchange.begin(asked.head_only);
@@ -119,13 +119,13 @@ impl Http1Client {
             Ok(response) => response.into_parts(),
             Err(mut error) => {
                 return Err(match error.take_message() {
-                    Some(unsent) => Unanswered::Unsent(Box::new(unsent)),
-                    None => Unanswered::Failed(self.failed(&watch, &error.into_error())),
+                    Some(unsent) => Http1SendError::Unsent(Box::new(unsent)),
+                    None => Http1SendError::Failed(self.failed(&watch, &error.into_error())),
                 });
             }
         };
         answer::admit(&mut parts, &asked, self.limits, speaker)
-            .map_err(|bad| Unanswered::Failed(RequestError::bad_answer(self.who, bad)))?;
+            .map_err(|bad| Http1SendError::Failed(RequestError::bad_answer(self.who, bad)))?;
         Ok(Response::from_parts(parts, Body::http1(body).answers(watch)))
     }
 
@@ -141,7 +141,7 @@ impl Http1Client {
 
     /// Whose fault it is that there is no answer: the client's, whose body broke, before anybody's. An answer
     /// that was begun is never none.
-    fn failed(&self, request: &Watch, error: &hyper::Error) -> RequestError {
+    fn failed(&self, request: &BodyWatch, error: &hyper::Error) -> RequestError {
         if let Some(broken) = request.broken() {
             return RequestError::ClientBody(broken);
         }

@@ -13,7 +13,7 @@ use crate::http::gate::raw::MAX_INTERIM;
 
 /// One interim answer.
 #[derive(Debug)]
-pub(crate) struct Interim {
+pub(crate) struct InterimResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
 }
@@ -21,15 +21,15 @@ pub(crate) struct Interim {
 /// Takes the interim answers to one request to the connection that it came on. It goes along with the
 /// request's body.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Interims(Option<Arc<Queue>>);
+pub(crate) struct InterimSender(Option<Arc<InterimQueue>>);
 
 #[derive(Debug, Default)]
-struct Queue {
-    waiting: Mutex<VecDeque<Interim>>,
+struct InterimQueue {
+    waiting: Mutex<VecDeque<InterimResponse>>,
     more: Notify,
 }
 
-impl Interims {
+impl InterimSender {
     /// For a client that understands them; the default is one that does not.
     pub(crate) fn heard() -> Self {
         Self(Some(Arc::default()))
@@ -45,19 +45,19 @@ impl Interims {
         let Some(queue) = &self.0 else { return };
         let mut waiting = queue.waiting.lock();
         if waiting.len() < usize::from(MAX_INTERIM) && answer::admit_interim(&mut headers, limits) {
-            waiting.push_back(Interim { status, headers });
+            waiting.push_back(InterimResponse { status, headers });
             queue.more.notify_one();
         }
     }
 
     /// Those that are there.
-    pub(crate) fn rest(&self) -> impl Iterator<Item = Interim> + '_ {
+    pub(crate) fn rest(&self) -> impl Iterator<Item = InterimResponse> + '_ {
         let queue = self.0.as_ref();
         std::iter::from_fn(move || queue?.waiting.lock().pop_front())
     }
 
     /// Waits for the next one.
-    pub(crate) async fn next(&self) -> Interim {
+    pub(crate) async fn next(&self) -> InterimResponse {
         let Some(queue) = &self.0 else { return std::future::pending().await };
         loop {
             if let Some(interim) = self.rest().next() {

@@ -15,12 +15,12 @@ use h2::server::SendResponse;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue};
 use http::{Request, Response, StatusCode, Version, request};
 
-use crate::connection::net::Metered;
-use crate::connection::registry::{Connection, Phase};
+use crate::connection::net::MeteredIo;
+use crate::connection::registry::{Connection, ConnectionPhase};
 use crate::http::body::Body;
 use crate::http::error::RequestError;
-use crate::http::gate::Refusal;
-use crate::http::interim::Interim;
+use crate::http::gate::GateRefusal;
+use crate::http::interim::InterimResponse;
 use crate::http::tunnel::Tunnel;
 use crate::telemetry::{Direction, Protocol};
 use crate::traffic::record::RequestRecord;
@@ -33,7 +33,7 @@ pub trait Handler: Clone + Send + Sync + 'static {
     fn request(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send;
 
     /// Notes a request that was refused before it could be handed over.
-    fn malformed(&self, refusal: Refusal);
+    fn malformed(&self, refusal: GateRefusal);
 
     /// Serves a CONNECT stream of HTTP/2 to its end.
     fn stream(
@@ -92,20 +92,20 @@ impl ConnectStream {
 
 /// A client of ours that has asked for nothing yet has the time of a head for it. Our own apps, and other proxies, whose
 /// connections wait for the next of many requests, may be idle from the beginning.
-fn await_first(io: &Metered, connection: &Connection) {
+fn await_first(io: &MeteredIo, connection: &Connection) {
     let waits =
         connection.direction == Direction::Outbound || connection.protocol() == Protocol::Postern;
-    connection.enter(if waits { Phase::Idle } else { Phase::First }, io.now());
+    connection.enter(if waits { ConnectionPhase::Idle } else { ConnectionPhase::First }, io.now());
 }
 
 /// A client that may wait for the app's word before it sends the body (RFC 9110 §10.1.1).
 #[derive(Debug, Clone, Copy)]
-struct Expectation {
+struct ContinueExpectation {
     waits: bool,
     asked: bool,
 }
 
-impl Expectation {
+impl ContinueExpectation {
     /// Of this request. Without a body there is nothing to wait for, and HTTP/1.0 knows no such wait: the field
     /// goes then.
     fn of(request: &mut Request<Body>) -> Self {
@@ -121,7 +121,7 @@ impl Expectation {
     }
 
     /// Whether an interim answer is for the client: 100 is for one that waits.
-    fn takes(&mut self, interim: &Interim) -> bool {
+    fn takes(&mut self, interim: &InterimResponse) -> bool {
         let asks = interim.status == StatusCode::CONTINUE;
         self.asked |= asks;
         self.waits || !asks

@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::http::h2_client::InFlight;
+use crate::http::h2_client::StreamCount;
 use crate::http::h2_send::poll_room;
 
 /// Both directions of one stream. Shutting it down ends our direction; dropping it before that
@@ -19,7 +19,7 @@ pub struct Tunnel {
     ahead: Bytes,
     ended: bool,
     /// Counts the stream on the connection that we opened it on.
-    stream: Option<InFlight>,
+    stream: Option<StreamCount>,
 }
 
 impl Tunnel {
@@ -31,7 +31,7 @@ impl Tunnel {
 
     /// Counts the stream as under way until the tunnel is dropped.
     #[must_use]
-    pub(crate) fn with_stream(mut self, stream: InFlight) -> Self {
+    pub(crate) fn with_stream(mut self, stream: StreamCount) -> Self {
         self.stream = Some(stream);
         self
     }

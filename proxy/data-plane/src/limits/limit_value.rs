@@ -4,7 +4,9 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use policy::yaml::{Reader, Value, format_duration, format_size, parse_duration, parse_size};
+use policy::yaml::{
+    YamlReader, YamlValue, format_duration, format_size, parse_duration, parse_size,
+};
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +25,11 @@ pub trait LimitValue: Copy + PartialOrd {
     const UNIT: &'static str;
 
     /// Reads a value of this kind within its bounds.
-    fn read(reader: &mut Reader, value: Value<'_>, bounds: RangeInclusive<Self>) -> Option<Self>;
+    fn read(
+        reader: &mut YamlReader,
+        value: YamlValue<'_>,
+        bounds: RangeInclusive<Self>,
+    ) -> Option<Self>;
 
     /// Writes a value as the file would.
     fn show(self) -> String;
@@ -32,7 +38,11 @@ pub trait LimitValue: Copy + PartialOrd {
 impl LimitValue for Duration {
     const UNIT: &'static str = "duration";
 
-    fn read(reader: &mut Reader, value: Value<'_>, bounds: RangeInclusive<Self>) -> Option<Self> {
+    fn read(
+        reader: &mut YamlReader,
+        value: YamlValue<'_>,
+        bounds: RangeInclusive<Self>,
+    ) -> Option<Self> {
         let parse = |text: &str| {
             parse_duration(text).ok_or("write a whole number and a unit: 250ms, 10s, 15m, 1h")
         };
@@ -47,7 +57,11 @@ impl LimitValue for Duration {
 impl LimitValue for ByteSize {
     const UNIT: &'static str = "size";
 
-    fn read(reader: &mut Reader, value: Value<'_>, bounds: RangeInclusive<Self>) -> Option<Self> {
+    fn read(
+        reader: &mut YamlReader,
+        value: YamlValue<'_>,
+        bounds: RangeInclusive<Self>,
+    ) -> Option<Self> {
         let parse = |text: &str| {
             let bytes = parse_size(text).and_then(|bytes| u32::try_from(bytes).ok());
             bytes.map(ByteSize).ok_or("write a whole number and a unit: 512B, 64KiB, 1MiB")
@@ -63,7 +77,11 @@ impl LimitValue for ByteSize {
 impl LimitValue for u32 {
     const UNIT: &'static str = "count";
 
-    fn read(reader: &mut Reader, value: Value<'_>, bounds: RangeInclusive<Self>) -> Option<Self> {
+    fn read(
+        reader: &mut YamlReader,
+        value: YamlValue<'_>,
+        bounds: RangeInclusive<Self>,
+    ) -> Option<Self> {
         let number =
             reader.integer(value, u64::from(*bounds.start())..=u64::from(*bounds.end()))?;
         u32::try_from(number).ok()
@@ -76,8 +94,8 @@ impl LimitValue for u32 {
 
 /// Reads text by `parse`, then checks the bounds.
 fn bounded<T: LimitValue, E: Display>(
-    reader: &mut Reader,
-    value: Value<'_>,
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
     kind: &str,
     bounds: RangeInclusive<T>,
     parse: impl FnOnce(&str) -> Result<T, E>,

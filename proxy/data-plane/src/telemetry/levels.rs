@@ -25,7 +25,7 @@ impl LogLevels {
             .json()
             .flatten_event(true)
             .with_target(false)
-            .with_writer(Lines(sink));
+            .with_writer(LogLines(sink));
         tracing_subscriber::registry().with(filter).with(lines).try_init()?;
         Ok(Self(handle))
     }
@@ -47,11 +47,11 @@ fn filter(level: LogLevel) -> LevelFilter {
 }
 
 /// Each message is handed on at once: there are few, and they matter when the process dies.
-struct Lines(LogSink);
+struct LogLines(LogSink);
 
 struct OneLine<'a>(&'a LogSink);
 
-impl<'a> MakeWriter<'a> for Lines {
+impl<'a> MakeWriter<'a> for LogLines {
     type Writer = OneLine<'a>;
     fn make_writer(&'a self) -> OneLine<'a> {
         OneLine(&self.0)

@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A line under construction.
-pub(crate) struct Line<'a> {
+pub(crate) struct LogLine<'a> {
     out: &'a mut String,
 }
 
-impl<'a> Line<'a> {
+impl<'a> LogLine<'a> {
     /// Begins a line with its time and kind.
     pub(crate) fn begin(out: &'a mut String, now: SystemTime, kind: &'static str) -> Self {
         out.push_str("{\"timestamp\":\"");
@@ -107,10 +107,10 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Writes fields once that many lines share, to be added by [`Line::fragment`].
-pub(crate) fn fragment(write: impl FnOnce(&mut Line<'_>)) -> Box<str> {
+/// Writes fields once that many lines share, to be added by [`LogLine::fragment`].
+pub(crate) fn fragment(write: impl FnOnce(&mut LogLine<'_>)) -> Box<str> {
     let mut out = String::new();
-    write(&mut Line { out: &mut out });
+    write(&mut LogLine { out: &mut out });
     out.into()
 }
 
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn s52_a_peers_text_cannot_break_the_line() {
         let mut out = String::new();
-        let mut line = Line::begin(&mut out, UNIX_EPOCH, "request");
+        let mut line = LogLine::begin(&mut out, UNIX_EPOCH, "request");
         line.text("path", "/a\"b\\c\r\nd\u{1b}[31m\u{7f}é").number("status", 200u64).end();
         let read: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert_eq!(read["path"], "/a\"b\\c\r\nd\u{1b}[31m\u{7f}é");

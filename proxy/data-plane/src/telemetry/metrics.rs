@@ -13,8 +13,8 @@ use prometheus::{
 };
 
 use crate::connection::credentials::CertificateState;
-use crate::connection::reauth::Refusal;
-use crate::control::credentials::Piece;
+use crate::connection::reauth::ReauthRefusal;
+use crate::control::credentials::TrustPart;
 use crate::telemetry::{CloseReason, Direction, Protocol, mtls_label};
 
 /// Upper bounds of the request duration buckets, seconds.
@@ -382,14 +382,14 @@ impl Metrics {
     }
 
     /// Counts a take-over of what is trusted of others.
-    pub fn trust_update(&self, what: Piece, success: bool) {
+    pub fn trust_update(&self, what: TrustPart, success: bool) {
         let result = if success { "success" } else { "failure" };
         self.trust_updates.with_label_values(&[what.as_str(), result]).inc();
     }
 
     /// Counts a try to re-authenticate a connection in place: `side` is `server` or `client`.
-    pub fn reauthentication(&self, side: &str, refusal: Option<Refusal>) {
-        let result = refusal.map_or("ok", Refusal::as_str);
+    pub fn reauthentication(&self, side: &str, refusal: Option<ReauthRefusal>) {
+        let result = refusal.map_or("ok", ReauthRefusal::as_str);
         self.reauthentications.with_label_values(&[side, result]).inc();
     }
 

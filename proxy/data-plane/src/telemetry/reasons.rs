@@ -5,7 +5,7 @@
 
 /// Who hears a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
+pub enum ReasonAudience {
     /// The caller of a request, with this status, in `x-postern-reason`; and the log and the metrics.
     Caller(u16),
     /// The log and the metrics of requests.
@@ -22,7 +22,7 @@ pub struct Reason {
     /// The stable word.
     pub code: &'static str,
     /// Who hears it.
-    pub heard: Heard,
+    pub heard: ReasonAudience,
     /// What happened.
     pub meaning: &'static str,
     /// What to look at next.
@@ -35,19 +35,19 @@ const fn caller(
     meaning: &'static str,
     next: &'static str,
 ) -> Reason {
-    Reason { code, heard: Heard::Caller(status), meaning, next }
+    Reason { code, heard: ReasonAudience::Caller(status), meaning, next }
 }
 
 const fn request(code: &'static str, meaning: &'static str, next: &'static str) -> Reason {
-    Reason { code, heard: Heard::Request, meaning, next }
+    Reason { code, heard: ReasonAudience::Request, meaning, next }
 }
 
 const fn connection(code: &'static str, meaning: &'static str, next: &'static str) -> Reason {
-    Reason { code, heard: Heard::Connection, meaning, next }
+    Reason { code, heard: ReasonAudience::Connection, meaning, next }
 }
 
 const fn closed(code: &'static str, meaning: &'static str, next: &'static str) -> Reason {
-    Reason { code, heard: Heard::Closed, meaning, next }
+    Reason { code, heard: ReasonAudience::Closed, meaning, next }
 }
 
 const MALFORMED: &str = "Correct the client: an app could read such a request in two ways.";

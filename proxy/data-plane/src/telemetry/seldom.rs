@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// Whether a line of one kind is due.
 #[derive(Debug, Default)]
-pub struct Seldom(AtomicU32);
+pub struct LogThrottle(AtomicU32);
 
-impl Seldom {
+impl LogThrottle {
     /// True once in each second of the coarse clock, for one of all who ask.
     pub fn is_due(&self, now: u32) -> bool {
         // From 1, so that the first second counts too.
@@ -23,7 +23,7 @@ mod tests {
 
     #[test]
     fn one_line_a_second() {
-        let seldom = Seldom::default();
+        let seldom = LogThrottle::default();
         let said: Vec<bool> = [0, 0, 0, 1, 1, 5, 5, 6].map(|now| seldom.is_due(now)).to_vec();
         assert_eq!(said, [true, false, false, true, false, true, false, true]);
     }

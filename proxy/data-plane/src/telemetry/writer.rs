@@ -135,9 +135,9 @@ mod tests {
     use super::*;
 
     /// Takes nothing until it is let go.
-    struct Gate(Arc<Mutex<()>>, Arc<Mutex<Vec<u8>>>);
+    struct GatedWriter(Arc<Mutex<()>>, Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Gate {
+    impl Write for GatedWriter {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             let _open = self.0.lock();
             self.1.lock().extend_from_slice(bytes);
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn f23_a_blocked_output_drops_lines_and_counts_them() {
         let (gate, seen) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(Vec::new())));
-        let writer = LogWriter::start(Gate(gate.clone(), seen.clone())).unwrap();
+        let writer = LogWriter::start(GatedWriter(gate.clone(), seen.clone())).unwrap();
         let (sink, dropped) = (writer.sink(), writer.dropped());
         let closed = gate.lock();
         let lines = QUEUE as u64 + 50;

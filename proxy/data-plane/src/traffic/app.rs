@@ -12,14 +12,14 @@ use http::{Request, Response, Version};
 use parking_lot::Mutex;
 use policy::Permit;
 
-use crate::connection::net::{BoxedIo, Dial};
+use crate::connection::net::{BoxedIo, DialOptions};
 use crate::http::body::Body;
 use crate::http::error::{OtherEnd, RequestError};
-use crate::http::h2_client::{H2Client, Place};
+use crate::http::h2_client::{H2Client, ReservedStream};
 use crate::http::h2_pool::{H2Pool, TRIES, ended};
 use crate::http::head;
-use crate::http::headers::Speaker;
-use crate::http::http1_client::{Http1Client, Unanswered};
+use crate::http::headers::AnswerOrigin;
+use crate::http::http1_client::{Http1Client, Http1SendError};
 use crate::limits::Limits;
 use crate::telemetry::Direction;
 use crate::traffic::worker::Worker;
@@ -42,7 +42,7 @@ impl AppAddress {
     /// # Errors
     /// [`RequestError::Connect`].
     pub async fn dial(&self, worker: &Worker) -> Result<tokio::net::TcpStream, RequestError> {
-        Dial::app(&worker.state.config, self.source)
+        DialOptions::app(&worker.state.config, self.source)
             .for_traffic()
             .connect(self.address)
             .await
@@ -53,23 +53,23 @@ impl AppAddress {
 /// The connections of one worker to its apps.
 #[derive(Default)]
 pub struct AppPool {
-    http1: Mutex<HashMap<AppAddress, Vec<Idle>>>,
+    http1: Mutex<HashMap<AppAddress, Vec<IdleAppConnection>>>,
     http2: Mutex<HashMap<AppAddress, Arc<H2Pool>>>,
 }
 
-struct Idle {
+struct IdleAppConnection {
     client: Http1Client,
     since: u32,
 }
 
 /// A connection on loan; given back when its answer has been read whole, closed else.
-pub struct Lease {
+pub struct AppLease {
     worker: Arc<Worker>,
     app: AppAddress,
     client: Http1Client,
 }
 
-impl Lease {
+impl AppLease {
     /// Gives the connection back, at once or as soon as it is ready again.
     pub(crate) fn give_back(mut self) {
         if self.client.is_ready() {
@@ -93,7 +93,7 @@ impl Lease {
         let idle = pool.entry(self.app).or_default();
         let most = self.worker.state.config.limits.pool_connections;
         if idle.len() < usize::try_from(most).unwrap_or(1) {
-            idle.push(Idle { client: self.client, since });
+            idle.push(IdleAppConnection { client: self.client, since });
         }
     }
 }
@@ -104,7 +104,7 @@ impl AppPool {
     fn take_idle(&self, app: &AppAddress, oldest: u32) -> Option<Http1Client> {
         let mut pool = self.http1.lock();
         let idle = pool.get_mut(app)?;
-        while let Some(Idle { client, since }) = idle.pop() {
+        while let Some(IdleAppConnection { client, since }) = idle.pop() {
             if since >= oldest && client.is_ready() {
                 return Some(client);
             }
@@ -163,15 +163,15 @@ async fn send_http1(
             Some(client) => (client, false),
             None => (open_http1(worker, app).await?, true),
         };
-        match client.send(request, Speaker::Other).await {
+        match client.send(request, AnswerOrigin::Other).await {
             Ok(response) if is_reusable(&response) => {
-                let lease = Lease { worker: worker.clone(), app, client };
+                let lease = AppLease { worker: worker.clone(), app, client };
                 return Ok(response.map(|body| body.with_lease(lease)));
             }
             Ok(response) => return Ok(response),
             // An idle connection that died before it took the request: the request is whole and
             // unsent, so another connection may have it.
-            Err(Unanswered::Unsent(unsent)) if !fresh => request = *unsent,
+            Err(Http1SendError::Unsent(unsent)) if !fresh => request = *unsent,
             Err(unanswered) => return Err(unanswered.into_error(WHO)),
         }
     }
@@ -213,7 +213,7 @@ async fn open_http2(
     worker: &Arc<Worker>,
     pool: &H2Pool,
     app: AppAddress,
-) -> Result<Place, RequestError> {
+) -> Result<ReservedStream, RequestError> {
     let limits = &worker.state.config.limits;
     let _turn = pool.turn(limits.app_connect_timeout).await;
     if let Some(place) = pool.place() {
@@ -242,7 +242,7 @@ pub async fn send_upgrade(
     request: Request<Body>,
 ) -> Result<Response<Body>, RequestError> {
     let io: BoxedIo = Box::new(app.dial(worker).await?);
-    upgrade_over(io, request, &worker.state.config.limits, WHO, Speaker::Other).await
+    upgrade_over(io, request, &worker.state.config.limits, WHO, AnswerOrigin::Other).await
 }
 
 /// Sends an upgrade request over a byte stream that is its alone, to `who`, of which `speaker` tells whether it
@@ -255,7 +255,7 @@ pub(crate) async fn upgrade_over(
     mut request: Request<Body>,
     limits: &Limits,
     who: OtherEnd,
-    speaker: Speaker,
+    speaker: AnswerOrigin,
 ) -> Result<Response<Body>, RequestError> {
     head::for_http1(&mut request);
     let mut client = Http1Client::open(io, limits, who, std::future::pending()).await?;

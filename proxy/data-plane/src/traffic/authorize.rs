@@ -3,27 +3,27 @@
 //! reads the sources and fails when another file asks the policy crate itself.
 //!
 //! Beside the decision stands what people ask next: after a refusal the rule that came nearest,
-//! and what those policies say that are only watched ([`Would`]). Both cost the ordinary allowed
+//! and what those policies say that are only watched ([`ShadowDecision`]). Both cost the ordinary allowed
 //! request nothing.
 
 mod would;
 
 use http::{HeaderMap, Method};
 use policy::{
-    CanonicalPath, Connection, ConnectionVerdict, Denial, DenyReason, HeaderSource, HostName,
-    NearestMiss, Permit, Protocol as Declared, Request, Snapshot, TokenClaims,
+    CanonicalPath, ConnectionFacts, ConnectionVerdict, Denial, DenyReason, HeaderSource, HostName,
+    HttpFacts, NearestMiss, Permit, Protocol as Declared, Snapshot, TokenClaims,
 };
 
 use crate::connection::registry;
 use crate::telemetry::Protocol;
-pub use would::{Watched, Would};
+pub use would::{ShadowDecision, ShadowSource};
 
 /// How many rules are compared to find the nearest miss: a refusal must stay cheap under thousands.
 const RULES_COMPARED: usize = 64;
 
 /// One request as the authorizer sees it, after the gate.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct RequestFacts<'a> {
     /// The method.
     pub method: &'a Method,
     /// The host in its one spelling.
@@ -36,15 +36,15 @@ pub struct Asked<'a> {
     pub token: Option<&'a TokenClaims>,
 }
 
-impl HeaderSource for Asked<'_> {
+impl HeaderSource for RequestFacts<'_> {
     fn values(&self, name: &str, each: &mut dyn FnMut(&[u8])) {
         self.headers.get_all(name).iter().for_each(|value| each(value.as_bytes()));
     }
 }
 
-impl Asked<'_> {
-    fn facts(&self) -> Request<'_> {
-        Request {
+impl RequestFacts<'_> {
+    fn facts(&self) -> HttpFacts<'_> {
+        HttpFacts {
             method: self.method.as_str(),
             host: self.host,
             path: self.path,
@@ -56,18 +56,22 @@ impl Asked<'_> {
 
 /// A decision, and what is told of it.
 #[derive(Debug, Clone)]
-pub struct Verdict {
+pub struct AuthorizationVerdict {
     /// The decision.
     pub decided: Result<Permit, Denial>,
     /// After a refusal for want of a matching rule: the rule that came nearest.
     pub nearest: Option<NearestMiss>,
     /// What audited and dry-run policies, and the default of audit mode, would have done otherwise.
-    pub would: Vec<Would>,
+    pub would: Vec<ShadowDecision>,
 }
 
 /// Decides one request.
 #[must_use]
-pub fn request(snapshot: &Snapshot, connection: &Connection<'_>, asked: &Asked<'_>) -> Verdict {
+pub fn request(
+    snapshot: &Snapshot,
+    connection: &ConnectionFacts<'_>,
+    asked: &RequestFacts<'_>,
+) -> AuthorizationVerdict {
     let request = asked.facts();
     let decided = snapshot.authorize_request(connection, &request);
     verdict(snapshot, connection, Some(&request), decided)
@@ -75,7 +79,7 @@ pub fn request(snapshot: &Snapshot, connection: &Connection<'_>, asked: &Asked<'
 
 /// What a connection carries that is not served as HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opaque {
+pub enum OpaqueKind {
     /// Opaque bytes, on a port where they are expected.
     Tcp,
     /// Bytes that are no HTTP, on a port that [must carry it](must_be_http).
@@ -84,16 +88,20 @@ pub enum Opaque {
 
 /// Decides an opaque connection; an undecided one is always refused (DESIGN, invariant 1).
 #[must_use]
-pub fn opaque(snapshot: &Snapshot, connection: &Connection<'_>, carries: Opaque) -> Verdict {
+pub fn opaque(
+    snapshot: &Snapshot,
+    connection: &ConnectionFacts<'_>,
+    carries: OpaqueKind,
+) -> AuthorizationVerdict {
     let decided = match carries {
-        Opaque::Tcp => snapshot.authorize_opaque(connection),
-        Opaque::Undecided => Err(snapshot.refuse_undecided(connection)),
+        OpaqueKind::Tcp => snapshot.authorize_opaque(connection),
+        OpaqueKind::Undecided => Err(snapshot.refuse_undecided(connection)),
     };
     verdict(snapshot, connection, None, decided)
 }
 
 /// Whether a port takes HTTP only: it is declared so, or nothing is declared and rules that can
-/// apply to it speak of HTTP. Bytes that are something else are [`Opaque::Undecided`] there.
+/// apply to it speak of HTTP. Bytes that are something else are [`OpaqueKind::Undecided`] there.
 #[must_use]
 pub fn must_be_http(snapshot: &Snapshot, declared: Declared, port: u16) -> bool {
     declared.is_http() || (declared == Declared::Auto && snapshot.has_http_rules(port))
@@ -102,7 +110,10 @@ pub fn must_be_http(snapshot: &Snapshot, declared: Declared, port: u16) -> bool 
 /// The refusal of a connection without mutual TLS, where the port's mode is STRICT; `None` where it
 /// is taken, and its requests are judged one by one.
 #[must_use]
-pub fn plaintext(snapshot: &Snapshot, connection: &Connection<'_>) -> Option<Verdict> {
+pub fn plaintext(
+    snapshot: &Snapshot,
+    connection: &ConnectionFacts<'_>,
+) -> Option<AuthorizationVerdict> {
     let denial = snapshot.check_mtls_mode(connection).err()?;
     Some(verdict(snapshot, connection, None, Err(denial)))
 }
@@ -121,9 +132,9 @@ pub fn still_allows(snapshot: &Snapshot, connection: &registry::Connection) -> b
 
 /// A live inbound connection as policy sees it.
 #[must_use]
-pub fn facts(connection: &registry::Connection) -> Connection<'_> {
+pub fn facts(connection: &registry::Connection) -> ConnectionFacts<'_> {
     let peer = connection.peer();
-    Connection {
+    ConnectionFacts {
         peer: peer.map(|p| &p.id),
         source_ip: connection.source.ip(),
         remote_ip: None,
@@ -134,19 +145,19 @@ pub fn facts(connection: &registry::Connection) -> Connection<'_> {
 
 fn verdict(
     snapshot: &Snapshot,
-    connection: &Connection<'_>,
-    request: Option<&Request<'_>>,
+    connection: &ConnectionFacts<'_>,
+    request: Option<&HttpFacts<'_>>,
     decided: Result<Permit, Denial>,
-) -> Verdict {
+) -> AuthorizationVerdict {
     let nearest = decided
         .as_ref()
         .err()
         .and_then(|denial| snapshot.nearest_miss(connection, request, denial, RULES_COMPARED));
     let would = would::of(snapshot, connection, request, &decided);
-    Verdict { decided, nearest, would }
+    AuthorizationVerdict { decided, nearest, would }
 }
 
-impl Verdict {
+impl AuthorizationVerdict {
     /// `allow` or `deny`.
     #[must_use]
     pub fn word(&self) -> &'static str {

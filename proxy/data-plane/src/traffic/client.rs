@@ -10,7 +10,7 @@ use http::header::HeaderName;
 use identity::SpiffeId;
 
 use crate::control::config::ForwardedFor;
-use crate::http::headers::Sender;
+use crate::http::headers::SenderTrust;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The most addresses that are looked at; a longer chain names nobody.
@@ -18,10 +18,10 @@ const MAX_HOPS: usize = 32;
 
 /// Whether a peer's word about the client behind it counts.
 #[must_use]
-pub fn sender(believed: &ForwardedFor, peer: Option<&SpiffeId>) -> Sender {
+pub fn sender(believed: &ForwardedFor, peer: Option<&SpiffeId>) -> SenderTrust {
     match peer.is_some_and(|id| believed.from.contains(id)) {
-        true => Sender::Listed,
-        false => Sender::Other,
+        true => SenderTrust::Listed,
+        false => SenderTrust::Other,
     }
 }
 
@@ -29,8 +29,12 @@ pub fn sender(believed: &ForwardedFor, peer: Option<&SpiffeId>) -> Sender {
 /// further trusted proxies, as many before it. `None` when there is no such address, or the chain
 /// cannot be read: then the TCP peer is the client.
 #[must_use]
-pub fn remote_ip(believed: &ForwardedFor, sender: Sender, headers: &HeaderMap) -> Option<IpAddr> {
-    if sender == Sender::Other {
+pub fn remote_ip(
+    believed: &ForwardedFor,
+    sender: SenderTrust,
+    headers: &HeaderMap,
+) -> Option<IpAddr> {
+    if sender == SenderTrust::Other {
         return None;
     }
     let lines = headers.get_all(X_FORWARDED_FOR).iter();

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use policy::{Connection, Decider, NearestMiss};
+use policy::{ConnectionFacts, Decider, NearestMiss};
 use serde::Serialize;
 
-use crate::traffic::authorize::{Asked, Verdict, Would};
+use crate::traffic::authorize::{AuthorizationVerdict, RequestFacts, ShadowDecision};
 
 /// One decision, as `GET /decisions` shows it.
 #[derive(Debug, Clone, Serialize)]
-pub struct Decision {
+pub struct DecisionRecord {
     /// Unix seconds.
     pub time: u64,
     /// `allow` or `deny`.
@@ -39,13 +39,13 @@ pub struct Decision {
     pub nearest: Option<NearestMiss>,
     /// What policies that are only watched would have decided otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub would: Vec<Would>,
+    pub would: Vec<ShadowDecision>,
 }
 
 /// Bytes a decision may have on the average: whoever sends the longest paths makes the window shorter, not larger.
 const AVERAGE: usize = 1024;
 
-impl Decision {
+impl DecisionRecord {
     /// About how many bytes it holds. What a caller makes long is counted: host, path and method.
     fn bytes(&self) -> usize {
         let texts = [&self.method, &self.host, &self.path, &self.source_principal];
@@ -56,9 +56,9 @@ impl Decision {
     #[must_use]
     pub fn new(
         time: u64,
-        connection: &Connection<'_>,
-        asked: Option<&Asked<'_>>,
-        verdict: &Verdict,
+        connection: &ConnectionFacts<'_>,
+        asked: Option<&RequestFacts<'_>>,
+        verdict: &AuthorizationVerdict,
     ) -> Self {
         Self {
             time,
@@ -80,18 +80,18 @@ impl Decision {
 
 /// A window over refusals, connection verdicts, and requests that a watched policy would have
 /// decided otherwise; the oldest give way.
-pub struct Decisions {
+pub struct RecentDecisions {
     size: usize,
-    window: Mutex<Window>,
+    window: Mutex<DecisionQueue>,
 }
 
 #[derive(Default)]
-struct Window {
-    decisions: VecDeque<Decision>,
+struct DecisionQueue {
+    decisions: VecDeque<DecisionRecord>,
     bytes: usize,
 }
 
-impl Decisions {
+impl RecentDecisions {
     /// A window of this many decisions, or of as many as have 1 KiB on the average; 0 keeps none.
     #[must_use]
     pub fn new(size: usize) -> Self {
@@ -99,19 +99,19 @@ impl Decisions {
     }
 
     /// Adds one.
-    pub fn add(&self, decision: Decision) {
+    pub fn add(&self, decision: DecisionRecord) {
         self.push(&mut self.window.lock(), decision);
     }
 
     /// Adds one of many: in audit mode that is every request, and a request does not wait for the
     /// window while another worker writes to it.
-    pub fn offer(&self, decision: impl FnOnce() -> Decision) {
+    pub fn offer(&self, decision: impl FnOnce() -> DecisionRecord) {
         if let Some(mut window) = self.window.try_lock() {
             self.push(&mut window, decision());
         }
     }
 
-    fn push(&self, window: &mut Window, decision: Decision) {
+    fn push(&self, window: &mut DecisionQueue, decision: DecisionRecord) {
         let bytes = decision.bytes();
         let most = self.size.saturating_mul(AVERAGE);
         while window.decisions.len() >= self.size || window.bytes + bytes > most {
@@ -128,7 +128,7 @@ impl Decisions {
 
     /// The window, newest first.
     #[must_use]
-    pub fn recent(&self) -> Vec<Decision> {
+    pub fn recent(&self) -> Vec<DecisionRecord> {
         self.window.lock().decisions.iter().rev().cloned().collect()
     }
 }
@@ -137,8 +137,8 @@ impl Decisions {
 mod tests {
     use super::*;
 
-    fn decision(time: u64, path: usize) -> Decision {
-        Decision {
+    fn decision(time: u64, path: usize) -> DecisionRecord {
+        DecisionRecord {
             time,
             decision: "deny",
             reason: "default_deny",
@@ -159,12 +159,12 @@ mod tests {
     fn s48_long_paths_make_the_window_shorter_not_larger() {
         let check =
             |name: &str, size: usize, path: usize, expect: std::ops::RangeInclusive<usize>| {
-                let window = Decisions::new(size);
+                let window = RecentDecisions::new(size);
                 (0..1000).for_each(|time| window.add(decision(time, path)));
                 let kept = window.recent();
                 assert!(expect.contains(&kept.len()), "{name}: {}", kept.len());
                 assert!(kept.first().is_none_or(|newest| newest.time == 999), "{name}");
-                let bytes: usize = kept.iter().map(Decision::bytes).sum();
+                let bytes: usize = kept.iter().map(DecisionRecord::bytes).sum();
                 assert!(kept.len() <= 1 || bytes <= size * AVERAGE, "{name}: {bytes}");
             };
         check("ordinary paths", 64, 20, 64..=64);

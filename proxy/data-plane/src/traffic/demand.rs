@@ -25,7 +25,7 @@ pub const UNKNOWN_IDLE_SECONDS: u32 = 60;
 
 /// What is known of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Word {
+pub enum LookupState {
     /// Nothing yet.
     Asked,
     /// A service.
@@ -35,8 +35,8 @@ pub enum Word {
 }
 
 #[derive(Debug)]
-struct Entry {
-    word: watch::Sender<Word>,
+struct DemandEntry {
+    word: watch::Sender<LookupState>,
     last_used: u32,
     /// Whether the stream at hand has been asked.
     sent: bool,
@@ -44,15 +44,15 @@ struct Entry {
 
 /// The destinations that are asked for.
 #[derive(Debug, Default)]
-pub struct Demand {
-    entries: Mutex<HashMap<Box<str>, Entry>>,
+pub struct DestinationDemand {
+    entries: Mutex<HashMap<Box<str>, DemandEntry>>,
     /// By service host: when it was used last, seconds of the coarse clock.
     uses: ArcSwap<HashMap<Arc<str>, AtomicU32>>,
     wake: Notify,
     connected: AtomicBool,
 }
 
-impl Demand {
+impl DestinationDemand {
     /// Notes that a known service was used.
     pub fn note_use(&self, host: &Arc<str>, now: u32) {
         if let Some(used) = self.uses.load().get(host) {
@@ -64,16 +64,16 @@ impl Demand {
     ///
     /// # Errors
     /// [`RequestError::Unresolved`] when there is none in time: what cannot be asked is not guessed.
-    pub async fn ask(&self, key: &str, now: u32) -> Result<Word, RequestError> {
+    pub async fn ask(&self, key: &str, now: u32) -> Result<LookupState, RequestError> {
         let mut word = self.entry(key, now);
-        let answered = word.wait_for(|word| *word != Word::Asked);
+        let answered = word.wait_for(|word| *word != LookupState::Asked);
         match tokio::time::timeout(ANSWER_DEADLINE, answered).await {
             Ok(Ok(word)) => Ok(*word),
             _ => Err(RequestError::Unresolved(key.to_owned())),
         }
     }
 
-    fn entry(&self, key: &str, now: u32) -> watch::Receiver<Word> {
+    fn entry(&self, key: &str, now: u32) -> watch::Receiver<LookupState> {
         let mut entries = self.entries.lock();
         if let Some(entry) = entries.get_mut(key) {
             entry.last_used = now;
@@ -85,8 +85,8 @@ impl Demand {
                 entries.remove(&oldest);
             }
         }
-        let (word, answer) = watch::channel(Word::Asked);
-        entries.insert(key.into(), Entry { word, last_used: now, sent: false });
+        let (word, answer) = watch::channel(LookupState::Asked);
+        entries.insert(key.into(), DemandEntry { word, last_used: now, sent: false });
         self.wake.notify_one();
         answer
     }
@@ -116,7 +116,7 @@ impl Demand {
     }
 
     /// Notes what the controller said, after it was put in force.
-    pub fn answered(&self, key: &str, word: Word) {
+    pub fn answered(&self, key: &str, word: LookupState) {
         if let Some(entry) = self.entries.lock().get(key) {
             entry.word.send_replace(word);
         }

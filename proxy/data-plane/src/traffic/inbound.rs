@@ -10,43 +10,45 @@ mod token;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use identity::verify::Usage;
+use identity::verify::HandshakeSide;
 use policy::{Denial, DenyReason, Permit};
 use tokio::net::TcpStream;
 
-use crate::connection::link::Proven;
-use crate::connection::net::{Abortable, Aborter, BoxedIo, Metered};
-use crate::connection::registry::{Peer, Phase, Registered};
-use crate::connection::tls::{self, Alpn, Established, HandshakeError, Shown};
+use crate::connection::link::ConnectionEvidence;
+use crate::connection::net::{AbortableStream, BoxedIo, MeteredIo, StreamAborter};
+use crate::connection::registry::{ConnectionPhase, Peer, RegisteredConnection};
+use crate::connection::tls::{
+    self, Alpn, EstablishedConnection, HandshakeError, HandshakeEvidence,
+};
 use crate::control::config::InboundListener;
 use crate::http::serve;
 use crate::telemetry::metrics::TrafficLabels;
 use crate::telemetry::{CloseReason, Direction, Protocol};
 use crate::traffic::app::AppAddress;
-use crate::traffic::authorize::{self, Opaque, Verdict};
-use crate::traffic::decisions::Decision;
+use crate::traffic::authorize::{self, AuthorizationVerdict, OpaqueKind};
+use crate::traffic::decisions::DecisionRecord;
 use crate::traffic::opaque;
 use crate::traffic::record::ConnectionRecord;
 use crate::traffic::worker::Worker;
-use arrival::Arrival;
+use arrival::InboundDestination;
 
 /// One connection towards our app, as its phases see it.
-pub(crate) struct Inbound {
+pub(crate) struct InboundConnection {
     worker: Arc<Worker>,
-    arrival: Arrival,
-    connection: Registered,
+    arrival: InboundDestination,
+    connection: RegisteredConnection,
     /// How a broken opaque connection tells the client so.
-    aborter: Aborter,
+    aborter: StreamAborter,
 }
 
 /// Why a connection was given up before it carried anything.
-struct Refused {
+struct ConnectionRefusal {
     reason: CloseReason,
     detail: &'static str,
     error: String,
 }
 
-impl Refused {
+impl ConnectionRefusal {
     fn new(reason: CloseReason, detail: &'static str, error: impl ToString) -> Self {
         Self { reason, detail, error: error.to_string() }
     }
@@ -63,7 +65,7 @@ pub async fn serve(
     listener: Option<InboundListener>,
 ) {
     let state = &worker.state;
-    let arrival = match Arrival::of(&stream, listener.as_ref(), state) {
+    let arrival = match InboundDestination::of(&stream, listener.as_ref(), state) {
         Ok(arrival) => arrival,
         Err(detail) => {
             tracing::warn!(%source, detail, "inbound connection refused");
@@ -75,20 +77,20 @@ pub async fn serve(
     let connection =
         state.registry.register(worker.index, Direction::Inbound, source, arrival.app, now);
     let mut record = ConnectionRecord::begin(&worker, &connection, worker.state.own_service());
-    let stream = Abortable::new(stream);
+    let stream = AbortableStream::new(stream);
     let aborter = stream.aborter();
-    let inbound = Arc::new(Inbound { worker, arrival, connection, aborter });
+    let inbound = Arc::new(InboundConnection { worker, arrival, connection, aborter });
     if let Err(refused) = inbound.phases(stream, &mut record).await {
         record.failed(refused.reason, refused.detail, refused.error);
     }
 }
 
-impl Inbound {
+impl InboundConnection {
     async fn phases(
         self: &Arc<Self>,
-        stream: Abortable,
+        stream: AbortableStream,
         record: &mut ConnectionRecord,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), ConnectionRefusal> {
         let mode = self.worker.state.snapshot().mtls_mode(self.arrival.app.port());
         if self.is_plaintext(&stream, mode).await? {
             self.take_plaintext(record)?;
@@ -99,18 +101,22 @@ impl Inbound {
     }
 
     /// Plaintext is refused where the mode demands mutual TLS, before anything is read of it.
-    fn take_plaintext(&self, record: &mut ConnectionRecord) -> Result<(), Refused> {
+    fn take_plaintext(&self, record: &mut ConnectionRecord) -> Result<(), ConnectionRefusal> {
         let refused = authorize::plaintext(&self.worker.state.snapshot(), &self.facts());
         let Some(verdict) = refused else { return Ok(()) };
         let reason = verdict.reason();
         let _ = self.note(verdict, record);
         let error = "plaintext on a port that demands mutual TLS";
-        Err(Refused::new(CloseReason::Refused, reason, error))
+        Err(ConnectionRefusal::new(CloseReason::Refused, reason, error))
     }
 
-    async fn handshake(&self, stream: Abortable) -> Result<(BoxedIo, Alpn), Refused> {
+    async fn handshake(
+        &self,
+        stream: AbortableStream,
+    ) -> Result<(BoxedIo, Alpn), ConnectionRefusal> {
         let state = &self.worker.state;
-        let failed = |detail, error: String| Refused::new(CloseReason::Handshake, detail, error);
+        let failed =
+            |detail, error: String| ConnectionRefusal::new(CloseReason::Handshake, detail, error);
         let credentials = state
             .valid_credentials()
             .ok_or_else(|| failed("no_certificate", "no valid certificate is held".into()))?;
@@ -118,7 +124,7 @@ impl Inbound {
         let turn = tokio::time::timeout(limit, self.worker.handshakes.acquire());
         let turn = self.unless_evicted(turn).await?;
         let Ok(Ok(_turn)) = turn else {
-            return Err(Refused::new(
+            return Err(ConnectionRefusal::new(
                 CloseReason::Limit,
                 "too_many_handshakes",
                 "too many handshakes at once",
@@ -129,25 +135,32 @@ impl Inbound {
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
         state.metrics.handshake("server", label);
         let established = result.map_err(|e| failed(label, e.with_clock(state)))?;
-        let Established { io, shown: Shown { peer, chain, binding, alpn } } = established;
-        let proven = Proven::of(Usage::Client, &peer, chain, binding, &credentials);
+        let EstablishedConnection { io, shown: HandshakeEvidence { peer, chain, binding, alpn } } =
+            established;
+        let proven =
+            ConnectionEvidence::of(HandshakeSide::Client, &peer, chain, binding, &credentials);
         self.connection.set_peer(peer);
         let link = state.open_link(self.worker.index, proven, &credentials);
         self.connection.set_link(link.clone());
         match link.closing() {
-            Some(reason) => Err(Refused::new(reason, reason.as_str(), "distrusted meanwhile")),
+            Some(reason) => {
+                Err(ConnectionRefusal::new(reason, reason.as_str(), "distrusted meanwhile"))
+            }
             None => Ok((io, alpn)),
         }
     }
 
     /// A step of opening the connection, unless it has to give way to others meanwhile.
-    async fn unless_evicted<T>(&self, step: impl Future<Output = T>) -> Result<T, Refused> {
+    async fn unless_evicted<T>(
+        &self,
+        step: impl Future<Output = T>,
+    ) -> Result<T, ConnectionRefusal> {
         tokio::select! {
             biased;
             done = step => Ok(done),
             () = self.connection.evicted() => {
                 let reason = CloseReason::Descriptors;
-                Err(Refused::new(reason, reason.as_str(), "silent while others needed its descriptor"))
+                Err(ConnectionRefusal::new(reason, reason.as_str(), "silent while others needed its descriptor"))
             }
         }
     }
@@ -158,12 +171,12 @@ impl Inbound {
         mut io: BoxedIo,
         alpn: Alpn,
         record: &mut ConnectionRecord,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), ConnectionRefusal> {
         let (protocol, ahead) = self.protocol(&mut io, alpn).await?;
         self.connection.set_protocol(protocol);
         self.worker.state.metrics.connection(&self.labels(protocol));
         let metered =
-            Metered::new(io, ahead, self.connection.clone(), self.worker.state.clock.clone());
+            MeteredIo::new(io, ahead, self.connection.clone(), self.worker.state.clock.clone());
         let limits = &self.worker.state.config.limits;
         let handler = http::InboundHandler::new(self.clone(), protocol);
         let closed = match protocol {
@@ -177,8 +190,8 @@ impl Inbound {
                 let connect = protocol == Protocol::Postern;
                 serve::http2(metered, &self.connection, limits, handler, connect).await
             }
-            Protocol::Tcp => return self.opaque(metered, Opaque::Tcp, record).await,
-            Protocol::Unknown => return self.opaque(metered, Opaque::Undecided, record).await,
+            Protocol::Tcp => return self.opaque(metered, OpaqueKind::Tcp, record).await,
+            Protocol::Unknown => return self.opaque(metered, OpaqueKind::Undecided, record).await,
         };
         record.carries_http();
         record.ended(closed, closed.as_str());
@@ -188,10 +201,10 @@ impl Inbound {
     /// Opaque bytes: one decision, then both directions until they end.
     async fn opaque(
         &self,
-        client: Metered,
-        carries: Opaque,
+        client: MeteredIo,
+        carries: OpaqueKind,
         record: &mut ConnectionRecord,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), ConnectionRefusal> {
         self.connection.set_protocol(Protocol::Tcp);
         let verdict = authorize::opaque(&self.worker.state.snapshot(), &self.facts(), carries);
         let permit = match self.note(verdict, record) {
@@ -205,9 +218,9 @@ impl Inbound {
             .await
             .map_err(|error| {
                 self.aborter.abort();
-                Refused::new(CloseReason::Upstream, error.reason(), error)
+                ConnectionRefusal::new(CloseReason::Upstream, error.reason(), error)
             })?;
-        self.connection.enter(Phase::Busy, self.worker.state.clock.coarse());
+        self.connection.enter(ConnectionPhase::Busy, self.worker.state.clock.coarse());
         let aborters = [self.aborter.clone(), app.aborter()];
         let ended = opaque::carry(client, app, &self.connection, &aborters).await;
         record.ended(ended, ended.as_str());
@@ -215,9 +228,13 @@ impl Inbound {
     }
 
     /// Counts a verdict on the connection as a whole, and keeps it for `/decisions` and the log.
-    fn note(&self, verdict: Verdict, record: &mut ConnectionRecord) -> Result<Permit, Denial> {
+    fn note(
+        &self,
+        verdict: AuthorizationVerdict,
+        record: &mut ConnectionRecord,
+    ) -> Result<Permit, Denial> {
         let state = &self.worker.state;
-        state.decisions.add(Decision::new(state.clock.unix(), &self.facts(), None, &verdict));
+        state.decisions.add(DecisionRecord::new(state.clock.unix(), &self.facts(), None, &verdict));
         record.decided(verdict)
     }
 
@@ -226,7 +243,7 @@ impl Inbound {
     }
 
     /// The connection as policy sees it.
-    fn facts(&self) -> policy::Connection<'_> {
+    fn facts(&self) -> policy::ConnectionFacts<'_> {
         authorize::facts(&self.connection)
     }
 
@@ -248,13 +265,13 @@ impl Inbound {
 }
 
 /// How a refused opaque connection ends.
-fn denied(denial: &Denial) -> Refused {
+fn denied(denial: &Denial) -> ConnectionRefusal {
     match denial.reason() {
-        DenyReason::ProtocolUndecided => Refused::new(
+        DenyReason::ProtocolUndecided => ConnectionRefusal::new(
             CloseReason::Refused,
             denial.reason().as_str(),
             "not HTTP, on a port that is declared HTTP or has HTTP rules",
         ),
-        reason => Refused::new(CloseReason::Policy, reason.as_str(), denial),
+        reason => ConnectionRefusal::new(CloseReason::Policy, reason.as_str(), denial),
     }
 }

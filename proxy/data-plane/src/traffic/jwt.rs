@@ -21,7 +21,7 @@ use std::sync::Arc;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{Method, request::Parts};
 use policy::{
-    CanonicalPath, HostName, KeySource, Normalization, TokenClaims, TokenPlace, TokenRules,
+    CanonicalPath, HostName, KeySource, PathNormalization, TokenClaims, TokenPlace, TokenRules,
 };
 
 pub use cache::TokenCache;
@@ -30,9 +30,9 @@ pub use replay::UsedProofs;
 
 use crate::connection::registry::Peer;
 use keys::KeyBook;
-use locate::Located;
-use proof::Presented;
-use verify::Verified;
+use locate::LocatedToken;
+use proof::ProofContext;
+use verify::VerifiedToken;
 
 /// The longest token taken, in bytes (S-40).
 pub const MAX_TOKEN_BYTES: usize = identity::jws::MAX_TOKEN;
@@ -40,7 +40,7 @@ pub const MAX_TOKEN_BYTES: usize = identity::jws::MAX_TOKEN;
 pub const LEEWAY_SECONDS: u64 = 30;
 
 /// What tokens are judged by at one moment.
-pub struct Desk<'a> {
+pub struct TokenContext<'a> {
     /// What the workload asks of tokens.
     pub rules: &'a Arc<TokenRules>,
     /// The issuers' keys.
@@ -52,7 +52,7 @@ pub struct Desk<'a> {
     /// The verified peer; `None` on plaintext.
     pub peer: Option<&'a Peer>,
     /// How paths are normalised.
-    pub normalization: Normalization,
+    pub normalization: PathNormalization,
     /// Unix seconds.
     pub now: u64,
     /// Told of a source whose keys lack one that a token names.
@@ -61,12 +61,12 @@ pub struct Desk<'a> {
 
 /// Who a request's token speaks for.
 #[derive(Debug, Clone, Default)]
-pub struct Authenticated {
-    verified: Option<Arc<Verified>>,
+pub struct AuthenticatedToken {
+    verified: Option<Arc<VerifiedToken>>,
     hidden_parameter: Option<Box<str>>,
 }
 
-impl Authenticated {
+impl AuthenticatedToken {
     /// The token's claims; `None` when there is no token.
     #[must_use]
     pub fn claims(&self) -> Option<&TokenClaims> {
@@ -88,13 +88,13 @@ impl Authenticated {
 /// # Errors
 /// A token that is there and not good, or two.
 pub fn authenticate(
-    desk: &Desk<'_>,
+    desk: &TokenContext<'_>,
     parts: &mut Parts,
     host: &HostName,
     path: &CanonicalPath<'_>,
-) -> Result<Authenticated, TokenRefusal> {
+) -> Result<AuthenticatedToken, TokenRefusal> {
     if desk.rules.is_empty() {
-        return Ok(Authenticated::default());
+        return Ok(AuthenticatedToken::default());
     }
     // What is made from tokens is nobody else's to say (S-16).
     for name in desk.rules.made_headers() {
@@ -102,10 +102,10 @@ pub fn authenticate(
     }
     // A browser asks beforehand and without a token (Fetch §4.8); what it asks for comes with one.
     if is_preflight(parts) {
-        return Ok(Authenticated::default());
+        return Ok(AuthenticatedToken::default());
     }
     let Some(located) = locate::locate(desk.rules, &parts.headers, path.query())? else {
-        return Ok(Authenticated::default());
+        return Ok(AuthenticatedToken::default());
     };
     let verified = desk.verified(&located)?;
     verified.check_times(desk.now)?;
@@ -113,7 +113,7 @@ pub fn authenticate(
         return Err(TokenRefusal::Presenter);
     }
     let place = desk.rules.places().get(located.place);
-    let presented = Presented {
+    let presented = ProofContext {
         token: &located.token,
         scheme: place.map_or("", scheme),
         certificate: desk.peer.map(|peer| &peer.leaf_sha256),
@@ -129,9 +129,9 @@ pub fn authenticate(
     Ok(leave(verified, hidden, parts))
 }
 
-impl Desk<'_> {
+impl TokenContext<'_> {
     /// The verdict about a token, from memory where the same one came the same way before.
-    fn verified(&self, located: &Located<'_>) -> Result<Arc<Verified>, TokenRefusal> {
+    fn verified(&self, located: &LocatedToken<'_>) -> Result<Arc<VerifiedToken>, TokenRefusal> {
         if located.token.len() > MAX_TOKEN_BYTES {
             return Err(TokenRefusal::TooLarge);
         }
@@ -148,7 +148,11 @@ impl Desk<'_> {
 }
 
 /// Hides the token unless the app may see it, and sets the headers made of it.
-fn leave(verified: Arc<Verified>, hidden: Option<&TokenPlace>, parts: &mut Parts) -> Authenticated {
+fn leave(
+    verified: Arc<VerifiedToken>,
+    hidden: Option<&TokenPlace>,
+    parts: &mut Parts,
+) -> AuthenticatedToken {
     let mut hidden_parameter = None;
     if let Some(place) = hidden {
         locate::hide(place, &mut parts.headers);
@@ -161,7 +165,7 @@ fn leave(verified: Arc<Verified>, hidden: Option<&TokenPlace>, parts: &mut Parts
     for (name, value) in &verified.made {
         parts.headers.insert(name.clone(), value.clone());
     }
-    Authenticated { verified: Some(verified), hidden_parameter }
+    AuthenticatedToken { verified: Some(verified), hidden_parameter }
 }
 
 /// The scheme a token came under, in `Authorization`.

@@ -29,13 +29,13 @@ use identity::SpiffeId;
 use parking_lot::Mutex;
 
 use crate::http::error::{OtherEnd, RequestError};
-use crate::http::h2_client::Place;
+use crate::http::h2_client::ReservedStream;
 use crate::http::h2_pool::{self, H2Pool, TRIES};
 use crate::telemetry::Direction;
 use crate::traffic::worker::Worker;
-use connections::Connections;
-pub use health::Health;
-pub use request::Hop;
+use connections::ConnectionGeneration;
+pub use health::DestinationHealth;
+pub use request::RequestConnection;
 pub use stream::StreamKind;
 
 /// Who it is that fails here.
@@ -43,12 +43,12 @@ const WHO: OtherEnd = OtherEnd::Upstream;
 
 /// The destinations that a worker is connected to.
 pub struct MeshPool {
-    destinations: Mutex<HashMap<Key, Arc<Destination>>>,
+    destinations: Mutex<HashMap<DestinationKey, Arc<Destination>>>,
     turn: AtomicUsize,
 }
 
 #[derive(PartialEq, Eq, Hash)]
-struct Key {
+struct DestinationKey {
     address: SocketAddr,
     identities: Arc<[SpiffeId]>,
 }
@@ -58,7 +58,7 @@ pub struct Destination {
     /// Where it is.
     pub address: SocketAddr,
     /// Whether it is worth a try.
-    pub health: Health,
+    pub health: DestinationHealth,
     host: Arc<str>,
     identities: Arc<[SpiffeId]>,
     /// Requests of this worker that wait for their answer.
@@ -67,7 +67,7 @@ pub struct Destination {
     requests: H2Pool,
     /// The connections that byte streams share, to a proxy of ours.
     streams: H2Pool,
-    connections: Mutex<Connections>,
+    connections: Mutex<ConnectionGeneration>,
     /// The server knows no `postern/1` and says so by an alert: offer nothing for opaque bytes.
     offer_nothing: AtomicBool,
 }
@@ -91,7 +91,7 @@ impl MeshPool {
         host: &Arc<str>,
         identities: &Arc<[SpiffeId]>,
     ) -> Arc<Destination> {
-        let key = Key { address, identities: identities.clone() };
+        let key = DestinationKey { address, identities: identities.clone() };
         let mut destinations = self.destinations.lock();
         if destinations.len() >= most && !destinations.contains_key(&key) {
             destinations.retain(|_, destination| Arc::strong_count(destination) > 1);
@@ -122,7 +122,7 @@ impl Destination {
     fn new(address: SocketAddr, host: &Arc<str>, identities: &Arc<[SpiffeId]>) -> Arc<Self> {
         Arc::new(Self {
             address,
-            health: Health::default(),
+            health: DestinationHealth::default(),
             host: host.clone(),
             identities: identities.clone(),
             waiting: AtomicUsize::new(0),
@@ -148,7 +148,11 @@ impl Destination {
 
     /// The place of one more stream on a shared connection made with the certificate in force, if one
     /// has room.
-    fn place(&self, worker: &Worker, pool: &H2Pool) -> Result<Option<Place>, RequestError> {
+    fn place(
+        &self,
+        worker: &Worker,
+        pool: &H2Pool,
+    ) -> Result<Option<ReservedStream>, RequestError> {
         let _current = self.current(worker)?;
         Ok(pool.place())
     }

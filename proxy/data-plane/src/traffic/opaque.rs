@@ -7,7 +7,7 @@ use policy::Permit;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 
 use crate::clock::unix_now;
-use crate::connection::net::{Abortable, Aborter};
+use crate::connection::net::{AbortableStream, StreamAborter};
 use crate::connection::registry::Connection;
 use crate::http::error::RequestError;
 use crate::telemetry::CloseReason;
@@ -26,8 +26,8 @@ pub async fn open_app(
     worker: &Arc<Worker>,
     _permit: Permit,
     app: AppAddress,
-) -> Result<Abortable, RequestError> {
-    app.dial(worker).await.map(Abortable::new)
+) -> Result<AbortableStream, RequestError> {
+    app.dial(worker).await.map(AbortableStream::new)
 }
 
 /// Copies until both directions have ended, the connection is asked to close, or either side
@@ -36,19 +36,19 @@ pub async fn carry(
     mut client: impl AsyncRead + AsyncWrite + Unpin,
     mut upstream: impl AsyncRead + AsyncWrite + Unpin,
     connection: &Connection,
-    aborters: &[Aborter],
+    aborters: &[StreamAborter],
 ) -> CloseReason {
     let copied = tokio::select! {
         copied = copy_bidirectional_with_sizes(&mut client, &mut upstream, BUFFER, BUFFER) => copied,
         reason = until_cut(connection) => {
-            aborters.iter().for_each(Aborter::abort);
+            aborters.iter().for_each(StreamAborter::abort);
             return reason;
         }
     };
     match copied {
         Ok(_) => CloseReason::Done,
         Err(error) => {
-            aborters.iter().for_each(Aborter::abort);
+            aborters.iter().for_each(StreamAborter::abort);
             // What carried the bytes may have been cut before we were told.
             let cut = connection.closing().filter(|reason| !reason.is_graceful());
             cut.unwrap_or_else(|| match connection.has_expired(unix_now()) {

@@ -16,9 +16,11 @@ use bytes::Bytes;
 use policy::{DefaultEgress, Protocol as Declared};
 use tokio::net::TcpStream;
 
-use crate::connection::net::{self, Abortable, Aborter, BoxedIo, Dial, Metered};
-use crate::connection::registry::{Phase, Registered};
-use crate::connection::sniff::{self, Guess};
+use crate::connection::net::{
+    self, AbortableStream, BoxedIo, DialOptions, MeteredIo, StreamAborter,
+};
+use crate::connection::registry::{ConnectionPhase, RegisteredConnection};
+use crate::connection::sniff::{self, ProtocolGuess};
 use crate::control::config::OutboundListener;
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::serve;
@@ -27,21 +29,21 @@ use crate::traffic::mesh::StreamKind;
 use crate::traffic::opaque;
 use crate::traffic::record::ConnectionRecord;
 use crate::traffic::worker::Worker;
-pub(crate) use names::Names;
+pub(crate) use names::NameCache;
 use route::Route;
-use wanted::Wanted;
+use wanted::DialledDestination;
 
 /// One connection from our app, as its phases see it.
-pub(crate) struct Outbound {
+pub(crate) struct OutboundConnection {
     worker: Arc<Worker>,
     /// Where the app wanted to go.
-    wanted: Wanted,
-    connection: Registered,
-    aborter: Aborter,
+    wanted: DialledDestination,
+    connection: RegisteredConnection,
+    aborter: StreamAborter,
 }
 
 /// Where a connection goes that carries no HTTP of ours.
-enum Way {
+enum OutboundTarget {
     /// A service of the mesh.
     Mesh(Arc<Route>),
     /// Outside of the mesh, as the app made it; a resource or the default names it.
@@ -59,7 +61,7 @@ pub async fn serve(
     listener: Option<OutboundListener>,
 ) {
     let state = &worker.state;
-    let wanted = match Wanted::of(&stream, listener, &state.config) {
+    let wanted = match DialledDestination::of(&stream, listener, &state.config) {
         Ok(wanted) => wanted,
         Err(detail) => {
             tracing::warn!(%source, detail, "outbound connection refused");
@@ -71,11 +73,11 @@ pub async fn serve(
     let connection =
         state.registry.register(worker.index, Direction::Outbound, source, wanted.address(), now);
     let mut record = ConnectionRecord::begin(&worker, &connection, "unknown".into());
-    let stream = Abortable::new(stream);
+    let stream = AbortableStream::new(stream);
     let aborter = stream.aborter();
     // Until it carries something: whoever is refused sees an abort, and no end in order.
     aborter.abort();
-    let outbound = Arc::new(Outbound { worker, wanted, connection, aborter });
+    let outbound = Arc::new(OutboundConnection { worker, wanted, connection, aborter });
     let closed = match outbound.phases(stream, &mut record).await {
         Ok(closed) => return record.ended(closed, closed.as_str()),
         Err(error) => error,
@@ -90,17 +92,20 @@ pub async fn serve(
     record.failed(reason, closed.reason(), closed);
 }
 
-impl Outbound {
+impl OutboundConnection {
     async fn phases(
         self: &Arc<Self>,
-        stream: Abortable,
+        stream: AbortableStream,
         record: &mut ConnectionRecord,
     ) -> Result<CloseReason, RequestError> {
         let by_address = self.wanted.resolve(&self.worker.state).await?;
         if let Some(found) = &by_address {
             record.service(&found.service.host);
             if found.service.external {
-                let way = Way::Outside(self.wanted.dialled(found)?, found.service.host.clone());
+                let way = OutboundTarget::Outside(
+                    self.wanted.dialled(found)?,
+                    found.service.host.clone(),
+                );
                 return self.opaque(Box::new(stream), Bytes::new(), way).await;
             }
         }
@@ -111,7 +116,9 @@ impl Outbound {
             return Ok(self.http(io, ahead, protocol, record).await);
         }
         let way = match by_address {
-            Some(found) => Way::Mesh(route::resolve(&self.worker, &found, Protocol::Tcp).await?),
+            Some(found) => {
+                OutboundTarget::Mesh(route::resolve(&self.worker, &found, Protocol::Tcp).await?)
+            }
             None => self.unknown()?,
         };
         self.opaque(io, ahead, way).await
@@ -134,8 +141,8 @@ impl Outbound {
             .await
             .map_err(|e| RequestError::Client(e.to_string()))?;
         match seen.guess {
-            Guess::Http1 => Ok((Protocol::Http1, seen.bytes)),
-            Guess::Http2 => Ok((Protocol::Http2, seen.bytes)),
+            ProtocolGuess::Http1 => Ok((Protocol::Http1, seen.bytes)),
+            ProtocolGuess::Http2 => Ok((Protocol::Http2, seen.bytes)),
             _ if seen.ended && seen.bytes.is_empty() => {
                 Err(RequestError::Client("closed before a byte was sent".into()))
             }
@@ -154,7 +161,7 @@ impl Outbound {
         let state = &self.worker.state;
         self.aborter.close_in_order();
         self.connection.set_protocol(protocol);
-        let metered = Metered::new(io, ahead, self.connection.clone(), state.clock.clone());
+        let metered = MeteredIo::new(io, ahead, self.connection.clone(), state.clock.clone());
         let handler = http::OutboundHandler::new(self.clone(), protocol);
         state.metrics.connection(&handler.unrouted());
         record.carries_http();
@@ -173,9 +180,11 @@ impl Outbound {
     }
 
     /// A destination that no resource names: refused, unless the default says that egress is open.
-    fn unknown(&self) -> Result<Way, RequestError> {
+    fn unknown(&self) -> Result<OutboundTarget, RequestError> {
         match self.worker.state.snapshot().egress() {
-            DefaultEgress::Allow => Ok(Way::Outside(self.wanted.address(), "unknown".into())),
+            DefaultEgress::Allow => {
+                Ok(OutboundTarget::Outside(self.wanted.address(), "unknown".into()))
+            }
             DefaultEgress::Deny => {
                 Err(RequestError::UnknownDestination(self.wanted.address().to_string()))
             }
@@ -186,11 +195,11 @@ impl Outbound {
         &self,
         io: BoxedIo,
         ahead: Bytes,
-        way: Way,
+        way: OutboundTarget,
     ) -> Result<CloseReason, RequestError> {
         let state = &self.worker.state;
         self.connection.set_protocol(Protocol::Tcp);
-        let client = Metered::new(io, ahead, self.connection.clone(), state.clock.clone());
+        let client = MeteredIo::new(io, ahead, self.connection.clone(), state.clock.clone());
         state.metrics.connection(&route::labels(
             &self.worker,
             Protocol::Tcp,
@@ -198,11 +207,11 @@ impl Outbound {
             way.principal(),
         ));
         match way {
-            Way::Mesh(route) => {
+            OutboundTarget::Mesh(route) => {
                 let (upstream, link) = route.open_stream(&self.worker, StreamKind::Tcp).await?;
                 self.connection.set_link(link);
                 self.aborter.close_in_order();
-                self.connection.enter(Phase::Busy, state.clock.coarse());
+                self.connection.enter(ConnectionPhase::Busy, state.clock.coarse());
                 Ok(opaque::carry(
                     client,
                     upstream,
@@ -211,14 +220,19 @@ impl Outbound {
                 )
                 .await)
             }
-            Way::Outside(address, _) => {
-                let upstream =
-                    Dial::upstream(&state.config).for_traffic().connect(address).await.map_err(
-                        |source| RequestError::Connect { who: OtherEnd::Upstream, address, source },
-                    )?;
-                let upstream = Abortable::new(upstream);
+            OutboundTarget::Outside(address, _) => {
+                let upstream = DialOptions::upstream(&state.config)
+                    .for_traffic()
+                    .connect(address)
+                    .await
+                    .map_err(|source| RequestError::Connect {
+                        who: OtherEnd::Upstream,
+                        address,
+                        source,
+                    })?;
+                let upstream = AbortableStream::new(upstream);
                 self.aborter.close_in_order();
-                self.connection.enter(Phase::Busy, state.clock.coarse());
+                self.connection.enter(ConnectionPhase::Busy, state.clock.coarse());
                 let aborters = [self.aborter.clone(), upstream.aborter()];
                 Ok(opaque::carry(client, upstream, &self.connection, &aborters).await)
             }
@@ -226,7 +240,7 @@ impl Outbound {
     }
 }
 
-impl Way {
+impl OutboundTarget {
     fn service(&self) -> Arc<str> {
         match self {
             Self::Mesh(route) => route.service.host.clone(),

@@ -12,11 +12,11 @@ use prometheus::{Histogram, IntCounter};
 
 use crate::connection::registry::Connection;
 use crate::http::error::{CLIENT_GONE, REASON_HEADER, RequestError};
-use crate::http::gate::Refusal;
-use crate::telemetry::line::{self, Line};
+use crate::http::gate::GateRefusal;
+use crate::telemetry::line::{self, LogLine};
 use crate::telemetry::metrics::{Metrics, TrafficLabels};
 use crate::telemetry::{CloseReason, Direction};
-use crate::traffic::authorize::Verdict;
+use crate::traffic::authorize::AuthorizationVerdict;
 use crate::traffic::worker::Worker;
 use judgement::Judgement;
 
@@ -137,7 +137,7 @@ impl RequestRecord {
         worker: &Arc<Worker>,
         connection: &Arc<Connection>,
         meter: &Arc<TrafficMeter>,
-        refusal: Refusal,
+        refusal: GateRefusal,
     ) {
         // It has no method that could be believed.
         let method = Method::from_bytes(b"-").unwrap_or_default();
@@ -178,7 +178,7 @@ impl RequestRecord {
     ///
     /// # Errors
     /// The refusal, when it was one.
-    pub fn decided(&mut self, verdict: Verdict) -> Result<Permit, Denial> {
+    pub fn decided(&mut self, verdict: AuthorizationVerdict) -> Result<Permit, Denial> {
         self.meter.decision(verdict.word(), verdict.decider());
         self.judgement.take(verdict, &self.worker.state.metrics)
     }
@@ -237,7 +237,7 @@ impl RequestRecord {
     }
 
     fn write(&self, out: &mut String, took: Duration) {
-        let mut line = Line::begin(out, SystemTime::now(), "request");
+        let mut line = LogLine::begin(out, SystemTime::now(), "request");
         line.fragment(&self.meter.fragment)
             .fragment(self.connection.fragment())
             .text("method", self.method.as_str())
@@ -317,7 +317,7 @@ impl ConnectionRecord {
     ///
     /// # Errors
     /// The refusal, when it was one.
-    pub fn decided(&mut self, verdict: Verdict) -> Result<Permit, Denial> {
+    pub fn decided(&mut self, verdict: AuthorizationVerdict) -> Result<Permit, Denial> {
         let metrics = &self.worker.state.metrics;
         let decider = verdict.decider();
         let policy = decider.map(|d| d.policy().as_ref());
@@ -351,7 +351,7 @@ impl ConnectionRecord {
 
     fn write(&self, out: &mut String) {
         let (received, sent) = self.connection.bytes();
-        let mut line = Line::begin(out, SystemTime::now(), "connection");
+        let mut line = LogLine::begin(out, SystemTime::now(), "connection");
         line.plain("direction", self.connection.direction.as_str())
             .number("connection", self.connection.id)
             .plain("source_ip", self.connection.source.ip())

@@ -11,24 +11,24 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use http::{HeaderMap, Method};
-use policy::{CanonicalPath, HostName, Normalization, Snapshot, TokenClaims};
+use policy::{CanonicalPath, HostName, PathNormalization, Snapshot, TokenClaims};
 
-use crate::connection::registry::{Connection, UnderWay};
-use crate::traffic::authorize::{self, Asked};
-use crate::traffic::jwt::Authenticated;
+use crate::connection::registry::{Connection, ReviewableStream};
+use crate::traffic::authorize::{self, RequestFacts};
+use crate::traffic::jwt::AuthenticatedToken;
 
 /// What a request was judged by, and the word that it may not go on.
-struct Judged {
+struct JudgedRequest {
     method: Method,
     host: HostName,
     target: Box<str>,
-    normalization: Normalization,
+    normalization: PathNormalization,
     /// Only the fields that rules name.
     headers: HeaderMap,
     /// The fields that were kept. A policy that asks for others later cannot be answered.
     kept: Arc<HashSet<Box<str>>>,
     remote_ip: Option<IpAddr>,
-    caller: Authenticated,
+    caller: AuthenticatedToken,
     refused: AtomicBool,
     waker: AtomicWaker,
 }
@@ -52,7 +52,7 @@ pub(crate) fn by_one_snapshot<G: Deref<Target = Arc<Snapshot>>, T, E>(
 
 /// A request under way, for as long as this value lives.
 pub struct Review {
-    judged: Arc<Judged>,
+    judged: Arc<JudgedRequest>,
     connection: Arc<Connection>,
 }
 
@@ -61,10 +61,10 @@ impl Review {
     pub(crate) fn begin(
         connection: &Arc<Connection>,
         snapshot: &Snapshot,
-        asked: &Asked<'_>,
-        normalization: Normalization,
+        asked: &RequestFacts<'_>,
+        normalization: PathNormalization,
         remote_ip: Option<IpAddr>,
-        caller: &Authenticated,
+        caller: &AuthenticatedToken,
     ) -> Self {
         let kept = snapshot.judged_headers();
         let named = asked.headers.iter().filter(|(name, _)| kept.contains(name.as_str()));
@@ -72,7 +72,7 @@ impl Review {
         for (name, value) in named {
             headers.append(name, value.clone());
         }
-        let judged = Arc::new(Judged {
+        let judged = Arc::new(JudgedRequest {
             method: asked.method.clone(),
             host: asked.host.clone(),
             target: asked.path.forward().into(),
@@ -107,12 +107,12 @@ impl Review {
 
 impl Drop for Review {
     fn drop(&mut self) {
-        let judged: Arc<dyn UnderWay> = self.judged.clone();
+        let judged: Arc<dyn ReviewableStream> = self.judged.clone();
         self.connection.remove(&judged);
     }
 }
 
-impl UnderWay for Judged {
+impl ReviewableStream for JudgedRequest {
     fn reconsider(&self, connection: &Connection, snapshot: &Snapshot) {
         if !self.is_allowed(connection, snapshot) {
             self.refused.store(true, Release);
@@ -121,7 +121,7 @@ impl UnderWay for Judged {
     }
 }
 
-impl Judged {
+impl JudgedRequest {
     /// In doubt it is not: a rule may ask for a field that was not kept, and the token may be one
     /// that nobody believes any more.
     fn is_allowed(&self, connection: &Connection, snapshot: &Snapshot) -> bool {
@@ -130,7 +130,7 @@ impl Judged {
         if !snapshot.judged_headers().is_subset(&self.kept) {
             return false;
         }
-        let asked = Asked {
+        let asked = RequestFacts {
             method: &self.method,
             host: &self.host,
             path: &path,
@@ -138,7 +138,7 @@ impl Judged {
             token,
         };
         let facts =
-            policy::Connection { remote_ip: self.remote_ip, ..authorize::facts(connection) };
+            policy::ConnectionFacts { remote_ip: self.remote_ip, ..authorize::facts(connection) };
         authorize::request(snapshot, &facts, &asked).decided.is_ok()
     }
 
@@ -161,7 +161,7 @@ mod tests {
 
     use identity::TrustDomain;
     use parking_lot::Mutex;
-    use policy::{Defaults, MtlsMode, Resources, SourceFile, Workload};
+    use policy::{MtlsMode, PolicyDefaults, Resources, SourceFile, Workload};
 
     use super::*;
     use crate::connection::registry::Registry;
@@ -177,7 +177,7 @@ mod tests {
             Resources::parse(&files, "postern-system").unwrap_or_else(|m| panic!("{m}"));
         let (namespace, service_account) = ("shop".to_owned(), "cart".to_owned());
         let workload = Workload { namespace, service_account, labels: [].into() };
-        let defaults = Defaults { mtls: MtlsMode::Permissive, ..Defaults::default() };
+        let defaults = PolicyDefaults { mtls: MtlsMode::Permissive, ..PolicyDefaults::default() };
         Snapshot::build(&resources, &workload, &defaults, &TrustDomain::parse("td").unwrap())
     }
 
@@ -200,11 +200,11 @@ mod tests {
                 }
             };
             let (method, host) = (Method::GET, HostName::parse("cart", Some(80)).unwrap());
-            let (headers, level) = (HeaderMap::new(), Normalization::default());
+            let (headers, level) = (HeaderMap::new(), PathNormalization::default());
             let path = CanonicalPath::parse("/", level).unwrap();
             let (method, host, path) = (&method, &host, &path);
-            let asked = Asked { method, host, path, headers: &headers, token: None };
-            let nobody = Authenticated::default();
+            let asked = RequestFacts { method, host, path, headers: &headers, token: None };
+            let nobody = AuthenticatedToken::default();
             reached(0);
             let looks = Cell::new(0);
             let look = || {
@@ -253,16 +253,16 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("x-role", "admin".parse().unwrap());
             let host = HostName::parse("cart", Some(80)).unwrap();
-            let level = Normalization::default();
+            let level = PathNormalization::default();
             let path = CanonicalPath::parse("/", level).unwrap();
-            let asked = Asked {
+            let asked = RequestFacts {
                 method: &Method::GET,
                 host: &host,
                 path: &path,
                 headers: &headers,
                 token: None,
             };
-            let nobody = Authenticated::default();
+            let nobody = AuthenticatedToken::default();
             let review =
                 Review::begin(&connection, &snapshot(&before), &asked, level, None, &nobody);
             connection.reconsider(&snapshot(&after));

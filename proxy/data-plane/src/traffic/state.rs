@@ -9,27 +9,27 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use identity::SpiffeId;
-use identity::verify::Usage;
+use identity::verify::HandshakeSide;
 use policy::{Protocol, Resources, Snapshot, Workload};
 use rustls_pki_types::UnixTime;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, unix_now};
 use crate::connection::credentials::{CertificateState, Credentials};
-use crate::connection::link::{Link, Links, Proven};
+use crate::connection::link::{ConnectionEvidence, MeshConnection, MeshConnectionTable};
 use crate::connection::registry::Registry;
 use crate::control::cluster;
 use crate::control::config::Config;
 use crate::control::jwks::TokenKeys;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::{CloseReason, Direction, Seldom};
+use crate::telemetry::{CloseReason, Direction, LogThrottle};
 use crate::traffic::authorize;
-use crate::traffic::decisions::Decisions;
-use crate::traffic::demand::Demand;
+use crate::traffic::decisions::RecentDecisions;
+use crate::traffic::demand::DestinationDemand;
 use crate::traffic::jwt::UsedProofs;
 
 /// The proxy's shared state.
-pub struct State {
+pub struct ProxyState {
     /// The configuration, fixed for the life of the process.
     pub config: Config,
     /// The coarse clock.
@@ -37,21 +37,21 @@ pub struct State {
     /// The open connections.
     pub registry: Arc<Registry>,
     /// The TLS connections of the mesh, and what bounds them.
-    pub links: Links,
+    pub links: MeshConnectionTable,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// The latest decisions, for `GET /decisions`.
-    pub decisions: Decisions,
+    pub decisions: RecentDecisions,
     /// The keys of token issuers.
     pub token_keys: TokenKeys,
     /// The proofs of possession that were used.
     pub used_proofs: UsedProofs,
     /// Whether the proxy is ending, and since when new connections are not taken.
-    pub drain: watch::Sender<Drain>,
+    pub drain: watch::Sender<DrainStage>,
     /// Says once a second that connections cannot be taken.
-    pub accept_trouble: Seldom,
+    pub accept_trouble: LogThrottle,
     /// The destinations asked of the controller; `None` where resources come from files.
-    pub demand: Option<Demand>,
+    pub demand: Option<DestinationDemand>,
     /// What the app's ports speak, as the controller says.
     port_protocols: ArcSwap<BTreeMap<u16, Protocol>>,
     snapshot: ArcSwap<Snapshot>,
@@ -66,7 +66,7 @@ pub struct State {
 
 /// How far the end of the proxy has come (see [`crate::control::drain`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Drain {
+pub enum DrainStage {
     /// Running.
     No,
     /// Not ready any more, but still taking connections, because callers learn of it late.
@@ -77,7 +77,7 @@ pub enum Drain {
     Ended,
 }
 
-impl State {
+impl ProxyState {
     /// The state at the start: no credentials, an empty snapshot that allows what `defaults` say.
     ///
     /// # Errors
@@ -89,14 +89,14 @@ impl State {
         Ok(Arc::new(Self {
             clock: Arc::new(Clock::start()),
             registry: Arc::new(Registry::new(workers)),
-            links: Links::new(workers),
+            links: MeshConnectionTable::new(workers),
             metrics: Arc::new(Metrics::new(usize::try_from(config.limits.metric_principals)?)?),
-            decisions: Decisions::new(recent),
+            decisions: RecentDecisions::new(recent),
             token_keys: TokenKeys::default(),
             used_proofs: UsedProofs::default(),
-            drain: watch::Sender::new(Drain::No),
-            accept_trouble: Seldom::default(),
-            demand: config.controller.as_ref().map(|_| Demand::default()),
+            drain: watch::Sender::new(DrainStage::No),
+            accept_trouble: LogThrottle::default(),
+            demand: config.controller.as_ref().map(|_| DestinationDemand::default()),
             port_protocols: ArcSwap::default(),
             snapshot: ArcSwap::from_pointee(snapshot),
             own_service: ArcSwap::from_pointee(own_service),
@@ -129,7 +129,7 @@ impl State {
     }
 
     /// Puts in force what the controller said: like [`Self::install_resources`], with the workload as the cluster knows it.
-    pub fn install_cluster(&self, told: &cluster::Told) {
+    pub fn install_cluster(&self, told: &cluster::ClusterState) {
         self.port_protocols.store(Arc::new(told.ports.clone()));
         let snapshot = snapshot_of(&self.config, &told.workload, &told.resources);
         let service = told.service.clone();
@@ -214,7 +214,12 @@ impl State {
     /// Makes the link of a TLS connection that was made with these credentials. Where others have
     /// come into force meanwhile, its peer is verified by those: a change finds every connection
     /// either here or in the walk.
-    pub fn open_link(&self, worker: usize, proven: Proven, made_with: &Credentials) -> Arc<Link> {
+    pub fn open_link(
+        &self,
+        worker: usize,
+        proven: ConnectionEvidence,
+        made_with: &Credentials,
+    ) -> Arc<MeshConnection> {
         let link = self.links.open(worker, proven, self.clock.unix());
         if self.credentials_generation() != made_with.generation() {
             self.verify_link(&link);
@@ -223,15 +228,15 @@ impl State {
     }
 
     /// Verifies the peer of a link by the bundles in force, and cuts it if it would be refused.
-    pub fn verify_link(&self, link: &Arc<Link>) {
+    pub fn verify_link(&self, link: &Arc<MeshConnection>) {
         let Some(credentials) = self.credentials() else { return };
-        if Links::verify_one(link, credentials.bundles(), unix_time()) {
+        if MeshConnectionTable::verify_one(link, credentials.bundles(), unix_time()) {
             self.end_what_is_on(link);
         }
     }
 
     /// Cuts a connection of ours to a server.
-    pub fn cut_upstream(&self, link: &Arc<Link>, reason: CloseReason) {
+    pub fn cut_upstream(&self, link: &Arc<MeshConnection>, reason: CloseReason) {
         if link.cut(reason) {
             self.end_what_is_on(link);
         }
@@ -243,7 +248,7 @@ impl State {
         cut.iter().for_each(|link| self.end_what_is_on(link));
     }
 
-    fn end_what_is_on(&self, link: &Arc<Link>) {
+    fn end_what_is_on(&self, link: &Arc<MeshConnection>) {
         let Some(reason) = link.closing() else { return };
         tracing::warn!(
             peer = link.peer.as_str(),
@@ -251,7 +256,7 @@ impl State {
             reason = reason.as_str(),
             "mesh connection cut"
         );
-        if link.side == Usage::Server {
+        if link.side == HandshakeSide::Server {
             // Shared by many, and none of them: it is counted here.
             self.metrics.closed(Direction::Outbound, reason, (0, 0));
         }
@@ -266,7 +271,7 @@ impl State {
     /// Why the proxy is not ready, or `None` when it is: a valid certificate, resources loaded,
     /// listeners bound, not ending.
     pub fn unready(&self) -> Option<&'static str> {
-        let reason = if *self.drain.borrow() != Drain::No {
+        let reason = if *self.drain.borrow() != DrainStage::No {
             Some("draining")
         } else if !self.listening.load(Relaxed) {
             Some("listeners are not bound")
@@ -312,7 +317,7 @@ fn first_snapshot(config: &Config) -> Snapshot {
     match config.controller {
         None => snapshot_of(config, &config.workload, &resources),
         Some(_) => {
-            let closed = policy::Defaults::default();
+            let closed = policy::PolicyDefaults::default();
             Snapshot::build(&resources, &config.workload, &closed, &config.trust_domain)
         }
     }

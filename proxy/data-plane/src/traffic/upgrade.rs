@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::connection::registry::Connection;
 use crate::http::body::Body;
 use crate::http::error::RequestError;
-use crate::http::headers::{self, TrailersOf};
+use crate::http::headers::{self, TrailerKind};
 use crate::limits::Limits;
 use crate::telemetry::CloseReason;
 use crate::traffic::opaque;
@@ -24,9 +24,9 @@ use crate::traffic::review::Review;
 /// An upgrade as the library announces it with a request. One that nobody takes gets the connection
 /// when it ends, and ends it in order, with TLS close_notify, so that the client can tell the end
 /// from a cut.
-pub(crate) struct Announced(Option<OnUpgrade>);
+pub(crate) struct AnnouncedUpgrade(Option<OnUpgrade>);
 
-impl Announced {
+impl AnnouncedUpgrade {
     /// Takes the announcement out of a request.
     pub(crate) fn of(parts: &mut Parts) -> Self {
         Self(parts.extensions.remove())
@@ -42,7 +42,7 @@ impl Announced {
     }
 }
 
-impl Drop for Announced {
+impl Drop for AnnouncedUpgrade {
     fn drop(&mut self) {
         let Some(unused) = self.0.take() else { return };
         tokio::spawn(async move {
@@ -59,7 +59,7 @@ impl Drop for Announced {
 /// the request.
 pub(crate) fn conclude(
     answered: Result<Response<Body>, RequestError>,
-    client: Option<Announced>,
+    client: Option<AnnouncedUpgrade>,
     mut record: Box<RequestRecord>,
     connection: Arc<Connection>,
     review: Option<Review>,
@@ -76,7 +76,7 @@ pub(crate) fn conclude(
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         headers::strip_hop_by_hop(response.headers_mut());
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        let of = TrailersOf::of(response.headers());
+        let of = TrailerKind::of(response.headers());
         let response = response.map(|body| {
             let body = body.within(limits, of).with_record(record);
             match review {
@@ -88,7 +88,7 @@ pub(crate) fn conclude(
     }
     let upstream = hyper::upgrade::on(&mut response);
     headers::keep_upgrade_only(response.headers_mut());
-    let client = client.and_then(Announced::take);
+    let client = client.and_then(AnnouncedUpgrade::take);
     let carried =
         client.map(|client| tokio::spawn(carry(client, upstream, record, connection, review)));
     (response.map(|_| Body::empty()), carried)

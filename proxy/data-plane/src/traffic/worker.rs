@@ -7,16 +7,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use identity::verify::Usage;
+use identity::verify::HandshakeSide;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::clock::unix_now;
-use crate::connection::link::Link;
+use crate::connection::link::MeshConnection;
 use crate::connection::net;
-use crate::connection::net::descriptors::{self, Room};
-use crate::connection::registry::{Connection, Phase};
+use crate::connection::net::descriptors::{self, DescriptorHeadroom};
+use crate::connection::registry::{Connection, ConnectionPhase};
 use crate::control::config::{InboundListener, OutboundListener};
 use crate::limits::Limits;
 use crate::telemetry::metrics::TrafficLabels;
@@ -24,9 +24,9 @@ use crate::telemetry::{CloseReason, Direction, LogSink, Protocol};
 use crate::traffic::app::AppPool;
 use crate::traffic::jwt::TokenCache;
 use crate::traffic::mesh::MeshPool;
-use crate::traffic::outbound::Names;
+use crate::traffic::outbound::NameCache;
 use crate::traffic::record::TrafficMeter;
-use crate::traffic::state::{Drain, State};
+use crate::traffic::state::{DrainStage, ProxyState};
 use crate::traffic::{inbound, outbound};
 
 /// How often a worker hands on its log lines and looks at its clock.
@@ -51,7 +51,7 @@ pub struct Worker {
     /// Its number, from 0.
     pub index: usize,
     /// What all workers share.
-    pub state: Arc<State>,
+    pub state: Arc<ProxyState>,
     /// Where its log lines go.
     pub log: LogSink,
     /// Its connections to our apps.
@@ -59,7 +59,7 @@ pub struct Worker {
     /// Its connections to other workloads.
     pub mesh: MeshPool,
     /// What the resolver told it of services' names.
-    pub(crate) names: Names,
+    pub(crate) names: NameCache,
     /// Its verdicts about tokens.
     pub tokens: TokenCache,
     /// Handshakes it serves at once; more wait, and their deadline runs.
@@ -71,7 +71,7 @@ pub struct Worker {
 
 /// What a listening socket is for.
 #[derive(Debug, Clone)]
-pub enum Purpose {
+pub enum ListenerPurpose {
     /// Redirected connections towards the app.
     Inbound,
     /// An explicit listener towards the app.
@@ -82,7 +82,7 @@ pub enum Purpose {
     OutboundListener(OutboundListener),
 }
 
-impl Purpose {
+impl ListenerPurpose {
     fn direction(&self) -> Direction {
         match self {
             Self::Inbound | Self::InboundListener(_) => Direction::Inbound,
@@ -94,7 +94,7 @@ impl Purpose {
 impl Worker {
     /// A worker of its number.
     #[must_use]
-    pub fn new(index: usize, workers: usize, state: Arc<State>, log: LogSink) -> Arc<Self> {
+    pub fn new(index: usize, workers: usize, state: Arc<ProxyState>, log: LogSink) -> Arc<Self> {
         let handshakes = usize::try_from(state.config.limits.handshakes).unwrap_or(1) / workers;
         Arc::new(Self {
             index,
@@ -102,7 +102,7 @@ impl Worker {
             log,
             apps: AppPool::default(),
             mesh: MeshPool::default(),
-            names: Names::default(),
+            names: NameCache::default(),
             tokens: TokenCache::default(),
             handshakes: Semaphore::new(handshakes.max(1)),
             meters: Mutex::default(),
@@ -125,7 +125,7 @@ impl Worker {
     }
 
     /// Serves its listeners until the process has drained.
-    pub async fn run(self: Arc<Self>, listeners: Vec<(TcpListener, Purpose)>) {
+    pub async fn run(self: Arc<Self>, listeners: Vec<(TcpListener, ListenerPurpose)>) {
         for (listener, purpose) in listeners {
             tokio::spawn(accept(self.clone(), listener, purpose));
         }
@@ -144,7 +144,7 @@ impl Worker {
             if tick % SWEEP_TICKS == 0 {
                 self.sweep();
             }
-            if *self.state.drain.borrow() == Drain::Ended {
+            if *self.state.drain.borrow() == DrainStage::Ended {
                 break;
             }
         }
@@ -180,9 +180,9 @@ impl Worker {
 
     /// Ends a TLS connection of ours to a server with its certificates; before that it takes no more
     /// requests. Those of clients are ended as connections.
-    fn bound(&self, link: &Arc<Link>, unix: u64) {
+    fn bound(&self, link: &Arc<MeshConnection>, unix: u64) {
         let bounds = link.bounds();
-        if link.side == Usage::Client {
+        if link.side == HandshakeSide::Client {
             return;
         }
         if unix >= bounds.expires {
@@ -224,9 +224,13 @@ fn overdue(connection: &Connection, limits: &Limits, now: u32, unix: u64) -> Opt
     let for_seconds = now.saturating_sub(since);
     let (head, idle) = (seconds(limits.header_timeout), seconds(limits.idle_timeout));
     match phase {
-        Phase::Head if for_seconds > head => Some(CloseReason::HeaderTimeout),
-        Phase::First if for_seconds > head => Some(politely(connection, for_seconds - head, head)),
-        Phase::Idle if for_seconds > idle => Some(politely(connection, for_seconds - idle, head)),
+        ConnectionPhase::Head if for_seconds > head => Some(CloseReason::HeaderTimeout),
+        ConnectionPhase::First if for_seconds > head => {
+            Some(politely(connection, for_seconds - head, head))
+        }
+        ConnectionPhase::Idle if for_seconds > idle => {
+            Some(politely(connection, for_seconds - idle, head))
+        }
         _ => None,
     }
 }
@@ -234,7 +238,7 @@ fn overdue(connection: &Connection, limits: &Limits, now: u32, unix: u64) -> Opt
 /// A first request on HTTP/1 is late, and there is no more to it. Else the client is told (GOAWAY, `Connection: close`), and a
 /// stream that is on its way is let in; one that does not hear has the time of a head, `late` seconds of which have passed.
 fn politely(connection: &Connection, late: u32, head: u32) -> CloseReason {
-    let first = connection.phase().0 == Phase::First;
+    let first = connection.phase().0 == ConnectionPhase::First;
     let told = connection.protocol() != Protocol::Http1 || !first;
     if told && late <= head { CloseReason::Idle } else { CloseReason::HeaderTimeout }
 }
@@ -245,7 +249,7 @@ fn seconds(duration: Duration) -> u32 {
 
 /// Takes connections until there are none to take any more. A failed accept, such as for want of
 /// file descriptors, is waited out and never ends the loop.
-async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: Purpose) {
+async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPurpose) {
     let mut wait = ACCEPT_RETRY_MIN;
     let mut drain = worker.state.drain.subscribe();
     let inbound = purpose.direction() == Direction::Inbound;
@@ -253,7 +257,7 @@ async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: Purpose) {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             // Outbound goes on: the app may need it until its end.
-            _ = drain.wait_for(|d| *d >= Drain::Draining), if inbound => return,
+            _ = drain.wait_for(|d| *d >= DrainStage::Draining), if inbound => return,
         };
         match accepted {
             Ok((stream, source)) => {
@@ -269,7 +273,7 @@ async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: Purpose) {
     }
 }
 
-fn report_accept(state: &State, error: &io::Error) {
+fn report_accept(state: &ProxyState, error: &io::Error) {
     // A client that left the queue is no news.
     if error.kind() != io::ErrorKind::ConnectionAborted
         && state.accept_trouble.is_due(state.clock.coarse())
@@ -279,9 +283,9 @@ fn report_accept(state: &State, error: &io::Error) {
 }
 
 /// Whether a client may stay; the last descriptors are not for clients.
-fn has_room(worker: &Worker, stream: &TcpStream, purpose: &Purpose) -> bool {
+fn has_room(worker: &Worker, stream: &TcpStream, purpose: &ListenerPurpose) -> bool {
     let room = descriptors::room(stream);
-    if room == Room::Plenty {
+    if room == DescriptorHeadroom::Plenty {
         return true;
     }
     let state = &worker.state;
@@ -291,13 +295,13 @@ fn has_room(worker: &Worker, stream: &TcpStream, purpose: &Purpose) -> bool {
         );
     }
     worker.make_room(Instant::now());
-    if room == Room::Gone {
+    if room == DescriptorHeadroom::Gone {
         state.metrics.closed(purpose.direction(), CloseReason::Descriptors, (0, 0));
     }
-    room != Room::Gone
+    room != DescriptorHeadroom::Gone
 }
 
-fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &Purpose) {
+fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &ListenerPurpose) {
     let state = &worker.state;
     if state.is_full() {
         net::abort_on_close(&stream);
@@ -309,12 +313,16 @@ fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &
     }
     let (worker, source) = (worker.clone(), net::canonical(source));
     match purpose.clone() {
-        Purpose::Inbound => drop(tokio::spawn(inbound::serve(worker, stream, source, None))),
-        Purpose::InboundListener(l) => {
+        ListenerPurpose::Inbound => {
+            drop(tokio::spawn(inbound::serve(worker, stream, source, None)))
+        }
+        ListenerPurpose::InboundListener(l) => {
             drop(tokio::spawn(inbound::serve(worker, stream, source, Some(l))))
         }
-        Purpose::Outbound => drop(tokio::spawn(outbound::serve(worker, stream, source, None))),
-        Purpose::OutboundListener(l) => {
+        ListenerPurpose::Outbound => {
+            drop(tokio::spawn(outbound::serve(worker, stream, source, None)))
+        }
+        ListenerPurpose::OutboundListener(l) => {
             drop(tokio::spawn(outbound::serve(worker, stream, source, Some(l))))
         }
     }

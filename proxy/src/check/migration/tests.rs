@@ -14,23 +14,23 @@ struct Cli {
     args: CheckArgs,
 }
 
-fn report(arguments: &[&str]) -> Report {
+fn report(arguments: &[&str]) -> MigrationReport {
     let arguments = ["check", "--from-istio"].iter().chain(arguments);
-    Report::of(gather(&Cli::try_parse_from(arguments).unwrap().args))
+    MigrationReport::of(gather(&Cli::try_parse_from(arguments).unwrap().args))
 }
 
 fn manifests() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/istio").display().to_string()
 }
 
-fn text(report: &Report) -> String {
+fn text(report: &MigrationReport) -> String {
     let mut out = Vec::new();
     told::write(&mut out, report).unwrap();
     String::from_utf8(out).unwrap().replace(&format!("{}/", manifests()), "")
 }
 
 /// The report of a file with this text.
-fn of_text(text: &str, arguments: &[&str]) -> Report {
+fn of_text(text: &str, arguments: &[&str]) -> MigrationReport {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("a.yaml");
     std::fs::write(&file, text).unwrap();
@@ -122,8 +122,11 @@ fn with_a_namespace_what_can_be_taken_is_taken() {
     assert_eq!(differences, expect);
     // An object of another namespace is a mistake, as it is for kubectl.
     let other = report(&["--resources", &manifests(), "--namespace", "foo"]);
-    let elsewhere: Vec<_> =
-        other.explanations.iter().filter(|found| found.code == Code::OtherNamespace).collect();
+    let elsewhere: Vec<_> = other
+        .explanations
+        .iter()
+        .filter(|found| found.code == DiagnosticCode::OtherNamespace)
+        .collect();
     assert_eq!((elsewhere.len(), elsewhere[0].count), (1, 2), "{elsewhere:?}");
     assert_eq!(
         elsewhere[0].write.as_deref(),
@@ -140,8 +143,8 @@ fn an_object_of_another_namespace() {
         )
     };
     for (action, unsafe_, codes) in [
-        ("ALLOW", 0, &[Code::OtherNamespace][..]),
-        ("DNY", 1, &[Code::Value, Code::OtherNamespace]),
+        ("ALLOW", 0, &[DiagnosticCode::OtherNamespace][..]),
+        ("DNY", 1, &[DiagnosticCode::Value, DiagnosticCode::OtherNamespace]),
     ] {
         let found = of_text(&policy(action), &["--namespace", "bank"]);
         let kind = &found.kinds[0];

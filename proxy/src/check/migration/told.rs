@@ -2,15 +2,15 @@
 
 use std::io::{self, Write};
 
-use policy::migration::Difference;
+use policy::migration::MigrationDifference;
 
-use super::{Explanation, KindCount, Report, Sort};
+use super::{DiagnosticExplanation, KindCount, MigrationReport, RefusalClass};
 use crate::policy_tools::table;
 
 /// The most places or objects that one explanation lists; all are in the JSON.
 const MOST_LISTED: usize = 4;
 
-pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
+pub(super) fn write(out: &mut impl Write, report: &MigrationReport) -> io::Result<()> {
     write_table(out, &report.kinds)?;
     if !report.passed_over.is_empty() {
         let counts = report.passed_over.iter().map(|(kind, count)| format!("{kind} {count}"));
@@ -21,24 +21,28 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
         )?;
     }
     let of = |sort| report.explanations.iter().filter(move |found| found.sort == sort);
-    write_section(out, "UNSUPPORTED: known elsewhere, not done here", of(Sort::Unsupported))?;
+    write_section(
+        out,
+        "UNSUPPORTED: known elsewhere, not done here",
+        of(RefusalClass::Unsupported),
+    )?;
     write_section(
         out,
         "UNSAFE: can be read in two ways, or would protect less than it says",
-        of(Sort::Unsafe),
+        of(RefusalClass::Unsafe),
     )?;
     write_section(
         out,
         "ELSEWHERE: of another namespace than --namespace asks for",
-        of(Sort::Elsewhere),
+        of(RefusalClass::Elsewhere),
     )?;
     write_differences(out, "UNSAFE HERE, and right in Istio", &report.differences, true)?;
     write_differences(out, "DIFFERENT HERE, and taken", &report.differences, false)?;
     write_verdict(out, report)
 }
 
-fn write_verdict(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    let Report { valid, files, resources, kinds, .. } = report;
+fn write_verdict(out: &mut impl Write, report: &MigrationReport) -> io::Result<()> {
+    let MigrationReport { valid, files, resources, kinds, .. } = report;
     let refused = kinds.iter().map(|kind| kind.objects).sum::<usize>().saturating_sub(*resources);
     match (valid, refused) {
         (true, _) => writeln!(out, "\nfine (files: {files}, taken: {resources})"),
@@ -69,7 +73,7 @@ fn write_table(out: &mut impl Write, kinds: &[KindCount]) -> io::Result<()> {
 fn write_section<'r>(
     out: &mut impl Write,
     title: &str,
-    found: impl Iterator<Item = &'r Explanation>,
+    found: impl Iterator<Item = &'r DiagnosticExplanation>,
 ) -> io::Result<()> {
     let mut found = found.peekable();
     if found.peek().is_some() {
@@ -78,12 +82,12 @@ fn write_section<'r>(
     found.try_for_each(|explanation| write_explanation(out, explanation))
 }
 
-fn write_explanation(out: &mut impl Write, explanation: &Explanation) -> io::Result<()> {
-    let Explanation { sort, count, found, expected, write, places, .. } = explanation;
+fn write_explanation(out: &mut impl Write, explanation: &DiagnosticExplanation) -> io::Result<()> {
+    let DiagnosticExplanation { sort, count, found, expected, write, places, .. } = explanation;
     let times = if *count > 1 { format!(" ({count} times)") } else { String::new() };
     match (sort, write) {
         // What is expected is a list of all that there is; what matters is that this is not among it.
-        (Sort::Unsupported, Some(write)) => writeln!(out, "- {found}{times}\n    {write}")?,
+        (RefusalClass::Unsupported, Some(write)) => writeln!(out, "- {found}{times}\n    {write}")?,
         (_, Some(write)) => {
             writeln!(out, "- found {found}; expected {expected}{times}\n    {write}")?;
         }
@@ -95,14 +99,14 @@ fn write_explanation(out: &mut impl Write, explanation: &Explanation) -> io::Res
 fn write_differences(
     out: &mut impl Write,
     title: &str,
-    differences: &[Difference],
+    differences: &[MigrationDifference],
     is_unsafe: bool,
 ) -> io::Result<()> {
     let mut found = differences.iter().filter(|found| found.is_unsafe == is_unsafe).peekable();
     if found.peek().is_some() {
         writeln!(out, "\n{title}")?;
     }
-    for Difference { found, here, write, objects, .. } in found {
+    for MigrationDifference { found, here, write, objects, .. } in found {
         writeln!(out, "- {found};\n    here {here}")?;
         write.iter().try_for_each(|line| writeln!(out, "    write {line}"))?;
         writeln!(out, "    for {}", listed(objects))?;

@@ -27,7 +27,7 @@ fn bad_lines_in_their_place() {
             found.iter().map(|answer| answer["reason"].as_str().unwrap()).collect();
         assert_eq!(reasons, ["policy_allowed", "bad_input", "policy_allowed"], "{bad:.80}");
         assert_eq!(found[1]["decision"], "deny");
-        assert_eq!(outcome, Outcome::BadInput);
+        assert_eq!(outcome, ExplainOutcome::BadInput);
     }
 }
 
@@ -123,7 +123,7 @@ fn what_is_wrong_is_bad_input() {
         let (found, outcome) = answers("", &[ALLOW], &line.to_string());
         assert_eq!(
             (&found[0]["decision"], &found[0]["reason"], outcome),
-            (&json!("deny"), &json!("bad_input"), Outcome::BadInput),
+            (&json!("deny"), &json!("bad_input"), ExplainOutcome::BadInput),
             "{pointer} {wrong}"
         );
     }

@@ -73,7 +73,7 @@ spec: {rules: [{}]}
     ] {
         let mut ask = line(caller, "GET", "cart", "/a");
         ask["request"]["jwt"] = json!({"iss": issuer, "sub": "ann", "aud": ["cart"]});
-        let line = Line::parse(ask.to_string().as_bytes()).unwrap();
+        let line = InputLine::parse(ask.to_string().as_bytes()).unwrap();
         let answer = explain(&config, &snapshot, &line);
         assert_eq!(
             (answer.reason, answer.path.as_deref()),

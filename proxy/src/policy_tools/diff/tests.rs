@@ -19,7 +19,7 @@ fn policy(rules: &str) -> String {
     )
 }
 
-fn report(old: &str, new: &str) -> Report {
+fn report(old: &str, new: &str) -> DiffReport {
     let config = Config::parse("c", CONFIG.as_bytes()).unwrap_or_else(|m| panic!("{m}"));
     let snapshot = |rules: &str| {
         let file = SourceFile { name: "r".into(), bytes: policy(rules).into_bytes() };

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::paths::PathTree;
-use crate::policy_tools::recorded::Recorded;
+use crate::policy_tools::recorded::RecordedTraffic;
 
 /// One `operation`: a port, and for HTTP the methods and paths called on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Operation {
+pub(super) struct SuggestedOperation {
     pub(super) ports: BTreeSet<u16>,
     /// Empty for opaque bytes.
     pub(super) methods: BTreeSet<String>,
@@ -16,39 +16,40 @@ pub(super) struct Operation {
 
 /// One rule: who, and what they did.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rule {
+pub(super) struct SuggestedRule {
     pub(super) callers: BTreeSet<String>,
-    pub(super) operations: Vec<Operation>,
+    pub(super) operations: Vec<SuggestedOperation>,
 }
 
 /// What one caller did.
 #[derive(Default)]
-struct Calls {
+struct CallerTraffic {
     opaque: BTreeSet<u16>,
     requests: BTreeMap<u16, PathTree>,
 }
 
 /// The rules that allow what was seen: callers that did the same share one.
-pub(super) fn of(kept: &[&Recorded], distinct: usize) -> Vec<Rule> {
-    let mut callers: BTreeMap<&str, Calls> = BTreeMap::new();
+pub(super) fn of(kept: &[&RecordedTraffic], distinct: usize) -> Vec<SuggestedRule> {
+    let mut callers: BTreeMap<&str, CallerTraffic> = BTreeMap::new();
     for recorded in kept {
         let Some(caller) = &recorded.principal else { continue };
         callers.entry(caller.without_scheme()).or_default().add(recorded);
     }
-    let mut shared: BTreeMap<Vec<Operation>, BTreeSet<String>> = BTreeMap::new();
+    let mut shared: BTreeMap<Vec<SuggestedOperation>, BTreeSet<String>> = BTreeMap::new();
     for (caller, calls) in callers {
         for operations in calls.operations(distinct).into_iter().filter(|list| !list.is_empty()) {
             shared.entry(operations).or_default().insert(caller.to_owned());
         }
     }
-    let rules = shared.into_iter().map(|(operations, callers)| Rule { callers, operations });
-    let mut rules: Vec<Rule> = rules.collect();
+    let rules =
+        shared.into_iter().map(|(operations, callers)| SuggestedRule { callers, operations });
+    let mut rules: Vec<SuggestedRule> = rules.collect();
     rules.sort();
     rules
 }
 
-impl Calls {
-    fn add(&mut self, recorded: &Recorded) {
+impl CallerTraffic {
+    fn add(&mut self, recorded: &RecordedTraffic) {
         let port = recorded.destination.port();
         match &recorded.request {
             None => {
@@ -62,20 +63,21 @@ impl Calls {
 
     /// The operations of requests and those of opaque bytes, for a rule each: for opaque bytes a
     /// rule counts only when it names no HTTP field at all.
-    fn operations(self, distinct: usize) -> [Vec<Operation>; 2] {
+    fn operations(self, distinct: usize) -> [Vec<SuggestedOperation>; 2] {
         let mut requests = Vec::new();
         for (port, mut tree) in self.requests {
             tree.generalise(distinct);
             let ports = BTreeSet::from([port]);
-            requests.extend(tree.by_methods().into_iter().map(|(methods, paths)| Operation {
-                ports: ports.clone(),
-                methods,
-                paths,
+            requests.extend(tree.by_methods().into_iter().map(|(methods, paths)| {
+                SuggestedOperation { ports: ports.clone(), methods, paths }
             }));
         }
         let (methods, paths) = (BTreeSet::new(), BTreeSet::new());
-        let opaque =
-            (!self.opaque.is_empty()).then_some(Operation { ports: self.opaque, methods, paths });
+        let opaque = (!self.opaque.is_empty()).then_some(SuggestedOperation {
+            ports: self.opaque,
+            methods,
+            paths,
+        });
         [requests, opaque.into_iter().collect()]
     }
 }

@@ -30,7 +30,7 @@ fn args() -> SuggestArgs {
     }
 }
 
-fn suggested(log: &str, args: &SuggestArgs) -> Suggested {
+fn suggested(log: &str, args: &SuggestArgs) -> SuggestedPolicy {
     let config = Config::parse("c", CONFIG.as_bytes()).unwrap_or_else(|m| panic!("{m}"));
     suggest(&config, &recorded::read(log.as_bytes()).unwrap(), args)
 }

@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 use policy::Workload;
 
-use super::rules::{Operation, Rule};
+use super::rules::{SuggestedOperation, SuggestedRule};
 
 /// What stands above the rules.
 #[derive(Clone, Copy)]
-pub(super) struct Head<'a> {
+pub(super) struct PolicyHeader<'a> {
     pub(super) name: &'a str,
     pub(super) workload: &'a Workload,
     pub(super) dry_run: bool,
@@ -18,7 +18,7 @@ pub(super) struct Head<'a> {
 /// The labels that by custom name an app; one is enough to select it.
 const NAMING_LABELS: [&str; 2] = ["app", "app.kubernetes.io/name"];
 
-pub(super) fn policy(head: &Head<'_>, rules: &[Rule]) -> String {
+pub(super) fn policy(head: &PolicyHeader<'_>, rules: &[SuggestedRule]) -> String {
     let mut out =
         String::from("apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata:\n");
     // Writing to a String cannot fail.
@@ -30,7 +30,7 @@ pub(super) fn policy(head: &Head<'_>, rules: &[Rule]) -> String {
     out.push_str("spec:\n");
     out.push_str(&selector(head.workload));
     out.push_str("  action: ALLOW\n  rules:\n");
-    for Rule { callers, operations } in rules {
+    for SuggestedRule { callers, operations } in rules {
         let _ = writeln!(out, "    - from:\n        - source: {{principals: {}}}", list(callers));
         out.push_str("      to:\n");
         for operation in operations {
@@ -58,7 +58,7 @@ fn selector(workload: &Workload) -> String {
     }
 }
 
-fn fields(operation: &Operation) -> String {
+fn fields(operation: &SuggestedOperation) -> String {
     let ports: Vec<String> = operation.ports.iter().map(|port| format!("\"{port}\"")).collect();
     let mut fields = vec![format!("ports: [{}]", ports.join(", "))];
     if !operation.methods.is_empty() {

@@ -70,11 +70,11 @@ pub(crate) fn ip(arguments: &str) {
     assert!(output.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+type NamespaceJob = Box<dyn FnOnce() + Send>;
 
 /// Runs something in the network namespace of the peer outside and waits for its result.
 pub(crate) fn outside<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> T {
-    static PEER: std::sync::OnceLock<std::sync::Mutex<mpsc::Sender<Job>>> =
+    static PEER: std::sync::OnceLock<std::sync::Mutex<mpsc::Sender<NamespaceJob>>> =
         std::sync::OnceLock::new();
     let peer = PEER.get_or_init(|| std::sync::Mutex::new(start_peer()));
     let (answer, answers) = mpsc::channel();
@@ -84,8 +84,8 @@ pub(crate) fn outside<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'stati
 }
 
 /// A network namespace belongs to a thread, so the peer is one.
-fn start_peer() -> mpsc::Sender<Job> {
-    let (jobs, queue) = mpsc::channel::<Job>();
+fn start_peer() -> mpsc::Sender<NamespaceJob> {
+    let (jobs, queue) = mpsc::channel::<NamespaceJob>();
     let (ready, id) = mpsc::channel();
     std::thread::spawn(move || {
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
@@ -150,22 +150,22 @@ pub(crate) fn listeners() {
 }
 
 /// A connection: who answered and, for the proxy's own listeners, what the original destination was.
-pub(crate) struct Dial {
+pub(crate) struct TestDial {
     from: Option<IpAddr>,
     mark: Option<u32>,
 }
 
 /// An app of the pod, or a peer outside.
-pub(crate) fn app() -> Dial {
-    Dial { from: None, mark: None }
+pub(crate) fn app() -> TestDial {
+    TestDial { from: None, mark: None }
 }
 
 /// The proxy: it marks its sockets.
-pub(crate) fn proxy() -> Dial {
-    Dial { from: None, mark: Some(MARK) }
+pub(crate) fn proxy() -> TestDial {
+    TestDial { from: None, mark: Some(MARK) }
 }
 
-impl Dial {
+impl TestDial {
     pub(crate) fn from(mut self, address: &str) -> Self {
         self.from = Some(address.parse().unwrap());
         self
@@ -211,7 +211,7 @@ pub(crate) fn line(stream: &mut TcpStream) -> std::io::Result<String> {
 }
 
 /// Dials each row's destination and compares who answers.
-pub(crate) fn check(who: &str, dial: &Dial, rows: &[(&str, &str)]) {
+pub(crate) fn check(who: &str, dial: &TestDial, rows: &[(&str, &str)]) {
     for (to, expect) in rows {
         assert_eq!(dial.reaches(to), *expect, "{who} dials {to}");
     }

@@ -8,7 +8,7 @@ use super::{ALLOW, DENY};
 use crate::redirect::interception::tests::flags;
 use crate::redirect::nft;
 use crate::redirect::ruleset::removal;
-use crate::redirect::{Action, RedirectArgs, run};
+use crate::redirect::{RedirectAction, RedirectArgs, run};
 
 #[test]
 fn apply_twice_is_apply_once_and_breaks_nothing() {
@@ -104,14 +104,18 @@ fn exit_codes_of_the_command() {
     in_a_pod(module_path!(), "exit_codes_of_the_command", || {
         let run = |action| run(RedirectArgs { action }).unwrap();
         assert_eq!(
-            run(Action::Verify(flags("--dns 10.9.0.2"))),
+            run(RedirectAction::Verify(flags("--dns 10.9.0.2"))),
             ExitCode::from(1),
             "nothing loaded"
         );
-        assert_eq!(run(Action::Apply(flags("--dns 10.9.0.2"))), ExitCode::SUCCESS);
-        assert_eq!(run(Action::Verify(flags("--dns 10.9.0.2"))), ExitCode::SUCCESS);
-        assert_eq!(run(Action::Verify(flags("--dns 10.9.0.3"))), ExitCode::from(1), "other flags");
-        assert_eq!(run(Action::Apply(flags("--inbound-port 15020"))), ExitCode::from(2));
-        assert_eq!(run(Action::Remove), ExitCode::SUCCESS);
+        assert_eq!(run(RedirectAction::Apply(flags("--dns 10.9.0.2"))), ExitCode::SUCCESS);
+        assert_eq!(run(RedirectAction::Verify(flags("--dns 10.9.0.2"))), ExitCode::SUCCESS);
+        assert_eq!(
+            run(RedirectAction::Verify(flags("--dns 10.9.0.3"))),
+            ExitCode::from(1),
+            "other flags"
+        );
+        assert_eq!(run(RedirectAction::Apply(flags("--inbound-port 15020"))), ExitCode::from(2));
+        assert_eq!(run(RedirectAction::Remove), ExitCode::SUCCESS);
     });
 }

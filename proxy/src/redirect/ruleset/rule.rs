@@ -7,13 +7,13 @@ use std::fmt::{self, Write as _};
 pub(crate) struct Chain {
     pub(crate) name: &'static str,
     /// What hangs it into the kernel; `None` for a chain that another one goes to.
-    pub(crate) base: Option<Base>,
+    pub(crate) base: Option<BaseChain>,
     pub(crate) rules: Vec<Rule>,
 }
 
 /// Where a base chain hangs. All of ours let pass what no rule names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Base {
+pub(crate) struct BaseChain {
     pub(crate) kind: &'static str,
     pub(crate) hook: &'static str,
     pub(crate) priority: i64,
@@ -78,7 +78,7 @@ fn fingerprint(text: &str) -> u32 {
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\tchain {} {{", self.name)?;
-        if let Some(Base { kind, hook, priority }) = self.base {
+        if let Some(BaseChain { kind, hook, priority }) = self.base {
             writeln!(f, "\t\ttype {kind} hook {hook} priority {priority}; policy accept;")?;
         }
         for rule in &self.rules {

@@ -8,14 +8,14 @@ const WHOLE_SECONDS: Duration = Duration::from_millis(1500);
 
 /// Two moments, Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds {
+pub struct LifetimeBounds {
     /// From here on HTTP is drained: no new request, those under way may finish.
     pub drain_at: u64,
     /// The end of the first of both certificates: from here on nothing is carried.
     pub expires: u64,
 }
 
-impl Bounds {
+impl LifetimeBounds {
     /// Of a connection whose certificates end at `ends`: it is drained from nine tenths of what is
     /// left, a little spread by its number so that not all end at once.
     #[must_use]
@@ -52,16 +52,19 @@ mod tests {
     #[test]
     fn a_connection_is_drained_before_its_certificate_ends() {
         for (left, spread) in [(0, 0), (1, 5), (9, 3), (3600, 0), (3600, 15), (86_400, 7)] {
-            let at = Bounds::new(1000, 1000 + left, spread).drain_at;
+            let at = LifetimeBounds::new(1000, 1000 + left, spread).drain_at;
             assert!(at <= 1000 + left && at >= 1000 + left * 8 / 10, "{left} {spread}: {at}");
         }
-        assert_eq!(Bounds::new(1000, 900, 3), Bounds { drain_at: 900, expires: 900 });
+        assert_eq!(
+            LifetimeBounds::new(1000, 900, 3),
+            LifetimeBounds { drain_at: 900, expires: 900 }
+        );
     }
 
     #[test]
     fn it_is_re_authenticated_after_renewals_and_before_it_is_drained() {
         for (left, spread) in [(10, 0), (10, 15), (3600, 0), (3600, 15)] {
-            let bounds = Bounds::new(1000, 1000 + left, spread);
+            let bounds = LifetimeBounds::new(1000, 1000 + left, spread);
             let first = bounds.reauthenticate_in(1000, spread).as_secs_f64();
             let share = first / Duration::from_secs(left).as_secs_f64();
             assert!((0.6..0.7).contains(&share), "{left} {spread}: {share}");
@@ -70,13 +73,14 @@ mod tests {
         }
         for (left, latest) in [(0, 0), (1, 0), (2, 500), (3, 1500), (4, 2500)] {
             for spread in 0..16 {
-                let first = Bounds::new(1000, 1000 + left, spread).reauthenticate_in(1000, spread);
+                let first =
+                    LifetimeBounds::new(1000, 1000 + left, spread).reauthenticate_in(1000, spread);
                 assert!(first <= Duration::from_millis(latest), "{left} {spread}: {first:?}");
             }
         }
-        let bounds = Bounds::new(1000, 1010, 0);
+        let bounds = LifetimeBounds::new(1000, 1010, 0);
         assert_eq!(bounds.retry_in(1002), Duration::from_secs(1));
         assert_eq!(bounds.retry_in(1010), Duration::from_millis(250));
-        assert_eq!(Bounds::new(0, 90_000, 0).retry_in(0), Duration::from_secs(30));
+        assert_eq!(LifetimeBounds::new(0, 90_000, 0).retry_in(0), Duration::from_secs(30));
     }
 }

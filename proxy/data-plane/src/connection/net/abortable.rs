@@ -12,32 +12,32 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A TCP connection whose close is an abort (RST) once its [`Aborter`] has said so: the other end then
+/// A TCP connection whose close is an abort (RST) once its [`StreamAborter`] has said so: the other end then
 /// takes what it has for a part and not for the whole (SECURITY-CASES F-14).
-pub struct Abortable {
+pub struct AbortableStream {
     stream: TcpStream,
-    aborter: Aborter,
+    aborter: StreamAborter,
 }
 
 /// Says how a connection ends, wherever its stream is by then. It holds nothing open.
 #[derive(Clone, Default)]
-pub struct Aborter(Arc<AtomicBool>);
+pub struct StreamAborter(Arc<AtomicBool>);
 
-impl Abortable {
+impl AbortableStream {
     /// Wraps a connection; it closes in order until somebody wants otherwise.
     #[must_use]
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream, aborter: Aborter::default() }
+        Self { stream, aborter: StreamAborter::default() }
     }
 
     /// What says how it ends.
     #[must_use]
-    pub fn aborter(&self) -> Aborter {
+    pub fn aborter(&self) -> StreamAborter {
         self.aborter.clone()
     }
 }
 
-impl Aborter {
+impl StreamAborter {
     /// Makes the coming close an abort.
     pub fn abort(&self) {
         self.0.store(true, Relaxed);
@@ -49,7 +49,7 @@ impl Aborter {
     }
 }
 
-impl Deref for Abortable {
+impl Deref for AbortableStream {
     type Target = TcpStream;
 
     fn deref(&self) -> &TcpStream {
@@ -57,7 +57,7 @@ impl Deref for Abortable {
     }
 }
 
-impl Drop for Abortable {
+impl Drop for AbortableStream {
     fn drop(&mut self) {
         if self.aborter.0.load(Relaxed) {
             // It fails only on a socket that is gone, and then there is nothing left to close.
@@ -66,7 +66,7 @@ impl Drop for Abortable {
     }
 }
 
-impl AsyncRead for Abortable {
+impl AsyncRead for AbortableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -76,7 +76,7 @@ impl AsyncRead for Abortable {
     }
 }
 
-impl AsyncWrite for Abortable {
+impl AsyncWrite for AbortableStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

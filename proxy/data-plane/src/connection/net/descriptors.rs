@@ -13,7 +13,7 @@ const MAX_RESERVE: u64 = 1024;
 
 /// How many descriptors there are for a client that has just come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
+pub enum DescriptorHeadroom {
     /// Enough.
     Plenty,
     /// The reserve has begun: others should give way.
@@ -31,13 +31,13 @@ pub fn raise_limit() {
 }
 
 /// What there is for the client behind a descriptor that was just taken for it.
-pub fn room(taken: &impl AsFd) -> Room {
+pub fn room(taken: &impl AsFd) -> DescriptorHeadroom {
     room_at(number(taken), limit())
 }
 
 /// Whether the reserve has begun, as the next descriptor shows. For moments of trouble: it takes one.
 pub fn are_scarce() -> bool {
-    std::fs::File::open("/dev/null").map_or(true, |next| room(&next) != Room::Plenty)
+    std::fs::File::open("/dev/null").map_or(true, |next| room(&next) != DescriptorHeadroom::Plenty)
 }
 
 /// Whether the socket may be connected for the sake of traffic: it leaves the last quarter of the reserve to readiness and admin.
@@ -55,14 +55,14 @@ fn limit() -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(RLIM_INFINITY, |(_, hard)| hard)
 }
 
-fn room_at(number: u64, limit: u64) -> Room {
+fn room_at(number: u64, limit: u64) -> DescriptorHeadroom {
     let reserve = reserve(limit);
     if number < limit.saturating_sub(reserve) {
-        Room::Plenty
+        DescriptorHeadroom::Plenty
     } else if number < limit.saturating_sub(reserve / 2) {
-        Room::Scarce
+        DescriptorHeadroom::Scarce
     } else {
-        Room::Gone
+        DescriptorHeadroom::Gone
     }
 }
 
@@ -77,20 +77,20 @@ mod tests {
     #[test]
     fn f20_fd_exhaustion_the_last_are_kept() {
         for (limit, number, expect) in [
-            (256, 0, Room::Plenty),
-            (256, 191, Room::Plenty),
-            (256, 192, Room::Scarce),
-            (256, 223, Room::Scarce),
-            (256, 224, Room::Gone),
-            (256, 255, Room::Gone),
-            (64, 47, Room::Plenty),
-            (64, 48, Room::Scarce),
-            (64, 56, Room::Gone),
-            (1_048_576, 1_047_551, Room::Plenty),
-            (1_048_576, 1_047_552, Room::Scarce),
-            (1_048_576, 1_048_064, Room::Gone),
-            (RLIM_INFINITY, 1_000_000, Room::Plenty),
-            (8, 0, Room::Gone),
+            (256, 0, DescriptorHeadroom::Plenty),
+            (256, 191, DescriptorHeadroom::Plenty),
+            (256, 192, DescriptorHeadroom::Scarce),
+            (256, 223, DescriptorHeadroom::Scarce),
+            (256, 224, DescriptorHeadroom::Gone),
+            (256, 255, DescriptorHeadroom::Gone),
+            (64, 47, DescriptorHeadroom::Plenty),
+            (64, 48, DescriptorHeadroom::Scarce),
+            (64, 56, DescriptorHeadroom::Gone),
+            (1_048_576, 1_047_551, DescriptorHeadroom::Plenty),
+            (1_048_576, 1_047_552, DescriptorHeadroom::Scarce),
+            (1_048_576, 1_048_064, DescriptorHeadroom::Gone),
+            (RLIM_INFINITY, 1_000_000, DescriptorHeadroom::Plenty),
+            (8, 0, DescriptorHeadroom::Gone),
         ] {
             assert_eq!(room_at(number, limit), expect, "{number} of {limit}");
         }

@@ -16,13 +16,13 @@ const TURN: usize = 256 << 10;
 /// A stream from a server that may send more than anybody can read, such as interim answers without end. The HTTP
 /// library reads on for as long as there is something, and tokio counts its reads, not its bytes: without a pause in
 /// between, the other connections and the deadlines of this worker would wait for it (SECURITY-CASES S-04).
-pub struct Fair {
+pub struct YieldingIo {
     io: BoxedIo,
     /// What may still be read before the next pause.
     left: usize,
 }
 
-impl Fair {
+impl YieldingIo {
     /// Wraps `io`.
     #[must_use]
     pub fn new(io: BoxedIo) -> Self {
@@ -30,7 +30,7 @@ impl Fair {
     }
 }
 
-impl AsyncRead for Fair {
+impl AsyncRead for YieldingIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -53,7 +53,7 @@ fn rest<T>(cx: &mut Context<'_>) -> Poll<T> {
     Poll::Pending
 }
 
-impl AsyncWrite for Fair {
+impl AsyncWrite for YieldingIo {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -93,9 +93,9 @@ mod tests {
     use super::*;
 
     /// Always has more, and never makes its reader wait.
-    struct Endless;
+    struct EndlessReader;
 
-    impl AsyncRead for Endless {
+    impl AsyncRead for EndlessReader {
         fn poll_read(
             self: Pin<&mut Self>,
             _: &mut Context<'_>,
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    impl AsyncWrite for Endless {
+    impl AsyncWrite for EndlessReader {
         fn poll_write(
             self: Pin<&mut Self>,
             _: &mut Context<'_>,
@@ -128,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn s04_a_server_that_never_ends_leaves_others_their_turn() {
-        let mut endless = Fair::new(Box::new(Endless));
+        let mut endless = YieldingIo::new(Box::new(EndlessReader));
         let reading = tokio::spawn(async move {
             let mut bytes = vec![0; 16 << 10];
             while endless.read(&mut bytes).await.is_ok() {}
@@ -142,7 +142,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_lost_by_the_pauses() {
-        let mut fair = Fair::new(Box::new(Endless));
+        let mut fair = YieldingIo::new(Box::new(EndlessReader));
         let mut bytes = vec![0; 3 * TURN + 1];
         fair.read_exact(&mut bytes).await.unwrap();
         assert!(bytes.iter().all(|byte| *byte == b'x'));

@@ -10,19 +10,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock::Clock;
 use crate::connection::net::BoxedIo;
-use crate::connection::registry::{Connection, Phase};
+use crate::connection::registry::{Connection, ConnectionPhase};
 use crate::telemetry::Protocol;
 
 /// A stream that keeps the books of its [`Connection`], and gives back first what was read ahead
 /// to find out what it is.
-pub struct Metered {
+pub struct MeteredIo {
     io: BoxedIo,
     ahead: Bytes,
     connection: Arc<Connection>,
     clock: Arc<Clock>,
 }
 
-impl Metered {
+impl MeteredIo {
     /// Wraps `io`, of which `ahead` has been read already.
     #[must_use]
     pub fn new(io: BoxedIo, ahead: Bytes, connection: Arc<Connection>, clock: Arc<Clock>) -> Self {
@@ -43,13 +43,13 @@ impl Metered {
         }
         self.connection.add_received(bytes);
         let http1 = self.connection.protocol() == Protocol::Http1;
-        if http1 && self.connection.phase().0 == Phase::Idle {
-            self.connection.enter(Phase::Head, self.clock.coarse());
+        if http1 && self.connection.phase().0 == ConnectionPhase::Idle {
+            self.connection.enter(ConnectionPhase::Head, self.clock.coarse());
         }
     }
 }
 
-impl AsyncRead for Metered {
+impl AsyncRead for MeteredIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -69,7 +69,7 @@ impl AsyncRead for Metered {
     }
 }
 
-impl Metered {
+impl MeteredIo {
     /// Keeps the books of a write: how much the client took, or since when it takes nothing.
     fn sent(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
@@ -84,7 +84,7 @@ impl Metered {
     }
 }
 
-impl AsyncWrite for Metered {
+impl AsyncWrite for MeteredIo {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -8,9 +8,9 @@ use crate::telemetry::CloseReason;
 
 /// Why a connection has been asked to end; nothing yet at the beginning.
 #[derive(Debug, Default)]
-pub(super) struct Closing(AtomicU8);
+pub(super) struct CloseSignal(AtomicU8);
 
-impl Closing {
+impl CloseSignal {
     /// Takes a reason: the first wins, but an abort overrides a drain. Says whether it was taken.
     pub(super) fn ask(&self, reason: CloseReason) -> bool {
         settle(&self.0, reason)
@@ -23,13 +23,13 @@ impl Closing {
 }
 
 /// What the reason is kept in; a test puts another thread's steps between two of ours.
-trait Cell {
+trait ReasonCell {
     fn load(&self) -> u8;
     /// Puts `new` there if `old` is there, in one step; else says what is.
     fn exchange(&self, old: u8, new: u8) -> Result<u8, u8>;
 }
 
-impl Cell for AtomicU8 {
+impl ReasonCell for AtomicU8 {
     fn load(&self) -> u8 {
         self.load(SeqCst)
     }
@@ -40,7 +40,7 @@ impl Cell for AtomicU8 {
 }
 
 /// Never a load and a store: between the two another thread may have given a stronger word, which would be lost.
-fn settle(cell: &impl Cell, reason: CloseReason) -> bool {
+fn settle(cell: &impl ReasonCell, reason: CloseReason) -> bool {
     let mut seen = cell.load();
     while overrides(seen, reason) {
         match cell.exchange(seen, reason as u8) {
@@ -66,13 +66,13 @@ mod tests {
     use super::*;
 
     /// A cell before whose n-th step others run as a whole.
-    struct Interrupted<'a> {
+    struct InterruptedCell<'a> {
         place: &'a Place<u8>,
         steps: Place<usize>,
         others: RefCell<VecDeque<(usize, CloseReason)>>,
     }
 
-    impl<'a> Interrupted<'a> {
+    impl<'a> InterruptedCell<'a> {
         fn new(place: &'a Place<u8>, others: &[(usize, CloseReason)]) -> Self {
             let others = RefCell::new(others.iter().copied().collect());
             Self { place, steps: Place::new(0), others }
@@ -88,12 +88,12 @@ mod tests {
         fn run_next(&self) {
             let next = self.others.borrow_mut().pop_front();
             if let Some((_, reason)) = next {
-                settle(&Interrupted::new(self.place, &[]), reason);
+                settle(&InterruptedCell::new(self.place, &[]), reason);
             }
         }
     }
 
-    impl Cell for Interrupted<'_> {
+    impl ReasonCell for InterruptedCell<'_> {
         fn load(&self) -> u8 {
             self.step();
             self.place.get()
@@ -119,7 +119,7 @@ mod tests {
     /// one: before its load, before its first exchange, before its second, and after everything (step 3).
     fn run(mine: CloseReason, others: &[(usize, CloseReason)]) -> Option<CloseReason> {
         let place = Place::new(0);
-        let cell = Interrupted::new(&place, others);
+        let cell = InterruptedCell::new(&place, others);
         settle(&cell, mine);
         others.iter().for_each(|_| cell.run_next());
         CloseReason::from_code(place.get())
@@ -170,7 +170,7 @@ mod tests {
             ("a drain after an abort", vec![POLICY, DRAIN], Some(POLICY)),
             ("a second abort", vec![POLICY, REVOKED], Some(POLICY)),
         ] {
-            let closing = Closing::default();
+            let closing = CloseSignal::default();
             for reason in asked {
                 closing.ask(reason);
             }

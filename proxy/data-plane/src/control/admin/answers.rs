@@ -3,10 +3,10 @@
 use policy::service::EndpointAddress;
 use serde_json::{Value, json};
 
-use crate::traffic::state::State;
+use crate::traffic::state::ProxyState;
 
 /// The open connections, oldest first.
-pub(super) fn connections(state: &State) -> Vec<Value> {
+pub(super) fn connections(state: &ProxyState) -> Vec<Value> {
     let mut all = state.registry.all();
     all.sort_by_key(|c| c.id);
     let now = state.clock.coarse();
@@ -32,7 +32,7 @@ pub(super) fn connections(state: &State) -> Vec<Value> {
 }
 
 /// The certificate in force and the bundles.
-pub(super) fn certificates(state: &State) -> Value {
+pub(super) fn certificates(state: &ProxyState) -> Value {
     let Some(credentials) = state.credentials() else {
         return json!({ "certificate": null, "trust_domains": [] });
     };
@@ -59,7 +59,7 @@ pub(super) fn certificates(state: &State) -> Value {
 }
 
 /// The services this workload can call.
-pub(super) fn services(state: &State) -> Vec<Value> {
+pub(super) fn services(state: &ProxyState) -> Vec<Value> {
     let snapshot = state.snapshot();
     let services = snapshot.services();
     services

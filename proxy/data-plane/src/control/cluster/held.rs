@@ -14,7 +14,7 @@ const WORKLOAD: &str = "Workload";
 
 /// A document as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
+pub struct ResourceDocument {
     /// Its name.
     pub name: String,
     /// Its version.
@@ -25,7 +25,7 @@ pub struct Document {
 
 /// What is to be put in force.
 #[derive(Debug)]
-pub struct Told {
+pub struct ClusterState {
     /// Policies and services.
     pub resources: Resources,
     /// The workload as the cluster knows it.
@@ -40,25 +40,25 @@ pub struct Told {
 
 /// Everything the controller told.
 #[derive(Debug)]
-pub struct Held {
+pub struct ResourceCache {
     root_namespace: String,
     configured: Workload,
-    workload: Option<Described>,
-    policies: BTreeMap<String, Policy>,
-    services: BTreeMap<String, Service>,
+    workload: Option<WorkloadDescription>,
+    policies: BTreeMap<String, CachedPolicy>,
+    services: BTreeMap<String, CachedService>,
     loaded: bool,
 }
 
 /// What the controller said of the workload itself.
 #[derive(Debug, Clone)]
-struct Described {
+struct WorkloadDescription {
     workload: Workload,
     ports: BTreeMap<u16, Protocol>,
     service: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
-struct Policy {
+struct CachedPolicy {
     version: String,
     /// The last version without a mistake.
     accepted: Option<Arc<[u8]>>,
@@ -66,14 +66,14 @@ struct Policy {
 }
 
 #[derive(Debug)]
-struct Service {
+struct CachedService {
     version: String,
     /// The last version without a mistake, and the host it is about.
     accepted: Option<(Arc<[u8]>, Arc<str>)>,
     mistakes: Option<String>,
 }
 
-impl Held {
+impl ResourceCache {
     /// Nothing yet. `configured` is the workload until the controller says more.
     #[must_use]
     pub fn new(root_namespace: &str, configured: &Workload) -> Self {
@@ -88,7 +88,7 @@ impl Held {
     }
 
     /// Takes in what was told of the workload itself.
-    pub fn take_policies(&mut self, changed: Vec<Document>, removed: &[String]) {
+    pub fn take_policies(&mut self, changed: Vec<ResourceDocument>, removed: &[String]) {
         for name in removed {
             self.policies.remove(name);
         }
@@ -103,13 +103,13 @@ impl Held {
                 Err(mistakes) => (before, Some(mistakes)),
             };
             let version = document.version;
-            self.policies.insert(document.name, Policy { version, accepted, mistakes });
+            self.policies.insert(document.name, CachedPolicy { version, accepted, mistakes });
         }
         self.loaded = true;
     }
 
     /// Takes in what was told of destinations.
-    pub fn take_services(&mut self, changed: Vec<Document>, removed: &[String]) {
+    pub fn take_services(&mut self, changed: Vec<ResourceDocument>, removed: &[String]) {
         for key in removed {
             self.services.remove(key);
         }
@@ -125,7 +125,7 @@ impl Held {
                 Err(mistakes) => (before, Some(mistakes)),
             };
             let version = document.version;
-            self.services.insert(document.name, Service { version, accepted, mistakes });
+            self.services.insert(document.name, CachedService { version, accepted, mistakes });
         }
     }
 
@@ -160,7 +160,7 @@ impl Held {
     #[must_use]
     pub fn destinations(&self) -> Vec<(String, Arc<str>)> {
         let services = self.services.iter();
-        let known = |(key, service): (&String, &Service)| {
+        let known = |(key, service): (&String, &CachedService)| {
             Some((key.clone(), service.accepted.as_ref()?.1.clone()))
         };
         services.filter_map(known).collect()
@@ -168,13 +168,14 @@ impl Held {
 
     /// What is to be put in force now.
     #[must_use]
-    pub fn told(&self) -> Told {
+    pub fn told(&self) -> ClusterState {
         let described = self.workload.clone();
-        let Described { workload, ports, service } = described.unwrap_or_else(|| Described {
-            workload: self.configured.clone(),
-            ports: BTreeMap::new(),
-            service: None,
-        });
+        let WorkloadDescription { workload, ports, service } =
+            described.unwrap_or_else(|| WorkloadDescription {
+                workload: self.configured.clone(),
+                ports: BTreeMap::new(),
+                service: None,
+            });
         let mut refused: Vec<String> = Vec::new();
         let policies = self.policies.iter().filter(|(name, _)| *name != WORKLOAD);
         let mut policy_files: Vec<SourceFile> = Vec::new();
@@ -193,7 +194,7 @@ impl Held {
             refused.push("the workload's own description".to_owned());
         }
         let resources = self.join(policy_files, &mut refused);
-        Told { resources, workload, ports, service, refused }
+        ClusterState { resources, workload, ports, service, refused }
     }
 
     /// Joins policies and services. Services that contradict each other are left out, whatever was wrong with them singly.
@@ -276,7 +277,7 @@ impl Held {
         let service = value.pointer("/spec/service").and_then(Value::as_str);
         let service = service.and_then(|host| HostName::parse(host, None).ok());
         let service = service.map(|host| host.name().into());
-        self.workload = Some(Described { workload, ports: ports.collect(), service });
+        self.workload = Some(WorkloadDescription { workload, ports: ports.collect(), service });
         Ok(())
     }
 }

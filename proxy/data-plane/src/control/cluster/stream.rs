@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use identity::tls::ALPN_H2;
-use identity::verify::{Usage, verify_peer};
+use identity::verify::{HandshakeSide, verify_peer};
 use prost_types::value::Kind;
 use rustls_pki_types::UnixTime;
 use tokio::net::TcpStream;
@@ -14,16 +14,16 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
-use super::held::{Document, Held};
+use super::held::{ResourceCache, ResourceDocument};
 use super::proto::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use super::proto::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Status};
 use crate::clock::unix_now;
-use crate::connection::link::Chain;
+use crate::connection::link::PeerChain;
 use crate::connection::tls;
 use crate::control::channel;
-use crate::control::config::Controller;
-use crate::traffic::demand::{Demand, Word};
-use crate::traffic::state::State;
+use crate::control::config::ControllerConfig;
+use crate::traffic::demand::{DestinationDemand, LookupState};
+use crate::traffic::state::ProxyState;
 
 const POLICY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Policy";
 const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v1.Service";
@@ -45,10 +45,10 @@ const SEND_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Follows one stream to its end. What it told stays in `held`.
 pub(super) async fn follow_once(
-    state: &State,
-    controller: &Controller,
-    demand: &Demand,
-    held: &mut Held,
+    state: &ProxyState,
+    controller: &ControllerConfig,
+    demand: &DestinationDemand,
+    held: &mut ResourceCache,
 ) -> anyhow::Result<()> {
     let connected = tokio::time::timeout(CONNECT_DEADLINE, connect(state, controller)).await;
     let (channel, chain) =
@@ -98,11 +98,11 @@ pub(super) async fn follow_once(
 }
 
 /// The stream must not outlive what the controller proved: its certificate, its root, our own certificate.
-fn still_believed(state: &State, chain: &Chain) -> anyhow::Result<()> {
+fn still_believed(state: &ProxyState, chain: &PeerChain) -> anyhow::Result<()> {
     let credentials = state.valid_credentials().context("our own certificate has expired")?;
     let (leaf, intermediates) = chain.split_first().context("the controller showed nothing")?;
     let now = UnixTime::since_unix_epoch(Duration::from_secs(unix_now()));
-    verify_peer(credentials.bundles(), leaf, intermediates, now, Usage::Server)
+    verify_peer(credentials.bundles(), leaf, intermediates, now, HandshakeSide::Server)
         .context("the controller is no longer believed")?;
     Ok(())
 }
@@ -122,7 +122,7 @@ async fn send(
     }
 }
 
-fn first_request(controller: &Controller, held: &Held) -> DeltaDiscoveryRequest {
+fn first_request(controller: &ControllerConfig, held: &ResourceCache) -> DeltaDiscoveryRequest {
     let text = |text: &str| prost_types::Value { kind: Some(Kind::StringValue(text.to_owned())) };
     let pod = &controller.pod;
     let fields = [("POD_NAME", &pod.name), ("POD_UID", &pod.uid)];
@@ -138,7 +138,7 @@ fn first_request(controller: &Controller, held: &Held) -> DeltaDiscoveryRequest 
 
 async fn ask_services(
     requests: &mpsc::Sender<DeltaDiscoveryRequest>,
-    demand: &Demand,
+    demand: &DestinationDemand,
     has: HashMap<String, String>,
 ) -> anyhow::Result<()> {
     let wanted = demand.take_unsent();
@@ -156,16 +156,16 @@ async fn ask_services(
 
 /// Puts an answer in force; what is to be said back.
 fn take(
-    state: &State,
-    demand: &Demand,
-    held: &mut Held,
+    state: &ProxyState,
+    demand: &DestinationDemand,
+    held: &mut ResourceCache,
     answer: DeltaDiscoveryResponse,
 ) -> DeltaDiscoveryRequest {
     let removed = answer.removed_resources;
-    let documents: Vec<Document> = answer
+    let documents: Vec<ResourceDocument> = answer
         .resources
         .into_iter()
-        .map(|resource| Document {
+        .map(|resource| ResourceDocument {
             name: resource.name,
             version: resource.version,
             bytes: resource.resource.map(|any| any.value).unwrap_or_default(),
@@ -188,8 +188,8 @@ fn take(
                 changed = false;
             }
             let error = put_in_force(state, demand, held, changed);
-            keys.iter().for_each(|key| demand.answered(key, Word::Service));
-            removed.iter().for_each(|key| demand.answered(key, Word::Unknown));
+            keys.iter().for_each(|key| demand.answered(key, LookupState::Service));
+            removed.iter().for_each(|key| demand.answered(key, LookupState::Unknown));
             return acknowledge(answer.nonce, SERVICE_TYPE, error);
         }
         other => tracing::debug!(type_url = other, "a resource of an unknown type"),
@@ -198,7 +198,12 @@ fn take(
 }
 
 /// The word for the controller when something was refused.
-fn put_in_force(state: &State, demand: &Demand, held: &Held, changed: bool) -> Option<String> {
+fn put_in_force(
+    state: &ProxyState,
+    demand: &DestinationDemand,
+    held: &ResourceCache,
+    changed: bool,
+) -> Option<String> {
     let told = held.told();
     if changed {
         state.install_cluster(&told);
@@ -223,7 +228,12 @@ fn told_briefly(refused: &[String]) -> String {
     refused.join("; ").chars().take(MOST_TOLD).collect()
 }
 
-fn give_up(state: &State, demand: &Demand, held: &mut Held, keys: &[String]) {
+fn give_up(
+    state: &ProxyState,
+    demand: &DestinationDemand,
+    held: &mut ResourceCache,
+    keys: &[String],
+) {
     let before = held.destinations().len();
     held.forget_services(keys);
     if held.destinations().len() != before {
@@ -242,7 +252,10 @@ fn acknowledge(nonce: String, type_url: &str, error: Option<String>) -> DeltaDis
 }
 
 /// The connection, and the certificates by which the controller proved itself.
-async fn connect(state: &State, controller: &Controller) -> anyhow::Result<(Channel, Chain)> {
+async fn connect(
+    state: &ProxyState,
+    controller: &ControllerConfig,
+) -> anyhow::Result<(Channel, PeerChain)> {
     let credentials = loop {
         match state.valid_credentials() {
             Some(credentials) => break credentials,
@@ -266,10 +279,10 @@ async fn connect(state: &State, controller: &Controller) -> anyhow::Result<(Chan
 }
 
 /// Our own connections carry the mark that the interception rules exempt, where one is configured.
-async fn dial(state: &State, address: (&str, u16)) -> io::Result<TcpStream> {
+async fn dial(state: &ProxyState, address: (&str, u16)) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in tokio::net::lookup_host(address).await? {
-        match crate::connection::net::Dial::upstream(&state.config).connect(address).await {
+        match crate::connection::net::DialOptions::upstream(&state.config).connect(address).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }

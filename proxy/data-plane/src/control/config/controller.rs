@@ -1,11 +1,11 @@
 //! `resources.controller`: whose stream the resources come from.
 
 use identity::SpiffeId;
-use policy::yaml::{Reader, Value};
+use policy::yaml::{YamlReader, YamlValue};
 
 /// The controller, and what the proxy tells it of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Controller {
+pub struct ControllerConfig {
     /// Its host name or address (`address`, before the colon).
     pub host: String,
     /// Its port (`address`).
@@ -25,7 +25,7 @@ pub struct PodReference {
     pub uid: String,
 }
 
-pub(super) fn read(reader: &mut Reader, value: Value<'_>) -> Option<Controller> {
+pub(super) fn read(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<ControllerConfig> {
     let mut map = reader.mapping(value)?;
     let address = map.require(reader, "address");
     let address = address.and_then(|v| reader.parsed(v, "HOST:PORT", host_and_port));
@@ -34,10 +34,10 @@ pub(super) fn read(reader: &mut Reader, value: Value<'_>) -> Option<Controller> 
     let pod = map.require(reader, "pod").and_then(|v| read_pod(reader, v));
     map.finish(reader);
     let (host, port) = address?;
-    Some(Controller { host, port, identity: identity?, pod: pod? })
+    Some(ControllerConfig { host, port, identity: identity?, pod: pod? })
 }
 
-fn read_pod(reader: &mut Reader, value: Value<'_>) -> Option<PodReference> {
+fn read_pod(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<PodReference> {
     let mut map = reader.mapping(value)?;
     let name = map.require(reader, "name").and_then(|v| reader.text(v)).map(str::to_owned);
     let uid = map.require(reader, "uid").and_then(|v| reader.text(v)).map(str::to_owned);

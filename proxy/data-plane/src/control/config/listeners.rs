@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use identity::SpiffeId;
-use policy::yaml::{Mark, Reader, Value};
+use policy::yaml::{SourcePosition, YamlReader, YamlValue};
 use policy::{HostName, MtlsMode, Protocol};
 
 use super::sections::MTLS_MODES;
@@ -25,7 +25,7 @@ const PROTOCOLS: &[(&str, Protocol)] = &[
 
 /// Traffic to the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inbound {
+pub struct InboundConfig {
     /// Where redirected connections arrive (`bind`); empty for `none`. Default `[::]:15006`.
     pub bind: Vec<SocketAddr>,
     /// What the app's ports speak (`ports`), by the app's port.
@@ -70,7 +70,7 @@ pub struct InboundListener {
 
 /// Traffic from the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outbound {
+pub struct OutboundConfig {
     /// Where redirected connections arrive (`bind`); empty for `none`. Default `127.0.0.1:15001` and `[::1]:15001`.
     pub bind: Vec<SocketAddr>,
     /// Explicit listeners (`listeners`).
@@ -88,7 +88,7 @@ pub struct OutboundListener {
     pub port: u16,
 }
 
-impl Inbound {
+impl InboundConfig {
     /// What an app port speaks and its own mTLS mode; undeclared ports are `auto`.
     pub fn port(&self, port: u16) -> InboundPort {
         self.ports
@@ -111,10 +111,10 @@ impl Inbound {
     }
 }
 
-pub(super) fn inbound(reader: &mut Reader, value: Option<Value<'_>>) -> Inbound {
+pub(super) fn inbound(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> InboundConfig {
     let default = [SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), INBOUND_PORT)];
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else {
-        return Inbound {
+        return InboundConfig {
             bind: default.into(),
             ports: BTreeMap::new(),
             listeners: Vec::new(),
@@ -127,13 +127,13 @@ pub(super) fn inbound(reader: &mut Reader, value: Option<Value<'_>>) -> Inbound 
     refuse_two_modes(reader, map.mark(), &ports, &listeners);
     let forwarded_for = map.take("forwardedFor").and_then(|v| forwarded_for(reader, v));
     map.finish(reader);
-    Inbound { bind, ports, listeners, forwarded_for: forwarded_for.unwrap_or_default() }
+    InboundConfig { bind, ports, listeners, forwarded_for: forwarded_for.unwrap_or_default() }
 }
 
 /// Modes, like policies, go by the app's port: a listener that takes plaintext for it would open the others, too.
 fn refuse_two_modes(
-    reader: &mut Reader,
-    mark: Mark,
+    reader: &mut YamlReader,
+    mark: SourcePosition,
     ports: &BTreeMap<u16, InboundPort>,
     listeners: &[InboundListener],
 ) {
@@ -152,7 +152,7 @@ fn refuse_two_modes(
     }
 }
 
-fn forwarded_for(reader: &mut Reader, value: Value<'_>) -> Option<ForwardedFor> {
+fn forwarded_for(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<ForwardedFor> {
     let mut map = reader.mapping(value)?;
     let from = map.require(reader, "from").and_then(|v| reader.filled_list(v, MAX_LISTENERS));
     let from = from.unwrap_or_default().into_iter().filter_map(|item| {
@@ -165,7 +165,7 @@ fn forwarded_for(reader: &mut Reader, value: Value<'_>) -> Option<ForwardedFor> 
     Some(ForwardedFor { from, trusted_proxies })
 }
 
-fn inbound_ports(reader: &mut Reader, value: Value<'_>) -> BTreeMap<u16, InboundPort> {
+fn inbound_ports(reader: &mut YamlReader, value: YamlValue<'_>) -> BTreeMap<u16, InboundPort> {
     let mut ports = BTreeMap::new();
     let Some(mut map) = reader.mapping(value) else { return ports };
     for (key, value) in map.entries() {
@@ -185,7 +185,7 @@ fn inbound_ports(reader: &mut Reader, value: Value<'_>) -> BTreeMap<u16, Inbound
     ports
 }
 
-fn inbound_port(reader: &mut Reader, value: Value<'_>) -> Option<InboundPort> {
+fn inbound_port(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<InboundPort> {
     let mut map = reader.mapping(value)?;
     let protocol = map.take("protocol").and_then(|v| reader.choice(v, PROTOCOLS));
     let mtls = map.take("mtls").and_then(|v| reader.choice(v, MTLS_MODES));
@@ -193,7 +193,7 @@ fn inbound_port(reader: &mut Reader, value: Value<'_>) -> Option<InboundPort> {
     Some(InboundPort { protocol: protocol.unwrap_or(Protocol::Auto), mtls })
 }
 
-fn inbound_listener(reader: &mut Reader, value: Value<'_>) -> Option<InboundListener> {
+fn inbound_listener(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<InboundListener> {
     let mut map = reader.mapping(value)?;
     let bind = map.require(reader, "bind").and_then(|v| address(reader, v));
     let forward = map.require(reader, "forward").and_then(|v| forward_address(reader, v));
@@ -208,19 +208,19 @@ fn inbound_listener(reader: &mut Reader, value: Value<'_>) -> Option<InboundList
     })
 }
 
-pub(super) fn outbound(reader: &mut Reader, value: Option<Value<'_>>) -> Outbound {
+pub(super) fn outbound(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> OutboundConfig {
     let default = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)]
         .map(|ip| SocketAddr::new(ip, OUTBOUND_PORT));
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else {
-        return Outbound { bind: default.into(), listeners: Vec::new() };
+        return OutboundConfig { bind: default.into(), listeners: Vec::new() };
     };
     let bind = bind(reader, map.take("bind"), &default);
     let listeners = each(reader, map.take("listeners"), outbound_listener);
     map.finish(reader);
-    Outbound { bind, listeners }
+    OutboundConfig { bind, listeners }
 }
 
-fn outbound_listener(reader: &mut Reader, value: Value<'_>) -> Option<OutboundListener> {
+fn outbound_listener(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<OutboundListener> {
     let mut map = reader.mapping(value)?;
     let bind = map.require(reader, "bind").and_then(|v| address(reader, v));
     let service = map.require(reader, "service").and_then(|v| service(reader, v));
@@ -229,7 +229,7 @@ fn outbound_listener(reader: &mut Reader, value: Value<'_>) -> Option<OutboundLi
     Some(OutboundListener { bind: bind?, service: service?, port: port? })
 }
 
-fn service(reader: &mut Reader, value: Value<'_>) -> Option<Arc<str>> {
+fn service(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Arc<str>> {
     let host = reader.parsed(value, "a service's host", |text| HostName::parse(text, None))?;
     if host.port().is_some() {
         reader.wrong(value, "a host without port", Some("write the port as `port`".into()));
@@ -240,9 +240,9 @@ fn service(reader: &mut Reader, value: Value<'_>) -> Option<Arc<str>> {
 
 /// The items of an optional list, each read by `read`.
 fn each<T>(
-    reader: &mut Reader,
-    value: Option<Value<'_>>,
-    read: impl Fn(&mut Reader, Value<'_>) -> Option<T>,
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
+    read: impl Fn(&mut YamlReader, YamlValue<'_>) -> Option<T>,
 ) -> Vec<T> {
     let Some(items) = value.and_then(|v| reader.list(v)) else { return Vec::new() };
     if let Some(extra) = items.get(MAX_LISTENERS) {
@@ -253,8 +253,8 @@ fn each<T>(
 
 /// A `bind`: one address, a list of them, or `none`.
 pub(super) fn bind(
-    reader: &mut Reader,
-    value: Option<Value<'_>>,
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
     default: &[SocketAddr],
 ) -> Vec<SocketAddr> {
     let Some(value) = value else { return default.to_vec() };
@@ -270,8 +270,8 @@ pub(super) fn bind(
 
 /// A `bind` of what listens in one place: an address, or `none`.
 pub(super) fn one_bind(
-    reader: &mut Reader,
-    value: Option<Value<'_>>,
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
     default: SocketAddr,
 ) -> Option<SocketAddr> {
     let Some(value) = value else { return Some(default) };
@@ -282,14 +282,14 @@ pub(super) fn one_bind(
     if value.is_text("none") { None } else { address(reader, value) }
 }
 
-fn address(reader: &mut Reader, value: Value<'_>) -> Option<SocketAddr> {
+fn address(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<SocketAddr> {
     reader.parsed(value, "an address and port", |text| {
         text.parse().map_err(|_| "write 127.0.0.1:8080 or \"[::1]:8080\"")
     })
 }
 
 /// An address the app listens on: a real port of a real address.
-fn forward_address(reader: &mut Reader, value: Value<'_>) -> Option<SocketAddr> {
+fn forward_address(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<SocketAddr> {
     let address = address(reader, value)?;
     if address.port() == 0 || address.ip().is_unspecified() {
         reader.wrong(
@@ -304,10 +304,10 @@ fn forward_address(reader: &mut Reader, value: Value<'_>) -> Option<SocketAddr> 
 
 /// Two listeners on one address cannot both work.
 pub(super) fn refuse_shared_addresses(
-    reader: &mut Reader,
-    mark: Mark,
-    inbound: &Inbound,
-    outbound: &Outbound,
+    reader: &mut YamlReader,
+    mark: SourcePosition,
+    inbound: &InboundConfig,
+    outbound: &OutboundConfig,
     others: [Option<SocketAddr>; 3],
 ) {
     let inbound_binds =

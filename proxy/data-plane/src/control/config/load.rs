@@ -5,21 +5,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use policy::resources::DEFAULT_ROOT_NAMESPACE;
-use policy::yaml::Mark;
-use policy::{Mistake, Mistakes, Resources, Snapshot, SourceFile};
+use policy::yaml::SourcePosition;
+use policy::{Diagnostic, Diagnostics, Resources, Snapshot, SourceFile};
 
 use super::{Config, labels, read_directory, read_file, read_stream};
 
 /// A configuration with its resources, both without a mistake.
 #[derive(Debug)]
-pub struct Checked {
+pub struct CheckedConfig {
     /// The configuration.
     pub config: Config,
     /// The resources.
     pub resources: Resources,
 }
 
-impl Checked {
+impl CheckedConfig {
     /// What the resources say of the configured workload.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -34,14 +34,14 @@ impl Checked {
 /// # Errors
 /// Every mistake of both. A configuration with mistakes still says where its resources are, as
 /// long as it is YAML.
-pub fn load(config: &Path, directory: Option<&Path>) -> Result<Checked, Mistakes> {
+pub fn load(config: &Path, directory: Option<&Path>) -> Result<CheckedConfig, Diagnostics> {
     with_resources(load_config(config), directory)
 }
 
 fn with_resources(
-    (config, whereabouts): (Result<Config, Mistakes>, Whereabouts),
+    (config, whereabouts): (Result<Config, Diagnostics>, ResourceLocation),
     directory: Option<&Path>,
-) -> Result<Checked, Mistakes> {
+) -> Result<CheckedConfig, Diagnostics> {
     let (configured, root_namespace) = whereabouts;
     let files = match directory {
         Some(asked) => read_given(asked),
@@ -49,7 +49,7 @@ fn with_resources(
     };
     let resources = files.and_then(|files| Resources::parse(&files, &root_namespace));
     match (config, resources) {
-        (Ok(config), Ok(resources)) => Ok(Checked { config, resources }),
+        (Ok(config), Ok(resources)) => Ok(CheckedConfig { config, resources }),
         (Ok(_), Err(mistakes)) | (Err(mistakes), Ok(_)) => Err(mistakes),
         (Err(first), Err(second)) => Err(first.and(second)),
     }
@@ -59,23 +59,23 @@ fn with_resources(
 ///
 /// # Errors
 /// Every mistake of it.
-pub fn load_configuration(path: &Path) -> Result<Config, Mistakes> {
+pub fn load_configuration(path: &Path) -> Result<Config, Diagnostics> {
     load_config(path).0
 }
 
 /// Where a configuration's resources are, and which namespace is the root one.
-pub type Whereabouts = (Option<PathBuf>, String);
+pub type ResourceLocation = (Option<PathBuf>, String);
 
 /// As [`load`], of a configuration that stands in an environment variable of this name.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_text(variable: &str, text: &str) -> Result<Checked, Mistakes> {
+pub fn load_text(variable: &str, text: &str) -> Result<CheckedConfig, Diagnostics> {
     with_resources(read_config(variable, text.as_bytes()), None)
 }
 
 /// As [`load_configuration`], with where its resources are, as far as that can be told.
-pub fn load_config(path: &Path) -> (Result<Config, Mistakes>, Whereabouts) {
+pub fn load_config(path: &Path) -> (Result<Config, Diagnostics>, ResourceLocation) {
     let file = match read_file(path) {
         Ok(file) => file,
         Err(error) => {
@@ -85,7 +85,7 @@ pub fn load_config(path: &Path) -> (Result<Config, Mistakes>, Whereabouts) {
     read_config(&file.name, &file.bytes)
 }
 
-fn read_config(name: &str, bytes: &[u8]) -> (Result<Config, Mistakes>, Whereabouts) {
+fn read_config(name: &str, bytes: &[u8]) -> (Result<Config, Diagnostics>, ResourceLocation) {
     let config = Config::parse(name, bytes).and_then(with_labels);
     let whereabouts = match &config {
         Ok(config) => (config.resources.clone(), config.root_namespace.clone()),
@@ -96,14 +96,14 @@ fn read_config(name: &str, bytes: &[u8]) -> (Result<Config, Mistakes>, Whereabou
 
 /// Reads the labels, where they stand in a file. They are those of the start: a pod whose labels
 /// change is asked for by others' selectors, and answers as the one it was.
-fn with_labels(mut config: Config) -> Result<Config, Mistakes> {
+fn with_labels(mut config: Config) -> Result<Config, Diagnostics> {
     let Some(path) = &config.labels_file else { return Ok(config) };
     let file = read_file(path).map_err(|error| unreadable(path, &error))?;
     let name = file.name.into();
     config.workload.labels = labels::parse(&file.bytes).map_err(|line| {
-        let mark = Mark { line, column: 1 };
+        let mark = SourcePosition { line, column: 1 };
         let expected = "key=\"value\", as the downward API writes labels";
-        Mistakes::from(Mistake::new(&name, mark, "something else", expected, None))
+        Diagnostics::from(Diagnostic::new(&name, mark, "something else", expected, None))
     })?;
     Ok(config)
 }
@@ -112,7 +112,7 @@ fn with_labels(mut config: Config) -> Result<Config, Mistakes> {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn read_files(directory: Option<&Path>) -> Result<Vec<SourceFile>, Mistakes> {
+pub fn read_files(directory: Option<&Path>) -> Result<Vec<SourceFile>, Diagnostics> {
     let Some(directory) = directory else { return Ok(Vec::new()) };
     let files = match directory.is_file() {
         true => read_file(directory).map(|file| vec![file]),
@@ -125,7 +125,7 @@ pub fn read_files(directory: Option<&Path>) -> Result<Vec<SourceFile>, Mistakes>
 ///
 /// # Errors
 /// It cannot be read.
-pub fn read_given(given: &Path) -> Result<Vec<SourceFile>, Mistakes> {
+pub fn read_given(given: &Path) -> Result<Vec<SourceFile>, Diagnostics> {
     let files = match given.is_dir() {
         true => read_directory(given),
         false => read_stream(given, || Ok(Box::new(File::open(given)?))).map(|file| vec![file]),
@@ -134,12 +134,12 @@ pub fn read_given(given: &Path) -> Result<Vec<SourceFile>, Mistakes> {
 }
 
 /// A file or directory that cannot be read, as a mistake like the others.
-pub fn unreadable(path: &Path, error: &io::Error) -> Mistakes {
+pub fn unreadable(path: &Path, error: &io::Error) -> Diagnostics {
     let file = path.display().to_string().into();
     let fix = Some("check the path and its permissions".to_owned());
-    Mistakes::from(Mistake::new(
+    Diagnostics::from(Diagnostic::new(
         &file,
-        Mark::FILE,
+        SourcePosition::FILE,
         format!("nothing to read ({error})"),
         "a file or directory",
         fix,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use policy::yaml::{self, Mapping, Reader, Value};
+use policy::yaml::{self, YamlMapping, YamlReader, YamlValue};
 
 /// The most probes of a pod: five for each of two hundred containers.
 const MAX_PROBES: usize = 1000;
@@ -19,12 +19,12 @@ pub struct Probe {
     /// How long the app may take. Default 1s.
     pub timeout: Duration,
     /// What the app is asked.
-    pub ask: Ask,
+    pub ask: ProbeHandler,
 }
 
 /// What the app is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ask {
+pub enum ProbeHandler {
     /// `GET`; good is a status from 200 to 399.
     Http(HttpProbe),
     /// A connection; good when it is taken.
@@ -71,14 +71,14 @@ const KINDS: &[(&str, &str)] = &[
     ("preStop", "preStop"),
 ];
 
-pub(super) fn probes(reader: &mut Reader, value: Option<Value<'_>>) -> Vec<Probe> {
+pub(super) fn probes(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> Vec<Probe> {
     let Some(items) = value.and_then(|v| reader.filled_list(v, MAX_PROBES)) else {
         return Vec::new();
     };
     items.into_iter().filter_map(|item| probe(reader, item)).collect()
 }
 
-fn probe(reader: &mut Reader, value: Value<'_>) -> Option<Probe> {
+fn probe(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Probe> {
     let mut map = reader.mapping(value)?;
     let container =
         map.require(reader, "container").and_then(|v| super::sections::dns_label(reader, v));
@@ -99,8 +99,12 @@ fn probe(reader: &mut Reader, value: Value<'_>) -> Option<Probe> {
     })
 }
 
-fn ask(reader: &mut Reader, value: Value<'_>, map: &mut Mapping<'_>) -> Option<Ask> {
-    let http = map.take("http").map(|v| http(reader, v).map(Ask::Http));
+fn ask(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    map: &mut YamlMapping<'_>,
+) -> Option<ProbeHandler> {
+    let http = map.take("http").map(|v| http(reader, v).map(ProbeHandler::Http));
     let tcp = map.take("tcp").map(|v| tcp(reader, v));
     let grpc = map.take("grpc").map(|v| grpc(reader, v));
     let mut all = [http, tcp, grpc].into_iter().flatten();
@@ -123,7 +127,7 @@ fn ask(reader: &mut Reader, value: Value<'_>, map: &mut Mapping<'_>) -> Option<A
     }
 }
 
-fn http(reader: &mut Reader, value: Value<'_>) -> Option<HttpProbe> {
+fn http(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<HttpProbe> {
     let mut map = reader.mapping(value)?;
     let port = map.require(reader, "port").and_then(|v| reader.port(v));
     let path = path(reader, &mut map, "/");
@@ -133,7 +137,7 @@ fn http(reader: &mut Reader, value: Value<'_>) -> Option<HttpProbe> {
     Some(HttpProbe { port: port?, path: path?, tls, headers })
 }
 
-fn headers(reader: &mut Reader, value: Value<'_>) -> Option<HeaderMap> {
+fn headers(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<HeaderMap> {
     let mut headers = HeaderMap::new();
     for item in reader.filled_list(value, MAX_HEADERS)? {
         let mut map = reader.mapping(item)?;
@@ -149,22 +153,22 @@ fn headers(reader: &mut Reader, value: Value<'_>) -> Option<HeaderMap> {
     Some(headers)
 }
 
-fn tcp(reader: &mut Reader, value: Value<'_>) -> Option<Ask> {
+fn tcp(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<ProbeHandler> {
     let mut map = reader.mapping(value)?;
     let port = map.require(reader, "port").and_then(|v| reader.port(v));
     map.finish(reader);
-    Some(Ask::Tcp { port: port? })
+    Some(ProbeHandler::Tcp { port: port? })
 }
 
-fn grpc(reader: &mut Reader, value: Value<'_>) -> Option<Ask> {
+fn grpc(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<ProbeHandler> {
     let mut map = reader.mapping(value)?;
     let port = map.require(reader, "port").and_then(|v| reader.port(v));
     let service = map.take("service").and_then(|v| reader.text(v)).unwrap_or_default().to_owned();
     map.finish(reader);
-    Some(Ask::Grpc { port: port?, service })
+    Some(ProbeHandler::Grpc { port: port?, service })
 }
 
-pub(super) fn app_metrics(reader: &mut Reader, value: Value<'_>) -> Option<AppMetrics> {
+pub(super) fn app_metrics(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<AppMetrics> {
     let mut map = reader.mapping(value)?;
     let port = map.require(reader, "port").and_then(|v| reader.port(v));
     let path = path(reader, &mut map, "/metrics");
@@ -172,7 +176,11 @@ pub(super) fn app_metrics(reader: &mut Reader, value: Value<'_>) -> Option<AppMe
     Some(AppMetrics { port: port?, path: path? })
 }
 
-fn path(reader: &mut Reader, map: &mut Mapping<'_>, default: &'static str) -> Option<PathAndQuery> {
+fn path(
+    reader: &mut YamlReader,
+    map: &mut YamlMapping<'_>,
+    default: &'static str,
+) -> Option<PathAndQuery> {
     let Some(value) = map.take("path") else { return Some(PathAndQuery::from_static(default)) };
     reader.parsed(value, "a path", |text| match text.starts_with('/') {
         true => text.parse::<PathAndQuery>().map_err(|error| error.to_string()),
@@ -213,7 +221,7 @@ mod tests {
         let probes = probes.unwrap();
         assert_eq!(probes[0].path, "/probe/app/readiness");
         assert_eq!(probes[0].timeout, Duration::from_secs(3));
-        let Ask::Http(http) = &probes[0].ask else { unreachable!() };
+        let ProbeHandler::Http(http) = &probes[0].ask else { unreachable!() };
         assert_eq!(http.path.as_str(), "/healthz?full=$(X)");
         assert!(http.tls && http.headers.contains_key("x-a"));
         assert_eq!(probes[1].path, "/probe/app/preStop/0123456789abcdef");

@@ -5,15 +5,17 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use identity::{SpiffeId, TrustDomain};
-use policy::yaml::{Mapping, Reader, Value};
-use policy::{DefaultAuthorization, DefaultEgress, Defaults, MtlsMode, Normalization, Workload};
+use policy::yaml::{YamlMapping, YamlReader, YamlValue};
+use policy::{
+    DefaultAuthorization, DefaultEgress, MtlsMode, PathNormalization, PolicyDefaults, Workload,
+};
 
 use super::listeners;
 use super::{
-    AccessLog, Admin, Controller, IdentityFiles, IdentitySource, Interception, LOG_LEVELS,
-    LogLevel, Logs,
+    AccessLog, AdminConfig, ControllerConfig, IdentityFiles, IdentitySource, InterceptionConfig,
+    LOG_LEVELS, LogConfig, LogLevel,
 };
-use crate::http::gate::Underscores;
+use crate::http::gate::UnderscorePolicy;
 use crate::ports::{ADMIN_PORT, INBOUND_SOURCE_V4};
 
 const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
@@ -26,7 +28,7 @@ pub(super) const MTLS_MODES: &[(&str, MtlsMode)] = &[
 ];
 
 /// `mode`: only the sidecar is there in this version, and a gateway must not quietly run as one.
-pub(super) fn mode(reader: &mut Reader, map: &mut Mapping<'_>) {
+pub(super) fn mode(reader: &mut YamlReader, map: &mut YamlMapping<'_>) {
     let Some(value) = map.take("mode") else { return };
     if reader.choice(value, &[("sidecar", false), ("gateway", true)]) == Some(true) {
         let fix = "gateway mode is not supported by this version".to_owned();
@@ -36,8 +38,8 @@ pub(super) fn mode(reader: &mut Reader, map: &mut Mapping<'_>) {
 
 /// `workload`: who the app is. Its labels stand there, or in a file of the downward API.
 pub(super) fn workload(
-    reader: &mut Reader,
-    value: Value<'_>,
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
 ) -> Option<(Workload, Option<PathBuf>)> {
     let mut map = reader.mapping(value)?;
     let namespace = map.require(reader, "namespace").and_then(|v| dns_label(reader, v));
@@ -58,7 +60,7 @@ pub(super) fn workload(
     Some((workload, file))
 }
 
-fn service_account(reader: &mut Reader, value: Value<'_>) -> Option<String> {
+fn service_account(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<String> {
     reader.parsed(value, "a service account's name", |text| {
         let trust_domain = TrustDomain::parse(DEFAULT_TRUST_DOMAIN)?;
         SpiffeId::workload(&trust_domain, "default", text).map(|_| text.to_owned())
@@ -66,8 +68,8 @@ fn service_account(reader: &mut Reader, value: Value<'_>) -> Option<String> {
 }
 
 fn labels(
-    reader: &mut Reader,
-    value: Value<'_>,
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
 ) -> Option<std::collections::BTreeMap<String, String>> {
     let mut map = reader.mapping(value)?;
     let entries = map.entries();
@@ -79,7 +81,7 @@ fn labels(
 }
 
 /// A label's value, which may be empty.
-fn label(reader: &mut Reader, value: Value<'_>) -> Option<String> {
+fn label(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<String> {
     match value.is_empty_text() {
         true => Some(String::new()),
         false => reader.text(value).map(str::to_owned),
@@ -87,7 +89,7 @@ fn label(reader: &mut Reader, value: Value<'_>) -> Option<String> {
 }
 
 /// The name of a namespace or a container: a DNS label (RFC 1123).
-pub(super) fn dns_label(reader: &mut Reader, value: Value<'_>) -> Option<String> {
+pub(super) fn dns_label(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<String> {
     reader.parsed(value, "a name of Kubernetes (RFC 1123 label)", |text| {
         let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
         let inner = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -103,8 +105,8 @@ pub(super) fn dns_label(reader: &mut Reader, value: Value<'_>) -> Option<String>
 
 /// `identity`: the trust domain and exactly one source.
 pub(super) fn identity(
-    reader: &mut Reader,
-    value: Value<'_>,
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
 ) -> Option<(TrustDomain, IdentitySource)> {
     let mut map = reader.mapping(value)?;
     let named =
@@ -148,10 +150,10 @@ fn unix_socket(text: &str) -> Result<PathBuf, &'static str> {
     }
 }
 
-fn identity_files(reader: &mut Reader, value: Value<'_>) -> Option<IdentityFiles> {
+fn identity_files(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<IdentityFiles> {
     let mut map = reader.mapping(value)?;
     let mut file =
-        |reader: &mut Reader, key| map.require(reader, key).and_then(|v| path(reader, v));
+        |reader: &mut YamlReader, key| map.require(reader, key).and_then(|v| path(reader, v));
     let certificate = file(reader, "certificate");
     let key = file(reader, "key");
     let bundle = file(reader, "bundle");
@@ -167,7 +169,7 @@ fn identity_files(reader: &mut Reader, value: Value<'_>) -> Option<IdentityFiles
     })
 }
 
-fn federated(reader: &mut Reader, value: Value<'_>) -> Option<Vec<(TrustDomain, PathBuf)>> {
+fn federated(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Vec<(TrustDomain, PathBuf)>> {
     let mut map = reader.mapping(value)?;
     let mut bundles = Vec::new();
     for (key, value) in map.entries() {
@@ -188,15 +190,15 @@ fn federated(reader: &mut Reader, value: Value<'_>) -> Option<Vec<(TrustDomain, 
     Some(bundles)
 }
 
-fn path(reader: &mut Reader, value: Value<'_>) -> Option<PathBuf> {
+fn path(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<PathBuf> {
     reader.text(value).map(PathBuf::from)
 }
 
 /// `resources`: a directory, or the controller's stream.
 pub(super) fn resources(
-    reader: &mut Reader,
-    value: Value<'_>,
-) -> Option<(Option<PathBuf>, Option<Controller>)> {
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+) -> Option<(Option<PathBuf>, Option<ControllerConfig>)> {
     let mut map = reader.mapping(value)?;
     let controller = map.take("controller");
     let directory = match controller {
@@ -214,8 +216,8 @@ pub(super) fn resources(
     Some((None, super::controller::read(reader, controller)))
 }
 
-pub(super) fn defaults(reader: &mut Reader, value: Option<Value<'_>>) -> Defaults {
-    let mut defaults = Defaults::default();
+pub(super) fn defaults(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> PolicyDefaults {
+    let mut defaults = PolicyDefaults::default();
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else { return defaults };
     let authorization = [
         ("deny", DefaultAuthorization::Deny),
@@ -232,8 +234,8 @@ pub(super) fn defaults(reader: &mut Reader, value: Option<Value<'_>>) -> Default
 
 /// Sets `target` to the choice that was written, if any.
 fn choose<T: Copy>(
-    reader: &mut Reader,
-    value: Option<Value<'_>>,
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
     choices: &[(&str, T)],
     target: &mut T,
 ) {
@@ -242,31 +244,40 @@ fn choose<T: Copy>(
     }
 }
 
-pub(super) fn path_normalization(reader: &mut Reader, value: Option<Value<'_>>) -> Normalization {
+pub(super) fn path_normalization(
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
+) -> PathNormalization {
     let levels = [
-        ("NONE", Normalization::None),
-        ("BASE", Normalization::Base),
-        ("MERGE_SLASHES", Normalization::MergeSlashes),
-        ("DECODE_AND_MERGE_SLASHES", Normalization::DecodeAndMergeSlashes),
+        ("NONE", PathNormalization::None),
+        ("BASE", PathNormalization::Base),
+        ("MERGE_SLASHES", PathNormalization::MergeSlashes),
+        ("DECODE_AND_MERGE_SLASHES", PathNormalization::DecodeAndMergeSlashes),
     ];
-    let mut level = Normalization::default();
+    let mut level = PathNormalization::default();
     choose(reader, value, &levels, &mut level);
     level
 }
 
-pub(super) fn underscores(reader: &mut Reader, value: Option<Value<'_>>) -> Underscores {
+pub(super) fn underscores(
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
+) -> UnderscorePolicy {
     let choices = [
-        ("allow", Underscores::Allow),
-        ("drop", Underscores::Drop),
-        ("refuse", Underscores::Refuse),
+        ("allow", UnderscorePolicy::Allow),
+        ("drop", UnderscorePolicy::Drop),
+        ("refuse", UnderscorePolicy::Refuse),
     ];
-    let mut choice = Underscores::default();
+    let mut choice = UnderscorePolicy::default();
     choose(reader, value, &choices, &mut choice);
     choice
 }
 
-pub(super) fn interception(reader: &mut Reader, value: Option<Value<'_>>) -> Interception {
-    let mut interception = Interception { mark: None, source4: INBOUND_SOURCE_V4 };
+pub(super) fn interception(
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
+) -> InterceptionConfig {
+    let mut interception = InterceptionConfig { mark: None, source4: INBOUND_SOURCE_V4 };
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else { return interception };
     if let Some(mark) = map.take("mark").and_then(|v| reader.integer(v, 1..=u64::from(u32::MAX))) {
         interception.mark = u32::try_from(mark).ok();
@@ -287,9 +298,9 @@ fn loopback4(text: &str) -> Result<Ipv4Addr, &'static str> {
     }
 }
 
-pub(super) fn admin(reader: &mut Reader, value: Option<Value<'_>>) -> Admin {
+pub(super) fn admin(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> AdminConfig {
     let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ADMIN_PORT);
-    let mut admin = Admin { bind: Some(default), token_file: None, drain_from_pod: false };
+    let mut admin = AdminConfig { bind: Some(default), token_file: None, drain_from_pod: false };
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else { return admin };
     if let Some(value) = map.take("bind") {
         admin.bind = listeners::one_bind(reader, Some(value), default);
@@ -305,8 +316,8 @@ pub(super) fn admin(reader: &mut Reader, value: Option<Value<'_>>) -> Admin {
     admin
 }
 
-pub(super) fn logs(reader: &mut Reader, value: Option<Value<'_>>) -> Logs {
-    let mut logs = Logs { level: LogLevel::Info, access: AccessLog::All };
+pub(super) fn logs(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> LogConfig {
+    let mut logs = LogConfig { level: LogLevel::Info, access: AccessLog::All };
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else { return logs };
     let access =
         [("all", AccessLog::All), ("refused", AccessLog::Refused), ("off", AccessLog::Off)];
@@ -316,7 +327,10 @@ pub(super) fn logs(reader: &mut Reader, value: Option<Value<'_>>) -> Logs {
     logs
 }
 
-pub(super) fn workers(reader: &mut Reader, value: Option<Value<'_>>) -> Option<NonZeroUsize> {
+pub(super) fn workers(
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
+) -> Option<NonZeroUsize> {
     let number = value.and_then(|v| reader.integer(v, 1..=64))?;
     usize::try_from(number).ok().and_then(NonZeroUsize::new)
 }

@@ -13,14 +13,14 @@ pub struct Setting {
     /// What may be written.
     pub takes: &'static str,
     /// What holds without it.
-    pub default: Without,
+    pub default: SettingDefault,
     /// What it does.
     pub meaning: &'static str,
 }
 
 /// What holds where a setting is not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Without {
+pub enum SettingDefault {
     /// Nothing: it must be there, or where the section it is in stands.
     Required,
     /// This, as the file would write it.
@@ -29,7 +29,7 @@ pub enum Without {
     Means(&'static str),
 }
 
-impl fmt::Display for Without {
+impl fmt::Display for SettingDefault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Required => f.write_str("*required*"),
@@ -42,7 +42,7 @@ impl fmt::Display for Without {
 const fn setting(
     key: &'static str,
     takes: &'static str,
-    default: Without,
+    default: SettingDefault,
     meaning: &'static str,
 ) -> Setting {
     Setting { key, takes, default, meaning }
@@ -53,7 +53,7 @@ const FILE: &str = "a path";
 const PROTOCOL: &str = "`http`, `http2`, `grpc`, `tcp`, `tls`, `auto`";
 const MTLS: &str = "`STRICT`, `PERMISSIVE`, `DISABLE`";
 
-use Without::{Is, Means, Required};
+use SettingDefault::{Is, Means, Required};
 
 /// Every setting, in the order of the page.
 pub const SETTINGS: &[Setting] = &[

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use identity::address::{IpNet, parse_block};
-use policy::yaml::{Reader, Value};
+use policy::yaml::{YamlReader, YamlValue};
 
 /// Where the keys of token issuers may be fetched from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tokens {
+pub struct TokenConfig {
     /// A PEM file with the certificates of those who sign the issuers' web certificates (`certificateAuthorities`). Default: the
     /// system's file.
     pub certificate_authorities: Option<PathBuf>,
@@ -21,8 +21,8 @@ pub struct Tokens {
 
 const MAX_ITEMS: usize = 64;
 
-pub(super) fn read(reader: &mut Reader, value: Option<Value<'_>>) -> Tokens {
-    let mut tokens = Tokens::default();
+pub(super) fn read(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> TokenConfig {
+    let mut tokens = TokenConfig::default();
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else { return tokens };
     let authorities = map.take("certificateAuthorities");
     tokens.certificate_authorities =
@@ -37,7 +37,7 @@ pub(super) fn read(reader: &mut Reader, value: Option<Value<'_>>) -> Tokens {
     tokens
 }
 
-fn items<'n>(reader: &mut Reader, value: Option<Value<'n>>) -> Vec<Value<'n>> {
+fn items<'n>(reader: &mut YamlReader, value: Option<YamlValue<'n>>) -> Vec<YamlValue<'n>> {
     value.and_then(|v| reader.filled_list(v, MAX_ITEMS)).unwrap_or_default()
 }
 

@@ -13,12 +13,12 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
-use crate::connection::credentials::Own;
+use crate::connection::credentials::OwnIdentity;
 use crate::connection::credentials::{Credentials, CredentialsError};
 use crate::control::config::IdentityFiles;
-use crate::control::credentials::Offered;
-use crate::control::resource_files::Changes;
-use crate::traffic::state::State;
+use crate::control::credentials::OfferedCredentials;
+use crate::control::resource_files::DirectoryWatch;
+use crate::traffic::state::ProxyState;
 
 /// The largest PEM file that is read, in bytes.
 const MAX_FILE: u64 = 2 * 1024 * 1024;
@@ -26,20 +26,20 @@ const MAX_FILE: u64 = 2 * 1024 * 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A file's bytes, or why there are none. One of the files is the key, so all are wiped after use.
-type Content = Result<Zeroizing<Vec<u8>>, String>;
+type FileContent = Result<Zeroizing<Vec<u8>>, String>;
 
 /// Follows the files for ever; a set that cannot be read or does not fit together changes nothing.
-pub async fn follow(state: Arc<State>, files: IdentityFiles) {
-    let mut changes = Changes::of_directories(
+pub async fn follow(state: Arc<ProxyState>, files: IdentityFiles) {
+    let mut changes = DirectoryWatch::of_directories(
         paths(&files).filter_map(Path::parent),
         state.config.limits.resource_poll,
     );
-    let mut seen: Option<Vec<Content>> = None;
+    let mut seen: Option<Vec<FileContent>> = None;
     // A set under which our own certificate is no longer trusted may be one that is half written:
     // it is taken when it is still there at the next look.
     let mut distrusting = false;
     loop {
-        let now: Vec<Content> = paths(&files).map(read).collect();
+        let now: Vec<FileContent> = paths(&files).map(read).collect();
         let changed = seen.as_ref() != Some(&now);
         if changed || distrusting {
             let taken = take(&state, &files, &now, !changed);
@@ -63,7 +63,7 @@ fn paths(files: &IdentityFiles) -> impl Iterator<Item = &Path> {
     own.chain(files.federated.iter().map(|(_, path)| path)).map(std::path::PathBuf::as_path)
 }
 
-fn read(path: &Path) -> Content {
+fn read(path: &Path) -> FileContent {
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let size = std::fs::metadata(path).map_err(failed)?.len();
     if size > MAX_FILE {
@@ -77,9 +77,9 @@ fn read(path: &Path) -> Content {
 }
 
 fn take(
-    state: &State,
+    state: &ProxyState,
     files: &IdentityFiles,
-    contents: &[Content],
+    contents: &[FileContent],
     settled: bool,
 ) -> anyhow::Result<()> {
     let held = state.credentials();
@@ -89,9 +89,9 @@ fn take(
 /// Reads the contents in the order of [`paths`].
 fn parse(
     files: &IdentityFiles,
-    contents: &[Content],
+    contents: &[FileContent],
     held: Option<&Credentials>,
-) -> anyhow::Result<Offered> {
+) -> anyhow::Result<OfferedCredentials> {
     let [certificate, key, bundle, rest @ ..] = contents else {
         return Err(anyhow!("certificate, key and bundle are needed"));
     };
@@ -105,15 +105,15 @@ fn parse(
             (trust_domain.clone(), read_foreign(trust_domain, path, content))
         })
         .collect();
-    Offered::join(read_own(files, certificate, key, bundle), foreign, crls, held)
+    OfferedCredentials::join(read_own(files, certificate, key, bundle), foreign, crls, held)
 }
 
 fn read_own(
     files: &IdentityFiles,
-    certificate: &Content,
-    key: &Content,
-    bundle: &Content,
-) -> anyhow::Result<Own> {
+    certificate: &FileContent,
+    key: &FileContent,
+    bundle: &FileContent,
+) -> anyhow::Result<OwnIdentity> {
     let chain = CertificateDer::pem_slice_iter(bytes(certificate)?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| anyhow!("{}: {}", files.certificate.display(), identity::pem::damage(&e)))?;
@@ -123,14 +123,14 @@ fn read_own(
     let trust_domain = TrustDomain::parse(svid.id().trust_domain())?;
     let bundle = TrustBundle::from_pem(trust_domain, bytes(bundle)?)
         .with_context(|| format!("{}", files.bundle.display()))?;
-    Ok(Own { svid, key: Arc::new(key), bundle })
+    Ok(OwnIdentity { svid, key: Arc::new(key), bundle })
 }
 
-fn bytes(content: &Content) -> anyhow::Result<&[u8]> {
+fn bytes(content: &FileContent) -> anyhow::Result<&[u8]> {
     content.as_ref().map(|bytes| bytes.as_slice()).map_err(|error| anyhow!("{error}"))
 }
 
-fn read_crls(path: &Path, content: Option<&Content>) -> anyhow::Result<RevocationLists> {
+fn read_crls(path: &Path, content: Option<&FileContent>) -> anyhow::Result<RevocationLists> {
     let content = content.ok_or_else(|| anyhow!("{}: not read", path.display()))?;
     RevocationLists::from_pem(bytes(content)?).with_context(|| format!("{}", path.display()))
 }
@@ -139,7 +139,7 @@ fn read_crls(path: &Path, content: Option<&Content>) -> anyhow::Result<Revocatio
 fn read_foreign(
     trust_domain: &TrustDomain,
     path: &Path,
-    content: &Content,
+    content: &FileContent,
 ) -> anyhow::Result<TrustBundle> {
     let pem = bytes(content)?;
     let mut lines = pem.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use identity::{RevocationLists, SvidKey, TrustBundle, TrustBundles, TrustDomain, X509Svid};
 
-use crate::connection::credentials::{Credentials, Own};
+use crate::connection::credentials::{Credentials, OwnIdentity};
 
 /// A readable set, and what of it is still the old one.
-pub struct Offered {
+pub struct OfferedCredentials {
     /// The certificate chain.
     pub svid: X509Svid,
     /// Its key.
@@ -19,30 +19,30 @@ pub struct Offered {
     /// The roots, with the revocation lists on each of them.
     pub bundles: TrustBundles,
     /// What could not be read and was kept as it is.
-    pub kept: Vec<Kept>,
+    pub kept: Vec<RetainedPart>,
     /// Why certificate, key and own roots are still those in force.
     pub refused: Option<anyhow::Error>,
 }
 
 /// A piece that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct RetainedPart {
     /// What it is.
-    pub what: Piece,
+    pub what: TrustPart,
     /// Where it came from and why it cannot be read.
     pub error: String,
 }
 
 /// What is taken piece by piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Piece {
+pub enum TrustPart {
     /// The roots of a trust domain.
     Bundle,
     /// The revocation lists.
     Crl,
 }
 
-impl Piece {
+impl TrustPart {
     /// The metric label.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -53,7 +53,7 @@ impl Piece {
     }
 }
 
-fn with_roots(own: Own) -> anyhow::Result<Own> {
+fn with_roots(own: OwnIdentity) -> anyhow::Result<OwnIdentity> {
     if own.bundle.roots().is_empty() {
         return Err(anyhow!(
             "the bundle of our own trust domain {} holds no root; an answer that would end all \
@@ -64,14 +64,14 @@ fn with_roots(own: Own) -> anyhow::Result<Own> {
     Ok(own)
 }
 
-impl Offered {
+impl OfferedCredentials {
     /// Joins what a source said. `held` is what is in force.
     ///
     /// # Errors
     /// While nothing is held: when certificate, key or own roots cannot be used, or the revocation
     /// lists cannot be read; without them nobody could be told from who was revoked.
     pub fn join(
-        own: anyhow::Result<Own>,
+        own: anyhow::Result<OwnIdentity>,
         foreign: Vec<(TrustDomain, anyhow::Result<TrustBundle>)>,
         crls: anyhow::Result<RevocationLists>,
         held: Option<&Credentials>,
@@ -87,7 +87,7 @@ impl Offered {
         let crls = match (crls, held_lists) {
             (Ok(crls), _) => crls,
             (Err(error), Some(held)) => {
-                kept.push(Kept { what: Piece::Crl, error: format!("{error:#}") });
+                kept.push(RetainedPart { what: TrustPart::Crl, error: format!("{error:#}") });
                 held
             }
             (Err(error), None) => return Err(error).context("no earlier revocation list is held"),
@@ -98,7 +98,7 @@ impl Offered {
                 Ok(bundle) => bundles.push(bundle),
                 Err(error) => {
                     let error = format!("{trust_domain}: {error:#}");
-                    kept.push(Kept { what: Piece::Bundle, error });
+                    kept.push(RetainedPart { what: TrustPart::Bundle, error });
                     let held = held.and_then(|held| held.bundles().get(&trust_domain));
                     bundles.extend(held.cloned());
                 }
@@ -118,7 +118,7 @@ impl Offered {
 
     /// The same of others, beside certificate, key and own roots that are held.
     #[must_use]
-    pub fn beside(self, held: Own) -> Self {
+    pub fn beside(self, held: OwnIdentity) -> Self {
         let own = self.svid.id().trust_domain();
         let refused = self.bundles.iter().find(|bundle| bundle.trust_domain().as_str() == own);
         let crls = refused.map(|bundle| bundle.crls().clone()).unwrap_or_default();

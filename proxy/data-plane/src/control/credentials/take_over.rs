@@ -7,10 +7,10 @@ use anyhow::Context;
 use identity::X509Svid;
 
 use crate::connection::credentials::Credentials;
-use crate::control::credentials::{Kept, Offered, Piece};
-use crate::traffic::state::{State, unix_time};
+use crate::control::credentials::{OfferedCredentials, RetainedPart, TrustPart};
+use crate::traffic::state::{ProxyState, unix_time};
 
-impl State {
+impl ProxyState {
     /// Checks a set of certificate, key and bundles and puts it in force. Open connections live on,
     /// except those whose peer the new bundles refuse. `settled` says that the source means it even
     /// where it takes the trust away from our own certificate: then that is no reason to go on
@@ -19,7 +19,11 @@ impl State {
     /// # Errors
     /// When our own part cannot be read, or a peer would refuse it: certificate, key and own roots
     /// in force stay. What is said of others is taken all the same.
-    pub fn install_credentials(&self, mut offered: Offered, settled: bool) -> anyhow::Result<()> {
+    pub fn install_credentials(
+        &self,
+        mut offered: OfferedCredentials,
+        settled: bool,
+    ) -> anyhow::Result<()> {
         let refused = offered.refused.take();
         let judged = refused.map_or_else(|| self.judge(&offered, settled), Err);
         match judged {
@@ -38,7 +42,7 @@ impl State {
     }
 
     /// Our own part was refused; who was revoked and whom other trust domains name does not wait for it.
-    fn install_others(&self, offered: Offered, settled: bool) -> anyhow::Result<()> {
+    fn install_others(&self, offered: OfferedCredentials, settled: bool) -> anyhow::Result<()> {
         let Some(held) = self.credentials() else { return Ok(()) };
         let Some(own) = held.own() else { return Ok(()) };
         let offered = offered.beside(own);
@@ -49,7 +53,7 @@ impl State {
         Ok(())
     }
 
-    fn judge(&self, offered: &Offered, settled: bool) -> anyhow::Result<Credentials> {
+    fn judge(&self, offered: &OfferedCredentials, settled: bool) -> anyhow::Result<Credentials> {
         let generation = self.generation.load(Relaxed) + 1;
         let (svid, key) = (offered.svid.clone(), offered.key.clone());
         let (bundles, now) = (offered.bundles.clone(), unix_time());
@@ -86,12 +90,12 @@ impl State {
 
     /// Counts and tells what of a set could not be read, so that the old is still in force. Why our
     /// own part was refused is told by [`Self::credentials_refused`].
-    fn trust_kept(&self, kept: &[Kept], own: bool) {
+    fn trust_kept(&self, kept: &[RetainedPart], own: bool) {
         let is_kept = |piece| kept.iter().any(|kept| kept.what == piece);
-        self.metrics.trust_update(Piece::Bundle, !own && !is_kept(Piece::Bundle));
-        self.metrics.trust_update(Piece::Crl, !is_kept(Piece::Crl));
+        self.metrics.trust_update(TrustPart::Bundle, !own && !is_kept(TrustPart::Bundle));
+        self.metrics.trust_update(TrustPart::Crl, !is_kept(TrustPart::Crl));
         self.metrics.trust_stale.set(i64::from(own || !kept.is_empty()));
-        for Kept { what, error } in kept {
+        for RetainedPart { what, error } in kept {
             tracing::error!(
                 what = what.as_str(),
                 error,
@@ -106,7 +110,7 @@ impl State {
         let outcome = match self.credentials() {
             Some(_) => "new certificates refused; keeping those in force",
             None => {
-                self.metrics.trust_update(Piece::Bundle, false);
+                self.metrics.trust_update(TrustPart::Bundle, false);
                 "certificates refused; none are held yet"
             }
         };
@@ -116,7 +120,7 @@ impl State {
 
 /// Whether this is the certificate in force: then what has changed is what is trusted. A *new* one
 /// that nobody would trust is a wrong answer, and refused whole.
-fn is_held(state: &State, svid: &X509Svid) -> bool {
+fn is_held(state: &ProxyState, svid: &X509Svid) -> bool {
     let held = state.credentials();
     held.is_some_and(|held| held.svid().chain().first() == svid.chain().first())
 }

@@ -18,10 +18,10 @@ use tonic::{Request, Streaming};
 use self::proto::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use self::proto::{X509svid, X509svidRequest, X509svidResponse};
 use crate::connection::credentials::Credentials;
-use crate::connection::credentials::Own;
+use crate::connection::credentials::OwnIdentity;
 use crate::control::channel;
-use crate::control::credentials::Offered;
-use crate::traffic::state::State;
+use crate::control::credentials::OfferedCredentials;
+use crate::traffic::state::ProxyState;
 
 /// The generated messages and client, from `proto/workload.proto`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, reason = "generated")]
@@ -41,7 +41,7 @@ const SECURITY_HEADER: &str = "workload.spiffe.io";
 
 /// Follows the socket for ever: every full answer becomes the credentials in force. While the
 /// agent is away, the last credentials stay until they expire.
-pub async fn follow(state: Arc<State>, socket: PathBuf) {
+pub async fn follow(state: Arc<ProxyState>, socket: PathBuf) {
     let limit = state.config.limits.identity_timeout;
     let mut wait = RETRY_MIN;
     loop {
@@ -62,7 +62,7 @@ pub async fn follow(state: Arc<State>, socket: PathBuf) {
     }
 }
 
-async fn follow_once(state: &State, socket: &Path) -> anyhow::Result<()> {
+async fn follow_once(state: &ProxyState, socket: &Path) -> anyhow::Result<()> {
     let limit = state.config.limits.identity_timeout;
     let mut answers = tokio::time::timeout(limit, ask(socket))
         .await
@@ -99,7 +99,10 @@ fn said(status: tonic::Status) -> anyhow::Error {
 }
 
 /// Reads one answer. One without an SVID says nothing, not that nobody was revoked.
-fn read(answer: X509svidResponse, held: Option<&Credentials>) -> anyhow::Result<Offered> {
+fn read(
+    answer: X509svidResponse,
+    held: Option<&Credentials>,
+) -> anyhow::Result<OfferedCredentials> {
     let X509svidResponse { svids, crl, federated_bundles } = answer;
     // Of several the first is the default one (§5.2.1).
     let first = svids.into_iter().next().ok_or_else(|| anyhow!("the answer holds no SVID"))?;
@@ -116,17 +119,17 @@ fn read(answer: X509svidResponse, held: Option<&Credentials>) -> anyhow::Result<
     });
     let foreign = foreign.collect();
     let crls = RevocationLists::from_der(&crl).map_err(anyhow::Error::from);
-    Offered::join(own, foreign, crls, held)
+    OfferedCredentials::join(own, foreign, crls, held)
 }
 
-fn read_own(own: X509svid) -> anyhow::Result<Own> {
+fn read_own(own: X509svid) -> anyhow::Result<OwnIdentity> {
     let svid = X509Svid::parse(identity::certificates(&own.x509_svid)?)?;
     if svid.id().as_str() != own.spiffe_id {
         return Err(anyhow!("the certificate names {}, the answer {}", svid.id(), own.spiffe_id));
     }
     let key = SvidKey::from_pkcs8_der(own.x509_svid_key)?;
     let bundle = bundle(TrustDomain::parse(svid.id().trust_domain())?, &own.bundle)?;
-    Ok(Own { svid, key: Arc::new(key), bundle })
+    Ok(OwnIdentity { svid, key: Arc::new(key), bundle })
 }
 
 /// Roots one behind the other; none at all means that nobody of that trust domain is trusted.

@@ -6,7 +6,7 @@ use identity::address::{self, IpNet, NotOutside};
 
 /// Why an address is not called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Forbidden {
+pub(super) enum ForbiddenEndpoint {
     /// Not for the world: loopback, link-local, metadata services and the like.
     #[error(
         "{0}; if the issuer is truly there, name the address in `tokens.allowAddresses` of the configuration"
@@ -20,18 +20,18 @@ pub(super) enum Forbidden {
 /// Whether all that a name was resolved to may be called. To be asked of the very addresses that are dialled.
 ///
 /// # Errors
-/// The address and [`Forbidden`]. The proxy's own ports stay forbidden whatever is allowed.
+/// The address and [`ForbiddenEndpoint`]. The proxy's own ports stay forbidden whatever is allowed.
 pub(super) fn check(
     resolved: &[SocketAddr],
     allowed: &[IpNet],
     is_own_port: impl Fn(u16) -> bool,
-) -> Result<(), (SocketAddr, Forbidden)> {
+) -> Result<(), (SocketAddr, ForbiddenEndpoint)> {
     let own = |address: &&SocketAddr| is_own_port(address.port()) || address.port() == 0;
     if let Some(address) = resolved.iter().find(own) {
-        return Err((*address, Forbidden::Port));
+        return Err((*address, ForbiddenEndpoint::Port));
     }
     address::check_all(resolved, allowed)
-        .map_err(|(address, reason)| (address, Forbidden::Address(reason)))
+        .map_err(|(address, reason)| (address, ForbiddenEndpoint::Address(reason)))
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
-use super::address::{self, Forbidden};
-use crate::connection::net::Dial;
+use super::address::{self, ForbiddenEndpoint};
+use crate::connection::net::DialOptions;
 use crate::control::config::Config;
 
 /// The largest document taken, in bytes.
@@ -32,7 +32,7 @@ const SYSTEM_AUTHORITIES: [&str; 4] = [
 
 /// A document that came in.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(super) struct FetchedDocument {
     pub(super) body: Bytes,
     /// How long it may be kept (`Cache-Control: max-age`, RFC 9111 §5.2.2.1).
     pub(super) max_age: Option<Duration>,
@@ -44,7 +44,7 @@ pub(super) enum FetchError {
     #[error("{0} is no https address with a host and without user information")]
     Address(String),
     #[error("{host} is not called at {address}: {reason}")]
-    Forbidden { host: String, address: SocketAddr, reason: Forbidden },
+    Forbidden { host: String, address: SocketAddr, reason: ForbiddenEndpoint },
     #[error("{host} cannot be resolved: {error}")]
     Resolve { host: String, error: std::io::Error },
     #[error("{host} cannot be reached: {error}")]
@@ -68,9 +68,9 @@ pub(super) enum FetchError {
 }
 
 /// Fetches a document, redirects included. The caller sets the deadline.
-pub(super) async fn get(config: &Config, address: &str) -> Result<Document, FetchError> {
+pub(super) async fn get(config: &Config, address: &str) -> Result<FetchedDocument, FetchError> {
     let tls = tls_config(config)?;
-    let mut target = Target::parse(address)?;
+    let mut target = FetchTarget::parse(address)?;
     for _ in 0..=MAX_REDIRECTS {
         let response = target.ask(config, &tls).await?;
         match response.status() {
@@ -84,13 +84,13 @@ pub(super) async fn get(config: &Config, address: &str) -> Result<Document, Fetc
 
 /// Where a document is.
 #[derive(Debug, PartialEq, Eq)]
-struct Target {
+struct FetchTarget {
     host: String,
     port: u16,
     path: String,
 }
 
-impl Target {
+impl FetchTarget {
     fn parse(address: &str) -> Result<Self, FetchError> {
         let wrong = || FetchError::Address(address.escape_debug().take(200).collect());
         let uri: Uri = address.parse().map_err(|_| wrong())?;
@@ -140,7 +140,7 @@ impl Target {
         let resolved = tokio::net::lookup_host((self.bare_host(), self.port)).await;
         let resolved =
             resolved.map_err(|error| FetchError::Resolve { host: self.host.clone(), error })?;
-        let dial = Dial {
+        let dial = DialOptions {
             source: None,
             mark: config.interception.mark,
             timeout: Duration::from_secs(3),
@@ -186,7 +186,7 @@ impl Target {
         request
     }
 
-    async fn read(self, response: Response<Incoming>) -> Result<Document, FetchError> {
+    async fn read(self, response: Response<Incoming>) -> Result<FetchedDocument, FetchError> {
         let max_age = max_age(response.headers());
         if response.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
             return Err(FetchError::Encoded(self.host));
@@ -202,7 +202,7 @@ impl Target {
             }
             body.extend_from_slice(&data);
         }
-        Ok(Document { body: body.freeze(), max_age })
+        Ok(FetchedDocument { body: body.freeze(), max_age })
     }
 }
 
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn s35_ssrf_and_file_reads_targets() {
-        let target = |address| Target::parse(address).ok().map(|t| (t.host, t.port, t.path));
+        let target = |address| FetchTarget::parse(address).ok().map(|t| (t.host, t.port, t.path));
         for (address, expect) in [
             ("https://id.example", Some(("id.example", 443, "/"))),
             ("https://ID.example:8443/keys?a=b", Some(("id.example", 8443, "/keys?a=b"))),
@@ -286,7 +286,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(LOCATION, HeaderValue::from_str(location).unwrap());
-            let from = Target::parse("https://id.example:8443/keys").unwrap();
+            let from = FetchTarget::parse("https://id.example:8443/keys").unwrap();
             let to = from.redirected(&headers).ok().map(|target| (target.host, target.port));
             assert_eq!(to, expect.map(|(host, port)| (host.to_owned(), port)), "{location}");
         }

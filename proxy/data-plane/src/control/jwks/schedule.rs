@@ -15,14 +15,14 @@ const MAX_STALE: u64 = 24 * 3600;
 
 /// The state of one source of keys.
 #[derive(Debug, Default)]
-pub(super) struct Schedule {
+pub(super) struct RefreshSchedule {
     next: u64,
     last_attempt: Option<u64>,
     last_success: Option<u64>,
     failures: u32,
 }
 
-impl Schedule {
+impl RefreshSchedule {
     /// The schedule of a source whose keys were last known to be good at `held`; `None`: there are none.
     pub(super) fn new(held: Option<u64>) -> Self {
         Self { last_success: held, ..Self::default() }
@@ -82,7 +82,7 @@ mod tests {
             ("fair", Some(600), 600),
             ("long", Some(86_400), 1200),
         ] {
-            let mut schedule = Schedule::default();
+            let mut schedule = RefreshSchedule::default();
             schedule.begins(T);
             schedule.succeeded(T, max_age.map(Duration::from_secs));
             assert_eq!(schedule.wait(T), Duration::from_secs(expect), "{name}");
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn f31_retries_back_off_and_stale_keys_go() {
-        let mut schedule = Schedule::default();
+        let mut schedule = RefreshSchedule::default();
         assert_eq!(schedule.wait(T), Duration::ZERO);
         schedule.begins(T);
         schedule.succeeded(T, None);
@@ -104,15 +104,18 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert!(!schedule.is_stale(T + 24 * 3600));
         assert!(schedule.is_stale(T + 24 * 3600 + 1));
-        assert!(!Schedule::default().is_stale(u64::MAX), "nothing is held");
-        assert!(Schedule::new(Some(T)).is_stale(T + 24 * 3600 + 1), "left by an earlier task");
+        assert!(!RefreshSchedule::default().is_stale(u64::MAX), "nothing is held");
+        assert!(
+            RefreshSchedule::new(Some(T)).is_stale(T + 24 * 3600 + 1),
+            "left by an earlier task"
+        );
         schedule.succeeded(T + 90_000, None);
         assert!(!schedule.is_stale(T + 90_001));
     }
 
     #[test]
     fn s38_kid_and_jwks_state_one_refetch_in_thirty_seconds() {
-        let mut schedule = Schedule::default();
+        let mut schedule = RefreshSchedule::default();
         schedule.begins(T);
         schedule.succeeded(T, None);
         for (now, expect) in [(T, 30), (T + 10, 20), (T + 30, 0), (T + 290, 0), (T - 500, 30)] {

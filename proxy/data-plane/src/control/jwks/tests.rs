@@ -30,13 +30,13 @@ fn ok(body: &str) -> Vec<u8> {
 }
 
 /// A server on loopback with a certificate of its own authority, named by IP address.
-struct Issuer {
+struct TestIssuer {
     address: SocketAddr,
     directory: tempfile::TempDir,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-impl Issuer {
+impl TestIssuer {
     /// Answers every path by this function; `None` leaves the caller waiting.
     async fn start(
         respond: impl Fn(&str, SocketAddr) -> Option<Vec<u8>> + Send + Sync + 'static,
@@ -118,7 +118,7 @@ async fn fetched(config: &Config, address: &str) -> String {
 
 #[tokio::test]
 async fn s35_ssrf_and_file_reads_fetches() {
-    let issuer = Issuer::start(|path, address| {
+    let issuer = TestIssuer::start(|path, address| {
         Some(match path {
             "/keys" => ok("{}"),
             "/big" => ok(&"x".repeat((1 << 20) + 1)),
@@ -181,7 +181,7 @@ async fn s35_ssrf_and_file_reads_fetches() {
 
 #[tokio::test]
 async fn a_file_of_authorities_with_anything_else_in_it_is_refused_by_name() {
-    let issuer = Issuer::start(|_, _| Some(ok("{}"))).await;
+    let issuer = TestIssuer::start(|_, _| Some(ok("{}"))).await;
     let file = |name: &str| std::fs::read_to_string(issuer.directory.path().join(name)).unwrap();
     let (ca, leaf) = (file("ca.pem"), file("leaf.pem"));
     for (name, text, expect) in [
@@ -199,7 +199,7 @@ async fn a_file_of_authorities_with_anything_else_in_it_is_refused_by_name() {
 
 #[tokio::test]
 async fn s35_ssrf_and_file_reads_by_default_nothing_local() {
-    let issuer = Issuer::start(|_, _| Some(ok("{}"))).await;
+    let issuer = TestIssuer::start(|_, _| Some(ok("{}"))).await;
     let authority = format!("certificateAuthorities: {}/ca.pem", issuer.directory.path().display());
     let local = config(&authority);
     let named = format!("https://localhost:{}/", issuer.address.port());
@@ -239,7 +239,7 @@ async fn until(what: &str, holds: impl Fn() -> bool) {
 async fn f31_each_issuer_for_itself() {
     let broken = Arc::new(Mutex::new(true));
     let switch = broken.clone();
-    let issuer = Issuer::start(move |path, address| {
+    let issuer = TestIssuer::start(move |path, address| {
         Some(match path {
             "/.well-known/openid-configuration" => ok(&format!(
                 r#"{{"issuer":"https://{address}","jwks_uri":"https://{address}/keys"}}"#
@@ -255,7 +255,7 @@ async fn f31_each_issuer_for_itself() {
         })
     })
     .await;
-    let state = State::new(issuer.config(""), 1).unwrap();
+    let state = ProxyState::new(issuer.config(""), 1).unwrap();
     tokio::spawn(keep(state.clone()));
     let (url, timeout) = (|path: &str| issuer.url(path), "timeout: 500ms");
     state.install_resources(&resources(&format!(
@@ -305,7 +305,8 @@ async fn f31_a_file_of_keys_is_followed() {
     std::os::unix::fs::symlink(&other, &link).unwrap();
     let missing = inside.path().join("missing.json").display().to_string();
     let state =
-        State::new(config(&format!("keyDirectories: [{}]", inside.path().display())), 1).unwrap();
+        ProxyState::new(config(&format!("keyDirectories: [{}]", inside.path().display())), 1)
+            .unwrap();
     tokio::spawn(keep(state.clone()));
     let rules: Vec<_> = [&good, &other, &link.display().to_string(), &missing]
         .iter()

@@ -6,7 +6,7 @@ use h2::client;
 use http::{HeaderMap, Request};
 use tokio::net::TcpStream;
 
-use super::Verdict;
+use super::ProbeOutcome;
 
 /// `HealthCheckResponse.ServingStatus.SERVING`, as the only field of its message.
 const SERVING: &[u8] = &[0x08, 0x01];
@@ -14,7 +14,7 @@ const SERVING: &[u8] = &[0x08, 0x01];
 const MAX_ANSWER: usize = 1024;
 
 /// Asks for the health of a service; the empty name is the server as a whole.
-pub(super) async fn check(stream: TcpStream, service: &str) -> Result<Verdict, String> {
+pub(super) async fn check(stream: TcpStream, service: &str) -> Result<ProbeOutcome, String> {
     let failed = |error: h2::Error| format!("no gRPC with the app: {error}");
     let authority = stream.peer_addr().map_err(|error| error.to_string())?;
     let (sender, connection) = client::handshake(stream).await.map_err(failed)?;
@@ -56,17 +56,17 @@ fn frame(service: &str) -> Bytes {
     frame.freeze()
 }
 
-async fn judge(answer: http::Response<h2::RecvStream>) -> Result<Verdict, h2::Error> {
+async fn judge(answer: http::Response<h2::RecvStream>) -> Result<ProbeOutcome, h2::Error> {
     let (head, mut body) = answer.into_parts();
     if head.status != http::StatusCode::OK {
-        return Ok(Verdict::Status(head.status.as_u16()));
+        return Ok(ProbeOutcome::Status(head.status.as_u16()));
     }
     let mut read = BytesMut::new();
     while let Some(data) = body.data().await {
         let data = data?;
         body.flow_control().release_capacity(data.len())?;
         if read.len() + data.len() > MAX_ANSWER {
-            return Ok(Verdict::Failed("the health answer is too long".to_owned()));
+            return Ok(ProbeOutcome::Failed("the health answer is too long".to_owned()));
         }
         read.put(data);
     }
@@ -75,10 +75,10 @@ async fn judge(answer: http::Response<h2::RecvStream>) -> Result<Verdict, h2::Er
     let status = status(trailers.as_ref()).or_else(|| status(Some(&head.headers)));
     let serving = read.get(5..) == Some(SERVING);
     Ok(match (status.as_deref(), serving) {
-        (Some("0"), true) => Verdict::Good,
-        (Some("0"), false) => Verdict::Failed("the app says it is not serving".to_owned()),
-        (Some(status), _) => Verdict::Failed(format!("the app answered gRPC status {status}")),
-        (None, _) => Verdict::Failed("the answer has no gRPC status".to_owned()),
+        (Some("0"), true) => ProbeOutcome::Good,
+        (Some("0"), false) => ProbeOutcome::Failed("the app says it is not serving".to_owned()),
+        (Some(status), _) => ProbeOutcome::Failed(format!("the app answered gRPC status {status}")),
+        (None, _) => ProbeOutcome::Failed("the answer has no gRPC status".to_owned()),
     })
 }
 

@@ -11,10 +11,10 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
-use crate::connection::net::{BoxedIo, Fair};
+use crate::connection::net::{BoxedIo, YieldingIo};
 use crate::control::config::{Config, HttpProbe};
 
-use super::{Verdict, connect, tls};
+use super::{ProbeOutcome, connect, tls};
 
 /// As many redirects as the kubelet follows.
 const MAX_REDIRECTS: usize = 10;
@@ -26,19 +26,19 @@ pub(super) async fn get(
     local: SocketAddr,
     probe: &HttpProbe,
     user_agent: Option<&HeaderValue>,
-) -> Result<Verdict, String> {
+) -> Result<ProbeOutcome, String> {
     let mut path = probe.path.clone();
     for _ in 0..=MAX_REDIRECTS {
         let request = request(probe, &path, local, user_agent);
         let host = request.headers().get(HOST).cloned();
         let answer = send(open(config, local, probe).await?, request).await?;
         match answer.status().as_u16() {
-            200..=299 => return Ok(Verdict::Good),
+            200..=299 => return Ok(ProbeOutcome::Good),
             300..=399 => match within(&answer, host.as_ref()) {
                 Some(next) => path = next,
-                None => return Ok(Verdict::Good),
+                None => return Ok(ProbeOutcome::Good),
             },
-            status => return Ok(Verdict::Status(status)),
+            status => return Ok(ProbeOutcome::Status(status)),
         }
     }
     Err(format!("more than {MAX_REDIRECTS} redirects"))
@@ -86,7 +86,7 @@ pub(crate) async fn send(
 ) -> Result<Response<Incoming>, String> {
     let failed = |error: hyper::Error| format!("no good answer: {error}");
     let (mut sender, connection) =
-        http1::handshake(TokioIo::new(Fair::new(io))).await.map_err(failed)?;
+        http1::handshake(TokioIo::new(YieldingIo::new(io))).await.map_err(failed)?;
     tokio::spawn(async move {
         // Its error has reached the request that was on it.
         let _ = connection.await;

@@ -34,7 +34,7 @@ fn config(probe: &str) -> Config {
     Config::parse("test", text.as_bytes()).unwrap()
 }
 
-async fn asked(probe: &str) -> Verdict {
+async fn asked(probe: &str) -> ProbeOutcome {
     let config = config(probe);
     let local = "127.0.0.1:15021".parse().unwrap();
     ask(&config, find(&config, "/probe/app/readiness").unwrap(), local, &HeaderMap::new()).await
@@ -47,15 +47,20 @@ async fn http_probes_judge_as_the_kubelet_does() {
     let check = async |row: &str,
                        path: &str,
                        answers: &'static [(&'static str, &'static str)],
-                       expect: Verdict| {
+                       expect: ProbeOutcome| {
         let probe = format!("http: {{port: {}, path: \"{path}\"}}", app(answers));
         assert_eq!(asked(&probe).await, expect, "{row}");
     };
-    check("fine", "/healthz", &[("GET /healthz HTTP/1.1", OK)], Verdict::Good).await;
-    check("with a query", "/h?full=1", &[("GET /h?full=1 HTTP/1.1", OK)], Verdict::Good).await;
-    check("not fine", "/", &[("GET / ", "HTTP/1.1 503 X\r\n\r\nsecret")], Verdict::Status(503))
-        .await;
-    check("unknown", "/x", &[], Verdict::Status(404)).await;
+    check("fine", "/healthz", &[("GET /healthz HTTP/1.1", OK)], ProbeOutcome::Good).await;
+    check("with a query", "/h?full=1", &[("GET /h?full=1 HTTP/1.1", OK)], ProbeOutcome::Good).await;
+    check(
+        "not fine",
+        "/",
+        &[("GET / ", "HTTP/1.1 503 X\r\n\r\nsecret")],
+        ProbeOutcome::Status(503),
+    )
+    .await;
+    check("unknown", "/x", &[], ProbeOutcome::Status(404)).await;
     check(
         "redirected within",
         "/a",
@@ -63,35 +68,35 @@ async fn http_probes_judge_as_the_kubelet_does() {
             ("GET /a ", "HTTP/1.1 302 X\r\nlocation: /b\r\n\r\n"),
             ("GET /b ", "HTTP/1.1 500 X\r\n\r\n"),
         ],
-        Verdict::Status(500),
+        ProbeOutcome::Status(500),
     )
     .await;
     check(
         "redirected elsewhere",
         "/a",
         &[("GET /a ", "HTTP/1.1 302 X\r\nlocation: https://login.example/\r\n\r\n")],
-        Verdict::Good,
+        ProbeOutcome::Good,
     )
     .await;
     let port = app(&[("GET /a ", "HTTP/1.1 302 X\r\nlocation: /a\r\n\r\n")]);
     let around = asked(&format!("http: {{port: {port}, path: /a}}")).await;
-    assert_eq!(around, Verdict::Failed("more than 10 redirects".to_owned()));
+    assert_eq!(around, ProbeOutcome::Failed("more than 10 redirects".to_owned()));
 }
 
 #[tokio::test]
 async fn headers_of_the_probe_are_sent() {
     let port = app(&[("host: cart.example\r\n", OK)]);
     let probe = format!("http: {{port: {port}, headers: [{{name: Host, value: cart.example}}]}}");
-    assert_eq!(asked(&probe).await, Verdict::Good);
+    assert_eq!(asked(&probe).await, ProbeOutcome::Good);
 }
 
 #[tokio::test]
 async fn tcp_probes_ask_for_a_connection() {
-    assert_eq!(asked(&format!("tcp: {{port: {}}}", app(&[]))).await, Verdict::Good);
+    assert_eq!(asked(&format!("tcp: {{port: {}}}", app(&[]))).await, ProbeOutcome::Good);
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let verdict = asked(&format!("tcp: {{port: {closed}}}")).await;
     assert!(
-        matches!(&verdict, Verdict::Failed(error) if error.contains("cannot connect")),
+        matches!(&verdict, ProbeOutcome::Failed(error) if error.contains("cannot connect")),
         "{verdict:?}"
     );
 }
@@ -101,7 +106,7 @@ async fn a_silent_app_fails_in_the_probes_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let verdict = asked(&format!("timeout: 1s, http: {{port: {port}}}")).await;
-    assert_eq!(verdict, Verdict::Failed("no answer within 1s".to_owned()));
+    assert_eq!(verdict, ProbeOutcome::Failed("no answer within 1s".to_owned()));
 }
 
 /// An app that speaks these versions of TLS, with a certificate of nobody; the port it has.
@@ -139,7 +144,7 @@ async fn https_probes_take_any_certificate_and_tls_1_2_as_the_kubelet_does() {
     {
         let port = https_app(versions).await;
         let verdict = asked(&format!("http: {{port: {port}, tls: true}}")).await;
-        assert_eq!(verdict, Verdict::Good, "{row}");
+        assert_eq!(verdict, ProbeOutcome::Good, "{row}");
     }
 }
 
@@ -167,7 +172,7 @@ async fn grpc_probes_ask_the_health_service() {
     let check = async |row: &str, message: &'static [u8], status: &'static str, good: bool| {
         let probe = format!("grpc: {{port: {}, service: cart}}", health(message, status).await);
         let verdict = asked(&probe).await;
-        assert_eq!(verdict == Verdict::Good, good, "{row}: {verdict:?}");
+        assert_eq!(verdict == ProbeOutcome::Good, good, "{row}: {verdict:?}");
     };
     check("serving", &[0, 0, 0, 0, 2, 8, 1], "0", true).await;
     check("not serving", &[0, 0, 0, 0, 2, 8, 2], "0", false).await;

@@ -30,26 +30,26 @@ pub enum BodyError {
 
 impl BodyError {
     /// Whose doing it is.
-    pub(super) fn kind(&self) -> Broken {
+    pub(super) fn kind(&self) -> BodyFailure {
         match self {
             Self::Http1(error) => {
                 let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
                 // So hyper says that chunks or trailers are none, or too large.
                 let none = source.is_some_and(|e| matches!(e.kind(), InvalidInput | InvalidData));
-                if none { Broken::Malformed } else { Broken::Off }
+                if none { BodyFailure::Malformed } else { BodyFailure::Off }
             }
-            Self::Http2(error) if error.is_library() => Broken::Malformed,
-            Self::TrailersTooLarge => Broken::Malformed,
-            Self::Http2(_) => Broken::Off,
-            Self::Withdrawn => Broken::Withdrawn,
-            Self::Stalled(_) => Broken::Stalled,
+            Self::Http2(error) if error.is_library() => BodyFailure::Malformed,
+            Self::TrailersTooLarge => BodyFailure::Malformed,
+            Self::Http2(_) => BodyFailure::Off,
+            Self::Withdrawn => BodyFailure::Withdrawn,
+            Self::Stalled(_) => BodyFailure::Stalled,
         }
     }
 }
 
 /// How a body broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Broken {
+pub enum BodyFailure {
     /// It is none by the rules of its protocol: chunk syntax, trailers, another length than announced.
     Malformed,
     /// Whoever sent it broke off.
@@ -62,15 +62,15 @@ pub enum Broken {
 
 /// Hears of a body that was given away, should it break.
 #[derive(Debug, Clone, Default)]
-pub struct Watch(Option<Arc<OnceLock<Broken>>>);
+pub struct BodyWatch(Option<Arc<OnceLock<BodyFailure>>>);
 
-impl Watch {
+impl BodyWatch {
     /// Of a body that may break.
     pub(super) fn begin() -> Self {
         Self(Some(Arc::default()))
     }
 
-    pub(super) fn tell(&self, broken: Broken) {
+    pub(super) fn tell(&self, broken: BodyFailure) {
         if let Some(heard) = &self.0 {
             let _ = heard.set(broken);
         }
@@ -78,7 +78,7 @@ impl Watch {
 
     /// How the body broke, if it did.
     #[must_use]
-    pub fn broken(&self) -> Option<Broken> {
+    pub fn broken(&self) -> Option<BodyFailure> {
         self.0.as_ref()?.get().copied()
     }
 }

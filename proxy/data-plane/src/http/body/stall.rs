@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 /// A deadline that is armed only when we are kept waiting, and begins anew with each progress.
-pub(crate) struct Stall {
+pub(crate) struct StallTimeout {
     limit: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl Stall {
+impl StallTimeout {
     /// Nothing is waited for yet.
     pub(crate) fn after(limit: Duration) -> Self {
         Self { limit, sleep: None }

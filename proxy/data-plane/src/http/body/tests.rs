@@ -25,7 +25,7 @@ async fn s02_trailers_have_the_limits_of_a_head() {
         let request = Request::builder().uri("http://store/").body(Body::empty()).unwrap();
         let body =
             client.place().unwrap().slot().await.unwrap().send(request).await.unwrap().into_body();
-        let read = body.within(&limits, TrailersOf::Http).collect().await;
+        let read = body.within(&limits, TrailerKind::Http).collect().await;
         assert_eq!(read.is_ok(), expect, "{count} trailers");
     }
 }

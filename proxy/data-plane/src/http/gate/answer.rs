@@ -9,9 +9,9 @@ use http::header::{
 };
 use http::{Method, Request, StatusCode, Version, response::Parts};
 
-use super::super::headers::{self, Speaker};
+use super::super::headers::{self, AnswerOrigin};
 use super::HeadLimits;
-use super::fields::{self, Fields};
+use super::fields::{self, FieldSummary};
 
 /// Why an answer cannot be passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,14 +26,14 @@ use BadAnswer::{Malformed, TooLarge};
 
 /// What of a request its answer is judged by.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct AnsweredRequest {
     /// Only the head was asked for.
     pub head_only: bool,
     /// The protocol to change to.
     upgrade: Option<HeaderValue>,
 }
 
-impl Asked {
+impl AnsweredRequest {
     /// Of a request as it is sent.
     pub fn by<B>(request: &Request<B>) -> Self {
         let head_only = *request.method() == Method::HEAD;
@@ -50,11 +50,11 @@ impl Asked {
 /// [`BadAnswer`]; nothing of the answer may be passed on then.
 pub fn admit(
     parts: &mut Parts,
-    asked: &Asked,
+    asked: &AnsweredRequest,
     limits: HeadLimits,
-    speaker: Speaker,
+    speaker: AnswerOrigin,
 ) -> Result<(), BadAnswer> {
-    let fields = Fields::read(&parts.headers);
+    let fields = FieldSummary::read(&parts.headers);
     if !limits.hold_these(&fields) {
         return Err(TooLarge);
     }
@@ -71,19 +71,19 @@ pub fn admit(
 pub fn admit_interim(headers: &mut HeaderMap, limits: HeadLimits) -> bool {
     let holds = limits.hold(headers);
     headers::strip_hop_by_hop(headers);
-    headers::strip_claims(headers, Speaker::Other);
+    headers::strip_claims(headers, AnswerOrigin::Other);
     headers.remove(CONTENT_LENGTH);
     holds
 }
 
 /// Whether no content follows an answer, whatever its fields say (RFC 9112 §6.3).
 #[must_use]
-pub fn has_no_content(status: StatusCode, asked: &Asked) -> bool {
+pub fn has_no_content(status: StatusCode, asked: &AnsweredRequest) -> bool {
     asked.head_only || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// Statuses end at 599 (RFC 9110 §15), and nobody changes to a protocol that was not asked for (§7.8).
-fn check_status(parts: &Parts, asked: &Asked) -> Result<(), BadAnswer> {
+fn check_status(parts: &Parts, asked: &AnsweredRequest) -> Result<(), BadAnswer> {
     match parts.status.as_u16() {
         101 if switches_as_asked(&parts.headers, asked) => Ok(()),
         101 => Err(Malformed("101 to what was not asked for")),
@@ -92,7 +92,7 @@ fn check_status(parts: &Parts, asked: &Asked) -> Result<(), BadAnswer> {
     }
 }
 
-fn switches_as_asked(headers: &HeaderMap, asked: &Asked) -> bool {
+fn switches_as_asked(headers: &HeaderMap, asked: &AnsweredRequest) -> bool {
     let Some(wanted) = &asked.upgrade else { return false };
     let mut lines = headers.get_all(UPGRADE).iter();
     let (first, second) = (lines.next(), lines.next());
@@ -103,7 +103,7 @@ fn switches_as_asked(headers: &HeaderMap, asked: &Asked) -> bool {
 
 /// Exactly one way to tell where the answer ends (RFC 9112 §6.3), none at all where there is no content
 /// (RFC 9110 §8.6).
-fn check_framing(parts: &mut Parts, fields: &Fields) -> Result<(), BadAnswer> {
+fn check_framing(parts: &mut Parts, fields: &FieldSummary) -> Result<(), BadAnswer> {
     if fields.transfer_encoding > 0 {
         let coding = parts.headers.get(TRANSFER_ENCODING).map(HeaderValue::as_bytes);
         let chunked = coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));

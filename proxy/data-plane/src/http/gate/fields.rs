@@ -8,7 +8,7 @@ const OVERHEAD: usize = 32;
 
 /// What was seen. The common request sets none of the flags and needs no second look.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Fields {
+pub(crate) struct FieldSummary {
     /// Field lines.
     pub(crate) count: usize,
     /// Bytes of names and values, with 32 for each field.
@@ -31,7 +31,7 @@ pub(crate) struct Fields {
     pub(crate) edge_blanks: bool,
 }
 
-impl Fields {
+impl FieldSummary {
     pub(crate) fn read(headers: &HeaderMap) -> Self {
         let mut fields = Self::default();
         for (name, value) in headers {

@@ -6,13 +6,13 @@
 use http::header::HeaderMap;
 use policy::header_names::{folded, is_plain};
 
-use super::fields::Fields;
-use super::{GateSettings, Refusal};
+use super::fields::FieldSummary;
+use super::{GateRefusal, GateSettings};
 use crate::http::headers;
 
 /// What becomes of a field with an underscore in its name, where nothing else speaks against it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Underscores {
+pub enum UnderscorePolicy {
     /// It is passed on.
     #[default]
     Allow,
@@ -26,23 +26,23 @@ pub enum Underscores {
 /// many fields were dropped.
 pub(super) fn check(
     headers: &mut HeaderMap,
-    fields: &Fields,
+    fields: &FieldSummary,
     settings: &GateSettings<'_>,
-) -> Result<u32, Refusal> {
+) -> Result<u32, GateRefusal> {
     let odd_rules = settings.named.is_some_and(|named| !named.are_plain());
     if !fields.signs && !odd_rules {
         return Ok(0);
     }
     if headers.keys().any(|name| may_be_confused(name.as_str(), settings)) {
-        return Err(Refusal::UNDERSCORE);
+        return Err(GateRefusal::UNDERSCORE);
     }
     match settings.underscores {
-        Underscores::Allow => Ok(0),
-        Underscores::Drop => Ok(drop_underscores(headers)),
-        Underscores::Refuse if headers.keys().any(|name| name.as_str().contains('_')) => {
-            Err(Refusal::UNDERSCORE)
+        UnderscorePolicy::Allow => Ok(0),
+        UnderscorePolicy::Drop => Ok(drop_underscores(headers)),
+        UnderscorePolicy::Refuse if headers.keys().any(|name| name.as_str().contains('_')) => {
+            Err(GateRefusal::UNDERSCORE)
         }
-        Underscores::Refuse => Ok(0),
+        UnderscorePolicy::Refuse => Ok(0),
     }
 }
 

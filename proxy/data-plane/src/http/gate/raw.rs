@@ -11,9 +11,9 @@
 //! The check stops at a request for an upgrade other than `h2c`: what follows is no longer HTTP, or
 //! is thrown away with the connection (`Admitted::close_unless_upgraded`).
 //!
-//! Answers are followed one at a time, from the moment that a request is sent ([`Exchange`]): interim
+//! Answers are followed one at a time, from the moment that a request is sent ([`RawExchange`]): interim
 //! heads, the final head, and its chunks for the sake of their trailers. A spoiled byte makes the
-//! library give the answer up, and the [`Exchange`] knows why.
+//! library give the answer up, and the [`RawExchange`] knows why.
 //!
 //! An expectation (`Expect: 100-continue`) is hidden from the library, which would answer it by itself as
 //! soon as the body is asked for: it is the app's to answer. [`show_expectation`] shows it again.
@@ -26,8 +26,8 @@ mod checked;
 mod chunks;
 mod expectation;
 
-pub use checked::{Checked, Exchange};
-use chunks::Chunk;
+pub use checked::{CheckedIo, RawExchange};
+use chunks::ChunkState;
 pub use expectation::show_expectation;
 use expectation::{EXPECTATION, HIDDEN};
 
@@ -49,9 +49,9 @@ pub const MAX_INTERIM: u8 = 32;
 /// Follows the bytes that arrive on one HTTP/1 connection.
 #[derive(Debug)]
 pub struct RawCheck {
-    messages: Messages,
-    at: At,
-    head: Head,
+    messages: MessageKind,
+    at: ParsePosition,
+    head: HeadState,
     /// The byte before this one.
     previous: u8,
     /// This byte is to be hidden from the library.
@@ -63,7 +63,7 @@ pub struct RawCheck {
 
 /// What arrives on the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Messages {
+enum MessageKind {
     /// Requests, one after the other.
     Requests,
     /// The answer to one request.
@@ -77,7 +77,7 @@ enum Messages {
 
 /// What the head in progress has said so far.
 #[derive(Debug, Default, Clone, Copy)]
-struct Head {
+struct HeadState {
     /// There was a request line or a status line.
     begun: bool,
     /// The status of an answer.
@@ -89,7 +89,7 @@ struct Head {
 
 /// Where in a message the next byte stands.
 #[derive(Debug, Clone, Copy)]
-enum At {
+enum ParsePosition {
     /// The start of a line of a head.
     LineStart,
     /// In the status line of an answer, at this column.
@@ -107,7 +107,7 @@ enum At {
     /// In a body, with so many bytes to go.
     Body(u64),
     /// In a chunked body.
-    Chunked(Chunk),
+    Chunked(ChunkState),
     /// Nothing is looked at any more.
     Off,
 }
@@ -138,26 +138,26 @@ const STATUS_DIGITS: std::ops::Range<usize> = 9..12;
 impl Default for RawCheck {
     /// For the requests of a client.
     fn default() -> Self {
-        Self::new(Messages::Requests, At::LineStart)
+        Self::new(MessageKind::Requests, ParsePosition::LineStart)
     }
 }
 
 impl RawCheck {
-    fn new(messages: Messages, at: At) -> Self {
-        let head = Head::default();
+    fn new(messages: MessageKind, at: ParsePosition) -> Self {
+        let head = HeadState::default();
         Self { messages, at, head, previous: 0, hide: false, refused: None, in_body: false }
     }
 
     /// For the answer to one request that is sent now, of which perhaps `head_only` was asked for.
     #[must_use]
     pub fn answer(head_only: bool) -> Self {
-        Self::new(Messages::Answer { head_only, interim: 0 }, At::LineStart)
+        Self::new(MessageKind::Answer { head_only, interim: 0 }, ParsePosition::LineStart)
     }
 
     /// For a connection that nothing is expected of yet.
     #[must_use]
     pub fn nothing() -> Self {
-        Self::new(Messages::Requests, At::Off)
+        Self::new(MessageKind::Requests, ParsePosition::Off)
     }
 
     /// Looks at the next bytes of the connection, and spoils one when it has to be refused.
@@ -171,7 +171,7 @@ impl RawCheck {
             if let Some(reason) = self.step(original) {
                 *byte = SPOILED;
                 self.refused = Some(reason);
-                self.at = At::Off;
+                self.at = ParsePosition::Off;
             } else if std::mem::take(&mut self.hide) {
                 *byte = HIDDEN;
             }
@@ -195,20 +195,20 @@ impl RawCheck {
     /// How many bytes need no look of their own: most of a body and most of a line.
     fn skip(&mut self, rest: &[u8]) -> usize {
         match &mut self.at {
-            At::Body(left) | At::Chunked(Chunk::Data(left)) => {
+            ParsePosition::Body(left) | ParsePosition::Chunked(ChunkState::Data(left)) => {
                 let here = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
                 *left -= u64::try_from(here).unwrap_or(*left);
                 self.settle();
                 here
             }
-            At::Skip => {
+            ParsePosition::Skip => {
                 let here = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
                 if let Some(last) = rest[..here].last() {
                     self.previous = *last;
                 }
                 here
             }
-            At::Off => rest.len(),
+            ParsePosition::Off => rest.len(),
             _ => 0,
         }
     }
@@ -216,8 +216,10 @@ impl RawCheck {
     /// Moves on from a body or a chunk that has been read to its end.
     fn settle(&mut self) {
         match self.at {
-            At::Body(0) => self.at = At::LineStart,
-            At::Chunked(Chunk::Data(0)) => self.at = At::Chunked(Chunk::DataCr),
+            ParsePosition::Body(0) => self.at = ParsePosition::LineStart,
+            ParsePosition::Chunked(ChunkState::Data(0)) => {
+                self.at = ParsePosition::Chunked(ChunkState::DataCr)
+            }
             _ => {}
         }
     }
@@ -225,38 +227,38 @@ impl RawCheck {
     /// One byte; a reason when it has to be spoiled.
     fn step(&mut self, byte: u8) -> Option<&'static str> {
         match self.at {
-            At::LineStart => self.line_start(byte),
-            At::Status(column) => self.status(column, byte),
-            At::Name(name, matched) => self.name(name, matched, byte),
-            At::Skip => self.skipped(byte),
-            At::Length(value) => self.length(value, byte),
-            At::Upgrade(value) => self.upgrade(value, byte),
-            At::Expect(matched) => self.expect(matched, byte),
-            At::Chunked(chunk) => self.chunked(chunk, byte),
-            At::Body(_) | At::Off => None,
+            ParsePosition::LineStart => self.line_start(byte),
+            ParsePosition::Status(column) => self.status(column, byte),
+            ParsePosition::Name(name, matched) => self.name(name, matched, byte),
+            ParsePosition::Skip => self.skipped(byte),
+            ParsePosition::Length(value) => self.length(value, byte),
+            ParsePosition::Upgrade(value) => self.upgrade(value, byte),
+            ParsePosition::Expect(matched) => self.expect(matched, byte),
+            ParsePosition::Chunked(chunk) => self.chunked(chunk, byte),
+            ParsePosition::Body(_) | ParsePosition::Off => None,
         }
     }
 
     fn line_start(&mut self, byte: u8) -> Option<&'static str> {
         let first = byte.to_ascii_lowercase();
         match byte {
-            b'\r' | b'\n' if !self.head.begun && self.messages != Messages::Requests => {
+            b'\r' | b'\n' if !self.head.begun && self.messages != MessageKind::Requests => {
                 Some(NO_STATUS_LINE)
             }
             // The line end is looked at when its LF comes.
             b'\r' => None,
             b'\n' if self.previous != b'\r' => Some(BARE_LINE_FEED),
             b'\n' => self.end_of_head(),
-            _ if !self.head.begun && self.messages != Messages::Requests => {
+            _ if !self.head.begun && self.messages != MessageKind::Requests => {
                 self.head.begun = true;
-                self.at = At::Status(1);
+                self.at = ParsePosition::Status(1);
                 None
             }
             _ => {
                 let name =
                     NAMES.iter().position(|name| name[0] == first).filter(|_| self.head.begun);
                 self.head.begun = true;
-                self.at = name.map_or(At::Skip, |name| At::Name(name, 1));
+                self.at = name.map_or(ParsePosition::Skip, |name| ParsePosition::Name(name, 1));
                 None
             }
         }
@@ -265,14 +267,14 @@ impl RawCheck {
     /// An empty line ends a head; before a request it means nothing.
     fn end_of_head(&mut self) -> Option<&'static str> {
         let head = std::mem::take(&mut self.head);
-        if let Messages::Answer { head_only, interim } = self.messages {
+        if let MessageKind::Answer { head_only, interim } = self.messages {
             return self.end_of_answers_head(head, head_only, interim);
         }
         self.at = match head {
-            Head { upgrade: true, .. } => At::Off,
-            Head { chunked: true, .. } => At::Chunked(Chunk::Size(0)),
-            Head { length: Some(length), .. } => At::Body(length),
-            Head { .. } => At::LineStart,
+            HeadState { upgrade: true, .. } => ParsePosition::Off,
+            HeadState { chunked: true, .. } => ParsePosition::Chunked(ChunkState::Size(0)),
+            HeadState { length: Some(length), .. } => ParsePosition::Body(length),
+            HeadState { .. } => ParsePosition::LineStart,
         };
         self.settle();
         None
@@ -282,19 +284,19 @@ impl RawCheck {
     /// only chunks are looked at: an answer has an end of its own on a connection that waits for it.
     fn end_of_answers_head(
         &mut self,
-        head: Head,
+        head: HeadState,
         head_only: bool,
         interim: u8,
     ) -> Option<&'static str> {
         self.at = match head.status {
             100 | 102..=199 if interim >= MAX_INTERIM => return Some(TOO_MANY_INTERIM),
             100 | 102..=199 => {
-                self.messages = Messages::Answer { head_only, interim: interim + 1 };
-                At::LineStart
+                self.messages = MessageKind::Answer { head_only, interim: interim + 1 };
+                ParsePosition::LineStart
             }
-            101 | 204 | 304 => At::Off,
-            _ if head.chunked && !head_only => At::Chunked(Chunk::Size(0)),
-            _ => At::Off,
+            101 | 204 | 304 => ParsePosition::Off,
+            _ if head.chunked && !head_only => ParsePosition::Chunked(ChunkState::Size(0)),
+            _ => ParsePosition::Off,
         };
         None
     }
@@ -308,19 +310,23 @@ impl RawCheck {
             }
             _ => {}
         }
-        self.at = if column < STATUS_DIGITS.end { At::Status(column + 1) } else { At::Skip };
+        self.at = if column < STATUS_DIGITS.end {
+            ParsePosition::Status(column + 1)
+        } else {
+            ParsePosition::Skip
+        };
         None
     }
 
     fn name(&mut self, name: usize, matched: usize, byte: u8) -> Option<&'static str> {
         match NAMES[name].get(matched) {
             Some(expected) if byte.eq_ignore_ascii_case(expected) => {
-                self.at = At::Name(name, matched + 1);
+                self.at = ParsePosition::Name(name, matched + 1);
                 None
             }
             None if byte == b':' => self.named(name),
             _ => {
-                self.at = At::Skip;
+                self.at = ParsePosition::Skip;
                 self.skipped(byte)
             }
         }
@@ -330,16 +336,18 @@ impl RawCheck {
         let framed = self.head.chunked || self.head.length.is_some();
         match name {
             CONTENT_LENGTH | TRANSFER_ENCODING if framed => return Some(AMBIGUOUS_FRAMING),
-            CONTENT_LENGTH => self.at = At::Length(LengthValue::Before),
+            CONTENT_LENGTH => self.at = ParsePosition::Length(LengthValue::Before),
             TRANSFER_ENCODING => {
                 self.head.chunked = true;
-                self.at = At::Skip;
+                self.at = ParsePosition::Skip;
             }
-            UPGRADE if self.messages == Messages::Requests => {
-                self.at = At::Upgrade(UpgradeValue::default());
+            UPGRADE if self.messages == MessageKind::Requests => {
+                self.at = ParsePosition::Upgrade(UpgradeValue::default());
             }
-            EXPECT_NAME if self.messages == Messages::Requests => self.at = At::Expect(0),
-            _ => self.at = At::Skip,
+            EXPECT_NAME if self.messages == MessageKind::Requests => {
+                self.at = ParsePosition::Expect(0)
+            }
+            _ => self.at = ParsePosition::Skip,
         }
         None
     }
@@ -350,26 +358,32 @@ impl RawCheck {
             Some(_) if matched == 0 && matches!(byte, b' ' | b'\t') => None,
             Some(expected) if byte.eq_ignore_ascii_case(expected) => {
                 self.hide = matched + 1 == EXPECTATION.len();
-                self.at = if self.hide { At::Skip } else { At::Expect(matched + 1) };
+                self.at = if self.hide {
+                    ParsePosition::Skip
+                } else {
+                    ParsePosition::Expect(matched + 1)
+                };
                 None
             }
             _ => {
-                self.at = At::Skip;
+                self.at = ParsePosition::Skip;
                 self.skipped(byte)
             }
         }
     }
 
     /// One byte of a chunked body. In its trailers a line ends as it does in a head.
-    fn chunked(&mut self, chunk: Chunk, byte: u8) -> Option<&'static str> {
-        if matches!(chunk, Chunk::EndCr | Chunk::Trailer) && byte == b'\n' {
+    fn chunked(&mut self, chunk: ChunkState, byte: u8) -> Option<&'static str> {
+        if matches!(chunk, ChunkState::EndCr | ChunkState::Trailer) && byte == b'\n' {
             self.in_body = true;
             return Some(BARE_LINE_FEED);
         }
         self.at = match chunk.next(byte) {
-            Some(Chunk::Ended) if self.messages == Messages::Requests => At::LineStart,
-            Some(Chunk::Ended) | None => At::Off,
-            Some(next) => At::Chunked(next),
+            Some(ChunkState::Ended) if self.messages == MessageKind::Requests => {
+                ParsePosition::LineStart
+            }
+            Some(ChunkState::Ended) | None => ParsePosition::Off,
+            Some(next) => ParsePosition::Chunked(next),
         };
         None
     }
@@ -379,7 +393,7 @@ impl RawCheck {
         if byte != b'\n' {
             return None;
         }
-        self.at = At::LineStart;
+        self.at = ParsePosition::LineStart;
         (self.previous != b'\r').then_some(BARE_LINE_FEED)
     }
 
@@ -400,13 +414,13 @@ impl RawCheck {
             (Digits(number) | After(number), b' ' | b'\t') => After(number),
             (Digits(number) | After(number), b'\r') => {
                 self.head.length = Some(number);
-                self.at = At::Skip;
+                self.at = ParsePosition::Skip;
                 return None;
             }
             (_, b'\n') => return Some(BARE_LINE_FEED),
             _ => return Some(AMBIGUOUS_FRAMING),
         };
-        self.at = At::Length(next);
+        self.at = ParsePosition::Length(next);
         None
     }
 
@@ -414,7 +428,7 @@ impl RawCheck {
         match byte {
             b'\r' | b'\n' => {
                 self.head.upgrade |= !super::upgrade::is_h2c(&value.text[..value.len]);
-                self.at = At::Skip;
+                self.at = ParsePosition::Skip;
                 return self.skipped(byte);
             }
             b' ' | b'\t' if value.len == 0 || value.len == 3 => {}
@@ -426,7 +440,7 @@ impl RawCheck {
                 }
             }
         }
-        self.at = At::Upgrade(value);
+        self.at = ParsePosition::Upgrade(value);
         None
     }
 }

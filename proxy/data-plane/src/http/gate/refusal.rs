@@ -5,7 +5,7 @@ use policy::PathError;
 
 /// A refused request. Reasons are stable: they are label values and the text of `x-postern-reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct GateRefusal {
     /// The status to answer.
     pub status: StatusCode,
     /// The reason, in snake case.
@@ -15,7 +15,7 @@ pub struct Refusal {
     pub close: bool,
 }
 
-impl Refusal {
+impl GateRefusal {
     /// `Transfer-Encoding` is other than one plain `chunked` on HTTP/1.1, or stands beside a
     /// `Content-Length` (RFC 9112 §6.1, §6.3).
     pub const TRANSFER_ENCODING: Self = bad("invalid_transfer_encoding").closing();
@@ -58,10 +58,10 @@ impl Refusal {
     }
 }
 
-const fn bad(reason: &'static str) -> Refusal {
+const fn bad(reason: &'static str) -> GateRefusal {
     refuse(StatusCode::BAD_REQUEST, reason)
 }
 
-const fn refuse(status: StatusCode, reason: &'static str) -> Refusal {
-    Refusal { status, reason, close: false }
+const fn refuse(status: StatusCode, reason: &'static str) -> GateRefusal {
+    GateRefusal { status, reason, close: false }
 }

@@ -5,67 +5,68 @@ use http::uri::{PathAndQuery, Scheme};
 use http::{Method, request::Parts};
 use policy::HostName;
 
-use super::fields::Fields;
-use super::refusal::Refusal;
+use super::fields::FieldSummary;
+use super::refusal::GateRefusal;
 
 /// The one host of a request: `Host`, the target's authority, or both when they agree. Leaves
 /// `Host` behind in the spelling that was judged.
 pub(crate) fn host(
     parts: &mut Parts,
-    fields: &Fields,
+    fields: &FieldSummary,
     default_port: Option<u16>,
-) -> Result<HostName, Refusal> {
+) -> Result<HostName, GateRefusal> {
     if fields.host > 1 {
-        return Err(Refusal::HOST_REPEATED);
+        return Err(GateRefusal::HOST_REPEATED);
     }
     if parts.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS)
     {
-        return Err(Refusal::SCHEME);
+        return Err(GateRefusal::SCHEME);
     }
-    let read = |text: &str| HostName::parse(text, default_port).map_err(|_| Refusal::HOST_INVALID);
+    let read =
+        |text: &str| HostName::parse(text, default_port).map_err(|_| GateRefusal::HOST_INVALID);
     let header = match parts.headers.get(HOST) {
-        Some(value) => Some(read(value.to_str().map_err(|_| Refusal::HOST_INVALID)?)?),
+        Some(value) => Some(read(value.to_str().map_err(|_| GateRefusal::HOST_INVALID)?)?),
         None => None,
     };
     let host = match (header, parts.uri.authority()) {
-        (None, None) => return Err(Refusal::HOST_MISSING),
+        (None, None) => return Err(GateRefusal::HOST_MISSING),
         // HTTP/2 needs no `Host`; HTTP/1 does, beside any target.
         (None, Some(authority)) if parts.version >= http::Version::HTTP_2 => {
             read(authority.as_str())?
         }
-        (None, Some(_)) => return Err(Refusal::HOST_MISSING),
+        (None, Some(_)) => return Err(GateRefusal::HOST_MISSING),
         (Some(host), None) => host,
         (Some(host), Some(authority)) if read(authority.as_str())? == host => host,
-        (Some(_), Some(_)) => return Err(Refusal::HOST_MISMATCH),
+        (Some(_), Some(_)) => return Err(GateRefusal::HOST_MISMATCH),
     };
     set_host(&mut parts.headers, &host)?;
     Ok(host)
 }
 
-fn set_host(headers: &mut HeaderMap, host: &HostName) -> Result<(), Refusal> {
+fn set_host(headers: &mut HeaderMap, host: &HostName) -> Result<(), GateRefusal> {
     if headers.get(HOST).is_some_and(|value| value.as_bytes() == host.as_str().as_bytes()) {
         return Ok(());
     }
-    let value = HeaderValue::from_str(host.as_str()).map_err(|_| Refusal::HOST_INVALID)?;
+    let value = HeaderValue::from_str(host.as_str()).map_err(|_| GateRefusal::HOST_INVALID)?;
     headers.insert(HOST, value);
     Ok(())
 }
 
 /// A target is a path, a URI with a path, or, for OPTIONS alone, `*`. `GET admin` reads as an
 /// authority without a path. Characters beyond ASCII belong percent-encoded (RFC 3986 §2.1).
-pub(crate) fn check_form(parts: &Parts) -> Result<(), Refusal> {
+pub(crate) fn check_form(parts: &Parts) -> Result<(), GateRefusal> {
     let uri = &parts.uri;
-    let target = uri.path_and_query().ok_or(Refusal::TARGET)?.as_str();
+    let target = uri.path_and_query().ok_or(GateRefusal::TARGET)?.as_str();
     let authority_form = uri.authority().is_some() && uri.scheme().is_none();
     let asterisk = target == "*" && parts.method != Method::OPTIONS;
-    if authority_form || asterisk || !target.is_ascii() { Err(Refusal::TARGET) } else { Ok(()) }
+    if authority_form || asterisk || !target.is_ascii() { Err(GateRefusal::TARGET) } else { Ok(()) }
 }
 
 /// Takes path and query out of the request. A URI with nothing where the path would be has the path
 /// `/` (RFC 9112 §3.2.1).
-pub(crate) fn take(parts: &mut Parts) -> Result<PathAndQuery, Refusal> {
+pub(crate) fn take(parts: &mut Parts) -> Result<PathAndQuery, GateRefusal> {
     let uri = std::mem::take(&mut parts.uri).into_parts();
-    let target = uri.path_and_query.ok_or(Refusal::TARGET)?;
+    let target = uri.path_and_query.ok_or(GateRefusal::TARGET)?;
     // An empty one reads as `/` and is written as nothing.
     Ok(if target == "/" { PathAndQuery::from_static("/") } else { target })
 }

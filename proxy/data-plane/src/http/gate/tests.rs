@@ -33,10 +33,10 @@ fn request(text: &str) -> Parts {
 fn settings() -> GateSettings<'static> {
     GateSettings {
         default_port: Some(80),
-        normalization: Normalization::default(),
+        normalization: PathNormalization::default(),
         head: HeadLimits::default(),
         named: Some(&RULES),
-        underscores: Underscores::Allow,
+        underscores: UnderscorePolicy::Allow,
     }
 }
 
@@ -46,11 +46,11 @@ static RULES: LazyLock<HeaderNames> =
 
 /// Passes the gate whole: the request as it would be sent on, one line for the target and one for
 /// each field, or the refusal.
-fn pass(text: &str) -> Result<String, Refusal> {
+fn pass(text: &str) -> Result<String, GateRefusal> {
     pass_by(text, &settings())
 }
 
-fn pass_by(text: &str, settings: &GateSettings<'_>) -> Result<String, Refusal> {
+fn pass_by(text: &str, settings: &GateSettings<'_>) -> Result<String, GateRefusal> {
     let mut parts = request(text);
     let admitted = admit(&mut parts, settings)?;
     assert_eq!(parts.headers.get_all(HOST).iter().count(), 1, "{text}");
@@ -70,7 +70,7 @@ fn passes(row: &str, text: &str, expect: &[&str]) {
     assert_eq!(pass(text), Ok(expect.join("\n")), "{row}");
 }
 
-fn refused(row: &str, text: &str, expect: Refusal) {
+fn refused(row: &str, text: &str, expect: GateRefusal) {
     assert_eq!(pass(text), Err(expect), "{row}");
 }
 
@@ -93,33 +93,37 @@ fn an_ordinary_request_is_unchanged() {
 
 #[test]
 fn s06_content_length_vs_transfer_encoding_gate() {
-    let row = |row: &str, fields: &str, expect: Refusal| {
+    let row = |row: &str, fields: &str, expect: GateRefusal| {
         refused(row, &format!("POST / 1.1\nhost: a\n{fields}"), expect);
     };
-    row("both", "content-length: 5\ntransfer-encoding: chunked", Refusal::TRANSFER_ENCODING);
-    row("unknown coding first", "transfer-encoding: cow, chunked", Refusal::TRANSFER_ENCODING);
-    row("twice in a line", "transfer-encoding: chunked, chunked", Refusal::TRANSFER_ENCODING);
+    row("both", "content-length: 5\ntransfer-encoding: chunked", GateRefusal::TRANSFER_ENCODING);
+    row("unknown coding first", "transfer-encoding: cow, chunked", GateRefusal::TRANSFER_ENCODING);
+    row("twice in a line", "transfer-encoding: chunked, chunked", GateRefusal::TRANSFER_ENCODING);
     row(
         "two lines",
         "transfer-encoding: chunked\ntransfer-encoding: chunked",
-        Refusal::TRANSFER_ENCODING,
+        GateRefusal::TRANSFER_ENCODING,
     );
-    row("an empty member", "transfer-encoding: ,chunked", Refusal::TRANSFER_ENCODING);
-    row("another", "transfer-encoding: identity", Refusal::TRANSFER_ENCODING);
-    row("a parameter", "transfer-encoding: chunked;a=b", Refusal::TRANSFER_ENCODING);
-    row("two lengths", "content-length: 5\ncontent-length: 5", Refusal::CONTENT_LENGTH);
-    row("a list", "content-length: 5, 5", Refusal::CONTENT_LENGTH);
-    row("a sign", "content-length: +5", Refusal::CONTENT_LENGTH);
-    row("negative", "content-length: -5", Refusal::CONTENT_LENGTH);
-    row("hexadecimal", "content-length: 0x5", Refusal::CONTENT_LENGTH);
-    row("too large", "content-length: 99999999999999999999", Refusal::CONTENT_LENGTH);
+    row("an empty member", "transfer-encoding: ,chunked", GateRefusal::TRANSFER_ENCODING);
+    row("another", "transfer-encoding: identity", GateRefusal::TRANSFER_ENCODING);
+    row("a parameter", "transfer-encoding: chunked;a=b", GateRefusal::TRANSFER_ENCODING);
+    row("two lengths", "content-length: 5\ncontent-length: 5", GateRefusal::CONTENT_LENGTH);
+    row("a list", "content-length: 5, 5", GateRefusal::CONTENT_LENGTH);
+    row("a sign", "content-length: +5", GateRefusal::CONTENT_LENGTH);
+    row("negative", "content-length: -5", GateRefusal::CONTENT_LENGTH);
+    row("hexadecimal", "content-length: 0x5", GateRefusal::CONTENT_LENGTH);
+    row("too large", "content-length: 99999999999999999999", GateRefusal::CONTENT_LENGTH);
     refused(
         "on 1.0",
         "POST / 1.0\nhost: a\ntransfer-encoding: chunked",
-        Refusal::TRANSFER_ENCODING,
+        GateRefusal::TRANSFER_ENCODING,
     );
-    refused("on h2", "POST http://a/ h2\ntransfer-encoding: chunked", Refusal::TRANSFER_ENCODING);
-    const { assert!(Refusal::TRANSFER_ENCODING.close && Refusal::CONTENT_LENGTH.close) };
+    refused(
+        "on h2",
+        "POST http://a/ h2\ntransfer-encoding: chunked",
+        GateRefusal::TRANSFER_ENCODING,
+    );
+    const { assert!(GateRefusal::TRANSFER_ENCODING.close && GateRefusal::CONTENT_LENGTH.close) };
 }
 
 #[test]
@@ -137,9 +141,9 @@ fn s06_one_framing_field_is_sent_on() {
 
 #[test]
 fn s08_upgrade_and_connect_gate() {
-    refused("CONNECT without a port", "CONNECT a", Refusal::CONNECT);
-    refused("CONNECT", "CONNECT a:443 1.1\nhost: a:443", Refusal::CONNECT);
-    refused("CONNECT on h2", "CONNECT a:443 h2", Refusal::CONNECT);
+    refused("CONNECT without a port", "CONNECT a", GateRefusal::CONNECT);
+    refused("CONNECT", "CONNECT a:443 1.1\nhost: a:443", GateRefusal::CONNECT);
+    refused("CONNECT on h2", "CONNECT a:443 h2", GateRefusal::CONNECT);
 
     let check = |row: &str, fields: &str, expect: Option<&str>, close: bool| {
         let mut parts = request(&format!("GET / 1.1\nhost: a\n{fields}"));
@@ -178,16 +182,20 @@ fn s08_upgrade_and_connect_gate() {
 
 #[test]
 fn s11_h2_to_h1_downgrade_gate() {
-    refused("host is not the authority", "GET http://a/ h2\nhost: b", Refusal::HOST_MISMATCH);
-    refused("another port", "GET http://a:81/ h2\nhost: a", Refusal::HOST_MISMATCH);
-    refused("two hosts", "GET http://a/ h2\nhost: a\nhost: a", Refusal::HOST_REPEATED);
-    refused("neither", "GET / h2", Refusal::HOST_MISSING);
-    refused("user information", "GET http://u@evil/ h2", Refusal::HOST_INVALID);
-    refused("user information in host", "GET / h2\nhost: u@evil", Refusal::HOST_INVALID);
-    refused("path *", "GET * h2\nhost: a", Refusal::TARGET);
-    refused("scheme ftp", "GET ftp://a/ h2", Refusal::SCHEME);
-    refused("no path, only a query", "GET http://a?x h2", Refusal::path(PathError::NoLeadingSlash));
-    refused("8-bit in the path", "GET http://a/ü h2", Refusal::TARGET);
+    refused("host is not the authority", "GET http://a/ h2\nhost: b", GateRefusal::HOST_MISMATCH);
+    refused("another port", "GET http://a:81/ h2\nhost: a", GateRefusal::HOST_MISMATCH);
+    refused("two hosts", "GET http://a/ h2\nhost: a\nhost: a", GateRefusal::HOST_REPEATED);
+    refused("neither", "GET / h2", GateRefusal::HOST_MISSING);
+    refused("user information", "GET http://u@evil/ h2", GateRefusal::HOST_INVALID);
+    refused("user information in host", "GET / h2\nhost: u@evil", GateRefusal::HOST_INVALID);
+    refused("path *", "GET * h2\nhost: a", GateRefusal::TARGET);
+    refused("scheme ftp", "GET ftp://a/ h2", GateRefusal::SCHEME);
+    refused(
+        "no path, only a query",
+        "GET http://a?x h2",
+        GateRefusal::path(PathError::NoLeadingSlash),
+    );
+    refused("8-bit in the path", "GET http://a/ü h2", GateRefusal::TARGET);
     passes("the same host, spelled twice", "GET http://a:80/ h2\nhost: A.", &["GET /", "host: a"]);
     passes(
         "blanks at the ends",
@@ -202,19 +210,27 @@ fn s11_h2_to_h1_downgrade_gate() {
 fn s11_h2_scheme_in_capitals() {
     let mut parts = request("GET http://a/ h2");
     parts.uri = Uri::builder().scheme("HTTPS").authority("a").path_and_query("/").build().unwrap();
-    assert_eq!(admit(&mut parts, &settings()).unwrap_err(), Refusal::SCHEME);
+    assert_eq!(admit(&mut parts, &settings()).unwrap_err(), GateRefusal::SCHEME);
     passes("in a URI", "GET HTTP://a/ 1.1\nhost: a", &["GET /", "host: a"]);
 }
 
 #[test]
 fn s11_h1_targets() {
-    refused("no slash", "GET admin 1.1\nhost: a", Refusal::TARGET);
-    refused("an authority", "GET a:80 1.1\nhost: a:80", Refusal::TARGET);
-    refused("*", "GET * 1.1\nhost: a", Refusal::TARGET);
+    refused("no slash", "GET admin 1.1\nhost: a", GateRefusal::TARGET);
+    refused("an authority", "GET a:80 1.1\nhost: a:80", GateRefusal::TARGET);
+    refused("*", "GET * 1.1\nhost: a", GateRefusal::TARGET);
     passes("OPTIONS *", "OPTIONS * 1.1\nhost: a", &["OPTIONS *", "host: a"]);
-    refused("another host than the URI's", "GET http://b/ 1.1\nhost: a", Refusal::HOST_MISMATCH);
-    refused("a URI without Host", "GET http://b/ 1.1", Refusal::HOST_MISSING);
-    refused("user information in the URI", "GET http://u:p@a/ 1.1\nhost: a", Refusal::HOST_INVALID);
+    refused(
+        "another host than the URI's",
+        "GET http://b/ 1.1\nhost: a",
+        GateRefusal::HOST_MISMATCH,
+    );
+    refused("a URI without Host", "GET http://b/ 1.1", GateRefusal::HOST_MISSING);
+    refused(
+        "user information in the URI",
+        "GET http://u:p@a/ 1.1\nhost: a",
+        GateRefusal::HOST_INVALID,
+    );
     passes("a URI without a path", "GET http://a 1.1\nhost: a", &["GET /", "host: a"]);
     passes("a fragment for a path", "GET http://a#b/c 1.1\nhost: a", &["GET /", "host: a"]);
     passes("a URI", "GET http://A/x?y 1.1\nhost: a", &["GET /x?y", "host: a"]);
@@ -229,14 +245,14 @@ fn options_asterisk_is_judged_as_the_root() {
 
 #[test]
 fn s14_host_spelling_gate() {
-    refused("none", "GET / 1.1", Refusal::HOST_MISSING);
-    refused("none on 1.0", "GET / 1.0", Refusal::HOST_MISSING);
-    refused("two", "GET / 1.1\nhost: a\nhost: a", Refusal::HOST_REPEATED);
-    refused("a path and more", "GET / 1.1\nhost: a/b@c", Refusal::HOST_INVALID);
-    refused("empty", "GET / 1.1\nhost:  ", Refusal::HOST_INVALID);
-    refused("a list", "GET / 1.1\nhost: a, b", Refusal::HOST_INVALID);
-    refused("not ASCII", "GET / 1.1\nhost: bücher.example", Refusal::HOST_INVALID);
-    refused("percent", "GET / 1.1\nhost: a%2eb", Refusal::HOST_INVALID);
+    refused("none", "GET / 1.1", GateRefusal::HOST_MISSING);
+    refused("none on 1.0", "GET / 1.0", GateRefusal::HOST_MISSING);
+    refused("two", "GET / 1.1\nhost: a\nhost: a", GateRefusal::HOST_REPEATED);
+    refused("a path and more", "GET / 1.1\nhost: a/b@c", GateRefusal::HOST_INVALID);
+    refused("empty", "GET / 1.1\nhost:  ", GateRefusal::HOST_INVALID);
+    refused("a list", "GET / 1.1\nhost: a, b", GateRefusal::HOST_INVALID);
+    refused("not ASCII", "GET / 1.1\nhost: bücher.example", GateRefusal::HOST_INVALID);
+    refused("percent", "GET / 1.1\nhost: a%2eb", GateRefusal::HOST_INVALID);
     for spelling in ["cart", "CART", "Cart.", "cart:80", "CART.:80", "cart:"] {
         passes(spelling, &format!("GET / 1.1\nhost: {spelling}"), &["GET /", "host: cart"]);
     }
@@ -259,9 +275,9 @@ fn s12_path_canonicalisation_gate() {
         ("/../a", PathError::AboveRoot),
         ("/%c0%ae", PathError::Overlong),
     ] {
-        refused(path, &format!("GET {path} 1.1\nhost: a"), Refusal::path(error));
+        refused(path, &format!("GET {path} 1.1\nhost: a"), GateRefusal::path(error));
     }
-    refused("in a URI", "GET http://a/%zz h2", Refusal::path(PathError::BadEscape));
+    refused("in a URI", "GET http://a/%zz h2", GateRefusal::path(PathError::BadEscape));
 }
 
 #[test]
@@ -296,7 +312,7 @@ fn s15_header_conditions_underscores() {
             "proxy_authorization",
             "keep_alive",
         ] {
-            refused(field, &request(version, field), Refusal::UNDERSCORE);
+            refused(field, &request(version, field), GateRefusal::UNDERSCORE);
         }
     }
 }
@@ -306,17 +322,17 @@ fn s15_header_conditions_underscores_as_set() {
     let text = "GET / 1.1\nhost: a\nx_user: admin\nx_user: root\nx-user: joe\na_b: c";
     let with = |underscores, text: &str| pass_by(text, &GateSettings { underscores, ..settings() });
     let kept = "GET /\na_b: c\nhost: a\nx-user: joe\nx_user: admin\nx_user: root";
-    assert_eq!(with(Underscores::Allow, text).as_deref(), Ok(kept));
-    assert_eq!(with(Underscores::Drop, text).as_deref(), Ok("GET /\nhost: a\nx-user: joe"));
-    assert_eq!(with(Underscores::Refuse, text), Err(Refusal::UNDERSCORE));
+    assert_eq!(with(UnderscorePolicy::Allow, text).as_deref(), Ok(kept));
+    assert_eq!(with(UnderscorePolicy::Drop, text).as_deref(), Ok("GET /\nhost: a\nx-user: joe"));
+    assert_eq!(with(UnderscorePolicy::Refuse, text), Err(GateRefusal::UNDERSCORE));
     let plain = "GET / 1.1\nhost: a\na.b: c";
-    for underscores in [Underscores::Drop, Underscores::Refuse] {
+    for underscores in [UnderscorePolicy::Drop, UnderscorePolicy::Refuse] {
         let ours = "GET / 1.1\nhost: a\nx_forwarded_for: 10.0.0.1";
-        assert_eq!(with(underscores, ours), Err(Refusal::UNDERSCORE), "{underscores:?}");
+        assert_eq!(with(underscores, ours), Err(GateRefusal::UNDERSCORE), "{underscores:?}");
         assert!(with(underscores, plain).is_ok(), "{underscores:?}: no underscore");
     }
     let mut parts = request(text);
-    let settings = GateSettings { underscores: Underscores::Drop, ..settings() };
+    let settings = GateSettings { underscores: UnderscorePolicy::Drop, ..settings() };
     assert_eq!(admit(&mut parts, &settings).unwrap().dropped, 3);
 }
 
@@ -337,35 +353,39 @@ fn expectations() {
         "POST / 1.1\nhost: a\nexpect: 100-Continue",
         &["POST /", "expect: 100-continue", "host: a"],
     );
-    refused("another", "POST / 1.1\nhost: a\nexpect: banana", Refusal::EXPECTATION);
+    refused("another", "POST / 1.1\nhost: a\nexpect: banana", GateRefusal::EXPECTATION);
     refused(
         "two",
         "POST / 1.1\nhost: a\nexpect: 100-continue\nexpect: 100-continue",
-        Refusal::EXPECTATION,
+        GateRefusal::EXPECTATION,
     );
-    assert_eq!(Refusal::EXPECTATION.status, StatusCode::EXPECTATION_FAILED);
+    assert_eq!(GateRefusal::EXPECTATION.status, StatusCode::EXPECTATION_FAILED);
 }
 
 #[test]
 fn s02_header_floods_gate() {
     let many = |count: usize| format!("GET / 1.1\nhost: a{}", "\nx: y".repeat(count - 1));
     assert!(pass(&many(MAX_FIELDS)).is_ok());
-    refused("129 fields", &many(MAX_FIELDS + 1), Refusal::HEADERS_TOO_LARGE);
+    refused("129 fields", &many(MAX_FIELDS + 1), GateRefusal::HEADERS_TOO_LARGE);
     // name + value + 32 for each of two fields
     let long =
         |bytes: usize| format!("GET / 1.1\nhost: a\nx: {}", "y".repeat(bytes - 32 - 5 - 32 - 1));
     assert!(pass(&long(MAX_FIELD_BYTES)).is_ok());
-    refused("64 KiB and one", &long(MAX_FIELD_BYTES + 1), Refusal::HEADERS_TOO_LARGE);
+    refused("64 KiB and one", &long(MAX_FIELD_BYTES + 1), GateRefusal::HEADERS_TOO_LARGE);
     let crumbs =
         format!("GET / h2\nhost: a{}", format!("\ncookie: {}", "c".repeat(4096)).repeat(20));
-    refused("20 cookie crumbs of 4 KiB", &crumbs, Refusal::HEADERS_TOO_LARGE);
-    assert_eq!(Refusal::HEADERS_TOO_LARGE.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    refused("20 cookie crumbs of 4 KiB", &crumbs, GateRefusal::HEADERS_TOO_LARGE);
+    assert_eq!(GateRefusal::HEADERS_TOO_LARGE.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
 }
 
 #[test]
 fn methods_have_a_limit() {
     passes("PROPFIND", "PROPFIND / 1.1\nhost: a", &["PROPFIND /", "host: a"]);
-    refused("33 letters", &format!("{} / 1.1\nhost: a", "M".repeat(33)), Refusal::UNKNOWN_METHOD);
+    refused(
+        "33 letters",
+        &format!("{} / 1.1\nhost: a", "M".repeat(33)),
+        GateRefusal::UNKNOWN_METHOD,
+    );
 }
 
 #[test]
@@ -398,7 +418,7 @@ fn s13_rewrite_after_authz_the_judged_path_is_sent() {
         admitted.set_target(&judged, &mut parts).unwrap();
         let again = policy::CanonicalPath::parse(
             parts.uri.path_and_query().unwrap().as_str(),
-            Normalization::default(),
+            PathNormalization::default(),
         );
         assert_eq!(again.unwrap().as_str(), judged.as_str(), "{target}");
     }

@@ -4,10 +4,10 @@ use http::header::{CONNECTION, HeaderValue, UPGRADE};
 use http::{Version, request::Parts};
 
 use super::super::headers::tokens;
-use super::fields::Fields;
+use super::fields::FieldSummary;
 
 /// What a request wants to become.
-pub(crate) struct Wanted {
+pub(crate) struct RequestedUpgrade {
     pub(crate) protocol: Option<HeaderValue>,
     pub(crate) close_unless_upgraded: bool,
 }
@@ -16,7 +16,7 @@ pub(crate) struct Wanted {
 /// passed on, since app and client could each pick another.
 ///
 /// `h2c` never is: it would carry requests past the gate. It is ignored, as a server may.
-pub(crate) fn wanted(parts: &Parts, fields: &Fields) -> Wanted {
+pub(crate) fn wanted(parts: &Parts, fields: &FieldSummary) -> RequestedUpgrade {
     let values = || parts.headers.get_all(UPGRADE).into_iter();
     // hyper and `raw` both go by any `Upgrade` line.
     let close_unless_upgraded =
@@ -26,7 +26,7 @@ pub(crate) fn wanted(parts: &Parts, fields: &Fields) -> Wanted {
     let single = fields.upgrade == 1 && parts.version == Version::HTTP_11;
     let protocol =
         values().next().filter(|value| single && may_pass(value.as_bytes()) && announced());
-    Wanted { protocol: protocol.cloned(), close_unless_upgraded }
+    RequestedUpgrade { protocol: protocol.cloned(), close_unless_upgraded }
 }
 
 /// Whether the value of an `Upgrade` line is `h2c` and nothing more.

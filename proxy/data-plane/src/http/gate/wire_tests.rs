@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::raw::Checked;
+use super::raw::CheckedIo;
 use crate::http::gate::*;
 
 /// Answers with the request as the gate left it, or with the refusal.
@@ -21,10 +21,10 @@ async fn gate(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
     raw::show_expectation(&mut parts.headers);
     let settings = GateSettings {
         default_port: Some(80),
-        normalization: Normalization::default(),
+        normalization: PathNormalization::default(),
         head: HeadLimits::default(),
         named: None,
-        underscores: Underscores::default(),
+        underscores: UnderscorePolicy::default(),
     };
     let answer = match pass(&mut parts, &settings) {
         Ok(line) => {
@@ -45,7 +45,7 @@ async fn gate(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
     Ok(answer)
 }
 
-fn pass(parts: &mut Parts, settings: &GateSettings<'_>) -> Result<String, Refusal> {
+fn pass(parts: &mut Parts, settings: &GateSettings<'_>) -> Result<String, GateRefusal> {
     let admitted = admit(parts, settings)?;
     let path = admitted.path()?;
     admitted.set_target(&path, parts)?;
@@ -58,7 +58,7 @@ const END: &str = "GET /end HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 /// Sends bytes and [`END`]; everything that comes back, and the note of the check.
 async fn exchange(bytes: &str) -> (String, Option<&'static str>) {
     let (mut client, server) = tokio::io::duplex(1 << 20);
-    let (server, note) = Checked::requests(server);
+    let (server, note) = CheckedIo::requests(server);
     let mut builder = hyper::server::conn::http1::Builder::new();
     configure_http1(&mut builder, HeadLimits::default());
     builder.timer(TokioTimer::new());
@@ -92,13 +92,13 @@ fn answers(text: &str) -> String {
 }
 
 /// What becomes of the connection.
-enum Then {
+enum ConnectionOutcome {
     Closed,
     GoesOn,
 }
-use Then::{Closed, GoesOn};
+use ConnectionOutcome::{Closed, GoesOn};
 
-async fn check(row: &str, bytes: &str, expect: &str, then: Then) {
+async fn check(row: &str, bytes: &str, expect: &str, then: ConnectionOutcome) {
     let (text, _) = exchange(bytes).await;
     let end = if matches!(then, GoesOn) { " | 200 GET /end a []" } else { "" };
     assert_eq!(answers(&text), format!("{expect}{end}"), "{row}");

@@ -15,9 +15,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::http::head::*;
 
 /// A body whose length is not known before its end, as one that comes in chunks or frames.
-struct Unknown(Option<Bytes>);
+struct UnknownLength(Option<Bytes>);
 
-impl Body for Unknown {
+impl Body for UnknownLength {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -35,7 +35,7 @@ impl Body for Unknown {
 
 /// What the server reads, up to the end that `ends` has; then whether the connection may serve on.
 async fn wire(method: &str, fields: &str, body: Option<&str>, ends: &str) -> (String, bool) {
-    let mut request = Request::new(Unknown(body.map(|body| Bytes::from(body.to_owned()))));
+    let mut request = Request::new(UnknownLength(body.map(|body| Bytes::from(body.to_owned()))));
     *request.method_mut() = method.parse().unwrap();
     *request.version_mut() = Version::HTTP_2;
     for (name, value) in fields.lines().map(|line| line.split_once(": ").unwrap()) {

@@ -86,9 +86,9 @@ fn s16_who_speaks_for_the_client() {
         strip_forwarded_identity(&mut headers, sender);
         assert_eq!(left(&headers), expect, "{sender:?}");
     };
-    check(Sender::Other, "x-request-id");
+    check(SenderTrust::Other, "x-request-id");
     check(
-        Sender::Listed,
+        SenderTrust::Listed,
         "forwarded x-envoy-external-address x-forwarded-for x-real-ip x-request-id",
     );
 }
@@ -131,22 +131,22 @@ fn s11_trailers_named_like_headers() {
     };
     let dangerous = "authorization: x\ncookie: x\nhost: x\ncontent-length: 1\nte: x\ntransfer-encoding: chunked\n\
                      x-forwarded-client-cert: x\nx-postern-reason: x\nx_postern_reason: x\nset-cookie: x\nproxy-authorization: x";
-    check(TrailersOf::Grpc, dangerous, "");
-    check(TrailersOf::Http, dangerous, "");
+    check(TrailerKind::Grpc, dangerous, "");
+    check(TrailerKind::Http, dangerous, "");
     let metadata = "grpc-status: 0\ngrpc-message: ok\ngrpc-status-details-bin: AA\nmy-metadata: 1";
     check(
-        TrailersOf::Grpc,
+        TrailerKind::Grpc,
         metadata,
         "grpc-message grpc-status grpc-status-details-bin my-metadata",
     );
-    check(TrailersOf::Http, metadata, "grpc-message grpc-status grpc-status-details-bin");
+    check(TrailerKind::Http, metadata, "grpc-message grpc-status grpc-status-details-bin");
     check(
-        TrailersOf::Http,
+        TrailerKind::Http,
         "content-digest: x\nserver-timing: db;dur=5\nx-anything: 1",
         "content-digest server-timing",
     );
     let folded = "x_forwarded_client_cert: x\nx_postern_reason: x\nset_cookie: x\nmy_metadata: 1";
-    check(TrailersOf::Grpc, folded, "my_metadata");
+    check(TrailerKind::Grpc, folded, "my_metadata");
 }
 
 /// What no condition may name is what is taken off, even where a listed sender speaks.
@@ -157,7 +157,7 @@ fn s15_header_conditions_may_not_name_what_is_taken_off() {
         assert!(instead_of_taken_off(name).is_some(), "{name}");
         let mut headers = fields(&format!("{name}: a"));
         strip_hop_by_hop(&mut headers);
-        strip_forwarded_identity(&mut headers, Sender::Listed);
+        strip_forwarded_identity(&mut headers, SenderTrust::Listed);
         assert_eq!(left(&headers), "", "{name}");
     }
     for name in HOP_BY_HOP.iter().chain([&CONNECTION, &TE, &FORWARDED_CLIENT_CERT]) {

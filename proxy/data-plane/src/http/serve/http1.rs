@@ -14,30 +14,30 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use super::outlet::{Outlet, Turn, refusal};
-use super::{Expectation, Handler, await_first};
-use crate::connection::net::{Aborter, Metered};
+use super::outlet::{ClientIo, RequestTurn, refusal};
+use super::{ContinueExpectation, Handler, await_first};
+use crate::connection::net::{MeteredIo, StreamAborter};
 use crate::connection::registry::Connection;
 use crate::http::body::{Body, BodyError};
-use crate::http::gate::raw::{self, Checked};
-use crate::http::gate::{self, Refusal};
-use crate::http::headers::TrailersOf;
-use crate::http::interim::{Interim, Interims};
+use crate::http::gate::raw::{self, CheckedIo};
+use crate::http::gate::{self, GateRefusal};
+use crate::http::headers::TrailerKind;
+use crate::http::interim::{InterimResponse, InterimSender};
 use crate::limits::Limits;
 use crate::telemetry::CloseReason;
 
 /// Serves HTTP/1.1 until the connection ends, and says why it did. Where that cuts an answer, the connection is
 /// aborted: the end of one without a length is told by nothing else (SECURITY-CASES F-14).
 pub async fn http1(
-    io: Metered,
+    io: MeteredIo,
     connection: &Connection,
     limits: &Limits,
     handler: impl Handler,
-    aborter: &Aborter,
+    aborter: &StreamAborter,
 ) -> CloseReason {
     await_first(&io, connection);
-    let (io, raw) = Checked::requests(io);
-    let (io, voice) = Outlet::new(io, raw.clone());
+    let (io, raw) = CheckedIo::requests(io);
+    let (io, voice) = ClientIo::new(io, raw.clone());
     let bounds = *limits;
     let malformed = handler.clone();
     let turns = voice.clone();
@@ -83,7 +83,7 @@ pub async fn http1(
 }
 
 /// What hyper has refused by itself, where that was not seen on its way out.
-fn refused_by_library(error: &hyper::Error, raw: Option<&'static str>) -> Option<Refusal> {
+fn refused_by_library(error: &hyper::Error, raw: Option<&'static str>) -> Option<GateRefusal> {
     let status = match error {
         e if e.is_parse_too_large() => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         e if e.is_parse() || raw.is_some() => StatusCode::BAD_REQUEST,
@@ -98,18 +98,18 @@ async fn answer(
     handler: impl Handler,
     mut request: Request<Incoming>,
     limits: Limits,
-    turn: Turn,
-    aborter: Aborter,
-) -> Response<Answer> {
+    turn: RequestTurn,
+    aborter: StreamAborter,
+) -> Response<AnswerBody> {
     raw::show_expectation(request.headers_mut());
     let old = request.version() == Version::HTTP_10;
-    let of = TrailersOf::of(request.headers());
-    let interims = if old { Interims::default() } else { Interims::heard() };
+    let of = TrailerKind::of(request.headers());
+    let interims = if old { InterimSender::default() } else { InterimSender::heard() };
     let heard = interims.clone();
     let mut request =
         request.map(|body| Body::http1(body).within(&limits, of).with_interims(interims));
-    let mut expectation = Expectation::of(&mut request);
-    let mut say = |interim: Interim| {
+    let mut expectation = ContinueExpectation::of(&mut request);
+    let mut say = |interim: InterimResponse| {
         if expectation.takes(&interim) {
             turn.say(&interim);
         }
@@ -129,7 +129,7 @@ async fn answer(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         turn.switches();
     }
-    response.map(|body| Answer { body, aborter, _turn: turn })
+    response.map(|body| AnswerBody { body, aborter, _turn: turn })
 }
 
 /// The version by which hyper keeps an HTTP/1.0 client's connection, if the client wants it, and says so: only
@@ -145,13 +145,13 @@ fn version_for_old(response: &Response<Body>) -> Version {
 
 /// An answer's body, with the turn that ends when the library has had all of it; one that breaks takes the
 /// connection with it.
-struct Answer {
+struct AnswerBody {
     body: Body,
-    aborter: Aborter,
-    _turn: Turn,
+    aborter: StreamAborter,
+    _turn: RequestTurn,
 }
 
-impl HttpBody for Answer {
+impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = BodyError;
 

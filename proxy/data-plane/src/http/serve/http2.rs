@@ -10,12 +10,12 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{Method, Request, Response};
 
-use super::{ConnectStream, Expectation, Handler, await_first, strip_for_http2};
-use crate::connection::net::Metered;
+use super::{ConnectStream, ContinueExpectation, Handler, await_first, strip_for_http2};
+use crate::connection::net::MeteredIo;
 use crate::connection::registry::Connection;
 use crate::http::body::{Body, BodyError};
-use crate::http::headers::TrailersOf;
-use crate::http::interim::{Interim, Interims};
+use crate::http::headers::TrailerKind;
+use crate::http::interim::{InterimResponse, InterimSender};
 use crate::http::keep_alive::until_silent;
 use crate::http::send_body;
 use crate::limits::{Limits, REMEMBERED_RESETS};
@@ -24,7 +24,7 @@ use crate::telemetry::CloseReason;
 /// Serves HTTP/2 until the connection ends, and says why it did. CONNECT streams are announced
 /// only where `connect` says that the peer is one of ours.
 pub async fn http2(
-    io: Metered,
+    io: MeteredIo,
     connection: &Connection,
     limits: &Limits,
     handler: impl Handler,
@@ -90,12 +90,12 @@ pub(super) async fn answer(
         return handler.stream(head, ConnectStream { respond, receive }).await;
     }
     let head_only = request.method() == Method::HEAD;
-    let of = TrailersOf::of(request.headers());
-    let heard = Interims::heard();
+    let of = TrailerKind::of(request.headers());
+    let heard = InterimSender::heard();
     let interims = heard.clone();
     let mut request =
         request.map(|stream| Body::http2(stream).within(&limits, of).with_interims(interims));
-    let mut expectation = Expectation::of(&mut request);
+    let mut expectation = ContinueExpectation::of(&mut request);
     let mut answering = pin!(handler.request(request));
     let mut response = loop {
         tokio::select! {
@@ -113,7 +113,11 @@ pub(super) async fn answer(
 }
 
 /// An interim answer (RFC 9113 §8.1). A client that has gone needs none.
-fn say(respond: &mut SendResponse<Bytes>, expectation: &mut Expectation, interim: Interim) {
+fn say(
+    respond: &mut SendResponse<Bytes>,
+    expectation: &mut ContinueExpectation,
+    interim: InterimResponse,
+) {
     if expectation.takes(&interim) {
         let mut response = Response::new(());
         *response.status_mut() = interim.status;

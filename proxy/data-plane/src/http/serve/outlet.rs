@@ -17,37 +17,37 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http::error::REASON_HEADER;
-use crate::http::gate::Refusal;
-use crate::http::gate::raw::Exchange;
-use crate::http::interim::Interim;
+use crate::http::gate::GateRefusal;
+use crate::http::gate::raw::RawExchange;
+use crate::http::interim::InterimResponse;
 
 /// Bytes of interim answers that wait for a client that does not read (SECURITY-CASES S-05); more are dropped.
 const MOST_AHEAD: usize = 64 * 1024;
 
 /// The connection of a client, as the library sees it.
-pub(super) struct Outlet<T> {
+pub(super) struct ClientIo<T> {
     inner: T,
-    voice: Voice,
+    voice: ClientWriter,
 }
 
-/// Says something on an [`Outlet`].
+/// Says something on an [`ClientIo`].
 #[derive(Clone)]
-pub(super) struct Voice(Arc<Mutex<State>>);
+pub(super) struct ClientWriter(Arc<Mutex<OutputState>>);
 
-struct State {
-    due: Due,
+struct OutputState {
+    due: ExpectedOutput,
     /// Nothing of the library's is under way.
     flushed: bool,
     /// To be written before anything of the library's.
     ahead: BytesMut,
     /// What the look at the client's bytes has refused.
-    raw: Arc<Exchange>,
-    refusal: Option<Refusal>,
+    raw: Arc<RawExchange>,
+    refusal: Option<GateRefusal>,
 }
 
 /// What the library is to write.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Due {
+enum ExpectedOutput {
     /// Nothing: every answer has gone out whole.
     Nothing,
     /// An answer; whether the library has had all of it.
@@ -57,23 +57,23 @@ enum Due {
 }
 
 /// One request, until the library has had all of its answer.
-pub(super) struct Turn(Voice);
+pub(super) struct RequestTurn(ClientWriter);
 
-impl Drop for Turn {
+impl Drop for RequestTurn {
     fn drop(&mut self) {
         let mut state = self.0.0.lock();
-        if let Due::Answer { given } = &mut state.due {
+        if let ExpectedOutput::Answer { given } = &mut state.due {
             *given = true;
         }
     }
 }
 
-impl Turn {
+impl RequestTurn {
     /// Says an interim answer, if it can come before the answer and after everything else.
-    pub(super) fn say(&self, interim: &Interim) {
+    pub(super) fn say(&self, interim: &InterimResponse) {
         let mut state = self.0.0.lock();
         let text = head(interim);
-        let due = state.due == Due::Answer { given: false } && state.flushed;
+        let due = state.due == ExpectedOutput::Answer { given: false } && state.flushed;
         if due && state.ahead.len() + text.len() <= MOST_AHEAD {
             state.ahead.extend_from_slice(&text);
         }
@@ -81,24 +81,24 @@ impl Turn {
 
     /// The answer switches protocols: what follows it is not ours.
     pub(super) fn switches(&self) {
-        self.0.0.lock().due = Due::Anything;
+        self.0.0.lock().due = ExpectedOutput::Anything;
     }
 }
 
-impl Voice {
+impl ClientWriter {
     /// A request has been read.
-    pub(super) fn turn(&self) -> Turn {
-        self.0.lock().due = Due::Answer { given: false };
-        Turn(self.clone())
+    pub(super) fn turn(&self) -> RequestTurn {
+        self.0.lock().due = ExpectedOutput::Answer { given: false };
+        RequestTurn(self.clone())
     }
 
     /// What the library has refused by itself.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
+    pub(super) fn refusal(&self) -> Option<GateRefusal> {
         self.0.lock().refusal
     }
 }
 
-fn head(Interim { status, headers }: &Interim) -> Vec<u8> {
+fn head(InterimResponse { status, headers }: &InterimResponse) -> Vec<u8> {
     let phrase = status.canonical_reason().unwrap_or_default();
     let mut text = format!("HTTP/1.1 {} {phrase}\r\n", status.as_str()).into_bytes();
     for (name, value) in headers {
@@ -112,26 +112,26 @@ fn head(Interim { status, headers }: &Interim) -> Vec<u8> {
 }
 
 /// What the library says to bytes that are no request, and why.
-pub(super) fn refusal(status: StatusCode, raw: Option<&'static str>) -> Refusal {
+pub(super) fn refusal(status: StatusCode, raw: Option<&'static str>) -> GateRefusal {
     let reason = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "headers_too_large",
         StatusCode::URI_TOO_LONG => "target_too_long",
         _ => raw.unwrap_or("malformed_request"),
     };
-    Refusal { status, reason, close: true }
+    GateRefusal { status, reason, close: true }
 }
 
-impl<T> Outlet<T> {
+impl<T> ClientIo<T> {
     /// Wraps a connection, at whose bytes `raw` has a look.
-    pub(super) fn new(inner: T, raw: Arc<Exchange>) -> (Self, Voice) {
-        let (due, ahead) = (Due::Nothing, BytesMut::new());
-        let state = State { due, flushed: true, ahead, raw, refusal: None };
-        let voice = Voice(Arc::new(Mutex::new(state)));
+    pub(super) fn new(inner: T, raw: Arc<RawExchange>) -> (Self, ClientWriter) {
+        let (due, ahead) = (ExpectedOutput::Nothing, BytesMut::new());
+        let state = OutputState { due, flushed: true, ahead, raw, refusal: None };
+        let voice = ClientWriter(Arc::new(Mutex::new(state)));
         (Self { inner, voice: voice.clone() }, voice)
     }
 }
 
-impl State {
+impl OutputState {
     /// Takes what the library says while no answer is due, and says why.
     fn take_refusal(&mut self, text: &[u8]) -> bool {
         let status = text.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3));
@@ -148,7 +148,7 @@ impl State {
     }
 }
 
-impl<T: AsyncWrite + Unpin> Outlet<T> {
+impl<T: AsyncWrite + Unpin> ClientIo<T> {
     fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.voice.0.lock();
         while !state.ahead.is_empty() {
@@ -169,8 +169,8 @@ impl<T: AsyncWrite + Unpin> Outlet<T> {
     ) -> Poll<io::Result<Option<usize>>> {
         ready!(self.poll_ahead(context))?;
         let mut state = self.voice.0.lock();
-        if state.due == Due::Nothing {
-            state.due = Due::Anything;
+        if state.due == ExpectedOutput::Nothing {
+            state.due = ExpectedOutput::Anything;
             let text = text();
             if state.take_refusal(&text) {
                 return Poll::Ready(Ok(Some(text.len())));
@@ -181,7 +181,7 @@ impl<T: AsyncWrite + Unpin> Outlet<T> {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Outlet<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for ClientIo<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -191,7 +191,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Outlet<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Outlet<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for ClientIo<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -223,8 +223,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Outlet<T> {
         {
             let mut state = self.voice.0.lock();
             state.flushed = true;
-            if state.due == (Due::Answer { given: true }) {
-                state.due = Due::Nothing;
+            if state.due == (ExpectedOutput::Answer { given: true }) {
+                state.due = ExpectedOutput::Nothing;
             }
         }
         ready!(self.poll_ahead(context))?;

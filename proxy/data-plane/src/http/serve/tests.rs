@@ -10,14 +10,14 @@ mod made_resets;
 
 /// Refuses whatever comes.
 #[derive(Clone)]
-struct Refusing;
+struct RefusingHandler;
 
-impl Handler for Refusing {
+impl Handler for RefusingHandler {
     async fn request(&self, _request: Request<Body>) -> Response<Body> {
         RequestError::Withdrawn.response(false)
     }
 
-    fn malformed(&self, _refusal: Refusal) {}
+    fn malformed(&self, _refusal: GateRefusal) {}
 
     async fn stream(&self, _head: request::Parts, stream: ConnectStream) {
         stream.refuse(&RequestError::UnknownStream);
@@ -32,7 +32,7 @@ async fn refused() -> H2Client {
         builder.enable_connect_protocol();
         let mut serving = builder.handshake::<_, Bytes>(theirs).await.unwrap();
         while let Some(Ok((request, respond))) = serving.accept().await {
-            tokio::spawn(http2::answer(Refusing, request, respond, Limits::default()));
+            tokio::spawn(http2::answer(RefusingHandler, request, respond, Limits::default()));
         }
     });
     H2Client::open(Box::new(ours), &Limits::default()).await.unwrap()

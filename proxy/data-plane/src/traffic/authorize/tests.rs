@@ -7,7 +7,8 @@ use std::path::Path;
 
 use identity::{SpiffeId, TrustDomain};
 use policy::{
-    DefaultAuthorization, Defaults, MtlsMode, Normalization, Resources, SourceFile, Workload,
+    DefaultAuthorization, MtlsMode, PathNormalization, PolicyDefaults, Resources, SourceFile,
+    Workload,
 };
 
 use crate::traffic::authorize::*;
@@ -62,7 +63,7 @@ fn each_source(folder: &Path, see: &mut dyn FnMut(&Path, &str)) {
 }
 
 /// The specs of AuthorizationPolicies `shop/p0`, `shop/p1`, …; a leading `~` makes one dry-run.
-fn snapshot(defaults: &Defaults, specs: &[&str]) -> Snapshot {
+fn snapshot(defaults: &PolicyDefaults, specs: &[&str]) -> Snapshot {
     let documents = specs.iter().enumerate().map(|(index, spec)| {
         let (dry_run, spec) = spec.strip_prefix('~').map_or(("false", *spec), |spec| ("true", spec));
         format!("---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: p{index}, namespace: shop, annotations: {{istio.io/dry-run: \"{dry_run}\"}}}}\nspec: {spec}\n")
@@ -76,19 +77,30 @@ fn snapshot(defaults: &Defaults, specs: &[&str]) -> Snapshot {
 }
 
 /// GET / on port 8080 by `td/ns/shop/sa/frontend`.
-fn ask(snapshot: &Snapshot) -> Verdict {
+fn ask(snapshot: &Snapshot) -> AuthorizationVerdict {
     let peer = SpiffeId::parse("spiffe://td/ns/shop/sa/frontend").unwrap();
     let host = HostName::parse("cart", Some(80)).unwrap();
-    let path = CanonicalPath::parse("/", Normalization::default()).unwrap();
+    let path = CanonicalPath::parse("/", PathNormalization::default()).unwrap();
     let headers = HeaderMap::new();
-    let asked =
-        Asked { method: &Method::GET, host: &host, path: &path, headers: &headers, token: None };
+    let asked = RequestFacts {
+        method: &Method::GET,
+        host: &host,
+        path: &path,
+        headers: &headers,
+        token: None,
+    };
     request(snapshot, &connection(Some(&peer)), &asked)
 }
 
-fn connection(peer: Option<&SpiffeId>) -> Connection<'_> {
+fn connection(peer: Option<&SpiffeId>) -> ConnectionFacts<'_> {
     let ip = IpAddr::from([10, 0, 0, 7]);
-    Connection { peer, source_ip: ip, remote_ip: None, destination: (ip, 8080).into(), sni: None }
+    ConnectionFacts {
+        peer,
+        source_ip: ip,
+        remote_ip: None,
+        destination: (ip, 8080).into(),
+        sni: None,
+    }
 }
 
 const GET: &str = "{rules: [{to: [{operation: {methods: [GET]}}]}]}";
@@ -101,7 +113,8 @@ const AUDIT_POST: &str = "{action: AUDIT, rules: [{to: [{operation: {methods: [P
 fn what_is_watched_never_decides() {
     use DefaultAuthorization::{Audit, Deny};
     let check = |authorization, specs: &[&str], word: &str, would: &[&str]| {
-        let snapshot = snapshot(&Defaults { authorization, ..Defaults::default() }, specs);
+        let snapshot =
+            snapshot(&PolicyDefaults { authorization, ..PolicyDefaults::default() }, specs);
         let verdict = ask(&snapshot);
         let found: Vec<_> = verdict.would.iter().map(shown).collect();
         assert_eq!(verdict.word(), word, "{authorization:?} {specs:?}");
@@ -128,7 +141,7 @@ fn what_is_watched_never_decides() {
     check(Audit, &[&dry_get], "allow", &["would_deny default default_deny -"]);
 }
 
-fn shown(would: &Would) -> String {
+fn shown(would: &ShadowDecision) -> String {
     let rule = would.policy.as_ref().zip(would.rule);
     let rule = rule.map_or("-".to_owned(), |(policy, rule)| format!("{policy} {rule}"));
     format!("{} {} {} {rule}", would.decision, would.by.as_str(), would.reason)
@@ -140,7 +153,8 @@ fn plaintext_by_the_ports_mode() {
     for (mtls, taken) in
         [(MtlsMode::Strict, false), (MtlsMode::Permissive, true), (MtlsMode::Disable, true)]
     {
-        let snapshot = snapshot(&Defaults { mtls, ..Defaults::default() }, &["~{rules: [{}]}"]);
+        let snapshot =
+            snapshot(&PolicyDefaults { mtls, ..PolicyDefaults::default() }, &["~{rules: [{}]}"]);
         let found = plaintext(&snapshot, &connection(None));
         assert_eq!(found.is_none(), taken, "{mtls:?}");
         if let Some(verdict) = found {
@@ -154,14 +168,14 @@ fn plaintext_by_the_ports_mode() {
 fn s20_undecided_protocol_is_refused() {
     let peer = SpiffeId::parse("spiffe://td/ns/shop/sa/frontend").unwrap();
     for (spec, carries, expect) in [
-        ("{rules: [{}]}", Opaque::Undecided, "deny protocol_undecided"),
-        ("{rules: [{}]}", Opaque::Tcp, "allow policy_allowed"),
-        (DENY_GET, Opaque::Undecided, "deny policy_denied"),
-        (DENY_GET, Opaque::Tcp, "deny policy_denied"),
-        (GET, Opaque::Undecided, "deny protocol_undecided"),
-        (GET, Opaque::Tcp, "deny no_matching_allow"),
+        ("{rules: [{}]}", OpaqueKind::Undecided, "deny protocol_undecided"),
+        ("{rules: [{}]}", OpaqueKind::Tcp, "allow policy_allowed"),
+        (DENY_GET, OpaqueKind::Undecided, "deny policy_denied"),
+        (DENY_GET, OpaqueKind::Tcp, "deny policy_denied"),
+        (GET, OpaqueKind::Undecided, "deny protocol_undecided"),
+        (GET, OpaqueKind::Tcp, "deny no_matching_allow"),
     ] {
-        let snapshot = snapshot(&Defaults::default(), &[spec]);
+        let snapshot = snapshot(&PolicyDefaults::default(), &[spec]);
         let verdict = opaque(&snapshot, &connection(Some(&peer)), carries);
         let found = format!("{} {}", verdict.word(), verdict.reason());
         assert_eq!(found, expect, "{spec} {carries:?}");
@@ -175,7 +189,7 @@ fn s20_undecided_protocol_is_refused() {
         (Declared::Tcp, GET, false),
         (Declared::Tls, GET, false),
     ] {
-        let snapshot = snapshot(&Defaults::default(), &[spec]);
+        let snapshot = snapshot(&PolicyDefaults::default(), &[spec]);
         assert_eq!(must_be_http(&snapshot, declared, 8080), expect, "{declared:?} {spec}");
     }
 }

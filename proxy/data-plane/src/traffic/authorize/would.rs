@@ -6,16 +6,18 @@
 
 use std::sync::Arc;
 
-use policy::{Connection, Decider, Denial, DenyReason, Permit, PermitReason, Request, Snapshot};
+use policy::{
+    ConnectionFacts, Decider, Denial, DenyReason, HttpFacts, Permit, PermitReason, Snapshot,
+};
 use serde::Serialize;
 
 /// One decision that was only watched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Would {
+pub struct ShadowDecision {
     /// `would_deny`, or `would_allow` where a dry-run policy would let in what is refused now.
     pub decision: &'static str,
     /// Who says so.
-    pub by: Watched,
+    pub by: ShadowSource,
     /// The reason there would have been.
     pub reason: &'static str,
     /// The policy, `namespace/name`; null where none of its rules matched.
@@ -27,7 +29,7 @@ pub struct Would {
 /// What is watched and does not decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Watched {
+pub enum ShadowSource {
     /// `defaults.authorization: audit`: under `deny` this would have been refused.
     Default,
     /// A policy with `action: AUDIT`: as a DENY policy it would have refused.
@@ -36,7 +38,7 @@ pub enum Watched {
     DryRun,
 }
 
-impl Watched {
+impl ShadowSource {
     /// The word, also the `policy` label where no rule matched.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -48,10 +50,10 @@ impl Watched {
     }
 }
 
-impl Would {
+impl ShadowDecision {
     fn new(
         decision: &'static str,
-        by: Watched,
+        by: ShadowSource,
         reason: &'static str,
         decider: Option<&Decider>,
     ) -> Self {
@@ -59,7 +61,7 @@ impl Would {
         Self { decision, by, reason, policy, rule: decider.map(Decider::rule) }
     }
 
-    fn deny(by: Watched, reason: &'static str, decider: Option<&Decider>) -> Self {
+    fn deny(by: ShadowSource, reason: &'static str, decider: Option<&Decider>) -> Self {
         Self::new("would_deny", by, reason, decider)
     }
 }
@@ -67,24 +69,28 @@ impl Would {
 /// What would have been decided otherwise; empty, and found at once, when nothing is watched.
 pub(super) fn of(
     snapshot: &Snapshot,
-    connection: &Connection<'_>,
-    request: Option<&Request<'_>>,
+    connection: &ConnectionFacts<'_>,
+    request: Option<&HttpFacts<'_>>,
     decided: &Result<Permit, Denial>,
-) -> Vec<Would> {
+) -> Vec<ShadowDecision> {
     let mut found = Vec::new();
     let shadow = || snapshot.shadow(connection, request);
     match decided {
         Ok(permit) => {
             if permit.reason() == PermitReason::DefaultAudit {
                 let reason = DenyReason::DefaultDeny.as_str();
-                found.push(Would::deny(Watched::Default, reason, None));
+                found.push(ShadowDecision::deny(ShadowSource::Default, reason, None));
             }
             if let Some(decider) = snapshot.audited_by(connection, request) {
-                found.push(Would::deny(Watched::Audit, "policy_audited", Some(&decider)));
+                found.push(ShadowDecision::deny(
+                    ShadowSource::Audit,
+                    "policy_audited",
+                    Some(&decider),
+                ));
             }
             if let Some(Err(denial)) = shadow() {
                 let reason = denial.reason().as_str();
-                found.push(Would::deny(Watched::DryRun, reason, denial.decider()));
+                found.push(ShadowDecision::deny(ShadowSource::DryRun, reason, denial.decider()));
             }
         }
         // A dry-run policy lets nobody in whom the port's mode or the protocol keeps out.
@@ -92,7 +98,12 @@ pub(super) fn of(
             if let Some(Ok(permit)) = shadow() {
                 let reason = permit.reason().as_str();
                 let decider = permit.decider();
-                found.push(Would::new("would_allow", Watched::DryRun, reason, decider));
+                found.push(ShadowDecision::new(
+                    "would_allow",
+                    ShadowSource::DryRun,
+                    reason,
+                    decider,
+                ));
             }
         }
         Err(_) => {}

@@ -6,13 +6,13 @@ fn host(name: &str) -> Arc<str> {
 }
 
 /// What is asked and never answered, for tests of the table alone.
-fn asked(demand: &Demand, key: &str, now: u32) {
+fn asked(demand: &DestinationDemand, key: &str, now: u32) {
     drop(demand.entry(key, now));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dial_waits_for_the_answer_and_no_longer_than_the_deadline() {
-    let demand = Arc::new(Demand::default());
+    let demand = Arc::new(DestinationDemand::default());
     let refused = demand.ask("10.0.0.1:80", 0).await.unwrap_err();
     assert_eq!(refused.reason(), "destination_unresolved");
     assert_eq!(demand.take_unsent(), ["10.0.0.1:80"]);
@@ -24,13 +24,13 @@ async fn a_dial_waits_for_the_answer_and_no_longer_than_the_deadline() {
         async move { demand.ask("10.0.0.1:80", 1).await }
     });
     tokio::task::yield_now().await;
-    demand.answered("10.0.0.1:80", Word::Unknown);
-    assert_eq!(asking.await.unwrap().unwrap(), Word::Unknown);
+    demand.answered("10.0.0.1:80", LookupState::Unknown);
+    assert_eq!(asking.await.unwrap().unwrap(), LookupState::Unknown);
 }
 
 #[test]
 fn an_idle_destination_is_given_up_and_a_used_one_is_not() {
-    let demand = Demand::default();
+    let demand = DestinationDemand::default();
     demand.set_connected(true);
     asked(&demand, "cart", 0);
     asked(&demand, "nobody", 0);
@@ -45,7 +45,7 @@ fn an_idle_destination_is_given_up_and_a_used_one_is_not() {
 
 #[test]
 fn f24_nothing_is_given_up_while_the_controller_is_away() {
-    let demand = Demand::default();
+    let demand = DestinationDemand::default();
     asked(&demand, "cart", 0);
     let held = [("cart".to_owned(), host("cart.shop"))];
     assert!(demand.sweep(1_000_000, &held).is_empty());
@@ -54,7 +54,7 @@ fn f24_nothing_is_given_up_while_the_controller_is_away() {
 
 #[test]
 fn an_app_that_scans_does_not_make_the_table_grow() {
-    let demand = Demand::default();
+    let demand = DestinationDemand::default();
     for number in 0..u32::try_from(MOST_DESTINATIONS).unwrap() + 10 {
         asked(&demand, &format!("10.0.0.1:{number}"), number);
     }

@@ -8,11 +8,11 @@ use tokio::net::TcpStream;
 use crate::connection::net;
 use crate::control::config::InboundListener;
 use crate::traffic::app::AppAddress;
-use crate::traffic::state::State;
+use crate::traffic::state::ProxyState;
 
 /// The destination of an inbound connection.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrival {
+pub(crate) struct InboundDestination {
     /// The address the client dialled; a mesh stream must name the same.
     pub(crate) dialled: SocketAddr,
     /// The app's address: what policy judges, and where the bytes go.
@@ -22,7 +22,7 @@ pub(crate) struct Arrival {
     source: Option<IpAddr>,
 }
 
-impl Arrival {
+impl InboundDestination {
     /// Finds out where the connection was going.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl Arrival {
     pub(crate) fn of(
         stream: &TcpStream,
         listener: Option<&InboundListener>,
-        state: &State,
+        state: &ProxyState,
     ) -> Result<Self, &'static str> {
         let config = &state.config;
         if let Some(listener) = listener {

@@ -5,20 +5,20 @@ use bytes::Bytes;
 use policy::{MtlsMode, Protocol as Declared};
 use tokio::net::TcpStream;
 
-use super::{Inbound, Refused};
+use super::{ConnectionRefusal, InboundConnection};
 use crate::connection::net::BoxedIo;
-use crate::connection::sniff::{self, Guess};
+use crate::connection::sniff::{self, ProtocolGuess};
 use crate::connection::tls::{self, Alpn};
 use crate::telemetry::{CloseReason, Protocol};
 use crate::traffic::authorize;
 
-impl Inbound {
+impl InboundConnection {
     /// Whether the connection goes without TLS of ours, by the port's mode and the first byte.
     pub(super) async fn is_plaintext(
         &self,
         stream: &TcpStream,
         mode: MtlsMode,
-    ) -> Result<bool, Refused> {
+    ) -> Result<bool, ConnectionRefusal> {
         if mode == MtlsMode::Disable {
             return Ok(true);
         }
@@ -33,9 +33,11 @@ impl Inbound {
             (Ok(Ok(0)), _) => Err(closed_by_client()),
             (Ok(Ok(_)), _) if first == [0x16] => Ok(self.is_apps_own_tls(stream, mode).await),
             (Ok(Ok(_)), _) => Ok(true),
-            (Ok(Err(error)), _) => Err(Refused::new(CloseReason::Error, "reset_by_client", error)),
+            (Ok(Err(error)), _) => {
+                Err(ConnectionRefusal::new(CloseReason::Error, "reset_by_client", error))
+            }
             (Err(_), _) if silent_is_plain => Ok(true),
-            (Err(_), _) => Err(Refused::new(
+            (Err(_), _) => Err(ConnectionRefusal::new(
                 CloseReason::Handshake,
                 "handshake_timeout",
                 format!("no byte within {wait:?}"),
@@ -49,7 +51,7 @@ impl Inbound {
         &self,
         io: &mut BoxedIo,
         alpn: Alpn,
-    ) -> Result<(Protocol, Bytes), Refused> {
+    ) -> Result<(Protocol, Bytes), ConnectionRefusal> {
         let declared = self.arrival.declared;
         match (alpn, declared) {
             (Alpn::Postern, _) => return Ok((Protocol::Postern, Bytes::new())),
@@ -64,10 +66,10 @@ impl Inbound {
         let seen = self
             .unless_evicted(sniff::read_ahead(io, silence, limits.sniff_timeout))
             .await?
-            .map_err(|e| Refused::new(CloseReason::Error, "reset_by_client", e))?;
+            .map_err(|e| ConnectionRefusal::new(CloseReason::Error, "reset_by_client", e))?;
         match seen.guess {
-            Guess::Http1 => Ok((Protocol::Http1, seen.bytes)),
-            Guess::Http2 => Ok((Protocol::Http2, seen.bytes)),
+            ProtocolGuess::Http1 => Ok((Protocol::Http1, seen.bytes)),
+            ProtocolGuess::Http2 => Ok((Protocol::Http2, seen.bytes)),
             _ if seen.ended && seen.bytes.is_empty() => Err(closed_by_client()),
             // The port's own TLS in plaintext mode is opaque to us, and so is anything on a port
             // that promises nothing.
@@ -100,6 +102,6 @@ impl Inbound {
 }
 
 /// The client ended before there was anything to serve.
-fn closed_by_client() -> Refused {
-    Refused::new(CloseReason::Done, "closed_by_client", "closed before a byte was sent")
+fn closed_by_client() -> ConnectionRefusal {
+    ConnectionRefusal::new(CloseReason::Done, "closed_by_client", "closed before a byte was sent")
 }

@@ -12,51 +12,51 @@ use parking_lot::Mutex;
 use policy::{CanonicalPath, Permit, Protocol as Declared, Snapshot};
 use tokio::task::JoinHandle;
 
-use super::{Inbound, token};
+use super::{InboundConnection, token};
 use crate::http::body::Body;
 use crate::http::error::{RequestError, is_grpc, is_native_grpc};
-use crate::http::gate::{self, Admitted, GateSettings, Refusal};
-use crate::http::headers::{self, ForwardedClientCert, Sender, TrailersOf};
+use crate::http::gate::{self, AdmittedRequest, GateRefusal, GateSettings};
+use crate::http::headers::{self, ForwardedClientCert, SenderTrust, TrailerKind};
 use crate::http::serve::{self, ConnectStream, Handler};
 use crate::http::version;
 use crate::telemetry::{CloseReason, Protocol};
 use crate::traffic::app;
-use crate::traffic::authorize::{self, Asked};
+use crate::traffic::authorize::{self, RequestFacts};
 use crate::traffic::client;
-use crate::traffic::decisions::Decision;
-use crate::traffic::jwt::Authenticated;
+use crate::traffic::decisions::DecisionRecord;
+use crate::traffic::jwt::AuthenticatedToken;
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::reauth;
 use crate::traffic::record::{RequestRecord, TrafficMeter};
 use crate::traffic::review::{self, Review};
-use crate::traffic::upgrade::{self, Announced};
+use crate::traffic::upgrade::{self, AnnouncedUpgrade};
 
 /// Answers the requests of one connection.
 #[derive(Clone)]
-pub(crate) struct InboundHandler(Arc<HttpConnection>);
+pub(crate) struct InboundHandler(Arc<InboundHttpConnection>);
 
-struct HttpConnection {
-    inbound: Arc<Inbound>,
+struct InboundHttpConnection {
+    inbound: Arc<InboundConnection>,
     protocol: Protocol,
     meter: Arc<TrafficMeter>,
     forwarded: Option<ForwardedClientCert>,
     /// Whether this peer's word about the client behind it counts.
-    sender: Sender,
+    sender: SenderTrust,
     upgraded: Mutex<Option<JoinHandle<CloseReason>>>,
 }
 
 /// A request that policy has let in, with the way to its app.
-struct Allowed {
+struct AllowedRequest {
     permit: Permit,
     request: Request<Body>,
-    upgrade: Option<Announced>,
+    upgrade: Option<AnnouncedUpgrade>,
     review: Review,
     close_unless_upgraded: bool,
 }
 
 /// A request noted on its connection, and what it is to be judged by.
-struct Noted {
-    caller: Authenticated,
+struct RegisteredRequest {
+    caller: AuthenticatedToken,
     remote_ip: Option<IpAddr>,
     review: Review,
     snapshot: Guard<Arc<Snapshot>>,
@@ -64,7 +64,7 @@ struct Noted {
 
 impl InboundHandler {
     /// Resolves once what all requests of the connection share.
-    pub(crate) fn new(inbound: Arc<Inbound>, protocol: Protocol) -> Self {
+    pub(crate) fn new(inbound: Arc<InboundConnection>, protocol: Protocol) -> Self {
         let meter = inbound.worker.meter(inbound.labels(protocol));
         let own = inbound.worker.state.own_id();
         let forwarded = own
@@ -72,7 +72,7 @@ impl InboundHandler {
             .map(|(own, peer)| ForwardedClientCert::new(&own, &peer.leaf_sha256, &peer.id));
         let believed = &inbound.worker.state.config.inbound.forwarded_for;
         let sender = client::sender(believed, inbound.peer().map(|peer| &peer.id));
-        Self(Arc::new(HttpConnection {
+        Self(Arc::new(InboundHttpConnection {
             sender,
             inbound,
             protocol,
@@ -111,7 +111,7 @@ impl Handler for InboundHandler {
         serve::conclude(answered, record, grpc)
     }
 
-    fn malformed(&self, refusal: Refusal) {
+    fn malformed(&self, refusal: GateRefusal) {
         let connection = &self.0;
         let inbound = &connection.inbound;
         RequestRecord::malformed(&inbound.worker, &inbound.connection, &connection.meter, refusal);
@@ -130,7 +130,7 @@ impl Handler for InboundHandler {
     }
 }
 
-impl HttpConnection {
+impl InboundHttpConnection {
     /// The gate stands first because everything after it trusts what it passed; the token comes
     /// before policy, which judges its claims; policy judges the very path that is forwarded;
     /// identity headers are set last, so that nothing the caller sent can stand in their place.
@@ -138,9 +138,9 @@ impl HttpConnection {
         &self,
         request: Request<Body>,
         record: &mut RequestRecord,
-    ) -> Result<Allowed, RequestError> {
+    ) -> Result<AllowedRequest, RequestError> {
         let (mut parts, body) = request.into_parts();
-        let announced = Announced::of(&mut parts);
+        let announced = AnnouncedUpgrade::of(&mut parts);
         let (came, version) = self.versions(&mut parts);
         let admitted = self.gate(&mut parts)?;
         record.dropped(admitted.dropped);
@@ -148,9 +148,9 @@ impl HttpConnection {
         headers::strip_forwarded_identity(&mut parts.headers, self.sender);
         let path = admitted.path().map_err(RequestError::Gate)?;
         record.target(admitted.host().as_str(), path.as_str());
-        let Noted { caller, remote_ip, review, snapshot } =
+        let RegisteredRequest { caller, remote_ip, review, snapshot } =
             self.note(&mut parts, &admitted, &path)?;
-        let facts = policy::Connection { remote_ip, ..self.inbound.facts() };
+        let facts = policy::ConnectionFacts { remote_ip, ..self.inbound.facts() };
         let asked = asked(&parts, &admitted, &path, &caller);
         let permit = self.authorize(&snapshot, &facts, &asked, record)?;
         if came == Version::HTTP_2 && version != came && is_native_grpc(&parts.headers) {
@@ -165,7 +165,7 @@ impl HttpConnection {
         }
         parts.version = version;
         let close_unless_upgraded = admitted.close_unless_upgraded;
-        Ok(Allowed {
+        Ok(AllowedRequest {
             permit,
             request: Request::from_parts(parts, body),
             upgrade,
@@ -174,7 +174,7 @@ impl HttpConnection {
         })
     }
 
-    fn gate(&self, parts: &mut Parts) -> Result<Admitted, RequestError> {
+    fn gate(&self, parts: &mut Parts) -> Result<AdmittedRequest, RequestError> {
         let state = &self.inbound.worker.state;
         let snapshot = state.snapshot();
         let settings = GateSettings {
@@ -192,13 +192,13 @@ impl HttpConnection {
     fn note(
         &self,
         parts: &mut Parts,
-        admitted: &Admitted,
+        admitted: &AdmittedRequest,
         path: &CanonicalPath<'_>,
-    ) -> Result<Noted, RequestError> {
+    ) -> Result<RegisteredRequest, RequestError> {
         let (inbound, host) = (&self.inbound, admitted.host());
         let state = &inbound.worker.state;
         let believed = &state.config.inbound.forwarded_for;
-        let mut looked: Option<Authenticated> = None;
+        let mut looked: Option<AuthenticatedToken> = None;
         let mut remote_ip = None;
         let judge = |snapshot: &Snapshot| {
             let caller = match looked.take() {
@@ -214,19 +214,20 @@ impl HttpConnection {
             Ok::<_, RequestError>(review)
         };
         let (review, snapshot) = review::by_one_snapshot(|| state.snapshot(), judge)?;
-        Ok(Noted { caller: looked.unwrap_or_default(), remote_ip, review, snapshot })
+        Ok(RegisteredRequest { caller: looked.unwrap_or_default(), remote_ip, review, snapshot })
     }
 
     fn authorize(
         &self,
         snapshot: &Snapshot,
-        connection: &policy::Connection<'_>,
-        asked: &Asked<'_>,
+        connection: &policy::ConnectionFacts<'_>,
+        asked: &RequestFacts<'_>,
         record: &mut RequestRecord,
     ) -> Result<Permit, RequestError> {
         let state = &self.inbound.worker.state;
         let verdict = authorize::request(snapshot, connection, asked);
-        let decision = || Decision::new(state.clock.unix(), connection, Some(asked), &verdict);
+        let decision =
+            || DecisionRecord::new(state.clock.unix(), connection, Some(asked), &verdict);
         if verdict.decided.is_err() {
             state.decisions.add(decision());
         } else if !verdict.would.is_empty() {
@@ -238,9 +239,9 @@ impl HttpConnection {
     fn review(
         &self,
         snapshot: &Snapshot,
-        asked: &Asked<'_>,
+        asked: &RequestFacts<'_>,
         remote_ip: Option<IpAddr>,
-        caller: &Authenticated,
+        caller: &AuthenticatedToken,
     ) -> Review {
         let level = self.inbound.worker.state.config.path_normalization;
         Review::begin(&self.inbound.connection, snapshot, asked, level, remote_ip, caller)
@@ -262,8 +263,8 @@ impl HttpConnection {
         (came, app)
     }
 
-    async fn forward(&self, allowed: Allowed) -> Result<Response<Body>, RequestError> {
-        let Allowed { permit, request, review, close_unless_upgraded, .. } = allowed;
+    async fn forward(&self, allowed: AllowedRequest) -> Result<Response<Body>, RequestError> {
+        let AllowedRequest { permit, request, review, close_unless_upgraded, .. } = allowed;
         let answer = app::send(&self.inbound.worker, permit, self.inbound.app_address(), request);
         let mut response = tokio::select! {
             biased;
@@ -271,16 +272,16 @@ impl HttpConnection {
             () = review.refused() => return Err(RequestError::Withdrawn),
         };
         clean_response(response.headers_mut(), close_unless_upgraded);
-        let of = TrailersOf::of(response.headers());
+        let of = TrailerKind::of(response.headers());
         let limits = &self.inbound.worker.state.config.limits;
         Ok(response.map(|body| body.within(limits, of).with_review(review)))
     }
 
     /// A request to switch protocols: the tunnel begins only with the app's 101, else the early
     /// bytes die with the connection (SECURITY-CASES S-08).
-    async fn upgrade(&self, allowed: Allowed, record: Box<RequestRecord>) -> Response<Body> {
+    async fn upgrade(&self, allowed: AllowedRequest, record: Box<RequestRecord>) -> Response<Body> {
         let inbound = &self.inbound;
-        let Allowed { permit, request, upgrade, review, .. } = allowed;
+        let AllowedRequest { permit, request, upgrade, review, .. } = allowed;
         let answer = app::send_upgrade(&inbound.worker, permit, inbound.app_address(), request);
         let answered = tokio::select! {
             biased;
@@ -315,11 +316,11 @@ impl HttpConnection {
 /// A request as policy sees it.
 fn asked<'a>(
     parts: &'a Parts,
-    admitted: &'a Admitted,
+    admitted: &'a AdmittedRequest,
     path: &'a CanonicalPath<'a>,
-    caller: &'a Authenticated,
-) -> Asked<'a> {
-    Asked {
+    caller: &'a AuthenticatedToken,
+) -> RequestFacts<'a> {
+    RequestFacts {
         method: &parts.method,
         host: admitted.host(),
         path,

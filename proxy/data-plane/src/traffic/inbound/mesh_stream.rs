@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::Inbound;
+use super::InboundConnection;
 use crate::clock::Clock;
-use crate::connection::net::Aborter;
+use crate::connection::net::StreamAborter;
 use crate::connection::registry::Connection;
 use crate::connection::tls::Alpn;
 use crate::http::error::RequestError;
@@ -15,7 +15,7 @@ use crate::telemetry::{CloseReason, Direction};
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::record::ConnectionRecord;
 
-impl Inbound {
+impl InboundConnection {
     /// Serves a CONNECT stream of a peer of ours: like a connection of its own, for the same peer.
     pub(super) async fn mesh_stream(&self, stream: ConnectStream, kind: StreamKind) {
         let state = &self.worker.state;
@@ -43,10 +43,10 @@ impl Inbound {
             worker: self.worker.clone(),
             arrival: self.arrival,
             connection,
-            aborter: Aborter::default(),
+            aborter: StreamAborter::default(),
         });
         let Ok(tunnel) = stream.accept() else { return };
-        let _under_way = UnderWay::begin(&self.connection, &state.clock);
+        let _under_way = ActiveStream::begin(&self.connection, &state.clock);
         let alpn = match kind {
             StreamKind::Upgrade => Alpn::Http11,
             StreamKind::Tcp | StreamKind::Reauth => Alpn::None,
@@ -60,16 +60,16 @@ impl Inbound {
 }
 
 /// A stream of a connection, for as long as it lives: the connection is not idle then.
-struct UnderWay<'a>(&'a Connection, &'a Clock);
+struct ActiveStream<'a>(&'a Connection, &'a Clock);
 
-impl<'a> UnderWay<'a> {
+impl<'a> ActiveStream<'a> {
     fn begin(connection: &'a Connection, clock: &'a Clock) -> Self {
         connection.begin(clock.coarse());
         Self(connection, clock)
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for ActiveStream<'_> {
     fn drop(&mut self) {
         self.0.end(self.1.coarse());
     }

@@ -3,26 +3,26 @@
 use http::request::Parts;
 use policy::{CanonicalPath, HostName, KeySource, Snapshot};
 
-use super::Inbound;
+use super::InboundConnection;
 use crate::http::error::RequestError;
-use crate::traffic::jwt::{self, Authenticated, Desk};
+use crate::traffic::jwt::{self, AuthenticatedToken, TokenContext};
 
 /// As [`authenticate`], by a snapshot that came into force after a first look. A token that was found is out of the request by
 /// now, so it is asked as for a request under way whether it is still believed ([0402]).
 ///
 /// [0402]: ../../../docs/decisions/0402-in-doubt-a-request-under-way-ends.md
 pub(super) fn authenticate_again(
-    before: Authenticated,
-    inbound: &Inbound,
+    before: AuthenticatedToken,
+    inbound: &InboundConnection,
     snapshot: &Snapshot,
     parts: &mut Parts,
     host: &HostName,
     path: &CanonicalPath<'_>,
-) -> Result<Authenticated, RequestError> {
+) -> Result<AuthenticatedToken, RequestError> {
     let rules = snapshot.tokens();
     match before.claims() {
         None => authenticate(inbound, snapshot, parts, host, path),
-        Some(_) if rules.is_empty() => Ok(Authenticated::default()),
+        Some(_) if rules.is_empty() => Ok(AuthenticatedToken::default()),
         Some(claims) if rules.believes(claims, inbound.peer().map(|peer| &peer.id)) => Ok(before),
         Some(_) => Err(RequestError::Withdrawn),
     }
@@ -30,18 +30,18 @@ pub(super) fn authenticate_again(
 
 /// Judges the request's token by the rules of a snapshot, if it has one, and leaves of it what the app may see.
 pub(super) fn authenticate(
-    inbound: &Inbound,
+    inbound: &InboundConnection,
     snapshot: &Snapshot,
     parts: &mut Parts,
     host: &HostName,
     path: &CanonicalPath<'_>,
-) -> Result<Authenticated, RequestError> {
+) -> Result<AuthenticatedToken, RequestError> {
     let worker = &inbound.worker;
     let state = &worker.state;
     if snapshot.tokens().is_empty() {
-        return Ok(Authenticated::default());
+        return Ok(AuthenticatedToken::default());
     }
-    let desk = Desk {
+    let desk = TokenContext {
         rules: snapshot.tokens(),
         keys: &state.token_keys.book(),
         cache: &worker.tokens,

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use policy::TokenRules;
 
 use super::keys::KeyBook;
-use super::verify::Verified;
+use super::verify::VerifiedToken;
 
 /// Verdicts kept before the older half goes: a thousand users a worker.
 const MAX_ENTRIES: usize = 1024;
@@ -38,15 +38,15 @@ pub(super) fn key(place: usize, token: &[u8]) -> CacheKey {
 
 /// A worker's cache. Its lock is the worker's own.
 #[derive(Default)]
-pub struct TokenCache(Mutex<Inner>);
+pub struct TokenCache(Mutex<TokenCacheState>);
 
 /// Two halves: what is asked for moves into the young one; when that is full, it becomes the old one and the old one goes.
 #[derive(Default)]
-struct Inner {
+struct TokenCacheState {
     rules: Option<Arc<TokenRules>>,
     book: Option<Arc<KeyBook>>,
-    young: HashMap<CacheKey, (Arc<Verified>, usize)>,
-    old: HashMap<CacheKey, (Arc<Verified>, usize)>,
+    young: HashMap<CacheKey, (Arc<VerifiedToken>, usize)>,
+    old: HashMap<CacheKey, (Arc<VerifiedToken>, usize)>,
     young_bytes: usize,
 }
 
@@ -57,7 +57,7 @@ impl TokenCache {
         rules: &Arc<TokenRules>,
         book: &Arc<KeyBook>,
         key: &CacheKey,
-    ) -> Option<Arc<Verified>> {
+    ) -> Option<Arc<VerifiedToken>> {
         let mut inner = self.0.lock();
         inner.belong_to(rules, book);
         if let Some((verified, _)) = inner.young.get(key) {
@@ -74,7 +74,7 @@ impl TokenCache {
         rules: &Arc<TokenRules>,
         book: &Arc<KeyBook>,
         key: CacheKey,
-        verified: Arc<Verified>,
+        verified: Arc<VerifiedToken>,
         bytes: usize,
     ) {
         let mut inner = self.0.lock();
@@ -83,7 +83,7 @@ impl TokenCache {
     }
 }
 
-impl Inner {
+impl TokenCacheState {
     fn belong_to(&mut self, rules: &Arc<TokenRules>, book: &Arc<KeyBook>) {
         let same = self.rules.as_ref().is_some_and(|held| Arc::ptr_eq(held, rules))
             && self.book.as_ref().is_some_and(|held| Arc::ptr_eq(held, book));
@@ -94,7 +94,7 @@ impl Inner {
         }
     }
 
-    fn add(&mut self, key: CacheKey, verified: Arc<Verified>, bytes: usize) {
+    fn add(&mut self, key: CacheKey, verified: Arc<VerifiedToken>, bytes: usize) {
         let full = self.young.len() >= MAX_ENTRIES / 2 || self.young_bytes + bytes > MAX_BYTES / 2;
         if full {
             self.old = std::mem::take(&mut self.young);

@@ -11,7 +11,7 @@ use super::TokenRefusal;
 
 /// A token and where it stood.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Located<'r> {
+pub(super) struct LocatedToken<'r> {
     /// Index of the place in [`TokenRules::places`].
     pub(super) place: usize,
     /// The token's bytes, not believed at all.
@@ -26,10 +26,10 @@ pub(super) fn locate<'r>(
     rules: &'r TokenRules,
     headers: &'r HeaderMap,
     query: Option<&'r str>,
-) -> Result<Option<Located<'r>>, TokenRefusal> {
+) -> Result<Option<LocatedToken<'r>>, TokenRefusal> {
     let mut found = None;
     let mut take =
-        |place: usize, token: Cow<'r, [u8]>| match found.replace(Located { place, token }) {
+        |place: usize, token: Cow<'r, [u8]>| match found.replace(LocatedToken { place, token }) {
             None => Ok(()),
             Some(_) => Err(TokenRefusal::TwoTokens),
         };

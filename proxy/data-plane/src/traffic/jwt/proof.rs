@@ -5,11 +5,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderName, Method};
 use identity::jws::{Jws, VerifyingKey};
-use policy::{CanonicalPath, Confirmation, HostName, Normalization};
+use policy::{CanonicalPath, ConfirmationRequirement, HostName, PathNormalization};
 use serde_json::{Map, Value};
 
 use super::replay::UsedProofs;
-use super::verify::Verified;
+use super::verify::VerifiedToken;
 use super::{LEEWAY_SECONDS, TokenRefusal};
 
 /// The header of a proof (RFC 9449 §4.1).
@@ -21,7 +21,7 @@ const MAX_AGE_SECONDS: u64 = 60;
 const MAX_ID: usize = 256;
 
 /// What a proof must be for.
-pub(super) struct Presented<'a> {
+pub(super) struct ProofContext<'a> {
     /// The token itself.
     pub(super) token: &'a [u8],
     /// The scheme it came under, such as `dpop `; empty outside of `Authorization`.
@@ -35,7 +35,7 @@ pub(super) struct Presented<'a> {
     /// Its path.
     pub(super) path: &'a CanonicalPath<'a>,
     /// How its path was normalised.
-    pub(super) normalization: Normalization,
+    pub(super) normalization: PathNormalization,
     /// Its headers.
     pub(super) headers: &'a HeaderMap,
     /// Unix seconds.
@@ -44,18 +44,18 @@ pub(super) struct Presented<'a> {
 
 /// Checks everything a token is bound to.
 pub(super) fn check(
-    verified: &Verified,
-    presented: &Presented<'_>,
+    verified: &VerifiedToken,
+    presented: &ProofContext<'_>,
     used: &UsedProofs,
 ) -> Result<(), TokenRefusal> {
     let as_dpop = presented.scheme.trim_end().eq_ignore_ascii_case("dpop");
     let bound = match (verified.rule.confirmation, &verified.bound) {
-        (Confirmation::Ignored, _) => return Ok(()),
-        (Confirmation::Required, None) => return Err(TokenRefusal::Unbound),
-        (Confirmation::IfPresent, None) if as_dpop => {
+        (ConfirmationRequirement::Ignored, _) => return Ok(()),
+        (ConfirmationRequirement::Required, None) => return Err(TokenRefusal::Unbound),
+        (ConfirmationRequirement::IfPresent, None) if as_dpop => {
             return Err(TokenRefusal::Proof("the token came as DPoP and is bound to no key"));
         }
-        (Confirmation::IfPresent, None) => return Ok(()),
+        (ConfirmationRequirement::IfPresent, None) => return Ok(()),
         (_, Some(bound)) => bound,
     };
     if bound.certificate.is_none() && bound.key.is_none() {
@@ -77,7 +77,7 @@ pub(super) fn check(
 /// The checks of RFC 9449 §4.3, in its order.
 fn check_proof(
     thumbprint: &str,
-    presented: &Presented<'_>,
+    presented: &ProofContext<'_>,
     used: &UsedProofs,
 ) -> Result<(), TokenRefusal> {
     let wrong = TokenRefusal::Proof;
@@ -125,7 +125,7 @@ fn check_proof(
 
 /// Whether an `htu` means the request, without query and fragment. Either scheme will do: a sidecar cannot know what the caller
 /// spoke before the mesh.
-fn is_for(uri: &str, presented: &Presented<'_>) -> bool {
+fn is_for(uri: &str, presented: &ProofContext<'_>) -> bool {
     let schemes = [("https://", 443), ("http://", 80)];
     let rest = schemes.iter().find_map(|(scheme, port)| Some((uri.strip_prefix(scheme)?, *port)));
     let Some((rest, port)) = rest else { return false };

@@ -22,7 +22,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use identity::jws::KeySet;
 use identity::{SpiffeId, TrustDomain};
-use policy::{Defaults, Resources, Snapshot, SourceFile, Workload};
+use policy::{PolicyDefaults, Resources, Snapshot, SourceFile, Workload};
 use serde_json::{Value, json};
 
 use crate::traffic::jwt::*;
@@ -35,13 +35,13 @@ fn b64(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// A private key of a kind.
-enum Signer {
+enum TestSigner {
     Rsa(RsaKeyPair),
     Ec(EcdsaKeyPair, &'static str),
     Ed(Ed25519KeyPair),
 }
 
-impl Signer {
+impl TestSigner {
     fn rsa() -> Self {
         Self::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap())
     }
@@ -110,9 +110,9 @@ impl Signer {
 }
 
 /// The issuer most tests are about; its key is made once.
-fn signer() -> &'static Signer {
-    static SIGNER: OnceLock<Signer> = OnceLock::new();
-    SIGNER.get_or_init(Signer::p256)
+fn signer() -> &'static TestSigner {
+    static SIGNER: OnceLock<TestSigner> = OnceLock::new();
+    SIGNER.get_or_init(TestSigner::p256)
 }
 
 fn with_id(mut jwk: Value, id: &str) -> Value {
@@ -141,7 +141,7 @@ const RULE: &str =
     "issuer: 'https://id.example', jwksUri: 'https://id.example/keys', audiences: [cart]";
 
 /// What a proxy holds.
-struct World {
+struct TokenFixture {
     rules: Arc<TokenRules>,
     keys: Arc<KeyBook>,
     cache: TokenCache,
@@ -151,7 +151,7 @@ struct World {
     asked: RefCell<Vec<KeySource>>,
 }
 
-impl World {
+impl TokenFixture {
     /// With these items of `jwtRules` and this spec of a TokenPolicy, if any, and no keys.
     fn without_keys(rules: &str, policy: &str) -> Self {
         let mut text = format!(
@@ -171,7 +171,8 @@ impl World {
             labels: BTreeMap::new(),
         };
         let trust_domain = TrustDomain::parse("td").unwrap();
-        let snapshot = Snapshot::build(&resources, &workload, &Defaults::default(), &trust_domain);
+        let snapshot =
+            Snapshot::build(&resources, &workload, &PolicyDefaults::default(), &trust_domain);
         Self {
             rules: snapshot.tokens().clone(),
             keys: Arc::default(),
@@ -201,26 +202,26 @@ impl World {
         Self::new(&format!("{{{RULE}}}"), "")
     }
 
-    fn desk<T>(&self, use_it: impl FnOnce(&Desk<'_>) -> T) -> T {
+    fn desk<T>(&self, use_it: impl FnOnce(&TokenContext<'_>) -> T) -> T {
         let unknown_key = |source: &KeySource| self.asked.borrow_mut().push(source.clone());
-        use_it(&Desk {
+        use_it(&TokenContext {
             rules: &self.rules,
             keys: &self.keys,
             cache: &self.cache,
             used_proofs: &self.used,
             peer: self.peer.as_ref(),
-            normalization: Normalization::default(),
+            normalization: PathNormalization::default(),
             now: self.now,
             unknown_key: &unknown_key,
         })
     }
 
     /// Authenticates a request and gives back what the app would get.
-    fn ask(&self, parts: Parts) -> Result<(Authenticated, Parts), TokenRefusal> {
+    fn ask(&self, parts: Parts) -> Result<(AuthenticatedToken, Parts), TokenRefusal> {
         let mut parts = parts;
         let target = parts.uri.to_string();
         let host = HostName::parse("cart", Some(80)).unwrap();
-        let path = CanonicalPath::parse(&target, Normalization::default()).unwrap();
+        let path = CanonicalPath::parse(&target, PathNormalization::default()).unwrap();
         let found = self.desk(|desk| authenticate(desk, &mut parts, &host, &path))?;
         found.hide_parameter(&mut parts);
         Ok((found, parts))

@@ -13,13 +13,13 @@ use super::{LEEWAY_SECONDS, TokenRefusal, made};
 /// A token whose signature, issuer, audience and claims are good. What depends on the hour, the peer or the request is not part
 /// of it, so it may be kept.
 #[derive(Debug)]
-pub(super) struct Verified {
+pub(super) struct VerifiedToken {
     /// The rule that believes it.
     pub(super) rule: TokenRule,
     /// What policy sees.
     pub(super) claims: TokenClaims,
     /// What it is bound to.
-    pub(super) bound: Option<Bound>,
+    pub(super) bound: Option<ConfirmationClaim>,
     /// Headers for the app.
     pub(super) made: Vec<(HeaderName, HeaderValue)>,
     expires: u64,
@@ -28,14 +28,14 @@ pub(super) struct Verified {
 
 /// The claim `cnf` (RFC 7800 §3.1). All that is there must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bound {
+pub(super) struct ConfirmationClaim {
     /// `x5t#S256`: SHA-256 of the client certificate (RFC 8705 §3.1).
     pub(super) certificate: Option<[u8; 32]>,
     /// `jkt`: thumbprint of the proof's key (RFC 9449 §6.1).
     pub(super) key: Option<String>,
 }
 
-impl Verified {
+impl VerifiedToken {
     /// Whether the token is valid at this Unix second, give or take the leeway.
     pub(super) fn check_times(&self, now: u64) -> Result<(), TokenRefusal> {
         if now >= self.expires.saturating_add(LEEWAY_SECONDS) {
@@ -60,7 +60,7 @@ pub(super) fn verify(
     rules: &TokenRules,
     book: &KeyBook,
     unknown: &dyn Fn(&policy::KeySource),
-) -> Result<Verified, TokenRefusal> {
+) -> Result<VerifiedToken, TokenRefusal> {
     let jws = Jws::open(token)?;
     let claims = jws.claims()?;
     check_type(&jws)?;
@@ -93,7 +93,7 @@ fn by_rule(
     rule: &TokenRule,
     book: &KeyBook,
     unknown: &dyn Fn(&policy::KeySource),
-) -> Result<Verified, TokenRefusal> {
+) -> Result<VerifiedToken, TokenRefusal> {
     let source = &rule.jwt.keys;
     let keys = book.get(source).ok_or(TokenRefusal::NoKeys)?;
     let Some(key) = keys.find(jws.kid()?, jws.algorithm()) else {
@@ -118,7 +118,7 @@ fn by_rule(
         audiences,
         claims: split_lists(&rule.jwt, said.clone()),
     };
-    Ok(Verified { rule: rule.clone(), bound: bound(said)?, claims, made, expires, not_before })
+    Ok(VerifiedToken { rule: rule.clone(), bound: bound(said)?, claims, made, expires, not_before })
 }
 
 fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<Option<&'c str>, TokenRefusal> {
@@ -161,11 +161,11 @@ fn audiences(claims: &Map<String, Value>, rule: &TokenRule) -> Result<Vec<String
 }
 
 /// A binding we cannot check is no reason to take the token as unbound.
-fn bound(claims: &Map<String, Value>) -> Result<Option<Bound>, TokenRefusal> {
+fn bound(claims: &Map<String, Value>) -> Result<Option<ConfirmationClaim>, TokenRefusal> {
     let Some(cnf) = claims.get("cnf") else { return Ok(None) };
     let cnf = cnf.as_object().ok_or(TokenRefusal::Claims("`cnf` is no object"))?;
     let wrong = || TokenRefusal::Claims("a member of `cnf` is malformed");
-    let mut bound = Bound { certificate: None, key: None };
+    let mut bound = ConfirmationClaim { certificate: None, key: None };
     if let Some(thumbprint) = cnf.get("x5t#S256") {
         let bytes = thumbprint.as_str().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
         bound.certificate = Some(bytes.and_then(|b| b.try_into().ok()).ok_or_else(wrong)?);

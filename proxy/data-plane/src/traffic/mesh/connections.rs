@@ -7,9 +7,9 @@ use parking_lot::MutexGuard;
 use rustls::ClientConfig;
 
 use super::Destination;
-use super::dial::Offer;
+use super::dial::AlpnOffer;
 use crate::connection::credentials::Credentials;
-use crate::connection::link::Link;
+use crate::connection::link::MeshConnection;
 use crate::http::error::RequestError;
 use crate::http::http1_client::Http1Client;
 use crate::traffic::worker::Worker;
@@ -19,32 +19,32 @@ const IDLE_SECONDS: u32 = 3;
 
 /// All of one generation of our credentials.
 #[derive(Default)]
-pub(super) struct Connections {
+pub(super) struct ConnectionGeneration {
     generation: u64,
     /// Whether the server speaks HTTP/1.1 and no HTTP/2.
     pub(super) http1: bool,
     /// Whether the server takes no streams, since it is none of ours: each has a connection of its own.
     pub(super) foreign: bool,
-    idle: Vec<Idle>,
-    pub(super) configs: HashMap<Offer, Arc<ClientConfig>>,
+    idle: Vec<IdleMeshConnection>,
+    pub(super) configs: HashMap<AlpnOffer, Arc<ClientConfig>>,
 }
 
 /// An HTTP/1.1 connection whose last answer has been read.
-struct Idle {
+struct IdleMeshConnection {
     client: Http1Client,
     since: u32,
-    link: Arc<Link>,
+    link: Arc<MeshConnection>,
 }
 
-impl Idle {
+impl IdleMeshConnection {
     fn is_usable(&self, now: u32) -> bool {
         !self.link.is_retired() && self.since + IDLE_SECONDS >= now
     }
 }
 
-impl Connections {
+impl ConnectionGeneration {
     /// An idle connection that may be used.
-    pub(super) fn take_idle(&mut self, now: u32) -> Option<(Http1Client, Arc<Link>)> {
+    pub(super) fn take_idle(&mut self, now: u32) -> Option<(Http1Client, Arc<MeshConnection>)> {
         while let Some(idle) = self.idle.pop() {
             if idle.is_usable(now) && idle.client.is_ready() {
                 return Some((idle.client, idle.link));
@@ -57,12 +57,12 @@ impl Connections {
     pub(super) fn keep_idle(
         &mut self,
         client: Http1Client,
-        link: Arc<Link>,
+        link: Arc<MeshConnection>,
         since: u32,
         most: usize,
     ) {
         if self.idle.len() < most && !link.is_retired() {
-            self.idle.push(Idle { client, since, link });
+            self.idle.push(IdleMeshConnection { client, since, link });
         }
     }
 
@@ -78,12 +78,12 @@ impl Destination {
     pub(super) fn current(
         &self,
         worker: &Worker,
-    ) -> Result<(MutexGuard<'_, Connections>, Arc<Credentials>), RequestError> {
+    ) -> Result<(MutexGuard<'_, ConnectionGeneration>, Arc<Credentials>), RequestError> {
         let credentials = worker.state.valid_credentials().ok_or(RequestError::NoCertificate)?;
         let mut connections = self.connections.lock();
         let generation = credentials.generation();
         if connections.generation != generation {
-            *connections = Connections { generation, ..Connections::default() };
+            *connections = ConnectionGeneration { generation, ..ConnectionGeneration::default() };
             self.requests.clear();
             self.streams.clear();
         }

@@ -4,30 +4,32 @@
 use std::sync::Arc;
 
 use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
-use identity::verify::Usage;
+use identity::verify::HandshakeSide;
 use rustls::ClientConfig;
 
 use super::{Destination, WHO, broken, ended, no_streams};
 use crate::connection::credentials::Credentials;
-use crate::connection::link::{Link, Proven};
-use crate::connection::net::{BoxedIo, Dial};
-use crate::connection::tls::{self, Alpn, Established, HandshakeError, Shown};
+use crate::connection::link::{ConnectionEvidence, MeshConnection};
+use crate::connection::net::{BoxedIo, DialOptions};
+use crate::connection::tls::{
+    self, Alpn, EstablishedConnection, HandshakeError, HandshakeEvidence,
+};
 use crate::http::error::RequestError;
-use crate::http::h2_client::{H2Client, Place};
+use crate::http::h2_client::{H2Client, ReservedStream};
 use crate::http::http1_client::Http1Client;
 use crate::traffic::reauth;
 use crate::traffic::worker::Worker;
 
 /// What is offered to a server, by what the bytes will be (DESIGN §4, ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Offer {
+pub(super) enum AlpnOffer {
     Request,
     Upgrade,
     Opaque,
     Nothing,
 }
 
-impl Offer {
+impl AlpnOffer {
     fn alpn(self) -> &'static [&'static [u8]] {
         match self {
             Self::Request => &[ALPN_POSTERN, ALPN_H2, ALPN_HTTP11],
@@ -40,13 +42,13 @@ impl Offer {
 
 /// A TLS connection to the service, and what bounds it. It is what its own ALPN says, whatever an
 /// earlier one to the same address was: addresses change hands.
-pub(super) struct Opened {
+pub(super) struct OpenedConnection {
     pub(super) io: BoxedIo,
     pub(super) alpn: Alpn,
-    pub(super) link: Arc<Link>,
+    pub(super) link: Arc<MeshConnection>,
 }
 
-impl Opened {
+impl OpenedConnection {
     /// Whether it can be shared by requests.
     pub(super) fn is_http2(&self) -> bool {
         matches!(self.alpn, Alpn::Postern | Alpn::H2)
@@ -58,12 +60,12 @@ impl Destination {
     pub(super) async fn connect(
         &self,
         worker: &Worker,
-        offer: Offer,
-    ) -> Result<Opened, RequestError> {
+        offer: AlpnOffer,
+    ) -> Result<OpenedConnection, RequestError> {
         let (config, credentials) = self.client_config(worker, offer)?;
         let limits = &worker.state.config.limits;
         let address = self.address;
-        let tcp = Dial::upstream(&worker.state.config)
+        let tcp = DialOptions::upstream(&worker.state.config)
             .for_traffic()
             .connect(address)
             .await
@@ -73,19 +75,21 @@ impl Destination {
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
         worker.state.metrics.handshake("client", label);
         let established = result.map_err(|source| RequestError::Handshake { address, source })?;
-        let Established { io, shown: Shown { peer, chain, binding, alpn } } = established;
-        let proven = Proven::of(Usage::Server, &peer, chain, binding, &credentials);
+        let EstablishedConnection { io, shown: HandshakeEvidence { peer, chain, binding, alpn } } =
+            established;
+        let proven =
+            ConnectionEvidence::of(HandshakeSide::Server, &peer, chain, binding, &credentials);
         let link = worker.state.open_link(worker.index, proven, &credentials);
         match link.closing() {
             Some(_) => Err(RequestError::NoCertificate),
-            None => Ok(Opened { io, alpn, link }),
+            None => Ok(OpenedConnection { io, alpn, link }),
         }
     }
 
     fn client_config(
         &self,
         worker: &Worker,
-        offer: Offer,
+        offer: AlpnOffer,
     ) -> Result<(Arc<ClientConfig>, Arc<Credentials>), RequestError> {
         let (mut connections, credentials) = self.current(worker)?;
         if let Some(config) = connections.configs.get(&offer) {
@@ -103,9 +107,9 @@ impl Destination {
     pub(super) async fn open_http2(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-        opened: Opened,
+        opened: OpenedConnection,
     ) -> Result<H2Client, RequestError> {
-        let Opened { io, link, .. } = opened;
+        let OpenedConnection { io, link, .. } = opened;
         let limits = &worker.state.config.limits;
         let (keeper, destination, kept) = (worker.clone(), self.clone(), link.clone());
         let keep = |streams| reauth::keep(keeper, destination, kept, streams);
@@ -116,9 +120,9 @@ impl Destination {
     pub(super) async fn open_http1(
         &self,
         worker: &Worker,
-        opened: Opened,
-    ) -> Result<(Http1Client, Arc<Link>), RequestError> {
-        let Opened { io, link, .. } = opened;
+        opened: OpenedConnection,
+    ) -> Result<(Http1Client, Arc<MeshConnection>), RequestError> {
+        let OpenedConnection { io, link, .. } = opened;
         let bound = link.clone();
         let cut = async move {
             bound.until_cut().await;
@@ -135,8 +139,8 @@ impl Destination {
     pub(crate) async fn open_fresh(
         &self,
         worker: &Worker,
-    ) -> Result<(Place, Arc<Link>), RequestError> {
-        let opened = self.connect(worker, Offer::Opaque).await?;
+    ) -> Result<(ReservedStream, Arc<MeshConnection>), RequestError> {
+        let opened = self.connect(worker, AlpnOffer::Opaque).await?;
         let link = opened.link.clone();
         let limits = &worker.state.config.limits;
         let nothing = |_| std::future::pending();

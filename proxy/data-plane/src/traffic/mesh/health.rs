@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// preferred for a while. One that has just gone after it was there may be about to be replaced by
 /// another (a rollout, of which we learn a moment late): that is worth *waiting* for, a moment.
 #[derive(Debug, Default)]
-pub struct Health {
+pub struct DestinationHealth {
     /// Second of the last answer, plus one; 0 for none.
     answered: AtomicU32,
     /// Second of the first failure since then, plus one; 0 for none.
@@ -21,7 +21,7 @@ pub struct Health {
 /// How long a destination without connections is remembered, seconds: longer than anybody waits.
 const REMEMBERED: u32 = 60;
 
-impl Health {
+impl DestinationHealth {
     /// It has answered.
     pub fn answered(&self, now: u32) {
         self.answered.store(now + 1, Relaxed);
@@ -66,15 +66,15 @@ mod tests {
     use super::*;
 
     /// One second of a destination's life.
-    enum Did {
+    enum HealthSample {
         Answered(u32),
         Failed(u32),
     }
-    use Did::{Answered, Failed};
+    use HealthSample::{Answered, Failed};
 
     #[test]
     fn rests_after_a_failure_and_is_waited_for_only_when_it_was_there() {
-        type Row = (&'static str, &'static [Did], u32, (bool, bool));
+        type Row = (&'static str, &'static [HealthSample], u32, (bool, bool));
         let rows: [Row; 9] = [
             ("nothing known", &[], 10, (false, false)),
             ("it answers", &[Answered(9)], 10, (false, false)),
@@ -87,7 +87,7 @@ mod tests {
             ("there again", &[Answered(9), Failed(10), Answered(11)], 11, (false, false)),
         ];
         for (name, did, now, expect) in rows {
-            let health = Health::default();
+            let health = DestinationHealth::default();
             for one in did {
                 match one {
                     Answered(at) => health.answered(*at),
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn is_remembered_for_a_minute() {
-        let health = Health::default();
+        let health = DestinationHealth::default();
         assert!(!health.is_recent(0));
         health.failed(0);
         assert!(health.is_recent(59) && !health.is_recent(60));

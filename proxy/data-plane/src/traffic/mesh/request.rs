@@ -5,44 +5,44 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use http::{Request, Response};
 
-use super::dial::Offer;
+use super::dial::AlpnOffer;
 use super::{Destination, TRIES, WHO, ended};
-use crate::connection::link::Link;
+use crate::connection::link::MeshConnection;
 use crate::http::body::Body;
 use crate::http::error::RequestError;
-use crate::http::h2_client::{Place, Slot};
+use crate::http::h2_client::{ReadyStream, ReservedStream};
 use crate::http::head;
-use crate::http::headers::Speaker;
-use crate::http::http1_client::{Http1Client, Unanswered};
+use crate::http::headers::AnswerOrigin;
+use crate::http::http1_client::{Http1Client, Http1SendError};
 use crate::http::version;
 use crate::traffic::app::is_reusable;
 use crate::traffic::worker::Worker;
 
 /// A connection for one request, open and verified.
-pub enum Hop {
+pub enum RequestConnection {
     /// A stream of a connection shared with others.
-    Shared(Slot),
+    Shared(ReadyStream),
     /// Nobody else's until the answer has been read.
-    Alone(Http1Client, Arc<Link>),
+    Alone(Http1Client, Arc<MeshConnection>),
 }
 
 /// A connection found or opened, whose stream has not begun.
-enum Found {
-    Shared(Place),
-    Alone(Http1Client, Arc<Link>),
+enum AcquiredConnection {
+    Shared(ReservedStream),
+    Alone(Http1Client, Arc<MeshConnection>),
 }
 
 /// A request that waits for its answer, counted for as long as it does.
-struct Waiting<'a>(&'a AtomicUsize);
+struct WaitingRequest<'a>(&'a AtomicUsize);
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitingRequest<'a> {
     fn begin(count: &'a AtomicUsize) -> Self {
         count.fetch_add(1, Relaxed);
         Self(count)
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingRequest<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
@@ -54,13 +54,18 @@ impl Destination {
     ///
     /// # Errors
     /// [`RequestError`]; nothing has been sent, so another destination may be tried.
-    pub async fn hop(self: &Arc<Self>, worker: &Arc<Worker>) -> Result<Hop, RequestError> {
+    pub async fn hop(
+        self: &Arc<Self>,
+        worker: &Arc<Worker>,
+    ) -> Result<RequestConnection, RequestError> {
         for _ in 0..TRIES {
             match self.found_or_opened(worker).await? {
-                Found::Alone(sender, link) => return Ok(Hop::Alone(sender, link)),
-                Found::Shared(place) => {
+                AcquiredConnection::Alone(sender, link) => {
+                    return Ok(RequestConnection::Alone(sender, link));
+                }
+                AcquiredConnection::Shared(place) => {
                     if let Ok(slot) = place.slot().await {
-                        return Ok(Hop::Shared(slot));
+                        return Ok(RequestConnection::Shared(slot));
                     }
                 }
             }
@@ -71,7 +76,7 @@ impl Destination {
     async fn found_or_opened(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-    ) -> Result<Found, RequestError> {
+    ) -> Result<AcquiredConnection, RequestError> {
         if let Some(found) = self.find_open(worker)? {
             return Ok(found);
         }
@@ -83,26 +88,26 @@ impl Destination {
             return Ok(found);
         }
         self.may_open(worker, &self.requests)?;
-        let opened = self.connect(worker, Offer::Request).await?;
+        let opened = self.connect(worker, AlpnOffer::Request).await?;
         self.connections.lock().http1 = !opened.is_http2();
         if !opened.is_http2() {
             return self
                 .open_http1(worker, opened)
                 .await
-                .map(|(one, link)| Found::Alone(one, link));
+                .map(|(one, link)| AcquiredConnection::Alone(one, link));
         }
         let client = self.open_http2(worker, opened).await?;
         let place = client.place().ok_or_else(ended)?;
         self.requests.add(client);
-        Ok(Found::Shared(place))
+        Ok(AcquiredConnection::Shared(place))
     }
 
-    fn find_open(&self, worker: &Worker) -> Result<Option<Found>, RequestError> {
+    fn find_open(&self, worker: &Worker) -> Result<Option<AcquiredConnection>, RequestError> {
         if let Some(place) = self.place(worker, &self.requests)? {
-            return Ok(Some(Found::Shared(place)));
+            return Ok(Some(AcquiredConnection::Shared(place)));
         }
         let idle = self.connections.lock().take_idle(worker.state.clock.coarse());
-        Ok(idle.map(|(sender, link)| Found::Alone(sender, link)))
+        Ok(idle.map(|(sender, link)| AcquiredConnection::Alone(sender, link)))
     }
 
     /// Sends a request over a hop of this destination. An `x-postern-reason` in the answer is the
@@ -113,12 +118,12 @@ impl Destination {
     pub async fn send(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-        hop: Hop,
+        hop: RequestConnection,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
-        let _waiting = Waiting::begin(&self.waiting);
+        let _waiting = WaitingRequest::begin(&self.waiting);
         match hop {
-            Hop::Shared(slot) => {
+            RequestConnection::Shared(slot) => {
                 if slot.is_postern() {
                     let version = request.version();
                     version::note(request.headers_mut(), version);
@@ -126,7 +131,7 @@ impl Destination {
                 head::for_http2(&mut request);
                 slot.send(request).await.map_err(|e| e.into_error(WHO))
             }
-            Hop::Alone(sender, link) => {
+            RequestConnection::Alone(sender, link) => {
                 head::for_http1(&mut request);
                 self.send_http1(worker, (sender, link), request).await
             }
@@ -136,21 +141,21 @@ impl Destination {
     async fn send_http1(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-        (mut sender, mut link): (Http1Client, Arc<Link>),
+        (mut sender, mut link): (Http1Client, Arc<MeshConnection>),
         mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
         for _ in 0..TRIES {
-            match sender.send(request, Speaker::Other).await {
+            match sender.send(request, AnswerOrigin::Other).await {
                 Ok(response) => {
                     if is_reusable(&response) {
                         self.keep_when_ready(worker, sender, link);
                     }
                     return Ok(response);
                 }
-                Err(Unanswered::Unsent(unsent)) => request = *unsent,
-                Err(Unanswered::Failed(error)) => return Err(error),
+                Err(Http1SendError::Unsent(unsent)) => request = *unsent,
+                Err(Http1SendError::Failed(error)) => return Err(error),
             }
-            let opened = self.connect(worker, Offer::Request).await?;
+            let opened = self.connect(worker, AlpnOffer::Request).await?;
             if opened.is_http2() {
                 // Another server than before.
                 self.connections.lock().http1 = false;
@@ -166,7 +171,7 @@ impl Destination {
         self: &Arc<Self>,
         worker: &Arc<Worker>,
         mut sender: Http1Client,
-        link: Arc<Link>,
+        link: Arc<MeshConnection>,
     ) {
         let (destination, worker) = (self.clone(), worker.clone());
         tokio::spawn(async move {

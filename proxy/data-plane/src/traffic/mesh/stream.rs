@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::dial::{Offer, Opened};
+use super::dial::{AlpnOffer, OpenedConnection};
 use super::{Destination, TRIES, WHO, ended, no_streams};
-use crate::connection::link::Link;
+use crate::connection::link::MeshConnection;
 use crate::connection::net::BoxedIo;
 use crate::connection::tls::Alpn;
 use crate::http::error::RequestError;
-use crate::http::h2_client::Place;
+use crate::http::h2_client::ReservedStream;
 use crate::http::h2_connect::ConnectError;
 use crate::traffic::worker::Worker;
 
@@ -44,11 +44,11 @@ impl StreamKind {
 }
 
 /// How a byte stream goes.
-enum Way {
+enum StreamTransport {
     /// As a CONNECT stream of a connection shared with others.
-    Shared(Place),
+    Shared(ReservedStream),
     /// Over a connection of its own.
-    Alone(BoxedIo, Arc<Link>),
+    Alone(BoxedIo, Arc<MeshConnection>),
 }
 
 impl Destination {
@@ -61,13 +61,13 @@ impl Destination {
         self: &Arc<Self>,
         worker: &Arc<Worker>,
         kind: StreamKind,
-    ) -> Result<(BoxedIo, Arc<Link>), RequestError> {
+    ) -> Result<(BoxedIo, Arc<MeshConnection>), RequestError> {
         for _ in 0..TRIES {
             let place = match self.place(worker, &self.streams)? {
                 Some(place) => place,
                 None => match self.open_for_streams(worker, kind).await? {
-                    Way::Shared(place) => place,
-                    Way::Alone(io, link) => return Ok((io, link)),
+                    StreamTransport::Shared(place) => place,
+                    StreamTransport::Alone(io, link) => return Ok((io, link)),
                 },
             };
             match self.connect_stream(worker, place, kind).await {
@@ -85,18 +85,18 @@ impl Destination {
         self: &Arc<Self>,
         worker: &Arc<Worker>,
         kind: StreamKind,
-    ) -> Result<Way, RequestError> {
+    ) -> Result<StreamTransport, RequestError> {
         let wait = worker.state.config.limits.connect_timeout;
         let alone = self.connections.lock().foreign;
         let _turn = if alone { None } else { self.streams.turn(wait).await };
         if let Some(place) = self.place(worker, &self.streams)? {
-            return Ok(Way::Shared(place));
+            return Ok(StreamTransport::Shared(place));
         }
         self.may_open(worker, &self.streams)?;
         let opened = self.connect_for(worker, kind).await?;
         self.connections.lock().foreign = opened.alpn != Alpn::Postern;
         if opened.alpn != Alpn::Postern {
-            return Ok(Way::Alone(opened.io, opened.link));
+            return Ok(StreamTransport::Alone(opened.io, opened.link));
         }
         let client = self.open_http2(worker, opened).await?;
         if !client.takes_streams().await {
@@ -104,23 +104,27 @@ impl Destination {
         }
         let place = client.place().ok_or_else(ended)?;
         self.streams.add(client);
-        Ok(Way::Shared(place))
+        Ok(StreamTransport::Shared(place))
     }
 
     /// Connects for a stream of this kind. For opaque bytes a server that knows no `postern/1` may
     /// say so by an alert; it is remembered, and then nothing is offered (DESIGN §4, ALPN).
-    async fn connect_for(&self, worker: &Worker, kind: StreamKind) -> Result<Opened, RequestError> {
+    async fn connect_for(
+        &self,
+        worker: &Worker,
+        kind: StreamKind,
+    ) -> Result<OpenedConnection, RequestError> {
         let offer = match kind {
-            StreamKind::Upgrade => Offer::Upgrade,
-            StreamKind::Tcp if self.offer_nothing.load(Relaxed) => Offer::Nothing,
-            StreamKind::Tcp | StreamKind::Reauth => Offer::Opaque,
+            StreamKind::Upgrade => AlpnOffer::Upgrade,
+            StreamKind::Tcp if self.offer_nothing.load(Relaxed) => AlpnOffer::Nothing,
+            StreamKind::Tcp | StreamKind::Reauth => AlpnOffer::Opaque,
         };
         match self.connect(worker, offer).await {
             Err(RequestError::Handshake { source, .. })
-                if offer == Offer::Opaque && source.is_no_application_protocol() =>
+                if offer == AlpnOffer::Opaque && source.is_no_application_protocol() =>
             {
                 self.offer_nothing.store(true, Relaxed);
-                self.connect(worker, Offer::Nothing).await
+                self.connect(worker, AlpnOffer::Nothing).await
             }
             other => other,
         }
@@ -129,9 +133,9 @@ impl Destination {
     async fn connect_stream(
         &self,
         worker: &Worker,
-        place: Place,
+        place: ReservedStream,
         kind: StreamKind,
-    ) -> Result<(BoxedIo, Arc<Link>), RequestError> {
+    ) -> Result<(BoxedIo, Arc<MeshConnection>), RequestError> {
         let link = place.link().ok_or_else(ended)?.clone();
         let authority = self.address.to_string();
         let limit = worker.state.config.limits.handshake_timeout;

@@ -9,27 +9,27 @@ use parking_lot::Mutex;
 use policy::{HostName, Snapshot};
 use tokio::task::JoinHandle;
 
-use super::Outbound;
+use super::OutboundConnection;
 use super::route::{self, Route};
-use super::wanted::{self, Found};
+use super::wanted::{self, ServiceMatch};
 use crate::http::body::Body;
 use crate::http::error::{OtherEnd, RequestError, is_grpc};
-use crate::http::gate::{self, Admitted, GateSettings, Refusal};
-use crate::http::headers::{self, Sender, Speaker, TrailersOf};
+use crate::http::gate::{self, AdmittedRequest, GateRefusal, GateSettings};
+use crate::http::headers::{self, AnswerOrigin, SenderTrust, TrailerKind};
 use crate::http::serve::{self, ConnectStream, Handler};
 use crate::telemetry::metrics::TrafficLabels;
 use crate::telemetry::{CloseReason, Protocol};
 use crate::traffic::app::upgrade_over;
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::record::{RequestRecord, TrafficMeter};
-use crate::traffic::upgrade::{self, Announced};
+use crate::traffic::upgrade::{self, AnnouncedUpgrade};
 
 /// Answers the requests of one connection.
 #[derive(Clone)]
-pub(crate) struct OutboundHandler(Arc<HttpConnection>);
+pub(crate) struct OutboundHandler(Arc<OutboundHttpConnection>);
 
-pub(super) struct HttpConnection {
-    pub(super) outbound: Arc<Outbound>,
+pub(super) struct OutboundHttpConnection {
+    pub(super) outbound: Arc<OutboundConnection>,
     protocol: Protocol,
     meter: Arc<TrafficMeter>,
     last: Mutex<Option<LastRoute>>,
@@ -46,19 +46,19 @@ struct LastRoute {
 }
 
 /// A request that may go, and where.
-struct Routed {
+struct RoutedRequest {
     request: Request<Body>,
     route: Arc<Route>,
     host: HostName,
-    upgrade: Option<Announced>,
+    upgrade: Option<AnnouncedUpgrade>,
     close_unless_upgraded: bool,
 }
 
 impl OutboundHandler {
-    pub(crate) fn new(outbound: Arc<Outbound>, protocol: Protocol) -> Self {
+    pub(crate) fn new(outbound: Arc<OutboundConnection>, protocol: Protocol) -> Self {
         let labels = route::labels(&outbound.worker, protocol, &"unknown".into(), None);
         let meter = outbound.worker.meter(labels);
-        Self(Arc::new(HttpConnection {
+        Self(Arc::new(OutboundHttpConnection {
             outbound,
             protocol,
             meter,
@@ -100,7 +100,7 @@ impl Handler for OutboundHandler {
         serve::conclude(answered, record, grpc)
     }
 
-    fn malformed(&self, refusal: Refusal) {
+    fn malformed(&self, refusal: GateRefusal) {
         let connection = &self.0;
         let outbound = &connection.outbound;
         RequestRecord::malformed(
@@ -117,14 +117,14 @@ impl Handler for OutboundHandler {
     }
 }
 
-impl HttpConnection {
+impl OutboundHttpConnection {
     async fn admit(
         &self,
         request: Request<Body>,
         record: &mut RequestRecord,
-    ) -> Result<Routed, RequestError> {
+    ) -> Result<RoutedRequest, RequestError> {
         let (mut parts, body) = request.into_parts();
-        let announced = Announced::of(&mut parts);
+        let announced = AnnouncedUpgrade::of(&mut parts);
         let version = parts.version;
         let admitted = self.gate(&mut parts)?;
         record.dropped(admitted.dropped);
@@ -137,11 +137,11 @@ impl HttpConnection {
         let route = self.route(admitted.host()).await?;
         record.route(&route.meter);
         // What the app says of itself counts for nothing: the certificate speaks for it.
-        headers::strip_forwarded_identity(&mut parts.headers, Sender::Other);
+        headers::strip_forwarded_identity(&mut parts.headers, SenderTrust::Other);
         parts.version = version;
         let upgrades = admitted.upgrade.is_some() && announced.is_some();
         let upgrade = upgrades.then_some(announced);
-        Ok(Routed {
+        Ok(RoutedRequest {
             request: Request::from_parts(parts, body),
             route,
             host: admitted.into_host(),
@@ -150,7 +150,7 @@ impl HttpConnection {
         })
     }
 
-    fn gate(&self, parts: &mut Parts) -> Result<Admitted, RequestError> {
+    fn gate(&self, parts: &mut Parts) -> Result<AdmittedRequest, RequestError> {
         let state = &self.outbound.worker.state;
         let settings = GateSettings {
             default_port: Some(80),
@@ -194,18 +194,18 @@ impl HttpConnection {
         Ok(route)
     }
 
-    async fn by_host(&self, host: &HostName) -> Result<Option<Found>, RequestError> {
+    async fn by_host(&self, host: &HostName) -> Result<Option<ServiceMatch>, RequestError> {
         let port = host.port().unwrap_or_else(|| self.outbound.wanted.port());
         wanted::resolve_host(&self.outbound.worker.state, host.name(), port).await
     }
 
     async fn forward(
         &self,
-        routed: Routed,
+        routed: RoutedRequest,
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
         let limits = &self.outbound.worker.state.config.limits;
-        let Routed { request, route, host, close_unless_upgraded, .. } = routed;
+        let RoutedRequest { request, route, host, close_unless_upgraded, .. } = routed;
         let answered = self.send(route, &host, request, record);
         let answered = tokio::time::timeout(limits.response_timeout, answered).await;
         let mut response =
@@ -216,12 +216,12 @@ impl HttpConnection {
                 .headers_mut()
                 .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
         }
-        let of = TrailersOf::of(response.headers());
+        let of = TrailerKind::of(response.headers());
         Ok(response.map(|body| body.within(limits, of)))
     }
 
     /// A request to switch protocols has a stream of its own, to the app's 101 and beyond.
-    async fn upgrade(&self, routed: Routed, record: Box<RequestRecord>) -> Response<Body> {
+    async fn upgrade(&self, routed: RoutedRequest, record: Box<RequestRecord>) -> Response<Body> {
         let answered = self.send_upgrade(&routed.route, routed.request).await;
         let connection = (*self.outbound.connection).clone();
         let limits = &self.outbound.worker.state.config.limits;
@@ -238,7 +238,8 @@ impl HttpConnection {
     ) -> Result<Response<Body>, RequestError> {
         let worker = &self.outbound.worker;
         let (io, link) = route.open_stream(worker, StreamKind::Upgrade).await?;
-        let speaker = if link.binding.is_some() { Speaker::Postern } else { Speaker::Other };
+        let speaker =
+            if link.binding.is_some() { AnswerOrigin::Postern } else { AnswerOrigin::Other };
         // The rest of the connection is this stream.
         self.outbound.connection.set_link(link);
         let limits = &worker.state.config.limits;

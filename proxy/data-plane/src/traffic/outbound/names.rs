@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use policy::service::EndpointAddress;
 
-use super::wanted::Found;
+use super::wanted::ServiceMatch;
 use crate::traffic::worker::Worker;
 
 /// An answer is not asked for again within this many seconds; the resolver does not say how long
@@ -21,35 +21,35 @@ const STALE: u32 = 300;
 const MOST: usize = 1024;
 
 /// A name and the port that is meant.
-type Name = (String, u16);
+type HostAndPort = (String, u16);
 
 /// The answers that one worker has got.
 #[derive(Default)]
-pub(crate) struct Names(Mutex<HashMap<Name, Answer>>);
+pub(crate) struct NameCache(Mutex<HashMap<HostAndPort, CachedAddresses>>);
 
 #[derive(Clone)]
-struct Answer {
+struct CachedAddresses {
     addresses: Vec<SocketAddr>,
     at: u32,
 }
 
 /// The addresses of the service's endpoints that are names, or of its host; all are asked for at
 /// once. A name that has none, or never had one in time, adds none.
-pub(super) async fn look_up(worker: &Worker, found: &Found) -> Vec<SocketAddr> {
+pub(super) async fn look_up(worker: &Worker, found: &ServiceMatch) -> Vec<SocketAddr> {
     let named = found.service.endpoints.iter().filter_map(|endpoint| match &endpoint.address {
         EndpointAddress::Dns(name) => {
             Some((name.to_string(), found.service.endpoint_port(endpoint, &found.port)))
         }
         EndpointAddress::Ip(_) => None,
     });
-    let mut names: Vec<Name> = named.collect();
+    let mut names: Vec<HostAndPort> = named.collect();
     if names.is_empty() {
         names.push((found.service.host.to_string(), found.port.target_port));
     }
     join_all(names.into_iter().map(|name| look_up_one(worker, name))).await.concat()
 }
 
-async fn look_up_one(worker: &Worker, name: Name) -> Vec<SocketAddr> {
+async fn look_up_one(worker: &Worker, name: HostAndPort) -> Vec<SocketAddr> {
     let now = worker.state.clock.coarse();
     if let Some(fresh) = worker.names.known(&name, now, FRESH) {
         return fresh;
@@ -63,26 +63,26 @@ async fn look_up_one(worker: &Worker, name: Name) -> Vec<SocketAddr> {
     }
 }
 
-async fn ask((name, port): &Name, limit: Duration) -> Option<Vec<SocketAddr>> {
+async fn ask((name, port): &HostAndPort, limit: Duration) -> Option<Vec<SocketAddr>> {
     let asked = tokio::net::lookup_host((name.as_str(), *port));
     let addresses: Vec<_> = tokio::time::timeout(limit, asked).await.ok()?.ok()?.collect();
     (!addresses.is_empty()).then_some(addresses)
 }
 
-impl Names {
+impl NameCache {
     /// What is known, if it is not older than this many seconds.
-    fn known(&self, name: &Name, now: u32, oldest: u32) -> Option<Vec<SocketAddr>> {
+    fn known(&self, name: &HostAndPort, now: u32, oldest: u32) -> Option<Vec<SocketAddr>> {
         let known = self.0.lock();
         let answer = known.get(name).filter(|answer| now <= answer.at.saturating_add(oldest))?;
         Some(answer.addresses.clone())
     }
 
-    fn note(&self, name: Name, addresses: Vec<SocketAddr>, at: u32) {
+    fn note(&self, name: HostAndPort, addresses: Vec<SocketAddr>, at: u32) {
         let mut known = self.0.lock();
         if known.len() >= MOST && !known.contains_key(&name) {
             known.clear();
         }
-        known.insert(name, Answer { addresses, at });
+        known.insert(name, CachedAddresses { addresses, at });
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn f25_dns_down_the_last_good_answer_is_used_for_five_minutes() {
-        let names = Names::default();
+        let names = NameCache::default();
         let name = ("bank.example".to_owned(), 443);
         let address = SocketAddr::from(([10, 0, 0, 1], 443));
         names.note(name.clone(), vec![address], 100);
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn names_are_bounded() {
-        let names = Names::default();
+        let names = NameCache::default();
         for port in 0..=u16::try_from(MOST).unwrap_or(u16::MAX) {
             names.note(("many.example".to_owned(), port), Vec::new(), 1);
         }

@@ -9,14 +9,14 @@ use policy::Service;
 use policy::service::Resolution;
 
 use super::names;
-use super::wanted::Found;
-use crate::connection::link::Link;
+use super::wanted::ServiceMatch;
+use crate::connection::link::MeshConnection;
 use crate::connection::net::BoxedIo;
 use crate::http::body::Body;
 use crate::http::error::RequestError;
 use crate::telemetry::metrics::TrafficLabels;
 use crate::telemetry::{Direction, Protocol};
-use crate::traffic::mesh::{Destination, Hop, StreamKind};
+use crate::traffic::mesh::{Destination, RequestConnection, StreamKind};
 use crate::traffic::record::TrafficMeter;
 use crate::traffic::worker::Worker;
 
@@ -35,9 +35,9 @@ pub(crate) struct Route {
 }
 
 /// An endpoint with an open connection for one request.
-pub(crate) struct Reached {
+pub(crate) struct ReachedEndpoint {
     endpoint: Arc<Destination>,
-    hop: Hop,
+    hop: RequestConnection,
 }
 
 /// Finds the endpoints of a service and makes a route of them.
@@ -46,7 +46,7 @@ pub(crate) struct Reached {
 /// [`RequestError::NoIdentity`] when nobody could be believed, [`RequestError::NoEndpoint`].
 pub(crate) async fn resolve(
     worker: &Arc<Worker>,
-    found: &Found,
+    found: &ServiceMatch,
     protocol: Protocol,
 ) -> Result<Arc<Route>, RequestError> {
     let service = &found.service;
@@ -111,12 +111,12 @@ impl Route {
         worker: &Arc<Worker>,
         except: Option<SocketAddr>,
         resting: bool,
-    ) -> Result<Reached, RequestError> {
+    ) -> Result<ReachedEndpoint, RequestError> {
         let mut last = RequestError::NoEndpoint(self.service.host.to_string());
         for _ in 0..self.endpoints.len().min(MOST_DIALLED) {
             let Some(endpoint) = self.next(worker, except, resting) else { break };
             match endpoint.hop(worker).await {
-                Ok(hop) => return Ok(Reached { endpoint: endpoint.clone(), hop }),
+                Ok(hop) => return Ok(ReachedEndpoint { endpoint: endpoint.clone(), hop }),
                 Err(error) if error.is_unprocessed() => {
                     if error.is_endpoint_fault() {
                         endpoint.health.failed(worker.state.clock.coarse());
@@ -138,7 +138,7 @@ impl Route {
         &self,
         worker: &Arc<Worker>,
         kind: StreamKind,
-    ) -> Result<(BoxedIo, Arc<Link>), RequestError> {
+    ) -> Result<(BoxedIo, Arc<MeshConnection>), RequestError> {
         let mut last = RequestError::NoEndpoint(self.service.host.to_string());
         for _ in 0..self.endpoints.len().min(MOST_DIALLED) {
             let Some(endpoint) = self.next(worker, None, true) else { break };
@@ -187,7 +187,7 @@ impl Route {
     }
 }
 
-impl Reached {
+impl ReachedEndpoint {
     /// Where it is.
     pub(crate) fn address(&self) -> SocketAddr {
         self.endpoint.address

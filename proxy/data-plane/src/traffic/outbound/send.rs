@@ -7,14 +7,14 @@ use http::{Request, Response};
 use policy::HostName;
 use tokio::time::Instant;
 
-use super::http::HttpConnection;
-use super::route::{Reached, Route};
-use super::tries::Tries;
+use super::http::OutboundHttpConnection;
+use super::route::{ReachedEndpoint, Route};
+use super::tries::RetryBudget;
 use crate::http::body::Body;
 use crate::http::error::RequestError;
 use crate::traffic::record::RequestRecord;
 
-impl HttpConnection {
+impl OutboundHttpConnection {
     /// Sends a request on its route; once more when the endpoint, or its app, turns out to have
     /// gone ([`super::tries`] says when).
     ///
@@ -28,7 +28,7 @@ impl HttpConnection {
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
         let worker = &self.outbound.worker;
-        let mut tries = Tries::of(&request);
+        let mut tries = RetryBudget::of(&request);
         let mut reached = self.reach(&route, host, None).await?;
         loop {
             let address = reached.address();
@@ -52,7 +52,7 @@ impl HttpConnection {
         route: &Arc<Route>,
         host: &HostName,
         except: Option<SocketAddr>,
-    ) -> Result<Reached, RequestError> {
+    ) -> Result<ReachedEndpoint, RequestError> {
         let worker = &self.outbound.worker;
         match route.reach(worker, except, !route.may_be_replaced(worker)).await {
             Err(_) if route.may_be_replaced(worker) => {}

@@ -10,16 +10,16 @@ use http::{Request, Response};
 
 use crate::http::body::Body;
 use crate::http::error::{APP_RESET, APP_UNREACHABLE, REASON_HEADER, RequestError};
-use crate::http::interim::Interims;
+use crate::http::interim::InterimSender;
 
 /// Times that one request is sent.
 const MOST: u8 = 3;
 
 /// The tries of one request.
-pub(super) struct Tries {
+pub(super) struct RetryBudget {
     /// The head of a request without a body.
     spare: Option<Request<()>>,
-    interims: Interims,
+    interims: InterimSender,
     left: u8,
     /// It was sent again although it may have been seen.
     doubted: bool,
@@ -27,7 +27,7 @@ pub(super) struct Tries {
 
 /// A request that may be sent once more.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Again {
+pub(super) struct NextAttempt {
     /// Why the last try was none.
     pub(super) reason: &'static str,
     /// The last endpoint is of no use now.
@@ -35,19 +35,19 @@ pub(super) struct Again {
 }
 
 /// A request that the app has not answered.
-struct Unanswered {
+struct UnansweredRequest {
     reason: &'static str,
-    seen: Seen,
+    seen: DeliveryState,
     elsewhere: bool,
 }
 
 /// What the app has seen of a request that it has not answered.
-enum Seen {
+enum DeliveryState {
     Nothing,
     Perhaps,
 }
 
-impl Tries {
+impl RetryBudget {
     /// Of this request, which is about to be sent.
     pub(super) fn of(request: &Request<Body>) -> Self {
         let spare = request.body().is_empty().then(|| copy(request, ()));
@@ -59,17 +59,17 @@ impl Tries {
     pub(super) fn again(
         &mut self,
         answered: &Result<Response<Body>, RequestError>,
-    ) -> Option<Again> {
+    ) -> Option<NextAttempt> {
         let spare = self.spare.as_ref()?;
-        let Unanswered { reason, seen, elsewhere } = unanswered(answered)?;
-        if matches!(seen, Seen::Perhaps) {
+        let UnansweredRequest { reason, seen, elsewhere } = unanswered(answered)?;
+        if matches!(seen, DeliveryState::Perhaps) {
             if self.doubted || !asks_only(spare) {
                 return None;
             }
             self.doubted = true;
         }
         self.left = self.left.checked_sub(1)?;
-        Some(Again { reason, elsewhere })
+        Some(NextAttempt { reason, elsewhere })
     }
 
     /// The request once more.
@@ -92,16 +92,20 @@ fn asks_only(request: &Request<()>) -> bool {
 
 /// Why the app has not answered, if it has not, and what it may have seen. A peer that announced the end of
 /// its connection may be there still, under a new one, and the only endpoint; one without an app is of no use.
-fn unanswered(answered: &Result<Response<Body>, RequestError>) -> Option<Unanswered> {
-    let told = |reason, seen, elsewhere| Some(Unanswered { reason, seen, elsewhere });
+fn unanswered(answered: &Result<Response<Body>, RequestError>) -> Option<UnansweredRequest> {
+    let told = |reason, seen, elsewhere| Some(UnansweredRequest { reason, seen, elsewhere });
     match answered {
-        Ok(response) if is_unreached(response) => told(APP_UNREACHABLE, Seen::Nothing, true),
+        Ok(response) if is_unreached(response) => {
+            told(APP_UNREACHABLE, DeliveryState::Nothing, true)
+        }
         Ok(response) => {
             let reset = response.headers().get(REASON_HEADER)? == APP_RESET;
-            if reset { told(APP_RESET, Seen::Perhaps, false) } else { None }
+            if reset { told(APP_RESET, DeliveryState::Perhaps, false) } else { None }
         }
-        Err(error) if error.is_unprocessed() => told(error.reason(), Seen::Nothing, false),
-        Err(error @ RequestError::Broken { .. }) => told(error.reason(), Seen::Perhaps, false),
+        Err(error) if error.is_unprocessed() => told(error.reason(), DeliveryState::Nothing, false),
+        Err(error @ RequestError::Broken { .. }) => {
+            told(error.reason(), DeliveryState::Perhaps, false)
+        }
         Err(_) => None,
     }
 }
@@ -134,17 +138,17 @@ mod tests {
         Err(RequestError::Broken { who: OtherEnd::Upstream, cause, unprocessed })
     }
 
-    fn tries(method: Method, body: Body) -> Tries {
+    fn tries(method: Method, body: Body) -> RetryBudget {
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        Tries::of(&request)
+        RetryBudget::of(&request)
     }
 
     #[test]
     fn a_proof_that_may_have_been_seen_is_not_shown_twice() {
         let mut request = Request::new(Body::empty());
         request.headers_mut().insert("dpop", HeaderValue::from_static("e30.e30.c2ln"));
-        let mut tries = Tries::of(&request);
+        let mut tries = RetryBudget::of(&request);
         assert_eq!(tries.again(&peer(APP_RESET)), None);
         assert!(tries.again(&peer(APP_UNREACHABLE)).is_some_and(|again| again.elsewhere));
     }
@@ -189,7 +193,7 @@ mod tests {
         *request.method_mut() = Method::DELETE;
         *request.uri_mut() = http::Uri::from_static("/cart/ann?all=1");
         request.headers_mut().insert("x-order", HeaderValue::from_static("7"));
-        let Some(again) = Tries::of(&request).request() else { panic!("no copy") };
+        let Some(again) = RetryBudget::of(&request).request() else { panic!("no copy") };
         assert_eq!((again.method(), again.uri()), (request.method(), request.uri()));
         assert_eq!(again.headers(), request.headers());
     }

@@ -10,12 +10,12 @@ use tokio::net::TcpStream;
 use crate::connection::net;
 use crate::control::config::{Config, OutboundListener};
 use crate::http::error::RequestError;
-use crate::traffic::demand::Word;
-use crate::traffic::state::State;
+use crate::traffic::demand::LookupState;
+use crate::traffic::state::ProxyState;
 
 /// Where the app wanted to go.
 #[derive(Debug, Clone)]
-pub(crate) enum Wanted {
+pub(crate) enum DialledDestination {
     /// The address it dialled before it was redirected.
     Address(SocketAddr),
     /// The service of the explicit listener it dialled.
@@ -31,7 +31,7 @@ pub(crate) enum Wanted {
 
 /// A service that was meant, with the port and, where the app dialled one, the very endpoint.
 #[derive(Debug, Clone)]
-pub(crate) struct Found {
+pub(crate) struct ServiceMatch {
     /// The service.
     pub(crate) service: Arc<Service>,
     /// Its port.
@@ -40,7 +40,7 @@ pub(crate) struct Found {
     pub(crate) endpoint: Option<SocketAddr>,
 }
 
-impl Wanted {
+impl DialledDestination {
     /// Finds out what the app dialled.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Wanted {
     }
 
     /// The service that the address or the listener means, if a resource names one.
-    pub(super) fn service(&self, snapshot: &Snapshot) -> Option<Found> {
+    pub(super) fn service(&self, snapshot: &Snapshot) -> Option<ServiceMatch> {
         match self {
             Self::Listener { service, port, .. } => by_host(snapshot, service, *port),
             Self::Address(address) => by_address(snapshot, *address),
@@ -79,7 +79,10 @@ impl Wanted {
     }
 
     /// The same, and asks the controller about what is not known yet.
-    pub(crate) async fn resolve(&self, state: &State) -> Result<Option<Found>, RequestError> {
+    pub(crate) async fn resolve(
+        &self,
+        state: &ProxyState,
+    ) -> Result<Option<ServiceMatch>, RequestError> {
         let known = self.service(&state.snapshot());
         let Some(demand) = &state.demand else { return Ok(known) };
         if let Some(found) = known {
@@ -93,7 +96,7 @@ impl Wanted {
         let word = demand.ask(&key, state.clock.coarse()).await?;
         match self.service(&state.snapshot()) {
             // Something is there, but what was told of it cannot be used: that is no unknown destination (invariant 10).
-            None if word == Word::Service => Err(RequestError::Unresolved(key)),
+            None if word == LookupState::Service => Err(RequestError::Unresolved(key)),
             found => Ok(found),
         }
     }
@@ -107,7 +110,7 @@ impl Wanted {
     }
 
     /// Where an external service's bytes go: what the app dialled, or its one endpoint.
-    pub(crate) fn dialled(&self, found: &Found) -> Result<SocketAddr, RequestError> {
+    pub(crate) fn dialled(&self, found: &ServiceMatch) -> Result<SocketAddr, RequestError> {
         match self {
             Self::Address(address) => Ok(*address),
             Self::Listener { .. } => found
@@ -119,7 +122,7 @@ impl Wanted {
     }
 }
 
-impl Found {
+impl ServiceMatch {
     /// The addresses at hand: the one that was dialled, or those that are written.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         if let Some(endpoint) = self.endpoint {
@@ -137,18 +140,18 @@ impl Found {
 }
 
 /// The service of this host and port.
-fn by_host(snapshot: &Snapshot, host: &str, port: u16) -> Option<Found> {
+fn by_host(snapshot: &Snapshot, host: &str, port: u16) -> Option<ServiceMatch> {
     let service = snapshot.service_by_host(host, port)?;
     let port = service.port(port)?.clone();
-    Some(Found { service: service.clone(), port, endpoint: None })
+    Some(ServiceMatch { service: service.clone(), port, endpoint: None })
 }
 
 /// The same, and asks the controller about what is not known yet.
 pub(crate) async fn resolve_host(
-    state: &State,
+    state: &ProxyState,
     host: &str,
     port: u16,
-) -> Result<Option<Found>, RequestError> {
+) -> Result<Option<ServiceMatch>, RequestError> {
     let known = by_host(&state.snapshot(), host, port);
     let Some(demand) = &state.demand else { return Ok(known) };
     if let Some(found) = known {
@@ -159,7 +162,7 @@ pub(crate) async fn resolve_host(
     Ok(by_host(&state.snapshot(), host, port))
 }
 
-fn by_address(snapshot: &Snapshot, address: SocketAddr) -> Option<Found> {
+fn by_address(snapshot: &Snapshot, address: SocketAddr) -> Option<ServiceMatch> {
     let service = snapshot.service_by_address(address)?;
     let endpoint_port = service.ports.iter().find(|port| {
         service.endpoints.iter().any(|endpoint| {
@@ -171,5 +174,5 @@ fn by_address(snapshot: &Snapshot, address: SocketAddr) -> Option<Found> {
         Some(port) => (port, Some(address)),
         None => (service.port(address.port())?, None),
     };
-    Some(Found { service: service.clone(), port: port.clone(), endpoint })
+    Some(ServiceMatch { service: service.clone(), port: port.clone(), endpoint })
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::connection::link::{Bounds, Link};
-use crate::connection::reauth::{ACCEPTED, Refusal, Role, request};
+use crate::connection::link::{LifetimeBounds, MeshConnection};
+use crate::connection::reauth::{ACCEPTED, ProofRole, ReauthRefusal, request};
 use crate::http::error::RequestError;
 use crate::http::h2_client::HasStreams;
 use crate::http::h2_connect::ConnectError;
@@ -22,7 +22,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 pub(crate) async fn keep(
     worker: Arc<Worker>,
     destination: Arc<Destination>,
-    link: Arc<Link>,
+    link: Arc<MeshConnection>,
     streams: HasStreams,
 ) {
     if link.binding.is_none() {
@@ -44,7 +44,7 @@ pub(crate) async fn keep(
 
 /// Waits, but not past the moment when half of what is then left has gone: a clock that jumped ahead
 /// leaves less time than was thought.
-async fn wait(worker: &Worker, bounds: Bounds, mut left: Duration) {
+async fn wait(worker: &Worker, bounds: LifetimeBounds, mut left: Duration) {
     while !left.is_zero() {
         let piece = left.min(LONGEST_SLEEP);
         tokio::time::sleep(piece).await;
@@ -54,16 +54,20 @@ async fn wait(worker: &Worker, bounds: Bounds, mut left: Duration) {
 }
 
 /// One try, counted and told. That nobody has renewed yet is no fault.
-async fn try_once(worker: &Arc<Worker>, destination: &Arc<Destination>, old: &Arc<Link>) -> bool {
+async fn try_once(
+    worker: &Arc<Worker>,
+    destination: &Arc<Destination>,
+    old: &Arc<MeshConnection>,
+) -> bool {
     let limit = worker.state.config.limits.handshake_timeout;
     let tried = tokio::time::timeout(limit, reauthenticate(worker, destination, old)).await;
-    let result = tried.unwrap_or(Err(Refusal::Unreachable));
+    let result = tried.unwrap_or(Err(ReauthRefusal::Unreachable));
     let refusal = result.err();
     worker.state.metrics.reauthentication("client", refusal);
     let (peer, ends) = (old.peer.as_str(), old.bounds().expires);
     match refusal {
         None => tracing::debug!(peer, link = old.number, ends, "connection re-authenticated"),
-        Some(Refusal::NotLater) => {}
+        Some(ReauthRefusal::NotLater) => {}
         Some(refusal) => tracing::warn!(
             peer,
             reason = refusal.as_str(),
@@ -77,39 +81,39 @@ async fn try_once(worker: &Arc<Worker>, destination: &Arc<Destination>, old: &Ar
 async fn reauthenticate(
     worker: &Arc<Worker>,
     destination: &Arc<Destination>,
-    old: &Arc<Link>,
-) -> Result<(), Refusal> {
-    let old_binding = old.binding.as_ref().ok_or(Refusal::Unsupported)?;
+    old: &Arc<MeshConnection>,
+) -> Result<(), ReauthRefusal> {
+    let old_binding = old.binding.as_ref().ok_or(ReauthRefusal::Unsupported)?;
     if !destination.is_still(worker, &old.peer) {
-        return Err(Refusal::Policy);
+        return Err(ReauthRefusal::Policy);
     }
     // A handshake now could not end later than our own certificate: none is made for nothing.
-    let own = worker.state.valid_credentials().ok_or(Refusal::NoCertificate)?;
+    let own = worker.state.valid_credentials().ok_or(ReauthRefusal::NoCertificate)?;
     if own.svid().not_after() <= old.bounds().expires {
-        return Err(Refusal::NotLater);
+        return Err(ReauthRefusal::NotLater);
     }
     let (place, fresh) = destination.open_fresh(worker).await.map_err(|e| refusal_of(&e))?;
-    let fresh_binding = fresh.binding.as_ref().ok_or(Refusal::Unsupported)?;
+    let fresh_binding = fresh.binding.as_ref().ok_or(ReauthRefusal::Unsupported)?;
     if fresh.peer != old.peer || fresh.own != old.own {
-        return Err(Refusal::OtherIdentity);
+        return Err(ReauthRefusal::OtherIdentity);
     }
     let now = worker.state.clock.unix();
-    let bounds = Bounds::new(now, fresh.bounds().expires, old.number);
+    let bounds = LifetimeBounds::new(now, fresh.bounds().expires, old.number);
     if bounds.expires <= old.bounds().expires {
-        return Err(Refusal::NotLater);
+        return Err(ReauthRefusal::NotLater);
     }
     let authority = destination.address.to_string();
     let opened = place.connect(&authority, StreamKind::Reauth.as_str()).await;
     let mut stream = opened.map_err(|error| match error {
-        ConnectError::Request(_) => Refusal::Unreachable,
-        ConnectError::Refused { .. } | ConnectError::BadAuthority => Refusal::Unsupported,
+        ConnectError::Request(_) => ReauthRefusal::Unreachable,
+        ConnectError::Refused { .. } | ConnectError::BadAuthority => ReauthRefusal::Unsupported,
     })?;
     let proof = ask(&mut stream, &request(old_binding, fresh_binding)).await?;
-    if !old_binding.verify(Role::Server, fresh_binding, &proof) {
-        return Err(Refusal::BadProof);
+    if !old_binding.verify(ProofRole::Server, fresh_binding, &proof) {
+        return Err(ReauthRefusal::BadProof);
     }
     if fresh.closing().is_some() {
-        return Err(Refusal::NotLater);
+        return Err(ReauthRefusal::NotLater);
     }
     old.extend(fresh.chain(), bounds);
     worker.state.verify_link(old);
@@ -119,8 +123,8 @@ async fn reauthenticate(
 async fn ask(
     stream: &mut Tunnel,
     message: &[u8],
-) -> Result<crate::connection::reauth::Proof, Refusal> {
-    let broken = |_| Refusal::Unreachable;
+) -> Result<crate::connection::reauth::ReauthProof, ReauthRefusal> {
+    let broken = |_| ReauthRefusal::Unreachable;
     stream.write_all(message).await.map_err(broken)?;
     stream.shutdown().await.map_err(broken)?;
     match stream.read_u8().await.map_err(broken)? {
@@ -129,16 +133,16 @@ async fn ask(
             stream.read_exact(&mut proof).await.map_err(broken)?;
             Ok(proof)
         }
-        code => Err(Refusal::from_wire(code)),
+        code => Err(ReauthRefusal::from_wire(code)),
     }
 }
 
-fn refusal_of(error: &RequestError) -> Refusal {
+fn refusal_of(error: &RequestError) -> ReauthRefusal {
     match error {
-        RequestError::NoCertificate => Refusal::NoCertificate,
+        RequestError::NoCertificate => ReauthRefusal::NoCertificate,
         RequestError::Handshake { source, .. } if source.is_other_identity() => {
-            Refusal::OtherIdentity
+            ReauthRefusal::OtherIdentity
         }
-        _ => Refusal::Unreachable,
+        _ => ReauthRefusal::Unreachable,
     }
 }

@@ -5,20 +5,26 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::connection::link::{Bounds, Link};
-use crate::connection::reauth::{ACCEPTED, Binding, Name, REQUEST, Refusal, Role, read_request};
+use crate::connection::link::{LifetimeBounds, MeshConnection};
+use crate::connection::reauth::{
+    ACCEPTED, ChannelBinding, ConnectionName, ProofRole, REQUEST, ReauthRefusal, read_request,
+};
 use crate::http::tunnel::Tunnel;
 use crate::telemetry::CloseReason;
 use crate::traffic::authorize;
-use crate::traffic::state::State;
+use crate::traffic::state::ProxyState;
 
 /// Serves one `reauth` stream of the connection `fresh`.
-pub(crate) async fn answer(state: &State, fresh: Option<&Arc<Link>>, mut stream: Tunnel) {
+pub(crate) async fn answer(
+    state: &ProxyState,
+    fresh: Option<&Arc<MeshConnection>>,
+    mut stream: Tunnel,
+) {
     let limit = state.config.limits.handshake_timeout;
     let Some(message) = read(&mut stream, limit).await else { return };
     let decided = match fresh {
         Some(fresh) => decide(state, fresh, &message),
-        None => Err(Refusal::UnknownConnection),
+        None => Err(ReauthRefusal::UnknownConnection),
     };
     state.metrics.reauthentication("server", decided.as_ref().err().copied());
     let answer = match decided {
@@ -46,43 +52,44 @@ async fn read(stream: &mut Tunnel, limit: Duration) -> Option<[u8; REQUEST]> {
 
 /// Checks everything, and gives the old connection the bounds of the fresh one.
 fn decide(
-    state: &State,
-    fresh: &Arc<Link>,
+    state: &ProxyState,
+    fresh: &Arc<MeshConnection>,
     message: &[u8; REQUEST],
-) -> Result<crate::connection::reauth::Proof, Refusal> {
+) -> Result<crate::connection::reauth::ReauthProof, ReauthRefusal> {
     let (name, proof) = read_request(message)?;
-    let fresh_binding = fresh.binding.as_ref().ok_or(Refusal::UnknownConnection)?;
+    let fresh_binding = fresh.binding.as_ref().ok_or(ReauthRefusal::UnknownConnection)?;
     let old = find(state, &name)?;
-    let old_binding = old.binding.as_ref().ok_or(Refusal::UnknownConnection)?;
-    if !old_binding.verify(Role::Client, fresh_binding, proof) {
-        return Err(Refusal::BadProof);
+    let old_binding = old.binding.as_ref().ok_or(ReauthRefusal::UnknownConnection)?;
+    if !old_binding.verify(ProofRole::Client, fresh_binding, proof) {
+        return Err(ReauthRefusal::BadProof);
     }
     let answer = take_over(state, &old, fresh, old_binding, fresh_binding)?;
     tracing::debug!(peer = old.peer.as_str(), link = old.number, "connection re-authenticated");
     Ok(answer)
 }
 
-fn find(state: &State, name: &Name) -> Result<Arc<Link>, Refusal> {
+fn find(state: &ProxyState, name: &ConnectionName) -> Result<Arc<MeshConnection>, ReauthRefusal> {
     let old = state.links.by_name(name).filter(|old| old.closing().is_none());
-    old.filter(|old| state.clock.unix() < old.bounds().expires).ok_or(Refusal::UnknownConnection)
+    old.filter(|old| state.clock.unix() < old.bounds().expires)
+        .ok_or(ReauthRefusal::UnknownConnection)
 }
 
 fn take_over(
-    state: &State,
-    old: &Arc<Link>,
-    fresh: &Arc<Link>,
-    old_binding: &Binding,
-    fresh_binding: &Binding,
-) -> Result<crate::connection::reauth::Proof, Refusal> {
+    state: &ProxyState,
+    old: &Arc<MeshConnection>,
+    fresh: &Arc<MeshConnection>,
+    old_binding: &ChannelBinding,
+    fresh_binding: &ChannelBinding,
+) -> Result<crate::connection::reauth::ReauthProof, ReauthRefusal> {
     if fresh.peer != old.peer || fresh.own != old.own {
-        return Err(Refusal::OtherIdentity);
+        return Err(ReauthRefusal::OtherIdentity);
     }
     let now = state.clock.unix();
-    let bounds = Bounds::new(now, fresh.bounds().expires, old.number);
+    let bounds = LifetimeBounds::new(now, fresh.bounds().expires, old.number);
     // The same end again is no refusal: the answer before may have been lost on its way, and the client would be
     // left with the end that we have prolonged.
     if fresh.closing().is_some() || bounds.expires < old.bounds().expires {
-        return Err(Refusal::NotLater);
+        return Err(ReauthRefusal::NotLater);
     }
     let snapshot = state.snapshot();
     let allowed = state.registry.on_link(old).into_iter().all(|connection| {
@@ -93,9 +100,9 @@ fn take_over(
         allowed
     });
     if !allowed {
-        return Err(Refusal::Policy);
+        return Err(ReauthRefusal::Policy);
     }
     old.extend(fresh.chain(), bounds);
     state.verify_link(old);
-    Ok(old_binding.prove(Role::Server, fresh_binding))
+    Ok(old_binding.prove(ProofRole::Server, fresh_binding))
 }

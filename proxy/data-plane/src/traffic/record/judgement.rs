@@ -2,9 +2,9 @@
 
 use policy::{Decider, Denial, NearestMiss, Permit};
 
-use crate::telemetry::line::Line;
+use crate::telemetry::line::LogLine;
 use crate::telemetry::metrics::Metrics;
-use crate::traffic::authorize::{Verdict, Would};
+use crate::traffic::authorize::{AuthorizationVerdict, ShadowDecision};
 
 /// The verdict of a record; empty until there is one.
 #[derive(Default)]
@@ -12,13 +12,17 @@ pub(super) struct Judgement {
     decision: Option<&'static str>,
     decider: Option<Decider>,
     nearest: Option<Box<NearestMiss>>,
-    would: Vec<Would>,
+    would: Vec<ShadowDecision>,
 }
 
 impl Judgement {
     /// Keeps what the log says of a verdict, counts what would have been decided otherwise, and
     /// gives the decision back.
-    pub(super) fn take(&mut self, verdict: Verdict, metrics: &Metrics) -> Result<Permit, Denial> {
+    pub(super) fn take(
+        &mut self,
+        verdict: AuthorizationVerdict,
+        metrics: &Metrics,
+    ) -> Result<Permit, Denial> {
         for would in &verdict.would {
             let policy = would.policy.as_deref().unwrap_or_else(|| would.by.as_str());
             metrics.decision(would.decision, Some(policy), would.rule).inc();
@@ -30,7 +34,7 @@ impl Judgement {
         verdict.decided
     }
 
-    pub(super) fn write(&self, line: &mut Line<'_>) {
+    pub(super) fn write(&self, line: &mut LogLine<'_>) {
         if let Some(decision) = self.decision {
             line.plain("decision", decision);
         }

@@ -1,20 +1,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use crate::control::cluster::held::*;
 
-fn held() -> Held {
+fn held() -> ResourceCache {
     let workload = Workload {
         namespace: "shop".into(),
         service_account: "cart".into(),
         labels: BTreeMap::new(),
     };
-    Held::new("postern-system", &workload)
+    ResourceCache::new("postern-system", &workload)
 }
 
-fn document(name: &str, value: &Value) -> Document {
-    Document { name: name.into(), version: "1".into(), bytes: value.to_string().into_bytes() }
+fn document(name: &str, value: &Value) -> ResourceDocument {
+    ResourceDocument {
+        name: name.into(),
+        version: "1".into(),
+        bytes: value.to_string().into_bytes(),
+    }
 }
 
-fn policy(name: &str, spec: &Value) -> Document {
+fn policy(name: &str, spec: &Value) -> ResourceDocument {
     let value = json!({
         "apiVersion": "security.istio.io/v1",
         "kind": "AuthorizationPolicy",
@@ -24,7 +28,7 @@ fn policy(name: &str, spec: &Value) -> Document {
     document(&format!("AuthorizationPolicy/shop/{name}"), &value)
 }
 
-fn service(key: &str, host: &str, address: &str) -> Document {
+fn service(key: &str, host: &str, address: &str) -> ResourceDocument {
     let value = json!({
         "apiVersion": "networking.istio.io/v1",
         "kind": "ServiceEntry",
@@ -42,7 +46,7 @@ fn service(key: &str, host: &str, address: &str) -> Document {
     document(key, &value)
 }
 
-fn names(told: &Told) -> Vec<String> {
+fn names(told: &ClusterState) -> Vec<String> {
     told.resources.authorization_policies().iter().map(|p| p.name().to_string()).collect()
 }
 
@@ -124,7 +128,7 @@ fn what_a_service_says_of_a_port_comes_before_the_name_in_the_pod() {
         "inbound": {"ports": {"8080": {"protocol": "http"}, "9090": {"protocol": "grpc"}}},
     });
     let config = crate::control::config::Config::parse("p", config.to_string().as_bytes()).unwrap();
-    let state = crate::traffic::state::State::new(config, 1).unwrap();
+    let state = crate::traffic::state::ProxyState::new(config, 1).unwrap();
     assert_eq!(state.port_protocol(8080), Protocol::Http, "nothing was told yet");
     let mut held = held();
     let told = json!({"spec": {"serviceAccount": "cart", "labels": {}, "ports": {"8080": "http2", "7": "tcp"}}});

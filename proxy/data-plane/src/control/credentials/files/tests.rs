@@ -15,7 +15,7 @@ use crate::control::credentials::files::*;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 
-struct Made {
+struct IssuedFiles {
     certificate: String,
     key: String,
     bundle: String,
@@ -24,7 +24,7 @@ struct Made {
     old_crl: String,
 }
 
-fn made() -> Made {
+fn made() -> IssuedFiles {
     let mut root = CertificateParams::default();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     root.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -43,7 +43,7 @@ fn made() -> Made {
         key_identifier_method: KeyIdMethod::Sha256,
     };
     let list = |year| list(year).signed_by(&root).unwrap().pem().unwrap();
-    Made {
+    IssuedFiles {
         certificate: leaf.signed_by(&key, &root).unwrap().pem(),
         key: key.serialize_pem(),
         bundle: root.as_ref().pem(),
@@ -65,12 +65,12 @@ fn files(crl: Option<&str>, federated: &[&str]) -> IdentityFiles {
     }
 }
 
-fn content(text: &str) -> Content {
+fn content(text: &str) -> FileContent {
     Ok(Zeroizing::new(text.as_bytes().to_vec()))
 }
 
-fn held(files: &IdentityFiles, contents: &[Content]) -> Credentials {
-    let Offered { svid, key, bundles, .. } = parse(files, contents, None).unwrap();
+fn held(files: &IdentityFiles, contents: &[FileContent]) -> Credentials {
+    let OfferedCredentials { svid, key, bundles, .. } = parse(files, contents, None).unwrap();
     Credentials::new(1, svid, key, bundles, UnixTime::now()).unwrap()
 }
 
@@ -80,7 +80,7 @@ fn f38_pem_files_as_people_and_programs_write_them() {
     let directory = tempfile::tempdir().unwrap();
     let check = |name: &str, change: &dyn Fn(&str) -> String, expect: Result<(), &str>| {
         let texts = [&made.certificate, &made.key, &made.bundle].map(|text| change(text));
-        let contents: Vec<Content> = texts
+        let contents: Vec<FileContent> = texts
             .iter()
             .enumerate()
             .map(|(place, text)| {
@@ -136,7 +136,7 @@ fn f11_data_symlink_swap_of_a_mounted_secret() {
     let made = made();
     let directory = tempfile::tempdir().unwrap();
     let root = directory.path();
-    let write = |version: &str, made: &Made| {
+    let write = |version: &str, made: &IssuedFiles| {
         fs::create_dir(root.join(version)).unwrap();
         let texts =
             [("tls.crt", &made.certificate), ("tls.key", &made.key), ("ca.crt", &made.bundle)];
@@ -147,7 +147,7 @@ fn f11_data_symlink_swap_of_a_mounted_secret() {
         symlink(version, root.join("..data_tmp")).unwrap();
         fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
     };
-    let look = || -> Vec<Content> {
+    let look = || -> Vec<FileContent> {
         ["tls.crt", "tls.key", "ca.crt"].iter().map(|name| read(&root.join(name))).collect()
     };
     write("..1", &made);
@@ -166,7 +166,7 @@ fn f09_bundle_unreadable_is_kept_and_explicitly_empty_distrusts() {
     let partner = TrustDomain::parse("partner.example").unwrap();
     let whole = [&made.certificate, &made.key, &made.bundle, &made.bundle].map(|t| content(t));
     let held = held(&files(None, &["partner.example"]), &whole);
-    let roots = |text: Content, held: Option<&Credentials>| {
+    let roots = |text: FileContent, held: Option<&Credentials>| {
         let mut contents =
             [&made.certificate, &made.key, &made.bundle].map(|t| content(t)).to_vec();
         contents.push(text);
@@ -215,7 +215,7 @@ fn a_workloads_certificate_in_a_bundle_refuses_the_bundle_by_name() {
 fn s28_revocation_lists_in_a_file() {
     let made = made();
     let own = TrustDomain::parse("cluster.local").unwrap();
-    let read = |text: Content, held: Option<&Credentials>| {
+    let read = |text: FileContent, held: Option<&Credentials>| {
         let mut contents =
             [&made.certificate, &made.key, &made.bundle].map(|t| content(t)).to_vec();
         contents.push(text);
@@ -256,7 +256,7 @@ fn lists_and_foreign_roots_are_taken_while_our_own_part_is_refused() {
         ("another authority's certificate", &other.certificate, &other.key, &made.bundle),
     ] {
         let text = "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///s}\n";
-        let state = State::new(Config::parse("p", text.as_bytes()).unwrap(), 1).unwrap();
+        let state = ProxyState::new(Config::parse("p", text.as_bytes()).unwrap(), 1).unwrap();
         let whole = [&made.certificate, &made.key, &made.bundle, &made.old_crl, &made.bundle];
         take(&state, &files, &whole.map(|text| content(text)), false).unwrap();
         assert_eq!(state.metrics.trust_stale.get(), 0, "{name}");

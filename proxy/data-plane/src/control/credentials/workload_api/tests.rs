@@ -23,9 +23,9 @@ use crate::control::credentials::workload_api::*;
 
 const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+struct TestAuthority(CertifiedIssuer<'static, KeyPair>);
 
-impl Authority {
+impl TestAuthority {
     fn new() -> Self {
         let mut root = CertificateParams::default();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -69,7 +69,7 @@ impl Authority {
 }
 
 fn held(answer: X509svidResponse) -> Credentials {
-    let Offered { svid, key, bundles, .. } = read(answer, None).unwrap();
+    let OfferedCredentials { svid, key, bundles, .. } = read(answer, None).unwrap();
     Credentials::new(1, svid, key, bundles, UnixTime::now()).unwrap()
 }
 
@@ -80,7 +80,7 @@ fn lists(bundles: &TrustBundles) -> usize {
 
 #[test]
 fn s28_revocation_lists_of_an_answer() {
-    let authority = Authority::new();
+    let authority = TestAuthority::new();
     let with = |crl: Vec<Vec<u8>>| X509svidResponse { crl, ..authority.answer() };
     let first = held(with(vec![authority.list()]));
     assert_eq!(lists(first.bundles()), 1);
@@ -95,7 +95,7 @@ fn s28_revocation_lists_of_an_answer() {
 
 #[test]
 fn a_workloads_certificate_in_a_bundle_refuses_the_bundle_by_name() {
-    let authority = Authority::new();
+    let authority = TestAuthority::new();
     let with_leaf =
         |answer: &X509svidResponse| [authority.der(), answer.svids[0].x509_svid.clone()].concat();
     let mut own = authority.answer();
@@ -116,13 +116,13 @@ fn a_workloads_certificate_in_a_bundle_refuses_the_bundle_by_name() {
 
 #[test]
 fn f09_bundle_unreadable_is_kept_and_explicitly_empty_distrusts() {
-    let (authority, partner) = (Authority::new(), Authority::new());
+    let (authority, partner) = (TestAuthority::new(), TestAuthority::new());
     let name = TrustDomain::parse("partner.example").unwrap();
     let with = |roots: Vec<u8>| X509svidResponse {
         federated_bundles: [("spiffe://partner.example".to_owned(), roots)].into(),
         ..authority.answer()
     };
-    let roots = |offered: &Offered| offered.bundles.get(&name).map(|b| b.roots().len());
+    let roots = |offered: &OfferedCredentials| offered.bundles.get(&name).map(|b| b.roots().len());
     let first = held(with(partner.der()));
     let seen = |answer| read(answer, Some(&first)).unwrap();
     assert_eq!(roots(&seen(with([partner.der(), authority.der()].concat()))), Some(2));
@@ -139,7 +139,7 @@ fn f09_bundle_unreadable_is_kept_and_explicitly_empty_distrusts() {
 /// What revokes a caller, or names the roots of others, does not wait until our own part is good.
 #[test]
 fn lists_and_foreign_roots_are_taken_while_our_own_part_is_refused() {
-    let (authority, partner) = (Authority::new(), Authority::new());
+    let (authority, partner) = (TestAuthority::new(), TestAuthority::new());
     let own = TrustDomain::parse("cluster.local").unwrap();
     let name = TrustDomain::parse("partner.example").unwrap();
     let held = held(authority.answer());
@@ -177,7 +177,7 @@ fn lists_and_foreign_roots_are_taken_while_our_own_part_is_refused() {
 
 #[test]
 fn f04_answers_that_do_not_fit_are_refused() {
-    let authority = Authority::new();
+    let authority = TestAuthority::new();
     let check = |name: &str, change: &dyn Fn(&mut X509svidResponse)| {
         let mut answer = authority.answer();
         change(&mut answer);
@@ -267,7 +267,7 @@ async fn a_spire_like_agent_is_followed_from_registration_to_restart() {
         "workload: {{namespace: shop, serviceAccount: cart}}\nidentity: {{workloadApi: \"unix://{}\"}}\n",
         socket.display()
     );
-    let state = State::new(Config::parse("p", text.as_bytes()).unwrap(), 1).unwrap();
+    let state = ProxyState::new(Config::parse("p", text.as_bytes()).unwrap(), 1).unwrap();
     let (say, answers) = watch::channel(None);
     let calls = Arc::new(AtomicUsize::new(0));
     let listener = UnixListener::bind(&socket).unwrap();
@@ -276,7 +276,7 @@ async fn a_spire_like_agent_is_followed_from_registration_to_restart() {
     until("two calls", || calls.load(Relaxed) >= 2).await;
     assert!(state.credentials().is_none(), "PermissionDenied is asked again, and nothing is taken");
 
-    let authority = Authority::new();
+    let authority = TestAuthority::new();
     say.send(Some(authority.answer())).unwrap();
     until("the first certificate", || state.credentials_generation() == 1).await;
     // A rotation comes on the same stream.

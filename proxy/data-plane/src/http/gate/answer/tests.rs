@@ -8,14 +8,14 @@ fn pass(
     status: u16,
     version: Version,
     fields: &[(&str, &str)],
-    asked: &Asked,
+    asked: &AnsweredRequest,
 ) -> Result<String, BadAnswer> {
     let mut answer = Response::builder().status(status).version(version);
     for (name, value) in fields {
         answer = answer.header(*name, *value);
     }
     let (mut parts, ()) = answer.body(()).unwrap().into_parts();
-    admit(&mut parts, asked, HeadLimits::default(), Speaker::Other)?;
+    admit(&mut parts, asked, HeadLimits::default(), AnswerOrigin::Other)?;
     let line =
         |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
     let mut lines: Vec<_> = parts.headers.iter().map(line).collect();
@@ -23,13 +23,13 @@ fn pass(
     Ok(lines.join(", "))
 }
 
-fn get() -> Asked {
-    Asked { head_only: false, upgrade: None }
+fn get() -> AnsweredRequest {
+    AnsweredRequest { head_only: false, upgrade: None }
 }
 
-type Row = (&'static str, u16, &'static [(&'static str, &'static str)], Option<&'static str>);
+type AnswerRow = (&'static str, u16, &'static [(&'static str, &'static str)], Option<&'static str>);
 
-fn check(rows: &[Row], version: Version, asked: &Asked) {
+fn check(rows: &[AnswerRow], version: Version, asked: &AnsweredRequest) {
     for (name, status, fields, expect) in rows {
         let found = pass(*status, version, fields, asked).ok();
         assert_eq!(found.as_deref(), *expect, "{name}");
@@ -40,7 +40,7 @@ fn check(rows: &[Row], version: Version, asked: &Asked) {
 fn s06_an_answer_says_in_one_way_where_it_ends() {
     const LENGTH: &str = "content-length";
     const CODING: &str = "transfer-encoding";
-    let rows: &[Row] = &[
+    let rows: &[AnswerRow] = &[
         ("nothing: until the end", 200, &[], Some("")),
         ("a length", 200, &[(LENGTH, "5")], Some("content-length: 5")),
         ("zeros before it", 200, &[(LENGTH, "005")], Some("content-length: 5")),
@@ -69,7 +69,7 @@ fn s06_an_answer_says_in_one_way_where_it_ends() {
         ("304 of two lengths", 304, &[(LENGTH, "5"), (LENGTH, "6")], None),
     ];
     check(rows, Version::HTTP_11, &get());
-    let old: &[Row] = &[
+    let old: &[AnswerRow] = &[
         ("a length", 200, &[(LENGTH, "5")], Some("content-length: 5")),
         ("chunked", 200, &[(CODING, "chunked")], None),
     ];
@@ -81,7 +81,7 @@ fn s06_an_answer_says_in_one_way_where_it_ends() {
 fn a_status_is_one_that_exists_and_was_asked_for() {
     let switch: &[(&str, &str)] = &[("connection", "Upgrade"), ("upgrade", "WebSocket")];
     let done = Some("connection: Upgrade, upgrade: WebSocket");
-    let rows: &[Row] = &[
+    let rows: &[AnswerRow] = &[
         ("the last one", 599, &[], Some("")),
         ("beyond", 600, &[], None),
         ("999", 999, &[], None),
@@ -89,8 +89,9 @@ fn a_status_is_one_that_exists_and_was_asked_for() {
         ("101", 101, switch, None),
     ];
     check(rows, Version::HTTP_11, &get());
-    let asked = Asked { head_only: false, upgrade: Some(HeaderValue::from_static("websocket")) };
-    let rows: &[Row] = &[
+    let asked =
+        AnsweredRequest { head_only: false, upgrade: Some(HeaderValue::from_static("websocket")) };
+    let rows: &[AnswerRow] = &[
         ("as asked", 101, switch, done),
         ("no", 400, &[], Some("")),
         ("another protocol", 101, &[("connection", "upgrade"), ("upgrade", "h2c")], None),
@@ -124,7 +125,7 @@ fn s16_nobody_else_speaks_in_our_name() {
     let mut headers = HeaderMap::new();
     headers.insert("x-postern-reason", HeaderValue::from_static("default_deny"));
     headers.insert("x-postern-version", HeaderValue::from_static("2"));
-    headers::strip_claims(&mut headers, Speaker::Postern);
+    headers::strip_claims(&mut headers, AnswerOrigin::Postern);
     assert_eq!(headers.len(), 1, "a proxy of ours says why, and nothing else: {headers:?}");
     assert_eq!(headers["x-postern-reason"], "default_deny");
 }
@@ -140,7 +141,7 @@ fn s02_the_head_of_an_answer_has_the_limits_of_a_request() {
     };
     let judge = |answer: http::response::Builder| {
         let (mut parts, ()) = answer.body(()).unwrap().into_parts();
-        admit(&mut parts, &get(), HeadLimits::default(), Speaker::Other)
+        admit(&mut parts, &get(), HeadLimits::default(), AnswerOrigin::Other)
     };
     assert_eq!(judge(fields(128)), Ok(()));
     assert_eq!(judge(fields(129)), Err(TooLarge));

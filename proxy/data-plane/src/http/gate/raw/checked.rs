@@ -12,10 +12,10 @@ use super::RawCheck;
 /// What a connection and those who use it tell each other: the library owns the connection, and says
 /// only that it could not read what came.
 #[derive(Debug, Default)]
-pub struct Exchange(Mutex<State>);
+pub struct RawExchange(Mutex<RawExchangeState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct RawExchangeState {
     /// A request is sent, and the connection has not taken note of it yet.
     next: Option<RawCheck>,
     /// A byte has arrived since.
@@ -23,11 +23,11 @@ struct State {
     refused: Option<&'static str>,
 }
 
-impl Exchange {
+impl RawExchange {
     /// A request is sent: what arrives from now on is its answer.
     pub fn begin(&self, head_only: bool) {
         let next = Some(RawCheck::answer(head_only));
-        *self.0.lock() = State { next, begun: false, refused: None };
+        *self.0.lock() = RawExchangeState { next, begun: false, refused: None };
     }
 
     /// Whether a byte of the answer has arrived.
@@ -45,30 +45,30 @@ impl Exchange {
 
 /// An HTTP/1 connection whose incoming bytes pass a [`RawCheck`]. Writing is untouched.
 #[derive(Debug)]
-pub struct Checked<T> {
+pub struct CheckedIo<T> {
     inner: T,
     check: RawCheck,
-    exchange: Arc<Exchange>,
+    exchange: Arc<RawExchange>,
 }
 
-impl<T> Checked<T> {
+impl<T> CheckedIo<T> {
     /// A connection that requests come on.
-    pub fn requests(inner: T) -> (Self, Arc<Exchange>) {
+    pub fn requests(inner: T) -> (Self, Arc<RawExchange>) {
         Self::new(inner, RawCheck::default())
     }
 
-    /// A connection that answers come on, each after [`Exchange::begin`].
-    pub fn answers(inner: T) -> (Self, Arc<Exchange>) {
+    /// A connection that answers come on, each after [`RawExchange::begin`].
+    pub fn answers(inner: T) -> (Self, Arc<RawExchange>) {
         Self::new(inner, RawCheck::nothing())
     }
 
-    fn new(inner: T, check: RawCheck) -> (Self, Arc<Exchange>) {
-        let exchange = Arc::new(Exchange::default());
+    fn new(inner: T, check: RawCheck) -> (Self, Arc<RawExchange>) {
+        let exchange = Arc::new(RawExchange::default());
         (Self { inner, check, exchange: exchange.clone() }, exchange)
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Checked<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for CheckedIo<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -95,7 +95,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Checked<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Checked<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for CheckedIo<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

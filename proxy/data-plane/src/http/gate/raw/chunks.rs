@@ -2,7 +2,7 @@
 
 /// The states of hyper's chunk reader.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Chunk {
+pub(super) enum ChunkState {
     Size(u64),
     Extension(u64),
     SizeLf(u64),
@@ -16,10 +16,10 @@ pub(super) enum Chunk {
     Ended,
 }
 
-impl Chunk {
+impl ChunkState {
     /// After one byte, as hyper reads it; `None` where it refuses and the body ends.
     pub(super) fn next(self, byte: u8) -> Option<Self> {
-        use Chunk::*;
+        use ChunkState::*;
         Some(match (self, byte) {
             (Size(size) | Extension(size), b'\r') => SizeLf(size),
             (Size(size), _) => match char::from(byte).to_digit(16) {

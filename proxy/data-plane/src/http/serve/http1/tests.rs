@@ -12,7 +12,7 @@ use crate::http::serve::http1::*;
 
 /// What becomes of a request.
 #[derive(Clone, Copy)]
-struct Does {
+struct HandlerScript {
     /// Interim answers first.
     interims: &'static [u16],
     /// The body is read before the answer.
@@ -23,9 +23,10 @@ struct Does {
     version: Version,
 }
 
-const READS: Does = Does { interims: &[], reads: true, status: 200, version: Version::HTTP_2 };
+const READS: HandlerScript =
+    HandlerScript { interims: &[], reads: true, status: 200, version: Version::HTTP_2 };
 
-impl Handler for Does {
+impl Handler for HandlerScript {
     async fn request(&self, mut request: Request<Body>) -> Response<Body> {
         let limits = HeadLimits::of(&Limits::default());
         for status in self.interims {
@@ -45,21 +46,21 @@ impl Handler for Does {
         response
     }
 
-    fn malformed(&self, _refusal: Refusal) {}
+    fn malformed(&self, _refusal: GateRefusal) {}
 
     async fn stream(&self, _head: request::Parts, _stream: ConnectStream) {}
 }
 
 /// A client of a handler, set up as [`http1`] does.
-fn client(does: Does) -> DuplexStream {
+fn client(does: HandlerScript) -> DuplexStream {
     let (client, server) = tokio::io::duplex(1 << 20);
-    let (io, raw) = Checked::requests(server);
-    let (io, voice) = Outlet::new(io, raw);
+    let (io, raw) = CheckedIo::requests(server);
+    let (io, voice) = ClientIo::new(io, raw);
     let service = service_fn(move |request| {
         let turn = voice.turn();
         async move {
             Ok::<_, Infallible>(
-                answer(does, request, Limits::default(), turn, Aborter::default()).await,
+                answer(does, request, Limits::default(), turn, StreamAborter::default()).await,
             )
         }
     });
@@ -79,7 +80,7 @@ async fn hear(client: &mut DuplexStream) -> String {
     if ended { text + "|" } else { text }
 }
 
-async fn exchange(does: Does, says: &str) -> String {
+async fn exchange(does: HandlerScript, says: &str) -> String {
     let mut client = client(does);
     client.write_all(says.as_bytes()).await.unwrap();
     hear(&mut client).await
@@ -114,7 +115,7 @@ async fn every_refusal_says_why() {
 
 #[tokio::test(start_paused = true)]
 async fn interim_answers_come_before_the_answer() {
-    let hints = Does { interims: &[103, 102], ..READS };
+    let hints = HandlerScript { interims: &[103, 102], ..READS };
     let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
     let hint = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n";
     let progress = "HTTP/1.1 102 Processing\r\nlink: </a>\r\n\r\n";
@@ -124,14 +125,14 @@ async fn interim_answers_come_before_the_answer() {
     assert_eq!(exchange(hints, &get.repeat(3)).await, once.repeat(3), "one after the other");
     let old = exchange(hints, "GET / HTTP/1.0\r\nhost: a\r\n\r\n").await;
     assert_eq!(old, "HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n|", "HTTP/1.0 knows none");
-    let unasked = Does { interims: &[100], ..READS };
+    let unasked = HandlerScript { interims: &[100], ..READS };
     assert_eq!(exchange(unasked, get).await, answer, "nobody waits for 100");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_is_asked_for_when_the_app_asks_for_it() {
     let head = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
-    let asks = Does { interims: &[100], ..READS };
+    let asks = HandlerScript { interims: &[100], ..READS };
     let mut caller = client(asks);
     caller.write_all(head.as_bytes()).await.unwrap();
     assert_eq!(hear(&mut caller).await, "HTTP/1.1 100 Continue\r\nlink: </a>\r\n\r\n");
@@ -148,7 +149,7 @@ async fn a_body_is_asked_for_when_the_app_asks_for_it() {
         "{unasked}"
     );
 
-    let refuses = Does { reads: false, status: 417, ..READS };
+    let refuses = HandlerScript { reads: false, status: 417, ..READS };
     let refused = exchange(refuses, head).await;
     assert!(refused.starts_with("HTTP/1.1 417 "), "{refused}");
     assert!(refused.contains("connection: close\r\n") && refused.ends_with('|'), "{refused}");
@@ -162,7 +163,7 @@ async fn http10_is_kept_or_ended_and_told_so() {
     const KEPT: &str = "HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n";
     const ENDED: &str = "HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n|";
     for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
-        let does = Does { version, ..READS };
+        let does = HandlerScript { version, ..READS };
         let get = |fields: &str| format!("GET / HTTP/1.0\r\nhost: a\r\n{fields}\r\n");
         assert_eq!(exchange(does, &get("connection: keep-alive\r\n")).await, KEPT, "{version:?}");
         assert_eq!(exchange(does, &get("")).await, ENDED, "{version:?}");

@@ -58,14 +58,14 @@ fn is_error(kind: u8, payload: &[u8]) -> bool {
 
 /// Never answers.
 #[derive(Clone)]
-struct Silent;
+struct SilentHandler;
 
-impl Handler for Silent {
+impl Handler for SilentHandler {
     async fn request(&self, _request: Request<Body>) -> Response<Body> {
         pending().await
     }
 
-    fn malformed(&self, _refusal: Refusal) {}
+    fn malformed(&self, _refusal: GateRefusal) {}
 
     async fn stream(&self, _head: request::Parts, _stream: ConnectStream) {}
 }
@@ -108,11 +108,11 @@ async fn hear(io: &mut DuplexStream) -> (usize, bool) {
     (resets, false)
 }
 
-type Frames = fn(u32) -> Vec<Vec<u8>>;
+type FrameScript = fn(u32) -> Vec<Vec<u8>>;
 
 #[tokio::test]
 async fn s01_reset_floods_that_a_caller_makes_us_send_have_an_end() {
-    let rows: [(&str, Frames); 10] = [
+    let rows: [(&str, FrameScript); 10] = [
         ("a second head", |n| vec![head(END, n, &[GET]), head(0, n, &[GET])]),
         ("a second end", |n| vec![head(END, n, &[GET]), head(END, n, &[GET])]),
         ("trailers that are not the end", |n| vec![head(0, n, &[POST]), head(0, n, &[FIELD])]),
@@ -138,7 +138,7 @@ async fn s01_reset_floods_that_a_caller_makes_us_send_have_an_end() {
         }),
     ];
     for (name, frames) in rows {
-        let mut io = served(Silent).await;
+        let mut io = served(SilentHandler).await;
         let (mut resets, mut ended) = (0, false);
         for stream in (0..TRIES).map(|number| 2 * number + 1) {
             if ended || io.write_all(&frames(stream).concat()).await.is_err() {
@@ -153,7 +153,7 @@ async fn s01_reset_floods_that_a_caller_makes_us_send_have_an_end() {
 
 /// Sends the first frames of each stream, waits for the whole answer, and sends the rest then.
 async fn late(streams: u32, first: fn(u32) -> Vec<u8>, rest: fn(u32) -> Vec<u8>) -> (usize, bool) {
-    let mut io = served(Refusing).await;
+    let mut io = served(RefusingHandler).await;
     for stream in (0..streams).map(|number| 2 * number + 1) {
         io.write_all(&first(stream)).await.unwrap();
         loop {
@@ -188,7 +188,7 @@ async fn a_body_that_comes_after_its_answer_breaks_nothing() {
 
 /// A server that does this to each request, until it hears GOAWAY or `tries` requests have come;
 /// gives back the resets that it heard.
-async fn hostile(mut io: DuplexStream, frames: Frames) -> usize {
+async fn hostile(mut io: DuplexStream, frames: FrameScript) -> usize {
     io.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
     io.write_all(&[frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, END, 0, &[])].concat())
         .await
@@ -205,7 +205,7 @@ async fn hostile(mut io: DuplexStream, frames: Frames) -> usize {
 
 #[tokio::test]
 async fn s04_hostile_upstream_cannot_make_us_reset_without_end() {
-    let rows: [(&str, Frames); 4] = [
+    let rows: [(&str, FrameScript); 4] = [
         ("more than its length", |n| {
             vec![head(0, n, &[OK, LENGTH_5]), frame(DATA, 0, n, b"abcdef")]
         }),

@@ -21,7 +21,7 @@ fn tokens_bound_to_workloads() {
         ),
         ("plaintext", &policy, None, "token_presenter"),
     ] {
-        let mut world = World::new(&format!("{{{RULE}}}"), policy);
+        let mut world = TokenFixture::new(&format!("{{{RULE}}}"), policy);
         world.peer = who.map(|id| peer(id, 1));
         // The second answer comes from memory, and must not be the first one's.
         for _ in 0..2 {
@@ -52,18 +52,18 @@ fn tokens_bound_to_certificates() {
         ("required and unbound", &required, json!(null), "token_unbound"),
         ("ignored", &ignored, thumbprint(2), "alice"),
     ] {
-        let world = World::new(&format!("{{{RULE}}}"), policy);
+        let world = TokenFixture::new(&format!("{{{RULE}}}"), policy);
         for _ in 0..2 {
             assert_eq!(world.who_bears(&token(json!({ "cnf": cnf }))), expect, "{name}");
         }
     }
-    let mut plaintext = World::usual();
+    let mut plaintext = TokenFixture::usual();
     plaintext.peer = None;
     assert_eq!(plaintext.who_bears(&token(json!({"cnf": thumbprint(1)}))), "token_certificate");
 }
 
 /// The thumbprint of a P-256 key (RFC 7638 §3).
-fn thumbprint(key: &Signer) -> String {
+fn thumbprint(key: &TestSigner) -> String {
     let jwk = key.jwk();
     let text =
         format!("{{\"crv\":\"P-256\",\"kty\":\"EC\",\"x\":{},\"y\":{}}}", jwk["x"], jwk["y"]);
@@ -71,7 +71,7 @@ fn thumbprint(key: &Signer) -> String {
 }
 
 /// A proof for a GET of `http://cart/a`, with these members changed.
-fn proof(key: &Signer, token: &str, id: &str, header: Value, changes: Value) -> String {
+fn proof(key: &TestSigner, token: &str, id: &str, header: Value, changes: Value) -> String {
     let mut head = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk()});
     let mut body = json!({"jti": id, "htm": "GET", "htu": "http://cart/a", "iat": NOW, "ath": b64(digest(&SHA256, token.as_bytes()))});
     for (target, changes) in [(&mut head, header), (&mut body, changes)] {
@@ -84,14 +84,14 @@ fn proof(key: &Signer, token: &str, id: &str, header: Value, changes: Value) -> 
 
 #[test]
 fn tokens_bound_to_dpop_keys() {
-    let (key, thief) = (Signer::p256(), Signer::p256());
+    let (key, thief) = (TestSigner::p256(), TestSigner::p256());
     let bound = token(json!({"cnf": {"jkt": thumbprint(&key)}}));
     let (none, other_hash) = (json!({}), b64([0; 32]));
     let own =
         |changes: Value| vec![proof(&key, &bound, &format!("id {changes}"), json!({}), changes)];
     let headed =
         |header: Value| vec![proof(&key, &bound, &format!("id {header}"), header, json!({}))];
-    let world = World::usual();
+    let world = TokenFixture::usual();
     for (name, scheme, proofs, expect) in [
         ("good", "DPoP", own(none.clone()), "alice"),
         ("the same again", "DPoP", own(none.clone()), "token_proof_repeated"),

@@ -22,7 +22,7 @@ fn s42_cache_key_collisions() {
 
 #[test]
 fn s42_cache_key_collisions_a_verdict_ends_with_what_it_rests_on() {
-    let mut world = World::usual();
+    let mut world = TokenFixture::usual();
     let source = world.rules.rules()[0].jwt.keys.clone();
     let token = token(json!({"nbf": NOW - 5}));
     assert_eq!(world.who_bears(&token), "alice");
@@ -38,19 +38,19 @@ fn s42_cache_key_collisions_a_verdict_ends_with_what_it_rests_on() {
     }
     world.now = NOW;
     // The key is withdrawn.
-    world.set_keys(&source, &[with_id(Signer::p256().jwk(), "k2")]);
+    world.set_keys(&source, &[with_id(TestSigner::p256().jwk(), "k2")]);
     assert_eq!(world.who_bears(&token), "token_key_unknown");
     assert_eq!(world.cache.size(), (0, 0), "refusals are not kept");
     // The rule changes, the keys come back.
     let (mut other, cache) =
-        (World::new(&format!("{{{}}}", RULE.replace("cart", "web")), ""), world.cache);
+        (TokenFixture::new(&format!("{{{}}}", RULE.replace("cart", "web")), ""), world.cache);
     other.cache = cache;
     assert_eq!(other.who_bears(&token), "token_audience");
 }
 
 #[test]
 fn s40_token_dos_the_cache_is_bounded() {
-    let world = World::usual();
+    let world = TokenFixture::usual();
     let made = |n: u64, pad: usize| token(json!({"sub": n.to_string(), "pad": "x".repeat(pad)}));
     let first = made(0, 0);
     for n in 0..1100 {

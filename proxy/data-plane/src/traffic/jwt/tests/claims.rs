@@ -4,7 +4,7 @@ use crate::traffic::jwt::tests::*;
 
 #[test]
 fn s39_claims() {
-    let world = World::usual();
+    let world = TokenFixture::usual();
     for (name, changes, expect) in [
         ("good", json!({}), "alice"),
         ("no iss", json!({"iss": null}), "token_claims"),
@@ -40,7 +40,7 @@ fn s39_claims() {
 
 #[test]
 fn s39_claims_read_one_way_only() {
-    let world = World::usual();
+    let world = TokenFixture::usual();
     let plain = claims(json!({})).to_string();
     let (header, body) = (r#"{"alg":"ES256","kid":"k1"}"#, plain.trim_start_matches('{'));
     for (name, header, claims, expect) in [
@@ -101,14 +101,14 @@ fn s39_claims_audience_may_be_waived_by_name_only() {
             "token_claims",
         ),
     ] {
-        let world = World::new(&format!("{{{rule}}}"), policy);
+        let world = TokenFixture::new(&format!("{{{rule}}}"), policy);
         assert_eq!(world.who_bears(&token(json!({ "aud": aud }))), expect, "{name}");
     }
 }
 
 #[test]
 fn s40_token_dos() {
-    let world = World::usual();
+    let world = TokenFixture::usual();
     // The token as long as may be: its signature and header are 123 bytes, and base64 makes 4 of 3.
     let filled = |length: usize| {
         let mut pad = length * 3 / 4;

@@ -3,7 +3,7 @@
 use crate::traffic::jwt::tests::*;
 
 /// `<good>` in a value stands for a good token, `<bad>` for a bad one.
-fn ask(world: &World, method: &str, target: &str, headers: &[(&str, &str)]) -> String {
+fn ask(world: &TokenFixture, method: &str, target: &str, headers: &[(&str, &str)]) -> String {
     let good = token(json!({}));
     let put = |text: &str| text.replace("<good>", &good).replace("<bad>", "x.y.z");
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, put(value))).collect();
@@ -13,8 +13,8 @@ fn ask(world: &World, method: &str, target: &str, headers: &[(&str, &str)]) -> S
 
 #[test]
 fn s39_claims_one_token_in_its_place() {
-    let usual = World::usual();
-    let own = World::new(
+    let usual = TokenFixture::usual();
+    let own = TokenFixture::new(
         &format!(
             "{{{RULE}, fromHeaders: [{{name: x-jwt, prefix: 'v1 '}}, {{name: x-jwt}}], fromParams: [t], fromCookies: [session]}}"
         ),
@@ -120,14 +120,14 @@ fn s39_claims_an_issuer_counts_only_in_its_own_place() {
     let rules = format!(
         "{{{RULE}}}, {{issuer: other, jwksUri: 'https://other.example/keys', fromHeaders: [{{name: x-jwt}}]}}"
     );
-    let world = World::new(&rules, "");
+    let world = TokenFixture::new(&rules, "");
     assert_eq!(ask(&world, "GET", "/", &[("authorization", "Bearer <good>")]), "alice");
     assert_eq!(ask(&world, "GET", "/", &[("x-jwt", "<good>")]), "token_issuer_unknown");
 }
 
 #[test]
 fn cors_preflight_passes() {
-    let world = World::usual();
+    let world = TokenFixture::usual();
     let (origin, method) = (("origin", "https://web"), ("access-control-request-method", "PUT"));
     let bad = ("authorization", "Bearer <bad>");
     for (name, verb, headers, expect) in [
@@ -164,8 +164,10 @@ fn the_app_sees_the_token_only_when_told_so() {
         ),
     ] {
         for forward in [false, true] {
-            let world =
-                World::new(&format!("{{{RULE}, {places}, forwardOriginalToken: {forward}}}"), "");
+            let world = TokenFixture::new(
+                &format!("{{{RULE}, {places}, forwardOriginalToken: {forward}}}"),
+                "",
+            );
             let (_, parts) = world.ask(request("GET", target, &[(header.0, &header.1)])).unwrap();
             let (to, left) = match forward {
                 true => (target, Some(&*header.1)),
@@ -182,7 +184,7 @@ fn the_app_sees_the_token_only_when_told_so() {
 fn s10_header_syntax_claims_become_headers() {
     let made = "outputPayloadToHeader: x-payload, spaceDelimitedClaims: [scp], outputClaimToHeaders: [{header: x-sub, claim: sub}, \
         {header: x-role, claim: realm.role}, {header: x-level, claim: level}, {header: x-list, claim: list}]";
-    let world = World::new(&format!("{{{RULE}, {made}}}"), "");
+    let world = TokenFixture::new(&format!("{{{RULE}, {made}}}"), "");
     let changes = json!({"sub": "a\r\nb", "realm": {"role": "admin"}, "level": 3, "list": ["x"], "scp": "read write"});
     let bearer = format!("Bearer {}", token(changes.clone()));
     let forged = [("x-sub", "root"), ("x-role", "root"), ("x-list", "root"), ("x-payload", "e30")];
@@ -214,7 +216,7 @@ fn s10_header_syntax_claims_become_headers() {
 
 #[test]
 fn without_rules_tokens_are_the_apps_own_business() {
-    let mut world = World::usual();
+    let mut world = TokenFixture::usual();
     world.rules = Arc::default();
     let (found, parts) = world.ask(bearing("whatever")).unwrap();
     assert!(found.claims().is_none() && parts.headers.contains_key("authorization"));

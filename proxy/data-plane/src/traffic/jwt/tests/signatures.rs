@@ -4,18 +4,18 @@ use crate::traffic::jwt::tests::*;
 
 #[test]
 fn s37_jws_algorithm_and_key_every_kind() {
-    let kinds: [(Signer, &[&str]); 4] = [
-        (Signer::rsa(), &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]),
-        (Signer::p256(), &["ES256"]),
-        (Signer::p384(), &["ES384"]),
-        (Signer::ed25519(), &["EdDSA"]),
+    let kinds: [(TestSigner, &[&str]); 4] = [
+        (TestSigner::rsa(), &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]),
+        (TestSigner::p256(), &["ES256"]),
+        (TestSigner::p384(), &["ES384"]),
+        (TestSigner::ed25519(), &["EdDSA"]),
     ];
     let all = [
         "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256",
         "none", "ES512", "", "es256",
     ];
     for (signer, fitting) in &kinds {
-        let mut world = World::without_keys(&format!("{{{RULE}}}"), "");
+        let mut world = TokenFixture::without_keys(&format!("{{{RULE}}}"), "");
         let source = world.rules.rules()[0].jwt.keys.clone();
         world.set_keys(&source, &[with_id(signer.jwk(), "k1")]);
         for algorithm in all {
@@ -43,9 +43,9 @@ fn s37_jws_algorithm_and_key_every_kind() {
 /// EdDSA over Ed25519 has a name of its own since RFC 9864.
 #[test]
 fn s37_jws_algorithm_and_key_both_names_of_ed25519() {
-    let signer = Signer::ed25519();
+    let signer = TestSigner::ed25519();
     for (in_key, in_token) in [("Ed25519", "EdDSA"), ("EdDSA", "Ed25519"), ("Ed25519", "Ed25519")] {
-        let mut world = World::without_keys(&format!("{{{RULE}}}"), "");
+        let mut world = TokenFixture::without_keys(&format!("{{{RULE}}}"), "");
         let source = world.rules.rules()[0].jwt.keys.clone();
         let mut jwk = with_id(signer.jwk(), "k1");
         jwk["alg"] = in_key.into();
@@ -57,11 +57,11 @@ fn s37_jws_algorithm_and_key_both_names_of_ed25519() {
 
 #[test]
 fn s37_jws_algorithm_and_key_forgeries() {
-    let world = World::usual();
+    let world = TokenFixture::usual();
     let good = token(json!({}));
     let (message, signature) = good.rsplit_once('.').unwrap();
     let (header, _) = message.split_once('.').unwrap();
-    let other = Signer::p256();
+    let other = TestSigner::p256();
     let embedded = json!({"alg": "ES256", "kid": "k1", "jwk": other.jwk()});
     let remote = json!({"alg": "ES256", "kid": "k1", "jku": "https://evil.example/keys", "x5u": "https://evil.example/c"});
     let hmac_key = aws_lc_rs::hmac::Key::new(
@@ -167,7 +167,7 @@ fn s37_jws_algorithm_and_key_unfit_keys() {
         jwk[name] = value;
         jwk
     };
-    let spare = with_id(Signer::ed25519().jwk(), "spare");
+    let spare = with_id(TestSigner::ed25519().jwk(), "spare");
     for (name, jwk, expect) in [
         ("as it is", changed("use", json!("sig")), "alice"),
         ("key_ops", changed("key_ops", json!(["verify"])), "alice"),
@@ -191,7 +191,7 @@ fn s37_jws_algorithm_and_key_unfit_keys() {
             "token_key_unknown",
         ),
     ] {
-        let mut world = World::without_keys(&format!("{{{RULE}}}"), "");
+        let mut world = TokenFixture::without_keys(&format!("{{{RULE}}}"), "");
         let source = world.rules.rules()[0].jwt.keys.clone();
         world.set_keys(&source, &[jwk, spare.clone()]);
         assert_eq!(world.who_bears(&token(json!({}))), expect, "{name}");
@@ -200,8 +200,8 @@ fn s37_jws_algorithm_and_key_unfit_keys() {
 
 #[test]
 fn s38_kid_and_jwks_state() {
-    let (k1, k2) = (Signer::p256(), Signer::p256());
-    let sets = |keys: &[(&Signer, Option<&str>)]| -> Vec<Value> {
+    let (k1, k2) = (TestSigner::p256(), TestSigner::p256());
+    let sets = |keys: &[(&TestSigner, Option<&str>)]| -> Vec<Value> {
         keys.iter().map(|(key, id)| id.map_or(key.jwk(), |id| with_id(key.jwk(), id))).collect()
     };
     let header = |id: Option<&str>| match id {
@@ -235,7 +235,7 @@ fn s38_kid_and_jwks_state() {
         ("no id, two keys", sets(&[(&k1, Some("a")), (&k2, Some("b"))]), None, "token_key_unknown"),
         ("id, nameless key", sets(&[(&k1, None)]), Some("a"), "token_key_unknown"),
     ] {
-        let mut world = World::without_keys(&format!("{{{RULE}}}"), "");
+        let mut world = TokenFixture::without_keys(&format!("{{{RULE}}}"), "");
         let source = world.rules.rules()[0].jwt.keys.clone();
         world.set_keys(&source, &set);
         let token = k1.token(header(id), claims(json!({})));
@@ -251,11 +251,11 @@ fn s38_kid_and_jwks_state() {
 
 #[test]
 fn s38_kid_and_jwks_state_issuers_share_nothing() {
-    let other = Signer::p256();
+    let other = TestSigner::p256();
     let rules = format!(
         "{{{RULE}}}, {{issuer: 'https://other.example', jwksUri: 'https://other.example/keys'}}"
     );
-    let mut world = World::new(&rules, "");
+    let mut world = TokenFixture::new(&rules, "");
     world.set_keys(
         &KeySource::Uri("https://other.example/keys".into()),
         &[with_id(other.jwk(), "k1")],
@@ -277,7 +277,7 @@ fn f31_without_keys_only_that_issuer_is_refused() {
     let rules = format!(
         "{{{RULE}}}, {{issuer: 'https://down.example', jwksUri: 'https://down.example/keys'}}"
     );
-    let mut world = World::without_keys(&rules, "");
+    let mut world = TokenFixture::without_keys(&rules, "");
     let source = world.rules.rules()[0].jwt.keys.clone();
     world.set_keys(&source, &[with_id(signer().jwk(), "k1")]);
     assert_eq!(world.who_bears(&token(json!({}))), "alice");

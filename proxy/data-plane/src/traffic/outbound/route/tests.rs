@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 
 use std::sync::Arc;
 
-use super::super::wanted::Wanted;
-use crate::control::cluster::Held;
-use crate::control::cluster::held::Document;
+use super::super::wanted::DialledDestination;
+use crate::control::cluster::ResourceCache;
+use crate::control::cluster::held::ResourceDocument;
 use crate::control::config::Config;
-use crate::traffic::demand::Word;
+use crate::traffic::demand::LookupState;
 use crate::traffic::outbound::route::*;
-use crate::traffic::state::State;
+use crate::traffic::state::ProxyState;
 
-fn state(egress: &str) -> Arc<State> {
+fn state(egress: &str) -> Arc<ProxyState> {
     let text = json!({
         "workload": {"namespace": "shop", "serviceAccount": "frontend"},
         "identity": {"workloadApi": "unix:///run/agent.sock"},
@@ -23,14 +23,14 @@ fn state(egress: &str) -> Arc<State> {
             "pod": {"name": "frontend", "uid": "1"},
         }},
     });
-    State::new(Config::parse("p", text.to_string().as_bytes()).unwrap(), 1).unwrap()
+    ProxyState::new(Config::parse("p", text.to_string().as_bytes()).unwrap(), 1).unwrap()
 }
 
 /// Puts in force what the controller says of an address, as its stream does.
-fn told(state: &State, key: &str, spec: Option<&Value>) -> Word {
-    let mut held = Held::new("postern-system", &state.config.workload);
+fn told(state: &ProxyState, key: &str, spec: Option<&Value>) -> LookupState {
+    let mut held = ResourceCache::new("postern-system", &state.config.workload);
     held.take_policies(Vec::new(), &[]);
-    let document = spec.map(|spec| Document {
+    let document = spec.map(|spec| ResourceDocument {
         name: key.into(),
         version: "1".into(),
         bytes: json!({
@@ -42,7 +42,7 @@ fn told(state: &State, key: &str, spec: Option<&Value>) -> Word {
         .to_string()
         .into_bytes(),
     });
-    let word = if document.is_some() { Word::Service } else { Word::Unknown };
+    let word = if document.is_some() { LookupState::Service } else { LookupState::Unknown };
     held.take_services(document.into_iter().collect(), &[]);
     state.install_cluster(&held.told());
     word
@@ -58,7 +58,7 @@ async fn dialled(egress: &str, spec: Option<&Value>) -> Option<&'static str> {
     let expect = if egress == "allow" { DefaultEgress::Allow } else { DefaultEgress::Deny };
     assert_eq!(state.snapshot().egress(), expect);
     let demand = state.demand.as_ref().unwrap();
-    let wanted = Wanted::Address(AT.parse().unwrap());
+    let wanted = DialledDestination::Address(AT.parse().unwrap());
     let answer = async {
         // What is in force already is not asked.
         if wanted.service(&state.snapshot()).is_none() {
