@@ -4,9 +4,9 @@
 //! no finding proves nothing.
 
 mod callers;
-mod never;
 mod ports;
 mod shadow;
+mod unmatchable;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ pub fn lint(resources: &Resources, context: &LintContext<'_>) -> Vec<Finding> {
     ports::forwarded_identity(context, &mut findings);
     for at in rules(resources) {
         callers::open_to_all(at, &mut findings);
-        never::matching(at, &mut findings);
+        unmatchable::matching(at, &mut findings);
         ports::http_on_opaque_ports(at, resources, context, &mut findings);
     }
     callers::unknown(resources, context, &mut findings);

@@ -1,8 +1,8 @@
 //! What concerns one workload, compiled for decisions.
 
 mod http_rules;
-mod modes;
-mod nearest;
+mod nearest_miss;
+mod port_modes;
 mod rule_set;
 mod tokens;
 
@@ -20,8 +20,8 @@ use crate::{
     PermitReason, Resources, Service, ServiceTable, TokenRules,
 };
 use http_rules::HttpRules;
-use modes::PortModes;
-pub use nearest::NearestMiss;
+pub use nearest_miss::NearestMiss;
+use port_modes::PortModes;
 use rule_set::RuleSet;
 
 /// The workload a snapshot is for.
@@ -261,7 +261,7 @@ impl Snapshot {
             remote: RemoteKnowledge::Known,
             bias: DoubtBias::Allow,
         };
-        nearest::among(self.enforced.allow.likely(&facts).take(most), &facts)
+        nearest_miss::among(self.enforced.allow.likely(&facts).take(most), &facts)
     }
 
     /// The decision for one request.

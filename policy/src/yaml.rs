@@ -6,15 +6,15 @@
 //!
 //! The resources and the proxy's own configuration are read by the same two steps.
 
-mod mistake;
+mod diagnostic;
+mod json_documents;
 mod reader;
-mod rows;
 mod scalar;
 mod suggest;
 mod tree;
 mod units;
 
-pub use mistake::{Diagnostic, DiagnosticCode, Diagnostics};
+pub use diagnostic::{Diagnostic, DiagnosticCode, Diagnostics};
 pub use reader::{YamlMapping, YamlReader, YamlValue};
 pub use suggest::nearest;
 pub use tree::{

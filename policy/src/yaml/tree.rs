@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_saphyr::granit_parser::{self, Event, Parser, ScalarStyle, Span, Tag};
 
-use super::{Diagnostic, rows};
+use super::{Diagnostic, json_documents};
 
 /// The largest file taken, in bytes (4 MiB): thousands of policies; a Kubernetes object ends at 1.5 MiB.
 pub const MAX_FILE_BYTES: usize = 4 << 20;
@@ -99,7 +99,7 @@ pub fn read(file: &Arc<str>, bytes: &[u8], mistakes: &mut Vec<Diagnostic>) -> Ve
         emit_comments: false,
         emit_unresolved_aliases: true,
     };
-    for part in rows::parts(text) {
+    for part in json_documents::parts(text) {
         builder.base = part.at;
         for event in Parser::new_from_str_with_options(part.text, options.clone()) {
             match event {

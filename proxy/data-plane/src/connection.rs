@@ -1,7 +1,7 @@
 //! Connections: sockets and their original destinations, TLS, the verified peer, and the registry of everything that is open.
 
 pub mod credentials;
-pub mod link;
+pub mod mesh_connection;
 pub mod net;
 pub mod reauth;
 pub mod registry;

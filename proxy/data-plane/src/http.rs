@@ -12,8 +12,8 @@ pub mod headers;
 pub mod http1_client;
 pub(crate) mod interim;
 pub(crate) mod keep_alive;
+pub mod original_version;
 pub mod serve;
 pub mod tunnel;
-pub mod version;
 
 pub(crate) use h2_send::send_body;

@@ -3,16 +3,16 @@
 //! A record is written when it is dropped, so that a cancelled request leaves its line too.
 
 mod levels;
-pub(crate) mod line;
+pub(crate) mod log_line;
+mod log_throttle;
 pub mod metrics;
 mod reasons;
-mod seldom;
 mod writer;
 
 pub use levels::LogLevels;
-pub(crate) use line::fragment;
+pub(crate) use log_line::fragment;
+pub use log_throttle::LogThrottle;
 pub use reasons::{REASONS, Reason, ReasonAudience};
-pub use seldom::LogThrottle;
 pub use writer::{LogSink, LogWriter};
 
 /// Which way a connection goes, seen from the workload.

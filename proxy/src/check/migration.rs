@@ -3,7 +3,7 @@
 //! Mistakes of one sort are explained once, with all their places. Kinds that are no policy (Deployments, Services) are passed over:
 //! manifests of a whole application hold them, and nobody expects a proxy to read them.
 
-mod told;
+mod report_text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
@@ -23,7 +23,7 @@ pub(super) fn tell(gathered: CheckFindings, output: Option<CheckOutput>) -> io::
         if io::stdout().is_terminal() { CheckOutput::Text } else { CheckOutput::Json };
     let mut out = io::stdout().lock();
     match output.unwrap_or(by_terminal) {
-        CheckOutput::Text => told::write(&mut out, &report)?,
+        CheckOutput::Text => report_text::write(&mut out, &report)?,
         CheckOutput::Json => {
             serde_json::to_writer(&mut out, &report)?;
             io::Write::write_all(&mut out, b"\n")?;

@@ -5,8 +5,8 @@
 
 mod abortable;
 pub mod descriptors;
-mod fair;
 mod metered;
+mod yielding;
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -18,8 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 pub use abortable::{AbortableStream, StreamAborter};
-pub use fair::YieldingIo;
 pub use metered::MeteredIo;
+pub use yielding::YieldingIo;
 
 /// A byte stream: TCP, TLS, or a stream of a multiplexed connection.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use policy::Snapshot;
 use tokio::sync::Notify;
 
-use crate::connection::link::MeshConnection;
+use crate::connection::mesh_connection::MeshConnection;
 use crate::telemetry::{CloseReason, Direction, Protocol};
 use closing::CloseSignal;
 

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 use crate::connection::credentials::Credentials;
-use crate::connection::link::PeerChain;
+use crate::connection::mesh_connection::PeerChain;
 use crate::connection::net::BoxedIo;
 use crate::connection::reauth::ChannelBinding;
 use crate::connection::registry::Peer;

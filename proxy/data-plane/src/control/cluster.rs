@@ -1,9 +1,9 @@
 //! Resources from the cluster: the controller's stream (delta xDS, `docs/decisions/0506`).
 //!
-//! [`held`] is what was told and what of it is in force, [`demand`] which destinations are asked for, `stream` the connection.
+//! [`resource_cache`] is what was told and what of it is in force, [`demand`] which destinations are asked for, `stream` the connection.
 //! Without the controller everything goes on as it was told last (SECURITY-CASES F-24).
 
-pub mod held;
+pub mod resource_cache;
 mod stream;
 
 use std::hash::{BuildHasher as _, RandomState};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::traffic::state::ProxyState;
 
-pub use held::{ClusterState, ResourceCache};
+pub use resource_cache::{ClusterState, ResourceCache};
 
 /// The messages of the stream, compiled from `k8s/proto/discovery.proto`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]

@@ -1,7 +1,7 @@
 //! The one body type: whatever carries the bytes, with the deadline, the record and the lease that
 //! end with it.
 
-mod broken;
+mod failure;
 pub(crate) mod stall;
 
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use crate::limits::Limits;
 use crate::traffic::app::AppLease;
 use crate::traffic::record::RequestRecord;
 use crate::traffic::review::Review;
-pub use broken::{BodyError, BodyFailure, BodyWatch};
+pub use failure::{BodyError, BodyFailure, BodyWatch};
 
 /// A message body on its way through. Bytes are handed on as they come, never gathered.
 pub struct Body {

@@ -22,10 +22,10 @@
 
 pub mod answer;
 mod fields;
-mod names;
 pub mod raw;
 mod refusal;
 mod target;
+mod underscores;
 mod upgrade;
 
 use crate::limits::Limits;
@@ -36,8 +36,8 @@ use policy::{CanonicalPath, HeaderNames, HostName, PathNormalization};
 
 use super::headers;
 use fields::FieldSummary;
-pub use names::UnderscorePolicy;
 pub use refusal::GateRefusal;
+pub use underscores::UnderscorePolicy;
 
 /// Most header fields of a request, cookies counted one by one (DESIGN §4, 431).
 pub const MAX_FIELDS: usize = 128;
@@ -172,7 +172,7 @@ pub fn admit(
     check_expectation(&mut parts.headers, &fields)?;
     let host = target::host(parts, &fields, settings.default_port)?;
     let target = target::take(parts)?;
-    let dropped = names::check(&mut parts.headers, &fields, settings)?;
+    let dropped = underscores::check(&mut parts.headers, &fields, settings)?;
     // Last, because `Connection` can name any field, and nothing above may come to miss one.
     let wanted = upgrade::wanted(parts, &fields);
     if fields.hop_by_hop {

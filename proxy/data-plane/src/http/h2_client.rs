@@ -16,7 +16,7 @@ use h2::RecvStream;
 use h2::client::{Connection, ResponseFuture, SendRequest};
 use http::{Request, Response, StatusCode, Version};
 
-use crate::connection::link::MeshConnection;
+use crate::connection::mesh_connection::MeshConnection;
 use crate::connection::net::BoxedIo;
 use crate::http::body::{Body, BodyFailure};
 use crate::http::error::{OtherEnd, RequestError};

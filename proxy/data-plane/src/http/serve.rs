@@ -3,9 +3,9 @@
 //! Both hand each request to one [`Handler`], and both end when their connection is asked to: at
 //! once, or gracefully (`Connection: close`, GOAWAY) when what is under way may finish.
 
+mod client_io;
 mod http1;
 mod http2;
-mod outlet;
 
 use std::future::Future;
 

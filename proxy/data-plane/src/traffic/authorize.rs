@@ -6,7 +6,7 @@
 //! and what those policies say that are only watched ([`ShadowDecision`]). Both cost the ordinary allowed
 //! request nothing.
 
-mod would;
+mod shadow_decision;
 
 use http::{HeaderMap, Method};
 use policy::{
@@ -16,7 +16,7 @@ use policy::{
 
 use crate::connection::registry;
 use crate::telemetry::Protocol;
-pub use would::{ShadowDecision, ShadowSource};
+pub use shadow_decision::{ShadowDecision, ShadowSource};
 
 /// How many rules are compared to find the nearest miss: a refusal must stay cheap under thousands.
 const RULES_COMPARED: usize = 64;
@@ -153,7 +153,7 @@ fn verdict(
         .as_ref()
         .err()
         .and_then(|denial| snapshot.nearest_miss(connection, request, denial, RULES_COMPARED));
-    let would = would::of(snapshot, connection, request, &decided);
+    let would = shadow_decision::of(snapshot, connection, request, &decided);
     AuthorizationVerdict { decided, nearest, would }
 }
 

@@ -14,7 +14,7 @@ use identity::verify::HandshakeSide;
 use policy::{Denial, DenyReason, Permit};
 use tokio::net::TcpStream;
 
-use crate::connection::link::ConnectionEvidence;
+use crate::connection::mesh_connection::ConnectionEvidence;
 use crate::connection::net::{AbortableStream, BoxedIo, MeteredIo, StreamAborter};
 use crate::connection::registry::{ConnectionPhase, Peer, RegisteredConnection};
 use crate::connection::tls::{

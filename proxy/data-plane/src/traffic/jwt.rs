@@ -8,9 +8,9 @@
 //! Keys come from [`keys::KeyBook`], which the control thread keeps ([`crate::control::jwks`]); nothing here waits for anything.
 
 mod cache;
+mod claim_headers;
 pub mod keys;
 mod locate;
-mod made;
 mod proof;
 mod refusal;
 mod replay;

@@ -1,13 +1,13 @@
 //! From our app. [`serve()`] tells the phases of one connection in their order; the requests of an
 //! HTTP connection are told in `outbound/http.rs`, how a destination is found in
-//! `outbound/wanted.rs` and `outbound/route.rs`.
+//! `outbound/dialled.rs` and `outbound/route.rs`.
 
+mod dialled;
 mod http;
-mod names;
+mod name_cache;
+mod retry;
 mod route;
 mod send;
-mod tries;
-mod wanted;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,9 +29,9 @@ use crate::traffic::mesh::StreamKind;
 use crate::traffic::opaque;
 use crate::traffic::record::ConnectionRecord;
 use crate::traffic::worker::Worker;
-pub(crate) use names::NameCache;
+use dialled::DialledDestination;
+pub(crate) use name_cache::NameCache;
 use route::Route;
-use wanted::DialledDestination;
 
 /// One connection from our app, as its phases see it.
 pub(crate) struct OutboundConnection {

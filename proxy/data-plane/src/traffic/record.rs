@@ -13,7 +13,7 @@ use prometheus::{Histogram, IntCounter};
 use crate::connection::registry::Connection;
 use crate::http::error::{CLIENT_GONE, REASON_HEADER, RequestError};
 use crate::http::gate::GateRefusal;
-use crate::telemetry::line::{self, LogLine};
+use crate::telemetry::log_line::{self, LogLine};
 use crate::telemetry::metrics::{Metrics, TrafficLabels};
 use crate::telemetry::{CloseReason, Direction};
 use crate::traffic::authorize::AuthorizationVerdict;
@@ -40,7 +40,7 @@ impl TrafficMeter {
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, labels: TrafficLabels) -> Self {
         let duration = metrics.request_duration(&labels);
-        let fragment = line::fragment(|line| {
+        let fragment = log_line::fragment(|line| {
             line.word("direction", labels.direction.as_str())
                 .text("source_principal", &labels.source_principal)
                 .text("destination_principal", &labels.destination_principal)

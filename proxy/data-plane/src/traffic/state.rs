@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, unix_now};
 use crate::connection::credentials::{CertificateState, Credentials};
-use crate::connection::link::{ConnectionEvidence, MeshConnection, MeshConnectionTable};
+use crate::connection::mesh_connection::{ConnectionEvidence, MeshConnection, MeshConnectionTable};
 use crate::connection::registry::Registry;
 use crate::control::cluster;
 use crate::control::config::Config;

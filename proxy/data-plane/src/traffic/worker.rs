@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::clock::unix_now;
-use crate::connection::link::MeshConnection;
+use crate::connection::mesh_connection::MeshConnection;
 use crate::connection::net;
 use crate::connection::net::descriptors::{self, DescriptorHeadroom};
 use crate::connection::registry::{Connection, ConnectionPhase};

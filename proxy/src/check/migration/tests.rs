@@ -25,7 +25,7 @@ fn manifests() -> String {
 
 fn text(report: &MigrationReport) -> String {
     let mut out = Vec::new();
-    told::write(&mut out, report).unwrap();
+    report_text::write(&mut out, report).unwrap();
     String::from_utf8(out).unwrap().replace(&format!("{}/", manifests()), "")
 }
 

@@ -14,11 +14,11 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
-use super::held::{ResourceCache, ResourceDocument};
 use super::proto::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use super::proto::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Status};
+use super::resource_cache::{ResourceCache, ResourceDocument};
 use crate::clock::unix_now;
-use crate::connection::link::PeerChain;
+use crate::connection::mesh_connection::PeerChain;
 use crate::connection::tls;
 use crate::control::channel;
 use crate::control::config::ControllerConfig;

@@ -22,11 +22,11 @@
 //! body's end, hyper refuses the request: lengths are digits, the transfer coding is `chunked` or
 //! the gate closes, and chunk syntax is followed as hyper reads it.
 
-mod checked;
+mod checked_io;
 mod chunks;
 mod expectation;
 
-pub use checked::{CheckedIo, RawExchange};
+pub use checked_io::{CheckedIo, RawExchange};
 use chunks::ChunkState;
 pub use expectation::show_expectation;
 use expectation::{EXPECTATION, HIDDEN};

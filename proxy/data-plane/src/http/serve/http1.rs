@@ -14,7 +14,7 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use super::outlet::{ClientIo, RequestTurn, refusal};
+use super::client_io::{ClientIo, RequestTurn, refusal};
 use super::{ContinueExpectation, Handler, await_first};
 use crate::connection::net::{MeteredIo, StreamAborter};
 use crate::connection::registry::Connection;

@@ -30,7 +30,7 @@ const QUESTIONS: &[&str] = &[
 #[test]
 fn policy_is_asked_in_one_place() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
-    let here = ["authorize.rs", "authorize/would.rs", "authorize/tests.rs"];
+    let here = ["authorize.rs", "authorize/shadow_decision.rs", "authorize/tests.rs"];
     let here = here.map(|file| format!("data-plane/src/traffic/{file}"));
     let mut callers = Vec::new();
     each_source(&source, &mut |path, text| {

@@ -17,8 +17,8 @@ use crate::http::body::Body;
 use crate::http::error::{RequestError, is_grpc, is_native_grpc};
 use crate::http::gate::{self, AdmittedRequest, GateRefusal, GateSettings};
 use crate::http::headers::{self, ForwardedClientCert, SenderTrust, TrailerKind};
+use crate::http::original_version;
 use crate::http::serve::{self, ConnectStream, Handler};
-use crate::http::version;
 use crate::telemetry::{CloseReason, Protocol};
 use crate::traffic::app;
 use crate::traffic::authorize::{self, RequestFacts};
@@ -251,7 +251,7 @@ impl InboundHttpConnection {
     /// its port declares, else the caller's.
     fn versions(&self, parts: &mut Parts) -> (Version, Version) {
         let came = match self.protocol {
-            Protocol::Postern => version::take(&mut parts.headers),
+            Protocol::Postern => original_version::take(&mut parts.headers),
             _ => parts.version,
         };
         let app = match self.inbound.arrival.declared {

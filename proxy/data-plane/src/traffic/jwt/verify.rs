@@ -8,7 +8,7 @@ use policy::{JwtRule, TokenClaims, TokenRule, TokenRules};
 use serde_json::{Map, Value};
 
 use super::keys::KeyBook;
-use super::{LEEWAY_SECONDS, TokenRefusal, made};
+use super::{LEEWAY_SECONDS, TokenRefusal, claim_headers};
 
 /// A token whose signature, issuer, audience and claims are good. What depends on the hour, the peer or the request is not part
 /// of it, so it may be kept.
@@ -111,7 +111,7 @@ fn by_rule(
     let expires = seconds(said, "exp")?.ok_or(TokenRefusal::Claims("no `exp`"))?;
     let not_before = seconds(said, "nbf")?;
     seconds(said, "iat")?;
-    let made = made::headers(&rule.jwt, jws.payload(), said);
+    let made = claim_headers::headers(&rule.jwt, jws.payload(), said);
     let claims = TokenClaims {
         issuer: rule.jwt.issuer.to_string(),
         subject,

@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use super::Destination;
 use super::dial::AlpnOffer;
 use crate::connection::credentials::Credentials;
-use crate::connection::link::MeshConnection;
+use crate::connection::mesh_connection::MeshConnection;
 use crate::http::error::RequestError;
 use crate::http::http1_client::Http1Client;
 use crate::traffic::worker::Worker;

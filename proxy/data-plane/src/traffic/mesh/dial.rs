@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 
 use super::{Destination, WHO, broken, ended, no_streams};
 use crate::connection::credentials::Credentials;
-use crate::connection::link::{ConnectionEvidence, MeshConnection};
+use crate::connection::mesh_connection::{ConnectionEvidence, MeshConnection};
 use crate::connection::net::{BoxedIo, DialOptions};
 use crate::connection::tls::{
     self, Alpn, EstablishedConnection, HandshakeError, HandshakeEvidence,

@@ -7,14 +7,14 @@ use http::{Request, Response};
 
 use super::dial::AlpnOffer;
 use super::{Destination, TRIES, WHO, ended};
-use crate::connection::link::MeshConnection;
+use crate::connection::mesh_connection::MeshConnection;
 use crate::http::body::Body;
 use crate::http::error::RequestError;
 use crate::http::h2_client::{ReadyStream, ReservedStream};
 use crate::http::head;
 use crate::http::headers::AnswerOrigin;
 use crate::http::http1_client::{Http1Client, Http1SendError};
-use crate::http::version;
+use crate::http::original_version;
 use crate::traffic::app::is_reusable;
 use crate::traffic::worker::Worker;
 
@@ -126,7 +126,7 @@ impl Destination {
             RequestConnection::Shared(slot) => {
                 if slot.is_postern() {
                     let version = request.version();
-                    version::note(request.headers_mut(), version);
+                    original_version::note(request.headers_mut(), version);
                 }
                 head::for_http2(&mut request);
                 slot.send(request).await.map_err(|e| e.into_error(WHO))

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::dial::{AlpnOffer, OpenedConnection};
 use super::{Destination, TRIES, WHO, ended, no_streams};
-use crate::connection::link::MeshConnection;
+use crate::connection::mesh_connection::MeshConnection;
 use crate::connection::net::BoxedIo;
 use crate::connection::tls::Alpn;
 use crate::http::error::RequestError;

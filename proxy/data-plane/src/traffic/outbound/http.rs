@@ -10,8 +10,8 @@ use policy::{HostName, Snapshot};
 use tokio::task::JoinHandle;
 
 use super::OutboundConnection;
+use super::dialled::{self, ServiceMatch};
 use super::route::{self, Route};
-use super::wanted::{self, ServiceMatch};
 use crate::http::body::Body;
 use crate::http::error::{OtherEnd, RequestError, is_grpc};
 use crate::http::gate::{self, AdmittedRequest, GateRefusal, GateSettings};
@@ -196,7 +196,7 @@ impl OutboundHttpConnection {
 
     async fn by_host(&self, host: &HostName) -> Result<Option<ServiceMatch>, RequestError> {
         let port = host.port().unwrap_or_else(|| self.outbound.wanted.port());
-        wanted::resolve_host(&self.outbound.worker.state, host.name(), port).await
+        dialled::resolve_host(&self.outbound.worker.state, host.name(), port).await
     }
 
     async fn forward(

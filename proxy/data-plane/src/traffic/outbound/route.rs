@@ -8,9 +8,9 @@ use http::{Request, Response};
 use policy::Service;
 use policy::service::Resolution;
 
-use super::names;
-use super::wanted::ServiceMatch;
-use crate::connection::link::MeshConnection;
+use super::dialled::ServiceMatch;
+use super::name_cache;
+use crate::connection::mesh_connection::MeshConnection;
 use crate::connection::net::BoxedIo;
 use crate::http::body::Body;
 use crate::http::error::RequestError;
@@ -53,7 +53,7 @@ pub(crate) async fn resolve(
     has_identity(service)?;
     let mut addresses = found.addresses();
     if addresses.is_empty() && service.resolution == Resolution::Dns {
-        addresses = names::look_up(worker, found).await;
+        addresses = name_cache::look_up(worker, found).await;
     }
     if addresses.is_empty() {
         return Err(RequestError::NoEndpoint(service.host.to_string()));
@@ -207,7 +207,7 @@ impl ReachedEndpoint {
         let answered = endpoint.send(worker, hop, request).await;
         let now = worker.state.clock.coarse();
         match &answered {
-            Ok(response) if super::tries::is_unreached(response) => endpoint.health.failed(now),
+            Ok(response) if super::retry::is_unreached(response) => endpoint.health.failed(now),
             Ok(_) => endpoint.health.answered(now),
             // It may be this request alone that breaks it.
             Err(_) => {}

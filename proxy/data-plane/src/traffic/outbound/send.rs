@@ -8,15 +8,15 @@ use policy::HostName;
 use tokio::time::Instant;
 
 use super::http::OutboundHttpConnection;
+use super::retry::RetryBudget;
 use super::route::{ReachedEndpoint, Route};
-use super::tries::RetryBudget;
 use crate::http::body::Body;
 use crate::http::error::RequestError;
 use crate::traffic::record::RequestRecord;
 
 impl OutboundHttpConnection {
     /// Sends a request on its route; once more when the endpoint, or its app, turns out to have
-    /// gone ([`super::tries`] says when).
+    /// gone ([`super::retry`] says when).
     ///
     /// # Errors
     /// The last endpoint's.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::connection::link::{LifetimeBounds, MeshConnection};
+use crate::connection::mesh_connection::{LifetimeBounds, MeshConnection};
 use crate::connection::reauth::{ACCEPTED, ProofRole, ReauthRefusal, request};
 use crate::http::error::RequestError;
 use crate::http::h2_client::HasStreams;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::connection::link::{LifetimeBounds, MeshConnection};
+use crate::connection::mesh_connection::{LifetimeBounds, MeshConnection};
 use crate::connection::reauth::{
     ACCEPTED, ChannelBinding, ConnectionName, ProofRole, REQUEST, ReauthRefusal, read_request,
 };

@@ -2,7 +2,7 @@
 
 use policy::{Decider, Denial, NearestMiss, Permit};
 
-use crate::telemetry::line::LogLine;
+use crate::telemetry::log_line::LogLine;
 use crate::telemetry::metrics::Metrics;
 use crate::traffic::authorize::{AuthorizationVerdict, ShadowDecision};
 

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use std::sync::Arc;
 
-use super::super::wanted::DialledDestination;
+use super::super::dialled::DialledDestination;
 use crate::control::cluster::ResourceCache;
-use crate::control::cluster::held::ResourceDocument;
+use crate::control::cluster::resource_cache::ResourceDocument;
 use crate::control::config::Config;
 use crate::traffic::demand::LookupState;
 use crate::traffic::outbound::route::*;

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-use crate::control::cluster::held::*;
+use crate::control::cluster::resource_cache::*;
 
 fn held() -> ResourceCache {
     let workload = Workload {

@@ -6,7 +6,7 @@
 //! re-authenticated in place ([`crate::connection::reauth`]) or cut at the end, and whatever the peer proved is
 //! verified again whenever roots or revocation lists change.
 
-mod bounds;
+mod lifetime;
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -24,7 +24,7 @@ use crate::connection::credentials::Credentials;
 use crate::connection::reauth::{ChannelBinding, ConnectionName};
 use crate::connection::registry::Peer;
 use crate::telemetry::CloseReason;
-pub use bounds::LifetimeBounds;
+pub use lifetime::LifetimeBounds;
 
 /// The certificates a peer presented, leaf first, DER; one copy a TLS connection.
 pub type PeerChain = Arc<[CertificateDer<'static>]>;

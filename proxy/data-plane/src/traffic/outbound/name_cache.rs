@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use policy::service::EndpointAddress;
 
-use super::wanted::ServiceMatch;
+use super::dialled::ServiceMatch;
 use crate::traffic::worker::Worker;
 
 /// An answer is not asked for again within this many seconds; the resolver does not say how long
