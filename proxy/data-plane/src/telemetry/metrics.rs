@@ -1,6 +1,9 @@
 //! What is counted, under the names of the contract. Labels are bounded enums; principals are
 //! capped, with an `other` bucket. There is never a path, a host or an address among them.
 
+mod counting;
+mod labels;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -8,38 +11,16 @@ use parking_lot::Mutex;
 use process_metrics::ProcessMetrics;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
-use crate::connection::credentials::CertificateState;
-use crate::connection::reauth::ReauthRefusal;
-use crate::control::credentials::TrustPart;
-use crate::telemetry::{CloseReason, Direction, Protocol, mtls_label};
+use crate::telemetry::Direction;
+pub use labels::TrafficLabels;
 
 /// Upper bounds of the request duration buckets, seconds.
 const DURATION_BUCKETS: [f64; 13] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
-
-/// What the names of [`ProcessMetrics`] begin with, in every client library.
-const PROCESS: &str = "process_";
-
-/// The labels of one kind of traffic, resolved once a connection or route.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct TrafficLabels {
-    /// Towards or from our app.
-    pub direction: Direction,
-    /// Who calls, `none` when nobody proved it.
-    pub source_principal: Arc<str>,
-    /// Who is called.
-    pub destination_principal: Arc<str>,
-    /// The service called, or `unknown`.
-    pub destination_service: Arc<str>,
-    /// What the bytes are.
-    pub protocol: Protocol,
-    /// Whether the mesh side is mutual TLS.
-    pub mtls: bool,
-}
 
 /// Every metric of the proxy.
 pub struct Metrics {
@@ -291,166 +272,6 @@ impl Metrics {
         }
         Ok(metrics)
     }
-
-    /// The text exposition format of everything, in front of what our app says of itself. One answer has each series once, so
-    /// the `process_*` are the app's where it has some.
-    #[must_use]
-    pub fn render(&self, app: &[u8]) -> Vec<u8> {
-        let mut families = self.registry.gather();
-        if app.split(|b| *b == b'\n').any(|line| line.starts_with(PROCESS.as_bytes())) {
-            families.retain(|family| !family.name().starts_with(PROCESS));
-        }
-        let mut out = Vec::new();
-        // Encoding to memory fails only for an invalid metric, which `new` refuses.
-        let _ = TextEncoder::new().encode(&families, &mut out);
-        out.extend_from_slice(app);
-        out
-    }
-
-    /// The duration histogram of this traffic.
-    #[must_use]
-    pub fn request_duration(&self, labels: &TrafficLabels) -> Histogram {
-        self.request_duration.with_label_values(&self.traffic(labels))
-    }
-
-    /// The counter of one outcome of requests of this traffic.
-    #[must_use]
-    pub fn requests(&self, labels: &TrafficLabels, status: u16, reason: &str) -> IntCounter {
-        let [direction, source, destination, service] = self.traffic(labels);
-        let mut digits = [0; 3];
-        let status = three_digits(status, &mut digits);
-        let (protocol, mtls) = (labels.protocol.as_str(), mtls_label(labels.mtls));
-        self.requests.with_label_values(&[
-            direction,
-            source,
-            destination,
-            service,
-            status,
-            reason,
-            protocol,
-            mtls,
-        ])
-    }
-
-    /// Counts a connection whose nature is known now.
-    pub fn connection(&self, labels: &TrafficLabels) {
-        let [direction, source, destination, service] = self.traffic(labels);
-        let (protocol, mtls) = (labels.protocol.as_str(), mtls_label(labels.mtls));
-        self.connections
-            .with_label_values(&[direction, source, destination, service, protocol, mtls])
-            .inc();
-    }
-
-    /// Open connections in one direction.
-    #[must_use]
-    pub fn open(&self, direction: Direction) -> IntGauge {
-        self.connections_open.with_label_values(&[direction.as_str()])
-    }
-
-    /// Counts the end of a connection and its bytes.
-    pub fn closed(&self, direction: Direction, reason: CloseReason, (received, sent): (u64, u64)) {
-        let direction = direction.as_str();
-        self.connections_closed.with_label_values(&[direction, reason.as_str()]).inc();
-        self.bytes.with_label_values(&[direction, "received"]).inc_by(received);
-        self.bytes.with_label_values(&[direction, "sent"]).inc_by(sent);
-    }
-
-    /// The counter of decisions by one rule; `default` stands for no policy.
-    #[must_use]
-    pub fn decision(&self, decision: &str, policy: Option<&str>, rule: Option<u32>) -> IntCounter {
-        let rule = rule.map(|r| r.to_string());
-        let rule = rule.as_deref().unwrap_or("");
-        self.decisions.with_label_values(&[decision, policy.unwrap_or("default"), rule])
-    }
-
-    /// Counts a handshake: `side` is `server` or `client`.
-    pub fn handshake(&self, side: &str, result: &str) {
-        self.handshakes.with_label_values(&[side, result]).inc();
-    }
-
-    /// Counts a take-over of certificates.
-    pub fn renewal(&self, success: bool) {
-        self.renewals.with_label_values(&[if success { "success" } else { "failure" }]).inc();
-    }
-
-    /// Says how far into its life our certificate is.
-    pub fn certificate_state(&self, state: Option<CertificateState>) {
-        for one in CertificateState::ALL {
-            let gauge = self.certificate_state.with_label_values(&[one.as_str()]);
-            gauge.set(i64::from(state == Some(one)));
-        }
-    }
-
-    /// Counts a take-over of what is trusted of others.
-    pub fn trust_update(&self, what: TrustPart, success: bool) {
-        let result = if success { "success" } else { "failure" };
-        self.trust_updates.with_label_values(&[what.as_str(), result]).inc();
-    }
-
-    /// Counts a try to re-authenticate a connection in place: `side` is `server` or `client`.
-    pub fn reauthentication(&self, side: &str, refusal: Option<ReauthRefusal>) {
-        let result = refusal.map_or("ok", ReauthRefusal::as_str);
-        self.reauthentications.with_label_values(&[side, result]).inc();
-    }
-
-    /// Counts header fields that were dropped for an underscore in their name.
-    pub fn dropped(&self, direction: Direction, fields: u32) {
-        let counter = self.headers_dropped.with_label_values(&[direction.as_str()]);
-        counter.inc_by(u64::from(fields));
-    }
-
-    /// Counts a request that is sent once more.
-    pub fn retry(&self, reason: &'static str) {
-        self.retries.with_label_values(&[reason]).inc();
-    }
-
-    /// Counts a request or stream that found every connection full: to the app (inbound) or a service.
-    pub fn overflow(&self, direction: Direction) {
-        self.overflows.with_label_values(&[direction.as_str()]).inc();
-    }
-
-    /// Counts an update of the resources, and says whether the state in force is stale now.
-    pub fn config_update(&self, success: bool) {
-        self.config_updates.with_label_values(&[if success { "success" } else { "failure" }]).inc();
-        self.config_stale.set(i64::from(!success));
-    }
-
-    /// Keys of a token issuer were fetched, or not.
-    pub fn token_keys_update(&self, success: bool) {
-        self.token_keys.with_label_values(&[if success { "success" } else { "failure" }]).inc();
-    }
-
-    /// The app's own metrics were asked for: `success`, or why they are missing.
-    pub(crate) fn app_metrics(&self, result: &str) {
-        self.app_metrics.with_label_values(&[result]).inc();
-    }
-
-    fn traffic<'a>(&self, labels: &'a TrafficLabels) -> [&'a str; 4] {
-        let mut names = self.names.lock();
-        let mut capped = |name: &'a Arc<str>| -> &'a str {
-            if names.contains(name) {
-                return name;
-            }
-            if names.len() >= self.most_names {
-                return "other";
-            }
-            names.insert(name.clone());
-            name
-        };
-        [
-            labels.direction.as_str(),
-            capped(&labels.source_principal),
-            capped(&labels.destination_principal),
-            capped(&labels.destination_service),
-        ]
-    }
-}
-
-fn three_digits(status: u16, out: &mut [u8; 3]) -> &str {
-    for (place, divisor) in [100, 10, 1].into_iter().enumerate() {
-        out[place] = b'0' + u8::try_from(status / divisor % 10).unwrap_or(0);
-    }
-    std::str::from_utf8(out).unwrap_or("000")
 }
 
 fn counters(
@@ -469,65 +290,4 @@ fn keep<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prome
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn labels(source: &str) -> TrafficLabels {
-        TrafficLabels {
-            direction: Direction::Inbound,
-            source_principal: source.into(),
-            destination_principal: "cluster.local/ns/shop/sa/cart".into(),
-            destination_service: "cart.shop.svc.cluster.local".into(),
-            protocol: Protocol::Http1,
-            mtls: true,
-        }
-    }
-
-    /// One answer has each series once.
-    #[test]
-    fn the_process_is_told_unless_the_app_tells_its_own() {
-        let metrics = Metrics::new(10).unwrap();
-        let told = |app: &str| String::from_utf8(metrics.render(app.as_bytes())).unwrap();
-        let alone = told("process1 1\n");
-        for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "threads"] {
-            let series = format!("\nprocess_{name} ");
-            assert_eq!(alone.matches(&series).count(), 1, "{name}: {alone}");
-        }
-        let both = told("# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 7\n");
-        assert_eq!(both.matches("\nprocess_").count(), 1, "{both}");
-        assert!(both.contains("\nprocess_cpu_seconds_total 7\n"), "{both}");
-        assert!(both.contains("\npostern_ready "), "{both}");
-    }
-
-    #[test]
-    fn a_request_shows_under_its_labels() {
-        let metrics = Metrics::new(10).unwrap();
-        metrics
-            .requests(&labels("cluster.local/ns/shop/sa/frontend"), 403, "no_matching_allow")
-            .inc();
-        let text = String::from_utf8(metrics.render(b"")).unwrap();
-        let line = text.lines().find(|l| l.starts_with("postern_requests_total{")).unwrap();
-        for part in [
-            "direction=\"inbound\"",
-            "source_principal=\"cluster.local/ns/shop/sa/frontend\"",
-            "response_code=\"403\"",
-            "reason=\"no_matching_allow\"",
-            "mtls=\"mutual_tls\"",
-        ] {
-            assert!(line.contains(part), "{part} in {line}");
-        }
-    }
-
-    #[test]
-    fn s48_principals_are_capped() {
-        let metrics = Metrics::new(100).unwrap();
-        for n in 0..100 + 500 {
-            metrics.requests(&labels(&format!("td/ns/a/sa/{n}")), 200, "ok").inc();
-        }
-        let text = String::from_utf8(metrics.render(b"")).unwrap();
-        let series = text.lines().filter(|l| l.starts_with("postern_requests_total{")).count();
-        assert!(series <= 100 + 1, "{series}");
-        assert!(text.contains("source_principal=\"other\""));
-    }
-}
+mod tests;

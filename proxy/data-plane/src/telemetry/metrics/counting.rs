@@ -1,0 +1,176 @@
+//! What the rest of the proxy says to its metrics, and the page of them.
+
+use std::sync::Arc;
+
+use prometheus::{Encoder as _, Histogram, IntCounter, IntGauge, TextEncoder};
+
+use super::{Metrics, TrafficLabels};
+use crate::connection::credentials::CertificateState;
+use crate::connection::reauth::Refusal;
+use crate::control::credentials::Piece;
+use crate::telemetry::{CloseReason, Direction, mtls_label};
+
+/// What the names of [`ProcessMetrics`](process_metrics::ProcessMetrics) begin with, in every client library.
+const PROCESS: &str = "process_";
+
+impl Metrics {
+    /// The text exposition format of everything, in front of what our app says of itself. One answer has each series once, so
+    /// the `process_*` are the app's where it has some.
+    #[must_use]
+    pub fn render(&self, app: &[u8]) -> Vec<u8> {
+        let mut families = self.registry.gather();
+        if app.split(|b| *b == b'\n').any(|line| line.starts_with(PROCESS.as_bytes())) {
+            families.retain(|family| !family.name().starts_with(PROCESS));
+        }
+        let mut out = Vec::new();
+        // Encoding to memory fails only for an invalid metric, which `new` refuses.
+        let _ = TextEncoder::new().encode(&families, &mut out);
+        out.extend_from_slice(app);
+        out
+    }
+
+    /// The duration histogram of this traffic.
+    #[must_use]
+    pub fn request_duration(&self, labels: &TrafficLabels) -> Histogram {
+        self.request_duration.with_label_values(&self.traffic(labels))
+    }
+
+    /// The counter of one outcome of requests of this traffic.
+    #[must_use]
+    pub fn requests(&self, labels: &TrafficLabels, status: u16, reason: &str) -> IntCounter {
+        let [direction, source, destination, service] = self.traffic(labels);
+        let mut digits = [0; 3];
+        let status = three_digits(status, &mut digits);
+        let (protocol, mtls) = (labels.protocol.as_str(), mtls_label(labels.mtls));
+        self.requests.with_label_values(&[
+            direction,
+            source,
+            destination,
+            service,
+            status,
+            reason,
+            protocol,
+            mtls,
+        ])
+    }
+
+    /// Counts a connection whose nature is known now.
+    pub fn connection(&self, labels: &TrafficLabels) {
+        let [direction, source, destination, service] = self.traffic(labels);
+        let (protocol, mtls) = (labels.protocol.as_str(), mtls_label(labels.mtls));
+        self.connections
+            .with_label_values(&[direction, source, destination, service, protocol, mtls])
+            .inc();
+    }
+
+    /// Open connections in one direction.
+    #[must_use]
+    pub fn open(&self, direction: Direction) -> IntGauge {
+        self.connections_open.with_label_values(&[direction.as_str()])
+    }
+
+    /// Counts the end of a connection and its bytes.
+    pub fn closed(&self, direction: Direction, reason: CloseReason, (received, sent): (u64, u64)) {
+        let direction = direction.as_str();
+        self.connections_closed.with_label_values(&[direction, reason.as_str()]).inc();
+        self.bytes.with_label_values(&[direction, "received"]).inc_by(received);
+        self.bytes.with_label_values(&[direction, "sent"]).inc_by(sent);
+    }
+
+    /// The counter of decisions by one rule; `default` stands for no policy.
+    #[must_use]
+    pub fn decision(&self, decision: &str, policy: Option<&str>, rule: Option<u32>) -> IntCounter {
+        let rule = rule.map(|r| r.to_string());
+        let rule = rule.as_deref().unwrap_or("");
+        self.decisions.with_label_values(&[decision, policy.unwrap_or("default"), rule])
+    }
+
+    /// Counts a handshake: `side` is `server` or `client`.
+    pub fn handshake(&self, side: &str, result: &str) {
+        self.handshakes.with_label_values(&[side, result]).inc();
+    }
+
+    /// Counts a take-over of certificates.
+    pub fn renewal(&self, success: bool) {
+        self.renewals.with_label_values(&[if success { "success" } else { "failure" }]).inc();
+    }
+
+    /// Says how far into its life our certificate is.
+    pub fn certificate_state(&self, state: Option<CertificateState>) {
+        for one in CertificateState::ALL {
+            let gauge = self.certificate_state.with_label_values(&[one.as_str()]);
+            gauge.set(i64::from(state == Some(one)));
+        }
+    }
+
+    /// Counts a take-over of what is trusted of others.
+    pub fn trust_update(&self, what: Piece, success: bool) {
+        let result = if success { "success" } else { "failure" };
+        self.trust_updates.with_label_values(&[what.as_str(), result]).inc();
+    }
+
+    /// Counts a try to re-authenticate a connection in place: `side` is `server` or `client`.
+    pub fn reauthentication(&self, side: &str, refusal: Option<Refusal>) {
+        let result = refusal.map_or("ok", Refusal::as_str);
+        self.reauthentications.with_label_values(&[side, result]).inc();
+    }
+
+    /// Counts header fields that were dropped for an underscore in their name.
+    pub fn dropped(&self, direction: Direction, fields: u32) {
+        let counter = self.headers_dropped.with_label_values(&[direction.as_str()]);
+        counter.inc_by(u64::from(fields));
+    }
+
+    /// Counts a request that is sent once more.
+    pub fn retry(&self, reason: &'static str) {
+        self.retries.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a request or stream that found every connection full: to the app (inbound) or a service.
+    pub fn overflow(&self, direction: Direction) {
+        self.overflows.with_label_values(&[direction.as_str()]).inc();
+    }
+
+    /// Counts an update of the resources, and says whether the state in force is stale now.
+    pub fn config_update(&self, success: bool) {
+        self.config_updates.with_label_values(&[if success { "success" } else { "failure" }]).inc();
+        self.config_stale.set(i64::from(!success));
+    }
+
+    /// Keys of a token issuer were fetched, or not.
+    pub fn token_keys_update(&self, success: bool) {
+        self.token_keys.with_label_values(&[if success { "success" } else { "failure" }]).inc();
+    }
+
+    /// The app's own metrics were asked for: `success`, or why they are missing.
+    pub(crate) fn app_metrics(&self, result: &str) {
+        self.app_metrics.with_label_values(&[result]).inc();
+    }
+
+    fn traffic<'a>(&self, labels: &'a TrafficLabels) -> [&'a str; 4] {
+        let mut names = self.names.lock();
+        let mut capped = |name: &'a Arc<str>| -> &'a str {
+            if names.contains(name) {
+                return name;
+            }
+            if names.len() >= self.most_names {
+                return "other";
+            }
+            names.insert(name.clone());
+            name
+        };
+        [
+            labels.direction.as_str(),
+            capped(&labels.source_principal),
+            capped(&labels.destination_principal),
+            capped(&labels.destination_service),
+        ]
+    }
+}
+
+fn three_digits(status: u16, out: &mut [u8; 3]) -> &str {
+    for (place, divisor) in [100, 10, 1].into_iter().enumerate() {
+        out[place] = b'0' + u8::try_from(status / divisor % 10).unwrap_or(0);
+    }
+    std::str::from_utf8(out).unwrap_or("000")
+}

@@ -1,0 +1,60 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::telemetry::{Direction, Protocol};
+
+fn labels(source: &str) -> TrafficLabels {
+    TrafficLabels {
+        direction: Direction::Inbound,
+        source_principal: source.into(),
+        destination_principal: "cluster.local/ns/shop/sa/cart".into(),
+        destination_service: "cart.shop.svc.cluster.local".into(),
+        protocol: Protocol::Http1,
+        mtls: true,
+    }
+}
+
+/// One answer has each series once.
+#[test]
+fn the_process_is_told_unless_the_app_tells_its_own() {
+    let metrics = Metrics::new(10).unwrap();
+    let told = |app: &str| String::from_utf8(metrics.render(app.as_bytes())).unwrap();
+    let alone = told("process1 1\n");
+    for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "threads"] {
+        let series = format!("\nprocess_{name} ");
+        assert_eq!(alone.matches(&series).count(), 1, "{name}: {alone}");
+    }
+    let both = told("# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total 7\n");
+    assert_eq!(both.matches("\nprocess_").count(), 1, "{both}");
+    assert!(both.contains("\nprocess_cpu_seconds_total 7\n"), "{both}");
+    assert!(both.contains("\npostern_ready "), "{both}");
+}
+
+#[test]
+fn a_request_shows_under_its_labels() {
+    let metrics = Metrics::new(10).unwrap();
+    metrics.requests(&labels("cluster.local/ns/shop/sa/frontend"), 403, "no_matching_allow").inc();
+    let text = String::from_utf8(metrics.render(b"")).unwrap();
+    let line = text.lines().find(|l| l.starts_with("postern_requests_total{")).unwrap();
+    for part in [
+        "direction=\"inbound\"",
+        "source_principal=\"cluster.local/ns/shop/sa/frontend\"",
+        "response_code=\"403\"",
+        "reason=\"no_matching_allow\"",
+        "mtls=\"mutual_tls\"",
+    ] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}
+
+#[test]
+fn s48_principals_are_capped() {
+    let metrics = Metrics::new(100).unwrap();
+    for n in 0..100 + 500 {
+        metrics.requests(&labels(&format!("td/ns/a/sa/{n}")), 200, "ok").inc();
+    }
+    let text = String::from_utf8(metrics.render(b"")).unwrap();
+    let series = text.lines().filter(|l| l.starts_with("postern_requests_total{")).count();
+    assert!(series <= 100 + 1, "{series}");
+    assert!(text.contains("source_principal=\"other\""));
+}
