@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use data_plane::control::config::{Config, SETTINGS, Setting, SettingDefault};
 use data_plane::limits::Limits;
+use data_plane::telemetry::metrics::{MetricDeclaration, Metrics};
 use data_plane::telemetry::{CloseReason, REASONS, ReasonAudience};
 
 /// Compares a page of `docs/reference` with what the code prints; `UPDATE_DOCS=1` writes it.
@@ -87,6 +88,30 @@ fn every_reason_is_on_the_reference_page() {
         }
     }
     check("reasons.md", &page);
+}
+
+/// The page of metrics is about every program; the section of this one is printed here, the rest by the tests of all.
+#[test]
+fn every_metric_is_on_the_reference_page() {
+    const TITLE: &str = "\n## postern-proxy\n";
+    let mut section = format!(
+        "{TITLE}\n| metric | type | labels | what | changes when |\n|---|---|---|---|---|\n"
+    );
+    for MetricDeclaration { name, kind, labels, buckets, help, changes } in Metrics::DECLARATIONS {
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        let bounds: Vec<_> = buckets.iter().map(f64::to_string).collect();
+        let bounds = match bounds.is_empty() {
+            true => String::new(),
+            false => format!(" Buckets end at {}.", bounds.join(", ")),
+        };
+        let labels = labels.join(", ");
+        writeln!(section, "| `{name}` | {kind} | {labels} | {help}.{bounds} | {changes} |")
+            .unwrap();
+    }
+    let page = std::fs::read_to_string(repository().join("docs/reference/metrics.md")).unwrap();
+    let (before, rest) = page.split_once(TITLE).expect("the section of this program");
+    let after = rest.find("\n## ").map_or("", |at| &rest[at..]);
+    check("metrics.md", &format!("{before}{section}{after}"));
 }
 
 /// Where reasons are made.

@@ -1,13 +1,16 @@
-//! Every metric of every program, read where it is declared: a name `postern_…`, then what it counts, then its labels.
+//! Every metric of every program. The proxy declares its metrics as data, and its own test prints their section; those of
+//! the other programs are read where they are made: a name `postern_…`, then what it counts, then its labels.
 
 use std::fmt::Write as _;
 use std::fs;
 
 use postern_tests::repository;
 
-/// Programs, and where each declares its metrics.
-const DECLARED_IN: [(&str, &str); 5] = [
-    ("postern-proxy", "proxy/data-plane/src/telemetry/metrics.rs"),
+/// The section that the proxy's own test prints.
+const OF_THE_PROXY: &str = "\n## postern-proxy\n";
+
+/// The other programs, and where each declares its metrics.
+const DECLARED_IN: [(&str, &str); 4] = [
     ("postern-cert-agent", "cert-agent/src/agent/metrics.rs"),
     ("postern-authority", "cert-agent/src/authority/metrics.rs"),
     ("postern-k8s controller", "k8s/src/controller/page.rs"),
@@ -31,6 +34,7 @@ fn every_metric_is_on_the_reference_page() {
          Every program also tells what it costs, as Prometheus' own libraries do: `process_cpu_seconds_total`, `process_resident_memory_bytes`,\n\
          `process_virtual_memory_bytes`, `process_open_fds`, `process_max_fds`, `process_start_time_seconds`, `process_threads`.\n",
     );
+    page.push_str(&of_the_proxy());
     for (program, file) in DECLARED_IN {
         let text = fs::read_to_string(repository().join(file)).unwrap();
         let metrics = declared(text.split("#[cfg(test)]").next().unwrap());
@@ -44,6 +48,15 @@ fn every_metric_is_on_the_reference_page() {
         }
     }
     super::check("metrics.md", &page);
+}
+
+/// The proxy's section as it stands on the page.
+fn of_the_proxy() -> String {
+    let page = fs::read_to_string(repository().join("docs/reference/metrics.md")).unwrap();
+    let at = page.find(OF_THE_PROXY).expect("the proxy's section");
+    let rest = &page[at + OF_THE_PROXY.len()..];
+    let end = rest.find("\n## ").unwrap_or(rest.len());
+    format!("{OF_THE_PROXY}{}", &rest[..end])
 }
 
 fn declared(code: &str) -> Vec<Metric<'_>> {
@@ -70,7 +83,7 @@ fn metric<'s>(before: &'s str, call: &'s str) -> Metric<'s> {
 
 /// By the nearest constructor before the name.
 fn kind(before: &str, name: &str) -> &'static str {
-    let words = [("HistogramOpts", "histogram"), ("ounter", "counter"), ("auge", "gauge")];
+    let words = [("ounter", "counter"), ("auge", "gauge")];
     let places = words.map(|(word, kind)| (before.rfind(word), kind));
     let (_, kind) = places.into_iter().max().unwrap();
     assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");

@@ -22,7 +22,7 @@ use crate::http::interim::InterimSender;
 use crate::limits::Limits;
 use crate::traffic::app::AppLease;
 use crate::traffic::record::RequestRecord;
-use crate::traffic::review::Review;
+use crate::traffic::review::RequestReview;
 pub use failure::{BodyError, BodyFailure, BodyWatch};
 
 /// A message body on its way through. Bytes are handed on as they come, never gathered.
@@ -36,7 +36,7 @@ pub struct Body {
     /// Counts the stream of the connection the body comes from.
     stream: Option<StreamCount>,
     /// Cuts the body when policy refuses the request it belongs to.
-    review: Option<Review>,
+    review: Option<RequestReview>,
     /// Which trailers may pass.
     trailers: TrailerKind,
     /// How large they may be.
@@ -117,7 +117,7 @@ impl Body {
 
     /// Cuts the body when policy no longer allows the request.
     #[must_use]
-    pub fn with_review(mut self, review: Review) -> Self {
+    pub fn with_review(mut self, review: RequestReview) -> Self {
         self.review = Some(review);
         self
     }
@@ -273,7 +273,7 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         // Asked each time: a body that always has a byte would never be asked while it waits.
-        if this.review.as_ref().is_some_and(Review::is_refused) {
+        if this.review.as_ref().is_some_and(RequestReview::is_refused) {
             return Poll::Ready(Some(Err(this.fail(BodyError::Withdrawn))));
         }
         match this.poll_source(cx) {

@@ -1,65 +1,174 @@
-//! What is counted, under the names of the contract. Labels are bounded enums; principals are
-//! capped, with an `other` bucket. There is never a path, a host or an address among them.
+//! What is counted, under the names of the contract: every metric is declared once, in the list below, and the fields,
+//! their registration and the reference page come from it. Labels are bounded enums; principals are capped, with an
+//! `other` bucket. There is never a path, a host or an address among them.
+//!
+//! A new metric is an entry of the list and, where it has labels, a method in `counting.rs`.
 
 mod counting;
+mod declaration;
 mod labels;
 
-use std::collections::HashSet;
-use std::sync::Arc;
-
-use parking_lot::Mutex;
 use process_metrics::ProcessMetrics;
-use prometheus::core::Collector;
-use prometheus::{
-    Gauge, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
-};
+use prometheus::{Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use crate::telemetry::Direction;
+pub use declaration::MetricDeclaration;
+use declaration::MetricKind;
+use labels::LabelNames;
 pub use labels::TrafficLabels;
 
 /// Upper bounds of the request duration buckets, seconds.
-const DURATION_BUCKETS: [f64; 13] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+const DURATION_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
-/// Every metric of the proxy.
-pub struct Metrics {
-    registry: Registry,
-    requests: IntCounterVec,
-    request_duration: HistogramVec,
-    connections: IntCounterVec,
-    connections_open: IntGaugeVec,
-    connections_closed: IntCounterVec,
-    bytes: IntCounterVec,
-    decisions: IntCounterVec,
-    handshakes: IntCounterVec,
-    /// When the current certificate ends, Unix seconds; 0 while there is none.
-    pub certificate_expiry: Gauge,
-    renewals: IntCounterVec,
-    reauthentications: IntCounterVec,
-    certificate_state: IntGaugeVec,
-    trust_updates: IntCounterVec,
-    /// 1 while a bundle, our own with certificate and key, or a revocation list was refused and the last good one is in force.
-    pub trust_stale: IntGauge,
-    /// Revocation lists in force that are past their `nextUpdate`.
-    pub crl_overdue: IntGauge,
-    headers_dropped: IntCounterVec,
-    retries: IntCounterVec,
-    overflows: IntCounterVec,
-    config_updates: IntCounterVec,
-    token_keys: IntCounterVec,
-    app_metrics: IntCounterVec,
-    /// 1 while the last update was refused and the last good state is in force.
-    pub config_stale: IntGauge,
-    /// Panics of single tasks, each of which took only its own connection with it.
-    pub panics: IntCounter,
-    /// Log lines lost because the output did not take them.
-    pub log_lines_dropped: IntCounter,
-    /// 1 when the proxy is ready.
-    pub ready: IntGauge,
-    /// Principals and services that have labels of their own; later ones are `other`.
-    names: Mutex<HashSet<Arc<str>>>,
-    most_names: usize,
+/// Writes the struct, the registration of its fields and the declarations from one list. An entry is a name, the field
+/// and its type, the names of its labels; what it counts (the `HELP` line); when it changes.
+macro_rules! metrics {
+    ($(
+        $name:literal $vis:vis $field:ident: $kind:ty [$($label:literal),*] $(buckets $buckets:ident)?;
+            $help:literal, $changes:literal;
+    )*) => {
+        /// Every metric of the proxy.
+        pub struct Metrics {
+            registry: Registry,
+            /// Principals and services that have labels of their own.
+            names: LabelNames,
+            $(#[doc = concat!($help, ".")] $vis $field: $kind,)*
+        }
+
+        impl Metrics {
+            /// Every metric as it is declared, in the order of the reference page.
+            pub const DECLARATIONS: &'static [MetricDeclaration] = &[$(metrics! {
+                @declaration $name $kind [$($label),*] [$($buckets)?] $help, $changes
+            },)*];
+
+            fn registered(registry: Registry, names: LabelNames) -> prometheus::Result<Self> {
+                Ok(Self {
+                    $($field: <$kind>::registered(&registry, &metrics! {
+                        @declaration $name $kind [$($label),*] [$($buckets)?] $help, $changes
+                    })?,)*
+                    registry,
+                    names,
+                })
+            }
+        }
+    };
+    (@declaration $name:literal $kind:ty [$($label:literal),*] [] $help:literal, $changes:literal) => {
+        metrics! { @declaration $name $kind [$($label),*] [NO_BUCKETS] $help, $changes }
+    };
+    (@declaration $name:literal $kind:ty [$($label:literal),*] [$buckets:ident] $help:literal, $changes:literal) => {
+        MetricDeclaration {
+            name: $name,
+            kind: <$kind as MetricKind>::KIND,
+            labels: &[$($label),*],
+            buckets: $buckets,
+            help: $help,
+            changes: $changes,
+        }
+    };
+}
+
+/// Buckets of what is no histogram.
+const NO_BUCKETS: &[f64] = &[];
+
+metrics! {
+    // Traffic.
+    "postern_requests_total" requests: IntCounterVec [
+        "direction", "source_principal", "destination_principal", "destination_service",
+        "response_code", "reason", "protocol", "mtls"
+    ];
+        "HTTP requests answered, refusals included",
+        "An answer has ended, whole or cut off.";
+    "postern_request_duration_seconds" request_duration: HistogramVec [
+        "direction", "source_principal", "destination_principal", "destination_service"
+    ] buckets DURATION_BUCKETS;
+        "Time from a request's head to the end of its answer",
+        "As `postern_requests_total`.";
+    "postern_connections_total" connections: IntCounterVec [
+        "direction", "source_principal", "destination_principal", "destination_service", "protocol", "mtls"
+    ];
+        "Connections accepted",
+        "The protocol of a connection is known; one that ends before is in `postern_connections_closed_total` alone.";
+    "postern_connections_open" connections_open: IntGaugeVec ["direction"];
+        "Connections open now",
+        "A connection is accepted, or has ended.";
+    "postern_connections_closed_total" connections_closed: IntCounterVec ["direction", "reason"];
+        "Connections ended, by reason",
+        "A connection has ended or is turned away at accept; also a mesh connection of ours that is cut for its \
+         certificates.";
+    "postern_bytes_total" bytes: IntCounterVec ["direction", "flow"];
+        "Bytes from (received) and to (sent) the client of a connection, as it sees them before TLS",
+        "A connection has ended.";
+    "postern_authorization_decisions_total" decisions: IntCounterVec ["decision", "policy", "rule"];
+        "Decisions, by the policy and rule that took them",
+        "A request or an opaque connection is judged; also for each policy that is watched only and would decide \
+         otherwise.";
+    "postern_tls_handshakes_total" handshakes: IntCounterVec ["side", "result"];
+        "TLS handshakes, as server (inbound) and client (outbound)",
+        "A handshake has succeeded or failed.";
+
+    // Certificates and trust.
+    "postern_certificate_expiry_timestamp_seconds" pub certificate_expiry: Gauge [];
+        "When the current certificate ends, Unix seconds; 0 while there is none",
+        "A certificate comes into force.";
+    "postern_certificate_renewals_total" renewals: IntCounterVec ["result"];
+        "Certificates taken over from the source, by result",
+        "The source hands over certificate, key and bundles: taken, or refused.";
+    "postern_certificate_state" certificate_state: IntGaugeVec ["state"];
+        "1 for the state our own certificate is in; all 0 while there is none",
+        "Ten times a second, by the clock.";
+    "postern_trust_updates_total" trust_updates: IntCounterVec ["what", "result"];
+        "Trust bundles and revocation lists taken over from the source, by result: a failure of `bundle` is also our \
+         own, refused with certificate and key",
+        "The source hands over a set; each set counts once for bundles and once for revocation lists.";
+    "postern_trust_stale" pub trust_stale: IntGauge [];
+        "1 while a bundle, our own with certificate and key, or a revocation list was refused and the last good one is \
+         in force",
+        "The source hands over a set.";
+    "postern_crl_overdue" pub crl_overdue: IntGauge [];
+        "Revocation lists in force that are past their nextUpdate",
+        "Ten times a second, by the clock.";
+    "postern_reauthentications_total" reauthentications: IntCounterVec ["side", "result"];
+        "Mesh connections re-authenticated in place before their certificates end, as server (inbound) and client \
+         (outbound)",
+        "An attempt has succeeded or failed.";
+
+    // What is done to requests.
+    "postern_headers_dropped_total" headers_dropped: IntCounterVec ["direction"];
+        "Header fields with an underscore in their name that were dropped (headersWithUnderscores: drop)",
+        "The gate drops a field.";
+    "postern_request_retries_total" retries: IntCounterVec ["reason"];
+        "Requests sent once more, to another endpoint where there was one, by why the try before was none",
+        "A request is about to be sent again.";
+    "postern_overflows_total" overflows: IntCounterVec ["direction"];
+        "Requests and streams refused because every connection that may be opened to the app (inbound) or the service \
+         (outbound) is full",
+        "A request or stream is refused for that.";
+
+    // Policy and keys.
+    "postern_config_updates_total" config_updates: IntCounterVec ["result"];
+        "Policy and service updates, by result",
+        "Resources have changed, in their directory or at the controller: taken, or refused.";
+    "postern_token_key_updates_total" token_keys: IntCounterVec ["result"];
+        "Keys of token issuers fetched or read, by result",
+        "An issuer's keys are fetched, or a file of keys becomes unreadable.";
+    "postern_app_metrics_total" app_metrics: IntCounterVec ["result"];
+        "Times the app's own metrics were asked for, by result",
+        "`/metrics` is scraped and `metrics.app` is set.";
+    "postern_config_stale" pub config_stale: IntGauge [];
+        "1 while the last update was refused and the last good state is in force",
+        "As `postern_config_updates_total`; also 1 while there is no stream from the controller.";
+
+    // The process.
+    "postern_panics_total" pub panics: IntCounter [];
+        "Panics of single tasks",
+        "A task panics; it takes only its own connection with it.";
+    "postern_log_lines_dropped_total" pub log_lines_dropped: IntCounter [];
+        "Log lines lost because the output did not take them",
+        "Ten times a second, for the lines lost since.";
+    "postern_ready" pub ready: IntGauge [];
+        "1 when certificate, policy and listeners are there",
+        "Ten times a second, and when `/ready` is asked.";
 }
 
 impl Metrics {
@@ -68,197 +177,7 @@ impl Metrics {
     /// # Errors
     /// [`prometheus::Error`] when two metrics have one name, which a test rules out.
     pub fn new(most_names: usize) -> prometheus::Result<Self> {
-        let registry = Registry::new();
-        let metrics = Self {
-            requests: counters(
-                &registry,
-                "postern_requests_total",
-                "HTTP requests answered, refusals included",
-                &[
-                    "direction",
-                    "source_principal",
-                    "destination_principal",
-                    "destination_service",
-                    "response_code",
-                    "reason",
-                    "protocol",
-                    "mtls",
-                ],
-            )?,
-            request_duration: keep(
-                &registry,
-                HistogramVec::new(
-                    HistogramOpts::new(
-                        "postern_request_duration_seconds",
-                        "Time from a request's head to the end of its answer",
-                    )
-                    .buckets(DURATION_BUCKETS.to_vec()),
-                    &[
-                        "direction",
-                        "source_principal",
-                        "destination_principal",
-                        "destination_service",
-                    ],
-                )?,
-            )?,
-            connections: counters(
-                &registry,
-                "postern_connections_total",
-                "Connections accepted",
-                &[
-                    "direction",
-                    "source_principal",
-                    "destination_principal",
-                    "destination_service",
-                    "protocol",
-                    "mtls",
-                ],
-            )?,
-            connections_open: keep(
-                &registry,
-                IntGaugeVec::new(
-                    Opts::new("postern_connections_open", "Connections open now"),
-                    &["direction"],
-                )?,
-            )?,
-            connections_closed: counters(
-                &registry,
-                "postern_connections_closed_total",
-                "Connections ended, by reason",
-                &["direction", "reason"],
-            )?,
-            bytes: counters(
-                &registry,
-                "postern_bytes_total",
-                "Bytes from (received) and to (sent) the client of a connection, as it sees them before TLS",
-                &["direction", "flow"],
-            )?,
-            decisions: counters(
-                &registry,
-                "postern_authorization_decisions_total",
-                "Decisions, by the policy and rule that took them",
-                &["decision", "policy", "rule"],
-            )?,
-            handshakes: counters(
-                &registry,
-                "postern_tls_handshakes_total",
-                "TLS handshakes, as server (inbound) and client (outbound)",
-                &["side", "result"],
-            )?,
-            certificate_expiry: keep(
-                &registry,
-                Gauge::new(
-                    "postern_certificate_expiry_timestamp_seconds",
-                    "When the current certificate ends, Unix seconds; 0 while there is none",
-                )?,
-            )?,
-            renewals: counters(
-                &registry,
-                "postern_certificate_renewals_total",
-                "Certificates taken over from the source, by result",
-                &["result"],
-            )?,
-            certificate_state: keep(
-                &registry,
-                IntGaugeVec::new(
-                    Opts::new(
-                        "postern_certificate_state",
-                        "1 for the state our own certificate is in; all 0 while there is none",
-                    ),
-                    &["state"],
-                )?,
-            )?,
-            trust_updates: counters(
-                &registry,
-                "postern_trust_updates_total",
-                "Trust bundles and revocation lists taken over from the source, by result: a failure of `bundle` is also our own, refused with certificate and key",
-                &["what", "result"],
-            )?,
-            trust_stale: keep(
-                &registry,
-                IntGauge::new(
-                    "postern_trust_stale",
-                    "1 while a bundle, our own with certificate and key, or a revocation list was refused and the last good one is in force",
-                )?,
-            )?,
-            crl_overdue: keep(
-                &registry,
-                IntGauge::new(
-                    "postern_crl_overdue",
-                    "Revocation lists in force that are past their nextUpdate",
-                )?,
-            )?,
-            reauthentications: counters(
-                &registry,
-                "postern_reauthentications_total",
-                "Mesh connections re-authenticated in place before their certificates end, as server (inbound) and client (outbound)",
-                &["side", "result"],
-            )?,
-            headers_dropped: counters(
-                &registry,
-                "postern_headers_dropped_total",
-                "Header fields with an underscore in their name that were dropped (headersWithUnderscores: drop)",
-                &["direction"],
-            )?,
-            retries: counters(
-                &registry,
-                "postern_request_retries_total",
-                "Requests sent once more, to another endpoint where there was one, by why the try before was none",
-                &["reason"],
-            )?,
-            overflows: counters(
-                &registry,
-                "postern_overflows_total",
-                "Requests and streams refused because every connection that may be opened to the app (inbound) or the service (outbound) is full",
-                &["direction"],
-            )?,
-            config_updates: counters(
-                &registry,
-                "postern_config_updates_total",
-                "Policy and service updates, by result",
-                &["result"],
-            )?,
-            token_keys: counters(
-                &registry,
-                "postern_token_key_updates_total",
-                "Keys of token issuers fetched or read, by result",
-                &["result"],
-            )?,
-            app_metrics: counters(
-                &registry,
-                "postern_app_metrics_total",
-                "Times the app's own metrics were asked for, by result",
-                &["result"],
-            )?,
-            config_stale: keep(
-                &registry,
-                IntGauge::new(
-                    "postern_config_stale",
-                    "1 while the last update was refused and the last good state is in force",
-                )?,
-            )?,
-            panics: keep(
-                &registry,
-                IntCounter::new("postern_panics_total", "Panics of single tasks")?,
-            )?,
-            log_lines_dropped: keep(
-                &registry,
-                IntCounter::new(
-                    "postern_log_lines_dropped_total",
-                    "Log lines lost because the output did not take them",
-                )?,
-            )?,
-            ready: keep(
-                &registry,
-                IntGauge::new(
-                    "postern_ready",
-                    "1 when certificate, policy and listeners are there",
-                )?,
-            )?,
-            registry,
-            names: Mutex::default(),
-            most_names,
-        };
+        let metrics = Self::registered(Registry::new(), LabelNames::at_most(most_names))?;
         metrics.registry.register(Box::new(ProcessMetrics::new()?))?;
         metrics.certificate_state(None);
         for direction in [Direction::Inbound, Direction::Outbound] {
@@ -272,21 +191,6 @@ impl Metrics {
         }
         Ok(metrics)
     }
-}
-
-fn counters(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    labels: &[&str],
-) -> prometheus::Result<IntCounterVec> {
-    keep(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
-}
-
-fn keep<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
-    debug_assert!(metric.desc().iter().all(|desc| desc.fq_name.starts_with("postern_")));
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
 }
 
 #[cfg(test)]

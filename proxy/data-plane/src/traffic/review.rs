@@ -34,7 +34,7 @@ struct JudgedRequest {
 }
 
 /// Judges by one snapshot, and anew where another has come into force meanwhile: `judge` notes what it judges on its connection
-/// ([`Review::begin`]), so that a change of policy either finds it there or is seen here. Answers with the snapshot that counts.
+/// ([`RequestReview::begin`]), so that a change of policy either finds it there or is seen here. Answers with the snapshot that counts.
 pub(crate) fn by_one_snapshot<G: Deref<Target = Arc<Snapshot>>, T, E>(
     in_force: impl Fn() -> G,
     mut judge: impl FnMut(&Snapshot) -> Result<T, E>,
@@ -51,12 +51,12 @@ pub(crate) fn by_one_snapshot<G: Deref<Target = Arc<Snapshot>>, T, E>(
 }
 
 /// A request under way, for as long as this value lives.
-pub struct Review {
+pub struct RequestReview {
     judged: Arc<JudgedRequest>,
     connection: Arc<Connection>,
 }
 
-impl Review {
+impl RequestReview {
     /// Notes a request on its connection, before it is judged for the first time.
     pub(crate) fn begin(
         connection: &Arc<Connection>,
@@ -105,7 +105,7 @@ impl Review {
     }
 }
 
-impl Drop for Review {
+impl Drop for RequestReview {
     fn drop(&mut self) {
         let judged: Arc<dyn ReviewableStream> = self.judged.clone();
         self.connection.remove(&judged);
@@ -215,7 +215,14 @@ mod tests {
             };
             let judged = by_one_snapshot(look, |snapshot| {
                 reached(1);
-                Ok::<_, ()>(Review::begin(&connection, snapshot, &asked, level, None, &nobody))
+                Ok::<_, ()>(RequestReview::begin(
+                    &connection,
+                    snapshot,
+                    &asked,
+                    level,
+                    None,
+                    &nobody,
+                ))
             });
             let (review, by) = judged.unwrap();
             reached(3);
@@ -264,7 +271,7 @@ mod tests {
             };
             let nobody = AuthenticatedToken::default();
             let review =
-                Review::begin(&connection, &snapshot(&before), &asked, level, None, &nobody);
+                RequestReview::begin(&connection, &snapshot(&before), &asked, level, None, &nobody);
             connection.reconsider(&snapshot(&after));
             assert_eq!(!review.is_refused(), goes_on, "{name}");
         }

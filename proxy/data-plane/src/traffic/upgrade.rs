@@ -19,7 +19,7 @@ use crate::limits::Limits;
 use crate::telemetry::CloseReason;
 use crate::traffic::opaque;
 use crate::traffic::record::RequestRecord;
-use crate::traffic::review::Review;
+use crate::traffic::review::RequestReview;
 
 /// An upgrade as the library announces it with a request. One that nobody takes gets the connection
 /// when it ends, and ends it in order, with TLS close_notify, so that the client can tell the end
@@ -62,7 +62,7 @@ pub(crate) fn conclude(
     client: Option<AnnouncedUpgrade>,
     mut record: Box<RequestRecord>,
     connection: Arc<Connection>,
-    review: Option<Review>,
+    review: Option<RequestReview>,
     limits: &Limits,
 ) -> (Response<Body>, Option<JoinHandle<CloseReason>>) {
     let mut response = match answered {
@@ -99,7 +99,7 @@ async fn carry(
     upstream: OnUpgrade,
     mut record: Box<RequestRecord>,
     connection: Arc<Connection>,
-    review: Option<Review>,
+    review: Option<RequestReview>,
 ) -> CloseReason {
     let Ok((client, upstream)) = tokio::try_join!(client, upstream) else {
         return CloseReason::Error;

@@ -1,21 +1,19 @@
 //! What the rest of the proxy says to its metrics, and the page of them.
 
-use std::sync::Arc;
-
 use prometheus::{Encoder as _, Histogram, IntCounter, IntGauge, TextEncoder};
 
 use super::{Metrics, TrafficLabels};
 use crate::connection::credentials::CertificateState;
-use crate::connection::reauth::Refusal;
-use crate::control::credentials::Piece;
+use crate::connection::reauth::ReauthRefusal;
+use crate::control::credentials::TrustPart;
 use crate::telemetry::{CloseReason, Direction, mtls_label};
 
 /// What the names of [`ProcessMetrics`](process_metrics::ProcessMetrics) begin with, in every client library.
 const PROCESS: &str = "process_";
 
 impl Metrics {
-    /// The text exposition format of everything, in front of what our app says of itself. One answer has each series once, so
-    /// the `process_*` are the app's where it has some.
+    /// The text exposition format of everything, in front of what our app says of itself. One answer has each series
+    /// once, so the `process_*` are the app's where it has some.
     #[must_use]
     pub fn render(&self, app: &[u8]) -> Vec<u8> {
         let mut families = self.registry.gather();
@@ -32,13 +30,13 @@ impl Metrics {
     /// The duration histogram of this traffic.
     #[must_use]
     pub fn request_duration(&self, labels: &TrafficLabels) -> Histogram {
-        self.request_duration.with_label_values(&self.traffic(labels))
+        self.request_duration.with_label_values(&self.names.of(labels))
     }
 
     /// The counter of one outcome of requests of this traffic.
     #[must_use]
     pub fn requests(&self, labels: &TrafficLabels, status: u16, reason: &str) -> IntCounter {
-        let [direction, source, destination, service] = self.traffic(labels);
+        let [direction, source, destination, service] = self.names.of(labels);
         let mut digits = [0; 3];
         let status = three_digits(status, &mut digits);
         let (protocol, mtls) = (labels.protocol.as_str(), mtls_label(labels.mtls));
@@ -56,7 +54,7 @@ impl Metrics {
 
     /// Counts a connection whose nature is known now.
     pub fn connection(&self, labels: &TrafficLabels) {
-        let [direction, source, destination, service] = self.traffic(labels);
+        let [direction, source, destination, service] = self.names.of(labels);
         let (protocol, mtls) = (labels.protocol.as_str(), mtls_label(labels.mtls));
         self.connections
             .with_label_values(&[direction, source, destination, service, protocol, mtls])
@@ -104,14 +102,14 @@ impl Metrics {
     }
 
     /// Counts a take-over of what is trusted of others.
-    pub fn trust_update(&self, what: Piece, success: bool) {
+    pub fn trust_update(&self, what: TrustPart, success: bool) {
         let result = if success { "success" } else { "failure" };
         self.trust_updates.with_label_values(&[what.as_str(), result]).inc();
     }
 
     /// Counts a try to re-authenticate a connection in place: `side` is `server` or `client`.
-    pub fn reauthentication(&self, side: &str, refusal: Option<Refusal>) {
-        let result = refusal.map_or("ok", Refusal::as_str);
+    pub fn reauthentication(&self, side: &str, refusal: Option<ReauthRefusal>) {
+        let result = refusal.map_or("ok", ReauthRefusal::as_str);
         self.reauthentications.with_label_values(&[side, result]).inc();
     }
 
@@ -145,26 +143,6 @@ impl Metrics {
     /// The app's own metrics were asked for: `success`, or why they are missing.
     pub(crate) fn app_metrics(&self, result: &str) {
         self.app_metrics.with_label_values(&[result]).inc();
-    }
-
-    fn traffic<'a>(&self, labels: &'a TrafficLabels) -> [&'a str; 4] {
-        let mut names = self.names.lock();
-        let mut capped = |name: &'a Arc<str>| -> &'a str {
-            if names.contains(name) {
-                return name;
-            }
-            if names.len() >= self.most_names {
-                return "other";
-            }
-            names.insert(name.clone());
-            name
-        };
-        [
-            labels.direction.as_str(),
-            capped(&labels.source_principal),
-            capped(&labels.destination_principal),
-            capped(&labels.destination_service),
-        ]
     }
 }
 

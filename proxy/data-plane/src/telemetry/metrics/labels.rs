@@ -1,6 +1,9 @@
-//! The labels of traffic.
+//! The labels of traffic, and the cap on those that peers could multiply.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::telemetry::{Direction, Protocol};
 
@@ -19,4 +22,37 @@ pub struct TrafficLabels {
     pub protocol: Protocol,
     /// Whether the mesh side is mutual TLS.
     pub mtls: bool,
+}
+
+/// Principals and services that have labels of their own; later ones are `other` (SECURITY-CASES S-48).
+pub(super) struct LabelNames {
+    seen: Mutex<HashSet<Arc<str>>>,
+    most: usize,
+}
+
+impl LabelNames {
+    pub(super) fn at_most(most: usize) -> Self {
+        Self { seen: Mutex::default(), most }
+    }
+
+    /// The values of `direction`, `source_principal`, `destination_principal` and `destination_service`.
+    pub(super) fn of<'a>(&self, labels: &'a TrafficLabels) -> [&'a str; 4] {
+        let mut seen = self.seen.lock();
+        let mut capped = |name: &'a Arc<str>| -> &'a str {
+            if seen.contains(name) {
+                return name;
+            }
+            if seen.len() >= self.most {
+                return "other";
+            }
+            seen.insert(name.clone());
+            name
+        };
+        [
+            labels.direction.as_str(),
+            capped(&labels.source_principal),
+            capped(&labels.destination_principal),
+            capped(&labels.destination_service),
+        ]
+    }
 }

@@ -58,3 +58,15 @@ fn s48_principals_are_capped() {
     assert!(series <= 100 + 1, "{series}");
     assert!(text.contains("source_principal=\"other\""));
 }
+
+#[test]
+fn every_metric_says_what_it_counts_and_when_it_changes() {
+    for metric in Metrics::DECLARATIONS {
+        let MetricDeclaration { name, kind, help, changes, .. } = metric;
+        assert!(name.starts_with("postern_"), "{name}");
+        assert_eq!(*kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        assert_eq!(*kind == "histogram", !metric.buckets.is_empty(), "{name} is a {kind}");
+        assert!(help.contains(' ') && !help.ends_with('.'), "{name}: {help}");
+        assert!(changes.ends_with('.'), "{name}: {changes}");
+    }
+}

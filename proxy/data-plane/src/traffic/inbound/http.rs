@@ -28,7 +28,7 @@ use crate::traffic::jwt::AuthenticatedToken;
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::reauth;
 use crate::traffic::record::{RequestRecord, TrafficMeter};
-use crate::traffic::review::{self, Review};
+use crate::traffic::review::{self, RequestReview};
 use crate::traffic::upgrade::{self, AnnouncedUpgrade};
 
 /// Answers the requests of one connection.
@@ -50,7 +50,7 @@ struct AllowedRequest {
     permit: Permit,
     request: Request<Body>,
     upgrade: Option<AnnouncedUpgrade>,
-    review: Review,
+    review: RequestReview,
     close_unless_upgraded: bool,
 }
 
@@ -58,7 +58,7 @@ struct AllowedRequest {
 struct RegisteredRequest {
     caller: AuthenticatedToken,
     remote_ip: Option<IpAddr>,
-    review: Review,
+    review: RequestReview,
     snapshot: Guard<Arc<Snapshot>>,
 }
 
@@ -242,9 +242,9 @@ impl InboundHttpConnection {
         asked: &RequestFacts<'_>,
         remote_ip: Option<IpAddr>,
         caller: &AuthenticatedToken,
-    ) -> Review {
+    ) -> RequestReview {
         let level = self.inbound.worker.state.config.path_normalization;
-        Review::begin(&self.inbound.connection, snapshot, asked, level, remote_ip, caller)
+        RequestReview::begin(&self.inbound.connection, snapshot, asked, level, remote_ip, caller)
     }
 
     /// The version the caller spoke before the mesh hop, and the one the app is spoken to in: what
