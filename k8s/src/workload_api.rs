@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
 use identity::{SvidKey, TrustBundle, TrustBundles, TrustDomain, X509Svid};
+use pem::{EncodeConfig, LineEnding, Pem};
 use rustls_pki_types::CertificateDer;
 use spiffe::WorkloadApiClient;
 use tokio::sync::watch;
@@ -64,18 +63,12 @@ fn certificate(der: &[u8]) -> CertificateDer<'static> {
 
 /// The roots as PEM (RFC 7468), in their order.
 #[must_use]
-pub fn pem(bundle: &TrustBundle) -> String {
-    let mut text = String::new();
-    for root in bundle.roots() {
-        text.push_str("-----BEGIN CERTIFICATE-----\n");
-        let encoded = STANDARD.encode(root.as_ref());
-        for line in encoded.as_bytes().chunks(64) {
-            text.push_str(&String::from_utf8_lossy(line));
-            text.push('\n');
-        }
-        text.push_str("-----END CERTIFICATE-----\n");
-    }
-    text
+pub fn bundle_pem(bundle: &TrustBundle) -> String {
+    let lines = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    let root = |root: &CertificateDer<'_>| {
+        pem::encode_config(&Pem::new("CERTIFICATE", root.as_ref()), lines)
+    };
+    bundle.roots().iter().map(root).collect()
 }
 
 /// Follows the API at `socket` (`unix:///…`) for ever. What `make` makes of each context is `current`; while the agent is

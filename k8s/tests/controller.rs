@@ -385,6 +385,17 @@ async fn the_lease_goes_to_one_and_at_once_to_the_next_when_it_is_left() {
     second.await.unwrap();
 }
 
+/// What agents and API servers read: RFC 7468, one line feed a line.
+#[test]
+fn the_trust_bundle_is_written_as_pem() {
+    let trust = TestTrust::generate();
+    let pem = trust.credentials().bundle_pem.clone();
+    assert_eq!(pem, trust.root.as_ref().pem());
+    assert!(pem.starts_with("-----BEGIN CERTIFICATE-----\n"), "{pem}");
+    assert!(pem.ends_with("\n-----END CERTIFICATE-----\n"), "{pem}");
+    assert!(pem.lines().all(|line| line.len() <= 64) && !pem.contains('\r'), "{pem}");
+}
+
 #[tokio::test]
 async fn two_that_write_at_once_are_told_by_the_conflict() {
     use k8s::controller::lease::{Candidate, Seen};

@@ -3,13 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use controller_harness::TestTrust;
 use controller_harness::trust::CONTROLLER;
 use identity::{SvidKey, TrustBundle, TrustBundles, TrustDomain, X509Svid};
 use k8s::controller::credentials::OwnCredentials;
 use k8s::workload_api::X509Context;
+use pem::Pem;
 use rustls_pki_types::CertificateDer;
 
 /// Writes the controller's SVID and the root.
@@ -40,8 +39,5 @@ pub(crate) fn write_svid(trust: &TestTrust, directory: &Path, id: &str) {
 }
 
 fn pem(label: &str, der: &[u8]) -> String {
-    let text = STANDARD.encode(der);
-    let lines: Vec<&str> =
-        text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    pem::encode(&Pem::new(label, der))
 }

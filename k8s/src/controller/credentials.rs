@@ -32,7 +32,7 @@ impl OwnCredentials {
         Ok(Self {
             server: Arc::new(server),
             trust_domain: own.trust_domain().clone(),
-            bundle_pem: workload_api::pem(own),
+            bundle_pem: workload_api::bundle_pem(own),
         })
     }
 }

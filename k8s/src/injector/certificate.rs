@@ -39,7 +39,7 @@ impl Serving {
             .with_single_cert(context.svid.chain().to_vec(), key.into())
             .context("key and certificate do not fit")?;
         tls.alpn_protocols = vec![ALPN_H2.to_vec(), ALPN_HTTP11.to_vec()];
-        let bundle_pem = workload_api::pem(context.own_bundle()?);
+        let bundle_pem = workload_api::bundle_pem(context.own_bundle()?);
         Ok(Self { tls: Arc::new(tls), bundle_pem })
     }
 }
