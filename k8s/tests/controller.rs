@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use k8s::controller::index::{ObjectKind, PolicyKind};
 use k8s::controller::shared::KindState;
 use k8s::controller::{leader, lease};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::watch;
@@ -398,7 +399,7 @@ fn the_trust_bundle_is_written_as_pem() {
 
 #[tokio::test]
 async fn two_that_write_at_once_are_told_by_the_conflict() {
-    use k8s::controller::lease::{Candidate, Seen};
+    use k8s::controller::lease::{LeaseCandidate, ObservedLease};
     let api = FakeApi::start().await;
     let store: Arc<store::Store> = api.store.clone();
     let target = store::Target::of(
@@ -406,17 +407,14 @@ async fn two_that_write_at_once_are_told_by_the_conflict() {
     )
     .unwrap();
     let collection = store::Target { name: None, ..target.clone() };
-    let mut a = Candidate::new("a".into());
-    let mut b = Candidate::new("b".into());
+    let mut a = LeaseCandidate::new("a".into());
+    let mut b = LeaseCandidate::new("b".into());
     let at = Duration::from_secs(0);
-    let write = |candidate: &mut Candidate, seen: Option<&Seen>| {
+    let now = MicroTime("2026-11-23T12:00:00Z".parse().unwrap());
+    let write = |candidate: &mut LeaseCandidate, seen: Option<&ObservedLease>| {
         let step = candidate.step(at, seen);
-        candidate.lease(
-            "postern-controller",
-            "postern-system",
-            &step,
-            "2026-11-23T12:00:00.000000Z",
-        )
+        let lease = candidate.lease("postern-controller", "postern-system", &step, now.clone());
+        serde_json::to_value(lease).unwrap()
     };
     let (from_a, from_b) = (write(&mut a, None), write(&mut b, None));
     assert_eq!(answers::create(&store, &collection, from_a).status(), 201);
@@ -424,7 +422,8 @@ async fn two_that_write_at_once_are_told_by_the_conflict() {
     let mut left =
         store.get(&collection.collection, "postern-system", "postern-controller").unwrap();
     left["spec"]["holderIdentity"] = "".into();
-    let seen = Seen::of(&store.put_in(&collection.collection, left));
+    let left = store.put_in(&collection.collection, left);
+    let seen = ObservedLease::of(serde_json::from_value(left).unwrap());
     let (from_a, from_b) = (write(&mut a, Some(&seen)), write(&mut b, Some(&seen)));
     assert_eq!(answers::replace(&store, &target, from_b).status(), 200);
     assert_eq!(answers::replace(&store, &target, from_a).status(), 409);

@@ -1,12 +1,13 @@
 //! The trust bundle in every namespace of the mesh, for the agents there: a ConfigMap with the roots of the controller's own
 //! trust domain, as its Workload API gives them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
-use serde_json::json;
 
 use super::convert::digest;
 use super::index::Index;
@@ -30,16 +31,17 @@ pub fn outdated(index: &Index, bundle: &str) -> Vec<Arc<str>> {
 /// # Errors
 /// The API server's.
 pub async fn write(client: &Client, namespace: &str, bundle: &str) -> kube::Result<()> {
-    let apply = json!({
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": CONFIG_MAP,
-            "namespace": namespace,
-            "labels": {"app.kubernetes.io/managed-by": FIELD_MANAGER},
+    let pair = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    let apply = ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(CONFIG_MAP.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            labels: Some(pair("app.kubernetes.io/managed-by", FIELD_MANAGER)),
+            ..ObjectMeta::default()
         },
-        "data": {BUNDLE_KEY: bundle},
-    });
+        data: Some(pair(BUNDLE_KEY, bundle)),
+        ..ConfigMap::default()
+    };
     let api = Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     api.patch(CONFIG_MAP, &parameters, &Patch::Apply(&apply)).await?;

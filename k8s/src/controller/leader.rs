@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use back_off::BackOff;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use kube::api::{Api, ApiResource, PostParams};
-use kube::core::{DynamicObject, GroupVersionKind};
-use time::OffsetDateTime;
-use time::macros::format_description;
+use kube::api::{Api, PostParams};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::OwnCredentials;
 use super::index::PolicyName;
-use super::lease::{Candidate, PERIOD, Seen, Step};
+use super::lease::{LeaseCandidate, LeaseStep, ObservedLease, PERIOD};
 use super::shared::Shared;
 use super::{bundle, status};
 
@@ -39,18 +39,16 @@ const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 pub async fn campaign(
     client: Client,
     namespace: String,
-    me: String,
+    identity: String,
     leads: watch::Sender<bool>,
     ended: CancellationToken,
 ) {
-    let kind = GroupVersionKind::gvk("coordination.k8s.io", "v1", "Lease");
-    let resource = ApiResource::from_gvk_with_plural(&kind, "leases");
-    let api = Api::<DynamicObject>::namespaced_with(client, &namespace, &resource);
-    let mut candidate = Candidate::new(me);
+    let api = Api::<Lease>::namespaced(client, &namespace);
+    let mut candidate = LeaseCandidate::new(identity);
     let start = Instant::now();
     loop {
-        let stood = stand(&api, &namespace, &mut candidate, start);
-        if let Err(error) = tokio::time::timeout(PERIOD * 2, stood).await.unwrap_or_else(|_| Ok(()))
+        let tried = try_to_lead(&api, &namespace, &mut candidate, start);
+        if let Err(error) = tokio::time::timeout(PERIOD * 2, tried).await.unwrap_or_else(|_| Ok(()))
         {
             tracing::debug!(%error, "lease");
         }
@@ -69,8 +67,8 @@ pub async fn campaign(
         }
     }
     leads.send_replace(false);
-    let left = tokio::time::timeout(LEAVE_DEADLINE, leave(&api, &namespace, &candidate)).await;
-    match left {
+    let released = release(&api, &namespace, &candidate);
+    match tokio::time::timeout(LEAVE_DEADLINE, released).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the lease is not left; it runs out"),
         Err(_) => tracing::warn!("the lease is not left within 3 s; it runs out"),
@@ -78,19 +76,14 @@ pub async fn campaign(
 }
 
 /// Writes that nobody holds the Lease, if it is ours.
-async fn leave(
-    api: &Api<DynamicObject>,
+async fn release(
+    api: &Api<Lease>,
     namespace: &str,
-    candidate: &Candidate,
+    candidate: &LeaseCandidate,
 ) -> kube::Result<()> {
-    let found = api.get_opt(LEASE).await?;
-    let found = found.and_then(|lease| serde_json::to_value(lease).ok());
-    let Some(lease) =
-        found.and_then(|lease| candidate.left(LEASE, namespace, &Seen::of(&lease), &micro_time()))
-    else {
-        return Ok(());
-    };
-    let Ok(lease) = serde_json::from_value::<DynamicObject>(lease) else { return Ok(()) };
+    let Some(found) = api.get_opt(LEASE).await? else { return Ok(()) };
+    let seen = ObservedLease::of(found);
+    let Some(lease) = candidate.released(LEASE, namespace, &seen, now()) else { return Ok(()) };
     match api.replace(LEASE, &PostParams::default(), &lease).await {
         Ok(_) => tracing::info!("the lease is left"),
         // Somebody else has it by now.
@@ -100,30 +93,28 @@ async fn leave(
     Ok(())
 }
 
-async fn stand(
-    api: &Api<DynamicObject>,
+/// Reads the Lease, and takes or renews it where that is our turn.
+async fn try_to_lead(
+    api: &Api<Lease>,
     namespace: &str,
-    candidate: &mut Candidate,
+    candidate: &mut LeaseCandidate,
     start: Instant,
 ) -> kube::Result<()> {
-    let found = api.get_opt(LEASE).await?;
-    let found = found.and_then(|lease| serde_json::to_value(lease).ok());
-    let seen = found.as_ref().map(Seen::of);
+    let seen = api.get_opt(LEASE).await?.map(ObservedLease::of);
     // Before the write: what counts is when it was sent, not when the answer came.
-    let now = start.elapsed();
-    let step = candidate.step(now, seen.as_ref());
-    let lease = candidate.lease(LEASE, namespace, &step, &micro_time());
-    let Ok(lease) = serde_json::from_value::<DynamicObject>(lease) else { return Ok(()) };
+    let elapsed = start.elapsed();
+    let step = candidate.step(elapsed, seen.as_ref());
+    let lease = candidate.lease(LEASE, namespace, &step, now());
     let written = match step {
-        Step::Wait => {
+        LeaseStep::Wait => {
             candidate.lost();
             return Ok(());
         }
-        Step::Create => api.create(&PostParams::default(), &lease).await,
-        Step::Replace { .. } => api.replace(LEASE, &PostParams::default(), &lease).await,
+        LeaseStep::Create => api.create(&PostParams::default(), &lease).await,
+        LeaseStep::Replace { .. } => api.replace(LEASE, &PostParams::default(), &lease).await,
     };
     match written {
-        Ok(_) => candidate.won(now),
+        Ok(_) => candidate.won(elapsed),
         // 409: another candidate was faster (AlreadyExists, Conflict); it leads.
         Err(kube::Error::Api(answer)) if answer.code == 409 => candidate.lost(),
         Err(error) => return Err(error),
@@ -131,11 +122,8 @@ async fn stand(
     Ok(())
 }
 
-/// RFC 3339 with microseconds, as a Lease's times are written.
-fn micro_time() -> String {
-    let format =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
-    OffsetDateTime::now_utc().format(format).unwrap_or_default()
+fn now() -> MicroTime {
+    MicroTime(Timestamp::now())
 }
 
 /// Writes what is to be written, while we lead.

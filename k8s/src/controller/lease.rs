@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 
 /// How long a Lease holds without being renewed.
 pub const DURATION: Duration = Duration::from_secs(15);
@@ -16,36 +17,31 @@ pub const GIVE_UP: Duration = Duration::from_secs(10);
 
 /// A Lease as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub struct ObservedLease {
     /// `spec.holderIdentity`
     pub holder: String,
     /// `metadata.resourceVersion`: changes with every renewal.
     pub version: String,
     /// `spec.leaseTransitions`
-    pub transitions: i64,
+    pub transitions: i32,
 }
 
-impl Seen {
+impl ObservedLease {
     /// Reads a Lease object.
     #[must_use]
-    pub fn of(lease: &Value) -> Self {
-        let text = |pointer: &str| {
-            lease.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
+    pub fn of(lease: Lease) -> Self {
+        let spec = lease.spec.unwrap_or_default();
         Self {
-            holder: text("/spec/holderIdentity"),
-            version: text("/metadata/resourceVersion"),
-            transitions: lease
-                .pointer("/spec/leaseTransitions")
-                .and_then(Value::as_i64)
-                .unwrap_or(0),
+            holder: spec.holder_identity.unwrap_or_default(),
+            version: lease.metadata.resource_version.unwrap_or_default(),
+            transitions: spec.lease_transitions.unwrap_or(0),
         }
     }
 }
 
 /// What to do now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum LeaseStep {
     /// There is none: make it.
     Create,
     /// It is ours, or was left: write it over this version. A conflict means that somebody was faster.
@@ -53,7 +49,7 @@ pub enum Step {
         /// The version it must still have.
         version: String,
         /// How often the holder changed, this time included.
-        transitions: i64,
+        transitions: i32,
     },
     /// Somebody else holds it.
     Wait,
@@ -61,39 +57,41 @@ pub enum Step {
 
 /// One candidate.
 #[derive(Debug)]
-pub struct Candidate {
-    me: String,
+pub struct LeaseCandidate {
+    /// Its name, unique among the replicas.
+    identity: String,
     /// The last version that was seen of another's Lease, and when it was new.
     other: Option<(String, Duration)>,
     renewed: Option<Duration>,
 }
 
-impl Candidate {
+impl LeaseCandidate {
     /// A candidate of this name, unique among the replicas.
     #[must_use]
-    pub fn new(me: String) -> Self {
-        Self { me, other: None, renewed: None }
+    pub fn new(identity: String) -> Self {
+        Self { identity, other: None, renewed: None }
     }
 
     /// What to do about the Lease as it is now. `now` is any clock that only goes forward.
-    pub fn step(&mut self, now: Duration, seen: Option<&Seen>) -> Step {
-        let Some(seen) = seen else { return Step::Create };
-        let replace = |transitions| Step::Replace { version: seen.version.clone(), transitions };
-        if seen.holder == self.me {
+    pub fn step(&mut self, now: Duration, seen: Option<&ObservedLease>) -> LeaseStep {
+        let Some(seen) = seen else { return LeaseStep::Create };
+        let replace =
+            |transitions| LeaseStep::Replace { version: seen.version.clone(), transitions };
+        if seen.holder == self.identity {
             return replace(seen.transitions);
         }
         if seen.holder.is_empty() {
-            return replace(seen.transitions + 1);
+            return replace(seen.transitions.saturating_add(1));
         }
         match &self.other {
             Some((version, since)) if *version == seen.version => {
                 if now.saturating_sub(*since) >= DURATION {
-                    return replace(seen.transitions + 1);
+                    return replace(seen.transitions.saturating_add(1));
                 }
             }
             _ => self.other = Some((seen.version.clone(), now)),
         }
-        Step::Wait
+        LeaseStep::Wait
     }
 
     /// Our write was taken at `now`.
@@ -115,31 +113,44 @@ impl Candidate {
 
     /// Our Lease as we leave it: held by nobody. `None` when it is not ours.
     #[must_use]
-    pub fn left(&self, name: &str, namespace: &str, seen: &Seen, time: &str) -> Option<Value> {
+    pub fn released(
+        &self,
+        name: &str,
+        namespace: &str,
+        seen: &ObservedLease,
+        now: MicroTime,
+    ) -> Option<Lease> {
         let (version, transitions) = (seen.version.clone(), seen.transitions);
-        let mut lease = self.lease(name, namespace, &Step::Replace { version, transitions }, time);
-        lease["spec"]["holderIdentity"] = "".into();
-        (seen.holder == self.me).then_some(lease)
+        let step = LeaseStep::Replace { version, transitions };
+        let mut lease = self.lease(name, namespace, &step, now);
+        lease.spec.get_or_insert_default().holder_identity = Some(String::new());
+        (seen.holder == self.identity).then_some(lease)
     }
 
-    /// The Lease as we write it. `time` is RFC 3339 with microseconds.
+    /// The Lease as we write it `now`.
     #[must_use]
-    pub fn lease(&self, name: &str, namespace: &str, step: &Step, time: &str) -> Value {
-        let mut lease = json!({
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": {
-                "holderIdentity": self.me,
-                "leaseDurationSeconds": DURATION.as_secs(),
-                "renewTime": time,
+    pub fn lease(&self, name: &str, namespace: &str, step: &LeaseStep, now: MicroTime) -> Lease {
+        let (version, transitions) = match step {
+            LeaseStep::Replace { version, transitions } => {
+                (Some(version.clone()), Some(*transitions))
+            }
+            LeaseStep::Create | LeaseStep::Wait => (None, None),
+        };
+        Lease {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                namespace: Some(namespace.to_owned()),
+                resource_version: version,
+                ..ObjectMeta::default()
             },
-        });
-        if let Step::Replace { version, transitions } = step {
-            lease["metadata"]["resourceVersion"] = version.as_str().into();
-            lease["spec"]["leaseTransitions"] = (*transitions).into();
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.identity.clone()),
+                lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+                lease_transitions: transitions,
+                renew_time: Some(now),
+                ..LeaseSpec::default()
+            }),
         }
-        lease
     }
 }
 

@@ -1,11 +1,11 @@
 //! What is said of a policy in its status: one condition, `Accepted`.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::index::Verdict;
 use super::watch::api_resource;
@@ -26,12 +26,25 @@ pub fn message(mistakes: Option<&str>) -> String {
     }
 }
 
-/// The object that server-side apply merges into the policy's status.
-#[must_use]
-pub fn apply_of(verdict: &Verdict, now: OffsetDateTime) -> Value {
+/// What is said of a policy since `now`.
+fn condition(verdict: &Verdict, now: Timestamp) -> Condition {
+    let (status, reason) = match verdict.mistakes {
+        None => ("True", "Accepted"),
+        Some(_) => ("False", "Invalid"),
+    };
+    Condition {
+        type_: ACCEPTED.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message(verdict.mistakes.as_deref()),
+        observed_generation: Some(verdict.generation),
+        last_transition_time: Time(now),
+    }
+}
+
+/// The object that server-side apply merges into the policy's status. Its kind is one of several, so it has no type.
+fn status_patch(verdict: &Verdict, now: Timestamp) -> Value {
     let (group, version, _) = verdict.name.kind.resource();
-    let accepted = verdict.mistakes.is_none();
-    let now = now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default();
     json!({
         "apiVersion": format!("{group}/{version}"),
         "kind": verdict.name.kind.as_str(),
@@ -39,14 +52,7 @@ pub fn apply_of(verdict: &Verdict, now: OffsetDateTime) -> Value {
             "name": &*verdict.name.object.name,
             "namespace": &*verdict.name.object.namespace,
         },
-        "status": {"conditions": [{
-            "type": ACCEPTED,
-            "status": if accepted { "True" } else { "False" },
-            "reason": if accepted { "Accepted" } else { "Invalid" },
-            "message": message(verdict.mistakes.as_deref()),
-            "observedGeneration": verdict.generation,
-            "lastTransitionTime": now,
-        }]},
+        "status": {"conditions": [condition(verdict, now)]},
     })
 }
 
@@ -58,7 +64,7 @@ pub async fn write(client: &Client, verdict: &Verdict) -> kube::Result<()> {
     let resource = api_resource(verdict.name.kind);
     let namespace = &verdict.name.object.namespace;
     let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
-    let apply = apply_of(verdict, OffsetDateTime::now_utc());
+    let apply = status_patch(verdict, Timestamp::now());
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     api.patch_status(&verdict.name.object.name, &parameters, &Patch::Apply(&apply)).await?;
     Ok(())

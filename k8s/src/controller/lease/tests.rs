@@ -1,48 +1,48 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use super::*;
 
-fn seen(holder: &str, version: &str) -> Seen {
-    Seen { holder: holder.into(), version: version.into(), transitions: 3 }
+fn seen(holder: &str, version: &str) -> ObservedLease {
+    ObservedLease { holder: holder.into(), version: version.into(), transitions: 3 }
 }
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-fn replace(version: &str, transitions: i64) -> Step {
-    Step::Replace { version: version.into(), transitions }
+fn replace(version: &str, transitions: i32) -> LeaseStep {
+    LeaseStep::Replace { version: version.into(), transitions }
 }
 
 #[test]
 fn a_lease_that_is_not_there_is_made_and_an_own_one_renewed() {
-    let mut me = Candidate::new("a".into());
-    assert_eq!(me.step(seconds(0), None), Step::Create);
+    let mut me = LeaseCandidate::new("a".into());
+    assert_eq!(me.step(seconds(0), None), LeaseStep::Create);
     me.won(seconds(0));
     assert_eq!(me.step(seconds(2), Some(&seen("a", "7"))), replace("7", 3));
 }
 
 #[test]
 fn another_holder_is_gone_when_its_lease_did_not_change_as_we_saw_it() {
-    let mut me = Candidate::new("a".into());
-    let check = |me: &mut Candidate, at: u64, version: &str, expect: Step| {
+    let mut me = LeaseCandidate::new("a".into());
+    let check = |me: &mut LeaseCandidate, at: u64, version: &str, expect: LeaseStep| {
         assert_eq!(me.step(seconds(at), Some(&seen("b", version))), expect, "at {at} s");
     };
-    check(&mut me, 100, "1", Step::Wait);
-    check(&mut me, 114, "1", Step::Wait);
-    check(&mut me, 114, "2", Step::Wait);
-    check(&mut me, 128, "2", Step::Wait);
+    check(&mut me, 100, "1", LeaseStep::Wait);
+    check(&mut me, 114, "1", LeaseStep::Wait);
+    check(&mut me, 114, "2", LeaseStep::Wait);
+    check(&mut me, 128, "2", LeaseStep::Wait);
     check(&mut me, 129, "2", replace("2", 4));
 }
 
 #[test]
 fn a_released_lease_is_taken_at_once() {
-    let mut me = Candidate::new("a".into());
+    let mut me = LeaseCandidate::new("a".into());
     assert_eq!(me.step(seconds(0), Some(&seen("", "1"))), replace("1", 4));
 }
 
 #[test]
 fn a_leader_that_cannot_renew_stops_before_another_may_begin() {
-    let mut me = Candidate::new("a".into());
+    let mut me = LeaseCandidate::new("a".into());
     assert!(!me.leads(seconds(0)));
     me.won(seconds(10));
     assert!(me.leads(seconds(19)));
@@ -54,11 +54,25 @@ fn a_leader_that_cannot_renew_stops_before_another_may_begin() {
 }
 
 #[test]
-fn the_lease_is_read_as_the_server_writes_it() {
-    let mut me = Candidate::new("a".into());
+fn the_lease_is_written_and_read_as_the_server_has_it() {
+    let mut me = LeaseCandidate::new("a".into());
     let step = replace("348", 1);
-    let lease = me.lease("controller", "postern-system", &step, "2026-11-23T12:00:00.000000Z");
-    let read = Seen::of(&lease);
-    assert_eq!(read, Seen { holder: "a".into(), version: "348".into(), transitions: 1 });
+    let now = MicroTime("2026-11-23T12:00:00Z".parse().unwrap());
+    let lease = me.lease("controller", "postern-system", &step, now);
+    let written = serde_json::to_value(&lease).unwrap();
+    let expect = serde_json::json!({
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": "controller", "namespace": "postern-system", "resourceVersion": "348"},
+        "spec": {
+            "holderIdentity": "a",
+            "leaseDurationSeconds": 15,
+            "leaseTransitions": 1,
+            "renewTime": "2026-11-23T12:00:00.000000Z",
+        },
+    });
+    assert_eq!(written, expect);
+    let read = ObservedLease::of(lease);
+    assert_eq!(read, ObservedLease { holder: "a".into(), version: "348".into(), transitions: 1 });
     assert_eq!(me.step(seconds(0), Some(&read)), step);
 }
