@@ -6,7 +6,17 @@
 //! the pod's API token: Kubernetes mounts it wherever nothing else is mounted at its place, so an
 //! empty volume is.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIVolumeFile,
+    DownwardAPIVolumeSource, EmptyDirVolumeSource, EnvVar, EnvVarSource, ExecAction, HTTPGetAction,
+    Lifecycle, LifecycleHandler, ObjectFieldSelector, Probe, ProjectedVolumeSource,
+    ResourceRequirements, SeccompProfile, SecurityContext, ServiceAccountTokenProjection, Volume,
+    VolumeMount, VolumeProjection,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::annotation::Options;
 use super::probes::PROBE_PORT;
@@ -14,7 +24,8 @@ use super::proxy_config::{
     NAMESPACE_VARIABLE, POD_DIRECTORY, POD_NAME_VARIABLE, POD_UID_VARIABLE, RESOURCES_DIRECTORY,
     SERVICE_ACCOUNT_VARIABLE, SOCKET, VARIABLE,
 };
-use super::resources::{DEFAULT_CPU, DEFAULT_MEMORY};
+use super::resources::ProxyResources;
+use super::scrape::METRICS_PORT;
 use super::settings::{AGENT_UID, PROXY_UID, Settings};
 
 /// The init container that loads the redirection rules.
@@ -39,7 +50,7 @@ pub(super) const VOLUMES: [&str; 6] = [
 /// The audience of the token by which the agent proves who the pod is.
 const AUDIENCE: &str = "postern-authority";
 /// How long that token lives, seconds; the kubelet replaces it at 80 %.
-const TOKEN_SECONDS: u32 = 3600;
+const TOKEN_SECONDS: i64 = 3600;
 /// The ConfigMap with the roots, which the controller keeps in every labelled namespace.
 const BUNDLE_CONFIG_MAP: &str = "postern-trust-bundle";
 /// Where Kubernetes mounts a pod's API token.
@@ -52,42 +63,92 @@ const BUNDLE_DIRECTORY: &str = "/etc/postern/trust";
 const SOCKET_DIRECTORY: &str = "/run/postern";
 
 /// What the volumes of [`VOLUMES`] hold.
-pub(super) fn volumes(settings: &Settings) -> Vec<Value> {
-    let empty = |name: &str, size: &str| json!({ "name": name, "emptyDir": { "medium": "Memory", "sizeLimit": size } });
+pub(super) fn volumes(settings: &Settings) -> Vec<Volume> {
     vec![
-        empty("postern-socket", "1Mi"),
-        empty("postern-no-api-token", "4Ki"),
-        json!({ "name": "postern-token", "projected": { "sources": [
-            { "serviceAccountToken": { "audience": AUDIENCE, "expirationSeconds": TOKEN_SECONDS, "path": "token" } },
-        ] } }),
-        json!({ "name": "postern-trust", "configMap": { "name": BUNDLE_CONFIG_MAP } }),
-        json!({ "name": "postern-pod", "downwardAPI": { "items": [
-            { "path": "labels", "fieldRef": { "fieldPath": "metadata.labels" } },
-        ] } }),
-        json!({ "name": "postern-resources", "configMap": { "name": settings.resources_config_map, "optional": true } }),
+        in_memory("postern-socket", "1Mi"),
+        in_memory("postern-no-api-token", "4Ki"),
+        token(),
+        config_map("postern-trust", BUNDLE_CONFIG_MAP, None),
+        labels(),
+        config_map("postern-resources", &settings.resources_config_map, Some(true)),
     ]
 }
 
+fn in_memory(name: &str, size: &str) -> Volume {
+    let (medium, size_limit) = (Some("Memory".to_owned()), Some(Quantity(size.to_owned())));
+    let empty_dir =
+        Some(EmptyDirVolumeSource { medium, size_limit, ..EmptyDirVolumeSource::default() });
+    Volume { name: name.to_owned(), empty_dir, ..Volume::default() }
+}
+
+fn config_map(volume: &str, name: &str, optional: Option<bool>) -> Volume {
+    let source = ConfigMapVolumeSource {
+        name: name.to_owned(),
+        optional,
+        ..ConfigMapVolumeSource::default()
+    };
+    Volume { name: volume.to_owned(), config_map: Some(source), ..Volume::default() }
+}
+
+/// The token by which the agent proves who the pod is.
+fn token() -> Volume {
+    let token = ServiceAccountTokenProjection {
+        audience: Some(AUDIENCE.to_owned()),
+        expiration_seconds: Some(TOKEN_SECONDS),
+        path: "token".to_owned(),
+        ..ServiceAccountTokenProjection::default()
+    };
+    let source =
+        VolumeProjection { service_account_token: Some(token), ..VolumeProjection::default() };
+    let sources = Some(vec![source]);
+    let projected = Some(ProjectedVolumeSource { sources, ..ProjectedVolumeSource::default() });
+    Volume { name: "postern-token".to_owned(), projected, ..Volume::default() }
+}
+
+/// The pod's labels, which select its policies.
+fn labels() -> Volume {
+    let labels = DownwardAPIVolumeFile {
+        path: "labels".to_owned(),
+        field_ref: Some(field("metadata.labels")),
+        ..DownwardAPIVolumeFile::default()
+    };
+    let items = Some(vec![labels]);
+    let downward_api =
+        Some(DownwardAPIVolumeSource { items, ..DownwardAPIVolumeSource::default() });
+    Volume { name: "postern-pod".to_owned(), downward_api, ..Volume::default() }
+}
+
+fn field(path: &str) -> ObjectFieldSelector {
+    ObjectFieldSelector { field_path: path.to_owned(), api_version: None }
+}
+
 /// The container that sends the pod's traffic to the proxy.
-pub(super) fn init(options: &Options, settings: &Settings) -> Value {
-    json!({
-        "name": INIT,
-        "image": settings.image("postern-proxy"),
-        "imagePullPolicy": settings.image_pull_policy.as_str(),
-        "command": ["postern-proxy"],
-        "args": redirect_arguments(options, settings),
-        "securityContext": {
-            "allowPrivilegeEscalation": false,
-            "capabilities": { "drop": ["ALL"], "add": ["NET_ADMIN"] },
-            "readOnlyRootFilesystem": true,
-            "runAsUser": 0,
-            "runAsGroup": 0,
-            "runAsNonRoot": false,
-            "seccompProfile": { "type": "RuntimeDefault" },
-        },
-        "resources": default_resources(),
-        "volumeMounts": [no_api_token()],
-    })
+pub(super) fn init(options: &Options, settings: &Settings) -> Container {
+    Container {
+        args: Some(redirect_arguments(options, settings)),
+        security_context: Some(SecurityContext {
+            capabilities: Some(Capabilities {
+                add: Some(vec!["NET_ADMIN".to_owned()]),
+                drop: Some(vec!["ALL".to_owned()]),
+            }),
+            run_as_non_root: Some(false),
+            ..restricted(0)
+        }),
+        resources: Some(requirements(&ProxyResources::default())),
+        volume_mounts: Some(vec![no_api_token()]),
+        ..container(INIT, "postern-proxy", settings)
+    }
+}
+
+/// A container that runs one of our programs.
+fn container(name: &str, program: &str, settings: &Settings) -> Container {
+    Container {
+        name: name.to_owned(),
+        image: Some(settings.image(program)),
+        image_pull_policy: Some(settings.image_pull_policy.as_str().to_owned()),
+        command: Some(vec![program.to_owned()]),
+        ..Container::default()
+    }
 }
 
 fn redirect_arguments(options: &Options, settings: &Settings) -> Vec<String> {
@@ -115,121 +176,159 @@ fn written<T: ToString>(items: &[T]) -> String {
 }
 
 /// The cert agent; `finite`: of a pod that is done when its containers are.
-pub(super) fn agent(options: &Options, settings: &Settings, finite: bool) -> Value {
-    let mut agent = json!({
-        "name": AGENT,
-        "image": settings.image("postern-cert-agent"),
-        "imagePullPolicy": settings.image_pull_policy.as_str(),
-        "command": ["postern-cert-agent"],
-        "args": [
-            "run",
-            "--authority", settings.authority.to_string(),
-            "--trust-domain", settings.trust_domain.as_str(),
-            "--trust-bundle", format!("{BUNDLE_DIRECTORY}/bundle.pem"),
-            "--service-account-token-file", format!("{TOKEN_DIRECTORY}/token"),
-            "--socket", SOCKET,
-            "--allow-uid", PROXY_UID.to_string(),
-        ],
-        "securityContext": restricted(AGENT_UID),
-        "resources": default_resources(),
-        "volumeMounts": [
-            { "name": "postern-socket", "mountPath": SOCKET_DIRECTORY },
-            { "name": "postern-token", "mountPath": TOKEN_DIRECTORY, "readOnly": true },
-            { "name": "postern-trust", "mountPath": BUNDLE_DIRECTORY, "readOnly": true },
+pub(super) fn agent(options: &Options, settings: &Settings, finite: bool) -> Container {
+    let health = command(&["postern-cert-agent", "health", "--socket", SOCKET]);
+    Container {
+        args: Some(agent_arguments(settings, finite && !options.native)),
+        security_context: Some(restricted(AGENT_UID)),
+        resources: Some(requirements(&ProxyResources::default())),
+        volume_mounts: Some(vec![
+            mount("postern-socket", SOCKET_DIRECTORY),
+            read_only(mount("postern-token", TOKEN_DIRECTORY)),
+            read_only(mount("postern-trust", BUNDLE_DIRECTORY)),
             no_api_token(),
-        ],
-        "startupProbe": startup(&json!({
-            "exec": { "command": ["postern-cert-agent", "health", "--socket", SOCKET] },
-        })),
-    });
-    if let (false, true, Some(arguments)) = (options.native, finite, agent["args"].as_array_mut()) {
-        // No kubelet ends a classic sidecar, so it ends after the proxy, which the job ends.
-        arguments
-            .extend([json!("--end-without-callers"), json!(SECONDS_WITHOUT_PROXY.to_string())]);
+        ]),
+        startup_probe: Some(startup(Probe { exec: Some(health), ..Probe::default() })),
+        restart_policy: restart_policy(options),
+        ..container(AGENT, "postern-cert-agent", settings)
     }
-    become_sidecar(&mut agent, options);
-    agent
+}
+
+fn agent_arguments(settings: &Settings, ends_after_proxy: bool) -> Vec<String> {
+    let mut arguments = vec!["run".to_owned()];
+    let mut flag = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
+    flag("authority", settings.authority.to_string());
+    flag("trust-domain", settings.trust_domain.as_str().to_owned());
+    flag("trust-bundle", format!("{BUNDLE_DIRECTORY}/bundle.pem"));
+    flag("service-account-token-file", format!("{TOKEN_DIRECTORY}/token"));
+    flag("socket", SOCKET.to_owned());
+    flag("allow-uid", PROXY_UID.to_string());
+    if ends_after_proxy {
+        // No kubelet ends a classic sidecar, so it ends after the proxy, which the job ends.
+        flag("end-without-callers", SECONDS_WITHOUT_PROXY.to_string());
+    }
+    arguments
 }
 
 /// The proxy.
-pub(super) fn proxy(options: &Options, settings: &Settings, config: &str) -> Value {
-    let resources = &options.resources;
-    let mut of_proxy = json!({ "requests": resources.requests });
-    if !resources.limits.is_empty() {
-        of_proxy["limits"] = json!(resources.limits);
-    }
-    let ready = json!({ "httpGet": { "path": "/ready", "port": PROBE_PORT, "scheme": "HTTP" } });
-    let mut proxy = json!({
-        "name": PROXY,
-        "image": settings.image("postern-proxy"),
-        "imagePullPolicy": settings.image_pull_policy.as_str(),
-        "command": ["postern-proxy"],
-        "args": ["run"],
-        "env": [
-            { "name": NAMESPACE_VARIABLE, "valueFrom": { "fieldRef": { "fieldPath": "metadata.namespace" } } },
-            { "name": SERVICE_ACCOUNT_VARIABLE, "valueFrom": { "fieldRef": { "fieldPath": "spec.serviceAccountName" } } },
-            { "name": POD_NAME_VARIABLE, "valueFrom": { "fieldRef": { "fieldPath": "metadata.name" } } },
-            { "name": POD_UID_VARIABLE, "valueFrom": { "fieldRef": { "fieldPath": "metadata.uid" } } },
-            { "name": VARIABLE, "value": config },
-        ],
-        "ports": [{ "name": "postern-metrics", "containerPort": 15020, "protocol": "TCP" }],
-        "securityContext": restricted(PROXY_UID),
-        "resources": of_proxy,
-        "volumeMounts": [
-            { "name": "postern-socket", "mountPath": SOCKET_DIRECTORY, "readOnly": true },
-            { "name": "postern-pod", "mountPath": POD_DIRECTORY, "readOnly": true },
-            { "name": "postern-resources", "mountPath": RESOURCES_DIRECTORY, "readOnly": true },
+pub(super) fn proxy(options: &Options, settings: &Settings, config: &str) -> Container {
+    let ready = HTTPGetAction {
+        path: Some("/ready".to_owned()),
+        port: IntOrString::Int(i32::from(PROBE_PORT)),
+        scheme: Some("HTTP".to_owned()),
+        ..HTTPGetAction::default()
+    };
+    let ready = Probe { http_get: Some(ready), ..Probe::default() };
+    Container {
+        args: Some(vec!["run".to_owned()]),
+        env: Some(proxy_variables(config)),
+        ports: Some(vec![ContainerPort {
+            name: Some("postern-metrics".to_owned()),
+            container_port: i32::from(METRICS_PORT),
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        security_context: Some(restricted(PROXY_UID)),
+        resources: Some(requirements(&options.resources)),
+        volume_mounts: Some(vec![
+            read_only(mount("postern-socket", SOCKET_DIRECTORY)),
+            read_only(mount("postern-pod", POD_DIRECTORY)),
+            read_only(mount("postern-resources", RESOURCES_DIRECTORY)),
             no_api_token(),
-        ],
-        "startupProbe": startup(&ready),
-        "readinessProbe": probe(&ready, 2, 3),
-    });
-    if !options.native {
-        // Containers start in their order, and the next one waits for this hook.
-        proxy["lifecycle"] =
-            json!({ "postStart": { "exec": { "command": ["postern-proxy", "await"] } } });
+        ]),
+        startup_probe: Some(startup(ready.clone())),
+        readiness_probe: Some(probe(ready, 2, 3)),
+        lifecycle: (!options.native).then(wait_until_ready),
+        restart_policy: restart_policy(options),
+        ..container(PROXY, "postern-proxy", settings)
     }
-    become_sidecar(&mut proxy, options);
-    proxy
+}
+
+/// The facts of the pod, from the downward API, before the configuration that refers to them.
+fn proxy_variables(config: &str) -> Vec<EnvVar> {
+    let from_pod = [
+        (NAMESPACE_VARIABLE, "metadata.namespace"),
+        (SERVICE_ACCOUNT_VARIABLE, "spec.serviceAccountName"),
+        (POD_NAME_VARIABLE, "metadata.name"),
+        (POD_UID_VARIABLE, "metadata.uid"),
+    ];
+    let from_pod = from_pod.map(|(name, path)| EnvVar {
+        name: name.to_owned(),
+        value_from: Some(EnvVarSource { field_ref: Some(field(path)), ..EnvVarSource::default() }),
+        value: None,
+    });
+    let (name, value) = (VARIABLE.to_owned(), Some(config.to_owned()));
+    from_pod.into_iter().chain([EnvVar { name, value, value_from: None }]).collect()
+}
+
+/// Containers start in their order, and the next one waits for this hook.
+fn wait_until_ready() -> Lifecycle {
+    let exec = Some(command(&["postern-proxy", "await"]));
+    let post_start = Some(LifecycleHandler { exec, ..LifecycleHandler::default() });
+    Lifecycle { post_start, ..Lifecycle::default() }
+}
+
+fn command(words: &[&str]) -> ExecAction {
+    ExecAction { command: Some(words.iter().map(ToString::to_string).collect()) }
 }
 
 /// A native sidecar is an init container that goes on (Kubernetes 1.29).
-fn become_sidecar(container: &mut Value, options: &Options) {
-    if options.native {
-        container["restartPolicy"] = json!("Always");
-    }
+fn restart_policy(options: &Options) -> Option<String> {
+    options.native.then(|| "Always".to_owned())
 }
 
 /// Asked each second for two minutes: nothing after it in the order starts before.
-fn startup(action: &Value) -> Value {
+fn startup(action: Probe) -> Probe {
     probe(action, 1, 120)
 }
 
-fn probe(action: &Value, period_seconds: u32, failures: u32) -> Value {
-    let mut probe = action.clone();
-    probe["periodSeconds"] = json!(period_seconds);
-    probe["timeoutSeconds"] = json!(1);
-    probe["successThreshold"] = json!(1);
-    probe["failureThreshold"] = json!(failures);
-    probe
+fn probe(action: Probe, period_seconds: i32, failures: i32) -> Probe {
+    Probe {
+        period_seconds: Some(period_seconds),
+        timeout_seconds: Some(1),
+        success_threshold: Some(1),
+        failure_threshold: Some(failures),
+        ..action
+    }
 }
 
-fn restricted(uid: i64) -> Value {
-    json!({
-        "allowPrivilegeEscalation": false,
-        "capabilities": { "drop": ["ALL"] },
-        "readOnlyRootFilesystem": true,
-        "runAsUser": uid,
-        "runAsGroup": uid,
-        "runAsNonRoot": true,
-        "seccompProfile": { "type": "RuntimeDefault" },
-    })
+fn restricted(uid: i64) -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+        read_only_root_filesystem: Some(true),
+        run_as_user: Some(uid),
+        run_as_group: Some(uid),
+        run_as_non_root: Some(true),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            localhost_profile: None,
+        }),
+        ..SecurityContext::default()
+    }
 }
 
-fn default_resources() -> Value {
-    json!({ "requests": { "cpu": DEFAULT_CPU, "memory": DEFAULT_MEMORY } })
+fn requirements(resources: &ProxyResources) -> ResourceRequirements {
+    let quantities = |amounts: &BTreeMap<&'static str, String>| {
+        let amounts = amounts.iter();
+        amounts.map(|(name, amount)| ((*name).to_owned(), Quantity(amount.clone()))).collect()
+    };
+    ResourceRequirements {
+        requests: Some(quantities(&resources.requests)),
+        limits: (!resources.limits.is_empty()).then(|| quantities(&resources.limits)),
+        claims: None,
+    }
 }
 
-fn no_api_token() -> Value {
-    json!({ "name": "postern-no-api-token", "mountPath": API_TOKEN_DIRECTORY, "readOnly": true })
+fn mount(volume: &str, path: &str) -> VolumeMount {
+    let (name, mount_path) = (volume.to_owned(), path.to_owned());
+    VolumeMount { name, mount_path, ..VolumeMount::default() }
+}
+
+fn read_only(mount: VolumeMount) -> VolumeMount {
+    VolumeMount { read_only: Some(true), ..mount }
+}
+
+fn no_api_token() -> VolumeMount {
+    read_only(mount("postern-no-api-token", API_TOKEN_DIRECTORY))
 }

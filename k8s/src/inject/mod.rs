@@ -42,6 +42,8 @@ mod workload;
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1::Container;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use annotation::{INJECTED, Options};
@@ -290,22 +292,27 @@ fn build(
     put_first(spec, key, sidecars);
     put_first(spec, "initContainers", init);
     if let Some(list) = list(spec, "volumes") {
-        list.extend(containers::volumes(settings));
+        list.extend(containers::volumes(settings).into_iter().map(json));
     }
 }
 
 fn put_first(
     spec: &mut Map<String, Value>,
     key: &str,
-    containers: impl IntoIterator<Item = Value>,
+    containers: impl IntoIterator<Item = Container>,
 ) {
     let mut containers = containers.into_iter().peekable();
     if containers.peek().is_none() {
         return;
     }
     if let Some(list) = list(spec, key) {
-        list.splice(0..0, containers);
+        list.splice(0..0, containers.map(json));
     }
+}
+
+/// As it stands in the pod. All keys of these types are texts, so that each can be written.
+fn json(object: impl Serialize) -> Value {
+    serde_json::to_value(object).unwrap_or_default()
 }
 
 /// Takes away what an earlier injection added: a pod that is not marked has nothing of these names.
