@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{Agent, CART, Ca, DEADLINE, free_address, id, within};
-use cert_agent::agent::fetch::fetch;
+use agent::fetch::fetch;
 
 #[tokio::test]
 async fn an_agent_joins_and_serves_its_identity() {
@@ -156,9 +156,8 @@ async fn an_authority_of_another_root_is_not_believed() {
     assert!(!refused.ready);
     let error = refused.last_error.unwrap();
     assert!(error.contains("cannot reach the authority"), "{error}");
-    let tokens = cert_agent::authority::join_token::JoinTokens::new(std::sync::Arc::clone(
-        &ours.settings.store,
-    ));
+    let tokens =
+        authority::join_token::JoinTokens::new(std::sync::Arc::clone(&ours.settings.store));
     assert_eq!(tokens.list().unwrap().len(), 1, "the token was never sent");
 }
 
@@ -224,7 +223,7 @@ async fn a_live_socket_is_not_taken_over_and_a_dead_one_is() {
     let agent = Agent::joining(&ca, authority.address, CART).started().await;
     let mut second = Agent::joining(&ca, authority.address, CART);
     second.settings.socket = agent.socket().to_owned();
-    let refused = cert_agent::agent::run::serve(second.settings.clone(), Default::default());
+    let refused = agent::run::serve(second.settings.clone(), Default::default());
     let error = tokio::time::timeout(DEADLINE, refused).await.unwrap().unwrap_err().to_string();
     assert!(error.contains("another agent serves"), "{error}");
 
@@ -240,7 +239,7 @@ async fn a_live_socket_is_not_taken_over_and_a_dead_one_is() {
     std::fs::write(&file, "precious").unwrap();
     let mut third = Agent::joining(&ca, authority.address, CART);
     third.settings.socket = file.clone();
-    let error = cert_agent::agent::run::serve(third.settings.clone(), Default::default()).await;
+    let error = agent::run::serve(third.settings.clone(), Default::default()).await;
     assert!(error.unwrap_err().to_string().contains("is no socket"));
     assert_eq!(std::fs::read_to_string(file).unwrap(), "precious");
 }
@@ -264,7 +263,7 @@ async fn f22_disk_full_the_credential_lives_on_in_memory() {
 
 #[tokio::test]
 async fn f08_root_rotated_a_published_root_reaches_the_agents() {
-    use cert_agent::authority::follow::Followed;
+    use authority::follow::Followed;
     let (ca, next) = (Ca::new(), Ca::new());
     let authority = ca.start().await;
     let agent = Agent::joining(&ca, authority.address, CART).started().await;

@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 
 use crate::support::{Agent, CART, Ca, eventually, free_address, within};
-use cert_agent::agent::fetch::fetch;
-use cert_agent::agent::proto::admin::StatusResponse;
-use cert_agent::agent::proto::sds::{DataSource, Packed};
-use cert_agent::agent::proto::workload::{Jwtsvid, ValidateJwtsvidRequest, X509svid};
-use cert_agent::agent::show::{self, Shown};
-use cert_agent::authority::service::wall_clock;
+use agent::fetch::fetch;
+use agent::proto::admin::StatusResponse;
+use agent::proto::sds::{DataSource, Packed};
+use agent::proto::workload::{Jwtsvid, ValidateJwtsvidRequest, X509svid};
+use agent::show::{self, Shown};
+use authority::service::wall_clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

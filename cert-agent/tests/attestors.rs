@@ -5,17 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::{Agent, Ca};
+use agent::evidence::{LastingProof, Proof};
+use agent::rotation::{Failure, Moment, Rotation, Validity};
+use authority::attest::Caller;
+use authority::issue::{Authority, Now, Refusal};
+use authority::rate::{PerMinute, Rates};
+use authority::service::wall_clock;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cert_agent::agent::evidence::{LastingProof, Proof};
-use cert_agent::agent::rotation::{Failure, Moment, Rotation, Validity};
-use cert_agent::api::issue_request::Evidence;
-use cert_agent::api::{IssueRequest, OidcEvidence};
-use cert_agent::authority::attest::Caller;
-use cert_agent::authority::issue::{Authority, Now, Refusal};
-use cert_agent::authority::rate::{PerMinute, Rates};
-use cert_agent::authority::service::wall_clock;
 use identity::X509Svid;
+use issuance_messages::issue_request::Evidence;
+use issuance_messages::{IssueRequest, OidcEvidence};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PublicKeyData, SanType,
@@ -265,7 +265,7 @@ fn x509_roots_of_the_registry_are_signing_certificates() {
     let machines = Machines::new();
     let check = |name: &str, pem: String, words: Option<&str>| {
         std::fs::write(machines.ca_file(), pem).unwrap();
-        let loaded = cert_agent::authority::run::load(&believing(&machines).settings).map(drop);
+        let loaded = authority::run::load(&believing(&machines).settings).map(drop);
         match words {
             None => assert!(loaded.is_ok(), "{name}: {loaded:?}"),
             Some(words) => {
@@ -433,7 +433,7 @@ fn registry_mistakes_have_their_place_and_nothing_unknown_passes() {
     let parse = |text: &str| {
         let trust_domain = identity::TrustDomain::parse("cluster.local").unwrap();
         let text = text.replace("CA", &at.display().to_string());
-        cert_agent::authority::registry::Registry::parse(&text, &trust_domain)
+        authority::registry::Registry::parse(&text, &trust_domain)
             .map(drop)
             .map_err(|error| error.to_string())
     };

@@ -3,18 +3,18 @@
 
 use crate::support::fake::{Fake, agent_of};
 use crate::support::{Agent, CART, Ca, bare, with_header, within};
-use cert_agent::agent::fetch;
-use cert_agent::agent::proto::sds::secret::Type;
-use cert_agent::agent::proto::sds::secret_discovery_service_client::SecretDiscoveryServiceClient;
-use cert_agent::agent::proto::sds::{
+use agent::fetch;
+use agent::proto::sds::secret::Type;
+use agent::proto::sds::secret_discovery_service_client::SecretDiscoveryServiceClient;
+use agent::proto::sds::{
     DeltaDiscoveryRequest, DiscoveryRequest, DiscoveryResponse, RpcStatus, Secret,
     SpiffeCertValidatorConfig,
 };
-use cert_agent::agent::proto::workload::{
+use agent::proto::workload::{
     JwtBundlesRequest, JwtsvidRequest, ValidateJwtsvidRequest, X509svidRequest,
 };
-use cert_agent::api::TrustDomainBundle;
-use cert_agent::authority::service::wall_clock;
+use authority::service::wall_clock;
+use issuance_messages::TrustDomainBundle;
 use prost::Message as _;
 use spiffe::WorkloadApiClient;
 use tokio::sync::mpsc;

@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{Ca, DEADLINE, id};
-use cert_agent::authority::bundles::publish;
-use cert_agent::authority::directory::Directory;
-use cert_agent::authority::federation::Federation;
-use cert_agent::authority::federation::fetch::{Trusted, fetch};
-use cert_agent::authority::federation::server::{BundleEndpoint, ServerProfile};
-use cert_agent::authority::federation::url::EndpointUrl;
-use cert_agent::authority::init::renew_intermediate;
-use cert_agent::authority::issue::Authority;
-use cert_agent::authority::root_source::RootSource;
-use cert_agent::authority::service::wall_clock;
+use authority::bundles::publish;
+use authority::directory::Directory;
+use authority::federation::Federation;
+use authority::federation::fetch::{Trusted, fetch};
+use authority::federation::server::{BundleEndpoint, ServerProfile};
+use authority::federation::url::EndpointUrl;
+use authority::init::renew_intermediate;
+use authority::issue::Authority;
+use authority::root_source::RootSource;
+use authority::service::wall_clock;
 use identity::jwk::BundleDocument;
 use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use identity::{TrustBundle, TrustBundles, TrustDomain};
@@ -148,7 +148,7 @@ fn add_root(ca: &Ca) {
 }
 
 fn take_up(partner: &Partner) {
-    let ca = cert_agent::authority::ca::SigningCa::load(&partner.ca.settings.directory).unwrap();
+    let ca = authority::ca::SigningCa::load(&partner.ca.settings.directory).unwrap();
     partner.authority.ca.set(ca);
     publish(&partner.authority, wall_clock()).unwrap();
 }

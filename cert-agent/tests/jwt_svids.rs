@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{CART, Ca, Running, id, within};
-use cert_agent::agent::authority::{Address, CallError, HostPort, issue, issue_jwt};
-use cert_agent::api::issue_request::Evidence;
-use cert_agent::api::{IssueJwtRequest, IssueJwtResponse, IssueRequest};
-use cert_agent::authority::issue::Now;
-use cert_agent::authority::jwt_svid::{JwtRefusal, signed_message};
-use cert_agent::authority::service::wall_clock;
+use agent::authority::{Address, CallError, HostPort, issue, issue_jwt};
+use authority::issue::Now;
+use authority::jwt_svid::{JwtRefusal, signed_message};
+use authority::service::wall_clock;
 use identity::jwt::{JwtBundle, JwtBundles, verify_jwt_svid};
 use identity::{TrustBundle, TrustDomain};
+use issuance_messages::issue_request::Evidence;
+use issuance_messages::{IssueJwtRequest, IssueJwtResponse, IssueRequest};
 use rcgen::{CertificateParams, KeyPair, SigningKey as _};
 use rustls_pki_types::UnixTime;
 use tonic::Code;

@@ -6,16 +6,16 @@ use std::time::Instant;
 
 use crate::support::kube_api::{KubeApi, Mood, recorded};
 use crate::support::{Agent, CART, Ca, within};
-use cert_agent::api::issue_request::Evidence;
-use cert_agent::api::{IssueRequest, ServiceAccountEvidence};
-use cert_agent::authority::attest::Caller;
-use cert_agent::authority::attest::service_account::Settings;
-use cert_agent::authority::issue::{Authority, Now, Refusal};
-use cert_agent::authority::kubernetes_store::{KubernetesStore, Place};
-use cert_agent::authority::run::service_accounts;
-use cert_agent::authority::service::wall_clock;
-use cert_agent::authority::store::{Key, Store};
+use authority::attest::Caller;
+use authority::attest::service_account::Settings;
+use authority::issue::{Authority, Now, Refusal};
+use authority::kubernetes_store::{KubernetesStore, Place};
+use authority::run::service_accounts;
+use authority::service::wall_clock;
+use authority::store::{Key, Store};
 use identity::X509Svid;
+use issuance_messages::issue_request::Evidence;
+use issuance_messages::{IssueRequest, ServiceAccountEvidence};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 
@@ -210,7 +210,7 @@ async fn s31_token_checks_what_is_no_token_costs_no_review() {
 #[tokio::test]
 async fn s31_token_checks_the_rate_is_the_pods() {
     let mut cluster = Cluster::new().await;
-    cluster.ca.settings.issue_rate = cert_agent::authority::rate::PerMinute(2);
+    cluster.ca.settings.issue_rate = authority::rate::PerMinute(2);
     let authority = cluster.authority().await;
     for _ in 0..2 {
         assert_eq!(ask(&authority, TOKEN, POD_ADDRESS).await.unwrap(), CART);
@@ -247,8 +247,7 @@ async fn f24_kubernetes_api_down_an_agent_waits_and_others_go_on() {
     let mut agent = Agent::new(&cluster.ca, authority.address);
     let token = agent.dir.path().join("token");
     std::fs::write(&token, TOKEN).unwrap();
-    agent.settings.lasting_proof =
-        Some(cert_agent::agent::evidence::LastingProof::ServiceAccountToken(token));
+    agent.settings.lasting_proof = Some(agent::evidence::LastingProof::ServiceAccountToken(token));
     let agent = agent.start();
     let waiting = agent.until("a refusal", |status| status.failures > 0).await;
     let error = waiting.last_error.unwrap();

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use authority::ca;
+use authority::kubernetes_store::{KubernetesStore, Place};
+use authority::pem;
+use authority::record::Record;
+use authority::service::wall_clock;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cert_agent::authority::ca;
-use cert_agent::authority::kubernetes_store::{KubernetesStore, Place};
-use cert_agent::authority::pem;
-use cert_agent::authority::record::Record;
-use cert_agent::authority::service::wall_clock;
 use serde_json::Value;
 use std::sync::Arc;
 

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::{Agent, CART, Ca, Running, id, within};
-use cert_agent::agent::authority::{Address, CallError, HostPort, issue};
-use cert_agent::api::issue_request::Evidence;
-use cert_agent::api::{IssueRequest, IssueResponse, UnixEvidence};
-use cert_agent::authority::attest::Caller;
-use cert_agent::authority::directory::Directory;
-use cert_agent::authority::follow::Followed;
-use cert_agent::authority::init::renew_intermediate;
-use cert_agent::authority::issue::{Authority, Now, Refusal};
-use cert_agent::authority::rate::PerMinute;
-use cert_agent::authority::root_source::RootSource;
-use cert_agent::authority::run::load;
-use cert_agent::authority::service::wall_clock;
+use agent::authority::{Address, CallError, HostPort, issue};
+use authority::attest::Caller;
+use authority::directory::Directory;
+use authority::follow::Followed;
+use authority::init::renew_intermediate;
+use authority::issue::{Authority, Now, Refusal};
+use authority::rate::PerMinute;
+use authority::root_source::RootSource;
+use authority::run::load;
+use authority::service::wall_clock;
 use identity::{TrustBundle, TrustDomain, X509Svid};
+use issuance_messages::issue_request::Evidence;
+use issuance_messages::{IssueRequest, IssueResponse, UnixEvidence};
 use rcgen::{CertificateParams, KeyPair};
 use rustls_pki_types::CertificateDer;
 use tonic::Code;
@@ -203,7 +203,7 @@ async fn plaintext_and_tls_1_2_are_refused() {
     let authority = ca.start().await;
     let plain = tonic::transport::Endpoint::from_shared(format!("http://{}", authority.address));
     let channel = plain.unwrap().connect_lazy();
-    let mut client = cert_agent::api::signing_client::SigningClient::new(channel);
+    let mut client = issuance_messages::signing_client::SigningClient::new(channel);
     assert!(within("plaintext", client.issue(token(ca.token(CART)))).await.is_err());
 
     let address = authority.address.to_string();
@@ -269,7 +269,7 @@ async fn f36_ca_expired_refuses_to_sign_and_says_the_date() {
     let secret = ca.token(CART);
     let refusal =
         issue_at(&authority, &token(secret.clone()), end + 1).await.unwrap_err().to_string();
-    let date = cert_agent::authority::ca::readable(end);
+    let date = authority::ca::readable(end);
     assert!(refusal.contains(&format!("the root expired at {date}")), "both end then: {refusal}");
     let begin = issue_at(&authority, &token(secret.clone()), end - 86_400 - 120).await.unwrap_err();
     assert!(begin.to_string().contains("not valid before"), "{begin}");

@@ -4,18 +4,18 @@
 use std::time::Duration;
 
 use crate::support::{Agent, CART, Ca, Running, bare, free_address, with_header, within};
-use cert_agent::agent::authority::Address;
-use cert_agent::agent::callers::AllowedCallers;
-use cert_agent::agent::fetch;
-use cert_agent::agent::held;
-use cert_agent::agent::jwt_source::JwtSource;
-use cert_agent::agent::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
-use cert_agent::agent::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
-use cert_agent::agent::proto::workload::{
+use agent::authority::Address;
+use agent::callers::AllowedCallers;
+use agent::fetch;
+use agent::held;
+use agent::jwt_source::JwtSource;
+use agent::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
+use agent::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
+use agent::proto::workload::{
     JwtBundlesRequest, JwtsvidRequest, ValidateJwtsvidRequest, X509BundlesRequest, X509svidRequest,
 };
-use cert_agent::agent::socket::Socket;
-use cert_agent::agent::workload_api::WorkloadApi;
+use agent::socket::Socket;
+use agent::workload_api::WorkloadApi;
 use futures_util::StreamExt as _;
 use identity::SvidKey;
 use spiffe::WorkloadApiClient;
@@ -152,8 +152,7 @@ async fn closed_to_us() -> (tempfile::TempDir, CancellationToken, std::path::Pat
     let stop = CancellationToken::new();
     let other = nix::unistd::Uid::effective().as_raw() + 1;
     let callers = AllowedCallers::exactly(vec![other]);
-    let roots =
-        cert_agent::agent::bundle_file::BundleFile::open(&Ca::new().bundle(), None).unwrap();
+    let roots = agent::bundle_file::BundleFile::open(&Ca::new().bundle(), None).unwrap();
     let (_publisher, view) = held::channel(roots.taken().clone());
     let jwt = JwtSource::new(Address::Unix("/nowhere".into()), view.clone());
     let service =
@@ -196,7 +195,7 @@ async fn s36_local_secrets_and_rights_of_the_sockets() {
     let mode =
         |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(agent.socket()), 0o666);
-    assert_eq!(mode(&cert_agent::agent::run::admin_path(agent.socket())), 0o600);
+    assert_eq!(mode(&agent::run::admin_path(agent.socket())), 0o600);
 }
 
 #[tokio::test]

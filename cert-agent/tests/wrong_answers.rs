@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::support::{Agent, CART, Ca, id};
-use cert_agent::api::signing_server::{Signing, SigningServer};
-use cert_agent::api::{
+use authority::attest::Caller;
+use authority::ca::BACK_DATED;
+use authority::issue::{Authority, Now};
+use authority::leaf::{Subject, sign};
+use authority::{csr, service::wall_clock};
+use issuance_messages::signing_server::{Signing, SigningServer};
+use issuance_messages::{
     Bundles, IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, WatchBundlesRequest,
 };
-use cert_agent::authority::attest::Caller;
-use cert_agent::authority::ca::BACK_DATED;
-use cert_agent::authority::issue::{Authority, Now};
-use cert_agent::authority::leaf::{Subject, sign};
-use cert_agent::authority::{csr, service::wall_clock};
 use rcgen::{CertificateParams, KeyPair};
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;

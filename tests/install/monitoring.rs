@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 /// Where metrics are declared.
 const DECLARED_IN: [&str; 5] = [
     "proxy/data-plane/src/telemetry/metrics.rs",
-    "cert-agent/src/agent/metrics.rs",
-    "cert-agent/src/authority/metrics.rs",
+    "cert-agent/agent/src/metrics.rs",
+    "cert-agent/authority/src/metrics.rs",
     "k8s/src/controller/page.rs",
     "k8s/src/injector/metrics.rs",
 ];

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use cert_agent::agent::cli::{Cli, execute};
-use cert_agent::program;
+use agent::cli::{Cli, execute};
 
 fn main() -> ExitCode {
     program::run::<Cli>(execute)

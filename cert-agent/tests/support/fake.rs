@@ -5,20 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use authority::attest::Caller;
+use authority::issue::{Authority, Now};
+use authority::service::wall_clock;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cert_agent::api::signing_server::{Signing, SigningServer};
-use cert_agent::api::{
+use issuance_messages::signing_server::{Signing, SigningServer};
+use issuance_messages::{
     Bundles, IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, TrustDomainBundle,
     WatchBundlesRequest,
 };
-use cert_agent::authority::attest::Caller;
-use cert_agent::authority::issue::{Authority, Now};
-use cert_agent::authority::service::wall_clock;
 use rcgen::{KeyPair, PublicKeyData as _};
 use tokio::net::UnixListener;
 use tokio::sync::watch;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use agent::authority::{Address, HostPort};
 use anyhow::{Context, Result, bail};
-use cert_agent::agent::authority::{Address, HostPort};
 use identity::{SpiffeId, TrustBundle, TrustDomain};
 use tempfile::TempDir;
 

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use agent::authority::client;
+use agent::evidence::{LastingProof, Proof};
+use agent::fresh_key::FreshKey;
 use anyhow::{Context, Result, ensure};
-use cert_agent::agent::authority::client;
-use cert_agent::agent::evidence::{LastingProof, Proof};
-use cert_agent::agent::fresh_key::FreshKey;
-use cert_agent::api::issue_request::Evidence as Sent;
-use cert_agent::api::{IssueRequest, IssueResponse};
+use issuance_messages::issue_request::Evidence as Sent;
+use issuance_messages::{IssueRequest, IssueResponse};
 use tokio::task::JoinSet;
 
 use crate::authority::Authority;
@@ -44,7 +44,7 @@ pub(crate) async fn rate(authority: &Authority, evidence: Evidence, time: Durati
 }
 
 struct Caller {
-    client: cert_agent::api::signing_client::SigningClient<tonic::transport::Channel>,
+    client: issuance_messages::signing_client::SigningClient<tonic::transport::Channel>,
     request: IssueRequest,
 }
 

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use agent::fresh_key::FreshKey;
 use anyhow::Result;
-use cert_agent::agent::fresh_key::FreshKey;
-use cert_agent::authority::ca::SigningCa;
-use cert_agent::authority::csr;
-use cert_agent::authority::directory::Directory;
-use cert_agent::authority::leaf::{self, Subject};
-use cert_agent::authority::service::wall_clock;
+use authority::ca::SigningCa;
+use authority::csr;
+use authority::directory::Directory;
+use authority::leaf::{self, Subject};
+use authority::service::wall_clock;
 use identity::SpiffeId;
 
 use crate::authority::Authority;

@@ -305,6 +305,6 @@ async fn a_spire_like_agent_is_followed_from_registration_to_restart() {
 fn the_protocol_is_the_cert_agents() {
     let ours =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/proto/workload.proto"));
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../cert-agent/proto/workload.proto");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../cert-agent/agent/proto/workload.proto");
     assert_eq!(ours.unwrap(), std::fs::read_to_string(path).unwrap());
 }

@@ -1,0 +1,191 @@
+//! Who is asking: evidence in, an identity out.
+//!
+//! One file an attestor, each behind [`Attestor`]. Every one answers the same [`Attested`], so that what
+//! follows (rate, signature, credential) knows nothing of how an identity was proved.
+
+pub mod join_token;
+pub mod oidc;
+pub mod renewal_credential;
+pub mod service_account;
+pub mod unix;
+pub mod x509;
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use identity::SpiffeId;
+use zeroize::Zeroizing;
+
+use issuance_messages::issue_request::Evidence;
+
+use super::follow::Live;
+use super::issue::Refusal;
+use super::join_token::JoinTokens;
+use super::registry::{Registry, UnixCaller};
+use super::renewal::{Credentials, Holder};
+use service_account::ServiceAccounts;
+
+/// Where a request came from, as the transport knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Over TLS. By itself the address proves nothing; it can contradict a proof.
+    Remote(SocketAddr),
+    /// Over our unix socket, with what the kernel says of the peer.
+    Unix(UnixCaller),
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remote(address) => address.fmt(f),
+            Self::Unix(UnixCaller { uid, gid, path }) => {
+                let program = path.as_ref().map_or("?".into(), |path| path.to_string_lossy());
+                write!(f, "uid {uid} gid {gid} program {program}")
+            }
+        }
+    }
+}
+
+/// One way to prove who one is.
+pub trait Attestor {
+    /// What the caller sends.
+    type Evidence: ?Sized;
+
+    /// Examines the evidence. Nothing is used up by this: what follows may still refuse, and a refusal shall
+    /// cost the rightful caller nothing.
+    ///
+    /// # Errors
+    /// [`Refusal`], in words that help the rightful caller and tell a guesser nothing.
+    fn attest(
+        &self,
+        evidence: &Self::Evidence,
+        asking: &Asking<'_>,
+    ) -> impl Future<Output = Result<Attested, Refusal>> + Send;
+}
+
+/// The request around the evidence.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// Where it came from.
+    pub caller: &'a Caller,
+    /// The certificate request, whose proof of possession holds. Evidence may be bound to it.
+    pub csr_der: &'a [u8],
+    /// Unix seconds.
+    pub now: u64,
+}
+
+/// An identity that was proved, before anything is used up.
+#[derive(Debug)]
+pub struct Attested {
+    /// Whom the certificate shall name.
+    pub identity: SpiffeId,
+    /// What the issue rate counts.
+    pub instance: String,
+    /// What the proof was, and what using it means.
+    pub proof: Proof,
+}
+
+/// What proved the identity.
+#[derive(Debug)]
+pub enum Proof {
+    /// A join token that waits to be used.
+    Token(Zeroizing<String>),
+    /// A renewal credential that waits to be replaced.
+    Holder(Holder),
+    /// Somebody else's word (the kernel's, a certificate authority's, an issuer's), good at any time.
+    Lasting,
+}
+
+/// What the attestors of our own consult.
+#[derive(Debug)]
+pub struct Records {
+    /// The join tokens.
+    pub tokens: JoinTokens,
+    /// The renewal credentials.
+    pub credentials: Credentials,
+    /// Who may be whom.
+    pub registry: Live<Registry>,
+}
+
+/// The attestors that ask others, where they are set up.
+#[derive(Debug, Default)]
+pub struct Remote {
+    /// Kubernetes service accounts.
+    pub service_accounts: Option<ServiceAccounts>,
+    /// The keys of the registry's token issuers.
+    pub oidc_keys: oidc::keys::Keys,
+}
+
+/// Examines the evidence with the attestor for its kind.
+///
+/// # Errors
+/// As [`Attestor::attest`], and [`Refusal::NoAttestor`] where none is set up.
+pub async fn attest(
+    evidence: &Evidence,
+    asking: &Asking<'_>,
+    records: &Arc<Records>,
+    remote: &Remote,
+) -> Result<Attested, Refusal> {
+    let missing = || Refusal::NoAttestor(evidence.kind());
+    match evidence {
+        Evidence::JoinToken(token) => {
+            join_token::Tokens(Arc::clone(records)).attest(token, asking).await
+        }
+        Evidence::RenewalCredential(credential) => {
+            renewal_credential::Holders(Arc::clone(records)).attest(credential, asking).await
+        }
+        Evidence::Unix(nothing) => {
+            unix::Kernel(&records.registry.now()).attest(nothing, asking).await
+        }
+        Evidence::ServiceAccount(token) => {
+            remote.service_accounts.as_ref().ok_or_else(missing)?.attest(token, asking).await
+        }
+        Evidence::X509(chain) => {
+            let registry = records.registry.now();
+            let authorities = registry.x509_authorities().ok_or_else(missing)?;
+            x509::Certificates(authorities).attest(chain, asking).await
+        }
+        Evidence::Oidc(token) => {
+            let registry = records.registry.now();
+            let issuers = registry.oidc_issuers().ok_or_else(missing)?;
+            oidc::Tokens { issuers, keys: &remote.oidc_keys }.attest(token, asking).await
+        }
+    }
+}
+
+impl Attested {
+    /// Uses the proof up. The answer is what the caller proves itself with next time, if it needs anything. Of
+    /// many calls with one join token, one gets past this.
+    ///
+    /// # Errors
+    /// [`Refusal`] when somebody else was faster, or a store fails.
+    pub async fn settle(
+        self,
+        records: &Arc<Records>,
+        now: u64,
+    ) -> Result<Option<Zeroizing<String>>, Refusal> {
+        let records = Arc::clone(records);
+        match self.proof {
+            Proof::Token(token) => {
+                in_the_store(move || {
+                    let identity = records.tokens.redeem(&token, now)?;
+                    Ok(Some(records.credentials.create(&identity, now)?))
+                })
+                .await
+            }
+            Proof::Holder(holder) => {
+                in_the_store(move || Ok(Some(records.credentials.replace(&holder, now)?))).await
+            }
+            Proof::Lasting => Ok(None),
+        }
+    }
+}
+
+/// Stores sync files or call a server: not on a thread that serves connections.
+async fn in_the_store<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Failed)?
+}

@@ -1,0 +1,22 @@
+//! `unix`: the kernel says who stands at the other end of our socket, and the registry says what that means.
+
+use crate::issue::Refusal;
+use crate::registry::Registry;
+use issuance_messages::UnixEvidence;
+
+use super::{Asking, Attested, Attestor, Caller, Proof};
+
+/// Knows which local user is whom.
+#[derive(Debug)]
+pub struct Kernel<'a>(pub &'a Registry);
+
+impl Attestor for Kernel<'_> {
+    type Evidence = UnixEvidence;
+
+    async fn attest(&self, _: &UnixEvidence, asking: &Asking<'_>) -> Result<Attested, Refusal> {
+        let Caller::Unix(peer) = asking.caller else { return Err(Refusal::UnixOverNetwork) };
+        let identity = self.0.identity_of(peer)?;
+        let instance = format!("unix/{}/{identity}", peer.uid);
+        Ok(Attested { identity, instance, proof: Proof::Lasting })
+    }
+}
