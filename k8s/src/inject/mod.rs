@@ -3,42 +3,23 @@
 //! [`inject`] is one pure function; the webhook and `postern-k8s inject` both call it. It edits the
 //! pod as JSON and touches only what it names, so fields of a newer Kubernetes survive.
 //!
-//! | file | says |
+//! | room | says |
 //! |---|---|
-//! | [`annotation`] | every annotation, and what it may say |
+//! | `pod` | the parts of a pod that decide what is injected, and what has a wrong shape |
 //! | [`settings`] | what the installer chooses for all pods |
+//! | `options` | what the annotations of a pod and its namespace ask for |
 //! | [`refusal`] | what is refused, and why |
-//! | `containers` | our containers and volumes |
-//! | `own_names` | that nothing of the app's has a name of ours |
-//! | `proxy_config` | the proxy's configuration |
-//! | `listeners` | that the proxy can bind what two annotations name |
-//! | `probes`, `scrape` | what the kubelet and Prometheus ask through the proxy |
+//! | `additions` | containers, volumes and the proxy's configuration; probes and scrapes |
 //! | [`review`] | an AdmissionReview: bytes in, answer out |
-//! | [`stream`] | a stream of YAML or JSON documents |
-//! | `kinds`, `workload` | which of their objects carry a pod |
-//! | `misplaced` | what of ours stands where nobody reads it |
-//! | [`shape`], `place` | what is wrong in them, and on which line |
+//! | `manifests` | a stream of YAML or JSON documents |
 
-pub mod annotation;
-mod containers;
-mod kinds;
-mod listeners;
-mod misplaced;
-mod operating_system;
-mod own_names;
-mod place;
+mod additions;
+mod manifests;
+mod options;
 mod pod;
-mod ports;
-mod probes;
-mod proxy_config;
 pub mod refusal;
-mod resources;
 pub mod review;
-mod scrape;
 pub mod settings;
-pub mod shape;
-pub mod stream;
-mod workload;
 
 use std::collections::BTreeMap;
 
@@ -46,16 +27,20 @@ use k8s_openapi::api::core::v1::Container;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use annotation::{INJECTED, Options};
-pub use containers::{AGENT, INIT, PROXY};
-use containers::{NAMES, VOLUMES};
+pub use additions::containers::{AGENT, INIT, PROXY};
+use additions::containers::{NAMES, VOLUMES};
+use additions::probes::{Probe, Rewrite};
+use additions::proxy_config::Kept;
+use additions::{containers, proxy_config, scrape};
+pub use manifests::stream;
+pub use options::annotation;
+use options::annotation::{INJECTED, Options};
 use pod::Pod;
-use probes::{Probe, Rewrite};
-use proxy_config::Kept;
+pub use pod::shape;
+use pod::shape::Misshapen;
 pub use refusal::{Refusal, Refusals};
 pub use settings::Settings;
 use settings::VERSION;
-use shape::Misshapen;
 
 /// Where a pod says for itself whether it is injected: a JSON pointer.
 const OWN_INJECT: &str = "/metadata/annotations/postern.dev~1inject";

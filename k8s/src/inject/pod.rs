@@ -1,72 +1,75 @@
 //! The parts of a pod that decide what is injected, read leniently: what is not named here may have
 //! any shape, because a newer Kubernetes may have given it one, and is carried through untouched.
 
+pub(crate) mod operating_system;
+pub mod shape;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::operating_system::{self, Foreign};
-use super::shape::{Field, Misshapen, Shapes};
+use operating_system::Foreign;
+use shape::{Field, Misshapen, Shapes};
 
 /// A pod, or the template of one.
 #[derive(Debug, Clone)]
-pub(super) struct Pod {
-    pub(super) metadata: Metadata,
-    pub(super) spec: Spec,
+pub(crate) struct Pod {
+    pub(crate) metadata: Metadata,
+    pub(crate) spec: Spec,
 }
 
 /// What stands above the spec.
 #[derive(Debug, Clone)]
-pub(super) struct Metadata {
-    pub(super) annotations: BTreeMap<String, String>,
+pub(crate) struct Metadata {
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 /// What runs.
 #[derive(Debug, Clone)]
-pub(super) struct Spec {
-    pub(super) containers: Vec<Container>,
-    pub(super) init_containers: Vec<Container>,
-    pub(super) ephemeral_containers: Vec<Container>,
-    pub(super) volumes: Vec<Named>,
-    pub(super) host_network: bool,
+pub(crate) struct Spec {
+    pub(crate) containers: Vec<Container>,
+    pub(crate) init_containers: Vec<Container>,
+    pub(crate) ephemeral_containers: Vec<Container>,
+    pub(crate) volumes: Vec<Named>,
+    pub(crate) host_network: bool,
     /// `securityContext.runAsUser`
-    pub(super) run_as_user: Option<i64>,
-    pub(super) termination_grace_period_seconds: Option<u32>,
-    pub(super) restart_policy: Option<String>,
+    pub(crate) run_as_user: Option<i64>,
+    pub(crate) termination_grace_period_seconds: Option<u32>,
+    pub(crate) restart_policy: Option<String>,
     /// What it needs, where that is not Linux.
-    pub(super) foreign_os: Option<Foreign>,
+    pub(crate) foreign_os: Option<Foreign>,
 }
 
 /// A name, and where it stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Named {
-    pub(super) name: String,
+pub(crate) struct Named {
+    pub(crate) name: String,
     /// A JSON pointer into the pod.
-    pub(super) pointer: String,
+    pub(crate) pointer: String,
 }
 
 /// One container of any of the three lists.
 #[derive(Debug, Clone)]
-pub(super) struct Container {
-    pub(super) name: Named,
+pub(crate) struct Container {
+    pub(crate) name: Named,
     /// `securityContext.runAsUser`
-    pub(super) run_as_user: Option<i64>,
-    pub(super) ports: Vec<Port>,
+    pub(crate) run_as_user: Option<i64>,
+    pub(crate) ports: Vec<Port>,
     /// The volumes it mounts.
-    pub(super) mounts: Vec<Named>,
+    pub(crate) mounts: Vec<Named>,
 }
 
 /// A port the container says it listens on.
 #[derive(Debug, Clone)]
-pub(super) struct Port {
-    pub(super) name: Option<String>,
-    pub(super) container_port: u16,
-    pub(super) protocol: Option<String>,
+pub(crate) struct Port {
+    pub(crate) name: Option<String>,
+    pub(crate) container_port: u16,
+    pub(crate) protocol: Option<String>,
 }
 
 impl Pod {
     /// Reads a pod, and tells everything that has the wrong shape, each with its place; the pod then lacks it.
-    pub(super) fn read(pod: &Value) -> (Self, Vec<Misshapen>) {
+    pub(crate) fn read(pod: &Value) -> (Self, Vec<Misshapen>) {
         let mut shapes = Shapes::default();
         let pod = Field::whole(pod);
         let (metadata, spec) = (pod.at("metadata"), pod.at("spec"));
@@ -85,18 +88,18 @@ impl Pod {
     }
 
     /// Every container, whichever list it is in.
-    pub(super) fn all_containers(&self) -> impl Iterator<Item = &Container> {
+    pub(crate) fn all_containers(&self) -> impl Iterator<Item = &Container> {
         let spec = &self.spec;
         spec.init_containers.iter().chain(&spec.containers).chain(&spec.ephemeral_containers)
     }
 
     /// Seconds between SIGTERM and SIGKILL; Kubernetes' own default is 30.
-    pub(super) fn grace_seconds(&self) -> u32 {
+    pub(crate) fn grace_seconds(&self) -> u32 {
         self.spec.termination_grace_period_seconds.unwrap_or(30)
     }
 
     /// Whether the pod is done when its containers are, as those of Jobs.
-    pub(super) fn is_finite(&self) -> bool {
+    pub(crate) fn is_finite(&self) -> bool {
         self.spec.restart_policy.as_deref().is_some_and(|policy| policy != "Always")
     }
 }
@@ -179,12 +182,12 @@ fn ports(shapes: &mut Shapes, list: &Field<'_>) -> Vec<Port> {
 
 impl Port {
     /// The ports of a container of a pod that was read without a mistake.
-    pub(super) fn of(container: &Map<String, Value>) -> Vec<Self> {
+    pub(crate) fn of(container: &Map<String, Value>) -> Vec<Self> {
         let list = Field { value: container.get("ports"), pointer: String::new() };
         ports(&mut Shapes::default(), &list)
     }
 
-    pub(super) fn is_tcp(&self) -> bool {
+    pub(crate) fn is_tcp(&self) -> bool {
         self.protocol.as_deref().unwrap_or("TCP") == "TCP"
     }
 }

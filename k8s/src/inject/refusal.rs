@@ -1,13 +1,14 @@
 //! Pods that cannot be in the mesh as they are, each with its name, the reason and the way out.
 
+mod own_names;
+
 use serde_json::Value;
 
-use super::containers::NAMES;
-use super::operating_system::Foreign;
-use super::own_names;
-use super::pod::{Container, Pod};
-use super::settings::{AGENT_UID, PROXY_UID};
-use super::shape::{Misshapen, dotted, escaped};
+use crate::inject::additions::containers::NAMES;
+use crate::inject::pod::operating_system::Foreign;
+use crate::inject::pod::shape::{Misshapen, dotted, escaped};
+use crate::inject::pod::{Container, Pod};
+use crate::inject::settings::{AGENT_UID, PROXY_UID};
 
 /// Why a pod is refused: every reason that was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,15 +99,15 @@ fn joined<T: ToString>(reasons: &[T]) -> String {
 
 /// One reason of a refusal, and the field it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reason {
+pub(crate) struct Reason {
     /// A JSON pointer into the object.
-    pub(super) pointer: String,
-    pub(super) words: String,
+    pub(crate) pointer: String,
+    pub(crate) words: String,
 }
 
 impl Refusals {
     /// Every reason with its field, for a pod that stands at `place` in an object.
-    pub(super) fn reasons(&self, pod: &Value, place: &str) -> Vec<Reason> {
+    pub(crate) fn reasons(&self, pod: &Value, place: &str) -> Vec<Reason> {
         self.0.iter().flat_map(|refusal| refusal.reasons(pod, place)).collect()
     }
 }
@@ -174,10 +175,10 @@ fn place_of(pod: &Value, container: &str) -> String {
 }
 
 /// Ports of the proxy in every pod.
-pub(super) const OWN_PORTS: [u16; 5] = [15000, 15001, 15006, 15020, 15021];
+pub(crate) const OWN_PORTS: [u16; 5] = [15000, 15001, 15006, 15020, 15021];
 
 /// Why a pod must not be injected: everything that is found.
-pub(super) fn check(pod: &Pod) -> Vec<Refusal> {
+pub(crate) fn check(pod: &Pod) -> Vec<Refusal> {
     let mut refusals = own_names::check(pod);
     if pod.spec.host_network {
         refusals.push(Refusal::HostNetwork);
@@ -199,7 +200,7 @@ fn others(pod: &Pod) -> impl Iterator<Item = &Container> {
 }
 
 /// What runs as one of our users: [`Refusal::UserCollision`] of the pod's default, and of each container other than ours.
-pub(super) fn users(pod: &Pod) -> Vec<Refusal> {
+pub(crate) fn users(pod: &Pod) -> Vec<Refusal> {
     let own = collision("the pod", pod.spec.run_as_user).into_iter();
     let containers = others(pod).filter_map(|container| {
         collision(&format!("container {}", container.name.name), container.run_as_user)

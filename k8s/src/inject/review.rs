@@ -115,7 +115,7 @@ impl RequestReview {
     pub fn answer(&self, namespace: &NamespaceFacts, settings: &Settings, secret: &str) -> Answer {
         let request = &self.request;
         if self.adds_ephemeral_container() {
-            return match super::check_users(&request.object) {
+            return match crate::inject::check_users(&request.object) {
                 Ok(()) => self.allow(None),
                 Err(refusal) => self.refuse(&refusal.to_string()),
             };
@@ -123,7 +123,7 @@ impl RequestReview {
         if !self.creates_pod() || self.is_control_plane(settings) {
             return self.allow(None);
         }
-        match super::inject(&request.object, namespace, settings, secret) {
+        match crate::inject::inject(&request.object, namespace, settings, secret) {
             Ok(Outcome::Unchanged(_)) => self.allow(None),
             Ok(Outcome::Changed(pod)) => self.allow(Some(&pod)),
             Err(refusal) => self.refuse(&refusal.to_string()),
@@ -149,7 +149,10 @@ impl RequestReview {
     }
 
     fn is_control_plane(&self, settings: &Settings) -> bool {
-        super::is_control_plane(self.request.namespace.as_deref().unwrap_or_default(), settings)
+        crate::inject::is_control_plane(
+            self.request.namespace.as_deref().unwrap_or_default(),
+            settings,
+        )
     }
 
     fn allow(&self, changed: Option<&Value>) -> Answer {

@@ -11,11 +11,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::pod::Port;
-use super::refusal::Refusal;
+use crate::inject::pod::Port;
+use crate::inject::refusal::Refusal;
 
 /// Where the proxy serves readiness and probes.
-pub(super) const PROBE_PORT: u16 = 15021;
+pub(crate) const PROBE_PORT: u16 = 15021;
 /// What the path of a rewritten probe begins with.
 const PATH: &str = "/probe/";
 /// How long a `postStart` handler may take; Kubernetes itself sets no limit.
@@ -24,7 +24,7 @@ const POST_START_SECONDS: u32 = 300;
 /// What the proxy must know to ask in the kubelet's place; a section of its configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Probe {
+pub(crate) struct Probe {
     container: String,
     kind: Kind,
     /// The secret part of a handler's path.
@@ -42,7 +42,7 @@ pub(super) struct Probe {
 /// Which probe or handler of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Liveness,
     Readiness,
     Startup,
@@ -119,19 +119,19 @@ impl Kind {
 }
 
 /// What all probes of a pod have in common.
-pub(super) struct Rewrite<'a> {
+pub(crate) struct Rewrite<'a> {
     /// Targets of probes that were rewritten before.
-    pub(super) known: &'a [Probe],
+    pub(crate) known: &'a [Probe],
     /// The secret part of handlers' paths.
-    pub(super) secret: &'a str,
+    pub(crate) secret: &'a str,
     /// The pod's grace period, which bounds its `preStop` handlers.
-    pub(super) grace_seconds: u32,
+    pub(crate) grace_seconds: u32,
 }
 
 impl Rewrite<'_> {
     /// Rewrites the probes and handlers of one container; what they asked is added to `targets`, and to `refusals` a
     /// [`Refusal::Probe`] where a target cannot be made out.
-    pub(super) fn container(
+    pub(crate) fn container(
         &self,
         container: &mut Map<String, Value>,
         targets: &mut Vec<Probe>,

@@ -18,10 +18,10 @@ const MOST_SHOWN: usize = 64;
 
 /// What leaves a pod no Linux node, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Foreign {
-    pub(super) found: String,
+pub(crate) struct Foreign {
+    pub(crate) found: String,
     /// A JSON pointer into the pod.
-    pub(super) pointer: String,
+    pub(crate) pointer: String,
 }
 
 impl Foreign {
@@ -32,7 +32,7 @@ impl Foreign {
 }
 
 /// What a pod's spec says.
-pub(super) fn foreign(spec: &Value) -> Option<Foreign> {
+pub(crate) fn foreign(spec: &Value) -> Option<Foreign> {
     own(spec).or_else(|| by_selector(spec)).or_else(|| by_affinity(spec))
 }
 

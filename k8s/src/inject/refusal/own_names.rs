@@ -3,13 +3,13 @@
 //! What carries one counts as ours only in a pod that is marked as injected (decision 0503): a later injection takes it
 //! away and makes it anew. In any other pod it is the app's, and nothing of the app's is taken away.
 
-use super::annotation::INJECTED;
-use super::containers::{NAMES, VOLUMES};
-use super::pod::{Named, Pod};
-use super::refusal::Refusal;
+use super::Refusal;
+use crate::inject::additions::containers::{NAMES, VOLUMES};
+use crate::inject::options::annotation::INJECTED;
+use crate::inject::pod::{Named, Pod};
 
 /// Refuses what has a name of ours and is not ours; all of it.
-pub(super) fn check(pod: &Pod) -> Vec<Refusal> {
+pub(crate) fn check(pod: &Pod) -> Vec<Refusal> {
     if pod.metadata.annotations.contains_key(INJECTED) {
         return Vec::new();
     }

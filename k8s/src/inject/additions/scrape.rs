@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Where the proxy serves metrics.
-pub(super) const METRICS_PORT: u16 = 15020;
+pub(crate) const METRICS_PORT: u16 = 15020;
 
 const SCRAPE: &str = "prometheus.io/scrape";
 const PORT: &str = "prometheus.io/port";
@@ -17,7 +17,7 @@ const SCHEME: &str = "prometheus.io/scheme";
 /// Where the app serves its metrics, in the proxy's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AppMetrics {
+pub(crate) struct AppMetrics {
     port: u16,
     path: String,
 }
@@ -26,7 +26,7 @@ pub(super) struct AppMetrics {
 ///
 /// An app that says `scrape: "false"`, or that serves metrics in a way the proxy does not fetch
 /// them (HTTPS, a port that is no number), is left as it is.
-pub(super) fn take_over(
+pub(crate) fn take_over(
     annotations: &mut Map<String, Value>,
     before: &BTreeMap<String, String>,
     known: Option<AppMetrics>,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::OWN_INJECT;
+use crate::inject::OWN_INJECT;
 
 /// API group, kind, and the JSON pointer (RFC 6901) of the pod or of its template. A kind that has its template in one of
 /// several places stands here with each.
@@ -51,21 +51,21 @@ const TEMPLATE: &str = "/spec/template";
 const KNATIVE: &str = "serving.knative.dev";
 
 /// API group (without version) and kind.
-pub(super) fn kind(object: &Value) -> Option<(&str, &str)> {
+pub(crate) fn kind(object: &Value) -> Option<(&str, &str)> {
     let version = object.get("apiVersion")?.as_str()?;
     let group = version.split_once('/').map_or("", |(group, _)| group);
     Some((group, object.get("kind")?.as_str()?))
 }
 
 /// The members of a `List`, a `PodList`, ..
-pub(super) fn items(object: &Value) -> Option<&[Value]> {
+pub(crate) fn items(object: &Value) -> Option<&[Value]> {
     let (_, kind) = kind(object)?;
     let items = object.get("items").filter(|_| kind.ends_with("List"))?;
     items.as_array().map(Vec::as_slice)
 }
 
 /// The pod of an object of a known kind, or its template, and where it is.
-pub(super) fn pod(object: &Value) -> Option<(&'static str, &Value)> {
+pub(crate) fn pod(object: &Value) -> Option<(&'static str, &Value)> {
     let found = kind(object)?;
     let mut places = KINDS.iter().filter(|(group, kind, _)| (*group, *kind) == found);
     places.find_map(|(_, _, place)| {
@@ -75,7 +75,7 @@ pub(super) fn pod(object: &Value) -> Option<(&'static str, &Value)> {
 }
 
 /// What looks like a template of a pod in an object of another kind: where, and why it stays as it is.
-pub(super) fn unknown(object: &Value) -> Option<(String, String)> {
+pub(crate) fn unknown(object: &Value) -> Option<(String, String)> {
     let (group, kind) = kind(object)?;
     if KINDS.iter().any(|known| (known.0, known.1) == (group, kind)) {
         return None;
@@ -96,7 +96,7 @@ pub(super) fn unknown(object: &Value) -> Option<(String, String)> {
 /// The first mapping called `template` or `…Template` that has `spec.containers` and has not opted out.
 fn template(value: &Value, place: &str) -> Option<String> {
     let below = |key: &str, value: &Value| {
-        let place = format!("{place}/{}", super::shape::escaped(key));
+        let place = format!("{place}/{}", crate::inject::pod::shape::escaped(key));
         let named = key == "template" || key.ends_with("Template");
         let shaped = value.pointer("/spec/containers").is_some_and(Value::is_array);
         let opted_out = value.pointer(OWN_INJECT).is_some_and(|own| own == "disabled");

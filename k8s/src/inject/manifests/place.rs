@@ -3,7 +3,7 @@
 use policy::yaml::{self, NodeKind, YamlNode};
 
 /// The nodes of one document with their lines.
-pub(super) struct Places {
+pub(crate) struct Places {
     root: Option<YamlNode>,
     /// The line of the file on which the document's text begins, from 1.
     begins: usize,
@@ -11,14 +11,14 @@ pub(super) struct Places {
 
 impl Places {
     /// Of a document's text. One that the resources' reader takes no place of (it has tighter limits) has its beginning alone.
-    pub(super) fn of(text: &str, begins: usize) -> Self {
+    pub(crate) fn of(text: &str, begins: usize) -> Self {
         let documents = yaml::read(&"".into(), text.as_bytes(), &mut Vec::new());
         let root = documents.into_iter().find_map(|document| document.root);
         Self { root, begins }
     }
 
     /// The line of a field (a JSON pointer, RFC 6901), or of the nearest thing around it that is written.
-    pub(super) fn line(&self, pointer: &str) -> usize {
+    pub(crate) fn line(&self, pointer: &str) -> usize {
         let Some(root) = &self.root else { return self.begins };
         let (mut node, mut line) = (root, root.mark.line);
         for key in pointer.split('/').skip(1) {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::pod::Named;
+use super::Named;
 
 /// The longest text of a file that is shown, in characters.
 const MOST_SHOWN: usize = 64;
@@ -23,17 +23,17 @@ pub struct Misshapen {
 
 impl Misshapen {
     /// A field that is not there.
-    pub(super) fn missing(pointer: &str, expected: &str) -> Self {
+    pub(crate) fn missing(pointer: &str, expected: &str) -> Self {
         Self { pointer: pointer.to_owned(), found: None, expected: expected.to_owned() }
     }
 
     /// The JSON pointer (RFC 6901) into the pod.
-    pub(super) fn pointer(&self) -> &str {
+    pub(crate) fn pointer(&self) -> &str {
         &self.pointer
     }
 
     /// The same mistake, told from above: of a pod that stands at this pointer.
-    pub(super) fn below(&self, above: &str) -> Self {
+    pub(crate) fn below(&self, above: &str) -> Self {
         Self { pointer: format!("{above}{}", self.pointer), ..self.clone() }
     }
 }
@@ -49,7 +49,7 @@ impl fmt::Display for Misshapen {
 }
 
 /// A JSON pointer as people write it: `spec.containers[0].name`, `metadata.annotations["a/b"]`.
-pub(super) fn dotted(pointer: &str) -> String {
+pub(crate) fn dotted(pointer: &str) -> String {
     let mut text = String::new();
     for key in pointer.split('/').skip(1) {
         let key: String =
@@ -68,25 +68,25 @@ pub(super) fn dotted(pointer: &str) -> String {
 }
 
 /// A key as a part of a pointer.
-pub(super) fn escaped(key: &str) -> String {
+pub(crate) fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
 /// A field that may be there. An explicit `null`, which templates often leave behind, means the same as nothing.
 #[derive(Debug, Clone)]
-pub(super) struct Field<'a> {
-    pub(super) value: Option<&'a Value>,
-    pub(super) pointer: String,
+pub(crate) struct Field<'a> {
+    pub(crate) value: Option<&'a Value>,
+    pub(crate) pointer: String,
 }
 
 impl<'a> Field<'a> {
     /// The object itself.
-    pub(super) fn whole(value: &'a Value) -> Self {
+    pub(crate) fn whole(value: &'a Value) -> Self {
         Self { value: Some(value), pointer: String::new() }
     }
 
     /// A field of this mapping.
-    pub(super) fn at(&self, key: &str) -> Self {
+    pub(crate) fn at(&self, key: &str) -> Self {
         let value = self.value.and_then(|value| value.get(key)).filter(|value| !value.is_null());
         Self { value, pointer: format!("{}/{}", self.pointer, escaped(key)) }
     }
@@ -94,18 +94,18 @@ impl<'a> Field<'a> {
 
 /// Reads fields, and collects what is wrong with them.
 #[derive(Debug, Default)]
-pub(super) struct Shapes {
+pub(crate) struct Shapes {
     mistakes: Vec<Misshapen>,
 }
 
 impl Shapes {
     /// Every mistake so far.
-    pub(super) fn mistakes(self) -> Vec<Misshapen> {
+    pub(crate) fn mistakes(self) -> Vec<Misshapen> {
         self.mistakes
     }
 
     /// Notes that a field is missing.
-    pub(super) fn missing(&mut self, field: &Field<'_>, expected: &str) {
+    pub(crate) fn missing(&mut self, field: &Field<'_>, expected: &str) {
         self.mistakes.push(Misshapen::missing(&field.pointer, expected));
     }
 
@@ -121,12 +121,12 @@ impl Shapes {
     }
 
     /// A text.
-    pub(super) fn text(&mut self, field: &Field<'_>) -> Option<String> {
+    pub(crate) fn text(&mut self, field: &Field<'_>) -> Option<String> {
         self.read(field, TEXT, |value| value.as_str().map(str::to_owned))
     }
 
     /// A text that must be there and not be empty.
-    pub(super) fn filled(&mut self, field: &Field<'_>, expected: &str) -> Option<String> {
+    pub(crate) fn filled(&mut self, field: &Field<'_>, expected: &str) -> Option<String> {
         let Some(value) = field.value else {
             self.missing(field, expected);
             return None;
@@ -138,7 +138,7 @@ impl Shapes {
     }
 
     /// Notes names that stand twice.
-    pub(super) fn once<'a>(&mut self, names: impl Iterator<Item = &'a Named>, what: &str) {
+    pub(crate) fn once<'a>(&mut self, names: impl Iterator<Item = &'a Named>, what: &str) {
         let mut seen = BTreeSet::new();
         for Named { name, pointer } in names.filter(|named| !named.name.is_empty()) {
             if !seen.insert(name) {
@@ -151,35 +151,35 @@ impl Shapes {
     }
 
     /// `true` or `false`.
-    pub(super) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
         self.read(field, "true or false, without quotes", Value::as_bool)
     }
 
     /// A whole number.
-    pub(super) fn integer(&mut self, field: &Field<'_>) -> Option<i64> {
+    pub(crate) fn integer(&mut self, field: &Field<'_>) -> Option<i64> {
         self.read(field, "a whole number, without quotes", Value::as_i64)
     }
 
     /// A number of seconds.
-    pub(super) fn seconds(&mut self, field: &Field<'_>) -> Option<u32> {
+    pub(crate) fn seconds(&mut self, field: &Field<'_>) -> Option<u32> {
         let seconds = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
         self.read(field, "a number of seconds, without quotes", seconds)
     }
 
     /// A port.
-    pub(super) fn port(&mut self, field: &Field<'_>) -> Option<u16> {
+    pub(crate) fn port(&mut self, field: &Field<'_>) -> Option<u16> {
         let number = |value: &Value| value.as_u64().and_then(|n| u16::try_from(n).ok());
         let port = |value: &Value| number(value).filter(|port| *port != 0);
         self.read(field, "a port, 1 to 65535, without quotes", port)
     }
 
     /// A mapping; false where there is none.
-    pub(super) fn mapping(&mut self, field: &Field<'_>) -> bool {
+    pub(crate) fn mapping(&mut self, field: &Field<'_>) -> bool {
         self.read(field, "a mapping", |value| value.as_object()).is_some()
     }
 
     /// The texts of a mapping; an empty value is an empty text.
-    pub(super) fn texts(&mut self, field: &Field<'_>) -> Vec<(String, String)> {
+    pub(crate) fn texts(&mut self, field: &Field<'_>) -> Vec<(String, String)> {
         let map = self.read(field, "a mapping of texts", |value| value.as_object());
         let keys = map.into_iter().flat_map(|map| map.keys());
         let pairs = keys.filter_map(|key| {
@@ -191,7 +191,7 @@ impl Shapes {
     }
 
     /// The items of a list, each of which is a mapping.
-    pub(super) fn mappings<'a>(&mut self, field: &Field<'a>) -> Vec<Field<'a>> {
+    pub(crate) fn mappings<'a>(&mut self, field: &Field<'a>) -> Vec<Field<'a>> {
         let items = self.read(field, "a list (a sequence)", |value| value.as_array());
         let items = items.into_iter().flatten().enumerate().map(|(index, value)| Field {
             value: Some(value),

@@ -9,34 +9,34 @@ use policy::Protocol;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::annotation::Options;
-use super::pod::Pod;
 use super::probes::Probe;
 use super::scrape::{AppMetrics, METRICS_PORT};
-use super::settings::Settings;
+use crate::inject::options::annotation::Options;
+use crate::inject::pod::Pod;
+use crate::inject::settings::Settings;
 
 /// The variable.
-pub(super) const VARIABLE: &str = "POSTERN_CONFIG";
+pub(crate) const VARIABLE: &str = "POSTERN_CONFIG";
 /// The pod's namespace.
-pub(super) const NAMESPACE_VARIABLE: &str = "POSTERN_NAMESPACE";
+pub(crate) const NAMESPACE_VARIABLE: &str = "POSTERN_NAMESPACE";
 /// The pod's service account.
-pub(super) const SERVICE_ACCOUNT_VARIABLE: &str = "POSTERN_SERVICE_ACCOUNT";
+pub(crate) const SERVICE_ACCOUNT_VARIABLE: &str = "POSTERN_SERVICE_ACCOUNT";
 /// The pod's name, by which the proxy announces itself to the controller.
-pub(super) const POD_NAME_VARIABLE: &str = "POSTERN_POD_NAME";
+pub(crate) const POD_NAME_VARIABLE: &str = "POSTERN_POD_NAME";
 /// The pod's uid, for the same.
-pub(super) const POD_UID_VARIABLE: &str = "POSTERN_POD_UID";
+pub(crate) const POD_UID_VARIABLE: &str = "POSTERN_POD_UID";
 /// Where the downward API puts the pod's labels.
-pub(super) const POD_DIRECTORY: &str = "/etc/postern/pod";
+pub(crate) const POD_DIRECTORY: &str = "/etc/postern/pod";
 /// Where the resources are mounted.
-pub(super) const RESOURCES_DIRECTORY: &str = "/etc/postern/resources";
+pub(crate) const RESOURCES_DIRECTORY: &str = "/etc/postern/resources";
 /// The agent's socket.
-pub(super) const SOCKET: &str = "/run/postern/agent.sock";
+pub(crate) const SOCKET: &str = "/run/postern/agent.sock";
 
 /// What an earlier injection wrote into the configuration and nowhere else.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     #[serde(default)]
-    pub(super) probes: Vec<Probe>,
+    pub(crate) probes: Vec<Probe>,
     #[serde(default)]
     metrics: Option<KeptMetrics>,
 }
@@ -48,17 +48,17 @@ struct KeptMetrics {
 
 impl Kept {
     /// Reads it back. A text that is not ours holds nothing.
-    pub(super) fn of(config: &str) -> Self {
+    pub(crate) fn of(config: &str) -> Self {
         serde_json::from_str(config).unwrap_or_default()
     }
 
-    pub(super) fn app_metrics(&self) -> Option<AppMetrics> {
+    pub(crate) fn app_metrics(&self) -> Option<AppMetrics> {
         self.metrics.as_ref().and_then(|metrics| metrics.app.clone())
     }
 }
 
 /// Writes the configuration.
-pub(super) fn write(
+pub(crate) fn write(
     pod: &Pod,
     options: &Options,
     settings: &Settings,
@@ -103,7 +103,7 @@ pub(super) fn write(
 }
 
 /// The same configuration with other probes.
-pub(super) fn with_probes(config: &str, probes: &[Probe]) -> Option<String> {
+pub(crate) fn with_probes(config: &str, probes: &[Probe]) -> Option<String> {
     let mut config: Map<String, Value> = serde_json::from_str(config).ok()?;
     config.remove("workload");
     config.insert("probes".to_owned(), json!(probes));

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// One port, or a range with both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct PortRange {
+pub(crate) struct PortRange {
     first: u16,
     last: u16,
 }

@@ -12,8 +12,8 @@ use ipnet::IpNet;
 
 use super::listeners;
 use super::ports::PortRange;
-use super::refusal::Refusal;
 use super::resources::ProxyResources;
+use crate::inject::refusal::Refusal;
 
 /// What every annotation of ours begins with.
 pub const PREFIX: &str = "postern.dev/";
@@ -180,21 +180,21 @@ pub const ANNOTATIONS: &[Annotation] = &[
 
 /// What the annotations of a pod and of its namespace ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Options {
+pub(crate) struct Options {
     /// Whether an init container redirects the pod's traffic.
-    pub(super) redirect: bool,
-    pub(super) native: bool,
-    pub(super) inbound_listeners: Vec<InboundListener>,
-    pub(super) outbound_listeners: Vec<OutboundListener>,
-    pub(super) skip_inbound_ports: Vec<PortRange>,
-    pub(super) skip_outbound_ports: Vec<PortRange>,
-    pub(super) skip_cidrs: Vec<IpNet>,
-    pub(super) allow_udp: Vec<PortRange>,
-    pub(super) egress_allowed: bool,
-    pub(super) mtls: &'static str,
-    pub(super) log_level: &'static str,
-    pub(super) access_log: &'static str,
-    pub(super) resources: ProxyResources,
+    pub(crate) redirect: bool,
+    pub(crate) native: bool,
+    pub(crate) inbound_listeners: Vec<InboundListener>,
+    pub(crate) outbound_listeners: Vec<OutboundListener>,
+    pub(crate) skip_inbound_ports: Vec<PortRange>,
+    pub(crate) skip_outbound_ports: Vec<PortRange>,
+    pub(crate) skip_cidrs: Vec<IpNet>,
+    pub(crate) allow_udp: Vec<PortRange>,
+    pub(crate) egress_allowed: bool,
+    pub(crate) mtls: &'static str,
+    pub(crate) log_level: &'static str,
+    pub(crate) access_log: &'static str,
+    pub(crate) resources: ProxyResources,
 }
 
 impl Default for Options {
@@ -221,7 +221,7 @@ impl Options {
     /// Reads the annotations of the namespace, then those of the pod, which win key by key.
     ///
     /// Every annotation of ours that is not known or not allowed is added to `refusals`, by name.
-    pub(super) fn read(
+    pub(crate) fn read(
         namespace: &BTreeMap<String, String>,
         pod: &BTreeMap<String, String>,
         refusals: &mut Vec<Refusal>,
@@ -291,7 +291,7 @@ fn ours(annotations: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &
         .filter_map(|(key, text)| key.strip_prefix(PREFIX).map(|key| (key, text.as_str())))
 }
 
-pub(super) fn refusal(key: &str, problem: String) -> Refusal {
+pub(crate) fn refusal(key: &str, problem: String) -> Refusal {
     let shown: String = key.escape_default().take(64).collect();
     Refusal::Annotation { key: format!("{PREFIX}{shown}"), problem }
 }
@@ -326,10 +326,10 @@ fn found(text: &str) -> String {
 
 /// `PORT=APPPORT[/PROTOCOL]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct InboundListener {
-    pub(super) port: u16,
-    pub(super) app_port: u16,
-    pub(super) protocol: &'static str,
+pub(crate) struct InboundListener {
+    pub(crate) port: u16,
+    pub(crate) app_port: u16,
+    pub(crate) protocol: &'static str,
 }
 
 impl FromStr for InboundListener {
@@ -346,10 +346,10 @@ impl FromStr for InboundListener {
 
 /// `PORT=HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OutboundListener {
-    pub(super) port: u16,
-    pub(super) host: String,
-    pub(super) service_port: u16,
+pub(crate) struct OutboundListener {
+    pub(crate) port: u16,
+    pub(crate) host: String,
+    pub(crate) service_port: u16,
 }
 
 impl FromStr for OutboundListener {

@@ -5,15 +5,15 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::annotation::{INJECT, PREFIX};
 use super::kinds::{self, items, kind};
 use super::misplaced;
-use super::shape::{Field, Shapes};
-use super::{NamespaceFacts, OWN_INJECT, Outcome, Settings, Why};
+use crate::inject::options::annotation::{INJECT, PREFIX};
+use crate::inject::pod::shape::{Field, Shapes};
+use crate::inject::{NamespaceFacts, OWN_INJECT, Outcome, Settings, Why};
 
 /// What a stream says of namespaces, by name.
 #[derive(Debug, Default)]
-pub(super) struct Namespaces(BTreeMap<String, Known>);
+pub(crate) struct Namespaces(BTreeMap<String, Known>);
 
 #[derive(Debug, Default)]
 struct Known {
@@ -23,12 +23,12 @@ struct Known {
 
 /// Something that is to be said of an object, and the field it is about.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Finding {
+pub(crate) struct Finding {
     kind: String,
     namespace: Option<String>,
     name: String,
     /// A JSON pointer into the document.
-    pub(super) pointer: String,
+    pub(crate) pointer: String,
     words: String,
 }
 
@@ -62,7 +62,7 @@ impl Finding {
 ///
 /// # Errors
 /// What cannot be read of what they say to us.
-pub(super) fn note_namespaces(object: &Value, namespaces: &mut Namespaces) -> Vec<Finding> {
+pub(crate) fn note_namespaces(object: &Value, namespaces: &mut Namespaces) -> Vec<Finding> {
     if let Some(items) = items(object) {
         let each = items.iter().enumerate().flat_map(|(index, item)| {
             let found = note_namespaces(item, namespaces);
@@ -83,7 +83,7 @@ pub(super) fn note_namespaces(object: &Value, namespaces: &mut Namespaces) -> Ve
         namespaces.0.insert(name.to_owned(), Known { facts, opted_out });
     }
     let mistakes = shapes.mistakes().into_iter();
-    let finding = |mistake: super::shape::Misshapen| {
+    let finding = |mistake: crate::inject::pod::shape::Misshapen| {
         Finding::of(object, mistake.pointer().to_owned(), mistake.to_string())
     };
     mistakes.map(finding).collect()
@@ -100,7 +100,7 @@ fn ours(shapes: &mut Shapes, map: &Field<'_>) -> BTreeMap<String, String> {
 ///
 /// # Errors
 /// Every refusal.
-pub(super) fn inject(
+pub(crate) fn inject(
     object: &Value,
     namespaces: &Namespaces,
     settings: &Settings,
@@ -120,7 +120,7 @@ pub(super) fn inject(
     if known.opted_out && pod.pointer(OWN_INJECT).is_none() {
         return Ok(Outcome::Unchanged(Why::OptedOut));
     }
-    match super::inject(pod, &known.facts, settings, secret) {
+    match crate::inject::inject(pod, &known.facts, settings, secret) {
         Ok(Outcome::Changed(pod)) => {
             let mut object = object.clone();
             if let Some(place) = object.pointer_mut(place) {
@@ -178,11 +178,11 @@ fn namespace_of(object: &Value) -> &str {
 }
 
 fn in_control_plane(object: &Value, settings: &Settings) -> bool {
-    super::is_control_plane(namespace_of(object), settings)
+    crate::inject::is_control_plane(namespace_of(object), settings)
 }
 
 /// What looks like a workload and is not injected, and what of ours has no effect.
-pub(super) fn passed_over(
+pub(crate) fn passed_over(
     object: &Value,
     namespaces: &Namespaces,
     settings: &Settings,

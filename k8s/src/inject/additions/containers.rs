@@ -18,15 +18,15 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::annotation::Options;
 use super::probes::PROBE_PORT;
 use super::proxy_config::{
     NAMESPACE_VARIABLE, POD_DIRECTORY, POD_NAME_VARIABLE, POD_UID_VARIABLE, RESOURCES_DIRECTORY,
     SERVICE_ACCOUNT_VARIABLE, SOCKET, VARIABLE,
 };
-use super::resources::ProxyResources;
 use super::scrape::METRICS_PORT;
-use super::settings::{AGENT_UID, PROXY_UID, Settings};
+use crate::inject::options::annotation::Options;
+use crate::inject::options::resources::ProxyResources;
+use crate::inject::settings::{AGENT_UID, PROXY_UID, Settings};
 
 /// The init container that loads the redirection rules.
 pub const INIT: &str = "postern-init";
@@ -35,10 +35,10 @@ pub const AGENT: &str = "postern-cert-agent";
 /// The proxy.
 pub const PROXY: &str = "postern-proxy";
 /// All three, in their order.
-pub(super) const NAMES: [&str; 3] = [INIT, AGENT, PROXY];
+pub(crate) const NAMES: [&str; 3] = [INIT, AGENT, PROXY];
 
 /// Every volume of ours.
-pub(super) const VOLUMES: [&str; 6] = [
+pub(crate) const VOLUMES: [&str; 6] = [
     "postern-socket",
     "postern-no-api-token",
     "postern-token",
@@ -63,7 +63,7 @@ const BUNDLE_DIRECTORY: &str = "/etc/postern/trust";
 const SOCKET_DIRECTORY: &str = "/run/postern";
 
 /// What the volumes of [`VOLUMES`] hold.
-pub(super) fn volumes(settings: &Settings) -> Vec<Volume> {
+pub(crate) fn volumes(settings: &Settings) -> Vec<Volume> {
     vec![
         in_memory("postern-socket", "1Mi"),
         in_memory("postern-no-api-token", "4Ki"),
@@ -123,7 +123,7 @@ fn field(path: &str) -> ObjectFieldSelector {
 }
 
 /// The container that sends the pod's traffic to the proxy.
-pub(super) fn init(options: &Options, settings: &Settings) -> Container {
+pub(crate) fn init(options: &Options, settings: &Settings) -> Container {
     Container {
         args: Some(redirect_arguments(options, settings)),
         security_context: Some(SecurityContext {
@@ -176,7 +176,7 @@ fn written<T: ToString>(items: &[T]) -> String {
 }
 
 /// The cert agent; `finite`: of a pod that is done when its containers are.
-pub(super) fn agent(options: &Options, settings: &Settings, finite: bool) -> Container {
+pub(crate) fn agent(options: &Options, settings: &Settings, finite: bool) -> Container {
     let health = command(&["postern-cert-agent", "health", "--socket", SOCKET]);
     Container {
         args: Some(agent_arguments(settings, finite && !options.native)),
@@ -211,7 +211,7 @@ fn agent_arguments(settings: &Settings, ends_after_proxy: bool) -> Vec<String> {
 }
 
 /// The proxy.
-pub(super) fn proxy(options: &Options, settings: &Settings, config: &str) -> Container {
+pub(crate) fn proxy(options: &Options, settings: &Settings, config: &str) -> Container {
     let ready = HTTPGetAction {
         path: Some("/ready".to_owned()),
         port: IntOrString::Int(i32::from(PROBE_PORT)),

@@ -14,7 +14,7 @@ use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 
 use super::place::Places;
 use super::workload::{self, Finding, Namespaces};
-use super::{Outcome, Settings};
+use crate::inject::{Outcome, Settings};
 
 /// The most bytes of a stream (64 MiB): a cluster's worth of manifests.
 pub const MAX_STREAM: usize = 64 << 20;

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::OWN_INJECT;
-use super::annotation::{INJECT, INJECTED, PREFIX};
 use super::kinds::{self, kind};
-use super::shape::{dotted, escaped};
+use crate::inject::OWN_INJECT;
+use crate::inject::options::annotation::{INJECT, INJECTED, PREFIX};
+use crate::inject::pod::shape::{dotted, escaped};
 
 /// Each of an object, with its place, and the words that name the right one.
-pub(super) fn of(object: &Value) -> Vec<(String, String)> {
+pub(crate) fn of(object: &Value) -> Vec<(String, String)> {
     if kind(object) == Some(("", "Namespace")) {
         return of_namespace(object).into_iter().collect();
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::annotation::{self, Options};
-use super::refusal::{OWN_PORTS, Refusal};
+use crate::inject::refusal::{OWN_PORTS, Refusal};
 
 const INBOUND: &str = "inbound-listeners";
 const OUTBOUND: &str = "outbound-listeners";
@@ -15,7 +15,7 @@ const OUTBOUND: &str = "outbound-listeners";
 type Taken = BTreeMap<u16, String>;
 
 /// Every port that two want, or that is the proxy's own.
-pub(super) fn check(options: &Options) -> Vec<Refusal> {
+pub(crate) fn check(options: &Options) -> Vec<Refusal> {
     let mut taken: Taken = BTreeMap::new();
     let mut wrong = Vec::new();
     for listener in &options.inbound_listeners {

@@ -5,15 +5,15 @@ use std::str::FromStr;
 
 /// CPU that proxy and agent ask for unless told otherwise: a hundredth of a core, what both need
 /// while nothing happens.
-pub(super) const DEFAULT_CPU: &str = "10m";
+pub(crate) const DEFAULT_CPU: &str = "10m";
 /// Memory that proxy and agent ask for unless told otherwise.
-pub(super) const DEFAULT_MEMORY: &str = "20Mi";
+pub(crate) const DEFAULT_MEMORY: &str = "20Mi";
 
 /// Requests and limits by resource name (`cpu`, `memory`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ProxyResources {
-    pub(super) requests: BTreeMap<&'static str, String>,
-    pub(super) limits: BTreeMap<&'static str, String>,
+pub(crate) struct ProxyResources {
+    pub(crate) requests: BTreeMap<&'static str, String>,
+    pub(crate) limits: BTreeMap<&'static str, String>,
 }
 
 impl Default for ProxyResources {
