@@ -9,7 +9,8 @@ pub mod metrics;
 mod reasons;
 mod writer;
 
-pub use levels::LogLevels;
+pub(crate) use levels::LOG_LEVELS;
+pub use levels::{LogLevel, LogLevels};
 pub(crate) use log_line::fragment;
 pub use log_throttle::LogThrottle;
 pub use reasons::{REASONS, Reason, ReasonAudience};
@@ -73,6 +74,33 @@ impl Protocol {
             3 => Self::Postern,
             4 => Self::Tcp,
             _ => Self::Unknown,
+        }
+    }
+}
+
+/// How far into its life a certificate is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateState {
+    /// Valid, and not due for replacement.
+    Fresh,
+    /// Valid, but the next one should have come: less than a quarter of its life is left, and
+    /// renewal begins at half (cert-manager: at a third).
+    Stale,
+    /// Not valid any more: nothing is taken from peers or sent to them.
+    Expired,
+}
+
+impl CertificateState {
+    /// All of them, for a metric that says which one it is.
+    pub const ALL: [Self; 3] = [Self::Fresh, Self::Stale, Self::Expired];
+
+    /// The metric label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Stale => "stale",
+            Self::Expired => "expired",
         }
     }
 }

@@ -12,6 +12,8 @@ use identity::{SpiffeId, SvidKey, TrustBundle, TrustBundles, X509Svid};
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::UnixTime;
 
+use crate::telemetry::CertificateState;
+
 /// Why a set of certificate, key and bundles is not taken over.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
@@ -58,21 +60,7 @@ pub struct OwnIdentity {
     pub bundle: TrustBundle,
 }
 
-/// How far into its life a certificate is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CertificateState {
-    /// Valid, and not due for replacement.
-    Fresh,
-    /// Valid, but the next one should have come: less than a quarter of its life is left, and
-    /// renewal begins at half (cert-manager: at a third).
-    Stale,
-    /// Not valid any more: nothing is taken from peers or sent to them.
-    Expired,
-}
-
 impl CertificateState {
-    /// All of them, for a metric that says which one it is.
-    pub const ALL: [Self; 3] = [Self::Fresh, Self::Stale, Self::Expired];
     /// What issuers back-date `NotBefore` by, seconds: it is no part of the life of a short-lived
     /// certificate.
     const BACK_DATED: u64 = 60;
@@ -84,16 +72,6 @@ impl CertificateState {
             None => Self::Expired,
             Some(left) if left < life / 4 => Self::Stale,
             Some(_) => Self::Fresh,
-        }
-    }
-
-    /// The metric label.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fresh => "fresh",
-            Self::Stale => "stale",
-            Self::Expired => "expired",
         }
     }
 }

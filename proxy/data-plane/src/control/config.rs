@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::http::gate::UnderscorePolicy;
 use crate::ports::{METRICS_PORT, READINESS_PORT};
+use crate::telemetry::LogLevel;
 use identity::TrustDomain;
 use policy::resources::DEFAULT_ROOT_NAMESPACE;
 use policy::yaml::{self, YamlMapping, YamlReader, YamlValue};
@@ -140,21 +141,6 @@ pub struct LogConfig {
     pub access: AccessLog,
 }
 
-/// How important a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// Something failed and needs a person.
-    Error,
-    /// Something is wrong and the proxy copes.
-    Warn,
-    /// What an operator wants to have seen.
-    Info,
-    /// For finding a fault.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
 /// Which connections and requests get a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessLog {
@@ -176,26 +162,6 @@ impl AccessLog {
         }
     }
 }
-
-impl LogLevel {
-    /// The name as configuration and `/log-level` write it.
-    pub fn as_str(self) -> &'static str {
-        LOG_LEVELS.iter().find(|(_, level)| *level == self).map_or("info", |(name, _)| name)
-    }
-
-    /// The level of that name.
-    pub fn parse(name: &str) -> Option<Self> {
-        LOG_LEVELS.iter().find(|(known, _)| *known == name).map(|(_, level)| *level)
-    }
-}
-
-const LOG_LEVELS: &[(&str, LogLevel)] = &[
-    ("error", LogLevel::Error),
-    ("warn", LogLevel::Warn),
-    ("info", LogLevel::Info),
-    ("debug", LogLevel::Debug),
-    ("trace", LogLevel::Trace),
-];
 
 impl Config {
     /// Reads a configuration file; `file_name` is what messages call it.

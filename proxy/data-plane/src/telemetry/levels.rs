@@ -9,7 +9,42 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::writer::LogSink;
-use crate::control::config::LogLevel;
+
+/// How important a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Something failed and needs a person.
+    Error,
+    /// Something is wrong and the proxy copes.
+    Warn,
+    /// What an operator wants to have seen.
+    Info,
+    /// For finding a fault.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// The name as configuration and `/log-level` write it.
+    pub fn as_str(self) -> &'static str {
+        LOG_LEVELS.iter().find(|(_, level)| *level == self).map_or("info", |(name, _)| name)
+    }
+
+    /// The level of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        LOG_LEVELS.iter().find(|(known, _)| *known == name).map(|(_, level)| *level)
+    }
+}
+
+/// The names of all levels.
+pub(crate) const LOG_LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
 
 /// Changes the level of messages while the process runs.
 pub struct LogLevels(reload::Handle<LevelFilter, tracing_subscriber::Registry>);

@@ -15,14 +15,14 @@ use rustls_pki_types::UnixTime;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, unix_now};
-use crate::connection::credentials::{CertificateState, Credentials};
+use crate::connection::credentials::Credentials;
 use crate::connection::mesh_connection::{ConnectionEvidence, MeshConnection, MeshConnectionTable};
 use crate::connection::registry::Registry;
 use crate::control::cluster;
 use crate::control::config::Config;
 use crate::control::jwks::TokenKeys;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::{CloseReason, Direction, LogThrottle};
+use crate::telemetry::{CertificateState, CloseReason, Direction, LogThrottle};
 use crate::traffic::authorize;
 use crate::traffic::decisions::RecentDecisions;
 use crate::traffic::demand::DestinationDemand;

@@ -13,10 +13,11 @@ use policy::{
 use super::listeners;
 use super::{
     AccessLog, AdminConfig, ControllerConfig, IdentityFiles, IdentitySource, InterceptionConfig,
-    LOG_LEVELS, LogConfig, LogLevel,
+    LogConfig,
 };
 use crate::http::gate::UnderscorePolicy;
 use crate::ports::{ADMIN_PORT, INBOUND_SOURCE_V4};
+use crate::telemetry::{LOG_LEVELS, LogLevel};
 
 const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 

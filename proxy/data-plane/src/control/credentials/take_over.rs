@@ -92,8 +92,8 @@ impl ProxyState {
     /// own part was refused is told by [`Self::credentials_refused`].
     fn trust_kept(&self, kept: &[RetainedPart], own: bool) {
         let is_kept = |piece| kept.iter().any(|kept| kept.what == piece);
-        self.metrics.trust_update(TrustPart::Bundle, !own && !is_kept(TrustPart::Bundle));
-        self.metrics.trust_update(TrustPart::Crl, !is_kept(TrustPart::Crl));
+        self.metrics.trust_update(TrustPart::Bundle.as_str(), !own && !is_kept(TrustPart::Bundle));
+        self.metrics.trust_update(TrustPart::Crl.as_str(), !is_kept(TrustPart::Crl));
         self.metrics.trust_stale.set(i64::from(own || !kept.is_empty()));
         for RetainedPart { what, error } in kept {
             tracing::error!(
@@ -110,7 +110,7 @@ impl ProxyState {
         let outcome = match self.credentials() {
             Some(_) => "new certificates refused; keeping those in force",
             None => {
-                self.metrics.trust_update(TrustPart::Bundle, false);
+                self.metrics.trust_update(TrustPart::Bundle.as_str(), false);
                 "certificates refused; none are held yet"
             }
         };

@@ -3,10 +3,7 @@
 use prometheus::{Encoder as _, Histogram, IntCounter, IntGauge, TextEncoder};
 
 use super::{Metrics, TrafficLabels};
-use crate::connection::credentials::CertificateState;
-use crate::connection::reauth::ReauthRefusal;
-use crate::control::credentials::TrustPart;
-use crate::telemetry::{CloseReason, Direction, mtls_label};
+use crate::telemetry::{CertificateState, CloseReason, Direction, mtls_label};
 
 /// What the names of [`ProcessMetrics`](process_metrics::ProcessMetrics) begin with, in every client library.
 const PROCESS: &str = "process_";
@@ -101,15 +98,16 @@ impl Metrics {
         }
     }
 
-    /// Counts a take-over of what is trusted of others.
-    pub fn trust_update(&self, what: TrustPart, success: bool) {
+    /// Counts a take-over of what is trusted of others: `what` is `bundle` or `crl`.
+    pub fn trust_update(&self, what: &'static str, success: bool) {
         let result = if success { "success" } else { "failure" };
-        self.trust_updates.with_label_values(&[what.as_str(), result]).inc();
+        self.trust_updates.with_label_values(&[what, result]).inc();
     }
 
-    /// Counts a try to re-authenticate a connection in place: `side` is `server` or `client`.
-    pub fn reauthentication(&self, side: &str, refusal: Option<ReauthRefusal>) {
-        let result = refusal.map_or("ok", ReauthRefusal::as_str);
+    /// Counts a try to re-authenticate a connection in place: `side` is `server` or `client`,
+    /// `refusal` the reason of a failure.
+    pub fn reauthentication(&self, side: &str, refusal: Option<&'static str>) {
+        let result = refusal.unwrap_or("ok");
         self.reauthentications.with_label_values(&[side, result]).inc();
     }
 

@@ -63,7 +63,7 @@ async fn try_once(
     let tried = tokio::time::timeout(limit, reauthenticate(worker, destination, old)).await;
     let result = tried.unwrap_or(Err(ReauthRefusal::Unreachable));
     let refusal = result.err();
-    worker.state.metrics.reauthentication("client", refusal);
+    worker.state.metrics.reauthentication("client", refusal.map(ReauthRefusal::as_str));
     let (peer, ends) = (old.peer.as_str(), old.bounds().expires);
     match refusal {
         None => tracing::debug!(peer, link = old.number, ends, "connection re-authenticated"),

@@ -26,7 +26,8 @@ pub(crate) async fn answer(
         Some(fresh) => decide(state, fresh, &message),
         None => Err(ReauthRefusal::UnknownConnection),
     };
-    state.metrics.reauthentication("server", decided.as_ref().err().copied());
+    let refusal = decided.as_ref().err().map(|refusal| refusal.as_str());
+    state.metrics.reauthentication("server", refusal);
     let answer = match decided {
         Ok(proof) => [&[ACCEPTED], &proof[..]].concat(),
         Err(refusal) => {
