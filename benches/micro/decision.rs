@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use divan::{Bencher, black_box};
-use identity::{SpiffeId, TrustDomain};
+use identity::SpiffeId;
 use policy::{
     CanonicalPath, ConnectionFacts, HostName, HttpFacts, PathNormalization, PolicyDefaults,
     Resources, Snapshot, SourceFile, Workload,
@@ -117,8 +117,7 @@ fn snapshot(rules: &[Value]) -> Snapshot {
         service_account: "cart".to_owned(),
         labels: [("app".to_owned(), "cart".to_owned())].into(),
     };
-    let trust_domain = good(TrustDomain::parse("cluster.local"));
-    Snapshot::build(&resources, &workload, &PolicyDefaults::default(), &trust_domain)
+    Snapshot::build(&resources, &workload, &PolicyDefaults::default())
 }
 
 fn id(text: &str) -> SpiffeId {

@@ -81,9 +81,7 @@ impl Issuer {
             service_account: "cart".into(),
             labels: BTreeMap::new(),
         };
-        let trust_domain = identity::TrustDomain::parse("td").expect("a trust domain");
-        let snapshot =
-            Snapshot::build(&resources, &workload, &PolicyDefaults::default(), &trust_domain);
+        let snapshot = Snapshot::build(&resources, &workload, &PolicyDefaults::default());
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
         let (x, y) = key.public_key().as_ref()[1..].split_at(32);
         let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));

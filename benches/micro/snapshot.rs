@@ -1,7 +1,6 @@
 //! Loading ten thousand policies: reading them, and making the snapshot of one workload.
 
 use divan::{Bencher, black_box};
-use identity::TrustDomain;
 use policy::{PolicyDefaults, Resources, Snapshot, SourceFile, Workload};
 use serde_json::json;
 
@@ -39,11 +38,8 @@ fn build(bencher: Bencher<'_, '_>, all: bool) {
         service_account: "cart".to_owned(),
         labels: [("app".to_owned(), "cart".to_owned())].into(),
     };
-    let trust_domain = good(TrustDomain::parse("cluster.local"));
     let defaults = PolicyDefaults::default();
-    bencher.bench_local(|| {
-        Snapshot::build(black_box(&resources), &workload, &defaults, &trust_domain)
-    });
+    bencher.bench_local(|| Snapshot::build(black_box(&resources), &workload, &defaults));
 }
 
 /// One policy names a caller, a method and a path; its selector names `cart` always, or once in a hundred.

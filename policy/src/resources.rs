@@ -47,7 +47,7 @@ pub struct SourceFile {
     pub bytes: Vec<u8>,
 }
 
-/// A checked set of resources, ready for [`crate::Snapshot::build`].
+/// A checked set of resources, ready for [`crate::Snapshot::build`] and [`crate::ServiceTable::build`].
 #[derive(Debug, Clone)]
 pub struct Resources {
     root_namespace: Arc<str>,

@@ -7,17 +7,16 @@ mod rule_set;
 mod tokens;
 
 use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use identity::{SpiffeId, TrustDomain};
+use identity::SpiffeId;
 
 use crate::evaluate::{DoubtBias, HttpKnowledge, RemoteKnowledge, RuleFacts};
 use crate::header_names::HeaderNames;
 use crate::resources::{AuthorizationPolicy, PolicyAction};
 use crate::{
     ConnectionFacts, ConnectionVerdict, Decider, Denial, DenyReason, HttpFacts, Permit,
-    PermitReason, Resources, Service, ServiceTable, TokenRules,
+    PermitReason, Resources, TokenRules,
 };
 use http_rules::HttpRules;
 pub use nearest_miss::NearestMiss;
@@ -91,7 +90,8 @@ pub enum MtlsMode {
     Disable,
 }
 
-/// The rules, modes and services of one workload. Immutable; share it in an `Arc` and swap it whole.
+/// What authorizes: the rules, modes and tokens of one workload. Immutable; share it in an `Arc` and swap it whole. Where its
+/// destinations lead is told by a [`ServiceTable`](crate::ServiceTable), which changes by itself.
 #[derive(Debug)]
 pub struct Snapshot {
     enforced: EnforcedPolicies,
@@ -103,7 +103,6 @@ pub struct Snapshot {
     modes: PortModes,
     http_rules: HttpRules,
     header_names: HeaderNames,
-    services: ServiceTable,
     tokens: Arc<TokenRules>,
     policies: Vec<Arc<str>>,
 }
@@ -135,14 +134,7 @@ impl EnforcedPolicies {
 
 impl Snapshot {
     /// Picks what concerns `workload` out of `resources` and compiles it.
-    ///
-    /// `trust_domain` is the workload's own: service accounts of endpoints get their identities in it.
-    pub fn build(
-        resources: &Resources,
-        workload: &Workload,
-        defaults: &PolicyDefaults,
-        trust_domain: &TrustDomain,
-    ) -> Self {
+    pub fn build(resources: &Resources, workload: &Workload, defaults: &PolicyDefaults) -> Self {
         let selected = resources.authorization_policies().iter();
         let policies: Vec<_> =
             selected.filter(|policy| policy.selects(workload, resources)).collect();
@@ -162,7 +154,6 @@ impl Snapshot {
             default_authorization: defaults.authorization,
             egress: defaults.egress,
             modes: PortModes::new(resources, workload, defaults),
-            services: ServiceTable::build(resources, workload, trust_domain),
             tokens,
             policies: policies.iter().map(|policy| Arc::clone(policy.name())).collect(),
         }
@@ -394,21 +385,6 @@ impl Snapshot {
     /// What happens to outbound connections to no known service.
     pub fn egress(&self) -> DefaultEgress {
         self.egress
-    }
-
-    /// The service a client means by `host` (canonical name, without port) and port; short names of cluster services are understood.
-    pub fn service_by_host(&self, host: &str, port: u16) -> Option<&Arc<Service>> {
-        self.services.by_host(host, port)
-    }
-
-    /// The service behind an address a client dialled: a service's own address, or one of its endpoints.
-    pub fn service_by_address(&self, address: SocketAddr) -> Option<&Arc<Service>> {
-        self.services.by_address(address)
-    }
-
-    /// Every service the workload can see, by host.
-    pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
-        self.services.services()
     }
 }
 

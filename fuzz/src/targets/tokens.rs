@@ -25,8 +25,7 @@ static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {
         service_account: "cart".to_owned(),
         labels: std::collections::BTreeMap::new(),
     };
-    let trust_domain = identity::TrustDomain::parse("td").expect("a trust domain");
-    Snapshot::build(&resources, &workload, &PolicyDefaults::default(), &trust_domain)
+    Snapshot::build(&resources, &workload, &PolicyDefaults::default())
 });
 
 #[expect(

@@ -24,17 +24,13 @@ fn cart() -> Workload {
     Workload { namespace: "shop".into(), service_account: "cart".into(), labels }
 }
 
-fn trust_domain() -> TrustDomain {
-    TrustDomain::parse("td").unwrap()
-}
-
 /// PERMISSIVE, so that plaintext reaches the policies; the default verdict is deny.
 fn permissive() -> PolicyDefaults {
     PolicyDefaults { mtls: MtlsMode::Permissive, ..PolicyDefaults::default() }
 }
 
 fn snapshot_with(text: &str, defaults: &PolicyDefaults) -> Snapshot {
-    Snapshot::build(&resources(text), &cart(), defaults, &trust_domain())
+    Snapshot::build(&resources(text), &cart(), defaults)
 }
 
 fn snapshot(text: &str) -> Snapshot {

@@ -15,6 +15,7 @@ pub mod outbound;
 pub mod reauth;
 pub mod record;
 pub mod review;
+pub mod services;
 pub mod state;
 pub mod upgrade;
 pub mod worker;

@@ -23,8 +23,7 @@ fn answers(config: &str, specs: &[&str], lines: &str) -> (Vec<Value>, ExplainOut
     let files = [SourceFile { name: "r".into(), bytes: format!("# none\n{text}").into_bytes() }];
     let resources =
         Resources::parse(&files, &config.root_namespace).unwrap_or_else(|m| panic!("{m}"));
-    let snapshot =
-        Snapshot::build(&resources, &config.workload, &config.defaults, &config.trust_domain);
+    let snapshot = Snapshot::build(&resources, &config.workload, &config.defaults);
     let mut out = Vec::new();
     let outcome = run(&config, &snapshot, lines.as_bytes(), &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();

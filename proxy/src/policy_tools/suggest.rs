@@ -148,7 +148,7 @@ fn replay(
     };
     let defaults =
         PolicyDefaults { authorization: DefaultAuthorization::Deny, ..config.defaults.clone() };
-    let snapshot = Snapshot::build(&resources, &config.workload, &defaults, &config.trust_domain);
+    let snapshot = Snapshot::build(&resources, &config.workload, &defaults);
     let allowed = |recorded: &&&RecordedTraffic| {
         explain(config, &snapshot, &InputLine::recorded(recorded)).decision == "allow"
     };

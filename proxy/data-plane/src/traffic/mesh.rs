@@ -141,9 +141,8 @@ impl Destination {
 
     /// Whether resources still say that the service may be this one.
     pub(crate) fn is_still(&self, worker: &Worker, peer: &SpiffeId) -> bool {
-        let snapshot = worker.state.snapshot();
-        let mut services = snapshot.services();
-        services.any(|service| service.host == self.host && service.identities.contains(peer))
+        let table = worker.state.services.table();
+        table.named(&self.host).any(|service| service.identities.contains(peer))
     }
 
     /// The place of one more stream on a shared connection made with the certificate in force, if one

@@ -159,7 +159,6 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use std::cell::Cell;
 
-    use identity::TrustDomain;
     use parking_lot::Mutex;
     use policy::{MtlsMode, PolicyDefaults, Resources, SourceFile, Workload};
 
@@ -178,7 +177,7 @@ mod tests {
         let (namespace, service_account) = ("shop".to_owned(), "cart".to_owned());
         let workload = Workload { namespace, service_account, labels: [].into() };
         let defaults = PolicyDefaults { mtls: MtlsMode::Permissive, ..PolicyDefaults::default() };
-        Snapshot::build(&resources, &workload, &defaults, &TrustDomain::parse("td").unwrap())
+        Snapshot::build(&resources, &workload, &defaults)
     }
 
     /// A request is judged by a policy that lets it in, and one that does not comes into force at each moment there is: before

@@ -1,6 +1,6 @@
-//! What is in force now: the snapshot, the credentials, and everything all workers share.
+//! What is in force now: the snapshot, the services, the credentials, and everything all workers share.
 //!
-//! Snapshot and credentials are immutable and swapped whole; a request reads each once.
+//! Each of the three is immutable and swapped whole, with an epoch of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use identity::SpiffeId;
 use identity::verify::HandshakeSide;
-use policy::{Protocol, Resources, Snapshot, Workload};
+use policy::{Protocol, Resources, ServiceTable, Snapshot, Workload};
 use rustls_pki_types::UnixTime;
 use tokio::sync::watch;
 
@@ -27,6 +27,7 @@ use crate::traffic::authorize;
 use crate::traffic::decisions::RecentDecisions;
 use crate::traffic::demand::DestinationDemand;
 use crate::traffic::jwt::UsedProofs;
+use crate::traffic::services::Services;
 
 /// The proxy's shared state.
 pub struct ProxyState {
@@ -54,8 +55,13 @@ pub struct ProxyState {
     pub demand: Option<DestinationDemand>,
     /// What the app's ports speak, as the controller says.
     port_protocols: ArcSwap<BTreeMap<u16, Protocol>>,
+    /// Where destinations lead.
+    pub services: Services,
     snapshot: ArcSwap<Snapshot>,
-    own_service: ArcSwap<Arc<str>>,
+    /// The service that our app is, as the controller says.
+    named_service: ArcSwapOption<Arc<str>>,
+    /// `SERVICE-ACCOUNT.NAMESPACE`: what our app is called where no service is known for it.
+    fallback_service: Arc<str>,
     pub(crate) credentials: ArcSwapOption<Credentials>,
     pub(crate) generation: AtomicU64,
     pub(crate) certificate_age_on_arrival: AtomicU64,
@@ -84,7 +90,9 @@ impl ProxyState {
     /// When the metrics cannot be registered, which a test rules out.
     pub fn new(config: Config, workers: usize) -> anyhow::Result<Arc<Self>> {
         let snapshot = first_snapshot(&config);
-        let own_service = own_service(&config, &snapshot);
+        let services = Services::new(first_table(&config));
+        let Workload { namespace, service_account, .. } = &config.workload;
+        let fallback_service = format!("{service_account}.{namespace}").into();
         let recent = usize::try_from(config.limits.recent_decisions)?;
         Ok(Arc::new(Self {
             clock: Arc::new(Clock::start()),
@@ -99,7 +107,9 @@ impl ProxyState {
             demand: config.controller.as_ref().map(|_| DestinationDemand::default()),
             port_protocols: ArcSwap::default(),
             snapshot: ArcSwap::from_pointee(snapshot),
-            own_service: ArcSwap::from_pointee(own_service),
+            services,
+            named_service: ArcSwapOption::empty(),
+            fallback_service,
             credentials: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
             certificate_age_on_arrival: AtomicU64::new(0),
@@ -124,22 +134,28 @@ impl ProxyState {
     /// Puts new resources in force, whole, and re-checks every open connection.
     pub fn install_resources(&self, resources: &Resources) {
         let snapshot = snapshot_of(&self.config, &self.config.workload, resources);
-        let service = own_service(&self.config, &snapshot);
-        self.install(snapshot, service);
+        self.install_services(resources);
+        self.install(snapshot);
     }
 
     /// Puts in force what the controller said: like [`Self::install_resources`], with the workload as the cluster knows it.
     pub fn install_cluster(&self, told: &cluster::ClusterState) {
         self.port_protocols.store(Arc::new(told.ports.clone()));
         let snapshot = snapshot_of(&self.config, &told.workload, &told.resources);
-        let service = told.service.clone();
-        let service = service.unwrap_or_else(|| own_service(&self.config, &snapshot));
-        self.install(snapshot, service);
+        self.named_service.store(told.service.clone().map(Arc::new));
+        self.install_services(&told.resources);
+        self.install(snapshot);
     }
 
-    fn install(&self, snapshot: Snapshot, own_service: Arc<str>) {
+    /// A service that says what it said before stays the same value, whatever else has changed.
+    fn install_services(&self, resources: &Resources) {
+        let mut table = (**self.services.table()).clone();
+        table.replace_all(resources);
+        self.services.install(table);
+    }
+
+    fn install(&self, snapshot: Snapshot) {
         let snapshot = Arc::new(snapshot);
-        self.own_service.store(Arc::new(own_service));
         self.token_keys.prepare(snapshot.tokens(), &self.config);
         self.snapshot.store(snapshot.clone());
         self.token_keys.keep_only(snapshot.tokens());
@@ -157,9 +173,15 @@ impl ProxyState {
         told.unwrap_or_else(|| self.config.inbound.port(port).protocol)
     }
 
-    /// How metrics and logs name the service that our app is.
+    /// How metrics and logs name the service that our app is: as the controller says, else the host of the service that our
+    /// identity stands for, else `SERVICE-ACCOUNT.NAMESPACE`.
     pub fn own_service(&self) -> Arc<str> {
-        Arc::clone(&self.own_service.load())
+        if let Some(named) = &*self.named_service.load() {
+            return Arc::clone(named);
+        }
+        let table = self.services.table();
+        let host = table.own().map_or(&self.fallback_service, |service| &service.host);
+        Arc::clone(host)
     }
 
     /// Wakes at each change of the snapshot, for those who hold on to an old decision.
@@ -308,7 +330,7 @@ impl ProxyState {
 }
 
 fn snapshot_of(config: &Config, workload: &Workload, resources: &Resources) -> Snapshot {
-    Snapshot::build(resources, workload, &config.defaults, &config.trust_domain)
+    Snapshot::build(resources, workload, &config.defaults)
 }
 
 /// Before anything was read. What a controller has to say may narrow the defaults, so until it has spoken nothing is allowed.
@@ -318,23 +340,13 @@ fn first_snapshot(config: &Config) -> Snapshot {
         None => snapshot_of(config, &config.workload, &resources),
         Some(_) => {
             let closed = policy::PolicyDefaults::default();
-            Snapshot::build(&resources, &config.workload, &closed, &config.trust_domain)
+            Snapshot::build(&resources, &config.workload, &closed)
         }
     }
 }
 
-/// The host of the service that our identity stands for, where a resource names one; else
-/// `SERVICE-ACCOUNT.NAMESPACE`.
-fn own_service(config: &Config, snapshot: &Snapshot) -> Arc<str> {
-    let workload = &config.workload;
-    let (namespace, account) = (&workload.namespace, &workload.service_account);
-    let is_ours = |id: &SpiffeId| {
-        id.trust_domain() == config.trust_domain.as_str()
-            && id.namespace() == Some(namespace)
-            && id.service_account() == Some(account)
-    };
-    let ours = snapshot.services().find(|service| service.identities.iter().any(is_ours));
-    ours.map_or_else(|| format!("{account}.{namespace}").into(), |service| service.host.clone())
+fn first_table(config: &Config) -> ServiceTable {
+    ServiceTable::new(&config.workload, &config.root_namespace, &config.trust_domain)
 }
 
 pub(crate) fn unix_time() -> UnixTime {

@@ -64,8 +64,7 @@ spec: {rules: [{}]}
     let files = [SourceFile { name: "r".into(), bytes: text.into() }];
     let resources =
         Resources::parse(&files, &config.root_namespace).unwrap_or_else(|m| panic!("{m}"));
-    let snapshot =
-        Snapshot::build(&resources, &config.workload, &config.defaults, &config.trust_domain);
+    let snapshot = Snapshot::build(&resources, &config.workload, &config.defaults);
     for (caller, issuer, reason) in [
         (FRONTEND, "i", "policy_allowed"),
         ("cluster.local/ns/shop/sa/reports", "i", "token_presenter"),

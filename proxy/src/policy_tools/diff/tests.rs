@@ -25,7 +25,7 @@ fn report(old: &str, new: &str) -> DiffReport {
         let file = SourceFile { name: "r".into(), bytes: policy(rules).into_bytes() };
         let resources =
             Resources::parse(&[file], &config.root_namespace).unwrap_or_else(|m| panic!("{m}"));
-        Snapshot::build(&resources, &config.workload, &config.defaults, &config.trust_domain)
+        Snapshot::build(&resources, &config.workload, &config.defaults)
     };
     let seen = recorded::read(LOG.as_bytes()).unwrap().seen;
     compare(&config, &snapshot(old), &snapshot(new), &seen)

@@ -228,9 +228,8 @@ fn short_names_work_under_any_cluster_domain() {
         let file = policy::SourceFile { name: key.into(), bytes };
         let resources = policy::Resources::parse(&[file], "postern-system").unwrap();
         let domain = &index.settings().trust_domain;
-        let defaults = policy::PolicyDefaults::default();
-        let snapshot = policy::Snapshot::build(&resources, &workload, &defaults, domain);
-        let found = snapshot.service_by_host(key, 80).expect(key);
+        let table = policy::ServiceTable::build(&resources, &workload, domain);
+        let found = table.by_host(key, 80).expect(key);
         assert_eq!(&*found.host, "cart.shop.svc.k8s.example");
     }
 }

@@ -60,9 +60,9 @@ pub(super) fn certificates(state: &ProxyState) -> Value {
 
 /// The services this workload can call.
 pub(super) fn services(state: &ProxyState) -> Vec<Value> {
-    let snapshot = state.snapshot();
-    let services = snapshot.services();
-    services
+    let table = state.services.table();
+    table
+        .services()
         .map(|service| {
             let endpoints: Vec<String> = service
                 .endpoints

@@ -208,7 +208,7 @@ fn put_in_force(
     if changed {
         state.install_cluster(&told);
         demand.services(
-            state.snapshot().services().map(|service| &service.host),
+            state.services.table().services().map(|service| &service.host),
             state.clock.coarse(),
         );
         if !told.refused.is_empty() {

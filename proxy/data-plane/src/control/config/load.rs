@@ -23,8 +23,8 @@ impl CheckedConfig {
     /// What the resources say of the configured workload.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let Config { workload, defaults, trust_domain, .. } = &self.config;
-        Snapshot::build(&self.resources, workload, defaults, trust_domain)
+        let Config { workload, defaults, .. } = &self.config;
+        Snapshot::build(&self.resources, workload, defaults)
     }
 }
 

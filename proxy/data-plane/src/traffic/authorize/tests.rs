@@ -5,7 +5,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
-use identity::{SpiffeId, TrustDomain};
+use identity::SpiffeId;
 use policy::{
     DefaultAuthorization, MtlsMode, PathNormalization, PolicyDefaults, Resources, SourceFile,
     Workload,
@@ -73,7 +73,7 @@ fn snapshot(defaults: &PolicyDefaults, specs: &[&str]) -> Snapshot {
     let resources = Resources::parse(&files, "postern-system").unwrap_or_else(|m| panic!("{m}"));
     let workload =
         Workload { namespace: "shop".into(), service_account: "cart".into(), labels: [].into() };
-    Snapshot::build(&resources, &workload, defaults, &TrustDomain::parse("td").unwrap())
+    Snapshot::build(&resources, &workload, defaults)
 }
 
 /// GET / on port 8080 by `td/ns/shop/sa/frontend`.

@@ -20,8 +20,8 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use identity::SpiffeId;
 use identity::jws::KeySet;
-use identity::{SpiffeId, TrustDomain};
 use policy::{PolicyDefaults, Resources, Snapshot, SourceFile, Workload};
 use serde_json::{Value, json};
 
@@ -170,9 +170,7 @@ impl TokenFixture {
             service_account: "cart".into(),
             labels: BTreeMap::new(),
         };
-        let trust_domain = TrustDomain::parse("td").unwrap();
-        let snapshot =
-            Snapshot::build(&resources, &workload, &PolicyDefaults::default(), &trust_domain);
+        let snapshot = Snapshot::build(&resources, &workload, &PolicyDefaults::default());
         Self {
             rules: snapshot.tokens().clone(),
             keys: Arc::default(),

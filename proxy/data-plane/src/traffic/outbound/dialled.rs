@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use policy::service::EndpointAddress;
-use policy::{Service, ServicePort, Snapshot};
+use policy::{Service, ServicePort, ServiceTable};
 use tokio::net::TcpStream;
 
 use crate::connection::net;
@@ -71,10 +71,10 @@ impl DialledDestination {
     }
 
     /// The service that the address or the listener means, if a resource names one.
-    pub(super) fn service(&self, snapshot: &Snapshot) -> Option<ServiceMatch> {
+    pub(super) fn service(&self, table: &ServiceTable) -> Option<ServiceMatch> {
         match self {
-            Self::Listener { service, port, .. } => by_host(snapshot, service, *port),
-            Self::Address(address) => by_address(snapshot, *address),
+            Self::Listener { service, port, .. } => by_host(table, service, *port),
+            Self::Address(address) => by_address(table, *address),
         }
     }
 
@@ -83,10 +83,10 @@ impl DialledDestination {
         &self,
         state: &ProxyState,
     ) -> Result<Option<ServiceMatch>, RequestError> {
-        let known = self.service(&state.snapshot());
+        let known = self.service(&state.services.table());
         let Some(demand) = &state.demand else { return Ok(known) };
         if let Some(found) = known {
-            demand.note_use(&found.service.host, state.clock.coarse());
+            found.note_use(state);
             return Ok(Some(found));
         }
         let key = match self {
@@ -94,7 +94,7 @@ impl DialledDestination {
             Self::Address(address) => address.to_string(),
         };
         let word = demand.ask(&key, state.clock.coarse()).await?;
-        match self.service(&state.snapshot()) {
+        match self.service(&state.services.table()) {
             // Something is there, but what was told of it cannot be used: that is no unknown destination (invariant 10).
             None if word == LookupState::Service => Err(RequestError::Unresolved(key)),
             found => Ok(found),
@@ -123,6 +123,13 @@ impl DialledDestination {
 }
 
 impl ServiceMatch {
+    /// Says that the service is in use, so that it is asked for on.
+    pub(super) fn note_use(&self, state: &ProxyState) {
+        if let Some(demand) = &state.demand {
+            demand.note_use(&self.service.host, state.clock.coarse());
+        }
+    }
+
     /// The addresses at hand: the one that was dialled, or those that are written.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         if let Some(endpoint) = self.endpoint {
@@ -140,8 +147,8 @@ impl ServiceMatch {
 }
 
 /// The service of this host and port.
-fn by_host(snapshot: &Snapshot, host: &str, port: u16) -> Option<ServiceMatch> {
-    let service = snapshot.service_by_host(host, port)?;
+pub(super) fn by_host(table: &ServiceTable, host: &str, port: u16) -> Option<ServiceMatch> {
+    let service = table.by_host(host, port)?;
     let port = service.port(port)?.clone();
     Some(ServiceMatch { service: service.clone(), port, endpoint: None })
 }
@@ -152,18 +159,18 @@ pub(crate) async fn resolve_host(
     host: &str,
     port: u16,
 ) -> Result<Option<ServiceMatch>, RequestError> {
-    let known = by_host(&state.snapshot(), host, port);
+    let known = by_host(&state.services.table(), host, port);
     let Some(demand) = &state.demand else { return Ok(known) };
     if let Some(found) = known {
-        demand.note_use(&found.service.host, state.clock.coarse());
+        found.note_use(state);
         return Ok(Some(found));
     }
     demand.ask(&format!("{host}:{port}"), state.clock.coarse()).await?;
-    Ok(by_host(&state.snapshot(), host, port))
+    Ok(by_host(&state.services.table(), host, port))
 }
 
-fn by_address(snapshot: &Snapshot, address: SocketAddr) -> Option<ServiceMatch> {
-    let service = snapshot.service_by_address(address)?;
+fn by_address(table: &ServiceTable, address: SocketAddr) -> Option<ServiceMatch> {
+    let service = table.by_address(address)?;
     let endpoint_port = service.ports.iter().find(|port| {
         service.endpoints.iter().any(|endpoint| {
             endpoint.address == EndpointAddress::Ip(address.ip())

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Request, Response};
 use parking_lot::Mutex;
-use policy::{HostName, Snapshot};
+use policy::{HostName, ServiceTable};
 use tokio::task::JoinHandle;
 
 use super::OutboundConnection;
@@ -22,6 +22,7 @@ use crate::telemetry::{CloseReason, Protocol};
 use crate::traffic::app::upgrade_over;
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::record::{RequestRecord, TrafficMeter};
+use crate::traffic::state::ProxyState;
 use crate::traffic::upgrade::{self, AnnouncedUpgrade};
 
 /// Answers the requests of one connection.
@@ -38,8 +39,8 @@ pub(super) struct OutboundHttpConnection {
 
 /// The route of the last request: the next one most often goes the same way.
 struct LastRoute {
-    /// The snapshot it was found in; another one may know better.
-    snapshot: Arc<Snapshot>,
+    /// The version of the table by which it was right last; another one may know better.
+    version: u64,
     /// The host and port it was found by; `None` when the address alone decided.
     host: Option<Box<str>>,
     route: Arc<Route>,
@@ -166,13 +167,10 @@ impl OutboundHttpConnection {
     /// The way to the service that the address means, or else the host.
     pub(super) async fn route(&self, host: &HostName) -> Result<Arc<Route>, RequestError> {
         let worker = &self.outbound.worker;
-        let snapshot = worker.state.snapshot().clone();
-        if let Some(last) = &*self.last.lock()
-            && Arc::ptr_eq(&last.snapshot, &snapshot)
-            && last.host.as_deref().is_none_or(|h| h == host.as_str())
-        {
-            return Ok(last.route.clone());
-        }
+        let version = match self.last_route(&worker.state, host) {
+            Ok(route) => return Ok(route),
+            Err(version) => version,
+        };
         let by_address = self.outbound.wanted.resolve(&worker.state).await?;
         let by_host = by_address.is_none().then(|| host.as_str().into());
         let found = match by_address {
@@ -190,13 +188,47 @@ impl OutboundHttpConnection {
             return Err(RequestError::ExternalByName(found.service.host.to_string()));
         }
         let route = route::resolve(worker, &found, self.protocol).await?;
-        *self.last.lock() = Some(LastRoute { snapshot, host: by_host, route: route.clone() });
+        *self.last.lock() = Some(LastRoute { version, host: by_host, route: route.clone() });
         Ok(route)
     }
 
+    /// The route of the last request, when it is this one's as well: its service is what the destination still means, whatever
+    /// else has changed. Else the version of the table that was looked into.
+    fn last_route(&self, state: &ProxyState, host: &HostName) -> Result<Arc<Route>, u64> {
+        let table = state.services.table();
+        let version = table.version();
+        let mut last = self.last.lock();
+        let Some(last) = last.as_mut() else { return Err(version) };
+        if last.host.as_deref().is_some_and(|known| known != host.as_str()) {
+            return Err(version);
+        }
+        if last.version != version {
+            let found = self.known(&table, last.host.as_ref().map(|_| host)).ok_or(version)?;
+            if !Arc::ptr_eq(&found.service, &last.route.service) {
+                return Err(version);
+            }
+            found.note_use(state);
+            last.version = version;
+        }
+        Ok(last.route.clone())
+    }
+
+    /// What the address means, or, where it means nothing, the host; nobody is asked.
+    fn known(&self, table: &ServiceTable, host: Option<&HostName>) -> Option<ServiceMatch> {
+        let by_address = self.outbound.wanted.service(table);
+        match host {
+            None => by_address,
+            Some(_) if by_address.is_some() => None,
+            Some(host) => dialled::by_host(table, host.name(), self.port_of(host)),
+        }
+    }
+
+    fn port_of(&self, host: &HostName) -> u16 {
+        host.port().unwrap_or_else(|| self.outbound.wanted.port())
+    }
+
     async fn by_host(&self, host: &HostName) -> Result<Option<ServiceMatch>, RequestError> {
-        let port = host.port().unwrap_or_else(|| self.outbound.wanted.port());
-        dialled::resolve_host(&self.outbound.worker.state, host.name(), port).await
+        dialled::resolve_host(&self.outbound.worker.state, host.name(), self.port_of(host)).await
     }
 
     async fn forward(

@@ -59,7 +59,7 @@ impl OutboundHttpConnection {
             done => return done,
         }
         let deadline = Instant::now() + worker.state.config.limits.endpoint_wait;
-        let mut changes = worker.state.policy_changes();
+        let mut changes = worker.state.services.changes();
         loop {
             // Asked for after we listen for changes, so that none is missed.
             let newest = match self.route(host).await {

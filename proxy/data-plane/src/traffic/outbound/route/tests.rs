@@ -61,7 +61,7 @@ async fn dialled(egress: &str, spec: Option<&Value>) -> Option<&'static str> {
     let wanted = DialledDestination::Address(AT.parse().unwrap());
     let answer = async {
         // What is in force already is not asked.
-        if wanted.service(&state.snapshot()).is_none() {
+        if wanted.service(&state.services.table()).is_none() {
             demand.wanted().await;
             demand.answered(AT, word);
         }
