@@ -156,8 +156,9 @@ async fn an_authority_of_another_root_is_not_believed() {
     assert!(!refused.ready);
     let error = refused.last_error.unwrap();
     assert!(error.contains("cannot reach the authority"), "{error}");
-    let tokens =
-        authority::join_token::JoinTokens::new(std::sync::Arc::clone(&ours.settings.store));
+    let tokens = authority::attest::join_token_store::JoinTokens::new(std::sync::Arc::clone(
+        &ours.settings.store,
+    ));
     assert_eq!(tokens.list().unwrap().len(), 1, "the token was never sent");
 }
 
@@ -263,7 +264,7 @@ async fn f22_disk_full_the_credential_lives_on_in_memory() {
 
 #[tokio::test]
 async fn f08_root_rotated_a_published_root_reaches_the_agents() {
-    use authority::follow::Followed;
+    use authority::serve::follow::Followed;
     let (ca, next) = (Ca::new(), Ca::new());
     let authority = ca.start().await;
     let agent = Agent::joining(&ca, authority.address, CART).started().await;

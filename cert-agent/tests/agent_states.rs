@@ -8,7 +8,7 @@ use agent::proto::admin::StatusResponse;
 use agent::proto::sds::{DataSource, Packed};
 use agent::proto::workload::{Jwtsvid, ValidateJwtsvidRequest, X509svid};
 use agent::show::{self, Shown};
-use authority::service::wall_clock;
+use authority::clock::wall_clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

@@ -8,9 +8,10 @@ use crate::support::{Agent, Ca};
 use agent::evidence::{LastingProof, Proof};
 use agent::rotation::{Failure, Moment, Rotation, Validity};
 use authority::attest::Caller;
-use authority::issue::{Authority, Now, Refusal};
-use authority::rate::{PerMinute, Rates};
-use authority::service::wall_clock;
+use authority::attest::refusal::Refusal;
+use authority::ca::rate::{PerMinute, Rates};
+use authority::clock::{Now, wall_clock};
+use authority::serve::issue::Authority;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use identity::X509Svid;
@@ -265,7 +266,7 @@ fn x509_roots_of_the_registry_are_signing_certificates() {
     let machines = Machines::new();
     let check = |name: &str, pem: String, words: Option<&str>| {
         std::fs::write(machines.ca_file(), pem).unwrap();
-        let loaded = authority::run::load(&believing(&machines).settings).map(drop);
+        let loaded = authority::serve::run::load(&believing(&machines).settings).map(drop);
         match words {
             None => assert!(loaded.is_ok(), "{name}: {loaded:?}"),
             Some(words) => {
@@ -433,7 +434,7 @@ fn registry_mistakes_have_their_place_and_nothing_unknown_passes() {
     let parse = |text: &str| {
         let trust_domain = identity::TrustDomain::parse("cluster.local").unwrap();
         let text = text.replace("CA", &at.display().to_string());
-        authority::registry::Registry::parse(&text, &trust_domain)
+        authority::attest::registry::Registry::parse(&text, &trust_domain)
             .map(drop)
             .map_err(|error| error.to_string())
     };

@@ -13,7 +13,7 @@ use agent::proto::sds::{
 use agent::proto::workload::{
     JwtBundlesRequest, JwtsvidRequest, ValidateJwtsvidRequest, X509svidRequest,
 };
-use authority::service::wall_clock;
+use authority::clock::wall_clock;
 use issuance_messages::TrustDomainBundle;
 use prost::Message as _;
 use spiffe::WorkloadApiClient;

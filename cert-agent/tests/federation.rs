@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::{Ca, DEADLINE, id};
-use authority::bundles::publish;
-use authority::directory::Directory;
-use authority::federation::Federation;
-use authority::federation::fetch::{Trusted, fetch};
-use authority::federation::server::{BundleEndpoint, ServerProfile};
-use authority::federation::url::EndpointUrl;
-use authority::init::renew_intermediate;
-use authority::issue::Authority;
-use authority::root_source::RootSource;
-use authority::service::wall_clock;
+use authority::ca::init::renew_intermediate;
+use authority::ca::root_source::RootSource;
+use authority::clock::wall_clock;
+use authority::publish::bundles::publish;
+use authority::publish::federation::Federation;
+use authority::publish::federation::fetch::{Trusted, fetch};
+use authority::publish::federation::server::{BundleEndpoint, ServerProfile};
+use authority::publish::federation::url::EndpointUrl;
+use authority::serve::issue::Authority;
+use authority::store::directory::Directory;
 use identity::jwk::BundleDocument;
 use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use identity::{TrustBundle, TrustBundles, TrustDomain};
@@ -148,7 +148,7 @@ fn add_root(ca: &Ca) {
 }
 
 fn take_up(partner: &Partner) {
-    let ca = authority::ca::SigningCa::load(&partner.ca.settings.directory).unwrap();
+    let ca = authority::ca::signers::SigningCa::load(&partner.ca.settings.directory).unwrap();
     partner.authority.ca.set(ca);
     publish(&partner.authority, wall_clock()).unwrap();
 }

@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::{CART, Ca, Running, id, within};
 use agent::authority::{Address, CallError, HostPort, issue, issue_jwt};
-use authority::issue::Now;
-use authority::jwt_svid::{JwtRefusal, signed_message};
-use authority::service::wall_clock;
+use authority::ca::jwt_svid::{JwtRefusal, signed_message};
+use authority::clock::{Now, wall_clock};
 use identity::jwt::{JwtBundle, JwtBundles, verify_jwt_svid};
 use identity::{TrustBundle, TrustDomain};
 use issuance_messages::issue_request::Evidence;

@@ -7,11 +7,12 @@ use std::time::Instant;
 use crate::support::kube_api::{KubeApi, Mood, recorded};
 use crate::support::{Agent, CART, Ca, within};
 use authority::attest::Caller;
+use authority::attest::refusal::Refusal;
 use authority::attest::service_account::Settings;
-use authority::issue::{Authority, Now, Refusal};
-use authority::kubernetes_store::{KubernetesStore, Place};
-use authority::run::service_accounts;
-use authority::service::wall_clock;
+use authority::clock::{Now, wall_clock};
+use authority::serve::issue::Authority;
+use authority::serve::run::service_accounts;
+use authority::store::kubernetes_store::{KubernetesStore, Place};
 use authority::store::{Key, Store};
 use identity::X509Svid;
 use issuance_messages::issue_request::Evidence;
@@ -210,7 +211,7 @@ async fn s31_token_checks_what_is_no_token_costs_no_review() {
 #[tokio::test]
 async fn s31_token_checks_the_rate_is_the_pods() {
     let mut cluster = Cluster::new().await;
-    cluster.ca.settings.issue_rate = authority::rate::PerMinute(2);
+    cluster.ca.settings.issue_rate = authority::ca::rate::PerMinute(2);
     let authority = cluster.authority().await;
     for _ in 0..2 {
         assert_eq!(ask(&authority, TOKEN, POD_ADDRESS).await.unwrap(), CART);

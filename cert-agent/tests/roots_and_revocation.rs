@@ -7,20 +7,29 @@ use std::time::{Duration, Instant};
 
 use crate::support::{CART, Ca, id};
 use authority::attest::Caller;
-use authority::directory::Directory;
-use authority::follow::Followed;
-use authority::issue::{Authority, Now, Refusal};
-use authority::join_token::JoinTokens;
-use authority::record::Everything;
-use authority::rollover::Keys as _;
-use authority::rollover::in_directory::InDirectory;
-use authority::root_source::RootSource;
-use authority::run::load;
-use authority::service::wall_clock;
-use authority::store::{Key, Store};
-use authority::store_directory::DirectoryStore;
-use authority::upkeep::Upkeep;
-use authority::{ca, crl, init, issuance_log_verify, pem, revoke, rollover};
+use authority::attest::join_token_store::JoinTokens;
+use authority::attest::refusal::Refusal;
+use authority::ca::crl;
+use authority::ca::init;
+use authority::ca::issuance_log_verify;
+use authority::ca::rollover;
+use authority::ca::rollover::Keys as _;
+use authority::ca::rollover::in_directory::InDirectory;
+use authority::ca::root_source::RootSource;
+use authority::ca::signers;
+use authority::clock::Now;
+use authority::clock::wall_clock;
+use authority::serve::follow::Followed;
+use authority::serve::issue::Authority;
+use authority::serve::run::load;
+use authority::serve::upkeep::Upkeep;
+use authority::store::Key;
+use authority::store::Store;
+use authority::store::directory::Directory;
+use authority::store::directory_store::DirectoryStore;
+use authority::store::pem;
+use authority::store::record::Everything;
+use authority::store::revocations;
 use identity::TrustDomain;
 use issuance_messages::issue_request::Evidence;
 use issuance_messages::{IssueRequest, IssueResponse};
@@ -65,8 +74,8 @@ fn chain(answer: &IssueResponse) -> Vec<CertificateDer<'static>> {
 fn verifies(directory: &Directory, answer: &IssueResponse) -> bool {
     let roots = pem::certificates(&directory.bundle()).unwrap();
     let chain = chain(answer);
-    let by_intermediate = ca::is_signed_by(&chain[0], &chain[1]).unwrap();
-    by_intermediate && roots.iter().any(|root| ca::is_signed_by(&chain[1], root).unwrap())
+    let by_intermediate = signers::is_signed_by(&chain[0], &chain[1]).unwrap();
+    by_intermediate && roots.iter().any(|root| signers::is_signed_by(&chain[1], root).unwrap())
 }
 
 fn serial(answer: &IssueResponse) -> String {
@@ -189,7 +198,7 @@ async fn f36_ca_key_or_issuer_expired_or_not_matching_refuses_and_says_the_date(
     let token = ca.token(CART);
     let late = now + 2 * 86_400;
     let error = issue_at(&authority, Evidence::JoinToken(token.clone()), late).await.unwrap_err();
-    assert!(error.to_string().contains(&ca::readable(now + 86_400)[..10]), "{error}");
+    assert!(error.to_string().contains(&signers::readable(now + 86_400)[..10]), "{error}");
     issue_at(&authority, Evidence::JoinToken(token), now).await.expect("the token stayed good");
 
     let directory = &ca.settings.directory;
@@ -204,7 +213,7 @@ async fn f36_ca_key_or_issuer_expired_or_not_matching_refuses_and_says_the_date(
     fs::write(directory.intermediate_key(), key).unwrap();
 
     let domain = TrustDomain::parse("cluster.local").unwrap();
-    let root = ca::new_root(&domain, now, 86_400).unwrap();
+    let root = signers::new_root(&domain, now, 86_400).unwrap();
     let bundle = fs::read(directory.bundle()).unwrap();
     fs::write(directory.bundle(), root.certificate.pem()).unwrap();
     refused("is signed by none of the roots");
@@ -217,7 +226,7 @@ async fn f36_ca_key_or_issuer_expired_or_not_matching_refuses_and_says_the_date(
     init::renew_intermediate(directory, &passphrase(&ca), Duration::from_secs(HOUR), now).unwrap();
     let short = load(&ca.settings).unwrap();
     let error = short.ca.now().ready(now + HOUR + 1).unwrap_err().to_string();
-    let date = ca::readable(now + HOUR);
+    let date = signers::readable(now + HOUR);
     assert!(error.contains(&format!("the intermediate expired at {date}")), "{error}");
     assert!(error.contains("renew-intermediate"), "{error}");
 }
@@ -234,7 +243,7 @@ async fn s28_revocation_lists_are_written_and_served_and_garbage_keeps_the_last_
     assert_eq!(listed(&authority), [Vec::<String>::new()], "a list of nothing");
     let number = authority.crls.number();
 
-    revoke::revoke_serial(store.as_ref(), &serial(&one), now).unwrap();
+    revocations::revoke_serial(store.as_ref(), &serial(&one), now).unwrap();
     upkeep.look(now + 2);
     assert_eq!(listed(&authority), [vec![serial(&one)]]);
     assert!(authority.crls.number() > number);
@@ -247,7 +256,7 @@ async fn s28_revocation_lists_are_written_and_served_and_garbage_keeps_the_last_
 
     // A replaced intermediate's list goes on, by its own key.
     init::renew_intermediate(&ca.settings.directory, &passphrase(&ca), YEAR, now).unwrap();
-    authority.ca.set(ca::SigningCa::load(&ca.settings.directory).unwrap());
+    authority.ca.set(signers::SigningCa::load(&ca.settings.directory).unwrap());
     upkeep.look(now + 4);
     assert_eq!(listed(&authority), [vec![serial(&one)], vec![serial(&one)]]);
 
@@ -258,7 +267,7 @@ async fn s28_revocation_lists_are_written_and_served_and_garbage_keeps_the_last_
     let entry = store.get(&garbage).unwrap().unwrap();
     store.remove(&garbage, &entry.version).unwrap();
 
-    let revoked = revoke::revoke_identity(store.as_ref(), CART, None, now).unwrap();
+    let revoked = revocations::revoke_identity(store.as_ref(), CART, None, now).unwrap();
     assert_eq!(revoked.len(), 2);
     upkeep.look(now + 102);
     let mut expect = vec![serial(&one), serial(&two)];
@@ -328,7 +337,7 @@ async fn the_issuance_log_is_chained_and_signed_and_the_first_broken_line_is_nam
     check("the signer taken out", without(1), "line 2 is broken");
     check("cut off", text.trim_end().to_owned(), "it does not end");
     check("garbage", format!("{text}garbage\n"), "is no line of an issuance log");
-    let other = ca::new_root(&TrustDomain::parse("x").unwrap(), wall_clock(), 100).unwrap();
+    let other = signers::new_root(&TrustDomain::parse("x").unwrap(), wall_clock(), 100).unwrap();
     fs::write(&path, &text).unwrap();
     let error = issuance_log_verify::verify(&path, &[other.certificate.der().clone()]);
     assert!(format!("{:#}", error.unwrap_err()).contains("none of the roots given"));
@@ -348,7 +357,7 @@ async fn a_secret_as_cert_manager_writes_it_is_used_and_its_swap_is_followed() {
     let mounted = tempfile::tempdir().unwrap();
     let write = |version: &str| {
         let key = KeyPair::try_from(root_key.serialize_der()).unwrap();
-        let made = ca::new_intermediate(&domain, root.der(), key, now, 86_400).unwrap();
+        let made = signers::new_intermediate(&domain, root.der(), key, now, 86_400).unwrap();
         let dir = mounted.path().join(version);
         fs::create_dir(&dir).unwrap();
         fs::write(dir.join("tls.crt"), made.certificate.pem() + &root.pem()).unwrap();

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use authority::ca;
-use authority::kubernetes_store::{KubernetesStore, Place};
-use authority::pem;
-use authority::record::Record;
-use authority::service::wall_clock;
+use authority::ca::signers;
+use authority::clock::wall_clock;
+use authority::store::kubernetes_store::{KubernetesStore, Place};
+use authority::store::pem;
+use authority::store::record::Record;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -67,7 +67,7 @@ impl Cluster {
         let map = self.api.config_map("postern-trust-bundle").unwrap();
         let ids = |text: &str| {
             let roots = pem::certificates_in(text.as_bytes(), "roots").unwrap();
-            roots.iter().map(ca::root_id).collect::<Vec<_>>()
+            roots.iter().map(signers::root_id).collect::<Vec<_>>()
         };
         let authority = self.member("postern-authority", "ca.crt").unwrap();
         (ids(map["bundle.pem"].as_str().unwrap()), ids(&authority))
@@ -80,7 +80,7 @@ impl Cluster {
             pem::certificates_in(text.as_bytes(), name).unwrap().swap_remove(0)
         };
         let root = one("postern-root", "root.pem");
-        ca::is_signed_by(&one("postern-authority", "tls.crt"), &root).unwrap()
+        signers::is_signed_by(&one("postern-authority", "tls.crt"), &root).unwrap()
     }
 }
 

@@ -2,10 +2,10 @@
 //! certificate names the attested id, and nothing but it.
 
 use crate::support::{CART, Ca, id};
-use authority::ca::SigningCa;
-use authority::csr::{CsrError, MAX_CSR, proven_key};
-use authority::leaf::{Subject, sign};
-use authority::service::wall_clock;
+use authority::ca::csr::{CsrError, MAX_CSR, proven_key};
+use authority::ca::leaf::{Subject, sign};
+use authority::ca::signers::SigningCa;
+use authority::clock::wall_clock;
 use identity::X509Svid;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use crate::support::{Agent, CART, Ca, id};
 use authority::attest::Caller;
-use authority::ca::BACK_DATED;
-use authority::issue::{Authority, Now};
-use authority::leaf::{Subject, sign};
-use authority::{csr, service::wall_clock};
+use authority::ca::csr;
+use authority::ca::leaf::{Subject, sign};
+use authority::ca::signers::BACK_DATED;
+use authority::clock::{Now, wall_clock};
+use authority::serve::issue::Authority;
 use issuance_messages::signing_server::{Signing, SigningServer};
 use issuance_messages::{
     Bundles, IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, WatchBundlesRequest,

@@ -18,8 +18,8 @@ const MOST_LINES: usize = 900;
 /// Where TLS 1.2 is spoken, and with whom. Never with a peer of the mesh.
 const TLS_1_2: &[(&str, &str)] = &[
     ("proxy/data-plane/src/control/probes/tls.rs", "our own app, as the kubelet would"),
-    ("cert-agent/authority/src/federation/fetch.rs", "web servers (SPIFFE Federation, section 5)"),
-    ("cert-agent/authority/src/federation/server.rs", "web clients (SPIFFE Federation, section 5)"),
+    ("cert-agent/authority/src/publish/federation/fetch.rs", "web servers (SPIFFE Federation, section 5)"),
+    ("cert-agent/authority/src/publish/federation/server.rs", "web clients (SPIFFE Federation, section 5)"),
 ];
 
 /// Folders of what no shipped program holds.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const DECLARED_IN: [&str; 5] = [
     "proxy/data-plane/src/telemetry/metrics.rs",
     "cert-agent/agent/src/metrics.rs",
-    "cert-agent/authority/src/metrics.rs",
+    "cert-agent/authority/src/serve/metrics.rs",
     "k8s/src/controller/page.rs",
     "k8s/src/injector/metrics.rs",
 ];

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use authority::attest::Caller;
-use authority::issue::{Authority, Now};
-use authority::service::wall_clock;
+use authority::clock::{Now, wall_clock};
+use authority::serve::issue::Authority;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey,

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use agent::fresh_key::FreshKey;
 use anyhow::Result;
-use authority::ca::SigningCa;
-use authority::csr;
-use authority::directory::Directory;
-use authority::leaf::{self, Subject};
-use authority::service::wall_clock;
+use authority::ca::csr;
+use authority::ca::leaf::{self, Subject};
+use authority::ca::signers::SigningCa;
+use authority::clock::wall_clock;
+use authority::store::directory::Directory;
 use identity::SpiffeId;
 
 use crate::authority::Authority;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::issue::Refusal;
-use crate::secret;
+use crate::attest::refusal::Refusal;
+use crate::store::secret;
 
 use super::{Asking, Attested, Attestor, Proof, Records, in_the_store};
 

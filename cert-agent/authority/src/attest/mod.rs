@@ -4,8 +4,12 @@
 //! follows (rate, signature, credential) knows nothing of how an identity was proved.
 
 pub mod join_token;
+pub mod join_token_store;
 pub mod oidc;
+pub mod refusal;
+pub mod registry;
 pub mod renewal_credential;
+pub mod renewal_store;
 pub mod service_account;
 pub mod unix;
 pub mod x509;
@@ -20,11 +24,11 @@ use zeroize::Zeroizing;
 
 use issuance_messages::issue_request::Evidence;
 
-use super::follow::Live;
-use super::issue::Refusal;
-use super::join_token::JoinTokens;
-use super::registry::{Registry, UnixCaller};
-use super::renewal::{Credentials, Holder};
+use crate::attest::join_token_store::JoinTokens;
+use crate::attest::refusal::Refusal;
+use crate::attest::registry::{Registry, UnixCaller};
+use crate::attest::renewal_store::{Credentials, Holder};
+use crate::store::live::Live;
 use service_account::ServiceAccounts;
 
 /// Where a request came from, as the transport knows it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::issue::Refusal;
+use crate::attest::refusal::Refusal;
 
 use super::{Asking, Attested, Attestor, Proof, Records, in_the_store};
 

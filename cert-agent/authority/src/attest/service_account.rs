@@ -17,7 +17,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::Semaphore;
 
-use crate::issue::Refusal;
+use crate::attest::refusal::Refusal;
 use issuance_messages::ServiceAccountEvidence;
 
 use super::{Asking, Attested, Attestor, Caller, Proof};

@@ -1,7 +1,7 @@
 //! `unix`: the kernel says who stands at the other end of our socket, and the registry says what that means.
 
-use crate::issue::Refusal;
-use crate::registry::Registry;
+use crate::attest::refusal::Refusal;
+use crate::attest::registry::Registry;
 use issuance_messages::UnixEvidence;
 
 use super::{Asking, Attested, Attestor, Caller, Proof};

@@ -10,9 +10,9 @@ use webpki::aws_lc_rs as algorithms;
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use crate::issue::Refusal;
-use crate::registry::x509::{Authorities, Authority, Names};
-use crate::secret;
+use crate::attest::refusal::Refusal;
+use crate::attest::registry::x509::{Authorities, Authority, Names};
+use crate::store::secret;
 use issuance_messages::X509Evidence;
 
 use super::{Asking, Attested, Attestor, Proof};

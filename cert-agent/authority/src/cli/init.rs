@@ -11,15 +11,15 @@ use kube::Client;
 
 use super::print;
 use super::roots::{Pkcs11Args, RootKeyArgs};
-use crate::bootstrap;
-use crate::directory::Directory;
+use crate::ca::bootstrap;
+use crate::ca::init::{self, Wanted};
+use crate::cli::show::Shown;
 use crate::duration;
-use crate::init::{self, Wanted};
-use crate::kubernetes;
-use crate::kubernetes_store::Place;
-use crate::objects::Places;
-use crate::show::Shown;
-use crate::store_directory::DirectoryStore;
+use crate::store::directory::Directory;
+use crate::store::directory_store::DirectoryStore;
+use crate::store::kubernetes;
+use crate::store::kubernetes_store::Place;
+use crate::store::objects::Places;
 use program::Misconfigured;
 
 /// `init`.

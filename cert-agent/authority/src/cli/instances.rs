@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use clap::Args;
 
 use super::{StateArgs, print};
-use crate::renewal::Credentials;
-use crate::show;
+use crate::attest::renewal_store::Credentials;
+use crate::cli::show;
 
 /// `revoke-instance`.
 #[derive(Debug, Args)]

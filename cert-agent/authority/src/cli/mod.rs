@@ -1,5 +1,13 @@
 //! The command line of `postern-authority`, one file a group of commands.
 
+pub mod init;
+pub mod instances;
+pub mod revoke;
+pub mod roots;
+pub mod run;
+pub mod show;
+pub mod tokens;
+
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,20 +17,13 @@ use clap::{Args, Parser, Subcommand};
 use identity::{SpiffeId, TrustDomain};
 use serde::Serialize;
 
-use super::directory::Directory;
-use super::kubernetes_store::{KubernetesStore, Place};
-use super::service::wall_clock;
-use super::show::Shown;
-use super::store::Store;
-use super::store_directory::DirectoryStore;
-use super::{ca, files};
-
-pub mod init;
-pub mod instances;
-pub mod revoke;
-pub mod roots;
-pub mod run;
-pub mod tokens;
+use crate::ca::signers;
+use crate::cli::show::Shown;
+use crate::clock::wall_clock;
+use crate::store::directory::Directory;
+use crate::store::directory_store::DirectoryStore;
+use crate::store::kubernetes_store::{KubernetesStore, Place};
+use crate::store::{Store, files};
 
 /// The authority of a Postern trust domain: attests agents and signs their short-lived
 /// certificates.
@@ -185,7 +186,7 @@ pub fn execute(cli: Cli) -> anyhow::Result<bool> {
         }
         Command::Bundle(args) => {
             let directory = Directory::new(args.dir);
-            ca::load_bundle(&directory)?;
+            signers::load_bundle(&directory)?;
             io::stdout().write_all(&files::read(&directory.bundle())?)?;
         }
         Command::Token(args) => tokens::mint(&args, now)?,

@@ -8,10 +8,12 @@ use clap::{Args, Subcommand};
 use identity::SpiffeId;
 
 use super::{StateArgs, print};
-use crate::directory::Directory;
-use crate::join_token::JoinTokens;
-use crate::renewal::Credentials;
-use crate::{issuance_log_verify, pem, revoke, show};
+use crate::attest::join_token_store::JoinTokens;
+use crate::attest::renewal_store::Credentials;
+use crate::ca::issuance_log_verify;
+use crate::cli::show;
+use crate::store::directory::Directory;
+use crate::store::{pem, revocations};
 
 /// `revoke`.
 #[derive(Debug, Args)]
@@ -61,8 +63,8 @@ struct VerifyArgs {
 pub(super) fn revoke(args: &RevokeArgs, now: u64) -> anyhow::Result<bool> {
     let store = args.place.store()?;
     if let Some(serial) = &args.serial {
-        let serial = revoke::parse_serial(serial)?;
-        let revoked = vec![revoke::revoke_serial(store.as_ref(), &serial, now)?];
+        let serial = revocations::parse_serial(serial)?;
+        let revoked = vec![revocations::revoke_serial(store.as_ref(), &serial, now)?];
         if revoked.iter().any(|one| one.identity.is_empty()) {
             writeln!(
                 io::stderr(),
@@ -93,7 +95,7 @@ pub(super) fn revoke(args: &RevokeArgs, now: u64) -> anyhow::Result<bool> {
     if instance.is_none() {
         proofs += JoinTokens::new(store.clone()).revoke_identity(&identity)?;
     }
-    let revoked = revoke::revoke_identity(store.as_ref(), &identity, instance, now)?;
+    let revoked = revocations::revoke_identity(store.as_ref(), &identity, instance, now)?;
     let found = proofs + revoked.len() > 0;
     writeln!(io::stderr(), "{}", told(&identity, revoked.len(), found))?;
     print(&revoked, || show::revoked_table(&revoked))?;
@@ -117,14 +119,14 @@ fn told(identity: &str, certificates: usize, found: bool) -> String {
 /// Whose agent this is: of its credential, or of a live certificate.
 fn identity_of(
     store: &dyn crate::store::Store,
-    holders: &[crate::renewal::Listed],
+    holders: &[crate::attest::renewal_store::Listed],
     instance: &str,
     now: u64,
 ) -> anyhow::Result<String> {
     if let Some(holder) = holders.iter().find(|holder| holder.instance == instance) {
         return Ok(holder.identity.clone());
     }
-    let all = crate::record::Everything::read(store, now)?;
+    let all = crate::store::record::Everything::read(store, now)?;
     let found =
         all.leaves.into_iter().find(|(_, of_one)| of_one.iter().any(|l| l.instance == instance));
     found.map(|(identity, _)| identity).with_context(|| {
@@ -136,7 +138,7 @@ fn identity_of(
 
 /// Prints what is revoked and has not ended.
 pub(super) fn list(args: &StateArgs, now: u64) -> anyhow::Result<()> {
-    let revoked = revoke::list(args.store()?.as_ref(), now)?;
+    let revoked = revocations::list(args.store()?.as_ref(), now)?;
     print(&revoked, || show::revoked_table(&revoked))
 }
 

@@ -9,15 +9,16 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
 use super::{SharedArgs, print};
-use crate::directory::Directory;
-use crate::kubernetes_store::Place;
-use crate::objects::Places;
-use crate::rollover::in_cluster::InCluster;
-use crate::rollover::in_directory::{self, InDirectory};
-use crate::rollover::{self, Keys};
-use crate::root_source::{Pkcs11, RootSource};
+use crate::ca::rollover::in_cluster::InCluster;
+use crate::ca::rollover::in_directory::{self, InDirectory};
+use crate::ca::rollover::{self, Keys};
+use crate::ca::root_source::{Pkcs11, RootSource};
+use crate::cli::show;
+use crate::duration;
 use crate::store::Store;
-use crate::{duration, show};
+use crate::store::directory::Directory;
+use crate::store::kubernetes_store::Place;
+use crate::store::objects::Places;
 use program::Misconfigured;
 
 /// `root`.

@@ -11,13 +11,13 @@ use identity::TrustDomain;
 use super::StateArgs;
 use super::roots::Pkcs11Args;
 use crate::attest::service_account;
+use crate::ca::jwt_keys::MAX_TOKEN_LIFETIME;
+use crate::ca::rate::PerMinute;
+use crate::ca::root_source::RootSource;
 use crate::duration;
-use crate::federation::server::ServerProfile;
-use crate::jwt_keys::MAX_TOKEN_LIFETIME;
-use crate::rate::PerMinute;
-use crate::root_source::RootSource;
-use crate::run::{self, Settings};
-use crate::server::Limits;
+use crate::publish::federation::server::ServerProfile;
+use crate::serve::run::{self, Settings};
+use crate::serve::server::Limits;
 use program::Misconfigured;
 
 /// `run`.

@@ -9,8 +9,11 @@ use clap::Args;
 use identity::SpiffeId;
 
 use super::{StateArgs, print};
-use crate::join_token::JoinTokens;
-use crate::{ca, duration, files, leaf, show};
+use crate::attest::join_token_store::JoinTokens;
+use crate::ca::{leaf, signers};
+use crate::cli::show;
+use crate::duration;
+use crate::store::files;
 use program::Misconfigured;
 
 /// `token`.
@@ -41,7 +44,7 @@ pub struct RevokeTokenArgs {
 /// Makes a token, and prints it or writes it to a file.
 pub(super) fn mint(args: &TokenArgs, now: u64) -> anyhow::Result<()> {
     let directory = args.place.directory();
-    let bundle = ca::load_bundle(&directory)?;
+    let bundle = signers::load_bundle(&directory)?;
     if let Err(reason) = leaf::check_workload_id(bundle.trust_domain().as_str(), &args.identity) {
         let mistake = anyhow!("{} cannot have a join token: {reason}", args.identity);
         return Err(Misconfigured(mistake).into());

@@ -17,7 +17,7 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::files;
+use crate::store::files;
 
 /// From the look-up of the name to the last byte.
 const DEADLINE: Duration = Duration::from_secs(5);

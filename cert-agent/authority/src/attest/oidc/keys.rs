@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 
 use super::OidcError::{self, NotGood, Unavailable};
 use super::fetch;
-use crate::files;
-use crate::registry::oidc::KeySource;
+use crate::attest::registry::oidc::KeySource;
+use crate::store::files;
 
 /// Kept keys are used without a look for newer ones.
 const FRESH: Duration = Duration::from_secs(300);

@@ -9,8 +9,8 @@ pub mod keys;
 use identity::jws::{Jws, JwsError};
 use serde_json::{Map, Value};
 
-use crate::issue::Refusal;
-use crate::registry::oidc::{Issuer, Issuers};
+use crate::attest::refusal::Refusal;
+use crate::attest::registry::oidc::{Issuer, Issuers};
 use issuance_messages::OidcEvidence;
 
 use super::{Asking, Attested, Attestor, Proof};
@@ -132,7 +132,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::registry::Registry;
+    use crate::attest::registry::Registry;
 
     const NOW: u64 = 1_800_000_000;
 
