@@ -12,12 +12,12 @@ use crate::support::{Ca, DEADLINE, id};
 use authority::ca::init::renew_intermediate;
 use authority::ca::root_source::RootSource;
 use authority::clock::wall_clock;
-use authority::publish::bundles::publish;
 use authority::publish::federation::Federation;
 use authority::publish::federation::fetch::{Trusted, fetch};
-use authority::publish::federation::server::{BundleEndpoint, ServerProfile};
 use authority::publish::federation::url::EndpointUrl;
+use authority::serve::bundle_endpoint::{BundleEndpoint, ServerProfile};
 use authority::serve::issue::Authority;
+use authority::serve::publishing::publish;
 use authority::store::directory::Directory;
 use identity::jwk::BundleDocument;
 use identity::verify::{HandshakeSide, VerifyError, verify_peer};
@@ -112,8 +112,11 @@ impl Consumer {
         self.authority = Arc::new(self.ca.load());
         let directory: &Directory = &self.ca.settings.directory;
         let file = self.dir.path().join("federation.yaml");
-        let federation =
-            Federation::open(&file, directory.federation(), Arc::clone(&self.authority)).unwrap();
+        let federation = {
+            let (ca, publisher) = (&self.authority.ca, &self.authority.publisher);
+            Federation::open(&file, directory.federation(), Arc::clone(ca), Arc::clone(publisher))
+                .unwrap()
+        };
         let stop = CancellationToken::new();
         tokio::spawn(federation.run(stop.clone()));
         self.running = Some(stop.drop_guard());

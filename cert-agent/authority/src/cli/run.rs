@@ -15,7 +15,7 @@ use crate::ca::jwt_keys::MAX_TOKEN_LIFETIME;
 use crate::ca::rate::PerMinute;
 use crate::ca::root_source::RootSource;
 use crate::duration;
-use crate::publish::federation::server::ServerProfile;
+use crate::serve::bundle_endpoint::ServerProfile;
 use crate::serve::run::{self, Settings};
 use crate::serve::server::Limits;
 use program::Misconfigured;

@@ -15,7 +15,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use futures_util::{Stream, stream};
 use identity::jwk::BundleDocument;
 use identity::jwt::JwtBundle;
-use identity::{RevocationLists, TrustBundle, TrustDomain};
+use identity::{TrustBundle, TrustDomain};
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -27,7 +27,6 @@ use issuance_messages::{Bundles, TrustDomainBundle};
 
 use crate::ca::jwt_keys::JwtKeys;
 use crate::clock::wall_clock;
-use crate::serve::issue::Authority;
 use crate::store::live::Live;
 use crate::store::{self, Key, Store, secret};
 
@@ -41,11 +40,6 @@ pub const REFRESH_HINT: u32 = 300;
 /// After this long without a change, everything is said once more. `proto/authority.proto` promises
 /// 30 s.
 const HEARTBEAT: Duration = Duration::from_secs(25);
-/// The parts are looked at this often.
-const LOOK: Duration = Duration::from_secs(1);
-/// The JWT keys in the store are looked at this often: a new one is public an hour before it signs.
-const LOOK_AT_KEYS: Duration = Duration::from_secs(10);
-
 /// The bundles of other trust domains, by name.
 pub type Federated = BTreeMap<TrustDomain, BundleDocument>;
 
@@ -131,31 +125,9 @@ impl Publisher {
         Ok(())
     }
 
-    /// Looks again and again until `stop`; then every stream ends.
-    pub async fn run(authority: Arc<Authority>, stop: CancellationToken) {
-        let mut tick = tokio::time::interval(LOOK);
-        let mut looked_at_keys = tokio::time::Instant::now();
-        while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            let keys_too = looked_at_keys.elapsed() >= LOOK_AT_KEYS;
-            if keys_too {
-                looked_at_keys = tokio::time::Instant::now();
-            }
-            let authority = Arc::clone(&authority);
-            let looked = tokio::task::spawn_blocking(move || {
-                let (publisher, now) = (&authority.publisher, wall_clock());
-                if keys_too {
-                    publisher.jwt_keys.refresh(now)?;
-                }
-                publish(&authority, now)
-            });
-            if let Ok(Err(error)) = looked.await {
-                tracing::error!(
-                    error = format!("{error:#}"),
-                    "cannot publish trust bundles anew; the last ones stay"
-                );
-            }
-        }
-        authority.publisher.stopped.cancel();
+    /// Ends every stream: the authority is stopping.
+    pub fn end_streams(&self) {
+        self.stopped.cancel();
     }
 
     /// A stream that begins with everything at once.
@@ -176,18 +148,6 @@ impl Publisher {
         let place = Place { published, heartbeat, stopped, _permit: permit };
         Ok(Box::pin(stream::unfold(Some(place), step)))
     }
-}
-
-/// Looks at everything an authority has to publish, once. Blocking.
-///
-/// # Errors
-/// The store's, or revocation lists that cannot be read; what was published stays.
-pub fn publish(authority: &Authority, now: u64) -> anyhow::Result<()> {
-    let (publisher, lists) = (&authority.publisher, authority.crls.crls());
-    let last = publisher.now().own.x509.crls().clone();
-    let same = last.iter().eq(lists.iter().map(AsRef::as_ref));
-    let lists = if same { last } else { RevocationLists::from_der(&lists)? };
-    publisher.look(&authority.ca.now().bundle().clone().with_crls(lists), now)
 }
 
 /// Where a stream stands.

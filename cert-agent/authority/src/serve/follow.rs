@@ -8,10 +8,10 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use tokio_util::sync::CancellationToken;
 
+use super::publishing::publish;
 use crate::attest::registry::Registry;
 use crate::ca::signers::SigningCa;
 use crate::clock::wall_clock;
-use crate::publish::bundles;
 use crate::serve::issue::Authority;
 use crate::store::directory::Directory;
 use crate::store::files;
@@ -58,7 +58,7 @@ impl Followed {
                         "took up a new intermediate or bundle"
                     );
                     authority.ca.set(ca);
-                    if let Err(error) = bundles::publish(authority, wall_clock()) {
+                    if let Err(error) = publish(authority, wall_clock()) {
                         tracing::error!(
                             error = format!("{error:#}"),
                             "the new bundle is not published yet; it is tried again"

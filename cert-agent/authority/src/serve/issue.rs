@@ -29,7 +29,7 @@ use crate::store::record::{Leaf, Record};
 #[derive(Debug)]
 pub struct Authority {
     /// Signs.
-    pub ca: Live<SigningCa>,
+    pub ca: Arc<Live<SigningCa>>,
     /// Says who is who.
     pub records: Arc<Records>,
     /// Says so too, by asking others.
@@ -39,7 +39,7 @@ pub struct Authority {
     /// Seconds that a leaf lives.
     pub leaf_lifetime: u64,
     /// Publishes what peers are verified with.
-    pub publisher: Publisher,
+    pub publisher: Arc<Publisher>,
     /// Signs JWT-SVIDs.
     pub jwt: JwtIssuer,
     /// Which leaves live.

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use program::Misconfigured;
 
+use super::bundle_endpoint::{BundleEndpoint, ServerProfile};
+use super::publishing::publish;
 use crate::attest::join_token_store::JoinTokens;
 use crate::attest::registry::Registry;
 use crate::attest::renewal_store::Credentials;
@@ -26,9 +28,8 @@ use crate::ca::root_source::RootSource;
 use crate::ca::signers::{self, SigningCa};
 use crate::clock::wall_clock;
 use crate::duration::human;
-use crate::publish::bundles::{self, Publisher};
+use crate::publish::bundles::Publisher;
 use crate::publish::federation::Federation;
-use crate::publish::federation::server::{BundleEndpoint, ServerProfile};
 use crate::serve::follow::Followed;
 use crate::serve::issue::Authority;
 use crate::serve::metrics::{CountedStore, Metrics};
@@ -120,7 +121,7 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
     .await?;
     federate(&authority, &settings, &stop).await?;
     // Before the first agent asks: no roots without the revocation lists that go with them.
-    bundles::publish(&authority, wall_clock())?;
+    publish(&authority, wall_clock())?;
     if let Some(address) = settings.readiness {
         let address = readiness::start(address, Arc::clone(&authority), stop.clone()).await?;
         tracing::info!(%address, "answering probes");
@@ -188,10 +189,11 @@ pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
     let log = log.map(|path| IssuanceLog::start(path, record.replica())).transpose()?;
     let rates = Mutex::new(Rates::new(settings.issue_rate, settings.global_issue_rate));
     let publisher = Publisher::open(Arc::clone(&settings.store), ca.bundle(), wall_clock())?;
+    let ca = Arc::new(Live::new(ca));
     Ok(Authority {
-        publisher,
+        publisher: Arc::new(publisher),
         jwt: JwtIssuer::new(settings.jwt_lifetime),
-        ca: Live::new(ca),
+        ca,
         records,
         remote: Remote::default(),
         rates,
@@ -211,7 +213,12 @@ async fn federate(
 ) -> anyhow::Result<()> {
     if let Some(file) = &settings.federation {
         let folder = settings.directory.federation();
-        let federation = Federation::open(file, folder, Arc::clone(authority))?;
+        let federation = Federation::open(
+            file,
+            folder,
+            Arc::clone(&authority.ca),
+            Arc::clone(&authority.publisher),
+        )?;
         tokio::spawn(federation.run(stop.clone()));
     }
     if let Some((address, profile)) = &settings.bundle_endpoint {

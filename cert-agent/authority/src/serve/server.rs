@@ -20,9 +20,9 @@ use tonic::transport::Server;
 
 use issuance_messages::signing_server::SigningServer;
 
+use super::publishing::keep_published;
 use crate::attest::Caller;
 use crate::attest::registry::UnixCaller;
-use crate::publish::bundles::Publisher;
 use crate::serve::connection::{Connection, Counted, Socket, Sources};
 use crate::serve::issue::Authority;
 use crate::serve::server_certificate;
@@ -126,7 +126,7 @@ pub async fn serve(
     let tls = server_certificate::server_config(Arc::clone(&authority))?;
     let acceptor = TlsAcceptor::from(Arc::new(tls));
     let (ready, connections) = mpsc::channel(64);
-    tokio::spawn(Publisher::run(Arc::clone(&authority), stop.clone()));
+    tokio::spawn(keep_published(Arc::clone(&authority), stop.clone()));
     let tcp = accept_tcp(listeners.tcp, acceptor, limits, ready.clone());
     let unix = accept_unix(listeners.unix, limits, ready);
     let service =

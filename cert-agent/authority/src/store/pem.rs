@@ -90,24 +90,20 @@ pub fn text(content: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-    use identity::TrustDomain;
-
     use super::*;
-    use crate::ca::signers;
 
     #[test]
     fn f38_files_as_people_and_tools_write_them() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file.pem");
-        let domain = TrustDomain::parse("cluster.local").unwrap();
-        let root = signers::new_root(&domain, 1_800_000_000, 86_400).unwrap();
-        let (certificate, key) = (root.certificate.pem(), root.key.serialize_pem());
+        let root = rcgen::generate_simple_self_signed(["cluster.local".to_owned()]).unwrap();
+        let (certificate, key) = (root.cert.pem(), root.signing_key.serialize_pem());
         let check = |name: &str, content: String, expect: Result<usize, &str>| {
             std::fs::write(&path, content).unwrap();
             match (certificates(&path), expect) {
                 (Ok(found), Ok(count)) => {
                     assert_eq!(found.len(), count, "{name}");
-                    assert_eq!(found[0].as_ref(), root.certificate.der().as_ref(), "{name}");
+                    assert_eq!(found[0].as_ref(), root.cert.der().as_ref(), "{name}");
                 }
                 (Err(error), Err(part)) => {
                     let error = error.to_string();
@@ -131,7 +127,7 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             match private_key(&path) {
                 Ok(found) if good => {
-                    assert_eq!(found.public_key_raw(), root.key.public_key_raw(), "{name}");
+                    assert_eq!(found.public_key_raw(), root.signing_key.public_key_raw(), "{name}");
                 }
                 Err(error) if !good => {
                     assert!(error.to_string().contains("file.pem"), "{name}: {error}");

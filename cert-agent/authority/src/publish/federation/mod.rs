@@ -3,13 +3,11 @@
 //!
 //! [`Federation`] is one loop: it follows the file ([`config`]), the bundle files it names, and asks
 //! the bundle endpoints ([`fetch`]) when their time has come ([`relation`]). What it holds is
-//! published by [`bundles`](crate::publish::bundles); a restart begins with what was held ([`stored`]). Our own
-//! bundle is served by [`server`].
+//! published by [`bundles`](crate::publish::bundles); a restart begins with what was held ([`stored`]).
 
 pub mod config;
 pub mod fetch;
 pub mod relation;
-pub mod server;
 pub mod stored;
 pub mod url;
 
@@ -25,8 +23,9 @@ use identity::{TrustBundle, TrustDomain};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::publish::bundles::Federated;
-use crate::serve::issue::Authority;
+use crate::ca::signers::SigningCa;
+use crate::publish::bundles::{Federated, Publisher};
+use crate::store::live::Live;
 use crate::store::{files, secret};
 use config::{Config, Endpoint, Profile, Source};
 use fetch::Trusted;
@@ -45,7 +44,8 @@ pub struct Federation {
     file: PathBuf,
     /// Of the file's text when it was looked at last.
     seen: String,
-    authority: Arc<Authority>,
+    ca: Arc<Live<SigningCa>>,
+    publisher: Arc<Publisher>,
     stored: Stored,
     relations: BTreeMap<TrustDomain, Relation>,
 }
@@ -80,12 +80,18 @@ impl Federation {
     /// # Errors
     /// Mistakes in the file. A bundle that cannot be had is none: it is told in the log, and our own
     /// trust domain is served all the same.
-    pub fn open(file: &Path, folder: PathBuf, authority: Arc<Authority>) -> anyhow::Result<Self> {
-        let config = load(file, &authority).map_err(Misconfigured)?;
+    pub fn open(
+        file: &Path,
+        folder: PathBuf,
+        ca: Arc<Live<SigningCa>>,
+        publisher: Arc<Publisher>,
+    ) -> anyhow::Result<Self> {
+        let config = load(file, &ca).map_err(Misconfigured)?;
         let mut federation = Self {
             file: file.to_owned(),
             seen: fingerprint(file),
-            authority,
+            ca,
+            publisher,
             stored: Stored::new(folder),
             relations: BTreeMap::new(),
         };
@@ -124,7 +130,7 @@ impl Federation {
             return false;
         }
         self.seen = seen;
-        match load(&self.file, &self.authority) {
+        match load(&self.file, &self.ca) {
             Ok(config) => {
                 tracing::info!(trust_domains = config.0.len(), "took up a new federation file");
                 self.apply(config);
@@ -238,7 +244,7 @@ impl Federation {
     }
 
     fn bundle_of(&self, trust_domain: &TrustDomain) -> Option<TrustBundle> {
-        let ca = self.authority.ca.now();
+        let ca = self.ca.now();
         if trust_domain == ca.trust_domain() {
             return Some(ca.bundle().clone());
         }
@@ -294,7 +300,7 @@ impl Federation {
         let held = self.relations.iter().filter_map(|(name, relation)| {
             relation.held.as_ref().map(|held| (name.clone(), held.clone()))
         });
-        self.authority.publisher.set_federated(held.collect::<Federated>());
+        self.publisher.set_federated(held.collect::<Federated>());
     }
 }
 
@@ -377,8 +383,8 @@ fn tell_passed_over(name: &TrustDomain, passed_over: &[PassedOver]) {
     }
 }
 
-fn load(file: &Path, authority: &Authority) -> anyhow::Result<Config> {
-    Config::load(file, authority.ca.now().trust_domain())
+fn load(file: &Path, ca: &Live<SigningCa>) -> anyhow::Result<Config> {
+    Config::load(file, ca.now().trust_domain())
 }
 
 fn keep(stored: &Stored, name: &TrustDomain, bootstrap: Option<String>, text: &[u8]) {

@@ -23,8 +23,8 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::serve::issue::Authority;
-use crate::serve::server_certificate;
+use super::issue::Authority;
+use super::server_certificate;
 use crate::store::files;
 use crate::store::live::Live;
 
