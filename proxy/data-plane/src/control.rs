@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod config;
 pub mod credentials;
 pub mod drain;
+pub mod installer;
 pub mod jwks;
 mod probes;
 pub mod resource_files;

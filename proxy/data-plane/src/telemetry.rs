@@ -10,7 +10,7 @@ mod reasons;
 mod writer;
 
 pub(crate) use levels::LOG_LEVELS;
-pub use levels::{LogLevel, LogLevels};
+pub use levels::{AccessLog, LogLevel, LogLevels};
 pub(crate) use log_line::fragment;
 pub use log_throttle::LogThrottle;
 pub use reasons::{REASONS, Reason, ReasonAudience};

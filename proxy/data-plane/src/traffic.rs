@@ -16,6 +16,8 @@ pub mod reauth;
 pub mod record;
 pub mod review;
 pub mod services;
+pub mod settings;
 pub mod state;
+pub mod token_keys;
 pub mod upgrade;
 pub mod worker;

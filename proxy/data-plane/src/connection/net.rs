@@ -9,10 +9,10 @@ mod metered;
 mod yielding;
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::control::config::Config;
+use crate::limits::Limits;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -94,10 +94,20 @@ pub fn original_destination(stream: &TcpStream) -> io::Result<Option<SocketAddr>
     Ok((original != local).then_some(original))
 }
 
-/// An IPv4 address that came in IPv6 clothes, undressed (SECURITY-CASES S-47).
+/// The IPv4 address of an IPv4-mapped IPv6 address; any other as it is (SECURITY-CASES S-47).
 #[must_use]
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// How the proxy's own connections are told apart by the interception rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterceptionConfig {
+    /// `SO_MARK` set on the proxy's own sockets (`mark`), where the rules exempt a mark instead of a uid. Default: none.
+    pub mark: Option<u32>,
+    /// The source address of connections to the app over IPv4 (`source4`), by which the rules of `redirect` know them. Default
+    /// 127.0.0.6, the one those rules name; another is for rules of your own.
+    pub source4: Ipv4Addr,
 }
 
 /// How an outgoing connection is made.
@@ -119,11 +129,10 @@ pub struct DialOptions {
 impl DialOptions {
     /// As other workloads and services are dialled.
     #[must_use]
-    pub fn upstream(config: &Config) -> Self {
-        let limits = &config.limits;
+    pub fn upstream(limits: &Limits, interception: &InterceptionConfig) -> Self {
         Self {
             source: None,
-            mark: config.interception.mark,
+            mark: interception.mark,
             timeout: limits.connect_timeout,
             keepalive: limits.tcp_keepalive,
             traffic: false,
@@ -138,8 +147,8 @@ impl DialOptions {
 
     /// As our own app is dialled, from a source that the redirection rules know, if there are any.
     #[must_use]
-    pub fn app(config: &Config, source: Option<IpAddr>) -> Self {
-        Self { source, timeout: config.limits.app_connect_timeout, ..Self::upstream(config) }
+    pub fn app(limits: &Limits, interception: &InterceptionConfig, source: Option<IpAddr>) -> Self {
+        Self { source, timeout: limits.app_connect_timeout, ..Self::upstream(limits, interception) }
     }
 
     /// Connects.

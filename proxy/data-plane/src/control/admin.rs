@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use crate::control::app_metrics;
+use crate::control::config::Config;
 use crate::control::probes::{self, ProbeOutcome};
 use crate::telemetry::LogLevels;
 use crate::traffic::state::ProxyState;
@@ -47,6 +48,8 @@ pub enum ServerKind {
 pub struct AdminContext {
     /// The proxy.
     pub state: Arc<ProxyState>,
+    /// The configuration.
+    pub config: Arc<Config>,
     /// The configuration file as it was read.
     pub config_text: String,
     /// Changes the log level, where the process writes a log.
@@ -60,7 +63,7 @@ type PageResponse = Response<Full<Bytes>>;
 /// When all places are taken the oldest connection gives way, and none is waited for: metrics and readiness are open to the
 /// network, and whoever only holds places there must not keep the kubelet out.
 pub async fn serve(listener: TcpListener, server: ServerKind, context: Arc<AdminContext>) {
-    let most = usize::try_from(context.state.config.limits.admin_connections).unwrap_or(1);
+    let most = usize::try_from(context.config.limits.admin_connections).unwrap_or(1);
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let stream = match listener.accept().await {
@@ -86,7 +89,7 @@ pub async fn serve(listener: TcpListener, server: ServerKind, context: Arc<Admin
 
 /// Answers on one connection until it ends, or is silent for too long.
 async fn converse(stream: TcpStream, server: ServerKind, context: Arc<AdminContext>) {
-    let limit = context.state.config.limits.admin_timeout;
+    let limit = context.config.limits.admin_timeout;
     let Ok(local) = stream.local_addr() else { return };
     // Whoever does not read its answer is cut off by the system.
     let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(limit));
@@ -111,7 +114,7 @@ async fn answer(
         // In the probe's own time, which may be longer than ours.
         return Ok(answer);
     }
-    let limit = context.state.config.limits.admin_timeout;
+    let limit = context.config.limits.admin_timeout;
     let answered = tokio::time::timeout(limit, async {
         match server {
             ServerKind::Metrics => metrics(&context, local, &request).await,
@@ -130,7 +133,7 @@ async fn metrics(
     if request.method() != Method::GET || request.uri().path() != "/metrics" {
         return text(StatusCode::NOT_FOUND, "GET /metrics\n");
     }
-    let config = &context.state.config;
+    let config = &context.config;
     let mut apps = Vec::new();
     if let Some(app) = &config.app_metrics {
         let fetched = app_metrics::fetch(config, app, local).await;
@@ -153,7 +156,7 @@ async fn probe(
     local: SocketAddr,
     request: &Request<Incoming>,
 ) -> Option<PageResponse> {
-    let config = &context.state.config;
+    let config = &context.config;
     let probe = probes::find(config, request.uri().path())?;
     if request.method() != Method::GET {
         return Some(text(StatusCode::METHOD_NOT_ALLOWED, "GET it\n"));
@@ -211,7 +214,7 @@ async fn admin(context: &AdminContext, request: Request<Incoming>) -> PageRespon
 }
 
 async fn change(context: &AdminContext, path: &str, request: Request<Incoming>) -> PageResponse {
-    let open = path == "/quitquitquit" && context.state.config.admin.drain_from_pod;
+    let open = path == "/quitquitquit" && context.config.admin.drain_from_pod;
     if !open && !has_token(context, request.headers()) {
         return text(
             StatusCode::FORBIDDEN,
@@ -240,7 +243,7 @@ async fn change(context: &AdminContext, path: &str, request: Request<Incoming>) 
 /// The token is read at each use, so that it can be replaced; comparing takes the same time
 /// wherever the texts differ.
 fn has_token(context: &AdminContext, headers: &HeaderMap) -> bool {
-    let Some(file) = &context.state.config.admin.token_file else { return false };
+    let Some(file) = &context.config.admin.token_file else { return false };
     let Ok(token) = std::fs::read_to_string(file) else { return false };
     let token = token.trim();
     let given = headers.get(AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
@@ -306,8 +309,11 @@ mod tests {
     async fn s43_admin_and_debug_silent_connections_keep_nobody_out() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let text = "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///a}\nlimits: {adminConnections: 2}\n";
-        let state = ProxyState::new(Config::parse("p", text.as_bytes()).unwrap(), 1).unwrap();
-        let context = Arc::new(AdminContext { state, config_text: String::new(), levels: None });
+        let config = Config::parse("p", text.as_bytes()).unwrap();
+        let state = ProxyState::new(config.traffic_settings(), 1).unwrap();
+        let config = Arc::new(config);
+        let context = AdminContext { state, config, config_text: String::new(), levels: None };
+        let context = Arc::new(context);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(serve(listener, ServerKind::Readiness, context));

@@ -7,10 +7,9 @@ pub mod resource_cache;
 mod stream;
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::traffic::state::ProxyState;
+use crate::control::installer::ResourceInstaller;
 
 pub use resource_cache::{ClusterState, ResourceCache};
 
@@ -28,15 +27,16 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 const GOOD_STREAM: Duration = Duration::from_secs(5);
 
 /// Follows the controller for ever, where one is configured.
-pub async fn follow(state: Arc<ProxyState>) {
-    let Some(controller) = state.config.controller.clone() else { return };
+pub async fn follow(installer: ResourceInstaller) {
+    let ResourceInstaller { state, config } = &installer;
+    let Some(controller) = &config.controller else { return };
     let Some(demand) = &state.demand else { return };
-    let mut held = ResourceCache::new(&state.config.root_namespace, &state.config.workload);
+    let mut held = ResourceCache::new(&config.root_namespace, &config.workload);
     let mut wait = RETRY_MIN;
     let mut told = String::new();
     loop {
         let begun = Instant::now();
-        let ended = stream::follow_once(&state, &controller, demand, &mut held).await;
+        let ended = stream::follow_once(&installer, controller, demand, &mut held).await;
         demand.set_connected(false);
         state.metrics.config_stale.set(1);
         let reason = format!("{:#}", ended.err().unwrap_or_else(|| anyhow::anyhow!("it ended")));

@@ -13,8 +13,11 @@ mod sections;
 mod settings;
 mod tokens;
 
+use crate::connection::net::InterceptionConfig;
 use crate::limits::{self, Limits};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use crate::telemetry::AccessLog;
+use crate::traffic::settings::{InboundConfig, TrafficSettings};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,9 +34,7 @@ pub use controller::{ControllerConfig, PodReference};
 pub use directory::{
     MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file, read_stream,
 };
-pub use listeners::{
-    ForwardedFor, InboundConfig, InboundListener, InboundPort, OutboundConfig, OutboundListener,
-};
+pub use listeners::OutboundConfig;
 pub use probes::{AppMetrics, HttpProbe, Probe, ProbeHandler};
 pub use settings::{SETTINGS, Setting, SettingDefault};
 pub use tokens::TokenConfig;
@@ -111,16 +112,6 @@ pub struct IdentityFiles {
     pub federated: Vec<(TrustDomain, PathBuf)>,
 }
 
-/// How the proxy's own connections are told apart by the interception rules.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InterceptionConfig {
-    /// `SO_MARK` set on the proxy's own sockets (`mark`), where the rules exempt a mark instead of a uid. Default: none.
-    pub mark: Option<u32>,
-    /// The source address of connections to the app over IPv4 (`source4`), by which the rules of `redirect` know them. Default
-    /// 127.0.0.6, the one those rules name; another is for rules of your own.
-    pub source4: Ipv4Addr,
-}
-
 /// The admin endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdminConfig {
@@ -139,28 +130,6 @@ pub struct LogConfig {
     pub level: LogLevel,
     /// Which connections and requests get their line (`access`). Default all.
     pub access: AccessLog,
-}
-
-/// Which connections and requests get a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccessLog {
-    /// All.
-    All,
-    /// Those that were refused or failed.
-    Refused,
-    /// None.
-    Off,
-}
-
-impl AccessLog {
-    /// Whether a line is written for something that went well, or did not.
-    pub fn wants(self, good: bool) -> bool {
-        match self {
-            Self::All => true,
-            Self::Refused => !good,
-            Self::Off => false,
-        }
-    }
 }
 
 impl Config {
@@ -210,11 +179,33 @@ impl Config {
 }
 
 impl Config {
+    /// What traffic is served by.
+    pub fn traffic_settings(&self) -> TrafficSettings {
+        TrafficSettings {
+            limits: self.limits,
+            workload: self.workload.clone(),
+            trust_domain: self.trust_domain.clone(),
+            defaults: self.defaults.clone(),
+            root_namespace: self.root_namespace.clone(),
+            has_controller: self.controller.is_some(),
+            path_normalization: self.path_normalization,
+            headers_with_underscores: self.headers_with_underscores,
+            inbound: self.inbound.clone(),
+            interception: self.interception.clone(),
+            access_log: self.logs.access,
+            own_ports: self.own_ports().collect(),
+        }
+    }
+
     /// Whether a port is one of the proxy's own, which no app can have (SECURITY-CASES S-44).
     pub fn is_own_port(&self, port: u16) -> bool {
+        self.own_ports().any(|own| own == port)
+    }
+
+    fn own_ports(&self) -> impl Iterator<Item = u16> {
         let transparent = self.inbound.bind.iter().chain(&self.outbound.bind);
         let small = [self.admin.bind, self.metrics, self.readiness].into_iter().flatten();
-        transparent.copied().chain(small).any(|address| address.port() == port)
+        transparent.copied().chain(small).map(|address| address.port())
     }
 }
 

@@ -37,7 +37,7 @@ pub async fn see_through(state: Arc<ProxyState>) {
     if drain.wait_for(|d| *d != DrainStage::No).await.is_err() {
         return;
     }
-    let limits = state.config.limits;
+    let limits = state.settings.limits;
     let deadline = Instant::now() + limits.drain_timeout;
     tracing::info!(delay = ?limits.drain_delay, deadline = ?limits.drain_timeout, "draining");
     let ended = async {
@@ -56,7 +56,7 @@ pub async fn see_through(state: Arc<ProxyState>) {
 }
 
 async fn run_down(state: &ProxyState) {
-    tokio::time::sleep(state.config.limits.drain_delay).await;
+    tokio::time::sleep(state.settings.limits.drain_delay).await;
     state.drain.send_replace(DrainStage::Draining);
     let mut quiet = 0;
     while quiet < QUIET_LOOKS {

@@ -16,7 +16,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use identity::jws::{KeySet, KeySetError};
 use policy::{KeySource, TokenRules};
@@ -25,67 +24,32 @@ use tokio::task::AbortHandle;
 
 use crate::clock::unix_now;
 use crate::control::config::{self, Config};
-use crate::traffic::jwt::keys::KeyBook;
 use crate::traffic::state::ProxyState;
+use crate::traffic::token_keys::TokenKeys;
 use fetch::FetchError;
 use schedule::RefreshSchedule;
 
 /// Sources followed at once; a workload believes a handful of issuers.
 const MAX_SOURCES: usize = 64;
 
-/// The keys in force, and how workers ask for newer ones.
-#[derive(Default)]
-pub struct TokenKeys {
-    book: ArcSwap<KeyBook>,
-    wake: ArcSwap<HashMap<KeySource, Arc<Notify>>>,
-}
-
-impl TokenKeys {
-    /// The keys in force.
-    #[must_use]
-    pub fn book(&self) -> Arc<KeyBook> {
-        self.book.load_full()
-    }
-
-    /// Says that a token names a key of this source that is not there. The keys are fetched anew, at most once in 30 s.
-    pub fn unknown_key(&self, source: &KeySource) {
-        if let Some(wake) = self.wake.load().get(source) {
-            wake.notify_one();
+/// Reads the keys that are at hand, inline and in files, before the rules that need them come into force.
+pub fn prepare(keys: &TokenKeys, rules: &TokenRules, config: &Config) {
+    for rule in rules.rules() {
+        let source = &rule.jwt.keys;
+        if keys.book().get(source).is_some() {
+            continue;
         }
-    }
-
-    /// Reads the keys that are at hand, inline and in files, before the rules that need them come into force.
-    pub fn prepare(&self, rules: &TokenRules, config: &Config) {
-        for rule in rules.rules() {
-            let source = &rule.jwt.keys;
-            if self.book.load().get(source).is_some() {
-                continue;
+        let read = match source {
+            KeySource::Inline(text) => KeySet::parse(text.as_bytes()).map_err(KeysError::from),
+            KeySource::File(path) => {
+                read_file(path, config).and_then(|text| Ok(KeySet::parse(&text)?))
             }
-            let read = match source {
-                KeySource::Inline(text) => KeySet::parse(text.as_bytes()).map_err(KeysError::from),
-                KeySource::File(path) => {
-                    read_file(path, config).and_then(|text| Ok(KeySet::parse(&text)?))
-                }
-                KeySource::Uri(_) | KeySource::Discovery(_) => continue,
-            };
-            match read {
-                Ok(keys) => self.put(source, Some(keys)),
-                Err(error) => refused(source, &error),
-            }
+            KeySource::Uri(_) | KeySource::Discovery(_) => continue,
+        };
+        match read {
+            Ok(set) => keys.put(source, Some(set)),
+            Err(error) => refused(source, &error),
         }
-    }
-
-    /// Lets go of the keys that no rule needs any more.
-    pub fn keep_only(&self, rules: &TokenRules) {
-        let wanted = |source: &KeySource| rules.rules().iter().any(|rule| rule.jwt.keys == *source);
-        if self.book.load().sources().any(|source| !wanted(source)) {
-            self.book.rcu(|book| book.only(wanted));
-        }
-    }
-
-    fn put(&self, source: &KeySource, keys: Option<KeySet>) {
-        let keys = keys.map(Arc::new);
-        self.book.rcu(|book| book.with(source, keys.clone()));
     }
 }
 
@@ -105,7 +69,7 @@ enum KeysError {
 }
 
 /// Follows the sources of the rules in force, for ever.
-pub async fn keep(state: Arc<ProxyState>) {
+pub async fn keep(state: Arc<ProxyState>, config: Arc<Config>) {
     let mut changes = state.policy_changes();
     let mut followed: HashMap<(KeySource, Duration), (AbortHandle, Arc<Notify>)> = HashMap::new();
     loop {
@@ -120,12 +84,13 @@ pub async fn keep(state: Arc<ProxyState>) {
         for source in wanted {
             followed.entry(source.clone()).or_insert_with(|| {
                 let wake = Arc::new(Notify::new());
-                let task = tokio::spawn(follow(state.clone(), source, wake.clone()));
+                let task =
+                    tokio::spawn(follow(state.clone(), config.clone(), source, wake.clone()));
                 (task.abort_handle(), wake)
             });
         }
         let wake = followed.iter().map(|((source, _), (_, wake))| (source.clone(), wake.clone()));
-        state.token_keys.wake.store(Arc::new(wake.collect()));
+        state.token_keys.set_fetchers(wake.collect());
         if changes.changed().await.is_err() {
             return;
         }
@@ -153,20 +118,31 @@ fn wanted(rules: &TokenRules) -> Vec<(KeySource, Duration)> {
     wanted
 }
 
-async fn follow(state: Arc<ProxyState>, (source, limit): (KeySource, Duration), wake: Arc<Notify>) {
+async fn follow(
+    state: Arc<ProxyState>,
+    config: Arc<Config>,
+    (source, limit): (KeySource, Duration),
+    wake: Arc<Notify>,
+) {
     match &source {
-        KeySource::File(path) => follow_file(&state, &source, path).await,
-        _ => follow_issuer(&state, &source, limit, &wake).await,
+        KeySource::File(path) => follow_file(&state, &config, &source, path).await,
+        _ => follow_issuer(&state, &config, &source, limit, &wake).await,
     }
 }
 
-async fn follow_issuer(state: &ProxyState, source: &KeySource, limit: Duration, wake: &Notify) {
+async fn follow_issuer(
+    state: &ProxyState,
+    config: &Config,
+    source: &KeySource,
+    limit: Duration,
+    wake: &Notify,
+) {
     // Keys that an earlier task of the source left: they hold for a day from now at the most.
     let held = state.token_keys.book().get(source).map(|_| unix_now());
     let mut schedule = RefreshSchedule::new(held);
     loop {
         schedule.begins(unix_now());
-        let fetched = tokio::time::timeout(limit, fetch_keys(&state.config, source)).await;
+        let fetched = tokio::time::timeout(limit, fetch_keys(config, source)).await;
         let fetched = fetched.unwrap_or_else(|_| Err(FetchError::Timeout(limit).into()));
         let taken = fetched.and_then(|document| {
             take(state, source, &document.body)?;
@@ -224,11 +200,11 @@ async fn fetch_keys(
 }
 
 /// A file that cannot be read or understood changes nothing: it may be half written.
-async fn follow_file(state: &ProxyState, source: &KeySource, path: &str) {
+async fn follow_file(state: &ProxyState, config: &Config, source: &KeySource, path: &str) {
     let mut complained = false;
     loop {
-        tokio::time::sleep(state.config.limits.resource_poll).await;
-        let read = read_file(path, &state.config);
+        tokio::time::sleep(config.limits.resource_poll).await;
+        let read = read_file(path, config);
         match read.and_then(|text| take(state, source, &text)) {
             Ok(()) => complained = false,
             Err(error) if !complained => {

@@ -73,7 +73,8 @@ pub(crate) async fn connect(
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
         }
     });
-    let dialled = DialOptions::app(config, source).connect(address).await;
+    let dialled =
+        DialOptions::app(&config.limits, &config.interception, source).connect(address).await;
     dialled.map_err(|error| format!("cannot connect to the app at {address}: {error}"))
 }
 

@@ -2,7 +2,6 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
@@ -11,6 +10,7 @@ use policy::{Resources, SourceFile};
 use tokio::sync::mpsc;
 
 use crate::control::config::read_directory;
+use crate::control::installer::ResourceInstaller;
 use crate::traffic::state::ProxyState;
 
 /// Mistakes that one line of the log tells; `check` tells all.
@@ -68,17 +68,18 @@ fn is_only_read(event: &notify::Event) -> bool {
 
 /// Follows the resource directory for ever. A set that cannot be read, or holds one mistake,
 /// changes nothing and is counted; the last good set stays.
-pub async fn follow_resources(state: Arc<ProxyState>) {
-    let Some(directory) = state.config.resources.clone() else { return };
+pub async fn follow_resources(installer: ResourceInstaller) {
+    let config = &installer.config;
+    let Some(directory) = config.resources.clone() else { return };
     let mut changes =
-        DirectoryWatch::of_directories([directory.as_path()], state.config.limits.resource_poll);
+        DirectoryWatch::of_directories([directory.as_path()], config.limits.resource_poll);
     let mut seen = None;
     loop {
         changes.next().await;
         let look = read_directory(&directory).map_err(|error| error.to_string());
         let now = fingerprint(&look);
         if seen != Some(now) {
-            take(&state, look);
+            take(&installer, look);
             seen = Some(now);
         }
     }
@@ -87,17 +88,17 @@ pub async fn follow_resources(state: Arc<ProxyState>) {
 /// What a look at the directory found: its files, or why they cannot be read.
 type DirectoryListing = Result<Vec<SourceFile>, String>;
 
-fn take(state: &ProxyState, look: DirectoryListing) {
+fn take(installer: &ResourceInstaller, look: DirectoryListing) {
     let files = match look {
         Ok(files) => files,
-        Err(error) => return refuse(state, &error),
+        Err(error) => return refuse(&installer.state, &error),
     };
-    match Resources::parse(&files, &state.config.root_namespace) {
+    match Resources::parse(&files, &installer.config.root_namespace) {
         Ok(resources) => {
-            state.install_resources(&resources);
+            installer.install(&resources);
             tracing::info!(files = files.len(), "resources in force");
         }
-        Err(mistakes) => refuse(state, &mistakes.first(MISTAKES_TOLD)),
+        Err(mistakes) => refuse(&installer.state, &mistakes.first(MISTAKES_TOLD)),
     }
 }
 

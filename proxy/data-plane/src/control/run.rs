@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::connection::net;
 use crate::control::admin::{self, ServerKind};
 use crate::control::config::{Config, IdentitySource};
+use crate::control::installer::ResourceInstaller;
 use crate::control::{cluster, credentials, drain, jwks, resource_files};
 use crate::limits::Limits;
 use crate::telemetry::{LogLevels, LogWriter};
@@ -35,27 +36,27 @@ pub fn run(config: Config, config_text: String, resources: &Resources) -> anyhow
     let log = LogWriter::start(std::io::stdout())?;
     let levels = LogLevels::start(config.logs.level, log.sink())?;
     net::descriptors::raise_limit();
-    let state = ProxyState::new(config, workers)?;
+    let installer = ResourceInstaller::new(config, workers)?;
+    let (state, config) = (installer.state.clone(), installer.config.clone());
     count_panics(&state);
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before anybody can connect: without the resources the defaults alone would decide.
-    if state.config.controller.is_none() {
-        state.install_resources(resources);
+    if config.controller.is_none() {
+        installer.install(resources);
     }
     let threads = {
         let _entered = control.enter();
-        start_workers(&state, workers, &log)?
+        start_workers(&state, &config, workers, &log)?
     };
     state.set_listening();
-    let context =
-        Arc::new(admin::AdminContext { state: state.clone(), config_text, levels: Some(levels) });
-    control.block_on(run_control(&context, log.dropped()))?;
+    let levels = Some(levels);
+    let context = admin::AdminContext { state: state.clone(), config, config_text, levels };
+    control.block_on(run_control(&Arc::new(context), installer, log.dropped()))?;
     for thread in threads {
         // A worker that panicked has been counted; the others still flush their logs.
         let _ = thread.join();
     }
     drop(control);
-    drop(context);
     drop(state);
     log.finish();
     Ok(())
@@ -72,10 +73,10 @@ fn worker_count(configured: Option<NonZeroUsize>) -> usize {
 /// Everything of the control thread: signals, sources of change, the small servers.
 async fn run_control(
     context: &Arc<admin::AdminContext>,
+    installer: ResourceInstaller,
     dropped: Arc<std::sync::atomic::AtomicU64>,
 ) -> anyhow::Result<()> {
-    let state = &context.state;
-    let config = &state.config;
+    let (state, config) = (&context.state, &context.config);
     for (address, server) in [
         (config.admin.bind, ServerKind::Admin),
         (config.metrics, ServerKind::Metrics),
@@ -95,9 +96,9 @@ async fn run_control(
             tokio::spawn(credentials::files::follow(state.clone(), files));
         }
     }
-    tokio::spawn(resource_files::follow_resources(state.clone()));
-    tokio::spawn(cluster::follow(state.clone()));
-    tokio::spawn(jwks::keep(state.clone()));
+    tokio::spawn(resource_files::follow_resources(installer.clone()));
+    tokio::spawn(cluster::follow(installer));
+    tokio::spawn(jwks::keep(state.clone(), config.clone()));
     tokio::spawn(watch_over(state.clone(), dropped));
     tokio::spawn(end_on_signal(
         state.clone(),
@@ -146,12 +147,13 @@ async fn watch_over(state: Arc<ProxyState>, dropped: Arc<std::sync::atomic::Atom
 
 fn start_workers(
     state: &Arc<ProxyState>,
+    config: &Config,
     workers: usize,
     log: &LogWriter,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
     let mut per_worker: Vec<Vec<BoundListener>> = (0..workers).map(|_| Vec::new()).collect();
-    for (address, purpose) in purposes(&state.config) {
-        bind_for_all(address, &purpose, &mut per_worker, &state.config.limits)?;
+    for (address, purpose) in purposes(config) {
+        bind_for_all(address, &purpose, &mut per_worker, &config.limits)?;
     }
     let sockets = per_worker.into_iter().enumerate();
     sockets

@@ -103,3 +103,25 @@ impl io::Write for OneLine<'_> {
         Ok(())
     }
 }
+
+/// Which connections and requests get a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// All.
+    All,
+    /// Those that were refused or failed.
+    Refused,
+    /// None.
+    Off,
+}
+
+impl AccessLog {
+    /// Whether a line is written for something that went well, or did not.
+    pub fn wants(self, good: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Refused => !good,
+            Self::Off => false,
+        }
+    }
+}

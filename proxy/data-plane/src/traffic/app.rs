@@ -42,11 +42,19 @@ impl AppAddress {
     /// # Errors
     /// [`RequestError::Connect`].
     pub async fn dial(&self, worker: &Worker) -> Result<tokio::net::TcpStream, RequestError> {
-        DialOptions::app(&worker.state.config, self.source)
-            .for_traffic()
-            .connect(self.address)
-            .await
-            .map_err(|source| RequestError::Connect { who: WHO, address: self.address, source })
+        DialOptions::app(
+            &worker.state.settings.limits,
+            &worker.state.settings.interception,
+            self.source,
+        )
+        .for_traffic()
+        .connect(self.address)
+        .await
+        .map_err(|source| RequestError::Connect {
+            who: WHO,
+            address: self.address,
+            source,
+        })
     }
 }
 
@@ -91,7 +99,7 @@ impl AppLease {
         let since = self.worker.state.clock.coarse();
         let mut pool = self.worker.apps.http1.lock();
         let idle = pool.entry(self.app).or_default();
-        let most = self.worker.state.config.limits.pool_connections;
+        let most = self.worker.state.settings.limits.pool_connections;
         if idle.len() < usize::try_from(most).unwrap_or(1) {
             idle.push(IdleAppConnection { client: self.client, since });
         }
@@ -133,7 +141,7 @@ pub async fn send(
     app: AppAddress,
     mut request: Request<Body>,
 ) -> Result<Response<Body>, RequestError> {
-    let limit = worker.state.config.limits.response_timeout;
+    let limit = worker.state.settings.limits.response_timeout;
     let answer = async {
         match request.version() {
             Version::HTTP_2 => {
@@ -156,7 +164,7 @@ async fn send_http1(
     mut request: Request<Body>,
 ) -> Result<Response<Body>, RequestError> {
     let idle_limit =
-        u32::try_from(worker.state.config.limits.app_idle_timeout.as_secs()).unwrap_or(u32::MAX);
+        u32::try_from(worker.state.settings.limits.app_idle_timeout.as_secs()).unwrap_or(u32::MAX);
     let oldest = worker.state.clock.coarse().saturating_sub(idle_limit);
     loop {
         let (mut client, fresh) = match worker.apps.take_idle(&app, oldest) {
@@ -185,7 +193,7 @@ pub(crate) fn is_reusable<B>(response: &Response<B>) -> bool {
 
 async fn open_http1(worker: &Worker, app: AppAddress) -> Result<Http1Client, RequestError> {
     let io: BoxedIo = Box::new(app.dial(worker).await?);
-    Http1Client::open(io, &worker.state.config.limits, WHO, std::future::pending()).await
+    Http1Client::open(io, &worker.state.settings.limits, WHO, std::future::pending()).await
 }
 
 async fn send_http2(
@@ -214,7 +222,7 @@ async fn open_http2(
     pool: &H2Pool,
     app: AppAddress,
 ) -> Result<ReservedStream, RequestError> {
-    let limits = &worker.state.config.limits;
+    let limits = &worker.state.settings.limits;
     let _turn = pool.turn(limits.app_connect_timeout).await;
     if let Some(place) = pool.place() {
         return Ok(place);
@@ -242,7 +250,7 @@ pub async fn send_upgrade(
     request: Request<Body>,
 ) -> Result<Response<Body>, RequestError> {
     let io: BoxedIo = Box::new(app.dial(worker).await?);
-    upgrade_over(io, request, &worker.state.config.limits, WHO, AnswerOrigin::Other).await
+    upgrade_over(io, request, &worker.state.settings.limits, WHO, AnswerOrigin::Other).await
 }
 
 /// Sends an upgrade request over a byte stream that is its alone, to `who`, of which `speaker` tells whether it

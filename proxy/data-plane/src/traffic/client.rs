@@ -9,8 +9,8 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use identity::SpiffeId;
 
-use crate::control::config::ForwardedFor;
 use crate::http::headers::SenderTrust;
+use crate::traffic::settings::ForwardedFor;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The most addresses that are looked at; a longer chain names nobody.

@@ -20,7 +20,6 @@ use crate::connection::registry::{ConnectionPhase, Peer, RegisteredConnection};
 use crate::connection::tls::{
     self, Alpn, EstablishedConnection, HandshakeError, HandshakeEvidence,
 };
-use crate::control::config::InboundListener;
 use crate::http::serve;
 use crate::telemetry::metrics::TrafficLabels;
 use crate::telemetry::{CloseReason, Direction, Protocol};
@@ -29,6 +28,7 @@ use crate::traffic::authorize::{self, AuthorizationVerdict, OpaqueKind};
 use crate::traffic::decisions::DecisionRecord;
 use crate::traffic::opaque;
 use crate::traffic::record::ConnectionRecord;
+use crate::traffic::settings::InboundListener;
 use crate::traffic::worker::Worker;
 use arrival::InboundDestination;
 
@@ -120,7 +120,7 @@ impl InboundConnection {
         let credentials = state
             .valid_credentials()
             .ok_or_else(|| failed("no_certificate", "no valid certificate is held".into()))?;
-        let limit = state.config.limits.handshake_timeout;
+        let limit = state.settings.limits.handshake_timeout;
         let turn = tokio::time::timeout(limit, self.worker.handshakes.acquire());
         let turn = self.unless_evicted(turn).await?;
         let Ok(Ok(_turn)) = turn else {
@@ -177,7 +177,7 @@ impl InboundConnection {
         self.worker.state.metrics.connection(&self.labels(protocol));
         let metered =
             MeteredIo::new(io, ahead, self.connection.clone(), self.worker.state.clock.clone());
-        let limits = &self.worker.state.config.limits;
+        let limits = &self.worker.state.settings.limits;
         let handler = http::InboundHandler::new(self.clone(), protocol);
         let closed = match protocol {
             Protocol::Http1 => {

@@ -161,7 +161,7 @@ impl Destination {
     /// # Errors
     /// [`RequestError::Overflow`] at the limit.
     fn may_open(&self, worker: &Worker, pool: &H2Pool) -> Result<(), RequestError> {
-        if !pool.is_full(&worker.state.config.limits) {
+        if !pool.is_full(&worker.state.settings.limits) {
             return Ok(());
         }
         worker.state.metrics.overflow(Direction::Outbound);

@@ -21,13 +21,13 @@ use crate::connection::net::{
 };
 use crate::connection::registry::{ConnectionPhase, RegisteredConnection};
 use crate::connection::sniff::{self, ProtocolGuess};
-use crate::control::config::OutboundListener;
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::serve;
 use crate::telemetry::{CloseReason, Direction, Protocol};
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::opaque;
 use crate::traffic::record::ConnectionRecord;
+use crate::traffic::settings::OutboundListener;
 use crate::traffic::worker::Worker;
 use dialled::DialledDestination;
 pub(crate) use name_cache::NameCache;
@@ -61,7 +61,7 @@ pub async fn serve(
     listener: Option<OutboundListener>,
 ) {
     let state = &worker.state;
-    let wanted = match DialledDestination::of(&stream, listener, &state.config) {
+    let wanted = match DialledDestination::of(&stream, listener, &state.settings) {
         Ok(wanted) => wanted,
         Err(detail) => {
             tracing::warn!(%source, detail, "outbound connection refused");
@@ -134,7 +134,7 @@ impl OutboundConnection {
         if matches!(declared, Declared::Tcp | Declared::Tls) {
             return Ok((Protocol::Tcp, Bytes::new()));
         }
-        let limits = &self.worker.state.config.limits;
+        let limits = &self.worker.state.settings.limits;
         let silence =
             if declared.is_http() { limits.idle_timeout } else { limits.detection_timeout };
         let seen = sniff::read_ahead(io, silence, limits.sniff_timeout)
@@ -165,7 +165,7 @@ impl OutboundConnection {
         let handler = http::OutboundHandler::new(self.clone(), protocol);
         state.metrics.connection(&handler.unrouted());
         record.carries_http();
-        let limits = &state.config.limits;
+        let limits = &state.settings.limits;
         match protocol {
             Protocol::Http2 => {
                 serve::http2(metered, &self.connection, limits, handler, false).await
@@ -221,15 +221,16 @@ impl OutboundConnection {
                 .await)
             }
             OutboundTarget::Outside(address, _) => {
-                let upstream = DialOptions::upstream(&state.config)
-                    .for_traffic()
-                    .connect(address)
-                    .await
-                    .map_err(|source| RequestError::Connect {
-                        who: OtherEnd::Upstream,
-                        address,
-                        source,
-                    })?;
+                let upstream =
+                    DialOptions::upstream(&state.settings.limits, &state.settings.interception)
+                        .for_traffic()
+                        .connect(address)
+                        .await
+                        .map_err(|source| RequestError::Connect {
+                            who: OtherEnd::Upstream,
+                            address,
+                            source,
+                        })?;
                 let upstream = AbortableStream::new(upstream);
                 self.aborter.close_in_order();
                 self.connection.enter(ConnectionPhase::Busy, state.clock.coarse());

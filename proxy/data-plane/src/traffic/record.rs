@@ -266,7 +266,7 @@ impl Drop for RequestRecord {
         let took = self.started.elapsed();
         self.connection.end(self.worker.state.clock.coarse());
         self.meter.outcome(self.status, self.reason, took.as_secs_f64());
-        if self.worker.state.config.logs.access.wants(self.status < 400 && self.reason == "ok") {
+        if self.worker.state.settings.access_log.wants(self.status < 400 && self.reason == "ok") {
             self.worker.log.append(|out| self.write(out, took));
         }
     }
@@ -377,7 +377,7 @@ impl Drop for ConnectionRecord {
         metrics.open(connection.direction).dec();
         metrics.closed(connection.direction, self.reason, connection.bytes());
         let good = self.reason == CloseReason::Done;
-        if self.logged && self.worker.state.config.logs.access.wants(good) {
+        if self.logged && self.worker.state.settings.access_log.wants(good) {
             self.worker.log.append(|out| self.write(out));
         }
     }

@@ -18,9 +18,6 @@ use crate::clock::{Clock, unix_now};
 use crate::connection::credentials::Credentials;
 use crate::connection::mesh_connection::{ConnectionEvidence, MeshConnection, MeshConnectionTable};
 use crate::connection::registry::Registry;
-use crate::control::cluster;
-use crate::control::config::Config;
-use crate::control::jwks::TokenKeys;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{CertificateState, CloseReason, Direction, LogThrottle};
 use crate::traffic::authorize;
@@ -28,11 +25,13 @@ use crate::traffic::decisions::RecentDecisions;
 use crate::traffic::demand::DestinationDemand;
 use crate::traffic::jwt::UsedProofs;
 use crate::traffic::services::Services;
+use crate::traffic::settings::TrafficSettings;
+use crate::traffic::token_keys::TokenKeys;
 
 /// The proxy's shared state.
 pub struct ProxyState {
-    /// The configuration, fixed for the life of the process.
-    pub config: Config,
+    /// What of the configuration traffic is served by, fixed for the life of the process.
+    pub settings: TrafficSettings,
     /// The coarse clock.
     pub clock: Arc<Clock>,
     /// The open connections.
@@ -88,23 +87,23 @@ impl ProxyState {
     ///
     /// # Errors
     /// When the metrics cannot be registered, which a test rules out.
-    pub fn new(config: Config, workers: usize) -> anyhow::Result<Arc<Self>> {
-        let snapshot = first_snapshot(&config);
-        let services = Services::new(first_table(&config));
-        let Workload { namespace, service_account, .. } = &config.workload;
+    pub fn new(settings: TrafficSettings, workers: usize) -> anyhow::Result<Arc<Self>> {
+        let snapshot = first_snapshot(&settings);
+        let services = Services::new(first_table(&settings));
+        let Workload { namespace, service_account, .. } = &settings.workload;
         let fallback_service = format!("{service_account}.{namespace}").into();
-        let recent = usize::try_from(config.limits.recent_decisions)?;
+        let recent = usize::try_from(settings.limits.recent_decisions)?;
         Ok(Arc::new(Self {
             clock: Arc::new(Clock::start()),
             registry: Arc::new(Registry::new(workers)),
             links: MeshConnectionTable::new(workers),
-            metrics: Arc::new(Metrics::new(usize::try_from(config.limits.metric_principals)?)?),
+            metrics: Arc::new(Metrics::new(usize::try_from(settings.limits.metric_principals)?)?),
             decisions: RecentDecisions::new(recent),
             token_keys: TokenKeys::default(),
             used_proofs: UsedProofs::default(),
             drain: watch::Sender::new(DrainStage::No),
             accept_trouble: LogThrottle::default(),
-            demand: config.controller.as_ref().map(|_| DestinationDemand::default()),
+            demand: settings.has_controller.then(DestinationDemand::default),
             port_protocols: ArcSwap::default(),
             snapshot: ArcSwap::from_pointee(snapshot),
             services,
@@ -116,13 +115,13 @@ impl ProxyState {
             policy_epoch: watch::Sender::new(0),
             listening: AtomicBool::new(false),
             resources_loaded: AtomicBool::new(false),
-            config,
+            settings,
         }))
     }
 
     /// Whether as many connections and streams are open as `limits.connections` takes.
     pub fn is_full(&self) -> bool {
-        let most = usize::try_from(self.config.limits.connections).unwrap_or(usize::MAX);
+        let most = usize::try_from(self.settings.limits.connections).unwrap_or(usize::MAX);
         self.registry.len() >= most
     }
 
@@ -131,38 +130,27 @@ impl ProxyState {
         self.snapshot.load()
     }
 
-    /// Puts new resources in force, whole, and re-checks every open connection.
-    pub fn install_resources(&self, resources: &Resources) {
-        let snapshot = snapshot_of(&self.config, &self.config.workload, resources);
-        self.install_services(resources);
-        self.install(snapshot);
+    /// Puts another snapshot in force, whole, and judges every open connection and request by it. The keys that its token
+    /// rules name are in [`Self::token_keys`] by then.
+    pub fn install_snapshot(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+        self.resources_loaded.store(true, Relaxed);
+        self.metrics.config_update(true);
+        self.policy_epoch.send_modify(|epoch| *epoch += 1);
+        self.recheck();
     }
 
-    /// Puts in force what the controller said: like [`Self::install_resources`], with the workload as the cluster knows it.
-    pub fn install_cluster(&self, told: &cluster::ClusterState) {
-        self.port_protocols.store(Arc::new(told.ports.clone()));
-        let snapshot = snapshot_of(&self.config, &told.workload, &told.resources);
-        self.named_service.store(told.service.clone().map(Arc::new));
-        self.install_services(&told.resources);
-        self.install(snapshot);
-    }
-
-    /// A service that says what it said before stays the same value, whatever else has changed.
-    fn install_services(&self, resources: &Resources) {
+    /// Takes over the services of these resources. One that says what it said before stays the same value.
+    pub fn install_services(&self, resources: &Resources) {
         let mut table = (**self.services.table()).clone();
         table.replace_all(resources);
         self.services.install(table);
     }
 
-    fn install(&self, snapshot: Snapshot) {
-        let snapshot = Arc::new(snapshot);
-        self.token_keys.prepare(snapshot.tokens(), &self.config);
-        self.snapshot.store(snapshot.clone());
-        self.token_keys.keep_only(snapshot.tokens());
-        self.resources_loaded.store(true, Relaxed);
-        self.metrics.config_update(true);
-        self.policy_epoch.send_modify(|epoch| *epoch += 1);
-        self.recheck();
+    /// What the cluster knows of our own pod: what the app's ports speak, and the one service that it is behind.
+    pub fn describe_workload(&self, ports: BTreeMap<u16, Protocol>, service: Option<Arc<str>>) {
+        self.port_protocols.store(Arc::new(ports));
+        self.named_service.store(service.map(Arc::new));
     }
 
     /// What a redirected port of the app is declared to speak. What the controller read of the Services in front of it
@@ -170,7 +158,7 @@ impl ProxyState {
     /// in the pod alone.
     pub fn port_protocol(&self, port: u16) -> Protocol {
         let told = self.port_protocols.load().get(&port).copied();
-        told.unwrap_or_else(|| self.config.inbound.port(port).protocol)
+        told.unwrap_or_else(|| self.settings.inbound.port(port).protocol)
     }
 
     /// How metrics and logs name the service that our app is: as the controller says, else the host of the service that our
@@ -329,24 +317,16 @@ impl ProxyState {
     }
 }
 
-fn snapshot_of(config: &Config, workload: &Workload, resources: &Resources) -> Snapshot {
-    Snapshot::build(resources, workload, &config.defaults)
-}
-
 /// Before anything was read. What a controller has to say may narrow the defaults, so until it has spoken nothing is allowed.
-fn first_snapshot(config: &Config) -> Snapshot {
-    let resources = Resources::empty(&config.root_namespace);
-    match config.controller {
-        None => snapshot_of(config, &config.workload, &resources),
-        Some(_) => {
-            let closed = policy::PolicyDefaults::default();
-            Snapshot::build(&resources, &config.workload, &closed)
-        }
-    }
+fn first_snapshot(settings: &TrafficSettings) -> Snapshot {
+    let resources = Resources::empty(&settings.root_namespace);
+    let closed = policy::PolicyDefaults::default();
+    let defaults = if settings.has_controller { &closed } else { &settings.defaults };
+    Snapshot::build(&resources, &settings.workload, defaults)
 }
 
-fn first_table(config: &Config) -> ServiceTable {
-    ServiceTable::new(&config.workload, &config.root_namespace, &config.trust_domain)
+fn first_table(settings: &TrafficSettings) -> ServiceTable {
+    ServiceTable::new(&settings.workload, &settings.root_namespace, &settings.trust_domain)
 }
 
 pub(crate) fn unix_time() -> UnixTime {

@@ -17,7 +17,6 @@ use crate::connection::mesh_connection::MeshConnection;
 use crate::connection::net;
 use crate::connection::net::descriptors::{self, DescriptorHeadroom};
 use crate::connection::registry::{Connection, ConnectionPhase};
-use crate::control::config::{InboundListener, OutboundListener};
 use crate::limits::Limits;
 use crate::telemetry::metrics::TrafficLabels;
 use crate::telemetry::{CloseReason, Direction, LogSink, Protocol};
@@ -26,6 +25,7 @@ use crate::traffic::jwt::TokenCache;
 use crate::traffic::mesh::MeshPool;
 use crate::traffic::outbound::NameCache;
 use crate::traffic::record::TrafficMeter;
+use crate::traffic::settings::{InboundListener, OutboundListener};
 use crate::traffic::state::{DrainStage, ProxyState};
 use crate::traffic::{inbound, outbound};
 
@@ -95,7 +95,7 @@ impl Worker {
     /// A worker of its number.
     #[must_use]
     pub fn new(index: usize, workers: usize, state: Arc<ProxyState>, log: LogSink) -> Arc<Self> {
-        let handshakes = usize::try_from(state.config.limits.handshakes).unwrap_or(1) / workers;
+        let handshakes = usize::try_from(state.settings.limits.handshakes).unwrap_or(1) / workers;
         Arc::new(Self {
             index,
             state,
@@ -194,7 +194,7 @@ impl Worker {
 
     /// Closes what has been doing one thing for too long, and what a certificate no longer backs.
     fn sweep(&self) {
-        let limits = &self.state.config.limits;
+        let limits = &self.state.settings.limits;
         let (now, unix) = (self.state.clock.coarse(), unix_now());
         for connection in self.state.registry.of_worker(self.index) {
             if let Some(reason) = overdue(&connection, limits, now, unix) {

@@ -22,6 +22,7 @@ use crate::connection::mesh_connection::PeerChain;
 use crate::connection::tls;
 use crate::control::channel;
 use crate::control::config::ControllerConfig;
+use crate::control::installer::ResourceInstaller;
 use crate::traffic::demand::{DestinationDemand, LookupState};
 use crate::traffic::state::ProxyState;
 
@@ -45,11 +46,12 @@ const SEND_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Follows one stream to its end. What it told stays in `held`.
 pub(super) async fn follow_once(
-    state: &ProxyState,
+    installer: &ResourceInstaller,
     controller: &ControllerConfig,
     demand: &DestinationDemand,
     held: &mut ResourceCache,
 ) -> anyhow::Result<()> {
+    let state = &*installer.state;
     let connected = tokio::time::timeout(CONNECT_DEADLINE, connect(state, controller)).await;
     let (channel, chain) =
         connected.map_err(|_| anyhow!("no connection within {CONNECT_DEADLINE:?}"))??;
@@ -76,7 +78,7 @@ pub(super) async fn follow_once(
             answer = answers.message() => {
                 let answer = answer.map_err(|status| refused(&status))?;
                 let answer = answer.context("the controller closed the stream")?;
-                let acknowledgement = take(state, demand, held, answer);
+                let acknowledgement = take(installer, demand, held, answer);
                 send(&requests, acknowledgement).await?;
             }
             () = demand.wanted() => ask_services(&requests, demand, HashMap::new()).await?,
@@ -84,7 +86,7 @@ pub(super) async fn follow_once(
                 still_believed(state, &chain)?;
                 let idle = demand.sweep(state.clock.coarse(), &held.destinations());
                 if !idle.is_empty() {
-                    give_up(state, demand, held, &idle);
+                    give_up(installer, demand, held, &idle);
                     let request = DeltaDiscoveryRequest {
                         type_url: SERVICE_TYPE.to_owned(),
                         resource_names_unsubscribe: idle,
@@ -156,7 +158,7 @@ async fn ask_services(
 
 /// Puts an answer in force; what is to be said back.
 fn take(
-    state: &ProxyState,
+    installer: &ResourceInstaller,
     demand: &DestinationDemand,
     held: &mut ResourceCache,
     answer: DeltaDiscoveryResponse,
@@ -177,7 +179,7 @@ fn take(
             changed = !documents.is_empty() || !removed.is_empty() || !held.is_loaded();
             held.take_policies(documents, &removed);
             demand.set_connected(true);
-            let error = put_in_force(state, demand, held, changed);
+            let error = put_in_force(installer, demand, held, changed);
             return acknowledge(answer.nonce, POLICY_TYPE, error);
         }
         SERVICE_TYPE => {
@@ -187,7 +189,7 @@ fn take(
             if !held.is_loaded() {
                 changed = false;
             }
-            let error = put_in_force(state, demand, held, changed);
+            let error = put_in_force(installer, demand, held, changed);
             keys.iter().for_each(|key| demand.answered(key, LookupState::Service));
             removed.iter().for_each(|key| demand.answered(key, LookupState::Unknown));
             return acknowledge(answer.nonce, SERVICE_TYPE, error);
@@ -199,14 +201,15 @@ fn take(
 
 /// The word for the controller when something was refused.
 fn put_in_force(
-    state: &ProxyState,
+    installer: &ResourceInstaller,
     demand: &DestinationDemand,
     held: &ResourceCache,
     changed: bool,
 ) -> Option<String> {
+    let state = &*installer.state;
     let told = held.told();
     if changed {
-        state.install_cluster(&told);
+        installer.install_cluster(&told);
         demand.services(
             state.services.table().services().map(|service| &service.host),
             state.clock.coarse(),
@@ -229,7 +232,7 @@ fn told_briefly(refused: &[String]) -> String {
 }
 
 fn give_up(
-    state: &ProxyState,
+    installer: &ResourceInstaller,
     demand: &DestinationDemand,
     held: &mut ResourceCache,
     keys: &[String],
@@ -237,7 +240,7 @@ fn give_up(
     let before = held.destinations().len();
     held.forget_services(keys);
     if held.destinations().len() != before {
-        put_in_force(state, demand, held, held.is_loaded());
+        put_in_force(installer, demand, held, held.is_loaded());
     }
 }
 
@@ -282,7 +285,13 @@ async fn connect(
 async fn dial(state: &ProxyState, address: (&str, u16)) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in tokio::net::lookup_host(address).await? {
-        match crate::connection::net::DialOptions::upstream(&state.config).connect(address).await {
+        match crate::connection::net::DialOptions::upstream(
+            &state.settings.limits,
+            &state.settings.interception,
+        )
+        .connect(address)
+        .await
+        {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }

@@ -10,6 +10,9 @@ use policy::{HostName, MtlsMode, Protocol};
 
 use super::sections::MTLS_MODES;
 use crate::ports::{INBOUND_PORT, OUTBOUND_PORT};
+use crate::traffic::settings::{
+    ForwardedFor, InboundConfig, InboundListener, InboundPort, OutboundListener,
+};
 
 /// The most explicit listeners of one direction: each costs a socket a worker.
 const MAX_LISTENERS: usize = 256;
@@ -23,51 +26,6 @@ const PROTOCOLS: &[(&str, Protocol)] = &[
     ("auto", Protocol::Auto),
 ];
 
-/// Traffic to the app.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InboundConfig {
-    /// Where redirected connections arrive (`bind`); empty for `none`. Default `[::]:15006`.
-    pub bind: Vec<SocketAddr>,
-    /// What the app's ports speak (`ports`), by the app's port.
-    pub ports: BTreeMap<u16, InboundPort>,
-    /// Explicit listeners (`listeners`), for machines without redirection.
-    pub listeners: Vec<InboundListener>,
-    /// Whose `x-forwarded-for` is believed (`forwardedFor`). Default: nobody's.
-    pub forwarded_for: ForwardedFor,
-}
-
-/// Whose word about the client behind it counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ForwardedFor {
-    /// Peers by identity (`from`), written as policies write principals.
-    pub from: Vec<SpiffeId>,
-    /// Trusted proxies in front of those peers, each of which added an address of its own
-    /// (`numTrustedProxies`). Default 0: the last address is the client's.
-    pub trusted_proxies: usize,
-}
-
-/// What a redirected port of the app speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InboundPort {
-    /// Default: auto.
-    pub protocol: Protocol,
-    /// The port's mTLS mode, when it has one of its own.
-    pub mtls: Option<MtlsMode>,
-}
-
-/// An explicit inbound listener.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InboundListener {
-    /// Where peers connect.
-    pub bind: SocketAddr,
-    /// Where the app listens; its port is the one policies mean.
-    pub forward: SocketAddr,
-    /// Default: auto.
-    pub protocol: Protocol,
-    /// The mTLS mode, when it has one of its own.
-    pub mtls: Option<MtlsMode>,
-}
-
 /// Traffic from the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundConfig {
@@ -75,40 +33,6 @@ pub struct OutboundConfig {
     pub bind: Vec<SocketAddr>,
     /// Explicit listeners (`listeners`).
     pub listeners: Vec<OutboundListener>,
-}
-
-/// An explicit outbound listener: whoever connects here calls this service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutboundListener {
-    /// Where the app connects.
-    pub bind: SocketAddr,
-    /// The service's host, canonical.
-    pub service: Arc<str>,
-    /// The service's port.
-    pub port: u16,
-}
-
-impl InboundConfig {
-    /// What an app port speaks and its own mTLS mode; undeclared ports are `auto`.
-    pub fn port(&self, port: u16) -> InboundPort {
-        self.ports
-            .get(&port)
-            .copied()
-            .unwrap_or(InboundPort { protocol: Protocol::Auto, mtls: None })
-    }
-
-    /// What an app port is declared to speak, by an explicit listener that forwards to it or by `ports`.
-    pub fn declared(&self, port: u16) -> Protocol {
-        let listener = self.listeners.iter().find(|listener| listener.forward.port() == port);
-        listener.map_or_else(|| self.port(port).protocol, |listener| listener.protocol)
-    }
-
-    /// The mTLS modes that ports and listeners set themselves, by the app's port.
-    pub(super) fn port_mtls(&self) -> BTreeMap<u16, MtlsMode> {
-        let ports = self.ports.iter().filter_map(|(port, declared)| Some((*port, declared.mtls?)));
-        let listeners = self.listeners.iter().filter_map(|l| Some((l.forward.port(), l.mtls?)));
-        ports.chain(listeners).collect()
-    }
 }
 
 pub(super) fn inbound(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> InboundConfig {

@@ -11,13 +11,11 @@ use policy::{
 };
 
 use super::listeners;
-use super::{
-    AccessLog, AdminConfig, ControllerConfig, IdentityFiles, IdentitySource, InterceptionConfig,
-    LogConfig,
-};
+use super::{AdminConfig, ControllerConfig, IdentityFiles, IdentitySource, LogConfig};
+use crate::connection::net::InterceptionConfig;
 use crate::http::gate::UnderscorePolicy;
 use crate::ports::{ADMIN_PORT, INBOUND_SOURCE_V4};
-use crate::telemetry::{LOG_LEVELS, LogLevel};
+use crate::telemetry::{AccessLog, LOG_LEVELS, LogLevel};
 
 const DEFAULT_TRUST_DOMAIN: &str = "cluster.local";
 

@@ -24,7 +24,7 @@ fn only_workload_and_identity_are_required() {
     assert_eq!(config.admin.bind, Some(address("127.0.0.1:15000")));
     assert_eq!(config.metrics, Some(address("[::]:15020")));
     assert_eq!(config.readiness, Some(address("[::]:15021")));
-    assert_eq!(config.interception.source4, Ipv4Addr::new(127, 0, 0, 6));
+    assert_eq!(config.interception.source4, std::net::Ipv4Addr::new(127, 0, 0, 6));
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.workers, None);
 }

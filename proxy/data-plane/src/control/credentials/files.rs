@@ -32,7 +32,7 @@ type FileContent = Result<Zeroizing<Vec<u8>>, String>;
 pub async fn follow(state: Arc<ProxyState>, files: IdentityFiles) {
     let mut changes = DirectoryWatch::of_directories(
         paths(&files).filter_map(Path::parent),
-        state.config.limits.resource_poll,
+        state.settings.limits.resource_poll,
     );
     let mut seen: Option<Vec<FileContent>> = None;
     // A set under which our own certificate is no longer trusted may be one that is half written:

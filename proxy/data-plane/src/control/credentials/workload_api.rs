@@ -42,7 +42,7 @@ const SECURITY_HEADER: &str = "workload.spiffe.io";
 /// Follows the socket for ever: every full answer becomes the credentials in force. While the
 /// agent is away, the last credentials stay until they expire.
 pub async fn follow(state: Arc<ProxyState>, socket: PathBuf) {
-    let limit = state.config.limits.identity_timeout;
+    let limit = state.settings.limits.identity_timeout;
     let mut wait = RETRY_MIN;
     loop {
         let before = state.credentials_generation();
@@ -63,7 +63,7 @@ pub async fn follow(state: Arc<ProxyState>, socket: PathBuf) {
 }
 
 async fn follow_once(state: &ProxyState, socket: &Path) -> anyhow::Result<()> {
-    let limit = state.config.limits.identity_timeout;
+    let limit = state.settings.limits.identity_timeout;
     let mut answers = tokio::time::timeout(limit, ask(socket))
         .await
         .map_err(|_| anyhow!("no answer within {limit:?}"))?

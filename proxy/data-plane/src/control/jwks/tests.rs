@@ -11,7 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::control::installer::ResourceInstaller;
 use crate::control::jwks::*;
+use crate::traffic::jwt::keys::KeyBook;
 
 /// A set of one key, of this `kid`.
 fn keys(id: &str) -> String {
@@ -255,10 +257,11 @@ async fn f31_each_issuer_for_itself() {
         })
     })
     .await;
-    let state = ProxyState::new(issuer.config(""), 1).unwrap();
-    tokio::spawn(keep(state.clone()));
+    let installer = ResourceInstaller::new(issuer.config(""), 1).unwrap();
+    let state = &installer.state;
+    tokio::spawn(keep(state.clone(), installer.config.clone()));
     let (url, timeout) = (|path: &str| issuer.url(path), "timeout: 500ms");
-    state.install_resources(&resources(&format!(
+    installer.install(&resources(&format!(
         "{{issuer: '{}'}}, {{issuer: '{}', {timeout}}}, {{issuer: b, jwksUri: '{}', {timeout}}}, {{issuer: c, jwksUri: '{}', {timeout}}}, {{issuer: d, jwksUri: '{}', {timeout}}}, {{issuer: e, jwks: '{}'}}",
         url(""), url("/other"), url("/late"), url("/garbage"), url("/silent"), keys("e"),
     )));
@@ -282,10 +285,8 @@ async fn f31_each_issuer_for_itself() {
     }
     // Rules that are gone take their keys with them, and unchanged ones keep theirs.
     let before = state.token_keys.book();
-    state.install_resources(&resources(&format!(
-        "{{issuer: b, jwksUri: '{}', {timeout}}}",
-        url("/late")
-    )));
+    installer
+        .install(&resources(&format!("{{issuer: b, jwksUri: '{}', {timeout}}}", url("/late"))));
     assert!(has(&uri("/late")) && !has(&KeySource::Discovery(url("").into())));
     let keys_of = |book: &KeyBook| Arc::as_ptr(book.get(&uri("/late")).unwrap());
     assert_eq!(keys_of(&before), keys_of(&state.token_keys.book()));
@@ -304,15 +305,15 @@ async fn f31_a_file_of_keys_is_followed() {
     let link = inside.path().join("link.json");
     std::os::unix::fs::symlink(&other, &link).unwrap();
     let missing = inside.path().join("missing.json").display().to_string();
-    let state =
-        ProxyState::new(config(&format!("keyDirectories: [{}]", inside.path().display())), 1)
-            .unwrap();
-    tokio::spawn(keep(state.clone()));
+    let config = config(&format!("keyDirectories: [{}]", inside.path().display()));
+    let installer = ResourceInstaller::new(config, 1).unwrap();
+    let state = &installer.state;
+    tokio::spawn(keep(state.clone(), installer.config.clone()));
     let rules: Vec<_> = [&good, &other, &link.display().to_string(), &missing]
         .iter()
         .map(|path| format!("{{issuer: me, jwksUri: 'file://{path}'}}"))
         .collect();
-    state.install_resources(&resources(&rules.join(", ")));
+    installer.install(&resources(&rules.join(", ")));
     let has = |path: &str| state.token_keys.book().get(&KeySource::File(path.into())).is_some();
     for (name, path, expect) in [
         ("in the directory", &*good, true),

@@ -6,8 +6,8 @@ use policy::Protocol;
 use tokio::net::TcpStream;
 
 use crate::connection::net;
-use crate::control::config::InboundListener;
 use crate::traffic::app::AppAddress;
+use crate::traffic::settings::InboundListener;
 use crate::traffic::state::ProxyState;
 
 /// The destination of an inbound connection.
@@ -33,7 +33,7 @@ impl InboundDestination {
         listener: Option<&InboundListener>,
         state: &ProxyState,
     ) -> Result<Self, &'static str> {
-        let config = &state.config;
+        let settings = &state.settings;
         if let Some(listener) = listener {
             let dialled = net::canonical(stream.local_addr().map_err(|_| "closed_by_client")?);
             return Ok(Self {
@@ -46,13 +46,13 @@ impl InboundDestination {
         let original = net::original_destination(stream)
             .map_err(|_| "closed_by_client")?
             .ok_or("not_redirected")?;
-        if config.is_own_port(original.port()) {
+        if settings.is_own_port(original.port()) {
             return Err("loop");
         }
         let declared = state.port_protocol(original.port());
         // The source tells the redirection rules that this is our own forwarding.
         let source = match original.ip() {
-            IpAddr::V4(_) => IpAddr::V4(config.interception.source4),
+            IpAddr::V4(_) => IpAddr::V4(settings.interception.source4),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
         };
         Ok(Self { dialled: original, app: original, declared, source: Some(source) })

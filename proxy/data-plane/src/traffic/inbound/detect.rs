@@ -22,7 +22,7 @@ impl InboundConnection {
         if mode == MtlsMode::Disable {
             return Ok(true);
         }
-        let limits = &self.worker.state.config.limits;
+        let limits = &self.worker.state.settings.limits;
         let silent_is_plain = mode == MtlsMode::Permissive && self.may_be_server_first();
         let wait =
             if silent_is_plain { limits.detection_timeout } else { limits.handshake_timeout };
@@ -60,7 +60,7 @@ impl InboundConnection {
             (Alpn::Http11, _) => return Ok((Protocol::Http1, Bytes::new())),
             (Alpn::None, _) => {}
         }
-        let limits = &self.worker.state.config.limits;
+        let limits = &self.worker.state.settings.limits;
         let must_be_http = self.must_be_http();
         let silence = if must_be_http { limits.sniff_timeout } else { limits.detection_timeout };
         let seen = self
@@ -81,7 +81,7 @@ impl InboundConnection {
     /// On a PERMISSIVE port that speaks TLS of its own, a ClientHello is the app's unless it offers
     /// `postern/1` (DESIGN invariant 11).
     async fn is_apps_own_tls(&self, stream: &TcpStream, mode: MtlsMode) -> bool {
-        let limit = self.worker.state.config.limits.sniff_timeout;
+        let limit = self.worker.state.settings.limits.sniff_timeout;
         mode == MtlsMode::Permissive
             && self.arrival.declared == Declared::Tls
             && !tls::offers_postern(stream, limit).await

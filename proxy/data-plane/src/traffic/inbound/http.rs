@@ -70,7 +70,7 @@ impl InboundHandler {
         let forwarded = own
             .zip(inbound.peer())
             .map(|(own, peer)| ForwardedClientCert::new(&own, &peer.leaf_sha256, &peer.id));
-        let believed = &inbound.worker.state.config.inbound.forwarded_for;
+        let believed = &inbound.worker.state.settings.inbound.forwarded_for;
         let sender = client::sender(believed, inbound.peer().map(|peer| &peer.id));
         Self(Arc::new(InboundHttpConnection {
             sender,
@@ -179,10 +179,10 @@ impl InboundHttpConnection {
         let snapshot = state.snapshot();
         let settings = GateSettings {
             default_port: Some(80),
-            normalization: state.config.path_normalization,
-            head: HeadLimits::of(&state.config.limits),
+            normalization: state.settings.path_normalization,
+            head: HeadLimits::of(&state.settings.limits),
             named: Some(snapshot.header_names()),
-            underscores: state.config.headers_with_underscores,
+            underscores: state.settings.headers_with_underscores,
         };
         gate::admit(parts, &settings).map_err(RequestError::Gate)
     }
@@ -197,7 +197,7 @@ impl InboundHttpConnection {
     ) -> Result<RegisteredRequest, RequestError> {
         let (inbound, host) = (&self.inbound, admitted.host());
         let state = &inbound.worker.state;
-        let believed = &state.config.inbound.forwarded_for;
+        let believed = &state.settings.inbound.forwarded_for;
         let mut looked: Option<AuthenticatedToken> = None;
         let mut remote_ip = None;
         let judge = |snapshot: &Snapshot| {
@@ -243,7 +243,7 @@ impl InboundHttpConnection {
         remote_ip: Option<IpAddr>,
         caller: &AuthenticatedToken,
     ) -> RequestReview {
-        let level = self.inbound.worker.state.config.path_normalization;
+        let level = self.inbound.worker.state.settings.path_normalization;
         RequestReview::begin(&self.inbound.connection, snapshot, asked, level, remote_ip, caller)
     }
 
@@ -273,7 +273,7 @@ impl InboundHttpConnection {
         };
         clean_response(response.headers_mut(), close_unless_upgraded);
         let of = TrailerKind::of(response.headers());
-        let limits = &self.inbound.worker.state.config.limits;
+        let limits = &self.inbound.worker.state.settings.limits;
         Ok(response.map(|body| body.within(limits, of).with_review(review)))
     }
 
@@ -289,7 +289,7 @@ impl InboundHttpConnection {
             () = review.refused() => Err(RequestError::Withdrawn),
         };
         let connection = (*inbound.connection).clone();
-        let limits = &inbound.worker.state.config.limits;
+        let limits = &inbound.worker.state.settings.limits;
         let (response, carried) =
             upgrade::conclude(answered, upgrade, record, connection, Some(review), limits);
         *self.upgraded.lock() = carried;

@@ -47,7 +47,7 @@ pub(super) fn authenticate(
         cache: &worker.tokens,
         used_proofs: &state.used_proofs,
         peer: inbound.peer(),
-        normalization: state.config.path_normalization,
+        normalization: state.settings.path_normalization,
         now: state.clock.unix(),
         unknown_key: &|source: &KeySource| state.token_keys.unknown_key(source),
     };

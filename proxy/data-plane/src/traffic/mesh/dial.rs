@@ -63,13 +63,16 @@ impl Destination {
         offer: AlpnOffer,
     ) -> Result<OpenedConnection, RequestError> {
         let (config, credentials) = self.client_config(worker, offer)?;
-        let limits = &worker.state.config.limits;
+        let limits = &worker.state.settings.limits;
         let address = self.address;
-        let tcp = DialOptions::upstream(&worker.state.config)
-            .for_traffic()
-            .connect(address)
-            .await
-            .map_err(|source| RequestError::Connect { who: WHO, address, source })?;
+        let tcp = DialOptions::upstream(
+            &worker.state.settings.limits,
+            &worker.state.settings.interception,
+        )
+        .for_traffic()
+        .connect(address)
+        .await
+        .map_err(|source| RequestError::Connect { who: WHO, address, source })?;
         let name = tls::server_name(&self.host, address.ip());
         let result = tls::connect(Box::new(tcp), config, name, limits.handshake_timeout).await;
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
@@ -110,7 +113,7 @@ impl Destination {
         opened: OpenedConnection,
     ) -> Result<H2Client, RequestError> {
         let OpenedConnection { io, link, .. } = opened;
-        let limits = &worker.state.config.limits;
+        let limits = &worker.state.settings.limits;
         let (keeper, destination, kept) = (worker.clone(), self.clone(), link.clone());
         let keep = |streams| reauth::keep(keeper, destination, kept, streams);
         H2Client::open_link(io, limits, link, keep).await.map_err(|e| broken(&e))
@@ -127,7 +130,7 @@ impl Destination {
         let cut = async move {
             bound.until_cut().await;
         };
-        let client = Http1Client::open(io, &worker.state.config.limits, WHO, cut).await?;
+        let client = Http1Client::open(io, &worker.state.settings.limits, WHO, cut).await?;
         Ok((client, link))
     }
 
@@ -142,7 +145,7 @@ impl Destination {
     ) -> Result<(ReservedStream, Arc<MeshConnection>), RequestError> {
         let opened = self.connect(worker, AlpnOffer::Opaque).await?;
         let link = opened.link.clone();
-        let limits = &worker.state.config.limits;
+        let limits = &worker.state.settings.limits;
         let nothing = |_| std::future::pending();
         let client = H2Client::open_link(opened.io, limits, opened.link, nothing)
             .await

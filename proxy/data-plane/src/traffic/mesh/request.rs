@@ -82,7 +82,7 @@ impl Destination {
         }
         // One opens what all of them share; HTTP/1.1 is not shared.
         let alone = self.connections.lock().http1;
-        let wait = worker.state.config.limits.connect_timeout;
+        let wait = worker.state.settings.limits.connect_timeout;
         let _turn = if alone { None } else { self.requests.turn(wait).await };
         if let Some(found) = self.find_open(worker)? {
             return Ok(found);
@@ -176,7 +176,7 @@ impl Destination {
         let (destination, worker) = (self.clone(), worker.clone());
         tokio::spawn(async move {
             if sender.ready().await {
-                let most = worker.state.config.limits.pool_connections;
+                let most = worker.state.settings.limits.pool_connections;
                 let most = usize::try_from(most).unwrap_or(1);
                 let now = worker.state.clock.coarse();
                 destination.connections.lock().keep_idle(sender, link, now, most);

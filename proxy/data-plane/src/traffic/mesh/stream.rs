@@ -86,7 +86,7 @@ impl Destination {
         worker: &Arc<Worker>,
         kind: StreamKind,
     ) -> Result<StreamTransport, RequestError> {
-        let wait = worker.state.config.limits.connect_timeout;
+        let wait = worker.state.settings.limits.connect_timeout;
         let alone = self.connections.lock().foreign;
         let _turn = if alone { None } else { self.streams.turn(wait).await };
         if let Some(place) = self.place(worker, &self.streams)? {
@@ -138,7 +138,7 @@ impl Destination {
     ) -> Result<(BoxedIo, Arc<MeshConnection>), RequestError> {
         let link = place.link().ok_or_else(ended)?.clone();
         let authority = self.address.to_string();
-        let limit = worker.state.config.limits.handshake_timeout;
+        let limit = worker.state.settings.limits.handshake_timeout;
         let opened = tokio::time::timeout(limit, place.connect(&authority, kind.as_str()));
         match opened.await.map_err(|_| RequestError::Timeout { who: WHO })? {
             Ok(tunnel) => Ok((Box::new(tunnel), link)),

@@ -8,9 +8,9 @@ use policy::{Service, ServicePort, ServiceTable};
 use tokio::net::TcpStream;
 
 use crate::connection::net;
-use crate::control::config::{Config, OutboundListener};
 use crate::http::error::RequestError;
 use crate::traffic::demand::LookupState;
+use crate::traffic::settings::{OutboundListener, TrafficSettings};
 use crate::traffic::state::ProxyState;
 
 /// Where the app wanted to go.
@@ -49,14 +49,14 @@ impl DialledDestination {
     pub(crate) fn of(
         stream: &TcpStream,
         listener: Option<OutboundListener>,
-        config: &Config,
+        settings: &TrafficSettings,
     ) -> Result<Self, &'static str> {
         if let Some(OutboundListener { bind, service, port }) = listener {
             return Ok(Self::Listener { bind, service, port });
         }
         let original = net::original_destination(stream).map_err(|_| "closed_by_client")?;
         let original = original.ok_or("not_redirected")?;
-        if config.is_own_port(original.port()) {
+        if settings.is_own_port(original.port()) {
             return Err("loop");
         }
         Ok(Self::Address(original))

@@ -155,11 +155,11 @@ impl OutboundHttpConnection {
         let state = &self.outbound.worker.state;
         let settings = GateSettings {
             default_port: Some(80),
-            normalization: state.config.path_normalization,
-            head: HeadLimits::of(&state.config.limits),
+            normalization: state.settings.path_normalization,
+            head: HeadLimits::of(&state.settings.limits),
             // The rules are the other side's, and its proxy asks them.
             named: None,
-            underscores: state.config.headers_with_underscores,
+            underscores: state.settings.headers_with_underscores,
         };
         gate::admit(parts, &settings).map_err(RequestError::Gate)
     }
@@ -236,7 +236,7 @@ impl OutboundHttpConnection {
         routed: RoutedRequest,
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
-        let limits = &self.outbound.worker.state.config.limits;
+        let limits = &self.outbound.worker.state.settings.limits;
         let RoutedRequest { request, route, host, close_unless_upgraded, .. } = routed;
         let answered = self.send(route, &host, request, record);
         let answered = tokio::time::timeout(limits.response_timeout, answered).await;
@@ -256,7 +256,7 @@ impl OutboundHttpConnection {
     async fn upgrade(&self, routed: RoutedRequest, record: Box<RequestRecord>) -> Response<Body> {
         let answered = self.send_upgrade(&routed.route, routed.request).await;
         let connection = (*self.outbound.connection).clone();
-        let limits = &self.outbound.worker.state.config.limits;
+        let limits = &self.outbound.worker.state.settings.limits;
         let (response, carried) =
             upgrade::conclude(answered, routed.upgrade, record, connection, None, limits);
         *self.upgraded.lock() = carried;
@@ -274,7 +274,7 @@ impl OutboundHttpConnection {
             if link.binding.is_some() { AnswerOrigin::Postern } else { AnswerOrigin::Other };
         // The rest of the connection is this stream.
         self.outbound.connection.set_link(link);
-        let limits = &worker.state.config.limits;
+        let limits = &worker.state.settings.limits;
         upgrade_over(io, request, limits, OtherEnd::Upstream, speaker).await
     }
 }

@@ -54,7 +54,7 @@ async fn look_up_one(worker: &Worker, name: HostAndPort) -> Vec<SocketAddr> {
     if let Some(fresh) = worker.names.known(&name, now, FRESH) {
         return fresh;
     }
-    match ask(&name, worker.state.config.limits.dns_timeout).await {
+    match ask(&name, worker.state.settings.limits.dns_timeout).await {
         Some(addresses) => {
             worker.names.note(name, addresses.clone(), now);
             addresses

@@ -58,7 +58,7 @@ pub(crate) async fn resolve(
     if addresses.is_empty() {
         return Err(RequestError::NoEndpoint(service.host.to_string()));
     }
-    let most = usize::try_from(worker.state.config.limits.pool_destinations).unwrap_or(1);
+    let most = usize::try_from(worker.state.settings.limits.pool_destinations).unwrap_or(1);
     let endpoints = addresses
         .into_iter()
         .map(|address| worker.mesh.destination(most, address, &service.host, &service.identities))
@@ -163,7 +163,7 @@ impl Route {
 
     /// Whether one of the endpoints has gone a moment ago, so that another may take its place.
     pub(crate) fn may_be_replaced(&self, worker: &Worker) -> bool {
-        let wait = seconds(worker.state.config.limits.endpoint_wait);
+        let wait = seconds(worker.state.settings.limits.endpoint_wait);
         let now = worker.state.clock.coarse();
         !self.pinned && self.endpoints.iter().any(|e| e.health.has_just_gone(now, wait))
     }
@@ -176,7 +176,7 @@ impl Route {
         except: Option<SocketAddr>,
         resting: bool,
     ) -> Option<&Arc<Destination>> {
-        let rest = seconds(worker.state.config.limits.endpoint_rest);
+        let rest = seconds(worker.state.settings.limits.endpoint_rest);
         let now = worker.state.clock.coarse();
         let turn = worker.mesh.turn() % self.endpoints.len();
         let (after, before) = self.endpoints.split_at(turn);

@@ -58,7 +58,7 @@ impl OutboundHttpConnection {
             Err(_) if route.may_be_replaced(worker) => {}
             done => return done,
         }
-        let deadline = Instant::now() + worker.state.config.limits.endpoint_wait;
+        let deadline = Instant::now() + worker.state.settings.limits.endpoint_wait;
         let mut changes = worker.state.services.changes();
         loop {
             // Asked for after we listen for changes, so that none is missed.

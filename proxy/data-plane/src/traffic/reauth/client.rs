@@ -59,7 +59,7 @@ async fn try_once(
     destination: &Arc<Destination>,
     old: &Arc<MeshConnection>,
 ) -> bool {
-    let limit = worker.state.config.limits.handshake_timeout;
+    let limit = worker.state.settings.limits.handshake_timeout;
     let tried = tokio::time::timeout(limit, reauthenticate(worker, destination, old)).await;
     let result = tried.unwrap_or(Err(ReauthRefusal::Unreachable));
     let refusal = result.err();

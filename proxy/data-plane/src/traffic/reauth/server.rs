@@ -20,7 +20,7 @@ pub(crate) async fn answer(
     fresh: Option<&Arc<MeshConnection>>,
     mut stream: Tunnel,
 ) {
-    let limit = state.config.limits.handshake_timeout;
+    let limit = state.settings.limits.handshake_timeout;
     let Some(message) = read(&mut stream, limit).await else { return };
     let decided = match fresh {
         Some(fresh) => decide(state, fresh, &message),

@@ -128,12 +128,13 @@ fn what_a_service_says_of_a_port_comes_before_the_name_in_the_pod() {
         "inbound": {"ports": {"8080": {"protocol": "http"}, "9090": {"protocol": "grpc"}}},
     });
     let config = crate::control::config::Config::parse("p", config.to_string().as_bytes()).unwrap();
-    let state = crate::traffic::state::ProxyState::new(config, 1).unwrap();
+    let installer = crate::control::installer::ResourceInstaller::new(config, 1).unwrap();
+    let state = &installer.state;
     assert_eq!(state.port_protocol(8080), Protocol::Http, "nothing was told yet");
     let mut held = held();
     let told = json!({"spec": {"serviceAccount": "cart", "labels": {}, "ports": {"8080": "http2", "7": "tcp"}}});
     held.take_policies(vec![document("Workload", &told)], &[]);
-    state.install_cluster(&held.told());
+    installer.install_cluster(&held.told());
     assert_eq!(state.port_protocol(8080), Protocol::Http2);
     assert_eq!(state.port_protocol(9090), Protocol::Grpc, "no Service speaks of it");
     assert_eq!(state.port_protocol(7), Protocol::Tcp);

@@ -256,7 +256,9 @@ fn lists_and_foreign_roots_are_taken_while_our_own_part_is_refused() {
         ("another authority's certificate", &other.certificate, &other.key, &made.bundle),
     ] {
         let text = "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///s}\n";
-        let state = ProxyState::new(Config::parse("p", text.as_bytes()).unwrap(), 1).unwrap();
+        let state =
+            ProxyState::new(Config::parse("p", text.as_bytes()).unwrap().traffic_settings(), 1)
+                .unwrap();
         let whole = [&made.certificate, &made.key, &made.bundle, &made.old_crl, &made.bundle];
         take(&state, &files, &whole.map(|text| content(text)), false).unwrap();
         assert_eq!(state.metrics.trust_stale.get(), 0, "{name}");

@@ -267,7 +267,8 @@ async fn a_spire_like_agent_is_followed_from_registration_to_restart() {
         "workload: {{namespace: shop, serviceAccount: cart}}\nidentity: {{workloadApi: \"unix://{}\"}}\n",
         socket.display()
     );
-    let state = ProxyState::new(Config::parse("p", text.as_bytes()).unwrap(), 1).unwrap();
+    let state = ProxyState::new(Config::parse("p", text.as_bytes()).unwrap().traffic_settings(), 1)
+        .unwrap();
     let (say, answers) = watch::channel(None);
     let calls = Arc::new(AtomicUsize::new(0));
     let listener = UnixListener::bind(&socket).unwrap();

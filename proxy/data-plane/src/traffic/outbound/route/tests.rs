@@ -2,17 +2,15 @@
 use policy::DefaultEgress;
 use serde_json::{Value, json};
 
-use std::sync::Arc;
-
 use super::super::dialled::DialledDestination;
 use crate::control::cluster::ResourceCache;
 use crate::control::cluster::resource_cache::ResourceDocument;
 use crate::control::config::Config;
+use crate::control::installer::ResourceInstaller;
 use crate::traffic::demand::LookupState;
 use crate::traffic::outbound::route::*;
-use crate::traffic::state::ProxyState;
 
-fn state(egress: &str) -> Arc<ProxyState> {
+fn installer(egress: &str) -> ResourceInstaller {
     let text = json!({
         "workload": {"namespace": "shop", "serviceAccount": "frontend"},
         "identity": {"workloadApi": "unix:///run/agent.sock"},
@@ -23,12 +21,12 @@ fn state(egress: &str) -> Arc<ProxyState> {
             "pod": {"name": "frontend", "uid": "1"},
         }},
     });
-    ProxyState::new(Config::parse("p", text.to_string().as_bytes()).unwrap(), 1).unwrap()
+    ResourceInstaller::new(Config::parse("p", text.to_string().as_bytes()).unwrap(), 1).unwrap()
 }
 
 /// Puts in force what the controller says of an address, as its stream does.
-fn told(state: &ProxyState, key: &str, spec: Option<&Value>) -> LookupState {
-    let mut held = ResourceCache::new("postern-system", &state.config.workload);
+fn told(installer: &ResourceInstaller, key: &str, spec: Option<&Value>) -> LookupState {
+    let mut held = ResourceCache::new("postern-system", &installer.config.workload);
     held.take_policies(Vec::new(), &[]);
     let document = spec.map(|spec| ResourceDocument {
         name: key.into(),
@@ -44,7 +42,7 @@ fn told(state: &ProxyState, key: &str, spec: Option<&Value>) -> LookupState {
     });
     let word = if document.is_some() { LookupState::Service } else { LookupState::Unknown };
     held.take_services(document.into_iter().collect(), &[]);
-    state.install_cluster(&held.told());
+    installer.install_cluster(&held.told());
     word
 }
 
@@ -53,8 +51,9 @@ const AT: &str = "10.1.0.7:8080";
 /// What comes of a dial: `Some` reason when it is refused, whatever the default for unknown destinations; `None` where that
 /// default decides.
 async fn dialled(egress: &str, spec: Option<&Value>) -> Option<&'static str> {
-    let state = state(egress);
-    let word = told(&state, AT, spec);
+    let installer = installer(egress);
+    let state = &installer.state;
+    let word = told(&installer, AT, spec);
     let expect = if egress == "allow" { DefaultEgress::Allow } else { DefaultEgress::Deny };
     assert_eq!(state.snapshot().egress(), expect);
     let demand = state.demand.as_ref().unwrap();

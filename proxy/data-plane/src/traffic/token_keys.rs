@@ -1,0 +1,52 @@
+//! The keys of token issuers in force. Workers read the book and never wait; the control thread fetches and replaces them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use identity::jws::KeySet;
+use policy::{KeySource, TokenRules};
+use tokio::sync::Notify;
+
+use crate::traffic::jwt::keys::KeyBook;
+
+/// The keys in force, and how workers ask for newer ones.
+#[derive(Default)]
+pub struct TokenKeys {
+    book: ArcSwap<KeyBook>,
+    wake: ArcSwap<HashMap<KeySource, Arc<Notify>>>,
+}
+
+impl TokenKeys {
+    /// The keys in force.
+    #[must_use]
+    pub fn book(&self) -> Arc<KeyBook> {
+        self.book.load_full()
+    }
+
+    /// Says that a token names a key of this source that is not there. The keys are fetched anew, at most once in 30 s.
+    pub fn unknown_key(&self, source: &KeySource) {
+        if let Some(wake) = self.wake.load().get(source) {
+            wake.notify_one();
+        }
+    }
+
+    /// Names who fetches the keys of each source, to be woken by [`Self::unknown_key`].
+    pub fn set_fetchers(&self, wake: HashMap<KeySource, Arc<Notify>>) {
+        self.wake.store(Arc::new(wake));
+    }
+
+    /// Lets go of the keys that no rule needs any more.
+    pub fn keep_only(&self, rules: &TokenRules) {
+        let wanted = |source: &KeySource| rules.rules().iter().any(|rule| rule.jwt.keys == *source);
+        if self.book.load().sources().any(|source| !wanted(source)) {
+            self.book.rcu(|book| book.only(wanted));
+        }
+    }
+
+    /// Puts the keys of a source in force; `None` lets them go.
+    pub fn put(&self, source: &KeySource, keys: Option<KeySet>) {
+        let keys = keys.map(Arc::new);
+        self.book.rcu(|book| book.with(source, keys.clone()));
+    }
+}
