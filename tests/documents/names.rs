@@ -1,4 +1,4 @@
-//! What the documents name in the sources is there: files in ARCHITECTURE.md, tests in SECURITY.md.
+//! What the documents name in the sources is there: files in ARCHITECTURE.md and docs/extending.md, tests in SECURITY.md.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use postern_tests::repository;
 
 #[test]
-fn every_file_that_the_architecture_names_exists() {
+fn every_file_that_a_map_names_exists() {
     let sources = sources();
-    let text = fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
-    let named: Vec<_> = code(&text).filter(|word| word.ends_with(".rs")).collect();
-    assert!(named.len() > 30, "{named:?}");
-    for name in named {
-        let found = sources.iter().any(|(path, _)| path.ends_with(name));
-        assert!(found, "ARCHITECTURE.md names {name}, which is nowhere");
+    for (document, least) in [("ARCHITECTURE.md", 30), ("docs/extending.md", 20)] {
+        let text = fs::read_to_string(repository().join(document)).unwrap();
+        let named: Vec<_> = code(&text).filter(|word| word.ends_with(".rs")).collect();
+        assert!(named.len() > least, "{document}: {named:?}");
+        for name in named {
+            let found = sources.iter().any(|(path, _)| path.ends_with(name));
+            assert!(found, "{document} names {name}, which is nowhere");
+        }
     }
 }
 
