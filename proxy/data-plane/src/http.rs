@@ -14,6 +14,8 @@ pub(crate) mod interim;
 pub(crate) mod keep_alive;
 pub mod original_version;
 pub mod serve;
+mod token_refusal;
 pub mod tunnel;
 
 pub(crate) use h2_send::send_body;
+pub use token_refusal::TokenRefusal;

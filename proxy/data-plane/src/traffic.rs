@@ -7,6 +7,7 @@ pub mod authorize;
 pub mod client;
 pub mod decisions;
 pub mod demand;
+pub mod exchange;
 pub mod inbound;
 pub mod jwt;
 pub mod mesh;

@@ -17,7 +17,6 @@ use crate::connection::mesh_connection::PeerChain;
 use crate::connection::net::BoxedIo;
 use crate::connection::reauth::ChannelBinding;
 use crate::connection::registry::Peer;
-use crate::traffic::state::ProxyState;
 
 /// The largest ClientHello that is looked at, bytes.
 const MAX_CLIENT_HELLO: usize = 16 * 1024;
@@ -90,13 +89,10 @@ impl HandshakeError {
             == Some(&rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol))
     }
 
-    /// The words of the fault, with what is known of the clocks where time is the cause.
+    /// Whether the peer's certificate is refused for its time, which a wrong clock of either side may cause.
     #[must_use]
-    pub fn with_clock(&self, state: &ProxyState) -> String {
-        match self.verify_error() {
-            Some(VerifyError::Time { .. }) => format!("{self} ({})", state.clock_note()),
-            _ => self.to_string(),
-        }
+    pub fn is_time(&self) -> bool {
+        matches!(self.verify_error(), Some(VerifyError::Time { .. }))
     }
 
     /// Whether the server is somebody else than it must be.

@@ -1,8 +1,9 @@
-//! The one body type: whatever carries the bytes, with the deadline, the record and the lease that
-//! end with it.
+//! The one body type: whatever carries the bytes, with its deadline and the guards that last as long as it does.
 
 mod failure;
+mod guard;
 pub(crate) mod stall;
+mod tap;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,29 +15,25 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::http::body::stall::StallTimeout;
-use crate::http::error::{BAD_RESPONSE, RequestError};
 use crate::http::gate::HeadLimits;
 use crate::http::h2_client::StreamCount;
 use crate::http::headers::{self, TrailerKind};
 use crate::http::interim::InterimSender;
 use crate::limits::Limits;
-use crate::traffic::app::AppLease;
-use crate::traffic::record::RequestRecord;
-use crate::traffic::review::RequestReview;
 pub use failure::{BodyError, BodyFailure, BodyWatch};
+pub use guard::BodyGuard;
+use guard::GuardList;
+pub use tap::BodyInspector;
+use tap::BodyTap;
 
 /// A message body on its way through. Bytes are handed on as they come, never gathered.
 pub struct Body {
     source: BodySource,
     stall: Option<StallTimeout>,
-    /// Dropped, and thereby written, when the answer has been handed on or given up.
-    record: Option<Box<RequestRecord>>,
-    /// Gives the app's connection back to its pool when the answer has been read.
-    lease: Option<AppLease>,
-    /// Counts the stream of the connection the body comes from.
-    stream: Option<StreamCount>,
-    /// Cuts the body when policy refuses the request it belongs to.
-    review: Option<RequestReview>,
+    /// Who must know how it ends, or may cut it.
+    guards: GuardList,
+    /// Who looks at its beginning.
+    tap: Option<BodyTap>,
     /// Which trailers may pass.
     trailers: TrailerKind,
     /// How large they may be.
@@ -53,7 +50,8 @@ enum BodySource {
     Empty,
     Whole(Option<Bytes>),
     Http1(Incoming),
-    Http2(RecvStream),
+    /// With the count of streams under way on its connection.
+    Http2(RecvStream, Option<StreamCount>),
 }
 
 impl Body {
@@ -81,17 +79,15 @@ impl Body {
         if stream.is_end_stream() {
             return Self::empty();
         }
-        Self::of(BodySource::Http2(stream))
+        Self::of(BodySource::Http2(stream, None))
     }
 
     fn of(source: BodySource) -> Self {
         Self {
             source,
             stall: None,
-            record: None,
-            lease: None,
-            stream: None,
-            review: None,
+            guards: GuardList::default(),
+            tap: None,
             trailers: TrailerKind::Http,
             head: HeadLimits::default(),
             watch: BodyWatch::default(),
@@ -105,7 +101,7 @@ impl Body {
     /// is a stream, which may rest.
     #[must_use]
     pub fn within(mut self, limits: &Limits, of: TrailerKind) -> Self {
-        if matches!(self.source, BodySource::Http1(_) | BodySource::Http2(_)) {
+        if matches!(self.source, BodySource::Http1(_) | BodySource::Http2(..)) {
             let known = self.size_hint().exact().is_some();
             let limit = if known { limits.body_stall_timeout } else { limits.idle_timeout };
             self.stall = Some(StallTimeout::after(limit));
@@ -115,27 +111,27 @@ impl Body {
         self
     }
 
-    /// Cuts the body when policy no longer allows the request.
+    /// Adds a guard behind those that the body has.
     #[must_use]
-    pub fn with_review(mut self, review: RequestReview) -> Self {
-        self.review = Some(review);
+    pub fn with_guard(mut self, guard: Box<dyn BodyGuard>) -> Self {
+        self.guards.add(guard);
         self
     }
 
-    /// Writes the record when the body ends or is dropped.
+    /// As [`Self::with_guard`], for a guard that needs nothing but the end: where that has been seen, it is told at once.
     #[must_use]
-    pub fn with_record(mut self, record: Box<RequestRecord>) -> Self {
-        self.record = Some(record);
-        self
-    }
-
-    /// Gives the connection back when the body has been read whole.
-    #[must_use]
-    pub fn with_lease(mut self, lease: AppLease) -> Self {
-        self.lease = Some(lease);
+    pub fn until_read(self, guard: Box<dyn BodyGuard>) -> Self {
         if self.is_end_stream() {
-            self.finish();
+            guard.ended();
+            return self;
         }
+        self.with_guard(guard)
+    }
+
+    /// Shows the first `most` bytes of the body to an inspector, as they pass. A body has one; another takes its place.
+    #[must_use]
+    pub fn inspected(mut self, most: usize, inspector: Box<dyn BodyInspector>) -> Self {
+        self.tap = Some(BodyTap::new(most, inspector));
         self
     }
 
@@ -169,8 +165,10 @@ impl Body {
 
     /// Counts the stream as under way until the body is dropped.
     #[must_use]
-    pub(crate) fn with_stream(mut self, stream: StreamCount) -> Self {
-        self.stream = Some(stream);
+    pub(crate) fn with_stream(mut self, count: StreamCount) -> Self {
+        if let BodySource::Http2(_, counted) = &mut self.source {
+            *counted = Some(count);
+        }
         self
     }
 
@@ -190,10 +188,27 @@ impl Body {
             BodySource::Http1(incoming) => Pin::new(incoming)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|f| f.map_err(BodyError::from))),
-            BodySource::Http2(stream) => {
+            BodySource::Http2(stream, _) => {
                 poll_http2(stream, cx).map(|frame| frame.map(|f| f.map_err(BodyError::from)))
             }
         }
+    }
+
+    /// A frame as it may pass: trailers without what does not belong there, data as the tap lets it.
+    fn hand_on(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+        let frame = match frame.into_trailers() {
+            Ok(trailers) if !self.head.hold(&trailers) => return Err(BodyError::TrailersTooLarge),
+            Ok(mut trailers) => {
+                headers::filter_trailers(&mut trailers, self.trailers);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        };
+        if let (Some(tap), Some(data)) = (&mut self.tap, frame.data_ref()) {
+            tap.see(data)?;
+        }
+        self.guards.each_mut().for_each(|guard| guard.passed(&frame));
+        Ok(frame)
     }
 
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
@@ -211,33 +226,14 @@ impl Body {
 
     /// Whoever it is for has taken none of it for too long.
     pub(crate) fn unread(&mut self) {
-        if let Some(record) = &mut self.record {
-            record.failed("body_stalled");
-        }
-    }
-
-    /// The end was seen: the connection may serve others, the record may be written.
-    fn finish(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.give_back();
-        }
-        if let Some(record) = self.record.take() {
-            drop(record);
-        }
+        self.guards.each_mut().for_each(|guard| guard.unread());
     }
 
     fn fail(&mut self, error: BodyError) -> BodyError {
         let kind = error.kind();
         self.watch.tell(kind);
-        if let Some(record) = &mut self.record {
-            match (kind, self.request.broken()) {
-                (BodyFailure::Withdrawn, _) => record.failed("policy_changed"),
-                (_, Some(broken)) => record.failed(RequestError::ClientBody(broken).reason()),
-                (BodyFailure::Stalled, None) => record.failed("body_stalled"),
-                (BodyFailure::Malformed, None) => record.failed(BAD_RESPONSE),
-                (BodyFailure::Off, None) => record.aborted(),
-            }
-        }
+        let request = self.request.broken();
+        self.guards.each_mut().for_each(|guard| guard.failed(kind, request));
         self.source = BodySource::Empty;
         error
     }
@@ -273,39 +269,21 @@ impl HttpBody for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         // Asked each time: a body that always has a byte would never be asked while it waits.
-        if this.review.as_ref().is_some_and(RequestReview::is_refused) {
+        if this.guards.each().any(BodyGuard::is_refused) {
             return Poll::Ready(Some(Err(this.fail(BodyError::Withdrawn))));
         }
         match this.poll_source(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.progressed();
-                if let Some((record, data)) = this.record.as_mut().zip(frame.data_ref()) {
-                    record.sent(data.len());
-                }
-                let frame = match frame.into_trailers() {
-                    Ok(trailers) if !this.head.hold(&trailers) => {
-                        return Poll::Ready(Some(Err(this.fail(BodyError::TrailersTooLarge))));
-                    }
-                    Ok(mut trailers) => {
-                        headers::filter_trailers(&mut trailers, this.trailers);
-                        Frame::trailers(trailers)
-                    }
-                    Err(frame) => frame,
-                };
-                if let Some(trailers) = frame.trailers_ref()
-                    && let Some(record) = &mut this.record
-                {
-                    record.trailers(trailers);
-                }
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(this.hand_on(frame).map_err(|error| this.fail(error))))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(this.fail(error)))),
             Poll::Ready(None) => {
-                this.finish();
+                this.guards.end();
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                if this.review.as_ref().is_some_and(|review| review.poll_refused(cx).is_ready()) {
+                if this.guards.each().any(|guard| guard.poll_refused(cx).is_ready()) {
                     return Poll::Ready(Some(Err(this.fail(BodyError::Withdrawn))));
                 }
                 let limit = ready!(this.poll_stall(cx));
@@ -319,7 +297,7 @@ impl HttpBody for Body {
             BodySource::Empty => true,
             BodySource::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             BodySource::Http1(incoming) => incoming.is_end_stream(),
-            BodySource::Http2(stream) => stream.is_end_stream(),
+            BodySource::Http2(stream, _) => stream.is_end_stream(),
         }
     }
 
@@ -330,7 +308,7 @@ impl HttpBody for Body {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
             BodySource::Http1(incoming) => incoming.size_hint(),
-            BodySource::Http2(_) => SizeHint::default(),
+            BodySource::Http2(..) => SizeHint::default(),
         }
     }
 }
@@ -338,9 +316,9 @@ impl HttpBody for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if self.is_end_stream() {
-            self.finish();
-        } else if let Some(record) = &mut self.record {
-            record.given_up();
+            self.guards.end();
+        } else {
+            self.guards.each_mut().for_each(|guard| guard.abandoned());
         }
     }
 }

@@ -9,10 +9,10 @@ use http::header::{
 use http::{HeaderMap, Response, StatusCode};
 use policy::Denial;
 
+use crate::http::TokenRefusal;
 use crate::http::body::{Body, BodyFailure};
 use crate::http::gate::GateRefusal;
 use crate::http::gate::answer::BadAnswer;
-use crate::traffic::jwt::TokenRefusal;
 
 /// The stable reason for a refusal, told to the caller.
 pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-postern-reason");

@@ -192,6 +192,15 @@ pub fn admit(
     })
 }
 
+/// Judges the names of a request again, by rules that came into force after it was let in.
+///
+/// # Errors
+/// A name that an app may take for one that a rule names.
+pub fn refuse_other_spellings(headers: &HeaderMap, named: &HeaderNames) -> Result<(), GateRefusal> {
+    let other = headers.keys().any(|name| named.have_another_spelling_of(name.as_str()));
+    if other { Err(GateRefusal::UNDERSCORE) } else { Ok(()) }
+}
+
 impl AdmittedRequest {
     /// The host, in its one spelling.
     #[must_use]

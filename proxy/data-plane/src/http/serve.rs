@@ -23,7 +23,6 @@ use crate::http::gate::GateRefusal;
 use crate::http::interim::InterimResponse;
 use crate::http::tunnel::Tunnel;
 use crate::telemetry::{Direction, Protocol};
-use crate::traffic::record::RequestRecord;
 pub use http1::http1;
 pub use http2::http2;
 
@@ -41,26 +40,6 @@ pub trait Handler: Clone + Send + Sync + 'static {
         head: request::Parts,
         stream: ConnectStream,
     ) -> impl Future<Output = ()> + Send;
-}
-
-/// The end of handling a request: its answer or the refusal, with the record that is written when
-/// the answer has been handed on.
-pub(crate) fn conclude(
-    answered: Result<Response<Body>, RequestError>,
-    mut record: Box<RequestRecord>,
-    grpc: bool,
-) -> Response<Body> {
-    let response = match answered {
-        Ok(response) => {
-            record.answered(&response);
-            response
-        }
-        Err(error) => {
-            record.refused(&error);
-            error.response(grpc)
-        }
-    };
-    response.map(|body| body.with_record(record))
 }
 
 /// A CONNECT stream that has been neither accepted nor refused.

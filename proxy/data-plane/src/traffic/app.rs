@@ -12,8 +12,9 @@ use http::{Request, Response, Version};
 use parking_lot::Mutex;
 use policy::Permit;
 
+use crate::clock::Clock;
 use crate::connection::net::{BoxedIo, DialOptions};
-use crate::http::body::Body;
+use crate::http::body::{Body, BodyGuard};
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::h2_client::{H2Client, ReservedStream};
 use crate::http::h2_pool::{H2Pool, TRIES, ended};
@@ -59,27 +60,39 @@ impl AppAddress {
 }
 
 /// The connections of one worker to its apps.
-#[derive(Default)]
 pub struct AppPool {
-    http1: Mutex<HashMap<AppAddress, Vec<IdleAppConnection>>>,
+    clock: Arc<Clock>,
+    /// Idle HTTP/1.1 connections that are kept for an app.
+    most_idle: usize,
+    http1: Mutex<HashMap<AppAddress, Vec<Box<AppLease>>>>,
     http2: Mutex<HashMap<AppAddress, Arc<H2Pool>>>,
 }
 
-struct IdleAppConnection {
+/// A connection to the app: on loan until its answer has been read whole, and closed when that does not happen.
+pub struct AppLease {
+    app: AppAddress,
     client: Http1Client,
+    /// Where it goes when it is free; `None` while it is there.
+    pool: Option<Arc<AppPool>>,
+    /// When it became idle, in seconds of the coarse clock.
     since: u32,
 }
 
-/// A connection on loan; given back when its answer has been read whole, closed else.
-pub struct AppLease {
-    worker: Arc<Worker>,
-    app: AppAddress,
-    client: Http1Client,
+impl AppLease {
+    fn keep(mut self: Box<Self>) {
+        let Some(pool) = self.pool.take() else { return };
+        self.since = pool.clock.coarse();
+        let mut http1 = pool.http1.lock();
+        let idle = http1.entry(self.app).or_default();
+        if idle.len() < pool.most_idle {
+            idle.push(self);
+        }
+    }
 }
 
-impl AppLease {
+impl BodyGuard for AppLease {
     /// Gives the connection back, at once or as soon as it is ready again.
-    pub(crate) fn give_back(mut self) {
+    fn ended(mut self: Box<Self>) {
         if self.client.is_ready() {
             return self.keep();
         }
@@ -94,27 +107,25 @@ impl AppLease {
             });
         }
     }
-
-    fn keep(self) {
-        let since = self.worker.state.clock.coarse();
-        let mut pool = self.worker.apps.http1.lock();
-        let idle = pool.entry(self.app).or_default();
-        let most = self.worker.state.settings.limits.pool_connections;
-        if idle.len() < usize::try_from(most).unwrap_or(1) {
-            idle.push(IdleAppConnection { client: self.client, since });
-        }
-    }
 }
 
 impl AppPool {
+    /// Without a connection yet.
+    #[must_use]
+    pub fn new(clock: Arc<Clock>, limits: &Limits) -> Arc<Self> {
+        let most_idle = usize::try_from(limits.pool_connections).unwrap_or(1);
+        Arc::new(Self { clock, most_idle, http1: Mutex::default(), http2: Mutex::default() })
+    }
+
     /// The freshest idle connection, if one is young enough: an app that closes idle connections
-    /// must not meet us half-way (FIELD pain 4).
-    fn take_idle(&self, app: &AppAddress, oldest: u32) -> Option<Http1Client> {
+    /// must not meet us half-way.
+    fn take_idle(self: &Arc<Self>, app: &AppAddress, oldest: u32) -> Option<Box<AppLease>> {
         let mut pool = self.http1.lock();
         let idle = pool.get_mut(app)?;
-        while let Some(IdleAppConnection { client, since }) = idle.pop() {
-            if since >= oldest && client.is_ready() {
-                return Some(client);
+        while let Some(mut lease) = idle.pop() {
+            if lease.since >= oldest && lease.client.is_ready() {
+                lease.pool = Some(self.clone());
+                return Some(lease);
             }
         }
         None
@@ -123,7 +134,7 @@ impl AppPool {
     /// Closes what has been idle since before `oldest`.
     pub fn sweep(&self, oldest: u32) {
         self.http1.lock().retain(|_, idle| {
-            idle.retain(|i| i.since >= oldest && !i.client.is_closed());
+            idle.retain(|lease| lease.since >= oldest && !lease.client.is_closed());
             !idle.is_empty()
         });
         // A connection to the app is kept for as long as the app keeps it.
@@ -167,14 +178,13 @@ async fn send_http1(
         u32::try_from(worker.state.settings.limits.app_idle_timeout.as_secs()).unwrap_or(u32::MAX);
     let oldest = worker.state.clock.coarse().saturating_sub(idle_limit);
     loop {
-        let (mut client, fresh) = match worker.apps.take_idle(&app, oldest) {
-            Some(client) => (client, false),
+        let (mut lease, fresh) = match worker.apps.take_idle(&app, oldest) {
+            Some(lease) => (lease, false),
             None => (open_http1(worker, app).await?, true),
         };
-        match client.send(request, AnswerOrigin::Other).await {
+        match lease.client.send(request, AnswerOrigin::Other).await {
             Ok(response) if is_reusable(&response) => {
-                let lease = AppLease { worker: worker.clone(), app, client };
-                return Ok(response.map(|body| body.with_lease(lease)));
+                return Ok(response.map(|body| body.until_read(lease)));
             }
             Ok(response) => return Ok(response),
             // An idle connection that died before it took the request: the request is whole and
@@ -191,9 +201,11 @@ pub(crate) fn is_reusable<B>(response: &Response<B>) -> bool {
     response.version() == Version::HTTP_11
 }
 
-async fn open_http1(worker: &Worker, app: AppAddress) -> Result<Http1Client, RequestError> {
+async fn open_http1(worker: &Worker, app: AppAddress) -> Result<Box<AppLease>, RequestError> {
     let io: BoxedIo = Box::new(app.dial(worker).await?);
-    Http1Client::open(io, &worker.state.settings.limits, WHO, std::future::pending()).await
+    let limits = &worker.state.settings.limits;
+    let client = Http1Client::open(io, limits, WHO, std::future::pending()).await?;
+    Ok(Box::new(AppLease { app, client, pool: Some(worker.apps.clone()), since: 0 }))
 }
 
 async fn send_http2(

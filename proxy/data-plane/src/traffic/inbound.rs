@@ -26,6 +26,7 @@ use crate::telemetry::{CloseReason, Direction, Protocol};
 use crate::traffic::app::AppAddress;
 use crate::traffic::authorize::{self, AuthorizationVerdict, OpaqueKind};
 use crate::traffic::decisions::DecisionRecord;
+use crate::traffic::exchange::ExchangeHandler;
 use crate::traffic::opaque;
 use crate::traffic::record::ConnectionRecord;
 use crate::traffic::settings::InboundListener;
@@ -76,7 +77,8 @@ pub async fn serve(
     let now = state.clock.coarse();
     let connection =
         state.registry.register(worker.index, Direction::Inbound, source, arrival.app, now);
-    let mut record = ConnectionRecord::begin(&worker, &connection, worker.state.own_service());
+    let mut record =
+        ConnectionRecord::begin(&worker.recorder, &connection, worker.state.own_service());
     let stream = AbortableStream::new(stream);
     let aborter = stream.aborter();
     let inbound = Arc::new(InboundConnection { worker, arrival, connection, aborter });
@@ -134,7 +136,10 @@ impl InboundConnection {
             self.unless_evicted(tls::accept(Box::new(stream), &credentials, limit)).await?;
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
         state.metrics.handshake("server", label);
-        let established = result.map_err(|e| failed(label, e.with_clock(state)))?;
+        let established = result.map_err(|error| match error.is_time() {
+            true => failed(label, format!("{error} ({})", state.clock_note())),
+            false => failed(label, error.to_string()),
+        })?;
         let EstablishedConnection { io, shown: HandshakeEvidence { peer, chain, binding, alpn } } =
             established;
         let proven =
@@ -178,7 +183,7 @@ impl InboundConnection {
         let metered =
             MeteredIo::new(io, ahead, self.connection.clone(), self.worker.state.clock.clone());
         let limits = &self.worker.state.settings.limits;
-        let handler = http::InboundHandler::new(self.clone(), protocol);
+        let handler = ExchangeHandler::new(http::InboundPhases::new(self.clone(), protocol));
         let closed = match protocol {
             Protocol::Http1 => {
                 let closed =

@@ -12,7 +12,6 @@ mod claim_headers;
 pub mod keys;
 mod locate;
 mod proof;
-mod refusal;
 mod replay;
 mod verify;
 
@@ -24,8 +23,8 @@ use policy::{
     CanonicalPath, HostName, KeySource, PathNormalization, TokenClaims, TokenPlace, TokenRules,
 };
 
+pub use crate::http::TokenRefusal;
 pub use cache::TokenCache;
-pub use refusal::TokenRefusal;
 pub use replay::UsedProofs;
 
 use crate::connection::registry::Peer;

@@ -24,6 +24,7 @@ use crate::connection::sniff::{self, ProtocolGuess};
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::serve;
 use crate::telemetry::{CloseReason, Direction, Protocol};
+use crate::traffic::exchange::{ExchangeHandler, ExchangePhases as _};
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::opaque;
 use crate::traffic::record::ConnectionRecord;
@@ -72,7 +73,7 @@ pub async fn serve(
     let now = state.clock.coarse();
     let connection =
         state.registry.register(worker.index, Direction::Outbound, source, wanted.address(), now);
-    let mut record = ConnectionRecord::begin(&worker, &connection, "unknown".into());
+    let mut record = ConnectionRecord::begin(&worker.recorder, &connection, "unknown".into());
     let stream = AbortableStream::new(stream);
     let aborter = stream.aborter();
     // Until it carries something: whoever is refused sees an abort, and no end in order.
@@ -162,8 +163,9 @@ impl OutboundConnection {
         self.aborter.close_in_order();
         self.connection.set_protocol(protocol);
         let metered = MeteredIo::new(io, ahead, self.connection.clone(), state.clock.clone());
-        let handler = http::OutboundHandler::new(self.clone(), protocol);
-        state.metrics.connection(&handler.unrouted());
+        let phases = http::OutboundPhases::new(self.clone(), protocol);
+        state.metrics.connection(&phases.context().meter.labels);
+        let handler = ExchangeHandler::new(phases);
         record.carries_http();
         let limits = &state.settings.limits;
         match protocol {

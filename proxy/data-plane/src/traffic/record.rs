@@ -3,21 +3,26 @@
 mod judgement;
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
-use http::{HeaderMap, Method};
+use bytes::Bytes;
+use http::Method;
+use http_body::Frame;
 use parking_lot::Mutex;
 use policy::{Decider, Denial, Permit};
 use prometheus::{Histogram, IntCounter};
 
+use crate::clock::Clock;
 use crate::connection::registry::Connection;
-use crate::http::error::{CLIENT_GONE, REASON_HEADER, RequestError};
+use crate::http::body::{BodyFailure, BodyGuard};
+use crate::http::error::{BAD_RESPONSE, CLIENT_GONE, REASON_HEADER, RequestError};
 use crate::http::gate::GateRefusal;
 use crate::telemetry::log_line::{self, LogLine};
 use crate::telemetry::metrics::{Metrics, TrafficLabels};
-use crate::telemetry::{CloseReason, Direction};
+use crate::telemetry::{AccessLog, CloseReason, Direction, LogSink};
 use crate::traffic::authorize::AuthorizationVerdict;
-use crate::traffic::worker::Worker;
+use crate::traffic::review::RequestReview;
 use judgement::Judgement;
 
 /// Outcomes of one kind of traffic that keep a resolved counter; more are resolved each time.
@@ -81,10 +86,37 @@ impl TrafficMeter {
     }
 }
 
+/// What writes the records of one worker: where they are counted, where they are logged, and by which clock.
+pub struct Recorder {
+    clock: Arc<Clock>,
+    metrics: Arc<Metrics>,
+    log: LogSink,
+    access_log: AccessLog,
+}
+
+impl Recorder {
+    /// Of a worker whose lines go to `log`, as far as `access_log` asks for them.
+    #[must_use]
+    pub fn new(
+        clock: Arc<Clock>,
+        metrics: Arc<Metrics>,
+        log: LogSink,
+        access_log: AccessLog,
+    ) -> Self {
+        Self { clock, metrics, log, access_log }
+    }
+
+    /// Hands the lines on that wait.
+    pub fn flush(&self) {
+        self.log.flush();
+    }
+}
+
 /// One request. Dropping it counts it, logs it, and ends it on its connection.
 pub struct RequestRecord {
-    worker: Arc<Worker>,
+    recorder: Arc<Recorder>,
     connection: Arc<Connection>,
+    review: Option<RequestReview>,
     meter: Arc<TrafficMeter>,
     started: Instant,
     method: Method,
@@ -106,15 +138,16 @@ impl RequestRecord {
     /// client went away.
     #[must_use]
     pub fn begin(
-        worker: &Arc<Worker>,
+        recorder: &Arc<Recorder>,
         connection: &Arc<Connection>,
         meter: &Arc<TrafficMeter>,
         method: &Method,
     ) -> Box<Self> {
-        connection.begin(worker.state.clock.coarse());
+        connection.begin(recorder.clock.coarse());
         Box::new(Self {
-            worker: worker.clone(),
+            recorder: recorder.clone(),
             connection: connection.clone(),
+            review: None,
             meter: meter.clone(),
             started: Instant::now(),
             method: method.clone(),
@@ -134,14 +167,27 @@ impl RequestRecord {
 
     /// Writes the record of a request that the HTTP library refused before it could be handed over.
     pub fn malformed(
-        worker: &Arc<Worker>,
+        recorder: &Arc<Recorder>,
         connection: &Arc<Connection>,
         meter: &Arc<TrafficMeter>,
         refusal: GateRefusal,
     ) {
         // It has no method that could be believed.
         let method = Method::from_bytes(b"-").unwrap_or_default();
-        Self::begin(worker, connection, meter, &method).refused(&RequestError::Gate(refusal));
+        Self::begin(recorder, connection, meter, &method).refused(&RequestError::Gate(refusal));
+    }
+
+    /// The request is judged again at each change of policy, for as long as this record lives.
+    pub fn hold_review(&mut self, review: RequestReview) {
+        self.review = Some(review);
+    }
+
+    /// Waits until policy refuses the request that was let in; for ever where none is held.
+    pub async fn withdrawn(&self) {
+        match &self.review {
+            Some(review) => review.refused().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// What was asked for; the path without its query, which may hold secrets.
@@ -164,14 +210,14 @@ impl RequestRecord {
     pub fn dropped(&mut self, fields: u32) {
         if fields > 0 {
             self.dropped = fields;
-            self.worker.state.metrics.dropped(self.meter.labels.direction, fields);
+            self.recorder.metrics.dropped(self.meter.labels.direction, fields);
         }
     }
 
     /// It is sent once more, because of this; counted at once.
     pub fn retried(&mut self, reason: &'static str) {
         self.retried = Some(reason);
-        self.worker.state.metrics.retry(reason);
+        self.recorder.metrics.retry(reason);
     }
 
     /// What policy said; counted at once. Gives the decision back.
@@ -180,7 +226,7 @@ impl RequestRecord {
     /// The refusal, when it was one.
     pub fn decided(&mut self, verdict: AuthorizationVerdict) -> Result<Permit, Denial> {
         self.meter.decision(verdict.word(), verdict.decider());
-        self.judgement.take(verdict, &self.worker.state.metrics)
+        self.judgement.take(verdict, &self.recorder.metrics)
     }
 
     /// The answer's status. A peer's proxy that refused the request says why in a header, which
@@ -210,30 +256,11 @@ impl RequestRecord {
         });
     }
 
-    /// The client's side gave up before the answer had come to its end.
-    pub fn given_up(&mut self) {
-        self.failed(match self.connection.closing() {
-            Some(CloseReason::ReaderStalled) => "body_stalled",
-            _ => CLIENT_GONE,
-        });
-    }
-
     /// The answer did not come to its end.
     pub fn failed(&mut self, reason: &'static str) {
         if self.reason == "ok" {
             self.reason = reason;
         }
-    }
-
-    /// Bytes of the answer's body that were handed on.
-    pub fn sent(&mut self, bytes: usize) {
-        self.sent += bytes as u64;
-    }
-
-    /// The answer's trailers, of which gRPC's status is kept.
-    pub fn trailers(&mut self, trailers: &HeaderMap) {
-        self.grpc_status =
-            trailers.get("grpc-status").and_then(|v| v.to_str().ok()).map(Into::into);
     }
 
     fn write(&self, out: &mut String, took: Duration) {
@@ -264,17 +291,59 @@ impl RequestRecord {
 impl Drop for RequestRecord {
     fn drop(&mut self) {
         let took = self.started.elapsed();
-        self.connection.end(self.worker.state.clock.coarse());
+        self.connection.end(self.recorder.clock.coarse());
         self.meter.outcome(self.status, self.reason, took.as_secs_f64());
-        if self.worker.state.settings.access_log.wants(self.status < 400 && self.reason == "ok") {
-            self.worker.log.append(|out| self.write(out, took));
+        if self.recorder.access_log.wants(self.status < 400 && self.reason == "ok") {
+            self.recorder.log.append(|out| self.write(out, took));
         }
+    }
+}
+
+/// The record of an exchange is written when its answer ends, and the answer is cut when policy refuses the request meanwhile.
+impl BodyGuard for RequestRecord {
+    fn is_refused(&self) -> bool {
+        self.review.as_ref().is_some_and(RequestReview::is_refused)
+    }
+
+    fn poll_refused(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.review.as_ref().map_or(Poll::Pending, |review| review.poll_refused(cx))
+    }
+
+    fn passed(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.sent += data.len() as u64;
+        }
+        if let Some(status) = frame.trailers_ref().and_then(|trailers| trailers.get("grpc-status"))
+        {
+            self.grpc_status = status.to_str().ok().map(Into::into);
+        }
+    }
+
+    fn failed(&mut self, failure: BodyFailure, request: Option<BodyFailure>) {
+        match (failure, request) {
+            (BodyFailure::Withdrawn, _) => self.failed("policy_changed"),
+            (_, Some(broken)) => self.failed(RequestError::ClientBody(broken).reason()),
+            (BodyFailure::Stalled, None) => self.failed("body_stalled"),
+            (BodyFailure::Malformed, None) => self.failed(BAD_RESPONSE),
+            (BodyFailure::Off, None) => self.aborted(),
+        }
+    }
+
+    fn unread(&mut self) {
+        self.failed("body_stalled");
+    }
+
+    fn abandoned(&mut self) {
+        self.failed(match self.connection.closing() {
+            Some(CloseReason::ReaderStalled) => "body_stalled",
+            _ => CLIENT_GONE,
+        });
     }
 }
 
 /// One connection. Dropping it counts its end and, for opaque and refused ones, logs it.
 pub struct ConnectionRecord {
-    worker: Arc<Worker>,
+    recorder: Arc<Recorder>,
     connection: Arc<Connection>,
     started: Instant,
     service: Arc<str>,
@@ -288,10 +357,14 @@ pub struct ConnectionRecord {
 impl ConnectionRecord {
     /// Begins a connection. Until something else is said, it ended in an error.
     #[must_use]
-    pub fn begin(worker: &Arc<Worker>, connection: &Arc<Connection>, service: Arc<str>) -> Self {
-        worker.state.metrics.open(connection.direction).inc();
+    pub fn begin(
+        recorder: &Arc<Recorder>,
+        connection: &Arc<Connection>,
+        service: Arc<str>,
+    ) -> Self {
+        recorder.metrics.open(connection.direction).inc();
         Self {
-            worker: worker.clone(),
+            recorder: recorder.clone(),
             connection: connection.clone(),
             started: Instant::now(),
             service,
@@ -318,7 +391,7 @@ impl ConnectionRecord {
     /// # Errors
     /// The refusal, when it was one.
     pub fn decided(&mut self, verdict: AuthorizationVerdict) -> Result<Permit, Denial> {
-        let metrics = &self.worker.state.metrics;
+        let metrics = &self.recorder.metrics;
         let decider = verdict.decider();
         let policy = decider.map(|d| d.policy().as_ref());
         metrics.decision(verdict.word(), policy, decider.map(Decider::rule)).inc();
@@ -373,12 +446,12 @@ impl ConnectionRecord {
 
 impl Drop for ConnectionRecord {
     fn drop(&mut self) {
-        let (metrics, connection) = (&self.worker.state.metrics, &self.connection);
+        let (metrics, connection) = (&self.recorder.metrics, &self.connection);
         metrics.open(connection.direction).dec();
         metrics.closed(connection.direction, self.reason, connection.bytes());
         let good = self.reason == CloseReason::Done;
-        if self.logged && self.worker.state.settings.access_log.wants(good) {
-            self.worker.log.append(|out| self.write(out));
+        if self.logged && self.recorder.access_log.wants(good) {
+            self.recorder.log.append(|out| self.write(out));
         }
     }
 }

@@ -33,20 +33,21 @@ struct JudgedRequest {
     waker: AtomicWaker,
 }
 
-/// Judges by one snapshot, and anew where another has come into force meanwhile: `judge` notes what it judges on its connection
-/// ([`RequestReview::begin`]), so that a change of policy either finds it there or is seen here. Answers with the snapshot that counts.
+/// Judges by the snapshot that a request was begun with, and anew, whole, where another has come into force by the time it was
+/// registered: `judge` registers what it judges on its connection ([`RequestReview::begin`]), so that a change of policy either
+/// finds it there or is seen here. Leaves the snapshot that counts.
 pub(crate) fn by_one_snapshot<G: Deref<Target = Arc<Snapshot>>, T, E>(
+    snapshot: &mut G,
     in_force: impl Fn() -> G,
     mut judge: impl FnMut(&Snapshot) -> Result<T, E>,
-) -> Result<(T, G), E> {
-    let mut snapshot = in_force();
+) -> Result<T, E> {
     loop {
-        let judged = judge(&snapshot)?;
+        let judged = judge(snapshot)?;
         let now = in_force();
-        if Arc::ptr_eq(&now, &snapshot) {
-            return Ok((judged, snapshot));
+        if Arc::ptr_eq(&now, snapshot) {
+            return Ok(judged);
         }
-        snapshot = now;
+        *snapshot = now;
     }
 }
 
@@ -212,7 +213,8 @@ mod tests {
                 }
                 Box::new(in_force.lock().clone())
             };
-            let judged = by_one_snapshot(look, |snapshot| {
+            let mut by = look();
+            let judged = by_one_snapshot(&mut by, look, |snapshot| {
                 reached(1);
                 Ok::<_, ()>(RequestReview::begin(
                     &connection,
@@ -223,7 +225,7 @@ mod tests {
                     &nobody,
                 ))
             });
-            let (review, by) = judged.unwrap();
+            let review = judged.unwrap();
             reached(3);
             let facts = authorize::facts(&connection);
             let let_in = authorize::request(&by, &facts, &asked).decided.is_ok();

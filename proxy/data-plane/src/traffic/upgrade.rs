@@ -19,7 +19,6 @@ use crate::limits::Limits;
 use crate::telemetry::CloseReason;
 use crate::traffic::opaque;
 use crate::traffic::record::RequestRecord;
-use crate::traffic::review::RequestReview;
 
 /// An upgrade as the library announces it with a request. One that nobody takes gets the connection
 /// when it ends, and ends it in order, with TLS close_notify, so that the client can tell the end
@@ -55,21 +54,20 @@ impl Drop for AnnouncedUpgrade {
 }
 
 /// The answer for the client, and, when the other side has switched, the task that carries the
-/// bytes until they end. Any other answer ends the connection. Both are cut when the `review` refuses
-/// the request.
+/// bytes until they end. Any other answer ends the connection. Both are cut when policy refuses
+/// the request meanwhile.
 pub(crate) fn conclude(
     answered: Result<Response<Body>, RequestError>,
     client: Option<AnnouncedUpgrade>,
     mut record: Box<RequestRecord>,
     connection: Arc<Connection>,
-    review: Option<RequestReview>,
     limits: &Limits,
 ) -> (Response<Body>, Option<JoinHandle<CloseReason>>) {
     let mut response = match answered {
         Ok(response) => response,
         Err(error) => {
             record.refused(&error);
-            return (error.response(false).map(|body| body.with_record(record)), None);
+            return (error.response(false).map(|body| body.with_guard(record)), None);
         }
     };
     record.answered(&response);
@@ -77,20 +75,13 @@ pub(crate) fn conclude(
         headers::strip_hop_by_hop(response.headers_mut());
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         let of = TrailerKind::of(response.headers());
-        let response = response.map(|body| {
-            let body = body.within(limits, of).with_record(record);
-            match review {
-                Some(review) => body.with_review(review),
-                None => body,
-            }
-        });
+        let response = response.map(|body| body.within(limits, of).with_guard(record));
         return (response, None);
     }
     let upstream = hyper::upgrade::on(&mut response);
     headers::keep_upgrade_only(response.headers_mut());
     let client = client.and_then(AnnouncedUpgrade::take);
-    let carried =
-        client.map(|client| tokio::spawn(carry(client, upstream, record, connection, review)));
+    let carried = client.map(|client| tokio::spawn(carry(client, upstream, record, connection)));
     (response.map(|_| Body::empty()), carried)
 }
 
@@ -99,22 +90,15 @@ async fn carry(
     upstream: OnUpgrade,
     mut record: Box<RequestRecord>,
     connection: Arc<Connection>,
-    review: Option<RequestReview>,
 ) -> CloseReason {
     let Ok((client, upstream)) = tokio::try_join!(client, upstream) else {
         return CloseReason::Error;
     };
     connection.may_rest();
     let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-    let refused = async {
-        match &review {
-            Some(review) => review.refused().await,
-            None => std::future::pending().await,
-        }
-    };
     let reason = tokio::select! {
         reason = opaque::carry(client, upstream, &connection, &[]) => reason,
-        () = refused => CloseReason::Policy,
+        () = record.withdrawn() => CloseReason::Policy,
     };
     if reason != CloseReason::Done {
         record.failed(reason.as_str());

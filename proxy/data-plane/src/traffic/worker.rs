@@ -24,7 +24,7 @@ use crate::traffic::app::AppPool;
 use crate::traffic::jwt::TokenCache;
 use crate::traffic::mesh::MeshPool;
 use crate::traffic::outbound::NameCache;
-use crate::traffic::record::TrafficMeter;
+use crate::traffic::record::{Recorder, TrafficMeter};
 use crate::traffic::settings::{InboundListener, OutboundListener};
 use crate::traffic::state::{DrainStage, ProxyState};
 use crate::traffic::{inbound, outbound};
@@ -52,10 +52,10 @@ pub struct Worker {
     pub index: usize,
     /// What all workers share.
     pub state: Arc<ProxyState>,
-    /// Where its log lines go.
-    pub log: LogSink,
     /// Its connections to our apps.
-    pub apps: AppPool,
+    pub apps: Arc<AppPool>,
+    /// What counts and logs its connections and requests.
+    pub recorder: Arc<Recorder>,
     /// Its connections to other workloads.
     pub mesh: MeshPool,
     /// What the resolver told it of services' names.
@@ -96,11 +96,14 @@ impl Worker {
     #[must_use]
     pub fn new(index: usize, workers: usize, state: Arc<ProxyState>, log: LogSink) -> Arc<Self> {
         let handshakes = usize::try_from(state.settings.limits.handshakes).unwrap_or(1) / workers;
+        let (clock, metrics) = (state.clock.clone(), state.metrics.clone());
+        let recorder = Recorder::new(clock, metrics, log, state.settings.access_log);
+        let apps = AppPool::new(state.clock.clone(), &state.settings.limits);
         Arc::new(Self {
             index,
             state,
-            log,
-            apps: AppPool::default(),
+            apps,
+            recorder: Arc::new(recorder),
             mesh: MeshPool::default(),
             names: NameCache::default(),
             tokens: TokenCache::default(),
@@ -139,7 +142,7 @@ impl Worker {
         for tick in 0u32.. {
             ticks.tick().await;
             self.state.clock.tick();
-            self.log.flush();
+            self.recorder.flush();
             self.keep_room(Instant::now());
             if tick % SWEEP_TICKS == 0 {
                 self.sweep();
@@ -148,7 +151,7 @@ impl Worker {
                 break;
             }
         }
-        self.log.flush();
+        self.recorder.flush();
     }
 
     /// Lets the inbound connections of this worker make room that have asked for nothing for longest. At most some at a time: a

@@ -1,6 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 use http::{Request, Response};
+use std::sync::Arc;
+
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 
 use crate::http::body::*;
 use crate::http::h2_client::H2Client;
@@ -61,4 +64,66 @@ async fn f14_upstream_resets_mid_body_whatever_it_says() {
         assert_eq!(reset(reason, false).await, None, "{reason:?}: a part is not the whole");
     }
     assert_eq!(reset(h2::Reason::NO_ERROR, true).await.as_deref(), Some(&b"abc"[..]));
+}
+
+/// Notes what it hears in a list that all guards of a body share.
+struct TestGuard(&'static str, Arc<Mutex<Vec<String>>>);
+
+impl BodyGuard for TestGuard {
+    fn passed(&mut self, frame: &Frame<Bytes>) {
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        self.1.lock().push(format!("{} passed {length}", self.0));
+    }
+    fn failed(&mut self, failure: BodyFailure, _: Option<BodyFailure>) {
+        self.1.lock().push(format!("{} failed {failure:?}", self.0));
+    }
+    fn abandoned(&mut self) {
+        self.1.lock().push(format!("{} abandoned", self.0));
+    }
+    fn ended(self: Box<Self>) {
+        self.1.lock().push(format!("{} ended", self.0));
+    }
+}
+
+/// Refuses bodies that begin with these bytes, and notes how many it saw.
+struct TestInspector(&'static [u8], Arc<Mutex<usize>>);
+
+impl BodyInspector for TestInspector {
+    fn inspect(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
+        *self.1.lock() += bytes.len();
+        if bytes.starts_with(self.0) { Err(BodyError::Withdrawn) } else { Ok(()) }
+    }
+}
+
+fn guarded(text: &'static str) -> (Body, Arc<Mutex<Vec<String>>>) {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let guard = |name| Box::new(TestGuard(name, heard.clone()));
+    (Body::whole(text).with_guard(guard("first")).with_guard(guard("second")), heard)
+}
+
+#[tokio::test]
+async fn guards_hear_in_their_order_how_a_body_ends() {
+    let (body, heard) = guarded("abc");
+    body.collect().await.unwrap();
+    let read = ["first passed 3", "second passed 3", "first ended", "second ended"];
+    assert_eq!(*heard.lock(), read);
+    let (body, heard) = guarded("abc");
+    drop(body);
+    assert_eq!(*heard.lock(), ["first abandoned", "second abandoned"]);
+    let (body, heard) = guarded("abc");
+    let body = body.inspected(10, Box::new(TestInspector(b"ab", Arc::default())));
+    assert!(body.collect().await.is_err());
+    assert_eq!(heard.lock()[..2], ["first failed Withdrawn", "second failed Withdrawn"]);
+}
+
+#[tokio::test]
+async fn a_tap_sees_the_beginning_alone_and_cuts_what_it_refuses() {
+    for (most, refuses, expect_seen, expect) in
+        [(2, &b"x"[..], 2, true), (9, b"x", 3, true), (9, b"a", 3, false), (0, b"a", 0, true)]
+    {
+        let seen = Arc::new(Mutex::new(0));
+        let inspector = Box::new(TestInspector(refuses, seen.clone()));
+        let read = Body::whole("abc").inspected(most, inspector).collect().await;
+        assert_eq!((read.is_ok(), *seen.lock()), (expect, expect_seen), "{most} {refuses:?}");
+    }
 }

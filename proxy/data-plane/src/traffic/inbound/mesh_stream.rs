@@ -37,8 +37,11 @@ impl InboundConnection {
         if let Some(link) = self.connection.link() {
             connection.set_link(link.clone());
         }
-        let mut record =
-            ConnectionRecord::begin(&self.worker, &connection, self.worker.state.own_service());
+        let mut record = ConnectionRecord::begin(
+            &self.worker.recorder,
+            &connection,
+            self.worker.state.own_service(),
+        );
         let inner = Arc::new(Self {
             worker: self.worker.clone(),
             arrival: self.arrival,

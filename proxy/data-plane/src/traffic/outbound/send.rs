@@ -7,14 +7,14 @@ use http::{Request, Response};
 use policy::HostName;
 use tokio::time::Instant;
 
-use super::http::OutboundHttpConnection;
+use super::http::OutboundPhases;
 use super::retry::RetryBudget;
 use super::route::{ReachedEndpoint, Route};
 use crate::http::body::Body;
 use crate::http::error::RequestError;
 use crate::traffic::record::RequestRecord;
 
-impl OutboundHttpConnection {
+impl OutboundPhases {
     /// Sends a request on its route; once more when the endpoint, or its app, turns out to have
     /// gone ([`super::retry`] says when).
     ///
@@ -62,7 +62,7 @@ impl OutboundHttpConnection {
         let mut changes = worker.state.services.changes();
         loop {
             // Asked for after we listen for changes, so that none is missed.
-            let newest = match self.route(host).await {
+            let newest = match self.find_route(host).await {
                 Ok(newest) => newest.reach(worker, except, false).await,
                 Err(error) => Err(error),
             };

@@ -1,0 +1,375 @@
+//! One request and its answer: the sequence that both directions share.
+//!
+//! gate → authenticate → route → authorize → limit → forward. The order is the same wherever a request comes from, because
+//! each phase trusts what the ones before it have made sure of; what a phase does is the direction's ([`ExchangePhases`]).
+//! A phase may wait, go on, answer in the app's place, or refuse. One that needs neither to wait nor to answer costs nothing:
+//! phases are plain functions, and none is boxed.
+
+use std::future::{Future, ready};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::Guard;
+use http::header::{CONNECTION, HeaderValue};
+use http::request::Parts;
+use http::{Request, Response, Version};
+use parking_lot::Mutex;
+use policy::header_names::HeaderNames;
+use policy::{CanonicalPath, HostName, Snapshot};
+use tokio::task::JoinHandle;
+
+use crate::connection::registry::Connection;
+use crate::http::body::Body;
+use crate::http::error::{RequestError, is_grpc};
+use crate::http::gate::{self, AdmittedRequest, GateRefusal, GateSettings, HeadLimits};
+use crate::http::headers::{self, SenderTrust, TrailerKind};
+use crate::http::serve::{ConnectStream, Handler};
+use crate::telemetry::CloseReason;
+use crate::traffic::authorize::RequestFacts;
+use crate::traffic::jwt::AuthenticatedToken;
+use crate::traffic::record::{RequestRecord, TrafficMeter};
+use crate::traffic::review::RequestReview;
+use crate::traffic::upgrade::{self, AnnouncedUpgrade};
+use crate::traffic::worker::Worker;
+
+/// How an exchange ends before it is forwarded.
+pub enum PhaseEnd {
+    /// With this answer, in the app's place.
+    Answer(Box<Response<Body>>),
+    /// With this refusal.
+    Refuse(RequestError),
+}
+
+impl From<RequestError> for PhaseEnd {
+    fn from(error: RequestError) -> Self {
+        Self::Refuse(error)
+    }
+}
+
+/// What a phase says: the exchange continues, with what the phase found; or how it ends.
+pub type Phase<T> = Result<T, PhaseEnd>;
+
+/// What all requests of one HTTP connection share.
+pub(crate) struct HttpContext {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) connection: Arc<Connection>,
+    /// The counters of requests that have no route of their own.
+    pub(crate) meter: Arc<TrafficMeter>,
+    /// The bytes of a request that switched protocols: what is left of the connection when its HTTP has ended.
+    upgraded: Mutex<Option<JoinHandle<CloseReason>>>,
+}
+
+impl HttpContext {
+    /// Of a connection whose protocol is known.
+    pub(crate) fn new(
+        worker: Arc<Worker>,
+        connection: Arc<Connection>,
+        meter: Arc<TrafficMeter>,
+    ) -> Self {
+        Self { worker, connection, meter, upgraded: Mutex::default() }
+    }
+}
+
+/// A request on its way through the phases.
+pub(crate) struct Exchange<'a> {
+    /// Its head, as the gate left it; the target is taken out of it until it is forwarded.
+    pub(crate) parts: &'a mut Parts,
+    /// What the gate found out of it.
+    pub(crate) admitted: &'a AdmittedRequest,
+    /// Its one canonical path: routed by, judged, and sent on.
+    pub(crate) path: &'a CanonicalPath<'a>,
+    /// What it is judged by: loaded once, and replaced as a whole where another came into force before it was registered.
+    pub(crate) snapshot: Guard<Arc<Snapshot>>,
+    /// Who its token speaks for; nobody, where nothing asks for one.
+    pub(crate) caller: AuthenticatedToken,
+    /// The client's address, where it is another one than the peer's.
+    pub(crate) remote_ip: Option<IpAddr>,
+    /// That it is judged again at each change of policy.
+    pub(crate) review: Option<RequestReview>,
+    /// What is counted and logged of it.
+    pub(crate) record: &'a mut RequestRecord,
+}
+
+impl Exchange<'_> {
+    /// The request as policy sees it.
+    pub(crate) fn facts(&self) -> RequestFacts<'_> {
+        facts(self.parts, self.admitted, self.path, &self.caller)
+    }
+}
+
+/// A request as policy sees it.
+pub(crate) fn facts<'a>(
+    parts: &'a Parts,
+    admitted: &'a AdmittedRequest,
+    path: &'a CanonicalPath<'a>,
+    caller: &'a AuthenticatedToken,
+) -> RequestFacts<'a> {
+    RequestFacts {
+        method: &parts.method,
+        host: admitted.host(),
+        path,
+        headers: &parts.headers,
+        token: caller.claims(),
+    }
+}
+
+/// A request that may go.
+pub(crate) struct ReadyRequest<P: ExchangePhases> {
+    /// As it is sent.
+    pub(crate) request: Request<Body>,
+    /// The host it asked for.
+    pub(crate) host: HostName,
+    /// Where it goes.
+    pub(crate) target: P::Target,
+    /// That it may.
+    pub(crate) permit: P::Permit,
+    /// The version in which the client spoke, before a mesh hop.
+    pub(crate) came: Version,
+    upgrade: Option<AnnouncedUpgrade>,
+    close_unless_upgraded: bool,
+}
+
+/// The phases in which the directions differ, in the order in which they are called.
+pub(crate) trait ExchangePhases: Send + Sync + Sized + 'static {
+    /// Where `route` leads.
+    type Target: Send;
+    /// What `authorize` gives: without it nothing is forwarded.
+    type Permit: Send;
+
+    /// What all requests of the connection share.
+    fn context(&self) -> &HttpContext;
+
+    /// What this side believes of what a request says about others.
+    fn sender(&self) -> SenderTrust;
+
+    /// Before the gate: in which version the client spoke, and in which the other side is spoken to.
+    fn versions(&self, parts: &mut Parts) -> (Version, Version);
+
+    /// The header names that the rules of this side name, so that none passes under another spelling.
+    fn header_names<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s HeaderNames>;
+
+    /// How the log names the host.
+    fn logged_host<'h>(&self, host: &'h HostName) -> &'h str;
+
+    /// Who asks, and that the request is under way.
+    fn authenticate(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = Phase<()>> + Send;
+
+    /// Where the request goes.
+    fn route(
+        &self,
+        exchange: &mut Exchange<'_>,
+    ) -> impl Future<Output = Phase<Self::Target>> + Send;
+
+    /// Whether the request may go there.
+    fn authorize(
+        &self,
+        exchange: &mut Exchange<'_>,
+        target: &Self::Target,
+    ) -> impl Future<Output = Phase<Self::Permit>> + Send;
+
+    /// Whether the request may go now. After authorization, because limits are kept by who asks and for what: a caller who is
+    /// refused anyway uses up nobody's share. Without limits by request, at once.
+    fn limit(
+        &self,
+        _exchange: &mut Exchange<'_>,
+        _target: &Self::Target,
+    ) -> impl Future<Output = Phase<()>> + Send {
+        ready(Ok(()))
+    }
+
+    /// Last before it goes: what this side itself says to the other, so that nothing the client sent can stand in its place.
+    fn set_headers(&self, _parts: &mut Parts) {}
+
+    /// Sends the request and waits for its answer.
+    fn forward(
+        &self,
+        ready: ReadyRequest<Self>,
+        record: &mut RequestRecord,
+    ) -> impl Future<Output = Result<Response<Body>, RequestError>> + Send;
+
+    /// Sends a request to switch protocols over bytes of its own, which become the tunnel's.
+    fn forward_upgrade(
+        &self,
+        ready: ReadyRequest<Self>,
+    ) -> impl Future<Output = Result<Response<Body>, RequestError>> + Send;
+
+    /// Serves a CONNECT stream of HTTP/2 to its end.
+    fn stream(&self, head: Parts, stream: ConnectStream) -> impl Future<Output = ()> + Send;
+}
+
+/// Answers the requests of one connection by the phases of its direction.
+pub(crate) struct ExchangeHandler<P>(Arc<P>);
+
+impl<P> Clone for ExchangeHandler<P> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<P: ExchangePhases> ExchangeHandler<P> {
+    pub(crate) fn new(phases: P) -> Self {
+        Self(Arc::new(phases))
+    }
+
+    /// Waits for the bytes of an upgraded request, if there was one: they are what is left of the
+    /// connection when its HTTP has ended.
+    pub(crate) async fn upgraded(&self) -> Option<CloseReason> {
+        let handle = self.0.context().upgraded.lock().take()?;
+        Some(handle.await.unwrap_or(CloseReason::Error))
+    }
+}
+
+impl<P: ExchangePhases> Handler for ExchangeHandler<P> {
+    async fn request(&self, request: Request<Body>) -> Response<Body> {
+        let HttpContext { worker, connection, meter, .. } = self.0.context();
+        let grpc = is_grpc(request.headers());
+        let method = request.method();
+        let mut record = RequestRecord::begin(&worker.recorder, connection, meter, method);
+        let answered = match admit(&*self.0, request, &mut record).await {
+            Ok(ready) if ready.upgrade.is_some() => {
+                return switch_protocols(&*self.0, ready, record).await;
+            }
+            Ok(ready) => forward(&*self.0, ready, &mut record).await,
+            Err(PhaseEnd::Answer(response)) => Ok(*response),
+            Err(PhaseEnd::Refuse(error)) => Err(error),
+        };
+        conclude(answered, record, grpc)
+    }
+
+    fn malformed(&self, refusal: GateRefusal) {
+        let HttpContext { worker, connection, meter, .. } = self.0.context();
+        RequestRecord::malformed(&worker.recorder, connection, meter, refusal);
+    }
+
+    async fn stream(&self, head: Parts, stream: ConnectStream) {
+        self.0.stream(head, stream).await;
+    }
+}
+
+/// The phases up to the one that forwards.
+async fn admit<P: ExchangePhases>(
+    phases: &P,
+    request: Request<Body>,
+    record: &mut RequestRecord,
+) -> Phase<ReadyRequest<P>> {
+    let (mut parts, body) = request.into_parts();
+    let announced = AnnouncedUpgrade::of(&mut parts);
+    let (came, version) = phases.versions(&mut parts);
+    let snapshot = phases.context().worker.state.snapshot();
+    let admitted = pass_gate(phases, &snapshot, &mut parts)?;
+    record.dropped(admitted.dropped);
+    // Before anything is judged by what an unlisted peer says of others.
+    headers::strip_forwarded_identity(&mut parts.headers, phases.sender());
+    let path = admitted.path().map_err(RequestError::Gate)?;
+    record.target(phases.logged_host(admitted.host()), path.as_str());
+    let mut exchange = Exchange {
+        parts: &mut parts,
+        admitted: &admitted,
+        path: &path,
+        snapshot,
+        caller: AuthenticatedToken::default(),
+        remote_ip: None,
+        review: None,
+        record,
+    };
+    phases.authenticate(&mut exchange).await?;
+    let target = phases.route(&mut exchange).await?;
+    let permit = phases.authorize(&mut exchange, &target).await?;
+    phases.limit(&mut exchange, &target).await?;
+    let Exchange { caller, review, record, .. } = exchange;
+    if let Some(review) = review {
+        record.hold_review(review);
+    }
+    admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
+    caller.hide_parameter(&mut parts);
+    phases.set_headers(&mut parts);
+    parts.version = version;
+    let upgrades = admitted.upgrade.is_some() && announced.is_some();
+    Ok(ReadyRequest {
+        request: Request::from_parts(parts, body),
+        target,
+        permit,
+        came,
+        upgrade: upgrades.then_some(announced),
+        close_unless_upgraded: admitted.close_unless_upgraded,
+        host: admitted.into_host(),
+    })
+}
+
+/// The gate stands first because everything after it trusts what it passed.
+fn pass_gate(
+    phases: &impl ExchangePhases,
+    snapshot: &Snapshot,
+    parts: &mut Parts,
+) -> Result<AdmittedRequest, RequestError> {
+    let settings = &phases.context().worker.state.settings;
+    let settings = GateSettings {
+        default_port: Some(80),
+        normalization: settings.path_normalization,
+        head: HeadLimits::of(&settings.limits),
+        named: phases.header_names(snapshot),
+        underscores: settings.headers_with_underscores,
+    };
+    gate::admit(parts, &settings).map_err(RequestError::Gate)
+}
+
+/// Sends the request and cleans its answer of what was the last hop's own.
+async fn forward<P: ExchangePhases>(
+    phases: &P,
+    ready: ReadyRequest<P>,
+    record: &mut RequestRecord,
+) -> Result<Response<Body>, RequestError> {
+    let close = ready.close_unless_upgraded;
+    let mut response = phases.forward(ready, record).await?;
+    headers::strip_hop_by_hop(response.headers_mut());
+    if close {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let of = TrailerKind::of(response.headers());
+    let limits = &phases.context().worker.state.settings.limits;
+    Ok(response.map(|body| body.within(limits, of)))
+}
+
+/// A request to switch protocols: the tunnel begins only with the other side's 101, else the early
+/// bytes die with the connection (SECURITY-CASES S-08).
+async fn switch_protocols<P: ExchangePhases>(
+    phases: &P,
+    mut ready: ReadyRequest<P>,
+    record: Box<RequestRecord>,
+) -> Response<Body> {
+    let context = phases.context();
+    let announced = ready.upgrade.take();
+    let answered = tokio::select! {
+        biased;
+        answered = phases.forward_upgrade(ready) => answered,
+        () = record.withdrawn() => Err(RequestError::Withdrawn),
+    };
+    let limits = &context.worker.state.settings.limits;
+    let connection = context.connection.clone();
+    let (response, carried) = upgrade::conclude(answered, announced, record, connection, limits);
+    *context.upgraded.lock() = carried;
+    response
+}
+
+/// The end of an exchange: its answer or the refusal, with the record that is written when the
+/// answer has been handed on.
+fn conclude(
+    answered: Result<Response<Body>, RequestError>,
+    mut record: Box<RequestRecord>,
+    grpc: bool,
+) -> Response<Body> {
+    let response = match answered {
+        Ok(response) => {
+            record.answered(&response);
+            response
+        }
+        Err(error) => {
+            record.refused(&error);
+            error.response(grpc)
+        }
+    };
+    response.map(|body| body.with_guard(record))
+}
+
+#[cfg(test)]
+mod tests;
