@@ -120,7 +120,7 @@ const REASONS_MADE_IN: [&str; 18] = [
     "proxy/src/explain.rs",
     "proxy/data-plane/src/http/gate/raw.rs",
     "proxy/data-plane/src/http/gate/refusal.rs",
-    "proxy/data-plane/src/traffic/jwt/refusal.rs",
+    "proxy/data-plane/src/http/token_refusal.rs",
     "proxy/data-plane/src/http/body.rs",
     "proxy/data-plane/src/traffic/inbound.rs",
     "proxy/data-plane/src/traffic/inbound/arrival.rs",

@@ -14,6 +14,7 @@ pub(crate) mod interim;
 pub(crate) mod keep_alive;
 pub mod original_version;
 pub mod serve;
+pub(crate) mod shared_connection;
 mod token_refusal;
 pub mod tunnel;
 

@@ -2,6 +2,7 @@
 //!
 //! [`app`] leads to our own app and demands a permit; [`mesh`] leads to other workloads and demands an identity of them.
 
+pub mod accept;
 pub mod app;
 pub mod authorize;
 pub mod client;

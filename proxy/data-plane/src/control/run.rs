@@ -18,8 +18,9 @@ use crate::control::installer::ResourceInstaller;
 use crate::control::{cluster, credentials, drain, jwks, resource_files};
 use crate::limits::Limits;
 use crate::telemetry::{LogLevels, LogWriter};
+use crate::traffic::accept::{self, ListenerPurpose};
 use crate::traffic::state::ProxyState;
-use crate::traffic::worker::{ListenerPurpose, Worker};
+use crate::traffic::worker::Worker;
 
 /// A sidecar takes at most this many workers unless it is told otherwise.
 const DEFAULT_WORKERS: usize = 2;
@@ -172,7 +173,7 @@ fn run_worker(runtime: &Runtime, worker: Arc<Worker>, listeners: Vec<BoundListen
             // A bound socket is refused only by a runtime without I/O, which ours has.
             TcpListener::from_std(listener).ok().map(|listener| (listener, purpose))
         });
-        worker.run(listeners.collect()).await;
+        accept::run(worker, listeners.collect()).await;
     });
 }
 

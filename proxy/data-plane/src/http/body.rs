@@ -16,9 +16,9 @@ use hyper::body::Incoming;
 
 use crate::http::body::stall::StallTimeout;
 use crate::http::gate::HeadLimits;
-use crate::http::h2_client::StreamCount;
 use crate::http::headers::{self, TrailerKind};
 use crate::http::interim::InterimSender;
+use crate::http::shared_connection::StreamCount;
 use crate::limits::Limits;
 pub use failure::{BodyError, BodyFailure, BodyWatch};
 pub use guard::BodyGuard;

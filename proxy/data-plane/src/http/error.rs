@@ -3,19 +3,16 @@
 
 use std::fmt;
 
-use http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
-};
-use http::{HeaderMap, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
 use policy::Denial;
 
 use crate::http::TokenRefusal;
 use crate::http::body::{Body, BodyFailure};
 use crate::http::gate::GateRefusal;
 use crate::http::gate::answer::BadAnswer;
+use crate::http::headers::REASON_HEADER;
 
-/// The stable reason for a refusal, told to the caller.
-pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-postern-reason");
 /// The reason of an app that no connection could be opened to: it has seen nothing of the request.
 pub const APP_UNREACHABLE: &str = "app_unreachable";
 /// The reason of an app that broke the connection before it answered: it may have seen the request.
@@ -310,25 +307,6 @@ impl RequestError {
         *response.body_mut() = Body::whole(text);
         response
     }
-}
-
-/// Whether the request is gRPC, by its content type, in any case (RFC 9110 §8.3.1).
-#[must_use]
-pub fn is_grpc(headers: &HeaderMap) -> bool {
-    has_type(headers, b"application/grpc")
-}
-
-/// Whether it is gRPC itself, which needs HTTP/2; gRPC-Web is content with HTTP/1.1.
-#[must_use]
-pub fn is_native_grpc(headers: &HeaderMap) -> bool {
-    is_grpc(headers) && !has_type(headers, b"application/grpc-web")
-}
-
-fn has_type(headers: &HeaderMap, prefix: &[u8]) -> bool {
-    let begins = |value: &[u8]| {
-        value.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
-    };
-    headers.get(CONTENT_TYPE).is_some_and(|value| begins(value.as_bytes()))
 }
 
 /// gRPC's number for an HTTP status (gRPC, "HTTP to gRPC Status Code Mapping", but 403 and 503 as

@@ -27,6 +27,8 @@ use crate::http::h2_send::send_body;
 use crate::http::headers::AnswerOrigin;
 use crate::http::interim::InterimSender;
 use crate::http::keep_alive::until_silent;
+use crate::http::shared_connection::SharedConnection;
+pub use crate::http::shared_connection::{HasStreams, StreamCount};
 use crate::limits::{Limits, REMEMBERED_RESETS};
 
 /// A frame carries as much as a TLS record.
@@ -47,22 +49,6 @@ pub struct H2Client {
 /// the library does not say why it refuses one.
 fn head_beyond(limits: HeadLimits) -> u32 {
     u32::try_from(4 * limits.bytes).unwrap_or(u32::MAX)
-}
-
-/// What all clones of a connection know of it.
-pub(super) struct SharedConnection {
-    /// What bounds the connection, on the mesh hop.
-    link: Option<Arc<MeshConnection>>,
-    /// How large the head of an answer may be.
-    head: HeadLimits,
-    closed: AtomicBool,
-    streams: AtomicUsize,
-    /// The most that we open, whatever the peer would take: the window of the connection is made for
-    /// so many.
-    most: usize,
-    /// How long the peer may take nothing of a request's body.
-    unread: Duration,
-    quiet: AtomicU32,
 }
 
 impl SharedConnection {
@@ -347,37 +333,6 @@ impl H2Client {
             true
         };
         tokio::time::timeout(SETTINGS_WITHIN, supported).await.unwrap_or(false)
-    }
-}
-
-/// One stream of a connection, counted while it lives.
-pub struct StreamCount(Arc<SharedConnection>);
-
-impl StreamCount {
-    fn begin(shared: &Arc<SharedConnection>) -> Self {
-        shared.streams.fetch_add(1, Relaxed);
-        Self(shared.clone())
-    }
-
-    pub(super) fn shared(&self) -> &SharedConnection {
-        &self.0
-    }
-}
-
-impl Drop for StreamCount {
-    fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Relaxed);
-    }
-}
-
-/// Asks a connection whether streams are under way on it.
-pub struct HasStreams(Arc<SharedConnection>);
-
-impl HasStreams {
-    /// Whether there is one.
-    #[must_use]
-    pub fn now(&self) -> bool {
-        self.0.streams.load(Relaxed) > 0
     }
 }
 

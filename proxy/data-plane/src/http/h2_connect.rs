@@ -4,8 +4,9 @@ use bytes::Bytes;
 use h2::ext::Protocol;
 use http::{Method, Request, StatusCode, Uri};
 
-use crate::http::error::{OtherEnd, REASON_HEADER, RequestError};
+use crate::http::error::{OtherEnd, RequestError};
 use crate::http::h2_client::{ReadyStream, ReservedStream, SendError};
+use crate::http::headers::REASON_HEADER;
 use crate::http::tunnel::Tunnel;
 
 impl ReservedStream {

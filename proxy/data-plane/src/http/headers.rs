@@ -7,13 +7,14 @@
 use std::fmt::Write as _;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
+    TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use identity::SpiffeId;
 use policy::header_names::folded;
 
-use crate::http::error::{REASON_HEADER, is_grpc};
+/// The stable reason for a refusal, told to the caller.
+pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-postern-reason");
 
 /// Who called, in Envoy's form. Set by the inbound proxy alone.
 pub const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -298,6 +299,25 @@ fn never_trails(name: &str) -> bool {
                 | "www-authenticate"
                 | "x-real-ip"
         )
+}
+
+/// Whether the request is gRPC, by its content type, in any case (RFC 9110 §8.3.1).
+#[must_use]
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    has_type(headers, b"application/grpc")
+}
+
+/// Whether it is gRPC itself, which needs HTTP/2; gRPC-Web is content with HTTP/1.1.
+#[must_use]
+pub fn is_native_grpc(headers: &HeaderMap) -> bool {
+    is_grpc(headers) && !has_type(headers, b"application/grpc-web")
+}
+
+fn has_type(headers: &HeaderMap, prefix: &[u8]) -> bool {
+    let begins = |value: &[u8]| {
+        value.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+    };
+    headers.get(CONTENT_TYPE).is_some_and(|value| begins(value.as_bytes()))
 }
 
 #[cfg(test)]

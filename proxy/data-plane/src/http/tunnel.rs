@@ -8,8 +8,8 @@ use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::http::h2_client::StreamCount;
 use crate::http::h2_send::poll_room;
+use crate::http::shared_connection::StreamCount;
 
 /// Both directions of one stream. Shutting it down ends our direction; dropping it before that
 /// resets the stream, which the other side sees as an abort.

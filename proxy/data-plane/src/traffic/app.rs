@@ -11,9 +11,9 @@ use std::time::Duration;
 use http::{Request, Response, Version};
 use parking_lot::Mutex;
 use policy::Permit;
+use tokio::net::TcpStream;
 
-use crate::clock::Clock;
-use crate::connection::net::{BoxedIo, DialOptions};
+use crate::connection::net::{AbortableStream, BoxedIo, DialOptions};
 use crate::http::body::{Body, BodyGuard};
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::h2_client::{H2Client, ReservedStream};
@@ -23,7 +23,8 @@ use crate::http::headers::AnswerOrigin;
 use crate::http::http1_client::{Http1Client, Http1SendError};
 use crate::limits::Limits;
 use crate::telemetry::Direction;
-use crate::traffic::worker::Worker;
+use crate::traffic::settings::TrafficSettings;
+use crate::traffic::state::ProxyState;
 
 const WHO: OtherEnd = OtherEnd::App;
 
@@ -42,28 +43,19 @@ impl AppAddress {
     ///
     /// # Errors
     /// [`RequestError::Connect`].
-    pub async fn dial(&self, worker: &Worker) -> Result<tokio::net::TcpStream, RequestError> {
-        DialOptions::app(
-            &worker.state.settings.limits,
-            &worker.state.settings.interception,
-            self.source,
-        )
-        .for_traffic()
-        .connect(self.address)
-        .await
-        .map_err(|source| RequestError::Connect {
-            who: WHO,
-            address: self.address,
-            source,
-        })
+    async fn dial(&self, settings: &TrafficSettings) -> Result<TcpStream, RequestError> {
+        DialOptions::app(&settings.limits, &settings.interception, self.source)
+            .for_traffic()
+            .connect(self.address)
+            .await
+            .map_err(|source| RequestError::Connect { who: WHO, address: self.address, source })
     }
 }
 
 /// The connections of one worker to its apps.
 pub struct AppPool {
-    clock: Arc<Clock>,
-    /// Idle HTTP/1.1 connections that are kept for an app.
-    most_idle: usize,
+    state: Arc<ProxyState>,
+    #[allow(clippy::vec_box, reason = "boxed once: to lend one for an answer allocates nothing")]
     http1: Mutex<HashMap<AppAddress, Vec<Box<AppLease>>>>,
     http2: Mutex<HashMap<AppAddress, Arc<H2Pool>>>,
 }
@@ -81,10 +73,11 @@ pub struct AppLease {
 impl AppLease {
     fn keep(mut self: Box<Self>) {
         let Some(pool) = self.pool.take() else { return };
-        self.since = pool.clock.coarse();
+        self.since = pool.state.clock.coarse();
         let mut http1 = pool.http1.lock();
         let idle = http1.entry(self.app).or_default();
-        if idle.len() < pool.most_idle {
+        let most = pool.state.settings.limits.pool_connections;
+        if idle.len() < usize::try_from(most).unwrap_or(1) {
             idle.push(self);
         }
     }
@@ -112,9 +105,8 @@ impl BodyGuard for AppLease {
 impl AppPool {
     /// Without a connection yet.
     #[must_use]
-    pub fn new(clock: Arc<Clock>, limits: &Limits) -> Arc<Self> {
-        let most_idle = usize::try_from(limits.pool_connections).unwrap_or(1);
-        Arc::new(Self { clock, most_idle, http1: Mutex::default(), http2: Mutex::default() })
+    pub fn new(state: Arc<ProxyState>) -> Arc<Self> {
+        Arc::new(Self { state, http1: Mutex::default(), http2: Mutex::default() })
     }
 
     /// The freshest idle connection, if one is young enough: an app that closes idle connections
@@ -142,26 +134,38 @@ impl AppPool {
     }
 }
 
+/// Opens a connection for opaque bytes. The permit is used up: one decision, one connection.
+///
+/// # Errors
+/// [`RequestError::Connect`].
+pub async fn open(
+    pool: &AppPool,
+    _permit: Permit,
+    app: AppAddress,
+) -> Result<AbortableStream, RequestError> {
+    app.dial(&pool.state.settings).await.map(AbortableStream::new)
+}
+
 /// Sends a request to the app, in the HTTP version it came in or its port declares.
 ///
 /// # Errors
 /// [`RequestError`]; the app has not answered then.
 pub async fn send(
-    worker: &Arc<Worker>,
+    pool: &Arc<AppPool>,
     permit: Permit,
     app: AppAddress,
     mut request: Request<Body>,
 ) -> Result<Response<Body>, RequestError> {
-    let limit = worker.state.settings.limits.response_timeout;
+    let limit = pool.state.settings.limits.response_timeout;
     let answer = async {
         match request.version() {
             Version::HTTP_2 => {
                 head::for_http2(&mut request);
-                send_http2(worker, &permit, app, request).await
+                send_http2(pool, &permit, app, request).await
             }
             _ => {
                 head::for_http1(&mut request);
-                send_http1(worker, &permit, app, request).await
+                send_http1(pool, &permit, app, request).await
             }
         }
     };
@@ -169,18 +173,18 @@ pub async fn send(
 }
 
 async fn send_http1(
-    worker: &Arc<Worker>,
+    pool: &Arc<AppPool>,
     _permit: &Permit,
     app: AppAddress,
     mut request: Request<Body>,
 ) -> Result<Response<Body>, RequestError> {
     let idle_limit =
-        u32::try_from(worker.state.settings.limits.app_idle_timeout.as_secs()).unwrap_or(u32::MAX);
-    let oldest = worker.state.clock.coarse().saturating_sub(idle_limit);
+        u32::try_from(pool.state.settings.limits.app_idle_timeout.as_secs()).unwrap_or(u32::MAX);
+    let oldest = pool.state.clock.coarse().saturating_sub(idle_limit);
     loop {
-        let (mut lease, fresh) = match worker.apps.take_idle(&app, oldest) {
+        let (mut lease, fresh) = match pool.take_idle(&app, oldest) {
             Some(lease) => (lease, false),
-            None => (open_http1(worker, app).await?, true),
+            None => (open_http1(pool, app).await?, true),
         };
         match lease.client.send(request, AnswerOrigin::Other).await {
             Ok(response) if is_reusable(&response) => {
@@ -201,24 +205,24 @@ pub(crate) fn is_reusable<B>(response: &Response<B>) -> bool {
     response.version() == Version::HTTP_11
 }
 
-async fn open_http1(worker: &Worker, app: AppAddress) -> Result<Box<AppLease>, RequestError> {
-    let io: BoxedIo = Box::new(app.dial(worker).await?);
-    let limits = &worker.state.settings.limits;
+async fn open_http1(pool: &Arc<AppPool>, app: AppAddress) -> Result<Box<AppLease>, RequestError> {
+    let io: BoxedIo = Box::new(app.dial(&pool.state.settings).await?);
+    let limits = &pool.state.settings.limits;
     let client = Http1Client::open(io, limits, WHO, std::future::pending()).await?;
-    Ok(Box::new(AppLease { app, client, pool: Some(worker.apps.clone()), since: 0 }))
+    Ok(Box::new(AppLease { app, client, pool: Some(pool.clone()), since: 0 }))
 }
 
 async fn send_http2(
-    worker: &Arc<Worker>,
+    pool: &Arc<AppPool>,
     _permit: &Permit,
     app: AppAddress,
     request: Request<Body>,
 ) -> Result<Response<Body>, RequestError> {
-    let pool = worker.apps.http2.lock().entry(app).or_default().clone();
+    let shared = pool.http2.lock().entry(app).or_default().clone();
     for _ in 0..TRIES {
-        let place = match pool.place() {
+        let place = match shared.place() {
             Some(place) => place,
-            None => open_http2(worker, &pool, app).await?,
+            None => open_http2(pool, &shared, app).await?,
         };
         // Without a slot on it: the app has announced its end since it was last used.
         if let Ok(slot) = place.slot().await {
@@ -230,23 +234,23 @@ async fn send_http2(
 
 /// A place on a connection that is opened for it, unless whoever had the turn before has opened one.
 async fn open_http2(
-    worker: &Arc<Worker>,
-    pool: &H2Pool,
+    pool: &Arc<AppPool>,
+    shared: &H2Pool,
     app: AppAddress,
 ) -> Result<ReservedStream, RequestError> {
-    let limits = &worker.state.settings.limits;
-    let _turn = pool.turn(limits.app_connect_timeout).await;
-    if let Some(place) = pool.place() {
+    let limits = &pool.state.settings.limits;
+    let _turn = shared.turn(limits.app_connect_timeout).await;
+    if let Some(place) = shared.place() {
         return Ok(place);
     }
-    if pool.is_full(limits) {
-        worker.state.metrics.overflow(Direction::Inbound);
+    if shared.is_full(limits) {
+        pool.state.metrics.overflow(Direction::Inbound);
         return Err(RequestError::Overflow { who: WHO, address: app.address });
     }
-    let io: BoxedIo = Box::new(app.dial(worker).await?);
+    let io: BoxedIo = Box::new(app.dial(&pool.state.settings).await?);
     let client = H2Client::open(io, limits).await.map_err(|e| broken(&e))?;
     let place = client.place().ok_or_else(|| ended(WHO))?;
-    pool.add(client);
+    shared.add(client);
     Ok(place)
 }
 
@@ -256,13 +260,13 @@ async fn open_http2(
 /// # Errors
 /// As [`send`].
 pub async fn send_upgrade(
-    worker: &Arc<Worker>,
+    pool: &Arc<AppPool>,
     _permit: Permit,
     app: AppAddress,
     request: Request<Body>,
 ) -> Result<Response<Body>, RequestError> {
-    let io: BoxedIo = Box::new(app.dial(worker).await?);
-    upgrade_over(io, request, &worker.state.settings.limits, WHO, AnswerOrigin::Other).await
+    let io: BoxedIo = Box::new(app.dial(&pool.state.settings).await?);
+    upgrade_over(io, request, &pool.state.settings.limits, WHO, AnswerOrigin::Other).await
 }
 
 /// Sends an upgrade request over a byte stream that is its alone, to `who`, of which `speaker` tells whether it

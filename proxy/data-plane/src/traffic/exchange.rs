@@ -20,9 +20,9 @@ use tokio::task::JoinHandle;
 
 use crate::connection::registry::Connection;
 use crate::http::body::Body;
-use crate::http::error::{RequestError, is_grpc};
+use crate::http::error::RequestError;
 use crate::http::gate::{self, AdmittedRequest, GateRefusal, GateSettings, HeadLimits};
-use crate::http::headers::{self, SenderTrust, TrailerKind};
+use crate::http::headers::{self, SenderTrust, TrailerKind, is_grpc};
 use crate::http::serve::{ConnectStream, Handler};
 use crate::telemetry::CloseReason;
 use crate::traffic::authorize::RequestFacts;

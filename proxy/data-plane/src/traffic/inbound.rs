@@ -23,7 +23,7 @@ use crate::connection::tls::{
 use crate::http::serve;
 use crate::telemetry::metrics::TrafficLabels;
 use crate::telemetry::{CloseReason, Direction, Protocol};
-use crate::traffic::app::AppAddress;
+use crate::traffic::app::{self, AppAddress};
 use crate::traffic::authorize::{self, AuthorizationVerdict, OpaqueKind};
 use crate::traffic::decisions::DecisionRecord;
 use crate::traffic::exchange::ExchangeHandler;
@@ -219,12 +219,12 @@ impl InboundConnection {
                 return Err(denied(&denial));
             }
         };
-        let app = opaque::open_app(&self.worker, permit, self.arrival.app_address())
-            .await
-            .map_err(|error| {
+        let app = app::open(&self.worker.apps, permit, self.arrival.app_address()).await.map_err(
+            |error| {
                 self.aborter.abort();
                 ConnectionRefusal::new(CloseReason::Upstream, error.reason(), error)
-            })?;
+            },
+        )?;
         self.connection.enter(ConnectionPhase::Busy, self.worker.state.clock.coarse());
         let aborters = [self.aborter.clone(), app.aborter()];
         let ended = opaque::carry(client, app, &self.connection, &aborters).await;

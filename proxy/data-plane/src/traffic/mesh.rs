@@ -15,6 +15,7 @@
 
 mod connections;
 mod dial;
+mod dialer;
 mod health;
 mod request;
 mod stream;
@@ -32,8 +33,8 @@ use crate::http::error::{OtherEnd, RequestError};
 use crate::http::h2_client::ReservedStream;
 use crate::http::h2_pool::{self, H2Pool, TRIES};
 use crate::telemetry::Direction;
-use crate::traffic::worker::Worker;
 use connections::ConnectionGeneration;
+pub use dialer::MeshDialer;
 pub use health::DestinationHealth;
 pub use request::RequestConnection;
 pub use stream::StreamKind;
@@ -140,8 +141,8 @@ impl Destination {
     }
 
     /// Whether resources still say that the service may be this one.
-    pub(crate) fn is_still(&self, worker: &Worker, peer: &SpiffeId) -> bool {
-        let table = worker.state.services.table();
+    pub(crate) fn is_still(&self, dialer: &MeshDialer, peer: &SpiffeId) -> bool {
+        let table = dialer.state.services.table();
         table.named(&self.host).any(|service| service.identities.contains(peer))
     }
 
@@ -149,10 +150,10 @@ impl Destination {
     /// has room.
     fn place(
         &self,
-        worker: &Worker,
+        dialer: &MeshDialer,
         pool: &H2Pool,
     ) -> Result<Option<ReservedStream>, RequestError> {
-        let _current = self.current(worker)?;
+        let _current = self.current(dialer)?;
         Ok(pool.place())
     }
 
@@ -160,11 +161,11 @@ impl Destination {
     ///
     /// # Errors
     /// [`RequestError::Overflow`] at the limit.
-    fn may_open(&self, worker: &Worker, pool: &H2Pool) -> Result<(), RequestError> {
-        if !pool.is_full(&worker.state.settings.limits) {
+    fn may_open(&self, dialer: &MeshDialer, pool: &H2Pool) -> Result<(), RequestError> {
+        if !pool.is_full(&dialer.state.settings.limits) {
             return Ok(());
         }
-        worker.state.metrics.overflow(Direction::Outbound);
+        dialer.state.metrics.overflow(Direction::Outbound);
         Err(RequestError::Overflow { who: WHO, address: self.address })
     }
 

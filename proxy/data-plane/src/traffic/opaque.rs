@@ -1,34 +1,17 @@
 //! Opaque bytes, both directions, each half closed by itself.
 
 use std::io;
-use std::sync::Arc;
 
-use policy::Permit;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 
 use crate::clock::unix_now;
-use crate::connection::net::{AbortableStream, StreamAborter};
+use crate::connection::net::StreamAborter;
 use crate::connection::registry::Connection;
-use crate::http::error::RequestError;
 use crate::telemetry::CloseReason;
-use crate::traffic::app::AppAddress;
-use crate::traffic::worker::Worker;
 
 /// What is read at once, a direction. Larger buffers win only on bulk, smaller ones save idle
 /// memory.
 const BUFFER: usize = 16 * 1024;
-
-/// Opens the app's connection. The permit is used up: one decision, one connection.
-///
-/// # Errors
-/// [`RequestError::Connect`].
-pub async fn open_app(
-    worker: &Arc<Worker>,
-    _permit: Permit,
-    app: AppAddress,
-) -> Result<AbortableStream, RequestError> {
-    app.dial(worker).await.map(AbortableStream::new)
-}
 
 /// Copies until both directions have ended, the connection is asked to close, or either side
 /// breaks: then the other sees a reset and never a clean end (SECURITY-CASES F-14).

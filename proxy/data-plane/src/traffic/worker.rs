@@ -2,41 +2,31 @@
 //! takes a lock that another worker takes.
 
 use std::collections::HashMap;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use identity::verify::HandshakeSide;
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::clock::unix_now;
 use crate::connection::mesh_connection::MeshConnection;
-use crate::connection::net;
-use crate::connection::net::descriptors::{self, DescriptorHeadroom};
+use crate::connection::net::descriptors;
 use crate::connection::registry::{Connection, ConnectionPhase};
 use crate::limits::Limits;
 use crate::telemetry::metrics::TrafficLabels;
 use crate::telemetry::{CloseReason, Direction, LogSink, Protocol};
 use crate::traffic::app::AppPool;
 use crate::traffic::jwt::TokenCache;
-use crate::traffic::mesh::MeshPool;
+use crate::traffic::mesh::{MeshDialer, MeshPool};
 use crate::traffic::outbound::NameCache;
 use crate::traffic::record::{Recorder, TrafficMeter};
-use crate::traffic::settings::{InboundListener, OutboundListener};
 use crate::traffic::state::{DrainStage, ProxyState};
-use crate::traffic::{inbound, outbound};
 
 /// How often a worker hands on its log lines and looks at its clock.
 const TICK: Duration = Duration::from_millis(200);
 /// Ticks between two looks at all connections: one second.
 const SWEEP_TICKS: u32 = 5;
-/// The first wait after a failed accept, doubled up to [`ACCEPT_RETRY_MAX`] (SECURITY-CASES S-53).
-const ACCEPT_RETRY_MIN: Duration = Duration::from_millis(10);
-/// The longest wait after a failed accept.
-const ACCEPT_RETRY_MAX: Duration = Duration::from_millis(100);
 /// How long after the last look for room descriptors are watched.
 const TROUBLE: Duration = Duration::from_secs(2);
 /// Between two rounds in which silent connections make room.
@@ -56,6 +46,8 @@ pub struct Worker {
     pub apps: Arc<AppPool>,
     /// What counts and logs its connections and requests.
     pub recorder: Arc<Recorder>,
+    /// What other workloads are dialled with.
+    pub dialer: Arc<MeshDialer>,
     /// Its connections to other workloads.
     pub mesh: MeshPool,
     /// What the resolver told it of services' names.
@@ -69,28 +61,6 @@ pub struct Worker {
     made_room: Mutex<Option<Instant>>,
 }
 
-/// What a listening socket is for.
-#[derive(Debug, Clone)]
-pub enum ListenerPurpose {
-    /// Redirected connections towards the app.
-    Inbound,
-    /// An explicit listener towards the app.
-    InboundListener(InboundListener),
-    /// Redirected connections from the app.
-    Outbound,
-    /// An explicit listener for one service.
-    OutboundListener(OutboundListener),
-}
-
-impl ListenerPurpose {
-    fn direction(&self) -> Direction {
-        match self {
-            Self::Inbound | Self::InboundListener(_) => Direction::Inbound,
-            Self::Outbound | Self::OutboundListener(_) => Direction::Outbound,
-        }
-    }
-}
-
 impl Worker {
     /// A worker of its number.
     #[must_use]
@@ -98,11 +68,13 @@ impl Worker {
         let handshakes = usize::try_from(state.settings.limits.handshakes).unwrap_or(1) / workers;
         let (clock, metrics) = (state.clock.clone(), state.metrics.clone());
         let recorder = Recorder::new(clock, metrics, log, state.settings.access_log);
-        let apps = AppPool::new(state.clock.clone(), &state.settings.limits);
+        let apps = AppPool::new(state.clone());
+        let dialer = Arc::new(MeshDialer { state: state.clone(), worker: index });
         Arc::new(Self {
             index,
             state,
             apps,
+            dialer,
             recorder: Arc::new(recorder),
             mesh: MeshPool::default(),
             names: NameCache::default(),
@@ -127,16 +99,8 @@ impl Worker {
         meter
     }
 
-    /// Serves its listeners until the process has drained.
-    pub async fn run(self: Arc<Self>, listeners: Vec<(TcpListener, ListenerPurpose)>) {
-        for (listener, purpose) in listeners {
-            tokio::spawn(accept(self.clone(), listener, purpose));
-        }
-        self.look_after().await;
-    }
-
     /// Ticks until the proxy has ended.
-    async fn look_after(&self) {
+    pub(super) async fn look_after(&self) {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for tick in 0u32.. {
@@ -156,7 +120,7 @@ impl Worker {
 
     /// Lets the inbound connections of this worker make room that have asked for nothing for longest. At most some at a time: a
     /// flood must not make us look through all connections for each of its own.
-    fn make_room(&self, now: Instant) {
+    pub(super) fn make_room(&self, now: Instant) {
         let mut made = self.made_room.lock();
         if made.is_some_and(|at| now.duration_since(at) < MAKE_ROOM) {
             return;
@@ -248,85 +212,4 @@ fn politely(connection: &Connection, late: u32, head: u32) -> CloseReason {
 
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
-}
-
-/// Takes connections until there are none to take any more. A failed accept, such as for want of
-/// file descriptors, is waited out and never ends the loop.
-async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPurpose) {
-    let mut wait = ACCEPT_RETRY_MIN;
-    let mut drain = worker.state.drain.subscribe();
-    let inbound = purpose.direction() == Direction::Inbound;
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            // Outbound goes on: the app may need it until its end.
-            _ = drain.wait_for(|d| *d >= DrainStage::Draining), if inbound => return,
-        };
-        match accepted {
-            Ok((stream, source)) => {
-                wait = ACCEPT_RETRY_MIN;
-                begin(&worker, stream, source, &purpose);
-            }
-            Err(error) => {
-                report_accept(&worker.state, &error);
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(ACCEPT_RETRY_MAX);
-            }
-        }
-    }
-}
-
-fn report_accept(state: &ProxyState, error: &io::Error) {
-    // A client that left the queue is no news.
-    if error.kind() != io::ErrorKind::ConnectionAborted
-        && state.accept_trouble.is_due(state.clock.coarse())
-    {
-        tracing::warn!(%error, "cannot accept; retrying");
-    }
-}
-
-/// Whether a client may stay; the last descriptors are not for clients.
-fn has_room(worker: &Worker, stream: &TcpStream, purpose: &ListenerPurpose) -> bool {
-    let room = descriptors::room(stream);
-    if room == DescriptorHeadroom::Plenty {
-        return true;
-    }
-    let state = &worker.state;
-    if state.accept_trouble.is_due(state.clock.coarse()) {
-        tracing::warn!(
-            "file descriptors run out: silent clients make room and new ones are turned away; raise the limit of open files"
-        );
-    }
-    worker.make_room(Instant::now());
-    if room == DescriptorHeadroom::Gone {
-        state.metrics.closed(purpose.direction(), CloseReason::Descriptors, (0, 0));
-    }
-    room != DescriptorHeadroom::Gone
-}
-
-fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &ListenerPurpose) {
-    let state = &worker.state;
-    if state.is_full() {
-        net::abort_on_close(&stream);
-        state.metrics.closed(purpose.direction(), CloseReason::Limit, (0, 0));
-        return;
-    }
-    if !has_room(worker, &stream, purpose) {
-        return net::abort_on_close(&stream);
-    }
-    let (worker, source) = (worker.clone(), net::canonical(source));
-    match purpose.clone() {
-        ListenerPurpose::Inbound => {
-            drop(tokio::spawn(inbound::serve(worker, stream, source, None)))
-        }
-        ListenerPurpose::InboundListener(l) => {
-            drop(tokio::spawn(inbound::serve(worker, stream, source, Some(l))))
-        }
-        ListenerPurpose::Outbound => {
-            drop(tokio::spawn(outbound::serve(worker, stream, source, None)))
-        }
-        ListenerPurpose::OutboundListener(l) => {
-            drop(tokio::spawn(outbound::serve(worker, stream, source, Some(l))))
-        }
-    }
 }

@@ -16,9 +16,9 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::http::error::REASON_HEADER;
 use crate::http::gate::GateRefusal;
 use crate::http::gate::raw::RawExchange;
+use crate::http::headers::REASON_HEADER;
 use crate::http::interim::InterimResponse;
 
 /// Bytes of interim answers that wait for a client that does not read (SECURITY-CASES S-05); more are dropped.

@@ -1,6 +1,5 @@
 //! The sequence itself, with phases that wait, answer and refuse.
 #![allow(clippy::unwrap_used, clippy::panic)]
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
@@ -134,7 +133,7 @@ async fn a_phase_continues_answers_or_refuses_and_nothing_after_it_runs() {
             assert_eq!(head.status, expect, "{name} {does:?}");
             assert_eq!(*handler.0.called.lock(), ALL[..=count], "{name} {does:?}");
             let text = body.collect().await.unwrap().to_bytes();
-            assert!(does == Does::Refuse || text == Bytes::from("sign in"), "{name}");
+            assert!(does == Does::Refuse || text == "sign in", "{name}");
         }
     }
 }

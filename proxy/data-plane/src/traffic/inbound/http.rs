@@ -11,9 +11,9 @@ use policy::{HostName, Permit, Protocol as Declared, Snapshot};
 
 use super::{InboundConnection, token};
 use crate::http::body::Body;
-use crate::http::error::{RequestError, is_native_grpc};
+use crate::http::error::RequestError;
 use crate::http::gate;
-use crate::http::headers::{ForwardedClientCert, SenderTrust};
+use crate::http::headers::{ForwardedClientCert, SenderTrust, is_native_grpc};
 use crate::http::original_version;
 use crate::http::serve::ConnectStream;
 use crate::telemetry::Protocol;
@@ -193,7 +193,7 @@ impl ExchangePhases for InboundPhases {
         let address = self.inbound.app_address();
         tokio::select! {
             biased;
-            response = app::send(&self.inbound.worker, permit, address, request) => response,
+            response = app::send(&self.inbound.worker.apps, permit, address, request) => response,
             () = record.withdrawn() => Err(RequestError::Withdrawn),
         }
     }
@@ -204,7 +204,7 @@ impl ExchangePhases for InboundPhases {
     ) -> Result<Response<Body>, RequestError> {
         let ReadyRequest { request, permit, .. } = ready;
         let address = self.inbound.app_address();
-        app::send_upgrade(&self.inbound.worker, permit, address, request).await
+        app::send_upgrade(&self.inbound.worker.apps, permit, address, request).await
     }
 
     async fn stream(&self, head: Parts, stream: ConnectStream) {

@@ -8,11 +8,11 @@ use rustls::ClientConfig;
 
 use super::Destination;
 use super::dial::AlpnOffer;
+use super::dialer::MeshDialer;
 use crate::connection::credentials::Credentials;
 use crate::connection::mesh_connection::MeshConnection;
 use crate::http::error::RequestError;
 use crate::http::http1_client::Http1Client;
-use crate::traffic::worker::Worker;
 
 /// Idle HTTP/1.1 connections are used within this many seconds: the other side closes them too.
 const IDLE_SECONDS: u32 = 3;
@@ -77,9 +77,9 @@ impl Destination {
     /// The connections, made with the certificate in force; those of an older one are let go.
     pub(super) fn current(
         &self,
-        worker: &Worker,
+        dialer: &MeshDialer,
     ) -> Result<(MutexGuard<'_, ConnectionGeneration>, Arc<Credentials>), RequestError> {
-        let credentials = worker.state.valid_credentials().ok_or(RequestError::NoCertificate)?;
+        let credentials = dialer.state.valid_credentials().ok_or(RequestError::NoCertificate)?;
         let mut connections = self.connections.lock();
         let generation = credentials.generation();
         if connections.generation != generation {

@@ -7,6 +7,7 @@ use identity::tls::{ALPN_H2, ALPN_HTTP11, ALPN_POSTERN};
 use identity::verify::HandshakeSide;
 use rustls::ClientConfig;
 
+use super::dialer::MeshDialer;
 use super::{Destination, WHO, broken, ended, no_streams};
 use crate::connection::credentials::Credentials;
 use crate::connection::mesh_connection::{ConnectionEvidence, MeshConnection};
@@ -18,7 +19,6 @@ use crate::http::error::RequestError;
 use crate::http::h2_client::{H2Client, ReservedStream};
 use crate::http::http1_client::Http1Client;
 use crate::traffic::reauth;
-use crate::traffic::worker::Worker;
 
 /// What is offered to a server, by what the bytes will be (DESIGN §4, ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,15 +59,15 @@ impl Destination {
     /// Connects, and makes the handshake in which the server proves who it is.
     pub(super) async fn connect(
         &self,
-        worker: &Worker,
+        dialer: &MeshDialer,
         offer: AlpnOffer,
     ) -> Result<OpenedConnection, RequestError> {
-        let (config, credentials) = self.client_config(worker, offer)?;
-        let limits = &worker.state.settings.limits;
+        let (config, credentials) = self.client_config(dialer, offer)?;
+        let limits = &dialer.state.settings.limits;
         let address = self.address;
         let tcp = DialOptions::upstream(
-            &worker.state.settings.limits,
-            &worker.state.settings.interception,
+            &dialer.state.settings.limits,
+            &dialer.state.settings.interception,
         )
         .for_traffic()
         .connect(address)
@@ -76,13 +76,13 @@ impl Destination {
         let name = tls::server_name(&self.host, address.ip());
         let result = tls::connect(Box::new(tcp), config, name, limits.handshake_timeout).await;
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
-        worker.state.metrics.handshake("client", label);
+        dialer.state.metrics.handshake("client", label);
         let established = result.map_err(|source| RequestError::Handshake { address, source })?;
         let EstablishedConnection { io, shown: HandshakeEvidence { peer, chain, binding, alpn } } =
             established;
         let proven =
             ConnectionEvidence::of(HandshakeSide::Server, &peer, chain, binding, &credentials);
-        let link = worker.state.open_link(worker.index, proven, &credentials);
+        let link = dialer.state.open_link(dialer.worker, proven, &credentials);
         match link.closing() {
             Some(_) => Err(RequestError::NoCertificate),
             None => Ok(OpenedConnection { io, alpn, link }),
@@ -91,10 +91,10 @@ impl Destination {
 
     fn client_config(
         &self,
-        worker: &Worker,
+        dialer: &MeshDialer,
         offer: AlpnOffer,
     ) -> Result<(Arc<ClientConfig>, Arc<Credentials>), RequestError> {
-        let (mut connections, credentials) = self.current(worker)?;
+        let (mut connections, credentials) = self.current(dialer)?;
         if let Some(config) = connections.configs.get(&offer) {
             return Ok((config.clone(), credentials));
         }
@@ -109,12 +109,12 @@ impl Destination {
     /// server is one of ours.
     pub(super) async fn open_http2(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &Arc<MeshDialer>,
         opened: OpenedConnection,
     ) -> Result<H2Client, RequestError> {
         let OpenedConnection { io, link, .. } = opened;
-        let limits = &worker.state.settings.limits;
-        let (keeper, destination, kept) = (worker.clone(), self.clone(), link.clone());
+        let limits = &dialer.state.settings.limits;
+        let (keeper, destination, kept) = (dialer.clone(), self.clone(), link.clone());
         let keep = |streams| reauth::keep(keeper, destination, kept, streams);
         H2Client::open_link(io, limits, link, keep).await.map_err(|e| broken(&e))
     }
@@ -122,7 +122,7 @@ impl Destination {
     /// Makes an HTTP/1.1 connection of it, which ends with its link.
     pub(super) async fn open_http1(
         &self,
-        worker: &Worker,
+        dialer: &MeshDialer,
         opened: OpenedConnection,
     ) -> Result<(Http1Client, Arc<MeshConnection>), RequestError> {
         let OpenedConnection { io, link, .. } = opened;
@@ -130,7 +130,7 @@ impl Destination {
         let cut = async move {
             bound.until_cut().await;
         };
-        let client = Http1Client::open(io, &worker.state.settings.limits, WHO, cut).await?;
+        let client = Http1Client::open(io, &dialer.state.settings.limits, WHO, cut).await?;
         Ok((client, link))
     }
 
@@ -141,11 +141,11 @@ impl Destination {
     /// [`RequestError`].
     pub(crate) async fn open_fresh(
         &self,
-        worker: &Worker,
+        dialer: &MeshDialer,
     ) -> Result<(ReservedStream, Arc<MeshConnection>), RequestError> {
-        let opened = self.connect(worker, AlpnOffer::Opaque).await?;
+        let opened = self.connect(dialer, AlpnOffer::Opaque).await?;
         let link = opened.link.clone();
-        let limits = &worker.state.settings.limits;
+        let limits = &dialer.state.settings.limits;
         let nothing = |_| std::future::pending();
         let client = H2Client::open_link(opened.io, limits, opened.link, nothing)
             .await

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use http::{Request, Response};
 
 use super::dial::AlpnOffer;
+use super::dialer::MeshDialer;
 use super::{Destination, TRIES, WHO, ended};
 use crate::connection::mesh_connection::MeshConnection;
 use crate::http::body::Body;
@@ -16,7 +17,6 @@ use crate::http::headers::AnswerOrigin;
 use crate::http::http1_client::{Http1Client, Http1SendError};
 use crate::http::original_version;
 use crate::traffic::app::is_reusable;
-use crate::traffic::worker::Worker;
 
 /// A connection for one request, open and verified.
 pub enum RequestConnection {
@@ -56,10 +56,10 @@ impl Destination {
     /// [`RequestError`]; nothing has been sent, so another destination may be tried.
     pub async fn hop(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &Arc<MeshDialer>,
     ) -> Result<RequestConnection, RequestError> {
         for _ in 0..TRIES {
-            match self.found_or_opened(worker).await? {
+            match self.found_or_opened(dialer).await? {
                 AcquiredConnection::Alone(sender, link) => {
                     return Ok(RequestConnection::Alone(sender, link));
                 }
@@ -75,38 +75,38 @@ impl Destination {
 
     async fn found_or_opened(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &Arc<MeshDialer>,
     ) -> Result<AcquiredConnection, RequestError> {
-        if let Some(found) = self.find_open(worker)? {
+        if let Some(found) = self.find_open(dialer)? {
             return Ok(found);
         }
         // One opens what all of them share; HTTP/1.1 is not shared.
         let alone = self.connections.lock().http1;
-        let wait = worker.state.settings.limits.connect_timeout;
+        let wait = dialer.state.settings.limits.connect_timeout;
         let _turn = if alone { None } else { self.requests.turn(wait).await };
-        if let Some(found) = self.find_open(worker)? {
+        if let Some(found) = self.find_open(dialer)? {
             return Ok(found);
         }
-        self.may_open(worker, &self.requests)?;
-        let opened = self.connect(worker, AlpnOffer::Request).await?;
+        self.may_open(dialer, &self.requests)?;
+        let opened = self.connect(dialer, AlpnOffer::Request).await?;
         self.connections.lock().http1 = !opened.is_http2();
         if !opened.is_http2() {
             return self
-                .open_http1(worker, opened)
+                .open_http1(dialer, opened)
                 .await
                 .map(|(one, link)| AcquiredConnection::Alone(one, link));
         }
-        let client = self.open_http2(worker, opened).await?;
+        let client = self.open_http2(dialer, opened).await?;
         let place = client.place().ok_or_else(ended)?;
         self.requests.add(client);
         Ok(AcquiredConnection::Shared(place))
     }
 
-    fn find_open(&self, worker: &Worker) -> Result<Option<AcquiredConnection>, RequestError> {
-        if let Some(place) = self.place(worker, &self.requests)? {
+    fn find_open(&self, dialer: &MeshDialer) -> Result<Option<AcquiredConnection>, RequestError> {
+        if let Some(place) = self.place(dialer, &self.requests)? {
             return Ok(Some(AcquiredConnection::Shared(place)));
         }
-        let idle = self.connections.lock().take_idle(worker.state.clock.coarse());
+        let idle = self.connections.lock().take_idle(dialer.state.clock.coarse());
         Ok(idle.map(|(sender, link)| AcquiredConnection::Alone(sender, link)))
     }
 
@@ -117,7 +117,7 @@ impl Destination {
     /// [`RequestError`]; the server has not answered then.
     pub async fn send(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &Arc<MeshDialer>,
         hop: RequestConnection,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
@@ -133,14 +133,14 @@ impl Destination {
             }
             RequestConnection::Alone(sender, link) => {
                 head::for_http1(&mut request);
-                self.send_http1(worker, (sender, link), request).await
+                self.send_http1(dialer, (sender, link), request).await
             }
         }
     }
 
     async fn send_http1(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &Arc<MeshDialer>,
         (mut sender, mut link): (Http1Client, Arc<MeshConnection>),
         mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
@@ -148,20 +148,20 @@ impl Destination {
             match sender.send(request, AnswerOrigin::Other).await {
                 Ok(response) => {
                     if is_reusable(&response) {
-                        self.keep_when_ready(worker, sender, link);
+                        self.keep_when_ready(dialer, sender, link);
                     }
                     return Ok(response);
                 }
                 Err(Http1SendError::Unsent(unsent)) => request = *unsent,
                 Err(Http1SendError::Failed(error)) => return Err(error),
             }
-            let opened = self.connect(worker, AlpnOffer::Request).await?;
+            let opened = self.connect(dialer, AlpnOffer::Request).await?;
             if opened.is_http2() {
                 // Another server than before.
                 self.connections.lock().http1 = false;
                 return Err(ended());
             }
-            (sender, link) = self.open_http1(worker, opened).await?;
+            (sender, link) = self.open_http1(dialer, opened).await?;
         }
         Err(ended())
     }
@@ -169,16 +169,16 @@ impl Destination {
     /// An HTTP/1.1 connection is free again when its answer has been read.
     fn keep_when_ready(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &Arc<MeshDialer>,
         mut sender: Http1Client,
         link: Arc<MeshConnection>,
     ) {
-        let (destination, worker) = (self.clone(), worker.clone());
+        let (destination, dialer) = (self.clone(), dialer.clone());
         tokio::spawn(async move {
             if sender.ready().await {
-                let most = worker.state.settings.limits.pool_connections;
+                let most = dialer.state.settings.limits.pool_connections;
                 let most = usize::try_from(most).unwrap_or(1);
-                let now = worker.state.clock.coarse();
+                let now = dialer.state.clock.coarse();
                 destination.connections.lock().keep_idle(sender, link, now, most);
             }
         });

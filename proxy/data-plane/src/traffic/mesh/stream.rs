@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::dial::{AlpnOffer, OpenedConnection};
+use super::dialer::MeshDialer;
 use super::{Destination, TRIES, WHO, ended, no_streams};
 use crate::connection::mesh_connection::MeshConnection;
 use crate::connection::net::BoxedIo;
@@ -12,7 +13,6 @@ use crate::connection::tls::Alpn;
 use crate::http::error::RequestError;
 use crate::http::h2_client::ReservedStream;
 use crate::http::h2_connect::ConnectError;
-use crate::traffic::worker::Worker;
 
 /// What a CONNECT stream of the mesh hop carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,18 +59,18 @@ impl Destination {
     /// [`RequestError`]; nothing has been sent then.
     pub async fn open_stream(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &Arc<MeshDialer>,
         kind: StreamKind,
     ) -> Result<(BoxedIo, Arc<MeshConnection>), RequestError> {
         for _ in 0..TRIES {
-            let place = match self.place(worker, &self.streams)? {
+            let place = match self.place(dialer, &self.streams)? {
                 Some(place) => place,
-                None => match self.open_for_streams(worker, kind).await? {
+                None => match self.open_for_streams(dialer, kind).await? {
                     StreamTransport::Shared(place) => place,
                     StreamTransport::Alone(io, link) => return Ok((io, link)),
                 },
             };
-            match self.connect_stream(worker, place, kind).await {
+            match self.connect_stream(dialer, place, kind).await {
                 // Its end was announced since it was last used.
                 Err(error) if error.is_unprocessed() => {}
                 done => return done,
@@ -83,22 +83,22 @@ impl Destination {
     /// one. A server that is none of ours shares nothing.
     async fn open_for_streams(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &Arc<MeshDialer>,
         kind: StreamKind,
     ) -> Result<StreamTransport, RequestError> {
-        let wait = worker.state.settings.limits.connect_timeout;
+        let wait = dialer.state.settings.limits.connect_timeout;
         let alone = self.connections.lock().foreign;
         let _turn = if alone { None } else { self.streams.turn(wait).await };
-        if let Some(place) = self.place(worker, &self.streams)? {
+        if let Some(place) = self.place(dialer, &self.streams)? {
             return Ok(StreamTransport::Shared(place));
         }
-        self.may_open(worker, &self.streams)?;
-        let opened = self.connect_for(worker, kind).await?;
+        self.may_open(dialer, &self.streams)?;
+        let opened = self.connect_for(dialer, kind).await?;
         self.connections.lock().foreign = opened.alpn != Alpn::Postern;
         if opened.alpn != Alpn::Postern {
             return Ok(StreamTransport::Alone(opened.io, opened.link));
         }
-        let client = self.open_http2(worker, opened).await?;
+        let client = self.open_http2(dialer, opened).await?;
         if !client.takes_streams().await {
             return Err(no_streams());
         }
@@ -111,7 +111,7 @@ impl Destination {
     /// say so by an alert; it is remembered, and then nothing is offered (DESIGN §4, ALPN).
     async fn connect_for(
         &self,
-        worker: &Worker,
+        dialer: &MeshDialer,
         kind: StreamKind,
     ) -> Result<OpenedConnection, RequestError> {
         let offer = match kind {
@@ -119,12 +119,12 @@ impl Destination {
             StreamKind::Tcp if self.offer_nothing.load(Relaxed) => AlpnOffer::Nothing,
             StreamKind::Tcp | StreamKind::Reauth => AlpnOffer::Opaque,
         };
-        match self.connect(worker, offer).await {
+        match self.connect(dialer, offer).await {
             Err(RequestError::Handshake { source, .. })
                 if offer == AlpnOffer::Opaque && source.is_no_application_protocol() =>
             {
                 self.offer_nothing.store(true, Relaxed);
-                self.connect(worker, AlpnOffer::Nothing).await
+                self.connect(dialer, AlpnOffer::Nothing).await
             }
             other => other,
         }
@@ -132,13 +132,13 @@ impl Destination {
 
     async fn connect_stream(
         &self,
-        worker: &Worker,
+        dialer: &MeshDialer,
         place: ReservedStream,
         kind: StreamKind,
     ) -> Result<(BoxedIo, Arc<MeshConnection>), RequestError> {
         let link = place.link().ok_or_else(ended)?.clone();
         let authority = self.address.to_string();
-        let limit = worker.state.settings.limits.handshake_timeout;
+        let limit = dialer.state.settings.limits.handshake_timeout;
         let opened = tokio::time::timeout(limit, place.connect(&authority, kind.as_str()));
         match opened.await.map_err(|_| RequestError::Timeout { who: WHO })? {
             Ok(tunnel) => Ok((Box::new(tunnel), link)),

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use policy::service::EndpointAddress;
 
 use super::dialled::ServiceMatch;
-use crate::traffic::worker::Worker;
 
 /// An answer is not asked for again within this many seconds; the resolver does not say how long
 /// it holds.
@@ -33,36 +32,6 @@ struct CachedAddresses {
     at: u32,
 }
 
-/// The addresses of the service's endpoints that are names, or of its host; all are asked for at
-/// once. A name that has none, or never had one in time, adds none.
-pub(super) async fn look_up(worker: &Worker, found: &ServiceMatch) -> Vec<SocketAddr> {
-    let named = found.service.endpoints.iter().filter_map(|endpoint| match &endpoint.address {
-        EndpointAddress::Dns(name) => {
-            Some((name.to_string(), found.service.endpoint_port(endpoint, &found.port)))
-        }
-        EndpointAddress::Ip(_) => None,
-    });
-    let mut names: Vec<HostAndPort> = named.collect();
-    if names.is_empty() {
-        names.push((found.service.host.to_string(), found.port.target_port));
-    }
-    join_all(names.into_iter().map(|name| look_up_one(worker, name))).await.concat()
-}
-
-async fn look_up_one(worker: &Worker, name: HostAndPort) -> Vec<SocketAddr> {
-    let now = worker.state.clock.coarse();
-    if let Some(fresh) = worker.names.known(&name, now, FRESH) {
-        return fresh;
-    }
-    match ask(&name, worker.state.settings.limits.dns_timeout).await {
-        Some(addresses) => {
-            worker.names.note(name, addresses.clone(), now);
-            addresses
-        }
-        None => worker.names.known(&name, now, STALE).unwrap_or_default(),
-    }
-}
-
 async fn ask((name, port): &HostAndPort, limit: Duration) -> Option<Vec<SocketAddr>> {
     let asked = tokio::net::lookup_host((name.as_str(), *port));
     let addresses: Vec<_> = tokio::time::timeout(limit, asked).await.ok()?.ok()?.collect();
@@ -70,6 +39,40 @@ async fn ask((name, port): &HostAndPort, limit: Duration) -> Option<Vec<SocketAd
 }
 
 impl NameCache {
+    /// The addresses of the service's endpoints that are names, or of its host; all are asked for at
+    /// once. A name that has none, or never had one within `limit`, adds none.
+    pub(super) async fn look_up(
+        &self,
+        found: &ServiceMatch,
+        now: u32,
+        limit: Duration,
+    ) -> Vec<SocketAddr> {
+        let named = found.service.endpoints.iter().filter_map(|endpoint| match &endpoint.address {
+            EndpointAddress::Dns(name) => {
+                Some((name.to_string(), found.service.endpoint_port(endpoint, &found.port)))
+            }
+            EndpointAddress::Ip(_) => None,
+        });
+        let mut names: Vec<HostAndPort> = named.collect();
+        if names.is_empty() {
+            names.push((found.service.host.to_string(), found.port.target_port));
+        }
+        join_all(names.into_iter().map(|name| self.look_up_one(name, now, limit))).await.concat()
+    }
+
+    async fn look_up_one(&self, name: HostAndPort, now: u32, limit: Duration) -> Vec<SocketAddr> {
+        if let Some(fresh) = self.known(&name, now, FRESH) {
+            return fresh;
+        }
+        match ask(&name, limit).await {
+            Some(addresses) => {
+                self.note(name, addresses.clone(), now);
+                addresses
+            }
+            None => self.known(&name, now, STALE).unwrap_or_default(),
+        }
+    }
+
     /// What is known, if it is not older than this many seconds.
     fn known(&self, name: &HostAndPort, now: u32, oldest: u32) -> Option<Vec<SocketAddr>> {
         let known = self.0.lock();

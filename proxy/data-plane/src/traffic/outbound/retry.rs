@@ -9,7 +9,8 @@
 use http::{Request, Response};
 
 use crate::http::body::Body;
-use crate::http::error::{APP_RESET, APP_UNREACHABLE, REASON_HEADER, RequestError};
+use crate::http::error::{APP_RESET, APP_UNREACHABLE, RequestError};
+use crate::http::headers::REASON_HEADER;
 use crate::http::interim::InterimSender;
 
 /// Times that one request is sent.

@@ -9,7 +9,6 @@ use policy::Service;
 use policy::service::Resolution;
 
 use super::dialled::ServiceMatch;
-use super::name_cache;
 use crate::connection::mesh_connection::MeshConnection;
 use crate::connection::net::BoxedIo;
 use crate::http::body::Body;
@@ -51,14 +50,15 @@ pub(crate) async fn resolve(
 ) -> Result<Arc<Route>, RequestError> {
     let service = &found.service;
     has_identity(service)?;
+    let (now, limits) = (worker.state.clock.coarse(), &worker.state.settings.limits);
     let mut addresses = found.addresses();
     if addresses.is_empty() && service.resolution == Resolution::Dns {
-        addresses = name_cache::look_up(worker, found).await;
+        addresses = worker.names.look_up(found, now, limits.dns_timeout).await;
     }
     if addresses.is_empty() {
         return Err(RequestError::NoEndpoint(service.host.to_string()));
     }
-    let most = usize::try_from(worker.state.settings.limits.pool_destinations).unwrap_or(1);
+    let most = usize::try_from(limits.pool_destinations).unwrap_or(1);
     let endpoints = addresses
         .into_iter()
         .map(|address| worker.mesh.destination(most, address, &service.host, &service.identities))
@@ -115,7 +115,7 @@ impl Route {
         let mut last = RequestError::NoEndpoint(self.service.host.to_string());
         for _ in 0..self.endpoints.len().min(MOST_DIALLED) {
             let Some(endpoint) = self.next(worker, except, resting) else { break };
-            match endpoint.hop(worker).await {
+            match endpoint.hop(&worker.dialer).await {
                 Ok(hop) => return Ok(ReachedEndpoint { endpoint: endpoint.clone(), hop }),
                 Err(error) if error.is_unprocessed() => {
                     if error.is_endpoint_fault() {
@@ -142,7 +142,7 @@ impl Route {
         let mut last = RequestError::NoEndpoint(self.service.host.to_string());
         for _ in 0..self.endpoints.len().min(MOST_DIALLED) {
             let Some(endpoint) = self.next(worker, None, true) else { break };
-            match endpoint.open_stream(worker, kind).await {
+            match endpoint.open_stream(&worker.dialer, kind).await {
                 Ok(opened) => return Ok(opened),
                 Err(error) if error.is_unprocessed() => {
                     if error.is_endpoint_fault() {
@@ -204,7 +204,7 @@ impl ReachedEndpoint {
         request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
         let Self { endpoint, hop } = self;
-        let answered = endpoint.send(worker, hop, request).await;
+        let answered = endpoint.send(&worker.dialer, hop, request).await;
         let now = worker.state.clock.coarse();
         match &answered {
             Ok(response) if super::retry::is_unreached(response) => endpoint.health.failed(now),

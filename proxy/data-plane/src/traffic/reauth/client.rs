@@ -11,8 +11,8 @@ use crate::http::error::RequestError;
 use crate::http::h2_client::HasStreams;
 use crate::http::h2_connect::ConnectError;
 use crate::http::tunnel::Tunnel;
+use crate::traffic::mesh::MeshDialer;
 use crate::traffic::mesh::{Destination, StreamKind};
-use crate::traffic::worker::Worker;
 
 /// The longest sleep in one piece: the wall clock is read again after it (SECURITY-CASES F-07).
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -20,7 +20,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// Re-authenticates a connection for as long as it lives, whenever it is time and streams
 /// depend on it. Never returns; it is dropped with the connection.
 pub(crate) async fn keep(
-    worker: Arc<Worker>,
+    dialer: Arc<MeshDialer>,
     destination: Arc<Destination>,
     link: Arc<MeshConnection>,
     streams: HasStreams,
@@ -30,13 +30,13 @@ pub(crate) async fn keep(
     }
     loop {
         let bounds = link.bounds();
-        wait(&worker, bounds, bounds.reauthenticate_in(worker.state.clock.unix(), link.number))
+        wait(&dialer, bounds, bounds.reauthenticate_in(dialer.state.clock.unix(), link.number))
             .await;
         loop {
-            if streams.now() && try_once(&worker, &destination, &link).await {
+            if streams.now() && try_once(&dialer, &destination, &link).await {
                 break;
             }
-            let pause = bounds.retry_in(worker.state.clock.unix());
+            let pause = bounds.retry_in(dialer.state.clock.unix());
             tokio::time::sleep(pause).await;
         }
     }
@@ -44,26 +44,26 @@ pub(crate) async fn keep(
 
 /// Waits, but not past the moment when half of what is then left has gone: a clock that jumped ahead
 /// leaves less time than was thought.
-async fn wait(worker: &Worker, bounds: LifetimeBounds, mut left: Duration) {
+async fn wait(dialer: &MeshDialer, bounds: LifetimeBounds, mut left: Duration) {
     while !left.is_zero() {
         let piece = left.min(LONGEST_SLEEP);
         tokio::time::sleep(piece).await;
-        let until_end = bounds.expires.saturating_sub(worker.state.clock.unix());
+        let until_end = bounds.expires.saturating_sub(dialer.state.clock.unix());
         left = (left - piece).min(Duration::from_secs(until_end));
     }
 }
 
 /// One try, counted and told. That nobody has renewed yet is no fault.
 async fn try_once(
-    worker: &Arc<Worker>,
+    dialer: &Arc<MeshDialer>,
     destination: &Arc<Destination>,
     old: &Arc<MeshConnection>,
 ) -> bool {
-    let limit = worker.state.settings.limits.handshake_timeout;
-    let tried = tokio::time::timeout(limit, reauthenticate(worker, destination, old)).await;
+    let limit = dialer.state.settings.limits.handshake_timeout;
+    let tried = tokio::time::timeout(limit, reauthenticate(dialer, destination, old)).await;
     let result = tried.unwrap_or(Err(ReauthRefusal::Unreachable));
     let refusal = result.err();
-    worker.state.metrics.reauthentication("client", refusal.map(ReauthRefusal::as_str));
+    dialer.state.metrics.reauthentication("client", refusal.map(ReauthRefusal::as_str));
     let (peer, ends) = (old.peer.as_str(), old.bounds().expires);
     match refusal {
         None => tracing::debug!(peer, link = old.number, ends, "connection re-authenticated"),
@@ -79,25 +79,25 @@ async fn try_once(
 }
 
 async fn reauthenticate(
-    worker: &Arc<Worker>,
+    dialer: &Arc<MeshDialer>,
     destination: &Arc<Destination>,
     old: &Arc<MeshConnection>,
 ) -> Result<(), ReauthRefusal> {
     let old_binding = old.binding.as_ref().ok_or(ReauthRefusal::Unsupported)?;
-    if !destination.is_still(worker, &old.peer) {
+    if !destination.is_still(dialer, &old.peer) {
         return Err(ReauthRefusal::Policy);
     }
     // A handshake now could not end later than our own certificate: none is made for nothing.
-    let own = worker.state.valid_credentials().ok_or(ReauthRefusal::NoCertificate)?;
+    let own = dialer.state.valid_credentials().ok_or(ReauthRefusal::NoCertificate)?;
     if own.svid().not_after() <= old.bounds().expires {
         return Err(ReauthRefusal::NotLater);
     }
-    let (place, fresh) = destination.open_fresh(worker).await.map_err(|e| refusal_of(&e))?;
+    let (place, fresh) = destination.open_fresh(dialer).await.map_err(|e| refusal_of(&e))?;
     let fresh_binding = fresh.binding.as_ref().ok_or(ReauthRefusal::Unsupported)?;
     if fresh.peer != old.peer || fresh.own != old.own {
         return Err(ReauthRefusal::OtherIdentity);
     }
-    let now = worker.state.clock.unix();
+    let now = dialer.state.clock.unix();
     let bounds = LifetimeBounds::new(now, fresh.bounds().expires, old.number);
     if bounds.expires <= old.bounds().expires {
         return Err(ReauthRefusal::NotLater);
@@ -116,7 +116,7 @@ async fn reauthenticate(
         return Err(ReauthRefusal::NotLater);
     }
     old.extend(fresh.chain(), bounds);
-    worker.state.verify_link(old);
+    dialer.state.verify_link(old);
     Ok(())
 }
 

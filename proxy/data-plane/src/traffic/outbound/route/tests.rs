@@ -65,7 +65,7 @@ async fn dialled(egress: &str, spec: Option<&Value>) -> Option<&'static str> {
             demand.answered(AT, word);
         }
     };
-    let found = match tokio::join!(wanted.resolve(&state), answer) {
+    let found = match tokio::join!(wanted.resolve(state), answer) {
         (Err(error), ()) => return Some(error.reason()),
         (Ok(found), ()) => found?,
     };

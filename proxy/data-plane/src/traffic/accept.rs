@@ -1,0 +1,132 @@
+//! Takes connections and begins their stories.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::connection::net;
+use crate::connection::net::descriptors::{self, DescriptorHeadroom};
+use crate::telemetry::{CloseReason, Direction};
+use crate::traffic::settings::{InboundListener, OutboundListener};
+use crate::traffic::state::{DrainStage, ProxyState};
+use crate::traffic::worker::Worker;
+use crate::traffic::{inbound, outbound};
+
+/// The first wait after a failed accept, doubled up to [`ACCEPT_RETRY_MAX`] (SECURITY-CASES S-53).
+const ACCEPT_RETRY_MIN: Duration = Duration::from_millis(10);
+/// The longest wait after a failed accept.
+const ACCEPT_RETRY_MAX: Duration = Duration::from_millis(100);
+
+/// What a listening socket is for.
+#[derive(Debug, Clone)]
+pub enum ListenerPurpose {
+    /// Redirected connections towards the app.
+    Inbound,
+    /// An explicit listener towards the app.
+    InboundListener(InboundListener),
+    /// Redirected connections from the app.
+    Outbound,
+    /// An explicit listener for one service.
+    OutboundListener(OutboundListener),
+}
+
+impl ListenerPurpose {
+    fn direction(&self) -> Direction {
+        match self {
+            Self::Inbound | Self::InboundListener(_) => Direction::Inbound,
+            Self::Outbound | Self::OutboundListener(_) => Direction::Outbound,
+        }
+    }
+}
+
+/// Serves a worker's listeners until the process has drained.
+pub async fn run(worker: Arc<Worker>, listeners: Vec<(TcpListener, ListenerPurpose)>) {
+    for (listener, purpose) in listeners {
+        tokio::spawn(accept(worker.clone(), listener, purpose));
+    }
+    worker.look_after().await;
+}
+
+/// Takes connections until there are none to take any more. A failed accept, such as for want of
+/// file descriptors, is waited out and never ends the loop.
+async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPurpose) {
+    let mut wait = ACCEPT_RETRY_MIN;
+    let mut drain = worker.state.drain.subscribe();
+    let inbound = purpose.direction() == Direction::Inbound;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // Outbound goes on: the app may need it until its end.
+            _ = drain.wait_for(|d| *d >= DrainStage::Draining), if inbound => return,
+        };
+        match accepted {
+            Ok((stream, source)) => {
+                wait = ACCEPT_RETRY_MIN;
+                begin(&worker, stream, source, &purpose);
+            }
+            Err(error) => {
+                report_accept(&worker.state, &error);
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(ACCEPT_RETRY_MAX);
+            }
+        }
+    }
+}
+
+fn report_accept(state: &ProxyState, error: &io::Error) {
+    // A client that left the queue is no news.
+    if error.kind() != io::ErrorKind::ConnectionAborted
+        && state.accept_trouble.is_due(state.clock.coarse())
+    {
+        tracing::warn!(%error, "cannot accept; retrying");
+    }
+}
+
+/// Whether a client may stay; the last descriptors are not for clients.
+fn has_room(worker: &Worker, stream: &TcpStream, purpose: &ListenerPurpose) -> bool {
+    let room = descriptors::room(stream);
+    if room == DescriptorHeadroom::Plenty {
+        return true;
+    }
+    let state = &worker.state;
+    if state.accept_trouble.is_due(state.clock.coarse()) {
+        tracing::warn!(
+            "file descriptors run out: silent clients make room and new ones are turned away; raise the limit of open files"
+        );
+    }
+    worker.make_room(Instant::now());
+    if room == DescriptorHeadroom::Gone {
+        state.metrics.closed(purpose.direction(), CloseReason::Descriptors, (0, 0));
+    }
+    room != DescriptorHeadroom::Gone
+}
+
+fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &ListenerPurpose) {
+    let state = &worker.state;
+    if state.is_full() {
+        net::abort_on_close(&stream);
+        state.metrics.closed(purpose.direction(), CloseReason::Limit, (0, 0));
+        return;
+    }
+    if !has_room(worker, &stream, purpose) {
+        return net::abort_on_close(&stream);
+    }
+    let (worker, source) = (worker.clone(), net::canonical(source));
+    match purpose.clone() {
+        ListenerPurpose::Inbound => {
+            drop(tokio::spawn(inbound::serve(worker, stream, source, None)))
+        }
+        ListenerPurpose::InboundListener(l) => {
+            drop(tokio::spawn(inbound::serve(worker, stream, source, Some(l))))
+        }
+        ListenerPurpose::Outbound => {
+            drop(tokio::spawn(outbound::serve(worker, stream, source, None)))
+        }
+        ListenerPurpose::OutboundListener(l) => {
+            drop(tokio::spawn(outbound::serve(worker, stream, source, Some(l))))
+        }
+    }
+}
