@@ -9,7 +9,11 @@ const SECRET: [&str; 2] = ["X509SVID", "X509SVIDResponse"];
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=../../k8s/proto");
-    let protos = ["proto/workload.proto", "../../k8s/proto/discovery.proto"];
+    let protos = [
+        "proto/workload.proto",
+        "../../k8s/proto/discovery.proto",
+        "../../k8s/proto/service.proto",
+    ];
     let descriptors = protox::compile(protos, ["proto", "../../k8s/proto"])?;
     tonic_prost_build::configure()
         .build_server(false)

@@ -14,6 +14,8 @@ use identity::tls::ALPN_H2;
 use k8s::controller::proto::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use k8s::controller::proto::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
 use k8s::controller::service::{POD_NAME, POD_UID, POLICY_TYPE, SERVICE_TYPE};
+use k8s::controller::service_message::Service;
+use prost::Message as _;
 use prost_types::value::Kind;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -31,7 +33,7 @@ pub struct Proxy {
     /// The policies in force, by name.
     pub policies: BTreeMap<String, Value>,
     /// The services it asked for, by the name it asked by.
-    pub services: BTreeMap<String, Value>,
+    pub services: BTreeMap<String, Service>,
     /// The names that the last answer about services took away or does not know.
     pub unknown: Vec<String>,
     /// The version of each policy and service, by name.
@@ -136,8 +138,16 @@ impl Proxy {
     /// # Panics
     /// The stream has ended.
     pub async fn ask(&self, keys: &[&str]) {
+        self.ask_for(SERVICE_TYPE, keys).await;
+    }
+
+    /// Asks for resources of any type.
+    ///
+    /// # Panics
+    /// The stream has ended.
+    pub async fn ask_for(&self, type_url: &str, keys: &[&str]) {
         let request = DeltaDiscoveryRequest {
-            type_url: SERVICE_TYPE.into(),
+            type_url: type_url.into(),
             resource_names_subscribe: keys.iter().map(ToString::to_string).collect(),
             ..DeltaDiscoveryRequest::default()
         };
@@ -156,14 +166,18 @@ impl Proxy {
         let answer = next.expect("an answer within 20 s")?;
         let answer = answer.ok_or_else(|| Status::unavailable("the stream ended"))?;
         let of_policy = answer.type_url == POLICY_TYPE;
-        let known = if of_policy { &mut self.policies } else { &mut self.services };
         for name in &answer.removed_resources {
-            known.remove(name);
+            self.policies.remove(name);
+            self.services.remove(name);
             self.versions.remove(name);
         }
         for resource in answer.resources {
-            let document = serde_json::from_slice(&resource.resource.unwrap().value).unwrap();
-            known.insert(resource.name.clone(), document);
+            let (name, bytes) = (resource.name.clone(), resource.resource.unwrap().value);
+            if of_policy {
+                self.policies.insert(name, serde_json::from_slice(&bytes).unwrap());
+            } else {
+                self.services.insert(name, Service::decode(&*bytes).unwrap());
+            }
             self.versions.insert(resource.name, resource.version);
         }
         if !of_policy {

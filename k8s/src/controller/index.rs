@@ -8,6 +8,7 @@ mod delta;
 mod document;
 mod events;
 mod lookup;
+mod message;
 mod outside;
 mod policies;
 mod records;

@@ -24,4 +24,10 @@ pub mod proto {
     tonic::include_proto!("envoy.service.discovery.v3");
 }
 
+/// The message that tells of a service, compiled from `proto/service.proto`.
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+pub mod service_message {
+    tonic::include_proto!("postern.dev.v2");
+}
+
 pub use run::{Settings, run};

@@ -17,8 +17,8 @@ use super::shared::Shared;
 
 /// What concerns the workload itself: its description and the policies that select it.
 pub const POLICY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Policy";
-/// What a destination means.
-pub const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v1.Service";
+/// What a destination means, since services are messages; before, they were ServiceEntries in JSON under `postern.dev.v1`.
+pub const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v2.Service";
 /// In a node's metadata: the pod's name.
 pub const POD_NAME: &str = "POD_NAME";
 /// In a node's metadata: the pod's uid.
@@ -28,6 +28,8 @@ pub const POD_UID: &str = "POD_UID";
 const FIRST_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a Pod may be unknown: its proxy may be faster than our watch.
 const POD_DEADLINE: Duration = Duration::from_secs(5);
+/// Characters of an unknown type that are logged.
+const MOST_TYPE_URL: usize = 128;
 /// A proxy that does not take an answer for so long is given up.
 const SEND_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -98,7 +100,8 @@ async fn converse(
         Status::resource_exhausted("the pod has too many streams; close one first")
     })?;
     let mut session = Session { answers, nonce: 0 };
-    ask(&mut subscriber, first)?;
+    let mut foreign = ForeignTypes::default();
+    ask(&mut subscriber, &mut foreign, first)?;
     let expiry = tokio::time::sleep(time_left(caller.not_after));
     tokio::pin!(expiry);
     loop {
@@ -108,7 +111,7 @@ async fn converse(
         session.tell(delta).await?;
         tokio::select! {
             request = said(&mut requests) => match request? {
-                Some(request) => ask(&mut subscriber, request)?,
+                Some(request) => ask(&mut subscriber, &mut foreign, request)?,
                 None => return Ok(()),
             },
             changed = changes.changed() => {
@@ -211,7 +214,11 @@ async fn identify(
 }
 
 /// Takes in a request. An acknowledgement asks nothing; a refusal is told to the operator.
-fn ask(subscriber: &mut Subscriber, request: DeltaDiscoveryRequest) -> Result<(), Status> {
+fn ask(
+    subscriber: &mut Subscriber,
+    foreign: &mut ForeignTypes,
+    request: DeltaDiscoveryRequest,
+) -> Result<(), Status> {
     if let Some(error) = &request.error_detail {
         let pod = subscriber.pod();
         tracing::warn!(%pod, error = error.message, "the proxy refused a resource");
@@ -229,9 +236,29 @@ fn ask(subscriber: &mut Subscriber, request: DeltaDiscoveryRequest) -> Result<()
                 asked.map_err(|error| Status::resource_exhausted(error.to_string()))?;
             }
         }
-        _ => {}
+        other => foreign.note(subscriber.pod(), other),
     }
     Ok(())
+}
+
+/// Types of resources that this version does not know: a proxy of another version asks for them. Nothing is answered, so that it
+/// refuses what it would have to guess; the log says it once a stream.
+#[derive(Debug, Default)]
+struct ForeignTypes {
+    is_noted: bool,
+}
+
+impl ForeignTypes {
+    fn note(&mut self, pod: &ObjectName, type_url: &str) {
+        if type_url != POLICY_TYPE && !std::mem::replace(&mut self.is_noted, true) {
+            let type_url: String = type_url.chars().take(MOST_TYPE_URL).collect();
+            tracing::warn!(
+                %pod,
+                type_url,
+                "the proxy asks for a type that this version does not know: bring both to one version"
+            );
+        }
+    }
 }
 
 /// The answering side of a stream.
@@ -261,7 +288,7 @@ fn response(type_url: &str, delta: TypeDelta, nonce: u64) -> DeltaDiscoveryRespo
         version: document.version.clone(),
         resource: Some(prost_types::Any {
             type_url: type_url.to_owned(),
-            value: document.json.clone().into_bytes(),
+            value: document.bytes.clone(),
         }),
         name,
     });

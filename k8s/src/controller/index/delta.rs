@@ -189,8 +189,7 @@ impl Index {
         for ((key, answer), target) in subscriber.services.iter_mut().zip(&found) {
             let document = target.as_ref().and_then(|target| match target {
                 Found::Entry(name) => {
-                    let served = self.policies.get(name)?.served.as_ref()?;
-                    Some(served.document.clone())
+                    self.policies.get(name)?.served.as_ref()?.facts.document.clone()
                 }
                 Found::Service(name, _) => {
                     self.service_document(name, uid, dialled.get(name).unwrap_or(&none))

@@ -1,24 +1,37 @@
-//! A resource as a proxy gets it: JSON that the policy reader takes, and a version that follows from it.
+//! A resource as a proxy gets it: the bytes that its reader takes, and a version that follows from them.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+use prost::Message as _;
+
+use crate::controller::service_message;
 
 /// A document and its version. Equal documents have equal versions on every replica and after every restart, so that a
 /// proxy that comes back is sent only what changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// A digest of the text.
+    /// A digest of the bytes.
     pub version: String,
-    /// The JSON text.
-    pub json: String,
+    /// The JSON text of a policy, or the message of a service.
+    pub bytes: Vec<u8>,
 }
 
 impl Document {
-    /// The document of a JSON value.
+    /// The document of a policy.
     #[must_use]
-    pub fn of(value: &serde_json::Value) -> Self {
-        let json = value.to_string();
+    pub fn of_policy(value: &serde_json::Value) -> Self {
+        Self::of(value.to_string().into_bytes())
+    }
+
+    /// The document of a service. Its message has no map, so that equal services have equal bytes.
+    #[must_use]
+    pub fn of_service(message: &service_message::Service) -> Self {
+        Self::of(message.encode_to_vec())
+    }
+
+    fn of(bytes: Vec<u8>) -> Self {
         let mut hasher = DefaultHasher::new();
-        json.hash(&mut hasher);
-        Self { version: format!("{:016x}-{}", hasher.finish(), json.len()), json }
+        bytes.hash(&mut hasher);
+        Self { version: format!("{:016x}-{}", hasher.finish(), bytes.len()), bytes }
     }
 }

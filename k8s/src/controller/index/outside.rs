@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use serde_json::json;
+use policy::Protocol;
 
 use super::services::{ports_of, remove};
-use super::{Document, Index, ObjectName, Pod};
+use super::{Document, Index, ObjectName, Pod, message};
+use crate::controller::service_message as proto;
 
 impl Index {
     /// Notes the addresses of a pod that was `before` something else.
@@ -75,21 +76,17 @@ impl Index {
     /// The document of such an address: a service without identities.
     pub(super) fn outside_document(&self, host: &str, address: SocketAddr) -> Document {
         let (ip, port) = (address.ip(), address.port());
-        Document::of(&json!({
-            "apiVersion": "networking.istio.io/v1",
-            "kind": "ServiceEntry",
-            "metadata": {
-                "name": format!("outside-{}-{port}", dashed(ip)),
-                "namespace": &*self.settings.root_namespace,
-            },
-            "spec": {
-                "hosts": [host],
-                "addresses": [ip.to_string()],
-                "ports": [{"number": port, "name": format!("port-{port}"), "protocol": "AUTO"}],
-                "location": "MESH_INTERNAL",
-                "resolution": "NONE",
-            },
-        }))
+        let port = message::service_port(&"".into(), port, port, Protocol::Auto);
+        Document::of_service(&proto::Service {
+            namespace: self.settings.root_namespace.to_string(),
+            name: format!("outside-{}-{}", dashed(ip), port.number),
+            hosts: vec![host.to_owned()],
+            addresses: vec![ip.to_string()],
+            location: proto::Location::Internal.into(),
+            ports: vec![port],
+            resolution: proto::Resolution::None.into(),
+            ..proto::Service::default()
+        })
     }
 }
 

@@ -188,7 +188,7 @@ impl Index {
                     selectors.filter(|selector| !selector.is_empty() && has(selector));
                 let selector = matching.next()?;
                 let value = accept::with_selector(&served.value, selector);
-                Some(Arc::new(Document::of(&value)))
+                Some(Arc::new(Document::of_policy(&value)))
             }
         }
     }
@@ -210,7 +210,7 @@ impl Index {
         if let (Some(service), None) = (services.next(), services.next()) {
             spec["service"] = self.host_of(&service).into();
         }
-        Some(Document::of(&json!({
+        Some(Document::of_policy(&json!({
             "apiVersion": "postern.dev/v1",
             "kind": WORKLOAD,
             "metadata": {"name": &*name.name, "namespace": &*name.namespace},
@@ -267,7 +267,7 @@ impl PolicyRecord {
 impl Served {
     fn of(object: &PolicyObject, facts: EntryFacts, accepted: bool) -> Self {
         Self {
-            document: Arc::new(Document::of(&object.document)),
+            document: Arc::new(Document::of_policy(&object.document)),
             value: object.document.clone(),
             scope: accept::scope(&object.document),
             facts,

@@ -7,9 +7,11 @@ use std::sync::{Arc, OnceLock};
 
 use identity::SpiffeId;
 use policy::Protocol;
-use serde_json::{Value, json};
 
-use super::{Document, EndpointRecord, Index, ObjectName, Pod, Service, Slice};
+use super::{
+    Document, EndpointRecord, Index, ObjectName, Pod, Service, ServicePort, Slice, message,
+};
+use crate::controller::service_message as proto;
 
 /// The most endpoints a proxy is told of one service: each proxy gets its own share of a larger one, chosen by its pod's uid,
 /// and every endpoint that it dials itself.
@@ -220,66 +222,42 @@ impl Index {
 
     fn render(&self, name: &ObjectName, service: &Service, endpoints: &Endpoints) -> Document {
         let host = self.host_of(name);
-        let target = |port: &Arc<str>, number: u16| {
-            let first = endpoints.inside.values().find_map(|inside| inside.ports.get(port));
-            first.copied().unwrap_or(number)
+        let targets = target_ports(service, endpoints);
+        let port = |port: &ServicePort| {
+            let target = targets.get(&port.name).copied().unwrap_or(port.number);
+            message::service_port(&port.name, port.number, target, port.protocol)
         };
-        let targets: BTreeMap<Arc<str>, u16> = service
-            .ports
-            .iter()
-            .map(|port| (port.name.clone(), target(&port.name, port.number)))
-            .collect();
-        let ports: Vec<Value> = service
-            .ports
-            .iter()
-            .map(|port| {
-                json!({
-                    "number": port.number,
-                    "name": written(&port.name, port.number),
-                    "protocol": port.protocol.as_str().to_ascii_uppercase(),
-                    "targetPort": targets.get(&port.name).copied().unwrap_or(port.number),
-                })
-            })
-            .collect();
-        let mut spec = json!({"hosts": [host], "ports": ports, "location": "MESH_INTERNAL"});
-        if !service.cluster_ips.is_empty() {
-            spec["addresses"] = service.cluster_ips.iter().map(ToString::to_string).collect();
-        }
+        let ids = self.identities(name, endpoints);
+        let resolution = match ids.is_empty() {
+            true => proto::Resolution::None,
+            false => proto::Resolution::Static,
+        };
+        let listed = endpoints.inside.iter().filter(|_| !ids.is_empty());
+        let listed = listed.map(|(ip, inside)| endpoint_message(*ip, inside, service, &targets));
+        tracing::trace!(%host, "document made");
+        Document::of_service(&proto::Service {
+            namespace: self.settings.root_namespace.to_string(),
+            name: format!("{}.{}", name.name, name.namespace),
+            hosts: vec![host],
+            addresses: service.cluster_ips.iter().map(ToString::to_string).collect(),
+            location: proto::Location::Internal.into(),
+            ports: service.ports.iter().map(port).collect(),
+            resolution: resolution.into(),
+            endpoints: listed.collect(),
+            identities: (!ids.is_empty()).then_some(proto::Identities { ids }),
+            endpoints_without_proxy: endpoints.named_outside(),
+        })
+    }
+
+    /// Whom the endpoints must prove to be: the service accounts of their pods, in the service's namespace.
+    fn identities(&self, name: &ObjectName, endpoints: &Endpoints) -> Vec<String> {
         let accounts: BTreeSet<&Arc<str>> =
             endpoints.inside.values().map(|inside| &inside.account).collect();
         let domain = &self.settings.trust_domain;
-        let identities: Vec<Value> = accounts
+        let ids = accounts
             .into_iter()
-            .filter_map(|account| SpiffeId::workload(domain, &name.namespace, account).ok())
-            .map(|id| id.as_str().into())
-            .collect();
-        if identities.is_empty() {
-            spec["resolution"] = "NONE".into();
-        } else {
-            let listed = endpoints.inside.iter();
-            let listed = listed.map(|(ip, inside)| endpoint_value(*ip, inside, service, &targets));
-            spec["resolution"] = "STATIC".into();
-            spec["endpoints"] = listed.collect();
-            spec["subjectAltNames"] = identities.into();
-        }
-        let mut metadata = json!({
-            "name": format!("{}.{}", name.name, name.namespace),
-            "namespace": &*self.settings.root_namespace,
-        });
-        if !endpoints.outside.is_empty() {
-            let named = endpoints.outside.iter().take(MOST_NAMED).map(|(ip, pod)| {
-                pod.as_ref().map_or(ip.to_string(), |pod| format!("{ip} (pod {pod})"))
-            });
-            let named = named.collect::<Vec<_>>().join(", ");
-            metadata["annotations"] = json!({"postern.dev/endpoints-without-proxy": named});
-        }
-        tracing::trace!(%host, "document made");
-        Document::of(&json!({
-            "apiVersion": "networking.istio.io/v1",
-            "kind": "ServiceEntry",
-            "metadata": metadata,
-            "spec": spec,
-        }))
+            .filter_map(|account| SpiffeId::workload(domain, &name.namespace, account).ok());
+        ids.map(|id| id.as_str().to_owned()).collect()
     }
 
     /// The name of a service. The policy reader derives the short ones itself.
@@ -348,6 +326,16 @@ impl Index {
 }
 
 impl Endpoints {
+    /// Some of those that no proxy protects, with their pods.
+    fn named_outside(&self) -> Vec<String> {
+        let named = self.outside.iter().take(MOST_NAMED);
+        let named = named.map(|(ip, pod)| match pod {
+            Some(pod) => format!("{ip} (pod {pod})"),
+            None => ip.to_string(),
+        });
+        named.collect()
+    }
+
     /// Keeps one share of many, and the endpoints in `also`.
     fn keep_share(&mut self, turn: usize, shares: usize, also: &BTreeSet<IpAddr>) {
         if shares > 1 {
@@ -364,30 +352,30 @@ impl Endpoints {
     }
 }
 
-fn endpoint_value(
+/// By port name: where the endpoints listen, as the first of them says.
+fn target_ports(service: &Service, endpoints: &Endpoints) -> BTreeMap<Arc<str>, u16> {
+    let target = |port: &ServicePort| {
+        let mut listed = endpoints.inside.values();
+        let first = listed.find_map(|inside| inside.ports.get(&port.name));
+        (port.name.clone(), first.copied().unwrap_or(port.number))
+    };
+    service.ports.iter().map(target).collect()
+}
+
+fn endpoint_message(
     ip: IpAddr,
     inside: &Inside,
     service: &Service,
     targets: &BTreeMap<Arc<str>, u16>,
-) -> Value {
-    let differing: serde_json::Map<String, Value> = service
-        .ports
-        .iter()
-        .filter_map(|port| {
-            let number = inside.ports.get(&port.name)?;
-            let differs = targets.get(&port.name) != Some(number);
-            differs.then(|| (written(&port.name, port.number), (*number).into()))
-        })
-        .collect();
-    match differing.is_empty() {
-        true => json!({"address": ip.to_string()}),
-        false => json!({"address": ip.to_string(), "ports": differing}),
-    }
-}
-
-/// A port's name, where the one port of a Service has none.
-fn written(name: &str, number: u16) -> String {
-    if name.is_empty() { format!("port-{number}") } else { name.to_owned() }
+) -> proto::Endpoint {
+    let differing = service.ports.iter().filter_map(|port| {
+        let number = *inside.ports.get(&port.name)?;
+        let name = message::port_name(&port.name, port.number);
+        let differs = targets.get(&port.name) != Some(&number);
+        differs.then(|| proto::EndpointPort { name, number: number.into() })
+    });
+    let ports = differing.collect();
+    proto::Endpoint { address: ip.to_string(), ports, service_account: String::new() }
 }
 
 pub(super) fn ports_of<'a>(

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod deltas;
+mod messages;
 mod model;
 mod outside;
 mod tenants;
@@ -113,11 +114,7 @@ pub(super) fn asks(index: &Index, namespace: &str, of: &str, keys: &[&str]) -> D
 pub(super) fn spec(index: &Index, client: (&str, &str), key: &str) -> Option<Value> {
     let delta = asks(index, client.0, client.1, &[key]).services?;
     let (_, document) = delta.changed.into_iter().next()?;
-    let value: Value = serde_json::from_str(&document.json).unwrap();
-    let root = &*index.settings().root_namespace;
-    let file = policy::SourceFile { name: key.into(), bytes: document.json.clone().into_bytes() };
-    policy::Resources::parse(&[file], root).expect("a proxy can read it");
-    Some(value["spec"].clone())
+    Some(messages::spec(&document, &index.settings().root_namespace))
 }
 
 /// The names of the policies a pod gets.
@@ -200,7 +197,8 @@ fn endpoints_without_a_proxy_are_named() {
     assert_eq!(outsiders[0].service, name("shop", "cart"));
     assert_eq!(outsiders[0].ip.to_string(), "10.1.0.7");
     let delta = asks(&index, "shop", "frontend-1", &["cart"]).services.unwrap();
-    assert!(delta.changed[0].1.json.contains("10.1.0.7"), "{}", delta.changed[0].1.json);
+    let message = messages::read(&delta.changed[0].1);
+    assert_eq!(message.endpoints_without_proxy, ["10.1.0.7"]);
 }
 
 #[test]
@@ -239,7 +237,7 @@ fn the_workload_is_told_its_labels_and_what_its_ports_speak() {
     let index = index(shop());
     let delta = asks(&index, "shop", "cart-1", &[]).policies.unwrap();
     let (_, document) = delta.changed.iter().find(|(name, _)| name == "Workload").unwrap();
-    let value: Value = serde_json::from_str(&document.json).unwrap();
+    let value: Value = serde_json::from_slice(&document.bytes).unwrap();
     assert_eq!(
         value["spec"],
         json!({

@@ -1,9 +1,12 @@
 //! Resources from the cluster: the controller's stream (delta xDS, `docs/decisions/0506`).
 //!
-//! [`resource_cache`] is what was told and what of it is in force, [`demand`] which destinations are asked for, `stream` the connection.
+//! [`resource_cache`] is what was told and what of it is in force, [`service_cache`] the part of it that locates,
+//! [`crate::traffic::demand`] which destinations are asked for, `stream` the connection.
 //! Without the controller everything goes on as it was told last (SECURITY-CASES F-24).
 
 pub mod resource_cache;
+pub mod service_cache;
+mod service_message;
 mod stream;
 
 use std::hash::{BuildHasher as _, RandomState};
@@ -31,12 +34,13 @@ pub async fn follow(installer: ResourceInstaller) {
     let ResourceInstaller { state, config } = &installer;
     let Some(controller) = &config.controller else { return };
     let Some(demand) = &state.demand else { return };
-    let mut held = ResourceCache::new(&config.root_namespace, &config.workload);
+    let mut cache =
+        ResourceCache::new(&config.root_namespace, &config.workload, &config.trust_domain);
     let mut wait = RETRY_MIN;
     let mut told = String::new();
     loop {
         let begun = Instant::now();
-        let ended = stream::follow_once(&installer, controller, demand, &mut held).await;
+        let ended = stream::follow_once(&installer, controller, demand, &mut cache).await;
         demand.set_connected(false);
         state.metrics.config_stale.set(1);
         let reason = format!("{:#}", ended.err().unwrap_or_else(|| anyhow::anyhow!("it ended")));

@@ -1,5 +1,5 @@
-//! Puts resources in force: first the keys that their rules need, then the services, then the snapshot, by which everything
-//! open is judged again.
+//! Puts resources in force: first the services, which concern nobody that is open, then the keys that rules need, and the snapshot,
+//! by which everything open is judged again.
 
 use std::sync::Arc;
 
@@ -31,20 +31,21 @@ impl ResourceInstaller {
 
     /// Puts resources from files in force, whole.
     pub fn install(&self, resources: &Resources) {
-        self.install_for(&self.config.workload, resources);
+        self.state.install_services(resources);
+        self.authorize(&self.config.workload, resources);
     }
 
-    /// Puts in force what the controller said: like [`Self::install`], with the workload as the cluster knows it.
+    /// Puts in force what the controller said of all that authorizes, for the workload as the cluster knows it. Services come by
+    /// themselves.
     pub fn install_cluster(&self, cluster: &ClusterState) {
         self.state.describe_workload(cluster.ports.clone(), cluster.service.clone());
-        self.install_for(&cluster.workload, &cluster.resources);
+        self.authorize(&cluster.workload, &cluster.resources);
     }
 
-    fn install_for(&self, workload: &Workload, resources: &Resources) {
+    fn authorize(&self, workload: &Workload, resources: &Resources) {
         let snapshot = Snapshot::build(resources, workload, &self.config.defaults);
         let rules = snapshot.tokens().clone();
         jwks::prepare(&self.state.token_keys, &rules, &self.config);
-        self.state.install_services(resources);
         self.state.install_snapshot(snapshot);
         self.state.token_keys.keep_only(&rules);
     }

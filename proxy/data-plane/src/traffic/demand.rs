@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use rpds::HashTrieMapSync;
 use tokio::sync::{Notify, watch};
 
 use crate::http::error::RequestError;
@@ -22,6 +23,8 @@ pub const MOST_DESTINATIONS: usize = 2048;
 pub const IDLE_SECONDS: u32 = 600;
 /// One that means nothing is given up sooner, seconds.
 pub const UNKNOWN_IDLE_SECONDS: u32 = 60;
+/// A controller that has said nothing of a destination for so long does not understand the question, seconds.
+const UNANSWERED_SECONDS: u32 = 5;
 
 /// What is known of a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +41,8 @@ pub enum LookupState {
 struct DemandEntry {
     word: watch::Sender<LookupState>,
     last_used: u32,
-    /// Whether the stream at hand has been asked.
-    sent: bool,
+    /// When the stream at hand was asked, seconds of the coarse clock.
+    sent: Option<u32>,
 }
 
 /// The destinations that are asked for.
@@ -47,7 +50,7 @@ struct DemandEntry {
 pub struct DestinationDemand {
     entries: Mutex<HashMap<Box<str>, DemandEntry>>,
     /// By service host: when it was used last, seconds of the coarse clock.
-    uses: ArcSwap<HashMap<Arc<str>, AtomicU32>>,
+    uses: ArcSwap<HashTrieMapSync<Arc<str>, Arc<AtomicU32>>>,
     wake: Notify,
     connected: AtomicBool,
 }
@@ -86,7 +89,7 @@ impl DestinationDemand {
             }
         }
         let (word, answer) = watch::channel(LookupState::Asked);
-        entries.insert(key.into(), DemandEntry { word, last_used: now, sent: false });
+        entries.insert(key.into(), DemandEntry { word, last_used: now, sent: None });
         self.wake.notify_one();
         answer
     }
@@ -97,12 +100,12 @@ impl DestinationDemand {
     }
 
     /// The destinations that were not asked on this stream yet; they count as asked then.
-    pub fn take_unsent(&self) -> Vec<String> {
+    pub fn take_unsent(&self, now: u32) -> Vec<String> {
         let mut entries = self.entries.lock();
-        let unsent = entries.iter_mut().filter(|(_, entry)| !entry.sent);
+        let unsent = entries.iter_mut().filter(|(_, entry)| entry.sent.is_none());
         unsent
             .map(|(key, entry)| {
-                entry.sent = true;
+                entry.sent = Some(now);
                 key.to_string()
             })
             .collect()
@@ -111,7 +114,7 @@ impl DestinationDemand {
     /// A new stream has been asked nothing.
     pub fn begin_stream(&self) {
         for entry in self.entries.lock().values_mut() {
-            entry.sent = false;
+            entry.sent = None;
         }
     }
 
@@ -122,12 +125,31 @@ impl DestinationDemand {
         }
     }
 
-    /// The services in force are these, by host.
-    pub fn services<'a>(&self, hosts: impl Iterator<Item = &'a Arc<str>>, now: u32) {
+    /// Of these hosts each is now that of a service in force, or of none.
+    pub fn services<'a>(&self, hosts: impl Iterator<Item = (&'a Arc<str>, bool)>, now: u32) {
         let before = self.uses.load();
-        let used = |host: &Arc<str>| before.get(host).map_or(now, |used| used.load(Relaxed));
-        let uses = hosts.map(|host| (host.clone(), AtomicU32::new(used(host)))).collect();
-        self.uses.store(Arc::new(uses));
+        let changed = hosts.filter(|(host, known)| before.contains_key(*host) != *known);
+        let mut uses = None;
+        for (host, known) in changed {
+            let uses = uses.get_or_insert_with(|| (**before).clone());
+            match known {
+                true => uses.insert_mut(host.clone(), Arc::new(AtomicU32::new(now))),
+                false => drop(uses.remove_mut(host)),
+            }
+        }
+        if let Some(uses) = uses {
+            self.uses.store(Arc::new(uses));
+        }
+    }
+
+    /// Whether a destination that the stream at hand was asked for has been without a word for too long.
+    #[must_use]
+    pub fn has_unanswered(&self, now: u32) -> bool {
+        let is_late = |entry: &DemandEntry| {
+            let late = |sent: u32| now.saturating_sub(sent) > UNANSWERED_SECONDS;
+            entry.sent.is_some_and(late) && *entry.word.borrow() == LookupState::Asked
+        };
+        self.entries.lock().values().any(is_late)
     }
 
     /// Gives up what was not used for long, and what had to give way. `host_of` tells the service a destination means. While

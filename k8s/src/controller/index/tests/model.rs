@@ -5,7 +5,7 @@ use proptest::sample::{Index as Pick, select};
 
 use super::*;
 
-type State = (BTreeMap<String, String>, BTreeMap<String, String>);
+type State = (BTreeMap<String, Vec<u8>>, BTreeMap<String, Vec<u8>>);
 
 const KEYS: &[&str] = &[
     "cart",
@@ -104,7 +104,7 @@ fn add(state: &mut State, delta: Delta) {
             of.remove(&name);
         }
         for (name, document) in delta.changed {
-            of.insert(name, document.json.clone());
+            of.insert(name, document.bytes.clone());
         }
     }
 }

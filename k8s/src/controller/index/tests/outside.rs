@@ -224,11 +224,10 @@ fn short_names_work_under_any_cluster_domain() {
     };
     for key in ["cart", "cart.shop", "cart.shop.svc", "cart.shop.svc.k8s.example"] {
         let delta = asks(&index, "shop", "frontend-1", &[key]).services.unwrap();
-        let bytes = delta.changed[0].1.json.clone().into_bytes();
-        let file = policy::SourceFile { name: key.into(), bytes };
-        let resources = policy::Resources::parse(&[file], "postern-system").unwrap();
+        let entry = messages::checked(&messages::read(&delta.changed[0].1), "postern-system");
         let domain = &index.settings().trust_domain;
-        let table = policy::ServiceTable::build(&resources, &workload, domain);
+        let mut table = policy::ServiceTable::new(&workload, "postern-system", domain);
+        table.set(&entry);
         let found = table.by_host(key, 80).expect(key);
         assert_eq!(&*found.host, "cart.shop.svc.k8s.example");
     }

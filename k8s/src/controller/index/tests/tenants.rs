@@ -109,7 +109,7 @@ fn a_target_becomes_the_labels_of_the_service() {
     assert_eq!(policies(&index, "shop", "frontend-1"), Vec::<String>::new());
     let delta = asks(&index, "shop", "cart-1", &[]).policies.unwrap();
     let (_, document) = &delta.changed[0];
-    let value: Value = serde_json::from_str(&document.json).unwrap();
+    let value: Value = serde_json::from_slice(&document.bytes).unwrap();
     assert_eq!(value["spec"], json!({"selector": {"matchLabels": {"app": "cart"}}}));
 }
 
@@ -119,7 +119,7 @@ fn a_bad_version_leaves_the_last_accepted_one_and_a_bad_first_one_is_told_as_it_
     let document = |index: &Index| {
         let delta = asks(index, "shop", "cart-1", &[]).policies.unwrap();
         let found = delta.changed.into_iter().find(|(name, _)| name != "Workload");
-        found.map(|(_, document)| document.json.clone())
+        found.map(|(_, document)| String::from_utf8(document.bytes.clone()).unwrap())
     };
     let good = document(&index);
     index.apply(allow("shop", "p", &json!({"action": "DENI"})));

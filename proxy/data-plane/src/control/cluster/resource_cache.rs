@@ -1,32 +1,35 @@
 //! What the controller told, and what of it is in force.
 //!
-//! Documents are read by the same code as files. A document with a mistake changes nothing: its last accepted version stays; if
-//! there is none, the workload denies (DESIGN invariant 2).
+//! Policies are documents, read by the same code as files; services are messages ([`super::service_cache`]). A policy with a
+//! mistake changes nothing: its last accepted version stays; if there is none, the workload denies (DESIGN invariant 2).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use identity::TrustDomain;
 use policy::{HostName, Protocol, Resources, SourceFile, Workload};
 use serde_json::{Value, json};
+
+use super::service_cache::ServiceCache;
 
 /// The name of the document that says what the pod is.
 const WORKLOAD: &str = "Workload";
 
-/// A document as it came.
+/// A resource as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceDocument {
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// JSON.
+    /// The JSON text of a policy, or the message of a service.
     pub bytes: Vec<u8>,
 }
 
-/// What is to be put in force.
+/// What the controller says of all that authorizes; services come beside it ([`ServiceCache`]).
 #[derive(Debug)]
 pub struct ClusterState {
-    /// Policies and services.
+    /// The policies.
     pub resources: Resources,
     /// The workload as the cluster knows it.
     pub workload: Workload,
@@ -34,8 +37,6 @@ pub struct ClusterState {
     pub ports: BTreeMap<u16, Protocol>,
     /// The host of the one service that it is behind, where it is one.
     pub service: Option<Arc<str>>,
-    /// What was refused, and why; empty when all is well.
-    pub refused: Vec<String>,
 }
 
 /// Everything the controller told.
@@ -45,7 +46,9 @@ pub struct ResourceCache {
     configured: Workload,
     workload: Option<WorkloadDescription>,
     policies: BTreeMap<String, CachedPolicy>,
-    services: BTreeMap<String, CachedService>,
+    /// What was told of destinations.
+    pub services: ServiceCache,
+    refused_policies: Vec<String>,
     loaded: bool,
 }
 
@@ -61,28 +64,21 @@ struct WorkloadDescription {
 struct CachedPolicy {
     version: String,
     /// The last version without a mistake.
-    accepted: Option<Arc<[u8]>>,
-    mistakes: Option<String>,
-}
-
-#[derive(Debug)]
-struct CachedService {
-    version: String,
-    /// The last version without a mistake, and the host it is about.
-    accepted: Option<(Arc<[u8]>, Arc<str>)>,
+    accepted: Option<Vec<u8>>,
     mistakes: Option<String>,
 }
 
 impl ResourceCache {
     /// Nothing yet. `configured` is the workload until the controller says more.
     #[must_use]
-    pub fn new(root_namespace: &str, configured: &Workload) -> Self {
+    pub fn new(root_namespace: &str, configured: &Workload, trust_domain: &TrustDomain) -> Self {
         Self {
             root_namespace: root_namespace.to_owned(),
             configured: configured.clone(),
             workload: None,
             policies: BTreeMap::new(),
-            services: BTreeMap::new(),
+            services: ServiceCache::new(root_namespace, configured, trust_domain),
+            refused_policies: Vec::new(),
             loaded: false,
         }
     }
@@ -99,41 +95,13 @@ impl ResourceCache {
             };
             let before = self.policies.remove(&document.name).and_then(|policy| policy.accepted);
             let (accepted, mistakes) = match checked {
-                Ok(()) => (Some(document.bytes.into()), None),
+                Ok(()) => (Some(document.bytes), None),
                 Err(mistakes) => (before, Some(mistakes)),
             };
             let version = document.version;
             self.policies.insert(document.name, CachedPolicy { version, accepted, mistakes });
         }
         self.loaded = true;
-    }
-
-    /// Takes in what was told of destinations.
-    pub fn take_services(&mut self, changed: Vec<ResourceDocument>, removed: &[String]) {
-        for key in removed {
-            self.services.remove(key);
-        }
-        for document in changed {
-            let checked = self.parse(&document.name, &document.bytes).and_then(|resources| {
-                let entries = resources.service_entries().iter();
-                let host = entries.flat_map(|entry| entry.services()).next();
-                host.map(|service| service.host.clone()).ok_or_else(|| "no service".to_owned())
-            });
-            let before = self.services.remove(&document.name).and_then(|service| service.accepted);
-            let (accepted, mistakes) = match checked {
-                Ok(host) => (Some((document.bytes.into(), host)), None),
-                Err(mistakes) => (before, Some(mistakes)),
-            };
-            let version = document.version;
-            self.services.insert(document.name, CachedService { version, accepted, mistakes });
-        }
-    }
-
-    /// Gives up destinations.
-    pub fn forget_services(&mut self, keys: &[String]) {
-        for key in keys {
-            self.services.remove(key);
-        }
     }
 
     /// Whether the first set of policies has come.
@@ -149,26 +117,8 @@ impl ResourceCache {
         policies.map(|(name, policy)| (name.clone(), policy.version.clone())).collect()
     }
 
-    /// The versions of what is held about destinations, to resume with.
-    #[must_use]
-    pub fn service_versions(&self) -> HashMap<String, String> {
-        let services = self.services.iter();
-        services.map(|(key, service)| (key.clone(), service.version.clone())).collect()
-    }
-
-    /// Each destination that means a service, and the service's host.
-    #[must_use]
-    pub fn destinations(&self) -> Vec<(String, Arc<str>)> {
-        let services = self.services.iter();
-        let known = |(key, service): (&String, &CachedService)| {
-            Some((key.clone(), service.accepted.as_ref()?.1.clone()))
-        };
-        services.filter_map(known).collect()
-    }
-
-    /// What is to be put in force now.
-    #[must_use]
-    pub fn told(&self) -> ClusterState {
+    /// What is to be put in force now of all that authorizes; [`Self::refused`] tells what of it is not.
+    pub fn cluster_state(&mut self) -> ClusterState {
         let described = self.workload.clone();
         let WorkloadDescription { workload, ports, service } =
             described.unwrap_or_else(|| WorkloadDescription {
@@ -177,58 +127,36 @@ impl ResourceCache {
                 service: None,
             });
         let mut refused: Vec<String> = Vec::new();
-        let policies = self.policies.iter().filter(|(name, _)| *name != WORKLOAD);
-        let mut policy_files: Vec<SourceFile> = Vec::new();
-        for (name, policy) in policies {
+        let mut files: Vec<SourceFile> = Vec::new();
+        for (name, policy) in self.policies.iter().filter(|(name, _)| *name != WORKLOAD) {
             refused.extend(policy.mistakes.iter().map(|mistakes| format!("{name}: {mistakes}")));
-            let bytes = match &policy.accepted {
-                Some(bytes) => bytes.to_vec(),
-                None => self.denial(name),
-            };
-            policy_files.push(SourceFile { name: name.clone(), bytes });
-        }
-        for (key, service) in &self.services {
-            refused.extend(service.mistakes.iter().map(|mistakes| format!("{key}: {mistakes}")));
+            let bytes = policy.accepted.clone().unwrap_or_else(|| self.denial(name));
+            files.push(SourceFile { name: name.clone(), bytes });
         }
         if self.policies.get(WORKLOAD).is_some_and(|policy| policy.mistakes.is_some()) {
             refused.push("the workload's own description".to_owned());
         }
-        let resources = self.join(policy_files, &mut refused);
-        ClusterState { resources, workload, ports, service, refused }
+        let resources = self.join(&files, &mut refused);
+        self.refused_policies = refused;
+        ClusterState { resources, workload, ports, service }
     }
 
-    /// Joins policies and services. Services that contradict each other are left out, whatever was wrong with them singly.
-    fn join(&self, policies: Vec<SourceFile>, refused: &mut Vec<String>) -> Resources {
-        let distinct: BTreeSet<&Arc<[u8]>> = self
-            .services
-            .values()
-            .filter_map(|service| service.accepted.as_ref().map(|(bytes, _)| bytes))
-            .collect();
-        let mut services: Vec<SourceFile> = distinct
-            .into_iter()
-            .enumerate()
-            .map(|(number, bytes)| SourceFile {
-                name: format!("service {number}"),
-                bytes: bytes.to_vec(),
-            })
-            .collect();
-        loop {
-            let all: Vec<SourceFile> = policies.iter().chain(&services).cloned().collect();
-            let mistakes = match Resources::parse(&all, &self.root_namespace) {
-                Ok(resources) => return resources,
-                Err(mistakes) => mistakes,
-            };
-            refused.push(mistakes.to_string());
-            let named: BTreeSet<&str> = mistakes.iter().map(|mistake| &*mistake.file).collect();
-            let before = services.len();
-            services.retain(|file| !named.contains(file.name.as_str()));
-            if services.len() == before {
-                // Policies that were accepted one by one contradict each other: nothing is allowed.
-                let denial = [SourceFile { name: "denial".into(), bytes: self.denial("set") }];
-                return Resources::parse(&denial, &self.root_namespace)
-                    .unwrap_or_else(|_| Resources::empty(&self.root_namespace));
-            }
-        }
+    /// What was refused, and why; empty when all is well.
+    #[must_use]
+    pub fn refused(&self) -> Vec<String> {
+        self.refused_policies.iter().cloned().chain(self.services.refused()).collect()
+    }
+
+    /// Joins policies. Where those that were accepted one by one contradict each other, nothing is allowed.
+    fn join(&self, policies: &[SourceFile], refused: &mut Vec<String>) -> Resources {
+        let mistakes = match Resources::parse(policies, &self.root_namespace) {
+            Ok(resources) => return resources,
+            Err(mistakes) => mistakes,
+        };
+        refused.push(mistakes.to_string());
+        let denial = [SourceFile { name: "denial".into(), bytes: self.denial("set") }];
+        Resources::parse(&denial, &self.root_namespace)
+            .unwrap_or_else(|_| Resources::empty(&self.root_namespace))
     }
 
     /// In place of a policy of which no version is good: it refuses everything.

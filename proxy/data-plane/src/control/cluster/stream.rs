@@ -1,7 +1,8 @@
 //! One stream from the controller: connected, asked, answered, until it ends.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -27,7 +28,7 @@ use crate::traffic::demand::{DestinationDemand, LookupState};
 use crate::traffic::state::ProxyState;
 
 const POLICY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Policy";
-const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v1.Service";
+const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v2.Service";
 
 /// From the dial to the open stream.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -44,12 +45,12 @@ const MOST_REQUESTS: usize = 64;
 /// The longest a request may wait for its way.
 const SEND_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Follows one stream to its end. What it told stays in `held`.
+/// Follows one stream to its end. What it told stays in `cache`.
 pub(super) async fn follow_once(
     installer: &ResourceInstaller,
     controller: &ControllerConfig,
     demand: &DestinationDemand,
-    held: &mut ResourceCache,
+    cache: &mut ResourceCache,
 ) -> anyhow::Result<()> {
     let state = &*installer.state;
     let connected = tokio::time::timeout(CONNECT_DEADLINE, connect(state, controller)).await;
@@ -57,8 +58,8 @@ pub(super) async fn follow_once(
         connected.map_err(|_| anyhow!("no connection within {CONNECT_DEADLINE:?}"))??;
     let (requests, queue) = mpsc::channel(MOST_REQUESTS);
     demand.begin_stream();
-    send(&requests, first_request(controller, held)).await?;
-    ask_services(&requests, demand, held.service_versions()).await?;
+    send(&requests, first_request(controller, cache)).await?;
+    ask_services(&requests, demand, state.clock.coarse(), cache.services.versions()).await?;
     let mut client =
         AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(MOST_ANSWER);
     let queue = futures_util::stream::unfold(queue, |mut queue| async move {
@@ -70,6 +71,7 @@ pub(super) async fn follow_once(
     let mut sweep = tokio::time::interval(SWEEP);
     let silence = tokio::time::sleep(FIRST_ANSWER_DEADLINE);
     tokio::pin!(silence);
+    let mut said_unanswered = false;
     loop {
         tokio::select! {
             () = &mut silence, if !demand.is_connected() => {
@@ -78,15 +80,16 @@ pub(super) async fn follow_once(
             answer = answers.message() => {
                 let answer = answer.map_err(|status| refused(&status))?;
                 let answer = answer.context("the controller closed the stream")?;
-                let acknowledgement = take(installer, demand, held, answer);
+                let acknowledgement = take(installer, demand, cache, answer);
                 send(&requests, acknowledgement).await?;
             }
-            () = demand.wanted() => ask_services(&requests, demand, HashMap::new()).await?,
+            () = demand.wanted() => ask_services(&requests, demand, state.clock.coarse(), HashMap::new()).await?,
             _ = sweep.tick() => {
                 still_believed(state, &chain)?;
-                let idle = demand.sweep(state.clock.coarse(), &held.destinations());
+                say_unanswered(state, demand, &mut said_unanswered);
+                let idle = demand.sweep(state.clock.coarse(), &cache.services.destinations());
                 if !idle.is_empty() {
-                    give_up(installer, demand, held, &idle);
+                    give_up(installer, demand, cache, &idle);
                     let request = DeltaDiscoveryRequest {
                         type_url: SERVICE_TYPE.to_owned(),
                         resource_names_unsubscribe: idle,
@@ -109,6 +112,17 @@ fn still_believed(state: &ProxyState, chain: &PeerChain) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A controller of another version does not answer what it does not understand, and nothing is guessed: said once a stream.
+fn say_unanswered(state: &ProxyState, demand: &DestinationDemand, said: &mut bool) {
+    if !*said && demand.has_unanswered(state.clock.coarse()) {
+        *said = true;
+        tracing::warn!(
+            type_url = SERVICE_TYPE,
+            "the controller does not say what destinations mean; is it of another version?"
+        );
+    }
+}
+
 fn refused(status: &tonic::Status) -> anyhow::Error {
     anyhow!("{:?}: {}", status.code(), status.message())
 }
@@ -124,7 +138,7 @@ async fn send(
     }
 }
 
-fn first_request(controller: &ControllerConfig, held: &ResourceCache) -> DeltaDiscoveryRequest {
+fn first_request(controller: &ControllerConfig, cache: &ResourceCache) -> DeltaDiscoveryRequest {
     let text = |text: &str| prost_types::Value { kind: Some(Kind::StringValue(text.to_owned())) };
     let pod = &controller.pod;
     let fields = [("POD_NAME", &pod.name), ("POD_UID", &pod.uid)];
@@ -133,7 +147,7 @@ fn first_request(controller: &ControllerConfig, held: &ResourceCache) -> DeltaDi
         node: Some(Node { id: pod.name.clone(), metadata: Some(prost_types::Struct { fields }) }),
         type_url: POLICY_TYPE.to_owned(),
         resource_names_subscribe: vec!["*".to_owned()],
-        initial_resource_versions: held.policy_versions(),
+        initial_resource_versions: cache.policy_versions(),
         ..DeltaDiscoveryRequest::default()
     }
 }
@@ -141,9 +155,10 @@ fn first_request(controller: &ControllerConfig, held: &ResourceCache) -> DeltaDi
 async fn ask_services(
     requests: &mpsc::Sender<DeltaDiscoveryRequest>,
     demand: &DestinationDemand,
+    now: u32,
     has: HashMap<String, String>,
 ) -> anyhow::Result<()> {
-    let wanted = demand.take_unsent();
+    let wanted = demand.take_unsent(now);
     if wanted.is_empty() {
         return Ok(());
     }
@@ -160,7 +175,7 @@ async fn ask_services(
 fn take(
     installer: &ResourceInstaller,
     demand: &DestinationDemand,
-    held: &mut ResourceCache,
+    cache: &mut ResourceCache,
     answer: DeltaDiscoveryResponse,
 ) -> DeltaDiscoveryRequest {
     let removed = answer.removed_resources;
@@ -173,74 +188,110 @@ fn take(
             bytes: resource.resource.map(|any| any.value).unwrap_or_default(),
         })
         .collect();
-    let mut changed = true;
-    match answer.type_url.as_str() {
-        POLICY_TYPE => {
-            changed = !documents.is_empty() || !removed.is_empty() || !held.is_loaded();
-            held.take_policies(documents, &removed);
-            demand.set_connected(true);
-            let error = put_in_force(installer, demand, held, changed);
-            return acknowledge(answer.nonce, POLICY_TYPE, error);
+    let error = match answer.type_url.as_str() {
+        POLICY_TYPE => take_policies(installer, demand, cache, documents, &removed),
+        SERVICE_TYPE => take_services(installer, demand, cache, documents, &removed),
+        other => {
+            tracing::debug!(type_url = other, "a resource of an unknown type");
+            None
         }
-        SERVICE_TYPE => {
-            let keys: Vec<String> =
-                documents.iter().map(|document| document.name.clone()).collect();
-            held.take_services(documents, &removed);
-            if !held.is_loaded() {
-                changed = false;
-            }
-            let error = put_in_force(installer, demand, held, changed);
-            keys.iter().for_each(|key| demand.answered(key, LookupState::Service));
-            removed.iter().for_each(|key| demand.answered(key, LookupState::Unknown));
-            return acknowledge(answer.nonce, SERVICE_TYPE, error);
-        }
-        other => tracing::debug!(type_url = other, "a resource of an unknown type"),
-    }
-    acknowledge(answer.nonce, &answer.type_url, None)
+    };
+    acknowledge(answer.nonce, &answer.type_url, error)
 }
 
 /// The word for the controller when something was refused.
-fn put_in_force(
+fn take_policies(
     installer: &ResourceInstaller,
     demand: &DestinationDemand,
-    held: &ResourceCache,
-    changed: bool,
+    cache: &mut ResourceCache,
+    documents: Vec<ResourceDocument>,
+    removed: &[String],
 ) -> Option<String> {
-    let state = &*installer.state;
-    let told = held.told();
+    let is_first = !cache.is_loaded();
+    let changed = is_first || !documents.is_empty() || !removed.is_empty();
+    cache.take_policies(documents, removed);
+    demand.set_connected(true);
     if changed {
-        installer.install_cluster(&told);
-        demand.services(
-            state.services.table().services().map(|service| &service.host),
-            state.clock.coarse(),
-        );
-        if !told.refused.is_empty() {
-            state.metrics.config_update(false);
-            tracing::error!(
-                refused = told_briefly(&told.refused),
-                "resources refused; what was accepted before stays in force"
-            );
+        if is_first {
+            // What was told of services before there were policies.
+            let hosts = cache.services.table().services().map(|service| service.host.clone());
+            locate(installer, demand, cache, hosts.collect::<Vec<_>>().iter());
         }
+        installer.install_cluster(&cache.cluster_state());
     }
-    state.metrics.config_stale.set(i64::from(!told.refused.is_empty()));
-    (!told.refused.is_empty()).then(|| told_briefly(&told.refused))
+    tell_refusals(&installer.state, cache, changed)
+}
+
+/// The word for the controller when something was refused. No policy is read again, and no connection is judged.
+fn take_services(
+    installer: &ResourceInstaller,
+    demand: &DestinationDemand,
+    cache: &mut ResourceCache,
+    documents: Vec<ResourceDocument>,
+    removed: &[String],
+) -> Option<String> {
+    let keys: Vec<String> = documents.iter().map(|document| document.name.clone()).collect();
+    let hosts = cache.services.take(documents, removed);
+    let error = put_services_in_force(installer, demand, cache, &hosts);
+    keys.iter().for_each(|key| demand.answered(key, LookupState::Service));
+    removed.iter().for_each(|key| demand.answered(key, LookupState::Unknown));
+    error
+}
+
+/// Before there are policies nothing is put in force.
+fn put_services_in_force(
+    installer: &ResourceInstaller,
+    demand: &DestinationDemand,
+    cache: &ResourceCache,
+    hosts: &BTreeSet<Arc<str>>,
+) -> Option<String> {
+    if cache.is_loaded() {
+        locate(installer, demand, cache, hosts.iter());
+        installer.state.metrics.config_update(true);
+    }
+    tell_refusals(&installer.state, cache, cache.is_loaded())
+}
+
+fn locate<'a>(
+    installer: &ResourceInstaller,
+    demand: &DestinationDemand,
+    cache: &ResourceCache,
+    hosts: impl Iterator<Item = &'a Arc<str>>,
+) {
+    let (state, table) = (&installer.state, cache.services.table());
+    if table.version() != state.services.table().version() {
+        state.services.install(table.clone());
+    }
+    let hosts = hosts.map(|host| (host, table.named(host).next().is_some()));
+    demand.services(hosts, state.clock.coarse());
+}
+
+fn tell_refusals(state: &ProxyState, cache: &ResourceCache, changed: bool) -> Option<String> {
+    let refused = cache.refused();
+    let refused = (!refused.is_empty()).then(|| refusal_summary(&refused));
+    if let (Some(refused), true) = (&refused, changed) {
+        state.metrics.config_update(false);
+        tracing::error!(refused, "resources refused; what was accepted before stays in force");
+    }
+    state.metrics.config_stale.set(i64::from(refused.is_some()));
+    refused
 }
 
 /// As much of what was refused as a line of the log and an answer to the controller take.
-fn told_briefly(refused: &[String]) -> String {
+fn refusal_summary(refused: &[String]) -> String {
     refused.join("; ").chars().take(MOST_TOLD).collect()
 }
 
 fn give_up(
     installer: &ResourceInstaller,
     demand: &DestinationDemand,
-    held: &mut ResourceCache,
+    cache: &mut ResourceCache,
     keys: &[String],
 ) {
-    let before = held.destinations().len();
-    held.forget_services(keys);
-    if held.destinations().len() != before {
-        put_in_force(installer, demand, held, held.is_loaded());
+    let before = cache.services.destinations().len();
+    let hosts = cache.services.give_up(keys);
+    if cache.services.destinations().len() != before {
+        put_services_in_force(installer, demand, cache, &hosts);
     }
 }
 
@@ -298,3 +349,6 @@ async fn dial(state: &ProxyState, address: (&str, u16)) -> io::Result<TcpStream>
     }
     Err(last)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use std::collections::BTreeMap;
+
 use policy::DefaultEgress;
 use serde_json::{Value, json};
 
 use super::super::dialled::DialledDestination;
-use crate::control::cluster::ResourceCache;
-use crate::control::cluster::resource_cache::ResourceDocument;
+use crate::control::cluster::ClusterState;
 use crate::control::config::Config;
 use crate::control::installer::ResourceInstaller;
 use crate::traffic::demand::LookupState;
@@ -24,13 +25,17 @@ fn installer(egress: &str) -> ResourceInstaller {
     ResourceInstaller::new(Config::parse("p", text.to_string().as_bytes()).unwrap(), 1).unwrap()
 }
 
-/// Puts in force what the controller says of an address, as its stream does.
-fn told(installer: &ResourceInstaller, key: &str, spec: Option<&Value>) -> LookupState {
-    let mut held = ResourceCache::new("postern-system", &installer.config.workload);
-    held.take_policies(Vec::new(), &[]);
-    let document = spec.map(|spec| ResourceDocument {
-        name: key.into(),
-        version: "1".into(),
+/// Puts in force what the controller says of an address, as its stream does: what cannot be used is not in the table.
+fn told(installer: &ResourceInstaller, spec: Option<&Value>) -> LookupState {
+    let config = &installer.config;
+    installer.install_cluster(&ClusterState {
+        resources: policy::Resources::empty("postern-system"),
+        workload: config.workload.clone(),
+        ports: BTreeMap::new(),
+        service: None,
+    });
+    let document = |spec: &Value| policy::SourceFile {
+        name: "told".into(),
         bytes: json!({
             "apiVersion": "networking.istio.io/v1",
             "kind": "ServiceEntry",
@@ -39,11 +44,12 @@ fn told(installer: &ResourceInstaller, key: &str, spec: Option<&Value>) -> Looku
         })
         .to_string()
         .into_bytes(),
-    });
-    let word = if document.is_some() { LookupState::Service } else { LookupState::Unknown };
-    held.take_services(document.into_iter().collect(), &[]);
-    installer.install_cluster(&held.told());
-    word
+    };
+    let read = |spec| policy::Resources::parse(&[document(spec)], "postern-system");
+    let resources = spec.and_then(|spec| read(spec).ok());
+    let resources = resources.unwrap_or_else(|| policy::Resources::empty("postern-system"));
+    installer.state.install_services(&resources);
+    if spec.is_some() { LookupState::Service } else { LookupState::Unknown }
 }
 
 const AT: &str = "10.1.0.7:8080";
@@ -53,7 +59,7 @@ const AT: &str = "10.1.0.7:8080";
 async fn dialled(egress: &str, spec: Option<&Value>) -> Option<&'static str> {
     let installer = installer(egress);
     let state = &installer.state;
-    let word = told(&installer, AT, spec);
+    let word = told(&installer, spec);
     let expect = if egress == "allow" { DefaultEgress::Allow } else { DefaultEgress::Deny };
     assert_eq!(state.snapshot().egress(), expect);
     let demand = state.demand.as_ref().unwrap();

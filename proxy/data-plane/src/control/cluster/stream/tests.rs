@@ -1,0 +1,133 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use policy::Snapshot;
+use prost::Message as _;
+use serde_json::json;
+
+use super::super::proto::Resource;
+use super::super::service_message::proto;
+use super::*;
+use crate::connection::registry::{Connection, ReviewableStream};
+use crate::control::config::Config;
+use crate::telemetry::Direction;
+
+fn installer() -> ResourceInstaller {
+    let text = json!({
+        "workload": {"namespace": "shop", "serviceAccount": "frontend"},
+        "identity": {"workloadApi": "unix:///run/agent.sock"},
+        "resources": {"controller": {
+            "address": "controller:15010",
+            "identity": "spiffe://cluster.local/ns/postern-system/sa/postern-controller",
+            "pod": {"name": "frontend", "uid": "1"},
+        }},
+    });
+    ResourceInstaller::new(Config::parse("p", text.to_string().as_bytes()).unwrap(), 1).unwrap()
+}
+
+fn cache(installer: &ResourceInstaller) -> ResourceCache {
+    let config = &installer.config;
+    ResourceCache::new(&config.root_namespace, &config.workload, &config.trust_domain)
+}
+
+fn answer(type_url: &str, name: &str, value: Vec<u8>) -> DeltaDiscoveryResponse {
+    let resource = Some(prost_types::Any { type_url: type_url.to_owned(), value });
+    let resource = Resource { version: "1".into(), resource, name: name.into() };
+    DeltaDiscoveryResponse {
+        resources: vec![resource],
+        type_url: type_url.to_owned(),
+        nonce: "n".into(),
+        ..Default::default()
+    }
+}
+
+fn policy() -> DeltaDiscoveryResponse {
+    let policy = json!({
+        "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+        "metadata": {"name": "p", "namespace": "shop"}, "spec": {"rules": [{}]},
+    });
+    answer(POLICY_TYPE, "AuthorizationPolicy/shop/p", policy.to_string().into_bytes())
+}
+
+fn service(address: &str) -> DeltaDiscoveryResponse {
+    let message = proto::Service {
+        namespace: "postern-system".into(),
+        name: "cart.shop".into(),
+        hosts: vec!["cart.shop.svc.cluster.local".into()],
+        location: proto::Location::Internal.into(),
+        ports: vec![proto::Port {
+            number: 80,
+            target_port: 8080,
+            name: "http".into(),
+            protocol: proto::Protocol::Http.into(),
+        }],
+        resolution: proto::Resolution::Static.into(),
+        endpoints: vec![proto::Endpoint { address: address.into(), ..Default::default() }],
+        identities: Some(proto::Identities {
+            ids: vec!["spiffe://cluster.local/ns/shop/sa/cart".into()],
+        }),
+        ..Default::default()
+    };
+    answer(SERVICE_TYPE, "cart:80", message.encode_to_vec())
+}
+
+/// Counts how often it is judged again.
+#[derive(Default)]
+struct Counted(AtomicUsize);
+
+impl ReviewableStream for Counted {
+    fn reconsider(&self, _connection: &Connection, _snapshot: &Snapshot) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn a_change_of_a_service_judges_no_connection_again() {
+    let installer = installer();
+    let (state, mut cache) = (&installer.state, cache(&installer));
+    let demand = state.demand.as_ref().unwrap();
+    let client = "10.0.0.7:1".parse().unwrap();
+    let connection = state.registry.register(0, Direction::Inbound, client, client, 0);
+    let judged = Arc::new(Counted::default());
+    connection.add(judged.clone());
+    let mut told = |answer| take(&installer, demand, &mut cache, answer);
+    let found = || state.services.table().by_host("cart", 80).cloned();
+    assert!(told(service("10.1.0.1")).error_detail.is_none());
+    assert!(found().is_none(), "until policies have come nothing is in force");
+    assert!(told(policy()).error_detail.is_none());
+    assert_eq!(judged.0.load(Relaxed), 1);
+    let first = found().expect("what was told before is in force");
+    let (policies, mut services) = (state.policy_changes(), state.services.changes());
+    services.mark_unchanged();
+    let snapshot = state.snapshot().clone();
+    assert!(told(service("10.1.0.2")).error_detail.is_none());
+    assert!(!Arc::ptr_eq(&first, &found().unwrap()));
+    assert!(services.has_changed().unwrap() && !policies.has_changed().unwrap());
+    assert!(Arc::ptr_eq(&snapshot, &state.snapshot()));
+    assert_eq!(judged.0.load(Relaxed), 1, "nobody was judged again");
+    // A refused message leaves what there was, and the controller is told.
+    let refused = told(service("nowhere at all")).error_detail.unwrap();
+    assert!(refused.message.contains("cart:80: the endpoint"), "{}", refused.message);
+    assert_eq!(found().unwrap().endpoints.len(), 1);
+    // A policy leaves the services what they are, and is judged by.
+    let (cart, version) = (found().unwrap(), state.services.table().version());
+    told(policy());
+    assert_eq!(judged.0.load(Relaxed), 2);
+    assert!(Arc::ptr_eq(&cart, &found().unwrap()));
+    assert_eq!(state.services.table().version(), version);
+}
+
+/// A controller of the version before tells of services in another form, under another name: nothing of it is guessed.
+#[test]
+fn services_of_another_version_are_not_read() {
+    let installer = installer();
+    let (state, mut cache) = (&installer.state, cache(&installer));
+    let demand = state.demand.as_ref().unwrap();
+    take(&installer, demand, &mut cache, policy());
+    let older = "type.googleapis.com/postern.dev.v1.Service";
+    let entry = json!({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry"});
+    let bytes = entry.to_string().into_bytes();
+    let said = take(&installer, demand, &mut cache, answer(older, "cart:80", bytes));
+    assert_eq!(said.type_url, older);
+    assert!(state.services.table().is_empty());
+}
