@@ -16,8 +16,8 @@ use tokio::sync::watch;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// The wait after a failure: the socket is local.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long a program that has just started waits for its first certificate before that is worth a warning: the agent beside it,
-/// and a cluster's first authority, start at the same time.
+/// How long a program that has just started waits for its first certificate before it logs a warning: the agent beside
+/// it, and a cluster's first authority, start at the same time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the agent gives at a time, an X.509 context of the SPIFFE Workload API (§6.2.1).
@@ -71,8 +71,8 @@ pub fn bundle_pem(bundle: &TrustBundle) -> String {
     bundle.roots().iter().map(root).collect()
 }
 
-/// Follows the API at `socket` (`unix:///…`) for ever. What `make` makes of each context is `current`; while the agent is
-/// away, and when `make` refuses a new context, the last one stays.
+/// Follows the API at `socket` (`unix:///…`) for ever. What `make` makes of each context is `current`; while the agent
+/// is away, and when `make` refuses a new context, the last one stays.
 pub async fn follow<T>(
     socket: String,
     current: watch::Sender<Option<Arc<T>>>,

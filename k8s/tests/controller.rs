@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 use api_server_stand_in::objects::{allow, pod, shop, slice};
-use api_server_stand_in::{FakeApi, answers, store};
+use api_server_stand_in::{ApiServer, answers, store};
 use controller_harness::{Controller, Proxy, TestTrust, until};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -27,8 +27,8 @@ const FRONTEND: &str = "spiffe://cluster.local/ns/shop/sa/frontend";
 const LONG: Duration = Duration::from_secs(20);
 const POLICIES: &str = "security.istio.io/v1/authorizationpolicies";
 
-async fn scene() -> (FakeApi, TestTrust, Controller) {
-    let api = FakeApi::start().await;
+async fn scene() -> (ApiServer, TestTrust, Controller) {
+    let api = ApiServer::start().await;
     shop(&api);
     let trust = TestTrust::generate();
     let controller = Controller::start(&api, &trust).await;
@@ -88,9 +88,9 @@ async fn a_type_of_another_version_is_not_answered() {
 
 #[tokio::test]
 async fn the_controller_tells_what_it_costs() {
-    use k8s::page::Pages as _;
+    use k8s::status_pages::StatusPages as _;
     let (_api, _trust, controller) = scene().await;
-    let page = k8s::controller::page::Page {
+    let page = k8s::controller::status_pages::ControllerPages {
         shared: controller.shared.clone(),
         credentials: controller.credentials.subscribe(),
         leads: watch::channel(false).1,
@@ -201,7 +201,7 @@ async fn a_pod_has_a_few_streams_and_no_more() {
 
 #[tokio::test]
 async fn a_connection_without_a_stream_ends_and_one_with_a_stream_goes_on() {
-    let api = FakeApi::start().await;
+    let api = ApiServer::start().await;
     shop(&api);
     let trust = TestTrust::generate();
     let client = controller_harness::client(&api).await;
@@ -300,7 +300,7 @@ async fn a_proxy_that_comes_back_is_told_only_what_changed() {
 
 #[tokio::test]
 async fn a_kind_that_is_not_installed_keeps_nobody_waiting() {
-    let api = FakeApi::start().await;
+    let api = ApiServer::start().await;
     shop(&api);
     for kind in [PolicyKind::AuthorizationPolicy, PolicyKind::ServiceEntry] {
         let (group, version, plural) = kind.resource();
@@ -362,7 +362,7 @@ async fn conditions_say_every_mistake_and_bundles_come_back() {
 
 #[tokio::test]
 async fn the_lease_goes_to_one_and_at_once_to_the_next_when_it_is_left() {
-    let api = FakeApi::start().await;
+    let api = ApiServer::start().await;
     let client = controller_harness::client(&api).await;
     let campaign = |me: &str| {
         let (sender, leads) = watch::channel(false);
@@ -412,13 +412,13 @@ fn the_trust_bundle_is_written_as_pem() {
 #[tokio::test]
 async fn two_that_write_at_once_are_told_by_the_conflict() {
     use k8s::controller::lease::{LeaseCandidate, ObservedLease};
-    let api = FakeApi::start().await;
-    let store: Arc<store::Store> = api.store.clone();
-    let target = store::Target::of(
+    let api = ApiServer::start().await;
+    let store: Arc<store::ObjectStore> = api.store.clone();
+    let target = store::RequestTarget::of(
         "/apis/coordination.k8s.io/v1/namespaces/postern-system/leases/postern-controller",
     )
     .unwrap();
-    let collection = store::Target { name: None, ..target.clone() };
+    let collection = store::RequestTarget { name: None, ..target.clone() };
     let mut a = LeaseCandidate::new("a".into());
     let mut b = LeaseCandidate::new("b".into());
     let at = Duration::from_secs(0);

@@ -1,6 +1,6 @@
 //! What a pod becomes.
 
-use k8s::inject::{NamespaceFacts, Outcome, Why};
+use k8s::inject::{InjectionOutcome, NamespaceFacts, UnchangedReason};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -153,7 +153,7 @@ fn the_pod_wins_over_its_namespace() {
     };
     let pod = pod(json!({ "postern.dev/log-level": "debug" }));
     let outcome = k8s::inject::inject(&pod, &namespace, &settings(), "s").unwrap();
-    let Outcome::Changed(after) = outcome else { panic!("{outcome:?}") };
+    let InjectionOutcome::Changed(after) = outcome else { panic!("{outcome:?}") };
     assert_eq!(config(&after)["logs"]["level"], "debug");
     assert_eq!(config(&after)["defaults"]["mtls"], "PERMISSIVE");
 }
@@ -350,9 +350,9 @@ fn what_has_a_name_of_ours_is_the_apps_unless_the_pod_is_marked() {
 fn opted_out() {
     let mut pod = pod(json!({ "postern.dev/inject": "disabled", "postern.dev/no-such": "x" }));
     pod["spec"]["hostNetwork"] = json!(true);
-    assert_eq!(inject(&pod).unwrap(), Outcome::Unchanged(Why::OptedOut));
+    assert_eq!(inject(&pod).unwrap(), InjectionOutcome::Unchanged(UnchangedReason::OptedOut));
     pod["spec"]["containers"] = json!("a shape of a later day");
-    assert_eq!(inject(&pod).unwrap(), Outcome::Unchanged(Why::OptedOut));
+    assert_eq!(inject(&pod).unwrap(), InjectionOutcome::Unchanged(UnchangedReason::OptedOut));
 }
 
 #[test]
@@ -419,7 +419,7 @@ fn with_a_controller_the_proxy_announces_its_pod_to_it() {
     let mut settings = settings();
     settings.controller = Some("postern-controller.postern-system.svc:15010".parse().unwrap());
     let facts = NamespaceFacts::default();
-    let Ok(Outcome::Changed(after)) =
+    let Ok(InjectionOutcome::Changed(after)) =
         k8s::inject::inject(&pod(json!({})), &facts, &settings, support::SECRET)
     else {
         panic!("it is injected")

@@ -1,6 +1,6 @@
 //! Probes and lifecycle handlers, before and after; and what a second pass changes.
 
-use k8s::inject::{Outcome, Why};
+use k8s::inject::{InjectionOutcome, UnchangedReason};
 use serde_json::{Value, json};
 
 use crate::support::{self, config, container, inject, injected, pod, pod_with};
@@ -133,7 +133,10 @@ fn busy_pod() -> Value {
 #[test]
 fn s34_injector_robustness_a_second_pass_changes_nothing() {
     let once = injected(&busy_pod());
-    assert_eq!(inject(&once).unwrap(), Outcome::Unchanged(Why::AlreadyInjected));
+    assert_eq!(
+        inject(&once).unwrap(),
+        InjectionOutcome::Unchanged(UnchangedReason::AlreadyInjected)
+    );
 }
 
 #[test]
@@ -164,7 +167,10 @@ fn what_came_after_us_is_rewritten_and_nothing_else() {
         .collect();
     assert_eq!(kinds, ["late", "app", "app", "app"]);
     assert_eq!(config(&twice)["metrics"], config(&once)["metrics"]);
-    assert_eq!(inject(&twice).unwrap(), Outcome::Unchanged(Why::AlreadyInjected));
+    assert_eq!(
+        inject(&twice).unwrap(),
+        InjectionOutcome::Unchanged(UnchangedReason::AlreadyInjected)
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use k8s::inject::NamespaceFacts;
-use k8s::inject::review::{Answer, RequestReview, Verdict};
+use k8s::inject::review::{AdmissionReview, ReviewAnswer, ReviewVerdict};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -15,8 +15,8 @@ fn recorded(name: &str) -> Value {
     file["body"].clone()
 }
 
-fn answer(review: &Value) -> Answer {
-    let review = RequestReview::read(review.to_string().as_bytes()).unwrap();
+fn answer(review: &Value) -> ReviewAnswer {
+    let review = AdmissionReview::read(review.to_string().as_bytes()).unwrap();
     review.answer(&NamespaceFacts::default(), &settings(), support::SECRET)
 }
 
@@ -24,7 +24,7 @@ fn answer(review: &Value) -> Answer {
 fn patched(review: &Value) -> Value {
     let answer = answer(review);
     let response = &answer.body["response"];
-    assert_eq!(answer.verdict, Verdict::Injected, "{response}");
+    assert_eq!(answer.verdict, ReviewVerdict::Injected, "{response}");
     assert_eq!(response["uid"], review["request"]["uid"]);
     assert_eq!(response["patchType"], "JSONPatch");
     let patch = STANDARD.decode(response["patch"].as_str().unwrap()).unwrap();
@@ -51,25 +51,25 @@ fn recorded_creations_are_injected() {
         assert_eq!(first, ["postern-init", "postern-cert-agent", "postern-proxy"], "{name}");
         let mut again = review.clone();
         again["request"]["object"] = pod;
-        assert_eq!(answer(&again).verdict, Verdict::Unchanged, "{name}, asked again");
+        assert_eq!(answer(&again).verdict, ReviewVerdict::Unchanged, "{name}, asked again");
     }
 }
 
 #[test]
 fn recorded_others_are_answered_without_a_patch() {
-    let check = |name: &str, verdict: Verdict, says: &str| {
+    let check = |name: &str, verdict: ReviewVerdict, says: &str| {
         let answer = answer(&recorded(name));
         let response = &answer.body["response"];
         assert_eq!(answer.verdict, verdict, "{name}: {response}");
-        assert_eq!(response["allowed"], verdict != Verdict::Refused, "{name}");
+        assert_eq!(response["allowed"], verdict != ReviewVerdict::Refused, "{name}");
         assert!(response.get("patch").is_none(), "{name}");
         assert!(response.to_string().contains(says), "{name}: {response}");
     };
-    check("04-create-optout", Verdict::Unchanged, "");
-    check("05-create-hostnet", Verdict::Refused, "hostNetwork");
-    check("06-update-plain", Verdict::Unchanged, "");
+    check("04-create-optout", ReviewVerdict::Unchanged, "");
+    check("05-create-hostnet", ReviewVerdict::Refused, "hostNetwork");
+    check("06-update-plain", ReviewVerdict::Unchanged, "");
     for name in ["11-delete-plain", "12-delete-plain", "13-delete-plain", "15-delete-shortlived"] {
-        check(name, Verdict::Unchanged, "");
+        check(name, ReviewVerdict::Unchanged, "");
     }
 }
 
@@ -80,7 +80,7 @@ fn an_ephemeral_container_may_not_be_the_proxy() {
     review["request"]["object"]["spec"]["ephemeralContainers"] =
         json!([{ "name": "debug", "image": "d", "securityContext": { "runAsUser": 64137 } }]);
     let answer = answer(&review);
-    assert_eq!(answer.verdict, Verdict::Refused);
+    assert_eq!(answer.verdict, ReviewVerdict::Refused);
     assert!(answer.body.to_string().contains("container debug runs as user 64137"));
 }
 
@@ -89,14 +89,14 @@ fn the_control_plane_is_left_alone() {
     for namespace in ["postern-system", "kube-system"] {
         let mut review = recorded("02-create-plain");
         review["request"]["namespace"] = json!(namespace);
-        assert_eq!(answer(&review).verdict, Verdict::Unchanged, "{namespace}");
+        assert_eq!(answer(&review).verdict, ReviewVerdict::Unchanged, "{namespace}");
     }
 }
 
 #[test]
 fn s33_ca_dos_unreadable_reviews_are_named() {
     let check = |row: &str, body: &[u8], says: &str| {
-        let error = RequestReview::read(body).unwrap_err();
+        let error = AdmissionReview::read(body).unwrap_err();
         assert!(error.contains(says), "{row}: {error}");
     };
     let deep = |levels: usize| {
@@ -188,11 +188,11 @@ proptest! {
         review["request"]["object"] = pod;
         let first = answer(&review);
         prop_assert_eq!(&first.body["response"]["uid"], &review["request"]["uid"]);
-        if first.verdict == Verdict::Injected {
+        if first.verdict == ReviewVerdict::Injected {
             // What was injected is a fixed point.
             let pod = patched(&review);
             review["request"]["object"] = pod;
-            prop_assert_eq!(answer(&review).verdict, Verdict::Unchanged);
+            prop_assert_eq!(answer(&review).verdict, ReviewVerdict::Unchanged);
         }
     }
 
@@ -214,6 +214,6 @@ proptest! {
 
     #[test]
     fn s34_injector_robustness_any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = RequestReview::read(&bytes);
+        let _ = AdmissionReview::read(&bytes);
     }
 }

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use k8s::injector::certificate::Serving;
+use k8s::injector::certificate::ServingCertificate;
 use k8s::injector::metrics::Metrics;
 use k8s::injector::server::{self, Webhook};
 use k8s::injector::webhook_configuration;
@@ -32,9 +32,9 @@ const NAME: &str = "postern-injector.postern-system.svc";
 
 const ID: &str = "spiffe://cluster.local/ns/postern-system/sa/postern-injector";
 
-fn serving(trust: &TestTrust, dns_name: &str) -> anyhow::Result<Serving> {
+fn serving(trust: &TestTrust, dns_name: &str) -> anyhow::Result<ServingCertificate> {
     let (svid, key) = trust.svid_for(ID, Some(dns_name));
-    Serving::new(&X509Context { svid, key, bundles: trust.bundles() }, NAME)
+    ServingCertificate::new(&X509Context { svid, key, bundles: trust.bundles() }, NAME)
 }
 
 async fn connect(trust: &TestTrust, address: SocketAddr) -> TlsStream<TcpStream> {
@@ -53,7 +53,7 @@ async fn connect(trust: &TestTrust, address: SocketAddr) -> TlsStream<TcpStream>
 struct Running {
     address: SocketAddr,
     trust: TestTrust,
-    serving: watch::Sender<Option<Arc<Serving>>>,
+    serving: watch::Sender<Option<Arc<ServingCertificate>>>,
 }
 
 async fn running() -> Running {
@@ -234,7 +234,7 @@ async fn f37_the_ca_bundle_follows_into_our_own_webhook_only() {
     let (sender, current) = watch::channel(Some(first));
     let (written, mut is_written) = watch::channel(false);
     let name = "postern-injector".to_owned();
-    tokio::spawn(webhook_configuration::keep(client, name, current, written));
+    tokio::spawn(webhook_configuration::keep_ca_bundle(client, name, current, written));
     is_written.wait_for(|written| *written).await.unwrap();
     assert!(held.lock().0["webhooks"][0]["clientConfig"].get("caBundle").is_none());
     let before = held.lock().0["webhooks"][1]["clientConfig"]["caBundle"].clone();

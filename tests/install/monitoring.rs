@@ -12,7 +12,7 @@ const DECLARED_IN: [&str; 5] = [
     "proxy/data-plane/src/telemetry/metrics.rs",
     "cert-agent/agent/src/metrics.rs",
     "cert-agent/authority/src/serve/metrics.rs",
-    "k8s/src/controller/page.rs",
+    "k8s/src/controller/status_pages.rs",
     "k8s/src/injector/metrics.rs",
 ];
 

@@ -13,7 +13,7 @@ const OF_THE_PROXY: &str = "\n## postern-proxy\n";
 const DECLARED_IN: [(&str, &str); 4] = [
     ("postern-cert-agent", "cert-agent/agent/src/metrics.rs"),
     ("postern-authority", "cert-agent/authority/src/serve/metrics.rs"),
-    ("postern-k8s controller", "k8s/src/controller/page.rs"),
+    ("postern-k8s controller", "k8s/src/controller/status_pages.rs"),
     ("postern-k8s injector", "k8s/src/injector/metrics.rs"),
 ];
 

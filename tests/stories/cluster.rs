@@ -5,7 +5,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use api_server_stand_in::FakeApi;
+use api_server_stand_in::ApiServer;
 use postern_tests::{App, Capture, Mesh, Pod, Process, binary, raw, wait};
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ struct Cluster {
     // Before the pod it runs in.
     controller: Option<Process>,
     control: Pod,
-    api: FakeApi,
+    api: ApiServer,
     mesh: Mesh,
 }
 
@@ -28,7 +28,7 @@ fn cluster() -> Cluster {
     let mesh = Mesh::with_authority();
     let control = mesh.pod("controller").namespace("postern-system").outside().lay_out();
     let at = (Ipv4Addr::LOCALHOST, 6443).into();
-    let api = control.run(async move { FakeApi::start_at(at).await });
+    let api = control.run(async move { ApiServer::start_at(at).await });
     fs::write(control.directory().join("kubeconfig"), api.kubeconfig()).unwrap();
     control.start_agent();
     let controller = start_controller(&control);

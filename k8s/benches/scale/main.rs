@@ -1,6 +1,6 @@
-//! How big the control plane gets: a cluster of ten thousand services, a thousand connected proxies (simulated), one real
-//! proxy that uses twenty services. Prints memory and the time from a policy edit to each proxy's ear, and fails when they
-//! are above what the design allows.
+//! How big the control plane gets: a cluster of ten thousand services, a thousand connected proxies (simulated), one
+//! real proxy that uses twenty services. Prints memory and the time until each proxy has a policy edit, and fails when
+//! they are above what the design allows.
 //!
 //! `make prove-cluster`, or `cargo bench -p k8s --bench scale` after `cargo build --release --bins`.
 #![allow(
@@ -12,7 +12,7 @@
     unreachable_pub
 )]
 
-mod handed_over;
+mod certificate_files;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use api_server_stand_in::FakeApi;
+use api_server_stand_in::ApiServer;
 use api_server_stand_in::objects::{allow, namespace, pod, service, slice};
 use controller_harness::{Controller, Proxy, TestTrust};
 use serde_json::json;
@@ -56,7 +56,7 @@ async fn controller(directory: &Path) {
     let options = kube::config::KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(file, &options).await.unwrap();
     let client = kube::Client::try_from(config).unwrap();
-    let own = handed_over::read_credentials(directory);
+    let own = certificate_files::read_credentials(directory);
     let max_age = k8s::controller::server::MAX_AGE;
     let controller = Controller::with(client, own, max_age).await;
     controller.synced().await;
@@ -76,8 +76,8 @@ impl Drop for Killed {
 async fn prove() {
     let directory = tempfile::tempdir().unwrap();
     let trust = TestTrust::generate();
-    handed_over::write(&trust, directory.path());
-    let api = FakeApi::start().await;
+    certificate_files::write(&trust, directory.path());
+    let api = ApiServer::start().await;
     fill(&api);
     std::fs::write(directory.path().join("kubeconfig"), api.kubeconfig()).unwrap();
     let begun = Instant::now();
@@ -130,7 +130,7 @@ fn address_of(number: u32) -> String {
 }
 
 /// One pod and one service each, and a policy in force.
-fn fill(api: &FakeApi) {
+fn fill(api: &ApiServer) {
     api.put(namespace("shop", true));
     for number in 0..SERVICES {
         let name = format!("app-{number}");
@@ -153,7 +153,7 @@ fn start_controller(directory: &Path) -> (Killed, SocketAddr) {
 }
 
 /// Edits the policy again and again; each time the delay of the last proxy.
-async fn edits(api: &FakeApi, proxies: Vec<Proxy>) -> Vec<Duration> {
+async fn edits(api: &ApiServer, proxies: Vec<Proxy>) -> Vec<Duration> {
     const POLICY: &str = "AuthorizationPolicy/shop/edited";
     let (heard, mut ears) = tokio::sync::mpsc::channel::<(String, Instant)>(4096);
     for mut proxy in proxies {
@@ -193,7 +193,7 @@ async fn edits(api: &FakeApi, proxies: Vec<Proxy>) -> Vec<Duration> {
 /// A real proxy whose app calls twenty services; its memory before and after.
 async fn real_proxy(directory: &Path, controller: SocketAddr, trust: &TestTrust) -> (u64, u64) {
     let id = "spiffe://cluster.local/ns/shop/sa/app-1";
-    handed_over::write_svid(trust, directory, id);
+    certificate_files::write_svid(trust, directory, id);
     let port = |number: u32| FIRST_PORT + u16::try_from(number).unwrap();
     let listeners: Vec<_> = (0..IN_USE)
         .map(|number| {

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api_server_stand_in::FakeApi;
+use api_server_stand_in::ApiServer;
 use identity::TrustDomain;
 use k8s::controller::credentials::OwnCredentials;
 use k8s::controller::index::{Index, IndexSettings};
@@ -55,7 +55,7 @@ pub fn settings() -> IndexSettings {
 ///
 /// # Panics
 /// The server's configuration cannot be read.
-pub async fn client(api: &FakeApi) -> kube::Client {
+pub async fn client(api: &ApiServer) -> kube::Client {
     let file = kube::config::Kubeconfig::from_yaml(&api.kubeconfig()).unwrap();
     let options = kube::config::KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(file, &options).await.unwrap();
@@ -64,7 +64,7 @@ pub async fn client(api: &FakeApi) -> kube::Client {
 
 impl Controller {
     /// Starts beside a stand-in, with the credentials of `trust`.
-    pub async fn start(api: &FakeApi, trust: &TestTrust) -> Self {
+    pub async fn start(api: &ApiServer, trust: &TestTrust) -> Self {
         Self::with(client(api).await, trust.credentials(), server::MAX_AGE).await
     }
 

@@ -1,4 +1,4 @@
-//! A simulated proxy: it connects, asks and remembers what it is told.
+//! A simulated proxy: it connects, subscribes, and keeps what it receives.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Ready, ready};
@@ -26,7 +26,7 @@ use tonic::{Status, Streaming};
 
 use super::trust::{CONTROLLER, TestTrust};
 
-/// A simulated proxy: what it was told, by name.
+/// A simulated proxy: what it received, by name.
 pub struct Proxy {
     requests: mpsc::Sender<DeltaDiscoveryRequest>,
     answers: Streaming<DeltaDiscoveryResponse>,

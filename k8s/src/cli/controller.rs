@@ -6,17 +6,17 @@ use std::process::ExitCode;
 use identity::TrustDomain;
 use policy::resources::DEFAULT_ROOT_NAMESPACE;
 
-use super::Misconfigured;
-use super::program::Common;
+use super::UsageError;
+use super::cluster_flags::ClusterFlags;
 use crate::controller::index::IndexSettings;
-use crate::controller::{Settings, run as run_controller};
+use crate::controller::{ControllerSettings, run as run_controller};
 use crate::inject::settings::{dns_label, trust_domain};
 
 /// Flags of `controller`.
 #[derive(Debug, clap::Args)]
 pub(super) struct ControllerArgs {
     #[command(flatten)]
-    common: Common,
+    common: ClusterFlags,
     /// Where proxies connect (mutual TLS).
     #[arg(long, default_value = "[::]:15010", value_name = "ADDRESS")]
     bind: SocketAddr,
@@ -37,17 +37,17 @@ pub(super) struct ControllerArgs {
     lease_holder: String,
 }
 
-/// Runs the controller until it is told to end.
+/// Runs the controller until SIGTERM or SIGINT.
 pub(super) fn run(args: &ControllerArgs) -> anyhow::Result<ExitCode> {
-    let settings = settings(args).map_err(Misconfigured)?;
+    let settings = settings(args).map_err(UsageError)?;
     args.common.run(|client, ended| run_controller(settings, client, ended))
 }
 
-fn settings(args: &ControllerArgs) -> anyhow::Result<Settings> {
+fn settings(args: &ControllerArgs) -> anyhow::Result<ControllerSettings> {
     if !args.admin.ip().to_canonical().is_loopback() {
         anyhow::bail!("--admin {} is no loopback address; /status names objects", args.admin);
     }
-    Ok(Settings {
+    Ok(ControllerSettings {
         index: IndexSettings {
             root_namespace: args.root_namespace.as_str().into(),
             cluster_domain: args.cluster_domain.as_str().into(),

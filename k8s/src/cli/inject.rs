@@ -3,10 +3,10 @@
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
-use crate::inject::Settings;
+use crate::inject::InjectionSettings;
 use crate::inject::stream::{self, MAX_STREAM, StreamError};
 
-use super::Misconfigured;
+use super::UsageError;
 
 /// Inject manifests: a stream of YAML or JSON on stdin, the same with every workload in the mesh on
 /// stdout.
@@ -21,7 +21,7 @@ use super::Misconfigured;
 #[derive(Debug, clap::Args)]
 pub(super) struct InjectArgs {
     #[command(flatten)]
-    settings: Settings,
+    settings: InjectionSettings,
 }
 
 pub(super) fn run(args: &InjectArgs) -> anyhow::Result<ExitCode> {
@@ -38,7 +38,7 @@ pub(super) fn run(args: &InjectArgs) -> anyhow::Result<ExitCode> {
         }
         Err(error @ StreamError::Refused(_)) => Err(error.into()),
         Err(StreamError::Unparsable(message)) => {
-            Err(Misconfigured(anyhow::Error::msg(message)).into())
+            Err(UsageError(anyhow::Error::msg(message)).into())
         }
     }
 }
@@ -49,5 +49,5 @@ fn read(input: impl Read) -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     input.take(most).read_to_end(&mut bytes)?;
     String::from_utf8(bytes)
-        .map_err(|_| Misconfigured(anyhow::Error::msg("the input is not UTF-8")).into())
+        .map_err(|_| UsageError(anyhow::Error::msg("the input is not UTF-8")).into())
 }

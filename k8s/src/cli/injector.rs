@@ -3,17 +3,17 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use super::program::Common;
+use super::cluster_flags::ClusterFlags;
 use crate::inject;
-use crate::injector::{Settings, run as run_injector};
+use crate::injector::{InjectorSettings, run as run_injector};
 
 /// Flags of `injector`.
 #[derive(Debug, clap::Args)]
 pub(super) struct InjectorArgs {
     #[command(flatten)]
-    common: Common,
+    common: ClusterFlags,
     #[command(flatten)]
-    inject: inject::Settings,
+    inject: inject::InjectionSettings,
     /// Where the API server calls (HTTPS).
     #[arg(long, default_value = "[::]:9443", value_name = "ADDRESS")]
     bind: SocketAddr,
@@ -26,7 +26,7 @@ pub(super) struct InjectorArgs {
     webhook_configuration: String,
 }
 
-/// Runs the injector until it is told to end; the API server then asks another replica, or again.
+/// Runs the injector until SIGTERM or SIGINT; the API server then calls another replica, or retries.
 pub(super) fn run(args: &InjectorArgs) -> anyhow::Result<ExitCode> {
     let settings = settings(args);
     args.common.run(|client, ended| async move {
@@ -34,9 +34,9 @@ pub(super) fn run(args: &InjectorArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn settings(args: &InjectorArgs) -> Settings {
+fn settings(args: &InjectorArgs) -> InjectorSettings {
     let default = || format!("postern-injector.{}.svc", args.inject.root_namespace);
-    Settings {
+    InjectorSettings {
         dns_name: args.dns_name.clone().unwrap_or_else(default),
         inject: args.inject.clone(),
         bind: args.bind,

@@ -1,9 +1,9 @@
 //! The command line of `postern-k8s`.
 
+mod cluster_flags;
 mod controller;
 mod inject;
 mod injector;
-mod program;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -44,7 +44,7 @@ enum Command {
 /// A usage or configuration mistake found after the command line was read.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:#}")]
-struct Misconfigured(anyhow::Error);
+struct UsageError(anyhow::Error);
 
 /// The whole of `main`. Exit code 0 = done, 1 = the work failed, 2 = bad usage or configuration.
 #[must_use]
@@ -65,9 +65,9 @@ pub fn main() -> ExitCode {
         Command::Man { subcommand } => manual(subcommand.as_deref()),
     };
     done.unwrap_or_else(|error| {
-        // A closed stderr leaves nobody to tell.
+        // There is no other place for the error when stderr is closed.
         let _ = writeln!(io::stderr(), "postern-k8s: {error:#}");
-        ExitCode::from(if error.is::<Misconfigured>() { 2 } else { 1 })
+        ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
     })
 }
 

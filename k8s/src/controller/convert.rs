@@ -12,12 +12,12 @@ use kube::core::DynamicObject;
 use policy::Protocol;
 use serde_json::{Value, json};
 
-use super::bundle::BUNDLE_KEY;
 use super::index::{
     EndpointRecord, ObjectName, Pod, PolicyKind, PolicyObject, Reported, Service, ServicePort,
     Slice, SlicePort,
 };
 use super::status::ACCEPTED;
+use super::trust_bundle::BUNDLE_KEY;
 
 /// The label that makes a namespace part of the mesh, and its value.
 pub const MEMBER_LABEL: (&str, &str) = ("postern.dev/inject", "enabled");

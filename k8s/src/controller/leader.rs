@@ -17,7 +17,7 @@ use super::credentials::OwnCredentials;
 use super::index::PolicyName;
 use super::lease::{LeaseCandidate, LeaseStep, ObservedLease, PERIOD};
 use super::shared::Shared;
-use super::{bundle, status};
+use super::{status, trust_bundle};
 
 /// The Lease's name.
 pub const LEASE: &str = "postern-controller";
@@ -34,8 +34,8 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(4);
 /// The longest wait for the Lease to be left.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 
-/// Campaigns for the Lease until `ended` says so, and tells whether we lead. At the end a Lease of ours is left, so that another
-/// replica leads at once.
+/// Campaigns for the Lease until `ended` is cancelled, and publishes whether this replica leads. At the end a Lease of
+/// ours is released, so that another replica leads at once.
 pub async fn campaign(
     client: Client,
     namespace: String,
@@ -75,7 +75,7 @@ pub async fn campaign(
     }
 }
 
-/// Writes that nobody holds the Lease, if it is ours.
+/// Clears the holder of the Lease, if it is ours.
 async fn release(
     api: &Api<Lease>,
     namespace: &str,
@@ -134,12 +134,12 @@ pub async fn write(
     mut leads: watch::Receiver<bool>,
 ) {
     let mut events = shared.events();
-    let mut waits = Waits::default();
+    let mut schedule = WriteSchedule::default();
     loop {
-        write_statuses(&client, &shared, &leads, &mut waits).await;
+        write_statuses(&client, &shared, &leads, &mut schedule).await;
         let own = credentials.borrow().clone();
         if let Some(own) = own {
-            write_bundles(&client, &shared, &own.bundle_pem, &leads, &mut waits).await;
+            write_bundles(&client, &shared, &own.bundle_pem, &leads, &mut schedule).await;
         }
         tokio::select! {
             _ = events.changed() => {}
@@ -156,12 +156,12 @@ async fn write_statuses(
     client: &Client,
     shared: &Shared,
     leads: &watch::Receiver<bool>,
-    waits: &mut Waits,
+    schedule: &mut WriteSchedule,
 ) {
     let verdicts = shared.index().unreported();
-    let due = verdicts
-        .into_iter()
-        .filter(|verdict| waits.is_due(&Work::Status(verdict.name.clone(), verdict.generation)));
+    let due = verdicts.into_iter().filter(|verdict| {
+        schedule.is_due(&PendingWrite::Status(verdict.name.clone(), verdict.generation))
+    });
     for verdict in due.take(MOST_WRITES).collect::<Vec<_>>() {
         if !*leads.borrow() {
             return;
@@ -172,7 +172,7 @@ async fn write_statuses(
             tracing::warn!(policy = %verdict.name, error, "cannot write the status");
         }
         // Until the watch shows it, it is not written again.
-        waits.note(Work::Status(verdict.name, verdict.generation), written.is_ok());
+        schedule.note(PendingWrite::Status(verdict.name, verdict.generation), written.is_ok());
     }
 }
 
@@ -181,25 +181,26 @@ async fn write_bundles(
     shared: &Shared,
     pem: &str,
     leads: &watch::Receiver<bool>,
-    waits: &mut Waits,
+    schedule: &mut WriteSchedule,
 ) {
-    let namespaces = bundle::outdated(&shared.index(), pem);
-    waits.0.retain(|work, _| match work {
-        Work::Bundle(namespace) => namespaces.contains(namespace),
-        Work::Status(..) => true,
+    let namespaces = trust_bundle::outdated(&shared.index(), pem);
+    schedule.0.retain(|work, _| match work {
+        PendingWrite::Bundle(namespace) => namespaces.contains(namespace),
+        PendingWrite::Status(..) => true,
     });
     // Those that wait after a failure do not keep the others waiting.
-    let due = namespaces.into_iter().filter(|name| waits.is_due(&Work::Bundle(name.clone())));
+    let due =
+        namespaces.into_iter().filter(|name| schedule.is_due(&PendingWrite::Bundle(name.clone())));
     for namespace in due.take(MOST_WRITES).collect::<Vec<_>>() {
         if !*leads.borrow() {
             return;
         }
-        let written = in_time(bundle::write(client, &namespace, pem)).await;
+        let written = in_time(trust_bundle::write(client, &namespace, pem)).await;
         if let Err(error) = &written {
             let error = format!("{error:#}");
             tracing::warn!(%namespace, error, "cannot write the trust bundle");
         }
-        waits.note(Work::Bundle(namespace), written.is_ok());
+        schedule.note(PendingWrite::Bundle(namespace), written.is_ok());
     }
 }
 
@@ -209,21 +210,21 @@ async fn in_time(write: impl Future<Output = kube::Result<()>>) -> anyhow::Resul
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-enum Work {
+enum PendingWrite {
     Status(PolicyName, i64),
     Bundle(Arc<str>),
 }
 
 /// When work that was tried may be tried again.
 #[derive(Debug, Default)]
-struct Waits(HashMap<Work, (Instant, BackOff)>);
+struct WriteSchedule(HashMap<PendingWrite, (Instant, BackOff)>);
 
-impl Waits {
-    fn is_due(&self, work: &Work) -> bool {
+impl WriteSchedule {
+    fn is_due(&self, work: &PendingWrite) -> bool {
         self.0.get(work).is_none_or(|(due, _)| Instant::now() >= *due)
     }
 
-    fn note(&mut self, work: Work, went_well: bool) {
+    fn note(&mut self, work: PendingWrite, went_well: bool) {
         let known = self.0.remove(&work).filter(|_| !went_well).map(|(_, back_off)| back_off);
         let mut back_off = known.unwrap_or_else(|| BackOff::new(RETRY_MIN, RETRY_MAX));
         let wait = back_off.next_wait();

@@ -1,6 +1,7 @@
 //! Who leads: a Lease (`coordination.k8s.io/v1`), decided with time handed in.
 //!
-//! Clocks of different machines are never compared: a holder is gone when its Lease has not changed for the Lease's duration
+//! Clocks of different machines are never compared: a holder is gone when its Lease has not changed for the Lease's
+//! duration
 //! *as we saw it*, whatever time it wrote.
 
 use std::time::Duration;
@@ -12,7 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 pub const DURATION: Duration = Duration::from_secs(15);
 /// How often it is renewed, and how often others look at it.
 pub const PERIOD: Duration = Duration::from_secs(2);
-/// A leader that could not renew for so long stops writing, well before another one may begin.
+/// A leader that could not renew for this time stops writing, well before another one may begin.
 pub const GIVE_UP: Duration = Duration::from_secs(10);
 
 /// A Lease as it was read.
@@ -111,7 +112,7 @@ impl LeaseCandidate {
         self.renewed.is_some_and(|renewed| now.saturating_sub(renewed) < GIVE_UP)
     }
 
-    /// Our Lease as we leave it: held by nobody. `None` when it is not ours.
+    /// Our Lease without a holder, as the last write. `None` when it is not ours.
     #[must_use]
     pub fn released(
         &self,

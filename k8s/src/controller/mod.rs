@@ -1,21 +1,22 @@
 //! `postern-k8s controller`: what each proxy must know of the cluster, and no more.
 //!
-//! Data flows one way: the API server's watches (`watch.rs`, objects cut down by `convert.rs`) → events → the pure index
-//! (`index.rs`) → deltas → the proxies' streams (`service.rs` over `server.rs`). Beside it the leader (`leader.rs`, a Lease)
-//! writes what only one may write: conditions on policies (`status.rs`) and the trust bundle of each namespace (`bundle.rs`).
+//! Data flows one way: the API server's watches (`watch.rs`, objects cut down by `convert.rs`) → events → the pure
+//! index (`index.rs`) → deltas → the proxies' streams (`service.rs` over `server.rs`). Beside it the leader
+//! (`leader.rs`, a Lease) writes what only one may write: conditions on policies (`status.rs`) and the trust bundle of
+//! each namespace (`trust_bundle.rs`).
 
-pub mod bundle;
 pub mod convert;
 pub mod credentials;
 pub mod index;
 pub mod leader;
 pub mod lease;
-pub mod page;
 pub mod run;
 pub mod server;
 pub mod service;
 pub mod shared;
 pub mod status;
+pub mod status_pages;
+pub mod trust_bundle;
 pub mod watch;
 
 /// The messages of the discovery stream, compiled from `proto/discovery.proto`.
@@ -30,4 +31,4 @@ pub mod service_message {
     tonic::include_proto!("postern.dev.v2");
 }
 
-pub use run::{Settings, run};
+pub use run::{ControllerSettings, run};

@@ -12,15 +12,15 @@ use tokio_util::sync::CancellationToken;
 use super::credentials::OwnCredentials;
 use super::index::{Index, IndexSettings};
 use super::leader;
-use super::page::Page;
 use super::server;
 use super::shared::Shared;
+use super::status_pages::ControllerPages;
 use super::watch as watches;
-use crate::{page, workload_api};
+use crate::{status_pages, workload_api};
 
-/// What the controller is told at its start.
+/// The settings of the controller.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct ControllerSettings {
     /// Root namespace, cluster domain, trust domain.
     pub index: IndexSettings,
     /// Where proxies connect.
@@ -37,12 +37,12 @@ pub struct Settings {
     pub lease_holder: String,
 }
 
-/// Runs the controller until `ended` says so.
+/// Runs the controller until `ended` is cancelled.
 ///
 /// # Errors
 /// An address in use.
 pub async fn run(
-    settings: Settings,
+    settings: ControllerSettings,
     client: Client,
     ended: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -68,14 +68,14 @@ pub async fn run(
     let campaign = leader::campaign(client.clone(), namespace, me, leading, ended.clone());
     let campaign = tokio::spawn(campaign);
     tokio::spawn(leader::write(client, shared.clone(), credentials.clone(), leads.clone()));
-    let pages = |with_status| Page {
+    let pages = |with_status| ControllerPages {
         shared: shared.clone(),
         credentials: credentials.clone(),
         leads: leads.clone(),
         with_status,
     };
-    tokio::spawn(page::serve(readiness, pages(false)));
-    tokio::spawn(page::serve(admin, pages(true)));
+    tokio::spawn(status_pages::serve(readiness, pages(false)));
+    tokio::spawn(status_pages::serve(admin, pages(true)));
     tokio::select! {
         served = server::serve(proxies, credentials, shared.clone(), server::MAX_AGE) => served,
         // Proxies live without us and come back by themselves: only the Lease must not be waited for.

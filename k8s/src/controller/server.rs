@@ -28,8 +28,8 @@ use super::shared::Shared;
 const MAX_CONNECTIONS: usize = 8192;
 /// Handshakes at a time: a cluster that comes back all at once waits its turn.
 const MAX_HANDSHAKES: usize = 64;
-/// A connection that is older takes no further stream, and is closed when it has none: a proxy opens its one stream at once,
-/// which then goes on, and whoever opens none does not hold a place.
+/// A connection that is older takes no further stream, and is closed when it has none: a proxy opens its one stream at
+/// once, which then goes on; a client that opens none does not keep its permit.
 pub const MAX_AGE: Duration = Duration::from_secs(60);
 /// A handshake that takes longer is over.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
@@ -80,7 +80,7 @@ pub async fn serve(
 async fn accept(
     listener: TcpListener,
     credentials: watch::Receiver<Option<Arc<OwnCredentials>>>,
-    ready: mpsc::Sender<Connection>,
+    ready: mpsc::Sender<ProxyConnection>,
     max_age: Duration,
 ) {
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -107,8 +107,9 @@ async fn accept(
             match shaken.await {
                 Ok((stream, caller)) => {
                     let silence = Some(Box::pin(tokio::time::sleep(max_age)));
-                    let _ =
-                        ready.send(Connection { stream, caller, silence, _permit: permit }).await;
+                    let _ = ready
+                        .send(ProxyConnection { stream, caller, silence, _permit: permit })
+                        .await;
                 }
                 Err(error) => tracing::debug!(%address, %error, "handshake failed"),
             }
@@ -135,7 +136,7 @@ async fn handshake(
 
 /// An accepted connection, who is at the other end, and its place among [`MAX_CONNECTIONS`].
 #[derive(Debug)]
-struct Connection {
+struct ProxyConnection {
     stream: Box<TlsStream<TcpStream>>,
     caller: Caller,
     /// How long it may be before the first byte: until then it has no age for the server.
@@ -143,7 +144,7 @@ struct Connection {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Connected for Connection {
+impl Connected for ProxyConnection {
     type ConnectInfo = Caller;
 
     fn connect_info(&self) -> Caller {
@@ -151,7 +152,7 @@ impl Connected for Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for ProxyConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -171,7 +172,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for ProxyConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -16,10 +16,10 @@ use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
-use super::bundle::CONFIG_MAP;
 use super::convert;
 use super::index::{Event, ObjectKind, ObjectName, PolicyKind, PolicyName};
 use super::shared::{KindState, Shared};
+use super::trust_bundle::CONFIG_MAP;
 
 /// The first wait after a failure, doubled each time.
 const RETRY_MIN: Duration = Duration::from_millis(200);
@@ -30,10 +30,10 @@ const RETRY_ABSENT: Duration = Duration::from_secs(20);
 /// Batches of events on their way to the index; a watch that is faster waits.
 const MOST_BATCHES: usize = 256;
 
-/// Watches every kind, and takes what is heard into the index, for ever.
+/// Watches every kind, and takes every event into the index, for ever.
 pub async fn follow(client: Client, shared: Arc<Shared>) {
-    let (heard, events) = mpsc::channel(MOST_BATCHES);
-    let task = |kind| Watch { kind, shared: shared.clone(), heard: heard.clone() };
+    let (events, received) = mpsc::channel(MOST_BATCHES);
+    let task = |kind| KindWatch { kind, shared: shared.clone(), events: events.clone() };
     let all = watcher::Config::default;
     let tasks = [
         tokio::spawn(task(ObjectKind::Pod).follow(
@@ -71,8 +71,8 @@ pub async fn follow(client: Client, shared: Arc<Shared>) {
             Event::Policy(PolicyName { kind, object }, found)
         }))
     });
-    drop(heard);
-    shared.take_in(events).await;
+    drop(events);
+    shared.take_in(received).await;
     for task in tasks.into_iter().chain(policies) {
         task.abort();
     }
@@ -87,13 +87,13 @@ pub fn api_resource(kind: PolicyKind) -> ApiResource {
 }
 
 /// The watch of one kind.
-struct Watch {
+struct KindWatch {
     kind: ObjectKind,
     shared: Arc<Shared>,
-    heard: mpsc::Sender<Vec<Event>>,
+    events: mpsc::Sender<Vec<Event>>,
 }
 
-impl Watch {
+impl KindWatch {
     async fn follow<K>(
         self,
         api: Api<K>,
@@ -119,7 +119,7 @@ impl Watch {
                 Ok(watcher::Event::InitDone) => {
                     back_off.reset();
                     let only = Event::Only(self.kind, std::mem::take(&mut listed));
-                    if self.heard.send(vec![only]).await.is_err() {
+                    if self.events.send(vec![only]).await.is_err() {
                         return;
                     }
                     self.shared.set_kind(self.kind, KindState::Watched);
@@ -138,7 +138,7 @@ impl Watch {
                     continue;
                 }
             };
-            if self.heard.send(events).await.is_err() {
+            if self.events.send(events).await.is_err() {
                 return;
             }
         }
@@ -152,7 +152,7 @@ impl Watch {
         }
         if is_absent(error) {
             // Whatever there was of the kind went with its definition.
-            let _ = self.heard.send(vec![Event::Only(self.kind, HashSet::new())]).await;
+            let _ = self.events.send(vec![Event::Only(self.kind, HashSet::new())]).await;
             self.shared.set_kind(self.kind, KindState::Absent);
             tokio::time::sleep(RETRY_ABSENT).await;
             return;

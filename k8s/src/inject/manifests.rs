@@ -3,12 +3,12 @@
 //! | file | says |
 //! |---|---|
 //! | [`stream`] | a stream of documents |
-//! | `kinds`, `workload` | which of their objects carry a pod |
-//! | `misplaced` | what of ours stands where nobody reads it |
-//! | `place` | on which line a field stands |
+//! | `workload_kinds`, `workload` | which of their objects carry a pod |
+//! | `misplaced_annotations` | labels and annotations of ours that have no effect where they stand |
+//! | `source_lines` | on which line a field stands |
 
-pub(crate) mod kinds;
-pub(crate) mod misplaced;
-pub(crate) mod place;
+pub(crate) mod misplaced_annotations;
+pub(crate) mod source_lines;
 pub mod stream;
 pub(crate) mod workload;
+pub(crate) mod workload_kinds;

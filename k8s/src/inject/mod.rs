@@ -29,17 +29,17 @@ use serde_json::{Map, Value};
 
 pub use additions::containers::{AGENT, INIT, PROXY};
 use additions::containers::{NAMES, VOLUMES};
-use additions::probes::{Probe, Rewrite};
-use additions::proxy_config::Kept;
+use additions::probes::{ProbeRewriter, ProxyProbe};
+use additions::proxy_config::PreviousInjection;
 use additions::{containers, proxy_config, scrape};
 pub use manifests::stream;
 pub use options::annotation;
-use options::annotation::{INJECTED, Options};
+use options::annotation::{INJECTED, InjectionOptions};
 use pod::Pod;
-pub use pod::shape;
-use pod::shape::Misshapen;
+pub use pod::fields;
+use pod::fields::MalformedField;
 pub use refusal::{Refusal, Refusals};
-pub use settings::Settings;
+pub use settings::InjectionSettings;
 use settings::VERSION;
 
 /// Where a pod says for itself whether it is injected: a JSON pointer.
@@ -54,16 +54,16 @@ pub struct NamespaceFacts {
 
 /// What became of a pod.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub enum InjectionOutcome {
     /// It stays as it is.
-    Unchanged(Why),
+    Unchanged(UnchangedReason),
     /// It becomes this.
     Changed(Value),
 }
 
 /// Why a pod stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum UnchangedReason {
     /// There is no pod in it.
     NoWorkload,
     /// It is annotated `postern.dev/inject: disabled`.
@@ -76,14 +76,14 @@ pub enum Why {
 
 /// Whether the pods of a namespace are never injected. Those of the control plane carry their agent in the manifest:
 /// injecting them would wait for themselves. Those of `kube-system` may be what the node needs to start any pod.
-pub(super) fn is_control_plane(namespace: &str, settings: &Settings) -> bool {
+pub(super) fn is_control_plane(namespace: &str, settings: &InjectionSettings) -> bool {
     namespace == settings.root_namespace || namespace == "kube-system"
 }
 
 /// Injects a pod, or the template of one.
 ///
 /// `secret` goes into the addresses of its lifecycle handlers, unless it has been injected before:
-/// letters and digits that nobody outside guesses.
+/// letters and digits that cannot be guessed.
 ///
 /// A pod that this version has injected keeps what it has; only probes and handlers that came later
 /// are rewritten, and our containers are put first again. What another version injected is replaced.
@@ -93,22 +93,24 @@ pub(super) fn is_control_plane(namespace: &str, settings: &Settings) -> bool {
 pub fn inject(
     pod: &Value,
     namespace: &NamespaceFacts,
-    settings: &Settings,
+    settings: &InjectionSettings,
     secret: &str,
-) -> Result<Outcome, Refusals> {
-    // An opt-out stands whatever else is written: the pod is not ours to judge.
+) -> Result<InjectionOutcome, Refusals> {
+    // An opt-out holds whatever else is written: no other mistake of the pod is reported.
     if pod.pointer(OWN_INJECT).is_some_and(|own| own == "disabled") {
-        return Ok(Outcome::Unchanged(Why::OptedOut));
+        return Ok(InjectionOutcome::Unchanged(UnchangedReason::OptedOut));
     }
     let (facts, mistakes) = Pod::read(pod);
     let mut refusals = malformed(mistakes);
-    let options = Options::read(&namespace.annotations, &facts.metadata.annotations, &mut refusals);
+    let options =
+        InjectionOptions::read(&namespace.annotations, &facts.metadata.annotations, &mut refusals);
     refusals.extend(refusal::check(&facts));
     let config = config_of(pod);
-    let kept = config.as_deref().map(Kept::of).unwrap_or_default();
+    let kept = config.as_deref().map(PreviousInjection::of).unwrap_or_default();
     let mut changed = pod.clone();
-    let Some(parts) = Parts::of(&mut changed) else { return Err(Refusals(refusals)) };
-    let rewrite = Rewrite { known: &kept.probes, secret, grace_seconds: facts.grace_seconds() };
+    let Some(parts) = PodParts::of(&mut changed) else { return Err(Refusals(refusals)) };
+    let rewrite =
+        ProbeRewriter { known: &kept.probes, secret, grace_seconds: facts.grace_seconds() };
     let probes = rewrite_probes(parts.spec, &rewrite, &mut refusals);
     if !refusals.is_empty() {
         return Err(Refusals(refusals));
@@ -118,8 +120,8 @@ pub fn inject(
         _ => build(parts, &facts, &options, settings, &kept, &probes),
     }
     Ok(match changed == *pod {
-        true => Outcome::Unchanged(Why::AlreadyInjected),
-        false => Outcome::Changed(changed),
+        true => InjectionOutcome::Unchanged(UnchangedReason::AlreadyInjected),
+        false => InjectionOutcome::Changed(changed),
     })
 }
 
@@ -135,18 +137,18 @@ pub fn check_users(pod: &Value) -> Result<(), Refusals> {
 }
 
 /// All that has a wrong shape is one refusal.
-fn malformed(mistakes: Vec<Misshapen>) -> Vec<Refusal> {
+fn malformed(mistakes: Vec<MalformedField>) -> Vec<Refusal> {
     let mistakes = Some(mistakes).filter(|mistakes| !mistakes.is_empty());
     mistakes.map(Refusal::Malformed).into_iter().collect()
 }
 
 /// The two halves of a pod.
-struct Parts<'a> {
+struct PodParts<'a> {
     annotations: &'a mut Map<String, Value>,
     spec: &'a mut Map<String, Value>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> PodParts<'a> {
     /// None of a pod that is malformed.
     fn of(pod: &'a mut Value) -> Option<Self> {
         let pod = pod.as_object_mut()?;
@@ -210,9 +212,9 @@ fn config_of(pod: &Value) -> Option<String> {
 /// Rewrites the probes of every container but ours; the answer is what they asked.
 fn rewrite_probes(
     spec: &mut Map<String, Value>,
-    rewrite: &Rewrite<'_>,
+    rewrite: &ProbeRewriter<'_>,
     refusals: &mut Vec<Refusal>,
-) -> Vec<Probe> {
+) -> Vec<ProxyProbe> {
     let mut targets = Vec::new();
     for key in ["initContainers", "containers"] {
         let containers = spec.get_mut(key).and_then(Value::as_array_mut);
@@ -226,7 +228,12 @@ fn rewrite_probes(
 }
 
 /// What changes in a pod that is injected already.
-fn refresh(spec: &mut Map<String, Value>, config: &str, known: &[Probe], probes: &[Probe]) {
+fn refresh(
+    spec: &mut Map<String, Value>,
+    config: &str,
+    known: &[ProxyProbe],
+    probes: &[ProxyProbe],
+) {
     for key in ["initContainers", "containers"] {
         let Some(containers) = spec.get_mut(key).and_then(Value::as_array_mut) else { continue };
         put_ours_first(containers);
@@ -255,16 +262,16 @@ fn put_ours_first(containers: &mut [Value]) {
 
 /// Adds everything, in place of what an earlier version added.
 fn build(
-    parts: Parts<'_>,
+    parts: PodParts<'_>,
     facts: &Pod,
-    options: &Options,
-    settings: &Settings,
-    kept: &Kept,
-    probes: &[Probe],
+    options: &InjectionOptions,
+    settings: &InjectionSettings,
+    kept: &PreviousInjection,
+    probes: &[ProxyProbe],
 ) {
-    let Parts { annotations, spec } = parts;
+    let PodParts { annotations, spec } = parts;
     let app_metrics =
-        scrape::take_over(annotations, &facts.metadata.annotations, kept.app_metrics());
+        scrape::redirect_scrapes(annotations, &facts.metadata.annotations, kept.app_metrics());
     annotations.insert(INJECTED.to_owned(), VERSION.into());
     remove_ours(spec);
     let config = proxy_config::write(facts, options, settings, probes, app_metrics.as_ref());
@@ -295,7 +302,7 @@ fn put_first(
     }
 }
 
-/// As it stands in the pod. All keys of these types are texts, so that each can be written.
+/// As JSON. These types have string keys only, so each of them can be written.
 fn json(object: impl Serialize) -> Value {
     serde_json::to_value(object).unwrap_or_default()
 }

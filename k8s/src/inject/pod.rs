@@ -1,48 +1,48 @@
 //! The parts of a pod that decide what is injected, read leniently: what is not named here may have
 //! any shape, because a newer Kubernetes may have given it one, and is carried through untouched.
 
+pub mod fields;
 pub(crate) mod operating_system;
-pub mod shape;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use operating_system::Foreign;
-use shape::{Field, Misshapen, Shapes};
+use fields::{FieldReader, LocatedField, MalformedField};
+use operating_system::NonLinuxRequirement;
 
 /// A pod, or the template of one.
 #[derive(Debug, Clone)]
 pub(crate) struct Pod {
-    pub(crate) metadata: Metadata,
-    pub(crate) spec: Spec,
+    pub(crate) metadata: PodMetadata,
+    pub(crate) spec: PodSpec,
 }
 
-/// What stands above the spec.
+/// The part of the metadata that injection reads.
 #[derive(Debug, Clone)]
-pub(crate) struct Metadata {
+pub(crate) struct PodMetadata {
     pub(crate) annotations: BTreeMap<String, String>,
 }
 
 /// What runs.
 #[derive(Debug, Clone)]
-pub(crate) struct Spec {
+pub(crate) struct PodSpec {
     pub(crate) containers: Vec<Container>,
     pub(crate) init_containers: Vec<Container>,
     pub(crate) ephemeral_containers: Vec<Container>,
-    pub(crate) volumes: Vec<Named>,
+    pub(crate) volumes: Vec<LocatedName>,
     pub(crate) host_network: bool,
     /// `securityContext.runAsUser`
     pub(crate) run_as_user: Option<i64>,
     pub(crate) termination_grace_period_seconds: Option<u32>,
     pub(crate) restart_policy: Option<String>,
     /// What it needs, where that is not Linux.
-    pub(crate) foreign_os: Option<Foreign>,
+    pub(crate) non_linux: Option<NonLinuxRequirement>,
 }
 
-/// A name, and where it stands.
+/// A name and its JSON pointer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Named {
+pub(crate) struct LocatedName {
     pub(crate) name: String,
     /// A JSON pointer into the pod.
     pub(crate) pointer: String,
@@ -51,40 +51,40 @@ pub(crate) struct Named {
 /// One container of any of the three lists.
 #[derive(Debug, Clone)]
 pub(crate) struct Container {
-    pub(crate) name: Named,
+    pub(crate) name: LocatedName,
     /// `securityContext.runAsUser`
     pub(crate) run_as_user: Option<i64>,
-    pub(crate) ports: Vec<Port>,
+    pub(crate) ports: Vec<ContainerPort>,
     /// The volumes it mounts.
-    pub(crate) mounts: Vec<Named>,
+    pub(crate) mounts: Vec<LocatedName>,
 }
 
 /// A port the container says it listens on.
 #[derive(Debug, Clone)]
-pub(crate) struct Port {
+pub(crate) struct ContainerPort {
     pub(crate) name: Option<String>,
     pub(crate) container_port: u16,
     pub(crate) protocol: Option<String>,
 }
 
 impl Pod {
-    /// Reads a pod, and tells everything that has the wrong shape, each with its place; the pod then lacks it.
-    pub(crate) fn read(pod: &Value) -> (Self, Vec<Misshapen>) {
-        let mut shapes = Shapes::default();
-        let pod = Field::whole(pod);
+    /// Reads a pod. Every field of a wrong shape is returned with its pointer; the pod then lacks it.
+    pub(crate) fn read(pod: &Value) -> (Self, Vec<MalformedField>) {
+        let mut reader = FieldReader::default();
+        let pod = LocatedField::whole(pod);
         let (metadata, spec) = (pod.at("metadata"), pod.at("spec"));
-        shapes.mapping(&pod);
-        shapes.mapping(&metadata);
-        let annotations = shapes.texts(&metadata.at("annotations")).into_iter().collect();
+        reader.mapping(&pod);
+        reader.mapping(&metadata);
+        let annotations = reader.texts(&metadata.at("annotations")).into_iter().collect();
         match spec.value {
-            Some(_) => drop(shapes.mapping(&spec)),
-            None => shapes.missing(&spec, "the pod's `containers` below it"),
+            Some(_) => drop(reader.mapping(&spec)),
+            None => reader.missing(&spec, "the pod's `containers` below it"),
         }
-        let spec = Spec::read(&mut shapes, &spec);
-        let pod = Self { metadata: Metadata { annotations }, spec };
-        shapes.once(pod.all_containers().map(|container| &container.name), "container");
-        shapes.once(pod.spec.volumes.iter(), "volume");
-        (pod, shapes.mistakes())
+        let spec = PodSpec::read(&mut reader, &spec);
+        let pod = Self { metadata: PodMetadata { annotations }, spec };
+        reader.once(pod.all_containers().map(|container| &container.name), "container");
+        reader.once(pod.spec.volumes.iter(), "volume");
+        (pod, reader.mistakes())
     }
 
     /// Every container, whichever list it is in.
@@ -104,87 +104,87 @@ impl Pod {
     }
 }
 
-impl Spec {
-    fn read(shapes: &mut Shapes, spec: &Field<'_>) -> Self {
+impl PodSpec {
+    fn read(reader: &mut FieldReader, spec: &LocatedField<'_>) -> Self {
         Self {
-            containers: app_containers(shapes, spec),
-            init_containers: containers(shapes, &spec.at("initContainers")),
-            ephemeral_containers: containers(shapes, &spec.at("ephemeralContainers")),
-            volumes: named(shapes, &spec.at("volumes"), "a name for the volume"),
-            host_network: shapes.boolean(&spec.at("hostNetwork")).unwrap_or_default(),
-            run_as_user: run_as_user(shapes, spec),
-            termination_grace_period_seconds: shapes
+            containers: app_containers(reader, spec),
+            init_containers: containers(reader, &spec.at("initContainers")),
+            ephemeral_containers: containers(reader, &spec.at("ephemeralContainers")),
+            volumes: named(reader, &spec.at("volumes"), "a name for the volume"),
+            host_network: reader.boolean(&spec.at("hostNetwork")).unwrap_or_default(),
+            run_as_user: run_as_user(reader, spec),
+            termination_grace_period_seconds: reader
                 .seconds(&spec.at("terminationGracePeriodSeconds")),
-            restart_policy: shapes.text(&spec.at("restartPolicy")),
-            foreign_os: spec.value.and_then(operating_system::foreign),
+            restart_policy: reader.text(&spec.at("restartPolicy")),
+            non_linux: spec.value.and_then(operating_system::non_linux),
         }
     }
 }
 
 /// The containers of the app, of which Kubernetes wants one at least.
-fn app_containers(shapes: &mut Shapes, spec: &Field<'_>) -> Vec<Container> {
+fn app_containers(reader: &mut FieldReader, spec: &LocatedField<'_>) -> Vec<Container> {
     let list = spec.at("containers");
     let empty = list.value.is_none_or(|list| list.as_array().is_some_and(Vec::is_empty));
     if empty && spec.value.is_some() {
-        shapes.missing(&list, "at least one container, with `name` and `image`");
+        reader.missing(&list, "at least one container, with `name` and `image`");
     }
-    containers(shapes, &list)
+    containers(reader, &list)
 }
 
 /// The names of the items of a list.
-fn named(shapes: &mut Shapes, list: &Field<'_>, expected: &str) -> Vec<Named> {
-    let items = shapes.mappings(list);
-    items.iter().map(|item| name(shapes, item, expected)).collect()
+fn named(reader: &mut FieldReader, list: &LocatedField<'_>, expected: &str) -> Vec<LocatedName> {
+    let items = reader.mappings(list);
+    items.iter().map(|item| name(reader, item, expected)).collect()
 }
 
-fn name(shapes: &mut Shapes, item: &Field<'_>, expected: &str) -> Named {
-    let name = shapes.filled(&item.at("name"), expected);
-    Named { name: name.unwrap_or_default(), pointer: item.at("name").pointer }
+fn name(reader: &mut FieldReader, item: &LocatedField<'_>, expected: &str) -> LocatedName {
+    let name = reader.filled(&item.at("name"), expected);
+    LocatedName { name: name.unwrap_or_default(), pointer: item.at("name").pointer }
 }
 
-fn containers(shapes: &mut Shapes, list: &Field<'_>) -> Vec<Container> {
-    let items = shapes.mappings(list);
-    items.iter().map(|container| self::container(shapes, container)).collect()
+fn containers(reader: &mut FieldReader, list: &LocatedField<'_>) -> Vec<Container> {
+    let items = reader.mappings(list);
+    items.iter().map(|container| self::container(reader, container)).collect()
 }
 
-fn container(shapes: &mut Shapes, container: &Field<'_>) -> Container {
-    let name = name(shapes, container, "a name for the container, such as `name: app`");
-    shapes.filled(&container.at("image"), "the container's image");
+fn container(reader: &mut FieldReader, container: &LocatedField<'_>) -> Container {
+    let name = name(reader, container, "a name for the container, such as `name: app`");
+    reader.filled(&container.at("image"), "the container's image");
     Container {
         name,
-        run_as_user: run_as_user(shapes, container),
-        ports: ports(shapes, &container.at("ports")),
-        mounts: named(shapes, &container.at("volumeMounts"), "the name of the volume"),
+        run_as_user: run_as_user(reader, container),
+        ports: ports(reader, &container.at("ports")),
+        mounts: named(reader, &container.at("volumeMounts"), "the name of the volume"),
     }
 }
 
-fn run_as_user(shapes: &mut Shapes, holder: &Field<'_>) -> Option<i64> {
+fn run_as_user(reader: &mut FieldReader, holder: &LocatedField<'_>) -> Option<i64> {
     let context = holder.at("securityContext");
-    shapes.mapping(&context);
-    shapes.integer(&context.at("runAsUser"))
+    reader.mapping(&context);
+    reader.integer(&context.at("runAsUser"))
 }
 
-fn ports(shapes: &mut Shapes, list: &Field<'_>) -> Vec<Port> {
-    let items = shapes.mappings(list);
+fn ports(reader: &mut FieldReader, list: &LocatedField<'_>) -> Vec<ContainerPort> {
+    let items = reader.mappings(list);
     let ports = items.iter().map(|port| {
         let number = port.at("containerPort");
         if number.value.is_none() {
-            shapes.missing(&number, "the port the app listens on, such as `containerPort: 8080`");
+            reader.missing(&number, "the port the app listens on, such as `containerPort: 8080`");
         }
-        Port {
-            name: shapes.text(&port.at("name")),
-            container_port: shapes.port(&number).unwrap_or_default(),
-            protocol: shapes.text(&port.at("protocol")),
+        ContainerPort {
+            name: reader.text(&port.at("name")),
+            container_port: reader.port(&number).unwrap_or_default(),
+            protocol: reader.text(&port.at("protocol")),
         }
     });
     ports.collect()
 }
 
-impl Port {
+impl ContainerPort {
     /// The ports of a container of a pod that was read without a mistake.
     pub(crate) fn of(container: &Map<String, Value>) -> Vec<Self> {
-        let list = Field { value: container.get("ports"), pointer: String::new() };
-        ports(&mut Shapes::default(), &list)
+        let list = LocatedField { value: container.get("ports"), pointer: String::new() };
+        ports(&mut FieldReader::default(), &list)
     }
 
     pub(crate) fn is_tcp(&self) -> bool {

@@ -5,8 +5,8 @@ mod own_names;
 use serde_json::Value;
 
 use crate::inject::additions::containers::NAMES;
-use crate::inject::pod::operating_system::Foreign;
-use crate::inject::pod::shape::{Misshapen, dotted, escaped};
+use crate::inject::pod::fields::{MalformedField, dotted, escaped};
+use crate::inject::pod::operating_system::NonLinuxRequirement;
 use crate::inject::pod::{Container, Pod};
 use crate::inject::settings::{AGENT_UID, PROXY_UID};
 
@@ -20,7 +20,7 @@ pub struct Refusals(pub Vec<Refusal>);
 pub enum Refusal {
     /// Something the injector must understand has another shape than Kubernetes gives it; all there is.
     #[error("{NO_POD}: {}", joined(.0))]
-    Malformed(Vec<Misshapen>),
+    Malformed(Vec<MalformedField>),
     /// The pod shares the network of its node: the rules would redirect the whole node.
     #[error(
         "the pod has `hostNetwork: true`, so interception would take the traffic of its whole node; remove hostNetwork, or opt out with the annotation postern.dev/inject: disabled"
@@ -57,7 +57,7 @@ pub enum Refusal {
         what: &'static str,
         /// Its name.
         name: String,
-        /// Where it stands, a JSON pointer into the pod.
+        /// Its JSON pointer into the pod.
         pointer: String,
     },
     /// The pod says that it runs on no Linux node, by `os`, `nodeSelector` or affinity.
@@ -99,42 +99,42 @@ fn joined<T: ToString>(reasons: &[T]) -> String {
 
 /// One reason of a refusal, and the field it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reason {
+pub(crate) struct RefusalReason {
     /// A JSON pointer into the object.
     pub(crate) pointer: String,
-    pub(crate) words: String,
+    pub(crate) message: String,
 }
 
 impl Refusals {
-    /// Every reason with its field, for a pod that stands at `place` in an object.
-    pub(crate) fn reasons(&self, pod: &Value, place: &str) -> Vec<Reason> {
+    /// Every reason with its field, for a pod that is at the pointer `place` of an object.
+    pub(crate) fn reasons(&self, pod: &Value, place: &str) -> Vec<RefusalReason> {
         self.0.iter().flat_map(|refusal| refusal.reasons(pod, place)).collect()
     }
 }
 
 impl Refusal {
-    /// Every reason with its field, for a pod that stands at `place` in an object.
-    fn reasons(&self, pod: &Value, place: &str) -> Vec<Reason> {
+    /// Every reason with its field, for a pod that is at the pointer `place` of an object.
+    fn reasons(&self, pod: &Value, place: &str) -> Vec<RefusalReason> {
         if let Self::Malformed(mistakes) = self {
             let told = mistakes.iter().map(|mistake| mistake.below(place));
-            let reason = |mistake: Misshapen| Reason {
+            let reason = |mistake: MalformedField| RefusalReason {
                 pointer: mistake.pointer().to_owned(),
-                words: format!("{NO_POD}: {mistake}"),
+                message: format!("{NO_POD}: {mistake}"),
             };
             return told.map(reason).collect();
         }
         let pointer = format!("{place}{}", self.field(pod));
-        let words = match self {
+        let message = match self {
             Self::OperatingSystem { found, .. } => {
                 let (found, pointer) = (found.clone(), pointer.clone());
                 Self::OperatingSystem { found, pointer }.to_string()
             }
             _ => self.to_string(),
         };
-        vec![Reason { pointer, words }]
+        vec![RefusalReason { pointer, message }]
     }
 
-    /// The field it is about, as far as it can be told.
+    /// The JSON pointer of the field it is about; empty where there is none.
     fn field(&self, pod: &Value) -> String {
         match self {
             Self::Malformed(_) => String::new(),
@@ -183,7 +183,7 @@ pub(crate) fn check(pod: &Pod) -> Vec<Refusal> {
     if pod.spec.host_network {
         refusals.push(Refusal::HostNetwork);
     }
-    if let Some(Foreign { found, pointer }) = pod.spec.foreign_os.clone() {
+    if let Some(NonLinuxRequirement { found, pointer }) = pod.spec.non_linux.clone() {
         refusals.push(Refusal::OperatingSystem { found, pointer });
     }
     refusals.extend(users(pod));
@@ -199,7 +199,8 @@ fn others(pod: &Pod) -> impl Iterator<Item = &Container> {
     others.chain(&spec.ephemeral_containers)
 }
 
-/// What runs as one of our users: [`Refusal::UserCollision`] of the pod's default, and of each container other than ours.
+/// What runs as one of our users: [`Refusal::UserCollision`] of the pod's default, and of each container other than
+/// ours.
 pub(crate) fn users(pod: &Pod) -> Vec<Refusal> {
     let own = collision("the pod", pod.spec.run_as_user).into_iter();
     let containers = others(pod).filter_map(|container| {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{NamespaceFacts, Outcome, Settings};
+use super::{InjectionOutcome, InjectionSettings, NamespaceFacts};
 
 /// The deepest nesting of a review (SECURITY-CASES S-33); a pod needs about 15.
 const MAX_DEPTH: usize = 100;
@@ -20,23 +20,23 @@ const MAX_UID: usize = 256;
 
 /// A review that was read.
 #[derive(Debug)]
-pub struct RequestReview {
-    request: Request,
+pub struct AdmissionReview {
+    request: AdmissionRequest,
 }
 
 #[derive(Debug, Deserialize)]
-struct Envelope {
+struct ReviewEnvelope {
     #[serde(rename = "apiVersion")]
     api_version: String,
     kind: String,
-    request: Option<Request>,
+    request: Option<AdmissionRequest>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Request {
+struct AdmissionRequest {
     uid: String,
-    kind: Kind,
+    kind: GroupKind,
     #[serde(default)]
     sub_resource: Option<String>,
     #[serde(default)]
@@ -47,14 +47,14 @@ struct Request {
 }
 
 #[derive(Debug, Deserialize)]
-struct Kind {
+struct GroupKind {
     group: String,
     kind: String,
 }
 
 /// What became of a review, for the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ReviewVerdict {
     /// A patch was made.
     Injected,
     /// Allowed without one.
@@ -63,7 +63,7 @@ pub enum Verdict {
     Refused,
 }
 
-impl Verdict {
+impl ReviewVerdict {
     /// As the counter says it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -77,23 +77,24 @@ impl Verdict {
 
 /// The answer to a review.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ReviewAnswer {
     /// What became of it.
-    pub verdict: Verdict,
+    pub verdict: ReviewVerdict,
     /// The AdmissionReview to send back.
     pub body: Value,
 }
 
-impl RequestReview {
+impl AdmissionReview {
     /// Reads a review.
     ///
     /// # Errors
-    /// What is wrong, for the caller, who is told 400: there is no uid to answer to.
+    /// What is wrong, for the body of a 400: there is no uid to answer to.
     pub fn read(body: &[u8]) -> Result<Self, String> {
         if depth(body) > MAX_DEPTH {
             return Err(format!("nested deeper than {MAX_DEPTH}"));
         }
-        let envelope: Envelope = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let envelope: ReviewEnvelope =
+            serde_json::from_slice(body).map_err(|error| error.to_string())?;
         if envelope.api_version != "admission.k8s.io/v1" || envelope.kind != "AdmissionReview" {
             return Err("not an AdmissionReview of admission.k8s.io/v1".to_owned());
         }
@@ -112,7 +113,12 @@ impl RequestReview {
 
     /// Answers.
     #[must_use]
-    pub fn answer(&self, namespace: &NamespaceFacts, settings: &Settings, secret: &str) -> Answer {
+    pub fn answer(
+        &self,
+        namespace: &NamespaceFacts,
+        settings: &InjectionSettings,
+        secret: &str,
+    ) -> ReviewAnswer {
         let request = &self.request;
         if self.adds_ephemeral_container() {
             return match crate::inject::check_users(&request.object) {
@@ -124,8 +130,8 @@ impl RequestReview {
             return self.allow(None);
         }
         match crate::inject::inject(&request.object, namespace, settings, secret) {
-            Ok(Outcome::Unchanged(_)) => self.allow(None),
-            Ok(Outcome::Changed(pod)) => self.allow(Some(&pod)),
+            Ok(InjectionOutcome::Unchanged(_)) => self.allow(None),
+            Ok(InjectionOutcome::Changed(pod)) => self.allow(Some(&pod)),
             Err(refusal) => self.refuse(&refusal.to_string()),
         }
     }
@@ -148,35 +154,35 @@ impl RequestReview {
             && self.request.operation == "UPDATE"
     }
 
-    fn is_control_plane(&self, settings: &Settings) -> bool {
+    fn is_control_plane(&self, settings: &InjectionSettings) -> bool {
         crate::inject::is_control_plane(
             self.request.namespace.as_deref().unwrap_or_default(),
             settings,
         )
     }
 
-    fn allow(&self, changed: Option<&Value>) -> Answer {
+    fn allow(&self, changed: Option<&Value>) -> ReviewAnswer {
         let mut response = json!({ "uid": self.request.uid, "allowed": true });
         let verdict = match changed {
-            None => Verdict::Unchanged,
+            None => ReviewVerdict::Unchanged,
             Some(pod) => {
                 let patch = json!(json_patch::diff(&self.request.object, pod)).to_string();
                 response["patchType"] = json!("JSONPatch");
                 response["patch"] = json!(STANDARD.encode(patch));
-                Verdict::Injected
+                ReviewVerdict::Injected
             }
         };
-        Answer { verdict, body: envelope(response) }
+        ReviewAnswer { verdict, body: envelope(response) }
     }
 
-    fn refuse(&self, why: &str) -> Answer {
+    fn refuse(&self, why: &str) -> ReviewAnswer {
         let message = format!("postern: {why}");
         let response = json!({
             "uid": self.request.uid,
             "allowed": false,
             "status": { "code": 403, "reason": "Forbidden", "message": message },
         });
-        Answer { verdict: Verdict::Refused, body: envelope(response) }
+        ReviewAnswer { verdict: ReviewVerdict::Refused, body: envelope(response) }
     }
 }
 

@@ -16,7 +16,7 @@ pub const AGENT_UID: i64 = 64138;
 
 /// The settings of injection, as flags of `inject` and `injector` alike.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
-pub struct Settings {
+pub struct InjectionSettings {
     /// Where the agents find the authority.
     #[arg(
         long,
@@ -52,7 +52,7 @@ pub struct Settings {
     pub resources_config_map: String,
 }
 
-impl Settings {
+impl InjectionSettings {
     /// The image of one of our programs, tagged with our version.
     #[must_use]
     pub fn image(&self, program: &str) -> String {

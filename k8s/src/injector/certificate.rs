@@ -15,16 +15,16 @@ use rustls_pki_types::{PrivatePkcs8KeyDer, ServerName};
 
 use crate::workload_api::{self, X509Context};
 
-/// A certificate, and what whoever calls us must trust to believe it.
+/// The server side of a certificate, and the roots by which the API server verifies it.
 #[derive(Debug)]
-pub struct Serving {
+pub struct ServingCertificate {
     /// For handshakes with the API server, which shows no certificate of its own.
     pub tls: Arc<ServerConfig>,
     /// The roots of our trust domain, PEM.
     pub bundle_pem: String,
 }
 
-impl Serving {
+impl ServingCertificate {
     /// Makes the server's side.
     ///
     /// # Errors
@@ -44,7 +44,7 @@ impl Serving {
     }
 }
 
-/// The name, as the API server will check it; the rest is the authority's word.
+/// The name, as the API server will check it; the authority decides the rest.
 fn must_name(svid: &X509Svid, dns_name: &str) -> anyhow::Result<()> {
     let leaf = svid.chain().first().context("the certificate chain is empty")?;
     let leaf = ParsedCertificate::try_from(leaf)?;

@@ -6,8 +6,8 @@ use process_metrics::ProcessMetrics;
 use prometheus::{IntCounterVec, Opts, Registry, TextEncoder};
 use tokio::sync::watch;
 
-use super::certificate::Serving;
-use crate::page;
+use super::certificate::ServingCertificate;
+use crate::status_pages;
 
 /// The counters.
 #[derive(Debug)]
@@ -45,16 +45,16 @@ impl Metrics {
 
 /// What the pages show.
 #[derive(Debug, Clone)]
-pub struct Pages {
+pub struct InjectorPages {
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// The certificate.
-    pub serving: watch::Receiver<Option<Arc<Serving>>>,
+    pub serving: watch::Receiver<Option<Arc<ServingCertificate>>>,
     /// Whether the API server knows how to verify it.
     pub bundle_written: watch::Receiver<bool>,
 }
 
-impl page::Pages for Pages {
+impl status_pages::StatusPages for InjectorPages {
     fn unready(&self) -> Option<String> {
         if self.serving.borrow().is_none() {
             return Some("no certificate yet".to_owned());

@@ -20,18 +20,18 @@ const DEADLINE: Duration = Duration::from_secs(3);
 const MOST: usize = 4096;
 
 /// What is known of namespaces.
-pub struct Namespaces {
+pub struct NamespaceCache {
     client: Client,
     known: Mutex<BTreeMap<String, (Instant, NamespaceFacts)>>,
 }
 
-impl fmt::Debug for Namespaces {
+impl fmt::Debug for NamespaceCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Namespaces").finish_non_exhaustive()
     }
 }
 
-impl Namespaces {
+impl NamespaceCache {
     /// Knows nothing yet.
     #[must_use]
     pub fn new(client: Client) -> Self {

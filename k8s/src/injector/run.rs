@@ -8,18 +8,18 @@ use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::certificate::Serving;
-use super::metrics::{Metrics, Pages};
-use super::namespaces::Namespaces;
+use super::certificate::ServingCertificate;
+use super::metrics::{InjectorPages, Metrics};
+use super::namespaces::NamespaceCache;
 use super::server::{self, Webhook};
 use super::webhook_configuration;
-use crate::{inject, page, workload_api};
+use crate::{inject, status_pages, workload_api};
 
-/// What the injector is told at its start.
+/// The settings of the injector.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct InjectorSettings {
     /// What is injected.
-    pub inject: inject::Settings,
+    pub inject: inject::InjectionSettings,
     /// Where the API server calls.
     pub bind: SocketAddr,
     /// Where `/ready`, `/live` and `/metrics` are served.
@@ -36,7 +36,7 @@ pub struct Settings {
 ///
 /// # Errors
 /// An address in use.
-pub async fn run(settings: Settings, client: Client) -> anyhow::Result<()> {
+pub async fn run(settings: InjectorSettings, client: Client) -> anyhow::Result<()> {
     let bind = |address: SocketAddr| async move {
         let listener = TcpListener::bind(address).await;
         listener.with_context(|| format!("cannot listen on {address}"))
@@ -52,17 +52,18 @@ pub async fn run(settings: Settings, client: Client) -> anyhow::Result<()> {
     let (own, serving) = watch::channel(None);
     let (written, bundle_written) = watch::channel(false);
     let dns_name = settings.dns_name;
-    let serve_as = move |context: &_| Serving::new(context, &dns_name);
+    let serve_as = move |context: &_| ServingCertificate::new(context, &dns_name);
     tokio::spawn(workload_api::follow(settings.workload_api, own, serve_as));
-    tokio::spawn(webhook_configuration::keep(
+    tokio::spawn(webhook_configuration::keep_ca_bundle(
         client.clone(),
         settings.webhook_configuration,
         serving.clone(),
         written,
     ));
-    let pages = Pages { metrics: metrics.clone(), serving: serving.clone(), bundle_written };
-    tokio::spawn(page::serve(readiness, pages));
-    let webhook = Webhook::new(settings.inject, Some(Namespaces::new(client)), metrics);
+    let pages =
+        InjectorPages { metrics: metrics.clone(), serving: serving.clone(), bundle_written };
+    tokio::spawn(status_pages::serve(readiness, pages));
+    let webhook = Webhook::new(settings.inject, Some(NamespaceCache::new(client)), metrics);
     server::serve(reviews, serving, Arc::new(webhook)).await;
     Ok(())
 }

@@ -17,12 +17,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
-use super::callers::Callers;
-use super::certificate::Serving;
+use super::certificate::ServingCertificate;
+use super::connection_counts::ConnectionCounts;
 use super::metrics::Metrics;
-use super::namespaces::Namespaces;
-use crate::inject::review::RequestReview;
-use crate::inject::{NamespaceFacts, Settings};
+use super::namespaces::NamespaceCache;
+use crate::inject::review::AdmissionReview;
+use crate::inject::{InjectionSettings, NamespaceFacts};
 
 /// The largest review: a pod has a few KiB, an object at most 1.5 MiB, and no pod comes near it.
 pub const MAX_BODY: usize = 1 << 20;
@@ -44,8 +44,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What a review is answered from.
 #[derive(Debug)]
 pub struct Webhook {
-    settings: Settings,
-    namespaces: Option<Namespaces>,
+    settings: InjectionSettings,
+    namespaces: Option<NamespaceCache>,
     metrics: Arc<Metrics>,
     reviews: Semaphore,
 }
@@ -54,7 +54,11 @@ impl Webhook {
     /// Answers by these settings. Without `namespaces` every namespace is taken to have no
     /// annotations.
     #[must_use]
-    pub fn new(settings: Settings, namespaces: Option<Namespaces>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        settings: InjectionSettings,
+        namespaces: Option<NamespaceCache>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self { settings, namespaces, metrics, reviews: Semaphore::new(MAX_REVIEWS) }
     }
 
@@ -85,7 +89,7 @@ impl Webhook {
             }
             Err(_) => return ("broken", text(StatusCode::BAD_REQUEST, "the body broke off")),
         };
-        let review = match RequestReview::read(&body) {
+        let review = match AdmissionReview::read(&body) {
             Ok(review) => review,
             Err(error) => return ("malformed", text(StatusCode::BAD_REQUEST, &error)),
         };
@@ -101,7 +105,7 @@ impl Webhook {
         (answer.verdict.as_str(), json(&answer.body))
     }
 
-    async fn facts(&self, review: &RequestReview) -> anyhow::Result<NamespaceFacts> {
+    async fn facts(&self, review: &AdmissionReview) -> anyhow::Result<NamespaceFacts> {
         match (review.namespace(), &self.namespaces) {
             (Some(name), Some(namespaces)) => namespaces.facts(name).await,
             _ => Ok(NamespaceFacts::default()),
@@ -117,11 +121,11 @@ fn secret() -> String {
 /// Serves for ever. While there is no certificate, connections are closed.
 pub async fn serve(
     listener: TcpListener,
-    serving: watch::Receiver<Option<Arc<Serving>>>,
+    serving: watch::Receiver<Option<Arc<ServingCertificate>>>,
     webhook: Arc<Webhook>,
 ) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let callers = Arc::new(Callers::default());
+    let counts = Arc::new(ConnectionCounts::default());
     while let Ok(permit) = connections.clone().acquire_owned().await {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -133,19 +137,19 @@ pub async fn serve(
         };
         // The certificate of this moment: a new one needs no restart (F-37).
         let Some(current) = serving.borrow().clone() else { continue };
-        let Some(place) = callers.place(address.ip()) else {
+        let Some(slot) = counts.admit(address.ip()) else {
             tracing::debug!(%address, "too many connections of one address; closed");
             continue;
         };
         let webhook = webhook.clone();
         tokio::spawn(async move {
-            let _held = (permit, place);
+            let _held = (permit, slot);
             connection(stream, &current, webhook).await;
         });
     }
 }
 
-async fn connection(stream: TcpStream, serving: &Serving, webhook: Arc<Webhook>) {
+async fn connection(stream: TcpStream, serving: &ServingCertificate, webhook: Arc<Webhook>) {
     let accepted = TlsAcceptor::from(serving.tls.clone()).accept(stream);
     let stream = match tokio::time::timeout(HANDSHAKE_DEADLINE, accepted).await {
         Ok(Ok(stream)) => stream,
@@ -170,7 +174,7 @@ async fn connection(stream: TcpStream, serving: &Serving, webhook: Arc<Webhook>)
         return;
     }
     connection.as_mut().graceful_shutdown();
-    // Reviews under way have their own deadline; whoever is slower than that is cut off.
+    // Reviews under way have their own deadline; a slower connection is closed.
     let _ = tokio::time::timeout(REVIEW_DEADLINE, connection).await;
 }
 

@@ -15,7 +15,7 @@ use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::certificate::Serving;
+use super::certificate::ServingCertificate;
 
 /// The name of our webhook within the configuration.
 pub const WEBHOOK: &str = "inject.postern.dev";
@@ -27,10 +27,10 @@ const RETRY: Duration = Duration::from_secs(2);
 const CALL_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Keeps the bundle for ever. `written` becomes true when the API server has it.
-pub async fn keep(
+pub async fn keep_ca_bundle(
     client: Client,
     name: String,
-    mut serving: watch::Receiver<Option<Arc<Serving>>>,
+    mut serving: watch::Receiver<Option<Arc<ServingCertificate>>>,
     written: watch::Sender<bool>,
 ) {
     let configurations: Api<MutatingWebhookConfiguration> = Api::all(client);

@@ -13,20 +13,20 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Bytes, Frame};
 use serde_json::{Value, json};
 
-use super::store::{Store, Target, merge};
+use super::store::{ObjectStore, RequestTarget, merge};
 
 /// The body of an answer: whole, or the lines of a watch.
-pub type Body = BoxBody<Bytes, io::Error>;
+pub type ResponseBody = BoxBody<Bytes, io::Error>;
 /// The parameters of a query.
-pub type Query = HashMap<String, String>;
+pub type QueryParameters = HashMap<String, String>;
 
-fn answer(status: StatusCode, value: &Value) -> Response<Body> {
+fn answer(status: StatusCode, value: &Value) -> Response<ResponseBody> {
     let body = Full::new(Bytes::from(value.to_string())).map_err(|never| match never {});
     let response = Response::builder().status(status).header("content-type", "application/json");
     response.body(body.boxed()).unwrap()
 }
 
-fn failure(status: StatusCode, reason: &str, message: &str) -> Response<Body> {
+fn failure(status: StatusCode, reason: &str, message: &str) -> Response<ResponseBody> {
     answer(
         status,
         &json!({
@@ -38,13 +38,13 @@ fn failure(status: StatusCode, reason: &str, message: &str) -> Response<Body> {
 
 /// An unknown group or kind: plain text.
 #[must_use]
-pub fn no_page() -> Response<Body> {
+pub fn no_page() -> Response<ResponseBody> {
     let body =
         Full::new(Bytes::from_static(b"404 page not found\n")).map_err(|never| match never {});
     Response::builder().status(404).header("content-type", "text/plain").body(body.boxed()).unwrap()
 }
 
-fn not_found(target: &Target) -> Response<Body> {
+fn not_found(target: &RequestTarget) -> Response<ResponseBody> {
     let name = target.name.as_deref().unwrap_or_default();
     let message = format!("{} \"{name}\" not found", target.collection);
     failure(StatusCode::NOT_FOUND, "NotFound", &message)
@@ -55,7 +55,7 @@ fn not_found(target: &Target) -> Response<Body> {
 /// # Panics
 /// The target names none.
 #[must_use]
-pub fn get(store: &Store, target: &Target) -> Response<Body> {
+pub fn get(store: &ObjectStore, target: &RequestTarget) -> Response<ResponseBody> {
     let name = target.name.as_deref().unwrap();
     match store.get(&target.collection, &target.namespace, name) {
         Some(object) => answer(StatusCode::OK, &object),
@@ -63,14 +63,18 @@ pub fn get(store: &Store, target: &Target) -> Response<Body> {
     }
 }
 
-fn fits(query: &Query, object: &Value) -> bool {
+fn fits(query: &QueryParameters, object: &Value) -> bool {
     let named = query.get("fieldSelector").and_then(|text| text.strip_prefix("metadata.name="));
     named.is_none_or(|name| object["metadata"]["name"] == name)
 }
 
 /// GET of a collection, in pages where the client asks for pages.
 #[must_use]
-pub fn list(store: &Store, target: &Target, query: &Query) -> Response<Body> {
+pub fn list(
+    store: &ObjectStore,
+    target: &RequestTarget,
+    query: &QueryParameters,
+) -> Response<ResponseBody> {
     store.lists.fetch_add(1, SeqCst);
     let from = query.get("continue").and_then(|text| text.parse().ok()).unwrap_or(0usize);
     let limit = query.get("limit").and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
@@ -88,7 +92,11 @@ pub fn list(store: &Store, target: &Target, query: &Query) -> Response<Body> {
 
 /// POST: refused with 409 where the name is taken.
 #[must_use]
-pub fn create(store: &Store, target: &Target, mut object: Value) -> Response<Body> {
+pub fn create(
+    store: &ObjectStore,
+    target: &RequestTarget,
+    mut object: Value,
+) -> Response<ResponseBody> {
     if !target.namespace.is_empty() {
         object["metadata"]["namespace"] = target.namespace.as_str().into();
     }
@@ -105,7 +113,11 @@ pub fn create(store: &Store, target: &Target, mut object: Value) -> Response<Bod
 /// # Panics
 /// The target names no object.
 #[must_use]
-pub fn replace(store: &Store, target: &Target, object: Value) -> Response<Body> {
+pub fn replace(
+    store: &ObjectStore,
+    target: &RequestTarget,
+    object: Value,
+) -> Response<ResponseBody> {
     let name = target.name.as_deref().unwrap();
     let Some(before) = store.get(&target.collection, &target.namespace, name) else {
         return not_found(target);
@@ -127,7 +139,7 @@ pub fn replace(store: &Store, target: &Target, object: Value) -> Response<Body> 
 /// # Panics
 /// The target names no object.
 #[must_use]
-pub fn patch(store: &Store, target: &Target, patch: Value) -> Response<Body> {
+pub fn patch(store: &ObjectStore, target: &RequestTarget, patch: Value) -> Response<ResponseBody> {
     let name = target.name.as_deref().unwrap();
     let before = store.get(&target.collection, &target.namespace, name);
     if target.status {
@@ -145,7 +157,7 @@ pub fn patch(store: &Store, target: &Target, patch: Value) -> Response<Body> {
 /// # Panics
 /// The target names none.
 #[must_use]
-pub fn delete(store: &Store, target: &Target) -> Response<Body> {
+pub fn delete(store: &ObjectStore, target: &RequestTarget) -> Response<ResponseBody> {
     let name = target.name.as_deref().unwrap();
     match store.delete(&target.collection, &target.namespace, name) {
         Some(object) => answer(StatusCode::OK, &object),
@@ -153,10 +165,10 @@ pub fn delete(store: &Store, target: &Target) -> Response<Body> {
     }
 }
 
-struct Watching {
-    store: Arc<Store>,
-    target: Target,
-    query: Query,
+struct WatchProgress {
+    store: Arc<ObjectStore>,
+    target: RequestTarget,
+    query: QueryParameters,
     version: u64,
     changes: tokio::sync::watch::Receiver<u64>,
     waiting: Vec<Value>,
@@ -165,7 +177,11 @@ struct Watching {
 
 /// A line for each thing that happened; a bookmark when nothing did for a while.
 #[must_use]
-pub fn watch(store: Arc<Store>, target: Target, query: &Query) -> Response<Body> {
+pub fn watch(
+    store: Arc<ObjectStore>,
+    target: RequestTarget,
+    query: &QueryParameters,
+) -> Response<ResponseBody> {
     let mut version = query.get("resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut waiting = Vec::new();
     if query.get("sendInitialEvents").is_some_and(|send| send == "true") {
@@ -179,7 +195,7 @@ pub fn watch(store: Arc<Store>, target: Target, query: &Query) -> Response<Body>
     }
     let changes = store.changes();
     let query = query.clone();
-    let state = Watching { store, target, query, version, changes, waiting, over: false };
+    let state = WatchProgress { store, target, query, version, changes, waiting, over: false };
     let lines = stream::unfold(state, |mut state| async move {
         let lines = state.next().await?;
         let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
@@ -209,7 +225,7 @@ where
     tokio_stream::wrappers::ReceiverStream::new(receiver)
 }
 
-fn bookmark(target: &Target, version: u64) -> Value {
+fn bookmark(target: &RequestTarget, version: u64) -> Value {
     let (api_version, _) = target.collection.rsplit_once('/').unwrap();
     json!({"type": "BOOKMARK", "object": {
         "kind": "Bookmark", "apiVersion": api_version,
@@ -217,7 +233,7 @@ fn bookmark(target: &Target, version: u64) -> Value {
     }})
 }
 
-impl Watching {
+impl WatchProgress {
     async fn next(&mut self) -> Option<Vec<Value>> {
         if self.over {
             return None;

@@ -28,21 +28,21 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use answers::Body;
-use store::{Store, Target};
+use answers::ResponseBody;
+use store::{ObjectStore, RequestTarget};
 
 /// The server, and the objects in it.
 #[derive(Debug, Clone)]
-pub struct FakeApi {
+pub struct ApiServer {
     /// The objects, and the switches that make the server fail.
-    pub store: Arc<Store>,
+    pub store: Arc<ObjectStore>,
     /// Where it listens.
     pub address: SocketAddr,
     /// The certificate it shows, PEM.
     pub certificate: String,
 }
 
-impl FakeApi {
+impl ApiServer {
     /// Serves on a free port of loopback.
     ///
     /// # Panics
@@ -69,7 +69,7 @@ impl FakeApi {
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
-        let store = Arc::new(Store::default());
+        let store = Arc::new(ObjectStore::default());
         let acceptor = TlsAcceptor::from(Arc::new(tls));
         tokio::spawn(accept(listener, acceptor, store.clone()));
         Self { store, address, certificate: made.cert.pem() }
@@ -112,7 +112,7 @@ impl FakeApi {
     }
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, store: Arc<Store>) {
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, store: Arc<ObjectStore>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         if store.is_down() {
@@ -134,9 +134,9 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, store: Arc<Store>)
 }
 
 async fn answer(
-    store: Arc<Store>,
+    store: Arc<ObjectStore>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> Result<Response<ResponseBody>, Infallible> {
     let (parts, body) = request.into_parts();
     let body: Bytes = match tokio::time::timeout(Duration::from_secs(5), body.collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
@@ -150,7 +150,7 @@ async fn answer(
         .filter_map(|pair| pair.split_once('='))
         .map(|(key, value)| (key.to_owned(), value.replace("%3D", "=").replace("%2F", "/")))
         .collect();
-    let Some(target) = Target::of(parts.uri.path()) else { return Ok(answers::no_page()) };
+    let Some(target) = RequestTarget::of(parts.uri.path()) else { return Ok(answers::no_page()) };
     if !store.knows(&target.collection) {
         return Ok(answers::no_page());
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::FakeApi;
+use crate::ApiServer;
 
 /// A namespace, part of the mesh or not.
 #[must_use]
@@ -80,7 +80,7 @@ pub fn allow(namespace: &str, name: &str, from: &[&str]) -> Value {
 }
 
 /// A shop: `frontend` and `cart`, each a pod, a service and its slice.
-pub fn shop(api: &FakeApi) {
+pub fn shop(api: &ApiServer) {
     api.put(namespace("shop", true));
     api.put(namespace("postern-system", false));
     for (app, number) in [("cart", 1), ("frontend", 2)] {

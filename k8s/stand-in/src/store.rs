@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 /// What a path names.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct RequestTarget {
     /// Group, version and plural: `v1/pods`, `security.istio.io/v1/authorizationpolicies`.
     pub collection: String,
     /// Empty for all namespaces.
@@ -20,7 +20,7 @@ pub struct Target {
     pub status: bool,
 }
 
-impl Target {
+impl RequestTarget {
     /// What a path names; `None` where no API has such a path.
     #[must_use]
     pub fn of(path: &str) -> Option<Self> {
@@ -48,7 +48,7 @@ impl Target {
 
 /// A change of an object, as watches see it.
 #[derive(Debug, Clone)]
-pub struct Happened {
+pub struct WatchEvent {
     /// The version of the change.
     pub version: u64,
     /// Group, version and plural.
@@ -60,19 +60,19 @@ pub struct Happened {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct StoreState {
     version: u64,
     objects: BTreeMap<String, BTreeMap<(String, String), Value>>,
-    log: Vec<Happened>,
-    /// What happened before is forgotten: a watch from there is told 410.
+    log: Vec<WatchEvent>,
+    /// What happened before is forgotten: a watch from there gets 410.
     oldest: u64,
     absent: HashSet<String>,
 }
 
 /// The objects of a cluster and the log of their changes; and the switches by which a test makes the server fail.
 #[derive(Debug)]
-pub struct Store {
-    inner: Mutex<Inner>,
+pub struct ObjectStore {
+    inner: Mutex<StoreState>,
     changes: watch::Sender<u64>,
     outages: watch::Sender<u64>,
     down: AtomicBool,
@@ -80,7 +80,7 @@ pub struct Store {
     pub lists: AtomicU64,
 }
 
-impl Default for Store {
+impl Default for ObjectStore {
     fn default() -> Self {
         Self {
             inner: Mutex::default(),
@@ -112,7 +112,7 @@ fn key_of(object: &Value) -> (String, String) {
     (text("namespace"), text("name"))
 }
 
-impl Store {
+impl ObjectStore {
     /// Whether there is an outage.
     pub fn is_down(&self) -> bool {
         self.down.load(SeqCst)
@@ -129,7 +129,7 @@ impl Store {
         self.outages.send_modify(|outage| *outage += 1);
     }
 
-    /// Forgets what happened: the next watch from an old version is told 410.
+    /// Forgets what happened: the next watch from an old version gets 410.
     pub fn compact(&self) {
         let mut inner = self.inner.lock().unwrap();
         inner.version += 1;
@@ -197,14 +197,14 @@ impl Store {
         let what = if before.is_some() { "MODIFIED" } else { "ADDED" };
         inner.objects.entry(collection.to_owned()).or_default().insert(key, object.clone());
         let happened =
-            Happened { version, collection: collection.into(), what, object: object.clone() };
+            WatchEvent { version, collection: collection.into(), what, object: object.clone() };
         inner.log.push(happened);
         drop(inner);
         self.changes.send_modify(|change| *change += 1);
         object
     }
 
-    /// Deletes an object, and tells the watches of it.
+    /// Deletes an object, which watches see.
     pub fn delete(&self, collection: &str, namespace: &str, name: &str) -> Option<Value> {
         let mut inner = self.inner.lock().unwrap();
         let key = (namespace.to_owned(), name.to_owned());
@@ -213,13 +213,13 @@ impl Store {
         let version = inner.version;
         object["metadata"]["resourceVersion"] = version.to_string().into();
         let collection = collection.to_owned();
-        inner.log.push(Happened { version, collection, what: "DELETED", object: object.clone() });
+        inner.log.push(WatchEvent { version, collection, what: "DELETED", object: object.clone() });
         drop(inner);
         self.changes.send_modify(|change| *change += 1);
         Some(object)
     }
 
-    /// Takes an object out without telling a watch: what a list after an outage finds gone.
+    /// Takes an object out unseen by watches: a list after an outage finds it gone.
     pub fn lose(&self, collection: &str, namespace: &str, name: &str) {
         let mut inner = self.inner.lock().unwrap();
         let key = (namespace.to_owned(), name.to_owned());
@@ -237,7 +237,7 @@ impl Store {
     /// are of.
     pub fn list(
         &self,
-        target: &Target,
+        target: &RequestTarget,
         fits: impl Fn(&Value) -> bool,
         from: usize,
         most: usize,
@@ -254,7 +254,7 @@ impl Store {
     }
 
     /// What happened to a collection after a version; `None` when that is forgotten.
-    pub fn since(&self, target: &Target, version: u64) -> Option<(Vec<Happened>, u64)> {
+    pub fn since(&self, target: &RequestTarget, version: u64) -> Option<(Vec<WatchEvent>, u64)> {
         let inner = self.inner.lock().unwrap();
         if version < inner.oldest {
             return None;

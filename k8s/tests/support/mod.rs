@@ -4,17 +4,17 @@ use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
 use clap::Parser;
-use k8s::inject::{NamespaceFacts, Outcome, Refusals, Settings};
+use k8s::inject::{InjectionOutcome, InjectionSettings, NamespaceFacts, Refusals};
 use serde_json::{Value, json};
 
 #[derive(Parser)]
 struct Flags {
     #[command(flatten)]
-    settings: Settings,
+    settings: InjectionSettings,
 }
 
 /// The settings without any flag.
-pub(crate) fn settings() -> Settings {
+pub(crate) fn settings() -> InjectionSettings {
     Flags::parse_from(["test"]).settings
 }
 
@@ -44,14 +44,14 @@ pub(crate) fn pod_with(container: &Value) -> Value {
 pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// Injects into a namespace without annotations.
-pub(crate) fn inject(pod: &Value) -> Result<Outcome, Refusals> {
+pub(crate) fn inject(pod: &Value) -> Result<InjectionOutcome, Refusals> {
     k8s::inject::inject(pod, &NamespaceFacts::default(), &settings(), SECRET)
 }
 
 /// The pod after injection.
 pub(crate) fn injected(pod: &Value) -> Value {
     match inject(pod) {
-        Ok(Outcome::Changed(pod)) => pod,
+        Ok(InjectionOutcome::Changed(pod)) => pod,
         other => panic!("not injected: {other:?}"),
     }
 }

@@ -24,9 +24,9 @@ use super::proxy_config::{
     SERVICE_ACCOUNT_VARIABLE, SOCKET, VARIABLE,
 };
 use super::scrape::METRICS_PORT;
-use crate::inject::options::annotation::Options;
+use crate::inject::options::annotation::InjectionOptions;
 use crate::inject::options::resources::ProxyResources;
-use crate::inject::settings::{AGENT_UID, PROXY_UID, Settings};
+use crate::inject::settings::{AGENT_UID, InjectionSettings, PROXY_UID};
 
 /// The init container that loads the redirection rules.
 pub const INIT: &str = "postern-init";
@@ -63,7 +63,7 @@ const BUNDLE_DIRECTORY: &str = "/etc/postern/trust";
 const SOCKET_DIRECTORY: &str = "/run/postern";
 
 /// What the volumes of [`VOLUMES`] hold.
-pub(crate) fn volumes(settings: &Settings) -> Vec<Volume> {
+pub(crate) fn volumes(settings: &InjectionSettings) -> Vec<Volume> {
     vec![
         in_memory("postern-socket", "1Mi"),
         in_memory("postern-no-api-token", "4Ki"),
@@ -123,7 +123,7 @@ fn field(path: &str) -> ObjectFieldSelector {
 }
 
 /// The container that sends the pod's traffic to the proxy.
-pub(crate) fn init(options: &Options, settings: &Settings) -> Container {
+pub(crate) fn init(options: &InjectionOptions, settings: &InjectionSettings) -> Container {
     Container {
         args: Some(redirect_arguments(options, settings)),
         security_context: Some(SecurityContext {
@@ -141,7 +141,7 @@ pub(crate) fn init(options: &Options, settings: &Settings) -> Container {
 }
 
 /// A container that runs one of our programs.
-fn container(name: &str, program: &str, settings: &Settings) -> Container {
+fn container(name: &str, program: &str, settings: &InjectionSettings) -> Container {
     Container {
         name: name.to_owned(),
         image: Some(settings.image(program)),
@@ -151,7 +151,7 @@ fn container(name: &str, program: &str, settings: &Settings) -> Container {
     }
 }
 
-fn redirect_arguments(options: &Options, settings: &Settings) -> Vec<String> {
+fn redirect_arguments(options: &InjectionOptions, settings: &InjectionSettings) -> Vec<String> {
     let mut arguments: Vec<String> = ["redirect", "apply"].map(str::to_owned).into();
     let mut flag = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
     flag("exempt", format!("uid={PROXY_UID}"));
@@ -176,7 +176,11 @@ fn written<T: ToString>(items: &[T]) -> String {
 }
 
 /// The cert agent; `finite`: of a pod that is done when its containers are.
-pub(crate) fn agent(options: &Options, settings: &Settings, finite: bool) -> Container {
+pub(crate) fn agent(
+    options: &InjectionOptions,
+    settings: &InjectionSettings,
+    finite: bool,
+) -> Container {
     let health = command(&["postern-cert-agent", "health", "--socket", SOCKET]);
     Container {
         args: Some(agent_arguments(settings, finite && !options.native)),
@@ -194,7 +198,7 @@ pub(crate) fn agent(options: &Options, settings: &Settings, finite: bool) -> Con
     }
 }
 
-fn agent_arguments(settings: &Settings, ends_after_proxy: bool) -> Vec<String> {
+fn agent_arguments(settings: &InjectionSettings, ends_after_proxy: bool) -> Vec<String> {
     let mut arguments = vec!["run".to_owned()];
     let mut flag = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
     flag("authority", settings.authority.to_string());
@@ -211,7 +215,11 @@ fn agent_arguments(settings: &Settings, ends_after_proxy: bool) -> Vec<String> {
 }
 
 /// The proxy.
-pub(crate) fn proxy(options: &Options, settings: &Settings, config: &str) -> Container {
+pub(crate) fn proxy(
+    options: &InjectionOptions,
+    settings: &InjectionSettings,
+    config: &str,
+) -> Container {
     let ready = HTTPGetAction {
         path: Some("/ready".to_owned()),
         port: IntOrString::Int(i32::from(PROBE_PORT)),
@@ -273,7 +281,7 @@ fn command(words: &[&str]) -> ExecAction {
 }
 
 /// A native sidecar is an init container that goes on (Kubernetes 1.29).
-fn restart_policy(options: &Options) -> Option<String> {
+fn restart_policy(options: &InjectionOptions) -> Option<String> {
     options.native.then(|| "Always".to_owned())
 }
 

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::inject::pod::Port;
+use crate::inject::pod::ContainerPort;
 use crate::inject::refusal::Refusal;
 
 /// Where the proxy serves readiness and probes.
@@ -24,25 +24,25 @@ const POST_START_SECONDS: u32 = 300;
 /// What the proxy must know to ask in the kubelet's place; a section of its configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Probe {
+pub(crate) struct ProxyProbe {
     container: String,
-    kind: Kind,
+    kind: ProbeKind,
     /// The secret part of a handler's path.
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
     timeout: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    http: Option<Http>,
+    http: Option<HttpAction>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tcp: Option<Tcp>,
+    tcp: Option<TcpAction>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    grpc: Option<Grpc>,
+    grpc: Option<GrpcAction>,
 }
 
 /// Which probe or handler of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) enum Kind {
+pub(crate) enum ProbeKind {
     Liveness,
     Readiness,
     Startup,
@@ -52,18 +52,18 @@ pub(crate) enum Kind {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Http {
+struct HttpAction {
     port: u16,
     path: String,
     #[serde(default, skip_serializing_if = "is_false")]
     tls: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    headers: Vec<Header>,
+    headers: Vec<HttpHeader>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
+struct HttpHeader {
     name: String,
     #[serde(default)]
     value: String,
@@ -71,19 +71,19 @@ struct Header {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Tcp {
+struct TcpAction {
     port: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Grpc {
+struct GrpcAction {
     port: u16,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     service: String,
 }
 
-impl Kind {
+impl ProbeKind {
     const ALL: [Self; 5] =
         [Self::Liveness, Self::Readiness, Self::Startup, Self::PostStart, Self::PreStop];
 
@@ -119,27 +119,27 @@ impl Kind {
 }
 
 /// What all probes of a pod have in common.
-pub(crate) struct Rewrite<'a> {
+pub(crate) struct ProbeRewriter<'a> {
     /// Targets of probes that were rewritten before.
-    pub(crate) known: &'a [Probe],
+    pub(crate) known: &'a [ProxyProbe],
     /// The secret part of handlers' paths.
     pub(crate) secret: &'a str,
     /// The pod's grace period, which bounds its `preStop` handlers.
     pub(crate) grace_seconds: u32,
 }
 
-impl Rewrite<'_> {
+impl ProbeRewriter<'_> {
     /// Rewrites the probes and handlers of one container; what they asked is added to `targets`, and to `refusals` a
     /// [`Refusal::Probe`] where a target cannot be made out.
     pub(crate) fn container(
         &self,
         container: &mut Map<String, Value>,
-        targets: &mut Vec<Probe>,
+        targets: &mut Vec<ProxyProbe>,
         refusals: &mut Vec<Refusal>,
     ) {
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let ports = Port::of(container);
-        for kind in Kind::ALL {
+        let ports = ContainerPort::of(container);
+        for kind in ProbeKind::ALL {
             let (outer, inner) = kind.fields();
             let holder = container.get_mut(outer).and_then(|outer| match inner {
                 None => Some(outer),
@@ -159,24 +159,24 @@ impl Rewrite<'_> {
     fn one(
         &self,
         container: &str,
-        kind: Kind,
+        kind: ProbeKind,
         holder: &mut Map<String, Value>,
-        ports: &[Port],
-    ) -> Result<Option<Probe>, String> {
-        let Some(target) = Target::of(holder, ports)? else { return Ok(None) };
-        if let Target::Rewritten(path) = target {
+        ports: &[ContainerPort],
+    ) -> Result<Option<ProxyProbe>, String> {
+        let Some(target) = ProbeAction::of(holder, ports)? else { return Ok(None) };
+        if let ProbeAction::Rewritten(path) = target {
             let before = self.known.iter().find(|probe| probe.path() == path);
             return before.cloned().map(Some).ok_or_else(|| {
                 format!("asks the proxy for {path}, which is not in its configuration; write the app's own port and path")
             });
         }
         let (http, tcp, grpc) = match target {
-            Target::Http(http) => (Some(http), None, None),
-            Target::Tcp(tcp) => (None, Some(tcp), None),
-            Target::Grpc(grpc) => (None, None, Some(grpc)),
-            Target::Rewritten(_) => (None, None, None),
+            ProbeAction::Http(http) => (Some(http), None, None),
+            ProbeAction::Tcp(tcp) => (None, Some(tcp), None),
+            ProbeAction::Grpc(grpc) => (None, None, Some(grpc)),
+            ProbeAction::Rewritten(_) => (None, None, None),
         };
-        let probe = Probe {
+        let probe = ProxyProbe {
             container: container.to_owned(),
             kind,
             secret: kind.is_handler().then(|| self.secret.to_owned()),
@@ -193,10 +193,10 @@ impl Rewrite<'_> {
         Ok(Some(probe))
     }
 
-    fn timeout_seconds(&self, kind: Kind, holder: &Map<String, Value>) -> u32 {
+    fn timeout_seconds(&self, kind: ProbeKind, holder: &Map<String, Value>) -> u32 {
         let seconds = match kind {
-            Kind::PreStop => self.grace_seconds,
-            Kind::PostStart => POST_START_SECONDS,
+            ProbeKind::PreStop => self.grace_seconds,
+            ProbeKind::PostStart => POST_START_SECONDS,
             _ => {
                 let written = holder.get("timeoutSeconds").and_then(Value::as_u64).unwrap_or(1);
                 u32::try_from(written).unwrap_or(u32::MAX)
@@ -206,24 +206,24 @@ impl Rewrite<'_> {
     }
 }
 
-impl Probe {
+impl ProxyProbe {
     fn path(&self) -> String {
         let secret = self.secret.as_ref().map(|secret| format!("/{secret}")).unwrap_or_default();
         format!("{PATH}{}/{}{secret}", self.container, self.kind.word())
     }
 }
 
-enum Target {
-    Http(Http),
-    Tcp(Tcp),
-    Grpc(Grpc),
+enum ProbeAction {
+    Http(HttpAction),
+    Tcp(TcpAction),
+    Grpc(GrpcAction),
     /// By an earlier injection, to this path.
     Rewritten(String),
 }
 
-impl Target {
+impl ProbeAction {
     /// What a probe asks; `None` when it does not ask this pod over the network.
-    fn of(holder: &Map<String, Value>, ports: &[Port]) -> Result<Option<Self>, String> {
+    fn of(holder: &Map<String, Value>, ports: &[ContainerPort]) -> Result<Option<Self>, String> {
         one_action(holder)?;
         let action = |key| holder.get(key).filter(|action| action.is_object());
         let other_host = |action: &Value| {
@@ -243,17 +243,24 @@ impl Target {
                 return Err(format!("path {path:?} is none of HTTP's"));
             }
             let tls = get.get("scheme").and_then(Value::as_str) == Some("HTTPS");
-            return Ok(Some(Self::Http(Http { port, path: rooted, tls, headers: headers(get)? })));
+            return Ok(Some(Self::Http(HttpAction {
+                port,
+                path: rooted,
+                tls,
+                headers: headers(get)?,
+            })));
         }
         if let Some(socket) = action("tcpSocket") {
             if other_host(socket) {
                 return Ok(None);
             }
-            return Ok(Some(Self::Tcp(Tcp { port: port_number(socket.get("port"), ports)? })));
+            return Ok(Some(Self::Tcp(TcpAction {
+                port: port_number(socket.get("port"), ports)?,
+            })));
         }
         let Some(grpc) = action("grpc") else { return Ok(None) };
         let service = grpc.get("service").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok(Some(Self::Grpc(Grpc { port: port_number(grpc.get("port"), ports)?, service })))
+        Ok(Some(Self::Grpc(GrpcAction { port: port_number(grpc.get("port"), ports)?, service })))
     }
 }
 
@@ -269,11 +276,11 @@ fn one_action(holder: &Map<String, Value>) -> Result<(), String> {
     }
 }
 
-fn headers(get: &Value) -> Result<Vec<Header>, String> {
+fn headers(get: &Value) -> Result<Vec<HttpHeader>, String> {
     match get.get("httpHeaders") {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(list) => {
-            let headers: Vec<Header> =
+            let headers: Vec<HttpHeader> =
                 Vec::deserialize(list).map_err(|error| format!("httpHeaders: {error}"))?;
             match headers.iter().find(|header| !header.is_valid()) {
                 Some(bad) => Err(format!("httpHeaders: {:?} is none of HTTP's", bad.name)),
@@ -283,7 +290,7 @@ fn headers(get: &Value) -> Result<Vec<Header>, String> {
     }
 }
 
-impl Header {
+impl HttpHeader {
     fn is_valid(&self) -> bool {
         self.name.parse::<http::HeaderName>().is_ok()
             && self.value.parse::<http::HeaderValue>().is_ok()
@@ -291,7 +298,7 @@ impl Header {
 }
 
 /// A number, or the name of a port of the same container.
-fn port_number(port: Option<&Value>, ports: &[Port]) -> Result<u16, String> {
+fn port_number(port: Option<&Value>, ports: &[ContainerPort]) -> Result<u16, String> {
     match port {
         Some(Value::Number(number)) => {
             let port = number.as_u64().and_then(|number| u16::try_from(number).ok());

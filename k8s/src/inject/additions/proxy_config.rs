@@ -9,11 +9,11 @@ use policy::Protocol;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::probes::Probe;
+use super::probes::ProxyProbe;
 use super::scrape::{AppMetrics, METRICS_PORT};
-use crate::inject::options::annotation::Options;
+use crate::inject::options::annotation::InjectionOptions;
 use crate::inject::pod::Pod;
-use crate::inject::settings::Settings;
+use crate::inject::settings::InjectionSettings;
 
 /// The variable.
 pub(crate) const VARIABLE: &str = "POSTERN_CONFIG";
@@ -34,19 +34,19 @@ pub(crate) const SOCKET: &str = "/run/postern/agent.sock";
 
 /// What an earlier injection wrote into the configuration and nowhere else.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct PreviousInjection {
     #[serde(default)]
-    pub(crate) probes: Vec<Probe>,
+    pub(crate) probes: Vec<ProxyProbe>,
     #[serde(default)]
-    metrics: Option<KeptMetrics>,
+    metrics: Option<PreviousMetrics>,
 }
 
 #[derive(Debug, Deserialize)]
-struct KeptMetrics {
+struct PreviousMetrics {
     app: Option<AppMetrics>,
 }
 
-impl Kept {
+impl PreviousInjection {
     /// Reads it back. A text that is not ours holds nothing.
     pub(crate) fn of(config: &str) -> Self {
         serde_json::from_str(config).unwrap_or_default()
@@ -60,9 +60,9 @@ impl Kept {
 /// Writes the configuration.
 pub(crate) fn write(
     pod: &Pod,
-    options: &Options,
-    settings: &Settings,
-    probes: &[Probe],
+    options: &InjectionOptions,
+    settings: &InjectionSettings,
+    probes: &[ProxyProbe],
     app_metrics: Option<&AppMetrics>,
 ) -> String {
     let mut config = json!({
@@ -103,7 +103,7 @@ pub(crate) fn write(
 }
 
 /// The same configuration with other probes.
-pub(crate) fn with_probes(config: &str, probes: &[Probe]) -> Option<String> {
+pub(crate) fn with_probes(config: &str, probes: &[ProxyProbe]) -> Option<String> {
     let mut config: Map<String, Value> = serde_json::from_str(config).ok()?;
     config.remove("workload");
     config.insert("probes".to_owned(), json!(probes));
@@ -111,11 +111,11 @@ pub(crate) fn with_probes(config: &str, probes: &[Probe]) -> Option<String> {
 }
 
 /// Where policies and services come from. The pod is filled in by [`with_workload`].
-fn resources(settings: &Settings) -> Value {
+fn resources(settings: &InjectionSettings) -> Value {
     let Some(controller) = &settings.controller else {
         return json!({ "directory": RESOURCES_DIRECTORY });
     };
-    let Settings { trust_domain, root_namespace, .. } = settings;
+    let InjectionSettings { trust_domain, root_namespace, .. } = settings;
     let trust_domain = trust_domain.as_str();
     json!({ "controller": {
         "address": controller.to_string(),
@@ -146,7 +146,7 @@ fn with_workload(config: &Value) -> String {
     )
 }
 
-fn inbound(pod: &Pod, options: &Options) -> Value {
+fn inbound(pod: &Pod, options: &InjectionOptions) -> Value {
     if options.redirect {
         return json!({ "ports": declared_ports(pod) });
     }
@@ -164,7 +164,7 @@ fn inbound(pod: &Pod, options: &Options) -> Value {
     json!({ "bind": "none", "listeners": listeners })
 }
 
-fn outbound(options: &Options) -> Value {
+fn outbound(options: &InjectionOptions) -> Value {
     let listeners: Vec<Value> = options
         .outbound_listeners
         .iter()
@@ -196,7 +196,7 @@ fn declared_ports(pod: &Pod) -> Map<String, Value> {
 /// A native sidecar gets its SIGTERM when the app has ended, so nothing is left to wait for. A
 /// classic one gets it together with the app and stays: callers learn late of the end, and one
 /// second must be left before SIGKILL.
-fn drain(pod: &Pod, options: &Options) -> Value {
+fn drain(pod: &Pod, options: &InjectionOptions) -> Value {
     let grace = pod.grace_seconds().clamp(1, 3600);
     let delay = if options.native { 0 } else { (grace / 3).min(5) };
     let timeout = (grace - 1).max(delay);

@@ -26,7 +26,7 @@ pub(crate) struct AppMetrics {
 ///
 /// An app that says `scrape: "false"`, or that serves metrics in a way the proxy does not fetch
 /// them (HTTPS, a port that is no number), is left as it is.
-pub(crate) fn take_over(
+pub(crate) fn redirect_scrapes(
     annotations: &mut Map<String, Value>,
     before: &BTreeMap<String, String>,
     known: Option<AppMetrics>,

@@ -12,9 +12,9 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_saphyr::{Error, MessageFormatter, UserMessageFormatter};
 
-use super::place::Places;
-use super::workload::{self, Finding, Namespaces};
-use crate::inject::{Outcome, Settings};
+use super::source_lines::SourceLines;
+use super::workload::{self, ManifestFinding, StreamNamespaces};
+use crate::inject::{InjectionOutcome, InjectionSettings};
 
 /// The most bytes of a stream (64 MiB): a cluster's worth of manifests.
 pub const MAX_STREAM: usize = 64 << 20;
@@ -23,7 +23,7 @@ const MAX_DEPTH: usize = 100;
 
 /// What became of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Injected {
+pub struct InjectedStream {
     /// The stream with every workload in the mesh.
     pub text: String,
     /// What looks like a workload and is passed as it is, and what of ours has no effect where it stands; each with its
@@ -47,26 +47,29 @@ pub enum StreamError {
 /// # Errors
 /// [`StreamError::Unparsable`] at the first document that cannot be read, else
 /// [`StreamError::Refused`] with all refusals.
-pub fn inject(text: &str, settings: &Settings) -> Result<Injected, StreamError> {
+pub fn inject(text: &str, settings: &InjectionSettings) -> Result<InjectedStream, StreamError> {
     if text.len() > MAX_STREAM {
         return Err(StreamError::Unparsable(format!("more than {} MiB", MAX_STREAM >> 20)));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let documents = split(text).into_iter().map(Document::read).collect::<Result<Vec<_>, _>>()?;
-    let mut namespaces = Namespaces::default();
+    let documents =
+        split(text).into_iter().map(StreamDocument::read).collect::<Result<Vec<_>, _>>()?;
+    let mut namespaces = StreamNamespaces::default();
     let mut refusals = Vec::new();
     for document in &documents {
-        refusals.extend(document.told(workload::note_namespaces(&document.value, &mut namespaces)));
+        refusals.extend(
+            document.with_lines(workload::note_namespaces(&document.value, &mut namespaces)),
+        );
     }
     let mut outcomes = Vec::new();
     let mut warnings = Vec::new();
     for document in &documents {
-        let secret = secret_of(document.chunk.text);
+        let secret = secret_of(document.source.text);
         match workload::inject(&document.value, &namespaces, settings, &secret) {
             Ok(outcome) => outcomes.push((document, outcome)),
-            Err(refused) => refusals.extend(document.told(refused)),
+            Err(refused) => refusals.extend(document.with_lines(refused)),
         }
-        warnings.extend(document.told(workload::passed_over(
+        warnings.extend(document.with_lines(workload::warnings(
             &document.value,
             &namespaces,
             settings,
@@ -75,20 +78,23 @@ pub fn inject(text: &str, settings: &Settings) -> Result<Injected, StreamError> 
     if !refusals.is_empty() {
         return Err(StreamError::Refused(refusals));
     }
-    Ok(Injected { text: written(text, &outcomes)?, warnings })
+    Ok(InjectedStream { text: written(text, &outcomes)?, warnings })
 }
 
 /// The stream again, with what has changed.
-fn written(text: &str, outcomes: &[(&Document<'_>, Outcome)]) -> Result<String, StreamError> {
-    if outcomes.iter().all(|(_, outcome)| matches!(outcome, Outcome::Unchanged(_))) {
+fn written(
+    text: &str,
+    outcomes: &[(&StreamDocument<'_>, InjectionOutcome)],
+) -> Result<String, StreamError> {
+    if outcomes.iter().all(|(_, outcome)| matches!(outcome, InjectionOutcome::Unchanged(_))) {
         return Ok(text.to_owned());
     }
     let mut written = String::with_capacity(text.len() * 2);
     for (document, outcome) in outcomes {
         document.separate(&mut written);
         match outcome {
-            Outcome::Unchanged(_) => written.push_str(document.chunk.text),
-            Outcome::Changed(value) => document.write(value, &mut written)?,
+            InjectionOutcome::Unchanged(_) => written.push_str(document.source.text),
+            InjectionOutcome::Changed(value) => document.write(value, &mut written)?,
         }
     }
     Ok(written)
@@ -98,12 +104,13 @@ fn written(text: &str, outcomes: &[(&Document<'_>, Outcome)]) -> Result<String, 
 /// each run.
 fn secret_of(text: &str) -> String {
     let digest = digest::digest(&digest::SHA256, text.as_bytes());
-    digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let first = digest.as_ref().first_chunk().map_or(0, |bytes| u128::from_be_bytes(*bytes));
+    format!("{first:032x}")
 }
 
 /// The text of one document, from its marker to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Chunk<'a> {
+struct DocumentText<'a> {
     text: &'a str,
     /// Where it begins, from 1.
     line: usize,
@@ -111,34 +118,34 @@ struct Chunk<'a> {
     in_row: bool,
 }
 
-struct Document<'a> {
-    chunk: Chunk<'a>,
+struct StreamDocument<'a> {
+    source: DocumentText<'a>,
     value: Value,
 }
 
-impl<'a> Document<'a> {
-    fn read(chunk: Chunk<'a>) -> Result<Self, StreamError> {
-        let content = chunk.text.lines().any(|line| !is_blank(line) && !is_marker(line));
-        let value = match content || chunk.text.lines().any(has_inline_content) {
-            true => parse(chunk)?,
+impl<'a> StreamDocument<'a> {
+    fn read(source: DocumentText<'a>) -> Result<Self, StreamError> {
+        let content = source.text.lines().any(|line| !is_blank(line) && !is_marker(line));
+        let value = match content || source.text.lines().any(has_inline_content) {
+            true => parse(source)?,
             false => Value::Null,
         };
-        Ok(Self { chunk, value })
+        Ok(Self { source, value })
     }
 
     /// Findings about it, each with its line in the file.
-    fn told(&self, findings: Vec<Finding>) -> Vec<String> {
+    fn with_lines(&self, findings: Vec<ManifestFinding>) -> Vec<String> {
         if findings.is_empty() {
             return Vec::new();
         }
-        let places = Places::of(self.chunk.text, self.chunk.line);
-        let line = |finding: &Finding| places.line(&finding.pointer);
+        let places = SourceLines::of(self.source.text, self.source.line);
+        let line = |finding: &ManifestFinding| places.line(&finding.pointer);
         findings.iter().map(|finding| format!("line {}: {finding}", line(finding))).collect()
     }
 
     /// What changes is written as YAML, between whose documents a marker must stand.
     fn separate(&self, out: &mut String) {
-        if !self.chunk.in_row || self.chunk.text.lines().any(is_marker) {
+        if !self.source.in_row || self.source.text.lines().any(is_marker) {
             return;
         }
         if !out.is_empty() && !out.ends_with('\n') {
@@ -151,7 +158,7 @@ impl<'a> Document<'a> {
         if !out.is_empty() && !out.ends_with('\n') {
             out.push('\n');
         }
-        for line in self.chunk.text.split_inclusive('\n') {
+        for line in self.source.text.split_inclusive('\n') {
             if has_inline_content(line) {
                 out.push_str("---\n");
                 break;
@@ -172,7 +179,7 @@ impl<'a> Document<'a> {
 }
 
 /// Reads a document as Kubernetes' own tools do: `0644` is octal, `yes` is true, no key comes twice.
-fn parse(chunk: Chunk<'_>) -> Result<Value, StreamError> {
+fn parse(source: DocumentText<'_>) -> Result<Value, StreamError> {
     let read = |text: &str| {
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! { max_depth: MAX_DEPTH },
@@ -180,20 +187,20 @@ fn parse(chunk: Chunk<'_>) -> Result<Value, StreamError> {
         };
         serde_saphyr::from_str_with_options::<Value>(text, options)
     };
-    read(chunk.text).map_err(|error| {
-        let at = chunk.line;
-        // Once more, as far down as it stands in the file: the error then names lines of the file.
-        let in_file = format!("{}{}", "\n".repeat(at.saturating_sub(1)), chunk.text);
+    read(source.text).map_err(|error| {
+        let at = source.line;
+        // Parsed again below as many empty lines as precede it in the file: the error then names lines of the file.
+        let in_file = format!("{}{}", "\n".repeat(at.saturating_sub(1)), source.text);
         let error = read(&in_file).err().unwrap_or(error);
-        let told = error.render_with_formatter(&Words);
-        StreamError::Unparsable(format!("in the document that begins on line {at}: {told}"))
+        let message = error.render_with_formatter(&ErrorMessages);
+        StreamError::Unparsable(format!("in the document that begins on line {at}: {message}"))
     })
 }
 
-/// The reader's own words, but where they speak to its programmer.
-struct Words;
+/// The parser's own messages, except those that address its programmer.
+struct ErrorMessages;
 
-impl MessageFormatter for Words {
+impl MessageFormatter for ErrorMessages {
     fn format_message<'a>(&self, error: &'a Error) -> Cow<'a, str> {
         match error {
             Error::DuplicateMappingKey { key: Some(key), .. } => {
@@ -206,22 +213,22 @@ impl MessageFormatter for Words {
 }
 
 /// Cuts a stream into documents.
-fn split(text: &str) -> Vec<Chunk<'_>> {
-    at_markers(text).into_iter().flat_map(row).collect()
+fn split(text: &str) -> Vec<DocumentText<'_>> {
+    at_markers(text).into_iter().flat_map(json_row).collect()
 }
 
 /// Cuts JSON documents that stand in a row.
-fn row(chunk: Chunk<'_>) -> Vec<Chunk<'_>> {
-    let ends = json_ends(chunk.text);
+fn json_row(source: DocumentText<'_>) -> Vec<DocumentText<'_>> {
+    let ends = json_ends(source.text);
     if ends.len() < 2 {
-        return vec![chunk];
+        return vec![source];
     }
-    let (mut start, mut line) = (0, chunk.line);
+    let (mut start, mut line) = (0, source.line);
     let last = ends.len() - 1;
     let cut = ends.into_iter().enumerate().map(|(index, end)| {
-        let end = if index == last { chunk.text.len() } else { end };
-        let text = chunk.text.get(start..end).unwrap_or_default();
-        let one = Chunk { text, line, in_row: true };
+        let end = if index == last { source.text.len() } else { end };
+        let text = source.text.get(start..end).unwrap_or_default();
+        let one = DocumentText { text, line, in_row: true };
         line += text.matches('\n').count();
         start = end;
         one
@@ -257,26 +264,26 @@ fn json_ends(text: &str) -> Vec<usize> {
 }
 
 /// Cuts a stream before every `---` and after every `...`.
-fn at_markers(text: &str) -> Vec<Chunk<'_>> {
-    let mut chunks = Vec::new();
+fn at_markers(text: &str) -> Vec<DocumentText<'_>> {
+    let mut sources = Vec::new();
     let (mut start, mut start_line, mut at) = (0, 1, 0);
     for (index, line) in text.split_inclusive('\n').enumerate() {
         // Directives belong to the document whose marker follows them.
         let before = &text[start..at];
         if is_marker(line) && at > start && !before.lines().any(|line| line.starts_with('%')) {
-            chunks.push(Chunk { text: before, line: start_line, in_row: false });
+            sources.push(DocumentText { text: before, line: start_line, in_row: false });
             (start, start_line) = (at, index + 1);
         }
         at += line.len();
         if is_end(line) {
-            chunks.push(Chunk { text: &text[start..at], line: start_line, in_row: false });
+            sources.push(DocumentText { text: &text[start..at], line: start_line, in_row: false });
             (start, start_line) = (at, index + 2);
         }
     }
     if start < text.len() {
-        chunks.push(Chunk { text: &text[start..], line: start_line, in_row: false });
+        sources.push(DocumentText { text: &text[start..], line: start_line, in_row: false });
     }
-    chunks
+    sources
 }
 
 /// A line that begins a document.

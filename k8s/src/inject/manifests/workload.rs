@@ -1,46 +1,48 @@
-//! The objects of a document: the pods in them are injected, and what cannot be is told by name.
+//! The objects of a document: the pods in them are injected, and each that cannot be is reported by name.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
 
-use super::kinds::{self, items, kind};
-use super::misplaced;
+use super::misplaced_annotations;
+use super::workload_kinds::{self, items, kind};
 use crate::inject::options::annotation::{INJECT, PREFIX};
-use crate::inject::pod::shape::{Field, Shapes};
-use crate::inject::{NamespaceFacts, OWN_INJECT, Outcome, Settings, Why};
+use crate::inject::pod::fields::{FieldReader, LocatedField};
+use crate::inject::{
+    InjectionOutcome, InjectionSettings, NamespaceFacts, OWN_INJECT, UnchangedReason,
+};
 
 /// What a stream says of namespaces, by name.
 #[derive(Debug, Default)]
-pub(crate) struct Namespaces(BTreeMap<String, Known>);
+pub(crate) struct StreamNamespaces(BTreeMap<String, NamespaceRecord>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct NamespaceRecord {
     facts: NamespaceFacts,
     opted_out: bool,
 }
 
-/// Something that is to be said of an object, and the field it is about.
+/// A refusal or a warning about an object, and the field it is about.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct ManifestFinding {
     kind: String,
     namespace: Option<String>,
     name: String,
     /// A JSON pointer into the document.
     pub(crate) pointer: String,
-    words: String,
+    message: String,
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for ManifestFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let namespace = self.namespace.as_ref().map(|n| format!("{n}/")).unwrap_or_default();
-        write!(f, "{} {namespace}{}: {}", self.kind, self.name, self.words)
+        write!(f, "{} {namespace}{}: {}", self.kind, self.name, self.message)
     }
 }
 
-impl Finding {
-    fn of(object: &Value, pointer: String, words: String) -> Self {
+impl ManifestFinding {
+    fn of(object: &Value, pointer: String, message: String) -> Self {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
         let name = text("/metadata/name").or_else(|| text("/metadata/generateName"));
         Self {
@@ -48,7 +50,7 @@ impl Finding {
             namespace: text("/metadata/namespace").map(str::to_owned),
             name: name.unwrap_or("(no name)").to_owned(),
             pointer,
-            words,
+            message,
         }
     }
 
@@ -58,11 +60,12 @@ impl Finding {
     }
 }
 
-/// Remembers the namespaces among the objects of a document.
-///
-/// # Errors
-/// What cannot be read of what they say to us.
-pub(crate) fn note_namespaces(object: &Value, namespaces: &mut Namespaces) -> Vec<Finding> {
+/// Takes the namespaces among the objects of a document into `namespaces`; the answer is what cannot be read of their
+/// labels and annotations.
+pub(crate) fn note_namespaces(
+    object: &Value,
+    namespaces: &mut StreamNamespaces,
+) -> Vec<ManifestFinding> {
     if let Some(items) = items(object) {
         let each = items.iter().enumerate().flat_map(|(index, item)| {
             let found = note_namespaces(item, namespaces);
@@ -73,27 +76,27 @@ pub(crate) fn note_namespaces(object: &Value, namespaces: &mut Namespaces) -> Ve
     if kind(object) != Some(("", "Namespace")) {
         return Vec::new();
     }
-    let mut shapes = Shapes::default();
-    let metadata = Field::whole(object).at("metadata");
-    let labels = ours(&mut shapes, &metadata.at("labels"));
-    let annotations = ours(&mut shapes, &metadata.at("annotations"));
+    let mut reader = FieldReader::default();
+    let metadata = LocatedField::whole(object).at("metadata");
+    let labels = ours(&mut reader, &metadata.at("labels"));
+    let annotations = ours(&mut reader, &metadata.at("annotations"));
     let opted_out = labels.get(INJECT).is_some_and(|value| value == "disabled");
     let facts = NamespaceFacts { annotations };
     if let Some(name) = object.pointer("/metadata/name").and_then(Value::as_str) {
-        namespaces.0.insert(name.to_owned(), Known { facts, opted_out });
+        namespaces.0.insert(name.to_owned(), NamespaceRecord { facts, opted_out });
     }
-    let mistakes = shapes.mistakes().into_iter();
-    let finding = |mistake: crate::inject::pod::shape::Misshapen| {
-        Finding::of(object, mistake.pointer().to_owned(), mistake.to_string())
+    let mistakes = reader.mistakes().into_iter();
+    let finding = |mistake: crate::inject::pod::fields::MalformedField| {
+        ManifestFinding::of(object, mistake.pointer().to_owned(), mistake.to_string())
     };
     mistakes.map(finding).collect()
 }
 
 /// The labels or annotations that are ours.
-fn ours(shapes: &mut Shapes, map: &Field<'_>) -> BTreeMap<String, String> {
+fn ours(reader: &mut FieldReader, map: &LocatedField<'_>) -> BTreeMap<String, String> {
     let keys = map.value.and_then(Value::as_object).into_iter().flat_map(|map| map.keys());
     let ours = keys.filter(|key| key.starts_with(PREFIX));
-    ours.filter_map(|key| Some((key.clone(), shapes.text(&map.at(key))?))).collect()
+    ours.filter_map(|key| Some((key.clone(), reader.text(&map.at(key))?))).collect()
 }
 
 /// Injects every pod of an object.
@@ -102,42 +105,44 @@ fn ours(shapes: &mut Shapes, map: &Field<'_>) -> BTreeMap<String, String> {
 /// Every refusal.
 pub(crate) fn inject(
     object: &Value,
-    namespaces: &Namespaces,
-    settings: &Settings,
+    namespaces: &StreamNamespaces,
+    settings: &InjectionSettings,
     secret: &str,
-) -> Result<Outcome, Vec<Finding>> {
+) -> Result<InjectionOutcome, Vec<ManifestFinding>> {
     if let Some(items) = items(object) {
         return inject_list(object, items, namespaces, settings, secret);
     }
-    let Some((place, pod)) = kinds::pod(object) else {
-        return Ok(Outcome::Unchanged(Why::NoWorkload));
+    let Some((pointer, pod)) = workload_kinds::pod(object) else {
+        return Ok(InjectionOutcome::Unchanged(UnchangedReason::NoWorkload));
     };
     if in_control_plane(object, settings) {
-        return Ok(Outcome::Unchanged(Why::ControlPlane));
+        return Ok(InjectionOutcome::Unchanged(UnchangedReason::ControlPlane));
     }
-    let none = Known::default();
+    let none = NamespaceRecord::default();
     let known = namespaces.of(object).unwrap_or(&none);
     if known.opted_out && pod.pointer(OWN_INJECT).is_none() {
-        return Ok(Outcome::Unchanged(Why::OptedOut));
+        return Ok(InjectionOutcome::Unchanged(UnchangedReason::OptedOut));
     }
     match crate::inject::inject(pod, &known.facts, settings, secret) {
-        Ok(Outcome::Changed(pod)) => {
+        Ok(InjectionOutcome::Changed(pod)) => {
             let mut object = object.clone();
-            if let Some(place) = object.pointer_mut(place) {
-                *place = pod;
+            if let Some(pointer) = object.pointer_mut(pointer) {
+                *pointer = pod;
             }
-            Ok(Outcome::Changed(object))
+            Ok(InjectionOutcome::Changed(object))
         }
         Ok(unchanged) => Ok(unchanged),
         Err(refusal) => {
-            let reasons = refusal.reasons(pod, place).into_iter();
-            Err(reasons.map(|reason| Finding::of(object, reason.pointer, reason.words)).collect())
+            let reasons = refusal.reasons(pod, pointer).into_iter();
+            Err(reasons
+                .map(|reason| ManifestFinding::of(object, reason.pointer, reason.message))
+                .collect())
         }
     }
 }
 
-impl Namespaces {
-    fn of(&self, object: &Value) -> Option<&Known> {
+impl StreamNamespaces {
+    fn of(&self, object: &Value) -> Option<&NamespaceRecord> {
         self.0.get(namespace_of(object))
     }
 }
@@ -145,20 +150,20 @@ impl Namespaces {
 fn inject_list(
     list: &Value,
     items: &[Value],
-    namespaces: &Namespaces,
-    settings: &Settings,
+    namespaces: &StreamNamespaces,
+    settings: &InjectionSettings,
     secret: &str,
-) -> Result<Outcome, Vec<Finding>> {
+) -> Result<InjectionOutcome, Vec<ManifestFinding>> {
     let mut changed = items.to_vec();
     let mut refusals = Vec::new();
     let mut any = false;
     for (index, item) in changed.iter_mut().enumerate() {
         match inject(item, namespaces, settings, secret) {
-            Ok(Outcome::Changed(value)) => {
+            Ok(InjectionOutcome::Changed(value)) => {
                 *item = value;
                 any = true;
             }
-            Ok(Outcome::Unchanged(_)) => {}
+            Ok(InjectionOutcome::Unchanged(_)) => {}
             Err(refused) => refusals.extend(refused.into_iter().map(|r| r.in_item(index))),
         }
     }
@@ -166,30 +171,30 @@ fn inject_list(
         return Err(refusals);
     }
     if !any {
-        return Ok(Outcome::Unchanged(Why::NoWorkload));
+        return Ok(InjectionOutcome::Unchanged(UnchangedReason::NoWorkload));
     }
     let mut list = list.clone();
     list["items"] = Value::Array(changed);
-    Ok(Outcome::Changed(list))
+    Ok(InjectionOutcome::Changed(list))
 }
 
 fn namespace_of(object: &Value) -> &str {
     object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn in_control_plane(object: &Value, settings: &Settings) -> bool {
+fn in_control_plane(object: &Value, settings: &InjectionSettings) -> bool {
     crate::inject::is_control_plane(namespace_of(object), settings)
 }
 
 /// What looks like a workload and is not injected, and what of ours has no effect.
-pub(crate) fn passed_over(
+pub(crate) fn warnings(
     object: &Value,
-    namespaces: &Namespaces,
-    settings: &Settings,
-) -> Vec<Finding> {
+    namespaces: &StreamNamespaces,
+    settings: &InjectionSettings,
+) -> Vec<ManifestFinding> {
     if let Some(items) = items(object) {
         let each = items.iter().enumerate().flat_map(|(index, item)| {
-            let found = passed_over(item, namespaces, settings);
+            let found = warnings(item, namespaces, settings);
             found.into_iter().map(move |finding| finding.in_item(index))
         });
         return each.collect();
@@ -199,20 +204,24 @@ pub(crate) fn passed_over(
     }
     let found = match in_control_plane(object, settings) {
         true => never_injected(object).into_iter().collect(),
-        false => {
-            kinds::unknown(object).into_iter().chain(misplaced::of(object)).collect::<Vec<_>>()
-        }
+        false => workload_kinds::unknown(object)
+            .into_iter()
+            .chain(misplaced_annotations::of(object))
+            .collect::<Vec<_>>(),
     };
-    found.into_iter().map(|(pointer, words)| Finding::of(object, pointer, words)).collect()
+    found
+        .into_iter()
+        .map(|(pointer, message)| ManifestFinding::of(object, pointer, message))
+        .collect()
 }
 
 /// A workload of a namespace whose pods are never injected.
 fn never_injected(object: &Value) -> Option<(String, String)> {
-    let (place, pod) = kinds::pod(object)?;
+    let (pointer, pod) = workload_kinds::pod(object)?;
     let opted_out = pod.pointer(OWN_INJECT).is_some_and(|own| own == "disabled");
-    let words = format!(
+    let message = format!(
         "is passed as it is: pods of the namespace {} are never injected",
         namespace_of(object)
     );
-    (!opted_out).then(|| (place.to_owned(), words))
+    (!opted_out).then(|| (pointer.to_owned(), message))
 }

@@ -40,7 +40,7 @@ pub struct Annotation {
     pub meaning: &'static str,
     /// Whether a namespace may carry it for all of its pods.
     pub on_namespace: bool,
-    read: fn(&mut Options, &str) -> Result<(), String>,
+    read: fn(&mut InjectionOptions, &str) -> Result<(), String>,
 }
 
 /// Every annotation, in the order of the manual.
@@ -180,7 +180,7 @@ pub const ANNOTATIONS: &[Annotation] = &[
 
 /// What the annotations of a pod and of its namespace ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Options {
+pub(crate) struct InjectionOptions {
     /// Whether an init container redirects the pod's traffic.
     pub(crate) redirect: bool,
     pub(crate) native: bool,
@@ -197,7 +197,7 @@ pub(crate) struct Options {
     pub(crate) resources: ProxyResources,
 }
 
-impl Default for Options {
+impl Default for InjectionOptions {
     fn default() -> Self {
         Self {
             redirect: true,
@@ -217,7 +217,7 @@ impl Default for Options {
     }
 }
 
-impl Options {
+impl InjectionOptions {
     /// Reads the annotations of the namespace, then those of the pod, which win key by key.
     ///
     /// Every annotation of ours that is not known or not allowed is added to `refusals`, by name.
@@ -239,7 +239,7 @@ impl Options {
             wrong.extend(options.take(key, text).err());
         }
         let redirect = format!("{PREFIX}redirect");
-        // Where it cannot be read, nobody knows what agrees with it.
+        // Where it cannot be read, what agrees with it is unknown.
         if !wrong.iter().any(|r| matches!(r, Refusal::Annotation { key, .. } if *key == redirect)) {
             wrong.extend(options.agree());
         }
@@ -260,7 +260,7 @@ impl Options {
         read.map_err(|problem| refusal(key, format!("{problem}; allowed: {}", known.values)))
     }
 
-    /// Refuses annotations that would have no effect together: silence would look like obedience.
+    /// Refuses annotations that would have no effect together.
     fn agree(&self) -> Vec<Refusal> {
         let without = [
             ("inbound-listeners", self.inbound_listeners.is_empty()),
@@ -318,7 +318,7 @@ fn list<T: FromStr>(target: &mut Vec<T>, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What stood there, on one line and not too long.
+/// The text that was found, on one line and bounded.
 fn found(text: &str) -> String {
     let shown: String = text.chars().take(64).collect();
     format!("found {shown:?}")

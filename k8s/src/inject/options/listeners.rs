@@ -1,22 +1,23 @@
 //! The listeners of a pod without redirection: what its two annotations name must be free for the proxy to bind, and
 //! what the app listens on must be left to the app.
 //!
-//! An inbound listener takes its port of every address, the loopback's too, where the app and the outbound listeners are.
+//! An inbound listener takes its port of every address, the loopback's too, where the app and the outbound listeners
+//! are.
 
 use std::collections::BTreeMap;
 
-use super::annotation::{self, Options};
+use super::annotation::{self, InjectionOptions};
 use crate::inject::refusal::{OWN_PORTS, Refusal};
 
 const INBOUND: &str = "inbound-listeners";
 const OUTBOUND: &str = "outbound-listeners";
 
 /// Who takes a port of the pod: the annotation, and what of it.
-type Taken = BTreeMap<u16, String>;
+type PortClaims = BTreeMap<u16, String>;
 
 /// Every port that two want, or that is the proxy's own.
-pub(crate) fn check(options: &Options) -> Vec<Refusal> {
-    let mut taken: Taken = BTreeMap::new();
+pub(crate) fn check(options: &InjectionOptions) -> Vec<Refusal> {
+    let mut taken: PortClaims = BTreeMap::new();
     let mut wrong = Vec::new();
     for listener in &options.inbound_listeners {
         let problem = own_port(listener.app_port);
@@ -41,7 +42,7 @@ fn own_port(port: u16) -> Option<String> {
     })
 }
 
-fn take(taken: &mut Taken, port: u16, key: &str) -> Option<String> {
+fn take(taken: &mut PortClaims, port: u16, key: &str) -> Option<String> {
     let before = taken.insert(port, format!("a listener of {key}"));
     before
         .map(|before| format!("port {port} is also {before}; give each listener a port of its own"))

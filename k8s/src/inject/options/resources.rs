@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-/// CPU that proxy and agent ask for unless told otherwise: a hundredth of a core, what both need
+/// CPU that proxy and agent ask for without the annotation: a hundredth of a core, what both need
 /// while nothing happens.
 pub(crate) const DEFAULT_CPU: &str = "10m";
-/// Memory that proxy and agent ask for unless told otherwise.
+/// Memory that proxy and agent ask for without the annotation.
 pub(crate) const DEFAULT_MEMORY: &str = "20Mi";
 
 /// Requests and limits by resource name (`cpu`, `memory`).
@@ -52,7 +52,7 @@ impl FromStr for ProxyResources {
 }
 
 impl ProxyResources {
-    /// A request above its limit is refused by Kubernetes, for the whole pod and in other words.
+    /// A request above its limit is refused by Kubernetes, for the whole pod and without naming the annotation.
     fn check(mut self) -> Result<Self, String> {
         let default = Self::default();
         for (name, limit) in &self.limits {

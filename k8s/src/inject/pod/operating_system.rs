@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::shape::escaped;
+use super::fields::escaped;
 
 /// The labels of nodes that name it
 /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetes-io-os>); the second is older.
@@ -16,15 +16,15 @@ const TERMS: &str =
 /// The most characters of a file's text that are shown.
 const MOST_SHOWN: usize = 64;
 
-/// What leaves a pod no Linux node, and where it stands.
+/// The requirement that excludes every Linux node, and its field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Foreign {
+pub(crate) struct NonLinuxRequirement {
     pub(crate) found: String,
     /// A JSON pointer into the pod.
     pub(crate) pointer: String,
 }
 
-impl Foreign {
+impl NonLinuxRequirement {
     fn at(pointer: &str, found: &str) -> Self {
         let found = found.escape_debug().take(MOST_SHOWN).collect();
         Self { found, pointer: format!("/spec{pointer}") }
@@ -32,42 +32,43 @@ impl Foreign {
 }
 
 /// What a pod's spec says.
-pub(crate) fn foreign(spec: &Value) -> Option<Foreign> {
+pub(crate) fn non_linux(spec: &Value) -> Option<NonLinuxRequirement> {
     own(spec).or_else(|| by_selector(spec)).or_else(|| by_affinity(spec))
 }
 
-fn own(spec: &Value) -> Option<Foreign> {
+fn own(spec: &Value) -> Option<NonLinuxRequirement> {
     let name = spec.pointer("/os/name")?.as_str()?;
-    (name != "linux").then(|| Foreign::at("/os/name", name))
+    (name != "linux").then(|| NonLinuxRequirement::at("/os/name", name))
 }
 
-fn by_selector(spec: &Value) -> Option<Foreign> {
+fn by_selector(spec: &Value) -> Option<NonLinuxRequirement> {
     let selector = spec.get("nodeSelector")?;
     [LABELS[0], LABELS[1], WINDOWS_BUILD].into_iter().find_map(|label| {
         let value = selector.get(label)?.as_str()?;
         let pointer = format!("/nodeSelector/{}", escaped(label));
-        (label == WINDOWS_BUILD || value != "linux").then(|| Foreign::at(&pointer, value))
+        (label == WINDOWS_BUILD || value != "linux")
+            .then(|| NonLinuxRequirement::at(&pointer, value))
     })
 }
 
 /// Terms are alternatives: each of them must leave Linux out.
-fn by_affinity(spec: &Value) -> Option<Foreign> {
+fn by_affinity(spec: &Value) -> Option<NonLinuxRequirement> {
     let terms = spec.pointer(TERMS)?.as_array()?.iter().enumerate();
     let found = terms.map(|(index, term)| of_term(term, &format!("{TERMS}/{index}")));
     found.collect::<Option<Vec<_>>>()?.into_iter().next()
 }
 
 /// Of one term: all of its expressions must be met. A term without any is met by no node.
-fn of_term(term: &Value, place: &str) -> Option<Foreign> {
+fn of_term(term: &Value, place: &str) -> Option<NonLinuxRequirement> {
     let list = |key: &str| term.get(key).and_then(Value::as_array).filter(|list| !list.is_empty());
     let Some(expressions) = list("matchExpressions") else {
         return list("matchFields")
             .is_none()
-            .then(|| Foreign::at(place, "a term without expressions"));
+            .then(|| NonLinuxRequirement::at(place, "a term without expressions"));
     };
     expressions.iter().enumerate().find_map(|(index, expression)| {
         let pointer = format!("{place}/matchExpressions/{index}");
-        Some(Foreign::at(&pointer, &of_expression(expression)?))
+        Some(NonLinuxRequirement::at(&pointer, &of_expression(expression)?))
     })
 }
 

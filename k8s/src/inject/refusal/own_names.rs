@@ -6,7 +6,7 @@
 use super::Refusal;
 use crate::inject::additions::containers::{NAMES, VOLUMES};
 use crate::inject::options::annotation::INJECTED;
-use crate::inject::pod::{Named, Pod};
+use crate::inject::pod::{LocatedName, Pod};
 
 /// Refuses what has a name of ours and is not ours; all of it.
 pub(crate) fn check(pod: &Pod) -> Vec<Refusal> {
@@ -22,7 +22,7 @@ pub(crate) fn check(pod: &Pod) -> Vec<Refusal> {
 }
 
 fn taken<'a>(
-    named: impl Iterator<Item = &'a Named>,
+    named: impl Iterator<Item = &'a LocatedName>,
     ours: &'a [&str],
     what: &'static str,
 ) -> impl Iterator<Item = Refusal> {

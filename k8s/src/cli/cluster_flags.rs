@@ -11,11 +11,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::Misconfigured;
+use super::UsageError;
 
 /// Flags of `controller` and `injector` alike.
 #[derive(Debug, clap::Args)]
-pub(super) struct Common {
+pub(super) struct ClusterFlags {
     /// Where `/ready`, `/live` and `/metrics` are served.
     #[arg(long, default_value = "[::]:15021", value_name = "ADDRESS")]
     pub(super) readiness: SocketAddr,
@@ -30,8 +30,8 @@ pub(super) struct Common {
     log_level: tracing::Level,
 }
 
-impl Common {
-    /// Runs `program`, which is told to end by SIGTERM or SIGINT.
+impl ClusterFlags {
+    /// Runs `program`, whose token is cancelled by SIGTERM or SIGINT.
     pub(super) fn run<F>(
         &self,
         program: impl FnOnce(Client, CancellationToken) -> F,
@@ -48,7 +48,7 @@ impl Common {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(async {
-            let config = self.config().await.map_err(Misconfigured)?;
+            let config = self.config().await.map_err(UsageError)?;
             let client = Client::try_from(config).context("the API server's TLS configuration")?;
             program(client, ended()?).await.map(|()| ExitCode::SUCCESS)
         })
@@ -57,7 +57,7 @@ impl Common {
     /// How the API server is reached.
     async fn config(&self) -> anyhow::Result<Config> {
         let Some(path) = &self.kubeconfig else {
-            // The error's words have those of its source.
+            // The error's text holds that of its source.
             return Config::incluster().map_err(|error| {
                 anyhow!("this is no pod of a cluster ({error}); say with --kubeconfig FILE how to reach the API server")
             });

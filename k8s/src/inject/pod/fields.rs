@@ -5,14 +5,14 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::Named;
+use super::LocatedName;
 
 /// The longest text of a file that is shown, in characters.
 const MOST_SHOWN: usize = 64;
 
 /// A field that Kubernetes would refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misshapen {
+pub struct MalformedField {
     /// Where it is, or should be: a JSON pointer (RFC 6901).
     pointer: String,
     /// What was found; nothing where the field is missing.
@@ -21,7 +21,7 @@ pub struct Misshapen {
     expected: String,
 }
 
-impl Misshapen {
+impl MalformedField {
     /// A field that is not there.
     pub(crate) fn missing(pointer: &str, expected: &str) -> Self {
         Self { pointer: pointer.to_owned(), found: None, expected: expected.to_owned() }
@@ -32,13 +32,13 @@ impl Misshapen {
         &self.pointer
     }
 
-    /// The same mistake, told from above: of a pod that stands at this pointer.
+    /// The same field with its pointer into an object whose pod is at `above`.
     pub(crate) fn below(&self, above: &str) -> Self {
         Self { pointer: format!("{above}{}", self.pointer), ..self.clone() }
     }
 }
 
-impl fmt::Display for Misshapen {
+impl fmt::Display for MalformedField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let field = dotted(&self.pointer);
         match &self.found {
@@ -74,12 +74,12 @@ pub(crate) fn escaped(key: &str) -> String {
 
 /// A field that may be there. An explicit `null`, which templates often leave behind, means the same as nothing.
 #[derive(Debug, Clone)]
-pub(crate) struct Field<'a> {
+pub(crate) struct LocatedField<'a> {
     pub(crate) value: Option<&'a Value>,
     pub(crate) pointer: String,
 }
 
-impl<'a> Field<'a> {
+impl<'a> LocatedField<'a> {
     /// The object itself.
     pub(crate) fn whole(value: &'a Value) -> Self {
         Self { value: Some(value), pointer: String::new() }
@@ -94,22 +94,22 @@ impl<'a> Field<'a> {
 
 /// Reads fields, and collects what is wrong with them.
 #[derive(Debug, Default)]
-pub(crate) struct Shapes {
-    mistakes: Vec<Misshapen>,
+pub(crate) struct FieldReader {
+    mistakes: Vec<MalformedField>,
 }
 
-impl Shapes {
+impl FieldReader {
     /// Every mistake so far.
-    pub(crate) fn mistakes(self) -> Vec<Misshapen> {
+    pub(crate) fn mistakes(self) -> Vec<MalformedField> {
         self.mistakes
     }
 
     /// Notes that a field is missing.
-    pub(crate) fn missing(&mut self, field: &Field<'_>, expected: &str) {
-        self.mistakes.push(Misshapen::missing(&field.pointer, expected));
+    pub(crate) fn missing(&mut self, field: &LocatedField<'_>, expected: &str) {
+        self.mistakes.push(MalformedField::missing(&field.pointer, expected));
     }
 
-    fn wrong(&mut self, field: &Field<'_>, value: &Value, expected: &str) {
+    fn wrong(&mut self, field: &LocatedField<'_>, value: &Value, expected: &str) {
         let quoted = match value {
             Value::Number(_) | Value::Bool(_) if expected == TEXT => {
                 format!("{TEXT}: {:?}, in quotes", value.to_string())
@@ -117,16 +117,20 @@ impl Shapes {
             _ => expected.to_owned(),
         };
         let found = Some(described(value));
-        self.mistakes.push(Misshapen { pointer: field.pointer.clone(), found, expected: quoted });
+        self.mistakes.push(MalformedField {
+            pointer: field.pointer.clone(),
+            found,
+            expected: quoted,
+        });
     }
 
     /// A text.
-    pub(crate) fn text(&mut self, field: &Field<'_>) -> Option<String> {
+    pub(crate) fn text(&mut self, field: &LocatedField<'_>) -> Option<String> {
         self.read(field, TEXT, |value| value.as_str().map(str::to_owned))
     }
 
     /// A text that must be there and not be empty.
-    pub(crate) fn filled(&mut self, field: &Field<'_>, expected: &str) -> Option<String> {
+    pub(crate) fn filled(&mut self, field: &LocatedField<'_>, expected: &str) -> Option<String> {
         let Some(value) = field.value else {
             self.missing(field, expected);
             return None;
@@ -138,48 +142,48 @@ impl Shapes {
     }
 
     /// Notes names that stand twice.
-    pub(crate) fn once<'a>(&mut self, names: impl Iterator<Item = &'a Named>, what: &str) {
+    pub(crate) fn once<'a>(&mut self, names: impl Iterator<Item = &'a LocatedName>, what: &str) {
         let mut seen = BTreeSet::new();
-        for Named { name, pointer } in names.filter(|named| !named.name.is_empty()) {
+        for LocatedName { name, pointer } in names.filter(|named| !named.name.is_empty()) {
             if !seen.insert(name) {
                 let found = described(&Value::String(name.clone()));
                 let found = Some(format!("{found}, the name of another {what}"));
                 let expected = "a name that no other has".to_owned();
-                self.mistakes.push(Misshapen { pointer: pointer.clone(), found, expected });
+                self.mistakes.push(MalformedField { pointer: pointer.clone(), found, expected });
             }
         }
     }
 
     /// `true` or `false`.
-    pub(crate) fn boolean(&mut self, field: &Field<'_>) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, field: &LocatedField<'_>) -> Option<bool> {
         self.read(field, "true or false, without quotes", Value::as_bool)
     }
 
     /// A whole number.
-    pub(crate) fn integer(&mut self, field: &Field<'_>) -> Option<i64> {
+    pub(crate) fn integer(&mut self, field: &LocatedField<'_>) -> Option<i64> {
         self.read(field, "a whole number, without quotes", Value::as_i64)
     }
 
     /// A number of seconds.
-    pub(crate) fn seconds(&mut self, field: &Field<'_>) -> Option<u32> {
+    pub(crate) fn seconds(&mut self, field: &LocatedField<'_>) -> Option<u32> {
         let seconds = |value: &Value| value.as_u64().and_then(|n| u32::try_from(n).ok());
         self.read(field, "a number of seconds, without quotes", seconds)
     }
 
     /// A port.
-    pub(crate) fn port(&mut self, field: &Field<'_>) -> Option<u16> {
+    pub(crate) fn port(&mut self, field: &LocatedField<'_>) -> Option<u16> {
         let number = |value: &Value| value.as_u64().and_then(|n| u16::try_from(n).ok());
         let port = |value: &Value| number(value).filter(|port| *port != 0);
         self.read(field, "a port, 1 to 65535, without quotes", port)
     }
 
     /// A mapping; false where there is none.
-    pub(crate) fn mapping(&mut self, field: &Field<'_>) -> bool {
+    pub(crate) fn mapping(&mut self, field: &LocatedField<'_>) -> bool {
         self.read(field, "a mapping", |value| value.as_object()).is_some()
     }
 
     /// The texts of a mapping; an empty value is an empty text.
-    pub(crate) fn texts(&mut self, field: &Field<'_>) -> Vec<(String, String)> {
+    pub(crate) fn texts(&mut self, field: &LocatedField<'_>) -> Vec<(String, String)> {
         let map = self.read(field, "a mapping of texts", |value| value.as_object());
         let keys = map.into_iter().flat_map(|map| map.keys());
         let pairs = keys.filter_map(|key| {
@@ -191,9 +195,9 @@ impl Shapes {
     }
 
     /// The items of a list, each of which is a mapping.
-    pub(crate) fn mappings<'a>(&mut self, field: &Field<'a>) -> Vec<Field<'a>> {
+    pub(crate) fn mappings<'a>(&mut self, field: &LocatedField<'a>) -> Vec<LocatedField<'a>> {
         let items = self.read(field, "a list (a sequence)", |value| value.as_array());
-        let items = items.into_iter().flatten().enumerate().map(|(index, value)| Field {
+        let items = items.into_iter().flatten().enumerate().map(|(index, value)| LocatedField {
             value: Some(value),
             pointer: format!("{}/{index}", field.pointer),
         });
@@ -202,7 +206,7 @@ impl Shapes {
 
     fn read<'a, T>(
         &mut self,
-        field: &Field<'a>,
+        field: &LocatedField<'a>,
         expected: &str,
         read: impl Fn(&'a Value) -> Option<T>,
     ) -> Option<T> {

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::inject::OWN_INJECT;
 
-/// API group, kind, and the JSON pointer (RFC 6901) of the pod or of its template. A kind that has its template in one of
-/// several places stands here with each.
+/// API group, kind, and the JSON pointer (RFC 6901) of the pod or of its template. A kind that has its template in one
+/// of several places has an entry for each.
 ///
 /// The kinds of others are those whose controllers hand the template to a Pod, or to one of the kinds above, as it is.
 const KINDS: &[(&str, &str, &str)] = &[
@@ -68,9 +68,9 @@ pub(crate) fn items(object: &Value) -> Option<&[Value]> {
 pub(crate) fn pod(object: &Value) -> Option<(&'static str, &Value)> {
     let found = kind(object)?;
     let mut places = KINDS.iter().filter(|(group, kind, _)| (*group, *kind) == found);
-    places.find_map(|(_, _, place)| {
-        let pod = object.pointer(place).filter(|pod| pod.is_object())?;
-        Some((*place, pod))
+    places.find_map(|(_, _, pointer)| {
+        let pod = object.pointer(pointer).filter(|pod| pod.is_object())?;
+        Some((*pointer, pod))
     })
 }
 
@@ -80,13 +80,13 @@ pub(crate) fn unknown(object: &Value) -> Option<(String, String)> {
     if KINDS.iter().any(|known| (known.0, known.1) == (group, kind)) {
         return None;
     }
-    let place = template(object, "")?;
+    let pointer = template(object, "")?;
     let why = match group {
         KNATIVE => "Knative does not take the sidecars in it",
         _ => "this kind is none that inject knows",
     };
     Some((
-        place,
+        pointer,
         format!(
             "holds the template of a pod and is passed as it is: {why}; the pods made of it are injected in a namespace labelled postern.dev/inject: enabled"
         ),
@@ -94,15 +94,15 @@ pub(crate) fn unknown(object: &Value) -> Option<(String, String)> {
 }
 
 /// The first mapping called `template` or `…Template` that has `spec.containers` and has not opted out.
-fn template(value: &Value, place: &str) -> Option<String> {
+fn template(value: &Value, pointer: &str) -> Option<String> {
     let below = |key: &str, value: &Value| {
-        let place = format!("{place}/{}", crate::inject::pod::shape::escaped(key));
+        let pointer = format!("{pointer}/{}", crate::inject::pod::fields::escaped(key));
         let named = key == "template" || key.ends_with("Template");
         let shaped = value.pointer("/spec/containers").is_some_and(Value::is_array);
         let opted_out = value.pointer(OWN_INJECT).is_some_and(|own| own == "disabled");
         match named && shaped {
-            true => Some(place).filter(|_| !opted_out),
-            false => template(value, &place),
+            true => Some(pointer).filter(|_| !opted_out),
+            false => template(value, &pointer),
         }
     };
     match value {

@@ -3,14 +3,15 @@
 use policy::yaml::{self, NodeKind, YamlNode};
 
 /// The nodes of one document with their lines.
-pub(crate) struct Places {
+pub(crate) struct SourceLines {
     root: Option<YamlNode>,
     /// The line of the file on which the document's text begins, from 1.
     begins: usize,
 }
 
-impl Places {
-    /// Of a document's text. One that the resources' reader takes no place of (it has tighter limits) has its beginning alone.
+impl SourceLines {
+    /// Of a document's text. One that the resources' reader takes no place of (it has tighter limits) has its beginning
+    /// alone.
     pub(crate) fn of(text: &str, begins: usize) -> Self {
         let documents = yaml::read(&"".into(), text.as_bytes(), &mut Vec::new());
         let root = documents.into_iter().find_map(|document| document.root);
@@ -49,7 +50,7 @@ mod tests {
     #[test]
     fn lines_of_a_file_not_of_a_document() {
         let text = "---\n# a comment\nkind: Pod\nspec:\n  containers:\n  - image: a\n    ports:\n    - {name: x,\n       protocol: TCP}\n  - *again\n";
-        let places = Places::of(&text.replace("*again", "name: b"), 41);
+        let places = SourceLines::of(&text.replace("*again", "name: b"), 41);
         for (pointer, line) in [
             ("", 43),
             ("/kind", 43),
@@ -63,6 +64,6 @@ mod tests {
         ] {
             assert_eq!(places.line(pointer), line, "{pointer}");
         }
-        assert_eq!(Places::of(text, 41).line("/kind"), 41, "an alias to nothing");
+        assert_eq!(SourceLines::of(text, 41).line("/kind"), 41, "an alias to nothing");
     }
 }

@@ -1,5 +1,5 @@
-//! The trust bundle in every namespace of the mesh, for the agents there: a ConfigMap with the roots of the controller's own
-//! trust domain, as its Workload API gives them.
+//! The trust bundle in every namespace of the mesh, for the agents there: a ConfigMap with the roots of the
+//! controller's own trust domain, as its Workload API gives them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

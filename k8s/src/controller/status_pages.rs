@@ -9,14 +9,14 @@ use tokio::sync::watch;
 
 use super::credentials::OwnCredentials;
 use super::shared::{KindState, Shared};
-use crate::page::Pages;
+use crate::status_pages::StatusPages;
 
 /// The most endpoints without a proxy that are named.
 const MOST_OUTSIDERS: usize = 1000;
 
 /// What the pages show.
 #[derive(Debug, Clone)]
-pub struct Page {
+pub struct ControllerPages {
     /// The index and the watches.
     pub shared: Arc<Shared>,
     /// Our certificate.
@@ -27,7 +27,7 @@ pub struct Page {
     pub with_status: bool,
 }
 
-impl Pages for Page {
+impl StatusPages for ControllerPages {
     fn unready(&self) -> Option<String> {
         if self.credentials.borrow().is_none() {
             return Some("no certificate yet".into());
@@ -80,7 +80,7 @@ impl Pages for Page {
             "Endpoints of services in the mesh that no proxy protects, at most 1000",
             vec![(none(), index.outsiders(MOST_OUTSIDERS).len() as u64)],
         );
-        // A set that is made anew tells the same: its numbers are the kernel's.
+        // A fresh set gives the same: its numbers are the kernel's.
         out + &ProcessMetrics::new().map(|process| process.text()).unwrap_or_default()
     }
 
@@ -89,7 +89,7 @@ impl Pages for Page {
     }
 }
 
-impl Page {
+impl ControllerPages {
     fn status_value(&self) -> Value {
         let kinds = self.shared.kinds();
         let watches: serde_json::Map<String, Value> = kinds

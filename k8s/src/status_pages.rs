@@ -6,7 +6,7 @@ use page_server::{Method, Page, PageLimits, PageServer, StatusCode};
 use tokio::net::TcpListener;
 
 /// What a program says of itself.
-pub trait Pages: Clone + Send + Sync + 'static {
+pub trait StatusPages: Clone + Send + Sync + 'static {
     /// Why it cannot do its work yet; `None` when it can.
     fn unready(&self) -> Option<String>;
     /// Its metrics, in Prometheus' text format.
@@ -18,7 +18,7 @@ pub trait Pages: Clone + Send + Sync + 'static {
 }
 
 /// Serves the pages for ever, over HTTP/1.1 and to GET and HEAD alone.
-pub async fn serve(listener: TcpListener, pages: impl Pages) {
+pub async fn serve(listener: TcpListener, pages: impl StatusPages) {
     let server = PageServer::new(PageLimits::default());
     let answered = move |request: page_server::PageRequest| {
         std::future::ready(answer(&pages, request.method(), request.path()))
@@ -26,7 +26,7 @@ pub async fn serve(listener: TcpListener, pages: impl Pages) {
     server.serve(listener, answered).await;
 }
 
-fn answer(pages: &impl Pages, method: &Method, path: &str) -> Page {
+fn answer(pages: &impl StatusPages, method: &Method, path: &str) -> Page {
     if method != Method::GET && method != Method::HEAD {
         return method_not_allowed("GET, HEAD", "GET or HEAD\n");
     }
@@ -54,7 +54,7 @@ mod tests {
     #[derive(Clone)]
     struct Fake(Option<&'static str>, bool);
 
-    impl Pages for Fake {
+    impl StatusPages for Fake {
         fn unready(&self) -> Option<String> {
             self.0.map(str::to_owned)
         }
