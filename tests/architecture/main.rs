@@ -39,7 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("process-metrics", &[]),
     ("back-off", &[]),
     ("page-server", &[]),
-    ("data-plane", &["identity", "policy", "process-metrics"]),
+    ("data-plane", &["identity", "page-server", "policy", "process-metrics"]),
     ("proxy", &["data-plane", "identity", "policy"]),
     ("issuance-messages", &[]),
     ("program", &[]),

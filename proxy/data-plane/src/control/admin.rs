@@ -6,23 +6,13 @@
 
 mod answers;
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::AbortHandle;
+use http::header::{AUTHORIZATION, HOST};
+use http::{HeaderMap, Method, StatusCode};
+use page_server::response::{JSON, page, text};
+use page_server::{Page, PageLimits, PageRequest, PageServer};
+use tokio::net::TcpListener;
 
 use crate::control::app_metrics;
 use crate::control::config::Config;
@@ -32,6 +22,10 @@ use crate::traffic::state::ProxyState;
 
 /// The largest body a `POST` may have, bytes.
 const MAX_BODY: usize = 1024;
+/// The largest head of a request, bytes: a kubelet sends whatever fields a probe names.
+const MAX_HEAD: usize = 408 * 1024;
+/// What a scrape is answered with.
+const PROMETHEUS: &str = "text/plain; version=0.0.4";
 
 /// Which of the servers a listener belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,87 +50,53 @@ pub struct AdminContext {
     pub levels: Option<LogLevels>,
 }
 
-type PageResponse = Response<Full<Bytes>>;
-
 /// Serves a listener for ever.
-///
-/// When all places are taken the oldest connection gives way, and none is waited for: metrics and readiness are open to the
-/// network, and whoever only holds places there must not keep the kubelet out.
 pub async fn serve(listener: TcpListener, server: ServerKind, context: Arc<AdminContext>) {
-    let most = usize::try_from(context.config.limits.admin_connections).unwrap_or(1);
-    let mut open: VecDeque<AbortHandle> = VecDeque::new();
-    loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                let state = &context.state;
-                if state.accept_trouble.is_due(state.clock.coarse()) {
-                    tracing::warn!(%error, "cannot accept; retrying");
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        open.retain(|connection| !connection.is_finished());
-        if open.len() >= most
-            && let Some(oldest) = open.pop_front()
-        {
-            oldest.abort();
+    let limits = &context.config.limits;
+    let limits = PageLimits {
+        connections: usize::try_from(limits.admin_connections).unwrap_or(1),
+        head_bytes: MAX_HEAD,
+        head_deadline: limits.admin_timeout,
+        // Each request has a deadline; a scraper may keep its connection.
+        connection_deadline: None,
+        unread_deadline: Some(limits.admin_timeout),
+    };
+    let state = context.state.clone();
+    let report = move |error: &std::io::Error| {
+        if state.accept_trouble.is_due(state.clock.coarse()) {
+            tracing::warn!(%error, "cannot accept; retrying");
         }
-        open.push_back(tokio::spawn(converse(stream, server, context.clone())).abort_handle());
-    }
+    };
+    let answered = move |request| answer(server, context.clone(), request);
+    PageServer::new(limits).on_accept_error(report).serve(listener, answered).await;
 }
 
-/// Answers on one connection until it ends, or is silent for too long.
-async fn converse(stream: TcpStream, server: ServerKind, context: Arc<AdminContext>) {
-    let limit = context.config.limits.admin_timeout;
-    let Ok(local) = stream.local_addr() else { return };
-    // Whoever does not read its answer is cut off by the system.
-    let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(limit));
-    let service = service_fn(|request| answer(server, context.clone(), local, request));
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limit)
-        .serve_connection(TokioIo::new(stream), service);
-    // Who asks slowly or leaves early needs no answer.
-    let _ = serving.await;
-}
-
-async fn answer(
-    server: ServerKind,
-    context: Arc<AdminContext>,
-    local: SocketAddr,
-    request: Request<Incoming>,
-) -> Result<PageResponse, Infallible> {
+async fn answer(server: ServerKind, context: Arc<AdminContext>, request: PageRequest) -> Page {
     if server == ServerKind::Readiness
-        && let Some(answer) = probe(&context, local, &request).await
+        && let Some(answer) = probe(&context, &request).await
     {
         // In the probe's own time, which may be longer than ours.
-        return Ok(answer);
+        return answer;
     }
     let limit = context.config.limits.admin_timeout;
     let answered = tokio::time::timeout(limit, async {
         match server {
-            ServerKind::Metrics => metrics(&context, local, &request).await,
+            ServerKind::Metrics => metrics(&context, &request).await,
             ServerKind::Readiness => readiness(&context, &request),
             ServerKind::Admin => admin(&context, request).await,
         }
     });
-    Ok(answered.await.unwrap_or_else(|_| text(StatusCode::REQUEST_TIMEOUT, "too slow\n")))
+    answered.await.unwrap_or_else(|_| text(StatusCode::REQUEST_TIMEOUT, "too slow\n"))
 }
 
-async fn metrics(
-    context: &AdminContext,
-    local: SocketAddr,
-    request: &Request<Incoming>,
-) -> PageResponse {
-    if request.method() != Method::GET || request.uri().path() != "/metrics" {
+async fn metrics(context: &AdminContext, request: &PageRequest) -> Page {
+    if request.method() != Method::GET || request.path() != "/metrics" {
         return text(StatusCode::NOT_FOUND, "GET /metrics\n");
     }
     let config = &context.config;
     let mut apps = Vec::new();
     if let Some(app) = &config.app_metrics {
-        let fetched = app_metrics::fetch(config, app, local).await;
+        let fetched = app_metrics::fetch(config, app, request.local_address()).await;
         let result = fetched.as_ref().err().map_or("success", |missing| missing.result);
         context.state.metrics.app_metrics(result);
         match fetched {
@@ -144,58 +104,49 @@ async fn metrics(
             Err(missing) => tracing::debug!(missing.error, "the app's metrics are left out"),
         }
     }
-    let mut response = Response::new(Full::from(context.state.metrics.render(&apps)));
-    let kind = HeaderValue::from_static("text/plain; version=0.0.4");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
+    page(StatusCode::OK, PROMETHEUS, context.state.metrics.render(&apps))
 }
 
 /// Asks the app what the kubelet wants to know; `None` when the path names no probe.
-async fn probe(
-    context: &AdminContext,
-    local: SocketAddr,
-    request: &Request<Incoming>,
-) -> Option<PageResponse> {
+async fn probe(context: &AdminContext, request: &PageRequest) -> Option<Page> {
     let config = &context.config;
-    let probe = probes::find(config, request.uri().path())?;
+    let probe = probes::find(config, request.path())?;
     if request.method() != Method::GET {
         return Some(text(StatusCode::METHOD_NOT_ALLOWED, "GET it\n"));
     }
-    Some(match probes::ask(config, probe, local, request.headers()).await {
+    Some(match probes::ask(config, probe, request.local_address(), request.headers()).await {
         ProbeOutcome::Good => text(StatusCode::OK, "the app is fine\n"),
         ProbeOutcome::Status(status) => {
             let said = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
             // A status below 200 is no answer, and one from 200 to 399 was judged good.
             let said = if said.as_u16() < 400 { StatusCode::SERVICE_UNAVAILABLE } else { said };
-            text(said, &format!("the app answered {status}\n"))
+            text(said, format!("the app answered {status}\n"))
         }
-        ProbeOutcome::Failed(error) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{error}\n")),
+        ProbeOutcome::Failed(error) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
     })
 }
 
-fn readiness(context: &AdminContext, request: &Request<Incoming>) -> PageResponse {
-    match (request.method(), request.uri().path()) {
+fn readiness(context: &AdminContext, request: &PageRequest) -> Page {
+    match (request.method(), request.path()) {
         (&Method::GET, "/live") => text(StatusCode::OK, "live\n"),
         (&Method::GET, "/ready") => match context.state.unready() {
             None => {
                 let certificate = context.state.certificate_state().map_or("none", |s| s.as_str());
-                text(StatusCode::OK, &format!("ready\ncertificate: {certificate}\n"))
+                text(StatusCode::OK, format!("ready\ncertificate: {certificate}\n"))
             }
-            Some(reason) => {
-                text(StatusCode::SERVICE_UNAVAILABLE, &format!("not ready: {reason}\n"))
-            }
+            Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
         },
         _ => text(StatusCode::NOT_FOUND, "GET /ready or /live\n"),
     }
 }
 
-async fn admin(context: &AdminContext, request: Request<Incoming>) -> PageResponse {
+async fn admin(context: &AdminContext, request: PageRequest) -> Page {
     if !names_loopback(request.headers()) {
         return text(StatusCode::FORBIDDEN, "the Host must be localhost, 127.0.0.1 or [::1]\n");
     }
-    let path = request.uri().path().to_owned();
+    let path = request.path().to_owned();
     match (request.method(), path.as_str()) {
-        (&Method::GET, "/config") => text(StatusCode::OK, &context.config_text),
+        (&Method::GET, "/config") => text(StatusCode::OK, context.config_text.clone()),
         (&Method::GET, "/connections") => json(&answers::connections(&context.state)),
         (&Method::GET, "/certificates") => json(&answers::certificates(&context.state)),
         (&Method::GET, "/decisions") => json(&context.state.decisions.recent()),
@@ -213,7 +164,7 @@ async fn admin(context: &AdminContext, request: Request<Incoming>) -> PageRespon
     }
 }
 
-async fn change(context: &AdminContext, path: &str, request: Request<Incoming>) -> PageResponse {
+async fn change(context: &AdminContext, path: &str, request: PageRequest) -> Page {
     let open = path == "/quitquitquit" && context.config.admin.drain_from_pod;
     if !open && !has_token(context, request.headers()) {
         return text(
@@ -225,10 +176,8 @@ async fn change(context: &AdminContext, path: &str, request: Request<Incoming>) 
         "/drain" => crate::control::drain::announce(&context.state),
         "/quitquitquit" => crate::control::drain::end(&context.state),
         _ => {
-            let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
-            let level = body
-                .map(|b| String::from_utf8_lossy(&b.to_bytes()).trim().to_owned())
-                .unwrap_or_default();
+            let body = request.body(MAX_BODY).await.unwrap_or_default();
+            let level = String::from_utf8_lossy(&body).trim().to_owned();
             if !context.levels.as_ref().is_some_and(|levels| levels.set(&level)) {
                 return text(
                     StatusCode::BAD_REQUEST,
@@ -263,28 +212,20 @@ fn names_loopback(headers: &HeaderMap) -> bool {
     matches!(name, "localhost" | "127.0.0.1" | "[::1]")
 }
 
-fn json(value: &impl serde::Serialize) -> PageResponse {
+fn json(value: &impl serde::Serialize) -> Page {
     // Our own answers have string keys only, so they can be written.
-    let body = serde_json::to_vec_pretty(value).unwrap_or_default();
-    let mut response = Response::new(Full::from(body));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-fn text(status: StatusCode, body: &str) -> PageResponse {
-    let mut response = Response::new(Full::from(body.to_owned()));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
+    page(StatusCode::OK, JSON, serde_json::to_vec_pretty(value).unwrap_or_default())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::time::Duration;
+
+    use http::HeaderValue;
+    use tokio::net::TcpStream;
+
     use super::*;
-    use crate::control::config::Config;
 
     #[test]
     fn s43_admin_and_debug_only_a_loopback_host() {
