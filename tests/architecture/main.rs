@@ -42,7 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("data-plane", &["identity", "page-server", "policy", "process-metrics"]),
     ("proxy", &["data-plane", "identity", "policy"]),
     ("issuance-messages", &[]),
-    ("program", &[]),
+    ("program", &["page-server"]),
     ("agent", &["identity", "process-metrics", "issuance-messages", "program"]),
     ("authority", &["identity", "process-metrics", "issuance-messages", "program"]),
     ("cert-agent", &["identity", "issuance-messages", "program", "agent", "authority"]),

@@ -8,9 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context as _;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
 use process_metrics::ProcessMetrics;
 use prometheus::{GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
@@ -20,7 +17,7 @@ use super::freshness;
 use super::held::{Holding, Status, View};
 use super::rotation::Moment;
 use super::sds::Counted;
-use program::page::{self, text};
+use program::page::{self, Method, Page, PageRequest, StatusCode, text};
 
 /// The server.
 #[derive(Debug)]
@@ -66,12 +63,12 @@ impl MetricsServer {
 }
 
 impl Numbers {
-    fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    fn answer(&self, request: &PageRequest) -> Page {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".to_owned());
         }
         let now = Moment::now().unix();
-        match request.uri().path() {
+        match request.path() {
             "/live" => text(StatusCode::OK, "live\n".to_owned()),
             "/ready" => {
                 let state = self.view.freshness(now);
@@ -92,7 +89,7 @@ impl Numbers {
     /// # Errors
     /// The library's, for names that it does not allow.
     pub fn page(&self, now: u64) -> prometheus::Result<String> {
-        let page = Page::default();
+        let page = ScrapeRegistry::default();
         let holding = self.view.holding.borrow().clone();
         let status = self.view.status.borrow().clone();
         self.certificate(&page, &holding, &status, now)?;
@@ -104,7 +101,7 @@ impl Numbers {
 
     fn certificate(
         &self,
-        page: &Page,
+        page: &ScrapeRegistry,
         holding: &Holding,
         status: &Status,
         now: u64,
@@ -142,7 +139,7 @@ impl Numbers {
         Ok(())
     }
 
-    fn secret_discovery(&self, page: &Page) -> prometheus::Result<()> {
+    fn secret_discovery(&self, page: &ScrapeRegistry) -> prometheus::Result<()> {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         page.counter(
             "postern_sds_responses_total",
@@ -158,7 +155,7 @@ impl Numbers {
 }
 
 fn bundles(
-    page: &Page,
+    page: &ScrapeRegistry,
     holding: &Holding,
     status: &super::held::BundleStatus,
 ) -> prometheus::Result<()> {
@@ -200,9 +197,9 @@ fn bundles(
 
 /// One scrape.
 #[derive(Debug, Default)]
-struct Page(Registry);
+struct ScrapeRegistry(Registry);
 
-impl Page {
+impl ScrapeRegistry {
     fn gauge(
         &self,
         name: &str,

@@ -5,15 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::wall_clock;
 use crate::serve::issue::Authority;
-use program::page::{self, text};
+use program::page::{self, Method, Page, PageRequest, StatusCode, text};
 
 /// Listens, and serves until `stop`. The address it got.
 ///
@@ -32,12 +29,12 @@ pub async fn start(
     Ok(bound)
 }
 
-fn answer(request: &Request<Incoming>, authority: &Authority) -> Response<Full<Bytes>> {
+fn answer(request: &PageRequest, authority: &Authority) -> Page {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".to_owned());
     }
     let (ca, now) = (authority.ca.now(), wall_clock());
-    match request.uri().path() {
+    match request.path() {
         "/live" => text(StatusCode::OK, "live\n".to_owned()),
         // F-36: who cannot sign gets no requests, and says since when.
         "/ready" => match ca.ready(now) {
