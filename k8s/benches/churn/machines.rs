@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use api_server_stand_in::FakeApi;
+use api_server_stand_in::ApiServer;
 use api_server_stand_in::objects::{namespace, pod, service, slice};
 use controller_harness::trust::CONTROLLER;
 use controller_harness::{Controller, TestTrust, until};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::{Scale, handed_over};
+use crate::{Scale, certificate_files};
 
 /// The port of all endpoints.
 const APP_PORT: u16 = 8080;
@@ -54,10 +54,10 @@ pub fn second_address_of(number: u32) -> String {
 
 impl Machines {
     /// Fills the cluster and starts everything.
-    pub async fn start(api: &FakeApi, trust: &TestTrust, scale: Scale) -> Self {
+    pub async fn start(api: &ApiServer, trust: &TestTrust, scale: Scale) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fill(api, scale);
-        handed_over::write(trust, directory.path());
+        certificate_files::write(trust, directory.path());
         std::fs::write(directory.path().join("kubeconfig"), api.kubeconfig()).unwrap();
         let (controller, address) = start_controller(directory.path());
         println!("{} services, pods and slices listed", scale.services);
@@ -71,7 +71,7 @@ impl Machines {
     }
 
     /// Waits until the proxy knows of every called service what the cluster says of it.
-    pub async fn caught_up(&self, api: &FakeApi, called: u32) {
+    pub async fn caught_up(&self, api: &ApiServer, called: u32) {
         let expected: Vec<usize> = (0..called)
             .map(|number| {
                 let slices = "discovery.k8s.io/v1/endpointslices";
@@ -119,7 +119,7 @@ pub async fn controller(directory: &Path) {
     let options = kube::config::KubeConfigOptions::default();
     let config = kube::Config::from_custom_kubeconfig(file, &options).await.unwrap();
     let client = kube::Client::try_from(config).unwrap();
-    let own = handed_over::read_credentials(directory);
+    let own = certificate_files::read_credentials(directory);
     let max_age = k8s::controller::server::MAX_AGE;
     let controller = Controller::with(client, own, max_age).await;
     controller.synced().await;
@@ -127,7 +127,7 @@ pub async fn controller(directory: &Path) {
     std::future::pending().await
 }
 
-fn fill(api: &FakeApi, scale: Scale) {
+fn fill(api: &ApiServer, scale: Scale) {
     api.put(namespace("shop", true));
     for number in 0..scale.services {
         let (name, ip) = (format!("app-{number}"), address_of(number));
@@ -214,7 +214,11 @@ async fn start_proxy(
     account: &str,
     more: Value,
 ) -> Process {
-    handed_over::write_svid(trust, own, &format!("spiffe://cluster.local/ns/shop/sa/{account}"));
+    certificate_files::write_svid(
+        trust,
+        own,
+        &format!("spiffe://cluster.local/ns/shop/sa/{account}"),
+    );
     let at = |name: &str| own.join(name);
     let mut config = json!({
         "workload": {"namespace": "shop", "serviceAccount": account},

@@ -14,15 +14,15 @@
     unreachable_pub
 )]
 
-#[path = "../scale/handed_over.rs"]
-mod handed_over;
+#[path = "../scale/certificate_files.rs"]
+mod certificate_files;
 mod machines;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use api_server_stand_in::FakeApi;
+use api_server_stand_in::ApiServer;
 use api_server_stand_in::objects::slice;
 use controller_harness::TestTrust;
 use machines::{Machines, address_of, second_address_of};
@@ -77,7 +77,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 async fn measure(scale: Scale) {
     let trust = TestTrust::generate();
-    let api = FakeApi::start().await;
+    let api = ApiServer::start().await;
     let machines = Machines::start(&api, &trust, scale).await;
     let begun = Instant::now();
     call_all(machines.outbound, scale.called).await;
@@ -118,7 +118,7 @@ impl std::fmt::Display for Measured {
     }
 }
 
-async fn phase(api: &FakeApi, machines: &Machines, scale: Scale) -> Measured {
+async fn phase(api: &ApiServer, machines: &Machines, scale: Scale) -> Measured {
     let length = Duration::from_secs(u64::from(scale.seconds));
     let (before, begun) = (machines.cpu_ticks(), Instant::now());
     let traffic = requests(machines.outbound, length);
@@ -135,7 +135,7 @@ fn seconds(ticks: u64) -> f64 {
 
 /// An endpoint of a called service comes, or goes, again and again; how many times it did. The first service, which traffic goes
 /// to, does not change.
-async fn changes(api: &FakeApi, scale: Scale, length: Duration) -> u32 {
+async fn changes(api: &ApiServer, scale: Scale, length: Duration) -> u32 {
     let until = Instant::now() + length;
     let portion = scale.changes * u32::try_from(PORTION.as_millis()).unwrap() / 1000;
     let mut timer = tokio::time::interval(PORTION);
