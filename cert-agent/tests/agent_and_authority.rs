@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{Agent, CART, Ca, DEADLINE, free_address, id, within};
-use agent::fetch::fetch;
+use agent::cli::fetch::fetch;
 
 #[tokio::test]
 async fn an_agent_joins_and_serves_its_identity() {
@@ -224,7 +224,7 @@ async fn a_live_socket_is_not_taken_over_and_a_dead_one_is() {
     let agent = Agent::joining(&ca, authority.address, CART).started().await;
     let mut second = Agent::joining(&ca, authority.address, CART);
     second.settings.socket = agent.socket().to_owned();
-    let refused = agent::run::serve(second.settings.clone(), Default::default());
+    let refused = agent::serve::run::serve(second.settings.clone(), Default::default());
     let error = tokio::time::timeout(DEADLINE, refused).await.unwrap().unwrap_err().to_string();
     assert!(error.contains("another agent serves"), "{error}");
 
@@ -240,7 +240,7 @@ async fn a_live_socket_is_not_taken_over_and_a_dead_one_is() {
     std::fs::write(&file, "precious").unwrap();
     let mut third = Agent::joining(&ca, authority.address, CART);
     third.settings.socket = file.clone();
-    let error = agent::run::serve(third.settings.clone(), Default::default()).await;
+    let error = agent::serve::run::serve(third.settings.clone(), Default::default()).await;
     assert!(error.unwrap_err().to_string().contains("is no socket"));
     assert_eq!(std::fs::read_to_string(file).unwrap(), "precious");
 }

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 
 use crate::support::{Agent, CART, Ca, eventually, free_address, within};
-use agent::fetch::fetch;
+use agent::cli::fetch::fetch;
+use agent::cli::show::{self, Shown};
 use agent::proto::admin::StatusResponse;
 use agent::proto::sds::{DataSource, Packed};
 use agent::proto::workload::{Jwtsvid, ValidateJwtsvidRequest, X509svid};
-use agent::show::{self, Shown};
 use authority::clock::wall_clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;

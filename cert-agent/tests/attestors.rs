@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::{Agent, Ca};
-use agent::evidence::{LastingProof, Proof};
-use agent::rotation::{Failure, Moment, Rotation, Validity};
+use agent::renewal::evidence::{LastingProof, Proof};
+use agent::renewal::rotation::{Failure, Moment, Rotation, Validity};
 use authority::attest::Caller;
 use authority::attest::refusal::Refusal;
 use authority::ca::rate::{PerMinute, Rates};

@@ -3,7 +3,7 @@
 
 use crate::support::fake::{Fake, agent_of};
 use crate::support::{Agent, CART, Ca, bare, with_header, within};
-use agent::fetch;
+use agent::cli::fetch;
 use agent::proto::sds::secret::Type;
 use agent::proto::sds::secret_discovery_service_client::SecretDiscoveryServiceClient;
 use agent::proto::sds::{

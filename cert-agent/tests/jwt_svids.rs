@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{CART, Ca, Running, id, within};
-use agent::authority::{Address, CallError, HostPort, issue, issue_jwt};
+use agent::renewal::authority_client::{Address, CallError, HostPort, issue, issue_jwt};
 use authority::ca::jwt_svid::{JwtRefusal, signed_message};
 use authority::clock::{Now, wall_clock};
 use identity::jwt::{JwtBundle, JwtBundles, verify_jwt_svid};

@@ -248,7 +248,8 @@ async fn f24_kubernetes_api_down_an_agent_waits_and_others_go_on() {
     let mut agent = Agent::new(&cluster.ca, authority.address);
     let token = agent.dir.path().join("token");
     std::fs::write(&token, TOKEN).unwrap();
-    agent.settings.lasting_proof = Some(agent::evidence::LastingProof::ServiceAccountToken(token));
+    agent.settings.lasting_proof =
+        Some(agent::renewal::evidence::LastingProof::ServiceAccountToken(token));
     let agent = agent.start();
     let waiting = agent.until("a refusal", |status| status.failures > 0).await;
     let error = waiting.last_error.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::{Agent, CART, Ca, Running, id, within};
-use agent::authority::{Address, CallError, HostPort, issue};
+use agent::renewal::authority_client::{Address, CallError, HostPort, issue};
 use authority::attest::Caller;
 use authority::attest::refusal::Refusal;
 use authority::ca::init::renew_intermediate;

@@ -4,18 +4,18 @@
 use std::time::Duration;
 
 use crate::support::{Agent, CART, Ca, Running, bare, free_address, with_header, within};
-use agent::authority::Address;
-use agent::callers::AllowedCallers;
-use agent::fetch;
-use agent::held;
-use agent::jwt_source::JwtSource;
+use agent::cli::fetch;
 use agent::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use agent::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
 use agent::proto::workload::{
     JwtBundlesRequest, JwtsvidRequest, ValidateJwtsvidRequest, X509BundlesRequest, X509svidRequest,
 };
-use agent::socket::Socket;
-use agent::workload_api::WorkloadApi;
+use agent::renewal::authority_client::Address;
+use agent::renewal::held;
+use agent::renewal::jwt_source::JwtSource;
+use agent::serve::callers::AllowedCallers;
+use agent::serve::socket::Socket;
+use agent::serve::workload_api::WorkloadApi;
 use futures_util::StreamExt as _;
 use identity::SvidKey;
 use spiffe::WorkloadApiClient;
@@ -152,7 +152,7 @@ async fn closed_to_us() -> (tempfile::TempDir, CancellationToken, std::path::Pat
     let stop = CancellationToken::new();
     let other = nix::unistd::Uid::effective().as_raw() + 1;
     let callers = AllowedCallers::exactly(vec![other]);
-    let roots = agent::bundle_file::BundleFile::open(&Ca::new().bundle(), None).unwrap();
+    let roots = agent::renewal::bundle_file::BundleFile::open(&Ca::new().bundle(), None).unwrap();
     let (_publisher, view) = held::channel(roots.taken().clone());
     let jwt = JwtSource::new(Address::Unix("/nowhere".into()), view.clone());
     let service =
@@ -195,7 +195,7 @@ async fn s36_local_secrets_and_rights_of_the_sockets() {
     let mode =
         |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(agent.socket()), 0o666);
-    assert_eq!(mode(&agent::run::admin_path(agent.socket())), 0o600);
+    assert_eq!(mode(&agent::serve::run::admin_path(agent.socket())), 0o600);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// Where metrics are declared.
 const DECLARED_IN: [&str; 5] = [
     "proxy/data-plane/src/telemetry/metrics.rs",
-    "cert-agent/agent/src/metrics.rs",
+    "cert-agent/agent/src/serve/metrics.rs",
     "cert-agent/authority/src/serve/metrics.rs",
     "k8s/src/controller/status_pages.rs",
     "k8s/src/injector/metrics.rs",

@@ -11,7 +11,7 @@ const OF_THE_PROXY: &str = "\n## postern-proxy\n";
 
 /// The other programs, and where each declares its metrics.
 const DECLARED_IN: [(&str, &str); 4] = [
-    ("postern-cert-agent", "cert-agent/agent/src/metrics.rs"),
+    ("postern-cert-agent", "cert-agent/agent/src/serve/metrics.rs"),
     ("postern-authority", "cert-agent/authority/src/serve/metrics.rs"),
     ("postern-k8s controller", "k8s/src/controller/status_pages.rs"),
     ("postern-k8s injector", "k8s/src/injector/metrics.rs"),

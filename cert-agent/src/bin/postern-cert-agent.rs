@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use agent::cli::{Cli, execute};
+use agent::cli::Cli;
+use agent::cli::execute;
 
 fn main() -> ExitCode {
     program::run::<Cli>(execute)

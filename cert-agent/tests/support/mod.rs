@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agent::authority::HostPort;
-use agent::fetch;
+use agent::cli::fetch;
+use agent::cli::show;
 use agent::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
-use agent::run::{Settings as AgentSettings, serve as serve_agent};
-use agent::show;
+use agent::renewal::authority_client::HostPort;
+use agent::serve::run::Settings as AgentSettings;
+use agent::serve::run::serve as serve_agent;
 use authority::attest::join_token_store::JoinTokens;
 use authority::ca::init::Wanted;
 use authority::ca::init::init;

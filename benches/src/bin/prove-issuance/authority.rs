@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use agent::authority::{Address, HostPort};
+use agent::renewal::authority_client::{Address, HostPort};
 use anyhow::{Context, Result, bail};
 use identity::{SpiffeId, TrustBundle, TrustDomain};
 use tempfile::TempDir;

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use agent::authority::client;
-use agent::evidence::{LastingProof, Proof};
-use agent::fresh_key::FreshKey;
+use agent::renewal::authority_client::client;
+use agent::renewal::evidence::{LastingProof, Proof};
+use agent::renewal::fresh_key::FreshKey;
 use anyhow::{Context, Result, ensure};
 use issuance_messages::issue_request::Evidence as Sent;
 use issuance_messages::{IssueRequest, IssueResponse};

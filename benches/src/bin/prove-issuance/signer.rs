@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use agent::fresh_key::FreshKey;
+use agent::renewal::fresh_key::FreshKey;
 use anyhow::Result;
 use authority::ca::csr;
 use authority::ca::leaf::{self, Subject};

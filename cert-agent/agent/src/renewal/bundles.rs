@@ -14,13 +14,13 @@ use tonic::Streaming;
 
 use issuance_messages::Bundles;
 
-use super::authority::{self, Address, CallError};
-use super::bundle_file::BundleFile;
-use super::held::{Held, Publisher};
-use super::renewer::Forced;
-use super::rotation::Moment;
-use super::skew::Skew;
-use super::trust::{self, Trust};
+use crate::renewal::authority_client::{self, Address, CallError};
+use crate::renewal::bundle_file::BundleFile;
+use crate::renewal::held::{Held, Publisher};
+use crate::renewal::renewer::Forced;
+use crate::renewal::rotation::Moment;
+use crate::renewal::skew::Skew;
+use crate::renewal::trust::{self, Trust};
 
 /// A stream silent for this long is dead.
 const SILENCE: Duration = Duration::from_secs(90);
@@ -81,7 +81,7 @@ impl BundleWatch {
             match tokio::time::timeout(SILENCE, stream.message()).await {
                 Ok(Ok(Some(message))) => self.take(&message),
                 Ok(Ok(None)) => return Ended::Closed,
-                Ok(Err(status)) => return authority::refused(&status, &self.address).into(),
+                Ok(Err(status)) => return authority_client::refused(&status, &self.address).into(),
                 Err(_) => return Ended::Silent,
             }
         }
@@ -90,12 +90,12 @@ impl BundleWatch {
     /// With the roots we hold; when they lead nowhere, with those that were put into the file since.
     async fn open(&mut self) -> Result<Streaming<Bundles>, CallError> {
         let trusted = self.publisher.trusted();
-        let error = match authority::watch_bundles(&self.address, &trusted.own.roots).await {
+        let error = match authority_client::watch_bundles(&self.address, &trusted.own.roots).await {
             Ok(stream) => return Ok(stream),
             Err(error) => error,
         };
         let Some(newer) = self.file.newer() else { return Err(error) };
-        let stream = authority::watch_bundles(&self.address, &newer).await?;
+        let stream = authority_client::watch_bundles(&self.address, &newer).await?;
         tracing::warn!(reason = %error, "the authority is known by the trust bundle file alone");
         self.file.take(newer);
         Ok(stream)

@@ -10,7 +10,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use issuance_messages::IssueResponse;
 
-use super::skew::Skew;
+use crate::renewal::skew::Skew;
 
 /// What an answer must fit.
 #[derive(Debug, Clone, Copy)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tonic::Status;
 
-use crate::held::Holding;
 use crate::proto::sds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
-use crate::trust::MAX_DOMAINS;
+use crate::renewal::held::Holding;
+use crate::renewal::trust::MAX_DOMAINS;
 
 use super::Counted;
 use super::secrets::{Digest, TYPE_URL, all_names, secret};

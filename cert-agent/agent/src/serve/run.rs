@@ -13,23 +13,23 @@ use tonic::service::Routes;
 
 use program::Misconfigured;
 
-use super::admin::AdminService;
-use super::authority::{Address, HostPort};
-use super::bundle_file::BundleFile;
-use super::bundles::BundleWatch;
-use super::callers::AllowedCallers;
-use super::evidence::{EvidenceSource, LastingProof};
-use super::held::{self, View};
-use super::jwt_source::JwtSource;
-use super::metrics::{MetricsServer, Numbers};
-use super::proto::admin::admin_server::AdminServer;
-use super::proto::sds::secret_discovery_service_server::SecretDiscoveryServiceServer;
-use super::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
-use super::renewer::{MAX_FORCED, Renewer};
-use super::sds::{Counted, SecretDiscovery};
-use super::socket::Socket;
-use super::state::StateDirectory;
-use super::workload_api::WorkloadApi;
+use crate::proto::admin::admin_server::AdminServer;
+use crate::proto::sds::secret_discovery_service_server::SecretDiscoveryServiceServer;
+use crate::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
+use crate::renewal::authority_client::{Address, HostPort};
+use crate::renewal::bundle_file::BundleFile;
+use crate::renewal::bundles::BundleWatch;
+use crate::renewal::evidence::{EvidenceSource, LastingProof};
+use crate::renewal::held::{self, View};
+use crate::renewal::jwt_source::JwtSource;
+use crate::renewal::renewer::{MAX_FORCED, Renewer};
+use crate::renewal::state::StateDirectory;
+use crate::serve::admin::AdminService;
+use crate::serve::callers::AllowedCallers;
+use crate::serve::metrics::{MetricsServer, Numbers};
+use crate::serve::sds::{Counted, SecretDiscovery};
+use crate::serve::socket::Socket;
+use crate::serve::workload_api::WorkloadApi;
 
 /// The path of the authority's own id in its trust domain.
 const AUTHORITY_PATH: &str = "/postern/authority";

@@ -218,7 +218,7 @@ impl std::fmt::Display for Address {
 }
 
 /// A connection to the authority, whatever carries it.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
@@ -251,10 +251,10 @@ fn tls_config(trusted: &TrustBundle, authority: &SpiffeId) -> Result<ClientConfi
 }
 
 /// Hands a connection that is already made to a library that wants to make it: once.
-pub(super) struct Dialled(Option<TokioIo<Box<dyn Stream>>>);
+pub(crate) struct Dialled(Option<TokioIo<Box<dyn Stream>>>);
 
 impl Dialled {
-    pub(super) fn new(connection: impl Stream + 'static) -> Self {
+    pub(crate) fn new(connection: impl Stream + 'static) -> Self {
         Self(Some(TokioIo::new(Box::new(connection))))
     }
 }

@@ -23,8 +23,8 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::{Connected, UdsConnectInfo};
 
-use super::callers::AllowedCallers;
-use super::socket_name::SocketNames;
+use crate::serve::callers::AllowedCallers;
+use crate::serve::socket_name::SocketNames;
 
 /// Connections at a time on one socket. A pod has one proxy and a few probes.
 const MAX_CONNECTIONS: usize = 64;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use rustls_pki_types::CertificateDer;
 
-use super::held::Held;
-use super::proto::workload::{JwtBundlesResponse, X509BundlesResponse, X509svid, X509svidResponse};
-use super::trust::{DomainBundle, Trust};
+use crate::proto::workload::{JwtBundlesResponse, X509BundlesResponse, X509svid, X509svidResponse};
+use crate::renewal::held::Held;
+use crate::renewal::trust::{DomainBundle, Trust};
 
 /// §5.2.1: certificates concatenated, the key as unencrypted PKCS#8, our own domain's bundle always
 /// with it; foreign bundles and revocation lists beside it.

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use issuance_messages::issue_request::Evidence;
 use issuance_messages::{OidcEvidence, ServiceAccountEvidence, UnixEvidence, X509Evidence};
 
-use super::state::Credential;
+use crate::renewal::state::Credential;
 
 /// Tokens are below 8 KiB.
 const MAX_TOKEN: u64 = 16 * 1024;

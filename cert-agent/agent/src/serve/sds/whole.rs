@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tonic::Status;
 
-use crate::held::Holding;
 use crate::proto::sds::{DiscoveryRequest, DiscoveryResponse};
+use crate::renewal::held::Holding;
 
 use super::Counted;
 use super::secrets::{Digest, Named, TYPE_URL, all_names, secret};

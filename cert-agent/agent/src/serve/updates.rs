@@ -11,8 +11,8 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use super::held::{Held, Holding};
-use super::trust::Trust;
+use crate::renewal::held::{Held, Holding};
+use crate::renewal::trust::Trust;
 
 /// A stream of messages.
 pub type Updates<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;

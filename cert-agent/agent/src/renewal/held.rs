@@ -5,9 +5,9 @@ use std::sync::Arc;
 use identity::{SvidKey, TrustBundle, X509Svid};
 use tokio::sync::watch;
 
-use super::freshness::{Freshness, Standing};
-use super::skew::Skew;
-use super::trust::Trust;
+use crate::renewal::freshness::{Freshness, Standing};
+use crate::renewal::skew::Skew;
+use crate::renewal::trust::Trust;
 
 /// An identity: certificate and key. They change together or not at all.
 #[derive(Debug)]

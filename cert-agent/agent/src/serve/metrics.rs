@@ -13,10 +13,10 @@ use prometheus::{GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::freshness;
-use super::held::{Holding, Status, View};
-use super::rotation::Moment;
-use super::sds::Counted;
+use crate::renewal::freshness;
+use crate::renewal::held::{Holding, Status, View};
+use crate::renewal::rotation::Moment;
+use crate::serve::sds::Counted;
 use program::page::{self, Method, Page, PageRequest, StatusCode, text};
 
 /// The server.
@@ -157,7 +157,7 @@ impl Numbers {
 fn bundles(
     page: &ScrapeRegistry,
     holding: &Holding,
-    status: &super::held::BundleStatus,
+    status: &crate::renewal::held::BundleStatus,
 ) -> prometheus::Result<()> {
     page.gauge(
         "postern_bundle_domains",

@@ -11,10 +11,10 @@ use rustls_pki_types::UnixTime;
 use serde_json::Value as Json;
 use tonic::Status;
 
-use super::proto::workload::ValidateJwtsvidResponse;
-use super::rotation::Moment;
-use super::skew::Skew;
-use super::trust::Trust;
+use crate::proto::workload::ValidateJwtsvidResponse;
+use crate::renewal::rotation::Moment;
+use crate::renewal::skew::Skew;
+use crate::renewal::trust::Trust;
 
 /// Verifies `token` for `audience` at `now`.
 ///

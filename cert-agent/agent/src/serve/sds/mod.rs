@@ -16,14 +16,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::callers::AllowedCallers;
-use super::held::View;
-use super::proto::sds::secret_discovery_service_server::SecretDiscoveryService;
-use super::proto::sds::{
+use crate::proto::sds::secret_discovery_service_server::SecretDiscoveryService;
+use crate::proto::sds::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
-use super::rotation::Moment;
-use super::updates::Updates;
+use crate::renewal::held::View;
+use crate::renewal::rotation::Moment;
+use crate::serve::callers::AllowedCallers;
+use crate::serve::updates::Updates;
 
 use delta::Delta;
 use stream::Conversation;

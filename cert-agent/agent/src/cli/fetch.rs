@@ -17,13 +17,13 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::authority::Dialled;
-use super::pem;
-use super::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
-use super::proto::workload::{
+use crate::pem;
+use crate::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
+use crate::proto::workload::{
     JwtBundlesRequest, JwtsvidRequest, ValidateJwtsvidRequest, X509BundlesRequest, X509svid,
     X509svidRequest,
 };
+use crate::renewal::authority_client::Dialled;
 
 /// To connect, and for the first message.
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -6,9 +6,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use crate::held::Holding;
-use crate::rotation::Moment;
-use crate::updates::Updates;
+use crate::renewal::held::Holding;
+use crate::renewal::rotation::Moment;
+use crate::serve::updates::Updates;
 
 use super::secrets::TYPE_URL;
 

@@ -5,14 +5,14 @@
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};
 
-use super::callers::AllowedCallers;
-use super::held::{BundleStatus, View};
-use super::proto::admin::admin_server::Admin;
-use super::proto::admin::{BundleStream, HeldBundle, RenewRequest, StatusRequest, StatusResponse};
-use super::renewer::Forced;
-use super::rotation::Moment;
-use super::skew::Skew;
-use super::trust::DomainBundle;
+use crate::proto::admin::admin_server::Admin;
+use crate::proto::admin::{BundleStream, HeldBundle, RenewRequest, StatusRequest, StatusResponse};
+use crate::renewal::held::{BundleStatus, View};
+use crate::renewal::renewer::Forced;
+use crate::renewal::rotation::Moment;
+use crate::renewal::skew::Skew;
+use crate::renewal::trust::DomainBundle;
+use crate::serve::callers::AllowedCallers;
 
 /// The service.
 #[derive(Debug, Clone)]

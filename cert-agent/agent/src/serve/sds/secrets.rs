@@ -10,16 +10,20 @@ use aws_lc_rs::digest::{SHA256, digest};
 use identity::TrustDomain;
 use prost::Message as _;
 
-use crate::held::{Held, Holding};
 use crate::pem;
+use crate::proto::sds::CertificateValidationContext;
+use crate::proto::sds::DataSource;
+use crate::proto::sds::Packed;
+use crate::proto::sds::Secret;
+use crate::proto::sds::SpiffeCertValidatorConfig;
+use crate::proto::sds::TlsCertificate;
+use crate::proto::sds::TypedExtensionConfig;
 use crate::proto::sds::secret::Type;
 use crate::proto::sds::spiffe_cert_validator_config::TrustDomain as Entry;
-use crate::proto::sds::{
-    CertificateValidationContext, DataSource, Packed, Secret, SpiffeCertValidatorConfig,
-    TlsCertificate, TypedExtensionConfig,
-};
-use crate::trust::DomainBundle;
-use crate::workload_messages::trust_domain_id;
+use crate::renewal::held::Held;
+use crate::renewal::held::Holding;
+use crate::renewal::trust::DomainBundle;
+use crate::serve::workload_messages::trust_domain_id;
 
 /// The type of every resource here.
 pub const TYPE_URL: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";

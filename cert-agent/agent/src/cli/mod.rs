@@ -1,5 +1,8 @@
 //! The command line of `postern-cert-agent`.
 
+pub mod fetch;
+pub mod show;
+
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,13 +12,13 @@ use clap::{Args, Parser, Subcommand};
 use identity::{SpiffeId, TrustDomain};
 use zeroize::Zeroizing;
 
-use super::authority::HostPort;
-use super::evidence::LastingProof;
-use super::fetch::{self, Pem};
-use super::proto::admin::StatusResponse;
-use super::rotation::Moment;
-use super::run::{self, Settings};
-use super::show::{self, Shown};
+use crate::proto::admin::StatusResponse;
+use crate::renewal::authority_client::HostPort;
+use crate::renewal::evidence::LastingProof;
+use crate::renewal::rotation::Moment;
+use crate::serve::run::{self, Settings};
+use fetch::Pem;
+use show::Shown;
 
 /// Where the Workload API is, unless said otherwise.
 const DEFAULT_SOCKET: &str = "/run/postern/agent.sock";

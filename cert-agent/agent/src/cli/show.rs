@@ -12,10 +12,10 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::fetch::connect;
-use super::proto::admin::admin_client::AdminClient;
-use super::proto::admin::{BundleStream, HeldBundle, RenewRequest, StatusRequest, StatusResponse};
-use super::run::admin_path;
+use crate::cli::fetch::connect;
+use crate::proto::admin::admin_client::AdminClient;
+use crate::proto::admin::{BundleStream, HeldBundle, RenewRequest, StatusRequest, StatusResponse};
+use crate::serve::run::admin_path;
 
 /// For an answer about what is held.
 const STATUS_DEADLINE: Duration = Duration::from_secs(5);

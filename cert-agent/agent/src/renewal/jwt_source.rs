@@ -14,11 +14,11 @@ use zeroize::Zeroizing;
 
 use issuance_messages::{IssueJwtRequest, IssueJwtResponse};
 
-use super::authority::{self, Address, CallError};
-use super::held::{Held, View};
-use super::jwt_cache::{Cache, Found, Key};
-use super::rotation::Moment;
-use super::skew::Skew;
+use crate::renewal::authority_client::{self, Address, CallError};
+use crate::renewal::held::{Held, View};
+use crate::renewal::jwt_cache::{Cache, Found, Key};
+use crate::renewal::rotation::Moment;
+use crate::renewal::skew::Skew;
 
 /// Audiences in one request (`proto/authority.proto`).
 pub const MAX_AUDIENCES: usize = 16;
@@ -90,7 +90,7 @@ impl JwtSource {
         let asked = Moment::now();
         let request = request(held, audience, asked)?;
         let trust = self.view.holding.borrow().trust.clone();
-        let answer = authority::issue_jwt(&self.address, &trust.own.roots, request).await;
+        let answer = authority_client::issue_jwt(&self.address, &trust.own.roots, request).await;
         let answered = Moment::now();
         let measured = answer
             .as_ref()

@@ -12,19 +12,19 @@ use identity::SpiffeId;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::callers::{AllowedCallers, check_security_header};
-use super::held::View;
-use super::jwt_source::{JwtSource, MAX_AUDIENCE, MAX_AUDIENCES};
-use super::jwt_validation::validate;
-use super::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApi;
-use super::proto::workload::{
+use crate::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApi;
+use crate::proto::workload::{
     JwtBundlesRequest, JwtBundlesResponse, Jwtsvid, JwtsvidRequest, JwtsvidResponse,
     ValidateJwtsvidRequest, ValidateJwtsvidResponse, X509BundlesRequest, X509BundlesResponse,
     X509svidRequest, X509svidResponse,
 };
-use super::rotation::Moment;
-use super::updates::{Topic, Updates, same_identity, same_jwt, same_x509, updates};
-use super::workload_messages::{bundles_message, jwt_bundles_message, svid_message};
+use crate::renewal::held::View;
+use crate::renewal::jwt_source::{JwtSource, MAX_AUDIENCE, MAX_AUDIENCES};
+use crate::renewal::rotation::Moment;
+use crate::serve::callers::{AllowedCallers, check_security_header};
+use crate::serve::jwt_validation::validate;
+use crate::serve::updates::{Topic, Updates, same_identity, same_jwt, same_x509, updates};
+use crate::serve::workload_messages::{bundles_message, jwt_bundles_message, svid_message};
 
 /// The service.
 #[derive(Debug, Clone)]

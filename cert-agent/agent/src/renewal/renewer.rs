@@ -11,15 +11,15 @@ use zeroize::Zeroizing;
 
 use issuance_messages::{IssueRequest, IssueResponse};
 
-use super::answer::{self, Accepted, Expected, WrongAnswer};
-use super::authority::{self, Address, CallError};
-use super::bundle_file::BundleFile;
-use super::evidence::{EvidenceSource, Proof};
-use super::fresh_key::FreshKey;
-use super::held::{Held, Publisher};
-use super::rotation::{Failure, Moment, Rotation, Validity, unix};
-use super::skew::Skew;
-use super::state::{Credential, StateDirectory};
+use crate::renewal::answer::{self, Accepted, Expected, WrongAnswer};
+use crate::renewal::authority_client::{self, Address, CallError};
+use crate::renewal::bundle_file::BundleFile;
+use crate::renewal::evidence::{EvidenceSource, Proof};
+use crate::renewal::fresh_key::FreshKey;
+use crate::renewal::held::{Held, Publisher};
+use crate::renewal::rotation::{Failure, Moment, Rotation, Validity, unix};
+use crate::renewal::skew::Skew;
+use crate::renewal::state::{Credential, StateDirectory};
 
 /// Somebody wants a renewal now, and to hear how it went.
 pub type Forced = oneshot::Sender<Result<(), String>>;
@@ -145,7 +145,7 @@ impl Renewer {
         let evidence = proof.evidence(&fresh.csr_der).map_err(AttemptError::Ours)?;
         let request = IssueRequest { evidence: Some(evidence), csr_der: fresh.csr_der.clone() };
         let asked = Moment::now();
-        let answer = authority::issue(&self.address, trusted, request).await?;
+        let answer = authority_client::issue(&self.address, trusted, request).await?;
         let now = Moment::now();
         let skew = Skew::measured(asked, now, answer.server_time);
         self.compare_clocks(skew);

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::rotation::Moment;
+use crate::renewal::rotation::Moment;
 
 /// A difference below this is not worth a word, milliseconds. The authority's answer tells whole
 /// seconds, and leaves are back-dated by a minute.
