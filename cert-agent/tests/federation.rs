@@ -13,8 +13,8 @@ use authority::ca::init::renew_intermediate;
 use authority::ca::root_source::RootSource;
 use authority::clock::wall_clock;
 use authority::publish::federation::Federation;
-use authority::publish::federation::fetch::{Trusted, fetch};
-use authority::publish::federation::url::EndpointUrl;
+use authority::publish::federation::fetch::{EndpointTrust, fetch};
+
 use authority::serve::bundle_endpoint::{BundleEndpoint, ServerProfile};
 use authority::serve::issue::Authority;
 use authority::serve::publishing::publish;
@@ -29,6 +29,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use web_fetch::WebUrl;
 
 fn domain(name: &str) -> TrustDomain {
     TrustDomain::parse(name).unwrap()
@@ -209,8 +210,8 @@ async fn spiffe_federation_5_2_2_the_endpoint_must_prove_the_configured_id() {
     let c = Partner::of("c.test").await;
     let bundle = b.authority.ca.now().bundle().clone();
     let try_at = async |url: &str, id_text: &str| {
-        let trusted = Trusted::spiffe(id(id_text), bundle.clone()).unwrap();
-        fetch(&EndpointUrl::parse(url).unwrap(), &trusted).await
+        let trusted = EndpointTrust::spiffe(id(id_text), bundle.clone()).unwrap();
+        fetch(&WebUrl::parse(url).unwrap(), &trusted).await
     };
     let server = "spiffe://b.test/postern/authority";
     assert!(try_at(&b.url(), server).await.is_ok());
@@ -369,6 +370,6 @@ async fn the_endpoint_s_own_certificate_follows_a_renewed_intermediate() {
     let source = RootSource::Passphrase(directory.passphrase());
     renew_intermediate(directory, &source, Duration::from_secs(3600), wall_clock()).unwrap();
     take_up(&b);
-    let trusted = Trusted::spiffe(id("spiffe://b.test/postern/authority"), bundle).unwrap();
-    assert!(fetch(&EndpointUrl::parse(&b.url()).unwrap(), &trusted).await.is_ok());
+    let trusted = EndpointTrust::spiffe(id("spiffe://b.test/postern/authority"), bundle).unwrap();
+    assert!(fetch(&WebUrl::parse(&b.url()).unwrap(), &trusted).await.is_ok());
 }

@@ -17,11 +17,9 @@
 //! * [`RevocationLists`]: what has been revoked, read before it is set
 //! * [`rsa`]: RSA keys that are no secret
 //! * [`SvidKey`]: a private key that is wiped when dropped and never printed
-//! * [`address`]: where keys and bundles may be fetched from
 //! * [`verify`]: chain and leaf checks; rustls verifiers for both sides
 //! * [`tls`]: rustls configurations for the mesh (TLS 1.3 only, mutual, no resumption)
 
-pub mod address;
 mod authorities;
 mod bundle;
 mod id;

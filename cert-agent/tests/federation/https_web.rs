@@ -53,8 +53,8 @@ impl Web {
         let dir = tempfile::tempdir().unwrap();
         let ca_file = dir.path().join("ca.pem");
         std::fs::write(&ca_file, &self.ca_pem).unwrap();
-        let url = EndpointUrl::parse(&format!("https://{}/x", self.address)).unwrap();
-        let fetched = fetch(&url, &Trusted::web(&ca_file).unwrap()).await;
+        let url = WebUrl::parse(&format!("https://{}/x", self.address)).unwrap();
+        let fetched = fetch(&url, &EndpointTrust::web(&ca_file).unwrap()).await;
         fetched.map(|t| String::from_utf8(t).unwrap()).map_err(|error| format!("{error:#}"))
     }
 }
@@ -101,7 +101,7 @@ async fn spiffe_federation_5_2_1_https_web_the_host_and_every_redirect_are_check
     check("no HTTP", &host, vec!["nonsense\r\n\r\n".into()], Err("")).await;
     check("nothing", &host, vec![String::new()], Err("")).await;
     let long = ok(&"x".repeat(1024 * 1024 + 1));
-    check("too long", &host, vec![long], Err("at most 1 MiB")).await;
+    check("too long", &host, vec![long], Err("more than 1 MiB")).await;
     let cut = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{}".to_owned();
     check("cut off", &host, vec![cut], Err("the document")).await;
     // To a server whose certificate is of another CA.
@@ -141,10 +141,10 @@ async fn s35_ssrf_and_file_reads_endpoints_and_redirects_lead_outside() {
     let dir = tempfile::tempdir().unwrap();
     let ca_file = dir.path().join("ca.pem");
     std::fs::write(&ca_file, ca_pem).unwrap();
-    let trusted = Trusted::web(&ca_file).unwrap();
-    let excepted = trusted.clone().also_at(&identity::address::local_blocks());
-    let ask = async |url: &str, trusted: &Trusted| {
-        let url = EndpointUrl::parse(url).unwrap();
+    let trusted = EndpointTrust::web(&ca_file).unwrap();
+    let excepted = trusted.clone().also_at(&web_fetch::address::local_blocks());
+    let ask = async |url: &str, trusted: &EndpointTrust| {
+        let url = WebUrl::parse(url).unwrap();
         format!("{:#}", fetch(&url, trusted).await.unwrap_err())
     };
     for url in [
@@ -187,7 +187,7 @@ fn a_file_of_web_authorities_with_anything_else_in_it_is_refused_by_name() {
         ("nothing", String::new(), Some("no PEM certificate")),
     ] {
         std::fs::write(&file, text).unwrap();
-        match (Trusted::web(&file), expect) {
+        match (EndpointTrust::web(&file), expect) {
             (seen, None) => assert!(seen.is_ok(), "{name}"),
             (seen, Some(words)) => {
                 let said = format!("{:#}", seen.expect_err(name));
@@ -208,8 +208,8 @@ async fn spiffe_federation_5_2_1_3_our_endpoint_answers_anybody_with_the_newest_
     std::fs::write(&ca_file, ca_pem).unwrap();
     let profile = ServerProfile::Web { certificate: certificate.clone(), key: key_file };
     let b = Partner::with("b.test", &profile).await;
-    let trusted = Trusted::web(&ca_file).unwrap();
-    let url = EndpointUrl::parse(&b.url()).unwrap();
+    let trusted = EndpointTrust::web(&ca_file).unwrap();
+    let url = WebUrl::parse(&b.url()).unwrap();
     let first = fetch(&url, &trusted).await.unwrap();
     assert_eq!(String::from_utf8(first).unwrap(), b.document());
     add_root(&b.ca);
@@ -218,14 +218,14 @@ async fn spiffe_federation_5_2_1_3_our_endpoint_answers_anybody_with_the_newest_
     let second = BundleDocument::parse(domain("b.test"), &second).unwrap();
     assert_eq!(second.x509.roots().len(), 2);
     assert_eq!((second.jwt.keys().len(), second.refresh_hint), (1, Some(300)));
-    let nowhere = EndpointUrl::parse(&format!("https://{}/else", b.endpoint)).unwrap();
+    let nowhere = WebUrl::parse(&format!("https://{}/else", b.endpoint)).unwrap();
     assert!(format!("{:#}", fetch(&nowhere, &trusted).await.unwrap_err()).contains("404"));
     // A new certificate for the host is taken up without a restart.
     let (leaf, key, ca_pem) = web_certificate(&["127.0.0.1"]);
     std::fs::write(&ca_file, ca_pem).unwrap();
     std::fs::write(dir.path().join("tls.key"), key.serialize_pem()).unwrap();
     std::fs::write(&certificate, leaf.pem()).unwrap();
-    let trusted = Trusted::web(&ca_file).unwrap();
+    let trusted = EndpointTrust::web(&ca_file).unwrap();
     let took_up = async {
         while fetch(&url, &trusted).await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -6,7 +6,6 @@
 //! The last good keys hold for a day when an issuer is down; before the first ones, that issuer's tokens are refused (401). There
 //! are no other keys to fall back to.
 
-mod address;
 mod discovery;
 mod fetch;
 mod schedule;
@@ -28,6 +27,7 @@ use crate::traffic::state::ProxyState;
 use crate::traffic::token_keys::TokenKeys;
 use fetch::FetchError;
 use schedule::RefreshSchedule;
+use web_fetch::WebDocument;
 
 /// Sources followed at once; a workload believes a handful of issuers.
 const MAX_SOURCES: usize = 64;
@@ -142,7 +142,7 @@ async fn follow_issuer(
     let mut schedule = RefreshSchedule::new(held);
     loop {
         schedule.begins(unix_now());
-        let fetched = tokio::time::timeout(limit, fetch_keys(config, source)).await;
+        let fetched = tokio::time::timeout(limit, fetch_keys(config, source, limit)).await;
         let fetched = fetched.unwrap_or_else(|_| Err(FetchError::Timeout(limit).into()));
         let taken = fetched.and_then(|document| {
             take(state, source, &document.body)?;
@@ -184,17 +184,18 @@ fn take(state: &ProxyState, source: &KeySource, text: &[u8]) -> Result<(), KeysE
 async fn fetch_keys(
     config: &Config,
     source: &KeySource,
-) -> Result<fetch::FetchedDocument, KeysError> {
+    limit: Duration,
+) -> Result<WebDocument, KeysError> {
     match source {
         KeySource::Discovery(issuer) => {
-            let document = fetch::get(config, &discovery::document_of(issuer)).await?;
+            let document = fetch::get(config, &discovery::document_of(issuer), limit).await?;
             let keys = discovery::keys_in(&document.body, issuer)?;
-            Ok(fetch::get(config, &keys).await?)
+            Ok(fetch::get(config, &keys, limit).await?)
         }
-        KeySource::Uri(uri) => Ok(fetch::get(config, uri).await?),
+        KeySource::Uri(uri) => Ok(fetch::get(config, uri, limit).await?),
         // Read where they are needed; they are not fetched.
         KeySource::Inline(text) | KeySource::File(text) => {
-            Err(FetchError::Address(text.to_string()).into())
+            Err(FetchError::Url(text.to_string(), "it is not fetched").into())
         }
     }
 }

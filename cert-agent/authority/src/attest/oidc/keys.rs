@@ -82,7 +82,7 @@ async fn read(source: &KeySource) -> Result<KeySet, String> {
             (files::read(path).map_err(|error| error.to_string())?, path.display().to_string())
         }
         KeySource::Uri { uri, ca_file, allow_local } => {
-            (fetch::get(uri, ca_file, *allow_local).await?, uri.clone())
+            (fetch::get(uri, ca_file, *allow_local).await?, uri.to_string())
         }
     };
     KeySet::parse(&text).map_err(|reason| format!("{at}: {reason}"))

@@ -23,6 +23,7 @@ use identity::{SpiffeId, TrustDomain};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
+use web_fetch::WebUrl;
 
 use super::template::Template;
 use super::{Mistakes, place};
@@ -58,7 +59,7 @@ pub enum KeySource {
     /// Fetched over https.
     Uri {
         /// The address.
-        uri: String,
+        uri: WebUrl,
         /// PEM certificates of who may vouch for its host.
         ca_file: PathBuf,
         /// Whether loopback and link-local addresses may be called.
@@ -196,24 +197,11 @@ fn key_source(issuer: &FileIssuer) -> Result<KeySource, String> {
         }
         (None, Some(file), None) => Ok(KeySource::File(file.clone())),
         (Some(uri), None, Some(ca_file)) => {
-            let parsed: Option<http::Uri> = uri.parse().ok();
-            let fits = parsed.as_ref().is_some_and(|uri| {
-                // A port that is no number from 0 to 65535 reads as none at all.
-                let plain = |authority: &http::uri::Authority| {
-                    authority.as_str() == authority.host() || authority.port_u16().is_some()
-                };
-                uri.scheme_str() == Some("https")
-                    && uri.authority().is_some_and(|authority| {
-                        !authority.host().is_empty()
-                            && !authority.as_str().contains('@')
-                            && plain(authority)
-                    })
-            });
-            if !fits {
-                return Err(format!("jwksUri `{uri}` is no https address with a host"));
-            }
+            let url = WebUrl::parse(uri).map_err(|rule| {
+                format!("jwksUri `{uri}` is no https address with a host: {rule}")
+            })?;
             Ok(KeySource::Uri {
-                uri: uri.clone(),
+                uri: url,
                 ca_file: ca_file.clone(),
                 allow_local: issuer.allow_local_addresses,
             })

@@ -26,12 +26,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use identity::address::{IpNet, parse_block};
 use identity::{SpiffeId, TrustDomain};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
+use web_fetch::WebUrl;
+use web_fetch::address::{IpNet, parse_block};
 
-use super::url::EndpointUrl;
 use crate::publish::bundles::MAX_FEDERATED;
 use crate::store::files;
 
@@ -58,7 +58,7 @@ pub enum Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its address.
-    pub url: EndpointUrl,
+    pub url: WebUrl,
     /// How it proves itself.
     pub profile: Profile,
     /// Addresses of this machine or its link where it may be, and what it redirects to. Default: none beside an address that is
@@ -169,7 +169,7 @@ fn read_endpoint(
     folder: &Path,
     name: &TrustDomain,
 ) -> Result<Endpoint, String> {
-    let url = EndpointUrl::parse(&endpoint.url)
+    let url = WebUrl::parse(&endpoint.url)
         .map_err(|reason| format!("url `{}`: {reason}", endpoint.url))?;
     let allow_addresses = allowed(&endpoint.allow_addresses)?;
     let profile = match endpoint.profile.as_str() {

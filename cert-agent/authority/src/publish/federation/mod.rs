@@ -9,7 +9,6 @@ pub mod config;
 pub mod fetch;
 pub mod relation;
 pub mod stored;
-pub mod url;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -28,7 +27,7 @@ use crate::publish::bundles::{Federated, Publisher};
 use crate::store::live::Live;
 use crate::store::{files, secret};
 use config::{Config, Endpoint, Profile, Source};
-use fetch::Trusted;
+use fetch::EndpointTrust;
 use program::Misconfigured;
 use relation::{Verdict, judge, read_bundle, wait};
 use stored::{Kept, Stored};
@@ -229,15 +228,15 @@ impl Federation {
 
     /// How the endpoint must prove itself now: by the newest bundle held of its trust domain
     /// (SPIFFE Federation §5.2.2.4), never by one of another.
-    fn trusted(&self, endpoint: &Endpoint) -> anyhow::Result<Trusted> {
+    fn trusted(&self, endpoint: &Endpoint) -> anyhow::Result<EndpointTrust> {
         let trusted = match &endpoint.profile {
-            Profile::Web { ca_file } => Trusted::web(ca_file),
+            Profile::Web { ca_file } => EndpointTrust::web(ca_file),
             Profile::Spiffe { id, .. } => {
                 let trust_domain = TrustDomain::parse(id.trust_domain())?;
                 let bundle = self.bundle_of(&trust_domain).ok_or_else(|| {
                     anyhow!("there is no bundle of {trust_domain} to verify {id} with")
                 })?;
-                Trusted::spiffe(id.clone(), bundle)
+                EndpointTrust::spiffe(id.clone(), bundle)
             }
         }?;
         Ok(trusted.also_at(&endpoint.allow_addresses))

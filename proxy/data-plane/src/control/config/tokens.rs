@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use identity::address::{IpNet, parse_block};
 use policy::yaml::{YamlReader, YamlValue};
+use web_fetch::address::{IpNet, parse_block};
 
 /// Where the keys of token issuers may be fetched from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! The address of a bundle endpoint (SPIFFE Federation §5.2.1.1, §5.2.2.1): `https`, a host, no
-//! userinfo.
+//! The URL of a document: `https`, a host, no userinfo (SPIFFE Federation §5.2.1.1, §5.2.2.1), and the same rules for
+//! where a redirect leads.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -7,22 +7,24 @@ use std::net::Ipv6Addr;
 use http::Uri;
 use rustls_pki_types::ServerName;
 
-/// The longest address that is taken, bytes.
+use crate::error::FetchError;
+
+/// The longest URL that is taken, bytes.
 const MAX_URL: usize = 2048;
 
-/// An address that has passed the rules.
-#[derive(Clone, PartialEq, Eq)]
-pub struct EndpointUrl {
+/// A URL that has passed the rules.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WebUrl {
     text: String,
-    /// Without brackets.
+    /// In lower case, without brackets.
     host: String,
     port: u16,
     /// With the query, when there is one.
     path: String,
 }
 
-impl EndpointUrl {
-    /// Reads an absolute address.
+impl WebUrl {
+    /// Reads an absolute URL.
     ///
     /// # Errors
     /// The broken rule, as the end of a sentence.
@@ -52,16 +54,27 @@ impl EndpointUrl {
     /// Where a `Location` leads from here (RFC 9110 §10.2.2); it must keep the same rules.
     ///
     /// # Errors
-    /// As [`EndpointUrl::parse`], and for a path that is not absolute.
-    pub fn redirected(&self, location: &str) -> Result<Self, &'static str> {
-        let location = location.split('#').next().unwrap_or_default();
-        if location.starts_with("//") {
-            Self::parse(&format!("https:{location}"))
-        } else if location.starts_with('/') {
-            Self::parse(&format!("https://{}{location}", self.authority()))
-        } else {
-            Self::parse(location)
-        }
+    /// [`FetchError::Url`], as of [`WebUrl::parse`], and for a path that is not absolute.
+    pub fn redirected(&self, location: &str) -> Result<Self, FetchError> {
+        let target = location.split('#').next().unwrap_or_default();
+        let target = match target.strip_prefix('/') {
+            Some(rest) if rest.starts_with('/') => format!("https:{target}"),
+            Some(_) => format!("https://{}{target}", self.authority()),
+            None => target.to_owned(),
+        };
+        let wrong = |rule| FetchError::Url { text: shortened(location), rule };
+        Self::parse(&target).map_err(wrong)
+    }
+
+    /// An error about this URL itself.
+    pub(crate) fn broken(&self, rule: &'static str) -> FetchError {
+        FetchError::Url { text: shortened(&self.text), rule }
+    }
+
+    /// The host as it stands in a URL: an IPv6 address in brackets.
+    #[must_use]
+    pub fn host_in_url(&self) -> String {
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
 
     /// The host, an IPv6 address without brackets.
@@ -85,8 +98,7 @@ impl EndpointUrl {
     /// Host and port, as the `Host` header has them.
     #[must_use]
     pub fn authority(&self) -> String {
-        let host =
-            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = self.host_in_url();
         if self.port == 443 { host } else { format!("{host}:{}", self.port) }
     }
 }
@@ -99,7 +111,12 @@ fn read_host(text: &str) -> Result<String, &'static str> {
         return inner.parse::<Ipv6Addr>().map(|_| inner.to_owned()).map_err(|_| bad);
     }
     ServerName::try_from(text).map_err(|_| bad)?;
-    Ok(text.to_owned())
+    Ok(text.to_ascii_lowercase())
+}
+
+/// For a message.
+fn shortened(text: &str) -> String {
+    text.escape_debug().take(200).collect()
 }
 
 /// What follows the host: nothing, or a colon and digits.
@@ -116,13 +133,13 @@ fn read_port(text: &str) -> Result<u16, &'static str> {
     digits.parse().ok().filter(|port| *port != 0).ok_or(bad)
 }
 
-impl fmt::Display for EndpointUrl {
+impl fmt::Display for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl fmt::Debug for EndpointUrl {
+impl fmt::Debug for WebUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
@@ -142,6 +159,7 @@ mod tests {
             ("https://10.0.0.1:1/", Some(("10.0.0.1", 1, "/"))),
             ("https://[::1]:8443/a", Some(("::1", 8443, "/a"))),
             ("HTTPS://b.test/", Some(("b.test", 443, "/"))),
+            ("https://B.test/A", Some(("b.test", 443, "/A"))),
             ("http://b.test/", None),
             ("spiffe://b.test/", None),
             ("b.test/bundle.json", None),
@@ -171,16 +189,16 @@ mod tests {
             ("https://-/", None),
             ("", None),
         ] {
-            let seen = EndpointUrl::parse(text).ok();
+            let seen = WebUrl::parse(text).ok();
             let seen = seen.as_ref().map(|url| (url.host(), url.port(), url.path()));
             assert_eq!(seen, expect, "{text:?}");
         }
-        assert!(EndpointUrl::parse(&format!("https://b.test/{}", "x".repeat(2048))).is_err());
+        assert!(WebUrl::parse(&format!("https://b.test/{}", "x".repeat(2048))).is_err());
     }
 
     #[test]
     fn spiffe_federation_5_2_1_redirects_obey_the_same_url_rules() {
-        let from = EndpointUrl::parse("https://b.test:8443/a/b").unwrap();
+        let from = WebUrl::parse("https://b.test:8443/a/b").unwrap();
         for (location, expect) in [
             ("https://c.test/x", Some("https://c.test/x")),
             ("/x", Some("https://b.test:8443/x")),
@@ -192,6 +210,7 @@ mod tests {
             ("x", None),
             ("", None),
             ("file:///etc/passwd", None),
+            ("gopher://b.test/", None),
         ] {
             let seen = from.redirected(location).ok().map(|url| url.to_string());
             assert_eq!(seen.as_deref(), expect, "{location:?}");

@@ -1,9 +1,10 @@
-//! Which addresses keys and bundles are fetched from (SECURITY-CASES S-35): one rule for token issuers, bundle endpoints and
+//! Which addresses documents are fetched from (SECURITY-CASES S-35): one rule for token issuers, bundle endpoints and
 //! whatever a redirect of theirs leads to.
 //!
 //! A host can be made to mean any address, so the very address that is dialled is asked for, after the look-up. Pure: nothing
 //! is looked up here.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub use ipnet::IpNet;
@@ -30,13 +31,51 @@ const METADATA: [IpAddr; 11] = [
 
 /// Why an address is not called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotOutside {
+pub enum ForbiddenAddress {
     /// Loopback, link-local, multicast, or no address of a host at all.
     #[error("it is an address of this machine, of its link or of nobody")]
     Local,
     /// A service that gives out credentials of the machine.
     #[error("it is a cloud's metadata service")]
     Metadata,
+    /// A port of the program's own, or none.
+    #[error("its port is one of the program's own")]
+    OwnPort,
+}
+
+/// Which addresses a caller's fetches may go to.
+#[derive(Clone, Copy)]
+pub struct AddressPolicy<'a> {
+    /// The exceptions that a setting names.
+    pub allowed: &'a [IpNet],
+    /// Whether a port is the program's own: never called, whatever is allowed.
+    pub is_own_port: &'a (dyn Fn(u16) -> bool + Sync),
+}
+
+impl<'a> AddressPolicy<'a> {
+    /// With these exceptions, for a program without ports that matter.
+    #[must_use]
+    pub fn with_exceptions(allowed: &'a [IpNet]) -> Self {
+        Self { allowed, is_own_port: &|_| false }
+    }
+
+    /// Whether all that a name was resolved to may be called. To be asked of the very addresses that are dialled.
+    ///
+    /// # Errors
+    /// The address, and why it is not called.
+    pub fn check_all(&self, resolved: &[SocketAddr]) -> Result<(), (SocketAddr, ForbiddenAddress)> {
+        let own = |address: &&SocketAddr| address.port() == 0 || (self.is_own_port)(address.port());
+        match resolved.iter().find(own) {
+            Some(address) => Err((*address, ForbiddenAddress::OwnPort)),
+            None => check_all(resolved, self.allowed),
+        }
+    }
+}
+
+impl fmt::Debug for AddressPolicy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddressPolicy").field("allowed", &self.allowed).finish_non_exhaustive()
+    }
 }
 
 /// Whether an address, as the resolver gave it, may be called. `allowed` are the exceptions that a configuration names.
@@ -44,8 +83,8 @@ pub enum NotOutside {
 /// Private blocks (RFC 1918, RFC 4193, RFC 6598) may: that is where a cluster's own issuer and a partner behind a VPN are.
 ///
 /// # Errors
-/// [`NotOutside`].
-pub fn check(ip: IpAddr, allowed: &[IpNet]) -> Result<(), NotOutside> {
+/// [`ForbiddenAddress`].
+pub fn check(ip: IpAddr, allowed: &[IpNet]) -> Result<(), ForbiddenAddress> {
     let ip = plain(ip);
     let named = |whole: bool| {
         allowed.iter().any(|block| {
@@ -53,9 +92,9 @@ pub fn check(ip: IpAddr, allowed: &[IpNet]) -> Result<(), NotOutside> {
         })
     };
     if METADATA.contains(&ip) {
-        return named(true).then_some(()).ok_or(NotOutside::Metadata);
+        return named(true).then_some(()).ok_or(ForbiddenAddress::Metadata);
     }
-    (named(false) || is_outside(ip)).then_some(()).ok_or(NotOutside::Local)
+    (named(false) || is_outside(ip)).then_some(()).ok_or(ForbiddenAddress::Local)
 }
 
 /// As [`check`], of everything that a name was resolved to: one forbidden address makes it a name that is not to be believed.
@@ -65,7 +104,7 @@ pub fn check(ip: IpAddr, allowed: &[IpNet]) -> Result<(), NotOutside> {
 pub fn check_all(
     resolved: &[SocketAddr],
     allowed: &[IpNet],
-) -> Result<(), (SocketAddr, NotOutside)> {
+) -> Result<(), (SocketAddr, ForbiddenAddress)> {
     let refused =
         |address: &SocketAddr| check(address.ip(), allowed).err().map(|reason| (*address, reason));
     resolved.iter().find_map(refused).map_or(Ok(()), Err)
@@ -96,7 +135,7 @@ pub fn parse_block(text: &str) -> Result<IpNet, &'static str> {
     }
 }
 
-/// An IPv4 address in IPv6 clothes, undressed: mapped (RFC 4291 §2.5.5.2), compatible, translated (RFC 2765 §2.1, RFC 6052),
+/// The IPv4 address that an IPv6 address carries, where it carries one: mapped (RFC 4291 §2.5.5.2), compatible, translated (RFC 2765 §2.1, RFC 6052),
 /// 6to4 (RFC 3056).
 fn plain(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip.to_canonical() else { return ip.to_canonical() };
@@ -194,7 +233,7 @@ mod tests {
             ("fd00:ec2::23", false, false, false),
             ("fd20:ce::254", false, false, false),
             ("fe80::a9fe:a9fe", false, false, false),
-            // In other clothes.
+            // IPv4 addresses within IPv6 addresses.
             ("::ffff:127.0.0.1", false, true, true),
             ("::ffff:127.0.0.2", false, false, true),
             ("::ffff:169.254.169.254", false, false, false),
@@ -222,8 +261,32 @@ mod tests {
     fn s35_ssrf_and_file_reads_one_forbidden_address_forbids_the_name() {
         let resolved = ["93.184.216.34:443", "168.63.129.16:443"].map(|text| text.parse().unwrap());
         assert_eq!(check_all(&resolved[..1], &[]), Ok(()));
-        assert_eq!(check_all(&resolved, &[]), Err((resolved[1], NotOutside::Metadata)));
+        assert_eq!(check_all(&resolved, &[]), Err((resolved[1], ForbiddenAddress::Metadata)));
         assert_eq!(check_all(&resolved, &[resolved[1].ip().into()]), Ok(()));
+    }
+
+    #[test]
+    fn s35_ssrf_and_file_reads_addresses_and_own_ports() {
+        let allowed = [parse_block("127.0.0.1").unwrap()];
+        for (address, none, some) in [
+            ("93.184.216.34:443", true, true),
+            ("10.0.0.1:443", true, true),
+            ("127.0.0.1:443", false, true),
+            ("127.0.0.2:443", false, false),
+            ("168.63.129.16:443", false, false),
+            ("[fd00:ec2::254]:443", false, false),
+            ("93.184.216.34:15000", false, false),
+            ("127.0.0.1:15000", false, false),
+            ("93.184.216.34:0", false, false),
+        ] {
+            let resolved = ["93.184.216.34:443", address].map(|text| text.parse().unwrap());
+            let check = |allowed: &[IpNet]| {
+                let policy = AddressPolicy { allowed, is_own_port: &|port| port == 15000 };
+                policy.check_all(&resolved).is_ok()
+            };
+            assert_eq!(check(&[]), none, "{address}");
+            assert_eq!(check(&allowed), some, "{address}, with exceptions");
+        }
     }
 
     #[test]
