@@ -166,7 +166,7 @@ impl Pem {
     pub fn of(mut svid: X509svid) -> anyhow::Result<Self> {
         let pem = Self {
             certificate: certificates(&svid.x509_svid)?,
-            key: pem::block("PRIVATE KEY", &svid.x509_svid_key),
+            key: pem::secret_block("PRIVATE KEY", &svid.x509_svid_key),
             bundle: certificates(&svid.bundle)?,
         };
         svid.x509_svid_key.zeroize();

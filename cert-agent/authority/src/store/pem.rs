@@ -4,9 +4,8 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use identity::pem::damage;
+use pem::{EncodeConfig, LineEnding, Pem};
 use rcgen::KeyPair;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -68,17 +67,11 @@ pub fn private_key_in(content: &[u8], place: &str) -> anyhow::Result<KeyPair> {
 /// Certificates as PEM (RFC 7468 §5).
 #[must_use]
 pub fn encode(certificates: &[CertificateDer<'static>]) -> String {
-    let mut text = String::new();
-    for certificate in certificates {
-        let body = STANDARD.encode(certificate);
-        text.push_str("-----BEGIN CERTIFICATE-----\n");
-        for line in body.as_bytes().chunks(64) {
-            text.push_str(&String::from_utf8_lossy(line));
-            text.push('\n');
-        }
-        text.push_str("-----END CERTIFICATE-----\n");
-    }
-    text
+    let lines = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    let block = |certificate: &CertificateDer<'_>| {
+        pem::encode_config(&Pem::new("CERTIFICATE", certificate.as_ref()), lines)
+    };
+    certificates.iter().map(block).collect()
 }
 
 /// Without a byte order mark.

@@ -3,6 +3,7 @@
 use aws_lc_rs::{constant_time, digest, rand};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
 /// The SHA-256 of a secret: what the authority keeps instead of the secret.
@@ -60,13 +61,13 @@ pub fn random<const N: usize>() -> [u8; N] {
 /// Lower-case hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(bytes)
 }
 
 /// A serial number as people compare it: bytes separated by `:`.
 #[must_use]
 pub fn serial(bytes: &[u8]) -> String {
-    let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: Vec<_> = bytes.chunks(1).map(hex).collect();
     digits.join(":")
 }
 

@@ -100,7 +100,7 @@ fn nobody(holding: &Holding) -> Option<CertificateValidationContext> {
 
 fn certificate(held: &Held) -> TlsCertificate {
     let chain = pem::certificates(held.svid.chain().iter().map(AsRef::as_ref));
-    let key = pem::block("PRIVATE KEY", held.key.pkcs8_der());
+    let key = pem::secret_block("PRIVATE KEY", held.key.pkcs8_der());
     TlsCertificate {
         certificate_chain: Some(DataSource { inline_bytes: chain.into_bytes() }),
         private_key: Some(DataSource { inline_bytes: key.as_bytes().to_vec() }),
