@@ -40,11 +40,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("back-off", &[]),
     ("page-server", &[]),
     ("web-fetch", &["identity"]),
-    ("data-plane", &["identity", "page-server", "policy", "process-metrics", "web-fetch"]),
+    ("data-plane", &["back-off", "identity", "page-server", "policy", "process-metrics", "web-fetch"]),
     ("proxy", &["data-plane", "identity", "policy"]),
     ("issuance-messages", &[]),
     ("program", &["page-server"]),
-    ("agent", &["identity", "process-metrics", "issuance-messages", "program"]),
+    ("agent", &["back-off", "identity", "process-metrics", "issuance-messages", "program"]),
     ("authority", &["identity", "process-metrics", "issuance-messages", "program", "web-fetch"]),
     (
         "cert-agent",

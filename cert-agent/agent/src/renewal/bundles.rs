@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use back_off::{BackOff, spread};
 use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use rustls_pki_types::UnixTime;
 use tokio::sync::{mpsc, oneshot};
@@ -58,12 +59,12 @@ enum Ended {
 impl BundleWatch {
     /// Listens until `stop`.
     pub async fn follow(mut self, stop: CancellationToken) {
-        let mut waits = Waits::default();
+        let mut waits = StreamRetries::new();
         loop {
             let begun = Moment::now();
             let Some(ended) = stop.run_until_cancelled(self.listen()).await else { return };
             let stood = Moment::now().monotonic.saturating_duration_since(begun.monotonic);
-            let wait = waits.next(stood, rand::random_range(-1.0..=1.0));
+            let wait = waits.next(stood, rand::random());
             self.ended(&ended, wait);
             if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 return;
@@ -179,19 +180,20 @@ fn no_longer_fits(held: &Held, trust: &Trust, now: Moment) -> Option<VerifyError
 
 /// The waits between tries: twice as long each time, give or take a quarter, so that a fleet does
 /// not come back in one moment.
-#[derive(Debug, Default)]
-struct Waits {
-    failures: u32,
-}
+#[derive(Debug)]
+struct StreamRetries(BackOff);
 
-impl Waits {
-    fn next(&mut self, stood: Duration, jitter: f64) -> Duration {
+impl StreamRetries {
+    const fn new() -> Self {
+        Self(BackOff::new(FIRST_RETRY, MAX_RETRY))
+    }
+
+    /// The wait after a stream that stood so long; `chance` from 0 to 1.
+    fn next(&mut self, stood: Duration, chance: f64) -> Duration {
         if stood >= STOOD {
-            self.failures = 0;
+            self.0.reset();
         }
-        let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(16)).min(MAX_RETRY);
-        self.failures = self.failures.saturating_add(1);
-        wait.mul_f64(1.0 + 0.25 * jitter.clamp(-1.0, 1.0))
+        spread(self.0.next_wait(), 0.75..=1.25, chance)
     }
 }
 
@@ -202,14 +204,14 @@ mod tests {
 
     #[test]
     fn f30_herd_waits_grow_to_30_s_with_jitter_and_begin_anew_after_a_good_stream() {
-        let mut waits = Waits::default();
+        let mut waits = StreamRetries::new();
         let mut next =
-            |stood: u64, jitter: f64| waits.next(Duration::from_secs(stood), jitter).as_secs_f64();
-        let seen: Vec<f64> = (0..8).map(|_| next(0, 0.0)).collect();
+            |stood: u64, chance: f64| waits.next(Duration::from_secs(stood), chance).as_secs_f64();
+        let seen: Vec<f64> = (0..8).map(|_| next(0, 0.5)).collect();
         assert_eq!(seen, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]);
         assert!((next(0, 1.0) - 37.5).abs() < 1e-9);
-        assert!((next(0, -1.0) - 22.5).abs() < 1e-9);
-        assert!((next(31, 0.0) - 0.5).abs() < 1e-9);
-        assert!((next(0, 0.0) - 1.0).abs() < 1e-9);
+        assert!((next(0, 0.0) - 22.5).abs() < 1e-9);
+        assert!((next(31, 0.5) - 0.5).abs() < 1e-9);
+        assert!((next(0, 0.5) - 1.0).abs() < 1e-9);
     }
 }

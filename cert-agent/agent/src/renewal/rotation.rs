@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+use back_off::{BackOff, spread};
+
 /// The wall clock is read at least this often, so that a jump of it, or a suspended machine, is
 /// noticed (F-07).
 pub const TICK: Duration = Duration::from_secs(30);
@@ -109,7 +111,7 @@ pub enum Failure {
 pub struct Rotation {
     held: Option<Validity>,
     due: Due,
-    failures: u32,
+    back_off: BackOff,
 }
 
 /// Due when any clock says so: the wall's, after a jump or a suspension; the others, when the wall's
@@ -135,7 +137,11 @@ impl Rotation {
     /// Nothing is held: the first attempt is due now.
     #[must_use]
     pub fn new(now: Moment) -> Self {
-        Self { held: None, due: Due::after(now, Duration::ZERO), failures: 0 }
+        Self {
+            held: None,
+            due: Due::after(now, Duration::ZERO),
+            back_off: BackOff::new(FIRST_RETRY, MAX_RETRY),
+        }
     }
 
     /// Whether an attempt is due.
@@ -170,16 +176,15 @@ impl Rotation {
     pub fn issued(&mut self, now: Moment, validity: Validity, jitter: f64) {
         let left = validity.left(now.wall).unwrap_or_default();
         self.held = Some(validity);
-        self.failures = 0;
+        self.back_off.reset();
         self.due = Due::after(now, left.mul_f64(0.5 + 0.1 * bounded(jitter)).max(FIRST_RETRY / 2));
     }
 
     /// An attempt failed. `jitter` from -1 to 1 moves the wait by a quarter.
     pub fn failed(&mut self, now: Moment, failure: Failure, jitter: f64) {
-        let doubled = FIRST_RETRY.saturating_mul(1 << self.failures.min(16));
-        self.failures = self.failures.saturating_add(1);
         let longest = self.longest_wait(now, failure);
-        let wait = doubled.min(longest).mul_f64(1.0 + 0.25 * bounded(jitter)).min(longest);
+        let wait = self.back_off.next_wait_within(longest);
+        let wait = spread(wait, 0.75..=1.25, (1.0 + bounded(jitter)) / 2.0).min(longest);
         self.due = Due::after(now, wait);
     }
 
@@ -196,7 +201,7 @@ impl Rotation {
     /// The clock stands before the held certificate begins, which is 60 s before it was signed:
     /// somebody set it back (F-07). Not while attempts fail, or this would undo their waits.
     fn stepped_back(&self, now: Moment) -> bool {
-        self.failures == 0 && self.held.is_some_and(|held| now.wall < held.not_before)
+        self.back_off.failures() == 0 && self.held.is_some_and(|held| now.wall < held.not_before)
     }
 }
 

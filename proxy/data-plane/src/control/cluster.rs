@@ -12,6 +12,8 @@ mod stream;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
+use back_off::{BackOff, spread};
+
 use crate::control::installer::ResourceInstaller;
 
 pub use resource_cache::{ClusterState, ResourceCache};
@@ -36,7 +38,7 @@ pub async fn follow(installer: ResourceInstaller) {
     let Some(demand) = &state.demand else { return };
     let mut cache =
         ResourceCache::new(&config.root_namespace, &config.workload, &config.trust_domain);
-    let mut wait = RETRY_MIN;
+    let mut back_off = BackOff::new(RETRY_MIN, RETRY_MAX);
     let mut told = String::new();
     loop {
         let begun = Instant::now();
@@ -48,14 +50,16 @@ pub async fn follow(installer: ResourceInstaller) {
             tracing::warn!(reason, "no stream from the controller; what was told last holds");
             told = reason;
         }
-        let good = begun.elapsed() >= GOOD_STREAM;
-        wait = if good { RETRY_MIN } else { (wait * 2).min(RETRY_MAX) };
-        tokio::time::sleep(with_jitter(wait)).await;
+        if begun.elapsed() >= GOOD_STREAM {
+            back_off.reset();
+        }
+        // Between half of the wait and all of it, so that proxies do not come back in step.
+        tokio::time::sleep(spread(back_off.next_wait(), 0.5..=1.0, chance())).await;
     }
 }
 
-/// Between half of the wait and all of it, so that proxies do not come back in step.
-fn with_jitter(wait: Duration) -> Duration {
+/// From 0 to 1, without a generator of random numbers in the proxy.
+fn chance() -> f64 {
     let random = RandomState::new().hash_one(0u8) % 1000;
-    wait / 2 + wait.mul_f64(f64::from(u32::try_from(random).unwrap_or(0)) / 2000.0)
+    f64::from(u32::try_from(random).unwrap_or(0)) / 1000.0
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use back_off::BackOff;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::connection::net;
@@ -53,7 +54,7 @@ pub async fn run(worker: Arc<Worker>, listeners: Vec<(TcpListener, ListenerPurpo
 /// Takes connections until there are none to take any more. A failed accept, such as for want of
 /// file descriptors, is waited out and never ends the loop.
 async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPurpose) {
-    let mut wait = ACCEPT_RETRY_MIN;
+    let mut back_off = BackOff::new(ACCEPT_RETRY_MIN, ACCEPT_RETRY_MAX);
     let mut drain = worker.state.drain.subscribe();
     let inbound = purpose.direction() == Direction::Inbound;
     loop {
@@ -64,13 +65,12 @@ async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPur
         };
         match accepted {
             Ok((stream, source)) => {
-                wait = ACCEPT_RETRY_MIN;
+                back_off.reset();
                 begin(&worker, stream, source, &purpose);
             }
             Err(error) => {
                 report_accept(&worker.state, &error);
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(ACCEPT_RETRY_MAX);
+                tokio::time::sleep(back_off.next_wait()).await;
             }
         }
     }

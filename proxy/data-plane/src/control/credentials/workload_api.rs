@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use back_off::BackOff;
 use identity::{RevocationLists, SpiffeId, SvidKey, TrustBundle, TrustDomain, X509Svid};
 use tokio::net::UnixStream;
 use tonic::metadata::MetadataValue;
@@ -43,7 +44,7 @@ const SECURITY_HEADER: &str = "workload.spiffe.io";
 /// agent is away, the last credentials stay until they expire.
 pub async fn follow(state: Arc<ProxyState>, socket: PathBuf) {
     let limit = state.settings.limits.identity_timeout;
-    let mut wait = RETRY_MIN;
+    let mut back_off = BackOff::new(RETRY_MIN, RETRY_MAX.min(limit));
     loop {
         let before = state.credentials_generation();
         if let Err(error) = follow_once(&state, &socket).await {
@@ -53,12 +54,10 @@ pub async fn follow(state: Arc<ProxyState>, socket: PathBuf) {
                 "the Workload API stream ended; retrying"
             );
         }
-        wait = if state.credentials_generation() > before {
-            RETRY_MIN
-        } else {
-            (wait * 2).min(RETRY_MAX).min(limit)
-        };
-        tokio::time::sleep(wait).await;
+        if state.credentials_generation() > before {
+            back_off.reset();
+        }
+        tokio::time::sleep(back_off.next_wait()).await;
     }
 }
 

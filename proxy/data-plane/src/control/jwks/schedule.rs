@@ -2,30 +2,33 @@
 
 use std::time::Duration;
 
+use back_off::BackOff;
+
 /// Fetched again at the earliest and latest after this, whatever the issuer's `Cache-Control` says: an issuer cannot make us ask
 /// all the time, nor keep a withdrawn key alive for hours.
 const REFRESH: std::ops::RangeInclusive<u64> = 5 * 60..=20 * 60;
 /// The first wait after a failure; doubled with each up to [`RETRY_MAX`].
-const RETRY_MIN: u64 = 1;
-const RETRY_MAX: u64 = 5 * 60;
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
 /// An unknown `kid` fetches the keys anew at most this often (S-38).
 const UNKNOWN_KEY_PAUSE: u64 = 30;
 /// Keys that could not be renewed for this long are let go (F-31).
 const MAX_STALE: u64 = 24 * 3600;
 
 /// The state of one source of keys.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RefreshSchedule {
     next: u64,
     last_attempt: Option<u64>,
     last_success: Option<u64>,
-    failures: u32,
+    back_off: BackOff,
 }
 
 impl RefreshSchedule {
     /// The schedule of a source whose keys were last known to be good at `held`; `None`: there are none.
     pub(super) fn new(held: Option<u64>) -> Self {
-        Self { last_success: held, ..Self::default() }
+        let back_off = BackOff::new(RETRY_MIN, RETRY_MAX);
+        Self { next: 0, last_attempt: None, last_success: held, back_off }
     }
 
     /// A fetch begins.
@@ -36,16 +39,14 @@ impl RefreshSchedule {
     /// Keys came in; `max_age` is what the answer's `Cache-Control` allows.
     pub(super) fn succeeded(&mut self, now: u64, max_age: Option<Duration>) {
         let age = max_age.map_or(*REFRESH.start(), |age| age.as_secs());
-        self.failures = 0;
+        self.back_off.reset();
         self.last_success = Some(now);
         self.next = now + age.clamp(*REFRESH.start(), *REFRESH.end());
     }
 
     /// No keys came in.
     pub(super) fn failed(&mut self, now: u64) {
-        let wait = RETRY_MIN << self.failures.min(16);
-        self.failures = self.failures.saturating_add(1);
-        self.next = now + wait.min(RETRY_MAX);
+        self.next = now + self.back_off.next_wait().as_secs();
     }
 
     /// How long to wait before the next fetch.
@@ -82,7 +83,7 @@ mod tests {
             ("fair", Some(600), 600),
             ("long", Some(86_400), 1200),
         ] {
-            let mut schedule = RefreshSchedule::default();
+            let mut schedule = RefreshSchedule::new(None);
             schedule.begins(T);
             schedule.succeeded(T, max_age.map(Duration::from_secs));
             assert_eq!(schedule.wait(T), Duration::from_secs(expect), "{name}");
@@ -91,7 +92,7 @@ mod tests {
 
     #[test]
     fn f31_retries_back_off_and_stale_keys_go() {
-        let mut schedule = RefreshSchedule::default();
+        let mut schedule = RefreshSchedule::new(None);
         assert_eq!(schedule.wait(T), Duration::ZERO);
         schedule.begins(T);
         schedule.succeeded(T, None);
@@ -104,7 +105,7 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         assert!(!schedule.is_stale(T + 24 * 3600));
         assert!(schedule.is_stale(T + 24 * 3600 + 1));
-        assert!(!RefreshSchedule::default().is_stale(u64::MAX), "nothing is held");
+        assert!(!RefreshSchedule::new(None).is_stale(u64::MAX), "nothing is held");
         assert!(
             RefreshSchedule::new(Some(T)).is_stale(T + 24 * 3600 + 1),
             "left by an earlier task"
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn s38_kid_and_jwks_state_one_refetch_in_thirty_seconds() {
-        let mut schedule = RefreshSchedule::default();
+        let mut schedule = RefreshSchedule::new(None);
         schedule.begins(T);
         schedule.succeeded(T, None);
         for (now, expect) in [(T, 30), (T + 10, 20), (T + 30, 0), (T + 290, 0), (T - 500, 30)] {
