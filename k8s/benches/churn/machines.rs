@@ -9,12 +9,12 @@ use std::time::Duration;
 use api_server_stand_in::ApiServer;
 use api_server_stand_in::objects::{namespace, pod, service, slice};
 use controller_harness::trust::CONTROLLER;
-use controller_harness::{Controller, TestTrust, until};
+use controller_harness::{Controller, TestTrust, certificate_files, until};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::{Scale, certificate_files};
+use crate::Scale;
 
 /// The port of all endpoints.
 const APP_PORT: u16 = 8080;

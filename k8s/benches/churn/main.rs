@@ -14,8 +14,6 @@
     unreachable_pub
 )]
 
-#[path = "../scale/certificate_files.rs"]
-mod certificate_files;
 mod machines;
 
 use std::net::SocketAddr;

@@ -12,8 +12,6 @@
     unreachable_pub
 )]
 
-mod certificate_files;
-
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -22,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use api_server_stand_in::ApiServer;
 use api_server_stand_in::objects::{allow, namespace, pod, service, slice};
-use controller_harness::{Controller, Proxy, TestTrust};
+use controller_harness::{Controller, Proxy, TestTrust, certificate_files};
 use serde_json::json;
 
 const SERVICES: u32 = 10_000;

@@ -7,6 +7,7 @@
     reason = "a harness is test code: a step that cannot be done ends the test with the words of what broke"
 )]
 
+pub mod certificate_files;
 pub mod proxy;
 pub mod trust;
 

@@ -1,18 +1,22 @@
-//! Certificates in files, for the other processes of the proof.
+//! Certificates in files, for the other processes of a benchmark.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use controller_harness::TestTrust;
-use controller_harness::trust::CONTROLLER;
 use identity::{SvidKey, TrustBundle, TrustBundles, TrustDomain, X509Svid};
 use k8s::controller::credentials::OwnCredentials;
 use k8s::workload_api::X509Context;
 use pem::Pem;
 use rustls_pki_types::CertificateDer;
 
+use crate::TestTrust;
+use crate::trust::CONTROLLER;
+
 /// Writes the controller's SVID and the root.
-pub(crate) fn write(trust: &TestTrust, directory: &Path) {
+///
+/// # Panics
+/// The directory cannot be written.
+pub fn write(trust: &TestTrust, directory: &Path) {
     let root = trust.root.as_ref().pem();
     std::fs::write(directory.join("bundle.pem"), root).unwrap();
     let (svid, key) = trust.svid(CONTROLLER);
@@ -21,7 +25,11 @@ pub(crate) fn write(trust: &TestTrust, directory: &Path) {
 }
 
 /// The controller's credentials as [`write`] wrote them.
-pub(crate) fn read_credentials(directory: &Path) -> Arc<OwnCredentials> {
+///
+/// # Panics
+/// They are not there.
+#[must_use]
+pub fn read_credentials(directory: &Path) -> Arc<OwnCredentials> {
     let read = |name: &str| std::fs::read(directory.join(name)).unwrap();
     let svid = X509Svid::parse(vec![CertificateDer::from(read("controller.der"))]).unwrap();
     let key = SvidKey::from_pkcs8_der(read("controller.key")).unwrap();
@@ -32,7 +40,10 @@ pub(crate) fn read_credentials(directory: &Path) -> Arc<OwnCredentials> {
 }
 
 /// Writes an SVID as a proxy reads it from files.
-pub(crate) fn write_svid(trust: &TestTrust, directory: &Path, id: &str) {
+///
+/// # Panics
+/// The directory cannot be written.
+pub fn write_svid(trust: &TestTrust, directory: &Path, id: &str) {
     let (svid, key) = trust.svid(id);
     std::fs::write(directory.join("svid.pem"), pem("CERTIFICATE", &svid.chain()[0])).unwrap();
     std::fs::write(directory.join("key.pem"), pem("PRIVATE KEY", key.pkcs8_der())).unwrap();
