@@ -77,7 +77,7 @@ impl Resources {
     /// All mistakes of all files at once. A file of 0 bytes is one: it is a torn write, not an empty set.
     pub fn parse(files: &[SourceFile], root_namespace: &str) -> Result<Self, Diagnostics> {
         let survey = survey(files, &ReadOptions::strict(root_namespace));
-        Diagnostics::none_or(survey.resources, survey.mistakes)
+        Diagnostics::ok_unless_any(survey.resources, survey.diagnostics)
     }
 
     /// The root namespace the set was read for.

@@ -165,7 +165,7 @@ impl TokenRules {
     }
 
     /// Whether a token that was verified once would still be taken from this peer: as far as it can be told from its claims.
-    pub fn believes(&self, claims: &TokenClaims, peer: Option<&SpiffeId>) -> bool {
+    pub fn accepts(&self, claims: &TokenClaims, peer: Option<&SpiffeId>) -> bool {
         self.rules.iter().any(|rule| {
             let wanted = &rule.jwt.audiences;
             let audience = wanted.is_empty()

@@ -69,9 +69,9 @@ fn namespace(text: &str) -> Result<String, &'static str> {
 /// # Errors
 /// The answer cannot be written.
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let gathered = gather(args);
+    let gathered = collect_findings(args);
     let valid = if args.from_istio {
-        migration::tell(gathered, args.output)?
+        migration::print_report(gathered, args.output)?
     } else {
         let older = gathered.survey.objects.iter().any(SurveyedObject::is_older);
         let found = gathered.strictly();
@@ -105,7 +105,7 @@ struct ResourceCounts {
 impl CheckFindings {
     fn strictly(self) -> Result<ResourceCounts, Diagnostics> {
         let counted = ResourceCounts { files: self.files, resources: self.survey.resources.len() };
-        match (self.mistakes, Diagnostics::none_or(counted, self.survey.mistakes)) {
+        match (self.mistakes, Diagnostics::ok_unless_any(counted, self.survey.diagnostics)) {
             (None, found) => found,
             (Some(first), Ok(_)) => Err(first),
             (Some(first), Err(second)) => Err(first.and(second)),
@@ -113,7 +113,7 @@ impl CheckFindings {
     }
 }
 
-fn gather(args: &CheckArgs) -> CheckFindings {
+fn collect_findings(args: &CheckArgs) -> CheckFindings {
     let (config, (configured, root_namespace)) = match &args.config {
         Some(path) => {
             let (config, whereabouts) = load_config(path);

@@ -76,12 +76,12 @@ fn load(
 ) -> anyhow::Result<Result<CheckedConfig, ExitCode>> {
     Ok(match load::load(config, resources) {
         Ok(checked) => Ok(checked),
-        Err(mistakes) => Err(told(&mistakes)?),
+        Err(mistakes) => Err(print_diagnostics(&mistakes)?),
     })
 }
 
 /// Tells mistakes, and gives the exit code for them.
-fn told(mistakes: &Diagnostics) -> anyhow::Result<ExitCode> {
+fn print_diagnostics(mistakes: &Diagnostics) -> anyhow::Result<ExitCode> {
     writeln!(io::stderr(), "{mistakes}")?;
     Ok(ExitCode::from(BAD_CONFIGURATION))
 }

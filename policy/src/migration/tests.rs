@@ -9,7 +9,7 @@ use crate::resources::{ReadOptions, survey};
 fn told(text: &str, namespace: Option<&str>, root_namespace: &str) -> Vec<String> {
     let file = SourceFile { name: "r.yaml".into(), bytes: text.as_bytes().to_vec() };
     let read = survey(&[file], &ReadOptions { root_namespace, namespace, from_istio: true });
-    assert!(read.mistakes.is_empty(), "{:?}\n{text}", read.mistakes);
+    assert!(read.diagnostics.is_empty(), "{:?}\n{text}", read.diagnostics);
     let lines = differences(&read, false).into_iter().map(|found| {
         let objects: Vec<&str> = found.objects.iter().map(|object| &**object).collect();
         format!("{}{}: {}", if found.is_unsafe { "!" } else { "" }, found.code, objects.join(", "))

@@ -84,9 +84,9 @@ impl AuthorizationPolicy {
 
     /// What the policy targets and nobody can resolve.
     pub(super) fn unresolved(&self, resources: &Resources) -> Vec<Diagnostic> {
-        let mistakes = self.targets.iter().filter_map(|target| target.unresolved(resources));
+        let diagnostics = self.targets.iter().filter_map(|target| target.unresolved(resources));
         let name: Arc<str> = format!("AuthorizationPolicy {}", self.name).into();
-        mistakes.map(|mistake| mistake.within(Arc::clone(&name))).collect()
+        diagnostics.map(|diagnostic| diagnostic.within(Arc::clone(&name))).collect()
     }
 
     pub(crate) fn rules(&self) -> &[Arc<Rule>] {
@@ -115,7 +115,7 @@ pub(super) fn read(
     if let (PolicyAction::Audit, Some((key, true))) = (spec.action, dry_run.flatten()) {
         let found = format!("the annotation `{DRY_RUN}` beside action AUDIT");
         let fix = "remove it: AUDIT decides nothing, and is noted as it is".to_owned();
-        reader.mistake_of(DiagnosticCode::NoEffect, key, found, "one of the two", Some(fix));
+        reader.report_with_code(DiagnosticCode::NoEffect, key, found, "one of the two", Some(fix));
     }
     Some(AuthorizationPolicy {
         name: object.full_name().into(),
@@ -152,7 +152,7 @@ fn read_spec(
     refuse_idle(reader, action, written, spec);
     if let Some(value) = map.take_unsupported("provider") {
         let fix = "external providers (CUSTOM) are not supported by this version".to_owned();
-        reader.mistake_of(
+        reader.report_with_code(
             DiagnosticCode::Unsupported,
             value.node.mark,
             "`provider`",
@@ -161,7 +161,7 @@ fn read_spec(
         );
     }
     if let Some(value) = refs.filter(|_| map.has("selector")) {
-        reader.mistake(value.node.mark, "`targetRefs` beside `selector`", "one of the two", None);
+        reader.report(value.node.mark, "`targetRefs` beside `selector`", "one of the two", None);
     }
     map.finish(reader);
     Some(AuthorizationSpec {
@@ -175,7 +175,12 @@ fn read_spec(
 fn read_action(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<PolicyAction> {
     if value.is_text("CUSTOM") {
         let fix = "external providers (CUSTOM) are not supported by this version".to_owned();
-        reader.wrong_of(DiagnosticCode::Unsupported, value, "ALLOW, DENY or AUDIT", Some(fix));
+        reader.report_value_with_code(
+            DiagnosticCode::Unsupported,
+            value,
+            "ALLOW, DENY or AUDIT",
+            Some(fix),
+        );
         return None;
     }
     reader.choice(value, ACTIONS)
@@ -201,7 +206,7 @@ fn refuse_idle(
     if rules.is_none_or(empty) {
         let mark = rules.map_or(spec.node.mark, |rules| rules.node.mark);
         let found = format!("action {word} without rules, which never matches");
-        reader.mistake_of(
+        reader.report_with_code(
             DiagnosticCode::NoEffect,
             mark,
             found,
@@ -222,7 +227,7 @@ fn read_dry_run(
         Some("true") => Some(Some((value.node.mark, true))),
         Some("false") => Some(Some((value.node.mark, false))),
         _ => {
-            reader.wrong(value, "\"true\" or \"false\"", None);
+            reader.report_value(value, "\"true\" or \"false\"", None);
             None
         }
     }

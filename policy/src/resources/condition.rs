@@ -38,7 +38,7 @@ pub(super) fn read(
     let condition = key.and_then(|(key, text)| read_keyed(reader, &mut map, key, text, namespace));
     if !map.has("values") && !map.has("notValues") {
         let fix = "a condition without values would always hold".to_owned();
-        reader.mistake(value.node.mark, "no `values`", "`values` or `notValues`", Some(fix));
+        reader.report(value.node.mark, "no `values`", "`values` or `notValues`", Some(fix));
     }
     if condition.is_none() {
         map.take("values");
@@ -105,14 +105,19 @@ fn read_bracketed(
         (Some(Some(names)), _) if names.len() == 1 && pseudo_header(names[0]).is_some() => {
             let field = pseudo_header(names[0]).unwrap_or_default();
             let fix = format!("write it as `{field}` of an operation, under `to`");
-            reader.wrong(key, "the name of a header field", Some(fix));
+            reader.report_value(key, "the name of a header field", Some(fix));
             None
         }
         (Some(Some(names)), _) if names.len() == 1 && is_token(names[0]) => {
             let name = names[0].to_ascii_lowercase();
             if let Some(advice) = instead_of_taken_off(&name) {
                 let expected = "a header field that a request can still have";
-                reader.wrong_of(DiagnosticCode::NoEffect, key, expected, Some(advice.to_owned()));
+                reader.report_value_with_code(
+                    DiagnosticCode::NoEffect,
+                    key,
+                    expected,
+                    Some(advice.to_owned()),
+                );
                 return None;
             }
             Some(Condition::Header(name.into(), values))
@@ -121,11 +126,11 @@ fn read_bracketed(
             Some(Condition::TokenClaim(names.into_iter().map(Into::into).collect(), values))
         }
         (Some(_), _) => {
-            reader.wrong(key, "request.headers[name] with one header name", None);
+            reader.report_value(key, "request.headers[name] with one header name", None);
             None
         }
         (_, Some(_)) => {
-            reader.wrong(
+            reader.report_value(
                 key,
                 "request.auth.claims[name], or [name][name] for a claim within",
                 None,
@@ -164,7 +169,12 @@ fn unknown_key(reader: &mut YamlReader, key: YamlValue<'_>, text: &str) {
     let expected = format!("one of {}", KEYS.join(", "));
     if text.starts_with("experimental.") {
         let fix = "experimental.* keys are not supported".to_owned();
-        return reader.wrong_of(DiagnosticCode::Unsupported, key, expected, Some(fix));
+        return reader.report_value_with_code(
+            DiagnosticCode::Unsupported,
+            key,
+            expected,
+            Some(fix),
+        );
     }
     let field = FIELDS.iter().find(|(known, _)| *known == text);
     let fix = match field {
@@ -174,7 +184,7 @@ fn unknown_key(reader: &mut YamlReader, key: YamlValue<'_>, text: &str) {
         Some((_, field)) => Some(format!("write it as `{field}` of an operation, under `to`")),
         None => nearest(text, KEYS.iter().copied()).map(|name| format!("did you mean {name}?")),
     };
-    reader.wrong(key, expected, fix);
+    reader.report_value(key, expected, fix);
 }
 
 /// The names in `[a][b]`; `None` when it is not that.

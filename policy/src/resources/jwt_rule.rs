@@ -13,7 +13,7 @@ const MAX_ITEMS: usize = 32;
 const MAX_TEXT: usize = 2048;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Reads a rule. `None` after a mistake.
+/// Reads a rule. `None` after a diagnostic.
 pub(super) fn read(reader: &mut YamlReader, value: YamlValue<'_>, id: Arc<str>) -> Option<JwtRule> {
     let mut map = reader.mapping(value)?;
     let issuer = map.require(reader, "issuer").and_then(|v| Some((v, bounded(reader, v)?)));
@@ -45,7 +45,7 @@ pub(super) fn read(reader: &mut YamlReader, value: YamlValue<'_>, id: Arc<str>) 
 fn bounded<'n>(reader: &mut YamlReader, value: YamlValue<'n>) -> Option<&'n str> {
     let text = reader.text(value)?;
     if text.len() > MAX_TEXT {
-        reader.wrong(value, format_args!("at most {MAX_TEXT} bytes"), None);
+        reader.report_value(value, format_args!("at most {MAX_TEXT} bytes"), None);
         return None;
     }
     Some(text)
@@ -78,7 +78,7 @@ fn read_keys(
         (None, Some(uri)) => reader.parsed(uri, "where the keys are", key_uri),
         (Some(_), Some(second)) => {
             let fix = Some("remove one".to_owned());
-            reader.mistake(second.node.mark, "`jwks` and `jwksUri`", "one source of keys", fix);
+            reader.report(second.node.mark, "`jwks` and `jwksUri`", "one source of keys", fix);
             None
         }
         (None, None) => {
@@ -86,7 +86,7 @@ fn read_keys(
             if let Err(advice) = https(issuer).and_then(|()| no_query(issuer)) {
                 let expected = "an https issuer, whose discovery document names its keys";
                 let fix = format!("{advice}; or write `jwks` or `jwksUri`");
-                reader.wrong(value, expected, Some(fix));
+                reader.report_value(value, expected, Some(fix));
                 return None;
             }
             Some(KeySource::Discovery(issuer.into()))
@@ -177,7 +177,7 @@ fn read_claim_headers(reader: &mut YamlReader, value: YamlValue<'_>) -> Vec<Clai
         map.finish(reader);
         let (Some((place, header)), Some(claim)) = (header, claim) else { continue };
         if made.iter().any(|other| other.header == header) {
-            reader.wrong(place, "each header once", None);
+            reader.report_value(place, "each header once", None);
             continue;
         }
         made.push(ClaimHeader { header, claim });
@@ -227,7 +227,7 @@ fn made_header(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Box<str>
         TAKEN.contains(&&*name) || TAKEN_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     if taken || name.contains('_') {
         let fix = "choose a name of your own, such as x-jwt-subject".to_owned();
-        reader.wrong(value, "a header that means nothing else, without '_'", Some(fix));
+        reader.report_value(value, "a header that means nothing else, without '_'", Some(fix));
         return None;
     }
     Some(name)

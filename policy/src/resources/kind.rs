@@ -143,9 +143,9 @@ pub(super) struct WrittenKind<'n> {
 pub(super) enum KindMatch {
     /// A kind that is read, and whether it was written in an older version.
     Ours { kind: ResourceKind, older: bool },
-    /// A mistake was noted, and the rest of the object is worth a look.
+    /// A diagnostic was noted, and the rest of the object is worth a look.
     Misspelt,
-    /// A mistake was noted, and the rest of the object is not ours to judge.
+    /// A diagnostic was noted, and the rest of the object is not ours to judge.
     Foreign,
 }
 
@@ -170,7 +170,12 @@ pub(super) fn find(
             let right = known.api_version();
             let fix = older.then(|| format!("write {right}: the fields are the same"));
             let expected = format!("{right}, the version of kind {name}");
-            reader.wrong_of(DiagnosticCode::Version, written.version.0, expected, fix);
+            reader.report_value_with_code(
+                DiagnosticCode::Version,
+                written.version.0,
+                expected,
+                fix,
+            );
             KindMatch::Misspelt
         }
         None => refuse(reader, written, group, same_name),
@@ -190,7 +195,7 @@ fn refuse(
     let near = nearest(name, ours.map(|known| known.name));
     if is_list(written.version.1, name) {
         let expected = "an object: a list holds no lists";
-        reader.mistake_of(DiagnosticCode::Form, mark, "a list in a list", expected, None);
+        reader.report_with_code(DiagnosticCode::Form, mark, "a list in a list", expected, None);
         KindMatch::Foreign
     } else if let Some(known) = same_name {
         let right = known.api_version();
@@ -204,11 +209,11 @@ fn refuse(
             }
         };
         let expected = format!("{right}, the version of kind {name}");
-        reader.wrong_of(code, written.version.0, expected, Some(fix));
+        reader.report_value_with_code(code, written.version.0, expected, Some(fix));
         if misspelt { KindMatch::Misspelt } else { KindMatch::Foreign }
     } else if let Some(near) = near {
         let fix = format!("did you mean {near}?");
-        reader.mistake_of(DiagnosticCode::Value, mark, found, supported(), Some(fix));
+        reader.report_with_code(DiagnosticCode::Value, mark, found, supported(), Some(fix));
         KindMatch::Misspelt
     } else if is_of_a_mesh(group) {
         let advice = instead(name).map(|advice| format!(": {advice}")).unwrap_or_default();
@@ -216,14 +221,14 @@ fn refuse(
         let of = if own { format!(" of {}", written.version.1) } else { String::new() };
         let fix = format!("{name}{of} is not supported by this version{advice}");
         let found = format!("{found}, which is not supported");
-        reader.mistake_of(DiagnosticCode::Unsupported, mark, found, supported(), Some(fix));
+        reader.report_with_code(DiagnosticCode::Unsupported, mark, found, supported(), Some(fix));
         KindMatch::Foreign
     } else {
         let fix = format!(
             "{name} of {} is no policy; keep it in another directory",
             titled(written.version.1)
         );
-        reader.mistake_of(DiagnosticCode::NotPolicy, mark, found, supported(), Some(fix));
+        reader.report_with_code(DiagnosticCode::NotPolicy, mark, found, supported(), Some(fix));
         KindMatch::Foreign
     }
 }
@@ -275,7 +280,7 @@ mod tests {
     use crate::yaml::{NodeKind, SourcePosition, YamlNode};
 
     /// What is said of a kind, and of which sort it is; empty when it is read.
-    fn told(version: &str, kind: &str) -> String {
+    fn kind_advice(version: &str, kind: &str) -> String {
         let node = |text: &str| YamlNode {
             mark: SourcePosition { line: 1, column: 1 },
             kind: NodeKind::Scalar { text: text.into(), plain: true },
@@ -287,9 +292,9 @@ mod tests {
             kind: (YamlValue { node: &kinds, name: "kind" }, kind),
         };
         find(&mut reader, written, false);
-        let mistakes = reader.into_mistakes();
+        let diagnostics = reader.into_diagnostics();
         let told =
-            mistakes.iter().map(|m| format!("{:?} {}", m.code, m.fix.as_deref().unwrap_or("")));
+            diagnostics.iter().map(|m| format!("{:?} {}", m.code, m.fix.as_deref().unwrap_or("")));
         told.collect()
     }
 
@@ -401,7 +406,7 @@ mod tests {
             ("v1", "Service", "NotPolicy", "Service of v1 is no policy"),
             ("networking.k8s.io/v1", "NetworkPolicy", "NotPolicy", "is no policy"),
         ] {
-            let found = told(version, kind);
+            let found = kind_advice(version, kind);
             let right = found.starts_with(code) && found.contains(advice);
             assert!(right && found.is_empty() == code.is_empty(), "{version} {kind}: {found}");
             let asks = found.contains("did you mean");

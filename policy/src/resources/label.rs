@@ -23,18 +23,22 @@ pub(super) fn read(
     let mut labels = BTreeMap::new();
     for (key, value) in map.entries() {
         if key.text.contains('*') || value.scalar().is_some_and(|text| text.contains('*')) {
-            reader.wrong(value, "a label without *", Some("labels are compared whole".into()));
+            reader.report_value(
+                value,
+                "a label without *",
+                Some("labels are compared whole".into()),
+            );
             continue;
         }
         let right_key = is_key(&key.text);
         if !right_key {
             let found = format!("the label key \"{}\"", key.text);
-            reader.mistake(key.mark, found, "a key that a label can have", Some(KEY_ADVICE.into()));
+            reader.report(key.mark, found, "a key that a label can have", Some(KEY_ADVICE.into()));
         }
         let text = if value.is_empty_text() { Some("") } else { reader.text(value) };
         let Some(text) = text else { continue };
         if !is_value(text) {
-            reader.wrong(value, "a value that a label can have", Some(VALUE_ADVICE.into()));
+            reader.report_value(value, "a value that a label can have", Some(VALUE_ADVICE.into()));
         } else if right_key {
             labels.insert(key.text.to_string(), text.to_owned());
         }

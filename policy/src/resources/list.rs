@@ -25,10 +25,10 @@ pub(super) fn items<'n>(
     if items.len() > MAX_ITEMS {
         let found = format!("{} items in a list", items.len());
         let fix = "split it into several files".to_owned();
-        reader.mistake(root.node.mark, found, format!("at most {MAX_ITEMS}"), Some(fix));
+        reader.report(root.node.mark, found, format!("at most {MAX_ITEMS}"), Some(fix));
         return Some(Vec::new());
     }
-    // Its mistakes shall not say "in `items`": an item is a document of its own.
+    // Its diagnostics shall not say "in `items`": an item is a document of its own.
     Some(items.into_iter().map(|item| YamlValue { name: "", ..item }).collect())
 }
 
@@ -38,7 +38,7 @@ fn refuse_part(reader: &mut YamlReader, map: &mut YamlMapping<'_>) {
     let Some(rest) = metadata.get("continue").filter(|rest| !rest.is_empty_text()) else { return };
     let fix = "fetch it whole, without a limit".to_owned();
     let expected = "a whole list";
-    reader.mistake_of(
+    reader.report_with_code(
         DiagnosticCode::Form,
         rest.node.mark,
         "a part of a list",

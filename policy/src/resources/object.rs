@@ -42,7 +42,7 @@ impl ResourceObject<'_> {
 pub(super) fn met(file: &Arc<str>, root: YamlValue<'_>, namespace: Option<&str>) -> SurveyedObject {
     let text = |value: Option<YamlValue<'_>>| {
         let text = value.and_then(|value| value.scalar()).filter(|text| !text.is_empty());
-        text.map(shown)
+        text.map(printable_excerpt)
     };
     let metadata = root.get("metadata");
     let of = |key| text(metadata.and_then(|metadata| metadata.get(key)));
@@ -67,11 +67,11 @@ pub(super) fn met(file: &Arc<str>, root: YamlValue<'_>, namespace: Option<&str>)
 }
 
 /// What a file says goes to terminals: no control characters, and not at any length.
-fn shown(text: &str) -> String {
+fn printable_excerpt(text: &str) -> String {
     text.chars().take(253).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Reads an object's head. `None` after a mistake that leaves nothing to go on with.
+/// Reads an object's head. `None` after a diagnostic that leaves nothing to go on with.
 pub(super) fn read<'n>(
     reader: &mut YamlReader,
     root: YamlValue<'n>,
@@ -164,7 +164,13 @@ fn read_namespace(
         if reading.from_istio && !map.has("namespace") {
             let fix = "write it, or give --namespace, as to kubectl".to_owned();
             let (found, expected) = ("no `namespace` in `metadata`", "the key `namespace`");
-            reader.mistake_of(DiagnosticCode::MissingKey, map.mark(), found, expected, Some(fix));
+            reader.report_with_code(
+                DiagnosticCode::MissingKey,
+                map.mark(),
+                found,
+                expected,
+                Some(fix),
+            );
             // The rest is told in the same run; nothing of the set is taken.
             return Some("default".into());
         }
@@ -177,7 +183,7 @@ fn read_namespace(
         let expected = format!("namespace {wanted}, which --namespace asks for, or none");
         let fix = format!("check it with --namespace {named}, or take the line out");
         // The rest is told in the same run; nothing of the set is taken.
-        reader.wrong_of(DiagnosticCode::OtherNamespace, value, expected, Some(fix));
+        reader.report_value_with_code(DiagnosticCode::OtherNamespace, value, expected, Some(fix));
     }
     Some(named)
 }
@@ -195,7 +201,7 @@ fn read_annotations(reader: &mut YamlReader, object: &ResourceObject<'_>) {
             let found = format!("{text} for the annotation `{}` of {label}", key.text);
             let fix = value.scalar().filter(|_| !value.node.is_null());
             let fix = fix.map(|text| format!("write {}: \"{text}\"", key.text));
-            reader.mistake_of(
+            reader.report_with_code(
                 DiagnosticCode::Unquoted,
                 value.node.mark,
                 found,
@@ -205,7 +211,7 @@ fn read_annotations(reader: &mut YamlReader, object: &ResourceObject<'_>) {
         }
         if !label::is_key(&key.text) {
             let found = format!("the annotation key \"{}\" of {label}", key.text);
-            reader.mistake(key.mark, found, "a name, or prefix/name", None);
+            reader.report(key.mark, found, "a name, or prefix/name", None);
         }
         refuse_idle(reader, object, key, value);
     }
@@ -220,7 +226,13 @@ fn refuse_idle(
 ) {
     let found = format!("the annotation `{}` of {}", key.text, object.label());
     let mut idle = |expected: &str, fix: String| {
-        reader.mistake_of(DiagnosticCode::NoEffect, key.mark, found.clone(), expected, Some(fix));
+        reader.report_with_code(
+            DiagnosticCode::NoEffect,
+            key.mark,
+            found.clone(),
+            expected,
+            Some(fix),
+        );
     };
     let is_policy = object.kind == ResourceKind::AuthorizationPolicy;
     if &*key.text == DRY_RUN {
@@ -260,7 +272,13 @@ fn refuse_dry_run_label(
             }
             _ => "remove it".to_owned(),
         };
-        reader.mistake_of(DiagnosticCode::NoEffect, key.mark, found, "an annotation", Some(fix));
+        reader.report_with_code(
+            DiagnosticCode::NoEffect,
+            key.mark,
+            found,
+            "an annotation",
+            Some(fix),
+        );
     }
 }
 

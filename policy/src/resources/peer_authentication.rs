@@ -128,7 +128,7 @@ fn read_spec(
     if let Some(value) = port_modes.filter(|_| selector.as_ref().is_some_and(MatchLabels::is_empty))
     {
         let fix = "select the workload with selector.matchLabels".to_owned();
-        reader.mistake(
+        reader.report(
             value.node.mark,
             "`portLevelMtls` without a selector",
             "a selector",
@@ -142,7 +142,7 @@ fn read_spec(
 fn refuse_idle(reader: &mut YamlReader, mark: SourcePosition) {
     let fix = "write mtls: {mode: STRICT}, or take the object out".to_owned();
     let expected = "`mtls` or `portLevelMtls`";
-    reader.mistake_of(
+    reader.report_with_code(
         DiagnosticCode::NoEffect,
         mark,
         "a PeerAuthentication without a mode",
@@ -154,7 +154,7 @@ fn refuse_idle(reader: &mut YamlReader, mark: SourcePosition) {
 /// Istio ignores a selector in the root namespace; here the writer is told.
 fn refuse_in_root(reader: &mut YamlReader, value: YamlValue<'_>) {
     let fix = "a PeerAuthentication of the root namespace is about the whole mesh; move it to the workload's namespace";
-    reader.mistake(
+    reader.report(
         value.node.mark,
         "a selector in the root namespace",
         "no selector",
@@ -168,7 +168,13 @@ fn read_mode(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Option<Mtl
     if map.is_empty() {
         let found = format!("an empty `{}`", value.name);
         let fix = "write {mode: STRICT}; {mode: UNSET} says that it is inherited".to_owned();
-        reader.mistake_of(DiagnosticCode::NoEffect, value.node.mark, found, "`mode`", Some(fix));
+        reader.report_with_code(
+            DiagnosticCode::NoEffect,
+            value.node.mark,
+            found,
+            "`mode`",
+            Some(fix),
+        );
         return None;
     }
     let mode = map.take("mode").map_or(Some(None), |v| reader.choice(v, MODES));
@@ -181,7 +187,7 @@ fn read_ports(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<BTreeMap<
     if map.is_empty() {
         let found = "an empty `portLevelMtls`";
         let fix = "write a port's mode, as 8080: {mode: DISABLE}, or take it out".to_owned();
-        reader.mistake_of(
+        reader.report_with_code(
             DiagnosticCode::NoEffect,
             value.node.mark,
             found,
@@ -193,7 +199,7 @@ fn read_ports(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<BTreeMap<
     let mut ports = BTreeMap::new();
     for (key, value) in map.entries() {
         let Ok(port) = parse_port(&key.text) else {
-            reader.mistake(
+            reader.report(
                 key.mark,
                 format!("`{}` in `portLevelMtls`", key.text),
                 "a port from 1 to 65535",

@@ -56,9 +56,9 @@ impl RequestAuthentication {
 
     /// What it targets and nobody can resolve.
     pub(super) fn unresolved(&self, resources: &Resources) -> Vec<Diagnostic> {
-        let mistakes = self.targets.iter().filter_map(|target| target.unresolved(resources));
+        let diagnostics = self.targets.iter().filter_map(|target| target.unresolved(resources));
         let name: Arc<str> = format!("RequestAuthentication {}", self.name).into();
-        mistakes.map(|mistake| mistake.within(Arc::clone(&name))).collect()
+        diagnostics.map(|diagnostic| diagnostic.within(Arc::clone(&name))).collect()
     }
 }
 
@@ -94,7 +94,7 @@ fn read_spec(
     let targets = refs.map_or(Some(Vec::new()), |v| target::read(reader, v, &object.namespace));
     let rules = map.take("jwtRules").map_or(Some(Vec::new()), |v| reader.filled_list(v, MAX_RULES));
     if let Some(value) = refs.filter(|_| map.has("selector")) {
-        reader.mistake(value.node.mark, "`targetRefs` beside `selector`", "one of the two", None);
+        reader.report(value.node.mark, "`targetRefs` beside `selector`", "one of the two", None);
     }
     if !map.has("jwtRules") {
         refuse_idle(reader, spec.node.mark);
@@ -113,5 +113,11 @@ fn read_spec(
 fn refuse_idle(reader: &mut YamlReader, mark: SourcePosition) {
     let found = "a RequestAuthentication without rules, which checks no token";
     let fix = "name an issuer in jwtRules, or take the object out; to demand a token, write requestPrincipals in an AuthorizationPolicy";
-    reader.mistake_of(DiagnosticCode::NoEffect, mark, found, "`jwtRules`", Some(fix.to_owned()));
+    reader.report_with_code(
+        DiagnosticCode::NoEffect,
+        mark,
+        found,
+        "`jwtRules`",
+        Some(fix.to_owned()),
+    );
 }

@@ -25,7 +25,7 @@ pub(super) fn read(
 ) -> Option<Vec<Rule>> {
     let items = reader.list(value)?;
     if items.len() > MAX_RULES {
-        reader.mistake(
+        reader.report(
             value.node.mark,
             format!("{} rules", items.len()),
             "at most 512",
@@ -61,7 +61,7 @@ fn read_source(reader: &mut YamlReader, value: YamlValue<'_>, namespace: &str) -
     let mut item = reader.mapping(value)?;
     let source = item.require(reader, "source");
     item.finish(reader);
-    let mut map = filled(reader, source?)?;
+    let mut map = non_empty_mapping(reader, source?)?;
     let account = |text: &str| AccountPattern::parse(text, namespace);
     let source = Source {
         principals: field(reader, &mut map, "principals", "notPrincipals", IdPattern::parse),
@@ -101,7 +101,7 @@ fn refuse_mixed_accounts(reader: &mut YamlReader, value: YamlValue<'_>, source: 
     for list in [&accounts.any_of, &accounts.none_of] {
         if list.len() > MAX_SERVICE_ACCOUNTS {
             let found = format!("{} service accounts", list.len());
-            reader.mistake(
+            reader.report(
                 value.node.mark,
                 found,
                 "at most 16",
@@ -111,7 +111,7 @@ fn refuse_mixed_accounts(reader: &mut YamlReader, value: YamlValue<'_>, source: 
     }
     let others = !source.principals.is_empty() || !source.namespaces.is_empty();
     if others && !accounts.is_empty() {
-        reader.mistake(
+        reader.report(
             value.node.mark,
             "service accounts beside principals or namespaces",
             "one of them in a source",
@@ -125,7 +125,7 @@ fn read_operation(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Opera
     let mut item = reader.mapping(value)?;
     let operation = item.require(reader, "operation");
     item.finish(reader);
-    let mut map = filled(reader, operation?)?;
+    let mut map = non_empty_mapping(reader, operation?)?;
     let operation = Operation {
         hosts: field(reader, &mut map, "hosts", "notHosts", HostPattern::parse),
         ports: field(reader, &mut map, "ports", "notPorts", parse_port),
@@ -137,11 +137,11 @@ fn read_operation(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Opera
 }
 
 /// A mapping with at least one key: an empty source or operation would restrict nothing, which nobody writes on purpose.
-fn filled<'n>(reader: &mut YamlReader, value: YamlValue<'n>) -> Option<YamlMapping<'n>> {
+fn non_empty_mapping<'n>(reader: &mut YamlReader, value: YamlValue<'n>) -> Option<YamlMapping<'n>> {
     let map = reader.mapping(value)?;
     if map.is_empty() {
         let found = format!("an empty `{}`", value.name);
-        reader.mistake(
+        reader.report(
             value.node.mark,
             found,
             "at least one field",

@@ -51,7 +51,7 @@ fn read_labels(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<BTreeMap
             if label.is_empty_text() {
                 let fix = "write the value, or take the line out".to_owned();
                 let expected = "a value: with none it would select nobody";
-                reader.wrong_of(DiagnosticCode::NoEffect, label, expected, Some(fix));
+                reader.report_value_with_code(DiagnosticCode::NoEffect, label, expected, Some(fix));
             }
         }
     }
@@ -61,7 +61,7 @@ fn read_labels(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<BTreeMap
 fn refuse_expressions(reader: &mut YamlReader, map: &mut YamlMapping<'_>) {
     let Some(value) = map.take_unsupported("matchExpressions") else { return };
     let fix = "expressions are not supported by this version; name the labels".to_owned();
-    reader.mistake_of(
+    reader.report_with_code(
         DiagnosticCode::Unsupported,
         value.node.mark,
         "`matchExpressions` in `selector`",

@@ -84,7 +84,7 @@ pub(super) fn read(
     root_namespace: &str,
 ) -> Option<ServiceEntry> {
     let Some(spec) = object.spec else {
-        reader.mistake(object.mark, "no `spec`", "`spec` with hosts and ports", None);
+        reader.report(object.mark, "no `spec`", "`spec` with hosts and ports", None);
         return None;
     };
     let mut map = reader.mapping(spec)?;
@@ -103,7 +103,7 @@ pub(super) fn read(
         let fix =
             "list the endpoints; workloadSelector is not supported by this version".to_owned();
         let mark = value.node.mark;
-        reader.mistake_of(
+        reader.report_with_code(
             DiagnosticCode::Unsupported,
             mark,
             "`workloadSelector`",
@@ -114,7 +114,7 @@ pub(super) fn read(
     map.finish(reader);
     let (ports, resolution) = (ports?, resolution?);
     for wrong in rules::contradictions(resolution, &endpoints, &ports) {
-        reader.mistake(object.mark, wrong.found, wrong.expected, None);
+        reader.report(object.mark, wrong.found, wrong.expected, None);
     }
     let definition = Definition {
         name: object.full_name().into(),
@@ -200,7 +200,7 @@ fn read_host(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Arc<str>> 
     let expected = "a host name without port";
     if value.scalar().is_some_and(|text| text.contains('*')) {
         let fix = "wildcard hosts are not supported by this version".to_owned();
-        reader.wrong_of(DiagnosticCode::Unsupported, value, expected, Some(fix));
+        reader.report_value_with_code(DiagnosticCode::Unsupported, value, expected, Some(fix));
         return None;
     }
     reader.parsed(value, expected, rules::host)
@@ -220,7 +220,7 @@ fn refuse_foreign_host(
     let found = format!("the host {host} in namespace {}", object.namespace);
     let fix = format!("define it in namespace {owner}, or in the root namespace {root_namespace}");
     let expected = format!("hosts of namespace {}, or outside the cluster", object.namespace);
-    reader.mistake_of(DiagnosticCode::Reach, value.node.mark, found, expected, Some(fix));
+    reader.report_with_code(DiagnosticCode::Reach, value.node.mark, found, expected, Some(fix));
     false
 }
 
@@ -242,7 +242,12 @@ fn read_resolution(reader: &mut YamlReader, map: &mut YamlMapping<'_>) -> Option
         && let Some(word @ ("DNS_ROUND_ROBIN" | "DYNAMIC_DNS")) = value.scalar()
     {
         let fix = format!("{word} is not supported by this version");
-        reader.wrong_of(DiagnosticCode::Unsupported, value, "one of NONE, STATIC, DNS", Some(fix));
+        reader.report_value_with_code(
+            DiagnosticCode::Unsupported,
+            value,
+            "one of NONE, STATIC, DNS",
+            Some(fix),
+        );
         return None;
     }
     value.map_or(Some(Resolution::None), |v| reader.choice(v, &resolutions))
@@ -256,7 +261,12 @@ fn read_exports(reader: &mut YamlReader, map: &mut YamlMapping<'_>) -> bool {
     for item in &items {
         if !item.is_text(".") && !item.is_text("*") {
             let fix = "a ServiceEntry acts on its own namespace, one of the root namespace on all; write \".\"";
-            reader.wrong_of(DiagnosticCode::Reach, *item, "\".\" or \"*\"", Some(fix.into()));
+            reader.report_value_with_code(
+                DiagnosticCode::Reach,
+                *item,
+                "\".\" or \"*\"",
+                Some(fix.into()),
+            );
         }
     }
     items.iter().any(|item| item.is_text("*"))
@@ -269,7 +279,7 @@ fn read_ports(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Vec<Servi
         let Some(port) = read_port(reader, item) else { continue };
         if rules::is_repeated(&ports, &port) {
             let found = format!("port {} ({}) again", port.number, port.name);
-            reader.mistake(item.node.mark, found, "each number and each name once", None);
+            reader.report(item.node.mark, found, "each number and each name once", None);
             continue;
         }
         ports.push(port);
@@ -318,7 +328,7 @@ fn read_endpoint(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Endpoi
             let found = format!("`{key}` of an endpoint");
             let fix = format!("remove it; {key} is not supported by this version");
             let expected = "address, ports, labels or serviceAccount";
-            reader.mistake_of(
+            reader.report_with_code(
                 DiagnosticCode::Unsupported,
                 value.node.mark,
                 found,

@@ -16,7 +16,7 @@ use crate::yaml::{self, DiagnosticCode, SourcePosition, YamlReader, YamlValue};
 pub struct ReadOptions<'a> {
     /// The namespace whose resources act on the whole mesh.
     pub root_namespace: &'a str,
-    /// The namespace of objects that name none. An object that names another is then a mistake, as it is for
+    /// The namespace of objects that name none. An object that names another is then a diagnostic, as it is for
     /// `kubectl apply --namespace`. Default: every object names its own.
     pub namespace: Option<&'a str>,
     /// Whether older versions of Istio's groups are taken (`security.istio.io/v1beta1`, `networking.istio.io/v1beta1` and
@@ -31,15 +31,15 @@ impl<'a> ReadOptions<'a> {
     }
 }
 
-/// What is in a set of files, mistakes or not.
+/// What is in a set of files, diagnostics or not.
 #[derive(Debug)]
 pub struct ResourceSurvey {
-    /// What could be read. With mistakes in the set it is not to be put in force.
+    /// What could be read. With diagnostics in the set it is not to be put in force.
     pub resources: Resources,
     /// Every object, in the order of files.
     pub objects: Vec<SurveyedObject>,
-    /// Every mistake.
-    pub mistakes: Vec<Diagnostic>,
+    /// Every diagnostic.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// An object as it was met.
@@ -49,7 +49,7 @@ pub struct SurveyedObject {
     pub kind: String,
     /// Its `apiVersion`, as it stands there.
     pub api_version: String,
-    /// What mistakes call it: `kind namespace/name`.
+    /// What diagnostics call it: `kind namespace/name`.
     pub name: Arc<str>,
     /// The file.
     pub file: Arc<str>,
@@ -81,18 +81,18 @@ pub fn survey(files: &[SourceFile], reading: &ReadOptions<'_>) -> ResourceSurvey
         seen: HashMap::new(),
         ports: HashMap::new(),
     };
-    let mut mistakes = Vec::new();
+    let mut diagnostics = Vec::new();
     for file in files {
-        set.read_file(file, &mut mistakes);
+        set.read_file(file, &mut diagnostics);
     }
     let ResourceSet { mut resources, objects, .. } = set;
-    mistakes
+    diagnostics
         .extend(resources.authorization.iter().flat_map(|policy| policy.unresolved(&resources)));
     let tokens = &resources.request_authentication;
-    mistakes.extend(tokens.iter().flat_map(|object| object.unresolved(&resources)));
+    diagnostics.extend(tokens.iter().flat_map(|object| object.unresolved(&resources)));
     resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
     resources.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
-    ResourceSurvey { resources, objects, mistakes }
+    ResourceSurvey { resources, objects, diagnostics: diagnostics }
 }
 
 /// A set while it is read: what was seen, and where, to find what is there twice.
@@ -109,11 +109,11 @@ struct ResourceSet<'r> {
 type SourceLocation = (Arc<str>, SourcePosition);
 
 impl ResourceSet<'_> {
-    fn read_file(&mut self, file: &SourceFile, mistakes: &mut Vec<Diagnostic>) {
+    fn read_file(&mut self, file: &SourceFile, diagnostics: &mut Vec<Diagnostic>) {
         let name: Arc<str> = file.name.as_str().into();
         if file.bytes.is_empty() {
             let fix = "write the file whole, or a comment for an empty set".to_owned();
-            mistakes.push(Diagnostic::new(
+            diagnostics.push(Diagnostic::new(
                 &name,
                 SourcePosition::FILE,
                 "a file of 0 bytes",
@@ -122,7 +122,7 @@ impl ResourceSet<'_> {
             ));
             return;
         }
-        let documents = yaml::read(&name, &file.bytes, mistakes);
+        let documents = yaml::read(&name, &file.bytes, diagnostics);
         let mut reader = YamlReader::new(name);
         for document in &documents {
             let Some(root) = &document.root else { continue };
@@ -134,12 +134,12 @@ impl ResourceSet<'_> {
                 }
             }
         }
-        mistakes.extend(reader.into_mistakes());
+        diagnostics.extend(reader.into_diagnostics());
     }
 
-    /// Reads one object, and says of its mistakes whose they are.
+    /// Reads one object, and says of its diagnostics whose they are.
     fn read_document(&mut self, reader: &mut YamlReader, root: YamlValue<'_>) {
-        let before = reader.mistake_count();
+        let before = reader.diagnostic_count();
         let at = self.objects.len();
         let met = object::met(reader.file(), root, self.reading.namespace);
         let name = Arc::clone(&met.name);
@@ -196,7 +196,7 @@ impl ResourceSet<'_> {
                     mark.line, mark.column
                 );
                 let expected = "each object once";
-                reader.mistake_of(
+                reader.report_with_code(
                     DiagnosticCode::Repeated,
                     object.mark,
                     found,
@@ -227,7 +227,7 @@ impl ResourceSet<'_> {
                         mark.line, mark.column
                     );
                     let expected = "each host and port once in a namespace";
-                    reader.mistake_of(
+                    reader.report_with_code(
                         DiagnosticCode::Repeated,
                         object.mark,
                         found,

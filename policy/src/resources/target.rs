@@ -1,7 +1,7 @@
 //! `targetRefs`: a policy for the workloads behind a Service.
 //!
 //! From files, which workloads are behind a Service is told by the endpoints of its ServiceEntry: their labels and service
-//! accounts. A reference that cannot be resolved so is a mistake; a policy must not quietly be about nobody (S-19).
+//! accounts. A reference that cannot be resolved so is a diagnostic; a policy must not quietly be about nobody (S-19).
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ fn read_target(
     if let Some(group) =
         map.take("group").filter(|group| !group.is_empty_text() && !group.is_text("core"))
     {
-        reader.wrong_of(
+        reader.report_value_with_code(
             DiagnosticCode::Unsupported,
             group,
             "\"\", the group of kind Service",
@@ -52,7 +52,7 @@ fn read_target(
     }
     if let Some(other) = map.take_unsupported("namespace") {
         let fix = "a policy is about its own namespace; move it to the Service's".to_owned();
-        reader.mistake_of(
+        reader.report_with_code(
             DiagnosticCode::Reach,
             other.node.mark,
             "`namespace` in a target",
@@ -66,7 +66,7 @@ fn read_target(
         let fix =
             "other kinds are not supported by this version; or select with selector.matchLabels"
                 .to_owned();
-        reader.wrong_of(DiagnosticCode::Unsupported, kind, "Service", Some(fix));
+        reader.report_value_with_code(DiagnosticCode::Unsupported, kind, "Service", Some(fix));
     }
     let name = map
         .require(reader, "name")
@@ -111,7 +111,7 @@ impl TargetRef {
         entries.flat_map(|entry| entry.services()).find(|service| service.host == self.host)
     }
 
-    /// What keeps the reference from being resolved, as a mistake.
+    /// What keeps the reference from being resolved, as a diagnostic.
     pub(super) fn unresolved(&self, resources: &Resources) -> Option<Diagnostic> {
         let (found, expected) = match self.service(resources) {
             None => (
@@ -131,7 +131,7 @@ impl TargetRef {
         let fix = Some("or select the workloads with selector.matchLabels".to_owned());
         Some(
             Diagnostic::new(&self.file, self.mark, found, expected, fix)
-                .coded(DiagnosticCode::NoEffect),
+                .with_code(DiagnosticCode::NoEffect),
         )
     }
 }

@@ -8,18 +8,18 @@ mod tokens;
 
 use super::*;
 
-/// The mistakes of one file, as lines.
-fn mistakes(text: &str) -> Vec<String> {
+/// The diagnostics of one file, as lines.
+fn diagnostics(text: &str) -> Vec<String> {
     let file = SourceFile { name: "r.yaml".into(), bytes: text.as_bytes().to_vec() };
     match Resources::parse(&[file], DEFAULT_ROOT_NAMESPACE) {
         Ok(_) => Vec::new(),
-        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+        Err(diagnostics) => diagnostics.iter().map(ToString::to_string).collect(),
     }
 }
 
 #[track_caller]
 fn check(text: &str, expect: &[&str]) {
-    assert_eq!(mistakes(text), expect, "{text}");
+    assert_eq!(diagnostics(text), expect, "{text}");
 }
 
 /// An AuthorizationPolicy with this spec, which begins at line 4, column 7.
@@ -65,7 +65,7 @@ fn good_files() {
 #[test]
 fn f10_torn_and_repeated() {
     assert_eq!(
-        mistakes(""),
+        diagnostics(""),
         [
             "r.yaml: found a file of 0 bytes; expected YAML documents; write the file whole, or a comment for an empty set"
         ]
@@ -221,7 +221,7 @@ fn s18_policy_semantics_values_that_cannot_match() {
         ),
         ("{rules: null}", "found nothing for `rules`; expected a list"),
     ] {
-        let found = mistakes(&policy(spec));
+        let found = diagnostics(&policy(spec));
         assert_eq!(found.len(), 1, "{spec}: {found:#?}");
         assert!(found[0].ends_with(expect), "{spec}: {found:#?}");
     }
@@ -244,7 +244,7 @@ fn s21_tenant_reach_of_objects() {
         ("x.cart.shop.svc", false),
         ("api.example.org", false),
     ] {
-        let found = mistakes(&entry(
+        let found = diagnostics(&entry(
             "shop",
             &format!("{{hosts: [{host}], ports: [{{number: 80, name: http}}]}}"),
         ));
@@ -313,7 +313,7 @@ fn service_entry_mistakes() {
             "found an empty list for `ports`; expected at least one item; remove `ports`, or name at least one",
         ),
     ] {
-        let found = mistakes(&entry("shop", spec));
+        let found = diagnostics(&entry("shop", spec));
         assert_eq!(found.len(), 1, "{spec}: {found:#?}");
         assert!(found[0].ends_with(expect), "{spec}: {found:#?}");
     }
@@ -371,7 +371,7 @@ fn s19_missing_input_fails_closed_targets() {
             "found `targetRefs` beside `selector`; expected one of the two",
         ),
     ] {
-        let found = mistakes(&format!("{}---\n{other}", policy(spec)));
+        let found = diagnostics(&format!("{}---\n{other}", policy(spec)));
         assert!(found.len() == usize::from(!expect.is_empty()), "{spec}: {found:#?}");
         assert!(found.iter().all(|line| line.ends_with(expect)), "{spec}: {found:#?}");
     }

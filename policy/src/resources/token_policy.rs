@@ -74,7 +74,7 @@ const CONFIRMATIONS: &[(&str, ConfirmationRequirement)] = &[
 
 pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Option<TokenPolicy> {
     let Some(spec) = object.spec else {
-        reader.mistake(object.mark, "no `spec`", "a `spec` that names an issuer", None);
+        reader.report(object.mark, "no `spec`", "a `spec` that names an issuer", None);
         return None;
     };
     let mut map = reader.mapping(spec)?;
@@ -89,14 +89,20 @@ pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Opti
         let found = "a TokenPolicy that asks nothing of its issuer's tokens";
         let expected = "`principals`, `confirmation` or `audience`";
         let fix = "say what is asked of them, or take the object out".to_owned();
-        reader.mistake_of(DiagnosticCode::NoEffect, spec.node.mark, found, expected, Some(fix));
+        reader.report_with_code(
+            DiagnosticCode::NoEffect,
+            spec.node.mark,
+            found,
+            expected,
+            Some(fix),
+        );
     }
     map.finish(reader);
     if let Some((value, Some(ConfirmationRequirement::Ignored))) = confirmation
         && presenters.is_none()
     {
         let fix = "name the workloads that have looked at the binding, such as the gateway, in `principals`";
-        reader.wrong(value, "`principals` beside IGNORED", Some(fix.into()));
+        reader.report_value(value, "`principals` beside IGNORED", Some(fix.into()));
     }
     Some(TokenPolicy {
         name: object.full_name().into(),

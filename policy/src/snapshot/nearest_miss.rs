@@ -48,7 +48,7 @@ pub(super) fn among<'e>(
         policy: Arc::clone(entry.decider.policy()),
         rule: entry.decider.rule(),
         missing: miss.words(),
-        would_match_but_for: miss.told(facts),
+        would_match_but_for: miss.mismatch_text(facts),
     })
 }
 
@@ -87,7 +87,7 @@ impl<'r> RuleMiss<'r> {
         self.parts().map(|part| part.as_str().to_owned()).chain(conditions).collect()
     }
 
-    fn told(&self, facts: &RuleFacts<'_>) -> String {
+    fn mismatch_text(&self, facts: &RuleFacts<'_>) -> String {
         let mut text = String::new();
         let mut add = |part: &str| {
             let separator = if text.is_empty() { "" } else { "; " };
@@ -95,12 +95,12 @@ impl<'r> RuleMiss<'r> {
             let _ = write!(text, "{separator}{part}");
         };
         if let Some((source, parts)) = &self.source {
-            parts.iter().for_each(|part| add(&source.told(*part, facts)));
+            parts.iter().for_each(|part| add(&source.mismatch_text(*part, facts)));
         }
         if let Some((operation, parts)) = &self.operation {
-            parts.iter().for_each(|part| add(&operation.told(*part, facts)));
+            parts.iter().for_each(|part| add(&operation.mismatch_text(*part, facts)));
         }
-        self.conditions.iter().for_each(|condition| add(&condition.told(facts)));
+        self.conditions.iter().for_each(|condition| add(&condition.mismatch_text(facts)));
         shortened(text)
     }
 }
@@ -160,7 +160,7 @@ impl RuleField {
 }
 
 /// `<what> <what there was>, and the rule wants <field>`.
-fn told<T: Display>(what: &str, was: impl Display, field: &FieldPatterns<T>) -> String {
+fn mismatch_text<T: Display>(what: &str, was: impl Display, field: &FieldPatterns<T>) -> String {
     format!("{what} {was}, and the rule wants {field}")
 }
 
@@ -170,36 +170,42 @@ fn without_request(what: &str) -> String {
 }
 
 impl Source {
-    fn told(&self, part: RuleField, facts: &RuleFacts<'_>) -> String {
+    fn mismatch_text(&self, part: RuleField, facts: &RuleFacts<'_>) -> String {
         let what = part.as_str();
-        let Some(peer) = facts.peer else { return self.told_without_peer(part, facts) };
+        let Some(peer) = facts.peer else { return self.mismatch_without_peer(part, facts) };
         match part {
-            RuleField::Principal => told(what, peer.without_scheme(), &self.principals),
+            RuleField::Principal => mismatch_text(what, peer.without_scheme(), &self.principals),
             RuleField::Namespace => {
-                told(what, peer.namespace().unwrap_or("(none)"), &self.namespaces)
+                mismatch_text(what, peer.namespace().unwrap_or("(none)"), &self.namespaces)
             }
-            RuleField::ServiceAccount => told(what, peer.without_scheme(), &self.service_accounts),
-            RuleField::TrustDomain => told(what, peer.trust_domain(), &self.trust_domains),
-            _ => self.told_without_peer(part, facts),
+            RuleField::ServiceAccount => {
+                mismatch_text(what, peer.without_scheme(), &self.service_accounts)
+            }
+            RuleField::TrustDomain => mismatch_text(what, peer.trust_domain(), &self.trust_domains),
+            _ => self.mismatch_without_peer(part, facts),
         }
     }
 
-    fn told_without_peer(&self, part: RuleField, facts: &RuleFacts<'_>) -> String {
+    fn mismatch_without_peer(&self, part: RuleField, facts: &RuleFacts<'_>) -> String {
         let what = part.as_str();
         match part {
-            RuleField::Ip => told(what, facts.connection.source(), &self.ip_blocks),
-            RuleField::RemoteIp => told(what, facts.connection.remote(), &self.remote_ip_blocks),
-            RuleField::RequestPrincipal => token_told(what, facts),
-            RuleField::Principal => told(what, "(plaintext: none)", &self.principals),
-            RuleField::Namespace => told(what, "(plaintext: none)", &self.namespaces),
-            RuleField::ServiceAccount => told(what, "(plaintext: none)", &self.service_accounts),
-            _ => told(what, "(plaintext: none)", &self.trust_domains),
+            RuleField::Ip => mismatch_text(what, facts.connection.source(), &self.ip_blocks),
+            RuleField::RemoteIp => {
+                mismatch_text(what, facts.connection.remote(), &self.remote_ip_blocks)
+            }
+            RuleField::RequestPrincipal => token_mismatch(what, facts),
+            RuleField::Principal => mismatch_text(what, "(plaintext: none)", &self.principals),
+            RuleField::Namespace => mismatch_text(what, "(plaintext: none)", &self.namespaces),
+            RuleField::ServiceAccount => {
+                mismatch_text(what, "(plaintext: none)", &self.service_accounts)
+            }
+            _ => mismatch_text(what, "(plaintext: none)", &self.trust_domains),
         }
     }
 }
 
 /// Issuers and subjects are people's names: only whether there was a token is told.
-fn token_told(what: &str, facts: &RuleFacts<'_>) -> String {
+fn token_mismatch(what: &str, facts: &RuleFacts<'_>) -> String {
     match facts.http {
         HttpKnowledge::Assume(_) => without_request(what),
         HttpKnowledge::Request(request) if request.token.is_none() => {
@@ -210,25 +216,29 @@ fn token_told(what: &str, facts: &RuleFacts<'_>) -> String {
 }
 
 impl Operation {
-    fn told(&self, part: RuleField, facts: &RuleFacts<'_>) -> String {
+    fn mismatch_text(&self, part: RuleField, facts: &RuleFacts<'_>) -> String {
         let what = part.as_str();
         let HttpKnowledge::Request(request) = facts.http else {
             return match part {
-                RuleField::Port => told(what, facts.connection.destination.port(), &self.ports),
+                RuleField::Port => {
+                    mismatch_text(what, facts.connection.destination.port(), &self.ports)
+                }
                 _ => without_request(what),
             };
         };
         match part {
-            RuleField::Method => told(what, request.method, &self.methods),
-            RuleField::Host => told(what, request.host, &self.hosts),
-            RuleField::Path => told(what, path_told(request.path, &self.paths), &self.paths),
-            _ => told(what, facts.connection.destination.port(), &self.ports),
+            RuleField::Method => mismatch_text(what, request.method, &self.methods),
+            RuleField::Host => mismatch_text(what, request.host, &self.hosts),
+            RuleField::Path => {
+                mismatch_text(what, observed_path(request.path, &self.paths), &self.paths)
+            }
+            _ => mismatch_text(what, facts.connection.destination.port(), &self.ports),
         }
     }
 }
 
 /// The path, and how an app may read it where that is what the rule does not take: an `ALLOW` rule must match every reading.
-fn path_told(path: &CanonicalPath<'_>, field: &FieldPatterns<PathPattern>) -> String {
+fn observed_path(path: &CanonicalPath<'_>, field: &FieldPatterns<PathPattern>) -> String {
     let shown = path.as_str();
     let alone = |pattern: &PathPattern| pattern.matches_canonical(path);
     match path.decoded() {
@@ -272,20 +282,26 @@ impl Condition {
         }
     }
 
-    fn told(&self, facts: &RuleFacts<'_>) -> String {
+    fn mismatch_text(&self, facts: &RuleFacts<'_>) -> String {
         let key = self.key();
         let peer = facts.peer.map_or("(plaintext: none)", |peer| peer.without_scheme());
         match self {
-            Self::SourceIp(field) => told(&key, facts.connection.source(), field),
-            Self::RemoteIp(field) => told(&key, facts.connection.remote(), field),
-            Self::DestinationIp(field) => told(&key, facts.connection.destination.ip(), field),
-            Self::DestinationPort(field) => told(&key, facts.connection.destination.port(), field),
-            Self::Sni(field) => told(&key, facts.connection.sni.unwrap_or("(none)"), field),
-            Self::SourceNamespace(field) | Self::SourceTrustDomain(field) => {
-                told(&key, peer, field)
+            Self::SourceIp(field) => mismatch_text(&key, facts.connection.source(), field),
+            Self::RemoteIp(field) => mismatch_text(&key, facts.connection.remote(), field),
+            Self::DestinationIp(field) => {
+                mismatch_text(&key, facts.connection.destination.ip(), field)
             }
-            Self::SourcePrincipal(field) => told(&key, peer, field),
-            Self::SourceServiceAccount(field) => told(&key, peer, field),
+            Self::DestinationPort(field) => {
+                mismatch_text(&key, facts.connection.destination.port(), field)
+            }
+            Self::Sni(field) => {
+                mismatch_text(&key, facts.connection.sni.unwrap_or("(none)"), field)
+            }
+            Self::SourceNamespace(field) | Self::SourceTrustDomain(field) => {
+                mismatch_text(&key, peer, field)
+            }
+            Self::SourcePrincipal(field) => mismatch_text(&key, peer, field),
+            Self::SourceServiceAccount(field) => mismatch_text(&key, peer, field),
             Self::Header(..) => match facts.http {
                 HttpKnowledge::Request(_) => format!("{key}: absent, or not what the rule wants"),
                 HttpKnowledge::Assume(_) => without_request(&key),
@@ -293,7 +309,7 @@ impl Condition {
             Self::TokenPrincipal(_)
             | Self::TokenAudiences(_)
             | Self::TokenPresenter(_)
-            | Self::TokenClaim(..) => token_told(&key, facts),
+            | Self::TokenClaim(..) => token_mismatch(&key, facts),
         }
     }
 }

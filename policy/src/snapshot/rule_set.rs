@@ -157,7 +157,7 @@ impl RuleSet {
         let raw = path.is_rewritten().then(|| path.raw());
         let readings = [Some(path.as_str()), path.decoded(), raw].into_iter().flatten();
         let readings = readings.map(|path| path.strip_prefix('/').unwrap_or(path));
-        let found = readings.flat_map(beginnings).map(|segments| self.by_segments.get(segments));
+        let found = readings.flat_map(path_prefixes).map(|segments| self.by_segments.get(segments));
         lists[3..].iter_mut().zip(found).for_each(|(list, found)| *list = found);
         lists
     }
@@ -170,14 +170,14 @@ fn push_once(list: &mut Vec<u32>, at: u32) {
 }
 
 /// The first segment, the first two, and so on, of a path without its leading slash: `a`, `a/b`, `a/b/c`.
-fn beginnings(segments: &str) -> impl Iterator<Item = &str> {
+fn path_prefixes(segments: &str) -> impl Iterator<Item = &str> {
     let ends = segments.match_indices('/').map(|(end, _)| end).chain([segments.len()]);
     ends.take(MOST_SEGMENTS).map(|end| &segments[..end])
 }
 
 /// As much of it as rules are filed under.
 fn filed_segments(segments: &str) -> &str {
-    beginnings(segments).last().unwrap_or_default()
+    path_prefixes(segments).last().unwrap_or_default()
 }
 
 /// Every file a rule belongs to; `None` when it could match anyone.

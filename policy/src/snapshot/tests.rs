@@ -15,7 +15,7 @@ use crate::{CanonicalPath, HostName, PathNormalization, SourceFile, TokenClaims}
 fn resources(text: &str) -> Resources {
     let file = SourceFile { name: "r.yaml".into(), bytes: text.as_bytes().to_vec() };
     Resources::parse(&[file], "postern-system")
-        .unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"))
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}\n{text}"))
 }
 
 /// The workload all tests are about: `cart` of namespace `shop`.

@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::SourcePosition;
 
-/// The longest text of a part of a mistake, bytes.
+/// The longest text of one part of a diagnostic, in bytes.
 const MOST_TEXT: usize = 1000;
 
-/// What sort of mistake it is: a stable word, by which mistakes can be counted and sorted.
+/// What kind of problem a diagnostic reports: a stable word, by which diagnostics are counted and sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiagnosticCode {
@@ -42,7 +42,7 @@ pub enum DiagnosticCode {
     NotPolicy,
 }
 
-/// One mistake, for the person who wrote the file.
+/// One diagnostic, for the person who wrote the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// The file's name as it was handed in.
@@ -58,7 +58,7 @@ pub struct Diagnostic {
     /// What to write instead, when that can be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
-    /// What sort of mistake it is.
+    /// What kind of problem it reports.
     pub code: DiagnosticCode,
     /// The object it is in, as `kind namespace/name`, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// A mistake of form at a place of a file; [`Diagnostic::coded`] says what else it is.
+    /// A diagnostic of form at a position of a file; [`Diagnostic::with_code`] sets another code.
     pub fn new(
         file: &Arc<str>,
         mark: SourcePosition,
@@ -86,9 +86,9 @@ impl Diagnostic {
         }
     }
 
-    /// The same, of this sort.
+    /// The same with this code.
     #[must_use]
-    pub fn coded(self, code: DiagnosticCode) -> Self {
+    pub fn with_code(self, code: DiagnosticCode) -> Self {
         Self { code, ..self }
     }
 
@@ -132,32 +132,32 @@ fn printable(text: String) -> String {
     shown
 }
 
-/// Every mistake of a set of files: never empty, in the order of files and lines.
+/// Every diagnostic of a set of files: never empty, in the order of files and lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// `Ok` with the value when there is no mistake.
+    /// `Ok` with the value when there is no diagnostic.
     ///
     /// # Errors
-    /// The mistakes, sorted by file, line and column.
-    pub fn none_or<T>(value: T, mut mistakes: Vec<Diagnostic>) -> Result<T, Self> {
-        if mistakes.is_empty() {
+    /// The diagnostics, sorted by file, line and column.
+    pub fn ok_unless_any<T>(value: T, mut diagnostics: Vec<Diagnostic>) -> Result<T, Self> {
+        if diagnostics.is_empty() {
             return Ok(value);
         }
-        mistakes.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-        Err(Self(mistakes))
+        diagnostics.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+        Err(Self(diagnostics))
     }
 
-    /// These mistakes, then others.
+    /// These diagnostics, then others.
     #[must_use]
     pub fn and(mut self, others: Self) -> Self {
         self.0.extend(others.0);
         self
     }
 
-    /// The first `most` mistakes as text, a line each, and how many more there are.
+    /// The first `most` diagnostics as text, a line each, and how many more there are.
     #[must_use]
     pub fn first(&self, most: usize) -> String {
         let lines: Vec<String> = self.0.iter().take(most).map(ToString::to_string).collect();
@@ -167,30 +167,30 @@ impl Diagnostics {
         }
     }
 
-    /// The mistakes one by one.
+    /// The diagnostics one by one.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.0.iter()
     }
 
-    /// The mistakes as a list.
+    /// The diagnostics as a list.
     pub fn into_vec(self) -> Vec<Diagnostic> {
         self.0
     }
 }
 
 impl From<Diagnostic> for Diagnostics {
-    fn from(mistake: Diagnostic) -> Self {
-        Self(vec![mistake])
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
     }
 }
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, mistake) in self.0.iter().enumerate() {
+        for (i, diagnostic) in self.0.iter().enumerate() {
             if i > 0 {
                 f.write_str("\n")?;
             }
-            write!(f, "{mistake}")?;
+            write!(f, "{diagnostic}")?;
         }
         Ok(())
     }

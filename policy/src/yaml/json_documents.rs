@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows() {
+    fn json_documents() {
         for (text, expect) in [
             ("a: 1\n---\nb: 2\n", &[("a: 1\n---\nb: 2\n", 1, 1)][..]),
             ("{\"a\": 1}", &[("{\"a\": 1}", 1, 1)]),

@@ -1,4 +1,4 @@
-//! A cursor over the tree that knows what it may find, and collects every mistake instead of stopping at the first.
+//! A cursor over the tree that knows what it may find, and collects every diagnostic instead of stopping at the first.
 //!
 //! Every method that reads a value returns `None` after noting what is wrong; the caller goes on with the next field.
 
@@ -9,11 +9,11 @@ use std::sync::Arc;
 use super::scalar::{self, PlainScalar};
 use super::{Diagnostic, DiagnosticCode, NodeKind, SourcePosition, YamlNode, nearest};
 
-/// Reads values and collects mistakes, for one file.
+/// Reads values and collects diagnostics, for one file.
 #[derive(Debug)]
 pub struct YamlReader {
     file: Arc<str>,
-    mistakes: Vec<Diagnostic>,
+    diagnostics: Vec<Diagnostic>,
 }
 
 /// A node together with the key it stood under, for messages.
@@ -81,7 +81,7 @@ pub struct YamlMapping<'n> {
 impl YamlReader {
     /// A reader for a file, by the name messages show.
     pub fn new(file: Arc<str>) -> Self {
-        Self { file, mistakes: Vec::new() }
+        Self { file, diagnostics: Vec::new() }
     }
 
     /// The file's name.
@@ -90,28 +90,28 @@ impl YamlReader {
     }
 
     /// What was wrong.
-    pub fn into_mistakes(self) -> Vec<Diagnostic> {
-        self.mistakes
+    pub fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.diagnostics
     }
 
-    /// How many mistakes there are so far.
-    pub fn mistake_count(&self) -> usize {
-        self.mistakes.len()
+    /// How many diagnostics there are so far.
+    pub fn diagnostic_count(&self) -> usize {
+        self.diagnostics.len()
     }
 
-    /// Notes a mistake at a place.
-    pub fn mistake(
+    /// Notes a diagnostic at a position.
+    pub fn report(
         &mut self,
         mark: SourcePosition,
         found: impl Into<String>,
         expected: impl Into<String>,
         fix: Option<String>,
     ) {
-        self.mistake_of(DiagnosticCode::Value, mark, found, expected, fix);
+        self.report_with_code(DiagnosticCode::Value, mark, found, expected, fix);
     }
 
-    /// Notes a mistake of another sort than a wrong value.
-    pub fn mistake_of(
+    /// Notes a diagnostic with another code than that of a wrong value.
+    pub fn report_with_code(
         &mut self,
         code: DiagnosticCode,
         mark: SourcePosition,
@@ -119,16 +119,22 @@ impl YamlReader {
         expected: impl Into<String>,
         fix: Option<String>,
     ) {
-        self.mistakes.push(Diagnostic::new(&self.file, mark, found, expected, fix).coded(code));
+        self.diagnostics
+            .push(Diagnostic::new(&self.file, mark, found, expected, fix).with_code(code));
     }
 
     /// Notes that a value is not what its field takes: "`port`: found …; expected …".
-    pub fn wrong(&mut self, value: YamlValue<'_>, expected: impl Display, fix: Option<String>) {
-        self.wrong_of(DiagnosticCode::Value, value, expected, fix);
+    pub fn report_value(
+        &mut self,
+        value: YamlValue<'_>,
+        expected: impl Display,
+        fix: Option<String>,
+    ) {
+        self.report_value_with_code(DiagnosticCode::Value, value, expected, fix);
     }
 
-    /// Notes that a value is not what its field takes, and what sort of mistake that is.
-    pub fn wrong_of(
+    /// Notes that a value is not what its field takes, with the code of that problem.
+    pub fn report_value_with_code(
         &mut self,
         code: DiagnosticCode,
         value: YamlValue<'_>,
@@ -136,20 +142,20 @@ impl YamlReader {
         fix: Option<String>,
     ) {
         let found = format!("{} for {}", describe(value.node), titled(value.name));
-        self.mistake_of(code, value.node.mark, found, expected.to_string(), fix);
+        self.report_with_code(code, value.node.mark, found, expected.to_string(), fix);
     }
 
-    /// Says of all mistakes from the `from`th on in which object they are.
+    /// Says of all diagnostics from the `from`th on in which object they are.
     pub fn within(&mut self, object: &Arc<str>, from: usize) {
-        for mistake in self.mistakes.iter_mut().skip(from) {
-            mistake.object = Some(Arc::clone(object));
+        for diagnostic in self.diagnostics.iter_mut().skip(from) {
+            diagnostic.object = Some(Arc::clone(object));
         }
     }
 
     /// The value as a mapping.
     pub fn mapping<'n>(&mut self, value: YamlValue<'n>) -> Option<YamlMapping<'n>> {
         let NodeKind::Map(entries) = &value.node.kind else {
-            self.wrong_of(DiagnosticCode::Form, value, "a mapping", None);
+            self.report_value_with_code(DiagnosticCode::Form, value, "a mapping", None);
             return None;
         };
         Some(YamlMapping {
@@ -164,7 +170,7 @@ impl YamlReader {
     /// The value as a list, possibly empty.
     pub fn list<'n>(&mut self, value: YamlValue<'n>) -> Option<Vec<YamlValue<'n>>> {
         let NodeKind::List(items) = &value.node.kind else {
-            self.wrong_of(DiagnosticCode::Form, value, "a list", None);
+            self.report_value_with_code(DiagnosticCode::Form, value, "a list", None);
             return None;
         };
         Some(items.iter().map(|node| YamlValue { node, name: value.name }).collect())
@@ -181,7 +187,7 @@ impl YamlReader {
         let items = self.list(value)?;
         if items.is_empty() {
             let fix = format!("remove `{}`, or name at least one", value.name);
-            self.mistake_of(
+            self.report_with_code(
                 DiagnosticCode::EmptyList,
                 value.node.mark,
                 format!("an empty list for `{}`", value.name),
@@ -192,7 +198,7 @@ impl YamlReader {
         }
         if items.len() > most {
             let found = format!("{} items for `{}`", items.len(), value.name);
-            self.mistake(value.node.mark, found, format!("at most {most}"), None);
+            self.report(value.node.mark, found, format!("at most {most}"), None);
             return None;
         }
         Some(items)
@@ -204,16 +210,18 @@ impl YamlReader {
             NodeKind::Scalar { text, plain } => match scalar::resolve(text) {
                 PlainScalar::Text => return Some(text),
                 PlainScalar::Null if !plain && text.is_empty() => {
-                    self.wrong(value, "text that is not empty", None);
+                    self.report_value(value, "text that is not empty", None);
                 }
                 _ if !plain => return Some(text),
-                PlainScalar::Null => self.wrong_of(DiagnosticCode::Unquoted, value, "text", None),
+                PlainScalar::Null => {
+                    self.report_value_with_code(DiagnosticCode::Unquoted, value, "text", None)
+                }
                 _ => {
                     let fix = Some(format!("write \"{text}\" in quotes"));
-                    self.wrong_of(DiagnosticCode::Unquoted, value, "text", fix);
+                    self.report_value_with_code(DiagnosticCode::Unquoted, value, "text", fix);
                 }
             },
-            _ => self.wrong_of(DiagnosticCode::Form, value, "text", None),
+            _ => self.report_value_with_code(DiagnosticCode::Form, value, "text", None),
         }
         None
     }
@@ -230,7 +238,7 @@ impl YamlReader {
         if number.is_none() {
             let fix =
                 unquoted_number(value.node).map(|text| format!("write {text} without quotes"));
-            self.wrong(
+            self.report_value(
                 value,
                 format_args!("a whole number from {} to {}", range.start(), range.end()),
                 fix,
@@ -252,7 +260,7 @@ impl YamlReader {
         {
             return Some(boolean);
         }
-        self.wrong_of(DiagnosticCode::Form, value, "true or false", None);
+        self.report_value_with_code(DiagnosticCode::Form, value, "true or false", None);
         None
     }
 
@@ -267,7 +275,7 @@ impl YamlReader {
         if found.is_none() {
             let expected = format!("one of {}", names().collect::<Vec<_>>().join(", "));
             let fix = nearest(text, names()).map(|name| format!("did you mean {name}?"));
-            self.wrong(value, expected, fix);
+            self.report_value(value, expected, fix);
         }
         found
     }
@@ -283,7 +291,7 @@ impl YamlReader {
         match parse(text) {
             Ok(parsed) => Some(parsed),
             Err(error) => {
-                self.wrong(value, expected, Some(error.to_string()));
+                self.report_value(value, expected, Some(error.to_string()));
                 None
             }
         }
@@ -313,7 +321,7 @@ impl<'n> YamlMapping<'n> {
         if value.is_none() {
             let found = format!("no `{key}` in {}", titled(self.name));
             let expected = format!("the key `{key}`");
-            reader.mistake_of(DiagnosticCode::MissingKey, self.mark, found, expected, None);
+            reader.report_with_code(DiagnosticCode::MissingKey, self.mark, found, expected, None);
         }
         value
     }
@@ -352,7 +360,7 @@ impl<'n> YamlMapping<'n> {
             };
             let near = nearest(&key.text, self.known.iter().copied());
             let fix = near.map(|name| format!("did you mean `{name}`?"));
-            reader.mistake_of(DiagnosticCode::UnknownKey, key.mark, found, expected, fix);
+            reader.report_with_code(DiagnosticCode::UnknownKey, key.mark, found, expected, fix);
         }
     }
 }

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::yaml;
 
-/// Reads `{port: 1..65535, name: text, on: boolean, kind: a|b, list: [text]}` and gives back the mistakes as lines.
-fn mistakes(text: &[u8]) -> String {
+/// Reads `{port: 1..65535, name: text, on: boolean, kind: a|b, list: [text]}` and gives back the diagnostics as lines.
+fn diagnostics(text: &[u8]) -> String {
     let file: Arc<str> = "f.yaml".into();
     let mut found = Vec::new();
     let documents = yaml::read(&file, text, &mut found);
@@ -35,13 +35,13 @@ fn mistakes(text: &[u8]) -> String {
         }
         map.finish(&mut reader);
     }
-    found.extend(reader.into_mistakes());
-    found.iter().map(|mistake| format!("{mistake}\n")).collect()
+    found.extend(reader.into_diagnostics());
+    found.iter().map(|diagnostic| format!("{diagnostic}\n")).collect()
 }
 
 #[track_caller]
 fn check(text: &str, expect: &str) {
-    assert_eq!(mistakes(text.as_bytes()), expect, "{text}");
+    assert_eq!(diagnostics(text.as_bytes()), expect, "{text}");
 }
 
 #[test]
@@ -135,28 +135,28 @@ fn f10_broken_files() {
         "f.yaml:1:13: found the tag !mine; expected no tag of your own; remove it\nf.yaml:1:13: found the text \"1\" for `port`; expected a whole number from 1 to 65535; write 1 without quotes\n",
     );
     assert_eq!(
-        mistakes(b"port: 1\nname: \xff"),
+        diagnostics(b"port: 1\nname: \xff"),
         "f.yaml:2:7: found bytes that are not UTF-8; expected UTF-8 text\n"
     );
     let deep = format!("{}{}", "[".repeat(60), "]".repeat(60));
-    assert!(mistakes(deep.as_bytes()).contains("nest"), "{}", mistakes(deep.as_bytes()));
+    assert!(diagnostics(deep.as_bytes()).contains("nest"), "{}", diagnostics(deep.as_bytes()));
     let large = vec![b'#'; yaml::MAX_FILE_BYTES + 1];
-    assert!(mistakes(&large).contains("at most 4 MiB"));
+    assert!(diagnostics(&large).contains("at most 4 MiB"));
 }
 
 #[test]
 fn s52_a_files_words_cannot_move_a_cursor_nor_fill_a_log() {
-    let found = mistakes(b"port: 1\n\"\\e[2J\": x\n");
+    let found = diagnostics(b"port: 1\n\"\\e[2J\": x\n");
     assert!(found.contains("the unknown key `\\u{1b}[2J`"), "{found}");
     let long = format!("port: 1\n{}: x\n", "k".repeat(1000));
-    assert!(mistakes(long.as_bytes()).len() < 1300);
+    assert!(diagnostics(long.as_bytes()).len() < 1300);
     let many: String = (0..30).map(|n| format!("k{n}: x\n")).collect();
     let file = crate::SourceFile { name: "f".into(), bytes: many.into_bytes() };
-    let mistakes = crate::Resources::parse(&[file], "root").unwrap_err();
-    let first = mistakes.first(20);
+    let diagnostics = crate::Resources::parse(&[file], "root").unwrap_err();
+    let first = diagnostics.first(20);
     assert_eq!(first.lines().count(), 21);
     assert!(first.ends_with("and 13 more"), "{first}");
-    assert_eq!(mistakes.first(100), mistakes.to_string());
+    assert_eq!(diagnostics.first(100), diagnostics.to_string());
 }
 
 #[test]
@@ -166,13 +166,13 @@ fn f10_alias_bomb() {
         let row = vec![format!("*a{}", level - 1); 10].join(", ");
         bomb.push_str(&format!("a{level}: &a{level} [{row}]\n"));
     }
-    assert!(mistakes(bomb.as_bytes()).contains("too many nodes"));
+    assert!(diagnostics(bomb.as_bytes()).contains("too many nodes"));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// S-53: whatever a file holds, reading it ends in documents or mistakes.
+    /// S-53: whatever a file holds, reading it ends in documents or diagnostics.
     #[test]
     fn s53_panics_no_file_ends_in_one(text in "([a-z0]|[-:{}\\[\\],&*!|>'\"%@#?~<. \n\t]|é|\u{feff}|- |: |--- |\n  ){0,60}") {
         let mut found = Vec::new();

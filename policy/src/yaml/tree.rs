@@ -68,7 +68,7 @@ pub enum NodeKind {
     },
     /// A sequence.
     List(Vec<YamlNode>),
-    /// A mapping, without its duplicate keys (the first wins, the others are mistakes).
+    /// A mapping, without its duplicate keys (the first wins, the others are diagnostics).
     Map(Vec<(MappingKey, YamlNode)>),
 }
 
@@ -88,10 +88,10 @@ pub struct YamlDocument {
     pub root: Option<YamlNode>,
 }
 
-/// Reads a file into its documents, YAML or JSON in a row. Mistakes of form are added to `mistakes`; a syntax error ends the file there, because
+/// Reads a file into its documents, YAML or JSON in a row. Problems of form are added to `diagnostics`; a syntax error ends the file there, because
 /// nothing after it can be trusted. A byte-order mark and CRLF line ends are fine.
-pub fn read(file: &Arc<str>, bytes: &[u8], mistakes: &mut Vec<Diagnostic>) -> Vec<YamlDocument> {
-    let mut builder = TreeBuilder::new(file, mistakes);
+pub fn read(file: &Arc<str>, bytes: &[u8], diagnostics: &mut Vec<Diagnostic>) -> Vec<YamlDocument> {
+    let mut builder = TreeBuilder::new(file, diagnostics);
     let Some(text) = builder.check_file(bytes) else {
         return Vec::new();
     };
@@ -132,7 +132,7 @@ enum OpenKind {
 
 struct TreeBuilder<'a> {
     file: &'a Arc<str>,
-    mistakes: &'a mut Vec<Diagnostic>,
+    diagnostics: &'a mut Vec<Diagnostic>,
     /// Where the part begins that is being read.
     base: SourcePosition,
     documents: Vec<YamlDocument>,
@@ -143,10 +143,10 @@ struct TreeBuilder<'a> {
 }
 
 impl<'a> TreeBuilder<'a> {
-    fn new(file: &'a Arc<str>, mistakes: &'a mut Vec<Diagnostic>) -> Self {
+    fn new(file: &'a Arc<str>, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
         Self {
             file,
-            mistakes,
+            diagnostics,
             base: SourcePosition { line: 1, column: 1 },
             documents: Vec::new(),
             root: None,
@@ -156,14 +156,14 @@ impl<'a> TreeBuilder<'a> {
         }
     }
 
-    fn mistake(
+    fn diagnostic(
         &mut self,
         mark: SourcePosition,
         found: impl Into<String>,
         expected: &str,
         fix: Option<&str>,
     ) {
-        self.mistakes.push(Diagnostic::new(
+        self.diagnostics.push(Diagnostic::new(
             self.file,
             mark,
             found,
@@ -175,7 +175,7 @@ impl<'a> TreeBuilder<'a> {
     fn check_file<'t>(&mut self, bytes: &'t [u8]) -> Option<&'t str> {
         if bytes.len() > MAX_FILE_BYTES {
             let found = format!("a file of {} bytes", bytes.len());
-            self.mistake(
+            self.diagnostic(
                 SourcePosition::FILE,
                 found,
                 "at most 4 MiB",
@@ -187,7 +187,7 @@ impl<'a> TreeBuilder<'a> {
             Ok(text) => Some(text),
             Err(error) => {
                 let mark = mark_of_byte(bytes, error.valid_up_to());
-                self.mistake(mark, "bytes that are not UTF-8", "UTF-8 text", None);
+                self.diagnostic(mark, "bytes that are not UTF-8", "UTF-8 text", None);
                 None
             }
         }
@@ -196,7 +196,7 @@ impl<'a> TreeBuilder<'a> {
     fn syntax_error(&mut self, error: &granit_parser::ScanError) {
         let at = error.marker();
         let mark = SourcePosition::start_of(&Span::empty(*at), self.base);
-        self.mistake(mark, format!("broken YAML ({})", error.info()), "valid YAML 1.2", None);
+        self.diagnostic(mark, format!("broken YAML ({})", error.info()), "valid YAML 1.2", None);
     }
 
     /// Takes one event; false when the file must be given up.
@@ -234,7 +234,7 @@ impl<'a> TreeBuilder<'a> {
             Event::SequenceEnd | Event::MappingEnd => return self.close(),
             Event::Alias(id) => return self.alias(id, mark),
             Event::UnresolvedAlias(name) => {
-                self.mistake(
+                self.diagnostic(
                     mark,
                     format!("the alias *{name}"),
                     "an anchor of that name before it",
@@ -250,7 +250,7 @@ impl<'a> TreeBuilder<'a> {
     fn count_document(&mut self, mark: SourcePosition) -> bool {
         let room = self.documents.len() < MAX_DOCUMENTS;
         if !room {
-            self.mistake(
+            self.diagnostic(
                 mark,
                 "more than 20000 documents",
                 "fewer in one file",
@@ -265,13 +265,13 @@ impl<'a> TreeBuilder<'a> {
             && !tag.is_yaml_core_schema()
         {
             let found = format!("the tag {}", tag.original());
-            self.mistake(mark, found, "no tag of your own", Some("remove it"));
+            self.diagnostic(mark, found, "no tag of your own", Some("remove it"));
         }
     }
 
     fn open(&mut self, open: OpenCollection) -> bool {
         if self.open.len() >= MAX_DEPTH {
-            self.mistake(open.mark, "too deep a nesting", "at most 48 levels", None);
+            self.diagnostic(open.mark, "too deep a nesting", "at most 48 levels", None);
             return false;
         }
         self.open.push(open);
@@ -292,7 +292,7 @@ impl<'a> TreeBuilder<'a> {
     /// Copies the anchored node here. Every copy counts against the node limit, so a bomb of aliases runs into it.
     fn alias(&mut self, id: usize, mark: SourcePosition) -> bool {
         let Some(target) = self.anchors.get(&id) else {
-            self.mistake(
+            self.diagnostic(
                 mark,
                 "an alias to a node it is part of",
                 "an alias to a finished node",
@@ -312,7 +312,7 @@ impl<'a> TreeBuilder<'a> {
     fn add(&mut self, node: YamlNode, anchor: usize, size: usize) -> bool {
         self.nodes = self.nodes.saturating_add(size);
         if self.nodes > MAX_NODES {
-            self.mistake(node.mark, "too many nodes", "at most 1048576, aliases expanded", None);
+            self.diagnostic(node.mark, "too many nodes", "at most 1048576, aliases expanded", None);
             return false;
         }
         if anchor != 0 {
@@ -347,19 +347,24 @@ impl<'a> TreeBuilder<'a> {
         };
         let NodeKind::Scalar { text, .. } = node.kind else {
             *skip_value = true;
-            self.mistake(node.mark, "a list or mapping as a key", "a text key", None);
+            self.diagnostic(node.mark, "a list or mapping as a key", "a text key", None);
             return;
         };
         if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
             let fix = format!("`{text}` stands already at line {}; remove one", first.mark.line);
             *skip_value = true;
-            self.mistake(node.mark, format!("the key `{text}` again"), "each key once", Some(&fix));
+            self.diagnostic(
+                node.mark,
+                format!("the key `{text}` again"),
+                "each key once",
+                Some(&fix),
+            );
         } else if entries.len() >= MAX_KEYS {
             *skip_value = true;
-            self.mistake(node.mark, "too many keys", "at most 1024 in one mapping", None);
+            self.diagnostic(node.mark, "too many keys", "at most 1024 in one mapping", None);
         } else if &*text == "<<" {
             *skip_value = true;
-            self.mistake(node.mark, "a merge key", "plain keys", Some("write the keys out"));
+            self.diagnostic(node.mark, "a merge key", "plain keys", Some("write the keys out"));
         } else {
             *pending = Some(MappingKey { mark: node.mark, text });
         }

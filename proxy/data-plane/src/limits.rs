@@ -77,7 +77,7 @@ pub(super) fn read(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> Lim
     let limits = read_each(reader, value);
     if let Some(value) = value.filter(|_| limits.drain_delay > limits.drain_timeout) {
         let (delay, timeout) = (limits.drain_delay.show(), limits.drain_timeout.show());
-        reader.mistake(
+        reader.report(
             value.node.mark,
             format!("`drainDelay` {delay} beyond `drainTimeout` {timeout}"),
             "a delay within the timeout: both begin at SIGTERM",
@@ -86,7 +86,7 @@ pub(super) fn read(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> Lim
     }
     if let Some(value) = value.filter(|_| limits.window().is_none()) {
         let (streams, buffer) = (limits.concurrent_streams.show(), limits.stream_buffer.show());
-        reader.mistake(
+        reader.report(
             value.node.mark,
             format!("`concurrentStreams` {streams} times `streamBuffer` {buffer}"),
             "at most 2 GiB together: an HTTP/2 connection has no larger window",
@@ -322,7 +322,7 @@ mod tests {
         let mut reader = YamlReader::new(file);
         let root = documents.first().and_then(|document| document.root.as_ref());
         let limits = read(&mut reader, root.map(|node| YamlValue { node, name: "limits" }));
-        mistakes.extend(reader.into_mistakes());
+        mistakes.extend(reader.into_diagnostics());
         (limits, mistakes.iter().map(ToString::to_string).collect())
     }
 }

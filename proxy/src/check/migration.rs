@@ -17,7 +17,10 @@ use serde::Serialize;
 use super::{CheckFindings, CheckOutput};
 
 /// Tells what was found; true when everything would be taken, and nothing of it is unsafe.
-pub(super) fn tell(gathered: CheckFindings, output: Option<CheckOutput>) -> io::Result<bool> {
+pub(super) fn print_report(
+    gathered: CheckFindings,
+    output: Option<CheckOutput>,
+) -> io::Result<bool> {
     let report = MigrationReport::of(gathered);
     let by_terminal =
         if io::stdout().is_terminal() { CheckOutput::Text } else { CheckOutput::Json };
@@ -109,7 +112,7 @@ impl MigrationReport {
         let CheckFindings { mistakes, files, survey, forwarded_for } = gathered;
         let differences = differences(&survey, forwarded_for);
         let mut all = mistakes.map(policy::Diagnostics::into_vec).unwrap_or_default();
-        all.extend(survey.mistakes);
+        all.extend(survey.diagnostics);
         let explanations = explanations(&all);
         let fates = ObjectOutcomes::of(&all, &differences);
         let kinds = kinds(&survey.objects, &fates);
@@ -184,7 +187,7 @@ fn explanations(mistakes: &[Diagnostic]) -> Vec<DiagnosticExplanation> {
     let mut known: Vec<(String, DiagnosticExplanation)> = Vec::new();
     for mistake in mistakes {
         let Some(sort) = RefusalClass::of(mistake.code) else { continue };
-        let key = sameness(mistake);
+        let key = diagnostic_key(mistake);
         let place = place(mistake);
         match known.iter_mut().find(|(other, found)| *other == key && found.code == mistake.code) {
             Some((_, found)) => {
@@ -218,7 +221,7 @@ fn place(mistake: &Diagnostic) -> String {
 }
 
 /// What two mistakes against the same strictness have in common: the advice without the words of the one file.
-fn sameness(mistake: &Diagnostic) -> String {
+fn diagnostic_key(mistake: &Diagnostic) -> String {
     let Some(fix) = &mistake.fix else { return mistake.expected.clone() };
     let mut quoted = None;
     let kept = fix.chars().filter(|c| match (quoted, c) {

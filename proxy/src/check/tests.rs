@@ -63,7 +63,7 @@ fn a_namespace_for_those_that_name_none() {
             from_istio: false,
             output: None,
         };
-        let found = gather(&args).strictly().map(|counted| counted.resources);
+        let found = collect_findings(&args).strictly().map(|counted| counted.resources);
         found.map_err(|mistakes| mistakes.to_string())
     };
     for (metadata, namespace, expect) in [
@@ -110,7 +110,7 @@ fn another_namespace_hides_nothing() {
     let file = directory.path().join("a.yaml");
     fs::write(&file, format!("{POLICY}spec: {{action: DNY}}\n")).unwrap();
     let args = CheckArgs { namespace: Some("bank".to_owned()), ..asking(&file) };
-    let found = gather(&args).strictly().unwrap_err().to_string();
+    let found = collect_findings(&args).strictly().unwrap_err().to_string();
     for expect in ["expected namespace bank, which --namespace asks for", "did you mean DENY?"] {
         assert!(found.contains(expect), "{expect}: {found}");
     }
@@ -144,7 +144,7 @@ fn the_hint_to_from_istio_where_it_helps() {
             "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: p, namespace: shop}}\n"
         );
         fs::write(&file, text).unwrap();
-        let survey = gather(&asking(&file)).survey;
+        let survey = collect_findings(&asking(&file)).survey;
         let hint = survey.objects.iter().any(SurveyedObject::is_older);
         assert_eq!(hint, expect, "{version} {kind}");
     }
@@ -156,7 +156,7 @@ fn what_resources_may_be() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     let found = |resources: &Path| {
-        let found = gather(&asking(resources)).strictly();
+        let found = collect_findings(&asking(resources)).strictly();
         found.map(|counted| counted.resources).map_err(|mistakes| mistakes.to_string())
     };
     let refused = found(directory.path()).unwrap_err();

@@ -147,7 +147,7 @@ impl VerdictSummary {
         }
     }
 
-    fn shown(&self) -> String {
+    fn to_line(&self) -> String {
         match (&self.policy, self.rule) {
             (Some(policy), Some(rule)) => format!("{} ({policy} rule {rule})", self.decision),
             _ => format!("{} ({})", self.decision, self.reason),
@@ -166,7 +166,7 @@ fn write_text(out: &mut impl Write, report: &DiffReport) -> io::Result<()> {
                 _ => format!(":{} (opaque)", what.port),
             };
             let caller = what.source_principal.as_deref().unwrap_or("(plaintext)");
-            let (old, new) = (change.old.shown(), change.new.shown());
+            let (old, new) = (change.old.to_line(), change.new.to_line());
             [change.count.to_string(), caller.to_owned(), asked, old, new]
         })
         .collect();

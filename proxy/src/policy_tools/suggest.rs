@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use policy::{DefaultAuthorization, PolicyDefaults, Resources, Snapshot, SourceFile};
 
 use super::recorded::{self, RecordedDecision, RecordedTraffic, TrafficRecording};
-use super::{ConfigArgs, note, told};
+use super::{ConfigArgs, note, print_diagnostics};
 use crate::explain::{InputLine, explain};
 use data_plane::control::config::{Config, load};
 
@@ -49,7 +49,7 @@ pub(super) fn run(args: &SuggestArgs) -> anyhow::Result<ExitCode> {
     // The resources in force do not matter to what was seen.
     let config = match load::load_configuration(&args.config.config) {
         Ok(config) => config,
-        Err(mistakes) => return told(&mistakes),
+        Err(mistakes) => return print_diagnostics(&mistakes),
     };
     let recording = recorded::read_file(&args.log)?;
     let suggested = suggest(&config, &recording, args);

@@ -15,8 +15,9 @@ fn conditions_that_an_operation_says() {
         ("source.principle", "; did you mean source.principal?"),
         ("experimental.envoy.filters.x[y]", "; experimental.* keys are not supported"),
     ] {
-        let found =
-            mistakes(&policy(&format!("{{rules: [{{when: [{{key: '{key}', values: [a]}}]}}]}}")));
+        let found = diagnostics(&policy(&format!(
+            "{{rules: [{{when: [{{key: '{key}', values: [a]}}]}}]}}"
+        )));
         assert!(found.len() == 1 && found[0].ends_with(expect), "{key}: {found:#?}");
     }
     for name in ["host", "api_key", "X-Role"] {
@@ -47,7 +48,7 @@ fn words_that_are_not_supported_are_not_offered() {
             "; DestinationRule is not supported by this version: mutual TLS between proxies needs none of it, connections and retries have limits of their own (docs/reference/configuration.md)",
         ),
     ] {
-        let found = mistakes(&text);
+        let found = diagnostics(&text);
         assert!(found.len() == 1 && found[0].ends_with(expect), "{text}: {found:#?}");
     }
 }
@@ -109,7 +110,7 @@ fn paths_that_no_pattern_has_are_told_alike_at_every_level() {
         ),
         ("/a\\b", "; a path is judged as an app reads it that takes \\ for a slash, too; write /"),
     ] {
-        let found = mistakes(&policy(&format!(
+        let found = diagnostics(&policy(&format!(
             "{{rules: [{{to: [{{operation: {{paths: ['{path}']}}}}]}}]}}"
         )));
         assert!(found.len() == 1 && found[0].ends_with(expect), "{path}: {found:#?}");

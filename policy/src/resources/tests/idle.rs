@@ -3,18 +3,18 @@
 use super::*;
 use crate::yaml::DiagnosticCode;
 
-/// One mistake, of this sort, whose line ends so; none where nothing is expected.
+/// One diagnostic, of this sort, whose line ends so; none where nothing is expected.
 #[track_caller]
 fn one(text: &str, code: DiagnosticCode, expect: &str) {
     let file = SourceFile { name: "r.yaml".into(), bytes: text.as_bytes().to_vec() };
     let found = match Resources::parse(&[file], DEFAULT_ROOT_NAMESPACE) {
         Ok(_) => Vec::new(),
-        Err(mistakes) => mistakes.into_vec(),
+        Err(diagnostics) => diagnostics.into_vec(),
     };
     assert_eq!(found.len(), usize::from(!expect.is_empty()), "{text}: {found:#?}");
-    for mistake in found {
-        assert_eq!(mistake.code, code, "{text}: {mistake}");
-        assert!(mistake.to_string().contains(expect), "{text}: {mistake}");
+    for diagnostic in found {
+        assert_eq!(diagnostic.code, code, "{text}: {diagnostic}");
+        assert!(diagnostic.to_string().contains(expect), "{text}: {diagnostic}");
     }
 }
 
@@ -336,7 +336,7 @@ fn s18_policy_semantics_fields_whose_values_cannot_match() {
         ("when: [{key: source.namespace, values: [a/b]}]", "a namespace is letters"),
         ("when: [{key: source.trustDomain, values: [TD]}]", "a trust domain is lower-case"),
     ] {
-        let found = mistakes(&policy(&format!("{{action: DENY, rules: [{{{rule}}}]}}")));
+        let found = diagnostics(&policy(&format!("{{action: DENY, rules: [{{{rule}}}]}}")));
         assert!(found.len() == 1 && found[0].contains(expect), "{rule}: {found:#?}");
     }
 }

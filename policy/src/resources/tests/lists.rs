@@ -87,9 +87,9 @@ fn items_of_a_list_are_resources() {
     );
     let foreign = "apiVersion: networking.istio.io/v1\nkind: VirtualServiceList\nitems: []\n";
     assert!(
-        mistakes(foreign)[0].contains("VirtualServiceList is not supported"),
+        diagnostics(foreign)[0].contains("VirtualServiceList is not supported"),
         "{:?}",
-        mistakes(foreign)
+        diagnostics(foreign)
     );
 }
 
@@ -114,7 +114,7 @@ fn json_documents_in_a_row() {
     let told = "found the text \"DENNY\" for `action`; expected one of ALLOW, DENY, AUDIT; did you mean DENY?";
     check(&format!("{a}\n\n{wrong}\n"), &[&format!("r.yaml:3:{column}: {told}")]);
     check(&format!("{a}{wrong}"), &[&format!("r.yaml:1:{}: {told}", a.len() + column)]);
-    let twice = mistakes(&format!("{a}\n{a}\n"));
+    let twice = diagnostics(&format!("{a}\n{a}\n"));
     assert!(
         twice.len() == 1
             && twice[0].starts_with("r.yaml:2:1: found AuthorizationPolicy shop/a again"),
@@ -126,7 +126,7 @@ fn json_documents_in_a_row() {
         (format!("{a}\n{b}\n{{\"kind\""), "r.yaml:3:"),
         (format!("{a}\nand more\n"), "r.yaml:2:"),
     ] {
-        let found = mistakes(&text);
+        let found = diagnostics(&text);
         assert!(
             !found.is_empty() && found[0].starts_with(place) && found[0].contains("broken YAML"),
             "{text}: {found:?}"

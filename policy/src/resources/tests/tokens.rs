@@ -56,7 +56,7 @@ fn s35_ssrf_and_file_reads_where_keys_may_not_be() {
         ("file:///etc/%2e%2e/keys", "file:///absolute/path"),
         ("file:///", "file:///absolute/path"),
     ] {
-        let found = mistakes(&authentication(&format!("[{{issuer: me, jwksUri: '{source}'}}]")));
+        let found = diagnostics(&authentication(&format!("[{{issuer: me, jwksUri: '{source}'}}]")));
         assert!(found.len() == 1 && found[0].contains(advice), "{source}: {found:?}");
     }
 }
@@ -113,7 +113,7 @@ fn bad_token_rules() {
             "a claim within a claim",
         ),
     ] {
-        let found = mistakes(&authentication(&format!("[{rule}]")));
+        let found = diagnostics(&authentication(&format!("[{rule}]")));
         assert!(!found.is_empty() && found[0].contains(advice), "{rule}: {found:?}");
     }
     for (spec, advice) in [
@@ -124,7 +124,7 @@ fn bad_token_rules() {
         ("{issuer: me, confirmation: MAYBE}", "one of REQUIRED"),
         ("{issuer: me, audience: false}", "one of REQUIRED"),
     ] {
-        let found = mistakes(&token_policy(spec));
+        let found = diagnostics(&token_policy(spec));
         assert!(!found.is_empty() && found[0].contains(advice), "{spec}: {found:?}");
     }
     for (refs, advice) in [
@@ -134,7 +134,7 @@ fn bad_token_rules() {
     ] {
         let text = authentication("[{issuer: me, jwksUri: 'https://x'}]")
             .replace("{jwtRules", &format!("{{{refs}, jwtRules"));
-        assert!(mistakes(&text)[0].contains(advice), "{refs}: {:?}", mistakes(&text));
+        assert!(diagnostics(&text)[0].contains(advice), "{refs}: {:?}", diagnostics(&text));
     }
 }
 
@@ -198,7 +198,7 @@ fn s38_kid_and_jwks_state_inline_sets_without_a_usable_key() {
         ),
     ] {
         let set = json!({"keys": keys}).to_string();
-        let found = mistakes(&authentication(&format!("[{{issuer: me, jwks: '{set}'}}]")));
+        let found = diagnostics(&authentication(&format!("[{{issuer: me, jwks: '{set}'}}]")));
         let right = found.len() == usize::from(!expect.is_empty())
             && found.iter().all(|line| line.contains(expect));
         assert!(right, "{name}: {found:#?}");

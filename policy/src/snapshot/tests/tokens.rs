@@ -154,6 +154,6 @@ fn f12_policy_tightened_or_removed_tokens_of_streams() {
         ("its presenter", presenter("td/ns/shop/sa/frontend"), true),
         ("another presenter", presenter("td/ns/edge/sa/gateway"), false),
     ] {
-        assert_eq!(rules(&text).believes(&taken, Some(&peer)), expect, "{name}");
+        assert_eq!(rules(&text).accepts(&taken, Some(&peer)), expect, "{name}");
     }
 }

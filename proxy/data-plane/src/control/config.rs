@@ -145,17 +145,17 @@ impl Config {
         let mut roots = documents.iter().filter_map(|document| document.root.as_ref());
         let root = roots.next();
         if let Some(second) = roots.next() {
-            reader.mistake(second.mark, "a second document", "one document", None);
+            reader.report(second.mark, "a second document", "one document", None);
         }
         let config = match root {
             Some(node) => read_config(&mut reader, YamlValue { node, name: "" }),
             None => None,
         };
-        mistakes.extend(reader.into_mistakes());
+        mistakes.extend(reader.into_diagnostics());
         if root.is_none() && mistakes.is_empty() {
             mistakes.push(empty_file(&file));
         }
-        let config = Diagnostics::none_or(config, mistakes)?;
+        let config = Diagnostics::ok_unless_any(config, mistakes)?;
         config.ok_or_else(|| Diagnostics::from(empty_file(&file)))
     }
 

@@ -102,13 +102,13 @@ fn bounded<T: LimitValue, E: Display>(
 ) -> Option<T> {
     let expected = format!("{kind} from {} to {}", bounds.start().show(), bounds.end().show());
     let Some(text) = value.scalar() else {
-        reader.wrong(value, expected, None);
+        reader.report_value(value, expected, None);
         return None;
     };
     match parse(text) {
         Ok(limit) if bounds.contains(&limit) => return Some(limit),
-        Ok(_) => reader.wrong(value, expected, None),
-        Err(advice) => reader.wrong(value, expected, Some(advice.to_string())),
+        Ok(_) => reader.report_value(value, expected, None),
+        Err(advice) => reader.report_value(value, expected, Some(advice.to_string())),
     }
     None
 }

@@ -151,7 +151,7 @@ impl JudgedRequest {
             // Tokens have become the app's own business.
             return Some(None);
         }
-        rules.believes(claims, connection.peer().map(|peer| &peer.id)).then_some(Some(claims))
+        rules.accepts(claims, connection.peer().map(|peer| &peer.id)).then_some(Some(claims))
     }
 }
 

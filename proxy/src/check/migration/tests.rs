@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Parser;
 
-use super::super::{CheckArgs, gather};
+use super::super::{CheckArgs, collect_findings};
 use crate::check::migration::*;
 
 #[derive(Parser)]
@@ -16,7 +16,7 @@ struct Cli {
 
 fn report(arguments: &[&str]) -> MigrationReport {
     let arguments = ["check", "--from-istio"].iter().chain(arguments);
-    MigrationReport::of(gather(&Cli::try_parse_from(arguments).unwrap().args))
+    MigrationReport::of(collect_findings(&Cli::try_parse_from(arguments).unwrap().args))
 }
 
 fn manifests() -> String {

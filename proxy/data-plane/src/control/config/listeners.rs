@@ -66,7 +66,7 @@ fn refuse_two_modes(
     for listener in listeners {
         let port = listener.forward.port();
         if modes.insert(port, listener.mtls).is_some_and(|other| other != listener.mtls) {
-            reader.mistake(
+            reader.report(
                 mark,
                 format!("two mTLS modes for the app's port {port}"),
                 "one mode a port",
@@ -94,7 +94,7 @@ fn inbound_ports(reader: &mut YamlReader, value: YamlValue<'_>) -> BTreeMap<u16,
     let Some(mut map) = reader.mapping(value) else { return ports };
     for (key, value) in map.entries() {
         let Some(port) = key.text.parse().ok().filter(|port| *port != 0) else {
-            reader.mistake(
+            reader.report(
                 key.mark,
                 format!("`{}` in `ports`", key.text),
                 "a port from 1 to 65535",
@@ -156,7 +156,7 @@ fn outbound_listener(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Ou
 fn service(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Arc<str>> {
     let host = reader.parsed(value, "a service's host", |text| HostName::parse(text, None))?;
     if host.port().is_some() {
-        reader.wrong(value, "a host without port", Some("write the port as `port`".into()));
+        reader.report_value(value, "a host without port", Some("write the port as `port`".into()));
         return None;
     }
     Some(host.name().into())
@@ -170,7 +170,7 @@ fn each<T>(
 ) -> Vec<T> {
     let Some(items) = value.and_then(|v| reader.list(v)) else { return Vec::new() };
     if let Some(extra) = items.get(MAX_LISTENERS) {
-        reader.mistake(extra.node.mark, format!("{} items", items.len()), "at most 256", None);
+        reader.report(extra.node.mark, format!("{} items", items.len()), "at most 256", None);
     }
     items.into_iter().take(MAX_LISTENERS).filter_map(|item| read(reader, item)).collect()
 }
@@ -200,7 +200,7 @@ pub(super) fn one_bind(
 ) -> Option<SocketAddr> {
     let Some(value) = value else { return Some(default) };
     if value.is_list() {
-        reader.wrong(value, "one address, or none", Some("write the address alone".into()));
+        reader.report_value(value, "one address, or none", Some("write the address alone".into()));
         return None;
     }
     if value.is_text("none") { None } else { address(reader, value) }
@@ -216,7 +216,7 @@ fn address(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<SocketAddr> 
 fn forward_address(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<SocketAddr> {
     let address = address(reader, value)?;
     if address.port() == 0 || address.ip().is_unspecified() {
-        reader.wrong(
+        reader.report_value(
             value,
             "an address to connect to",
             Some("name the app's address and port".into()),
@@ -244,7 +244,7 @@ pub(super) fn refuse_shared_addresses(
     all.sort();
     for pair in all.windows(2).filter(|pair| pair[0] == pair[1]) {
         let found = format!("two listeners on {}", pair[0]);
-        reader.mistake(
+        reader.report(
             mark,
             found,
             "each address once",

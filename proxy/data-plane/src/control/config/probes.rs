@@ -111,12 +111,12 @@ fn ask(
     match (all.next(), all.next()) {
         (Some(ask), None) => ask,
         (None, _) => {
-            reader.mistake(value.node.mark, "nothing to ask", "`http`, `tcp` or `grpc`", None);
+            reader.report(value.node.mark, "nothing to ask", "`http`, `tcp` or `grpc`", None);
             None
         }
         (Some(_), Some(_)) => {
             let fix = Some("remove the others".to_owned());
-            reader.mistake(
+            reader.report(
                 value.node.mark,
                 "several things to ask",
                 "one of `http`, `tcp`, `grpc`",

@@ -31,7 +31,7 @@ pub(super) fn mode(reader: &mut YamlReader, map: &mut YamlMapping<'_>) {
     let Some(value) = map.take("mode") else { return };
     if reader.choice(value, &[("sidecar", false), ("gateway", true)]) == Some(true) {
         let fix = "gateway mode is not supported by this version".to_owned();
-        reader.wrong(value, "sidecar", Some(fix));
+        reader.report_value(value, "sidecar", Some(fix));
     }
 }
 
@@ -49,7 +49,7 @@ pub(super) fn workload(
     map.finish(reader);
     if let (Some((written, _)), Some(_)) = (&labels, &file) {
         let fix = Some("remove one".to_owned());
-        reader.mistake(written.node.mark, "`labels` and `labelsFile`", "one of them", fix);
+        reader.report(written.node.mark, "`labels` and `labelsFile`", "one of them", fix);
     }
     let workload = Workload {
         namespace: namespace?,
@@ -118,7 +118,7 @@ pub(super) fn identity(
         (Some((_, api)), None) => api.map(IdentitySource::WorkloadApi),
         (None, Some((_, files))) => files.map(IdentitySource::Files),
         (Some(_), Some((second, _))) => {
-            reader.mistake(
+            reader.report(
                 second.node.mark,
                 "`workloadApi` and `files`",
                 "one source",
@@ -127,7 +127,7 @@ pub(super) fn identity(
             None
         }
         (None, None) => {
-            reader.mistake(
+            reader.report(
                 value.node.mark,
                 "no source in `identity`",
                 "`workloadApi` or `files`",
@@ -177,7 +177,7 @@ fn federated(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Vec<(Trust
                 bundles.extend(path(reader, value).map(|path| (trust_domain, path)))
             }
             Err(error) => {
-                reader.mistake(
+                reader.report(
                     key.mark,
                     format!("`{}`", key.text),
                     "a trust domain",
@@ -210,7 +210,7 @@ pub(super) fn resources(
     };
     if let Some(second) = directory {
         let fix = Some("remove one".into());
-        reader.mistake(second.node.mark, "`controller` and `directory`", "one source", fix);
+        reader.report(second.node.mark, "`controller` and `directory`", "one source", fix);
     }
     Some((None, super::controller::read(reader, controller)))
 }
@@ -305,7 +305,7 @@ pub(super) fn admin(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> Ad
         admin.bind = listeners::one_bind(reader, Some(value), default);
         if admin.bind.is_some_and(|address| !address.ip().to_canonical().is_loopback()) {
             let fix = "write 127.0.0.1:15000; the admin endpoint shows and changes too much for a network".to_owned();
-            reader.wrong(value, "a loopback address", Some(fix));
+            reader.report_value(value, "a loopback address", Some(fix));
         }
     }
     admin.token_file = map.take("tokenFile").and_then(|v| path(reader, v));

@@ -23,7 +23,7 @@ pub(super) fn authenticate_again(
     match before.claims() {
         None => authenticate(inbound, snapshot, parts, host, path),
         Some(_) if rules.is_empty() => Ok(AuthenticatedToken::default()),
-        Some(claims) if rules.believes(claims, inbound.peer().map(|peer| &peer.id)) => Ok(before),
+        Some(claims) if rules.accepts(claims, inbound.peer().map(|peer| &peer.id)) => Ok(before),
         Some(_) => Err(RequestError::Withdrawn),
     }
 }
