@@ -177,7 +177,7 @@ impl Credentials {
 
     /// Certificate, key and own roots; `None` without roots, which no set in force is.
     #[must_use]
-    pub fn own(&self) -> Option<OwnIdentity> {
+    pub fn own_identity(&self) -> Option<OwnIdentity> {
         let trust_domain = self.svid.id().trust_domain();
         let own = self.bundles.iter().find(|own| own.trust_domain().as_str() == trust_domain);
         let (svid, key) = (self.svid.clone(), self.key.clone());

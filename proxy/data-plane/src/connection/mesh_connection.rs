@@ -34,7 +34,7 @@ pub struct MeshConnection {
     /// Number within the process, never used twice.
     pub number: u64,
     /// What the peer used its certificate as: `Client` where we are the server.
-    pub side: HandshakeSide,
+    pub peer_side: HandshakeSide,
     /// Who the peer is. Re-authentication never changes it.
     pub peer: SpiffeId,
     /// Who we were to the peer.
@@ -47,10 +47,10 @@ pub struct MeshConnection {
     retired: AtomicBool,
     closing: AtomicU8,
     wake: Notify,
-    home: Weak<TableShard>,
+    table: Weak<TableShard>,
 }
 
-/// What a handshake proved, for the link that is made of it.
+/// What a handshake proved, for the mesh connection that is made of it.
 pub struct ConnectionEvidence {
     /// What the peer used its certificate as.
     pub side: HandshakeSide,
@@ -111,7 +111,7 @@ impl MeshConnection {
             return;
         }
         self.retired.store(true, SeqCst);
-        // Prolonged meanwhile: then its word counts, which may have come before ours.
+        // `extend` may have run between the two stores: the later `drain_at` decides.
         if unix < self.drain_at.load(SeqCst) {
             self.retired.store(false, SeqCst);
         }
@@ -126,7 +126,7 @@ impl MeshConnection {
     /// Ends it at once. The first reason wins.
     pub fn cut(&self, reason: CloseReason) -> bool {
         let first = self.closing.compare_exchange(0, reason as u8, SeqCst, SeqCst).is_ok();
-        // Before the caller looks what is on it: see `Connection::set_link`.
+        // The store above is visible before the caller looks for what the connection carries: see `Connection::set_link`.
         fence(SeqCst);
         self.wake.notify_one();
         first
@@ -148,8 +148,8 @@ impl MeshConnection {
         }
     }
 
-    /// Whether the peer would be believed now; why not, if not. That a certificate has ended is
-    /// left to the bounds.
+    /// Why the peer would be refused now, if it would. The end of a certificate's validity is not looked at here: the
+    /// bounds take care of it.
     fn distrusted(
         &self,
         chain: &PeerChain,
@@ -157,7 +157,7 @@ impl MeshConnection {
         now: UnixTime,
     ) -> Option<CloseReason> {
         let (leaf, intermediates) = chain.split_first()?;
-        match verify_peer(bundles, leaf, intermediates, now, self.side) {
+        match verify_peer(bundles, leaf, intermediates, now, self.peer_side) {
             Ok(_) | Err(VerifyError::Time { .. }) => None,
             Err(VerifyError::Revoked { .. }) => Some(CloseReason::PeerRevoked),
             Err(_) => Some(CloseReason::PeerDistrusted),
@@ -167,13 +167,13 @@ impl MeshConnection {
 
 impl Drop for MeshConnection {
     fn drop(&mut self) {
-        if let Some(home) = self.home.upgrade() {
-            home.forget(self);
+        if let Some(table) = self.table.upgrade() {
+            table.forget(self);
         }
     }
 }
 
-/// All links of the process, in one shard a worker: opening one takes no lock of another worker.
+/// All mesh connections of the process, in one shard a worker: opening one takes no lock of another worker.
 pub struct MeshConnectionTable {
     shards: Vec<Arc<TableShard>>,
     next: AtomicU64,
@@ -184,39 +184,38 @@ struct TableShard(Mutex<ShardTable>);
 
 #[derive(Default)]
 struct ShardTable {
-    links: HashMap<u64, Weak<MeshConnection>>,
-    /// Those where we are the server, who is asked for them by name.
-    named: HashMap<ConnectionName, u64>,
+    connections: HashMap<u64, Weak<MeshConnection>>,
+    /// The numbers of those where we are the server: a client that re-authenticates names one of them.
+    by_name: HashMap<ConnectionName, u64>,
 }
 
 impl TableShard {
-    fn forget(&self, link: &MeshConnection) {
+    fn forget(&self, connection: &MeshConnection) {
         let mut table = self.0.lock();
-        table.links.remove(&link.number);
-        if let Some(name) = link.binding.as_ref().map(ChannelBinding::name) {
-            table.named.remove(&name);
+        table.connections.remove(&connection.number);
+        if let Some(name) = connection.binding.as_ref().map(ChannelBinding::name) {
+            table.by_name.remove(&name);
         }
     }
 }
 
 impl MeshConnectionTable {
-    /// No link yet, for this many workers.
+    /// An empty table for this many workers.
     #[must_use]
     pub fn new(workers: usize) -> Self {
         let shards = (0..workers.max(1)).map(|_| Arc::default()).collect();
         Self { shards, next: AtomicU64::new(1) }
     }
 
-    /// Makes a link of what a handshake has proved at `now`, Unix seconds. It is forgotten when it is
-    /// dropped.
+    /// Adds a mesh connection, by what its handshake proved at `now`, Unix seconds. Dropping it removes it from the table.
     #[must_use]
     pub fn open(&self, worker: usize, proven: ConnectionEvidence, now: u64) -> Arc<MeshConnection> {
         let shard = &self.shards[worker % self.shards.len()];
         let number = self.next.fetch_add(1, Relaxed);
         let LifetimeBounds { drain_at, expires } = LifetimeBounds::new(now, proven.ends, number);
-        let link = Arc::new(MeshConnection {
+        let connection = Arc::new(MeshConnection {
             number,
-            side: proven.side,
+            peer_side: proven.side,
             peer: proven.peer,
             own: proven.own,
             binding: proven.binding,
@@ -226,57 +225,58 @@ impl MeshConnectionTable {
             retired: AtomicBool::new(false),
             closing: AtomicU8::new(0),
             wake: Notify::new(),
-            home: Arc::downgrade(shard),
+            table: Arc::downgrade(shard),
         });
         let mut table = shard.0.lock();
-        table.links.insert(number, Arc::downgrade(&link));
-        if let (HandshakeSide::Client, Some(binding)) = (link.side, &link.binding) {
-            table.named.insert(binding.name(), number);
+        table.connections.insert(number, Arc::downgrade(&connection));
+        if let (HandshakeSide::Client, Some(binding)) = (connection.peer_side, &connection.binding)
+        {
+            table.by_name.insert(binding.name(), number);
         }
         drop(table);
-        link
+        connection
     }
 
-    /// Every link at this moment.
+    /// Every mesh connection that is open now.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<MeshConnection>> {
         self.shards.iter().flat_map(|shard| live(shard)).collect()
     }
 
-    /// The links of one worker.
+    /// The mesh connections of one worker.
     #[must_use]
     pub fn of_worker(&self, worker: usize) -> Vec<Arc<MeshConnection>> {
         live(&self.shards[worker % self.shards.len()])
     }
 
-    /// The link that a client names, of those where we are the server.
+    /// The mesh connection that a client names, of those where we are the server.
     #[must_use]
     pub fn by_name(&self, name: &ConnectionName) -> Option<Arc<MeshConnection>> {
         self.shards.iter().find_map(|shard| {
             let table = shard.0.lock();
-            table.links.get(table.named.get(name)?)?.upgrade()
+            table.connections.get(table.by_name.get(name)?)?.upgrade()
         })
     }
 
-    /// Verifies the peer of one link by these bundles, and cuts it if it would be refused now.
-    pub fn verify_one(link: &MeshConnection, bundles: &TrustBundles, now: UnixTime) -> bool {
-        let distrusted = link.distrusted(&link.chain(), bundles, now);
-        distrusted.is_some_and(|reason| link.cut(reason))
+    /// Verifies the peer of one mesh connection by these bundles, and cuts the connection if the peer would be refused now.
+    pub fn verify_one(connection: &MeshConnection, bundles: &TrustBundles, now: UnixTime) -> bool {
+        let distrusted = connection.distrusted(&connection.chain(), bundles, now);
+        distrusted.is_some_and(|reason| connection.cut(reason))
     }
 
-    /// Verifies every peer by these bundles, and cuts the links of those that would be refused now;
-    /// answers with them. One verdict serves all links with the same certificates.
+    /// Verifies every peer by these bundles, cuts the connections of peers that would be refused now, and returns those.
+    /// Connections with the same certificates share one verdict.
     #[must_use]
     pub fn verify_again(&self, bundles: &TrustBundles, now: UnixTime) -> Vec<Arc<MeshConnection>> {
         let mut verdicts: HashMap<(PeerChain, bool), Option<CloseReason>> = HashMap::new();
         let mut cut = Vec::new();
-        for link in self.all() {
-            let chain = link.chain();
-            let key = (chain.clone(), link.side == HandshakeSide::Client);
+        for connection in self.all() {
+            let chain = connection.chain();
+            let key = (chain.clone(), connection.peer_side == HandshakeSide::Client);
             let verdict =
-                *verdicts.entry(key).or_insert_with(|| link.distrusted(&chain, bundles, now));
-            if verdict.is_some_and(|reason| link.cut(reason)) {
-                cut.push(link);
+                *verdicts.entry(key).or_insert_with(|| connection.distrusted(&chain, bundles, now));
+            if verdict.is_some_and(|reason| connection.cut(reason)) {
+                cut.push(connection);
             }
         }
         cut
@@ -284,6 +284,6 @@ impl MeshConnectionTable {
 }
 
 fn live(shard: &TableShard) -> Vec<Arc<MeshConnection>> {
-    // Upgraded under the lock, dropped by the caller outside of it: a drop takes the lock.
-    shard.0.lock().links.values().filter_map(Weak::upgrade).collect()
+    // Upgraded under the lock, dropped by the caller outside of it, because dropping takes the lock.
+    shard.0.lock().connections.values().filter_map(Weak::upgrade).collect()
 }

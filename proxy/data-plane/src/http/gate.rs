@@ -79,11 +79,11 @@ impl HeadLimits {
 
     /// Whether fields are within the limits.
     #[must_use]
-    pub fn hold(self, headers: &HeaderMap) -> bool {
-        self.hold_these(&FieldSummary::read(headers))
+    pub fn within_limits(self, headers: &HeaderMap) -> bool {
+        self.summary_within_limits(&FieldSummary::read(headers))
     }
 
-    fn hold_these(self, fields: &FieldSummary) -> bool {
+    fn summary_within_limits(self, fields: &FieldSummary) -> bool {
         fields.count <= self.fields && fields.bytes <= self.bytes
     }
 
@@ -263,7 +263,7 @@ fn check_method(method: &Method) -> Result<(), GateRefusal> {
 /// forbids and careless readers trim: they are trimmed here, before anything is read from them.
 fn read_fields(headers: &mut HeaderMap, limits: HeadLimits) -> Result<FieldSummary, GateRefusal> {
     let fields = FieldSummary::read(headers);
-    if !limits.hold_these(&fields) {
+    if !limits.summary_within_limits(&fields) {
         return Err(GateRefusal::HEADERS_TOO_LARGE);
     }
     if fields.edge_blanks {

@@ -58,7 +58,7 @@ impl SharedConnection {
     }
 
     /// The connection takes no more streams, and this one never left.
-    pub(super) fn unsent(&self, cause: h2::Error) -> SendError {
+    pub(super) fn unsent_error(&self, cause: h2::Error) -> SendError {
         self.closed.store(true, Relaxed);
         SendError::Broken { cause, unprocessed: true }
     }
@@ -102,7 +102,7 @@ impl ReservedStream {
         let Self { client: H2Client { mut sender, shared }, stream } = self;
         match poll_fn(|cx| sender.poll_ready(cx)).await {
             Ok(()) => Ok(ReadyStream { sender, stream }),
-            Err(cause) => Err(shared.unsent(cause)),
+            Err(cause) => Err(shared.unsent_error(cause)),
         }
     }
 }
@@ -134,7 +134,7 @@ impl ReadyStream {
         let mut head = Request::from_parts(parts, ());
         *head.version_mut() = Version::HTTP_2;
         let (mut answer, send) =
-            sender.send_request(head, body.is_empty()).map_err(|e| stream.0.unsent(e))?;
+            sender.send_request(head, body.is_empty()).map_err(|e| stream.0.unsent_error(e))?;
         if !body.is_empty() {
             let unread = stream.0.unread;
             tokio::spawn(async move {
@@ -147,7 +147,7 @@ impl ReadyStream {
             poll_fn(|cx| poll_answer(&mut answer, &interims, stream.0.head, &mut begun, cx));
         let response = answered.await?.map_err(|e| match watch.broken() {
             Some(broken) => SendError::Client(broken),
-            None if begun > 0 || (speaker == AnswerOrigin::Postern && broke_off(&e)) => {
+            None if begun > 0 || (speaker == AnswerOrigin::Postern && is_broken_answer(&e)) => {
                 SendError::Bad(BadAnswer::Malformed("it broke off in its head"))
             }
             None => stream.0.unanswered(e),
@@ -164,7 +164,7 @@ impl ReadyStream {
 
 /// Whether a proxy of ours says that an answer broke after it had begun. It says so by this reset alone, which
 /// may overtake the head; for an answer that never began it has words of its own.
-fn broke_off(error: &h2::Error) -> bool {
+fn is_broken_answer(error: &h2::Error) -> bool {
     error.is_remote() && error.is_reset() && error.reason() == Some(h2::Reason::INTERNAL_ERROR)
 }
 
@@ -278,7 +278,7 @@ impl H2Client {
             streams: AtomicUsize::new(0),
             most: usize::try_from(limits.concurrent_streams).unwrap_or(1),
             unread: limits.idle_timeout,
-            quiet: AtomicU32::new(0),
+            idle_sweeps: AtomicU32::new(0),
         });
         let keep = keep(HasStreams(shared.clone()));
         tokio::spawn(drive(connection, shared.clone(), *limits, keep));
@@ -300,18 +300,18 @@ impl H2Client {
 
     /// How many times in a row this was asked while no stream was open.
     #[must_use]
-    pub fn quiet_sweeps(&self) -> u32 {
+    pub fn idle_sweeps(&self) -> u32 {
         if self.streams() > 0 {
-            self.shared.quiet.store(0, Relaxed);
+            self.shared.idle_sweeps.store(0, Relaxed);
             return 0;
         }
-        self.shared.quiet.fetch_add(1, Relaxed) + 1
+        self.shared.idle_sweeps.fetch_add(1, Relaxed) + 1
     }
 
     /// The place of one more stream, unless the connection has ended or is full: at the peer's limit,
     /// or at ours.
     #[must_use]
-    pub fn place(&self) -> Option<ReservedStream> {
+    pub fn reserve_stream(&self) -> Option<ReservedStream> {
         let most = self.sender.current_max_send_streams().min(self.shared.most);
         if self.is_closed() || self.streams() >= most {
             return None;

@@ -32,8 +32,9 @@ impl ReservedStream {
         request.extensions_mut().insert(Protocol::from_static(protocol));
         let failed = |e: SendError| ConnectError::Request(e.into_error(OtherEnd::Upstream));
         let ReadyStream { mut sender, stream } = self.slot().await.map_err(failed)?;
-        let (answer, mut send) =
-            sender.send_request(request, false).map_err(|e| failed(stream.shared().unsent(e)))?;
+        let (answer, mut send) = sender
+            .send_request(request, false)
+            .map_err(|e| failed(stream.shared().unsent_error(e)))?;
         let response = answer.await.map_err(|e| failed(stream.shared().unanswered(e)))?;
         if response.status() != StatusCode::OK {
             // Nothing follows; the stream ends cleanly.

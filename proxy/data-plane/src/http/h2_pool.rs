@@ -36,10 +36,10 @@ pub(crate) struct H2Pool {
 impl H2Pool {
     /// The place of one more stream, if a connection has room. The oldest with room is taken, so that
     /// those that a burst needed come to rest after it, and are closed.
-    pub(crate) fn place(&self) -> Option<ReservedStream> {
+    pub(crate) fn reserve_stream(&self) -> Option<ReservedStream> {
         let mut open = self.open.lock();
         open.retain(|client| !client.is_closed());
-        open.iter().find_map(H2Client::place)
+        open.iter().find_map(H2Client::reserve_stream)
     }
 
     /// Shares one more connection.
@@ -56,7 +56,7 @@ impl H2Pool {
 
     /// The turn to open one more. Whoever has waited for `wait` without seeing one opened goes without
     /// it, so that a place that nobody reaches does not make a queue of those who want to.
-    pub(crate) async fn turn(&self, wait: Duration) -> Option<MutexGuard<'_, ()>> {
+    pub(crate) async fn opening_turn(&self, wait: Duration) -> Option<MutexGuard<'_, ()>> {
         loop {
             let before = self.opened.load(Relaxed);
             if let Ok(turn) = tokio::time::timeout(wait, self.turn.lock()).await {
@@ -77,7 +77,7 @@ impl H2Pool {
     /// none is left.
     pub(crate) fn sweep(&self, idle: u32) -> bool {
         let mut open = self.open.lock();
-        open.retain(|client| !client.is_closed() && client.quiet_sweeps() <= idle);
+        open.retain(|client| !client.is_closed() && client.idle_sweeps() <= idle);
         open.is_empty()
     }
 }

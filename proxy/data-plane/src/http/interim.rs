@@ -31,7 +31,7 @@ struct InterimQueue {
 
 impl InterimSender {
     /// For a client that understands them; the default is one that does not.
-    pub(crate) fn heard() -> Self {
+    pub(crate) fn accepting() -> Self {
         Self(Some(Arc::default()))
     }
 
@@ -51,7 +51,7 @@ impl InterimSender {
     }
 
     /// Those that are there.
-    pub(crate) fn rest(&self) -> impl Iterator<Item = InterimResponse> + '_ {
+    pub(crate) fn drain(&self) -> impl Iterator<Item = InterimResponse> + '_ {
         let queue = self.0.as_ref();
         std::iter::from_fn(move || queue?.waiting.lock().pop_front())
     }
@@ -60,7 +60,7 @@ impl InterimSender {
     pub(crate) async fn next(&self) -> InterimResponse {
         let Some(queue) = &self.0 else { return std::future::pending().await };
         loop {
-            if let Some(interim) = self.rest().next() {
+            if let Some(interim) = self.drain().next() {
                 return interim;
             }
             queue.more.notified().await;

@@ -20,7 +20,7 @@ pub(super) struct SharedConnection {
     pub(super) most: usize,
     /// How long the peer may take nothing of a request's body.
     pub(super) unread: Duration,
-    pub(super) quiet: AtomicU32,
+    pub(super) idle_sweeps: AtomicU32,
 }
 
 /// One stream of a connection, counted while it lives.

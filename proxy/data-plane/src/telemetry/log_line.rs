@@ -152,7 +152,7 @@ fn escape(out: &mut String, value: &str) {
 fn write_time(out: &mut String, now: SystemTime) {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = gregorian_date(days);
     let date = [(year, 4, '-'), (month, 2, '-'), (day, 2, 'T')];
     let time = [(second / 3600, 2, ':'), (second / 60 % 60, 2, ':'), (second % 60, 2, '.')];
     for (number, least, after) in date.into_iter().chain(time) {
@@ -165,7 +165,7 @@ fn write_time(out: &mut String, now: SystemTime) {
 
 /// The Gregorian date of a number of days since 1970-01-01, by counting 400-year eras that begin
 /// in March, so that the leap day is the last of its year.
-fn civil(days: u64) -> (u64, u64, u64) {
+fn gregorian_date(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
     let year_of_era =

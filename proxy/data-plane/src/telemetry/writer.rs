@@ -101,7 +101,7 @@ impl LogSink {
         let mut lines = self.lines.lock();
         write(&mut lines);
         if lines.len() >= BATCH {
-            self.hand_on(&mut lines);
+            self.send_batch(&mut lines);
         }
     }
 
@@ -109,11 +109,11 @@ impl LogSink {
     pub fn flush(&self) {
         let mut lines = self.lines.lock();
         if !lines.is_empty() {
-            self.hand_on(&mut lines);
+            self.send_batch(&mut lines);
         }
     }
 
-    fn hand_on(&self, lines: &mut String) {
+    fn send_batch(&self, lines: &mut String) {
         let batch = std::mem::take(lines);
         if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) =
             self.sender.try_send(batch)

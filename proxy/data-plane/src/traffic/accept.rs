@@ -98,10 +98,10 @@ fn has_room(worker: &Worker, stream: &TcpStream, purpose: &ListenerPurpose) -> b
         );
     }
     worker.make_room(Instant::now());
-    if room == DescriptorHeadroom::Gone {
+    if room == DescriptorHeadroom::Exhausted {
         state.metrics.closed(purpose.direction(), CloseReason::Descriptors, (0, 0));
     }
-    room != DescriptorHeadroom::Gone
+    room != DescriptorHeadroom::Exhausted
 }
 
 fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &ListenerPurpose) {

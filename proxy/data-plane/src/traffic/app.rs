@@ -220,7 +220,7 @@ async fn send_http2(
 ) -> Result<Response<Body>, RequestError> {
     let shared = pool.http2.lock().entry(app).or_default().clone();
     for _ in 0..TRIES {
-        let place = match shared.place() {
+        let place = match shared.reserve_stream() {
             Some(place) => place,
             None => open_http2(pool, &shared, app).await?,
         };
@@ -239,8 +239,8 @@ async fn open_http2(
     app: AppAddress,
 ) -> Result<ReservedStream, RequestError> {
     let limits = &pool.state.settings.limits;
-    let _turn = shared.turn(limits.app_connect_timeout).await;
-    if let Some(place) = shared.place() {
+    let _turn = shared.opening_turn(limits.app_connect_timeout).await;
+    if let Some(place) = shared.reserve_stream() {
         return Ok(place);
     }
     if shared.is_full(limits) {
@@ -249,7 +249,7 @@ async fn open_http2(
     }
     let io: BoxedIo = Box::new(app.dial(&pool.state.settings).await?);
     let client = H2Client::open(io, limits).await.map_err(|e| broken(&e))?;
-    let place = client.place().ok_or_else(|| ended(WHO))?;
+    let place = client.reserve_stream().ok_or_else(|| ended(WHO))?;
     shared.add(client);
     Ok(place)
 }

@@ -154,7 +154,7 @@ impl Destination {
         pool: &H2Pool,
     ) -> Result<Option<ReservedStream>, RequestError> {
         let _current = self.current(dialer)?;
-        Ok(pool.place())
+        Ok(pool.reserve_stream())
     }
 
     /// Whether one more connection may be opened for this pool.

@@ -266,7 +266,7 @@ impl ProxyState {
             reason = reason.as_str(),
             "mesh connection cut"
         );
-        if link.side == HandshakeSide::Server {
+        if link.peer_side == HandshakeSide::Server {
             // Shared by many, and none of them: it is counted here.
             self.metrics.closed(Direction::Outbound, reason, (0, 0));
         }

@@ -149,7 +149,7 @@ impl Worker {
     /// requests. Those of clients are ended as connections.
     fn bound(&self, link: &Arc<MeshConnection>, unix: u64) {
         let bounds = link.bounds();
-        if link.side == HandshakeSide::Client {
+        if link.peer_side == HandshakeSide::Client {
             return;
         }
         if unix >= bounds.expires {

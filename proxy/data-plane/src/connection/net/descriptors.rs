@@ -19,7 +19,7 @@ pub enum DescriptorHeadroom {
     /// The reserve has begun: others should give way.
     Scarce,
     /// Half of the reserve is used: it is turned away.
-    Gone,
+    Exhausted,
 }
 
 /// Raises what the process may have to what the system allows it: two or three descriptors a connection.
@@ -62,7 +62,7 @@ fn room_at(number: u64, limit: u64) -> DescriptorHeadroom {
     } else if number < limit.saturating_sub(reserve / 2) {
         DescriptorHeadroom::Scarce
     } else {
-        DescriptorHeadroom::Gone
+        DescriptorHeadroom::Exhausted
     }
 }
 
@@ -81,16 +81,16 @@ mod tests {
             (256, 191, DescriptorHeadroom::Plenty),
             (256, 192, DescriptorHeadroom::Scarce),
             (256, 223, DescriptorHeadroom::Scarce),
-            (256, 224, DescriptorHeadroom::Gone),
-            (256, 255, DescriptorHeadroom::Gone),
+            (256, 224, DescriptorHeadroom::Exhausted),
+            (256, 255, DescriptorHeadroom::Exhausted),
             (64, 47, DescriptorHeadroom::Plenty),
             (64, 48, DescriptorHeadroom::Scarce),
-            (64, 56, DescriptorHeadroom::Gone),
+            (64, 56, DescriptorHeadroom::Exhausted),
             (1_048_576, 1_047_551, DescriptorHeadroom::Plenty),
             (1_048_576, 1_047_552, DescriptorHeadroom::Scarce),
-            (1_048_576, 1_048_064, DescriptorHeadroom::Gone),
+            (1_048_576, 1_048_064, DescriptorHeadroom::Exhausted),
             (RLIM_INFINITY, 1_000_000, DescriptorHeadroom::Plenty),
-            (8, 0, DescriptorHeadroom::Gone),
+            (8, 0, DescriptorHeadroom::Exhausted),
         ] {
             assert_eq!(room_at(number, limit), expect, "{number} of {limit}");
         }

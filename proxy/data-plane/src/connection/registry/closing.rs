@@ -13,7 +13,7 @@ pub(super) struct CloseSignal(AtomicU8);
 impl CloseSignal {
     /// Takes a reason: the first wins, but an abort overrides a drain. Says whether it was taken.
     pub(super) fn ask(&self, reason: CloseReason) -> bool {
-        settle(&self.0, reason)
+        set_reason(&self.0, reason)
     }
 
     /// The reason in force.
@@ -40,7 +40,7 @@ impl ReasonCell for AtomicU8 {
 }
 
 /// Never a load and a store: between the two another thread may have given a stronger word, which would be lost.
-fn settle(cell: &impl ReasonCell, reason: CloseReason) -> bool {
+fn set_reason(cell: &impl ReasonCell, reason: CloseReason) -> bool {
     let mut seen = cell.load();
     while overrides(seen, reason) {
         match cell.exchange(seen, reason as u8) {
@@ -88,7 +88,7 @@ mod tests {
         fn run_next(&self) {
             let next = self.others.borrow_mut().pop_front();
             if let Some((_, reason)) = next {
-                settle(&InterruptedCell::new(self.place, &[]), reason);
+                set_reason(&InterruptedCell::new(self.place, &[]), reason);
             }
         }
     }
@@ -120,7 +120,7 @@ mod tests {
     fn run(mine: CloseReason, others: &[(usize, CloseReason)]) -> Option<CloseReason> {
         let place = Place::new(0);
         let cell = InterruptedCell::new(&place, others);
-        settle(&cell, mine);
+        set_reason(&cell, mine);
         others.iter().for_each(|_| cell.run_next());
         CloseReason::from_code(place.get())
     }

@@ -76,7 +76,7 @@ impl OfferedCredentials {
         crls: anyhow::Result<RevocationLists>,
         held: Option<&Credentials>,
     ) -> anyhow::Result<Self> {
-        let held_own = held.and_then(Credentials::own);
+        let held_own = held.and_then(Credentials::own_identity);
         let held_lists = held_own.as_ref().map(|own| own.bundle.crls().clone());
         let (own, refused) = match (own.and_then(with_roots), held_own) {
             (Ok(own), _) => (own, None),

@@ -44,7 +44,7 @@ impl ProxyState {
     /// Our own part was refused; who was revoked and whom other trust domains name does not wait for it.
     fn install_others(&self, offered: OfferedCredentials, settled: bool) -> anyhow::Result<()> {
         let Some(held) = self.credentials() else { return Ok(()) };
-        let Some(own) = held.own() else { return Ok(()) };
+        let Some(own) = held.own_identity() else { return Ok(()) };
         let offered = offered.beside(own);
         self.trust_kept(&offered.kept, true);
         if offered.bundles != **held.bundles() {

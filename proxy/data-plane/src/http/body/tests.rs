@@ -26,8 +26,16 @@ async fn s02_trailers_have_the_limits_of_a_head() {
         let limits = Limits::default();
         let client = H2Client::open(Box::new(ours), &limits).await.unwrap();
         let request = Request::builder().uri("http://store/").body(Body::empty()).unwrap();
-        let body =
-            client.place().unwrap().slot().await.unwrap().send(request).await.unwrap().into_body();
+        let body = client
+            .reserve_stream()
+            .unwrap()
+            .slot()
+            .await
+            .unwrap()
+            .send(request)
+            .await
+            .unwrap()
+            .into_body();
         let read = body.within(&limits, TrailerKind::Http).collect().await;
         assert_eq!(read.is_ok(), expect, "{count} trailers");
     }
@@ -51,7 +59,7 @@ async fn reset(reason: h2::Reason, ended: bool) -> Option<Bytes> {
     });
     let client = H2Client::open(Box::new(ours), &Limits::default()).await.unwrap();
     let request = Request::builder().uri("http://store/").body(Body::empty()).unwrap();
-    let slot = client.place().unwrap().slot().await.unwrap();
+    let slot = client.reserve_stream().unwrap().slot().await.unwrap();
     let mut body = slot.send(request).await.unwrap().into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
     heard.send(()).unwrap();

@@ -55,7 +55,7 @@ pub fn admit(
     speaker: AnswerOrigin,
 ) -> Result<(), BadAnswer> {
     let fields = FieldSummary::read(&parts.headers);
-    if !limits.hold_these(&fields) {
+    if !limits.summary_within_limits(&fields) {
         return Err(TooLarge);
     }
     if fields.edge_blanks {
@@ -69,7 +69,7 @@ pub fn admit(
 
 /// Takes out of an interim answer what is not for the caller; `false` when all of it is not.
 pub fn admit_interim(headers: &mut HeaderMap, limits: HeadLimits) -> bool {
-    let holds = limits.hold(headers);
+    let holds = limits.within_limits(headers);
     headers::strip_hop_by_hop(headers);
     headers::strip_claims(headers, AnswerOrigin::Other);
     headers.remove(CONTENT_LENGTH);

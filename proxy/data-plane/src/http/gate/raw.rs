@@ -198,7 +198,7 @@ impl RawCheck {
             ParsePosition::Body(left) | ParsePosition::Chunked(ChunkState::Data(left)) => {
                 let here = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
                 *left -= u64::try_from(here).unwrap_or(*left);
-                self.settle();
+                self.finish_body();
                 here
             }
             ParsePosition::Skip => {
@@ -214,7 +214,7 @@ impl RawCheck {
     }
 
     /// Moves on from a body or a chunk that has been read to its end.
-    fn settle(&mut self) {
+    fn finish_body(&mut self) {
         match self.at {
             ParsePosition::Body(0) => self.at = ParsePosition::LineStart,
             ParsePosition::Chunked(ChunkState::Data(0)) => {
@@ -276,7 +276,7 @@ impl RawCheck {
             HeadState { length: Some(length), .. } => ParsePosition::Body(length),
             HeadState { .. } => ParsePosition::LineStart,
         };
-        self.settle();
+        self.finish_body();
         None
     }
 

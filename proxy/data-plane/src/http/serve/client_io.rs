@@ -1,10 +1,10 @@
 //! What is written to an HTTP/1 client beside the library, which knows one answer to a request: interim answers
-//! before it, and the reason in its own refusals.
+//! before the final one, and the reason header in the refusals that the library writes by itself.
 //!
 //! The library writes what it has, then flushes, which it does only when nothing of it is left. So two moments are
-//! known: an interim answer may be written while its request waits for the answer and all before has gone
-//! out; and what is written while no answer is due is the library's own word, a refusal of bytes
-//! that are no request. Where the client reads so slowly that these moments do not come, nothing is added.
+//! known: an interim answer may be written while its request waits for the final answer and everything before it has
+//! gone out; and what the library writes while no answer is expected is a refusal of its own, to bytes that are no
+//! request. Where the client reads so slowly that these moments do not come, nothing is added.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -27,20 +27,20 @@ const MOST_AHEAD: usize = 64 * 1024;
 /// The connection of a client, as the library sees it.
 pub(super) struct ClientIo<T> {
     inner: T,
-    voice: ClientWriter,
+    writer: ClientWriter,
 }
 
-/// Says something on an [`ClientIo`].
+/// The handle by which requests and the server write through a [`ClientIo`].
 #[derive(Clone)]
 pub(super) struct ClientWriter(Arc<Mutex<OutputState>>);
 
 struct OutputState {
-    due: ExpectedOutput,
-    /// Nothing of the library's is under way.
+    expected: ExpectedOutput,
+    /// Everything that the library has written has been flushed.
     flushed: bool,
-    /// To be written before anything of the library's.
-    ahead: BytesMut,
-    /// What the look at the client's bytes has refused.
+    /// Bytes to be written before the library's next ones.
+    pending: BytesMut,
+    /// The check of the client's raw bytes, which knows why it refused them.
     raw: Arc<RawExchange>,
     refusal: Option<GateRefusal>,
 }
@@ -52,7 +52,7 @@ enum ExpectedOutput {
     Nothing,
     /// An answer; whether the library has had all of it.
     Answer { given: bool },
-    /// What is no answer any more: bytes after a switch of protocols, or after a refusal.
+    /// Anything: bytes after a switch of protocols, or after a refusal, are no answer.
     Anything,
 }
 
@@ -62,37 +62,37 @@ pub(super) struct RequestTurn(ClientWriter);
 impl Drop for RequestTurn {
     fn drop(&mut self) {
         let mut state = self.0.0.lock();
-        if let ExpectedOutput::Answer { given } = &mut state.due {
+        if let ExpectedOutput::Answer { given } = &mut state.expected {
             *given = true;
         }
     }
 }
 
 impl RequestTurn {
-    /// Says an interim answer, if it can come before the answer and after everything else.
-    pub(super) fn say(&self, interim: &InterimResponse) {
+    /// Writes an interim answer, if it can still go out before the final answer and after everything else.
+    pub(super) fn send_interim(&self, interim: &InterimResponse) {
         let mut state = self.0.0.lock();
         let text = head(interim);
-        let due = state.due == ExpectedOutput::Answer { given: false } && state.flushed;
-        if due && state.ahead.len() + text.len() <= MOST_AHEAD {
-            state.ahead.extend_from_slice(&text);
+        let in_turn = state.expected == ExpectedOutput::Answer { given: false } && state.flushed;
+        if in_turn && state.pending.len() + text.len() <= MOST_AHEAD {
+            state.pending.extend_from_slice(&text);
         }
     }
 
     /// The answer switches protocols: what follows it is not ours.
-    pub(super) fn switches(&self) {
-        self.0.0.lock().due = ExpectedOutput::Anything;
+    pub(super) fn switch_protocols(&self) {
+        self.0.0.lock().expected = ExpectedOutput::Anything;
     }
 }
 
 impl ClientWriter {
-    /// A request has been read.
-    pub(super) fn turn(&self) -> RequestTurn {
-        self.0.lock().due = ExpectedOutput::Answer { given: false };
+    /// Notes that a request has been read; its answer is expected until the returned value is dropped.
+    pub(super) fn begin_request(&self) -> RequestTurn {
+        self.0.lock().expected = ExpectedOutput::Answer { given: false };
         RequestTurn(self.clone())
     }
 
-    /// What the library has refused by itself.
+    /// The refusal that the library has written by itself, if it has.
     pub(super) fn refusal(&self) -> Option<GateRefusal> {
         self.0.lock().refusal
     }
@@ -111,7 +111,7 @@ fn head(InterimResponse { status, headers }: &InterimResponse) -> Vec<u8> {
     text
 }
 
-/// What the library says to bytes that are no request, and why.
+/// The library's refusal of bytes that are no request, with the reason.
 pub(super) fn refusal(status: StatusCode, raw: Option<&'static str>) -> GateRefusal {
     let reason = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "headers_too_large",
@@ -122,27 +122,27 @@ pub(super) fn refusal(status: StatusCode, raw: Option<&'static str>) -> GateRefu
 }
 
 impl<T> ClientIo<T> {
-    /// Wraps a connection, at whose bytes `raw` has a look.
+    /// Wraps a connection whose bytes `raw` checks.
     pub(super) fn new(inner: T, raw: Arc<RawExchange>) -> (Self, ClientWriter) {
-        let (due, ahead) = (ExpectedOutput::Nothing, BytesMut::new());
-        let state = OutputState { due, flushed: true, ahead, raw, refusal: None };
-        let voice = ClientWriter(Arc::new(Mutex::new(state)));
-        (Self { inner, voice: voice.clone() }, voice)
+        let (expected, pending) = (ExpectedOutput::Nothing, BytesMut::new());
+        let state = OutputState { expected, flushed: true, pending, raw, refusal: None };
+        let writer = ClientWriter(Arc::new(Mutex::new(state)));
+        (Self { inner, writer: writer.clone() }, writer)
     }
 }
 
 impl OutputState {
-    /// Takes what the library says while no answer is due, and says why.
+    /// Takes over what the library writes while no answer is expected, and adds the reason header.
     fn take_refusal(&mut self, text: &[u8]) -> bool {
         let status = text.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3));
         let status = status.and_then(|digits| StatusCode::from_bytes(digits).ok());
         let line = text.windows(2).position(|pair| pair == b"\r\n");
         let (Some(status), Some(line)) = (status, line) else { return false };
         let refusal = refusal(status, self.raw.refused());
-        self.ahead.extend_from_slice(&text[..line + 2]);
+        self.pending.extend_from_slice(&text[..line + 2]);
         let reason = format!("{}: {}\r\n", REASON_HEADER.as_str(), refusal.reason);
-        self.ahead.extend_from_slice(reason.as_bytes());
-        self.ahead.extend_from_slice(&text[line + 2..]);
+        self.pending.extend_from_slice(reason.as_bytes());
+        self.pending.extend_from_slice(&text[line + 2..]);
         self.refusal = Some(refusal);
         true
     }
@@ -150,27 +150,27 @@ impl OutputState {
 
 impl<T: AsyncWrite + Unpin> ClientIo<T> {
     fn poll_ahead(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.voice.0.lock();
-        while !state.ahead.is_empty() {
-            let written = ready!(Pin::new(&mut self.inner).poll_write(context, &state.ahead))?;
+        let mut state = self.writer.0.lock();
+        while !state.pending.is_empty() {
+            let written = ready!(Pin::new(&mut self.inner).poll_write(context, &state.pending))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            state.ahead.advance(written);
+            state.pending.advance(written);
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Whether the library may write; what it says of its own accord has been taken then.
+    /// Whether the library may write. `Some` when the text was a refusal, which has been taken over.
     fn poll_taken(
         &mut self,
         context: &mut Context<'_>,
         text: impl FnOnce() -> Vec<u8>,
     ) -> Poll<io::Result<Option<usize>>> {
         ready!(self.poll_ahead(context))?;
-        let mut state = self.voice.0.lock();
-        if state.due == ExpectedOutput::Nothing {
-            state.due = ExpectedOutput::Anything;
+        let mut state = self.writer.0.lock();
+        if state.expected == ExpectedOutput::Nothing {
+            state.expected = ExpectedOutput::Anything;
             let text = text();
             if state.take_refusal(&text) {
                 return Poll::Ready(Ok(Some(text.len())));
@@ -221,10 +221,10 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for ClientIo<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         {
-            let mut state = self.voice.0.lock();
+            let mut state = self.writer.0.lock();
             state.flushed = true;
-            if state.due == (ExpectedOutput::Answer { given: true }) {
-                state.due = ExpectedOutput::Nothing;
+            if state.expected == (ExpectedOutput::Answer { given: true }) {
+                state.expected = ExpectedOutput::Nothing;
             }
         }
         ready!(self.poll_ahead(context))?;

@@ -37,14 +37,14 @@ pub async fn http1(
 ) -> CloseReason {
     await_first(&io, connection);
     let (io, raw) = CheckedIo::requests(io);
-    let (io, voice) = ClientIo::new(io, raw.clone());
+    let (io, writer) = ClientIo::new(io, raw.clone());
     let bounds = *limits;
     let malformed = handler.clone();
-    let turns = voice.clone();
+    let turns = writer.clone();
     let broken = aborter.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let handler = handler.clone();
-        let (turn, aborter) = (turns.turn(), broken.clone());
+        let (turn, aborter) = (turns.begin_request(), broken.clone());
         // Boxed, because hyper moves the future it is given, and ours is large.
         let answered = Box::pin(answer(handler, request, bounds, turn, aborter));
         async move { Ok::<_, Infallible>(answered.await) }
@@ -63,7 +63,7 @@ pub async fn http1(
                 Ok(()) => connection.closing().unwrap_or(CloseReason::Done),
                 Err(error) => {
                     let refusal = refused_by_library(&error, raw.refused());
-                    if let Some(refusal) = voice.refusal().or(refusal) {
+                    if let Some(refusal) = writer.refusal().or(refusal) {
                         malformed.malformed(refusal);
                     }
                     CloseReason::Error
@@ -104,14 +104,14 @@ async fn answer(
     raw::show_expectation(request.headers_mut());
     let old = request.version() == Version::HTTP_10;
     let of = TrailerKind::of(request.headers());
-    let interims = if old { InterimSender::default() } else { InterimSender::heard() };
+    let interims = if old { InterimSender::default() } else { InterimSender::accepting() };
     let heard = interims.clone();
     let mut request =
         request.map(|body| Body::http1(body).within(&limits, of).with_interims(interims));
     let mut expectation = ContinueExpectation::of(&mut request);
     let mut say = |interim: InterimResponse| {
         if expectation.takes(&interim) {
-            turn.say(&interim);
+            turn.send_interim(&interim);
         }
     };
     let mut answering = pin!(handler.request(request));
@@ -123,11 +123,11 @@ async fn answer(
         }
     };
     // Those that came with the answer.
-    heard.rest().for_each(say);
+    heard.drain().for_each(say);
     expectation.end(&mut response);
     *response.version_mut() = if old { version_for_old(&response) } else { Version::HTTP_11 };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        turn.switches();
+        turn.switch_protocols();
     }
     response.map(|body| AnswerBody { body, aborter, _turn: turn })
 }

@@ -91,7 +91,7 @@ pub(super) async fn answer(
     }
     let head_only = request.method() == Method::HEAD;
     let of = TrailerKind::of(request.headers());
-    let heard = InterimSender::heard();
+    let heard = InterimSender::accepting();
     let interims = heard.clone();
     let mut request =
         request.map(|stream| Body::http2(stream).within(&limits, of).with_interims(interims));
@@ -106,7 +106,7 @@ pub(super) async fn answer(
         }
     };
     // Those that came with the answer.
-    heard.rest().for_each(|interim| say(&mut respond, &mut expectation, interim));
+    heard.drain().for_each(|interim| say(&mut respond, &mut expectation, interim));
     expectation.end(&mut response);
     // A client that has gone needs no answer.
     let _ = send_response(response, respond, head_only, limits.body_stall_timeout).await;

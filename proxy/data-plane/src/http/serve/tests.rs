@@ -42,7 +42,7 @@ async fn refused() -> H2Client {
 async fn a_refused_connect_stream_is_an_answer_and_no_reset() {
     let client = refused().await;
     assert!(client.takes_streams().await);
-    match client.place().unwrap().connect("10.0.0.1:80", "later").await {
+    match client.reserve_stream().unwrap().connect("10.0.0.1:80", "later").await {
         Err(ConnectError::Refused { status, reason }) => {
             assert_eq!((status.as_u16(), reason.as_str()), (501, "unknown_mesh_stream"));
         }
@@ -58,7 +58,7 @@ async fn a_refusal_has_no_content_where_only_the_head_was_asked_for() {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = "http://store/".parse().unwrap();
         *request.method_mut() = method.clone();
-        let slot = client.place().unwrap().slot().await.unwrap();
+        let slot = client.reserve_stream().unwrap().slot().await.unwrap();
         let answer = slot.send(request).await.unwrap();
         assert_eq!(answer.status(), 403, "{method}");
         assert_eq!(answer.body().is_empty(), method == Method::HEAD, "{method}");

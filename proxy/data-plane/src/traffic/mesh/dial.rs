@@ -153,6 +153,6 @@ impl Destination {
         if !client.takes_streams().await {
             return Err(no_streams());
         }
-        Ok((client.place().ok_or_else(ended)?, link))
+        Ok((client.reserve_stream().ok_or_else(ended)?, link))
     }
 }

@@ -83,7 +83,7 @@ impl Destination {
         // One opens what all of them share; HTTP/1.1 is not shared.
         let alone = self.connections.lock().http1;
         let wait = dialer.state.settings.limits.connect_timeout;
-        let _turn = if alone { None } else { self.requests.turn(wait).await };
+        let _turn = if alone { None } else { self.requests.opening_turn(wait).await };
         if let Some(found) = self.find_open(dialer)? {
             return Ok(found);
         }
@@ -97,7 +97,7 @@ impl Destination {
                 .map(|(one, link)| AcquiredConnection::Alone(one, link));
         }
         let client = self.open_http2(dialer, opened).await?;
-        let place = client.place().ok_or_else(ended)?;
+        let place = client.reserve_stream().ok_or_else(ended)?;
         self.requests.add(client);
         Ok(AcquiredConnection::Shared(place))
     }

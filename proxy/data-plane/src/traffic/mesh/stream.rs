@@ -88,7 +88,7 @@ impl Destination {
     ) -> Result<StreamTransport, RequestError> {
         let wait = dialer.state.settings.limits.connect_timeout;
         let alone = self.connections.lock().foreign;
-        let _turn = if alone { None } else { self.streams.turn(wait).await };
+        let _turn = if alone { None } else { self.streams.opening_turn(wait).await };
         if let Some(place) = self.place(dialer, &self.streams)? {
             return Ok(StreamTransport::Shared(place));
         }
@@ -102,7 +102,7 @@ impl Destination {
         if !client.takes_streams().await {
             return Err(no_streams());
         }
-        let place = client.place().ok_or_else(ended)?;
+        let place = client.reserve_stream().ok_or_else(ended)?;
         self.streams.add(client);
         Ok(StreamTransport::Shared(place))
     }

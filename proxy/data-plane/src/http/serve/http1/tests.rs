@@ -57,7 +57,7 @@ fn client(does: HandlerScript) -> DuplexStream {
     let (io, raw) = CheckedIo::requests(server);
     let (io, voice) = ClientIo::new(io, raw);
     let service = service_fn(move |request| {
-        let turn = voice.turn();
+        let turn = voice.begin_request();
         async move {
             Ok::<_, Infallible>(
                 answer(does, request, Limits::default(), turn, StreamAborter::default()).await,

@@ -223,7 +223,7 @@ async fn s04_hostile_upstream_cannot_make_us_reset_without_end() {
         while sent < TRIES && !client.is_closed() {
             let mut request = Request::new(Body::empty());
             *request.uri_mut() = "http://store/".parse().unwrap();
-            let Some(place) = client.place() else { break };
+            let Some(place) = client.reserve_stream() else { break };
             let Ok(slot) = place.slot().await else { break };
             if let Ok(mut answer) = slot.send(request).await {
                 while let Some(Ok(_)) =
