@@ -1,4 +1,4 @@
-//! The authorities of other PKIs, as of the web, from PEM files: one rule for whoever believes them.
+//! Authorities of other PKIs, such as those of the web, from PEM files: one rule for everything that trusts them.
 
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
@@ -34,8 +34,8 @@ pub enum AuthoritiesError {
     Empty,
 }
 
-/// Every `CERTIFICATE` block of a PEM text, which must all be authorities ([`Pki::Other`]), and what they say of themselves.
-/// Blocks of other kinds are passed over.
+/// Every `CERTIFICATE` block of a PEM text, which must all be authorities ([`Pki::Other`]), and what they say of
+/// themselves. Blocks of other kinds are passed over.
 ///
 /// # Errors
 /// [`AuthoritiesError`] of the first block that is damaged or no authority's: the file is refused whole.
@@ -47,8 +47,8 @@ pub fn authorities(
     })
 }
 
-/// As [`authorities`], for rustls to verify servers of the web with. The certificate that a server has signed for itself
-/// may stand there, too: naming it is how such a server is believed.
+/// As [`authorities`], for rustls to verify servers of the web with. A server's self-signed certificate may be among
+/// them: that is how such a server is trusted.
 ///
 /// # Errors
 /// [`AuthoritiesError`].

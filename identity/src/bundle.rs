@@ -57,7 +57,8 @@ impl TrustBundle {
     /// trust domain is refused (SPIFFE Trust Domain and Bundle §4.1.3).
     ///
     /// # Errors
-    /// [`BundleError::Root`] when one may not sign certificates ([`SigningCertificate::read`]), [`BundleError::TooMany`] above 64.
+    /// [`BundleError::Root`] when one may not sign certificates ([`SigningCertificate::read`]),
+    /// [`BundleError::TooMany`] above 64.
     pub fn from_der(
         trust_domain: TrustDomain,
         roots: Vec<CertificateDer<'static>>,

@@ -1,5 +1,5 @@
-//! JSON read strictly: a second member of one name is refused (RFC 7515 §4, RFC 7519 §4 leave a choice, and two readers would
-//! choose differently), and nesting is bounded.
+//! JSON read strictly: a second member of one name is refused (RFC 7515 §4, RFC 7519 §4 leave a choice, and two readers
+//! would choose differently), and nesting is bounded.
 
 use std::fmt;
 

@@ -15,7 +15,7 @@
 //! * [`jws`]: signed tokens taken apart, and the keys that verify them
 //! * [`jwt`]: JWT-SVIDs and the keys that verify them, per trust domain
 //! * [`RevocationLists`]: what has been revoked, read before it is set
-//! * [`rsa`]: RSA keys that are no secret
+//! * [`rsa`]: RSA keys whose private part can be computed
 //! * [`SvidKey`]: a private key that is wiped when dropped and never printed
 //! * [`verify`]: chain and leaf checks; rustls verifiers for both sides
 //! * [`tls`]: rustls configurations for the mesh (TLS 1.3 only, mutual, no resumption)

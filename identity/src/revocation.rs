@@ -157,9 +157,8 @@ impl PartialEq for RevocationLists {
 
 impl Eq for RevocationLists {}
 
-/// The one path that was found. It is verified again as if there were no other certificate: what
-/// else the peer sent, and other roots of that name, cannot hide the word of a list behind an error
-/// of their own.
+/// The one path that was found. It is verified again as if there were no other certificate: what else the peer sent,
+/// and other roots of that name, cannot hide a list's entry behind an error of their own.
 struct CertificationPath<'a> {
     leaf: &'a EndEntityCert<'a>,
     intermediates: Vec<CertificateDer<'a>>,

@@ -1,9 +1,9 @@
-//! RSA keys that are no secret: the ROCA class (CVE-2017-15361).
+//! RSA keys whose private part can be computed: the ROCA class (CVE-2017-15361).
 //!
-//! A library of chips and tokens made its primes as `k * M + (65537^a mod M)`, `M` being the product of the first small primes
-//! (Nemec, Sys, Svenda, Klinec, Matyas: "The Return of Coppersmith's Attack", CCS 2017, §2). So the modulus is a power of 65537
-//! modulo each of those primes, and whoever has the public key can compute the private one. Another key has that look once in
-//! 2^27 (§3.1), and is then refused too: its owner makes a new one.
+//! A library of chips and tokens made its primes as `k * M + (65537^a mod M)`, `M` being the product of the first small
+//! primes (Nemec, Sys, Svenda, Klinec, Matyas: "The Return of Coppersmith's Attack", CCS 2017, §2). So the modulus is a
+//! power of 65537 modulo each of those primes, and whoever has the public key can compute the private one. One in 2^27
+//! other keys looks the same (§3.1) and is refused too: its owner makes a new one.
 
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;

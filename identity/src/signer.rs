@@ -1,8 +1,8 @@
 //! Certificates that sign others: roots, and the intermediates between a root and a leaf.
 //!
 //! X509-SVID §3.2 and §4: `cA`, keyCertSign, and a SPIFFE id without a path where there is one. webpki asks an
-//! intermediate for `cA` alone and a root for nothing, so that a workload's own leaf would sign for every name of its trust
-//! domain once it stood among the roots.
+//! intermediate for `cA` alone and a root for nothing, so that a workload's own leaf would sign for every name of its
+//! trust domain once it stood among the roots.
 
 use rustls_pki_types::CertificateDer;
 use webpki::VerifiedPath;
@@ -61,8 +61,8 @@ pub enum SignerError {
 pub enum Pki {
     /// Roots and intermediates of X.509-SVIDs: keyCertSign must be there (X509-SVID §4.3).
     Spiffe,
-    /// Other authorities, as of the web: a key usage that is there must have keyCertSign (RFC 5280 §6.1.4 (n)). Roots older
-    /// than that rule have none.
+    /// Other authorities, as of the web: a key usage that is there must have keyCertSign (RFC 5280 §6.1.4 (n)). Roots
+    /// older than that rule have none.
     Other,
 }
 
@@ -78,7 +78,7 @@ pub struct SigningCertificate {
 }
 
 impl SigningCertificate {
-    /// Reads a certificate that is to sign others. Its times are told, not judged: who asks knows the time.
+    /// Reads a certificate that is to sign others. Its times are reported, not judged: the caller has the clock.
     ///
     /// # Errors
     /// [`SignerError`] names the certificate and the broken rule.
@@ -119,8 +119,8 @@ impl SigningCertificate {
     }
 }
 
-/// Whether each intermediate of a path that is right otherwise may sign certificates. To be handed to webpki, which goes on to
-/// other paths after an error.
+/// Whether each intermediate of a path that is right otherwise may sign certificates. To be handed to webpki, which
+/// goes on to other paths after an error.
 ///
 /// # Errors
 /// [`SignerError`] of the first that may not.

@@ -60,7 +60,7 @@ pub enum SvidError {
     /// `keyCertSign` or `cRLSign` (X509-SVID §4.3, §5.2).
     #[error("key usage allows keyCertSign or cRLSign; a leaf signs nothing")]
     SigningKeyUsage,
-    /// An RSA key that makes every check of a signature dear (SECURITY-CASES S-26).
+    /// An RSA key that makes every signature expensive to verify (SECURITY-CASES S-26).
     #[error("the certificate's RSA key has {0} bits; at most 8192 are taken")]
     KeyTooLarge(usize),
     /// An RSA key of the ROCA class (CVE-2017-15361).
@@ -83,7 +83,8 @@ pub enum SvidError {
     ExtendedKeyUsage,
 }
 
-// By hand: the text of the one is part of the other's, so it is no source that would be told again.
+// Implemented by hand, without a source: this message contains the inner error's text, and a reporter would print it
+// twice.
 impl From<IdError> for SvidError {
     fn from(error: IdError) -> Self {
         Self::Id(error)
@@ -202,7 +203,7 @@ pub fn certificates(mut der: &[u8]) -> Result<Vec<CertificateDer<'static>>, Svid
     Ok(found)
 }
 
-/// Refuses a chain by its size alone, before any dear step (SECURITY-CASES S-26).
+/// Refuses a chain by its size alone, before any expensive step (SECURITY-CASES S-26).
 pub(crate) fn check_chain_size(
     certificates: usize,
     mut sizes: impl Iterator<Item = usize>,

@@ -36,7 +36,7 @@ pub enum TlsConfigError {
     Certificate {
         /// Whom the certificate names.
         id: SpiffeId,
-        /// The library's word.
+        /// The library's message.
         reason: String,
     },
 }

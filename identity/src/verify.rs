@@ -1,8 +1,8 @@
 //! From a peer's certificate chain to its SPIFFE id, and the rustls verifiers that do it.
 //!
-//! The order is fixed: size, leaf rules (which yield the id), the bundle *of the id's own trust
-//! domain* (Workload API §4.6), the chain against that bundle (RFC 5280, by webpki), those who signed it
-//! (X509-SVID §4.3, which webpki leaves to us), the bundle's revocation lists. A root of one trust domain can therefore never vouch for an id of another.
+//! The order is fixed: size, leaf rules (which yield the id), the bundle *of the id's own trust domain* (Workload API
+//! §4.6), the chain against that bundle (RFC 5280, by webpki), those who signed it (X509-SVID §4.3, which webpki leaves
+//! to us), the bundle's revocation lists. A root of one trust domain can therefore never vouch for an id of another.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ pub enum VerifyError {
     Chain {
         /// Whom the certificate names.
         id: SpiffeId,
-        /// The path validator's word.
+        /// The path validator's message.
         reason: String,
     },
     /// The leaf or an intermediate is on a revocation list of its issuer.
@@ -63,7 +63,7 @@ pub enum VerifyError {
         /// Whom the certificate names.
         id: SpiffeId,
     },
-    /// The peer is somebody, but not whom we called.
+    /// The peer has proved an identity, but none of the expected ones.
     #[error("the server is {seen}, which is not among the expected identities {expected}")]
     UnexpectedIdentity {
         /// Whom the certificate names.
@@ -73,7 +73,8 @@ pub enum VerifyError {
     },
 }
 
-// By hand: the text of the one is part of the other's, so it is no source that would be told again.
+// Implemented by hand, without a source: this message contains the inner error's text, and a reporter would print it
+// twice.
 impl From<SvidError> for VerifyError {
     fn from(error: SvidError) -> Self {
         Self::Svid(error)
@@ -85,7 +86,7 @@ impl From<SvidError> for VerifyError {
 /// `now` is handed in, so that a test can move it and every caller uses one clock.
 ///
 /// # Errors
-/// [`VerifyError`]; any error means that the peer is nobody.
+/// [`VerifyError`]; any error means that the peer has proved no identity.
 pub fn verify_peer(
     bundles: &TrustBundles,
     leaf: &CertificateDer<'_>,
@@ -136,7 +137,7 @@ pub fn verify_peer(
     Ok(read.id)
 }
 
-/// The leaf's own times, before the chain: the commonest fault deserves the clearest words.
+/// The leaf's own times, before the chain: the most common fault gets the clearest message.
 fn check_time(leaf: &Leaf, now: UnixTime) -> Result<(), VerifyError> {
     let now = now.as_secs();
     let problem = if now > leaf.not_after {
@@ -150,9 +151,9 @@ fn check_time(leaf: &Leaf, now: UnixTime) -> Result<(), VerifyError> {
     Err(VerifyError::Time { id: leaf.id.clone(), problem, now })
 }
 
-/// Those who signed a path that is right otherwise: each intermediate on it may sign certificates, and the root it ends at
-/// is within its time. RFC 5280 §6.1 asks no root for its time; ours end as every certificate does, so that one left in a
-/// bundle is no door for whoever finds its key years later.
+/// Those who signed a path that is right otherwise: each intermediate on it may sign certificates, and the root it ends
+/// at is within its time. RFC 5280 §6.1 asks no root for its time; ours end as every certificate does, so that a root
+/// left in a bundle is of no use to a person who finds its key years later.
 fn check_signers(
     bundle: &TrustBundle,
     path: &VerifiedPath<'_>,
@@ -288,7 +289,7 @@ fn only_tls13() -> Error {
     Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13)
 }
 
-/// The alert tells the peer the class of the fault; the words stay with us, in the log.
+/// The alert tells the peer the class of the fault; the details stay in our log.
 fn tls_error(error: VerifyError) -> Error {
     Error::InvalidCertificate(match error {
         VerifyError::UnknownTrustDomain(_) => CertificateError::UnknownIssuer,

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::ca::{CART, Ca, ca_params, leaf_params};
 use crate::verify::Rsa;
 
-/// A modulus of 2048 bits, the product of two primes made as the library made them: `k * M + (65537^a mod M)`, M the product of
-/// the first 126 primes.
+/// A modulus of 2048 bits, the product of two primes made as the library made them: `k * M + (65537^a mod M)`, M the
+/// product of the first 126 primes.
 const ROCA: &str = "\
     ae56b32d3696f405576161484cda7ad69dbf1268277a87226050ba4d8d063bf405aa6ea34f8c9991d3fa9f598f6ceafd \
     7501608461c7f5bc120121739e141f0f84446995916419b4d37cb732e086ddb64f071d56e3db4b5535cad271531c6b78 \

@@ -1,7 +1,7 @@
 //! Which addresses documents are fetched from (SECURITY-CASES S-35): one rule for token issuers, bundle endpoints and
 //! whatever a redirect of theirs leads to.
 //!
-//! A host can be made to mean any address, so the very address that is dialled is asked for, after the look-up. Pure: nothing
+//! A host name can resolve to any address, so the address that is dialled is checked, after the look-up. Pure: nothing
 //! is looked up here.
 
 use std::fmt;
@@ -9,8 +9,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 pub use ipnet::IpNet;
 
-/// Services that give out credentials to whoever asks from the machine. Only a setting that names the very address lets one of
-/// them be called, no block that happens to hold it.
+/// Services that give out credentials to whoever asks from the machine. Only a setting that names the very address lets
+/// one of them be called, no block that happens to hold it.
 const METADATA: [IpAddr; 11] = [
     // AWS, Azure, Google Cloud, DigitalOcean and most others; AWS containers and pods.
     v4([169, 254, 169, 254]),
@@ -80,7 +80,8 @@ impl fmt::Debug for AddressPolicy<'_> {
 
 /// Whether an address, as the resolver gave it, may be called. `allowed` are the exceptions that a configuration names.
 ///
-/// Private blocks (RFC 1918, RFC 4193, RFC 6598) may: that is where a cluster's own issuer and a partner behind a VPN are.
+/// Private blocks (RFC 1918, RFC 4193, RFC 6598) may: that is where a cluster's own issuer and a partner behind a VPN
+/// are.
 ///
 /// # Errors
 /// [`ForbiddenAddress`].
@@ -97,7 +98,7 @@ pub fn check(ip: IpAddr, allowed: &[IpNet]) -> Result<(), ForbiddenAddress> {
     (named(false) || is_outside(ip)).then_some(()).ok_or(ForbiddenAddress::Local)
 }
 
-/// As [`check`], of everything that a name was resolved to: one forbidden address makes it a name that is not to be believed.
+/// As [`check`], for all addresses that a name resolves to: one forbidden address refuses the name.
 ///
 /// # Errors
 /// The address, and why it is not called.
@@ -126,7 +127,7 @@ pub fn local_blocks() -> Vec<IpNet> {
 /// Reads an exception: `::1`, `127.0.0.1` or `10.1.0.0/16`.
 ///
 /// # Errors
-/// What to write; a block of fewer than 8 bits would take the guard away.
+/// What to write; a block of fewer than 8 bits would disable the check.
 pub fn parse_block(text: &str) -> Result<IpNet, &'static str> {
     let address = text.parse::<IpAddr>().map(IpNet::from);
     match text.parse::<IpNet>().or(address) {
@@ -159,7 +160,8 @@ fn is_outside(ip: IpAddr) -> bool {
                 || v4.is_link_local()
                 || v4.is_multicast()
                 || v4.is_broadcast()
-                // "This network" (RFC 1122 §3.2.1.3), protocol assignments (RFC 6890) and what is reserved (RFC 1112 §4).
+                // "This network" (RFC 1122 §3.2.1.3), protocol assignments (RFC 6890) and what is reserved (RFC 1112
+                // §4).
                 || v4.octets()[0] == 0
                 || v4.octets()[..3] == [192, 0, 0]
                 || v4.octets()[0] >= 240

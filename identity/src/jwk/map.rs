@@ -1,5 +1,5 @@
-//! The SPIFFE bundle map: several trust domains' documents in one (Trust Domain and Bundle §5). Each keeps its name; nothing in it
-//! is merged.
+//! The SPIFFE bundle map: several trust domains' documents in one (Trust Domain and Bundle §5). Each keeps its name;
+//! nothing in it is merged.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
-//! The SPIFFE bundle document: the keys of one trust domain as a JWK set (SPIFFE Trust Domain and Bundle §4), and the map of
-//! several trust domains' documents (§5).
+//! The SPIFFE bundle document: the keys of one trust domain as a JWK set (SPIFFE Trust Domain and Bundle §4), and the
+//! map of several trust domains' documents (§5).
 //!
-//! A document does not say whose it is: the trust domain's name comes from whoever knows where the document was fetched from
-//! (SPIFFE Federation §5.1). What cannot be used is passed over, as the standard wants; what two readers could understand
-//! differently (a member or a `kid` twice, a damaged certificate, a sequence that is no integer) refuses the whole document, so
-//! that its receiver keeps the last good one.
+//! A document does not say whose it is: the trust domain's name comes from whoever knows where the document was fetched
+//! from (SPIFFE Federation §5.1). What cannot be used is passed over, as the standard wants; what two readers could
+//! understand differently (a member or a `kid` twice, a damaged certificate, a sequence that is no integer) refuses the
+//! whole document, so that its receiver keeps the last good one.
 
 mod map;
 mod passed_over;
@@ -90,9 +90,9 @@ pub enum DocumentError {
 /// The bundle of one trust domain: X.509 roots, JWT keys, and what consumers are told about it.
 #[derive(Debug, Clone)]
 pub struct BundleDocument {
-    /// The roots. None: no X.509-SVID of this trust domain is believed.
+    /// The roots. None: no X.509-SVID of this trust domain is accepted.
     pub x509: TrustBundle,
-    /// The JWT authorities. None: no JWT-SVID of this trust domain is believed.
+    /// The JWT authorities. None: no JWT-SVID of this trust domain is accepted.
     pub jwt: JwtBundle,
     /// Grows with every change of the bundle (§4.1.1).
     pub sequence: Option<u64>,
@@ -101,9 +101,9 @@ pub struct BundleDocument {
 }
 
 impl BundleDocument {
-    /// Reads a document. JWKs with an unknown or missing `kty` or `use`, X.509 authorities without `x5c` and JWT authorities
-    /// without `kid` are passed over (§4.2, X509-SVID §6.2, JWT-SVID §6.2); when nothing is left, the trust domain is one that
-    /// nobody believes (§4.1.3).
+    /// Reads a document. JWKs with an unknown or missing `kty` or `use`, X.509 authorities without `x5c` and JWT
+    /// authorities without `kid` are passed over (§4.2, X509-SVID §6.2, JWT-SVID §6.2); when nothing is left, nothing
+    /// of the trust domain is trusted (§4.1.3).
     ///
     /// # Errors
     /// [`DocumentError`]: the document as a whole says nothing.
@@ -111,8 +111,8 @@ impl BundleDocument {
         Jwks::parse(document)?.into_document(trust_domain)
     }
 
-    /// As [`Self::parse`], and tells what was passed over: a document whose keys all were believes nobody, which is seldom what
-    /// its publisher meant.
+    /// As [`Self::parse`], and tells what was passed over: a document all of whose keys are passed over trusts nobody,
+    /// which is seldom what its publisher meant.
     ///
     /// # Errors
     /// As [`Self::parse`].
@@ -125,8 +125,8 @@ impl BundleDocument {
         Ok((jwks.into_document(trust_domain)?, passed_over))
     }
 
-    /// Writes the document: one JWK per root with exactly one `x5c` and no `kid` (X509-SVID §6.1), one per JWT authority with its
-    /// `kid` (JWT-SVID §6.1).
+    /// Writes the document: one JWK per root with exactly one `x5c` and no `kid` (X509-SVID §6.1), one per JWT
+    /// authority with its `kid` (JWT-SVID §6.1).
     ///
     /// # Errors
     /// [`DocumentError::Unpublishable`] for a root whose key no JWK can hold.
@@ -156,7 +156,7 @@ impl BundleDocument {
         self.x509.trust_domain()
     }
 
-    /// Whether it holds no key at all, so that its trust domain is believed in nothing.
+    /// Whether it holds no key at all, so that nothing of its trust domain is accepted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.x509.roots().is_empty() && self.jwt.keys().is_empty()
@@ -207,7 +207,8 @@ impl Jwks {
 
     pub(crate) fn jwt_keys(&self) -> Result<Vec<JwtKey>, DocumentError> {
         let named: Vec<_> = self.of_use(JWT_SVID).map(|(_, jwk)| jwk).collect();
-        // Also a key that we cannot use has its name: whoever can use it must not find ours under it.
+        // A key that we cannot use still occupies its name: a reader that can use it must not find another key under
+        // that name.
         for (index, jwk) in named.iter().enumerate() {
             if let Some(kid) = jwk.get("kid").and_then(Value::as_str)
                 && named[..index].iter().any(|other| other.get("kid") == jwk.get("kid"))

@@ -1,4 +1,5 @@
-//! What of a bundle document is passed over, and why: the standard wants it passed over, and whoever reads the log wants to know.
+//! What of a bundle document is passed over, and why: the standard wants it passed over, and whoever reads the log
+//! wants to know.
 
 use std::fmt;
 
@@ -7,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{JWT_SVID, X509_SVID, x509};
 use crate::jwt::JwtKey;
 
-/// A JWK that makes nobody believed.
+/// A JWK that no SVID is verified with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PassedOver {
     /// Its place among the keys, from 0.

@@ -1,4 +1,5 @@
-//! X.509 authorities as JWKs (X509-SVID §6): the certificate in `x5c`, and its key in the members that RFC 7517 asks for.
+//! X.509 authorities as JWKs (X509-SVID §6): the certificate in `x5c`, and its key in the members that RFC 7517 asks
+//! for.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +18,7 @@ pub(super) fn is_known_kind(jwk: &Map<String, Value>) -> bool {
     jwk.get("kty").and_then(Value::as_str).is_some_and(|kty| ["EC", "RSA", "OKP"].contains(&kty))
 }
 
-/// The certificate of a root as it stands there: the first; further ones are nothing to us (X509-SVID §6.2).
+/// The certificate of a root as it stands there: the first; further ones are ignored (X509-SVID §6.2).
 pub(super) fn x5c(jwk: &Map<String, Value>) -> Option<&Value> {
     jwk.get("x5c")?.as_array()?.first()
 }
@@ -44,7 +45,7 @@ fn public_members(key: &SubjectPublicKeyInfo<'_>) -> Option<Map<String, Value>> 
     Some(public.to_jwk())
 }
 
-/// The named curve; what is none of ours then fails as a point that is not on P-256.
+/// The named curve; an unknown curve then fails as a point that is not on P-256.
 fn curve(key: &SubjectPublicKeyInfo<'_>) -> Curve {
     let named = key.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
     match named {

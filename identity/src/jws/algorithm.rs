@@ -1,4 +1,5 @@
-//! The signature algorithms that are verified, and no others: `none` and HMAC have no row here, so no header can ask for them.
+//! The signature algorithms that are verified, and no others: `none` and HMAC have no row here, so no header can ask
+//! for them.
 
 use aws_lc_rs::signature::{self as aws, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey};
 

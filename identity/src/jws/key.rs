@@ -1,5 +1,5 @@
-//! A public key that verifies signatures, read from a JWK (RFC 7517, RFC 7518 §6, RFC 8037 §2) and written as one. The key, not
-//! the token, says which algorithms it is for.
+//! A public key that verifies signatures, read from a JWK (RFC 7517, RFC 7518 §6, RFC 8037 §2) and written as one. The
+//! key, not the token, says which algorithms it is for.
 
 use aws_lc_rs::signature::{self as aws, EcdsaVerificationAlgorithm, ParsedPublicKey};
 use base64::Engine as _;
@@ -41,8 +41,8 @@ pub(crate) enum Curve {
 }
 
 impl VerifyingKey {
-    /// Reads a public JWK, whatever its `use`. `None`: of a kind we do not know, too weak, not on its curve, for another algorithm,
-    /// or it comes with its secret part, which is then secret no more.
+    /// Reads a public JWK, whatever its `use`. `None`: of a kind we do not know, too weak, not on its curve, for
+    /// another algorithm, or it comes with its secret part, which is then secret no more.
     #[must_use]
     pub fn read(jwk: &Map<String, Value>) -> Option<Self> {
         if jwk.contains_key("d") || jwk.contains_key("k") {
@@ -59,8 +59,8 @@ impl VerifyingKey {
         Some(Self { public, only })
     }
 
-    /// Reads a public JWK that is for signatures by its `use` and `key_ops`, where they are there (RFC 7517 §4.2, §4.3). `None`:
-    /// it is for something else, or as [`VerifyingKey::read`] says.
+    /// Reads a public JWK that is for signatures by its `use` and `key_ops`, where they are there (RFC 7517 §4.2,
+    /// §4.3). `None`: it is for something else, or as [`VerifyingKey::read`] says.
     #[must_use]
     pub fn for_signatures(jwk: &Map<String, Value>) -> Option<Self> {
         let usage = jwk.get("use").is_none_or(|usage| usage == "sig");
@@ -114,8 +114,8 @@ impl JwkPublicKey {
         }
     }
 
-    /// 2048 to 8192 bits, as aws-lc-rs takes them (NIST SP 800-131A), and no secret in plain sight ([`rsa::is_roca`]); leading
-    /// zeros are no part of the number.
+    /// 2048 to 8192 bits, as aws-lc-rs takes them (NIST SP 800-131A), and not one whose private part can be computed
+    /// ([`rsa::is_roca`]); leading zeros are no part of the number.
     pub(crate) fn rsa(n: Vec<u8>, e: Vec<u8>) -> Option<Self> {
         let (n, e) = (without_zeros(n), without_zeros(e));
         let odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);

@@ -26,7 +26,8 @@ pub enum KeySetError {
     NoUsableKey,
 }
 
-/// The keys of one issuer. A `kid` that stands there twice is unusable: which key it means would depend on the reader (S-38).
+/// The keys of one issuer. A `kid` that stands there twice is unusable: which key it means would depend on the reader
+/// (S-38).
 #[derive(Debug, PartialEq, Eq)]
 pub struct KeySet {
     by_id: HashMap<Box<str>, Option<VerifyingKey>>,

@@ -1,6 +1,6 @@
-//! A compact JWS (RFC 7515 §7.1) taken apart before anything in it is believed: the one reader of signed tokens, for JWT-SVIDs,
-//! for the tokens of end users and their proofs, and for those of workloads at other issuers. Who is believed, and which claims
-//! must be there, each of them says itself.
+//! A parser of compact JWS (RFC 7515 §7.1), which trusts nothing that it reads: the one reader of signed tokens, for
+//! JWT-SVIDs, for the tokens of end users and their proofs, and for those of workloads at other issuers. Which issuers
+//! are trusted, and which claims are required, is up to each caller.
 
 mod algorithm;
 mod key;
@@ -21,8 +21,8 @@ use crate::json;
 
 /// The longest token that is read, in bytes.
 pub const MAX_TOKEN: usize = 16 * 1024;
-/// Header parameters that change what the other parts mean: extensions that must be understood (RFC 7515 §4.1.11), and what only
-/// encrypted tokens have (RFC 7516 §4.1). We understand none.
+/// Header parameters that change what the other parts mean: extensions that must be understood (RFC 7515 §4.1.11), and
+/// what only encrypted tokens have (RFC 7516 §4.1). We understand none.
 const CHANGE_THE_MEANING: [&str; 3] = ["crit", "enc", "zip"];
 
 /// Why a text is no JWS that could be verified. Never holds any part of the token.
@@ -60,8 +60,8 @@ pub struct Jws<'t> {
 
 impl<'t> Jws<'t> {
     /// Takes a token apart and reads its header: size, exactly two dots, base64url without padding, strict JSON
-    /// ([`json::object`]), nothing that changes the meaning of the rest, an algorithm of a public key. The payload is not looked
-    /// at: [`Jws::claims`] does, when it is worth it.
+    /// ([`json::object`]), nothing that changes the meaning of the rest, an algorithm of a public key. The payload is
+    /// not looked at: [`Jws::claims`] does, when it is worth it.
     ///
     /// # Errors
     /// [`JwsError`].
@@ -120,7 +120,7 @@ impl<'t> Jws<'t> {
         self.payload
     }
 
-    /// The claims (RFC 7519 §4), each of them once. What they say counts when [`Jws::is_signed_by`] has said yes.
+    /// The claims (RFC 7519 §4), each of them once. They count only after [`Jws::is_signed_by`] has returned true.
     ///
     /// # Errors
     /// [`JwsError::Malformed`].

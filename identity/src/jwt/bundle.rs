@@ -1,5 +1,5 @@
-//! The JWT authorities of one trust domain, and the set of them that a workload holds. Like roots, they are looked up by the
-//! subject's own trust domain and never merged.
+//! The JWT authorities of one trust domain, and the set of them that a workload holds. Like roots, they are looked up
+//! by the subject's own trust domain and never merged.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::jws::Algorithm;
 /// The most keys of a trust domain; a roll-over needs two or three.
 pub const MAX_KEYS: usize = 64;
 
-/// The JWT authorities of one trust domain. None: no JWT-SVID of it is believed.
+/// The JWT authorities of one trust domain. None: no JWT-SVID of it is accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwtBundle {
     trust_domain: TrustDomain,
@@ -40,7 +40,7 @@ impl JwtBundle {
     /// Reads the keys with `use` = `jwt-svid` of a JWK set; all others are passed over (JWT-SVID §6.2).
     ///
     /// # Errors
-    /// [`DocumentError`]; a set without such keys is a bundle that believes nobody.
+    /// [`DocumentError`]; a set without such keys is a bundle that trusts nobody.
     pub fn parse(trust_domain: TrustDomain, jwks: &[u8]) -> Result<Self, DocumentError> {
         Self::new(trust_domain, Jwks::parse(jwks)?.jwt_keys()?)
     }
@@ -63,8 +63,8 @@ impl JwtBundle {
         self.write(Some(JWT_SVID))
     }
 
-    /// A JWK set without `use`, for validators that know RFC 7517 but not SPIFFE (Workload API §6.2.2): several of them refuse a
-    /// `use` that is not `sig`.
+    /// A JWK set without `use`, for validators that know RFC 7517 but not SPIFFE (Workload API §6.2.2): several of them
+    /// refuse a `use` that is not `sig`.
     #[must_use]
     pub fn to_plain_jwks(&self) -> Vec<u8> {
         self.write(None)

@@ -17,8 +17,8 @@ pub struct JwtKey {
 }
 
 impl JwtKey {
-    /// A P-256 key from its uncompressed point (SEC 1 §2.3.3: 65 bytes that begin with 4). `None` when the point is not on the
-    /// curve, or `kid` is empty or longer than 256 bytes.
+    /// A P-256 key from its uncompressed point (SEC 1 §2.3.3: 65 bytes that begin with 4). `None` when the point is not
+    /// on the curve, or `kid` is empty or longer than 256 bytes.
     #[must_use]
     pub fn p256(kid: &str, point: &[u8]) -> Option<Self> {
         let key = VerifyingKey::p256(point)?;
@@ -31,8 +31,8 @@ impl JwtKey {
         &self.kid
     }
 
-    /// Reads a JWK whose `use` is known to be right. `None`: no `kid` (JWT-SVID §6.1), or a key that [`VerifyingKey::read`] does
-    /// not take, or Ed25519, which no algorithm of JWT-SVIDs is for (§2.1).
+    /// Reads a JWK whose `use` is known to be right. `None`: no `kid` (JWT-SVID §6.1), or a key that
+    /// [`VerifyingKey::read`] does not take, or Ed25519, which no algorithm of JWT-SVIDs is for (§2.1).
     pub(crate) fn read(jwk: &Map<String, Value>) -> Option<Self> {
         let kid = jwk.get("kid").and_then(Value::as_str);
         let kid = kid.filter(|kid| (1..=MAX_KID).contains(&kid.len()))?;

@@ -1,7 +1,8 @@
 //! JWT-SVIDs: from a token to the SPIFFE id it proves (JWT-SVID §2 to §5).
 //!
-//! The order is fixed: size and shape, header (the algorithm before anything is computed, §4), claims, the bundle *of the subject's
-//! own trust domain* (Workload API §6.3), the signature. What a token says is believed only after the last step.
+//! The order is fixed: size and shape, header (the algorithm before anything is computed, §4), claims, the bundle *of
+//! the subject's own trust domain* (Workload API §6.3), the signature. What a token says is trusted only after the last
+//! step.
 
 mod bundle;
 mod key;
@@ -15,13 +16,13 @@ pub use key::{JwtKey, MAX_KID};
 use crate::jws::{Algorithm, Jws, JwsError};
 use crate::{IdError, SpiffeId, TrustDomain};
 
-/// How far clocks may differ, in seconds: a token is good this long after `exp` and before `nbf` (RFC 7519 §4.1.4 allows "some
-/// small leeway"; JWT-SVID appendix A too).
+/// How far clocks may differ, in seconds: a token is good this long after `exp` and before `nbf` (RFC 7519 §4.1.4
+/// allows "some small leeway"; JWT-SVID appendix A too).
 pub const LEEWAY: u64 = 60;
 /// The headers a JWT-SVID may have (JWT-SVID §2).
 const HEADERS: [&str; 3] = ["alg", "kid", "typ"];
 
-/// Why a token is no JWT-SVID for us.
+/// Why a token is refused as a JWT-SVID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JwtError {
     /// Longer than 16 KiB.
@@ -83,7 +84,8 @@ pub enum JwtError {
     Signature,
 }
 
-// By hand: the text of the one is part of the other's, so it is no source that would be told again.
+// Implemented by hand, without a source: this message contains the inner error's text, and a reporter would print it
+// twice.
 impl From<IdError> for JwtError {
     fn from(error: IdError) -> Self {
         Self::Subject(error)
