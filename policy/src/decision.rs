@@ -1,7 +1,7 @@
 //! What the authorizer answers.
 //!
 //! A [`Permit`] is a value only this crate can make: code that forwards bytes to an app asks for one, and so cannot
-//! forget the check (DESIGN, invariant 1).
+//! forget the check (ARCHITECTURE, invariant 1).
 
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Decider {
     }
 }
 
-/// Leave to hand a connection or a request to the app. Made by [`crate::Snapshot`] only.
+/// Permission to hand a connection or a request to the app. Made by [`crate::Snapshot`] only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a permit that nothing asks for is a check that guards nothing"]
 pub struct Permit {

@@ -7,7 +7,7 @@ use crate::pattern::{AddressPattern, FieldPatterns, TextPattern};
 use crate::rule::{Condition, Operation, Rule, Source};
 use crate::{ConnectionFacts, HttpFacts, TokenClaims};
 
-/// Which way a doubt falls: what a rule can't be sure of must not widen access (S-18).
+/// How a rule counts what it can't be sure of, so that a doubt never widens access (S-18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DoubtBias {
     /// The rule allows: it matches only what it is sure of.
@@ -74,7 +74,7 @@ impl Source {
         self.judge(facts, &mut |_, holds| holds)
     }
 
-    /// Tells `go_on` of each field whether it holds, until it answers no; `true` when it never did.
+    /// Calls `go_on` with each field and whether it holds, until it returns false; `true` when it never does.
     pub(crate) fn judge(
         &self,
         facts: &RuleFacts<'_>,
@@ -118,7 +118,7 @@ impl Operation {
         self.judge(facts, &mut |_, holds| holds)
     }
 
-    /// Tells `go_on` of each field whether it holds, until it answers no; `true` when it never did.
+    /// Calls `go_on` with each field and whether it holds, until it returns false; `true` when it never does.
     pub(crate) fn judge(
         &self,
         facts: &RuleFacts<'_>,
@@ -154,7 +154,7 @@ impl Operation {
 }
 
 /// A field over a fact with several readings: an allowing rule needs X in all readings and notX in none; a denying one
-/// takes X in any reading, and lets itself be excused by notX only when it holds in all.
+/// takes X in any reading, and does not apply because of notX only where notX holds in all.
 fn holds_in_readings<T>(
     field: &FieldPatterns<T>,
     bias: DoubtBias,
@@ -236,8 +236,8 @@ impl RuleFacts<'_> {
     }
 }
 
-/// A header condition (S-15). A header has a value for each line and each piece between commas, because apps take either.
-/// An allowing rule needs *all* of them to match and none to be unwanted; a denying one fires if *any* does.
+/// A header condition (S-15). A header has a value for each line and each piece between commas, because apps take
+/// either. An allowing rule needs *all* of them to match and none to be unwanted; a denying one fires if *any* does.
 fn header_holds(
     name: &str,
     field: &FieldPatterns<TextPattern>,
@@ -278,8 +278,8 @@ impl HeaderMatches {
     fn line(&mut self, line: &[u8], field: &FieldPatterns<TextPattern>) {
         self.lines += 1;
         let line = line.trim_ascii();
-        // A value that holds a comma may be one value to the app: a denying rule looks at it whole, too, and an allowing
-        // one may name it whole and exactly.
+        // A value that holds a comma may be one value to the app: a denying rule looks at it whole, too, and an
+        // allowing one may name it whole and exactly.
         let mut whole = false;
         if line.contains(&b',') {
             let exact = |p: &TextPattern| matches!(p, TextPattern::Exact(_)) && p.matches(line);

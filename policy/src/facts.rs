@@ -14,7 +14,8 @@ pub struct ConnectionFacts<'a> {
     pub peer: Option<&'a SpiffeId>,
     /// The TCP peer's address (`ipBlocks`, `source.ip`). IPv4-mapped IPv6 counts as IPv4 (S-47).
     pub source_ip: IpAddr,
-    /// The client's address as a *trusted* hop reported it (`remoteIpBlocks`, `remote.ip`); `None`: the TCP peer is the client.
+    /// The client's address as a *trusted* hop reported it (`remoteIpBlocks`, `remote.ip`); `None`: the TCP peer is the
+    /// client.
     pub remote_ip: Option<IpAddr>,
     /// The app's address and port: the original destination, or `forward` of an explicit listener.
     pub destination: SocketAddr,

@@ -1,8 +1,8 @@
 //! Names of header fields that one reader takes for another's.
 //!
 //! CGI and its heirs (WSGI, Rack, PHP) hand a field to the app as a variable: upper case, `_` where the name had `-`
-//! (RFC 3875 §4.1.18); some write `_` for a dot and other signs, too. To such an app `x_user` and `x-user` are one field
-//! (CVE-2025-64484).
+//! (RFC 3875 §4.1.18); some write `_` for a dot and other signs, too. To such an app `x_user` and `x-user` are one
+//! field (CVE-2025-64484).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -54,8 +54,8 @@ pub fn folded(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Fields of one hop (RFC 9110 §7.6.1, and older ones), which are taken off a request before a rule is asked. `Upgrade` is not
-/// among them: of a request that is to change the protocol it stays.
+/// Fields of one hop (RFC 9110 §7.6.1, and older ones), which are taken off a request before a rule is asked. `Upgrade`
+/// is not among them: of a request that is to change the protocol it stays.
 pub const OF_ONE_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
@@ -72,8 +72,8 @@ const CLIENT_CERT: &str = "x-forwarded-client-cert";
 /// Every field of Postern's own begins so.
 const OWN_PREFIX: &str = "x-postern-";
 
-/// What to write instead of a condition on a field (in lower case) that is taken off every request before a rule is asked, in
-/// whatever spelling of the name; `None` for all others.
+/// What to write instead of a condition on a field (in lower case) that is taken off every request before a rule is
+/// asked, in whatever spelling of the name; `None` for all others.
 pub fn instead_of_taken_off(name: &str) -> Option<&'static str> {
     let name = &*folded(name);
     if name == CLIENT_CERT {

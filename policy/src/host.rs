@@ -20,9 +20,11 @@ pub struct HostName {
 }
 
 impl HostName {
-    /// Reads an authority (`Host` header, `:authority`, a CONNECT target): `name[:port]`, an IPv4 address or a bracketed IPv6 one.
+    /// Reads an authority (`Host` header, `:authority`, a CONNECT target): `name[:port]`, an IPv4 address or a
+    /// bracketed IPv6 one.
     ///
-    /// `default_port` is the scheme's (80 for `http`, 443 for `https`); naming it is the same as naming none (RFC 3986 §6.2.3).
+    /// `default_port` is the scheme's (80 for `http`, 443 for `https`); naming it is the same as naming none (RFC 3986
+    /// §6.2.3).
     ///
     /// # Errors
     /// See [`HostError`]; each says what to write instead.

@@ -1,7 +1,7 @@
-//! What is well formed and probably not meant: rules that say nothing new, let in too many, or can never match.
+//! What is well formed and probably not meant: rules that are redundant, let in too many, or can never match.
 //!
-//! A mistake is refused when resources are read; a finding is only told. What a finding says of a rule holds; that there is
-//! no finding proves nothing.
+//! A mistake is refused when resources are read; a finding is only reported. What a finding says of a rule holds; that
+//! there is no finding proves nothing.
 
 mod callers;
 mod ports;

@@ -1,5 +1,5 @@
-//! What a set of resources that was written for Istio means otherwise here: nothing of it is a mistake, and each would be a
-//! surprise. Told once, with all the objects it is about and the line to write.
+//! Differences in meaning between Istio and Postern, for resources that were written for Istio: none of them is an
+//! error, and each would be a surprise. Each is reported once, with all the objects it is about and the line to write.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::resources::{PolicyAction, RequestAuthentication, ResourceSurvey, Surv
 /// The namespace whose resources act on the whole mesh in Istio, unless it was installed otherwise.
 const ISTIO_ROOT: &str = "istio-system";
 
-/// One thing that is otherwise here.
+/// One difference in meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MigrationDifference {
     /// Its stable name.
@@ -30,8 +30,8 @@ pub struct MigrationDifference {
     pub objects: Vec<Arc<str>>,
 }
 
-/// Everything that is otherwise, what is unsafe first. `forwarded_for`: whether the proxy's configuration says whose
-/// `x-forwarded-for` is believed (`inbound.forwardedFor`).
+/// All differences, unsafe ones first. `forwarded_for`: whether the proxy's configuration says whose `x-forwarded-for`
+/// is trusted (`inbound.forwardedFor`).
 pub fn differences(survey: &ResourceSurvey, forwarded_for: bool) -> Vec<MigrationDifference> {
     let resources = &survey.resources;
     let found = [
@@ -65,8 +65,8 @@ fn root_namespace(survey: &ResourceSurvey) -> MigrationDifference {
     }
 }
 
-/// Rules on the address of the client behind a gateway: here nobody's word is taken for it unless the configuration says whose. A
-/// rule that is only noted protects nothing in either.
+/// Rules on the address of the client behind a gateway: here no hop's report of it is trusted unless the configuration
+/// names the hop. A rule that is only recorded protects nothing in either.
 fn remote_addresses(resources: &Resources, forwarded_for: bool) -> MigrationDifference {
     let policies = resources.authorization_policies().iter();
     let asking: Vec<_> = policies
@@ -83,8 +83,8 @@ fn remote_addresses(resources: &Resources, forwarded_for: bool) -> MigrationDiff
     }
 }
 
-/// Istio asks for `aud` where `audiences` says so; here a token is for somebody (RFC 7519 §4.1.3), unless a TokenPolicy says that
-/// its issuer writes none.
+/// Istio asks for `aud` where `audiences` says so; here a token is for somebody (RFC 7519 §4.1.3), unless a TokenPolicy
+/// says that its issuer writes none.
 fn tokens_without_audience(resources: &Resources) -> MigrationDifference {
     let mut objects = Vec::new();
     let mut write = BTreeSet::new();

@@ -1,16 +1,19 @@
-//! The one path that is judged and forwarded (S-12, DESIGN invariant 6).
+//! The one path that is judged and forwarded (S-12; ARCHITECTURE, invariant 6).
 //!
 //! A path has many spellings, and a policy that judges one while the app reads another guards nothing. So the request's
-//! path is brought to one spelling ([`CanonicalPath`]), once, and that spelling is judged, routed *and sent on*.
-//! What no strict reader takes is refused (400): no leading `/`, NUL, a `%` without two hex digits, overlong UTF-8, `..` above the root.
+//! path is brought to one spelling ([`CanonicalPath`]), once, and that spelling is judged, routed *and sent on*. What
+//! no strict reader takes is refused (400): no leading `/`, NUL, a `%` without two hex digits, overlong UTF-8, `..`
+//! above the root.
 //!
 //! Two readings stay possible after that, because `%2F` is data to some apps and a slash to others:
-//! - a path whose escapes or parameters (`..;`) hide `.` or `..` segments is refused: no app needs it and each reads it in its
-//!   own way; so is, where dot segments are sent on, one that has them beside doubled or escaped slashes;
-//! - every other path keeps its escaped slashes (unless the level says to decode them), and is judged in *both* readings:
-//!   a `DENY` rule fires when any reading matches, an `ALLOW` rule needs all of them ([`CanonicalPath::decoded`]).
+//! - a path whose escapes or parameters (`..;`) hide `.` or `..` segments is refused: no app needs it and each reads it
+//!   in its own way; so is, where dot segments are sent on, one that has them beside doubled or escaped slashes;
+//! - every other path keeps its escaped slashes (unless the level says to decode them), and is judged in *both*
+//!   readings: a `DENY` rule fires when any reading matches, an `ALLOW` rule needs all of them
+//!   ([`CanonicalPath::decoded`]).
 //!
-//! Not normalised, because apps differ for good reason: letter case, `;parameters`, and `%`-escapes of reserved characters.
+//! Not normalised, because apps differ for good reason: letter case, `;parameters`, and `%`-escapes of reserved
+//! characters.
 
 pub(crate) mod literal;
 mod normalize;
@@ -30,8 +33,8 @@ pub enum PathNormalization {
     None,
     /// RFC 3986 §6.2.2: dot segments removed, escapes of unreserved characters decoded, `\` is `/`.
     Base,
-    /// [`PathNormalization::Base`], and runs of slashes become one. The default: the strictest that apps survive, for some
-    /// (repositories, registries, identity providers) carry `%2F` in names.
+    /// [`PathNormalization::Base`], and runs of slashes become one. The default: the strictest that apps survive, for
+    /// some (repositories, registries, identity providers) carry `%2F` in names.
     #[default]
     MergeSlashes,
     /// [`PathNormalization::MergeSlashes`] after `%2F` and `%5C` were decoded.
@@ -85,7 +88,8 @@ impl<'a> CanonicalPath<'a> {
         &self.raw
     }
 
-    /// How an app reads the path that decodes every escape before it looks for slashes; `None` when that is the canonical path itself.
+    /// How an app reads the path that decodes every escape before it looks for slashes; `None` when that is the
+    /// canonical path itself.
     pub fn decoded(&self) -> Option<&str> {
         self.decoded.as_deref()
     }
@@ -120,7 +124,8 @@ impl<'a> CanonicalPath<'a> {
     }
 }
 
-/// True for the paths nearly every request has: nothing to decode, fold, merge or escape. They are borrowed, not copied.
+/// True for the paths nearly every request has: nothing to decode, fold, merge or escape. They are borrowed, not
+/// copied.
 fn is_plain(path: &str) -> bool {
     let mut before = 0u8;
     path.bytes().all(|b| {
@@ -154,8 +159,8 @@ pub enum PathError {
     /// `..` leads above the root.
     #[error("'..' in the path leads above the root")]
     AboveRoot,
-    /// `.` or `..` becomes a segment only when an escaped slash is decoded or a parameter taken off, or is resolved differently
-    /// when doubled slashes are merged first.
+    /// `.` or `..` becomes a segment only when an escaped slash is decoded or a parameter taken off, or is resolved
+    /// differently when doubled slashes are merged first.
     #[error(
         "escapes, parameters or doubled slashes in the path hide what a '.' or '..' segment means"
     )]

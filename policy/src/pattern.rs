@@ -1,7 +1,8 @@
 //! What a policy's values match, read once into a type that proves it is well formed.
 //!
-//! Every pattern is one of four documented forms: exact, `prefix*`, `*suffix`, and `*` for "present and not empty". A `*`
-//! anywhere else is refused: what people mean by it differs, and a rule that matches less than its writer thinks is a hole.
+//! Every pattern is one of four documented forms: exact, `prefix*`, `*suffix`, and `*` for "present and not empty". A
+//! `*` anywhere else is refused: what people mean by it differs, and a rule that matches less than its writer thinks is
+//! a hole.
 
 mod address;
 mod cover;

@@ -37,8 +37,8 @@ const NAMES: &[(&str, Protocol)] = &[
 ];
 
 /// The values that Kubernetes itself defines for `appProtocol`
-/// (<https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol>), and the one that was common
-/// before them. A WebSocket begins as a request of HTTP/1.1.
+/// (<https://kubernetes.io/docs/concepts/services-networking/service/#application-protocol>), and the one that was
+/// common before them. A WebSocket begins as a request of HTTP/1.1.
 const OF_KUBERNETES: &[(&str, Protocol)] = &[
     ("kubernetes.io/h2c", Protocol::Http2),
     ("kubernetes.io/ws", Protocol::Http),
@@ -62,9 +62,9 @@ impl Protocol {
         Some(found.1)
     }
 
-    /// What a port speaks. `app_protocol` decides alone where it is written (`appProtocol` of a Service's port), else the
-    /// first of the port's names that says something; [`Protocol::Auto`] where nothing does, and for an `app_protocol`
-    /// that nobody here knows: its writer has said that it is not what the name may look like.
+    /// What a port speaks. `app_protocol` decides alone where it is written (`appProtocol` of a Service's port), else
+    /// the first of the port's names that says something; [`Protocol::Auto`] where nothing does, and for an
+    /// `app_protocol` that nobody here knows: its writer has said that it is not what the name may look like.
     pub fn of_port(app_protocol: Option<&str>, names: &[&str]) -> Self {
         if let Some(declared) = app_protocol.filter(|declared| !declared.is_empty()) {
             // Where Istio came first, it is often written like a name: `appProtocol: http-api`.
@@ -74,8 +74,8 @@ impl Protocol {
         said.find(|protocol| *protocol != Self::Auto).unwrap_or(Self::Auto)
     }
 
-    /// `<protocol>` or `<protocol>-<suffix>`: `http-web`, `grpc`. The longest protocol that fits is meant, so `grpc-web-x`
-    /// is gRPC-Web. A value of Kubernetes has no suffix.
+    /// `<protocol>` or `<protocol>-<suffix>`: `http-web`, `grpc`. The longest protocol that fits is meant, so
+    /// `grpc-web-x` is gRPC-Web. A value of Kubernetes has no suffix.
     fn from_name(name: &str) -> Self {
         let fits = |known: &str| {
             name.get(..known.len()).is_some_and(|head| head.eq_ignore_ascii_case(known))

@@ -1,7 +1,8 @@
 //! What people write: Kubernetes YAML documents, read strictly.
 //!
-//! The language is the one people know (`security.istio.io`, `networking.istio.io`), under a strict profile: an unknown field, kind or
-//! wildcard form is a mistake, and a set with any mistake is refused whole, so that a misspelt rule never widens access.
+//! The language is the one people know (`security.istio.io`, `networking.istio.io`), under a strict profile: an unknown
+//! field, kind or wildcard form is a mistake, and a set with any mistake is refused whole, so that a misspelt rule
+//! never widens access.
 
 mod authorization;
 mod condition;

@@ -1,7 +1,7 @@
 //! The rules of an AuthorizationPolicy, as types that are ready to be judged.
 //!
-//! A rule = (any `from`) and (any `to`) and (all `when`). Inside a source or operation the fields are ANDed and the values of a field ORed;
-//! an empty `from`, `to` or `when` restricts nothing.
+//! A rule = (any `from`) and (any `to`) and (all `when`). Inside a source or operation the fields are ANDed and the
+//! values of a field ORed; an empty `from`, `to` or `when` restricts nothing.
 
 use crate::pattern::{
     AccountPattern, AddressPattern, FieldPatterns, HostPattern, IdPattern, PathPattern,

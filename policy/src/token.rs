@@ -1,7 +1,7 @@
 //! What is asked of end-user tokens (JSON Web Tokens, RFC 7519): the rules that concern one workload, as data.
 //!
-//! Signatures, keys and times are the proxy's to check; this module only says which issuers are believed, where their tokens stand
-//! in a request, and what else must hold.
+//! Signatures, keys and times are the proxy's to check; this module only says which issuers are accepted, where their
+//! tokens stand in a request, and what else must hold.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use identity::SpiffeId;
 use crate::TokenClaims;
 use crate::pattern::IdPattern;
 
-/// One issuer that is believed, as a RequestAuthentication writes it (`spec.jwtRules[]`).
+/// One issuer whose tokens are accepted, as a RequestAuthentication writes it (`spec.jwtRules[]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwtRule {
     /// `namespace/name#index`: stable, for logs.
@@ -45,7 +45,8 @@ pub enum KeySource {
     File(Arc<str>),
     /// An `https` address (`jwksUri`).
     Uri(Arc<str>),
-    /// What the issuer's own `/.well-known/openid-configuration` names (OpenID Connect Discovery 1.0 §4); this is the issuer.
+    /// What the issuer's own `/.well-known/openid-configuration` names (OpenID Connect Discovery 1.0 §4); this is the
+    /// issuer.
     Discovery(Arc<str>),
 }
 
@@ -66,16 +67,16 @@ pub enum TokenPlace {
 }
 
 impl TokenPlace {
-    /// Where tokens stand unless the rule says otherwise: `Authorization: Bearer` (RFC 6750 §2.1), `Authorization: DPoP`
-    /// (RFC 9449 §7.1), the parameter `access_token` (RFC 6750 §2.3).
+    /// Where tokens stand unless the rule says otherwise: `Authorization: Bearer` (RFC 6750 §2.1), `Authorization:
+    /// DPoP` (RFC 9449 §7.1), the parameter `access_token` (RFC 6750 §2.3).
     pub fn defaults() -> Vec<Self> {
         let scheme =
             |prefix: &str| Self::Header { name: "authorization".into(), prefix: prefix.into() };
         vec![scheme("Bearer "), scheme("DPoP "), Self::Parameter("access_token".into())]
     }
 
-    /// The order in which places are looked at: headers by name, longer prefixes first, so that a value belongs to the place that
-    /// describes it best; then parameters, then cookies.
+    /// The order in which places are looked at: headers by name, longer prefixes first, so that a value belongs to the
+    /// place that describes it best; then parameters, then cookies.
     fn order(&self) -> (u8, &str, usize) {
         match self {
             Self::Header { name, prefix } => (0, name, usize::MAX - prefix.len()),
@@ -97,7 +98,7 @@ pub struct ClaimHeader {
 /// What is asked of a token's own binding to a key (`cnf`, RFC 7800).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum ConfirmationRequirement {
-    /// A binding is not looked at: the workloads that may present the token have looked at it.
+    /// A binding is not checked: the workloads that may present the token have checked it.
     Ignored,
     /// A token that is bound must be presented with its key; one that is not bound may come without.
     #[default]
@@ -164,7 +165,8 @@ impl TokenRules {
         &self.rules
     }
 
-    /// Whether a token that was verified once would still be taken from this peer: as far as it can be told from its claims.
+    /// Whether a token that was verified once would still be taken from this peer: as far as it can be told from its
+    /// claims.
     pub fn accepts(&self, claims: &TokenClaims, peer: Option<&SpiffeId>) -> bool {
         self.rules.iter().any(|rule| {
             let wanted = &rule.jwt.audiences;
@@ -179,7 +181,7 @@ impl TokenRules {
         &self.places
     }
 
-    /// The headers we make from tokens (lower case): whoever sends one himself is not believed.
+    /// The headers we make from tokens (lower case): what a client sends in one of them is not trusted.
     pub fn made_headers(&self) -> &[Box<str>] {
         &self.made_headers
     }

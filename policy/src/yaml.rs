@@ -1,8 +1,8 @@
-//! YAML with places: every mistake of a file at once, each with line and column.
+//! YAML with positions: every diagnostic of a file at once, each with line and column.
 //!
-//! Files are read in two steps. [`read`] makes a tree of [`YamlNode`]s that remember where they stood; a [`YamlReader`] then walks the
-//! tree, asks for the fields it knows, and collects what is wrong: unknown and duplicate keys, missing fields, wrong types,
-//! values out of range. serde cannot do the second step, because it stops at the first mistake.
+//! Files are read in two steps. [`read`] makes a tree of [`YamlNode`]s that remember where they stood; a [`YamlReader`]
+//! then walks the tree, asks for the fields it knows, and collects what is wrong: unknown and duplicate keys, missing
+//! fields, wrong types, values out of range. serde cannot do the second step, because it stops at the first error.
 //!
 //! The resources and the proxy's own configuration are read by the same two steps.
 

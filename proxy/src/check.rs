@@ -16,7 +16,7 @@ use serde::Serialize;
 use data_plane::control::config::load::{load_config, read_files, read_given, unreadable};
 use data_plane::control::config::read_stream;
 
-/// Exit code for bad configuration (DESIGN §4).
+/// Exit code for bad configuration, the same for every command.
 pub const BAD_CONFIGURATION: u8 = 2;
 
 /// Report every mistake in a configuration and its resources at once; open no socket.
@@ -91,7 +91,7 @@ struct CheckFindings {
     mistakes: Option<Diagnostics>,
     files: usize,
     survey: ResourceSurvey,
-    /// Whether the configuration says whose `x-forwarded-for` is believed.
+    /// Whether the configuration says whose `x-forwarded-for` is trusted.
     forwarded_for: bool,
 }
 

@@ -173,7 +173,7 @@ pub struct ExplainAnswer {
     /// After a refusal for want of a matching rule: the rule that came nearest; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nearest: Option<NearestMiss>,
-    /// What policies that are only watched would have decided otherwise; absent when nothing.
+    /// What dry runs and `AUDIT` policies would have decided otherwise; absent when nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub would: Vec<ShadowDecision>,
     /// Where live traffic depends on what the line cannot say, or the app will not see all of the
@@ -317,7 +317,7 @@ fn request_parts(config: &Config, request: &RequestInput) -> Result<Parts, GateR
     Ok(parts)
 }
 
-/// Why a target is no target: in the path's own words, where the path is what is wrong.
+/// Why a target is refused: the path's own reason, where the path is what is wrong.
 fn path_refusal(config: &Config, path: &str) -> GateRefusal {
     CanonicalPath::parse(path, config.path_normalization)
         .map_or_else(GateRefusal::path, |_| GateRefusal::TARGET)

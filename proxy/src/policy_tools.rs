@@ -69,7 +69,7 @@ struct ConfigArgs {
     config: PathBuf,
 }
 
-/// Reads configuration and resources; after mistakes, which are told, the exit code.
+/// Reads configuration and resources. Prints their diagnostics, if there are any, and returns the exit code then.
 fn load(
     config: &Path,
     resources: Option<&Path>,
@@ -80,7 +80,7 @@ fn load(
     })
 }
 
-/// Tells mistakes, and gives the exit code for them.
+/// Prints diagnostics, and returns the exit code for them.
 fn print_diagnostics(mistakes: &Diagnostics) -> anyhow::Result<ExitCode> {
     writeln!(io::stderr(), "{mistakes}")?;
     Ok(ExitCode::from(BAD_CONFIGURATION))

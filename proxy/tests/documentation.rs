@@ -192,7 +192,8 @@ fn is_reason_like(word: &str) -> bool {
     word.contains('_') && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
-/// A file with every section, in which every mapping has a key too many: what is wrong with that key names all right ones.
+/// A file with every section, in which every mapping has a key too many: what is wrong with that key names all right
+/// ones.
 const WHOLE: &str = "
 zz: 1
 mode: sidecar

@@ -9,8 +9,8 @@ fn is_opaque(protocol: Protocol) -> bool {
     matches!(protocol, Protocol::Tcp | Protocol::Tls)
 }
 
-/// Rules of the workload that speak of HTTP where none is seen: an ALLOW rule never matches there, a DENY rule is judged
-/// without its HTTP fields and refuses more than it says.
+/// Rules of the workload that speak of HTTP where none is seen: an ALLOW rule never matches there, a DENY rule is
+/// judged without its HTTP fields and refuses more than it says.
 pub(super) fn http_on_opaque_ports(
     at: LocatedRule<'_>,
     resources: &Resources,

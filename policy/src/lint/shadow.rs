@@ -1,4 +1,4 @@
-//! Rules that say nothing, because another one has said it already.
+//! Rules without effect, because another rule covers them.
 
 use super::{Finding, LocatedRule, Severity, rules};
 use crate::Resources;
@@ -41,7 +41,7 @@ pub(super) fn shadowed(resources: &Resources, findings: &mut Vec<Finding>) {
     }
 }
 
-/// True when `cover` leaves nothing to `at`. Of two equal rules the later one is hidden.
+/// True when `cover` matches all that `at` matches. Of two equal rules the later one is hidden.
 fn hides(
     cover: &LocatedRule<'_>,
     at: &LocatedRule<'_>,

@@ -1,10 +1,11 @@
-//! Rules that take away by a `not` field all that they name: they can never match.
+//! Rules whose `not` field excludes all that they name: they can never match.
 
 use super::{Finding, LocatedRule, Severity};
 use crate::pattern::{FieldPatterns, PatternCoverage};
 use crate::rule::{Condition, Operation, Source};
 
-/// Rules none of whose sources, or none of whose operations, or one of whose conditions, is left anything by its own `not` field.
+/// Rules none of whose sources, or none of whose operations, or one of whose conditions, is left anything by its own
+/// `not` field.
 pub(super) fn matching(at: LocatedRule<'_>, findings: &mut Vec<Finding>) {
     let allows = at.allows();
     let all = |fields: Vec<Option<&'static str>>| fields.into_iter().collect::<Option<Vec<_>>>();
@@ -33,8 +34,8 @@ fn first(fields: &[(&'static str, bool)]) -> Option<&'static str> {
 }
 
 impl Source {
-    /// The field that leaves nothing. A rule that denies takes what it cannot be sure of (opaque bytes, the client behind a
-    /// hop) as matching, so of such fields it is said for rules that allow alone.
+    /// The field that leaves nothing. A rule that denies takes what it cannot be sure of (opaque bytes, the client
+    /// behind a hop) as matching, so of such fields it is said for rules that allow alone.
     fn void(&self, allows: bool) -> Option<&'static str> {
         first(&[
             ("principals", nothing_left(&self.principals)),

@@ -1,4 +1,4 @@
-//! The slow road: paths with something to decode, fold, merge or escape.
+//! The general case: paths with something to decode, fold, merge or escape.
 
 use std::borrow::Cow;
 
@@ -131,14 +131,15 @@ fn decoded_reading(canonical: &str, level: PathNormalization) -> Result<String, 
     }
 }
 
-/// True when a segment is `.` or `..` to an app that takes the parameters off first, as servlet containers do: `..;x=1`.
+/// True when a segment is `.` or `..` to an app that takes the parameters off first, as servlet containers do:
+/// `..;x=1`.
 fn has_dots_with_parameter(text: &str) -> bool {
     let mut names = text.split('/').filter_map(|segment| segment.split_once(';'));
     names.any(|(name, _)| matches!(name, "." | ".."))
 }
 
-/// True when all apps resolve the dot segments alike. What `..` takes away depends on whether empty segments count, and on
-/// whether escaped slashes and backslashes part segments.
+/// True when all apps resolve the dot segments alike. What `..` takes away depends on whether empty segments count, and
+/// on whether escaped slashes and backslashes part segments.
 fn is_one_way_to_resolve(canonical: &str, decoded: &str) -> bool {
     let slashes = |text: &str| text.bytes().filter(|byte| *byte == b'/').count();
     !decoded.contains("//") && slashes(canonical) == slashes(decoded)

@@ -9,7 +9,8 @@ pub(super) fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Bytes that stand for themselves in a path: RFC 3986 `pchar` without `%`, the slash, and what apps are sent unescaped all the same.
+/// Bytes that stand for themselves in a path: RFC 3986 `pchar` without `%`, the slash, and what apps are sent unescaped
+/// all the same.
 pub(super) fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'%' | b'\\' | b'#' | b'?')
 }

@@ -1,7 +1,7 @@
-//! Does one pattern match all that another matches? For finding rules that say nothing new.
+//! Does one pattern match all that another matches? For finding redundant rules.
 //!
-//! The answer may be no when it is yes (two patterns that together cover a third, templates that overlap), never yes when
-//! it is no.
+//! The answer may be no when it is yes (two patterns that together cover a third, templates that overlap), never yes
+//! when it is no.
 
 use super::path::{PatternShape, TemplatePart};
 use super::{

@@ -1,4 +1,5 @@
-//! Text patterns for facts that have a syntax of their own: what it leaves out could never match, and its writer thinks it does.
+//! Text patterns for facts that have a syntax of their own: what it leaves out could never match, and its writer thinks
+//! it does.
 
 use identity::TrustDomain;
 

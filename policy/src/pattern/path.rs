@@ -43,8 +43,8 @@ impl PathPattern {
         Ok(Self { canonical, decoded })
     }
 
-    /// The whole segments every matching path begins with, without the leading slash, as the canonical and as the decoded
-    /// reading spell them; `None` when the first one is left open.
+    /// The whole segments every matching path begins with, without the leading slash, as the canonical and as the
+    /// decoded reading spell them; `None` when the first one is left open.
     pub(crate) fn literal_segments(&self) -> Option<[&str; 2]> {
         Some([self.canonical.literal_segments()?, self.decoded.literal_segments()?])
     }
@@ -97,8 +97,9 @@ fn parse_text(text: &str) -> Result<TextPattern, PatternError> {
     Ok(pattern)
 }
 
-/// No pattern has dot segments or doubled slashes, escaped or not: whatever the level of normalisation, a path is also judged as
-/// an app reads it that resolves and merges them ([`CanonicalPath::decoded`]). `whole`: the literal reaches to the end of the path.
+/// No pattern has dot segments or doubled slashes, escaped or not: whatever the level of normalisation, a path is also
+/// judged as an app reads it that resolves and merges them ([`CanonicalPath::decoded`]). `whole`: the literal reaches
+/// to the end of the path.
 fn refuse_odd_segments(literal: &str, whole: bool) -> Result<(), PatternError> {
     let decoded = literal::decoded(literal)?;
     // What stands before the first slash may be the end of a longer segment.

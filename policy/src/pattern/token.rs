@@ -3,7 +3,8 @@
 use super::{PatternError, TextPattern};
 use crate::TokenClaims;
 
-/// Matches the issuer and the subject apart, so that `https://a` with subject `b/c` never passes for `https://a/b` with subject `c`.
+/// Matches the issuer and the subject apart, so that `https://a` with subject `b/c` never passes for `https://a/b` with
+/// subject `c`.
 ///
 /// The pattern is split at its *last* slash: issuers are URLs, subjects rarely hold one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -31,7 +31,7 @@ pub enum PolicyAction {
     Allow,
     /// Refuses, before any `ALLOW` policy is asked.
     Deny,
-    /// Is only noted.
+    /// Is only recorded (`AUDIT`).
     Audit,
 }
 
@@ -55,8 +55,8 @@ impl AuthorizationPolicy {
         self.dry_run
     }
 
-    /// True when it is about the workload: in its namespace or the root one, and selected by labels, or behind a Service
-    /// the policy targets.
+    /// True when it is about the workload: in its namespace or the root one, and selected by labels, or behind a
+    /// Service the policy targets.
     pub fn selects(&self, workload: &Workload, resources: &Resources) -> bool {
         if !self.targets.is_empty() {
             return self.targets.iter().any(|target| target.selects(workload, resources));

@@ -9,8 +9,8 @@ use serde_json::{Map, Value as Json};
 /// The longest inline key set, in bytes: a hundred RSA keys.
 const MAX_JWKS_BYTES: usize = 64 << 10;
 
-/// Reads a set as the proxy will: with no key in it that can be used, every token would be refused. A private or secret key has
-/// no business in a policy, and a `kid` twice names no key at all.
+/// Reads a set as the proxy will: with no key in it that can be used, every token would be refused. A private or secret
+/// key has no business in a policy, and a `kid` twice names no key at all.
 ///
 /// # Errors
 /// What to write.

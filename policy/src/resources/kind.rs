@@ -1,4 +1,4 @@
-//! Which kinds are read, and what is said of those that are not.
+//! Which kinds are read, and the advice for those that are not.
 //!
 //! A suggestion is given only for a word that nobody knows: `TLSRoute` is no misspelt `HTTPRoute`, and the
 //! `AuthorizationPolicy` of another group is another kind.
@@ -52,8 +52,8 @@ const fn known(
     KnownKind { kind, name, group, version, older }
 }
 
-/// Groups whose kinds say what a mesh or a gateway does: somebody who has such an object wants something that is not done here.
-/// All others (`v1`, `apps/v1`, …) are of other programs.
+/// Groups whose kinds say what a mesh or a gateway does: somebody who has such an object wants something that is not
+/// done here. All others (`v1`, `apps/v1`, …) are of other programs.
 const MESH_GROUPS: &[&str] = &[
     "istio.io",
     "gateway.networking.k8s.io",

@@ -171,7 +171,7 @@ fn read_namespace(
                 expected,
                 Some(fix),
             );
-            // The rest is told in the same run; nothing of the set is taken.
+            // The remaining diagnostics are reported in the same run; nothing of the set takes effect.
             return Some("default".into());
         }
         let value = map.require(reader, "namespace");
@@ -182,17 +182,17 @@ fn read_namespace(
     if *named != *wanted {
         let expected = format!("namespace {wanted}, which --namespace asks for, or none");
         let fix = format!("check it with --namespace {named}, or take the line out");
-        // The rest is told in the same run; nothing of the set is taken.
+        // The remaining diagnostics are reported in the same run; nothing of the set takes effect.
         reader.report_value_with_code(DiagnosticCode::OtherNamespace, value, expected, Some(fix));
     }
     Some(named)
 }
 
-/// The annotation that makes an AuthorizationPolicy be watched only.
+/// The annotation that makes an AuthorizationPolicy a dry run.
 pub(super) const DRY_RUN: &str = "istio.io/dry-run";
 
-/// Annotations are text in quotes, as in Kubernetes. The others' belong to other tools; but one that looks like ours and is not
-/// would be thought to hold.
+/// Annotations are text in quotes, as in Kubernetes. The others' belong to other tools; but one that looks like ours
+/// and is not would be thought to hold.
 fn read_annotations(reader: &mut YamlReader, object: &ResourceObject<'_>) {
     let Some(mut map) = object.annotations.and_then(|value| reader.mapping(value)) else { return };
     let label = object.label();
@@ -254,7 +254,7 @@ fn refuse_idle(
     }
 }
 
-/// A label says nothing of dry-run: the policy would be in force while its writer thinks that it is watched only.
+/// A label does not make a dry run: the policy would be in force while its writer thinks that it is not.
 fn refuse_dry_run_label(
     reader: &mut YamlReader,
     object: &ResourceObject<'_>,

@@ -1,4 +1,4 @@
-//! RequestAuthentication (`security.istio.io/v1`): whose tokens are believed.
+//! RequestAuthentication (`security.istio.io/v1`): which issuers' tokens are accepted.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl RequestAuthentication {
         &self.name
     }
 
-    /// The issuers it believes.
+    /// The issuers whose tokens it accepts.
     pub fn rules(&self) -> &[Arc<JwtRule>] {
         &self.rules
     }
@@ -44,8 +44,8 @@ impl RequestAuthentication {
         &self.selector
     }
 
-    /// True when it is about the workload: in its namespace or the root one, and selected by labels, or behind a Service
-    /// it targets.
+    /// True when it is about the workload: in its namespace or the root one, and selected by labels, or behind a
+    /// Service it targets.
     pub fn selects(&self, workload: &Workload, resources: &Resources) -> bool {
         if !self.targets.is_empty() {
             return self.targets.iter().any(|target| target.selects(workload, resources));
@@ -109,7 +109,7 @@ fn read_spec(
     Some(())
 }
 
-/// An object without rules believes nobody and checks nothing, and looks as if it did.
+/// An object without rules accepts no issuer and checks nothing, although it looks as if it did.
 fn refuse_idle(reader: &mut YamlReader, mark: SourcePosition) {
     let found = "a RequestAuthentication without rules, which checks no token";
     let fix = "name an issuer in jwtRules, or take the object out; to demand a token, write requestPrincipals in an AuthorizationPolicy";

@@ -136,7 +136,8 @@ fn read_operation(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Opera
     Some(operation)
 }
 
-/// A mapping with at least one key: an empty source or operation would restrict nothing, which nobody writes on purpose.
+/// A mapping with at least one key: an empty source or operation would restrict nothing, which nobody writes on
+/// purpose.
 fn non_empty_mapping<'n>(reader: &mut YamlReader, value: YamlValue<'n>) -> Option<YamlMapping<'n>> {
     let map = reader.mapping(value)?;
     if map.is_empty() {

@@ -42,8 +42,8 @@ pub(super) fn read(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Matc
     }
 }
 
-/// The labels to match. An empty value is refused: it is what a template leaves that was not filled in, and then the object
-/// would be about nobody.
+/// The labels to match. An empty value is refused: it is what a template leaves that was not filled in, and then the
+/// object would be about nobody.
 fn read_labels(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<BTreeMap<String, String>> {
     if let NodeKind::Map(entries) = &value.node.kind {
         for (key, node) in entries {

@@ -19,8 +19,8 @@ pub struct ReadOptions<'a> {
     /// The namespace of objects that name none. An object that names another is then a diagnostic, as it is for
     /// `kubectl apply --namespace`. Default: every object names its own.
     pub namespace: Option<&'a str>,
-    /// Whether older versions of Istio's groups are taken (`security.istio.io/v1beta1`, `networking.istio.io/v1beta1` and
-    /// `v1alpha3`), whose fields are the same. Default: no.
+    /// Whether older versions of Istio's groups are taken (`security.istio.io/v1beta1`, `networking.istio.io/v1beta1`
+    /// and `v1alpha3`), whose fields are the same. Default: no.
     pub from_istio: bool,
 }
 

@@ -1,7 +1,8 @@
 //! `targetRefs`: a policy for the workloads behind a Service.
 //!
-//! From files, which workloads are behind a Service is told by the endpoints of its ServiceEntry: their labels and service
-//! accounts. A reference that cannot be resolved so is a diagnostic; a policy must not quietly be about nobody (S-19).
+//! From files, which workloads are behind a Service is told by the endpoints of its ServiceEntry: their labels and
+//! service accounts. A reference that cannot be resolved so is a diagnostic; a policy must not quietly be about nobody
+//! (S-19).
 
 use std::sync::Arc;
 
@@ -73,7 +74,7 @@ fn read_target(
         .and_then(|name| reader.parsed(name, "a Service's name", service_name));
     map.finish(reader);
     if is_other {
-        // Said already; that no Service has its name would only confuse.
+        // Reported already; a second message about the name would only confuse.
         return None;
     }
     Some(TargetRef {

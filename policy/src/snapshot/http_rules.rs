@@ -14,7 +14,7 @@ pub(super) struct HttpRules {
 }
 
 impl HttpRules {
-    /// Of the rules that decide: one that only watches changes nothing about a request.
+    /// Of the rules that decide: a dry run changes nothing about a request.
     pub(super) fn new(deciding: [&RuleSet; 2]) -> Self {
         let mut found = Self::default();
         for entry in

@@ -1,6 +1,6 @@
 //! The rule that came nearest to allowing what was refused, and what it failed by.
 //!
-//! Told to people: in `explain`, in `/decisions` and in the log. Looked for after a refusal only, so it costs the allowed
+//! It is shown in `explain`, in `/decisions` and in the log. Looked for after a refusal only, so it costs the allowed
 //! request nothing. It uses the very judgement of [`crate::evaluate`]; here is only the counting.
 //!
 //! What a caller *sent* in headers and tokens is never repeated, nor what a rule wants there: either may be a secret.
@@ -164,7 +164,7 @@ fn mismatch_text<T: Display>(what: &str, was: impl Display, field: &FieldPattern
     format!("{what} {was}, and the rule wants {field}")
 }
 
-/// What can only be known of a request, told when there is none.
+/// The text for a field of requests, where there is no request.
 fn without_request(what: &str) -> String {
     format!("{what}, which opaque bytes do not have")
 }
@@ -204,7 +204,7 @@ impl Source {
     }
 }
 
-/// Issuers and subjects are people's names: only whether there was a token is told.
+/// Issuers and subjects are personal data: the text says only whether there was a token.
 fn token_mismatch(what: &str, facts: &RuleFacts<'_>) -> String {
     match facts.http {
         HttpKnowledge::Assume(_) => without_request(what),
@@ -237,7 +237,8 @@ impl Operation {
     }
 }
 
-/// The path, and how an app may read it where that is what the rule does not take: an `ALLOW` rule must match every reading.
+/// The path, and how an app may read it where that is what the rule does not take: an `ALLOW` rule must match every
+/// reading.
 fn observed_path(path: &CanonicalPath<'_>, field: &FieldPatterns<PathPattern>) -> String {
     let shown = path.as_str();
     let alone = |pattern: &PathPattern| pattern.matches_canonical(path);

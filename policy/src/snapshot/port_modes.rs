@@ -14,7 +14,8 @@ pub(super) struct PortModes {
 }
 
 impl PortModes {
-    /// The narrowest that says something wins: a resource's port, the configuration's port, then workload, namespace, mesh, default.
+    /// The narrowest that says something wins: a resource's port, the configuration's port, then workload, namespace,
+    /// mesh, default.
     pub(super) fn new(
         resources: &Resources,
         workload: &Workload,

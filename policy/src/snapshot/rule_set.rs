@@ -1,9 +1,9 @@
 //! The rules of one action, indexed by who may match them at all.
 //!
 //! A workload can be subject to thousands of rules, and nearly all of them name a caller. A rule that can only match
-//! certain identities, accounts or namespaces is filed under these, one that leaves the caller open under the segments its
-//! paths begin with, or its ports; a decision looks at the files the connection and the request can be in, and at the
-//! few rules that are in none. Which rule is *reported* does not depend on the filing: the first in the order of
+//! certain identities, accounts or namespaces is filed under these, one that leaves the caller open under the segments
+//! its paths begin with, or its ports; a decision looks at the files the connection and the request can be in, and at
+//! the few rules that are in none. Which rule is *reported* does not depend on the filing: the first in the order of
 //! (policy name, rule) wins.
 
 use std::collections::HashMap;

@@ -18,7 +18,7 @@ pub(super) fn of(resources: &Resources, workload: &Workload) -> TokenRules {
     TokenRules::new(rules.map(|rule| joined(rule, &policies)).collect())
 }
 
-/// Presenters add up, and of several words about one thing the strictest counts.
+/// Presenters are added up; of several settings of one thing the strictest counts.
 fn joined(rule: &Arc<JwtRule>, policies: &[&TokenPolicy]) -> TokenRule {
     let about = || policies.iter().filter(|policy| *policy.issuer() == *rule.issuer);
     let confirmation = about().filter_map(|policy| policy.confirmation()).max();

@@ -113,7 +113,8 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// A file's own words go to terminals and logs: without control characters, and not at any length (SECURITY-CASES S-52).
+/// A file's own words go to terminals and logs: without control characters, and not at any length (SECURITY-CASES
+/// S-52).
 fn printable(text: String) -> String {
     if text.len() <= MOST_TEXT && !text.contains(char::is_control) {
         return text;

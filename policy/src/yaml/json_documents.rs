@@ -1,4 +1,5 @@
-//! JSON documents in a row, as `kubectl get -o json` in a loop and many tools write them: YAML would want `---` between them.
+//! JSON documents in a row, as `kubectl get -o json` in a loop and many tools write them: YAML would want `---` between
+//! them.
 
 use serde::de::IgnoredAny;
 
@@ -11,8 +12,9 @@ pub(super) struct FilePart<'t> {
     pub(super) at: SourcePosition,
 }
 
-/// The parts of a file: one for each JSON document, where several stand in a row; else the file as a whole. What follows the
-/// last whole JSON document and does not begin like one belongs to it, so that the parser says what is wrong there.
+/// The parts of a file: one for each JSON document, where several stand in a row; else the file as a whole. What
+/// follows the last whole JSON document and does not begin like one belongs to it, so that the parser says what is
+/// wrong there.
 pub(super) fn parts(text: &str) -> Vec<FilePart<'_>> {
     let mut parts = Vec::new();
     let mut rest = FilePart { text, at: SourcePosition { line: 1, column: 1 } };

@@ -46,7 +46,8 @@ impl<'n> YamlValue<'n> {
         }
     }
 
-    /// What the value is, for a message, where it is none that Kubernetes takes for text: a number, a boolean, nothing, a list.
+    /// What the value is, for a message, where it is none that Kubernetes takes for text: a number, a boolean, nothing,
+    /// a list.
     pub fn unquoted(&self) -> Option<String> {
         let is_text = match &self.node.kind {
             NodeKind::Scalar { text, plain } => {

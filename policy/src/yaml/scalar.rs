@@ -9,8 +9,8 @@ pub(super) enum PlainScalar {
     Text,
 }
 
-/// Resolves an unquoted scalar. YAML 1.1's `yes`, `on` and `off` count as booleans too: Kubernetes' own reader takes them
-/// for such, so that a file means the same here and in a cluster.
+/// Resolves an unquoted scalar. YAML 1.1's `yes`, `on` and `off` count as booleans too: Kubernetes' own reader takes
+/// them for such, so that a file means the same here and in a cluster.
 pub(super) fn resolve(text: &str) -> PlainScalar {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => PlainScalar::Null,

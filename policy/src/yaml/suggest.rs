@@ -1,6 +1,7 @@
 //! Did you mean …?
 
-/// The word of `known` nearest to `word`, when one is near enough to be meant: at most a third of its letters apart, case ignored.
+/// The word of `known` nearest to `word`, when one is near enough to be meant: at most a third of its letters apart,
+/// case ignored.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > 64 {
         return None;

@@ -1,7 +1,7 @@
 //! A YAML file as a tree of nodes that remember where they stood.
 //!
-//! The tree is built from the parser's events, not by serde: a second key of the same name, the quotes around a scalar and
-//! the place of a key are all lost on the way through serde, and all three matter here.
+//! The tree is built from the parser's events, not by serde: a second key of the same name, the quotes around a scalar
+//! and the place of a key are all lost on the way through serde, and all three matter here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,7 +59,8 @@ pub struct YamlNode {
 /// What a node is. Numbers and booleans stay text here: only the field that is read knows what it wants.
 #[derive(Debug, Clone)]
 pub enum NodeKind {
-    /// A scalar; `plain` when it stood without quotes and tag, so that YAML 1.2's core schema may see a number, a boolean or null in it.
+    /// A scalar; `plain` when it stood without quotes and tag, so that YAML 1.2's core schema may see a number, a
+    /// boolean or null in it.
     Scalar {
         /// The text after escapes.
         text: Box<str>,
@@ -88,8 +89,8 @@ pub struct YamlDocument {
     pub root: Option<YamlNode>,
 }
 
-/// Reads a file into its documents, YAML or JSON in a row. Problems of form are added to `diagnostics`; a syntax error ends the file there, because
-/// nothing after it can be trusted. A byte-order mark and CRLF line ends are fine.
+/// Reads a file into its documents, YAML or JSON in a row. Problems of form are added to `diagnostics`; a syntax error
+/// ends the file there, because nothing after it can be trusted. A byte-order mark and CRLF line ends are fine.
 pub fn read(file: &Arc<str>, bytes: &[u8], diagnostics: &mut Vec<Diagnostic>) -> Vec<YamlDocument> {
     let mut builder = TreeBuilder::new(file, diagnostics);
     let Some(text) = builder.check_file(bytes) else {

@@ -1,7 +1,7 @@
 //! `check --from-istio`: what of a set that was written for Istio is taken, and why the rest is not.
 //!
-//! Mistakes of one sort are explained once, with all their places. Kinds that are no policy (Deployments, Services) are passed over:
-//! manifests of a whole application hold them, and nobody expects a proxy to read them.
+//! Mistakes of one sort are explained once, with all their places. Kinds that are no policy (Deployments, Services) are
+//! passed over: manifests of a whole application hold them, and nobody expects a proxy to read them.
 
 mod report_text;
 
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::{CheckFindings, CheckOutput};
 
-/// Tells what was found; true when everything would be taken, and nothing of it is unsafe.
+/// Prints what was found; true when everything would be taken, and nothing of it is unsafe.
 pub(super) fn print_report(
     gathered: CheckFindings,
     output: Option<CheckOutput>,
@@ -35,7 +35,7 @@ pub(super) fn print_report(
     Ok(report.valid)
 }
 
-/// Everything that is told.
+/// The whole report.
 #[derive(Debug, Serialize)]
 struct MigrationReport {
     valid: bool,
@@ -50,7 +50,7 @@ struct MigrationReport {
     mistakes: Vec<Diagnostic>,
 }
 
-/// How the objects of a kind fare. One may be unsupported and unsafe.
+/// The outcomes for the objects of one kind. An object may be both unsupported and unsafe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct KindCount {
     kind: String,
@@ -93,7 +93,7 @@ impl RefusalClass {
     }
 }
 
-/// One strictness, explained by the first mistake against it.
+/// One strict rule, explained by the first diagnostic that it caused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct DiagnosticExplanation {
     sort: RefusalClass,
@@ -182,7 +182,7 @@ fn kinds(objects: &[SurveyedObject], fates: &ObjectOutcomes<'_>) -> Vec<KindCoun
     kinds.into_values().collect()
 }
 
-/// Each strictness once, what is unsupported first, then in the order in which they were met.
+/// Each strict rule once: unsupported things first, then in the order in which they were met.
 fn explanations(mistakes: &[Diagnostic]) -> Vec<DiagnosticExplanation> {
     let mut known: Vec<(String, DiagnosticExplanation)> = Vec::new();
     for mistake in mistakes {
@@ -220,7 +220,7 @@ fn place(mistake: &Diagnostic) -> String {
     }
 }
 
-/// What two mistakes against the same strictness have in common: the advice without the words of the one file.
+/// What all diagnostics of one strict rule have in common: the advice without the values of the one file.
 fn diagnostic_key(mistake: &Diagnostic) -> String {
     let Some(fix) = &mistake.fix else { return mistake.expected.clone() };
     let mut quoted = None;

@@ -1,5 +1,5 @@
-//! The lines `explain` reads. What a line leaves out may also be null. An unknown key is a mistake
-//! here as everywhere: a misspelt `principal` must not pass for plaintext.
+//! The lines `explain` reads. What a line leaves out may also be null. An unknown key is an error here as everywhere: a
+//! misspelt `principal` must not pass for plaintext.
 
 use std::fmt;
 use std::io::{self, BufRead};

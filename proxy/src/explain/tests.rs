@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 const LEAST: &str = "workload: {namespace: shop, serviceAccount: cart, labels: {app: cart}}\nidentity: {workloadApi: unix:///run/a}\n";
 
-/// Answers the lines under a configuration (added to the least one) and the specs of AuthorizationPolicies `shop/p0`, `shop/p1`, ….
+/// Answers the lines under a configuration (added to the least one) and the specs of AuthorizationPolicies `shop/p0`,
+/// `shop/p1`, ….
 fn answers(config: &str, specs: &[&str], lines: &str) -> (Vec<Value>, ExplainOutcome) {
     let config =
         Config::parse("c", format!("{LEAST}{config}").as_bytes()).unwrap_or_else(|m| panic!("{m}"));

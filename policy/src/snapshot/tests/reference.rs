@@ -1,7 +1,7 @@
 //! S-18: the snapshot against a small reference evaluator that is written to be read, not to be fast.
 //!
-//! The reference knows no types, no index and no parser: a rule is lists of (field, values), and every field is spelled out
-//! from the language's description.
+//! The reference knows no types, no index and no parser: a rule is lists of (field, values), and every field is spelled
+//! out from the language's description.
 
 use proptest::prelude::*;
 
@@ -85,8 +85,9 @@ fn plain(name: &str) -> (String, bool) {
     }
 }
 
-/// A field holds when the fact has the values it asks for. A fact of several values or readings: a denying rule is content
-/// with any, an allowing rule wants all; for `not` it is the other way round. A claim or audience list always counts by any.
+/// A field holds when the fact has the values it asks for. A fact of several values or readings: a denying rule is
+/// content with any, an allowing rule wants all; for `not` it is the other way round. A claim or audience list always
+/// counts by any.
 fn field_holds(name: &str, values: &[&str], ask: &TestRequest, http: bool, deny: bool) -> bool {
     if is_http_field(name) && !http {
         return true;
