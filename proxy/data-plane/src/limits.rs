@@ -1,6 +1,7 @@
-//! Every limit and deadline of the proxy, each whole in one place: name, meaning, unit, default, bounds and why that number.
+//! Every limit and deadline of the proxy, each whole in one place: name, meaning, unit, default, bounds and why that
+//! number.
 //!
-//! There is no "unlimited": a limit is moved within its bounds, never switched off (DESIGN invariant 5).
+//! There is no "unlimited": a limit is moved within its bounds, never switched off (ARCHITECTURE, invariant 5).
 
 mod limit_value;
 

@@ -1,4 +1,4 @@
-//! The proxy's ports, and the address by which the interception rules tell its connections apart (DESIGN §4).
+//! The proxy's ports, and the address by which the interception rules tell its connections apart.
 
 use std::net::Ipv4Addr;
 

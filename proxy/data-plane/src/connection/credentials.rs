@@ -28,7 +28,8 @@ pub enum CredentialsError {
     Empty,
 }
 
-// By hand: the text of the one is part of the other's, so it is no source that would be told again.
+// Implemented by hand, without a source: this message contains the inner error's text, and a reporter would print it
+// twice.
 impl From<VerifyError> for CredentialsError {
     fn from(error: VerifyError) -> Self {
         Self::Verify(error)
@@ -50,7 +51,7 @@ impl CredentialsError {
     }
 }
 
-/// What belongs together.
+/// A certificate, its key and the roots of its trust domain, which belong together.
 pub struct OwnIdentity {
     /// The certificate chain.
     pub svid: X509Svid,
@@ -118,9 +119,8 @@ impl Credentials {
         Ok(())
     }
 
-    /// The same as [`Self::new`] for a certificate that its own trust domain has stopped to trust: what is no longer
-    /// trusted must not be accepted from peers for as long as our own is not renewed. Peers refuse
-    /// us meanwhile.
+    /// As [`Self::new`], for a certificate that its own trust domain no longer trusts: until it is renewed, peers
+    /// refuse us, and what is no longer trusted must not be accepted from them either.
     ///
     /// # Errors
     /// [`CredentialsError::Tls`].
@@ -209,8 +209,8 @@ impl Credentials {
         now <= self.svid.not_after()
     }
 
-    /// The server's configuration for a client that offered a protocol of ours, or none of them:
-    /// then there is no ALPN, rather than an alert (DESIGN §4).
+    /// The server's configuration for a client that offered a protocol of ours, or none of them: then there is no ALPN,
+    /// rather than an alert.
     #[must_use]
     pub fn server_config(&self, client_offers_known_alpn: bool) -> Arc<ServerConfig> {
         match client_offers_known_alpn {

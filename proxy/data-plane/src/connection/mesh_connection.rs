@@ -126,7 +126,8 @@ impl MeshConnection {
     /// Ends it at once. The first reason wins.
     pub fn cut(&self, reason: CloseReason) -> bool {
         let first = self.closing.compare_exchange(0, reason as u8, SeqCst, SeqCst).is_ok();
-        // The store above is visible before the caller looks for what the connection carries: see `Connection::set_link`.
+        // The store above is visible before the caller looks for what the connection carries: see
+        // `Connection::set_link`.
         fence(SeqCst);
         self.wake.notify_one();
         first
@@ -207,7 +208,8 @@ impl MeshConnectionTable {
         Self { shards, next: AtomicU64::new(1) }
     }
 
-    /// Adds a mesh connection, by what its handshake proved at `now`, Unix seconds. Dropping it removes it from the table.
+    /// Adds a mesh connection, by what its handshake proved at `now`, Unix seconds. Dropping it removes it from the
+    /// table.
     #[must_use]
     pub fn open(&self, worker: usize, proven: ConnectionEvidence, now: u64) -> Arc<MeshConnection> {
         let shard = &self.shards[worker % self.shards.len()];
@@ -258,14 +260,15 @@ impl MeshConnectionTable {
         })
     }
 
-    /// Verifies the peer of one mesh connection by these bundles, and cuts the connection if the peer would be refused now.
+    /// Verifies the peer of one mesh connection by these bundles, and cuts the connection if the peer would be refused
+    /// now.
     pub fn verify_one(connection: &MeshConnection, bundles: &TrustBundles, now: UnixTime) -> bool {
         let distrusted = connection.distrusted(&connection.chain(), bundles, now);
         distrusted.is_some_and(|reason| connection.cut(reason))
     }
 
-    /// Verifies every peer by these bundles, cuts the connections of peers that would be refused now, and returns those.
-    /// Connections with the same certificates share one verdict.
+    /// Verifies every peer by these bundles, cuts the connections of peers that would be refused now, and returns
+    /// those. Connections with the same certificates share one verdict.
     #[must_use]
     pub fn verify_again(&self, bundles: &TrustBundles, now: UnixTime) -> Vec<Arc<MeshConnection>> {
         let mut verdicts: HashMap<(PeerChain, bool), Option<CloseReason>> = HashMap::new();

@@ -39,10 +39,10 @@ use fields::FieldSummary;
 pub use refusal::GateRefusal;
 pub use underscores::UnderscorePolicy;
 
-/// Most header fields of a request, cookies counted one by one (DESIGN §4, 431).
+/// Most header fields of a request, cookies counted one by one; more are 431.
 pub const MAX_FIELDS: usize = 128;
-/// Most bytes of all header fields, each counted as name + value + 32 (RFC 9113 §6.5.2), so that
-/// the limit is the same on HTTP/1.1 and HTTP/2 (DESIGN §4, 431).
+/// Most bytes of all header fields, each counted as name + value + 32 (RFC 9113 §6.5.2), so that the limit is the same
+/// on HTTP/1.1 and HTTP/2; more are 431.
 pub const MAX_FIELD_BYTES: usize = 64 * 1024;
 /// Longest method name in bytes: the registered ones have at most 17 (501, RFC 9110 §9.1).
 pub const MAX_METHOD_BYTES: usize = 32;
@@ -121,10 +121,10 @@ pub fn configure_client(builder: &mut hyper::client::conn::http1::Builder, limit
         .http09_responses(false);
 }
 
-/// What the gate needs to know about the place it stands at.
+/// What the gate needs to know about the listener it stands at.
 #[derive(Clone, Copy)]
 pub struct GateSettings<'a> {
-    /// Port that goes without saying: 80, or 443 where the client speaks TLS itself.
+    /// The port of a host that names none: 80, or 443 where the client speaks TLS itself.
     pub default_port: Option<u16>,
     /// How far paths are normalised.
     pub normalization: PathNormalization,
@@ -156,8 +156,9 @@ pub struct AdmittedRequest {
 
 /// Lets a request in or says why not.
 ///
-/// Afterwards `parts.headers` has exactly one `Host` in its one spelling, whatever the protocol, at
-/// most one `Content-Length`, no `Transfer-Encoding`, and no field of another hop. `parts.uri` is `/` until [`AdmittedRequest::set_target`].
+/// Afterwards `parts.headers` has exactly one `Host` in its one spelling, whatever the protocol, at most one
+/// `Content-Length`, no `Transfer-Encoding`, and no field of another hop. `parts.uri` is `/` until
+/// [`AdmittedRequest::set_target`].
 ///
 /// # Errors
 /// [`GateRefusal`], with the status to answer and the reason for log, metric and `x-postern-reason`.

@@ -54,7 +54,9 @@ fn head_beyond(limits: HeadLimits) -> u32 {
 impl SharedConnection {
     /// Only connections of `postern/1` have a binding.
     fn is_postern(&self) -> bool {
-        self.link.as_ref().is_some_and(|link| link.binding.is_some())
+        self.mesh_connection
+            .as_ref()
+            .is_some_and(|mesh_connection| mesh_connection.binding.is_some())
     }
 
     /// The connection takes no more streams, and this one never left.
@@ -79,7 +81,7 @@ impl SharedConnection {
     }
 }
 
-/// The place of one stream on a connection, which counts it: nobody else is given it.
+/// One stream of a connection, reserved: it counts against the limit from now on.
 pub struct ReservedStream {
     client: H2Client,
     stream: StreamCount,
@@ -88,13 +90,12 @@ pub struct ReservedStream {
 impl ReservedStream {
     /// What bounds the connection, on the mesh hop.
     #[must_use]
-    pub fn link(&self) -> Option<&Arc<MeshConnection>> {
-        self.client.shared.link.as_ref()
+    pub fn mesh_connection(&self) -> Option<&Arc<MeshConnection>> {
+        self.client.shared.mesh_connection.as_ref()
     }
 
-    /// Waits until the stream may begin, before there is a request that could be lost: a peer may have
-    /// announced the end of the connection since it was last used, and streams that have just ended
-    /// may not be off the library's books.
+    /// Waits until the stream may begin, before there is a request that could be lost: a peer may have announced the
+    /// end of the connection since it was last used, and the library may still count streams that have just ended.
     ///
     /// # Errors
     /// [`SendError`] when the connection takes no more requests; nothing has been sent.
@@ -162,8 +163,8 @@ impl ReadyStream {
     }
 }
 
-/// Whether a proxy of ours says that an answer broke after it had begun. It says so by this reset alone, which
-/// may overtake the head; for an answer that never began it has words of its own.
+/// Whether a proxy of ours says that an answer broke after it had begun. It says so by this reset alone, which may
+/// overtake the head; an answer that never began is reported by a status of its own.
 fn is_broken_answer(error: &h2::Error) -> bool {
     error.is_remote() && error.is_reset() && error.reason() == Some(h2::Reason::INTERNAL_ERROR)
 }
@@ -197,7 +198,7 @@ fn poll_answer(
 pub enum SendError {
     /// The stream or the connection broke.
     Broken {
-        /// The library's word.
+        /// The library's message.
         cause: h2::Error,
         /// Whether it is certain that the request was not processed.
         unprocessed: bool,
@@ -240,24 +241,25 @@ impl H2Client {
         Self::open_with(io, limits, None, |_| std::future::pending()).await
     }
 
-    /// Opens a connection of the mesh, which ends when its link is cut. `keep` is asked for what
-    /// looks after it, given a way to ask whether streams are under way, and runs as long as it does.
+    /// Opens a connection of the mesh, which ends when `mesh_connection` is cut. `keep` makes the task that looks after
+    /// the connection, and is given a way to ask whether streams are under way; the task runs as long as the
+    /// connection.
     ///
     /// # Errors
     /// The library's, when the stream breaks.
-    pub async fn open_link<K: Future<Output = ()> + Send + 'static>(
+    pub async fn open_mesh<K: Future<Output = ()> + Send + 'static>(
         io: BoxedIo,
         limits: &Limits,
-        link: Arc<MeshConnection>,
+        mesh_connection: Arc<MeshConnection>,
         keep: impl FnOnce(HasStreams) -> K,
     ) -> Result<Self, h2::Error> {
-        Self::open_with(io, limits, Some(link), keep).await
+        Self::open_with(io, limits, Some(mesh_connection), keep).await
     }
 
     async fn open_with<K: Future<Output = ()> + Send + 'static>(
         io: BoxedIo,
         limits: &Limits,
-        link: Option<Arc<MeshConnection>>,
+        mesh_connection: Option<Arc<MeshConnection>>,
         keep: impl FnOnce(HasStreams) -> K,
     ) -> Result<Self, h2::Error> {
         let (sender, connection) = h2::client::Builder::new()
@@ -272,7 +274,7 @@ impl H2Client {
             .handshake(io)
             .await?;
         let shared = Arc::new(SharedConnection {
-            link,
+            mesh_connection,
             head: HeadLimits::of(limits),
             closed: AtomicBool::new(false),
             streams: AtomicUsize::new(0),
@@ -289,7 +291,11 @@ impl H2Client {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.shared.closed.load(Relaxed)
-            || self.shared.link.as_ref().is_some_and(|link| link.is_retired())
+            || self
+                .shared
+                .mesh_connection
+                .as_ref()
+                .is_some_and(|mesh_connection| mesh_connection.is_retired())
     }
 
     /// Requests and tunnels under way.
@@ -308,8 +314,7 @@ impl H2Client {
         self.shared.idle_sweeps.fetch_add(1, Relaxed) + 1
     }
 
-    /// The place of one more stream, unless the connection has ended or is full: at the peer's limit,
-    /// or at ours.
+    /// Reserves one more stream, unless the connection has ended or is full: at the peer's limit, or at ours.
     #[must_use]
     pub fn reserve_stream(&self) -> Option<ReservedStream> {
         let most = self.sender.current_max_send_streams().min(self.shared.most);
@@ -346,8 +351,8 @@ async fn drive(
     let pings = connection.ping_pong();
     let silent = until_silent(pings, &limits, || shared.streams.load(Relaxed) > 0);
     let cut = async {
-        match &shared.link {
-            Some(link) => drop(link.until_cut().await),
+        match &shared.mesh_connection {
+            Some(mesh_connection) => drop(mesh_connection.until_cut().await),
             None => std::future::pending().await,
         }
     };

@@ -50,7 +50,7 @@ impl ReservedStream {
 /// Why there is no tunnel.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The peer said no.
+    /// The peer refused.
     #[error("the peer refused the stream: {status} {reason}")]
     Refused {
         /// Its status.

@@ -1,8 +1,7 @@
-//! The HTTP/2 connections to one place that all who go there share: to our app, or to another
-//! workload.
+//! The HTTP/2 connections to one destination, our app or another workload, shared by all requests to it.
 //!
-//! A stream is counted before it is opened, so that nobody waits in the queue of a full connection
-//! while another could be opened: whoever finds no place takes the turn and opens one more.
+//! A stream is counted before it is opened, so that no request waits in the queue of a full connection while another
+//! could be opened: a request that finds no room takes the opening turn and opens one more.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -29,13 +28,13 @@ pub(crate) struct H2Pool {
     open: Mutex<Vec<H2Client>>,
     /// How many have been opened so far.
     opened: AtomicUsize,
-    /// Held while one is opened, so that a crowd opens what it needs and not hundreds.
+    /// Held while one is opened, so that many requests at once open as many as they need, and not one each.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl H2Pool {
-    /// The place of one more stream, if a connection has room. The oldest with room is taken, so that
-    /// those that a burst needed come to rest after it, and are closed.
+    /// Reserves one more stream, on the oldest connection that has room, if one has: connections that only a burst
+    /// needed become idle after it, and are closed.
     pub(crate) fn reserve_stream(&self) -> Option<ReservedStream> {
         let mut open = self.open.lock();
         open.retain(|client| !client.is_closed());
@@ -54,8 +53,8 @@ impl H2Pool {
         self.open.lock().len() >= most
     }
 
-    /// The turn to open one more. Whoever has waited for `wait` without seeing one opened goes without
-    /// it, so that a place that nobody reaches does not make a queue of those who want to.
+    /// Waits for the turn to open one more connection. After `wait` the caller goes on without the turn, so that
+    /// requests to an unreachable destination do not queue up behind each other.
     pub(crate) async fn opening_turn(&self, wait: Duration) -> Option<MutexGuard<'_, ()>> {
         loop {
             let before = self.opened.load(Relaxed);
@@ -68,13 +67,12 @@ impl H2Pool {
         }
     }
 
-    /// Lets go of all: what is under way on them may finish.
+    /// Drops all connections; streams under way on them may finish.
     pub(crate) fn clear(&self) {
         self.open.lock().clear();
     }
 
-    /// Lets go of those that are closed, or have had no stream for more than `idle` sweeps; whether
-    /// none is left.
+    /// Drops those that are closed, or have had no stream for more than `idle` sweeps; whether none is left.
     pub(crate) fn sweep(&self, idle: u32) -> bool {
         let mut open = self.open.lock();
         open.retain(|client| !client.is_closed() && client.idle_sweeps() <= idle);

@@ -12,9 +12,8 @@ use http_body::Body as _;
 use crate::http::body::stall::StallTimeout;
 use crate::http::body::{Body, BodyError};
 
-/// Sends a body to its end. When the body breaks, or the peer opens its window for nothing during
-/// `unread`, the stream is reset, so that the peer never takes a part for the whole (SECURITY-CASES
-/// F-14).
+/// Sends a body to its end. When the body breaks, or the peer does not open its window during `unread`, the stream is
+/// reset, so that the peer never takes a part for the whole (SECURITY-CASES F-14).
 ///
 /// # Errors
 /// [`BodyError`] of the body, or of the stream when the peer gave it up.

@@ -43,9 +43,9 @@ const SPEAKS_FOR_CLIENT: [HeaderName; 6] = [
     HeaderName::from_static("x-envoy-internal"),
 ];
 
-/// Whether the mesh reads, sets or takes away this field itself, so that another spelling of it
-/// would speak past it: what frames and addresses a message, the fields of one hop, and those that
-/// speak for a client. `name` is in lower case.
+/// Whether the mesh reads, sets or takes away this field itself, so that another spelling of it would bypass the mesh:
+/// what frames and addresses a message, the fields of one hop, and those that speak for a client. `name` is in lower
+/// case.
 pub fn is_of_the_mesh(name: &str) -> bool {
     const PREFIXES: [&str; 3] = [OWN_PREFIX, "x-forwarded-", "proxy-"];
     const OTHERS: [HeaderName; 7] =
@@ -112,7 +112,7 @@ pub fn keep_upgrade_only(headers: &mut HeaderMap) {
     }
 }
 
-/// What the peer is to be believed about the client behind it.
+/// How far the peer is trusted about the client behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SenderTrust {
     /// An authenticated peer that the configuration lists, such as the gateway.
@@ -130,9 +130,9 @@ pub enum AnswerOrigin {
     Other,
 }
 
-/// Removes from an answer what only a proxy of ours may say: `x-forwarded-client-cert` and every `x-postern-`
-/// field, also in spellings with `_`, which careless readers take for the same. Of the reason for a refusal
-/// the word of such a proxy stays, one of it. `TE` goes too: it is a request's.
+/// Removes from an answer what only a proxy of ours may say: `x-forwarded-client-cert` and every `x-postern-` field,
+/// also in spellings with `_`, which careless readers take for the same. The refusal reason of such a proxy stays,
+/// once. `TE` goes too: it is a request's.
 pub fn strip_claims(headers: &mut HeaderMap, speaker: AnswerOrigin) {
     let reason = headers.remove(REASON_HEADER).filter(|_| speaker == AnswerOrigin::Postern);
     let claims: Vec<HeaderName> =

@@ -101,7 +101,8 @@ impl Http1Client {
         self.sender.ready().await.is_ok()
     }
 
-    /// Sends a request and waits for the head of its answer, in which `speaker` may speak in our name.
+    /// Sends a request and waits for the head of its answer, which may hold fields of ours only where `speaker` is a
+    /// proxy of ours.
     ///
     /// # Errors
     /// [`Http1SendError`].
@@ -129,10 +130,10 @@ impl Http1Client {
         Ok(Response::from_parts(parts, Body::http1(body).answers(watch)))
     }
 
-    /// Interim answers go to the client, if it hears them.
+    /// Interim answers go to the client, if it accepts them.
     fn pass_interims(&self, request: &mut Request<Body>) {
         let (interims, limits) = (request.body().interims().clone(), self.limits);
-        if interims.are_heard() {
+        if interims.are_accepted() {
             hyper::ext::on_informational(request, move |interim| {
                 interims.pass(interim.status(), interim.headers().clone(), limits);
             });

@@ -1,4 +1,4 @@
-//! Interim answers (1xx, RFC 9110 §15.2), on their way from whoever is asked to whoever asked.
+//! Interim answers (1xx, RFC 9110 §15.2), on their way from the app or server to the client.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,12 +35,12 @@ impl InterimSender {
         Self(Some(Arc::default()))
     }
 
-    /// Whether anybody hears them.
-    pub(crate) fn are_heard(&self) -> bool {
+    /// Whether the client accepts them.
+    pub(crate) fn are_accepted(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Passes one on, without what is not for the caller. One whose head is beyond the limits is not.
+    /// Passes one on, without the fields that are not for the client. One whose head exceeds the limits is dropped.
     pub(crate) fn pass(&self, status: StatusCode, mut headers: HeaderMap, limits: HeadLimits) {
         let Some(queue) = &self.0 else { return };
         let mut waiting = queue.waiting.lock();
@@ -50,7 +50,7 @@ impl InterimSender {
         }
     }
 
-    /// Those that are there.
+    /// Takes those that have arrived.
     pub(crate) fn drain(&self) -> impl Iterator<Item = InterimResponse> + '_ {
         let queue = self.0.as_ref();
         std::iter::from_fn(move || queue?.waiting.lock().pop_front())

@@ -10,7 +10,7 @@ use crate::http::gate::HeadLimits;
 /// What all clones of a connection know of it.
 pub(super) struct SharedConnection {
     /// What bounds the connection, on the mesh hop.
-    pub(super) link: Option<Arc<MeshConnection>>,
+    pub(super) mesh_connection: Option<Arc<MeshConnection>>,
     /// How large the head of an answer may be.
     pub(super) head: HeadLimits,
     pub(super) closed: AtomicBool,

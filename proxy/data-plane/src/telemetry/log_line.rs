@@ -37,7 +37,7 @@ impl<'a> LogLine<'a> {
         self
     }
 
-    /// Adds a word of our own, which needs no escaping.
+    /// Adds a constant of ours, which needs no escaping.
     pub(crate) fn word(&mut self, key: &'static str, value: &'static str) -> &mut Self {
         self.key(key);
         self.out.push('"');
@@ -52,8 +52,7 @@ impl<'a> LogLine<'a> {
         self
     }
 
-    /// Adds anything whose `Display` is free of characters that JSON escapes: numbers, addresses,
-    /// words of our own.
+    /// Adds anything whose `Display` is free of characters that JSON escapes: numbers, addresses, constants of ours.
     pub(crate) fn plain(&mut self, key: &'static str, value: impl std::fmt::Display) -> &mut Self {
         self.key(key);
         // Writing to a String cannot fail.

@@ -1,4 +1,4 @@
-//! What happens many times a second is said once a second.
+//! Limits log lines about frequent events to one a second.
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,4 +1,4 @@
-//! Log lines on their way out: gathered by each worker, written by one thread, never waited for.
+//! Log lines on their way out: gathered by each worker and written by one thread, for which no worker waits.
 //!
 //! A blocked or slow standard output costs lines, which are counted, and never a request
 //! (SECURITY-CASES F-23).
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 const BATCH: usize = 64 * 1024;
 /// Batches that may wait for the writer: 4 MiB of lines.
 const QUEUE: usize = 64;
-/// What no worker hands on: nothing. It ends the thread.
+/// An empty batch, which no worker sends: it ends the thread.
 const END: String = String::new();
 /// How long the end waits for the output to take what is left.
 const LAST_WORDS: Duration = Duration::from_secs(1);

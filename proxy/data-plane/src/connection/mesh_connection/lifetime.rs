@@ -1,9 +1,9 @@
-//! When a connection must end for the sake of its certificates, and when to see to it. Pure: times
-//! are handed in.
+//! When a connection must end because its certificates do, and when it is drained and re-authenticated before. Pure:
+//! times are handed in.
 
 use std::time::Duration;
 
-/// What is left is told in whole seconds, so up to one of them is over already; and a try takes a moment.
+/// The time left is counted in whole seconds, so up to one of them may be over already; and an attempt takes a moment.
 const WHOLE_SECONDS: Duration = Duration::from_millis(1500);
 
 /// Two moments, Unix seconds.

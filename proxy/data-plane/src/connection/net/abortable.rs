@@ -12,25 +12,25 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A TCP connection whose close is an abort (RST) once its [`StreamAborter`] has said so: the other end then
-/// takes what it has for a part and not for the whole (SECURITY-CASES F-14).
+/// A TCP connection whose close is an abort (RST) once its [`StreamAborter`] has asked for one: the other end then
+/// knows that what it has is not the whole (SECURITY-CASES F-14).
 pub struct AbortableStream {
     stream: TcpStream,
     aborter: StreamAborter,
 }
 
-/// Says how a connection ends, wherever its stream is by then. It holds nothing open.
+/// Decides how a connection ends, also when its stream has been wrapped and moved. It keeps nothing open.
 #[derive(Clone, Default)]
 pub struct StreamAborter(Arc<AtomicBool>);
 
 impl AbortableStream {
-    /// Wraps a connection; it closes in order until somebody wants otherwise.
+    /// Wraps a connection; it closes in order unless its aborter asks for an abort.
     #[must_use]
     pub fn new(stream: TcpStream) -> Self {
         Self { stream, aborter: StreamAborter::default() }
     }
 
-    /// What says how it ends.
+    /// The handle that decides how it ends.
     #[must_use]
     pub fn aborter(&self) -> StreamAborter {
         self.aborter.clone()

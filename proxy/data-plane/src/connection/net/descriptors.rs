@@ -1,7 +1,8 @@
 //! File descriptors: how many are left, and who may take one of the last.
 //!
-//! A flood of clients must not take those by which readiness, admin, files and what is under way are served. The system gives out
-//! the lowest number that is free, so the number of a new descriptor says how many are in use at least; nothing is counted.
+//! A flood of clients must not take those by which readiness, admin, files and what is under way are served. The system
+//! gives out the lowest number that is free, so the number of a new descriptor says how many are in use at least;
+//! nothing is counted.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -35,12 +36,14 @@ pub fn room(taken: &impl AsFd) -> DescriptorHeadroom {
     room_at(number(taken), limit())
 }
 
-/// Whether the reserve has begun, as the next descriptor shows. For moments of trouble: it takes one.
+/// Whether the reserve has begun, as the next descriptor shows. Only to be asked when something has failed: it takes a
+/// descriptor.
 pub fn are_scarce() -> bool {
     std::fs::File::open("/dev/null").map_or(true, |next| room(&next) != DescriptorHeadroom::Plenty)
 }
 
-/// Whether the socket may be connected for the sake of traffic: it leaves the last quarter of the reserve to readiness and admin.
+/// Whether the socket may be connected for the sake of traffic: it leaves the last quarter of the reserve to readiness
+/// and admin.
 pub fn may_dial(socket: &impl AsFd) -> bool {
     let limit = limit();
     number(socket) < limit.saturating_sub(reserve(limit) / 4)
@@ -50,7 +53,8 @@ fn number(descriptor: &impl AsFd) -> u64 {
     u64::try_from(descriptor.as_fd().as_raw_fd()).unwrap_or(0)
 }
 
-/// The hard limit, which is the operator's word; ours was raised to it. Asked each time, because it can be set from outside.
+/// The hard limit, which the operator sets; the soft limit was raised to it. Asked each time, because it can be set
+/// from outside.
 fn limit() -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(RLIM_INFINITY, |(_, hard)| hard)
 }

@@ -13,8 +13,8 @@ use crate::connection::net::BoxedIo;
 use crate::connection::registry::{Connection, ConnectionPhase};
 use crate::telemetry::Protocol;
 
-/// A stream that keeps the books of its [`Connection`], and gives back first what was read ahead
-/// to find out what it is.
+/// A stream that counts bytes and pauses for its [`Connection`], and gives back first what was read ahead to find out
+/// the protocol.
 pub struct MeteredIo {
     io: BoxedIo,
     ahead: Bytes,
@@ -70,7 +70,7 @@ impl AsyncRead for MeteredIo {
 }
 
 impl MeteredIo {
-    /// Keeps the books of a write: how much the client took, or since when it takes nothing.
+    /// Records a write: how much the client took, or since when it takes nothing.
     fn sent(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(Ok(bytes)) => {
@@ -110,7 +110,7 @@ impl AsyncWrite for MeteredIo {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
         match flushed {
-            // TLS takes a little more than the client does.
+            // TLS buffers a little more than the client has taken.
             Poll::Pending => self.connection.is_unread(self.clock.coarse()),
             Poll::Ready(_) => self.connection.is_read(),
         }

@@ -1,4 +1,4 @@
-//! A byte stream that lets others have their turn.
+//! A byte stream that yields to the other tasks of its worker.
 
 use std::future::Future;
 use std::io;

@@ -1,5 +1,5 @@
-//! The word that a connection must end, given by several threads at once: control, when policy or certificates turn, and the
-//! connection's own worker, when it drains.
+//! The request that a connection ends, which several threads may make at once: control, when policy or certificates
+//! turn, and the connection's own worker, when it drains.
 
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::SeqCst;
@@ -39,7 +39,7 @@ impl ReasonCell for AtomicU8 {
     }
 }
 
-/// Never a load and a store: between the two another thread may have given a stronger word, which would be lost.
+/// Never a load and a store: between the two another thread may have stored a stronger reason, which would be lost.
 fn set_reason(cell: &impl ReasonCell, reason: CloseReason) -> bool {
     let mut seen = cell.load();
     while overrides(seen, reason) {
@@ -115,8 +115,8 @@ mod tests {
     const POLICY: CloseReason = CloseReason::Policy;
     const REVOKED: CloseReason = CloseReason::PeerRevoked;
 
-    /// Only an exchange changes anything, so that callers have no other interleavings than whole calls between the steps of
-    /// one: before its load, before its first exchange, before its second, and after everything (step 3).
+    /// Only an exchange changes anything, so that callers have no other interleavings than whole calls between the
+    /// steps of one: before its load, before its first exchange, before its second, and after everything (step 3).
     fn run(mine: CloseReason, others: &[(usize, CloseReason)]) -> Option<CloseReason> {
         let place = Place::new(0);
         let cell = InterruptedCell::new(&place, others);

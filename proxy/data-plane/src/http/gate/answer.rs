@@ -1,4 +1,4 @@
-//! The gate for answers: what an app, or a server, may say to whoever called.
+//! The gate for answers: what an app, or a server, may send to the client.
 //!
 //! As strict as the gate for requests, because two readers stand behind us too: what the next proxy and the
 //! caller could understand differently is refused, and the app is named as the one to correct. What only we

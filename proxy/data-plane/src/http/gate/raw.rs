@@ -1,5 +1,5 @@
-//! A look at the bytes of an HTTP/1 connection, for what the HTTP library repairs in silence: the
-//! requests of a client, and the answers of an app or a server.
+//! A check of the bytes of an HTTP/1 connection, for what the HTTP library repairs in silence: the requests of a
+//! client, and the answers of an app or a server.
 //!
 //! hyper drops `Content-Length` beside `Transfer-Encoding`, folds equal repeated lengths into one,
 //! and takes a bare LF for a line end; none of it shows in the request it hands over. Another reader
@@ -8,8 +8,8 @@
 //! keeping any of it, and *spoils* the offending byte before the library reads it: hyper then
 //! answers 400 and closes, in order, after the answers to the requests before.
 //!
-//! The check stops at a request for an upgrade other than `h2c`: what follows is no longer HTTP, or
-//! is thrown away with the connection (`Admitted::close_unless_upgraded`).
+//! The check stops at a request for an upgrade other than `h2c`: what follows is no longer HTTP, or is thrown away with
+//! the connection ([`super::AdmittedRequest::close_unless_upgraded`]).
 //!
 //! Answers are followed one at a time, from the moment that a request is sent ([`RawExchange`]): interim
 //! heads, the final head, and its chunks for the sake of their trailers. A spoiled byte makes the

@@ -12,7 +12,7 @@ pub(crate) struct RequestedUpgrade {
     pub(crate) close_unless_upgraded: bool,
 }
 
-/// Reads the wish: one protocol on HTTP/1.1, announced in `Connection`. A list of protocols is not
+/// Reads the request for an upgrade: one protocol on HTTP/1.1, announced in `Connection`. A list of protocols is not
 /// passed on, since app and client could each pick another.
 ///
 /// `h2c` never is: it would carry requests past the gate. It is ignored, as a server may.

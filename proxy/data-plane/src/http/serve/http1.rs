@@ -1,4 +1,4 @@
-//! HTTP/1.1 towards whoever called, and HTTP/1.0, as hyper serves it.
+//! HTTP/1.1 towards the client, and HTTP/1.0, as hyper serves it.
 
 use crate::http::gate::HeadLimits;
 use std::convert::Infallible;
@@ -27,7 +27,7 @@ use crate::limits::Limits;
 use crate::telemetry::CloseReason;
 
 /// Serves HTTP/1.1 until the connection ends, and says why it did. Where that cuts an answer, the connection is
-/// aborted: the end of one without a length is told by nothing else (SECURITY-CASES F-14).
+/// aborted: nothing else marks the end of an answer without a length (SECURITY-CASES F-14).
 pub async fn http1(
     io: MeteredIo,
     connection: &Connection,

@@ -1,4 +1,4 @@
-//! HTTP/2 towards whoever called, as the `h2` library serves it.
+//! HTTP/2 towards the client, as the `h2` library serves it.
 
 use crate::http::gate::HeadLimits;
 use std::future::poll_fn;
@@ -138,7 +138,7 @@ async fn send_response(
     parts.version = http::Version::HTTP_2;
     strip_for_http2(&mut parts.headers);
     let head = Response::from_parts(parts, ());
-    // An answer to HEAD has no content (RFC 9110 §9.3.2): hyper sees to it on HTTP/1.1, nobody here.
+    // An answer to HEAD has no content (RFC 9110 §9.3.2): hyper removes it on HTTP/1.1; here this does.
     if head_only || body.is_empty() {
         respond.send_response(head, true)?;
     } else {

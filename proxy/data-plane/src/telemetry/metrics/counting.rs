@@ -1,4 +1,4 @@
-//! What the rest of the proxy says to its metrics, and the page of them.
+//! The methods by which the rest of the proxy updates its metrics, and the page that shows them.
 
 use prometheus::{Encoder as _, Histogram, IntCounter, IntGauge, TextEncoder};
 
@@ -9,8 +9,8 @@ use crate::telemetry::{CertificateState, CloseReason, Direction, mtls_label};
 const PROCESS: &str = "process_";
 
 impl Metrics {
-    /// The text exposition format of everything, in front of what our app says of itself. One answer has each series
-    /// once, so the `process_*` are the app's where it has some.
+    /// The text exposition format of everything, in front of the app's own metrics. One answer has each series once, so
+    /// the `process_*` are the app's where it has some.
     #[must_use]
     pub fn render(&self, app: &[u8]) -> Vec<u8> {
         let mut families = self.registry.gather();

@@ -116,7 +116,7 @@ impl Destination {
         let limits = &dialer.state.settings.limits;
         let (keeper, destination, kept) = (dialer.clone(), self.clone(), link.clone());
         let keep = |streams| reauth::keep(keeper, destination, kept, streams);
-        H2Client::open_link(io, limits, link, keep).await.map_err(|e| broken(&e))
+        H2Client::open_mesh(io, limits, link, keep).await.map_err(|e| broken(&e))
     }
 
     /// Makes an HTTP/1.1 connection of it, which ends with its link.
@@ -147,7 +147,7 @@ impl Destination {
         let link = opened.link.clone();
         let limits = &dialer.state.settings.limits;
         let nothing = |_| std::future::pending();
-        let client = H2Client::open_link(opened.io, limits, opened.link, nothing)
+        let client = H2Client::open_mesh(opened.io, limits, opened.link, nothing)
             .await
             .map_err(|e| broken(&e))?;
         if !client.takes_streams().await {

@@ -136,7 +136,7 @@ impl Destination {
         place: ReservedStream,
         kind: StreamKind,
     ) -> Result<(BoxedIo, Arc<MeshConnection>), RequestError> {
-        let link = place.link().ok_or_else(ended)?.clone();
+        let link = place.mesh_connection().ok_or_else(ended)?.clone();
         let authority = self.address.to_string();
         let limit = dialer.state.settings.limits.handshake_timeout;
         let opened = tokio::time::timeout(limit, place.connect(&authority, kind.as_str()));

@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::RawCheck;
 
-/// What a connection and those who use it tell each other: the library owns the connection, and says
-/// only that it could not read what came.
+/// What a connection and its users share: the library owns the connection, and reports only that it could not read what
+/// arrived.
 #[derive(Debug, Default)]
 pub struct RawExchange(Mutex<RawExchangeState>);
 
