@@ -80,7 +80,7 @@ fn crates_depend_one_way() {
             let allowed = [of(ARROWS, name), in_tests].concat();
             assert!(
                 allowed.contains(&dependency.name.as_str()),
-                "{name} depends on {}; the arrows of DESIGN allow it {allowed:?}",
+                "{name} depends on {}; the arrows of ARCHITECTURE.md allow it {allowed:?}",
                 dependency.name
             );
         }

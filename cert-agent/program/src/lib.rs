@@ -52,8 +52,7 @@ pub fn man<C: CommandFactory>() -> io::Result<()> {
     io::stdout().write_all(&page)
 }
 
-/// The whole of a `main`: usage mistakes and failures that stem from arguments end with 2 and 1
-/// (DESIGN §4).
+/// The whole of a `main`: usage mistakes and failures that stem from arguments end with 2 and 1.
 pub fn run<C: Parser>(execute: impl FnOnce(C) -> anyhow::Result<bool>) -> ExitCode {
     let cli = C::parse();
     let log = log::start();

@@ -1,7 +1,7 @@
 //! The webhook's certificate as its server uses it.
 //!
 //! The API server checks a DNS name. The authority puts it into the certificate because its registry
-//! says so for our identity (DESIGN invariant 13); here it is only checked that it did.
+//! says so for our identity (ARCHITECTURE, invariant 13); here it is only checked that it did.
 
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use nix::unistd::Uid;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Status};
 
-/// The proxy's user in a pod (DESIGN §4).
+/// The proxy's user in a pod.
 pub const PROXY_UID: u32 = 64137;
 /// The header that proves a caller is a SPIFFE client and not somebody's confused HTTP library
 /// (Workload Endpoint §3).

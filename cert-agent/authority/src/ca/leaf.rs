@@ -46,8 +46,7 @@ pub enum SignError {
 pub struct Subject {
     /// The attested id.
     pub id: SpiffeId,
-    /// DNS names that the registry gives this id; empty for almost everybody (DESIGN §6, invariant
-    /// 13).
+    /// DNS names that the registry gives this id; empty for almost everybody (ARCHITECTURE, invariant 13).
     pub dns_names: Vec<String>,
 }
 

@@ -92,8 +92,8 @@ fn facts(resources: &Resources) -> EntryFacts {
     facts
 }
 
-/// A host under another namespace's service name (DESIGN invariant 12), in the cluster's own domain: the reader, which reads
-/// files as well, knows `cluster.local` alone.
+/// A host under another namespace's service name (ARCHITECTURE, invariant 12), in the cluster's own domain: the reader,
+/// which reads files as well, knows `cluster.local` alone.
 fn foreign_host(namespace: &str, host: &str, settings: &IndexSettings) -> Option<String> {
     let name = host.strip_suffix(&*settings.cluster_domain)?.strip_suffix(".svc.")?;
     let owner = name.rsplit('.').next().unwrap_or(name);
@@ -129,7 +129,7 @@ fn told(mistakes: &Diagnostics) -> String {
 }
 
 /// Whom a policy is about. A document that cannot be read is about every workload of its namespace: nothing is opened because
-/// of a mistake (DESIGN invariant 2). A target in another namespace selects nobody (invariant 12).
+/// of a mistake (ARCHITECTURE, invariant 2). A target in another namespace selects nobody (invariant 12).
 pub(super) fn scope(document: &Value) -> Scope {
     if let Some(targets) = targets(document) {
         return Scope::Behind(targets.into_iter().map(Into::into).collect());

@@ -116,7 +116,7 @@ impl Index {
             })
     }
 
-    /// The namespaces whose entries act on a client, in their order (DESIGN invariant 12).
+    /// The namespaces whose entries act on a client, in their order (ARCHITECTURE, invariant 12).
     fn entry_namespaces<'a>(
         &'a self,
         client_namespace: &'a Arc<str>,

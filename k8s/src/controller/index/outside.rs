@@ -1,5 +1,5 @@
 //! Addresses that are known, but outside of the mesh: what is behind them has no identity, so a proxy that dials one refuses it
-//! by name (`upstream_not_in_mesh`), whatever its default for unknown destinations is (DESIGN invariant 10).
+//! by name (`upstream_not_in_mesh`), whatever its default for unknown destinations is (ARCHITECTURE, invariant 10).
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};

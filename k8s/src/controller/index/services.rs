@@ -196,7 +196,7 @@ impl Index {
     }
 
     /// The ready endpoints. One is believed only when the Pod it names, in the service's own namespace, has its address: what
-    /// an EndpointSlice says of itself proves nothing (DESIGN invariant 12).
+    /// an EndpointSlice says of itself proves nothing (ARCHITECTURE, invariant 12).
     fn endpoints(&self, name: &ObjectName, service: &Service) -> Endpoints {
         let mut endpoints = Endpoints::default();
         for slice in self.slices_about(name) {

@@ -86,7 +86,7 @@ pub enum OpaqueKind {
     Undecided,
 }
 
-/// Decides an opaque connection; an undecided one is always refused (DESIGN, invariant 1).
+/// Decides an opaque connection; an undecided one is always refused (ARCHITECTURE, invariant 1).
 #[must_use]
 pub fn opaque(
     snapshot: &Snapshot,

@@ -126,7 +126,7 @@ impl OutboundConnection {
     }
 
     /// What the app speaks: declared for the port, else sniffed; a client that stays silent waits
-    /// for the server, which is opaque to us (DESIGN §3).
+    /// for the server, which is opaque to us.
     async fn protocol(
         &self,
         io: &mut BoxedIo,

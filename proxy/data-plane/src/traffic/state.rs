@@ -301,7 +301,7 @@ impl ProxyState {
     }
 
     /// Judges every open inbound connection, and every request under way on it, by the snapshot in
-    /// force, and ends what would be refused now (DESIGN §3, "Ends of life").
+    /// force, and ends what would be refused now.
     pub fn recheck(&self) {
         let snapshot = self.snapshot();
         for connection in self.registry.all() {

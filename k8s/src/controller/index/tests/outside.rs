@@ -1,4 +1,4 @@
-//! Addresses that are known, but outside of the mesh (DESIGN invariants 10 and 12).
+//! Addresses that are known, but outside of the mesh (ARCHITECTURE, invariants 10 and 12).
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Whom an object may be about (SECURITY-CASES S-21, DESIGN invariants 2 and 12).
+//! Whom an object may be about (SECURITY-CASES S-21; ARCHITECTURE, invariants 2 and 12).
 
 use super::*;
 

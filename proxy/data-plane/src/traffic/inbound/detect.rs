@@ -45,7 +45,7 @@ impl InboundConnection {
         }
     }
 
-    /// What the bytes are: declared for the port, else ALPN, else sniffed (DESIGN §3). A port with
+    /// What the bytes are: declared for the port, else ALPN, else sniffed. A port with
     /// HTTP rules never takes what cannot be told: that is [`Protocol::Unknown`], and refused.
     pub(super) async fn protocol(
         &self,
@@ -79,7 +79,7 @@ impl InboundConnection {
     }
 
     /// On a PERMISSIVE port that speaks TLS of its own, a ClientHello is the app's unless it offers
-    /// `postern/1` (DESIGN invariant 11).
+    /// `postern/1` (ARCHITECTURE, invariant 11).
     async fn is_apps_own_tls(&self, stream: &TcpStream, mode: MtlsMode) -> bool {
         let limit = self.worker.state.settings.limits.sniff_timeout;
         mode == MtlsMode::Permissive

@@ -20,7 +20,7 @@ use crate::http::h2_client::{H2Client, ReservedStream};
 use crate::http::http1_client::Http1Client;
 use crate::traffic::reauth;
 
-/// What is offered to a server, by what the bytes will be (DESIGN §4, ALPN).
+/// What is offered to a server, by what the bytes will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum AlpnOffer {
     Request,

@@ -108,7 +108,7 @@ impl Destination {
     }
 
     /// Connects for a stream of this kind. For opaque bytes a server that knows no `postern/1` may
-    /// say so by an alert; it is remembered, and then nothing is offered (DESIGN §4, ALPN).
+    /// say so by an alert; it is remembered, and then nothing is offered.
     async fn connect_for(
         &self,
         dialer: &MeshDialer,
