@@ -90,7 +90,7 @@ impl SigningCertificate {
         if !rest.is_empty() {
             return Err(SignerError::Malformed("bytes after its end".into()));
         }
-        let shown = shown(&parsed);
+        let shown = subject_label(&parsed);
         if !parsed.basic_constraints().map_err(malformed)?.is_some_and(|found| found.value.ca) {
             return Err(SignerError::NotCa(shown));
         }
@@ -154,7 +154,7 @@ fn uris<'a>(
 }
 
 /// The subject, and the first URI where there is one.
-fn shown(certificate: &X509Certificate<'_>) -> String {
+fn subject_label(certificate: &X509Certificate<'_>) -> String {
     let subject = cut(&certificate.subject().to_string());
     match uris(certificate).unwrap_or_default().first() {
         Some(uri) => format!("\"{subject}\" ({})", cut(uri)),

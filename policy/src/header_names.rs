@@ -74,7 +74,7 @@ const OWN_PREFIX: &str = "x-postern-";
 
 /// What to write instead of a condition on a field (in lower case) that is taken off every request before a rule is
 /// asked, in whatever spelling of the name; `None` for all others.
-pub fn instead_of_taken_off(name: &str) -> Option<&'static str> {
+pub fn advice_on_removed_header(name: &str) -> Option<&'static str> {
     let name = &*folded(name);
     if name == CLIENT_CERT {
         return Some(

@@ -95,7 +95,7 @@ impl Rule {
     }
 
     /// True when it asks for what is never logged: header fields, a token, or the client behind a trusted hop.
-    pub(crate) fn asks_beyond_logs(&self) -> bool {
+    pub(crate) fn needs_unlogged_facts(&self) -> bool {
         self.asks_remote_address()
             || self.from.iter().any(Source::names_http)
             || self.when.iter().any(Condition::names_http)

@@ -252,7 +252,7 @@ impl Snapshot {
             remote: RemoteKnowledge::Known,
             bias: DoubtBias::Allow,
         };
-        nearest_miss::among(self.enforced.allow.likely(&facts).take(most), &facts)
+        nearest_miss::among(self.enforced.allow.likely_first(&facts).take(most), &facts)
     }
 
     /// The decision for one request.
@@ -371,10 +371,10 @@ impl Snapshot {
 
     /// True when a rule about the workload, watched ones included, asks for what no log records: header fields, tokens, the
     /// client behind a trusted hop.
-    pub fn asks_beyond_logs(&self) -> bool {
+    pub fn needs_unlogged_facts(&self) -> bool {
         let EnforcedPolicies { deny, allow, .. } = &self.enforced;
         let sets = [deny, allow, &self.audit, &self.dry_run.deny, &self.dry_run.allow];
-        sets.into_iter().flat_map(RuleSet::entries).any(|entry| entry.rule.asks_beyond_logs())
+        sets.into_iter().flat_map(RuleSet::entries).any(|entry| entry.rule.needs_unlogged_facts())
     }
 
     /// The policies that concern the workload, `namespace/name`, in order; bounds the metric label.

@@ -69,12 +69,12 @@ fn namespace(text: &str) -> Result<String, &'static str> {
 /// # Errors
 /// The answer cannot be written.
 pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let gathered = collect_findings(args);
+    let findings = collect_findings(args);
     let valid = if args.from_istio {
-        migration::print_report(gathered, args.output)?
+        migration::print_report(findings, args.output)?
     } else {
-        let older = gathered.survey.objects.iter().any(SurveyedObject::is_older);
-        let found = gathered.strictly();
+        let older = findings.survey.objects.iter().any(SurveyedObject::is_older);
+        let found = findings.strictly();
         match args.output {
             None | Some(CheckOutput::Text) => write_text(&found, older)?,
             Some(CheckOutput::Json) => write_json(&found)?,
@@ -88,7 +88,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 #[derive(Debug)]
 struct CheckFindings {
     /// Of the configuration, and of files that cannot be read.
-    mistakes: Option<Diagnostics>,
+    diagnostics: Option<Diagnostics>,
     files: usize,
     survey: ResourceSurvey,
     /// Whether the configuration says whose `x-forwarded-for` is trusted.
@@ -105,7 +105,7 @@ struct ResourceCounts {
 impl CheckFindings {
     fn strictly(self) -> Result<ResourceCounts, Diagnostics> {
         let counted = ResourceCounts { files: self.files, resources: self.survey.resources.len() };
-        match (self.mistakes, Diagnostics::ok_unless_any(counted, self.survey.diagnostics)) {
+        match (self.diagnostics, Diagnostics::ok_unless_any(counted, self.survey.diagnostics)) {
             (None, found) => found,
             (Some(first), Ok(_)) => Err(first),
             (Some(first), Err(second)) => Err(first.and(second)),
@@ -128,8 +128,8 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
         Some(asked) => read_asked(asked).and_then(|files| some_files(asked, files)),
         None => read_files(configured.as_deref()),
     };
-    let (files, mistakes) = match (files, config.and_then(Result::err)) {
-        (Ok(files), mistakes) => (files, mistakes),
+    let (files, diagnostics) = match (files, config.and_then(Result::err)) {
+        (Ok(files), diagnostics) => (files, diagnostics),
         (Err(unread), None) => (Vec::new(), Some(unread)),
         (Err(unread), Some(first)) => (Vec::new(), Some(first.and(unread))),
     };
@@ -139,7 +139,7 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
         from_istio: args.from_istio,
     };
     let survey = policy::resources::survey(&files, &reading);
-    CheckFindings { mistakes, files: files.len(), survey, forwarded_for }
+    CheckFindings { diagnostics, files: files.len(), survey, forwarded_for }
 }
 
 /// What `check` is asked to read: `-` is standard input.

@@ -57,7 +57,7 @@ impl Algorithm {
 
     /// Whether a key of this kind may be used with it.
     pub(crate) fn fits(self, key: &JwkPublicKey) -> bool {
-        match (self.how(), key) {
+        match (self.key_requirement(), key) {
             (KeyRequirement::Rsa(_), JwkPublicKey::Rsa { .. })
             | (KeyRequirement::Ed25519, JwkPublicKey::Ed25519(_)) => true,
             (KeyRequirement::Ec(wanted), JwkPublicKey::Ec { curve, .. }) => wanted == *curve,
@@ -67,7 +67,7 @@ impl Algorithm {
 
     /// Whether the key made this signature. False also for a key of another kind.
     pub(crate) fn verifies(self, key: &JwkPublicKey, message: &[u8], signature: &[u8]) -> bool {
-        match (self.how(), key) {
+        match (self.key_requirement(), key) {
             (KeyRequirement::Rsa(parameters), JwkPublicKey::Rsa { n, e }) => {
                 RsaPublicKeyComponents { n, e }.verify(parameters, message, signature).is_ok()
             }
@@ -81,7 +81,7 @@ impl Algorithm {
         }
     }
 
-    fn how(self) -> KeyRequirement {
+    fn key_requirement(self) -> KeyRequirement {
         match self {
             Self::Rs256 => KeyRequirement::Rsa(&aws::RSA_PKCS1_2048_8192_SHA256),
             Self::Rs384 => KeyRequirement::Rsa(&aws::RSA_PKCS1_2048_8192_SHA384),

@@ -23,7 +23,7 @@ pub(super) fn matching(at: LocatedRule<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// True when nothing that is wanted is left.
-fn nothing_left<T: PatternCoverage>(field: &FieldPatterns<T>) -> bool {
+fn excludes_everything<T: PatternCoverage>(field: &FieldPatterns<T>) -> bool {
     let taken = |wanted: &T| field.none_of.iter().any(|not| not.covers(wanted));
     !field.any_of.is_empty() && field.any_of.iter().all(taken)
 }
@@ -38,13 +38,13 @@ impl Source {
     /// behind a hop) as matching, so of such fields it is said for rules that allow alone.
     fn void(&self, allows: bool) -> Option<&'static str> {
         first(&[
-            ("principals", nothing_left(&self.principals)),
-            ("namespaces", nothing_left(&self.namespaces)),
-            ("serviceAccounts", nothing_left(&self.service_accounts)),
-            ("trustDomains", nothing_left(&self.trust_domains)),
-            ("ipBlocks", nothing_left(&self.ip_blocks)),
-            ("remoteIpBlocks", allows && nothing_left(&self.remote_ip_blocks)),
-            ("requestPrincipals", allows && nothing_left(&self.request_principals)),
+            ("principals", excludes_everything(&self.principals)),
+            ("namespaces", excludes_everything(&self.namespaces)),
+            ("serviceAccounts", excludes_everything(&self.service_accounts)),
+            ("trustDomains", excludes_everything(&self.trust_domains)),
+            ("ipBlocks", excludes_everything(&self.ip_blocks)),
+            ("remoteIpBlocks", allows && excludes_everything(&self.remote_ip_blocks)),
+            ("requestPrincipals", allows && excludes_everything(&self.request_principals)),
         ])
     }
 }
@@ -52,10 +52,10 @@ impl Source {
 impl Operation {
     fn void(&self, allows: bool) -> Option<&'static str> {
         first(&[
-            ("ports", nothing_left(&self.ports)),
-            ("methods", allows && nothing_left(&self.methods)),
-            ("hosts", allows && nothing_left(&self.hosts)),
-            ("paths", allows && nothing_left(&self.paths)),
+            ("ports", excludes_everything(&self.ports)),
+            ("methods", allows && excludes_everything(&self.methods)),
+            ("hosts", allows && excludes_everything(&self.hosts)),
+            ("paths", allows && excludes_everything(&self.paths)),
         ])
     }
 }
@@ -63,19 +63,19 @@ impl Operation {
 impl Condition {
     fn is_void(&self, allows: bool) -> bool {
         match self {
-            Self::SourceIp(field) | Self::DestinationIp(field) => nothing_left(field),
+            Self::SourceIp(field) | Self::DestinationIp(field) => excludes_everything(field),
             Self::SourceNamespace(field) | Self::SourceTrustDomain(field) | Self::Sni(field) => {
-                nothing_left(field)
+                excludes_everything(field)
             }
-            Self::SourcePrincipal(field) => nothing_left(field),
-            Self::SourceServiceAccount(field) => nothing_left(field),
-            Self::DestinationPort(field) => nothing_left(field),
-            Self::RemoteIp(field) => allows && nothing_left(field),
-            Self::TokenPrincipal(field) => allows && nothing_left(field),
+            Self::SourcePrincipal(field) => excludes_everything(field),
+            Self::SourceServiceAccount(field) => excludes_everything(field),
+            Self::DestinationPort(field) => excludes_everything(field),
+            Self::RemoteIp(field) => allows && excludes_everything(field),
+            Self::TokenPrincipal(field) => allows && excludes_everything(field),
             Self::Header(_, field)
             | Self::TokenAudiences(field)
             | Self::TokenPresenter(field)
-            | Self::TokenClaim(_, field) => allows && nothing_left(field),
+            | Self::TokenClaim(_, field) => allows && excludes_everything(field),
         }
     }
 }

@@ -149,7 +149,7 @@ fn read_spec(
     let targets = refs.map_or(Some(Vec::new()), |v| target::read(reader, v, namespace));
     let written = map.take("rules");
     let rules = written.map_or(Some(Vec::new()), |v| rules::read(reader, v, namespace));
-    refuse_idle(reader, action, written, spec);
+    refuse_without_effect(reader, action, written, spec);
     if let Some(value) = map.take_unsupported("provider") {
         let fix = "external providers (CUSTOM) are not supported by this version".to_owned();
         reader.report_with_code(
@@ -187,7 +187,7 @@ fn read_action(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<PolicyAc
 }
 
 /// ALLOW without rules allows nothing, and says so to everybody. DENY and AUDIT without rules never do anything.
-fn refuse_idle(
+fn refuse_without_effect(
     reader: &mut YamlReader,
     action: Option<PolicyAction>,
     rules: Option<YamlValue<'_>>,

@@ -1,7 +1,7 @@
 //! The `when` conditions of a rule: a key, `values` and `notValues`.
 
 use super::rules::{field, parse_port};
-use crate::header_names::instead_of_taken_off;
+use crate::header_names::advice_on_removed_header;
 use crate::pattern::{
     AccountPattern, AddressPattern, FieldPatterns, IdPattern, PatternError, TextPattern,
     TokenPattern, narrow,
@@ -110,7 +110,7 @@ fn read_bracketed(
         }
         (Some(Some(names)), _) if names.len() == 1 && is_token(names[0]) => {
             let name = names[0].to_ascii_lowercase();
-            if let Some(advice) = instead_of_taken_off(&name) {
+            if let Some(advice) = advice_on_removed_header(&name) {
                 let expected = "a header field that a request can still have";
                 reader.report_value_with_code(
                     DiagnosticCode::NoEffect,

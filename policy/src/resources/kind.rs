@@ -216,7 +216,7 @@ fn refuse(
         reader.report_with_code(DiagnosticCode::Value, mark, found, supported(), Some(fix));
         KindMatch::Misspelt
     } else if is_of_a_mesh(group) {
-        let advice = instead(name).map(|advice| format!(": {advice}")).unwrap_or_default();
+        let advice = alternative(name).map(|advice| format!(": {advice}")).unwrap_or_default();
         let own = group.ends_with("postern.dev");
         let of = if own { format!(" of {}", written.version.1) } else { String::new() };
         let fix = format!("{name}{of} is not supported by this version{advice}");
@@ -252,7 +252,7 @@ fn is_of_a_mesh(group: &str) -> bool {
 }
 
 /// What to do instead of a kind that is not supported.
-fn instead(name: &str) -> Option<&'static str> {
+fn alternative(name: &str) -> Option<&'static str> {
     INSTEAD.iter().find(|(_, kinds)| kinds.contains(&name)).map(|(advice, _)| *advice)
 }
 

@@ -39,7 +39,11 @@ impl ResourceObject<'_> {
 }
 
 /// An object as it was met, whatever is wrong in it.
-pub(super) fn met(file: &Arc<str>, root: YamlValue<'_>, namespace: Option<&str>) -> SurveyedObject {
+pub(super) fn survey_object(
+    file: &Arc<str>,
+    root: YamlValue<'_>,
+    namespace: Option<&str>,
+) -> SurveyedObject {
     let text = |value: Option<YamlValue<'_>>| {
         let text = value.and_then(|value| value.scalar()).filter(|text| !text.is_empty());
         text.map(printable_excerpt)
@@ -213,12 +217,12 @@ fn read_annotations(reader: &mut YamlReader, object: &ResourceObject<'_>) {
             let found = format!("the annotation key \"{}\" of {label}", key.text);
             reader.report(key.mark, found, "a name, or prefix/name", None);
         }
-        refuse_idle(reader, object, key, value);
+        refuse_without_effect(reader, object, key, value);
     }
 }
 
 /// Refuses annotations that would do nothing and look as if they did.
-fn refuse_idle(
+fn refuse_without_effect(
     reader: &mut YamlReader,
     object: &ResourceObject<'_>,
     key: &MappingKey,

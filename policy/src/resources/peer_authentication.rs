@@ -90,7 +90,7 @@ pub(super) fn read(
     let (selector, mode, ports) = match object.spec {
         Some(spec) => read_spec(reader, spec, *object.namespace == *root_namespace)?,
         None => {
-            refuse_idle(reader, object.mark);
+            refuse_without_effect(reader, object.mark);
             return None;
         }
     };
@@ -120,7 +120,7 @@ fn read_spec(
     let ports = port_modes.map_or(Some(BTreeMap::new()), |v| read_ports(reader, v));
     map.finish(reader);
     if !map_says_mode {
-        refuse_idle(reader, spec.node.mark);
+        refuse_without_effect(reader, spec.node.mark);
     }
     if let Some(value) = written.filter(|_| in_root) {
         refuse_in_root(reader, value);
@@ -139,7 +139,7 @@ fn read_spec(
 }
 
 /// An object that says no mode leaves everything as it was, and looks as if it did not.
-fn refuse_idle(reader: &mut YamlReader, mark: SourcePosition) {
+fn refuse_without_effect(reader: &mut YamlReader, mark: SourcePosition) {
     let fix = "write mtls: {mode: STRICT}, or take the object out".to_owned();
     let expected = "`mtls` or `portLevelMtls`";
     reader.report_with_code(

@@ -76,7 +76,7 @@ pub(super) fn read(
     match object.spec {
         Some(spec) => read_spec(reader, spec, &mut read).map(|()| read),
         None => {
-            refuse_idle(reader, object.mark);
+            refuse_without_effect(reader, object.mark);
             None
         }
     }
@@ -97,7 +97,7 @@ fn read_spec(
         reader.report(value.node.mark, "`targetRefs` beside `selector`", "one of the two", None);
     }
     if !map.has("jwtRules") {
-        refuse_idle(reader, spec.node.mark);
+        refuse_without_effect(reader, spec.node.mark);
     }
     map.finish(reader);
     let rules = rules?.into_iter().enumerate().filter_map(|(index, rule)| {
@@ -110,7 +110,7 @@ fn read_spec(
 }
 
 /// An object without rules accepts no issuer and checks nothing, although it looks as if it did.
-fn refuse_idle(reader: &mut YamlReader, mark: SourcePosition) {
+fn refuse_without_effect(reader: &mut YamlReader, mark: SourcePosition) {
     let found = "a RequestAuthentication without rules, which checks no token";
     let fix = "name an issuer in jwtRules, or take the object out; to demand a token, write requestPrincipals in an AuthorizationPolicy";
     reader.report_with_code(

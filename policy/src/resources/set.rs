@@ -141,7 +141,7 @@ impl ResourceSet<'_> {
     fn read_document(&mut self, reader: &mut YamlReader, root: YamlValue<'_>) {
         let before = reader.diagnostic_count();
         let at = self.objects.len();
-        let met = object::met(reader.file(), root, self.reading.namespace);
+        let met = object::survey_object(reader.file(), root, self.reading.namespace);
         let name = Arc::clone(&met.name);
         self.objects.push(met);
         self.read_object(reader, root, at);

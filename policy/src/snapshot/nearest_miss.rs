@@ -47,7 +47,7 @@ pub(super) fn among<'e>(
     Some(NearestMiss {
         policy: Arc::clone(entry.decider.policy()),
         rule: entry.decider.rule(),
-        missing: miss.words(),
+        missing: miss.missing_names(),
         would_match_but_for: miss.mismatch_text(facts),
     })
 }
@@ -82,7 +82,7 @@ impl<'r> RuleMiss<'r> {
         source.chain(self.operation.iter().flat_map(|(_, parts)| parts)).copied()
     }
 
-    fn words(&self) -> Vec<String> {
+    fn missing_names(&self) -> Vec<String> {
         let conditions = self.conditions.iter().map(|condition| condition.key());
         self.parts().map(|part| part.as_str().to_owned()).chain(conditions).collect()
     }

@@ -122,7 +122,7 @@ impl RuleSet {
     }
 
     /// Every rule, those first that name what the connection and the request are; a rule may come twice.
-    pub(super) fn likely(&self, facts: &RuleFacts<'_>) -> impl Iterator<Item = &RuleEntry> {
+    pub(super) fn likely_first(&self, facts: &RuleFacts<'_>) -> impl Iterator<Item = &RuleEntry> {
         let filed = self.peer_files(facts).into_iter().chain(self.request_files(facts)).flatten();
         let filed = filed.flatten().filter_map(|at| self.entries.get(usize::try_from(*at).ok()?));
         filed.chain(&self.entries)

@@ -20,7 +20,7 @@ pub(super) fn parts(text: &str) -> Vec<FilePart<'_>> {
     let mut rest = FilePart { text, at: SourcePosition { line: 1, column: 1 } };
     while let Some(end) = end_of_document(rest.text) {
         let (document, after) = rest.text.split_at(end);
-        let at = moved(rest.at, document);
+        let at = advanced(rest.at, document);
         parts.push(FilePart { text: document, at: rest.at });
         rest = FilePart { text: after, at };
     }
@@ -43,7 +43,7 @@ fn end_of_document(text: &str) -> Option<usize> {
 }
 
 /// The place behind some text that begins at a place.
-fn moved(at: SourcePosition, text: &str) -> SourcePosition {
+fn advanced(at: SourcePosition, text: &str) -> SourcePosition {
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let last = text.rsplit('\n').next().unwrap_or_default();
     let columns = number(last.trim_start_matches('\u{feff}').chars().count());

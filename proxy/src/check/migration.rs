@@ -18,10 +18,10 @@ use super::{CheckFindings, CheckOutput};
 
 /// Prints what was found; true when everything would be taken, and nothing of it is unsafe.
 pub(super) fn print_report(
-    gathered: CheckFindings,
+    findings: CheckFindings,
     output: Option<CheckOutput>,
 ) -> io::Result<bool> {
-    let report = MigrationReport::of(gathered);
+    let report = MigrationReport::of(findings);
     let by_terminal =
         if io::stdout().is_terminal() { CheckOutput::Text } else { CheckOutput::Json };
     let mut out = io::stdout().lock();
@@ -108,15 +108,15 @@ struct DiagnosticExplanation {
 }
 
 impl MigrationReport {
-    fn of(gathered: CheckFindings) -> Self {
-        let CheckFindings { mistakes, files, survey, forwarded_for } = gathered;
+    fn of(findings: CheckFindings) -> Self {
+        let CheckFindings { diagnostics, files, survey, forwarded_for } = findings;
         let differences = differences(&survey, forwarded_for);
-        let mut all = mistakes.map(policy::Diagnostics::into_vec).unwrap_or_default();
+        let mut all = diagnostics.map(policy::Diagnostics::into_vec).unwrap_or_default();
         all.extend(survey.diagnostics);
         let explanations = explanations(&all);
-        let fates = ObjectOutcomes::of(&all, &differences);
-        let kinds = kinds(&survey.objects, &fates);
-        let passed = survey.objects.iter().filter(|object| fates.passed.contains(&*object.name));
+        let outcomes = ObjectOutcomes::of(&all, &differences);
+        let kinds = kinds(&survey.objects, &outcomes);
+        let passed = survey.objects.iter().filter(|object| outcomes.passed.contains(&*object.name));
         let mut passed_over = BTreeMap::new();
         for object in passed {
             *passed_over.entry(object.kind.clone()).or_default() += 1;
@@ -144,26 +144,26 @@ struct ObjectOutcomes<'m> {
 }
 
 impl<'m> ObjectOutcomes<'m> {
-    fn of(mistakes: &'m [Diagnostic], differences: &'m [MigrationDifference]) -> Self {
-        let mut fates = Self::default();
-        for mistake in mistakes {
-            let Some(object) = mistake.object.as_deref() else { continue };
-            match RefusalClass::of(mistake.code) {
-                None => fates.passed.insert(object),
-                Some(RefusalClass::Unsupported) => fates.unsupported.insert(object),
-                Some(RefusalClass::Unsafe) => fates.unsafe_.insert(object),
-                Some(RefusalClass::Elsewhere) => fates.elsewhere.insert(object),
+    fn of(diagnostics: &'m [Diagnostic], differences: &'m [MigrationDifference]) -> Self {
+        let mut outcomes = Self::default();
+        for diagnostic in diagnostics {
+            let Some(object) = diagnostic.object.as_deref() else { continue };
+            match RefusalClass::of(diagnostic.code) {
+                None => outcomes.passed.insert(object),
+                Some(RefusalClass::Unsupported) => outcomes.unsupported.insert(object),
+                Some(RefusalClass::Unsafe) => outcomes.unsafe_.insert(object),
+                Some(RefusalClass::Elsewhere) => outcomes.elsewhere.insert(object),
             };
         }
         let objects = differences.iter().filter(|found| found.is_unsafe).flat_map(|d| &d.objects);
-        fates.unsafe_.extend(objects.map(|object: &Arc<str>| &**object));
-        fates
+        outcomes.unsafe_.extend(objects.map(|object: &Arc<str>| &**object));
+        outcomes
     }
 }
 
-fn kinds(objects: &[SurveyedObject], fates: &ObjectOutcomes<'_>) -> Vec<KindCount> {
+fn kinds(objects: &[SurveyedObject], outcomes: &ObjectOutcomes<'_>) -> Vec<KindCount> {
     let mut kinds: BTreeMap<&str, KindCount> = BTreeMap::new();
-    for object in objects.iter().filter(|object| !fates.passed.contains(&*object.name)) {
+    for object in objects.iter().filter(|object| !outcomes.passed.contains(&*object.name)) {
         let count = kinds.entry(&object.kind).or_insert_with(|| KindCount {
             kind: object.kind.clone(),
             objects: 0,
@@ -171,10 +171,10 @@ fn kinds(objects: &[SurveyedObject], fates: &ObjectOutcomes<'_>) -> Vec<KindCoun
             unsupported: 0,
             unsafe_: 0,
         });
-        let unsupported = fates.unsupported.contains(&*object.name);
-        let is_unsafe = fates.unsafe_.contains(&*object.name);
+        let unsupported = outcomes.unsupported.contains(&*object.name);
+        let is_unsafe = outcomes.unsafe_.contains(&*object.name);
         count.objects += 1;
-        let elsewhere = fates.elsewhere.contains(&*object.name);
+        let elsewhere = outcomes.elsewhere.contains(&*object.name);
         count.taken += usize::from(!unsupported && !is_unsafe && !elsewhere);
         count.unsupported += usize::from(unsupported);
         count.unsafe_ += usize::from(is_unsafe);
@@ -183,13 +183,14 @@ fn kinds(objects: &[SurveyedObject], fates: &ObjectOutcomes<'_>) -> Vec<KindCoun
 }
 
 /// Each strict rule once: unsupported things first, then in the order in which they were met.
-fn explanations(mistakes: &[Diagnostic]) -> Vec<DiagnosticExplanation> {
+fn explanations(diagnostics: &[Diagnostic]) -> Vec<DiagnosticExplanation> {
     let mut known: Vec<(String, DiagnosticExplanation)> = Vec::new();
-    for mistake in mistakes {
-        let Some(sort) = RefusalClass::of(mistake.code) else { continue };
-        let key = diagnostic_key(mistake);
-        let place = place(mistake);
-        match known.iter_mut().find(|(other, found)| *other == key && found.code == mistake.code) {
+    for diagnostic in diagnostics {
+        let Some(sort) = RefusalClass::of(diagnostic.code) else { continue };
+        let key = diagnostic_key(diagnostic);
+        let place = place(diagnostic);
+        match known.iter_mut().find(|(other, found)| *other == key && found.code == diagnostic.code)
+        {
             Some((_, found)) => {
                 found.count += 1;
                 found.places.push(place);
@@ -198,11 +199,11 @@ fn explanations(mistakes: &[Diagnostic]) -> Vec<DiagnosticExplanation> {
                 key,
                 DiagnosticExplanation {
                     sort,
-                    code: mistake.code,
+                    code: diagnostic.code,
                     count: 1,
-                    found: mistake.found.clone(),
-                    expected: mistake.expected.clone(),
-                    write: mistake.fix.clone(),
+                    found: diagnostic.found.clone(),
+                    expected: diagnostic.expected.clone(),
+                    write: diagnostic.fix.clone(),
                     places: vec![place],
                 },
             )),
@@ -213,16 +214,16 @@ fn explanations(mistakes: &[Diagnostic]) -> Vec<DiagnosticExplanation> {
     explanations
 }
 
-fn place(mistake: &Diagnostic) -> String {
-    match mistake.line {
-        0 => mistake.file.to_string(),
-        line => format!("{}:{line}:{}", mistake.file, mistake.column),
+fn place(diagnostic: &Diagnostic) -> String {
+    match diagnostic.line {
+        0 => diagnostic.file.to_string(),
+        line => format!("{}:{line}:{}", diagnostic.file, diagnostic.column),
     }
 }
 
 /// What all diagnostics of one strict rule have in common: the advice without the values of the one file.
-fn diagnostic_key(mistake: &Diagnostic) -> String {
-    let Some(fix) = &mistake.fix else { return mistake.expected.clone() };
+fn diagnostic_key(diagnostic: &Diagnostic) -> String {
+    let Some(fix) = &diagnostic.fix else { return diagnostic.expected.clone() };
     let mut quoted = None;
     let kept = fix.chars().filter(|c| match (quoted, c) {
         (Some(end), c) => {

@@ -42,7 +42,7 @@ pub(super) fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     };
     let recording = recorded::read_file(&args.log)?;
     let (before, after) = (old.snapshot(), new.snapshot());
-    if before.asks_beyond_logs() || after.asks_beyond_logs() {
+    if before.needs_unlogged_facts() || after.needs_unlogged_facts() {
         note(
             "rules ask for header fields, tokens or remote addresses, which no log holds; they count as absent",
         )?;

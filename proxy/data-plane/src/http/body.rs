@@ -197,7 +197,9 @@ impl Body {
     /// A frame as it may pass: trailers without what does not belong there, data as the tap lets it.
     fn hand_on(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         let frame = match frame.into_trailers() {
-            Ok(trailers) if !self.head.within_limits(&trailers) => return Err(BodyError::TrailersTooLarge),
+            Ok(trailers) if !self.head.within_limits(&trailers) => {
+                return Err(BodyError::TrailersTooLarge);
+            }
             Ok(mut trailers) => {
                 headers::filter_trailers(&mut trailers, self.trailers);
                 Frame::trailers(trailers)

@@ -99,7 +99,7 @@ impl ReservedStream {
     ///
     /// # Errors
     /// [`SendError`] when the connection takes no more requests; nothing has been sent.
-    pub async fn slot(self) -> Result<ReadyStream, SendError> {
+    pub async fn until_ready(self) -> Result<ReadyStream, SendError> {
         let Self { client: H2Client { mut sender, shared }, stream } = self;
         match poll_fn(|cx| sender.poll_ready(cx)).await {
             Ok(()) => Ok(ReadyStream { sender, stream }),

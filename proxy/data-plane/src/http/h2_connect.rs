@@ -31,7 +31,7 @@ impl ReservedStream {
         *request.uri_mut() = uri;
         request.extensions_mut().insert(Protocol::from_static(protocol));
         let failed = |e: SendError| ConnectError::Request(e.into_error(OtherEnd::Upstream));
-        let ReadyStream { mut sender, stream } = self.slot().await.map_err(failed)?;
+        let ReadyStream { mut sender, stream } = self.until_ready().await.map_err(failed)?;
         let (answer, mut send) = sender
             .send_request(request, false)
             .map_err(|e| failed(stream.shared().unsent_error(e)))?;

@@ -225,7 +225,7 @@ async fn send_http2(
             None => open_http2(pool, &shared, app).await?,
         };
         // Without a slot on it: the app has announced its end since it was last used.
-        if let Ok(slot) = place.slot().await {
+        if let Ok(slot) = place.until_ready().await {
             return slot.send(request).await.map_err(|e| e.into_error(WHO));
         }
     }

@@ -29,7 +29,7 @@ async fn s02_trailers_have_the_limits_of_a_head() {
         let body = client
             .reserve_stream()
             .unwrap()
-            .slot()
+            .until_ready()
             .await
             .unwrap()
             .send(request)
@@ -59,7 +59,7 @@ async fn reset(reason: h2::Reason, ended: bool) -> Option<Bytes> {
     });
     let client = H2Client::open(Box::new(ours), &Limits::default()).await.unwrap();
     let request = Request::builder().uri("http://store/").body(Body::empty()).unwrap();
-    let slot = client.reserve_stream().unwrap().slot().await.unwrap();
+    let slot = client.reserve_stream().unwrap().until_ready().await.unwrap();
     let mut body = slot.send(request).await.unwrap().into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
     heard.send(()).unwrap();

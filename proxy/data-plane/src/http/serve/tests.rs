@@ -58,7 +58,7 @@ async fn a_refusal_has_no_content_where_only_the_head_was_asked_for() {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = "http://store/".parse().unwrap();
         *request.method_mut() = method.clone();
-        let slot = client.reserve_stream().unwrap().slot().await.unwrap();
+        let slot = client.reserve_stream().unwrap().until_ready().await.unwrap();
         let answer = slot.send(request).await.unwrap();
         assert_eq!(answer.status(), 403, "{method}");
         assert_eq!(answer.body().is_empty(), method == Method::HEAD, "{method}");

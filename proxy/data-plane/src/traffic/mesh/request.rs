@@ -64,7 +64,7 @@ impl Destination {
                     return Ok(RequestConnection::Alone(sender, link));
                 }
                 AcquiredConnection::Shared(place) => {
-                    if let Ok(slot) = place.slot().await {
+                    if let Ok(slot) = place.until_ready().await {
                         return Ok(RequestConnection::Shared(slot));
                     }
                 }

@@ -224,7 +224,7 @@ async fn s04_hostile_upstream_cannot_make_us_reset_without_end() {
             let mut request = Request::new(Body::empty());
             *request.uri_mut() = "http://store/".parse().unwrap();
             let Some(place) = client.reserve_stream() else { break };
-            let Ok(slot) = place.slot().await else { break };
+            let Ok(slot) = place.until_ready().await else { break };
             if let Ok(mut answer) = slot.send(request).await {
                 while let Some(Ok(_)) =
                     poll_fn(|cx| std::pin::Pin::new(answer.body_mut()).poll_frame(cx)).await
