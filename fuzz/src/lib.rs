@@ -21,7 +21,7 @@ pub use exercise::{exercise, exercise_for_seconds};
 pub type Target = fn(&[u8]);
 
 /// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("config", targets::config),
     ("resources", targets::resources),
     ("spiffe_id", targets::spiffe_id),
@@ -34,4 +34,5 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("token", targets::token),
     ("jwks", targets::jwks),
     ("review", targets::review),
+    ("service", targets::service),
 ];

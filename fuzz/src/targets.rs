@@ -5,6 +5,7 @@ mod gate;
 mod names;
 mod raw;
 mod review;
+mod service;
 mod tokens;
 
 pub use files::{config, resources};
@@ -12,4 +13,5 @@ pub use gate::gate;
 pub use names::{crl, leaf, path, spiffe_id};
 pub use raw::{raw_http1, sniff};
 pub use review::review;
+pub use service::service;
 pub use tokens::{jwks, token};

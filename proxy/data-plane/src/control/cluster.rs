@@ -6,7 +6,7 @@
 
 pub mod resource_cache;
 pub mod service_cache;
-mod service_message;
+pub mod service_message;
 mod stream;
 
 use std::hash::{BuildHasher as _, RandomState};

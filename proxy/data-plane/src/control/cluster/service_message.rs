@@ -18,7 +18,7 @@ pub(crate) mod proto {
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub(super) fn read(bytes: &[u8], root_namespace: &str) -> Result<ServiceEntry, String> {
+pub fn read(bytes: &[u8], root_namespace: &str) -> Result<ServiceEntry, String> {
     let message = proto::Service::decode(bytes).map_err(|error| error.to_string())?;
     if message.encoded_len() != bytes.len() {
         return Err("fields that this version does not know".to_owned());

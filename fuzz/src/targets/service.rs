@@ -1,0 +1,16 @@
+//! The controller's message about a service.
+
+use data_plane::control::cluster::service_message;
+use policy::resources::{ServiceDescription, ServiceEntry};
+
+/// Whatever comes is refused with words, or is a ServiceEntry that says the same when it is described and checked again.
+pub fn service(data: &[u8]) {
+    match service_message::read(data, "postern-system") {
+        Ok(entry) => {
+            let described = ServiceDescription::from(&entry);
+            let again = ServiceEntry::checked(&described, "postern-system");
+            assert_eq!(again, Ok(entry), "{described:?}");
+        }
+        Err(why) => assert!(!why.is_empty()),
+    }
+}
