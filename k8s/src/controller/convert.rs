@@ -13,8 +13,8 @@ use policy::Protocol;
 use serde_json::{Value, json};
 
 use super::index::{
-    EndpointRecord, ObjectName, Pod, PolicyKind, PolicyObject, Reported, Service, ServicePort,
-    Slice, SlicePort,
+    EndpointRecord, ObjectName, Pod, PolicyKind, PolicyObject, ReportedCondition, Service,
+    ServicePort, Slice, SlicePort,
 };
 use super::status::ACCEPTED;
 use super::trust_bundle::BUNDLE_KEY;
@@ -179,10 +179,10 @@ pub fn policy(kind: PolicyKind, object: DynamicObject) -> PolicyObject {
 }
 
 /// The condition `Accepted` in a status.
-fn reported(status: &Value) -> Option<Reported> {
+fn reported(status: &Value) -> Option<ReportedCondition> {
     let conditions = status.get("conditions")?.as_array()?;
     let ours = conditions.iter().find(|condition| condition["type"] == ACCEPTED)?;
-    Some(Reported {
+    Some(ReportedCondition {
         accepted: ours["status"] == "True",
         message: ours["message"].as_str().unwrap_or_default().to_owned(),
         generation: ours["observedGeneration"].as_i64().unwrap_or_default(),

@@ -20,15 +20,15 @@ use std::sync::Arc;
 
 use identity::TrustDomain;
 
-pub use delta::{Answer, Delta, Subscriber, TooMuch, TypeDelta};
-pub use document::Document;
+pub use delta::{Delta, SentState, Subscriber, TooManyDestinations, TypeDelta};
+pub use document::ResourceDocument;
 pub use events::{Event, ObjectKind};
-pub use policies::Verdict;
+pub use policies::PolicyVerdict;
 pub use records::{
-    EndpointRecord, ObjectName, Pod, PolicyKind, PolicyName, PolicyObject, Reported, Service,
-    ServicePort, Slice, SlicePort,
+    EndpointRecord, ObjectName, Pod, PolicyKind, PolicyName, PolicyObject, ReportedCondition,
+    Service, ServicePort, Slice, SlicePort,
 };
-pub use services::Outsider;
+pub use services::UnprotectedEndpoint;
 
 use policies::PolicyRecord;
 use services::ServiceRecord;

@@ -47,11 +47,11 @@ impl Discovery {
     }
 }
 
-type Answer = Result<DeltaDiscoveryResponse, Status>;
+type DiscoveryAnswer = Result<DeltaDiscoveryResponse, Status>;
 
 #[tonic::async_trait]
 impl AggregatedDiscoveryService for Discovery {
-    type DeltaAggregatedResourcesStream = ReceiverStream<Answer>;
+    type DeltaAggregatedResourcesStream = ReceiverStream<DiscoveryAnswer>;
 
     async fn delta_aggregated_resources(
         &self,
@@ -88,18 +88,18 @@ async fn converse(
     shared: Arc<Shared>,
     caller: Caller,
     mut requests: Streaming<DeltaDiscoveryRequest>,
-    answers: &mpsc::Sender<Answer>,
+    answers: &mpsc::Sender<DiscoveryAnswer>,
 ) -> Result<(), Status> {
     let mut changes = shared.changes();
     let first = tokio::time::timeout(FIRST_DEADLINE, said(&mut requests)).await;
     let first = first.map_err(|_| Status::deadline_exceeded("no first request within 10 s"))??;
     let Some(first) = first else { return Ok(()) };
-    let pod = Announced::read(first.node.as_ref())?;
+    let pod = AnnouncedPod::read(first.node.as_ref())?;
     let mut subscriber = identify(&shared, &caller, pod).await?;
     let _counted = shared.count_proxy(subscriber.pod()).ok_or_else(|| {
         Status::resource_exhausted("the pod has too many streams; close one first")
     })?;
-    let mut session = Session { answers, nonce: 0 };
+    let mut session = AnswerStream { answers, nonce: 0 };
     let mut foreign = ForeignTypes::default();
     ask(&mut subscriber, &mut foreign, first)?;
     let expiry = tokio::time::sleep(time_left(caller.not_after));
@@ -145,12 +145,12 @@ fn time_left(not_after: u64) -> Duration {
 }
 
 /// What a proxy says of its pod.
-struct Announced {
+struct AnnouncedPod {
     name: String,
     uid: String,
 }
 
-impl Announced {
+impl AnnouncedPod {
     fn read(node: Option<&Node>) -> Result<Self, Status> {
         let fields = node.and_then(|node| node.metadata.as_ref()).map(|metadata| &metadata.fields);
         let text = |key: &str| {
@@ -174,7 +174,7 @@ impl Announced {
 async fn identify(
     shared: &Shared,
     caller: &Caller,
-    announced: Announced,
+    announced: AnnouncedPod,
 ) -> Result<Subscriber, Status> {
     let denied = |why: &str| {
         tracing::warn!(id = %caller.id, pod = announced.name, uid = announced.uid, why, "refused");
@@ -262,12 +262,12 @@ impl ForeignTypes {
 }
 
 /// The answering side of a stream.
-struct Session<'a> {
-    answers: &'a mpsc::Sender<Answer>,
+struct AnswerStream<'a> {
+    answers: &'a mpsc::Sender<DiscoveryAnswer>,
     nonce: u64,
 }
 
-impl Session<'_> {
+impl AnswerStream<'_> {
     async fn tell(&mut self, delta: Delta) -> Result<(), Status> {
         for (type_url, delta) in [(POLICY_TYPE, delta.policies), (SERVICE_TYPE, delta.services)] {
             let Some(delta) = delta else { continue };

@@ -7,7 +7,7 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-use super::index::Verdict;
+use super::index::PolicyVerdict;
 use super::watch::api_resource;
 
 /// The condition's type.
@@ -27,7 +27,7 @@ pub fn message(mistakes: Option<&str>) -> String {
 }
 
 /// What is said of a policy since `now`.
-fn condition(verdict: &Verdict, now: Timestamp) -> Condition {
+fn condition(verdict: &PolicyVerdict, now: Timestamp) -> Condition {
     let (status, reason) = match verdict.mistakes {
         None => ("True", "Accepted"),
         Some(_) => ("False", "Invalid"),
@@ -43,7 +43,7 @@ fn condition(verdict: &Verdict, now: Timestamp) -> Condition {
 }
 
 /// The object that server-side apply merges into the policy's status. Its kind is one of several, so it has no type.
-fn status_patch(verdict: &Verdict, now: Timestamp) -> Value {
+fn status_patch(verdict: &PolicyVerdict, now: Timestamp) -> Value {
     let (group, version, _) = verdict.name.kind.resource();
     json!({
         "apiVersion": format!("{group}/{version}"),
@@ -60,7 +60,7 @@ fn status_patch(verdict: &Verdict, now: Timestamp) -> Value {
 ///
 /// # Errors
 /// The API server's; 404 where the kind has no status or the object is gone.
-pub async fn write(client: &Client, verdict: &Verdict) -> kube::Result<()> {
+pub async fn write(client: &Client, verdict: &PolicyVerdict) -> kube::Result<()> {
     let resource = api_resource(verdict.name.kind);
     let namespace = &verdict.name.object.namespace;
     let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);

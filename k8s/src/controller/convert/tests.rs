@@ -100,6 +100,6 @@ fn a_policy_keeps_what_its_writer_wrote_and_nothing_else() {
             "spec": {"action": "DENY"}, "sepc": {},
         })
     );
-    let reported = Reported { accepted: false, message: "m".into(), generation: 2 };
+    let reported = ReportedCondition { accepted: false, message: "m".into(), generation: 2 };
     assert_eq!(read.reported, Some(reported));
 }

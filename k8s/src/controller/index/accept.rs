@@ -10,7 +10,7 @@ use policy::service::EndpointAddress;
 use policy::{Diagnostics, Resources, SourceFile};
 use serde_json::{Value, json};
 
-use super::{Document, IndexSettings, ObjectName, PolicyKind, PolicyName, message};
+use super::{IndexSettings, ObjectName, PolicyKind, PolicyName, ResourceDocument, message};
 
 /// The workloads of its namespace (of all, in the root namespace) that a policy is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) struct EntryFacts {
     /// Endpoint addresses and ports.
     pub(super) endpoints: BTreeSet<(std::net::IpAddr, u16)>,
     /// What proxies are told of it.
-    pub(super) document: Option<Arc<Document>>,
+    pub(super) document: Option<Arc<ResourceDocument>>,
 }
 
 impl EntryFacts {
@@ -77,7 +77,7 @@ fn facts(resources: &Resources) -> EntryFacts {
     let mut facts = EntryFacts::default();
     for entry in resources.service_entries() {
         facts.blocks.extend(entry.addresses());
-        facts.document = Some(Arc::new(Document::of_service(&message::of_entry(entry))));
+        facts.document = Some(Arc::new(ResourceDocument::of_service(&message::of_entry(entry))));
         for service in entry.services() {
             facts.hosts.insert(service.host.clone());
             facts.ports.extend(service.ports.iter().map(|port| port.number));

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::lookup::{Found, LONGEST_KEY};
-use super::{Document, Index, ObjectName};
+use super::lookup::{LONGEST_KEY, LookupTarget};
+use super::{Index, ObjectName, ResourceDocument};
 
 /// The most destinations one proxy may ask for at a time: twice what a proxy asks for before it gives old ones up.
 const MOST_DESTINATIONS: usize = 4096;
@@ -18,7 +18,7 @@ pub struct Subscriber {
     /// `None` until it asks for its policies.
     policies: Option<HashMap<String, String>>,
     /// By destination: what it was told.
-    services: BTreeMap<String, Answer>,
+    services: BTreeMap<String, SentState>,
     /// Names that mean nothing, to be told so.
     nonsense: Vec<String>,
     /// The revisions of the index at the last delta; `None` after a new question.
@@ -29,11 +29,11 @@ pub struct Subscriber {
 /// A proxy asks for more than one needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more than {MOST_DESTINATIONS} destinations; unsubscribe from those that are not used")]
-pub struct TooMuch;
+pub struct TooManyDestinations;
 
 /// What a proxy was told of a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum SentState {
     /// Nothing yet.
     Nothing,
     /// That it means nothing.
@@ -55,7 +55,7 @@ pub struct Delta {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TypeDelta {
     /// New or changed, by name.
-    pub changed: Vec<(String, Arc<Document>)>,
+    pub changed: Vec<(String, Arc<ResourceDocument>)>,
     /// Gone, or never there.
     pub removed: Vec<String>,
 }
@@ -96,16 +96,16 @@ impl Subscriber {
         &mut self,
         names: Vec<String>,
         mut has: HashMap<String, String>,
-    ) -> Result<(), TooMuch> {
+    ) -> Result<(), TooManyDestinations> {
         let new = names.iter().filter(|name| !self.services.contains_key(*name)).count();
         if self.services.len() + new > MOST_DESTINATIONS {
-            return Err(TooMuch);
+            return Err(TooManyDestinations);
         }
         let (names, nonsense): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|name| name.len() <= LONGEST_KEY);
         self.nonsense = nonsense;
         for name in names {
-            let answer = has.remove(&name).map_or(Answer::Nothing, Answer::Version);
+            let answer = has.remove(&name).map_or(SentState::Nothing, SentState::Version);
             self.services.insert(name, answer);
         }
         self.seen = None;
@@ -175,11 +175,11 @@ impl Index {
 
     fn services_delta(&self, subscriber: &mut Subscriber, uid: &str) -> TypeDelta {
         let namespace = &subscriber.pod.namespace;
-        let found: Vec<Option<Found>> =
+        let found: Vec<Option<LookupTarget>> =
             subscriber.services.keys().map(|key| self.look_up(namespace, key)).collect();
         let mut dialled: HashMap<&ObjectName, BTreeSet<IpAddr>> = HashMap::new();
         for target in found.iter().flatten() {
-            if let Found::Service(name, Some(ip)) = target {
+            if let LookupTarget::Service(name, Some(ip)) = target {
                 dialled.entry(name).or_default().insert(*ip);
             }
         }
@@ -188,19 +188,19 @@ impl Index {
         let mut delta = TypeDelta { removed, ..TypeDelta::default() };
         for ((key, answer), target) in subscriber.services.iter_mut().zip(&found) {
             let document = target.as_ref().and_then(|target| match target {
-                Found::Entry(name) => {
+                LookupTarget::Entry(name) => {
                     self.policies.get(name)?.served.as_ref()?.facts.document.clone()
                 }
-                Found::Service(name, _) => {
+                LookupTarget::Service(name, _) => {
                     self.service_document(name, uid, dialled.get(name).unwrap_or(&none))
                 }
-                Found::Outside(host, address) => {
+                LookupTarget::Outside(host, address) => {
                     Some(Arc::new(self.outside_document(host, *address)))
                 }
             });
-            let now = document
-                .as_ref()
-                .map_or(Answer::Unknown, |document| Answer::Version(document.version.clone()));
+            let now = document.as_ref().map_or(SentState::Unknown, |document| {
+                SentState::Version(document.version.clone())
+            });
             if *answer != now {
                 match document {
                     Some(document) => delta.changed.push((key.clone(), document)),

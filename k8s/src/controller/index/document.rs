@@ -9,14 +9,14 @@ use crate::controller::service_message;
 /// A document and its version. Equal documents have equal versions on every replica and after every restart, so that a
 /// proxy that comes back is sent only what changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Document {
+pub struct ResourceDocument {
     /// A digest of the bytes.
     pub version: String,
     /// The JSON text of a policy, or the message of a service.
     pub bytes: Vec<u8>,
 }
 
-impl Document {
+impl ResourceDocument {
     /// The document of a policy.
     #[must_use]
     pub fn of_policy(value: &serde_json::Value) -> Self {

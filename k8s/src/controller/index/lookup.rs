@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::policies::Served;
+use super::policies::ServedPolicy;
 use super::{Index, ObjectName, PolicyName};
 
 /// The longest destination that is looked up: a DNS name (RFC 1035 §2.3.4) with a port.
@@ -14,7 +14,7 @@ pub(super) const LONGEST_KEY: usize = 261;
 
 /// What a destination was found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum LookupTarget {
     /// A ServiceEntry.
     Entry(PolicyName),
     /// A Service, and the endpoint's address where an endpoint was dialled.
@@ -24,7 +24,7 @@ pub(super) enum Found {
 }
 
 impl Index {
-    pub(super) fn look_up(&self, client_namespace: &Arc<str>, key: &str) -> Option<Found> {
+    pub(super) fn look_up(&self, client_namespace: &Arc<str>, key: &str) -> Option<LookupTarget> {
         match key.parse::<SocketAddr>() {
             Ok(address) => {
                 let ip = address.ip().to_canonical();
@@ -39,7 +39,12 @@ impl Index {
         }
     }
 
-    fn by_host(&self, client_namespace: &Arc<str>, host: &str, port: Option<u16>) -> Option<Found> {
+    fn by_host(
+        &self,
+        client_namespace: &Arc<str>,
+        host: &str,
+        port: Option<u16>,
+    ) -> Option<LookupTarget> {
         let service = self.cluster_name(client_namespace, host);
         let full = service.as_ref().map(|name| self.host_of(name));
         let written = [Some(host), full.as_deref()];
@@ -52,13 +57,13 @@ impl Index {
                 let entries = self.entry_hosts.get(&(namespace.clone(), host.into()));
                 let fitting = entries.into_iter().flatten().filter(has_port);
                 if let Some(name) = self.oldest(fitting) {
-                    return Some(Found::Entry(name));
+                    return Some(LookupTarget::Entry(name));
                 }
             }
         }
         service
             .filter(|name| self.services.contains_key(name))
-            .map(|name| Found::Service(name, None))
+            .map(|name| LookupTarget::Service(name, None))
     }
 
     /// `cart`, `cart.shop`, `cart.shop.svc` or `cart.shop.svc.cluster.local`.
@@ -75,20 +80,20 @@ impl Index {
         }
     }
 
-    fn by_address(&self, client_namespace: &Arc<str>, address: SocketAddr) -> Option<Found> {
+    fn by_address(&self, client_namespace: &Arc<str>, address: SocketAddr) -> Option<LookupTarget> {
         let (ip, port) = (address.ip(), address.port());
-        let in_block = |served: &Served| {
+        let in_block = |served: &ServedPolicy| {
             served.facts.ports.contains(&port)
                 && served.facts.blocks.iter().any(|block| block.contains(&ip))
         };
-        let by_entry = |fits: &dyn Fn(&Served) -> bool| {
+        let by_entry = |fits: &dyn Fn(&ServedPolicy) -> bool| {
             self.entry_namespaces(client_namespace).find_map(|namespace| {
                 let names = self.policies_in.get(namespace).into_iter().flatten();
                 let fitting = names.filter(|name| {
                     let served = self.policies.get(*name).and_then(|r| r.in_force());
                     served.is_some_and(fits)
                 });
-                self.oldest(fitting).map(Found::Entry)
+                self.oldest(fitting).map(LookupTarget::Entry)
             })
         };
         let services = |map: &std::collections::HashMap<_, std::collections::BTreeSet<_>>| {
@@ -102,17 +107,17 @@ impl Index {
                     ports.iter().any(|known| known.number == port).then(|| name.clone())
                 };
                 let service = services(&self.cluster_ips).iter().find_map(has_port)?;
-                Some(Found::Service(service, None))
+                Some(LookupTarget::Service(service, None))
             })
             .or_else(|| by_entry(&|served| served.facts.endpoints.contains(&(ip, port))))
             .or_else(|| {
                 let mut at = services(&self.endpoint_ips).into_iter();
                 let service = at.find(|name| self.is_inside(name, ip, port))?;
-                Some(Found::Service(service, Some(ip)))
+                Some(LookupTarget::Service(service, Some(ip)))
             })
             .or_else(|| {
                 let host = self.outside(client_namespace, address)?;
-                Some(Found::Outside(host, address))
+                Some(LookupTarget::Outside(host, address))
             })
     }
 

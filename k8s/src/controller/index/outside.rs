@@ -8,7 +8,7 @@ use std::sync::Arc;
 use policy::Protocol;
 
 use super::services::{ports_of, remove};
-use super::{Document, Index, ObjectName, Pod, message};
+use super::{Index, ObjectName, Pod, ResourceDocument, message};
 use crate::controller::service_message as proto;
 
 impl Index {
@@ -74,10 +74,10 @@ impl Index {
     }
 
     /// The document of such an address: a service without identities.
-    pub(super) fn outside_document(&self, host: &str, address: SocketAddr) -> Document {
+    pub(super) fn outside_document(&self, host: &str, address: SocketAddr) -> ResourceDocument {
         let (ip, port) = (address.ip(), address.port());
         let port = message::service_port(&"".into(), port, port, Protocol::Auto);
-        Document::of_service(&proto::Service {
+        ResourceDocument::of_service(&proto::Service {
             namespace: self.settings.root_namespace.to_string(),
             name: format!("outside-{}-{}", dashed(ip), port.number),
             hosts: vec![host.to_owned()],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::accept::{self, EntryFacts, Scope};
-use super::{Document, Index, ObjectName, PolicyKind, PolicyName, PolicyObject};
+use super::{Index, ObjectName, PolicyKind, PolicyName, PolicyObject, ResourceDocument};
 
 /// The name of the document that tells a proxy what its pod is.
 pub(super) const WORKLOAD: &str = "Workload";
@@ -18,14 +18,14 @@ pub(super) struct PolicyRecord {
     /// The mistakes of the newest version.
     mistakes: Option<String>,
     /// The version in force.
-    pub(super) served: Option<Served>,
+    pub(super) served: Option<ServedPolicy>,
     /// What it claims and an older ServiceEntry of its namespace has: then it is not in force.
-    claimed: Option<Claimed>,
+    claimed: Option<HostClaim>,
 }
 
 /// A port of a host that two ServiceEntries of one namespace claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Claimed {
+pub(super) struct HostClaim {
     host: Arc<str>,
     port: u16,
     by: PolicyName,
@@ -33,8 +33,8 @@ pub(super) struct Claimed {
 
 /// The version of a policy that proxies get.
 #[derive(Debug)]
-pub(super) struct Served {
-    pub(super) document: Arc<Document>,
+pub(super) struct ServedPolicy {
+    pub(super) document: Arc<ResourceDocument>,
     value: serde_json::Value,
     scope: Scope,
     pub(super) facts: EntryFacts,
@@ -44,7 +44,7 @@ pub(super) struct Served {
 
 /// What a policy's status must say.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct PolicyVerdict {
     /// The policy.
     pub name: PolicyName,
     /// The generation that was judged.
@@ -67,7 +67,7 @@ impl Index {
         let before = self.policies.remove(&name).and_then(|record| record.served);
         self.unlink_entry(&name, before.as_ref());
         let (served, mistakes) = match checked {
-            Ok(facts) => (Some(Served::of(&object, facts, true)), None),
+            Ok(facts) => (Some(ServedPolicy::of(&object, facts, true)), None),
             Err(mistakes) => (self.fall_back(&name, &object, before), Some(mistakes)),
         };
         self.link_entry(&name, served.as_ref());
@@ -83,11 +83,11 @@ impl Index {
         &self,
         name: &PolicyName,
         object: &PolicyObject,
-        before: Option<Served>,
-    ) -> Option<Served> {
+        before: Option<ServedPolicy>,
+    ) -> Option<ServedPolicy> {
         before.filter(|served| served.accepted).or_else(|| {
             let denies = name.kind != PolicyKind::ServiceEntry;
-            denies.then(|| Served::of(object, EntryFacts::default(), false))
+            denies.then(|| ServedPolicy::of(object, EntryFacts::default(), false))
         })
     }
 
@@ -114,7 +114,7 @@ impl Index {
         for (_, name, claims) in claims {
             let taken = claims.iter().find_map(|(host, port)| {
                 let by = owners.get(&(host.clone(), *port))?.clone();
-                Some(Claimed { host: host.clone(), port: *port, by })
+                Some(HostClaim { host: host.clone(), port: *port, by })
             });
             if taken.is_none() {
                 owners.extend(claims.into_iter().map(|claim| (claim, name.clone())));
@@ -125,7 +125,7 @@ impl Index {
         }
     }
 
-    fn link_entry(&mut self, name: &PolicyName, served: Option<&Served>) {
+    fn link_entry(&mut self, name: &PolicyName, served: Option<&ServedPolicy>) {
         let Some(served) = served.filter(|_| name.kind == PolicyKind::ServiceEntry) else { return };
         for host in &served.facts.hosts {
             let key = (name.object.namespace.clone(), host.clone());
@@ -135,7 +135,7 @@ impl Index {
         self.appeared_revision += 1;
     }
 
-    fn unlink_entry(&mut self, name: &PolicyName, served: Option<&Served>) {
+    fn unlink_entry(&mut self, name: &PolicyName, served: Option<&ServedPolicy>) {
         let Some(served) = served.filter(|_| name.kind == PolicyKind::ServiceEntry) else { return };
         for host in &served.facts.hosts {
             let key = (name.object.namespace.clone(), host.clone());
@@ -146,7 +146,10 @@ impl Index {
 
     /// Everything that is about a pod as a server, by name: its own description, and the policies that select it. `None` when
     /// the pod is gone.
-    pub(super) fn policies_for(&self, pod: &ObjectName) -> Option<BTreeMap<String, Arc<Document>>> {
+    pub(super) fn policies_for(
+        &self,
+        pod: &ObjectName,
+    ) -> Option<BTreeMap<String, Arc<ResourceDocument>>> {
         let found = self.pods.get(pod)?;
         let mut documents = BTreeMap::new();
         documents.insert(WORKLOAD.to_owned(), Arc::new(self.workload(pod)?));
@@ -168,10 +171,10 @@ impl Index {
     fn if_about(
         &self,
         name: &PolicyName,
-        served: &Served,
+        served: &ServedPolicy,
         pod: &ObjectName,
         found: &super::Pod,
-    ) -> Option<Arc<Document>> {
+    ) -> Option<Arc<ResourceDocument>> {
         let has = |wanted: &BTreeMap<String, String>| {
             wanted.iter().all(|(key, value)| found.labels.get(key) == Some(value))
         };
@@ -188,13 +191,13 @@ impl Index {
                     selectors.filter(|selector| !selector.is_empty() && has(selector));
                 let selector = matching.next()?;
                 let value = accept::with_selector(&served.value, selector);
-                Some(Arc::new(Document::of_policy(&value)))
+                Some(Arc::new(ResourceDocument::of_policy(&value)))
             }
         }
     }
 
     /// What the pod is: its labels, what its ports speak, and the service it is behind when that is one.
-    fn workload(&self, name: &ObjectName) -> Option<Document> {
+    fn workload(&self, name: &ObjectName) -> Option<ResourceDocument> {
         let pod = self.pods.get(name)?;
         let ports: BTreeMap<String, &str> = self
             .port_protocols(name)
@@ -210,7 +213,7 @@ impl Index {
         if let (Some(service), None) = (services.next(), services.next()) {
             spec["service"] = self.host_of(&service).into();
         }
-        Some(Document::of_policy(&json!({
+        Some(ResourceDocument::of_policy(&json!({
             "apiVersion": "postern.dev/v1",
             "kind": WORKLOAD,
             "metadata": {"name": &*name.name, "namespace": &*name.namespace},
@@ -220,9 +223,9 @@ impl Index {
 
     /// The policies whose status does not say yet what is to be said of them.
     #[must_use]
-    pub fn unreported(&self) -> Vec<Verdict> {
+    pub fn unreported(&self) -> Vec<PolicyVerdict> {
         let records = self.policies.iter().filter(|(_, record)| !record.is_reported());
-        let verdict = |(name, record): (&PolicyName, &PolicyRecord)| Verdict {
+        let verdict = |(name, record): (&PolicyName, &PolicyRecord)| PolicyVerdict {
             name: name.clone(),
             generation: record.object.generation,
             mistakes: record.why_not(),
@@ -240,13 +243,13 @@ impl Index {
 
 impl PolicyRecord {
     /// The version in force, of one that has all it claims.
-    pub(super) fn in_force(&self) -> Option<&Served> {
+    pub(super) fn in_force(&self) -> Option<&ServedPolicy> {
         self.served.as_ref().filter(|_| self.claimed.is_none())
     }
 
     /// Why it is not accepted: every mistake, and who has what it claims.
     fn why_not(&self) -> Option<String> {
-        let claimed = self.claimed.as_ref().map(|Claimed { host, port, by }| {
+        let claimed = self.claimed.as_ref().map(|HostClaim { host, port, by }| {
             format!("found port {port} of the host {host}; expected each host and port once in a namespace; {by}, which is older or first by name, has it: remove it from one of them")
         });
         let told: Vec<String> = self.mistakes.clone().into_iter().chain(claimed).collect();
@@ -264,10 +267,10 @@ impl PolicyRecord {
     }
 }
 
-impl Served {
+impl ServedPolicy {
     fn of(object: &PolicyObject, facts: EntryFacts, accepted: bool) -> Self {
         Self {
-            document: Arc::new(Document::of_policy(&object.document)),
+            document: Arc::new(ResourceDocument::of_policy(&object.document)),
             value: object.document.clone(),
             scope: accept::scope(&object.document),
             facts,

@@ -173,12 +173,12 @@ pub struct PolicyObject {
     /// apiVersion, kind, the metadata that matters, and spec, as the API server gave them.
     pub document: serde_json::Value,
     /// The condition that its status shows already.
-    pub reported: Option<Reported>,
+    pub reported: Option<ReportedCondition>,
 }
 
 /// A condition `Accepted` as a policy's status shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reported {
+pub struct ReportedCondition {
     /// Whether it says `True`.
     pub accepted: bool,
     /// Its message.

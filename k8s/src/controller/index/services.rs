@@ -9,7 +9,7 @@ use identity::SpiffeId;
 use policy::Protocol;
 
 use super::{
-    Document, EndpointRecord, Index, ObjectName, Pod, Service, ServicePort, Slice, message,
+    EndpointRecord, Index, ObjectName, Pod, ResourceDocument, Service, ServicePort, Slice, message,
 };
 use crate::controller::service_message as proto;
 
@@ -24,12 +24,12 @@ const MOST_NAMED: usize = 8;
 pub(super) struct ServiceRecord {
     pub(super) object: Service,
     /// The document, made when a proxy first asks; one a share, see [`MOST_ENDPOINTS`].
-    shares: OnceLock<Vec<OnceLock<Arc<Document>>>>,
+    shares: OnceLock<Vec<OnceLock<Arc<ResourceDocument>>>>,
 }
 
 /// An endpoint of a service that no proxy protects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Outsider {
+pub struct UnprotectedEndpoint {
     /// The service.
     pub service: ObjectName,
     /// The endpoint's address.
@@ -40,13 +40,13 @@ pub struct Outsider {
 
 /// The ready endpoints of a service, told apart by whether a proxy answers for them.
 #[derive(Debug, Default)]
-struct Endpoints {
-    inside: BTreeMap<IpAddr, Inside>,
+struct ReadyEndpoints {
+    inside: BTreeMap<IpAddr, MeshEndpoint>,
     outside: BTreeSet<(IpAddr, Option<Arc<str>>)>,
 }
 
 #[derive(Debug)]
-struct Inside {
+struct MeshEndpoint {
     account: Arc<str>,
     ports: BTreeMap<Arc<str>, u16>,
 }
@@ -168,7 +168,7 @@ impl Index {
         name: &ObjectName,
         uid: &str,
         dialled: &BTreeSet<IpAddr>,
-    ) -> Option<Arc<Document>> {
+    ) -> Option<Arc<ResourceDocument>> {
         let record = self.services.get(name)?;
         if record.object.ports.is_empty() {
             return None;
@@ -197,8 +197,8 @@ impl Index {
 
     /// The ready endpoints. One is believed only when the Pod it names, in the service's own namespace, has its address: what
     /// an EndpointSlice says of itself proves nothing (ARCHITECTURE, invariant 12).
-    fn endpoints(&self, name: &ObjectName, service: &Service) -> Endpoints {
-        let mut endpoints = Endpoints::default();
+    fn endpoints(&self, name: &ObjectName, service: &Service) -> ReadyEndpoints {
+        let mut endpoints = ReadyEndpoints::default();
         for slice in self.slices_about(name) {
             for endpoint in slice.endpoints.iter().filter(|endpoint| endpoint.ready) {
                 let pod = self.pod_at(name, endpoint);
@@ -206,8 +206,8 @@ impl Index {
                     Some(pod) => {
                         let account = pod.service_account.clone();
                         let inside = endpoints.inside.entry(endpoint.ip);
-                        let inside =
-                            inside.or_insert_with(|| Inside { account, ports: BTreeMap::new() });
+                        let inside = inside
+                            .or_insert_with(|| MeshEndpoint { account, ports: BTreeMap::new() });
                         inside.ports.extend(ports_of(slice, service));
                     }
                     None => {
@@ -220,7 +220,12 @@ impl Index {
         endpoints
     }
 
-    fn render(&self, name: &ObjectName, service: &Service, endpoints: &Endpoints) -> Document {
+    fn render(
+        &self,
+        name: &ObjectName,
+        service: &Service,
+        endpoints: &ReadyEndpoints,
+    ) -> ResourceDocument {
         let host = self.host_of(name);
         let targets = target_ports(service, endpoints);
         let port = |port: &ServicePort| {
@@ -235,7 +240,7 @@ impl Index {
         let listed = endpoints.inside.iter().filter(|_| !ids.is_empty());
         let listed = listed.map(|(ip, inside)| endpoint_message(*ip, inside, service, &targets));
         tracing::trace!(%host, "document made");
-        Document::of_service(&proto::Service {
+        ResourceDocument::of_service(&proto::Service {
             namespace: self.settings.root_namespace.to_string(),
             name: format!("{}.{}", name.name, name.namespace),
             hosts: vec![host],
@@ -250,7 +255,7 @@ impl Index {
     }
 
     /// Whom the endpoints must prove to be: the service accounts of their pods, in the service's namespace.
-    fn identities(&self, name: &ObjectName, endpoints: &Endpoints) -> Vec<String> {
+    fn identities(&self, name: &ObjectName, endpoints: &ReadyEndpoints) -> Vec<String> {
         let accounts: BTreeSet<&Arc<str>> =
             endpoints.inside.values().map(|inside| &inside.account).collect();
         let domain = &self.settings.trust_domain;
@@ -295,7 +300,7 @@ impl Index {
 
     /// The endpoints that no proxy protects, of services in namespaces of the mesh: at most `most`.
     #[must_use]
-    pub fn outsiders(&self, most: usize) -> Vec<Outsider> {
+    pub fn outsiders(&self, most: usize) -> Vec<UnprotectedEndpoint> {
         let member = |name: &&ObjectName| self.namespaces.get(&name.namespace) == Some(&true);
         let mut names: Vec<&ObjectName> = self.services.keys().filter(member).collect();
         names.sort();
@@ -303,7 +308,7 @@ impl Index {
             let object = self.services.get(name).map(|record| &record.object);
             let endpoints = object.map(|object| self.endpoints(name, object)).unwrap_or_default();
             let service = name.clone();
-            endpoints.outside.into_iter().map(move |(ip, pod)| Outsider {
+            endpoints.outside.into_iter().map(move |(ip, pod)| UnprotectedEndpoint {
                 service: service.clone(),
                 ip,
                 pod,
@@ -325,7 +330,7 @@ impl Index {
     }
 }
 
-impl Endpoints {
+impl ReadyEndpoints {
     /// Some of those that no proxy protects, with their pods.
     fn named_outside(&self) -> Vec<String> {
         let named = self.outside.iter().take(MOST_NAMED);
@@ -353,7 +358,7 @@ impl Endpoints {
 }
 
 /// By port name: where the endpoints listen, as the first of them says.
-fn target_ports(service: &Service, endpoints: &Endpoints) -> BTreeMap<Arc<str>, u16> {
+fn target_ports(service: &Service, endpoints: &ReadyEndpoints) -> BTreeMap<Arc<str>, u16> {
     let target = |port: &ServicePort| {
         let mut listed = endpoints.inside.values();
         let first = listed.find_map(|inside| inside.ports.get(&port.name));
@@ -364,7 +369,7 @@ fn target_ports(service: &Service, endpoints: &Endpoints) -> BTreeMap<Arc<str>, 
 
 fn endpoint_message(
     ip: IpAddr,
-    inside: &Inside,
+    inside: &MeshEndpoint,
     service: &Service,
     targets: &BTreeMap<Arc<str>, u16>,
 ) -> proto::Endpoint {

@@ -7,7 +7,7 @@ use prost::Message as _;
 use super::*;
 use crate::controller::service_message as proto;
 
-pub(super) fn read(document: &Document) -> proto::Service {
+pub(super) fn read(document: &ResourceDocument) -> proto::Service {
     proto::Service::decode(&*document.bytes).expect("a message")
 }
 
@@ -44,7 +44,7 @@ pub(super) fn checked(message: &proto::Service, root_namespace: &str) -> Service
 }
 
 /// The message, in the words of a ServiceEntry's spec.
-pub(super) fn spec(document: &Document, root_namespace: &str) -> Value {
+pub(super) fn spec(document: &ResourceDocument, root_namespace: &str) -> Value {
     let message = read(document);
     checked(&message, root_namespace);
     let port = |port: &proto::Port| {

@@ -149,7 +149,7 @@ fn what_is_said_of_a_policy_is_said_once() {
     else {
         panic!("a policy")
     };
-    object.reported = Some(Reported { accepted: false, message: mistakes, generation: 1 });
+    object.reported = Some(ReportedCondition { accepted: false, message: mistakes, generation: 1 });
     assert!(!index.apply(Event::Policy(name, Some(object))), "a status is no change for proxies");
     assert!(index.unreported().is_empty());
 }
