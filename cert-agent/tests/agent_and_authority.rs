@@ -264,13 +264,13 @@ async fn f22_disk_full_the_credential_lives_on_in_memory() {
 
 #[tokio::test]
 async fn f08_root_rotated_a_published_root_reaches_the_agents() {
-    use authority::serve::follow::Followed;
+    use authority::serve::followed_files::FollowedFiles;
     let (ca, next) = (Ca::new(), Ca::new());
     let authority = ca.start().await;
     let agent = Agent::joining(&ca, authority.address, CART).started().await;
     assert_eq!(agent.status().await.unwrap().roots.len(), 1);
 
-    let mut files = Followed::new(ca.settings.directory.clone(), None);
+    let mut files = FollowedFiles::new(ca.settings.directory.clone(), None);
     let mut bundle = std::fs::read_to_string(ca.bundle()).unwrap();
     bundle.push_str(&std::fs::read_to_string(next.bundle()).unwrap());
     std::fs::write(ca.bundle(), bundle).unwrap();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::support::{Agent, CART, Ca, eventually, free_address, within};
 use agent::cli::fetch::fetch;
-use agent::cli::show::{self, Shown};
+use agent::cli::show::{self, AgentReport};
 use agent::proto::admin::StatusResponse;
 use agent::proto::sds::{DataSource, Packed};
 use agent::proto::workload::{Jwtsvid, ValidateJwtsvidRequest, X509svid};
@@ -87,7 +87,7 @@ async fn show_is_a_table_for_people() {
     let authority = ca.start().await;
     let agent = Agent::joining(&ca, authority.address, CART).started().await;
     let status = show::status(agent.socket()).await.unwrap();
-    let table = Shown::of(&status, wall_clock()).unwrap().table();
+    let table = AgentReport::of(&status, wall_clock()).unwrap().table();
     for row in
         ["identity", "state", "valid until", "next renewal", "clock", "trusted", "bundle stream"]
     {
@@ -109,7 +109,7 @@ async fn s36_local_secrets_and_rights_no_secret_in_show_and_metrics() {
     let credential = stored["renewalCredential"].as_str().unwrap().to_owned();
     let token = std::fs::read_to_string(agent.settings.join_token_file.as_ref().unwrap()).unwrap();
     let status: StatusResponse = show::status(agent.socket()).await.unwrap();
-    let shown = Shown::of(&status, wall_clock()).unwrap();
+    let shown = AgentReport::of(&status, wall_clock()).unwrap();
     let page = get(agent.settings.metrics.unwrap(), "/metrics").await.unwrap();
     let everything =
         format!("{status:?}{}{}{page}", serde_json::to_string(&shown).unwrap(), shown.table());

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::{Agent, Ca};
-use agent::renewal::evidence::{LastingProof, Proof};
-use agent::renewal::rotation::{Failure, Moment, Rotation, Validity};
+use agent::renewal::evidence::{AttemptProof, LastingProof};
+use agent::renewal::rotation::{AttemptFailure, ClockReading, Rotation, Validity};
 use authority::attest::Caller;
 use authority::attest::refusal::Refusal;
-use authority::ca::rate::{PerMinute, Rates};
-use authority::clock::{Now, wall_clock};
+use authority::ca::rate::{IssueRates, PerMinute};
+use authority::clock::{RequestTime, wall_clock};
 use authority::serve::issue::Authority;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -46,7 +46,7 @@ impl Machines {
     }
 
     /// A certificate for these names, changed, in files.
-    fn proof(&self, dns: &[&str], change: impl Fn(&mut CertificateParams)) -> Proof {
+    fn proof(&self, dns: &[&str], change: impl Fn(&mut CertificateParams)) -> AttemptProof {
         self.proof_of(&KeyPair::generate().unwrap(), dns, change)
     }
 
@@ -55,7 +55,7 @@ impl Machines {
         key: &KeyPair,
         dns: &[&str],
         change: impl Fn(&mut CertificateParams),
-    ) -> Proof {
+    ) -> AttemptProof {
         let names: Vec<_> = dns.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -66,7 +66,7 @@ impl Machines {
         std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
         let certificate =
             LastingProof::Certificate { certificate: path("leaf.pem"), key: path("key.pem") };
-        Proof::Lasting(certificate)
+        AttemptProof::Lasting(certificate)
     }
 }
 
@@ -106,7 +106,7 @@ async fn ask(
 ) -> Result<String, Refusal> {
     let request = IssueRequest { evidence: Some(evidence), csr_der };
     let caller = Caller::Remote("192.0.2.7:40000".parse().unwrap());
-    let now = Now { wall: wall_clock(), monotonic: Instant::now() };
+    let now = RequestTime { wall: wall_clock(), monotonic: Instant::now() };
     let answer = authority.issue(&request, &caller, now).await?;
     let chain = answer.certificate_chain.into_iter().map(Into::into).collect();
     Ok(X509Svid::parse(chain).unwrap().id().to_string())
@@ -124,7 +124,7 @@ fn expect(name: &str, seen: Result<String, Refusal>, expect: Result<&str, &str>)
 async fn x509_whom_a_certificate_means() {
     let machines = Machines::new();
     let authority = believing(&machines).load();
-    let check = async |name: &str, proof: Proof, wanted: Result<&str, &str>| {
+    let check = async |name: &str, proof: AttemptProof, wanted: Result<&str, &str>| {
         let csr = csr();
         let evidence = proof.evidence(&csr).unwrap();
         expect(name, ask(&authority, evidence, csr).await, wanted);
@@ -249,7 +249,7 @@ async fn x509_only_signing_certificates_vouch() {
         let proof =
             LastingProof::Certificate { certificate: path("leaf.pem"), key: path("key.pem") };
         let csr = csr();
-        let evidence = Proof::Lasting(proof).evidence(&csr).unwrap();
+        let evidence = AttemptProof::Lasting(proof).evidence(&csr).unwrap();
         expect(name, ask(&authority, evidence, csr).await, wanted);
     };
     let refused = Err("no CA of the registry vouches for it");
@@ -296,7 +296,9 @@ async fn an_agent_proves_itself_by_a_certificate_and_reads_it_anew() {
     let machines = Machines::new();
     let ca = believing(&machines);
     let authority = ca.start().await;
-    let Proof::Lasting(proof) = machines.proof(&["db1.example"], |_| {}) else { panic!("lasting") };
+    let AttemptProof::Lasting(proof) = machines.proof(&["db1.example"], |_| {}) else {
+        panic!("lasting")
+    };
     let mut agent = Agent::new(&ca, authority.address);
     agent.settings.lasting_proof = Some(proof);
     let agent = agent.started().await;
@@ -497,16 +499,20 @@ fn herd(name: &str, lifetime: u64, per_minute: u32, down: std::ops::Range<f64>) 
     const AGENTS: usize = 500;
     let (start, begin) =
         (Instant::now(), SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
-    let at = |after: Duration| Moment { wall: begin + after, monotonic: start + after, boot: None };
+    let at = |after: Duration| ClockReading {
+        wall: begin + after,
+        monotonic: start + after,
+        boot: None,
+    };
     let life = Duration::from_secs(lifetime);
     let validity =
-        |moment: Moment| Validity { not_before: moment.wall, not_after: moment.wall + life };
+        |moment: ClockReading| Validity { not_before: moment.wall, not_after: moment.wall + life };
     let mut chance = 0.37_f64;
     let mut jitter = move || {
         chance = (chance * 997.0 + 0.123).fract();
         2.0 * chance - 1.0
     };
-    let mut rates = Rates::new(PerMinute(10), PerMinute(per_minute));
+    let mut rates = IssueRates::new(PerMinute(10), PerMinute(per_minute));
     let mut agents: Vec<_> = (0..AGENTS)
         .map(|_| {
             let mut rotation = Rotation::new(at(Duration::ZERO));
@@ -527,7 +533,7 @@ fn herd(name: &str, lifetime: u64, per_minute: u32, down: std::ops::Range<f64>) 
                 continue;
             }
             if !reachable {
-                rotation.failed(moment, Failure::Unreachable, jitter());
+                rotation.failed(moment, AttemptFailure::Unreachable, jitter());
                 continue;
             }
             let taken = rates.take(&number.to_string(), moment.monotonic);
@@ -538,7 +544,7 @@ fn herd(name: &str, lifetime: u64, per_minute: u32, down: std::ops::Range<f64>) 
                         (moment.wall + life, *renewals + 1, signed + 1);
                 }
                 Err(_) => {
-                    rotation.failed(moment, Failure::Refused, jitter());
+                    rotation.failed(moment, AttemptFailure::Refused, jitter());
                     refused += 1;
                 }
             }

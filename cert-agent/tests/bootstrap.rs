@@ -10,17 +10,17 @@ use std::time::Duration;
 use crate::support::kube_api::{KubeApi, Mood};
 use crate::support::{Ca, within};
 use authority::attest::Caller;
-use authority::ca::bootstrap::{Wanted, bootstrap, renew_intermediate};
+use authority::ca::bootstrap::{BootstrapSettings, bootstrap, renew_intermediate};
 use authority::ca::init;
 use authority::ca::signers::SigningCa;
-use authority::clock::{Now, wall_clock};
+use authority::clock::{RequestTime, wall_clock};
 use authority::serve::issue::Authority;
 use authority::serve::readiness;
 use authority::serve::run::load;
-use authority::store::directory::Directory;
+use authority::store::cluster_objects::ObjectNames;
+use authority::store::directory::AuthorityDirectory;
 use authority::store::kubernetes::client;
-use authority::store::kubernetes_store::{KubernetesStore, Place};
-use authority::store::objects::Places;
+use authority::store::kubernetes_store::{KubernetesStore, SecretsLocation};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use identity::TrustDomain;
@@ -31,12 +31,12 @@ use tokio_util::sync::CancellationToken;
 
 const DAY: u64 = 86_400;
 
-fn place(name: &str) -> Place {
-    Place::parse(&format!("mesh/{name}")).unwrap()
+fn place(name: &str) -> SecretsLocation {
+    SecretsLocation::parse(&format!("mesh/{name}")).unwrap()
 }
 
-fn places() -> Places {
-    Places {
+fn places() -> ObjectNames {
+    ObjectNames {
         authority: place("postern-authority"),
         root: place("postern-root"),
         bundle: place("postern-trust-bundle"),
@@ -47,7 +47,7 @@ fn places() -> Places {
 async fn make(api: &KubeApi, trust_domain: &str) -> Result<Vec<String>, String> {
     let dir = tempfile::tempdir().unwrap();
     let client = client(Some(&api.kubeconfig(dir.path()))).await.unwrap();
-    let wanted = Wanted {
+    let wanted = BootstrapSettings {
         trust_domain: TrustDomain::parse(trust_domain).unwrap(),
         root_lifetime: 3650 * DAY,
         intermediate_lifetime: 90 * DAY,
@@ -62,7 +62,7 @@ fn member(secret: &Value, name: &str) -> Vec<u8> {
 }
 
 /// The Secret as a kubelet mounts it, read-only.
-fn mounted(api: &KubeApi, at: &Path) -> Directory {
+fn mounted(api: &KubeApi, at: &Path) -> AuthorityDirectory {
     fs::create_dir(at).unwrap();
     let secret = api.secrets()["postern-authority"].clone();
     for name in secret["data"].as_object().unwrap().keys() {
@@ -71,7 +71,7 @@ fn mounted(api: &KubeApi, at: &Path) -> Directory {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o440)).unwrap();
     }
     fs::set_permissions(at, fs::Permissions::from_mode(0o555)).unwrap();
-    Directory::new(at)
+    AuthorityDirectory::new(at)
 }
 
 fn files_in(path: &Path) -> Vec<String> {
@@ -279,7 +279,7 @@ async fn f36_an_authority_that_can_sign_is_ready_and_counts() {
     assert_eq!(get(address, "/ready").await, (200, "ready\n".to_owned()));
     let request = IssueRequest { evidence: None, csr_der: Vec::new() };
     let caller = Caller::Remote("10.0.0.7:40000".parse().unwrap());
-    let now = Now { wall: wall_clock(), monotonic: std::time::Instant::now() };
+    let now = RequestTime { wall: wall_clock(), monotonic: std::time::Instant::now() };
     let refusal = authority.issue(&request, &caller, now).await.unwrap_err();
     authority.metrics.refused(&refusal);
     let (_, page) = get(address, "/metrics").await;
@@ -308,7 +308,7 @@ async fn f36_an_authority_that_can_sign_is_ready_and_counts() {
 async fn f36_an_expired_intermediate_makes_the_authority_unready_and_says_the_date() {
     let mut ca = Ca::new();
     let path = ca.dir.path().join("expired");
-    let wanted = init::Wanted {
+    let wanted = init::InitSettings {
         trust_domain: TrustDomain::parse("cluster.local").unwrap(),
         passphrase_file: None,
         from_root: None,
@@ -316,7 +316,7 @@ async fn f36_an_expired_intermediate_makes_the_authority_unready_and_says_the_da
         root_lifetime: Duration::from_secs(30 * DAY),
         intermediate_lifetime: Duration::from_secs(DAY),
     };
-    ca.settings.directory = Directory::new(path);
+    ca.settings.directory = AuthorityDirectory::new(path);
     init::init(&ca.settings.directory, &wanted, wall_clock() - 2 * DAY).unwrap();
     let (address, _authority, _stop) = served(ca.load()).await;
     let (code, why) = get(address, "/ready").await;

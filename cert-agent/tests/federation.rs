@@ -18,7 +18,7 @@ use authority::publish::federation::fetch::{EndpointTrust, fetch};
 use authority::serve::bundle_endpoint::{BundleEndpoint, ServerProfile};
 use authority::serve::issue::Authority;
 use authority::serve::publishing::publish;
-use authority::store::directory::Directory;
+use authority::store::directory::AuthorityDirectory;
 use identity::jwk::BundleDocument;
 use identity::verify::{HandshakeSide, VerifyError, verify_peer};
 use identity::{TrustBundle, TrustBundles, TrustDomain};
@@ -111,7 +111,7 @@ impl Consumer {
     fn start(&mut self) {
         self.running = None;
         self.authority = Arc::new(self.ca.load());
-        let directory: &Directory = &self.ca.settings.directory;
+        let directory: &AuthorityDirectory = &self.ca.settings.directory;
         let file = self.dir.path().join("federation.yaml");
         let federation = {
             let (ca, publisher) = (&self.authority.ca, &self.authority.publisher);

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{CART, Ca, Running, id, within};
-use agent::renewal::authority_client::{Address, CallError, HostPort, issue, issue_jwt};
+use agent::renewal::authority_client::{AuthorityAddress, CallError, HostPort, issue, issue_jwt};
 use authority::ca::jwt_svid::{JwtRefusal, signed_message};
-use authority::clock::{Now, wall_clock};
+use authority::clock::{RequestTime, wall_clock};
 use identity::jwt::{JwtBundle, JwtBundles, verify_jwt_svid};
 use identity::{TrustBundle, TrustDomain};
 use issuance_messages::issue_request::Evidence;
@@ -20,8 +20,8 @@ struct Holder {
     chain: Vec<Vec<u8>>,
 }
 
-fn address(authority: &Running) -> Address {
-    Address::Network {
+fn address(authority: &Running) -> AuthorityAddress {
+    AuthorityAddress::Network {
         host_port: HostPort::parse(&authority.address.to_string()).unwrap(),
         identity: id("spiffe://cluster.local/postern/authority"),
     }
@@ -188,8 +188,8 @@ async fn tokens_are_rated_per_identity_and_end_with_the_certificate() {
     let authority = ca.start().await;
     let cart = Holder::of(&ca, &authority, CART).await;
     let menu = Holder::of(&ca, &authority, "spiffe://cluster.local/ns/shop/sa/menu").await;
-    let now = Now { wall: wall_clock(), monotonic: Instant::now() };
-    let ask = |holder: &Holder, now: Now| {
+    let now = RequestTime { wall: wall_clock(), monotonic: Instant::now() };
+    let ask = |holder: &Holder, now: RequestTime| {
         let authority = &authority.authority;
         let (ca, keys) = (authority.ca.now(), &authority.publisher.jwt_keys);
         authority.jwt.issue(&holder.request(now.wall, &["a"]), ca.bundle(), keys, now)
@@ -199,8 +199,9 @@ async fn tokens_are_rated_per_identity_and_end_with_the_certificate() {
     }
     assert!(matches!(ask(&cart, now), Err(JwtRefusal::Limited(_))));
     assert!(ask(&menu, now).is_ok(), "another identity is not concerned");
-    let later = Now { wall: now.wall + 3, monotonic: now.monotonic + Duration::from_secs(3) };
+    let later =
+        RequestTime { wall: now.wall + 3, monotonic: now.monotonic + Duration::from_secs(3) };
     assert!(ask(&cart, later).is_ok());
-    let expired = Now { wall: now.wall + 3601, monotonic: later.monotonic };
+    let expired = RequestTime { wall: now.wall + 3601, monotonic: later.monotonic };
     assert!(matches!(ask(&menu, expired), Err(JwtRefusal::Chain(_))));
 }

@@ -8,12 +8,12 @@ use crate::support::kube_api::{KubeApi, Mood, recorded};
 use crate::support::{Agent, CART, Ca, within};
 use authority::attest::Caller;
 use authority::attest::refusal::Refusal;
-use authority::attest::service_account::Settings;
-use authority::clock::{Now, wall_clock};
+use authority::attest::service_account::ServiceAccountSettings;
+use authority::clock::{RequestTime, wall_clock};
 use authority::serve::issue::Authority;
 use authority::serve::run::service_accounts;
-use authority::store::kubernetes_store::{KubernetesStore, Place};
-use authority::store::{Key, Store};
+use authority::store::kubernetes_store::{KubernetesStore, SecretsLocation};
+use authority::store::{EntryKey, Store};
 use identity::X509Svid;
 use issuance_messages::issue_request::Evidence;
 use issuance_messages::{IssueRequest, ServiceAccountEvidence};
@@ -53,7 +53,7 @@ impl Cluster {
         let mut ca = Ca::new();
         ca.settings.kubeconfig = Some(api.kubeconfig(ca.dir.path()));
         let audience = "postern-authority".to_owned();
-        ca.settings.service_accounts = Some(Settings { audience, check_pod: true });
+        ca.settings.service_accounts = Some(ServiceAccountSettings { audience, check_pod: true });
         api.review(TOKEN, bound(|_| {}));
         api.pod("plain", Some(pod(POD_UID, "cart", Some(POD_ADDRESS))));
         Self { api, ca }
@@ -73,7 +73,7 @@ async fn ask(authority: &Authority, token: &str, from: &str) -> Result<String, R
     let evidence = Evidence::ServiceAccount(ServiceAccountEvidence { token: token.to_owned() });
     let request = IssueRequest { evidence: Some(evidence), csr_der };
     let caller = Caller::Remote(format!("{from}:40000").parse().unwrap());
-    let now = Now { wall: wall_clock(), monotonic: Instant::now() };
+    let now = RequestTime { wall: wall_clock(), monotonic: Instant::now() };
     let answer = within("an answer", authority.issue(&request, &caller, now)).await?;
     let chain = answer.certificate_chain.into_iter().map(Into::into).collect();
     Ok(X509Svid::parse(chain).unwrap().id().to_string())
@@ -303,12 +303,12 @@ impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Log {
 }
 
 fn store(api: &KubeApi, dir: &std::path::Path) -> Arc<KubernetesStore> {
-    let place = Place::parse("mesh/authority-state").unwrap();
+    let place = SecretsLocation::parse("mesh/authority-state").unwrap();
     Arc::new(KubernetesStore::open(place, Some(&api.kubeconfig(dir))).unwrap())
 }
 
-fn key(name: &str) -> Key {
-    Key::new("things", name).unwrap()
+fn key(name: &str) -> EntryKey {
+    EntryKey::new("things", name).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -328,7 +328,7 @@ async fn a_store_in_secrets_keeps_compares_and_swaps() {
     for number in 0..40 {
         assert!(store.create(&key(&format!("n{number}")), b"x").unwrap());
     }
-    assert!(store.create(&Key::new("others", "a").unwrap(), b"y").unwrap());
+    assert!(store.create(&EntryKey::new("others", "a").unwrap(), b"y").unwrap());
     assert_eq!(store.list("things").unwrap().len(), 41);
     assert!(api.secrets().len() > 8, "spread over many Secrets");
     let two = store.get(&key("a")).unwrap().unwrap();

@@ -13,22 +13,22 @@ use authority::ca::crl;
 use authority::ca::init;
 use authority::ca::issuance_log_verify;
 use authority::ca::rollover;
-use authority::ca::rollover::Keys as _;
+use authority::ca::rollover::KeyMaterialStore as _;
 use authority::ca::rollover::in_directory::InDirectory;
 use authority::ca::root_source::RootSource;
 use authority::ca::signers;
-use authority::clock::Now;
+use authority::clock::RequestTime;
 use authority::clock::wall_clock;
-use authority::serve::follow::Followed;
+use authority::serve::followed_files::FollowedFiles;
 use authority::serve::issue::Authority;
 use authority::serve::run::load;
 use authority::serve::upkeep::Upkeep;
-use authority::store::Key;
+use authority::store::EntryKey;
 use authority::store::Store;
-use authority::store::directory::Directory;
+use authority::store::directory::AuthorityDirectory;
 use authority::store::directory_store::DirectoryStore;
 use authority::store::pem;
-use authority::store::record::Everything;
+use authority::store::record::FullRecord;
 use authority::store::revocations;
 use identity::TrustDomain;
 use issuance_messages::issue_request::Evidence;
@@ -53,7 +53,7 @@ async fn issue_at(
 ) -> Result<IssueResponse, Refusal> {
     let request = IssueRequest { evidence: Some(evidence), csr_der: csr() };
     let caller = Caller::Remote("127.0.0.1:1".parse().unwrap());
-    authority.issue(&request, &caller, Now { wall, monotonic: Instant::now() }).await
+    authority.issue(&request, &caller, RequestTime { wall, monotonic: Instant::now() }).await
 }
 
 async fn join(ca: &Ca, authority: &Authority) -> IssueResponse {
@@ -71,7 +71,7 @@ fn chain(answer: &IssueResponse) -> Vec<CertificateDer<'static>> {
 }
 
 /// Whether the leaf chains to one of the roots now published in the directory.
-fn verifies(directory: &Directory, answer: &IssueResponse) -> bool {
+fn verifies(directory: &AuthorityDirectory, answer: &IssueResponse) -> bool {
     let roots = pem::certificates(&directory.bundle()).unwrap();
     let chain = chain(answer);
     let by_intermediate = signers::is_signed_by(&chain[0], &chain[1]).unwrap();
@@ -106,7 +106,7 @@ async fn f08_root_rotated_in_three_steps_and_leaves_of_both_roots_verify_in_betw
     let ca = Ca::new();
     let (directory, store) = (ca.settings.directory.clone(), Arc::clone(&ca.settings.store));
     let authority = Arc::new(ca.load());
-    let mut followed = Followed::new(directory.clone(), None);
+    let mut followed = FollowedFiles::new(directory.clone(), None);
     let mut upkeep = Upkeep::new(&ca.settings, Arc::clone(&authority));
     let now = wall_clock();
     let old = join(&ca, &authority).await;
@@ -218,7 +218,7 @@ async fn f36_ca_key_or_issuer_expired_or_not_matching_refuses_and_says_the_date(
     fs::write(directory.bundle(), root.certificate.pem()).unwrap();
     refused("is signed by none of the roots");
     // A running authority keeps what is good.
-    Followed::new(directory.clone(), None).look(&authority);
+    FollowedFiles::new(directory.clone(), None).look(&authority);
     authority.ca.now().ready(now).unwrap();
     fs::write(directory.bundle(), bundle).unwrap();
 
@@ -260,7 +260,7 @@ async fn s28_revocation_lists_are_written_and_served_and_garbage_keeps_the_last_
     upkeep.look(now + 4);
     assert_eq!(listed(&authority), [vec![serial(&one)], vec![serial(&one)]]);
 
-    let garbage = Key::new("revocations", "garbage").unwrap();
+    let garbage = EntryKey::new("revocations", "garbage").unwrap();
     store.create(&garbage, b"{{{").unwrap();
     upkeep.look(now + 100);
     assert_eq!(listed(&authority).len(), 2, "the last good ones stay");
@@ -298,7 +298,7 @@ async fn s32_attestation_confusion_two_replicas_on_one_state() {
         let again = Evidence::RenewalCredential(one.clone());
         assert!(issue_at(replica, again, now).await.is_err());
     }
-    let all = Everything::read(ca.settings.store.as_ref(), now).unwrap();
+    let all = FullRecord::read(ca.settings.store.as_ref(), now).unwrap();
     assert_eq!(all.claims.len(), 2);
     assert!(all.in_use_until(&replicas[0].ca.now().root().id).unwrap() >= now + HOUR);
 }
@@ -372,9 +372,9 @@ async fn a_secret_as_cert_manager_writes_it_is_used_and_its_swap_is_followed() {
         std::os::unix::fs::symlink(format!("..data/{name}"), mounted.path().join(name)).unwrap();
     }
     let mut ca = Ca::new();
-    ca.settings.directory = Directory::new(mounted.path());
+    ca.settings.directory = AuthorityDirectory::new(mounted.path());
     let authority = ca.load();
-    let mut followed = Followed::new(ca.settings.directory.clone(), None);
+    let mut followed = FollowedFiles::new(ca.settings.directory.clone(), None);
     let first = join(&ca, &authority).await;
     assert_eq!(first.certificate_chain.len(), 2, "without the root");
     assert!(verifies(&ca.settings.directory, &first));

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use authority::ca::signers;
 use authority::clock::wall_clock;
-use authority::store::kubernetes_store::{KubernetesStore, Place};
+use authority::store::kubernetes_store::{KubernetesStore, SecretsLocation};
 use authority::store::pem;
-use authority::store::record::Record;
+use authority::store::record::IssuanceRecord;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -144,10 +144,10 @@ async fn f08_root_rotated_in_a_cluster_waits_for_what_replicas_signed() {
 async fn claim(kubeconfig: &Path, root: String) {
     let kubeconfig = kubeconfig.to_owned();
     let claimed = tokio::task::spawn_blocking(move || {
-        let place = Place::parse("mesh/postern-authority-state").unwrap();
+        let place = SecretsLocation::parse("mesh/postern-authority-state").unwrap();
         let store = Arc::new(KubernetesStore::open(place, Some(&kubeconfig)).unwrap());
         let now = wall_clock();
-        Record::new(store, 3600, now).cover(&root, now + 3600, now).unwrap();
+        IssuanceRecord::new(store, 3600, now).cover(&root, now + 3600, now).unwrap();
     });
     within("the claim", claimed).await.unwrap();
 }

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::{Agent, CART, Ca, Running, id, within};
-use agent::renewal::authority_client::{Address, CallError, HostPort, issue};
+use agent::renewal::authority_client::{AuthorityAddress, CallError, HostPort, issue};
 use authority::attest::Caller;
 use authority::attest::refusal::Refusal;
 use authority::ca::init::renew_intermediate;
 use authority::ca::rate::PerMinute;
 use authority::ca::root_source::RootSource;
-use authority::clock::{Now, wall_clock};
-use authority::serve::follow::Followed;
+use authority::clock::{RequestTime, wall_clock};
+use authority::serve::followed_files::FollowedFiles;
 use authority::serve::issue::Authority;
 use authority::serve::run::load;
-use authority::store::directory::Directory;
+use authority::store::directory::AuthorityDirectory;
 use identity::{TrustBundle, TrustDomain, X509Svid};
 use issuance_messages::issue_request::Evidence;
 use issuance_messages::{IssueRequest, IssueResponse, UnixEvidence};
@@ -40,7 +40,7 @@ async fn ask(
     authority: &Running,
     request: IssueRequest,
 ) -> Result<IssueResponse, CallError> {
-    let address = Address::Network {
+    let address = AuthorityAddress::Network {
         host_port: HostPort::parse(&authority.address.to_string()).unwrap(),
         identity: id("spiffe://cluster.local/postern/authority"),
     };
@@ -182,7 +182,7 @@ async fn s33_ca_dos_one_thousand_parallel_requests_and_a_healthy_agent_still_ren
             tokio::spawn(async move {
                 let trusted =
                     TrustBundle::from_pem(TrustDomain::parse("cluster.local").unwrap(), &trusted);
-                let address = Address::Network {
+                let address = AuthorityAddress::Network {
                     host_port: HostPort::parse(&address.to_string()).unwrap(),
                     identity: id("spiffe://cluster.local/postern/authority"),
                 };
@@ -246,7 +246,7 @@ async fn issue_at(
     wall: u64,
 ) -> Result<IssueResponse, Refusal> {
     let caller = Caller::Remote("127.0.0.1:1".parse().unwrap());
-    authority.issue(request, &caller, Now { wall, monotonic: Instant::now() }).await
+    authority.issue(request, &caller, RequestTime { wall, monotonic: Instant::now() }).await
 }
 
 #[tokio::test]
@@ -302,8 +302,8 @@ fn f36_ca_issuer_not_matching_the_root_refuses_to_start() {
 async fn a_new_intermediate_is_taken_up_by_a_running_authority() {
     let ca = Ca::new();
     let authority = ca.load();
-    let directory: Directory = ca.settings.directory.clone();
-    let mut files = Followed::new(directory.clone(), None);
+    let directory: AuthorityDirectory = ca.settings.directory.clone();
+    let mut files = FollowedFiles::new(directory.clone(), None);
     let before = authority.ca.now();
     let source = RootSource::Passphrase(directory.passphrase());
     renew_intermediate(&directory, &source, Duration::from_secs(3600), wall_clock()).unwrap();
@@ -328,7 +328,7 @@ async fn f10_config_torn_registry_keeps_the_last_good() {
     std::fs::write(&registry, entry("one.example")).unwrap();
     ca.settings.registry = Some(registry.clone());
     let authority = ca.load();
-    let mut files = Followed::new(ca.settings.directory.clone(), Some(registry.clone()));
+    let mut files = FollowedFiles::new(ca.settings.directory.clone(), Some(registry.clone()));
     let names = || authority.records.registry.now().dns_names(&id(CART));
 
     std::fs::write(&registry, entry("two.example")).unwrap();

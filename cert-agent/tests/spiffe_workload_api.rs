@@ -10,11 +10,11 @@ use agent::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
 use agent::proto::workload::{
     JwtBundlesRequest, JwtsvidRequest, ValidateJwtsvidRequest, X509BundlesRequest, X509svidRequest,
 };
-use agent::renewal::authority_client::Address;
-use agent::renewal::held;
+use agent::renewal::authority_client::AuthorityAddress;
 use agent::renewal::jwt_source::JwtSource;
+use agent::renewal::served_state;
 use agent::serve::callers::AllowedCallers;
-use agent::serve::socket::Socket;
+use agent::serve::socket::ListeningSocket;
 use agent::serve::workload_api::WorkloadApi;
 use futures_util::StreamExt as _;
 use identity::SvidKey;
@@ -153,11 +153,11 @@ async fn closed_to_us() -> (tempfile::TempDir, CancellationToken, std::path::Pat
     let other = nix::unistd::Uid::effective().as_raw() + 1;
     let callers = AllowedCallers::exactly(vec![other]);
     let roots = agent::renewal::bundle_file::BundleFile::open(&Ca::new().bundle(), None).unwrap();
-    let (_publisher, view) = held::channel(roots.taken().clone());
-    let jwt = JwtSource::new(Address::Unix("/nowhere".into()), view.clone());
+    let (_publisher, view) = served_state::channel(roots.taken().clone());
+    let jwt = JwtSource::new(AuthorityAddress::Unix("/nowhere".into()), view.clone());
     let service =
         SpiffeWorkloadApiServer::new(WorkloadApi::new(view, jwt, callers.clone(), stop.clone()));
-    let socket = Socket::bind(&path, 0o666).unwrap();
+    let socket = ListeningSocket::bind(&path, 0o666).unwrap();
     tokio::spawn(socket.serve(tonic::service::Routes::new(service), callers, stop.clone()));
     (dir, stop, path)
 }

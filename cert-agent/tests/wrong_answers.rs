@@ -9,7 +9,7 @@ use authority::attest::Caller;
 use authority::ca::csr;
 use authority::ca::leaf::{Subject, sign};
 use authority::ca::signers::BACK_DATED;
-use authority::clock::{Now, wall_clock};
+use authority::clock::{RequestTime, wall_clock};
 use authority::serve::issue::Authority;
 use issuance_messages::signing_server::{Signing, SigningServer};
 use issuance_messages::{
@@ -36,7 +36,7 @@ impl Signing for FalseAuthority {
         request: Request<IssueRequest>,
     ) -> Result<Response<IssueResponse>, Status> {
         let request = request.into_inner();
-        let now = Now { wall: wall_clock(), monotonic: Instant::now() };
+        let now = RequestTime { wall: wall_clock(), monotonic: Instant::now() };
         let caller = Caller::Remote("127.0.0.1:1".parse().unwrap());
         let honest = self
             .authority

@@ -40,7 +40,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("back-off", &[]),
     ("page-server", &[]),
     ("web-fetch", &["identity"]),
-    ("data-plane", &["back-off", "identity", "page-server", "policy", "process-metrics", "web-fetch"]),
+    (
+        "data-plane",
+        &["back-off", "identity", "page-server", "policy", "process-metrics", "web-fetch"],
+    ),
     ("proxy", &["data-plane", "identity", "policy"]),
     ("issuance-messages", &[]),
     ("program", &["page-server"]),

@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime};
 
 /// The moment of a request: the wall clock in Unix seconds, and a clock that never jumps.
 #[derive(Debug, Clone, Copy)]
-pub struct Now {
+pub struct RequestTime {
     /// Unix seconds.
     pub wall: u64,
     /// For rates.

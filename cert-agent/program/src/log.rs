@@ -28,8 +28,8 @@ pub const HELP: &str = "POSTERN_LOG in the environment sets what is logged on st
 /// Starts the log. `POSTERN_LOG` sets the level (`info` unless set): `debug`, or by module,
 /// `warn,agent=debug` and `warn,authority=debug`. No pattern is matched: an agent in every pod carries no regex engine.
 #[must_use]
-pub fn start() -> Log {
-    let log = Log::to(io::stderr());
+pub fn start() -> LogHandle {
+    let log = LogHandle::to(io::stderr());
     let asked = std::env::var("POSTERN_LOG").unwrap_or_default();
     let understood = targets(&asked);
     let mistaken = understood.is_none() && !asked.is_empty();
@@ -70,18 +70,18 @@ fn by_package(part: &str) -> String {
 
 /// The way to the log's thread. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Log {
-    lines: SyncSender<Message>,
+pub struct LogHandle {
+    lines: SyncSender<LogMessage>,
     dropped: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
-enum Message {
+enum LogMessage {
     Line(Vec<u8>),
     Flush(SyncSender<()>),
 }
 
-impl Log {
+impl LogHandle {
     fn to(out: impl Write + Send + 'static) -> Self {
         let (lines, received) = sync_channel(MAX_WAITING);
         let log = Self { lines, dropped: Arc::new(AtomicU64::new(0)) };
@@ -93,21 +93,21 @@ impl Log {
     /// Waits until everything said so far is written, for a second at most.
     pub fn flush(&self) {
         let (done, written) = sync_channel(1);
-        if self.lines.try_send(Message::Flush(done)).is_ok() {
+        if self.lines.try_send(LogMessage::Flush(done)).is_ok() {
             // In time or not: we end now.
             let _ = written.recv_timeout(FLUSH_DEADLINE);
         }
     }
 }
 
-fn write_lines(mut out: impl Write, received: &Receiver<Message>, dropped: &AtomicU64) {
+fn write_lines(mut out: impl Write, received: &Receiver<LogMessage>, dropped: &AtomicU64) {
     // A closed stderr leaves nobody to tell; the program goes on.
     for message in received {
         match message {
-            Message::Line(line) => {
+            LogMessage::Line(line) => {
                 let _ = out.write_all(&line);
             }
-            Message::Flush(done) => {
+            LogMessage::Flush(done) => {
                 let _ = out.flush();
                 let _ = done.send(());
             }
@@ -124,20 +124,20 @@ fn write_lines(mut out: impl Write, received: &Receiver<Message>, dropped: &Atom
 
 /// One event's line, sent when it is complete.
 #[derive(Debug)]
-pub struct Line<'a> {
-    log: &'a Log,
+pub struct LogLine<'a> {
+    log: &'a LogHandle,
     text: Vec<u8>,
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Line<'a>;
+impl<'a> MakeWriter<'a> for LogHandle {
+    type Writer = LogLine<'a>;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line { log: self, text: Vec::new() }
+    fn make_writer(&'a self) -> LogLine<'a> {
+        LogLine { log: self, text: Vec::new() }
     }
 }
 
-impl Write for Line<'_> {
+impl Write for LogLine<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.text.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -148,9 +148,9 @@ impl Write for Line<'_> {
     }
 }
 
-impl Drop for Line<'_> {
+impl Drop for LogLine<'_> {
     fn drop(&mut self) {
-        let line = Message::Line(std::mem::take(&mut self.text));
+        let line = LogMessage::Line(std::mem::take(&mut self.text));
         if self.log.lines.try_send(line).is_err() {
             self.log.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -189,15 +189,15 @@ mod tests {
 
     /// A reader that takes nothing until it is opened.
     #[derive(Clone, Default)]
-    struct Gate(Arc<Shared>);
+    struct BlockedReader(Arc<ReaderState>);
 
     #[derive(Default)]
-    struct Shared {
+    struct ReaderState {
         state: Mutex<(bool, Vec<u8>)>,
         opened: Condvar,
     }
 
-    impl Gate {
+    impl BlockedReader {
         fn open(&self) {
             self.0.state.lock().unwrap().0 = true;
             self.0.opened.notify_all();
@@ -208,7 +208,7 @@ mod tests {
         }
     }
 
-    impl Write for Gate {
+    impl Write for BlockedReader {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let closed = self.0.state.lock().unwrap();
             let mut open = self.0.opened.wait_while(closed, |state| !state.0).unwrap();
@@ -223,8 +223,8 @@ mod tests {
 
     #[test]
     fn f23_stdout_blocked_lines_are_dropped_and_counted() {
-        let gate = Gate::default();
-        let log = Log::to(gate.clone());
+        let gate = BlockedReader::default();
+        let log = LogHandle::to(gate.clone());
         for number in 0..MAX_WAITING + 100 {
             writeln!(log.make_writer(), "line {number}").unwrap();
         }
@@ -240,9 +240,9 @@ mod tests {
 
     #[test]
     fn flush_waits_for_what_was_said() {
-        let gate = Gate::default();
+        let gate = BlockedReader::default();
         gate.open();
-        let log = Log::to(gate.clone());
+        let log = LogHandle::to(gate.clone());
         writeln!(log.make_writer(), "last words").unwrap();
         log.flush();
         assert_eq!(gate.text(), "last words\n");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use authority::attest::Caller;
-use authority::clock::{Now, wall_clock};
+use authority::clock::{RequestTime, wall_clock};
 use authority::serve::issue::Authority;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -154,7 +154,7 @@ impl Signing for Fake {
         &self,
         request: Request<IssueRequest>,
     ) -> Result<Response<IssueResponse>, Status> {
-        let now = Now { wall: wall_clock(), monotonic: Instant::now() };
+        let now = RequestTime { wall: wall_clock(), monotonic: Instant::now() };
         let caller = Caller::Remote("127.0.0.1:1".parse().unwrap());
         self.authority
             .issue(&request.into_inner(), &caller, now)

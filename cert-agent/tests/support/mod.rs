@@ -14,22 +14,22 @@ use agent::cli::fetch;
 use agent::cli::show;
 use agent::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
 use agent::renewal::authority_client::HostPort;
-use agent::serve::run::Settings as AgentSettings;
+use agent::serve::run::RunSettings as AgentSettings;
 use agent::serve::run::serve as serve_agent;
 use authority::attest::join_token_store::JoinTokens;
-use authority::ca::init::Wanted;
+use authority::ca::init::InitSettings;
 use authority::ca::init::init;
 use authority::ca::rate::PerMinute;
 use authority::clock::wall_clock;
 use authority::serve::issue::Authority;
-use authority::serve::run::Settings as AuthoritySettings;
+use authority::serve::run::RunSettings as AuthoritySettings;
 use authority::serve::run::load;
 use authority::serve::run::service_accounts;
-use authority::serve::server::Limits;
+use authority::serve::server::ConnectionLimits;
 use authority::serve::server::Listeners;
 use authority::serve::server::UnixSocket;
 use authority::serve::server::serve as serve_authority;
-use authority::store::directory::Directory;
+use authority::store::directory::AuthorityDirectory;
 use authority::store::directory_store::DirectoryStore;
 use identity::{SpiffeId, TrustDomain};
 use tempfile::TempDir;
@@ -70,8 +70,8 @@ impl Ca {
 
     pub(crate) fn of(trust_domain: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let directory = Directory::new(dir.path().join("authority"));
-        let wanted = Wanted {
+        let directory = AuthorityDirectory::new(dir.path().join("authority"));
+        let wanted = InitSettings {
             trust_domain: TrustDomain::parse(trust_domain).unwrap(),
             passphrase_file: None,
             from_root: None,
@@ -95,7 +95,7 @@ impl Ca {
             kubeconfig: None,
             service_accounts: None,
             readiness: None,
-            limits: Limits::default(),
+            limits: ConnectionLimits::default(),
             root_key: None,
             issuance_log: None,
             issue_rate: PerMinute(6000),
@@ -230,13 +230,13 @@ impl Agent {
         format!("unix:{}", self.socket().display())
     }
 
-    pub(crate) async fn status(&self) -> Option<show::Shown> {
+    pub(crate) async fn status(&self) -> Option<show::AgentReport> {
         let status = show::status(self.socket()).await.ok()?;
-        Some(show::Shown::of(&status, wall_clock()).unwrap())
+        Some(show::AgentReport::of(&status, wall_clock()).unwrap())
     }
 
-    pub(crate) async fn renew(&self) -> anyhow::Result<show::Shown> {
-        show::Shown::of(&show::renew(self.socket()).await?, wall_clock())
+    pub(crate) async fn renew(&self) -> anyhow::Result<show::AgentReport> {
+        show::AgentReport::of(&show::renew(self.socket()).await?, wall_clock())
     }
 
     pub(crate) async fn until_ready(&self) {
@@ -246,8 +246,8 @@ impl Agent {
     pub(crate) async fn until(
         &self,
         what: &str,
-        reached: impl Fn(&show::Shown) -> bool,
-    ) -> show::Shown {
+        reached: impl Fn(&show::AgentReport) -> bool,
+    ) -> show::AgentReport {
         eventually(what, || async { self.status().await.filter(|status| reached(status)) }).await
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use agent::renewal::authority_client::{Address, HostPort};
+use agent::renewal::authority_client::{AuthorityAddress, HostPort};
 use anyhow::{Context, Result, bail};
 use identity::{SpiffeId, TrustBundle, TrustDomain};
 use tempfile::TempDir;
@@ -56,10 +56,10 @@ impl Authority {
     }
 
     /// Where it is, as agents know it.
-    pub(crate) fn address(&self) -> Result<Address> {
+    pub(crate) fn address(&self) -> Result<AuthorityAddress> {
         let host_port = HostPort::parse(&self.address.to_string()).map_err(anyhow::Error::msg)?;
         let identity = SpiffeId::parse("spiffe://cluster.local/postern/authority")?;
-        Ok(Address::Network { host_port, identity })
+        Ok(AuthorityAddress::Network { host_port, identity })
     }
 
     /// Its roots.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use agent::renewal::authority_client::client;
-use agent::renewal::evidence::{LastingProof, Proof};
+use agent::renewal::evidence::{AttemptProof, LastingProof};
 use agent::renewal::fresh_key::FreshKey;
 use anyhow::{Context, Result, ensure};
 use issuance_messages::issue_request::Evidence as Sent;
@@ -55,7 +55,7 @@ impl Caller {
         let evidence = match evidence {
             Evidence::Certificate => {
                 let (certificate, key) = authority.machines.certificate(number)?;
-                let proof = Proof::Lasting(LastingProof::Certificate { certificate, key });
+                let proof = AttemptProof::Lasting(LastingProof::Certificate { certificate, key });
                 proof.evidence(&csr_der).map_err(anyhow::Error::msg)?
             }
             Evidence::Renewal => Sent::JoinToken(authority.token(number)?),

@@ -8,7 +8,7 @@ use authority::ca::csr;
 use authority::ca::leaf::{self, Subject};
 use authority::ca::signers::SigningCa;
 use authority::clock::wall_clock;
-use authority::store::directory::Directory;
+use authority::store::directory::AuthorityDirectory;
 use identity::SpiffeId;
 
 use crate::authority::Authority;
@@ -18,7 +18,7 @@ use crate::authority::Authority;
 /// # Errors
 /// When one is refused.
 pub(crate) fn rate(authority: &Authority, time: Duration) -> Result<f64> {
-    let ca = SigningCa::load(&Directory::new(authority.home()))?;
+    let ca = SigningCa::load(&AuthorityDirectory::new(authority.home()))?;
     let csr = FreshKey::make().map_err(anyhow::Error::msg)?.csr_der;
     let id = SpiffeId::parse("spiffe://cluster.local/vm/m0")?;
     let subject = Subject { id, dns_names: Vec::new() };

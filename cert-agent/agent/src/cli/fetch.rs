@@ -23,7 +23,7 @@ use crate::proto::workload::{
     JwtBundlesRequest, JwtsvidRequest, ValidateJwtsvidRequest, X509BundlesRequest, X509svid,
     X509svidRequest,
 };
-use crate::renewal::authority_client::Dialled;
+use crate::renewal::authority_client::ReadyConnection;
 
 /// To connect, and for the first message.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -145,20 +145,20 @@ pub async fn connect(socket: &Path) -> anyhow::Result<Channel> {
     let stream = UnixStream::connect(socket).await.with_context(cannot)?;
     Endpoint::from_static("http://agent")
         .connect_timeout(DEADLINE)
-        .connect_with_connector(Dialled::new(stream))
+        .connect_with_connector(ReadyConnection::new(stream))
         .await
         .with_context(cannot)
 }
 
 /// The PEM forms of an SVID.
 #[derive(Debug)]
-pub struct Pem {
+pub struct SvidPem {
     certificate: String,
     key: Zeroizing<String>,
     bundle: String,
 }
 
-impl Pem {
+impl SvidPem {
     /// Of an answer, which is wiped.
     ///
     /// # Errors

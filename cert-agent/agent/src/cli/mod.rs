@@ -15,10 +15,10 @@ use zeroize::Zeroizing;
 use crate::proto::admin::StatusResponse;
 use crate::renewal::authority_client::HostPort;
 use crate::renewal::evidence::LastingProof;
-use crate::renewal::rotation::Moment;
-use crate::serve::run::{self, Settings};
-use fetch::Pem;
-use show::Shown;
+use crate::renewal::rotation::ClockReading;
+use crate::serve::run::{self, RunSettings};
+use fetch::SvidPem;
+use show::AgentReport;
 
 /// Where the Workload API is, unless said otherwise.
 const DEFAULT_SOCKET: &str = "/run/postern/agent.sock";
@@ -228,7 +228,7 @@ async fn fetch_command(args: FetchArgs) -> anyhow::Result<()> {
         }
         None => {}
     }
-    let pem = Pem::of(fetch::fetch(&args.socket.path()).await?)?;
+    let pem = SvidPem::of(fetch::fetch(&args.socket.path()).await?)?;
     let mut out = io::stdout().lock();
     match args.write {
         None => pem.print(&mut out)?,
@@ -268,7 +268,7 @@ async fn health(socket: &Path) -> anyhow::Result<bool> {
 
 /// A table on a terminal, JSON elsewhere.
 fn print(status: &StatusResponse) -> anyhow::Result<()> {
-    let shown = Shown::of(status, Moment::now().unix())?;
+    let shown = AgentReport::of(status, ClockReading::now().unix())?;
     let mut out = io::stdout().lock();
     if out.is_terminal() {
         out.write_all(shown.table().as_bytes())?;
@@ -292,8 +292,8 @@ impl SocketArgs {
     }
 }
 
-fn settings(args: RunArgs) -> Settings {
-    Settings {
+fn settings(args: RunArgs) -> RunSettings {
+    RunSettings {
         lasting_proof: lasting_proof(&args),
         authority: args.authority,
         authority_unix: args.authority_unix,

@@ -42,10 +42,10 @@ pub async fn renew(socket: &Path) -> anyhow::Result<StatusResponse> {
     answered(answer)
 }
 
-type Answer =
+type ShowResponse =
     Result<Result<tonic::Response<StatusResponse>, tonic::Status>, tokio::time::error::Elapsed>;
 
-fn answered(answer: Answer) -> anyhow::Result<StatusResponse> {
+fn answered(answer: ShowResponse) -> anyhow::Result<StatusResponse> {
     answer
         .context("the agent did not answer in time")?
         .map(tonic::Response::into_inner)
@@ -55,7 +55,7 @@ fn answered(answer: Answer) -> anyhow::Result<StatusResponse> {
 /// What an agent holds, for printing.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Shown {
+pub struct AgentReport {
     /// Whether a good certificate is held.
     pub ready: bool,
     /// `absent`, `fresh`, `stale` (its renewal is overdue) or `expired`.
@@ -85,15 +85,15 @@ pub struct Shown {
     /// This machine's clock minus the authority's, as last measured; none before that.
     pub clock_skew_seconds: Option<f64>,
     /// What peers are verified with: our own trust domain first, then the federated ones.
-    pub bundles: Vec<ShownBundle>,
+    pub bundles: Vec<BundleReport>,
     /// How the authority's stream of bundles goes.
-    pub bundle_stream: ShownStream,
+    pub bundle_stream: StreamReport,
 }
 
 /// The bundle of one trust domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ShownBundle {
+pub struct BundleReport {
     /// Its name.
     pub trust_domain: String,
     /// The subjects of its roots.
@@ -109,7 +109,7 @@ pub struct ShownBundle {
 /// How the stream of bundles goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ShownStream {
+pub struct StreamReport {
     /// It stands.
     pub live: bool,
     /// When the authority last spoke, RFC 3339; none for never.
@@ -124,7 +124,7 @@ pub struct ShownStream {
     pub last_error: Option<String>,
 }
 
-impl Shown {
+impl AgentReport {
     /// Of an answer; `now` in Unix seconds.
     ///
     /// # Errors
@@ -149,8 +149,8 @@ impl Shown {
             failures: status.failures,
             last_error: said(&status.last_error),
             clock_skew_seconds: status.clock_skew_millis.map(skew_seconds),
-            bundles: status.bundles.iter().map(ShownBundle::of).collect(),
-            bundle_stream: status.bundle_stream.as_ref().map(ShownStream::of).unwrap_or_default(),
+            bundles: status.bundles.iter().map(BundleReport::of).collect(),
+            bundle_stream: status.bundle_stream.as_ref().map(StreamReport::of).unwrap_or_default(),
         })
     }
 
@@ -187,7 +187,7 @@ impl Shown {
     }
 }
 
-impl ShownBundle {
+impl BundleReport {
     fn of(bundle: &HeldBundle) -> Self {
         Self {
             trust_domain: bundle.trust_domain.clone(),
@@ -210,7 +210,7 @@ impl ShownBundle {
     }
 }
 
-impl ShownStream {
+impl StreamReport {
     fn of(stream: &BundleStream) -> Self {
         Self {
             live: stream.live,

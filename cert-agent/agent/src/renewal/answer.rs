@@ -10,11 +10,11 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use issuance_messages::IssueResponse;
 
-use crate::renewal::skew::Skew;
+use crate::renewal::clock_skew::ClockSkew;
 
 /// What an answer must fit.
 #[derive(Debug, Clone, Copy)]
-pub struct Expected<'a> {
+pub struct ExpectedAnswer<'a> {
     /// The roots we trust now.
     pub trusted: &'a TrustBundle,
     /// Who we are, when we know already.
@@ -24,12 +24,12 @@ pub struct Expected<'a> {
     /// Our wall clock, Unix seconds.
     pub now: u64,
     /// What it was measured to differ by from the authority's.
-    pub skew: Option<Skew>,
+    pub skew: Option<ClockSkew>,
 }
 
 /// An answer that holds.
 #[derive(Debug)]
-pub struct Accepted {
+pub struct AcceptedAnswer {
     /// The certificate.
     pub svid: X509Svid,
     /// The roots of our trust domain.
@@ -86,7 +86,10 @@ impl From<SvidError> for WrongAnswer {
 ///
 /// # Errors
 /// [`WrongAnswer`]. The time comes last: with [`WrongAnswer::Time`] everything else was right.
-pub fn check(answer: &IssueResponse, expected: &Expected<'_>) -> Result<Accepted, WrongAnswer> {
+pub fn check(
+    answer: &IssueResponse,
+    expected: &ExpectedAnswer<'_>,
+) -> Result<AcceptedAnswer, WrongAnswer> {
     let chain = certificates(&answer.certificate_chain);
     let svid = X509Svid::parse(chain)?;
     check_identity(svid.id(), expected)?;
@@ -101,7 +104,7 @@ pub fn check(answer: &IssueResponse, expected: &Expected<'_>) -> Result<Accepted
     }
     check_chain(&svid, expected.trusted, "the roots we trust", expected)?;
     check_chain(&svid, &bundle, "the roots it came with", expected)?;
-    Ok(Accepted { svid, bundle })
+    Ok(AcceptedAnswer { svid, bundle })
 }
 
 /// The id that an answer's leaf names, whatever else is wrong with it.
@@ -110,7 +113,7 @@ pub fn named_in(answer: &IssueResponse) -> Option<SpiffeId> {
     X509Svid::parse(certificates(&answer.certificate_chain)).ok().map(|svid| svid.id().clone())
 }
 
-fn check_identity(seen: &SpiffeId, expected: &Expected<'_>) -> Result<(), WrongAnswer> {
+fn check_identity(seen: &SpiffeId, expected: &ExpectedAnswer<'_>) -> Result<(), WrongAnswer> {
     let wrong = |expected: String| WrongAnswer::Identity { seen: seen.clone(), expected };
     match expected.identity {
         Some(ours) if ours != seen => Err(wrong(ours.to_string())),
@@ -125,7 +128,7 @@ fn check_chain(
     svid: &X509Svid,
     roots: &TrustBundle,
     name: &'static str,
-    expected: &Expected<'_>,
+    expected: &ExpectedAnswer<'_>,
 ) -> Result<(), WrongAnswer> {
     let bundles = TrustBundles::new([roots.clone()]);
     // `parse` proved that there is a first one.
@@ -136,7 +139,7 @@ fn check_chain(
     match verify_peer(&bundles, leaf, intermediates, now_unix, HandshakeSide::Client) {
         Ok(_) => Ok(()),
         Err(source @ VerifyError::Time { .. }) => {
-            Err(WrongAnswer::Time { source, skew: Skew::remark(expected.skew) })
+            Err(WrongAnswer::Time { source, skew: ClockSkew::remark(expected.skew) })
         }
         Err(source) => Err(WrongAnswer::Chain { roots: name, source }),
     }

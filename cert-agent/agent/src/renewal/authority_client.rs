@@ -39,7 +39,7 @@ const MAX_BUNDLES: usize = 8 * 1024 * 1024;
 
 /// Where the authority is, and how we know it.
 #[derive(Debug, Clone)]
-pub enum Address {
+pub enum AuthorityAddress {
     /// Over TLS. The server must present `identity`, verified against our roots; the host's name
     /// proves nothing.
     Network {
@@ -111,7 +111,7 @@ pub enum CallError {
 /// # Errors
 /// [`CallError`].
 pub async fn issue(
-    address: &Address,
+    address: &AuthorityAddress,
     trusted: &TrustBundle,
     request: IssueRequest,
 ) -> Result<IssueResponse, CallError> {
@@ -124,7 +124,7 @@ pub async fn issue(
 /// # Errors
 /// [`CallError`].
 pub async fn issue_jwt(
-    address: &Address,
+    address: &AuthorityAddress,
     trusted: &TrustBundle,
     request: IssueJwtRequest,
 ) -> Result<IssueJwtResponse, CallError> {
@@ -138,7 +138,7 @@ pub async fn issue_jwt(
 /// # Errors
 /// [`CallError`].
 pub async fn watch_bundles(
-    address: &Address,
+    address: &AuthorityAddress,
     trusted: &TrustBundle,
 ) -> Result<Streaming<Bundles>, CallError> {
     let mut client = client(address, trusted).await?.max_decoding_message_size(MAX_BUNDLES);
@@ -150,7 +150,7 @@ pub async fn watch_bundles(
 /// # Errors
 /// [`CallError::Unreachable`].
 pub async fn client(
-    address: &Address,
+    address: &AuthorityAddress,
     trusted: &TrustBundle,
 ) -> Result<SigningClient<Channel>, CallError> {
     let connecting = async {
@@ -159,7 +159,7 @@ pub async fn client(
         Endpoint::from_static("http://authority")
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
-            .connect_with_connector(Dialled::new(connection))
+            .connect_with_connector(ReadyConnection::new(connection))
             .await
             .map_err(|error| error.to_string())
     };
@@ -186,7 +186,7 @@ fn reason(error: &io::Error) -> String {
 
 /// The answer, within its deadline.
 async fn answered<T>(
-    address: &Address,
+    address: &AuthorityAddress,
     asking: impl Future<Output = Result<tonic::Response<T>, Status>>,
 ) -> Result<T, CallError> {
     match tokio::time::timeout(ANSWER_DEADLINE, asking).await {
@@ -196,19 +196,19 @@ async fn answered<T>(
     }
 }
 
-fn unreachable(address: &Address, reason: String) -> CallError {
+fn unreachable(address: &AuthorityAddress, reason: String) -> CallError {
     CallError::Unreachable { address: address.to_string(), reason }
 }
 
 /// A broken connection comes as a status too, with a transport error as its source.
-pub(super) fn refused(status: &Status, address: &Address) -> CallError {
+pub(super) fn refused(status: &Status, address: &AuthorityAddress) -> CallError {
     if std::error::Error::source(status).is_some() {
         return unreachable(address, status.message().to_owned());
     }
     CallError::Refused { code: status.code(), message: status.message().to_owned() }
 }
 
-impl std::fmt::Display for Address {
+impl std::fmt::Display for AuthorityAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Network { host_port: HostPort { host, port }, .. } => write!(f, "{host}:{port}"),
@@ -218,14 +218,17 @@ impl std::fmt::Display for Address {
 }
 
 /// A connection to the authority, whatever carries it.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
-async fn connect(address: &Address, trusted: &TrustBundle) -> io::Result<Box<dyn Stream>> {
+async fn connect(
+    address: &AuthorityAddress,
+    trusted: &TrustBundle,
+) -> io::Result<Box<dyn ByteStream>> {
     match address {
-        Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
-        Address::Network { host_port, identity } => {
+        AuthorityAddress::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+        AuthorityAddress::Network { host_port, identity } => {
             let stream = TcpStream::connect((host_port.host.as_str(), host_port.port)).await?;
             stream.set_nodelay(true)?;
             let config = tls_config(trusted, identity).map_err(io::Error::other)?;
@@ -251,16 +254,16 @@ fn tls_config(trusted: &TrustBundle, authority: &SpiffeId) -> Result<ClientConfi
 }
 
 /// Hands a connection that is already made to a library that wants to make it: once.
-pub(crate) struct Dialled(Option<TokioIo<Box<dyn Stream>>>);
+pub(crate) struct ReadyConnection(Option<TokioIo<Box<dyn ByteStream>>>);
 
-impl Dialled {
-    pub(crate) fn new(connection: impl Stream + 'static) -> Self {
+impl ReadyConnection {
+    pub(crate) fn new(connection: impl ByteStream + 'static) -> Self {
         Self(Some(TokioIo::new(Box::new(connection))))
     }
 }
 
-impl tower_service::Service<Uri> for Dialled {
-    type Response = TokioIo<Box<dyn Stream>>;
+impl tower_service::Service<Uri> for ReadyConnection {
+    type Response = TokioIo<Box<dyn ByteStream>>;
     type Error = io::Error;
     type Future = Ready<io::Result<Self::Response>>;
 

@@ -15,13 +15,13 @@ use tonic::Streaming;
 
 use issuance_messages::Bundles;
 
-use crate::renewal::authority_client::{self, Address, CallError};
+use crate::renewal::authority_client::{self, AuthorityAddress, CallError};
 use crate::renewal::bundle_file::BundleFile;
-use crate::renewal::held::{Held, Publisher};
-use crate::renewal::renewer::Forced;
-use crate::renewal::rotation::Moment;
-use crate::renewal::skew::Skew;
-use crate::renewal::trust::{self, Trust};
+use crate::renewal::bundle_set::{self, BundleSet};
+use crate::renewal::clock_skew::ClockSkew;
+use crate::renewal::renewer::RenewalRequest;
+use crate::renewal::rotation::ClockReading;
+use crate::renewal::served_state::{CurrentIdentity, StatePublisher};
 
 /// A stream silent for this long is dead.
 const SILENCE: Duration = Duration::from_secs(90);
@@ -36,18 +36,18 @@ const STOOD: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct BundleWatch {
     /// Where to ask.
-    pub address: Address,
+    pub address: AuthorityAddress,
     /// Whom to trust when what we hold leads nowhere.
     pub file: BundleFile,
     /// Who watches.
-    pub publisher: Publisher,
+    pub publisher: StatePublisher,
     /// How to have the certificate renewed.
-    pub renew: mpsc::Sender<Forced>,
+    pub renew: mpsc::Sender<RenewalRequest>,
 }
 
 /// Why a stream ended, or there was none.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+enum StreamEnd {
     #[error(transparent)]
     Call(#[from] CallError),
     #[error("the authority ended the stream of bundles")]
@@ -59,11 +59,11 @@ enum Ended {
 impl BundleWatch {
     /// Listens until `stop`.
     pub async fn follow(mut self, stop: CancellationToken) {
-        let mut waits = StreamRetries::new();
+        let mut waits = ReconnectDelay::new();
         loop {
-            let begun = Moment::now();
+            let begun = ClockReading::now();
             let Some(ended) = stop.run_until_cancelled(self.listen()).await else { return };
-            let stood = Moment::now().monotonic.saturating_duration_since(begun.monotonic);
+            let stood = ClockReading::now().monotonic.saturating_duration_since(begun.monotonic);
             let wait = waits.next(stood, rand::random());
             self.ended(&ended, wait);
             if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
@@ -73,7 +73,7 @@ impl BundleWatch {
     }
 
     /// From the connection to its end.
-    async fn listen(&mut self) -> Ended {
+    async fn listen(&mut self) -> StreamEnd {
         let mut stream = match self.open().await {
             Ok(stream) => stream,
             Err(error) => return error.into(),
@@ -81,9 +81,9 @@ impl BundleWatch {
         loop {
             match tokio::time::timeout(SILENCE, stream.message()).await {
                 Ok(Ok(Some(message))) => self.take(&message),
-                Ok(Ok(None)) => return Ended::Closed,
+                Ok(Ok(None)) => return StreamEnd::Closed,
                 Ok(Err(status)) => return authority_client::refused(&status, &self.address).into(),
-                Err(_) => return Ended::Silent,
+                Err(_) => return StreamEnd::Silent,
             }
         }
     }
@@ -103,8 +103,8 @@ impl BundleWatch {
     }
 
     fn take(&self, message: &Bundles) {
-        let now = Moment::now();
-        let skew = Skew::of_message(now, message.server_time);
+        let now = ClockReading::now();
+        let skew = ClockSkew::of_message(now, message.server_time);
         self.publisher.status(|status| {
             status.bundles.live = true;
             status.bundles.heard_at = now.unix();
@@ -112,7 +112,7 @@ impl BundleWatch {
             status.skew = skew.or(status.skew);
         });
         let current = self.publisher.trusted();
-        match trust::accept(message, &current) {
+        match bundle_set::accept(message, &current) {
             Ok(taken) => {
                 for complaint in &taken.complaints {
                     self.refused(complaint);
@@ -126,7 +126,7 @@ impl BundleWatch {
         }
     }
 
-    fn publish(&self, trust: Trust, now: Moment) {
+    fn publish(&self, trust: BundleSet, now: ClockReading) {
         let (domains, roots) = (trust.federated.len() + 1, trust.own.roots.roots().len());
         let (crls, sequence) = (trust.crls().count(), trust.own.sequence);
         if !self.publisher.trust(trust) {
@@ -156,7 +156,7 @@ impl BundleWatch {
         });
     }
 
-    fn ended(&self, ended: &Ended, wait: Duration) {
+    fn ended(&self, ended: &StreamEnd, wait: Duration) {
         let reason = ended.to_string();
         tracing::debug!(reason, ?wait, "no stream of bundles; what is held stays");
         self.publisher.status(|status| {
@@ -169,7 +169,11 @@ impl BundleWatch {
 
 /// Why our certificate would be refused by whoever holds the same bundle; nothing when it would
 /// not. Its age is the rotation's question.
-fn no_longer_fits(held: &Held, trust: &Trust, now: Moment) -> Option<VerifyError> {
+fn no_longer_fits(
+    held: &CurrentIdentity,
+    trust: &BundleSet,
+    now: ClockReading,
+) -> Option<VerifyError> {
     let (leaf, intermediates) = held.svid.chain().split_first()?;
     let at = UnixTime::since_unix_epoch(Duration::from_secs(now.unix()));
     match verify_peer(&trust.own_bundles(), leaf, intermediates, at, HandshakeSide::Client) {
@@ -181,9 +185,9 @@ fn no_longer_fits(held: &Held, trust: &Trust, now: Moment) -> Option<VerifyError
 /// The waits between tries: twice as long each time, give or take a quarter, so that a fleet does
 /// not come back in one moment.
 #[derive(Debug)]
-struct StreamRetries(BackOff);
+struct ReconnectDelay(BackOff);
 
-impl StreamRetries {
+impl ReconnectDelay {
     const fn new() -> Self {
         Self(BackOff::new(FIRST_RETRY, MAX_RETRY))
     }
@@ -204,7 +208,7 @@ mod tests {
 
     #[test]
     fn f30_herd_waits_grow_to_30_s_with_jitter_and_begin_anew_after_a_good_stream() {
-        let mut waits = StreamRetries::new();
+        let mut waits = ReconnectDelay::new();
         let mut next =
             |stood: u64, chance: f64| waits.next(Duration::from_secs(stood), chance).as_secs_f64();
         let seen: Vec<f64> = (0..8).map(|_| next(0, 0.5)).collect();

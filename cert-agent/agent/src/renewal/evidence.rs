@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use issuance_messages::issue_request::Evidence;
 use issuance_messages::{OidcEvidence, ServiceAccountEvidence, UnixEvidence, X509Evidence};
 
-use crate::renewal::state::Credential;
+use crate::renewal::state_directory::RenewalCredential;
 
 /// Tokens are below 8 KiB.
 const MAX_TOKEN: u64 = 16 * 1024;
@@ -65,7 +65,7 @@ pub struct EvidenceSource {
 
 /// Which proof an attempt uses.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proof {
+pub enum AttemptProof {
     /// Good at any time.
     Lasting(LastingProof),
     /// The credential of the last answer.
@@ -85,26 +85,26 @@ impl EvidenceSource {
     ///
     /// # Errors
     /// When there is none, what to give.
-    pub fn best(&self, credential: Option<&Credential>) -> Result<Proof, String> {
+    pub fn best(&self, credential: Option<&RenewalCredential>) -> Result<AttemptProof, String> {
         let nothing = || {
             "nothing to prove ourselves with: give --join-token-file, --service-account-token-file, \
              --oidc-token-file, --x509-certificate or --authority-unix"
                 .to_owned()
         };
-        let lasting = self.lasting.clone().map(Proof::Lasting);
+        let lasting = self.lasting.clone().map(AttemptProof::Lasting);
         let credential =
-            || credential.map(|credential| Proof::Credential(credential.secret.clone()));
+            || credential.map(|credential| AttemptProof::Credential(credential.secret.clone()));
         lasting.or_else(credential).or_else(|| self.join_token()).ok_or_else(nothing)
     }
 
     /// The join token, for when the authority knows our credential no more.
     #[must_use]
-    pub fn join_token(&self) -> Option<Proof> {
-        self.join_token.clone().map(Proof::JoinToken)
+    pub fn join_token(&self) -> Option<AttemptProof> {
+        self.join_token.clone().map(AttemptProof::JoinToken)
     }
 }
 
-impl Proof {
+impl AttemptProof {
     /// What the authority gets, with this certificate request.
     ///
     /// # Errors
@@ -189,8 +189,8 @@ mod tests {
 
     use super::*;
 
-    fn credential() -> Credential {
-        Credential {
+    fn credential() -> RenewalCredential {
+        RenewalCredential {
             identity: SpiffeId::parse("spiffe://cluster.local/ns/shop/sa/cart").unwrap(),
             secret: Zeroizing::new("prc_x".to_owned()),
         }
@@ -200,25 +200,30 @@ mod tests {
     fn the_best_proof_is_used() {
         let check = |name: &str,
                      source: &EvidenceSource,
-                     held: Option<Credential>,
-                     expect: Option<Proof>| {
+                     held: Option<RenewalCredential>,
+                     expect: Option<AttemptProof>| {
             assert_eq!(source.best(held.as_ref()).ok(), expect, "{name}");
         };
         let token =
             EvidenceSource { join_token: Some("token".into()), ..EvidenceSource::default() };
         let unix = EvidenceSource { lasting: Some(LastingProof::Unix), ..token.clone() };
         check("nothing", &EvidenceSource::default(), None, None);
-        check("joining", &token, None, Some(Proof::JoinToken("token".into())));
+        check("joining", &token, None, Some(AttemptProof::JoinToken("token".into())));
         let secret = credential().secret;
-        check("renewing", &token, Some(credential()), Some(Proof::Credential(secret)));
-        check("lasting", &unix, Some(credential()), Some(Proof::Lasting(LastingProof::Unix)));
+        check("renewing", &token, Some(credential()), Some(AttemptProof::Credential(secret)));
+        check(
+            "lasting",
+            &unix,
+            Some(credential()),
+            Some(AttemptProof::Lasting(LastingProof::Unix)),
+        );
     }
 
     #[test]
     fn f38_join_token_with_a_line_end_and_a_byte_order_mark() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
-        let proof = Proof::JoinToken(path.clone());
+        let proof = AttemptProof::JoinToken(path.clone());
         for text in ["pjt_x", "pjt_x\n", "\u{feff}pjt_x\r\n", " pjt_x \n\n"] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(
@@ -237,7 +242,7 @@ mod tests {
     fn tokens_are_read_anew_and_files_that_do_not_fit_are_named() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
-        let proof = Proof::Lasting(LastingProof::ServiceAccountToken(path.clone()));
+        let proof = AttemptProof::Lasting(LastingProof::ServiceAccountToken(path.clone()));
         for token in ["a.b.c", "d.e.f"] {
             std::fs::write(&path, token).unwrap();
             let expect = ServiceAccountEvidence { token: token.to_owned() };
@@ -245,7 +250,7 @@ mod tests {
         }
         let certificate =
             LastingProof::Certificate { certificate: path.clone(), key: path.clone() };
-        let error = Proof::Lasting(certificate).evidence(&[]).unwrap_err();
+        let error = AttemptProof::Lasting(certificate).evidence(&[]).unwrap_err();
         assert!(error.contains("no PEM certificate in it"), "{error}");
     }
 }

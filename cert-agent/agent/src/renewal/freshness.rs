@@ -15,7 +15,7 @@ use serde::Serialize;
 /// How the certificate stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Freshness {
+pub enum CertificateFreshness {
     /// None was received yet.
     Absent,
     /// Good, and its renewal is on time.
@@ -28,7 +28,7 @@ pub enum Freshness {
 
 /// A certificate's validity and its renewal, all in Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct CertificateStanding {
     /// From the certificate.
     pub not_before: u64,
     /// From the certificate.
@@ -40,14 +40,19 @@ pub struct Standing {
 }
 
 /// All states, for gauges.
-pub const ALL: [Freshness; 4] =
-    [Freshness::Absent, Freshness::Fresh, Freshness::Stale, Freshness::Expired];
+pub const ALL: [CertificateFreshness; 4] = [
+    CertificateFreshness::Absent,
+    CertificateFreshness::Fresh,
+    CertificateFreshness::Stale,
+    CertificateFreshness::Expired,
+];
 
-impl Freshness {
+impl CertificateFreshness {
     /// Of this certificate, or of none, at this time (Unix seconds).
     #[must_use]
-    pub fn at(certificate: Option<Standing>, now: u64) -> Self {
-        let Some(Standing { not_before, not_after, received, failed }) = certificate else {
+    pub fn at(certificate: Option<CertificateStanding>, now: u64) -> Self {
+        let Some(CertificateStanding { not_before, not_after, received, failed }) = certificate
+        else {
             return Self::Absent;
         };
         if now > not_after {
@@ -88,23 +93,30 @@ mod tests {
 
     #[test]
     fn states_by_time() {
-        let check = |name: &str, failed: bool, now: u64, expect: Freshness| {
-            let standing = Standing { not_before: 940, not_after: 2000, received: 1000, failed };
-            assert_eq!(Freshness::at(Some(standing), now), expect, "{name}");
+        let check = |name: &str, failed: bool, now: u64, expect: CertificateFreshness| {
+            let standing =
+                CertificateStanding { not_before: 940, not_after: 2000, received: 1000, failed };
+            assert_eq!(CertificateFreshness::at(Some(standing), now), expect, "{name}");
         };
-        check("at its receipt", false, 1060, Freshness::Fresh);
-        check("a failure before the renewal is late", true, 1600, Freshness::Fresh);
-        check("a failure, and late", true, 1601, Freshness::Stale);
-        check("in the window, nothing failed", false, 1650, Freshness::Fresh);
-        check("nothing happened for too long", false, 1701, Freshness::Stale);
-        check("its last second", false, 2000, Freshness::Stale);
-        check("over", false, 2001, Freshness::Expired);
-        check("over, and failing", true, u64::MAX, Freshness::Expired);
-        check("f07: the clock went back before its beginning", false, 939, Freshness::Stale);
-        check("f07: the clock went back a little", false, 950, Freshness::Fresh);
-        assert_eq!(Freshness::at(None, 1500), Freshness::Absent);
-        let strange = Standing { not_before: u64::MAX, not_after: 0, received: 9, failed: true };
-        assert_eq!(Freshness::at(Some(strange), 5), Freshness::Expired);
+        check("at its receipt", false, 1060, CertificateFreshness::Fresh);
+        check("a failure before the renewal is late", true, 1600, CertificateFreshness::Fresh);
+        check("a failure, and late", true, 1601, CertificateFreshness::Stale);
+        check("in the window, nothing failed", false, 1650, CertificateFreshness::Fresh);
+        check("nothing happened for too long", false, 1701, CertificateFreshness::Stale);
+        check("its last second", false, 2000, CertificateFreshness::Stale);
+        check("over", false, 2001, CertificateFreshness::Expired);
+        check("over, and failing", true, u64::MAX, CertificateFreshness::Expired);
+        check(
+            "f07: the clock went back before its beginning",
+            false,
+            939,
+            CertificateFreshness::Stale,
+        );
+        check("f07: the clock went back a little", false, 950, CertificateFreshness::Fresh);
+        assert_eq!(CertificateFreshness::at(None, 1500), CertificateFreshness::Absent);
+        let strange =
+            CertificateStanding { not_before: u64::MAX, not_after: 0, received: 9, failed: true };
+        assert_eq!(CertificateFreshness::at(Some(strange), 5), CertificateFreshness::Expired);
     }
 
     #[test]

@@ -13,12 +13,12 @@ const LAST_SECONDS: u64 = 10;
 
 /// Whose token, and for whom: the audiences sorted, each once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key {
+pub struct CacheKey {
     identity: SpiffeId,
     audience: Vec<String>,
 }
 
-impl Key {
+impl CacheKey {
     /// The order of the audiences says nothing.
     #[must_use]
     pub fn new(identity: &SpiffeId, audience: &[String]) -> Self {
@@ -31,7 +31,7 @@ impl Key {
 
 /// What is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum CacheLookup {
     /// In the first half of its life.
     Fresh(Zeroizing<String>),
     /// Good, but it is time for the next one.
@@ -42,49 +42,51 @@ pub enum Found {
 
 /// The tokens.
 #[derive(Default)]
-pub struct Cache(BTreeMap<Key, Cached>);
+pub struct TokenCache(BTreeMap<CacheKey, CachedToken>);
 
-struct Cached {
+struct CachedToken {
     token: Zeroizing<String>,
     /// When it came and when it ends, Unix seconds.
     since: u64,
     until: u64,
 }
 
-impl std::fmt::Debug for Cache {
+impl std::fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Cache({} tokens)", self.0.len())
     }
 }
 
-impl Cache {
+impl TokenCache {
     /// Looks one up at this time (Unix seconds). A clock that stands before the token came says
     /// nothing about its age: it counts as aging.
     #[must_use]
-    pub fn find(&self, key: &Key, now: u64) -> Found {
+    pub fn find(&self, key: &CacheKey, now: u64) -> CacheLookup {
         match self.0.get(key) {
-            Some(cached) if now.saturating_add(LAST_SECONDS) >= cached.until => Found::Nothing,
-            Some(cached) if now < cached.since || now >= cached.half() => {
-                Found::Aging(cached.token.clone())
+            Some(cached) if now.saturating_add(LAST_SECONDS) >= cached.until => {
+                CacheLookup::Nothing
             }
-            Some(cached) => Found::Fresh(cached.token.clone()),
-            None => Found::Nothing,
+            Some(cached) if now < cached.since || now >= cached.half() => {
+                CacheLookup::Aging(cached.token.clone())
+            }
+            Some(cached) => CacheLookup::Fresh(cached.token.clone()),
+            None => CacheLookup::Nothing,
         }
     }
 
     /// Remembers one that came now and ends at `until` (Unix seconds).
-    pub fn put(&mut self, key: Key, token: Zeroizing<String>, now: u64, until: u64) {
+    pub fn put(&mut self, key: CacheKey, token: Zeroizing<String>, now: u64, until: u64) {
         self.0.retain(|_, cached| cached.until > now);
         while self.0.len() >= MAX_CACHED && !self.0.contains_key(&key) {
             let first = self.0.iter().min_by_key(|(_, cached)| cached.until);
             let Some(first) = first.map(|(key, _)| key.clone()) else { break };
             self.0.remove(&first);
         }
-        self.0.insert(key, Cached { token, since: now, until });
+        self.0.insert(key, CachedToken { token, since: now, until });
     }
 }
 
-impl Cached {
+impl CachedToken {
     fn half(&self) -> u64 {
         self.since + self.until.saturating_sub(self.since) / 2
     }
@@ -95,10 +97,10 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
 
-    fn key(audience: &[&str]) -> Key {
+    fn key(audience: &[&str]) -> CacheKey {
         let id = SpiffeId::parse("spiffe://cluster.local/ns/shop/sa/cart").unwrap();
         let audience: Vec<String> = audience.iter().map(|name| (*name).to_owned()).collect();
-        Key::new(&id, &audience)
+        CacheKey::new(&id, &audience)
     }
 
     fn token(text: &str) -> Zeroizing<String> {
@@ -107,29 +109,34 @@ mod tests {
 
     #[test]
     fn a_token_is_given_again_until_half_of_its_life() {
-        let mut cache = Cache::default();
+        let mut cache = TokenCache::default();
         cache.put(key(&["a", "b"]), token("t"), 1000, 1300);
-        let check = |name: &str, audience: &[&str], now: u64, expect: Found| {
+        let check = |name: &str, audience: &[&str], now: u64, expect: CacheLookup| {
             assert_eq!(cache.find(&key(audience), now), expect, "{name}");
         };
-        check("at once", &["a", "b"], 1000, Found::Fresh(token("t")));
-        check("in another order, named twice", &["b", "a", "b"], 1149, Found::Fresh(token("t")));
-        check("half of its life", &["a", "b"], 1150, Found::Aging(token("t")));
-        check("near its end", &["a", "b"], 1290, Found::Nothing);
-        check("the clock went back", &["a", "b"], 900, Found::Aging(token("t")));
-        check("fewer audiences", &["a"], 1000, Found::Nothing);
-        check("no time panics", &["a", "b"], u64::MAX, Found::Nothing);
+        check("at once", &["a", "b"], 1000, CacheLookup::Fresh(token("t")));
+        check(
+            "in another order, named twice",
+            &["b", "a", "b"],
+            1149,
+            CacheLookup::Fresh(token("t")),
+        );
+        check("half of its life", &["a", "b"], 1150, CacheLookup::Aging(token("t")));
+        check("near its end", &["a", "b"], 1290, CacheLookup::Nothing);
+        check("the clock went back", &["a", "b"], 900, CacheLookup::Aging(token("t")));
+        check("fewer audiences", &["a"], 1000, CacheLookup::Nothing);
+        check("no time panics", &["a", "b"], u64::MAX, CacheLookup::Nothing);
     }
 
     #[test]
     fn the_cache_is_bounded() {
-        let mut cache = Cache::default();
+        let mut cache = TokenCache::default();
         for n in 0..200u64 {
             cache.put(key(&[&n.to_string()]), token("t"), 1000, 2000 + n);
         }
         assert_eq!(cache.0.len(), MAX_CACHED);
-        assert_ne!(cache.find(&key(&["199"]), 1000), Found::Nothing);
-        assert_eq!(cache.find(&key(&["0"]), 1000), Found::Nothing);
+        assert_ne!(cache.find(&key(&["199"]), 1000), CacheLookup::Nothing);
+        assert_eq!(cache.find(&key(&["0"]), 1000), CacheLookup::Nothing);
         assert!(!format!("{cache:?}").contains('t') || format!("{cache:?}") == "Cache(64 tokens)");
     }
 }

@@ -14,11 +14,11 @@ use zeroize::Zeroizing;
 
 use issuance_messages::{IssueJwtRequest, IssueJwtResponse};
 
-use crate::renewal::authority_client::{self, Address, CallError};
-use crate::renewal::held::{Held, View};
-use crate::renewal::jwt_cache::{Cache, Found, Key};
-use crate::renewal::rotation::Moment;
-use crate::renewal::skew::Skew;
+use crate::renewal::authority_client::{self, AuthorityAddress, CallError};
+use crate::renewal::clock_skew::ClockSkew;
+use crate::renewal::jwt_cache::{CacheKey, CacheLookup, TokenCache};
+use crate::renewal::rotation::ClockReading;
+use crate::renewal::served_state::{CurrentIdentity, StateView};
 
 /// Audiences in one request (`proto/authority.proto`).
 pub const MAX_AUDIENCES: usize = 16;
@@ -34,16 +34,16 @@ const PURPOSE: &[u8] = b"postern jwt request v1\0";
 /// The source.
 #[derive(Debug)]
 pub struct JwtSource {
-    address: Address,
-    view: View,
-    cache: Mutex<Cache>,
+    address: AuthorityAddress,
+    view: StateView,
+    cache: Mutex<TokenCache>,
     at_once: Semaphore,
 }
 
 impl JwtSource {
     /// Asks at `address`; what comes is verified against the keys in `view`.
     #[must_use]
-    pub fn new(address: Address, view: View) -> Self {
+    pub fn new(address: AuthorityAddress, view: StateView) -> Self {
         let (cache, at_once) = (Mutex::default(), Semaphore::new(AT_ONCE));
         Self { address, view, cache, at_once }
     }
@@ -55,14 +55,14 @@ impl JwtSource {
     /// before is still good, an authority that is away is no error.
     pub async fn fetch(
         &self,
-        held: &Held,
+        held: &CurrentIdentity,
         audience: &[String],
     ) -> Result<Zeroizing<String>, Status> {
-        let key = Key::new(held.svid.id(), audience);
-        let aging = match self.cache.lock().find(&key, Moment::now().unix()) {
-            Found::Fresh(token) => return Ok(token),
-            Found::Aging(token) => Some(token),
-            Found::Nothing => None,
+        let key = CacheKey::new(held.svid.id(), audience);
+        let aging = match self.cache.lock().find(&key, ClockReading::now().unix()) {
+            CacheLookup::Fresh(token) => return Ok(token),
+            CacheLookup::Aging(token) => Some(token),
+            CacheLookup::Nothing => None,
         };
         let asked = tokio::time::timeout(DEADLINE, self.ask(held, audience, &key)).await;
         let outcome = asked.unwrap_or_else(|_| Err(Status::unavailable("no JWT-SVID within 20 s")));
@@ -77,25 +77,25 @@ impl JwtSource {
 
     async fn ask(
         &self,
-        held: &Held,
+        held: &CurrentIdentity,
         audience: &[String],
-        key: &Key,
+        key: &CacheKey,
     ) -> Result<Zeroizing<String>, Status> {
         let stopping = |_| Status::unavailable("the agent is stopping");
         let _place = self.at_once.acquire().await.map_err(stopping)?;
         // Whoever had the place before may have asked for the same.
-        if let Found::Fresh(token) = self.cache.lock().find(key, Moment::now().unix()) {
+        if let CacheLookup::Fresh(token) = self.cache.lock().find(key, ClockReading::now().unix()) {
             return Ok(token);
         }
-        let asked = Moment::now();
+        let asked = ClockReading::now();
         let request = request(held, audience, asked)?;
         let trust = self.view.holding.borrow().trust.clone();
         let answer = authority_client::issue_jwt(&self.address, &trust.own.roots, request).await;
-        let answered = Moment::now();
+        let answered = ClockReading::now();
         let measured = answer
             .as_ref()
             .ok()
-            .and_then(|answer| Skew::measured(asked, answered, answer.server_time));
+            .and_then(|answer| ClockSkew::measured(asked, answered, answer.server_time));
         let skew = measured.or(self.view.status.borrow().skew);
         let answer = answer.map_err(|error| status(&error, skew))?;
         let (token, until) = self.believe(answer, held, audience, answered, skew)?;
@@ -108,16 +108,16 @@ impl JwtSource {
     fn believe(
         &self,
         answer: IssueJwtResponse,
-        held: &Held,
+        held: &CurrentIdentity,
         audience: &[String],
-        now: Moment,
-        skew: Option<Skew>,
+        now: ClockReading,
+        skew: Option<ClockSkew>,
     ) -> Result<(Zeroizing<String>, u64), Status> {
         let token = Zeroizing::new(answer.svid);
         let bundles = self.view.holding.borrow().trust.jwt_bundles();
         let at = UnixTime::since_unix_epoch(Duration::from_secs(now.unix()));
         let wrong = |reason: String| {
-            let remark = Skew::remark(skew);
+            let remark = ClockSkew::remark(skew);
             tracing::error!(reason, "the authority's JWT-SVID is refused");
             Status::unavailable(format!(
                 "the authority's JWT-SVID cannot be used: {reason}{remark}"
@@ -137,7 +137,11 @@ impl JwtSource {
 }
 
 /// The request, signed by the key of the certificate that is held.
-fn request(held: &Held, audience: &[String], now: Moment) -> Result<IssueJwtRequest, Status> {
+fn request(
+    held: &CurrentIdentity,
+    audience: &[String],
+    now: ClockReading,
+) -> Result<IssueJwtRequest, Status> {
     let cannot = |_| Status::internal("cannot sign with the key that is held");
     let signed_at = i64::try_from(now.unix()).unwrap_or(i64::MAX);
     let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, held.key.pkcs8_der())
@@ -167,8 +171,8 @@ fn signed_bytes(signed_at: i64, audience: &[String]) -> Vec<u8> {
 
 /// What the caller hears (Workload Endpoint §6): what it asked wrongly is its own fault, everything
 /// else passes.
-fn status(error: &CallError, skew: Option<Skew>) -> Status {
-    let message = format!("{error}{}", Skew::remark(skew));
+fn status(error: &CallError, skew: Option<ClockSkew>) -> Status {
+    let message = format!("{error}{}", ClockSkew::remark(skew));
     match error {
         CallError::Refused { code: Code::InvalidArgument, .. } => Status::invalid_argument(message),
         CallError::Refused { code: Code::Unimplemented, .. } => Status::unimplemented(message),

@@ -11,18 +11,18 @@ use zeroize::Zeroizing;
 
 use issuance_messages::{IssueRequest, IssueResponse};
 
-use crate::renewal::answer::{self, Accepted, Expected, WrongAnswer};
-use crate::renewal::authority_client::{self, Address, CallError};
+use crate::renewal::answer::{self, AcceptedAnswer, ExpectedAnswer, WrongAnswer};
+use crate::renewal::authority_client::{self, AuthorityAddress, CallError};
 use crate::renewal::bundle_file::BundleFile;
-use crate::renewal::evidence::{EvidenceSource, Proof};
+use crate::renewal::clock_skew::ClockSkew;
+use crate::renewal::evidence::{AttemptProof, EvidenceSource};
 use crate::renewal::fresh_key::FreshKey;
-use crate::renewal::held::{Held, Publisher};
-use crate::renewal::rotation::{Failure, Moment, Rotation, Validity, unix};
-use crate::renewal::skew::Skew;
-use crate::renewal::state::{Credential, StateDirectory};
+use crate::renewal::rotation::{AttemptFailure, ClockReading, Rotation, Validity, unix};
+use crate::renewal::served_state::{CurrentIdentity, StatePublisher};
+use crate::renewal::state_directory::{RenewalCredential, StateDirectory};
 
 /// Somebody wants a renewal now, and to hear how it went.
-pub type Forced = oneshot::Sender<Result<(), String>>;
+pub type RenewalRequest = oneshot::Sender<Result<(), String>>;
 
 /// Forced renewals that may wait; more are refused.
 pub const MAX_FORCED: usize = 8;
@@ -31,7 +31,7 @@ pub const MAX_FORCED: usize = 8;
 #[derive(Debug)]
 pub struct Renewer {
     /// Where to ask.
-    pub address: Address,
+    pub address: AuthorityAddress,
     /// Whom to trust when what we hold leads nowhere.
     pub file: BundleFile,
     /// Who we are, when the command line says so; a renewal credential and what is held say so too.
@@ -40,12 +40,12 @@ pub struct Renewer {
     pub evidence: EvidenceSource,
     /// Proof for whoever joined with a token. In memory, so that a full disk costs nothing but the next
     /// restart.
-    pub credential: Option<Credential>,
+    pub credential: Option<RenewalCredential>,
     /// Where the credential survives a restart; none for an agent with a lasting proof, which
     /// needs no credential.
     pub state: Option<StateDirectory>,
     /// Who watches.
-    pub publisher: Publisher,
+    pub publisher: StatePublisher,
 }
 
 /// How long an agent that has just started waits for an authority that cannot be reached, or is not ready, before that is an
@@ -54,8 +54,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a good attempt brings.
 #[derive(Debug)]
-struct Fresh {
-    held: Held,
+struct FreshIdentity {
+    held: CurrentIdentity,
     /// The roots of our own trust domain as the answer had them.
     bundle: TrustBundle,
 }
@@ -73,16 +73,20 @@ enum AttemptError {
 
 impl Renewer {
     /// Runs until `stop`. Each message on `forced` renews at once.
-    pub async fn keep_fresh(mut self, mut forced: mpsc::Receiver<Forced>, stop: CancellationToken) {
-        let started = Moment::now();
+    pub async fn keep_fresh(
+        mut self,
+        mut forced: mpsc::Receiver<RenewalRequest>,
+        stop: CancellationToken,
+    ) {
+        let started = ClockReading::now();
         let mut rotation = Rotation::new(started);
         loop {
             let waiter = tokio::select! {
                 () = stop.cancelled() => return,
                 Some(waiter) = forced.recv() => Some(waiter),
-                () = tokio::time::sleep(rotation.wait(Moment::now())) => None,
+                () = tokio::time::sleep(rotation.wait(ClockReading::now())) => None,
             };
-            if waiter.is_none() && !rotation.is_due(Moment::now()) {
+            if waiter.is_none() && !rotation.is_due(ClockReading::now()) {
                 continue;
             }
             let attempt = tokio::select! {
@@ -99,7 +103,7 @@ impl Renewer {
 
     /// One attempt under the roots we hold; when they lead nowhere, under those that were put into
     /// the file since.
-    async fn attempt(&mut self) -> Result<Fresh, AttemptError> {
+    async fn attempt(&mut self) -> Result<FreshIdentity, AttemptError> {
         let trusted = self.publisher.trusted();
         let error = match self.prove(&trusted.own.roots).await {
             Err(error) if error.leads_nowhere() => error,
@@ -114,13 +118,14 @@ impl Renewer {
 
     /// One attempt with the best evidence; with the join token too, when the authority knows our
     /// credential no more.
-    async fn prove(&mut self, trusted: &TrustBundle) -> Result<Fresh, AttemptError> {
+    async fn prove(&mut self, trusted: &TrustBundle) -> Result<FreshIdentity, AttemptError> {
         let proof = self.evidence.best(self.credential.as_ref()).map_err(AttemptError::Ours)?;
         match self.ask(&proof, trusted).await {
             Err(AttemptError::Call(CallError::Refused {
                 code: Code::Unauthenticated,
                 message,
-            })) if matches!(proof, Proof::Credential(_)) => match self.evidence.join_token() {
+            })) if matches!(proof, AttemptProof::Credential(_)) => match self.evidence.join_token()
+            {
                 Some(token) => {
                     tracing::warn!(
                         reason = message,
@@ -134,22 +139,26 @@ impl Renewer {
         }
     }
 
-    async fn ask(&mut self, proof: &Proof, trusted: &TrustBundle) -> Result<Fresh, AttemptError> {
+    async fn ask(
+        &mut self,
+        proof: &AttemptProof,
+        trusted: &TrustBundle,
+    ) -> Result<FreshIdentity, AttemptError> {
         // A join token may be for whomever the operator meant; every other proof is of who we are
         // already.
         let identity = match proof {
-            Proof::JoinToken(_) => self.identity.clone(),
+            AttemptProof::JoinToken(_) => self.identity.clone(),
             _ => self.known_identity(),
         };
         let fresh = FreshKey::make().map_err(AttemptError::Ours)?;
         let evidence = proof.evidence(&fresh.csr_der).map_err(AttemptError::Ours)?;
         let request = IssueRequest { evidence: Some(evidence), csr_der: fresh.csr_der.clone() };
-        let asked = Moment::now();
+        let asked = ClockReading::now();
         let answer = authority_client::issue(&self.address, trusted, request).await?;
-        let now = Moment::now();
-        let skew = Skew::measured(asked, now, answer.server_time);
+        let now = ClockReading::now();
+        let skew = ClockSkew::measured(asked, now, answer.server_time);
         self.compare_clocks(skew);
-        let expected = Expected {
+        let expected = ExpectedAnswer {
             trusted,
             identity: identity.as_ref(),
             spki_der: &fresh.spki_der,
@@ -160,12 +169,12 @@ impl Renewer {
         if let Some(identity) = credential_is_ours(&checked, &answer) {
             self.keep_credential(identity, &answer);
         }
-        let Accepted { svid, bundle } = checked?;
-        let held = Held { svid, key: fresh.key, received: now.unix() };
-        Ok(Fresh { held, bundle })
+        let AcceptedAnswer { svid, bundle } = checked?;
+        let held = CurrentIdentity { svid, key: fresh.key, received: now.unix() };
+        Ok(FreshIdentity { held, bundle })
     }
 
-    fn compare_clocks(&self, skew: Option<Skew>) {
+    fn compare_clocks(&self, skew: Option<ClockSkew>) {
         if let Some(skew) = skew.filter(|skew| skew.matters()) {
             tracing::warn!(difference = %skew, "check this machine's clock");
         }
@@ -181,7 +190,7 @@ impl Renewer {
     /// In memory first: a disk that refuses costs the next restart, not this renewal (F-22).
     fn keep_credential(&mut self, identity: SpiffeId, answer: &IssueResponse) {
         let Some(secret) = answer.renewal_credential.clone() else { return };
-        let credential = Credential { identity, secret: Zeroizing::new(secret) };
+        let credential = RenewalCredential { identity, secret: Zeroizing::new(secret) };
         if let Some(state) = &self.state
             && let Err(error) = state.store(&credential)
         {
@@ -195,14 +204,14 @@ impl Renewer {
 
     fn settle(
         &self,
-        attempt: Result<Fresh, AttemptError>,
+        attempt: Result<FreshIdentity, AttemptError>,
         rotation: &mut Rotation,
-        started: Moment,
+        started: ClockReading,
     ) -> Result<(), String> {
-        let now = Moment::now();
+        let now = ClockReading::now();
         let jitter = rand::random_range(-1.0..=1.0);
         match attempt {
-            Ok(Fresh { held, bundle }) => {
+            Ok(FreshIdentity { held, bundle }) => {
                 let svid = &held.svid;
                 rotation.issued(
                     now,
@@ -259,10 +268,10 @@ impl AttemptError {
         nobody_answers && since_start < PATIENCE
     }
 
-    fn failure(&self) -> Failure {
+    fn failure(&self) -> AttemptFailure {
         match self {
-            Self::Call(CallError::Unreachable { .. }) => Failure::Unreachable,
-            _ => Failure::Refused,
+            Self::Call(CallError::Unreachable { .. }) => AttemptFailure::Unreachable,
+            _ => AttemptFailure::Refused,
         }
     }
 
@@ -282,7 +291,7 @@ impl AttemptError {
 /// right. With any other fault it may be somebody else's, and the one we have stays good until it
 /// is replaced by its use.
 fn credential_is_ours(
-    checked: &Result<Accepted, WrongAnswer>,
+    checked: &Result<AcceptedAnswer, WrongAnswer>,
     answer: &IssueResponse,
 ) -> Option<SpiffeId> {
     match checked {
@@ -292,7 +301,7 @@ fn credential_is_ours(
     }
 }
 
-fn log_renewal(held: &Held, rotation: &Rotation) {
+fn log_renewal(held: &CurrentIdentity, rotation: &Rotation) {
     tracing::info!(
         identity = %held.svid.id(),
         serial = held.svid.serial_hex(),
@@ -306,9 +315,9 @@ fn log_renewal(held: &Held, rotation: &Rotation) {
 /// `expected`.
 fn log_failure(
     reason: &str,
-    held: Option<Arc<Held>>,
+    held: Option<Arc<CurrentIdentity>>,
     rotation: &Rotation,
-    now: Moment,
+    now: ClockReading,
     expected: bool,
 ) {
     let retry = unix(rotation.next_attempt());

@@ -24,7 +24,7 @@ const MAX_RETRY_UNREACHABLE: Duration = Duration::from_millis(1500);
 /// A moment on three clocks: the wall's, which certificates mean and which may jump, and two that
 /// never do.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
+pub struct ClockReading {
     /// The wall clock.
     pub wall: SystemTime,
     /// The clock that only goes forward, and stands still while the machine is suspended
@@ -36,7 +36,7 @@ pub struct Moment {
     pub boot: Option<Duration>,
 }
 
-impl Moment {
+impl ClockReading {
     /// Reads the clocks.
     #[must_use]
     pub fn now() -> Self {
@@ -99,7 +99,7 @@ impl Validity {
 
 /// Why an attempt brought no certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Failure {
+pub enum AttemptFailure {
     /// No connection.
     Unreachable,
     /// An answer, but not a certificate that we accept.
@@ -110,21 +110,21 @@ pub enum Failure {
 #[derive(Debug)]
 pub struct Rotation {
     held: Option<Validity>,
-    due: Due,
+    due: DueTimes,
     back_off: BackOff,
 }
 
-/// Due when any clock says so: the wall's, after a jump or a suspension; the others, when the wall's
+/// DueTimes when any clock says so: the wall's, after a jump or a suspension; the others, when the wall's
 /// went back.
 #[derive(Debug, Clone, Copy)]
-struct Due {
+struct DueTimes {
     wall: SystemTime,
     monotonic: Instant,
     boot: Option<Duration>,
 }
 
-impl Due {
-    fn after(now: Moment, wait: Duration) -> Self {
+impl DueTimes {
+    fn after(now: ClockReading, wait: Duration) -> Self {
         Self {
             wall: now.wall.checked_add(wait).unwrap_or(now.wall),
             monotonic: now.monotonic.checked_add(wait).unwrap_or(now.monotonic),
@@ -136,17 +136,17 @@ impl Due {
 impl Rotation {
     /// Nothing is held: the first attempt is due now.
     #[must_use]
-    pub fn new(now: Moment) -> Self {
+    pub fn new(now: ClockReading) -> Self {
         Self {
             held: None,
-            due: Due::after(now, Duration::ZERO),
+            due: DueTimes::after(now, Duration::ZERO),
             back_off: BackOff::new(FIRST_RETRY, MAX_RETRY),
         }
     }
 
     /// Whether an attempt is due.
     #[must_use]
-    pub fn is_due(&self, now: Moment) -> bool {
+    pub fn is_due(&self, now: ClockReading) -> bool {
         let slept = now.boot.zip(self.due.boot).is_some_and(|(now, due)| now >= due);
         now.wall >= self.due.wall
             || now.monotonic >= self.due.monotonic
@@ -156,7 +156,7 @@ impl Rotation {
 
     /// How long to wait before asking [`Rotation::is_due`] again: never longer than [`TICK`].
     #[must_use]
-    pub fn wait(&self, now: Moment) -> Duration {
+    pub fn wait(&self, now: ClockReading) -> Duration {
         if self.is_due(now) {
             return Duration::ZERO;
         }
@@ -173,34 +173,35 @@ impl Rotation {
 
     /// A certificate arrived. `jitter` from -1 to 1 moves the renewal between 40 % and 60 % of what
     /// is left of it.
-    pub fn issued(&mut self, now: Moment, validity: Validity, jitter: f64) {
+    pub fn issued(&mut self, now: ClockReading, validity: Validity, jitter: f64) {
         let left = validity.left(now.wall).unwrap_or_default();
         self.held = Some(validity);
         self.back_off.reset();
-        self.due = Due::after(now, left.mul_f64(0.5 + 0.1 * bounded(jitter)).max(FIRST_RETRY / 2));
+        self.due =
+            DueTimes::after(now, left.mul_f64(0.5 + 0.1 * bounded(jitter)).max(FIRST_RETRY / 2));
     }
 
     /// An attempt failed. `jitter` from -1 to 1 moves the wait by a quarter.
-    pub fn failed(&mut self, now: Moment, failure: Failure, jitter: f64) {
+    pub fn failed(&mut self, now: ClockReading, failure: AttemptFailure, jitter: f64) {
         let longest = self.longest_wait(now, failure);
         let wait = self.back_off.next_wait_within(longest);
         let wait = spread(wait, 0.75..=1.25, (1.0 + bounded(jitter)) / 2.0).min(longest);
-        self.due = Due::after(now, wait);
+        self.due = DueTimes::after(now, wait);
     }
 
     /// With a good certificate the waits grow, but several attempts always fit into the rest of its
     /// life (F-30: nobody expires for politeness).
-    fn longest_wait(&self, now: Moment, failure: Failure) -> Duration {
+    fn longest_wait(&self, now: ClockReading, failure: AttemptFailure) -> Duration {
         match (self.held.and_then(|held| held.left(now.wall)), failure) {
             (Some(left), _) => (left / 4).clamp(FIRST_RETRY, MAX_RETRY),
-            (None, Failure::Refused) => MAX_RETRY_REFUSED,
-            (None, Failure::Unreachable) => MAX_RETRY_UNREACHABLE,
+            (None, AttemptFailure::Refused) => MAX_RETRY_REFUSED,
+            (None, AttemptFailure::Unreachable) => MAX_RETRY_UNREACHABLE,
         }
     }
 
     /// The clock stands before the held certificate begins, which is 60 s before it was signed:
     /// somebody set it back (F-07). Not while attempts fail, or this would undo their waits.
-    fn stepped_back(&self, now: Moment) -> bool {
+    fn stepped_back(&self, now: ClockReading) -> bool {
         self.back_off.failures() == 0 && self.held.is_some_and(|held| now.wall < held.not_before)
     }
 }
@@ -221,18 +222,18 @@ mod tests {
 
     /// A clock moved by hand.
     #[derive(Clone, Copy)]
-    struct Hands(Moment);
+    struct TestClock(ClockReading);
 
-    impl Hands {
+    impl TestClock {
         fn new() -> Self {
             let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
             let boot = Some(Duration::from_secs(1000));
-            Self(Moment { wall, monotonic: Instant::now(), boot })
+            Self(ClockReading { wall, monotonic: Instant::now(), boot })
         }
 
-        fn after(self, seconds: f64) -> Moment {
+        fn after(self, seconds: f64) -> ClockReading {
             let span = Duration::from_secs_f64(seconds);
-            Moment {
+            ClockReading {
                 wall: self.0.wall + span,
                 monotonic: self.0.monotonic + span,
                 boot: self.0.boot.map(|boot| boot + span),
@@ -253,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_first_attempt_is_due_at_once() {
-        let hands = Hands::new();
+        let hands = TestClock::new();
         let rotation = Rotation::new(hands.0);
         assert!(rotation.is_due(hands.0));
         assert_eq!(rotation.wait(hands.0), Duration::ZERO);
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn a_certificate_is_renewed_at_half_of_its_life_give_or_take_a_tenth() {
-        let hands = Hands::new();
+        let hands = TestClock::new();
         let check = |lifetime: u64, jitter: f64, expect: f64| {
             let rotation = hands.holding(lifetime, jitter);
             assert!(!rotation.is_due(hands.after(expect - 0.01)), "{lifetime} {jitter}");
@@ -278,47 +279,47 @@ mod tests {
 
     #[test]
     fn f01_ca_down_at_start_waits_stay_below_two_seconds() {
-        let hands = Hands::new();
+        let hands = TestClock::new();
         let mut rotation = Rotation::new(hands.0);
         let mut waits = Vec::new();
         for _ in 0..6 {
-            rotation.failed(hands.0, Failure::Unreachable, 0.0);
+            rotation.failed(hands.0, AttemptFailure::Unreachable, 0.0);
             waits.push(rotation.wait(hands.0).as_millis());
         }
         assert_eq!(waits, [500, 1000, 1500, 1500, 1500, 1500]);
-        rotation.failed(hands.0, Failure::Unreachable, 1.0);
+        rotation.failed(hands.0, AttemptFailure::Unreachable, 1.0);
         assert!(rotation.wait(hands.0) <= MAX_RETRY_UNREACHABLE);
     }
 
     #[test]
     fn f02_ca_down_during_renewal_waits_grow_to_150_s_and_leave_room_before_expiry() {
-        let hands = Hands::new();
+        let hands = TestClock::new();
         let mut rotation = hands.holding(24 * HOUR, 0.0);
         let mut waits = Vec::new();
         for _ in 0..11 {
-            rotation.failed(hands.0, Failure::Unreachable, 0.0);
+            rotation.failed(hands.0, AttemptFailure::Unreachable, 0.0);
             waits.push(rotation.due.monotonic.duration_since(hands.0.monotonic).as_secs_f32());
         }
         assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 150.0, 150.0]);
 
         let near_the_end = hands.after((24 * HOUR - 20) as f64);
-        rotation.failed(near_the_end, Failure::Unreachable, 0.0);
+        rotation.failed(near_the_end, AttemptFailure::Unreachable, 0.0);
         assert!(rotation.wait(near_the_end) <= Duration::from_secs(5));
     }
 
     #[test]
     fn a_refusal_without_a_certificate_waits_up_to_30_s() {
-        let hands = Hands::new();
+        let hands = TestClock::new();
         let mut rotation = Rotation::new(hands.0);
         for _ in 0..10 {
-            rotation.failed(hands.0, Failure::Refused, 0.5);
+            rotation.failed(hands.0, AttemptFailure::Refused, 0.5);
         }
         assert_eq!(rotation.wait(hands.0), MAX_RETRY_REFUSED);
     }
 
     #[test]
     fn f07_clock_jumps() {
-        let hands = Hands::new();
+        let hands = TestClock::new();
         let rotation = hands.holding(HOUR, 0.0);
         let jump = |seconds: i64| {
             let mut now = hands.after(10.0);
@@ -336,14 +337,14 @@ mod tests {
         assert!(rotation.is_due(suspended), "the other clock stood still while the machine slept");
 
         let mut failing = hands.holding(HOUR, 0.0);
-        failing.failed(jump(-7200), Failure::Refused, 0.0);
+        failing.failed(jump(-7200), AttemptFailure::Refused, 0.0);
         assert!(!failing.is_due(jump(-7200)), "a failed attempt is not repeated without a wait");
-        assert_eq!(Moment { wall: SystemTime::UNIX_EPOCH - TICK, ..hands.0 }.unix(), 0);
+        assert_eq!(ClockReading { wall: SystemTime::UNIX_EPOCH - TICK, ..hands.0 }.unix(), 0);
     }
 
     #[test]
     fn f07_suspend_is_noticed_also_when_the_machine_wakes_with_its_clock_set_back() {
-        let hands = Hands::new();
+        let hands = TestClock::new();
         let rotation = hands.holding(HOUR, 0.0);
         let check = |name: &str, wall: i64, boot: Option<u64>, expect: bool| {
             let mut now = hands.after(1.0);
@@ -363,30 +364,30 @@ mod tests {
 
     #[test]
     fn a_success_forgets_the_failures() {
-        let hands = Hands::new();
+        let hands = TestClock::new();
         let mut rotation = hands.holding(HOUR, 0.0);
         for _ in 0..20 {
-            rotation.failed(hands.0, Failure::Refused, 0.0);
+            rotation.failed(hands.0, AttemptFailure::Refused, 0.0);
         }
         rotation.issued(hands.0, hands.certificate(HOUR), 0.0);
-        rotation.failed(hands.0, Failure::Refused, 0.0);
+        rotation.failed(hands.0, AttemptFailure::Refused, 0.0);
         assert_eq!(rotation.wait(hands.0), FIRST_RETRY);
     }
 
     proptest! {
         #[test]
         fn f30_nobody_expires_while_attempts_succeed(lifetime in 2u64..86_401, jitter in -1.0f64..=1.0) {
-            let hands = Hands::new();
+            let hands = TestClock::new();
             let rotation = hands.holding(lifetime, jitter);
             prop_assert!(rotation.is_due(hands.after(lifetime as f64 * 0.61)));
         }
 
         #[test]
         fn no_time_panics(wall in 0u64..u64::MAX, back in 0u64..u64::MAX, jitter in any::<f64>()) {
-            let hands = Hands::new();
+            let hands = TestClock::new();
             let mut rotation = Rotation::new(hands.0);
             rotation.issued(hands.0, Validity::from_unix(back, wall), jitter);
-            rotation.failed(hands.0, Failure::Unreachable, jitter);
+            rotation.failed(hands.0, AttemptFailure::Unreachable, jitter);
             prop_assert!(rotation.wait(hands.0) <= TICK);
         }
     }

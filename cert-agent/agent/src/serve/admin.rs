@@ -7,30 +7,30 @@ use tonic::{Request, Response, Status};
 
 use crate::proto::admin::admin_server::Admin;
 use crate::proto::admin::{BundleStream, HeldBundle, RenewRequest, StatusRequest, StatusResponse};
-use crate::renewal::held::{BundleStatus, View};
-use crate::renewal::renewer::Forced;
-use crate::renewal::rotation::Moment;
-use crate::renewal::skew::Skew;
-use crate::renewal::trust::DomainBundle;
+use crate::renewal::bundle_set::DomainBundle;
+use crate::renewal::clock_skew::ClockSkew;
+use crate::renewal::renewer::RenewalRequest;
+use crate::renewal::rotation::ClockReading;
+use crate::renewal::served_state::{BundleStatus, StateView};
 use crate::serve::callers::AllowedCallers;
 
 /// The service.
 #[derive(Debug, Clone)]
 pub struct AdminService {
-    view: View,
-    renew: mpsc::Sender<Forced>,
+    view: StateView,
+    renew: mpsc::Sender<RenewalRequest>,
     callers: AllowedCallers,
 }
 
 impl AdminService {
     /// Answers about `view`, renews by `renew`; for our own user and root.
     #[must_use]
-    pub fn new(view: View, renew: mpsc::Sender<Forced>) -> Self {
+    pub fn new(view: StateView, renew: mpsc::Sender<RenewalRequest>) -> Self {
         Self { view, renew, callers: AllowedCallers::own_and_root() }
     }
 
     fn status_now(&self) -> StatusResponse {
-        let now = Moment::now().unix();
+        let now = ClockReading::now().unix();
         let holding = self.view.holding.borrow().clone();
         let held = holding.identity.as_ref();
         let status = self.view.status.borrow().clone();
@@ -41,7 +41,7 @@ impl AdminService {
         StatusResponse {
             ready: state.is_ready(),
             state: state.name().to_owned(),
-            clock_skew_millis: status.skew.map(Skew::millis),
+            clock_skew_millis: status.skew.map(ClockSkew::millis),
             bundles: holding.trust.domains().map(held_bundle).collect(),
             bundle_stream: Some(bundle_stream(status.bundles)),
             certificate_chain: held.map(|held| ders(held.svid.chain())).unwrap_or_default(),

@@ -12,9 +12,9 @@ use serde_json::Value as Json;
 use tonic::Status;
 
 use crate::proto::workload::ValidateJwtsvidResponse;
-use crate::renewal::rotation::Moment;
-use crate::renewal::skew::Skew;
-use crate::renewal::trust::Trust;
+use crate::renewal::bundle_set::BundleSet;
+use crate::renewal::clock_skew::ClockSkew;
+use crate::renewal::rotation::ClockReading;
 
 /// Verifies `token` for `audience` at `now`.
 ///
@@ -23,14 +23,14 @@ use crate::renewal::trust::Trust;
 pub fn validate(
     token: &str,
     audience: &str,
-    trust: &Trust,
-    now: Moment,
-    skew: Option<Skew>,
+    trust: &BundleSet,
+    now: ClockReading,
+    skew: Option<ClockSkew>,
 ) -> Result<ValidateJwtsvidResponse, Status> {
     let at = UnixTime::since_unix_epoch(Duration::from_secs(now.unix()));
     let svid = verify_jwt_svid(token, audience, &trust.jwt_bundles(), at).map_err(|error| {
         let time = matches!(error, JwtError::Expired { .. } | JwtError::NotYet);
-        let remark = if time { Skew::remark(skew) } else { String::new() };
+        let remark = if time { ClockSkew::remark(skew) } else { String::new() };
         Status::invalid_argument(format!("{error}{remark}"))
     })?;
     let fields = svid.claims.into_iter().map(|(name, claim)| (name, value(claim))).collect();

@@ -14,25 +14,25 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::renewal::freshness;
-use crate::renewal::held::{Holding, Status, View};
-use crate::renewal::rotation::Moment;
-use crate::serve::sds::Counted;
+use crate::renewal::rotation::ClockReading;
+use crate::renewal::served_state::{RenewalStatus, ServedState, StateView};
+use crate::serve::sds::DiscoveryCounts;
 use program::page::{self, Method, Page, PageRequest, StatusCode, text};
 
 /// The server.
 #[derive(Debug)]
 pub struct MetricsServer {
     listener: TcpListener,
-    numbers: Numbers,
+    numbers: MetricsSources,
 }
 
 /// Where the numbers are.
 #[derive(Debug, Clone)]
-pub struct Numbers {
+pub struct MetricsSources {
     /// What is held, and how it goes.
-    pub view: View,
+    pub view: StateView,
     /// How secret discovery goes.
-    pub secrets: Arc<Counted>,
+    pub secrets: Arc<DiscoveryCounts>,
 }
 
 impl MetricsServer {
@@ -40,7 +40,7 @@ impl MetricsServer {
     ///
     /// # Errors
     /// When the address is taken, with its name.
-    pub async fn bind(address: SocketAddr, numbers: Numbers) -> anyhow::Result<Self> {
+    pub async fn bind(address: SocketAddr, numbers: MetricsSources) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen at {address}; choose another --metrics"))?;
@@ -62,12 +62,12 @@ impl MetricsServer {
     }
 }
 
-impl Numbers {
+impl MetricsSources {
     fn answer(&self, request: &PageRequest) -> Page {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "GET only\n".to_owned());
         }
-        let now = Moment::now().unix();
+        let now = ClockReading::now().unix();
         match request.path() {
             "/live" => text(StatusCode::OK, "live\n".to_owned()),
             "/ready" => {
@@ -102,8 +102,8 @@ impl Numbers {
     fn certificate(
         &self,
         page: &ScrapeRegistry,
-        holding: &Holding,
-        status: &Status,
+        holding: &ServedState,
+        status: &RenewalStatus,
         now: u64,
     ) -> prometheus::Result<()> {
         let not_after = holding.identity.as_ref().map_or(0, |held| held.svid.not_after());
@@ -156,8 +156,8 @@ impl Numbers {
 
 fn bundles(
     page: &ScrapeRegistry,
-    holding: &Holding,
-    status: &crate::renewal::held::BundleStatus,
+    holding: &ServedState,
+    status: &crate::renewal::served_state::BundleStatus,
 ) -> prometheus::Result<()> {
     page.gauge(
         "postern_bundle_domains",

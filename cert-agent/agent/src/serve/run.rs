@@ -16,19 +16,19 @@ use program::Misconfigured;
 use crate::proto::admin::admin_server::AdminServer;
 use crate::proto::sds::secret_discovery_service_server::SecretDiscoveryServiceServer;
 use crate::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
-use crate::renewal::authority_client::{Address, HostPort};
+use crate::renewal::authority_client::{AuthorityAddress, HostPort};
 use crate::renewal::bundle_file::BundleFile;
 use crate::renewal::bundles::BundleWatch;
 use crate::renewal::evidence::{EvidenceSource, LastingProof};
-use crate::renewal::held::{self, View};
 use crate::renewal::jwt_source::JwtSource;
 use crate::renewal::renewer::{MAX_FORCED, Renewer};
-use crate::renewal::state::StateDirectory;
+use crate::renewal::served_state::{self, StateView};
+use crate::renewal::state_directory::StateDirectory;
 use crate::serve::admin::AdminService;
 use crate::serve::callers::AllowedCallers;
-use crate::serve::metrics::{MetricsServer, Numbers};
-use crate::serve::sds::{Counted, SecretDiscovery};
-use crate::serve::socket::Socket;
+use crate::serve::metrics::{MetricsServer, MetricsSources};
+use crate::serve::sds::{DiscoveryCounts, SecretDiscovery};
+use crate::serve::socket::ListeningSocket;
 use crate::serve::workload_api::WorkloadApi;
 
 /// The path of the authority's own id in its trust domain.
@@ -38,7 +38,7 @@ const MAX_REQUEST: usize = 64 * 1024;
 
 /// The settings of `run`.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct RunSettings {
     /// The authority on the network.
     pub authority: Option<HostPort>,
     /// The authority on this machine.
@@ -72,7 +72,7 @@ pub struct Settings {
 /// # Errors
 /// Everything that keeps it from starting. An authority that is down does not: the agent waits for
 /// it.
-pub async fn run(settings: Settings) -> anyhow::Result<()> {
+pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     program::stop_on_signal(stop.clone())?;
     serve(settings, stop).await
@@ -82,7 +82,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// As [`run`].
-pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn serve(settings: RunSettings, stop: CancellationToken) -> anyhow::Result<()> {
     let file = BundleFile::open(&settings.trust_bundle, settings.trust_domain.clone())
         .map_err(Misconfigured)?;
     let trusted = file.taken().clone();
@@ -91,8 +91,8 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
     let state =
         evidence.needs_state().then(|| StateDirectory::take(&settings.state_dir)).transpose()?;
     let credential = state.as_ref().map(StateDirectory::load).transpose()?.flatten();
-    let workload = Socket::bind(&settings.socket, 0o666)?;
-    let admin = Socket::bind(&admin_path(&settings.socket), 0o600)?;
+    let workload = ListeningSocket::bind(&settings.socket, 0o666)?;
+    let admin = ListeningSocket::bind(&admin_path(&settings.socket), 0o600)?;
     if let Some(patience) = settings.end_without_callers {
         stop_when_deserted(&workload, patience, stop.clone());
     }
@@ -103,7 +103,7 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
         joined = credential.is_some(),
         "serving"
     );
-    let (publisher, view) = held::channel(trusted);
+    let (publisher, view) = served_state::channel(trusted);
     let (renew, forced) = mpsc::channel(MAX_FORCED);
     let bundles = BundleWatch {
         address: address.clone(),
@@ -115,10 +115,10 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
     let identity = settings.identity;
     let renewer = Renewer { address, file, identity, evidence, credential, state, publisher };
     let callers = AllowedCallers::new(&settings.allow_uids);
-    let counted = Arc::new(Counted::default());
+    let counted = Arc::new(DiscoveryCounts::default());
     let metrics = match settings.metrics {
         Some(address) => {
-            let numbers = Numbers { view: view.clone(), secrets: Arc::clone(&counted) };
+            let numbers = MetricsSources { view: view.clone(), secrets: Arc::clone(&counted) };
             Some(MetricsServer::bind(address, numbers).await?)
         }
         None => None,
@@ -143,10 +143,10 @@ pub async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Resul
 
 /// The Workload API and Envoy's secret discovery, on one socket.
 fn workload_services(
-    view: &View,
+    view: &StateView,
     jwt: JwtSource,
     callers: &AllowedCallers,
-    counted: Arc<Counted>,
+    counted: Arc<DiscoveryCounts>,
     stop: &CancellationToken,
 ) -> Routes {
     let workload_api = WorkloadApi::new(view.clone(), jwt, callers.clone(), stop.clone());
@@ -171,29 +171,29 @@ pub fn admin_path(socket: &Path) -> PathBuf {
     path.into()
 }
 
-fn address(settings: &Settings, trust_domain: &TrustDomain) -> anyhow::Result<Address> {
+fn address(settings: &RunSettings, trust_domain: &TrustDomain) -> anyhow::Result<AuthorityAddress> {
     match (&settings.authority, &settings.authority_unix) {
         (Some(host_port), None) => {
             let identity = match &settings.authority_identity {
                 Some(identity) => identity.clone(),
                 None => SpiffeId::parse(&format!("spiffe://{trust_domain}{AUTHORITY_PATH}"))?,
             };
-            Ok(Address::Network { host_port: host_port.clone(), identity })
+            Ok(AuthorityAddress::Network { host_port: host_port.clone(), identity })
         }
-        (None, Some(path)) => Ok(Address::Unix(path.clone())),
+        (None, Some(path)) => Ok(AuthorityAddress::Unix(path.clone())),
         _ => bail!("give either --authority HOST:PORT or --authority-unix PATH"),
     }
 }
 
 /// On the authority's own machine our uid is the proof, unless another was given.
-fn evidence(settings: &Settings) -> EvidenceSource {
+fn evidence(settings: &RunSettings) -> EvidenceSource {
     let join_token = settings.join_token_file.clone();
     let local = settings.authority_unix.is_some() && join_token.is_none();
     let lasting = settings.lasting_proof.clone().or(local.then_some(LastingProof::Unix));
     EvidenceSource { lasting, join_token }
 }
 
-fn stop_when_deserted(workload: &Socket, patience: Duration, stop: CancellationToken) {
+fn stop_when_deserted(workload: &ListeningSocket, patience: Duration, stop: CancellationToken) {
     let deserted = workload.deserted(patience);
     tokio::spawn(async move {
         tokio::select! {

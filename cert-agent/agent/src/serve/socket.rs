@@ -46,7 +46,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A listening socket that removes its file when it ends.
 #[derive(Debug)]
-pub struct Socket {
+pub struct ListeningSocket {
     listener: UnixListener,
     path: PathBuf,
     /// Which file is ours, so that a successor's is left alone.
@@ -57,7 +57,7 @@ pub struct Socket {
     arrivals: Arc<AtomicU64>,
 }
 
-impl Socket {
+impl ListeningSocket {
     /// Listens at `path`, with this mode, in place of a socket that nobody serves any more.
     ///
     /// It is made beside `path`, given its mode, and renamed onto it: no caller ever sees a missing
@@ -89,7 +89,7 @@ impl Socket {
     pub fn deserted(&self, patience: Duration) -> impl Future<Output = ()> + Send + use<> {
         let (places, arrivals) = (Arc::clone(&self.places), Arc::clone(&self.arrivals));
         async move {
-            let mut desertion = Desertion::default();
+            let mut desertion = IdlePeriod::default();
             let mut looks = tokio::time::interval(LOOK);
             loop {
                 let now = looks.tick().await;
@@ -138,7 +138,7 @@ impl Socket {
 
     /// Full means refused at once, not a queue: whoever waits here would keep the others from being
     /// seen.
-    async fn accept(&self, callers: &AllowedCallers, ready: mpsc::Sender<Connection>) {
+    async fn accept(&self, callers: &AllowedCallers, ready: mpsc::Sender<AcceptedConnection>) {
         let strangers = Arc::new(Semaphore::new(MAX_STRANGERS));
         loop {
             let stream = match self.listener.accept().await {
@@ -155,7 +155,7 @@ impl Socket {
             if is_known {
                 self.arrivals.fetch_add(1, Relaxed);
             }
-            if ready.send(Connection::new(stream, permit)).await.is_err() {
+            if ready.send(AcceptedConnection::new(stream, permit)).await.is_err() {
                 return;
             }
         }
@@ -164,12 +164,12 @@ impl Socket {
 
 /// Since when nobody has been connected.
 #[derive(Debug, Default)]
-struct Desertion {
+struct IdlePeriod {
     arrivals: u64,
     since: Option<Instant>,
 }
 
-impl Desertion {
+impl IdlePeriod {
     /// Takes one look; true when callers have come and there was none for longer than `patience`.
     fn is_over(
         &mut self,
@@ -189,7 +189,7 @@ impl Desertion {
     }
 }
 
-impl Drop for Socket {
+impl Drop for ListeningSocket {
     fn drop(&mut self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|found| found.ino() == self.inode) {
             // Best effort: a socket left behind is replaced at the next start.
@@ -214,7 +214,7 @@ fn refuse_a_live_one(path: &Path) -> anyhow::Result<()> {
 
 /// An accepted connection and its place among [`MAX_CONNECTIONS`].
 #[derive(Debug)]
-struct Connection {
+struct AcceptedConnection {
     stream: UnixStream,
     names: SocketNames,
     /// What came and was looked at, and where its unread rest begins.
@@ -223,7 +223,7 @@ struct Connection {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Connection {
+impl AcceptedConnection {
     fn new(stream: UnixStream, permit: OwnedSemaphorePermit) -> Self {
         let names = SocketNames::default();
         Self { stream, names, looked_at: Vec::new(), unread: 0, _permit: permit }
@@ -239,7 +239,7 @@ impl Connection {
     }
 }
 
-impl Connected for Connection {
+impl Connected for AcceptedConnection {
     type ConnectInfo = UdsConnectInfo;
 
     fn connect_info(&self) -> UdsConnectInfo {
@@ -247,7 +247,7 @@ impl Connected for Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for AcceptedConnection {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -271,7 +271,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for AcceptedConnection {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -298,7 +298,7 @@ mod tests {
         // Who is connected at each look, and how many have come by then.
         let check = |looks: &[(usize, u64)], expect: bool| {
             let (begun, patience) = (Instant::now(), Duration::from_secs(2));
-            let mut desertion = Desertion::default();
+            let mut desertion = IdlePeriod::default();
             let mut over = false;
             for (second, (connected, arrivals)) in (0..).zip(looks) {
                 over = desertion.is_over(*connected, *arrivals, begun + LOOK * second, patience);

@@ -11,24 +11,24 @@ use tokio_stream::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::renewal::held::{Held, Holding};
-use crate::renewal::trust::Trust;
+use crate::renewal::bundle_set::BundleSet;
+use crate::renewal::served_state::{CurrentIdentity, ServedState};
 
 /// A stream of messages.
-pub type Updates<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub type UpdateStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// What one kind of stream is about.
 #[derive(Debug, Clone, Copy)]
-pub struct Topic<T> {
+pub struct StreamTopic<T> {
     /// The full set, as a message.
-    pub message: fn(&Held, &Trust) -> T,
+    pub message: fn(&CurrentIdentity, &BundleSet) -> T,
     /// Whether a change is none for this stream.
-    pub same: fn(&Holding, &Holding) -> bool,
+    pub same: fn(&ServedState, &ServedState) -> bool,
 }
 
 /// Whether the certificate is the same.
 #[must_use]
-pub fn same_identity(one: &Holding, other: &Holding) -> bool {
+pub fn same_identity(one: &ServedState, other: &ServedState) -> bool {
     match (&one.identity, &other.identity) {
         (Some(one), Some(other)) => Arc::ptr_eq(one, other),
         (None, None) => true,
@@ -38,7 +38,7 @@ pub fn same_identity(one: &Holding, other: &Holding) -> bool {
 
 /// Whether certificates are verified alike: the same roots and revocation lists, domain by domain.
 #[must_use]
-pub fn same_x509(one: &Holding, other: &Holding) -> bool {
+pub fn same_x509(one: &ServedState, other: &ServedState) -> bool {
     Arc::ptr_eq(&one.trust, &other.trust)
         || one
             .trust
@@ -52,7 +52,7 @@ pub fn same_x509(one: &Holding, other: &Holding) -> bool {
 
 /// Whether tokens are verified alike.
 #[must_use]
-pub fn same_jwt(one: &Holding, other: &Holding) -> bool {
+pub fn same_jwt(one: &ServedState, other: &ServedState) -> bool {
     Arc::ptr_eq(&one.trust, &other.trust)
         || one
             .trust
@@ -62,13 +62,13 @@ pub fn same_jwt(one: &Holding, other: &Holding) -> bool {
 }
 
 /// Where a stream stands.
-struct Place<T> {
-    holding: watch::Receiver<Holding>,
+struct StreamPosition<T> {
+    holding: watch::Receiver<ServedState>,
     stop: CancellationToken,
-    topic: Topic<T>,
+    topic: StreamTopic<T>,
     /// What was said last; none before the first message.
-    said: Option<Holding>,
-    next: Option<Holding>,
+    said: Option<ServedState>,
+    next: Option<ServedState>,
     ended: bool,
 }
 
@@ -76,16 +76,17 @@ struct Place<T> {
 /// next message.
 #[must_use]
 pub fn updates<T: Send + 'static>(
-    first: Holding,
-    holding: watch::Receiver<Holding>,
+    first: ServedState,
+    holding: watch::Receiver<ServedState>,
     stop: CancellationToken,
-    topic: Topic<T>,
-) -> Updates<T> {
-    let place = Place { holding, stop, topic, said: None, next: Some(first), ended: false };
+    topic: StreamTopic<T>,
+) -> UpdateStream<T> {
+    let place =
+        StreamPosition { holding, stop, topic, said: None, next: Some(first), ended: false };
     Box::pin(stream::unfold(place, step))
 }
 
-async fn step<T>(mut place: Place<T>) -> Option<(Result<T, Status>, Place<T>)> {
+async fn step<T>(mut place: StreamPosition<T>) -> Option<(Result<T, Status>, StreamPosition<T>)> {
     if place.ended {
         return None;
     }

@@ -18,18 +18,20 @@ use crate::proto::workload::{
     ValidateJwtsvidRequest, ValidateJwtsvidResponse, X509BundlesRequest, X509BundlesResponse,
     X509svidRequest, X509svidResponse,
 };
-use crate::renewal::held::View;
 use crate::renewal::jwt_source::{JwtSource, MAX_AUDIENCE, MAX_AUDIENCES};
-use crate::renewal::rotation::Moment;
+use crate::renewal::rotation::ClockReading;
+use crate::renewal::served_state::StateView;
 use crate::serve::callers::{AllowedCallers, check_security_header};
 use crate::serve::jwt_validation::validate;
-use crate::serve::updates::{Topic, Updates, same_identity, same_jwt, same_x509, updates};
+use crate::serve::updates::{
+    StreamTopic, UpdateStream, same_identity, same_jwt, same_x509, updates,
+};
 use crate::serve::workload_messages::{bundles_message, jwt_bundles_message, svid_message};
 
 /// The service.
 #[derive(Debug, Clone)]
 pub struct WorkloadApi {
-    view: View,
+    view: StateView,
     jwt: Arc<JwtSource>,
     callers: AllowedCallers,
     stop: CancellationToken,
@@ -39,7 +41,7 @@ impl WorkloadApi {
     /// Serves what `view` holds and `jwt` gets to these callers; streams end at `stop`.
     #[must_use]
     pub fn new(
-        view: View,
+        view: StateView,
         jwt: JwtSource,
         callers: AllowedCallers,
         stop: CancellationToken,
@@ -54,12 +56,15 @@ impl WorkloadApi {
     }
 
     /// The first message at once, then one for each change of the topic.
-    fn updates<T: Send + 'static>(&self, topic: Topic<T>) -> Result<Response<Updates<T>>, Status> {
+    fn updates<T: Send + 'static>(
+        &self,
+        topic: StreamTopic<T>,
+    ) -> Result<Response<UpdateStream<T>>, Status> {
         let mut holding = self.view.holding.clone();
         // From here on a change counts as new, so that none is lost between this message and the
         // next.
         let first = holding.borrow_and_update().clone();
-        if first.current(Moment::now().unix()).is_none() {
+        if first.current(ClockReading::now().unix()).is_none() {
             return Err(self.nothing_to_give());
         }
         Ok(Response::new(updates(first, holding, self.stop.clone(), topic)))
@@ -78,16 +83,16 @@ impl WorkloadApi {
 
 #[tonic::async_trait]
 impl SpiffeWorkloadApi for WorkloadApi {
-    type FetchX509SVIDStream = Updates<X509svidResponse>;
-    type FetchX509BundlesStream = Updates<X509BundlesResponse>;
-    type FetchJWTBundlesStream = Updates<JwtBundlesResponse>;
+    type FetchX509SVIDStream = UpdateStream<X509svidResponse>;
+    type FetchX509BundlesStream = UpdateStream<X509BundlesResponse>;
+    type FetchJWTBundlesStream = UpdateStream<JwtBundlesResponse>;
 
     async fn fetch_x509svid(
         &self,
         request: Request<X509svidRequest>,
     ) -> Result<Response<Self::FetchX509SVIDStream>, Status> {
         self.admit(&request)?;
-        self.updates(Topic {
+        self.updates(StreamTopic {
             message: svid_message,
             same: |one, other| same_identity(one, other) && same_x509(one, other),
         })
@@ -98,7 +103,7 @@ impl SpiffeWorkloadApi for WorkloadApi {
         request: Request<X509BundlesRequest>,
     ) -> Result<Response<Self::FetchX509BundlesStream>, Status> {
         self.admit(&request)?;
-        self.updates(Topic { message: bundles_message, same: same_x509 })
+        self.updates(StreamTopic { message: bundles_message, same: same_x509 })
     }
 
     async fn fetch_jwtsvid(
@@ -108,7 +113,8 @@ impl SpiffeWorkloadApi for WorkloadApi {
         self.admit(&request)?;
         let request = request.into_inner();
         check_audience(&request.audience)?;
-        let held = self.view.current(Moment::now().unix()).ok_or_else(|| self.nothing_to_give())?;
+        let held =
+            self.view.current(ClockReading::now().unix()).ok_or_else(|| self.nothing_to_give())?;
         check_wanted(&request.spiffe_id, held.svid.id())?;
         let svid = self.jwt.fetch(&held, &request.audience).await?;
         let spiffe_id = held.svid.id().to_string();
@@ -121,7 +127,7 @@ impl SpiffeWorkloadApi for WorkloadApi {
         request: Request<JwtBundlesRequest>,
     ) -> Result<Response<Self::FetchJWTBundlesStream>, Status> {
         self.admit(&request)?;
-        self.updates(Topic { message: jwt_bundles_message, same: same_jwt })
+        self.updates(StreamTopic { message: jwt_bundles_message, same: same_jwt })
     }
 
     async fn validate_jwtsvid(
@@ -135,7 +141,7 @@ impl SpiffeWorkloadApi for WorkloadApi {
         }
         let trust = Arc::clone(&self.view.holding.borrow().trust);
         let skew = self.view.status.borrow().skew;
-        validate(&svid, &audience, &trust, Moment::now(), skew).map(Response::new)
+        validate(&svid, &audience, &trust, ClockReading::now(), skew).map(Response::new)
     }
 }
 

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use rustls_pki_types::CertificateDer;
 
 use crate::proto::workload::{JwtBundlesResponse, X509BundlesResponse, X509svid, X509svidResponse};
-use crate::renewal::held::Held;
-use crate::renewal::trust::{DomainBundle, Trust};
+use crate::renewal::bundle_set::{BundleSet, DomainBundle};
+use crate::renewal::served_state::CurrentIdentity;
 
 /// §5.2.1: certificates concatenated, the key as unencrypted PKCS#8, our own domain's bundle always
 /// with it; foreign bundles and revocation lists beside it.
 #[must_use]
-pub fn svid_message(held: &Held, trust: &Trust) -> X509svidResponse {
+pub fn svid_message(held: &CurrentIdentity, trust: &BundleSet) -> X509svidResponse {
     let svid = X509svid {
         spiffe_id: held.svid.id().to_string(),
         x509_svid: concatenated(held.svid.chain()),
@@ -28,7 +28,7 @@ pub fn svid_message(held: &Held, trust: &Trust) -> X509svidResponse {
 
 /// §5.2.2: bundles by the SPIFFE id of their trust domain.
 #[must_use]
-pub fn bundles_message(_held: &Held, trust: &Trust) -> X509BundlesResponse {
+pub fn bundles_message(_held: &CurrentIdentity, trust: &BundleSet) -> X509BundlesResponse {
     X509BundlesResponse {
         crl: trust.crls().cloned().collect(),
         bundles: trust.domains().filter_map(roots_entry).collect(),
@@ -37,7 +37,7 @@ pub fn bundles_message(_held: &Held, trust: &Trust) -> X509BundlesResponse {
 
 /// §6.2.2: JWK sets by the SPIFFE id of their trust domain; an empty set where no token is believed.
 #[must_use]
-pub fn jwt_bundles_message(_held: &Held, trust: &Trust) -> JwtBundlesResponse {
+pub fn jwt_bundles_message(_held: &CurrentIdentity, trust: &BundleSet) -> JwtBundlesResponse {
     let entry = |domain: &DomainBundle| (trust_domain_id(domain), domain.jwks.clone());
     JwtBundlesResponse { bundles: trust.domains().map(entry).collect::<HashMap<_, _>>() }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::store::secret::{self, SecretHash};
-use crate::store::{Entry, Key, Store};
+use crate::store::{EntryKey, Store, StoreEntry};
 
 /// What every token begins with, so that a secret scanner knows one.
 pub const PREFIX: &str = "pjt_";
@@ -35,7 +35,7 @@ pub struct JoinTokens {
 /// What is kept of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+struct TokenRecord {
     identity: String,
     created: u64,
     expires: u64,
@@ -43,7 +43,7 @@ struct Record {
 
 /// A token as `tokens` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Listed {
+pub struct ListedToken {
     /// The first 12 digits of its hash: enough to name it, useless to redeem it.
     pub id: String,
     /// Whom it is for.
@@ -91,12 +91,12 @@ impl JoinTokens {
             bail!("{MAX_TOKENS} join tokens wait to be used; revoke some with `revoke-token`");
         }
         let token = Zeroizing::new(format!("{PREFIX}{}", secret::random_secret().as_str()));
-        let record = Record {
+        let record = TokenRecord {
             identity: identity.to_string(),
             created: now,
             expires: now.saturating_add(ttl.as_secs()),
         };
-        let key = Key::new(KIND, SecretHash::of(&token).as_str())?;
+        let key = EntryKey::new(KIND, SecretHash::of(&token).as_str())?;
         if !self.store.create(&key, &serde_json::to_vec(&record)?)? {
             bail!(
                 "the token's hash is taken, which chance does not do; check this machine's randomness"
@@ -133,12 +133,12 @@ impl JoinTokens {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn list(&self) -> io::Result<Vec<Listed>> {
+    pub fn list(&self) -> io::Result<Vec<ListedToken>> {
         let mut listed = Vec::new();
         for (key, entry) in self.store.list(KIND)? {
             if let Some(record) = record_of(&entry) {
                 let id = key.name().chars().take(12).collect();
-                listed.push(Listed { id, identity: record.identity, expires: record.expires });
+                listed.push(ListedToken { id, identity: record.identity, expires: record.expires });
             }
         }
         listed.sort_by(|a, b| (a.expires, &a.id).cmp(&(b.expires, &b.id)));
@@ -193,7 +193,7 @@ impl JoinTokens {
     }
 }
 
-impl Record {
+impl TokenRecord {
     fn identity_at(&self, now: u64) -> Result<SpiffeId, RedeemError> {
         if now >= self.expires {
             return Err(RedeemError::NotGood);
@@ -202,15 +202,15 @@ impl Record {
     }
 }
 
-fn key_of(token: &str) -> Result<Key, RedeemError> {
+fn key_of(token: &str) -> Result<EntryKey, RedeemError> {
     if !token.starts_with(PREFIX) || token.len() > 128 {
         return Err(RedeemError::NotGood);
     }
-    Ok(Key::new(KIND, SecretHash::of(token).as_str())?)
+    Ok(EntryKey::new(KIND, SecretHash::of(token).as_str())?)
 }
 
 /// None when the entry is not a record of ours: such a token is not good.
-fn record_of(entry: &Entry) -> Option<Record> {
+fn record_of(entry: &StoreEntry) -> Option<TokenRecord> {
     serde_json::from_slice(&entry.value).ok()
 }
 

@@ -1,6 +1,6 @@
 //! Who is asking: evidence in, an identity out.
 //!
-//! One file an attestor, each behind [`Attestor`]. Every one answers the same [`Attested`], so that what
+//! One file an attestor, each behind [`Attestor`]. Every one answers the same [`AttestedIdentity`], so that what
 //! follows (rate, signature, credential) knows nothing of how an identity was proved.
 
 pub mod join_token;
@@ -27,8 +27,8 @@ use issuance_messages::issue_request::Evidence;
 use crate::attest::join_token_store::JoinTokens;
 use crate::attest::refusal::Refusal;
 use crate::attest::registry::{Registry, UnixCaller};
-use crate::attest::renewal_store::{Credentials, Holder};
-use crate::store::live::Live;
+use crate::attest::renewal_store::{CredentialHolder, RenewalCredentials};
+use crate::store::live_value::LiveValue;
 use service_account::ServiceAccounts;
 
 /// Where a request came from, as the transport knows it.
@@ -65,13 +65,13 @@ pub trait Attestor {
     fn attest(
         &self,
         evidence: &Self::Evidence,
-        asking: &Asking<'_>,
-    ) -> impl Future<Output = Result<Attested, Refusal>> + Send;
+        asking: &RequestContext<'_>,
+    ) -> impl Future<Output = Result<AttestedIdentity, Refusal>> + Send;
 }
 
 /// The request around the evidence.
 #[derive(Debug, Clone, Copy)]
-pub struct Asking<'a> {
+pub struct RequestContext<'a> {
     /// Where it came from.
     pub caller: &'a Caller,
     /// The certificate request, whose proof of possession holds. Evidence may be bound to it.
@@ -82,44 +82,44 @@ pub struct Asking<'a> {
 
 /// An identity that was proved, before anything is used up.
 #[derive(Debug)]
-pub struct Attested {
+pub struct AttestedIdentity {
     /// Whom the certificate shall name.
     pub identity: SpiffeId,
     /// What the issue rate counts.
     pub instance: String,
     /// What the proof was, and what using it means.
-    pub proof: Proof,
+    pub proof: IdentityProof,
 }
 
 /// What proved the identity.
 #[derive(Debug)]
-pub enum Proof {
+pub enum IdentityProof {
     /// A join token that waits to be used.
     Token(Zeroizing<String>),
     /// A renewal credential that waits to be replaced.
-    Holder(Holder),
+    Holder(CredentialHolder),
     /// Somebody else's word (the kernel's, a certificate authority's, an issuer's), good at any time.
     Lasting,
 }
 
 /// What the attestors of our own consult.
 #[derive(Debug)]
-pub struct Records {
+pub struct AttestationRecords {
     /// The join tokens.
     pub tokens: JoinTokens,
     /// The renewal credentials.
-    pub credentials: Credentials,
+    pub credentials: RenewalCredentials,
     /// Who may be whom.
-    pub registry: Live<Registry>,
+    pub registry: LiveValue<Registry>,
 }
 
 /// The attestors that ask others, where they are set up.
 #[derive(Debug, Default)]
-pub struct Remote {
+pub struct RemoteAttestors {
     /// Kubernetes service accounts.
     pub service_accounts: Option<ServiceAccounts>,
     /// The keys of the registry's token issuers.
-    pub oidc_keys: oidc::keys::Keys,
+    pub oidc_keys: oidc::keys::IssuerKeys,
 }
 
 /// Examines the evidence with the attestor for its kind.
@@ -128,20 +128,22 @@ pub struct Remote {
 /// As [`Attestor::attest`], and [`Refusal::NoAttestor`] where none is set up.
 pub async fn attest(
     evidence: &Evidence,
-    asking: &Asking<'_>,
-    records: &Arc<Records>,
-    remote: &Remote,
-) -> Result<Attested, Refusal> {
+    asking: &RequestContext<'_>,
+    records: &Arc<AttestationRecords>,
+    remote: &RemoteAttestors,
+) -> Result<AttestedIdentity, Refusal> {
     let missing = || Refusal::NoAttestor(evidence.kind());
     match evidence {
         Evidence::JoinToken(token) => {
-            join_token::Tokens(Arc::clone(records)).attest(token, asking).await
+            join_token::JoinTokenAttestor(Arc::clone(records)).attest(token, asking).await
         }
         Evidence::RenewalCredential(credential) => {
-            renewal_credential::Holders(Arc::clone(records)).attest(credential, asking).await
+            renewal_credential::RenewalAttestor(Arc::clone(records))
+                .attest(credential, asking)
+                .await
         }
         Evidence::Unix(nothing) => {
-            unix::Kernel(&records.registry.now()).attest(nothing, asking).await
+            unix::UnixAttestor(&records.registry.now()).attest(nothing, asking).await
         }
         Evidence::ServiceAccount(token) => {
             remote.service_accounts.as_ref().ok_or_else(missing)?.attest(token, asking).await
@@ -149,17 +151,17 @@ pub async fn attest(
         Evidence::X509(chain) => {
             let registry = records.registry.now();
             let authorities = registry.x509_authorities().ok_or_else(missing)?;
-            x509::Certificates(authorities).attest(chain, asking).await
+            x509::X509Attestor(authorities).attest(chain, asking).await
         }
         Evidence::Oidc(token) => {
             let registry = records.registry.now();
             let issuers = registry.oidc_issuers().ok_or_else(missing)?;
-            oidc::Tokens { issuers, keys: &remote.oidc_keys }.attest(token, asking).await
+            oidc::OidcAttestor { issuers, keys: &remote.oidc_keys }.attest(token, asking).await
         }
     }
 }
 
-impl Attested {
+impl AttestedIdentity {
     /// Uses the proof up. The answer is what the caller proves itself with next time, if it needs anything. Of
     /// many calls with one join token, one gets past this.
     ///
@@ -167,22 +169,22 @@ impl Attested {
     /// [`Refusal`] when somebody else was faster, or a store fails.
     pub async fn settle(
         self,
-        records: &Arc<Records>,
+        records: &Arc<AttestationRecords>,
         now: u64,
     ) -> Result<Option<Zeroizing<String>>, Refusal> {
         let records = Arc::clone(records);
         match self.proof {
-            Proof::Token(token) => {
+            IdentityProof::Token(token) => {
                 in_the_store(move || {
                     let identity = records.tokens.redeem(&token, now)?;
                     Ok(Some(records.credentials.create(&identity, now)?))
                 })
                 .await
             }
-            Proof::Holder(holder) => {
+            IdentityProof::Holder(holder) => {
                 in_the_store(move || Ok(Some(records.credentials.replace(&holder, now)?))).await
             }
-            Proof::Lasting => Ok(None),
+            IdentityProof::Lasting => Ok(None),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::service_account::TokenError;
 use super::x509::CertificateError;
 use crate::ca::csr::CsrError;
 use crate::ca::leaf::SignError;
-use crate::ca::rate::Limited;
+use crate::ca::rate::RateLimited;
 
 /// Why a request got no certificate. Every variant says who is at fault and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ pub enum Refusal {
     Certificate(#[from] CertificateError),
     /// Too often.
     #[error(transparent)]
-    Limited(#[from] Limited),
+    Limited(#[from] RateLimited),
     /// The signature.
     #[error(transparent)]
     Sign(#[from] SignError),

@@ -6,22 +6,28 @@ use zeroize::Zeroizing;
 
 use crate::attest::refusal::Refusal;
 
-use super::{Asking, Attested, Attestor, Proof, Records, in_the_store};
+use super::{
+    AttestationRecords, AttestedIdentity, Attestor, IdentityProof, RequestContext, in_the_store,
+};
 
 /// Knows the holders of credentials.
 #[derive(Debug)]
-pub struct Holders(pub Arc<Records>);
+pub struct RenewalAttestor(pub Arc<AttestationRecords>);
 
-impl Attestor for Holders {
+impl Attestor for RenewalAttestor {
     type Evidence = str;
 
-    async fn attest(&self, credential: &str, asking: &Asking<'_>) -> Result<Attested, Refusal> {
+    async fn attest(
+        &self,
+        credential: &str,
+        asking: &RequestContext<'_>,
+    ) -> Result<AttestedIdentity, Refusal> {
         let (records, now) = (Arc::clone(&self.0), asking.now);
         let credential = Zeroizing::new(credential.to_owned());
         in_the_store(move || {
             let holder = records.credentials.holder(&credential, now)?;
             let (identity, instance) = (holder.identity.clone(), holder.instance.clone());
-            Ok(Attested { identity, instance, proof: Proof::Holder(holder) })
+            Ok(AttestedIdentity { identity, instance, proof: IdentityProof::Holder(holder) })
         })
         .await
     }

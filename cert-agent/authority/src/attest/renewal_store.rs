@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::store::secret::{self, SecretHash};
-use crate::store::{Entry, Key, Store};
+use crate::store::{EntryKey, Store, StoreEntry};
 
 /// What every credential begins with, so that a secret scanner knows one.
 pub const PREFIX: &str = "prc_";
@@ -27,7 +27,7 @@ const MAX_TRIES: usize = 16;
 
 /// The credentials of one authority.
 #[derive(Debug)]
-pub struct Credentials {
+pub struct RenewalCredentials {
     store: Arc<dyn Store>,
     /// Seconds that a credential is good for when it is not used.
     lifetime: u64,
@@ -36,7 +36,7 @@ pub struct Credentials {
 /// What is kept of one holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Record {
+struct HolderRecord {
     identity: String,
     /// Hash of the credential handed out last.
     current: String,
@@ -48,7 +48,7 @@ struct Record {
 
 /// A holder that proved itself; nothing has changed yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
+pub struct CredentialHolder {
     /// Which of the agents of an identity this is. Not secret.
     pub instance: String,
     /// Whose certificates it may have.
@@ -58,7 +58,7 @@ pub struct Holder {
 
 /// A holder as `instances` lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Listed {
+pub struct ListedHolder {
     /// Its name.
     pub instance: String,
     /// Whose certificates it may have.
@@ -86,7 +86,7 @@ impl From<serde_json::Error> for CredentialError {
     }
 }
 
-impl Credentials {
+impl RenewalCredentials {
     /// The credentials kept in this store, each good for `lifetime` seconds from its issue.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, lifetime: u64) -> Self {
@@ -100,7 +100,7 @@ impl Credentials {
     pub fn create(&self, identity: &SpiffeId, now: u64) -> io::Result<Zeroizing<String>> {
         let instance = secret::random_hex::<16>();
         let credential = new_credential(&instance);
-        let record = Record {
+        let record = HolderRecord {
             identity: identity.to_string(),
             current: SecretHash::of(&credential).as_str().to_owned(),
             previous: None,
@@ -120,7 +120,7 @@ impl Credentials {
     ///
     /// # Errors
     /// [`CredentialError`].
-    pub fn holder(&self, credential: &str, now: u64) -> Result<Holder, CredentialError> {
+    pub fn holder(&self, credential: &str, now: u64) -> Result<CredentialHolder, CredentialError> {
         let instance = instance_of(credential).ok_or(CredentialError::NotGood)?;
         let presented = SecretHash::of(credential);
         let entry = self.store.get(&key_of(instance)?)?.ok_or(CredentialError::NotGood)?;
@@ -129,15 +129,19 @@ impl Credentials {
             return Err(CredentialError::NotGood);
         }
         let identity = SpiffeId::parse(&record.identity).map_err(|_| CredentialError::NotGood)?;
-        Ok(Holder { instance: instance.to_owned(), identity, presented })
+        Ok(CredentialHolder { instance: instance.to_owned(), identity, presented })
     }
 
     /// Hands the holder its next credential; the presented one becomes the previous one.
     ///
     /// # Errors
-    /// [`CredentialError`]: between [`Credentials::holder`] and now another call may have used the
+    /// [`CredentialError`]: between [`RenewalCredentials::holder`] and now another call may have used the
     /// successor.
-    pub fn replace(&self, holder: &Holder, now: u64) -> Result<Zeroizing<String>, CredentialError> {
+    pub fn replace(
+        &self,
+        holder: &CredentialHolder,
+        now: u64,
+    ) -> Result<Zeroizing<String>, CredentialError> {
         let key = key_of(&holder.instance)?;
         for _ in 0..MAX_TRIES {
             let entry = self.store.get(&key)?.ok_or(CredentialError::NotGood)?;
@@ -161,11 +165,16 @@ impl Credentials {
     ///
     /// # Errors
     /// The store's.
-    pub fn list(&self) -> io::Result<Vec<Listed>> {
+    pub fn list(&self) -> io::Result<Vec<ListedHolder>> {
         let mut listed = Vec::new();
         for (key, entry) in self.store.list(KIND)? {
-            let Record { identity, joined, expires, .. } = record_of(&entry)?;
-            listed.push(Listed { instance: key.name().to_owned(), identity, joined, expires });
+            let HolderRecord { identity, joined, expires, .. } = record_of(&entry)?;
+            listed.push(ListedHolder {
+                instance: key.name().to_owned(),
+                identity,
+                joined,
+                expires,
+            });
         }
         listed.sort_by(|a, b| (&a.identity, &a.instance).cmp(&(&b.identity, &b.instance)));
         Ok(listed)
@@ -204,7 +213,7 @@ impl Credentials {
     }
 }
 
-impl Record {
+impl HolderRecord {
     fn is_good(&self, presented: &SecretHash, now: u64) -> bool {
         let current = presented.matches(&self.current);
         let previous = self.previous.as_deref().is_some_and(|kept| presented.matches(kept));
@@ -212,12 +221,12 @@ impl Record {
     }
 }
 
-fn key_of(instance: &str) -> io::Result<Key> {
-    Key::new(KIND, instance)
+fn key_of(instance: &str) -> io::Result<EntryKey> {
+    EntryKey::new(KIND, instance)
 }
 
 /// An entry that is not ours is an error: it must not pass for "unknown".
-fn record_of(entry: &Entry) -> io::Result<Record> {
+fn record_of(entry: &StoreEntry) -> io::Result<HolderRecord> {
     Ok(serde_json::from_slice(&entry.value)?)
 }
 
@@ -252,13 +261,17 @@ mod tests {
         SpiffeId::parse("spiffe://cluster.local/ns/shop/sa/cart").unwrap()
     }
 
-    fn credentials() -> (tempfile::TempDir, Credentials) {
+    fn credentials() -> (tempfile::TempDir, RenewalCredentials) {
         let dir = tempfile::tempdir().unwrap();
-        let credentials = Credentials::new(Arc::new(DirectoryStore::new(dir.path())), WEEK);
+        let credentials = RenewalCredentials::new(Arc::new(DirectoryStore::new(dir.path())), WEEK);
         (dir, credentials)
     }
 
-    fn renew(credentials: &Credentials, credential: &str, now: u64) -> Option<Zeroizing<String>> {
+    fn renew(
+        credentials: &RenewalCredentials,
+        credential: &str,
+        now: u64,
+    ) -> Option<Zeroizing<String>> {
         let holder = credentials.holder(credential, now).ok()?;
         credentials.replace(&holder, now).ok()
     }

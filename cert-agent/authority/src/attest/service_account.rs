@@ -20,7 +20,7 @@ use tokio::sync::Semaphore;
 use crate::attest::refusal::Refusal;
 use issuance_messages::ServiceAccountEvidence;
 
-use super::{Asking, Attested, Attestor, Caller, Proof};
+use super::{AttestedIdentity, Attestor, Caller, IdentityProof, RequestContext};
 
 /// The audience that tokens must be projected with, unless said otherwise.
 pub const DEFAULT_AUDIENCE: &str = "postern-authority";
@@ -37,7 +37,7 @@ const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 
 /// What a service-account token is compared with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct ServiceAccountSettings {
     /// Tokens must be for it.
     pub audience: String,
     /// Whether the pod is looked up, must exist, and must have the caller's address. Without it a token of a
@@ -63,7 +63,7 @@ pub enum TokenError {
 /// Asks the API server.
 pub struct ServiceAccounts {
     client: Client,
-    settings: Settings,
+    settings: ServiceAccountSettings,
     trust_domain: TrustDomain,
     at_once: Semaphore,
 }
@@ -86,7 +86,11 @@ struct BoundPod {
 impl ServiceAccounts {
     /// Asks with this client. Identities are of `trust_domain`.
     #[must_use]
-    pub fn new(client: Client, settings: Settings, trust_domain: TrustDomain) -> Self {
+    pub fn new(
+        client: Client,
+        settings: ServiceAccountSettings,
+        trust_domain: TrustDomain,
+    ) -> Self {
         Self { client, settings, trust_domain, at_once: Semaphore::new(MAX_AT_ONCE) }
     }
 
@@ -137,8 +141,8 @@ impl Attestor for ServiceAccounts {
     async fn attest(
         &self,
         evidence: &ServiceAccountEvidence,
-        asking: &Asking<'_>,
-    ) -> Result<Attested, Refusal> {
+        asking: &RequestContext<'_>,
+    ) -> Result<AttestedIdentity, Refusal> {
         check_form(&evidence.token)?;
         let _permit = self.at_once.try_acquire().map_err(|_| {
             TokenError::Unavailable("64 tokens are being reviewed at this moment".to_owned())
@@ -150,7 +154,11 @@ impl Attestor for ServiceAccounts {
         let id = format!("spiffe://{}/ns/{namespace}/sa/{service_account}", self.trust_domain);
         let identity = SpiffeId::parse(&id)
             .map_err(|_| TokenError::NotGood("its account has no SPIFFE id"))?;
-        Ok(Attested { identity, instance: format!("pod/{uid}"), proof: Proof::Lasting })
+        Ok(AttestedIdentity {
+            identity,
+            instance: format!("pod/{uid}"),
+            proof: IdentityProof::Lasting,
+        })
     }
 }
 

@@ -4,19 +4,23 @@ use crate::attest::refusal::Refusal;
 use crate::attest::registry::Registry;
 use issuance_messages::UnixEvidence;
 
-use super::{Asking, Attested, Attestor, Caller, Proof};
+use super::{AttestedIdentity, Attestor, Caller, IdentityProof, RequestContext};
 
 /// Knows which local user is whom.
 #[derive(Debug)]
-pub struct Kernel<'a>(pub &'a Registry);
+pub struct UnixAttestor<'a>(pub &'a Registry);
 
-impl Attestor for Kernel<'_> {
+impl Attestor for UnixAttestor<'_> {
     type Evidence = UnixEvidence;
 
-    async fn attest(&self, _: &UnixEvidence, asking: &Asking<'_>) -> Result<Attested, Refusal> {
+    async fn attest(
+        &self,
+        _: &UnixEvidence,
+        asking: &RequestContext<'_>,
+    ) -> Result<AttestedIdentity, Refusal> {
         let Caller::Unix(peer) = asking.caller else { return Err(Refusal::UnixOverNetwork) };
         let identity = self.0.identity_of(peer)?;
         let instance = format!("unix/{}/{identity}", peer.uid);
-        Ok(Attested { identity, instance, proof: Proof::Lasting })
+        Ok(AttestedIdentity { identity, instance, proof: IdentityProof::Lasting })
     }
 }

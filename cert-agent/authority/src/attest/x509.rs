@@ -11,11 +11,11 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::attest::refusal::Refusal;
-use crate::attest::registry::x509::{Authorities, Authority, Names};
+use crate::attest::registry::x509::{CertificateNames, X509Authorities, X509Authority};
 use crate::store::secret;
 use issuance_messages::X509Evidence;
 
-use super::{Asking, Attested, Attestor, Proof};
+use super::{AttestedIdentity, Attestor, IdentityProof, RequestContext};
 
 /// What is signed begins with it, and a zero byte follows.
 pub const LABEL: &[u8] = b"postern x509 evidence v1";
@@ -57,30 +57,30 @@ pub enum CertificateError {
 
 /// Believes the certificate authorities of the registry.
 #[derive(Debug)]
-pub struct Certificates<'a>(pub &'a Authorities);
+pub struct X509Attestor<'a>(pub &'a X509Authorities);
 
-impl Attestor for Certificates<'_> {
+impl Attestor for X509Attestor<'_> {
     type Evidence = X509Evidence;
 
     async fn attest(
         &self,
         evidence: &X509Evidence,
-        asking: &Asking<'_>,
-    ) -> Result<Attested, Refusal> {
+        asking: &RequestContext<'_>,
+    ) -> Result<AttestedIdentity, Refusal> {
         Ok(examine(self.0, evidence, asking)?)
     }
 }
 
 fn examine(
-    authorities: &Authorities,
+    authorities: &X509Authorities,
     evidence: &X509Evidence,
-    asking: &Asking<'_>,
-) -> Result<Attested, CertificateError> {
+    asking: &RequestContext<'_>,
+) -> Result<AttestedIdentity, CertificateError> {
     use CertificateError::NotGood;
     let chain = chain(evidence)?;
     let [leaf_der, intermediates @ ..] = chain.as_slice() else { return Err(NotGood("no chain")) };
     let leaf = EndEntityCert::try_from(leaf_der).map_err(|_| NotGood("it cannot be read"))?;
-    let verified = |authority: &&Authority| {
+    let verified = |authority: &&X509Authority| {
         let now = UnixTime::since_unix_epoch(Duration::from_secs(asking.now));
         let vouches = |path: &VerifiedPath<'_>| {
             let right = authority.vouches(path, asking.now);
@@ -117,7 +117,11 @@ fn examine(
         [one] => {
             let key = digest(&SHA256, parsed.public_key().raw);
             let instance = format!("x509/{}", secret::hex(&key.as_ref()[..16]));
-            Ok(Attested { identity: (*one).clone(), instance, proof: Proof::Lasting })
+            Ok(AttestedIdentity {
+                identity: (*one).clone(),
+                instance,
+                proof: IdentityProof::Lasting,
+            })
         }
         _ => Err(CertificateError::Ambiguous),
     }
@@ -166,9 +170,9 @@ fn scheme(code: u32) -> Option<&'static dyn SignatureVerificationAlgorithm> {
 }
 
 /// Every name the verified certificate has. One whose extensions cannot be read has none.
-fn names<'a>(leaf: &'a X509Certificate<'_>) -> Result<Names<'a>, CertificateError> {
+fn names<'a>(leaf: &'a X509Certificate<'_>) -> Result<CertificateNames<'a>, CertificateError> {
     let mut names =
-        Names { subject: leaf.subject().to_string(), uris: Vec::new(), dns: Vec::new() };
+        CertificateNames { subject: leaf.subject().to_string(), uris: Vec::new(), dns: Vec::new() };
     let alternative = leaf
         .subject_alternative_name()
         .map_err(|_| CertificateError::NotGood("its alternative names cannot be read"))?;

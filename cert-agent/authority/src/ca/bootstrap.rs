@@ -21,8 +21,8 @@ use zeroize::Zeroizing;
 
 use crate::ca::root_key;
 use crate::ca::signers::{self, NewSigner, SigningCa};
-use crate::store::kubernetes_store::Place;
-use crate::store::objects::{self, Content, Places};
+use crate::store::cluster_objects::{self, ObjectContent, ObjectNames};
+use crate::store::kubernetes_store::SecretsLocation;
 use crate::store::{pem, secret};
 
 /// Steps at most: three objects, and some lost races.
@@ -30,7 +30,7 @@ const MAX_STEPS: usize = 10;
 
 /// What shall be made.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct BootstrapSettings {
     /// The name.
     pub trust_domain: TrustDomain,
     /// Of the root, seconds.
@@ -41,24 +41,24 @@ pub struct Wanted {
 
 /// What is there.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct ExistingObjects {
     /// The root's Secret.
-    pub root: Option<Content>,
+    pub root: Option<ObjectContent>,
     /// The authority's.
-    pub authority: Option<Content>,
+    pub authority: Option<ObjectContent>,
     /// The ConfigMap.
-    pub bundle: Option<Content>,
+    pub bundle: Option<ObjectContent>,
 }
 
 /// What is made next.
 #[derive(Debug)]
-pub enum Step {
+pub enum BootstrapStep {
     /// The root's Secret.
-    Root(Content),
+    Root(ObjectContent),
     /// The authority's Secret.
-    Authority(Content),
+    Authority(ObjectContent),
     /// The ConfigMap.
-    Bundle(Content),
+    Bundle(ObjectContent),
 }
 
 /// Makes what is missing; the names of what was made. `now` in Unix seconds.
@@ -67,8 +67,8 @@ pub enum Step {
 /// What exists does not fit, and the API server's.
 pub async fn bootstrap(
     client: &Client,
-    places: &Places,
-    wanted: &Wanted,
+    places: &ObjectNames,
+    wanted: &BootstrapSettings,
     now: u64,
 ) -> anyhow::Result<Vec<String>> {
     let mut made = Vec::new();
@@ -76,9 +76,9 @@ pub async fn bootstrap(
         let found = look(client, places).await?;
         let Some(step) = next(&found, places, wanted, now)? else { return Ok(made) };
         let (place, kind) = match &step {
-            Step::Root(_) => (&places.root, "Secret"),
-            Step::Authority(_) => (&places.authority, "Secret"),
-            Step::Bundle(_) => (&places.bundle, "ConfigMap"),
+            BootstrapStep::Root(_) => (&places.root, "Secret"),
+            BootstrapStep::Authority(_) => (&places.authority, "Secret"),
+            BootstrapStep::Bundle(_) => (&places.bundle, "ConfigMap"),
         };
         if create(client, place, &step)
             .await
@@ -95,13 +95,13 @@ pub async fn bootstrap(
 /// # Errors
 /// What exists does not fit together. Nothing is made then.
 pub fn next(
-    found: &Found,
-    places: &Places,
-    wanted: &Wanted,
+    found: &ExistingObjects,
+    places: &ObjectNames,
+    wanted: &BootstrapSettings,
     now: u64,
-) -> anyhow::Result<Option<Step>> {
+) -> anyhow::Result<Option<BootstrapStep>> {
     match (&found.root, &found.authority, &found.bundle) {
-        (None, None, None) => new_root(wanted, now).map(Step::Root).map(Some),
+        (None, None, None) => new_root(wanted, now).map(BootstrapStep::Root).map(Some),
         (None, None, Some(_)) => bail!(
             "ConfigMap {} holds roots, but no Secret {} or {} holds a key: put them back, or remove the ConfigMap to \
              begin anew",
@@ -115,7 +115,7 @@ pub fn next(
             if let Some(bundle) = bundle {
                 must_publish(bundle, &roots, places)?;
             }
-            new_authority(root, &place, wanted, now).map(Step::Authority).map(Some)
+            new_authority(root, &place, wanted, now).map(BootstrapStep::Authority).map(Some)
         }
         (root, Some(authority), bundle) => {
             let place = format!("Secret {}", places.authority);
@@ -129,7 +129,7 @@ pub fn next(
             }
             match bundle {
                 Some(bundle) => must_publish(bundle, &roots, places).map(|()| None),
-                None => Ok(Some(Step::Bundle(Content::of([(
+                None => Ok(Some(BootstrapStep::Bundle(ObjectContent::of([(
                     "bundle.pem",
                     pem::encode(&roots).as_bytes(),
                 )])))),
@@ -139,12 +139,12 @@ pub fn next(
 }
 
 /// A root with a passphrase of its own.
-fn new_root(wanted: &Wanted, now: u64) -> anyhow::Result<Content> {
+fn new_root(wanted: &BootstrapSettings, now: u64) -> anyhow::Result<ObjectContent> {
     let root = signers::new_root(&wanted.trust_domain, now, wanted.root_lifetime)?;
     let passphrase = secret::random_secret();
     let der = Zeroizing::new(root.key.serialize_der());
     let key = root_key::encrypt(&der, passphrase.as_bytes())?;
-    Ok(Content::of([
+    Ok(ObjectContent::of([
         ("root.pem", root.certificate.pem().as_bytes()),
         ("root.key.pem", key.as_bytes()),
         ("root.passphrase", passphrase.as_bytes()),
@@ -153,24 +153,24 @@ fn new_root(wanted: &Wanted, now: u64) -> anyhow::Result<Content> {
 
 /// An intermediate under the root of this Secret.
 fn new_authority(
-    root: &Content,
+    root: &ObjectContent,
     place: &str,
-    wanted: &Wanted,
+    wanted: &BootstrapSettings,
     now: u64,
-) -> anyhow::Result<Content> {
+) -> anyhow::Result<ObjectContent> {
     let (roots, signer) = intermediate(root, place, wanted, now)?;
     Ok(authority_content(&roots, &signer))
 }
 
 fn intermediate(
-    root: &Content,
+    root: &ObjectContent,
     place: &str,
-    wanted: &Wanted,
+    wanted: &BootstrapSettings,
     now: u64,
 ) -> anyhow::Result<(Vec<CertificateDer<'static>>, NewSigner)> {
     let roots = root.certificates("root.pem", place)?;
     let certificate = roots.first().context("no root")?;
-    let named = signers::Facts::read(certificate)?.trust_domain;
+    let named = signers::SignerFacts::read(certificate)?.trust_domain;
     if let Some(named) = named.filter(|named| *named != wanted.trust_domain) {
         bail!("{place}: the root is of trust domain {named}, not {}", wanted.trust_domain);
     }
@@ -182,7 +182,11 @@ fn intermediate(
 }
 
 /// The key that this member of the root's Secret holds, opened by the passphrase beside it.
-pub(super) fn root_key_of(root: &Content, name: &str, place: &str) -> anyhow::Result<KeyPair> {
+pub(super) fn root_key_of(
+    root: &ObjectContent,
+    name: &str,
+    place: &str,
+) -> anyhow::Result<KeyPair> {
     let passphrase = passphrase(root, place)?;
     let der = root_key::decrypt(root.member(name, place)?, passphrase)
         .with_context(|| place.to_owned())?;
@@ -192,15 +196,18 @@ pub(super) fn root_key_of(root: &Content, name: &str, place: &str) -> anyhow::Re
 }
 
 /// The first line, as people write such files too.
-pub(super) fn passphrase<'c>(root: &'c Content, place: &str) -> anyhow::Result<&'c [u8]> {
+pub(super) fn passphrase<'c>(root: &'c ObjectContent, place: &str) -> anyhow::Result<&'c [u8]> {
     let whole = root.member("root.passphrase", place)?;
     Ok(whole.split(|byte| *byte == b'\n').next().unwrap_or_default())
 }
 
 /// The authority's Secret as cert-manager writes one.
-pub(super) fn authority_content(roots: &[CertificateDer<'static>], signer: &NewSigner) -> Content {
+pub(super) fn authority_content(
+    roots: &[CertificateDer<'static>],
+    signer: &NewSigner,
+) -> ObjectContent {
     let key = Zeroizing::new(signer.key.serialize_pem());
-    Content::of([
+    ObjectContent::of([
         ("tls.crt", signer.certificate.pem().as_bytes()),
         ("tls.key", key.as_bytes()),
         ("ca.crt", pem::encode(roots).as_bytes()),
@@ -208,13 +215,13 @@ pub(super) fn authority_content(roots: &[CertificateDer<'static>], signer: &NewS
 }
 
 /// The authority could serve with it.
-fn check(authority: &Content, place: &str, wanted: &Wanted) -> anyhow::Result<()> {
+fn check(authority: &ObjectContent, place: &str, wanted: &BootstrapSettings) -> anyhow::Result<()> {
     let given = authority.certificates("tls.crt", place)?;
     let key =
         pem::private_key_in(authority.member("tls.key", place)?, &format!("{place}, tls.key"))?;
     let roots = authority.certificates("ca.crt", place)?;
     for certificate in given.iter().chain(&roots) {
-        let named = signers::Facts::read(certificate)?.trust_domain;
+        let named = signers::SignerFacts::read(certificate)?.trust_domain;
         if let Some(named) = named.filter(|named| *named != wanted.trust_domain) {
             bail!("{place} is of trust domain {named}, not {}", wanted.trust_domain);
         }
@@ -226,9 +233,9 @@ fn check(authority: &Content, place: &str, wanted: &Wanted) -> anyhow::Result<()
 
 /// Agents that are given this ConfigMap believe an authority under these roots.
 fn must_publish(
-    bundle: &Content,
+    bundle: &ObjectContent,
     roots: &[CertificateDer<'static>],
-    places: &Places,
+    places: &ObjectNames,
 ) -> anyhow::Result<()> {
     let place = format!("ConfigMap {}", places.bundle);
     let published = bundle.certificates("bundle.pem", &place)?;
@@ -238,17 +245,23 @@ fn must_publish(
     Ok(())
 }
 
-async fn look(client: &Client, places: &Places) -> anyhow::Result<Found> {
-    let bundle = objects::config_map(client, &places.bundle).await?;
-    Ok(Found {
+async fn look(client: &Client, places: &ObjectNames) -> anyhow::Result<ExistingObjects> {
+    let bundle = cluster_objects::config_map(client, &places.bundle).await?;
+    Ok(ExistingObjects {
         bundle: bundle.map(|(content, _)| content),
-        root: objects::secret(client, &places.root).await?.map(|(content, _)| content),
-        authority: objects::secret(client, &places.authority).await?.map(|(content, _)| content),
+        root: cluster_objects::secret(client, &places.root).await?.map(|(content, _)| content),
+        authority: cluster_objects::secret(client, &places.authority)
+            .await?
+            .map(|(content, _)| content),
     })
 }
 
 /// False: it is there by now.
-async fn create(client: &Client, place: &Place, step: &Step) -> kube::Result<bool> {
+async fn create(
+    client: &Client,
+    place: &SecretsLocation,
+    step: &BootstrapStep,
+) -> kube::Result<bool> {
     let labels = [("app.kubernetes.io/managed-by", "postern-authority")];
     let metadata = ObjectMeta {
         name: Some(place.name().to_owned()),
@@ -257,21 +270,21 @@ async fn create(client: &Client, place: &Place, step: &Step) -> kube::Result<boo
     };
     let params = PostParams::default();
     let created = match step {
-        Step::Root(content) | Step::Authority(content) => {
-            let is_pair = matches!(step, Step::Authority(_));
+        BootstrapStep::Root(content) | BootstrapStep::Authority(content) => {
+            let is_pair = matches!(step, BootstrapStep::Authority(_));
             let mut made = Secret {
                 metadata,
                 type_: Some(if is_pair { "kubernetes.io/tls" } else { "Opaque" }.to_owned()),
-                data: Some(objects::bytes(content)),
+                data: Some(cluster_objects::bytes(content)),
                 ..Secret::default()
             };
             let api: Api<Secret> = Api::namespaced(client.clone(), place.namespace());
             let created = api.create(&params, &made).await;
-            objects::wipe(&mut made);
-            created.map(|mut stored| objects::wipe(&mut stored))
+            cluster_objects::wipe(&mut made);
+            created.map(|mut stored| cluster_objects::wipe(&mut stored))
         }
-        Step::Bundle(content) => {
-            let data = Some(objects::text(content));
+        BootstrapStep::Bundle(content) => {
+            let data = Some(cluster_objects::text(content));
             let map = ConfigMap { metadata, data, ..ConfigMap::default() };
             let api: Api<ConfigMap> = Api::namespaced(client.clone(), place.namespace());
             api.create(&params, &map).await.map(drop)
@@ -292,18 +305,19 @@ async fn create(client: &Client, place: &Place, step: &Step) -> kube::Result<boo
 /// A Secret that is missing or does not fit, somebody else who changes it at the same moment, the API server's.
 pub async fn renew_intermediate(
     client: &Client,
-    authority: &Place,
-    root: &Place,
+    authority: &SecretsLocation,
+    root: &SecretsLocation,
     lifetime: u64,
     now: u64,
 ) -> anyhow::Result<()> {
-    let (root_content, _) = objects::existing_secret(client, root).await?;
-    let (old, object) = objects::existing_secret(client, authority).await?;
+    let (root_content, _) = cluster_objects::existing_secret(client, root).await?;
+    let (old, object) = cluster_objects::existing_secret(client, authority).await?;
     let place = format!("Secret {authority}");
     let given = old.certificates("tls.crt", &place)?;
-    let named = signers::Facts::read(given.first().context("no intermediate")?)?.trust_domain;
+    let named = signers::SignerFacts::read(given.first().context("no intermediate")?)?.trust_domain;
     let trust_domain = named.with_context(|| format!("{place} names no trust domain"))?;
-    let wanted = Wanted { trust_domain, root_lifetime: 0, intermediate_lifetime: lifetime };
+    let wanted =
+        BootstrapSettings { trust_domain, root_lifetime: 0, intermediate_lifetime: lifetime };
     let root_place = format!("Secret {root}");
     let (own, signer) = intermediate(&root_content, &root_place, &wanted, now)?;
     // Roots that a roll-over publishes beside ours stay published.
@@ -311,5 +325,6 @@ pub async fn renew_intermediate(
     if !own.iter().all(|own| roots.contains(own)) {
         bail!("{place} is of another root than {root_place} holds");
     }
-    objects::replace_secret(client, authority, object, &authority_content(&roots, &signer)).await
+    cluster_objects::replace_secret(client, authority, object, &authority_content(&roots, &signer))
+        .await
 }

@@ -17,9 +17,9 @@ use rcgen::{
 use rustls_pki_types::CertificateRevocationListDer;
 
 use crate::ca::signers::{self, SigningCa};
-use crate::store::directory::Directory;
-use crate::store::live::Live;
-use crate::store::revocations::{self, Revoked};
+use crate::store::directory::AuthorityDirectory;
+use crate::store::live_value::LiveValue;
+use crate::store::revocations::{self, RevokedCertificate};
 use crate::store::{Store, files, pem};
 
 /// A list is good for this long, seconds: longer than any outage of the authority that a mesh
@@ -34,27 +34,27 @@ const FORMER: Duration = Duration::from_secs(25 * 3600);
 
 /// The lists of this replica.
 #[derive(Debug, Default)]
-pub struct Crls {
-    served: Live<Served>,
-    seen: Mutex<Seen>,
+pub struct RevocationListSigner {
+    served: LiveValue<ServedLists>,
+    seen: Mutex<SignedInputs>,
 }
 
 #[derive(Debug, Default)]
-struct Served {
+struct ServedLists {
     number: u64,
     lists: Vec<CertificateRevocationListDer<'static>>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
+struct SignedInputs {
     generation: Option<u64>,
     read: u64,
     signed: u64,
-    revoked: Vec<Revoked>,
+    revoked: Vec<RevokedCertificate>,
     signer: Vec<u8>,
 }
 
-impl Crls {
+impl RevocationListSigner {
     /// The lists to publish, DER, one an intermediate.
     #[must_use]
     pub fn crls(&self) -> Vec<CertificateRevocationListDer<'static>> {
@@ -75,10 +75,10 @@ impl Crls {
     pub fn refresh(
         &self,
         ca: &SigningCa,
-        directory: &Directory,
+        directory: &AuthorityDirectory,
         store: &dyn Store,
         now: u64,
-        complete: impl Fn(&[Revoked]) -> anyhow::Result<bool>,
+        complete: impl Fn(&[RevokedCertificate]) -> anyhow::Result<bool>,
     ) -> anyhow::Result<()> {
         let mut seen = self.seen.lock();
         let generation = revocations::generation(store)?;
@@ -107,15 +107,15 @@ impl Crls {
             lists = lists.len(),
             "signed revocation lists"
         );
-        self.served.set(Served { number, lists });
+        self.served.set(ServedLists { number, lists });
         Ok(())
     }
 }
 
 fn sign_all(
     ca: &SigningCa,
-    directory: &Directory,
-    revoked: &[Revoked],
+    directory: &AuthorityDirectory,
+    revoked: &[RevokedCertificate],
     number: u64,
     now: u64,
 ) -> anyhow::Result<Vec<CertificateRevocationListDer<'static>>> {
@@ -140,7 +140,7 @@ fn sign_all(
 }
 
 fn params(
-    revoked: &[Revoked],
+    revoked: &[RevokedCertificate],
     number: u64,
     now: u64,
 ) -> anyhow::Result<CertificateRevocationListParams> {
@@ -155,7 +155,7 @@ fn params(
     })
 }
 
-fn revoked_params(revoked: &Revoked) -> anyhow::Result<RevokedCertParams> {
+fn revoked_params(revoked: &RevokedCertificate) -> anyhow::Result<RevokedCertParams> {
     let bytes = (0..revoked.serial.len() / 2)
         .map(|n| u8::from_str_radix(revoked.serial.get(2 * n..2 * n + 2).unwrap_or("?"), 16))
         .collect::<Result<Vec<_>, _>>()
@@ -170,7 +170,7 @@ fn revoked_params(revoked: &Revoked) -> anyhow::Result<RevokedCertParams> {
 
 /// The intermediates that were replaced and whose leaves may live. One that cannot be read is
 /// reported and passed over: the current one's list matters more.
-fn former(directory: &Directory) -> anyhow::Result<Vec<Issuer<'static, KeyPair>>> {
+fn former(directory: &AuthorityDirectory) -> anyhow::Result<Vec<Issuer<'static, KeyPair>>> {
     let entries = match fs::read_dir(directory.former()) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -184,7 +184,7 @@ fn former(directory: &Directory) -> anyhow::Result<Vec<Issuer<'static, KeyPair>>
         let key = directory.former().join(format!("{id}.key.pem"));
         let issuer = pem::private_key(&key).and_then(|key| {
             let certificate = signers::read_certificate(&path)?;
-            signers::Facts::read(&certificate)?.check_key("former intermediate", &key)?;
+            signers::SignerFacts::read(&certificate)?.check_key("former intermediate", &key)?;
             Ok(Issuer::from_ca_cert_der(&certificate, key)?)
         });
         match issuer {
@@ -202,7 +202,7 @@ fn former(directory: &Directory) -> anyhow::Result<Vec<Issuer<'static, KeyPair>>
 ///
 /// # Errors
 /// The disk.
-pub fn keep_former(directory: &Directory) -> anyhow::Result<()> {
+pub fn keep_former(directory: &AuthorityDirectory) -> anyhow::Result<()> {
     let Ok(certificate) = signers::read_certificate(&directory.intermediate_certificate()) else {
         return Ok(());
     };
@@ -220,7 +220,7 @@ pub fn keep_former(directory: &Directory) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The disk.
-pub fn remove_former(directory: &Directory, now: SystemTime) -> io::Result<()> {
+pub fn remove_former(directory: &AuthorityDirectory, now: SystemTime) -> io::Result<()> {
     let entries = match fs::read_dir(directory.former()) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -11,14 +11,14 @@ use zeroize::Zeroizing;
 
 use crate::ca::crl;
 use crate::ca::root_source::{RootKey, RootSource, read_secret_line, store_key};
-use crate::ca::signers::{self, Facts, NewSigner};
-use crate::store::directory::Directory;
+use crate::ca::signers::{self, NewSigner, SignerFacts};
+use crate::store::directory::AuthorityDirectory;
 use crate::store::files::{self, OWNER_ONLY, READABLE};
 use crate::store::{pem, secret};
 
 /// What `init` shall make.
 #[derive(Debug, Clone)]
-pub struct Wanted<'a> {
+pub struct InitSettings<'a> {
     /// The name.
     pub trust_domain: TrustDomain,
     /// What encrypts the root key; none makes one up.
@@ -40,7 +40,11 @@ pub struct Wanted<'a> {
 /// # Errors
 /// When there is an authority already, and when the disk refuses. What was half made is named so
 /// that a person can remove it; nothing is ever overwritten.
-pub fn init(directory: &Directory, wanted: &Wanted<'_>, now: u64) -> anyhow::Result<()> {
+pub fn init(
+    directory: &AuthorityDirectory,
+    wanted: &InitSettings<'_>,
+    now: u64,
+) -> anyhow::Result<()> {
     refuse_to_overwrite(directory)?;
     files::private_directory(directory.path())?;
     let (root, key) = root(directory, wanted, now)?;
@@ -56,8 +60,8 @@ pub fn init(directory: &Directory, wanted: &Wanted<'_>, now: u64) -> anyhow::Res
 
 /// Makes the root, or takes the one that exists; its certificate and key are in the directory then.
 fn root(
-    directory: &Directory,
-    wanted: &Wanted<'_>,
+    directory: &AuthorityDirectory,
+    wanted: &InitSettings<'_>,
     now: u64,
 ) -> anyhow::Result<(CertificateDer<'static>, RootKey)> {
     if let (Some(source), None) = (&wanted.pkcs11, wanted.from_root) {
@@ -87,7 +91,7 @@ fn root(
     store_key(&key, &passphrase, &directory.root_key())?;
     files::write_new(&directory.root_certificate(), pem.as_bytes(), READABLE)?;
     let root = signers::read_certificate(&directory.root_certificate())?;
-    if Facts::read(&root)?.trust_domain.is_none() {
+    if SignerFacts::read(&root)?.trust_domain.is_none() {
         let name = format!("{}\n", wanted.trust_domain);
         files::write_new(&directory.trust_domain_file(), name.as_bytes(), READABLE)?;
     }
@@ -97,11 +101,11 @@ fn root(
 /// The user's own root: a CA's certificate and its key, of this trust domain or of none.
 fn given_root(
     (certificate, key): (&Path, &Path),
-    wanted: &Wanted<'_>,
+    wanted: &InitSettings<'_>,
 ) -> anyhow::Result<(String, KeyPair)> {
     let root = signers::read_certificate(certificate)?;
     let key = pem::private_key(key)?;
-    let facts = Facts::read(&root)?;
+    let facts = SignerFacts::read(&root)?;
     facts.check_key("root", &key)?;
     facts.check_signs("root")?;
     if let Some(named) = facts.trust_domain.filter(|named| *named != wanted.trust_domain) {
@@ -120,7 +124,7 @@ fn given_root(
 /// # Errors
 /// A wrong passphrase, an expired root, or the disk.
 pub fn renew_intermediate(
-    directory: &Directory,
+    directory: &AuthorityDirectory,
     source: &RootSource,
     lifetime: Duration,
     now: u64,
@@ -135,7 +139,10 @@ pub fn renew_intermediate(
 
 /// The key first: between the two renames a running authority finds a pair that does not fit, and
 /// keeps what it has. A copy of the old pair stays to sign its revocation list.
-pub(super) fn write_intermediate(directory: &Directory, signer: &NewSigner) -> anyhow::Result<()> {
+pub(super) fn write_intermediate(
+    directory: &AuthorityDirectory,
+    signer: &NewSigner,
+) -> anyhow::Result<()> {
     crl::keep_former(directory)?;
     let key = Zeroizing::new(signer.key.serialize_pem());
     files::replace(&directory.intermediate_key(), key.as_bytes(), OWNER_ONLY)?;
@@ -144,7 +151,7 @@ pub(super) fn write_intermediate(directory: &Directory, signer: &NewSigner) -> a
     Ok(())
 }
 
-fn refuse_to_overwrite(directory: &Directory) -> anyhow::Result<()> {
+fn refuse_to_overwrite(directory: &AuthorityDirectory) -> anyhow::Result<()> {
     let found: Vec<_> = [
         directory.bundle(),
         directory.root_certificate(),

@@ -50,7 +50,7 @@ const MAX_TOTAL: u64 = 1024 * 1024 * 1024;
 /// One issued certificate.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Issued {
+pub struct IssuedCertificate {
     /// Unix seconds.
     pub time: u64,
     /// Whom the certificate names.
@@ -68,12 +68,12 @@ pub struct Issued {
 }
 
 /// A line that waits, and whose key seals it.
-type Waiting = (Issued, Arc<SigningCa>);
+type QueuedLine = (IssuedCertificate, Arc<SigningCa>);
 
 /// The log of this replica.
 #[derive(Debug)]
 pub struct IssuanceLog {
-    queue: Mutex<Option<SyncSender<Waiting>>>,
+    queue: Mutex<Option<SyncSender<QueuedLine>>>,
     position: Arc<AtomicU64>,
     lost: Arc<AtomicU64>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -88,7 +88,7 @@ impl IssuanceLog {
         files::private_directory(directory)?;
         let (queue, lines) = sync_channel(QUEUE);
         let (position, lost) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let mut writer = Writer {
+        let mut writer = LogWriter {
             directory: directory.to_owned(),
             replica: replica.to_owned(),
             file: None,
@@ -107,7 +107,7 @@ impl IssuanceLog {
     }
 
     /// Appends a line; never waits for the disk.
-    pub fn append(&self, issued: Issued, ca: Arc<SigningCa>) {
+    pub fn append(&self, issued: IssuedCertificate, ca: Arc<SigningCa>) {
         let sent = self.queue.lock().as_ref().is_some_and(|q| q.try_send((issued, ca)).is_ok());
         if !sent {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -132,7 +132,7 @@ impl Drop for IssuanceLog {
     }
 }
 
-struct Writer {
+struct LogWriter {
     directory: PathBuf,
     replica: String,
     file: Option<(File, u64)>,
@@ -143,8 +143,8 @@ struct Writer {
     lost: Arc<AtomicU64>,
 }
 
-impl Writer {
-    fn run(&mut self, lines: &Receiver<Waiting>) {
+impl LogWriter {
+    fn run(&mut self, lines: &Receiver<QueuedLine>) {
         loop {
             let next = lines.recv_timeout(SEAL_WITHIN);
             let ended = matches!(next, Err(RecvTimeoutError::Disconnected));
@@ -165,7 +165,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, batch: VecDeque<Waiting>, ended: bool) -> anyhow::Result<()> {
+    fn write(&mut self, batch: VecDeque<QueuedLine>, ended: bool) -> anyhow::Result<()> {
         let idle = batch.is_empty();
         for (issued, ca) in batch {
             self.begin()?;

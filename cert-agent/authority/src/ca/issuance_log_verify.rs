@@ -27,7 +27,7 @@ const ALGORITHMS: [&dyn SignatureVerificationAlgorithm; 4] = [
 /// A log that is whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Verified {
+pub struct VerifiedLog {
     /// Certificates in it.
     pub issued: u64,
     /// Lines that the replica could not write, by its own word.
@@ -45,13 +45,13 @@ pub struct Verified {
 ///
 /// # Errors
 /// The number of the first line that is not right, and why.
-pub fn verify(path: &Path, roots: &[CertificateDer<'static>]) -> anyhow::Result<Verified> {
+pub fn verify(path: &Path, roots: &[CertificateDer<'static>]) -> anyhow::Result<VerifiedLog> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
     let mut reader = BufReader::new(file);
-    let mut state = State {
+    let mut state = VerifierState {
         chain: String::new(),
         signer: None,
-        verified: Verified {
+        verified: VerifiedLog {
             issued: 0,
             lost: 0,
             unsealed: 0,
@@ -72,13 +72,13 @@ pub fn verify(path: &Path, roots: &[CertificateDer<'static>]) -> anyhow::Result<
     Ok(state.verified)
 }
 
-struct State {
+struct VerifierState {
     chain: String,
     signer: Option<CertificateDer<'static>>,
-    verified: Verified,
+    verified: VerifiedLog,
 }
 
-impl State {
+impl VerifierState {
     fn line(&mut self, line: &str, roots: &[CertificateDer<'static>]) -> anyhow::Result<()> {
         let line = line.strip_suffix('\n').context("it does not end; was it cut off?")?;
         let (chain, entry) = split(line).context("it is no line of an issuance log")?;

@@ -18,8 +18,8 @@ use identity::jwt::{JwtKey, LEEWAY};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::store::live::Live;
-use crate::store::{self, Key, Store};
+use crate::store::live_value::LiveValue;
+use crate::store::{self, EntryKey, Store};
 
 /// A key signs for a day, seconds.
 pub const SIGNS_FOR: u64 = 86_400;
@@ -36,13 +36,13 @@ const PUBLISHED_AFTER: u64 = MAX_TOKEN_LIFETIME + 2 * LEEWAY;
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySet {
-    keys: Vec<Kept>,
+    keys: Vec<StoredKey>,
 }
 
 /// One key as it is kept.
 #[derive(Clone, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+struct StoredKey {
     /// The SHA-256 of the public key, base64url without its last bits: 22 characters.
     kid: String,
     /// PKCS#8, base64.
@@ -52,7 +52,7 @@ struct Kept {
 }
 
 /// A key ready to sign.
-pub struct Signer {
+pub struct JwtSigner {
     kid: String,
     pair: EcdsaKeyPair,
 }
@@ -68,7 +68,7 @@ impl KeySet {
         let mut changed = false;
         match keys.last_mut() {
             None => {
-                keys.push(Kept::new(now)?);
+                keys.push(StoredKey::new(now)?);
                 changed = true;
             }
             // The clock was ahead when it was made.
@@ -79,12 +79,12 @@ impl KeySet {
             Some(newest)
                 if now >= newest.signs_from.saturating_add(SIGNS_FOR - PUBLISHED_AHEAD) =>
             {
-                keys.push(Kept::new(now.saturating_add(PUBLISHED_AHEAD))?);
+                keys.push(StoredKey::new(now.saturating_add(PUBLISHED_AHEAD))?);
                 changed = true;
             }
             Some(_) => {}
         }
-        let over = |next: &Kept| now >= next.signs_from.saturating_add(PUBLISHED_AFTER);
+        let over = |next: &StoredKey| now >= next.signs_from.saturating_add(PUBLISHED_AFTER);
         while keys.get(1).is_some_and(over) {
             keys.remove(0);
             changed = true;
@@ -96,10 +96,10 @@ impl KeySet {
     ///
     /// # Errors
     /// An empty set, or a key that cannot be read.
-    pub fn signer(&self, now: u64) -> anyhow::Result<Signer> {
+    pub fn signer(&self, now: u64) -> anyhow::Result<JwtSigner> {
         let due = self.keys.iter().rev().find(|key| key.signs_from <= now);
         let key = due.or(self.keys.first()).ok_or_else(|| anyhow!("there is no JWT key"))?;
-        Ok(Signer { kid: key.kid.clone(), pair: key.pair()? })
+        Ok(JwtSigner { kid: key.kid.clone(), pair: key.pair()? })
     }
 
     /// What is published of it.
@@ -107,7 +107,7 @@ impl KeySet {
     /// # Errors
     /// A key that cannot be read.
     pub fn published(&self) -> anyhow::Result<Vec<JwtKey>> {
-        let public = |key: &Kept| {
+        let public = |key: &StoredKey| {
             let pair = key.pair()?;
             JwtKey::p256(&key.kid, pair.public_key().as_ref()).context("a JWT key is damaged")
         };
@@ -122,7 +122,7 @@ impl KeySet {
     }
 }
 
-impl Kept {
+impl StoredKey {
     fn new(signs_from: u64) -> anyhow::Result<Self> {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
             .map_err(|_| anyhow!("cannot make a JWT key"))?;
@@ -139,7 +139,7 @@ impl Kept {
     }
 }
 
-impl Signer {
+impl JwtSigner {
     /// The name of the key.
     #[must_use]
     pub fn kid(&self) -> &str {
@@ -163,7 +163,7 @@ impl fmt::Debug for KeySet {
     }
 }
 
-impl fmt::Debug for Signer {
+impl fmt::Debug for JwtSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Signer({})", self.kid)
     }
@@ -173,7 +173,7 @@ impl fmt::Debug for Signer {
 #[derive(Debug)]
 pub struct JwtKeys {
     store: Arc<dyn Store>,
-    seen: Live<KeySet>,
+    seen: LiveValue<KeySet>,
 }
 
 impl JwtKeys {
@@ -182,7 +182,7 @@ impl JwtKeys {
     /// # Errors
     /// The store's, or a set that cannot be read.
     pub fn open(store: Arc<dyn Store>, now: u64) -> anyhow::Result<Self> {
-        let keys = Self { store, seen: Live::default() };
+        let keys = Self { store, seen: LiveValue::default() };
         keys.refresh(now)?;
         Ok(keys)
     }
@@ -217,8 +217,8 @@ impl JwtKeys {
     }
 }
 
-fn place() -> io::Result<Key> {
-    Key::new("jwt", "keys")
+fn place() -> io::Result<EntryKey> {
+    EntryKey::new("jwt", "keys")
 }
 
 #[cfg(test)]

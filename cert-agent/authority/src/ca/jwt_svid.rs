@@ -17,10 +17,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use issuance_messages::{IssueJwtRequest, IssueJwtResponse};
 
-use crate::ca::jwt_keys::{JwtKeys, MAX_TOKEN_LIFETIME, Signer};
+use crate::ca::jwt_keys::{JwtKeys, JwtSigner, MAX_TOKEN_LIFETIME};
 use crate::ca::leaf;
-use crate::ca::rate::{Limited, PerMinute, Rates};
-use crate::clock::Now;
+use crate::ca::rate::{IssueRates, PerMinute, RateLimited};
+use crate::clock::RequestTime;
 
 /// The most audiences of one token. One is best (JWT-SVID §3.2).
 pub const MAX_AUDIENCES: usize = 16;
@@ -63,7 +63,7 @@ pub enum JwtRefusal {
     Signature,
     /// Too often.
     #[error(transparent)]
-    Limited(#[from] Limited),
+    Limited(#[from] RateLimited),
     /// No key, or a failure of the library.
     #[error("cannot sign a token: {0:#}")]
     Signing(anyhow::Error),
@@ -73,7 +73,7 @@ pub enum JwtRefusal {
 #[derive(Debug)]
 pub struct JwtIssuer {
     lifetime: u64,
-    rates: Mutex<Rates>,
+    rates: Mutex<IssueRates>,
 }
 
 impl JwtIssuer {
@@ -81,7 +81,7 @@ impl JwtIssuer {
     #[must_use]
     pub fn new(lifetime: Duration) -> Self {
         let lifetime = lifetime.as_secs().clamp(1, MAX_TOKEN_LIFETIME);
-        Self { lifetime, rates: Mutex::new(Rates::new(PER_IDENTITY, GLOBAL)) }
+        Self { lifetime, rates: Mutex::new(IssueRates::new(PER_IDENTITY, GLOBAL)) }
     }
 
     /// Answers one request. `own` is the bundle of our trust domain with its revocation lists.
@@ -96,7 +96,7 @@ impl JwtIssuer {
         request: &IssueJwtRequest,
         own: &TrustBundle,
         keys: &JwtKeys,
-        now: Now,
+        now: RequestTime,
     ) -> Result<IssueJwtResponse, JwtRefusal> {
         check_audience(&request.audience)?;
         check_clock(request.signed_at, now.wall)?;
@@ -169,7 +169,7 @@ pub fn signed_message(signed_at: i64, audience: &[String]) -> Vec<u8> {
 
 /// JWT-SVID §2, §3: `alg`, `kid` and `typ` only; `sub`, `aud`, `exp`, and `iat` beside them.
 fn sign(
-    signer: &Signer,
+    signer: &JwtSigner,
     id: &SpiffeId,
     audience: &[String],
     now: u64,

@@ -15,7 +15,7 @@ use rustls_pki_types::CertificateDer;
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::store::directory::Directory;
+use crate::store::directory::AuthorityDirectory;
 use crate::store::{pem, secret};
 
 /// Certificates begin this many seconds before they are signed, for peers whose clocks are behind.
@@ -70,7 +70,7 @@ pub fn new_intermediate(
     now: u64,
     lifetime: u64,
 ) -> anyhow::Result<NewSigner> {
-    let root_facts = Facts::read(root)?;
+    let root_facts = SignerFacts::read(root)?;
     root_facts.check("root", now, &root_key)?;
     let not_after = now.saturating_add(lifetime).min(root_facts.not_after);
     let issuer = Issuer::from_ca_cert_der(root, root_key).context("cannot use the root")?;
@@ -131,7 +131,7 @@ pub struct SigningCa {
     issuer: Issuer<'static, KeyPair>,
     chain: Vec<CertificateDer<'static>>,
     certificate: CertificateDer<'static>,
-    facts: Facts,
+    facts: SignerFacts,
     root: RootFacts,
     bundle: TrustBundle,
 }
@@ -179,7 +179,7 @@ impl SigningCa {
     /// # Errors
     /// A missing or unreadable file, a key of another certificate, an intermediate of no published
     /// root.
-    pub fn load(directory: &Directory) -> anyhow::Result<Self> {
+    pub fn load(directory: &AuthorityDirectory) -> anyhow::Result<Self> {
         let bundle = load_bundle(directory)?;
         let given = pem::certificates(&directory.intermediate_certificate())?;
         Self::new(&given, pem::private_key(&directory.intermediate_key())?, bundle)
@@ -195,12 +195,12 @@ impl SigningCa {
         bundle: TrustBundle,
     ) -> anyhow::Result<Self> {
         let certificate = given.first().context("there is no intermediate certificate")?.clone();
-        let facts = Facts::read(&certificate)?;
+        let facts = SignerFacts::read(&certificate)?;
         facts.check_key("intermediate", &key)?;
         facts.check_signs("intermediate")?;
         let (chain, root) = path_to_root(given, &facts, &bundle)?;
         for above in chain.iter().skip(1) {
-            Facts::read(above)?.check_signs("certificate above the intermediate")?;
+            SignerFacts::read(above)?.check_signs("certificate above the intermediate")?;
         }
         let issuer = Issuer::from_ca_cert_der(&certificate, key)
             .context("the intermediate certificate cannot sign")?;
@@ -288,7 +288,7 @@ impl SigningCa {
 ///
 /// # Errors
 /// A missing or unreadable file, or a root that names no trust domain.
-pub fn load_bundle(directory: &Directory) -> anyhow::Result<TrustBundle> {
+pub fn load_bundle(directory: &AuthorityDirectory) -> anyhow::Result<TrustBundle> {
     let path = directory.bundle();
     let roots =
         pem::certificates(&path).context("cannot read the trust bundle; run `init` first")?;
@@ -300,12 +300,12 @@ pub fn load_bundle(directory: &Directory) -> anyhow::Result<TrustBundle> {
 }
 
 fn named_trust_domain(
-    directory: &Directory,
+    directory: &AuthorityDirectory,
     roots: &[CertificateDer<'static>],
 ) -> anyhow::Result<TrustDomain> {
     let intermediate = pem::certificates(&directory.intermediate_certificate()).unwrap_or_default();
     for certificate in roots.iter().chain(&intermediate) {
-        if let Some(named) = Facts::read(certificate)?.trust_domain {
+        if let Some(named) = SignerFacts::read(certificate)?.trust_domain {
             return Ok(named);
         }
     }
@@ -339,7 +339,7 @@ const MAX_CHAIN: usize = 4;
 /// believe a leaf. Certificates of the file that are not on the way are passed over.
 fn path_to_root(
     given: &[CertificateDer<'static>],
-    facts: &Facts,
+    facts: &SignerFacts,
     bundle: &TrustBundle,
 ) -> anyhow::Result<(Vec<CertificateDer<'static>>, RootFacts)> {
     let mut chain: Vec<CertificateDer<'static>> = Vec::new();
@@ -350,7 +350,8 @@ fn path_to_root(
             chain.push(current.clone());
         }
         if let Some(root) = root {
-            let root = RootFacts { id: root_id(root), not_after: Facts::read(root)?.not_after };
+            let root =
+                RootFacts { id: root_id(root), not_after: SignerFacts::read(root)?.not_after };
             return Ok((chain, root));
         }
         match signer_among(current, given)? {
@@ -392,7 +393,7 @@ pub fn is_signed_by(
 
 /// What we ask of a signer's certificate.
 #[derive(Debug)]
-pub struct Facts {
+pub struct SignerFacts {
     /// Unix seconds.
     pub not_before: u64,
     /// Unix seconds.
@@ -407,7 +408,7 @@ pub struct Facts {
     signs: Result<(), SignerError>,
 }
 
-impl Facts {
+impl SignerFacts {
     /// Reads a certificate.
     ///
     /// # Errors
@@ -452,7 +453,7 @@ impl Facts {
     }
 }
 
-impl Facts {
+impl SignerFacts {
     /// Whether the certificate is a CA's (X509-SVID §3.2: `cA` and keyCertSign).
     ///
     /// # Errors

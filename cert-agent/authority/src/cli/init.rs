@@ -12,14 +12,14 @@ use kube::Client;
 use super::print;
 use super::roots::{Pkcs11Args, RootKeyArgs};
 use crate::ca::bootstrap;
-use crate::ca::init::{self, Wanted};
-use crate::cli::show::Shown;
+use crate::ca::init::{self, InitSettings};
+use crate::cli::show::AuthorityReport;
 use crate::duration;
-use crate::store::directory::Directory;
+use crate::store::cluster_objects::ObjectNames;
+use crate::store::directory::AuthorityDirectory;
 use crate::store::directory_store::DirectoryStore;
 use crate::store::kubernetes;
-use crate::store::kubernetes_store::Place;
-use crate::store::objects::Places;
+use crate::store::kubernetes_store::SecretsLocation;
 use program::Misconfigured;
 
 /// `init`.
@@ -61,26 +61,26 @@ pub struct ClusterArgs {
     #[arg(
         long,
         value_name = "NAMESPACE/NAME",
-        value_parser = Place::parse,
+        value_parser = SecretsLocation::parse,
         requires_all = ["root_into_secret", "bundle_into_config_map"],
         conflicts_with_all = ["dir", "passphrase_file", "from_root_cert", "pkcs11_module"]
     )]
-    into_secret: Option<Place>,
+    into_secret: Option<SecretsLocation>,
     /// The Secret for the root: its key is encrypted by a passphrase that is made up and kept beside it. Nothing that
     /// runs needs it; move it elsewhere if you like.
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = Place::parse, requires = "into_secret")]
-    root_into_secret: Option<Place>,
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = SecretsLocation::parse, requires = "into_secret")]
+    root_into_secret: Option<SecretsLocation>,
     /// The ConfigMap for the roots, as agents are given them.
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = Place::parse, requires = "into_secret")]
-    bundle_into_config_map: Option<Place>,
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = SecretsLocation::parse, requires = "into_secret")]
+    bundle_into_config_map: Option<SecretsLocation>,
     /// How to reach the Kubernetes API server [default: as the pod we run in].
     #[arg(long, value_name = "FILE", requires = "into_secret")]
     kubeconfig: Option<PathBuf>,
 }
 
 impl ClusterArgs {
-    fn places(&self) -> Option<Places> {
-        Some(Places {
+    fn places(&self) -> Option<ObjectNames> {
+        Some(ObjectNames {
             authority: self.into_secret.clone()?,
             root: self.root_into_secret.clone()?,
             bundle: self.bundle_into_config_map.clone()?,
@@ -98,14 +98,14 @@ pub struct RenewArgs {
     #[arg(
         long,
         value_name = "NAMESPACE/NAME",
-        value_parser = Place::parse,
+        value_parser = SecretsLocation::parse,
         requires = "root_from_secret",
         conflicts_with_all = ["dir", "passphrase_file", "pkcs11_module"]
     )]
-    into_secret: Option<Place>,
+    into_secret: Option<SecretsLocation>,
     /// The Secret with the root and its passphrase.
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = Place::parse, requires = "into_secret")]
-    root_from_secret: Option<Place>,
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = SecretsLocation::parse, requires = "into_secret")]
+    root_from_secret: Option<SecretsLocation>,
     /// How to reach the Kubernetes API server [default: as the pod we run in].
     #[arg(long, value_name = "FILE", requires = "into_secret")]
     kubeconfig: Option<PathBuf>,
@@ -122,8 +122,8 @@ pub(super) fn init(args: &InitArgs, now: u64) -> anyhow::Result<()> {
         return init_cluster(args, &places, now);
     }
     let path = args.dir.as_deref().context("--dir is needed")?;
-    let directory = Directory::new(path);
-    let wanted = Wanted {
+    let directory = AuthorityDirectory::new(path);
+    let wanted = InitSettings {
         trust_domain: args.trust_domain.clone(),
         passphrase_file: args.passphrase_file.as_deref(),
         from_root: args.from_root_cert.as_deref().zip(args.from_root_key.as_deref()),
@@ -142,13 +142,13 @@ pub(super) fn init(args: &InitArgs, now: u64) -> anyhow::Result<()> {
             directory.root_key().display()
         )?;
     }
-    let shown = Shown::read(&directory, &DirectoryStore::new(path), now)?;
+    let shown = AuthorityReport::read(&directory, &DirectoryStore::new(path), now)?;
     print(&shown, || shown.table())
 }
 
 /// Makes what is missing of a cluster's authority.
-fn init_cluster(args: &InitArgs, places: &Places, now: u64) -> anyhow::Result<()> {
-    let wanted = bootstrap::Wanted {
+fn init_cluster(args: &InitArgs, places: &ObjectNames, now: u64) -> anyhow::Result<()> {
+    let wanted = bootstrap::BootstrapSettings {
         trust_domain: args.trust_domain.clone(),
         root_lifetime: args.root_lifetime.as_secs(),
         intermediate_lifetime: args.intermediate_lifetime.as_secs(),
@@ -188,7 +188,7 @@ pub(super) fn renew_intermediate(args: RenewArgs, now: u64) -> anyhow::Result<()
             bootstrap::renew_intermediate(&client, authority, root, lifetime, now).await
         });
     }
-    let directory = Directory::new(args.dir.context("--dir is needed")?);
+    let directory = AuthorityDirectory::new(args.dir.context("--dir is needed")?);
     let source = args.key.source(&directory);
     init::renew_intermediate(&directory, &source, lifetime, now)
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 
 use super::{StateArgs, print};
-use crate::attest::renewal_store::Credentials;
+use crate::attest::renewal_store::RenewalCredentials;
 use crate::cli::show;
 
 /// `revoke-instance`.
@@ -19,13 +19,13 @@ pub struct RevokeInstanceArgs {
 
 /// Prints the holders of renewal credentials.
 pub(super) fn list(args: &StateArgs, now: u64) -> anyhow::Result<()> {
-    let holders = Credentials::new(args.store()?, 0).list()?;
+    let holders = RenewalCredentials::new(args.store()?, 0).list()?;
     print(&holders, || show::instances_table(&holders, now))
 }
 
 /// Ends a holder.
 pub(super) fn revoke(args: &RevokeInstanceArgs) -> anyhow::Result<bool> {
-    let found = Credentials::new(args.place.store()?, 0).revoke(&args.instance)?;
+    let found = RenewalCredentials::new(args.place.store()?, 0).revoke(&args.instance)?;
     if !found {
         writeln!(
             io::stderr(),

@@ -18,11 +18,11 @@ use identity::{SpiffeId, TrustDomain};
 use serde::Serialize;
 
 use crate::ca::signers;
-use crate::cli::show::Shown;
+use crate::cli::show::AuthorityReport;
 use crate::clock::wall_clock;
-use crate::store::directory::Directory;
+use crate::store::directory::AuthorityDirectory;
 use crate::store::directory_store::DirectoryStore;
-use crate::store::kubernetes_store::{KubernetesStore, Place};
+use crate::store::kubernetes_store::{KubernetesStore, SecretsLocation};
 use crate::store::{Store, files};
 
 /// The authority of a Postern trust domain: attests agents and signs their short-lived
@@ -109,8 +109,8 @@ pub struct SharedArgs {
     pub state: Option<PathBuf>,
     /// Keep what replicas share in Secrets of the cluster instead: NAME-0 to NAME-f in this namespace. The account
     /// needs the rights get, create and update on secrets there.
-    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "state", value_parser = Place::parse)]
-    pub state_secret: Option<Place>,
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "state", value_parser = SecretsLocation::parse)]
+    pub state_secret: Option<SecretsLocation>,
     /// How to reach the Kubernetes API server [default: as the pod we run in].
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -129,7 +129,7 @@ impl SharedArgs {
         if let Some(state) = &self.state {
             return Ok(Arc::new(DirectoryStore::new(state)));
         }
-        if !Directory::new(directory).bundle().exists() {
+        if !AuthorityDirectory::new(directory).bundle().exists() {
             bail!(
                 "{} holds no authority (no bundle.pem); give the --dir that `run` has, or make one with `init`",
                 directory.display()
@@ -142,8 +142,8 @@ impl SharedArgs {
 impl StateArgs {
     /// The authority's directory.
     #[must_use]
-    pub fn directory(&self) -> Directory {
-        Directory::new(&self.dir)
+    pub fn directory(&self) -> AuthorityDirectory {
+        AuthorityDirectory::new(&self.dir)
     }
 
     /// What replicas share.
@@ -181,11 +181,11 @@ pub fn execute(cli: Cli) -> anyhow::Result<bool> {
         Command::Init(args) => init::init(&args, now)?,
         Command::Run(args) => run::run(*args)?,
         Command::Show(args) => {
-            let shown = Shown::read(&args.directory(), args.store()?.as_ref(), now)?;
+            let shown = AuthorityReport::read(&args.directory(), args.store()?.as_ref(), now)?;
             print(&shown, || shown.table())?;
         }
         Command::Bundle(args) => {
-            let directory = Directory::new(args.dir);
+            let directory = AuthorityDirectory::new(args.dir);
             signers::load_bundle(&directory)?;
             io::stdout().write_all(&files::read(&directory.bundle())?)?;
         }

@@ -9,10 +9,10 @@ use identity::SpiffeId;
 
 use super::{StateArgs, print};
 use crate::attest::join_token_store::JoinTokens;
-use crate::attest::renewal_store::Credentials;
+use crate::attest::renewal_store::RenewalCredentials;
 use crate::ca::issuance_log_verify;
 use crate::cli::show;
-use crate::store::directory::Directory;
+use crate::store::directory::AuthorityDirectory;
 use crate::store::{pem, revocations};
 
 /// `revoke`.
@@ -75,7 +75,7 @@ pub(super) fn revoke(args: &RevokeArgs, now: u64) -> anyhow::Result<bool> {
         print(&revoked, || show::revoked_table(&revoked))?;
         return Ok(true);
     }
-    let credentials = Credentials::new(store.clone(), 0);
+    let credentials = RenewalCredentials::new(store.clone(), 0);
     let holders = credentials.list()?;
     let (identity, instance) = match (&args.identity, &args.instance) {
         (Some(identity), _) => (identity.to_string(), None),
@@ -119,14 +119,14 @@ fn told(identity: &str, certificates: usize, found: bool) -> String {
 /// Whose agent this is: of its credential, or of a live certificate.
 fn identity_of(
     store: &dyn crate::store::Store,
-    holders: &[crate::attest::renewal_store::Listed],
+    holders: &[crate::attest::renewal_store::ListedHolder],
     instance: &str,
     now: u64,
 ) -> anyhow::Result<String> {
     if let Some(holder) = holders.iter().find(|holder| holder.instance == instance) {
         return Ok(holder.identity.clone());
     }
-    let all = crate::store::record::Everything::read(store, now)?;
+    let all = crate::store::record::FullRecord::read(store, now)?;
     let found =
         all.leaves.into_iter().find(|(_, of_one)| of_one.iter().any(|l| l.instance == instance));
     found.map(|(identity, _)| identity).with_context(|| {
@@ -145,7 +145,7 @@ pub(super) fn list(args: &StateArgs, now: u64) -> anyhow::Result<()> {
 /// Checks a log.
 pub(super) fn log(args: LogArgs) -> anyhow::Result<()> {
     let LogCommand::Verify(args) = args.command;
-    let published = args.dir.map(|dir| Directory::new(dir).bundle());
+    let published = args.dir.map(|dir| AuthorityDirectory::new(dir).bundle());
     let mut roots = Vec::new();
     for path in published.iter().chain(&args.root) {
         roots.extend(pem::certificates(path)?);

@@ -11,14 +11,14 @@ use clap::{Args, Subcommand};
 use super::{SharedArgs, print};
 use crate::ca::rollover::in_cluster::InCluster;
 use crate::ca::rollover::in_directory::{self, InDirectory};
-use crate::ca::rollover::{self, Keys};
+use crate::ca::rollover::{self, KeyMaterialStore};
 use crate::ca::root_source::{Pkcs11, RootSource};
 use crate::cli::show;
 use crate::duration;
 use crate::store::Store;
-use crate::store::directory::Directory;
-use crate::store::kubernetes_store::Place;
-use crate::store::objects::Places;
+use crate::store::cluster_objects::ObjectNames;
+use crate::store::directory::AuthorityDirectory;
+use crate::store::kubernetes_store::SecretsLocation;
 use program::Misconfigured;
 
 /// `root`.
@@ -26,12 +26,12 @@ use program::Misconfigured;
 pub struct RootArgs {
     /// Which step.
     #[command(subcommand)]
-    step: Step,
+    step: RolloverStep,
 }
 
 /// The steps of a roll-over, in their order; each may be repeated.
 #[derive(Debug, Subcommand)]
-enum Step {
+enum RolloverStep {
     /// Publish a new root in the bundle. It signs nothing yet.
     Prepare(PrepareArgs),
     /// Let an intermediate of the prepared root sign from now on. The old root stays published.
@@ -54,17 +54,17 @@ struct RootsArgs {
     #[arg(
         long,
         value_name = "NAMESPACE/NAME",
-        value_parser = Place::parse,
+        value_parser = SecretsLocation::parse,
         requires_all = ["root_into_secret", "bundle_into_config_map", "state_secret"],
         conflicts_with = "dir"
     )]
-    into_secret: Option<Place>,
+    into_secret: Option<SecretsLocation>,
     /// The Secret with the root and its passphrase.
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = Place::parse, requires = "into_secret")]
-    root_into_secret: Option<Place>,
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = SecretsLocation::parse, requires = "into_secret")]
+    root_into_secret: Option<SecretsLocation>,
     /// The ConfigMap with the roots, as agents are given them.
-    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = Place::parse, requires = "into_secret")]
-    bundle_into_config_map: Option<Place>,
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = SecretsLocation::parse, requires = "into_secret")]
+    bundle_into_config_map: Option<SecretsLocation>,
 }
 
 #[derive(Debug, Args)]
@@ -148,7 +148,7 @@ impl Pkcs11Args {
 impl RootKeyArgs {
     /// Where the key is; the passphrase that `init` made up when nothing is said.
     #[must_use]
-    pub fn source(&self, directory: &Directory) -> RootSource {
+    pub fn source(&self, directory: &AuthorityDirectory) -> RootSource {
         self.pkcs11.source().unwrap_or_else(|| {
             let file = self.passphrase_file.clone();
             RootSource::Passphrase(file.unwrap_or_else(|| directory.passphrase()))
@@ -157,8 +157,8 @@ impl RootKeyArgs {
 }
 
 impl RootsArgs {
-    fn directory(&self) -> anyhow::Result<Directory> {
-        Ok(Directory::new(self.dir.as_deref().context("--dir is needed")?))
+    fn directory(&self) -> anyhow::Result<AuthorityDirectory> {
+        Ok(AuthorityDirectory::new(self.dir.as_deref().context("--dir is needed")?))
     }
 
     fn cluster(&self) -> anyhow::Result<Option<InCluster>> {
@@ -168,13 +168,16 @@ impl RootsArgs {
             return Ok(None);
         };
         let (authority, root, bundle) = (authority.clone(), root.clone(), bundle.clone());
-        let places = Places { authority, root, bundle };
+        let places = ObjectNames { authority, root, bundle };
         let opened = InCluster::open(places, self.shared.kubeconfig.as_deref());
         opened.map(Some).map_err(|error| Misconfigured(error).into())
     }
 
     /// Whose keys, and the state. Without `key` (retiring makes and opens none) the passphrase is never asked for.
-    fn open(&self, key: Option<&RootKeyArgs>) -> anyhow::Result<(Box<dyn Keys>, Arc<dyn Store>)> {
+    fn open(
+        &self,
+        key: Option<&RootKeyArgs>,
+    ) -> anyhow::Result<(Box<dyn KeyMaterialStore>, Arc<dyn Store>)> {
         if let Some(cluster) = self.cluster()? {
             if key.is_some_and(|key| key.passphrase_file.is_some() || key.pkcs11.source().is_some())
             {
@@ -196,10 +199,10 @@ impl RootsArgs {
 /// Does a step.
 pub(super) fn root(args: RootArgs, now: u64) -> anyhow::Result<()> {
     match args.step {
-        Step::Prepare(args) => prepare(&args, now),
-        Step::Activate(args) => activate(&args, now),
-        Step::Retire(args) => retire(&args, now),
-        Step::Status(args) => status(&args, now),
+        RolloverStep::Prepare(args) => prepare(&args, now),
+        RolloverStep::Activate(args) => activate(&args, now),
+        RolloverStep::Retire(args) => retire(&args, now),
+        RolloverStep::Status(args) => status(&args, now),
     }
 }
 

@@ -16,8 +16,8 @@ use crate::ca::rate::PerMinute;
 use crate::ca::root_source::RootSource;
 use crate::duration;
 use crate::serve::bundle_endpoint::ServerProfile;
-use crate::serve::run::{self, Settings};
-use crate::serve::server::Limits;
+use crate::serve::run::{self, RunSettings};
+use crate::serve::server::ConnectionLimits;
 use program::Misconfigured;
 
 /// `run`.
@@ -124,7 +124,7 @@ pub(super) fn run(args: RunArgs) -> anyhow::Result<()> {
 
 /// A wrong passphrase is found now, and not when half of the intermediate's life is over. (A token of hardware may be
 /// away for a while; `run` starts without it and says so when it is needed.)
-fn check_passphrase(settings: &Settings) -> anyhow::Result<()> {
+fn check_passphrase(settings: &RunSettings) -> anyhow::Result<()> {
     match &settings.root_key {
         Some(source @ RootSource::Passphrase(_)) => {
             source.open(&settings.directory.root_key()).context("--root-passphrase-file").map(drop)
@@ -142,7 +142,7 @@ fn connections(text: &str) -> Result<usize, String> {
 }
 
 /// Checks what the types of the arguments cannot say.
-fn settings(args: RunArgs) -> anyhow::Result<Settings> {
+fn settings(args: RunArgs) -> anyhow::Result<RunSettings> {
     let lifetime = args.leaf_lifetime.as_secs();
     let shortest = if args.allow_short_lifetimes { 2 } else { 60 };
     if !(shortest..=86_400).contains(&lifetime) {
@@ -188,7 +188,7 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
     };
     // Renewals come at half a lifetime; twice that leaves room for retries and a person's `renew`.
     let needed = u32::try_from(4 * 60 / lifetime).unwrap_or(u32::MAX);
-    Ok(Settings {
+    Ok(RunSettings {
         directory: args.place.directory().with_trust_domain(args.trust_domain),
         root_key: args.root_passphrase_file.map(RootSource::Passphrase).or(args.pkcs11.source()),
         issuance_log: args.issuance_log.or(args.place.log_directory()),
@@ -203,12 +203,14 @@ fn settings(args: RunArgs) -> anyhow::Result<Settings> {
         bundle_endpoint: args.bundle_endpoint.map(|address| (address, profile)),
         jwt_lifetime: args.jwt_lifetime,
         kubeconfig: args.place.shared.kubeconfig.clone(),
-        service_accounts: args.service_accounts.then_some(service_account::Settings {
-            audience: args.service_account_audience,
-            check_pod: !args.no_pod_check,
-        }),
+        service_accounts: args.service_accounts.then_some(
+            service_account::ServiceAccountSettings {
+                audience: args.service_account_audience,
+                check_pod: !args.no_pod_check,
+            },
+        ),
         readiness: args.readiness,
-        limits: Limits {
+        limits: ConnectionLimits {
             connections: args.max_connections,
             per_address: args.max_connections_per_address,
             idle: args.idle_timeout,

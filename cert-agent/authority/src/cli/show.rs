@@ -6,36 +6,36 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::attest::{join_token_store, renewal_store};
-use crate::ca::issuance_log_verify::Verified;
+use crate::ca::issuance_log_verify::VerifiedLog;
 use crate::ca::rollover::{self, RootStatus, in_directory};
-use crate::ca::signers::{self, Facts};
+use crate::ca::signers::{self, SignerFacts};
 use crate::duration::human;
-use crate::store::directory::Directory;
-use crate::store::record::{Claims, Everything};
+use crate::store::directory::AuthorityDirectory;
+use crate::store::record::{FullRecord, ReplicaClaims};
 use crate::store::{Store, revocations};
 
 /// The authority as `show` prints it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Shown {
+pub struct AuthorityReport {
     /// The name.
     pub trust_domain: String,
     /// Every published root.
-    pub roots: Vec<Signer>,
+    pub roots: Vec<SignerReport>,
     /// What signs leaves.
-    pub intermediate: Signer,
+    pub intermediate: SignerReport,
     /// The state of each root in a roll-over.
     pub roll_over: Vec<RootStatus>,
     /// Certificates that are revoked and have not ended.
     pub revoked: usize,
     /// What each replica said last: claims, the number of its revocation lists, its log's position.
-    pub replicas: BTreeMap<String, Claims>,
+    pub replicas: BTreeMap<String, ReplicaClaims>,
 }
 
 /// One signer.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Signer {
+pub struct SignerReport {
     /// Its name.
     pub subject: String,
     /// Hexadecimal digits.
@@ -48,12 +48,16 @@ pub struct Signer {
     pub seconds_left: u64,
 }
 
-impl Shown {
+impl AuthorityReport {
     /// Reads the directory's certificates and the shared state; no key is touched.
     ///
     /// # Errors
     /// A missing or unreadable file.
-    pub fn read(directory: &Directory, store: &dyn Store, now: u64) -> anyhow::Result<Self> {
+    pub fn read(
+        directory: &AuthorityDirectory,
+        store: &dyn Store,
+        now: u64,
+    ) -> anyhow::Result<Self> {
         let bundle = signers::load_bundle(directory)?;
         let intermediate = signers::read_certificate(&directory.intermediate_certificate())?;
         Ok(Self {
@@ -61,12 +65,12 @@ impl Shown {
             roots: bundle
                 .roots()
                 .iter()
-                .map(|root| Ok(Signer::of(&Facts::read(root)?, now)))
+                .map(|root| Ok(SignerReport::of(&SignerFacts::read(root)?, now)))
                 .collect::<anyhow::Result<_>>()?,
-            intermediate: Signer::of(&Facts::read(&intermediate)?, now),
+            intermediate: SignerReport::of(&SignerFacts::read(&intermediate)?, now),
             roll_over: rollover::status(&in_directory::material(directory)?, store, now)?,
             revoked: revocations::list(store, now)?.len(),
-            replicas: Everything::read(store, now)?.claims,
+            replicas: FullRecord::read(store, now)?.claims,
         })
     }
 
@@ -99,8 +103,8 @@ impl Shown {
     }
 }
 
-impl Signer {
-    fn of(facts: &Facts, now: u64) -> Self {
+impl SignerReport {
+    fn of(facts: &SignerFacts, now: u64) -> Self {
         Self {
             subject: facts.subject.clone(),
             serial: facts.serial.clone(),
@@ -119,7 +123,7 @@ impl Signer {
 
 /// The join tokens for a person.
 #[must_use]
-pub fn tokens_table(tokens: &[join_token_store::Listed], now: u64) -> String {
+pub fn tokens_table(tokens: &[join_token_store::ListedToken], now: u64) -> String {
     let rows: Vec<_> = tokens
         .iter()
         .map(|t| [t.id.clone(), t.identity.clone(), human(t.expires.saturating_sub(now))])
@@ -129,7 +133,7 @@ pub fn tokens_table(tokens: &[join_token_store::Listed], now: u64) -> String {
 
 /// The holders of renewal credentials for a person.
 #[must_use]
-pub fn instances_table(holders: &[renewal_store::Listed], now: u64) -> String {
+pub fn instances_table(holders: &[renewal_store::ListedHolder], now: u64) -> String {
     let rows: Vec<_> = holders
         .iter()
         .map(|h| {
@@ -162,7 +166,7 @@ pub fn roots_table(roots: &[rollover::RootStatus]) -> String {
 
 /// What is revoked, for a person.
 #[must_use]
-pub fn revoked_table(revoked: &[revocations::Revoked]) -> String {
+pub fn revoked_table(revoked: &[revocations::RevokedCertificate]) -> String {
     let rows: Vec<_> = revoked
         .iter()
         .map(|r| {
@@ -175,7 +179,7 @@ pub fn revoked_table(revoked: &[revocations::Revoked]) -> String {
 
 /// A log that is whole, for a person.
 #[must_use]
-pub fn verified_table(verified: &Verified) -> String {
+pub fn verified_table(verified: &VerifiedLog) -> String {
     format!(
         "whole: {} certificates, {} not sealed yet, {} lost\nfollows {}\nends at {}\n",
         verified.issued, verified.unsealed, verified.lost, verified.previous, verified.last

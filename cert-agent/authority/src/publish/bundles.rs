@@ -1,7 +1,7 @@
 //! What the authority publishes: the bundle of its own trust domain, and those of the federated
 //! ones, each apart from the others (`Signing.WatchBundles`, the bundle endpoint).
 //!
-//! [`Publisher::look`] puts it together from its parts and gives it a sequence; watchers hear of a
+//! [`BundlePublisher::look`] puts it together from its parts and gives it a sequence; watchers hear of a
 //! change at once, and of nothing new every 25 s.
 
 use std::collections::BTreeMap;
@@ -27,8 +27,8 @@ use issuance_messages::{Bundles, TrustDomainBundle};
 
 use crate::ca::jwt_keys::JwtKeys;
 use crate::clock::wall_clock;
-use crate::store::live::Live;
-use crate::store::{self, Key, Store, secret};
+use crate::store::live_value::LiveValue;
+use crate::store::{self, EntryKey, Store, secret};
 
 /// Watchers at a time.
 pub const MAX_WATCHERS: usize = 10_000;
@@ -41,11 +41,11 @@ pub const REFRESH_HINT: u32 = 300;
 /// 30 s.
 const HEARTBEAT: Duration = Duration::from_secs(25);
 /// The bundles of other trust domains, by name.
-pub type Federated = BTreeMap<TrustDomain, BundleDocument>;
+pub type FederatedBundles = BTreeMap<TrustDomain, BundleDocument>;
 
 /// Everything public at one moment.
 #[derive(Debug)]
-pub struct Published {
+pub struct PublishedBundles {
     /// Of our own trust domain, with its revocation lists.
     pub own: BundleDocument,
     /// As `WatchBundles` says it.
@@ -56,32 +56,32 @@ pub struct Published {
 
 /// Publishes.
 #[derive(Debug)]
-pub struct Publisher {
+pub struct BundlePublisher {
     store: Arc<dyn Store>,
     /// The keys that sign JWT-SVIDs.
     pub jwt_keys: JwtKeys,
-    federated: Live<Federated>,
-    published: watch::Sender<Arc<Published>>,
+    federated: LiveValue<FederatedBundles>,
+    published: watch::Sender<Arc<PublishedBundles>>,
     watchers: Arc<Semaphore>,
     stopped: CancellationToken,
 }
 
 /// The stream of one watcher.
-pub type Watch = Pin<Box<dyn Stream<Item = Result<Bundles, Status>> + Send>>;
+pub type BundleStream = Pin<Box<dyn Stream<Item = Result<Bundles, Status>> + Send>>;
 
-impl Publisher {
+impl BundlePublisher {
     /// Publishes these roots and the JWT keys of the store; blocking. Nothing is federated yet.
     ///
     /// # Errors
     /// The store's, or keys in it that cannot be read.
     pub fn open(store: Arc<dyn Store>, roots: &TrustBundle, now: u64) -> anyhow::Result<Self> {
         let jwt_keys = JwtKeys::open(Arc::clone(&store), now)?;
-        let federated = Federated::new();
+        let federated = FederatedBundles::new();
         let first = compose(store.as_ref(), roots, &jwt_keys, &federated, None, now)?;
         Ok(Self {
             store,
             jwt_keys,
-            federated: Live::new(federated),
+            federated: LiveValue::new(federated),
             published: watch::Sender::new(Arc::new(first)),
             watchers: Arc::new(Semaphore::new(MAX_WATCHERS)),
             stopped: CancellationToken::new(),
@@ -90,18 +90,18 @@ impl Publisher {
 
     /// What is public at this moment.
     #[must_use]
-    pub fn now(&self) -> Arc<Published> {
+    pub fn now(&self) -> Arc<PublishedBundles> {
         Arc::clone(&self.published.borrow())
     }
 
     /// The federated bundles at this moment.
     #[must_use]
-    pub fn federated(&self) -> Arc<Federated> {
+    pub fn federated(&self) -> Arc<FederatedBundles> {
         self.federated.now()
     }
 
     /// From now on these are the federated bundles; they are published with the next look.
-    pub fn set_federated(&self, federated: Federated) {
+    pub fn set_federated(&self, federated: FederatedBundles) {
         self.federated.set(federated);
     }
 
@@ -134,25 +134,25 @@ impl Publisher {
     ///
     /// # Errors
     /// Unavailable when too many watch already.
-    pub fn watch(&self) -> Result<Watch, Status> {
+    pub fn watch(&self) -> Result<BundleStream, Status> {
         self.watch_every(HEARTBEAT)
     }
 
-    fn watch_every(&self, heartbeat: Duration) -> Result<Watch, Status> {
+    fn watch_every(&self, heartbeat: Duration) -> Result<BundleStream, Status> {
         let permit = Arc::clone(&self.watchers)
             .try_acquire_owned()
             .map_err(|_| Status::unavailable("too many watch already; ask again later"))?;
         let mut published = self.published.subscribe();
         published.mark_changed();
         let stopped = self.stopped.clone();
-        let place = Place { published, heartbeat, stopped, _permit: permit };
+        let place = StreamPosition { published, heartbeat, stopped, _permit: permit };
         Ok(Box::pin(stream::unfold(Some(place), step)))
     }
 }
 
 /// Where a stream stands.
-struct Place {
-    published: watch::Receiver<Arc<Published>>,
+struct StreamPosition {
+    published: watch::Receiver<Arc<PublishedBundles>>,
     heartbeat: Duration,
     stopped: CancellationToken,
     _permit: OwnedSemaphorePermit,
@@ -160,7 +160,9 @@ struct Place {
 
 /// Waits for a change, the heartbeat or the end. Nothing is queued: a watcher that reads slowly
 /// hears the newest.
-async fn step(place: Option<Place>) -> Option<(Result<Bundles, Status>, Option<Place>)> {
+async fn step(
+    place: Option<StreamPosition>,
+) -> Option<(Result<Bundles, Status>, Option<StreamPosition>)> {
     let mut place = place?;
     tokio::select! {
         changed = place.published.changed() => if changed.is_err() { return None },
@@ -179,10 +181,10 @@ fn compose(
     store: &dyn Store,
     roots: &TrustBundle,
     keys: &JwtKeys,
-    federated: &Federated,
-    last: Option<&Published>,
+    federated: &FederatedBundles,
+    last: Option<&PublishedBundles>,
     now: u64,
-) -> anyhow::Result<Published> {
+) -> anyhow::Result<PublishedBundles> {
     let jwt = JwtBundle::new(roots.trust_domain().clone(), keys.now().published()?)?;
     let mut own = BundleDocument {
         x509: roots.clone(),
@@ -199,7 +201,7 @@ fn compose(
     let encoded: Vec<u8> =
         bundles.iter().flat_map(Message::encode_length_delimited_to_vec).collect();
     let fingerprint = secret::hex(digest(&SHA256, &encoded).as_ref());
-    Ok(Published { own, bundles, fingerprint })
+    Ok(PublishedBundles { own, bundles, fingerprint })
 }
 
 fn message(document: &BundleDocument) -> TrustDomainBundle {
@@ -224,7 +226,7 @@ fn digest_of(own: &BundleDocument) -> String {
 /// The sequence that goes with a content, as the store keeps it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Numbered {
+struct NumberedDigest {
     digest: String,
     sequence: u64,
 }
@@ -234,14 +236,14 @@ struct Numbered {
 /// that it grows even when the store was lost.
 fn sequence(store: &dyn Store, digest: &str, now: u64) -> io::Result<u64> {
     let mut sequence = now;
-    store::update(store, &Key::new("bundle", "sequence")?, |kept| {
-        let kept: Option<Numbered> = kept.and_then(|kept| serde_json::from_slice(kept).ok());
+    store::update(store, &EntryKey::new("bundle", "sequence")?, |kept| {
+        let kept: Option<NumberedDigest> = kept.and_then(|kept| serde_json::from_slice(kept).ok());
         if let Some(same) = kept.as_ref().filter(|kept| kept.digest == digest) {
             sequence = same.sequence;
             return Ok(None);
         }
         sequence = kept.map_or(now, |kept| kept.sequence.saturating_add(1).max(now));
-        let numbered = Numbered { digest: digest.to_owned(), sequence };
+        let numbered = NumberedDigest { digest: digest.to_owned(), sequence };
         io::Result::Ok(Some(Zeroizing::new(serde_json::to_vec(&numbered)?)))
     })?;
     Ok(sequence)
@@ -275,7 +277,7 @@ mod tests {
         BundleDocument { x509, jwt, sequence: Some(7), refresh_hint: Some(60) }
     }
 
-    fn sequence_of(publisher: &Publisher) -> u64 {
+    fn sequence_of(publisher: &BundlePublisher) -> u64 {
         publisher.now().own.sequence.unwrap()
     }
 
@@ -284,13 +286,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = || -> Arc<dyn Store> { Arc::new(DirectoryStore::new(dir.path())) };
         let (one, two) = (roots("a.test", 1), roots("a.test", 2));
-        let publisher = Publisher::open(store(), &one, NOW).unwrap();
+        let publisher = BundlePublisher::open(store(), &one, NOW).unwrap();
         assert_eq!(sequence_of(&publisher), NOW);
         publisher.look(&one, NOW + 5).unwrap();
         assert_eq!(sequence_of(&publisher), NOW, "nothing changed");
         publisher.look(&two, NOW).unwrap();
         assert_eq!(sequence_of(&publisher), NOW + 1, "a change in the same second");
-        let replica = Publisher::open(store(), &two, NOW + 50).unwrap();
+        let replica = BundlePublisher::open(store(), &two, NOW + 50).unwrap();
         assert_eq!(sequence_of(&replica), NOW + 1, "a replica, or a restart");
         publisher.look(&one, NOW - 1000).unwrap();
         assert_eq!(sequence_of(&publisher), NOW + 2, "the clock stepped back");
@@ -311,7 +313,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let one = roots("a.test", 1);
         let publisher =
-            Publisher::open(Arc::new(DirectoryStore::new(dir.path())), &one, NOW).unwrap();
+            BundlePublisher::open(Arc::new(DirectoryStore::new(dir.path())), &one, NOW).unwrap();
         let mut watch = publisher.watch_every(heartbeat).unwrap();
         let mut domains = async || -> (Vec<(String, usize)>, bool) {
             let asked = tokio::time::Instant::now();
@@ -329,7 +331,7 @@ mod tests {
         publisher.look(&one, NOW).unwrap();
         let expect = vec![own.clone(), ("b.test".to_owned(), 2), ("c.test".to_owned(), 0)];
         assert_eq!(domains().await, (expect, true));
-        publisher.set_federated(Federated::new());
+        publisher.set_federated(FederatedBundles::new());
         publisher.look(&one, NOW).unwrap();
         assert_eq!(domains().await, (vec![own], true));
         publisher.stopped.cancel();
@@ -341,7 +343,7 @@ mod tests {
     async fn watchers_are_counted() {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(DirectoryStore::new(dir.path()));
-        let publisher = Publisher::open(store, &roots("a.test", 1), NOW).unwrap();
+        let publisher = BundlePublisher::open(store, &roots("a.test", 1), NOW).unwrap();
         let watchers: Vec<_> = (0..MAX_WATCHERS).map(|_| publisher.watch().unwrap()).collect();
         let error = publisher.watch().err().expect("one too many");
         assert_eq!(error.code(), tonic::Code::Unavailable);

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::issue::Authority;
 use super::server_certificate;
 use crate::store::files;
-use crate::store::live::Live;
+use crate::store::live_value::LiveValue;
 
 /// Where the bundle is served.
 pub const PATHS: [&str; 2] = ["/", "/bundle.json"];
@@ -183,14 +183,14 @@ fn text(status: StatusCode, words: &'static str) -> Response<Full<Bytes>> {
 struct FromFiles {
     certificate: PathBuf,
     key: PathBuf,
-    held: Arc<Held>,
+    held: Arc<FollowedCertificate>,
     seen: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 #[derive(Debug)]
-struct Held(Live<CertifiedKey>);
+struct FollowedCertificate(LiveValue<CertifiedKey>);
 
-impl ResolvesServerCert for Held {
+impl ResolvesServerCert for FollowedCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.now())
     }
@@ -198,7 +198,7 @@ impl ResolvesServerCert for Held {
 
 impl FromFiles {
     fn load(certificate: &Path, key: &Path) -> anyhow::Result<Self> {
-        let held = Arc::new(Held(Live::new(read_pair(certificate, key)?)));
+        let held = Arc::new(FollowedCertificate(LiveValue::new(read_pair(certificate, key)?)));
         let (certificate, key) = (certificate.to_owned(), key.to_owned());
         let mut files = Self { certificate, key, held, seen: None };
         files.seen = files.texts();

@@ -35,19 +35,19 @@ const FIRST_REQUEST: Duration = Duration::from_secs(10);
 
 /// Who has how many connections.
 #[derive(Debug, Clone)]
-pub(super) struct Sources {
+pub(super) struct ConnectionCounts {
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
     limit: usize,
 }
 
 /// One connection of a source; ends with the value.
 #[derive(Debug)]
-pub(super) struct Place {
-    sources: Sources,
+pub(super) struct CountedPlace {
+    sources: ConnectionCounts,
     source: IpAddr,
 }
 
-impl Sources {
+impl ConnectionCounts {
     /// So many for each.
     pub(super) fn new(limit: usize) -> Self {
         Self { open: Arc::default(), limit }
@@ -55,7 +55,7 @@ impl Sources {
 
     /// One more for this address; none when it has its share. The addresses of one /64 are one source: a host of IPv6
     /// has them all.
-    pub(super) fn take(&self, address: IpAddr) -> Option<Place> {
+    pub(super) fn take(&self, address: IpAddr) -> Option<CountedPlace> {
         let source = source(address);
         let mut open = self.open.lock();
         let count = open.entry(source).or_default();
@@ -63,11 +63,11 @@ impl Sources {
             return None;
         }
         *count += 1;
-        Some(Place { sources: self.clone(), source })
+        Some(CountedPlace { sources: self.clone(), source })
     }
 }
 
-impl Drop for Place {
+impl Drop for CountedPlace {
     fn drop(&mut self) {
         if let Entry::Occupied(mut count) = self.sources.open.lock().entry(self.source) {
             *count.get_mut() -= 1;
@@ -87,10 +87,10 @@ fn source(address: IpAddr) -> IpAddr {
 
 /// What is open on a connection, for both of its ends of our code: the bytes and the requests.
 #[derive(Debug, Clone)]
-pub(super) struct Use(Arc<Mutex<State>>);
+pub(super) struct ConnectionUse(Arc<Mutex<UseState>>);
 
 #[derive(Debug)]
-struct State {
+struct UseState {
     open: usize,
     /// Since when nothing is open; no meaning while something is.
     since: Instant,
@@ -100,9 +100,9 @@ struct State {
 
 /// One request or stream; ends with the value.
 #[derive(Debug)]
-struct Open(Use);
+struct OpenRequest(ConnectionUse);
 
-impl State {
+impl UseState {
     fn new(idle: Duration, now: Instant) -> Self {
         Self { open: 0, since: now, limit: FIRST_REQUEST.min(idle), idle }
     }
@@ -123,14 +123,14 @@ impl State {
     }
 }
 
-impl Use {
-    fn begin(&self) -> Open {
+impl ConnectionUse {
+    fn begin(&self) -> OpenRequest {
         self.0.lock().begun();
-        Open(self.clone())
+        OpenRequest(self.clone())
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenRequest {
     fn drop(&mut self) {
         self.0.0.lock().ended(Instant::now());
     }
@@ -138,20 +138,20 @@ impl Drop for Open {
 
 /// What a request is told of its connection.
 #[derive(Debug, Clone)]
-pub(super) struct Peer {
+pub(super) struct PeerInfo {
     caller: Caller,
-    using: Use,
+    using: ConnectionUse,
 }
 
 /// Counts the requests of each connection for as long as their answers last, and tells them who calls.
 #[derive(Debug, Clone)]
-pub(super) struct Counted<S>(pub(super) S);
+pub(super) struct CountedRequests<S>(pub(super) S);
 
-impl<S: NamedService> NamedService for Counted<S> {
+impl<S: NamedService> NamedService for CountedRequests<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S> Service<http::Request<Body>> for Counted<S>
+impl<S> Service<http::Request<Body>> for CountedRequests<S>
 where
     S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -165,7 +165,7 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        let peer = request.extensions_mut().remove::<Peer>();
+        let peer = request.extensions_mut().remove::<PeerInfo>();
         let open = peer.map(|peer| {
             request.extensions_mut().insert(peer.caller);
             peer.using.begin()
@@ -185,13 +185,13 @@ where
 
 /// An accepted connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct AcceptedConnection {
     socket: Socket,
-    peer: Peer,
+    peer: PeerInfo,
     /// Asks at times whether anybody still uses us.
     watch: Pin<Box<Sleep>>,
     _permit: OwnedSemaphorePermit,
-    _place: Option<Place>,
+    _place: Option<CountedPlace>,
 }
 
 #[derive(Debug)]
@@ -200,17 +200,17 @@ pub(super) enum Socket {
     Unix(UnixStream),
 }
 
-impl Connection {
+impl AcceptedConnection {
     /// Closed when nothing is open on it for `idle`.
     pub(super) fn new(
         socket: Socket,
         caller: Caller,
         idle: Duration,
         permit: OwnedSemaphorePermit,
-        place: Option<Place>,
+        place: Option<CountedPlace>,
     ) -> Self {
-        let state = State::new(idle, Instant::now());
-        let peer = Peer { caller, using: Use(Arc::new(Mutex::new(state))) };
+        let state = UseState::new(idle, Instant::now());
+        let peer = PeerInfo { caller, using: ConnectionUse(Arc::new(Mutex::new(state))) };
         let watch = Box::pin(tokio::time::sleep(FIRST_REQUEST.min(idle)));
         Self { socket, peer, watch, _permit: permit, _place: place }
     }
@@ -230,15 +230,15 @@ impl Connection {
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = Peer;
+impl Connected for AcceptedConnection {
+    type ConnectInfo = PeerInfo;
 
-    fn connect_info(&self) -> Peer {
+    fn connect_info(&self) -> PeerInfo {
         self.peer.clone()
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for AcceptedConnection {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -257,7 +257,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for AcceptedConnection {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn s33_ca_dos_a_source_has_its_share_of_connections() {
-        let sources = Sources::new(2);
+        let sources = ConnectionCounts::new(2);
         let take = |address: &str| sources.take(address.parse().unwrap());
         let held = [take("192.0.2.1"), take("::ffff:192.0.2.1")];
         assert!(held.iter().all(Option::is_some));
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn s33_ca_dos_a_connection_without_requests_ends_and_one_with_a_stream_stays() {
         let (start, idle) = (Instant::now(), Duration::from_secs(60));
-        let mut state = State::new(idle, start);
+        let mut state = UseState::new(idle, start);
         assert_eq!(state.end(), Some(start + FIRST_REQUEST));
         state.begun();
         assert_eq!(state.end(), None, "a stream may last");

@@ -11,41 +11,41 @@ use issuance_messages::{IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueRe
 
 use crate::attest::refusal::Refusal;
 use crate::attest::renewal_store::instance_of;
-use crate::attest::{self, Asking, Caller, Records, Remote};
-use crate::ca::crl::Crls;
+use crate::attest::{self, AttestationRecords, Caller, RemoteAttestors, RequestContext};
+use crate::ca::crl::RevocationListSigner;
 use crate::ca::csr;
-use crate::ca::issuance_log::{IssuanceLog, Issued};
+use crate::ca::issuance_log::{IssuanceLog, IssuedCertificate};
 use crate::ca::jwt_svid::{JwtIssuer, JwtRefusal};
 use crate::ca::leaf::{self, SignError, SignedLeaf, Subject};
-use crate::ca::rate::Rates;
+use crate::ca::rate::IssueRates;
 use crate::ca::signers::SigningCa;
-use crate::clock::{Now, wall_clock};
-use crate::publish::bundles::Publisher;
+use crate::clock::{RequestTime, wall_clock};
+use crate::publish::bundles::BundlePublisher;
 use crate::serve::metrics::Metrics;
-use crate::store::live::Live;
-use crate::store::record::{Leaf, Record};
+use crate::store::live_value::LiveValue;
+use crate::store::record::{IssuanceRecord, LiveLeaf};
 
 /// Everything a request needs.
 #[derive(Debug)]
 pub struct Authority {
     /// Signs.
-    pub ca: Arc<Live<SigningCa>>,
+    pub ca: Arc<LiveValue<SigningCa>>,
     /// Says who is who.
-    pub records: Arc<Records>,
+    pub records: Arc<AttestationRecords>,
     /// Says so too, by asking others.
-    pub remote: Remote,
+    pub remote: RemoteAttestors,
     /// Says how often.
-    pub rates: Mutex<Rates>,
+    pub rates: Mutex<IssueRates>,
     /// Seconds that a leaf lives.
     pub leaf_lifetime: u64,
     /// Publishes what peers are verified with.
-    pub publisher: Arc<Publisher>,
+    pub publisher: Arc<BundlePublisher>,
     /// Signs JWT-SVIDs.
     pub jwt: JwtIssuer,
     /// Which leaves live.
-    pub record: Arc<Record>,
+    pub record: Arc<IssuanceRecord>,
     /// The revocation lists to publish.
-    pub crls: Crls,
+    pub crls: RevocationListSigner,
     /// What is counted.
     pub metrics: Metrics,
     /// Who got what; none when nobody wants to know.
@@ -58,7 +58,7 @@ impl Authority {
     /// # Errors
     /// [`JwtRefusal`].
     pub fn issue_jwt(&self, request: &IssueJwtRequest) -> Result<IssueJwtResponse, JwtRefusal> {
-        let now = Now { wall: wall_clock(), monotonic: Instant::now() };
+        let now = RequestTime { wall: wall_clock(), monotonic: Instant::now() };
         let published = self.publisher.now();
         self.jwt.issue(request, &published.own.x509, &self.publisher.jwt_keys, now)
     }
@@ -76,13 +76,13 @@ impl Authority {
         &self,
         request: &IssueRequest,
         caller: &Caller,
-        now: Now,
+        now: RequestTime,
     ) -> Result<IssueResponse, Refusal> {
         let evidence = request.evidence.as_ref().ok_or(Refusal::NoEvidence)?;
         let ca = self.ca.now();
         ca.ready(now.wall).map_err(SignError::from)?;
         let key = csr::proven_key(&request.csr_der)?;
-        let asking = Asking { caller, csr_der: &request.csr_der, now: now.wall };
+        let asking = RequestContext { caller, csr_der: &request.csr_der, now: now.wall };
         let attested = attest::attest(evidence, &asking, &self.records, &self.remote).await?;
         self.rates.lock().take(&attested.instance, now.monotonic)?;
         let subject = Subject {
@@ -132,7 +132,7 @@ impl Authority {
         caller: &Caller,
         now: u64,
     ) {
-        let noted = Leaf {
+        let noted = LiveLeaf {
             serial: leaf.serial.replace(':', ""),
             not_after: leaf.not_after,
             root: ca.root().id.clone(),
@@ -140,7 +140,7 @@ impl Authority {
         };
         self.record.note(subject.id.as_str(), noted);
         let Some(log) = &self.log else { return };
-        let issued = Issued {
+        let issued = IssuedCertificate {
             time: now,
             identity: subject.id.to_string(),
             serial: leaf.serial.clone(),

@@ -16,9 +16,9 @@ use crate::attest::renewal_store::CredentialError;
 use crate::attest::service_account::TokenError;
 use crate::attest::x509::CertificateError;
 use crate::ca::leaf::SignError;
-use crate::ca::rate::Limited;
+use crate::ca::rate::RateLimited;
 use crate::ca::signers::SigningCa;
-use crate::store::{Entry, Key, Store, Version};
+use crate::store::{EntryKey, EntryVersion, Store, StoreEntry};
 
 /// The counters and gauges. Clones count together.
 #[derive(Clone)]
@@ -133,8 +133,8 @@ fn reason(refusal: &Refusal) -> &'static str {
         Refusal::Certificate(CertificateError::NotGood(_)) => "x509",
         Refusal::ServiceAccount(TokenError::Unavailable(_))
         | Refusal::Oidc(OidcError::Unavailable(_)) => "attestor_unavailable",
-        Refusal::Limited(Limited::Instance(_)) => "instance_rate",
-        Refusal::Limited(Limited::Global(_)) => "global_rate",
+        Refusal::Limited(RateLimited::Instance(_)) => "instance_rate",
+        Refusal::Limited(RateLimited::Global(_)) => "global_rate",
         Refusal::Sign(SignError::NotReady(_)) => "not_ready",
         Refusal::Sign(SignError::Identity(..)) => "identity",
         Refusal::Token(RedeemError::Store(_))
@@ -164,23 +164,23 @@ impl CountedStore {
 }
 
 impl Store for CountedStore {
-    fn get(&self, key: &Key) -> io::Result<Option<Entry>> {
+    fn get(&self, key: &EntryKey) -> io::Result<Option<StoreEntry>> {
         self.counted(self.store.get(key))
     }
 
-    fn create(&self, key: &Key, value: &[u8]) -> io::Result<bool> {
+    fn create(&self, key: &EntryKey, value: &[u8]) -> io::Result<bool> {
         self.counted(self.store.create(key, value))
     }
 
-    fn replace(&self, key: &Key, value: &[u8], version: &Version) -> io::Result<bool> {
+    fn replace(&self, key: &EntryKey, value: &[u8], version: &EntryVersion) -> io::Result<bool> {
         self.counted(self.store.replace(key, value, version))
     }
 
-    fn remove(&self, key: &Key, version: &Version) -> io::Result<bool> {
+    fn remove(&self, key: &EntryKey, version: &EntryVersion) -> io::Result<bool> {
         self.counted(self.store.remove(key, version))
     }
 
-    fn list(&self, kind: &str) -> io::Result<Vec<(Key, Entry)>> {
+    fn list(&self, kind: &str) -> io::Result<Vec<(EntryKey, StoreEntry)>> {
         self.counted(self.store.list(kind))
     }
 }

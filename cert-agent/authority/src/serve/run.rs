@@ -17,28 +17,28 @@ use super::bundle_endpoint::{BundleEndpoint, ServerProfile};
 use super::publishing::publish;
 use crate::attest::join_token_store::JoinTokens;
 use crate::attest::registry::Registry;
-use crate::attest::renewal_store::Credentials;
+use crate::attest::renewal_store::RenewalCredentials;
 use crate::attest::service_account::{self, ServiceAccounts};
-use crate::attest::{Records, Remote};
-use crate::ca::crl::{self, Crls};
+use crate::attest::{AttestationRecords, RemoteAttestors};
+use crate::ca::crl::{self, RevocationListSigner};
 use crate::ca::issuance_log::IssuanceLog;
 use crate::ca::jwt_svid::JwtIssuer;
-use crate::ca::rate::{PerMinute, Rates};
+use crate::ca::rate::{IssueRates, PerMinute};
 use crate::ca::root_source::RootSource;
 use crate::ca::signers::{self, SigningCa};
 use crate::clock::wall_clock;
 use crate::duration::human;
-use crate::publish::bundles::Publisher;
+use crate::publish::bundles::BundlePublisher;
 use crate::publish::federation::Federation;
-use crate::serve::follow::Followed;
+use crate::serve::followed_files::FollowedFiles;
 use crate::serve::issue::Authority;
 use crate::serve::metrics::{CountedStore, Metrics};
 use crate::serve::readiness;
-use crate::serve::server::{self, Limits, Listeners, UnixSocket};
+use crate::serve::server::{self, ConnectionLimits, Listeners, UnixSocket};
 use crate::serve::upkeep::Upkeep;
-use crate::store::directory::Directory;
-use crate::store::live::Live;
-use crate::store::record::{self, Record};
+use crate::store::directory::AuthorityDirectory;
+use crate::store::live_value::LiveValue;
+use crate::store::record::{self, IssuanceRecord};
 use crate::store::{Store, kubernetes, revocations};
 
 /// Forgotten tokens and holders are removed this often.
@@ -46,9 +46,9 @@ const CLEANING: Duration = Duration::from_secs(3600);
 
 /// The settings of `run`.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct RunSettings {
     /// The authority's directory.
-    pub directory: Directory,
+    pub directory: AuthorityDirectory,
     /// Join tokens, renewal credentials and whatever else replicas share.
     pub store: Arc<dyn Store>,
     /// Whether other processes serve on the same state. Otherwise the
@@ -73,11 +73,11 @@ pub struct Settings {
     /// Where Kubernetes is, when it is not around us.
     pub kubeconfig: Option<PathBuf>,
     /// How service-account tokens are judged; none: they are not taken.
-    pub service_accounts: Option<service_account::Settings>,
+    pub service_accounts: Option<service_account::ServiceAccountSettings>,
     /// Where `/ready`, `/live` and `/metrics` are served; none: nowhere.
     pub readiness: Option<SocketAddr>,
     /// How many connections.
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
     /// The root's key, when `run` may use it to renew the intermediate.
     pub root_key: Option<RootSource>,
     /// Where the issuance log is; none writes none.
@@ -92,7 +92,7 @@ pub struct Settings {
 ///
 /// # Errors
 /// Everything that keeps it from starting.
-pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
+pub async fn run(mut settings: RunSettings) -> anyhow::Result<()> {
     // A mounted Secret cannot hold a lock file; its state is elsewhere.
     let in_files = !settings.directory.is_secret();
     let _served_by_us = in_files.then(|| settings.directory.lock(settings.shared)).transpose()?;
@@ -111,7 +111,7 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     program::stop_on_signal(stop.clone())?;
     tokio::spawn(clean(Arc::clone(&authority), settings.clone(), stop.clone()));
-    let files = Followed::new(settings.directory.clone(), settings.registry.clone());
+    let files = FollowedFiles::new(settings.directory.clone(), settings.registry.clone());
     tokio::spawn(files.follow(Arc::clone(&authority), stop.clone()));
     let mut upkeep = Upkeep::new(&settings, Arc::clone(&authority));
     let upkeep = tokio::task::spawn_blocking(move || {
@@ -141,7 +141,7 @@ pub async fn run(mut settings: Settings) -> anyhow::Result<()> {
 /// # Errors
 /// Outside of a cluster without `kubeconfig`.
 pub async fn service_accounts(
-    settings: &Settings,
+    settings: &RunSettings,
     authority: &Authority,
 ) -> anyhow::Result<Option<ServiceAccounts>> {
     let Some(accounts) = settings.service_accounts.clone() else { return Ok(None) };
@@ -171,35 +171,35 @@ fn allow_descriptors(connections: usize) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// Files that are missing, unreadable, or do not belong together.
-pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
+pub fn load(settings: &RunSettings) -> anyhow::Result<Authority> {
     let ca = SigningCa::load(&settings.directory)?;
     let registry = match &settings.registry {
         Some(path) => Registry::load(path, ca.trust_domain()).map_err(Misconfigured)?,
         None => Registry::default(),
     };
     let credential_lifetime = settings.credential_lifetime.as_secs();
-    let records = Arc::new(Records {
+    let records = Arc::new(AttestationRecords {
         tokens: JoinTokens::new(Arc::clone(&settings.store)),
-        credentials: Credentials::new(Arc::clone(&settings.store), credential_lifetime),
-        registry: Live::new(registry),
+        credentials: RenewalCredentials::new(Arc::clone(&settings.store), credential_lifetime),
+        registry: LiveValue::new(registry),
     });
     let leaf_lifetime = settings.leaf_lifetime.as_secs();
-    let record = Record::new(Arc::clone(&settings.store), leaf_lifetime, wall_clock());
+    let record = IssuanceRecord::new(Arc::clone(&settings.store), leaf_lifetime, wall_clock());
     let log = settings.issuance_log.as_deref();
     let log = log.map(|path| IssuanceLog::start(path, record.replica())).transpose()?;
-    let rates = Mutex::new(Rates::new(settings.issue_rate, settings.global_issue_rate));
-    let publisher = Publisher::open(Arc::clone(&settings.store), ca.bundle(), wall_clock())?;
-    let ca = Arc::new(Live::new(ca));
+    let rates = Mutex::new(IssueRates::new(settings.issue_rate, settings.global_issue_rate));
+    let publisher = BundlePublisher::open(Arc::clone(&settings.store), ca.bundle(), wall_clock())?;
+    let ca = Arc::new(LiveValue::new(ca));
     Ok(Authority {
         publisher: Arc::new(publisher),
         jwt: JwtIssuer::new(settings.jwt_lifetime),
         ca,
         records,
-        remote: Remote::default(),
+        remote: RemoteAttestors::default(),
         rates,
         leaf_lifetime,
         record: Arc::new(record),
-        crls: Crls::default(),
+        crls: RevocationListSigner::default(),
         metrics: Metrics::new()?,
         log,
     })
@@ -208,7 +208,7 @@ pub fn load(settings: &Settings) -> anyhow::Result<Authority> {
 /// Takes up the bundles of others, and serves ours to them.
 async fn federate(
     authority: &Arc<Authority>,
-    settings: &Settings,
+    settings: &RunSettings,
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     if let Some(file) = &settings.federation {
@@ -233,7 +233,7 @@ async fn federate(
     Ok(())
 }
 
-fn log_start(authority: &Authority, settings: &Settings, listen: SocketAddr) {
+fn log_start(authority: &Authority, settings: &RunSettings, listen: SocketAddr) {
     let ca = authority.ca.now();
     tracing::info!(
         trust_domain = %ca.trust_domain(),
@@ -245,7 +245,7 @@ fn log_start(authority: &Authority, settings: &Settings, listen: SocketAddr) {
     );
 }
 
-async fn clean(authority: Arc<Authority>, settings: Settings, stop: CancellationToken) {
+async fn clean(authority: Arc<Authority>, settings: RunSettings, stop: CancellationToken) {
     let mut tick = tokio::time::interval(CLEANING);
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
         let (authority, settings) = (Arc::clone(&authority), settings.clone());

@@ -23,7 +23,7 @@ use issuance_messages::signing_server::SigningServer;
 use super::publishing::keep_published;
 use crate::attest::Caller;
 use crate::attest::registry::UnixCaller;
-use crate::serve::connection::{Connection, Counted, Socket, Sources};
+use crate::serve::connection::{AcceptedConnection, ConnectionCounts, CountedRequests, Socket};
 use crate::serve::issue::Authority;
 use crate::serve::server_certificate;
 use crate::serve::service::{MAX_REQUEST, SigningService};
@@ -55,7 +55,7 @@ pub struct Listeners {
 
 /// How many connections, and for how long. Every one is finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ConnectionLimits {
     /// At a time on each socket, handshaking ones included; further ones wait in the kernel's queue. Each agent keeps
     /// one or two. Default 4096.
     pub connections: usize,
@@ -66,7 +66,7 @@ pub struct Limits {
     pub idle: Duration,
 }
 
-impl Default for Limits {
+impl Default for ConnectionLimits {
     fn default() -> Self {
         Self { connections: 4096, per_address: 1024, idle: Duration::from_secs(120) }
     }
@@ -120,7 +120,7 @@ impl Drop for UnixSocket {
 pub async fn serve(
     authority: Arc<Authority>,
     listeners: Listeners,
-    limits: Limits,
+    limits: ConnectionLimits,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let tls = server_certificate::server_config(Arc::clone(&authority))?;
@@ -140,7 +140,7 @@ pub async fn serve(
         .http2_max_header_list_size(16 * 1024)
         .max_connection_age(MAX_CONNECTION_AGE)
         .max_connection_age_grace(MAX_CONNECTION_GRACE)
-        .add_service(Counted(service))
+        .add_service(CountedRequests(service))
         .serve_with_incoming_shutdown(
             ReceiverStream::new(connections).map(Ok::<_, io::Error>),
             stop.clone().cancelled_owned(),
@@ -160,11 +160,11 @@ pub async fn serve(
 async fn accept_tcp(
     listener: TcpListener,
     acceptor: TlsAcceptor,
-    limits: Limits,
-    ready: mpsc::Sender<Connection>,
+    limits: ConnectionLimits,
+    ready: mpsc::Sender<AcceptedConnection>,
 ) {
     let permits = Arc::new(Semaphore::new(limits.connections));
-    let sources = Sources::new(limits.per_address);
+    let sources = ConnectionCounts::new(limits.per_address);
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -184,7 +184,7 @@ async fn accept_tcp(
                     let caller = Caller::Remote(address);
                     let socket = Socket::Tls(Box::new(stream));
                     let connection =
-                        Connection::new(socket, caller, limits.idle, permit, Some(place));
+                        AcceptedConnection::new(socket, caller, limits.idle, permit, Some(place));
                     // Nobody takes it when we stop.
                     let _ = ready.send(connection).await;
                 }
@@ -201,7 +201,11 @@ async fn handshake(acceptor: &TlsAcceptor, stream: TcpStream) -> io::Result<TlsS
         .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "no handshake within 10 s"))?
 }
 
-async fn accept_unix(socket: Option<UnixSocket>, limits: Limits, ready: mpsc::Sender<Connection>) {
+async fn accept_unix(
+    socket: Option<UnixSocket>,
+    limits: ConnectionLimits,
+    ready: mpsc::Sender<AcceptedConnection>,
+) {
     let Some(socket) = socket else { return std::future::pending().await };
     let permits = Arc::new(Semaphore::new(limits.connections));
     while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
@@ -216,7 +220,7 @@ async fn accept_unix(socket: Option<UnixSocket>, limits: Limits, ready: mpsc::Se
             Ok(caller) => {
                 let socket = Socket::Unix(stream);
                 let caller = Caller::Unix(caller);
-                let connection = Connection::new(socket, caller, limits.idle, permit, None);
+                let connection = AcceptedConnection::new(socket, caller, limits.idle, permit, None);
                 let _ = ready.send(connection).await;
             }
             Err(error) => tracing::warn!(%error, "a local caller without credentials"),

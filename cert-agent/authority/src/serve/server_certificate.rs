@@ -62,10 +62,10 @@ pub fn authority_id(trust_domain: &str) -> anyhow::Result<SpiffeId> {
 
 struct OwnCertificate {
     authority: Arc<Authority>,
-    held: Mutex<Option<Held>>,
+    held: Mutex<Option<CachedCertificate>>,
 }
 
-struct Held {
+struct CachedCertificate {
     key: Arc<CertifiedKey>,
     made: u64,
     renew: u64,
@@ -110,7 +110,7 @@ impl OwnCertificate {
         }
     }
 
-    fn make(&self, now: u64) -> anyhow::Result<Held> {
+    fn make(&self, now: u64) -> anyhow::Result<CachedCertificate> {
         let ca = self.authority.ca.now();
         let pair = KeyPair::generate().context("cannot make a key")?;
         let subject =
@@ -122,6 +122,6 @@ impl OwnCertificate {
             .context("cannot use the key")?;
         let renew = now.saturating_add(signed.not_after.saturating_sub(now) / 2).max(now + 1);
         let key = Arc::new(CertifiedKey::new(signed.chain, signing));
-        Ok(Held { key, made: now, renew })
+        Ok(CachedCertificate { key, made: now, renew })
     }
 }

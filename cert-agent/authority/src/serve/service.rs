@@ -22,9 +22,9 @@ use crate::attest::service_account::TokenError;
 use crate::attest::x509::CertificateError;
 use crate::ca::jwt_svid::JwtRefusal;
 use crate::ca::leaf::SignError;
-use crate::ca::rate::Limited;
-use crate::clock::{Now, wall_clock};
-use crate::publish::bundles::Watch;
+use crate::ca::rate::RateLimited;
+use crate::clock::{RequestTime, wall_clock};
+use crate::publish::bundles::BundleStream;
 use crate::serve::issue::Authority;
 
 /// Requests worked on at a time; each is a signature and a few small files. Above it: Unavailable.
@@ -70,7 +70,7 @@ impl Signing for SigningService {
         // A task of its own: what a caller who hangs up began is ended, and keeps its place until then.
         let work = tokio::spawn(async move {
             let _permit = permit;
-            let now = Now { wall: wall_clock(), monotonic: Instant::now() };
+            let now = RequestTime { wall: wall_clock(), monotonic: Instant::now() };
             let answer = authority.issue(&request, &caller, now).await;
             if let Err(refusal) = &answer {
                 authority.metrics.refused(refusal);
@@ -108,7 +108,7 @@ impl Signing for SigningService {
         }
     }
 
-    type WatchBundlesStream = Watch;
+    type WatchBundlesStream = BundleStream;
 
     async fn watch_bundles(
         &self,
@@ -133,8 +133,8 @@ fn jwt_status(refusal: &JwtRefusal) -> Status {
         | JwtRefusal::NoCertificate
         | JwtRefusal::Signature => Status::unauthenticated(message),
         JwtRefusal::Identity(..) => Status::permission_denied(message),
-        JwtRefusal::Limited(Limited::Instance(_)) => Status::resource_exhausted(message),
-        JwtRefusal::Limited(Limited::Global(_)) => Status::unavailable(message),
+        JwtRefusal::Limited(RateLimited::Instance(_)) => Status::resource_exhausted(message),
+        JwtRefusal::Limited(RateLimited::Global(_)) => Status::unavailable(message),
         JwtRefusal::Signing(_) => {
             Status::unavailable("the authority cannot sign now; its log says why")
         }
@@ -166,8 +166,8 @@ fn status(refusal: &Refusal) -> Status {
         | Refusal::Oidc(OidcError::Nobody | OidcError::Ambiguous)
         | Refusal::Certificate(CertificateError::Nobody | CertificateError::Ambiguous)
         | Refusal::Sign(SignError::Identity(..)) => Status::permission_denied(message),
-        Refusal::Limited(Limited::Instance(_)) => Status::resource_exhausted(message),
-        Refusal::Limited(Limited::Global(_)) | Refusal::Sign(SignError::NotReady(_)) => {
+        Refusal::Limited(RateLimited::Instance(_)) => Status::resource_exhausted(message),
+        Refusal::Limited(RateLimited::Global(_)) | Refusal::Sign(SignError::NotReady(_)) => {
             Status::unavailable(message)
         }
         Refusal::Token(RedeemError::Store(_))

@@ -14,8 +14,8 @@ use crate::ca::signers::{self, SigningCa};
 use crate::clock::wall_clock;
 use crate::duration::human;
 use crate::serve::issue::Authority;
-use crate::serve::run::Settings;
-use crate::store::directory::Directory;
+use crate::serve::run::RunSettings;
+use crate::store::directory::AuthorityDirectory;
 use crate::store::{Store, files, revocations};
 
 /// Each duty is looked at this often; a revocation is served within it.
@@ -27,7 +27,7 @@ const SAID_AGAIN: u64 = 60;
 #[derive(Debug)]
 pub struct Upkeep {
     authority: Arc<Authority>,
-    directory: Directory,
+    directory: AuthorityDirectory,
     store: Arc<dyn Store>,
     root_key: Option<RootSource>,
     last_error: Option<(String, u64)>,
@@ -38,7 +38,7 @@ pub struct Upkeep {
 impl Upkeep {
     /// For this authority.
     #[must_use]
-    pub fn new(settings: &Settings, authority: Arc<Authority>) -> Self {
+    pub fn new(settings: &RunSettings, authority: Arc<Authority>) -> Self {
         Self {
             authority,
             directory: settings.directory.clone(),
@@ -89,7 +89,7 @@ impl Upkeep {
 
     fn revocation_lists(&self, now: u64) -> anyhow::Result<()> {
         let (authority, store) = (&self.authority, self.store.as_ref());
-        let complete = |known: &[revocations::Revoked]| {
+        let complete = |known: &[revocations::RevokedCertificate]| {
             let identities = revocations::identities(store, now)?;
             let own = |identity: &str| authority.record.leaves_of(identity, now);
             revocations::complete(store, &identities, known, authority.leaf_lifetime, own)

@@ -33,12 +33,12 @@ use crate::store::{files, pem};
 
 /// The authority's directory.
 #[derive(Debug, Clone)]
-pub struct Directory {
+pub struct AuthorityDirectory {
     path: PathBuf,
     trust_domain: Option<TrustDomain>,
 }
 
-impl Directory {
+impl AuthorityDirectory {
     /// The directory at this path; nothing is read yet.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use aws_lc_rs::digest;
 use zeroize::Zeroizing;
 
-use crate::store::{self, Entry, Key, Store, Version, files, secret};
+use crate::store::{self, EntryKey, EntryVersion, Store, StoreEntry, files, secret};
 
 /// Lock files: as many changes can go on at a time.
 const LOCKS: u8 = 64;
@@ -34,12 +34,12 @@ impl DirectoryStore {
         Self { directory: directory.into() }
     }
 
-    fn path(&self, key: &Key) -> PathBuf {
+    fn path(&self, key: &EntryKey) -> PathBuf {
         self.directory.join(key.kind()).join(key.name())
     }
 
     /// Nobody else changes this entry until the answer is dropped.
-    fn lock(&self, key: &Key) -> io::Result<File> {
+    fn lock(&self, key: &EntryKey) -> io::Result<File> {
         let locks = self.directory.join(".locks");
         files::private_directory(&locks)?;
         let hash = digest::digest(&digest::SHA256, key.to_string().as_bytes());
@@ -50,31 +50,31 @@ impl DirectoryStore {
         Ok(file)
     }
 
-    fn write(&self, key: &Key, value: &[u8]) -> io::Result<()> {
+    fn write(&self, key: &EntryKey, value: &[u8]) -> io::Result<()> {
         files::private_directory(&self.directory.join(key.kind()))?;
         files::replace(&self.path(key), value, files::OWNER_ONLY)
     }
 
     /// Whether the entry has this version; the caller holds the lock.
-    fn is_at(&self, key: &Key, version: &Version) -> io::Result<bool> {
+    fn is_at(&self, key: &EntryKey, version: &EntryVersion) -> io::Result<bool> {
         Ok(self.get(key)?.is_some_and(|entry| entry.version == *version))
     }
 }
 
 impl Store for DirectoryStore {
-    fn get(&self, key: &Key) -> io::Result<Option<Entry>> {
+    fn get(&self, key: &EntryKey) -> io::Result<Option<StoreEntry>> {
         match files::read(&self.path(key)) {
             Ok(value) => {
                 let hash = digest::digest(&digest::SHA256, &value);
-                let version = Version(secret::hex(hash.as_ref()));
-                Ok(Some(Entry { value: Zeroizing::new(value), version }))
+                let version = EntryVersion(secret::hex(hash.as_ref()));
+                Ok(Some(StoreEntry { value: Zeroizing::new(value), version }))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    fn create(&self, key: &Key, value: &[u8]) -> io::Result<bool> {
+    fn create(&self, key: &EntryKey, value: &[u8]) -> io::Result<bool> {
         let _lock = self.lock(key)?;
         if self.path(key).symlink_metadata().is_ok() {
             return Ok(false);
@@ -83,7 +83,7 @@ impl Store for DirectoryStore {
         Ok(true)
     }
 
-    fn replace(&self, key: &Key, value: &[u8], version: &Version) -> io::Result<bool> {
+    fn replace(&self, key: &EntryKey, value: &[u8], version: &EntryVersion) -> io::Result<bool> {
         let _lock = self.lock(key)?;
         if !self.is_at(key, version)? {
             return Ok(false);
@@ -92,7 +92,7 @@ impl Store for DirectoryStore {
         Ok(true)
     }
 
-    fn remove(&self, key: &Key, version: &Version) -> io::Result<bool> {
+    fn remove(&self, key: &EntryKey, version: &EntryVersion) -> io::Result<bool> {
         let _lock = self.lock(key)?;
         if !self.is_at(key, version)? {
             return Ok(false);
@@ -103,7 +103,7 @@ impl Store for DirectoryStore {
         Ok(true)
     }
 
-    fn list(&self, kind: &str) -> io::Result<Vec<(Key, Entry)>> {
+    fn list(&self, kind: &str) -> io::Result<Vec<(EntryKey, StoreEntry)>> {
         let entries = match fs::read_dir(self.directory.join(kind)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -114,7 +114,7 @@ impl Store for DirectoryStore {
             let name = entry?.file_name();
             // Passes over the temporary file of a value that is being written.
             let Some(name) = name.to_str().filter(|name| store::is_part(name)) else { continue };
-            let key = Key::new(kind, name)?;
+            let key = EntryKey::new(kind, name)?;
             if let Some(entry) = self.get(&key)? {
                 listed.push((key, entry));
             }
@@ -131,8 +131,8 @@ mod tests {
 
     use super::*;
 
-    fn key(name: &str) -> Key {
-        Key::new("things", name).unwrap()
+    fn key(name: &str) -> EntryKey {
+        EntryKey::new("things", name).unwrap()
     }
 
     #[test]
@@ -203,9 +203,9 @@ mod tests {
         for (kind, name) in
             [("", "a"), ("a", ""), ("..", "a"), ("a", "../b"), ("a", "A"), ("a/b", "c")]
         {
-            assert!(Key::new(kind, name).is_err(), "{kind} {name}");
+            assert!(EntryKey::new(kind, name).is_err(), "{kind} {name}");
         }
-        assert!(Key::new("a", &"x".repeat(101)).is_err());
+        assert!(EntryKey::new("a", &"x".repeat(101)).is_err());
     }
 
     #[test]

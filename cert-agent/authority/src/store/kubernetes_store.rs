@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::store::secret::hex;
-use crate::store::{Entry, Key, Store, Version, kubernetes};
+use crate::store::{EntryKey, EntryVersion, Store, StoreEntry, kubernetes};
 
 /// The Secrets that entries are spread over.
 const SHARDS: u8 = 16;
@@ -38,12 +38,12 @@ const DEADLINE: Duration = Duration::from_secs(8);
 
 /// Where the Secrets are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct SecretsLocation {
     namespace: String,
     name: String,
 }
 
-impl Place {
+impl SecretsLocation {
     /// The namespace.
     #[must_use]
     pub fn namespace(&self) -> &str {
@@ -78,7 +78,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SecretsLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
     }
@@ -89,7 +89,7 @@ pub struct KubernetesStore {
     /// The client's own: calls come from threads of any kind, and from commands that have no runtime.
     runtime: Option<Runtime>,
     secrets: Api<Secret>,
-    place: Place,
+    place: SecretsLocation,
 }
 
 impl fmt::Debug for KubernetesStore {
@@ -103,7 +103,7 @@ impl KubernetesStore {
     ///
     /// # Errors
     /// As [`kubernetes::client`].
-    pub fn open(place: Place, kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn open(place: SecretsLocation, kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("kubernetes-store")
@@ -138,7 +138,7 @@ impl KubernetesStore {
     /// Changes one Secret until nobody comes between. False when `change` finds nothing to do.
     fn change(
         &self,
-        key: &Key,
+        key: &EntryKey,
         change: impl Fn(&mut BTreeMap<String, ByteString>) -> bool + Send + 'static,
     ) -> io::Result<bool> {
         let (secrets, name) = (self.secrets.clone(), self.shard_of(key));
@@ -166,7 +166,7 @@ impl KubernetesStore {
         })
     }
 
-    fn shard_of(&self, key: &Key) -> String {
+    fn shard_of(&self, key: &EntryKey) -> String {
         let hash = digest(&SHA256, key.to_string().as_bytes());
         let number = hash.as_ref().first().map_or(0, |byte| byte % SHARDS);
         self.shard(number)
@@ -178,7 +178,7 @@ impl KubernetesStore {
 }
 
 impl Store for KubernetesStore {
-    fn get(&self, key: &Key) -> io::Result<Option<Entry>> {
+    fn get(&self, key: &EntryKey) -> io::Result<Option<StoreEntry>> {
         let (secrets, name, member) = (self.secrets.clone(), self.shard_of(key), member(key));
         self.wait(async move {
             let found = get(&secrets, &name).await?;
@@ -187,7 +187,7 @@ impl Store for KubernetesStore {
         })
     }
 
-    fn create(&self, key: &Key, value: &[u8]) -> io::Result<bool> {
+    fn create(&self, key: &EntryKey, value: &[u8]) -> io::Result<bool> {
         let (member, value) = (member(key), Zeroizing::new(value.to_vec()));
         self.change(key, move |data| {
             let is_new = !data.contains_key(&member);
@@ -198,7 +198,7 @@ impl Store for KubernetesStore {
         })
     }
 
-    fn replace(&self, key: &Key, value: &[u8], version: &Version) -> io::Result<bool> {
+    fn replace(&self, key: &EntryKey, value: &[u8], version: &EntryVersion) -> io::Result<bool> {
         let (member, version) = (member(key), version.clone());
         let value = Zeroizing::new(value.to_vec());
         self.change(key, move |data| {
@@ -210,7 +210,7 @@ impl Store for KubernetesStore {
         })
     }
 
-    fn remove(&self, key: &Key, version: &Version) -> io::Result<bool> {
+    fn remove(&self, key: &EntryKey, version: &EntryVersion) -> io::Result<bool> {
         let (member, version) = (member(key), version.clone());
         self.change(key, move |data| {
             let is_at = data.get(&member).is_some_and(|found| version_of(found) == version);
@@ -221,7 +221,7 @@ impl Store for KubernetesStore {
         })
     }
 
-    fn list(&self, kind: &str) -> io::Result<Vec<(Key, Entry)>> {
+    fn list(&self, kind: &str) -> io::Result<Vec<(EntryKey, StoreEntry)>> {
         let mut listed = Vec::new();
         for number in 0..SHARDS {
             let (secrets, name) = (self.secrets.clone(), self.shard(number));
@@ -234,7 +234,7 @@ impl Store for KubernetesStore {
                     // A member that is not ours is not for us to judge.
                     if let Some((of_kind, name)) = member.split_once('.')
                         && of_kind == kind
-                        && let Ok(key) = Key::new(of_kind, name)
+                        && let Ok(key) = EntryKey::new(of_kind, name)
                     {
                         entries.push((key, entry(value)));
                     }
@@ -257,9 +257,9 @@ impl Drop for KubernetesStore {
 }
 
 /// A Secret that is wiped when it is dropped.
-struct Wiped(Secret);
+struct WipedSecret(Secret);
 
-impl Drop for Wiped {
+impl Drop for WipedSecret {
     fn drop(&mut self) {
         for value in self.0.data.iter_mut().flat_map(BTreeMap::values_mut) {
             value.0.zeroize();
@@ -267,9 +267,9 @@ impl Drop for Wiped {
     }
 }
 
-fn empty(name: &str) -> Wiped {
+fn empty(name: &str) -> WipedSecret {
     let labels = [("app.kubernetes.io/managed-by".to_owned(), "postern-authority".to_owned())];
-    Wiped(Secret {
+    WipedSecret(Secret {
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
             labels: Some(labels.into()),
@@ -280,9 +280,9 @@ fn empty(name: &str) -> Wiped {
     })
 }
 
-async fn get(secrets: &Api<Secret>, name: &str) -> io::Result<Option<Wiped>> {
+async fn get(secrets: &Api<Secret>, name: &str) -> io::Result<Option<WipedSecret>> {
     let found = secrets.get_opt(name).await;
-    found.map(|found| found.map(Wiped)).map_err(|error| failed(name, &error))
+    found.map(|found| found.map(WipedSecret)).map_err(|error| failed(name, &error))
 }
 
 /// False: somebody else was faster (409 AlreadyExists or Conflict), or removed the Secret (404).
@@ -295,7 +295,7 @@ async fn put(secrets: &Api<Secret>, name: &str, secret: &Secret, is_new: bool) -
     };
     match put {
         Ok(stored) => {
-            drop(Wiped(stored));
+            drop(WipedSecret(stored));
             Ok(true)
         }
         Err(kube::Error::Api(status)) if status.code == 409 || (status.code == 404 && !is_new) => {
@@ -317,14 +317,14 @@ fn failed(name: &str, error: &kube::Error) -> io::Error {
     io::Error::other(format!("the Secret {name}: {words}{hint}"))
 }
 
-fn member(key: &Key) -> String {
+fn member(key: &EntryKey) -> String {
     format!("{}.{}", key.kind(), key.name())
 }
 
-fn entry(value: &ByteString) -> Entry {
-    Entry { value: Zeroizing::new(value.0.clone()), version: version_of(value) }
+fn entry(value: &ByteString) -> StoreEntry {
+    StoreEntry { value: Zeroizing::new(value.0.clone()), version: version_of(value) }
 }
 
-fn version_of(value: &ByteString) -> Version {
-    Version(hex(digest(&SHA256, &value.0).as_ref()))
+fn version_of(value: &ByteString) -> EntryVersion {
+    EntryVersion(hex(digest(&SHA256, &value.0).as_ref()))
 }

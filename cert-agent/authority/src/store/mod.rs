@@ -5,13 +5,13 @@
 //! an entry, from any process, one succeeds, and that a change that was reported outlives a power
 //! loss.
 
+pub mod cluster_objects;
 pub mod directory;
 pub mod directory_store;
 pub mod files;
 pub mod kubernetes;
 pub mod kubernetes_store;
-pub mod live;
-pub mod objects;
+pub mod live_value;
 pub mod pem;
 pub mod record;
 pub mod revocations;
@@ -28,22 +28,22 @@ const MAX_PART: usize = 100;
 /// Which entry: a kind and a name, each of `[a-z0-9-]`, 1 to 100 bytes. A name of ours is never
 /// secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub struct EntryKey {
     kind: String,
     name: String,
 }
 
 /// A version of an entry, as the store that gave it writes it. Another store's means nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version(pub String);
+pub struct EntryVersion(pub String);
 
 /// An entry as it was read.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct StoreEntry {
     /// What is kept; wiped when dropped.
     pub value: Zeroizing<Vec<u8>>,
     /// Of this value.
-    pub version: Version,
+    pub version: EntryVersion,
 }
 
 /// A small key-value store with compare-and-swap; blocking (called from `spawn_blocking`).
@@ -52,35 +52,35 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// The store's; never "not found".
-    fn get(&self, key: &Key) -> io::Result<Option<Entry>>;
+    fn get(&self, key: &EntryKey) -> io::Result<Option<StoreEntry>>;
 
     /// Makes an entry. False: there is one already, and it stays as it is.
     ///
     /// # Errors
     /// The store's.
-    fn create(&self, key: &Key, value: &[u8]) -> io::Result<bool>;
+    fn create(&self, key: &EntryKey, value: &[u8]) -> io::Result<bool>;
 
     /// Changes the entry if it still has this version. False: somebody else changed or removed it.
     ///
     /// # Errors
     /// The store's.
-    fn replace(&self, key: &Key, value: &[u8], version: &Version) -> io::Result<bool>;
+    fn replace(&self, key: &EntryKey, value: &[u8], version: &EntryVersion) -> io::Result<bool>;
 
     /// Removes the entry if it still has this version. False: somebody else changed or removed it.
     ///
     /// # Errors
     /// The store's.
-    fn remove(&self, key: &Key, version: &Version) -> io::Result<bool>;
+    fn remove(&self, key: &EntryKey, version: &EntryVersion) -> io::Result<bool>;
 
     /// Every entry of a kind, in order of the names. Reads them all: for commands and cleaning,
     /// never for a request.
     ///
     /// # Errors
     /// The store's.
-    fn list(&self, kind: &str) -> io::Result<Vec<(Key, Entry)>>;
+    fn list(&self, kind: &str) -> io::Result<Vec<(EntryKey, StoreEntry)>>;
 }
 
-impl Key {
+impl EntryKey {
     /// A key of these parts.
     ///
     /// # Errors
@@ -109,15 +109,15 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for EntryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.kind, self.name)
     }
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for StoreEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry").field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("StoreEntry").field("version", &self.version).finish_non_exhaustive()
     }
 }
 
@@ -139,7 +139,7 @@ const MAX_TRIES: usize = 100;
 /// The store's, what `change` says, or too many others at the same entry.
 pub fn update<E: From<io::Error>>(
     store: &dyn Store,
-    key: &Key,
+    key: &EntryKey,
     mut change: impl FnMut(Option<&[u8]>) -> Result<Option<Zeroizing<Vec<u8>>>, E>,
 ) -> Result<bool, E> {
     for _ in 0..MAX_TRIES {
@@ -163,7 +163,7 @@ pub fn update<E: From<io::Error>>(
 ///
 /// # Errors
 /// The store's.
-pub fn put(store: &dyn Store, key: &Key, value: &[u8]) -> io::Result<()> {
+pub fn put(store: &dyn Store, key: &EntryKey, value: &[u8]) -> io::Result<()> {
     update::<io::Error>(store, key, |_| Ok(Some(Zeroizing::new(value.to_vec())))).map(|_| ())
 }
 
@@ -171,7 +171,7 @@ pub fn put(store: &dyn Store, key: &Key, value: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// The store's, or others that change it all the time.
-pub fn delete(store: &dyn Store, key: &Key) -> io::Result<bool> {
+pub fn delete(store: &dyn Store, key: &EntryKey) -> io::Result<bool> {
     for _ in 0..MAX_TRIES {
         let Some(entry) = store.get(key)? else { return Ok(false) };
         if store.remove(key, &entry.version)? {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::store::{self, Key, Store, secret};
+use crate::store::{self, EntryKey, Store, secret};
 
 /// The kind of the entries with the claims, one a replica.
 const CLAIMS: &str = "record";
@@ -31,7 +31,7 @@ const KEPT: u64 = 86_400;
 
 /// One live certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leaf {
+pub struct LiveLeaf {
     /// Lower-case hexadecimal digits.
     pub serial: String,
     /// Unix seconds.
@@ -45,7 +45,7 @@ pub struct Leaf {
 /// What a replica says of itself and its leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Claims {
+pub struct ReplicaClaims {
     /// Unix seconds.
     pub started: u64,
     /// When it wrote this, Unix seconds.
@@ -63,47 +63,47 @@ pub struct Claims {
 }
 
 /// The leaves of one entry, by identity.
-type Shard = BTreeMap<String, Vec<Leaf>>;
+type RecordShard = BTreeMap<String, Vec<LiveLeaf>>;
 
 /// The record of this replica.
 #[derive(Debug)]
-pub struct Record {
+pub struct IssuanceRecord {
     store: Arc<dyn Store>,
     replica: String,
     /// Held for moments only: requests pass here.
-    claims: Mutex<Claimed>,
+    claims: Mutex<ClaimState>,
     /// One write of the claims at a time.
     writing: Mutex<()>,
-    leaves: Mutex<Leaves>,
+    leaves: Mutex<PendingLeaves>,
 }
 
 #[derive(Debug)]
-struct Claimed {
-    written: Claims,
+struct ClaimState {
+    written: ReplicaClaims,
     /// Root -> the last end of a leaf that was asked for.
     used: BTreeMap<String, u64>,
 }
 
 #[derive(Debug)]
-struct Leaves {
-    shards: Vec<HashMap<String, Vec<Leaf>>>,
+struct PendingLeaves {
+    shards: Vec<HashMap<String, Vec<LiveLeaf>>>,
     changed: [bool; SHARDS],
 }
 
 /// Everything that all replicas say.
 #[derive(Debug, Clone, Default)]
-pub struct Everything {
+pub struct FullRecord {
     /// By replica.
-    pub claims: BTreeMap<String, Claims>,
+    pub claims: BTreeMap<String, ReplicaClaims>,
     /// By identity.
-    pub leaves: BTreeMap<String, Vec<Leaf>>,
+    pub leaves: BTreeMap<String, Vec<LiveLeaf>>,
 }
 
-impl Record {
+impl IssuanceRecord {
     /// The record of a replica that starts now. Nothing is written before the first leaf.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, leaf_lifetime: u64, now: u64) -> Self {
-        let written = Claims {
+        let written = ReplicaClaims {
             started: now,
             seen: now,
             leaf_lifetime,
@@ -111,14 +111,14 @@ impl Record {
             crl_number: 0,
             log_position: 0,
         };
-        let leaves = Leaves {
+        let leaves = PendingLeaves {
             shards: (0..SHARDS).map(|_| HashMap::new()).collect(),
             changed: [false; SHARDS],
         };
         Self {
             store,
             replica: secret::random_hex::<8>(),
-            claims: Mutex::new(Claimed { written, used: BTreeMap::new() }),
+            claims: Mutex::new(ClaimState { written, used: BTreeMap::new() }),
             writing: Mutex::new(()),
             leaves: Mutex::new(leaves),
         }
@@ -131,7 +131,7 @@ impl Record {
     }
 
     /// To be asked before a leaf under `root` that ends at `not_after` is signed; never waits. False:
-    /// [`Record::cover`] has to write first.
+    /// [`IssuanceRecord::cover`] has to write first.
     #[must_use]
     pub fn covers(&self, root: &str, not_after: u64) -> bool {
         let mut claimed = self.claims.lock();
@@ -181,13 +181,13 @@ impl Record {
         Ok(())
     }
 
-    fn write(&self, claims: &Claims) -> io::Result<()> {
-        let key = Key::new(CLAIMS, &self.replica)?;
+    fn write(&self, claims: &ReplicaClaims) -> io::Result<()> {
+        let key = EntryKey::new(CLAIMS, &self.replica)?;
         store::put(self.store.as_ref(), &key, &serde_json::to_vec(claims)?)
     }
 
-    /// Notes a leaf that was signed; written by the next [`Record::flush`].
-    pub fn note(&self, identity: &str, leaf: Leaf) {
+    /// Notes a leaf that was signed; written by the next [`IssuanceRecord::flush`].
+    pub fn note(&self, identity: &str, leaf: LiveLeaf) {
         let mut leaves = self.leaves.lock();
         let shard = shard_of(identity);
         leaves.changed[shard] = true;
@@ -196,7 +196,7 @@ impl Record {
 
     /// The live leaves of an identity that this replica signed.
     #[must_use]
-    pub fn leaves_of(&self, identity: &str, now: u64) -> Vec<Leaf> {
+    pub fn leaves_of(&self, identity: &str, now: u64) -> Vec<LiveLeaf> {
         let leaves = self.leaves.lock();
         let found = leaves.shards[shard_of(identity)].get(identity);
         found.into_iter().flatten().filter(|leaf| leaf.not_after > now).cloned().collect()
@@ -254,7 +254,7 @@ impl Record {
         let content = serde_json::to_vec(&content)?;
         // The store may be slow; requests go on noting meanwhile.
         drop(leaves);
-        let written = Key::new(LEAVES, &format!("{}-{shard:x}", self.replica))
+        let written = EntryKey::new(LEAVES, &format!("{}-{shard:x}", self.replica))
             .and_then(|key| store::put(self.store.as_ref(), &key, &content));
         if written.is_err() {
             self.leaves.lock().changed[shard] = true;
@@ -264,7 +264,7 @@ impl Record {
 }
 
 /// Above the limit those that end first go: the issuance log still has them.
-fn drop_surplus(shard: &mut HashMap<String, Vec<Leaf>>) {
+fn drop_surplus(shard: &mut HashMap<String, Vec<LiveLeaf>>) {
     let count: usize = shard.values().map(Vec::len).sum();
     if count <= MAX_LEAVES {
         return;
@@ -293,7 +293,7 @@ fn shard_of(identity: &str) -> usize {
         % SHARDS
 }
 
-impl Everything {
+impl FullRecord {
     /// Reads what every replica wrote.
     ///
     /// # Errors
@@ -305,7 +305,7 @@ impl Everything {
             all.claims.insert(key.name().to_owned(), claims);
         }
         for (key, entry) in store.list(LEAVES)? {
-            let shard: Shard =
+            let shard: RecordShard =
                 serde_json::from_slice(&entry.value).map_err(|e| damaged(&key, &e))?;
             for (identity, leaves) in shard {
                 let live = leaves.into_iter().filter(|leaf| leaf.not_after > now);
@@ -349,18 +349,21 @@ impl Everything {
 /// The store's.
 pub fn remove_expired(store: &dyn Store, now: u64) -> io::Result<()> {
     for (key, entry) in store.list(CLAIMS)? {
-        let Ok(claims) = serde_json::from_slice::<Claims>(&entry.value) else { continue };
+        let Ok(claims) = serde_json::from_slice::<ReplicaClaims>(&entry.value) else { continue };
         let last = claims.roots.values().copied().max().unwrap_or(0).max(claims.seen);
         if last.saturating_add(KEPT) < now && store.remove(&key, &entry.version)? {
             for shard in 0..SHARDS {
-                store::delete(store, &Key::new(LEAVES, &format!("{}-{shard:x}", key.name()))?)?;
+                store::delete(
+                    store,
+                    &EntryKey::new(LEAVES, &format!("{}-{shard:x}", key.name()))?,
+                )?;
             }
         }
     }
     Ok(())
 }
 
-fn damaged(key: &Key, error: &serde_json::Error) -> io::Error {
+fn damaged(key: &EntryKey, error: &serde_json::Error) -> io::Error {
     let message =
         format!("the state's entry {key} cannot be read: {error}; restore it or remove it");
     io::Error::new(io::ErrorKind::InvalidData, message)
@@ -372,7 +375,7 @@ fn damaged(key: &Key, error: &serde_json::Error) -> io::Error {
 /// The store's, and an entry that is not ours.
 pub fn read_json<T: serde::de::DeserializeOwned>(
     store: &dyn Store,
-    key: &Key,
+    key: &EntryKey,
 ) -> io::Result<Option<T>> {
     let Some(entry) = store.get(key)? else { return Ok(None) };
     serde_json::from_slice(&entry.value).map(Some).map_err(|e| damaged(key, &e))
@@ -396,9 +399,9 @@ mod tests {
     const HOUR: u64 = 3600;
     const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 
-    fn leaf(serial: &str, not_after: u64) -> Leaf {
+    fn leaf(serial: &str, not_after: u64) -> LiveLeaf {
         let (root, instance) = ("old".to_owned(), "i".to_owned());
-        Leaf { serial: serial.to_owned(), not_after, root, instance }
+        LiveLeaf { serial: serial.to_owned(), not_after, root, instance }
     }
 
     fn store() -> (tempfile::TempDir, Arc<dyn Store>) {
@@ -408,13 +411,13 @@ mod tests {
     }
 
     fn until(store: &Arc<dyn Store>, root: &str) -> Option<u64> {
-        Everything::read(store.as_ref(), NOW).unwrap().in_use_until(root)
+        FullRecord::read(store.as_ref(), NOW).unwrap().in_use_until(root)
     }
 
     #[test]
     fn a_claim_is_written_ahead_and_seldom() {
         let (_dir, store) = store();
-        let record = Record::new(Arc::clone(&store), HOUR, NOW);
+        let record = IssuanceRecord::new(Arc::clone(&store), HOUR, NOW);
         record.cover("old", NOW + HOUR, NOW).unwrap();
         assert_eq!(until(&store, "old"), Some(NOW + HOUR + 600));
         record.cover("old", NOW + HOUR + 600, NOW + 600).unwrap();
@@ -429,11 +432,11 @@ mod tests {
     fn a_crash_leaves_the_claim() {
         let (_dir, store) = store();
         {
-            let record = Record::new(Arc::clone(&store), HOUR, NOW);
+            let record = IssuanceRecord::new(Arc::clone(&store), HOUR, NOW);
             record.cover("old", NOW + HOUR, NOW).unwrap();
             record.note(CART, leaf("01", NOW + HOUR));
         }
-        let all = Everything::read(store.as_ref(), NOW).unwrap();
+        let all = FullRecord::read(store.as_ref(), NOW).unwrap();
         assert_eq!(all.in_use_until("old"), Some(NOW + HOUR + 600));
         assert!(all.leaves.is_empty(), "the detail was behind");
     }
@@ -441,19 +444,19 @@ mod tests {
     #[test]
     fn leaves_are_written_behind_and_forgotten_when_over() {
         let (_dir, store) = store();
-        let record = Record::new(Arc::clone(&store), HOUR, NOW);
+        let record = IssuanceRecord::new(Arc::clone(&store), HOUR, NOW);
         record.cover("old", NOW + HOUR, NOW).unwrap();
         record.note(CART, leaf("01", NOW + 10));
         record.note(CART, leaf("02", NOW + HOUR));
         record.flush("old", 0, 0, NOW).unwrap();
-        let all = Everything::read(store.as_ref(), NOW).unwrap();
+        let all = FullRecord::read(store.as_ref(), NOW).unwrap();
         assert_eq!(all.leaves[CART].len(), 2);
         assert_eq!(all.users_of("old")[CART], NOW + HOUR);
         assert!(all.users_of("new").is_empty());
         assert_eq!(record.leaves_of(CART, NOW + 10).len(), 1);
         record.note(CART, leaf("03", NOW + HOUR));
         record.flush("old", 0, 0, NOW + 10).unwrap();
-        let all = Everything::read(store.as_ref(), NOW).unwrap();
+        let all = FullRecord::read(store.as_ref(), NOW).unwrap();
         let serials: Vec<_> = all.leaves[CART].iter().map(|leaf| leaf.serial.as_str()).collect();
         assert_eq!(serials, ["02", "03"]);
     }
@@ -461,7 +464,7 @@ mod tests {
     #[test]
     fn a_claim_on_a_former_root_shrinks_to_what_was_signed() {
         let (_dir, store) = store();
-        let record = Record::new(Arc::clone(&store), HOUR, NOW);
+        let record = IssuanceRecord::new(Arc::clone(&store), HOUR, NOW);
         record.cover("old", NOW + HOUR, NOW).unwrap();
         record.cover("new", NOW + HOUR, NOW).unwrap();
         record.flush("new", 0, 0, NOW).unwrap();
@@ -475,15 +478,15 @@ mod tests {
     #[test]
     fn garbage_never_passes_for_nothing_lives() {
         let (_dir, store) = store();
-        store.create(&Key::new("record", "x").unwrap(), b"garbage").unwrap();
-        let error = Everything::read(store.as_ref(), NOW).unwrap_err().to_string();
+        store.create(&EntryKey::new("record", "x").unwrap(), b"garbage").unwrap();
+        let error = FullRecord::read(store.as_ref(), NOW).unwrap_err().to_string();
         assert!(error.contains("record/x"), "{error}");
     }
 
     #[test]
     fn replicas_without_live_leaves_are_forgotten_after_a_day() {
         let (_dir, store) = store();
-        let record = Record::new(Arc::clone(&store), HOUR, NOW);
+        let record = IssuanceRecord::new(Arc::clone(&store), HOUR, NOW);
         record.cover("old", NOW + HOUR, NOW).unwrap();
         record.note(CART, leaf("01", NOW + HOUR));
         record.flush("old", 0, 0, NOW).unwrap();

@@ -8,9 +8,9 @@ use anyhow::bail;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::store::record::{self, Everything, Leaf};
+use crate::store::record::{self, FullRecord, LiveLeaf};
 use crate::store::secret::SecretHash;
-use crate::store::{self, Key, Store};
+use crate::store::{self, EntryKey, Store};
 
 /// The kind of the entries, one a serial number.
 const SERIALS: &str = "revocations";
@@ -24,7 +24,7 @@ const LONGEST_LEAF: u64 = 86_400;
 /// One revoked certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Revoked {
+pub struct RevokedCertificate {
     /// Lower-case hexadecimal digits.
     pub serial: String,
     /// Whose it was; empty when the record does not know it.
@@ -64,14 +64,19 @@ pub fn parse_serial(text: &str) -> anyhow::Result<String> {
 ///
 /// # Errors
 /// The store's, or [`MAX_REVOKED`] reached.
-pub fn revoke_serial(store: &dyn Store, serial: &str, now: u64) -> anyhow::Result<Revoked> {
-    let all = Everything::read(store, now)?;
+pub fn revoke_serial(
+    store: &dyn Store,
+    serial: &str,
+    now: u64,
+) -> anyhow::Result<RevokedCertificate> {
+    let all = FullRecord::read(store, now)?;
     let known = all.leaves.iter().find_map(|(identity, leaves)| {
         let leaf = leaves.iter().find(|leaf| leaf.serial == serial)?;
         Some((identity.clone(), leaf.not_after))
     });
     let (identity, not_after) = known.unwrap_or((String::new(), now + LONGEST_LEAF));
-    let revoked = Revoked { serial: serial.to_owned(), identity, not_after, revoked: now };
+    let revoked =
+        RevokedCertificate { serial: serial.to_owned(), identity, not_after, revoked: now };
     write(store, std::slice::from_ref(&revoked))?;
     Ok(revoked)
 }
@@ -86,8 +91,8 @@ pub fn revoke_identity(
     identity: &str,
     instance: Option<&str>,
     now: u64,
-) -> anyhow::Result<Vec<Revoked>> {
-    let all = Everything::read(store, now)?;
+) -> anyhow::Result<Vec<RevokedCertificate>> {
+    let all = FullRecord::read(store, now)?;
     let leaves = all.leaves.get(identity).map(Vec::as_slice).unwrap_or_default();
     let revoked: Vec<_> = leaves
         .iter()
@@ -100,18 +105,18 @@ pub fn revoke_identity(
         revoked: now,
     };
     let name = SecretHash::of(&format!("{identity} {}", instance.unwrap_or_default()));
-    store::put(store, &Key::new(IDENTITIES, name.as_str())?, &serde_json::to_vec(&word)?)?;
+    store::put(store, &EntryKey::new(IDENTITIES, name.as_str())?, &serde_json::to_vec(&word)?)?;
     write(store, &revoked)?;
     Ok(revoked)
 }
 
-fn is_of(leaf: &Leaf, instance: Option<&str>) -> bool {
+fn is_of(leaf: &LiveLeaf, instance: Option<&str>) -> bool {
     instance.is_none_or(|instance| leaf.instance == instance)
 }
 
-fn entry(leaf: &Leaf, identity: &str, now: u64) -> Revoked {
+fn entry(leaf: &LiveLeaf, identity: &str, now: u64) -> RevokedCertificate {
     let (serial, identity) = (leaf.serial.clone(), identity.to_owned());
-    Revoked { serial, identity, not_after: leaf.not_after, revoked: now }
+    RevokedCertificate { serial, identity, not_after: leaf.not_after, revoked: now }
 }
 
 /// Adds what a replica signed in the seconds before an identity was revoked and had not recorded.
@@ -122,9 +127,9 @@ fn entry(leaf: &Leaf, identity: &str, now: u64) -> Revoked {
 pub fn complete(
     store: &dyn Store,
     identities: &[RevokedIdentity],
-    known: &[Revoked],
+    known: &[RevokedCertificate],
     lifetime: u64,
-    own: impl Fn(&str) -> Vec<Leaf>,
+    own: impl Fn(&str) -> Vec<LiveLeaf>,
 ) -> anyhow::Result<bool> {
     let mut missing = Vec::new();
     for word in identities {
@@ -143,7 +148,7 @@ pub fn complete(
     Ok(!missing.is_empty())
 }
 
-fn write(store: &dyn Store, revoked: &[Revoked]) -> anyhow::Result<()> {
+fn write(store: &dyn Store, revoked: &[RevokedCertificate]) -> anyhow::Result<()> {
     let kept = store.list(SERIALS)?.len();
     if kept + revoked.len() > MAX_REVOKED {
         bail!(
@@ -151,7 +156,7 @@ fn write(store: &dyn Store, revoked: &[Revoked]) -> anyhow::Result<()> {
         );
     }
     for one in revoked {
-        store.create(&Key::new(SERIALS, &one.serial)?, &serde_json::to_vec(one)?)?;
+        store.create(&EntryKey::new(SERIALS, &one.serial)?, &serde_json::to_vec(one)?)?;
     }
     bump(store)?;
     Ok(())
@@ -166,8 +171,8 @@ fn bump(store: &dyn Store) -> io::Result<()> {
     Ok(())
 }
 
-fn generation_key() -> io::Result<Key> {
-    Key::new("state", "revocations")
+fn generation_key() -> io::Result<EntryKey> {
+    EntryKey::new("state", "revocations")
 }
 
 /// Grows with every change of the revocations: one small read tells that there is nothing new.
@@ -182,8 +187,8 @@ pub fn generation(store: &dyn Store) -> io::Result<u64> {
 ///
 /// # Errors
 /// The store's, and an entry that cannot be read: what was revoked must not be forgotten silently.
-pub fn list(store: &dyn Store, now: u64) -> anyhow::Result<Vec<Revoked>> {
-    let mut listed: Vec<Revoked> = read_all(store, SERIALS)?;
+pub fn list(store: &dyn Store, now: u64) -> anyhow::Result<Vec<RevokedCertificate>> {
+    let mut listed: Vec<RevokedCertificate> = read_all(store, SERIALS)?;
     listed.retain(|revoked| revoked.not_after > now);
     Ok(listed)
 }
@@ -220,7 +225,7 @@ fn read_all<T: serde::de::DeserializeOwned>(
 /// The store's.
 pub fn remove_expired(store: &dyn Store, now: u64) -> io::Result<()> {
     for (key, entry) in store.list(SERIALS)? {
-        let revoked = serde_json::from_slice::<Revoked>(&entry.value);
+        let revoked = serde_json::from_slice::<RevokedCertificate>(&entry.value);
         if revoked.is_ok_and(|revoked| now >= revoked.not_after) {
             store.remove(&key, &entry.version)?;
         }
@@ -243,9 +248,9 @@ mod tests {
     const NOW: u64 = 1_800_000_000;
     const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
 
-    fn leaf(serial: &str, not_after: u64) -> Leaf {
+    fn leaf(serial: &str, not_after: u64) -> LiveLeaf {
         let (root, instance) = ("root".to_owned(), "one".to_owned());
-        Leaf { serial: serial.to_owned(), not_after, root, instance }
+        LiveLeaf { serial: serial.to_owned(), not_after, root, instance }
     }
 
     #[test]
@@ -287,7 +292,7 @@ mod tests {
         revoke_serial(&store, "4f1a", NOW).unwrap();
         assert!(generation(&store).unwrap() > before);
         assert_eq!(list(&store, NOW + 86_399).unwrap().len(), 1);
-        store.create(&Key::new(SERIALS, "garbage").unwrap(), b"{").unwrap();
+        store.create(&EntryKey::new(SERIALS, "garbage").unwrap(), b"{").unwrap();
         assert!(list(&store, NOW).unwrap_err().to_string().contains("revocations/garbage"));
     }
 }

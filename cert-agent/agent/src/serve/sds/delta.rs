@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tonic::Status;
 
 use crate::proto::sds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
-use crate::renewal::held::Holding;
-use crate::renewal::trust::MAX_DOMAINS;
+use crate::renewal::bundle_set::MAX_DOMAINS;
+use crate::renewal::served_state::ServedState;
 
-use super::Counted;
-use super::secrets::{Digest, TYPE_URL, all_names, secret};
-use super::stream::{Conversation, MAX_NAMES, check_request};
+use super::DiscoveryCounts;
+use super::secrets::{ContentDigest, TYPE_URL, all_names, secret};
+use super::stream::{DiscoveryConversation, MAX_NAMES, check_request};
 
 /// Names that one stream may be subscribed to: everything there can be, and as many again as one
 /// request names.
@@ -19,29 +19,29 @@ const MAX_WANTED: usize = MAX_DOMAINS + MAX_NAMES;
 
 /// The state.
 #[derive(Debug)]
-pub struct Delta {
-    counted: Arc<Counted>,
+pub struct DeltaDiscovery {
+    counted: Arc<DiscoveryCounts>,
     /// What is wanted, with what the client was given of it.
-    wanted: BTreeMap<String, Option<Digest>>,
+    wanted: BTreeMap<String, Option<ContentDigest>>,
     /// Everything is wanted: the first request named nothing.
     everything: bool,
     heard: bool,
     said: u64,
 }
 
-impl Delta {
+impl DeltaDiscovery {
     /// Nothing is wanted yet.
     #[must_use]
-    pub fn new(counted: Arc<Counted>) -> Self {
+    pub fn new(counted: Arc<DiscoveryCounts>) -> Self {
         Self { counted, wanted: BTreeMap::new(), everything: false, heard: false, said: 0 }
     }
 
     fn taken(&self, request: &DeltaDiscoveryRequest) {
         match &request.error_detail {
             _ if request.response_nonce.is_empty() => {}
-            None => Counted::add(&self.counted.accepted),
+            None => DiscoveryCounts::add(&self.counted.accepted),
             Some(why) => {
-                Counted::add(&self.counted.rejected);
+                DiscoveryCounts::add(&self.counted.rejected);
                 tracing::warn!(
                     reason = why.message,
                     "an SDS client could not use what it got; it keeps what it had"
@@ -51,7 +51,7 @@ impl Delta {
     }
 }
 
-impl Conversation for Delta {
+impl DiscoveryConversation for DeltaDiscovery {
     type Request = DeltaDiscoveryRequest;
     type Response = DeltaDiscoveryResponse;
 
@@ -78,7 +78,7 @@ impl Conversation for Delta {
         Ok(())
     }
 
-    fn say(&mut self, holding: &Holding, now: u64) -> Option<DeltaDiscoveryResponse> {
+    fn say(&mut self, holding: &ServedState, now: u64) -> Option<DeltaDiscoveryResponse> {
         if self.everything {
             for name in all_names(holding, now) {
                 self.wanted.entry(name).or_default();
@@ -103,7 +103,7 @@ impl Conversation for Delta {
             return None;
         }
         self.said += 1;
-        Counted::add(&self.counted.sent);
+        DiscoveryCounts::add(&self.counted.sent);
         Some(DeltaDiscoveryResponse {
             system_version_info: version,
             resources,

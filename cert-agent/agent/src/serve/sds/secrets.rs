@@ -20,9 +20,9 @@ use crate::proto::sds::TlsCertificate;
 use crate::proto::sds::TypedExtensionConfig;
 use crate::proto::sds::secret::Type;
 use crate::proto::sds::spiffe_cert_validator_config::TrustDomain as Entry;
-use crate::renewal::held::Held;
-use crate::renewal::held::Holding;
-use crate::renewal::trust::DomainBundle;
+use crate::renewal::bundle_set::DomainBundle;
+use crate::renewal::served_state::CurrentIdentity;
+use crate::renewal::served_state::ServedState;
 use crate::serve::workload_messages::trust_domain_id;
 
 /// The type of every resource here.
@@ -42,23 +42,23 @@ const ALL: &str = "ALL";
 const NOBODY: &str = "NOBODY";
 
 /// What a resource is like, to see whether it changed. It never leaves this process.
-pub type Digest = [u8; 32];
+pub type ContentDigest = [u8; 32];
 
 /// A resource with its name.
 #[derive(Debug, Clone)]
-pub struct Named {
+pub struct NamedSecret {
     /// As it was asked for.
     pub name: String,
     /// The resource.
     pub packed: Packed,
     /// Of its bytes.
-    pub digest: Digest,
+    pub digest: ContentDigest,
 }
 
 /// The resource of this name at this time (Unix seconds); none when there is no such name, or its
 /// certificate has run out.
 #[must_use]
-pub fn secret(name: &str, holding: &Holding, now: u64) -> Option<Named> {
+pub fn secret(name: &str, holding: &ServedState, now: u64) -> Option<NamedSecret> {
     let kind = match name {
         DEFAULT => Type::TlsCertificate(certificate(holding.current(now)?)),
         ROOTCA => Type::ValidationContext(roots_of([&holding.trust.own])?),
@@ -67,7 +67,7 @@ pub fn secret(name: &str, holding: &Holding, now: u64) -> Option<Named> {
     };
     let value = Secret { name: name.to_owned(), r#type: Some(kind) }.encode_to_vec();
     let digest = sha256(&value);
-    Some(Named {
+    Some(NamedSecret {
         name: name.to_owned(),
         packed: Packed { type_url: TYPE_URL.into(), value },
         digest,
@@ -76,12 +76,12 @@ pub fn secret(name: &str, holding: &Holding, now: u64) -> Option<Named> {
 
 /// What whoever names nothing gets: the certificate by its id, and each trust domain's roots.
 #[must_use]
-pub fn all_names(holding: &Holding, now: u64) -> Vec<String> {
+pub fn all_names(holding: &ServedState, now: u64) -> Vec<String> {
     let identity = holding.current(now).map(|held| held.svid.id().to_string());
     identity.into_iter().chain(holding.trust.domains().map(trust_domain_id)).collect()
 }
 
-fn by_id(name: &str, holding: &Holding, now: u64) -> Option<Type> {
+fn by_id(name: &str, holding: &ServedState, now: u64) -> Option<Type> {
     if let Some(held) = holding.current(now).filter(|held| held.svid.id().as_str() == name) {
         return Some(Type::TlsCertificate(certificate(held)));
     }
@@ -94,11 +94,11 @@ fn by_id(name: &str, holding: &Holding, now: u64) -> Option<Type> {
 /// For a trust domain that is not federated, no longer, or that is distrusted: a context that
 /// believes nobody of it. Envoy keeps what it has when it gets nothing, and takes no empty list, so
 /// this is a list for a name that no SPIFFE id can have (SPIFFE-ID §2.1: lower case).
-fn nobody(holding: &Holding) -> Option<CertificateValidationContext> {
+fn nobody(holding: &ServedState) -> Option<CertificateValidationContext> {
     Some(validator(vec![entry(NOBODY.to_owned(), &holding.trust.own)]))
 }
 
-fn certificate(held: &Held) -> TlsCertificate {
+fn certificate(held: &CurrentIdentity) -> TlsCertificate {
     let chain = pem::certificates(held.svid.chain().iter().map(AsRef::as_ref));
     let key = pem::secret_block("PRIVATE KEY", held.key.pkcs8_der());
     TlsCertificate {
@@ -132,8 +132,8 @@ fn validator(trust_domains: Vec<Entry>) -> CertificateValidationContext {
     CertificateValidationContext { custom_validator_config: Some(validator) }
 }
 
-fn sha256(bytes: &[u8]) -> Digest {
-    let mut short = Digest::default();
+fn sha256(bytes: &[u8]) -> ContentDigest {
+    let mut short = ContentDigest::default();
     short.copy_from_slice(digest(&SHA256, bytes).as_ref());
     short
 }

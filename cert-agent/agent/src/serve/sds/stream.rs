@@ -6,9 +6,9 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use crate::renewal::held::Holding;
-use crate::renewal::rotation::Moment;
-use crate::serve::updates::Updates;
+use crate::renewal::rotation::ClockReading;
+use crate::renewal::served_state::ServedState;
+use crate::serve::updates::UpdateStream;
 
 use super::secrets::TYPE_URL;
 
@@ -18,7 +18,7 @@ pub const MAX_NAMES: usize = 64;
 const MAX_NAME: usize = 2048;
 
 /// The state of a conversation. Without sockets, so that it can be tested with messages alone.
-pub trait Conversation: Send + 'static {
+pub trait DiscoveryConversation: Send + 'static {
     /// What the client says.
     type Request: Send + 'static;
     /// What we say.
@@ -31,7 +31,7 @@ pub trait Conversation: Send + 'static {
     fn hear(&mut self, request: Self::Request) -> Result<(), Status>;
 
     /// What there is to say now (Unix seconds); nothing when the client knows it all.
-    fn say(&mut self, holding: &Holding, now: u64) -> Option<Self::Response>;
+    fn say(&mut self, holding: &ServedState, now: u64) -> Option<Self::Response>;
 }
 
 /// The type, if one is named, and how many names of what length are asked for.
@@ -48,34 +48,34 @@ pub fn check_request(type_url: &str, names: &[String]) -> Result<(), Status> {
     Ok(())
 }
 
-struct Place<C: Conversation> {
+struct StreamPosition<C: DiscoveryConversation> {
     conversation: C,
     requests: Streaming<C::Request>,
-    holding: watch::Receiver<Holding>,
+    holding: watch::Receiver<ServedState>,
     stop: CancellationToken,
     ended: bool,
 }
 
 /// Until the client leaves, says what is no request, or `stop`.
-pub fn converse<C: Conversation>(
+pub fn converse<C: DiscoveryConversation>(
     conversation: C,
     requests: Streaming<C::Request>,
-    holding: watch::Receiver<Holding>,
+    holding: watch::Receiver<ServedState>,
     stop: CancellationToken,
-) -> Updates<C::Response> {
-    let place = Place { conversation, requests, holding, stop, ended: false };
+) -> UpdateStream<C::Response> {
+    let place = StreamPosition { conversation, requests, holding, stop, ended: false };
     Box::pin(stream::unfold(place, step))
 }
 
-async fn step<C: Conversation>(
-    mut place: Place<C>,
-) -> Option<(Result<C::Response, Status>, Place<C>)> {
+async fn step<C: DiscoveryConversation>(
+    mut place: StreamPosition<C>,
+) -> Option<(Result<C::Response, Status>, StreamPosition<C>)> {
     if place.ended {
         return None;
     }
     loop {
         let holding = place.holding.borrow_and_update().clone();
-        if let Some(response) = place.conversation.say(&holding, Moment::now().unix()) {
+        if let Some(response) = place.conversation.say(&holding, ClockReading::now().unix()) {
             return Some((Ok(response), place));
         }
         let heard = tokio::select! {

@@ -25,19 +25,19 @@ const STALE: Duration = Duration::from_secs(86_400);
 
 /// The keys at hand.
 #[derive(Debug, Default)]
-pub struct Keys {
-    sources: Mutex<BTreeMap<KeySource, Arc<tokio::sync::Mutex<Held>>>>,
+pub struct IssuerKeys {
+    sources: Mutex<BTreeMap<KeySource, Arc<tokio::sync::Mutex<CachedKeys>>>>,
 }
 
 #[derive(Debug, Default)]
-struct Held {
+struct CachedKeys {
     keys: Option<Arc<KeySet>>,
     taken: Option<Instant>,
     tried: Option<Instant>,
     error: String,
 }
 
-impl Keys {
+impl IssuerKeys {
     /// Checks a token's signature with the keys of this source.
     pub(super) async fn verify(&self, source: &KeySource, jws: &Jws<'_>) -> Result<(), OidcError> {
         let held = Arc::clone(self.sources.lock().entry(source.clone()).or_default());
@@ -53,7 +53,7 @@ impl Keys {
     }
 }
 
-impl Held {
+impl CachedKeys {
     /// Fetches where that is due.
     async fn look(&mut self, source: &KeySource, enough: impl Fn(&KeySet) -> bool) {
         let now = Instant::now();

@@ -10,11 +10,11 @@ use identity::jws::{Jws, JwsError};
 use serde_json::{Map, Value};
 
 use crate::attest::refusal::Refusal;
-use crate::attest::registry::oidc::{Issuer, Issuers};
+use crate::attest::registry::oidc::{OidcIssuer, OidcIssuers};
 use issuance_messages::OidcEvidence;
 
-use super::{Asking, Attested, Attestor, Proof};
-use keys::Keys;
+use super::{AttestedIdentity, Attestor, IdentityProof, RequestContext};
+use keys::IssuerKeys;
 
 /// How far an issuer's clock may differ from ours, seconds.
 const LEEWAY: u64 = 60;
@@ -53,21 +53,21 @@ impl From<JwsError> for OidcError {
 
 /// Believes the issuers of the registry.
 #[derive(Debug)]
-pub struct Tokens<'a> {
+pub struct OidcAttestor<'a> {
     /// Whom.
-    pub issuers: &'a Issuers,
+    pub issuers: &'a OidcIssuers,
     /// Their keys.
-    pub keys: &'a Keys,
+    pub keys: &'a IssuerKeys,
 }
 
-impl Attestor for Tokens<'_> {
+impl Attestor for OidcAttestor<'_> {
     type Evidence = OidcEvidence;
 
     async fn attest(
         &self,
         evidence: &OidcEvidence,
-        asking: &Asking<'_>,
-    ) -> Result<Attested, Refusal> {
+        asking: &RequestContext<'_>,
+    ) -> Result<AttestedIdentity, Refusal> {
         let jws = Jws::open(evidence.token.as_bytes()).map_err(OidcError::from)?;
         let claims = jws.claims().map_err(OidcError::from)?;
         // Only to choose whose keys to try; it is among what they then sign.
@@ -81,7 +81,11 @@ impl Attestor for Tokens<'_> {
 }
 
 /// `exp` and `aud` are required, and `nbf` and `iat` are honoured (RFC 7519 §4.1).
-fn check_claims(claims: &Map<String, Value>, issuer: &Issuer, now: u64) -> Result<(), OidcError> {
+fn check_claims(
+    claims: &Map<String, Value>,
+    issuer: &OidcIssuer,
+    now: u64,
+) -> Result<(), OidcError> {
     let time = |name: &str| match claims.get(name) {
         None => Ok(None),
         Some(value) => {
@@ -108,7 +112,7 @@ fn check_claims(claims: &Map<String, Value>, issuer: &Issuer, now: u64) -> Resul
     Ok(())
 }
 
-fn whom(claims: &Map<String, Value>, issuer: &Issuer) -> Result<Attested, OidcError> {
+fn whom(claims: &Map<String, Value>, issuer: &OidcIssuer) -> Result<AttestedIdentity, OidcError> {
     let subject = claims
         .get("sub")
         .and_then(Value::as_str)
@@ -119,7 +123,7 @@ fn whom(claims: &Map<String, Value>, issuer: &Issuer) -> Result<Attested, OidcEr
         (None, _) => Err(OidcError::Nobody),
         (Some(identity), true) => {
             let instance = format!("oidc/{}/{subject}", issuer.issuer);
-            Ok(Attested { identity, instance, proof: Proof::Lasting })
+            Ok(AttestedIdentity { identity, instance, proof: IdentityProof::Lasting })
         }
         (Some(_), false) => Err(OidcError::Ambiguous),
     }

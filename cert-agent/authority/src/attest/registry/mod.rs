@@ -32,13 +32,13 @@ const MAX_ENTRIES: usize = 10_000;
 /// Who is who, by what the kernel says of a caller.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
-    entries: Vec<Entry>,
-    x509: x509::Authorities,
-    oidc: oidc::Issuers,
+    entries: Vec<UnixEntry>,
+    x509: x509::X509Authorities,
+    oidc: oidc::OidcIssuers,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct UnixEntry {
     identity: SpiffeId,
     unix: Option<UnixSelector>,
     dns_names: Vec<String>,
@@ -72,7 +72,7 @@ pub struct UnixCaller {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct RegistryFile {
     #[serde(default)]
     entries: Vec<Spanned<FileEntry>>,
     #[serde(default)]
@@ -137,28 +137,29 @@ impl Registry {
                 "the file is empty: half-written? `entries: []` says that nobody is meant"
             ));
         }
-        let file: File = serde_saphyr::from_str(text).map_err(|error| anyhow!("{error}"))?;
-        let mut mistakes = Mistakes::default();
+        let file: RegistryFile =
+            serde_saphyr::from_str(text).map_err(|error| anyhow!("{error}"))?;
+        let mut mistakes = RegistryErrors::default();
         let mut entries = Vec::new();
         for (index, entry) in mistakes.within(MAX_ENTRIES, "entries", file.entries).enumerate() {
             let at = format!("{}: entry {}", place(&entry), index + 1);
             entries.extend(mistakes.note(&at, check_entry(entry.value, trust_domain)));
         }
-        let x509 = x509::Authorities::check(file.x509, trust_domain, &mut mistakes);
-        let oidc = oidc::Issuers::check(file.oidc, trust_domain, &mut mistakes);
+        let x509 = x509::X509Authorities::check(file.x509, trust_domain, &mut mistakes);
+        let oidc = oidc::OidcIssuers::check(file.oidc, trust_domain, &mut mistakes);
         mistakes.none()?;
         Ok(Self { entries, x509, oidc })
     }
 
     /// The other certificate authorities; none when the registry has no section `x509`.
     #[must_use]
-    pub fn x509_authorities(&self) -> Option<&x509::Authorities> {
+    pub fn x509_authorities(&self) -> Option<&x509::X509Authorities> {
         (!self.x509.is_empty()).then_some(&self.x509)
     }
 
     /// The token issuers; none when the registry has no section `oidc`.
     #[must_use]
-    pub fn oidc_issuers(&self) -> Option<&oidc::Issuers> {
+    pub fn oidc_issuers(&self) -> Option<&oidc::OidcIssuers> {
         (!self.oidc.is_empty()).then_some(&self.oidc)
     }
 
@@ -207,9 +208,9 @@ impl Registry {
 
 /// Everything that is wrong with a file, collected.
 #[derive(Debug, Default)]
-struct Mistakes(Vec<String>);
+struct RegistryErrors(Vec<String>);
 
-impl Mistakes {
+impl RegistryErrors {
     /// The value, or a note of what is wrong with it and where.
     fn note<T>(&mut self, at: &str, outcome: Result<T, String>) -> Option<T> {
         outcome.map_err(|mistake| self.0.push(format!("{at}: {mistake}"))).ok()
@@ -259,7 +260,7 @@ impl UnixSelector {
     }
 }
 
-fn check_entry(entry: FileEntry, trust_domain: &TrustDomain) -> Result<Entry, String> {
+fn check_entry(entry: FileEntry, trust_domain: &TrustDomain) -> Result<UnixEntry, String> {
     let identity = workload(&entry.identity, trust_domain)?;
     if let Some(path) = entry.unix.as_ref().and_then(|unix| unix.path.as_ref())
         && !path.is_absolute()
@@ -272,7 +273,7 @@ fn check_entry(entry: FileEntry, trust_domain: &TrustDomain) -> Result<Entry, St
     if entry.unix.is_none() && entry.dns_names.is_empty() {
         return Err("has neither `unix` nor `dnsNames`, so it says nothing".to_owned());
     }
-    Ok(Entry { identity, unix: entry.unix, dns_names: entry.dns_names })
+    Ok(UnixEntry { identity, unix: entry.unix, dns_names: entry.dns_names })
 }
 
 /// Host names of lower-case letters, digits and hyphens (RFC 1123 §2.1); no wildcard.

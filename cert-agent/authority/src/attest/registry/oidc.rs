@@ -25,8 +25,8 @@ use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 use web_fetch::WebUrl;
 
-use super::template::Template;
-use super::{Mistakes, place};
+use super::template::IdentityTemplate;
+use super::{RegistryErrors, place};
 
 /// More than this many of anything in the section are a mistake.
 const MAX_ISSUERS: usize = 32;
@@ -37,18 +37,18 @@ const MAX_VALUE: usize = 512;
 
 /// The issuers that are believed.
 #[derive(Debug, Clone, Default)]
-pub struct Issuers(Vec<Issuer>);
+pub struct OidcIssuers(Vec<OidcIssuer>);
 
 /// One of them.
 #[derive(Debug, Clone)]
-pub struct Issuer {
+pub struct OidcIssuer {
     /// What `iss` must be, exactly.
     pub issuer: String,
     /// What `aud` must hold.
     pub audience: String,
     /// Where its keys are.
     pub keys: KeySource,
-    rules: Vec<Rule>,
+    rules: Vec<ClaimRule>,
 }
 
 /// Where an issuer's keys (JWKS, RFC 7517) are.
@@ -68,9 +68,9 @@ pub enum KeySource {
 }
 
 #[derive(Debug, Clone)]
-struct Rule {
+struct ClaimRule {
     claims: BTreeMap<String, String>,
-    template: Template,
+    template: IdentityTemplate,
 }
 
 #[derive(Deserialize)]
@@ -93,13 +93,13 @@ struct FileIdentity {
     identity: String,
 }
 
-impl Issuers {
+impl OidcIssuers {
     pub(super) fn check(
         section: Vec<Spanned<FileIssuer>>,
         trust_domain: &TrustDomain,
-        mistakes: &mut Mistakes,
+        mistakes: &mut RegistryErrors,
     ) -> Self {
-        let mut issuers: Vec<Issuer> = Vec::new();
+        let mut issuers: Vec<OidcIssuer> = Vec::new();
         for issuer in mistakes.within(MAX_ISSUERS, "oidc issuers", section) {
             let at = format!("{}: oidc `{}`", place(&issuer), issuer.value.issuer);
             let issuer = issuer.value;
@@ -112,7 +112,7 @@ impl Issuers {
             let rules = rules(issuer.identities, trust_domain, mistakes);
             if let Some(keys) = keys {
                 let FileIssuer { issuer, audience, .. } = issuer;
-                issuers.push(Issuer { issuer, audience, keys, rules });
+                issuers.push(OidcIssuer { issuer, audience, keys, rules });
             }
         }
         Self(issuers)
@@ -125,12 +125,12 @@ impl Issuers {
     }
 
     /// Each.
-    pub fn iter(&self) -> impl Iterator<Item = &Issuer> {
+    pub fn iter(&self) -> impl Iterator<Item = &OidcIssuer> {
         self.0.iter()
     }
 }
 
-impl Issuer {
+impl OidcIssuer {
     /// Whom a token with these (verified) claims means, each once.
     #[must_use]
     pub fn identities_of(&self, claims: &Map<String, Value>) -> Vec<SpiffeId> {
@@ -143,7 +143,7 @@ impl Issuer {
     }
 }
 
-impl Rule {
+impl ClaimRule {
     fn fits(&self, claims: &Map<String, Value>) -> bool {
         self.claims
             .iter()
@@ -154,16 +154,16 @@ impl Rule {
 fn rules(
     identities: Vec<Spanned<FileIdentity>>,
     trust_domain: &TrustDomain,
-    mistakes: &mut Mistakes,
-) -> Vec<Rule> {
+    mistakes: &mut RegistryErrors,
+) -> Vec<ClaimRule> {
     let mut rules = Vec::new();
     for entry in mistakes.within(MAX_IDENTITIES, "identities", identities) {
         let at = format!("{}: oidc identity", place(&entry));
         let FileIdentity { claims, identity } = entry.value;
-        let template = mistakes.note(&at, Template::parse(&identity, trust_domain));
+        let template = mistakes.note(&at, IdentityTemplate::parse(&identity, trust_domain));
         let checked = mistakes.note(&at, check_claims(&claims));
         if let (Some(template), Some(())) = (template, checked) {
-            rules.push(Rule { claims, template });
+            rules.push(ClaimRule { claims, template });
         }
     }
     rules

@@ -15,18 +15,18 @@ const MAX_PLACES: usize = 8;
 
 /// A checked template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
+pub struct IdentityTemplate {
     trust_domain: TrustDomain,
-    segments: Vec<Segment>,
+    segments: Vec<PathSegment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Segment {
+enum PathSegment {
     Literal(String),
     Claim(String),
 }
 
-impl Template {
+impl IdentityTemplate {
     /// Reads a template of this trust domain.
     ///
     /// # Errors
@@ -37,11 +37,11 @@ impl Template {
             .strip_prefix(&format!("spiffe://{trust_domain}/"))
             .ok_or_else(|| wrong(&format!("it does not begin with spiffe://{trust_domain}/")))?;
         let segments: Vec<_> = path.split('/').map(segment).collect();
-        let places = segments.iter().filter(|s| matches!(s, Segment::Claim(_))).count();
+        let places = segments.iter().filter(|s| matches!(s, PathSegment::Claim(_))).count();
         if places > MAX_PLACES {
             return Err(wrong("more than 8 places for claims"));
         }
-        if matches!(segments.first(), Some(Segment::Claim(_))) {
+        if matches!(segments.first(), Some(PathSegment::Claim(_))) {
             return Err(wrong(
                 "the first segment must be fixed, or a claim could choose any identity",
             ));
@@ -55,8 +55,8 @@ impl Template {
     /// The claims that it takes its places from.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
-            Segment::Claim(name) => Some(name.as_str()),
-            Segment::Literal(_) => None,
+            PathSegment::Claim(name) => Some(name.as_str()),
+            PathSegment::Literal(_) => None,
         })
     }
 
@@ -75,8 +75,8 @@ impl Template {
         for segment in &self.segments {
             text.push('/');
             text.push_str(match segment {
-                Segment::Literal(literal) => literal,
-                Segment::Claim(name) => claim(name).ok_or("a claim is missing")?,
+                PathSegment::Literal(literal) => literal,
+                PathSegment::Claim(name) => claim(name).ok_or("a claim is missing")?,
             });
         }
         SpiffeId::parse(&text).map_err(|error| error.to_string())
@@ -84,12 +84,12 @@ impl Template {
 }
 
 /// `{name}` is a place; braces anywhere else are left standing, and no SPIFFE path may hold them.
-fn segment(text: &str) -> Segment {
+fn segment(text: &str) -> PathSegment {
     match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
         Some(name) if !name.is_empty() && !name.contains(['{', '}']) => {
-            Segment::Claim(name.to_owned())
+            PathSegment::Claim(name.to_owned())
         }
-        _ => Segment::Literal(text.to_owned()),
+        _ => PathSegment::Literal(text.to_owned()),
     }
 }
 
@@ -107,8 +107,8 @@ mod tests {
 
     use super::*;
 
-    fn template(text: &str) -> Result<Template, String> {
-        Template::parse(text, &TrustDomain::parse("cluster.local").unwrap())
+    fn template(text: &str) -> Result<IdentityTemplate, String> {
+        IdentityTemplate::parse(text, &TrustDomain::parse("cluster.local").unwrap())
     }
 
     #[test]

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use webpki::VerifiedPath;
 
-use super::{Mistakes, files, place, workload};
+use super::{RegistryErrors, files, place, workload};
 
 /// More than this many of anything in the section are a mistake.
 const MAX_AUTHORITIES: usize = 64;
@@ -29,25 +29,25 @@ const MAX_IDENTITIES: usize = 10_000;
 
 /// The other certificate authorities that are believed.
 #[derive(Debug, Clone, Default)]
-pub struct Authorities(Vec<Authority>);
+pub struct X509Authorities(Vec<X509Authority>);
 
 /// One of them.
 #[derive(Debug, Clone)]
-pub struct Authority {
-    roots: Roots,
-    identities: Vec<(Selector, SpiffeId)>,
+pub struct X509Authority {
+    roots: FileRoots,
+    identities: Vec<(CertificateSelector, SpiffeId)>,
 }
 
 /// What an authority's file holds: each root as webpki wants it, and what it says of itself.
 #[derive(Debug, Clone, Default)]
-struct Roots {
+struct FileRoots {
     anchors: Vec<TrustAnchor<'static>>,
     signers: Vec<SigningCertificate>,
 }
 
 /// The names of a certificate that was verified.
 #[derive(Debug, Clone)]
-pub struct Names<'a> {
+pub struct CertificateNames<'a> {
     /// As `openssl x509 -subject` orders it, `CN=build, O=Example`.
     pub subject: String,
     /// URI SANs.
@@ -75,17 +75,17 @@ struct FileIdentity {
 
 /// Which certificates an entry means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Selector {
+enum CertificateSelector {
     Uri(String),
     DnsName(String),
     Subject(String),
 }
 
-impl Authorities {
+impl X509Authorities {
     pub(super) fn check(
         section: Vec<Spanned<FileAuthority>>,
         trust_domain: &TrustDomain,
-        mistakes: &mut Mistakes,
+        mistakes: &mut RegistryErrors,
     ) -> Self {
         let mut authorities = Vec::new();
         for authority in mistakes.within(MAX_AUTHORITIES, "x509 authorities", section) {
@@ -97,7 +97,7 @@ impl Authorities {
                 let at = format!("{}: x509 identity", place(&entry));
                 identities.extend(mistakes.note(&at, check_identity(entry.value, trust_domain)));
             }
-            authorities.push(Authority { roots, identities });
+            authorities.push(X509Authority { roots, identities });
         }
         Self(authorities)
     }
@@ -109,12 +109,12 @@ impl Authorities {
     }
 
     /// Each.
-    pub fn iter(&self) -> impl Iterator<Item = &Authority> {
+    pub fn iter(&self) -> impl Iterator<Item = &X509Authority> {
         self.0.iter()
     }
 }
 
-impl Authority {
+impl X509Authority {
     /// Its roots.
     #[must_use]
     pub fn anchors(&self) -> &[TrustAnchor<'static>] {
@@ -131,7 +131,7 @@ impl Authority {
     }
 
     /// Whom a certificate of these names means.
-    pub fn identities_of(&self, names: &Names<'_>) -> impl Iterator<Item = &SpiffeId> {
+    pub fn identities_of(&self, names: &CertificateNames<'_>) -> impl Iterator<Item = &SpiffeId> {
         self.identities
             .iter()
             .filter(|(selector, _)| selector.fits(names))
@@ -139,8 +139,8 @@ impl Authority {
     }
 }
 
-impl Selector {
-    fn fits(&self, names: &Names<'_>) -> bool {
+impl CertificateSelector {
+    fn fits(&self, names: &CertificateNames<'_>) -> bool {
         match self {
             Self::Uri(uri) => names.uris.contains(&uri.as_str()),
             Self::DnsName(name) => names.dns.iter().any(|dns| dns.eq_ignore_ascii_case(name)),
@@ -152,29 +152,29 @@ impl Selector {
 fn check_identity(
     entry: FileIdentity,
     trust_domain: &TrustDomain,
-) -> Result<(Selector, SpiffeId), String> {
+) -> Result<(CertificateSelector, SpiffeId), String> {
     let identity = workload(&entry.identity, trust_domain)?;
     let selector = match (entry.uri, entry.dns_name, entry.subject) {
-        (Some(uri), None, None) => Selector::Uri(uri),
+        (Some(uri), None, None) => CertificateSelector::Uri(uri),
         (None, Some(name), None) => {
             super::check_dns_name(&name)?;
-            Selector::DnsName(name)
+            CertificateSelector::DnsName(name)
         }
-        (None, None, Some(subject)) => Selector::Subject(subject),
+        (None, None, Some(subject)) => CertificateSelector::Subject(subject),
         _ => return Err("say exactly one of `uri`, `dnsName` and `subject`".to_owned()),
     };
     match &selector {
-        Selector::Uri(text) | Selector::Subject(text) if text.is_empty() => {
+        CertificateSelector::Uri(text) | CertificateSelector::Subject(text) if text.is_empty() => {
             Err("an empty name fits too much".to_owned())
         }
         _ => Ok((selector, identity)),
     }
 }
 
-fn roots(path: &std::path::Path) -> Result<Roots, String> {
+fn roots(path: &std::path::Path) -> Result<FileRoots, String> {
     let at = path.display();
     let pem = files::read(path).map_err(|error| error.to_string())?;
-    let mut roots = Roots::default();
+    let mut roots = FileRoots::default();
     // Another PKI's root need not be made for SPIFFE; a certificate that signs nobody is none all the same.
     for (certificate, signer) in authorities(&pem).map_err(|error| format!("{at}: {error}"))? {
         let anchor = webpki::anchor_from_trusted_cert(&certificate)

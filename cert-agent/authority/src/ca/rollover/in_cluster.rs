@@ -12,11 +12,11 @@ use rustls_pki_types::CertificateDer;
 use tokio::runtime::Runtime;
 use zeroize::Zeroizing;
 
-use super::{Keys, Material};
+use super::{KeyMaterial, KeyMaterialStore};
 use crate::ca::bootstrap::{authority_content, passphrase, root_key_of};
 use crate::ca::root_key;
-use crate::ca::signers::{self, Facts};
-use crate::store::objects::{self, Content, Places};
+use crate::ca::signers::{self, SignerFacts};
+use crate::store::cluster_objects::{self, ObjectContent, ObjectNames};
 use crate::store::{kubernetes, pem};
 
 /// The members of the root's Secret.
@@ -31,7 +31,7 @@ const BUNDLE: &str = "bundle.pem";
 pub struct InCluster {
     runtime: Runtime,
     client: Client,
-    places: Places,
+    places: ObjectNames,
 }
 
 impl InCluster {
@@ -39,7 +39,7 @@ impl InCluster {
     ///
     /// # Errors
     /// As [`kubernetes::client`].
-    pub fn open(places: Places, kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
+    pub fn open(places: ObjectNames, kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let client = runtime.block_on(kubernetes::client(kubeconfig))?;
         Ok(Self { runtime, client, places })
@@ -48,13 +48,14 @@ impl InCluster {
     /// Reads the root's Secret, changes it, and writes it back.
     fn change_root(
         &self,
-        change: impl FnOnce(&mut Content, &str) -> anyhow::Result<()>,
+        change: impl FnOnce(&mut ObjectContent, &str) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let place = &self.places.root;
         self.runtime.block_on(async {
-            let (mut content, object) = objects::existing_secret(&self.client, place).await?;
+            let (mut content, object) =
+                cluster_objects::existing_secret(&self.client, place).await?;
             change(&mut content, &format!("Secret {place}"))?;
-            objects::replace_secret(&self.client, place, object, &content).await
+            cluster_objects::replace_secret(&self.client, place, object, &content).await
         })
     }
 
@@ -65,7 +66,7 @@ impl InCluster {
         roots: &[CertificateDer<'static>],
     ) -> anyhow::Result<()> {
         let place = &self.places.bundle;
-        let found = objects::config_map(&self.client, place).await?;
+        let found = cluster_objects::config_map(&self.client, place).await?;
         let (mut content, object) =
             found.with_context(|| format!("there is no ConfigMap {place}; run `init` first"))?;
         let mut published = content.certificates(BUNDLE, &format!("ConfigMap {place}"))?;
@@ -74,16 +75,17 @@ impl InCluster {
             roots.iter().filter(|root| !published.contains(root)).cloned().collect();
         published.extend(missing);
         content.set(BUNDLE, pem::encode(&published).as_bytes());
-        objects::replace_config_map(&self.client, place, object, &content).await
+        cluster_objects::replace_config_map(&self.client, place, object, &content).await
     }
 }
 
-impl Keys for InCluster {
-    fn material(&self) -> anyhow::Result<Material> {
+impl KeyMaterialStore for InCluster {
+    fn material(&self) -> anyhow::Result<KeyMaterial> {
         let (root, authority) = self.runtime.block_on(async {
-            let (root, _) = objects::existing_secret(&self.client, &self.places.root).await?;
+            let (root, _) =
+                cluster_objects::existing_secret(&self.client, &self.places.root).await?;
             let (authority, _) =
-                objects::existing_secret(&self.client, &self.places.authority).await?;
+                cluster_objects::existing_secret(&self.client, &self.places.authority).await?;
             anyhow::Ok((root, authority))
         })?;
         let root_place = format!("Secret {}", self.places.root);
@@ -91,8 +93,8 @@ impl Keys for InCluster {
         let first = |name: &str| anyhow::Ok(root.certificates(name, &root_place)?.swap_remove(0));
         let intermediates = authority.certificates("tls.crt", &place)?;
         let intermediate = intermediates.first().context("no intermediate")?;
-        let trust_domain = Facts::read(intermediate)?.trust_domain;
-        Ok(Material {
+        let trust_domain = SignerFacts::read(intermediate)?.trust_domain;
+        Ok(KeyMaterial {
             trust_domain: trust_domain.with_context(|| {
                 format!("{place} names no trust domain; it was not made by `init`")
             })?,
@@ -105,7 +107,7 @@ impl Keys for InCluster {
 
     fn make_next(
         &self,
-        found: &Material,
+        found: &KeyMaterial,
         lifetime: u64,
         now: u64,
     ) -> anyhow::Result<CertificateDer<'static>> {
@@ -127,24 +129,25 @@ impl Keys for InCluster {
     fn publish(&self, roots: &[CertificateDer<'static>]) -> anyhow::Result<()> {
         let place = &self.places.authority;
         self.runtime.block_on(async {
-            let (mut content, object) = objects::existing_secret(&self.client, place).await?;
+            let (mut content, object) =
+                cluster_objects::existing_secret(&self.client, place).await?;
             let before = content.certificates("ca.crt", &format!("Secret {place}"))?;
             self.publish_to_agents(&before, roots).await?;
             content.set("ca.crt", pem::encode(roots).as_bytes());
-            objects::replace_secret(&self.client, place, object, &content).await
+            cluster_objects::replace_secret(&self.client, place, object, &content).await
         })
     }
 
-    fn sign_by_next(&self, found: &Material, lifetime: u64, now: u64) -> anyhow::Result<()> {
+    fn sign_by_next(&self, found: &KeyMaterial, lifetime: u64, now: u64) -> anyhow::Result<()> {
         let (root, place) = (&self.places.root, &self.places.authority);
         self.runtime.block_on(async {
-            let (content, _) = objects::existing_secret(&self.client, root).await?;
+            let (content, _) = cluster_objects::existing_secret(&self.client, root).await?;
             let key = root_key_of(&content, NEXT_KEY, &format!("Secret {root}"))?;
             let next = found.next.as_ref().context("no root is prepared")?;
             let signer = signers::new_intermediate(&found.trust_domain, next, key, now, lifetime)?;
-            let (_, object) = objects::existing_secret(&self.client, place).await?;
+            let (_, object) = cluster_objects::existing_secret(&self.client, place).await?;
             let content = authority_content(&found.published, &signer);
-            objects::replace_secret(&self.client, place, object, &content).await
+            cluster_objects::replace_secret(&self.client, place, object, &content).await
         })
     }
 

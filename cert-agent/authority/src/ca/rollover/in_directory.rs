@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::bail;
 use rustls_pki_types::CertificateDer;
 
-use super::{Keys, Material};
+use super::{KeyMaterial, KeyMaterialStore};
 use crate::ca::init::write_intermediate;
 use crate::ca::root_source::RootSource;
-use crate::ca::signers::{self, Facts};
-use crate::store::directory::Directory;
+use crate::ca::signers::{self, SignerFacts};
+use crate::store::directory::AuthorityDirectory;
 use crate::store::files::{self, OWNER_ONLY, READABLE};
 use crate::store::pem;
 
@@ -18,7 +18,7 @@ use crate::store::pem;
 #[derive(Debug, Clone)]
 pub struct InDirectory {
     /// Where the files are.
-    pub directory: Directory,
+    pub directory: AuthorityDirectory,
     /// What opens the root's key.
     pub source: RootSource,
 }
@@ -27,9 +27,9 @@ pub struct InDirectory {
 ///
 /// # Errors
 /// A missing or unreadable file.
-pub fn material(directory: &Directory) -> anyhow::Result<Material> {
+pub fn material(directory: &AuthorityDirectory) -> anyhow::Result<KeyMaterial> {
     let bundle = signers::load_bundle(directory)?;
-    Ok(Material {
+    Ok(KeyMaterial {
         trust_domain: bundle.trust_domain().clone(),
         published: bundle.roots().to_vec(),
         intermediates: pem::certificates(&directory.intermediate_certificate())?,
@@ -38,8 +38,8 @@ pub fn material(directory: &Directory) -> anyhow::Result<Material> {
     })
 }
 
-impl Keys for InDirectory {
-    fn material(&self) -> anyhow::Result<Material> {
+impl KeyMaterialStore for InDirectory {
+    fn material(&self) -> anyhow::Result<KeyMaterial> {
         if self.directory.is_secret() {
             bail!(
                 "{} is a mounted Secret; roll its root over where it is made: with --secret, --root-secret and \
@@ -53,12 +53,13 @@ impl Keys for InDirectory {
 
     fn make_next(
         &self,
-        found: &Material,
+        found: &KeyMaterial,
         lifetime: u64,
         now: u64,
     ) -> anyhow::Result<CertificateDer<'static>> {
         let key = self.source.make(&self.directory.next_root_key())?;
-        let is_of = |root| Facts::read(root).is_ok_and(|facts| facts.check_key("", &key).is_ok());
+        let is_of =
+            |root| SignerFacts::read(root).is_ok_and(|facts| facts.check_key("", &key).is_ok());
         if found.published.iter().any(is_of) {
             bail!(
                 "that key is the key of a published root already; give the new root another --pkcs11-key"
@@ -73,7 +74,7 @@ impl Keys for InDirectory {
         Ok(files::replace(&self.directory.bundle(), pem::encode(roots).as_bytes(), READABLE)?)
     }
 
-    fn sign_by_next(&self, found: &Material, lifetime: u64, now: u64) -> anyhow::Result<()> {
+    fn sign_by_next(&self, found: &KeyMaterial, lifetime: u64, now: u64) -> anyhow::Result<()> {
         let next = signers::read_certificate(&self.directory.next_root_certificate())?;
         let key = self.source.open(&self.directory.next_root_key())?;
         let signer = signers::new_intermediate(&found.trust_domain, &next, key, now, lifetime)?;

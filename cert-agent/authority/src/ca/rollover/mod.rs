@@ -4,7 +4,7 @@
 //! 2. *activate*: an intermediate of the new root signs from now on, the old root stays published;
 //! 3. *retire*: the old root leaves the bundle, once no live leaf chains to it.
 //!
-//! The key material is files or objects of a cluster ([`Keys`]), replaced in one step each; when each step
+//! The key material is files or objects of a cluster ([`KeyMaterialStore`]), replaced in one step each; when each step
 //! happened is one entry of the shared state. Every step may be repeated after a crash and goes on
 //! where it stopped.
 
@@ -20,10 +20,10 @@ use identity::TrustDomain;
 use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 
-use crate::ca::signers::{self, Facts};
+use crate::ca::signers::{self, SignerFacts};
 use crate::duration::human;
-use crate::store::record::{self, Everything};
-use crate::store::{self, Key, Store};
+use crate::store::record::{self, FullRecord};
+use crate::store::{self, EntryKey, Store};
 
 /// Clocks of authorities and peers may differ by this, seconds; or by a leaf's lifetime, when that
 /// is shorter.
@@ -34,7 +34,7 @@ const NAMED: usize = 10;
 /// When each step of each root happened; Unix seconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Steps {
+pub struct RootSteps {
     /// It was published.
     pub prepared: Option<u64>,
     /// It began to sign.
@@ -43,11 +43,11 @@ pub struct Steps {
     pub replaced: Option<u64>,
 }
 
-type Roots = BTreeMap<String, Steps>;
+type RootHistory = BTreeMap<String, RootSteps>;
 
 /// The certificates in force, wherever they are kept.
 #[derive(Debug, Clone)]
-pub struct Material {
+pub struct KeyMaterial {
     /// Whose roots they are.
     pub trust_domain: TrustDomain,
     /// What peers are told to believe.
@@ -61,13 +61,13 @@ pub struct Material {
 }
 
 /// Where the key material is, and how each step changes it. What a change did before a crash is seen by the next
-/// [`Keys::material`].
-pub trait Keys {
+/// [`KeyMaterialStore::material`].
+pub trait KeyMaterialStore {
     /// What is there.
     ///
     /// # Errors
     /// Something is missing or unreadable.
-    fn material(&self) -> anyhow::Result<Material>;
+    fn material(&self) -> anyhow::Result<KeyMaterial>;
 
     /// Makes the next root, which is not published yet. `lifetime` in seconds.
     ///
@@ -75,7 +75,7 @@ pub trait Keys {
     /// The key cannot be made or kept.
     fn make_next(
         &self,
-        found: &Material,
+        found: &KeyMaterial,
         lifetime: u64,
         now: u64,
     ) -> anyhow::Result<CertificateDer<'static>>;
@@ -90,7 +90,7 @@ pub trait Keys {
     ///
     /// # Errors
     /// The next root's key cannot be used, or nothing be written.
-    fn sign_by_next(&self, found: &Material, lifetime: u64, now: u64) -> anyhow::Result<()>;
+    fn sign_by_next(&self, found: &KeyMaterial, lifetime: u64, now: u64) -> anyhow::Result<()>;
 
     /// Makes the next root the root. The old key goes: nothing is to be signed with it.
     ///
@@ -110,7 +110,7 @@ pub trait Keys {
     /// It cannot be written.
     fn keep_retired(&self, root: &CertificateDer<'static>) -> anyhow::Result<()>;
 
-    /// Where [`Keys::keep_retired`] keeps the root of this id, as a sentence for the operator.
+    /// Where [`KeyMaterialStore::keep_retired`] keeps the root of this id, as a sentence for the operator.
     fn where_retired(&self, id: &str) -> String;
 }
 
@@ -119,7 +119,7 @@ pub trait Keys {
 /// # Errors
 /// A mounted Secret, a passphrase or token that does not work, the disk, the API server, the store.
 pub fn prepare(
-    keys: &dyn Keys,
+    keys: &dyn KeyMaterialStore,
     store: &dyn Store,
     lifetime: Duration,
     now: u64,
@@ -142,7 +142,7 @@ pub fn prepare(
 /// # Errors
 /// No prepared root, too early (unless `force`), and as [`prepare`].
 pub fn activate(
-    keys: &dyn Keys,
+    keys: &dyn KeyMaterialStore,
     store: &dyn Store,
     intermediate_lifetime: Duration,
     force: bool,
@@ -164,7 +164,7 @@ pub fn activate(
     }
     if !force {
         let prepared = read(store)?.get(&id).and_then(|steps| steps.prepared);
-        may_activate(&id, prepared, &Everything::read(store, now)?, now)?;
+        may_activate(&id, prepared, &FullRecord::read(store, now)?, now)?;
     }
     if !found.signs(next)? {
         keys.sign_by_next(&found, intermediate_lifetime.as_secs(), now)?;
@@ -177,7 +177,7 @@ pub fn activate(
     Ok(id)
 }
 
-impl Material {
+impl KeyMaterial {
     /// Whether the intermediate in use is of this root.
     fn signs(&self, root: &CertificateDer<'static>) -> anyhow::Result<bool> {
         match self.intermediates.first() {
@@ -188,7 +188,7 @@ impl Material {
 }
 
 /// Too early when a peer that was last told before the root was published may still hold a leaf.
-fn may_activate(id: &str, prepared: Option<u64>, all: &Everything, now: u64) -> anyhow::Result<()> {
+fn may_activate(id: &str, prepared: Option<u64>, all: &FullRecord, now: u64) -> anyhow::Result<()> {
     let prepared = prepared.with_context(|| {
         format!("this state knows nothing of root {id}; is --state the one that the replicas use?")
     })?;
@@ -212,7 +212,7 @@ fn may_activate(id: &str, prepared: Option<u64>, all: &Everything, now: u64) -> 
 /// The active root, a root in use (unless `force`) with the names of those who use it, and as
 /// [`prepare`].
 pub fn retire(
-    keys: &dyn Keys,
+    keys: &dyn KeyMaterialStore,
     store: &dyn Store,
     wanted: Option<&str>,
     force: bool,
@@ -230,7 +230,7 @@ pub fn retire(
         return Ok(leaving);
     }
     if !force {
-        let all = Everything::read(store, now)?;
+        let all = FullRecord::read(store, now)?;
         leaving.iter().try_for_each(|id| may_retire(id, steps.get(id), &all, now))?;
     }
     let (left, roots): (Vec<_>, Vec<_>) =
@@ -245,7 +245,11 @@ pub fn retire(
 
 /// The ids of the published roots that are to go: those that `wanted` means, or by itself only what has been
 /// replaced; a root that was prepared waits for its turn.
-fn leaving(found: &Material, steps: &Roots, wanted: Option<&str>) -> anyhow::Result<Vec<String>> {
+fn leaving(
+    found: &KeyMaterial,
+    steps: &RootHistory,
+    wanted: Option<&str>,
+) -> anyhow::Result<Vec<String>> {
     let mut leaving = Vec::new();
     for root in &found.published {
         let (id, signs) = (signers::root_id(root), found.signs(root)?);
@@ -263,7 +267,7 @@ fn leaving(found: &Material, steps: &Roots, wanted: Option<&str>) -> anyhow::Res
     Ok(leaving)
 }
 
-fn publish(keys: &dyn Keys, roots: &[CertificateDer<'static>]) -> anyhow::Result<()> {
+fn publish(keys: &dyn KeyMaterialStore, roots: &[CertificateDer<'static>]) -> anyhow::Result<()> {
     if roots.is_empty() {
         bail!("the bundle would be empty: nobody could be believed any more");
     }
@@ -276,8 +280,8 @@ fn publish(keys: &dyn Keys, roots: &[CertificateDer<'static>]) -> anyhow::Result
 /// Why not, in words for the operator.
 pub fn may_retire(
     id: &str,
-    steps: Option<&Steps>,
-    all: &Everything,
+    steps: Option<&RootSteps>,
+    all: &FullRecord,
     now: u64,
 ) -> anyhow::Result<()> {
     let Some(steps) = steps else {
@@ -341,21 +345,21 @@ pub struct RootStatus {
 ///
 /// # Errors
 /// A certificate that cannot be read, the store.
-pub fn status(found: &Material, store: &dyn Store, now: u64) -> anyhow::Result<Vec<RootStatus>> {
+pub fn status(found: &KeyMaterial, store: &dyn Store, now: u64) -> anyhow::Result<Vec<RootStatus>> {
     let steps = read(store)?;
-    let all = Everything::read(store, now)?;
+    let all = FullRecord::read(store, now)?;
     let mut listed = Vec::new();
     for root in &found.published {
-        let (id, facts) = (signers::root_id(root), Facts::read(root)?);
+        let (id, facts) = (signers::root_id(root), SignerFacts::read(root)?);
         let of_root = steps.get(&id).cloned().unwrap_or_default();
         let mut active = false;
         for intermediate in &found.intermediates {
             active |= signers::is_signed_by(intermediate, root)?;
         }
         let (state, since) = match (active, &of_root) {
-            (true, Steps { activated, .. }) => ("active", *activated),
-            (false, Steps { replaced: Some(at), .. }) => ("replaced", Some(*at)),
-            (false, Steps { prepared: Some(at), .. }) => ("prepared", Some(*at)),
+            (true, RootSteps { activated, .. }) => ("active", *activated),
+            (false, RootSteps { replaced: Some(at), .. }) => ("replaced", Some(*at)),
+            (false, RootSteps { prepared: Some(at), .. }) => ("prepared", Some(*at)),
             (false, _) => ("published", None),
         };
         let in_use = all.in_use_until(&id).filter(|until| *until > now);
@@ -373,19 +377,19 @@ pub fn status(found: &Material, store: &dyn Store, now: u64) -> anyhow::Result<V
     Ok(listed)
 }
 
-fn key() -> io::Result<Key> {
-    Key::new("rollover", "roots")
+fn key() -> io::Result<EntryKey> {
+    EntryKey::new("rollover", "roots")
 }
 
-fn read(store: &dyn Store) -> io::Result<Roots> {
+fn read(store: &dyn Store) -> io::Result<RootHistory> {
     Ok(record::read_json(store, &key()?)?.unwrap_or_default())
 }
 
-fn note(store: &dyn Store, id: &str, change: impl Fn(&mut Steps)) -> anyhow::Result<()> {
+fn note(store: &dyn Store, id: &str, change: impl Fn(&mut RootSteps)) -> anyhow::Result<()> {
     store::update::<anyhow::Error>(store, &key()?, |old| {
-        let mut roots: Roots = match old {
+        let mut roots: RootHistory = match old {
             Some(old) => serde_json::from_slice(old).context("the state's entry rollover/roots")?,
-            None => Roots::new(),
+            None => RootHistory::new(),
         };
         let before = roots.clone();
         change(roots.entry(id.to_owned()).or_default());

@@ -43,24 +43,24 @@ const MAX_ALLOWED: usize = 16;
 
 /// Everything the file says, by trust domain.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Config(pub BTreeMap<TrustDomain, Source>);
+pub struct FederationConfig(pub BTreeMap<TrustDomain, BundleSource>);
 
 /// Where the bundle of one trust domain comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum BundleSource {
     /// A file: PEM roots or a SPIFFE bundle document.
     File(PathBuf),
     /// A bundle endpoint.
-    Endpoint(Endpoint),
+    Endpoint(BundleEndpoint),
 }
 
 /// A bundle endpoint (SPIFFE Federation §5.1).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct BundleEndpoint {
     /// Its address.
     pub url: WebUrl,
     /// How it proves itself.
-    pub profile: Profile,
+    pub profile: EndpointProfile,
     /// Addresses of this machine or its link where it may be, and what it redirects to. Default: none beside an address that is
     /// itself the URL's host.
     pub allow_addresses: Vec<IpNet>,
@@ -68,7 +68,7 @@ pub struct Endpoint {
 
 /// How a bundle endpoint proves itself (SPIFFE Federation §5.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Profile {
+pub enum EndpointProfile {
     /// By a certificate for the host of the URL, from one of these CAs (§5.2.1).
     Web {
         /// PEM.
@@ -86,7 +86,7 @@ pub enum Profile {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct FederationFile {
     federation: Vec<Spanned<FileEntry>>,
 }
 
@@ -110,7 +110,7 @@ struct FileEndpoint {
     allow_addresses: Vec<String>,
 }
 
-impl Config {
+impl FederationConfig {
     /// Reads the file. `own` is the trust domain of this authority, which nobody else may give a
     /// bundle for.
     ///
@@ -125,7 +125,7 @@ impl Config {
     }
 
     fn parse(text: &str, folder: &Path, own: &TrustDomain) -> anyhow::Result<Self> {
-        let file: File = serde_saphyr::from_str(text).map_err(|error| {
+        let file: FederationFile = serde_saphyr::from_str(text).map_err(|error| {
             anyhow!("{error}\n(`federation: []` says that nobody else is believed)")
         })?;
         if file.federation.len() > MAX_FEDERATED {
@@ -155,8 +155,10 @@ impl Config {
             return Err(format!("trustDomain `{name}` stands there twice; keep one"));
         }
         let source = match (entry.file, entry.endpoint) {
-            (Some(file), None) => Source::File(folder.join(file)),
-            (None, Some(endpoint)) => Source::Endpoint(read_endpoint(endpoint, folder, &name)?),
+            (Some(file), None) => BundleSource::File(folder.join(file)),
+            (None, Some(endpoint)) => {
+                BundleSource::Endpoint(read_endpoint(endpoint, folder, &name)?)
+            }
             _ => return Err(format!("trustDomain `{name}` needs one of `file` and `endpoint`")),
         };
         self.0.insert(name, source);
@@ -168,7 +170,7 @@ fn read_endpoint(
     endpoint: FileEndpoint,
     folder: &Path,
     name: &TrustDomain,
-) -> Result<Endpoint, String> {
+) -> Result<BundleEndpoint, String> {
     let url = WebUrl::parse(&endpoint.url)
         .map_err(|reason| format!("url `{}`: {reason}", endpoint.url))?;
     let allow_addresses = allowed(&endpoint.allow_addresses)?;
@@ -178,7 +180,7 @@ fn read_endpoint(
                 return Err("`spiffeId` and `bootstrap` belong to profile https_spiffe".to_owned());
             }
             let ca_file = endpoint.ca_file.map_or(PathBuf::from(WEB_CAS), |file| folder.join(file));
-            Profile::Web { ca_file }
+            EndpointProfile::Web { ca_file }
         }
         "https_spiffe" => {
             if endpoint.ca_file.is_some() {
@@ -191,7 +193,7 @@ fn read_endpoint(
             return Err(format!("profile `{other}`: expected https_web or https_spiffe"));
         }
     };
-    Ok(Endpoint { url, profile, allow_addresses })
+    Ok(BundleEndpoint { url, profile, allow_addresses })
 }
 
 fn allowed(texts: &[String]) -> Result<Vec<IpNet>, String> {
@@ -210,7 +212,7 @@ fn read_spiffe(
     id: Option<&str>,
     bootstrap: Option<PathBuf>,
     name: &TrustDomain,
-) -> Result<Profile, String> {
+) -> Result<EndpointProfile, String> {
     let id = id.ok_or("profile https_spiffe needs `spiffeId`, the id of the endpoint's server")?;
     let id = SpiffeId::parse(id).map_err(|error| format!("spiffeId `{id}`: {error}"))?;
     if id.path().is_empty() {
@@ -223,7 +225,7 @@ fn read_spiffe(
         (false, Some(_)) => Err(format!(
             "`bootstrap` is of no use: {id} is verified with the bundle of its own trust domain"
         )),
-        _ => Ok(Profile::Spiffe { id, bootstrap }),
+        _ => Ok(EndpointProfile::Spiffe { id, bootstrap }),
     }
 }
 
@@ -232,8 +234,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
 
-    fn parse(text: &str) -> anyhow::Result<Config> {
-        Config::parse(text, Path::new("/conf"), &TrustDomain::parse("own.test").unwrap())
+    fn parse(text: &str) -> anyhow::Result<FederationConfig> {
+        FederationConfig::parse(text, Path::new("/conf"), &TrustDomain::parse("own.test").unwrap())
     }
 
     fn endpoint(lines: &[&str]) -> String {
@@ -297,7 +299,7 @@ mod tests {
             let text = endpoint(&["url: https://b.test/x", "profile: https_web", &line]);
             match (parse(&text), expect) {
                 (Ok(config), Ok(expect)) => {
-                    let Some(Source::Endpoint(found)) = config.0.values().next() else {
+                    let Some(BundleSource::Endpoint(found)) = config.0.values().next() else {
                         panic!("{list}")
                     };
                     assert_eq!(found.allow_addresses.len(), expect, "{list}");
@@ -339,6 +341,6 @@ mod tests {
     fn paths_are_relative_to_the_file() {
         let config = parse("federation:\n  - {trustDomain: b.test, file: b.pem}").unwrap();
         let source = config.0.values().next().unwrap();
-        assert_eq!(source, &Source::File("/conf/b.pem".into()));
+        assert_eq!(source, &BundleSource::File("/conf/b.pem".into()));
     }
 }

@@ -3,12 +3,12 @@
 //!
 //! [`Federation`] is one loop: it follows the file ([`config`]), the bundle files it names, and asks
 //! the bundle endpoints ([`fetch`]) when their time has come ([`relation`]). What it holds is
-//! published by [`bundles`](crate::publish::bundles); a restart begins with what was held ([`stored`]).
+//! published by [`bundles`](crate::publish::bundles); a restart begins with what was held ([`bundle_folder`]).
 
+pub mod bundle_folder;
 pub mod config;
 pub mod fetch;
 pub mod relation;
-pub mod stored;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,14 +23,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ca::signers::SigningCa;
-use crate::publish::bundles::{Federated, Publisher};
-use crate::store::live::Live;
+use crate::publish::bundles::{BundlePublisher, FederatedBundles};
+use crate::store::live_value::LiveValue;
 use crate::store::{files, secret};
-use config::{Config, Endpoint, Profile, Source};
+use bundle_folder::{BundleFolder, StoredBundle};
+use config::{BundleEndpoint, BundleSource, EndpointProfile, FederationConfig};
 use fetch::EndpointTrust;
 use program::Misconfigured;
-use relation::{Verdict, judge, read_bundle, wait};
-use stored::{Kept, Stored};
+use relation::{BundleVerdict, judge, read_bundle, wait};
 
 /// The files are read this often: a watcher alone misses renames of mounted volumes.
 const LOOK: Duration = Duration::from_secs(1);
@@ -43,16 +43,16 @@ pub struct Federation {
     file: PathBuf,
     /// Of the file's text when it was looked at last.
     seen: String,
-    ca: Arc<Live<SigningCa>>,
-    publisher: Arc<Publisher>,
-    stored: Stored,
-    relations: BTreeMap<TrustDomain, Relation>,
+    ca: Arc<LiveValue<SigningCa>>,
+    publisher: Arc<BundlePublisher>,
+    stored: BundleFolder,
+    relations: BTreeMap<TrustDomain, FederationRelation>,
 }
 
 /// One other trust domain.
 #[derive(Debug)]
-struct Relation {
-    source: Source,
+struct FederationRelation {
+    source: BundleSource,
     /// The last good bundle.
     held: Option<BundleDocument>,
     /// Of the local file (the bundle itself, or the bootstrap) when it was looked at last.
@@ -67,9 +67,9 @@ struct Relation {
 }
 
 /// What a fetch came to.
-struct Fetched {
+struct FetchedBundle {
     trust_domain: TrustDomain,
-    endpoint: Endpoint,
+    endpoint: BundleEndpoint,
     text: anyhow::Result<Vec<u8>>,
 }
 
@@ -82,8 +82,8 @@ impl Federation {
     pub fn open(
         file: &Path,
         folder: PathBuf,
-        ca: Arc<Live<SigningCa>>,
-        publisher: Arc<Publisher>,
+        ca: Arc<LiveValue<SigningCa>>,
+        publisher: Arc<BundlePublisher>,
     ) -> anyhow::Result<Self> {
         let config = load(file, &ca).map_err(Misconfigured)?;
         let mut federation = Self {
@@ -91,7 +91,7 @@ impl Federation {
             seen: fingerprint(file),
             ca,
             publisher,
-            stored: Stored::new(folder),
+            stored: BundleFolder::new(folder),
             relations: BTreeMap::new(),
         };
         federation.apply(config);
@@ -144,7 +144,7 @@ impl Federation {
     }
 
     /// Ends relationships, begins others, and leaves alone what did not change.
-    fn apply(&mut self, config: Config) {
+    fn apply(&mut self, config: FederationConfig) {
         self.relations.retain(|name, relation| config.0.get(name) == Some(&relation.source));
         if let Err(error) = self.stored.keep_only(config.0.keys()) {
             tracing::warn!(%error, "cannot forget the bundles of others");
@@ -157,7 +157,7 @@ impl Federation {
                 let held = held.map(|(document, _)| document);
                 let seen = kept.filter(|_| held.is_some()).and_then(|kept| kept.bootstrap);
                 let next_fetch = Instant::now();
-                Relation {
+                FederationRelation {
                     source,
                     held,
                     seen,
@@ -204,8 +204,8 @@ impl Federation {
         changed
     }
 
-    fn start_due(&mut self, fetches: &mut JoinSet<Fetched>, now: Instant) {
-        let due: Vec<(TrustDomain, Endpoint)> = self
+    fn start_due(&mut self, fetches: &mut JoinSet<FetchedBundle>, now: Instant) {
+        let due: Vec<(TrustDomain, BundleEndpoint)> = self
             .relations
             .iter()
             .filter_map(|(name, relation)| Some((name.clone(), relation.due(now)?.clone())))
@@ -221,17 +221,17 @@ impl Federation {
                     Ok(trusted) => fetch::fetch(&endpoint.url, trusted).await,
                     Err(error) => Err(anyhow!("{error:#}")),
                 };
-                Fetched { trust_domain: name, endpoint, text }
+                FetchedBundle { trust_domain: name, endpoint, text }
             });
         }
     }
 
     /// How the endpoint must prove itself now: by the newest bundle held of its trust domain
     /// (SPIFFE Federation §5.2.2.4), never by one of another.
-    fn trusted(&self, endpoint: &Endpoint) -> anyhow::Result<EndpointTrust> {
+    fn trusted(&self, endpoint: &BundleEndpoint) -> anyhow::Result<EndpointTrust> {
         let trusted = match &endpoint.profile {
-            Profile::Web { ca_file } => EndpointTrust::web(ca_file),
-            Profile::Spiffe { id, .. } => {
+            EndpointProfile::Web { ca_file } => EndpointTrust::web(ca_file),
+            EndpointProfile::Spiffe { id, .. } => {
                 let trust_domain = TrustDomain::parse(id.trust_domain())?;
                 let bundle = self.bundle_of(&trust_domain).ok_or_else(|| {
                     anyhow!("there is no bundle of {trust_domain} to verify {id} with")
@@ -252,11 +252,11 @@ impl Federation {
     }
 
     /// Takes up an answer. True when something else is to be published.
-    fn take(&mut self, fetched: Fetched, now: Instant) -> bool {
+    fn take(&mut self, fetched: FetchedBundle, now: Instant) -> bool {
         let name = &fetched.trust_domain;
         let Some(relation) = self.relations.get_mut(name) else { return false };
         // Configured otherwise since: another fetch is on its way or due.
-        if relation.source != Source::Endpoint(fetched.endpoint) {
+        if relation.source != BundleSource::Endpoint(fetched.endpoint) {
             return false;
         }
         relation.fetching = false;
@@ -299,25 +299,26 @@ impl Federation {
         let held = self.relations.iter().filter_map(|(name, relation)| {
             relation.held.as_ref().map(|held| (name.clone(), held.clone()))
         });
-        self.publisher.set_federated(held.collect::<Federated>());
+        self.publisher.set_federated(held.collect::<FederatedBundles>());
     }
 }
 
-impl Relation {
+impl FederationRelation {
     fn local(&self) -> Option<&Path> {
         match &self.source {
-            Source::File(path) => Some(path),
-            Source::Endpoint(Endpoint { profile: Profile::Spiffe { bootstrap, .. }, .. }) => {
-                bootstrap.as_deref()
-            }
-            Source::Endpoint(_) => None,
+            BundleSource::File(path) => Some(path),
+            BundleSource::Endpoint(BundleEndpoint {
+                profile: EndpointProfile::Spiffe { bootstrap, .. },
+                ..
+            }) => bootstrap.as_deref(),
+            BundleSource::Endpoint(_) => None,
         }
     }
 
     /// The endpoint to ask now.
-    fn due(&self, now: Instant) -> Option<&Endpoint> {
+    fn due(&self, now: Instant) -> Option<&BundleEndpoint> {
         match &self.source {
-            Source::Endpoint(endpoint) if !self.fetching && self.next_fetch <= now => {
+            BundleSource::Endpoint(endpoint) if !self.fetching && self.next_fetch <= now => {
                 Some(endpoint)
             }
             _ => None,
@@ -327,12 +328,12 @@ impl Relation {
     /// Takes a fetched document if it is newer; says whether it did.
     fn judge(&mut self, name: &TrustDomain, document: BundleDocument) -> bool {
         match judge(self.held.as_ref(), &document) {
-            Verdict::Newer => {
+            BundleVerdict::Newer => {
                 self.hold(name, document);
                 true
             }
-            Verdict::Same => false,
-            Verdict::Older => {
+            BundleVerdict::Same => false,
+            BundleVerdict::Older => {
                 tracing::warn!(
                     trust_domain = %name,
                     sequence = document.sequence,
@@ -382,13 +383,13 @@ fn tell_passed_over(name: &TrustDomain, passed_over: &[PassedOver]) {
     }
 }
 
-fn load(file: &Path, ca: &Live<SigningCa>) -> anyhow::Result<Config> {
-    Config::load(file, ca.now().trust_domain())
+fn load(file: &Path, ca: &LiveValue<SigningCa>) -> anyhow::Result<FederationConfig> {
+    FederationConfig::load(file, ca.now().trust_domain())
 }
 
-fn keep(stored: &Stored, name: &TrustDomain, bootstrap: Option<String>, text: &[u8]) {
+fn keep(stored: &BundleFolder, name: &TrustDomain, bootstrap: Option<String>, text: &[u8]) {
     let document = String::from_utf8_lossy(text).into_owned();
-    if let Err(error) = stored.put(name, &Kept { bootstrap, document }) {
+    if let Err(error) = stored.put(name, &StoredBundle { bootstrap, document }) {
         tracing::warn!(trust_domain = %name, %error, "cannot keep a federated bundle over a restart");
     }
 }

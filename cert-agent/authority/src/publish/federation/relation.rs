@@ -37,7 +37,7 @@ pub fn read_bundle(
 
 /// What a newly fetched document is to the one held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum BundleVerdict {
     /// It takes the place of the one held.
     Newer,
     /// It says what the one held says.
@@ -49,17 +49,17 @@ pub enum Verdict {
 
 /// Compares by the sequence when both have one; otherwise the one fetched last is up to date.
 #[must_use]
-pub fn judge(held: Option<&BundleDocument>, fetched: &BundleDocument) -> Verdict {
-    let Some(held) = held else { return Verdict::Newer };
+pub fn judge(held: Option<&BundleDocument>, fetched: &BundleDocument) -> BundleVerdict {
+    let Some(held) = held else { return BundleVerdict::Newer };
     match (held.sequence, fetched.sequence) {
-        (Some(held), Some(fetched)) if fetched < held => Verdict::Older,
+        (Some(held), Some(fetched)) if fetched < held => BundleVerdict::Older,
         _ if held.same_keys(fetched)
             && held.sequence == fetched.sequence
             && held.refresh_hint == fetched.refresh_hint =>
         {
-            Verdict::Same
+            BundleVerdict::Same
         }
-        _ => Verdict::Newer,
+        _ => BundleVerdict::Newer,
     }
 }
 
@@ -119,14 +119,14 @@ mod tests {
         let check = |name: &str, held: Option<BundleDocument>, fetched: BundleDocument, expect| {
             assert_eq!(judge(held.as_ref(), &fetched), expect, "{name}");
         };
-        check("the first", None, of(Some(1)), Verdict::Newer);
-        check("higher", Some(of(Some(1))), of(Some(2)), Verdict::Newer);
-        check("lower", Some(of(Some(2))), empty(Some(1)), Verdict::Older);
-        check("the same", Some(of(Some(2))), of(Some(2)), Verdict::Same);
-        check("without sequence, other keys", Some(of(None)), empty(None), Verdict::Newer);
-        check("without sequence, the same", Some(of(None)), of(None), Verdict::Same);
-        check("a sequence no more", Some(of(Some(2))), empty(None), Verdict::Newer);
-        check("other keys, same sequence", Some(of(Some(2))), empty(Some(2)), Verdict::Newer);
+        check("the first", None, of(Some(1)), BundleVerdict::Newer);
+        check("higher", Some(of(Some(1))), of(Some(2)), BundleVerdict::Newer);
+        check("lower", Some(of(Some(2))), empty(Some(1)), BundleVerdict::Older);
+        check("the same", Some(of(Some(2))), of(Some(2)), BundleVerdict::Same);
+        check("without sequence, other keys", Some(of(None)), empty(None), BundleVerdict::Newer);
+        check("without sequence, the same", Some(of(None)), of(None), BundleVerdict::Same);
+        check("a sequence no more", Some(of(Some(2))), empty(None), BundleVerdict::Newer);
+        check("other keys, same sequence", Some(of(Some(2))), empty(Some(2)), BundleVerdict::Newer);
     }
 
     #[test]

@@ -6,9 +6,9 @@ use parking_lot::RwLock;
 
 /// A value that is replaced whole. Whoever took the old one keeps it until done.
 #[derive(Debug, Default)]
-pub struct Live<T>(RwLock<Arc<T>>);
+pub struct LiveValue<T>(RwLock<Arc<T>>);
 
-impl<T> Live<T> {
+impl<T> LiveValue<T> {
     /// Begins with this value.
     #[must_use]
     pub fn new(value: T) -> Self {

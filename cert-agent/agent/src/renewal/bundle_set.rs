@@ -71,14 +71,14 @@ impl Eq for DomainBundle {}
 
 /// Our own bundle and the federated ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trust {
+pub struct BundleSet {
     /// Of our own trust domain.
     pub own: DomainBundle,
     /// Of the others, by name.
     pub federated: BTreeMap<TrustDomain, DomainBundle>,
 }
 
-impl Trust {
+impl BundleSet {
     /// Our own roots and nothing else yet.
     #[must_use]
     pub fn of_roots(roots: TrustBundle) -> Self {
@@ -118,7 +118,7 @@ impl Trust {
 
 /// Why nothing of a message is taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum RefusedBundles {
     /// The first bundle must be the one of our own trust domain.
     #[error("the authority's bundles do not begin with the one of {0}")]
     NotOurs(TrustDomain),
@@ -140,9 +140,9 @@ pub enum Refused {
 
 /// What a message comes to.
 #[derive(Debug)]
-pub struct Taken {
+pub struct AcceptedBundles {
     /// The trust from now on.
-    pub trust: Trust,
+    pub trust: BundleSet,
     /// One sentence for each federated bundle that could not be taken; the last good one of that
     /// domain stays.
     pub complaints: Vec<String>,
@@ -151,35 +151,35 @@ pub struct Taken {
 /// Reads a message. `current` is what is held; its own trust domain is ours.
 ///
 /// # Errors
-/// [`Refused`]: everything stays as it is.
-pub fn accept(message: &Bundles, current: &Trust) -> Result<Taken, Refused> {
+/// [`RefusedBundles`]: everything stays as it is.
+pub fn accept(message: &Bundles, current: &BundleSet) -> Result<AcceptedBundles, RefusedBundles> {
     let ours = current.own.trust_domain();
     if message.bundles.len() > MAX_DOMAINS {
-        return Err(Refused::TooMany(message.bundles.len()));
+        return Err(RefusedBundles::TooMany(message.bundles.len()));
     }
     let (first, others) = match message.bundles.split_first() {
         Some((first, others)) if first.trust_domain == ours.as_str() => (first, others),
-        _ => return Err(Refused::NotOurs(ours.clone())),
+        _ => return Err(RefusedBundles::NotOurs(ours.clone())),
     };
     if first.x509_authorities.is_empty() {
-        return Err(Refused::Empty(ours.clone()));
+        return Err(RefusedBundles::Empty(ours.clone()));
     }
     let mut complaints = Vec::new();
     let own = read(ours.clone(), first, Some(&current.own), &mut complaints)
-        .map_err(|reason| Refused::Own { trust_domain: ours.clone(), reason })?;
+        .map_err(|reason| RefusedBundles::Own { trust_domain: ours.clone(), reason })?;
     let mut federated = BTreeMap::new();
     for bundle in others {
         if let Err(reason) = take_federated(bundle, current, &mut federated, &mut complaints) {
             complaints.push(format!("bundle of {:?}: {reason}", bundle.trust_domain));
         }
     }
-    Ok(Taken { trust: Trust { own, federated }, complaints })
+    Ok(AcceptedBundles { trust: BundleSet { own, federated }, complaints })
 }
 
 /// One of another domain; the last good one when this cannot be read.
 fn take_federated(
     bundle: &TrustDomainBundle,
-    current: &Trust,
+    current: &BundleSet,
     federated: &mut BTreeMap<TrustDomain, DomainBundle>,
     complaints: &mut Vec<String>,
 ) -> Result<(), String> {
@@ -256,13 +256,15 @@ mod tests {
         Bundles { bundles: bundles.to_vec(), server_time: 0 }
     }
 
-    fn ours(root: &[u8]) -> Trust {
+    fn ours(root: &[u8]) -> BundleSet {
         let roots = vec![CertificateDer::from(root.to_vec())];
-        Trust::of_roots(TrustBundle::from_der(TrustDomain::parse("ours").unwrap(), roots).unwrap())
+        BundleSet::of_roots(
+            TrustBundle::from_der(TrustDomain::parse("ours").unwrap(), roots).unwrap(),
+        )
     }
 
     /// The number of roots by trust domain, and of complaints.
-    fn shape(taken: &Taken) -> (Vec<(String, usize)>, usize) {
+    fn shape(taken: &AcceptedBundles) -> (Vec<(String, usize)>, usize) {
         let domains = taken.trust.domains();
         let roots = domains.map(|d| (d.trust_domain().to_string(), d.roots.roots().len()));
         (roots.collect(), taken.complaints.len())
@@ -319,18 +321,18 @@ mod tests {
         let a = root("a");
         let current = ours(&a);
         let name = TrustDomain::parse("ours").unwrap();
-        let check = |bundles: &[TrustDomainBundle], expect: Refused| {
+        let check = |bundles: &[TrustDomainBundle], expect: RefusedBundles| {
             assert_eq!(accept(&message(bundles), &current).unwrap_err(), expect);
         };
-        check(&[], Refused::NotOurs(name.clone()));
-        check(&[bundle("other", std::slice::from_ref(&a))], Refused::NotOurs(name.clone()));
-        check(&[bundle("ours", &[])], Refused::Empty(name));
+        check(&[], RefusedBundles::NotOurs(name.clone()));
+        check(&[bundle("other", std::slice::from_ref(&a))], RefusedBundles::NotOurs(name.clone()));
+        check(&[bundle("ours", &[])], RefusedBundles::Empty(name));
         let many: Vec<_> = (0..257).map(|n| bundle(&format!("d{n}"), &[])).collect();
-        check(&many, Refused::TooMany(257));
+        check(&many, RefusedBundles::TooMany(257));
         let unreadable = [bundle("ours", &[vec![1, 2, 3]])];
         assert!(matches!(
             accept(&message(&unreadable), &current).unwrap_err(),
-            Refused::Own { .. }
+            RefusedBundles::Own { .. }
         ));
         let bad_keys = TrustDomainBundle {
             jwt_authorities: b"{}".to_vec(),

@@ -5,39 +5,39 @@ use std::sync::Arc;
 use tonic::Status;
 
 use crate::proto::sds::{DiscoveryRequest, DiscoveryResponse};
-use crate::renewal::held::Holding;
+use crate::renewal::served_state::ServedState;
 
-use super::Counted;
-use super::secrets::{Digest, Named, TYPE_URL, all_names, secret};
-use super::stream::{Conversation, check_request};
+use super::DiscoveryCounts;
+use super::secrets::{ContentDigest, NamedSecret, TYPE_URL, all_names, secret};
+use super::stream::{DiscoveryConversation, check_request};
 
 /// The state.
 #[derive(Debug)]
-pub struct Whole {
-    counted: Arc<Counted>,
+pub struct StateOfTheWorld {
+    counted: Arc<DiscoveryCounts>,
     /// What is wanted, by its last word; none before the first. Empty: everything.
     names: Option<Vec<String>>,
     /// Responses so far; the nonce of the last.
     said: u64,
     /// What the last response held, by name.
-    last: Vec<(String, Digest)>,
+    last: Vec<(String, ContentDigest)>,
     /// Names that were missed aloud.
     missed: Vec<String>,
 }
 
-impl Whole {
+impl StateOfTheWorld {
     /// Nothing is wanted yet.
     #[must_use]
-    pub fn new(counted: Arc<Counted>) -> Self {
+    pub fn new(counted: Arc<DiscoveryCounts>) -> Self {
         Self { counted, names: None, said: 0, last: Vec::new(), missed: Vec::new() }
     }
 
     /// An answer to one of our responses, if it is to the last: it took it, or says why not.
     fn taken(&self, request: &DiscoveryRequest) {
         match &request.error_detail {
-            None => Counted::add(&self.counted.accepted),
+            None => DiscoveryCounts::add(&self.counted.accepted),
             Some(why) => {
-                Counted::add(&self.counted.rejected);
+                DiscoveryCounts::add(&self.counted.rejected);
                 tracing::warn!(
                     names = ?request.resource_names,
                     reason = why.message,
@@ -47,7 +47,7 @@ impl Whole {
         }
     }
 
-    fn wanted(&self, holding: &Holding, now: u64) -> Option<Vec<Named>> {
+    fn wanted(&self, holding: &ServedState, now: u64) -> Option<Vec<NamedSecret>> {
         let names = self.names.as_ref()?;
         let all = names.is_empty().then(|| all_names(holding, now));
         let names = all.as_ref().unwrap_or(names);
@@ -55,7 +55,7 @@ impl Whole {
     }
 
     /// A wrong name is a mistake that somebody has to find.
-    fn say_what_is_missing(&mut self, found: &[Named]) {
+    fn say_what_is_missing(&mut self, found: &[NamedSecret]) {
         let missing = |name: &&String| !found.iter().any(|named| &named.name == *name);
         let missing: Vec<String> = self.names.iter().flatten().filter(missing).cloned().collect();
         if !missing.is_empty() && missing != self.missed {
@@ -69,7 +69,7 @@ impl Whole {
     }
 }
 
-impl Conversation for Whole {
+impl DiscoveryConversation for StateOfTheWorld {
     type Request = DiscoveryRequest;
     type Response = DiscoveryResponse;
 
@@ -93,10 +93,10 @@ impl Conversation for Whole {
         Ok(())
     }
 
-    fn say(&mut self, holding: &Holding, now: u64) -> Option<DiscoveryResponse> {
+    fn say(&mut self, holding: &ServedState, now: u64) -> Option<DiscoveryResponse> {
         let found = self.wanted(holding, now)?;
         self.say_what_is_missing(&found);
-        let held: Vec<(String, Digest)> =
+        let held: Vec<(String, ContentDigest)> =
             found.iter().map(|named| (named.name.clone(), named.digest)).collect();
         // Nothing at all is no message: what the client has stays in use.
         if found.is_empty() || held == self.last {
@@ -104,7 +104,7 @@ impl Conversation for Whole {
         }
         self.last = held;
         self.said += 1;
-        Counted::add(&self.counted.sent);
+        DiscoveryCounts::add(&self.counted.sent);
         Some(DiscoveryResponse {
             version_info: holding.generation.to_string(),
             resources: found.into_iter().map(|named| named.packed).collect(),

@@ -13,7 +13,7 @@ use crate::attest::registry::Registry;
 use crate::ca::signers::SigningCa;
 use crate::clock::wall_clock;
 use crate::serve::issue::Authority;
-use crate::store::directory::Directory;
+use crate::store::directory::AuthorityDirectory;
 use crate::store::files;
 
 /// The files are read and hashed this often: a watcher alone misses renames of mounted volumes.
@@ -21,17 +21,17 @@ const INTERVAL: Duration = Duration::from_secs(2);
 
 /// What is followed, and what was seen last.
 #[derive(Debug)]
-pub struct Followed {
-    directory: Directory,
+pub struct FollowedFiles {
+    directory: AuthorityDirectory,
     registry: Option<PathBuf>,
     seen_signer: Vec<u8>,
     seen_registry: Vec<u8>,
 }
 
-impl Followed {
+impl FollowedFiles {
     /// Follows the directory's signer and bundle, and the registry file.
     #[must_use]
-    pub fn new(directory: Directory, registry: Option<PathBuf>) -> Self {
+    pub fn new(directory: AuthorityDirectory, registry: Option<PathBuf>) -> Self {
         let mut followed =
             Self { directory, registry, seen_signer: Vec::new(), seen_registry: Vec::new() };
         followed.seen_signer = followed.signer_hash();

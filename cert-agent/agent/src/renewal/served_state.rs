@@ -5,13 +5,13 @@ use std::sync::Arc;
 use identity::{SvidKey, TrustBundle, X509Svid};
 use tokio::sync::watch;
 
-use crate::renewal::freshness::{Freshness, Standing};
-use crate::renewal::skew::Skew;
-use crate::renewal::trust::Trust;
+use crate::renewal::bundle_set::BundleSet;
+use crate::renewal::clock_skew::ClockSkew;
+use crate::renewal::freshness::{CertificateFreshness, CertificateStanding};
 
 /// An identity: certificate and key. They change together or not at all.
 #[derive(Debug)]
-pub struct Held {
+pub struct CurrentIdentity {
     /// The certificate chain.
     pub svid: X509Svid,
     /// Its key.
@@ -20,7 +20,7 @@ pub struct Held {
     pub received: u64,
 }
 
-impl Held {
+impl CurrentIdentity {
     /// Whether the certificate is still good at this time (Unix seconds).
     #[must_use]
     pub fn is_current(&self, now: u64) -> bool {
@@ -30,26 +30,26 @@ impl Held {
 
 /// Everything that clients are served, in one step.
 #[derive(Debug, Clone)]
-pub struct Holding {
+pub struct ServedState {
     /// Our identity; none until the first certificate.
-    pub identity: Option<Arc<Held>>,
+    pub identity: Option<Arc<CurrentIdentity>>,
     /// What peers are verified with.
-    pub trust: Arc<Trust>,
+    pub trust: Arc<BundleSet>,
     /// Grows by one with each change since the start.
     pub generation: u64,
 }
 
-impl Holding {
+impl ServedState {
     /// The identity, while it is good at this time (Unix seconds).
     #[must_use]
-    pub fn current(&self, now: u64) -> Option<&Arc<Held>> {
+    pub fn current(&self, now: u64) -> Option<&Arc<CurrentIdentity>> {
         self.identity.as_ref().filter(|held| held.is_current(now))
     }
 }
 
 /// How the renewals and the bundles go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Status {
+pub struct RenewalStatus {
     /// When the next attempt is due, Unix seconds.
     pub next_attempt: u64,
     /// Certificates received since the start.
@@ -61,7 +61,7 @@ pub struct Status {
     /// The authority knows us no more: it refused our evidence, not just this attempt.
     pub denied: bool,
     /// The clock against the authority's, when it was measured.
-    pub skew: Option<Skew>,
+    pub skew: Option<ClockSkew>,
     /// How the bundles come.
     pub bundles: BundleStatus,
 }
@@ -85,33 +85,34 @@ pub struct BundleStatus {
 
 /// The side that renews. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Publisher {
-    holding: watch::Sender<Holding>,
-    status: watch::Sender<Status>,
+pub struct StatePublisher {
+    holding: watch::Sender<ServedState>,
+    status: watch::Sender<RenewalStatus>,
 }
 
 /// The side that serves. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct View {
+pub struct StateView {
     /// What is served.
-    pub holding: watch::Receiver<Holding>,
+    pub holding: watch::Receiver<ServedState>,
     /// How it goes.
-    pub status: watch::Receiver<Status>,
+    pub status: watch::Receiver<RenewalStatus>,
 }
 
 /// No identity is held yet, and these are the roots to begin with.
 #[must_use]
-pub fn channel(trusted: TrustBundle) -> (Publisher, View) {
-    let trust = Arc::new(Trust::of_roots(trusted));
-    let (holding, holding_view) = watch::channel(Holding { identity: None, trust, generation: 0 });
-    let (status, status_view) = watch::channel(Status::default());
-    (Publisher { holding, status }, View { holding: holding_view, status: status_view })
+pub fn channel(trusted: TrustBundle) -> (StatePublisher, StateView) {
+    let trust = Arc::new(BundleSet::of_roots(trusted));
+    let (holding, holding_view) =
+        watch::channel(ServedState { identity: None, trust, generation: 0 });
+    let (status, status_view) = watch::channel(RenewalStatus::default());
+    (StatePublisher { holding, status }, StateView { holding: holding_view, status: status_view })
 }
 
-impl Publisher {
+impl StatePublisher {
     /// A new identity: every stream gets it as one message, with the roots that came with it unless
     /// a live stream of bundles knows better.
-    pub fn hold(&self, held: Held, roots: TrustBundle) {
+    pub fn hold(&self, held: CurrentIdentity, roots: TrustBundle) {
         let live = self.status.borrow().bundles.live;
         self.holding.send_modify(|holding| {
             if !live && roots.roots() != holding.trust.own.roots.roots() {
@@ -123,7 +124,7 @@ impl Publisher {
     }
 
     /// New bundles. Says whether anything changed; when nothing did, nobody is woken.
-    pub fn trust(&self, trust: Trust) -> bool {
+    pub fn trust(&self, trust: BundleSet) -> bool {
         self.holding.send_if_modified(|holding| {
             let changed = *holding.trust != trust;
             if changed {
@@ -136,44 +137,44 @@ impl Publisher {
 
     /// What is held now.
     #[must_use]
-    pub fn held(&self) -> Option<Arc<Held>> {
+    pub fn held(&self) -> Option<Arc<CurrentIdentity>> {
         self.holding.borrow().identity.clone()
     }
 
     /// What peers, and the authority itself, are verified with now.
     #[must_use]
-    pub fn trusted(&self) -> Arc<Trust> {
+    pub fn trusted(&self) -> Arc<BundleSet> {
         Arc::clone(&self.holding.borrow().trust)
     }
 
     /// Changes the status.
-    pub fn status(&self, change: impl FnOnce(&mut Status)) {
+    pub fn status(&self, change: impl FnOnce(&mut RenewalStatus)) {
         self.status.send_modify(change);
     }
 
     /// A question about the status.
-    pub fn status_of<T>(&self, ask: impl FnOnce(&Status) -> T) -> T {
+    pub fn status_of<T>(&self, ask: impl FnOnce(&RenewalStatus) -> T) -> T {
         ask(&self.status.borrow())
     }
 }
 
-impl View {
+impl StateView {
     /// How the certificate stands at this time (Unix seconds).
     #[must_use]
-    pub fn freshness(&self, now: u64) -> Freshness {
+    pub fn freshness(&self, now: u64) -> CertificateFreshness {
         let failed = self.status.borrow().last_error.is_some();
-        let standing = self.holding.borrow().identity.as_ref().map(|held| Standing {
+        let standing = self.holding.borrow().identity.as_ref().map(|held| CertificateStanding {
             not_before: held.svid.not_before(),
             not_after: held.svid.not_after(),
             received: held.received,
             failed,
         });
-        Freshness::at(standing, now)
+        CertificateFreshness::at(standing, now)
     }
 
     /// The identity that is held and still good at this time (Unix seconds).
     #[must_use]
-    pub fn current(&self, now: u64) -> Option<Arc<Held>> {
+    pub fn current(&self, now: u64) -> Option<Arc<CurrentIdentity>> {
         self.holding.borrow().current(now).cloned()
     }
 }

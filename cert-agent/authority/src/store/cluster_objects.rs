@@ -12,37 +12,37 @@ use kube::{Api, Client};
 use rustls_pki_types::CertificateDer;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::store::kubernetes_store::Place;
+use crate::store::kubernetes_store::SecretsLocation;
 use crate::store::pem;
 
 /// Where the three objects are.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub struct ObjectNames {
     /// The Secret that the authority mounts.
-    pub authority: Place,
+    pub authority: SecretsLocation,
     /// The Secret with the root's key.
-    pub root: Place,
+    pub root: SecretsLocation,
     /// The ConfigMap with the published roots.
-    pub bundle: Place,
+    pub bundle: SecretsLocation,
 }
 
 /// The content of an object, wiped when it is dropped.
 #[derive(Default)]
-pub struct Content(BTreeMap<String, Vec<u8>>);
+pub struct ObjectContent(BTreeMap<String, Vec<u8>>);
 
-impl fmt::Debug for Content {
+impl fmt::Debug for ObjectContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-impl Drop for Content {
+impl Drop for ObjectContent {
     fn drop(&mut self) {
         self.0.values_mut().for_each(Zeroize::zeroize);
     }
 }
 
-impl Content {
+impl ObjectContent {
     /// With these members.
     #[must_use]
     pub fn of<const N: usize>(members: [(&str, &[u8]); N]) -> Self {
@@ -93,13 +93,16 @@ impl Content {
 ///
 /// # Errors
 /// The API server's.
-pub async fn secret(client: &Client, place: &Place) -> anyhow::Result<Option<(Content, Secret)>> {
+pub async fn secret(
+    client: &Client,
+    place: &SecretsLocation,
+) -> anyhow::Result<Option<(ObjectContent, Secret)>> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), place.namespace());
     let found = secrets.get_opt(place.name()).await;
     let found = found.with_context(|| format!("cannot read Secret {place}"))?;
     Ok(found.map(|mut found| {
         let data = std::mem::take(&mut found.data).unwrap_or_default();
-        (Content(data.into_iter().map(|(name, value)| (name, value.0)).collect()), found)
+        (ObjectContent(data.into_iter().map(|(name, value)| (name, value.0)).collect()), found)
     }))
 }
 
@@ -107,7 +110,10 @@ pub async fn secret(client: &Client, place: &Place) -> anyhow::Result<Option<(Co
 ///
 /// # Errors
 /// It is not, and the API server's.
-pub async fn existing_secret(client: &Client, place: &Place) -> anyhow::Result<(Content, Secret)> {
+pub async fn existing_secret(
+    client: &Client,
+    place: &SecretsLocation,
+) -> anyhow::Result<(ObjectContent, Secret)> {
     let found = secret(client, place).await?;
     found.with_context(|| format!("there is no Secret {place}; run `init` first"))
 }
@@ -118,9 +124,9 @@ pub async fn existing_secret(client: &Client, place: &Place) -> anyhow::Result<(
 /// Somebody did, and the API server's.
 pub async fn replace_secret(
     client: &Client,
-    place: &Place,
+    place: &SecretsLocation,
     mut object: Secret,
-    content: &Content,
+    content: &ObjectContent,
 ) -> anyhow::Result<()> {
     object.data = Some(bytes(content));
     let secrets: Api<Secret> = Api::namespaced(client.clone(), place.namespace());
@@ -137,14 +143,14 @@ pub async fn replace_secret(
 /// The API server's.
 pub async fn config_map(
     client: &Client,
-    place: &Place,
-) -> anyhow::Result<Option<(Content, ConfigMap)>> {
+    place: &SecretsLocation,
+) -> anyhow::Result<Option<(ObjectContent, ConfigMap)>> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), place.namespace());
     let found = maps.get_opt(place.name()).await;
     let found = found.with_context(|| format!("cannot read ConfigMap {place}"))?;
     Ok(found.map(|mut found| {
         let data = std::mem::take(&mut found.data).unwrap_or_default().into_iter();
-        (Content(data.map(|(name, value)| (name, value.into_bytes())).collect()), found)
+        (ObjectContent(data.map(|(name, value)| (name, value.into_bytes())).collect()), found)
     }))
 }
 
@@ -154,9 +160,9 @@ pub async fn config_map(
 /// As [`replace_secret`].
 pub async fn replace_config_map(
     client: &Client,
-    place: &Place,
+    place: &SecretsLocation,
     mut object: ConfigMap,
-    content: &Content,
+    content: &ObjectContent,
 ) -> anyhow::Result<()> {
     object.data = Some(text(content));
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), place.namespace());
@@ -175,13 +181,13 @@ fn refused(error: kube::Error, object: &str) -> anyhow::Error {
 
 /// As a Secret holds it.
 #[must_use]
-pub fn bytes(content: &Content) -> BTreeMap<String, ByteString> {
+pub fn bytes(content: &ObjectContent) -> BTreeMap<String, ByteString> {
     content.0.iter().map(|(name, value)| (name.clone(), ByteString(value.clone()))).collect()
 }
 
 /// As a ConfigMap holds it.
 #[must_use]
-pub fn text(content: &Content) -> BTreeMap<String, String> {
+pub fn text(content: &ObjectContent) -> BTreeMap<String, String> {
     let text = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
     content.0.iter().map(|(name, value)| (name.clone(), text(value))).collect()
 }

@@ -17,12 +17,12 @@ const MAX_NAME: usize = 200;
 
 /// The folder.
 #[derive(Debug, Clone)]
-pub struct Stored(PathBuf);
+pub struct BundleFolder(PathBuf);
 
 /// One bundle as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Kept {
+pub struct StoredBundle {
     /// Of the operator's own bundle at that time, hexadecimal: when the operator has put another
     /// there since, theirs is the newer one (SPIFFE Federation §4.2).
     pub bootstrap: Option<String>,
@@ -30,7 +30,7 @@ pub struct Kept {
     pub document: String,
 }
 
-impl Stored {
+impl BundleFolder {
     /// In this folder; nothing is read or made yet.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>) -> Self {
@@ -39,7 +39,7 @@ impl Stored {
 
     /// What is kept of a trust domain. What cannot be read is nothing, and is told in the log.
     #[must_use]
-    pub fn get(&self, trust_domain: &TrustDomain) -> Option<Kept> {
+    pub fn get(&self, trust_domain: &TrustDomain) -> Option<StoredBundle> {
         let path = self.path(trust_domain);
         let read = files::read(&path).and_then(|text| Ok(serde_json::from_slice(&text)?));
         match read {
@@ -56,7 +56,7 @@ impl Stored {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn put(&self, trust_domain: &TrustDomain, kept: &Kept) -> io::Result<()> {
+    pub fn put(&self, trust_domain: &TrustDomain, kept: &StoredBundle) -> io::Result<()> {
         files::private_directory(&self.0)?;
         files::replace(&self.path(trust_domain), &serde_json::to_vec(kept)?, files::OWNER_ONLY)
     }
@@ -103,13 +103,13 @@ mod tests {
     #[test]
     fn names_of_any_kind_are_kept_apart_and_inside_the_folder() {
         let dir = tempfile::tempdir().unwrap();
-        let stored = Stored::new(dir.path().join("federation"));
+        let stored = BundleFolder::new(dir.path().join("federation"));
         let long = "a".repeat(255);
         let names = ["b.test", "..", ".", "-", "b_test", &long];
         let names = names.map(|name| TrustDomain::parse(name).unwrap());
         for name in &names {
             assert_eq!(stored.get(name), None);
-            let kept = Kept { bootstrap: None, document: name.to_string() };
+            let kept = StoredBundle { bootstrap: None, document: name.to_string() };
             stored.put(name, &kept).unwrap();
         }
         for name in &names {

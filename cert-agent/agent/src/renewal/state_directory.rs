@@ -15,28 +15,30 @@ const MAX_FILE: u64 = 16 * 1024;
 
 /// A renewal credential and the identity that it renews.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Credential {
+pub struct RenewalCredential {
     /// Whose certificates it gets.
     pub identity: SpiffeId,
     /// The secret.
     pub secret: Zeroizing<String>,
 }
 
-impl std::fmt::Debug for Credential {
+impl std::fmt::Debug for RenewalCredential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credential").field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("RenewalCredential")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }
 
 /// The file's form.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Stored {
+struct StoredCredential {
     identity: String,
     renewal_credential: String,
 }
 
-impl Drop for Stored {
+impl Drop for StoredCredential {
     fn drop(&mut self) {
         self.renewal_credential.zeroize();
     }
@@ -85,7 +87,7 @@ impl StateDirectory {
     ///
     /// # Errors
     /// A file that is not ours, that others may read, or the operating system's error.
-    pub fn load(&self) -> anyhow::Result<Option<Credential>> {
+    pub fn load(&self) -> anyhow::Result<Option<RenewalCredential>> {
         let path = self.file();
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -102,9 +104,12 @@ impl StateDirectory {
         file.take(MAX_FILE).read_to_end(&mut content)?;
         let damaged =
             || format!("{}: not a renewal credential; remove it and join anew", path.display());
-        let stored: Stored = serde_json::from_slice(&content).with_context(damaged)?;
+        let stored: StoredCredential = serde_json::from_slice(&content).with_context(damaged)?;
         let identity = SpiffeId::parse(&stored.identity).with_context(damaged)?;
-        Ok(Some(Credential { identity, secret: Zeroizing::new(stored.renewal_credential.clone()) }))
+        Ok(Some(RenewalCredential {
+            identity,
+            secret: Zeroizing::new(stored.renewal_credential.clone()),
+        }))
     }
 
     /// Replaces the credential in one step, mode 0600: a crash leaves the old or the new one, both
@@ -112,8 +117,8 @@ impl StateDirectory {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn store(&self, credential: &Credential) -> io::Result<()> {
-        let stored = Stored {
+    pub fn store(&self, credential: &RenewalCredential) -> io::Result<()> {
+        let stored = StoredCredential {
             identity: credential.identity.to_string(),
             renewal_credential: credential.secret.to_string(),
         };
@@ -142,8 +147,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::*;
 
-    fn credential(secret: &str) -> Credential {
-        Credential {
+    fn credential(secret: &str) -> RenewalCredential {
+        RenewalCredential {
             identity: SpiffeId::parse("spiffe://cluster.local/ns/shop/sa/cart").unwrap(),
             secret: Zeroizing::new(secret.to_owned()),
         }

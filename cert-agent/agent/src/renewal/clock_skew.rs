@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::renewal::rotation::Moment;
+use crate::renewal::rotation::ClockReading;
 
 /// A difference below this is not worth a word, milliseconds. The authority's answer tells whole
 /// seconds, and leaves are back-dated by a minute.
@@ -13,20 +13,20 @@ const TOLERATED: u64 = 10_000;
 
 /// Our clock minus the authority's, in milliseconds: positive when ours is ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Skew(i64);
+pub struct ClockSkew(i64);
 
-impl Skew {
+impl ClockSkew {
     /// From an answer: `server_time` in Unix seconds, cut to whole ones, against the middle between
     /// question and answer. Nothing when the authority told no time.
     #[must_use]
-    pub fn measured(asked: Moment, answered: Moment, server_time: i64) -> Option<Self> {
+    pub fn measured(asked: ClockReading, answered: ClockReading, server_time: i64) -> Option<Self> {
         let round_trip = answered.monotonic.saturating_duration_since(asked.monotonic);
         Self::at(answered.unix_millis().checked_sub(millis(round_trip / 2))?, server_time)
     }
 
     /// From a message that was not asked for: its way is not known, and taken as nothing.
     #[must_use]
-    pub fn of_message(received: Moment, server_time: i64) -> Option<Self> {
+    pub fn of_message(received: ClockReading, server_time: i64) -> Option<Self> {
         Self::at(received.unix_millis(), server_time)
     }
 
@@ -68,7 +68,7 @@ impl Skew {
     }
 }
 
-impl fmt::Display for Skew {
+impl fmt::Display for ClockSkew {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let direction = if self.0 < 0 { "behind" } else { "ahead of" };
         let seconds = self.0.unsigned_abs().saturating_add(500) / 1000;
@@ -90,15 +90,19 @@ mod tests {
     #[test]
     fn f07_the_clocks_are_compared_at_the_middle_of_the_question() {
         let begin = Instant::now();
-        let at = |unix_millis: u64, elapsed: u64| Moment {
+        let at = |unix_millis: u64, elapsed: u64| ClockReading {
             wall: SystemTime::UNIX_EPOCH + Duration::from_millis(unix_millis),
             monotonic: begin + Duration::from_millis(elapsed),
             boot: None,
         };
         let check = |answered: u64, elapsed: u64, server: i64, expect: Option<(i64, &str)>| {
-            let skew = Skew::measured(at(0, 0), at(answered, elapsed), server);
-            assert_eq!(skew.map(Skew::millis), expect.map(|(millis, _)| millis), "{server}");
-            assert_eq!(Skew::remark(skew), expect.map_or("", |(_, remark)| remark), "{server}");
+            let skew = ClockSkew::measured(at(0, 0), at(answered, elapsed), server);
+            assert_eq!(skew.map(ClockSkew::millis), expect.map(|(millis, _)| millis), "{server}");
+            assert_eq!(
+                ClockSkew::remark(skew),
+                expect.map_or("", |(_, remark)| remark),
+                "{server}"
+            );
         };
         check(1_000_500, 0, 1000, Some((0, "")));
         check(1_002_500, 4000, 1000, Some((0, "")));
