@@ -1,7 +1,8 @@
-//! What the controller told, and what of it is in force.
+//! What the controller has sent, and what of it is in force.
 //!
-//! Policies are documents, read by the same code as files; services are messages ([`super::service_cache`]). A policy with a
-//! mistake changes nothing: its last accepted version stays; if there is none, the workload denies (ARCHITECTURE, invariant 2).
+//! Policies are documents, read by the same code as files; services are messages ([`super::service_cache`]). A policy
+//! with a mistake changes nothing: its last accepted version stays; if there is none, the workload denies
+//! (ARCHITECTURE, invariant 2).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
