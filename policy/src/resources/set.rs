@@ -92,7 +92,7 @@ pub fn survey(files: &[SourceFile], reading: &ReadOptions<'_>) -> ResourceSurvey
     diagnostics.extend(tokens.iter().flat_map(|object| object.unresolved(&resources)));
     resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
     resources.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
-    ResourceSurvey { resources, objects, diagnostics: diagnostics }
+    ResourceSurvey { resources, objects, diagnostics }
 }
 
 /// A set while it is read: what was seen, and where, to find what is there twice.
