@@ -1,7 +1,7 @@
 //! The PEM form of certificates and keys.
 //!
-//! Certificates are written by the crate `pem`. Keys are written here: that crate's buffers are left in memory as they are, and a
-//! private key is wiped from every buffer that held it.
+//! Certificates are written by the crate `pem`. Keys are written here: that crate's buffers are left in memory as they
+//! are, and a private key is wiped from every buffer that held it.
 
 use pem::{EncodeConfig, LineEnding, Pem};
 use zeroize::Zeroizing;

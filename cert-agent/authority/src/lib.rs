@@ -1,7 +1,7 @@
 //! The authority: attests callers and signs short-lived certificates.
 //!
-//! One request is told by [`serve::issue::Authority::issue`]: proof of possession, attestation, rate, signature. The
-//! rooms stand in one line, each knows those before it:
+//! The story of one request is [`serve::issue::Authority::issue`]: proof of possession, attestation, rate, signature.
+//! The rooms stand in one line, each knows those before it:
 //!
 //! | room | what it holds |
 //! |---|---|

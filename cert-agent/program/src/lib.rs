@@ -62,7 +62,7 @@ pub fn run<C: Parser>(execute: impl FnOnce(C) -> anyhow::Result<bool>) -> ExitCo
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            // A closed stderr leaves nobody to tell.
+            // With stderr closed there is no place for the message.
             let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::from(exit_code(&error))
         }

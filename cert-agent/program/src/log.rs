@@ -68,7 +68,7 @@ fn by_package(part: &str) -> String {
     }
 }
 
-/// The way to the log's thread. Cheap to clone.
+/// Sends lines to the log's thread. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct LogHandle {
     lines: SyncSender<LogMessage>,
@@ -90,7 +90,7 @@ impl LogHandle {
         log
     }
 
-    /// Waits until everything said so far is written, for a second at most.
+    /// Waits until every line logged so far is written, for a second at most.
     pub fn flush(&self) {
         let (done, written) = sync_channel(1);
         if self.lines.try_send(LogMessage::Flush(done)).is_ok() {
@@ -101,7 +101,7 @@ impl LogHandle {
 }
 
 fn write_lines(mut out: impl Write, received: &Receiver<LogMessage>, dropped: &AtomicU64) {
-    // A closed stderr leaves nobody to tell; the program goes on.
+    // With stderr closed there is no place for the line; the program goes on.
     for message in received {
         match message {
             LogMessage::Line(line) => {

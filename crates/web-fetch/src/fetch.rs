@@ -51,8 +51,8 @@ pub struct FetchRules<'a, D> {
 pub struct WebDocument {
     /// Its bytes, at most 1 MiB.
     pub body: Bytes,
-    /// How long it may be kept (`Cache-Control`, RFC 9111 §5.2.2): zero where keeping it is forbidden, none where nothing
-    /// is said.
+    /// How long it may be kept (`Cache-Control`, RFC 9111 §5.2.2): zero where keeping it is forbidden, none where the
+    /// answer says nothing.
     pub max_age: Option<Duration>,
 }
 

@@ -7,13 +7,13 @@
 //! |---|---|---|
 //! | the URL | [`url`] | `https`, a host, no userinfo; a redirect obeys the same rules |
 //! | the look-up | [`dial`] | at most four addresses, and the very addresses that were checked are dialled |
-//! | the addresses | [`address`] | none of this machine, its link, a metadata service or nobody, unless a setting names it |
+//! | the addresses | [`address`] | not this machine, its link, a metadata service or no host, unless a setting names it |
 //! | TLS | [`tls`] | the server proves itself anew at each fetch; TLS 1.3 unless the caller says otherwise |
 //! | the answer | [`fetch`] | 200, not encoded, at most 1 MiB; redirects only as far as the caller allows |
 //! | time | [`FetchRules`] | one deadline for everything, one for a connection |
 //!
-//! What differs between callers is in [`FetchRules`]: the deadlines, how many redirects, which addresses a setting allows,
-//! and how a socket is opened.
+//! What differs between callers is in [`FetchRules`]: the deadlines, how many redirects, which addresses a setting
+//! allows, and how a socket is opened.
 
 pub mod address;
 pub mod dial;

@@ -1,4 +1,4 @@
-//! The way to the authority: one connection a request and one for the stream of bundles, every step
+//! The client of the authority: one connection a request and one for the stream of bundles, every step
 //! with a deadline (F-03).
 
 use std::future::{Ready, ready};

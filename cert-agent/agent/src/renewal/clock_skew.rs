@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::renewal::rotation::ClockReading;
 
-/// A difference below this is not worth a word, milliseconds. The authority's answer tells whole
+/// A difference below this is not reported, milliseconds. The authority's answer tells whole
 /// seconds, and leaves are back-dated by a minute.
 const TOLERATED: u64 = 10_000;
 
@@ -52,7 +52,7 @@ impl ClockSkew {
         self.0 as f64 / 1000.0
     }
 
-    /// Whether it is worth a word.
+    /// Whether the difference is large enough to report.
     #[must_use]
     pub fn matters(self) -> bool {
         self.0.unsigned_abs() > TOLERATED

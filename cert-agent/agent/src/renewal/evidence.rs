@@ -97,7 +97,7 @@ impl EvidenceSource {
         lasting.or_else(credential).or_else(|| self.join_token()).ok_or_else(nothing)
     }
 
-    /// The join token, for when the authority knows our credential no more.
+    /// The join token, for when the authority no longer knows our credential.
     #[must_use]
     pub fn join_token(&self) -> Option<AttemptProof> {
         self.join_token.clone().map(AttemptProof::JoinToken)

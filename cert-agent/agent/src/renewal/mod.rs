@@ -2,8 +2,8 @@
 //!
 //! [`rotation`] decides when, [`fresh_key`] makes the key and the request, [`evidence`] proves who the workload is,
 //! [`authority_client`] asks, [`answer`] believes nothing it cannot check, [`renewer`] ties them together. [`bundles`]
-//! listens for what peers are verified with, [`bundle_set`] is what it comes to. [`served_state`] is what everybody else sees of
-//! both.
+//! listens for what peers are verified with, [`bundle_set`] is what it comes to. [`served_state`] is what everybody
+//! else sees of both.
 
 pub mod answer;
 pub mod authority_client;

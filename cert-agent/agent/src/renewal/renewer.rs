@@ -21,7 +21,7 @@ use crate::renewal::rotation::{AttemptFailure, ClockReading, Rotation, Validity,
 use crate::renewal::served_state::{CurrentIdentity, StatePublisher};
 use crate::renewal::state_directory::{RenewalCredential, StateDirectory};
 
-/// Somebody wants a renewal now, and to hear how it went.
+/// A request to renew now; the sender is told the outcome.
 pub type RenewalRequest = oneshot::Sender<Result<(), String>>;
 
 /// Forced renewals that may wait; more are refused.
@@ -48,8 +48,8 @@ pub struct Renewer {
     pub publisher: StatePublisher,
 }
 
-/// How long an agent that has just started waits for an authority that cannot be reached, or is not ready, before that is an
-/// error: authorities may start with it, and a cluster's first one takes about half a minute.
+/// How long an agent that has just started waits for an authority that cannot be reached, or is not ready, before that
+/// is an error: authorities may start with it, and a cluster's first one takes about half a minute.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a good attempt brings.
@@ -256,8 +256,8 @@ impl AttemptError {
         )
     }
 
-    /// Of an agent that runs for so long and never held a certificate: there is no authority yet, or it cannot sign yet.
-    /// Nobody has said no.
+    /// Of an agent that runs for so long and never held a certificate: there is no authority yet, or it cannot sign
+    /// yet. No authority has refused us.
     fn is_expected(&self, since_start: Duration) -> bool {
         let nobody_answers = matches!(
             self,
@@ -311,8 +311,8 @@ fn log_renewal(held: &CurrentIdentity, rotation: &Rotation) {
     );
 }
 
-/// The alarm: error level once nothing good is held, warning level before. Who has just started and never held anything waits as
-/// `expected`.
+/// The alarm: error level once nothing good is held, warning level before. Who has just started and never held anything
+/// waits as `expected`.
 fn log_failure(
     reason: &str,
     held: Option<Arc<CurrentIdentity>>,

@@ -190,7 +190,7 @@ impl Rotation {
     }
 
     /// With a good certificate the waits grow, but several attempts always fit into the rest of its
-    /// life (F-30: nobody expires for politeness).
+    /// life (F-30: waiting never lets a certificate expire).
     fn longest_wait(&self, now: ClockReading, failure: AttemptFailure) -> Duration {
         match (self.held.and_then(|held| held.left(now.wall)), failure) {
             (Some(left), _) => (left / 4).clamp(FIRST_RETRY, MAX_RETRY),

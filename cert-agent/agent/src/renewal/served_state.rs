@@ -58,7 +58,7 @@ pub struct RenewalStatus {
     pub failures: u64,
     /// Why the last attempt failed; none when it did not.
     pub last_error: Option<String>,
-    /// The authority knows us no more: it refused our evidence, not just this attempt.
+    /// The authority no longer knows us: it refused our evidence, not just this attempt.
     pub denied: bool,
     /// The clock against the authority's, when it was measured.
     pub skew: Option<ClockSkew>,

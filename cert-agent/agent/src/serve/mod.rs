@@ -1,5 +1,5 @@
-//! Serves what is held: [`workload_api`] to the proxy and other SPIFFE clients, [`sds`] to Envoy, [`admin`] and [`metrics`]
-//! to people and their tools. [`run`] starts everything.
+//! Serves what is held: [`workload_api`] to the proxy and other SPIFFE clients, [`sds`] to Envoy, [`admin`] and
+//! [`metrics`] to people and their tools. [`run`] starts everything.
 
 pub mod admin;
 pub mod callers;

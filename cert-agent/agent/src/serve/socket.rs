@@ -162,7 +162,7 @@ impl ListeningSocket {
     }
 }
 
-/// Since when nobody has been connected.
+/// How long no client has been connected.
 #[derive(Debug, Default)]
 struct IdlePeriod {
     arrivals: u64,

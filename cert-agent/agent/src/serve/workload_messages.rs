@@ -42,7 +42,7 @@ pub fn jwt_bundles_message(_held: &CurrentIdentity, trust: &BundleSet) -> JwtBun
     JwtBundlesResponse { bundles: trust.domains().map(entry).collect::<HashMap<_, _>>() }
 }
 
-/// A domain that nobody vouches for has no entry: its certificates are untrusted (§4.6).
+/// A domain without trusted roots has no entry: its certificates are untrusted (§4.6).
 fn roots_entry(domain: &DomainBundle) -> Option<(String, Vec<u8>)> {
     let roots = domain.roots.roots();
     (!roots.is_empty()).then(|| (trust_domain_id(domain), concatenated(roots)))

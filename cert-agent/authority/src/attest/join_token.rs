@@ -11,7 +11,7 @@ use super::{
     AttestationRecords, AttestedIdentity, Attestor, IdentityProof, RequestContext, in_the_store,
 };
 
-/// Knows the tokens that wait to be used.
+/// Attests holders of unused join tokens.
 #[derive(Debug)]
 pub struct JoinTokenAttestor(pub Arc<AttestationRecords>);
 

@@ -178,7 +178,7 @@ impl JoinTokens {
         Ok(removed)
     }
 
-    /// Removes what nobody can redeem any more.
+    /// Removes tokens that have expired.
     ///
     /// # Errors
     /// The operating system's.

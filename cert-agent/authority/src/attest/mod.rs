@@ -98,7 +98,7 @@ pub enum IdentityProof {
     Token(Zeroizing<String>),
     /// A renewal credential that waits to be replaced.
     Holder(CredentialHolder),
-    /// Somebody else's word (the kernel's, a certificate authority's, an issuer's), good at any time.
+    /// A statement of another authority (the kernel, a CA, an issuer), good at any time.
     Lasting,
 }
 
@@ -166,7 +166,7 @@ impl AttestedIdentity {
     /// many calls with one join token, one gets past this.
     ///
     /// # Errors
-    /// [`Refusal`] when somebody else was faster, or a store fails.
+    /// [`Refusal`] when another request was faster, or a store fails.
     pub async fn settle(
         self,
         records: &Arc<AttestationRecords>,

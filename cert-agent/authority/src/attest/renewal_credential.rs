@@ -10,7 +10,7 @@ use super::{
     AttestationRecords, AttestedIdentity, Attestor, IdentityProof, RequestContext, in_the_store,
 };
 
-/// Knows the holders of credentials.
+/// Attests holders of renewal credentials.
 #[derive(Debug)]
 pub struct RenewalAttestor(pub Arc<AttestationRecords>);
 

@@ -6,7 +6,7 @@ use issuance_messages::UnixEvidence;
 
 use super::{AttestedIdentity, Attestor, Caller, IdentityProof, RequestContext};
 
-/// Knows which local user is whom.
+/// Attests local users by what the kernel says of them.
 #[derive(Debug)]
 pub struct UnixAttestor<'a>(pub &'a Registry);
 

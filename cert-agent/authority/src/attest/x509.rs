@@ -47,7 +47,7 @@ pub enum CertificateError {
     /// The chain or the proof.
     #[error("the certificate proves nothing here: {0}")]
     NotGood(&'static str),
-    /// The certificate is good and nobody's.
+    /// The certificate is good, and no entry fits it.
     #[error("no x509 entry of the authority's registry fits the names of the certificate")]
     Nobody,
     /// It is good for several.

@@ -7,7 +7,8 @@
 //! | the ConfigMap | `bundle.pem` | the control plane's own agents, mounted |
 //!
 //! They are made in this order, each only when it is not there; nothing that exists is changed. What comes next is
-//! decided from what is found, anew after each step, so it does not matter where an earlier try ended or who else tries.
+//! decided from what is found, anew after each step, so it does not matter where an earlier try ended or who else
+//! tries.
 
 use anyhow::{Context, bail};
 use identity::{TrustBundle, TrustDomain};
@@ -292,7 +293,7 @@ async fn create(
     };
     match created {
         Ok(()) => Ok(true),
-        // AlreadyExists: somebody else was faster. What they made is looked at next.
+        // AlreadyExists: another writer was faster. What it made is looked at next.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         Err(error) => Err(error),
     }

@@ -49,13 +49,13 @@ pub enum JwtRefusal {
         "the request was signed {0} s from our time; within 60 s it would do. Check the clocks"
     )]
     Clock(u64),
-    /// The chain proves nobody.
+    /// The chain does not verify.
     #[error(transparent)]
     Chain(#[from] VerifyError),
     /// No certificate at all.
     #[error("the request has no certificate")]
     NoCertificate,
-    /// Somebody, but not one of ours.
+    /// The chain verifies, but is not of our trust domain.
     #[error("`{0}` gets no JWT-SVID here: {1}")]
     Identity(SpiffeId, &'static str),
     /// The signature is not by the leaf's key.

@@ -1,9 +1,9 @@
 //! What signs, and the rules it signs by.
 //!
-//! [`signers`] are the root and the intermediate, [`root_key`], [`root_source`] and the token of a hardware security module
-//! say where the root's key is. [`csr`] reads what is asked for and [`leaf`] decides what is signed; [`jwt_svid`] does
-//! the same for tokens, with the keys of [`jwt_keys`]. [`rate`] says how often, [`crl`] revokes, [`issuance_log`] tells who got
-//! what. [`init`] and [`bootstrap`] make the first root, [`rollover`] the next one.
+//! [`signers`] are the root and the intermediate, [`root_key`], [`root_source`] and the token of a hardware security
+//! module say where the root's key is. [`csr`] reads what is asked for and [`leaf`] decides what is signed;
+//! [`jwt_svid`] does the same for tokens, with the keys of [`jwt_keys`]. [`rate`] says how often, [`crl`] revokes,
+//! [`issuance_log`] tells who got what. [`init`] and [`bootstrap`] make the first root, [`rollover`] the next one.
 
 pub mod bootstrap;
 pub mod crl;

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Instances remembered at a time. One that asks no more is forgotten.
+/// Instances remembered at a time. One that no longer asks is forgotten.
 const MAX_INSTANCES: usize = 100_000;
 
 /// A limit: this many in any minute, all at once if they like.
@@ -47,8 +47,8 @@ impl IssueRates {
         Self { per_instance, global, instances: HashMap::new(), all: None }
     }
 
-    /// Counts one request of an instance against both limits. A refused request is counted by neither: an authority that
-    /// is at its limit does not use up the rates of those who ask it again.
+    /// Counts one request of an instance against both limits. A refused request is counted by neither: an authority
+    /// that is at its limit does not use up the rates of those who ask it again.
     ///
     /// # Errors
     /// [`RateLimited::Instance`]; [`RateLimited::Global`], also when too many instances are active to count them.

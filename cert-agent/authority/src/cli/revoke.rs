@@ -102,7 +102,7 @@ pub(super) fn revoke(args: &RevokeArgs, now: u64) -> anyhow::Result<bool> {
     Ok(found)
 }
 
-/// What a person is told about an identity or an agent of it.
+/// What is printed about an identity or an agent of it.
 fn told(identity: &str, certificates: usize, found: bool) -> String {
     if !found {
         return format!(

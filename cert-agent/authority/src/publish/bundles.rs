@@ -54,7 +54,7 @@ pub struct PublishedBundles {
     fingerprint: String,
 }
 
-/// Publishes.
+/// Publishes the bundles of our own and of federated trust domains.
 #[derive(Debug)]
 pub struct BundlePublisher {
     store: Arc<dyn Store>,

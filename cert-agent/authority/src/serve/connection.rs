@@ -136,7 +136,7 @@ impl Drop for OpenRequest {
     }
 }
 
-/// What a request is told of its connection.
+/// What a request knows of its connection.
 #[derive(Debug, Clone)]
 pub(super) struct PeerInfo {
     caller: Caller,

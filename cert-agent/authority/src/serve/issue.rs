@@ -28,13 +28,13 @@ use crate::store::record::{IssuanceRecord, LiveLeaf};
 /// Everything a request needs.
 #[derive(Debug)]
 pub struct Authority {
-    /// Signs.
+    /// The intermediate that signs leaves.
     pub ca: Arc<LiveValue<SigningCa>>,
-    /// Says who is who.
+    /// Tokens, credentials and the registry, which say who a caller is.
     pub records: Arc<AttestationRecords>,
-    /// Says so too, by asking others.
+    /// Attestors that ask other servers.
     pub remote: RemoteAttestors,
-    /// Says how often.
+    /// How often certificates are issued.
     pub rates: Mutex<IssueRates>,
     /// Seconds that a leaf lives.
     pub leaf_lifetime: u64,
@@ -42,13 +42,13 @@ pub struct Authority {
     pub publisher: Arc<BundlePublisher>,
     /// Signs JWT-SVIDs.
     pub jwt: JwtIssuer,
-    /// Which leaves live.
+    /// The record of live leaves.
     pub record: Arc<IssuanceRecord>,
     /// The revocation lists to publish.
     pub crls: RevocationListSigner,
-    /// What is counted.
+    /// Counters and gauges.
     pub metrics: Metrics,
-    /// Who got what; none when nobody wants to know.
+    /// The issuance log; none unless `--issuance-log` is set.
     pub log: Option<IssuanceLog>,
 }
 

@@ -1,5 +1,5 @@
-//! `run --readiness ADDR`: `/ready` and `/live` for probes, `/metrics` for Prometheus, over plain HTTP. Nothing in it is
-//! secret, and it is off unless asked for.
+//! `run --readiness ADDR`: `/ready` and `/live` for probes, `/metrics` for Prometheus, over plain HTTP. Nothing in it
+//! is secret, and it is off unless asked for.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! `postern-authority run`: serves until it is told to stop.
+//! `postern-authority run`: serves until a signal stops it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -136,7 +136,7 @@ pub async fn run(mut settings: RunSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The way to the cluster, where its service accounts are believed.
+/// The client of the API server, where service accounts are believed.
 ///
 /// # Errors
 /// Outside of a cluster without `kubeconfig`.

@@ -185,7 +185,7 @@ async fn accept_tcp(
                     let socket = Socket::Tls(Box::new(stream));
                     let connection =
                         AcceptedConnection::new(socket, caller, limits.idle, permit, Some(place));
-                    // Nobody takes it when we stop.
+                    // Not received when we stop.
                     let _ = ready.send(connection).await;
                 }
                 Err(error) => tracing::debug!(%address, %error, "handshake failed"),

@@ -118,10 +118,10 @@ pub async fn existing_secret(
     found.with_context(|| format!("there is no Secret {place}; run `init` first"))
 }
 
-/// Writes a Secret back with this content, unless somebody changed it since it was read.
+/// Writes a Secret back with this content, unless it was changed since it was read.
 ///
 /// # Errors
-/// Somebody did, and the API server's.
+/// It was changed, and the API server's.
 pub async fn replace_secret(
     client: &Client,
     place: &SecretsLocation,
@@ -154,7 +154,7 @@ pub async fn config_map(
     }))
 }
 
-/// Writes a ConfigMap back with this content, unless somebody changed it since it was read.
+/// Writes a ConfigMap back with this content, unless it was changed since it was read.
 ///
 /// # Errors
 /// As [`replace_secret`].

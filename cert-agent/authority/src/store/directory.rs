@@ -172,7 +172,8 @@ impl AuthorityDirectory {
         self.path.join("federation")
     }
 
-    /// Takes the directory for one serving process, or for all that share their state; the lock ends with the value (or the process).
+    /// Takes the directory for one serving process, or for all that share their state; the lock ends with the value (or
+    /// the process).
     ///
     /// A second `run` without `--state` is a mistake more often than a wish; replicas say so.
     ///

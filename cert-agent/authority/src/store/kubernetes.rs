@@ -1,4 +1,4 @@
-//! The way to the Kubernetes API server: from inside a pod by the pod's own account, elsewhere by a kubeconfig file.
+//! The client of the Kubernetes API server: from inside a pod by the pod's own account, elsewhere by a kubeconfig file.
 
 use std::path::Path;
 use std::time::Duration;

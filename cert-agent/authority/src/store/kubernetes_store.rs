@@ -135,7 +135,7 @@ impl KubernetesStore {
         outcome.recv_timeout(DEADLINE + Duration::from_secs(1)).unwrap_or_else(|_| Err(late()))
     }
 
-    /// Changes one Secret until nobody comes between. False when `change` finds nothing to do.
+    /// Changes one Secret, again when another writer came between. False when `change` finds nothing to do.
     fn change(
         &self,
         key: &EntryKey,
@@ -285,7 +285,7 @@ async fn get(secrets: &Api<Secret>, name: &str) -> io::Result<Option<WipedSecret
     found.map(|found| found.map(WipedSecret)).map_err(|error| failed(name, &error))
 }
 
-/// False: somebody else was faster (409 AlreadyExists or Conflict), or removed the Secret (404).
+/// False: another writer was faster (409 AlreadyExists or Conflict), or removed the Secret (404).
 async fn put(secrets: &Api<Secret>, name: &str, secret: &Secret, is_new: bool) -> io::Result<bool> {
     let params = PostParams::default();
     let put = match is_new {

@@ -60,13 +60,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The store's.
     fn create(&self, key: &EntryKey, value: &[u8]) -> io::Result<bool>;
 
-    /// Changes the entry if it still has this version. False: somebody else changed or removed it.
+    /// Changes the entry if it still has this version. False: it was changed or removed meanwhile.
     ///
     /// # Errors
     /// The store's.
     fn replace(&self, key: &EntryKey, value: &[u8], version: &EntryVersion) -> io::Result<bool>;
 
-    /// Removes the entry if it still has this version. False: somebody else changed or removed it.
+    /// Removes the entry if it still has this version. False: it was changed or removed meanwhile.
     ///
     /// # Errors
     /// The store's.
@@ -128,10 +128,10 @@ pub fn is_part(part: &str) -> bool {
     (1..=MAX_PART).contains(&part.len()) && part.bytes().all(fits)
 }
 
-/// Tries of [`update`] before it gives up: each failure means that somebody else made progress.
+/// Tries of [`update`] before it gives up: each failure means that another writer made progress.
 const MAX_TRIES: usize = 100;
 
-/// Reads, changes and writes an entry until nobody came between. `change` is given the value (none:
+/// Reads, changes and writes an entry, again when another writer came between. `change` is given the value (none:
 /// no such entry) and answers the new one, or none to leave everything as it is. True when
 /// something was written.
 ///

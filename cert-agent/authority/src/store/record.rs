@@ -140,7 +140,7 @@ impl IssuanceRecord {
         claimed.written.roots.get(root).is_some_and(|until| *until >= not_after)
     }
 
-    /// Claims further ahead, unless somebody did meanwhile. Blocks.
+    /// Claims further ahead, unless another request did meanwhile. Blocks.
     ///
     /// # Errors
     /// The store's: then nothing may be signed.
@@ -203,7 +203,7 @@ impl IssuanceRecord {
     }
 
     /// Writes what changed since the last time, forgets leaves that are over, and takes back claims
-    /// on roots that this replica signs under no more. `current` is the root it signs under.
+    /// on roots that this replica no longer signs under. `current` is the root it signs under.
     ///
     /// # Errors
     /// The store's; what could not be written is tried again by the next call.

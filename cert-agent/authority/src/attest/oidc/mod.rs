@@ -27,7 +27,7 @@ pub enum OidcError {
     /// The token is bad. The words are ours, never the token's.
     #[error("the OIDC token is not good: {0}")]
     NotGood(&'static str),
-    /// The token is good and nobody's.
+    /// The token is good, and no entry fits it.
     #[error("no oidc entry of the authority's registry fits the token's claims")]
     Nobody,
     /// It is good for several.

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The sections `x509` and `oidc` are told in [`x509`] and [`oidc`]. An unknown key is refused everywhere, and every
-//! mistake is told at once with its line and column.
+//! mistake is reported at once with its line and column.
 
 pub mod oidc;
 pub mod template;

@@ -1,8 +1,8 @@
-//! The roots' keys in the objects that `init --into-secret` made: the root's Secret, the authority's Secret, which running
-//! authorities follow, and the ConfigMap that agents are given.
+//! The roots' keys in the objects that `init --into-secret` made: the root's Secret, the authority's Secret, which
+//! running authorities follow, and the ConfigMap that agents are given.
 //!
-//! The next root waits in the root's Secret as `next-root.pem` and `next-root.key.pem`, encrypted by the passphrase beside
-//! it. Each change replaces an object whole, at the version it was read with.
+//! The next root waits in the root's Secret as `next-root.pem` and `next-root.key.pem`, encrypted by the passphrase
+//! beside it. Each change replaces an object whole, at the version it was read with.
 
 use std::path::Path;
 

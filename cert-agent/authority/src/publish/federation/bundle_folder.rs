@@ -37,7 +37,7 @@ impl BundleFolder {
         Self(folder.into())
     }
 
-    /// What is kept of a trust domain. What cannot be read is nothing, and is told in the log.
+    /// What is kept of a trust domain. What cannot be read counts as missing and is logged.
     #[must_use]
     pub fn get(&self, trust_domain: &TrustDomain) -> Option<StoredBundle> {
         let path = self.path(trust_domain);

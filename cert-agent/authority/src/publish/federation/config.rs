@@ -19,7 +19,7 @@
 //! ```
 //!
 //! URL, profile and trust domain stand there before anything is fetched (SPIFFE Federation §5.1). An
-//! unknown key is refused, and every mistake is told at once with its line and column. Paths are
+//! unknown key is refused, and every mistake is reported at once with its line and column. Paths are
 //! relative to the file.
 
 use std::collections::BTreeMap;
@@ -61,8 +61,8 @@ pub struct BundleEndpoint {
     pub url: WebUrl,
     /// How it proves itself.
     pub profile: EndpointProfile,
-    /// Addresses of this machine or its link where it may be, and what it redirects to. Default: none beside an address that is
-    /// itself the URL's host.
+    /// Addresses of this machine or its link where it may be, and what it redirects to. Default: none beside an address
+    /// that is itself the URL's host.
     pub allow_addresses: Vec<IpNet>,
 }
 

@@ -1,5 +1,5 @@
-//! Fetching a bundle from a bundle endpoint (SPIFFE Federation §5.2.1.4, §5.2.2.4): at most three redirects that keep the
-//! same rules, at addresses of the outside. Everything that is the same for every fetch is in `web_fetch`.
+//! Fetching a bundle from a bundle endpoint (SPIFFE Federation §5.2.1.4, §5.2.2.4): at most three redirects that keep
+//! the same rules, at addresses of the outside. Everything that is the same for every fetch is in `web_fetch`.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -95,8 +95,9 @@ pub async fn fetch(url: &WebUrl, trust: &EndpointTrust) -> anyhow::Result<Vec<u8
     Ok(document.with_context(|| url.to_string())?.body.to_vec())
 }
 
-/// The address that the operator has written as the endpoint's host is meant, be it this machine's or its link's; what a name
-/// or a redirect leads to is not. A metadata service has no bundle, and nobody's address no server, whoever has written it.
+/// The address that the operator has written as the endpoint's host is meant, be it this machine's or its link's; what
+/// a name or a redirect leads to is not. A metadata service has no bundle, and nobody's address no server, whoever has
+/// written it.
 fn written_address(url: &WebUrl) -> Option<IpNet> {
     let literal = url.host().parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
     let here = address::local_blocks();

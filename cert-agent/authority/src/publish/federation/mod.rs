@@ -77,7 +77,7 @@ impl Federation {
     /// Reads the file and what was held before, and publishes it.
     ///
     /// # Errors
-    /// Mistakes in the file. A bundle that cannot be had is none: it is told in the log, and our own
+    /// Mistakes in the file. A bundle that is not available is logged, and our own
     /// trust domain is served all the same.
     pub fn open(
         file: &Path,
@@ -122,7 +122,7 @@ impl Federation {
         }
     }
 
-    /// Takes up a new federation file; a bad one is told and changes nothing.
+    /// Takes up a new federation file; a bad one is logged and changes nothing.
     fn look_at_the_file(&mut self) -> bool {
         let seen = fingerprint(&self.file);
         if seen == self.seen {
@@ -371,7 +371,7 @@ impl FederationRelation {
     }
 }
 
-/// The standard wants them passed over (Trust Domain and Bundle §4.1.3); nobody wants it to happen unseen.
+/// Logs the keys that are passed over, as the standard demands (Trust Domain and Bundle §4.1.3).
 fn tell_passed_over(name: &TrustDomain, passed_over: &[PassedOver]) {
     if let Some(first) = passed_over.first() {
         tracing::warn!(
