@@ -1,8 +1,8 @@
 //! The workload's own certificate, key and trust bundles, and where they come from.
 //!
-//! A [`Credentials`] is one immutable set with its TLS configurations built once; a renewal is a
-//! new set, swapped whole. Sources are the SPIFFE Workload API ([`workload_api`]) and PEM files
-//! ([`files`]), and each hands over only sets that have passed the same checks.
+//! A [`Credentials`] is one immutable set with its TLS configurations built once; a renewal is a new set, swapped
+//! whole. Sources are the SPIFFE Workload API and PEM files (`control/credentials`); a set of either is in force only
+//! after the same checks.
 
 use std::sync::Arc;
 

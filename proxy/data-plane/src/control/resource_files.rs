@@ -1,4 +1,5 @@
-//! What changes the state while the proxy runs: resource files, watched and polled, or the controller's stream ([`cluster`]).
+//! What changes the state while the proxy runs: resource files, watched and polled, or the controller's stream
+//! ([`crate::control::cluster`]).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;

@@ -8,7 +8,7 @@ pub enum TokenRefusal {
     /// More than one token: which of them counts must not depend on the reader.
     #[error("more than one token in the request; send one, in one place")]
     TwoTokens,
-    /// Longer than [`super::MAX_TOKEN_BYTES`].
+    /// Longer than [`identity::jws::MAX_TOKEN`].
     #[error("the token is longer than 16 KiB")]
     TooLarge,
     /// No compact JWS of strict JSON.

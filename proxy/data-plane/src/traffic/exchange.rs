@@ -1,9 +1,9 @@
 //! One request and its answer: the sequence that both directions share.
 //!
-//! gate → authenticate → route → authorize → limit → forward. The order is the same wherever a request comes from, because
-//! each phase trusts what the ones before it have made sure of; what a phase does is the direction's ([`ExchangePhases`]).
-//! A phase may wait, go on, answer in the app's place, or refuse. One that needs neither to wait nor to answer costs nothing:
-//! phases are plain functions, and none is boxed.
+//! gate → authenticate → route → authorize → limit → forward. The order is the same wherever a request comes from,
+//! because each phase trusts what the ones before it have made sure of; what a phase does is the direction's
+//! (`ExchangePhases`). A phase may wait, go on, answer in the app's place, or refuse. One that needs neither to wait
+//! nor to answer costs nothing: phases are plain functions, and none is boxed.
 
 use std::future::{Future, ready};
 use std::net::IpAddr;
