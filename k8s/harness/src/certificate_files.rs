@@ -24,7 +24,7 @@ pub fn write(trust: &TestTrust, directory: &Path) {
     std::fs::write(directory.join("controller.key"), key.pkcs8_der()).unwrap();
 }
 
-/// The controller's credentials as [`write`] wrote them.
+/// The controller's credentials as [`write()`] wrote them.
 ///
 /// # Panics
 /// They are not there.
