@@ -34,7 +34,7 @@ impl From<&str> for PatternError {
 }
 
 /// A field and its negation: `x: any_of` and `notX: none_of`, both absent when empty.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct FieldPatterns<T> {
     pub(crate) any_of: Vec<T>,
     pub(crate) none_of: Vec<T>,

@@ -72,6 +72,18 @@ impl Resources {
         }
     }
 
+    /// Whether these say the same of what is allowed as others do, wherever services may lead: then nothing that is open has to
+    /// be judged again.
+    #[must_use]
+    pub fn authorize_as(&self, other: &Self) -> bool {
+        let Self { root_namespace, authorization, peer_authentication, .. } = self;
+        *root_namespace == other.root_namespace
+            && *authorization == other.authorization
+            && *peer_authentication == other.peer_authentication
+            && self.request_authentication == other.request_authentication
+            && self.token_policies == other.token_policies
+    }
+
     /// Reads and checks every file.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::pattern::{
 use crate::yaml::SourcePosition;
 
 /// One rule.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rule {
     /// Where it stands in its file.
     pub(crate) mark: SourcePosition,
@@ -20,7 +20,7 @@ pub(crate) struct Rule {
 }
 
 /// Who asks (`from[].source`).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Source {
     pub(crate) principals: FieldPatterns<IdPattern>,
     pub(crate) request_principals: FieldPatterns<TokenPattern>,
@@ -32,7 +32,7 @@ pub(crate) struct Source {
 }
 
 /// What is asked (`to[].operation`).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Operation {
     pub(crate) hosts: FieldPatterns<HostPattern>,
     pub(crate) ports: FieldPatterns<u16>,
@@ -41,7 +41,7 @@ pub(crate) struct Operation {
 }
 
 /// A further condition (`when[]`): a key with its `values` and `notValues`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Condition {
     /// `request.headers[name]`, the name in lower case.
     Header(Box<str>, FieldPatterns<TextPattern>),

@@ -108,7 +108,7 @@ pub enum ConfirmationRequirement {
 }
 
 /// A [`JwtRule`] together with what TokenPolicies ask beyond it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TokenRule {
     /// The rule.
     pub jwt: Arc<JwtRule>,

@@ -12,7 +12,7 @@ use crate::yaml::{DiagnosticCode, NodeKind, SourcePosition, YamlReader, YamlValu
 use crate::{Diagnostic, Workload};
 
 /// An AuthorizationPolicy.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AuthorizationPolicy {
     name: Arc<str>,
     namespace: Arc<str>,

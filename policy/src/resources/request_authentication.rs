@@ -15,7 +15,7 @@ use crate::{Diagnostic, Workload};
 const MAX_RULES: usize = 32;
 
 /// A RequestAuthentication. All that select a workload hold together.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RequestAuthentication {
     name: Arc<str>,
     namespace: Arc<str>,

@@ -16,7 +16,7 @@ use crate::{Diagnostic, Endpoint, Service, Workload};
 const MAX_TARGETS: usize = 16;
 
 /// A Service of the policy's own namespace.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct TargetRef {
     /// `<service>.<namespace>.svc.cluster.local`
     host: Arc<str>,

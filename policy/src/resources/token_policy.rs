@@ -15,7 +15,7 @@ use crate::yaml::{DiagnosticCode, YamlReader, YamlValue};
 const MAX_PRINCIPALS: usize = 256;
 
 /// A TokenPolicy. All that select a workload and name an issuer hold together; the strictest setting counts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TokenPolicy {
     name: Arc<str>,
     namespace: Arc<str>,

@@ -33,7 +33,7 @@ const GOOD_STREAM: Duration = Duration::from_secs(5);
 
 /// Follows the controller for ever, where one is configured.
 pub async fn follow(installer: ResourceInstaller) {
-    let ResourceInstaller { state, config } = &installer;
+    let ResourceInstaller { state, config, .. } = &installer;
     let Some(controller) = &config.controller else { return };
     let Some(demand) = &state.demand else { return };
     let mut cache =

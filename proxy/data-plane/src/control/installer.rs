@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use policy::{Resources, Snapshot, Workload};
 
 use crate::control::cluster::ClusterState;
@@ -17,6 +18,8 @@ pub struct ResourceInstaller {
     pub state: Arc<ProxyState>,
     /// Its configuration.
     pub config: Arc<Config>,
+    /// What the snapshot in force was made of.
+    in_force: Arc<Mutex<Option<(Workload, Resources)>>>,
 }
 
 impl ResourceInstaller {
@@ -26,7 +29,7 @@ impl ResourceInstaller {
     /// As [`ProxyState::new`].
     pub fn new(config: Config, workers: usize) -> anyhow::Result<Self> {
         let state = ProxyState::new(config.traffic_settings(), workers)?;
-        Ok(Self { state, config: Arc::new(config) })
+        Ok(Self { state, config: Arc::new(config), in_force: Arc::default() })
     }
 
     /// Puts resources from files in force, whole.
@@ -42,11 +45,64 @@ impl ResourceInstaller {
         self.authorize(&cluster.workload, &cluster.resources);
     }
 
+    /// Where all that authorizes says what it said before, nothing that is open is judged again.
     fn authorize(&self, workload: &Workload, resources: &Resources) {
+        let mut in_force = self.in_force.lock();
+        let is_new = in_force
+            .as_ref()
+            .is_none_or(|(own, before)| own != workload || !resources.authorize_as(before));
+        if !is_new {
+            return self.state.metrics.config_update(true);
+        }
         let snapshot = Snapshot::build(resources, workload, &self.config.defaults);
         let rules = snapshot.tokens().clone();
         jwks::prepare(&self.state.token_keys, &rules, &self.config);
         self.state.install_snapshot(snapshot);
         self.state.token_keys.keep_only(&rules);
+        *in_force = Some((workload.clone(), resources.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use policy::SourceFile;
+
+    use super::*;
+
+    /// Resources as a file has them: services, each with this address, and one policy.
+    fn resources(address: &str, action: &str) -> Resources {
+        let text = format!(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: p, namespace: shop}}\n\
+             spec: {{action: {action}, rules: [{{}}]}}\n---\n\
+             apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: bank, namespace: shop}}\n\
+             spec: {{hosts: [bank.example], ports: [{{number: 80, name: http, protocol: HTTP}}], resolution: STATIC,\n\
+             location: MESH_INTERNAL, endpoints: [{{address: {address}}}],\n\
+             subjectAltNames: ['spiffe://cluster.local/ns/shop/sa/bank']}}\n"
+        );
+        let file = SourceFile { name: "all.yaml".into(), bytes: text.into_bytes() };
+        Resources::parse(&[file], "postern-system").unwrap()
+    }
+
+    #[test]
+    fn a_change_of_services_alone_judges_nothing_again() {
+        let text = "workload: {namespace: shop, serviceAccount: cart}\nidentity: {workloadApi: unix:///a}\n";
+        let config = Config::parse("p", text.as_bytes()).unwrap();
+        let installer = ResourceInstaller::new(config, 1).unwrap();
+        let state = &installer.state;
+        let mut judged = state.policy_changes();
+        for (name, address, action, judges, moves) in [
+            ("first", "10.0.0.1", "ALLOW", true, true),
+            ("nothing new", "10.0.0.1", "ALLOW", false, false),
+            ("another endpoint", "10.0.0.2", "ALLOW", false, true),
+            ("another policy", "10.0.0.2", "DENY", true, false),
+        ] {
+            let before = state.services.table().by_host("bank.example", 80).cloned();
+            installer.install(&resources(address, action));
+            let now = state.services.table().by_host("bank.example", 80).cloned().unwrap();
+            assert_eq!(judged.has_changed().unwrap(), judges, "{name}");
+            assert_eq!(!before.is_some_and(|before| Arc::ptr_eq(&before, &now)), moves, "{name}");
+            judged.mark_unchanged();
+        }
     }
 }

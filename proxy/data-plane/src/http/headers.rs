@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use data_encoding::HEXLOWER;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -197,9 +198,7 @@ fn element(by: &str, leaf_sha256: &[u8; 32], peer: &str) -> HeaderValue {
     text.push_str("By=");
     push_encoded(&mut text, by);
     text.push_str(";Hash=");
-    for byte in leaf_sha256 {
-        let _ = write!(text, "{byte:02x}");
-    }
+    HEXLOWER.encode_append(leaf_sha256, &mut text);
     text.push_str(";URI=");
     push_encoded(&mut text, peer);
     // Only visible ASCII was written, so this cannot fail; an empty field claims nothing.
