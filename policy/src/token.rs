@@ -131,7 +131,7 @@ impl TokenRule {
 }
 
 /// Everything a workload asks of tokens. Immutable, compared by address: verdicts about tokens live as long as it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct TokenRules {
     rules: Vec<TokenRule>,
     places: Vec<TokenPlace>,

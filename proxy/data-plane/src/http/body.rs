@@ -128,11 +128,22 @@ impl Body {
         self.with_guard(guard)
     }
 
-    /// Shows the first `most` bytes of the body to an inspector, as they pass. A body has one; another takes its place.
-    #[must_use]
-    pub fn inspected(mut self, most: usize, inspector: Box<dyn BodyInspector>) -> Self {
-        self.tap = Some(BodyTap::new(most, inspector));
-        self
+    /// Shows the first `most` bytes of the body to an inspector, as they pass. A body has one.
+    ///
+    /// # Errors
+    /// The inspector, where the body has another: neither of two filters may switch the other off.
+    pub fn inspect(
+        &mut self,
+        most: usize,
+        inspector: Box<dyn BodyInspector>,
+    ) -> Result<(), Box<dyn BodyInspector>> {
+        match self.tap {
+            Some(_) => Err(inspector),
+            None => {
+                self.tap = Some(BodyTap::new(most, inspector));
+                Ok(())
+            }
+        }
     }
 
     /// Hears of this body when it breaks, whoever has it then.
@@ -163,7 +174,7 @@ impl Body {
         &self.interims
     }
 
-    /// Counts the stream as under way until the body is dropped.
+    /// Counts the stream as under way until the body has failed or is dropped; at once no more where it has ended already.
     #[must_use]
     pub(crate) fn with_stream(mut self, count: StreamCount) -> Self {
         if let BodySource::Http2(_, counted) = &mut self.source {
@@ -235,7 +246,7 @@ impl Body {
         let kind = error.kind();
         self.watch.tell(kind);
         let request = self.request.broken();
-        self.guards.each_mut().for_each(|guard| guard.failed(kind, request));
+        self.guards.fail(kind, request);
         self.source = BodySource::Empty;
         error
     }

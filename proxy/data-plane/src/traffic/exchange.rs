@@ -14,7 +14,6 @@ use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, Version};
 use parking_lot::Mutex;
-use policy::header_names::HeaderNames;
 use policy::{CanonicalPath, HostName, Snapshot};
 use tokio::task::JoinHandle;
 
@@ -28,14 +27,18 @@ use crate::telemetry::CloseReason;
 use crate::traffic::authorize::RequestFacts;
 use crate::traffic::jwt::AuthenticatedToken;
 use crate::traffic::record::{RequestRecord, TrafficMeter};
-use crate::traffic::review::RequestReview;
 use crate::traffic::upgrade::{self, AnnouncedUpgrade};
 use crate::traffic::worker::Worker;
 
 /// How an exchange ends before it is forwarded.
 pub enum PhaseEnd {
     /// With this answer, in the app's place.
-    Answer(Box<Response<Body>>),
+    Answer {
+        /// For the client, as it is.
+        response: Box<Response<Body>>,
+        /// What the log and the metrics call it: one of the stable reasons.
+        reason: &'static str,
+    },
     /// With this refusal.
     Refuse(RequestError),
 }
@@ -71,21 +74,22 @@ impl HttpContext {
 }
 
 /// A request on its way through the phases.
-pub(crate) struct Exchange<'a> {
+pub struct Exchange<'a> {
     /// Its head, as the gate left it; the target is taken out of it until it is forwarded.
     pub(crate) parts: &'a mut Parts,
+    /// Its body, of which nothing has been read: a phase may add a guard or look at what passes.
+    pub body: &'a mut Body,
     /// What the gate found out of it.
     pub(crate) admitted: &'a AdmittedRequest,
     /// Its one canonical path: routed by, judged, and sent on.
     pub(crate) path: &'a CanonicalPath<'a>,
-    /// What it is judged by: loaded once, and replaced as a whole where another came into force before it was registered.
-    pub(crate) snapshot: Guard<Arc<Snapshot>>,
+    /// What it is judged by, where this side judges: loaded once, and replaced as a whole where another came into force before
+    /// the request was registered. A phase that waits long does so before this is loaded anew, not while it holds it.
+    pub(crate) snapshot: Option<Guard<Arc<Snapshot>>>,
     /// Who its token speaks for; nobody, where nothing asks for one.
     pub(crate) caller: AuthenticatedToken,
     /// The client's address, where it is another one than the peer's.
     pub(crate) remote_ip: Option<IpAddr>,
-    /// That it is judged again at each change of policy.
-    pub(crate) review: Option<RequestReview>,
     /// What is counted and logged of it.
     pub(crate) record: &'a mut RequestRecord,
 }
@@ -145,8 +149,8 @@ pub(crate) trait ExchangePhases: Send + Sync + Sized + 'static {
     /// Before the gate: in which version the client spoke, and in which the other side is spoken to.
     fn versions(&self, parts: &mut Parts) -> (Version, Version);
 
-    /// The header names that the rules of this side name, so that none passes under another spelling.
-    fn header_names<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s HeaderNames>;
+    /// The snapshot in force, where this side judges requests.
+    fn snapshot(&self) -> Option<Guard<Arc<Snapshot>>>;
 
     /// How the log names the host.
     fn logged_host<'h>(&self, host: &'h HostName) -> &'h str;
@@ -230,7 +234,10 @@ impl<P: ExchangePhases> Handler for ExchangeHandler<P> {
                 return switch_protocols(&*self.0, ready, record).await;
             }
             Ok(ready) => forward(&*self.0, ready, &mut record).await,
-            Err(PhaseEnd::Answer(response)) => Ok(*response),
+            Err(PhaseEnd::Answer { response, reason }) => {
+                record.answered_here(&response, reason);
+                return response.map(|body| body.with_guard(record));
+            }
             Err(PhaseEnd::Refuse(error)) => Err(error),
         };
         conclude(answered, record, grpc)
@@ -252,11 +259,12 @@ async fn admit<P: ExchangePhases>(
     request: Request<Body>,
     record: &mut RequestRecord,
 ) -> Phase<ReadyRequest<P>> {
-    let (mut parts, body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
     let announced = AnnouncedUpgrade::of(&mut parts);
     let (came, version) = phases.versions(&mut parts);
-    let snapshot = phases.context().worker.state.snapshot();
-    let admitted = pass_gate(phases, &snapshot, &mut parts)?;
+    let snapshot = phases.snapshot();
+    let admitted = pass_gate(phases, snapshot.as_deref(), &mut parts)?;
+    let close = admitted.close_unless_upgraded;
     record.dropped(admitted.dropped);
     // Before anything is judged by what an unlisted peer says of others.
     headers::strip_forwarded_identity(&mut parts.headers, phases.sender());
@@ -264,22 +272,17 @@ async fn admit<P: ExchangePhases>(
     record.target(phases.logged_host(admitted.host()), path.as_str());
     let mut exchange = Exchange {
         parts: &mut parts,
+        body: &mut body,
         admitted: &admitted,
         path: &path,
         snapshot,
         caller: AuthenticatedToken::default(),
         remote_ip: None,
-        review: None,
         record,
     };
-    phases.authenticate(&mut exchange).await?;
-    let target = phases.route(&mut exchange).await?;
-    let permit = phases.authorize(&mut exchange, &target).await?;
-    phases.limit(&mut exchange, &target).await?;
-    let Exchange { caller, review, record, .. } = exchange;
-    if let Some(review) = review {
-        record.hold_review(review);
-    }
+    let passed = pass_phases(phases, &mut exchange).await;
+    let (target, permit) = passed.map_err(|end| end.closing(close))?;
+    let caller = exchange.caller;
     admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
     caller.hide_parameter(&mut parts);
     phases.set_headers(&mut parts);
@@ -296,10 +299,37 @@ async fn admit<P: ExchangePhases>(
     })
 }
 
+/// The phases between the gate and the forwarding, in their order.
+async fn pass_phases<P: ExchangePhases>(
+    phases: &P,
+    exchange: &mut Exchange<'_>,
+) -> Phase<(P::Target, P::Permit)> {
+    phases.authenticate(exchange).await?;
+    let target = phases.route(exchange).await?;
+    let permit = phases.authorize(exchange, &target).await?;
+    phases.limit(exchange, &target).await?;
+    // A phase may have waited, and policy may have changed meanwhile.
+    if exchange.record.is_withdrawn() {
+        return Err(RequestError::Withdrawn.into());
+    }
+    Ok((target, permit))
+}
+
+impl PhaseEnd {
+    /// An answer in the app's place ends the connection where the request asked to switch protocols: nobody could tell
+    /// the bytes that the client sent ahead from its next request (SECURITY-CASES S-08).
+    fn closing(mut self, close: bool) -> Self {
+        if let (Self::Answer { response, .. }, true) = (&mut self, close) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        self
+    }
+}
+
 /// The gate stands first because everything after it trusts what it passed.
 fn pass_gate(
     phases: &impl ExchangePhases,
-    snapshot: &Snapshot,
+    snapshot: Option<&Arc<Snapshot>>,
     parts: &mut Parts,
 ) -> Result<AdmittedRequest, RequestError> {
     let settings = &phases.context().worker.state.settings;
@@ -307,7 +337,7 @@ fn pass_gate(
         default_port: Some(80),
         normalization: settings.path_normalization,
         head: HeadLimits::of(&settings.limits),
-        named: phases.header_names(snapshot),
+        named: snapshot.map(|snapshot| snapshot.header_names()),
         underscores: settings.headers_with_underscores,
     };
     gate::admit(parts, &settings).map_err(RequestError::Gate)

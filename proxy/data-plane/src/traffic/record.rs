@@ -183,6 +183,12 @@ impl RequestRecord {
         self.review = Some(review);
     }
 
+    /// Whether policy refuses the request by now.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        self.review.as_ref().is_some_and(RequestReview::is_refused)
+    }
+
     /// Waits until policy refuses the request that was let in; for ever where none is held.
     pub async fn withdrawn(&self) {
         match &self.review {
@@ -241,8 +247,17 @@ impl RequestRecord {
         }
     }
 
+    /// The answer that a phase gave in the app's place, and its stable reason.
+    pub fn answered_here<B>(&mut self, response: &http::Response<B>, reason: &'static str) {
+        self.review = None;
+        self.status = response.status().as_u16();
+        self.reason = reason;
+    }
+
     /// The refusing error, of ours.
     pub fn refused(&mut self, error: &RequestError) {
+        // Our own answer is no part of what policy judges: a refusal must reach the caller.
+        self.review = None;
         self.reason = error.reason();
         // Nobody is there to be told another one.
         self.status = if self.reason == CLIENT_GONE { 499 } else { error.status().as_u16() };
@@ -303,7 +318,7 @@ impl Drop for RequestRecord {
 /// The record of an exchange is written when its answer ends, and the answer is cut when policy refuses the request meanwhile.
 impl BodyGuard for RequestRecord {
     fn is_refused(&self) -> bool {
-        self.review.as_ref().is_some_and(RequestReview::is_refused)
+        self.is_withdrawn()
     }
 
     fn poll_refused(&self, cx: &mut Context<'_>) -> Poll<()> {

@@ -61,9 +61,9 @@ pub struct ProxyState {
     named_service: ArcSwapOption<Arc<str>>,
     /// `SERVICE-ACCOUNT.NAMESPACE`: what our app is called where no service is known for it.
     fallback_service: Arc<str>,
-    pub(crate) credentials: ArcSwapOption<Credentials>,
-    pub(crate) generation: AtomicU64,
-    pub(crate) certificate_age_on_arrival: AtomicU64,
+    credentials: ArcSwapOption<Credentials>,
+    generation: AtomicU64,
+    certificate_age_on_arrival: AtomicU64,
     policy_epoch: watch::Sender<u64>,
     listening: AtomicBool,
     resources_loaded: AtomicBool,
@@ -188,6 +188,22 @@ impl ProxyState {
         self.credentials.load_full()
     }
 
+    /// Puts other credentials in force, which came so many seconds after their `NotBefore`, and verifies every open peer by
+    /// their bundles where these are others. `age` is `None` for a certificate that was in force before.
+    pub fn install_credentials(&self, credentials: Credentials, age: Option<u64>) {
+        let before = self.credentials();
+        if let Some(age) = age {
+            self.certificate_age_on_arrival.store(age, Relaxed);
+        }
+        let changed = before.is_some_and(|before| before.bundles() != credentials.bundles());
+        let credentials = Arc::new(credentials);
+        self.credentials.store(Some(credentials.clone()));
+        self.generation.store(credentials.generation(), Relaxed);
+        if changed {
+            self.verify_peers_again(&credentials);
+        }
+    }
+
     /// How many times credentials have been taken over.
     pub fn credentials_generation(&self) -> u64 {
         self.generation.load(Relaxed)
@@ -253,7 +269,7 @@ impl ProxyState {
     }
 
     /// Verifies every open connection's peer by the bundles in force (SECURITY-CASES S-28, F-08).
-    pub(crate) fn verify_peers_again(&self, credentials: &Credentials) {
+    fn verify_peers_again(&self, credentials: &Credentials) {
         let cut = self.links.verify_again(credentials.bundles(), unix_time());
         cut.iter().for_each(|link| self.end_what_is_on(link));
     }

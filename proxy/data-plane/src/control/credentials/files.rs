@@ -83,7 +83,7 @@ fn take(
     settled: bool,
 ) -> anyhow::Result<()> {
     let held = state.credentials();
-    state.install_credentials(parse(files, contents, held.as_deref())?, settled)
+    state.take_over(parse(files, contents, held.as_deref())?, settled)
 }
 
 /// Reads the contents in the order of [`paths`].

@@ -1,8 +1,5 @@
 //! Taking over what a source of certificates hands over, and telling what of it was not taken.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-
 use anyhow::Context;
 use identity::X509Svid;
 
@@ -19,11 +16,7 @@ impl ProxyState {
     /// # Errors
     /// When our own part cannot be read, or a peer would refuse it: certificate, key and own roots
     /// in force stay. What is said of others is taken all the same.
-    pub fn install_credentials(
-        &self,
-        mut offered: OfferedCredentials,
-        settled: bool,
-    ) -> anyhow::Result<()> {
+    pub fn take_over(&self, mut offered: OfferedCredentials, settled: bool) -> anyhow::Result<()> {
         let refused = offered.refused.take();
         let judged = refused.map_or_else(|| self.judge(&offered, settled), Err);
         match judged {
@@ -54,7 +47,7 @@ impl ProxyState {
     }
 
     fn judge(&self, offered: &OfferedCredentials, settled: bool) -> anyhow::Result<Credentials> {
-        let generation = self.generation.load(Relaxed) + 1;
+        let generation = self.credentials_generation() + 1;
         let (svid, key) = (offered.svid.clone(), offered.key.clone());
         let (bundles, now) = (offered.bundles.clone(), unix_time());
         match Credentials::check(&svid, &bundles, now) {
@@ -73,19 +66,12 @@ impl ProxyState {
         let serial = credentials.svid().serial_hex();
         let (expires, generation) = (credentials.svid().not_after(), credentials.generation());
         tracing::info!(id = %credentials.id(), serial, expires, generation, "certificate in force");
-        if before.as_ref().is_none_or(|before| before.svid().serial_hex() != serial) {
-            let age = unix_time().as_secs().saturating_sub(credentials.svid().not_before());
-            self.certificate_age_on_arrival.store(age, Relaxed);
-        }
-        let changed = before.is_some_and(|before| before.bundles() != credentials.bundles());
-        let credentials = Arc::new(credentials);
-        self.credentials.store(Some(credentials.clone()));
-        self.generation.store(generation, Relaxed);
+        let is_new = before.is_none_or(|before| before.svid().serial_hex() != serial);
+        let since = credentials.svid().not_before();
+        let age = is_new.then(|| unix_time().as_secs().saturating_sub(since));
         #[allow(clippy::cast_precision_loss, reason = "seconds since 1970 fit a double exactly")]
         self.metrics.certificate_expiry.set(expires as f64);
-        if changed {
-            self.verify_peers_again(&credentials);
-        }
+        self.install_credentials(credentials, age);
     }
 
     /// Counts and tells what of a set could not be read, so that the old is still in force. Why our

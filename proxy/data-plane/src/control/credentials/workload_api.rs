@@ -70,8 +70,8 @@ async fn follow_once(state: &ProxyState, socket: &Path) -> anyhow::Result<()> {
     while let Some(answer) = answers.message().await.map_err(said)? {
         let held = state.credentials();
         // An agent's answer is one whole: where it takes away our own root, it means it.
-        let taken = read(answer, held.as_deref())
-            .and_then(|offered| state.install_credentials(offered, true));
+        let taken =
+            read(answer, held.as_deref()).and_then(|offered| state.take_over(offered, true));
         if let Err(error) = taken {
             state.credentials_refused(&error);
             return Err(error);

@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 
 use super::failure::BodyFailure;
 
-/// Lasts as long as a body and learns how it ends. Of `ended` and being dropped one comes last, always.
+/// Lasts as long as a body and learns how it ends: by `ended` where its end was handed on, and else by being dropped, after
+/// `failed` or `abandoned`.
 ///
 /// Guards of a body act in the order in which they were added: what gives a connection back stands before what writes the
 /// record of the exchange.
@@ -55,6 +56,12 @@ impl GuardList {
 
     pub(super) fn each_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn BodyGuard>> {
         self.0.iter_mut()
+    }
+
+    /// Tells all of them, in order, that the body breaks, and lets go of them.
+    pub(super) fn fail(&mut self, failure: BodyFailure, request: Option<BodyFailure>) {
+        self.0.iter_mut().for_each(|guard| guard.failed(failure, request));
+        self.0.clear();
     }
 
     /// Tells all of them, in order, that the end was handed on.

@@ -119,9 +119,12 @@ async fn guards_hear_in_their_order_how_a_body_ends() {
     drop(body);
     assert_eq!(*heard.lock(), ["first abandoned", "second abandoned"]);
     let (body, heard) = guarded("abc");
-    let body = body.inspected(10, Box::new(TestInspector(b"ab", Arc::default())));
+    let mut body = body;
+    let inspector = || Box::new(TestInspector(b"ab", Arc::default()));
+    assert!(body.inspect(10, inspector()).is_ok());
+    assert!(body.inspect(10, inspector()).is_err(), "one tap");
     assert!(body.collect().await.is_err());
-    assert_eq!(heard.lock()[..2], ["first failed Withdrawn", "second failed Withdrawn"]);
+    assert_eq!(*heard.lock(), ["first failed Withdrawn", "second failed Withdrawn"]);
 }
 
 #[tokio::test]
@@ -131,7 +134,9 @@ async fn a_tap_sees_the_beginning_alone_and_cuts_what_it_refuses() {
     {
         let seen = Arc::new(Mutex::new(0));
         let inspector = Box::new(TestInspector(refuses, seen.clone()));
-        let read = Body::whole("abc").inspected(most, inspector).collect().await;
+        let mut body = Body::whole("abc");
+        assert!(body.inspect(most, inspector).is_ok());
+        let read = body.collect().await;
         assert_eq!((read.is_ok(), *seen.lock()), (expect, expect_seen), "{most} {refuses:?}");
     }
 }

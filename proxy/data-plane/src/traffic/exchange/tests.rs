@@ -5,11 +5,16 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 use tokio::sync::oneshot;
 
+use policy::PathNormalization;
+
 use super::*;
 use crate::control::config::Config;
+use crate::http::body::{BodyError, BodyInspector};
+use crate::http::headers::REASON_HEADER;
 use crate::telemetry::LogWriter;
 use crate::telemetry::metrics::TrafficLabels;
 use crate::telemetry::{Direction, Protocol};
+use crate::traffic::review::RequestReview;
 use crate::traffic::state::ProxyState;
 
 /// What a phase of the test does.
@@ -26,6 +31,19 @@ struct TestPhases {
     called: Mutex<Vec<&'static str>>,
     special: (&'static str, Does),
     waits: Mutex<Option<oneshot::Receiver<()>>>,
+    /// Whether policy refuses the request while its answer is waited for.
+    withdrawn: bool,
+    /// Whether the body came through to where it was sent.
+    body_passed: Mutex<Option<bool>>,
+}
+
+/// Refuses every body.
+struct RefusingInspector;
+
+impl BodyInspector for RefusingInspector {
+    fn inspect(&mut self, _: &[u8]) -> Result<(), BodyError> {
+        Err(BodyError::Withdrawn)
+    }
 }
 
 impl TestPhases {
@@ -46,7 +64,14 @@ impl TestPhases {
             mtls: true,
         });
         let context = HttpContext::new(worker, (*connection).clone(), meter);
-        Self { context, called: Mutex::default(), special, waits: Mutex::default() }
+        Self {
+            context,
+            called: Mutex::default(),
+            special,
+            waits: Mutex::default(),
+            withdrawn: false,
+            body_passed: Mutex::default(),
+        }
     }
 
     fn phase(&self, name: &'static str) -> Phase<()> {
@@ -54,7 +79,7 @@ impl TestPhases {
         match self.special {
             (special, Does::Answer) if special == name => {
                 let answer = Response::builder().status(302).body(Body::whole("sign in")).unwrap();
-                Err(PhaseEnd::Answer(Box::new(answer)))
+                Err(PhaseEnd::Answer { response: Box::new(answer), reason: "sign_in" })
             }
             (special, Does::Refuse) if special == name => Err(RequestError::NotHttp.into()),
             _ => Ok(()),
@@ -75,8 +100,8 @@ impl ExchangePhases for TestPhases {
     fn versions(&self, parts: &mut Parts) -> (Version, Version) {
         (parts.version, parts.version)
     }
-    fn header_names<'s>(&self, _: &'s Snapshot) -> Option<&'s HeaderNames> {
-        None
+    fn snapshot(&self) -> Option<Guard<Arc<Snapshot>>> {
+        Some(self.context.worker.state.snapshot())
     }
     fn logged_host<'h>(&self, host: &'h HostName) -> &'h str {
         host.name()
@@ -94,15 +119,31 @@ impl ExchangePhases for TestPhases {
     async fn authorize(&self, _: &mut Exchange<'_>, (): &()) -> Phase<()> {
         self.phase("authorize")
     }
-    async fn limit(&self, _: &mut Exchange<'_>, (): &()) -> Phase<()> {
+    async fn limit(&self, exchange: &mut Exchange<'_>, (): &()) -> Phase<()> {
+        assert!(exchange.body.inspect(16, Box::new(RefusingInspector)).is_ok());
+        if self.withdrawn {
+            let (connection, snapshot) = (&self.context.connection, self.snapshot().unwrap());
+            let level = PathNormalization::default();
+            let facts = exchange.facts();
+            let nobody = AuthenticatedToken::default();
+            let review = RequestReview::begin(connection, &snapshot, &facts, level, None, &nobody);
+            exchange.record.hold_review(review);
+        }
         self.phase("limit")
     }
     async fn forward(
         &self,
-        _: ReadyRequest<Self>,
-        _: &mut RequestRecord,
+        ready: ReadyRequest<Self>,
+        record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
         self.called.lock().push("forward");
+        let passes = ready.request.into_body().collect().await;
+        *self.body_passed.lock() = Some(passes.is_ok());
+        if self.withdrawn {
+            self.context.connection.reconsider(&self.snapshot().unwrap());
+            record.withdrawn().await;
+            return Err(RequestError::Withdrawn);
+        }
         let answer = Response::builder().header("keep-alive", "timeout=5");
         Ok(answer.body(Body::whole("from the app")).unwrap())
     }
@@ -161,4 +202,26 @@ async fn only_a_phase_that_waits_makes_an_exchange_wait() {
     assert!(waiting.as_mut().now_or_never().is_none(), "it waits for what the phase waits for");
     go.send(()).unwrap();
     assert_eq!(waiting.await.status(), StatusCode::OK);
+}
+
+/// A refusal of ours is no part of what policy judges: the client gets it whole, though the request itself is refused.
+#[tokio::test]
+async fn f12_policy_tightened_or_removed_before_the_answer_the_client_is_told() {
+    let mut phases = TestPhases::new(("", Does::Continue));
+    phases.withdrawn = true;
+    let (head, body) = ExchangeHandler::new(phases).request(request("cart")).await.into_parts();
+    assert_eq!(head.status, StatusCode::FORBIDDEN);
+    assert_eq!(head.headers[REASON_HEADER], "policy_changed");
+    let text = body.collect().await.unwrap().to_bytes();
+    assert!(!text.is_empty());
+}
+
+#[tokio::test]
+async fn a_phase_may_look_at_the_body() {
+    for (body, passes) in [("", true), ("abc", false)] {
+        let handler = ExchangeHandler::new(TestPhases::new(("", Does::Continue)));
+        let request = request("cart").map(|_| Body::whole(body));
+        assert_eq!(handler.request(request).await.status(), StatusCode::OK);
+        assert_eq!(*handler.0.body_passed.lock(), Some(passes), "{body:?}");
+    }
 }

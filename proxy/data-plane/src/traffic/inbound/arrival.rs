@@ -58,6 +58,12 @@ impl InboundDestination {
         Ok(Self { dialled: original, app: original, declared, source: Some(source) })
     }
 
+    /// The destination of a connection that came to this app itself.
+    #[cfg(test)]
+    pub(crate) fn at(app: SocketAddr) -> Self {
+        Self { dialled: app, app, declared: Protocol::Http, source: None }
+    }
+
     /// How the app is dialled.
     pub(crate) fn app_address(&self) -> AppAddress {
         AppAddress { address: self.app, source: self.source }

@@ -3,11 +3,11 @@
 use std::future::{Future, ready};
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use h2::ext::Protocol as StreamProtocol;
 use http::request::Parts;
 use http::{Response, Version};
-use policy::header_names::HeaderNames;
-use policy::{HostName, Permit, Protocol as Declared, Snapshot};
+use policy::{HostName, Permit, Protocol as Declared, Snapshot, TokenRules};
 
 use super::{InboundConnection, token};
 use crate::http::body::Body;
@@ -70,24 +70,28 @@ impl InboundPhases {
         }
     }
 
-    /// Finds out who the token speaks for and registers the request on its connection, both by the snapshot that then decides:
-    /// a change of policy finds the request registered or is seen here, and then all of it is judged again.
+    /// Finds out who the token speaks for and registers the request on its connection, both by the snapshot that then
+    /// decides: a change of policy finds the request registered or is seen here, and then all of it is judged again.
     fn register(&self, exchange: &mut Exchange<'_>) -> Result<(), RequestError> {
         let (inbound, state) = (&self.inbound, &self.inbound.worker.state);
-        let (believed, level) =
-            (&state.settings.inbound.forwarded_for, state.settings.path_normalization);
+        let settings = &state.settings;
+        let (believed, level) = (&settings.inbound.forwarded_for, settings.path_normalization);
         let Exchange { parts, admitted, path, snapshot, .. } = exchange;
-        let mut judged: Option<AuthenticatedToken> = None;
+        let snapshot = snapshot.get_or_insert_with(|| state.snapshot());
+        let mut judged: Option<(AuthenticatedToken, Arc<TokenRules>)> = None;
         let mut remote_ip = None;
         let judge = |snapshot: &Snapshot| {
+            let host = admitted.host();
             let caller = match judged.take() {
-                None => token::authenticate(inbound, snapshot, parts, admitted.host(), path)?,
-                Some(before) => {
+                None => token::authenticate(inbound, snapshot, parts, host, path)?,
+                Some((before, by)) => {
                     // The gate has let its names in by rules that are gone.
                     gate::refuse_other_spellings(&parts.headers, snapshot.header_names())
                         .map_err(RequestError::Gate)?;
-                    let host = admitted.host();
-                    token::authenticate_again(before, inbound, snapshot, parts, host, path)?
+                    match token::still_counts(before, &by, snapshot)? {
+                        Some(caller) => caller,
+                        None => token::authenticate(inbound, snapshot, parts, host, path)?,
+                    }
                 }
             };
             remote_ip = client::remote_ip(believed, self.sender, &parts.headers);
@@ -95,12 +99,12 @@ impl InboundPhases {
             let connection = &inbound.connection;
             let review =
                 RequestReview::begin(connection, snapshot, &asked, level, remote_ip, &caller);
-            judged = Some(caller);
+            judged = Some((caller, snapshot.tokens().clone()));
             Ok::<_, RequestError>(review)
         };
         let review = review::by_one_snapshot(snapshot, || state.snapshot(), judge)?;
-        exchange.review = Some(review);
-        exchange.caller = judged.unwrap_or_default();
+        exchange.record.hold_review(review);
+        exchange.caller = judged.map(|(caller, _)| caller).unwrap_or_default();
         exchange.remote_ip = remote_ip;
         Ok(())
     }
@@ -135,8 +139,8 @@ impl ExchangePhases for InboundPhases {
         (came, app)
     }
 
-    fn header_names<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s HeaderNames> {
-        Some(snapshot.header_names())
+    fn snapshot(&self) -> Option<Guard<Arc<Snapshot>>> {
+        Some(self.inbound.worker.state.snapshot())
     }
 
     fn logged_host<'h>(&self, host: &'h HostName) -> &'h str {
@@ -162,7 +166,15 @@ impl ExchangePhases for InboundPhases {
         let remote_ip = exchange.remote_ip;
         let connection = policy::ConnectionFacts { remote_ip, ..self.inbound.facts() };
         let asked = exchange.facts();
-        let verdict = authorize::request(&exchange.snapshot, &connection, &asked);
+        let in_force;
+        let snapshot = match &exchange.snapshot {
+            Some(snapshot) => snapshot,
+            None => {
+                in_force = state.snapshot();
+                &in_force
+            }
+        };
+        let verdict = authorize::request(snapshot, &connection, &asked);
         let decision =
             || DecisionRecord::new(state.clock.unix(), &connection, Some(&asked), &verdict);
         if verdict.decided.is_err() {
@@ -219,3 +231,6 @@ impl ExchangePhases for InboundPhases {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,29 +1,25 @@
 //! Who a request's token speaks for, with what this proxy holds.
 
 use http::request::Parts;
-use policy::{CanonicalPath, HostName, KeySource, Snapshot};
+use policy::{CanonicalPath, HostName, KeySource, Snapshot, TokenRules};
 
 use super::InboundConnection;
 use crate::http::error::RequestError;
 use crate::traffic::jwt::{self, AuthenticatedToken, TokenContext};
 
-/// As [`authenticate`], by a snapshot that came into force after a first look. A token that was found is out of the request by
-/// now, so it is asked as for a request under way whether it is still believed ([0402]).
+/// Who a token spoke for by the rules `by`, where others may have come into force since. The token is out of the request
+/// by now, and the headers that were made of it are in: where the rules are others, nobody could tell what they would have
+/// made of it, and the request ends ([0402]). `None` where there was no token, so that all of it can be judged anew.
 ///
-/// [0402]: ../../../docs/decisions/0402-in-doubt-a-request-under-way-ends.md
-pub(super) fn authenticate_again(
+/// [0402]: ../../../../../docs/decisions/0402-in-doubt-a-request-under-way-ends.md
+pub(super) fn still_counts(
     before: AuthenticatedToken,
-    inbound: &InboundConnection,
+    by: &TokenRules,
     snapshot: &Snapshot,
-    parts: &mut Parts,
-    host: &HostName,
-    path: &CanonicalPath<'_>,
-) -> Result<AuthenticatedToken, RequestError> {
-    let rules = snapshot.tokens();
+) -> Result<Option<AuthenticatedToken>, RequestError> {
     match before.claims() {
-        None => authenticate(inbound, snapshot, parts, host, path),
-        Some(_) if rules.is_empty() => Ok(AuthenticatedToken::default()),
-        Some(claims) if rules.accepts(claims, inbound.peer().map(|peer| &peer.id)) => Ok(before),
+        None => Ok(None),
+        Some(_) if by == &**snapshot.tokens() => Ok(Some(before)),
         Some(_) => Err(RequestError::Withdrawn),
     }
 }

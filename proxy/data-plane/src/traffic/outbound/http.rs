@@ -3,14 +3,16 @@
 use std::future::{Future, ready};
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use http::request::Parts;
 use http::{Response, Version};
 use parking_lot::Mutex;
-use policy::header_names::HeaderNames;
+use policy::service::Resolution;
 use policy::{HostName, ServiceTable, Snapshot};
 
 use super::OutboundConnection;
 use super::dialled::{self, ServiceMatch};
+use super::name_cache::FRESH_SECONDS;
 use super::route::{self, Route};
 use crate::http::body::Body;
 use crate::http::error::{OtherEnd, RequestError};
@@ -37,6 +39,8 @@ struct LastRoute {
     version: u64,
     /// The host and port it was found by; `None` when the address alone decided.
     host: Option<Box<str>>,
+    /// When its names have to be looked up again, in seconds of the coarse clock; `None` where its endpoints are addresses.
+    stale_at: Option<u32>,
     route: Arc<Route>,
 }
 
@@ -73,7 +77,10 @@ impl OutboundPhases {
             return Err(RequestError::ExternalByName(found.service.host.to_string()));
         }
         let route = route::resolve(worker, &found, self.protocol).await?;
-        *self.last.lock() = Some(LastRoute { version, host: by_host, route: route.clone() });
+        let by_name = found.service.resolution == Resolution::Dns;
+        let stale_at = by_name.then(|| worker.state.clock.coarse().saturating_add(FRESH_SECONDS));
+        *self.last.lock() =
+            Some(LastRoute { version, host: by_host, stale_at, route: route.clone() });
         Ok(route)
     }
 
@@ -85,6 +92,9 @@ impl OutboundPhases {
         let mut last = self.last.lock();
         let Some(last) = last.as_mut() else { return Err(version) };
         if last.host.as_deref().is_some_and(|known| known != host.as_str()) {
+            return Err(version);
+        }
+        if last.stale_at.is_some_and(|stale_at| state.clock.coarse() >= stale_at) {
             return Err(version);
         }
         if last.version != version {
@@ -136,7 +146,7 @@ impl ExchangePhases for OutboundPhases {
     }
 
     /// The rules are the other side's, and its proxy asks them.
-    fn header_names<'s>(&self, _: &'s Snapshot) -> Option<&'s HeaderNames> {
+    fn snapshot(&self) -> Option<Guard<Arc<Snapshot>>> {
         None
     }
 

@@ -13,7 +13,7 @@ use super::dialled::ServiceMatch;
 
 /// An answer is not asked for again within this many seconds; the resolver does not say how long
 /// it holds.
-const FRESH: u32 = 5;
+pub(super) const FRESH_SECONDS: u32 = 5;
 /// An answer is used for this many seconds while no other is to be had.
 const STALE: u32 = 300;
 /// Names that are remembered. When there are more, all are asked for again.
@@ -61,7 +61,7 @@ impl NameCache {
     }
 
     async fn look_up_one(&self, name: HostAndPort, now: u32, limit: Duration) -> Vec<SocketAddr> {
-        if let Some(fresh) = self.known(&name, now, FRESH) {
+        if let Some(fresh) = self.known(&name, now, FRESH_SECONDS) {
             return fresh;
         }
         match ask(&name, limit).await {
@@ -100,9 +100,9 @@ mod tests {
         let address = SocketAddr::from(([10, 0, 0, 1], 443));
         names.note(name.clone(), vec![address], 100);
         for (now, oldest, expect) in [
-            (100, FRESH, true),
-            (105, FRESH, true),
-            (106, FRESH, false),
+            (100, FRESH_SECONDS, true),
+            (105, FRESH_SECONDS, true),
+            (106, FRESH_SECONDS, false),
             (400, STALE, true),
             (401, STALE, false),
         ] {
