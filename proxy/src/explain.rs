@@ -208,7 +208,7 @@ impl ExplainAnswer {
             reason: verdict.reason(),
             path: path.map(str::to_owned),
             nearest: verdict.nearest,
-            would: verdict.would,
+            would: verdict.shadow,
             note: None,
             error: None,
         }
@@ -244,7 +244,7 @@ fn explain_opaque(
     connection: &ConnectionFacts<'_>,
 ) -> ExplainAnswer {
     let port = connection.destination.port();
-    let declared = config.inbound.declared(port);
+    let declared = config.inbound.declared_protocol(port);
     let carries = if declared.is_http() { OpaqueKind::Undecided } else { OpaqueKind::Tcp };
     let verdict = authorize::opaque(snapshot, connection, carries);
     let unsure = carries == OpaqueKind::Tcp && authorize::must_be_http(snapshot, declared, port);

@@ -74,7 +74,7 @@ fn declared_ports(config: &Config) -> BTreeMap<u16, Protocol> {
     let inbound = &config.inbound;
     let forwards = inbound.listeners.iter().map(|listener| listener.forward.port());
     let ports = inbound.ports.keys().copied().chain(forwards);
-    ports.map(|port| (port, inbound.declared(port))).collect()
+    ports.map(|port| (port, inbound.declared_protocol(port))).collect()
 }
 
 fn write_text(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {

@@ -127,7 +127,7 @@ impl MeshConnection {
     pub fn cut(&self, reason: CloseReason) -> bool {
         let first = self.closing.compare_exchange(0, reason as u8, SeqCst, SeqCst).is_ok();
         // The store above is visible before the caller looks for what the connection carries: see
-        // `Connection::set_link`.
+        // `Connection::set_mesh_connection`.
         fence(SeqCst);
         self.wake.notify_one();
         first

@@ -61,7 +61,7 @@ pub struct Peer {
 /// A request or stream under way on a connection, which policy judges again when it changes.
 pub trait ReviewableStream: Send + Sync {
     /// Judges it by another snapshot, and tells it when it may not go on.
-    fn reconsider(&self, connection: &Connection, snapshot: &Snapshot);
+    fn review(&self, connection: &Connection, snapshot: &Snapshot);
 }
 
 /// The value of [`Connection::unread_for`]'s field where the reader of opaque bytes may take its time.
@@ -85,7 +85,7 @@ pub struct Connection {
     since: AtomicU32,
     in_flight: AtomicU32,
     /// The TLS connection that it is, or is carried by; shared by all that one carries.
-    link: OnceLock<Arc<MeshConnection>>,
+    mesh_connection: OnceLock<Arc<MeshConnection>>,
     received: AtomicU64,
     sent: AtomicU64,
     /// Since when the client has taken none of the bytes we have for it: a coarse second plus one; 0
@@ -96,7 +96,7 @@ pub struct Connection {
     evicted: Notify,
     fragment: OnceLock<Box<str>>,
     /// Locked by the connection's own worker, and by control when policy changes.
-    under_way: Mutex<Vec<Arc<dyn ReviewableStream>>>,
+    active_streams: Mutex<Vec<Arc<dyn ReviewableStream>>>,
 }
 
 impl Connection {
@@ -108,7 +108,7 @@ impl Connection {
                 line.number("connection", self.id)
                     .plain("source_ip", self.source.ip())
                     .plain("destination", self.destination)
-                    .maybe("sni", self.peer().and_then(|p| p.sni.as_deref()));
+                    .optional_text("sni", self.peer().and_then(|p| p.sni.as_deref()));
             })
         })
     }
@@ -137,25 +137,26 @@ impl Connection {
 
     /// Says what TLS connection carries it, which bounds it. Only the first call counts. Whoever calls it looks afterwards
     /// whether the link was cut meanwhile; whoever cuts a link looks afterwards what is on it. At least one sees the other.
-    pub fn set_link(&self, link: Arc<MeshConnection>) {
-        let _ = self.link.set(link);
+    pub fn set_mesh_connection(&self, mesh_connection: Arc<MeshConnection>) {
+        let _ = self.mesh_connection.set(mesh_connection);
         fence(SeqCst);
     }
 
     /// The TLS connection that it is or is carried by; `None` in plaintext.
-    pub fn link(&self) -> Option<&Arc<MeshConnection>> {
-        self.link.get()
+    pub fn mesh_connection(&self) -> Option<&Arc<MeshConnection>> {
+        self.mesh_connection.get()
     }
 
     /// Whether a certificate of the TLS connection that carries it has ended.
     pub fn has_expired(&self, unix: u64) -> bool {
-        self.link().is_some_and(|link| unix >= link.bounds().expires)
+        self.mesh_connection()
+            .is_some_and(|mesh_connection| unix >= mesh_connection.bounds().expires)
     }
 
     /// The moment from which bytes of this protocol must end for a certificate's sake; `u64::MAX`
     /// when there is none. Opaque bytes cannot be drained, so they have until the end.
     pub fn expiry(&self) -> u64 {
-        let bounds = self.link().map(|link| link.bounds());
+        let bounds = self.mesh_connection().map(|mesh_connection| mesh_connection.bounds());
         bounds.map_or(u64::MAX, |bounds| match self.protocol() {
             Protocol::Tcp => bounds.expires,
             _ => bounds.drain_at,
@@ -163,7 +164,7 @@ impl Connection {
     }
 
     /// Notes the phase and when it began.
-    pub fn enter(&self, phase: ConnectionPhase, now: u32) {
+    pub fn enter_phase(&self, phase: ConnectionPhase, now: u32) {
         self.phase.store(phase as u8, Relaxed);
         self.since.store(now, Relaxed);
     }
@@ -183,13 +184,13 @@ impl Connection {
     /// A request or stream begins.
     pub fn begin(&self, now: u32) {
         self.in_flight.fetch_add(1, Relaxed);
-        self.enter(ConnectionPhase::Busy, now);
+        self.enter_phase(ConnectionPhase::Busy, now);
     }
 
     /// A request or stream has ended; the last one leaves the connection idle.
     pub fn end(&self, now: u32) {
         if self.in_flight.fetch_sub(1, Relaxed) == 1 {
-            self.enter(ConnectionPhase::Idle, now);
+            self.enter_phase(ConnectionPhase::Idle, now);
         }
     }
 
@@ -229,7 +230,7 @@ impl Connection {
     }
 
     /// From now on the connection carries opaque bytes, whose reader may take its time.
-    pub fn may_rest(&self) {
+    pub fn allow_idle(&self) {
         self.unread.store(OPAQUE, Relaxed);
     }
 
@@ -262,26 +263,26 @@ impl Connection {
 
     /// Notes what is to be judged again when policy changes.
     pub fn add(&self, request: Arc<dyn ReviewableStream>) {
-        self.under_way.lock().push(request);
+        self.active_streams.lock().push(request);
     }
 
     /// Forgets it.
     pub fn remove(&self, request: &Arc<dyn ReviewableStream>) {
-        let mut under_way = self.under_way.lock();
-        if let Some(place) = under_way.iter().position(|other| Arc::ptr_eq(other, request)) {
-            under_way.swap_remove(place);
+        let mut active_streams = self.active_streams.lock();
+        if let Some(place) = active_streams.iter().position(|other| Arc::ptr_eq(other, request)) {
+            active_streams.swap_remove(place);
         }
     }
 
     /// Judges everything under way by another snapshot.
-    pub fn reconsider(&self, snapshot: &Snapshot) {
-        let under_way = self.under_way.lock().clone();
-        under_way.iter().for_each(|request| request.reconsider(self, snapshot));
+    pub fn review_all(&self, snapshot: &Snapshot) {
+        let active_streams = self.active_streams.lock().clone();
+        active_streams.iter().for_each(|request| request.review(self, snapshot));
     }
 
     /// Why the connection has been asked to end, if it has: itself, or what carries it.
     pub fn closing(&self) -> Option<CloseReason> {
-        self.closing.reason().or_else(|| self.link()?.closing())
+        self.closing.reason().or_else(|| self.mesh_connection()?.closing())
     }
 
     /// Waits until the connection is asked to end (again: an abort may follow a drain).
@@ -330,7 +331,7 @@ impl Registry {
             phase: AtomicU8::new(ConnectionPhase::Opening as u8),
             since: AtomicU32::new(now),
             in_flight: AtomicU32::new(0),
-            link: OnceLock::new(),
+            mesh_connection: OnceLock::new(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             unread: AtomicU32::new(0),
@@ -338,7 +339,7 @@ impl Registry {
             wake: Notify::new(),
             evicted: Notify::new(),
             fragment: OnceLock::new(),
-            under_way: Mutex::default(),
+            active_streams: Mutex::default(),
         });
         let shard = worker % self.shards.len();
         self.open.fetch_add(1, Relaxed);
@@ -354,9 +355,12 @@ impl Registry {
 
     /// The open connections that one TLS connection is or carries.
     #[must_use]
-    pub fn on_link(&self, link: &Arc<MeshConnection>) -> Vec<Arc<Connection>> {
+    pub fn on_mesh_connection(
+        &self,
+        mesh_connection: &Arc<MeshConnection>,
+    ) -> Vec<Arc<Connection>> {
         let on = |connection: &Arc<Connection>| {
-            connection.link().is_some_and(|other| Arc::ptr_eq(other, link))
+            connection.mesh_connection().is_some_and(|other| Arc::ptr_eq(other, mesh_connection))
         };
         self.all().into_iter().filter(on).collect()
     }

@@ -52,7 +52,7 @@ pub struct EstablishedConnection {
     /// The decrypted stream.
     pub io: BoxedIo,
     /// What the handshake has shown.
-    pub shown: HandshakeEvidence,
+    pub evidence: HandshakeEvidence,
 }
 
 /// What a finished handshake has shown.
@@ -150,8 +150,8 @@ pub async fn accept(
         let known = [ALPN_POSTERN, ALPN_H2, ALPN_HTTP11];
         let offered = hello.alpn().is_some_and(|mut names| names.any(|name| known.contains(&name)));
         let stream = start.into_stream(credentials.server_config(offered)).await?;
-        let shown = shown(stream.get_ref().1, sni)?;
-        Ok(EstablishedConnection { io: Box::new(stream), shown })
+        let evidence = handshake_evidence(stream.get_ref().1, sni)?;
+        Ok(EstablishedConnection { io: Box::new(stream), evidence })
     };
     tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
 }
@@ -168,8 +168,8 @@ pub async fn connect(
 ) -> Result<EstablishedConnection, HandshakeError> {
     let handshake = async {
         let stream = TlsConnector::from(config).connect(name, io).await?;
-        let shown = shown(stream.get_ref().1, None)?;
-        Ok(EstablishedConnection { io: Box::new(stream), shown })
+        let evidence = handshake_evidence(stream.get_ref().1, None)?;
+        Ok(EstablishedConnection { io: Box::new(stream), evidence })
     };
     tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
 }
@@ -219,7 +219,7 @@ fn reads_as_offer(mut bytes: &[u8]) -> Option<bool> {
 
 /// What a finished handshake has shown, on either side of it. Only between our own is a connection
 /// named.
-fn shown<Side>(
+fn handshake_evidence<Side>(
     connection: &ConnectionCommon<Side>,
     sni: Option<Arc<str>>,
 ) -> Result<HandshakeEvidence, HandshakeError> {
@@ -235,8 +235,8 @@ fn shown<Side>(
 }
 
 pub(crate) fn chain(connection: &CommonState) -> Result<PeerChain, HandshakeError> {
-    let shown = connection.peer_certificates().ok_or(HandshakeError::NoPeer)?;
-    Ok(shown.iter().map(|der| der.clone().into_owned()).collect())
+    let chain = connection.peer_certificates().ok_or(HandshakeError::NoPeer)?;
+    Ok(chain.iter().map(|der| der.clone().into_owned()).collect())
 }
 
 fn peer(connection: &CommonState, sni: Option<Arc<str>>) -> Result<Peer, HandshakeError> {

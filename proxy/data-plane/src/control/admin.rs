@@ -129,7 +129,7 @@ async fn probe(context: &AdminContext, request: &PageRequest) -> Option<Page> {
 fn readiness(context: &AdminContext, request: &PageRequest) -> Page {
     match (request.method(), request.path()) {
         (&Method::GET, "/live") => text(StatusCode::OK, "live\n"),
-        (&Method::GET, "/ready") => match context.state.unready() {
+        (&Method::GET, "/ready") => match context.state.unready_reason() {
             None => {
                 let certificate = context.state.certificate_state().map_or("none", |s| s.as_str());
                 text(StatusCode::OK, format!("ready\ncertificate: {certificate}\n"))

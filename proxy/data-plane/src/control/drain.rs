@@ -32,7 +32,7 @@ pub fn end(state: &ProxyState) {
 }
 
 /// Waits for the announcement and sees the end through: the delay, the draining, the deadline.
-pub async fn see_through(state: Arc<ProxyState>) {
+pub async fn run_drain(state: Arc<ProxyState>) {
     let mut drain = state.drain.subscribe();
     if drain.wait_for(|d| *d != DrainStage::No).await.is_err() {
         return;

@@ -36,7 +36,7 @@ const MAX_SOURCES: usize = 64;
 pub fn prepare(keys: &TokenKeys, rules: &TokenRules, config: &Config) {
     for rule in rules.rules() {
         let source = &rule.jwt.keys;
-        if keys.book().get(source).is_some() {
+        if keys.keys().get(source).is_some() {
             continue;
         }
         let read = match source {
@@ -138,7 +138,7 @@ async fn follow_issuer(
     wake: &Notify,
 ) {
     // Keys that an earlier task of the source left: they hold for a day from now at the most.
-    let held = state.token_keys.book().get(source).map(|_| unix_now());
+    let held = state.token_keys.keys().get(source).map(|_| unix_now());
     let mut schedule = RefreshSchedule::new(held);
     loop {
         schedule.begins(unix_now());
@@ -157,8 +157,8 @@ async fn follow_issuer(
                 refused(source, &error);
             }
         }
-        if schedule.is_stale(now) && state.token_keys.book().get(source).is_some() {
-            tracing::error!(source = %shown(source), "token keys could not be renewed for a day and are let go");
+        if schedule.is_stale(now) && state.token_keys.keys().get(source).is_some() {
+            tracing::error!(source = %source_label(source), "token keys could not be renewed for a day and are let go");
             state.token_keys.put(source, None);
         }
         tokio::select! {
@@ -173,10 +173,10 @@ async fn follow_issuer(
 /// Puts a set in force, unless it is the one in force: verdicts about tokens then stay.
 fn take(state: &ProxyState, source: &KeySource, text: &[u8]) -> Result<(), KeysError> {
     let keys = KeySet::parse(text)?;
-    let book = state.token_keys.book();
+    let book = state.token_keys.keys();
     if book.get(source).is_none_or(|held| **held != keys) {
         state.token_keys.put(source, Some(keys));
-        tracing::info!(source = %shown(source), "token keys in force");
+        tracing::info!(source = %source_label(source), "token keys in force");
     }
     Ok(())
 }
@@ -230,10 +230,11 @@ fn read_file(path: &str, config: &Config) -> Result<Bytes, KeysError> {
 }
 
 fn refused(source: &KeySource, error: &KeysError) {
-    tracing::warn!(source = %shown(source), %error, "token keys not taken; the last good ones stay, if there are any");
+    let source = source_label(source);
+    tracing::warn!(%source, %error, "token keys not taken; the last good ones stay, if there are any");
 }
 
-fn shown(source: &KeySource) -> &str {
+fn source_label(source: &KeySource) -> &str {
     match source {
         KeySource::Inline(_) => "inline",
         KeySource::File(text) | KeySource::Uri(text) | KeySource::Discovery(text) => text,

@@ -100,13 +100,13 @@ async fn run_control(
     tokio::spawn(resource_files::follow_resources(installer.clone()));
     tokio::spawn(cluster::follow(installer));
     tokio::spawn(jwks::keep(state.clone(), config.clone()));
-    tokio::spawn(watch_over(state.clone(), dropped));
+    tokio::spawn(update_gauges(state.clone(), dropped));
     tokio::spawn(end_on_signal(
         state.clone(),
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     ));
-    drain::see_through(state.clone()).await;
+    drain::run_drain(state.clone()).await;
     Ok(())
 }
 
@@ -126,11 +126,11 @@ async fn end_on_signal(
 }
 
 /// Keeps the gauges that nothing else touches up to date.
-async fn watch_over(state: Arc<ProxyState>, dropped: Arc<std::sync::atomic::AtomicU64>) {
+async fn update_gauges(state: Arc<ProxyState>, dropped: Arc<std::sync::atomic::AtomicU64>) {
     let mut told = None;
     let mut counted = 0;
     loop {
-        let unready = state.unready();
+        let unready = state.unready_reason();
         state.certificate_state();
         if told != Some(unready) {
             match unready {

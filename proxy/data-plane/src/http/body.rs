@@ -48,7 +48,7 @@ pub struct Body {
 
 enum BodySource {
     Empty,
-    Whole(Option<Bytes>),
+    Buffered(Option<Bytes>),
     Http1(Incoming),
     /// With the count of streams under way on its connection.
     Http2(RecvStream, Option<StreamCount>),
@@ -63,8 +63,8 @@ impl Body {
 
     /// A body that is at hand.
     #[must_use]
-    pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self::of(BodySource::Whole(Some(bytes.into())))
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
+        Self::of(BodySource::Buffered(Some(bytes.into())))
     }
 
     /// The body of an HTTP/1.1 message.
@@ -148,7 +148,7 @@ impl Body {
 
     /// Hears of this body when it breaks, whoever has it then.
     #[must_use]
-    pub fn watch(&mut self) -> BodyWatch {
+    pub fn watch_failure(&mut self) -> BodyWatch {
         if !self.is_end_stream() {
             self.watch = BodyWatch::begin();
         }
@@ -195,7 +195,7 @@ impl Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.source {
             BodySource::Empty => Poll::Ready(None),
-            BodySource::Whole(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
+            BodySource::Buffered(bytes) => Poll::Ready(bytes.take().map(|b| Ok(Frame::data(b)))),
             BodySource::Http1(incoming) => Pin::new(incoming)
                 .poll_frame(cx)
                 .map(|frame| frame.map(|f| f.map_err(BodyError::from))),
@@ -231,9 +231,9 @@ impl Body {
         }
     }
 
-    fn progressed(&mut self) {
+    fn note_progress(&mut self) {
         if let Some(stall) = &mut self.stall {
-            stall.progressed();
+            stall.note_progress();
         }
     }
 
@@ -244,7 +244,7 @@ impl Body {
 
     fn fail(&mut self, error: BodyError) -> BodyError {
         let kind = error.kind();
-        self.watch.tell(kind);
+        self.watch.report_failure(kind);
         let request = self.request.broken();
         self.guards.fail(kind, request);
         self.source = BodySource::Empty;
@@ -287,7 +287,7 @@ impl HttpBody for Body {
         }
         match this.poll_source(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.progressed();
+                this.note_progress();
                 Poll::Ready(Some(this.hand_on(frame).map_err(|error| this.fail(error))))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(this.fail(error)))),
@@ -308,7 +308,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             BodySource::Empty => true,
-            BodySource::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            BodySource::Buffered(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             BodySource::Http1(incoming) => incoming.is_end_stream(),
             BodySource::Http2(stream, _) => stream.is_end_stream(),
         }
@@ -317,7 +317,7 @@ impl HttpBody for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             BodySource::Empty => SizeHint::with_exact(0),
-            BodySource::Whole(bytes) => {
+            BodySource::Buffered(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
             BodySource::Http1(incoming) => incoming.size_hint(),

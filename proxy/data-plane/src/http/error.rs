@@ -304,7 +304,7 @@ impl RequestError {
         let text = format!("postern: {}\n", self.reason());
         headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
         *response.status_mut() = self.status();
-        *response.body_mut() = Body::whole(text);
+        *response.body_mut() = Body::from_bytes(text);
         response
     }
 }

@@ -130,7 +130,7 @@ impl ReadyStream {
         let asked = AnsweredRequest::by(&request);
         let Self { mut sender, stream } = self;
         let (parts, mut body) = request.into_parts();
-        let watch = body.watch();
+        let watch = body.watch_failure();
         let interims = body.interims().clone();
         let mut head = Request::from_parts(parts, ());
         *head.version_mut() = Version::HTTP_2;

@@ -99,7 +99,7 @@ async fn send_data(
             Poll::Pending => stall.poll_over(cx).map(|limit| Err(BodyError::Stalled(limit))),
         });
         let room = room.await?.min(data.len());
-        stall.progressed();
+        stall.note_progress();
         let piece = data.split_to(room);
         stream.send_data(piece, last && data.is_empty())?;
     }

@@ -112,7 +112,7 @@ impl Http1Client {
         speaker: AnswerOrigin,
     ) -> Result<Response<Body>, Http1SendError> {
         let asked = AnsweredRequest::by(&request);
-        let watch = request.body_mut().watch();
+        let watch = request.body_mut().watch_failure();
         self.pass_interims(&mut request);
         self.exchange.begin(asked.head_only);
         let answered = self.sender.try_send_request(request).await;

@@ -74,7 +74,8 @@ impl ConnectStream {
 fn await_first(io: &MeteredIo, connection: &Connection) {
     let waits =
         connection.direction == Direction::Outbound || connection.protocol() == Protocol::Postern;
-    connection.enter(if waits { ConnectionPhase::Idle } else { ConnectionPhase::First }, io.now());
+    connection
+        .enter_phase(if waits { ConnectionPhase::Idle } else { ConnectionPhase::First }, io.now());
 }
 
 /// A client that may wait for the app's word before it sends the body (RFC 9110 §10.1.1).

@@ -30,7 +30,7 @@ impl<'a> LogLine<'a> {
     }
 
     /// Adds a text when there is one.
-    pub(crate) fn maybe(&mut self, key: &'static str, value: Option<&str>) -> &mut Self {
+    pub(crate) fn optional_text(&mut self, key: &'static str, value: Option<&str>) -> &mut Self {
         if let Some(value) = value {
             self.text(key, value);
         }

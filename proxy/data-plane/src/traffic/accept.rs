@@ -97,7 +97,7 @@ fn has_room(worker: &Worker, stream: &TcpStream, purpose: &ListenerPurpose) -> b
             "file descriptors run out: silent clients make room and new ones are turned away; raise the limit of open files"
         );
     }
-    worker.make_room(Instant::now());
+    worker.evict_idle(Instant::now());
     if room == DescriptorHeadroom::Exhausted {
         state.metrics.closed(purpose.direction(), CloseReason::Descriptors, (0, 0));
     }

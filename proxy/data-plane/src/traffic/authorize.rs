@@ -58,11 +58,11 @@ impl RequestFacts<'_> {
 #[derive(Debug, Clone)]
 pub struct AuthorizationVerdict {
     /// The decision.
-    pub decided: Result<Permit, Denial>,
+    pub decision: Result<Permit, Denial>,
     /// After a refusal for want of a matching rule: the rule that came nearest.
     pub nearest: Option<NearestMiss>,
     /// What audited and dry-run policies, and the default of audit mode, would have done otherwise.
-    pub would: Vec<ShadowDecision>,
+    pub shadow: Vec<ShadowDecision>,
 }
 
 /// Decides one request.
@@ -73,8 +73,8 @@ pub fn request(
     asked: &RequestFacts<'_>,
 ) -> AuthorizationVerdict {
     let request = asked.facts();
-    let decided = snapshot.authorize_request(connection, &request);
-    verdict(snapshot, connection, Some(&request), decided)
+    let decision = snapshot.authorize_request(connection, &request);
+    verdict(snapshot, connection, Some(&request), decision)
 }
 
 /// What a connection carries that is not served as HTTP.
@@ -93,11 +93,11 @@ pub fn opaque(
     connection: &ConnectionFacts<'_>,
     carries: OpaqueKind,
 ) -> AuthorizationVerdict {
-    let decided = match carries {
+    let decision = match carries {
         OpaqueKind::Tcp => snapshot.authorize_opaque(connection),
         OpaqueKind::Undecided => Err(snapshot.refuse_undecided(connection)),
     };
-    verdict(snapshot, connection, None, decided)
+    verdict(snapshot, connection, None, decision)
 }
 
 /// Whether a port takes HTTP only: it is declared so, or nothing is declared and rules that can
@@ -147,27 +147,27 @@ fn verdict(
     snapshot: &Snapshot,
     connection: &ConnectionFacts<'_>,
     request: Option<&HttpFacts<'_>>,
-    decided: Result<Permit, Denial>,
+    decision: Result<Permit, Denial>,
 ) -> AuthorizationVerdict {
-    let nearest = decided
+    let nearest = decision
         .as_ref()
         .err()
         .and_then(|denial| snapshot.nearest_miss(connection, request, denial, RULES_COMPARED));
-    let would = shadow_decision::of(snapshot, connection, request, &decided);
-    AuthorizationVerdict { decided, nearest, would }
+    let shadow = shadow_decision::of(snapshot, connection, request, &decision);
+    AuthorizationVerdict { decision, nearest, shadow }
 }
 
 impl AuthorizationVerdict {
     /// `allow` or `deny`.
     #[must_use]
     pub fn word(&self) -> &'static str {
-        if self.decided.is_ok() { "allow" } else { "deny" }
+        if self.decision.is_ok() { "allow" } else { "deny" }
     }
 
     /// The rule that decided.
     #[must_use]
     pub fn decider(&self) -> Option<&policy::Decider> {
-        match &self.decided {
+        match &self.decision {
             Ok(permit) => permit.decider(),
             Err(denial) => denial.decider(),
         }
@@ -176,7 +176,7 @@ impl AuthorizationVerdict {
     /// The stable reason.
     #[must_use]
     pub fn reason(&self) -> &'static str {
-        match &self.decided {
+        match &self.decision {
             Ok(permit) => permit.reason().as_str(),
             Err(denial) => denial.reason().as_str(),
         }
@@ -185,7 +185,7 @@ impl AuthorizationVerdict {
     /// Whether it was refused because the protocol could not be told.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
-        matches!(&self.decided, Err(denial) if denial.reason() == DenyReason::ProtocolUndecided)
+        matches!(&self.decision, Err(denial) if denial.reason() == DenyReason::ProtocolUndecided)
     }
 }
 

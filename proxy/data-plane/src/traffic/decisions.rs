@@ -73,7 +73,7 @@ impl DecisionRecord {
             host: asked.map(|asked| asked.host.to_string()),
             path: asked.map(|asked| asked.path.as_str().to_owned()),
             nearest: verdict.nearest.clone(),
-            would: verdict.would.clone(),
+            would: verdict.shadow.clone(),
         }
     }
 }

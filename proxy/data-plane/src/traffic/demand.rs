@@ -30,7 +30,7 @@ const UNANSWERED_SECONDS: u32 = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookupState {
     /// Nothing yet.
-    Asked,
+    Requested,
     /// A service.
     Service,
     /// That it is none.
@@ -39,7 +39,7 @@ pub enum LookupState {
 
 #[derive(Debug)]
 struct DemandEntry {
-    word: watch::Sender<LookupState>,
+    state: watch::Sender<LookupState>,
     last_used: u32,
     /// When the stream at hand was asked, seconds of the coarse clock.
     sent: Option<u32>,
@@ -68,10 +68,10 @@ impl DestinationDemand {
     /// # Errors
     /// [`RequestError::Unresolved`] when there is none in time: what cannot be asked is not guessed.
     pub async fn ask(&self, key: &str, now: u32) -> Result<LookupState, RequestError> {
-        let mut word = self.entry(key, now);
-        let answered = word.wait_for(|word| *word != LookupState::Asked);
+        let mut state = self.entry(key, now);
+        let answered = state.wait_for(|state| *state != LookupState::Requested);
         match tokio::time::timeout(ANSWER_DEADLINE, answered).await {
-            Ok(Ok(word)) => Ok(*word),
+            Ok(Ok(state)) => Ok(*state),
             _ => Err(RequestError::Unresolved(key.to_owned())),
         }
     }
@@ -80,7 +80,7 @@ impl DestinationDemand {
         let mut entries = self.entries.lock();
         if let Some(entry) = entries.get_mut(key) {
             entry.last_used = now;
-            return entry.word.subscribe();
+            return entry.state.subscribe();
         }
         if entries.len() >= MOST_DESTINATIONS {
             let oldest = entries.iter().min_by_key(|(_, entry)| entry.last_used);
@@ -88,8 +88,8 @@ impl DestinationDemand {
                 entries.remove(&oldest);
             }
         }
-        let (word, answer) = watch::channel(LookupState::Asked);
-        entries.insert(key.into(), DemandEntry { word, last_used: now, sent: None });
+        let (state, answer) = watch::channel(LookupState::Requested);
+        entries.insert(key.into(), DemandEntry { state, last_used: now, sent: None });
         self.wake.notify_one();
         answer
     }
@@ -119,9 +119,9 @@ impl DestinationDemand {
     }
 
     /// Notes what the controller said, after it was put in force.
-    pub fn answered(&self, key: &str, word: LookupState) {
+    pub fn answered(&self, key: &str, state: LookupState) {
         if let Some(entry) = self.entries.lock().get(key) {
-            entry.word.send_replace(word);
+            entry.state.send_replace(state);
         }
     }
 
@@ -147,7 +147,7 @@ impl DestinationDemand {
     pub fn has_unanswered(&self, now: u32) -> bool {
         let is_late = |entry: &DemandEntry| {
             let late = |sent: u32| now.saturating_sub(sent) > UNANSWERED_SECONDS;
-            entry.sent.is_some_and(late) && *entry.word.borrow() == LookupState::Asked
+            entry.sent.is_some_and(late) && *entry.state.borrow() == LookupState::Requested
         };
         self.entries.lock().values().any(is_late)
     }
@@ -162,7 +162,7 @@ impl DestinationDemand {
             held.iter().map(|(key, host)| (key.as_str(), host)).collect();
         let uses = self.uses.load();
         let mut entries = self.entries.lock();
-        let mut given_up = Vec::new();
+        let mut forgotten = Vec::new();
         entries.retain(|key, entry| {
             let host = hosts.get(&**key);
             let used = host.and_then(|host| uses.get(*host)).map_or(0, |used| used.load(Relaxed));
@@ -170,14 +170,15 @@ impl DestinationDemand {
             let most = if host.is_some() { IDLE_SECONDS } else { UNKNOWN_IDLE_SECONDS };
             let keep = idle < most;
             if !keep {
-                given_up.push(key.to_string());
+                forgotten.push(key.to_string());
             }
             keep
         });
         let gone = held.iter().filter(|(key, _)| !entries.contains_key(key.as_str()));
         let gone: Vec<String> = gone.map(|(key, _)| key.clone()).collect();
-        given_up.extend(gone.into_iter().filter(|key| !given_up.contains(key)).collect::<Vec<_>>());
-        given_up
+        forgotten
+            .extend(gone.into_iter().filter(|key| !forgotten.contains(key)).collect::<Vec<_>>());
+        forgotten
     }
 
     /// How many destinations are asked for.

@@ -376,7 +376,8 @@ async fn switch_protocols<P: ExchangePhases>(
     };
     let limits = &context.worker.state.settings.limits;
     let connection = context.connection.clone();
-    let (response, carried) = upgrade::conclude(answered, announced, record, connection, limits);
+    let (response, carried) =
+        upgrade::finish_upgrade(answered, announced, record, connection, limits);
     *context.upgraded.lock() = carried;
     response
 }

@@ -140,14 +140,16 @@ impl InboundConnection {
             true => failed(label, format!("{error} ({})", state.clock_note())),
             false => failed(label, error.to_string()),
         })?;
-        let EstablishedConnection { io, shown: HandshakeEvidence { peer, chain, binding, alpn } } =
-            established;
+        let EstablishedConnection {
+            io,
+            evidence: HandshakeEvidence { peer, chain, binding, alpn },
+        } = established;
         let proven =
             ConnectionEvidence::of(HandshakeSide::Client, &peer, chain, binding, &credentials);
         self.connection.set_peer(peer);
-        let link = state.open_link(self.worker.index, proven, &credentials);
-        self.connection.set_link(link.clone());
-        match link.closing() {
+        let mesh_connection = state.open_mesh_connection(self.worker.index, proven, &credentials);
+        self.connection.set_mesh_connection(mesh_connection.clone());
+        match mesh_connection.closing() {
             Some(reason) => {
                 Err(ConnectionRefusal::new(reason, reason.as_str(), "distrusted meanwhile"))
             }
@@ -225,9 +227,9 @@ impl InboundConnection {
                 ConnectionRefusal::new(CloseReason::Upstream, error.reason(), error)
             },
         )?;
-        self.connection.enter(ConnectionPhase::Busy, self.worker.state.clock.coarse());
+        self.connection.enter_phase(ConnectionPhase::Busy, self.worker.state.clock.coarse());
         let aborters = [self.aborter.clone(), app.aborter()];
-        let ended = opaque::carry(client, app, &self.connection, &aborters).await;
+        let ended = opaque::copy_both_ways(client, app, &self.connection, &aborters).await;
         record.ended(ended, ended.as_str());
         Ok(())
     }

@@ -148,7 +148,7 @@ impl Destination {
 
     /// The place of one more stream on a shared connection made with the certificate in force, if one
     /// has room.
-    fn place(
+    fn reserve_stream(
         &self,
         dialer: &MeshDialer,
         pool: &H2Pool,

@@ -15,7 +15,7 @@ const BUFFER: usize = 16 * 1024;
 
 /// Copies until both directions have ended, the connection is asked to close, or either side
 /// breaks: then the other sees a reset and never a clean end (SECURITY-CASES F-14).
-pub async fn carry(
+pub async fn copy_both_ways(
     mut client: impl AsyncRead + AsyncWrite + Unpin,
     mut upstream: impl AsyncRead + AsyncWrite + Unpin,
     connection: &Connection,

@@ -210,11 +210,12 @@ impl OutboundConnection {
         ));
         match way {
             OutboundTarget::Mesh(route) => {
-                let (upstream, link) = route.open_stream(&self.worker, StreamKind::Tcp).await?;
-                self.connection.set_link(link);
+                let (upstream, mesh_connection) =
+                    route.open_stream(&self.worker, StreamKind::Tcp).await?;
+                self.connection.set_mesh_connection(mesh_connection);
                 self.aborter.close_in_order();
-                self.connection.enter(ConnectionPhase::Busy, state.clock.coarse());
-                Ok(opaque::carry(
+                self.connection.enter_phase(ConnectionPhase::Busy, state.clock.coarse());
+                Ok(opaque::copy_both_ways(
                     client,
                     upstream,
                     &self.connection,
@@ -235,9 +236,9 @@ impl OutboundConnection {
                         })?;
                 let upstream = AbortableStream::new(upstream);
                 self.aborter.close_in_order();
-                self.connection.enter(ConnectionPhase::Busy, state.clock.coarse());
+                self.connection.enter_phase(ConnectionPhase::Busy, state.clock.coarse());
                 let aborters = [self.aborter.clone(), upstream.aborter()];
-                Ok(opaque::carry(client, upstream, &self.connection, &aborters).await)
+                Ok(opaque::copy_both_ways(client, upstream, &self.connection, &aborters).await)
             }
         }
     }

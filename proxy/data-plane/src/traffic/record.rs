@@ -284,12 +284,12 @@ impl RequestRecord {
         line.fragment(&self.meter.fragment)
             .fragment(self.connection.fragment())
             .text("method", self.method.as_str())
-            .maybe("host", self.host.as_deref())
-            .maybe("path", self.path.as_deref())
+            .optional_text("host", self.host.as_deref())
+            .optional_text("path", self.path.as_deref())
             .number("status", self.status)
             .word("reason", self.reason)
-            .maybe("grpc_status", self.grpc_status.as_deref())
-            .maybe("error", self.error.as_deref());
+            .optional_text("grpc_status", self.grpc_status.as_deref())
+            .optional_text("error", self.error.as_deref());
         self.judgement.write(&mut line);
         if let Some(upstream) = self.upstream {
             line.plain("upstream", upstream);
@@ -444,14 +444,17 @@ impl ConnectionRecord {
         line.plain("direction", self.connection.direction.as_str())
             .number("connection", self.connection.id)
             .plain("source_ip", self.connection.source.ip())
-            .maybe("source_principal", self.connection.peer().map(|p| p.id.without_scheme()))
+            .optional_text(
+                "source_principal",
+                self.connection.peer().map(|p| p.id.without_scheme()),
+            )
             .text("destination_service", &self.service)
             .plain("destination", self.connection.destination)
-            .maybe("sni", self.connection.peer().and_then(|p| p.sni.as_deref()))
+            .optional_text("sni", self.connection.peer().and_then(|p| p.sni.as_deref()))
             .plain("protocol", self.connection.protocol().as_str())
             .plain("closed", self.reason.as_str())
             .plain("reason", self.detail)
-            .maybe("error", self.error.as_deref());
+            .optional_text("error", self.error.as_deref());
         self.judgement.write(&mut line);
         line.number("bytes_received", received)
             .number("bytes_sent", sent)

@@ -114,7 +114,7 @@ impl Drop for RequestReview {
 }
 
 impl ReviewableStream for JudgedRequest {
-    fn reconsider(&self, connection: &Connection, snapshot: &Snapshot) {
+    fn review(&self, connection: &Connection, snapshot: &Snapshot) {
         if !self.is_allowed(connection, snapshot) {
             self.refused.store(true, Release);
             self.waker.wake();
@@ -140,7 +140,7 @@ impl JudgedRequest {
         };
         let facts =
             policy::ConnectionFacts { remote_ip: self.remote_ip, ..authorize::facts(connection) };
-        authorize::request(snapshot, &facts, &asked).decided.is_ok()
+        authorize::request(snapshot, &facts, &asked).decision.is_ok()
     }
 
     /// The claims as they count now; `None` when the token would be refused.
@@ -196,7 +196,7 @@ mod tests {
             let reached = |here: usize| {
                 if here == moment {
                     *in_force.lock() = after.clone();
-                    connection.reconsider(&after);
+                    connection.review_all(&after);
                 }
             };
             let (method, host) = (Method::GET, HostName::parse("cart", Some(80)).unwrap());
@@ -228,7 +228,7 @@ mod tests {
             let review = judged.unwrap();
             reached(3);
             let facts = authorize::facts(&connection);
-            let let_in = authorize::request(&by, &facts, &asked).decided.is_ok();
+            let let_in = authorize::request(&by, &facts, &asked).decision.is_ok();
             assert!(!let_in || review.is_refused(), "moment {moment}");
         }
     }
@@ -273,7 +273,7 @@ mod tests {
             let nobody = AuthenticatedToken::default();
             let review =
                 RequestReview::begin(&connection, &snapshot(&before), &asked, level, None, &nobody);
-            connection.reconsider(&snapshot(&after));
+            connection.review_all(&snapshot(&after));
             assert_eq!(!review.is_refused(), goes_on, "{name}");
         }
     }

@@ -115,7 +115,7 @@ impl InboundConfig {
     }
 
     /// What an app port is declared to speak, by an explicit listener that forwards to it or by `ports`.
-    pub fn declared(&self, port: u16) -> Protocol {
+    pub fn declared_protocol(&self, port: u16) -> Protocol {
         let listener = self.listeners.iter().find(|listener| listener.forward.port() == port);
         listener.map_or_else(|| self.port(port).protocol, |listener| listener.protocol)
     }

@@ -37,7 +37,7 @@ pub struct ProxyState {
     /// The open connections.
     pub registry: Arc<Registry>,
     /// The TLS connections of the mesh, and what bounds them.
-    pub links: MeshConnectionTable,
+    pub mesh_connections: MeshConnectionTable,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// The latest decisions, for `GET /decisions`.
@@ -96,7 +96,7 @@ impl ProxyState {
         Ok(Arc::new(Self {
             clock: Arc::new(Clock::start()),
             registry: Arc::new(Registry::new(workers)),
-            links: MeshConnectionTable::new(workers),
+            mesh_connections: MeshConnectionTable::new(workers),
             metrics: Arc::new(Metrics::new(usize::try_from(settings.limits.metric_principals)?)?),
             decisions: RecentDecisions::new(recent),
             token_keys: TokenKeys::default(),
@@ -240,53 +240,56 @@ impl ProxyState {
     /// Makes the link of a TLS connection that was made with these credentials. Where others have
     /// come into force meanwhile, its peer is verified by those: a change finds every connection
     /// either here or in the walk.
-    pub fn open_link(
+    pub fn open_mesh_connection(
         &self,
         worker: usize,
         proven: ConnectionEvidence,
         made_with: &Credentials,
     ) -> Arc<MeshConnection> {
-        let link = self.links.open(worker, proven, self.clock.unix());
+        let mesh_connection = self.mesh_connections.open(worker, proven, self.clock.unix());
         if self.credentials_generation() != made_with.generation() {
-            self.verify_link(&link);
+            self.verify_mesh_connection(&mesh_connection);
         }
-        link
+        mesh_connection
     }
 
     /// Verifies the peer of a link by the bundles in force, and cuts it if it would be refused.
-    pub fn verify_link(&self, link: &Arc<MeshConnection>) {
+    pub fn verify_mesh_connection(&self, mesh_connection: &Arc<MeshConnection>) {
         let Some(credentials) = self.credentials() else { return };
-        if MeshConnectionTable::verify_one(link, credentials.bundles(), unix_time()) {
-            self.end_what_is_on(link);
+        if MeshConnectionTable::verify_one(mesh_connection, credentials.bundles(), unix_time()) {
+            self.close_carried(mesh_connection);
         }
     }
 
     /// Cuts a connection of ours to a server.
-    pub fn cut_upstream(&self, link: &Arc<MeshConnection>, reason: CloseReason) {
-        if link.cut(reason) {
-            self.end_what_is_on(link);
+    pub fn cut_upstream(&self, mesh_connection: &Arc<MeshConnection>, reason: CloseReason) {
+        if mesh_connection.cut(reason) {
+            self.close_carried(mesh_connection);
         }
     }
 
     /// Verifies every open connection's peer by the bundles in force (SECURITY-CASES S-28, F-08).
     fn verify_peers_again(&self, credentials: &Credentials) {
-        let cut = self.links.verify_again(credentials.bundles(), unix_time());
-        cut.iter().for_each(|link| self.end_what_is_on(link));
+        let cut = self.mesh_connections.verify_again(credentials.bundles(), unix_time());
+        cut.iter().for_each(|mesh_connection| self.close_carried(mesh_connection));
     }
 
-    fn end_what_is_on(&self, link: &Arc<MeshConnection>) {
-        let Some(reason) = link.closing() else { return };
+    fn close_carried(&self, mesh_connection: &Arc<MeshConnection>) {
+        let Some(reason) = mesh_connection.closing() else { return };
         tracing::warn!(
-            peer = link.peer.as_str(),
-            link = link.number,
+            peer = mesh_connection.peer.as_str(),
+            link = mesh_connection.number,
             reason = reason.as_str(),
             "mesh connection cut"
         );
-        if link.peer_side == HandshakeSide::Server {
+        if mesh_connection.peer_side == HandshakeSide::Server {
             // Shared by many, and none of them: it is counted here.
             self.metrics.closed(Direction::Outbound, reason, (0, 0));
         }
-        self.registry.on_link(link).iter().for_each(|connection| connection.close(reason));
+        self.registry
+            .on_mesh_connection(mesh_connection)
+            .iter()
+            .for_each(|connection| connection.close(reason));
     }
 
     /// Says that all listeners are bound.
@@ -296,7 +299,7 @@ impl ProxyState {
 
     /// Why the proxy is not ready, or `None` when it is: a valid certificate, resources loaded,
     /// listeners bound, not ending.
-    pub fn unready(&self) -> Option<&'static str> {
+    pub fn unready_reason(&self) -> Option<&'static str> {
         let reason = if *self.drain.borrow() != DrainStage::No {
             Some("draining")
         } else if !self.listening.load(Relaxed) {
@@ -325,7 +328,7 @@ impl ProxyState {
                 continue;
             }
             if authorize::still_allows(&snapshot, &connection) {
-                connection.reconsider(&snapshot);
+                connection.review_all(&snapshot);
             } else {
                 connection.close(CloseReason::Policy);
             }

@@ -13,15 +13,15 @@ use crate::traffic::jwt::keys::KeyBook;
 /// The keys in force, and how workers ask for newer ones.
 #[derive(Default)]
 pub struct TokenKeys {
-    book: ArcSwap<KeyBook>,
+    keys: ArcSwap<KeyBook>,
     wake: ArcSwap<HashMap<KeySource, Arc<Notify>>>,
 }
 
 impl TokenKeys {
     /// The keys in force.
     #[must_use]
-    pub fn book(&self) -> Arc<KeyBook> {
-        self.book.load_full()
+    pub fn keys(&self) -> Arc<KeyBook> {
+        self.keys.load_full()
     }
 
     /// Says that a token names a key of this source that is not there. The keys are fetched anew, at most once in 30 s.
@@ -39,14 +39,14 @@ impl TokenKeys {
     /// Lets go of the keys that no rule needs any more.
     pub fn keep_only(&self, rules: &TokenRules) {
         let wanted = |source: &KeySource| rules.rules().iter().any(|rule| rule.jwt.keys == *source);
-        if self.book.load().sources().any(|source| !wanted(source)) {
-            self.book.rcu(|book| book.only(wanted));
+        if self.keys.load().sources().any(|source| !wanted(source)) {
+            self.keys.rcu(|book| book.only(wanted));
         }
     }
 
     /// Puts the keys of a source in force; `None` lets them go.
     pub fn put(&self, source: &KeySource, keys: Option<KeySet>) {
         let keys = keys.map(Arc::new);
-        self.book.rcu(|book| book.with(source, keys.clone()));
+        self.keys.rcu(|book| book.with(source, keys.clone()));
     }
 }

@@ -56,7 +56,7 @@ impl Drop for AnnouncedUpgrade {
 /// The answer for the client, and, when the other side has switched, the task that carries the
 /// bytes until they end. Any other answer ends the connection. Both are cut when policy refuses
 /// the request meanwhile.
-pub(crate) fn conclude(
+pub(crate) fn finish_upgrade(
     answered: Result<Response<Body>, RequestError>,
     client: Option<AnnouncedUpgrade>,
     mut record: Box<RequestRecord>,
@@ -81,11 +81,12 @@ pub(crate) fn conclude(
     let upstream = hyper::upgrade::on(&mut response);
     headers::keep_upgrade_only(response.headers_mut());
     let client = client.and_then(AnnouncedUpgrade::take);
-    let carried = client.map(|client| tokio::spawn(carry(client, upstream, record, connection)));
+    let carried =
+        client.map(|client| tokio::spawn(copy_until_end(client, upstream, record, connection)));
     (response.map(|_| Body::empty()), carried)
 }
 
-async fn carry(
+async fn copy_until_end(
     client: OnUpgrade,
     upstream: OnUpgrade,
     mut record: Box<RequestRecord>,
@@ -94,10 +95,10 @@ async fn carry(
     let Ok((client, upstream)) = tokio::try_join!(client, upstream) else {
         return CloseReason::Error;
     };
-    connection.may_rest();
+    connection.allow_idle();
     let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
     let reason = tokio::select! {
-        reason = opaque::carry(client, upstream, &connection, &[]) => reason,
+        reason = opaque::copy_both_ways(client, upstream, &connection, &[]) => reason,
         () = record.withdrawn() => CloseReason::Policy,
     };
     if reason != CloseReason::Done {

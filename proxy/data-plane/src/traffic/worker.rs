@@ -28,11 +28,11 @@ const TICK: Duration = Duration::from_millis(200);
 /// Ticks between two looks at all connections: one second.
 const SWEEP_TICKS: u32 = 5;
 /// How long after the last look for room descriptors are watched.
-const TROUBLE: Duration = Duration::from_secs(2);
+const FLOOD_AFTERMATH: Duration = Duration::from_secs(2);
 /// Between two rounds in which silent connections make room.
-const MAKE_ROOM: Duration = Duration::from_millis(100);
+const EVICTION_INTERVAL: Duration = Duration::from_millis(100);
 /// How many of them do in one round.
-const GIVE_WAY: usize = 16;
+const EVICTED_AT_ONCE: usize = 16;
 /// Kinds of traffic whose counters a worker keeps resolved.
 const MAX_METERS: usize = 4096;
 
@@ -58,7 +58,7 @@ pub struct Worker {
     pub handshakes: Semaphore,
     meters: Mutex<HashMap<TrafficLabels, Arc<TrafficMeter>>>,
     /// When silent connections made room last.
-    made_room: Mutex<Option<Instant>>,
+    last_eviction: Mutex<Option<Instant>>,
 }
 
 impl Worker {
@@ -81,7 +81,7 @@ impl Worker {
             tokens: TokenCache::default(),
             handshakes: Semaphore::new(handshakes.max(1)),
             meters: Mutex::default(),
-            made_room: Mutex::default(),
+            last_eviction: Mutex::default(),
         })
     }
 
@@ -107,7 +107,7 @@ impl Worker {
             ticks.tick().await;
             self.state.clock.tick();
             self.recorder.flush();
-            self.keep_room(Instant::now());
+            self.evict_after_flood(Instant::now());
             if tick % SWEEP_TICKS == 0 {
                 self.sweep();
             }
@@ -120,9 +120,9 @@ impl Worker {
 
     /// Lets the inbound connections of this worker make room that have asked for nothing for longest. At most some at a time: a
     /// flood must not make us look through all connections for each of its own.
-    pub(super) fn make_room(&self, now: Instant) {
-        let mut made = self.made_room.lock();
-        if made.is_some_and(|at| now.duration_since(at) < MAKE_ROOM) {
+    pub(super) fn evict_idle(&self, now: Instant) {
+        let mut made = self.last_eviction.lock();
+        if made.is_some_and(|at| now.duration_since(at) < EVICTION_INTERVAL) {
             return;
         }
         *made = Some(now);
@@ -134,28 +134,28 @@ impl Worker {
             .collect();
         // Numbers grow with time.
         silent.sort_unstable_by_key(|one| one.id);
-        silent.iter().take(GIVE_WAY).for_each(|one| one.evict());
+        silent.iter().take(EVICTED_AT_ONCE).for_each(|one| one.evict());
     }
 
     /// Goes on making room after a flood, so that the next good client finds it and need not be the one to ask for it.
-    fn keep_room(&self, now: Instant) {
-        let lately = |at: Instant| now.duration_since(at) < TROUBLE;
-        if self.made_room.lock().is_some_and(lately) && descriptors::are_scarce() {
-            self.make_room(now);
+    fn evict_after_flood(&self, now: Instant) {
+        let lately = |at: Instant| now.duration_since(at) < FLOOD_AFTERMATH;
+        if self.last_eviction.lock().is_some_and(lately) && descriptors::are_scarce() {
+            self.evict_idle(now);
         }
     }
 
     /// Ends a TLS connection of ours to a server with its certificates; before that it takes no more
     /// requests. Those of clients are ended as connections.
-    fn bound(&self, link: &Arc<MeshConnection>, unix: u64) {
-        let bounds = link.bounds();
-        if link.peer_side == HandshakeSide::Client {
+    fn enforce_bounds(&self, mesh_connection: &Arc<MeshConnection>, unix: u64) {
+        let bounds = mesh_connection.bounds();
+        if mesh_connection.peer_side == HandshakeSide::Client {
             return;
         }
         if unix >= bounds.expires {
-            self.state.cut_upstream(link, CloseReason::CertificateEnded);
+            self.state.cut_upstream(mesh_connection, CloseReason::CertificateEnded);
         } else {
-            link.retire_when_due(unix);
+            mesh_connection.retire_when_due(unix);
         }
     }
 
@@ -164,18 +164,27 @@ impl Worker {
         let limits = &self.state.settings.limits;
         let (now, unix) = (self.state.clock.coarse(), unix_now());
         for connection in self.state.registry.of_worker(self.index) {
-            if let Some(reason) = overdue(&connection, limits, now, unix) {
+            if let Some(reason) = due_close_reason(&connection, limits, now, unix) {
                 connection.close(reason);
             }
         }
-        self.state.links.of_worker(self.index).iter().for_each(|link| self.bound(link, unix));
+        self.state
+            .mesh_connections
+            .of_worker(self.index)
+            .iter()
+            .for_each(|mesh_connection| self.enforce_bounds(mesh_connection, unix));
         self.apps.sweep(now.saturating_sub(seconds(limits.app_idle_timeout)));
         self.mesh.sweep(now, seconds(limits.pool_idle_timeout));
     }
 }
 
 /// Why this connection should end now, if it should. Pure: the clocks are handed in.
-fn overdue(connection: &Connection, limits: &Limits, now: u32, unix: u64) -> Option<CloseReason> {
+fn due_close_reason(
+    connection: &Connection,
+    limits: &Limits,
+    now: u32,
+    unix: u64,
+) -> Option<CloseReason> {
     if connection.has_expired(unix) {
         return Some(CloseReason::CertificateEnded);
     }
@@ -193,10 +202,10 @@ fn overdue(connection: &Connection, limits: &Limits, now: u32, unix: u64) -> Opt
     match phase {
         ConnectionPhase::Head if for_seconds > head => Some(CloseReason::HeaderTimeout),
         ConnectionPhase::First if for_seconds > head => {
-            Some(politely(connection, for_seconds - head, head))
+            Some(graceful_reason(connection, for_seconds - head, head))
         }
         ConnectionPhase::Idle if for_seconds > idle => {
-            Some(politely(connection, for_seconds - idle, head))
+            Some(graceful_reason(connection, for_seconds - idle, head))
         }
         _ => None,
     }
@@ -204,7 +213,7 @@ fn overdue(connection: &Connection, limits: &Limits, now: u32, unix: u64) -> Opt
 
 /// A first request on HTTP/1 is late, and there is no more to it. Else the client is told (GOAWAY, `Connection: close`), and a
 /// stream that is on its way is let in; one that does not hear has the time of a head, `late` seconds of which have passed.
-fn politely(connection: &Connection, late: u32, head: u32) -> CloseReason {
+fn graceful_reason(connection: &Connection, late: u32, head: u32) -> CloseReason {
     let first = connection.phase().0 == ConnectionPhase::First;
     let told = connection.protocol() != Protocol::Http1 || !first;
     if told && late <= head { CloseReason::Idle } else { CloseReason::HeaderTimeout }

@@ -44,7 +44,7 @@ impl MeteredIo {
         self.connection.add_received(bytes);
         let http1 = self.connection.protocol() == Protocol::Http1;
         if http1 && self.connection.phase().0 == ConnectionPhase::Idle {
-            self.connection.enter(ConnectionPhase::Head, self.clock.coarse());
+            self.connection.enter_phase(ConnectionPhase::Head, self.clock.coarse());
         }
     }
 }

@@ -71,7 +71,7 @@ impl ServiceCache {
     }
 
     /// Gives up destinations. The hosts that this is about.
-    pub fn give_up(&mut self, keys: &[String]) -> BTreeSet<Arc<str>> {
+    pub fn forget_unused(&mut self, keys: &[String]) -> BTreeSet<Arc<str>> {
         self.take(Vec::new(), keys)
     }
 

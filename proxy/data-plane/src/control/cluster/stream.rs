@@ -85,11 +85,11 @@ pub(super) async fn follow_once(
             }
             () = demand.wanted() => ask_services(&requests, demand, state.clock.coarse(), HashMap::new()).await?,
             _ = sweep.tick() => {
-                still_believed(state, &chain)?;
+                verify_controller_chain(state, &chain)?;
                 say_unanswered(state, demand, &mut said_unanswered);
                 let idle = demand.sweep(state.clock.coarse(), &cache.services.destinations());
                 if !idle.is_empty() {
-                    give_up(installer, demand, cache, &idle);
+                    forget_unused(installer, demand, cache, &idle);
                     let request = DeltaDiscoveryRequest {
                         type_url: SERVICE_TYPE.to_owned(),
                         resource_names_unsubscribe: idle,
@@ -103,7 +103,7 @@ pub(super) async fn follow_once(
 }
 
 /// The stream must not outlive what the controller proved: its certificate, its root, our own certificate.
-fn still_believed(state: &ProxyState, chain: &PeerChain) -> anyhow::Result<()> {
+fn verify_controller_chain(state: &ProxyState, chain: &PeerChain) -> anyhow::Result<()> {
     let credentials = state.valid_credentials().context("our own certificate has expired")?;
     let (leaf, intermediates) = chain.split_first().context("the controller showed nothing")?;
     let now = UnixTime::since_unix_epoch(Duration::from_secs(unix_now()));
@@ -282,14 +282,14 @@ fn refusal_summary(refused: &[String]) -> String {
     refused.join("; ").chars().take(MOST_TOLD).collect()
 }
 
-fn give_up(
+fn forget_unused(
     installer: &ResourceInstaller,
     demand: &DestinationDemand,
     cache: &mut ResourceCache,
     keys: &[String],
 ) {
     let before = cache.services.destinations().len();
-    let hosts = cache.services.give_up(keys);
+    let hosts = cache.services.forget_unused(keys);
     if cache.services.destinations().len() != before {
         put_services_in_force(installer, demand, cache, &hosts);
     }

@@ -118,7 +118,7 @@ impl OfferedCredentials {
 
     /// The same of others, beside certificate, key and own roots that are held.
     #[must_use]
-    pub fn beside(self, held: OwnIdentity) -> Self {
+    pub fn with_own(self, held: OwnIdentity) -> Self {
         let own = self.svid.id().trust_domain();
         let refused = self.bundles.iter().find(|bundle| bundle.trust_domain().as_str() == own);
         let crls = refused.map(|bundle| bundle.crls().clone()).unwrap_or_default();

@@ -38,7 +38,7 @@ impl ProxyState {
     fn install_others(&self, offered: OfferedCredentials, settled: bool) -> anyhow::Result<()> {
         let Some(held) = self.credentials() else { return Ok(()) };
         let Some(own) = held.own_identity() else { return Ok(()) };
-        let offered = offered.beside(own);
+        let offered = offered.with_own(own);
         self.trust_kept(&offered.kept, true);
         if offered.bundles != **held.bundles() {
             self.put_in_force(self.judge(&offered, settled)?);
@@ -52,7 +52,7 @@ impl ProxyState {
         let (bundles, now) = (offered.bundles.clone(), unix_time());
         match Credentials::check(&svid, &bundles, now) {
             Ok(()) => Ok(Credentials::new(generation, svid, key, bundles, now)?),
-            Err(error) if error.is_distrust() && settled && is_held(self, &svid) => {
+            Err(error) if error.is_distrust() && settled && is_current(self, &svid) => {
                 tracing::error!(error = %error, "our own certificate is no longer trusted; waiting for another");
                 Ok(Credentials::distrusted(generation, svid, key, bundles)?)
             }
@@ -106,7 +106,7 @@ impl ProxyState {
 
 /// Whether this is the certificate in force: then what has changed is what is trusted. A *new* one
 /// that nobody would trust is a wrong answer, and refused whole.
-fn is_held(state: &ProxyState, svid: &X509Svid) -> bool {
+fn is_current(state: &ProxyState, svid: &X509Svid) -> bool {
     let held = state.credentials();
     held.is_some_and(|held| held.svid().chain().first() == svid.chain().first())
 }

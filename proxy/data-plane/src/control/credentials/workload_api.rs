@@ -67,7 +67,7 @@ async fn follow_once(state: &ProxyState, socket: &Path) -> anyhow::Result<()> {
         .await
         .map_err(|_| anyhow!("no answer within {limit:?}"))?
         .context("is the agent running, and is `identity.workloadApi` its socket?")?;
-    while let Some(answer) = answers.message().await.map_err(said)? {
+    while let Some(answer) = answers.message().await.map_err(agent_error)? {
         let held = state.credentials();
         // An agent's answer is one whole: where it takes away our own root, it means it.
         let taken =
@@ -88,12 +88,12 @@ async fn ask(socket: &Path) -> anyhow::Result<Streaming<X509svidResponse>> {
     let mut client = SpiffeWorkloadApiClient::new(channel).max_decoding_message_size(MAX_ANSWER);
     let mut request = Request::new(X509svidRequest {});
     request.metadata_mut().insert(SECURITY_HEADER, MetadataValue::from_static("true"));
-    Ok(client.fetch_x509svid(request).await.map_err(said)?.into_inner())
+    Ok(client.fetch_x509svid(request).await.map_err(agent_error)?.into_inner())
 }
 
 /// An agent's refusal in its own words. `PermissionDenied` is what it says while nobody has
 /// registered the workload, so it is asked again like after any other failure (§7).
-fn said(status: tonic::Status) -> anyhow::Error {
+fn agent_error(status: tonic::Status) -> anyhow::Error {
     anyhow!("the agent says {:?}: {}", status.code(), status.message())
 }
 

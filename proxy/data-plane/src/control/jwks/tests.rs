@@ -264,7 +264,7 @@ async fn f31_each_issuer_for_itself() {
         "{{issuer: '{}'}}, {{issuer: '{}', {timeout}}}, {{issuer: b, jwksUri: '{}', {timeout}}}, {{issuer: c, jwksUri: '{}', {timeout}}}, {{issuer: d, jwksUri: '{}', {timeout}}}, {{issuer: e, jwks: '{}'}}",
         url(""), url("/other"), url("/late"), url("/garbage"), url("/silent"), keys("e"),
     )));
-    let has = |source: &KeySource| state.token_keys.book().get(source).is_some();
+    let has = |source: &KeySource| state.token_keys.keys().get(source).is_some();
     let uri = |path: &str| KeySource::Uri(url(path).into());
     assert!(has(&KeySource::Inline(keys("e").into())), "inline keys are there at once");
     until("discovered keys", || has(&KeySource::Discovery(url("").into()))).await;
@@ -283,12 +283,12 @@ async fn f31_each_issuer_for_itself() {
         assert!(!has(&source), "{name}");
     }
     // Rules that are gone take their keys with them, and unchanged ones keep theirs.
-    let before = state.token_keys.book();
+    let before = state.token_keys.keys();
     installer
         .install(&resources(&format!("{{issuer: b, jwksUri: '{}', {timeout}}}", url("/late"))));
     assert!(has(&uri("/late")) && !has(&KeySource::Discovery(url("").into())));
     let keys_of = |book: &KeyBook| Arc::as_ptr(book.get(&uri("/late")).unwrap());
-    assert_eq!(keys_of(&before), keys_of(&state.token_keys.book()));
+    assert_eq!(keys_of(&before), keys_of(&state.token_keys.keys()));
 }
 
 #[tokio::test]
@@ -313,7 +313,7 @@ async fn f31_a_file_of_keys_is_followed() {
         .map(|path| format!("{{issuer: me, jwksUri: 'file://{path}'}}"))
         .collect();
     installer.install(&resources(&rules.join(", ")));
-    let has = |path: &str| state.token_keys.book().get(&KeySource::File(path.into())).is_some();
+    let has = |path: &str| state.token_keys.keys().get(&KeySource::File(path.into())).is_some();
     for (name, path, expect) in [
         ("in the directory", &*good, true),
         ("elsewhere", &other, false),
@@ -322,13 +322,13 @@ async fn f31_a_file_of_keys_is_followed() {
     ] {
         assert_eq!(has(path), expect, "{name}");
     }
-    let first = state.token_keys.book();
+    let first = state.token_keys.keys();
     write(&inside, "good.json", "{\"keys\": [");
     write(&inside, "missing.json", &keys("b"));
     until("the file that was missing", || has(&missing)).await;
     let keys_of =
         |book: &KeyBook| Arc::as_ptr(book.get(&KeySource::File(good.as_str().into())).unwrap());
-    assert_eq!(keys_of(&first), keys_of(&state.token_keys.book()), "a torn file changes nothing");
+    assert_eq!(keys_of(&first), keys_of(&state.token_keys.keys()), "a torn file changes nothing");
     write(&inside, "good.json", &keys("c"));
-    until("the new keys", || keys_of(&first) != keys_of(&state.token_keys.book())).await;
+    until("the new keys", || keys_of(&first) != keys_of(&state.token_keys.keys())).await;
 }

@@ -70,9 +70,9 @@ impl BodyWatch {
         Self(Some(Arc::default()))
     }
 
-    pub(super) fn tell(&self, broken: BodyFailure) {
-        if let Some(heard) = &self.0 {
-            let _ = heard.set(broken);
+    pub(super) fn report_failure(&self, broken: BodyFailure) {
+        if let Some(failure) = &self.0 {
+            let _ = failure.set(broken);
         }
     }
 

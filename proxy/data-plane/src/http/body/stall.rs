@@ -28,7 +28,7 @@ impl StallTimeout {
     }
 
     /// There was progress.
-    pub(crate) fn progressed(&mut self) {
+    pub(crate) fn note_progress(&mut self) {
         if let Some(sleep) = &mut self.sleep {
             sleep.as_mut().reset(Instant::now() + self.limit);
         }

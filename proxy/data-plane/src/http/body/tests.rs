@@ -106,7 +106,7 @@ impl BodyInspector for TestInspector {
 fn guarded(text: &'static str) -> (Body, Arc<Mutex<Vec<String>>>) {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let guard = |name| Box::new(TestGuard(name, heard.clone()));
-    (Body::whole(text).with_guard(guard("first")).with_guard(guard("second")), heard)
+    (Body::from_bytes(text).with_guard(guard("first")).with_guard(guard("second")), heard)
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn a_tap_sees_the_beginning_alone_and_cuts_what_it_refuses() {
     {
         let seen = Arc::new(Mutex::new(0));
         let inspector = Box::new(TestInspector(refuses, seen.clone()));
-        let mut body = Body::whole("abc");
+        let mut body = Body::from_bytes("abc");
         assert!(body.inspect(most, inspector).is_ok());
         let read = body.collect().await;
         assert_eq!((read.is_ok(), *seen.lock()), (expect, expect_seen), "{most} {refuses:?}");

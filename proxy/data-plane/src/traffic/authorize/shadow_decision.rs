@@ -71,11 +71,11 @@ pub(super) fn of(
     snapshot: &Snapshot,
     connection: &ConnectionFacts<'_>,
     request: Option<&HttpFacts<'_>>,
-    decided: &Result<Permit, Denial>,
+    decision: &Result<Permit, Denial>,
 ) -> Vec<ShadowDecision> {
     let mut found = Vec::new();
     let shadow = || snapshot.shadow(connection, request);
-    match decided {
+    match decision {
         Ok(permit) => {
             if permit.reason() == PermitReason::DefaultAudit {
                 let reason = DenyReason::DefaultDeny.as_str();

@@ -116,7 +116,7 @@ fn what_is_watched_never_decides() {
         let snapshot =
             snapshot(&PolicyDefaults { authorization, ..PolicyDefaults::default() }, specs);
         let verdict = ask(&snapshot);
-        let found: Vec<_> = verdict.would.iter().map(shown).collect();
+        let found: Vec<_> = verdict.shadow.iter().map(shown).collect();
         assert_eq!(verdict.word(), word, "{authorization:?} {specs:?}");
         assert_eq!(found, would, "{authorization:?} {specs:?}");
     };
@@ -158,7 +158,7 @@ fn plaintext_by_the_ports_mode() {
         let found = plaintext(&snapshot, &connection(None));
         assert_eq!(found.is_none(), taken, "{mtls:?}");
         if let Some(verdict) = found {
-            assert_eq!((verdict.reason(), &*verdict.would), ("peer_not_authenticated", &[][..]));
+            assert_eq!((verdict.reason(), &*verdict.shadow), ("peer_not_authenticated", &[][..]));
         }
     }
 }

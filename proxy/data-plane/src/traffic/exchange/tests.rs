@@ -78,7 +78,8 @@ impl TestPhases {
         self.called.lock().push(name);
         match self.special {
             (special, Does::Answer) if special == name => {
-                let answer = Response::builder().status(302).body(Body::whole("sign in")).unwrap();
+                let answer =
+                    Response::builder().status(302).body(Body::from_bytes("sign in")).unwrap();
                 Err(PhaseEnd::Answer { response: Box::new(answer), reason: "sign_in" })
             }
             (special, Does::Refuse) if special == name => Err(RequestError::NotHttp.into()),
@@ -140,12 +141,12 @@ impl ExchangePhases for TestPhases {
         let passes = ready.request.into_body().collect().await;
         *self.body_passed.lock() = Some(passes.is_ok());
         if self.withdrawn {
-            self.context.connection.reconsider(&self.snapshot().unwrap());
+            self.context.connection.review_all(&self.snapshot().unwrap());
             record.withdrawn().await;
             return Err(RequestError::Withdrawn);
         }
         let answer = Response::builder().header("keep-alive", "timeout=5");
-        Ok(answer.body(Body::whole("from the app")).unwrap())
+        Ok(answer.body(Body::from_bytes("from the app")).unwrap())
     }
     async fn forward_upgrade(&self, _: ReadyRequest<Self>) -> Result<Response<Body>, RequestError> {
         Err(RequestError::NotHttp)
@@ -220,7 +221,7 @@ async fn f12_policy_tightened_or_removed_before_the_answer_the_client_is_told() 
 async fn a_phase_may_look_at_the_body() {
     for (body, passes) in [("", true), ("abc", false)] {
         let handler = ExchangeHandler::new(TestPhases::new(("", Does::Continue)));
-        let request = request("cart").map(|_| Body::whole(body));
+        let request = request("cart").map(|_| Body::from_bytes(body));
         assert_eq!(handler.request(request).await.status(), StatusCode::OK);
         assert_eq!(*handler.0.body_passed.lock(), Some(passes), "{body:?}");
     }

@@ -18,7 +18,7 @@ pub(crate) struct InboundDestination {
     /// The app's address: what policy judges, and where the bytes go.
     pub(crate) app: SocketAddr,
     /// What the port is declared to speak.
-    pub(crate) declared: Protocol,
+    pub(crate) declared_protocol: Protocol,
     source: Option<IpAddr>,
 }
 
@@ -39,7 +39,7 @@ impl InboundDestination {
             return Ok(Self {
                 dialled,
                 app: listener.forward,
-                declared: listener.protocol,
+                declared_protocol: listener.protocol,
                 source: None,
             });
         }
@@ -49,13 +49,13 @@ impl InboundDestination {
         if settings.is_own_port(original.port()) {
             return Err("loop");
         }
-        let declared = state.port_protocol(original.port());
+        let declared_protocol = state.port_protocol(original.port());
         // The source tells the redirection rules that this is our own forwarding.
         let source = match original.ip() {
             IpAddr::V4(_) => IpAddr::V4(settings.interception.source4),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
         };
-        Ok(Self { dialled: original, app: original, declared, source: Some(source) })
+        Ok(Self { dialled: original, app: original, declared_protocol, source: Some(source) })
     }
 
     /// The destination of a connection that came to this app itself.

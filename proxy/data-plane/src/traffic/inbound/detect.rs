@@ -52,7 +52,7 @@ impl InboundConnection {
         io: &mut BoxedIo,
         alpn: Alpn,
     ) -> Result<(Protocol, Bytes), ConnectionRefusal> {
-        let declared = self.arrival.declared;
+        let declared = self.arrival.declared_protocol;
         match (alpn, declared) {
             (Alpn::Postern, _) => return Ok((Protocol::Postern, Bytes::new())),
             (_, Declared::Tcp | Declared::Tls) => return Ok((Protocol::Tcp, Bytes::new())),
@@ -83,12 +83,12 @@ impl InboundConnection {
     async fn is_apps_own_tls(&self, stream: &TcpStream, mode: MtlsMode) -> bool {
         let limit = self.worker.state.settings.limits.sniff_timeout;
         mode == MtlsMode::Permissive
-            && self.arrival.declared == Declared::Tls
+            && self.arrival.declared_protocol == Declared::Tls
             && !tls::offers_postern(stream, limit).await
     }
 
     fn may_be_server_first(&self) -> bool {
-        match self.arrival.declared {
+        match self.arrival.declared_protocol {
             Declared::Tcp => true,
             Declared::Auto => !self.must_be_http(),
             _ => false,
@@ -96,7 +96,7 @@ impl InboundConnection {
     }
 
     fn must_be_http(&self) -> bool {
-        let (declared, port) = (self.arrival.declared, self.arrival.app.port());
+        let (declared, port) = (self.arrival.declared_protocol, self.arrival.app.port());
         authorize::must_be_http(&self.worker.state.snapshot(), declared, port)
     }
 }

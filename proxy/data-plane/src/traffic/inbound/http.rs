@@ -130,7 +130,7 @@ impl ExchangePhases for InboundPhases {
             Protocol::Postern => original_version::take(&mut parts.headers),
             _ => parts.version,
         };
-        let app = match self.inbound.arrival.declared {
+        let app = match self.inbound.arrival.declared_protocol {
             Declared::Http => Version::HTTP_11,
             Declared::Http2 | Declared::Grpc => Version::HTTP_2,
             _ if came == Version::HTTP_2 => Version::HTTP_2,
@@ -177,9 +177,9 @@ impl ExchangePhases for InboundPhases {
         let verdict = authorize::request(snapshot, &connection, &asked);
         let decision =
             || DecisionRecord::new(state.clock.unix(), &connection, Some(&asked), &verdict);
-        if verdict.decided.is_err() {
+        if verdict.decision.is_err() {
             state.decisions.add(decision());
-        } else if !verdict.would.is_empty() {
+        } else if !verdict.shadow.is_empty() {
             state.decisions.offer(decision);
         }
         let decided = exchange.record.decided(verdict);
@@ -223,7 +223,7 @@ impl ExchangePhases for InboundPhases {
         match self.stream_kind(&head) {
             Ok(StreamKind::Reauth) => {
                 let Ok(tunnel) = stream.accept() else { return };
-                let connection = self.inbound.connection.link();
+                let connection = self.inbound.connection.mesh_connection();
                 reauth::answer(&self.inbound.worker.state, connection, tunnel).await;
             }
             Ok(kind) => self.inbound.mesh_stream(stream, kind).await,

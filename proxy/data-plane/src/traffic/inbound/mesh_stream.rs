@@ -34,8 +34,8 @@ impl InboundConnection {
         if let Some(peer) = self.peer() {
             connection.set_peer(peer.clone());
         }
-        if let Some(link) = self.connection.link() {
-            connection.set_link(link.clone());
+        if let Some(mesh_connection) = self.connection.mesh_connection() {
+            connection.set_mesh_connection(mesh_connection.clone());
         }
         let mut record = ConnectionRecord::begin(
             &self.worker.recorder,

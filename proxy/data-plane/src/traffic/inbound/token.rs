@@ -39,7 +39,7 @@ pub(super) fn authenticate(
     }
     let desk = TokenContext {
         rules: snapshot.tokens(),
-        keys: &state.token_keys.book(),
+        keys: &state.token_keys.keys(),
         cache: &worker.tokens,
         used_proofs: &state.used_proofs,
         peer: inbound.peer(),

@@ -33,12 +33,12 @@ pub(super) struct ConnectionGeneration {
 struct IdleMeshConnection {
     client: Http1Client,
     since: u32,
-    link: Arc<MeshConnection>,
+    mesh_connection: Arc<MeshConnection>,
 }
 
 impl IdleMeshConnection {
     fn is_usable(&self, now: u32) -> bool {
-        !self.link.is_retired() && self.since + IDLE_SECONDS >= now
+        !self.mesh_connection.is_retired() && self.since + IDLE_SECONDS >= now
     }
 }
 
@@ -47,7 +47,7 @@ impl ConnectionGeneration {
     pub(super) fn take_idle(&mut self, now: u32) -> Option<(Http1Client, Arc<MeshConnection>)> {
         while let Some(idle) = self.idle.pop() {
             if idle.is_usable(now) && idle.client.is_ready() {
-                return Some((idle.client, idle.link));
+                return Some((idle.client, idle.mesh_connection));
             }
         }
         None
@@ -57,12 +57,12 @@ impl ConnectionGeneration {
     pub(super) fn keep_idle(
         &mut self,
         client: Http1Client,
-        link: Arc<MeshConnection>,
+        mesh_connection: Arc<MeshConnection>,
         since: u32,
         most: usize,
     ) {
-        if self.idle.len() < most && !link.is_retired() {
-            self.idle.push(IdleMeshConnection { client, since, link });
+        if self.idle.len() < most && !mesh_connection.is_retired() {
+            self.idle.push(IdleMeshConnection { client, since, mesh_connection });
         }
     }
 

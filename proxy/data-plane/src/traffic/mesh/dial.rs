@@ -45,7 +45,7 @@ impl AlpnOffer {
 pub(super) struct OpenedConnection {
     pub(super) io: BoxedIo,
     pub(super) alpn: Alpn,
-    pub(super) link: Arc<MeshConnection>,
+    pub(super) mesh_connection: Arc<MeshConnection>,
 }
 
 impl OpenedConnection {
@@ -78,14 +78,17 @@ impl Destination {
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
         dialer.state.metrics.handshake("client", label);
         let established = result.map_err(|source| RequestError::Handshake { address, source })?;
-        let EstablishedConnection { io, shown: HandshakeEvidence { peer, chain, binding, alpn } } =
-            established;
+        let EstablishedConnection {
+            io,
+            evidence: HandshakeEvidence { peer, chain, binding, alpn },
+        } = established;
         let proven =
             ConnectionEvidence::of(HandshakeSide::Server, &peer, chain, binding, &credentials);
-        let link = dialer.state.open_link(dialer.worker, proven, &credentials);
-        match link.closing() {
+        let mesh_connection =
+            dialer.state.open_mesh_connection(dialer.worker, proven, &credentials);
+        match mesh_connection.closing() {
             Some(_) => Err(RequestError::NoCertificate),
-            None => Ok(OpenedConnection { io, alpn, link }),
+            None => Ok(OpenedConnection { io, alpn, mesh_connection }),
         }
     }
 
@@ -112,11 +115,11 @@ impl Destination {
         dialer: &Arc<MeshDialer>,
         opened: OpenedConnection,
     ) -> Result<H2Client, RequestError> {
-        let OpenedConnection { io, link, .. } = opened;
+        let OpenedConnection { io, mesh_connection, .. } = opened;
         let limits = &dialer.state.settings.limits;
-        let (keeper, destination, kept) = (dialer.clone(), self.clone(), link.clone());
+        let (keeper, destination, kept) = (dialer.clone(), self.clone(), mesh_connection.clone());
         let keep = |streams| reauth::keep(keeper, destination, kept, streams);
-        H2Client::open_mesh(io, limits, link, keep).await.map_err(|e| broken(&e))
+        H2Client::open_mesh(io, limits, mesh_connection, keep).await.map_err(|e| broken(&e))
     }
 
     /// Makes an HTTP/1.1 connection of it, which ends with its link.
@@ -125,13 +128,13 @@ impl Destination {
         dialer: &MeshDialer,
         opened: OpenedConnection,
     ) -> Result<(Http1Client, Arc<MeshConnection>), RequestError> {
-        let OpenedConnection { io, link, .. } = opened;
-        let bound = link.clone();
+        let OpenedConnection { io, mesh_connection, .. } = opened;
+        let bound = mesh_connection.clone();
         let cut = async move {
             bound.until_cut().await;
         };
         let client = Http1Client::open(io, &dialer.state.settings.limits, WHO, cut).await?;
-        Ok((client, link))
+        Ok((client, mesh_connection))
     }
 
     /// A connection made for the purpose of one CONNECT stream, with the certificates both sides hold
@@ -144,15 +147,15 @@ impl Destination {
         dialer: &MeshDialer,
     ) -> Result<(ReservedStream, Arc<MeshConnection>), RequestError> {
         let opened = self.connect(dialer, AlpnOffer::Opaque).await?;
-        let link = opened.link.clone();
+        let mesh_connection = opened.mesh_connection.clone();
         let limits = &dialer.state.settings.limits;
         let nothing = |_| std::future::pending();
-        let client = H2Client::open_mesh(opened.io, limits, opened.link, nothing)
+        let client = H2Client::open_mesh(opened.io, limits, opened.mesh_connection, nothing)
             .await
             .map_err(|e| broken(&e))?;
         if !client.takes_streams().await {
             return Err(no_streams());
         }
-        Ok((client.reserve_stream().ok_or_else(ended)?, link))
+        Ok((client.reserve_stream().ok_or_else(ended)?, mesh_connection))
     }
 }

@@ -41,9 +41,9 @@ impl DestinationHealth {
 
     /// Whether others are to be preferred: it failed within the last `rest` seconds.
     #[must_use]
-    pub fn rests(&self, now: u32, rest: u32) -> bool {
+    pub fn is_ejected(&self, now: u32, ejection: u32) -> bool {
         let failed = self.failed.load(Relaxed);
-        failed != 0 && now < failed - 1 + rest
+        failed != 0 && now < failed - 1 + ejection
     }
 
     /// Whether it was there and has gone within the last `wait` seconds.
@@ -73,7 +73,7 @@ mod tests {
     use HealthSample::{Answered, Failed};
 
     #[test]
-    fn rests_after_a_failure_and_is_waited_for_only_when_it_was_there() {
+    fn is_ejected_after_a_failure_and_waited_for_only_when_it_was_there() {
         type Row = (&'static str, &'static [HealthSample], u32, (bool, bool));
         let rows: [Row; 9] = [
             ("nothing known", &[], 10, (false, false)),
@@ -83,7 +83,7 @@ mod tests {
             ("gone for the longest wait", &[Answered(9), Failed(10)], 12, (true, true)),
             ("gone for longer", &[Answered(9), Failed(10)], 13, (true, false)),
             ("fails on", &[Answered(9), Failed(10), Failed(14)], 14, (true, false)),
-            ("rested", &[Answered(9), Failed(10)], 15, (false, false)),
+            ("the ejection is over", &[Answered(9), Failed(10)], 15, (false, false)),
             ("there again", &[Answered(9), Failed(10), Answered(11)], 11, (false, false)),
         ];
         for (name, did, now, expect) in rows {
@@ -94,7 +94,7 @@ mod tests {
                     Failed(at) => health.failed(*at),
                 }
             }
-            assert_eq!((health.rests(now, 5), health.has_just_gone(now, 2)), expect, "{name}");
+            assert_eq!((health.is_ejected(now, 5), health.has_just_gone(now, 2)), expect, "{name}");
         }
     }
 

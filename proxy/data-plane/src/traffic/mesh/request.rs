@@ -23,13 +23,13 @@ pub enum RequestConnection {
     /// A stream of a connection shared with others.
     Shared(ReadyStream),
     /// Nobody else's until the answer has been read.
-    Alone(Http1Client, Arc<MeshConnection>),
+    Exclusive(Http1Client, Arc<MeshConnection>),
 }
 
 /// A connection found or opened, whose stream has not begun.
 enum AcquiredConnection {
     Shared(ReservedStream),
-    Alone(Http1Client, Arc<MeshConnection>),
+    Exclusive(Http1Client, Arc<MeshConnection>),
 }
 
 /// A request that waits for its answer, counted for as long as it does.
@@ -54,14 +54,14 @@ impl Destination {
     ///
     /// # Errors
     /// [`RequestError`]; nothing has been sent, so another destination may be tried.
-    pub async fn hop(
+    pub async fn open_request_connection(
         self: &Arc<Self>,
         dialer: &Arc<MeshDialer>,
     ) -> Result<RequestConnection, RequestError> {
         for _ in 0..TRIES {
-            match self.found_or_opened(dialer).await? {
-                AcquiredConnection::Alone(sender, link) => {
-                    return Ok(RequestConnection::Alone(sender, link));
+            match self.find_or_open(dialer).await? {
+                AcquiredConnection::Exclusive(sender, mesh_connection) => {
+                    return Ok(RequestConnection::Exclusive(sender, mesh_connection));
                 }
                 AcquiredConnection::Shared(place) => {
                     if let Ok(slot) = place.until_ready().await {
@@ -73,7 +73,7 @@ impl Destination {
         Err(ended())
     }
 
-    async fn found_or_opened(
+    async fn find_or_open(
         self: &Arc<Self>,
         dialer: &Arc<MeshDialer>,
     ) -> Result<AcquiredConnection, RequestError> {
@@ -94,7 +94,7 @@ impl Destination {
             return self
                 .open_http1(dialer, opened)
                 .await
-                .map(|(one, link)| AcquiredConnection::Alone(one, link));
+                .map(|(one, mesh_connection)| AcquiredConnection::Exclusive(one, mesh_connection));
         }
         let client = self.open_http2(dialer, opened).await?;
         let place = client.reserve_stream().ok_or_else(ended)?;
@@ -103,11 +103,13 @@ impl Destination {
     }
 
     fn find_open(&self, dialer: &MeshDialer) -> Result<Option<AcquiredConnection>, RequestError> {
-        if let Some(place) = self.place(dialer, &self.requests)? {
+        if let Some(place) = self.reserve_stream(dialer, &self.requests)? {
             return Ok(Some(AcquiredConnection::Shared(place)));
         }
         let idle = self.connections.lock().take_idle(dialer.state.clock.coarse());
-        Ok(idle.map(|(sender, link)| AcquiredConnection::Alone(sender, link)))
+        Ok(idle.map(|(sender, mesh_connection)| {
+            AcquiredConnection::Exclusive(sender, mesh_connection)
+        }))
     }
 
     /// Sends a request over a hop of this destination. An `x-postern-reason` in the answer is the
@@ -118,11 +120,11 @@ impl Destination {
     pub async fn send(
         self: &Arc<Self>,
         dialer: &Arc<MeshDialer>,
-        hop: RequestConnection,
+        connection: RequestConnection,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
         let _waiting = WaitingRequest::begin(&self.waiting);
-        match hop {
+        match connection {
             RequestConnection::Shared(slot) => {
                 if slot.is_postern() {
                     let version = request.version();
@@ -131,9 +133,9 @@ impl Destination {
                 head::for_http2(&mut request);
                 slot.send(request).await.map_err(|e| e.into_error(WHO))
             }
-            RequestConnection::Alone(sender, link) => {
+            RequestConnection::Exclusive(sender, mesh_connection) => {
                 head::for_http1(&mut request);
-                self.send_http1(dialer, (sender, link), request).await
+                self.send_http1(dialer, (sender, mesh_connection), request).await
             }
         }
     }
@@ -141,14 +143,14 @@ impl Destination {
     async fn send_http1(
         self: &Arc<Self>,
         dialer: &Arc<MeshDialer>,
-        (mut sender, mut link): (Http1Client, Arc<MeshConnection>),
+        (mut sender, mut mesh_connection): (Http1Client, Arc<MeshConnection>),
         mut request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
         for _ in 0..TRIES {
             match sender.send(request, AnswerOrigin::Other).await {
                 Ok(response) => {
                     if is_reusable(&response) {
-                        self.keep_when_ready(dialer, sender, link);
+                        self.keep_when_ready(dialer, sender, mesh_connection);
                     }
                     return Ok(response);
                 }
@@ -161,7 +163,7 @@ impl Destination {
                 self.connections.lock().http1 = false;
                 return Err(ended());
             }
-            (sender, link) = self.open_http1(dialer, opened).await?;
+            (sender, mesh_connection) = self.open_http1(dialer, opened).await?;
         }
         Err(ended())
     }
@@ -171,7 +173,7 @@ impl Destination {
         self: &Arc<Self>,
         dialer: &Arc<MeshDialer>,
         mut sender: Http1Client,
-        link: Arc<MeshConnection>,
+        mesh_connection: Arc<MeshConnection>,
     ) {
         let (destination, dialer) = (self.clone(), dialer.clone());
         tokio::spawn(async move {
@@ -179,7 +181,7 @@ impl Destination {
                 let most = dialer.state.settings.limits.pool_connections;
                 let most = usize::try_from(most).unwrap_or(1);
                 let now = dialer.state.clock.coarse();
-                destination.connections.lock().keep_idle(sender, link, now, most);
+                destination.connections.lock().keep_idle(sender, mesh_connection, now, most);
             }
         });
     }

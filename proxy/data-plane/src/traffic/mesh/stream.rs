@@ -48,7 +48,7 @@ enum StreamTransport {
     /// As a CONNECT stream of a connection shared with others.
     Shared(ReservedStream),
     /// Over a connection of its own.
-    Alone(BoxedIo, Arc<MeshConnection>),
+    Exclusive(BoxedIo, Arc<MeshConnection>),
 }
 
 impl Destination {
@@ -63,11 +63,13 @@ impl Destination {
         kind: StreamKind,
     ) -> Result<(BoxedIo, Arc<MeshConnection>), RequestError> {
         for _ in 0..TRIES {
-            let place = match self.place(dialer, &self.streams)? {
+            let place = match self.reserve_stream(dialer, &self.streams)? {
                 Some(place) => place,
                 None => match self.open_for_streams(dialer, kind).await? {
                     StreamTransport::Shared(place) => place,
-                    StreamTransport::Alone(io, link) => return Ok((io, link)),
+                    StreamTransport::Exclusive(io, mesh_connection) => {
+                        return Ok((io, mesh_connection));
+                    }
                 },
             };
             match self.connect_stream(dialer, place, kind).await {
@@ -89,14 +91,14 @@ impl Destination {
         let wait = dialer.state.settings.limits.connect_timeout;
         let alone = self.connections.lock().foreign;
         let _turn = if alone { None } else { self.streams.opening_turn(wait).await };
-        if let Some(place) = self.place(dialer, &self.streams)? {
+        if let Some(place) = self.reserve_stream(dialer, &self.streams)? {
             return Ok(StreamTransport::Shared(place));
         }
         self.may_open(dialer, &self.streams)?;
         let opened = self.connect_for(dialer, kind).await?;
         self.connections.lock().foreign = opened.alpn != Alpn::Postern;
         if opened.alpn != Alpn::Postern {
-            return Ok(StreamTransport::Alone(opened.io, opened.link));
+            return Ok(StreamTransport::Exclusive(opened.io, opened.mesh_connection));
         }
         let client = self.open_http2(dialer, opened).await?;
         if !client.takes_streams().await {
@@ -136,12 +138,12 @@ impl Destination {
         place: ReservedStream,
         kind: StreamKind,
     ) -> Result<(BoxedIo, Arc<MeshConnection>), RequestError> {
-        let link = place.mesh_connection().ok_or_else(ended)?.clone();
+        let mesh_connection = place.mesh_connection().ok_or_else(ended)?.clone();
         let authority = self.address.to_string();
         let limit = dialer.state.settings.limits.handshake_timeout;
         let opened = tokio::time::timeout(limit, place.connect(&authority, kind.as_str()));
         match opened.await.map_err(|_| RequestError::Timeout { who: WHO })? {
-            Ok(tunnel) => Ok((Box::new(tunnel), link)),
+            Ok(tunnel) => Ok((Box::new(tunnel), mesh_connection)),
             Err(ConnectError::Request(error)) => Err(error),
             Err(refusal) => Err(RequestError::Broken {
                 who: WHO,

@@ -192,11 +192,14 @@ impl ExchangePhases for OutboundPhases {
     ) -> Result<Response<Body>, RequestError> {
         let ReadyRequest { request, target, .. } = ready;
         let worker = &self.outbound.worker;
-        let (io, link) = target.open_stream(worker, StreamKind::Upgrade).await?;
-        let speaker =
-            if link.binding.is_some() { AnswerOrigin::Postern } else { AnswerOrigin::Other };
+        let (io, mesh_connection) = target.open_stream(worker, StreamKind::Upgrade).await?;
+        let speaker = if mesh_connection.binding.is_some() {
+            AnswerOrigin::Postern
+        } else {
+            AnswerOrigin::Other
+        };
         // The rest of the connection is this stream.
-        self.outbound.connection.set_link(link);
+        self.outbound.connection.set_mesh_connection(mesh_connection);
         let limits = &worker.state.settings.limits;
         upgrade_over(io, request, limits, OtherEnd::Upstream, speaker).await
     }

@@ -14,16 +14,16 @@ use crate::http::headers::REASON_HEADER;
 use crate::http::interim::InterimSender;
 
 /// Times that one request is sent.
-const MOST: u8 = 3;
+const MAX_ATTEMPTS: u8 = 3;
 
 /// The tries of one request.
 pub(super) struct RetryBudget {
     /// The head of a request without a body.
-    spare: Option<Request<()>>,
+    replay_head: Option<Request<()>>,
     interims: InterimSender,
-    left: u8,
+    attempts_left: u8,
     /// It was sent again although it may have been seen.
-    doubted: bool,
+    resent_uncertain: bool,
 }
 
 /// A request that may be sent once more.
@@ -32,80 +32,88 @@ pub(super) struct NextAttempt {
     /// Why the last try was none.
     pub(super) reason: &'static str,
     /// The last endpoint is of no use now.
-    pub(super) elsewhere: bool,
+    pub(super) avoid_endpoint: bool,
 }
 
 /// A request that the app has not answered.
 struct UnansweredRequest {
     reason: &'static str,
-    seen: DeliveryState,
-    elsewhere: bool,
+    delivery: DeliveryState,
+    avoid_endpoint: bool,
 }
 
 /// What the app has seen of a request that it has not answered.
 enum DeliveryState {
-    Nothing,
-    Perhaps,
+    NotDelivered,
+    PossiblyDelivered,
 }
 
 impl RetryBudget {
     /// Of this request, which is about to be sent.
     pub(super) fn of(request: &Request<Body>) -> Self {
-        let spare = request.body().is_empty().then(|| copy(request, ()));
+        let replay_head = request.body().is_empty().then(|| copy(request, ()));
         let interims = request.body().interims().clone();
-        Self { spare, interims, left: MOST - 1, doubted: false }
+        Self { replay_head, interims, attempts_left: MAX_ATTEMPTS - 1, resent_uncertain: false }
     }
 
     /// Whether the request may be sent again after this, and why.
-    pub(super) fn again(
+    pub(super) fn next_attempt(
         &mut self,
         answered: &Result<Response<Body>, RequestError>,
     ) -> Option<NextAttempt> {
-        let spare = self.spare.as_ref()?;
-        let UnansweredRequest { reason, seen, elsewhere } = unanswered(answered)?;
-        if matches!(seen, DeliveryState::Perhaps) {
-            if self.doubted || !asks_only(spare) {
+        let replay_head = self.replay_head.as_ref()?;
+        let UnansweredRequest { reason, delivery, avoid_endpoint } = unanswered(answered)?;
+        if matches!(delivery, DeliveryState::PossiblyDelivered) {
+            if self.resent_uncertain || !is_safe_to_repeat(replay_head) {
                 return None;
             }
-            self.doubted = true;
+            self.resent_uncertain = true;
         }
-        self.left = self.left.checked_sub(1)?;
-        Some(NextAttempt { reason, elsewhere })
+        self.attempts_left = self.attempts_left.checked_sub(1)?;
+        Some(NextAttempt { reason, avoid_endpoint })
     }
 
     /// The request once more.
     pub(super) fn request(&self) -> Option<Request<Body>> {
         let body = || Body::empty().with_interims(self.interims.clone());
-        self.spare.as_ref().map(|spare| copy(spare, body()))
+        self.replay_head.as_ref().map(|replay_head| copy(replay_head, body()))
     }
 }
 
 /// Whether this is the word of the peer's proxy that the app could not be reached.
-pub(super) fn is_unreached(response: &Response<Body>) -> bool {
+pub(super) fn is_app_unreachable(response: &Response<Body>) -> bool {
     response.headers().get(REASON_HEADER).is_some_and(|reason| reason == APP_UNREACHABLE)
 }
 
 /// Whether it does no harm to be seen twice. A proof of possession is good for one time only (RFC 9449
 /// §11.1): the second one would be refused, with an answer that is beside the point.
-fn asks_only(request: &Request<()>) -> bool {
+fn is_safe_to_repeat(request: &Request<()>) -> bool {
     request.method().is_safe() && !request.headers().contains_key("dpop")
 }
 
 /// Why the app has not answered, if it has not, and what it may have seen. A peer that announced the end of
 /// its connection may be there still, under a new one, and the only endpoint; one without an app is of no use.
 fn unanswered(answered: &Result<Response<Body>, RequestError>) -> Option<UnansweredRequest> {
-    let told = |reason, seen, elsewhere| Some(UnansweredRequest { reason, seen, elsewhere });
+    let failed_with = |reason, delivery, avoid_endpoint| {
+        Some(UnansweredRequest { reason, delivery, avoid_endpoint })
+    };
     match answered {
-        Ok(response) if is_unreached(response) => {
-            told(APP_UNREACHABLE, DeliveryState::Nothing, true)
+        Ok(response) if is_app_unreachable(response) => {
+            failed_with(APP_UNREACHABLE, DeliveryState::NotDelivered, true)
         }
         Ok(response) => {
             let reset = response.headers().get(REASON_HEADER)? == APP_RESET;
-            if reset { told(APP_RESET, DeliveryState::Perhaps, false) } else { None }
+            if reset {
+                failed_with(APP_RESET, DeliveryState::PossiblyDelivered, false)
+            } else {
+                None
+            }
         }
-        Err(error) if error.is_unprocessed() => told(error.reason(), DeliveryState::Nothing, false),
+        Err(error) if error.is_unprocessed() => {
+            failed_with(error.reason(), DeliveryState::NotDelivered, false)
+        }
         Err(error @ RequestError::Broken { .. }) => {
-            told(error.reason(), DeliveryState::Perhaps, false)
+            failed_with(error.reason(), DeliveryState::PossiblyDelivered, false)
         }
         Err(_) => None,
     }
@@ -150,8 +158,10 @@ mod tests {
         let mut request = Request::new(Body::empty());
         request.headers_mut().insert("dpop", HeaderValue::from_static("e30.e30.c2ln"));
         let mut tries = RetryBudget::of(&request);
-        assert_eq!(tries.again(&peer(APP_RESET)), None);
-        assert!(tries.again(&peer(APP_UNREACHABLE)).is_some_and(|again| again.elsewhere));
+        assert_eq!(tries.next_attempt(&peer(APP_RESET)), None);
+        assert!(
+            tries.next_attempt(&peer(APP_UNREACHABLE)).is_some_and(|again| again.avoid_endpoint)
+        );
     }
 
     #[test]
@@ -172,9 +182,9 @@ mod tests {
             let found = [
                 tries(Method::GET, Body::empty()),
                 tries(Method::POST, Body::empty()),
-                tries(Method::POST, Body::whole("an order")),
+                tries(Method::POST, Body::from_bytes("an order")),
             ]
-            .map(|mut tries| tries.again(&answered).map(|again| again.elsewhere));
+            .map(|mut tries| tries.next_attempt(&answered).map(|again| again.avoid_endpoint));
             assert_eq!(found, expect, "{name}");
         }
     }
@@ -182,10 +192,10 @@ mod tests {
     #[test]
     fn tries_have_an_end() {
         let mut get = tries(Method::GET, Body::empty());
-        assert!(get.again(&peer(APP_RESET)).is_some());
-        assert!(get.again(&peer(APP_RESET)).is_none(), "an app sees it twice at most");
-        assert!(get.again(&peer(APP_UNREACHABLE)).is_some());
-        assert!(get.again(&peer(APP_UNREACHABLE)).is_none(), "three times in all");
+        assert!(get.next_attempt(&peer(APP_RESET)).is_some());
+        assert!(get.next_attempt(&peer(APP_RESET)).is_none(), "an app sees it twice at most");
+        assert!(get.next_attempt(&peer(APP_UNREACHABLE)).is_some());
+        assert!(get.next_attempt(&peer(APP_UNREACHABLE)).is_none(), "three times in all");
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) struct Route {
 /// An endpoint with an open connection for one request.
 pub(crate) struct ReachedEndpoint {
     endpoint: Arc<Destination>,
-    hop: RequestConnection,
+    connection: RequestConnection,
 }
 
 /// Finds the endpoints of a service and makes a route of them.
@@ -110,13 +110,15 @@ impl Route {
         &self,
         worker: &Arc<Worker>,
         except: Option<SocketAddr>,
-        resting: bool,
+        even_ejected: bool,
     ) -> Result<ReachedEndpoint, RequestError> {
         let mut last = RequestError::NoEndpoint(self.service.host.to_string());
         for _ in 0..self.endpoints.len().min(MOST_DIALLED) {
-            let Some(endpoint) = self.next(worker, except, resting) else { break };
-            match endpoint.hop(&worker.dialer).await {
-                Ok(hop) => return Ok(ReachedEndpoint { endpoint: endpoint.clone(), hop }),
+            let Some(endpoint) = self.next(worker, except, even_ejected) else { break };
+            match endpoint.open_request_connection(&worker.dialer).await {
+                Ok(connection) => {
+                    return Ok(ReachedEndpoint { endpoint: endpoint.clone(), connection });
+                }
                 Err(error) if error.is_unprocessed() => {
                     if error.is_endpoint_fault() {
                         endpoint.health.failed(worker.state.clock.coarse());
@@ -157,7 +159,7 @@ impl Route {
     }
 
     /// Whether there is an endpoint beside this one that nothing speaks against.
-    pub(crate) fn has_another(&self, worker: &Worker, than: SocketAddr) -> bool {
+    pub(crate) fn has_alternative(&self, worker: &Worker, than: SocketAddr) -> bool {
         self.next(worker, Some(than), false).is_some()
     }
 
@@ -174,16 +176,16 @@ impl Route {
         &self,
         worker: &Worker,
         except: Option<SocketAddr>,
-        resting: bool,
+        even_ejected: bool,
     ) -> Option<&Arc<Destination>> {
-        let rest = seconds(worker.state.settings.limits.endpoint_rest);
+        let ejection = seconds(worker.state.settings.limits.endpoint_rest);
         let now = worker.state.clock.coarse();
         let turn = worker.mesh.turn() % self.endpoints.len();
         let (after, before) = self.endpoints.split_at(turn);
         let in_turn = || before.iter().chain(after).filter(|e| Some(e.address) != except);
-        let awake = in_turn().filter(|e| !e.health.rests(now, rest));
-        let best = awake.take(2).min_by_key(|e| e.waiting());
-        best.or_else(|| resting.then(|| in_turn().next()).flatten())
+        let healthy = in_turn().filter(|e| !e.health.is_ejected(now, ejection));
+        let best = healthy.take(2).min_by_key(|e| e.waiting());
+        best.or_else(|| even_ejected.then(|| in_turn().next()).flatten())
     }
 }
 
@@ -203,11 +205,13 @@ impl ReachedEndpoint {
         worker: &Arc<Worker>,
         request: Request<Body>,
     ) -> Result<Response<Body>, RequestError> {
-        let Self { endpoint, hop } = self;
-        let answered = endpoint.send(&worker.dialer, hop, request).await;
+        let Self { endpoint, connection } = self;
+        let answered = endpoint.send(&worker.dialer, connection, request).await;
         let now = worker.state.clock.coarse();
         match &answered {
-            Ok(response) if super::retry::is_unreached(response) => endpoint.health.failed(now),
+            Ok(response) if super::retry::is_app_unreachable(response) => {
+                endpoint.health.failed(now)
+            }
             Ok(_) => endpoint.health.answered(now),
             // It may be this request alone that breaks it.
             Err(_) => {}

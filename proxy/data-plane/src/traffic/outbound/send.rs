@@ -29,14 +29,15 @@ impl OutboundPhases {
     ) -> Result<Response<Body>, RequestError> {
         let worker = &self.outbound.worker;
         let mut tries = RetryBudget::of(&request);
-        let mut reached = self.reach(&route, host, None).await?;
+        let mut reached = self.reach_endpoint(&route, host, None).await?;
         loop {
             let address = reached.address();
             record.upstream(address);
             let answered = reached.send(worker, request).await;
-            let Some(again) = tries.again(&answered) else { return answered };
-            let except = again.elsewhere || route.has_another(worker, address);
-            let Ok(next) = self.reach(&route, host, except.then_some(address)).await else {
+            let Some(again) = tries.next_attempt(&answered) else { return answered };
+            let except = again.avoid_endpoint || route.has_alternative(worker, address);
+            let Ok(next) = self.reach_endpoint(&route, host, except.then_some(address)).await
+            else {
                 return answered;
             };
             let Some(copy) = tries.request() else { return answered };
@@ -47,7 +48,7 @@ impl OutboundPhases {
 
     /// An endpoint other than `except`. Where all have gone a moment ago, others may be about to take
     /// their place, and we learn of them late: they are waited for, for a moment.
-    async fn reach(
+    async fn reach_endpoint(
         &self,
         route: &Arc<Route>,
         host: &HostName,

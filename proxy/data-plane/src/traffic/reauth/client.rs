@@ -22,18 +22,22 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 pub(crate) async fn keep(
     dialer: Arc<MeshDialer>,
     destination: Arc<Destination>,
-    link: Arc<MeshConnection>,
+    mesh_connection: Arc<MeshConnection>,
     streams: HasStreams,
 ) {
-    if link.binding.is_none() {
+    if mesh_connection.binding.is_none() {
         return std::future::pending().await;
     }
     loop {
-        let bounds = link.bounds();
-        wait(&dialer, bounds, bounds.reauthenticate_in(dialer.state.clock.unix(), link.number))
-            .await;
+        let bounds = mesh_connection.bounds();
+        wait(
+            &dialer,
+            bounds,
+            bounds.reauthenticate_in(dialer.state.clock.unix(), mesh_connection.number),
+        )
+        .await;
         loop {
-            if streams.now() && try_once(&dialer, &destination, &link).await {
+            if streams.now() && try_once(&dialer, &destination, &mesh_connection).await {
                 break;
             }
             let pause = bounds.retry_in(dialer.state.clock.unix());
@@ -116,7 +120,7 @@ async fn reauthenticate(
         return Err(ReauthRefusal::NotLater);
     }
     old.extend(fresh.chain(), bounds);
-    dialer.state.verify_link(old);
+    dialer.state.verify_mesh_connection(old);
     Ok(())
 }
 

@@ -70,7 +70,7 @@ fn decide(
 }
 
 fn find(state: &ProxyState, name: &ConnectionName) -> Result<Arc<MeshConnection>, ReauthRefusal> {
-    let old = state.links.by_name(name).filter(|old| old.closing().is_none());
+    let old = state.mesh_connections.by_name(name).filter(|old| old.closing().is_none());
     old.filter(|old| state.clock.unix() < old.bounds().expires)
         .ok_or(ReauthRefusal::UnknownConnection)
 }
@@ -93,7 +93,7 @@ fn take_over(
         return Err(ReauthRefusal::NotLater);
     }
     let snapshot = state.snapshot();
-    let allowed = state.registry.on_link(old).into_iter().all(|connection| {
+    let allowed = state.registry.on_mesh_connection(old).into_iter().all(|connection| {
         let allowed = authorize::still_allows(&snapshot, &connection);
         if !allowed {
             connection.close(CloseReason::Policy);
@@ -104,6 +104,6 @@ fn take_over(
         return Err(ReauthRefusal::Policy);
     }
     old.extend(fresh.chain(), bounds);
-    state.verify_link(old);
+    state.verify_mesh_connection(old);
     Ok(old_binding.prove(ProofRole::Server, fresh_binding))
 }

@@ -23,15 +23,15 @@ impl Judgement {
         verdict: AuthorizationVerdict,
         metrics: &Metrics,
     ) -> Result<Permit, Denial> {
-        for would in &verdict.would {
+        for would in &verdict.shadow {
             let policy = would.policy.as_deref().unwrap_or_else(|| would.by.as_str());
             metrics.decision(would.decision, Some(policy), would.rule).inc();
         }
         self.decision = Some(verdict.word());
         self.decider = verdict.decider().cloned();
         self.nearest = verdict.nearest.map(Box::new);
-        self.would = verdict.would;
-        verdict.decided
+        self.would = verdict.shadow;
+        verdict.decision
     }
 
     pub(super) fn write(&self, line: &mut LogLine<'_>) {

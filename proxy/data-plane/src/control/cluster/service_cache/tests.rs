@@ -86,9 +86,9 @@ fn two_destinations_of_one_service_are_one_service() {
     let cart = |key| told(key, &message("cart", "10.1.0.1"));
     cache.take(vec![cart("cart"), cart("10.0.0.1:80")], &[]);
     assert_eq!((cache.table().len(), cache.destinations().len()), (1, 2));
-    cache.give_up(&["cart".to_owned()]);
+    cache.forget_unused(&["cart".to_owned()]);
     assert_eq!((cache.table().len(), cache.destinations().len()), (1, 1));
-    cache.give_up(&["10.0.0.1:80".to_owned()]);
+    cache.forget_unused(&["10.0.0.1:80".to_owned()]);
     assert!(cache.table().is_empty() && cache.destinations().is_empty());
     assert!(cache.claims.is_empty() && cache.versions.is_empty() && cache.claiming.is_empty());
 }

@@ -76,7 +76,7 @@ fn service(address: &str) -> DeltaDiscoveryResponse {
 struct Counted(AtomicUsize);
 
 impl ReviewableStream for Counted {
-    fn reconsider(&self, _connection: &Connection, _snapshot: &Snapshot) {
+    fn review(&self, _connection: &Connection, _snapshot: &Snapshot) {
         self.0.fetch_add(1, Relaxed);
     }
 }

@@ -39,7 +39,7 @@ impl Handler for HandlerScript {
         if self.reads {
             body = request.body_mut().collect().await.map(|b| b.to_bytes()).unwrap_or(body);
         }
-        let mut response = Response::new(Body::whole(body.clone()));
+        let mut response = Response::new(Body::from_bytes(body.clone()));
         response.headers_mut().insert("content-length", body.len().into());
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap();
         *response.version_mut() = self.version;
