@@ -1,4 +1,5 @@
-//! What starts and changes the process: configuration, resources from files or the controller, certificates, token keys, admin.
+//! What starts and changes the process: configuration, resources from files or the controller, certificates, token
+//! keys, and the admin endpoint.
 
 pub mod admin;
 mod app_metrics;

@@ -1,6 +1,7 @@
-//! Traffic: the two stories, [`inbound`] and [`outbound`], what each request passes on its way, and who it is forwarded to.
+//! Traffic: the two directions, [`inbound`] and [`outbound`], the phases of each request, and where it is forwarded to.
 //!
-//! [`app`] leads to our own app and demands a permit; [`mesh`] leads to other workloads and demands an identity of them.
+//! [`app`] connects to our own app and requires a permit; [`mesh`] connects to other workloads and requires an identity
+//! of them.
 
 pub mod accept;
 pub mod app;

@@ -14,13 +14,13 @@ use rustls_pki_types::UnixTime;
 
 use crate::telemetry::CertificateState;
 
-/// Why a set of certificate, key and bundles is not taken over.
+/// Why a set of certificate, key and bundles is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
-    /// The certificate is not valid for us: wrong chain, wrong time, no bundle.
+    /// The certificate is not valid for this workload: wrong chain, wrong time, or no bundle.
     #[error("our own certificate would be refused by its own trust domain: {0}")]
     Verify(VerifyError),
-    /// The key does not fit the certificate.
+    /// The key does not match the certificate.
     #[error(transparent)]
     Tls(#[from] TlsConfigError),
     /// The chain has no leaf.
@@ -28,8 +28,8 @@ pub enum CredentialsError {
     Empty,
 }
 
-// Implemented by hand, without a source: this message contains the inner error's text, and a reporter would print it
-// twice.
+// Implemented by hand, without a source: this message contains the inner error's text, and a reporter that walks the
+// sources would print it twice.
 impl From<VerifyError> for CredentialsError {
     fn from(error: VerifyError) -> Self {
         Self::Verify(error)
@@ -37,14 +37,14 @@ impl From<VerifyError> for CredentialsError {
 }
 
 impl CredentialsError {
-    /// Whether the certificate would be good if its own trust domain still trusted it: its root was
-    /// taken away, or it was revoked.
+    /// Whether the certificate is valid except that its own trust domain no longer trusts it: its root was removed, or
+    /// it was revoked.
     #[must_use]
     pub fn is_distrust(&self) -> bool {
         matches!(self, Self::Verify(VerifyError::Chain { .. } | VerifyError::Revoked { .. }))
     }
 
-    /// Whether the clock is the cause.
+    /// Whether a wrong clock is the likely cause.
     #[must_use]
     pub fn is_time(&self) -> bool {
         matches!(self, Self::Verify(VerifyError::Time { .. }))
@@ -62,8 +62,8 @@ pub struct OwnIdentity {
 }
 
 impl CertificateState {
-    /// What issuers back-date `NotBefore` by, seconds: it is no part of the life of a short-lived
-    /// certificate.
+    /// By how many seconds issuers back-date `NotBefore`: it does not count as part of a short-lived certificate's
+    /// lifetime.
     const BACK_DATED: u64 = 60;
 
     fn of(not_before: u64, not_after: u64, now: u64) -> Self {
@@ -85,7 +85,7 @@ pub struct Credentials {
     bundles: Arc<TrustBundles>,
     server_with_alpn: Arc<ServerConfig>,
     server_without_alpn: Arc<ServerConfig>,
-    /// Whether our own trust domain would refuse the certificate.
+    /// Whether our own trust domain would reject the certificate.
     distrusted: bool,
 }
 
@@ -93,7 +93,7 @@ impl Credentials {
     /// Checks the set as a peer would, at `now`, and builds its TLS configurations.
     ///
     /// # Errors
-    /// [`CredentialsError`]; the caller keeps what it has.
+    /// [`CredentialsError`]; the caller keeps its current set.
     pub fn new(
         generation: u64,
         svid: X509Svid,
@@ -105,7 +105,7 @@ impl Credentials {
         Self::build(generation, svid, key, bundles, false)
     }
 
-    /// Checks a certificate as a peer of our own trust domain would.
+    /// Checks a certificate as a peer of our own trust domain does.
     ///
     /// # Errors
     /// [`CredentialsError::Verify`].
@@ -120,7 +120,7 @@ impl Credentials {
     }
 
     /// As [`Self::new`], for a certificate that its own trust domain no longer trusts: until it is renewed, peers
-    /// refuse us, and what is no longer trusted must not be accepted from them either.
+    /// reject this proxy, and this proxy must not accept from them what is no longer trusted either.
     ///
     /// # Errors
     /// [`CredentialsError::Tls`].
@@ -157,13 +157,13 @@ impl Credentials {
         })
     }
 
-    /// Grows with each take-over, so that pools know a connection's age.
+    /// Grows with each set that is put in force, so that pools know which set a connection was made with.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Who we are.
+    /// Our own SPIFFE id.
     #[must_use]
     pub fn id(&self) -> &SpiffeId {
         self.svid.id()
@@ -175,7 +175,7 @@ impl Credentials {
         &self.svid
     }
 
-    /// Certificate, key and own roots; `None` without roots, which no set in force is.
+    /// Certificate, key and own roots; `None` without roots, which never happens for a set in force.
     #[must_use]
     pub fn own_identity(&self) -> Option<OwnIdentity> {
         let trust_domain = self.svid.id().trust_domain();
@@ -190,14 +190,14 @@ impl Credentials {
         &self.bundles
     }
 
-    /// Whether our own trust domain would refuse the certificate: its root was taken away, or it was
-    /// revoked, and no other has come yet.
+    /// Whether our own trust domain would reject the certificate: its root was removed, or it was revoked, and no
+    /// replacement has arrived yet.
     #[must_use]
     pub fn is_distrusted(&self) -> bool {
         self.distrusted
     }
 
-    /// How far into its life the certificate is at this Unix second.
+    /// Which part of its lifetime the certificate is in at this Unix second.
     #[must_use]
     pub fn state(&self, now: u64) -> CertificateState {
         CertificateState::of(self.svid.not_before(), self.svid.not_after(), now)
@@ -209,8 +209,8 @@ impl Credentials {
         now <= self.svid.not_after()
     }
 
-    /// The server's configuration for a client that offered a protocol of ours, or none of them: then there is no ALPN,
-    /// rather than an alert.
+    /// The server's configuration for a client that offers one of the protocols spoken here, or none of them: in the
+    /// latter case no ALPN is negotiated, instead of sending an alert.
     #[must_use]
     pub fn server_config(&self, client_offers_known_alpn: bool) -> Arc<ServerConfig> {
         match client_offers_known_alpn {
@@ -222,7 +222,7 @@ impl Credentials {
     /// A client's configuration that accepts only these identities.
     ///
     /// # Errors
-    /// [`TlsConfigError`] when the key cannot sign, which [`Self::new`] has ruled out.
+    /// [`TlsConfigError`] when the key cannot sign, which [`Self::new`] has already ruled out.
     pub fn client_config(
         &self,
         expected: Arc<[SpiffeId]>,

@@ -25,7 +25,7 @@ pub use yielding::YieldingIo;
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// A byte stream whose kind does not matter any more.
+/// A byte stream whose concrete type no longer matters.
 pub type BoxedIo = Box<dyn Io>;
 
 /// A peer that vanished is noticed within this time (SECURITY-CASES F-15: at most 30 s).
@@ -33,8 +33,8 @@ const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Binds a listener that shares its port with the other workers' (`SO_REUSEPORT`).
 ///
-/// An unspecified IPv6 address listens for IPv4 too; where IPv6 is switched off it becomes
-/// `0.0.0.0`. Accepted connections are asked for a sign of life after `keepalive` of silence.
+/// An unspecified IPv6 address listens for IPv4 too; where IPv6 is disabled it becomes `0.0.0.0`. Accepted connections
+/// send keep-alive probes after `keepalive` of silence.
 ///
 /// # Errors
 /// The system's, such as an address in use.
@@ -56,7 +56,7 @@ fn bind(address: SocketAddr, backlog: u32, keepalive: Duration) -> io::Result<Tc
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    // Linux hands a listener's options on to what it accepts, which saves four calls a connection.
+    // Linux copies a listener's options to the sockets it accepts, which saves four calls a connection.
     set_options(&SockRef::from(&socket), keepalive)?;
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     TcpListener::from_std(socket.into())
@@ -67,8 +67,8 @@ fn is_no_ipv6(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32)
 }
 
-/// Options every connection gets: no delay, and an end to dead peers, who are asked for a sign of
-/// life after `keepalive` of silence and then at a third of it.
+/// Options of every connection: no delay, and keep-alive probes after `keepalive` of silence and then at a third of it,
+/// so that dead peers are noticed.
 fn set_options(socket: &SockRef<'_>, keepalive: Duration) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let probes = TcpKeepalive::new().with_time(keepalive).with_interval(keepalive / 3);
@@ -76,15 +76,15 @@ fn set_options(socket: &SockRef<'_>, keepalive: Duration) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
 }
 
-/// Where the client wanted to go before nftables sent it here, or `None` when nobody redirected
-/// the connection: then the original destination is our own address.
+/// The original destination of a connection that nftables redirected here, or `None` when it was not redirected: then
+/// the original destination is our own address.
 ///
 /// # Errors
 /// The system's, when the socket has no local address any more.
 pub fn original_destination(stream: &TcpStream) -> io::Result<Option<SocketAddr>> {
     let local = canonical(stream.local_addr()?);
     let socket = SockRef::from(stream);
-    // SOL_IP for IPv4, also when it arrived on an IPv6 socket; SOL_IPV6 else.
+    // SOL_IP for IPv4, also when it arrived on an IPv6 socket; SOL_IPV6 otherwise.
     let seen = if local.is_ipv4() { socket.original_dst_v4() } else { socket.original_dst_v6() };
     // No connection-tracking entry: nothing was redirected.
     let Some(original) = seen.ok().and_then(|address| address.as_socket()) else {
@@ -94,7 +94,7 @@ pub fn original_destination(stream: &TcpStream) -> io::Result<Option<SocketAddr>
     Ok((original != local).then_some(original))
 }
 
-/// The IPv4 address of an IPv4-mapped IPv6 address; any other as it is (SECURITY-CASES S-47).
+/// The IPv4 address of an IPv4-mapped IPv6 address; any other address unchanged (SECURITY-CASES S-47).
 #[must_use]
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
@@ -103,10 +103,11 @@ pub fn canonical(address: SocketAddr) -> SocketAddr {
 /// How the proxy's own connections are told apart by the interception rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InterceptionConfig {
-    /// `SO_MARK` set on the proxy's own sockets (`mark`), where the rules exempt a mark instead of a uid. Default: none.
+    /// `SO_MARK` set on the proxy's own sockets (`mark`), where the rules exempt a mark instead of a uid. Default:
+    /// none.
     pub mark: Option<u32>,
-    /// The source address of connections to the app over IPv4 (`source4`), by which the rules of `redirect` know them. Default
-    /// 127.0.0.6, the one those rules name; another is for rules of your own.
+    /// The source address of connections to the app over IPv4 (`source4`), by which the rules of `redirect` recognise
+    /// them. Default 127.0.0.6, the one those rules name; another address is for custom rules.
     pub source4: Ipv4Addr,
 }
 
@@ -115,14 +116,13 @@ pub struct InterceptionConfig {
 pub struct DialOptions {
     /// Source address, or the system's choice.
     pub source: Option<IpAddr>,
-    /// `SO_MARK`, by which the redirection rules know the proxy's own traffic (needs
-    /// `CAP_NET_ADMIN`).
+    /// `SO_MARK`, by which the redirection rules recognise the proxy's own traffic (needs `CAP_NET_ADMIN`).
     pub mark: Option<u32>,
-    /// The time the connection may take.
+    /// The time within which the connection must be established.
     pub timeout: Duration,
     /// Silence before the first keep-alive probe.
     pub keepalive: Duration,
-    /// Whether it is for traffic, which leaves the last descriptors to readiness and admin.
+    /// Whether the connection carries traffic: it must then leave the last descriptors to readiness and admin.
     pub traffic: bool,
 }
 
@@ -145,7 +145,7 @@ impl DialOptions {
         Self { traffic: true, ..self }
     }
 
-    /// As our own app is dialled, from a source that the redirection rules know, if there are any.
+    /// As our own app is dialled, from a source address that the redirection rules recognise, if there are any.
     #[must_use]
     pub fn app(limits: &Limits, interception: &InterceptionConfig, source: Option<IpAddr>) -> Self {
         Self { source, timeout: limits.app_connect_timeout, ..Self::upstream(limits, interception) }
@@ -174,9 +174,9 @@ impl DialOptions {
     }
 }
 
-/// Makes the close of this connection an abort (RST), so that the peer never takes a cut answer
-/// for a whole one (SECURITY-CASES F-14).
+/// Makes the close of this connection an abort (RST), so that the peer never takes a truncated answer for a complete
+/// one (SECURITY-CASES F-14).
 pub fn abort_on_close(stream: &TcpStream) {
-    // It fails only on a socket that is gone, and then there is nothing left to close.
+    // It fails only on a socket that is already closed, and then nothing is left to do.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }

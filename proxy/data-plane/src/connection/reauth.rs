@@ -1,4 +1,4 @@
-//! A connection that outlives its certificates: re-authentication in place.
+//! Re-authentication in place: how a connection outlives the certificates it was opened with.
 //!
 //! Opaque bytes cannot be drained, and a certificate lives for an hour. Between two proxies of ours a
 //! `postern/1` connection *A* that carries streams is therefore re-authenticated before the first of
@@ -10,28 +10,27 @@
 //! server → client   0 ‖ HMAC-SHA256(server key of A, fresh of B) (32)      or one byte: the refusal
 //! ```
 //!
-//! Name, both keys and `fresh` are exporters (RFC 5705, RFC 8446 §7.5) under labels of their own; `A`
-//! supplies the first three and `B` the last. Each side checks the other's proof in constant time, that
-//! peer *and* own id on B are those of A, and that B ends later (the server: no earlier, so that an answer
-//! that was lost can be had again); the server decides policy again, the client that the service may still
-//! be who it is. Then A takes B's expiries and chain, and B is closed.
-//! When any of this fails, A keeps the bounds it has, and is cut at its end: nothing here can open or
-//! prolong a connection that a handshake made now would not.
+//! Name, both keys and `fresh` are exporters (RFC 5705, RFC 8446 §7.5) under labels of their own; `A` supplies the
+//! first three and `B` the last. Each side checks the other's proof in constant time, that peer *and* own id on B are
+//! those of A, and that B ends later (the server: no earlier, so that a lost answer can be requested again). The server
+//! evaluates policy again; the client checks that the service may still have this identity. Then A takes over B's
+//! expiries and chain, and B is closed. When any of this fails, A keeps its bounds and is cut when they end: nothing
+//! here can open or prolong a connection that a handshake made now would not.
 //!
-//! Threats, and what stands against them:
+//! Threats, and what prevents each:
 //! * *Replay*: a proof is bound to B's exporter, which no other connection has.
-//! * *Relay, man in the middle*: who ends A or B in the middle has other exporters on either leg.
-//! * *Another connection of the same two*: name and keys come from A alone; 16 bytes are not guessed.
+//! * *Relay, man in the middle*: an attacker that terminates A or B has different exporters on either leg.
+//! * *Another connection of the same two*: name and keys come from A alone; 16 bytes cannot be guessed.
 //! * *Another identity with the secrets of A*: B's ids must be those of A, on both sides.
 //! * *Reflection*: each role has a key of its own.
-//! * *Downgrade*: a peer that refuses, or knows no `reauth` (501), gets no more time, never less check.
-//! * *Flood*: it costs a client a handshake a try, within the limits of handshakes; a name that is
-//!   not known costs the server one look into a table.
+//! * *Downgrade*: a peer that refuses, or does not know `reauth` (501), gets no extension, and no check is skipped.
+//! * *Flood*: each attempt costs a client a handshake, within the limits of handshakes; an unknown name costs the
+//!   server one table lookup.
 
 use aws_lc_rs::{constant_time, hmac};
 use zeroize::Zeroizing;
 
-/// What names a connection to both of its sides and to nobody else.
+/// The name of a connection, known to its two sides only.
 pub type ConnectionName = [u8; 16];
 /// A proof of one side.
 pub type ReauthProof = [u8; 32];
@@ -40,7 +39,7 @@ const VERSION: u8 = 1;
 pub(crate) const ACCEPTED: u8 = 0;
 /// Length of the client's message.
 pub(crate) const REQUEST: usize = 1 + 16 + 32;
-/// Exporter labels; those that begin so need no registration (RFC 5705 §4).
+/// Exporter labels; labels with this prefix need no registration (RFC 5705 §4).
 const LABEL_NAME: &[u8] = b"EXPERIMENTAL-postern-reauth-name";
 const LABEL_CLIENT: &[u8] = b"EXPERIMENTAL-postern-reauth-client";
 const LABEL_SERVER: &[u8] = b"EXPERIMENTAL-postern-reauth-server";
@@ -55,7 +54,7 @@ pub enum ProofRole {
     Server,
 }
 
-/// What both ends of one TLS connection know and nobody else.
+/// What both ends of one TLS connection know and nobody else does.
 pub struct ChannelBinding {
     name: ConnectionName,
     client: Zeroizing<[u8; 32]>,
@@ -64,8 +63,7 @@ pub struct ChannelBinding {
 }
 
 impl ChannelBinding {
-    /// Takes the exporters of a connection whose handshake is done; `export` fills a buffer for a
-    /// label.
+    /// Derives the exporters of a connection whose handshake is complete; `export` fills a buffer for a label.
     ///
     /// # Errors
     /// The library's.
@@ -83,13 +81,13 @@ impl ChannelBinding {
         Ok(binding)
     }
 
-    /// What names this connection.
+    /// The name of this connection.
     #[must_use]
     pub fn name(&self) -> ConnectionName {
         self.name
     }
 
-    /// Proves, as this side of this connection, that the fresh one is ours too.
+    /// Proves, as this side of this connection, that the fresh one belongs to the same workload.
     #[must_use]
     pub fn prove(&self, role: ProofRole, fresh: &Self) -> ReauthProof {
         let tag = hmac::sign(&self.key(role), &*fresh.fresh);
@@ -113,35 +111,35 @@ impl ChannelBinding {
     }
 }
 
-/// Why a connection was not re-authenticated. It keeps the bounds it has.
+/// Why a connection was not re-authenticated. It keeps its current bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[repr(u8)]
 pub enum ReauthRefusal {
-    /// The server knows no open connection of that name.
+    /// The server has no open connection of that name.
     #[error("the other side knows no such connection")]
     UnknownConnection = 1,
-    /// The proof is not the one that both sides of the old connection can make.
+    /// The proof does not match the secrets of the old connection.
     #[error("the proof is wrong")]
     BadProof = 2,
-    /// The fresh connection is between others than the old one.
+    /// The fresh connection is between other identities than the old one.
     #[error("the fresh connection has another identity on one of its sides")]
     OtherIdentity = 3,
     /// Policy no longer allows what the old connection carries.
     #[error("policy no longer allows the connection")]
     Policy = 4,
-    /// The fresh certificates end no later than the old ones: nobody has renewed yet.
+    /// The fresh certificates end no later than the old ones: neither side has renewed yet.
     #[error("neither side has a certificate that ends later")]
     NotLater = 5,
-    /// The message is none of this version.
+    /// The message is malformed or of an unknown version.
     #[error("the message is not one of this version")]
     BadMessage = 6,
     /// No fresh connection could be made, or it broke.
     #[error("no fresh connection to the other side")]
     Unreachable = 7,
-    /// The other side serves no re-authentication.
+    /// The other side does not support re-authentication.
     #[error("the other side serves no re-authentication")]
     Unsupported = 8,
-    /// We hold no valid certificate ourselves.
+    /// This proxy holds no valid certificate.
     #[error("no valid certificate is held")]
     NoCertificate = 9,
 }
@@ -163,7 +161,7 @@ impl ReauthRefusal {
         }
     }
 
-    /// What a server's refusal byte says; anything else is no message of this version.
+    /// The refusal that a server's byte stands for; any other byte is malformed.
     pub(crate) fn from_wire(code: u8) -> Self {
         const SAID: [ReauthRefusal; 5] = [
             ReauthRefusal::UnknownConnection,
@@ -184,7 +182,7 @@ pub(crate) fn request(old: &ChannelBinding, fresh: &ChannelBinding) -> [u8; REQU
     message
 }
 
-/// Which connection is meant, and the proof.
+/// The name of the old connection, and the proof.
 pub(crate) fn read_request(
     message: &[u8; REQUEST],
 ) -> Result<(ConnectionName, &[u8]), ReauthRefusal> {

@@ -1,4 +1,4 @@
-//! Every open connection of the process: who, where to, since when, until when.
+//! Every open connection of the process: peer, destination, when it was opened, and when it expires.
 //!
 //! A connection is registered before its first check and removed by a guard on drop, so that a
 //! policy change, an expiring certificate or a drain finds all of them. Workers write only to
@@ -21,24 +21,24 @@ use crate::connection::mesh_connection::MeshConnection;
 use crate::telemetry::{CloseReason, Direction, Protocol};
 use closing::CloseSignal;
 
-/// What a connection is doing, which decides how long it may go on doing it.
+/// What a connection is doing, which decides its deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ConnectionPhase {
     /// Handshake and detection: bounded by deadlines of their own.
     Opening = 0,
-    /// Kept alive, nothing under way.
+    /// Kept alive, without an open request.
     Idle = 1,
-    /// Bytes of a request head have come, the head is not complete.
+    /// Part of a request head has arrived.
     Head = 2,
-    /// Requests or a tunnel under way.
+    /// Open requests or a tunnel.
     Busy = 3,
-    /// Its protocol is known, and its first request has not come whole.
+    /// Its protocol is known, and its first request is still incomplete.
     First = 4,
 }
 
 impl ConnectionPhase {
-    /// Whether it has asked for nothing yet, so that it gives way when descriptors run out.
+    /// Whether it has not yet sent a request, so that it is evicted first when descriptors run out.
     #[must_use]
     pub fn is_unproven(self) -> bool {
         matches!(self, Self::Opening | Self::First)
@@ -48,7 +48,7 @@ impl ConnectionPhase {
 /// The verified other side of a mutual TLS connection.
 #[derive(Debug, Clone)]
 pub struct Peer {
-    /// Who it is.
+    /// Its SPIFFE id.
     pub id: SpiffeId,
     /// End of its certificate, Unix seconds.
     pub not_after: u64,
@@ -58,13 +58,13 @@ pub struct Peer {
     pub sni: Option<Arc<str>>,
 }
 
-/// A request or stream under way on a connection, which policy judges again when it changes.
+/// An open request or stream of a connection, which is authorized again when policy changes.
 pub trait ReviewableStream: Send + Sync {
-    /// Judges it by another snapshot, and tells it when it may not go on.
+    /// Authorizes it by another snapshot, and withdraws it when it is no longer allowed.
     fn review(&self, connection: &Connection, snapshot: &Snapshot);
 }
 
-/// The value of [`Connection::unread_for`]'s field where the reader of opaque bytes may take its time.
+/// The value of `Connection::unread` for opaque bytes, whose reader may pause for any time.
 const OPAQUE: u32 = u32::MAX;
 
 /// One open connection.
@@ -75,7 +75,7 @@ pub struct Connection {
     pub direction: Direction,
     /// The client's address.
     pub source: SocketAddr,
-    /// The address the policy judges: the app's own on the inbound side.
+    /// The destination that policy sees: the app's own address on the inbound side.
     pub destination: SocketAddr,
     /// Coarse second of the process clock at which it was opened.
     pub opened: u32,
@@ -84,24 +84,24 @@ pub struct Connection {
     phase: AtomicU8,
     since: AtomicU32,
     in_flight: AtomicU32,
-    /// The TLS connection that it is, or is carried by; shared by all that one carries.
+    /// The mesh TLS connection that it is, or that carries it; shared by all streams of one.
     mesh_connection: OnceLock<Arc<MeshConnection>>,
     received: AtomicU64,
     sent: AtomicU64,
-    /// Since when the client has taken none of the bytes we have for it: a coarse second plus one; 0
-    /// while it takes them, [`OPAQUE`] where nobody asks.
+    /// Since when the client has read none of the pending bytes: a coarse second plus one; 0 while it reads, [`OPAQUE`]
+    /// where the pause has no limit.
     unread: AtomicU32,
     closing: CloseSignal,
     wake: Notify,
     evicted: Notify,
     fragment: OnceLock<Box<str>>,
-    /// Locked by the connection's own worker, and by control when policy changes.
+    /// Locked by the connection's own worker, and by the control thread when policy changes.
     active_streams: Mutex<Vec<Arc<dyn ReviewableStream>>>,
 }
 
 impl Connection {
-    /// Number, addresses and server name, as every line of this connection's requests says them.
-    /// Not to be asked before the handshake is done.
+    /// Number, addresses and server name, as they appear in every log line of this connection's requests. Cached, so it
+    /// must not be called before the handshake is complete.
     pub fn fragment(&self) -> &str {
         self.fragment.get_or_init(|| {
             crate::telemetry::fragment(|line| {
@@ -113,48 +113,49 @@ impl Connection {
         })
     }
 
-    /// The verified peer; `None` in plaintext or before the handshake is done.
+    /// The verified peer; `None` in plaintext or before the handshake is complete.
     pub fn peer(&self) -> Option<&Peer> {
         self.peer.get()
     }
 
-    /// Says who the peer turned out to be. Only the first call counts.
+    /// Sets the verified peer. Only the first call counts.
     pub fn set_peer(&self, peer: Peer) {
         let _ = self.peer.set(peer);
     }
 
-    /// Says what the bytes turned out to be. Whoever is judged says so first and reads the snapshot
-    /// then; a change of policy stores the snapshot first and looks here then. In one order for all
-    /// (`SeqCst`), so that at least one of the two sees the other.
+    /// Sets the detected protocol. A request stores its protocol first and then reads the snapshot; a policy change
+    /// stores the snapshot first and then reads the protocol. All use `SeqCst`, so at least one of the two sees the
+    /// other.
     pub fn set_protocol(&self, protocol: Protocol) {
         self.protocol.store(protocol as u8, SeqCst);
     }
 
-    /// What the bytes are, as far as known.
+    /// The protocol, as far as it is known.
     pub fn protocol(&self) -> Protocol {
         Protocol::from_code(self.protocol.load(SeqCst))
     }
 
-    /// Says what TLS connection carries it, which bounds it. Only the first call counts. Whoever calls it looks afterwards
-    /// whether the link was cut meanwhile; whoever cuts a link looks afterwards what is on it. At least one sees the other.
+    /// Sets the mesh TLS connection that carries it, which bounds it. Only the first call counts. The caller checks
+    /// afterwards whether the mesh connection was cut meanwhile; the code that cuts one looks afterwards for what it
+    /// carries. At least one of the two sees the other.
     pub fn set_mesh_connection(&self, mesh_connection: Arc<MeshConnection>) {
         let _ = self.mesh_connection.set(mesh_connection);
         fence(SeqCst);
     }
 
-    /// The TLS connection that it is or is carried by; `None` in plaintext.
+    /// The mesh TLS connection that it is or that carries it; `None` in plaintext.
     pub fn mesh_connection(&self) -> Option<&Arc<MeshConnection>> {
         self.mesh_connection.get()
     }
 
-    /// Whether a certificate of the TLS connection that carries it has ended.
+    /// Whether a certificate of its mesh TLS connection has expired.
     pub fn has_expired(&self, unix: u64) -> bool {
         self.mesh_connection()
             .is_some_and(|mesh_connection| unix >= mesh_connection.bounds().expires)
     }
 
-    /// The moment from which bytes of this protocol must end for a certificate's sake; `u64::MAX`
-    /// when there is none. Opaque bytes cannot be drained, so they have until the end.
+    /// The moment at which bytes of this protocol must end because of a certificate; `u64::MAX` when there is none.
+    /// Opaque bytes cannot be drained, so they have until the certificate's end.
     pub fn expiry(&self) -> u64 {
         let bounds = self.mesh_connection().map(|mesh_connection| mesh_connection.bounds());
         bounds.map_or(u64::MAX, |bounds| match self.protocol() {
@@ -163,7 +164,7 @@ impl Connection {
         })
     }
 
-    /// Notes the phase and when it began.
+    /// Sets the phase and when it began.
     pub fn enter_phase(&self, phase: ConnectionPhase, now: u32) {
         self.phase.store(phase as u8, Relaxed);
         self.since.store(now, Relaxed);
@@ -199,8 +200,7 @@ impl Connection {
         self.in_flight.load(Relaxed)
     }
 
-    /// Counts bytes from the client. Only the connection's own worker calls it, so a plain load
-    /// and store will do.
+    /// Counts bytes from the client. Only the connection's own worker calls it, so a plain load and store is enough.
     pub fn add_received(&self, bytes: usize) {
         self.received.store(self.received.load(Relaxed) + bytes as u64, Relaxed);
     }
@@ -215,27 +215,26 @@ impl Connection {
         (self.received.load(Relaxed), self.sent.load(Relaxed))
     }
 
-    /// The client takes no more bytes now. Only the connection's own worker calls this and the next two.
+    /// Notes that the client stopped reading. Only the connection's own worker calls this and the next two.
     pub fn is_unread(&self, now: u32) {
         if self.unread.load(Relaxed) == 0 {
             self.unread.store(now + 1, Relaxed);
         }
     }
 
-    /// The client has taken bytes.
+    /// Notes that the client has read bytes.
     pub fn is_read(&self) {
         if !matches!(self.unread.load(Relaxed), 0 | OPAQUE) {
             self.unread.store(0, Relaxed);
         }
     }
 
-    /// From now on the connection carries opaque bytes, whose reader may take its time.
+    /// From now on the connection carries opaque bytes, whose reader may pause for any time.
     pub fn allow_idle(&self) {
         self.unread.store(OPAQUE, Relaxed);
     }
 
-    /// For how many seconds the client has taken none of the bytes we have for it; 0 while it takes
-    /// them.
+    /// For how many seconds the client has read none of the pending bytes; 0 while it reads.
     pub fn unread_for(&self, now: u32) -> u32 {
         match self.unread.load(Relaxed) {
             0 | OPAQUE => 0,
@@ -243,30 +242,30 @@ impl Connection {
         }
     }
 
-    /// Asks the connection to end. The first reason wins, but an abort overrides a drain.
+    /// Asks the connection to close. The first reason wins, but an abort overrides a drain.
     pub fn close(&self, reason: CloseReason) {
         if self.closing.ask(reason) {
             self.wake.notify_one();
         }
     }
 
-    /// Asks a connection that has asked for nothing yet to give way, also while it is being opened.
+    /// Evicts a connection that has not yet sent a request, also while it is being opened.
     pub fn evict(&self) {
         self.close(CloseReason::Descriptors);
         self.evicted.notify_one();
     }
 
-    /// Waits until it is to give way. For one waiter: the task that opens the connection.
+    /// Waits until the connection is evicted. For one waiter: the task that opens the connection.
     pub async fn evicted(&self) {
         self.evicted.notified().await;
     }
 
-    /// Notes what is to be judged again when policy changes.
+    /// Registers an open request, to be authorized again when policy changes.
     pub fn add(&self, request: Arc<dyn ReviewableStream>) {
         self.active_streams.lock().push(request);
     }
 
-    /// Forgets it.
+    /// Removes it: it is no longer authorized again.
     pub fn remove(&self, request: &Arc<dyn ReviewableStream>) {
         let mut active_streams = self.active_streams.lock();
         if let Some(place) = active_streams.iter().position(|other| Arc::ptr_eq(other, request)) {
@@ -274,18 +273,18 @@ impl Connection {
         }
     }
 
-    /// Judges everything under way by another snapshot.
+    /// Authorizes all open requests and streams by another snapshot.
     pub fn review_all(&self, snapshot: &Snapshot) {
         let active_streams = self.active_streams.lock().clone();
         active_streams.iter().for_each(|request| request.review(self, snapshot));
     }
 
-    /// Why the connection has been asked to end, if it has: itself, or what carries it.
+    /// Why the connection was asked to close, if it was: by its own reason, or that of the mesh connection.
     pub fn closing(&self) -> Option<CloseReason> {
         self.closing.reason().or_else(|| self.mesh_connection()?.closing())
     }
 
-    /// Waits until the connection is asked to end (again: an abort may follow a drain).
+    /// Waits until the connection is asked to close (again: an abort may follow a drain).
     pub async fn asked_to_close(&self) -> CloseReason {
         loop {
             self.wake.notified().await;
@@ -296,7 +295,7 @@ impl Connection {
     }
 }
 
-/// All open connections, in one shard a worker.
+/// All open connections, in one shard per worker.
 pub struct Registry {
     shards: Vec<Mutex<HashMap<u64, Arc<Connection>>>>,
     next: AtomicU64,

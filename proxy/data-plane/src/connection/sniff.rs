@@ -1,8 +1,7 @@
-//! What are these bytes? For ports whose protocol nobody declared.
+//! Protocol detection for ports whose protocol is not declared.
 //!
-//! [`classify`] is pure; [`read_ahead`] feeds it from a stream with a byte cap and deadlines
-//! (SECURITY-CASES S-20). What it says never skips a check: undecided bytes on a port with HTTP
-//! rules are refused by the caller.
+//! [`classify`] is pure; [`read_ahead`] feeds it from a stream with a byte cap and deadlines (SECURITY-CASES S-20). Its
+//! result never skips a check: undecided bytes on a port with HTTP rules are refused by the caller.
 
 use std::time::Duration;
 
@@ -16,13 +15,13 @@ use crate::connection::net::BoxedIo;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The longest method that is taken for HTTP/1.
 const MAX_METHOD: usize = 20;
-/// The most bytes that are read ahead; both answers are known long before.
+/// The most bytes that are read ahead; detection needs far fewer.
 const MAX_AHEAD: usize = 64;
 
 /// What the first bytes look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProtocolGuess {
-    /// Too few bytes to tell.
+    /// Too few bytes to decide.
     NeedMore,
     /// An HTTP/1 request line.
     Http1,
@@ -61,18 +60,18 @@ fn classify_request_line(bytes: &[u8]) -> ProtocolGuess {
     }
 }
 
-/// What was found, with the bytes that were read to find it.
+/// The detected protocol, with the bytes that were read to detect it.
 pub struct ReadAhead {
-    /// The answer. [`ProtocolGuess::NeedMore`] when the client stayed silent or stopped half-way.
+    /// The result. [`ProtocolGuess::NeedMore`] when the client stayed silent or stopped half-way.
     pub guess: ProtocolGuess,
-    /// To be served before the rest of the stream.
+    /// The bytes read so far, to be served before the rest of the stream.
     pub bytes: Bytes,
     /// The client has closed its direction.
     pub ended: bool,
 }
 
-/// Reads until the bytes tell. A client that says nothing at all gets `silence`, one that has
-/// begun gets `limit`.
+/// Reads until the protocol is decided. A client that sends nothing at all gets `silence`, one that has begun gets
+/// `limit`.
 ///
 /// # Errors
 /// The stream's.

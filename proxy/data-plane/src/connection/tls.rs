@@ -1,4 +1,4 @@
-//! TLS handshakes of the mesh, both sides, each with a deadline, and who the peer turned out to be.
+//! TLS handshakes of the mesh, both sides, each with a deadline, and the verified peer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,12 @@ use crate::connection::net::BoxedIo;
 use crate::connection::reauth::ChannelBinding;
 use crate::connection::registry::Peer;
 
-/// The largest ClientHello that is looked at, bytes.
+/// The largest ClientHello that is inspected, bytes.
 const MAX_CLIENT_HELLO: usize = 16 * 1024;
-/// How often a ClientHello that comes in pieces is looked at.
+/// How often a ClientHello that arrives in pieces is inspected.
 const PEEK_AGAIN: Duration = Duration::from_millis(5);
 
-/// What both sides agreed the bytes are.
+/// The protocol that both sides agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Alpn {
     /// `postern/1`: HTTP/2 with CONNECT streams.
@@ -32,7 +32,7 @@ pub enum Alpn {
     H2,
     /// `http/1.1`.
     Http11,
-    /// None: opaque, or what the port says.
+    /// None: opaque, or as the port is declared.
     None,
 }
 
@@ -51,19 +51,19 @@ impl Alpn {
 pub struct EstablishedConnection {
     /// The decrypted stream.
     pub io: BoxedIo,
-    /// What the handshake has shown.
+    /// What the handshake has established.
     pub evidence: HandshakeEvidence,
 }
 
-/// What a finished handshake has shown.
+/// What a finished handshake has established.
 pub struct HandshakeEvidence {
     /// The verified peer.
     pub peer: Peer,
     /// Its certificates.
     pub chain: PeerChain,
-    /// What names the connection, where it is `postern/1`.
+    /// The channel binding of the connection, where it is `postern/1`.
     pub binding: Option<ChannelBinding>,
-    /// What was agreed on.
+    /// The protocol that was agreed on.
     pub alpn: Alpn,
 }
 
@@ -73,35 +73,36 @@ pub enum HandshakeError {
     /// The deadline passed.
     #[error("the TLS handshake took longer than {0:?}")]
     Timeout(Duration),
-    /// The connection broke, or the library refused the peer; the library's word says why.
+    /// The connection broke, or the TLS library rejected the peer; its message says why.
     #[error("TLS handshake: {0}")]
     Io(#[from] std::io::Error),
-    /// The peer's certificate vanished or cannot be read after it was verified.
+    /// The peer's certificate is missing or unreadable after it was verified.
     #[error("the verified peer shows no readable certificate")]
     NoPeer,
 }
 
 impl HandshakeError {
-    /// Whether the server knows none of the protocols that we offered.
+    /// Whether the server supports none of the offered protocols.
     #[must_use]
     pub fn is_no_application_protocol(&self) -> bool {
         self.rustls()
             == Some(&rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol))
     }
 
-    /// Whether the peer's certificate is refused for its time, which a wrong clock of either side may cause.
+    /// Whether the peer's certificate is rejected because of its validity period, which a wrong clock on either side
+    /// may cause.
     #[must_use]
     pub fn is_time(&self) -> bool {
         matches!(self.verify_error(), Some(VerifyError::Time { .. }))
     }
 
-    /// Whether the server is somebody else than it must be.
+    /// Whether the server presents another identity than expected.
     #[must_use]
     pub fn is_other_identity(&self) -> bool {
         matches!(self.verify_error(), Some(VerifyError::UnexpectedIdentity { .. }))
     }
 
-    /// What our own verifier said, where it refused the peer.
+    /// The error of our own verifier, where it rejected the peer.
     fn verify_error(&self) -> Option<&VerifyError> {
         match self.rustls()? {
             rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
@@ -159,7 +160,7 @@ pub async fn accept(
 /// Makes a handshake with a server that must present one of the identities in `config`.
 ///
 /// # Errors
-/// [`HandshakeError`]; nothing of the app's has been sent then.
+/// [`HandshakeError`]; no byte of the app has been sent by then.
 pub async fn connect(
     io: BoxedIo,
     config: Arc<ClientConfig>,
@@ -174,8 +175,8 @@ pub async fn connect(
     tokio::time::timeout(limit, handshake).await.unwrap_or(Err(HandshakeError::Timeout(limit)))
 }
 
-/// Whether the ClientHello that waits on this connection offers `postern/1`. Nothing is taken from
-/// the connection. What is no readable ClientHello within the limit does not.
+/// Whether the ClientHello that waits on this connection offers `postern/1`. The bytes stay in the socket. Without a
+/// readable ClientHello within the limit the result is false.
 pub async fn offers_postern(stream: &TcpStream, limit: Duration) -> bool {
     let look = async {
         let mut bytes = vec![0; MAX_CLIENT_HELLO];
@@ -191,14 +192,14 @@ pub async fn offers_postern(stream: &TcpStream, limit: Duration) -> bool {
                     return offers;
                 }
             }
-            // Bytes that are looked at stay, so their arrival cannot be waited for.
+            // Peeked bytes stay in the socket, so the arrival of more cannot be awaited.
             tokio::time::sleep(PEEK_AGAIN).await;
         }
     };
     tokio::time::timeout(limit, look).await.unwrap_or(false)
 }
 
-/// What the bytes of a ClientHello say, once they are enough.
+/// Whether a ClientHello offers `postern/1`, once enough bytes are there.
 fn reads_as_offer(mut bytes: &[u8]) -> Option<bool> {
     let mut acceptor = Acceptor::default();
     while !bytes.is_empty() {
@@ -217,8 +218,7 @@ fn reads_as_offer(mut bytes: &[u8]) -> Option<bool> {
     None
 }
 
-/// What a finished handshake has shown, on either side of it. Only between our own is a connection
-/// named.
+/// What a finished handshake has established, on either side. Only a `postern/1` connection gets a channel binding.
 fn handshake_evidence<Side>(
     connection: &ConnectionCommon<Side>,
     sni: Option<Arc<str>>,

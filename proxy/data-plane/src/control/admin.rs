@@ -1,8 +1,8 @@
 //! The small HTTP servers beside the data path: admin on loopback, metrics, readiness.
 //!
-//! They run on the control thread, so that a busy worker never keeps a scrape waiting. The admin
-//! endpoint answers only a `Host` that names the loopback (SECURITY-CASES S-43: DNS rebinding),
-//! knows no CORS, and takes a change only by `POST` with the token.
+//! They run on the control thread, so that a busy worker never delays a scrape. The admin endpoint answers only a
+//! `Host` that names the loopback (SECURITY-CASES S-43: DNS rebinding), has no CORS, and accepts a change only by
+//! `POST` with the token.
 
 mod answers;
 
@@ -38,7 +38,7 @@ pub enum ServerKind {
     Readiness,
 }
 
-/// What the servers answer from.
+/// The state that the servers answer from.
 pub struct AdminContext {
     /// The proxy.
     pub state: Arc<ProxyState>,
@@ -75,7 +75,7 @@ async fn answer(server: ServerKind, context: Arc<AdminContext>, request: PageReq
     if server == ServerKind::Readiness
         && let Some(answer) = probe(&context, &request).await
     {
-        // In the probe's own time, which may be longer than ours.
+        // Bounded by the probe's own timeout, which may be longer than ours.
         return answer;
     }
     let limit = context.config.limits.admin_timeout;
@@ -107,7 +107,7 @@ async fn metrics(context: &AdminContext, request: &PageRequest) -> Page {
     page(StatusCode::OK, PROMETHEUS, context.state.metrics.render(&apps))
 }
 
-/// Asks the app what the kubelet wants to know; `None` when the path names no probe.
+/// Runs the probe that the path names against the app; `None` when the path names no probe.
 async fn probe(context: &AdminContext, request: &PageRequest) -> Option<Page> {
     let config = &context.config;
     let probe = probes::find(config, request.path())?;
@@ -118,7 +118,7 @@ async fn probe(context: &AdminContext, request: &PageRequest) -> Option<Page> {
         ProbeOutcome::Good => text(StatusCode::OK, "the app is fine\n"),
         ProbeOutcome::Status(status) => {
             let said = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-            // A status below 200 is no answer, and one from 200 to 399 was judged good.
+            // A status below 200 is invalid as an answer, and one from 200 to 399 was a success.
             let said = if said.as_u16() < 400 { StatusCode::SERVICE_UNAVAILABLE } else { said };
             text(said, format!("the app answered {status}\n"))
         }
@@ -189,8 +189,7 @@ async fn change(context: &AdminContext, path: &str, request: PageRequest) -> Pag
     text(StatusCode::OK, "done\n")
 }
 
-/// The token is read at each use, so that it can be replaced; comparing takes the same time
-/// wherever the texts differ.
+/// The token is read at each use, so that it can be replaced; the comparison takes constant time.
 fn has_token(context: &AdminContext, headers: &HeaderMap) -> bool {
     let Some(file) = &context.config.admin.token_file else { return false };
     let Ok(token) = std::fs::read_to_string(file) else { return false };
@@ -213,7 +212,7 @@ fn names_loopback(headers: &HeaderMap) -> bool {
 }
 
 fn json(value: &impl serde::Serialize) -> Page {
-    // Our own answers have string keys only, so they can be written.
+    // These answers have string keys only, so serialization cannot fail.
     page(StatusCode::OK, JSON, serde_json::to_vec_pretty(value).unwrap_or_default())
 }
 
@@ -268,7 +267,7 @@ mod tests {
         let read = kubelet.read_exact(&mut answer);
         tokio::time::timeout(Duration::from_secs(5), read).await.unwrap().unwrap();
         assert_eq!(&answer, b"HTTP/1.1 200 OK");
-        // The oldest have given way, the newest of them has not.
+        // The oldest decisions are dropped first, never the newest.
         assert_eq!(silent[0].read(&mut answer).await.unwrap_or(0), 0);
     }
 }

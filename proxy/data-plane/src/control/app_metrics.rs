@@ -1,8 +1,8 @@
-//! The app's own metrics, added to ours on one port that Prometheus reaches without a certificate.
+//! The app's own metrics, added to the proxy's on one port that Prometheus reaches without a certificate.
 //!
-//! They are fetched for each scrape, within a time and a size. An answer that is late, too long or in
-//! another format is left out whole and counted: half of it would be a scrape that fails. Lines that
-//! use our own names are left out too, so that an app cannot tell tales about the proxy.
+//! They are fetched for each scrape, within a time and a size limit. An answer that is late, too long or in another
+//! format is left out as a whole and counted: half of it would make the scrape fail. Lines that use the proxy's metric
+//! names are left out too, so that an app cannot fake metrics of the proxy.
 
 use std::net::SocketAddr;
 
@@ -14,12 +14,12 @@ use http_body_util::{BodyExt, Empty, Limited};
 use crate::control::config::{AppMetrics, Config};
 use crate::control::probes;
 
-/// What our own names begin with.
+/// The prefix of the proxy's own metric names.
 const OURS: &[u8] = b"postern_";
 /// The text format (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 const TEXT: &str = "text/plain;version=0.0.4";
 
-/// Why the app's metrics are not among the answer.
+/// Why the app's metrics are missing from the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MissingAppMetrics {
     /// For the counter: `unreachable`, `status`, `format`, `too_large` or `timeout`.
@@ -74,15 +74,15 @@ async fn get(
     body.map(http_body_util::Collected::to_bytes).map_err(|error| missing("too_large", error))
 }
 
-/// Text, or nothing said of it. OpenMetrics and the binary format cannot be mixed with ours.
+/// Text, or no content type at all. OpenMetrics and the binary format cannot be mixed with the text format.
 fn is_text(headers: &HeaderMap) -> bool {
     let Some(kind) = headers.get(CONTENT_TYPE) else { return true };
     let kind = kind.to_str().unwrap_or("").split(';').next().unwrap_or("").trim();
     kind.is_empty() || kind.eq_ignore_ascii_case("text/plain")
 }
 
-/// Without lines about names of ours, and with an end to the last line. Names in quotes, which newer scrapers read, are not of
-/// the format that was asked for, and could be ours under another spelling: they are left out, too.
+/// The lines without those of the proxy's names, ending in a newline. Names in quotes, which newer scrapers read, are
+/// not part of the requested format, and could be the proxy's names under another spelling: they are left out, too.
 fn cleaned(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len() + 1);
     for line in text.split(|b| *b == b'\n').filter(|line| !line.is_empty() && !is_about_us(line)) {

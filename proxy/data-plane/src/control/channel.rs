@@ -1,4 +1,4 @@
-//! gRPC over a connection that is made already: the agent's unix socket, the controller's TLS.
+//! gRPC over a connection that is already open: the agent's unix socket, the controller's TLS.
 
 use std::future::{Ready, ready};
 use std::io;
@@ -9,11 +9,11 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::transport::{Channel, Endpoint};
 
-/// Speaks gRPC over `stream`. The channel makes no second connection: when this one ends, its calls do. What URI the endpoint
-/// names does not matter.
+/// Speaks gRPC over `stream`. The channel opens no second connection: when this one ends, its calls end. The URI of the
+/// endpoint is not used.
 ///
 /// # Errors
-/// The other side speaks no HTTP/2.
+/// The other side does not speak HTTP/2.
 pub(crate) async fn over<S>(
     stream: S,
     endpoint: Endpoint,
@@ -24,7 +24,7 @@ where
     endpoint.connect_with_connector(OneShotConnector(Some(TokioIo::new(stream)))).await
 }
 
-/// Hands a connection to a library that wants to make it: once.
+/// Hands an open connection, once, to a library that expects to connect by itself.
 struct OneShotConnector<S>(Option<TokioIo<S>>);
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> tower_service::Service<Uri>

@@ -1,8 +1,8 @@
 //! Resources from the cluster: the controller's stream (delta xDS, `docs/decisions/0506`).
 //!
-//! [`resource_cache`] is what was told and what of it is in force, [`service_cache`] the part of it that locates,
-//! [`crate::traffic::demand`] which destinations are asked for, `stream` the connection.
-//! Without the controller everything goes on as it was told last (SECURITY-CASES F-24).
+//! [`resource_cache`] holds what was received and what of it is in force, [`service_cache`] the part of it that locates
+//! services, [`crate::traffic::demand`] the requested destinations, `stream` the connection. While the controller is
+//! away, the last state stays in force (SECURITY-CASES F-24).
 
 pub mod resource_cache;
 pub mod service_cache;
@@ -24,11 +24,11 @@ pub(crate) mod proto {
     tonic::include_proto!("envoy.service.discovery.v3");
 }
 
-/// The first wait after a stream that brought nothing, doubled each time.
+/// The first wait after a stream that delivered nothing, doubled each time.
 const RETRY_MIN: Duration = Duration::from_millis(250);
-/// The longest wait: after an outage of the controller all proxies come back within so long.
+/// The longest wait: after an outage of the controller all proxies reconnect within this time.
 const RETRY_MAX: Duration = Duration::from_secs(10);
-/// A stream that lived so long was a good one.
+/// A stream that lived this long resets the wait.
 const GOOD_STREAM: Duration = Duration::from_secs(5);
 
 /// Follows the controller for ever, where one is configured.
@@ -53,12 +53,12 @@ pub async fn follow(installer: ResourceInstaller) {
         if begun.elapsed() >= GOOD_STREAM {
             back_off.reset();
         }
-        // Between half of the wait and all of it, so that proxies do not come back in step.
+        // Between half of the wait and all of it, so that proxies do not reconnect in step.
         tokio::time::sleep(spread(back_off.next_wait(), 0.5..=1.0, chance())).await;
     }
 }
 
-/// From 0 to 1, without a generator of random numbers in the proxy.
+/// A fraction from 0 to 1, without a random number generator in the proxy.
 fn chance() -> f64 {
     let random = RandomState::new().hash_one(0u8) % 1000;
     f64::from(u32::try_from(random).unwrap_or(0)) / 1000.0

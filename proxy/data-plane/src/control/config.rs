@@ -1,7 +1,8 @@
 //! The proxy's configuration file.
 //!
-//! [`Config::parse`] is pure: text in, a checked [`Config`] or every mistake out, each with file, line and column. An unknown
-//! key is a mistake, so a misspelt setting never passes for its default. Only `workload` and `identity` are required.
+//! [`Config::parse`] is pure: text in, a checked [`Config`] or every diagnostic out, each with file, line and column.
+//! An unknown key is an error, so a misspelt setting never passes for its default. Only `workload` and `identity` are
+//! required.
 
 mod controller;
 mod directory;
@@ -52,7 +53,8 @@ pub struct Config {
     pub identity: IdentitySource,
     /// The directory of resource files (`resources.directory`); `None`: the empty set.
     pub resources: Option<PathBuf>,
-    /// The controller whose stream the resources come from (`resources.controller`), instead of a directory. Default: none.
+    /// The controller whose stream the resources come from (`resources.controller`), instead of a directory. Default:
+    /// none.
     pub controller: Option<ControllerConfig>,
     /// What holds where no resource says otherwise (`defaults`), the ports' own mTLS modes included.
     pub defaults: PolicyDefaults,
@@ -76,7 +78,7 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Whose metrics are added to ours (`metrics.app`).
     pub app_metrics: Option<AppMetrics>,
-    /// What the app is asked in the kubelet's place (`probes`).
+    /// The probes that the proxy runs against the app in the kubelet's place (`probes`).
     pub probes: Vec<Probe>,
     /// Where `/ready` and `/live` are served (`readiness.bind`); `None`: nowhere. Default `[::]:15021`.
     pub readiness: Option<SocketAddr>,
@@ -119,7 +121,8 @@ pub struct AdminConfig {
     pub bind: Option<SocketAddr>,
     /// The file with the token `POST` needs (`tokenFile`); `None`: every `POST` is refused.
     pub token_file: Option<PathBuf>,
-    /// Whether `POST /quitquitquit` needs no token (`drainFromPod`), so that a job's container can end its pod. Default false.
+    /// Whether `POST /quitquitquit` needs no token (`drainFromPod`), so that a job's container can end its pod. Default
+    /// false.
     pub drain_from_pod: bool,
 }
 
@@ -128,7 +131,7 @@ pub struct AdminConfig {
 pub struct LogConfig {
     /// The least important message that is written (`level`). Default info.
     pub level: LogLevel,
-    /// Which connections and requests get their line (`access`). Default all.
+    /// Which connections and requests are logged (`access`). Default all.
     pub access: AccessLog,
 }
 
@@ -136,7 +139,7 @@ impl Config {
     /// Reads a configuration file; `file_name` is what messages call it.
     ///
     /// # Errors
-    /// Every mistake at once.
+    /// Every diagnostic at once.
     pub fn parse(file_name: &str, text: &[u8]) -> Result<Self, Diagnostics> {
         let file: Arc<str> = file_name.into();
         let mut mistakes = Vec::new();
@@ -159,8 +162,8 @@ impl Config {
         config.ok_or_else(|| Diagnostics::from(empty_file(&file)))
     }
 
-    /// Where a configuration with mistakes says its resources are, and its root namespace: `check`
-    /// then tells the mistakes of both at once.
+    /// Where an invalid configuration says its resources are, and its root namespace: `check` then reports the
+    /// diagnostics of both at once.
     pub fn resources_of_broken_file(text: &[u8]) -> (Option<PathBuf>, String) {
         let file: Arc<str> = "".into();
         let documents = yaml::read(&file, text, &mut Vec::new());
@@ -179,7 +182,7 @@ impl Config {
 }
 
 impl Config {
-    /// What traffic is served by.
+    /// The settings of the data plane.
     pub fn traffic_settings(&self) -> TrafficSettings {
         TrafficSettings {
             limits: self.limits,
@@ -220,7 +223,7 @@ fn empty_file(file: &Arc<str>) -> Diagnostic {
     )
 }
 
-/// Reads the root mapping. `None` only after a mistake was noted.
+/// Reads the root mapping. `None` only after a diagnostic was recorded.
 fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
     let mut map = reader.mapping(root)?;
     sections::mode(reader, &mut map);
@@ -282,7 +285,7 @@ fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
     })
 }
 
-/// `metrics`: where ours are served, and where the app's are.
+/// `metrics`: where the proxy's are served, and where the app's are.
 fn metrics(
     reader: &mut YamlReader,
     value: Option<YamlValue<'_>>,

@@ -1,5 +1,5 @@
-//! Where the workload's certificate, key and trust bundles come from: the SPIFFE Workload API ([`workload_api`]) or PEM files
-//! ([`files`]). Each hands over only sets that have passed the same checks.
+//! Where the workload's certificate, key and trust bundles come from: the SPIFFE Workload API ([`workload_api`]) or PEM
+//! files ([`files`]). Each passes on only sets that have passed the same checks.
 
 pub mod files;
 mod offered;

@@ -1,5 +1,5 @@
-//! The end of the proxy, in steps: announced (not ready, still taking connections, because callers
-//! learn of it late), draining (what is under way finishes, nothing new comes in), ended.
+//! The end of the proxy, in steps: announced (not ready, still accepting connections, because callers learn of it
+//! late), draining (open requests finish, nothing new is accepted), ended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::traffic::state::{DrainStage, ProxyState};
 
 /// How often the remaining connections are counted.
 const LOOK: Duration = Duration::from_millis(100);
-/// Looks without anything under way before the end: an app's next request may be on its way.
+/// Consecutive looks without an open request before the end: an app's next request may be on its way.
 const QUIET_LOOKS: u32 = 3;
 
-/// Begins the end: not ready from now on.
+/// Begins the drain: the proxy is not ready from now on.
 pub fn announce(state: &ProxyState) {
     state.drain.send_if_modified(|drain| {
         let first = *drain == DrainStage::No;
@@ -26,12 +26,12 @@ pub fn announce(state: &ProxyState) {
     });
 }
 
-/// Ends the proxy without further delay; what is under way is cut off.
+/// Ends the proxy without further delay; open requests are cut off.
 pub fn end(state: &ProxyState) {
     state.drain.send_replace(DrainStage::Ended);
 }
 
-/// Waits for the announcement and sees the end through: the delay, the draining, the deadline.
+/// Waits for the announcement and runs the drain: the delay, the draining, the deadline.
 pub async fn run_drain(state: Arc<ProxyState>) {
     let mut drain = state.drain.subscribe();
     if drain.wait_for(|d| *d != DrainStage::No).await.is_err() {
@@ -60,7 +60,7 @@ async fn run_down(state: &ProxyState) {
     state.drain.send_replace(DrainStage::Draining);
     let mut quiet = 0;
     while quiet < QUIET_LOOKS {
-        // Asked each time, because a connection may have been accepted at the last moment.
+        // Checked each time, because a connection may have been accepted at the last moment.
         let open = state.registry.all();
         open.iter()
             .filter(|c| c.direction == Direction::Inbound)

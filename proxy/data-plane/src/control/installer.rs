@@ -1,5 +1,5 @@
-//! Puts resources in force: first the services, which concern nobody that is open, then the keys that rules need, and the snapshot,
-//! by which everything open is judged again.
+//! Puts resources in force: first the services, which affect no open connection, then the keys that rules need, and the
+//! snapshot, by which everything open is authorized again.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::control::config::Config;
 use crate::control::jwks;
 use crate::traffic::state::ProxyState;
 
-/// The state that resources are put in force in, and the configuration that says what they act on.
+/// The state that resources are put in force in, and the configuration that says what they apply to.
 #[derive(Clone)]
 pub struct ResourceInstaller {
     /// The proxy.
@@ -32,14 +32,14 @@ impl ResourceInstaller {
         Ok(Self { state, config: Arc::new(config), in_force: Arc::default() })
     }
 
-    /// Puts resources from files in force, whole.
+    /// Puts resources from files in force, as a whole.
     pub fn install(&self, resources: &Resources) {
         self.state.install_services(resources);
         self.authorize(&self.config.workload, resources);
     }
 
-    /// Puts in force what the controller said of all that authorizes, for the workload as the cluster knows it. Services come by
-    /// themselves.
+    /// Puts in force the received resources that authorize, for the workload as the cluster describes it. Services are
+    /// installed separately.
     pub fn install_cluster(&self, cluster: &ClusterState) {
         self.state.describe_workload(cluster.ports.clone(), cluster.service.clone());
         self.authorize(&cluster.workload, &cluster.resources);

@@ -1,10 +1,11 @@
 //! The keys of token issuers (JWKS), kept by the control thread.
 //!
-//! Each source has a task and a schedule of its own, so that a slow or broken issuer costs nobody else anything. Workers read the
-//! book of keys and never wait; what they can do is say that a token names a key that is not in it ([`TokenKeys::unknown_key`]).
+//! Each source has a task and a schedule of its own, so that a slow or broken issuer delays nothing else. Workers read
+//! the [`TokenKeys`] and never wait; they can only report that a token names an unknown key
+//! ([`TokenKeys::unknown_key`]).
 //!
-//! The last good keys hold for a day when an issuer is down; before the first ones, that issuer's tokens are refused (401). There
-//! are no other keys to fall back to.
+//! The last good keys hold for a day when an issuer is down; before the first ones, that issuer's tokens are refused
+//! (401). There are no other keys to fall back to.
 
 mod discovery;
 mod fetch;
@@ -29,10 +30,10 @@ use fetch::FetchError;
 use schedule::RefreshSchedule;
 use web_fetch::WebDocument;
 
-/// Sources followed at once; a workload believes a handful of issuers.
+/// Sources followed at the same time; a workload trusts a handful of issuers.
 const MAX_SOURCES: usize = 64;
 
-/// Reads the keys that are at hand, inline and in files, before the rules that need them come into force.
+/// Reads the inline keys and those in files, before the rules that need them come into force.
 pub fn prepare(keys: &TokenKeys, rules: &TokenRules, config: &Config) {
     for rule in rules.rules() {
         let source = &rule.jwt.keys;
@@ -53,7 +54,7 @@ pub fn prepare(keys: &TokenKeys, rules: &TokenRules, config: &Config) {
     }
 }
 
-/// Why keys were not taken over.
+/// Why keys were rejected.
 #[derive(Debug, thiserror::Error)]
 enum KeysError {
     #[error(transparent)]
@@ -97,7 +98,7 @@ pub async fn keep(state: Arc<ProxyState>, config: Arc<Config>) {
     }
 }
 
-/// The sources to follow, each once, with the time a fetch may take.
+/// The sources to follow, each once, with the timeout of a fetch.
 fn wanted(rules: &TokenRules) -> Vec<(KeySource, Duration)> {
     let mut wanted: Vec<(KeySource, Duration)> = Vec::new();
     for rule in rules.rules().iter().map(|rule| &rule.jwt) {
@@ -170,7 +171,7 @@ async fn follow_issuer(
     }
 }
 
-/// Puts a set in force, unless it is the one in force: verdicts about tokens then stay.
+/// Puts a set in force, unless it is the one in force: cached verdicts about tokens then stay.
 fn take(state: &ProxyState, source: &KeySource, text: &[u8]) -> Result<(), KeysError> {
     let keys = KeySet::parse(text)?;
     let book = state.token_keys.keys();
@@ -193,14 +194,14 @@ async fn fetch_keys(
             Ok(fetch::get(config, &keys, limit).await?)
         }
         KeySource::Uri(uri) => Ok(fetch::get(config, uri, limit).await?),
-        // Read where they are needed; they are not fetched.
+        // Inline keys and files are read where they are needed, not fetched.
         KeySource::Inline(text) | KeySource::File(text) => {
             Err(FetchError::Url(text.to_string(), "it is not fetched").into())
         }
     }
 }
 
-/// A file that cannot be read or understood changes nothing: it may be half written.
+/// A file that cannot be read or parsed changes nothing: it may be half written.
 async fn follow_file(state: &ProxyState, config: &Config, source: &KeySource, path: &str) {
     let mut complained = false;
     loop {
@@ -218,7 +219,7 @@ async fn follow_file(state: &ProxyState, config: &Config, source: &KeySource, pa
     }
 }
 
-/// Reads a file of keys, if it truly lies where resources may point to: links are followed first (S-35).
+/// Reads a file of keys, if its real path is where resources may point to: symbolic links are resolved first (S-35).
 fn read_file(path: &str, config: &Config) -> Result<Bytes, KeysError> {
     let real = Path::new(path).canonicalize()?;
     let allowed = config.resources.iter().chain(&config.tokens.key_directories);

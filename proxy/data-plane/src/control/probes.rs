@@ -1,9 +1,8 @@
-//! What the kubelet asks of the app, asked by the proxy: the kubelet has no certificate, and a port
-//! that demands one would fail every probe.
+//! The kubelet's probes of the app, run by the proxy: the kubelet has no certificate, and a port that requires one
+//! would fail every probe.
 //!
-//! Nothing is opened by it. Whoever asks names a probe, not a target; only what `probes` lists is
-//! asked, at the address the question came to; and only the verdict goes back, never a byte of what
-//! the app said.
+//! This opens no new access. The caller names a probe, not a target; only what `probes` lists is requested, at the
+//! address that the kubelet reached; and only the verdict is returned, never a byte of the app's answer.
 
 mod grpc;
 mod http;
@@ -18,14 +17,14 @@ use ::http::header::USER_AGENT;
 use crate::connection::net::DialOptions;
 use crate::control::config::{Config, Probe, ProbeHandler};
 
-/// What the app said.
+/// The app's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProbeOutcome {
     /// The probe succeeds.
     Good,
     /// The app answered HTTP with this status.
     Status(u16),
-    /// It did not answer, or not as it should.
+    /// It did not answer, or its answer is invalid.
     Failed(String),
 }
 
@@ -34,7 +33,7 @@ pub(crate) fn find<'a>(config: &'a Config, path: &str) -> Option<&'a Probe> {
     config.probes.iter().find(|probe| probe.path == path)
 }
 
-/// Asks the app. `local` is the address at which the kubelet reached us; `headers` are its own.
+/// Runs the probe against the app. `local` is the address at which the kubelet reached us; `headers` are its own.
 pub(crate) async fn ask(
     config: &Config,
     probe: &Probe,
@@ -59,8 +58,7 @@ pub(crate) async fn ask(
     }
 }
 
-/// Connects to a port of the app, as inbound traffic does: from the address by which the redirection
-/// rules know us.
+/// Connects to a port of the app, as inbound traffic does: from the address that the redirection rules recognise.
 pub(crate) async fn connect(
     config: &Config,
     local: SocketAddr,
@@ -78,8 +76,7 @@ pub(crate) async fn connect(
     dialled.map_err(|error| format!("cannot connect to the app at {address}: {error}"))
 }
 
-/// Where the app has this port: where an explicit listener forwards to, else at the address the
-/// question came to.
+/// Where the app has this port: the forward address of an explicit listener, else the address that the kubelet reached.
 fn app_address(config: &Config, local: SocketAddr, port: u16) -> SocketAddr {
     let listeners = config.inbound.listeners.iter();
     let forward = listeners.map(|listener| listener.forward).find(|f| f.port() == port);

@@ -14,38 +14,37 @@ use crate::control::config::read_directory;
 use crate::control::installer::ResourceInstaller;
 use crate::traffic::state::ProxyState;
 
-/// Mistakes that one line of the log tells; `check` tells all.
+/// Diagnostics that one log line lists; `check` lists all.
 const MISTAKES_TOLD: usize = 20;
-/// An editor's burst of events is waited out.
+/// A burst of events from an editor is waited out.
 const SETTLE: Duration = Duration::from_millis(30);
 
 /// Wakes when something in some directories may have changed.
 pub struct DirectoryWatch {
     events: mpsc::Receiver<()>,
-    /// Kept so that it goes on watching; `None` when the system gives no watcher: then polling
-    /// alone must do.
+    /// Kept so that it goes on watching; `None` when the system has no watcher: then there is only polling.
     _watcher: Option<notify::RecommendedWatcher>,
     poll: Duration,
 }
 
 impl DirectoryWatch {
-    /// Watches directories, not files: a file that is replaced would be lost to its watcher. Looks
-    /// every `poll` whatever the watcher says: watchers miss events (SECURITY-CASES F-11).
+    /// Watches directories, not files: a file that is replaced would be lost to its watcher. Looks every `poll`
+    /// regardless, because watchers miss events (SECURITY-CASES F-11).
     pub fn of_directories<'a>(
         directories: impl IntoIterator<Item = &'a Path>,
         poll: Duration,
     ) -> Self {
         let (sender, events) = mpsc::channel(1);
         let wake = move |event: notify::Result<notify::Event>| {
-            // Our own reading is an event too; taking it for a change would never end.
+            // Our own reading is an event too; treating it as a change would never end.
             if !event.is_ok_and(|event| is_only_read(&event)) {
-                // A full channel means that the wake-up is under way.
+                // A full channel means that a wake-up is already pending.
                 let _ = sender.try_send(());
             }
         };
         let watcher = notify::recommended_watcher(wake).ok().map(|mut watcher| {
             for directory in directories {
-                // The poll sees what cannot be watched.
+                // Polling sees what cannot be watched.
                 let _ = watcher.watch(directory, RecursiveMode::NonRecursive);
             }
             watcher
@@ -67,8 +66,8 @@ fn is_only_read(event: &notify::Event) -> bool {
     matches!(event.kind, EventKind::Access(_)) && event.kind != written
 }
 
-/// Follows the resource directory for ever. A set that cannot be read, or holds one mistake,
-/// changes nothing and is counted; the last good set stays.
+/// Follows the resource directory for ever. A set that cannot be read, or has one error, changes nothing and is
+/// counted; the last good set stays.
 pub async fn follow_resources(installer: ResourceInstaller) {
     let config = &installer.config;
     let Some(directory) = config.resources.clone() else { return };

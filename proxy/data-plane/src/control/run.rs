@@ -22,10 +22,10 @@ use crate::traffic::accept::{self, ListenerPurpose};
 use crate::traffic::state::ProxyState;
 use crate::traffic::worker::Worker;
 
-/// A sidecar takes at most this many workers unless it is told otherwise.
+/// The most workers of a sidecar, unless it is configured otherwise.
 const DEFAULT_WORKERS: usize = 2;
 
-/// A listener before it belongs to a runtime.
+/// A listener that is not yet registered with a runtime.
 type BoundListener = (std::net::TcpListener, ListenerPurpose);
 
 /// Runs the proxy until it has drained.
@@ -41,7 +41,7 @@ pub fn run(config: Config, config_text: String, resources: &Resources) -> anyhow
     let (state, config) = (installer.state.clone(), installer.config.clone());
     count_panics(&state);
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // Before anybody can connect: without the resources the defaults alone would decide.
+    // Before any client can connect: without the resources the defaults alone would decide.
     if config.controller.is_none() {
         installer.install(resources);
     }
@@ -125,7 +125,7 @@ async fn end_on_signal(
     }
 }
 
-/// Keeps the gauges that nothing else touches up to date.
+/// Updates the gauges that no other code updates.
 async fn update_gauges(state: Arc<ProxyState>, dropped: Arc<std::sync::atomic::AtomicU64>) {
     let mut told = None;
     let mut counted = 0;
@@ -215,7 +215,7 @@ fn purposes(config: &Config) -> Vec<(SocketAddr, ListenerPurpose)> {
     inbound.chain(explicit_in).chain(outbound).chain(explicit_out).collect()
 }
 
-/// A panic takes only its own task with it; it is counted and told.
+/// A panic ends only its own task; it is counted and logged.
 fn count_panics(state: &Arc<ProxyState>) {
     let panics = state.metrics.panics.clone();
     std::panic::set_hook(Box::new(move |panic| {

@@ -1,4 +1,4 @@
-//! The one body type: whatever carries the bytes, with its deadline and the guards that last as long as it does.
+//! The one body type: its bytes from any source, its deadline, and the guards that last as long as it does.
 
 mod failure;
 mod guard;
@@ -26,23 +26,23 @@ use guard::GuardList;
 pub use tap::BodyInspector;
 use tap::BodyTap;
 
-/// A message body on its way through. Bytes are handed on as they come, never gathered.
+/// A message body in transit. Bytes are forwarded as they arrive, never collected.
 pub struct Body {
     source: BodySource,
     stall: Option<StallTimeout>,
-    /// Who must know how it ends, or may cut it.
+    /// Observers that learn how it ends, or may cut it.
     guards: GuardList,
-    /// Who looks at its beginning.
+    /// Inspects its beginning.
     tap: Option<BodyTap>,
     /// Which trailers may pass.
     trailers: TrailerKind,
     /// How large they may be.
     head: HeadLimits,
-    /// Hears of a request's body that breaks.
+    /// Records the failure of a request's body.
     watch: BodyWatch,
-    /// Knows whether the body of the request broke that this one answers.
+    /// The failure of the body of the request that this body answers.
     request: BodyWatch,
-    /// Takes interim answers to the client, where this is a request's.
+    /// Sends interim answers to the client, where this is a request's body.
     interims: InterimSender,
 }
 
@@ -50,7 +50,7 @@ enum BodySource {
     Empty,
     Buffered(Option<Bytes>),
     Http1(Incoming),
-    /// With the count of streams under way on its connection.
+    /// With the count of open streams of its connection.
     Http2(RecvStream, Option<StreamCount>),
 }
 
@@ -61,7 +61,7 @@ impl Body {
         Self::of(BodySource::Empty)
     }
 
-    /// A body that is at hand.
+    /// A body whose bytes are all in memory.
     #[must_use]
     pub fn from_bytes(bytes: impl Into<Bytes>) -> Self {
         Self::of(BodySource::Buffered(Some(bytes.into())))
@@ -96,9 +96,8 @@ impl Body {
         }
     }
 
-    /// Ends the body with an error when no byte comes for too long, and lets pass the trailers that
-    /// this kind of message may have. A body whose length was announced has less time than one that
-    /// is a stream, which may rest.
+    /// Ends the body with an error when no byte arrives for too long, and lets pass the trailers that this kind of
+    /// message may have. A body with a known length has a shorter limit than one that is a stream, which may pause.
     #[must_use]
     pub fn within(mut self, limits: &Limits, of: TrailerKind) -> Self {
         if matches!(self.source, BodySource::Http1(_) | BodySource::Http2(..)) {
@@ -111,14 +110,15 @@ impl Body {
         self
     }
 
-    /// Adds a guard behind those that the body has.
+    /// Adds a guard after the existing ones.
     #[must_use]
     pub fn with_guard(mut self, guard: Box<dyn BodyGuard>) -> Self {
         self.guards.add(guard);
         self
     }
 
-    /// As [`Self::with_guard`], for a guard that needs nothing but the end: where that has been seen, it is told at once.
+    /// As [`Self::with_guard`], for a guard that only needs the end: where the end has already been read, it is called
+    /// at once.
     #[must_use]
     pub fn until_read(self, guard: Box<dyn BodyGuard>) -> Self {
         if self.is_end_stream() {
@@ -146,7 +146,7 @@ impl Body {
         }
     }
 
-    /// Hears of this body when it breaks, whoever has it then.
+    /// Returns a watch that records the failure of this body, wherever it is read.
     #[must_use]
     pub fn watch_failure(&mut self) -> BodyWatch {
         if !self.is_end_stream() {
@@ -155,14 +155,15 @@ impl Body {
         self.watch.clone()
     }
 
-    /// The answer to a request with a body: when that broke, it is the client's doing that this one does.
+    /// Marks this body as the answer to a request with a body: when the request's body failed, this one's failure is
+    /// the client's fault.
     #[must_use]
     pub(crate) fn answers(mut self, request: BodyWatch) -> Self {
         self.request = request;
         self
     }
 
-    /// Says where interim answers to the request go that this is the body of.
+    /// Sets where interim answers go to the request of which this is the body.
     #[must_use]
     pub(crate) fn with_interims(mut self, interims: InterimSender) -> Self {
         self.interims = interims;
@@ -205,7 +206,7 @@ impl Body {
         }
     }
 
-    /// A frame as it may pass: trailers without what does not belong there, data as the tap lets it.
+    /// A frame as it may pass: trailers without the forbidden fields, data as the tap allows it.
     fn hand_on(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
         let frame = match frame.into_trailers() {
             Ok(trailers) if !self.head.within_limits(&trailers) => {
@@ -237,7 +238,7 @@ impl Body {
         }
     }
 
-    /// Whoever it is for has taken none of it for too long.
+    /// Reports that the reader has read none of it for too long.
     pub(crate) fn unread(&mut self) {
         self.guards.each_mut().for_each(|guard| guard.unread());
     }
@@ -258,11 +259,11 @@ fn poll_http2(
 ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
     match ready!(stream.poll_data(cx)) {
         Some(Ok(data)) => {
-            // What is handed on is bounded by the next hop's window, so ours may open again.
+            // The data that is forwarded is bounded by the next hop's window, so this window may open again.
             let _ = stream.flow_control().release_capacity(data.len());
             Poll::Ready(Some(Ok(Frame::data(data))))
         }
-        // Also NO_ERROR: it is a good end only after END_STREAM (RFC 9113 §8.1), and then it does not show here.
+        // Also NO_ERROR: it is a good end only after END_STREAM (RFC 9113 §8.1), and then it does not show up here.
         Some(Err(e)) => Poll::Ready(Some(Err(e))),
         None => match ready!(stream.poll_trailers(cx)) {
             Ok(Some(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
@@ -281,7 +282,8 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        // Asked each time: a body that always has a byte would never be asked while it waits.
+        // Checked for each frame: for a body that always has a byte ready, a check only while waiting would never
+        // happen.
         if this.guards.each().any(BodyGuard::is_refused) {
             return Poll::Ready(Some(Err(this.fail(BodyError::Withdrawn))));
         }

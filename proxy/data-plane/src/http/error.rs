@@ -1,5 +1,5 @@
-//! What can go wrong with a request or a connection, said once: whose fault it is, what the caller
-//! is told, what the metrics and the log say, and whether the request may be sent again.
+//! What can go wrong with a request or a connection, in one place: whose fault it is, what the caller receives, what
+//! the metrics and the log record, and whether the request may be sent again.
 
 use std::fmt;
 
@@ -47,7 +47,7 @@ pub enum RequestError {
     /// The HTTP gate refused it.
     #[error("refused by the HTTP gate: {}", .0.reason)]
     Gate(GateRefusal),
-    /// Its token is not good.
+    /// Its token is not valid.
     #[error("refused token: {0}")]
     Token(TokenRefusal),
     /// Policy refused it.
@@ -56,7 +56,7 @@ pub enum RequestError {
     /// Policy changed while the request was under way, and refuses it now.
     #[error("policy no longer allows the request")]
     Withdrawn,
-    /// A CONNECT stream that we do not serve: wrong protocol or authority.
+    /// A CONNECT stream that is not served here: wrong protocol or authority.
     #[error("a mesh stream that is not served here: {0}")]
     BadStream(&'static str),
     /// A CONNECT stream of a protocol that this version does not know.
@@ -65,7 +65,7 @@ pub enum RequestError {
     /// No service has this name or address, and egress is denied.
     #[error("no service is known for {0}, and egress is denied")]
     UnknownDestination(String),
-    /// The controller did not say in time what the destination is, or what it said cannot be used.
+    /// The controller did not answer in time what the destination is, or its answer cannot be used.
     #[error("the controller did not say in time what {0} is, or not so that it can be used")]
     Unresolved(String),
     /// The service is known, but not the identity that its endpoints must present.
@@ -74,7 +74,7 @@ pub enum RequestError {
     /// The service has no endpoint.
     #[error("the service {0} has no endpoint")]
     NoEndpoint(String),
-    /// We hold no valid certificate.
+    /// This proxy holds no valid certificate.
     #[error("no valid certificate is held")]
     NoCertificate,
     /// The app or the upstream cannot be reached.
@@ -84,7 +84,7 @@ pub enum RequestError {
         who: OtherEnd,
         /// Where.
         address: std::net::SocketAddr,
-        /// The system's word.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Every connection that may be opened to the app or the upstream is full.
@@ -95,10 +95,10 @@ pub enum RequestError {
         /// Where.
         address: std::net::SocketAddr,
     },
-    /// As many connections and streams are open as we take.
+    /// The limit of open connections and streams is reached.
     #[error("as many connections and streams are open as `limits.connections` takes")]
     ConnectionLimit,
-    /// The upstream is not who it must be, or speaks no mesh TLS.
+    /// The upstream has another identity than expected, or does not speak mesh TLS.
     #[error("no mutual TLS with {address}: {source}")]
     Handshake {
         /// Where.
@@ -111,12 +111,12 @@ pub enum RequestError {
     Broken {
         /// The other end.
         who: OtherEnd,
-        /// The library's word.
+        /// The library's message.
         cause: String,
         /// Whether it is certain that the request was not processed.
         unprocessed: bool,
     },
-    /// The other end's answer can be read in two ways, or in none, or broke off in its head.
+    /// The other end's answer is ambiguous or unreadable, or broke off in its head.
     #[error("the answer of {who} cannot be passed on: {cause}")]
     BadResponse {
         /// The other end.
@@ -138,7 +138,7 @@ pub enum RequestError {
         /// The other end.
         who: OtherEnd,
     },
-    /// The client's body broke before there was an answer, so that the request never was one.
+    /// The client's body failed before there was an answer, so that the request was never complete.
     #[error("the client's body {}", match .0 {
         BodyFailure::Malformed => "is none",
         BodyFailure::Off => "broke off",
@@ -146,10 +146,10 @@ pub enum RequestError {
         BodyFailure::Withdrawn => "is not allowed any more",
     })]
     ClientBody(BodyFailure),
-    /// The app's own side of the connection broke before anything was known.
+    /// The app's side of the connection broke before the request was known.
     #[error("the client: {0}")]
     Client(String),
-    /// The port is declared HTTP, and the client speaks something else.
+    /// The port is declared HTTP, and the client speaks another protocol.
     #[error("the port is declared HTTP, but the client speaks something else")]
     NotHttp,
     /// gRPC for a port that is declared HTTP/1.1.
@@ -163,8 +163,7 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// The other end broke off, in the library's words. Whether it has processed the request is
-    /// not known.
+    /// The other end broke off, with the library's message. Whether it has processed the request is not known.
     pub(crate) fn broken(who: OtherEnd, error: &(impl std::error::Error + ?Sized)) -> Self {
         let cause = match error.source() {
             Some(source) => format!("{error}: {source}"),
@@ -173,7 +172,7 @@ impl RequestError {
         Self::Broken { who, cause, unprocessed: false }
     }
 
-    /// The gate for answers refused what the other end said.
+    /// The gate for answers refused the other end's answer.
     pub(crate) fn bad_answer(who: OtherEnd, bad: BadAnswer) -> Self {
         match bad {
             BadAnswer::Malformed(cause) => Self::BadResponse { who, cause },
@@ -259,15 +258,14 @@ impl RequestError {
         }
     }
 
-    /// Whether it speaks against the endpoint: others are to be preferred for a while. That we use it
-    /// as much as we may does not.
+    /// Whether the endpoint is at fault, so that others are preferred for a while. A pool that is full is not the
+    /// endpoint's fault.
     #[must_use]
     pub fn is_endpoint_fault(&self) -> bool {
         self.is_unprocessed() && !matches!(self, Self::Overflow { .. })
     }
 
-    /// Whether the client's connection must end with the answer, because its framing cannot be
-    /// trusted any more.
+    /// Whether the client's connection must end with the answer, because its framing is no longer reliable.
     #[must_use]
     pub fn closes(&self) -> bool {
         match self {
@@ -278,8 +276,8 @@ impl RequestError {
         }
     }
 
-    /// The answer for the caller: the status and the reason, and for gRPC its own status
-    /// ("trailers only", gRPC over HTTP/2). The deciding policy is ours to know, not the caller's.
+    /// The answer for the caller: the status and the reason, and for gRPC its own status ("trailers only", gRPC over
+    /// HTTP/2). The deciding policy is not disclosed to the caller.
     #[must_use]
     pub fn response(&self, is_grpc: bool) -> Response<Body> {
         let mut response = Response::new(Body::empty());
@@ -309,8 +307,8 @@ impl RequestError {
     }
 }
 
-/// gRPC's number for an HTTP status (gRPC, "HTTP to gRPC Status Code Mapping", but 403 and 503 as
-/// a server of its own would say them).
+/// gRPC's number for an HTTP status (gRPC, "HTTP to gRPC Status Code Mapping", except 403 and 503, which are mapped as
+/// a gRPC server would answer).
 fn grpc_status(status: StatusCode) -> &'static str {
     match status.as_u16() {
         401 => "16",

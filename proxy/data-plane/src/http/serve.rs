@@ -1,7 +1,7 @@
-//! HTTP towards whoever called: hyper for HTTP/1.1, the `h2` library for HTTP/2.
+//! The HTTP server side: hyper for HTTP/1.1, the `h2` library for HTTP/2.
 //!
-//! Both hand each request to one [`Handler`], and both end when their connection is asked to: at
-//! once, or gracefully (`Connection: close`, GOAWAY) when what is under way may finish.
+//! Both pass each request to one [`Handler`], and both end when their connection is asked to: at once, or gracefully
+//! (`Connection: close`, GOAWAY) when open requests may finish.
 
 mod client_io;
 mod http1;
@@ -26,12 +26,12 @@ use crate::telemetry::{Direction, Protocol};
 pub use http1::http1;
 pub use http2::http2;
 
-/// What answers the requests of one connection.
+/// Answers the requests of one connection.
 pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers a request.
     fn request(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send;
 
-    /// Notes a request that was refused before it could be handed over.
+    /// Records a request that was refused before it could be passed to the handler.
     fn malformed(&self, refusal: GateRefusal);
 
     /// Serves a CONNECT stream of HTTP/2 to its end.
@@ -64,13 +64,13 @@ impl ConnectStream {
         strip_for_http2(&mut parts.headers);
         // The head ends the stream: a length other than 0 would make it malformed (RFC 9113 §8.1.1).
         parts.headers.remove(CONTENT_LENGTH);
-        // The client may have gone; then nobody needs the answer.
+        // The client may be gone; then the answer is not needed.
         let _ = self.respond.send_response(Response::from_parts(parts, ()), true);
     }
 }
 
-/// A client of ours that has asked for nothing yet has the time of a head for it. Our own apps, and other proxies, whose
-/// connections wait for the next of many requests, may be idle from the beginning.
+/// A client of ours that has not sent a request yet has the head timeout for it. Our own apps, and other proxies, whose
+/// connections carry many requests, may be idle from the beginning.
 fn await_first(io: &MeteredIo, connection: &Connection) {
     let waits =
         connection.direction == Direction::Outbound || connection.protocol() == Protocol::Postern;
@@ -78,7 +78,7 @@ fn await_first(io: &MeteredIo, connection: &Connection) {
         .enter_phase(if waits { ConnectionPhase::Idle } else { ConnectionPhase::First }, io.now());
 }
 
-/// A client that may wait for the app's word before it sends the body (RFC 9110 §10.1.1).
+/// A client that may wait for the app's 100 before it sends the body (RFC 9110 §10.1.1).
 #[derive(Debug, Clone, Copy)]
 struct ContinueExpectation {
     waits: bool,
@@ -86,12 +86,12 @@ struct ContinueExpectation {
 }
 
 impl ContinueExpectation {
-    /// Of this request. Without a body there is nothing to wait for, and HTTP/1.0 knows no such wait: the field
-    /// goes then.
+    /// Of this request. Without a body there is nothing to wait for, and HTTP/1.0 has no such wait: the field is
+    /// removed then.
     fn of(request: &mut Request<Body>) -> Self {
         let mut lines = request.headers().get_all(EXPECT).iter();
         let known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-        // Any other expectation is the gate's to refuse.
+        // Any other expectation is refused by the gate.
         let mut waits = lines.next().is_some_and(known) && lines.next().is_none();
         if waits && (request.version() == Version::HTTP_10 || request.body().is_empty()) {
             request.headers_mut().remove(EXPECT);
@@ -107,8 +107,8 @@ impl ContinueExpectation {
         self.waits || !asks
     }
 
-    /// A client that waits to be asked for the body, and was not, may send it or the next request: nobody
-    /// could tell them apart, so the connection ends.
+    /// A client that waits for 100 before the body, and did not get it, may send the body or the next request: the two
+    /// are indistinguishable, so the connection ends.
     fn end(self, response: &mut Response<Body>) {
         if self.waits && !self.asked && response.status() != StatusCode::SWITCHING_PROTOCOLS {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -116,7 +116,7 @@ impl ContinueExpectation {
     }
 }
 
-/// Takes out what HTTP/2 messages must not carry (RFC 9113 §8.2.2).
+/// Removes what HTTP/2 messages must not carry (RFC 9113 §8.2.2).
 fn strip_for_http2(headers: &mut http::HeaderMap<HeaderValue>) {
     for name in [CONNECTION, http::header::TRANSFER_ENCODING, http::header::UPGRADE] {
         headers.remove(name);

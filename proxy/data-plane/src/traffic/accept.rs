@@ -1,4 +1,4 @@
-//! Takes connections and begins their stories.
+//! Accepts connections and starts their tasks.
 
 use std::io;
 use std::net::SocketAddr;
@@ -51,8 +51,8 @@ pub async fn run(worker: Arc<Worker>, listeners: Vec<(TcpListener, ListenerPurpo
     worker.look_after().await;
 }
 
-/// Takes connections until there are none to take any more. A failed accept, such as for want of
-/// file descriptors, is waited out and never ends the loop.
+/// Accepts connections until the proxy drains. A failed accept, for example for lack of file descriptors, is retried
+/// after a wait and never ends the loop.
 async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPurpose) {
     let mut back_off = BackOff::new(ACCEPT_RETRY_MIN, ACCEPT_RETRY_MAX);
     let mut drain = worker.state.drain.subscribe();
@@ -77,7 +77,7 @@ async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPur
 }
 
 fn report_accept(state: &ProxyState, error: &io::Error) {
-    // A client that left the queue is no news.
+    // A client that left the accept queue is not an error.
     if error.kind() != io::ErrorKind::ConnectionAborted
         && state.accept_trouble.is_due(state.clock.coarse())
     {
@@ -85,7 +85,7 @@ fn report_accept(state: &ProxyState, error: &io::Error) {
     }
 }
 
-/// Whether a client may stay; the last descriptors are not for clients.
+/// Whether a client may stay; the last descriptors are reserved.
 fn has_room(worker: &Worker, stream: &TcpStream, purpose: &ListenerPurpose) -> bool {
     let room = descriptors::room(stream);
     if room == DescriptorHeadroom::Plenty {

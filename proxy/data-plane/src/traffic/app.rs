@@ -1,7 +1,7 @@
-//! To our own app, in plaintext: a pool of HTTP/1.1 connections and HTTP/2 connections that all share,
-//! all within this worker.
+//! Connections to our own app, in plaintext: a pool of HTTP/1.1 connections and shared HTTP/2 connections, all within
+//! this worker.
 //!
-//! Nothing gets here without a [`Permit`], which only the authorizer can make.
+//! Every function here requires a [`Permit`], which only the authorizer can make.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -33,8 +33,7 @@ const WHO: OtherEnd = OtherEnd::App;
 pub struct AppAddress {
     /// Where.
     pub address: SocketAddr,
-    /// The source address by which the redirection rules know our own forwarding, if there are
-    /// rules.
+    /// The source address by which the redirection rules recognise the proxy's own forwarding, if there are rules.
     pub source: Option<IpAddr>,
 }
 
@@ -60,11 +59,11 @@ pub struct AppPool {
     http2: Mutex<HashMap<AppAddress, Arc<H2Pool>>>,
 }
 
-/// A connection to the app: on loan until its answer has been read whole, and closed when that does not happen.
+/// A connection to the app: lent until its answer has been read completely, and closed when that does not happen.
 pub struct AppLease {
     app: AppAddress,
     client: Http1Client,
-    /// Where it goes when it is free; `None` while it is there.
+    /// The pool it returns to when it is free; `None` while it is there.
     pool: Option<Arc<AppPool>>,
     /// When it became idle, in seconds of the coarse clock.
     since: u32,
@@ -84,7 +83,7 @@ impl AppLease {
 }
 
 impl BodyGuard for AppLease {
-    /// Gives the connection back, at once or as soon as it is ready again.
+    /// Returns the connection to the pool, at once or as soon as it is ready again.
     fn ended(mut self: Box<Self>) {
         if self.client.is_ready() {
             return self.keep();
@@ -94,7 +93,7 @@ impl BodyGuard for AppLease {
                 let ready = tokio::time::timeout(Duration::from_secs(1), self.client.ready()).await;
                 match ready {
                     Ok(true) => self.keep(),
-                    // The app has answered, and the client still sends.
+                    // The app has answered while the client still sends.
                     _ => self.client.end(),
                 }
             });
@@ -109,8 +108,7 @@ impl AppPool {
         Arc::new(Self { state, http1: Mutex::default(), http2: Mutex::default() })
     }
 
-    /// The freshest idle connection, if one is young enough: an app that closes idle connections
-    /// must not meet us half-way.
+    /// The freshest idle connection, if it is young enough: otherwise the app may be closing it at the same moment.
     fn take_idle(self: &Arc<Self>, app: &AppAddress, oldest: u32) -> Option<Box<AppLease>> {
         let mut pool = self.http1.lock();
         let idle = pool.get_mut(app)?;
@@ -123,7 +121,7 @@ impl AppPool {
         None
     }
 
-    /// Closes what has been idle since before `oldest`.
+    /// Closes connections that have been idle since before `oldest`.
     pub fn sweep(&self, oldest: u32) {
         self.http1.lock().retain(|_, idle| {
             idle.retain(|lease| lease.since >= oldest && !lease.client.is_closed());
@@ -134,7 +132,7 @@ impl AppPool {
     }
 }
 
-/// Opens a connection for opaque bytes. The permit is used up: one decision, one connection.
+/// Opens a connection for opaque bytes. The permit is consumed: one decision, one connection.
 ///
 /// # Errors
 /// [`RequestError::Connect`].
@@ -191,16 +189,16 @@ async fn send_http1(
                 return Ok(response.map(|body| body.until_read(lease)));
             }
             Ok(response) => return Ok(response),
-            // An idle connection that died before it took the request: the request is whole and
-            // unsent, so another connection may have it.
+            // An idle connection that closed before it took the request: the request is complete and unsent, so another
+            // connection may send it.
             Err(Http1SendError::Unsent(unsent)) if !fresh => request = *unsent,
             Err(unanswered) => return Err(unanswered.into_error(WHO)),
         }
     }
 }
 
-/// Whether the connection of this answer may be kept. After one of HTTP/1.0 the library speaks that
-/// version, too, which has no chunks: a body of unknown length would be left behind.
+/// Whether the connection of this answer may be reused. After an answer of HTTP/1.0 the library speaks that version,
+/// too, which has no chunks: a body of unknown length would end up without one.
 pub(crate) fn is_reusable<B>(response: &Response<B>) -> bool {
     response.version() == Version::HTTP_11
 }
@@ -224,7 +222,7 @@ async fn send_http2(
             Some(place) => place,
             None => open_http2(pool, &shared, app).await?,
         };
-        // Without a slot on it: the app has announced its end since it was last used.
+        // Without a slot: the app has announced the connection's end since it was last used.
         if let Ok(slot) = place.until_ready().await {
             return slot.send(request).await.map_err(|e| e.into_error(WHO));
         }
@@ -232,7 +230,7 @@ async fn send_http2(
     Err(ended(WHO))
 }
 
-/// A place on a connection that is opened for it, unless whoever had the turn before has opened one.
+/// A stream of a connection that is opened for it, unless the task before in turn has opened one.
 async fn open_http2(
     pool: &Arc<AppPool>,
     shared: &H2Pool,
@@ -269,11 +267,11 @@ pub async fn send_upgrade(
     upgrade_over(io, request, &pool.state.settings.limits, WHO, AnswerOrigin::Other).await
 }
 
-/// Sends an upgrade request over a byte stream that is its alone, to `who`, of which `speaker` tells whether it
-/// may speak in our name.
+/// Sends an upgrade request over a byte stream that serves it alone, to `who`; `speaker` says whether it may use the
+/// headers of a proxy.
 ///
 /// # Errors
-/// [`RequestError`], in the name of `who`.
+/// [`RequestError`], attributed to `who`.
 pub(crate) async fn upgrade_over(
     io: BoxedIo,
     mut request: Request<Body>,

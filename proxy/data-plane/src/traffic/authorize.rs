@@ -1,10 +1,9 @@
-//! Where policy is asked, and the only place: live traffic, its re-checks when policy changes, and
-//! `explain` all decide here, so that what `explain` says is what happens. A test of this module
-//! reads the sources and fails when another file asks the policy crate itself.
+//! The only place that evaluates policy: live traffic, its re-checks when policy changes, and `explain` all decide
+//! here, so that `explain` shows what really happens. A test of this module reads the sources and fails when another
+//! file calls the policy crate itself.
 //!
-//! Beside the decision stands what people ask next: after a refusal the rule that came nearest,
-//! and what those policies say that are only watched ([`ShadowDecision`]). Both cost the ordinary allowed
-//! request nothing.
+//! Each decision comes with further information: after a refusal the rule that came nearest, and the decisions of
+//! policies that are not enforced ([`ShadowDecision`]). Both cost the ordinary allowed request nothing.
 
 mod shadow_decision;
 
@@ -18,7 +17,7 @@ use crate::connection::registry;
 use crate::telemetry::Protocol;
 pub use shadow_decision::{ShadowDecision, ShadowSource};
 
-/// How many rules are compared to find the nearest miss: a refusal must stay cheap under thousands.
+/// How many rules are compared to find the nearest miss: a refusal must stay cheap with thousands of rules.
 const RULES_COMPARED: usize = 64;
 
 /// One request as the authorizer sees it, after the gate.
@@ -26,11 +25,11 @@ const RULES_COMPARED: usize = 64;
 pub struct RequestFacts<'a> {
     /// The method.
     pub method: &'a Method,
-    /// The host in its one spelling.
+    /// The host in canonical form.
     pub host: &'a HostName,
-    /// The path that is judged and forwarded.
+    /// The path that is authorized and forwarded.
     pub path: &'a CanonicalPath<'a>,
-    /// The header fields the gate left.
+    /// The header fields that passed the gate.
     pub headers: &'a HeaderMap,
     /// The claims of a verified token.
     pub token: Option<&'a TokenClaims>,
@@ -54,12 +53,12 @@ impl RequestFacts<'_> {
     }
 }
 
-/// A decision, and what is told of it.
+/// A decision, and what is reported with it.
 #[derive(Debug, Clone)]
 pub struct AuthorizationVerdict {
     /// The decision.
     pub decision: Result<Permit, Denial>,
-    /// After a refusal for want of a matching rule: the rule that came nearest.
+    /// After a refusal because no rule matched: the rule that came nearest.
     pub nearest: Option<NearestMiss>,
     /// What audited and dry-run policies, and the default of audit mode, would have done otherwise.
     pub shadow: Vec<ShadowDecision>,
@@ -82,7 +81,7 @@ pub fn request(
 pub enum OpaqueKind {
     /// Opaque bytes, on a port where they are expected.
     Tcp,
-    /// Bytes that are no HTTP, on a port that [must carry it](must_be_http).
+    /// Bytes that are not HTTP, on a port that [must carry it](must_be_http).
     Undecided,
 }
 
@@ -100,15 +99,15 @@ pub fn opaque(
     verdict(snapshot, connection, None, decision)
 }
 
-/// Whether a port takes HTTP only: it is declared so, or nothing is declared and rules that can
-/// apply to it speak of HTTP. Bytes that are something else are [`OpaqueKind::Undecided`] there.
+/// Whether a port takes HTTP only: it is declared so, or nothing is declared and rules that can apply to it mention
+/// HTTP. Bytes of another protocol are [`OpaqueKind::Undecided`] there.
 #[must_use]
 pub fn must_be_http(snapshot: &Snapshot, declared: Declared, port: u16) -> bool {
     declared.is_http() || (declared == Declared::Auto && snapshot.has_http_rules(port))
 }
 
-/// The refusal of a connection without mutual TLS, where the port's mode is STRICT; `None` where it
-/// is taken, and its requests are judged one by one.
+/// The refusal of a connection without mutual TLS, where the port's mode is STRICT; `None` where plaintext is accepted,
+/// and its requests are authorized one by one.
 #[must_use]
 pub fn plaintext(
     snapshot: &Snapshot,
@@ -123,7 +122,7 @@ pub fn plaintext(
 pub fn still_allows(snapshot: &Snapshot, connection: &registry::Connection) -> bool {
     let facts = facts(connection);
     match connection.protocol() {
-        // Not judged yet: its first check is still to come.
+        // Not authorized yet: its first check is still to come.
         Protocol::Unknown => true,
         Protocol::Tcp => snapshot.authorize_opaque(&facts).is_ok(),
         _ => !matches!(snapshot.connection_verdict(&facts), ConnectionVerdict::Deny(_)),
@@ -182,7 +181,7 @@ impl AuthorizationVerdict {
         }
     }
 
-    /// Whether it was refused because the protocol could not be told.
+    /// Whether it was refused because the protocol was undecided.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
         matches!(&self.decision, Err(denial) if denial.reason() == DenyReason::ProtocolUndecided)

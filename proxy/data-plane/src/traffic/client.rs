@@ -1,7 +1,7 @@
-//! The client behind a peer: whose word about it counts, and what that word is.
+//! The client behind a peer: which peers are trusted to name it, and what they say.
 //!
-//! `x-forwarded-for` is a claim. It is believed only of peers that the configuration lists, and
-//! taken out of every other request (SECURITY-CASES S-16).
+//! `x-forwarded-for` is a claim. It is trusted only from peers that the configuration lists, and removed from every
+//! other request (SECURITY-CASES S-16).
 
 use std::net::IpAddr;
 
@@ -13,10 +13,10 @@ use crate::http::headers::SenderTrust;
 use crate::traffic::settings::ForwardedFor;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// The most addresses that are looked at; a longer chain names nobody.
+/// The most addresses that are examined; a longer chain yields none.
 const MAX_HOPS: usize = 32;
 
-/// Whether a peer's word about the client behind it counts.
+/// Whether a peer is trusted to name the client behind it.
 #[must_use]
 pub fn sender(believed: &ForwardedFor, peer: Option<&SpiffeId>) -> SenderTrust {
     match peer.is_some_and(|id| believed.from.contains(id)) {
@@ -25,9 +25,9 @@ pub fn sender(believed: &ForwardedFor, peer: Option<&SpiffeId>) -> SenderTrust {
     }
 }
 
-/// The client's address by a listed peer's word: the last address of `x-forwarded-for`, or, behind
-/// further trusted proxies, as many before it. `None` when there is no such address, or the chain
-/// cannot be read: then the TCP peer is the client.
+/// The client's address as a listed peer names it: the last address of `x-forwarded-for`, or, behind further trusted
+/// proxies, as many before it. `None` when there is no such address, or the chain cannot be read: then the TCP peer is
+/// the client.
 #[must_use]
 pub fn remote_ip(
     believed: &ForwardedFor,

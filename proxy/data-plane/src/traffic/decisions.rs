@@ -34,25 +34,26 @@ pub struct DecisionRecord {
     pub host: Option<String>,
     /// The canonical path without query; null for opaque bytes.
     pub path: Option<String>,
-    /// After a refusal for want of a matching rule: the rule that came nearest.
+    /// After a refusal because no rule matched: the rule that came nearest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nearest: Option<NearestMiss>,
-    /// What policies that are only watched would have decided otherwise.
+    /// What policies that are not enforced would have decided otherwise.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub would: Vec<ShadowDecision>,
 }
 
-/// Bytes a decision may have on the average: whoever sends the longest paths makes the window shorter, not larger.
+/// The average size of a decision, bytes: a caller that sends the longest paths shortens the window, and does not
+/// enlarge it.
 const AVERAGE: usize = 1024;
 
 impl DecisionRecord {
-    /// About how many bytes it holds. What a caller makes long is counted: host, path and method.
+    /// Its approximate size in bytes. Only what a caller can make long is counted: host, path and method.
     fn bytes(&self) -> usize {
         let texts = [&self.method, &self.host, &self.path, &self.source_principal];
         size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
     }
 
-    /// The line for a verdict; `asked` is `None` for an opaque connection.
+    /// The entry of a verdict; `asked` is `None` for an opaque connection.
     #[must_use]
     pub fn new(
         time: u64,
@@ -78,8 +79,8 @@ impl DecisionRecord {
     }
 }
 
-/// A window over refusals, connection verdicts, and requests that a watched policy would have
-/// decided otherwise; the oldest give way.
+/// A window over refusals, connection verdicts, and requests that a policy in audit or dry-run mode would have decided
+/// otherwise; the oldest are dropped.
 pub struct RecentDecisions {
     size: usize,
     window: Mutex<DecisionQueue>,
@@ -92,7 +93,7 @@ struct DecisionQueue {
 }
 
 impl RecentDecisions {
-    /// A window of this many decisions, or of as many as have 1 KiB on the average; 0 keeps none.
+    /// A window of this many decisions, or as many as fit at 1 KiB on average; 0 keeps none.
     #[must_use]
     pub fn new(size: usize) -> Self {
         Self { size, window: Mutex::default() }
@@ -103,8 +104,8 @@ impl RecentDecisions {
         self.push(&mut self.window.lock(), decision);
     }
 
-    /// Adds one of many: in audit mode that is every request, and a request does not wait for the
-    /// window while another worker writes to it.
+    /// Adds one of many: in audit mode that is every request, and a request does not wait for the window while another
+    /// worker writes to it.
     pub fn offer(&self, decision: impl FnOnce() -> DecisionRecord) {
         if let Some(mut window) = self.window.try_lock() {
             self.push(&mut window, decision());
@@ -118,7 +119,7 @@ impl RecentDecisions {
             match window.decisions.pop_front() {
                 Some(oldest) => window.bytes -= oldest.bytes(),
                 None if self.size == 0 => return,
-                // One alone may be longer than all should be.
+                // A single decision may exceed the limit of all.
                 None => break,
             }
         }

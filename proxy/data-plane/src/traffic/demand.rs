@@ -1,6 +1,6 @@
-//! Which destinations are asked of the controller: those the app dials, and as long as it dials them.
+//! The destinations that are requested from the controller: those the app dials, for as long as it dials them.
 //!
-//! A destination that is known costs one look into a table that nobody writes; only the first dial of one takes the lock.
+//! A known destination costs one lookup in a table without writers; only its first dial takes the lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,26 +14,26 @@ use tokio::sync::{Notify, watch};
 
 use crate::http::error::RequestError;
 
-/// How long a dial waits for the controller's word.
+/// How long a dial waits for the controller's answer.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
-/// The most destinations asked for at a time; the one that was not used for longest gives way. An app that calls more services
+/// The most destinations requested at a time; the least recently used one is dropped. An app that calls more services
 /// than this is a scanner.
 pub const MOST_DESTINATIONS: usize = 2048;
-/// A destination that was not used for so long is given up, seconds.
+/// A destination that was not used for this long is dropped, seconds.
 pub const IDLE_SECONDS: u32 = 600;
-/// One that means nothing is given up sooner, seconds.
+/// A destination without a service is dropped sooner, seconds.
 pub const UNKNOWN_IDLE_SECONDS: u32 = 60;
-/// A controller that has said nothing of a destination for so long does not understand the question, seconds.
+/// A controller that has not answered for this long does not understand the request, seconds.
 const UNANSWERED_SECONDS: u32 = 5;
 
-/// What is known of a destination.
+/// The answer about a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookupState {
     /// Nothing yet.
     Requested,
     /// A service.
     Service,
-    /// That it is none.
+    /// It resolves to no service.
     Unknown,
 }
 
@@ -41,11 +41,11 @@ pub enum LookupState {
 struct DemandEntry {
     state: watch::Sender<LookupState>,
     last_used: u32,
-    /// When the stream at hand was asked, seconds of the coarse clock.
+    /// When it was requested on the current stream, seconds of the coarse clock.
     sent: Option<u32>,
 }
 
-/// The destinations that are asked for.
+/// The requested destinations.
 #[derive(Debug, Default)]
 pub struct DestinationDemand {
     entries: Mutex<HashMap<Box<str>, DemandEntry>>,
@@ -56,17 +56,17 @@ pub struct DestinationDemand {
 }
 
 impl DestinationDemand {
-    /// Notes that a known service was used.
+    /// Records that a known service was used.
     pub fn note_use(&self, host: &Arc<str>, now: u32) {
         if let Some(used) = self.uses.load().get(host) {
             used.store(now, Relaxed);
         }
     }
 
-    /// Asks about a destination and waits until the answer is in force.
+    /// Requests a destination and waits until the answer is in force.
     ///
     /// # Errors
-    /// [`RequestError::Unresolved`] when there is none in time: what cannot be asked is not guessed.
+    /// [`RequestError::Unresolved`] when no answer arrives in time: an unknown destination is never guessed.
     pub async fn ask(&self, key: &str, now: u32) -> Result<LookupState, RequestError> {
         let mut state = self.entry(key, now);
         let answered = state.wait_for(|state| *state != LookupState::Requested);
@@ -94,12 +94,12 @@ impl DestinationDemand {
         answer
     }
 
-    /// Wakes when there is something to ask.
+    /// Wakes when there is something to request.
     pub async fn wanted(&self) {
         self.wake.notified().await;
     }
 
-    /// The destinations that were not asked on this stream yet; they count as asked then.
+    /// The destinations that were not requested on this stream yet; they count as requested from now on.
     pub fn take_unsent(&self, now: u32) -> Vec<String> {
         let mut entries = self.entries.lock();
         let unsent = entries.iter_mut().filter(|(_, entry)| entry.sent.is_none());
@@ -111,21 +111,21 @@ impl DestinationDemand {
             .collect()
     }
 
-    /// A new stream has been asked nothing.
+    /// On a new stream nothing has been requested yet.
     pub fn begin_stream(&self) {
         for entry in self.entries.lock().values_mut() {
             entry.sent = None;
         }
     }
 
-    /// Notes what the controller said, after it was put in force.
+    /// Records the controller's answer, after it was put in force.
     pub fn answered(&self, key: &str, state: LookupState) {
         if let Some(entry) = self.entries.lock().get(key) {
             entry.state.send_replace(state);
         }
     }
 
-    /// Of these hosts each is now that of a service in force, or of none.
+    /// Records for each of these hosts whether a service in force has it.
     pub fn services<'a>(&self, hosts: impl Iterator<Item = (&'a Arc<str>, bool)>, now: u32) {
         let before = self.uses.load();
         let changed = hosts.filter(|(host, known)| before.contains_key(*host) != *known);
@@ -142,7 +142,7 @@ impl DestinationDemand {
         }
     }
 
-    /// Whether a destination that the stream at hand was asked for has been without a word for too long.
+    /// Whether a destination that was requested on the current stream has been without an answer for too long.
     #[must_use]
     pub fn has_unanswered(&self, now: u32) -> bool {
         let is_late = |entry: &DemandEntry| {
@@ -152,8 +152,8 @@ impl DestinationDemand {
         self.entries.lock().values().any(is_late)
     }
 
-    /// Gives up what was not used for long, and what had to give way. `host_of` tells the service a destination means. While
-    /// there is no controller nothing is given up: it could not be asked for again.
+    /// Drops destinations that were not used for long or were displaced, and returns them. `held` maps a destination to
+    /// the service's host. While there is no controller nothing is dropped: it could not be requested again.
     pub fn sweep(&self, now: u32, held: &[(String, Arc<str>)]) -> Vec<String> {
         if !self.is_connected() {
             return Vec::new();
@@ -181,7 +181,7 @@ impl DestinationDemand {
         forgotten
     }
 
-    /// How many destinations are asked for.
+    /// How many destinations are requested.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.lock().len()

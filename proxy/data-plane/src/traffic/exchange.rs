@@ -1,7 +1,7 @@
 //! One request and its answer: the sequence that both directions share.
 //!
 //! gate → authenticate → route → authorize → limit → forward. The order is the same wherever a request comes from,
-//! because each phase trusts what the ones before it have made sure of; what a phase does is the direction's
+//! because each phase relies on what the ones before it have ensured; what a phase does depends on the direction
 //! (`ExchangePhases`). A phase may wait, go on, answer in the app's place, or refuse. One that needs neither to wait
 //! nor to answer costs nothing: phases are plain functions, and none is boxed.
 
@@ -49,7 +49,7 @@ impl From<RequestError> for PhaseEnd {
     }
 }
 
-/// What a phase says: the exchange continues, with what the phase found; or how it ends.
+/// The result of a phase: the exchange continues, with what the phase found; or it ends.
 pub type Phase<T> = Result<T, PhaseEnd>;
 
 /// What all requests of one HTTP connection share.
@@ -58,7 +58,7 @@ pub(crate) struct HttpContext {
     pub(crate) connection: Arc<Connection>,
     /// The counters of requests that have no route of their own.
     pub(crate) meter: Arc<TrafficMeter>,
-    /// The bytes of a request that switched protocols: what is left of the connection when its HTTP has ended.
+    /// The bytes of a request that switched protocols: they continue when the connection's HTTP has ended.
     upgraded: Mutex<Option<JoinHandle<CloseReason>>>,
 }
 
@@ -81,14 +81,14 @@ pub struct Exchange<'a> {
     pub body: &'a mut Body,
     /// What the gate found out of it.
     pub(crate) admitted: &'a AdmittedRequest,
-    /// Its one canonical path: routed by, judged, and sent on.
+    /// Its canonical path: it is routed by, authorized with, and sent with this one.
     pub(crate) path: &'a CanonicalPath<'a>,
     /// What it is judged by, where this side judges: loaded once, and replaced as a whole where another came into force before
     /// the request was registered. A phase that waits long does so before this is loaded anew, not while it holds it.
     pub(crate) snapshot: Option<Guard<Arc<Snapshot>>>,
     /// Who its token speaks for; nobody, where nothing asks for one.
     pub(crate) caller: AuthenticatedToken,
-    /// The client's address, where it is another one than the peer's.
+    /// The client's address, where it differs from the peer's.
     pub(crate) remote_ip: Option<IpAddr>,
     /// What is counted and logged of it.
     pub(crate) record: &'a mut RequestRecord,
@@ -117,17 +117,17 @@ pub(crate) fn facts<'a>(
     }
 }
 
-/// A request that may go.
+/// A request that is ready to be forwarded.
 pub(crate) struct ReadyRequest<P: ExchangePhases> {
-    /// As it is sent.
+    /// The request as it is sent.
     pub(crate) request: Request<Body>,
-    /// The host it asked for.
+    /// The host it names.
     pub(crate) host: HostName,
-    /// Where it goes.
+    /// Its destination.
     pub(crate) target: P::Target,
-    /// That it may.
+    /// The proof that it is allowed.
     pub(crate) permit: P::Permit,
-    /// The version in which the client spoke, before a mesh hop.
+    /// The HTTP version of the client, before a mesh hop.
     pub(crate) came: Version,
     upgrade: Option<AnnouncedUpgrade>,
     close_unless_upgraded: bool,
@@ -135,18 +135,18 @@ pub(crate) struct ReadyRequest<P: ExchangePhases> {
 
 /// The phases in which the directions differ, in the order in which they are called.
 pub(crate) trait ExchangePhases: Send + Sync + Sized + 'static {
-    /// Where `route` leads.
+    /// The destination that `route` finds.
     type Target: Send;
-    /// What `authorize` gives: without it nothing is forwarded.
+    /// The result of `authorize`: without it nothing is forwarded.
     type Permit: Send;
 
     /// What all requests of the connection share.
     fn context(&self) -> &HttpContext;
 
-    /// What this side believes of what a request says about others.
+    /// Which claims of a request about others this side trusts.
     fn sender(&self) -> SenderTrust;
 
-    /// Before the gate: in which version the client spoke, and in which the other side is spoken to.
+    /// Before the gate: the HTTP version of the client, and that of the other side.
     fn versions(&self, parts: &mut Parts) -> (Version, Version);
 
     /// The snapshot in force, where this side judges requests.
@@ -155,24 +155,24 @@ pub(crate) trait ExchangePhases: Send + Sync + Sized + 'static {
     /// How the log names the host.
     fn logged_host<'h>(&self, host: &'h HostName) -> &'h str;
 
-    /// Who asks, and that the request is under way.
+    /// Authenticates the request and registers it as open.
     fn authenticate(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = Phase<()>> + Send;
 
-    /// Where the request goes.
+    /// Finds the destination of the request.
     fn route(
         &self,
         exchange: &mut Exchange<'_>,
     ) -> impl Future<Output = Phase<Self::Target>> + Send;
 
-    /// Whether the request may go there.
+    /// Authorizes the request.
     fn authorize(
         &self,
         exchange: &mut Exchange<'_>,
         target: &Self::Target,
     ) -> impl Future<Output = Phase<Self::Permit>> + Send;
 
-    /// Whether the request may go now. After authorization, because limits are kept by who asks and for what: a caller who is
-    /// refused anyway uses up nobody's share. Without limits by request, at once.
+    /// Applies limits. After authorization, because limits are kept per caller and destination: a refused caller uses
+    /// up nobody's share. Without limits by request, it is ready at once.
     fn limit(
         &self,
         _exchange: &mut Exchange<'_>,
@@ -181,7 +181,8 @@ pub(crate) trait ExchangePhases: Send + Sync + Sized + 'static {
         ready(Ok(()))
     }
 
-    /// Last before it goes: what this side itself says to the other, so that nothing the client sent can stand in its place.
+    /// The last phase before forwarding: sets the headers that this side itself sends, so that nothing the client sent
+    /// can replace them.
     fn set_headers(&self, _parts: &mut Parts) {}
 
     /// Sends the request and waits for its answer.
@@ -191,7 +192,7 @@ pub(crate) trait ExchangePhases: Send + Sync + Sized + 'static {
         record: &mut RequestRecord,
     ) -> impl Future<Output = Result<Response<Body>, RequestError>> + Send;
 
-    /// Sends a request to switch protocols over bytes of its own, which become the tunnel's.
+    /// Sends a request to switch protocols over a byte stream of its own, which becomes the tunnel.
     fn forward_upgrade(
         &self,
         ready: ReadyRequest<Self>,
@@ -215,8 +216,8 @@ impl<P: ExchangePhases> ExchangeHandler<P> {
         Self(Arc::new(phases))
     }
 
-    /// Waits for the bytes of an upgraded request, if there was one: they are what is left of the
-    /// connection when its HTTP has ended.
+    /// Waits for the bytes of an upgraded request, if there was one: they continue when the connection's HTTP has
+    /// ended.
     pub(crate) async fn upgraded(&self) -> Option<CloseReason> {
         let handle = self.0.context().upgraded.lock().take()?;
         Some(handle.await.unwrap_or(CloseReason::Error))
@@ -266,7 +267,7 @@ async fn admit<P: ExchangePhases>(
     let admitted = pass_gate(phases, snapshot.as_deref(), &mut parts)?;
     let close = admitted.close_unless_upgraded;
     record.dropped(admitted.dropped);
-    // Before anything is judged by what an unlisted peer says of others.
+    // Before any decision that could depend on what an unlisted peer says about others.
     headers::strip_forwarded_identity(&mut parts.headers, phases.sender());
     let path = admitted.path().map_err(RequestError::Gate)?;
     record.target(phases.logged_host(admitted.host()), path.as_str());
@@ -343,7 +344,7 @@ fn pass_gate(
     gate::admit(parts, &settings).map_err(RequestError::Gate)
 }
 
-/// Sends the request and cleans its answer of what was the last hop's own.
+/// Sends the request and removes from its answer the fields of the last hop.
 async fn forward<P: ExchangePhases>(
     phases: &P,
     ready: ReadyRequest<P>,
@@ -360,8 +361,8 @@ async fn forward<P: ExchangePhases>(
     Ok(response.map(|body| body.within(limits, of)))
 }
 
-/// A request to switch protocols: the tunnel begins only with the other side's 101, else the early
-/// bytes die with the connection (SECURITY-CASES S-08).
+/// A request to switch protocols: the tunnel begins only with the other side's 101, otherwise the early bytes are
+/// discarded with the connection (SECURITY-CASES S-08).
 async fn switch_protocols<P: ExchangePhases>(
     phases: &P,
     mut ready: ReadyRequest<P>,
@@ -382,8 +383,8 @@ async fn switch_protocols<P: ExchangePhases>(
     response
 }
 
-/// The end of an exchange: its answer or the refusal, with the record that is written when the
-/// answer has been handed on.
+/// The end of an exchange: its answer or the refusal, with the record that is written when the answer has been
+/// forwarded.
 fn conclude(
     answered: Result<Response<Body>, RequestError>,
     mut record: Box<RequestRecord>,

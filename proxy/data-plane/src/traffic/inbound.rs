@@ -1,5 +1,5 @@
-//! Towards our app. [`serve()`] tells the phases of one connection in their order; the requests of
-//! an HTTP connection are told in `inbound/http.rs`, and what the bytes are in `inbound/detect.rs`.
+//! Inbound: connections to our app. [`serve()`] calls the phases of one connection in their order; the requests of an
+//! HTTP connection are in `inbound/http.rs`, and protocol detection is in `inbound/detect.rs`.
 
 mod arrival;
 mod detect;
@@ -38,11 +38,11 @@ pub(crate) struct InboundConnection {
     worker: Arc<Worker>,
     arrival: InboundDestination,
     connection: RegisteredConnection,
-    /// How a broken opaque connection tells the client so.
+    /// How a broken opaque connection shows that to the client.
     aborter: StreamAborter,
 }
 
-/// Why a connection was given up before it carried anything.
+/// Why a connection ended before it carried anything.
 struct ConnectionRefusal {
     reason: CloseReason,
     detail: &'static str,
@@ -57,8 +57,8 @@ impl ConnectionRefusal {
 
 /// Serves one accepted connection to its end.
 ///
-/// The order: where to, registered (so that a policy change finds it), plaintext or TLS by the
-/// port's mode, who, what protocol, and only then anything of the app's.
+/// The order: destination, registration (so that a policy change finds the connection), plaintext or TLS by the port's
+/// mode, peer, protocol, and only then any byte to the app.
 pub async fn serve(
     worker: Arc<Worker>,
     stream: TcpStream,
@@ -102,7 +102,7 @@ impl InboundConnection {
         self.carry(io, alpn, record).await
     }
 
-    /// Plaintext is refused where the mode demands mutual TLS, before anything is read of it.
+    /// Plaintext is refused where the mode requires mutual TLS, before any of it is read.
     fn take_plaintext(&self, record: &mut ConnectionRecord) -> Result<(), ConnectionRefusal> {
         let refused = authorize::plaintext(&self.worker.state.snapshot(), &self.facts());
         let Some(verdict) = refused else { return Ok(()) };
@@ -157,7 +157,7 @@ impl InboundConnection {
         }
     }
 
-    /// A step of opening the connection, unless it has to give way to others meanwhile.
+    /// A step of opening the connection, unless the connection is evicted meanwhile.
     async fn unless_evicted<T>(
         &self,
         step: impl Future<Output = T>,
@@ -172,7 +172,7 @@ impl InboundConnection {
         }
     }
 
-    /// Finds out what the decrypted or plain bytes are, and serves them as that.
+    /// Detects what the decrypted or plain bytes are, and serves them accordingly.
     async fn carry(
         self: &Arc<Self>,
         mut io: BoxedIo,
@@ -234,7 +234,7 @@ impl InboundConnection {
         Ok(())
     }
 
-    /// Counts a verdict on the connection as a whole, and keeps it for `/decisions` and the log.
+    /// Counts a verdict on the connection as a whole, and records it for `/decisions` and the log.
     fn note(
         &self,
         verdict: AuthorizationVerdict,

@@ -1,11 +1,12 @@
 //! End-user tokens (JSON Web Tokens, RFC 7519) of RequestAuthentication.
 //!
-//! [`authenticate`] tells the story of one request: find the token (`locate`), verify it or remember that it was verified
-//! (`verify`, `cache`), see that it is in time and in the right hands (`proof`), and leave to the app what the rule says. No
-//! token is no mistake: the request goes on without a principal, and policy decides. A token that is there and not good is 401,
-//! whatever policy would say.
+//! [`authenticate`] handles one request: find the token (`locate`), verify it or reuse an earlier verdict (`verify`,
+//! `cache`), check its time and its binding (`proof`), and leave to the app what the rule says. A missing token is no
+//! error: the request goes on without a principal, and policy decides. An invalid token is 401, whatever policy would
+//! say.
 //!
-//! Keys come from [`keys::KeyBook`], which the control thread keeps ([`crate::control::jwks`]); nothing here waits for anything.
+//! Keys come from [`keys::KeyBook`], which the control thread updates ([`crate::control::jwks`]); nothing here waits
+//! for anything.
 
 mod cache;
 mod claim_headers;
@@ -35,18 +36,18 @@ use verify::VerifiedToken;
 
 /// The longest token taken, in bytes (S-40).
 pub const MAX_TOKEN_BYTES: usize = identity::jws::MAX_TOKEN;
-/// How far clocks may be apart, in seconds, for `exp`, `nbf` and a proof's `iat`.
+/// The allowed clock skew, in seconds, for `exp`, `nbf` and a proof's `iat`.
 pub const LEEWAY_SECONDS: u64 = 30;
 
-/// What tokens are judged by at one moment.
+/// What tokens are verified against at one moment.
 pub struct TokenContext<'a> {
-    /// What the workload asks of tokens.
+    /// The token rules of the workload.
     pub rules: &'a Arc<TokenRules>,
     /// The issuers' keys.
     pub keys: &'a Arc<KeyBook>,
     /// The worker's verdicts.
     pub cache: &'a TokenCache,
-    /// The proofs that were used, of all workers.
+    /// The proofs that were used, shared by all workers.
     pub used_proofs: &'a UsedProofs,
     /// The verified peer; `None` on plaintext.
     pub peer: Option<&'a Peer>,
@@ -54,11 +55,11 @@ pub struct TokenContext<'a> {
     pub normalization: PathNormalization,
     /// Unix seconds.
     pub now: u64,
-    /// Told of a source whose keys lack one that a token names.
+    /// Called with a source whose keys lack one that a token names.
     pub unknown_key: &'a dyn Fn(&KeySource),
 }
 
-/// Who a request's token speaks for.
+/// Whose token a request carries.
 #[derive(Debug, Clone, Default)]
 pub struct AuthenticatedToken {
     verified: Option<Arc<VerifiedToken>>,
@@ -72,7 +73,7 @@ impl AuthenticatedToken {
         self.verified.as_ref().map(|verified| &verified.claims)
     }
 
-    /// Takes the token out of the request's target, where the app is not to see it. To be called when the target is in place.
+    /// Removes the token from the request's target, where the app must not see it. Called when the target is in place.
     pub fn hide_parameter(&self, parts: &mut Parts) {
         if let Some(name) = &self.hidden_parameter {
             locate::hide_parameter(name, parts);
@@ -80,12 +81,12 @@ impl AuthenticatedToken {
     }
 }
 
-/// Finds out who a request's token speaks for, once, and leaves in its headers what the app may see.
+/// Finds out whose token a request carries, once, and leaves in its headers what the app may see.
 ///
-/// Before policy, which judges the claims; after the gate, which leaves one reading of headers and target.
+/// Before policy, which uses the claims; after the gate, which leaves one reading of headers and target.
 ///
 /// # Errors
-/// A token that is there and not good, or two.
+/// An invalid token, or two of them.
 pub fn authenticate(
     desk: &TokenContext<'_>,
     parts: &mut Parts,
@@ -95,11 +96,11 @@ pub fn authenticate(
     if desk.rules.is_empty() {
         return Ok(AuthenticatedToken::default());
     }
-    // What is made from tokens is nobody else's to say (S-16).
+    // Headers that are made from tokens must not come from the client (S-16).
     for name in desk.rules.made_headers() {
         parts.headers.remove(&**name);
     }
-    // A browser asks beforehand and without a token (Fetch §4.8); what it asks for comes with one.
+    // A browser sends a preflight without a token (Fetch §4.8); the actual request carries one.
     if is_preflight(parts) {
         return Ok(AuthenticatedToken::default());
     }
@@ -129,7 +130,7 @@ pub fn authenticate(
 }
 
 impl TokenContext<'_> {
-    /// The verdict about a token, from memory where the same one came the same way before.
+    /// The verdict about a token, from the cache when the same one came the same way before.
     fn verified(&self, located: &LocatedToken<'_>) -> Result<Arc<VerifiedToken>, TokenRefusal> {
         if located.token.len() > MAX_TOKEN_BYTES {
             return Err(TokenRefusal::TooLarge);
@@ -155,7 +156,7 @@ fn leave(
     let mut hidden_parameter = None;
     if let Some(place) = hidden {
         locate::hide(place, &mut parts.headers);
-        // Of no use without its token.
+        // A proof is useless without its token.
         parts.headers.remove(proof::DPOP);
         if let TokenPlace::Parameter(name) = place {
             hidden_parameter = Some(name.clone());
@@ -167,7 +168,7 @@ fn leave(
     AuthenticatedToken { verified: Some(verified), hidden_parameter }
 }
 
-/// The scheme a token came under, in `Authorization`.
+/// The scheme of a token in `Authorization`.
 fn scheme(place: &TokenPlace) -> &str {
     match place {
         TokenPlace::Header { name, prefix } if **name == *"authorization" => prefix,

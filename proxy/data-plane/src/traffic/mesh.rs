@@ -1,17 +1,15 @@
-//! To other workloads, over mutual TLS: HTTP/2 connections that all share wherever the peer speaks it,
-//! HTTP/1.1 or bare bytes else.
+//! Connections to other workloads, over mutual TLS: shared HTTP/2 connections wherever the peer speaks it, otherwise
+//! HTTP/1.1 or bare bytes.
 //!
-//! Requests share some connections and byte streams share others: what a stream carries in bulk, or for
-//! days, never stands in the way of a request. One connection of each kind will do until its streams are
-//! at their limit; then another is opened, up to `meshConnections`.
+//! Requests share some connections and byte streams share others: a stream that carries bulk data, or lasts for days,
+//! never delays a request. One connection of each kind is enough until its streams are at their limit; then another is
+//! opened, up to `meshConnections`.
 //!
-//! Connections are kept per worker, address and expected identities. A new certificate of ours
-//! opens new connections; the old ones end by themselves when their last stream is done, so a
-//! rotation drops nothing.
+//! Connections are kept per worker, address and expected identities. A new certificate of ours opens new connections;
+//! the old ones end when their last stream is done, so a rotation drops nothing.
 //!
-//! [`Destination`] is told in parts: `request` (a request over a pooled connection), `stream` (a
-//! byte stream), `dial` (how a connection is made), `connections` (those that are open), `health`
-//! (whether it is worth a try).
+//! [`Destination`] is split into parts: `request` (a request over a pooled connection), `stream` (a byte stream),
+//! `dial` (how a connection is made), `connections` (those that are open), `health` (whether it is worth an attempt).
 
 mod connections;
 mod dial;
@@ -39,10 +37,10 @@ pub use health::DestinationHealth;
 pub use request::RequestConnection;
 pub use stream::StreamKind;
 
-/// Who it is that fails here.
+/// The other end in errors.
 const WHO: OtherEnd = OtherEnd::Upstream;
 
-/// The destinations that a worker is connected to.
+/// The destinations of a worker.
 pub struct MeshPool {
     destinations: Mutex<HashMap<DestinationKey, Arc<Destination>>>,
     turn: AtomicUsize,
@@ -54,11 +52,11 @@ struct DestinationKey {
     identities: Arc<[SpiffeId]>,
 }
 
-/// One address that must prove one of some identities, and our connections to it.
+/// One address that must present one of some identities, and our connections to it.
 pub struct Destination {
     /// Where it is.
     pub address: SocketAddr,
-    /// Whether it is worth a try.
+    /// Whether it is worth an attempt.
     pub health: DestinationHealth,
     host: Arc<str>,
     identities: Arc<[SpiffeId]>,
@@ -69,13 +67,13 @@ pub struct Destination {
     /// The connections that byte streams share, to a proxy of ours.
     streams: H2Pool,
     connections: Mutex<ConnectionGeneration>,
-    /// The server knows no `postern/1` and says so by an alert: offer nothing for opaque bytes.
+    /// The server does not know `postern/1` and answers it with an alert: offer no ALPN for opaque bytes.
     offer_nothing: AtomicBool,
 }
 
 impl Default for MeshPool {
-    /// No destination yet. Turns begin anywhere, so that callers that have just started do not all
-    /// begin with the same endpoint.
+    /// No destination yet. The turn starts at a random number, so that callers that have just started do not all begin
+    /// with the same endpoint.
     fn default() -> Self {
         let anywhere = usize::try_from(RandomState::new().hash_one(0)).unwrap_or(0);
         Self { destinations: Mutex::default(), turn: AtomicUsize::new(anywhere) }
@@ -83,8 +81,8 @@ impl Default for MeshPool {
 }
 
 impl MeshPool {
-    /// The destination with this address and these identities; `host` names it in the handshake.
-    /// At most `most` are kept.
+    /// The destination with this address and these identities; `host` names it in the handshake. At most `most` are
+    /// kept.
     pub fn destination(
         &self,
         most: usize,
@@ -104,13 +102,13 @@ impl MeshPool {
         known.or_insert_with(|| Destination::new(address, host, identities)).clone()
     }
 
-    /// A number that goes up by one each time: whose turn it is among endpoints.
+    /// A number that grows by one with each call, for round-robin among endpoints.
     pub fn turn(&self) -> usize {
         self.turn.fetch_add(1, Relaxed)
     }
 
-    /// Closes connections without a stream for `idle` sweeps, idle HTTP/1.1 connections from before
-    /// their limit, and forgets destinations that nobody refers to. Called every second.
+    /// Closes connections without a stream for `idle` sweeps and idle HTTP/1.1 connections past their limit, and
+    /// forgets destinations without references. Called every second.
     pub fn sweep(&self, now: u32, idle: u32) {
         self.destinations.lock().retain(|_, destination| {
             let unused = destination.sweep(now, idle);
@@ -134,20 +132,19 @@ impl Destination {
         })
     }
 
-    /// Requests of this worker that wait for an answer of it.
+    /// Requests of this worker that wait for its answer.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
     }
 
-    /// Whether resources still say that the service may be this one.
+    /// Whether the service may still have this identity by the resources in force.
     pub(crate) fn is_still(&self, dialer: &MeshDialer, peer: &SpiffeId) -> bool {
         let table = dialer.state.services.table();
         table.named(&self.host).any(|service| service.identities.contains(peer))
     }
 
-    /// The place of one more stream on a shared connection made with the certificate in force, if one
-    /// has room.
+    /// Reserves one more stream on a shared connection made with the certificate in force, if one has a free stream.
     fn reserve_stream(
         &self,
         dialer: &MeshDialer,
@@ -169,19 +166,19 @@ impl Destination {
         Err(RequestError::Overflow { who: WHO, address: self.address })
     }
 
-    /// Lets go of what is closed or unused for too long; whether nothing is left.
+    /// Closes what is unused for too long; returns whether nothing is left.
     fn sweep(&self, now: u32, idle: u32) -> bool {
         let unused = [self.requests.sweep(idle), self.streams.sweep(idle)];
         self.connections.lock().sweep(now) && unused == [true, true]
     }
 }
 
-/// Connections came to their end faster than they were opened.
+/// Connections ended faster than they were opened.
 fn ended() -> RequestError {
     h2_pool::ended(WHO)
 }
 
-/// A proxy of ours that takes no CONNECT streams.
+/// A proxy of ours that does not support CONNECT streams.
 fn no_streams() -> RequestError {
     let cause = "the peer takes no CONNECT streams".to_owned();
     RequestError::Broken { who: WHO, cause, unprocessed: false }

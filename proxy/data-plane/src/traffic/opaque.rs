@@ -1,4 +1,4 @@
-//! Opaque bytes, both directions, each half closed by itself.
+//! Copies opaque bytes in both directions, each half closed on its own.
 
 use std::io;
 
@@ -9,12 +9,11 @@ use crate::connection::net::StreamAborter;
 use crate::connection::registry::Connection;
 use crate::telemetry::CloseReason;
 
-/// What is read at once, a direction. Larger buffers win only on bulk, smaller ones save idle
-/// memory.
+/// The buffer of one direction. Larger ones help only bulk transfers, smaller ones save idle memory.
 const BUFFER: usize = 16 * 1024;
 
-/// Copies until both directions have ended, the connection is asked to close, or either side
-/// breaks: then the other sees a reset and never a clean end (SECURITY-CASES F-14).
+/// Copies until both directions have ended, the connection is asked to close, or either side breaks: then the other
+/// side sees a reset and never a clean end (SECURITY-CASES F-14).
 pub async fn copy_both_ways(
     mut client: impl AsyncRead + AsyncWrite + Unpin,
     mut upstream: impl AsyncRead + AsyncWrite + Unpin,
@@ -32,7 +31,7 @@ pub async fn copy_both_ways(
         Ok(_) => CloseReason::Done,
         Err(error) => {
             aborters.iter().for_each(StreamAborter::abort);
-            // What carried the bytes may have been cut before we were told.
+            // The mesh connection may have been cut before the notification arrived here.
             let cut = connection.closing().filter(|reason| !reason.is_graceful());
             cut.unwrap_or_else(|| match connection.has_expired(unix_now()) {
                 // The other side cuts at the same second.
@@ -43,8 +42,8 @@ pub async fn copy_both_ways(
     }
 }
 
-/// Opaque bytes have no place where they could end well, so only what cannot wait cuts them: not
-/// a drain, whose deadline does, nor the coming end of a certificate, whose end does.
+/// Opaque bytes have no point at which they could end gracefully, so only an abort cuts them: not a drain, but its
+/// deadline; not the approaching end of a certificate, but the end itself.
 async fn until_cut(connection: &Connection) -> CloseReason {
     loop {
         let reason = connection.asked_to_close().await;

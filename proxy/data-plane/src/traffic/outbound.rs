@@ -1,6 +1,6 @@
-//! From our app. [`serve()`] tells the phases of one connection in their order; the requests of an
-//! HTTP connection are told in `outbound/http.rs`, how a destination is found in
-//! `outbound/dialled.rs` and `outbound/route.rs`.
+//! Outbound: connections from our app. [`serve()`] calls the phases of one connection in their order; the requests of
+//! an HTTP connection are in `outbound/http.rs`, and a destination is found in `outbound/dialled.rs` and
+//! `outbound/route.rs`.
 
 mod dialled;
 mod http;
@@ -43,18 +43,18 @@ pub(crate) struct OutboundConnection {
     aborter: StreamAborter,
 }
 
-/// Where a connection goes that carries no HTTP of ours.
+/// The destination of a connection that is not served as HTTP.
 enum OutboundTarget {
     /// A service of the mesh.
     Mesh(Arc<Route>),
-    /// Outside of the mesh, as the app made it; a resource or the default names it.
+    /// Outside of the mesh, unchanged as the app dialled it; a resource or the default allows it.
     Outside(SocketAddr, Arc<str>),
 }
 
 /// Serves one accepted connection to its end.
 ///
-/// The order: where to, registered, what protocol (declared for the service's port, else sniffed),
-/// and then requests by their route or bytes by their address.
+/// The order: destination, registration, protocol (declared for the service's port, else sniffed), and then requests by
+/// their route or bytes by their address.
 pub async fn serve(
     worker: Arc<Worker>,
     stream: TcpStream,
@@ -76,7 +76,7 @@ pub async fn serve(
     let mut record = ConnectionRecord::begin(&worker.recorder, &connection, "unknown".into());
     let stream = AbortableStream::new(stream);
     let aborter = stream.aborter();
-    // Until it carries something: whoever is refused sees an abort, and no end in order.
+    // Until it carries anything: a refused client sees an abort, and not a graceful end.
     aborter.abort();
     let outbound = Arc::new(OutboundConnection { worker, wanted, connection, aborter });
     let closed = match outbound.phases(stream, &mut record).await {
@@ -125,8 +125,8 @@ impl OutboundConnection {
         self.opaque(io, ahead, way).await
     }
 
-    /// What the app speaks: declared for the port, else sniffed; a client that stays silent waits
-    /// for the server, which is opaque to us.
+    /// The protocol of the app: declared for the port, else sniffed; a client that stays silent waits for the server,
+    /// which makes it opaque here.
     async fn protocol(
         &self,
         io: &mut BoxedIo,
@@ -181,7 +181,7 @@ impl OutboundConnection {
         }
     }
 
-    /// A destination that no resource names: refused, unless the default says that egress is open.
+    /// A destination that no resource names: refused, unless the default allows egress.
     fn unknown(&self) -> Result<OutboundTarget, RequestError> {
         match self.worker.state.snapshot().egress() {
             DefaultEgress::Allow => {

@@ -26,7 +26,7 @@ use crate::traffic::authorize::AuthorizationVerdict;
 use crate::traffic::review::RequestReview;
 use judgement::Judgement;
 
-/// Outcomes of one kind of traffic that keep a resolved counter; more are resolved each time.
+/// Outcomes of one kind of traffic whose counter is kept; further ones are looked up each time.
 const MAX_RESOLVED: usize = 32;
 
 /// The counters of one kind of traffic, resolved once and shared by its requests.
@@ -34,7 +34,7 @@ pub struct TrafficMeter {
     metrics: Arc<Metrics>,
     /// What the counters are labelled with.
     pub labels: TrafficLabels,
-    /// The labels as every line of this traffic says them.
+    /// The labels as they appear in every log line of this traffic.
     fragment: Box<str>,
     duration: Histogram,
     outcomes: Mutex<Vec<(u16, &'static str, IntCounter)>>,
@@ -87,7 +87,7 @@ impl TrafficMeter {
     }
 }
 
-/// What writes the records of one worker: where they are counted, where they are logged, and by which clock.
+/// Writes the records of one worker: counters, log, and clock.
 pub struct Recorder {
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
@@ -96,7 +96,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Of a worker whose lines go to `log`, as far as `access_log` asks for them.
+    /// The recorder of a worker whose lines go to `log`, as far as `access_log` includes them.
     #[must_use]
     pub fn new(
         clock: Arc<Clock>,
@@ -107,7 +107,7 @@ impl Recorder {
         Self { clock, metrics, log, access_log }
     }
 
-    /// Hands the lines on that wait.
+    /// Flushes the pending lines.
     pub fn flush(&self) {
         self.log.flush();
     }
@@ -135,8 +135,7 @@ pub struct RequestRecord {
 }
 
 impl RequestRecord {
-    /// Begins a request on its connection. Until something else is said, its outcome is that the
-    /// client went away.
+    /// Begins a request on its connection. Until another outcome is recorded, it is that the client went away.
     #[must_use]
     pub fn begin(
         recorder: &Arc<Recorder>,
@@ -166,14 +165,14 @@ impl RequestRecord {
         })
     }
 
-    /// Writes the record of a request that the HTTP library refused before it could be handed over.
+    /// Writes the record of a request that the HTTP library refused before the handler saw it.
     pub fn malformed(
         recorder: &Arc<Recorder>,
         connection: &Arc<Connection>,
         meter: &Arc<TrafficMeter>,
         refusal: GateRefusal,
     ) {
-        // It has no method that could be believed.
+        // It has no reliable method.
         let method = Method::from_bytes(b"-").unwrap_or_default();
         Self::begin(recorder, connection, meter, &method).refused(&RequestError::Gate(refusal));
     }
@@ -197,13 +196,13 @@ impl RequestRecord {
         }
     }
 
-    /// What was asked for; the path without its query, which may hold secrets.
+    /// What was requested; the path without its query, which may hold secrets.
     pub fn target(&mut self, host: &str, path: &str) {
         self.host = Some(host.into());
         self.path = Some(path.into());
     }
 
-    /// Which service it turned out to be for, and its counters.
+    /// The service of the request, and its counters.
     pub fn route(&mut self, meter: &Arc<TrafficMeter>) {
         self.meter = meter.clone();
     }
@@ -213,7 +212,7 @@ impl RequestRecord {
         self.upstream = Some(address);
     }
 
-    /// So many of its fields were dropped for an underscore in their name; counted at once.
+    /// How many of its fields were dropped for an underscore in their name; counted at once.
     pub fn dropped(&mut self, fields: u32) {
         if fields > 0 {
             self.dropped = fields;
@@ -221,13 +220,13 @@ impl RequestRecord {
         }
     }
 
-    /// It is sent once more, because of this; counted at once.
+    /// It is sent again, for this reason; counted at once.
     pub fn retried(&mut self, reason: &'static str) {
         self.retried = Some(reason);
         self.recorder.metrics.retry(reason);
     }
 
-    /// What policy said; counted at once. Gives the decision back.
+    /// The verdict of policy; counted at once. Returns the decision.
     ///
     /// # Errors
     /// The refusal, when it was one.
@@ -236,8 +235,8 @@ impl RequestRecord {
         self.judgement.take(verdict, &self.recorder.metrics)
     }
 
-    /// The answer's status. A peer's proxy that refused the request says why in a header, which
-    /// the log keeps; the metric says only that it was a peer's refusal.
+    /// The answer's status. A peer's proxy that refused the request gives the reason in a header, which the log keeps;
+    /// the metric says only that it was a peer's refusal.
     pub fn answered<B>(&mut self, response: &http::Response<B>) {
         self.status = response.status().as_u16();
         self.reason = "ok";
@@ -259,12 +258,12 @@ impl RequestRecord {
         // Our own answer is no part of what policy judges: a refusal must reach the caller.
         self.review = None;
         self.reason = error.reason();
-        // Nobody is there to be told another one.
+        // A client that is gone receives no status: 499 stands for that in the log.
         self.status = if self.reason == CLIENT_GONE { 499 } else { error.status().as_u16() };
         self.error = Some(error.to_string());
     }
 
-    /// The side that answered broke off after the head of its answer.
+    /// The answering side broke off after the head of its answer.
     pub fn aborted(&mut self) {
         self.failed(match self.connection.direction {
             Direction::Inbound => "app_reset",
@@ -315,7 +314,8 @@ impl Drop for RequestRecord {
     }
 }
 
-/// The record of an exchange is written when its answer ends, and the answer is cut when policy refuses the request meanwhile.
+/// The record of an exchange is written when its answer ends, and the answer is cut when policy refuses the request
+/// meanwhile.
 impl BodyGuard for RequestRecord {
     fn is_refused(&self) -> bool {
         self.is_withdrawn()
@@ -371,7 +371,7 @@ pub struct ConnectionRecord {
 }
 
 impl ConnectionRecord {
-    /// Begins a connection. Until something else is said, it ended in an error.
+    /// Begins a connection. Until another outcome is recorded, it ended in an error.
     #[must_use]
     pub fn begin(
         recorder: &Arc<Recorder>,
@@ -392,17 +392,17 @@ impl ConnectionRecord {
         }
     }
 
-    /// Which service it turned out to be for.
+    /// The service of the connection.
     pub fn service(&mut self, service: &Arc<str>) {
         self.service = service.clone();
     }
 
-    /// It carried HTTP, whose requests have records of their own: no line for a good end.
+    /// It carried HTTP, whose requests have records of their own: a good end is not logged.
     pub fn carries_http(&mut self) {
         self.logged = false;
     }
 
-    /// What policy said of the connection as a whole; counted at once. Gives the decision back.
+    /// The verdict of policy on the connection as a whole; counted at once. Returns the decision.
     ///
     /// # Errors
     /// The refusal, when it was one.
@@ -414,7 +414,7 @@ impl ConnectionRecord {
         self.judgement.take(verdict, metrics)
     }
 
-    /// Why it ended, in a stable word beside the class.
+    /// Why it ended, as a stable reason beside the class.
     pub fn ended(&mut self, reason: CloseReason, detail: &'static str) {
         self.reason = reason;
         self.detail = detail;
@@ -427,7 +427,7 @@ impl ConnectionRecord {
         );
     }
 
-    /// The same with the words of the fault, for the person on call.
+    /// The same with the error's text, for the person on call.
     pub fn failed(
         &mut self,
         reason: CloseReason,

@@ -1,5 +1,5 @@
-//! A request under way, judged again whenever policy changes: a stream that lives for hours must not
-//! outlive the rule that let it in (SECURITY-CASES F-12, P-03).
+//! An open request, authorized again whenever policy changes: a stream that lives for hours must not outlive the rule
+//! that allowed it (SECURITY-CASES F-12, P-03).
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use crate::connection::registry::{Connection, ReviewableStream};
 use crate::traffic::authorize::{self, RequestFacts};
 use crate::traffic::jwt::AuthenticatedToken;
 
-/// What a request was judged by, and the word that it may not go on.
+/// The facts a request was authorized with, and the signal that withdraws it.
 struct JudgedRequest {
     method: Method,
     host: HostName,
@@ -25,7 +25,7 @@ struct JudgedRequest {
     normalization: PathNormalization,
     /// Only the fields that rules name.
     headers: HeaderMap,
-    /// The fields that were kept. A policy that asks for others later cannot be answered.
+    /// The fields that were kept. A policy that needs others later cannot be evaluated.
     kept: Arc<HashSet<Box<str>>>,
     remote_ip: Option<IpAddr>,
     caller: AuthenticatedToken,
@@ -33,9 +33,9 @@ struct JudgedRequest {
     waker: AtomicWaker,
 }
 
-/// Judges by the snapshot that a request was begun with, and anew, whole, where another has come into force by the time it was
-/// registered: `judge` registers what it judges on its connection ([`RequestReview::begin`]), so that a change of policy either
-/// finds it there or is seen here. Leaves the snapshot that counts.
+/// Judges by the snapshot that a request was begun with, and again, as a whole, where another has come into force by
+/// the time the request was registered: `judge` registers the request on its connection ([`RequestReview::begin`]), so
+/// that a change of policy either finds it there or is seen here. Stores the snapshot that decides.
 pub(crate) fn by_one_snapshot<G: Deref<Target = Arc<Snapshot>>, T, E>(
     snapshot: &mut G,
     in_force: impl Fn() -> G,
@@ -51,14 +51,14 @@ pub(crate) fn by_one_snapshot<G: Deref<Target = Arc<Snapshot>>, T, E>(
     }
 }
 
-/// A request under way, for as long as this value lives.
+/// An open request, for as long as this value lives.
 pub struct RequestReview {
     judged: Arc<JudgedRequest>,
     connection: Arc<Connection>,
 }
 
 impl RequestReview {
-    /// Notes a request on its connection, before it is judged for the first time.
+    /// Registers a request on its connection, before it is authorized for the first time.
     pub(crate) fn begin(
         connection: &Arc<Connection>,
         snapshot: &Snapshot,
@@ -123,8 +123,7 @@ impl ReviewableStream for JudgedRequest {
 }
 
 impl JudgedRequest {
-    /// In doubt it is not: a rule may ask for a field that was not kept, and the token may be one
-    /// that nobody believes any more.
+    /// In doubt it is refused: a rule may need a field that was not kept, and the token may no longer be accepted.
     fn is_allowed(&self, connection: &Connection, snapshot: &Snapshot) -> bool {
         let Ok(path) = CanonicalPath::parse(&self.target, self.normalization) else { return false };
         let Some(token) = self.token(connection, snapshot) else { return false };
@@ -143,12 +142,12 @@ impl JudgedRequest {
         authorize::request(snapshot, &facts, &asked).decision.is_ok()
     }
 
-    /// The claims as they count now; `None` when the token would be refused.
+    /// The claims as they are valid now; `None` when the token would be refused.
     fn token(&self, connection: &Connection, snapshot: &Snapshot) -> Option<Option<&TokenClaims>> {
         let rules = snapshot.tokens();
         let Some(claims) = self.caller.claims() else { return Some(None) };
         if rules.is_empty() {
-            // Tokens have become the app's own business.
+            // Tokens are no longer checked, but left to the app.
             return Some(None);
         }
         rules.accepts(claims, connection.peer().map(|peer| &peer.id)).then_some(Some(claims))
@@ -181,8 +180,9 @@ mod tests {
         Snapshot::build(&resources, &workload, &defaults)
     }
 
-    /// A request is judged by a policy that lets it in, and one that does not comes into force at each moment there is: before
-    /// the first look at what is in force, between the token and the note, between the note and the second look, after it.
+    /// A request is authorized by a policy that allows it, and one that does not comes into force at each possible
+    /// moment: before the first load of the snapshot, between the token and the registration, between the registration
+    /// and the second load, after it.
     #[test]
     fn f12_policy_tightened_or_removed_at_any_moment_of_a_request_that_begins() {
         let before = Arc::new(snapshot(&["{rules: [{}]}"]));
@@ -192,7 +192,7 @@ mod tests {
             let address = "10.0.0.7:1".parse().unwrap();
             let connection = registry.register(0, Direction::Inbound, address, address, 0);
             let in_force = Mutex::new(before.clone());
-            // What `State::install` does: it stores, then walks what is under way.
+            // What `ProxyState::install_snapshot` does: it stores, then walks the open requests.
             let reached = |here: usize| {
                 if here == moment {
                     *in_force.lock() = after.clone();
@@ -233,7 +233,7 @@ mod tests {
         }
     }
 
-    /// A request with `x-role: admin` is let in by the first policies; whether it may go on under the second.
+    /// A request with `x-role: admin` is allowed by the first policies; whether it may go on under the second.
     #[test]
     fn f12_policy_tightened_or_removed_fields_that_nobody_kept() {
         const ALL: &str = "{rules: [{}]}";

@@ -1,7 +1,7 @@
 //! Where destinations lead: the table of services in force, apart from what authorizes.
 //!
-//! The table has an epoch of its own. Who follows a service waits for a change here, and no open connection is judged again
-//! because an endpoint came or went.
+//! The table has an epoch of its own. Those that follow a service wait for a change here, and no open connection is
+//! authorized again because an endpoint came or went.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl Services {
         self.table.load()
     }
 
-    /// Puts another table in force and wakes those who wait for a change.
+    /// Puts another table in force and wakes those that wait for a change.
     pub fn install(&self, table: ServiceTable) {
         self.table.store(Arc::new(table));
         self.epoch.send_modify(|epoch| *epoch += 1);

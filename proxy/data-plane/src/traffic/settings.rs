@@ -1,4 +1,4 @@
-//! What of the configuration traffic is served by. It is fixed for the life of the process.
+//! The configuration of the data plane. It is fixed for the life of the process.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use crate::telemetry::AccessLog;
 pub struct TrafficSettings {
     /// Every limit and deadline.
     pub limits: Limits,
-    /// Who the workload beside the proxy is, until a controller says more.
+    /// The workload beside the proxy, until a controller sends more.
     pub workload: Workload,
     /// The workload's trust domain.
     pub trust_domain: TrustDomain,
@@ -25,7 +25,8 @@ pub struct TrafficSettings {
     pub defaults: PolicyDefaults,
     /// The namespace whose resources act on every workload.
     pub root_namespace: String,
-    /// Whether resources come from a controller: then nothing is allowed before it has spoken, and it is asked for destinations.
+    /// Whether resources come from a controller: then nothing is allowed before it has answered, and destinations are
+    /// requested from it.
     pub has_controller: bool,
     /// How far request paths are normalised.
     pub path_normalization: PathNormalization,
@@ -35,7 +36,7 @@ pub struct TrafficSettings {
     pub inbound: InboundConfig,
     /// How the proxy's own connections are told apart by the interception rules.
     pub interception: InterceptionConfig,
-    /// Which connections and requests get their line.
+    /// Which connections and requests are logged.
     pub access_log: AccessLog,
     /// The ports of the proxy itself, which no app can have (SECURITY-CASES S-44).
     pub own_ports: Vec<u16>,
@@ -58,11 +59,11 @@ pub struct InboundConfig {
     pub ports: BTreeMap<u16, InboundPort>,
     /// Explicit listeners (`listeners`), for machines without redirection.
     pub listeners: Vec<InboundListener>,
-    /// Whose `x-forwarded-for` is believed (`forwardedFor`). Default: nobody's.
+    /// Whose `x-forwarded-for` is trusted (`forwardedFor`). Default: nobody's.
     pub forwarded_for: ForwardedFor,
 }
 
-/// Whose word about the client behind it counts.
+/// Which peers are trusted to name the client behind them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ForwardedFor {
     /// Peers by identity (`from`), written as policies write principals.
@@ -86,7 +87,7 @@ pub struct InboundPort {
 pub struct InboundListener {
     /// Where peers connect.
     pub bind: SocketAddr,
-    /// Where the app listens; its port is the one policies mean.
+    /// Where the app listens; policies apply to its port.
     pub forward: SocketAddr,
     /// Default: auto.
     pub protocol: Protocol,
@@ -94,7 +95,7 @@ pub struct InboundListener {
     pub mtls: Option<MtlsMode>,
 }
 
-/// An explicit outbound listener: whoever connects here calls this service.
+/// An explicit outbound listener: a client that connects here calls this service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboundListener {
     /// Where the app connects.

@@ -30,7 +30,7 @@ use crate::traffic::token_keys::TokenKeys;
 
 /// The proxy's shared state.
 pub struct ProxyState {
-    /// What of the configuration traffic is served by, fixed for the life of the process.
+    /// The configuration of the data plane, fixed for the life of the process.
     pub settings: TrafficSettings,
     /// The coarse clock.
     pub clock: Arc<Clock>,
@@ -48,18 +48,18 @@ pub struct ProxyState {
     pub used_proofs: UsedProofs,
     /// Whether the proxy is ending, and since when new connections are not taken.
     pub drain: watch::Sender<DrainStage>,
-    /// Says once a second that connections cannot be taken.
+    /// Logs at most once a second that connections cannot be accepted.
     pub accept_trouble: LogThrottle,
-    /// The destinations asked of the controller; `None` where resources come from files.
+    /// The destinations requested from the controller; `None` where resources come from files.
     pub demand: Option<DestinationDemand>,
     /// What the app's ports speak, as the controller says.
     port_protocols: ArcSwap<BTreeMap<u16, Protocol>>,
     /// Where destinations lead.
     pub services: Services,
     snapshot: ArcSwap<Snapshot>,
-    /// The service that our app is, as the controller says.
+    /// The service of our app, as the controller says.
     named_service: ArcSwapOption<Arc<str>>,
-    /// `SERVICE-ACCOUNT.NAMESPACE`: what our app is called where no service is known for it.
+    /// `SERVICE-ACCOUNT.NAMESPACE`: the name of our app where no service is known for it.
     fallback_service: Arc<str>,
     credentials: ArcSwapOption<Credentials>,
     generation: AtomicU64,
@@ -74,9 +74,9 @@ pub struct ProxyState {
 pub enum DrainStage {
     /// Running.
     No,
-    /// Not ready any more, but still taking connections, because callers learn of it late.
+    /// Not ready any more, but still accepting connections, because callers learn of it late.
     Announced,
-    /// Taking no inbound connection; what is under way may finish.
+    /// Accepting no inbound connection; open requests may finish.
     Draining,
     /// Over: the threads return.
     Ended,
@@ -119,7 +119,7 @@ impl ProxyState {
         }))
     }
 
-    /// Whether as many connections and streams are open as `limits.connections` takes.
+    /// Whether as many connections and streams are open as `limits.connections` allows.
     pub fn is_full(&self) -> bool {
         let most = usize::try_from(self.settings.limits.connections).unwrap_or(usize::MAX);
         self.registry.len() >= most
@@ -130,8 +130,8 @@ impl ProxyState {
         self.snapshot.load()
     }
 
-    /// Puts another snapshot in force, whole, and judges every open connection and request by it. The keys that its token
-    /// rules name are in [`Self::token_keys`] by then.
+    /// Puts another snapshot in force, as a whole, and authorizes every open connection and request by it. The keys
+    /// that its token rules name are already in [`Self::token_keys`].
     pub fn install_snapshot(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
         self.resources_loaded.store(true, Relaxed);
@@ -140,29 +140,29 @@ impl ProxyState {
         self.recheck();
     }
 
-    /// Takes over the services of these resources. One that says what it said before stays the same value.
+    /// Puts the services of these resources in force. An unchanged service stays the same value.
     pub fn install_services(&self, resources: &Resources) {
         let mut table = (**self.services.table()).clone();
         table.replace_all(resources);
         self.services.install(table);
     }
 
-    /// What the cluster knows of our own pod: what the app's ports speak, and the one service that it is behind.
+    /// What the cluster knows of our own pod: the protocols of the app's ports, and the one service that selects it.
     pub fn describe_workload(&self, ports: BTreeMap<u16, Protocol>, service: Option<Arc<str>>) {
         self.port_protocols.store(Arc::new(ports));
         self.named_service.store(service.map(Arc::new));
     }
 
-    /// What a redirected port of the app is declared to speak. What the controller read of the Services in front of it
-    /// (`appProtocol`, else their ports' names) comes before our own configuration, which the injector wrote of the names
-    /// in the pod alone.
+    /// The declared protocol of a redirected port of the app. What the controller read of the Services in front of it
+    /// (`appProtocol`, else their ports' names) comes before our own configuration, which the injector wrote from the
+    /// names in the pod alone.
     pub fn port_protocol(&self, port: u16) -> Protocol {
         let told = self.port_protocols.load().get(&port).copied();
         told.unwrap_or_else(|| self.settings.inbound.port(port).protocol)
     }
 
-    /// How metrics and logs name the service that our app is: as the controller says, else the host of the service that our
-    /// identity stands for, else `SERVICE-ACCOUNT.NAMESPACE`.
+    /// How metrics and logs name the service of our app: as the controller says, else the host of the service with our
+    /// identity, else `SERVICE-ACCOUNT.NAMESPACE`.
     pub fn own_service(&self) -> Arc<str> {
         if let Some(named) = &*self.named_service.load() {
             return Arc::clone(named);
@@ -172,7 +172,7 @@ impl ProxyState {
         Arc::clone(host)
     }
 
-    /// Wakes at each change of the snapshot, for those who hold on to an old decision.
+    /// Wakes at each change of the snapshot, for those that hold on to an old decision.
     pub fn policy_changes(&self) -> watch::Receiver<u64> {
         self.policy_epoch.subscribe()
     }
@@ -183,7 +183,7 @@ impl ProxyState {
         credentials.is_valid(self.clock.unix()).then_some(credentials)
     }
 
-    /// The credentials last taken over, expired or not.
+    /// The credentials last put in force, expired or not.
     pub fn credentials(&self) -> Option<Arc<Credentials>> {
         self.credentials.load_full()
     }
@@ -214,17 +214,15 @@ impl ProxyState {
         self.credentials.load().as_ref().map(|c| c.id().clone())
     }
 
-    /// What our own certificate tells of the clocks, for errors that a clock may have caused: how
-    /// many seconds after its `NotBefore` the newest one arrived here. Issuers back-date by a minute
-    /// or less, so a much larger number is a clock that is ahead of the issuer's, or an old
-    /// certificate; a smaller one is a clock that is behind.
+    /// What our own certificate says about the clocks, for errors that a clock may have caused: how many seconds after
+    /// its `NotBefore` the newest one arrived here. Issuers back-date by a minute or less, so a much larger number is a
+    /// clock that is ahead of the issuer's, or an old certificate; a smaller one is a clock that is behind.
     pub fn clock_note(&self) -> String {
         let age = self.certificate_age_on_arrival.load(Relaxed);
         format!("our own certificate came {age} s after its NotBefore by this clock")
     }
 
-    /// How far into its life our certificate is, kept up to date as a metric; `None` while there is
-    /// none.
+    /// Which part of its lifetime our certificate is in, also exported as a metric; `None` while there is none.
     pub fn certificate_state(&self) -> Option<CertificateState> {
         let credentials = self.credentials.load();
         let now = self.clock.unix();
@@ -237,9 +235,8 @@ impl ProxyState {
         state
     }
 
-    /// Makes the link of a TLS connection that was made with these credentials. Where others have
-    /// come into force meanwhile, its peer is verified by those: a change finds every connection
-    /// either here or in the walk.
+    /// Makes the mesh connection of a TLS connection that was made with these credentials. Where others have come into
+    /// force meanwhile, its peer is verified by those: a change finds every connection either here or in the walk.
     pub fn open_mesh_connection(
         &self,
         worker: usize,
@@ -253,7 +250,7 @@ impl ProxyState {
         mesh_connection
     }
 
-    /// Verifies the peer of a link by the bundles in force, and cuts it if it would be refused.
+    /// Verifies the peer of a mesh connection by the bundles in force, and cuts it if it would be rejected.
     pub fn verify_mesh_connection(&self, mesh_connection: &Arc<MeshConnection>) {
         let Some(credentials) = self.credentials() else { return };
         if MeshConnectionTable::verify_one(mesh_connection, credentials.bundles(), unix_time()) {
@@ -283,7 +280,7 @@ impl ProxyState {
             "mesh connection cut"
         );
         if mesh_connection.peer_side == HandshakeSide::Server {
-            // Shared by many, and none of them: it is counted here.
+            // A connection that many share is none of them: it is counted here.
             self.metrics.closed(Direction::Outbound, reason, (0, 0));
         }
         self.registry
@@ -292,7 +289,7 @@ impl ProxyState {
             .for_each(|connection| connection.close(reason));
     }
 
-    /// Says that all listeners are bound.
+    /// Notes that all listeners are bound.
     pub fn set_listening(&self) {
         self.listening.store(true, Relaxed);
     }
@@ -319,8 +316,8 @@ impl ProxyState {
         reason
     }
 
-    /// Judges every open inbound connection, and every request under way on it, by the snapshot in
-    /// force, and ends what would be refused now.
+    /// Authorizes every open inbound connection, and every open request on it, by the snapshot in force, and ends those
+    /// that would be refused now.
     pub fn recheck(&self) {
         let snapshot = self.snapshot();
         for connection in self.registry.all() {
@@ -336,7 +333,8 @@ impl ProxyState {
     }
 }
 
-/// Before anything was read. What a controller has to say may narrow the defaults, so until it has spoken nothing is allowed.
+/// The snapshot before any resource was read. The controller's resources may narrow the defaults, so nothing is allowed
+/// until they have arrived.
 fn first_snapshot(settings: &TrafficSettings) -> Snapshot {
     let resources = Resources::empty(&settings.root_namespace);
     let closed = policy::PolicyDefaults::default();

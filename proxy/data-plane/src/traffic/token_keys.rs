@@ -1,4 +1,4 @@
-//! The keys of token issuers in force. Workers read the book and never wait; the control thread fetches and replaces them.
+//! The keys of token issuers in force. Workers read them and never wait; the control thread fetches and replaces them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::traffic::jwt::keys::KeyBook;
 
-/// The keys in force, and how workers ask for newer ones.
+/// The keys in force, and how workers request newer ones.
 #[derive(Default)]
 pub struct TokenKeys {
     keys: ArcSwap<KeyBook>,
@@ -24,19 +24,19 @@ impl TokenKeys {
         self.keys.load_full()
     }
 
-    /// Says that a token names a key of this source that is not there. The keys are fetched anew, at most once in 30 s.
+    /// Reports that a token names an unknown key of this source. The keys are fetched again, at most once in 30 s.
     pub fn unknown_key(&self, source: &KeySource) {
         if let Some(wake) = self.wake.load().get(source) {
             wake.notify_one();
         }
     }
 
-    /// Names who fetches the keys of each source, to be woken by [`Self::unknown_key`].
+    /// Sets the tasks that fetch the keys of each source, to be woken by [`Self::unknown_key`].
     pub fn set_fetchers(&self, wake: HashMap<KeySource, Arc<Notify>>) {
         self.wake.store(Arc::new(wake));
     }
 
-    /// Lets go of the keys that no rule needs any more.
+    /// Drops the keys that no rule needs any more.
     pub fn keep_only(&self, rules: &TokenRules) {
         let wanted = |source: &KeySource| rules.rules().iter().any(|rule| rule.jwt.keys == *source);
         if self.keys.load().sources().any(|source| !wanted(source)) {
@@ -44,7 +44,7 @@ impl TokenKeys {
         }
     }
 
-    /// Puts the keys of a source in force; `None` lets them go.
+    /// Puts the keys of a source in force; `None` drops them.
     pub fn put(&self, source: &KeySource, keys: Option<KeySet>) {
         let keys = keys.map(Arc::new);
         self.keys.rcu(|book| book.with(source, keys.clone()));

@@ -20,13 +20,12 @@ use crate::telemetry::CloseReason;
 use crate::traffic::opaque;
 use crate::traffic::record::RequestRecord;
 
-/// An upgrade as the library announces it with a request. One that nobody takes gets the connection
-/// when it ends, and ends it in order, with TLS close_notify, so that the client can tell the end
-/// from a cut.
+/// An upgrade as the library announces it with a request. When it is never taken, the dropped value receives the
+/// connection and ends it gracefully, with TLS close_notify, so that the client can tell the end from a cut.
 pub(crate) struct AnnouncedUpgrade(Option<OnUpgrade>);
 
 impl AnnouncedUpgrade {
-    /// Takes the announcement out of a request.
+    /// Takes the announcement from a request.
     pub(crate) fn of(parts: &mut Parts) -> Self {
         Self(parts.extensions.remove())
     }
@@ -46,16 +45,15 @@ impl Drop for AnnouncedUpgrade {
         let Some(unused) = self.0.take() else { return };
         tokio::spawn(async move {
             if let Ok(io) = unused.await {
-                // The client may have gone first.
+                // The client may have closed first.
                 let _ = TokioIo::new(io).shutdown().await;
             }
         });
     }
 }
 
-/// The answer for the client, and, when the other side has switched, the task that carries the
-/// bytes until they end. Any other answer ends the connection. Both are cut when policy refuses
-/// the request meanwhile.
+/// The answer for the client, and, when the other side has switched, the task that copies the bytes until they end. Any
+/// other answer ends the connection. Both are cut when policy refuses the request meanwhile.
 pub(crate) fn finish_upgrade(
     answered: Result<Response<Body>, RequestError>,
     client: Option<AnnouncedUpgrade>,

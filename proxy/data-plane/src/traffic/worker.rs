@@ -23,15 +23,15 @@ use crate::traffic::outbound::NameCache;
 use crate::traffic::record::{Recorder, TrafficMeter};
 use crate::traffic::state::{DrainStage, ProxyState};
 
-/// How often a worker hands on its log lines and looks at its clock.
+/// How often a worker flushes its log lines and ticks its clock.
 const TICK: Duration = Duration::from_millis(200);
 /// Ticks between two looks at all connections: one second.
 const SWEEP_TICKS: u32 = 5;
-/// How long after the last look for room descriptors are watched.
+/// How long after the last eviction descriptors are watched.
 const FLOOD_AFTERMATH: Duration = Duration::from_secs(2);
-/// Between two rounds in which silent connections make room.
+/// The time between two rounds of evictions.
 const EVICTION_INTERVAL: Duration = Duration::from_millis(100);
-/// How many of them do in one round.
+/// How many connections are evicted in one round.
 const EVICTED_AT_ONCE: usize = 16;
 /// Kinds of traffic whose counters a worker keeps resolved.
 const MAX_METERS: usize = 4096;
@@ -46,23 +46,23 @@ pub struct Worker {
     pub apps: Arc<AppPool>,
     /// What counts and logs its connections and requests.
     pub recorder: Arc<Recorder>,
-    /// What other workloads are dialled with.
+    /// Dials other workloads.
     pub dialer: Arc<MeshDialer>,
     /// Its connections to other workloads.
     pub mesh: MeshPool,
-    /// What the resolver told it of services' names.
+    /// The resolver's answers for services' names.
     pub(crate) names: NameCache,
-    /// Its verdicts about tokens.
+    /// Its cached verdicts about tokens.
     pub tokens: TokenCache,
-    /// Handshakes it serves at once; more wait, and their deadline runs.
+    /// Handshakes it serves at once; others wait, and their deadline runs.
     pub handshakes: Semaphore,
     meters: Mutex<HashMap<TrafficLabels, Arc<TrafficMeter>>>,
-    /// When silent connections made room last.
+    /// When idle connections were last evicted.
     last_eviction: Mutex<Option<Instant>>,
 }
 
 impl Worker {
-    /// A worker of its number.
+    /// The worker with this number.
     #[must_use]
     pub fn new(index: usize, workers: usize, state: Arc<ProxyState>, log: LogSink) -> Arc<Self> {
         let handshakes = usize::try_from(state.settings.limits.handshakes).unwrap_or(1) / workers;
@@ -118,8 +118,8 @@ impl Worker {
         self.recorder.flush();
     }
 
-    /// Lets the inbound connections of this worker make room that have asked for nothing for longest. At most some at a time: a
-    /// flood must not make us look through all connections for each of its own.
+    /// Evicts the inbound connections of this worker that have waited longest without a request. At most some at a
+    /// time: a flood must not cause a walk over all connections for each of its own.
     pub(super) fn evict_idle(&self, now: Instant) {
         let mut made = self.last_eviction.lock();
         if made.is_some_and(|at| now.duration_since(at) < EVICTION_INTERVAL) {
@@ -137,7 +137,8 @@ impl Worker {
         silent.iter().take(EVICTED_AT_ONCE).for_each(|one| one.evict());
     }
 
-    /// Goes on making room after a flood, so that the next good client finds it and need not be the one to ask for it.
+    /// Goes on evicting after a flood, so that the next good client finds free descriptors and need not cause an
+    /// eviction itself.
     fn evict_after_flood(&self, now: Instant) {
         let lately = |at: Instant| now.duration_since(at) < FLOOD_AFTERMATH;
         if self.last_eviction.lock().is_some_and(lately) && descriptors::are_scarce() {
@@ -145,8 +146,8 @@ impl Worker {
         }
     }
 
-    /// Ends a TLS connection of ours to a server with its certificates; before that it takes no more
-    /// requests. Those of clients are ended as connections.
+    /// Ends a mesh connection of ours to a server with its certificates; before that it takes no more requests. Those
+    /// of clients end as connections.
     fn enforce_bounds(&self, mesh_connection: &Arc<MeshConnection>, unix: u64) {
         let bounds = mesh_connection.bounds();
         if mesh_connection.peer_side == HandshakeSide::Client {
@@ -159,7 +160,7 @@ impl Worker {
         }
     }
 
-    /// Closes what has been doing one thing for too long, and what a certificate no longer backs.
+    /// Closes connections that exceed the deadline of their phase, and those that a certificate no longer covers.
     fn sweep(&self) {
         let limits = &self.state.settings.limits;
         let (now, unix) = (self.state.clock.coarse(), unix_now());
@@ -178,7 +179,7 @@ impl Worker {
     }
 }
 
-/// Why this connection should end now, if it should. Pure: the clocks are handed in.
+/// Why this connection should close now, if it should. Pure: the clocks are passed in.
 fn due_close_reason(
     connection: &Connection,
     limits: &Limits,
@@ -211,8 +212,9 @@ fn due_close_reason(
     }
 }
 
-/// A first request on HTTP/1 is late, and there is no more to it. Else the client is told (GOAWAY, `Connection: close`), and a
-/// stream that is on its way is let in; one that does not hear has the time of a head, `late` seconds of which have passed.
+/// A first request on HTTP/1 that is late is a timeout. Otherwise the client is informed (GOAWAY, `Connection: close`),
+/// and a stream that is on its way is still accepted; a client that does not react has the time of a head, `late`
+/// seconds of which have passed.
 fn graceful_reason(connection: &Connection, late: u32, head: u32) -> CloseReason {
     let first = connection.phase().0 == ConnectionPhase::First;
     let told = connection.protocol() != Protocol::Http1 || !first;

@@ -12,19 +12,20 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A TCP connection whose close is an abort (RST) once its [`StreamAborter`] has asked for one: the other end then
-/// knows that what it has is not the whole (SECURITY-CASES F-14).
+/// A TCP connection whose close is an abort (RST) once its [`StreamAborter`] requests one: the other end then knows
+/// that what it received is incomplete (SECURITY-CASES F-14).
 pub struct AbortableStream {
     stream: TcpStream,
     aborter: StreamAborter,
 }
 
-/// Decides how a connection ends, also when its stream has been wrapped and moved. It keeps nothing open.
+/// Decides how a connection ends, also when its stream has been wrapped and moved. It does not keep the connection
+/// open.
 #[derive(Clone, Default)]
 pub struct StreamAborter(Arc<AtomicBool>);
 
 impl AbortableStream {
-    /// Wraps a connection; it closes in order unless its aborter asks for an abort.
+    /// Wraps a connection; it closes gracefully unless its aborter requests an abort.
     #[must_use]
     pub fn new(stream: TcpStream) -> Self {
         Self { stream, aborter: StreamAborter::default() }
@@ -38,12 +39,12 @@ impl AbortableStream {
 }
 
 impl StreamAborter {
-    /// Makes the coming close an abort.
+    /// Makes the next close an abort.
     pub fn abort(&self) {
         self.0.store(true, Relaxed);
     }
 
-    /// Makes the coming close one in order again.
+    /// Makes the next close graceful again.
     pub fn close_in_order(&self) {
         self.0.store(false, Relaxed);
     }
@@ -60,7 +61,7 @@ impl Deref for AbortableStream {
 impl Drop for AbortableStream {
     fn drop(&mut self) {
         if self.aborter.0.load(Relaxed) {
-            // It fails only on a socket that is gone, and then there is nothing left to close.
+            // It fails only on a socket that is already closed, and then nothing is left to do.
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
     }

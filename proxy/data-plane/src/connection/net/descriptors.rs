@@ -1,49 +1,49 @@
-//! File descriptors: how many are left, and who may take one of the last.
+//! File descriptors: how many are left, and who may use the last ones.
 //!
-//! A flood of clients must not take those by which readiness, admin, files and what is under way are served. The system
-//! gives out the lowest number that is free, so the number of a new descriptor says how many are in use at least;
-//! nothing is counted.
+//! A flood of clients must not use up the descriptors that serve readiness, admin, files and open requests. The system
+//! assigns the lowest free number, so the number of a new descriptor is a lower bound of how many are in use; nothing
+//! needs to be counted.
 
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
-/// The least and the most that is kept from clients. In between a quarter of what the process may have.
+/// The least and the most descriptors that are reserved; in between, a quarter of the process's limit.
 const MIN_RESERVE: u64 = 16;
 const MAX_RESERVE: u64 = 1024;
 
-/// How many descriptors there are for a client that has just come.
+/// How many descriptors are left for a client that has just connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DescriptorHeadroom {
     /// Enough.
     Plenty,
-    /// The reserve has begun: others should give way.
+    /// The reserve has begun: idle connections should be evicted.
     Scarce,
-    /// Half of the reserve is used: it is turned away.
+    /// Half of the reserve is in use: the client is refused.
     Exhausted,
 }
 
-/// Raises what the process may have to what the system allows it: two or three descriptors a connection.
+/// Raises the soft limit of the process to its hard limit: a connection takes two or three descriptors.
 pub fn raise_limit() {
     if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Without them there is room for fewer connections; nothing else changes.
+        // If this fails, fewer connections fit; nothing else changes.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
 
-/// What there is for the client behind a descriptor that was just taken for it.
+/// The headroom after a descriptor was taken for a client.
 pub fn room(taken: &impl AsFd) -> DescriptorHeadroom {
     room_at(number(taken), limit())
 }
 
-/// Whether the reserve has begun, as the next descriptor shows. Only to be asked when something has failed: it takes a
-/// descriptor.
+/// Whether the reserve has begun, as the next descriptor shows. Only for use after a failure, because it takes a
+/// descriptor itself.
 pub fn are_scarce() -> bool {
     std::fs::File::open("/dev/null").map_or(true, |next| room(&next) != DescriptorHeadroom::Plenty)
 }
 
-/// Whether the socket may be connected for the sake of traffic: it leaves the last quarter of the reserve to readiness
-/// and admin.
+/// Whether this socket may be connected for traffic, which leaves the last quarter of the reserve to readiness and
+/// admin.
 pub fn may_dial(socket: &impl AsFd) -> bool {
     let limit = limit();
     number(socket) < limit.saturating_sub(reserve(limit) / 4)
@@ -53,7 +53,7 @@ fn number(descriptor: &impl AsFd) -> u64 {
     u64::try_from(descriptor.as_fd().as_raw_fd()).unwrap_or(0)
 }
 
-/// The hard limit, which the operator sets; the soft limit was raised to it. Asked each time, because it can be set
+/// The hard limit, which the operator sets; the soft limit was raised to it. Read each time, because it can be changed
 /// from outside.
 fn limit() -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(RLIM_INFINITY, |(_, hard)| hard)

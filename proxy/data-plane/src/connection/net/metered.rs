@@ -13,8 +13,8 @@ use crate::connection::net::BoxedIo;
 use crate::connection::registry::{Connection, ConnectionPhase};
 use crate::telemetry::Protocol;
 
-/// A stream that counts bytes and pauses for its [`Connection`], and gives back first what was read ahead to find out
-/// the protocol.
+/// A stream that counts bytes and pauses for its [`Connection`], and first returns the bytes that were read ahead for
+/// protocol detection.
 pub struct MeteredIo {
     io: BoxedIo,
     ahead: Bytes,
@@ -35,8 +35,8 @@ impl MeteredIo {
         self.clock.coarse()
     }
 
-    /// After a pause the first bytes of HTTP/1 begin a request head, which has a deadline of its own.
-    /// HTTP/2 has frames that begin nothing, such as PING.
+    /// After a pause the first bytes of HTTP/1 begin a request head, which has a deadline of its own. HTTP/2 has frames
+    /// that begin no request, such as PING.
     fn received(&self, bytes: usize) {
         if bytes == 0 {
             return;
@@ -70,7 +70,7 @@ impl AsyncRead for MeteredIo {
 }
 
 impl MeteredIo {
-    /// Records a write: how much the client took, or since when it takes nothing.
+    /// Records a write: how much the client accepted, or since when it accepts nothing.
     fn sent(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Ready(Ok(bytes)) => {
@@ -110,7 +110,7 @@ impl AsyncWrite for MeteredIo {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.io).poll_flush(cx);
         match flushed {
-            // TLS buffers a little more than the client has taken.
+            // TLS buffers a little more than the client has accepted.
             Poll::Pending => self.connection.is_unread(self.clock.coarse()),
             Poll::Ready(_) => self.connection.is_read(),
         }

@@ -9,16 +9,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::net::BoxedIo;
 
-/// How many bytes are read in one go, at least: a few microseconds of work for a body, some milliseconds for a peer
-/// that sends nothing but small heads. The turn between two costs well below a microsecond.
+/// How many bytes are read between two yields, at least: a few microseconds of work for a body, some milliseconds for a
+/// peer that sends nothing but small heads. A yield costs well below a microsecond.
 const TURN: usize = 256 << 10;
 
-/// A stream from a server that may send more than anybody can read, such as interim answers without end. The HTTP
-/// library reads on for as long as there is something, and tokio counts its reads, not its bytes: without a pause in
-/// between, the other connections and the deadlines of this worker would wait for it (SECURITY-CASES S-04).
+/// A stream from a server that may send without end, such as endless interim answers. The HTTP library reads for as
+/// long as bytes are available, and tokio's budget counts reads, not bytes: without a yield in between, the other
+/// connections and the deadlines of this worker would wait (SECURITY-CASES S-04).
 pub struct YieldingIo {
     io: BoxedIo,
-    /// What may still be read before the next pause.
+    /// Bytes that may still be read before the next yield.
     left: usize,
 }
 
@@ -47,7 +47,7 @@ impl AsyncRead for YieldingIo {
     }
 }
 
-/// Goes on after everybody else, sockets and timers included; a plain wake would come back before those were looked at.
+/// Resumes after all other tasks, sockets and timers included; a plain wake would be polled before those.
 fn rest<T>(cx: &mut Context<'_>) -> Poll<T> {
     let _ = pin!(tokio::task::yield_now()).poll(cx);
     Poll::Pending
@@ -92,7 +92,7 @@ mod tests {
 
     use super::*;
 
-    /// Always has more, and never makes its reader wait.
+    /// Always has more bytes, and never returns `Pending`.
     struct EndlessReader;
 
     impl AsyncRead for EndlessReader {
@@ -133,7 +133,7 @@ mod tests {
             let mut bytes = vec![0; 16 << 10];
             while endless.read(&mut bytes).await.is_ok() {}
         });
-        // On this one thread the timer comes round only when the reader pauses.
+        // On this single thread the timer fires only when the reader yields.
         let others = tokio::time::sleep(Duration::from_millis(1));
         tokio::time::timeout(Duration::from_secs(5), others).await.expect("others have a turn");
         assert!(!reading.is_finished());

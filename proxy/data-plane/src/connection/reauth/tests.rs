@@ -2,7 +2,7 @@
 
 use crate::connection::reauth::*;
 
-/// A connection whose exporters are made of one byte.
+/// A connection whose exporters all consist of one byte.
 fn connection(seed: u8) -> ChannelBinding {
     let export = |out: &mut [u8], label: &[u8]| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &[seed]);

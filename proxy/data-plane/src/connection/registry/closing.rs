@@ -1,17 +1,17 @@
-//! The request that a connection ends, which several threads may make at once: control, when policy or certificates
-//! turn, and the connection's own worker, when it drains.
+//! The request to close a connection, which several threads may make at once: control, when policy or certificates
+//! change, and the connection's own worker, when it drains.
 
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::SeqCst;
 
 use crate::telemetry::CloseReason;
 
-/// Why a connection has been asked to end; nothing yet at the beginning.
+/// Why a connection was asked to close; nothing at the beginning.
 #[derive(Debug, Default)]
 pub(super) struct CloseSignal(AtomicU8);
 
 impl CloseSignal {
-    /// Takes a reason: the first wins, but an abort overrides a drain. Says whether it was taken.
+    /// Sets a reason: the first wins, but an abort overrides a drain. Returns whether it was set.
     pub(super) fn ask(&self, reason: CloseReason) -> bool {
         set_reason(&self.0, reason)
     }
@@ -22,10 +22,10 @@ impl CloseSignal {
     }
 }
 
-/// What the reason is kept in; a test puts another thread's steps between two of ours.
+/// The cell that holds the reason; a test runs another thread's steps between two of ours.
 trait ReasonCell {
     fn load(&self) -> u8;
-    /// Puts `new` there if `old` is there, in one step; else says what is.
+    /// Stores `new` if `old` is there, in one atomic step; otherwise returns the current value.
     fn exchange(&self, old: u8, new: u8) -> Result<u8, u8>;
 }
 
@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    /// A cell before whose n-th step others run as a whole.
+    /// A cell that runs another caller as a whole before its n-th step.
     struct InterruptedCell<'a> {
         place: &'a Place<u8>,
         steps: Place<usize>,
@@ -115,8 +115,8 @@ mod tests {
     const POLICY: CloseReason = CloseReason::Policy;
     const REVOKED: CloseReason = CloseReason::PeerRevoked;
 
-    /// Only an exchange changes anything, so that callers have no other interleavings than whole calls between the
-    /// steps of one: before its load, before its first exchange, before its second, and after everything (step 3).
+    /// Only an exchange changes the cell, so callers have no other interleavings than whole calls between the steps of
+    /// one: before its load, before its first exchange, before its second, and after everything (step 3).
     fn run(mine: CloseReason, others: &[(usize, CloseReason)]) -> Option<CloseReason> {
         let place = Place::new(0);
         let cell = InterruptedCell::new(&place, others);

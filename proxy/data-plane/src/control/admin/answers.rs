@@ -1,4 +1,4 @@
-//! What the admin endpoint shows, as JSON. Never a key, never a token.
+//! The pages of the admin endpoint, as JSON. They never contain a key or a token.
 
 use policy::service::EndpointAddress;
 use serde_json::{Value, json};

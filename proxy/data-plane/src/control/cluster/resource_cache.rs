@@ -1,8 +1,8 @@
 //! What the controller has sent, and what of it is in force.
 //!
-//! Policies are documents, read by the same code as files; services are messages ([`super::service_cache`]). A policy
-//! with a mistake changes nothing: its last accepted version stays; if there is none, the workload denies
-//! (ARCHITECTURE, invariant 2).
+//! Policies are documents, read by the same code as files; services are messages ([`super::service_cache`]). An invalid
+//! policy changes nothing: its last accepted version stays; if there is none, the workload denies (ARCHITECTURE,
+//! invariant 2).
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use super::service_cache::ServiceCache;
 
-/// The name of the document that says what the pod is.
+/// The name of the document that describes the pod.
 const WORKLOAD: &str = "Workload";
 
-/// A resource as it came.
+/// A resource as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceDocument {
     /// Its name.
@@ -27,33 +27,33 @@ pub struct ResourceDocument {
     pub bytes: Vec<u8>,
 }
 
-/// What the controller says of all that authorizes; services come beside it ([`ServiceCache`]).
+/// All received resources that authorize; services are kept beside them ([`ServiceCache`]).
 #[derive(Debug)]
 pub struct ClusterState {
     /// The policies.
     pub resources: Resources,
     /// The workload as the cluster knows it.
     pub workload: Workload,
-    /// What its ports speak.
+    /// The protocols of its ports.
     pub ports: BTreeMap<u16, Protocol>,
-    /// The host of the one service that it is behind, where it is one.
+    /// The host of the one service that selects it, where exactly one does.
     pub service: Option<Arc<str>>,
 }
 
-/// Everything the controller told.
+/// Everything the controller has sent.
 #[derive(Debug)]
 pub struct ResourceCache {
     root_namespace: String,
     configured: Workload,
     workload: Option<WorkloadDescription>,
     policies: BTreeMap<String, CachedPolicy>,
-    /// What was told of destinations.
+    /// The resources that describe destinations.
     pub services: ServiceCache,
     refused_policies: Vec<String>,
     loaded: bool,
 }
 
-/// What the controller said of the workload itself.
+/// The resources that describe the workload itself.
 #[derive(Debug, Clone)]
 struct WorkloadDescription {
     workload: Workload,
@@ -64,13 +64,13 @@ struct WorkloadDescription {
 #[derive(Debug)]
 struct CachedPolicy {
     version: String,
-    /// The last version without a mistake.
+    /// The last version without an error.
     accepted: Option<Vec<u8>>,
     mistakes: Option<String>,
 }
 
 impl ResourceCache {
-    /// Nothing yet. `configured` is the workload until the controller says more.
+    /// An empty cache. `configured` is the workload until the controller sends more.
     #[must_use]
     pub fn new(root_namespace: &str, configured: &Workload, trust_domain: &TrustDomain) -> Self {
         Self {
@@ -84,7 +84,7 @@ impl ResourceCache {
         }
     }
 
-    /// Takes in what was told of the workload itself.
+    /// Applies an update about the workload itself.
     pub fn take_policies(&mut self, changed: Vec<ResourceDocument>, removed: &[String]) {
         for name in removed {
             self.policies.remove(name);
@@ -111,14 +111,14 @@ impl ResourceCache {
         self.loaded
     }
 
-    /// The versions of what is held about the workload, to resume with.
+    /// The versions of the resources about the workload, to resume with.
     #[must_use]
     pub fn policy_versions(&self) -> HashMap<String, String> {
         let policies = self.policies.iter();
         policies.map(|(name, policy)| (name.clone(), policy.version.clone())).collect()
     }
 
-    /// What is to be put in force now of all that authorizes; [`Self::refused`] tells what of it is not.
+    /// The resources that are to be put in force for authorization; [`Self::refused`] lists those that were rejected.
     pub fn cluster_state(&mut self) -> ClusterState {
         let described = self.workload.clone();
         let WorkloadDescription { workload, ports, service } =
@@ -142,7 +142,7 @@ impl ResourceCache {
         ClusterState { resources, workload, ports, service }
     }
 
-    /// What was refused, and why; empty when all is well.
+    /// What was rejected, and why; empty when there is nothing.
     #[must_use]
     pub fn refused(&self) -> Vec<String> {
         self.refused_policies.iter().cloned().chain(self.services.refused()).collect()
@@ -160,7 +160,7 @@ impl ResourceCache {
             .unwrap_or_else(|_| Resources::empty(&self.root_namespace))
     }
 
-    /// In place of a policy of which no version is good: it refuses everything.
+    /// Stands for a policy that has no valid version: it denies everything.
     fn denial(&self, name: &str) -> Vec<u8> {
         let readable: String = name
             .to_ascii_lowercase()
@@ -198,7 +198,7 @@ impl ResourceCache {
             fields.iter().map(text).collect::<Result<BTreeMap<_, _>, _>>()
         };
         let labels = texts("/spec/labels")?;
-        // A protocol of a later version is one we cannot tell.
+        // A protocol of a later version counts as undeclared.
         let ports = texts("/spec/ports")?
             .into_iter()
             .filter_map(|(port, protocol)| Some((port.parse().ok()?, Protocol::parse(&protocol)?)));

@@ -1,7 +1,7 @@
-//! The services that were told, by the destinations they were asked by, and the table that follows from them.
+//! The services that were received, by the destinations that asked for them, and the table derived from them.
 //!
-//! A destination costs itself: no other one is read again, and the table shares what has not changed. A message that is refused
-//! changes nothing, and the last accepted one of its destination stays.
+//! The cost of an update is that of its destination: no other one is read again, and the table shares what has not
+//! changed. A rejected message changes nothing, and the last accepted one of its destination stays.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use policy::{ServiceTable, Workload};
 use super::resource_cache::ResourceDocument;
 use super::service_message;
 
-/// A port of a host in a namespace, which one entry has.
+/// A port of a host in a namespace, which only one entry can have.
 type Claim = (Arc<str>, Arc<str>, u16);
 
-/// What was told of destinations.
+/// What was received about destinations.
 #[derive(Debug)]
 pub struct ServiceCache {
     root_namespace: Arc<str>,
     destinations: BTreeMap<String, CachedService>,
-    /// What destinations say of an entry, and how many say so, by the entry's name. More than one version is a contradiction, and
-    /// the first that was told holds.
+    /// The versions of each entry by name, and how many destinations deliver each. More than one version is a
+    /// contradiction, and the first that was received stays in force.
     versions: BTreeMap<Arc<str>, Vec<(Arc<ServiceEntry>, usize)>>,
-    /// The version of each entry whose claims are noted.
+    /// The version of each entry whose claims are recorded.
     claiming: BTreeMap<Arc<str>, Arc<ServiceEntry>>,
     /// The entries that claim a port of a host: the first by name has it.
     claims: HashMap<Claim, BTreeSet<Arc<str>>>,
@@ -36,7 +36,7 @@ pub struct ServiceCache {
 #[derive(Debug)]
 struct CachedService {
     version: String,
-    /// The last version without a mistake.
+    /// The last version without an error.
     accepted: Option<Arc<ServiceEntry>>,
 }
 
@@ -54,7 +54,7 @@ impl ServiceCache {
         }
     }
 
-    /// Takes in what was told. The hosts that it is about.
+    /// Applies an update. Returns the affected hosts.
     pub fn take(
         &mut self,
         changed: Vec<ResourceDocument>,
@@ -70,7 +70,7 @@ impl ServiceCache {
         self.settle(touched)
     }
 
-    /// Gives up destinations. The hosts that this is about.
+    /// Drops destinations. Returns the affected hosts.
     pub fn forget_unused(&mut self, keys: &[String]) -> BTreeSet<Arc<str>> {
         self.take(Vec::new(), keys)
     }
@@ -101,7 +101,7 @@ impl ServiceCache {
         }
     }
 
-    /// Counts a destination that means an entry, or does so no more. Equal ones are one value.
+    /// Adds or removes a destination's reference to an entry. Equal entries share one value.
     fn count(&mut self, entry: &Arc<ServiceEntry>, means: bool) -> Arc<ServiceEntry> {
         let versions = self.versions.entry(Arc::clone(entry.name())).or_default();
         match versions.iter().position(|(known, _)| known == entry) {
@@ -119,8 +119,8 @@ impl ServiceCache {
         Arc::clone(entry)
     }
 
-    /// Puts in the table what holds now of the entries in `touched`, and of those that claim what they claimed or claim. The hosts
-    /// of all of these.
+    /// Updates the table for the entries in `touched`, and for those that claim the same ports as before or now.
+    /// Returns the hosts of all of these.
     fn settle(&mut self, touched: BTreeSet<Arc<str>>) -> BTreeSet<Arc<str>> {
         let mut hosts = BTreeSet::new();
         let mut affected = BTreeSet::new();
@@ -164,7 +164,7 @@ impl ServiceCache {
         }
     }
 
-    /// An entry is in the table when all that it claims is its own: half of it would not be what its writer meant.
+    /// An entry is in the table only when it owns all its claims: half of it would not be what its author meant.
     fn place(&mut self, name: &Arc<str>) {
         let label = format!("ServiceEntry {name}");
         self.refused.remove(&label);
@@ -186,23 +186,23 @@ impl ServiceCache {
         }
     }
 
-    /// The table as it follows from all that was told.
+    /// The table derived from everything that was received.
     pub fn table(&self) -> &ServiceTable {
         &self.table
     }
 
-    /// What is not in force, and why; empty when all is well.
+    /// What is not in force, and why; empty when there is nothing.
     pub fn refused(&self) -> impl Iterator<Item = String> {
         self.refused.iter().map(|(what, why)| format!("{what}: {why}"))
     }
 
-    /// The versions of what was told, to resume with.
+    /// The versions of what was received, to resume with.
     pub fn versions(&self) -> HashMap<String, String> {
         let destinations = self.destinations.iter();
         destinations.map(|(key, service)| (key.clone(), service.version.clone())).collect()
     }
 
-    /// Each destination that means a service, and the service's host.
+    /// Each destination that resolves to a service, and the service's host.
     pub fn destinations(&self) -> Vec<(String, Arc<str>)> {
         let known = |(key, service): (&String, &CachedService)| {
             let host = hosts_of(service.accepted.as_ref()?).next()?;

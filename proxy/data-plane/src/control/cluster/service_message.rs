@@ -1,7 +1,8 @@
 //! The message about a service (`k8s/proto/service.proto`), and the check that makes a ServiceEntry of it.
 //!
-//! What a message means is decided by the rules of files ([`ServiceEntry::checked`]). Here is decided only whether it is
-//! understood whole: a field or a value of a later version could narrow what the rest says, so it refuses the message.
+//! The meaning of a message is decided by the rules of files ([`ServiceEntry::checked`]). Decided here is only whether
+//! all of it is understood: a field or a value of a later version could narrow the rest, so an unknown one rejects the
+//! message.
 
 use policy::Protocol;
 use policy::resources::{EndpointDescription, PortDescription, ServiceDescription, ServiceEntry};

@@ -1,4 +1,4 @@
-//! One stream from the controller: connected, asked, answered, until it ends.
+//! One stream from the controller: connect, request, receive, until it ends.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -34,18 +34,18 @@ const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v2.Service";
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 /// The largest answer: what a directory of resources may hold.
 const MOST_ANSWER: usize = crate::control::config::MAX_DIRECTORY_BYTES;
-/// From the open stream to the first word about policy: a controller that says nothing is left for another.
+/// From the open stream to the first policy message: a controller that sends nothing is left for another one.
 const FIRST_ANSWER_DEADLINE: Duration = Duration::from_secs(15);
-/// How often it is looked for destinations that nobody uses any more, and whether the controller is still believed.
+/// How often unused destinations are dropped and the controller's certificate is verified again.
 const SWEEP: Duration = Duration::from_secs(15);
-/// Characters of what was refused that are told.
+/// Characters of the rejection summary.
 const MOST_TOLD: usize = 2000;
-/// Requests on their way.
+/// Requests that wait to be sent.
 const MOST_REQUESTS: usize = 64;
-/// The longest a request may wait for its way.
+/// The longest a request may wait to be sent.
 const SEND_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Follows one stream to its end. What it told stays in `cache`.
+/// Follows one stream to its end. What it delivered stays in `cache`.
 pub(super) async fn follow_once(
     installer: &ResourceInstaller,
     controller: &ControllerConfig,
@@ -102,7 +102,7 @@ pub(super) async fn follow_once(
     }
 }
 
-/// The stream must not outlive what the controller proved: its certificate, its root, our own certificate.
+/// The stream must not outlive what authenticated the controller: its certificate, its root, and our own certificate.
 fn verify_controller_chain(state: &ProxyState, chain: &PeerChain) -> anyhow::Result<()> {
     let credentials = state.valid_credentials().context("our own certificate has expired")?;
     let (leaf, intermediates) = chain.split_first().context("the controller showed nothing")?;
@@ -112,7 +112,7 @@ fn verify_controller_chain(state: &ProxyState, chain: &PeerChain) -> anyhow::Res
     Ok(())
 }
 
-/// A controller of another version does not answer what it does not understand, and nothing is guessed: said once a stream.
+/// A controller of another version ignores what it does not understand, and nothing is guessed: logged once per stream.
 fn say_unanswered(state: &ProxyState, demand: &DestinationDemand, said: &mut bool) {
     if !*said && demand.has_unanswered(state.clock.coarse()) {
         *said = true;
@@ -171,7 +171,7 @@ async fn ask_services(
     send(requests, request).await
 }
 
-/// Puts an answer in force; what is to be said back.
+/// Puts a response in force; returns the acknowledgement or rejection to send.
 fn take(
     installer: &ResourceInstaller,
     demand: &DestinationDemand,
@@ -199,7 +199,7 @@ fn take(
     acknowledge(answer.nonce, &answer.type_url, error)
 }
 
-/// The word for the controller when something was refused.
+/// The rejection for the controller when something was rejected.
 fn take_policies(
     installer: &ResourceInstaller,
     demand: &DestinationDemand,
@@ -213,7 +213,7 @@ fn take_policies(
     demand.set_connected(true);
     if changed {
         if is_first {
-            // What was told of services before there were policies.
+            // The services that arrived before there were policies.
             let hosts = cache.services.table().services().map(|service| service.host.clone());
             locate(installer, demand, cache, hosts.collect::<Vec<_>>().iter());
         }
@@ -222,7 +222,8 @@ fn take_policies(
     tell_refusals(&installer.state, cache, changed)
 }
 
-/// The word for the controller when something was refused. No policy is read again, and no connection is judged.
+/// The rejection for the controller when something was rejected. No policy is read again, and no connection is
+/// authorized again.
 fn take_services(
     installer: &ResourceInstaller,
     demand: &DestinationDemand,
@@ -277,7 +278,7 @@ fn tell_refusals(state: &ProxyState, cache: &ResourceCache, changed: bool) -> Op
     refused
 }
 
-/// As much of what was refused as a line of the log and an answer to the controller take.
+/// As much of what was rejected as fits a log line and an answer to the controller.
 fn refusal_summary(refused: &[String]) -> String {
     refused.join("; ").chars().take(MOST_TOLD).collect()
 }
@@ -305,7 +306,7 @@ fn acknowledge(nonce: String, type_url: &str, error: Option<String>) -> DeltaDis
     }
 }
 
-/// The connection, and the certificates by which the controller proved itself.
+/// The connection, and the certificates by which the controller authenticated itself.
 async fn connect(
     state: &ProxyState,
     controller: &ControllerConfig,
@@ -332,7 +333,7 @@ async fn connect(
     Ok((channel::over(stream, endpoint).await?, chain))
 }
 
-/// Our own connections carry the mark that the interception rules exempt, where one is configured.
+/// The proxy's own connections carry the mark that the interception rules exempt, where one is configured.
 async fn dial(state: &ProxyState, address: (&str, u16)) -> io::Result<TcpStream> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in tokio::net::lookup_host(address).await? {

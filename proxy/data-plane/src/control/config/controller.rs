@@ -3,7 +3,7 @@
 use identity::SpiffeId;
 use policy::yaml::{YamlReader, YamlValue};
 
-/// The controller, and what the proxy tells it of itself.
+/// The controller, and how the proxy identifies itself to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControllerConfig {
     /// Its host name or address (`address`, before the colon).

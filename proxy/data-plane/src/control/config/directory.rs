@@ -1,6 +1,6 @@
 //! Reading configuration and resource files, with limits.
 //!
-//! Only what a file *is* decides here, never what it says: contents go to `Config::parse` and `Resources::parse`.
+//! Only the type of a file matters here, never its contents: those go to `Config::parse` and `Resources::parse`.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -16,11 +16,11 @@ pub const MAX_DIRECTORY_BYTES: usize = 64 << 20;
 
 /// Reads every `*.yaml` and `*.yml` file of a directory, sorted by name; sub-directories are not entered.
 ///
-/// Entries whose name begins with a dot are skipped: in a mounted ConfigMap the files are links through `..data`, which is
-/// swapped as a whole, and the links themselves are read here.
+/// Entries whose name begins with a dot are skipped: in a mounted ConfigMap the files are links through `..data`, which
+/// is swapped as a whole, and the links themselves are read here.
 ///
 /// # Errors
-/// The directory or a file cannot be read, is not a file, or the directory holds more than the limits. The message names it.
+/// The directory or a file cannot be read, is not a file, or the directory exceeds the limits. The message names it.
 pub fn read_directory(directory: &Path) -> io::Result<Vec<SourceFile>> {
     let mut paths = resource_paths(directory).map_err(|error| naming(directory, &error))?;
     paths.sort();
@@ -54,7 +54,7 @@ fn is_resource_name(path: &Path) -> bool {
     !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"))
 }
 
-/// Reads one file of at most [`MAX_FILE_BYTES`]; of a larger one just enough is read to be refused by name later.
+/// Reads one file of at most [`MAX_FILE_BYTES`]; of a larger one just enough is read to reject it by name later.
 ///
 /// # Errors
 /// It cannot be read, or is no regular file (a pipe would block for ever). The message names it.
@@ -64,14 +64,15 @@ pub fn read_file(path: &Path) -> io::Result<SourceFile> {
 }
 
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    // Asked before opening: opening a pipe would already wait for its other end.
+    // Checked before opening: opening a pipe would already wait for its other end.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     bounded(File::open(path)?)
 }
 
-/// Reads what a person hands to a command, until it ends: a file, a pipe or standard input. The bound is that of [`read_file`].
+/// Reads what a person passes to a command, until it ends: a file, a pipe or standard input. The bound is that of
+/// [`read_file`].
 ///
 /// # Errors
 /// It cannot be read. The message names it.

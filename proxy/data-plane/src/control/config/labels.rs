@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// Reads the file.
 ///
 /// # Errors
-/// The number of the first line that is none of this kind.
+/// The number of the first line in another format.
 pub(crate) fn parse(bytes: &[u8]) -> Result<BTreeMap<String, String>, u32> {
     let mut labels = BTreeMap::new();
     for (number, line) in (1u32..).zip(bytes.split(|b| *b == b'\n')) {

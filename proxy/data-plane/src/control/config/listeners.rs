@@ -54,7 +54,7 @@ pub(super) fn inbound(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> 
     InboundConfig { bind, ports, listeners, forwarded_for: forwarded_for.unwrap_or_default() }
 }
 
-/// Modes, like policies, go by the app's port: a listener that takes plaintext for it would open the others, too.
+/// Modes, like policies, apply to the app's port: a listener that accepts plaintext for it would open the others, too.
 fn refuse_two_modes(
     reader: &mut YamlReader,
     mark: SourcePosition,
@@ -226,7 +226,7 @@ fn forward_address(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Sock
     Some(address)
 }
 
-/// Two listeners on one address cannot both work.
+/// Two listeners cannot share one address.
 pub(super) fn refuse_shared_addresses(
     reader: &mut YamlReader,
     mark: SourcePosition,

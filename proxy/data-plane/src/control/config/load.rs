@@ -10,7 +10,7 @@ use policy::{Diagnostic, Diagnostics, Resources, Snapshot, SourceFile};
 
 use super::{Config, labels, read_directory, read_file, read_stream};
 
-/// A configuration with its resources, both without a mistake.
+/// A configuration with its resources, both valid.
 #[derive(Debug)]
 pub struct CheckedConfig {
     /// The configuration.
@@ -20,7 +20,7 @@ pub struct CheckedConfig {
 }
 
 impl CheckedConfig {
-    /// What the resources say of the configured workload.
+    /// What the resources contain for the configured workload.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let Config { workload, defaults, .. } = &self.config;
@@ -32,8 +32,7 @@ impl CheckedConfig {
 /// single file, instead.
 ///
 /// # Errors
-/// Every mistake of both. A configuration with mistakes still says where its resources are, as
-/// long as it is YAML.
+/// Every diagnostic of both. An invalid configuration still says where its resources are, as long as it is YAML.
 pub fn load(config: &Path, directory: Option<&Path>) -> Result<CheckedConfig, Diagnostics> {
     with_resources(load_config(config), directory)
 }
@@ -58,7 +57,7 @@ fn with_resources(
 /// Reads a configuration alone, for what needs no resources.
 ///
 /// # Errors
-/// Every mistake of it.
+/// Every diagnostic of it.
 pub fn load_configuration(path: &Path) -> Result<Config, Diagnostics> {
     load_config(path).0
 }
@@ -66,7 +65,7 @@ pub fn load_configuration(path: &Path) -> Result<Config, Diagnostics> {
 /// Where a configuration's resources are, and which namespace is the root one.
 pub type ResourceLocation = (Option<PathBuf>, String);
 
-/// As [`load`], of a configuration that stands in an environment variable of this name.
+/// As [`load`], of a configuration in the environment variable of this name.
 ///
 /// # Errors
 /// As [`load`].
@@ -74,7 +73,7 @@ pub fn load_text(variable: &str, text: &str) -> Result<CheckedConfig, Diagnostic
     with_resources(read_config(variable, text.as_bytes()), None)
 }
 
-/// As [`load_configuration`], with where its resources are, as far as that can be told.
+/// As [`load_configuration`], with where its resources are, as far as that is known.
 pub fn load_config(path: &Path) -> (Result<Config, Diagnostics>, ResourceLocation) {
     let file = match read_file(path) {
         Ok(file) => file,
@@ -94,8 +93,8 @@ fn read_config(name: &str, bytes: &[u8]) -> (Result<Config, Diagnostics>, Resour
     (config, whereabouts)
 }
 
-/// Reads the labels, where they stand in a file. They are those of the start: a pod whose labels
-/// change is asked for by others' selectors, and answers as the one it was.
+/// Reads the labels, where they are in a file. They are those at the start: a pod whose labels change is selected by
+/// other resources, and still runs as the one it was.
 fn with_labels(mut config: Config) -> Result<Config, Diagnostics> {
     let Some(path) = &config.labels_file else { return Ok(config) };
     let file = read_file(path).map_err(|error| unreadable(path, &error))?;
@@ -108,7 +107,7 @@ fn with_labels(mut config: Config) -> Result<Config, Diagnostics> {
     Ok(config)
 }
 
-/// What the configuration names: a directory, or a file. Nothing that could be waited for.
+/// What the configuration names: a directory, or a file. Nothing that could block.
 ///
 /// # Errors
 /// It cannot be read.
@@ -133,7 +132,7 @@ pub fn read_given(given: &Path) -> Result<Vec<SourceFile>, Diagnostics> {
     files.map_err(|error| unreadable(given, &error))
 }
 
-/// A file or directory that cannot be read, as a mistake like the others.
+/// A file or directory that cannot be read, as a diagnostic like the others.
 pub fn unreadable(path: &Path, error: &io::Error) -> Diagnostics {
     let file = path.display().to_string().into();
     let fix = Some("check the path and its permissions".to_owned());

@@ -1,4 +1,5 @@
-//! What the proxy asks the app in the kubelet's place (`probes`), and in Prometheus' (`metrics.app`).
+//! The probes that the proxy runs in the kubelet's place (`probes`), and the metrics it fetches in Prometheus'
+//! (`metrics.app`).
 
 use std::time::Duration;
 
@@ -14,29 +15,29 @@ const MAX_HEADERS: usize = 64;
 /// One probe or lifecycle handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
-    /// The path under which the kubelet asks, `/probe/CONTAINER/KIND`, for handlers with a secret behind it.
+    /// The path that the kubelet requests, `/probe/CONTAINER/KIND`, for handlers with a secret behind it.
     pub path: String,
     /// How long the app may take. Default 1s.
     pub timeout: Duration,
-    /// What the app is asked.
+    /// What is requested from the app.
     pub ask: ProbeHandler,
 }
 
-/// What the app is asked.
+/// What is requested from the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeHandler {
-    /// `GET`; good is a status from 200 to 399.
+    /// `GET`; a status from 200 to 399 is a success.
     Http(HttpProbe),
-    /// A connection; good when it is taken.
+    /// A connection; accepting it is a success.
     Tcp {
         /// The app's port.
         port: u16,
     },
-    /// `grpc.health.v1.Health/Check`; good is SERVING.
+    /// `grpc.health.v1.Health/Check`; SERVING is a success.
     Grpc {
         /// The app's port.
         port: u16,
-        /// The service that is asked about; empty for the server as a whole.
+        /// The service whose health is requested; empty for the server as a whole.
         service: String,
     },
 }
@@ -48,7 +49,7 @@ pub struct HttpProbe {
     pub port: u16,
     /// Path and query.
     pub path: PathAndQuery,
-    /// Whether the app speaks TLS; its certificate is not looked at, as the kubelet does not.
+    /// Whether the app speaks TLS; its certificate is not verified, as the kubelet does not verify it.
     pub tls: bool,
     /// Headers of the request.
     pub headers: HeaderMap,

@@ -26,7 +26,7 @@ pub(super) const MTLS_MODES: &[(&str, MtlsMode)] = &[
     ("DISABLE", MtlsMode::Disable),
 ];
 
-/// `mode`: only the sidecar is there in this version, and a gateway must not quietly run as one.
+/// `mode`: this version has only the sidecar, and a gateway must not quietly run as one.
 pub(super) fn mode(reader: &mut YamlReader, map: &mut YamlMapping<'_>) {
     let Some(value) = map.take("mode") else { return };
     if reader.choice(value, &[("sidecar", false), ("gateway", true)]) == Some(true) {
@@ -35,7 +35,7 @@ pub(super) fn mode(reader: &mut YamlReader, map: &mut YamlMapping<'_>) {
     }
 }
 
-/// `workload`: who the app is. Its labels stand there, or in a file of the downward API.
+/// `workload`: who the app is. Its labels are given there, or in a file of the downward API.
 pub(super) fn workload(
     reader: &mut YamlReader,
     value: YamlValue<'_>,

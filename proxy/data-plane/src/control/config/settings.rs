@@ -1,31 +1,31 @@
 //! Every setting of the configuration file but the limits, as the reference page prints it. The limits are whole in
 //! [`crate::limits::Limits`].
 //!
-//! A test finds each key that the readers take here, and each key here taken, and reads every default back.
+//! A test finds each key that the readers accept here, and each key here accepted, and reads every default back.
 
 use std::fmt;
 
 /// One setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
-    /// The way to it; `[]` stands for the items of a list, `PORT` and `DOMAIN` for a key of the writer's own.
+    /// Its path; `[]` stands for the items of a list, `PORT` and `DOMAIN` for a key that the user chooses.
     pub key: &'static str,
-    /// What may be written.
+    /// The accepted values.
     pub takes: &'static str,
-    /// What holds without it.
+    /// The value without it.
     pub default: SettingDefault,
     /// What it does.
     pub meaning: &'static str,
 }
 
-/// What holds where a setting is not written.
+/// The value of a setting that is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettingDefault {
-    /// Nothing: it must be there, or where the section it is in stands.
+    /// None: it must be given, or given where its section is.
     Required,
     /// This, as the file would write it.
     Is(&'static str),
-    /// Something that the file cannot write.
+    /// Something that the file cannot express.
     Means(&'static str),
 }
 

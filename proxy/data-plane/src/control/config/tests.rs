@@ -70,7 +70,7 @@ workers: 2
     assert!(config.admin.drain_from_pod);
 }
 
-/// Adds `more` to the least file and expects exactly these mistakes.
+/// Adds `more` to the smallest file and expects exactly these diagnostics.
 #[track_caller]
 fn check(more: &str, expect: &[&str]) {
     let text = format!("{LEAST}{more}");

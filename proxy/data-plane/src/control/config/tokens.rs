@@ -8,14 +8,15 @@ use web_fetch::address::{IpNet, parse_block};
 /// Where the keys of token issuers may be fetched from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenConfig {
-    /// A PEM file with the certificates of those who sign the issuers' web certificates (`certificateAuthorities`). Default: the
-    /// system's file.
+    /// A PEM file with the certificates of those who sign the issuers' web certificates (`certificateAuthorities`).
+    /// Default: the system's file.
     pub certificate_authorities: Option<PathBuf>,
-    /// Addresses of issuers that may be called although they are loopback, link-local or otherwise not for the world
-    /// (`allowAddresses`). A cloud's metadata service is called only where its very address stands there, not a block. Default:
-    /// none.
+    /// Addresses of issuers that may be contacted although they are loopback, link-local or otherwise not public
+    /// (`allowAddresses`). A cloud's metadata service is contacted only where its very address is listed, not a block.
+    /// Default: none.
     pub allow_addresses: Vec<IpNet>,
-    /// Directories whose files `jwksUri: file:///…` may name, beside the resource directory (`keyDirectories`). Default: none.
+    /// Directories whose files `jwksUri: file:///…` may name, beside the resource directory (`keyDirectories`).
+    /// Default: none.
     pub key_directories: Vec<PathBuf>,
 }
 

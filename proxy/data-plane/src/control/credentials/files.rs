@@ -1,8 +1,8 @@
 //! Certificates from PEM files, as cert-manager or a person writes them; reloaded on change.
 //!
 //! Certificate, key and own roots are taken together, or those in force stay. The roots of other trust domains and the
-//! revocation lists are pieces of their own: one that is missing, empty or damaged leaves the one in
-//! force, is counted and told.
+//! revocation lists are independent parts: one that is missing, empty or damaged leaves the one in force, and is
+//! counted and logged.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,21 +22,21 @@ use crate::traffic::state::ProxyState;
 
 /// The largest PEM file that is read, in bytes.
 const MAX_FILE: u64 = 2 * 1024 * 1024;
-/// What some editors put before a text.
+/// The byte order mark that some editors put before a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A file's bytes, or why there are none. One of the files is the key, so all are wiped after use.
+/// A file's bytes, or why they cannot be read. One of the files is the key, so all are wiped after use.
 type FileContent = Result<Zeroizing<Vec<u8>>, String>;
 
-/// Follows the files for ever; a set that cannot be read or does not fit together changes nothing.
+/// Follows the files for ever; a set that cannot be read or is inconsistent changes nothing.
 pub async fn follow(state: Arc<ProxyState>, files: IdentityFiles) {
     let mut changes = DirectoryWatch::of_directories(
         paths(&files).filter_map(Path::parent),
         state.settings.limits.resource_poll,
     );
     let mut seen: Option<Vec<FileContent>> = None;
-    // A set under which our own certificate is no longer trusted may be one that is half written:
-    // it is taken when it is still there at the next look.
+    // A set under which our own certificate is no longer trusted may be half written: it is accepted when it is still
+    // there at the next look.
     let mut distrusting = false;
     loop {
         let now: Vec<FileContent> = paths(&files).map(read).collect();
@@ -135,7 +135,7 @@ fn read_crls(path: &Path, content: Option<&FileContent>) -> anyhow::Result<Revoc
     RevocationLists::from_pem(bytes(content)?).with_context(|| format!("{}", path.display()))
 }
 
-/// A file of comments alone says that nobody of that trust domain is trusted; an empty one is torn.
+/// A file of comments alone means that no root of that trust domain is trusted; an empty one is a torn write.
 fn read_foreign(
     trust_domain: &TrustDomain,
     path: &Path,

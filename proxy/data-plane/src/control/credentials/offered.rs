@@ -1,7 +1,6 @@
-//! What a source of certificates hands over. Certificate, key and own roots belong together and are
-//! taken whole or not at all; what is said about *others* is taken piece by piece: a piece that
-//! cannot be read leaves the one in force, and the rest is not held up by it, nor by our own part
-//! when that is refused (SECURITY-CASES S-28, F-09).
+//! The set that a source of certificates provides. Certificate, key and own roots belong together and are taken as a
+//! whole or not at all. What concerns *others* is taken part by part: an unreadable part leaves the one in force, and
+//! does not delay the rest; neither does a rejected own part (SECURITY-CASES S-28, F-09).
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use identity::{RevocationLists, SvidKey, TrustBundle, TrustBundles, TrustDomain,
 
 use crate::connection::credentials::{Credentials, OwnIdentity};
 
-/// A readable set, and what of it is still the old one.
+/// A readable set, and which parts of it are still the old ones.
 pub struct OfferedCredentials {
     /// The certificate chain.
     pub svid: X509Svid,
@@ -18,13 +17,13 @@ pub struct OfferedCredentials {
     pub key: Arc<SvidKey>,
     /// The roots, with the revocation lists on each of them.
     pub bundles: TrustBundles,
-    /// What could not be read and was kept as it is.
+    /// The parts that could not be read and were kept unchanged.
     pub kept: Vec<RetainedPart>,
     /// Why certificate, key and own roots are still those in force.
     pub refused: Option<anyhow::Error>,
 }
 
-/// A piece that could not be read.
+/// A part that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetainedPart {
     /// What it is.
@@ -33,7 +32,7 @@ pub struct RetainedPart {
     pub error: String,
 }
 
-/// What is taken piece by piece.
+/// The parts that are taken one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrustPart {
     /// The roots of a trust domain.
@@ -65,11 +64,11 @@ fn with_roots(own: OwnIdentity) -> anyhow::Result<OwnIdentity> {
 }
 
 impl OfferedCredentials {
-    /// Joins what a source said. `held` is what is in force.
+    /// Joins what a source provided. `held` is what is in force.
     ///
     /// # Errors
-    /// While nothing is held: when certificate, key or own roots cannot be used, or the revocation
-    /// lists cannot be read; without them nobody could be told from who was revoked.
+    /// While nothing is in force: when certificate, key or own roots cannot be used, or the revocation lists cannot be
+    /// read, because without them a revoked peer would be accepted.
     pub fn join(
         own: anyhow::Result<OwnIdentity>,
         foreign: Vec<(TrustDomain, anyhow::Result<TrustBundle>)>,
@@ -104,7 +103,7 @@ impl OfferedCredentials {
                 }
             }
         }
-        // Last: nothing that is said of others takes the place of our own roots.
+        // Last, so that nothing provided for others replaces our own roots.
         bundles.push(own.bundle);
         let bundles = bundles.into_iter().map(|bundle| bundle.with_crls(crls.clone()));
         Ok(Self {
@@ -116,7 +115,7 @@ impl OfferedCredentials {
         })
     }
 
-    /// The same of others, beside certificate, key and own roots that are held.
+    /// The same parts for others, with the certificate, key and own roots that are in force.
     #[must_use]
     pub fn with_own(self, held: OwnIdentity) -> Self {
         let own = self.svid.id().trust_domain();

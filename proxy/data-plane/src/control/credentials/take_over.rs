@@ -1,4 +1,4 @@
-//! Taking over what a source of certificates hands over, and telling what of it was not taken.
+//! Puts in force what a source of certificates provides, and reports which parts were not taken.
 
 use anyhow::Context;
 use identity::X509Svid;
@@ -8,10 +8,9 @@ use crate::control::credentials::{OfferedCredentials, RetainedPart, TrustPart};
 use crate::traffic::state::{ProxyState, unix_time};
 
 impl ProxyState {
-    /// Checks a set of certificate, key and bundles and puts it in force. Open connections live on,
-    /// except those whose peer the new bundles refuse. `settled` says that the source means it even
-    /// where it takes the trust away from our own certificate: then that is no reason to go on
-    /// trusting others by the old bundles.
+    /// Checks a set of certificate, key and bundles and puts it in force. Open connections stay, except those whose
+    /// peer the new bundles reject. `settled` means that the source is sure of the set even where it removes the trust
+    /// in our own certificate: then the proxy must not go on trusting others by the old bundles.
     ///
     /// # Errors
     /// When our own part cannot be read, or a peer would refuse it: certificate, key and own roots
@@ -34,7 +33,7 @@ impl ProxyState {
         }
     }
 
-    /// Our own part was refused; who was revoked and whom other trust domains name does not wait for it.
+    /// Our own part was rejected; revocations and the roots of other trust domains are put in force nevertheless.
     fn install_others(&self, offered: OfferedCredentials, settled: bool) -> anyhow::Result<()> {
         let Some(held) = self.credentials() else { return Ok(()) };
         let Some(own) = held.own_identity() else { return Ok(()) };
@@ -74,8 +73,8 @@ impl ProxyState {
         self.install_credentials(credentials, age);
     }
 
-    /// Counts and tells what of a set could not be read, so that the old is still in force. Why our
-    /// own part was refused is told by [`Self::credentials_refused`].
+    /// Counts and logs which parts of a set could not be read, so that the old ones stay in force. A rejected own part
+    /// is logged by [`Self::credentials_refused`].
     fn trust_kept(&self, kept: &[RetainedPart], own: bool) {
         let is_kept = |piece| kept.iter().any(|kept| kept.what == piece);
         self.metrics.trust_update(TrustPart::Bundle.as_str(), !own && !is_kept(TrustPart::Bundle));
@@ -90,7 +89,7 @@ impl ProxyState {
         }
     }
 
-    /// Notes that certificate, key and own roots were refused; those in force stay.
+    /// Records that certificate, key and own roots were rejected; those in force stay.
     pub fn credentials_refused(&self, error: &anyhow::Error) {
         self.metrics.renewal(false);
         let outcome = match self.credentials() {
@@ -104,8 +103,8 @@ impl ProxyState {
     }
 }
 
-/// Whether this is the certificate in force: then what has changed is what is trusted. A *new* one
-/// that nobody would trust is a wrong answer, and refused whole.
+/// Whether this is the certificate in force: then only the trust has changed. A *new* certificate that nobody would
+/// trust is a wrong answer, and is rejected as a whole.
 fn is_current(state: &ProxyState, svid: &X509Svid) -> bool {
     let held = state.credentials();
     held.is_some_and(|held| held.svid().chain().first() == svid.chain().first())

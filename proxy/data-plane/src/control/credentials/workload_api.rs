@@ -1,8 +1,7 @@
-//! Certificates from a SPIFFE Workload API socket: our cert agent or a SPIRE agent, no difference.
+//! Certificates from a SPIFFE Workload API socket: our cert agent and a SPIRE agent are treated alike.
 //!
-//! A client of our own of `FetchX509SVID` (SPIFFE Workload API §5.2.1): the common libraries drop the
-//! revocation lists of an answer. Every answer is the full set (§4.3); a field that is empty now
-//! clears what it held before (§4.4).
+//! Our own client of `FetchX509SVID` (SPIFFE Workload API §5.2.1): the common libraries drop the revocation lists of an
+//! answer. Every answer is the full set (§4.3); a field that is empty clears what it held before (§4.4).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,12 +31,12 @@ mod proto {
 
 /// First wait after a failure, doubled each time.
 const RETRY_MIN: Duration = Duration::from_millis(250);
-/// Longest wait after a failure, unless `identityTimeout` is shorter. The socket is local: asking
-/// it often costs nothing.
+/// The longest wait after a failure, unless `identityTimeout` is shorter. The socket is local: a frequent retry costs
+/// nothing.
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// The largest answer that is read, bytes: bundles and revocation lists of some trust domains.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
-/// Every call says that it comes from a workload that meant to make it (Workload Endpoint §3).
+/// Every call carries the header that marks a caller as a workload (Workload Endpoint §3).
 const SECURITY_HEADER: &str = "workload.spiffe.io";
 
 /// Follows the socket for ever: every full answer becomes the credentials in force. While the
@@ -91,26 +90,26 @@ async fn ask(socket: &Path) -> anyhow::Result<Streaming<X509svidResponse>> {
     Ok(client.fetch_x509svid(request).await.map_err(agent_error)?.into_inner())
 }
 
-/// An agent's refusal in its own words. `PermissionDenied` is what it says while nobody has
-/// registered the workload, so it is asked again like after any other failure (§7).
+/// The agent's status as an error. `PermissionDenied` is the status of a workload that is not registered yet, so it is
+/// retried like any other failure (§7).
 fn agent_error(status: tonic::Status) -> anyhow::Error {
     anyhow!("the agent says {:?}: {}", status.code(), status.message())
 }
 
-/// Reads one answer. One without an SVID says nothing, not that nobody was revoked.
+/// Reads one answer. One without an SVID is invalid; it does not mean that no certificate is revoked.
 fn read(
     answer: X509svidResponse,
     held: Option<&Credentials>,
 ) -> anyhow::Result<OfferedCredentials> {
     let X509svidResponse { svids, crl, federated_bundles } = answer;
-    // Of several the first is the default one (§5.2.1).
+    // Of several SVIDs the first is the default one (§5.2.1).
     let first = svids.into_iter().next().ok_or_else(|| anyhow!("the answer holds no SVID"))?;
     let own = read_own(first);
-    // Ours comes with the SVID.
+    // Our own roots come with the SVID.
     let ours = own.as_ref().ok().map(|own| own.svid.id()).or(held.map(Credentials::id));
     let ours = ours.map(SpiffeId::trust_domain);
     let foreign = federated_bundles.into_iter().filter_map(|(name, roots)| {
-        // A key that names no trust domain names nobody whom we could believe.
+        // A key that is no trust domain name cannot name anybody to trust.
         let name = name.strip_prefix("spiffe://").unwrap_or(&name).trim_end_matches('/');
         let trust_domain = TrustDomain::parse(name).ok()?;
         let foreign = Some(trust_domain.as_str()) != ours;
@@ -131,7 +130,7 @@ fn read_own(own: X509svid) -> anyhow::Result<OwnIdentity> {
     Ok(OwnIdentity { svid, key: Arc::new(key), bundle })
 }
 
-/// Roots one behind the other; none at all means that nobody of that trust domain is trusted.
+/// Concatenated roots; none at all means that no root of that trust domain is trusted.
 fn bundle(trust_domain: TrustDomain, roots: &[u8]) -> anyhow::Result<TrustBundle> {
     Ok(TrustBundle::from_der(trust_domain, identity::certificates(roots)?)?)
 }

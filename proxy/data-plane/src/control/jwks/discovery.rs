@@ -1,4 +1,4 @@
-//! Where an issuer says its keys are (OpenID Connect Discovery 1.0 §4).
+//! Where an issuer publishes its keys (OpenID Connect Discovery 1.0 §4).
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ pub(super) fn document_of(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
 }
 
-/// Why a discovery document is not believed.
+/// Why a discovery document is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum DiscoveryError {
     #[error("the discovery document is no JSON object")]

@@ -1,4 +1,4 @@
-//! Fetching the keys of a token issuer (S-35), as the configuration's `tokens` allows it. Everything that is the same for every
+//! Fetches the keys of a token issuer (S-35), as the configuration's `tokens` allows it. What is the same for every
 //! fetch is in `web_fetch`.
 
 use std::io;
@@ -16,7 +16,7 @@ use crate::control::config::Config;
 const MAX_REDIRECTS: usize = 3;
 /// For a connection to one address.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
-/// Where systems keep the certificates of the web's authorities.
+/// Where systems keep the certificates of the public authorities.
 const SYSTEM_AUTHORITIES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -24,7 +24,7 @@ const SYSTEM_AUTHORITIES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Why no document came in. Says nothing that the other side sent but where a redirect leads.
+/// Why a document was not fetched. Contains nothing that the other side sent except the target of a redirect.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     #[error("`{0}` is no https address to fetch from: {1}")]
@@ -94,8 +94,8 @@ impl Dial for ProxyDial {
     }
 }
 
-/// TLS 1.3 to the web, checked against the authorities of the configuration or of the system. Read anew each time: the file is
-/// renewed with the system.
+/// TLS 1.3 to a public server, verified against the authorities of the configuration or of the system. The file is read
+/// each time, because system updates replace it.
 fn web_tls(config: &Config) -> Result<WebTls, FetchError> {
     let wrong = FetchError::Authorities;
     let file = match &config.tokens.certificate_authorities {

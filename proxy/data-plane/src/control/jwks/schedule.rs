@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use back_off::BackOff;
 
-/// Fetched again at the earliest and latest after this, whatever the issuer's `Cache-Control` says: an issuer cannot make us ask
-/// all the time, nor keep a withdrawn key alive for hours.
+/// The next fetch is at the earliest and latest after this, whatever the issuer's `Cache-Control` says: an issuer can
+/// neither cause constant fetches nor keep a withdrawn key alive for hours.
 const REFRESH: std::ops::RangeInclusive<u64> = 5 * 60..=20 * 60;
 /// The first wait after a failure; doubled with each up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(5 * 60);
 /// An unknown `kid` fetches the keys anew at most this often (S-38).
 const UNKNOWN_KEY_PAUSE: u64 = 30;
-/// Keys that could not be renewed for this long are let go (F-31).
+/// Keys that could not be renewed for this long are dropped (F-31).
 const MAX_STALE: u64 = 24 * 3600;
 
 /// The state of one source of keys.
@@ -36,7 +36,7 @@ impl RefreshSchedule {
         self.last_attempt = Some(now);
     }
 
-    /// Keys came in; `max_age` is what the answer's `Cache-Control` allows.
+    /// Records fetched keys; `max_age` is what the answer's `Cache-Control` allows.
     pub(super) fn succeeded(&mut self, now: u64, max_age: Option<Duration>) {
         let age = max_age.map_or(*REFRESH.start(), |age| age.as_secs());
         self.back_off.reset();
@@ -44,25 +44,25 @@ impl RefreshSchedule {
         self.next = now + age.clamp(*REFRESH.start(), *REFRESH.end());
     }
 
-    /// No keys came in.
+    /// Records a failed fetch.
     pub(super) fn failed(&mut self, now: u64) {
         self.next = now + self.back_off.next_wait().as_secs();
     }
 
     /// How long to wait before the next fetch.
     pub(super) fn wait(&self, now: u64) -> Duration {
-        // A clock that was set back must not make us wait for long.
+        // A clock that was set back must not cause a long wait.
         Duration::from_secs(self.next.saturating_sub(now).min(*REFRESH.end()))
     }
 
-    /// How long to wait before the next fetch, when a token names a key that is not there.
+    /// How long to wait before the next fetch, when a token names an unknown key.
     pub(super) fn wait_for_unknown_key(&self, now: u64) -> Duration {
         let earliest = self.last_attempt.map_or(0, |last| last + UNKNOWN_KEY_PAUSE);
         let earliest = Duration::from_secs(earliest.saturating_sub(now).min(UNKNOWN_KEY_PAUSE));
         earliest.min(self.wait(now))
     }
 
-    /// Whether the keys in force are too old to be believed.
+    /// Whether the keys in force are too old to be used.
     pub(super) fn is_stale(&self, now: u64) -> bool {
         self.last_success.is_some_and(|last| now > last + MAX_STALE)
     }

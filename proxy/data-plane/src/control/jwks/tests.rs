@@ -209,14 +209,14 @@ async fn s35_ssrf_and_file_reads_by_default_nothing_local() {
         assert!(found.contains("tokens.allowAddresses"), "{address}: {found}");
     }
     assert!(issuer.asked.lock().unwrap().is_empty());
-    // An authority that is not ours, and a name the certificate does not have.
+    // An untrusted authority, and a name that the certificate does not have.
     let strange = config("allowAddresses: [127.0.0.1], certificateAuthorities: /no/such.pem");
     assert!(fetched(&strange, &issuer.url("/")).await.contains("tokens.certificateAuthorities"));
     let found = fetched(&issuer.config(", keyDirectories: [/a]"), &named).await;
     assert!(found.contains("certificate") || found.contains("tokens.allowAddresses"), "{found}");
 }
 
-/// The rules of a proxy that believes these `jwtRules`.
+/// The rules of a proxy that trusts the issuers of these `jwtRules`.
 fn resources(rules: &str) -> Resources {
     let text = format!(
         "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {{name: r, namespace: shop}}\nspec: {{jwtRules: [{rules}]}}\n"
@@ -282,7 +282,7 @@ async fn f31_each_issuer_for_itself() {
     ] {
         assert!(!has(&source), "{name}");
     }
-    // Rules that are gone take their keys with them, and unchanged ones keep theirs.
+    // Removed rules take their keys with them, and unchanged ones keep theirs.
     let before = state.token_keys.keys();
     installer
         .install(&resources(&format!("{{issuer: b, jwksUri: '{}', {timeout}}}", url("/late"))));

@@ -10,16 +10,16 @@ use super::ProbeOutcome;
 
 /// `HealthCheckResponse.ServingStatus.SERVING`, as the only field of its message.
 const SERVING: &[u8] = &[0x08, 0x01];
-/// A longer answer is none to this question.
+/// A longer answer cannot be the answer to this request.
 const MAX_ANSWER: usize = 1024;
 
-/// Asks for the health of a service; the empty name is the server as a whole.
+/// Requests the health of a service; the empty name is the server as a whole.
 pub(super) async fn check(stream: TcpStream, service: &str) -> Result<ProbeOutcome, String> {
     let failed = |error: h2::Error| format!("no gRPC with the app: {error}");
     let authority = stream.peer_addr().map_err(|error| error.to_string())?;
     let (sender, connection) = client::handshake(stream).await.map_err(failed)?;
     let task = tokio::spawn(async move {
-        // Its error has reached the request that was on it.
+        // Its error also reaches the request on the connection.
         let _ = connection.await;
     });
     let request = Request::post(format!("http://{authority}/grpc.health.v1.Health/Check"))

@@ -19,8 +19,8 @@ use super::{ProbeOutcome, connect, tls};
 /// As many redirects as the kubelet follows.
 const MAX_REDIRECTS: usize = 10;
 
-/// Asks, and follows redirects as long as they stay with the host that was asked; one that leads
-/// elsewhere is a success, as it is to the kubelet.
+/// Sends the request, and follows redirects as long as they stay with the same host; one that leads elsewhere is a
+/// success, as it is to the kubelet.
 pub(super) async fn get(
     config: &Config,
     local: SocketAddr,
@@ -88,13 +88,13 @@ pub(crate) async fn send(
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(YieldingIo::new(io))).await.map_err(failed)?;
     tokio::spawn(async move {
-        // Its error has reached the request that was on it.
+        // Its error also reaches the request on the connection.
         let _ = connection.await;
     });
     sender.send_request(request).await.map_err(failed)
 }
 
-/// Where a redirect leads, when it stays with the host that was asked.
+/// The target of a redirect, when it stays with the same host.
 fn within(answer: &Response<Incoming>, host: Option<&HeaderValue>) -> Option<PathAndQuery> {
     let location: Uri = answer.headers().get(LOCATION)?.to_str().ok()?.parse().ok()?;
     let same = location.authority().is_none_or(|authority| {

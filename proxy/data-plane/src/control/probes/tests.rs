@@ -9,7 +9,7 @@ use ::http::HeaderMap;
 
 use crate::control::probes::*;
 
-/// An app that gives the answer that begins with the path it was asked for; the port it has.
+/// An app that gives the answer whose key is the start of the requested path; returns its port.
 fn app(answers: &'static [(&'static str, &'static str)]) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -109,7 +109,7 @@ async fn a_silent_app_fails_in_the_probes_time() {
     assert_eq!(verdict, ProbeOutcome::Failed("no answer within 1s".to_owned()));
 }
 
-/// An app that speaks these versions of TLS, with a certificate of nobody; the port it has.
+/// An app that speaks these versions of TLS, with a self-signed certificate; returns its port.
 async fn https_app(versions: &[&'static rustls::SupportedProtocolVersion]) -> u16 {
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
@@ -128,7 +128,7 @@ async fn https_app(versions: &[&'static rustls::SupportedProtocolVersion]) -> u1
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let (stream, _) = listener.accept().await.unwrap();
         let Ok(mut stream) = acceptor.accept(stream).await else { return };
-        // An answer that came before its question would be taken for nonsense.
+        // An answer that arrives before its request would be treated as malformed.
         let _ = stream.read(&mut [0; 2048]).await.unwrap();
         stream.write_all(OK.as_bytes()).await.unwrap();
         stream.shutdown().await.unwrap();

@@ -1,6 +1,6 @@
-//! TLS towards our own app, for probes alone. The certificate is not looked at, as the kubelet does
-//! not look at it: a probe asks whether the app answers, not who it is. What may be asked and what
-//! is told of the answer are the boundary.
+//! TLS to our own app, for probes alone. The certificate is not verified, as the kubelet does not verify it: a probe
+//! asks whether the app answers, not who it is. The limits on what is requested and on what is returned are the
+//! protection.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ use tokio_rustls::TlsConnector;
 
 use crate::connection::net::BoxedIo;
 
-/// Makes the handshake, TLS 1.3 or 1.2: an app that speaks no 1.3 is probed by the kubelet, too. No other
-/// connection of the proxy knows 1.2.
+/// Makes the handshake, TLS 1.3 or 1.2: the kubelet also probes an app that has no 1.3. No other connection of the
+/// proxy uses 1.2.
 pub(super) async fn open(stream: TcpStream) -> Result<BoxedIo, String> {
     let failed = |error: &dyn std::fmt::Display| format!("no TLS with the app: {error}");
     let address = stream.peer_addr().map_err(|error| failed(&error))?;
@@ -38,8 +38,8 @@ fn config() -> Result<ClientConfig, Error> {
     Ok(config)
 }
 
-/// Takes every certificate, and does not ask for the proof that the server has its key: whose key it is, nobody
-/// knows, so the proof would say nothing, and reading the key would refuse what the kubelet takes, such as
+/// Accepts every certificate, and does not require the proof that the server has its key: without a verified
+/// certificate the proof would mean nothing, and reading the key would reject what the kubelet accepts, such as
 /// certificates of X.509 version 1.
 #[derive(Debug)]
 struct AcceptAnyCertificate(Arc<CryptoProvider>);

@@ -1,4 +1,4 @@
-//! Why a body did not come to its end, for those who gave it away and are asked afterwards.
+//! Why a body did not come to its end, readable also after it was given away.
 
 use std::error::Error as _;
 use std::io::{
@@ -29,12 +29,12 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// Whose doing it is.
+    /// The kind of failure, which says whose fault it is.
     pub(super) fn kind(&self) -> BodyFailure {
         match self {
             Self::Http1(error) => {
                 let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-                // So hyper says that chunks or trailers are none, or too large.
+                // This is how hyper reports chunks or trailers that are malformed or too large.
                 let none = source.is_some_and(|e| matches!(e.kind(), InvalidInput | InvalidData));
                 if none { BodyFailure::Malformed } else { BodyFailure::Off }
             }
@@ -47,12 +47,12 @@ impl BodyError {
     }
 }
 
-/// How a body broke.
+/// How a body failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyFailure {
-    /// It is none by the rules of its protocol: chunk syntax, trailers, another length than announced.
+    /// It violates its protocol: chunk syntax, trailers, another length than announced.
     Malformed,
-    /// Whoever sent it broke off.
+    /// The sender broke off.
     Off,
     /// No byte came for too long.
     Stalled,
@@ -60,12 +60,12 @@ pub enum BodyFailure {
     Withdrawn,
 }
 
-/// Hears of a body that was given away, should it break.
+/// Records the failure of a body that was given away.
 #[derive(Debug, Clone, Default)]
 pub struct BodyWatch(Option<Arc<OnceLock<BodyFailure>>>);
 
 impl BodyWatch {
-    /// Of a body that may break.
+    /// The watch of a body that may fail.
     pub(super) fn begin() -> Self {
         Self(Some(Arc::default()))
     }
@@ -76,7 +76,7 @@ impl BodyWatch {
         }
     }
 
-    /// How the body broke, if it did.
+    /// How the body failed, if it did.
     #[must_use]
     pub fn broken(&self) -> Option<BodyFailure> {
         self.0.as_ref()?.get().copied()

@@ -1,4 +1,4 @@
-//! What lasts as long as a body: whoever must know how it ends, or may cut it.
+//! Guards that last as long as a body: they learn how it ends, or may cut it.
 
 use std::task::{Context, Poll};
 
@@ -11,41 +11,41 @@ use super::failure::BodyFailure;
 /// Lasts as long as a body and learns how it ends: by `ended` where its end was handed on, and else by being dropped, after
 /// `failed` or `abandoned`.
 ///
-/// Guards of a body act in the order in which they were added: what gives a connection back stands before what writes the
-/// record of the exchange.
+/// Guards of a body act in the order in which they were added: the one that returns a connection to its pool is added
+/// before the one that writes the record of the exchange.
 pub trait BodyGuard: Send {
-    /// Whether nothing more of the body may pass. Asked before each frame.
+    /// Whether nothing more of the body may pass. Called before each frame.
     fn is_refused(&self) -> bool {
         false
     }
 
-    /// Ready once nothing more of the body may pass. Asked while the body waits.
+    /// Ready once nothing more of the body may pass. Polled while the body waits.
     fn poll_refused(&self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
     }
 
-    /// A frame is handed on.
+    /// A frame was forwarded.
     fn passed(&mut self, _frame: &Frame<Bytes>) {}
 
-    /// The body breaks before its end. `request` says whether the body of the request that it answers broke, and how.
+    /// The body fails before its end. `request` is the failure of the request's body that it answers, if there was one.
     fn failed(&mut self, _failure: BodyFailure, _request: Option<BodyFailure>) {}
 
-    /// Whoever the body is for has taken none of it for too long.
+    /// The reader of the body has read none of it for too long.
     fn unread(&mut self) {}
 
-    /// The body is dropped before its end, which nobody waits for any more.
+    /// The body is dropped before its end, because nobody reads it any more.
     fn abandoned(&mut self) {}
 
-    /// The end was handed on.
+    /// The end was forwarded.
     fn ended(self: Box<Self>) {}
 }
 
-/// The guards of a body, in order. A record and a connection on loan are what most have: for these nothing is allocated.
+/// The guards of a body, in order. Most bodies have a record and a connection lease: for these nothing is allocated.
 #[derive(Default)]
 pub(super) struct GuardList(SmallVec<[Box<dyn BodyGuard>; 2]>);
 
 impl GuardList {
-    /// Adds a guard behind the others.
+    /// Adds a guard after the others.
     pub(super) fn add(&mut self, guard: Box<dyn BodyGuard>) {
         self.0.push(guard);
     }

@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-/// A deadline that is armed only when we are kept waiting, and begins anew with each progress.
+/// A deadline that is armed only while waiting, and restarts with each progress.
 pub(crate) struct StallTimeout {
     limit: Duration,
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl StallTimeout {
-    /// Nothing is waited for yet.
+    /// A deadline that is not armed yet.
     pub(crate) fn after(limit: Duration) -> Self {
         Self { limit, sleep: None }
     }
 
-    /// We are kept waiting. Ready with the limit once there was no progress for so long.
+    /// Arms the deadline while waiting. Ready with the limit once there was no progress for that long.
     pub(crate) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
         let limit = self.limit;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));

@@ -1,18 +1,18 @@
-//! A look at the beginning of a body as it passes, for filters that judge what a message holds.
+//! Inspects the beginning of a body as it passes, for filters that judge a message's contents.
 
 use super::failure::BodyError;
 
-/// Looks at the bytes of a body as they pass.
+/// Inspects the bytes of a body as they pass.
 pub trait BodyInspector: Send {
-    /// Sees the next bytes, before they are handed on.
+    /// Sees the next bytes, before they are forwarded.
     ///
     /// # Errors
-    /// The body is cut with this error, and the bytes are not handed on.
+    /// The body is cut with this error, and the bytes are not forwarded.
     fn inspect(&mut self, bytes: &[u8]) -> Result<(), BodyError>;
 }
 
-/// An inspector and how much of the body it still sees. What comes after that passes unseen: whoever must see all of a body
-/// refuses longer ones by their `Content-Length`, or counts.
+/// An inspector and how much of the body it may still see. What follows passes unseen: a filter that must see all of a
+/// body refuses longer ones by their `Content-Length`, or counts.
 pub(super) struct BodyTap {
     inspector: Box<dyn BodyInspector>,
     left: usize,
@@ -24,7 +24,7 @@ impl BodyTap {
         Self { inspector, left: most }
     }
 
-    /// Shows the inspector bytes that are about to be handed on, as many as it may still see.
+    /// Shows the inspector bytes that are about to be forwarded, as many as it may still see.
     pub(super) fn see(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
         let seen = &bytes[..bytes.len().min(self.left)];
         self.left -= seen.len();

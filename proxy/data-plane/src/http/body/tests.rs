@@ -41,7 +41,7 @@ async fn s02_trailers_have_the_limits_of_a_head() {
     }
 }
 
-/// The body of an answer of which `abc` has come when the server resets the stream, before or after its end.
+/// The body of an answer of which `abc` has arrived when the server resets the stream, before or after its end.
 async fn reset(reason: h2::Reason, ended: bool) -> Option<Bytes> {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let (heard, hear) = tokio::sync::oneshot::channel::<()>();
@@ -74,7 +74,7 @@ async fn f14_upstream_resets_mid_body_whatever_it_says() {
     assert_eq!(reset(h2::Reason::NO_ERROR, true).await.as_deref(), Some(&b"abc"[..]));
 }
 
-/// Notes what it hears in a list that all guards of a body share.
+/// Records its calls in a list that all guards of a body share.
 struct TestGuard(&'static str, Arc<Mutex<Vec<String>>>);
 
 impl BodyGuard for TestGuard {
@@ -93,7 +93,7 @@ impl BodyGuard for TestGuard {
     }
 }
 
-/// Refuses bodies that begin with these bytes, and notes how many it saw.
+/// Refuses bodies that begin with these bytes, and counts how many it saw.
 struct TestInspector(&'static [u8], Arc<Mutex<usize>>);
 
 impl BodyInspector for TestInspector {

@@ -1,8 +1,8 @@
 //! What would have been decided otherwise: audit mode, AUDIT policies and dry-run policies.
 //!
-//! None of these decides anything. They are how a policy is tried on live traffic before it is
-//! enforced: each is counted (`postern_authorization_decisions_total{decision="would_deny"}`),
-//! logged with its request, and shown by `/decisions` and `explain`.
+//! None of these is enforced. They let a policy be tried on live traffic before it is enforced: each is counted
+//! (`postern_authorization_decisions_total{decision="would_deny"}`), logged with its request, and shown by `/decisions`
+//! and `explain`.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use policy::{
 };
 use serde::Serialize;
 
-/// One decision that was only watched.
+/// One decision that is not enforced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ShadowDecision {
-    /// `would_deny`, or `would_allow` where a dry-run policy would let in what is refused now.
+    /// `would_deny`, or `would_allow` where a dry-run policy would allow what is refused now.
     pub decision: &'static str,
-    /// Who says so.
+    /// The source of the decision.
     pub by: ShadowSource,
     /// The reason there would have been.
     pub reason: &'static str,
@@ -26,7 +26,7 @@ pub struct ShadowDecision {
     pub rule: Option<u32>,
 }
 
-/// What is watched and does not decide.
+/// The sources of decisions that are not enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ShadowSource {
@@ -39,7 +39,7 @@ pub enum ShadowSource {
 }
 
 impl ShadowSource {
-    /// The word, also the `policy` label where no rule matched.
+    /// The label, also the `policy` label where no rule matched.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -66,7 +66,8 @@ impl ShadowDecision {
     }
 }
 
-/// What would have been decided otherwise; empty, and found at once, when nothing is watched.
+/// The decisions that differ from the enforced one; empty, at no cost, when there is no policy in audit or dry-run
+/// mode.
 pub(super) fn of(
     snapshot: &Snapshot,
     connection: &ConnectionFacts<'_>,
@@ -93,7 +94,7 @@ pub(super) fn of(
                 found.push(ShadowDecision::deny(ShadowSource::DryRun, reason, denial.decider()));
             }
         }
-        // A dry-run policy lets nobody in whom the port's mode or the protocol keeps out.
+        // A dry-run policy does not apply to what the port's mode or the protocol refuses.
         Err(denial) if is_policys_own(denial) => {
             if let Some(Ok(permit)) = shadow() {
                 let reason = permit.reason().as_str();

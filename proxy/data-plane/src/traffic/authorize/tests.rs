@@ -1,4 +1,4 @@
-//! Decisions and what stands beside them, as tables; and that nobody decides elsewhere.
+//! Decisions and what is reported with them, as tables; and that no other file decides.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
@@ -13,7 +13,7 @@ use policy::{
 
 use crate::traffic::authorize::*;
 
-/// What only this module may ask of the policy crate.
+/// The functions of the policy crate that only this module may call.
 const QUESTIONS: &[&str] = &[
     "authorize_request(",
     "authorize_opaque(",
@@ -147,7 +147,7 @@ fn shown(would: &ShadowDecision) -> String {
     format!("{} {} {} {rule}", would.decision, would.by.as_str(), would.reason)
 }
 
-/// A dry-run rule lets nobody in past the port's mode.
+/// A dry-run rule does not override the port's mode.
 #[test]
 fn plaintext_by_the_ports_mode() {
     for (mtls, taken) in
@@ -163,7 +163,7 @@ fn plaintext_by_the_ports_mode() {
     }
 }
 
-/// S-20: bytes that are no HTTP, where it must be HTTP, are refused whatever rules allow.
+/// S-20: bytes that are not HTTP, where it must be HTTP, are refused whatever rules allow.
 #[test]
 fn s20_undecided_protocol_is_refused() {
     let peer = SpiffeId::parse("spiffe://td/ns/shop/sa/frontend").unwrap();

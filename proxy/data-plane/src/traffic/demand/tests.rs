@@ -5,7 +5,7 @@ fn host(name: &str) -> Arc<str> {
     name.into()
 }
 
-/// What is asked and never answered, for tests of the table alone.
+/// Requests that are never answered, for tests of the table alone.
 fn asked(demand: &DestinationDemand, key: &str, now: u32) {
     drop(demand.entry(key, now));
 }

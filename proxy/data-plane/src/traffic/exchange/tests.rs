@@ -191,7 +191,7 @@ async fn the_gate_stands_before_all_phases_and_answers_are_cleaned() {
     assert_eq!(*handler.0.called.lock(), ALL);
 }
 
-/// A phase that need not wait makes nobody wait: the plain request is through in one go.
+/// A phase that need not wait delays nothing: the plain request passes in a single poll.
 #[tokio::test]
 async fn only_a_phase_that_waits_makes_an_exchange_wait() {
     let handler = ExchangeHandler::new(TestPhases::new(("", Does::Continue)));

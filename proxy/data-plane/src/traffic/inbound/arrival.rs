@@ -1,4 +1,4 @@
-//! Where an inbound connection was going, and whether that is ours to serve.
+//! The destination of an inbound connection, and whether it is served here.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -15,7 +15,7 @@ use crate::traffic::state::ProxyState;
 pub(crate) struct InboundDestination {
     /// The address the client dialled; a mesh stream must name the same.
     pub(crate) dialled: SocketAddr,
-    /// The app's address: what policy judges, and where the bytes go.
+    /// The app's address: policy sees it, and the bytes go there.
     pub(crate) app: SocketAddr,
     /// What the port is declared to speak.
     pub(crate) declared_protocol: Protocol,
@@ -26,8 +26,8 @@ impl InboundDestination {
     /// Finds out where the connection was going.
     ///
     /// # Errors
-    /// A stable word for a destination that is not served: our own ports (SECURITY-CASES S-44),
-    /// or a dial of the redirection port itself (S-45).
+    /// A stable reason for a destination that is not served: our own ports (SECURITY-CASES S-44), or a dial of the
+    /// redirection port itself (S-45).
     pub(crate) fn of(
         stream: &TcpStream,
         listener: Option<&InboundListener>,
@@ -50,7 +50,7 @@ impl InboundDestination {
             return Err("loop");
         }
         let declared_protocol = state.port_protocol(original.port());
-        // The source tells the redirection rules that this is our own forwarding.
+        // The redirection rules recognise our own forwarding by this source address.
         let source = match original.ip() {
             IpAddr::V4(_) => IpAddr::V4(settings.interception.source4),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -1,5 +1,4 @@
-//! What the bytes of a connection are, before anything of them is believed: TLS of ours or not, and
-//! then which protocol.
+//! Protocol detection: whether a connection is mesh TLS, and which protocol its bytes are.
 
 use bytes::Bytes;
 use policy::{MtlsMode, Protocol as Declared};
@@ -13,7 +12,7 @@ use crate::telemetry::{CloseReason, Protocol};
 use crate::traffic::authorize;
 
 impl InboundConnection {
-    /// Whether the connection goes without TLS of ours, by the port's mode and the first byte.
+    /// Whether the connection bypasses mesh TLS, by the port's mode and the first byte.
     pub(super) async fn is_plaintext(
         &self,
         stream: &TcpStream,
@@ -45,8 +44,8 @@ impl InboundConnection {
         }
     }
 
-    /// What the bytes are: declared for the port, else ALPN, else sniffed. A port with
-    /// HTTP rules never takes what cannot be told: that is [`Protocol::Unknown`], and refused.
+    /// The protocol of the bytes: as the port is declared, else by ALPN, else sniffed. A port with HTTP rules never
+    /// accepts undecided bytes: those are [`Protocol::Unknown`], and refused.
     pub(super) async fn protocol(
         &self,
         io: &mut BoxedIo,
@@ -71,8 +70,7 @@ impl InboundConnection {
             ProtocolGuess::Http1 => Ok((Protocol::Http1, seen.bytes)),
             ProtocolGuess::Http2 => Ok((Protocol::Http2, seen.bytes)),
             _ if seen.ended && seen.bytes.is_empty() => Err(closed_by_client()),
-            // The port's own TLS in plaintext mode is opaque to us, and so is anything on a port
-            // that promises nothing.
+            // The port's own TLS in plaintext mode is opaque here, and so is anything on an undeclared port.
             _ if !must_be_http => Ok((Protocol::Tcp, seen.bytes)),
             _ => Ok((Protocol::Unknown, seen.bytes)),
         }

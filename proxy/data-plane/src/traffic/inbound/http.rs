@@ -1,4 +1,4 @@
-//! The requests of one inbound HTTP connection: what each phase of an exchange does towards our app.
+//! The requests of one inbound HTTP connection: what each phase of an exchange does for requests to our app.
 
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) struct InboundPhases {
     protocol: Protocol,
     context: HttpContext,
     forwarded: Option<ForwardedClientCert>,
-    /// Whether this peer's word about the client behind it counts.
+    /// Whether this peer is trusted to name the client behind it.
     sender: SenderTrust,
 }
 
@@ -54,8 +54,8 @@ impl InboundPhases {
         Self { inbound, protocol, context, forwarded, sender }
     }
 
-    /// What a CONNECT stream of a peer is for: only between our own, only to the address that the
-    /// connection itself was for, only of a kind that we know.
+    /// The purpose of a peer's CONNECT stream: accepted only between two of our proxies, only to the connection's own
+    /// destination, only of a known kind.
     fn stream_kind(&self, head: &Parts) -> Result<StreamKind, RequestError> {
         if self.protocol != Protocol::Postern {
             return Err(RequestError::BadStream("CONNECT outside of postern/1"));
@@ -111,7 +111,7 @@ impl InboundPhases {
 }
 
 impl ExchangePhases for InboundPhases {
-    /// There is one app.
+    /// There is only one app.
     type Target = ();
     type Permit = Permit;
 
@@ -123,8 +123,8 @@ impl ExchangePhases for InboundPhases {
         self.sender
     }
 
-    /// The version the caller spoke before the mesh hop, and the one the app is spoken to in: what
-    /// its port declares, else the caller's.
+    /// The HTTP version of the caller before the mesh hop, and the one for the app: as its port is declared, else the
+    /// caller's.
     fn versions(&self, parts: &mut Parts) -> (Version, Version) {
         let came = match self.protocol {
             Protocol::Postern => original_version::take(&mut parts.headers),
@@ -147,7 +147,7 @@ impl ExchangePhases for InboundPhases {
         host.as_str()
     }
 
-    /// The token comes before policy, which judges its claims.
+    /// The token comes before policy, which uses its claims.
     fn authenticate(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = Phase<()>> + Send {
         ready(self.register(exchange).map_err(Into::into))
     }
@@ -156,7 +156,7 @@ impl ExchangePhases for InboundPhases {
         ready(Ok(()))
     }
 
-    /// Policy judges the very path that is forwarded.
+    /// Policy judges the same path that is forwarded.
     fn authorize(
         &self,
         exchange: &mut Exchange<'_>,

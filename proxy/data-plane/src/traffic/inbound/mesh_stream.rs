@@ -54,7 +54,7 @@ impl InboundConnection {
             StreamKind::Upgrade => Alpn::Http11,
             StreamKind::Tcp | StreamKind::Reauth => Alpn::None,
         };
-        // Boxed, because a connection of streams is served by what serves a connection.
+        // Boxed, because a stream is served by the function that serves connections, which is recursive.
         let carried: BoxFuture<'_, _> = Box::pin(inner.carry(Box::new(tunnel), alpn, &mut record));
         if let Err(refused) = carried.await {
             record.failed(refused.reason, refused.detail, refused.error);

@@ -1,4 +1,4 @@
-//! Who a request's token speaks for, with what this proxy holds.
+//! Whose token a request carries, by the state of this proxy.
 
 use http::request::Parts;
 use policy::{CanonicalPath, HostName, KeySource, Snapshot, TokenRules};
@@ -24,7 +24,7 @@ pub(super) fn still_counts(
     }
 }
 
-/// Judges the request's token by the rules of a snapshot, if it has one, and leaves of it what the app may see.
+/// Verifies the request's token by the rules of a snapshot, if it has one, and leaves of it what the app may see.
 pub(super) fn authenticate(
     inbound: &InboundConnection,
     snapshot: &Snapshot,

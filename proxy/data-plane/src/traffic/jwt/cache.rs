@@ -1,8 +1,9 @@
-//! Verdicts about tokens that were seen before, one cache a worker.
+//! Verdicts about tokens that were seen before, one cache per worker.
 //!
-//! Only good verdicts are kept, and only what does not depend on the request: times, the peer and the proof are looked at each
-//! time. The key is a digest of every input the verdict depends on, each with its length before it (S-42); the two that are large
-//! and shared, rules and keys, are compared by address, and another of either empties the cache.
+//! Only positive verdicts are cached, and only what does not depend on the request: times, the peer and the proof are
+//! checked each time. The key is a digest of every input the verdict depends on, each with its length before it (S-42);
+//! the two that are large and shared, rules and keys, are compared by address, and a change of either empties the
+//! cache.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,12 +15,12 @@ use policy::TokenRules;
 use super::keys::KeyBook;
 use super::verify::VerifiedToken;
 
-/// Verdicts kept before the older half goes: a thousand users a worker.
+/// Verdicts kept before the older half is dropped: a thousand users a worker.
 const MAX_ENTRIES: usize = 1024;
-/// Bytes of tokens whose verdicts are kept; what is read from them is a few times that.
+/// Bytes of tokens whose verdicts are kept; the parsed claims take a few times that.
 const MAX_BYTES: usize = 2 << 20;
 
-/// What names a verdict.
+/// The key of a verdict.
 pub(super) type CacheKey = [u8; 32];
 
 /// The key of a token found in a place.
@@ -27,7 +28,7 @@ pub(super) fn key(place: usize, token: &[u8]) -> CacheKey {
     let place = place.to_le_bytes();
     let mut digest = Context::new(&SHA256);
     for part in [&place[..], token] {
-        // A length that does not fit 64 bits does not exist.
+        // Every length fits 64 bits.
         digest.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
         digest.update(part);
     }
@@ -40,7 +41,8 @@ pub(super) fn key(place: usize, token: &[u8]) -> CacheKey {
 #[derive(Default)]
 pub struct TokenCache(Mutex<TokenCacheState>);
 
-/// Two halves: what is asked for moves into the young one; when that is full, it becomes the old one and the old one goes.
+/// Two halves: a verdict that is used moves into the young one; when that is full, it becomes the old one and the old
+/// one is dropped.
 #[derive(Default)]
 struct TokenCacheState {
     rules: Option<Arc<TokenRules>>,
@@ -68,7 +70,7 @@ impl TokenCache {
         Some(verified)
     }
 
-    /// Keeps a verdict about a token of so many bytes, found by these rules and keys.
+    /// Caches a verdict about a token of this many bytes, found by these rules and keys.
     pub(super) fn put(
         &self,
         rules: &Arc<TokenRules>,
@@ -88,7 +90,7 @@ impl TokenCacheState {
         let same = self.rules.as_ref().is_some_and(|held| Arc::ptr_eq(held, rules))
             && self.book.as_ref().is_some_and(|held| Arc::ptr_eq(held, book));
         if !same {
-            // Held, so that no other can come to stand at their address.
+            // Held, so that their addresses cannot be reused.
             *self =
                 Self { rules: Some(rules.clone()), book: Some(book.clone()), ..Self::default() };
         }
@@ -107,7 +109,7 @@ impl TokenCacheState {
 
 #[cfg(test)]
 impl TokenCache {
-    /// How many verdicts are held, and of how many bytes of tokens in the young half.
+    /// How many verdicts are cached, and of how many bytes of tokens in the young half.
     pub(super) fn size(&self) -> (usize, usize) {
         let inner = self.0.lock();
         (inner.young.len() + inner.old.len(), inner.young_bytes)

@@ -44,8 +44,8 @@ fn header(name: &str, text: &str) -> Option<(HeaderName, HeaderValue)> {
     (value.len() <= MAX_VALUE_BYTES).then(|| Some((name, HeaderValue::try_from(value).ok()?)))?
 }
 
-/// Percent-encodes all that is not visible ASCII or a blank within, and `%` itself, so that no claim ends a line or reads as
-/// something else after decoding (S-10).
+/// Percent-encodes all that is not visible ASCII or a space inside, and `%` itself, so that no claim ends a line or
+/// changes its meaning when decoded (S-10).
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let last = text.len().saturating_sub(1);

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use identity::jws::KeySet;
 use policy::KeySource;
 
-/// All keys in force, by where they come from. Swapped whole; compared by address.
+/// All keys in force, by where they come from. Replaced as a whole; compared by address.
 #[derive(Debug, Default, Clone)]
 pub struct KeyBook(HashMap<KeySource, Arc<KeySet>>);
 
 impl KeyBook {
-    /// The keys of a source, when they are at hand.
+    /// The keys of a source, when they are loaded.
     #[must_use]
     pub fn get(&self, source: &KeySource) -> Option<&Arc<KeySet>> {
         self.0.get(source)
     }
 
-    /// A book with these keys of this source in place of any others of it.
+    /// A copy with these keys of this source in place of any others of it.
     #[must_use]
     pub fn with(&self, source: &KeySource, keys: Option<Arc<KeySet>>) -> Self {
         let mut book = self.clone();
@@ -28,12 +28,12 @@ impl KeyBook {
         book
     }
 
-    /// The sources whose keys are at hand.
+    /// The sources whose keys are loaded.
     pub fn sources(&self) -> impl Iterator<Item = &KeySource> {
         self.0.keys()
     }
 
-    /// A book without the sources that are not wanted any more.
+    /// A copy without the sources that are no longer needed.
     #[must_use]
     pub fn only(&self, wanted: impl Fn(&KeySource) -> bool) -> Self {
         let kept = self.0.iter().filter(|(source, _)| wanted(source));

@@ -1,4 +1,4 @@
-//! Where the token of a request stands, and how it is taken out.
+//! Where the token of a request is, and how it is removed.
 
 use std::borrow::Cow;
 
@@ -9,19 +9,19 @@ use policy::{TokenPlace, TokenRules};
 
 use super::TokenRefusal;
 
-/// A token and where it stood.
+/// A token and where it was found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct LocatedToken<'r> {
     /// Index of the place in [`TokenRules::places`].
     pub(super) place: usize,
-    /// The token's bytes, not believed at all.
+    /// The token's bytes, not verified at all.
     pub(super) token: Cow<'r, [u8]>,
 }
 
 /// Finds the request's token. `query` is the target's, without `?`.
 ///
 /// # Errors
-/// Two tokens, the same or not, in one place or in two: the app might read the other one (S-39).
+/// Two tokens, equal or not, in one place or in two: the app might read the other one (S-39).
 pub(super) fn locate<'r>(
     rules: &'r TokenRules,
     headers: &'r HeaderMap,
@@ -71,7 +71,7 @@ fn after_prefix<'v>(value: &'v HeaderValue, prefix: &str) -> Option<&'v [u8]> {
     start.eq_ignore_ascii_case(prefix.as_bytes()).then(|| rest.trim_ascii_start())
 }
 
-/// The values of a parameter, its name compared as the app would decode it.
+/// The values of a parameter, its name compared in the form the app would decode.
 fn parameters<'q>(query: &'q str, name: &'q str) -> impl Iterator<Item = Cow<'q, [u8]>> {
     pairs(query)
         .filter(move |(key, _)| &*decoded(key) == name.as_bytes())
@@ -82,7 +82,7 @@ fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-/// Percent escapes decoded (RFC 3986 §2.1); what is no escape stays.
+/// Percent escapes decoded (RFC 3986 §2.1); an invalid escape stays.
 fn decoded(text: &str) -> Cow<'_, [u8]> {
     let hex = |byte: Option<&u8>| {
         byte.and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok())
@@ -122,7 +122,7 @@ fn cookie_value<'c>(pair: &'c [u8], name: &str) -> Option<&'c [u8]> {
     (key.trim_ascii() == name.as_bytes()).then_some(unquoted)
 }
 
-/// Takes a token out of the headers, when it stood there. A parameter goes by [`hide_parameter`].
+/// Removes a token from the headers, when it was found there. A parameter is removed by [`hide_parameter`].
 pub(super) fn hide(place: &TokenPlace, headers: &mut HeaderMap) {
     match place {
         TokenPlace::Header { name, prefix } => {
@@ -158,7 +158,7 @@ fn without_cookie(line: &HeaderValue, cookie: &str) -> Option<HeaderValue> {
     (!kept.is_empty()).then(|| HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok()).flatten()
 }
 
-/// Takes a parameter out of the target.
+/// Removes a parameter from the target.
 pub(super) fn hide_parameter(name: &str, parts: &mut Parts) {
     let Some(query) = parts.uri.query() else { return };
     let kept = query.split('&').filter(|pair| {
@@ -168,7 +168,7 @@ pub(super) fn hide_parameter(name: &str, parts: &mut Parts) {
     let kept = kept.collect::<Vec<_>>().join("&");
     let path = parts.uri.path();
     let target = if kept.is_empty() { path.to_owned() } else { format!("{path}?{kept}") };
-    // A part of a valid target is one.
+    // A part of a valid target is a valid target.
     if let Ok(target) = PathAndQuery::try_from(target) {
         parts.uri = Uri::from(target);
     }

@@ -1,4 +1,5 @@
-//! Proof that the sender holds the key its token is bound to: the client certificate (RFC 8705) or a DPoP proof (RFC 9449).
+//! Proof that the sender holds the key its token is bound to: the client certificate (RFC 8705) or a DPoP proof (RFC
+//! 9449).
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -15,16 +16,16 @@ use super::{LEEWAY_SECONDS, TokenRefusal};
 /// The header of a proof (RFC 9449 §4.1).
 pub(super) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
-/// How old a proof may be, in seconds: one request's way, and a slow clock.
+/// How old a proof may be, in seconds: the time of one request, and a slow clock.
 const MAX_AGE_SECONDS: u64 = 60;
 /// The longest `jti` taken, in bytes.
 const MAX_ID: usize = 256;
 
-/// What a proof must be for.
+/// What a proof must match.
 pub(super) struct ProofContext<'a> {
     /// The token itself.
     pub(super) token: &'a [u8],
-    /// The scheme it came under, such as `dpop `; empty outside of `Authorization`.
+    /// The scheme of the token, such as `dpop `; empty outside of `Authorization`.
     pub(super) scheme: &'a str,
     /// SHA-256 of the peer's leaf certificate; `None` on plaintext.
     pub(super) certificate: Option<&'a [u8; 32]>,
@@ -123,8 +124,8 @@ fn check_proof(
     }
 }
 
-/// Whether an `htu` means the request, without query and fragment. Either scheme will do: a sidecar cannot know what the caller
-/// spoke before the mesh.
+/// Whether an `htu` names the request, without query and fragment. Either scheme is accepted: a sidecar cannot know
+/// which one the caller used before the mesh.
 fn is_for(uri: &str, presented: &ProofContext<'_>) -> bool {
     let schemes = [("https://", 443), ("http://", 80)];
     let rest = schemes.iter().find_map(|(scheme, port)| Some((uri.strip_prefix(scheme)?, *port)));
@@ -138,7 +139,7 @@ fn is_for(uri: &str, presented: &ProofContext<'_>) -> bool {
         && path.is_ok_and(|path| path.as_str() == presented.path.as_str())
 }
 
-/// The thumbprint of a public key (RFC 7638 §3): SHA-256 over its required members, in order, without blanks.
+/// The thumbprint of a public key (RFC 7638 §3): SHA-256 over its required members, in order, without whitespace.
 fn thumbprint(jwk: &Map<String, Value>) -> Option<String> {
     let members: &[&str] = match jwk.get("kty")?.as_str()? {
         "EC" => &["crv", "kty", "x", "y"],
@@ -148,7 +149,7 @@ fn thumbprint(jwk: &Map<String, Value>) -> Option<String> {
     };
     let written = members.iter().map(|name| {
         let value = jwk.get(*name)?.as_str()?;
-        // Names and base64url need no escapes; a value that would is none.
+        // Names and base64url need no escapes; a value that would is invalid.
         let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         plain.then(|| format!("\"{name}\":\"{value}\""))
     });

@@ -1,7 +1,7 @@
-//! Proofs of possession that were used (RFC 9449 §11.1), so that none is used twice.
+//! Proofs of possession that were used (RFC 9449 §11.1), so that none is accepted twice.
 //!
-//! Shared by all workers, because a replay comes on any connection: the one lock on the request path that workers share, in
-//! sixteen shards, and only taken for tokens that are bound to a key.
+//! Shared by all workers, because a replay may come on any connection: the one lock on the request path that workers
+//! share, in sixteen shards, and only taken for tokens that are bound to a key.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use parking_lot::Mutex;
 
 const SHARDS: usize = 16;
-/// Proofs a shard remembers; 16 shards of 8192 are 1,400 proofs a second for the 90 s that each is good for, in 6 MiB.
+/// Proofs a shard remembers; 16 shards of 8192 are 1,400 proofs a second for the 90 s that each is valid, in 6 MiB.
 const MAX_PROOFS: usize = 8192;
 
 /// The used proofs.
@@ -17,8 +17,8 @@ const MAX_PROOFS: usize = 8192;
 pub struct UsedProofs([Mutex<HashMap<[u8; 32], u64>>; SHARDS]);
 
 impl UsedProofs {
-    /// Notes a proof by its key and `jti`, to be remembered until it would be refused by its age. False when it was used before,
-    /// or when the memory is full of proofs that are still good: then nobody can tell.
+    /// Records a proof by its key and `jti`, to be remembered until its age invalidates it. False when it was used
+    /// before, or when the memory is full of proofs that are still valid: then a replay could not be recognised.
     pub(super) fn first_use(&self, thumbprint: &str, id: &str, until: u64, now: u64) -> bool {
         let mut digest = Context::new(&SHA256);
         for part in [thumbprint, id] {

@@ -1,4 +1,4 @@
-//! Tokens of our own making, one table an idea. Everything goes through [`authenticate`].
+//! Self-signed tokens, one table per idea. Everything goes through [`authenticate`].
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod binding;
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 use crate::traffic::jwt::*;
 
-/// The second in which all tests play.
+/// The current second in all tests.
 const NOW: u64 = 1_800_000_000;
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {
@@ -96,7 +96,7 @@ impl TestSigner {
         }
     }
 
-    /// A token of these texts, whatever they say; `alg` of the header decides how it is signed.
+    /// A token of these texts, valid or not; `alg` of the header decides how it is signed.
     fn raw(&self, header: &str, claims: &str) -> String {
         let named: Value = serde_json::from_str(header).unwrap_or_default();
         let algorithm = named.get("alg").and_then(Value::as_str).unwrap_or("");
@@ -120,7 +120,7 @@ fn with_id(mut jwk: Value, id: &str) -> Value {
     jwk
 }
 
-/// Claims that are good now, with these put in; `null` takes one out.
+/// Claims that are valid now, with these set; `null` removes one.
 fn claims(changes: Value) -> Value {
     let mut claims = json!({"iss": "https://id.example", "sub": "alice", "aud": "cart", "exp": NOW + 300, "iat": NOW - 10});
     for (name, value) in changes.as_object().unwrap() {
@@ -132,7 +132,7 @@ fn claims(changes: Value) -> Value {
     claims
 }
 
-/// A good token of [`signer`], with these claims changed.
+/// A valid token of [`signer`], with these claims changed.
 fn token(changes: Value) -> String {
     signer().token(json!({"alg": "ES256", "kid": "k1"}), claims(changes))
 }
@@ -140,7 +140,7 @@ fn token(changes: Value) -> String {
 const RULE: &str =
     "issuer: 'https://id.example', jwksUri: 'https://id.example/keys', audiences: [cart]";
 
-/// What a proxy holds.
+/// The state of a proxy.
 struct TokenFixture {
     rules: Arc<TokenRules>,
     keys: Arc<KeyBook>,
@@ -214,7 +214,7 @@ impl TokenFixture {
         })
     }
 
-    /// Authenticates a request and gives back what the app would get.
+    /// Authenticates a request and returns what the app would receive.
     fn ask(&self, parts: Parts) -> Result<(AuthenticatedToken, Parts), TokenRefusal> {
         let mut parts = parts;
         let target = parts.uri.to_string();

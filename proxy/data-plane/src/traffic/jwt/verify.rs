@@ -1,4 +1,4 @@
-//! From a token's bytes to claims that may be believed: issuer, key, signature, audience, the claims' types.
+//! From a token's bytes to verified claims: issuer, key, signature, audience, the claims' types.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,15 +10,15 @@ use serde_json::{Map, Value};
 use super::keys::KeyBook;
 use super::{LEEWAY_SECONDS, TokenRefusal, claim_headers};
 
-/// A token whose signature, issuer, audience and claims are good. What depends on the hour, the peer or the request is not part
-/// of it, so it may be kept.
+/// A token whose signature, issuer, audience and claims are valid. What depends on the time, the peer or the request is
+/// not part of it, so it may be cached.
 #[derive(Debug)]
 pub(super) struct VerifiedToken {
-    /// The rule that believes it.
+    /// The rule that accepts it.
     pub(super) rule: TokenRule,
-    /// What policy sees.
+    /// The claims that policy sees.
     pub(super) claims: TokenClaims,
-    /// What it is bound to.
+    /// Its binding.
     pub(super) bound: Option<ConfirmationClaim>,
     /// Headers for the app.
     pub(super) made: Vec<(HeaderName, HeaderValue)>,
@@ -26,7 +26,7 @@ pub(super) struct VerifiedToken {
     not_before: Option<u64>,
 }
 
-/// The claim `cnf` (RFC 7800 §3.1). All that is there must hold.
+/// The claim `cnf` (RFC 7800 §3.1). All of its members must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConfirmationClaim {
     /// `x5t#S256`: SHA-256 of the client certificate (RFC 8705 §3.1).
@@ -50,10 +50,11 @@ impl VerifiedToken {
     }
 }
 
-/// Verifies a token found at a place, against the rules that take tokens from there. `unknown` is told of a source whose keys lack
-/// the token's, so that they are fetched anew.
+/// Verifies a token found in a place, against the rules that take tokens from there. `unknown` is called with a source
+/// whose keys lack the token's, so that they are fetched again.
 ///
-/// Several rules may believe one issuer; the first that takes the token decides, and else the first refusal is told.
+/// Several rules may trust one issuer; the first that accepts the token decides, otherwise the first refusal is
+/// reported.
 pub(super) fn verify(
     token: &[u8],
     place: usize,
@@ -138,7 +139,7 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>, Token
     }
 }
 
-/// `aud`, a text or a list of texts (RFC 7519 §4.1.3); one of the rule's must be among them.
+/// `aud`, a string or a list of strings (RFC 7519 §4.1.3); one of the rule's must be among them.
 fn audiences(claims: &Map<String, Value>, rule: &TokenRule) -> Result<Vec<String>, TokenRefusal> {
     let wrong = TokenRefusal::Claims("`aud` is neither text nor a list of texts");
     let audiences = match claims.get("aud") {
@@ -160,7 +161,7 @@ fn audiences(claims: &Map<String, Value>, rule: &TokenRule) -> Result<Vec<String
     }
 }
 
-/// A binding we cannot check is no reason to take the token as unbound.
+/// A binding that cannot be checked must not make the token pass as unbound.
 fn bound(claims: &Map<String, Value>) -> Result<Option<ConfirmationClaim>, TokenRefusal> {
     let Some(cnf) = claims.get("cnf") else { return Ok(None) };
     let cnf = cnf.as_object().ok_or(TokenRefusal::Claims("`cnf` is no object"))?;
@@ -176,7 +177,7 @@ fn bound(claims: &Map<String, Value>) -> Result<Option<ConfirmationClaim>, Token
     Ok(Some(bound))
 }
 
-/// Text claims that are lists divided by blanks become lists, as policy compares them.
+/// Text claims that are lists separated by spaces become lists, as policy compares them.
 fn split_lists(rule: &JwtRule, mut claims: Map<String, Value>) -> Map<String, Value> {
     for name in &rule.space_delimited {
         if let Some(Value::String(text)) = claims.get(&**name) {

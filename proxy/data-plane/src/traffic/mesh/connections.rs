@@ -1,4 +1,4 @@
-//! What a destination keeps of its connections, beside those that are shared.
+//! The connections of a destination, apart from the shared ones.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,13 +17,14 @@ use crate::http::http1_client::Http1Client;
 /// Idle HTTP/1.1 connections are used within this many seconds: the other side closes them too.
 const IDLE_SECONDS: u32 = 3;
 
-/// All of one generation of our credentials.
+/// The connections of one generation of our credentials.
 #[derive(Default)]
 pub(super) struct ConnectionGeneration {
     generation: u64,
-    /// Whether the server speaks HTTP/1.1 and no HTTP/2.
+    /// Whether the server speaks HTTP/1.1 and not HTTP/2.
     pub(super) http1: bool,
-    /// Whether the server takes no streams, since it is none of ours: each has a connection of its own.
+    /// Whether the server does not support streams, since it is not a proxy of ours: each byte stream has a connection
+    /// of its own.
     pub(super) foreign: bool,
     idle: Vec<IdleMeshConnection>,
     pub(super) configs: HashMap<AlpnOffer, Arc<ClientConfig>>,
@@ -66,7 +67,7 @@ impl ConnectionGeneration {
         }
     }
 
-    /// Lets go of what is closed or idle for too long; whether nothing is left.
+    /// Closes what is closed by the peer or idle for too long; returns whether nothing is left.
     pub(super) fn sweep(&mut self, now: u32) -> bool {
         self.idle.retain(|idle| !idle.client.is_closed() && idle.is_usable(now));
         self.idle.is_empty()
@@ -74,7 +75,7 @@ impl ConnectionGeneration {
 }
 
 impl Destination {
-    /// The connections, made with the certificate in force; those of an older one are let go.
+    /// The connections made with the certificate in force; those of an older one are dropped.
     pub(super) fn current(
         &self,
         dialer: &MeshDialer,

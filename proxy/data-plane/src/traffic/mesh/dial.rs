@@ -1,5 +1,4 @@
-//! How a connection to a destination is made: what is offered, the handshake, and what then drives
-//! it.
+//! How a connection to a destination is made: the ALPN offer, the handshake, and the client that then drives it.
 
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use crate::http::h2_client::{H2Client, ReservedStream};
 use crate::http::http1_client::Http1Client;
 use crate::traffic::reauth;
 
-/// What is offered to a server, by what the bytes will be.
+/// The ALPN offer to a server, by what the bytes will be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum AlpnOffer {
     Request,
@@ -40,8 +39,8 @@ impl AlpnOffer {
     }
 }
 
-/// A TLS connection to the service, and what bounds it. It is what its own ALPN says, whatever an
-/// earlier one to the same address was: addresses change hands.
+/// A TLS connection to the service, and what bounds it. Only its own ALPN counts, whatever an earlier one to the same
+/// address had: addresses are reused.
 pub(super) struct OpenedConnection {
     pub(super) io: BoxedIo,
     pub(super) alpn: Alpn,
@@ -56,7 +55,7 @@ impl OpenedConnection {
 }
 
 impl Destination {
-    /// Connects, and makes the handshake in which the server proves who it is.
+    /// Connects, and makes the handshake in which the server proves its identity.
     pub(super) async fn connect(
         &self,
         dialer: &MeshDialer,
@@ -108,8 +107,7 @@ impl Destination {
         Ok((config, credentials))
     }
 
-    /// Makes an HTTP/2 connection of it that others may share, which outlives its certificates if the
-    /// server is one of ours.
+    /// Makes a shared HTTP/2 connection of it, which outlives its certificates if the server is a proxy of ours.
     pub(super) async fn open_http2(
         self: &Arc<Self>,
         dialer: &Arc<MeshDialer>,
@@ -122,7 +120,7 @@ impl Destination {
         H2Client::open_mesh(io, limits, mesh_connection, keep).await.map_err(|e| broken(&e))
     }
 
-    /// Makes an HTTP/1.1 connection of it, which ends with its link.
+    /// Makes an HTTP/1.1 connection of it, which ends with its mesh connection.
     pub(super) async fn open_http1(
         &self,
         dialer: &MeshDialer,
@@ -137,8 +135,7 @@ impl Destination {
         Ok((client, mesh_connection))
     }
 
-    /// A connection made for the purpose of one CONNECT stream, with the certificates both sides hold
-    /// now; no pool knows it.
+    /// A connection for one CONNECT stream, with the certificates that both sides hold now; it is not in any pool.
     ///
     /// # Errors
     /// [`RequestError`].

@@ -1,13 +1,13 @@
-//! Whether a destination is worth a try, from what became of the tries before. Pure: times are
-//! handed in, coarse seconds of the process clock.
+//! Whether a destination is worth an attempt, by the results of earlier attempts. Pure: times are passed in, coarse
+//! seconds of the process clock.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// What a destination has done lately, as one worker saw it.
+/// The recent results of a destination, as one worker saw them.
 ///
-/// One that could not be reached, or whose proxy could not reach the app, *rests*: others are
-/// preferred for a while. One that has just gone after it was there may be about to be replaced by
-/// another (a rollout, of which we learn a moment late): that is worth *waiting* for, a moment.
+/// One that could not be reached, or whose proxy could not reach the app, *is ejected*: others are preferred for a
+/// while. One that failed just after it had answered may be about to be replaced by another (a rollout, of which the
+/// proxy learns a moment late): for that it is worth *waiting* a moment.
 #[derive(Debug, Default)]
 pub struct DestinationHealth {
     /// Second of the last answer, plus one; 0 for none.
@@ -18,7 +18,7 @@ pub struct DestinationHealth {
     failed: AtomicU32,
 }
 
-/// How long a destination without connections is remembered, seconds: longer than anybody waits.
+/// How long a destination without connections is remembered, seconds: longer than any wait.
 const REMEMBERED: u32 = 60;
 
 impl DestinationHealth {
@@ -39,21 +39,21 @@ impl DestinationHealth {
         }
     }
 
-    /// Whether others are to be preferred: it failed within the last `rest` seconds.
+    /// Whether others are to be preferred: it failed within the last `ejection` seconds.
     #[must_use]
     pub fn is_ejected(&self, now: u32, ejection: u32) -> bool {
         let failed = self.failed.load(Relaxed);
         failed != 0 && now < failed - 1 + ejection
     }
 
-    /// Whether it was there and has gone within the last `wait` seconds.
+    /// Whether it had answered before and first failed within the last `wait` seconds.
     #[must_use]
     pub fn has_just_gone(&self, now: u32, wait: u32) -> bool {
         let gone = self.gone.load(Relaxed);
         gone != 0 && self.answered.load(Relaxed) != 0 && now <= gone - 1 + wait
     }
 
-    /// Whether what it did is of use still.
+    /// Whether its results are still of use.
     #[must_use]
     pub fn is_recent(&self, now: u32) -> bool {
         let last = self.answered.load(Relaxed).max(self.failed.load(Relaxed));
@@ -65,7 +65,7 @@ impl DestinationHealth {
 mod tests {
     use super::*;
 
-    /// One second of a destination's life.
+    /// One result of a destination.
     enum HealthSample {
         Answered(u32),
         Failed(u32),

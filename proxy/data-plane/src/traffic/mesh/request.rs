@@ -22,7 +22,7 @@ use crate::traffic::app::is_reusable;
 pub enum RequestConnection {
     /// A stream of a connection shared with others.
     Shared(ReadyStream),
-    /// Nobody else's until the answer has been read.
+    /// A connection that no other request uses until the answer has been read.
     Exclusive(Http1Client, Arc<MeshConnection>),
 }
 
@@ -80,7 +80,7 @@ impl Destination {
         if let Some(found) = self.find_open(dialer)? {
             return Ok(found);
         }
-        // One opens what all of them share; HTTP/1.1 is not shared.
+        // One task opens the connection that all of them share; HTTP/1.1 is not shared.
         let alone = self.connections.lock().http1;
         let wait = dialer.state.settings.limits.connect_timeout;
         let _turn = if alone { None } else { self.requests.opening_turn(wait).await };
@@ -112,8 +112,8 @@ impl Destination {
         }))
     }
 
-    /// Sends a request over a hop of this destination. An `x-postern-reason` in the answer is the
-    /// word of a proxy of ours; no other server may speak in its name.
+    /// Sends a request over an open connection of this destination. An `x-postern-reason` in the answer comes from a
+    /// proxy of ours; it is removed from the answers of other servers.
     ///
     /// # Errors
     /// [`RequestError`]; the server has not answered then.

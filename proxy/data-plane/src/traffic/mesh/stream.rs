@@ -1,5 +1,5 @@
-//! Byte streams to a destination: CONNECT streams of the shared connection, or a connection of its
-//! own to a server that is none of ours.
+//! Byte streams to a destination: CONNECT streams of the shared connection, or a connection of its own to a server that
+//! is not a proxy of ours.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -43,7 +43,7 @@ impl StreamKind {
     }
 }
 
-/// How a byte stream goes.
+/// The transport of a byte stream.
 enum StreamTransport {
     /// As a CONNECT stream of a connection shared with others.
     Shared(ReservedStream),
@@ -52,7 +52,7 @@ enum StreamTransport {
 }
 
 impl Destination {
-    /// A byte stream to the service. The caller's connection takes the link over, which ends it in
+    /// A byte stream to the service. The caller sets the mesh connection on its own connection, which then ends in
     /// time.
     ///
     /// # Errors
@@ -81,8 +81,8 @@ impl Destination {
         Err(ended())
     }
 
-    /// A place on a connection that is opened for it, unless whoever had the turn before has opened
-    /// one. A server that is none of ours shares nothing.
+    /// A stream of a connection that is opened for it, unless the task before in turn has opened one. A server that is
+    /// not a proxy of ours shares nothing.
     async fn open_for_streams(
         self: &Arc<Self>,
         dialer: &Arc<MeshDialer>,
@@ -109,8 +109,8 @@ impl Destination {
         Ok(StreamTransport::Shared(place))
     }
 
-    /// Connects for a stream of this kind. For opaque bytes a server that knows no `postern/1` may
-    /// say so by an alert; it is remembered, and then nothing is offered.
+    /// Connects for a stream of this kind. For opaque bytes a server that does not know `postern/1` may answer with an
+    /// alert; that is remembered, and the next connection offers no ALPN.
     async fn connect_for(
         &self,
         dialer: &MeshDialer,

@@ -1,4 +1,4 @@
-//! What the app meant: the service of the address it dialled, or of the host it named.
+//! What the app dialled: the service of the address, or of the host it named.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(crate) enum DialledDestination {
     },
 }
 
-/// A service that was meant, with the port and, where the app dialled one, the very endpoint.
+/// The service that was dialled, with the port and, where the app dialled one, the exact endpoint.
 #[derive(Debug, Clone)]
 pub(crate) struct ServiceMatch {
     /// The service.
@@ -44,8 +44,7 @@ impl DialledDestination {
     /// Finds out what the app dialled.
     ///
     /// # Errors
-    /// A stable word: our own port was dialled, directly or through redirection
-    /// (SECURITY-CASES S-44).
+    /// A stable reason: our own port was dialled, directly or through redirection (SECURITY-CASES S-44).
     pub(crate) fn of(
         stream: &TcpStream,
         listener: Option<OutboundListener>,
@@ -70,7 +69,7 @@ impl DialledDestination {
         }
     }
 
-    /// The service that the address or the listener means, if a resource names one.
+    /// The service of the address or the listener, if a resource names one.
     pub(super) fn service(&self, table: &ServiceTable) -> Option<ServiceMatch> {
         match self {
             Self::Listener { service, port, .. } => by_host(table, service, *port),
@@ -78,7 +77,7 @@ impl DialledDestination {
         }
     }
 
-    /// The same, and asks the controller about what is not known yet.
+    /// The same, and requests from the controller what is not known yet.
     pub(crate) async fn resolve(
         &self,
         state: &ProxyState,
@@ -95,13 +94,13 @@ impl DialledDestination {
         };
         let word = demand.ask(&key, state.clock.coarse()).await?;
         match self.service(&state.services.table()) {
-            // Something is there, but what was told of it cannot be used: that is no unknown destination (invariant 10).
+            // There is an answer, but it cannot be used: that is not an unknown destination (invariant 10).
             None if word == LookupState::Service => Err(RequestError::Unresolved(key)),
             found => Ok(found),
         }
     }
 
-    /// The port that a `Host` without one means.
+    /// The port of a `Host` without one.
     pub(crate) fn port(&self) -> u16 {
         match self {
             Self::Address(address) => address.port(),
@@ -123,14 +122,14 @@ impl DialledDestination {
 }
 
 impl ServiceMatch {
-    /// Says that the service is in use, so that it is asked for on.
+    /// Records that the service is in use, so that it stays requested.
     pub(super) fn note_use(&self, state: &ProxyState) {
         if let Some(demand) = &state.demand {
             demand.note_use(&self.service.host, state.clock.coarse());
         }
     }
 
-    /// The addresses at hand: the one that was dialled, or those that are written.
+    /// The addresses: the one that was dialled, or those of the resource.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         if let Some(endpoint) = self.endpoint {
             return vec![endpoint];
@@ -153,7 +152,7 @@ pub(super) fn by_host(table: &ServiceTable, host: &str, port: u16) -> Option<Ser
     Some(ServiceMatch { service: service.clone(), port, endpoint: None })
 }
 
-/// The same, and asks the controller about what is not known yet.
+/// The same, and requests from the controller what is not known yet.
 pub(crate) async fn resolve_host(
     state: &ProxyState,
     host: &str,

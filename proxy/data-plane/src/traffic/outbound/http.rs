@@ -1,4 +1,4 @@
-//! The requests of one outbound HTTP connection: what each phase of an exchange does on the way to a service.
+//! The requests of one outbound HTTP connection: what each phase of an exchange does for requests to a service.
 
 use std::future::{Future, ready};
 use std::sync::Arc;
@@ -33,9 +33,9 @@ pub(crate) struct OutboundPhases {
     last: Mutex<Option<LastRoute>>,
 }
 
-/// The route of the last request: the next one most often goes the same way.
+/// The route of the last request: the next one usually takes the same.
 struct LastRoute {
-    /// The version of the table by which it was right last; another one may know better.
+    /// The version of the table by which it was last correct; a newer one may differ.
     version: u64,
     /// The host and port it was found by; `None` when the address alone decided.
     host: Option<Box<str>>,
@@ -53,7 +53,7 @@ impl OutboundPhases {
         Self { outbound, protocol, context, last: Mutex::default() }
     }
 
-    /// The way to the service that the address means, or else the host.
+    /// The route to the service of the address, or else of the host.
     pub(super) async fn find_route(&self, host: &HostName) -> Result<Arc<Route>, RequestError> {
         let worker = &self.outbound.worker;
         let version = match self.last_route(&worker.state, host) {
@@ -84,8 +84,8 @@ impl OutboundPhases {
         Ok(route)
     }
 
-    /// The route of the last request, when it is this one's as well: its service is what the destination still means, whatever
-    /// else has changed. Else the version of the table that was looked into.
+    /// The route of the last request, when it applies to this one as well: the destination still resolves to its
+    /// service, whatever else has changed. Otherwise the version of the table that was read.
     fn last_route(&self, state: &ProxyState, host: &HostName) -> Result<Arc<Route>, u64> {
         let table = state.services.table();
         let version = table.version();
@@ -108,7 +108,7 @@ impl OutboundPhases {
         Ok(last.route.clone())
     }
 
-    /// What the address means, or, where it means nothing, the host; nobody is asked.
+    /// The service of the address, or, where it has none, of the host; the controller is not asked.
     fn known(&self, table: &ServiceTable, host: Option<&HostName>) -> Option<ServiceMatch> {
         let by_address = self.outbound.wanted.service(table);
         match host {
@@ -136,7 +136,7 @@ impl ExchangePhases for OutboundPhases {
         &self.context
     }
 
-    /// What the app says of itself counts for nothing: the certificate speaks for it.
+    /// What the app says about itself is ignored: the certificate identifies it.
     fn sender(&self) -> SenderTrust {
         SenderTrust::Other
     }

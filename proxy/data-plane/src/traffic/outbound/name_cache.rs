@@ -1,5 +1,5 @@
-//! Services whose endpoints are names: what the system's resolver says, and its last good word while
-//! it says nothing (SECURITY-CASES F-25).
+//! Services whose endpoints are names: the answers of the system's resolver, and the last good answer while it fails
+//! (SECURITY-CASES F-25).
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -16,13 +16,13 @@ use super::dialled::ServiceMatch;
 pub(super) const FRESH_SECONDS: u32 = 5;
 /// An answer is used for this many seconds while no other is to be had.
 const STALE: u32 = 300;
-/// Names that are remembered. When there are more, all are asked for again.
+/// Names that are remembered. When there are more, all are resolved again.
 const MOST: usize = 1024;
 
-/// A name and the port that is meant.
+/// A name and its port.
 type HostAndPort = (String, u16);
 
-/// The answers that one worker has got.
+/// The answers of one worker.
 #[derive(Default)]
 pub(crate) struct NameCache(Mutex<HashMap<HostAndPort, CachedAddresses>>);
 
@@ -39,8 +39,8 @@ async fn ask((name, port): &HostAndPort, limit: Duration) -> Option<Vec<SocketAd
 }
 
 impl NameCache {
-    /// The addresses of the service's endpoints that are names, or of its host; all are asked for at
-    /// once. A name that has none, or never had one within `limit`, adds none.
+    /// The addresses of the service's endpoints that are names, or of its host; all are resolved at once. A name
+    /// without an address, or without an answer within `limit`, adds none.
     pub(super) async fn look_up(
         &self,
         found: &ServiceMatch,
@@ -73,7 +73,7 @@ impl NameCache {
         }
     }
 
-    /// What is known, if it is not older than this many seconds.
+    /// The cached answer, if it is not older than this many seconds.
     fn known(&self, name: &HostAndPort, now: u32, oldest: u32) -> Option<Vec<SocketAddr>> {
         let known = self.0.lock();
         let answer = known.get(name).filter(|answer| now <= answer.at.saturating_add(oldest))?;

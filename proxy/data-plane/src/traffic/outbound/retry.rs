@@ -1,10 +1,9 @@
-//! Whether a request may be sent once more. Pure.
+//! Whether a request may be sent again. Pure.
 //!
-//! Only one without a body, because a body that has been read is gone. Any method, when it is
-//! certain that the app has seen nothing of it: no connection was made, or the peer's proxy says so.
-//! That proxy is believed because it has proved the service's identity over `postern/1`, and it
-//! takes the word out of everything that its app says. When the request may have been seen, only
-//! what asks for nothing but an answer (a safe method, RFC 9110 §9.2.1, §9.2.2), and only once.
+//! Only one without a body, because a body that has been read is gone. Any method, when it is certain that the app has
+//! seen nothing of it: no connection was made, or the peer's proxy says so. That proxy is trusted because it has proved
+//! the service's identity over `postern/1`, and it removes this header from everything that its app sends. When the app
+//! may have seen the request, only a safe method (RFC 9110 §9.2.1, §9.2.2), and only once.
 
 use http::{Request, Response};
 
@@ -13,25 +12,25 @@ use crate::http::error::{APP_RESET, APP_UNREACHABLE, RequestError};
 use crate::http::headers::REASON_HEADER;
 use crate::http::interim::InterimSender;
 
-/// Times that one request is sent.
+/// The most attempts of one request.
 const MAX_ATTEMPTS: u8 = 3;
 
-/// The tries of one request.
+/// The attempts of one request.
 pub(super) struct RetryBudget {
     /// The head of a request without a body.
     replay_head: Option<Request<()>>,
     interims: InterimSender,
     attempts_left: u8,
-    /// It was sent again although it may have been seen.
+    /// It was sent again although the app may have seen it.
     resent_uncertain: bool,
 }
 
-/// A request that may be sent once more.
+/// A request that may be sent again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NextAttempt {
-    /// Why the last try was none.
+    /// Why the last attempt failed.
     pub(super) reason: &'static str,
-    /// The last endpoint is of no use now.
+    /// The last endpoint must not be used for the next attempt.
     pub(super) avoid_endpoint: bool,
 }
 
@@ -49,14 +48,14 @@ enum DeliveryState {
 }
 
 impl RetryBudget {
-    /// Of this request, which is about to be sent.
+    /// The budget of this request, which is about to be sent.
     pub(super) fn of(request: &Request<Body>) -> Self {
         let replay_head = request.body().is_empty().then(|| copy(request, ()));
         let interims = request.body().interims().clone();
         Self { replay_head, interims, attempts_left: MAX_ATTEMPTS - 1, resent_uncertain: false }
     }
 
-    /// Whether the request may be sent again after this, and why.
+    /// Whether the request may be sent again after this result, and why.
     pub(super) fn next_attempt(
         &mut self,
         answered: &Result<Response<Body>, RequestError>,
@@ -73,26 +72,26 @@ impl RetryBudget {
         Some(NextAttempt { reason, avoid_endpoint })
     }
 
-    /// The request once more.
+    /// The request for the next attempt.
     pub(super) fn request(&self) -> Option<Request<Body>> {
         let body = || Body::empty().with_interims(self.interims.clone());
         self.replay_head.as_ref().map(|replay_head| copy(replay_head, body()))
     }
 }
 
-/// Whether this is the word of the peer's proxy that the app could not be reached.
+/// Whether the peer's proxy reports that the app could not be reached.
 pub(super) fn is_app_unreachable(response: &Response<Body>) -> bool {
     response.headers().get(REASON_HEADER).is_some_and(|reason| reason == APP_UNREACHABLE)
 }
 
-/// Whether it does no harm to be seen twice. A proof of possession is good for one time only (RFC 9449
-/// §11.1): the second one would be refused, with an answer that is beside the point.
+/// Whether it is harmless when the app sees the request twice. A proof of possession is valid only once (RFC 9449
+/// §11.1): the second one would be refused, with a misleading answer.
 fn is_safe_to_repeat(request: &Request<()>) -> bool {
     request.method().is_safe() && !request.headers().contains_key("dpop")
 }
 
-/// Why the app has not answered, if it has not, and what it may have seen. A peer that announced the end of
-/// its connection may be there still, under a new one, and the only endpoint; one without an app is of no use.
+/// Why the app has not answered, if it has not, and what it may have seen. A peer that announced the end of its
+/// connection may still be there under a new one, and be the only endpoint; one without an app cannot be used.
 fn unanswered(answered: &Result<Response<Body>, RequestError>) -> Option<UnansweredRequest> {
     let failed_with = |reason, delivery, avoid_endpoint| {
         Some(UnansweredRequest { reason, delivery, avoid_endpoint })
@@ -168,7 +167,7 @@ mod tests {
     fn a_request_is_sent_again_only_where_that_can_do_no_harm() {
         let timeout = || Err(RequestError::Timeout { who: OtherEnd::Upstream });
         type Answered = Result<Response<Body>, RequestError>;
-        // GET, POST without a body, POST with one: where it may go again.
+        // GET, POST without a body, POST with one: whether each may avoid the endpoint on the next attempt.
         let rows: [(&str, Answered, [Option<bool>; 3]); 7] = [
             ("the app never saw it", peer(APP_UNREACHABLE), [Some(true), Some(true), None]),
             ("the app broke off", peer(APP_RESET), [Some(false), None, None]),

@@ -1,4 +1,4 @@
-//! The way to a service: its endpoints, the identity they must prove, and which of them is next.
+//! The route to a service: its endpoints, the identity they must prove, and which of them is next.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use crate::traffic::mesh::{Destination, RequestConnection, StreamKind};
 use crate::traffic::record::TrafficMeter;
 use crate::traffic::worker::Worker;
 
-/// Endpoints that are dialled for one request, if none of them can be reached.
+/// The most endpoints that are dialled for one request, if none of them can be reached.
 const MOST_DIALLED: usize = 5;
 
-/// The way to a service: its endpoints, each a destination that must prove an identity.
+/// The route to a service: its endpoints, each a destination that must prove an identity.
 pub(crate) struct Route {
     /// The service.
     pub(crate) service: Arc<Service>,
-    /// The counters of requests on this way.
+    /// The counters of requests on this route.
     pub(crate) meter: Arc<TrafficMeter>,
     endpoints: Vec<Arc<Destination>>,
-    /// The app dialled this very endpoint, so that no other will do.
+    /// The app dialled this exact endpoint, so that no other may be used.
     pinned: bool,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct ReachedEndpoint {
 /// Finds the endpoints of a service and makes a route of them.
 ///
 /// # Errors
-/// [`RequestError::NoIdentity`] when nobody could be believed, [`RequestError::NoEndpoint`].
+/// [`RequestError::NoIdentity`] when the service has no identity to verify, [`RequestError::NoEndpoint`].
 pub(crate) async fn resolve(
     worker: &Arc<Worker>,
     found: &ServiceMatch,
@@ -69,7 +69,7 @@ pub(crate) async fn resolve(
     Ok(Arc::new(Route { service: service.clone(), meter, endpoints, pinned }))
 }
 
-/// Whoever could answer for a service without an identity would not be believed.
+/// Without an identity to verify, no endpoint can be trusted.
 fn has_identity(service: &Service) -> Result<(), RequestError> {
     match service.identities.is_empty() {
         true => Err(RequestError::NoIdentity(service.host.to_string())),
@@ -101,8 +101,8 @@ impl Route {
         self.service.identities.first().map(|id| id.without_scheme())
     }
 
-    /// A connection for one request, to an endpoint other than `except`. One that cannot be reached
-    /// gives way to the next; a few are tried, those that rest only if `resting` says so.
+    /// A connection for one request, to an endpoint other than `except`. After one that cannot be reached the next is
+    /// tried, up to a limit; ejected ones only with `even_ejected`.
     ///
     /// # Errors
     /// The last endpoint's.
@@ -131,8 +131,7 @@ impl Route {
         Err(last)
     }
 
-    /// Opens a byte stream to an endpoint. One that cannot be reached gives way to the next; a few
-    /// are tried.
+    /// Opens a byte stream to an endpoint. After one that cannot be reached the next is tried, up to a limit.
     ///
     /// # Errors
     /// The last endpoint's.
@@ -158,20 +157,20 @@ impl Route {
         Err(last)
     }
 
-    /// Whether there is an endpoint beside this one that nothing speaks against.
+    /// Whether there is another endpoint that is not ejected.
     pub(crate) fn has_alternative(&self, worker: &Worker, than: SocketAddr) -> bool {
         self.next(worker, Some(than), false).is_some()
     }
 
-    /// Whether one of the endpoints has gone a moment ago, so that another may take its place.
+    /// Whether one of the endpoints failed a moment ago, so that another may replace it.
     pub(crate) fn may_be_replaced(&self, worker: &Worker) -> bool {
         let wait = seconds(worker.state.settings.limits.endpoint_wait);
         let now = worker.state.clock.coarse();
         !self.pinned && self.endpoints.iter().any(|e| e.health.has_just_gone(now, wait))
     }
 
-    /// Of two endpoints in turn, the one with fewer requests that wait. Those that rest are passed
-    /// over, unless all do and `resting` says that one of them is better than none.
+    /// Of two endpoints in turn, the one with fewer waiting requests. Ejected ones are skipped, unless all are ejected
+    /// and `even_ejected` allows one of them.
     fn next(
         &self,
         worker: &Worker,
@@ -195,8 +194,8 @@ impl ReachedEndpoint {
         self.endpoint.address
     }
 
-    /// Sends a request, and notes what it says of the endpoint's health: an answer is a good sign,
-    /// unless it is the peer's word that nobody is behind it.
+    /// Sends a request, and records the result in the endpoint's health: an answer is a success, unless the peer
+    /// reports that its app cannot be reached.
     ///
     /// # Errors
     /// The endpoint has not answered then.
@@ -213,7 +212,7 @@ impl ReachedEndpoint {
                 endpoint.health.failed(now)
             }
             Ok(_) => endpoint.health.answered(now),
-            // It may be this request alone that breaks it.
+            // The cause may be this request alone.
             Err(_) => {}
         }
         answered

@@ -1,4 +1,4 @@
-//! A request on its way to one of a service's endpoints, and, where that does no harm, to another.
+//! Sends a request to one of a service's endpoints, and, where that is harmless, to another.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::http::error::RequestError;
 use crate::traffic::record::RequestRecord;
 
 impl OutboundPhases {
-    /// Sends a request on its route; once more when the endpoint, or its app, turns out to have
-    /// gone ([`super::retry`] says when).
+    /// Sends a request on its route; again when the endpoint, or its app, turns out to be gone ([`super::retry`]
+    /// decides).
     ///
     /// # Errors
     /// The last endpoint's.
@@ -46,8 +46,8 @@ impl OutboundPhases {
         }
     }
 
-    /// An endpoint other than `except`. Where all have gone a moment ago, others may be about to take
-    /// their place, and we learn of them late: they are waited for, for a moment.
+    /// A connection to an endpoint other than `except`. Where all have failed a moment ago, others may be about to
+    /// replace them, and the proxy learns of those late: it waits a moment for them.
     async fn reach_endpoint(
         &self,
         route: &Arc<Route>,
@@ -62,7 +62,7 @@ impl OutboundPhases {
         let deadline = Instant::now() + worker.state.settings.limits.endpoint_wait;
         let mut changes = worker.state.services.changes();
         loop {
-            // Asked for after we listen for changes, so that none is missed.
+            // Resolved after the subscription to changes, so that none is missed.
             let newest = match self.find_route(host).await {
                 Ok(newest) => newest.reach(worker, except, false).await,
                 Err(error) => Err(error),

@@ -1,4 +1,4 @@
-//! The client's side: sees to it that a connection of ours does not end under its streams.
+//! The client's side: extends a connection of ours before its streams would be cut.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::traffic::mesh::{Destination, StreamKind};
 /// The longest sleep in one piece: the wall clock is read again after it (SECURITY-CASES F-07).
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
-/// Re-authenticates a connection for as long as it lives, whenever it is time and streams
-/// depend on it. Never returns; it is dropped with the connection.
+/// Re-authenticates a connection for as long as it lives, whenever it is due and streams depend on it. Never returns;
+/// it is dropped with the connection.
 pub(crate) async fn keep(
     dialer: Arc<MeshDialer>,
     destination: Arc<Destination>,
@@ -46,8 +46,8 @@ pub(crate) async fn keep(
     }
 }
 
-/// Waits, but not past the moment when half of what is then left has gone: a clock that jumped ahead
-/// leaves less time than was thought.
+/// Waits, but not past the moment when half of the time then left has gone: a clock that jumped ahead leaves less time
+/// than expected.
 async fn wait(dialer: &MeshDialer, bounds: LifetimeBounds, mut left: Duration) {
     while !left.is_zero() {
         let piece = left.min(LONGEST_SLEEP);
@@ -57,7 +57,7 @@ async fn wait(dialer: &MeshDialer, bounds: LifetimeBounds, mut left: Duration) {
     }
 }
 
-/// One try, counted and told. That nobody has renewed yet is no fault.
+/// One attempt, counted and logged. When neither side has renewed yet, that is not a failure.
 async fn try_once(
     dialer: &Arc<MeshDialer>,
     destination: &Arc<Destination>,
@@ -91,7 +91,7 @@ async fn reauthenticate(
     if !destination.is_still(dialer, &old.peer) {
         return Err(ReauthRefusal::Policy);
     }
-    // A handshake now could not end later than our own certificate: none is made for nothing.
+    // A handshake now could not end later than our own certificate, so none is made.
     let own = dialer.state.valid_credentials().ok_or(ReauthRefusal::NoCertificate)?;
     if own.svid().not_after() <= old.bounds().expires {
         return Err(ReauthRefusal::NotLater);

@@ -1,4 +1,4 @@
-//! The server's side: somebody on a fresh connection says that an older one is theirs too.
+//! The server's side: a peer on a fresh connection claims an older one of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub(crate) async fn answer(
             vec![refusal as u8]
         }
     };
-    // The client may have gone; then the old connection has its new bounds all the same.
+    // The client may be gone; then the old connection keeps its new bounds nevertheless.
     let _ = tokio::time::timeout(limit, async {
         stream.write_all(&answer).await?;
         stream.shutdown().await
@@ -87,8 +87,8 @@ fn take_over(
     }
     let now = state.clock.unix();
     let bounds = LifetimeBounds::new(now, fresh.bounds().expires, old.number);
-    // The same end again is no refusal: the answer before may have been lost on its way, and the client would be
-    // left with the end that we have prolonged.
+    // The same end again is not refused: the answer before may have been lost, and the client would be left with the
+    // end that was already extended.
     if fresh.closing().is_some() || bounds.expires < old.bounds().expires {
         return Err(ReauthRefusal::NotLater);
     }

@@ -16,8 +16,7 @@ pub(super) struct Judgement {
 }
 
 impl Judgement {
-    /// Keeps what the log says of a verdict, counts what would have been decided otherwise, and
-    /// gives the decision back.
+    /// Keeps what the log needs of a verdict, counts the decisions that are not enforced, and returns the decision.
     pub(super) fn take(
         &mut self,
         verdict: AuthorizationVerdict,

@@ -102,7 +102,7 @@ fn services_that_contradict_each_other_are_left_out() {
     assert!(refused(&cache).contains("two destinations"), "{}", refused(&cache));
     cache.take(vec![told("b", &cart("10.1.0.1"))], &[]);
     assert_eq!(refused(&cache), "");
-    // Another entry of the namespace says something of the same host and port.
+    // Another entry of the namespace describes the same host and port.
     let mut thief = message("thief", "10.1.0.66");
     thief.hosts = cart("").hosts;
     thief.name = "zz".into();
@@ -114,7 +114,7 @@ fn services_that_contradict_each_other_are_left_out() {
     assert_eq!(refused(&cache), "");
 }
 
-/// Invariant 12, in the proxy as well: an entry of a third namespace is about nobody here.
+/// Invariant 12, in the proxy as well: an entry of a third namespace does not apply here.
 #[test]
 fn s21_tenant_reach_of_told_services() {
     let mut cache = cache();

@@ -98,7 +98,7 @@ proptest::proptest! {
         let _ = read(&bytes, ROOT);
     }
 
-    /// A good message with one byte changed: refused or taken, never more.
+    /// A valid message with one byte changed: rejected or accepted, never a panic.
     #[test]
     fn no_changed_byte_ends_the_program(at in 0usize..200, byte in proptest::num::u8::ANY) {
         let mut bytes = cart().encode_to_vec();

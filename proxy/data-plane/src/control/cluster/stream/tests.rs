@@ -71,7 +71,7 @@ fn service(address: &str) -> DeltaDiscoveryResponse {
     answer(SERVICE_TYPE, "cart:80", message.encode_to_vec())
 }
 
-/// Counts how often it is judged again.
+/// Counts how often it is authorized again.
 #[derive(Default)]
 struct Counted(AtomicUsize);
 
@@ -105,11 +105,11 @@ fn a_change_of_a_service_judges_no_connection_again() {
     assert!(services.has_changed().unwrap() && !policies.has_changed().unwrap());
     assert!(Arc::ptr_eq(&snapshot, &state.snapshot()));
     assert_eq!(judged.0.load(Relaxed), 1, "nobody was judged again");
-    // A refused message leaves what there was, and the controller is told.
+    // A rejected message leaves the state unchanged, and the controller receives the rejection.
     let refused = told(service("nowhere at all")).error_detail.unwrap();
     assert!(refused.message.contains("cart:80: the endpoint"), "{}", refused.message);
     assert_eq!(found().unwrap().endpoints.len(), 1);
-    // A policy leaves the services what they are, and is judged by.
+    // A policy leaves the services unchanged, and is enforced.
     let (cart, version) = (found().unwrap(), state.services.table().version());
     told(policy());
     assert_eq!(judged.0.load(Relaxed), 2);
@@ -117,7 +117,7 @@ fn a_change_of_a_service_judges_no_connection_again() {
     assert_eq!(state.services.table().version(), version);
 }
 
-/// A controller of the version before tells of services in another form, under another name: nothing of it is guessed.
+/// A controller of the previous version sends services in another form, under another name: none of it is guessed.
 #[test]
 fn services_of_another_version_are_not_read() {
     let installer = installer();

@@ -233,7 +233,7 @@ fn s28_revocation_lists_in_a_file() {
     }
 }
 
-/// What revokes a caller, or names the roots of others, does not wait until our own part is good.
+/// Revocations and the roots of other trust domains apply even while our own part is invalid.
 #[test]
 fn lists_and_foreign_roots_are_taken_while_our_own_part_is_refused() {
     let (made, other) = (self::made(), self::made());
@@ -273,7 +273,7 @@ fn lists_and_foreign_roots_are_taken_while_our_own_part_is_refused() {
         let ours = parse(&files, &whole.map(|text| content(text)), None).unwrap();
         assert_eq!(held.svid().chain(), ours.svid.chain(), "{name}");
         assert_eq!(state.metrics.trust_stale.get(), 1, "{name}");
-        // The same again is no news.
+        // The same set again changes nothing.
         let generation = state.credentials_generation();
         assert!(take(&state, &files, &now, true).is_err(), "{name}");
         assert_eq!(state.credentials_generation(), generation, "{name}");

@@ -1,6 +1,6 @@
-//! The client against an agent that is as strict as a SPIRE agent: security header or
-//! `InvalidArgument`, `PermissionDenied` while nobody is registered, one stream a client, nothing
-//! beyond the standard's fields.
+//! The client against an agent that is as strict as a SPIRE agent: security header or `InvalidArgument`,
+//! `PermissionDenied` while the workload is not registered, one stream per client, nothing beyond the standard's
+//! fields.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -136,7 +136,7 @@ fn f09_bundle_unreadable_is_kept_and_explicitly_empty_distrusts() {
     assert!(read(own, Some(&first)).unwrap().refused.is_some(), "the own roots are never emptied");
 }
 
-/// What revokes a caller, or names the roots of others, does not wait until our own part is good.
+/// Revocations and the roots of other trust domains apply even while our own part is invalid.
 #[test]
 fn lists_and_foreign_roots_are_taken_while_our_own_part_is_refused() {
     let (authority, partner) = (TestAuthority::new(), TestAuthority::new());
@@ -146,7 +146,7 @@ fn lists_and_foreign_roots_are_taken_while_our_own_part_is_refused() {
     let check = |what: &str, spoil: &dyn Fn(&mut X509svid)| {
         let federated_bundles = [
             ("spiffe://partner.example".to_owned(), partner.der()),
-            // Ours comes with the SVID alone.
+            // Our own roots come with the SVID alone.
             ("spiffe://cluster.local".to_owned(), partner.der()),
         ];
         let crl = vec![authority.list()];
@@ -191,7 +191,7 @@ fn f04_answers_that_do_not_fit_are_refused() {
     check("a torn bundle", &|answer| answer.svids[0].bundle.truncate(100));
 }
 
-/// Serves one answer at a time, the latest; `None` is a workload that nobody has registered.
+/// Serves one answer at a time, the latest; `None` is a workload that is not registered.
 async fn strict_agent(
     listener: UnixListener,
     answers: watch::Receiver<Option<X509svidResponse>>,
@@ -285,7 +285,7 @@ async fn a_spire_like_agent_is_followed_from_registration_to_restart() {
     say.send(Some(authority.answer())).unwrap();
     until("the second certificate", || state.credentials_generation() == 2).await;
     assert_eq!(calls.load(Relaxed), before, "one stream a client");
-    // A bad answer leaves what is in force; the next good one is taken.
+    // An invalid answer changes nothing; the next valid one is taken.
     say.send(Some(X509svidResponse::default())).unwrap();
     until("another call", || calls.load(Relaxed) > before).await;
     assert_eq!(state.credentials_generation(), 2);

@@ -23,7 +23,7 @@ fn tokens_bound_to_workloads() {
     ] {
         let mut world = TokenFixture::new(&format!("{{{RULE}}}"), policy);
         world.peer = who.map(|id| peer(id, 1));
-        // The second answer comes from memory, and must not be the first one's.
+        // The second answer comes from the cache, and must not be the first one's.
         for _ in 0..2 {
             assert_eq!(world.who_bears(&token(json!({}))), expect, "{name}");
         }
@@ -148,12 +148,12 @@ fn tokens_bound_to_dpop_keys() {
         headers.extend(proofs.iter().map(|proof| ("dpop", proof.as_str())));
         assert_eq!(world.who(request("GET", "/a?q=1", &headers)), expect, "{name}");
     }
-    // The proof goes with the token.
+    // The proof is removed with the token.
     let fresh = own(json!({"n": 9}));
     let headers = [("authorization", &*format!("DPoP {bound}")), ("dpop", &*fresh[0])];
     let (_, parts) = world.ask(request("GET", "/a", &headers)).unwrap();
     assert!(parts.headers.is_empty());
-    // An unbound token is no DPoP token.
+    // An unbound token is not a DPoP token.
     let unbound = format!("DPoP {}", token(json!({})));
     assert_eq!(world.who(request("GET", "/a", &[("authorization", &unbound)])), "token_proof");
 }

@@ -1,4 +1,4 @@
-//! Verdicts from memory are the verdicts there would be without it.
+//! Cached verdicts are the same as uncached ones.
 
 use crate::traffic::jwt::tests::*;
 
@@ -55,7 +55,7 @@ fn s40_token_dos_the_cache_is_bounded() {
     let first = made(0, 0);
     for n in 0..1100 {
         world.who_bears(&made(n, 0));
-        // What is asked for again and again stays.
+        // A verdict that is used again and again stays.
         assert_eq!(world.who_bears(&first), "0");
     }
     let (entries, _) = world.cache.size();

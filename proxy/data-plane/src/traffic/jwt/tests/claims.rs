@@ -1,4 +1,4 @@
-//! What must be claimed, and how long a token may be.
+//! Required claims, and how long a token may be.
 
 use crate::traffic::jwt::tests::*;
 
@@ -109,7 +109,7 @@ fn s39_claims_audience_may_be_waived_by_name_only() {
 #[test]
 fn s40_token_dos() {
     let world = TokenFixture::usual();
-    // The token as long as may be: its signature and header are 123 bytes, and base64 makes 4 of 3.
+    // The longest accepted token: its signature and header are 123 bytes, and base64 makes 4 of 3.
     let filled = |length: usize| {
         let mut pad = length * 3 / 4;
         loop {

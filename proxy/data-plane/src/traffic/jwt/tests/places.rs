@@ -1,8 +1,8 @@
-//! Where tokens may stand, and what is left for the app.
+//! Where tokens may be, and what is left for the app.
 
 use crate::traffic::jwt::tests::*;
 
-/// `<good>` in a value stands for a good token, `<bad>` for a bad one.
+/// `<good>` in a value stands for a valid token, `<bad>` for an invalid one.
 fn ask(world: &TokenFixture, method: &str, target: &str, headers: &[(&str, &str)]) -> String {
     let good = token(json!({}));
     let put = |text: &str| text.replace("<good>", &good).replace("<bad>", "x.y.z");

@@ -1,4 +1,4 @@
-//! Which keys and algorithms count.
+//! Which keys and algorithms are accepted.
 
 use crate::traffic::jwt::tests::*;
 
@@ -23,7 +23,7 @@ fn s37_jws_algorithm_and_key_every_kind() {
             let expect = if fitting.contains(&algorithm) { "alice" } else { "token_algorithm" };
             assert_eq!(world.who_bears(&token), expect, "{algorithm} with {}", signer.jwk());
         }
-        // A key that says its algorithm is for that one only.
+        // A key that names its algorithm is for that one only.
         let mut jwk = with_id(signer.jwk(), "k1");
         jwk["alg"] = fitting[0].into();
         world.set_keys(&source, &[jwk]);

@@ -25,7 +25,8 @@ fn installer(egress: &str) -> ResourceInstaller {
     ResourceInstaller::new(Config::parse("p", text.to_string().as_bytes()).unwrap(), 1).unwrap()
 }
 
-/// Puts in force what the controller says of an address, as its stream does: what cannot be used is not in the table.
+/// Puts in force what the controller sends about an address, as its stream does: what cannot be used is not in the
+/// table.
 fn told(installer: &ResourceInstaller, spec: Option<&Value>) -> LookupState {
     let config = &installer.config;
     installer.install_cluster(&ClusterState {
@@ -54,8 +55,8 @@ fn told(installer: &ResourceInstaller, spec: Option<&Value>) -> LookupState {
 
 const AT: &str = "10.1.0.7:8080";
 
-/// What comes of a dial: `Some` reason when it is refused, whatever the default for unknown destinations; `None` where that
-/// default decides.
+/// The result of a dial: `Some` reason when it is refused, whatever the default for unknown destinations; `None` where
+/// that default decides.
 async fn dialled(egress: &str, spec: Option<&Value>) -> Option<&'static str> {
     let installer = installer(egress);
     let state = &installer.state;
@@ -65,7 +66,7 @@ async fn dialled(egress: &str, spec: Option<&Value>) -> Option<&'static str> {
     let demand = state.demand.as_ref().unwrap();
     let wanted = DialledDestination::Address(AT.parse().unwrap());
     let answer = async {
-        // What is in force already is not asked.
+        // What is already in force is not requested.
         if wanted.service(&state.services.table()).is_none() {
             demand.wanted().await;
             demand.answered(AT, word);
