@@ -202,7 +202,7 @@ impl ExplainAnswer {
 
     fn of(verdict: AuthorizationVerdict, path: Option<&str>) -> Self {
         Self {
-            decision: verdict.word(),
+            decision: verdict.decision_label(),
             policy: verdict.decider().map(|decider| Arc::clone(decider.policy())),
             rule: verdict.decider().map(policy::Decider::rule),
             reason: verdict.reason(),

@@ -98,7 +98,7 @@ fn is_about_us(line: &[u8]) -> bool {
         |name: &[u8]| name.starts_with(OURS) || name.starts_with(b"{") || name.starts_with(b"\"");
     let Some(comment) = line.strip_prefix(b"#") else { return is_ours(line) };
     let comment = comment.trim_ascii_start();
-    let name = [&b"HELP"[..], b"TYPE"].iter().find_map(|word| comment.strip_prefix(*word));
+    let name = [&b"HELP"[..], b"TYPE"].iter().find_map(|keyword| comment.strip_prefix(*keyword));
     name.is_some_and(|name| is_ours(name.trim_ascii_start())) || comment == b"EOF"
 }
 

@@ -39,16 +39,16 @@ pub async fn follow(installer: ResourceInstaller) {
     let mut cache =
         ResourceCache::new(&config.root_namespace, &config.workload, &config.trust_domain);
     let mut back_off = BackOff::new(RETRY_MIN, RETRY_MAX);
-    let mut told = String::new();
+    let mut logged = String::new();
     loop {
         let begun = Instant::now();
         let ended = stream::follow_once(&installer, controller, demand, &mut cache).await;
         demand.set_connected(false);
         state.metrics.config_stale.set(1);
         let reason = format!("{:#}", ended.err().unwrap_or_else(|| anyhow::anyhow!("it ended")));
-        if told != reason {
+        if logged != reason {
             tracing::warn!(reason, "no stream from the controller; what was told last holds");
-            told = reason;
+            logged = reason;
         }
         if begun.elapsed() >= GOOD_STREAM {
             back_off.reset();

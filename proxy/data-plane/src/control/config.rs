@@ -142,8 +142,8 @@ impl Config {
     /// Every diagnostic at once.
     pub fn parse(file_name: &str, text: &[u8]) -> Result<Self, Diagnostics> {
         let file: Arc<str> = file_name.into();
-        let mut mistakes = Vec::new();
-        let documents = yaml::read(&file, text, &mut mistakes);
+        let mut diagnostics = Vec::new();
+        let documents = yaml::read(&file, text, &mut diagnostics);
         let mut reader = YamlReader::new(Arc::clone(&file));
         let mut roots = documents.iter().filter_map(|document| document.root.as_ref());
         let root = roots.next();
@@ -154,11 +154,11 @@ impl Config {
             Some(node) => read_config(&mut reader, YamlValue { node, name: "" }),
             None => None,
         };
-        mistakes.extend(reader.into_diagnostics());
-        if root.is_none() && mistakes.is_empty() {
-            mistakes.push(empty_file(&file));
+        diagnostics.extend(reader.into_diagnostics());
+        if root.is_none() && diagnostics.is_empty() {
+            diagnostics.push(empty_file(&file));
         }
-        let config = Diagnostics::ok_unless_any(config, mistakes)?;
+        let config = Diagnostics::ok_unless_any(config, diagnostics)?;
         config.ok_or_else(|| Diagnostics::from(empty_file(&file)))
     }
 

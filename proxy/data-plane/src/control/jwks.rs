@@ -74,15 +74,15 @@ pub async fn keep(state: Arc<ProxyState>, config: Arc<Config>) {
     let mut changes = state.policy_changes();
     let mut followed: HashMap<(KeySource, Duration), (AbortHandle, Arc<Notify>)> = HashMap::new();
     loop {
-        let wanted = wanted(state.snapshot().tokens());
+        let sources = sources_to_follow(state.snapshot().tokens());
         followed.retain(|source, (task, _)| {
-            let keep = wanted.contains(source);
+            let keep = sources.contains(source);
             if !keep {
                 task.abort();
             }
             keep
         });
-        for source in wanted {
+        for source in sources {
             followed.entry(source.clone()).or_insert_with(|| {
                 let wake = Arc::new(Notify::new());
                 let task =
@@ -99,14 +99,14 @@ pub async fn keep(state: Arc<ProxyState>, config: Arc<Config>) {
 }
 
 /// The sources to follow, each once, with the timeout of a fetch.
-fn wanted(rules: &TokenRules) -> Vec<(KeySource, Duration)> {
-    let mut wanted: Vec<(KeySource, Duration)> = Vec::new();
+fn sources_to_follow(rules: &TokenRules) -> Vec<(KeySource, Duration)> {
+    let mut sources: Vec<(KeySource, Duration)> = Vec::new();
     for rule in rules.rules().iter().map(|rule| &rule.jwt) {
-        let known = wanted.iter().any(|(source, _)| *source == rule.keys);
+        let known = sources.iter().any(|(source, _)| *source == rule.keys);
         if known || matches!(rule.keys, KeySource::Inline(_)) {
             continue;
         }
-        if wanted.len() >= MAX_SOURCES {
+        if sources.len() >= MAX_SOURCES {
             let rule = &*rule.id;
             tracing::error!(
                 rule,
@@ -114,9 +114,9 @@ fn wanted(rules: &TokenRules) -> Vec<(KeySource, Duration)> {
             );
             break;
         }
-        wanted.push((rule.keys.clone(), rule.timeout));
+        sources.push((rule.keys.clone(), rule.timeout));
     }
-    wanted
+    sources
 }
 
 async fn follow(

@@ -40,7 +40,7 @@ pub(crate) async fn ask(
     local: SocketAddr,
     headers: &HeaderMap,
 ) -> ProbeOutcome {
-    let asked = async {
+    let answer = async {
         match &probe.ask {
             ProbeHandler::Tcp { port } => {
                 connect(config, local, *port).await.map(|_| ProbeOutcome::Good)
@@ -52,7 +52,7 @@ pub(crate) async fn ask(
             ProbeHandler::Http(get) => http::get(config, local, get, headers.get(USER_AGENT)).await,
         }
     };
-    match tokio::time::timeout(probe.timeout, asked).await {
+    match tokio::time::timeout(probe.timeout, answer).await {
         Ok(answered) => answered.unwrap_or_else(ProbeOutcome::Failed),
         Err(_) => ProbeOutcome::Failed(format!("no answer within {:?}", probe.timeout)),
     }

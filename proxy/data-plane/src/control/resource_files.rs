@@ -15,7 +15,7 @@ use crate::control::installer::ResourceInstaller;
 use crate::traffic::state::ProxyState;
 
 /// Diagnostics that one log line lists; `check` lists all.
-const MISTAKES_TOLD: usize = 20;
+const MAX_LOGGED_DIAGNOSTICS: usize = 20;
 /// A burst of events from an editor is waited out.
 const SETTLE: Duration = Duration::from_millis(30);
 
@@ -98,7 +98,7 @@ fn take(installer: &ResourceInstaller, look: DirectoryListing) {
             installer.install(&resources);
             tracing::info!(files = files.len(), "resources in force");
         }
-        Err(mistakes) => refuse(&installer.state, &mistakes.first(MISTAKES_TOLD)),
+        Err(diagnostics) => refuse(&installer.state, &diagnostics.first(MAX_LOGGED_DIAGNOSTICS)),
     }
 }
 

@@ -127,17 +127,17 @@ async fn end_on_signal(
 
 /// Updates the gauges that no other code updates.
 async fn update_gauges(state: Arc<ProxyState>, dropped: Arc<std::sync::atomic::AtomicU64>) {
-    let mut told = None;
+    let mut logged = None;
     let mut counted = 0;
     loop {
         let unready = state.unready_reason();
         state.certificate_state();
-        if told != Some(unready) {
+        if logged != Some(unready) {
             match unready {
                 None => tracing::info!("ready"),
                 Some(reason) => tracing::info!(reason, "not ready"),
             }
-            told = Some(unready);
+            logged = Some(unready);
         }
         let now = dropped.load(std::sync::atomic::Ordering::Relaxed);
         state.metrics.log_lines_dropped.inc_by(now - counted);

@@ -82,7 +82,7 @@ fn await_first(io: &MeteredIo, connection: &Connection) {
 #[derive(Debug, Clone, Copy)]
 struct ContinueExpectation {
     waits: bool,
-    asked: bool,
+    continue_sent: bool,
 }
 
 impl ContinueExpectation {
@@ -97,20 +97,21 @@ impl ContinueExpectation {
             request.headers_mut().remove(EXPECT);
             waits = false;
         }
-        Self { waits, asked: false }
+        Self { waits, continue_sent: false }
     }
 
     /// Whether an interim answer is for the client: 100 is for one that waits.
     fn takes(&mut self, interim: &InterimResponse) -> bool {
-        let asks = interim.status == StatusCode::CONTINUE;
-        self.asked |= asks;
-        self.waits || !asks
+        let is_continue = interim.status == StatusCode::CONTINUE;
+        self.continue_sent |= is_continue;
+        self.waits || !is_continue
     }
 
     /// A client that waits for 100 before the body, and did not get it, may send the body or the next request: the two
     /// are indistinguishable, so the connection ends.
     fn end(self, response: &mut Response<Body>) {
-        if self.waits && !self.asked && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if self.waits && !self.continue_sent && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }

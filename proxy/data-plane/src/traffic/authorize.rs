@@ -69,9 +69,9 @@ pub struct AuthorizationVerdict {
 pub fn request(
     snapshot: &Snapshot,
     connection: &ConnectionFacts<'_>,
-    asked: &RequestFacts<'_>,
+    request_facts: &RequestFacts<'_>,
 ) -> AuthorizationVerdict {
-    let request = asked.facts();
+    let request = request_facts.facts();
     let decision = snapshot.authorize_request(connection, &request);
     verdict(snapshot, connection, Some(&request), decision)
 }
@@ -159,7 +159,7 @@ fn verdict(
 impl AuthorizationVerdict {
     /// `allow` or `deny`.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn decision_label(&self) -> &'static str {
         if self.decision.is_ok() { "allow" } else { "deny" }
     }
 

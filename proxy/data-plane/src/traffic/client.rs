@@ -18,8 +18,8 @@ const MAX_HOPS: usize = 32;
 
 /// Whether a peer is trusted to name the client behind it.
 #[must_use]
-pub fn sender(believed: &ForwardedFor, peer: Option<&SpiffeId>) -> SenderTrust {
-    match peer.is_some_and(|id| believed.from.contains(id)) {
+pub fn sender(forwarded_for: &ForwardedFor, peer: Option<&SpiffeId>) -> SenderTrust {
+    match peer.is_some_and(|id| forwarded_for.from.contains(id)) {
         true => SenderTrust::Listed,
         false => SenderTrust::Other,
     }
@@ -30,7 +30,7 @@ pub fn sender(believed: &ForwardedFor, peer: Option<&SpiffeId>) -> SenderTrust {
 /// the client.
 #[must_use]
 pub fn remote_ip(
-    believed: &ForwardedFor,
+    forwarded_for: &ForwardedFor,
     sender: SenderTrust,
     headers: &HeaderMap,
 ) -> Option<IpAddr> {
@@ -47,8 +47,8 @@ pub fn remote_ip(
     if hops.len() > MAX_HOPS {
         return None;
     }
-    let place = hops.len().checked_sub(1 + believed.trusted_proxies)?;
-    address(hops[place])
+    let position = hops.len().checked_sub(1 + forwarded_for.trusted_proxies)?;
+    address(hops[position])
 }
 
 /// An address as proxies write it: bare, or with a port, IPv6 in brackets or bare.
@@ -69,15 +69,15 @@ mod tests {
     const GATEWAY: &str = "spiffe://cluster.local/ns/edge/sa/gateway";
 
     fn seen(lines: &[&str], trusted_proxies: usize, peer: Option<&str>) -> Option<String> {
-        let believed =
+        let forwarded_for =
             ForwardedFor { from: vec![SpiffeId::parse(GATEWAY).unwrap()], trusted_proxies };
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(X_FORWARDED_FOR, line.parse().unwrap());
         }
         let peer = peer.map(|id| SpiffeId::parse(id).unwrap());
-        let sender = sender(&believed, peer.as_ref());
-        remote_ip(&believed, sender, &headers).map(|ip| ip.to_string())
+        let sender = sender(&forwarded_for, peer.as_ref());
+        remote_ip(&forwarded_for, sender, &headers).map(|ip| ip.to_string())
     }
 
     #[test]

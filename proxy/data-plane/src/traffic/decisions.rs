@@ -53,26 +53,26 @@ impl DecisionRecord {
         size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
     }
 
-    /// The entry of a verdict; `asked` is `None` for an opaque connection.
+    /// The entry of a verdict; `request_facts` is `None` for an opaque connection.
     #[must_use]
     pub fn new(
         time: u64,
         connection: &ConnectionFacts<'_>,
-        asked: Option<&RequestFacts<'_>>,
+        request_facts: Option<&RequestFacts<'_>>,
         verdict: &AuthorizationVerdict,
     ) -> Self {
         Self {
             time,
-            decision: verdict.word(),
+            decision: verdict.decision_label(),
             reason: verdict.reason(),
             policy: verdict.decider().map(|d| Arc::clone(d.policy())),
             rule: verdict.decider().map(Decider::rule),
             source_principal: connection.peer.map(|id| id.without_scheme().to_owned()),
             source_ip: connection.source_ip.to_canonical().to_string(),
             destination: connection.destination.to_string(),
-            method: asked.map(|asked| asked.method.to_string()),
-            host: asked.map(|asked| asked.host.to_string()),
-            path: asked.map(|asked| asked.path.as_str().to_owned()),
+            method: request_facts.map(|request_facts| request_facts.method.to_string()),
+            host: request_facts.map(|request_facts| request_facts.host.to_string()),
+            path: request_facts.map(|request_facts| request_facts.path.as_str().to_owned()),
             nearest: verdict.nearest.clone(),
             would: verdict.shadow.clone(),
         }

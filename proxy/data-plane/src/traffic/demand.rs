@@ -95,7 +95,7 @@ impl DestinationDemand {
     }
 
     /// Wakes when there is something to request.
-    pub async fn wanted(&self) {
+    pub async fn wait_for_unsent(&self) {
         self.wake.notified().await;
     }
 

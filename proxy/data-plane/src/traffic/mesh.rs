@@ -75,8 +75,8 @@ impl Default for MeshPool {
     /// No destination yet. The turn starts at a random number, so that callers that have just started do not all begin
     /// with the same endpoint.
     fn default() -> Self {
-        let anywhere = usize::try_from(RandomState::new().hash_one(0)).unwrap_or(0);
-        Self { destinations: Mutex::default(), turn: AtomicUsize::new(anywhere) }
+        let start = usize::try_from(RandomState::new().hash_one(0)).unwrap_or(0);
+        Self { destinations: Mutex::default(), turn: AtomicUsize::new(start) }
     }
 }
 

@@ -38,7 +38,7 @@ use route::Route;
 pub(crate) struct OutboundConnection {
     worker: Arc<Worker>,
     /// Where the app wanted to go.
-    wanted: DialledDestination,
+    destination: DialledDestination,
     connection: RegisteredConnection,
     aborter: StreamAborter,
 }
@@ -62,8 +62,8 @@ pub async fn serve(
     listener: Option<OutboundListener>,
 ) {
     let state = &worker.state;
-    let wanted = match DialledDestination::of(&stream, listener, &state.settings) {
-        Ok(wanted) => wanted,
+    let destination = match DialledDestination::of(&stream, listener, &state.settings) {
+        Ok(destination) => destination,
         Err(detail) => {
             tracing::warn!(%source, detail, "outbound connection refused");
             net::abort_on_close(&stream);
@@ -71,14 +71,19 @@ pub async fn serve(
         }
     };
     let now = state.clock.coarse();
-    let connection =
-        state.registry.register(worker.index, Direction::Outbound, source, wanted.address(), now);
+    let connection = state.registry.register(
+        worker.index,
+        Direction::Outbound,
+        source,
+        destination.address(),
+        now,
+    );
     let mut record = ConnectionRecord::begin(&worker.recorder, &connection, "unknown".into());
     let stream = AbortableStream::new(stream);
     let aborter = stream.aborter();
     // Until it carries anything: a refused client sees an abort, and not a graceful end.
     aborter.abort();
-    let outbound = Arc::new(OutboundConnection { worker, wanted, connection, aborter });
+    let outbound = Arc::new(OutboundConnection { worker, destination, connection, aborter });
     let closed = match outbound.phases(stream, &mut record).await {
         Ok(closed) => return record.ended(closed, closed.as_str()),
         Err(error) => error,
@@ -99,15 +104,15 @@ impl OutboundConnection {
         stream: AbortableStream,
         record: &mut ConnectionRecord,
     ) -> Result<CloseReason, RequestError> {
-        let by_address = self.wanted.resolve(&self.worker.state).await?;
+        let by_address = self.destination.resolve(&self.worker.state).await?;
         if let Some(found) = &by_address {
             record.service(&found.service.host);
             if found.service.external {
-                let way = OutboundTarget::Outside(
-                    self.wanted.dialled(found)?,
+                let target = OutboundTarget::Outside(
+                    self.destination.dialled(found)?,
                     found.service.host.clone(),
                 );
-                return self.opaque(Box::new(stream), Bytes::new(), way).await;
+                return self.opaque(Box::new(stream), Bytes::new(), target).await;
             }
         }
         let declared = by_address.as_ref().map_or(Declared::Auto, |found| found.port.protocol);
@@ -116,13 +121,13 @@ impl OutboundConnection {
         if protocol != Protocol::Tcp {
             return Ok(self.http(io, ahead, protocol, record).await);
         }
-        let way = match by_address {
+        let target = match by_address {
             Some(found) => {
                 OutboundTarget::Mesh(route::resolve(&self.worker, &found, Protocol::Tcp).await?)
             }
             None => self.unknown()?,
         };
-        self.opaque(io, ahead, way).await
+        self.opaque(io, ahead, target).await
     }
 
     /// The protocol of the app: declared for the port, else sniffed; a client that stays silent waits for the server,
@@ -185,10 +190,10 @@ impl OutboundConnection {
     fn unknown(&self) -> Result<OutboundTarget, RequestError> {
         match self.worker.state.snapshot().egress() {
             DefaultEgress::Allow => {
-                Ok(OutboundTarget::Outside(self.wanted.address(), "unknown".into()))
+                Ok(OutboundTarget::Outside(self.destination.address(), "unknown".into()))
             }
             DefaultEgress::Deny => {
-                Err(RequestError::UnknownDestination(self.wanted.address().to_string()))
+                Err(RequestError::UnknownDestination(self.destination.address().to_string()))
             }
         }
     }
@@ -197,7 +202,7 @@ impl OutboundConnection {
         &self,
         io: BoxedIo,
         ahead: Bytes,
-        way: OutboundTarget,
+        target: OutboundTarget,
     ) -> Result<CloseReason, RequestError> {
         let state = &self.worker.state;
         self.connection.set_protocol(Protocol::Tcp);
@@ -205,10 +210,10 @@ impl OutboundConnection {
         state.metrics.connection(&route::labels(
             &self.worker,
             Protocol::Tcp,
-            &way.service(),
-            way.principal(),
+            &target.service(),
+            target.principal(),
         ));
-        match way {
+        match target {
             OutboundTarget::Mesh(route) => {
                 let (upstream, mesh_connection) =
                     route.open_stream(&self.worker, StreamKind::Tcp).await?;

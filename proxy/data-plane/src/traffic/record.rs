@@ -72,17 +72,17 @@ impl TrafficMeter {
     }
 
     /// Counts a decision (`allow` or `deny`) by the rule that took it, or by the default.
-    fn decision(&self, word: &'static str, decider: Option<&Decider>) {
+    fn decision(&self, label: &'static str, decider: Option<&Decider>) {
         let mut decisions = self.decisions.lock();
-        let known = decisions.iter().find(|(w, d, _)| *w == word && d.as_ref() == decider);
+        let known = decisions.iter().find(|(l, d, _)| *l == label && d.as_ref() == decider);
         if let Some((.., counter)) = known {
             return counter.inc();
         }
         let policy = decider.map(|d| d.policy().as_ref());
-        let counter = self.metrics.decision(word, policy, decider.map(Decider::rule));
+        let counter = self.metrics.decision(label, policy, decider.map(Decider::rule));
         counter.inc();
         if decisions.len() < MAX_RESOLVED {
-            decisions.push((word, decider.cloned(), counter));
+            decisions.push((label, decider.cloned(), counter));
         }
     }
 }
@@ -231,7 +231,7 @@ impl RequestRecord {
     /// # Errors
     /// The refusal, when it was one.
     pub fn decided(&mut self, verdict: AuthorizationVerdict) -> Result<Permit, Denial> {
-        self.meter.decision(verdict.word(), verdict.decider());
+        self.meter.decision(verdict.decision_label(), verdict.decider());
         self.judgement.take(verdict, &self.recorder.metrics)
     }
 
@@ -410,7 +410,7 @@ impl ConnectionRecord {
         let metrics = &self.recorder.metrics;
         let decider = verdict.decider();
         let policy = decider.map(|d| d.policy().as_ref());
-        metrics.decision(verdict.word(), policy, decider.map(Decider::rule)).inc();
+        metrics.decision(verdict.decision_label(), policy, decider.map(Decider::rule)).inc();
         self.judgement.take(verdict, metrics)
     }
 

@@ -62,21 +62,21 @@ impl RequestReview {
     pub(crate) fn begin(
         connection: &Arc<Connection>,
         snapshot: &Snapshot,
-        asked: &RequestFacts<'_>,
+        request_facts: &RequestFacts<'_>,
         normalization: PathNormalization,
         remote_ip: Option<IpAddr>,
         caller: &AuthenticatedToken,
     ) -> Self {
         let kept = snapshot.judged_headers();
-        let named = asked.headers.iter().filter(|(name, _)| kept.contains(name.as_str()));
+        let named = request_facts.headers.iter().filter(|(name, _)| kept.contains(name.as_str()));
         let mut headers = HeaderMap::new();
         for (name, value) in named {
             headers.append(name, value.clone());
         }
         let judged = Arc::new(JudgedRequest {
-            method: asked.method.clone(),
-            host: asked.host.clone(),
-            target: asked.path.forward().into(),
+            method: request_facts.method.clone(),
+            host: request_facts.host.clone(),
+            target: request_facts.path.forward().into(),
             normalization,
             headers,
             kept: kept.clone(),
@@ -130,7 +130,7 @@ impl JudgedRequest {
         if !snapshot.judged_headers().is_subset(&self.kept) {
             return false;
         }
-        let asked = RequestFacts {
+        let request_facts = RequestFacts {
             method: &self.method,
             host: &self.host,
             path: &path,
@@ -139,7 +139,7 @@ impl JudgedRequest {
         };
         let facts =
             policy::ConnectionFacts { remote_ip: self.remote_ip, ..authorize::facts(connection) };
-        authorize::request(snapshot, &facts, &asked).decision.is_ok()
+        authorize::request(snapshot, &facts, &request_facts).decision.is_ok()
     }
 
     /// The claims as they are valid now; `None` when the token would be refused.
@@ -203,7 +203,7 @@ mod tests {
             let (headers, level) = (HeaderMap::new(), PathNormalization::default());
             let path = CanonicalPath::parse("/", level).unwrap();
             let (method, host, path) = (&method, &host, &path);
-            let asked = RequestFacts { method, host, path, headers: &headers, token: None };
+            let request_facts = RequestFacts { method, host, path, headers: &headers, token: None };
             let nobody = AuthenticatedToken::default();
             reached(0);
             let looks = Cell::new(0);
@@ -219,7 +219,7 @@ mod tests {
                 Ok::<_, ()>(RequestReview::begin(
                     &connection,
                     snapshot,
-                    &asked,
+                    &request_facts,
                     level,
                     None,
                     &nobody,
@@ -228,7 +228,7 @@ mod tests {
             let review = judged.unwrap();
             reached(3);
             let facts = authorize::facts(&connection);
-            let let_in = authorize::request(&by, &facts, &asked).decision.is_ok();
+            let let_in = authorize::request(&by, &facts, &request_facts).decision.is_ok();
             assert!(!let_in || review.is_refused(), "moment {moment}");
         }
     }
@@ -263,7 +263,7 @@ mod tests {
             let host = HostName::parse("cart", Some(80)).unwrap();
             let level = PathNormalization::default();
             let path = CanonicalPath::parse("/", level).unwrap();
-            let asked = RequestFacts {
+            let request_facts = RequestFacts {
                 method: &Method::GET,
                 host: &host,
                 path: &path,
@@ -271,8 +271,14 @@ mod tests {
                 token: None,
             };
             let nobody = AuthenticatedToken::default();
-            let review =
-                RequestReview::begin(&connection, &snapshot(&before), &asked, level, None, &nobody);
+            let review = RequestReview::begin(
+                &connection,
+                &snapshot(&before),
+                &request_facts,
+                level,
+                None,
+                &nobody,
+            );
             connection.review_all(&snapshot(&after));
             assert_eq!(!review.is_refused(), goes_on, "{name}");
         }

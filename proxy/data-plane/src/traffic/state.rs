@@ -157,8 +157,8 @@ impl ProxyState {
     /// (`appProtocol`, else their ports' names) comes before our own configuration, which the injector wrote from the
     /// names in the pod alone.
     pub fn port_protocol(&self, port: u16) -> Protocol {
-        let told = self.port_protocols.load().get(&port).copied();
-        told.unwrap_or_else(|| self.settings.inbound.port(port).protocol)
+        let declared = self.port_protocols.load().get(&port).copied();
+        declared.unwrap_or_else(|| self.settings.inbound.port(port).protocol)
     }
 
     /// How metrics and logs name the service of our app: as the controller says, else the host of the service with our

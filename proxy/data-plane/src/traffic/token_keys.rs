@@ -38,9 +38,9 @@ impl TokenKeys {
 
     /// Drops the keys that no rule needs any more.
     pub fn keep_only(&self, rules: &TokenRules) {
-        let wanted = |source: &KeySource| rules.rules().iter().any(|rule| rule.jwt.keys == *source);
-        if self.keys.load().sources().any(|source| !wanted(source)) {
-            self.keys.rcu(|book| book.only(wanted));
+        let needed = |source: &KeySource| rules.rules().iter().any(|rule| rule.jwt.keys == *source);
+        if self.keys.load().sources().any(|source| !needed(source)) {
+            self.keys.rcu(|book| book.only(needed));
         }
     }
 

@@ -121,20 +121,20 @@ impl Worker {
     /// Evicts the inbound connections of this worker that have waited longest without a request. At most some at a
     /// time: a flood must not cause a walk over all connections for each of its own.
     pub(super) fn evict_idle(&self, now: Instant) {
-        let mut made = self.last_eviction.lock();
-        if made.is_some_and(|at| now.duration_since(at) < EVICTION_INTERVAL) {
+        let mut last = self.last_eviction.lock();
+        if last.is_some_and(|at| now.duration_since(at) < EVICTION_INTERVAL) {
             return;
         }
-        *made = Some(now);
+        *last = Some(now);
         let open = self.state.registry.of_worker(self.index);
-        let mut silent: Vec<_> = open
+        let mut unproven: Vec<_> = open
             .into_iter()
             .filter(|one| one.direction == Direction::Inbound && one.phase().0.is_unproven())
             .filter(|one| one.closing().is_none())
             .collect();
         // Numbers grow with time.
-        silent.sort_unstable_by_key(|one| one.id);
-        silent.iter().take(EVICTED_AT_ONCE).for_each(|one| one.evict());
+        unproven.sort_unstable_by_key(|one| one.id);
+        unproven.iter().take(EVICTED_AT_ONCE).for_each(|one| one.evict());
     }
 
     /// Goes on evicting after a flood, so that the next good client finds free descriptors and need not cause an
@@ -217,8 +217,8 @@ fn due_close_reason(
 /// seconds of which have passed.
 fn graceful_reason(connection: &Connection, late: u32, head: u32) -> CloseReason {
     let first = connection.phase().0 == ConnectionPhase::First;
-    let told = connection.protocol() != Protocol::Http1 || !first;
-    if told && late <= head { CloseReason::Idle } else { CloseReason::HeaderTimeout }
+    let is_informed = connection.protocol() != Protocol::Http1 || !first;
+    if is_informed && late <= head { CloseReason::Idle } else { CloseReason::HeaderTimeout }
 }
 
 fn seconds(duration: Duration) -> u32 {

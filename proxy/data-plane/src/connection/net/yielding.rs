@@ -38,7 +38,7 @@ impl AsyncRead for YieldingIo {
     ) -> Poll<io::Result<()>> {
         if self.left == 0 {
             self.left = TURN;
-            return rest(cx);
+            return yield_now(cx);
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
@@ -48,7 +48,7 @@ impl AsyncRead for YieldingIo {
 }
 
 /// Resumes after all other tasks, sockets and timers included; a plain wake would be polled before those.
-fn rest<T>(cx: &mut Context<'_>) -> Poll<T> {
+fn yield_now<T>(cx: &mut Context<'_>) -> Poll<T> {
     let _ = pin!(tokio::task::yield_now()).poll(cx);
     Poll::Pending
 }

@@ -66,7 +66,7 @@ struct CachedPolicy {
     version: String,
     /// The last version without an error.
     accepted: Option<Vec<u8>>,
-    mistakes: Option<String>,
+    diagnostics: Option<String>,
 }
 
 impl ResourceCache {
@@ -95,12 +95,12 @@ impl ResourceCache {
                 false => self.parse(&document.name, &document.bytes).map(drop),
             };
             let before = self.policies.remove(&document.name).and_then(|policy| policy.accepted);
-            let (accepted, mistakes) = match checked {
+            let (accepted, diagnostics) = match checked {
                 Ok(()) => (Some(document.bytes), None),
-                Err(mistakes) => (before, Some(mistakes)),
+                Err(diagnostics) => (before, Some(diagnostics)),
             };
             let version = document.version;
-            self.policies.insert(document.name, CachedPolicy { version, accepted, mistakes });
+            self.policies.insert(document.name, CachedPolicy { version, accepted, diagnostics });
         }
         self.loaded = true;
     }
@@ -130,11 +130,13 @@ impl ResourceCache {
         let mut refused: Vec<String> = Vec::new();
         let mut files: Vec<SourceFile> = Vec::new();
         for (name, policy) in self.policies.iter().filter(|(name, _)| *name != WORKLOAD) {
-            refused.extend(policy.mistakes.iter().map(|mistakes| format!("{name}: {mistakes}")));
+            refused.extend(
+                policy.diagnostics.iter().map(|diagnostics| format!("{name}: {diagnostics}")),
+            );
             let bytes = policy.accepted.clone().unwrap_or_else(|| self.denial(name));
             files.push(SourceFile { name: name.clone(), bytes });
         }
-        if self.policies.get(WORKLOAD).is_some_and(|policy| policy.mistakes.is_some()) {
+        if self.policies.get(WORKLOAD).is_some_and(|policy| policy.diagnostics.is_some()) {
             refused.push("the workload's own description".to_owned());
         }
         let resources = self.join(&files, &mut refused);
@@ -150,11 +152,11 @@ impl ResourceCache {
 
     /// Joins policies. Where those that were accepted one by one contradict each other, nothing is allowed.
     fn join(&self, policies: &[SourceFile], refused: &mut Vec<String>) -> Resources {
-        let mistakes = match Resources::parse(policies, &self.root_namespace) {
+        let diagnostics = match Resources::parse(policies, &self.root_namespace) {
             Ok(resources) => return resources,
-            Err(mistakes) => mistakes,
+            Err(diagnostics) => diagnostics,
         };
-        refused.push(mistakes.to_string());
+        refused.push(diagnostics.to_string());
         let denial = [SourceFile { name: "denial".into(), bytes: self.denial("set") }];
         Resources::parse(&denial, &self.root_namespace)
             .unwrap_or_else(|_| Resources::empty(&self.root_namespace))
@@ -182,7 +184,8 @@ impl ResourceCache {
 
     fn parse(&self, name: &str, bytes: &[u8]) -> Result<Resources, String> {
         let file = SourceFile { name: name.to_owned(), bytes: bytes.to_vec() };
-        Resources::parse(&[file], &self.root_namespace).map_err(|mistakes| mistakes.to_string())
+        Resources::parse(&[file], &self.root_namespace)
+            .map_err(|diagnostics| diagnostics.to_string())
     }
 
     /// Namespace and service account stay those of the configuration, which the certificate proves.

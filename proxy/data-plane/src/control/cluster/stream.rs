@@ -83,7 +83,7 @@ pub(super) async fn follow_once(
                 let acknowledgement = take(installer, demand, cache, answer);
                 send(&requests, acknowledgement).await?;
             }
-            () = demand.wanted() => ask_services(&requests, demand, state.clock.coarse(), HashMap::new()).await?,
+            () = demand.wait_for_unsent() => ask_services(&requests, demand, state.clock.coarse(), HashMap::new()).await?,
             _ = sweep.tick() => {
                 verify_controller_chain(state, &chain)?;
                 say_unanswered(state, demand, &mut said_unanswered);
@@ -158,13 +158,13 @@ async fn ask_services(
     now: u32,
     has: HashMap<String, String>,
 ) -> anyhow::Result<()> {
-    let wanted = demand.take_unsent(now);
-    if wanted.is_empty() {
+    let unsent = demand.take_unsent(now);
+    if unsent.is_empty() {
         return Ok(());
     }
     let request = DeltaDiscoveryRequest {
         type_url: SERVICE_TYPE.to_owned(),
-        resource_names_subscribe: wanted,
+        resource_names_subscribe: unsent,
         initial_resource_versions: has,
         ..DeltaDiscoveryRequest::default()
     };

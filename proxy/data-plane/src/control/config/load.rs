@@ -49,7 +49,7 @@ fn with_resources(
     let resources = files.and_then(|files| Resources::parse(&files, &root_namespace));
     match (config, resources) {
         (Ok(config), Ok(resources)) => Ok(CheckedConfig { config, resources }),
-        (Ok(_), Err(mistakes)) | (Err(mistakes), Ok(_)) => Err(mistakes),
+        (Ok(_), Err(diagnostics)) | (Err(diagnostics), Ok(_)) => Err(diagnostics),
         (Err(first), Err(second)) => Err(first.and(second)),
     }
 }

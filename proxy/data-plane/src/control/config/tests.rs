@@ -76,7 +76,7 @@ fn check(more: &str, expect: &[&str]) {
     let text = format!("{LEAST}{more}");
     let found = match Config::parse("p", text.as_bytes()) {
         Ok(_) => Vec::new(),
-        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+        Err(diagnostics) => diagnostics.iter().map(ToString::to_string).collect(),
     };
     assert_eq!(found, expect, "{more}");
 }
@@ -153,15 +153,15 @@ fn f10_mistakes_have_their_place() {
 #[test]
 fn f10_whole_files() {
     for text in ["", "# only a comment\n", "---\n"] {
-        let mistakes = Config::parse("p", text.as_bytes()).unwrap_err();
-        assert!(mistakes.to_string().starts_with("p: found an empty file"), "{mistakes}");
+        let diagnostics = Config::parse("p", text.as_bytes()).unwrap_err();
+        assert!(diagnostics.to_string().starts_with("p: found an empty file"), "{diagnostics}");
     }
-    let mistakes = Config::parse("p", b"identity: {}\n").unwrap_err().to_string();
+    let diagnostics = Config::parse("p", b"identity: {}\n").unwrap_err().to_string();
     assert_eq!(
-        mistakes,
+        diagnostics,
         "p:1:1: found no `workload` in the document; expected the key `workload`\n\
          p:1:11: found no source in `identity`; expected `workloadApi` or `files`"
     );
-    let mistakes = Config::parse("p", b"workload: {namespace: Shop, serviceAccount: a/b}\nidentity: {files: {certificate: c, key: k}, workloadApi: /run/x}\n").unwrap_err();
-    assert_eq!(mistakes.iter().count(), 5, "{mistakes}");
+    let diagnostics = Config::parse("p", b"workload: {namespace: Shop, serviceAccount: a/b}\nidentity: {files: {certificate: c, key: k}, workloadApi: /run/x}\n").unwrap_err();
+    assert_eq!(diagnostics.iter().count(), 5, "{diagnostics}");
 }

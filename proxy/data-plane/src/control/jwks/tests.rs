@@ -106,7 +106,8 @@ fn config(tokens: &str) -> Config {
     let text = format!(
         "workload: {{namespace: shop, serviceAccount: cart}}\nidentity: {{workloadApi: 'unix:///run/agent.sock'}}\ntokens: {{{tokens}}}\n"
     );
-    Config::parse("proxy.yaml", text.as_bytes()).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    Config::parse("proxy.yaml", text.as_bytes())
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
 }
 
 /// "ok <body>" or the error's text.
@@ -222,7 +223,8 @@ fn resources(rules: &str) -> Resources {
         "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {{name: r, namespace: shop}}\nspec: {{jwtRules: [{rules}]}}\n"
     );
     let file = SourceFile { name: "r.yaml".into(), bytes: text.into_bytes() };
-    Resources::parse(&[file], "postern-system").unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    Resources::parse(&[file], "postern-system")
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
 }
 
 /// Waits until it holds; the caller's own deadline is ten seconds.

@@ -34,7 +34,7 @@ fn config(probe: &str) -> Config {
     Config::parse("test", text.as_bytes()).unwrap()
 }
 
-async fn asked(probe: &str) -> ProbeOutcome {
+async fn probe_outcome(probe: &str) -> ProbeOutcome {
     let config = config(probe);
     let local = "127.0.0.1:15021".parse().unwrap();
     ask(&config, find(&config, "/probe/app/readiness").unwrap(), local, &HeaderMap::new()).await
@@ -49,7 +49,7 @@ async fn http_probes_judge_as_the_kubelet_does() {
                        answers: &'static [(&'static str, &'static str)],
                        expect: ProbeOutcome| {
         let probe = format!("http: {{port: {}, path: \"{path}\"}}", app(answers));
-        assert_eq!(asked(&probe).await, expect, "{row}");
+        assert_eq!(probe_outcome(&probe).await, expect, "{row}");
     };
     check("fine", "/healthz", &[("GET /healthz HTTP/1.1", OK)], ProbeOutcome::Good).await;
     check("with a query", "/h?full=1", &[("GET /h?full=1 HTTP/1.1", OK)], ProbeOutcome::Good).await;
@@ -79,7 +79,7 @@ async fn http_probes_judge_as_the_kubelet_does() {
     )
     .await;
     let port = app(&[("GET /a ", "HTTP/1.1 302 X\r\nlocation: /a\r\n\r\n")]);
-    let around = asked(&format!("http: {{port: {port}, path: /a}}")).await;
+    let around = probe_outcome(&format!("http: {{port: {port}, path: /a}}")).await;
     assert_eq!(around, ProbeOutcome::Failed("more than 10 redirects".to_owned()));
 }
 
@@ -87,14 +87,14 @@ async fn http_probes_judge_as_the_kubelet_does() {
 async fn headers_of_the_probe_are_sent() {
     let port = app(&[("host: cart.example\r\n", OK)]);
     let probe = format!("http: {{port: {port}, headers: [{{name: Host, value: cart.example}}]}}");
-    assert_eq!(asked(&probe).await, ProbeOutcome::Good);
+    assert_eq!(probe_outcome(&probe).await, ProbeOutcome::Good);
 }
 
 #[tokio::test]
 async fn tcp_probes_ask_for_a_connection() {
-    assert_eq!(asked(&format!("tcp: {{port: {}}}", app(&[]))).await, ProbeOutcome::Good);
+    assert_eq!(probe_outcome(&format!("tcp: {{port: {}}}", app(&[]))).await, ProbeOutcome::Good);
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let verdict = asked(&format!("tcp: {{port: {closed}}}")).await;
+    let verdict = probe_outcome(&format!("tcp: {{port: {closed}}}")).await;
     assert!(
         matches!(&verdict, ProbeOutcome::Failed(error) if error.contains("cannot connect")),
         "{verdict:?}"
@@ -105,7 +105,7 @@ async fn tcp_probes_ask_for_a_connection() {
 async fn a_silent_app_fails_in_the_probes_time() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let verdict = asked(&format!("timeout: 1s, http: {{port: {port}}}")).await;
+    let verdict = probe_outcome(&format!("timeout: 1s, http: {{port: {port}}}")).await;
     assert_eq!(verdict, ProbeOutcome::Failed("no answer within 1s".to_owned()));
 }
 
@@ -143,7 +143,7 @@ async fn https_probes_take_any_certificate_and_tls_1_2_as_the_kubelet_does() {
         [("1.3", &[&TLS13][..]), ("1.2", &[&TLS12][..]), ("both", &[&TLS12, &TLS13][..])]
     {
         let port = https_app(versions).await;
-        let verdict = asked(&format!("http: {{port: {port}, tls: true}}")).await;
+        let verdict = probe_outcome(&format!("http: {{port: {port}, tls: true}}")).await;
         assert_eq!(verdict, ProbeOutcome::Good, "{row}");
     }
 }
@@ -171,7 +171,7 @@ async fn health(message: &'static [u8], status: &'static str) -> u16 {
 async fn grpc_probes_ask_the_health_service() {
     let check = async |row: &str, message: &'static [u8], status: &'static str, good: bool| {
         let probe = format!("grpc: {{port: {}, service: cart}}", health(message, status).await);
-        let verdict = asked(&probe).await;
+        let verdict = probe_outcome(&probe).await;
         assert_eq!(verdict == ProbeOutcome::Good, good, "{row}: {verdict:?}");
     };
     check("serving", &[0, 0, 0, 0, 2, 8, 1], "0", true).await;

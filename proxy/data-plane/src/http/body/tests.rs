@@ -104,27 +104,27 @@ impl BodyInspector for TestInspector {
 }
 
 fn guarded(text: &'static str) -> (Body, Arc<Mutex<Vec<String>>>) {
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let guard = |name| Box::new(TestGuard(name, heard.clone()));
-    (Body::from_bytes(text).with_guard(guard("first")).with_guard(guard("second")), heard)
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let guard = |name| Box::new(TestGuard(name, calls.clone()));
+    (Body::from_bytes(text).with_guard(guard("first")).with_guard(guard("second")), calls)
 }
 
 #[tokio::test]
 async fn guards_hear_in_their_order_how_a_body_ends() {
-    let (body, heard) = guarded("abc");
+    let (body, calls) = guarded("abc");
     body.collect().await.unwrap();
     let read = ["first passed 3", "second passed 3", "first ended", "second ended"];
-    assert_eq!(*heard.lock(), read);
-    let (body, heard) = guarded("abc");
+    assert_eq!(*calls.lock(), read);
+    let (body, calls) = guarded("abc");
     drop(body);
-    assert_eq!(*heard.lock(), ["first abandoned", "second abandoned"]);
-    let (body, heard) = guarded("abc");
+    assert_eq!(*calls.lock(), ["first abandoned", "second abandoned"]);
+    let (body, calls) = guarded("abc");
     let mut body = body;
     let inspector = || Box::new(TestInspector(b"ab", Arc::default()));
     assert!(body.inspect(10, inspector()).is_ok());
     assert!(body.inspect(10, inspector()).is_err(), "one tap");
     assert!(body.collect().await.is_err());
-    assert_eq!(*heard.lock(), ["first failed Withdrawn", "second failed Withdrawn"]);
+    assert_eq!(*calls.lock(), ["first failed Withdrawn", "second failed Withdrawn"]);
 }
 
 #[tokio::test]

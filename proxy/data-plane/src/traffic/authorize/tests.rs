@@ -82,14 +82,14 @@ fn ask(snapshot: &Snapshot) -> AuthorizationVerdict {
     let host = HostName::parse("cart", Some(80)).unwrap();
     let path = CanonicalPath::parse("/", PathNormalization::default()).unwrap();
     let headers = HeaderMap::new();
-    let asked = RequestFacts {
+    let request_facts = RequestFacts {
         method: &Method::GET,
         host: &host,
         path: &path,
         headers: &headers,
         token: None,
     };
-    request(snapshot, &connection(Some(&peer)), &asked)
+    request(snapshot, &connection(Some(&peer)), &request_facts)
 }
 
 fn connection(peer: Option<&SpiffeId>) -> ConnectionFacts<'_> {
@@ -112,13 +112,13 @@ const AUDIT_POST: &str = "{action: AUDIT, rules: [{to: [{operation: {methods: [P
 #[test]
 fn what_is_watched_never_decides() {
     use DefaultAuthorization::{Audit, Deny};
-    let check = |authorization, specs: &[&str], word: &str, would: &[&str]| {
+    let check = |authorization, specs: &[&str], decision: &str, expect: &[&str]| {
         let snapshot =
             snapshot(&PolicyDefaults { authorization, ..PolicyDefaults::default() }, specs);
         let verdict = ask(&snapshot);
-        let found: Vec<_> = verdict.shadow.iter().map(shown).collect();
-        assert_eq!(verdict.word(), word, "{authorization:?} {specs:?}");
-        assert_eq!(found, would, "{authorization:?} {specs:?}");
+        let found: Vec<_> = verdict.shadow.iter().map(to_line).collect();
+        assert_eq!(verdict.decision_label(), decision, "{authorization:?} {specs:?}");
+        assert_eq!(found, expect, "{authorization:?} {specs:?}");
     };
     check(Deny, &[], "deny", &[]);
     check(Deny, &[GET], "allow", &[]);
@@ -141,10 +141,10 @@ fn what_is_watched_never_decides() {
     check(Audit, &[&dry_get], "allow", &["would_deny default default_deny -"]);
 }
 
-fn shown(would: &ShadowDecision) -> String {
-    let rule = would.policy.as_ref().zip(would.rule);
+fn to_line(shadow: &ShadowDecision) -> String {
+    let rule = shadow.policy.as_ref().zip(shadow.rule);
     let rule = rule.map_or("-".to_owned(), |(policy, rule)| format!("{policy} {rule}"));
-    format!("{} {} {} {rule}", would.decision, would.by.as_str(), would.reason)
+    format!("{} {} {} {rule}", shadow.decision, shadow.by.as_str(), shadow.reason)
 }
 
 /// A dry-run rule does not override the port's mode.
@@ -177,7 +177,7 @@ fn s20_undecided_protocol_is_refused() {
     ] {
         let snapshot = snapshot(&PolicyDefaults::default(), &[spec]);
         let verdict = opaque(&snapshot, &connection(Some(&peer)), carries);
-        let found = format!("{} {}", verdict.word(), verdict.reason());
+        let found = format!("{} {}", verdict.decision_label(), verdict.reason());
         assert_eq!(found, expect, "{spec} {carries:?}");
         assert_eq!(verdict.is_undecided(), expect.ends_with("undecided"));
     }

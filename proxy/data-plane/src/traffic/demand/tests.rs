@@ -6,7 +6,7 @@ fn host(name: &str) -> Arc<str> {
 }
 
 /// Requests that are never answered, for tests of the table alone.
-fn asked(demand: &DestinationDemand, key: &str, now: u32) {
+fn request(demand: &DestinationDemand, key: &str, now: u32) {
     drop(demand.entry(key, now));
 }
 
@@ -32,8 +32,8 @@ async fn a_dial_waits_for_the_answer_and_no_longer_than_the_deadline() {
 fn an_idle_destination_is_given_up_and_a_used_one_is_not() {
     let demand = DestinationDemand::default();
     demand.set_connected(true);
-    asked(&demand, "cart", 0);
-    asked(&demand, "nobody", 0);
+    request(&demand, "cart", 0);
+    request(&demand, "nobody", 0);
     let held = [("cart".to_owned(), host("cart.shop"))];
     demand.services(held.iter().map(|(_, host)| (host, true)), 0);
     assert_eq!(demand.sweep(UNKNOWN_IDLE_SECONDS, &held), ["nobody"]);
@@ -46,7 +46,7 @@ fn an_idle_destination_is_given_up_and_a_used_one_is_not() {
 #[test]
 fn f24_nothing_is_given_up_while_the_controller_is_away() {
     let demand = DestinationDemand::default();
-    asked(&demand, "cart", 0);
+    request(&demand, "cart", 0);
     let held = [("cart".to_owned(), host("cart.shop"))];
     assert!(demand.sweep(1_000_000, &held).is_empty());
     assert_eq!(demand.len(), 1);
@@ -56,7 +56,7 @@ fn f24_nothing_is_given_up_while_the_controller_is_away() {
 fn an_app_that_scans_does_not_make_the_table_grow() {
     let demand = DestinationDemand::default();
     for number in 0..u32::try_from(MOST_DESTINATIONS).unwrap() + 10 {
-        asked(&demand, &format!("10.0.0.1:{number}"), number);
+        request(&demand, &format!("10.0.0.1:{number}"), number);
     }
     assert_eq!(demand.len(), MOST_DESTINATIONS);
     assert!(!demand.take_unsent(0).contains(&"10.0.0.1:0".to_owned()));
@@ -65,7 +65,7 @@ fn an_app_that_scans_does_not_make_the_table_grow() {
 #[test]
 fn a_controller_that_does_not_understand_the_question_is_noticed() {
     let demand = DestinationDemand::default();
-    asked(&demand, "cart", 0);
+    request(&demand, "cart", 0);
     assert!(!demand.has_unanswered(100), "nobody was asked");
     demand.take_unsent(100);
     assert!(!demand.has_unanswered(100 + UNANSWERED_SECONDS));

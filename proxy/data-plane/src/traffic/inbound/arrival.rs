@@ -61,7 +61,7 @@ impl InboundDestination {
     /// The destination of a connection that came to this app itself.
     #[cfg(test)]
     pub(crate) fn at(app: SocketAddr) -> Self {
-        Self { dialled: app, app, declared: Protocol::Http, source: None }
+        Self { dialled: app, app, declared_protocol: Protocol::Http, source: None }
     }
 
     /// How the app is dialled.

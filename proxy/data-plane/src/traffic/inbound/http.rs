@@ -47,8 +47,8 @@ impl InboundPhases {
             .own_id()
             .zip(inbound.peer())
             .map(|(own, peer)| ForwardedClientCert::new(&own, &peer.leaf_sha256, &peer.id));
-        let believed = &state.settings.inbound.forwarded_for;
-        let sender = client::sender(believed, inbound.peer().map(|peer| &peer.id));
+        let forwarded_for = &state.settings.inbound.forwarded_for;
+        let sender = client::sender(forwarded_for, inbound.peer().map(|peer| &peer.id));
         let connection = (*inbound.connection).clone();
         let context = HttpContext::new(inbound.worker.clone(), connection, meter);
         Self { inbound, protocol, context, forwarded, sender }
@@ -75,7 +75,7 @@ impl InboundPhases {
     fn register(&self, exchange: &mut Exchange<'_>) -> Result<(), RequestError> {
         let (inbound, state) = (&self.inbound, &self.inbound.worker.state);
         let settings = &state.settings;
-        let (believed, level) = (&settings.inbound.forwarded_for, settings.path_normalization);
+        let (forwarded_for, level) = (&settings.inbound.forwarded_for, settings.path_normalization);
         let Exchange { parts, admitted, path, snapshot, .. } = exchange;
         let snapshot = snapshot.get_or_insert_with(|| state.snapshot());
         let mut judged: Option<(AuthenticatedToken, Arc<TokenRules>)> = None;
@@ -94,11 +94,17 @@ impl InboundPhases {
                     }
                 }
             };
-            remote_ip = client::remote_ip(believed, self.sender, &parts.headers);
-            let asked = exchange::facts(parts, admitted, path, &caller);
+            remote_ip = client::remote_ip(forwarded_for, self.sender, &parts.headers);
+            let request_facts = exchange::facts(parts, admitted, path, &caller);
             let connection = &inbound.connection;
-            let review =
-                RequestReview::begin(connection, snapshot, &asked, level, remote_ip, &caller);
+            let review = RequestReview::begin(
+                connection,
+                snapshot,
+                &request_facts,
+                level,
+                remote_ip,
+                &caller,
+            );
             judged = Some((caller, snapshot.tokens().clone()));
             Ok::<_, RequestError>(review)
         };
@@ -165,7 +171,7 @@ impl ExchangePhases for InboundPhases {
         let state = &self.inbound.worker.state;
         let remote_ip = exchange.remote_ip;
         let connection = policy::ConnectionFacts { remote_ip, ..self.inbound.facts() };
-        let asked = exchange.facts();
+        let request_facts = exchange.facts();
         let in_force;
         let snapshot = match &exchange.snapshot {
             Some(snapshot) => snapshot,
@@ -174,9 +180,9 @@ impl ExchangePhases for InboundPhases {
                 &in_force
             }
         };
-        let verdict = authorize::request(snapshot, &connection, &asked);
+        let verdict = authorize::request(snapshot, &connection, &request_facts);
         let decision =
-            || DecisionRecord::new(state.clock.unix(), &connection, Some(&asked), &verdict);
+            || DecisionRecord::new(state.clock.unix(), &connection, Some(&request_facts), &verdict);
         if verdict.decision.is_err() {
             state.decisions.add(decision());
         } else if !verdict.shadow.is_empty() {

@@ -35,8 +35,8 @@ impl KeyBook {
 
     /// A copy without the sources that are no longer needed.
     #[must_use]
-    pub fn only(&self, wanted: impl Fn(&KeySource) -> bool) -> Self {
-        let kept = self.0.iter().filter(|(source, _)| wanted(source));
+    pub fn only(&self, needed: impl Fn(&KeySource) -> bool) -> Self {
+        let kept = self.0.iter().filter(|(source, _)| needed(source));
         Self(kept.map(|(source, keys)| (source.clone(), Arc::clone(keys))).collect())
     }
 }

@@ -164,7 +164,7 @@ impl TokenFixture {
         }
         let file = SourceFile { name: "r.yaml".into(), bytes: text.clone().into_bytes() };
         let resources = Resources::parse(&[file], "postern-system")
-            .unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
+            .unwrap_or_else(|diagnostics| panic!("{diagnostics}\n{text}"));
         let workload = Workload {
             namespace: "shop".into(),
             service_account: "cart".into(),

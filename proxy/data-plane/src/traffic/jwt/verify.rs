@@ -151,11 +151,11 @@ fn audiences(claims: &Map<String, Value>, rule: &TokenRule) -> Result<Vec<String
         }
         Some(_) => return Err(wrong),
     };
-    let wanted = &rule.jwt.audiences;
-    if audiences.is_empty() && (rule.audience_required || !wanted.is_empty()) {
+    let accepted = &rule.jwt.audiences;
+    if audiences.is_empty() && (rule.audience_required || !accepted.is_empty()) {
         return Err(TokenRefusal::Claims("no `aud`"));
     }
-    match wanted.is_empty() || wanted.iter().any(|w| audiences.iter().any(|a| **w == **a)) {
+    match accepted.is_empty() || accepted.iter().any(|w| audiences.iter().any(|a| **w == **a)) {
         true => Ok(audiences),
         false => Err(TokenRefusal::Audience),
     }

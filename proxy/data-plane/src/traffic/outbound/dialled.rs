@@ -92,10 +92,10 @@ impl DialledDestination {
             Self::Listener { service, port, .. } => format!("{service}:{port}"),
             Self::Address(address) => address.to_string(),
         };
-        let word = demand.ask(&key, state.clock.coarse()).await?;
+        let answer = demand.ask(&key, state.clock.coarse()).await?;
         match self.service(&state.services.table()) {
             // There is an answer, but it cannot be used: that is not an unknown destination (invariant 10).
-            None if word == LookupState::Service => Err(RequestError::Unresolved(key)),
+            None if answer == LookupState::Service => Err(RequestError::Unresolved(key)),
             found => Ok(found),
         }
     }

@@ -60,7 +60,7 @@ impl OutboundPhases {
             Ok(route) => return Ok(route),
             Err(version) => version,
         };
-        let by_address = self.outbound.wanted.resolve(&worker.state).await?;
+        let by_address = self.outbound.destination.resolve(&worker.state).await?;
         let by_host = by_address.is_none().then(|| host.as_str().into());
         let found = match by_address {
             Some(found) => Some(found),
@@ -70,7 +70,7 @@ impl OutboundPhases {
             RequestError::UnknownDestination(format!(
                 "{} ({})",
                 host.name(),
-                self.outbound.wanted.address()
+                self.outbound.destination.address()
             ))
         })?;
         if found.service.external {
@@ -110,7 +110,7 @@ impl OutboundPhases {
 
     /// The service of the address, or, where it has none, of the host; the controller is not asked.
     fn known(&self, table: &ServiceTable, host: Option<&HostName>) -> Option<ServiceMatch> {
-        let by_address = self.outbound.wanted.service(table);
+        let by_address = self.outbound.destination.service(table);
         match host {
             None => by_address,
             Some(_) if by_address.is_some() => None,
@@ -119,7 +119,7 @@ impl OutboundPhases {
     }
 
     fn port_of(&self, host: &HostName) -> u16 {
-        host.port().unwrap_or_else(|| self.outbound.wanted.port())
+        host.port().unwrap_or_else(|| self.outbound.destination.port())
     }
 
     async fn by_host(&self, host: &HostName) -> Result<Option<ServiceMatch>, RequestError> {

@@ -12,7 +12,7 @@ pub(super) struct Judgement {
     decision: Option<&'static str>,
     decider: Option<Decider>,
     nearest: Option<Box<NearestMiss>>,
-    would: Vec<ShadowDecision>,
+    shadow: Vec<ShadowDecision>,
 }
 
 impl Judgement {
@@ -22,14 +22,14 @@ impl Judgement {
         verdict: AuthorizationVerdict,
         metrics: &Metrics,
     ) -> Result<Permit, Denial> {
-        for would in &verdict.shadow {
-            let policy = would.policy.as_deref().unwrap_or_else(|| would.by.as_str());
-            metrics.decision(would.decision, Some(policy), would.rule).inc();
+        for shadow in &verdict.shadow {
+            let policy = shadow.policy.as_deref().unwrap_or_else(|| shadow.by.as_str());
+            metrics.decision(shadow.decision, Some(policy), shadow.rule).inc();
         }
-        self.decision = Some(verdict.word());
+        self.decision = Some(verdict.decision_label());
         self.decider = verdict.decider().cloned();
         self.nearest = verdict.nearest.map(Box::new);
-        self.would = verdict.shadow;
+        self.shadow = verdict.shadow;
         verdict.decision
     }
 
@@ -43,8 +43,8 @@ impl Judgement {
         if let Some(nearest) = &self.nearest {
             line.json("nearest", nearest);
         }
-        if !self.would.is_empty() {
-            line.json("would", &self.would);
+        if !self.shadow.is_empty() {
+            line.json("would", &self.shadow);
         }
     }
 }

@@ -62,14 +62,14 @@ fn a_bad_first_version_denies_and_everything_else_stands() {
 #[test]
 fn the_workload_is_what_the_cluster_says_but_not_who_it_is() {
     let mut cache = cache();
-    let told = json!({"spec": {"serviceAccount": "root", "labels": {"app": "cart"},
+    let workload = json!({"spec": {"serviceAccount": "root", "labels": {"app": "cart"},
         "ports": {"8080": "http", "9": "morse"}, "service": "cart.shop.svc.cluster.local"}});
-    cache.take_policies(vec![document("Workload", &told)], &[]);
-    let told = cache.cluster_state();
-    assert_eq!(told.workload.service_account, "cart");
-    assert_eq!(told.workload.labels["app"], "cart");
-    assert_eq!(told.ports, BTreeMap::from([(8080, Protocol::Http)]));
-    assert_eq!(told.service.as_deref(), Some("cart.shop.svc.cluster.local"));
+    cache.take_policies(vec![document("Workload", &workload)], &[]);
+    let state = cache.cluster_state();
+    assert_eq!(state.workload.service_account, "cart");
+    assert_eq!(state.workload.labels["app"], "cart");
+    assert_eq!(state.ports, BTreeMap::from([(8080, Protocol::Http)]));
+    assert_eq!(state.service.as_deref(), Some("cart.shop.svc.cluster.local"));
     cache.take_policies(vec![document("Workload", &json!({"spec": {"labels": 1}}))], &[]);
     assert_eq!(cache.cluster_state().workload.labels["app"], "cart");
     assert_eq!(cache.refused().len(), 1);
@@ -88,8 +88,8 @@ fn what_a_service_says_of_a_port_comes_before_the_name_in_the_pod() {
     let state = &installer.state;
     assert_eq!(state.port_protocol(8080), Protocol::Http, "nothing was told yet");
     let mut cache = cache();
-    let told = json!({"spec": {"serviceAccount": "cart", "labels": {}, "ports": {"8080": "http2", "7": "tcp"}}});
-    cache.take_policies(vec![document("Workload", &told)], &[]);
+    let workload = json!({"spec": {"serviceAccount": "cart", "labels": {}, "ports": {"8080": "http2", "7": "tcp"}}});
+    cache.take_policies(vec![document("Workload", &workload)], &[]);
     installer.install_cluster(&cache.cluster_state());
     assert_eq!(state.port_protocol(8080), Protocol::Http2);
     assert_eq!(state.port_protocol(9090), Protocol::Grpc, "no Service speaks of it");

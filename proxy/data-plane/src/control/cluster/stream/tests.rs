@@ -90,28 +90,28 @@ fn a_change_of_a_service_judges_no_connection_again() {
     let connection = state.registry.register(0, Direction::Inbound, client, client, 0);
     let judged = Arc::new(Counted::default());
     connection.add(judged.clone());
-    let mut told = |answer| take(&installer, demand, &mut cache, answer);
+    let mut respond = |answer| take(&installer, demand, &mut cache, answer);
     let found = || state.services.table().by_host("cart", 80).cloned();
-    assert!(told(service("10.1.0.1")).error_detail.is_none());
+    assert!(respond(service("10.1.0.1")).error_detail.is_none());
     assert!(found().is_none(), "until policies have come nothing is in force");
-    assert!(told(policy()).error_detail.is_none());
+    assert!(respond(policy()).error_detail.is_none());
     assert_eq!(judged.0.load(Relaxed), 1);
     let first = found().expect("what was told before is in force");
     let (policies, mut services) = (state.policy_changes(), state.services.changes());
     services.mark_unchanged();
     let snapshot = state.snapshot().clone();
-    assert!(told(service("10.1.0.2")).error_detail.is_none());
+    assert!(respond(service("10.1.0.2")).error_detail.is_none());
     assert!(!Arc::ptr_eq(&first, &found().unwrap()));
     assert!(services.has_changed().unwrap() && !policies.has_changed().unwrap());
     assert!(Arc::ptr_eq(&snapshot, &state.snapshot()));
     assert_eq!(judged.0.load(Relaxed), 1, "nobody was judged again");
     // A rejected message leaves the state unchanged, and the controller receives the rejection.
-    let refused = told(service("nowhere at all")).error_detail.unwrap();
+    let refused = respond(service("nowhere at all")).error_detail.unwrap();
     assert!(refused.message.contains("cart:80: the endpoint"), "{}", refused.message);
     assert_eq!(found().unwrap().endpoints.len(), 1);
     // A policy leaves the services unchanged, and is enforced.
     let (cart, version) = (found().unwrap(), state.services.table().version());
-    told(policy());
+    respond(policy());
     assert_eq!(judged.0.load(Relaxed), 2);
     assert!(Arc::ptr_eq(&cart, &found().unwrap()));
     assert_eq!(state.services.table().version(), version);

@@ -27,7 +27,7 @@ fn installer(egress: &str) -> ResourceInstaller {
 
 /// Puts in force what the controller sends about an address, as its stream does: what cannot be used is not in the
 /// table.
-fn told(installer: &ResourceInstaller, spec: Option<&Value>) -> LookupState {
+fn install_answer(installer: &ResourceInstaller, spec: Option<&Value>) -> LookupState {
     let config = &installer.config;
     installer.install_cluster(&ClusterState {
         resources: policy::Resources::empty("postern-system"),
@@ -60,19 +60,19 @@ const AT: &str = "10.1.0.7:8080";
 async fn dialled(egress: &str, spec: Option<&Value>) -> Option<&'static str> {
     let installer = installer(egress);
     let state = &installer.state;
-    let word = told(&installer, spec);
+    let answered = install_answer(&installer, spec);
     let expect = if egress == "allow" { DefaultEgress::Allow } else { DefaultEgress::Deny };
     assert_eq!(state.snapshot().egress(), expect);
     let demand = state.demand.as_ref().unwrap();
-    let wanted = DialledDestination::Address(AT.parse().unwrap());
+    let destination = DialledDestination::Address(AT.parse().unwrap());
     let answer = async {
         // What is already in force is not requested.
-        if wanted.service(&state.services.table()).is_none() {
-            demand.wanted().await;
-            demand.answered(AT, word);
+        if destination.service(&state.services.table()).is_none() {
+            demand.wait_for_unsent().await;
+            demand.answered(AT, answered);
         }
     };
-    let found = match tokio::join!(wanted.resolve(state), answer) {
+    let found = match tokio::join!(destination.resolve(state), answer) {
         (Err(error), ()) => return Some(error.reason()),
         (Ok(found), ()) => found?,
     };
@@ -97,8 +97,8 @@ async fn a_known_destination_outside_of_the_mesh_is_refused_whatever_the_default
     let other = spec(json!({"addresses": ["10.1.0.8"]}));
     let broken = spec(json!({"resolution": "MAYBE"}));
     for egress in ["allow", "deny"] {
-        let check = async |row: &str, told: Option<&Value>, expect: Option<&str>| {
-            assert_eq!(dialled(egress, told).await, expect, "{row}, egress {egress}");
+        let check = async |row: &str, spec: Option<&Value>, expect: Option<&str>| {
+            assert_eq!(dialled(egress, spec).await, expect, "{row}, egress {egress}");
         };
         check("outside of the mesh", Some(&outside), Some("upstream_not_in_mesh")).await;
         check("not this address", Some(&other), Some("destination_unresolved")).await;
