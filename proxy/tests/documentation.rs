@@ -115,7 +115,7 @@ fn every_metric_is_on_the_reference_page() {
 }
 
 /// Where reasons are made.
-const REASONS_MADE_IN: [&str; 18] = [
+const REASONS_MADE_IN: [&str; 19] = [
     "proxy/data-plane/src/http/error.rs",
     "proxy/src/explain.rs",
     "proxy/data-plane/src/http/gate/raw.rs",
@@ -131,6 +131,7 @@ const REASONS_MADE_IN: [&str; 18] = [
     "proxy/data-plane/src/traffic/outbound/dialled.rs",
     "proxy/data-plane/src/http/serve/client_io.rs",
     "proxy/data-plane/src/traffic/record.rs",
+    "proxy/data-plane/src/traffic/record/connection.rs",
     "proxy/data-plane/src/connection/tls.rs",
     "policy/src/decision.rs",
     "policy/src/path.rs",

@@ -1,6 +1,8 @@
 //! The record of one request and of one connection: counted and logged when it is dropped.
 
+mod connection;
 mod judgement;
+mod meter;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,9 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::Method;
 use http_body::Frame;
-use parking_lot::Mutex;
-use policy::{Decider, Denial, Permit};
-use prometheus::{Histogram, IntCounter};
+use policy::{Denial, Permit};
 
 use crate::clock::Clock;
 use crate::connection::registry::Connection;
@@ -19,73 +19,14 @@ use crate::http::body::{BodyFailure, BodyGuard};
 use crate::http::error::{BAD_RESPONSE, CLIENT_GONE, RequestError};
 use crate::http::gate::GateRefusal;
 use crate::http::headers::REASON_HEADER;
-use crate::telemetry::log_line::{self, LogLine};
-use crate::telemetry::metrics::{Metrics, TrafficLabels};
+use crate::telemetry::log_line::LogLine;
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{AccessLog, CloseReason, Direction, LogSink};
 use crate::traffic::authorize::AuthorizationVerdict;
 use crate::traffic::review::RequestReview;
+pub use connection::ConnectionRecord;
 use judgement::Judgement;
-
-/// Outcomes of one kind of traffic whose counter is kept; further ones are looked up each time.
-const MAX_RESOLVED: usize = 32;
-
-/// The counters of one kind of traffic, resolved once and shared by its requests.
-pub struct TrafficMeter {
-    metrics: Arc<Metrics>,
-    /// What the counters are labelled with.
-    pub labels: TrafficLabels,
-    /// The labels as they appear in every log line of this traffic.
-    fragment: Box<str>,
-    duration: Histogram,
-    outcomes: Mutex<Vec<(u16, &'static str, IntCounter)>>,
-    decisions: Mutex<Vec<(&'static str, Option<Decider>, IntCounter)>>,
-}
-
-impl TrafficMeter {
-    /// Resolves the histogram; counters follow as outcomes are seen.
-    #[must_use]
-    pub fn new(metrics: Arc<Metrics>, labels: TrafficLabels) -> Self {
-        let duration = metrics.request_duration(&labels);
-        let fragment = log_line::fragment(|line| {
-            line.word("direction", labels.direction.as_str())
-                .text("source_principal", &labels.source_principal)
-                .text("destination_principal", &labels.destination_principal)
-                .text("destination_service", &labels.destination_service)
-                .word("protocol", labels.protocol.as_str());
-        });
-        let (outcomes, decisions) = (Mutex::default(), Mutex::default());
-        Self { metrics, labels, fragment, duration, outcomes, decisions }
-    }
-
-    fn outcome(&self, status: u16, reason: &'static str, seconds: f64) {
-        self.duration.observe(seconds);
-        let mut outcomes = self.outcomes.lock();
-        if let Some((.., counter)) = outcomes.iter().find(|(s, r, _)| *s == status && *r == reason)
-        {
-            return counter.inc();
-        }
-        let counter = self.metrics.requests(&self.labels, status, reason);
-        counter.inc();
-        if outcomes.len() < MAX_RESOLVED {
-            outcomes.push((status, reason, counter));
-        }
-    }
-
-    /// Counts a decision (`allow` or `deny`) by the rule that took it, or by the default.
-    fn decision(&self, label: &'static str, decider: Option<&Decider>) {
-        let mut decisions = self.decisions.lock();
-        let known = decisions.iter().find(|(l, d, _)| *l == label && d.as_ref() == decider);
-        if let Some((.., counter)) = known {
-            return counter.inc();
-        }
-        let policy = decider.map(|d| d.policy().as_ref());
-        let counter = self.metrics.decision(label, policy, decider.map(Decider::rule));
-        counter.inc();
-        if decisions.len() < MAX_RESOLVED {
-            decisions.push((label, decider.cloned(), counter));
-        }
-    }
-}
+pub use meter::TrafficMeter;
 
 /// Writes the records of one worker: counters, log, and clock.
 pub struct Recorder {
@@ -354,123 +295,5 @@ impl BodyGuard for RequestRecord {
             Some(CloseReason::ReaderStalled) => "body_stalled",
             _ => CLIENT_GONE,
         });
-    }
-}
-
-/// One connection. Dropping it counts its end and, for opaque and refused ones, logs it.
-pub struct ConnectionRecord {
-    recorder: Arc<Recorder>,
-    connection: Arc<Connection>,
-    started: Instant,
-    service: Arc<str>,
-    reason: CloseReason,
-    detail: &'static str,
-    error: Option<String>,
-    judgement: Judgement,
-    logged: bool,
-}
-
-impl ConnectionRecord {
-    /// Begins a connection. Until another outcome is recorded, it ended in an error.
-    #[must_use]
-    pub fn begin(
-        recorder: &Arc<Recorder>,
-        connection: &Arc<Connection>,
-        service: Arc<str>,
-    ) -> Self {
-        recorder.metrics.open(connection.direction).inc();
-        Self {
-            recorder: recorder.clone(),
-            connection: connection.clone(),
-            started: Instant::now(),
-            service,
-            reason: CloseReason::Error,
-            detail: "error",
-            error: None,
-            judgement: Judgement::default(),
-            logged: true,
-        }
-    }
-
-    /// The service of the connection.
-    pub fn service(&mut self, service: &Arc<str>) {
-        self.service = service.clone();
-    }
-
-    /// It carried HTTP, whose requests have records of their own: a good end is not logged.
-    pub fn carries_http(&mut self) {
-        self.logged = false;
-    }
-
-    /// The verdict of policy on the connection as a whole; counted at once. Returns the decision.
-    ///
-    /// # Errors
-    /// The refusal, when it was one.
-    pub fn decided(&mut self, verdict: AuthorizationVerdict) -> Result<Permit, Denial> {
-        let metrics = &self.recorder.metrics;
-        let decider = verdict.decider();
-        let policy = decider.map(|d| d.policy().as_ref());
-        metrics.decision(verdict.decision_label(), policy, decider.map(Decider::rule)).inc();
-        self.judgement.take(verdict, metrics)
-    }
-
-    /// Why it ended, as a stable reason beside the class.
-    pub fn ended(&mut self, reason: CloseReason, detail: &'static str) {
-        self.reason = reason;
-        self.detail = detail;
-        self.logged |= !matches!(
-            reason,
-            CloseReason::Done
-                | CloseReason::Drain
-                | CloseReason::Idle
-                | CloseReason::CertificateExpiry
-        );
-    }
-
-    /// The same with the error's text, for the person on call.
-    pub fn failed(
-        &mut self,
-        reason: CloseReason,
-        detail: &'static str,
-        error: impl std::fmt::Display,
-    ) {
-        self.ended(reason, detail);
-        self.error = Some(error.to_string());
-    }
-
-    fn write(&self, out: &mut String) {
-        let (received, sent) = self.connection.bytes();
-        let mut line = LogLine::begin(out, SystemTime::now(), "connection");
-        line.plain("direction", self.connection.direction.as_str())
-            .number("connection", self.connection.id)
-            .plain("source_ip", self.connection.source.ip())
-            .optional_text(
-                "source_principal",
-                self.connection.peer().map(|p| p.id.without_scheme()),
-            )
-            .text("destination_service", &self.service)
-            .plain("destination", self.connection.destination)
-            .optional_text("sni", self.connection.peer().and_then(|p| p.sni.as_deref()))
-            .plain("protocol", self.connection.protocol().as_str())
-            .plain("closed", self.reason.as_str())
-            .plain("reason", self.detail)
-            .optional_text("error", self.error.as_deref());
-        self.judgement.write(&mut line);
-        line.number("bytes_received", received)
-            .number("bytes_sent", sent)
-            .milliseconds("duration_ms", self.started.elapsed())
-            .end();
-    }
-}
-
-impl Drop for ConnectionRecord {
-    fn drop(&mut self) {
-        let (metrics, connection) = (&self.recorder.metrics, &self.connection);
-        metrics.open(connection.direction).dec();
-        metrics.closed(connection.direction, self.reason, connection.bytes());
-        let good = self.reason == CloseReason::Done;
-        if self.logged && self.recorder.access_log.wants(good) {
-            self.recorder.log.append(|out| self.write(out));
-        }
     }
 }
