@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use data_plane::control::config::{Config, SETTINGS, Setting, SettingDefault};
+use data_plane::labels::CloseReason;
 use data_plane::limits::Limits;
 use data_plane::telemetry::metrics::{MetricDeclaration, Metrics};
-use data_plane::telemetry::{CloseReason, REASONS, ReasonAudience};
+use data_plane::telemetry::{REASONS, ReasonAudience};
 
 /// Compares a page of `docs/reference` with what the code prints; `UPDATE_DOCS=1` writes it.
 fn check(page: &str, printed: &str) {
@@ -175,7 +176,7 @@ fn no_reason_is_missing_and_none_is_invented() {
         made.push_str(code);
     }
     made.push_str(
-        &std::fs::read_to_string(repository().join("proxy/data-plane/src/telemetry.rs")).unwrap(),
+        &std::fs::read_to_string(repository().join("proxy/data-plane/src/labels.rs")).unwrap(),
     );
     for code in known {
         assert!(made.contains(&format!("\"{code}\"")), "nothing says {code}");

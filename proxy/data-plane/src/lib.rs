@@ -7,12 +7,13 @@
 //! * [`traffic`]: the stories: inbound, outbound, and the sequence that each request passes
 //! * [`control`]: what starts and changes the process: configuration, the controller's stream, certificates, keys, admin
 //!
-//! Below all of them stand [`clock`], [`limits`], [`ports`] and [`telemetry`].
+//! Below all of them stand [`clock`], [`labels`], [`limits`], [`ports`] and [`telemetry`].
 
 pub mod clock;
 pub mod connection;
 pub mod control;
 pub mod http;
+pub mod labels;
 pub mod limits;
 pub mod ports;
 pub mod telemetry;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest; those in one group use each other where they must.
 const LAYERS: [&[&str]; 5] = [
-    &["clock", "limits", "ports", "telemetry"],
+    &["clock", "labels", "limits", "ports", "telemetry"],
     &["connection"],
     &["http"],
     &["traffic"],
@@ -31,7 +31,7 @@ fn no_file_uses_a_layer_above_its_own() {
 /// Telemetry is used by everything and knows nothing of it.
 #[test]
 fn telemetry_uses_nothing_but_what_stands_beside_it() {
-    let beside = ["clock", "limits", "ports", "telemetry"];
+    let beside = ["clock", "labels", "limits", "ports", "telemetry"];
     for (module, uses) in uses().iter().filter(|(module, _)| module.starts_with("telemetry")) {
         for used in uses {
             assert!(beside.contains(&first(used)), "{module} uses {used}");

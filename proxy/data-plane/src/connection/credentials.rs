@@ -12,7 +12,7 @@ use identity::{SpiffeId, SvidKey, TrustBundle, TrustBundles, X509Svid};
 use rustls::{ClientConfig, ServerConfig};
 use rustls_pki_types::UnixTime;
 
-use crate::telemetry::CertificateState;
+use crate::labels::CertificateState;
 
 /// Why a set of certificate, key and bundles is rejected.
 #[derive(Debug, thiserror::Error)]

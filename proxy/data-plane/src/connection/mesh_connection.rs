@@ -23,7 +23,7 @@ use tokio::sync::Notify;
 use crate::connection::credentials::Credentials;
 use crate::connection::reauth::{ChannelBinding, ConnectionName};
 use crate::connection::registry::Peer;
-use crate::telemetry::CloseReason;
+use crate::labels::CloseReason;
 pub use lifetime::LifetimeBounds;
 
 /// The certificates a peer presented, leaf first, DER; one copy a TLS connection.

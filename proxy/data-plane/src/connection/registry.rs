@@ -18,7 +18,7 @@ use policy::Snapshot;
 use tokio::sync::Notify;
 
 use crate::connection::mesh_connection::MeshConnection;
-use crate::telemetry::{CloseReason, Direction, Protocol};
+use crate::labels::{CloseReason, Direction, Protocol};
 use closing::CloseSignal;
 
 /// What a connection is doing, which decides its deadline.

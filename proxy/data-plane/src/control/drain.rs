@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::connection::registry::{Connection, ConnectionPhase};
-use crate::telemetry::{CloseReason, Direction};
+use crate::labels::{CloseReason, Direction};
 use crate::traffic::state::{DrainStage, ProxyState};
 
 /// How often the remaining connections are counted.

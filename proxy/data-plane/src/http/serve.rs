@@ -22,7 +22,7 @@ use crate::http::error::RequestError;
 use crate::http::gate::GateRefusal;
 use crate::http::interim::InterimResponse;
 use crate::http::tunnel::Tunnel;
-use crate::telemetry::{Direction, Protocol};
+use crate::labels::{Direction, Protocol};
 pub use http1::http1;
 pub use http2::http2;
 

@@ -11,7 +11,7 @@ mod labels;
 use process_metrics::ProcessMetrics;
 use prometheus::{Gauge, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
-use crate::telemetry::Direction;
+use crate::labels::Direction;
 pub use declaration::MetricDeclaration;
 use declaration::MetricKind;
 use labels::LabelNames;

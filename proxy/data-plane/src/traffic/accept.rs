@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::connection::net;
 use crate::connection::net::descriptors::{self, DescriptorHeadroom};
-use crate::telemetry::{CloseReason, Direction};
+use crate::labels::{CloseReason, Direction};
 use crate::traffic::settings::{InboundListener, OutboundListener};
 use crate::traffic::state::{DrainStage, ProxyState};
 use crate::traffic::worker::Worker;

@@ -21,8 +21,8 @@ use crate::http::h2_pool::{H2Pool, TRIES, ended};
 use crate::http::head;
 use crate::http::headers::AnswerOrigin;
 use crate::http::http1_client::{Http1Client, Http1SendError};
+use crate::labels::Direction;
 use crate::limits::Limits;
-use crate::telemetry::Direction;
 use crate::traffic::settings::TrafficSettings;
 use crate::traffic::state::ProxyState;
 

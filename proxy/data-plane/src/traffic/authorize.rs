@@ -14,7 +14,7 @@ use policy::{
 };
 
 use crate::connection::registry;
-use crate::telemetry::Protocol;
+use crate::labels::Protocol;
 pub use shadow_decision::{ShadowDecision, ShadowSource};
 
 /// How many rules are compared to find the nearest miss: a refusal must stay cheap with thousands of rules.

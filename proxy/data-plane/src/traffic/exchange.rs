@@ -23,7 +23,7 @@ use crate::http::error::RequestError;
 use crate::http::gate::{self, AdmittedRequest, GateRefusal, GateSettings, HeadLimits};
 use crate::http::headers::{self, SenderTrust, TrailerKind, is_grpc};
 use crate::http::serve::{ConnectStream, Handler};
-use crate::telemetry::CloseReason;
+use crate::labels::CloseReason;
 use crate::traffic::authorize::RequestFacts;
 use crate::traffic::jwt::AuthenticatedToken;
 use crate::traffic::record::{RequestRecord, TrafficMeter};

@@ -21,8 +21,8 @@ use crate::connection::tls::{
     self, Alpn, EstablishedConnection, HandshakeError, HandshakeEvidence,
 };
 use crate::http::serve;
+use crate::labels::{CloseReason, Direction, Protocol};
 use crate::telemetry::metrics::TrafficLabels;
-use crate::telemetry::{CloseReason, Direction, Protocol};
 use crate::traffic::app::{self, AppAddress};
 use crate::traffic::authorize::{self, AuthorizationVerdict, OpaqueKind};
 use crate::traffic::decisions::DecisionRecord;

@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::h2_client::ReservedStream;
 use crate::http::h2_pool::{self, H2Pool, TRIES};
-use crate::telemetry::Direction;
+use crate::labels::Direction;
 use connections::ConnectionGeneration;
 pub use dialer::MeshDialer;
 pub use health::DestinationHealth;

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional_with_sizes};
 use crate::clock::unix_now;
 use crate::connection::net::StreamAborter;
 use crate::connection::registry::Connection;
-use crate::telemetry::CloseReason;
+use crate::labels::CloseReason;
 
 /// The buffer of one direction. Larger ones help only bulk transfers, smaller ones save idle memory.
 const BUFFER: usize = 16 * 1024;

@@ -23,7 +23,7 @@ use crate::connection::registry::{ConnectionPhase, RegisteredConnection};
 use crate::connection::sniff::{self, ProtocolGuess};
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::serve;
-use crate::telemetry::{CloseReason, Direction, Protocol};
+use crate::labels::{CloseReason, Direction, Protocol};
 use crate::traffic::exchange::{ExchangeHandler, ExchangePhases as _};
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::opaque;

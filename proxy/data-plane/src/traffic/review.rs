@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::connection::registry::Registry;
-    use crate::telemetry::Direction;
+    use crate::labels::Direction;
 
     fn snapshot(specs: &[&str]) -> Snapshot {
         let documents = specs.iter().enumerate().map(|(index, spec)| {

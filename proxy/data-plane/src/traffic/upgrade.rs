@@ -15,8 +15,8 @@ use crate::connection::registry::Connection;
 use crate::http::body::Body;
 use crate::http::error::RequestError;
 use crate::http::headers::{self, TrailerKind};
+use crate::labels::CloseReason;
 use crate::limits::Limits;
-use crate::telemetry::CloseReason;
 use crate::traffic::opaque;
 use crate::traffic::record::RequestRecord;
 

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::clock::Clock;
 use crate::connection::net::BoxedIo;
 use crate::connection::registry::{Connection, ConnectionPhase};
-use crate::telemetry::Protocol;
+use crate::labels::Protocol;
 
 /// A stream that counts bytes and pauses for its [`Connection`], and first returns the bytes that were read ahead for
 /// protocol detection.

@@ -4,7 +4,7 @@
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::SeqCst;
 
-use crate::telemetry::CloseReason;
+use crate::labels::CloseReason;
 
 /// Why a connection was asked to close; nothing at the beginning.
 #[derive(Debug, Default)]

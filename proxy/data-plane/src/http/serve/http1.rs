@@ -23,8 +23,8 @@ use crate::http::gate::raw::{self, CheckedIo};
 use crate::http::gate::{self, GateRefusal};
 use crate::http::headers::TrailerKind;
 use crate::http::interim::{InterimResponse, InterimSender};
+use crate::labels::CloseReason;
 use crate::limits::Limits;
-use crate::telemetry::CloseReason;
 
 /// Serves HTTP/1.1 until the connection ends, and says why it did. Where that cuts an answer, the connection is
 /// aborted: nothing else marks the end of an answer without a length (SECURITY-CASES F-14).

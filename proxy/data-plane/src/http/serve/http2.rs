@@ -18,8 +18,8 @@ use crate::http::headers::TrailerKind;
 use crate::http::interim::{InterimResponse, InterimSender};
 use crate::http::keep_alive::until_silent;
 use crate::http::send_body;
+use crate::labels::CloseReason;
 use crate::limits::{Limits, REMEMBERED_RESETS};
-use crate::telemetry::CloseReason;
 
 /// Serves HTTP/2 until the connection ends, and says why it did. CONNECT streams are announced
 /// only where `connect` says that the peer is one of ours.

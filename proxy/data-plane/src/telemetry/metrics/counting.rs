@@ -3,7 +3,8 @@
 use prometheus::{Encoder as _, Histogram, IntCounter, IntGauge, TextEncoder};
 
 use super::{Metrics, TrafficLabels};
-use crate::telemetry::{CertificateState, CloseReason, Direction, mtls_label};
+use crate::labels::CertificateState;
+use crate::labels::{CloseReason, Direction, mtls_label};
 
 /// What the names of [`ProcessMetrics`](process_metrics::ProcessMetrics) begin with, in every client library.
 const PROCESS: &str = "process_";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::telemetry::{Direction, Protocol};
+use crate::labels::{Direction, Protocol};
 
 /// The labels of one kind of traffic, resolved once a connection or route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

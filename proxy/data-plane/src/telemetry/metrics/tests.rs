@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::telemetry::{Direction, Protocol};
+use crate::labels::{Direction, Protocol};
 
 fn labels(source: &str) -> TrafficLabels {
     TrafficLabels {

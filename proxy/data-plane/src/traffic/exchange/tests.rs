@@ -11,9 +11,9 @@ use super::*;
 use crate::control::config::Config;
 use crate::http::body::{BodyError, BodyInspector};
 use crate::http::headers::REASON_HEADER;
+use crate::labels::{Direction, Protocol};
 use crate::telemetry::LogWriter;
 use crate::telemetry::metrics::TrafficLabels;
-use crate::telemetry::{Direction, Protocol};
 use crate::traffic::review::RequestReview;
 use crate::traffic::state::ProxyState;
 

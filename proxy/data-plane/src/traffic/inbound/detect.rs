@@ -8,7 +8,7 @@ use super::{ConnectionRefusal, InboundConnection};
 use crate::connection::net::BoxedIo;
 use crate::connection::sniff::{self, ProtocolGuess};
 use crate::connection::tls::{self, Alpn};
-use crate::telemetry::{CloseReason, Protocol};
+use crate::labels::{CloseReason, Protocol};
 use crate::traffic::authorize;
 
 impl InboundConnection {

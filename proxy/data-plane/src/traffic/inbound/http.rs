@@ -16,7 +16,7 @@ use crate::http::gate;
 use crate::http::headers::{ForwardedClientCert, SenderTrust, is_native_grpc};
 use crate::http::original_version;
 use crate::http::serve::ConnectStream;
-use crate::telemetry::Protocol;
+use crate::labels::Protocol;
 use crate::traffic::app;
 use crate::traffic::authorize;
 use crate::traffic::client;

@@ -11,7 +11,7 @@ use crate::connection::registry::Connection;
 use crate::connection::tls::Alpn;
 use crate::http::error::RequestError;
 use crate::http::serve::ConnectStream;
-use crate::telemetry::{CloseReason, Direction};
+use crate::labels::{CloseReason, Direction};
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::record::ConnectionRecord;
 

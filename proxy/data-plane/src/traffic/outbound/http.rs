@@ -18,7 +18,7 @@ use crate::http::body::Body;
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::headers::{AnswerOrigin, SenderTrust};
 use crate::http::serve::ConnectStream;
-use crate::telemetry::Protocol;
+use crate::labels::Protocol;
 use crate::traffic::app::upgrade_over;
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
 use crate::traffic::mesh::StreamKind;

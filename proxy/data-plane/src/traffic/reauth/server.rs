@@ -10,7 +10,7 @@ use crate::connection::reauth::{
     ACCEPTED, ChannelBinding, ConnectionName, ProofRole, REQUEST, ReauthRefusal, read_request,
 };
 use crate::http::tunnel::Tunnel;
-use crate::telemetry::CloseReason;
+use crate::labels::CloseReason;
 use crate::traffic::authorize;
 use crate::traffic::state::ProxyState;
 

@@ -8,7 +8,7 @@ use policy::{Decider, Denial, Permit};
 use super::Recorder;
 use super::judgement::Judgement;
 use crate::connection::registry::Connection;
-use crate::telemetry::CloseReason;
+use crate::labels::CloseReason;
 use crate::telemetry::log_line::LogLine;
 use crate::traffic::authorize::AuthorizationVerdict;
 

@@ -10,7 +10,7 @@ use super::super::service_message::proto;
 use super::*;
 use crate::connection::registry::{Connection, ReviewableStream};
 use crate::control::config::Config;
-use crate::telemetry::Direction;
+use crate::labels::Direction;
 
 fn installer() -> ResourceInstaller {
     let text = json!({

@@ -14,7 +14,8 @@ use crate::control::config::Config;
 use crate::control::installer::ResourceInstaller;
 use crate::control::jwks;
 use crate::http::gate::{AdmittedRequest, GateSettings, HeadLimits, UnderscorePolicy};
-use crate::telemetry::{Direction, LogWriter};
+use crate::labels::Direction;
+use crate::telemetry::LogWriter;
 use crate::traffic::inbound::arrival::InboundDestination;
 use crate::traffic::worker::Worker;
 
