@@ -3,6 +3,7 @@
 
 mod commands;
 mod decisions;
+mod lines;
 mod links;
 mod names;
 mod resources;
