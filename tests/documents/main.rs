@@ -7,6 +7,7 @@ mod lines;
 mod links;
 mod names;
 mod resources;
+mod walks;
 
 use std::fs;
 use std::path::{Path, PathBuf};
