@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod dependencies;
+mod paths;
 mod rooms;
 mod security_cases;
 

@@ -6,11 +6,14 @@ use std::path::Path;
 
 use postern_tests::repository;
 
+use crate::paths::{code_of, module_of, named_paths};
 use crate::sources;
 
 /// A crate's sources, and its rooms from the lowest to the highest. Files beside the rooms stand below all of them.
-const ROOMS: &[(&str, &[&str])] =
-    &[("cert-agent/authority/src", &["store", "ca", "attest", "publish", "serve", "cli"])];
+const ROOMS: &[(&str, &[&str])] = &[
+    ("cert-agent/authority/src", &["store", "ca", "attest", "publish", "serve", "cli"]),
+    ("cert-agent/agent/src", &["renewal", "serve", "cli"]),
+];
 
 #[test]
 fn rooms_know_those_before_them_only() {
@@ -19,9 +22,14 @@ fn rooms_know_those_before_them_only() {
         let mut seen = BTreeSet::new();
         for (path, text) in sources(&root) {
             let inside = path.strip_prefix(&root).expect("one of its files");
-            let Some(level) = level(inside, rooms) else { continue };
+            // The library's own file names all of them.
+            if inside == Path::new("lib.rs") {
+                continue;
+            }
+            let module = module_of(inside);
+            let level = level(&module, rooms);
             seen.insert(level);
-            for named in named_rooms(&text, rooms) {
+            for named in named_rooms(&text, &module, rooms) {
                 let (path, room) = (inside.display(), rooms[named - 1]);
                 assert!(
                     named <= level,
@@ -33,49 +41,40 @@ fn rooms_know_those_before_them_only() {
     }
 }
 
-/// The number of a file's room, 0 for a file beside the rooms; none for the library's own file, which names them all.
-fn level(inside: &Path, rooms: &[&str]) -> Option<usize> {
-    if inside == Path::new("lib.rs") {
-        return None;
-    }
-    let first = inside.iter().next()?.to_str()?;
-    Some(rooms.iter().position(|room| *room == first).map_or(0, |at| at + 1))
+/// The number of the room that a path leads into, 0 for what stands beside the rooms.
+fn level(path: &[&str], rooms: &[&str]) -> usize {
+    let first = path.first();
+    rooms.iter().position(|room| Some(room) == first).map_or(0, |at| at + 1)
 }
 
-/// The numbers of the rooms that the code names, comments and tests left out.
-fn named_rooms(text: &str, rooms: &[&str]) -> BTreeSet<usize> {
-    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or("");
-    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
-    let code: String = lines.collect::<Vec<_>>().join(" ");
-    let mut named = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        // `use crate::{ca, store};` names several.
-        let paths: Vec<&str> = match rest.strip_prefix('{') {
-            Some(list) => list.split('}').next().unwrap_or("").split(',').map(str::trim).collect(),
-            None => vec![rest],
-        };
-        for path in paths {
-            let end = path.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-            let word = &path[..end.unwrap_or(path.len())];
-            named.extend(rooms.iter().position(|room| *room == word).map(|at| at + 1));
-        }
-    }
-    named
+/// The numbers of the rooms that a module's code names.
+fn named_rooms(text: &str, module: &[&str], rooms: &[&str]) -> BTreeSet<usize> {
+    let code = code_of(text);
+    let named: BTreeSet<_> =
+        named_paths(&code, module).iter().map(|path| level(path, rooms)).collect();
+    named.into_iter().filter(|level| *level > 0).collect()
 }
 
 #[test]
 fn rooms_that_code_names_are_found() {
-    let rooms = ["store", "ca", "serve"];
+    let rooms = ["store", "attest", "serve"];
     for (text, expect) in [
         ("use crate::store::files;", &[1][..]),
-        ("use crate::{ca, store};", &[1, 2]),
+        ("use crate::{attest, store};", &[1, 2]),
+        ("use crate::{attest::{a, b}, serve};", &[2, 3]),
+        (
+            "use crate::{\n    clock,\n    attest::{\n        a,\n        b::{c, d},\n    },\n    serve,\n};",
+            &[2, 3],
+        ),
         ("let x = crate::serve::run(1);", &[3]),
-        ("//! [`crate::serve`]\nuse crate::ca;", &[2]),
+        ("let x = super::super::serve::x;", &[3]),
+        ("use super::super::{attest::a, serve::{b, c}};", &[2, 3]),
+        ("use super::files;", &[1]),
+        ("//! [`crate::serve`]\nuse crate::attest;", &[2]),
         ("#[cfg(test)]\nmod tests {\nuse crate::serve;}", &[]),
         ("use crate::storehouse;", &[]),
     ] {
-        let named: Vec<_> = named_rooms(text, &rooms).into_iter().collect();
+        let named: Vec<_> = named_rooms(text, &["store", "memory"], &rooms).into_iter().collect();
         assert_eq!(named, expect, "{text}");
     }
 }
