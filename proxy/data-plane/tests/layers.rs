@@ -138,8 +138,7 @@ fn paths(text: &str, module: &str) -> Vec<String> {
             expand(&tree, String::new(), &mut found);
         }
     }
-    let mut found: Vec<String> =
-        found.into_iter().filter_map(|path| absolute(&path, module)).collect();
+    let mut found: Vec<String> = found.into_iter().map(|path| absolute(&path, module)).collect();
     // What a module uses of its own children; a crate of that name is no module, and falls out later.
     for (start, _) in code.match_indices("use ") {
         let tree: String = code[start + 4..].chars().take_while(|c| *c != ';').collect();
@@ -188,16 +187,16 @@ fn expand(tree: &str, prefix: String, found: &mut Vec<String>) -> usize {
     at
 }
 
-fn absolute(path: &str, module: &str) -> Option<String> {
+fn absolute(path: &str, module: &str) -> String {
     if let Some(path) = path.strip_prefix("crate::") {
-        return Some(path.to_owned());
+        return path.to_owned();
     }
     let (mut base, mut path) = (module, path);
     while let Some(rest) = path.strip_prefix("super::") {
         base = base.rsplit_once("::").map_or("", |(parent, _)| parent);
         path = rest;
     }
-    (!base.is_empty()).then(|| format!("{base}::{path}"))
+    if base.is_empty() { path.to_owned() } else { format!("{base}::{path}") }
 }
 
 #[test]

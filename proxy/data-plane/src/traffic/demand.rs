@@ -1,6 +1,6 @@
 //! The destinations that are requested from the controller: those the app dials, for as long as it dials them.
 //!
-//! A known destination costs one lookup in a table without writers; only its first dial takes the lock.
+//! A known destination costs one lookup in a table without writers; a dial to one that is not known takes the lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Proofs of possession that were used (RFC 9449 §11.1), so that none is accepted twice.
 //!
-//! Shared by all workers, because a replay may come on any connection: the one lock on the request path that workers
-//! share, in sixteen shards, and only taken for tokens that are bound to a key.
+//! Shared by all workers, because a replay may come on any connection: a lock that workers share, in sixteen
+//! shards, and only taken for tokens that are bound to a key.
 
 use std::collections::HashMap;
 
