@@ -49,7 +49,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("issuance-messages", &[]),
     ("program", &["page-server"]),
     ("agent", &["back-off", "identity", "process-metrics", "issuance-messages", "program"]),
-    ("authority", &["identity", "process-metrics", "issuance-messages", "program", "web-fetch"]),
+    (
+        "authority",
+        &["back-off", "identity", "process-metrics", "issuance-messages", "program", "web-fetch"],
+    ),
     (
         "cert-agent",
         &["identity", "issuance-messages", "program", "agent", "authority", "web-fetch"],

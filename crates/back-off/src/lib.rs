@@ -42,9 +42,18 @@ impl BackOff {
 
     /// The wait after one more failure where the longest one depends on the moment.
     pub fn next_wait_within(&mut self, longest: Duration) -> Duration {
-        let doublings = self.failures.min(MOST_DOUBLINGS);
         self.failures = self.failures.saturating_add(1);
-        self.first.saturating_mul(1 << doublings).min(longest)
+        self.doubled(self.failures).min(longest)
+    }
+
+    /// The wait after so many failures in a row, for those who count them themselves; the first one for none.
+    #[must_use]
+    pub fn wait_after(&self, failures: u32) -> Duration {
+        self.doubled(failures).min(self.longest)
+    }
+
+    fn doubled(&self, failures: u32) -> Duration {
+        self.first.saturating_mul(1 << failures.saturating_sub(1).min(MOST_DOUBLINGS))
     }
 
     /// A try went well: the next wait is the first one again.
@@ -80,6 +89,8 @@ mod tests {
         let waits: Vec<u128> = (0..9).map(|_| next()).collect();
         assert_eq!(waits, [200, 400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000]);
         assert_eq!(back_off.failures(), 9);
+        let after = |failures| back_off.wait_after(failures).as_millis();
+        assert_eq!([0, 1, 2, 7, 8].map(after), [200, 200, 400, 12_800, 15_000]);
         back_off.reset();
         assert_eq!(back_off.next_wait(), Duration::from_millis(200));
         assert_eq!(back_off.next_wait_within(Duration::from_millis(300)).as_millis(), 300);

@@ -9,6 +9,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use data_encoding::HEXLOWER_PERMISSIVE;
 use parking_lot::Mutex;
 use rcgen::{
     CertificateRevocationListParams, Issuer, KeyIdMethod, KeyPair, RevocationReason,
@@ -156,9 +157,8 @@ fn params(
 }
 
 fn revoked_params(revoked: &RevokedCertificate) -> anyhow::Result<RevokedCertParams> {
-    let bytes = (0..revoked.serial.len() / 2)
-        .map(|n| u8::from_str_radix(revoked.serial.get(2 * n..2 * n + 2).unwrap_or("?"), 16))
-        .collect::<Result<Vec<_>, _>>()
+    let bytes = HEXLOWER_PERMISSIVE
+        .decode(revoked.serial.as_bytes())
         .with_context(|| format!("the revoked serial number {}", revoked.serial))?;
     Ok(RevokedCertParams {
         serial_number: SerialNumber::from_slice(&bytes),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use back_off::BackOff;
 use identity::jwk::{BundleDocument, DocumentError, PassedOver};
 use identity::jwt::JwtBundle;
 use identity::{TrustBundle, TrustDomain};
@@ -72,10 +73,7 @@ pub fn wait(held: Option<&BundleDocument>, failures: u32, jitter: f64) -> Durati
             .refresh_hint
             .map_or(DEFAULT_REFRESH, Duration::from_secs)
             .clamp(MIN_REFRESH, MAX_REFRESH),
-        None => {
-            let doubled = MIN_REFRESH.saturating_mul(1 << failures.saturating_sub(1).min(8));
-            doubled.min(DEFAULT_REFRESH)
-        }
+        None => BackOff::new(MIN_REFRESH, DEFAULT_REFRESH).wait_after(failures),
     };
     // A tenth earlier at most, never later: a fleet does not ask in one moment.
     wait.mul_f64(1.0 - 0.1 * jitter.clamp(0.0, 1.0)).max(MIN_REFRESH)
