@@ -4,7 +4,9 @@
 //! difference between what a proxy must know now and what it was told.
 
 mod accept;
+mod changes;
 mod delta;
+mod destinations;
 mod document;
 mod events;
 mod lookup;
@@ -20,7 +22,8 @@ use std::sync::Arc;
 
 use identity::TrustDomain;
 
-pub use delta::{Delta, SentState, Subscriber, TooManyDestinations, TypeDelta};
+pub use delta::{Delta, Subscriber, TooManyDestinations, TypeDelta};
+pub use destinations::SentState;
 pub use document::ResourceDocument;
 pub use events::{Event, ObjectKind};
 pub use policies::PolicyVerdict;
@@ -30,6 +33,7 @@ pub use records::{
 };
 pub use services::UnprotectedEndpoint;
 
+use changes::ChangeJournal;
 use policies::PolicyRecord;
 use services::ServiceRecord;
 
@@ -68,12 +72,8 @@ pub struct Index {
     namespaces: BTreeMap<Arc<str>, bool>,
     /// The digest of the trust bundle each namespace has.
     bundles: HashMap<Arc<str>, u64>,
-    /// Grows with each change of what a known destination means.
-    services_revision: u64,
-    /// Grows when a destination nobody knew may have become known.
-    appeared_revision: u64,
-    /// Grows with each change of a policy, of a pod's labels, or of a service that a policy names.
-    policies_revision: u64,
+    /// What may have another answer since a proxy last asked.
+    changes: ChangeJournal,
 }
 
 impl Index {
@@ -95,9 +95,7 @@ impl Index {
             entry_hosts: HashMap::new(),
             namespaces: BTreeMap::new(),
             bundles: HashMap::new(),
-            services_revision: 0,
-            appeared_revision: 0,
-            policies_revision: 0,
+            changes: ChangeJournal::default(),
         }
     }
 

@@ -1,9 +1,11 @@
 //! What one proxy was told, and what it must be told now: the difference.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::changes::Change;
+use super::destinations::{Destinations, SentState};
 use super::lookup::{LONGEST_KEY, LookupTarget};
 use super::{Index, ObjectName, ResourceDocument};
 
@@ -17,12 +19,13 @@ pub struct Subscriber {
     uid: Arc<str>,
     /// `None` until it asks for its policies.
     policies: Option<HashMap<String, String>>,
-    /// By destination: what it was told.
-    services: BTreeMap<String, SentState>,
+    /// What it has asked for, and what it was told of it.
+    destinations: Destinations,
     /// Names that mean nothing, to be told so.
     nonsense: Vec<String>,
-    /// The revisions of the index at the last delta; `None` after a new question.
-    seen: Option<[u64; 3]>,
+    /// The revision of the index at the last delta.
+    seen: Option<u64>,
+    /// Whether its question for policies has no answer yet.
     first: bool,
 }
 
@@ -30,17 +33,6 @@ pub struct Subscriber {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more than {MOST_DESTINATIONS} destinations; unsubscribe from those that are not used")]
 pub struct TooManyDestinations;
-
-/// What a proxy was told of a destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SentState {
-    /// Nothing yet.
-    Nothing,
-    /// That it means nothing.
-    Unknown,
-    /// The document of this version.
-    Version(String),
-}
 
 /// What is to be told.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -70,8 +62,8 @@ impl Subscriber {
     /// The proxy of a pod, which was told nothing.
     #[must_use]
     pub fn new(pod: ObjectName, uid: Arc<str>) -> Self {
-        let (services, nonsense) = (BTreeMap::new(), Vec::new());
-        Self { pod, uid, policies: None, services, nonsense, seen: None, first: true }
+        let (destinations, nonsense) = (Destinations::default(), Vec::new());
+        Self { pod, uid, policies: None, destinations, nonsense, seen: None, first: true }
     }
 
     /// The pod.
@@ -84,7 +76,6 @@ impl Subscriber {
     pub fn ask_policies(&mut self, has: HashMap<String, String>) {
         self.policies = Some(has);
         self.first = true;
-        self.seen = None;
     }
 
     /// It asks for destinations. `has` is what it has already. A name that is longer than any can be is answered once, and
@@ -97,8 +88,8 @@ impl Subscriber {
         names: Vec<String>,
         mut has: HashMap<String, String>,
     ) -> Result<(), TooManyDestinations> {
-        let new = names.iter().filter(|name| !self.services.contains_key(*name)).count();
-        if self.services.len() + new > MOST_DESTINATIONS {
+        let new = names.iter().filter(|name| !self.destinations.contains(name)).count();
+        if self.destinations.len() + new > MOST_DESTINATIONS {
             return Err(TooManyDestinations);
         }
         let (names, nonsense): (Vec<_>, Vec<_>) =
@@ -106,54 +97,47 @@ impl Subscriber {
         self.nonsense = nonsense;
         for name in names {
             let answer = has.remove(&name).map_or(SentState::Nothing, SentState::Version);
-            self.services.insert(name, answer);
+            self.destinations.ask(&name, answer);
         }
-        self.seen = None;
         Ok(())
     }
 
     /// It does not need these destinations any more.
     pub fn forget_services(&mut self, names: &[String]) {
         for name in names {
-            self.services.remove(name);
+            self.destinations.forget(name);
         }
     }
 
     /// How many destinations it asks for.
     #[must_use]
     pub fn destinations(&self) -> usize {
-        self.services.len()
+        self.destinations.len()
     }
 }
 
 impl Index {
     /// What the proxy must be told now, and notes that it was told. `None` when its pod is gone: it has no right to anything.
     pub fn delta(&self, subscriber: &mut Subscriber) -> Option<Delta> {
-        let now = self.revisions();
-        let pod = self.pods.get(&subscriber.pod).filter(|pod| pod.uid == subscriber.uid)?;
-        if subscriber.seen == Some(now) {
-            return Some(Delta::default());
-        }
-        let [services, appeared, policies] = now;
-        let same = |part: usize, revision: u64| {
-            subscriber.seen.is_some_and(|seen| seen.get(part) == Some(&revision))
+        self.pods.get(&subscriber.pod).filter(|pod| pod.uid == subscriber.uid)?;
+        let changes = subscriber.seen.and_then(|seen| self.changes.since(seen));
+        let concerns = |change: &Change| match change {
+            Change::Workload(pod) => *pod == subscriber.pod,
+            Change::AllWorkloads => true,
+            Change::Destinations(_) | Change::AllDestinations => false,
         };
-        let (same_services, same_policies) =
-            (same(0, services) && same(1, appeared), same(2, policies));
         let mut delta = Delta::default();
-        if !same_policies {
+        if subscriber.first || changes.clone().is_none_or(|mut changes| changes.any(concerns)) {
             delta.policies = self.policies_delta(subscriber)?;
         }
-        if !same_services {
-            delta.services = self.services_delta(subscriber, &pod.uid).if_any();
-        }
-        subscriber.seen = Some(now);
+        delta.services = self.services_delta(subscriber, changes).if_any();
+        subscriber.seen = Some(self.changes.revision());
         Some(delta)
     }
 
     fn policies_delta(&self, subscriber: &mut Subscriber) -> Option<Option<TypeDelta>> {
-        let now = self.policies_for(&subscriber.pod)?;
         let Some(told) = subscriber.policies.as_mut() else { return Some(None) };
+        let now = self.policies_for(&subscriber.pod)?;
         let mut delta = TypeDelta::default();
         told.retain(|name, _| {
             let stays = now.contains_key(name);
@@ -173,42 +157,70 @@ impl Index {
         Some(if first { Some(delta) } else { delta.if_any() })
     }
 
-    fn services_delta(&self, subscriber: &mut Subscriber, uid: &str) -> TypeDelta {
-        let namespace = &subscriber.pod.namespace;
-        let found: Vec<Option<LookupTarget>> =
-            subscriber.services.keys().map(|key| self.look_up(namespace, key)).collect();
-        let mut dialled: HashMap<&ObjectName, BTreeSet<IpAddr>> = HashMap::new();
-        for target in found.iter().flatten() {
-            if let LookupTarget::Service(name, Some(ip)) = target {
-                dialled.entry(name).or_default().insert(*ip);
-            }
-        }
-        let none = BTreeSet::new();
+    fn services_delta<'a>(
+        &self,
+        subscriber: &mut Subscriber,
+        changes: Option<impl Iterator<Item = &'a Change>>,
+    ) -> TypeDelta {
         let removed = std::mem::take(&mut subscriber.nonsense);
         let mut delta = TypeDelta { removed, ..TypeDelta::default() };
-        for ((key, answer), target) in subscriber.services.iter_mut().zip(&found) {
-            let document = target.as_ref().and_then(|target| match target {
-                LookupTarget::Entry(name) => {
-                    self.policies.get(name)?.served.as_ref()?.facts.document.clone()
-                }
-                LookupTarget::Service(name, _) => {
-                    self.service_document(name, uid, dialled.get(name).unwrap_or(&none))
-                }
-                LookupTarget::Outside(host, address) => {
-                    Some(Arc::new(self.outside_document(host, *address)))
-                }
-            });
+        let due = self.look_up_due(subscriber, changes);
+        let Subscriber { destinations, uid, .. } = subscriber;
+        let services = destinations.services_of(&due);
+        let dialled = services.map(|name| (name.clone(), destinations.dialled(name))).collect();
+        for name in due {
+            let Some(destination) = destinations.get_mut(&name) else { continue };
+            let target = destination.target.as_ref();
+            let document = target.and_then(|target| self.document_of(target, uid, &dialled));
             let now = document.as_ref().map_or(SentState::Unknown, |document| {
                 SentState::Version(document.version.clone())
             });
-            if *answer != now {
+            if destination.sent != now {
                 match document {
-                    Some(document) => delta.changed.push((key.clone(), document)),
-                    None => delta.removed.push(key.clone()),
+                    Some(document) => delta.changed.push((name.to_string(), document)),
+                    None => delta.removed.push(name.to_string()),
                 }
-                *answer = now;
+                destination.sent = now;
             }
         }
         delta
+    }
+
+    /// Looks up the destinations that the changes concern. To be compared are these, and those whose document follows
+    /// from what these were found to be.
+    fn look_up_due<'a>(
+        &self,
+        subscriber: &mut Subscriber,
+        changes: Option<impl Iterator<Item = &'a Change>>,
+    ) -> BTreeSet<Arc<str>> {
+        let Subscriber { destinations, pod, .. } = subscriber;
+        let mut due = destinations.take_due(changes);
+        for name in &due {
+            let own = self.dependency_of(&pod.namespace, name);
+            destinations.set_target(name, own, self.look_up(&pod.namespace, name));
+        }
+        due.extend(destinations.take_due(Some(std::iter::empty())));
+        due
+    }
+
+    /// The document of what a destination was found to be. `dialled` are the endpoints that the proxy dials itself, by
+    /// Service.
+    fn document_of(
+        &self,
+        target: &LookupTarget,
+        uid: &str,
+        dialled: &HashMap<ObjectName, BTreeSet<IpAddr>>,
+    ) -> Option<Arc<ResourceDocument>> {
+        match target {
+            LookupTarget::Entry(name) => {
+                self.policies.get(name)?.served.as_ref()?.facts.document.clone()
+            }
+            LookupTarget::Service(name, _) => {
+                self.service_document(name, uid, dialled.get(name).unwrap_or(&BTreeSet::new()))
+            }
+            LookupTarget::Outside(host, address) => {
+                Some(Arc::new(self.outside_document(host, *address)))
+            }
+        }
     }
 }

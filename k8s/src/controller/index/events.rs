@@ -65,7 +65,7 @@ impl ObjectKind {
 impl Index {
     /// Takes in what happened. True when something that a proxy is told may have changed.
     pub fn apply(&mut self, event: Event) -> bool {
-        let before = self.revisions();
+        let before = self.changes.revision();
         match event {
             Event::Pod(name, pod) => self.set_pod(name, pod),
             Event::Service(name, service) => self.set_service(name, service),
@@ -85,11 +85,7 @@ impl Index {
             }
             Event::Only(kind, names) => self.keep_only(kind, &names),
         }
-        self.revisions() != before
-    }
-
-    pub(super) fn revisions(&self) -> [u64; 3] {
-        [self.services_revision, self.appeared_revision, self.policies_revision]
+        self.changes.revision() != before
     }
 
     /// Objects that vanished while nobody watched.

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::changes::Dependency;
 use super::policies::ServedPolicy;
 use super::{Index, ObjectName, PolicyName};
 
@@ -23,18 +24,44 @@ pub(super) enum LookupTarget {
     Outside(String, SocketAddr),
 }
 
+/// A destination as it was written.
+enum LookupKey {
+    Address(SocketAddr),
+    Host(String, Option<u16>),
+}
+
+impl LookupKey {
+    fn read(key: &str) -> Self {
+        if let Ok(address) = key.parse::<SocketAddr>() {
+            return Self::Address(SocketAddr::new(address.ip().to_canonical(), address.port()));
+        }
+        let written =
+            key.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+        let (host, port) = written.map_or((key, None), |(host, port)| (host, Some(port)));
+        Self::Host(host.to_ascii_lowercase(), port)
+    }
+}
+
 impl Index {
     pub(super) fn look_up(&self, client_namespace: &Arc<str>, key: &str) -> Option<LookupTarget> {
-        match key.parse::<SocketAddr>() {
-            Ok(address) => {
-                let ip = address.ip().to_canonical();
-                self.by_address(client_namespace, SocketAddr::new(ip, address.port()))
-            }
-            Err(_) => {
-                let written =
-                    key.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-                let (host, port) = written.map_or((key, None), |(host, port)| (host, Some(port)));
-                self.by_host(client_namespace, &host.to_ascii_lowercase(), port)
+        match LookupKey::read(key) {
+            LookupKey::Address(address) => self.by_address(client_namespace, address),
+            LookupKey::Host(host, port) => self.by_host(client_namespace, &host, port),
+        }
+    }
+
+    /// What a destination follows from whatever it is found to be. Beside it stand the ServiceEntries, and the objects of
+    /// the Service that it is found to be. A look-up that reads more must say so here, or in the changes that its
+    /// objects record.
+    pub(super) fn dependency_of(
+        &self,
+        client_namespace: &Arc<str>,
+        key: &str,
+    ) -> Option<Dependency> {
+        match LookupKey::read(key) {
+            LookupKey::Address(address) => Some(Dependency::Address(address.ip())),
+            LookupKey::Host(host, _) => {
+                self.cluster_name(client_namespace, &host).map(Dependency::Service)
             }
         }
     }

@@ -19,6 +19,9 @@ impl Index {
         if before.map(matters) == now.map(matters) {
             return;
         }
+        // Also those on the host's network: endpoints are believed by them.
+        let touched = before.into_iter().chain(now).flat_map(|pod| pod.ips.iter().copied());
+        let touched = touched.collect();
         let (before, now) = (own_addresses(before), own_addresses(now));
         for ip in before.difference(&now) {
             remove(&mut self.pod_ips, ip, name);
@@ -26,7 +29,7 @@ impl Index {
         for ip in now {
             self.pod_ips.entry(ip).or_default().insert(name.clone());
         }
-        self.appeared_revision += 1;
+        self.changes.record_addresses(&touched);
     }
 
     /// Whether a proxy answers for the service at this address and port.

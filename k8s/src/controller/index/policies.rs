@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::accept::{self, EntryFacts, Scope};
+use super::changes::Change;
 use super::{Index, ObjectName, PolicyKind, PolicyName, PolicyObject, ResourceDocument};
 
 /// The name of the document that tells a proxy what its pod is.
@@ -72,10 +73,9 @@ impl Index {
         };
         self.link_entry(&name, served.as_ref());
         self.policies_in.entry(name.object.namespace.clone()).or_default().insert(name.clone());
-        let namespace = name.object.namespace.clone();
-        self.policies.insert(name, PolicyRecord { object, mistakes, served, claimed: None });
-        self.settle_claims(&namespace);
-        self.policies_revision += 1;
+        let record = PolicyRecord { object, mistakes, served, claimed: None };
+        self.policies.insert(name.clone(), record);
+        self.policy_changed(&name);
     }
 
     /// After a mistake: the last accepted version; without one the workloads it selects deny. A ServiceEntry selects nobody.
@@ -95,8 +95,15 @@ impl Index {
         let Some(record) = self.policies.remove(name) else { return };
         self.unlink_entry(name, record.served.as_ref());
         super::services::remove(&mut self.policies_in, &name.object.namespace, name);
-        self.settle_claims(&name.object.namespace);
-        self.policies_revision += 1;
+        self.policy_changed(name);
+    }
+
+    /// A ServiceEntry is about destinations, whose change is recorded as its hosts are linked; others are about workloads.
+    fn policy_changed(&mut self, name: &PolicyName) {
+        match name.kind {
+            PolicyKind::ServiceEntry => self.settle_claims(&name.object.namespace),
+            _ => self.changes.record(Change::AllWorkloads),
+        }
     }
 
     /// Gives each port of a host that ServiceEntries of a namespace claim to the oldest of them, and of equally old ones to the
@@ -131,8 +138,7 @@ impl Index {
             let key = (name.object.namespace.clone(), host.clone());
             self.entry_hosts.entry(key).or_default().insert(name.clone());
         }
-        self.services_revision += 1;
-        self.appeared_revision += 1;
+        self.changes.record(Change::AllDestinations);
     }
 
     fn unlink_entry(&mut self, name: &PolicyName, served: Option<&ServedPolicy>) {
@@ -141,7 +147,7 @@ impl Index {
             let key = (name.object.namespace.clone(), host.clone());
             super::services::remove(&mut self.entry_hosts, &key, name);
         }
-        self.services_revision += 1;
+        self.changes.record(Change::AllDestinations);
     }
 
     /// Everything that is about a pod as a server, by name: its own description, and the policies that select it. `None` when

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use identity::SpiffeId;
 use policy::Protocol;
 
+use super::changes::{Change, Dependency};
 use super::{
     EndpointRecord, Index, ObjectName, Pod, ResourceDocument, Service, ServicePort, Slice, message,
 };
@@ -57,35 +58,40 @@ impl Index {
         if before == object {
             return;
         }
+        // What its endpoints are at their own addresses follows from its ports.
+        let mut touched = self.endpoint_ips_of(&name);
         for ip in before.iter().flat_map(|service| &service.cluster_ips) {
             remove(&mut self.cluster_ips, ip, &name);
+            touched.insert(*ip);
         }
         for ip in object.iter().flat_map(|service| &service.cluster_ips) {
             self.cluster_ips.entry(*ip).or_default().insert(name.clone());
+            touched.insert(*ip);
         }
-        match object {
-            Some(object) => {
-                self.services.insert(name, ServiceRecord { object, shares: OnceLock::new() });
-                self.appeared_revision += 1;
-            }
-            None => {
-                self.services.remove(&name);
-            }
-        }
-        self.services_revision += 1;
+        let record = object.map(|object| ServiceRecord { object, shares: OnceLock::new() });
+        match record {
+            Some(record) => self.services.insert(name.clone(), record),
+            None => self.services.remove(&name),
+        };
+        self.changes.record(Change::Destinations(Dependency::Service(name)));
+        self.changes.record_addresses(&touched);
         // Policies may target the service, and the pods behind it may learn their ports' protocols.
-        self.policies_revision += 1;
+        self.changes.record(Change::AllWorkloads);
     }
 
     pub(super) fn set_slice(&mut self, name: ObjectName, slice: Option<Slice>) {
         if self.slices.get(&name) == slice.as_ref() {
             return;
         }
-        if let Some(old) = self.slices.remove(&name) {
-            self.unlink_slice(&name, &old);
+        let before = self.slices.remove(&name);
+        if let Some(old) = &before {
+            self.unlink_slice(&name, old);
         }
+        if let Some(new) = &slice {
+            self.link_slice(&name, new);
+        }
+        self.slice_changed(&name, before.as_ref(), slice.as_ref());
         if let Some(new) = slice {
-            self.link_slice(&name, &new);
             self.slices.insert(name, new);
         }
     }
@@ -103,9 +109,6 @@ impl Index {
         for endpoint in slice.endpoints.iter().filter(|endpoint| !still.contains(&endpoint.ip)) {
             remove(&mut self.endpoint_ips, &endpoint.ip, &service);
         }
-        // Who dialled an address of it must hear that it means something else, whether the document was made or not.
-        self.services_revision += 1;
-        self.service_changed(&service);
     }
 
     fn link_slice(&mut self, name: &ObjectName, slice: &Slice) {
@@ -118,8 +121,22 @@ impl Index {
             }
             self.endpoint_ips.entry(endpoint.ip).or_default().insert(service.clone());
         }
-        self.appeared_revision += 1;
-        self.service_changed(&service);
+    }
+
+    fn slice_changed(&mut self, name: &ObjectName, before: Option<&Slice>, now: Option<&Slice>) {
+        let services = before.into_iter().chain(now).map(|slice| service_of(name, slice));
+        for service in services.collect::<BTreeSet<_>>() {
+            self.service_changed(&service);
+        }
+        // Who dialled an address of it must hear that it means something else, whether the document was made or not.
+        let told = |found: &EndpointRecord| (found.ip, found.ready, found.pod.clone());
+        let addresses = differing(before, now, told).into_iter().map(|(ip, ..)| ip);
+        self.changes.record_addresses(&addresses.collect());
+        // The pods behind the service are told what their ports speak.
+        for pod in differing(before, now, |found| found.pod.clone()).into_iter().flatten() {
+            let pod = ObjectName { namespace: name.namespace.clone(), name: pod };
+            self.changes.record(Change::Workload(pod));
+        }
     }
 
     /// The addresses in all slices of a service that are still known.
@@ -141,7 +158,7 @@ impl Index {
         let now = self.pods.get(&name);
         let told = |pod: &Pod| (pod.uid.clone(), pod.labels.clone(), pod.service_account.clone());
         if before.as_ref().map(told) != now.map(told) {
-            self.policies_revision += 1;
+            self.changes.record(Change::Workload(name.clone()));
         }
         let slices = self.slices_with.get(&name).into_iter().flatten();
         let services =
@@ -156,10 +173,8 @@ impl Index {
         if let Some(record) = self.services.get_mut(service)
             && record.shares.take().is_some()
         {
-            self.services_revision += 1;
+            self.changes.record(Change::Destinations(Dependency::Service(service.clone())));
         }
-        // The pods behind it are told what their ports speak.
-        self.policies_revision += 1;
     }
 
     /// The document of a service for the proxy whose pod has this uid. `dialled` are endpoints that it dials itself.
@@ -394,6 +409,24 @@ pub(super) fn ports_of<'a>(
 
 fn service_of(slice: &ObjectName, found: &Slice) -> ObjectName {
     ObjectName { namespace: slice.namespace.clone(), name: found.service.clone() }
+}
+
+/// What two versions of a slice do not both say of endpoints; all that either says when they differ in what holds for
+/// every endpoint.
+fn differing<T: Ord + Clone>(
+    before: Option<&Slice>,
+    now: Option<&Slice>,
+    of: impl Fn(&EndpointRecord) -> T,
+) -> BTreeSet<T> {
+    let all = |slice: Option<&Slice>| -> BTreeSet<T> {
+        slice.into_iter().flat_map(|slice| slice.endpoints.iter().map(&of)).collect()
+    };
+    let whole = |slice: &Slice| (slice.service.clone(), slice.ports.clone());
+    let (old, new) = (all(before), all(now));
+    match before.map(whole) == now.map(whole) {
+        true => old.symmetric_difference(&new).cloned().collect(),
+        false => old.union(&new).cloned().collect(),
+    }
 }
 
 fn digest(value: impl Hash) -> u64 {

@@ -7,7 +7,7 @@ use super::*;
 
 type State = (BTreeMap<String, Vec<u8>>, BTreeMap<String, Vec<u8>>);
 
-const KEYS: &[&str] = &[
+pub(super) const KEYS: &[&str] = &[
     "cart",
     "frontend",
     "teller.bank",
@@ -27,7 +27,7 @@ const KEYS: &[&str] = &[
     "nobody",
 ];
 
-fn some_event() -> impl Strategy<Value = Event> {
+pub(super) fn some_event() -> impl Strategy<Value = Event> {
     let namespace = || select(vec!["shop", "bank", "postern-system"]);
     let of = || select(vec!["cart", "frontend", "teller"]);
     let ip = || select(vec!["10.1.0.1", "10.1.0.2", "10.1.0.3"]);
@@ -65,7 +65,7 @@ fn some_history() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 1..40)
 }
 
-fn without(event: Event) -> Event {
+pub(super) fn without(event: Event) -> Event {
     match event {
         Event::Pod(name, _) => Event::Pod(name, None),
         Event::Service(name, _) => Event::Service(name, None),
