@@ -83,8 +83,9 @@ pub struct Exchange<'a> {
     pub(crate) admitted: &'a AdmittedRequest,
     /// Its canonical path: it is routed by, authorized with, and sent with this one.
     pub(crate) path: &'a CanonicalPath<'a>,
-    /// What it is judged by, where this side judges: loaded once, and replaced as a whole where another came into force before
-    /// the request was registered. A phase that waits long does so before this is loaded anew, not while it holds it.
+    /// The snapshot that judges the request, where this side judges: loaded once, and replaced as a whole where another
+    /// one came into force before the request was registered. A phase that waits takes it out first (`Option::take`),
+    /// because a worker has few fast places for loaded snapshots; the next phase then loads the one in force.
     pub(crate) snapshot: Option<Guard<Arc<Snapshot>>>,
     /// Who its token speaks for; nobody, where nothing asks for one.
     pub(crate) caller: AuthenticatedToken,
@@ -128,7 +129,7 @@ pub(crate) struct ReadyRequest<P: ExchangePhases> {
     /// The proof that it is allowed.
     pub(crate) permit: P::Permit,
     /// The HTTP version of the client, before a mesh hop.
-    pub(crate) came: Version,
+    pub(crate) client_version: Version,
     upgrade: Option<AnnouncedUpgrade>,
     close_unless_upgraded: bool,
 }
@@ -262,7 +263,7 @@ async fn admit<P: ExchangePhases>(
 ) -> Phase<ReadyRequest<P>> {
     let (mut parts, mut body) = request.into_parts();
     let announced = AnnouncedUpgrade::of(&mut parts);
-    let (came, version) = phases.versions(&mut parts);
+    let (client_version, version) = phases.versions(&mut parts);
     let snapshot = phases.snapshot();
     let admitted = pass_gate(phases, snapshot.as_deref(), &mut parts)?;
     let close = admitted.close_unless_upgraded;
@@ -293,7 +294,7 @@ async fn admit<P: ExchangePhases>(
         request: Request::from_parts(parts, body),
         target,
         permit,
-        came,
+        client_version,
         upgrade: upgrades.then_some(announced),
         close_unless_upgraded: admitted.close_unless_upgraded,
         host: admitted.into_host(),

@@ -132,17 +132,17 @@ impl ExchangePhases for InboundPhases {
     /// The HTTP version of the caller before the mesh hop, and the one for the app: as its port is declared, else the
     /// caller's.
     fn versions(&self, parts: &mut Parts) -> (Version, Version) {
-        let came = match self.protocol {
+        let client = match self.protocol {
             Protocol::Postern => original_version::take(&mut parts.headers),
             _ => parts.version,
         };
         let app = match self.inbound.arrival.declared_protocol {
             Declared::Http => Version::HTTP_11,
             Declared::Http2 | Declared::Grpc => Version::HTTP_2,
-            _ if came == Version::HTTP_2 => Version::HTTP_2,
+            _ if client == Version::HTTP_2 => Version::HTTP_2,
             _ => Version::HTTP_11,
         };
-        (came, app)
+        (client, app)
     }
 
     fn snapshot(&self) -> Option<Guard<Arc<Snapshot>>> {
@@ -203,8 +203,8 @@ impl ExchangePhases for InboundPhases {
         ready: ReadyRequest<Self>,
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
-        let ReadyRequest { request, permit, came, .. } = ready;
-        let changes = came == Version::HTTP_2 && request.version() != came;
+        let ReadyRequest { request, permit, client_version, .. } = ready;
+        let changes = client_version == Version::HTTP_2 && request.version() != client_version;
         if changes && is_native_grpc(request.headers()) {
             return Err(RequestError::GrpcToHttp1);
         }

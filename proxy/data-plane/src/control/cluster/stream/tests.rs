@@ -41,10 +41,10 @@ fn answer(type_url: &str, name: &str, value: Vec<u8>) -> DeltaDiscoveryResponse 
     }
 }
 
-fn policy() -> DeltaDiscoveryResponse {
+fn policy(action: &str) -> DeltaDiscoveryResponse {
     let policy = json!({
         "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
-        "metadata": {"name": "p", "namespace": "shop"}, "spec": {"rules": [{}]},
+        "metadata": {"name": "p", "namespace": "shop"}, "spec": {"action": action, "rules": [{}]},
     });
     answer(POLICY_TYPE, "AuthorizationPolicy/shop/p", policy.to_string().into_bytes())
 }
@@ -94,7 +94,7 @@ fn a_change_of_a_service_judges_no_connection_again() {
     let found = || state.services.table().by_host("cart", 80).cloned();
     assert!(respond(service("10.1.0.1")).error_detail.is_none());
     assert!(found().is_none(), "until policies have come nothing is in force");
-    assert!(respond(policy()).error_detail.is_none());
+    assert!(respond(policy("ALLOW")).error_detail.is_none());
     assert_eq!(judged.0.load(Relaxed), 1);
     let first = found().expect("what was told before is in force");
     let (policies, mut services) = (state.policy_changes(), state.services.changes());
@@ -111,7 +111,9 @@ fn a_change_of_a_service_judges_no_connection_again() {
     assert_eq!(found().unwrap().endpoints.len(), 1);
     // A policy leaves the services unchanged, and is enforced.
     let (cart, version) = (found().unwrap(), state.services.table().version());
-    respond(policy());
+    respond(policy("ALLOW"));
+    assert_eq!(judged.0.load(Relaxed), 1, "it says what it said before");
+    respond(policy("DENY"));
     assert_eq!(judged.0.load(Relaxed), 2);
     assert!(Arc::ptr_eq(&cart, &found().unwrap()));
     assert_eq!(state.services.table().version(), version);
@@ -123,7 +125,7 @@ fn services_of_another_version_are_not_read() {
     let installer = installer();
     let (state, mut cache) = (&installer.state, cache(&installer));
     let demand = state.demand.as_ref().unwrap();
-    take(&installer, demand, &mut cache, policy());
+    take(&installer, demand, &mut cache, policy("ALLOW"));
     let older = "type.googleapis.com/postern.dev.v1.Service";
     let entry = json!({"apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry"});
     let bytes = entry.to_string().into_bytes();
