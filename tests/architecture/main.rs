@@ -1,6 +1,7 @@
 //! The arrows between crates, and the few rules every source file keeps. Needs no namespaces.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod circles;
 mod dependencies;
 mod paths;
 mod rooms;
@@ -195,6 +196,15 @@ pub(crate) fn all_sources() -> Vec<(PathBuf, String)> {
     .iter()
     .flat_map(|folder| sources(&repository().join(folder)))
     .collect()
+}
+
+/// Whether a file of a crate's sources is a file of tests, which may use whatever they need.
+pub(crate) fn is_test(inside: &Path) -> bool {
+    let parts = inside.with_extension("");
+    parts
+        .iter()
+        .filter_map(|part| part.to_str())
+        .any(|part| part == "tests" || part.ends_with("_tests"))
 }
 
 /// Every `.rs` file under `folder`, build products left out; nothing when the folder is not there.

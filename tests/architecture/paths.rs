@@ -33,6 +33,18 @@ pub(crate) fn named_paths<'t>(code: &'t str, module: &[&'t str]) -> Vec<CratePat
     found.into_iter().map(|path| from_root(&path, module)).collect()
 }
 
+/// The paths of `use` that begin with a module's own children; what begins with another crate is among them.
+pub(crate) fn child_paths<'t>(code: &'t str, module: &[&'t str]) -> Vec<CratePath<'t>> {
+    let mut found = Vec::new();
+    for (start, used) in code.match_indices("use ") {
+        let path = &code[start + used.len()..];
+        if !["crate::", "super::"].iter().any(|other| path.starts_with(other)) {
+            read_tree(path, &[], &mut found);
+        }
+    }
+    found.into_iter().map(|path| [module, &path[..]].concat()).collect()
+}
+
 /// Reads a path, or a tree of them, that continues `before`; gives back the text behind it.
 fn read_tree<'t>(text: &'t str, before: &[&'t str], found: &mut Vec<CratePath<'t>>) -> &'t str {
     let mut path = before.to_vec();

@@ -1,6 +1,6 @@
 //! The data plane of Postern: the proxy that stands beside a workload.
 //!
-//! Four layers; each uses those above it in this list and nothing below (`tests/layers.rs` checks it):
+//! Four layers; each uses those above it in this list and nothing below (`tests/architecture/rooms.rs` checks it):
 //!
 //! * [`connection`]: sockets, TLS, who the peer is, and the registry of what is open
 //! * [`http`]: one message at a time: the gate, headers, bodies, servers and clients of both versions
