@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use http::{Request, Response, StatusCode, Version};
 
 use crate::connection::mesh_connection::MeshConnection;
 use crate::connection::net::BoxedIo;
-use crate::http::body::{Body, BodyFailure};
+use crate::http::body::{Body, BodyFailure, BodyWatch};
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::gate::HeadLimits;
 use crate::http::gate::answer::{self, AnsweredRequest, BadAnswer};
@@ -108,6 +108,23 @@ impl ReservedStream {
     }
 }
 
+impl ReservedStream {
+    /// As [`Self::until_ready`], where there is nothing to wait for; `None` also where the connection takes no more
+    /// requests.
+    #[must_use]
+    pub fn ready_now(self) -> Option<ReadyStream> {
+        let Self { client: H2Client { mut sender, shared }, stream } = self;
+        match sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => Some(ReadyStream { sender, stream }),
+            Poll::Ready(Err(_)) => {
+                shared.closed.store(true, Relaxed);
+                None
+            }
+            Poll::Pending => None,
+        }
+    }
+}
+
 /// A stream of a connection that is about to begin, for a request that follows at once.
 pub struct ReadyStream {
     pub(super) sender: SendRequest<Bytes>,
@@ -125,24 +142,9 @@ impl ReadyStream {
     ///
     /// # Errors
     /// [`SendError`] knows whether the request may be sent again.
-    pub async fn send(self, request: Request<Body>) -> Result<Response<Body>, SendError> {
-        let speaker = if self.is_postern() { AnswerOrigin::Postern } else { AnswerOrigin::Other };
-        let asked = AnsweredRequest::by(&request);
-        let Self { mut sender, stream } = self;
-        let (parts, mut body) = request.into_parts();
-        let watch = body.watch_failure();
-        let interims = body.interims().clone();
-        let mut head = Request::from_parts(parts, ());
-        *head.version_mut() = Version::HTTP_2;
-        let (mut answer, send) =
-            sender.send_request(head, body.is_empty()).map_err(|e| stream.0.unsent_error(e))?;
-        if !body.is_empty() {
-            let unread = stream.0.unread;
-            tokio::spawn(async move {
-                // The stream has been reset, and the waiting answer says why.
-                let _ = send_body(body, send, unread).await;
-            });
-        }
+    pub async fn send(self, request: Box<Request<Body>>) -> Result<Response<Body>, SendError> {
+        let SentRequest { mut answer, stream, speaker, asked, watch, interims } =
+            self.begin(*request)?;
         let mut begun = 0;
         let answered =
             poll_fn(|cx| poll_answer(&mut answer, &interims, stream.0.head, &mut begun, cx));
@@ -160,6 +162,41 @@ impl ReadyStream {
             false => Body::http2(receive).with_stream(stream).answers(watch),
         };
         Ok(Response::from_parts(parts, body))
+    }
+}
+
+/// A request that has been given to the connection, which waits for its answer.
+struct SentRequest {
+    answer: ResponseFuture,
+    stream: StreamCount,
+    speaker: AnswerOrigin,
+    asked: AnsweredRequest,
+    watch: BodyWatch,
+    interims: InterimSender,
+}
+
+impl ReadyStream {
+    /// Gives the head to the connection, and the body, if there is one, to a task that follows the peer's window. No
+    /// part of [`Self::send`], which would hold the request while it waits.
+    fn begin(self, request: Request<Body>) -> Result<SentRequest, SendError> {
+        let speaker = if self.is_postern() { AnswerOrigin::Postern } else { AnswerOrigin::Other };
+        let asked = AnsweredRequest::by(&request);
+        let Self { mut sender, stream } = self;
+        let (parts, mut body) = request.into_parts();
+        let watch = body.watch_failure();
+        let interims = body.interims().clone();
+        let mut head = Request::from_parts(parts, ());
+        *head.version_mut() = Version::HTTP_2;
+        let (answer, send) =
+            sender.send_request(head, body.is_empty()).map_err(|e| stream.0.unsent_error(e))?;
+        if !body.is_empty() {
+            let unread = stream.0.unread;
+            tokio::spawn(async move {
+                // The stream has been reset, and the waiting answer says why.
+                let _ = send_body(body, send, unread).await;
+            });
+        }
+        Ok(SentRequest { answer, stream, speaker, asked, watch, interims })
     }
 }
 

@@ -108,14 +108,14 @@ impl Http1Client {
     /// [`Http1SendError`].
     pub(crate) async fn send(
         &mut self,
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
         speaker: AnswerOrigin,
     ) -> Result<Response<Body>, Http1SendError> {
         let asked = AnsweredRequest::by(&request);
         let watch = request.body_mut().watch_failure();
         self.pass_interims(&mut request);
         self.exchange.begin(asked.head_only);
-        let answered = self.sender.try_send_request(request).await;
+        let answered = self.sender.try_send_request(*request).await;
         let (mut parts, body) = match answered {
             Ok(response) => response.into_parts(),
             Err(mut error) => {

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use futures_util::task::AtomicWaker;
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use crate::http::gate::HeadLimits;
 use crate::http::gate::answer;
@@ -26,7 +27,8 @@ pub(crate) struct InterimSender(Option<Arc<InterimQueue>>);
 #[derive(Debug, Default)]
 struct InterimQueue {
     waiting: Mutex<VecDeque<InterimResponse>>,
-    more: Notify,
+    /// The task that answers the request.
+    reader: AtomicWaker,
 }
 
 impl InterimSender {
@@ -46,7 +48,8 @@ impl InterimSender {
         let mut waiting = queue.waiting.lock();
         if waiting.len() < usize::from(MAX_INTERIM) && answer::admit_interim(&mut headers, limits) {
             waiting.push_back(InterimResponse { status, headers });
-            queue.more.notify_one();
+            drop(waiting);
+            queue.reader.wake();
         }
     }
 
@@ -56,14 +59,11 @@ impl InterimSender {
         std::iter::from_fn(move || queue?.waiting.lock().pop_front())
     }
 
-    /// Waits for the next one.
-    pub(crate) async fn next(&self) -> InterimResponse {
-        let Some(queue) = &self.0 else { return std::future::pending().await };
-        loop {
-            if let Some(interim) = self.drain().next() {
-                return interim;
-            }
-            queue.more.notified().await;
-        }
+    /// Ready with the next one; pending for ever where the client accepts none.
+    pub(crate) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<InterimResponse> {
+        let Some(queue) = &self.0 else { return Poll::Pending };
+        // Registered before the look, so that one which arrives between the two is not missed.
+        queue.reader.register(cx.waker());
+        self.drain().next().map_or(Poll::Pending, Poll::Ready)
     }
 }

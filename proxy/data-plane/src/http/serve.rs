@@ -20,7 +20,7 @@ use crate::connection::registry::{Connection, ConnectionPhase};
 use crate::http::body::Body;
 use crate::http::error::RequestError;
 use crate::http::gate::GateRefusal;
-use crate::http::interim::InterimResponse;
+use crate::http::interim::{InterimResponse, InterimSender};
 use crate::http::tunnel::Tunnel;
 use crate::labels::{Direction, Protocol};
 pub use http1::http1;
@@ -28,8 +28,8 @@ pub use http2::http2;
 
 /// Answers the requests of one connection.
 pub trait Handler: Clone + Send + Sync + 'static {
-    /// Answers a request.
-    fn request(&self, request: Request<Body>) -> impl Future<Output = Response<Body>> + Send;
+    /// Answers a request. It is boxed, because each future that it passes through would hold it whole, twice.
+    fn request(&self, request: Box<Request<Body>>) -> impl Future<Output = Response<Body>> + Send;
 
     /// Records a request that was refused before it could be passed to the handler.
     fn malformed(&self, refusal: GateRefusal);
@@ -114,6 +114,22 @@ impl ContinueExpectation {
         {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+    }
+}
+
+/// A request that is ready for its handler, with what the server keeps to itself meanwhile.
+struct PreparedRequest {
+    request: Box<Request<Body>>,
+    /// Where the interim answers to it arrive.
+    interims: InterimSender,
+    expectation: ContinueExpectation,
+}
+
+impl PreparedRequest {
+    /// Of a request as the library delivers it. `interims` accepts none where the client understands none.
+    fn new(mut request: Box<Request<Body>>, interims: InterimSender) -> Self {
+        let expectation = ContinueExpectation::of(&mut request);
+        Self { request, interims, expectation }
     }
 }
 

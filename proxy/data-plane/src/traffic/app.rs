@@ -152,7 +152,7 @@ pub async fn send(
     pool: &Arc<AppPool>,
     permit: Permit,
     app: AppAddress,
-    mut request: Request<Body>,
+    mut request: Box<Request<Body>>,
 ) -> Result<Response<Body>, RequestError> {
     let limit = pool.state.settings.limits.response_timeout;
     let answer = async {
@@ -174,7 +174,7 @@ async fn send_http1(
     pool: &Arc<AppPool>,
     _permit: &Permit,
     app: AppAddress,
-    mut request: Request<Body>,
+    mut request: Box<Request<Body>>,
 ) -> Result<Response<Body>, RequestError> {
     let idle_limit =
         u32::try_from(pool.state.settings.limits.app_idle_timeout.as_secs()).unwrap_or(u32::MAX);
@@ -182,7 +182,7 @@ async fn send_http1(
     loop {
         let (mut lease, fresh) = match pool.take_idle(&app, oldest) {
             Some(lease) => (lease, false),
-            None => (open_http1(pool, app).await?, true),
+            None => (Box::pin(open_http1(pool, app)).await?, true),
         };
         match lease.client.send(request, AnswerOrigin::Other).await {
             Ok(response) if is_reusable(&response) => {
@@ -191,7 +191,7 @@ async fn send_http1(
             Ok(response) => return Ok(response),
             // An idle connection that closed before it took the request: the request is complete and unsent, so another
             // connection may send it.
-            Err(Http1SendError::Unsent(unsent)) if !fresh => request = *unsent,
+            Err(Http1SendError::Unsent(unsent)) if !fresh => request = unsent,
             Err(unanswered) => return Err(unanswered.into_error(WHO)),
         }
     }
@@ -214,13 +214,13 @@ async fn send_http2(
     pool: &Arc<AppPool>,
     _permit: &Permit,
     app: AppAddress,
-    request: Request<Body>,
+    request: Box<Request<Body>>,
 ) -> Result<Response<Body>, RequestError> {
     let shared = pool.http2.lock().entry(app).or_default().clone();
     for _ in 0..TRIES {
         let place = match shared.reserve_stream() {
             Some(place) => place,
-            None => open_http2(pool, &shared, app).await?,
+            None => Box::pin(open_http2(pool, &shared, app)).await?,
         };
         // Without a slot: the app has announced the connection's end since it was last used.
         if let Ok(slot) = place.until_ready().await {
@@ -261,7 +261,7 @@ pub async fn send_upgrade(
     pool: &Arc<AppPool>,
     _permit: Permit,
     app: AppAddress,
-    request: Request<Body>,
+    request: Box<Request<Body>>,
 ) -> Result<Response<Body>, RequestError> {
     let io: BoxedIo = Box::new(app.dial(&pool.state.settings).await?);
     upgrade_over(io, request, &pool.state.settings.limits, WHO, AnswerOrigin::Other).await
@@ -274,7 +274,7 @@ pub async fn send_upgrade(
 /// [`RequestError`], attributed to `who`.
 pub(crate) async fn upgrade_over(
     io: BoxedIo,
-    mut request: Request<Body>,
+    mut request: Box<Request<Body>>,
     limits: &Limits,
     who: OtherEnd,
     speaker: AnswerOrigin,

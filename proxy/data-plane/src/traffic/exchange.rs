@@ -121,7 +121,7 @@ pub(crate) fn facts<'a>(
 /// A request that is ready to be forwarded.
 pub(crate) struct ReadyRequest<P: ExchangePhases> {
     /// The request as it is sent.
-    pub(crate) request: Request<Body>,
+    pub(crate) request: Box<Request<Body>>,
     /// The host it names.
     pub(crate) host: HostName,
     /// Its destination.
@@ -226,14 +226,15 @@ impl<P: ExchangePhases> ExchangeHandler<P> {
 }
 
 impl<P: ExchangePhases> Handler for ExchangeHandler<P> {
-    async fn request(&self, request: Request<Body>) -> Response<Body> {
+    async fn request(&self, request: Box<Request<Body>>) -> Response<Body> {
         let HttpContext { worker, connection, meter, .. } = self.0.context();
         let grpc = is_grpc(request.headers());
         let method = request.method();
         let mut record = RequestRecord::begin(&worker.recorder, connection, meter, method);
         let answered = match admit(&*self.0, request, &mut record).await {
             Ok(ready) if ready.upgrade.is_some() => {
-                return switch_protocols(&*self.0, ready, record).await;
+                // Boxed, because it is rare and large.
+                return Box::pin(switch_protocols(&*self.0, ready, record)).await;
             }
             Ok(ready) => forward(&*self.0, ready, &mut record).await,
             Err(PhaseEnd::Answer { response, reason }) => {
@@ -258,10 +259,11 @@ impl<P: ExchangePhases> Handler for ExchangeHandler<P> {
 /// The phases up to the one that forwards.
 async fn admit<P: ExchangePhases>(
     phases: &P,
-    request: Request<Body>,
+    mut request: Box<Request<Body>>,
     record: &mut RequestRecord,
 ) -> Phase<ReadyRequest<P>> {
-    let (mut parts, mut body) = request.into_parts();
+    let whole = std::mem::replace(&mut *request, Request::new(Body::empty()));
+    let (mut parts, mut body) = whole.into_parts();
     let announced = AnnouncedUpgrade::of(&mut parts);
     let (client_version, version) = phases.versions(&mut parts);
     let snapshot = phases.snapshot();
@@ -290,8 +292,9 @@ async fn admit<P: ExchangePhases>(
     phases.set_headers(&mut parts);
     parts.version = version;
     let upgrades = admitted.upgrade.is_some() && announced.is_some();
+    *request = Request::from_parts(parts, body);
     Ok(ReadyRequest {
-        request: Request::from_parts(parts, body),
+        request,
         target,
         permit,
         client_version,

@@ -32,7 +32,7 @@ async fn s02_trailers_have_the_limits_of_a_head() {
             .until_ready()
             .await
             .unwrap()
-            .send(request)
+            .send(Box::new(request))
             .await
             .unwrap()
             .into_body();
@@ -60,7 +60,7 @@ async fn reset(reason: h2::Reason, ended: bool) -> Option<Bytes> {
     let client = H2Client::open(Box::new(ours), &Limits::default()).await.unwrap();
     let request = Request::builder().uri("http://store/").body(Body::empty()).unwrap();
     let slot = client.reserve_stream().unwrap().until_ready().await.unwrap();
-    let mut body = slot.send(request).await.unwrap().into_body();
+    let mut body = slot.send(Box::new(request)).await.unwrap().into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
     heard.send(()).unwrap();
     body.collect().await.ok().map(|rest| [first, rest.to_bytes()].concat().into())

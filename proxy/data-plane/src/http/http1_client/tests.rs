@@ -24,7 +24,7 @@ async fn hear(method: Method, answer: &[u8]) -> String {
         Http1Client::open(Box::new(ours), &limits, OtherEnd::App, forever).await.unwrap();
     let mut request = Request::new(Body::empty());
     *request.method_mut() = method;
-    match client.send(request, AnswerOrigin::Other).await {
+    match client.send(Box::new(request), AnswerOrigin::Other).await {
         Ok(response) => {
             let status = response.status().as_u16();
             let body = response.into_body().collect().await;

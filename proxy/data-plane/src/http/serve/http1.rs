@@ -2,6 +2,7 @@
 
 use crate::http::gate::HeadLimits;
 use std::convert::Infallible;
+use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -15,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
 use super::client_io::{ClientIo, RequestTurn, refusal};
-use super::{ContinueExpectation, Handler, await_first};
+use super::{Handler, PreparedRequest, await_first};
 use crate::connection::net::{MeteredIo, StreamAborter};
 use crate::connection::registry::Connection;
 use crate::http::body::{Body, BodyError};
@@ -43,10 +44,10 @@ pub async fn http1(
     let turns = writer.clone();
     let broken = aborter.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let handler = handler.clone();
         let (turn, aborter) = (turns.begin_request(), broken.clone());
         // Boxed, because hyper moves the future it is given, and ours is large.
-        let answered = Box::pin(answer(handler, request, bounds, turn, aborter));
+        let prepared = prepare(request, &bounds);
+        let answered = Box::pin(answer(handler.clone(), prepared, turn, aborter));
         async move { Ok::<_, Infallible>(answered.await) }
     });
     let mut builder = Builder::new();
@@ -92,38 +93,44 @@ fn refused_by_library(error: &hyper::Error, raw: Option<&'static str>) -> Option
     Some(refusal(status, raw))
 }
 
-/// Answers one request. Interim answers go out while it waits, but not to HTTP/1.0, which knows none (RFC 9110
-/// §15.2).
+/// A request for the handler. HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
+fn prepare(mut request: Request<Incoming>, limits: &Limits) -> PreparedRequest {
+    raw::show_expectation(request.headers_mut());
+    let of = TrailerKind::of(request.headers());
+    let interims = match request.version() {
+        Version::HTTP_10 => InterimSender::default(),
+        _ => InterimSender::accepting(),
+    };
+    let body = |body| Body::http1(body).within(limits, of).with_interims(interims.clone());
+    PreparedRequest::new(Box::new(request.map(body)), interims)
+}
+
+/// Answers one request; interim answers go out while it waits.
 async fn answer(
     handler: impl Handler,
-    mut request: Request<Incoming>,
-    limits: Limits,
+    prepared: PreparedRequest,
     turn: RequestTurn,
     aborter: StreamAborter,
 ) -> Response<AnswerBody> {
-    raw::show_expectation(request.headers_mut());
+    let PreparedRequest { request, interims, mut expectation } = prepared;
     let old = request.version() == Version::HTTP_10;
-    let of = TrailerKind::of(request.headers());
-    let interims = if old { InterimSender::default() } else { InterimSender::accepting() };
-    let heard = interims.clone();
-    let mut request =
-        request.map(|body| Body::http1(body).within(&limits, of).with_interims(interims));
-    let mut expectation = ContinueExpectation::of(&mut request);
     let mut say = |interim: InterimResponse| {
         if expectation.takes(&interim) {
             turn.send_interim(&interim);
         }
     };
-    let mut answering = pin!(handler.request(request));
-    let mut response = loop {
-        tokio::select! {
-            biased;
-            interim = heard.next() => say(interim),
-            response = &mut answering => break response,
-        }
+    let mut response = {
+        let mut answering = pin!(handler.request(request));
+        poll_fn(|cx| {
+            while let Poll::Ready(interim) = interims.poll_next(cx) {
+                say(interim);
+            }
+            answering.as_mut().poll(cx)
+        })
+        .await
     };
     // Those that came with the answer.
-    heard.drain().for_each(say);
+    interims.drain().for_each(say);
     expectation.end(&mut response);
     *response.version_mut() = if old { version_for_old(&response) } else { Version::HTTP_11 };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -1,16 +1,19 @@
 //! HTTP/2 towards the client, as the `h2` library serves it.
 
 use crate::http::gate::HeadLimits;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, request};
 
-use super::{ConnectStream, ContinueExpectation, Handler, await_first, strip_for_http2};
+use super::{
+    ConnectStream, ContinueExpectation, Handler, PreparedRequest, await_first, strip_for_http2,
+};
 use crate::connection::net::MeteredIo;
 use crate::connection::registry::Connection;
 use crate::http::body::{Body, BodyError};
@@ -43,7 +46,7 @@ pub async fn http2(
         tokio::select! {
             accepted = serving.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    tokio::spawn(answer(handler.clone(), request, respond, *limits));
+                    tokio::spawn(answer(handler.clone(), request, respond, limits));
                 }
                 Some(Err(_)) => return CloseReason::Error,
                 None => return connection.closing().unwrap_or(CloseReason::Done),
@@ -77,39 +80,77 @@ pub(super) fn http2_builder(limits: &Limits, connect: bool) -> h2::server::Build
     builder
 }
 
-/// Answers one stream; gives up when the client resets it, so that a flood of resets leaves
-/// nothing running (SECURITY-CASES S-01).
-pub(super) async fn answer(
+/// Answers one stream; gives up when the client resets it, so that a flood of resets leaves nothing running
+/// (SECURITY-CASES S-01).
+pub(super) fn answer(
     handler: impl Handler,
     request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-    limits: Limits,
-) {
-    if request.method() == Method::CONNECT {
-        let (head, receive) = request.into_parts();
-        return handler.stream(head, ConnectStream { respond, receive }).await;
-    }
-    let head_only = request.method() == Method::HEAD;
-    let of = TrailerKind::of(request.headers());
-    let heard = InterimSender::accepting();
-    let interims = heard.clone();
-    let mut request =
-        request.map(|stream| Body::http2(stream).within(&limits, of).with_interims(interims));
-    let mut expectation = ContinueExpectation::of(&mut request);
-    let mut answering = pin!(handler.request(request));
-    let mut response = loop {
-        tokio::select! {
-            biased;
-            interim = heard.next() => say(&mut respond, &mut expectation, interim),
-            response = &mut answering => break response,
-            _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
-        }
+    respond: SendResponse<Bytes>,
+    limits: &Limits,
+) -> impl Future<Output = ()> + Send + 'static {
+    let unread = limits.body_stall_timeout;
+    let stream = match *request.method() {
+        Method::CONNECT => Stream::Connect(Box::new(request.into_parts())),
+        _ => Stream::Request {
+            head_only: request.method() == Method::HEAD,
+            prepared: prepare(request, limits),
+        },
     };
+    async move {
+        match stream {
+            Stream::Connect(boxed) => {
+                let (head, receive) = *boxed;
+                // Boxed, because it is rare and large, and each task has room for the largest of its parts.
+                Box::pin(handler.stream(head, ConnectStream { respond, receive })).await;
+            }
+            Stream::Request { head_only, prepared } => {
+                answer_request(handler, prepared, respond, head_only, unread).await;
+            }
+        }
+    }
+}
+
+/// What a client opens a stream for.
+enum Stream {
+    Request { head_only: bool, prepared: PreparedRequest },
+    Connect(Box<(request::Parts, RecvStream)>),
+}
+
+/// A request for the handler.
+fn prepare(request: Request<RecvStream>, limits: &Limits) -> PreparedRequest {
+    let of = TrailerKind::of(request.headers());
+    let interims = InterimSender::accepting();
+    let body = |stream| Body::http2(stream).within(limits, of).with_interims(interims.clone());
+    PreparedRequest::new(Box::new(request.map(body)), interims)
+}
+
+async fn answer_request(
+    handler: impl Handler,
+    prepared: PreparedRequest,
+    mut respond: SendResponse<Bytes>,
+    head_only: bool,
+    unread: Duration,
+) {
+    let PreparedRequest { request, interims, mut expectation } = prepared;
+    let answered = {
+        let mut answering = pin!(handler.request(request));
+        poll_fn(|cx| {
+            while let Poll::Ready(interim) = interims.poll_next(cx) {
+                say(&mut respond, &mut expectation, interim);
+            }
+            match answering.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Some(response)),
+                Poll::Pending => respond.poll_reset(cx).map(|_| None),
+            }
+        })
+        .await
+    };
+    let Some(mut response) = answered else { return };
     // Those that came with the answer.
-    heard.drain().for_each(|interim| say(&mut respond, &mut expectation, interim));
+    interims.drain().for_each(|interim| say(&mut respond, &mut expectation, interim));
     expectation.end(&mut response);
     // A client that has gone needs no answer.
-    let _ = send_response(response, respond, head_only, limits.body_stall_timeout).await;
+    let _ = send_response(response, respond, head_only, unread).await;
 }
 
 /// An interim answer (RFC 9113 §8.1). A client that has gone needs none.

@@ -13,7 +13,7 @@ mod made_resets;
 struct RefusingHandler;
 
 impl Handler for RefusingHandler {
-    async fn request(&self, _request: Request<Body>) -> Response<Body> {
+    async fn request(&self, _request: Box<Request<Body>>) -> Response<Body> {
         RequestError::Withdrawn.response(false)
     }
 
@@ -32,7 +32,7 @@ async fn refused() -> H2Client {
         builder.enable_connect_protocol();
         let mut serving = builder.handshake::<_, Bytes>(theirs).await.unwrap();
         while let Some(Ok((request, respond))) = serving.accept().await {
-            tokio::spawn(http2::answer(RefusingHandler, request, respond, Limits::default()));
+            tokio::spawn(http2::answer(RefusingHandler, request, respond, &Limits::default()));
         }
     });
     H2Client::open(Box::new(ours), &Limits::default()).await.unwrap()
@@ -59,7 +59,7 @@ async fn a_refusal_has_no_content_where_only_the_head_was_asked_for() {
         *request.uri_mut() = "http://store/".parse().unwrap();
         *request.method_mut() = method.clone();
         let slot = client.reserve_stream().unwrap().until_ready().await.unwrap();
-        let answer = slot.send(request).await.unwrap();
+        let answer = slot.send(Box::new(request)).await.unwrap();
         assert_eq!(answer.status(), 403, "{method}");
         assert_eq!(answer.body().is_empty(), method == Method::HEAD, "{method}");
     }

@@ -167,7 +167,7 @@ async fn a_phase_continues_answers_or_refuses_and_nothing_after_it_runs() {
     for does in [Does::Answer, Does::Refuse] {
         for (count, name) in ALL[..4].iter().enumerate() {
             let handler = ExchangeHandler::new(TestPhases::new((name, does)));
-            let (head, body) = handler.request(request("cart")).await.into_parts();
+            let (head, body) = handler.request(Box::new(request("cart"))).await.into_parts();
             let expect = match does {
                 Does::Answer => StatusCode::FOUND,
                 _ => RequestError::NotHttp.status(),
@@ -183,10 +183,10 @@ async fn a_phase_continues_answers_or_refuses_and_nothing_after_it_runs() {
 #[tokio::test]
 async fn the_gate_stands_before_all_phases_and_answers_are_cleaned() {
     let handler = ExchangeHandler::new(TestPhases::new(("", Does::Continue)));
-    let refused = handler.request(request("no host")).await;
+    let refused = handler.request(Box::new(request("no host"))).await;
     assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
     assert_eq!(*handler.0.called.lock(), [""; 0]);
-    let answered = handler.request(request("cart")).await;
+    let answered = handler.request(Box::new(request("cart"))).await;
     assert!(!answered.headers().contains_key("keep-alive"), "a field of the last hop");
     assert_eq!(*handler.0.called.lock(), ALL);
 }
@@ -195,10 +195,10 @@ async fn the_gate_stands_before_all_phases_and_answers_are_cleaned() {
 #[tokio::test]
 async fn only_a_phase_that_waits_makes_an_exchange_wait() {
     let handler = ExchangeHandler::new(TestPhases::new(("", Does::Continue)));
-    assert!(handler.request(request("cart")).now_or_never().is_some());
+    assert!(handler.request(Box::new(request("cart"))).now_or_never().is_some());
     let (go, waits) = oneshot::channel();
     *handler.0.waits.lock() = Some(waits);
-    let waiting = handler.request(request("cart"));
+    let waiting = handler.request(Box::new(request("cart")));
     tokio::pin!(waiting);
     assert!(waiting.as_mut().now_or_never().is_none(), "it waits for what the phase waits for");
     go.send(()).unwrap();
@@ -210,7 +210,8 @@ async fn only_a_phase_that_waits_makes_an_exchange_wait() {
 async fn f12_policy_tightened_or_removed_before_the_answer_the_client_is_told() {
     let mut phases = TestPhases::new(("", Does::Continue));
     phases.withdrawn = true;
-    let (head, body) = ExchangeHandler::new(phases).request(request("cart")).await.into_parts();
+    let (head, body) =
+        ExchangeHandler::new(phases).request(Box::new(request("cart"))).await.into_parts();
     assert_eq!(head.status, StatusCode::FORBIDDEN);
     assert_eq!(head.headers[REASON_HEADER], "policy_changed");
     let text = body.collect().await.unwrap().to_bytes();
@@ -222,7 +223,7 @@ async fn a_phase_may_look_at_the_body() {
     for (body, passes) in [("", true), ("abc", false)] {
         let handler = ExchangeHandler::new(TestPhases::new(("", Does::Continue)));
         let request = request("cart").map(|_| Body::from_bytes(body));
-        assert_eq!(handler.request(request).await.status(), StatusCode::OK);
+        assert_eq!(handler.request(Box::new(request)).await.status(), StatusCode::OK);
         assert_eq!(*handler.0.body_passed.lock(), Some(passes), "{body:?}");
     }
 }

@@ -49,6 +49,16 @@ impl Drop for WaitingRequest<'_> {
 }
 
 impl Destination {
+    /// An open connection for one request, where there is one with room that takes it at once.
+    pub fn take_request_connection(&self, dialer: &MeshDialer) -> Option<RequestConnection> {
+        match self.find_open(dialer).ok()?? {
+            AcquiredConnection::Exclusive(sender, mesh_connection) => {
+                Some(RequestConnection::Exclusive(sender, mesh_connection))
+            }
+            AcquiredConnection::Shared(place) => place.ready_now().map(RequestConnection::Shared),
+        }
+    }
+
     /// A connection for one request: shared where possible, opened where necessary. A shared one
     /// whose end was announced since it was last used is passed over.
     ///
@@ -121,7 +131,7 @@ impl Destination {
         self: &Arc<Self>,
         dialer: &Arc<MeshDialer>,
         connection: RequestConnection,
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
     ) -> Result<Response<Body>, RequestError> {
         let _waiting = WaitingRequest::begin(&self.waiting);
         match connection {
@@ -135,7 +145,7 @@ impl Destination {
             }
             RequestConnection::Exclusive(sender, mesh_connection) => {
                 head::for_http1(&mut request);
-                self.send_http1(dialer, (sender, mesh_connection), request).await
+                Box::pin(self.send_http1(dialer, (sender, mesh_connection), request)).await
             }
         }
     }
@@ -144,7 +154,7 @@ impl Destination {
         self: &Arc<Self>,
         dialer: &Arc<MeshDialer>,
         (mut sender, mut mesh_connection): (Http1Client, Arc<MeshConnection>),
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
     ) -> Result<Response<Body>, RequestError> {
         for _ in 0..TRIES {
             match sender.send(request, AnswerOrigin::Other).await {
@@ -154,7 +164,7 @@ impl Destination {
                     }
                     return Ok(response);
                 }
-                Err(Http1SendError::Unsent(unsent)) => request = *unsent,
+                Err(Http1SendError::Unsent(unsent)) => request = unsent,
                 Err(Http1SendError::Failed(error)) => return Err(error),
             }
             let opened = self.connect(dialer, AlpnOffer::Request).await?;

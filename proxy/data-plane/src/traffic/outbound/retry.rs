@@ -18,7 +18,7 @@ const MAX_ATTEMPTS: u8 = 3;
 /// The attempts of one request.
 pub(super) struct RetryBudget {
     /// The head of a request without a body.
-    replay_head: Option<Request<()>>,
+    replay_head: Option<Box<Request<()>>>,
     interims: InterimSender,
     attempts_left: u8,
     /// It was sent again although the app may have seen it.
@@ -50,7 +50,7 @@ enum DeliveryState {
 impl RetryBudget {
     /// The budget of this request, which is about to be sent.
     pub(super) fn of(request: &Request<Body>) -> Self {
-        let replay_head = request.body().is_empty().then(|| copy(request, ()));
+        let replay_head = request.body().is_empty().then(|| Box::new(copy(request, ())));
         let interims = request.body().interims().clone();
         Self { replay_head, interims, attempts_left: MAX_ATTEMPTS - 1, resent_uncertain: false }
     }
@@ -73,9 +73,9 @@ impl RetryBudget {
     }
 
     /// The request for the next attempt.
-    pub(super) fn request(&self) -> Option<Request<Body>> {
+    pub(super) fn request(&self) -> Option<Box<Request<Body>>> {
         let body = || Body::empty().with_interims(self.interims.clone());
-        self.replay_head.as_ref().map(|replay_head| copy(replay_head, body()))
+        self.replay_head.as_ref().map(|replay_head| Box::new(copy(replay_head, body())))
     }
 }
 

@@ -131,6 +131,14 @@ impl Route {
         Err(last)
     }
 
+    /// As [`Self::reach`], where an endpoint in turn has an open connection with room, which is how most requests go out:
+    /// there is nothing to wait for.
+    pub(crate) fn reach_open(&self, worker: &Arc<Worker>) -> Option<ReachedEndpoint> {
+        let endpoint = self.next(worker, None, false)?;
+        let connection = endpoint.take_request_connection(&worker.dialer)?;
+        Some(ReachedEndpoint { endpoint: endpoint.clone(), connection })
+    }
+
     /// Opens a byte stream to an endpoint. After one that cannot be reached the next is tried, up to a limit.
     ///
     /// # Errors
@@ -202,7 +210,7 @@ impl ReachedEndpoint {
     pub(crate) async fn send(
         self,
         worker: &Arc<Worker>,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
     ) -> Result<Response<Body>, RequestError> {
         let Self { endpoint, connection } = self;
         let answered = endpoint.send(&worker.dialer, connection, request).await;

@@ -24,22 +24,24 @@ impl OutboundPhases {
         &self,
         route: Arc<Route>,
         host: &HostName,
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
         let worker = &self.outbound.worker;
         let mut tries = RetryBudget::of(&request);
-        let mut reached = self.reach_endpoint(&route, host, None).await?;
+        let mut reached = match route.reach_open(worker) {
+            Some(reached) => reached,
+            // Boxed, because it is rare and large.
+            None => Box::pin(self.reach_endpoint(&route, host, None)).await?,
+        };
         loop {
             let address = reached.address();
             record.upstream(address);
             let answered = reached.send(worker, request).await;
             let Some(again) = tries.next_attempt(&answered) else { return answered };
             let except = again.avoid_endpoint || route.has_alternative(worker, address);
-            let Ok(next) = self.reach_endpoint(&route, host, except.then_some(address)).await
-            else {
-                return answered;
-            };
+            let reaching = self.reach_endpoint(&route, host, except.then_some(address));
+            let Ok(next) = Box::pin(reaching).await else { return answered };
             let Some(copy) = tries.request() else { return answered };
             record.retried(again.reason);
             (reached, request) = (next, copy);

@@ -27,7 +27,7 @@ const READS: HandlerScript =
     HandlerScript { interims: &[], reads: true, status: 200, version: Version::HTTP_2 };
 
 impl Handler for HandlerScript {
-    async fn request(&self, mut request: Request<Body>) -> Response<Body> {
+    async fn request(&self, mut request: Box<Request<Body>>) -> Response<Body> {
         let limits = HeadLimits::of(&Limits::default());
         for status in self.interims {
             let mut headers = HeaderMap::new();
@@ -60,7 +60,8 @@ fn client(does: HandlerScript) -> DuplexStream {
         let turn = voice.begin_request();
         async move {
             Ok::<_, Infallible>(
-                answer(does, request, Limits::default(), turn, StreamAborter::default()).await,
+                answer(does, prepare(request, &Limits::default()), turn, StreamAborter::default())
+                    .await,
             )
         }
     });
