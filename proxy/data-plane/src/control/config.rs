@@ -33,7 +33,8 @@ use policy::{Diagnostic, Diagnostics, PathNormalization, PolicyDefaults, Workloa
 
 pub use controller::{ControllerConfig, PodReference};
 pub use directory::{
-    MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file, read_stream,
+    DirectoryStamp, MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file,
+    read_stream,
 };
 pub use listeners::OutboundConfig;
 pub use probes::{AppMetrics, HttpProbe, Probe, ProbeHandler};

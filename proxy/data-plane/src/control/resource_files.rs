@@ -10,7 +10,8 @@ use notify::{EventKind, RecursiveMode, Watcher};
 use policy::{Resources, SourceFile};
 use tokio::sync::mpsc;
 
-use crate::control::config::read_directory;
+use crate::clock::unix_now;
+use crate::control::config::{DirectoryStamp, read_directory};
 use crate::control::installer::ResourceInstaller;
 use crate::traffic::state::ProxyState;
 
@@ -18,6 +19,9 @@ use crate::traffic::state::ProxyState;
 const MAX_LOGGED_DIAGNOSTICS: usize = 20;
 /// A burst of events from an editor is waited out.
 const SETTLE: Duration = Duration::from_millis(30);
+
+/// Seconds between two changes of a file that surely have different times, on any file system.
+const COARSEST_FILE_CLOCK: i64 = 3;
 
 /// Wakes when something in some directories may have changed.
 pub struct DirectoryWatch {
@@ -66,7 +70,8 @@ fn is_only_read(event: &notify::Event) -> bool {
     matches!(event.kind, EventKind::Access(_)) && event.kind != written
 }
 
-/// Follows the resource directory for ever. A set that cannot be read, or has one error, changes nothing and is
+/// Follows the resource directory for ever, and reads it only where a file may have changed: thousands of policies read
+/// at each look would take the CPU from the traffic. A set that cannot be read, or has one error, changes nothing and is
 /// counted; the last good set stays.
 pub async fn follow_resources(installer: ResourceInstaller) {
     let config = &installer.config;
@@ -74,8 +79,16 @@ pub async fn follow_resources(installer: ResourceInstaller) {
     let mut changes =
         DirectoryWatch::of_directories([directory.as_path()], config.limits.resource_poll);
     let mut seen = None;
+    let mut unchanged_since: Option<DirectoryStamp> = None;
     loop {
         changes.next().await;
+        // Taken before the files are read: what changes in between shows at the next look.
+        let stamp = DirectoryStamp::of(&directory).ok();
+        if stamp.is_some() && stamp == unchanged_since {
+            continue;
+        }
+        let unix = i64::try_from(unix_now()).unwrap_or(i64::MAX);
+        unchanged_since = stamp.filter(|stamp| stamp.is_settled(unix, COARSEST_FILE_CLOCK));
         let look = read_directory(&directory).map_err(|error| error.to_string());
         let now = fingerprint(&look);
         if seen != Some(now) {

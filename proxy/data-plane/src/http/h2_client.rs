@@ -187,13 +187,13 @@ impl ReadyStream {
         let interims = body.interims().clone();
         let mut head = Request::from_parts(parts, ());
         *head.version_mut() = Version::HTTP_2;
-        let (answer, send) =
+        let (answer, mut send) =
             sender.send_request(head, body.is_empty()).map_err(|e| stream.0.unsent_error(e))?;
         if !body.is_empty() {
             let unread = stream.0.unread;
             tokio::spawn(async move {
                 // The stream has been reset, and the waiting answer says why.
-                let _ = send_body(body, send, unread).await;
+                let _ = send_body(&mut body, &mut send, unread).await;
             });
         }
         Ok(SentRequest { answer, stream, speaker, asked, watch, interims })

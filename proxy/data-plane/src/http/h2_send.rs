@@ -18,11 +18,11 @@ use crate::http::body::{Body, BodyError};
 /// # Errors
 /// [`BodyError`] of the body, or of the stream when the peer gave it up.
 pub(crate) async fn send_body(
-    mut body: Body,
-    mut stream: SendStream<Bytes>,
+    body: &mut Body,
+    stream: &mut SendStream<Bytes>,
     unread: Duration,
 ) -> Result<(), BodyError> {
-    let sent = send_frames(&mut body, &mut stream, StallTimeout::after(unread)).await;
+    let sent = send_frames(body, stream, StallTimeout::after(unread)).await;
     match &sent {
         // The peer has answered and wants no more of it (RFC 9113 §8.1); a reset of ours would take the answer away.
         Err(BodyError::Http2(error)) if error.reason() == Some(Reason::NO_ERROR) => return Ok(()),

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use policy::SourceFile;
@@ -47,6 +48,48 @@ fn resource_paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
         paths.push(path);
     }
     Ok(paths)
+}
+
+/// What tells whether the files of a directory have changed since a look, without reading them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DirectoryStamp(Vec<(PathBuf, FileStamp)>);
+
+/// Device and inode, size, and the times of the last change of the content and of the inode, in seconds and nanoseconds.
+#[derive(Debug, PartialEq, Eq)]
+struct FileStamp {
+    file: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl DirectoryStamp {
+    /// Of the files that [`read_directory`] would read; links are followed.
+    ///
+    /// # Errors
+    /// The directory or a file is out of reach.
+    pub fn of(directory: &Path) -> io::Result<Self> {
+        let mut paths = resource_paths(directory)?;
+        paths.sort();
+        let stamped = paths.into_iter().map(|path| {
+            let found = fs::metadata(&path)?;
+            let stamp = FileStamp {
+                file: (found.dev(), found.ino()),
+                size: found.len(),
+                modified: (found.mtime(), found.mtime_nsec()),
+                changed: (found.ctime(), found.ctime_nsec()),
+            };
+            Ok((path, stamp))
+        });
+        stamped.collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Whether no file had changed within the last `margin` seconds before `unix`, so that the next change gets another time,
+    /// however coarse the file system's clock is.
+    #[must_use]
+    pub fn is_settled(&self, unix: i64, margin: i64) -> bool {
+        self.0.iter().all(|(_, file)| file.changed.0.saturating_add(margin) < unix)
+    }
 }
 
 fn is_resource_name(path: &Path) -> bool {
@@ -140,5 +183,48 @@ mod tests {
         fs::create_dir(directory.path().join("d.yaml")).unwrap();
         let error = read_directory(directory.path()).unwrap_err().to_string();
         assert!(error.contains("d.yaml") && error.contains("not a regular file"), "{error}");
+    }
+
+    #[test]
+    fn a_stamp_changes_with_what_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("a.yaml"), "one").unwrap();
+        fs::create_dir(at("..1")).unwrap();
+        fs::create_dir(at("..2")).unwrap();
+        fs::write(at("..1/b"), "b").unwrap();
+        fs::write(at("..2/b"), "b").unwrap();
+        symlink("..1", at("..data")).unwrap();
+        symlink("..data/b", at("b.yaml")).unwrap();
+        let stamp = || DirectoryStamp::of(directory.path()).unwrap();
+        let before = stamp();
+        assert_eq!(before, stamp(), "nothing has changed");
+        fs::write(at("c.txt"), "no resource").unwrap();
+        assert_eq!(before, stamp(), "another file");
+        type Change<'a> = (&'a str, &'a dyn Fn());
+        let changes: [Change<'_>; 4] = [
+            ("replaced by one of the same size", &|| {
+                fs::write(at("new"), "two").unwrap();
+                fs::rename(at("new"), at("a.yaml")).unwrap();
+            }),
+            ("longer", &|| fs::write(at("a.yaml"), "three").unwrap()),
+            ("a link that leads elsewhere", &|| {
+                symlink("..2", at("..new")).unwrap();
+                fs::rename(at("..new"), at("..data")).unwrap();
+            }),
+            ("one more", &|| fs::write(at("d.yaml"), "").unwrap()),
+        ];
+        let mut last = before;
+        for (name, change) in changes {
+            change();
+            assert_ne!(last, stamp(), "{name}");
+            last = stamp();
+        }
+        let written = last.0.iter().map(|(_, file)| file.changed.0).max().unwrap();
+        for (after, settled) in [(0, false), (3, false), (4, true)] {
+            assert_eq!(last.is_settled(written + after, 3), settled, "{after} s after");
+        }
+        fs::remove_file(at("..2/b")).unwrap();
+        assert!(DirectoryStamp::of(directory.path()).is_err(), "a link that leads nowhere");
     }
 }

@@ -7,8 +7,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::RecvStream;
 use h2::server::SendResponse;
+use h2::{RecvStream, SendStream};
 use http::{Method, Request, Response, request};
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::connection::net::MeteredIo;
 use crate::connection::registry::Connection;
-use crate::http::body::{Body, BodyError};
+use crate::http::body::Body;
 use crate::http::headers::TrailerKind;
 use crate::http::interim::{InterimResponse, InterimSender};
 use crate::http::keep_alive::until_silent;
@@ -145,12 +145,16 @@ async fn answer_request(
         })
         .await
     };
-    let Some(mut response) = answered else { return };
     // Those that came with the answer.
     interims.drain().for_each(|interim| say(&mut respond, &mut expectation, interim));
-    expectation.end(&mut response);
-    // A client that has gone needs no answer.
-    let _ = send_response(response, respond, head_only, unread).await;
+    let begun = answered.and_then(|mut response| {
+        expectation.end(&mut response);
+        begin_answer(response, respond, head_only)
+    });
+    if let Some((mut body, mut stream)) = begun {
+        // A client that has gone needs no answer.
+        let _ = send_body(&mut body, &mut stream, unread).await;
+    }
 }
 
 /// An interim answer (RFC 9113 §8.1). A client that has gone needs none.
@@ -167,24 +171,20 @@ fn say(
     }
 }
 
-/// Sends the answer. Where the request is not read to its end, the library says so when the last of it is let go:
-/// by NO_ERROR (RFC 9113 §8.1), after everything that was sent. A reset of ours would overtake the answer.
-async fn send_response(
+/// Sends the head of an answer, and returns the body that follows, if one does. Where the request is not read to its
+/// end, the library says so when the last of it is let go: by NO_ERROR (RFC 9113 §8.1), after everything that was sent.
+/// A reset of ours would overtake the answer.
+fn begin_answer(
     response: Response<Body>,
     mut respond: SendResponse<Bytes>,
     head_only: bool,
-    unread: Duration,
-) -> Result<(), BodyError> {
+) -> Option<(Body, SendStream<Bytes>)> {
     let (mut parts, body) = response.into_parts();
     parts.version = http::Version::HTTP_2;
     strip_for_http2(&mut parts.headers);
-    let head = Response::from_parts(parts, ());
     // An answer to HEAD has no content (RFC 9110 §9.3.2): hyper removes it on HTTP/1.1; here this does.
-    if head_only || body.is_empty() {
-        respond.send_response(head, true)?;
-    } else {
-        let send = respond.send_response(head, false)?;
-        send_body(body, send, unread).await?;
-    }
-    Ok(())
+    let ends = head_only || body.is_empty();
+    // A client that has gone needs no answer.
+    let stream = respond.send_response(Response::from_parts(parts, ()), ends).ok()?;
+    (!ends).then_some((body, stream))
 }
