@@ -85,14 +85,18 @@ pub(super) fn read(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> Lim
             Some("write both; what is in flight gets the time between them".into()),
         );
     }
-    if let Some(value) = value.filter(|_| limits.window().is_none()) {
-        let (streams, buffer) = (limits.concurrent_streams.show(), limits.stream_buffer.show());
-        reader.report(
-            value.node.mark,
-            format!("`concurrentStreams` {streams} times `streamBuffer` {buffer}"),
-            "at most 2 GiB together: an HTTP/2 connection has no larger window",
-            Some("write a smaller one of the two".into()),
-        );
+    for (key, buffer) in
+        [("streamBuffer", limits.stream_buffer), ("opaqueBuffer", limits.opaque_buffer)]
+    {
+        if let Some(value) = value.filter(|_| limits.window(buffer).is_none()) {
+            let (streams, buffer) = (limits.concurrent_streams.show(), buffer.show());
+            reader.report(
+                value.node.mark,
+                format!("`concurrentStreams` {streams} times `{key}` {buffer}"),
+                "at most 2 GiB together: an HTTP/2 connection has no larger window",
+                Some("write a smaller one of the two".into()),
+            );
+        }
     }
     limits
 }
@@ -141,11 +145,14 @@ limits! {
         "From a sent request to the first byte of its response.",
         "Slow reports finish, a hung app is noticed; routes set tighter ones.";
     "streamBuffer" stream_buffer: ByteSize = ByteSize(64 << 10), ByteSize(16 << 10), ByteSize(16 << 20);
-        "Bytes buffered for one stream or one direction of an opaque connection (HTTP/2: the stream window).",
+        "Bytes buffered for one request or answer (HTTP/2: the stream window).",
         "One round trip of 0.5 ms at 1 Gbit/s; slow readers cost no more than this (S-05).";
+    "opaqueBuffer" opaque_buffer: ByteSize = ByteSize(256 << 10), ByteSize(16 << 10), ByteSize(16 << 20);
+        "Bytes that a proxy may send ahead of what has been read of one direction of an opaque connection (the window of its HTTP/2 stream).",
+        "One round trip of 2 ms at 1 Gbit/s, and few window updates for bulk; a reader that rests costs no more than this (S-05).";
     "concurrentStreams" concurrent_streams: u32 = 100, 1, 10_000;
         "HTTP/2 streams open at once on one connection, a peer's and ours; our own proxies open another connection then.",
-        "What RFC 9113 recommends as the least; floods of resets never run more (S-01). Times `streamBuffer` it is the window of the connection, at most 2 GiB: 6400 KiB, so that streams that nobody reads hold up nothing else (S-05).";
+        "What RFC 9113 recommends as the least; floods of resets never run more (S-01). Times `streamBuffer`, or `opaqueBuffer` for byte streams, it is the window of the connection, at most 2 GiB: 6400 KiB and 25 MiB, so that streams that nobody reads hold up nothing else (S-05).";
     "pendingResets" pending_resets: u32 = 20, 1, 1024;
         "HTTP/2 streams a peer may have reset before we got to them, and streams of one connection that it may make us reset by breaking the protocol; more closes the connection.",
         "Honest clients reset a few and break nothing; a flood hits it within one packet (S-01).";
@@ -235,15 +242,15 @@ const EXPECTED_STREAMS: u32 = 100;
 pub const REMEMBERED_RESETS: usize = 1024;
 
 impl Limits {
-    /// The window of an HTTP/2 connection, bytes: what all its streams may leave unread together, so that
-    /// none takes the room of another.
+    /// The window of an HTTP/2 connection, bytes: what all its streams of this window may leave unread together, so
+    /// that none takes the room of another.
     #[must_use]
-    pub fn connection_window(&self) -> u32 {
-        self.window().unwrap_or(LARGEST_WINDOW)
+    pub fn connection_window(&self, stream: ByteSize) -> u32 {
+        self.window(stream).unwrap_or(LARGEST_WINDOW)
     }
 
-    fn window(&self) -> Option<u32> {
-        let window = self.concurrent_streams.checked_mul(self.stream_buffer.0)?;
+    fn window(&self, stream: ByteSize) -> Option<u32> {
+        let window = self.concurrent_streams.checked_mul(stream.0)?;
         (window <= LARGEST_WINDOW).then_some(window)
     }
 
@@ -305,6 +312,10 @@ mod tests {
             (
                 "concurrentStreams: 128\nstreamBuffer: 16MiB",
                 "f:1:1: found `concurrentStreams` 128 times `streamBuffer` 16MiB; expected at most 2 GiB together",
+            ),
+            (
+                "concurrentStreams: 128\nopaqueBuffer: 16MiB",
+                "f:1:1: found `concurrentStreams` 128 times `opaqueBuffer` 16MiB; expected at most 2 GiB together",
             ),
             ("headerField: 40", "f:1:1: found the unknown key `headerField` in `limits`"),
         ] {

@@ -4,26 +4,74 @@
 //! is `unsafe`.
 
 mod abortable;
+mod chunk;
 pub mod descriptors;
 mod metered;
+mod read_ahead;
 mod yielding;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::limits::Limits;
+use bytes::{Bytes, BytesMut};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 pub use abortable::{AbortableStream, StreamAborter};
+pub use chunk::CHUNK;
 pub use metered::MeteredIo;
+pub use read_ahead::ReadAheadIo;
 pub use yielding::YieldingIo;
 
 /// A byte stream: TCP, TLS, or a stream of a multiplexed connection.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+///
+/// Opaque bytes pass through in chunks: a connection that waits holds no buffer, and a stream whose library hands out
+/// and takes whole buffers copies nothing.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Reads what is there, at most [`CHUNK`] bytes, or as much as the peer has sent in one piece. It is empty at the
+    /// end of the stream. What was read before counts as taken.
+    ///
+    /// # Errors
+    /// The stream's.
+    fn poll_read_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        chunk::poll_read(self, cx).map_ok(BytesMut::freeze)
+    }
+
+    /// Writes from the front of `chunk` what the stream takes, at least a byte.
+    ///
+    /// # Errors
+    /// The stream's.
+    fn poll_write_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunk: &mut Bytes,
+    ) -> Poll<io::Result<()>> {
+        chunk::poll_write(self, cx, chunk)
+    }
+}
+
+impl Io for TcpStream {}
+impl Io for DuplexStream {}
+impl<T: Io> Io for tokio_rustls::client::TlsStream<T> {}
+impl<T: Io> Io for tokio_rustls::server::TlsStream<T> {}
+
+impl Io for BoxedIo {
+    fn poll_read_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        (**self).poll_read_chunk(cx)
+    }
+
+    fn poll_write_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunk: &mut Bytes,
+    ) -> Poll<io::Result<()>> {
+        (**self).poll_write_chunk(cx, chunk)
+    }
+}
 
 /// A byte stream whose concrete type no longer matters.
 pub type BoxedIo = Box<dyn Io>;

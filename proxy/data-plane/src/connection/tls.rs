@@ -14,7 +14,7 @@ use tokio_rustls::{LazyConfigAcceptor, TlsConnector};
 
 use crate::connection::credentials::Credentials;
 use crate::connection::mesh_connection::PeerChain;
-use crate::connection::net::BoxedIo;
+use crate::connection::net::{BoxedIo, ReadAheadIo};
 use crate::connection::reauth::ChannelBinding;
 use crate::connection::registry::Peer;
 
@@ -145,7 +145,7 @@ pub async fn accept(
     limit: Duration,
 ) -> Result<EstablishedConnection, HandshakeError> {
     let handshake = async {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+        let start = LazyConfigAcceptor::new(Acceptor::default(), ReadAheadIo::new(io)).await?;
         let hello = start.client_hello();
         let sni: Option<Arc<str>> = hello.server_name().map(Into::into);
         let known = [ALPN_POSTERN, ALPN_H2, ALPN_HTTP11];
@@ -168,7 +168,7 @@ pub async fn connect(
     limit: Duration,
 ) -> Result<EstablishedConnection, HandshakeError> {
     let handshake = async {
-        let stream = TlsConnector::from(config).connect(name, io).await?;
+        let stream = TlsConnector::from(config).connect(name, ReadAheadIo::new(io)).await?;
         let evidence = handshake_evidence(stream.get_ref().1, None)?;
         Ok(EstablishedConnection { io: Box::new(stream), evidence })
     };

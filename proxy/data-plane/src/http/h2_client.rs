@@ -27,12 +27,10 @@ use crate::http::h2_send::send_body;
 use crate::http::headers::AnswerOrigin;
 use crate::http::interim::InterimSender;
 use crate::http::keep_alive::until_silent;
-use crate::http::shared_connection::SharedConnection;
 pub use crate::http::shared_connection::{HasStreams, StreamCount};
-use crate::limits::{Limits, REMEMBERED_RESETS};
+use crate::http::shared_connection::{MAX_FRAME, SharedConnection};
+use crate::limits::{ByteSize, Limits, REMEMBERED_RESETS};
 
-/// A frame carries as much as a TLS record.
-const FRAME: u32 = 16 * 1024;
 /// The time a peer's first SETTINGS may take before CONNECT streams are given up.
 const SETTINGS_WITHIN: Duration = Duration::from_secs(5);
 /// How often we look whether they have come: the library does not tell.
@@ -275,10 +273,11 @@ impl H2Client {
     /// # Errors
     /// The library's, when the stream breaks.
     pub async fn open(io: BoxedIo, limits: &Limits) -> Result<Self, h2::Error> {
-        Self::open_with(io, limits, None, |_| std::future::pending()).await
+        Self::open_with(io, limits, limits.stream_buffer, None, |_| std::future::pending()).await
     }
 
-    /// Opens a connection of the mesh, which ends when `mesh_connection` is cut. `keep` makes the task that looks after
+    /// Opens a connection of the mesh, which ends when `mesh_connection` is cut. The peer may send `window` bytes ahead
+    /// on each of its streams. `keep` makes the task that looks after
     /// the connection, and is given a way to ask whether streams are under way; the task runs as long as the
     /// connection.
     ///
@@ -287,22 +286,24 @@ impl H2Client {
     pub async fn open_mesh<K: Future<Output = ()> + Send + 'static>(
         io: BoxedIo,
         limits: &Limits,
+        window: ByteSize,
         mesh_connection: Arc<MeshConnection>,
         keep: impl FnOnce(HasStreams) -> K,
     ) -> Result<Self, h2::Error> {
-        Self::open_with(io, limits, Some(mesh_connection), keep).await
+        Self::open_with(io, limits, window, Some(mesh_connection), keep).await
     }
 
     async fn open_with<K: Future<Output = ()> + Send + 'static>(
         io: BoxedIo,
         limits: &Limits,
+        window: ByteSize,
         mesh_connection: Option<Arc<MeshConnection>>,
         keep: impl FnOnce(HasStreams) -> K,
     ) -> Result<Self, h2::Error> {
         let (sender, connection) = h2::client::Builder::new()
-            .initial_window_size(limits.stream_buffer.0)
-            .initial_connection_window_size(limits.connection_window())
-            .max_frame_size(FRAME)
+            .initial_window_size(window.0)
+            .initial_connection_window_size(limits.connection_window(window))
+            .max_frame_size(MAX_FRAME)
             .max_send_buffer_size(limits.stream_buffer.bytes())
             .max_header_list_size(head_beyond(HeadLimits::of(limits)))
             .max_local_error_reset_streams(Some(limits.stream_errors()))

@@ -7,6 +7,10 @@ use std::time::Duration;
 use crate::connection::mesh_connection::MeshConnection;
 use crate::http::gate::HeadLimits;
 
+/// The largest DATA frame that a peer may send us: what is read of a socket at once, so that bulk costs few frames. Less
+/// is sent where there is less.
+pub(super) const MAX_FRAME: u32 = 64 << 10;
+
 /// What all clones of a connection know of it.
 pub(super) struct SharedConnection {
     /// What bounds the connection, on the mesh hop.

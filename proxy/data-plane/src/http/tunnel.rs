@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::connection::net::Io;
 use crate::http::h2_send::poll_room;
 use crate::http::shared_connection::StreamCount;
 
@@ -17,6 +18,8 @@ pub struct Tunnel {
     send: SendStream<Bytes>,
     receive: RecvStream,
     ahead: Bytes,
+    /// Bytes of a chunk that has been handed out, of which the sender does not know yet that they are taken.
+    handed_out: usize,
     ended: bool,
     /// Counts the stream on the connection that we opened it on.
     stream: Option<StreamCount>,
@@ -26,7 +29,7 @@ impl Tunnel {
     /// Joins the halves of an accepted CONNECT stream.
     #[must_use]
     pub fn new(send: SendStream<Bytes>, receive: RecvStream) -> Self {
-        Self { send, receive, ahead: Bytes::new(), ended: false, stream: None }
+        Self { send, receive, ahead: Bytes::new(), handed_out: 0, ended: false, stream: None }
     }
 
     /// Counts the stream as under way until the tunnel is dropped.
@@ -34,6 +37,18 @@ impl Tunnel {
     pub(crate) fn with_stream(mut self, stream: StreamCount) -> Self {
         self.stream = Some(stream);
         self
+    }
+
+    /// The next bytes of the peer; none at its end.
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        loop {
+            match ready!(self.receive.poll_data(cx)) {
+                // An empty frame is no end.
+                Some(Ok(data)) if data.is_empty() => {}
+                Some(data) => return Poll::Ready(data.map_err(broken)),
+                None => return Poll::Ready(Ok(Bytes::new())),
+            }
+        }
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
@@ -50,18 +65,40 @@ fn broken(error: h2::Error) -> io::Error {
     }
 }
 
+impl Io for Tunnel {
+    /// A chunk is a DATA frame as it came. The window opens when the next one is asked for, because the last one has
+    /// been passed on then: a slow reader holds the sender back.
+    fn poll_read_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let taken = std::mem::take(&mut self.handed_out);
+        if taken > 0 {
+            let _ = self.receive.flow_control().release_capacity(taken);
+        }
+        let chunk = match self.ahead.is_empty() {
+            true => ready!(self.poll_data(cx))?,
+            false => std::mem::take(&mut self.ahead),
+        };
+        self.handed_out = chunk.len();
+        Poll::Ready(Ok(chunk))
+    }
+
+    fn poll_write_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunk: &mut Bytes,
+    ) -> Poll<io::Result<()>> {
+        let room = ready!(self.poll_room(cx, chunk.len()))?;
+        Poll::Ready(self.send.send_data(chunk.split_to(room), false).map_err(broken))
+    }
+}
+
 impl AsyncRead for Tunnel {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        while self.ahead.is_empty() {
-            match ready!(self.receive.poll_data(cx)) {
-                Some(Ok(data)) => self.ahead = data,
-                Some(Err(e)) => return Poll::Ready(Err(broken(e))),
-                None => return Poll::Ready(Ok(())),
-            }
+        if self.ahead.is_empty() {
+            self.ahead = ready!(self.poll_data(cx))?;
         }
         let part = self.ahead.len().min(buf.remaining());
         buf.put_slice(&self.ahead[..part]);

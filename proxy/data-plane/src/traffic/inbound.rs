@@ -184,25 +184,32 @@ impl InboundConnection {
         self.worker.state.metrics.connection(&self.labels(protocol));
         let metered =
             MeteredIo::new(io, ahead, self.connection.clone(), self.worker.state.clock.clone());
-        let limits = &self.worker.state.settings.limits;
-        let handler = ExchangeHandler::new(http::InboundPhases::new(self.clone(), protocol));
         let closed = match protocol {
-            Protocol::Http1 => {
-                let closed =
-                    serve::http1(metered, &self.connection, limits, handler.clone(), &self.aborter)
-                        .await;
-                handler.upgraded().await.unwrap_or(closed)
-            }
-            Protocol::Http2 | Protocol::Postern => {
-                let connect = protocol == Protocol::Postern;
-                serve::http2(metered, &self.connection, limits, handler, connect).await
-            }
             Protocol::Tcp => return self.opaque(metered, OpaqueKind::Tcp, record).await,
             Protocol::Unknown => return self.opaque(metered, OpaqueKind::Undecided, record).await,
+            // Boxed: opaque connections, of which there may be many, are not to hold the room that HTTP takes.
+            _ => Box::pin(self.http(metered, protocol)).await,
         };
         record.carries_http();
         record.ended(closed, closed.as_str());
         Ok(())
+    }
+
+    async fn http(self: &Arc<Self>, client: MeteredIo, protocol: Protocol) -> CloseReason {
+        let limits = &self.worker.state.settings.limits;
+        let handler = ExchangeHandler::new(http::InboundPhases::new(self.clone(), protocol));
+        match protocol {
+            Protocol::Http1 => {
+                let closed =
+                    serve::http1(client, &self.connection, limits, handler.clone(), &self.aborter)
+                        .await;
+                handler.upgraded().await.unwrap_or(closed)
+            }
+            _ => {
+                let connect = protocol == Protocol::Postern;
+                serve::http2(client, &self.connection, limits, handler, connect).await
+            }
+        }
     }
 
     /// Opaque bytes: one decision, then both directions until they end.

@@ -119,7 +119,8 @@ impl OutboundConnection {
         let mut io: BoxedIo = Box::new(stream);
         let (protocol, ahead) = self.protocol(&mut io, declared).await?;
         if protocol != Protocol::Tcp {
-            return Ok(self.http(io, ahead, protocol, record).await);
+            // Boxed: opaque connections, of which there may be many, are not to hold the room that HTTP takes.
+            return Ok(Box::pin(self.http(io, ahead, protocol, record)).await);
         }
         let target = match by_address {
             Some(found) => {
@@ -215,8 +216,9 @@ impl OutboundConnection {
         ));
         match target {
             OutboundTarget::Mesh(route) => {
+                // Boxed, as what is only needed until the bytes flow.
                 let (upstream, mesh_connection) =
-                    route.open_stream(&self.worker, StreamKind::Tcp).await?;
+                    Box::pin(route.open_stream(&self.worker, StreamKind::Tcp)).await?;
                 self.connection.set_mesh_connection(mesh_connection);
                 self.aborter.close_in_order();
                 self.connection.enter_phase(ConnectionPhase::Busy, state.clock.coarse());

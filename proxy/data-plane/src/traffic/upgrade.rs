@@ -6,11 +6,12 @@ use std::sync::Arc;
 use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 
+use crate::connection::net::Io;
 use crate::connection::registry::Connection;
 use crate::http::body::Body;
 use crate::http::error::RequestError;
@@ -83,6 +84,9 @@ pub(crate) fn finish_upgrade(
         client.map(|client| tokio::spawn(copy_until_end(client, upstream, record, connection)));
     (response.map(|_| Body::empty()), carried)
 }
+
+/// The bytes after the switch.
+impl Io for TokioIo<Upgraded> {}
 
 async fn copy_until_end(
     client: OnUpgrade,

@@ -12,6 +12,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::Io;
+
 /// A TCP connection whose close is an abort (RST) once its [`StreamAborter`] requests one: the other end then knows
 /// that what it received is incomplete (SECURITY-CASES F-14).
 pub struct AbortableStream {
@@ -66,6 +68,8 @@ impl Drop for AbortableStream {
         }
     }
 }
+
+impl Io for AbortableStream {}
 
 impl AsyncRead for AbortableStream {
     fn poll_read(

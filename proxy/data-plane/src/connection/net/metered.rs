@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock::Clock;
-use crate::connection::net::BoxedIo;
+use crate::connection::net::{BoxedIo, Io};
 use crate::connection::registry::{Connection, ConnectionPhase};
 use crate::labels::Protocol;
 
@@ -81,6 +81,27 @@ impl MeteredIo {
             Poll::Pending => self.connection.is_unread(self.clock.coarse()),
         }
         written
+    }
+}
+
+impl Io for MeteredIo {
+    fn poll_read_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        let chunk = match self.ahead.is_empty() {
+            true => ready!(self.io.poll_read_chunk(cx))?,
+            false => std::mem::take(&mut self.ahead),
+        };
+        self.received(chunk.len());
+        Poll::Ready(Ok(chunk))
+    }
+
+    fn poll_write_chunk(
+        &mut self,
+        cx: &mut Context<'_>,
+        chunk: &mut Bytes,
+    ) -> Poll<io::Result<()>> {
+        let before = chunk.len();
+        let written = self.io.poll_write_chunk(cx, chunk);
+        self.sent(written.map_ok(|()| before - chunk.len())).map_ok(drop)
     }
 }
 

@@ -91,6 +91,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+    use crate::connection::net::Io;
 
     /// Always has more bytes, and never returns `Pending`.
     struct EndlessReader;
@@ -125,6 +126,8 @@ mod tests {
             Poll::Ready(Ok(()))
         }
     }
+
+    impl Io for EndlessReader {}
 
     #[tokio::test]
     async fn s04_a_server_that_never_ends_leaves_others_their_turn() {

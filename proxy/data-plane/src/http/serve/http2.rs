@@ -1,7 +1,7 @@
 //! HTTP/2 towards the client, as the `h2` library serves it.
 
 use crate::http::gate::HeadLimits;
-use std::future::{Future, poll_fn};
+use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{RecvStream, SendStream};
-use http::{Method, Request, Response, request};
+use http::{Method, Request, Response};
 
 use super::{
     ConnectStream, ContinueExpectation, Handler, PreparedRequest, await_first, strip_for_http2,
@@ -21,6 +21,7 @@ use crate::http::headers::TrailerKind;
 use crate::http::interim::{InterimResponse, InterimSender};
 use crate::http::keep_alive::until_silent;
 use crate::http::send_body;
+use crate::http::shared_connection::MAX_FRAME;
 use crate::labels::CloseReason;
 use crate::limits::{Limits, REMEMBERED_RESETS};
 
@@ -41,12 +42,19 @@ pub async fn http2(
         return CloseReason::Error;
     };
     let pings = serving.ping_pong();
+    // Our proxies open byte streams on connections of their own: all streams of one have the same window.
+    let mut carries_bytes = false;
     let mut dead = pin!(until_silent(pings, limits, || connection.in_flight() > 0));
     loop {
         tokio::select! {
             accepted = serving.accept() => match accepted {
                 Some(Ok((request, respond))) => {
-                    tokio::spawn(answer(handler.clone(), request, respond, limits));
+                    if connect && !carries_bytes && request.method() == Method::CONNECT {
+                        // Fails while the peer has not confirmed our first SETTINGS; then the next stream tries again.
+                        let window = limits.opaque_buffer.0;
+                        carries_bytes = serving.set_initial_window_size(window).is_ok();
+                    }
+                    begin(handler.clone(), request, respond, limits);
                 }
                 Some(Err(_)) => return CloseReason::Error,
                 None => return connection.closing().unwrap_or(CloseReason::Done),
@@ -62,10 +70,15 @@ pub async fn http2(
 
 /// The library's server within our limits.
 pub(super) fn http2_builder(limits: &Limits, connect: bool) -> h2::server::Builder {
+    // A peer of ours may turn out to open byte streams, whose windows are larger.
+    let widest =
+        if connect { limits.opaque_buffer.max(limits.stream_buffer) } else { limits.stream_buffer };
+    let connection_window = limits.connection_window(widest);
     let mut builder = h2::server::Builder::new();
     builder
         .initial_window_size(limits.stream_buffer.0)
-        .initial_connection_window_size(limits.connection_window())
+        .initial_connection_window_size(connection_window)
+        .max_frame_size(MAX_FRAME)
         .max_concurrent_streams(limits.concurrent_streams)
         .max_header_list_size(
             u32::try_from(HeadLimits::of(limits).library_bytes()).unwrap_or(u32::MAX),
@@ -80,40 +93,37 @@ pub(super) fn http2_builder(limits: &Limits, connect: bool) -> h2::server::Build
     builder
 }
 
-/// Answers one stream; gives up when the client resets it, so that a flood of resets leaves nothing running
-/// (SECURITY-CASES S-01).
-pub(super) fn answer(
+/// Starts the task of one stream. That of a CONNECT stream is one of its own kind, which lasts long and holds little.
+pub(super) fn begin(
     handler: impl Handler,
     request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
     limits: &Limits,
-) -> impl Future<Output = ()> + Send + 'static {
-    let unread = limits.body_stall_timeout;
-    let stream = match *request.method() {
-        Method::CONNECT => Stream::Connect(Box::new(request.into_parts())),
-        _ => Stream::Request {
-            head_only: request.method() == Method::HEAD,
-            prepared: prepare(request, limits),
-        },
-    };
-    async move {
-        match stream {
-            Stream::Connect(boxed) => {
-                let (head, receive) = *boxed;
-                // Boxed, because it is rare and large, and each task has room for the largest of its parts.
-                Box::pin(handler.stream(head, ConnectStream { respond, receive })).await;
-            }
-            Stream::Request { head_only, prepared } => {
-                answer_request(handler, prepared, respond, head_only, unread).await;
-            }
+) {
+    match *request.method() == Method::CONNECT {
+        true => drop(tokio::spawn(connected(handler, request, respond))),
+        false => {
+            let head_only = request.method() == Method::HEAD;
+            let unread = limits.body_stall_timeout;
+            drop(tokio::spawn(answer(
+                handler,
+                prepare(request, limits),
+                respond,
+                head_only,
+                unread,
+            )))
         }
     }
 }
 
-/// What a client opens a stream for.
-enum Stream {
-    Request { head_only: bool, prepared: PreparedRequest },
-    Connect(Box<(request::Parts, RecvStream)>),
+/// Serves a CONNECT stream to its end.
+async fn connected(
+    handler: impl Handler,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) {
+    let (head, receive) = request.into_parts();
+    handler.stream(head, ConnectStream { respond, receive }).await;
 }
 
 /// A request for the handler.
@@ -124,7 +134,9 @@ fn prepare(request: Request<RecvStream>, limits: &Limits) -> PreparedRequest {
     PreparedRequest::new(Box::new(request.map(body)), interims)
 }
 
-async fn answer_request(
+/// Answers one stream; gives up when the client resets it, so that a flood of resets leaves nothing running
+/// (SECURITY-CASES S-01).
+async fn answer(
     handler: impl Handler,
     prepared: PreparedRequest,
     mut respond: SendResponse<Bytes>,

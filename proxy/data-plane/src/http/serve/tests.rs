@@ -32,7 +32,7 @@ async fn refused() -> H2Client {
         builder.enable_connect_protocol();
         let mut serving = builder.handshake::<_, Bytes>(theirs).await.unwrap();
         while let Some(Ok((request, respond))) = serving.accept().await {
-            tokio::spawn(http2::answer(RefusingHandler, request, respond, &Limits::default()));
+            http2::begin(RefusingHandler, request, respond, &Limits::default());
         }
     });
     H2Client::open(Box::new(ours), &Limits::default()).await.unwrap()

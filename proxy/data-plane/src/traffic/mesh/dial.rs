@@ -17,6 +17,7 @@ use crate::connection::tls::{
 use crate::http::error::RequestError;
 use crate::http::h2_client::{H2Client, ReservedStream};
 use crate::http::http1_client::Http1Client;
+use crate::limits::ByteSize;
 use crate::traffic::reauth;
 
 /// The ALPN offer to a server, by what the bytes will be.
@@ -107,17 +108,18 @@ impl Destination {
         Ok((config, credentials))
     }
 
-    /// Makes a shared HTTP/2 connection of it, which outlives its certificates if the server is a proxy of ours.
+    /// Makes a shared HTTP/2 connection of it, with this window for each stream, which outlives its certificates if the server is a proxy of ours.
     pub(super) async fn open_http2(
         self: &Arc<Self>,
         dialer: &Arc<MeshDialer>,
         opened: OpenedConnection,
+        window: ByteSize,
     ) -> Result<H2Client, RequestError> {
         let OpenedConnection { io, mesh_connection, .. } = opened;
         let limits = &dialer.state.settings.limits;
         let (keeper, destination, kept) = (dialer.clone(), self.clone(), mesh_connection.clone());
         let keep = |streams| reauth::keep(keeper, destination, kept, streams);
-        H2Client::open_mesh(io, limits, mesh_connection, keep).await.map_err(|e| broken(&e))
+        H2Client::open_mesh(io, limits, window, mesh_connection, keep).await.map_err(|e| broken(&e))
     }
 
     /// Makes an HTTP/1.1 connection of it, which ends with its mesh connection.
@@ -147,9 +149,11 @@ impl Destination {
         let mesh_connection = opened.mesh_connection.clone();
         let limits = &dialer.state.settings.limits;
         let nothing = |_| std::future::pending();
-        let client = H2Client::open_mesh(opened.io, limits, opened.mesh_connection, nothing)
-            .await
-            .map_err(|e| broken(&e))?;
+        let window = limits.stream_buffer;
+        let client =
+            H2Client::open_mesh(opened.io, limits, window, opened.mesh_connection, nothing)
+                .await
+                .map_err(|e| broken(&e))?;
         if !client.takes_streams().await {
             return Err(no_streams());
         }

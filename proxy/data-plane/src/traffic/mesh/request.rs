@@ -106,7 +106,8 @@ impl Destination {
                 .await
                 .map(|(one, mesh_connection)| AcquiredConnection::Exclusive(one, mesh_connection));
         }
-        let client = self.open_http2(dialer, opened).await?;
+        let window = dialer.state.settings.limits.stream_buffer;
+        let client = self.open_http2(dialer, opened, window).await?;
         let place = client.reserve_stream().ok_or_else(ended)?;
         self.requests.add(client);
         Ok(AcquiredConnection::Shared(place))

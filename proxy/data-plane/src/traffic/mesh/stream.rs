@@ -100,7 +100,8 @@ impl Destination {
         if opened.alpn != Alpn::Postern {
             return Ok(StreamTransport::Exclusive(opened.io, opened.mesh_connection));
         }
-        let client = self.open_http2(dialer, opened).await?;
+        let window = dialer.state.settings.limits.opaque_buffer;
+        let client = self.open_http2(dialer, opened, window).await?;
         if !client.takes_streams().await {
             return Err(no_streams());
         }

@@ -6,7 +6,7 @@ use std::future::{pending, poll_fn};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use crate::http::serve::http2::{answer, http2_builder};
+use crate::http::serve::http2::{begin, http2_builder};
 use crate::http::serve::tests::*;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -77,7 +77,7 @@ async fn served(handler: impl Handler) -> DuplexStream {
         let builder = http2_builder(&Limits::default(), false);
         let mut serving = builder.handshake::<_, Bytes>(theirs).await.unwrap();
         while let Some(Ok((request, respond))) = serving.accept().await {
-            tokio::spawn(answer(handler.clone(), request, respond, &Limits::default()));
+            begin(handler.clone(), request, respond, &Limits::default());
         }
     });
     let greeting = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(SETTINGS, END, 0, &[])];
