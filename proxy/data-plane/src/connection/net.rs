@@ -4,6 +4,7 @@
 //! is `unsafe`.
 
 mod abortable;
+mod arrival;
 mod chunk;
 pub mod descriptors;
 mod metered;
@@ -22,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 pub use abortable::{AbortableStream, StreamAborter};
+pub use arrival::poll_arrival;
 pub use chunk::CHUNK;
 pub use metered::MeteredIo;
 pub use read_ahead::ReadAheadIo;

@@ -67,6 +67,11 @@ pub trait ReviewableStream: Send + Sync {
 /// The value of `Connection::unread` for opaque bytes, whose reader may pause for any time.
 const OPAQUE: u32 = u32::MAX;
 
+/// The values of `Connection::buffers`.
+const BUFFERS_NONE: u8 = 0;
+const BUFFERS_HELD: u8 = 1;
+const BUFFERS_ASKED_FOR: u8 = 2;
+
 /// One open connection.
 pub struct Connection {
     /// Number within the process, never used twice.
@@ -94,6 +99,8 @@ pub struct Connection {
     closing: CloseSignal,
     wake: Notify,
     evicted: Notify,
+    /// Whether it has buffers while it waits for a request: [`BUFFERS_HELD`] and the two beside it.
+    buffers: AtomicU8,
     fragment: OnceLock<Box<str>>,
     /// Locked by the connection's own worker, and by the control thread when policy changes.
     active_streams: Mutex<Vec<Arc<dyn ReviewableStream>>>,
@@ -260,6 +267,31 @@ impl Connection {
         self.evicted.notified().await;
     }
 
+    /// Notes whether the connection has buffers to read and write with. Only its own worker calls this and the next
+    /// two.
+    pub fn hold_buffers(&self, held: bool) {
+        self.buffers.store(if held { BUFFERS_HELD } else { BUFFERS_NONE }, Relaxed);
+    }
+
+    /// Asks a connection that waits for a request to give its buffers back; nothing where it has none.
+    pub fn ask_for_buffers(&self) {
+        if self.buffers.load(Relaxed) == BUFFERS_HELD {
+            self.buffers.store(BUFFERS_ASKED_FOR, Relaxed);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Whether it is to give its buffers back.
+    pub fn is_asked_for_buffers(&self) -> bool {
+        self.buffers.load(Relaxed) == BUFFERS_ASKED_FOR
+    }
+
+    /// Whether it has buffers.
+    #[cfg(test)]
+    pub(crate) fn has_buffers(&self) -> bool {
+        self.buffers.load(Relaxed) != BUFFERS_NONE
+    }
+
     /// Registers an open request, to be authorized again when policy changes.
     pub fn add(&self, request: Arc<dyn ReviewableStream>) {
         self.active_streams.lock().push(request);
@@ -337,6 +369,7 @@ impl Registry {
             closing: CloseSignal::default(),
             wake: Notify::new(),
             evicted: Notify::new(),
+            buffers: AtomicU8::new(BUFFERS_NONE),
             fragment: OnceLock::new(),
             active_streams: Mutex::default(),
         });

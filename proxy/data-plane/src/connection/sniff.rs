@@ -3,19 +3,19 @@
 //! [`classify`] is pure; [`read_ahead`] feeds it from a stream with a byte cap and deadlines (SECURITY-CASES S-20). Its
 //! result never skips a check: undecided bytes on a port with HTTP rules are refused by the caller.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
-use crate::connection::net::BoxedIo;
+use crate::connection::net::{BoxedIo, poll_arrival};
 
 /// The first bytes of an HTTP/2 client with prior knowledge (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The longest method that is taken for HTTP/1.
 const MAX_METHOD: usize = 20;
-/// The most bytes that are read ahead; detection needs far fewer.
+/// After this many bytes nothing more is read ahead; detection needs far fewer.
 const MAX_AHEAD: usize = 64;
 
 /// What the first bytes look like.
@@ -81,24 +81,33 @@ pub async fn read_ahead(
     limit: Duration,
 ) -> std::io::Result<ReadAhead> {
     let begun = Instant::now();
-    let mut bytes = BytesMut::with_capacity(MAX_AHEAD);
+    let mut bytes = Bytes::new();
     loop {
         let until = begun + if bytes.is_empty() { silence } else { limit };
-        let read = match tokio::time::timeout_at(until, io.read_buf(&mut bytes)).await {
-            Ok(read) => read?,
+        let arrival = poll_fn(|context| poll_arrival(io, context));
+        let arrived = match tokio::time::timeout_at(until, arrival).await {
+            Ok(arrived) => arrived?,
             Err(_) => {
-                return Ok(ReadAhead {
-                    guess: ProtocolGuess::NeedMore,
-                    bytes: bytes.freeze(),
-                    ended: false,
-                });
+                return Ok(ReadAhead { guess: ProtocolGuess::NeedMore, bytes, ended: false });
             }
         };
+        let ended = arrived.is_empty();
+        bytes = joined(bytes, arrived);
         let guess = classify(&bytes);
-        if read == 0 || guess != ProtocolGuess::NeedMore || bytes.len() >= MAX_AHEAD {
-            return Ok(ReadAhead { guess, bytes: bytes.freeze(), ended: read == 0 });
+        if ended || guess != ProtocolGuess::NeedMore || bytes.len() >= MAX_AHEAD {
+            return Ok(ReadAhead { guess, bytes, ended });
         }
     }
+}
+
+/// Most clients send enough at once: nothing is copied then.
+fn joined(before: Bytes, arrived: Bytes) -> Bytes {
+    if before.is_empty() {
+        return arrived;
+    }
+    let mut all = BytesMut::from(before);
+    all.extend_from_slice(&arrived);
+    all.freeze()
 }
 
 #[cfg(test)]

@@ -130,3 +130,20 @@ fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A task is as large as the largest step of its connection, for as long as the connection lasts: what only serves
+    /// a request, a handshake or other bytes is boxed.
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size(outbound::serve) <= 1280, "{}", size(outbound::serve));
+        assert!(size(inbound::serve) <= 1536, "{}", size(inbound::serve));
+    }
+}

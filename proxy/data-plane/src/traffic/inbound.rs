@@ -98,7 +98,7 @@ impl InboundConnection {
             self.take_plaintext(record)?;
             return self.carry(Box::new(stream), Alpn::None, record).await;
         }
-        let (io, alpn) = self.handshake(stream).await?;
+        let (io, alpn) = Box::pin(self.handshake(stream)).await?;
         self.carry(io, alpn, record).await
     }
 
@@ -207,7 +207,7 @@ impl InboundConnection {
             }
             _ => {
                 let connect = protocol == Protocol::Postern;
-                serve::http2(client, &self.connection, limits, handler, connect).await
+                Box::pin(serve::http2(client, &self.connection, limits, handler, connect)).await
             }
         }
     }

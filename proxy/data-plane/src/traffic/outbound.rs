@@ -112,7 +112,7 @@ impl OutboundConnection {
                     self.destination.dialled(found)?,
                     found.service.host.clone(),
                 );
-                return self.opaque(Box::new(stream), Bytes::new(), target).await;
+                return Box::pin(self.opaque(Box::new(stream), Bytes::new(), target)).await;
             }
         }
         let declared = by_address.as_ref().map_or(Declared::Auto, |found| found.port.protocol);
@@ -124,11 +124,12 @@ impl OutboundConnection {
         }
         let target = match by_address {
             Some(found) => {
-                OutboundTarget::Mesh(route::resolve(&self.worker, &found, Protocol::Tcp).await?)
+                let resolved = Box::pin(route::resolve(&self.worker, &found, Protocol::Tcp));
+                OutboundTarget::Mesh(resolved.await?)
             }
             None => self.unknown()?,
         };
-        self.opaque(io, ahead, target).await
+        Box::pin(self.opaque(io, ahead, target)).await
     }
 
     /// The protocol of the app: declared for the port, else sniffed; a client that stays silent waits for the server,
@@ -169,6 +170,7 @@ impl OutboundConnection {
         self.aborter.close_in_order();
         self.connection.set_protocol(protocol);
         let metered = MeteredIo::new(io, ahead, self.connection.clone(), state.clock.clone());
+        let metered = metered.of_socket();
         let phases = http::OutboundPhases::new(self.clone(), protocol);
         state.metrics.connection(&phases.context().meter.labels);
         let handler = ExchangeHandler::new(phases);
@@ -176,7 +178,7 @@ impl OutboundConnection {
         let limits = &state.settings.limits;
         match protocol {
             Protocol::Http2 => {
-                serve::http2(metered, &self.connection, limits, handler, false).await
+                Box::pin(serve::http2(metered, &self.connection, limits, handler, false)).await
             }
             _ => {
                 let closed =

@@ -28,6 +28,8 @@ use crate::traffic::state::{DrainStage, ProxyState};
 const TICK: Duration = Duration::from_millis(200);
 /// Ticks between two looks at all connections: one second.
 const SWEEP_TICKS: u32 = 5;
+/// Coarse seconds without a request after which a connection gives its buffers back: one to two seconds.
+const REST_AFTER: u32 = 2;
 /// How long after the last eviction descriptors are watched.
 const FLOOD_AFTERMATH: Duration = Duration::from_secs(2);
 /// The time between two rounds of evictions.
@@ -168,6 +170,8 @@ impl Worker {
         for connection in self.state.registry.of_worker(self.index) {
             if let Some(reason) = due_close_reason(&connection, limits, now, unix) {
                 connection.close(reason);
+            } else if may_rest(&connection, now) {
+                connection.ask_for_buffers();
             }
         }
         self.state
@@ -178,6 +182,13 @@ impl Worker {
         self.apps.sweep(now.saturating_sub(seconds(limits.app_idle_timeout)));
         self.mesh.sweep(now, seconds(limits.pool_idle_timeout));
     }
+}
+
+/// Whether this connection has waited for its next request for long enough to do so without buffers. Getting them again
+/// costs a microsecond or two, which is nothing to a client that comes once in a while.
+fn may_rest(connection: &Connection, now: u32) -> bool {
+    let (phase, since) = connection.phase();
+    phase == ConnectionPhase::Idle && now.saturating_sub(since) >= REST_AFTER
 }
 
 /// Why this connection should close now, if it should. Pure: the clocks are passed in.

@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::clock::Clock;
-use crate::connection::net::{BoxedIo, Io};
+use crate::connection::net::{BoxedIo, Io, poll_arrival};
 use crate::connection::registry::{Connection, ConnectionPhase};
 use crate::labels::Protocol;
 
@@ -20,13 +20,37 @@ pub struct MeteredIo {
     ahead: Bytes,
     connection: Arc<Connection>,
     clock: Arc<Clock>,
+    is_socket: bool,
 }
 
 impl MeteredIo {
     /// Wraps `io`, of which `ahead` has been read already.
     #[must_use]
     pub fn new(io: BoxedIo, ahead: Bytes, connection: Arc<Connection>, clock: Arc<Clock>) -> Self {
-        Self { io, ahead, connection, clock }
+        Self { io, ahead, connection, clock, is_socket: false }
+    }
+
+    /// The same for a TCP connection without TLS, whose end needs no more than its close.
+    #[must_use]
+    pub fn of_socket(self) -> Self {
+        Self { is_socket: true, ..self }
+    }
+
+    /// Whether dropping it ends it in order: nothing has to be written for that, such as a close_notify.
+    #[must_use]
+    pub fn ends_when_dropped(&self) -> bool {
+        self.is_socket
+    }
+
+    /// Waits, without a buffer, until the client has sent something, which is read ahead. False at the end of the stream.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub fn poll_has_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.ahead.is_empty() {
+            self.ahead = ready!(poll_arrival(&mut self.io, cx))?;
+        }
+        Poll::Ready(Ok(!self.ahead.is_empty()))
     }
 
     /// Seconds of the process clock.

@@ -59,6 +59,8 @@ pub struct RawCheck {
     refused: Option<&'static str>,
     /// It was refused within a chunked body.
     in_body: bool,
+    /// Nothing has come since the last message ended.
+    between: bool,
 }
 
 /// What arrives on the connection.
@@ -145,7 +147,16 @@ impl Default for RawCheck {
 impl RawCheck {
     fn new(messages: MessageKind, at: ParsePosition) -> Self {
         let head = HeadState::default();
-        Self { messages, at, head, previous: 0, hide: false, refused: None, in_body: false }
+        Self {
+            messages,
+            at,
+            head,
+            previous: 0,
+            hide: false,
+            refused: None,
+            in_body: false,
+            between: true,
+        }
     }
 
     /// For the answer to one request that is sent now, of which perhaps `head_only` was asked for.
@@ -192,6 +203,12 @@ impl RawCheck {
         self.in_body
     }
 
+    /// Whether the last byte was the end of a message, or nothing has come yet.
+    #[must_use]
+    pub fn is_between_messages(&self) -> bool {
+        self.between && matches!(self.at, ParsePosition::LineStart)
+    }
+
     /// How many bytes need no look of their own: most of a body and most of a line.
     fn skip(&mut self, rest: &[u8]) -> usize {
         match &mut self.at {
@@ -216,12 +233,18 @@ impl RawCheck {
     /// Moves on from a body or a chunk that has been read to its end.
     fn finish_body(&mut self) {
         match self.at {
-            ParsePosition::Body(0) => self.at = ParsePosition::LineStart,
+            ParsePosition::Body(0) => self.expect_next(),
             ParsePosition::Chunked(ChunkState::Data(0)) => {
                 self.at = ParsePosition::Chunked(ChunkState::DataCr)
             }
             _ => {}
         }
+    }
+
+    /// A message has ended; the next one begins a line.
+    fn expect_next(&mut self) {
+        self.at = ParsePosition::LineStart;
+        self.between = true;
     }
 
     /// One byte; a reason when it has to be spoiled.
@@ -240,6 +263,7 @@ impl RawCheck {
     }
 
     fn line_start(&mut self, byte: u8) -> Option<&'static str> {
+        self.between = false;
         let first = byte.to_ascii_lowercase();
         match byte {
             b'\r' | b'\n' if !self.head.begun && self.messages != MessageKind::Requests => {
@@ -276,6 +300,7 @@ impl RawCheck {
             HeadState { length: Some(length), .. } => ParsePosition::Body(length),
             HeadState { .. } => ParsePosition::LineStart,
         };
+        self.between = head.begun;
         self.finish_body();
         None
     }
@@ -378,13 +403,11 @@ impl RawCheck {
             self.in_body = true;
             return Some(BARE_LINE_FEED);
         }
-        self.at = match chunk.next(byte) {
-            Some(ChunkState::Ended) if self.messages == MessageKind::Requests => {
-                ParsePosition::LineStart
-            }
-            Some(ChunkState::Ended) | None => ParsePosition::Off,
-            Some(next) => ParsePosition::Chunked(next),
-        };
+        match chunk.next(byte) {
+            Some(ChunkState::Ended) if self.messages == MessageKind::Requests => self.expect_next(),
+            Some(ChunkState::Ended) | None => self.at = ParsePosition::Off,
+            Some(next) => self.at = ParsePosition::Chunked(next),
+        }
         None
     }
 

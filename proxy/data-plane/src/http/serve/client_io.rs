@@ -16,6 +16,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::http::body::BodyGuard;
 use crate::http::gate::GateRefusal;
 use crate::http::gate::raw::RawExchange;
 use crate::http::headers::REASON_HEADER;
@@ -28,6 +29,8 @@ const MOST_AHEAD: usize = 64 * 1024;
 pub(super) struct ClientIo<T> {
     inner: T,
     writer: ClientWriter,
+    /// Dropping the connection ends it in order.
+    ends_when_dropped: bool,
 }
 
 /// The handle by which requests and the server write through a [`ClientIo`].
@@ -38,6 +41,12 @@ struct OutputState {
     expected: ExpectedOutput,
     /// Everything that the library has written has been flushed.
     flushed: bool,
+    /// Bytes that were flushed still wait below, such as in TLS.
+    stuck: bool,
+    /// An answer has switched protocols.
+    switched: bool,
+    /// Bodies of requests that have not been read to their end.
+    bodies: u32,
     /// Bytes to be written before the library's next ones.
     pending: BytesMut,
     /// The check of the client's raw bytes, which knows why it refused them.
@@ -52,7 +61,7 @@ enum ExpectedOutput {
     Nothing,
     /// An answer; whether the library has had all of it.
     Answer { given: bool },
-    /// Anything: bytes after a switch of protocols, or after a refusal, are no answer.
+    /// Anything: bytes after a switch of protocols, or after a refusal, are no answer; nor is the end.
     Anything,
 }
 
@@ -69,6 +78,12 @@ impl Drop for RequestTurn {
 }
 
 impl RequestTurn {
+    /// Notes that the request has a body: until the returned value is dropped, the library may have some of it.
+    pub(super) fn begin_body(&self) -> Box<BodyTurn> {
+        self.0.0.lock().bodies += 1;
+        Box::new(BodyTurn(self.0.clone()))
+    }
+
     /// Writes an interim answer, if it can still go out before the final answer and after everything else.
     pub(super) fn send_interim(&self, interim: &InterimResponse) {
         let mut state = self.0.0.lock();
@@ -81,11 +96,36 @@ impl RequestTurn {
 
     /// The answer switches protocols: what follows it is not ours.
     pub(super) fn switch_protocols(&self) {
-        self.0.0.lock().expected = ExpectedOutput::Anything;
+        let mut state = self.0.0.lock();
+        state.expected = ExpectedOutput::Anything;
+        state.switched = true;
+    }
+}
+
+/// The body of a request, until its end has been read or nobody reads it any more.
+pub(super) struct BodyTurn(ClientWriter);
+
+impl BodyGuard for BodyTurn {}
+
+impl Drop for BodyTurn {
+    fn drop(&mut self) {
+        self.0.0.lock().bodies -= 1;
     }
 }
 
 impl ClientWriter {
+    /// Whether nothing is under way: each request has come whole, and its answer has gone out whole. Only to be asked
+    /// right after the library was polled: it then has nothing of the client's either.
+    pub(super) fn is_at_rest(&self) -> bool {
+        let state = self.0.lock();
+        state.expected == ExpectedOutput::Nothing
+            && state.flushed
+            && !state.stuck
+            && state.pending.is_empty()
+            && state.bodies == 0
+            && state.raw.is_between_messages()
+    }
+
     /// Notes that a request has been read; its answer is expected until the returned value is dropped.
     pub(super) fn begin_request(&self) -> RequestTurn {
         self.0.lock().expected = ExpectedOutput::Answer { given: false };
@@ -122,12 +162,31 @@ pub(super) fn refusal(status: StatusCode, raw: Option<&'static str>) -> GateRefu
 }
 
 impl<T> ClientIo<T> {
-    /// Wraps a connection whose bytes `raw` checks.
-    pub(super) fn new(inner: T, raw: Arc<RawExchange>) -> (Self, ClientWriter) {
+    /// Wraps a connection whose bytes `raw` checks. Where dropping it ends it in order, its end costs no system call
+    /// of its own.
+    pub(super) fn new(
+        inner: T,
+        raw: Arc<RawExchange>,
+        ends_when_dropped: bool,
+    ) -> (Self, ClientWriter) {
         let (expected, pending) = (ExpectedOutput::Nothing, BytesMut::new());
-        let state = OutputState { expected, flushed: true, pending, raw, refusal: None };
+        let state = OutputState {
+            expected,
+            flushed: true,
+            stuck: false,
+            switched: false,
+            bodies: 0,
+            pending,
+            raw,
+            refusal: None,
+        };
         let writer = ClientWriter(Arc::new(Mutex::new(state)));
-        (Self { inner, writer: writer.clone() }, writer)
+        (Self { inner, writer: writer.clone(), ends_when_dropped }, writer)
+    }
+
+    /// The connection that was wrapped.
+    pub(super) fn into_inner(self) -> T {
+        self.inner
     }
 }
 
@@ -223,16 +282,28 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for ClientIo<T> {
         {
             let mut state = self.writer.0.lock();
             state.flushed = true;
+            state.stuck = false;
             if state.expected == (ExpectedOutput::Answer { given: true }) {
                 state.expected = ExpectedOutput::Nothing;
             }
         }
         ready!(self.poll_ahead(context))?;
-        Pin::new(&mut self.inner).poll_flush(context)
+        let flushed = Pin::new(&mut self.inner).poll_flush(context);
+        if flushed.is_pending() {
+            self.writer.0.lock().stuck = true;
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_ahead(context))?;
+        let mut state = self.writer.0.lock();
+        state.expected = ExpectedOutput::Anything;
+        // What was switched to may end one direction and go on in the other.
+        if self.ends_when_dropped && !state.switched {
+            return Poll::Ready(Ok(()));
+        }
+        drop(state);
         Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }

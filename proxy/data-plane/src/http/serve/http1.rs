@@ -11,9 +11,10 @@ use http::header::{CONNECTION, CONTENT_LENGTH};
 use http::{Request, Response, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::server::conn::http1::Builder;
+use hyper::server::conn::http1::{Builder, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
 
 use super::client_io::{ClientIo, RequestTurn, refusal};
 use super::{Handler, PreparedRequest, await_first};
@@ -29,16 +30,81 @@ use crate::limits::Limits;
 
 /// Serves HTTP/1.1 until the connection ends, and says why it did. Where that cuts an answer, the connection is
 /// aborted: nothing else marks the end of an answer without a length (SECURITY-CASES F-14).
+///
+/// A client that sends nothing costs no buffers: hyper, whose are the most of what a connection costs, is there only
+/// from the first byte of a request on. It goes once the connection is at rest, after the first answer at once, and later
+/// when it was asked for its buffers ([`Connection::ask_for_buffers`]): a client that came back once does so again.
 pub async fn http1(
-    io: MeteredIo,
+    mut io: MeteredIo,
     connection: &Connection,
     limits: &Limits,
     handler: impl Handler,
     aborter: &StreamAborter,
 ) -> CloseReason {
     await_first(&io, connection);
+    let mut came_back = false;
+    loop {
+        if let Some(ended) = wait_at_rest(&mut io, connection).await {
+            return ended;
+        }
+        connection.hold_buffers(true);
+        let handler = handler.clone();
+        // Boxed, so that nothing of it stays while the connection is at rest.
+        match Box::pin(serve(io, connection, limits, handler, aborter, came_back)).await {
+            Served::Ended(reason) => return reason,
+            Served::AtRest(rested) => io = rested,
+        }
+        connection.hold_buffers(false);
+        came_back = true;
+    }
+}
+
+/// What has become of a connection.
+enum Served {
+    Ended(CloseReason),
+    /// Nothing is under way on it.
+    AtRest(MeteredIo),
+}
+
+/// Waits, without a buffer, until the client sends something; why the connection has ended instead, if it has. A client
+/// that breaks off here ends in order, as it does for hyper.
+async fn wait_at_rest(io: &mut MeteredIo, connection: &Connection) -> Option<CloseReason> {
+    let done = || connection.closing().unwrap_or(CloseReason::Done);
+    tokio::select! {
+        biased;
+        more = poll_fn(|context| io.poll_has_more(context)) => match more {
+            Ok(true) => return None,
+            Ok(false) => {}
+            Err(_) => return Some(done()),
+        },
+        reason = connection.asked_to_close() => {
+            if !reason.is_graceful() {
+                return Some(reason);
+            }
+        }
+    }
+    if io.ends_when_dropped() {
+        return Some(done());
+    }
+    tokio::select! {
+        // The client may be gone.
+        _ = io.shutdown() => Some(done()),
+        reason = connection.asked_to_close() => Some(reason),
+    }
+}
+
+/// Serves requests until the connection ends, or is at rest and gives its buffers back.
+async fn serve(
+    io: MeteredIo,
+    connection: &Connection,
+    limits: &Limits,
+    handler: impl Handler,
+    aborter: &StreamAborter,
+    came_back: bool,
+) -> Served {
+    let ends_when_dropped = io.ends_when_dropped();
     let (io, raw) = CheckedIo::requests(io);
-    let (io, writer) = ClientIo::new(io, raw.clone());
+    let (io, writer) = ClientIo::new(io, raw.clone(), ends_when_dropped);
     let bounds = *limits;
     let malformed = handler.clone();
     let turns = writer.clone();
@@ -46,40 +112,62 @@ pub async fn http1(
     let service = service_fn(move |request: Request<Incoming>| {
         let (turn, aborter) = (turns.begin_request(), broken.clone());
         // Boxed, because hyper moves the future it is given, and ours is large.
-        let prepared = prepare(request, &bounds);
+        let prepared = prepare(request, &bounds, &turn);
         let answered = Box::pin(answer(handler.clone(), prepared, turn, aborter));
         async move { Ok::<_, Infallible>(answered.await) }
     });
     let mut builder = Builder::new();
     gate::configure_http1(&mut builder, HeadLimits::of(limits));
-    let serving = builder
+    let mut serving = builder
         .header_read_timeout(None)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades();
-    let mut serving = pin!(serving);
+    let may_rest = || {
+        (!came_back || connection.is_asked_for_buffers())
+            && connection.closing().is_none()
+            && writer.is_at_rest()
+    };
     loop {
         tokio::select! {
-            ended = &mut serving => return match ended {
-                Ok(()) => connection.closing().unwrap_or(CloseReason::Done),
-                Err(error) => {
+            // What has been read ahead is served, whatever else is asked of the connection.
+            biased;
+            ended = poll_fn(|context| match Pin::new(&mut serving).poll(context) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending if may_rest() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }) => return match ended {
+                None => rest(serving.into_parts()),
+                Some(Ok(())) => Served::Ended(connection.closing().unwrap_or(CloseReason::Done)),
+                Some(Err(error)) => {
                     let refusal = refused_by_library(&error, raw.refused());
                     if let Some(refusal) = writer.refusal().or(refusal) {
                         malformed.malformed(refusal);
                     }
-                    CloseReason::Error
+                    Served::Ended(CloseReason::Error)
                 }
             },
             reason = connection.asked_to_close() => match reason.is_graceful() {
-                true => serving.as_mut().graceful_shutdown(),
+                true => Pin::new(&mut serving).graceful_shutdown(),
                 false => {
                     if connection.in_flight() > 0 {
                         aborter.abort();
                     }
-                    return reason;
+                    return Served::Ended(reason);
                 }
             },
         }
+    }
+}
+
+/// Takes the connection back from hyper. If hyper had read anything of a request by then, the two would disagree about
+/// where a message ends: that cannot be, and such a connection is not served on.
+fn rest<S>(parts: Option<Parts<TokioIo<ClientIo<CheckedIo<MeteredIo>>>, S>>) -> Served {
+    match parts {
+        Some(parts) if parts.read_buf.is_empty() => {
+            Served::AtRest(parts.io.into_inner().into_inner().into_inner())
+        }
+        _ => Served::Ended(CloseReason::Error),
     }
 }
 
@@ -94,14 +182,17 @@ fn refused_by_library(error: &hyper::Error, raw: Option<&'static str>) -> Option
 }
 
 /// A request for the handler. HTTP/1.0 knows no interim answers (RFC 9110 §15.2).
-fn prepare(mut request: Request<Incoming>, limits: &Limits) -> PreparedRequest {
+fn prepare(mut request: Request<Incoming>, limits: &Limits, turn: &RequestTurn) -> PreparedRequest {
     raw::show_expectation(request.headers_mut());
     let of = TrailerKind::of(request.headers());
     let interims = match request.version() {
         Version::HTTP_10 => InterimSender::default(),
         _ => InterimSender::accepting(),
     };
-    let body = |body| Body::http1(body).within(limits, of).with_interims(interims.clone());
+    let body = |body| {
+        let body = Body::http1(body).within(limits, of).with_interims(interims.clone());
+        if body.is_empty() { body } else { body.with_guard(turn.begin_body()) }
+    };
     PreparedRequest::new(Box::new(request.map(body)), interims)
 }
 

@@ -82,7 +82,7 @@ impl InboundConnection {
         let limit = self.worker.state.settings.limits.sniff_timeout;
         mode == MtlsMode::Permissive
             && self.arrival.declared_protocol == Declared::Tls
-            && !tls::offers_postern(stream, limit).await
+            && !Box::pin(tls::offers_postern(stream, limit)).await
     }
 
     fn may_be_server_first(&self) -> bool {

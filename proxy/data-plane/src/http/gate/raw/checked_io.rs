@@ -21,19 +21,27 @@ struct RawExchangeState {
     /// A byte has arrived since.
     begun: bool,
     refused: Option<&'static str>,
+    /// What has arrived ends with the end of a message.
+    between: bool,
 }
 
 impl RawExchange {
     /// A request is sent: what arrives from now on is its answer.
     pub fn begin(&self, head_only: bool) {
         let next = Some(RawCheck::answer(head_only));
-        *self.0.lock() = RawExchangeState { next, begun: false, refused: None };
+        *self.0.lock() = RawExchangeState { next, ..Default::default() };
     }
 
     /// Whether a byte of the answer has arrived.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.0.lock().begun
+    }
+
+    /// Whether what has arrived ends with the end of a message, so that nothing of another one has.
+    #[must_use]
+    pub fn is_between_messages(&self) -> bool {
+        self.0.lock().between
     }
 
     /// Why the check refused what arrived, if it did.
@@ -60,6 +68,11 @@ impl<T> CheckedIo<T> {
     /// A connection that answers come on, each after [`RawExchange::begin`].
     pub fn answers(inner: T) -> (Self, Arc<RawExchange>) {
         Self::new(inner, RawCheck::nothing())
+    }
+
+    /// The connection itself. What it has checked so far is forgotten.
+    pub fn into_inner(self) -> T {
+        self.inner
     }
 
     fn new(inner: T, check: RawCheck) -> (Self, Arc<RawExchange>) {
@@ -91,6 +104,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for CheckedIo<T> {
         exchange.begun |= !arrived.is_empty();
         this.check.feed(arrived);
         exchange.refused = this.check.refused();
+        exchange.between = this.check.is_between_messages();
         Poll::Ready(Ok(()))
     }
 }

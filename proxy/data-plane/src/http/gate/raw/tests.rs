@@ -233,3 +233,31 @@ fn an_expectation_is_hidden_from_the_library_and_nothing_else_is() {
         assert_eq!(shown(other), other);
     }
 }
+
+#[test]
+fn s06_content_length_vs_transfer_encoding_where_a_message_ends() {
+    let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let post = "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nok";
+    let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    for message in [get, post, chunked] {
+        let mut check = RawCheck::default();
+        assert!(check.is_between_messages());
+        for _ in 0..2 {
+            for (at, byte) in message.bytes().enumerate() {
+                check.feed(&mut [byte]);
+                assert_eq!(
+                    check.is_between_messages(),
+                    at + 1 == message.len(),
+                    "{message:?} {at}"
+                );
+            }
+        }
+        for stray in [b'\r', b'\n'] {
+            check.feed(&mut [stray]);
+            assert!(!check.is_between_messages(), "{message:?}");
+        }
+    }
+    let mut check = RawCheck::default();
+    check.feed(&mut b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n".to_vec());
+    assert!(!check.is_between_messages(), "what follows is no HTTP");
+}

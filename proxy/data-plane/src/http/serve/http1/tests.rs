@@ -1,14 +1,20 @@
 //! One HTTP/1 connection, bytes in and out; what stands behind it is a handler that says what a row tells it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use crate::http::gate::HeadLimits;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, request};
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::task::JoinHandle;
 
 use super::super::ConnectStream;
+use crate::clock::Clock;
+use crate::connection::registry::{RegisteredConnection, Registry};
 use crate::http::serve::http1::*;
+use crate::labels::{Direction, Protocol};
 
 /// What becomes of a request.
 #[derive(Clone, Copy)]
@@ -55,15 +61,11 @@ impl Handler for HandlerScript {
 fn client(does: HandlerScript) -> DuplexStream {
     let (client, server) = tokio::io::duplex(1 << 20);
     let (io, raw) = CheckedIo::requests(server);
-    let (io, voice) = ClientIo::new(io, raw);
+    let (io, voice) = ClientIo::new(io, raw, false);
     let service = service_fn(move |request| {
         let turn = voice.begin_request();
-        async move {
-            Ok::<_, Infallible>(
-                answer(does, prepare(request, &Limits::default()), turn, StreamAborter::default())
-                    .await,
-            )
-        }
+        let prepared = prepare(request, &Limits::default(), &turn);
+        async move { Ok::<_, Infallible>(answer(does, prepared, turn, StreamAborter::default()).await) }
     });
     let mut builder = Builder::new();
     gate::configure_http1(&mut builder, HeadLimits::of(&Limits::default()));
@@ -172,4 +174,136 @@ async fn http10_is_kept_or_ended_and_told_so() {
         let answer = exchange(does, new).await;
         assert_eq!(answer, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "{version:?}");
     }
+}
+
+/// Answers at once, and keeps the bodies of the requests, unread.
+#[derive(Clone, Default)]
+struct BodyKeeper(Arc<Mutex<Vec<Body>>>);
+
+impl Handler for BodyKeeper {
+    async fn request(&self, request: Box<Request<Body>>) -> Response<Body> {
+        self.0.lock().push(request.into_body());
+        let mut response = Response::new(Body::empty());
+        response.headers_mut().insert("content-length", 0.into());
+        response
+    }
+
+    fn malformed(&self, _refusal: GateRefusal) {}
+
+    async fn stream(&self, _head: request::Parts, _stream: ConnectStream) {}
+}
+
+/// A whole connection, and its client.
+struct Served {
+    client: DuplexStream,
+    connection: RegisteredConnection,
+    ended: JoinHandle<CloseReason>,
+}
+
+impl Served {
+    fn by(handler: impl Handler) -> Self {
+        let (client, server) = tokio::io::duplex(1 << 20);
+        let (there, here) = (([127, 0, 0, 1], 1).into(), ([127, 0, 0, 1], 2).into());
+        let registry = Arc::new(Registry::new(1));
+        let connection = registry.register(0, Direction::Outbound, there, here, 0);
+        connection.set_protocol(Protocol::Http1);
+        let shown = (*connection).clone();
+        let clock = Arc::new(Clock::start());
+        let io = MeteredIo::new(Box::new(server), Bytes::new(), shown.clone(), clock);
+        let ended = tokio::spawn(async move {
+            http1(io, &shown, &Limits::default(), handler, &StreamAborter::default()).await
+        });
+        Self { client, connection, ended }
+    }
+
+    /// What comes for these bytes, and whether the connection has buffers when nothing comes any more.
+    async fn exchange(&mut self, says: &str) -> (String, bool) {
+        self.client.write_all(says.as_bytes()).await.unwrap();
+        (hear(&mut self.client).await, self.connection.has_buffers())
+    }
+
+    async fn ask_for_buffers(&self) -> bool {
+        self.connection.ask_for_buffers();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.connection.has_buffers()
+    }
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_waits_has_no_buffers() {
+    let mut served = Served::by(READS);
+    assert_eq!(served.exchange("").await, (String::new(), false), "before its first byte");
+    assert_eq!(served.exchange(GET).await, (OK.into(), false), "after its first answer");
+    assert_eq!(served.exchange(GET).await, (OK.into(), true), "it comes back");
+    assert!(!served.ask_for_buffers().await, "it has waited");
+    assert_eq!(served.exchange(&GET.repeat(3)).await, (OK.repeat(3), true), "one after the other");
+    let body = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nok";
+    assert!(served.exchange(body).await.0.ends_with("\r\n\r\nok"));
+    assert!(!served.ask_for_buffers().await, "after a body that was read");
+    let chunked =
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    assert!(served.exchange(chunked).await.0.ends_with("\r\n\r\nok"));
+    assert!(!served.ask_for_buffers().await, "after chunks that were read");
+    assert_eq!(served.exchange(GET).await, (OK.into(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_begun_keeps_its_buffers() {
+    for (name, says, rest) in [
+        ("half a head", "GET / HT", "TP/1.1\r\nhost: a\r\n\r\n"),
+        ("an empty line", "\r\n", GET),
+        ("half an empty line", "\r", "\nGET / HTTP/1.1\r\nhost: a\r\n\r\n"),
+    ] {
+        for before in ["", GET] {
+            let mut served = Served::by(READS);
+            let answered = if before.is_empty() { "" } else { OK };
+            let begun = served.exchange(&format!("{before}{says}")).await;
+            assert_eq!(begun, (answered.into(), true), "{name} after {before:?}");
+            assert!(served.ask_for_buffers().await, "{name} after {before:?}");
+            assert_eq!(served.exchange(rest).await.0, OK, "{name} after {before:?}");
+        }
+    }
+}
+
+/// The answer may go out before the request's body has been read: what hyper holds of it is no request.
+#[tokio::test(start_paused = true)]
+async fn s07_request_smuggling_an_unread_body_is_not_taken_for_a_request() {
+    let keeper = BodyKeeper::default();
+    let mut served = Served::by(keeper.clone());
+    let body = GET.repeat(4000);
+    let post = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", body.len());
+    let (first, rest) = body.split_at(GET.len());
+    assert_eq!(served.exchange(&format!("{post}{first}")).await, (OK.into(), true));
+    assert!(served.ask_for_buffers().await);
+    assert_eq!(served.exchange(rest).await, (String::new(), true), "it is one request");
+    assert_eq!(keeper.0.lock().len(), 1);
+    let mut kept = keeper.0.lock().pop().unwrap();
+    let mut read = Vec::new();
+    while !kept.is_end_stream() {
+        read.extend(kept.frame().await.unwrap().unwrap().into_data().unwrap());
+    }
+    assert_eq!(read, body.as_bytes());
+    drop(kept);
+    assert!(!served.ask_for_buffers().await, "once it has been read");
+    assert_eq!(served.exchange(GET).await.0, OK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_at_rest_ends_as_it_is_asked_to() {
+    for reason in [CloseReason::Idle, CloseReason::Drain, CloseReason::Policy] {
+        for before in ["", GET] {
+            let mut served = Served::by(READS);
+            assert!(!served.exchange(before).await.1);
+            served.connection.close(reason);
+            assert_eq!(hear(&mut served.client).await, "|", "{reason:?}");
+            assert_eq!(served.ended.await.unwrap(), reason);
+        }
+    }
+    let mut served = Served::by(READS);
+    served.exchange(GET).await;
+    drop(served.client);
+    assert_eq!(served.ended.await.unwrap(), CloseReason::Done, "its client has gone");
 }
