@@ -181,7 +181,7 @@ impl InboundConnection {
     ) -> Result<(), ConnectionRefusal> {
         let (protocol, ahead) = self.protocol(&mut io, alpn).await?;
         self.connection.set_protocol(protocol);
-        self.worker.state.metrics.connection(&self.labels(protocol));
+        self.worker.state.metrics.connections(&self.labels(protocol)).inc();
         let metered =
             MeteredIo::new(io, ahead, self.connection.clone(), self.worker.state.clock.clone());
         let closed = match protocol {

@@ -172,7 +172,7 @@ impl OutboundConnection {
         let metered = MeteredIo::new(io, ahead, self.connection.clone(), state.clock.clone());
         let metered = metered.of_socket();
         let phases = http::OutboundPhases::new(self.clone(), protocol);
-        state.metrics.connection(&phases.context().meter.labels);
+        phases.context().meter.connection();
         let handler = ExchangeHandler::new(phases);
         record.carries_http();
         let limits = &state.settings.limits;
@@ -210,12 +210,9 @@ impl OutboundConnection {
         let state = &self.worker.state;
         self.connection.set_protocol(Protocol::Tcp);
         let client = MeteredIo::new(io, ahead, self.connection.clone(), state.clock.clone());
-        state.metrics.connection(&route::labels(
-            &self.worker,
-            Protocol::Tcp,
-            &target.service(),
-            target.principal(),
-        ));
+        let labels =
+            route::labels(&self.worker, Protocol::Tcp, &target.service(), target.principal());
+        state.metrics.connections(&labels).inc();
         match target {
             OutboundTarget::Mesh(route) => {
                 // Boxed, as what is only needed until the bytes flow.

@@ -25,6 +25,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{AccessLog, LogSink};
 use crate::traffic::authorize::AuthorizationVerdict;
 use crate::traffic::review::RequestReview;
+use connection::ConnectionCounters;
 pub use connection::ConnectionRecord;
 use judgement::Judgement;
 pub use meter::TrafficMeter;
@@ -35,6 +36,7 @@ pub struct Recorder {
     metrics: Arc<Metrics>,
     log: LogSink,
     access_log: AccessLog,
+    connections: ConnectionCounters,
 }
 
 impl Recorder {
@@ -46,7 +48,7 @@ impl Recorder {
         log: LogSink,
         access_log: AccessLog,
     ) -> Self {
-        Self { clock, metrics, log, access_log }
+        Self { clock, metrics, log, access_log, connections: ConnectionCounters::default() }
     }
 
     /// Flushes the pending lines.

@@ -50,13 +50,13 @@ impl Metrics {
         ])
     }
 
-    /// Counts a connection whose nature is known now.
-    pub fn connection(&self, labels: &TrafficLabels) {
+    /// The counter of connections whose nature is known.
+    #[must_use]
+    pub fn connections(&self, labels: &TrafficLabels) -> IntCounter {
         let [direction, source, destination, service] = self.names.of(labels);
         let (protocol, mtls) = (labels.protocol.as_str(), mtls_label(labels.mtls));
-        self.connections
-            .with_label_values(&[direction, source, destination, service, protocol, mtls])
-            .inc();
+        let values = [direction, source, destination, service, protocol, mtls];
+        self.connections.with_label_values(&values)
     }
 
     /// Open connections in one direction.
@@ -67,10 +67,22 @@ impl Metrics {
 
     /// Counts the end of a connection and its bytes.
     pub fn closed(&self, direction: Direction, reason: CloseReason, (received, sent): (u64, u64)) {
-        let direction = direction.as_str();
-        self.connections_closed.with_label_values(&[direction, reason.as_str()]).inc();
-        self.bytes.with_label_values(&[direction, "received"]).inc_by(received);
-        self.bytes.with_label_values(&[direction, "sent"]).inc_by(sent);
+        self.ends(direction, reason).inc();
+        let [from_client, to_client] = self.bytes(direction);
+        from_client.inc_by(received);
+        to_client.inc_by(sent);
+    }
+
+    /// The counter of connections that ended for this reason.
+    #[must_use]
+    pub fn ends(&self, direction: Direction, reason: CloseReason) -> IntCounter {
+        self.connections_closed.with_label_values(&[direction.as_str(), reason.as_str()])
+    }
+
+    /// The counters of bytes from clients and to them.
+    #[must_use]
+    pub fn bytes(&self, direction: Direction) -> [IntCounter; 2] {
+        ["received", "sent"].map(|flow| self.bytes.with_label_values(&[direction.as_str(), flow]))
     }
 
     /// The counter of decisions by one rule; `default` stands for no policy.

@@ -1,15 +1,17 @@
 //! The record of one connection: counted and logged when it is dropped.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use policy::{Decider, Denial, Permit};
+use prometheus::{IntCounter, IntGauge};
 
 use super::Recorder;
 use super::judgement::Judgement;
 use crate::connection::registry::Connection;
-use crate::labels::CloseReason;
+use crate::labels::{CloseReason, Direction};
 use crate::telemetry::log_line::LogLine;
+use crate::telemetry::metrics::Metrics;
 use crate::traffic::authorize::AuthorizationVerdict;
 
 /// One connection. Dropping it counts its end and, for opaque and refused ones, logs it.
@@ -33,7 +35,7 @@ impl ConnectionRecord {
         connection: &Arc<Connection>,
         service: Arc<str>,
     ) -> Self {
-        recorder.metrics.open(connection.direction).inc();
+        recorder.connections.of(connection.direction, &recorder.metrics).open.inc();
         Self {
             recorder: recorder.clone(),
             connection: connection.clone(),
@@ -121,11 +123,60 @@ impl ConnectionRecord {
 impl Drop for ConnectionRecord {
     fn drop(&mut self) {
         let (metrics, connection) = (&self.recorder.metrics, &self.connection);
-        metrics.open(connection.direction).dec();
-        metrics.closed(connection.direction, self.reason, connection.bytes());
+        let counters = self.recorder.connections.of(connection.direction, metrics);
+        counters.ended(connection, self.reason, metrics);
         let good = self.reason == CloseReason::Done;
         if self.logged && self.recorder.access_log.wants(good) {
             self.recorder.log.append(|out| self.write(out));
+        }
+    }
+}
+
+/// The counters of the connections of a worker, each looked up once: a look-up by label costs more than the rest of what
+/// is counted for a connection.
+#[derive(Default)]
+pub(super) struct ConnectionCounters {
+    inbound: OnceLock<DirectionCounters>,
+    outbound: OnceLock<DirectionCounters>,
+}
+
+/// Those of one direction.
+struct DirectionCounters {
+    open: IntGauge,
+    received: IntCounter,
+    sent: IntCounter,
+    /// How nearly all of them end.
+    done: OnceLock<IntCounter>,
+}
+
+impl ConnectionCounters {
+    fn of(&self, direction: Direction, metrics: &Metrics) -> &DirectionCounters {
+        let place = match direction {
+            Direction::Inbound => &self.inbound,
+            Direction::Outbound => &self.outbound,
+        };
+        place.get_or_init(|| {
+            let [received, sent] = metrics.bytes(direction);
+            DirectionCounters {
+                open: metrics.open(direction),
+                received,
+                sent,
+                done: OnceLock::new(),
+            }
+        })
+    }
+}
+
+impl DirectionCounters {
+    fn ended(&self, connection: &Connection, reason: CloseReason, metrics: &Metrics) {
+        let (received, sent) = connection.bytes();
+        self.open.dec();
+        self.received.inc_by(received);
+        self.sent.inc_by(sent);
+        let ends = || metrics.ends(connection.direction, reason);
+        match reason {
+            CloseReason::Done => self.done.get_or_init(ends).inc(),
+            _ => ends().inc(),
         }
     }
 }

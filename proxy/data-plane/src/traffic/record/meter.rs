@@ -1,6 +1,6 @@
 //! The counters of one kind of traffic, looked up once.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use policy::Decider;
@@ -20,6 +20,8 @@ pub struct TrafficMeter {
     /// The labels as they appear in every log line of this traffic.
     pub(super) fragment: Box<str>,
     duration: Histogram,
+    /// Resolved with the first connection.
+    connections: OnceLock<IntCounter>,
     outcomes: Mutex<Vec<(u16, &'static str, IntCounter)>>,
     decisions: Mutex<Vec<(&'static str, Option<Decider>, IntCounter)>>,
 }
@@ -37,7 +39,13 @@ impl TrafficMeter {
                 .word("protocol", labels.protocol.as_str());
         });
         let (outcomes, decisions) = (Mutex::default(), Mutex::default());
-        Self { metrics, labels, fragment, duration, outcomes, decisions }
+        let connections = OnceLock::new();
+        Self { metrics, labels, fragment, duration, connections, outcomes, decisions }
+    }
+
+    /// Counts a connection whose nature is known now.
+    pub fn connection(&self) {
+        self.connections.get_or_init(|| self.metrics.connections(&self.labels)).inc();
     }
 
     pub(super) fn outcome(&self, status: u16, reason: &'static str, seconds: f64) {
