@@ -101,7 +101,7 @@ pub struct Connection {
     evicted: Notify,
     /// Whether it has buffers while it waits for a request: [`BUFFERS_HELD`] and the two beside it.
     buffers: AtomicU8,
-    fragment: OnceLock<Box<str>>,
+    fragment: OnceLock<Box<[u8]>>,
     /// Locked by the connection's own worker, and by the control thread when policy changes.
     active_streams: Mutex<Vec<Arc<dyn ReviewableStream>>>,
 }
@@ -109,7 +109,7 @@ pub struct Connection {
 impl Connection {
     /// Number, addresses and server name, as they appear in every log line of this connection's requests. Cached, so it
     /// must not be called before the handshake is complete.
-    pub fn fragment(&self) -> &str {
+    pub fn fragment(&self) -> &[u8] {
         self.fragment.get_or_init(|| {
             crate::telemetry::fragment(|line| {
                 line.number("connection", self.id)

@@ -95,7 +95,7 @@ impl<'a> MakeWriter<'a> for LogLines {
 
 impl io::Write for OneLine<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.append(|out| out.push_str(&String::from_utf8_lossy(bytes)));
+        self.0.append(|out| out.extend_from_slice(String::from_utf8_lossy(bytes).as_bytes()));
         self.0.flush();
         Ok(bytes.len())
     }

@@ -16,13 +16,13 @@ const BATCH: usize = 64 * 1024;
 /// Batches that may wait for the writer: 4 MiB of lines.
 const QUEUE: usize = 64;
 /// An empty batch, which no worker sends: it ends the thread.
-const END: String = String::new();
+const END: Vec<u8> = Vec::new();
 /// How long the end waits for the output to take what is left.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The thread that writes, and the way to it.
 pub struct LogWriter {
-    sender: SyncSender<String>,
+    sender: SyncSender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
     ended: Arc<AtomicBool>,
     done: Receiver<()>,
@@ -72,7 +72,7 @@ impl LogWriter {
     }
 }
 
-fn write_all(receiver: &Receiver<String>, ended: &AtomicBool, mut out: impl Write) {
+fn write_all(receiver: &Receiver<Vec<u8>>, ended: &AtomicBool, mut out: impl Write) {
     while let Ok(batch) = receiver.recv() {
         write_batch(&mut out, &batch);
         if ended.load(Relaxed) {
@@ -82,22 +82,22 @@ fn write_all(receiver: &Receiver<String>, ended: &AtomicBool, mut out: impl Writ
     }
 }
 
-fn write_batch(out: &mut impl Write, batch: &str) {
+fn write_batch(out: &mut impl Write, batch: &[u8]) {
     // Nobody is left to tell when standard output is gone.
-    let _ = out.write_all(batch.as_bytes());
+    let _ = out.write_all(batch);
     let _ = out.flush();
 }
 
 /// One worker's end: lines are gathered here and handed on in batches.
 pub struct LogSink {
-    lines: Mutex<String>,
-    sender: SyncSender<String>,
+    lines: Mutex<Vec<u8>>,
+    sender: SyncSender<Vec<u8>>,
     dropped: Arc<AtomicU64>,
 }
 
 impl LogSink {
     /// Lets `write` append one line.
-    pub fn append(&self, write: impl FnOnce(&mut String)) {
+    pub fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut lines = self.lines.lock();
         write(&mut lines);
         if lines.len() >= BATCH {
@@ -113,12 +113,12 @@ impl LogSink {
         }
     }
 
-    fn send_batch(&self, lines: &mut String) {
+    fn send_batch(&self, lines: &mut Vec<u8>) {
         let batch = std::mem::take(lines);
         if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) =
             self.sender.try_send(batch)
         {
-            self.dropped.fetch_add(lost.bytes().filter(|b| *b == b'\n').count() as u64, Relaxed);
+            self.dropped.fetch_add(lost.iter().filter(|b| **b == b'\n').count() as u64, Relaxed);
         }
     }
 }
@@ -156,7 +156,7 @@ mod tests {
         let closed = gate.lock();
         let lines = QUEUE as u64 + 50;
         for _ in 0..lines {
-            sink.append(|out| out.push_str("line\n"));
+            sink.append(|out| out.extend_from_slice(b"line\n"));
             sink.flush();
         }
         // One batch may be in the writer's hands, the queue holds QUEUE.

@@ -222,7 +222,7 @@ impl RequestRecord {
         }
     }
 
-    fn write(&self, out: &mut String, took: Duration) {
+    fn write(&self, out: &mut Vec<u8>, took: Duration) {
         let mut line = LogLine::begin(out, SystemTime::now(), "request");
         line.fragment(&self.meter.fragment)
             .fragment(self.connection.fragment())
@@ -235,7 +235,7 @@ impl RequestRecord {
             .optional_text("error", self.error.as_deref());
         self.judgement.write(&mut line);
         if let Some(upstream) = self.upstream {
-            line.plain("upstream", upstream);
+            line.address("upstream", upstream);
         }
         if let Some(reason) = self.retried {
             line.word("retried", reason);

@@ -95,10 +95,10 @@ impl ConnectionRecord {
         self.error = Some(error.to_string());
     }
 
-    fn write(&self, out: &mut String) {
+    fn write(&self, out: &mut Vec<u8>) {
         let (received, sent) = self.connection.bytes();
         let mut line = LogLine::begin(out, SystemTime::now(), "connection");
-        line.plain("direction", self.connection.direction.as_str())
+        line.word("direction", self.connection.direction.as_str())
             .number("connection", self.connection.id)
             .plain("source_ip", self.connection.source.ip())
             .optional_text(
@@ -106,11 +106,11 @@ impl ConnectionRecord {
                 self.connection.peer().map(|p| p.id.without_scheme()),
             )
             .text("destination_service", &self.service)
-            .plain("destination", self.connection.destination)
+            .address("destination", self.connection.destination)
             .optional_text("sni", self.connection.peer().and_then(|p| p.sni.as_deref()))
-            .plain("protocol", self.connection.protocol().as_str())
-            .plain("closed", self.reason.as_str())
-            .plain("reason", self.detail)
+            .word("protocol", self.connection.protocol().as_str())
+            .word("closed", self.reason.as_str())
+            .word("reason", self.detail)
             .optional_text("error", self.error.as_deref());
         self.judgement.write(&mut line);
         line.number("bytes_received", received)

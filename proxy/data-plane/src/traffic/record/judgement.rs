@@ -35,7 +35,7 @@ impl Judgement {
 
     pub(super) fn write(&self, line: &mut LogLine<'_>) {
         if let Some(decision) = self.decision {
-            line.plain("decision", decision);
+            line.word("decision", decision);
         }
         if let Some(decider) = &self.decider {
             line.text("policy", decider.policy()).number("rule", decider.rule());

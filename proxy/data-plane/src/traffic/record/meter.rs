@@ -18,7 +18,7 @@ pub struct TrafficMeter {
     /// What the counters are labelled with.
     pub labels: TrafficLabels,
     /// The labels as they appear in every log line of this traffic.
-    pub(super) fragment: Box<str>,
+    pub(super) fragment: Box<[u8]>,
     duration: Histogram,
     /// Resolved with the first connection.
     connections: OnceLock<IntCounter>,
