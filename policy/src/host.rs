@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// The longest host name taken, in bytes (RFC 1035 §2.3.4).
 pub const MAX_HOST_BYTES: usize = 253;
+/// The longest label, in bytes (RFC 1035 §2.3.4).
+const MAX_LABEL_BYTES: usize = 63;
 
 /// A host with an optional port, canonical.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,13 +32,16 @@ impl HostName {
     /// See [`HostError`]; each says what to write instead.
     pub fn parse(authority: &str, default_port: Option<u16>) -> Result<Self, HostError> {
         let (name, port) = split_port(authority)?;
-        let mut text = canonical_name(name)?;
+        // Room for the port, too: what was written is never shorter.
+        let mut text = String::with_capacity(authority.len());
+        push_canonical_name(&mut text, name)?;
         let name_len = text.len();
-        let port = port.filter(|port| Some(*port) != default_port);
-        if let Some(port) = port {
-            text.push_str(&format!(":{port}"));
+        let port = port.filter(|port| Some(port.number) != default_port);
+        if let Some(port) = &port {
+            text.push(':');
+            text.push_str(port.digits);
         }
-        Ok(Self { text, name_len, port, default_port })
+        Ok(Self { text, name_len, port: port.map(|port| port.number), default_port })
     }
 
     /// The canonical form, `name` or `name:port`.
@@ -95,11 +100,18 @@ pub enum HostError {
     Ipv6,
 }
 
+/// A port and its one spelling.
+struct Port<'a> {
+    number: u16,
+    digits: &'a str,
+}
+
 /// Splits `name:port`; an empty port is no port (RFC 3986 §3.2.3).
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), HostError> {
-    let after_name = match authority.strip_prefix('[') {
-        Some(rest) => 1 + rest.find(']').ok_or(HostError::Ipv6)? + 1,
-        None => authority.find(':').unwrap_or(authority.len()),
+fn split_port(authority: &str) -> Result<(&str, Option<Port<'_>>), HostError> {
+    let find = |wanted: u8| authority.bytes().position(|byte| byte == wanted);
+    let after_name = match authority.starts_with('[') {
+        true => find(b']').ok_or(HostError::Ipv6)? + 1,
+        false => find(b':').unwrap_or(authority.len()),
     };
     let (name, rest) = authority.split_at(after_name);
     let port = match rest.strip_prefix(':') {
@@ -111,23 +123,28 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), HostError> {
     Ok((name, port))
 }
 
-fn parse_port(digits: &str) -> Result<u16, HostError> {
+fn parse_port(digits: &str) -> Result<Port<'_>, HostError> {
     let plain = digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0');
     match digits.parse() {
-        Ok(port) if plain => Ok(port),
+        Ok(number) if plain => Ok(Port { number, digits }),
         _ => Err(HostError::Port),
     }
 }
 
-/// The canonical name without port.
-fn canonical_name(name: &str) -> Result<String, HostError> {
+/// Writes the canonical name without port.
+fn push_canonical_name(text: &mut String, name: &str) -> Result<(), HostError> {
     if let Some(inner) = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
         let address: Ipv6Addr = inner.parse().map_err(|_| HostError::Ipv6)?;
-        return Ok(canonical_address(IpAddr::V6(address)));
+        text.push_str(&canonical_address(IpAddr::V6(address)));
+        return Ok(());
     }
     let name = name.strip_suffix('.').unwrap_or(name);
-    check_name(name)?;
-    Ok(name.to_ascii_lowercase())
+    if !is_valid_name(name) {
+        return Err(fault(name));
+    }
+    text.push_str(name);
+    text.make_ascii_lowercase();
+    Ok(())
 }
 
 /// An address as a host: IPv4-mapped IPv6 is IPv4 (S-47), IPv6 is bracketed and compressed (RFC 5952).
@@ -138,28 +155,44 @@ fn canonical_address(address: IpAddr) -> String {
     }
 }
 
-fn check_name(name: &str) -> Result<(), HostError> {
-    if name.is_empty() {
-        return Err(HostError::Empty);
-    }
-    if !name.is_ascii() {
-        return Err(HostError::NotAscii);
-    }
-    if name.len() > MAX_HOST_BYTES {
-        return Err(HostError::TooLong);
-    }
-    let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if let Some(c) = name.chars().find(|c| !allowed(c)) {
-        return Err(HostError::Character(c));
-    }
-    for label in name.split('.') {
-        match label.len() {
-            0 => return Err(HostError::EmptyLabel),
-            1..=63 => {}
-            _ => return Err(HostError::LongLabel),
+/// Whether it is a name; in one pass, since every request has one.
+fn is_valid_name(name: &str) -> bool {
+    // The length of the label so far.
+    let mut label = 0;
+    for byte in name.bytes() {
+        match byte {
+            b'.' if label == 0 => return false,
+            b'.' => label = 0,
+            _ if !is_name_byte(byte) || label == MAX_LABEL_BYTES => return false,
+            _ => label += 1,
         }
     }
-    Ok(())
+    label > 0 && name.len() <= MAX_HOST_BYTES
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+}
+
+/// What is wrong with a name that is not valid.
+fn fault(name: &str) -> HostError {
+    if name.is_empty() {
+        return HostError::Empty;
+    }
+    if !name.is_ascii() {
+        return HostError::NotAscii;
+    }
+    if name.len() > MAX_HOST_BYTES {
+        return HostError::TooLong;
+    }
+    if let Some(byte) = name.bytes().find(|byte| !is_name_byte(*byte)) {
+        return HostError::Character(char::from(byte));
+    }
+    let long = name.split('.').find(|label| label.is_empty() || label.len() > MAX_LABEL_BYTES);
+    match long {
+        Some("") => HostError::EmptyLabel,
+        _ => HostError::LongLabel,
+    }
 }
 
 #[cfg(test)]
@@ -221,7 +254,14 @@ mod tests {
         check("[fe80::1%eth0]", Err(HostError::Ipv6));
         check("[::1", Err(HostError::Ipv6));
         check("[::1]x", Err(HostError::Ipv6));
+        check(&"a".repeat(63), Ok(&"a".repeat(63)));
         check(&"a".repeat(64), Err(HostError::LongLabel));
+        // The first fault of several is told, by their order of weight.
+        check(&format!("{}..", "a".repeat(64)), Err(HostError::LongLabel));
+        check(&format!("a..{}", "a".repeat(64)), Err(HostError::EmptyLabel));
+        check(&format!("{}@", "a.".repeat(128)), Err(HostError::TooLong));
+        check(&format!("{}ü@", "a.".repeat(128)), Err(HostError::NotAscii));
+        check("a..b@c", Err(HostError::Character('@')));
         check(&"a.".repeat(127), Ok(&"a.".repeat(127)[..253]));
         check(&"a.".repeat(128), Err(HostError::TooLong));
     }
@@ -232,5 +272,37 @@ mod tests {
         assert_eq!((host.port(), host.effective_port()), (None, Some(80)));
         let host = HostName::parse("cart:8080", Some(80)).unwrap();
         assert_eq!((host.name(), host.port()), ("cart", Some(8080)));
+    }
+
+    /// What RFC 3986 and RFC 1035 say of a name, told without a care for speed.
+    fn is_name(name: &str) -> bool {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        let mut labels = name.split('.');
+        name.len() <= MAX_HOST_BYTES
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+            && labels.all(|label| (1..=63).contains(&label.len()))
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_host_reads_as_the_rules_say(
+            any in ".{0,12}",
+            near in "[a-cA-C.@ü_-]{0,10}",
+            long in "([a-z]{61,65}[.]?){1,5}",
+        ) {
+            for name in [any, near, long] {
+                let expect = !name.contains([':', '[', ']']) && is_name(&name);
+                let host = HostName::parse(&name, Some(80));
+                if !name.contains([':', '[', ']']) {
+                    proptest::prop_assert_eq!(host.is_ok(), expect, "{}", name);
+                }
+                if let Ok(host) = host {
+                    // One spelling: what was read reads the same again.
+                    let again = HostName::parse(host.as_str(), Some(80));
+                    proptest::prop_assert_eq!(again.as_ref(), Ok(&host));
+                    proptest::prop_assert_eq!(host.as_str(), host.as_str().to_ascii_lowercase());
+                }
+            }
+        }
     }
 }
