@@ -126,11 +126,6 @@ impl SpiffeId {
         &self.text[self.path_at..]
     }
 
-    /// The segments of the path, in order.
-    pub fn segments(&self) -> impl Iterator<Item = &str> {
-        self.path().split('/').skip(1)
-    }
-
     /// The Kubernetes namespace, of an id of exactly the form `/ns/NAMESPACE/sa/SERVICE-ACCOUNT`.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
@@ -144,13 +139,16 @@ impl SpiffeId {
     }
 
     fn workload_names(&self) -> Option<(&str, &str)> {
-        let mut segments = self.segments();
-        let names = match [(); 4].map(|()| segments.next()) {
-            [Some("ns"), Some(namespace), Some("sa"), Some(account)] => (namespace, account),
-            _ => return None,
-        };
-        segments.next().is_none().then_some(names)
+        // Segments are never empty. Bytes are compared, as every request asks.
+        let (namespace, rest) = split_segment(self.path().strip_prefix("/ns/")?)?;
+        let account = rest.strip_prefix("/sa/")?;
+        split_segment(account).is_none().then_some((namespace, account))
     }
+}
+
+/// The first segment, and the rest with its slash; `None` where it is the only one.
+fn split_segment(path: &str) -> Option<(&str, &str)> {
+    path.bytes().position(|byte| byte == b'/').map(|end| path.split_at(end))
 }
 
 fn check_trust_domain(name: &str) -> Result<(), IdError> {
@@ -323,6 +321,13 @@ mod tests {
             "spiffe://td/ns/a/sa/b/c",
             "spiffe://td/x/ns/a/sa/b",
             "spiffe://td/ns/a",
+            "spiffe://td/ns",
+            "spiffe://td/ns/a/sa",
+            "spiffe://td/ns/sa/b",
+            "spiffe://td/ns/a/b/sa/c",
+            "spiffe://td/ns/a/sab/c",
+            "spiffe://td/nsa/b/sa/c",
+            "spiffe://td/sa/b/ns/a",
         ] {
             assert_eq!(names(other), None, "{other}");
         }
