@@ -4,6 +4,8 @@
 //! §4.6), the chain against that bundle (RFC 5280, by webpki), those who signed it (X509-SVID §4.3, which webpki leaves
 //! to us), the bundle's revocation lists. A root of one trust domain can therefore never vouch for an id of another.
 
+mod proven;
+
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use crate::signer::check_intermediates;
 use crate::svid::check_chain_size;
 use crate::{Leaf, Pki, SpiffeId, SvidError, TrustBundle, TrustBundles, TrustDomain};
+use proven::ProvenChains;
 
 /// Which side of a handshake the certificate was presented by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,13 +180,15 @@ fn check_signers(
 pub struct ClientVerifier {
     bundles: Arc<TrustBundles>,
     algorithms: WebPkiSupportedAlgorithms,
+    proven: ProvenChains,
 }
 
 impl ClientVerifier {
     /// Verifies against these bundles.
     #[must_use]
     pub fn new(bundles: Arc<TrustBundles>) -> Self {
-        Self { bundles, algorithms: crate::tls::signature_algorithms() }
+        let (algorithms, proven) = (crate::tls::signature_algorithms(), ProvenChains::default());
+        Self { bundles, algorithms, proven }
     }
 }
 
@@ -193,13 +198,15 @@ pub struct ServerVerifier {
     bundles: Arc<TrustBundles>,
     expected: Arc<[SpiffeId]>,
     algorithms: WebPkiSupportedAlgorithms,
+    proven: ProvenChains,
 }
 
 impl ServerVerifier {
     /// Verifies against these bundles and identities. An empty list matches nobody.
     #[must_use]
     pub fn new(bundles: Arc<TrustBundles>, expected: Arc<[SpiffeId]>) -> Self {
-        Self { bundles, expected, algorithms: crate::tls::signature_algorithms() }
+        let (algorithms, proven) = (crate::tls::signature_algorithms(), ProvenChains::default());
+        Self { bundles, expected, algorithms, proven }
     }
 }
 
@@ -214,7 +221,9 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        verify_peer(&self.bundles, end_entity, intermediates, now, HandshakeSide::Client)
+        let side = HandshakeSide::Client;
+        self.proven
+            .verify(&self.bundles, end_entity, intermediates, now, side)
             .map_err(tls_error)?;
         Ok(ClientCertVerified::assertion())
     }
@@ -251,9 +260,11 @@ impl ServerCertVerifier for ServerVerifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let seen =
-            verify_peer(&self.bundles, end_entity, intermediates, now, HandshakeSide::Server)
-                .map_err(tls_error)?;
+        let side = HandshakeSide::Server;
+        let seen = self
+            .proven
+            .verify(&self.bundles, end_entity, intermediates, now, side)
+            .map_err(tls_error)?;
         if !self.expected.contains(&seen) {
             let expected: Vec<&str> = self.expected.iter().map(SpiffeId::as_str).collect();
             let expected = expected.join(", ");

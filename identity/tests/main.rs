@@ -5,6 +5,7 @@ mod authorities;
 mod ca;
 mod jwk;
 mod jwt;
+mod proven;
 mod revocation;
 mod signers;
 mod tls;

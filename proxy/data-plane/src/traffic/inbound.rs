@@ -185,9 +185,11 @@ impl InboundConnection {
         let metered =
             MeteredIo::new(io, ahead, self.connection.clone(), self.worker.state.clock.clone());
         let closed = match protocol {
-            Protocol::Tcp => return self.opaque(metered, OpaqueKind::Tcp, record).await,
-            Protocol::Unknown => return self.opaque(metered, OpaqueKind::Undecided, record).await,
-            // Boxed: opaque connections, of which there may be many, are not to hold the room that HTTP takes.
+            // Boxed: a connection that carries the one is not to hold the room that the other takes.
+            Protocol::Tcp => return Box::pin(self.opaque(metered, OpaqueKind::Tcp, record)).await,
+            Protocol::Unknown => {
+                return Box::pin(self.opaque(metered, OpaqueKind::Undecided, record)).await;
+            }
             _ => Box::pin(self.http(metered, protocol)).await,
         };
         record.carries_http();
