@@ -26,6 +26,8 @@ mod checked_io;
 mod chunks;
 mod expectation;
 
+use memchr::memchr;
+
 pub use checked_io::{CheckedIo, RawExchange};
 use chunks::ChunkState;
 pub use expectation::show_expectation;
@@ -209,7 +211,7 @@ impl RawCheck {
         self.between && matches!(self.at, ParsePosition::LineStart)
     }
 
-    /// How many bytes need no look of their own: most of a body and most of a line.
+    /// How many bytes need no look of their own: most of a body and most of a head.
     fn skip(&mut self, rest: &[u8]) -> usize {
         match &mut self.at {
             ParsePosition::Body(left) | ParsePosition::Chunked(ChunkState::Data(left)) => {
@@ -218,15 +220,57 @@ impl RawCheck {
                 self.finish_body();
                 here
             }
+            ParsePosition::LineStart => self.skip_lines(rest),
             ParsePosition::Skip => {
-                let here = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-                if let Some(last) = rest[..here].last() {
-                    self.previous = *last;
-                }
+                let here = memchr(b'\n', rest).unwrap_or(rest.len());
+                self.passed(&rest[..here]);
+                here
+            }
+            ParsePosition::Status(column) => {
+                let digits = STATUS_DIGITS.start.saturating_sub(*column).min(rest.len());
+                let here = memchr(b'\n', &rest[..digits]).unwrap_or(digits);
+                *column += here;
+                self.passed(&rest[..here]);
                 here
             }
             ParsePosition::Off => rest.len(),
             _ => 0,
+        }
+    }
+
+    /// Skips the lines that are here as a whole, end as they should and say nothing of interest, and the name of one
+    /// that does. Everything else is looked at byte by byte, with the same result.
+    fn skip_lines(&mut self, bytes: &[u8]) -> usize {
+        if !self.head.begun && self.messages != MessageKind::Requests {
+            return 0;
+        }
+        let mut skipped = 0;
+        loop {
+            let rest = &bytes[skipped..];
+            // Asked first: however many CR there are, none of them has the rest searched.
+            if rest.starts_with(b"\r") {
+                return skipped;
+            }
+            let in_order = |end: &usize| rest[..*end].ends_with(b"\r");
+            let Some(end) = memchr(b'\n', rest).filter(in_order) else { return skipped };
+            self.between = false;
+            // The first line is no field.
+            if std::mem::replace(&mut self.head.begun, true)
+                && let Some(name) = NAMES.iter().position(|name| is_field(rest, name))
+            {
+                let length = NAMES[name].len();
+                self.at = ParsePosition::Name(name, length);
+                return skipped + length;
+            }
+            self.previous = b'\n';
+            skipped += end + 1;
+        }
+    }
+
+    /// Remembers the last of the bytes that are skipped.
+    fn passed(&mut self, skipped: &[u8]) {
+        if let Some(last) = skipped.last() {
+            self.previous = *last;
         }
     }
 
@@ -466,6 +510,11 @@ impl RawCheck {
         self.at = ParsePosition::Upgrade(value);
         None
     }
+}
+
+/// Whether a line is a field of this name.
+fn is_field(line: &[u8], name: &[u8]) -> bool {
+    line.get(name.len()) == Some(&b':') && line[..name.len()].eq_ignore_ascii_case(name)
 }
 
 #[cfg(test)]

@@ -261,3 +261,71 @@ fn s06_content_length_vs_transfer_encoding_where_a_message_ends() {
     check.feed(&mut b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n".to_vec());
     assert!(!check.is_between_messages(), "what follows is no HTTP");
 }
+
+/// What the check makes of a connection handed over in pieces of this size: its bytes afterwards, and the verdict.
+fn looked_at(
+    mut check: RawCheck,
+    connection: &[u8],
+    size: usize,
+) -> (Vec<u8>, Option<&'static str>, [bool; 2]) {
+    let mut seen = connection.to_vec();
+    seen.chunks_mut(size).for_each(|piece| check.feed(piece));
+    (seen, check.refused(), [check.is_in_body(), check.is_between_messages()])
+}
+
+/// Pieces that heads, bodies and attempts to confuse them are made of.
+const PIECES: [&str; 32] = [
+    "\r\n",
+    "\r\n",
+    "\r\n\r\n",
+    "\n",
+    "\r",
+    " ",
+    ":",
+    "x",
+    "5",
+    "0",
+    "\0",
+    "GET / HTTP/1.1\r\n",
+    "POST / HTTP/1.1\r\n",
+    "HTTP/1.1 200 OK\r\n",
+    "HTTP/1.1 103 E\r\n",
+    "HTTP/1.1 101 S\r\n",
+    "HTTP/1.1 204 N\r\n",
+    "HTTP/1.1 2",
+    "Host: a\r\n",
+    "X-Other: b\r\n",
+    "Content-Length: 5\r\n",
+    "content-length:",
+    "Content-Length",
+    "Content-Type: a/b\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "transfer-encoding:",
+    "Upgrade: h2c\r\n",
+    "Upgrade: websocket\r\n",
+    "Expect: 100-continue\r\n",
+    "expect: 100-contin",
+    "5\r\nhello\r\n",
+    "0\r\na: b\r\n\r\n",
+];
+
+proptest::proptest! {
+    /// A piece of one byte has no whole line in it, so nothing of a head is skipped there.
+    #[test]
+    fn skipped_or_byte_by_byte_is_the_same(
+        pieces in proptest::collection::vec(0..PIECES.len(), 0..24),
+        size in 2..64usize,
+    ) {
+        let connection: String = pieces.iter().map(|piece| PIECES[*piece]).collect();
+        let connection = connection.as_bytes();
+        let checks: [fn() -> RawCheck; 3] =
+            [RawCheck::default, || RawCheck::answer(false), || RawCheck::answer(true)];
+        for check in checks {
+            let slowly = looked_at(check(), connection, 1);
+            for size in [size, connection.len().max(1)] {
+                let found = looked_at(check(), connection, size);
+                proptest::prop_assert_eq!(&found, &slowly, "in pieces of {}", size);
+            }
+        }
+    }
+}
