@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod error;
+mod field_set;
 pub mod gate;
 pub mod h2_client;
 pub mod h2_connect;

@@ -34,6 +34,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Version, request::Parts};
 use policy::{CanonicalPath, HeaderNames, HostName, PathNormalization};
 
+use super::field_set::FieldSet;
 use super::headers;
 use fields::FieldSummary;
 pub use refusal::GateRefusal;
@@ -176,7 +177,7 @@ pub fn admit(
     let dropped = underscores::check(&mut parts.headers, &fields, settings)?;
     // Last, because `Connection` can name any field, and nothing above may come to miss one.
     let wanted = upgrade::wanted(parts, &fields);
-    if fields.hop_by_hop {
+    if fields.kinds.has_any(FieldSet::OF_ONE_HOP) {
         headers::strip_hop_by_hop(&mut parts.headers);
     }
     let upgrade = wanted.protocol;

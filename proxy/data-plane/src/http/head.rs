@@ -3,12 +3,12 @@
 //! The gate leaves one `Host` header and a target in origin form. HTTP/2 wants both in its
 //! pseudo-header fields (RFC 9113 §8.3.1); HTTP/1.1 wants to be told where the body ends.
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING,
-};
+use http::header::{CONNECTION, COOKIE, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING};
 use http::uri::{Authority, Scheme};
 use http::{Method, Request, Uri, Version};
 use http_body::Body;
+
+use super::field_set::FieldSet;
 
 /// Puts host and target where HTTP/2 wants them. A head that cannot be put so stays as it is, and
 /// the next hop refuses it.
@@ -27,9 +27,16 @@ pub(crate) fn for_http2<B>(request: &mut Request<B>) {
 /// Makes an HTTP/1.1 request of it, whatever its caller spoke.
 pub(crate) fn for_http1<B: Body>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_11;
-    join_cookies(request.headers_mut());
-    frame_body(request);
-    announce_te(request.headers_mut());
+    let fields = FieldSet::of(request.headers());
+    if fields.has_any(FieldSet::COOKIE) {
+        join_cookies(request.headers_mut());
+    }
+    if !fields.has_any(FieldSet::CONTENT_LENGTH) {
+        frame_body(request);
+    }
+    if fields.has_any(FieldSet::TE) {
+        announce_te(request.headers_mut());
+    }
 }
 
 /// HTTP/2 callers may send cookies in several fields; HTTP/1.1 has one (RFC 9113 §8.2.3).
@@ -44,12 +51,11 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Says where a body of unknown length ends (RFC 9112 §6.1). The library does so by itself, but for
-/// GET and HEAD, whose body it would leave behind without a word.
+/// Says where a body ends that has no `Content-Length` and no known length (RFC 9112 §6.1). The library does so by
+/// itself, but for GET and HEAD, whose body it would leave behind without a word.
 fn frame_body<B: Body>(request: &mut Request<B>) {
     let body = request.body();
-    let known = body.is_end_stream() || body.size_hint().exact().is_some();
-    if known || request.headers().contains_key(CONTENT_LENGTH) {
+    if body.is_end_stream() || body.size_hint().exact().is_some() {
         return;
     }
     let bodiless = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -66,7 +72,7 @@ fn frame_body<B: Body>(request: &mut Request<B>) {
 fn announce_te(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         headers.remove(TE);
-    } else if headers.contains_key(TE) {
+    } else {
         headers.insert(CONNECTION, HeaderValue::from_static("te"));
     }
 }

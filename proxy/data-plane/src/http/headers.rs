@@ -14,6 +14,8 @@ use http::header::{
 use identity::SpiffeId;
 use policy::header_names::folded;
 
+use super::field_set::FieldSet;
+
 /// The stable reason for a refusal, told to the caller.
 pub const REASON_HEADER: HeaderName = HeaderName::from_static("x-postern-reason");
 
@@ -64,15 +66,25 @@ pub fn is_of_the_mesh(name: &str) -> bool {
 ///
 /// An upgrade is read before this call and put back after it: [`set_upgrade`].
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    for name in named_by_connection(headers) {
-        headers.remove(name);
+    let fields = FieldSet::of(headers);
+    if !fields.has_any(FieldSet::OF_ONE_HOP) {
+        return;
     }
-    headers.remove(CONNECTION);
-    headers.remove(UPGRADE);
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
+    if fields.has_any(FieldSet::CONNECTION) {
+        for name in named_by_connection(headers) {
+            headers.remove(name);
+        }
+        headers.remove(CONNECTION);
     }
-    if headers.contains_key(TE) {
+    if fields.has_any(FieldSet::UPGRADE) {
+        headers.remove(UPGRADE);
+    }
+    if fields.has_any(FieldSet::TRANSFER_ENCODING.and(FieldSet::OTHER_OF_ONE_HOP)) {
+        for name in &HOP_BY_HOP {
+            headers.remove(name);
+        }
+    }
+    if fields.has_any(FieldSet::TE) {
         let trailers = tokens(headers, TE).any(|token| token.eq_ignore_ascii_case("trailers"));
         headers.remove(TE);
         if trailers {
@@ -135,19 +147,26 @@ pub enum AnswerOrigin {
 /// also in spellings with `_`, which careless readers take for the same. The refusal reason of such a proxy stays,
 /// once. `TE` goes too: it is a request's.
 pub fn strip_claims(headers: &mut HeaderMap, speaker: AnswerOrigin) {
+    let fields = FieldSet::of(headers);
+    if fields.has_any(FieldSet::TE) {
+        headers.remove(TE);
+    }
+    if !fields.has_any(FieldSet::CLAIM) {
+        return;
+    }
     let reason = headers.remove(REASON_HEADER).filter(|_| speaker == AnswerOrigin::Postern);
     let claims: Vec<HeaderName> =
         headers.keys().filter(|name| is_claim(name.as_str())).cloned().collect();
     for name in claims {
         headers.remove(name);
     }
-    headers.remove(TE);
     if let Some(reason) = reason {
         headers.insert(REASON_HEADER, reason);
     }
 }
 
-fn is_claim(name: &str) -> bool {
+/// Whether only a proxy of ours may say it; `name` is in lower case.
+pub(crate) fn is_claim(name: &str) -> bool {
     let same = |ours: &str| {
         let begin = name.as_bytes().get(..ours.len()).unwrap_or_default();
         let spelled = begin.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte });
@@ -161,13 +180,16 @@ fn is_claim(name: &str) -> bool {
 /// Removes claims about who is calling (S-16): always `x-forwarded-client-cert` and every
 /// `x-postern-` field, and from a sender that is not listed also `x-forwarded-for` and its like.
 pub fn strip_forwarded_identity(headers: &mut HeaderMap, sender: SenderTrust) {
-    headers.remove(FORWARDED_CLIENT_CERT);
-    let ours: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with(OWN_PREFIX)).cloned().collect();
-    for name in ours {
-        headers.remove(name);
+    let fields = FieldSet::of(headers);
+    if fields.has_any(FieldSet::EXACT_CLAIM) {
+        headers.remove(FORWARDED_CLIENT_CERT);
+        let ours: Vec<HeaderName> =
+            headers.keys().filter(|name| name.as_str().starts_with(OWN_PREFIX)).cloned().collect();
+        for name in ours {
+            headers.remove(name);
+        }
     }
-    if sender == SenderTrust::Other {
+    if sender == SenderTrust::Other && fields.has_any(FieldSet::SPEAKS_FOR_CLIENT) {
         for name in &SPEAKS_FOR_CLIENT {
             headers.remove(name);
         }

@@ -19,6 +19,7 @@ use crate::connection::net::MeteredIo;
 use crate::connection::registry::{Connection, ConnectionPhase};
 use crate::http::body::Body;
 use crate::http::error::RequestError;
+use crate::http::field_set::FieldSet;
 use crate::http::gate::GateRefusal;
 use crate::http::interim::{InterimResponse, InterimSender};
 use crate::http::tunnel::Tunnel;
@@ -135,6 +136,9 @@ impl PreparedRequest {
 
 /// Removes what HTTP/2 messages must not carry (RFC 9113 §8.2.2).
 fn strip_for_http2(headers: &mut http::HeaderMap<HeaderValue>) {
+    if !FieldSet::of(headers).has_any(FieldSet::OF_ONE_HOP) {
+        return;
+    }
     for name in [CONNECTION, http::header::TRANSFER_ENCODING, http::header::UPGRADE] {
         headers.remove(name);
     }

@@ -3,6 +3,8 @@
 use http::header::{HeaderMap, HeaderValue};
 use policy::header_names::is_plain;
 
+use crate::http::field_set::FieldSet;
+
 /// What RFC 9113 §6.5.2 adds to each field's size.
 const OVERHEAD: usize = 32;
 
@@ -23,8 +25,8 @@ pub(crate) struct FieldSummary {
     pub(crate) expect: usize,
     /// Lines of `Upgrade`.
     pub(crate) upgrade: usize,
-    /// There is a field that ends at this hop.
-    pub(crate) hop_by_hop: bool,
+    /// What kinds of fields there are.
+    pub(crate) kinds: FieldSet,
     /// There is a name with something else in it than letters, digits and `-`.
     pub(crate) signs: bool,
     /// There is a value with a blank at one of its ends.
@@ -45,25 +47,14 @@ impl FieldSummary {
     }
 
     fn note(&mut self, name: &str) {
-        match name {
-            "host" => self.host += 1,
-            "content-length" => self.content_length += 1,
-            "expect" => self.expect += 1,
-            "transfer-encoding" => {
-                self.transfer_encoding += 1;
-                self.hop_by_hop = true;
-            }
-            "upgrade" => {
-                self.upgrade += 1;
-                self.hop_by_hop = true;
-            }
-            "connection"
-            | "te"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "proxy-authorization"
-            | "http2-settings" => self.hop_by_hop = true,
+        let kind = FieldSet::of_name(name);
+        self.kinds = self.kinds.and(kind);
+        match kind {
+            FieldSet::HOST => self.host += 1,
+            FieldSet::CONTENT_LENGTH => self.content_length += 1,
+            FieldSet::EXPECT => self.expect += 1,
+            FieldSet::TRANSFER_ENCODING => self.transfer_encoding += 1,
+            FieldSet::UPGRADE => self.upgrade += 1,
             _ => self.signs |= !is_plain(name),
         }
     }

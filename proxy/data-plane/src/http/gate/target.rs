@@ -24,10 +24,10 @@ pub(crate) fn host(
     }
     let read =
         |text: &str| HostName::parse(text, default_port).map_err(|_| GateRefusal::HOST_INVALID);
-    let header = match parts.headers.get(HOST) {
-        Some(value) => Some(read(value.to_str().map_err(|_| GateRefusal::HOST_INVALID)?)?),
-        None => None,
-    };
+    let written = parts.headers.get(HOST).map(HeaderValue::to_str).transpose();
+    let written = written.map_err(|_| GateRefusal::HOST_INVALID)?;
+    let header = written.map(read).transpose()?;
+    let in_its_spelling = written.is_some() && written == header.as_ref().map(HostName::as_str);
     let host = match (header, parts.uri.authority()) {
         (None, None) => return Err(GateRefusal::HOST_MISSING),
         // HTTP/2 needs no `Host`; HTTP/1 does, beside any target.
@@ -39,14 +39,13 @@ pub(crate) fn host(
         (Some(host), Some(authority)) if read(authority.as_str())? == host => host,
         (Some(_), Some(_)) => return Err(GateRefusal::HOST_MISMATCH),
     };
-    set_host(&mut parts.headers, &host)?;
+    if !in_its_spelling {
+        set_host(&mut parts.headers, &host)?;
+    }
     Ok(host)
 }
 
 fn set_host(headers: &mut HeaderMap, host: &HostName) -> Result<(), GateRefusal> {
-    if headers.get(HOST).is_some_and(|value| value.as_bytes() == host.as_str().as_bytes()) {
-        return Ok(());
-    }
     let value = HeaderValue::from_str(host.as_str()).map_err(|_| GateRefusal::HOST_INVALID)?;
     headers.insert(HOST, value);
     Ok(())

@@ -17,10 +17,12 @@ pub(crate) struct RequestedUpgrade {
 ///
 /// `h2c` never is: it would carry requests past the gate. It is ignored, as a server may.
 pub(crate) fn wanted(parts: &Parts, fields: &FieldSummary) -> RequestedUpgrade {
+    if fields.upgrade == 0 {
+        return RequestedUpgrade { protocol: None, close_unless_upgraded: false };
+    }
     let values = || parts.headers.get_all(UPGRADE).into_iter();
     // hyper and `raw` both go by any `Upgrade` line.
-    let close_unless_upgraded =
-        fields.upgrade > 0 && !values().all(|value| is_h2c(value.as_bytes()));
+    let close_unless_upgraded = !values().all(|value| is_h2c(value.as_bytes()));
     let announced =
         || tokens(&parts.headers, CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
     let single = fields.upgrade == 1 && parts.version == Version::HTTP_11;
