@@ -143,3 +143,82 @@ impl Drop for Tunnel {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use http::{Request, Response};
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::*;
+
+    const WINDOW: usize = 64 << 10;
+
+    /// Both ends of one stream, whose receivers have this window.
+    async fn pair() -> (Tunnel, Tunnel) {
+        let (ours, theirs) = tokio::io::duplex(4 * WINDOW);
+        let (accepted, theirs_end) = tokio::sync::oneshot::channel();
+        tokio::spawn(async move {
+            let window = u32::try_from(WINDOW).unwrap();
+            let mut builder = h2::server::Builder::new();
+            builder.initial_window_size(window).initial_connection_window_size(window);
+            let mut serving = builder.handshake::<_, Bytes>(theirs).await.unwrap();
+            let (request, mut respond) = serving.accept().await.unwrap().unwrap();
+            let send = respond.send_response(Response::new(()), false).unwrap();
+            let _ = accepted.send(Tunnel::new(send, request.into_body()));
+            // Drives the connection.
+            assert!(serving.accept().await.is_none());
+        });
+        let (mut sender, connection) = h2::client::handshake(ours).await.unwrap();
+        tokio::spawn(connection);
+        let (response, send) = sender.send_request(Request::new(()), false).unwrap();
+        let receive = response.await.unwrap().into_body();
+        (Tunnel::new(send, receive), theirs_end.await.unwrap())
+    }
+
+    async fn next(tunnel: &mut Tunnel) -> io::Result<Bytes> {
+        poll_fn(|cx| tunnel.poll_read_chunk(cx)).await
+    }
+
+    /// Writes this many bytes, or those that are taken before nothing moves any more.
+    async fn write(tunnel: &mut Tunnel, many: usize) -> usize {
+        let mut chunk = Bytes::from(vec![b'x'; many]);
+        while !chunk.is_empty() {
+            let written = poll_fn(|cx| tunnel.poll_write_chunk(cx, &mut chunk));
+            if tokio::time::timeout(Duration::from_secs(1), written).await.is_err() {
+                break;
+            }
+        }
+        many - chunk.len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn s05_a_chunk_opens_the_window_when_the_next_is_asked_for() {
+        let (mut sender, mut reader) = pair().await;
+        assert_eq!(write(&mut sender, 2 * WINDOW).await, WINDOW);
+        let mut read = next(&mut reader).await.unwrap().len();
+        assert!(read < WINDOW / 2, "{read}");
+        // It is in the reader's hands, and may not have been passed on.
+        assert_eq!(write(&mut sender, WINDOW).await, 0);
+        while read < WINDOW {
+            read += next(&mut reader).await.unwrap().len();
+        }
+        // All but the last have been.
+        let more = write(&mut sender, WINDOW).await;
+        assert!(more > 0 && more < WINDOW, "{more}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn f14_an_end_is_clean_and_a_drop_is_a_reset() {
+        let (mut sender, mut reader) = pair().await;
+        assert_eq!(write(&mut sender, 10).await, 10);
+        sender.shutdown().await.unwrap();
+        assert_eq!(next(&mut reader).await.unwrap().len(), 10);
+        assert!(next(&mut reader).await.unwrap().is_empty());
+        drop(reader);
+        assert!(next(&mut sender).await.is_err());
+    }
+}

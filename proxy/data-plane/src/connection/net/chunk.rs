@@ -3,7 +3,7 @@
 //! A connection that waits for bytes holds no buffer. Its worker has one, and a connection takes from it only what it
 //! has read.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -21,7 +21,7 @@ const SMALLEST_SHARED: usize = CHUNK / 4;
 
 thread_local! {
     /// The buffer of this worker. What has been taken out of it lives as long as it is needed; the rest is used again.
-    static BUFFER: RefCell<BytesMut> = RefCell::default();
+    static BUFFER: Cell<Option<BytesMut>> = const { Cell::new(None) };
 }
 
 /// Reads what is there, at most [`CHUNK`] bytes. It is empty at the end of the stream.
@@ -32,8 +32,8 @@ pub(super) fn poll_read<R: AsyncRead + Unpin + ?Sized>(
     io: &mut R,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<BytesMut>> {
-    // Taken out while it is in use: nothing below may find it borrowed.
-    let mut buffer = BUFFER.take();
+    // Taken out while it is in use: what is read may itself be read in chunks, as TLS is.
+    let mut buffer = BUFFER.take().unwrap_or_default();
     buffer.reserve(CHUNK);
     let read = pin!(io.read_buf(&mut (&mut buffer).limit(CHUNK))).poll(cx);
     let chunk = match buffer.len() {
@@ -45,7 +45,7 @@ pub(super) fn poll_read<R: AsyncRead + Unpin + ?Sized>(
         }
         _ => buffer.split(),
     };
-    BUFFER.replace(buffer);
+    BUFFER.set(Some(buffer));
     read.map_ok(|_| chunk)
 }
 

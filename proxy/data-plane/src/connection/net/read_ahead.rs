@@ -10,19 +10,24 @@ use tokio::task::coop;
 
 use super::{BoxedIo, Io, chunk};
 
-/// The stream below TLS. The TLS library asks for 4 KiB at a time, which makes five system calls of a full record; here
-/// one call reads what has arrived, four records and more. What the library has not taken yet stays with the
-/// connection; one that waits holds nothing.
+/// A read ahead that brings no more than this is the last one, until a read is filled again.
+const FEW: usize = 4 << 10;
+
+/// The stream below TLS. The TLS library asks for 4 KiB at a time, which makes five system calls of a full record. Where
+/// a read is filled, there is more: then one call reads what has arrived, up to four records. What the library has not
+/// taken yet stays with the connection; one that waits holds nothing.
 pub struct ReadAheadIo {
     io: BoxedIo,
     ahead: BytesMut,
+    /// The last read brought much.
+    much: bool,
 }
 
 impl ReadAheadIo {
     /// Wraps `io`.
     #[must_use]
     pub fn new(io: BoxedIo) -> Self {
-        Self { io, ahead: BytesMut::new() }
+        Self { io, ahead: BytesMut::new(), much: false }
     }
 }
 
@@ -34,8 +39,14 @@ impl AsyncRead for ReadAheadIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() && !self.much {
+            ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+            self.much = buf.remaining() == 0;
+            return Poll::Ready(Ok(()));
+        }
         if self.ahead.is_empty() {
             self.ahead = ready!(chunk::poll_read(&mut self.io, cx))?;
+            self.much = self.ahead.len() > FEW;
         } else {
             // The socket counts its reads for tokio's budget; those that do not reach it count as well, so that a peer
             // that sends without end leaves others their turn.
@@ -117,9 +128,11 @@ mod tests {
         let (mut client, server) = duplex(100_000);
         let mut io = ReadAheadIo::new(Box::new(server));
         client.write_all(&[b'a'; 50_000]).await.unwrap();
-        io.read_exact(&mut vec![0; 49_999]).await.unwrap();
-        assert_eq!(io.ahead.len(), 1);
-        io.read_exact(&mut [0]).await.unwrap();
+        io.read_exact(&mut [0; 4096]).await.unwrap();
+        assert_eq!(io.ahead.len(), 0, "a first read may be all there is");
+        io.read_exact(&mut [0; 4096]).await.unwrap();
+        assert_eq!(io.ahead.len(), 50_000 - 2 * 4096);
+        io.read_exact(&mut vec![0; 50_000 - 2 * 4096]).await.unwrap();
         assert_eq!(io.ahead.capacity(), 0);
     }
 }
