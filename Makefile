@@ -6,17 +6,18 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo test check quick fmt reference bench fuzz prove-certs prove-cluster clean setup unit fuzz-briefly e2e images release
+.PHONY: help demo test check quick fmt reference bench fuzz prove-certs prove-cluster clean setup unit fuzz-briefly e2e cost images release
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
 	@echo 'make demo KEEP=1   the same, and it stays up with the commands to try'
 	@echo 'make demo KEEP=1 AUDIT=1   the shop without policies, in audit mode, to write them (docs/policy.md)'
-	@echo 'make test          set-up, formatting, lints, documentation, unit, property, doc, fuzz and end-to-end tests'
+	@echo 'make test          set-up, formatting, lints, documentation, unit, property, doc, fuzz and end-to-end tests, costs'
 	@echo 'make check         formatting, lints and documentation only'
 	@echo 'make quick         formatting, lints and tests of the crates you changed (CRATE=policy: of these)'
 	@echo 'make fmt           format the sources'
 	@echo 'make reference     print docs/reference, the tables of the guides and the CRDs anew from the code'
+	@echo 'make cost          instructions, allocations and system calls of a request, counted, beside the accepted ones'
 	@echo 'make bench         CPU per request beside HAProxy, in turn, as a table'
 	@echo 'make prove-certs   what is promised about certificates, measured: one line a promise (PROVE="--only P-01")'
 	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
@@ -34,7 +35,7 @@ demo:
 	fi
 
 test:
-	@tests/stages setup check unit fuzz-briefly e2e
+	@tests/stages setup check unit fuzz-briefly e2e cost
 
 setup:
 	@tests/setup test
@@ -65,6 +66,10 @@ e2e:
 	@rm -f $(STORY_TIMES)
 	tests/in-namespace cargo test --locked --offline --no-fail-fast -p postern-tests -- --test-threads=$${E2E_THREADS:-3}; \
 		result=$$?; tests/slowest $(STORY_TIMES); exit $$result
+
+# What a request costs, counted: fails when it is more than what benches/cost/baseline.json accepts.
+cost:
+	@$(MAKE) --no-print-directory -C benches cost
 
 # The programs as they are shipped. The cert agent stands in every pod, so it is built for size (docs/decisions/0232).
 release:
