@@ -130,10 +130,10 @@ async fn read_answer(stream: &mut TcpStream, body: usize) -> Result<()> {
     let mut answer = Vec::with_capacity(body + 1024);
     loop {
         ensure!(stream.read_buf(&mut answer).await? > 0, "closed in place of an answer");
-        let head = answer.windows(4).position(|four| four == b"\r\n\r\n");
-        if head.is_some_and(|start| answer.len() >= start + 4 + body) {
-            let line = String::from_utf8_lossy(&answer[..answer.len().min(64)]);
-            ensure!(line.starts_with("HTTP/1.1 200 "), "the answer was {line:?}");
+        let Some(start) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let line = String::from_utf8_lossy(&answer[..start.min(64)]);
+        ensure!(line.starts_with("HTTP/1.1 200 "), "the answer was {line:?}");
+        if answer.len() >= start + 4 + body {
             return Ok(());
         }
     }
