@@ -18,7 +18,7 @@ help:
 	@echo 'make fmt           format the sources'
 	@echo 'make reference     print docs/reference, the tables of the guides and the CRDs anew from the code'
 	@echo 'make cost          instructions, allocations and system calls of a request, counted, beside the accepted ones'
-	@echo 'make bench         CPU per request beside HAProxy, in turn, as a table'
+	@echo 'make bench         what a request costs beside HAProxy, nginx, Envoy and the bare libraries (QUICK=1: in three minutes)'
 	@echo 'make prove-certs   what is promised about certificates, measured: one line a promise (PROVE="--only P-01")'
 	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
 	@echo 'make images        container images of the four programs, as OCI archives, without a container daemon'

@@ -1,7 +1,10 @@
-//! The app behind the proxies: HTTP/1.1 with keep-alive, a few sizes of answers, one that takes its time, an echo for those
-//! who switch protocols, and nothing else, so that it costs little.
+//! The app behind the proxies, on one port: HTTP/1.1 with keep-alive, a few sizes of answers, one that takes its time, an
+//! echo for those who switch protocols, bytes without end; HTTP/2 for those who begin with it. Nothing else, so that it
+//! costs little.
 //!
-//! Requests have no body, because the load sends none.
+//! Requests of HTTP/1.1 have no body, because the load sends none.
+
+pub(crate) mod http2;
 
 use std::io::Write;
 use std::rc::Rc;
@@ -12,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
-use crate::workload::{ANSWER_SIZES, answer_bytes_of_path};
+use crate::rows::{ANSWER_SIZES, answer_bytes_of_path};
 
 /// The longest request head taken, in bytes; a longer one ends the connection.
 const HEAD: usize = 16 * 1024;
@@ -21,6 +24,15 @@ const HEAD: usize = 16 * 1024;
 pub(crate) const WAIT: &str = "/wait";
 /// How late: a crowd has come by then.
 const LATE: Duration = Duration::from_secs(15);
+
+/// The path of bytes that never end, and of a place where as many may be left.
+pub(crate) const SOURCE: &str = "/source";
+pub(crate) const SINK: &str = "/sink";
+/// Written or read at once of those, in bytes.
+const PIECE: usize = 128 * 1024;
+
+/// How a client begins that speaks HTTP/2 from the start (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI";
 
 /// Every answer there is, made once.
 struct Answers {
@@ -47,13 +59,21 @@ async fn serve(listener: &TcpListener) -> Result<()> {
     let answers = Rc::new(Answers::new());
     loop {
         let (stream, _) = listener.accept().await.context("accepting")?;
-        tokio::task::spawn_local(converse(stream, Rc::clone(&answers)));
+        let answers = Rc::clone(&answers);
+        tokio::task::spawn_local(async move {
+            let _ = stream.set_nodelay(true);
+            let mut first = [0; PREFACE.len()];
+            match stream.peek(&mut first).await {
+                // One that breaks is not the app's business.
+                Ok(_) if first == PREFACE => drop(http2::serve(stream).await),
+                _ => converse(stream, answers).await,
+            }
+        });
     }
 }
 
 /// Answers requests until the client is done. A connection that breaks is not the backend's business.
 async fn converse(mut stream: TcpStream, answers: Rc<Answers>) {
-    let _ = stream.set_nodelay(true);
     let mut buffer = Vec::with_capacity(HEAD);
     while buffer.len() < HEAD {
         match stream.read_buf(&mut buffer).await {
@@ -65,8 +85,11 @@ async fn converse(mut stream: TcpStream, answers: Rc<Answers>) {
             if wants(head, b"upgrade: websocket") {
                 return echo(stream).await;
             }
-            if head.starts_with(b"GET /wait ") {
-                tokio::time::sleep(LATE).await;
+            match path_of(head) {
+                Some(WAIT) => tokio::time::sleep(LATE).await,
+                Some(SOURCE) => return pour(stream).await,
+                Some(SINK) => return drain(stream).await,
+                _ => {}
             }
             let written = stream.write_all(answers.to(head)).await;
             if written.is_err() || wants(head, b"connection: close") {
@@ -75,6 +98,20 @@ async fn converse(mut stream: TcpStream, answers: Rc<Answers>) {
             buffer.drain(..end);
         }
     }
+}
+
+async fn pour(mut stream: TcpStream) {
+    let piece = vec![b'x'; PIECE];
+    while stream.write_all(&piece).await.is_ok() {}
+}
+
+async fn drain(mut stream: TcpStream) {
+    let mut piece = vec![0; PIECE];
+    while matches!(stream.read(&mut piece).await, Ok(read) if read > 0) {}
+}
+
+fn path_of(head: &[u8]) -> Option<&str> {
+    std::str::from_utf8(head.split(|byte| *byte == b' ').nth(1)?).ok()
 }
 
 fn end_of_head(bytes: &[u8]) -> Option<usize> {
@@ -106,11 +143,9 @@ impl Answers {
 
     /// The answer to a request: its path names the size.
     fn to(&self, head: &[u8]) -> &[u8] {
-        let path = head.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-        let path = std::str::from_utf8(path).ok();
-        let bytes = match path {
+        let bytes = match path_of(head) {
             Some(WAIT) => Some(ANSWER_SIZES[0]),
-            _ => path.and_then(answer_bytes_of_path),
+            path => path.and_then(answer_bytes_of_path),
         };
         let found = self.good.iter().find(|(size, _)| Some(*size) == bytes);
         found.map_or(&self.not_found, |(_, answer)| answer)

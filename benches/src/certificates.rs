@@ -10,6 +10,8 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
+use crate::credentials::Credentials;
+
 /// Who a proxy says it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Identity {
@@ -69,6 +71,24 @@ impl Certificates {
             write(&made.leaf_and_key(identity), &(leaf.pem() + &key.serialize_pem()))?;
         }
         Ok(made)
+    }
+
+    /// Those of a folder in which another process has made them.
+    pub(crate) fn made(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    /// The folder.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What an identity needs to speak TLS.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub(crate) fn credentials(&self, identity: Identity) -> Result<Credentials> {
+        Credentials::read(&self.leaf(identity), &self.key(identity), &self.root())
     }
 
     /// The root certificate.

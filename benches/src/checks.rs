@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 
 use crate::certificates::Identity;
+use crate::contender::Contender;
 use crate::get::Seen;
 use crate::pair::{Identities, Pair};
-use crate::proxies::Proxy;
 use crate::testbed::TestBed;
 
 /// How a pair refused, once it was seen to let the allowed identity through.
@@ -20,13 +20,13 @@ pub(crate) struct Refusals {
 ///
 /// # Errors
 /// When the right identities do not get through, or wrong ones do.
-pub(crate) fn run(bed: &TestBed<'_>, proxy: Proxy) -> Result<Refusals> {
-    let name = proxy.name();
-    Pair::start(bed, proxy, Identities::GOOD)
+pub(crate) fn run(bed: &TestBed<'_>, contender: Contender) -> Result<Refusals> {
+    let name = contender.name;
+    Pair::start(bed, contender, Identities::GOOD)
         .and_then(|mut pair| pair.wait_until_it_answers())
         .with_context(|| format!("{name}: the right client and the right server"))?;
     let refused = |identities, what: &'static str| {
-        Pair::start(bed, proxy, identities)
+        Pair::start(bed, contender, identities)
             .and_then(|mut pair| pair.ensure_it_refuses())
             .with_context(|| format!("{name}: {what} of the same root"))
     };

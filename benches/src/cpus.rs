@@ -33,12 +33,13 @@ impl Cpus {
     }
 }
 
-/// Starts a program that runs on this CPU only, from its first instruction on: it inherits the affinity this thread
+/// Starts a program that runs on this CPU only, or on any where none is named, from its first instruction on: it inherits the affinity this thread
 /// has for a moment.
 ///
 /// # Errors
 /// When the CPU cannot be had or the program cannot be started.
-pub(crate) fn spawn_on(cpu: usize, command: &mut Command) -> io::Result<Child> {
+pub(crate) fn spawn_on(cpu: Option<usize>, command: &mut Command) -> io::Result<Child> {
+    let Some(cpu) = cpu else { return command.spawn() };
     let before = sched_getaffinity(OURSELVES)?;
     let mut only = CpuSet::new();
     only.set(cpu)?;

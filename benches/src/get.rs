@@ -1,4 +1,4 @@
-//! One HTTP/1.1 GET, plain and patient: is the pair up, and does it refuse?
+//! One GET, plain and patient: is the pair up, and does it refuse?
 
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
@@ -6,6 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use http::Request;
+use tokio::task::LocalSet;
+use tokio::time::timeout;
 
 /// How long a connect, a write or a read may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -30,11 +33,39 @@ impl fmt::Display for Seen {
     }
 }
 
-/// Asks once, on a connection of its own.
+/// Asks once in HTTP/2 without TLS, on a connection of its own.
 ///
 /// # Errors
 /// When nothing listens there.
-pub(crate) fn get(port: u16, path: &str) -> Result<Seen> {
+pub(crate) fn http2(port: u16, path: &str) -> Result<Seen> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, async {
+        // Whatever breaks or takes too long is an answer too.
+        let asked = timeout(PATIENCE, ask_http2(port, path)).await;
+        Ok(asked.ok().and_then(Result::ok).unwrap_or(Seen::Nothing))
+    })
+}
+
+async fn ask_http2(port: u16, path: &str) -> Result<Seen> {
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+    let (requests, connection) = h2::client::handshake(stream).await?;
+    tokio::task::spawn_local(connection);
+    let request = Request::get(format!("http://bench.example{path}")).body(())?;
+    let (answer, _) = requests.ready().await?.send_request(request, true)?;
+    let answer = answer.await?;
+    let status = answer.status().as_u16();
+    let (mut body, mut length) = (answer.into_body(), 0);
+    while let Some(piece) = body.data().await {
+        length += piece?.len();
+    }
+    Ok(Seen::Answer(status, length))
+}
+
+/// Asks once in HTTP/1.1, on a connection of its own.
+///
+/// # Errors
+/// When nothing listens there.
+pub(crate) fn http1(port: u16, path: &str) -> Result<Seen> {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     let stream = match TcpStream::connect_timeout(&address, PATIENCE) {
         // A proxy that refuses at once resets before the connection is ours.

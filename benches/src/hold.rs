@@ -16,13 +16,15 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::backend::WAIT;
+use crate::contender::{Contender, HAPROXY_H1, POSTERN};
+use crate::loads::idle::rest;
 use crate::pair::{Identities, Pair};
 use crate::programs::Programs;
 use crate::proxies::Proxy;
-use crate::report::Format;
+use crate::results::Format;
+use crate::rows::{self, Row, UNREAD};
 use crate::statistics::spread;
 use crate::testbed::TestBed;
-use crate::workload::{UNREAD, Workload};
 
 /// How many clients of a crowd open at a time.
 const OPENING: usize = 64;
@@ -34,10 +36,6 @@ const SMALL_REQUESTS: usize = 500;
 /// Asks to switch protocols, with the key of RFC 6455 §1.3.
 const SWITCH: &str = "GET / HTTP/1.1\r\nhost: b\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-/// The proxies rest when they use less than this of a CPU between two looks.
-const REST: Duration = Duration::from_millis(10);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// Whom to hold, and how often.
 #[derive(Args)]
@@ -97,8 +95,10 @@ impl Crowd {
         }
     }
 
-    fn workload(self) -> Workload {
-        if self == Self::Tcp { Workload::Tcp } else { Workload::H1Small }
+    /// The row whose pairs it comes to.
+    fn row(self) -> Result<&'static Row> {
+        let name = if self == Self::Tcp { "tcp" } else { "h1-small" };
+        rows::named(name).with_context(|| format!("no row {name}"))
     }
 
     /// Opens a connection and comes as far as it can be held.
@@ -134,16 +134,16 @@ impl Crowd {
 /// Whatever keeps it from measuring. That clients fail is a figure.
 pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(!cfg!(debug_assertions), "a debug build measures nothing");
-    let programs = Programs::find(Proxy::Haproxy)?;
+    let programs = Programs::find(&[Proxy::Haproxy, Proxy::Postern])?;
     for crowd in &options.crowd {
         let clients = options.clients.and_then(|clients| usize::try_from(clients).ok());
         let clients = clients.unwrap_or_else(|| crowd.clients());
-        let bed = TestBed::new(&programs, crowd.workload())?;
+        let bed = TestBed::new(&programs, crowd.row()?)?;
         let mut ratios = Vec::new();
         for number in 1..=options.pairs {
-            let both = [Proxy::Haproxy, Proxy::Postern].map(|proxy| {
-                let held = one_run(&bed, proxy, *crowd, clients)?;
-                tell(options.output, *crowd, clients, number, proxy, &held)?;
+            let both = [HAPROXY_H1, POSTERN].map(|contender| {
+                let held = one_run(&bed, contender, *crowd, clients)?;
+                tell(options.output, *crowd, clients, number, contender, &held)?;
                 Ok::<_, anyhow::Error>(held.cpu_us)
             });
             let [theirs, ours] = both;
@@ -160,8 +160,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn one_run(bed: &TestBed<'_>, proxy: Proxy, crowd: Crowd, clients: usize) -> Result<Held> {
-    let mut pair = Pair::start(bed, proxy, Identities::GOOD)?;
+fn one_run(bed: &TestBed<'_>, contender: Contender, crowd: Crowd, clients: usize) -> Result<Held> {
+    let mut pair = Pair::start(bed, contender, Identities::GOOD)?;
     pair.wait_until_it_answers()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(hold(&pair, crowd, clients))
@@ -192,21 +192,6 @@ async fn hold(pair: &Pair, crowd: Crowd, clients: usize) -> Result<Held> {
     let concluded = concluding.join_all().await;
     let good = concluded.iter().filter(|one| matches!(one, Ok(Ok(())))).count();
     Ok(Held { cpu_us, failed: clients - good, idle, beside })
-}
-
-/// Waits until both proxies have nothing to do.
-async fn rest(pair: &Pair) -> Result<()> {
-    timeout(PATIENCE, async {
-        loop {
-            let before = pair.cpu_time()?;
-            tokio::time::sleep(LOOK).await;
-            if pair.cpu_time()? - before < REST {
-                return Ok(());
-            }
-        }
-    })
-    .await
-    .context("the proxies never come to rest")?
 }
 
 /// The 99th percentile of small requests, one after the other on one connection.
@@ -252,7 +237,7 @@ fn tell(
     crowd: Crowd,
     clients: usize,
     number: u32,
-    proxy: Proxy,
+    contender: Contender,
     held: &Held,
 ) -> Result<()> {
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
@@ -260,7 +245,7 @@ fn tell(
         return write(
             &json!({
                 "kind": "held", "crowd": crowd.name(), "clients": clients, "pair": number,
-                "proxy": proxy.name(), "failed": held.failed, "cpu_us_per_client": held.cpu_us,
+                "proxy": contender.name, "failed": held.failed, "cpu_us_per_client": held.cpu_us,
                 "small_p99_ms": {"idle": ms(held.idle), "beside": ms(held.beside)},
             })
             .to_string(),
@@ -269,7 +254,7 @@ fn tell(
     write(&format!(
         "{number:>3}  {clients:>5} {:<10} {:<8} failed {:>5}  CPU {:>7.1} µs each  small request p99 {:>6.2} ms idle, {:>6.2} ms beside",
         crowd.name(),
-        proxy.name(),
+        contender.name,
         held.failed,
         held.cpu_us,
         ms(held.idle),

@@ -1,36 +1,43 @@
-//! What a pair of Postern proxies costs beside a pair of HAProxy or Envoy ones that do the same job.
+//! What a pair of Postern proxies costs beside pairs of others that do the same job.
 //!
 //! ```text
-//! load (wrk) -> outbound proxy -> mutual TLS -> inbound proxy -> backend
+//! load -> outbound proxy -> mutual TLS -> inbound proxy -> app
 //! ```
 //!
-//! Everything is on loopback. Both proxies share one CPU with one worker each; load and backend share another.
-//! The figure is CPU time per request, taken in turn (peer, Postern, peer, Postern ...), because only ratios of
-//! neighbours in time mean anything on a machine that others use too.
+//! Everything is on loopback. Both proxies share one CPU with one worker each; load and app share another. The figure is
+//! most often CPU time per request, taken in turn (a peer, Postern, another peer ...), because only ratios of neighbours
+//! in time mean anything on a machine that others use too.
 //!
-//! Reading order: [`compare`] tells the story; [`proxies`] says how each proxy is set up; [`pair`] runs two of them;
-//! [`measure`] takes one run; [`report`] prints.
+//! Reading order: [`rows`] says what is measured and [`contender`] who; [`compare`] tells the story; [`proxies`] says how
+//! each proxy is set up; [`pair`] runs two of them; [`loads`] are put on them; [`measure`] takes one run; [`results`]
+//! keeps what was measured, [`table`], [`markdown`] and [`plot`] show it.
 
 mod backend;
 mod certificates;
 mod checks;
 mod compare;
+mod contender;
+mod context;
 mod cpus;
+mod credentials;
 mod get;
 mod hold;
+mod loads;
+mod markdown;
 mod measure;
 mod pair;
+mod plot;
 mod ports;
 mod proc;
 mod process;
 mod programs;
 mod proxies;
-mod report;
+mod results;
+mod rows;
 mod statistics;
+mod table;
 mod testbed;
 mod wait;
-mod workload;
-mod wrk;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -43,13 +50,16 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "postern-benches", version)]
 enum Command {
-    /// CPU per request of Postern and a peer, in turn, as a table
+    /// Postern and its peers, in turn, row by row
     Compare(compare::Options),
     /// Crowds that hold connections, requests and answers beside HAProxy: what opening them costs, and who fails
     Hold(hold::Options),
     /// The app behind the proxies; `compare` starts it itself
     #[command(hide = true)]
     Backend,
+    /// A load; `compare` starts it itself
+    #[command(hide = true, subcommand)]
+    Load(loads::Ours),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +67,7 @@ fn main() -> ExitCode {
         Command::Compare(options) => compare::run(&options),
         Command::Hold(options) => hold::run(&options),
         Command::Backend => backend::run(),
+        Command::Load(load) => loads::ours(&load),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

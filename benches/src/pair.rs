@@ -1,4 +1,4 @@
-//! Two proxies in a row, running.
+//! Two proxies in a row, running; or, to measure beside them, the app alone.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -6,9 +6,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::certificates::Identity;
-use crate::get::{Seen, get};
+use crate::contender::Contender;
+use crate::get::{self, Seen};
 use crate::process::{Invocation, Process};
 use crate::proxies::{Job, PairPorts, Proxy};
+use crate::rows::{Load, Protocol};
 use crate::testbed::TestBed;
 use crate::{ports, wait};
 
@@ -17,8 +19,8 @@ const START: Duration = Duration::from_secs(15);
 /// How long a connect to loopback may take.
 const CONNECT: Duration = Duration::from_secs(1);
 /// How long a pair that must refuse is asked again and again: one that was only not ready would let something through
-/// within this time.
-const REFUSAL: Duration = Duration::from_secs(2);
+/// within this time, as the right pair did before it.
+const REFUSAL: Duration = Duration::from_millis(700);
 
 /// Whose certificates the two proxies have. What they expect of each other stays the same.
 #[derive(Clone, Copy, Debug)]
@@ -34,18 +36,15 @@ impl Identities {
 
 /// A running pair. Dropping it ends both.
 pub(crate) struct Pair {
-    outbound: Process,
-    inbound: Process,
+    /// Inbound and outbound; none where the load goes to the app.
+    processes: Vec<Process>,
+    /// The inbound proxy where the row is about the outbound one alone: the bare one for every contender, on the CPU of
+    /// the load.
+    other_half: Option<Process>,
     ports: PairPorts,
+    protocol: Protocol,
     path: String,
     answer_bytes: usize,
-}
-
-/// Idle memory of a fresh pair, in KiB.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Resident {
-    pub(crate) outbound: u64,
-    pub(crate) inbound: u64,
 }
 
 impl Pair {
@@ -53,24 +52,45 @@ impl Pair {
     ///
     /// # Errors
     /// When one of them does not start, with its last words.
-    pub(crate) fn start(bed: &TestBed<'_>, proxy: Proxy, identities: Identities) -> Result<Self> {
-        let [outbound, inbound] = ports::free()?;
-        let ports = PairPorts { outbound, inbound };
-        let invocations = proxy.prepare(&Job { bed, ports, identities })?;
-        let start = |side: &str, invocation: &Invocation, port| -> Result<Process> {
-            let name = format!("{}-{side}", proxy.name());
-            let (setpriv, cpu) = (&bed.programs.setpriv, bed.cpus.proxies);
-            let mut process = Process::start(&name, invocation, setpriv, cpu, bed.directory())?;
-            wait_until_it_listens(&mut process, port)?;
-            Ok(process)
+    pub(crate) fn start(
+        bed: &TestBed<'_>,
+        contender: Contender,
+        identities: Identities,
+    ) -> Result<Self> {
+        // All at once, so that they differ.
+        let [outbound, inbound, others @ ..] = match contender.proxy {
+            Some(_) => ports::free::<8>()?,
+            None => [bed.app(); 8],
         };
-        Ok(Self {
-            inbound: start("inbound", &invocations.inbound, inbound)?,
-            outbound: start("outbound", &invocations.outbound, outbound)?,
-            ports,
-            path: bed.workload.path(),
-            answer_bytes: bed.workload.answer_bytes(),
-        })
+        let mut pair = Self {
+            processes: Vec::new(),
+            other_half: None,
+            ports: PairPorts { outbound, inbound, others },
+            protocol: bed.row.protocol,
+            path: bed.row.path(),
+            answer_bytes: bed.row.answer_bytes(),
+        };
+        if let Some(proxy) = contender.proxy {
+            let job = Job { bed, contender, ports: pair.ports, identities };
+            let start = |side: &str, invocation: &Invocation, port, cpu| -> Result<Process> {
+                let name = format!("{}-{side}", contender.name);
+                let setpriv = &bed.programs.setpriv;
+                let mut process = Process::start(&name, invocation, setpriv, cpu, bed.directory())?;
+                wait_until_it_listens(&mut process, port)?;
+                Ok(process)
+            };
+            let invocations = job.prepare(proxy)?;
+            if bed.row.load == Load::HandshakesOut {
+                let bare = job.prepare(Proxy::Bare)?.inbound;
+                pair.other_half = Some(start("inbound", &bare, inbound, bed.load_cpu())?);
+            } else {
+                let cpu = bed.proxies_cpu();
+                pair.processes.push(start("inbound", &invocations.inbound, inbound, cpu)?);
+            }
+            let cpu = bed.proxies_cpu();
+            pair.processes.push(start("outbound", &invocations.outbound, outbound, cpu)?);
+        }
+        Ok(pair)
     }
 
     /// Where the load goes.
@@ -83,7 +103,12 @@ impl Pair {
         SocketAddr::from(([127, 0, 0, 1], self.ports.outbound))
     }
 
-    /// Waits until the backend's answer comes through.
+    /// Where the outbound proxy connects.
+    pub(crate) fn inbound_port(&self) -> u16 {
+        self.ports.inbound
+    }
+
+    /// Waits until the app's answer comes through.
     ///
     /// # Errors
     /// When it does not in time.
@@ -91,10 +116,11 @@ impl Pair {
         let mut last = Seen::Nothing;
         let answered = wait::until(START, || {
             last = self.ask()?;
-            Ok(self.is_backends(&last).then_some(()))
+            Ok(self.is_the_apps(&last).then_some(()))
         })?;
         if answered.is_none() {
-            let words = [self.outbound.last_words(), self.inbound.last_words()].join("\n");
+            let words: Vec<String> = self.processes.iter().map(Process::last_words).collect();
+            let words = words.join("\n");
             bail!("an allowed request does not get through (last: {last}):\n{words}");
         }
         Ok(())
@@ -116,24 +142,28 @@ impl Pair {
 
     /// User and system time of both so far.
     pub(crate) fn cpu_time(&self) -> Result<Duration> {
-        Ok(self.outbound.cpu_time()? + self.inbound.cpu_time()?)
+        self.processes.iter().map(Process::cpu_time).sum()
     }
 
-    /// Resident memory of each.
-    pub(crate) fn resident(&self) -> Result<Resident> {
-        Ok(Resident {
-            outbound: self.outbound.resident_kib()?,
-            inbound: self.inbound.resident_kib()?,
-        })
+    /// User and system time so far of what belongs to the load and not to the contender.
+    pub(crate) fn uncounted_cpu_time(&self) -> Result<Duration> {
+        self.other_half.iter().map(Process::cpu_time).sum()
+    }
+
+    /// Resident memory of each, in KiB.
+    pub(crate) fn resident_kib(&self) -> Result<Vec<u64>> {
+        self.processes.iter().map(Process::resident_kib).collect()
     }
 
     fn ask(&mut self) -> Result<Seen> {
-        self.outbound.ensure_alive()?;
-        self.inbound.ensure_alive()?;
-        get(self.ports.outbound, &self.path)
+        self.processes.iter_mut().try_for_each(Process::ensure_alive)?;
+        match self.protocol {
+            Protocol::Http1 | Protocol::Opaque => get::http1(self.ports.outbound, &self.path),
+            Protocol::Http2 => get::http2(self.ports.outbound, &self.path),
+        }
     }
 
-    fn is_backends(&self, seen: &Seen) -> bool {
+    fn is_the_apps(&self, seen: &Seen) -> bool {
         *seen == Seen::Answer(200, self.answer_bytes)
     }
 }

@@ -29,11 +29,17 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(TICK * (own + others))
 }
 
-/// The resident memory of a process, in KiB (`VmRSS`).
+/// The resident memory of a process and of all that descend from it, in KiB (`VmRSS`).
 ///
 /// # Errors
 /// When the process is gone.
 pub(crate) fn resident_kib(pid: u32) -> Result<u64> {
+    let others = descendants(pid, &all_stats());
+    // One of them may end while we look.
+    Ok(own_resident_kib(pid)? + others.into_iter().flat_map(own_resident_kib).sum::<u64>())
+}
+
+fn own_resident_kib(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
     parse_resident(&text).with_context(|| format!("no VmRSS in {path}"))

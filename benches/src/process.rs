@@ -19,8 +19,8 @@ const END: Duration = Duration::from_secs(10);
 pub(crate) struct Invocation {
     /// The program and its arguments.
     pub(crate) words: Vec<String>,
-    /// Whether standard output is logs of each request, which go to `/dev/null`.
-    pub(crate) discard_output: bool,
+    /// The file that standard output goes to, where it is a line for each request; gone when the process is.
+    pub(crate) access_log: Option<PathBuf>,
 }
 
 /// A running child. Dropping it ends it.
@@ -28,10 +28,11 @@ pub(crate) struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    access_log: Option<PathBuf>,
 }
 
 impl Process {
-    /// Starts `invocation` on this CPU. Its standard error goes to a file named after it in `directory`.
+    /// Starts `invocation` on this CPU, or on any. Its standard error goes to a file named after it in `directory`.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -39,20 +40,22 @@ impl Process {
         name: &str,
         invocation: &Invocation,
         setpriv: &Path,
-        cpu: usize,
+        cpu: Option<usize>,
         directory: &Path,
     ) -> Result<Self> {
         let log = directory.join(format!("{name}.log"));
         let file = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
-        let output = match invocation.discard_output {
-            true => Stdio::null(),
-            false => file.try_clone().context("sharing a log file")?.into(),
-        };
+        let output = match &invocation.access_log {
+            Some(path) => {
+                File::create(path).with_context(|| format!("creating {}", path.display()))
+            }
+            None => file.try_clone().context("sharing a log file"),
+        }?;
         let mut command = tied_to_us(setpriv, &invocation.words);
         command.stdin(Stdio::null()).stdout(output).stderr(file);
         let child =
             cpus::spawn_on(cpu, &mut command).with_context(|| format!("starting {name}"))?;
-        Ok(Self { name: name.to_owned(), child, log })
+        Ok(Self { name: name.to_owned(), child, log, access_log: invocation.access_log.clone() })
     }
 
     /// User and system time used so far, with children.
@@ -60,7 +63,7 @@ impl Process {
         proc::cpu_time(self.child.id())
     }
 
-    /// Resident memory in KiB.
+    /// Resident memory in KiB, with children.
     pub(crate) fn resident_kib(&self) -> Result<u64> {
         proc::resident_kib(self.child.id())
     }
@@ -85,6 +88,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         end(&mut self.child);
+        // A run can write a hundred megabytes; the folder they are in goes at the end all the same.
+        self.access_log.iter().for_each(|path| drop(std::fs::remove_file(path)));
     }
 }
 

@@ -9,16 +9,15 @@ use crate::proxies::Proxy;
 
 /// Where the programs are.
 pub(crate) struct Programs {
-    /// Ours, beside this very program.
-    pub(crate) postern: PathBuf,
-    /// This very program, which is also the backend.
+    /// This very program, which is also the app and most of the loads.
     pub(crate) ourselves: PathBuf,
-    /// The peer's.
-    pub(crate) peer: PathBuf,
-    /// The load.
+    /// The loads of others.
     pub(crate) wrk: PathBuf,
+    pub(crate) h2load: PathBuf,
     /// Ends a child when its parent dies (util-linux).
     pub(crate) setpriv: PathBuf,
+    /// Empty where a proxy was not asked for.
+    proxies: [PathBuf; Proxy::ALL.len()],
 }
 
 impl Programs {
@@ -26,35 +25,41 @@ impl Programs {
     ///
     /// # Errors
     /// The list of what is missing, and the commands that bring it.
-    pub(crate) fn find(peer: Proxy) -> Result<Self> {
+    pub(crate) fn find(wanted: &[Proxy]) -> Result<Self> {
         let ourselves = std::env::current_exe().context("finding this very program")?;
         let mut missing = Vec::new();
-        let postern = beside(&ourselves, &mut missing);
         let wrk = in_path("wrk", "wrk", &mut missing);
+        let h2load = in_path("h2load", "nghttp2-client", &mut missing);
         let setpriv = in_path("setpriv", "util-linux", &mut missing);
-        let peer = match peer {
+        let proxies = Proxy::ALL.map(|proxy| match proxy {
+            _ if !wanted.contains(&proxy) => PathBuf::new(),
+            Proxy::Postern => beside(&ourselves, "postern-proxy", "-p proxy", &mut missing),
+            Proxy::Bare => beside(&ourselves, "bare-pair", "-p postern-benches", &mut missing),
+            Proxy::Haproxy => in_path("haproxy", "haproxy", &mut missing),
+            Proxy::Nginx => in_path("nginx", "nginx-light", &mut missing),
             Proxy::Envoy => envoy(&ourselves, &mut missing),
-            _ => in_path("haproxy", "haproxy", &mut missing),
-        };
+        });
         if !missing.is_empty() {
             bail!("not found:\n  {}", missing.join("\n  "));
         }
-        Ok(Self { postern, ourselves, peer, wrk, setpriv })
+        Ok(Self { ourselves, wrk, h2load, setpriv, proxies })
     }
 
     /// The program of a proxy.
     pub(crate) fn of(&self, proxy: Proxy) -> &Path {
-        match proxy {
-            Proxy::Postern => &self.postern,
-            Proxy::Haproxy | Proxy::Envoy => &self.peer,
-        }
+        let index = Proxy::ALL.iter().position(|one| *one == proxy);
+        index.and_then(|index| self.proxies.get(index)).map_or(Path::new(""), PathBuf::as_path)
     }
 }
 
-fn beside(ourselves: &Path, missing: &mut Vec<String>) -> PathBuf {
-    let path = ourselves.with_file_name("postern-proxy");
+/// What one build of the workspace made.
+fn beside(ourselves: &Path, name: &str, package: &str, missing: &mut Vec<String>) -> PathBuf {
+    let path = ourselves.with_file_name(name);
     if !path.is_file() {
-        missing.push(format!("{}: build it with `cargo build --release -p proxy`", path.display()));
+        missing.push(format!(
+            "{}: build it with `cargo build --release {package} --bin {name}`",
+            path.display()
+        ));
     }
     path
 }
@@ -70,13 +75,14 @@ fn in_path(name: &str, package: &str, missing: &mut Vec<String>) -> PathBuf {
     })
 }
 
-/// `ENVOY_BIN`, or what `make test` put into the cargo target directory.
+/// `ENVOY_BIN`, or what `tests/setup` put into the cargo target directory.
 fn envoy(ourselves: &Path, missing: &mut Vec<String>) -> PathBuf {
     let named = std::env::var_os("ENVOY_BIN").map(PathBuf::from);
     let found = named.or_else(|| fetched_envoy(ourselves)).filter(|path| path.is_file());
     found.unwrap_or_else(|| {
         missing.push(
-            "envoy: `tests/setup test` fetches it; or name one with ENVOY_BIN=/path/to/envoy"
+            "envoy: `tests/setup bench` fetches it; or name one with ENVOY_BIN=/path/to/envoy; or leave it out with \
+             `--peer haproxy,nginx,bare`"
                 .to_owned(),
         );
         PathBuf::new()

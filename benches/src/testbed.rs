@@ -1,4 +1,4 @@
-//! What all runs of one workload share: certificates, the backend, the CPUs, a folder for files.
+//! What all runs of one row share: certificates, the app, the CPUs, a folder for files.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,68 +9,95 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::certificates::Certificates;
+use crate::contender::Workers;
 use crate::cpus::{self, Cpus};
 use crate::proc;
 use crate::process::{self, tied_to_us};
 use crate::programs::Programs;
-use crate::workload::Workload;
+use crate::rows::Row;
 
 /// Everything around the proxies under test.
 pub(crate) struct TestBed<'a> {
     pub(crate) programs: &'a Programs,
-    pub(crate) workload: Workload,
+    pub(crate) row: &'static Row,
     pub(crate) certificates: Certificates,
-    pub(crate) cpus: Cpus,
-    pub(crate) backend: Backend,
+    /// `None` where nothing is pinned.
+    cpus: Option<Cpus>,
+    backend: Backend,
     // Last: the folder goes when all that write into it are gone.
     directory: TempDir,
 }
 
 impl<'a> TestBed<'a> {
-    /// Makes the certificates and starts the backend.
+    /// Makes the certificates and starts the app.
     ///
     /// # Errors
-    /// When there is one CPU only, a file cannot be written, or the backend does not start.
-    pub(crate) fn new(programs: &'a Programs, workload: Workload) -> Result<Self> {
+    /// When there is one CPU only, a file cannot be written, or the app does not start.
+    pub(crate) fn new(programs: &'a Programs, row: &'static Row) -> Result<Self> {
         let cpus = Cpus::choose()?;
         let directory = tempfile::Builder::new()
             .prefix("postern-benches.")
             .tempdir()
             .context("a temporary folder")?;
         let certificates = Certificates::make(directory.path().join("certificates"))?;
-        let backend = Backend::start(programs, cpus.load)?;
-        Ok(Self { programs, workload, certificates, cpus, backend, directory })
+        let cpus = is_pinned(row).then_some(cpus);
+        let backend = Backend::start(programs, cpus.map(|cpus| cpus.load))?;
+        Ok(Self { programs, row, certificates, cpus, backend, directory })
     }
 
     /// Where configurations and logs go.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
+
+    /// The app's port.
+    pub(crate) fn app(&self) -> u16 {
+        self.backend.port
+    }
+
+    /// User and system time the app has used so far.
+    pub(crate) fn app_cpu_time(&self) -> Result<Duration> {
+        self.backend.cpu_time()
+    }
+
+    /// The CPU of load and app, where there is one for them.
+    pub(crate) fn load_cpu(&self) -> Option<usize> {
+        self.cpus.map(|cpus| cpus.load)
+    }
+
+    /// The CPU of both proxies, where there is one for them.
+    pub(crate) fn proxies_cpu(&self) -> Option<usize> {
+        self.cpus.map(|cpus| cpus.proxies)
+    }
+}
+
+/// All contenders of a row are alike in this.
+fn is_pinned(row: &Row) -> bool {
+    row.contenders.iter().all(|contender| contender.workers == Workers::Pinned)
 }
 
 /// The app behind the inbound proxy: this very program in another process. Dropping it ends it.
-pub(crate) struct Backend {
+struct Backend {
     /// Where it listens on 127.0.0.1.
-    pub(crate) port: u16,
+    port: u16,
     child: Child,
 }
 
 impl Backend {
-    fn start(programs: &Programs, cpu: usize) -> Result<Self> {
+    fn start(programs: &Programs, cpu: Option<usize>) -> Result<Self> {
         let words = [programs.ourselves.display().to_string(), "backend".to_owned()];
         let mut command = tied_to_us(&programs.setpriv, &words);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = cpus::spawn_on(cpu, &mut command).context("starting the backend")?;
+        let mut child = cpus::spawn_on(cpu, &mut command).context("starting the app")?;
         let mut line = String::new();
         if let Some(output) = child.stdout.take() {
-            BufReader::new(output).read_line(&mut line).context("reading the backend's port")?;
+            BufReader::new(output).read_line(&mut line).context("reading the app's port")?;
         }
-        let port = line.trim().parse().context("the backend named no port")?;
+        let port = line.trim().parse().context("the app named no port")?;
         Ok(Self { port, child })
     }
 
-    /// User and system time used so far.
-    pub(crate) fn cpu_time(&self) -> Result<Duration> {
+    fn cpu_time(&self) -> Result<Duration> {
         proc::cpu_time(self.child.id())
     }
 }

@@ -1,4 +1,4 @@
-//! HAProxy: HTTP/1.1 on the hop between the two, connections pooled and reused by every request, nothing logged.
+//! HAProxy: HTTP/1.1 or HTTP/2 on the hop between the two, connections pooled and reused by every request, nothing logged.
 //!
 //! HAProxy 2.6 cannot read a URI name of a certificate. Inbound it looks for the SPIFFE id, as it stands in the DER of a
 //! certificate, once a connection; outbound it can hold the server to a common name at most. Both are weaker than what
@@ -10,7 +10,9 @@ use anyhow::Result;
 
 use super::{Invocations, Job, Proxy};
 use crate::certificates::Identity;
+use crate::contender::Hop;
 use crate::process::Invocation;
+use crate::rows::Protocol;
 
 pub(super) fn prepare(job: &Job<'_>) -> Result<Invocations> {
     Ok(Invocations {
@@ -21,21 +23,24 @@ pub(super) fn prepare(job: &Job<'_>) -> Result<Invocations> {
 
 fn instance(job: &Job<'_>, side: &str, proxies: &str) -> Result<Invocation> {
     let text = format!("{}{proxies}", settings(job));
-    let file = job.write(&format!("haproxy-{side}.cfg"), &text)?;
+    let file = job.write(&job.name(side, ".cfg"), &text)?;
     let arguments = ["-db", "-q", "-f", &file.display().to_string()];
-    Ok(job.invocation(Proxy::Haproxy, &arguments, false))
+    Ok(job.invocation(Proxy::Haproxy, &arguments))
 }
 
-/// The same suite that Postern prefers, TLS 1.3 only. There is no line `log`, so nothing is logged.
+/// The same suite that Postern prefers, TLS 1.3 only, no tickets, which nobody would use. There is no line `log`, so
+/// nothing is logged.
 fn settings(job: &Job<'_>) -> String {
-    let (mode, reuse) =
-        if job.bed.workload.is_opaque() { ("tcp", "never") } else { ("http", "always") };
+    let (mode, reuse) = match job.protocol() {
+        Protocol::Opaque => ("tcp", "never"),
+        Protocol::Http1 | Protocol::Http2 => ("http", "always"),
+    };
     format!(
         "global
-  nbthread 1
+  nbthread {workers}
   maxconn 9000
   ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256
-  ssl-default-bind-options ssl-min-ver TLSv1.3
+  ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
   ssl-default-server-ciphersuites TLS_AES_128_GCM_SHA256
   ssl-default-server-options ssl-min-ver TLSv1.3
 defaults
@@ -44,17 +49,29 @@ defaults
   timeout client 60s
   timeout server 60s
   http-reuse {reuse}
-"
+",
+        workers = job.contender.workers.count(),
     )
 }
 
+/// What the hop's two ends say of HTTP/2, and what the ends towards client and app say of it.
+fn versions(job: &Job<'_>) -> (&'static str, &'static str) {
+    let ends = if job.protocol() == Protocol::Http2 { " proto h2" } else { "" };
+    let hop = match (job.protocol(), job.contender.hop) {
+        (Protocol::Http1, Hop::Http2) | (Protocol::Http2, _) => " alpn h2",
+        _ => "",
+    };
+    (hop, ends)
+}
+
 fn outbound(job: &Job<'_>) -> String {
+    let (hop, client) = versions(job);
     format!(
         "frontend outbound
-  bind 127.0.0.1:{port}
+  bind 127.0.0.1:{port}{client}
   default_backend peer
 backend peer
-  server peer 127.0.0.1:{peer} ssl crt {certificate} ca-file {root} verify required verifyhost {server}
+  server peer 127.0.0.1:{peer} ssl crt {certificate} ca-file {root} verify required verifyhost {server}{hop}
 ",
         port = job.ports.outbound,
         peer = job.ports.inbound,
@@ -65,19 +82,20 @@ backend peer
 }
 
 fn inbound(job: &Job<'_>) -> String {
+    let (hop, app) = versions(job);
     format!(
         "frontend inbound
-  bind 127.0.0.1:{port} ssl crt {certificate} ca-file {root} verify required
+  bind 127.0.0.1:{port} ssl crt {certificate} ca-file {root} verify required{hop}
   tcp-request session reject unless {{ ssl_c_der,hex -m sub {allowed} }}
   default_backend app
 backend app
-  server app 127.0.0.1:{backend}
+  server app 127.0.0.1:{backend}{app}
 ",
         port = job.ports.inbound,
         certificate = job.bed.certificates.leaf_and_key(job.identities.server).display(),
         root = job.bed.certificates.root().display(),
         allowed = uri_name_in_der(&Identity::Client.spiffe_id()),
-        backend = job.bed.backend.port,
+        backend = job.app(),
     )
 }
 

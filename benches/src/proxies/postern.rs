@@ -1,13 +1,15 @@
 //! Postern: a ServiceEntry says who the server must be, an AuthorizationPolicy who may call it.
 //!
-//! Everything that is on by default stays on. The access log has a line for each request; it goes to `/dev/null`.
+//! Everything that is on by default is on, admin, metrics and readiness among it, at ports of their own. The access log
+//! has a line for each request; it goes to a file.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{Invocations, Job, Proxy};
 use crate::certificates::Identity;
 use crate::process::Invocation;
+use crate::rows::Protocol;
 
 /// What the client's proxy calls the server.
 const SERVICE: &str = "server.a.svc.cluster.local";
@@ -25,15 +27,15 @@ pub(super) fn prepare(job: &Job<'_>) -> Result<Invocations> {
         "bind": "none",
         "listeners": [{
             "bind": loopback(job.ports.inbound),
-            "forward": loopback(job.bed.backend.port),
-            "protocol": if job.bed.workload.is_opaque() { "tcp" } else { "http" },
+            "forward": loopback(job.app()),
+            "protocol": protocol(job).to_lowercase(),
         }],
     });
     let none = json!({"bind": "none"});
     let (client, server) = (job.identities.client, job.identities.server);
     Ok(Invocations {
-        outbound: sidecar(job, "outbound", client, &none, &outbound, &service_entry(job))?,
-        inbound: sidecar(job, "inbound", server, &inbound, &none, &authorization_policy())?,
+        outbound: sidecar(job, "outbound", client, &none, &outbound, &services(job))?,
+        inbound: sidecar(job, "inbound", server, &inbound, &none, &policies(job))?,
     })
 }
 
@@ -44,13 +46,13 @@ fn sidecar(
     identity: Identity,
     inbound: &Value,
     outbound: &Value,
-    resource: &Value,
+    resources: &[Value],
 ) -> Result<Invocation> {
     let certificates = &job.bed.certificates;
-    let resources = job.bed.directory().join(format!("postern-{side}"));
-    std::fs::create_dir_all(&resources)
-        .with_context(|| format!("creating {}", resources.display()))?;
-    let none = json!({"bind": "none"});
+    let folder = job.folder(&job.name(side, ""))?;
+    let [a, b, c, d, e, f] = job.ports.others;
+    let [admin, metrics, readiness] = if side == "outbound" { [a, b, c] } else { [d, e, f] };
+    let bind = |port| json!({"bind": loopback(port)});
     let config = json!({
         "workload": {
             "namespace": "a", "serviceAccount": identity.name(), "labels": {"side": side},
@@ -60,51 +62,89 @@ fn sidecar(
             "key": certificates.key(identity),
             "bundle": certificates.root(),
         }},
-        "resources": {"directory": resources},
+        "resources": {"directory": folder},
         "inbound": inbound,
         "outbound": outbound,
-        "admin": none,
-        "metrics": none,
-        "readiness": none,
-        "workers": 1,
+        "admin": bind(admin),
+        "metrics": bind(metrics),
+        "readiness": bind(readiness),
+        "workers": job.contender.workers.count(),
     });
-    job.write(&format!("postern-{side}/resource.yaml"), &format!("{resource:#}\n"))?;
-    let file = job.write(&format!("postern-{side}.yaml"), &format!("{config:#}\n"))?;
+    let documents: Vec<String> = resources.iter().map(Value::to_string).collect();
+    job.write(&job.name(side, "/resources.yaml"), &(documents.join("\n---\n") + "\n"))?;
+    let file = job.write(&job.name(side, ".yaml"), &format!("{config:#}\n"))?;
     let arguments = ["run", "--config", &file.display().to_string()];
-    Ok(job.invocation(Proxy::Postern, &arguments, true))
+    let access_log = Some(job.bed.directory().join(job.name(side, ".access")));
+    Ok(Invocation { access_log, ..job.invocation(Proxy::Postern, &arguments) })
 }
 
-fn service_entry(job: &Job<'_>) -> Value {
-    let protocol = if job.bed.workload.is_opaque() { "TCP" } else { "HTTP" };
+/// As a ServiceEntry writes it.
+fn protocol(job: &Job<'_>) -> &'static str {
+    match job.protocol() {
+        Protocol::Http1 => "HTTP",
+        Protocol::Http2 => "HTTP2",
+        Protocol::Opaque => "TCP",
+    }
+}
+
+/// The server, and others that nobody calls.
+fn services(job: &Job<'_>) -> Vec<Value> {
+    let server = service(
+        "server",
+        "127.0.0.1",
+        &json!({
+            "number": SERVICE_PORT, "targetPort": job.ports.inbound, "name": "main", "protocol": protocol(job),
+        }),
+    );
+    let others = (1..job.contender.services).map(|number| {
+        let address = format!("10.{}.{}.1", number / 256, number % 256);
+        let port = json!({"number": SERVICE_PORT, "name": "main", "protocol": "HTTP"});
+        service(&format!("other-{number}"), &address, &port)
+    });
+    std::iter::once(server).chain(others).collect()
+}
+
+fn service(name: &str, address: &str, port: &Value) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1",
         "kind": "ServiceEntry",
-        "metadata": {"name": "server", "namespace": "a"},
+        "metadata": {"name": name, "namespace": "a"},
         "spec": {
-            "hosts": [SERVICE],
+            "hosts": [format!("{name}.a.svc.cluster.local")],
             "location": "MESH_INTERNAL",
             "resolution": "STATIC",
-            "ports": [{
-                "number": SERVICE_PORT,
-                "targetPort": job.ports.inbound,
-                "name": "main",
-                "protocol": protocol,
-            }],
-            "endpoints": [{"address": "127.0.0.1"}],
-            "subjectAltNames": [Identity::Server.spiffe_id()],
+            "ports": [port],
+            "endpoints": [{"address": address}],
+            "subjectAltNames": [format!("spiffe://cluster.local/ns/a/sa/{name}")],
         },
     })
 }
 
-fn authorization_policy() -> Value {
+/// Rules for others, each with a path and a method where there are any, and the one that allows the client, last.
+fn policies(job: &Job<'_>) -> Vec<Value> {
+    let others = (1..job.contender.rules).map(|number| {
+        let mut rule = json!({"from": [{"source": {
+            "principals": [format!("cluster.local/ns/a/sa/other-{number}")],
+        }}]});
+        if job.protocol() != Protocol::Opaque {
+            let paths = [format!("/other-{number}/*")];
+            rule["to"] = json!([{"operation": {"methods": ["GET", "POST"], "paths": paths}}]);
+        }
+        policy(&format!("allow-other-{number}"), &rule)
+    });
+    let client = json!({"from": [{"source": {"principals": [Identity::Client.principal()]}}]});
+    others.chain([policy("the-client", &client)]).collect()
+}
+
+fn policy(name: &str, rule: &Value) -> Value {
     json!({
         "apiVersion": "security.istio.io/v1",
         "kind": "AuthorizationPolicy",
-        "metadata": {"name": "allow-client", "namespace": "a"},
+        "metadata": {"name": name, "namespace": "a"},
         "spec": {
             "selector": {"matchLabels": {"side": "inbound"}},
             "action": "ALLOW",
-            "rules": [{"from": [{"source": {"principals": [Identity::Client.principal()]}}]}],
+            "rules": [rule],
         },
     })
 }

@@ -1,65 +1,32 @@
-//! The load: wrk, run for some seconds, and what it printed.
-
-use std::io::Read;
-use std::process::{Child, Stdio};
-use std::time::Duration;
+//! wrk, run for some seconds, and what it printed.
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::process::{self, tied_to_us};
+use super::{Counted, output_of};
 use crate::testbed::TestBed;
-use crate::{cpus, wait};
 
 /// Connections kept busy at once.
 const CONNECTIONS: u32 = 64;
 /// How long an answer may take before wrk counts an error: a stall of a busy machine is in the latencies, not an error.
 const TIMEOUT: &str = "10s";
-/// How much longer than asked wrk may take: it waits for answers under way.
-const GRACE: Duration = Duration::from_secs(20);
 
-/// What wrk counted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Load {
-    pub(crate) requests: u64,
-    pub(crate) requests_per_second: f64,
-    pub(crate) p50_us: f64,
-    pub(crate) p99_us: f64,
-}
-
-/// Puts load on `url` for `seconds`.
+/// Puts load on `url` for `seconds`; `closing` makes each request one on a connection of its own.
 ///
 /// # Errors
-/// When wrk fails, hangs, or saw a single error: what was measured then is not what was asked for.
-pub(crate) fn run(bed: &TestBed<'_>, url: &str, seconds: u32) -> Result<Load> {
+/// When wrk fails, hangs, or saw a single error.
+pub(super) fn run(bed: &TestBed<'_>, url: &str, seconds: u32, closing: bool) -> Result<Counted> {
     let mut words: Vec<String> = vec![bed.programs.wrk.display().to_string()];
     words.extend(["-t1", "--latency", "--timeout", TIMEOUT].map(str::to_owned));
     words.extend([format!("-c{CONNECTIONS}"), format!("-d{seconds}s")]);
-    if bed.workload.closes() {
+    if closing {
         words.extend(["-H", "Connection: close"].map(str::to_owned));
     }
     words.push(url.to_owned());
-    let mut command = tied_to_us(&bed.programs.setpriv, &words);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let child = cpus::spawn_on(bed.cpus.load, &mut command).context("starting wrk")?;
-    let output = output_of(child, Duration::from_secs(seconds.into()) + GRACE)?;
+    let output = output_of(bed, &words, seconds)?;
     parse(&output).with_context(|| format!("wrk printed:\n{output}"))
 }
 
-/// What it prints fits into the pipe, so it is read when wrk is done.
-fn output_of(mut child: Child, patience: Duration) -> Result<String> {
-    let ended = wait::until(patience, || child.try_wait().context("waiting for wrk"))?;
-    if ended.is_none() {
-        process::end(&mut child);
-        bail!("wrk did not come to an end");
-    }
-    let mut text = String::new();
-    if let Some(mut output) = child.stdout.take() {
-        output.read_to_string(&mut text).context("reading what wrk printed")?;
-    }
-    Ok(text)
-}
-
-fn parse(output: &str) -> Result<Load> {
+fn parse(output: &str) -> Result<Counted> {
     let line = |what: &str| output.lines().map(str::trim).find(|line| line.contains(what));
     for trouble in ["Socket errors:", "Non-2xx or 3xx responses:"] {
         if let Some(line) = line(trouble) {
@@ -71,13 +38,12 @@ fn parse(output: &str) -> Result<Load> {
         found.map(str::trim).with_context(|| format!("no line `{start}`"))
     };
     let counted = line("requests in").context("no number of requests")?;
-    let requests = counted.split(' ').next().unwrap_or_default().parse()?;
-    ensure!(requests > 0, "not one request was answered");
-    Ok(Load {
-        requests,
-        requests_per_second: after("Requests/sec:")?.parse()?,
-        p50_us: microseconds(after("50%")?)?,
-        p99_us: microseconds(after("99%")?)?,
+    let requests: f64 = counted.split(' ').next().unwrap_or_default().parse()?;
+    ensure!(requests > 0.0, "not one request was answered");
+    Ok(Counted {
+        units: requests,
+        p50_us: Some(microseconds(after("50%")?)?),
+        p99_us: Some(microseconds(after("99%")?)?),
     })
 }
 
@@ -111,10 +77,8 @@ Transfer/sec:      4.60MB
 
     #[test]
     fn what_wrk_prints() {
-        let load = parse(GOOD).unwrap();
-        let expect =
-            Load { requests: 88044, requests_per_second: 22005.12, p50_us: 2810.0, p99_us: 812.0 };
-        assert_eq!(load, expect);
+        let expect = Counted { units: 88044.0, p50_us: Some(2810.0), p99_us: Some(812.0) };
+        assert_eq!(parse(GOOD).unwrap(), expect);
     }
 
     #[test]
