@@ -40,9 +40,11 @@ mod testbed;
 mod wait;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use results::Results;
 
 /// Measures Postern beside its peers.
 ///
@@ -52,6 +54,11 @@ use clap::Parser;
 enum Command {
     /// Postern and its peers, in turn, row by row
     Compare(compare::Options),
+    /// The page and the picture anew from the lines of earlier comparisons
+    Show {
+        /// Where they are kept
+        results: PathBuf,
+    },
     /// Crowds that hold connections, requests and answers beside HAProxy: what opening them costs, and who fails
     Hold(hold::Options),
     /// The app behind the proxies; `compare` starts it itself
@@ -65,6 +72,7 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Compare(options) => compare::run(&options),
+        Command::Show { results } => Results::read(Some(&results)).and_then(|all| all.write()),
         Command::Hold(options) => hold::run(&options),
         Command::Backend => backend::run(),
         Command::Load(load) => loads::ours(&load),

@@ -97,6 +97,14 @@ impl Results {
         self.lines
             .insert(row.name.to_owned(), std::iter::once(circumstances).chain(runs).collect());
         self.new.push(row);
+        self.write()
+    }
+
+    /// Writes the files anew from the lines there are.
+    ///
+    /// # Errors
+    /// When one cannot be written.
+    pub(crate) fn write(&self) -> Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
         let write = |name: &str, text: String| {
             let path = directory.join(name);

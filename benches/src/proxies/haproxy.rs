@@ -1,5 +1,8 @@
 //! HAProxy: HTTP/1.1 or HTTP/2 on the hop between the two, connections pooled and reused by every request, nothing logged.
 //!
+//! Its buffers are of 64 KiB, with which HTTP/2 carries an answer of 16 KiB for a fifth less than with the 16 KiB of the
+//! default; in rows about memory they are as by default.
+//!
 //! HAProxy 2.6 cannot read a URI name of a certificate. Inbound it looks for the SPIFFE id, as it stands in the DER of a
 //! certificate, once a connection; outbound it can hold the server to a common name at most. Both are weaker than what
 //! a mesh must check, and cheap.
@@ -39,7 +42,7 @@ fn settings(job: &Job<'_>) -> String {
         "global
   nbthread {workers}
   maxconn 9000
-  ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256
+{buffers}  ssl-default-bind-ciphersuites TLS_AES_128_GCM_SHA256
   ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
   ssl-default-server-ciphersuites TLS_AES_128_GCM_SHA256
   ssl-default-server-options ssl-min-ver TLSv1.3
@@ -51,6 +54,7 @@ defaults
   http-reuse {reuse}
 ",
         workers = job.contender.workers.count(),
+        buffers = if job.bed.row.figure.is_memory() { "" } else { "  tune.bufsize 65536\n" },
     )
 }
 
