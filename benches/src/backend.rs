@@ -38,6 +38,8 @@ const PREFACE: &[u8] = b"PRI";
 struct Answers {
     /// By the size of their bodies.
     good: Vec<(usize, Vec<u8>)>,
+    /// The same, for those who want the connection to end with it.
+    last: Vec<(usize, Vec<u8>)>,
     not_found: Vec<u8>,
 }
 
@@ -91,8 +93,9 @@ async fn converse(mut stream: TcpStream, answers: Rc<Answers>) {
                 Some(SINK) => return drain(stream).await,
                 _ => {}
             }
-            let written = stream.write_all(answers.to(head)).await;
-            if written.is_err() || wants(head, b"connection: close") {
+            let closes = wants(head, b"connection: close");
+            let written = stream.write_all(answers.to(head, closes)).await;
+            if written.is_err() || closes {
                 return;
             }
             buffer.drain(..end);
@@ -137,24 +140,28 @@ async fn echo(mut stream: TcpStream) {
 
 impl Answers {
     fn new() -> Self {
-        let good = ANSWER_SIZES.map(|bytes| (bytes, answer("200 OK", bytes)));
-        Self { good: good.into(), not_found: answer("404 Not Found", 0) }
+        let good = ANSWER_SIZES.map(|bytes| (bytes, answer("200 OK", "", bytes)));
+        let close = "connection: close\r\n";
+        let last = ANSWER_SIZES.map(|bytes| (bytes, answer("200 OK", close, bytes)));
+        Self { good: good.into(), last: last.into(), not_found: answer("404 Not Found", "", 0) }
     }
 
     /// The answer to a request: its path names the size.
-    fn to(&self, head: &[u8]) -> &[u8] {
+    fn to(&self, head: &[u8], closes: bool) -> &[u8] {
         let bytes = match path_of(head) {
             Some(WAIT) => Some(ANSWER_SIZES[0]),
             path => path.and_then(answer_bytes_of_path),
         };
-        let found = self.good.iter().find(|(size, _)| Some(*size) == bytes);
+        let answers = if closes { &self.last } else { &self.good };
+        let found = answers.iter().find(|(size, _)| Some(*size) == bytes);
         found.map_or(&self.not_found, |(_, answer)| answer)
     }
 }
 
-fn answer(status: &str, bytes: usize) -> Vec<u8> {
-    let head =
-        format!("HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {bytes}\r\n\r\n");
+fn answer(status: &str, line: &str, bytes: usize) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/plain\r\n{line}content-length: {bytes}\r\n\r\n"
+    );
     [head.as_bytes(), &vec![b'x'; bytes]].concat()
 }
 
@@ -166,7 +173,7 @@ mod tests {
     fn answers_by_path() {
         let answers = Answers::new();
         let check = |path: &str, status: &str, body: usize| {
-            let answer = answers.to(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes());
+            let answer = answers.to(format!("GET {path} HTTP/1.1\r\n\r\n").as_bytes(), false);
             assert!(answer.starts_with(format!("HTTP/1.1 {status}").as_bytes()), "{path}");
             assert_eq!(end_of_head(answer), Some(answer.len() - body), "{path}");
         };
@@ -175,6 +182,14 @@ mod tests {
         check(WAIT, "200", 128);
         check("/129", "404", 0);
         check("*", "404", 0);
+    }
+
+    #[test]
+    fn the_last_answer_says_so() {
+        let answers = Answers::new();
+        let request = b"GET /128 HTTP/1.1\r\nconnection: close\r\n\r\n";
+        assert!(wants(answers.to(request, true), b"connection: close"));
+        assert!(!wants(answers.to(request, false), b"connection: close"));
     }
 
     #[test]
