@@ -43,7 +43,16 @@ impl HeaderNames {
 
 /// True when there is nothing but letters, digits and `-` in the name: no two such names are taken for each other.
 pub fn is_plain(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = 0u8;
+        while byte < 0x80 {
+            plain[byte as usize] = byte.is_ascii_alphanumeric() || byte == b'-';
+            byte += 1;
+        }
+        plain
+    };
+    name.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
 
 /// The plain name that an app may take the header for: `-` in the place of every sign.

@@ -171,7 +171,17 @@ fn is_valid_name(name: &str) -> bool {
 }
 
 fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+    const NAME: [bool; 256] = {
+        let mut name = [false; 256];
+        let mut byte = 0u8;
+        while byte < 0x80 {
+            name[byte as usize] =
+                byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            byte += 1;
+        }
+        name
+    };
+    NAME[usize::from(byte)]
 }
 
 /// What is wrong with a name that is not valid.
