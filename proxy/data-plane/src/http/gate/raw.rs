@@ -63,6 +63,8 @@ pub struct RawCheck {
     in_body: bool,
     /// Nothing has come since the last message ended.
     between: bool,
+    /// Heads that have come whole.
+    heads: u64,
 }
 
 /// What arrives on the connection.
@@ -158,6 +160,7 @@ impl RawCheck {
             refused: None,
             in_body: false,
             between: true,
+            heads: 0,
         }
     }
 
@@ -205,10 +208,10 @@ impl RawCheck {
         self.in_body
     }
 
-    /// Whether the last byte was the end of a message, or nothing has come yet.
+    /// How many messages have come, if the last byte was the end of one, or nothing has come yet.
     #[must_use]
-    pub fn is_between_messages(&self) -> bool {
-        self.between && matches!(self.at, ParsePosition::LineStart)
+    pub fn whole_messages(&self) -> Option<u64> {
+        (self.between && matches!(self.at, ParsePosition::LineStart)).then_some(self.heads)
     }
 
     /// How many bytes need no look of their own: most of a body and most of a head.
@@ -345,6 +348,7 @@ impl RawCheck {
             HeadState { .. } => ParsePosition::LineStart,
         };
         self.between = head.begun;
+        self.heads += u64::from(head.begun);
         self.finish_body();
         None
     }

@@ -43,6 +43,8 @@ struct OutputState {
     flushed: bool,
     /// Bytes that were flushed still wait below, such as in TLS.
     stuck: bool,
+    /// Requests that the library has handed on.
+    requests: u64,
     /// An answer has switched protocols.
     switched: bool,
     /// Bodies of requests that have not been read to their end.
@@ -114,8 +116,8 @@ impl Drop for BodyTurn {
 }
 
 impl ClientWriter {
-    /// Whether nothing is under way: each request has come whole, and its answer has gone out whole. Only to be asked
-    /// right after the library was polled: it then has nothing of the client's either.
+    /// Whether nothing is under way: as many requests have come as the library has handed on, whole, and each answer has
+    /// gone out whole. Only to be asked right after the library was polled: it then has nothing of the client's either.
     pub(super) fn is_at_rest(&self) -> bool {
         let state = self.0.lock();
         state.expected == ExpectedOutput::Nothing
@@ -123,12 +125,15 @@ impl ClientWriter {
             && !state.stuck
             && state.pending.is_empty()
             && state.bodies == 0
-            && state.raw.is_between_messages()
+            && state.raw.whole_messages() == Some(state.requests)
     }
 
     /// Notes that a request has been read; its answer is expected until the returned value is dropped.
     pub(super) fn begin_request(&self) -> RequestTurn {
-        self.0.lock().expected = ExpectedOutput::Answer { given: false };
+        let mut state = self.0.lock();
+        state.expected = ExpectedOutput::Answer { given: false };
+        state.requests += 1;
+        drop(state);
         RequestTurn(self.clone())
     }
 
@@ -174,6 +179,7 @@ impl<T> ClientIo<T> {
             expected,
             flushed: true,
             stuck: false,
+            requests: 0,
             switched: false,
             bodies: 0,
             pending,

@@ -21,8 +21,8 @@ struct RawExchangeState {
     /// A byte has arrived since.
     begun: bool,
     refused: Option<&'static str>,
-    /// What has arrived ends with the end of a message.
-    between: bool,
+    /// How many messages have arrived, if nothing of another one has.
+    whole: Option<u64>,
 }
 
 impl RawExchange {
@@ -38,10 +38,10 @@ impl RawExchange {
         self.0.lock().begun
     }
 
-    /// Whether what has arrived ends with the end of a message, so that nothing of another one has.
+    /// How many messages have arrived, if what has arrived ends with the end of one.
     #[must_use]
-    pub fn is_between_messages(&self) -> bool {
-        self.0.lock().between
+    pub fn whole_messages(&self) -> Option<u64> {
+        self.0.lock().whole
     }
 
     /// Why the check refused what arrived, if it did.
@@ -104,7 +104,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for CheckedIo<T> {
         exchange.begun |= !arrived.is_empty();
         this.check.feed(arrived);
         exchange.refused = this.check.refused();
-        exchange.between = this.check.is_between_messages();
+        exchange.whole = this.check.whole_messages();
         Poll::Ready(Ok(()))
     }
 }

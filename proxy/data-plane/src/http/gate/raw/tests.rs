@@ -241,25 +241,22 @@ fn s06_content_length_vs_transfer_encoding_where_a_message_ends() {
     let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
     for message in [get, post, chunked] {
         let mut check = RawCheck::default();
-        assert!(check.is_between_messages());
-        for _ in 0..2 {
+        assert_eq!(check.whole_messages(), Some(0));
+        for count in 1..3 {
             for (at, byte) in message.bytes().enumerate() {
                 check.feed(&mut [byte]);
-                assert_eq!(
-                    check.is_between_messages(),
-                    at + 1 == message.len(),
-                    "{message:?} {at}"
-                );
+                let whole = (at + 1 == message.len()).then_some(count);
+                assert_eq!(check.whole_messages(), whole, "{message:?} {at}");
             }
         }
         for stray in [b'\r', b'\n'] {
             check.feed(&mut [stray]);
-            assert!(!check.is_between_messages(), "{message:?}");
+            assert_eq!(check.whole_messages(), None, "{message:?}");
         }
     }
     let mut check = RawCheck::default();
     check.feed(&mut b"GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n".to_vec());
-    assert!(!check.is_between_messages(), "what follows is no HTTP");
+    assert_eq!(check.whole_messages(), None, "what follows is no HTTP");
 }
 
 /// What the check makes of a connection handed over in pieces of this size: its bytes afterwards, and the verdict.
@@ -267,10 +264,10 @@ fn looked_at(
     mut check: RawCheck,
     connection: &[u8],
     size: usize,
-) -> (Vec<u8>, Option<&'static str>, [bool; 2]) {
+) -> (Vec<u8>, Option<&'static str>, (bool, Option<u64>)) {
     let mut seen = connection.to_vec();
     seen.chunks_mut(size).for_each(|piece| check.feed(piece));
-    (seen, check.refused(), [check.is_in_body(), check.is_between_messages()])
+    (seen, check.refused(), (check.is_in_body(), check.whole_messages()))
 }
 
 /// Pieces that heads, bodies and attempts to confuse them are made of.

@@ -240,6 +240,9 @@ async fn a_client_that_waits_has_no_buffers() {
     assert_eq!(served.exchange(GET).await, (OK.into(), true), "it comes back");
     assert!(!served.ask_for_buffers().await, "it has waited");
     assert_eq!(served.exchange(&GET.repeat(3)).await, (OK.repeat(3), true), "one after the other");
+    // The library yields after some, with the others in its buffer.
+    let mut many = Served::by(READS);
+    assert_eq!(many.exchange(&GET.repeat(100)).await, (OK.repeat(100), false), "many at once");
     let body = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nok";
     assert!(served.exchange(body).await.0.ends_with("\r\n\r\nok"));
     assert!(!served.ask_for_buffers().await, "after a body that was read");
