@@ -9,6 +9,11 @@ use proxy::check::CheckArgs;
 use proxy::explain::ExplainArgs;
 use proxy::policy_tools::PolicyCommand;
 use proxy::redirect::RedirectArgs;
+use tikv_jemallocator::Jemalloc;
+
+/// A request makes some thirty small allocations on either side, in bursts of many requests at once.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// The Postern sidecar proxy: mutual TLS and service-identity allow-lists for one workload.
 #[derive(Parser)]
