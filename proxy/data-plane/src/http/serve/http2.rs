@@ -105,13 +105,10 @@ pub(super) fn begin(
         false => {
             let head_only = request.method() == Method::HEAD;
             let unread = limits.body_stall_timeout;
-            drop(tokio::spawn(answer(
-                handler,
-                prepare(request, limits),
-                respond,
-                head_only,
-                unread,
-            )))
+            let prepared = prepare(request, limits);
+            // Boxed, because the runtime moves the future it is given, several times.
+            let answered = Box::pin(answer(handler, prepared, respond, head_only, unread));
+            drop(tokio::spawn(answered));
         }
     }
 }

@@ -101,24 +101,24 @@ impl Route {
         self.service.identities.first().map(|id| id.without_scheme())
     }
 
-    /// A connection for one request, to an endpoint other than `except`. After one that cannot be reached the next is
-    /// tried, up to a limit; ejected ones only with `even_ejected`.
+    /// A connection for one request, to an endpoint other than `except`; to `first`, where that one has been chosen. After
+    /// one that cannot be reached the next is tried, up to a limit; ejected ones only with `even_ejected`.
     ///
     /// # Errors
     /// The last endpoint's.
     pub(crate) async fn reach(
         &self,
         worker: &Arc<Worker>,
+        mut first: Option<Arc<Destination>>,
         except: Option<SocketAddr>,
         even_ejected: bool,
     ) -> Result<ReachedEndpoint, RequestError> {
         let mut last = RequestError::NoEndpoint(self.service.host.to_string());
         for _ in 0..self.endpoints.len().min(MOST_DIALLED) {
-            let Some(endpoint) = self.next(worker, except, even_ejected) else { break };
+            let in_turn = || self.next(worker, except, even_ejected).cloned();
+            let Some(endpoint) = first.take().or_else(in_turn) else { break };
             match endpoint.open_request_connection(&worker.dialer).await {
-                Ok(connection) => {
-                    return Ok(ReachedEndpoint { endpoint: endpoint.clone(), connection });
-                }
+                Ok(connection) => return Ok(ReachedEndpoint { endpoint, connection }),
                 Err(error) if error.is_unprocessed() => {
                     if error.is_endpoint_fault() {
                         endpoint.health.failed(worker.state.clock.coarse());
@@ -131,12 +131,20 @@ impl Route {
         Err(last)
     }
 
-    /// As [`Self::reach`], where an endpoint in turn has an open connection with room, which is how most requests go out:
-    /// there is nothing to wait for.
-    pub(crate) fn reach_open(&self, worker: &Arc<Worker>) -> Option<ReachedEndpoint> {
-        let endpoint = self.next(worker, None, false)?;
-        let connection = endpoint.take_request_connection(&worker.dialer)?;
-        Some(ReachedEndpoint { endpoint: endpoint.clone(), connection })
+    /// As [`Self::reach`], where the endpoint in turn has an open connection with room, which is how most requests go
+    /// out: there is nothing to wait for.
+    ///
+    /// # Errors
+    /// The endpoint in turn, whose connection has to be opened; `None` where all are ejected.
+    pub(crate) fn reach_open(
+        &self,
+        worker: &Arc<Worker>,
+    ) -> Result<ReachedEndpoint, Option<Arc<Destination>>> {
+        let endpoint = self.next(worker, None, false).ok_or(None)?;
+        match endpoint.take_request_connection(&worker.dialer) {
+            Some(connection) => Ok(ReachedEndpoint { endpoint: endpoint.clone(), connection }),
+            None => Err(Some(endpoint.clone())),
+        }
     }
 
     /// Opens a byte stream to an endpoint. After one that cannot be reached the next is tried, up to a limit.
