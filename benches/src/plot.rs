@@ -6,7 +6,7 @@ use crate::proxies::Proxy;
 use crate::results::{Line, Summary};
 
 /// In pixels.
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 800.0;
 /// Where bars begin, and what a ratio of one measures.
 const LEFT: f64 = 150.0;
 const ONE: f64 = 260.0;
