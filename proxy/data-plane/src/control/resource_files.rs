@@ -79,17 +79,14 @@ pub async fn follow_resources(installer: ResourceInstaller) {
     let mut changes =
         DirectoryWatch::of_directories([directory.as_path()], config.limits.resource_poll);
     let mut seen = None;
-    let mut unchanged_since: Option<DirectoryStamp> = None;
+    let mut known = KnownDirectory::default();
     loop {
         changes.next().await;
         // Taken before the files are read: what changes in between shows at the next look.
         let stamp = DirectoryStamp::of(&directory).ok();
-        if stamp.is_some() && stamp == unchanged_since {
-            continue;
-        }
+        let read = || read_directory(&directory).map_err(|error| error.to_string());
         let unix = i64::try_from(unix_now()).unwrap_or(i64::MAX);
-        unchanged_since = stamp.filter(|stamp| stamp.is_settled(unix, COARSEST_FILE_CLOCK));
-        let look = read_directory(&directory).map_err(|error| error.to_string());
+        let Some(look) = known.look(stamp, unix, read) else { continue };
         let now = fingerprint(&look);
         if seen != Some(now) {
             take(&installer, look);
@@ -100,6 +97,29 @@ pub async fn follow_resources(installer: ResourceInstaller) {
 
 /// What a look at the directory found: its files, or why they cannot be read.
 type DirectoryListing = Result<Vec<SourceFile>, String>;
+
+/// The directory as it was read last, where another look at the same files would find the same.
+#[derive(Default)]
+struct KnownDirectory(Option<DirectoryStamp>);
+
+impl KnownDirectory {
+    /// Reads the directory, unless nothing has changed since it was read. `unix` is the time of the stamp in seconds. What
+    /// could not be read is read again, because the cause may be none of the files.
+    fn look(
+        &mut self,
+        stamp: Option<DirectoryStamp>,
+        unix: i64,
+        read: impl FnOnce() -> DirectoryListing,
+    ) -> Option<DirectoryListing> {
+        if stamp.is_some() && stamp == self.0 {
+            return None;
+        }
+        let look = read();
+        let settled = |stamp: &DirectoryStamp| stamp.is_settled(unix, COARSEST_FILE_CLOCK);
+        self.0 = stamp.filter(|stamp| look.is_ok() && settled(stamp));
+        Some(look)
+    }
+}
 
 fn take(installer: &ResourceInstaller, look: DirectoryListing) {
     let files = match look {
@@ -127,4 +147,31 @@ fn fingerprint(look: &DirectoryListing) -> u64 {
         Err(error) => error.hash(&mut hasher),
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_read_is_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("a.yaml"), "one").unwrap();
+        let stamp = || Some(DirectoryStamp::of(directory.path()).unwrap());
+        let (fresh, settled) = (0, i64::MAX);
+        let (failed, read) = (|| Err("no descriptor".to_owned()), || Ok(Vec::new()));
+        let mut known = KnownDirectory::default();
+        for (name, stamp, unix, listing, expect) in [
+            ("the first look", stamp(), fresh, read(), true),
+            ("it had changed a moment ago", stamp(), settled, failed(), true),
+            ("the cause was none of the files", stamp(), settled, read(), true),
+            ("nothing has changed", stamp(), settled, read(), false),
+            ("out of reach", None, settled, failed(), true),
+            ("there again", stamp(), settled, read(), true),
+            ("nothing has changed since", stamp(), settled, read(), false),
+        ] {
+            assert_eq!(known.look(stamp, unix, || listing).is_some(), expect, "{name}");
+        }
+    }
 }
