@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -102,23 +102,6 @@ impl ReservedStream {
         match poll_fn(|cx| sender.poll_ready(cx)).await {
             Ok(()) => Ok(ReadyStream { sender, stream }),
             Err(cause) => Err(shared.unsent_error(cause)),
-        }
-    }
-}
-
-impl ReservedStream {
-    /// As [`Self::until_ready`], where there is nothing to wait for; `None` also where the connection takes no more
-    /// requests.
-    #[must_use]
-    pub fn ready_now(self) -> Option<ReadyStream> {
-        let Self { client: H2Client { mut sender, shared }, stream } = self;
-        match sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => Some(ReadyStream { sender, stream }),
-            Poll::Ready(Err(_)) => {
-                shared.closed.store(true, Relaxed);
-                None
-            }
-            Poll::Pending => None,
         }
     }
 }
@@ -277,9 +260,8 @@ impl H2Client {
     }
 
     /// Opens a connection of the mesh, which ends when `mesh_connection` is cut. The peer may send `window` bytes ahead
-    /// on each of its streams. `keep` makes the task that looks after
-    /// the connection, and is given a way to ask whether streams are under way; the task runs as long as the
-    /// connection.
+    /// on each of its streams. `keep` makes the task that looks after the connection, and is given a way to ask whether
+    /// streams are under way; the task runs as long as the connection.
     ///
     /// # Errors
     /// The library's, when the stream breaks.

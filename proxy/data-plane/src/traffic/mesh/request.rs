@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use futures_util::FutureExt as _;
 use http::{Request, Response};
 
 use super::dial::AlpnOffer;
@@ -55,7 +56,9 @@ impl Destination {
             AcquiredConnection::Exclusive(sender, mesh_connection) => {
                 Some(RequestConnection::Exclusive(sender, mesh_connection))
             }
-            AcquiredConnection::Shared(place) => place.ready_now().map(RequestConnection::Shared),
+            AcquiredConnection::Shared(place) => {
+                place.until_ready().now_or_never()?.ok().map(RequestConnection::Shared)
+            }
         }
     }
 
