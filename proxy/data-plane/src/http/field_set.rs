@@ -20,8 +20,8 @@ impl FieldSet {
     pub(crate) const TRANSFER_ENCODING: Self = Self(1 << 2);
     /// `TE`.
     pub(crate) const TE: Self = Self(1 << 3);
-    /// The other fields of one hop.
-    pub(crate) const OTHER_OF_ONE_HOP: Self = Self(1 << 4);
+    /// The other hop-by-hop fields (RFC 9110 §7.6.1).
+    pub(crate) const OTHER_HOP_BY_HOP: Self = Self(1 << 4);
     /// `Host`.
     pub(crate) const HOST: Self = Self(1 << 5);
     /// `Content-Length`.
@@ -37,16 +37,18 @@ impl FieldSet {
     /// The same in its own spelling.
     pub(crate) const EXACT_CLAIM: Self = Self(1 << 11);
 
-    /// All fields of one hop.
-    pub(crate) const OF_ONE_HOP: Self = Self::CONNECTION
-        .and(Self::UPGRADE)
-        .and(Self::TRANSFER_ENCODING)
-        .and(Self::TE)
-        .and(Self::OTHER_OF_ONE_HOP);
+    /// All hop-by-hop fields.
+    pub(crate) const HOP_BY_HOP: Self = Self::CONNECTION
+        .union(Self::UPGRADE)
+        .union(Self::TRANSFER_ENCODING)
+        .union(Self::TE)
+        .union(Self::OTHER_HOP_BY_HOP);
 
     /// The kinds of the fields that are there.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        headers.keys().fold(Self::default(), |found, name| found.and(Self::of_name(name.as_str())))
+        headers
+            .keys()
+            .fold(Self::default(), |found, name| found.union(Self::of_name(name.as_str())))
     }
 
     /// The kind of a field; its name is in lower case, as maps have them. Told by length first, since that rules out
@@ -60,27 +62,27 @@ impl FieldSet {
             (7, "upgrade") => Self::UPGRADE,
             (9, "forwarded" | "x-real-ip") => Self::SPEAKS_FOR_CLIENT,
             (10, "connection") => Self::CONNECTION,
-            (10, "keep-alive") => Self::OTHER_OF_ONE_HOP,
+            (10, "keep-alive") => Self::OTHER_HOP_BY_HOP,
             (14, "content-length") => Self::CONTENT_LENGTH,
-            (14, "http2-settings") => Self::OTHER_OF_ONE_HOP,
+            (14, "http2-settings") => Self::OTHER_HOP_BY_HOP,
             (14, "true-client-ip") => Self::SPEAKS_FOR_CLIENT,
             (15, "x-forwarded-for") => Self::SPEAKS_FOR_CLIENT,
-            (16, "proxy-connection") => Self::OTHER_OF_ONE_HOP,
+            (16, "proxy-connection") => Self::OTHER_HOP_BY_HOP,
             (16, "x-envoy-internal") => Self::SPEAKS_FOR_CLIENT,
             (17, "transfer-encoding") => Self::TRANSFER_ENCODING,
-            (18, "proxy-authenticate") => Self::OTHER_OF_ONE_HOP,
-            (19, "proxy-authorization") => Self::OTHER_OF_ONE_HOP,
+            (18, "proxy-authenticate") => Self::OTHER_HOP_BY_HOP,
+            (19, "proxy-authorization") => Self::OTHER_HOP_BY_HOP,
             (24, "x-envoy-external-address") => Self::SPEAKS_FOR_CLIENT,
             _ if name.starts_with('x') && is_claim(name) => {
                 let exact = name.starts_with(OWN_PREFIX) || name == FORWARDED_CLIENT_CERT.as_str();
-                if exact { Self::CLAIM.and(Self::EXACT_CLAIM) } else { Self::CLAIM }
+                if exact { Self::CLAIM.union(Self::EXACT_CLAIM) } else { Self::CLAIM }
             }
             _ => Self::default(),
         }
     }
 
-    /// Both together.
-    pub(crate) const fn and(self, other: Self) -> Self {
+    /// The kinds of either.
+    pub(crate) const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 

@@ -177,7 +177,7 @@ pub fn admit(
     let dropped = underscores::check(&mut parts.headers, &fields, settings)?;
     // Last, because `Connection` can name any field, and nothing above may come to miss one.
     let wanted = upgrade::wanted(parts, &fields);
-    if fields.kinds.has_any(FieldSet::OF_ONE_HOP) {
+    if fields.kinds.has_any(FieldSet::HOP_BY_HOP) {
         headers::strip_hop_by_hop(&mut parts.headers);
     }
     let upgrade = wanted.protocol;

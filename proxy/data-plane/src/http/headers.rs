@@ -67,7 +67,7 @@ pub fn is_of_the_mesh(name: &str) -> bool {
 /// An upgrade is read before this call and put back after it: [`set_upgrade`].
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let fields = FieldSet::of(headers);
-    if !fields.has_any(FieldSet::OF_ONE_HOP) {
+    if !fields.has_any(FieldSet::HOP_BY_HOP) {
         return;
     }
     if fields.has_any(FieldSet::CONNECTION) {
@@ -79,7 +79,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if fields.has_any(FieldSet::UPGRADE) {
         headers.remove(UPGRADE);
     }
-    if fields.has_any(FieldSet::TRANSFER_ENCODING.and(FieldSet::OTHER_OF_ONE_HOP)) {
+    if fields.has_any(FieldSet::TRANSFER_ENCODING.union(FieldSet::OTHER_HOP_BY_HOP)) {
         for name in &HOP_BY_HOP {
             headers.remove(name);
         }

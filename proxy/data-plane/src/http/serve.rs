@@ -136,7 +136,7 @@ impl PreparedRequest {
 
 /// Removes what HTTP/2 messages must not carry (RFC 9113 §8.2.2).
 fn strip_for_http2(headers: &mut http::HeaderMap<HeaderValue>) {
-    if !FieldSet::of(headers).has_any(FieldSet::OF_ONE_HOP) {
+    if !FieldSet::of(headers).has_any(FieldSet::HOP_BY_HOP) {
         return;
     }
     for name in [CONNECTION, http::header::TRANSFER_ENCODING, http::header::UPGRADE] {

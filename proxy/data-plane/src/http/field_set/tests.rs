@@ -153,7 +153,7 @@ proptest! {
             (FieldSet::UPGRADE, headers.contains_key(UPGRADE)),
             (FieldSet::TRANSFER_ENCODING, has(&["transfer-encoding"])),
             (FieldSet::TE, headers.contains_key(TE)),
-            (FieldSet::OTHER_OF_ONE_HOP, has(&OTHER_OF_ONE_HOP)),
+            (FieldSet::OTHER_HOP_BY_HOP, has(&OTHER_OF_ONE_HOP)),
             (FieldSet::HOST, has(&["host"])),
             (FieldSet::CONTENT_LENGTH, has(&["content-length"])),
             (FieldSet::EXPECT, has(&["expect"])),

@@ -48,7 +48,7 @@ impl FieldSummary {
 
     fn note(&mut self, name: &str) {
         let kind = FieldSet::of_name(name);
-        self.kinds = self.kinds.and(kind);
+        self.kinds = self.kinds.union(kind);
         match kind {
             FieldSet::HOST => self.host += 1,
             FieldSet::CONTENT_LENGTH => self.content_length += 1,
