@@ -22,6 +22,8 @@ pub mod path;
 mod pattern;
 pub mod protocol;
 pub mod resources;
+pub mod route;
+mod route_table;
 mod rule;
 pub mod service;
 mod service_table;
@@ -36,6 +38,7 @@ pub use host::{HostError, HostName};
 pub use path::{CanonicalPath, PathError, PathNormalization};
 pub use protocol::Protocol;
 pub use resources::{Resources, SourceFile};
+pub use route_table::{RefProblem, RouteRequest, RouteTable, ServiceRoutes};
 pub use service::{Endpoint, EndpointAddress, Service, ServicePort};
 pub use service_table::ServiceTable;
 pub use snapshot::{

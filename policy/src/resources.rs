@@ -23,6 +23,7 @@ mod token_policy;
 
 use std::sync::Arc;
 
+use crate::route::{ReferenceGrant, Route};
 use crate::{Diagnostics, Service};
 
 pub use authorization::{AuthorizationPolicy, PolicyAction};
@@ -57,6 +58,8 @@ pub struct Resources {
     request_authentication: Vec<RequestAuthentication>,
     token_policies: Vec<TokenPolicy>,
     service_entries: Vec<ServiceEntry>,
+    routes: Vec<Arc<Route>>,
+    reference_grants: Vec<ReferenceGrant>,
 }
 
 impl Resources {
@@ -69,6 +72,8 @@ impl Resources {
             request_authentication: Vec::new(),
             token_policies: Vec::new(),
             service_entries: Vec::new(),
+            routes: Vec::new(),
+            reference_grants: Vec::new(),
         }
     }
 
@@ -105,6 +110,8 @@ impl Resources {
             + self.request_authentication.len()
             + self.token_policies.len()
             + self.service_entries.len()
+            + self.routes.len()
+            + self.reference_grants.len()
     }
 
     /// True when there is none.
@@ -130,6 +137,16 @@ impl Resources {
     /// The TokenPolicies.
     pub fn token_policies(&self) -> &[TokenPolicy] {
         &self.token_policies
+    }
+
+    /// The routes of all kinds, by kind and `namespace/name`.
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// The ReferenceGrants.
+    pub fn reference_grants(&self) -> &[ReferenceGrant] {
+        &self.reference_grants
     }
 
     /// The ServiceEntries.

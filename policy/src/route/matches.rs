@@ -1,0 +1,90 @@
+//! Conditions under which a rule takes a request.
+
+use std::sync::Arc;
+
+use super::TextPattern;
+
+/// One `match`: all of its parts must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteMatch {
+    /// About the path.
+    pub path: PathMatch,
+    /// The method, exactly; `None`: any. Always `None` for gRPC, whose method is part of the path.
+    pub method: Option<Arc<str>>,
+    /// About header fields; each name once.
+    pub headers: Vec<HeaderMatch>,
+    /// About parameters of the query; each name once.
+    pub query: Vec<QueryMatch>,
+}
+
+/// A condition on the canonical path.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PathMatch {
+    /// It is this one.
+    Exact(Arc<str>),
+    /// It is this one or below it, segment by segment: without a slash at its end, and `""` for `/`.
+    Prefix(Arc<str>),
+    /// All of it matches.
+    Pattern(TextPattern),
+    /// A gRPC path (`/service/method`) whose parts match; `None` for one that does not matter.
+    Grpc {
+        /// The service, with its package.
+        service: Option<TextMatch>,
+        /// The method.
+        method: Option<TextMatch>,
+    },
+}
+
+/// A condition on a text.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TextMatch {
+    /// It is this one.
+    Exact(Arc<str>),
+    /// All of it matches.
+    Pattern(TextPattern),
+}
+
+impl TextMatch {
+    /// Whether it holds.
+    pub fn matches(&self, text: &[u8]) -> bool {
+        match self {
+            Self::Exact(exact) => exact.as_bytes() == text,
+            Self::Pattern(pattern) => pattern.matches(text),
+        }
+    }
+
+    /// How many characters it has as it was written.
+    pub(crate) fn written_len(&self) -> usize {
+        match self {
+            Self::Exact(text) => text.len(),
+            Self::Pattern(pattern) => pattern.as_str().len(),
+        }
+    }
+}
+
+/// A condition on a header field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeaderMatch {
+    /// The name, in lower case.
+    pub name: Arc<str>,
+    /// About its value; that of several lines is joined by `,` (RFC 9110 §5.3). An absent field never matches.
+    pub value: TextMatch,
+}
+
+/// A condition on a parameter of the query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryMatch {
+    /// The name, as it is after decoding.
+    pub name: Arc<str>,
+    /// About the first value of that name, as it is after decoding. An absent parameter never matches.
+    pub value: TextMatch,
+}
+
+/// A host that a route is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HostPattern {
+    /// This one, canonical.
+    Exact(Arc<str>),
+    /// `*.` and this: every host below it, at whatever depth.
+    Below(Arc<str>),
+}

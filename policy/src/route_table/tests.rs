@@ -1,0 +1,1 @@
+//! Which rule takes what.
