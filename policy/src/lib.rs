@@ -14,9 +14,11 @@
 pub mod decision;
 mod evaluate;
 pub mod facts;
+pub mod fault;
 pub mod header_names;
 pub mod host;
 pub mod lint;
+mod locality;
 pub mod migration;
 pub mod path;
 mod pattern;
@@ -29,12 +31,15 @@ pub mod service;
 mod service_table;
 pub mod snapshot;
 pub mod token;
+pub mod traffic_policy;
 pub mod yaml;
 
 pub use decision::{ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason};
 pub use facts::{ConnectionFacts, HeaderSource, HttpFacts, TokenClaims};
+pub use fault::{AbortStatus, Fault, Faults};
 pub use header_names::HeaderNames;
 pub use host::{HostError, HostName};
+pub use locality::{Locality, LocalityDistance};
 pub use path::{CanonicalPath, PathError, PathNormalization};
 pub use protocol::Protocol;
 pub use resources::{Resources, SourceFile};
@@ -47,4 +52,5 @@ pub use snapshot::{
 pub use token::{
     ClaimHeader, ConfirmationRequirement, JwtRule, KeySource, TokenPlace, TokenRule, TokenRules,
 };
+pub use traffic_policy::{TrafficPolicies, TrafficPolicy};
 pub use yaml::{Diagnostic, DiagnosticCode, Diagnostics};

@@ -6,6 +6,8 @@
 
 mod authorization;
 mod condition;
+mod destination_rule;
+mod fault_injection;
 mod inline_keys;
 mod jwt_rule;
 mod kind;
@@ -27,6 +29,8 @@ use crate::route::{ReferenceGrant, Route};
 use crate::{Diagnostics, Service};
 
 pub use authorization::{AuthorizationPolicy, PolicyAction};
+pub use destination_rule::DestinationRule;
+pub use fault_injection::FaultInjection;
 pub use object::dns_label as namespace_name;
 pub use peer_authentication::PeerAuthentication;
 pub(crate) use peer_authentication::PolicyScope;
@@ -60,6 +64,8 @@ pub struct Resources {
     service_entries: Vec<ServiceEntry>,
     routes: Vec<Arc<Route>>,
     reference_grants: Vec<ReferenceGrant>,
+    destination_rules: Vec<DestinationRule>,
+    fault_injections: Vec<FaultInjection>,
 }
 
 impl Resources {
@@ -74,6 +80,8 @@ impl Resources {
             service_entries: Vec::new(),
             routes: Vec::new(),
             reference_grants: Vec::new(),
+            destination_rules: Vec::new(),
+            fault_injections: Vec::new(),
         }
     }
 
@@ -112,6 +120,8 @@ impl Resources {
             + self.service_entries.len()
             + self.routes.len()
             + self.reference_grants.len()
+            + self.destination_rules.len()
+            + self.fault_injections.len()
     }
 
     /// True when there is none.
@@ -152,6 +162,16 @@ impl Resources {
     /// The ServiceEntries.
     pub fn service_entries(&self) -> &[ServiceEntry] {
         &self.service_entries
+    }
+
+    /// The DestinationRules.
+    pub fn destination_rules(&self) -> &[DestinationRule] {
+        &self.destination_rules
+    }
+
+    /// The FaultInjections.
+    pub fn fault_injections(&self) -> &[FaultInjection] {
+        &self.fault_injections
     }
 }
 

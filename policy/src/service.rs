@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use identity::SpiffeId;
 
-use crate::Protocol;
+use crate::{Locality, Protocol};
 
 /// What the names of cluster services end with.
 pub(crate) const CLUSTER_SUFFIX: &str = ".svc.cluster.local";
@@ -77,6 +77,15 @@ pub struct Endpoint {
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
     /// The service account of the workload there.
     pub service_account: Option<Arc<str>>,
+    /// Where it runs, as far as that is known.
+    pub locality: Option<Locality>,
+    /// Its share of the calls beside the others', 1 to [`Endpoint::MAX_WEIGHT`]. Default 1.
+    pub weight: u32,
+}
+
+impl Endpoint {
+    /// The largest weight: shares finer than a millionth are none.
+    pub const MAX_WEIGHT: u32 = 1_000_000;
 }
 
 /// An endpoint's address.

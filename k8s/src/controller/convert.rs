@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::DynamicObject;
-use policy::Protocol;
+use policy::{Locality, Protocol};
 use serde_json::{Value, json};
 
 use super::index::{
@@ -107,8 +107,11 @@ fn endpoint(endpoint: discovery::Endpoint) -> Vec<EndpointRecord> {
     let ready = endpoint.conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
     let target = endpoint.target_ref.filter(|target| target.kind.as_deref() == Some("Pod"));
     let pod: Option<Arc<str>> = target.and_then(|target| target.name).map(Into::into);
+    // What no node's label can be is passed over: a zone is a hint, and an endpoint without one is called all the same.
+    let locality = endpoint.zone.and_then(|zone| Locality::parse(&format!("/{zone}")).ok());
     let ips = endpoint.addresses.iter().filter_map(|ip| address(ip));
-    ips.map(|ip| EndpointRecord { ip, ready, pod: pod.clone() }).collect()
+    let record = |ip| EndpointRecord { ip, ready, pod: pod.clone(), locality: locality.clone() };
+    ips.map(record).collect()
 }
 
 fn address(text: &str) -> Option<IpAddr> {

@@ -9,6 +9,8 @@ use crate::yaml::{DiagnosticCode, YamlReader, YamlValue, nearest};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ResourceKind {
     AuthorizationPolicy,
+    DestinationRule,
+    FaultInjection,
     PeerAuthentication,
     RequestAuthentication,
     ServiceEntry,
@@ -39,6 +41,14 @@ const KNOWN: &[KnownKind] = &[
         &["v1beta1"],
     ),
     known(ResourceKind::ServiceEntry, "ServiceEntry", NETWORKING, "v1", &["v1beta1", "v1alpha3"]),
+    known(
+        ResourceKind::DestinationRule,
+        "DestinationRule",
+        NETWORKING,
+        "v1",
+        &["v1beta1", "v1alpha3"],
+    ),
+    known(ResourceKind::FaultInjection, "FaultInjection", OWN, "v1alpha1", &[]),
     known(ResourceKind::TokenPolicy, "TokenPolicy", OWN, "v1alpha1", &[]),
 ];
 
@@ -71,8 +81,8 @@ const INSTEAD: &[(&str, &[&str])] = &[
     ),
     ("UDP is not taken to the proxy at all", &["UDPRoute"]),
     (
-        "mutual TLS between proxies needs none of it, connections and retries have limits of their own (docs/reference/configuration.md)",
-        &["DestinationRule", "BackendTLSPolicy"],
+        "write a DestinationRule of networking.istio.io/v1 with `tls` for the host (docs/traffic-policy.md)",
+        &["BackendTLSPolicy"],
     ),
     (
         "the edge stays a workload of its own, such as an ingress controller with a proxy beside it",
@@ -339,8 +349,8 @@ mod tests {
             (
                 "networking.istio.io/v1beta1",
                 "DestinationRule",
-                "Unsupported",
-                "DestinationRule is not supported",
+                "Version",
+                "write networking.istio.io/v1",
             ),
             ("networking.istio.io/v1", "WorkloadEntry", "Unsupported", "among the `endpoints`"),
             (

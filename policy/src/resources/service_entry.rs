@@ -1,7 +1,7 @@
 //! ServiceEntry (`networking.istio.io/v1`): services known from files, or from a controller's messages.
 
 mod description;
-mod rules;
+pub(super) mod rules;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::object::ResourceObject;
 use crate::pattern::AddressPattern;
 use crate::service::Resolution;
 use crate::yaml::{DiagnosticCode, YamlMapping, YamlReader, YamlValue};
-use crate::{Endpoint, EndpointAddress, Protocol, Service, ServicePort};
+use crate::{Endpoint, EndpointAddress, Locality, Protocol, Service, ServicePort};
 pub use description::{EndpointDescription, PortDescription, ServiceDescription};
 use rules::{MAX_ENDPOINTS, MAX_ITEMS};
 
@@ -323,19 +323,19 @@ fn read_endpoint(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Endpoi
     let account = map
         .take("serviceAccount")
         .map(|v| reader.parsed(v, "a service account's name", rules::account_name));
-    for key in ["network", "locality", "weight"] {
-        if let Some(value) = map.take_unsupported(key) {
-            let found = format!("`{key}` of an endpoint");
-            let fix = format!("remove it; {key} is not supported by this version");
-            let expected = "address, ports, labels or serviceAccount";
-            reader.report_with_code(
-                DiagnosticCode::Unsupported,
-                value.node.mark,
-                found,
-                expected,
-                Some(fix),
-            );
-        }
+    let locality = map
+        .take("locality")
+        .map(|v| reader.parsed(v, "a locality such as eu/eu-west-1a", Locality::parse));
+    let weight = map.take("weight").map(|v| read_weight(reader, v));
+    if let Some(value) = map.take_unsupported("network") {
+        let fix = "remove it; networks behind gateways are not supported by this version";
+        reader.report_with_code(
+            DiagnosticCode::Unsupported,
+            value.node.mark,
+            "`network` of an endpoint",
+            "an endpoint that every client can reach",
+            Some(fix.to_owned()),
+        );
     }
     map.finish(reader);
     let labels = labels?.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
@@ -344,7 +344,13 @@ fn read_endpoint(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Endpoi
         ports: ports?,
         labels,
         service_account: account.map_or(Some(None), |a| a.map(Some))?,
+        locality: locality.map_or(Some(None), |l| l.map(Some))?,
+        weight: weight.unwrap_or(Some(1))?,
     })
+}
+
+fn read_weight(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<u32> {
+    u32::try_from(reader.integer(value, 1..=u64::from(Endpoint::MAX_WEIGHT))?).ok()
 }
 
 fn read_endpoint_address(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<EndpointAddress> {

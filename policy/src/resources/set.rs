@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
-    Resources, ServiceEntry, SourceFile, authorization, list, object, peer_authentication,
-    request_authentication, service_entry, token_policy,
+    Resources, ServiceEntry, SourceFile, authorization, destination_rule, fault_injection, list,
+    object, peer_authentication, request_authentication, service_entry, token_policy,
 };
 use crate::Diagnostic;
 use crate::resources::kind::{self, ResourceKind};
@@ -90,6 +90,8 @@ pub fn survey(files: &[SourceFile], reading: &ReadOptions<'_>) -> ResourceSurvey
         .extend(resources.authorization.iter().flat_map(|policy| policy.unresolved(&resources)));
     let tokens = &resources.request_authentication;
     diagnostics.extend(tokens.iter().flat_map(|object| object.unresolved(&resources)));
+    let rules = resources.destination_rules.iter();
+    diagnostics.extend(rules.filter_map(|rule| rule.misplaced_tls(&resources)));
     resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
     resources.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
     ResourceSurvey { resources, objects, diagnostics }
@@ -175,6 +177,14 @@ impl ResourceSet<'_> {
             ResourceKind::TokenPolicy => {
                 let read = token_policy::read(reader, &object)?;
                 self.resources.token_policies.push(read);
+            }
+            ResourceKind::DestinationRule => {
+                let read = destination_rule::read(reader, &object)?;
+                self.resources.destination_rules.push(read);
+            }
+            ResourceKind::FaultInjection => {
+                let read = fault_injection::read(reader, &object)?;
+                self.resources.fault_injections.push(read);
             }
             ResourceKind::ServiceEntry => {
                 let entry = service_entry::read(reader, &object, root_namespace)?;

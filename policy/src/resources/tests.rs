@@ -93,7 +93,7 @@ fn s18_policy_semantics_unknown_objects_and_fields() {
     let head = |api: &str, kind: &str| {
         format!("apiVersion: {api}\nkind: {kind}\nmetadata: {{name: p, namespace: shop}}\n")
     };
-    const KINDS: &str = "expected one of AuthorizationPolicy, PeerAuthentication, RequestAuthentication, ServiceEntry, TokenPolicy";
+    const KINDS: &str = "expected one of AuthorizationPolicy, PeerAuthentication, RequestAuthentication, ServiceEntry, DestinationRule, FaultInjection, TokenPolicy";
     check(
         &head("apps/v1", "Deployment"),
         &[&format!(

@@ -64,6 +64,21 @@ fn recorded_endpoint_slices() {
 }
 
 #[test]
+fn the_zone_of_an_endpoint() {
+    for (zone, expect) in
+        [(Some("eu-1"), Some("/eu-1")), (Some("a/b"), None), (Some(""), None), (None, None)]
+    {
+        let read = endpoint(discovery::Endpoint {
+            addresses: vec!["10.0.0.1".into()],
+            zone: zone.map(Into::into),
+            ..Default::default()
+        });
+        let found = read[0].locality.as_ref().map(ToString::to_string);
+        assert_eq!(found.as_deref(), expect, "{zone:?}");
+    }
+}
+
+#[test]
 fn recorded_pods() {
     let pods: Vec<core::Pod> = recorded("05-list-pods.json");
     assert!(!pods.is_empty());

@@ -38,6 +38,8 @@ fn endpoint(from: EndpointDescription) -> proto::Endpoint {
         address: from.address,
         ports: ports.map(|(name, number)| proto::EndpointPort { name, number }).collect(),
         service_account: from.service_account.unwrap_or_default(),
+        locality: from.locality.unwrap_or_default(),
+        weight: from.weight.unwrap_or_default(),
     }
 }
 

@@ -98,6 +98,8 @@ pub struct EndpointRecord {
     pub ready: bool,
     /// The name of the Pod of `targetRef`.
     pub pod: Option<Arc<str>>,
+    /// `zone`, as a locality without its region; `None` for one that no node can have.
+    pub locality: Option<policy::Locality>,
 }
 
 /// The kinds of policies, by the names of their groups.

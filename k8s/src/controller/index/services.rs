@@ -50,6 +50,7 @@ struct ReadyEndpoints {
 struct MeshEndpoint {
     account: Arc<str>,
     ports: BTreeMap<Arc<str>, u16>,
+    locality: Option<policy::Locality>,
 }
 
 impl Index {
@@ -221,8 +222,12 @@ impl Index {
                     Some(pod) => {
                         let account = pod.service_account.clone();
                         let inside = endpoints.inside.entry(endpoint.ip);
-                        let inside = inside
-                            .or_insert_with(|| MeshEndpoint { account, ports: BTreeMap::new() });
+                        let locality = endpoint.locality.clone();
+                        let inside = inside.or_insert_with(|| MeshEndpoint {
+                            account,
+                            ports: BTreeMap::new(),
+                            locality,
+                        });
                         inside.ports.extend(ports_of(slice, service));
                     }
                     None => {
@@ -395,7 +400,12 @@ fn endpoint_message(
         differs.then(|| proto::EndpointPort { name, number: number.into() })
     });
     let ports = differing.collect();
-    proto::Endpoint { address: ip.to_string(), ports, service_account: String::new() }
+    proto::Endpoint {
+        address: ip.to_string(),
+        ports,
+        locality: inside.locality.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ..proto::Endpoint::default()
+    }
 }
 
 pub(super) fn ports_of<'a>(

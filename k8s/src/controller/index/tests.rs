@@ -56,6 +56,7 @@ pub(super) fn slice(namespace: &str, of: &str, endpoints: &[(&str, &str)]) -> Ev
         ip: ip.parse().unwrap(),
         ready: true,
         pod: (!pod.is_empty()).then(|| (*pod).into()),
+        locality: None,
     };
     let slice = Slice {
         service: of.into(),

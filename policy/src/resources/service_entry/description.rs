@@ -11,7 +11,7 @@ use super::{Definition, ServiceEntry};
 use crate::pattern::AddressPattern;
 use crate::resources::object::{dns_label, is_dns_subdomain};
 use crate::service::Resolution;
-use crate::{Endpoint, EndpointAddress, Protocol, ServicePort};
+use crate::{Endpoint, EndpointAddress, Locality, Protocol, ServicePort};
 
 /// What a controller says of a service, not checked yet: see [`ServiceEntry::checked`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,10 @@ pub struct EndpointDescription {
     pub ports: Vec<(String, u32)>,
     /// The service account of the workload there.
     pub service_account: Option<String>,
+    /// Where it runs (`region/zone/subzone`).
+    pub locality: Option<String>,
+    /// Its share of the calls beside the others'; `None`: 1.
+    pub weight: Option<u32>,
 }
 
 impl ServiceEntry {
@@ -119,6 +123,8 @@ impl From<&Endpoint> for EndpointDescription {
             },
             ports: ports.map(|(name, number)| (name.to_string(), u32::from(*number))).collect(),
             service_account: endpoint.service_account.as_ref().map(ToString::to_string),
+            locality: endpoint.locality.as_ref().map(ToString::to_string),
+            weight: (endpoint.weight != 1).then_some(endpoint.weight),
         }
     }
 }
@@ -229,6 +235,19 @@ impl Check {
             Some(text) => Some(self.took("the account", text, rules::account_name(text))?),
             None => None,
         };
+        let locality = match from.locality.as_deref() {
+            Some(text) => Some(self.took(
+                "the locality",
+                text,
+                Locality::parse(text).map_err(ToString::to_string),
+            )?),
+            None => None,
+        };
+        let weight = from.weight.unwrap_or(1);
+        if !(1..=Endpoint::MAX_WEIGHT).contains(&weight) {
+            let most = Endpoint::MAX_WEIGHT;
+            self.wrong.push(format!("the weight {weight}; expected 1 to {most}"));
+        }
         let mut ports = BTreeMap::new();
         for (name, number) in &from.ports {
             let number = self.port(*number)?;
@@ -236,7 +255,8 @@ impl Check {
                 self.wrong.push(format!("the port name {} of an endpoint again", shown(name)));
             }
         }
-        Some(Endpoint { address, ports, labels: BTreeMap::new(), service_account })
+        let labels = BTreeMap::new();
+        Some(Endpoint { address, ports, labels, service_account, locality, weight })
     }
 
     fn took<T>(&mut self, what: &str, text: &str, checked: Result<T, String>) -> Option<T> {

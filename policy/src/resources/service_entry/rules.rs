@@ -21,7 +21,7 @@ pub(super) struct Contradiction {
 }
 
 /// A host name without port and without wildcard.
-pub(super) fn host(text: &str) -> Result<Arc<str>, String> {
+pub(in crate::resources) fn host(text: &str) -> Result<Arc<str>, String> {
     match HostName::parse(text, None) {
         Ok(host) if host.port().is_none() => Ok(host.name().into()),
         Ok(_) => Err("ports are listed under `ports`".to_owned()),

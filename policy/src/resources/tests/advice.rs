@@ -36,16 +36,16 @@ fn words_that_are_not_supported_are_not_offered() {
             "; DNS_ROUND_ROBIN is not supported by this version",
         ),
         (
-            entry("shop", "{hosts: [a.b], ports: [{number: 80, name: x}], resolution: STATIC, endpoints: [{address: 10.0.0.1, weight: 5}]}"),
-            "found `weight` of an endpoint; expected address, ports, labels or serviceAccount; remove it; weight is not supported by this version",
+            entry("shop", "{hosts: [a.b], ports: [{number: 80, name: x}], resolution: STATIC, endpoints: [{address: 10.0.0.1, network: n}]}"),
+            "found `network` of an endpoint; expected an endpoint that every client can reach; remove it; networks behind gateways are not supported by this version",
         ),
         (
             "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: TLSRoute\nmetadata: {name: r}\n".to_owned(),
             "; TLSRoute is not supported by this version: requests are not routed by this version; callers name the Service they mean",
         ),
         (
-            "apiVersion: networking.istio.io/v1alpha3\nkind: DestinationRule\nmetadata: {name: r}\n".to_owned(),
-            "; DestinationRule is not supported by this version: mutual TLS between proxies needs none of it, connections and retries have limits of their own (docs/reference/configuration.md)",
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: BackendTLSPolicy\nmetadata: {name: r}\n".to_owned(),
+            "; BackendTLSPolicy is not supported by this version: write a DestinationRule of networking.istio.io/v1 with `tls` for the host (docs/traffic-policy.md)",
         ),
     ] {
         let found = diagnostics(&text);

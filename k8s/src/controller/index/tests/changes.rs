@@ -81,6 +81,7 @@ fn some_variant() -> impl Strategy<Value = Event> {
         ip: ip.parse().unwrap(),
         ready,
         pod: (!pod.is_empty()).then(|| pod.into()),
+        locality: ready.then(|| policy::Locality::parse("/eu-1").unwrap()),
     });
     let endpoints = prop::collection::vec(endpoint, 0..3);
     let of = select(vec!["cart", "frontend", "teller"]);

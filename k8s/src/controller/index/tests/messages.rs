@@ -24,6 +24,8 @@ pub(super) fn checked(message: &proto::Service, root_namespace: &str) -> Service
         ports: endpoint.ports.iter().map(|port| (port.name.clone(), port.number)).collect(),
         service_account: (!endpoint.service_account.is_empty())
             .then(|| endpoint.service_account.clone()),
+        locality: (!endpoint.locality.is_empty()).then(|| endpoint.locality.clone()),
+        weight: (endpoint.weight != 0).then_some(endpoint.weight),
     };
     let description = ServiceDescription {
         namespace: message.namespace.clone(),

@@ -24,6 +24,8 @@ fn cart() -> ServiceDescription {
             address: "10.1.0.1".into(),
             ports: vec![("http".into(), 8081)],
             service_account: Some("cart".into()),
+            locality: Some("eu/eu-1".into()),
+            weight: Some(5),
         }],
         identities: Some(vec!["spiffe://td/ns/shop/sa/cart".into()]),
     }
@@ -141,7 +143,14 @@ proptest! {
         description.ports[0].name = names[1].clone();
         let ports = vec![(names[1].clone(), numbers[1]), (names[2].clone(), numbers[2])];
         let service_account = Some(names[3].clone());
-        description.endpoints.push(EndpointDescription { address, ports, service_account });
+        let (locality, weight) = (Some(names[2].clone()), Some(numbers[2]));
+        description.endpoints.push(EndpointDescription {
+            address,
+            ports,
+            service_account,
+            locality,
+            weight,
+        });
         description.identities = Some(vec![names[4].clone()]);
         description.name = names[5].clone();
         let _ = ServiceEntry::checked(&description, ROOT);

@@ -69,11 +69,13 @@ fn port(message: proto::Port) -> Result<PortDescription, String> {
 
 fn endpoint(message: proto::Endpoint) -> EndpointDescription {
     let ports = message.ports.into_iter().map(|port| (port.name, port.number));
-    let account = message.service_account;
+    let written = |text: String| (!text.is_empty()).then_some(text);
     EndpointDescription {
         address: message.address,
         ports: ports.collect(),
-        service_account: (!account.is_empty()).then_some(account),
+        service_account: written(message.service_account),
+        locality: written(message.locality),
+        weight: (message.weight != 0).then_some(message.weight),
     }
 }
 

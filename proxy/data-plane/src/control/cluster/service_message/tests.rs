@@ -21,6 +21,8 @@ fn cart() -> proto::Service {
             address: "10.1.0.1".into(),
             ports: vec![proto::EndpointPort { name: "http".into(), number: 8081 }],
             service_account: String::new(),
+            locality: "/eu-1".into(),
+            weight: 3,
         }],
         identities: Some(proto::Identities { ids: vec!["spiffe://td/ns/shop/sa/cart".into()] }),
         endpoints_without_proxy: vec!["10.1.0.7".into()],
@@ -41,7 +43,7 @@ spec:
   location: MESH_INTERNAL
   resolution: STATIC
   ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}]
-  endpoints: [{address: 10.1.0.1, ports: {http: 8081}}]
+  endpoints: [{address: 10.1.0.1, ports: {http: 8081}, locality: /eu-1, weight: 3}]
   subjectAltNames: ["spiffe://td/ns/shop/sa/cart"]
 "#
         .to_vec(),
@@ -85,6 +87,8 @@ fn what_is_not_understood_whole_is_refused() {
     change("no protocol", &|m| m.ports[0].protocol = 0, "the protocol 0");
     change("a later protocol", &|m| m.ports[0].protocol = 7, "the protocol 7");
     change("a port beyond all", &|m| m.ports[0].number = u32::MAX, "the port 4294967295");
+    change("no locality", &|m| m.endpoints[0].locality = "eu//".into(), "the locality");
+    change("a weight beyond all", &|m| m.endpoints[0].weight = u32::MAX, "the weight");
     change("no host", &|m| m.hosts.clear(), "0 hosts");
     change("nobody", &|m| m.identities = Some(proto::Identities::default()), "0 identities");
     change("no namespace", &|m| m.namespace = "Shop!".into(), "the namespace");

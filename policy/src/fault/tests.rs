@@ -1,0 +1,1 @@
+//! Which requests a fault takes.

@@ -1,0 +1,1 @@
+//! Which rule holds for a call.

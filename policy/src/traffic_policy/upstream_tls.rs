@@ -1,0 +1,38 @@
+//! The TLS that a proxy speaks to a service outside the mesh, in its app's place.
+
+use std::sync::Arc;
+
+/// `tls` of a service outside the mesh. The name that the server must prove is one of `subject_alt_names`, else `sni`, else
+/// the host that the request names: there is no way to leave the check out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UpstreamTls {
+    /// Whether the proxy begins TLS, and whether it proves an identity of its own.
+    pub mode: UpstreamTlsMode,
+    /// The file with the roots that the server's certificate must lead to (`caCertificates`), PEM, absolute. `None`: the roots
+    /// of the system.
+    pub ca_certificates: Option<Arc<str>>,
+    /// The server name that is asked for (`sni`). `None`: the host of the request, or of the rule.
+    pub sni: Option<Arc<str>>,
+    /// Names one of which the server's certificate must have (`subjectAltNames`): DNS names. Empty: the server name.
+    pub subject_alt_names: Arc<[Arc<str>]>,
+}
+
+/// `tls.mode` of a service outside the mesh.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum UpstreamTlsMode {
+    /// What the app sends is passed on as it is (`DISABLE`).
+    Disable,
+    /// TLS, the server alone proves who it is (`SIMPLE`).
+    Simple,
+    /// TLS, and the proxy proves who it is, too (`MUTUAL`).
+    Mutual(ClientCertificateFiles),
+}
+
+/// The certificate that a proxy shows outside the mesh, in files of its machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientCertificateFiles {
+    /// The chain, PEM, absolute (`clientCertificate`).
+    pub certificate: Arc<str>,
+    /// Its key, PEM, absolute (`privateKey`).
+    pub private_key: Arc<str>,
+}
