@@ -13,8 +13,8 @@ mod matches;
 mod mirror;
 mod parent;
 mod path_change;
-mod pattern;
 mod redirect;
+mod regular_expression;
 mod timing;
 
 use std::fmt;
@@ -24,12 +24,12 @@ pub use backend::{Backend, BackendChoice, BackendKind, InvalidBackend};
 pub use cors::{CorsDecision, CorsPolicy, Origin, OriginPattern};
 pub use fields::FieldChanges;
 pub use grant::{GrantSource, GrantTarget, ReferenceGrant};
-pub use matches::{HeaderMatch, HostPattern, PathMatch, QueryMatch, RouteMatch, TextMatch};
+pub use matches::{HeaderMatch, PathMatch, QueryMatch, RouteHost, RouteMatch, TextMatch};
 pub use mirror::{Fraction, Mirror};
 pub use parent::{ParentKind, ParentRef};
 pub use path_change::{PathChange, UrlRewrite};
-pub use pattern::TextPattern;
 pub use redirect::{Redirect, RedirectScheme, RedirectedRequest};
+pub use regular_expression::RegularExpression;
 pub use timing::{RetryPolicy, RouteTimeout, RouteTimeouts};
 
 /// A route as it was written.
@@ -42,7 +42,7 @@ pub struct Route {
     /// What it is attached to.
     pub parents: Vec<ParentRef>,
     /// The hosts it is about; empty: all of them.
-    pub hosts: Vec<HostPattern>,
+    pub hosts: Vec<RouteHost>,
     /// Its rules, in the order they were written.
     pub rules: Vec<RuleDefinition>,
 }

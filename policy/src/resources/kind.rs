@@ -1,6 +1,6 @@
 //! Which kinds are read, and the advice for those that are not.
 //!
-//! A suggestion is given only for a word that nobody knows: `TLSRoute` is no misspelt `HTTPRoute`, and the
+//! A suggestion is given only for a word that nobody knows: `UDPRoute` is no misspelt `TCPRoute`, and the
 //! `AuthorizationPolicy` of another group is another kind.
 
 use crate::yaml::{DiagnosticCode, YamlReader, YamlValue, nearest};
@@ -15,17 +15,25 @@ pub(super) enum ResourceKind {
     RequestAuthentication,
     ServiceEntry,
     TokenPolicy,
+    HttpRoute,
+    GrpcRoute,
+    TlsRoute,
+    TcpRoute,
+    ReferenceGrant,
 }
 
 const SECURITY: &str = "security.istio.io";
 const NETWORKING: &str = "networking.istio.io";
 const OWN: &str = "policy.postern.dev";
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
 
 struct KnownKind {
     kind: ResourceKind,
     name: &'static str,
     group: &'static str,
     version: &'static str,
+    /// Other versions that are taken as well: clusters store one or the other, and their fields are read alike.
+    also: &'static [&'static str],
     /// Older versions, whose fields are the same: what a cluster stores it gives back in any of them.
     older: &'static [&'static str],
 }
@@ -50,6 +58,20 @@ const KNOWN: &[KnownKind] = &[
     ),
     known(ResourceKind::FaultInjection, "FaultInjection", OWN, "v1alpha1", &[]),
     known(ResourceKind::TokenPolicy, "TokenPolicy", OWN, "v1alpha1", &[]),
+    known(ResourceKind::HttpRoute, "HTTPRoute", GATEWAY_API, "v1", &["v1beta1"]),
+    known(ResourceKind::GrpcRoute, "GRPCRoute", GATEWAY_API, "v1", &[]),
+    KnownKind {
+        also: &["v1alpha3", "v1alpha2"],
+        ..known(ResourceKind::TlsRoute, "TLSRoute", GATEWAY_API, "v1", &[])
+    },
+    KnownKind {
+        also: &["v1alpha2"],
+        ..known(ResourceKind::TcpRoute, "TCPRoute", GATEWAY_API, "v1", &[])
+    },
+    KnownKind {
+        also: &["v1beta1"],
+        ..known(ResourceKind::ReferenceGrant, "ReferenceGrant", GATEWAY_API, "v1", &[])
+    },
 ];
 
 const fn known(
@@ -59,7 +81,7 @@ const fn known(
     version: &'static str,
     older: &'static [&'static str],
 ) -> KnownKind {
-    KnownKind { kind, name, group, version, older }
+    KnownKind { kind, name, group, version, also: &[], older }
 }
 
 /// Groups whose kinds say what a mesh or a gateway does: somebody who has such an object wants something that is not
@@ -76,8 +98,8 @@ const MESH_GROUPS: &[&str] = &[
 /// What to do about kinds that people bring along, where more can be said than that they are not supported.
 const INSTEAD: &[(&str, &[&str])] = &[
     (
-        "requests are not routed by this version; callers name the Service they mean",
-        &["VirtualService", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"],
+        "write an HTTPRoute or GRPCRoute of gateway.networking.k8s.io/v1 whose parent is the Service (docs/routing.md)",
+        &["VirtualService"],
     ),
     ("UDP is not taken to the proxy at all", &["UDPRoute"]),
     (
@@ -87,10 +109,6 @@ const INSTEAD: &[(&str, &[&str])] = &[
     (
         "the edge stays a workload of its own, such as an ingress controller with a proxy beside it",
         &["Gateway", "GatewayClass", "ListenerSet"],
-    ),
-    (
-        "there are no references between namespaces to be granted: whom a workload lets in says its AuthorizationPolicy",
-        &["ReferenceGrant"],
     ),
     (
         "a proxy learns of a service when it is first called; what it may call is said by ServiceEntry and defaults.egress",
@@ -169,7 +187,7 @@ pub(super) fn find(
     let (group, number) = version.split_once('/').unwrap_or(("", version));
     let same_name = KNOWN.iter().find(|known| known.name == name);
     match same_name.filter(|known| known.group == group) {
-        Some(known) if known.version == number => {
+        Some(known) if known.version == number || known.also.contains(&number) => {
             KindMatch::Ours { kind: known.kind, older: false }
         }
         Some(known) => {
@@ -202,7 +220,11 @@ fn refuse(
     let mark = kind.node.mark;
     let found = format!("kind {name}");
     let ours = KNOWN.iter().filter(|known| known.group == group);
-    let near = nearest(name, ours.map(|known| known.name));
+    // A word that is known to mean something else is no misspelt one.
+    let near = match alternative(name) {
+        Some(_) => None,
+        None => nearest(name, ours.map(|known| known.name)),
+    };
     if is_list(written.version.1, name) {
         let expected = "an object: a list holds no lists";
         reader.report_with_code(DiagnosticCode::Form, mark, "a list in a list", expected, None);
@@ -344,7 +366,7 @@ mod tests {
                 "networking.istio.io/v1alpha3",
                 "VirtualService",
                 "Unsupported",
-                "VirtualService is not supported by this version: requests are not routed",
+                "VirtualService is not supported by this version: write an HTTPRoute",
             ),
             (
                 "networking.istio.io/v1beta1",
@@ -353,17 +375,12 @@ mod tests {
                 "write networking.istio.io/v1",
             ),
             ("networking.istio.io/v1", "WorkloadEntry", "Unsupported", "among the `endpoints`"),
-            (
-                "gateway.networking.k8s.io/v1alpha2",
-                "TLSRoute",
-                "Unsupported",
-                "TLSRoute is not supported",
-            ),
+            ("gateway.networking.k8s.io/v1alpha2", "TLSRoute", "", ""),
             (
                 "gateway.networking.k8s.io/v1beta1",
                 "HTTPRoute",
-                "Unsupported",
-                "HTTPRoute is not supported",
+                "Version",
+                "write gateway.networking.k8s.io/v1: the fields",
             ),
             ("gateway.networking.k8s.io/v1", "Gateway", "Unsupported", "Gateway is not supported"),
             ("telemetry.istio.io/v1", "Telemetry", "Unsupported", "Telemetry is not supported"),
@@ -393,11 +410,13 @@ mod tests {
                 "Unsupported",
                 "it is a template for machines",
             ),
+            ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant", "", ""),
+            ("gateway.networking.k8s.io/v1", "HTTPRoutes", "Value", "did you mean HTTPRoute?"),
             (
-                "gateway.networking.k8s.io/v1beta1",
-                "ReferenceGrant",
+                "policy.linkerd.io/v1beta3",
+                "HTTPRoute",
                 "Unsupported",
-                "no references between namespaces",
+                "of policy.linkerd.io is another kind",
             ),
             (
                 "gateway.networking.k8s.io/v1alpha2",

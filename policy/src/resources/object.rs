@@ -313,7 +313,7 @@ pub fn dns_label(text: &str) -> Result<Arc<str>, &'static str> {
 }
 
 /// A DNS subdomain (RFC 1123): an object's name.
-fn dns_subdomain(text: &str) -> Result<Arc<str>, &'static str> {
+pub(super) fn dns_subdomain(text: &str) -> Result<Arc<str>, &'static str> {
     match is_dns_subdomain(text) {
         true => Ok(text.into()),
         false => Err(

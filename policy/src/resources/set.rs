@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{
     Resources, ServiceEntry, SourceFile, authorization, destination_rule, fault_injection, list,
-    object, peer_authentication, request_authentication, service_entry, token_policy,
+    object, peer_authentication, reference_grant, request_authentication, route, service_entry,
+    token_policy,
 };
 use crate::Diagnostic;
 use crate::resources::kind::{self, ResourceKind};
@@ -94,6 +95,7 @@ pub fn survey(files: &[SourceFile], reading: &ReadOptions<'_>) -> ResourceSurvey
     diagnostics.extend(rules.filter_map(|rule| rule.misplaced_tls(&resources)));
     resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
     resources.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
+    resources.routes.sort_by(|a, b| a.id.cmp(&b.id));
     ResourceSurvey { resources, objects, diagnostics }
 }
 
@@ -190,6 +192,18 @@ impl ResourceSet<'_> {
                 let entry = service_entry::read(reader, &object, root_namespace)?;
                 self.refuse_second_port(reader, &object, &entry);
                 self.resources.service_entries.push(entry);
+            }
+            ResourceKind::ReferenceGrant => {
+                let grant = reference_grant::read(reader, &object)?;
+                self.resources.reference_grants.push(grant);
+            }
+            ResourceKind::HttpRoute
+            | ResourceKind::GrpcRoute
+            | ResourceKind::TlsRoute
+            | ResourceKind::TcpRoute => {
+                let kind = route::route_kind(object.kind)?;
+                let read = route::read(reader, &object, kind)?;
+                self.resources.routes.push(Arc::new(read));
             }
         }
         Some(())

@@ -4,6 +4,7 @@
 mod advice;
 mod idle;
 mod lists;
+mod routes;
 mod tokens;
 
 use super::*;
@@ -93,7 +94,7 @@ fn s18_policy_semantics_unknown_objects_and_fields() {
     let head = |api: &str, kind: &str| {
         format!("apiVersion: {api}\nkind: {kind}\nmetadata: {{name: p, namespace: shop}}\n")
     };
-    const KINDS: &str = "expected one of AuthorizationPolicy, PeerAuthentication, RequestAuthentication, ServiceEntry, DestinationRule, FaultInjection, TokenPolicy";
+    const KINDS: &str = "expected one of AuthorizationPolicy, PeerAuthentication, RequestAuthentication, ServiceEntry, DestinationRule, FaultInjection, TokenPolicy, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, ReferenceGrant";
     check(
         &head("apps/v1", "Deployment"),
         &[&format!(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::TextPattern;
+use super::RegularExpression;
 
 /// One `match`: all of its parts must hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +25,7 @@ pub enum PathMatch {
     /// It is this one or below it, segment by segment: without a slash at its end, and `""` for `/`.
     Prefix(Arc<str>),
     /// All of it matches.
-    Pattern(TextPattern),
+    Pattern(RegularExpression),
     /// A gRPC path (`/service/method`) whose parts match; `None` for one that does not matter.
     Grpc {
         /// The service, with its package.
@@ -41,7 +41,7 @@ pub enum TextMatch {
     /// It is this one.
     Exact(Arc<str>),
     /// All of it matches.
-    Pattern(TextPattern),
+    Pattern(RegularExpression),
 }
 
 impl TextMatch {
@@ -82,7 +82,7 @@ pub struct QueryMatch {
 
 /// A host that a route is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HostPattern {
+pub enum RouteHost {
     /// This one, canonical.
     Exact(Arc<str>),
     /// `*.` and this: every host below it, at whatever depth.

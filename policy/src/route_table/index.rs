@@ -13,7 +13,7 @@ use super::attach::PortScope;
 use super::conditions;
 use super::order::{Precedence, RouteAge};
 use crate::route::{
-    HostPattern, PathMatch, Route, RouteKind, RouteMatch, RouteRule, RuleDefinition, TextMatch,
+    PathMatch, Route, RouteHost, RouteKind, RouteMatch, RouteRule, RuleDefinition, TextMatch,
 };
 
 /// The rules of one kind.
@@ -235,8 +235,8 @@ impl RouteSetBuilder {
         }
         for host in &route.hosts {
             let rules = match host {
-                HostPattern::Exact(host) => self.0.exact.entry(Arc::clone(host)),
-                HostPattern::Below(host) => self.0.below.entry(Arc::clone(host)),
+                RouteHost::Exact(host) => self.0.exact.entry(Arc::clone(host)),
+                RouteHost::Below(host) => self.0.below.entry(Arc::clone(host)),
             };
             rules.or_default().add(ranked.clone());
         }

@@ -40,8 +40,8 @@ fn words_that_are_not_supported_are_not_offered() {
             "found `network` of an endpoint; expected an endpoint that every client can reach; remove it; networks behind gateways are not supported by this version",
         ),
         (
-            "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: TLSRoute\nmetadata: {name: r}\n".to_owned(),
-            "; TLSRoute is not supported by this version: requests are not routed by this version; callers name the Service they mean",
+            "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: UDPRoute\nmetadata: {name: r}\n".to_owned(),
+            "; UDPRoute is not supported by this version: UDP is not taken to the proxy at all",
         ),
         (
             "apiVersion: gateway.networking.k8s.io/v1\nkind: BackendTLSPolicy\nmetadata: {name: r}\n".to_owned(),

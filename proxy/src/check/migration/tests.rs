@@ -51,8 +51,8 @@ Gateway                1        0      1            0
 PeerAuthentication     1        0      0            1
 RequestAuthentication  1        0      0            1
 ServiceEntry           2        0      1            2
-TLSRoute               1        0      1            0
 Telemetry              1        0      1            0
+UDPRoute               1        0      1            0
 VirtualService         2        0      2            0
 together               17       0      9            10
 

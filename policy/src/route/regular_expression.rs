@@ -14,12 +14,12 @@ const MAX_NESTING: u32 = 16;
 /// A regular expression in the syntax of the crate `regex` (RE2's, without look-around and back-references), over ASCII:
 /// `.` is any byte but the end of a line, `\w` and `\d` are ASCII letters and digits. Case counts.
 #[derive(Clone)]
-pub struct TextPattern {
+pub struct RegularExpression {
     text: Arc<str>,
     regex: Regex,
 }
 
-impl TextPattern {
+impl RegularExpression {
     /// Reads an expression.
     ///
     /// # Errors
@@ -62,16 +62,16 @@ fn in_one_line(error: &regex::Error) -> String {
     }
 }
 
-impl PartialEq for TextPattern {
+impl PartialEq for RegularExpression {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text
     }
 }
 
-impl Eq for TextPattern {}
+impl Eq for RegularExpression {}
 
-impl fmt::Debug for TextPattern {
+impl fmt::Debug for RegularExpression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TextPattern({:?})", self.text)
+        write!(f, "RegularExpression({:?})", self.text)
     }
 }
