@@ -1,10 +1,12 @@
 //! Where a workload runs: a region, a zone of it, a part of the zone.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 /// The longest name of a part: that of a label's value, where Kubernetes keeps it.
 const MAX_PART: usize = 63;
+const ADVICE: &str = "write region/zone/subzone, region/zone, region or /zone, each of letters, digits, '-', '_' and '.', at most 63";
 
 /// `region/zone/subzone`, as Istio writes it. Whoever knows a zone and not its region leaves the region empty: `/zone`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,24 +28,44 @@ pub enum LocalityDistance {
 }
 
 impl Locality {
-    /// Reads `region`, `region/zone`, `region/zone/subzone` and `/zone`.
+    /// Reads `region`, `region/zone`, `region/zone/subzone`, `/zone` and `/zone/subzone`.
     ///
     /// # Errors
     /// What to write instead.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let mut parts = text.split('/');
-        let mut next = || parts.next().unwrap_or_default();
-        let (region, zone, subzone) = (next(), next(), next());
-        let names = [region, zone, subzone];
-        if parts.next().is_some() || !names.iter().all(|name| is_part(name)) {
-            return Err(
-                "write region/zone/subzone, each of letters, digits, '-', '_' and '.', at most 63",
-            );
-        }
-        if zone.is_empty() && (region.is_empty() || !subzone.is_empty()) {
-            return Err("name a region or a zone; a part of a zone stands after its zone");
+        let parts: Vec<_> = text.split('/').collect();
+        let (region, zone, subzone) = match *parts.as_slice() {
+            [region] => (region, "", ""),
+            [region, zone] => (region, zone, ""),
+            [region, zone, subzone] => (region, zone, subzone),
+            _ => return Err(ADVICE),
+        };
+        let named = parts.iter().skip(1).all(|part| !part.is_empty());
+        if !named || text.is_empty() || !parts.iter().all(|part| is_part(part)) {
+            return Err(ADVICE);
         }
         Ok(Self { region: region.into(), zone: zone.into(), subzone: subzone.into() })
+    }
+
+    /// A zone whose region is not known.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn of_zone(zone: &str) -> Result<Self, &'static str> {
+        match zone.contains('/') {
+            true => Err(ADVICE),
+            false => Self::parse(&format!("/{zone}")),
+        }
+    }
+
+    /// Where a pod with these labels runs: Kubernetes gives a pod the topology labels of its node
+    /// (<https://kubernetes.io/docs/reference/labels-annotations-taints/#topologykubernetesiozone>).
+    pub fn of_labels(labels: &BTreeMap<String, String>) -> Option<Self> {
+        let part = |key: &str| labels.get(key).map_or("", String::as_str);
+        let region = part("topology.kubernetes.io/region");
+        let zone = part("topology.kubernetes.io/zone");
+        let text = if zone.is_empty() { region.to_owned() } else { format!("{region}/{zone}") };
+        Self::parse(&text).ok()
     }
 
     /// The region; empty where it is not known.
@@ -110,6 +132,8 @@ mod tests {
             ("/", false),
             ("//rack-7", false),
             ("eu//rack-7", false),
+            ("eu/", false),
+            ("eu//", false),
             ("eu/eu-1/rack-7/shelf", false),
             ("e u", false),
             ("*", false),
@@ -118,6 +142,23 @@ mod tests {
             if let Ok(locality) = Locality::parse(text) {
                 assert_eq!(locality.to_string(), text);
             }
+        }
+    }
+
+    #[test]
+    fn of_the_labels_of_a_pod() {
+        for (region, zone, expect) in [
+            (Some("eu"), Some("eu-1"), Some("eu/eu-1")),
+            (None, Some("eu-1"), Some("/eu-1")),
+            (Some("eu"), None, Some("eu")),
+            (None, None, None),
+        ] {
+            let label = |key: &str, value: Option<&str>| {
+                Some((format!("topology.kubernetes.io/{key}"), value?.to_owned()))
+            };
+            let labels = [label("region", region), label("zone", zone)];
+            let locality = Locality::of_labels(&labels.into_iter().flatten().collect());
+            assert_eq!(locality.map(|found| found.to_string()).as_deref(), expect);
         }
     }
 

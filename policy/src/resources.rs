@@ -28,7 +28,7 @@ mod token_policy;
 use std::sync::Arc;
 
 use crate::route::{ReferenceGrant, Route};
-use crate::{Diagnostics, Service};
+use crate::{Diagnostic, Diagnostics, Service};
 
 pub use authorization::{AuthorizationPolicy, PolicyAction};
 pub use destination_rule::DestinationRule;
@@ -169,6 +169,12 @@ impl Resources {
     /// The DestinationRules.
     pub fn destination_rules(&self) -> &[DestinationRule] {
         &self.destination_rules
+    }
+
+    /// The DestinationRules that say nothing, because an older one of their namespace is about the same host: well formed,
+    /// and never meant.
+    pub fn hidden_destination_rules(&self) -> Vec<Diagnostic> {
+        destination_rule::hidden(&self.destination_rules)
     }
 
     /// The FaultInjections.

@@ -138,7 +138,8 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
         namespace: args.namespace.as_deref(),
         from_istio: args.from_istio,
     };
-    let survey = policy::resources::survey(&files, &reading);
+    let mut survey = policy::resources::survey(&files, &reading);
+    survey.diagnostics.extend(survey.resources.hidden_destination_rules());
     CheckFindings { diagnostics, files: files.len(), survey, forwarded_for }
 }
 

@@ -108,7 +108,7 @@ fn endpoint(endpoint: discovery::Endpoint) -> Vec<EndpointRecord> {
     let target = endpoint.target_ref.filter(|target| target.kind.as_deref() == Some("Pod"));
     let pod: Option<Arc<str>> = target.and_then(|target| target.name).map(Into::into);
     // What no node's label can be is passed over: a zone is a hint, and an endpoint without one is called all the same.
-    let locality = endpoint.zone.and_then(|zone| Locality::parse(&format!("/{zone}")).ok());
+    let locality = endpoint.zone.and_then(|zone| Locality::of_zone(&zone).ok());
     let ips = endpoint.addresses.iter().filter_map(|ip| address(ip));
     let record = |ip| EndpointRecord { ip, ready, pod: pod.clone(), locality: locality.clone() };
     ips.map(record).collect()

@@ -10,7 +10,8 @@ mod outlier_detection;
 mod settings;
 mod tls;
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::object::ResourceObject;
@@ -61,11 +62,6 @@ impl DestinationRule {
         &self.ports
     }
 
-    /// The file that it stands in, and where.
-    pub fn place(&self) -> String {
-        format!("{}:{}:{}", self.file, self.mark.line, self.mark.column)
-    }
-
     /// What is smaller holds, of two rules of one namespace for one host: the older (`creationTimestamp`; what has none
     /// counts as younger), then the first by name.
     pub(crate) fn precedence(&self) -> (bool, Option<&str>, &str) {
@@ -94,6 +90,35 @@ impl DestinationRule {
         service.namespace == self.namespace
             || is_root(&service.namespace)
             || is_root(&self.namespace)
+    }
+}
+
+/// The rules that say nothing, because another of their namespace holds for the host, as diagnostics. They are no ground to
+/// refuse a set: in a cluster each object comes alone, and the same one holds wherever it is read.
+pub(super) fn hidden(rules: &[DestinationRule]) -> Vec<Diagnostic> {
+    let mut sorted: Vec<_> = rules.iter().collect();
+    sorted.sort_by(|a, b| a.precedence().cmp(&b.precedence()));
+    let mut first = HashMap::new();
+    let hidden =
+        sorted.into_iter().filter_map(|rule| match first.entry((&rule.namespace, &rule.host)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(&rule.name);
+                None
+            }
+            Entry::Occupied(holds) => Some(rule.hidden_by(holds.get())),
+        });
+    hidden.collect()
+}
+
+impl DestinationRule {
+    fn hidden_by(&self, other: &str) -> Diagnostic {
+        let found = format!("a second DestinationRule for {} in its namespace", self.host);
+        let expected = "each host once in a namespace";
+        let fix =
+            format!("{other} holds, which is older or first by name; join the two, or remove one");
+        let diagnostic = Diagnostic::new(&self.file, self.mark, found, expected, Some(fix));
+        let name = format!("DestinationRule {}", self.name);
+        diagnostic.with_code(DiagnosticCode::NoEffect).within(name.into())
     }
 }
 
@@ -231,3 +256,6 @@ fn read_port(
     map.finish(reader);
     Some((port?, policy))
 }
+
+#[cfg(test)]
+mod tests;

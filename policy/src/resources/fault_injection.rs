@@ -204,3 +204,6 @@ fn read_percentage(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

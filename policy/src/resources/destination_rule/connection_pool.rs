@@ -79,5 +79,5 @@ const UNSUPPORTED_HTTP: &[(&str, &str)] = &[
         "useClientProtocol",
         "take it out: a request keeps its version between proxies, and an app gets what its port declares",
     ),
-    ("maxConcurrentStreams", "set limits.maxConcurrentStreams of the proxy that serves"),
+    ("maxConcurrentStreams", "set limits.concurrentStreams of the proxy that serves"),
 ];

@@ -29,7 +29,7 @@ use crate::telemetry::LogLevel;
 use identity::TrustDomain;
 use policy::resources::DEFAULT_ROOT_NAMESPACE;
 use policy::yaml::{self, YamlMapping, YamlReader, YamlValue};
-use policy::{Diagnostic, Diagnostics, PathNormalization, PolicyDefaults, Workload};
+use policy::{Diagnostic, Diagnostics, Locality, PathNormalization, PolicyDefaults, Workload};
 
 pub use controller::{ControllerConfig, PodReference};
 pub use directory::{
@@ -48,6 +48,8 @@ pub struct Config {
     pub workload: Workload,
     /// The file of the downward API that holds the workload's labels (`workload.labelsFile`), in place of `labels`.
     pub labels_file: Option<PathBuf>,
+    /// Where the workload runs (`workload.locality`). Default: what its labels say, see [`Locality::of_labels`].
+    pub locality: Option<Locality>,
     /// The workload's trust domain (`identity.trustDomain`). Default `cluster.local`.
     pub trust_domain: TrustDomain,
     /// Where the proxy's certificate comes from (`identity`).
@@ -188,6 +190,8 @@ impl Config {
         TrafficSettings {
             limits: self.limits,
             workload: self.workload.clone(),
+            locality: (self.locality.clone())
+                .or_else(|| Locality::of_labels(&self.workload.labels)),
             trust_domain: self.trust_domain.clone(),
             defaults: self.defaults.clone(),
             root_namespace: self.root_namespace.clone(),
@@ -259,10 +263,11 @@ fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
     );
     defaults.port_mtls = inbound.port_mtls();
     let (trust_domain, identity) = identity?;
-    let (workload, labels_file) = workload?;
+    let (workload, labels_file, locality) = workload?;
     Some(Config {
         workload,
         labels_file,
+        locality,
         trust_domain,
         identity,
         resources,

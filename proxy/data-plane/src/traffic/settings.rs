@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use identity::{SpiffeId, TrustDomain};
-use policy::{MtlsMode, PathNormalization, PolicyDefaults, Protocol, Workload};
+use policy::{Locality, MtlsMode, PathNormalization, PolicyDefaults, Protocol, Workload};
 
 use crate::connection::net::InterceptionConfig;
 use crate::http::gate::UnderscorePolicy;
@@ -19,6 +19,8 @@ pub struct TrafficSettings {
     pub limits: Limits,
     /// The workload beside the proxy, until a controller sends more.
     pub workload: Workload,
+    /// Where the workload runs, as far as that is known: endpoints of its zone are preferred.
+    pub locality: Option<Locality>,
     /// The workload's trust domain.
     pub trust_domain: TrustDomain,
     /// What holds where no resource says otherwise.

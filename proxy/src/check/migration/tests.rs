@@ -45,7 +45,7 @@ fn the_first_look_is_a_summary() {
     let expect = "\
 KIND                   OBJECTS  TAKEN  UNSUPPORTED  UNSAFE
 AuthorizationPolicy    6        0      1            6
-DestinationRule        1        0      1            0
+DestinationRule        1        0      1            1
 EnvoyFilter            1        0      1            0
 Gateway                1        0      1            0
 PeerAuthentication     1        0      0            1
@@ -54,7 +54,7 @@ ServiceEntry           2        0      1            2
 Telemetry              1        0      1            0
 UDPRoute               1        0      1            0
 VirtualService         2        0      2            0
-together               17       0      9            10
+together               17       0      9            11
 
 PASSED OVER, no policy (keep them out of the resource directory): Deployment 1, Service 1, ServiceAccount 1
 
@@ -70,7 +70,7 @@ UNSUPPORTED: known elsewhere, not done here
             1,
         ),
         (
-            "- found no `namespace` in `metadata`; expected the key `namespace` (8 times)\n    write it, or give --namespace, as to kubectl\n    at httpbin.yaml:4:3, ",
+            "- found no `namespace` in `metadata`; expected the key `namespace` (9 times)\n    write it, or give --namespace, as to kubectl\n    at bookinfo.yaml:55:3, httpbin.yaml:4:3, ",
             1,
         ),
         (

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use identity::{SpiffeId, TrustDomain};
 use policy::yaml::{YamlMapping, YamlReader, YamlValue};
 use policy::{
-    DefaultAuthorization, DefaultEgress, MtlsMode, PathNormalization, PolicyDefaults, Workload,
+    DefaultAuthorization, DefaultEgress, Locality, MtlsMode, PathNormalization, PolicyDefaults,
+    Workload,
 };
 
 use super::listeners;
@@ -39,13 +40,16 @@ pub(super) fn mode(reader: &mut YamlReader, map: &mut YamlMapping<'_>) {
 pub(super) fn workload(
     reader: &mut YamlReader,
     value: YamlValue<'_>,
-) -> Option<(Workload, Option<PathBuf>)> {
+) -> Option<(Workload, Option<PathBuf>, Option<Locality>)> {
     let mut map = reader.mapping(value)?;
     let namespace = map.require(reader, "namespace").and_then(|v| dns_label(reader, v));
     let account = map.require(reader, "serviceAccount");
     let service_account = account.and_then(|v| service_account(reader, v));
     let labels = map.take("labels").map(|v| (v, labels(reader, v)));
     let file = map.take("labelsFile").and_then(|v| path(reader, v));
+    let locality = map
+        .take("locality")
+        .and_then(|v| reader.parsed(v, "a locality such as eu/eu-west-1a", Locality::parse));
     map.finish(reader);
     if let (Some((written, _)), Some(_)) = (&labels, &file) {
         let fix = Some("remove one".to_owned());
@@ -56,7 +60,7 @@ pub(super) fn workload(
         service_account: service_account?,
         labels: labels.and_then(|(_, labels)| labels).unwrap_or_default(),
     };
-    Some((workload, file))
+    Some((workload, file, locality))
 }
 
 fn service_account(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<String> {

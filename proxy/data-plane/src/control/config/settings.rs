@@ -83,6 +83,14 @@ pub const SETTINGS: &[Setting] = &[
         "A file of the downward API with the labels, instead of `labels`; read at the start.",
     ),
     setting(
+        "workload.locality",
+        "`REGION/ZONE/SUBZONE`, `REGION/ZONE`, `REGION` or `/ZONE`",
+        Means(
+            "what the labels `topology.kubernetes.io/region` and `topology.kubernetes.io/zone` say",
+        ),
+        "Where it runs: endpoints of its own zone are preferred.",
+    ),
+    setting(
         "identity.trustDomain",
         "a trust domain",
         Is("cluster.local"),
