@@ -116,7 +116,7 @@ fn every_metric_is_on_the_reference_page() {
 }
 
 /// Where reasons are made.
-const REASONS_MADE_IN: [&str; 19] = [
+const REASONS_MADE_IN: [&str; 21] = [
     "proxy/data-plane/src/http/error.rs",
     "proxy/src/explain.rs",
     "proxy/data-plane/src/http/gate/raw.rs",
@@ -127,7 +127,9 @@ const REASONS_MADE_IN: [&str; 19] = [
     "proxy/data-plane/src/traffic/inbound/arrival.rs",
     "proxy/data-plane/src/traffic/inbound/detect.rs",
     "proxy/data-plane/src/traffic/inbound/mesh_stream.rs",
-    "proxy/data-plane/src/traffic/outbound/send.rs",
+    "proxy/data-plane/src/traffic/outbound/attempts.rs",
+    "proxy/data-plane/src/traffic/outbound/faults.rs",
+    "proxy/data-plane/src/traffic/outbound/routed.rs",
     "proxy/data-plane/src/traffic/outbound/retry.rs",
     "proxy/data-plane/src/traffic/outbound/dialled.rs",
     "proxy/data-plane/src/http/serve/client_io.rs",
@@ -137,8 +139,9 @@ const REASONS_MADE_IN: [&str; 19] = [
     "policy/src/decision.rs",
     "policy/src/path.rs",
 ];
-/// Words in these files that are no reasons of a refusal: reasons of a permit, answers to input, keys of a log line.
-const NO_REASONS: [&str; 13] = [
+/// Words in these files that are no reasons of a refusal: results of retries, reasons of a permit, answers to input, keys of a log line.
+const NO_REASONS: [&str; 14] = [
+    "no_budget",
     "policy_allowed",
     "default_allow",
     "default_audit",

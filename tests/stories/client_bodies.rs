@@ -105,7 +105,7 @@ impl Scene {
                 let counted = pod.metrics().sum("postern_requests_total", &labels);
                 assert_eq!(counted, 0.0, "{}: {reason}", pod.name());
             }
-            let again = pod.metrics().sum("postern_request_retries_total", &[]);
+            let again = pod.metrics().sum("postern_retries_total", &[]);
             assert_eq!(again, 0.0, "{}", pod.name());
         }
     }

@@ -41,6 +41,7 @@ mod refused;
 mod replicas;
 mod request_forms;
 mod retries;
+mod routes;
 mod scene;
 mod sds;
 mod second_opinion;

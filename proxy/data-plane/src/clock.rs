@@ -2,7 +2,7 @@
 //! atomic and not the system's clock.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Seconds since the start and Unix seconds, as of the last tick.
 pub struct Clock {
@@ -33,6 +33,12 @@ impl Clock {
     #[must_use]
     pub fn coarse(&self) -> u32 {
         self.coarse.load(Relaxed)
+    }
+
+    /// The time from the start of the process to `at`; zero for what was before.
+    #[must_use]
+    pub fn since_start(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.started)
     }
 
     /// Unix seconds at the last tick.

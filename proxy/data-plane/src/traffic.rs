@@ -6,6 +6,7 @@
 pub mod accept;
 pub mod app;
 pub mod authorize;
+pub mod balancing;
 pub mod client;
 pub mod decisions;
 pub mod demand;

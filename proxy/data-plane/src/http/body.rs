@@ -2,9 +2,11 @@
 
 mod failure;
 mod guard;
+mod replay;
 pub(crate) mod stall;
 mod tap;
 
+use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
 
 use crate::http::body::stall::StallTimeout;
 use crate::http::gate::HeadLimits;
@@ -23,6 +26,8 @@ use crate::limits::Limits;
 pub use failure::{BodyError, BodyFailure, BodyWatch};
 pub use guard::BodyGuard;
 use guard::GuardList;
+use replay::ReplayReader;
+pub(crate) use replay::ReplayableBody;
 pub use tap::BodyInspector;
 use tap::BodyTap;
 
@@ -30,6 +35,8 @@ use tap::BodyTap;
 pub struct Body {
     source: BodySource,
     stall: Option<StallTimeout>,
+    /// When it must have ended.
+    deadline: Option<Pin<Box<Sleep>>>,
     /// Observers that learn how it ends, or may cut it.
     guards: GuardList,
     /// Inspects its beginning.
@@ -52,6 +59,8 @@ enum BodySource {
     Http1(Incoming),
     /// With the count of open streams of its connection.
     Http2(RecvStream, Option<StreamCount>),
+    /// One attempt's view of a body that may be sent again.
+    Replayed(ReplayReader),
 }
 
 impl Body {
@@ -86,6 +95,7 @@ impl Body {
         Self {
             source,
             stall: None,
+            deadline: None,
             guards: GuardList::default(),
             tap: None,
             trailers: TrailerKind::Http,
@@ -107,6 +117,15 @@ impl Body {
         }
         self.trailers = of;
         self.head = HeadLimits::of(limits);
+        self
+    }
+
+    /// Ends the body with an error when it has not ended at `deadline`.
+    #[must_use]
+    pub(crate) fn until(mut self, deadline: Instant) -> Self {
+        if !self.is_end_stream() {
+            self.deadline = Some(Box::pin(tokio::time::sleep_until(deadline)));
+        }
         self
     }
 
@@ -203,6 +222,7 @@ impl Body {
             BodySource::Http2(stream, _) => {
                 poll_http2(stream, cx).map(|frame| frame.map(|f| f.map_err(BodyError::from)))
             }
+            BodySource::Replayed(reader) => reader.poll_frame(cx),
         }
     }
 
@@ -241,6 +261,9 @@ impl Body {
     /// Reports that the reader has read none of it for too long.
     pub(crate) fn unread(&mut self) {
         self.guards.each_mut().for_each(|guard| guard.unread());
+        if let BodySource::Replayed(reader) = &mut self.source {
+            reader.unread();
+        }
     }
 
     fn fail(&mut self, error: BodyError) -> BodyError {
@@ -287,6 +310,9 @@ impl HttpBody for Body {
         if this.guards.each().any(BodyGuard::is_refused) {
             return Poll::Ready(Some(Err(this.fail(BodyError::Withdrawn))));
         }
+        if this.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+            return Poll::Ready(Some(Err(this.fail(BodyError::DeadlineExceeded))));
+        }
         match this.poll_source(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.note_progress();
@@ -313,6 +339,7 @@ impl HttpBody for Body {
             BodySource::Buffered(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             BodySource::Http1(incoming) => incoming.is_end_stream(),
             BodySource::Http2(stream, _) => stream.is_end_stream(),
+            BodySource::Replayed(reader) => reader.is_end_stream(),
         }
     }
 
@@ -324,6 +351,7 @@ impl HttpBody for Body {
             }
             BodySource::Http1(incoming) => incoming.size_hint(),
             BodySource::Http2(..) => SizeHint::default(),
+            BodySource::Replayed(reader) => reader.size_hint(),
         }
     }
 }

@@ -144,6 +144,7 @@ pub enum RequestError {
         BodyFailure::Off => "broke off",
         BodyFailure::Stalled => "stood still for limits.bodyStallTimeout",
         BodyFailure::Withdrawn => "is not allowed any more",
+        BodyFailure::DeadlineExceeded => "did not end within the time of the request",
     })]
     ClientBody(BodyFailure),
     /// The app's side of the connection broke before the request was known.
@@ -155,6 +156,28 @@ pub enum RequestError {
     /// gRPC for a port that is declared HTTP/1.1.
     #[error("gRPC needs HTTP/2, and the app's port is declared http: declare it grpc or http2")]
     GrpcToHttp1,
+    /// The service has routes, and none of them takes the request.
+    #[error("no route of {0} takes the request")]
+    RouteNotFound(String),
+    /// The route sends this share of its requests to something that is no backend.
+    #[error("{route} sends the request to {backend}, which is no backend: {why}")]
+    BackendInvalid {
+        /// The route and rule.
+        route: String,
+        /// What it names; `nothing` where it has none.
+        backend: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// No answer within the time of the request, all attempts included.
+    #[error("no answer within the time of the request ({0:?})")]
+    RequestTimeout(std::time::Duration),
+    /// Another attempt would have been made, but too many of the latest requests were repeated.
+    #[error("no further attempt, too many of the latest requests were repeated: {0}")]
+    RetryBudget(String),
+    /// The service has as many requests under way as its DestinationRule allows.
+    #[error("{0} has as many requests under way as its DestinationRule allows")]
+    Overloaded(String),
     /// A service outside of the mesh was named by its host alone.
     #[error(
         "the external service {0} was named by its host alone: give its ServiceEntry the addresses that clients dial"
@@ -192,9 +215,12 @@ impl RequestError {
             | Self::ExternalByName(_) => StatusCode::FORBIDDEN,
             Self::ClientBody(BodyFailure::Withdrawn) => StatusCode::FORBIDDEN,
             Self::ClientBody(BodyFailure::Stalled) => StatusCode::REQUEST_TIMEOUT,
+            Self::ClientBody(BodyFailure::DeadlineExceeded) => StatusCode::GATEWAY_TIMEOUT,
             Self::BadStream(_) | Self::Client(_) | Self::ClientBody(_) | Self::NotHttp => {
                 StatusCode::BAD_REQUEST
             }
+            Self::RouteNotFound(_) => StatusCode::NOT_FOUND,
+            Self::BackendInvalid { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UnknownStream | Self::GrpcToHttp1 => StatusCode::NOT_IMPLEMENTED,
             Self::NoIdentity(_)
             | Self::Unresolved(_)
@@ -203,11 +229,13 @@ impl RequestError {
             | Self::Connect { .. }
             | Self::Overflow { .. }
             | Self::ConnectionLimit
+            | Self::RetryBudget(_)
+            | Self::Overloaded(_)
             | Self::Handshake { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Broken { .. } | Self::BadResponse { .. } | Self::ResponseTooLarge { .. } => {
                 StatusCode::BAD_GATEWAY
             }
-            Self::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::Timeout { .. } | Self::RequestTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -224,7 +252,12 @@ impl RequestError {
             Self::UnknownDestination(_) => "egress_denied",
             Self::Unresolved(_) => "destination_unresolved",
             Self::NoIdentity(_) => "upstream_not_in_mesh",
-            Self::NoEndpoint(_) => "no_endpoint",
+            Self::NoEndpoint(_) => "no_endpoints",
+            Self::RouteNotFound(_) => "route_not_found",
+            Self::BackendInvalid { .. } => "backend_invalid",
+            Self::RequestTimeout(_) => "request_timeout",
+            Self::RetryBudget(_) => "retry_budget",
+            Self::Overloaded(_) => "overloaded",
             Self::NoCertificate => "no_certificate",
             Self::Connect { who: OtherEnd::App, .. } => APP_UNREACHABLE,
             Self::Connect { .. } => "upstream_unreachable",
@@ -241,6 +274,7 @@ impl RequestError {
             Self::ClientBody(BodyFailure::Malformed) => "bad_request_body",
             Self::ClientBody(BodyFailure::Stalled) => "request_body_stalled",
             Self::ClientBody(BodyFailure::Withdrawn) => "policy_changed",
+            Self::ClientBody(BodyFailure::DeadlineExceeded) => "request_timeout",
             Self::Client(_) | Self::ClientBody(BodyFailure::Off) => CLIENT_GONE,
             Self::NotHttp => "protocol_undecided",
             Self::GrpcToHttp1 => "grpc_needs_http2",

@@ -137,9 +137,28 @@ metrics! {
     "postern_headers_dropped_total" headers_dropped: IntCounterVec ["direction"];
         "Header fields with an underscore in their name that were dropped (headersWithUnderscores: drop)",
         "The gate drops a field.";
-    "postern_request_retries_total" retries: IntCounterVec ["reason"];
-        "Requests sent once more, to another endpoint where there was one, by why the try before was none",
-        "A request is about to be sent again.";
+    "postern_retries_total" retries: IntCounterVec ["reason", "result"];
+        "Requests sent once more, by why the attempt before failed and by how the last one ended: success, failure, or \
+         no_budget where too many were repeated",
+        "The last attempt of a request that was sent more than once is answered or has failed.";
+    "postern_retry_budget_ratio" pub retry_budget_ratio: Gauge [];
+        "How much of its retry budget the service that has used most of it has used, 0 to 1",
+        "Once a second.";
+    "postern_endpoints" endpoints: IntGaugeVec ["state"];
+        "Endpoints of the services in use, by what the balancer holds of them",
+        "Once a second.";
+    "postern_endpoint_ejections_total" ejections: IntCounterVec ["cause"];
+        "Endpoints taken out of the balancing for a while, by cause",
+        "An endpoint is ejected.";
+    "postern_balancer_fallback_total" pub balancer_fallback: IntCounter [];
+        "Requests sent to an endpoint that is ejected, because no other one is left",
+        "A request is sent so.";
+    "postern_route_requests_total" route_requests: IntCounterVec ["route"];
+        "Requests that a route took, by kind, namespace, name and rule of the route",
+        "A route is chosen.";
+    "postern_mirror_total" mirrors: IntCounterVec ["result"];
+        "Copies of requests for mirrors of routes, by what became of them",
+        "A copy is answered, has failed, or is not sent.";
     "postern_overflows_total" overflows: IntCounterVec ["direction"];
         "Requests and streams refused because every connection that may be opened to the app (inbound) or the service \
          (outbound) is full",

@@ -124,10 +124,55 @@ pub const REASONS: &[Reason] = &[
         "Give the ServiceEntry `subjectAltNames`, or restart pods that have no proxy.",
     ),
     caller(
-        "no_endpoint",
+        "no_endpoints",
         503,
         "The service has no endpoint.",
         "Are its pods ready? `GET /services`.",
+    ),
+    caller(
+        "route_not_found",
+        404,
+        "Routes are attached to the service's port, and no rule of theirs takes the request.",
+        "`postern-proxy explain` says which rule takes a request; docs/routing.md.",
+    ),
+    caller(
+        "backend_invalid",
+        500,
+        "The route sends this share of its requests to a backend that does not exist, is no Service, or lies in another \
+         namespace without a ReferenceGrant.",
+        "The log line names the route and its backend; so does the route's condition `ResolvedRefs`.",
+    ),
+    caller(
+        "request_timeout",
+        504,
+        "The request, with all its attempts, was not answered within the time that its route or its caller's \
+         `grpc-timeout` gives it. In the log also of an answer that was cut off then.",
+        "The log line names the endpoint; `timeouts` of the route.",
+    ),
+    caller(
+        "retry_budget",
+        503,
+        "The request failed and could have been sent again, but too many of the latest requests were.",
+        "The service is in trouble: look at its errors. `postern_retry_budget_ratio`.",
+    ),
+    caller(
+        "overloaded",
+        503,
+        "The service has as many requests under way as its DestinationRule allows.",
+        "Raise `connectionPool`, or look at why the service is slow.",
+    ),
+    request("redirected", "The rule of a route led the caller elsewhere.", NOTHING),
+    request("cors_preflight", "The rule of a route answered a browser's preflight.", NOTHING),
+    request(
+        "listed_status",
+        "In `retried`: the answer's status is one that the route repeats a request for.",
+        "The answers of the service; `retry.codes` of the route.",
+    ),
+    caller(
+        "fault_injected",
+        503,
+        "A FaultInjection answered in the service's place. The status is the one it names.",
+        "Remove the FaultInjection when the test is over.",
     ),
     caller(
         "no_certificate",

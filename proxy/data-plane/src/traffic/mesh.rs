@@ -9,31 +9,32 @@
 //! the old ones end when their last stream is done, so a rotation drops nothing.
 //!
 //! [`Destination`] is split into parts: `request` (a request over a pooled connection), `stream` (a byte stream),
-//! `dial` (how a connection is made), `connections` (those that are open), `health` (whether it is worth an attempt).
+//! `dial` (how a connection is made), `connections` (those that are open).
 
 mod connections;
 mod dial;
 mod dialer;
-mod health;
 mod request;
 mod stream;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use identity::SpiffeId;
 use parking_lot::Mutex;
+use policy::Service;
+use policy::traffic_policy::ConnectionPool;
 
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::h2_client::ReservedStream;
 use crate::http::h2_pool::{self, H2Pool, TRIES};
 use crate::labels::Direction;
+use crate::limits::Limits;
 use connections::ConnectionGeneration;
 pub use dialer::MeshDialer;
-pub use health::DestinationHealth;
 pub use request::RequestConnection;
 pub use stream::StreamKind;
 
@@ -41,9 +42,9 @@ pub use stream::StreamKind;
 const WHO: OtherEnd = OtherEnd::Upstream;
 
 /// The destinations of a worker.
+#[derive(Default)]
 pub struct MeshPool {
     destinations: Mutex<HashMap<DestinationKey, Arc<Destination>>>,
-    turn: AtomicUsize,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -56,12 +57,10 @@ struct DestinationKey {
 pub struct Destination {
     /// Where it is.
     pub address: SocketAddr,
-    /// Whether it is worth an attempt.
-    pub health: DestinationHealth,
     host: Arc<str>,
     identities: Arc<[SpiffeId]>,
-    /// Requests of this worker that wait for their answer.
-    waiting: AtomicUsize,
+    /// What a DestinationRule says otherwise than the configuration.
+    own_limits: Option<Box<Limits>>,
     /// The connections that requests share.
     requests: H2Pool,
     /// The connections that byte streams share, to a proxy of ours.
@@ -71,40 +70,36 @@ pub struct Destination {
     offer_nothing: AtomicBool,
 }
 
-impl Default for MeshPool {
-    /// No destination yet. The turn starts at a random number, so that callers that have just started do not all begin
-    /// with the same endpoint.
-    fn default() -> Self {
-        let start = usize::try_from(RandomState::new().hash_one(0)).unwrap_or(0);
-        Self { destinations: Mutex::default(), turn: AtomicUsize::new(start) }
-    }
-}
-
 impl MeshPool {
-    /// The destination with this address and these identities; `host` names it in the handshake. At most `most` are
-    /// kept.
+    /// The destination with this address and the identities of `service`, whose host names it in the handshake; its
+    /// connections are made as `pool` says, and otherwise as `limits` do. At most `limits.poolDestinations` are kept.
     pub fn destination(
         &self,
-        most: usize,
+        limits: &Limits,
         address: SocketAddr,
-        host: &Arc<str>,
-        identities: &Arc<[SpiffeId]>,
+        service: &Service,
+        pool: &ConnectionPool,
     ) -> Arc<Destination> {
+        let most = usize::try_from(limits.pool_destinations).unwrap_or(1);
+        let (host, identities) = (&service.host, &service.identities);
         let key = DestinationKey { address, identities: identities.clone() };
+        let own = own_limits(limits, pool);
         let mut destinations = self.destinations.lock();
-        if destinations.len() >= most && !destinations.contains_key(&key) {
-            destinations.retain(|_, destination| Arc::strong_count(destination) > 1);
-            if destinations.len() >= most {
-                return Destination::new(address, host, identities);
+        match destinations.get(&key) {
+            Some(known) if known.own_limits == own => return known.clone(),
+            // Other limits than before: what uses the old one ends by itself.
+            Some(_) => {}
+            None if destinations.len() >= most => {
+                destinations.retain(|_, destination| Arc::strong_count(destination) > 1);
+                if destinations.len() >= most {
+                    return Destination::new(address, host, identities, own);
+                }
             }
+            None => {}
         }
-        let known = destinations.entry(key);
-        known.or_insert_with(|| Destination::new(address, host, identities)).clone()
-    }
-
-    /// A number that grows by one with each call, for round-robin among endpoints.
-    pub fn turn(&self) -> usize {
-        self.turn.fetch_add(1, Relaxed)
+        let destination = Destination::new(address, host, identities, own);
+        destinations.insert(key, destination.clone());
+        destination
     }
 
     /// Closes connections without a stream for `idle` sweeps and idle HTTP/1.1 connections past their limit, and
@@ -112,19 +107,23 @@ impl MeshPool {
     pub fn sweep(&self, now: u32, idle: u32) {
         self.destinations.lock().retain(|_, destination| {
             let unused = destination.sweep(now, idle);
-            !unused || Arc::strong_count(destination) > 1 || destination.health.is_recent(now)
+            !unused || Arc::strong_count(destination) > 1
         });
     }
 }
 
 impl Destination {
-    fn new(address: SocketAddr, host: &Arc<str>, identities: &Arc<[SpiffeId]>) -> Arc<Self> {
+    fn new(
+        address: SocketAddr,
+        host: &Arc<str>,
+        identities: &Arc<[SpiffeId]>,
+        own_limits: Option<Box<Limits>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             address,
-            health: DestinationHealth::default(),
             host: host.clone(),
             identities: identities.clone(),
-            waiting: AtomicUsize::new(0),
+            own_limits,
             requests: H2Pool::default(),
             streams: H2Pool::default(),
             connections: Mutex::default(),
@@ -132,10 +131,9 @@ impl Destination {
         })
     }
 
-    /// Requests of this worker that wait for its answer.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.waiting.load(Relaxed)
+    /// The limits of its connections.
+    fn limits<'a>(&'a self, dialer: &'a MeshDialer) -> &'a Limits {
+        self.own_limits.as_deref().unwrap_or(&dialer.state.settings.limits)
     }
 
     /// Whether the service may still have this identity by the resources in force.
@@ -159,7 +157,7 @@ impl Destination {
     /// # Errors
     /// [`RequestError::Overflow`] at the limit.
     fn may_open(&self, dialer: &MeshDialer, pool: &H2Pool) -> Result<(), RequestError> {
-        if !pool.is_full(&dialer.state.settings.limits) {
+        if !pool.is_full(self.limits(dialer)) {
             return Ok(());
         }
         dialer.state.metrics.overflow(Direction::Outbound);
@@ -168,9 +166,24 @@ impl Destination {
 
     /// Closes what is unused for too long; returns whether nothing is left.
     fn sweep(&self, now: u32, idle: u32) -> bool {
+        let idle = self.own_limits.as_ref().map_or(idle, |own| seconds(own.pool_idle_timeout));
         let unused = [self.requests.sweep(idle), self.streams.sweep(idle)];
         self.connections.lock().sweep(now) && unused == [true, true]
     }
+}
+
+/// The limits with what a DestinationRule says otherwise; `None` where it says nothing of them.
+fn own_limits(limits: &Limits, pool: &ConnectionPool) -> Option<Box<Limits>> {
+    let mut own = *limits;
+    own.connect_timeout = pool.connect_timeout.unwrap_or(limits.connect_timeout);
+    own.mesh_connections = pool.max_connections.unwrap_or(limits.mesh_connections);
+    own.pool_connections = pool.max_connections.unwrap_or(limits.pool_connections);
+    own.pool_idle_timeout = pool.http.idle_timeout.unwrap_or(limits.pool_idle_timeout);
+    (own != *limits).then(|| Box::new(own))
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Connections ended faster than they were opened.

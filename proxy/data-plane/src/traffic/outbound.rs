@@ -2,12 +2,20 @@
 //! an HTTP connection are in `outbound/http.rs`, and a destination is found in `outbound/dialled.rs` and
 //! `outbound/route.rs`.
 
+mod attempts;
+mod backend;
+mod backend_cache;
+mod called;
 mod dialled;
+mod faults;
+mod grpc_timeout;
 mod http;
+mod mirrors;
 mod name_cache;
+mod outcome;
 mod retry;
-mod route;
-mod send;
+mod route_meters;
+mod routed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,9 +38,11 @@ use crate::traffic::opaque;
 use crate::traffic::record::ConnectionRecord;
 use crate::traffic::settings::OutboundListener;
 use crate::traffic::worker::Worker;
+use backend::{Backend, EndpointHints};
+pub(crate) use backend_cache::BackendCache;
 use dialled::DialledDestination;
 pub(crate) use name_cache::NameCache;
-use route::Route;
+pub(crate) use route_meters::RouteMeters;
 
 /// One connection from our app, as its phases see it.
 pub(crate) struct OutboundConnection {
@@ -46,7 +56,7 @@ pub(crate) struct OutboundConnection {
 /// The destination of a connection that is not served as HTTP.
 enum OutboundTarget {
     /// A service of the mesh.
-    Mesh(Arc<Route>),
+    Mesh(Arc<Backend>),
     /// Outside of the mesh, unchanged as the app dialled it; a resource or the default allows it.
     Outside(SocketAddr, Arc<str>),
 }
@@ -124,7 +134,8 @@ impl OutboundConnection {
         }
         let target = match by_address {
             Some(found) => {
-                let resolved = Box::pin(route::resolve(&self.worker, &found, Protocol::Tcp));
+                let resolved =
+                    Box::pin(self.worker.backends.get(&self.worker, &found, Protocol::Tcp));
                 OutboundTarget::Mesh(resolved.await?)
             }
             None => self.unknown()?,
@@ -211,13 +222,14 @@ impl OutboundConnection {
         self.connection.set_protocol(Protocol::Tcp);
         let client = MeteredIo::new(io, ahead, self.connection.clone(), state.clock.clone());
         let labels =
-            route::labels(&self.worker, Protocol::Tcp, &target.service(), target.principal());
+            backend::labels(&self.worker, Protocol::Tcp, &target.service(), target.principal());
         state.metrics.connections(&labels).inc();
         match target {
-            OutboundTarget::Mesh(route) => {
+            OutboundTarget::Mesh(backend) => {
                 // Boxed, as what is only needed until the bytes flow.
-                let (upstream, mesh_connection) =
-                    Box::pin(route.open_stream(&self.worker, StreamKind::Tcp)).await?;
+                let opening =
+                    backend.open_stream(&self.worker, StreamKind::Tcp, EndpointHints::default());
+                let (upstream, mesh_connection, _in_flight) = Box::pin(opening).await?;
                 self.connection.set_mesh_connection(mesh_connection);
                 self.aborter.close_in_order();
                 self.connection.enter_phase(ConnectionPhase::Busy, state.clock.coarse());
@@ -253,14 +265,14 @@ impl OutboundConnection {
 impl OutboundTarget {
     fn service(&self) -> Arc<str> {
         match self {
-            Self::Mesh(route) => route.service.host.clone(),
+            Self::Mesh(backend) => backend.service.host.clone(),
             Self::Outside(_, host) => host.clone(),
         }
     }
 
     fn principal(&self) -> Option<&str> {
         match self {
-            Self::Mesh(route) => route.principal(),
+            Self::Mesh(backend) => backend.principal(),
             Self::Outside(..) => None,
         }
     }

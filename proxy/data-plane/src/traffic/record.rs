@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
+use balancer::InFlight;
 use bytes::Bytes;
 use http::Method;
 use http_body::Frame;
@@ -24,6 +25,7 @@ use crate::telemetry::log_line::LogLine;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{AccessLog, LogSink};
 use crate::traffic::authorize::AuthorizationVerdict;
+use crate::traffic::balancing::Underway;
 use crate::traffic::review::RequestReview;
 use connection::ConnectionCounters;
 pub use connection::ConnectionRecord;
@@ -73,6 +75,12 @@ pub struct RequestRecord {
     judgement: Judgement,
     upstream: Option<std::net::SocketAddr>,
     retried: Option<&'static str>,
+    /// The rule that took it.
+    rule: Option<Arc<str>>,
+    /// It counts as under way at its endpoint.
+    in_flight: Option<InFlight>,
+    /// It counts as under way at a service whose DestinationRule limits that.
+    underway: Option<Underway>,
     dropped: u32,
     sent: u64,
     grpc_status: Option<Box<str>>,
@@ -103,6 +111,9 @@ impl RequestRecord {
             judgement: Judgement::default(),
             upstream: None,
             retried: None,
+            rule: None,
+            in_flight: None,
+            underway: None,
             dropped: 0,
             sent: 0,
             grpc_status: None,
@@ -164,10 +175,24 @@ impl RequestRecord {
         }
     }
 
-    /// It is sent again, for this reason; counted at once.
+    /// It is sent again, for this reason; counted with its result.
     pub fn retried(&mut self, reason: &'static str) {
         self.retried = Some(reason);
-        self.recorder.metrics.retry(reason);
+    }
+
+    /// The rule of a route that took it.
+    pub fn routed(&mut self, route: &Arc<str>) {
+        self.rule = Some(route.clone());
+    }
+
+    /// It is under way at an endpoint, until its answer has ended; no longer at the endpoint of an attempt before.
+    pub fn in_flight(&mut self, at: Option<InFlight>) {
+        self.in_flight = at;
+    }
+
+    /// It is under way at a service that counts its requests.
+    pub fn underway(&mut self, at: Underway) {
+        self.underway = Some(at);
     }
 
     /// The verdict of policy; counted at once. Returns the decision.
@@ -237,6 +262,9 @@ impl RequestRecord {
         if let Some(upstream) = self.upstream {
             line.address("upstream", upstream);
         }
+        if let Some(rule) = &self.rule {
+            line.text("route", rule);
+        }
         if let Some(reason) = self.retried {
             line.word("retried", reason);
         }
@@ -252,6 +280,11 @@ impl Drop for RequestRecord {
         let took = self.started.elapsed();
         self.connection.end(self.recorder.clock.coarse());
         self.meter.outcome(self.status, self.reason, took.as_secs_f64());
+        if let Some(reason) = self.retried {
+            let good = self.reason == "ok" && self.status < 500;
+            let result = if good { "success" } else { "failure" };
+            self.recorder.metrics.retry(reason, result);
+        }
         if self.recorder.access_log.wants(self.status < 400 && self.reason == "ok") {
             self.recorder.log.append(|out| self.write(out, took));
         }
@@ -282,6 +315,7 @@ impl BodyGuard for RequestRecord {
     fn failed(&mut self, failure: BodyFailure, request: Option<BodyFailure>) {
         match (failure, request) {
             (BodyFailure::Withdrawn, _) => self.failed("policy_changed"),
+            (BodyFailure::DeadlineExceeded, _) => self.failed("request_timeout"),
             (_, Some(broken)) => self.failed(RequestError::ClientBody(broken).reason()),
             (BodyFailure::Stalled, None) => self.failed("body_stalled"),
             (BodyFailure::Malformed, None) => self.failed(BAD_RESPONSE),

@@ -1,24 +1,42 @@
-//! Where destinations lead: the table of services in force, apart from what authorizes.
+//! Where destinations lead: the table of services in force, and how they are called (routes, DestinationRules, faults),
+//! apart from what authorizes.
 //!
-//! The table has an epoch of its own. Those that follow a service wait for a change here, and no open connection is
+//! The tables have an epoch of their own. Those that follow a service wait for a change here, and no open connection is
 //! authorized again because an endpoint came or went.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use arc_swap::{ArcSwap, Guard};
-use policy::ServiceTable;
+use policy::{RouteTable, ServiceTable, TrafficPolicies};
 use tokio::sync::watch;
 
-/// The table in force, shared by all workers.
+/// The tables in force, shared by all workers.
 pub struct Services {
     table: ArcSwap<ServiceTable>,
+    calls: ArcSwap<CallRules>,
+    version: AtomicU64,
     epoch: watch::Sender<u64>,
 }
 
+/// How services are called by this workload.
+#[derive(Debug, Clone, Default)]
+pub struct CallRules {
+    /// Which requests to a service go where.
+    pub routes: RouteTable,
+    /// DestinationRules and FaultInjections.
+    pub policies: TrafficPolicies,
+}
+
 impl Services {
-    /// Begins with a table.
+    /// Begins with a table, and nothing said about calls.
     pub fn new(table: ServiceTable) -> Self {
-        Self { table: ArcSwap::from_pointee(table), epoch: watch::Sender::new(0) }
+        Self {
+            table: ArcSwap::from_pointee(table),
+            calls: ArcSwap::default(),
+            version: AtomicU64::new(0),
+            epoch: watch::Sender::new(0),
+        }
     }
 
     /// The table in force: one consistent value, read without a lock.
@@ -26,14 +44,35 @@ impl Services {
         self.table.load()
     }
 
+    /// How services are called.
+    pub fn calls(&self) -> Guard<Arc<CallRules>> {
+        self.calls.load()
+    }
+
+    /// Grows with each change of any table. Read *before* the tables, it says whether what was made of them still holds.
+    pub fn version(&self) -> u64 {
+        self.version.load(Relaxed)
+    }
+
     /// Puts another table in force and wakes those that wait for a change.
     pub fn install(&self, table: ServiceTable) {
         self.table.store(Arc::new(table));
-        self.epoch.send_modify(|epoch| *epoch += 1);
+        self.changed();
     }
 
-    /// Wakes at each change of the table.
+    /// Puts other rules for calls in force.
+    pub fn install_calls(&self, calls: CallRules) {
+        self.calls.store(Arc::new(calls));
+        self.changed();
+    }
+
+    /// Wakes at each change.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.epoch.subscribe()
+    }
+
+    fn changed(&self) {
+        self.version.fetch_add(1, Relaxed);
+        self.epoch.send_modify(|epoch| *epoch += 1);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use identity::SpiffeId;
 use identity::verify::HandshakeSide;
-use policy::{Protocol, Resources, ServiceTable, Snapshot, Workload};
+use policy::{Protocol, Resources, RouteTable, ServiceTable, Snapshot, TrafficPolicies, Workload};
 use rustls_pki_types::UnixTime;
 use tokio::sync::watch;
 
@@ -23,10 +23,11 @@ use crate::labels::{CloseReason, Direction};
 use crate::telemetry::LogThrottle;
 use crate::telemetry::metrics::Metrics;
 use crate::traffic::authorize;
+use crate::traffic::balancing::Balancers;
 use crate::traffic::decisions::RecentDecisions;
 use crate::traffic::demand::DestinationDemand;
 use crate::traffic::jwt::UsedProofs;
-use crate::traffic::services::Services;
+use crate::traffic::services::{CallRules, Services};
 use crate::traffic::settings::TrafficSettings;
 use crate::traffic::token_keys::TokenKeys;
 
@@ -58,6 +59,8 @@ pub struct ProxyState {
     port_protocols: ArcSwap<BTreeMap<u16, Protocol>>,
     /// Where destinations lead.
     pub services: Services,
+    /// What is known of the endpoints of the services in use.
+    pub balancers: Balancers,
     snapshot: ArcSwap<Snapshot>,
     /// The service of our app, as the controller says.
     named_service: ArcSwapOption<Arc<str>>,
@@ -109,6 +112,7 @@ impl ProxyState {
             port_protocols: ArcSwap::default(),
             snapshot: ArcSwap::from_pointee(snapshot),
             services,
+            balancers: Balancers::default(),
             named_service: ArcSwapOption::empty(),
             fallback_service,
             credentials: ArcSwapOption::empty(),
@@ -142,11 +146,19 @@ impl ProxyState {
         self.recheck();
     }
 
-    /// Puts the services of these resources in force. An unchanged service stays the same value.
+    /// Puts the services of these resources in force, and how they are called. An unchanged service stays the same value.
     pub fn install_services(&self, resources: &Resources) {
         let mut table = (**self.services.table()).clone();
         table.replace_all(resources);
         self.services.install(table);
+        self.install_calls(resources, &self.settings.workload);
+    }
+
+    /// Puts in force how `workload` calls services: its routes, DestinationRules and FaultInjections.
+    pub fn install_calls(&self, resources: &Resources, workload: &Workload) {
+        let routes = RouteTable::build(resources, workload);
+        let policies = TrafficPolicies::build(resources, workload);
+        self.services.install_calls(CallRules { routes, policies });
     }
 
     /// What the cluster knows of our own pod: the protocols of the app's ports, and the one service that selects it.

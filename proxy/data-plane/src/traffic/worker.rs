@@ -20,7 +20,7 @@ use crate::telemetry::metrics::TrafficLabels;
 use crate::traffic::app::AppPool;
 use crate::traffic::jwt::TokenCache;
 use crate::traffic::mesh::{MeshDialer, MeshPool};
-use crate::traffic::outbound::NameCache;
+use crate::traffic::outbound::{BackendCache, NameCache, RouteMeters};
 use crate::traffic::record::{Recorder, TrafficMeter};
 use crate::traffic::state::{DrainStage, ProxyState};
 
@@ -36,6 +36,8 @@ const FLOOD_AFTERMATH: Duration = Duration::from_secs(2);
 const EVICTION_INTERVAL: Duration = Duration::from_millis(100);
 /// How many connections are evicted in one round.
 const EVICTED_AT_ONCE: usize = 16;
+/// Copies of requests that a worker sends at once: what is only watched must not crowd out what is asked for.
+const MAX_MIRRORS: usize = 64;
 /// Kinds of traffic whose counters a worker keeps resolved.
 const MAX_METERS: usize = 4096;
 
@@ -55,6 +57,12 @@ pub struct Worker {
     pub mesh: MeshPool,
     /// The resolver's answers for services' names.
     pub(crate) names: NameCache,
+    /// The services it has called, as backends.
+    pub(crate) backends: BackendCache,
+    /// The counters of the rules that took its requests.
+    pub(crate) route_meters: RouteMeters,
+    /// Copies of requests that it sends at once, for mirrors.
+    pub(crate) mirrors: Arc<Semaphore>,
     /// Its cached verdicts about tokens.
     pub tokens: TokenCache,
     /// Handshakes it serves at once; others wait, and their deadline runs.
@@ -81,6 +89,9 @@ impl Worker {
             recorder: Arc::new(recorder),
             mesh: MeshPool::default(),
             names: NameCache::default(),
+            backends: BackendCache::default(),
+            route_meters: RouteMeters::default(),
+            mirrors: Arc::new(Semaphore::new(MAX_MIRRORS)),
             tokens: TokenCache::default(),
             handshakes: Semaphore::new(handshakes.max(1)),
             meters: Mutex::default(),
@@ -181,6 +192,10 @@ impl Worker {
             .for_each(|mesh_connection| self.enforce_bounds(mesh_connection, unix));
         self.apps.sweep(now.saturating_sub(seconds(limits.app_idle_timeout)));
         self.mesh.sweep(now, seconds(limits.pool_idle_timeout));
+        if self.index == 0 {
+            let now = self.state.clock.since_start(Instant::now());
+            self.state.balancers.report(&self.state.metrics, now);
+        }
     }
 }
 

@@ -26,6 +26,12 @@ pub enum BodyError {
     /// No byte came for too long.
     #[error("body: no byte for {0:?}")]
     Stalled(Duration),
+    /// It did not end within the time of the request.
+    #[error("body: no end within the time of the request")]
+    DeadlineExceeded,
+    /// Another attempt to send the request reads it now.
+    #[error("body: another attempt has taken over")]
+    Superseded,
 }
 
 impl BodyError {
@@ -43,6 +49,8 @@ impl BodyError {
             Self::Http2(_) => BodyFailure::Off,
             Self::Withdrawn => BodyFailure::Withdrawn,
             Self::Stalled(_) => BodyFailure::Stalled,
+            Self::DeadlineExceeded => BodyFailure::DeadlineExceeded,
+            Self::Superseded => BodyFailure::Off,
         }
     }
 }
@@ -58,6 +66,8 @@ pub enum BodyFailure {
     Stalled,
     /// Policy refuses the request now.
     Withdrawn,
+    /// It did not end within the time of the request.
+    DeadlineExceeded,
 }
 
 /// Records the failure of a body that was given away.

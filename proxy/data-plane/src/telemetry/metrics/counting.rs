@@ -1,5 +1,7 @@
 //! The methods by which the rest of the proxy updates its metrics, and the page that shows them.
 
+use std::sync::Arc;
+
 use prometheus::{Encoder as _, Histogram, IntCounter, IntGauge, TextEncoder};
 
 use super::{Metrics, TrafficLabels};
@@ -130,9 +132,31 @@ impl Metrics {
         counter.inc_by(u64::from(fields));
     }
 
-    /// Counts a request that is sent once more.
-    pub fn retry(&self, reason: &'static str) {
-        self.retries.with_label_values(&[reason]).inc();
+    /// Counts a request that was sent more than once: why, and how its last attempt ended.
+    pub fn retry(&self, reason: &'static str, result: &'static str) {
+        self.retries.with_label_values(&[reason, result]).inc();
+    }
+
+    /// How many endpoints of the services in use are in this state.
+    pub fn endpoints(&self, state: &str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.endpoints.with_label_values(&[state]).set(count);
+    }
+
+    /// Counts an endpoint that is ejected.
+    pub fn ejection(&self, cause: &str) {
+        self.ejections.with_label_values(&[cause]).inc();
+    }
+
+    /// The counter of requests that one rule of a route took.
+    #[must_use]
+    pub fn route_requests(&self, route: &Arc<str>) -> IntCounter {
+        self.route_requests.with_label_values(&[self.names.capped(route)])
+    }
+
+    /// Counts a copy of a request for a mirror.
+    pub fn mirror(&self, result: &'static str) {
+        self.mirrors.with_label_values(&[result]).inc();
     }
 
     /// Counts a request or stream that found every connection full: to the app (inbound) or a service.

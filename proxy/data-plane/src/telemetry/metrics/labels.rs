@@ -37,22 +37,24 @@ impl LabelNames {
 
     /// The values of `direction`, `source_principal`, `destination_principal` and `destination_service`.
     pub(super) fn of<'a>(&self, labels: &'a TrafficLabels) -> [&'a str; 4] {
-        let mut seen = self.seen.lock();
-        let mut capped = |name: &'a Arc<str>| -> &'a str {
-            if seen.contains(name) {
-                return name;
-            }
-            if seen.len() >= self.most {
-                return "other";
-            }
-            seen.insert(name.clone());
-            name
-        };
         [
             labels.direction.as_str(),
-            capped(&labels.source_principal),
-            capped(&labels.destination_principal),
-            capped(&labels.destination_service),
+            self.capped(&labels.source_principal),
+            self.capped(&labels.destination_principal),
+            self.capped(&labels.destination_service),
         ]
+    }
+
+    /// The name itself while it has a label of its own, else `other`.
+    pub(super) fn capped<'a>(&self, name: &'a Arc<str>) -> &'a str {
+        let mut seen = self.seen.lock();
+        if seen.contains(name) {
+            return name;
+        }
+        if seen.len() >= self.most {
+            return "other";
+        }
+        seen.insert(name.clone());
+        name
     }
 }

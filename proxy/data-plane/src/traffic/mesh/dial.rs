@@ -63,16 +63,13 @@ impl Destination {
         offer: AlpnOffer,
     ) -> Result<OpenedConnection, RequestError> {
         let (config, credentials) = self.client_config(dialer, offer)?;
-        let limits = &dialer.state.settings.limits;
+        let limits = self.limits(dialer);
         let address = self.address;
-        let tcp = DialOptions::upstream(
-            &dialer.state.settings.limits,
-            &dialer.state.settings.interception,
-        )
-        .for_traffic()
-        .connect(address)
-        .await
-        .map_err(|source| RequestError::Connect { who: WHO, address, source })?;
+        let tcp = DialOptions::upstream(self.limits(dialer), &dialer.state.settings.interception)
+            .for_traffic()
+            .connect(address)
+            .await
+            .map_err(|source| RequestError::Connect { who: WHO, address, source })?;
         let name = tls::server_name(&self.host, address.ip());
         let result = tls::connect(Box::new(tcp), config, name, limits.handshake_timeout).await;
         let label = result.as_ref().err().map_or("ok", HandshakeError::label);
@@ -116,7 +113,7 @@ impl Destination {
         window: ByteSize,
     ) -> Result<H2Client, RequestError> {
         let OpenedConnection { io, mesh_connection, .. } = opened;
-        let limits = &dialer.state.settings.limits;
+        let limits = self.limits(dialer);
         let (keeper, destination, kept) = (dialer.clone(), self.clone(), mesh_connection.clone());
         let keep = |streams| reauth::keep(keeper, destination, kept, streams);
         H2Client::open_mesh(io, limits, window, mesh_connection, keep).await.map_err(|e| broken(&e))
@@ -133,7 +130,7 @@ impl Destination {
         let cut = async move {
             bound.until_cut().await;
         };
-        let client = Http1Client::open(io, &dialer.state.settings.limits, WHO, cut).await?;
+        let client = Http1Client::open(io, self.limits(dialer), WHO, cut).await?;
         Ok((client, mesh_connection))
     }
 
@@ -147,7 +144,7 @@ impl Destination {
     ) -> Result<(ReservedStream, Arc<MeshConnection>), RequestError> {
         let opened = self.connect(dialer, AlpnOffer::Opaque).await?;
         let mesh_connection = opened.mesh_connection.clone();
-        let limits = &dialer.state.settings.limits;
+        let limits = self.limits(dialer);
         let nothing = |_| std::future::pending();
         let window = limits.stream_buffer;
         let client =

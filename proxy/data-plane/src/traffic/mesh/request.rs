@@ -1,7 +1,6 @@
 //! Requests to a destination, over a connection shared with others or one of their own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use futures_util::FutureExt as _;
 use http::{Request, Response};
@@ -31,22 +30,6 @@ pub enum RequestConnection {
 enum AcquiredConnection {
     Shared(ReservedStream),
     Exclusive(Http1Client, Arc<MeshConnection>),
-}
-
-/// A request that waits for its answer, counted for as long as it does.
-struct WaitingRequest<'a>(&'a AtomicUsize);
-
-impl<'a> WaitingRequest<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for WaitingRequest<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
 }
 
 impl Destination {
@@ -95,7 +78,7 @@ impl Destination {
         }
         // One task opens the connection that all of them share; HTTP/1.1 is not shared.
         let alone = self.connections.lock().http1;
-        let wait = dialer.state.settings.limits.connect_timeout;
+        let wait = self.limits(dialer).connect_timeout;
         let _turn = if alone { None } else { self.requests.opening_turn(wait).await };
         if let Some(found) = self.find_open(dialer)? {
             return Ok(found);
@@ -109,7 +92,7 @@ impl Destination {
                 .await
                 .map(|(one, mesh_connection)| AcquiredConnection::Exclusive(one, mesh_connection));
         }
-        let window = dialer.state.settings.limits.stream_buffer;
+        let window = self.limits(dialer).stream_buffer;
         let client = self.open_http2(dialer, opened, window).await?;
         let place = client.reserve_stream().ok_or_else(ended)?;
         self.requests.add(client);
@@ -137,7 +120,6 @@ impl Destination {
         connection: RequestConnection,
         mut request: Box<Request<Body>>,
     ) -> Result<Response<Body>, RequestError> {
-        let _waiting = WaitingRequest::begin(&self.waiting);
         match connection {
             RequestConnection::Shared(slot) => {
                 if slot.is_postern() {
@@ -192,7 +174,7 @@ impl Destination {
         let (destination, dialer) = (self.clone(), dialer.clone());
         tokio::spawn(async move {
             if sender.ready().await {
-                let most = dialer.state.settings.limits.pool_connections;
+                let most = destination.limits(&dialer).pool_connections;
                 let most = usize::try_from(most).unwrap_or(1);
                 let now = dialer.state.clock.coarse();
                 destination.connections.lock().keep_idle(sender, mesh_connection, now, most);

@@ -88,7 +88,7 @@ impl Destination {
         dialer: &Arc<MeshDialer>,
         kind: StreamKind,
     ) -> Result<StreamTransport, RequestError> {
-        let wait = dialer.state.settings.limits.connect_timeout;
+        let wait = self.limits(dialer).connect_timeout;
         let alone = self.connections.lock().foreign;
         let _turn = if alone { None } else { self.streams.opening_turn(wait).await };
         if let Some(place) = self.reserve_stream(dialer, &self.streams)? {
@@ -100,7 +100,7 @@ impl Destination {
         if opened.alpn != Alpn::Postern {
             return Ok(StreamTransport::Exclusive(opened.io, opened.mesh_connection));
         }
-        let window = dialer.state.settings.limits.opaque_buffer;
+        let window = self.limits(dialer).opaque_buffer;
         let client = self.open_http2(dialer, opened, window).await?;
         if !client.takes_streams().await {
             return Err(no_streams());
@@ -141,7 +141,7 @@ impl Destination {
     ) -> Result<(BoxedIo, Arc<MeshConnection>), RequestError> {
         let mesh_connection = place.mesh_connection().ok_or_else(ended)?.clone();
         let authority = self.address.to_string();
-        let limit = dialer.state.settings.limits.handshake_timeout;
+        let limit = self.limits(dialer).handshake_timeout;
         let opened = tokio::time::timeout(limit, place.connect(&authority, kind.as_str()));
         match opened.await.map_err(|_| RequestError::Timeout { who: WHO })? {
             Ok(tunnel) => Ok((Box::new(tunnel), mesh_connection)),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use policy::service::EndpointAddress;
-use policy::{Service, ServicePort, ServiceTable};
+use policy::{Endpoint, Service, ServicePort, ServiceTable};
 use tokio::net::TcpStream;
 
 use crate::connection::net;
@@ -113,9 +113,9 @@ impl DialledDestination {
         match self {
             Self::Address(address) => Ok(*address),
             Self::Listener { .. } => found
-                .addresses()
-                .first()
-                .copied()
+                .endpoints()
+                .next()
+                .map(|(address, _)| address)
                 .ok_or_else(|| RequestError::NoEndpoint(found.service.host.to_string())),
         }
     }
@@ -129,19 +129,15 @@ impl ServiceMatch {
         }
     }
 
-    /// The addresses: the one that was dialled, or those of the resource.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        if let Some(endpoint) = self.endpoint {
-            return vec![endpoint];
-        }
-        let written =
-            self.service.endpoints.iter().filter_map(|endpoint| match &endpoint.address {
-                EndpointAddress::Ip(ip) => {
-                    Some(SocketAddr::new(*ip, self.service.endpoint_port(endpoint, &self.port)))
-                }
-                EndpointAddress::Dns(_) => None,
-            });
-        written.collect()
+    /// The addresses that the resource writes, with their endpoints.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (SocketAddr, &Endpoint)> {
+        self.service.endpoints.iter().filter_map(|endpoint| match &endpoint.address {
+            EndpointAddress::Ip(ip) => {
+                let port = self.service.endpoint_port(endpoint, &self.port);
+                Some((SocketAddr::new(*ip, port), endpoint))
+            }
+            EndpointAddress::Dns(_) => None,
+        })
     }
 }
 

@@ -2,18 +2,22 @@
 
 use std::future::{Future, ready};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::Guard;
+use http::header::HeaderMap;
 use http::request::Parts;
 use http::{Response, Version};
 use parking_lot::Mutex;
-use policy::service::Resolution;
-use policy::{HostName, ServiceTable, Snapshot};
+use policy::{HostName, Snapshot};
+use tokio::time::Instant;
 
 use super::OutboundConnection;
-use super::dialled::{self, ServiceMatch};
-use super::name_cache::FRESH_SECONDS;
-use super::route::{self, Route};
+use super::backend;
+use super::called::LastCall;
+use super::faults;
+use super::grpc_timeout;
+use super::routed::RoutedRequest;
 use crate::http::body::Body;
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::headers::{AnswerOrigin, SenderTrust};
@@ -23,112 +27,35 @@ use crate::traffic::app::upgrade_over;
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::record::RequestRecord;
-use crate::traffic::state::ProxyState;
 
 /// The phases of the requests of one outbound connection.
 pub(crate) struct OutboundPhases {
     pub(super) outbound: Arc<OutboundConnection>,
-    protocol: Protocol,
+    pub(super) protocol: Protocol,
+    pub(super) last: Mutex<Option<LastCall>>,
     context: HttpContext,
-    last: Mutex<Option<LastRoute>>,
-}
-
-/// The route of the last request: the next one usually takes the same.
-struct LastRoute {
-    /// The version of the table by which it was last correct; a newer one may differ.
-    version: u64,
-    /// The host and port it was found by; `None` when the address alone decided.
-    host: Option<Box<str>>,
-    /// When its names have to be looked up again, in seconds of the coarse clock; `None` where its endpoints are addresses.
-    stale_at: Option<u32>,
-    route: Arc<Route>,
 }
 
 impl OutboundPhases {
     pub(crate) fn new(outbound: Arc<OutboundConnection>, protocol: Protocol) -> Self {
-        let labels = route::labels(&outbound.worker, protocol, &"unknown".into(), None);
+        let labels = backend::labels(&outbound.worker, protocol, &"unknown".into(), None);
         let meter = outbound.worker.meter(labels);
         let connection = (*outbound.connection).clone();
         let context = HttpContext::new(outbound.worker.clone(), connection, meter);
-        Self { outbound, protocol, context, last: Mutex::default() }
+        Self { outbound, protocol, last: Mutex::default(), context }
     }
 
-    /// The route to the service of the address, or else of the host.
-    pub(super) async fn find_route(&self, host: &HostName) -> Result<Arc<Route>, RequestError> {
-        let worker = &self.outbound.worker;
-        let version = match self.last_route(&worker.state, host) {
-            Ok(route) => return Ok(route),
-            Err(version) => version,
-        };
-        let by_address = self.outbound.destination.resolve(&worker.state).await?;
-        let by_host = by_address.is_none().then(|| host.as_str().into());
-        let found = match by_address {
-            Some(found) => Some(found),
-            None => self.by_host(host).await?,
-        };
-        let found = found.ok_or_else(|| {
-            RequestError::UnknownDestination(format!(
-                "{} ({})",
-                host.name(),
-                self.outbound.destination.address()
-            ))
-        })?;
-        if found.service.external {
-            return Err(RequestError::ExternalByName(found.service.host.to_string()));
+    /// What the caller gives the request, where it says so; a proxy may shorten it and never make it longer.
+    fn callers_patience(&self, headers: &HeaderMap) -> Option<Duration> {
+        match self.protocol {
+            Protocol::Http2 => grpc_timeout::read(headers),
+            _ => None,
         }
-        let route = route::resolve(worker, &found, self.protocol).await?;
-        let by_name = found.service.resolution == Resolution::Dns;
-        let stale_at = by_name.then(|| worker.state.clock.coarse().saturating_add(FRESH_SECONDS));
-        *self.last.lock() =
-            Some(LastRoute { version, host: by_host, stale_at, route: route.clone() });
-        Ok(route)
-    }
-
-    /// The route of the last request, when it applies to this one as well: the destination still resolves to its
-    /// service, whatever else has changed. Otherwise the version of the table that was read.
-    fn last_route(&self, state: &ProxyState, host: &HostName) -> Result<Arc<Route>, u64> {
-        let table = state.services.table();
-        let version = table.version();
-        let mut last = self.last.lock();
-        let Some(last) = last.as_mut() else { return Err(version) };
-        if last.host.as_deref().is_some_and(|known| known != host.as_str()) {
-            return Err(version);
-        }
-        if last.stale_at.is_some_and(|stale_at| state.clock.coarse() >= stale_at) {
-            return Err(version);
-        }
-        if last.version != version {
-            let found = self.known(&table, last.host.as_ref().map(|_| host)).ok_or(version)?;
-            if !Arc::ptr_eq(&found.service, &last.route.service) {
-                return Err(version);
-            }
-            found.note_use(state);
-            last.version = version;
-        }
-        Ok(last.route.clone())
-    }
-
-    /// The service of the address, or, where it has none, of the host; the controller is not asked.
-    fn known(&self, table: &ServiceTable, host: Option<&HostName>) -> Option<ServiceMatch> {
-        let by_address = self.outbound.destination.service(table);
-        match host {
-            None => by_address,
-            Some(_) if by_address.is_some() => None,
-            Some(host) => dialled::by_host(table, host.name(), self.port_of(host)),
-        }
-    }
-
-    fn port_of(&self, host: &HostName) -> u16 {
-        host.port().unwrap_or_else(|| self.outbound.destination.port())
-    }
-
-    async fn by_host(&self, host: &HostName) -> Result<Option<ServiceMatch>, RequestError> {
-        dialled::resolve_host(&self.outbound.worker.state, host.name(), self.port_of(host)).await
     }
 }
 
 impl ExchangePhases for OutboundPhases {
-    type Target = Arc<Route>;
+    type Target = RoutedRequest;
     /// The other side's proxy decides.
     type Permit = ();
 
@@ -159,16 +86,32 @@ impl ExchangePhases for OutboundPhases {
         ready(Ok(()))
     }
 
-    async fn route(&self, exchange: &mut Exchange<'_>) -> Phase<Arc<Route>> {
-        let route = self.find_route(exchange.admitted.host()).await?;
-        exchange.record.route(&route.meter);
-        Ok(route)
+    async fn route(&self, exchange: &mut Exchange<'_>) -> Phase<RoutedRequest> {
+        let called = self.find_service(exchange.admitted.host()).await?;
+        let fault = called.faults.as_ref().and_then(|faults| faults::decide(exchange, faults));
+        if let Some(fault) = fault {
+            Box::pin(fault.meet()).await?;
+        }
+        let mut routed = match (&called.backend, &called.routes) {
+            (Some(backend), None) => {
+                exchange.record.route(&backend.meter);
+                RoutedRequest::plain(backend.clone())
+            }
+            (_, Some(routes)) => Box::pin(self.by_rule(exchange, &called, routes)).await?,
+            (None, None) => {
+                return Err(RequestError::NoEndpoint(called.found.service.host.to_string()).into());
+            }
+        };
+        routed.tie(exchange, self.outbound.connection.source.ip());
+        let patience = self.callers_patience(&exchange.parts.headers);
+        routed.within = routed.within.into_iter().chain(patience).min();
+        Ok(routed)
     }
 
     fn authorize(
         &self,
         _: &mut Exchange<'_>,
-        _: &Arc<Route>,
+        _: &RoutedRequest,
     ) -> impl Future<Output = Phase<()>> + Send {
         ready(Ok(()))
     }
@@ -178,11 +121,25 @@ impl ExchangePhases for OutboundPhases {
         ready: ReadyRequest<Self>,
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
-        let ReadyRequest { request, target, host, .. } = ready;
+        let ReadyRequest { mut request, target: routed, host, .. } = ready;
+        routed.change_request(&mut request);
         let limit = self.outbound.worker.state.settings.limits.response_timeout;
-        let answered = self.send(target, &host, request, record);
-        let late = RequestError::Timeout { who: OtherEnd::Upstream };
-        tokio::time::timeout(limit, answered).await.unwrap_or(Err(late))
+        let within = routed.within;
+        let deadline = within.map(|within| Instant::now() + within);
+        let answered = self.send(&routed, &host, request, record);
+        let limit = within.map_or(limit, |within| within.min(limit));
+        let mut response = match (tokio::time::timeout(limit, answered).await, within) {
+            (Ok(answered), _) => answered?,
+            (Err(_), Some(within)) if within == limit => {
+                return Err(RequestError::RequestTimeout(within));
+            }
+            (Err(_), _) => return Err(RequestError::Timeout { who: OtherEnd::Upstream }),
+        };
+        routed.change_response(&mut response);
+        Ok(match deadline {
+            Some(deadline) => response.map(|body| body.until(deadline)),
+            None => response,
+        })
     }
 
     /// A stream of its own, to the app's 101 and beyond.
@@ -190,9 +147,11 @@ impl ExchangePhases for OutboundPhases {
         &self,
         ready: ReadyRequest<Self>,
     ) -> Result<Response<Body>, RequestError> {
-        let ReadyRequest { request, target, .. } = ready;
+        let ReadyRequest { mut request, target: routed, .. } = ready;
+        routed.change_request(&mut request);
         let worker = &self.outbound.worker;
-        let (io, mesh_connection) = target.open_stream(worker, StreamKind::Upgrade).await?;
+        let opened = routed.backend.open_stream(worker, StreamKind::Upgrade, routed.hints());
+        let (io, mesh_connection, in_flight) = opened.await?;
         let speaker = if mesh_connection.binding.is_some() {
             AnswerOrigin::Postern
         } else {
@@ -201,7 +160,11 @@ impl ExchangePhases for OutboundPhases {
         // The rest of the connection is this stream.
         self.outbound.connection.set_mesh_connection(mesh_connection);
         let limits = &worker.state.settings.limits;
-        upgrade_over(io, request, limits, OtherEnd::Upstream, speaker).await
+        let answered = upgrade_over(io, request, limits, OtherEnd::Upstream, speaker).await;
+        drop(in_flight);
+        let mut response = answered?;
+        routed.change_response(&mut response);
+        Ok(response)
     }
 
     async fn stream(&self, _: Parts, stream: ConnectStream) {

@@ -1,28 +1,40 @@
 //! Whether a request may be sent again. Pure.
 //!
-//! Only one without a body, because a body that has been read is gone. Any method, when it is certain that the app has
-//! seen nothing of it: no connection was made, or the peer's proxy says so. That proxy is trusted because it has proved
-//! the service's identity over `postern/1`, and it removes this header from everything that its app sends. When the app
-//! may have seen the request, only a safe method (RFC 9110 §9.2.1, §9.2.2), and only once.
+//! Only one whose body, if it has one, was kept whole ([`ReplayableBody`]). Any method, when it is certain that the app
+//! has seen nothing of it: no connection was made, or the peer's proxy says so. That proxy is trusted because it has
+//! proved the service's identity over `postern/1`, and it removes this header from everything that its app sends. When
+//! the app may have seen the request, only a safe method (RFC 9110 §9.2.1), and as often as its route says. An answer
+//! that the route lists in `retry.codes` is one that the app has given: then an idempotent method (§9.2.2) is enough.
 
 use http::{Request, Response};
+use policy::route::RetryPolicy;
 
-use crate::http::body::Body;
-use crate::http::error::{APP_RESET, APP_UNREACHABLE, RequestError};
+use crate::http::body::{Body, ReplayableBody};
+use crate::http::error::{APP_RESET, APP_UNREACHABLE, OtherEnd, RequestError};
 use crate::http::headers::REASON_HEADER;
 use crate::http::interim::InterimSender;
 
-/// The most attempts of one request.
-const MAX_ATTEMPTS: u8 = 3;
+/// Attempts beyond the first one of which the app may have seen nothing, whatever the route says.
+const MIN_UNDELIVERED: u8 = 2;
+/// How many more times an app may see a request whose route says nothing about it.
+const DEFAULT_RETRIES: u8 = 1;
+/// The largest body that is kept for another attempt.
+const MAX_KEPT_BODY: usize = 64 * 1024;
+/// The word for an answer whose status the route lists.
+const LISTED_STATUS: &str = "listed_status";
 
 /// The attempts of one request.
-pub(super) struct RetryBudget {
-    /// The head of a request without a body.
+pub(super) struct Attempts<'a> {
+    /// What is sent again: its head, where its body is empty or kept.
     replay_head: Option<Box<Request<()>>>,
+    body: Option<ReplayableBody>,
     interims: InterimSender,
-    attempts_left: u8,
-    /// It was sent again although the app may have seen it.
-    resent_uncertain: bool,
+    /// What its route says.
+    rules: Option<&'a RetryPolicy>,
+    /// Attempts in all.
+    left: u8,
+    /// Those among them that an app may see.
+    delivered_left: u8,
 }
 
 /// A request that may be sent again.
@@ -32,27 +44,55 @@ pub(super) struct NextAttempt {
     pub(super) reason: &'static str,
     /// The last endpoint must not be used for the next attempt.
     pub(super) avoid_endpoint: bool,
+    /// The app may be busy with the last attempt: the next one waits a moment.
+    pub(super) backs_off: bool,
 }
 
-/// A request that the app has not answered.
-struct UnansweredRequest {
+/// A request that the app has not answered, or not well.
+struct FailedAttempt {
     reason: &'static str,
     delivery: DeliveryState,
     avoid_endpoint: bool,
 }
 
-/// What the app has seen of a request that it has not answered.
+/// What the app has seen of a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum DeliveryState {
     NotDelivered,
     PossiblyDelivered,
+    Answered,
 }
 
-impl RetryBudget {
-    /// The budget of this request, which is about to be sent.
-    pub(super) fn of(request: &Request<Body>) -> Self {
-        let replay_head = request.body().is_empty().then(|| Box::new(copy(request, ())));
-        let interims = request.body().interims().clone();
-        Self { replay_head, interims, attempts_left: MAX_ATTEMPTS - 1, resent_uncertain: false }
+impl<'a> Attempts<'a> {
+    /// The attempts of this request, which is about to be sent for the first time: from now on its body is one that can
+    /// be read again, where it is small enough. One with a proof of possession is not kept: the proof is valid once
+    /// (RFC 9449 §11.1), and a second one would be refused with a misleading answer.
+    pub(super) fn begin(request: &mut Request<Body>, rules: Option<&'a RetryPolicy>) -> Self {
+        let retries = rules
+            .and_then(|rules| rules.attempts)
+            .map_or(DEFAULT_RETRIES, |attempts| u8::try_from(attempts).unwrap_or(u8::MAX));
+        let mut attempts = Self {
+            replay_head: None,
+            body: None,
+            interims: request.body().interims().clone(),
+            rules,
+            left: retries.max(MIN_UNDELIVERED),
+            delivered_left: retries,
+        };
+        if !request.body().is_empty() {
+            let body = std::mem::replace(request.body_mut(), Body::empty());
+            let kept = ReplayableBody::new(body, MAX_KEPT_BODY);
+            *request.body_mut() = kept.attempt();
+            attempts.body = Some(kept);
+        }
+        if attempts.is_kept() {
+            attempts.replay_head = Some(Box::new(copy(request, ())));
+        }
+        attempts
+    }
+
+    fn is_kept(&self) -> bool {
+        self.body.as_ref().is_none_or(ReplayableBody::is_complete)
     }
 
     /// Whether the request may be sent again after this result, and why.
@@ -60,22 +100,63 @@ impl RetryBudget {
         &mut self,
         answered: &Result<Response<Body>, RequestError>,
     ) -> Option<NextAttempt> {
-        let replay_head = self.replay_head.as_ref()?;
-        let UnansweredRequest { reason, delivery, avoid_endpoint } = unanswered(answered)?;
-        if matches!(delivery, DeliveryState::PossiblyDelivered) {
-            if self.resent_uncertain || !is_safe_to_repeat(replay_head) {
-                return None;
-            }
-            self.resent_uncertain = true;
+        let FailedAttempt { reason, delivery, avoid_endpoint } = self.failed(answered)?;
+        let replay_head = self.replay_head.as_ref().filter(|_| self.is_kept())?;
+        let method = replay_head.method();
+        let once_only = replay_head.headers().contains_key("dpop");
+        let may_be_seen = match delivery {
+            DeliveryState::NotDelivered => false,
+            DeliveryState::PossiblyDelivered if method.is_safe() && !once_only => true,
+            DeliveryState::Answered if method.is_idempotent() && !once_only => true,
+            _ => return None,
+        };
+        if may_be_seen {
+            self.delivered_left = self.delivered_left.checked_sub(1)?;
         }
-        self.attempts_left = self.attempts_left.checked_sub(1)?;
-        Some(NextAttempt { reason, avoid_endpoint })
+        self.left = self.left.checked_sub(1)?;
+        Some(NextAttempt { reason, avoid_endpoint, backs_off: may_be_seen })
     }
 
     /// The request for the next attempt.
     pub(super) fn request(&self) -> Option<Box<Request<Body>>> {
-        let body = || Body::empty().with_interims(self.interims.clone());
-        self.replay_head.as_ref().map(|replay_head| Box::new(copy(replay_head, body())))
+        let head = self.replay_head.as_ref()?;
+        let body = match &self.body {
+            Some(kept) => kept.attempt(),
+            None => Body::empty().with_interims(self.interims.clone()),
+        };
+        Some(Box::new(copy(head, body)))
+    }
+
+    /// A copy of the request for a mirror; `None` where its body was not kept whole.
+    pub(super) fn mirrored(&self) -> Option<Request<Body>> {
+        let head = self.replay_head.as_ref()?;
+        let body = match &self.body {
+            Some(kept) => Body::from_bytes(kept.whole()?),
+            None => Body::empty(),
+        };
+        Some(copy(head, body))
+    }
+
+    fn failed(&self, answered: &Result<Response<Body>, RequestError>) -> Option<FailedAttempt> {
+        unanswered(answered).or_else(|| self.listed(answered))
+    }
+
+    /// What the route says is worth another attempt: a status that it lists, or no answer within the time of one attempt.
+    fn listed(&self, answered: &Result<Response<Body>, RequestError>) -> Option<FailedAttempt> {
+        let rules = self.rules?;
+        match answered {
+            Ok(response) if rules.retries_on(response.status().as_u16()) => Some(FailedAttempt {
+                reason: LISTED_STATUS,
+                delivery: DeliveryState::Answered,
+                avoid_endpoint: false,
+            }),
+            Err(error @ RequestError::Timeout { who: OtherEnd::Upstream }) => Some(FailedAttempt {
+                reason: error.reason(),
+                delivery: DeliveryState::PossiblyDelivered,
+                avoid_endpoint: false,
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -84,18 +165,11 @@ pub(super) fn is_app_unreachable(response: &Response<Body>) -> bool {
     response.headers().get(REASON_HEADER).is_some_and(|reason| reason == APP_UNREACHABLE)
 }
 
-/// Whether it is harmless when the app sees the request twice. A proof of possession is valid only once (RFC 9449
-/// §11.1): the second one would be refused, with a misleading answer.
-fn is_safe_to_repeat(request: &Request<()>) -> bool {
-    request.method().is_safe() && !request.headers().contains_key("dpop")
-}
-
 /// Why the app has not answered, if it has not, and what it may have seen. A peer that announced the end of its
 /// connection may still be there under a new one, and be the only endpoint; one without an app cannot be used.
-fn unanswered(answered: &Result<Response<Body>, RequestError>) -> Option<UnansweredRequest> {
-    let failed_with = |reason, delivery, avoid_endpoint| {
-        Some(UnansweredRequest { reason, delivery, avoid_endpoint })
-    };
+fn unanswered(answered: &Result<Response<Body>, RequestError>) -> Option<FailedAttempt> {
+    let failed_with =
+        |reason, delivery, avoid_endpoint| Some(FailedAttempt { reason, delivery, avoid_endpoint });
     match answered {
         Ok(response) if is_app_unreachable(response) => {
             failed_with(APP_UNREACHABLE, DeliveryState::NotDelivered, true)
@@ -133,7 +207,6 @@ mod tests {
     use http::{HeaderValue, Method};
 
     use super::*;
-    use crate::http::error::OtherEnd;
 
     fn peer(reason: &'static str) -> Result<Response<Body>, RequestError> {
         let mut response = Response::new(Body::empty());
@@ -146,17 +219,17 @@ mod tests {
         Err(RequestError::Broken { who: OtherEnd::Upstream, cause, unprocessed })
     }
 
-    fn tries(method: Method, body: Body) -> RetryBudget {
+    fn attempts(method: Method, body: Body) -> Attempts<'static> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        RetryBudget::of(&request)
+        Attempts::begin(&mut request, None)
     }
 
     #[test]
     fn a_proof_that_may_have_been_seen_is_not_shown_twice() {
         let mut request = Request::new(Body::empty());
         request.headers_mut().insert("dpop", HeaderValue::from_static("e30.e30.c2ln"));
-        let mut tries = RetryBudget::of(&request);
+        let mut tries = Attempts::begin(&mut request, None);
         assert_eq!(tries.next_attempt(&peer(APP_RESET)), None);
         assert!(
             tries.next_attempt(&peer(APP_UNREACHABLE)).is_some_and(|again| again.avoid_endpoint)
@@ -169,9 +242,9 @@ mod tests {
         type Answered = Result<Response<Body>, RequestError>;
         // GET, POST without a body, POST with one: whether each may avoid the endpoint on the next attempt.
         let rows: [(&str, Answered, [Option<bool>; 3]); 7] = [
-            ("the app never saw it", peer(APP_UNREACHABLE), [Some(true), Some(true), None]),
+            ("the app never saw it", peer(APP_UNREACHABLE), [Some(true), Some(true), Some(true)]),
             ("the app broke off", peer(APP_RESET), [Some(false), None, None]),
-            ("never taken by the peer", broken(true), [Some(false), Some(false), None]),
+            ("never taken by the peer", broken(true), [Some(false), Some(false), Some(false)]),
             ("the hop broke", broken(false), [Some(false), None, None]),
             ("no answer in time", timeout(), [None; 3]),
             ("refused by policy", peer("no_matching_allow"), [None; 3]),
@@ -179,9 +252,9 @@ mod tests {
         ];
         for (name, answered, expect) in rows {
             let found = [
-                tries(Method::GET, Body::empty()),
-                tries(Method::POST, Body::empty()),
-                tries(Method::POST, Body::from_bytes("an order")),
+                attempts(Method::GET, Body::empty()),
+                attempts(Method::POST, Body::empty()),
+                attempts(Method::POST, Body::from_bytes("an order")),
             ]
             .map(|mut tries| tries.next_attempt(&answered).map(|again| again.avoid_endpoint));
             assert_eq!(found, expect, "{name}");
@@ -189,8 +262,8 @@ mod tests {
     }
 
     #[test]
-    fn tries_have_an_end() {
-        let mut get = tries(Method::GET, Body::empty());
+    fn attempts_have_an_end() {
+        let mut get = attempts(Method::GET, Body::empty());
         assert!(get.next_attempt(&peer(APP_RESET)).is_some());
         assert!(get.next_attempt(&peer(APP_RESET)).is_none(), "an app sees it twice at most");
         assert!(get.next_attempt(&peer(APP_UNREACHABLE)).is_some());
@@ -203,7 +276,7 @@ mod tests {
         *request.method_mut() = Method::DELETE;
         *request.uri_mut() = http::Uri::from_static("/cart/ann?all=1");
         request.headers_mut().insert("x-order", HeaderValue::from_static("7"));
-        let Some(again) = RetryBudget::of(&request).request() else { panic!("no copy") };
+        let Some(again) = Attempts::begin(&mut request, None).request() else { panic!("no copy") };
         assert_eq!((again.method(), again.uri()), (request.method(), request.uri()));
         assert_eq!(again.headers(), request.headers());
     }

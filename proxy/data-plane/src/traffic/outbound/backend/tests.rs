@@ -9,7 +9,7 @@ use crate::control::cluster::ClusterState;
 use crate::control::config::Config;
 use crate::control::installer::ResourceInstaller;
 use crate::traffic::demand::LookupState;
-use crate::traffic::outbound::route::*;
+use crate::traffic::outbound::backend::*;
 
 fn installer(egress: &str) -> ResourceInstaller {
     let text = json!({

@@ -1,0 +1,162 @@
+//! The service that a request of the app is for, and what holds for calls to it.
+
+use std::sync::Arc;
+
+use policy::{Faults, HostName, ServiceRoutes, ServiceTable};
+
+use super::backend::Backend;
+use super::dialled::{self, ServiceMatch};
+use super::http::OutboundPhases;
+use crate::http::error::RequestError;
+use crate::traffic::state::ProxyState;
+
+/// The service of a request.
+pub(super) struct CalledService {
+    /// The service, its port and, where the app dialled one, the endpoint.
+    pub(super) found: ServiceMatch,
+    /// The routes that say where requests to it go. Where the app dialled an endpoint, they hold for requests that name the
+    /// service.
+    pub(super) routes: Option<ServiceRoutes>,
+    /// The faults that calls to it may meet.
+    pub(super) faults: Option<Arc<Faults>>,
+    /// The service itself as a backend, where no route says where requests go.
+    pub(super) backend: Option<Arc<Backend>>,
+}
+
+/// The service of the last request: the next one usually is for the same.
+pub(super) struct LastCall {
+    /// The version of the tables by which it was last correct; with a newer one it may differ.
+    version: u64,
+    /// The host and port it was found by; `None` when the address alone decided.
+    host: Option<Box<str>>,
+    called: Arc<CalledService>,
+}
+
+impl OutboundPhases {
+    /// The service of the address, or else of the host.
+    pub(super) async fn find_service(
+        &self,
+        host: &HostName,
+    ) -> Result<Arc<CalledService>, RequestError> {
+        let state = &self.outbound.worker.state;
+        // Read before the tables: what changes meanwhile is seen by the next request.
+        let version = state.services.version();
+        if let Some(called) = self.last_call(state, host, version) {
+            return Ok(called);
+        }
+        let by_address = self.outbound.destination.resolve(state).await?;
+        let by_host = by_address.as_ref().is_none_or(|found| found.endpoint.is_some());
+        let by_host = by_host.then(|| host.as_str().into());
+        let found = match by_address {
+            Some(found) => Some(found),
+            None => self.by_host(host).await?,
+        };
+        let found = found.ok_or_else(|| {
+            RequestError::UnknownDestination(format!(
+                "{} ({})",
+                host.name(),
+                self.outbound.destination.address()
+            ))
+        })?;
+        if found.service.external {
+            return Err(RequestError::ExternalByName(found.service.host.to_string()));
+        }
+        let called = Arc::new(self.call(found, host).await?);
+        *self.last.lock() = Some(LastCall { version, host: by_host, called: called.clone() });
+        Ok(called)
+    }
+
+    async fn call(
+        &self,
+        found: ServiceMatch,
+        host: &HostName,
+    ) -> Result<CalledService, RequestError> {
+        let worker = &self.outbound.worker;
+        let (routes, faults) = {
+            let calls = worker.state.services.calls();
+            let routes = calls.routes.of_service(&found.service.host, &found.port);
+            let of_requests = routes.filter(|routes| routes.kind().is_of_requests());
+            let is_meant = |_: &ServiceRoutes| self.is_meant(&found, host);
+            (of_requests.filter(is_meant), calls.policies.faults(&found.service.host).cloned())
+        };
+        let backend = match routes {
+            Some(_) => None,
+            None => Some(worker.backends.get(worker, &found, self.protocol).await?),
+        };
+        Ok(CalledService { found, routes, faults, backend })
+    }
+
+    /// Whether the request is for the service, and not for the one endpoint of it that the app dialled: then it names the
+    /// service, too.
+    fn is_meant(&self, found: &ServiceMatch, host: &HostName) -> bool {
+        if found.endpoint.is_none() {
+            return true;
+        }
+        let table = self.outbound.worker.state.services.table();
+        let named = table.by_host(host.name(), found.port.number);
+        named.is_some_and(|named| Arc::ptr_eq(named, &found.service))
+    }
+
+    /// The service of the last request, when it is this one's as well: the destination still resolves to it, whatever
+    /// else has changed.
+    fn last_call(
+        &self,
+        state: &ProxyState,
+        host: &HostName,
+        version: u64,
+    ) -> Option<Arc<CalledService>> {
+        let mut last = self.last.lock();
+        let last = last.as_mut()?;
+        if last.host.as_deref().is_some_and(|known| known != host.as_str()) {
+            return None;
+        }
+        let called = &last.called;
+        let now = state.clock.coarse();
+        if called.backend.as_ref().is_some_and(|backend| backend.is_stale(now)) {
+            return None;
+        }
+        if last.version != version {
+            let table = state.services.table();
+            let found = self.known(&table, last.host.as_ref().map(|_| host))?;
+            if !Arc::ptr_eq(&found.service, &called.found.service) || !self.holds(state, called) {
+                return None;
+            }
+            found.note_use(state);
+            last.version = version;
+        }
+        Some(called.clone())
+    }
+
+    /// Whether what is said about calls to a service is what it was.
+    fn holds(&self, state: &ProxyState, called: &CalledService) -> bool {
+        let CalledService { found, routes, faults, backend } = called;
+        let calls = state.services.calls();
+        let now = calls.routes.of_service(&found.service.host, &found.port);
+        let worker = &self.outbound.worker;
+        routes.is_none()
+            && now.is_none_or(|routes| !routes.kind().is_of_requests())
+            && calls.policies.faults(&found.service.host).map(Arc::as_ptr)
+                == faults.as_ref().map(Arc::as_ptr)
+            && backend.as_ref().is_some_and(|backend| {
+                Arc::ptr_eq(&backend.policy, &worker.backends.policy(worker, found))
+            })
+    }
+
+    /// The service of the address, or, where it has none, of the host; the controller is not asked.
+    fn known(&self, table: &ServiceTable, host: Option<&HostName>) -> Option<ServiceMatch> {
+        let by_address = self.outbound.destination.service(table);
+        match host {
+            None => by_address,
+            Some(_) if by_address.is_some() => None,
+            Some(host) => dialled::by_host(table, host.name(), self.port_of(host)),
+        }
+    }
+
+    fn port_of(&self, host: &HostName) -> u16 {
+        host.port().unwrap_or_else(|| self.outbound.destination.port())
+    }
+
+    async fn by_host(&self, host: &HostName) -> Result<Option<ServiceMatch>, RequestError> {
+        dialled::resolve_host(&self.outbound.worker.state, host.name(), self.port_of(host)).await
+    }
+}

@@ -1,0 +1,374 @@
+//! What a route makes of a request: the rule that takes it, what the rule answers itself, where the request goes, and
+//! what is changed on the way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use balancer::stable_hash;
+use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, VARY};
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode, Uri};
+use policy::route::{
+    BackendChoice, CorsDecision, CorsPolicy, FieldChanges, RedirectScheme, RedirectedRequest,
+    RetryPolicy, RouteRule, RouteTimeout,
+};
+use policy::traffic_policy::HashKey;
+use policy::{RouteRequest, ServiceRoutes};
+
+use super::backend::{Backend, EndpointHints};
+use super::called::CalledService;
+use super::dialled;
+use super::http::OutboundPhases;
+use crate::http::body::Body;
+use crate::http::error::RequestError;
+use crate::http::gate::GateRefusal;
+use crate::http::headers::is_native_grpc;
+use crate::labels::Protocol;
+use crate::traffic::exchange::{Exchange, Phase, PhaseEnd};
+use crate::traffic::worker::Worker;
+
+/// A request with its backend.
+pub(crate) struct RoutedRequest {
+    /// Where it goes.
+    pub(super) backend: Arc<Backend>,
+    /// The hash of what ties it to an endpoint.
+    pub(super) hash: Option<u64>,
+    /// The cookie that ties the next one to the same.
+    set_cookie: Option<HeaderValue>,
+    /// For how long it may take in all.
+    pub(super) within: Option<Duration>,
+    /// The rule that took it; boxed, because most services have no routes.
+    pub(super) ruled: Option<Box<RuledRequest>>,
+}
+
+/// What the rule that took a request says of it.
+pub(super) struct RuledRequest {
+    pub(super) rule: Arc<RouteRule>,
+    /// Which of the rule's backends it goes to.
+    backend: usize,
+    /// The new target, where the rule rewrites it.
+    target: Option<PathAndQuery>,
+    /// Fields of the answer that are the rule's alone.
+    cors: Vec<(&'static str, String)>,
+}
+
+impl RoutedRequest {
+    /// To the service itself.
+    pub(super) fn plain(backend: Arc<Backend>) -> Self {
+        Self { backend, hash: None, set_cookie: None, within: None, ruled: None }
+    }
+
+    /// What matters to the choice of its endpoint.
+    pub(super) fn hints(&self) -> EndpointHints {
+        EndpointHints { hash: self.hash, except: None }
+    }
+
+    /// The service's port that its rule names; `None` where no rule does.
+    pub(super) fn service_port(&self) -> Option<(&str, u16)> {
+        let ruled = self.ruled.as_ref()?;
+        let backend = ruled.rule.backends.get(ruled.backend)?;
+        Some((&backend.host, backend.port))
+    }
+
+    /// What its rule says of further attempts.
+    pub(super) fn retry(&self) -> Option<&RetryPolicy> {
+        self.ruled.as_ref()?.rule.retry.as_ref()
+    }
+
+    /// For how long one attempt may take.
+    pub(super) fn attempt_within(&self) -> Option<Duration> {
+        self.ruled.as_ref()?.rule.timeouts.backend_request.and_then(RouteTimeout::duration)
+    }
+
+    /// Ties the request to an endpoint, where its backend's DestinationRule says by what.
+    pub(super) fn tie(&mut self, exchange: &Exchange<'_>, source: std::net::IpAddr) {
+        let backend = self.backend.clone();
+        let Some(key) = &backend.policy.load_balancing.hash_key else { return };
+        self.hash = match key {
+            HashKey::Header(name) => exchange.parts.headers.get(&**name).map(HeaderValue::as_bytes),
+            HashKey::QueryParameter(name) => parameter(exchange.path.query(), name),
+            HashKey::Cookie { name, .. } => cookie(&exchange.parts.headers, name),
+            HashKey::SourceAddress => {
+                return self.hash = Some(stable_hash(source.to_string().as_bytes()));
+            }
+        }
+        .map(stable_hash);
+        if let (HashKey::Cookie { name, path, ttl: Some(ttl) }, None) = (key, self.hash) {
+            let value = format!("{:016x}", fastrand::u64(..));
+            self.hash = Some(stable_hash(value.as_bytes()));
+            self.set_cookie = new_cookie(name, &value, path.as_deref(), *ttl);
+        }
+    }
+
+    /// Changes the request as its rule says.
+    pub(super) fn change_request(&self, request: &mut Request<Body>) {
+        let Some(ruled) = &self.ruled else { return };
+        let rule = &ruled.rule;
+        change(request.headers_mut(), &rule.request_fields);
+        if let Some(backend) = rule.backends.get(ruled.backend) {
+            change(request.headers_mut(), &backend.request_fields);
+        }
+        let hostname = rule.rewrite.as_ref().and_then(|rewrite| rewrite.hostname.as_deref());
+        if let Some(host) = hostname.and_then(|host| HeaderValue::from_str(host).ok()) {
+            request.headers_mut().insert(HOST, host);
+        }
+        if let Some(target) = &ruled.target {
+            *request.uri_mut() = Uri::from(target.clone());
+        }
+    }
+
+    /// Changes the answer as its rule says.
+    pub(super) fn change_response(&self, response: &mut Response<Body>) {
+        if let Some(cookie) = &self.set_cookie {
+            response.headers_mut().append(SET_COOKIE, cookie.clone());
+        }
+        let Some(ruled) = &self.ruled else { return };
+        let headers = response.headers_mut();
+        if let Some(backend) = ruled.rule.backends.get(ruled.backend) {
+            change(headers, &backend.response_fields);
+        }
+        change(headers, &ruled.rule.response_fields);
+        if ruled.rule.cors.is_some() {
+            CorsPolicy::OWN_FIELDS.iter().for_each(|name| drop(headers.remove(*name)));
+            add(headers, &ruled.cors);
+        }
+    }
+}
+
+impl OutboundPhases {
+    /// The backend of a request to a service with routes.
+    ///
+    /// The order is the standard's: a redirect or CORS may answer at once; then the backend is drawn and looked up.
+    pub(super) async fn by_rule(
+        &self,
+        exchange: &mut Exchange<'_>,
+        called: &CalledService,
+        routes: &ServiceRoutes,
+    ) -> Phase<RoutedRequest> {
+        let host = &called.found.service.host;
+        let not_found = || RequestError::RouteNotFound(host.to_string());
+        let rule = choose(exchange, routes).ok_or_else(not_found)?;
+        self.outbound.worker.route_meters.count(&self.outbound.worker, &rule);
+        exchange.record.routed(&rule.label);
+        let cors = cors(exchange, &rule)?;
+        redirect(exchange, called, &rule)?;
+        let (backend, at) = self.drawn(&rule).await?;
+        let target =
+            target(exchange, &rule, self.outbound.worker.state.settings.path_normalization)?;
+        exchange.record.route(&backend.meter);
+        let mut routed = RoutedRequest::plain(backend);
+        routed.within = rule.timeouts.request.and_then(RouteTimeout::duration);
+        routed.ruled = Some(Box::new(RuledRequest { rule, backend: at, target, cors }));
+        Ok(routed)
+    }
+
+    /// Draws one of the rule's backends by weight, and looks it up. What cannot be used takes its share of requests down
+    /// with it, as the standard wants: others are not to be overrun by it.
+    async fn drawn(&self, rule: &Arc<RouteRule>) -> Result<(Arc<Backend>, usize), RequestError> {
+        let invalid = |backend: String, why| RequestError::BackendInvalid {
+            route: format!("{} rule {}", rule.label, rule.index),
+            backend,
+            why,
+        };
+        let named = |backend: &policy::route::Backend| format!("{}:{}", backend.host, backend.port);
+        let drawn = match rule.backend(fastrand::u64(..)) {
+            BackendChoice::Backend(backend) => backend,
+            BackendChoice::Invalid(backend, why) => {
+                return Err(invalid(named(backend), why.as_str()));
+            }
+            BackendChoice::None => return Err(invalid("nothing".into(), "it has no backend")),
+        };
+        let at = rule.backends.iter().position(|one| std::ptr::eq(one, drawn)).unwrap_or_default();
+        let found = self.backend_at(&drawn.host, drawn.port).await?;
+        found.map(|found| (found, at)).ok_or_else(|| invalid(named(drawn), "BackendNotFound"))
+    }
+
+    /// The backend at a service's port; `None` where there is no such service in the mesh.
+    pub(super) async fn backend_at(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Result<Option<Arc<Backend>>, RequestError> {
+        backend_at(&self.outbound.worker, host, port, self.protocol).await
+    }
+}
+
+/// The backend at a service's port; `None` where there is no such service in the mesh.
+pub(super) async fn backend_at(
+    worker: &Arc<Worker>,
+    host: &str,
+    port: u16,
+    protocol: Protocol,
+) -> Result<Option<Arc<Backend>>, RequestError> {
+    match dialled::resolve_host(&worker.state, host, port).await? {
+        Some(found) if !found.service.external => {
+            worker.backends.get(worker, &found, protocol).await.map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn choose(exchange: &Exchange<'_>, routes: &ServiceRoutes) -> Option<Arc<RouteRule>> {
+    let facts = exchange.facts();
+    let request = RouteRequest {
+        method: exchange.parts.method.as_str(),
+        host: exchange.admitted.host(),
+        path: exchange.path,
+        headers: &facts,
+        is_grpc: is_native_grpc(&exchange.parts.headers),
+    };
+    routes.choose(&request).cloned()
+}
+
+/// The fields that CORS puts into the answer, or the answer to a preflight.
+fn cors(exchange: &Exchange<'_>, rule: &RouteRule) -> Phase<Vec<(&'static str, String)>> {
+    let Some(cors) = &rule.cors else { return Ok(Vec::new()) };
+    match cors.decide(exchange.parts.method.as_str(), &exchange.facts()) {
+        CorsDecision::Fields(fields) => Ok(fields),
+        CorsDecision::Preflight(fields) => {
+            let mut response = Box::new(Response::new(Body::empty()));
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            add(response.headers_mut(), &fields);
+            Err(PhaseEnd::Answer { response, reason: "cors_preflight" })
+        }
+    }
+}
+
+/// Answers in the place of a rule that leads elsewhere.
+fn redirect(exchange: &Exchange<'_>, called: &CalledService, rule: &RouteRule) -> Phase<()> {
+    let Some(redirect) = &rule.redirect else { return Ok(()) };
+    let location = redirect.location(&RedirectedRequest {
+        scheme: RedirectScheme::Http,
+        host: exchange.admitted.host().name(),
+        port: called.found.port.number,
+        path: exchange.path,
+    });
+    let mut response = Box::new(Response::new(Body::empty()));
+    *response.status_mut() = StatusCode::from_u16(redirect.status).unwrap_or(StatusCode::FOUND);
+    let location = HeaderValue::try_from(location).map_err(|_| refused_target())?;
+    response.headers_mut().insert(LOCATION, location);
+    Err(PhaseEnd::Answer { response, reason: "redirected" })
+}
+
+/// The target that the rule makes of the request's: judged by the same rules as one that came in.
+fn target(
+    exchange: &Exchange<'_>,
+    rule: &RouteRule,
+    level: policy::PathNormalization,
+) -> Result<Option<PathAndQuery>, RequestError> {
+    let rewritten = rule.rewrite.as_ref().and_then(|rewrite| rewrite.path(exchange.path, level));
+    let Some(path) = rewritten.transpose().map_err(|_| refused_target())? else { return Ok(None) };
+    let target = PathAndQuery::from_maybe_shared(path.forward().into_owned());
+    target.map(Some).map_err(|_| refused_target())
+}
+
+fn refused_target() -> RequestError {
+    RequestError::Gate(GateRefusal::TARGET)
+}
+
+/// First what is taken away, then what is put in its place, then what is added.
+fn change(headers: &mut HeaderMap, changes: &FieldChanges) {
+    for name in &changes.remove {
+        headers.remove(&**name);
+    }
+    let field = |(name, value): &(Arc<str>, Arc<str>)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_str(value).ok()?))
+    };
+    for (name, value) in changes.set.iter().filter_map(field) {
+        headers.insert(name, value);
+    }
+    for (name, value) in changes.add.iter().filter_map(field) {
+        headers.append(name, value);
+    }
+}
+
+fn add(headers: &mut HeaderMap, fields: &[(&'static str, String)]) {
+    for (name, value) in fields {
+        let name = HeaderName::from_static(name);
+        let Ok(value) = HeaderValue::from_str(value) else { continue };
+        match name {
+            VARY => drop(headers.append(name, value)),
+            _ => drop(headers.insert(name, value)),
+        }
+    }
+}
+
+/// The first value of a parameter of the query, as it is written there.
+fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<&'q [u8]> {
+    let pairs = query?.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(key, _)| *key == name).map(|(_, value)| value.as_bytes()).next()
+}
+
+/// The first value of a cookie (RFC 6265 §4.2.1).
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let fields = headers.get_all(COOKIE).into_iter().filter_map(|field| field.to_str().ok());
+    let pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim().as_bytes()).next()
+}
+
+/// A cookie that a script has no use for.
+fn new_cookie(name: &str, value: &str, path: Option<&str>, ttl: Duration) -> Option<HeaderValue> {
+    let mut cookie = format!("{name}={value}; HttpOnly");
+    if !ttl.is_zero() {
+        cookie.push_str(&format!("; Max-Age={}", ttl.as_secs()));
+    }
+    if let Some(path) = path {
+        cookie.push_str(&format!("; Path={path}"));
+    }
+    HeaderValue::try_from(cookie).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_ties_a_request_to_an_endpoint_is_found() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, HeaderValue::from_static("a=1; session=abc"));
+        headers.append(COOKIE, HeaderValue::from_static("session=later"));
+        for (name, expect) in [("session", Some("abc")), ("a", Some("1")), ("b", None)] {
+            assert_eq!(cookie(&headers, name), expect.map(str::as_bytes), "{name}");
+        }
+        let query = Some("user=ann&user=bob&x");
+        for (name, expect) in [("user", Some("ann")), ("x", None), ("use", None)] {
+            assert_eq!(parameter(query, name), expect.map(str::as_bytes), "{name}");
+        }
+        assert_eq!(parameter(None, "user"), None);
+    }
+
+    #[test]
+    fn a_new_cookie_lasts_as_long_as_was_written() {
+        let rows = [
+            ("a session", Some("/"), 0, "s=1; HttpOnly; Path=/"),
+            ("an hour", None, 3600, "s=1; HttpOnly; Max-Age=3600"),
+        ];
+        for (name, path, seconds, expect) in rows {
+            let cookie = new_cookie("s", "1", path, Duration::from_secs(seconds)).unwrap();
+            assert_eq!(cookie, expect, "{name}");
+        }
+    }
+
+    #[test]
+    fn fields_are_taken_away_put_and_added_in_this_order() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("a", "1"), ("b", "1"), ("b", "2"), ("c", "1")] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let field = |name: &str, value: &str| (name.into(), value.into());
+        change(
+            &mut headers,
+            &FieldChanges {
+                set: vec![field("b", "3")],
+                add: vec![field("c", "2")],
+                remove: vec!["a".into()],
+            },
+        );
+        let found = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+        let mut found: Vec<_> = found.collect();
+        found.sort_unstable();
+        assert_eq!(found, [("b", "3"), ("c", "1"), ("c", "2")]);
+    }
+}
