@@ -120,8 +120,8 @@ fn examples_are_ordinary_apps() {
 }
 
 #[test]
-fn identity_and_policy_do_no_io_and_read_no_clock() {
-    for folder in ["identity/src", "policy/src"] {
+fn identity_policy_and_balancer_do_no_io_and_read_no_clock() {
+    for folder in ["identity/src", "policy/src", "crates/balancer/src"] {
         for (path, text) in sources(&repository().join(folder)) {
             let code = text.split("#[cfg(test)]").next().unwrap_or("");
             for banned in [

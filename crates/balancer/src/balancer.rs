@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::draw::mix;
 use crate::endpoint::Endpoint;
 use crate::group::Group;
 use crate::micros;
@@ -22,6 +23,8 @@ use Ordering::Relaxed;
 pub struct Balancer {
     endpoints: Vec<Arc<Endpoint>>,
     settings: BalancerSettings,
+    /// The keys of the endpoints, mixed, side by side: a search for the owner of a key goes through all of them.
+    keys: Vec<u64>,
     all: Group,
     /// Those of the own zone.
     local: Group,
@@ -46,8 +49,8 @@ struct Review {
 /// A review is so often, microseconds; sooner where an endpoint is ejected or could not be reached.
 const REVIEW_INTERVAL: u64 = 100_000;
 
-/// The own zone may be so much smaller than its fair share, percent: where callers are is not known, and an even
-/// division of endpoints is as uneven as this when one of four is missing.
+/// The endpoints of the own zone count for so much more than they are, percent. Where callers are is not known, so that a
+/// fair share is an estimate; three zones of three endpoints are to stay apart while one endpoint is missing.
 const ZONE_SLACK: u64 = 140;
 
 /// The endpoint that was chosen.
@@ -70,6 +73,7 @@ impl Balancer {
         let local = each().filter(|(_, endpoint)| zone.is_some() && endpoint.zone() == zone);
         let zones: BTreeSet<_> = each().map(|(_, endpoint)| endpoint.zone()).collect();
         Self {
+            keys: endpoints.iter().map(|endpoint| mix(endpoint.key())).collect(),
             all: Group::new(each()),
             local: Group::new(local),
             zones: zones.len() as u64,
@@ -107,7 +111,9 @@ impl Balancer {
     ) -> Option<Pick> {
         let now = micros(now);
         self.review_when_due(now);
-        search::pick(self, now, random, hash, &except)
+        let pick = search::pick(self, now, random, hash, &except)?;
+        self.endpoints.get(pick.index)?.load.pick(now);
+        Some(pick)
     }
 
     /// Learns how a request ended that this balancer sent to the endpoint at `index`, once for each request: when the
@@ -120,11 +126,17 @@ impl Balancer {
         random: u64,
     ) -> Option<EjectionCause> {
         let (now, endpoint) = (micros(now), self.endpoints.get(index)?);
-        match observation.outcome {
-            Outcome::Cancelled => endpoint.load.record_at_least(now, observation.latency),
-            _ => endpoint.load.record(now, observation.charged_latency()),
-        }
         let cause = endpoint.outliers.record(now, observation.outcome, &self.settings.outliers);
+        match (observation.outcome, observation.charge()) {
+            (Outcome::Cancelled, _) => endpoint.load.record_at_least(now, observation.latency),
+            (_, None) => endpoint.load.record(now, observation.latency),
+            (_, Some(charge)) => {
+                let slip = observation.outcome.is_failure()
+                    && observation.retry_after.is_none()
+                    && endpoint.outliers.is_slip(now, &self.settings.outliers);
+                endpoint.load.charge(now, charge, slip);
+            }
+        }
         match observation.outcome {
             Outcome::Unreachable => self.pass_over(now, endpoint),
             Outcome::GatewayError | Outcome::Cancelled => {}
@@ -173,8 +185,10 @@ impl Balancer {
     fn welcome(&self, now: u64, endpoint: &Endpoint, observation: &Observation) {
         endpoint.was_there();
         let Some(back_from) = endpoint.standing.answered() else { return };
-        endpoint.load.forget();
-        endpoint.load.record(now, observation.charged_latency());
+        if observation.outcome == Outcome::Success {
+            endpoint.load.forget();
+            endpoint.load.record(now, observation.latency);
+        }
         if back_from == Absence::Ejection {
             endpoint.outliers.forget();
             endpoint.warm_up.begin(now);
@@ -238,15 +252,16 @@ impl Balancer {
 
     /// Whether the own zone has an endpoint that is open, and about its fair share of all that are.
     fn prefers_local(&self) -> bool {
-        let weigh = |sum: u64, endpoint: &Arc<Endpoint>| match endpoint.standing.is_open() {
-            true => sum.saturating_add(u64::from(endpoint.weight().get())),
-            false => sum,
-        };
+        if self.local.len() == 0 {
+            return false;
+        }
         let zone = self.settings.own_zone.as_deref();
-        let all = self.endpoints.iter().fold(0, weigh);
-        let local = self.endpoints.iter().filter(|endpoint| endpoint.zone() == zone).fold(0, weigh);
-        let share = local.saturating_mul(self.zones).saturating_mul(ZONE_SLACK);
-        self.local.len() > 0 && local > 0 && share >= all.saturating_mul(100)
+        let open = || self.endpoints.iter().filter(|endpoint| endpoint.standing.is_open());
+        let weigh = |endpoint: &Arc<Endpoint>| u64::from(endpoint.weight().get());
+        let all: u64 = open().map(weigh).sum();
+        let local: u64 = open().filter(|endpoint| endpoint.zone() == zone).map(weigh).sum();
+        let fair_share = all.saturating_mul(100) / self.zones.max(1);
+        local > 0 && local.saturating_mul(ZONE_SLACK) >= fair_share
     }
 
     /// Whether so few endpoints are left that each is better than none.
@@ -256,3 +271,6 @@ impl Balancer {
         healthy.saturating_mul(100) < self.endpoints.len().saturating_mul(percent)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,10 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
 }
 
 /// What an endpoint bids for a key (rendezvous hashing, Thaler and Ravishankar 1998): the highest bid takes the
-/// request. When an endpoint goes, only its own keys move; when one comes, only those that it now takes.
+/// request. When an endpoint goes, only its own keys move; when one comes, only those that it now takes. `endpoint` is its
+/// key, [mixed](mix).
 pub(crate) fn bid(key: u64, endpoint: u64) -> u64 {
-    mix(key ^ mix(endpoint))
+    mix(key ^ endpoint)
 }
 
 /// The same where weights differ: the share of keys is that of the weight (Schindelhauer and Schomaker 2005).

@@ -88,13 +88,13 @@ impl Observation {
         Self { outcome, latency, retry_after }
     }
 
-    /// The latency that the endpoint's cost learns.
-    pub(crate) fn charged_latency(&self) -> Duration {
+    /// What the endpoint is charged for a failure, as if an answer had taken so long.
+    pub(crate) fn charge(&self) -> Option<Duration> {
         match self.outcome {
-            Outcome::Success | Outcome::Cancelled => self.latency,
+            Outcome::Success | Outcome::Cancelled => None,
             _ => {
                 let asked = self.retry_after.unwrap_or_default().min(MOST_RETRY_AFTER);
-                self.latency.max(asked).max(FAILURE_LATENCY)
+                Some(self.latency.max(asked).max(FAILURE_LATENCY))
             }
         }
     }
@@ -152,22 +152,22 @@ mod tests {
     #[test]
     fn a_failure_is_charged_as_a_slow_answer() {
         let rows = [
-            ("a success is what it took", Outcome::Success, 2, None, 2),
-            ("Retry-After beside a success says nothing", Outcome::Success, 2, Some(60), 2),
-            ("a fast failure", Outcome::ServerError, 0, None, 5),
-            ("a slow failure", Outcome::GatewayError, 30, None, 30),
-            ("unreachable", Outcome::Unreachable, 1, None, 5),
-            ("overloaded", Outcome::Overloaded, 0, None, 5),
-            ("asks for less than the least", Outcome::Overloaded, 0, Some(1), 5),
-            ("asks for a minute", Outcome::Overloaded, 0, Some(60), 60),
-            ("asks for a year", Outcome::GatewayError, 0, Some(31_536_000), 300),
-            ("who went away had waited", Outcome::Cancelled, 3, None, 3),
+            ("a success", Outcome::Success, 2, None, None),
+            ("Retry-After beside a success says nothing", Outcome::Success, 2, Some(60), None),
+            ("a fast failure", Outcome::ServerError, 0, None, Some(5)),
+            ("a slow failure", Outcome::GatewayError, 30, None, Some(30)),
+            ("unreachable", Outcome::Unreachable, 1, None, Some(5)),
+            ("overloaded", Outcome::Overloaded, 0, None, Some(5)),
+            ("asks for less than the least", Outcome::Overloaded, 0, Some(1), Some(5)),
+            ("asks for a minute", Outcome::Overloaded, 0, Some(60), Some(60)),
+            ("asks for a year", Outcome::GatewayError, 0, Some(31_536_000), Some(300)),
+            ("the caller went away", Outcome::Cancelled, 3, None, None),
         ];
         for (name, outcome, latency, retry_after, expect) in rows {
             let latency = Duration::from_secs(latency);
             let retry_after = retry_after.map(Duration::from_secs);
-            let charged = Observation { outcome, latency, retry_after }.charged_latency();
-            assert_eq!(charged.as_secs(), expect, "{name}");
+            let charge = Observation { outcome, latency, retry_after }.charge();
+            assert_eq!(charge.map(|charge| charge.as_secs()), expect, "{name}");
         }
     }
 }

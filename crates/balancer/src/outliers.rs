@@ -39,6 +39,9 @@ impl EjectionCause {
     }
 }
 
+/// The least recent requests that say whether a failure is a single one.
+const SLIP_AMONG: u64 = 10;
+
 /// The results of one endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct OutlierRecord {
@@ -104,6 +107,13 @@ impl OutlierRecord {
         all >= u64::from(rate.requests) && succeeded * 100 < all * u64::from(rate.percent)
     }
 
+    /// Whether the failure that was just recorded is a single one among many successes: no sign that the next request
+    /// fails, too.
+    pub(crate) fn is_slip(&self, now: u64, settings: &OutlierDetection) -> bool {
+        let Counts { all, failed } = self.recent.counts(now, settings.window);
+        self.errors.load(Relaxed) == 1 && all >= SLIP_AMONG && failed * 10 <= all
+    }
+
     /// How long an ejection that begins now lasts; the results up to now are forgotten.
     pub(crate) fn begin_ejection(
         &self,
@@ -135,3 +145,6 @@ impl OutlierRecord {
         self.errors.store(0, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,25 +121,30 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// The endpoint that bids most for a key, of those that may be asked.
+    /// The endpoint that bids most for a key, of those that may be asked. Mostly that is whoever bids most.
     fn owner(&self, hash: u64) -> Option<Pick> {
-        let highest = |may: &dyn Fn(Admission) -> bool| {
-            self.highest_bid(hash, |endpoint| may(endpoint.standing.admission(self.now)))
-        };
-        let pick = self.admit(highest(&|admission| admission != Admission::Closed)?);
-        // Another worker has taken the probe.
-        pick.or_else(|| self.admit(highest(&|admission| admission == Admission::Open)?))
+        if let Some(pick) = self.admit(self.highest_bid(hash, |_| true)?) {
+            return Some(pick);
+        }
+        let admission = |index| self.endpoint(index).map(|one| one.standing.admission(self.now));
+        let may = |index| !(self.except)(index) && admission(index) != Some(Admission::Closed);
+        // Another worker may take the probe.
+        let is_open = |index| may(index) && admission(index) == Some(Admission::Open);
+        let pick = self.admit(self.highest_bid(hash, may)?);
+        pick.or_else(|| self.admit(self.highest_bid(hash, is_open)?))
     }
 
-    fn highest_bid(&self, hash: u64, may: impl Fn(&Endpoint) -> bool) -> Option<usize> {
-        let all = self.balancer.endpoints.iter().enumerate();
-        let bidders = all.filter(|(index, endpoint)| !(self.except)(*index) && may(endpoint));
+    fn highest_bid(&self, hash: u64, may: impl Fn(usize) -> bool) -> Option<usize> {
+        let keys = self.balancer.keys.iter().enumerate().filter(|(index, _)| may(*index));
         let highest = match self.balancer.all.is_even() {
-            true => bidders.max_by_key(|(_, endpoint)| bid(hash, endpoint.key())),
-            false => bidders.max_by(|(_, one), (_, other)| {
-                let bid = |of: &Endpoint| weighted_bid(hash, of.key(), of.weight().get());
-                bid(one).total_cmp(&bid(other))
-            }),
+            true => keys.max_by_key(|(_, key)| bid(hash, **key)),
+            false => {
+                let weight = |index| self.endpoint(index).map_or(1, |one| one.weight().get());
+                let bids =
+                    keys.map(|(index, key)| (index, key, weighted_bid(hash, *key, weight(index))));
+                bids.max_by(|one, other| one.2.total_cmp(&other.2))
+                    .map(|(index, key, _)| (index, key))
+            }
         };
         highest.map(|(index, _)| index)
     }
@@ -147,7 +152,7 @@ impl<'a> Search<'a> {
     /// One that should not be asked, because there is no other: of two, the one that costs less.
     fn last_resort(&mut self, hash: Option<u64>) -> Option<Pick> {
         let index = match hash {
-            Some(hash) => self.highest_bid(hash, |_| true),
+            Some(hash) => self.highest_bid(hash, |index| !(self.except)(index)),
             None => {
                 let any = |draws: &mut Draws, except: &dyn Fn(usize) -> bool, group: &'a Group| {
                     group.all_from(draws.next()).find(|index| !except(*index))
