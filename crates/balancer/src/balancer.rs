@@ -49,8 +49,8 @@ struct Review {
 /// A review is so often, microseconds; sooner where an endpoint is ejected or could not be reached.
 const REVIEW_INTERVAL: u64 = 100_000;
 
-/// The endpoints of the own zone count for so much more than they are, percent. Where callers are is not known, so that a
-/// fair share is an estimate; three zones of three endpoints are to stay apart while one endpoint is missing.
+/// The endpoints of the own zone count for so much more than they are, percent. Where callers are is not known, so that
+/// a fair share is an estimate; three zones of three endpoints are to stay apart while one endpoint is missing.
 const ZONE_SLACK: u64 = 140;
 
 /// The endpoint that was chosen.

@@ -36,8 +36,8 @@ struct Presence {
 impl Endpoint {
     /// An endpoint that was there when the service became known, and takes its whole share at once.
     ///
-    /// `key` stands for it in consistent hashing: [`crate::stable_hash`] of its address. Of two endpoints, one with twice
-    /// the `weight` takes twice the requests.
+    /// `key` stands for it in consistent hashing: [`crate::stable_hash`] of its address. Of two endpoints, one with
+    /// twice the `weight` takes twice the requests.
     #[must_use]
     pub fn new(key: u64, weight: NonZeroU32, zone: Option<Arc<str>>) -> Self {
         Self {
@@ -117,8 +117,8 @@ impl Endpoint {
     }
 }
 
-/// A request under way at an endpoint, counted while this lives: from the choice of the endpoint to the last byte of the
-/// answer.
+/// A request under way at an endpoint, counted while this lives: from the choice of the endpoint to the last byte of
+/// the answer.
 #[derive(Debug)]
 pub struct InFlight(Arc<Endpoint>);
 

@@ -14,8 +14,8 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
 }
 
 /// What an endpoint bids for a key (rendezvous hashing, Thaler and Ravishankar 1998): the highest bid takes the
-/// request. When an endpoint goes, only its own keys move; when one comes, only those that it now takes. `endpoint` is its
-/// key, [mixed](mix).
+/// request. When an endpoint goes, only its own keys move; when one comes, only those that it now takes. `endpoint` is
+/// its key, [mixed](mix).
 pub(crate) fn bid(key: u64, endpoint: u64) -> u64 {
     mix(key ^ endpoint)
 }

@@ -6,8 +6,8 @@
 //!
 //! - **Choice** ([`Policy`]): of two endpoints drawn by weight the one that costs less, peak-EWMA of its latency times
 //!   the requests under way. A failure counts as a slow answer, or an endpoint that fails fast would draw all traffic.
-//! - **Ejection** ([`OutlierDetection`]): an endpoint that fails is left out for a while, never the last one, never more
-//!   than a share; then one request at a time finds out whether it is back.
+//! - **Ejection** ([`OutlierDetection`]): an endpoint that fails is left out for a while, never the last one, never
+//!   more than a share; then one request at a time finds out whether it is back.
 //! - **Rest**: one that could not be reached is passed over for some seconds at once, while there are others.
 //! - **Zone**: the own zone is preferred while it can carry its share ([`BalancerSettings::own_zone`]).
 //! - **Warm-up**: a new endpoint gets its share of requests by and by ([`BalancerSettings::warm_up`]).

@@ -50,9 +50,9 @@ impl Load {
 
     /// What one more request would cost, seconds: peak-EWMA of the latency x (requests under way + 1).
     ///
-    /// The estimate decays while nothing is heard, so that an endpoint that was slow is tried again. For what is under way
-    /// it decays only while the endpoint is not picked either: it is one request that tries, and not all of them until
-    /// that one is answered. An endpoint that was never picked is tried at once.
+    /// The estimate decays while nothing is heard, so that an endpoint that was slow is tried again. For what is under
+    /// way it decays only while the endpoint is not picked either: it is one request that tries, and not all of them
+    /// until that one is answered. An endpoint that was never picked is tried at once.
     pub(crate) fn cost(&self, now: u64) -> f32 {
         let picked = Some(self.picked.load(Relaxed)).filter(|picked| *picked != 0);
         let known = Estimate::unpack(self.estimate.load(Relaxed));
@@ -80,8 +80,8 @@ impl Load {
         });
     }
 
-    /// Learns of a failure, which counts as an answer that took so long. A `slip` is a failure among many successes, and
-    /// soon forgotten.
+    /// Learns of a failure, which counts as an answer that took so long. A `slip` is a failure among many successes,
+    /// and soon forgotten.
     pub(crate) fn charge(&self, now: u64, latency: Duration, slip: bool) {
         let charged = |learned_from| Some(Estimate::new(now, latency.as_secs_f32(), learned_from));
         self.update(|known| match known {
@@ -190,8 +190,9 @@ impl Estimate {
         Self { latency: self.latency * left + latency * (1.0 - left), at, ..self }
     }
 
-    /// A success takes off half of what a failure was charged: where all endpoints fail now and then, the one that did so
-    /// last is not out for a minute. Only one that began after the failure, or after the last such success, tells anything.
+    /// A success takes off half of what a failure was charged: where all endpoints fail now and then, the one that did
+    /// so last is not out for a minute. Only one that began after the failure, or after the last such success, tells
+    /// anything.
     fn after_success(self, now: u64, latency: f32, began: u32) -> Option<Self> {
         if latency >= self.latency {
             return Some(self.after_answer(now, latency));

@@ -42,7 +42,8 @@ impl RetryBudget {
         self.recent.add(micros(now), self.settings.window, Counts { all: 1, failed: 0 });
     }
 
-    /// Takes one retry out of the budget, where there is one left. Workers that ask in the same moment may take one each.
+    /// Takes one retry out of the budget, where there is one left. Workers that ask in the same moment may take one
+    /// each.
     #[must_use]
     pub fn withdraw(&self, now: Duration) -> bool {
         let (spent, allowed) = self.balance(now);

@@ -16,9 +16,9 @@ pub enum Policy {
     RoundRobin,
     /// Drawn by weight.
     Random,
-    /// The endpoint that the request's key belongs to ([`crate::Balancer::pick`]), by rendezvous hashing and weight. The
-    /// own zone is not preferred, because a key is to mean the same endpoint everywhere, and nobody warms up. A request
-    /// without a key is balanced as by [`Policy::PeakEwma`].
+    /// The endpoint that the request's key belongs to ([`crate::Balancer::pick`]), by rendezvous hashing and weight.
+    /// The own zone is not preferred, because a key is to mean the same endpoint everywhere, and nobody warms up. A
+    /// request without a key is balanced as by [`Policy::PeakEwma`].
     ConsistentHash,
 }
 
@@ -32,8 +32,8 @@ pub struct BalancerSettings {
     /// How long an endpoint that could not be reached is passed over while there are others. Default: 5 s; zero for not
     /// at all.
     pub rest: Duration,
-    /// How long the share of an endpoint that came later ([`crate::Endpoint::joining`]), or back from an ejection, grows
-    /// from a tenth to the whole. Default: none, the whole at once.
+    /// How long the share of an endpoint that came later ([`crate::Endpoint::joining`]), or back from an ejection,
+    /// grows from a tenth to the whole. Default: none, the whole at once.
     pub warm_up: Option<Duration>,
     /// The zone of the caller. Endpoints of it are preferred while one of them is healthy and they have at least their
     /// fair share of capacity. Default: none, no preference.
@@ -107,13 +107,14 @@ impl Default for OutlierDetection {
 }
 
 impl OutlierDetection {
-    /// Nobody is ever ejected.
+    /// Nobody is ever ejected, and who is, by the settings before, comes back.
     #[must_use]
     pub fn off() -> Self {
         Self {
             consecutive_gateway_errors: None,
             consecutive_errors: None,
             success_rate: None,
+            max_ejection_percent: 0,
             ..Self::default()
         }
     }

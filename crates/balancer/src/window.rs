@@ -15,8 +15,8 @@ const COUNT_BITS: u32 = 20;
 /// The largest count.
 const MOST: u64 = (1 << COUNT_BITS) - 1;
 
-/// The bits of a bucket's number that are kept. A bucket that was not touched for 2^24 buckets (194 days, of 1 s) is taken
-/// for a recent one.
+/// The bits of a bucket's number that are kept. A bucket that was not touched for 2^24 buckets (194 days, of 1 s) is
+/// taken for a recent one.
 const EPOCH: u64 = (1 << (64 - 2 * COUNT_BITS)) - 1;
 
 /// Counts of a sliding window; the same length must be handed in each time. Each bucket is one word: the number of its

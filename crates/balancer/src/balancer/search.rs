@@ -96,8 +96,8 @@ impl<'a> Search<'a> {
         self.first_admitted(group, other_than)
     }
 
-    /// The endpoint whose turn it is. One that is passed over gives its turn away, so that the next one has no more than
-    /// its own.
+    /// The endpoint whose turn it is. One that is passed over gives its turn away, so that the next one has no more
+    /// than its own.
     fn in_turn(&mut self, group: &Group) -> Option<Pick> {
         let turn = &self.balancer.turn;
         // Each caller begins at another endpoint.

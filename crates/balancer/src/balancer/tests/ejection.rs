@@ -178,6 +178,17 @@ fn when_healthy_ones_go_the_ejected_come_back() {
 }
 
 #[test]
+fn where_ejection_is_turned_off_all_come_back() {
+    let mut bench = Bench::of(4, with_policy(Policy::Random));
+    fail(&mut bench, 0);
+    let outliers = OutlierDetection::off();
+    let settings = BalancerSettings { outliers, ..with_policy(Policy::Random) };
+    bench.balancer = Balancer::new(bench.balancer.endpoints().to_vec(), settings);
+    about(&bench.shares(), &[250; 4], 60, "at the next pick");
+    assert_eq!(fail(&mut bench, 0), None);
+}
+
+#[test]
 fn where_few_are_healthy_ejection_is_disregarded() {
     let outliers = OutlierDetection { min_health_percent: 60, ..OutlierDetection::default() };
     let mut bench =
