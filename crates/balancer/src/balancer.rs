@@ -14,7 +14,7 @@ use crate::micros;
 use crate::observation::{Observation, Outcome};
 use crate::outliers::EjectionCause;
 use crate::settings::BalancerSettings;
-use crate::standing::{Absence, EndpointState};
+use crate::standing::{Absence, Admission, EndpointState};
 
 use Ordering::Relaxed;
 
@@ -114,6 +114,15 @@ impl Balancer {
         let pick = search::pick(self, now, random, hash, &except)?;
         self.endpoints.get(pick.index)?.load.pick(now);
         Some(pick)
+    }
+
+    /// Whether there is an endpoint that should be asked, other than those that `except` names. It picks none, so that no
+    /// turn and no probe is used up.
+    #[must_use]
+    pub fn has_alternative(&self, now: Duration, except: impl Fn(usize) -> bool) -> bool {
+        let now = micros(now);
+        let mut others = self.endpoints.iter().enumerate().filter(|(index, _)| !except(*index));
+        others.any(|(_, endpoint)| endpoint.standing.admission(now) != Admission::Closed)
     }
 
     /// Learns how a request ended that this balancer sent to the endpoint at `index`, once for each request: when the

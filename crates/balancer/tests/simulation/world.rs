@@ -9,7 +9,7 @@ use std::time::Duration;
 use balancer::{Balancer, BalancerSettings, Endpoint, InFlight, Observation, Outcome, stable_hash};
 
 use crate::scenarios::Placed;
-use crate::server::{CAPACITY, Server};
+use crate::server::{CAPACITY, Fault, Server};
 
 /// Proxies that call the service: none knows what the others have under way.
 const CALLERS: usize = 4;
@@ -28,19 +28,17 @@ pub(crate) struct World<'a> {
     load: f64,
     random: Random,
     servers: Vec<Server>,
-    callers: Vec<Caller>,
+    /// That of each caller.
+    balancers: Vec<Arc<Balancer>>,
     /// Ends of requests, the earliest first.
     ends: BinaryHeap<Reverse<(u64, usize)>>,
     requests: Vec<Request>,
     now: u64,
 }
 
-struct Caller {
-    balancer: Arc<Balancer>,
-}
-
 struct Request {
     began: u64,
+    took: u64,
     index: usize,
     outcome: Outcome,
     balancer: Arc<Balancer>,
@@ -64,12 +62,12 @@ impl<'a> World<'a> {
             load,
             random: Random(seed),
             servers: endpoints.iter().map(server).collect(),
-            callers: Vec::new(),
+            balancers: Vec::new(),
             ends: BinaryHeap::new(),
             requests: Vec::new(),
             now: 0,
         };
-        world.callers = (0..CALLERS).map(|_| world.caller()).collect();
+        world.balancers = (0..CALLERS).map(|_| world.balancer()).collect();
         world
     }
 
@@ -88,67 +86,65 @@ impl<'a> World<'a> {
         self.requests.iter().map(|request| request.result()).collect()
     }
 
-    fn caller(&self) -> Caller {
+    fn balancer(&self) -> Arc<Balancer> {
         let there = self.endpoints.iter().filter(|(_, fault)| fault.joins().is_none());
         let endpoints = there.enumerate().map(|(index, (zone, _))| {
             Arc::new(Endpoint::new(key(index), NonZeroU32::MIN, Some(zone.name().into())))
         });
-        Caller { balancer: Arc::new(Balancer::new(endpoints.collect(), self.settings.clone())) }
+        Arc::new(Balancer::new(endpoints.collect(), self.settings.clone()))
     }
 
     /// Those that join stand last in the scenario.
     fn join_endpoints(&mut self, now: u64) {
-        for (index, (zone, fault)) in self.endpoints.iter().enumerate() {
-            let Some(joins) = fault.joins() else { continue };
-            if (self.now..now).contains(&(joins * 1_000_000)) {
-                let at = Duration::from_micros(now);
-                for caller in &mut self.callers {
-                    let zone = Some(zone.name().into());
-                    let endpoint = Endpoint::joining(key(index), NonZeroU32::MIN, zone, at);
-                    let mut endpoints = caller.balancer.endpoints().to_vec();
-                    endpoints.push(Arc::new(endpoint));
-                    caller.balancer = Arc::new(Balancer::new(endpoints, self.settings.clone()));
-                }
+        let since = self.now..now;
+        let joins =
+            |fault: &Fault| fault.joins().is_some_and(|at| since.contains(&(at * 1_000_000)));
+        for (index, (zone, _)) in self.endpoints.iter().enumerate().filter(|(_, one)| joins(&one.1))
+        {
+            for balancer in &mut self.balancers {
+                let (zone, now) = (Some(zone.name().into()), Duration::from_micros(now));
+                let mut endpoints = balancer.endpoints().to_vec();
+                endpoints.push(Arc::new(Endpoint::joining(key(index), NonZeroU32::MIN, zone, now)));
+                *balancer = Arc::new(Balancer::new(endpoints, self.settings.clone()));
             }
         }
     }
 
     fn send(&mut self) {
         let caller = usize::try_from(self.random.below(CALLERS as u64)).unwrap();
-        let balancer = self.callers[caller].balancer.clone();
-        let now = Duration::from_micros(self.now);
-        let pick = balancer.pick(now, self.random.next(), None, |_| false).unwrap();
-        let in_flight = Some(InFlight::begin(balancer.endpoints()[pick.index].clone()));
-        let (ends, outcome) = self.servers[pick.index].take(self.now, &mut self.random);
-        let deadline = self.now + REQUEST_TIMEOUT;
-        let late = ends > deadline;
-        let (ends, outcome) =
-            if late { (deadline, Outcome::GatewayError) } else { (ends, outcome) };
+        let (balancer, began) = (self.balancers[caller].clone(), self.now);
+        let random = self.random.next();
+        let pick = balancer.pick(Duration::from_micros(began), random, None, |_| false).unwrap();
+        let index = pick.index;
+        let in_flight = Some(InFlight::begin(balancer.endpoints()[index].clone()));
+        let (ends, outcome) = match self.servers[index].take(began, &mut self.random) {
+            (ends, _) if ends > began + REQUEST_TIMEOUT => {
+                (began + REQUEST_TIMEOUT, Outcome::GatewayError)
+            }
+            in_time => in_time,
+        };
         self.ends.push(Reverse((ends, self.requests.len())));
-        let (began, index) = (self.now, pick.index);
-        self.requests.push(Request { began, index, outcome, balancer, in_flight });
+        let took = ends - began;
+        self.requests.push(Request { began, took, index, outcome, balancer, in_flight });
     }
 
     fn end_requests(&mut self, until: u64) {
-        while let Some(Reverse((at, number))) = self.ends.peek().copied().filter(|e| e.0.0 <= until)
-        {
-            self.ends.pop();
+        while self.ends.peek().is_some_and(|Reverse((at, _))| *at <= until) {
+            let Some(Reverse((_, number))) = self.ends.pop() else { return };
             let request = &mut self.requests[number];
-            drop(request.in_flight.take());
-            let latency = at - request.began;
-            let observation = Observation::new(request.outcome, Duration::from_micros(latency));
-            let now = Duration::from_micros(at);
+            request.in_flight = None;
+            let took = Duration::from_micros(request.took);
+            let now = Duration::from_micros(request.began) + took;
+            let observation = Observation::new(request.outcome, took);
             let random = self.random.next();
             request.balancer.observe(now, request.index, observation, random);
-            request.began = latency;
         }
     }
 }
 
 impl Request {
     fn result(&self) -> Result {
-        // Its beginning has become its latency.
-        (self.outcome == Outcome::Success).then_some(self.began as f64 / 1000.0)
+        (self.outcome == Outcome::Success).then_some(self.took as f64 / 1000.0)
     }
 }
 

@@ -150,6 +150,19 @@ fn where_nobody_should_be_asked_one_is_all_the_same() {
 }
 
 #[test]
+fn who_asks_for_an_alternative_uses_up_no_probe() {
+    let mut bench = Bench::of(2, with_policy(Policy::Random));
+    let has_other = |bench: &Bench| bench.balancer.has_alternative(bench.now, |index| index == 0);
+    assert!(has_other(&bench));
+    bench.see(1, Outcome::Unreachable);
+    assert!(!has_other(&bench), "it rests");
+    bench.wait(5);
+    assert!(has_other(&bench) && has_other(&bench), "it may be tried");
+    assert_eq!(bench.shares(), [999, 1]);
+    assert!(!has_other(&bench), "it is being tried");
+}
+
+#[test]
 fn a_key_moves_while_its_endpoint_is_out() {
     let mut bench = Bench::of(3, with_policy(Policy::ConsistentHash));
     let owner = |bench: &Bench| bench.balancer.pick(bench.now, 1, Some(7), |_| false).unwrap();
