@@ -150,3 +150,6 @@ impl RouteRule {
         backend::draw(&self.backends, random)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,17 +25,10 @@ impl RegularExpression {
     /// # Errors
     /// What is wrong with it, in one line.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let whole = format!("^(?:{text})$");
-        let regex = RegexBuilder::new(&whole)
-            .unicode(false)
-            .size_limit(MAX_COMPILED_BYTES)
-            .dfa_size_limit(MAX_COMPILED_BYTES)
-            .nest_limit(MAX_NESTING)
-            .build();
-        match regex {
-            Ok(regex) => Ok(Self { text: text.into(), regex }),
-            Err(error) => Err(in_one_line(&error)),
-        }
+        // By itself first: `a)|(b` would be well formed between our parentheses, and mean something else.
+        build(text)?;
+        let regex = build(&format!("^(?:{text})$"))?;
+        Ok(Self { text: text.into(), regex })
     }
 
     /// Whether the whole text matches. Takes time in proportion to it.
@@ -47,6 +40,16 @@ impl RegularExpression {
     pub fn as_str(&self) -> &str {
         &self.text
     }
+}
+
+fn build(text: &str) -> Result<Regex, String> {
+    RegexBuilder::new(text)
+        .unicode(false)
+        .size_limit(MAX_COMPILED_BYTES)
+        .dfa_size_limit(MAX_COMPILED_BYTES)
+        .nest_limit(MAX_NESTING)
+        .build()
+        .map_err(|error| in_one_line(&error))
 }
 
 fn in_one_line(error: &regex::Error) -> String {

@@ -10,7 +10,7 @@ use crate::route::{HeaderMatch, PathMatch, QueryMatch, RouteMatch, TextMatch};
 pub(super) fn hold_beside_path(condition: &RouteMatch, request: &RouteRequest<'_>) -> bool {
     let method = condition.method.as_deref().is_none_or(|method| method == request.method);
     method
-        && condition.headers.iter().all(|header| header_holds(header, request.headers))
+        && condition.headers.iter().all(|header| header_holds(header, request))
         && condition.query.iter().all(|query| query_holds(query, request.path.query()))
 }
 
@@ -41,11 +41,18 @@ fn grpc_names(path: &str) -> Option<(&str, &str)> {
     (!names.1.contains('/')).then_some(names)
 }
 
-fn header_holds(condition: &HeaderMatch, headers: &dyn HeaderSource) -> bool {
+/// The host is no field among the others in HTTP/2 (RFC 9113 §8.3.1), so it is compared in its one spelling everywhere.
+fn header_holds(condition: &HeaderMatch, request: &RouteRequest<'_>) -> bool {
+    if &*condition.name == "host" {
+        return condition.value.matches(request.host.as_str().as_bytes());
+    }
     match &condition.value {
-        TextMatch::Exact(exact) => is_joined_value(headers, &condition.name, exact.as_bytes()),
+        TextMatch::Exact(exact) => {
+            is_joined_value(request.headers, &condition.name, exact.as_bytes())
+        }
         TextMatch::Pattern(pattern) => {
-            joined_value(headers, &condition.name).is_some_and(|value| pattern.matches(&value))
+            let value = joined_value(request.headers, &condition.name);
+            value.is_some_and(|value| pattern.matches(&value))
         }
     }
 }

@@ -28,21 +28,20 @@ pub(super) struct RouteSet {
     any: HostRules,
 }
 
-/// The rules under one host.
+/// The rules under one host, each list in order of precedence.
 #[derive(Debug, Default)]
 struct HostRules {
-    exact: HashMap<Arc<str>, Vec<RankedRule>>,
-    prefixes: HashMap<Arc<str>, Vec<RankedRule>>,
+    exact: HashMap<Arc<str>, Vec<ConditionalRule>>,
+    prefixes: HashMap<Arc<str>, Vec<ConditionalRule>>,
     /// The lengths of the prefixes, the longest first.
     lengths: Vec<usize>,
     /// What is tried one by one; rules of connections, too.
-    others: Vec<RankedRule>,
+    others: Vec<ConditionalRule>,
 }
 
 /// A rule under one of its matches.
 #[derive(Debug, Clone)]
-struct RankedRule {
-    precedence: Precedence,
+struct ConditionalRule {
     ports: PortScope,
     /// `None` for rules of connections.
     condition: Option<Arc<RouteMatch>>,
@@ -120,25 +119,25 @@ impl HostRules {
         name: &str,
     ) -> Option<&Arc<RouteRule>> {
         let path = request.path.as_str();
-        let holds = |ranked: &&RankedRule| {
-            let condition = ranked.condition.as_deref();
-            ranked.ports.accepts(number, name)
+        let holds = |found: &&ConditionalRule| {
+            let condition = found.condition.as_deref();
+            found.ports.accepts(number, name)
                 && condition.is_some_and(|c| conditions::hold_beside_path(c, request))
         };
         let exact = self.exact.get(path).into_iter();
-        let others = self.others.iter().filter(|ranked| {
-            let condition = ranked.condition.as_deref();
+        let others = self.others.iter().filter(|found| {
+            let condition = found.condition.as_deref();
             condition.is_some_and(|condition| conditions::path_holds(&condition.path, path))
         });
         let mut found = exact.chain(self.prefixes_of(path)).flatten().chain(others);
-        found.find(holds).map(|ranked| &ranked.rule)
+        found.find(holds).map(|found| &found.rule)
     }
 
     /// The rules with a prefix of the path, the longest prefix first.
     fn prefixes_of<'s, 'p>(
         &'s self,
         path: &'p str,
-    ) -> impl Iterator<Item = &'s Vec<RankedRule>> + use<'s, 'p> {
+    ) -> impl Iterator<Item = &'s Vec<ConditionalRule>> + use<'s, 'p> {
         self.lengths.iter().filter_map(move |length| {
             let (prefix, rest) = path.split_at_checked(*length)?;
             let is_whole = rest.is_empty() || rest.starts_with('/');
@@ -147,25 +146,23 @@ impl HostRules {
     }
 
     fn first(&self, number: u16, name: &str) -> Option<&Arc<RouteRule>> {
-        let mut acting = self.others.iter().filter(|ranked| ranked.ports.accepts(number, name));
-        acting.next().map(|ranked| &ranked.rule)
+        let mut acting = self.others.iter().filter(|found| found.ports.accepts(number, name));
+        acting.next().map(|found| &found.rule)
     }
 
-    fn add(&mut self, ranked: RankedRule) {
-        let list = match path_key(ranked.condition.as_deref()) {
+    fn push(&mut self, rule: ConditionalRule) {
+        let list = match path_key(rule.condition.as_deref()) {
             PathKey::Exact(path) => self.exact.entry(path).or_default(),
             PathKey::Prefix(prefix) => self.prefixes.entry(prefix).or_default(),
             PathKey::Other => &mut self.others,
         };
-        list.push(ranked);
+        list.push(rule);
     }
 
-    fn sort(&mut self) {
+    /// After the last rule.
+    fn finish(&mut self) {
         let lists = self.exact.values_mut().chain(self.prefixes.values_mut());
-        for list in lists.chain([&mut self.others]) {
-            list.sort_by(|a, b| a.precedence.cmp(&b.precedence));
-            list.shrink_to_fit();
-        }
+        lists.chain([&mut self.others]).for_each(Vec::shrink_to_fit);
         self.lengths = self.prefixes.keys().map(|prefix| prefix.len()).collect();
         self.lengths.sort_unstable_by(|a, b| b.cmp(a));
         self.lengths.dedup();
@@ -197,17 +194,23 @@ fn path_key(condition: Option<&RouteMatch>) -> PathKey {
 
 /// A set while routes are added.
 #[derive(Debug)]
-pub(super) struct RouteSetBuilder(RouteSet);
+pub(super) struct RouteSetBuilder {
+    kind: RouteKind,
+    scopes: Vec<PortScope>,
+    rules: Vec<RankedRule>,
+}
+
+/// A rule under one of its matches and one of its route's hosts.
+#[derive(Debug)]
+struct RankedRule {
+    precedence: Precedence,
+    host: Option<RouteHost>,
+    rule: ConditionalRule,
+}
 
 impl RouteSetBuilder {
     pub(super) fn new(kind: RouteKind) -> Self {
-        Self(RouteSet {
-            kind,
-            scopes: Vec::new(),
-            exact: HashMap::new(),
-            below: HashMap::new(),
-            any: HostRules::default(),
-        })
+        Self { kind, scopes: Vec::new(), rules: Vec::new() }
     }
 
     /// Adds a route's rules, each as `resolve` makes it.
@@ -217,59 +220,62 @@ impl RouteSetBuilder {
         ports: PortScope,
         resolve: impl Fn(&Arc<RouteRule>) -> Arc<RouteRule>,
     ) {
-        let age = RouteAge::of(route);
+        let age = Arc::new(RouteAge::of(route));
         for definition in &route.rules {
             let rule = resolve(&definition.rule);
-            for ranked in ranked(definition, &rule, &age, &ports) {
-                self.under_hosts(route, &ranked);
+            for (precedence, condition) in matches(definition, &age) {
+                let rule = Arc::clone(&rule);
+                let rule = ConditionalRule { ports: ports.clone(), condition, rule };
+                self.add_under_hosts(route, &precedence, &rule);
             }
         }
-        if !self.0.scopes.contains(&ports) {
-            self.0.scopes.push(ports);
+        if !self.scopes.contains(&ports) {
+            self.scopes.push(ports);
         }
     }
 
-    fn under_hosts(&mut self, route: &Route, ranked: &RankedRule) {
+    fn add_under_hosts(&mut self, route: &Route, precedence: &Precedence, rule: &ConditionalRule) {
+        let ranked = |host| RankedRule { precedence: precedence.clone(), host, rule: rule.clone() };
         if route.hosts.is_empty() {
-            self.0.any.add(ranked.clone());
+            self.rules.push(ranked(None));
         }
-        for host in &route.hosts {
-            let rules = match host {
-                RouteHost::Exact(host) => self.0.exact.entry(Arc::clone(host)),
-                RouteHost::Below(host) => self.0.below.entry(Arc::clone(host)),
-            };
-            rules.or_default().add(ranked.clone());
-        }
+        self.rules.extend(route.hosts.iter().map(|host| ranked(Some(host.clone()))));
     }
 
-    pub(super) fn finish(self) -> RouteSet {
-        let mut set = self.0;
+    pub(super) fn finish(mut self) -> RouteSet {
+        self.rules.sort_by(|a, b| a.precedence.cmp(&b.precedence));
+        let mut set = RouteSet {
+            kind: self.kind,
+            scopes: self.scopes,
+            exact: HashMap::new(),
+            below: HashMap::new(),
+            any: HostRules::default(),
+        };
+        for RankedRule { host, rule, .. } in self.rules {
+            match host {
+                Some(RouteHost::Exact(host)) => set.exact.entry(host).or_default().push(rule),
+                Some(RouteHost::Below(host)) => set.below.entry(host).or_default().push(rule),
+                None => set.any.push(rule),
+            }
+        }
         let named = set.exact.values_mut().chain(set.below.values_mut());
-        named.chain([&mut set.any]).for_each(HostRules::sort);
+        named.chain([&mut set.any]).for_each(HostRules::finish);
         set
     }
 }
 
-/// The rule under each of its matches; one of connections has none.
-fn ranked(
+/// Each match of a rule with its precedence; a rule of connections has none.
+fn matches(
     definition: &RuleDefinition,
-    rule: &Arc<RouteRule>,
-    age: &RouteAge,
-    ports: &PortScope,
-) -> Vec<RankedRule> {
-    let ranked = |precedence, condition| RankedRule {
-        precedence,
-        ports: ports.clone(),
-        condition,
-        rule: Arc::clone(rule),
-    };
+    age: &Arc<RouteAge>,
+) -> Vec<(Precedence, Option<Arc<RouteMatch>>)> {
+    let index = definition.rule.index;
     if definition.matches.is_empty() {
-        return vec![ranked(Precedence::of_connections(age, rule.index), None)];
+        return vec![(Precedence::of_connections(age, index), None)];
     }
     let matches = definition.matches.iter().enumerate();
-    let each = matches.map(|(at, condition)| {
-        let precedence = Precedence::new(condition, age, rule.index, at);
-        ranked(precedence, Some(Arc::clone(condition)))
-    });
-    each.collect()
+    let ranked = |(at, condition): (usize, &Arc<RouteMatch>)| {
+        (Precedence::new(condition, age, index, at), Some(Arc::clone(condition)))
+    };
+    matches.map(ranked).collect()
 }

@@ -16,7 +16,7 @@ pub(super) struct Precedence {
     without_method: bool,
     headers: Reverse<usize>,
     query: Reverse<usize>,
-    age: RouteAge,
+    age: Arc<RouteAge>,
     /// The place of the rule in its route.
     rule: usize,
     /// The place of the match in its rule: of no consequence, and the same on every run.
@@ -54,26 +54,26 @@ impl RouteAge {
 }
 
 impl Precedence {
-    pub(super) fn new(condition: &RouteMatch, age: &RouteAge, rule: usize, at: usize) -> Self {
+    pub(super) fn new(condition: &RouteMatch, age: &Arc<RouteAge>, rule: usize, at: usize) -> Self {
         Self {
             path: path(&condition.path),
             without_method: condition.method.is_none(),
             headers: Reverse(condition.headers.len()),
             query: Reverse(condition.query.len()),
-            age: age.clone(),
+            age: Arc::clone(age),
             rule,
             at,
         }
     }
 
     /// Of a rule that takes whole connections.
-    pub(super) fn of_connections(age: &RouteAge, rule: usize) -> Self {
+    pub(super) fn of_connections(age: &Arc<RouteAge>, rule: usize) -> Self {
         Self {
             path: PathPrecedence::Exact,
             without_method: true,
             headers: Reverse(0),
             query: Reverse(0),
-            age: age.clone(),
+            age: Arc::clone(age),
             rule,
             at: 0,
         }
