@@ -9,8 +9,12 @@
 //! refused, and on an undeclared port whose rules speak of HTTP a note says that live traffic is. A
 //! `source` or `destination` without `ip` has the unspecified address, which no block of policy
 //! means. What a line says wrongly, an unknown key included, makes it bad input.
+//!
+//! A line whose `destination` names a `service` is about a call of this workload: which route and rule take it, and where
+//! they send it ([`outbound`]).
 
 mod input;
+mod outbound;
 
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -20,7 +24,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use policy::{CanonicalPath, ConnectionFacts, NearestMiss, Snapshot, TokenClaims};
+use policy::{CanonicalPath, ConnectionFacts, NearestMiss, RouteTable, Snapshot, TokenClaims};
 use serde::Serialize;
 
 use crate::check::BAD_CONFIGURATION;
@@ -36,6 +40,7 @@ use data_plane::traffic::client;
 use data_plane::traffic::jwt::TokenRefusal;
 use input::RequestInput;
 pub(crate) use input::{InputLine, LineRead, read_line};
+pub use outbound::{BackendAnswer, CalledServices, MirrorAnswer, RedirectAnswer, RouteAnswer};
 
 /// Decide requests offline: JSON lines on stdin, one JSON line each on stdout, in order
 ///
@@ -49,6 +54,11 @@ pub(crate) use input::{InputLine, LineRead, read_line};
 /// when the default decided; `nearest` says by what the nearest rule failed, `would` what audited and
 /// dry-run policies would have decided otherwise. Exit code 0 whatever the verdicts, 2 after a line
 /// that is no request (it is answered with reason bad_input) or with a bad configuration.
+///
+/// With "destination":{"service":"cart.shop","port":8080} the line is a call of this workload, and the
+/// answer says which route takes it, the path that is sent, and where it goes:
+/// "route":{"kind":"HTTPRoute","name":"shop/cart-split","rule":0,"backends":[{"service":"cart-v2.shop.svc.cluster.local","port":8080,"weight":9}]}
+/// `route` is null where none acts. Who calls is this workload: `source` is not asked.
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct ExplainArgs {
@@ -82,7 +92,12 @@ pub fn command(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         replay(&checked.config, &snapshot, log, io::stdout().lock())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let outcome = run(&checked.config, &snapshot, io::stdin().lock(), io::stdout().lock())?;
+    let called = CalledServices {
+        routes: RouteTable::build(&checked.resources, &checked.config.workload),
+        resources: &checked.resources,
+    };
+    let outcome =
+        run(&checked.config, &snapshot, &called, io::stdin().lock(), io::stdout().lock())?;
     Ok(match outcome {
         ExplainOutcome::AllUnderstood => ExitCode::SUCCESS,
         ExplainOutcome::BadInput => ExitCode::from(BAD_CONFIGURATION),
@@ -129,6 +144,7 @@ pub enum ExplainOutcome {
 pub fn run(
     config: &Config,
     snapshot: &Snapshot,
+    called: &CalledServices<'_>,
     mut reader: impl BufRead,
     mut writer: impl Write,
 ) -> io::Result<ExplainOutcome> {
@@ -140,9 +156,10 @@ pub fn run(
         let answer = match input::read_line(&mut reader, &mut line, most)? {
             input::LineRead::End => break,
             input::LineRead::Line if line.trim_ascii().is_empty() => continue,
-            input::LineRead::Line => {
-                InputLine::parse(&line).map(|line| explain(config, snapshot, &line))
-            }
+            input::LineRead::Line => InputLine::parse(&line).map(|line| match line.called() {
+                Some(service) => called.explain(config, snapshot, service, &line),
+                None => explain(config, snapshot, &line),
+            }),
             input::LineRead::TooLong => Err(format!("the line is longer than {most} bytes")),
         };
         let answer = answer.unwrap_or_else(|error| {
@@ -183,9 +200,16 @@ pub struct ExplainAnswer {
     /// What is wrong with a line that is no request; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Of a call of this workload: the rule that takes it, null where no route acts; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<Option<RouteAnswer>>,
 }
 
 impl ExplainAnswer {
+    fn allow(reason: &'static str) -> Self {
+        Self { decision: "allow", ..Self::deny(reason) }
+    }
+
     fn deny(reason: &'static str) -> Self {
         Self {
             decision: "deny",
@@ -197,6 +221,7 @@ impl ExplainAnswer {
             would: Vec::new(),
             note: None,
             error: None,
+            route: None,
         }
     }
 
@@ -211,6 +236,7 @@ impl ExplainAnswer {
             would: verdict.shadow,
             note: None,
             error: None,
+            route: None,
         }
     }
 }
@@ -260,14 +286,7 @@ fn explain_request(
 ) -> Result<ExplainAnswer, GateRefusal> {
     let token = request.jwt.as_ref().map(input::TokenInput::claims);
     let mut parts = request_parts(config, request)?;
-    let settings = GateSettings {
-        default_port: Some(80),
-        normalization: config.path_normalization,
-        head: HeadLimits::of(&config.limits),
-        named: Some(snapshot.header_names()),
-        underscores: config.headers_with_underscores,
-    };
-    let admitted = gate::admit(&mut parts, &settings)?;
+    let admitted = gate::admit(&mut parts, &gate_settings(config, snapshot))?;
     let believed = &config.inbound.forwarded_for;
     let sender = client::sender(believed, connection.peer);
     headers::strip_forwarded_identity(&mut parts.headers, sender);
@@ -290,6 +309,17 @@ fn explain_request(
     let verdict = authorize::request(snapshot, connection, &asked);
     let note = (admitted.dropped > 0).then_some(DROPPED);
     Ok(ExplainAnswer { note, ..ExplainAnswer::of(verdict, Some(path.as_str())) })
+}
+
+/// The gate of the proxy, for a request over HTTP/1.1 on a plain connection.
+fn gate_settings<'a>(config: &Config, snapshot: &'a Snapshot) -> GateSettings<'a> {
+    GateSettings {
+        default_port: Some(80),
+        normalization: config.path_normalization,
+        head: HeadLimits::of(&config.limits),
+        named: Some(snapshot.header_names()),
+        underscores: config.headers_with_underscores,
+    }
 }
 
 /// Whether a TokenPolicy lets this peer present the issuer's tokens; what else is asked of a token

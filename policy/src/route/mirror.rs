@@ -1,5 +1,7 @@
 //! Copies of requests (`RequestMirror`).
 
+use std::fmt;
+
 use super::Backend;
 
 /// Where copies go, and how many.
@@ -36,6 +38,13 @@ impl Fraction {
     pub fn takes(self, random: u64) -> bool {
         let product = u128::from(random) * u128::from(self.denominator);
         (product >> 64) < u128::from(self.numerator)
+    }
+}
+
+impl fmt::Display for Fraction {
+    /// `5/100`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.numerator, self.denominator)
     }
 }
 

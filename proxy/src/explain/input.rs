@@ -37,6 +37,8 @@ struct SourceInput {
 struct DestinationInput {
     ip: Option<IpAddr>,
     port: u16,
+    /// A Service that this workload calls: the line asks where the call goes.
+    service: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -142,6 +144,7 @@ impl InputLine {
             destination: DestinationInput {
                 ip: Some(seen.destination.ip()),
                 port: seen.destination.port(),
+                service: None,
             },
             connection: Some(ConnectionInput { sni: seen.sni.clone() }),
             request: seen.request.as_ref().map(|request| RequestInput {
@@ -152,6 +155,12 @@ impl InputLine {
                 jwt: None,
             }),
         }
+    }
+
+    /// The Service and port that this workload calls, where the line asks where the call goes.
+    pub(super) fn called(&self) -> Option<(&str, u16)> {
+        let service = self.destination.service.as_deref()?;
+        Some((service, self.destination.port))
     }
 
     /// The connection as policy sees it.

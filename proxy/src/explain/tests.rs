@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod lines;
+mod outbound;
 mod tokens;
 mod verdicts;
 
@@ -22,11 +23,18 @@ fn answers(config: &str, specs: &[&str], lines: &str) -> (Vec<Value>, ExplainOut
         .map(|(index, spec)| format!("---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: p{index}, namespace: shop}}\nspec: {spec}\n"))
         .collect();
     let files = [SourceFile { name: "r".into(), bytes: format!("# none\n{text}").into_bytes() }];
+    answers_of(&config, &files, lines)
+}
+
+/// Answers the lines under a configuration and resources.
+fn answers_of(config: &Config, files: &[SourceFile], lines: &str) -> (Vec<Value>, ExplainOutcome) {
     let resources =
-        Resources::parse(&files, &config.root_namespace).unwrap_or_else(|m| panic!("{m}"));
+        Resources::parse(files, &config.root_namespace).unwrap_or_else(|m| panic!("{m}"));
     let snapshot = Snapshot::build(&resources, &config.workload, &config.defaults);
+    let routes = RouteTable::build(&resources, &config.workload);
+    let called = CalledServices { routes, resources: &resources };
     let mut out = Vec::new();
-    let outcome = run(&config, &snapshot, lines.as_bytes(), &mut out).unwrap();
+    let outcome = run(config, &snapshot, &called, lines.as_bytes(), &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     (out.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), outcome)
 }
