@@ -5,7 +5,12 @@ use std::process::Command;
 use crate::documents;
 
 /// The apiVersions that Postern reads.
-const OURS: &[&str] = &["security.istio.io/", "networking.istio.io/", "policy.postern.dev/"];
+const OURS: &[&str] = &[
+    "security.istio.io/",
+    "networking.istio.io/",
+    "policy.postern.dev/",
+    "gateway.networking.k8s.io/",
+];
 
 #[test]
 fn every_resource_of_the_guides_is_taken() {
