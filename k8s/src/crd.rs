@@ -1,7 +1,9 @@
-//! The resource kind of our own group, `policy.postern.dev`, as Kubernetes is told of it.
+//! The resource kinds of our own group, `policy.postern.dev`, as Kubernetes is told of them.
 //!
-//! These types only make the schema by which the API server checks an object when it is written. What a TokenPolicy means,
+//! These types only make the schemas by which the API server checks an object when it is written. What an object means,
 //! and every check that a schema cannot say, is in the policy crate; a test holds the two together.
+
+mod fault_injection;
 
 use std::collections::BTreeMap;
 
@@ -10,6 +12,8 @@ use kube::{CustomResource, CustomResourceExt as _};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+pub use fault_injection::FaultInjection;
 
 /// What is asked of an issuer's tokens beyond RequestAuthentication: who may present them, and whether they are bound to a
 /// key. All that select a workload and name an issuer hold together; the strictest word counts. See docs/tokens.md.
@@ -112,25 +116,49 @@ fn conditions(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// The definition, as it is applied. An uninstall of the chart leaves it, and with it the policies that are written.
+/// The definitions, as they are applied. An uninstall of the chart leaves them, and with them the objects that are written.
 #[must_use]
-pub fn definition() -> CustomResourceDefinition {
-    let mut definition = TokenPolicy::crd();
-    let metadata = &mut definition.metadata;
-    let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];
-    metadata.labels = Some(pair("app.kubernetes.io/part-of", "postern").into());
-    metadata.annotations = Some(pair("helm.sh/resource-policy", "keep").into());
-    definition
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    let mut definitions = vec![TokenPolicy::crd(), FaultInjection::crd()];
+    for metadata in definitions.iter_mut().map(|definition| &mut definition.metadata) {
+        let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];
+        metadata.labels = Some(pair("app.kubernetes.io/part-of", "postern").into());
+        metadata.annotations = Some(pair("helm.sh/resource-policy", "keep").into());
+    }
+    definitions
 }
 
-/// The definition as YAML.
+/// A definition as YAML.
 ///
 /// # Errors
 /// The library's, which nothing provokes.
-pub fn print() -> anyhow::Result<String> {
-    let value = serde_json::to_value(definition())?;
+pub fn print(definition: &CustomResourceDefinition) -> anyhow::Result<String> {
+    let mut value = serde_json::to_value(definition)?;
+    write_whole_numbers(&mut value);
     Ok(format!(
         "# Printed by `postern-k8s crds`; not to be edited.\n{}",
         serde_saphyr::to_string(&value)?
     ))
+}
+
+/// The library keeps the bounds of a number as floats, and tools disagree on whether `1.0` is `1`.
+fn write_whole_numbers(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(write_whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(write_whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.to_string().strip_suffix(".0").and_then(|text| text.parse().ok());
+            *number = whole.map_or_else(|| number.clone(), |whole: i64| whole.into());
+        }
+        _ => {}
+    }
+}
+
+/// All definitions as YAML, a document each.
+///
+/// # Errors
+/// The library's, which nothing provokes.
+pub fn print_all() -> anyhow::Result<String> {
+    let documents: Vec<_> = definitions().iter().map(print).collect::<anyhow::Result<_>>()?;
+    Ok(documents.join("---\n"))
 }

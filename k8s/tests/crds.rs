@@ -1,4 +1,4 @@
-//! The definition of TokenPolicy is what is printed, and says what the policy crate reads.
+//! The definitions of our own kinds are what is printed, and say what the policy crate reads.
 use std::fs;
 use std::path::PathBuf;
 
@@ -6,50 +6,70 @@ use k8s::crd;
 use policy::resources::{Resources, SourceFile};
 use serde_json::{Value, json};
 
-fn schema() -> Value {
-    let definition = serde_json::to_value(crd::definition()).unwrap();
-    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+fn definition(kind: &str) -> Value {
+    let mut definitions = crd::definitions().into_iter();
+    let found = definitions.find(|definition| definition.spec.names.kind == kind);
+    serde_json::to_value(found.unwrap()).unwrap()
 }
 
-/// `UPDATE_DOCS=1 cargo test -p k8s --test all -- crds` writes it.
+fn schema(kind: &str) -> Value {
+    definition(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+}
+
+/// `UPDATE_DOCS=1 cargo test -p k8s --test all -- crds` writes them.
 #[test]
-fn the_file_is_what_the_types_print() {
+fn the_files_are_what_the_types_print() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let printed = crd::print().unwrap();
-    for file in ["crds/policy.postern.dev_tokenpolicies.yaml", "chart/files/crds.yaml"] {
-        let path = folder.join(file);
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            fs::write(&path, &printed).unwrap();
+    let mut names = Vec::new();
+    for definition in crd::definitions() {
+        let printed = crd::print(&definition).unwrap();
+        let plural = &definition.spec.names.plural;
+        let name = format!("policy.postern.dev_{plural}.yaml");
+        let chart = format!("chart/files/crds/{plural}.policy.postern.dev.yaml");
+        for file in [format!("crds/{name}"), chart] {
+            let path = folder.join(&file);
+            if std::env::var_os("UPDATE_DOCS").is_some() {
+                fs::write(&path, &printed).unwrap();
+            }
+            let found = fs::read_to_string(&path).unwrap_or_default();
+            let fix = "UPDATE_DOCS=1 cargo test -p k8s --test all -- crds";
+            assert!(found == printed, "{file} is stale: {fix}");
         }
-        let found = fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            found == printed,
-            "{file} is stale: UPDATE_DOCS=1 cargo test -p k8s --test all -- crds"
-        );
+        names.push(format!("  - {name}"));
     }
+    let listed = fs::read_to_string(folder.join("crds/kustomization.yaml")).unwrap();
+    let mut listed: Vec<_> = listed.lines().filter(|line| line.contains("_")).collect();
+    listed.sort_unstable();
+    names.sort();
+    assert_eq!(listed, names);
 }
 
 #[test]
-fn it_has_a_status_of_its_own() {
-    let definition = serde_json::to_value(crd::definition()).unwrap();
-    let version = &definition["spec"]["versions"][0];
-    assert!(version["subresources"]["status"].is_object(), "{version}");
-    assert_eq!(version["storage"], true);
-    assert_eq!(definition["metadata"]["name"], "tokenpolicies.policy.postern.dev");
+fn each_has_a_status_of_its_own() {
+    for definition in crd::definitions() {
+        let definition = serde_json::to_value(definition).unwrap();
+        let version = &definition["spec"]["versions"][0];
+        assert!(version["subresources"]["status"].is_object(), "{version}");
+        assert_eq!(version["storage"], true);
+        let plural = definition["spec"]["names"]["plural"].as_str().unwrap();
+        assert_eq!(definition["metadata"]["name"], format!("{plural}.policy.postern.dev"));
+    }
 }
 
 /// Structural: the API server takes no reference, and drops what is not named.
 #[test]
 fn the_schema_is_structural() {
-    let text = schema().to_string();
-    for forbidden in ["$ref", "$schema", "anyOf", "definitions"] {
-        assert!(!text.contains(forbidden), "{forbidden} in {text}");
+    for kind in ["TokenPolicy", "FaultInjection"] {
+        let text = schema(kind).to_string();
+        for forbidden in ["$ref", "$schema", "anyOf", "definitions"] {
+            assert!(!text.contains(forbidden), "{forbidden} in {text}");
+        }
     }
 }
 
-fn read(spec: &Value) -> Result<(), String> {
+fn read(kind: &str, spec: &Value) -> Result<(), String> {
     let object = json!({
-        "apiVersion": "policy.postern.dev/v1alpha1", "kind": "TokenPolicy",
+        "apiVersion": "policy.postern.dev/v1alpha1", "kind": kind,
         "metadata": {"name": "t", "namespace": "shop"}, "spec": spec,
     });
     let file = SourceFile { name: "t.yaml".into(), bytes: object.to_string().into_bytes() };
@@ -66,8 +86,8 @@ fn the_policy_crate_reads_every_field_and_no_other() {
         "confirmation": "REQUIRED",
         "audience": "REQUIRED",
     });
-    read(&full).unwrap();
-    let spec = &schema()["properties"]["spec"];
+    read("TokenPolicy", &full).unwrap();
+    let spec = &schema("TokenPolicy")["properties"]["spec"];
     let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&spec["properties"]), keys(&full));
     assert_eq!(spec["required"], json!(["issuer"]));
@@ -76,13 +96,39 @@ fn the_policy_crate_reads_every_field_and_no_other() {
             let mut changed = full.clone();
             changed[field] = value.clone();
             if !value.is_null() {
-                read(&changed).unwrap_or_else(|error| panic!("{field}: {value}: {error}"));
+                read("TokenPolicy", &changed)
+                    .unwrap_or_else(|error| panic!("{field}: {value}: {error}"));
             }
         }
     }
     let mut without = full.clone();
     without.as_object_mut().unwrap().remove("issuer");
-    assert!(read(&without).unwrap_err().contains("issuer"));
+    assert!(read("TokenPolicy", &without).unwrap_err().contains("issuer"));
+}
+
+#[test]
+fn a_fault_is_read_with_every_field_of_its_schema() {
+    let full = json!({
+        "targetRefs": [{"group": "", "kind": "Service", "name": "cart", "namespace": "shop"}],
+        "match": {"headers": [{"name": "x-test", "value": "slow"}]},
+        "delay": {"percentage": 100, "duration": "2s"},
+        "abort": {"percentage": 1, "httpStatus": 503},
+    });
+    read("FaultInjection", &full).unwrap();
+    let spec = &schema("FaultInjection")["properties"]["spec"];
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&spec["properties"]), keys(&full));
+    assert_eq!(spec["required"], json!(["targetRefs"]));
+    let of = |path: &str| keys(spec.pointer(path).unwrap());
+    let target = &full["targetRefs"][0];
+    assert_eq!(of("/properties/targetRefs/items/properties"), keys(target));
+    let abort = ["grpcStatus", "httpStatus", "percentage"];
+    assert_eq!(of("/properties/abort/properties"), abort);
+    let mut without = full.clone();
+    without.as_object_mut().unwrap().remove("match");
+    read("FaultInjection", &without).unwrap();
+    without["delay"].as_object_mut().unwrap().remove("percentage");
+    assert!(read("FaultInjection", &without).unwrap_err().contains("percentage"));
 }
 
 /// The kinds of other projects: installed only where they are absent, so they say little and forbid nothing.

@@ -93,13 +93,13 @@ fn the_chart_and_the_kustomization_are_one_install() {
 }
 
 #[test]
-fn an_uninstall_takes_everything_but_the_kind_with_its_policies_and_the_namespace_with_the_root() {
+fn an_uninstall_takes_everything_but_the_kinds_with_the_policies_and_the_namespace_with_the_root() {
     let mut left = objects(&kustomized("base"));
     for id in objects(&kustomized("overlays/uninstall")).keys() {
         assert!(left.remove(id).is_some(), "{id:?} was never installed");
     }
     let kinds: Vec<_> = left.keys().map(|(kind, ..)| kind.as_str()).collect();
-    assert_eq!(kinds, ["CustomResourceDefinition", "Namespace"]);
+    assert_eq!(kinds, ["CustomResourceDefinition", "CustomResourceDefinition", "Namespace"]);
 }
 
 #[test]

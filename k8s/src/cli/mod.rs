@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
         Command::Controller(args) => controller::run(&args),
         Command::Inject(args) => inject::run(&args),
         Command::Injector(args) => injector::run(&args),
-        Command::Crds => crd::print().and_then(|text| {
+        Command::Crds => crd::print_all().and_then(|text| {
             io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }),
