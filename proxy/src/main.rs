@@ -1,9 +1,14 @@
 //! `postern-proxy`: the command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{CommandFactory, Parser, Subcommand};
+use data_plane::control::run::Beginning;
+use data_plane::control::supervise::{self, ProxyCommand};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use proxy::await_ready::AwaitArgs;
 use proxy::check::CheckArgs;
 use proxy::explain::ExplainArgs;
@@ -41,6 +46,20 @@ enum Command {
         /// POSTERN_CONFIG].
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Take the sockets of the running proxy over, without losing a connection. It serves until this one is
+        /// ready, drains and ends; where this one fails before that, it goes on.
+        #[arg(long)]
+        upgrade: bool,
+        /// Stay as the parent of the proxy, which is then started as a process of its own: SIGHUP starts the next
+        /// one, which takes over with `--upgrade`; SIGTERM and SIGINT are handed on; it ends with the last of them.
+        #[arg(long, conflicts_with = "upgrade")]
+        supervise: bool,
+    },
+    /// Ask a proxy that was started with `run --supervise` to upgrade itself (SIGHUP), where there is no `kill`
+    Upgrade {
+        /// The process id of the supervising parent; 1 is a container's first process.
+        #[arg(long, value_name = "PID", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
+        pid: i32,
     },
     Await(AwaitArgs),
     Check(CheckArgs),
@@ -64,7 +83,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run { config } => return run(config.as_deref()),
+        Command::Run { config, supervise: true, .. } => supervise(config.as_deref()),
+        Command::Run { config, upgrade, .. } => return run(config.as_deref(), upgrade),
+        Command::Upgrade { pid } => ask_to_upgrade(pid),
         Command::Await(args) => proxy::await_ready::run(&args),
         Command::Check(args) => proxy::check::run(&args),
         Command::Explain(args) => proxy::explain::command(&args),
@@ -87,7 +108,7 @@ fn main() -> ExitCode {
 /// The variable that holds the configuration where there is no file, as in injected pods.
 const CONFIG_VARIABLE: &str = "POSTERN_CONFIG";
 
-fn run(file: Option<&std::path::Path>) -> ExitCode {
+fn run(file: Option<&Path>, upgrade: bool) -> ExitCode {
     let (checked, text) = match (file, std::env::var(CONFIG_VARIABLE)) {
         (Some(file), _) => (
             data_plane::control::config::load::load(file, None),
@@ -106,10 +127,27 @@ fn run(file: Option<&std::path::Path>) -> ExitCode {
         Ok(checked) => checked,
         Err(mistakes) => return fail(&mistakes.into(), 2),
     };
-    match data_plane::control::run::run(checked.config, text, &checked.resources) {
+    let beginning = if upgrade { Beginning::Upgrade } else { Beginning::Anew };
+    match data_plane::control::run::run(checked.config, text, &checked.resources, beginning) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, 1),
     }
+}
+
+fn supervise(config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let program = std::env::args_os().next().context("started without a name")?;
+    let mut arguments = vec!["run".into()];
+    arguments.extend(config.into_iter().flat_map(|file| ["--config".into(), file.into()]));
+    let command = ProxyCommand { program, arguments, upgrade: "--upgrade".into() };
+    Ok(supervise::run(&command)?.into())
+}
+
+fn ask_to_upgrade(pid: i32) -> anyhow::Result<ExitCode> {
+    let asked = kill(Pid::from_raw(pid), Signal::SIGHUP);
+    asked.with_context(|| {
+        format!("cannot signal process {pid}: is it `run --supervise`, and of the same user?")
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn manual(subcommand: Option<&str>) -> anyhow::Result<ExitCode> {

@@ -221,6 +221,7 @@ probes:
   - {zz: 1, container: a, kind: startup, http: {zz: 1, port: 1, headers: [{zz: 1, name: a, value: b}]}}
   - {container: a, kind: startup, tcp: {zz: 1, port: 1}}
   - {container: a, kind: startup, grpc: {zz: 1, port: 1}}
+upgrade: {zz: 1}
 logs: {zz: 1}
 limits: {zz: 1}
 ";

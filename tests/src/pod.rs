@@ -3,6 +3,7 @@
 mod calling;
 mod observing;
 mod processes;
+mod upgrading;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};

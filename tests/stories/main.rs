@@ -50,6 +50,7 @@ mod spiffe_client;
 mod tokens;
 mod traversal;
 mod unread;
+mod upgrade;
 mod upstreams;
 mod wire;
 mod without_the_mesh;

@@ -13,3 +13,6 @@ pub mod jwks;
 mod probes;
 pub mod resource_files;
 pub mod run;
+mod sockets;
+pub mod supervise;
+pub mod upgrade;

@@ -128,6 +128,9 @@ pub enum CloseReason {
     ReaderStalled = 16,
     /// File descriptors are running out: a new client, or one that was silent for longest, made room.
     Descriptors = 17,
+    /// Another process of the proxy has taken over: what is under way finishes, and the client learns of the end with
+    /// its next answer.
+    HandedOver = 18,
 }
 
 impl CloseReason {
@@ -152,17 +155,21 @@ impl CloseReason {
             Self::PeerDistrusted => "peer_distrusted",
             Self::ReaderStalled => "reader_stalled",
             Self::Descriptors => "descriptors",
+            Self::HandedOver => "handed_over",
         }
     }
 
     /// Whether what is under way may finish first.
     #[must_use]
     pub fn is_graceful(self) -> bool {
-        matches!(self, Self::CertificateExpiry | Self::Idle | Self::Drain | Self::Done)
+        matches!(
+            self,
+            Self::CertificateExpiry | Self::Idle | Self::Drain | Self::HandedOver | Self::Done
+        )
     }
 
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Done,
         Self::Policy,
         Self::CertificateExpiry,
@@ -180,6 +187,7 @@ impl CloseReason {
         Self::PeerDistrusted,
         Self::ReaderStalled,
         Self::Descriptors,
+        Self::HandedOver,
     ];
 
     /// The reason of a stored code; `None` for 0 and unknown numbers.

@@ -202,6 +202,9 @@ limits! {
     "drainTimeout" drain_timeout: Duration = Duration::from_secs(30), Duration::ZERO, Duration::from_secs(3600);
         "What is still in flight this long after SIGTERM is cut off.",
         "Kubernetes' own grace period (P-08).";
+    "upgradeTimeout" upgrade_timeout: Duration = Duration::from_secs(60), Duration::from_secs(1), Duration::from_secs(600);
+        "How long the new process of an in-place upgrade may take to be ready; later it ends and the running one goes on.",
+        "A certificate and the resources are there within seconds; an agent or a controller that restarts is waited for.";
     "identityTimeout" identity_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
         "For one answer of the Workload API, and the longest pause between attempts.",
         "The agent answers from memory; a longer silence is a fault worth a log line (F-03).";

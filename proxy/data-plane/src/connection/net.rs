@@ -7,24 +7,26 @@ mod abortable;
 mod arrival;
 mod chunk;
 pub mod descriptors;
+mod listener;
 mod metered;
 mod read_ahead;
 mod yielding;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::limits::Limits;
 use bytes::{Bytes, BytesMut};
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 
 pub use abortable::{AbortableStream, StreamAborter};
 pub use arrival::poll_arrival;
 pub use chunk::CHUNK;
+pub use listener::BoundListener;
 pub use metered::MeteredIo;
 pub use read_ahead::ReadAheadIo;
 pub use yielding::YieldingIo;
@@ -80,42 +82,6 @@ pub type BoxedIo = Box<dyn Io>;
 
 /// A peer that vanished is noticed within this time (SECURITY-CASES F-15: at most 30 s).
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Binds a listener that shares its port with the other workers' (`SO_REUSEPORT`).
-///
-/// An unspecified IPv6 address listens for IPv4 too; where IPv6 is disabled it becomes `0.0.0.0`. Accepted connections
-/// send keep-alive probes after `keepalive` of silence.
-///
-/// # Errors
-/// The system's, such as an address in use.
-pub fn listen(address: SocketAddr, backlog: u32, keepalive: Duration) -> io::Result<TcpListener> {
-    match bind(address, backlog, keepalive) {
-        Err(e) if is_no_ipv6(&e) && address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
-            bind(SocketAddr::from(([0, 0, 0, 0], address.port())), backlog, keepalive)
-        }
-        other => other,
-    }
-}
-
-fn bind(address: SocketAddr, backlog: u32, keepalive: Duration) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    // Linux copies a listener's options to the sockets it accepts, which saves four calls a connection.
-    set_options(&SockRef::from(&socket), keepalive)?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    TcpListener::from_std(socket.into())
-}
-
-fn is_no_ipv6(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32)
-}
 
 /// Options of every connection: no delay, and keep-alive probes after `keepalive` of silence and then at a third of it,
 /// so that dead peers are noticed.

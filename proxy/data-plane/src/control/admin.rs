@@ -13,6 +13,7 @@ use http::{HeaderMap, Method, StatusCode};
 use page_server::response::{JSON, page, text};
 use page_server::{Page, PageLimits, PageRequest, PageServer};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::control::app_metrics;
 use crate::control::config::Config;
@@ -50,8 +51,13 @@ pub struct AdminContext {
     pub levels: Option<LogLevels>,
 }
 
-/// Serves a listener for ever.
-pub async fn serve(listener: TcpListener, server: ServerKind, context: Arc<AdminContext>) {
+/// Serves a listener until it is told to stop.
+pub async fn serve(
+    listener: TcpListener,
+    server: ServerKind,
+    context: Arc<AdminContext>,
+    stop: CancellationToken,
+) {
     let limits = &context.config.limits;
     let limits = PageLimits {
         connections: usize::try_from(limits.admin_connections).unwrap_or(1),
@@ -68,7 +74,7 @@ pub async fn serve(listener: TcpListener, server: ServerKind, context: Arc<Admin
         }
     };
     let answered = move |request| answer(server, context.clone(), request);
-    PageServer::new(limits).on_accept_error(report).serve(listener, answered).await;
+    PageServer::new(limits).until(stop).on_accept_error(report).serve(listener, answered).await;
 }
 
 async fn answer(server: ServerKind, context: Arc<AdminContext>, request: PageRequest) -> Page {
@@ -256,7 +262,7 @@ mod tests {
         let context = Arc::new(context);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, ServerKind::Readiness, context));
+        tokio::spawn(serve(listener, ServerKind::Readiness, context, CancellationToken::new()));
         let mut silent = Vec::new();
         for _ in 0..5 {
             silent.push(TcpStream::connect(address).await.unwrap());

@@ -15,6 +15,7 @@ mod settings;
 mod tokens;
 
 use crate::connection::net::InterceptionConfig;
+use crate::control::upgrade::MeetingPoint;
 use crate::limits::{self, Limits};
 use crate::telemetry::AccessLog;
 use crate::traffic::settings::{InboundConfig, TrafficSettings};
@@ -85,6 +86,9 @@ pub struct Config {
     pub probes: Vec<Probe>,
     /// Where `/ready` and `/live` are served (`readiness.bind`); `None`: nowhere. Default `[::]:15021`.
     pub readiness: Option<SocketAddr>,
+    /// Where the next process of this proxy finds it, to take its sockets over (`upgrade.socket`); `None`: nowhere.
+    /// Default: a name of the network namespace, made of the admin address.
+    pub upgrade: Option<UpgradeSocket>,
     /// What is logged (`logs`).
     pub logs: LogConfig,
     /// Every limit and deadline (`limits`).
@@ -127,6 +131,15 @@ pub struct AdminConfig {
     /// Whether `POST /quitquitquit` needs no token (`drainFromPod`), so that a job's container can end its pod. Default
     /// false.
     pub drain_from_pod: bool,
+}
+
+/// Where an in-place upgrade begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpgradeSocket {
+    /// The socket.
+    pub point: MeetingPoint,
+    /// Whether the configuration names it: then the proxy does not start without it.
+    pub required: bool,
 }
 
 /// What is logged on stdout.
@@ -250,6 +263,7 @@ fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
     let probes = probes::probes(reader, map.take("probes"));
     let (readiness, section) = optional_bind(reader, map.take("readiness"), READINESS_PORT);
     section.into_iter().for_each(|section| section.finish(reader));
+    let upgrade = sections::upgrade(reader, map.take("upgrade"), admin.bind);
     let logs = sections::logs(reader, map.take("logs"));
     let limits = limits::read(reader, map.take("limits"));
     let workers = sections::workers(reader, map.take("workers"));
@@ -285,6 +299,7 @@ fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
         app_metrics,
         probes,
         readiness,
+        upgrade,
         logs,
         limits,
         workers,

@@ -1,22 +1,25 @@
 //! `postern-proxy run`: puts the pieces together, starts the threads, and waits for the end.
 
-use std::net::SocketAddr;
+use std::net::TcpListener as BlockingListener;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
 use policy::Resources;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::connection::net;
 use crate::control::admin::{self, ServerKind};
 use crate::control::config::{Config, IdentitySource};
 use crate::control::installer::ResourceInstaller;
+use crate::control::sockets::{BoundSockets, ListeningSockets};
+use crate::control::upgrade::{self, HandOver, InheritedSockets, Preparation, Successor};
 use crate::control::{cluster, credentials, drain, jwks, resource_files};
-use crate::limits::Limits;
 use crate::telemetry::{LogLevels, LogWriter};
 use crate::traffic::accept::{self, ListenerPurpose};
 use crate::traffic::state::ProxyState;
@@ -25,42 +28,110 @@ use crate::traffic::worker::Worker;
 /// The most workers of a sidecar, unless it is configured otherwise.
 const DEFAULT_WORKERS: usize = 2;
 
-/// A listener that is not yet registered with a runtime.
-type BoundListener = (std::net::TcpListener, ListenerPurpose);
+/// How a proxy begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// With sockets of its own.
+    Anew,
+    /// With those of the running proxy, which serves until this one is ready ([`upgrade`]).
+    Upgrade,
+}
 
 /// Runs the proxy until it has drained.
 ///
 /// # Errors
-/// What keeps it from starting: an address in use, no threads.
-pub fn run(config: Config, config_text: String, resources: &Resources) -> anyhow::Result<()> {
+/// What keeps it from starting: an address in use, no threads; no running proxy to take over from, or one that refuses.
+pub fn run(
+    config: Config,
+    config_text: String,
+    resources: &Resources,
+    beginning: Beginning,
+) -> anyhow::Result<()> {
     let workers = worker_count(config.workers);
     let log = LogWriter::start(std::io::stdout())?;
     let levels = LogLevels::start(config.logs.level, log.sink())?;
     net::descriptors::raise_limit();
+    let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (successor, sockets) = control.block_on(open_sockets(&config, workers, beginning))?;
     let installer = ResourceInstaller::new(config, workers)?;
     let (state, config) = (installer.state.clone(), installer.config.clone());
     count_panics(&state);
-    let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Before any client can connect: without the resources the defaults alone would decide.
     if config.controller.is_none() {
         installer.install(resources);
     }
-    let threads = {
-        let _entered = control.enter();
-        start_workers(&state, &config, workers, &log)?
-    };
     state.set_listening();
     let levels = Some(levels);
-    let context = admin::AdminContext { state: state.clone(), config, config_text, levels };
-    control.block_on(run_control(&Arc::new(context), installer, log.dropped()))?;
+    let context =
+        Arc::new(admin::AdminContext { state: state.clone(), config, config_text, levels });
+    let ended = control.block_on(async {
+        follow_sources(&state, &context.config, installer, log.dropped())?;
+        serve(&context, sockets, successor, workers, &log).await
+    });
+    drop((control, context, state));
+    log.finish();
+    ended
+}
+
+/// Binds every socket, after those of the running proxy were received.
+async fn open_sockets(
+    config: &Config,
+    workers: usize,
+    beginning: Beginning,
+) -> anyhow::Result<(Option<Successor>, BoundSockets)> {
+    let (successor, inherited) = match (beginning, &config.upgrade) {
+        (Beginning::Anew, _) => (None, InheritedSockets::default()),
+        (Beginning::Upgrade, Some(socket)) => {
+            let limit = config.limits.upgrade_timeout;
+            let (successor, inherited) = Successor::ask(&socket.point, limit).await?;
+            (Some(successor), inherited)
+        }
+        (Beginning::Upgrade, None) => anyhow::bail!(
+            "cannot upgrade: the configuration says nowhere where the running proxy is found; write its `upgrade.socket`"
+        ),
+    };
+    Ok((successor, BoundSockets::bind(config, workers, inherited)?))
+}
+
+/// Takes connections until the proxy has drained. One that takes over takes none before it is ready, and stays only
+/// where the other does not.
+async fn serve(
+    context: &Arc<admin::AdminContext>,
+    sockets: BoundSockets,
+    mut successor: Option<Successor>,
+    workers: usize,
+    log: &LogWriter,
+) -> anyhow::Result<()> {
+    let state = &context.state;
+    if let Some(successor) = &mut successor
+        && successor.prepare(state).await? == Preparation::Ending
+    {
+        return Ok(());
+    }
+    let ListeningSockets { traffic, pages, meeting_point, copies } =
+        sockets.listen(workers, &context.config.limits)?;
+    let threads = start_workers(state, traffic, log)?;
+    let pages = serve_pages(context, pages)?;
+    let taken_over = match successor {
+        Some(successor) => successor.accepting().await,
+        None => Ok(()),
+    };
+    match meeting_point {
+        // The other one goes on: what was accepted meanwhile finishes here.
+        _ if taken_over.is_err() => drain::hand_over(state),
+        Some(meeting_point) => {
+            let (state, sockets) = (state.clone(), copies);
+            let hand_over = HandOver { state, meeting_point, sockets, pages };
+            tokio::spawn(upgrade::keep_ready(hand_over));
+        }
+        None => {}
+    }
+    drain::run_drain(state.clone()).await;
     for thread in threads {
         // A worker that panicked has been counted; the others still flush their logs.
         let _ = thread.join();
     }
-    drop(control);
-    drop(state);
-    log.finish();
-    Ok(())
+    taken_over
 }
 
 /// The configured number, else the CPU limit of the cgroup, at most two.
@@ -71,24 +142,26 @@ fn worker_count(configured: Option<NonZeroUsize>) -> usize {
     )
 }
 
-/// Everything of the control thread: signals, sources of change, the small servers.
-async fn run_control(
+/// Starts the small servers; the token ends them.
+fn serve_pages(
     context: &Arc<admin::AdminContext>,
-    installer: ResourceInstaller,
-    dropped: Arc<std::sync::atomic::AtomicU64>,
-) -> anyhow::Result<()> {
-    let (state, config) = (&context.state, &context.config);
-    for (address, server) in [
-        (config.admin.bind, ServerKind::Admin),
-        (config.metrics, ServerKind::Metrics),
-        (config.readiness, ServerKind::Readiness),
-    ] {
-        let Some(address) = address else { continue };
-        let listener = net::listen(address, 128, config.limits.tcp_keepalive)
-            .with_context(|| cannot_bind(server, address))?;
-        tracing::info!(address = %listener.local_addr()?, server = ?server, "listening");
-        tokio::spawn(admin::serve(listener, server, context.clone()));
+    pages: Vec<(BlockingListener, ServerKind)>,
+) -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    for (listener, server) in pages {
+        let listener = TcpListener::from_std(listener)?;
+        tokio::spawn(admin::serve(listener, server, context.clone(), stop.clone()));
     }
+    Ok(stop)
+}
+
+/// Starts everything of the control thread that serves nobody: signals, and the sources of change.
+fn follow_sources(
+    state: &Arc<ProxyState>,
+    config: &Arc<Config>,
+    installer: ResourceInstaller,
+    dropped: Arc<AtomicU64>,
+) -> anyhow::Result<()> {
     match config.identity.clone() {
         IdentitySource::WorkloadApi(socket) => {
             tokio::spawn(credentials::workload_api::follow(state.clone(), socket));
@@ -106,16 +179,11 @@ async fn run_control(
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     ));
-    drain::run_drain(state.clone()).await;
     Ok(())
 }
 
 /// The first signal drains, the second ends.
-async fn end_on_signal(
-    state: Arc<ProxyState>,
-    mut terminate: tokio::signal::unix::Signal,
-    mut interrupt: tokio::signal::unix::Signal,
-) {
+async fn end_on_signal(state: Arc<ProxyState>, mut terminate: Signal, mut interrupt: Signal) {
     for step in [drain::announce, drain::end] {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -126,7 +194,7 @@ async fn end_on_signal(
 }
 
 /// Updates the gauges that no other code updates.
-async fn update_gauges(state: Arc<ProxyState>, dropped: Arc<std::sync::atomic::AtomicU64>) {
+async fn update_gauges(state: Arc<ProxyState>, dropped: Arc<AtomicU64>) {
     let mut logged = None;
     let mut counted = 0;
     loop {
@@ -139,7 +207,7 @@ async fn update_gauges(state: Arc<ProxyState>, dropped: Arc<std::sync::atomic::A
             }
             logged = Some(unready);
         }
-        let now = dropped.load(std::sync::atomic::Ordering::Relaxed);
+        let now = dropped.load(Ordering::Relaxed);
         state.metrics.log_lines_dropped.inc_by(now - counted);
         counted = now;
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
@@ -148,26 +216,27 @@ async fn update_gauges(state: Arc<ProxyState>, dropped: Arc<std::sync::atomic::A
 
 fn start_workers(
     state: &Arc<ProxyState>,
-    config: &Config,
-    workers: usize,
+    per_worker: Vec<Vec<(BlockingListener, ListenerPurpose)>>,
     log: &LogWriter,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let mut per_worker: Vec<Vec<BoundListener>> = (0..workers).map(|_| Vec::new()).collect();
-    for (address, purpose) in purposes(config) {
-        bind_for_all(address, &purpose, &mut per_worker, &config.limits)?;
-    }
+    let workers = per_worker.len();
     let sockets = per_worker.into_iter().enumerate();
     sockets
         .map(|(index, listeners)| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let worker = Worker::new(index, workers, state.clone(), log.sink());
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-            Ok(thread.spawn(move || run_worker(&runtime, worker, listeners))?)
+            let run = move || run_worker(&runtime, worker, listeners);
+            thread.spawn(run).context("cannot start a worker's thread")
         })
         .collect()
 }
 
-fn run_worker(runtime: &Runtime, worker: Arc<Worker>, listeners: Vec<BoundListener>) {
+fn run_worker(
+    runtime: &Runtime,
+    worker: Arc<Worker>,
+    listeners: Vec<(BlockingListener, ListenerPurpose)>,
+) {
     runtime.block_on(async move {
         let listeners = listeners.into_iter().filter_map(|(listener, purpose)| {
             // A bound socket is refused only by a runtime without I/O, which ours has.
@@ -175,44 +244,6 @@ fn run_worker(runtime: &Runtime, worker: Arc<Worker>, listeners: Vec<BoundListen
         });
         accept::run(worker, listeners.collect()).await;
     });
-}
-
-/// Binds one address once a worker. A port chosen by the system is chosen once.
-fn bind_for_all(
-    address: SocketAddr,
-    purpose: &ListenerPurpose,
-    per_worker: &mut [Vec<BoundListener>],
-    limits: &Limits,
-) -> anyhow::Result<()> {
-    let mut address = address;
-    for (index, listeners) in per_worker.iter_mut().enumerate() {
-        let listener = net::listen(address, limits.accept_backlog, limits.tcp_keepalive)
-            .with_context(|| cannot_bind(purpose, address))?;
-        let bound = listener.local_addr()?;
-        if index == 0 {
-            tracing::info!(address = %bound, purpose = ?purpose, "listening");
-            address = SocketAddr::new(address.ip(), bound.port());
-        }
-        listeners.push((listener.into_std()?, purpose.clone()));
-    }
-    Ok(())
-}
-
-fn cannot_bind(what: impl std::fmt::Debug, address: SocketAddr) -> String {
-    format!("cannot listen on {address} for {what:?}: is another proxy or the app using the port?")
-}
-
-fn purposes(config: &Config) -> Vec<(SocketAddr, ListenerPurpose)> {
-    let inbound = config.inbound.bind.iter().map(|a| (*a, ListenerPurpose::Inbound));
-    let explicit_in =
-        config.inbound.listeners.iter().map(|l| (l.bind, ListenerPurpose::InboundListener(*l)));
-    let outbound = config.outbound.bind.iter().map(|a| (*a, ListenerPurpose::Outbound));
-    let explicit_out = config
-        .outbound
-        .listeners
-        .iter()
-        .map(|l| (l.bind, ListenerPurpose::OutboundListener(l.clone())));
-    inbound.chain(explicit_in).chain(outbound).chain(explicit_out).collect()
 }
 
 /// A panic ends only its own task; it is counted and logged.

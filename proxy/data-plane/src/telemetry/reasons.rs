@@ -442,8 +442,13 @@ pub const REASONS: &[Reason] = &[
     ),
     closed("drain", "The proxy is ending.", NOTHING),
     closed(
+        "handed_over",
+        "Another process of the proxy has taken over (`run --upgrade`): what was under way has finished.",
+        NOTHING,
+    ),
+    closed(
         "drain_deadline",
-        "Still under way `limits.drainTimeout` after the end began.",
+        "Still under way `limits.drainTimeout` after the end, or an in-place upgrade, began.",
         "The pod's grace period, if it was cut too early.",
     ),
     closed(

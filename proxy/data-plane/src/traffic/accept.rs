@@ -56,12 +56,15 @@ pub async fn run(worker: Arc<Worker>, listeners: Vec<(TcpListener, ListenerPurpo
 async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPurpose) {
     let mut back_off = BackOff::new(ACCEPT_RETRY_MIN, ACCEPT_RETRY_MAX);
     let mut drain = worker.state.drain.subscribe();
-    let inbound = purpose.direction() == Direction::Inbound;
+    let last = match purpose.direction() {
+        Direction::Inbound => DrainStage::Draining,
+        // Outbound goes on while no other process accepts: the app may need it until its end.
+        Direction::Outbound => DrainStage::HandedOver,
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            // Outbound goes on: the app may need it until its end.
-            _ = drain.wait_for(|d| *d >= DrainStage::Draining), if inbound => return,
+            _ = drain.wait_for(|d| *d >= last) => return,
         };
         match accepted {
             Ok((stream, source)) => {

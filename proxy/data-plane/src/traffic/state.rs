@@ -83,6 +83,8 @@ pub enum DrainStage {
     Announced,
     /// Accepting no inbound connection; open requests may finish.
     Draining,
+    /// Accepting nothing at all, because another process does in our place; open requests may finish.
+    HandedOver,
     /// Over: the threads return.
     Ended,
 }

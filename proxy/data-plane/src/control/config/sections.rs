@@ -12,8 +12,11 @@ use policy::{
 };
 
 use super::listeners;
-use super::{AdminConfig, ControllerConfig, IdentityFiles, IdentitySource, LogConfig};
+use super::{
+    AdminConfig, ControllerConfig, IdentityFiles, IdentitySource, LogConfig, UpgradeSocket,
+};
 use crate::connection::net::InterceptionConfig;
+use crate::control::upgrade::MeetingPoint;
 use crate::http::gate::UnderscorePolicy;
 use crate::ports::{ADMIN_PORT, INBOUND_SOURCE_V4};
 use crate::telemetry::{AccessLog, LOG_LEVELS, LogLevel};
@@ -317,6 +320,26 @@ pub(super) fn admin(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> Ad
         map.take("drainFromPod").and_then(|v| reader.boolean(v)).unwrap_or(false);
     map.finish(reader);
     admin
+}
+
+/// `upgrade`: the socket that is written, or none; else a name that no other proxy of the network namespace has.
+pub(super) fn upgrade(
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
+    admin: Option<SocketAddr>,
+) -> Option<UpgradeSocket> {
+    let known = admin.filter(|address| address.port() != 0).map(MeetingPoint::of_address);
+    let default = known.map(|point| UpgradeSocket { point, required: false });
+    let Some(mut map) = value.and_then(|v| reader.mapping(v)) else { return default };
+    let socket = map.take("socket");
+    map.finish(reader);
+    match socket {
+        None => default,
+        Some(value) if value.is_text("none") => None,
+        Some(value) => reader
+            .parsed(value, "a socket's path, or none", MeetingPoint::path)
+            .map(|point| UpgradeSocket { point, required: true }),
+    }
 }
 
 pub(super) fn logs(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> LogConfig {

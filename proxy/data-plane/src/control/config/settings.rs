@@ -371,6 +371,12 @@ pub const SETTINGS: &[Setting] = &[
         "The service that is asked about.",
     ),
     setting(
+        "upgrade.socket",
+        "an absolute path, or `none`",
+        Means("a name of the network namespace, made of `admin.bind`"),
+        "Where `run --upgrade` finds the running proxy, to take its sockets over without losing a connection (docs/upgrade.md). A file has mode 0600.",
+    ),
+    setting(
         "logs.level",
         "`error`, `warn`, `info`, `debug`, `trace`",
         Is("info"),

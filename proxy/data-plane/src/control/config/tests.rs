@@ -27,6 +27,8 @@ fn only_workload_and_identity_are_required() {
     assert_eq!(config.interception.source4, std::net::Ipv4Addr::new(127, 0, 0, 6));
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.workers, None);
+    let point = MeetingPoint::Abstract("postern-upgrade/127.0.0.1:15000".into());
+    assert_eq!(config.upgrade, Some(UpgradeSocket { point, required: false }));
 }
 
 #[test]
@@ -54,6 +56,7 @@ logs: {level: debug, access: refused}
 limits: {headerBytes: 32KiB, connectTimeout: 250ms, connections: 5}
 pathNormalization: DECODE_AND_MERGE_SLASHES
 headersWithUnderscores: refuse
+upgrade: {socket: /run/postern/upgrade.sock}
 workers: 2
 "#;
     let config = Config::parse("proxy.yaml", text.as_bytes()).unwrap();
@@ -68,6 +71,8 @@ workers: 2
     assert_eq!(config.limits.header_bytes.bytes(), 32 << 10);
     assert_eq!(config.limits.connections, 5);
     assert!(config.admin.drain_from_pod);
+    let point = MeetingPoint::Path("/run/postern/upgrade.sock".into());
+    assert_eq!(config.upgrade, Some(UpgradeSocket { point, required: true }));
 }
 
 /// Adds `more` to the smallest file and expects exactly these diagnostics.
@@ -148,6 +153,32 @@ fn f10_mistakes_have_their_place() {
         ],
     );
     check("---\nworkload: {}\n", &["p:4:1: found a second document; expected one document"]);
+}
+
+#[test]
+fn where_an_upgrade_begins() {
+    let point = |more: &str| {
+        let config = Config::parse("p", format!("{LEAST}{more}").as_bytes()).unwrap();
+        config.upgrade.map(|socket| socket.point.to_string())
+    };
+    for (more, expect) in [
+        ("", Some("@postern-upgrade/127.0.0.1:15000")),
+        ("upgrade: {}", Some("@postern-upgrade/127.0.0.1:15000")),
+        ("admin: {bind: '[::1]:7'}", Some("@postern-upgrade/[::1]:7")),
+        ("admin: {bind: 127.0.0.1:0}", None),
+        ("admin: {bind: none}", None),
+        ("admin: {bind: none}\nupgrade: {socket: /run/u.sock}", Some("/run/u.sock")),
+        ("upgrade: {socket: none}", None),
+    ] {
+        assert_eq!(point(more).as_deref(), expect, "{more}");
+    }
+    check(
+        "upgrade: {socket: u.sock, sockets: 2}",
+        &[
+            "p:3:19: found the text \"u.sock\" for `socket`; expected a socket's path, or none; write an absolute path of at most 107 bytes",
+            "p:3:27: found the unknown key `sockets` in `upgrade`; expected one of socket; did you mean `socket`?",
+        ],
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -70,16 +70,19 @@ enum Served {
 /// that breaks off here ends in order, as it does for hyper.
 async fn wait_at_rest(io: &mut MeteredIo, connection: &Connection) -> Option<CloseReason> {
     let done = || connection.closing().unwrap_or(CloseReason::Done);
-    tokio::select! {
-        biased;
-        more = poll_fn(|context| io.poll_has_more(context)) => match more {
-            Ok(true) => return None,
-            Ok(false) => {}
-            Err(_) => return Some(done()),
-        },
-        reason = connection.asked_to_close() => {
-            if !reason.is_graceful() {
-                return Some(reason);
+    loop {
+        tokio::select! {
+            biased;
+            more = poll_fn(|context| io.poll_has_more(context)) => match more {
+                Ok(true) => return None,
+                Ok(false) => break,
+                Err(_) => return Some(done()),
+            },
+            reason = connection.asked_to_close() => match reason {
+                // An end at this moment could meet a request on its way: the next answer is the last.
+                CloseReason::HandedOver => {}
+                reason if reason.is_graceful() => break,
+                reason => return Some(reason),
             }
         }
     }
@@ -114,7 +117,13 @@ async fn serve(
         // Boxed, because hyper moves the future it is given, and ours is large.
         let prepared = prepare(request, &bounds, &turn);
         let answered = Box::pin(answer(handler.clone(), prepared, turn, aborter));
-        async move { Ok::<_, Infallible>(answered.await) }
+        async move {
+            let mut response = answered.await;
+            if connection.closing() == Some(CloseReason::HandedOver) {
+                say_last(&mut response);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut builder = Builder::new();
     gate::configure_http1(&mut builder, HeadLimits::of(limits));
@@ -147,9 +156,11 @@ async fn serve(
                     Served::Ended(CloseReason::Error)
                 }
             },
-            reason = connection.asked_to_close() => match reason.is_graceful() {
-                true => Pin::new(&mut serving).graceful_shutdown(),
-                false => {
+            reason = connection.asked_to_close() => match reason {
+                // The next answer says that it is the last; until then the connection stays as it is.
+                CloseReason::HandedOver => {}
+                reason if reason.is_graceful() => Pin::new(&mut serving).graceful_shutdown(),
+                reason => {
                     if connection.in_flight() > 0 {
                         aborter.abort();
                     }
@@ -228,6 +239,13 @@ async fn answer(
         turn.switch_protocols();
     }
     response.map(|body| AnswerBody { body, aborter, _turn: turn })
+}
+
+/// Tells the client that no request follows this answer (RFC 9112 §9.6); hyper then ends the connection.
+fn say_last(response: &mut Response<AnswerBody>) {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
 }
 
 /// The version by which hyper keeps an HTTP/1.0 client's connection, if the client wants it, and says so: only

@@ -310,3 +310,34 @@ async fn a_connection_at_rest_ends_as_it_is_asked_to() {
     drop(served.client);
     assert_eq!(served.ended.await.unwrap(), CloseReason::Done, "its client has gone");
 }
+
+/// Whoever sends a request at the moment of the hand-over has its answer, and knows that it is the last.
+#[tokio::test(start_paused = true)]
+async fn a_connection_of_a_replaced_process_answers_once_more() {
+    let last = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n|";
+    let half = ("GET / HT", "TP/1.1\r\nhost: a\r\n\r\n");
+    for (name, before, says) in [
+        ("before its first byte", vec![], GET),
+        ("at rest, without buffers", vec![GET], GET),
+        ("at rest, with buffers", vec![GET, GET], GET),
+        ("with half a head, the first", vec![half.0], half.1),
+        ("with half a head, a later one", vec![GET, GET, half.0], half.1),
+    ] {
+        let mut served = Served::by(READS);
+        for said in before {
+            served.exchange(said).await;
+        }
+        served.connection.close(CloseReason::HandedOver);
+        assert_eq!(hear(&mut served.client).await, "", "{name}: it waits");
+        served.client.write_all(says.as_bytes()).await.unwrap();
+        assert_eq!(hear(&mut served.client).await, last, "{name}");
+        assert_eq!(served.ended.await.unwrap(), CloseReason::HandedOver, "{name}");
+    }
+    let mut served = Served::by(READS);
+    served.exchange(GET).await;
+    served.connection.close(CloseReason::HandedOver);
+    assert_eq!(hear(&mut served.client).await, "");
+    served.connection.close(CloseReason::DrainDeadline);
+    assert_eq!(hear(&mut served.client).await, "|", "the grace is over");
+    assert_eq!(served.ended.await.unwrap(), CloseReason::DrainDeadline);
+}
