@@ -6,7 +6,7 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo test check quick fmt reference bench fuzz prove-certs prove-cluster clean setup unit fuzz-briefly e2e cost images release
+.PHONY: help demo test check quick fmt reference bench fuzz prove-certs prove-traffic prove-cluster clean setup unit fuzz-briefly e2e cost images release
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
@@ -20,6 +20,7 @@ help:
 	@echo 'make cost          instructions, allocations and system calls of a request, counted, beside the accepted ones'
 	@echo 'make bench         what a request costs beside HAProxy, nginx, Envoy and the bare libraries (QUICK=1: in three minutes)'
 	@echo 'make prove-certs   what is promised about certificates, measured: one line a promise (PROVE="--only P-01")'
+	@echo 'make prove-traffic what is promised about traffic, in the same way'
 	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
 	@echo 'make images        container images of the four programs, as OCI archives, without a container daemon'
 	@echo 'make clean         remove what was built'
@@ -97,6 +98,11 @@ bench:
 prove-certs: release
 	@tests/setup demo
 	tests/in-namespace $(PROVED)/prove-certs $(PROVE)
+
+# The same for the promises about traffic.
+prove-traffic: release
+	@tests/setup demo
+	tests/in-namespace $(PROVED)/prove-traffic $(PROVE)
 
 fuzz:
 	@$(MAKE) --no-print-directory -C fuzz

@@ -1,6 +1,7 @@
-//! Steady load, every answer counted: HTTP/1.1 over keep-alive connections here, HTTP/2, gRPC streams and lines over
-//! TCP in the files beside.
+//! Steady load, every answer counted: HTTP/1.1 over keep-alive connections here, a connection a request, HTTP/2, gRPC
+//! streams and lines over TCP in the files beside.
 
+mod fresh;
 mod grpc;
 mod http2;
 mod lines;

@@ -1,7 +1,9 @@
-//! The promises about certificates, each a function that measures and says in one line what it found.
+//! The promises, each a function that measures and says in one line what it found: those about certificates, and those
+//! about traffic.
 //!
-//! `make prove-certs` runs them in full with release programs; the quick forms are stories.
+//! `make prove-certs` and `make prove-traffic` run them in full with release programs; the quick forms are stories.
 
+mod command;
 mod herd;
 mod issuance;
 mod memory;
@@ -10,7 +12,9 @@ mod progress;
 mod roots;
 mod rotations;
 mod stage;
+mod upgrades;
 
+pub use command::run;
 pub use progress::Progress;
 
 /// How much is measured.
@@ -42,7 +46,7 @@ pub struct Promise {
     pub prove: fn(Size, &Progress) -> Finding,
 }
 
-/// All of them, in the order they are proved.
+/// Those about certificates, in the order they are proved.
 pub const PROMISES: &[Promise] = &[
     Promise {
         name: "P-01",
@@ -72,6 +76,13 @@ pub const PROMISES: &[Promise] = &[
     },
 ];
 
+/// Those about traffic, in the order they are proved.
+pub const TRAFFIC_PROMISES: &[Promise] = &[Promise {
+    name: "upgrade",
+    words: "no request fails and no connection is reset while the proxies of both ends are upgraded in place, again and again",
+    prove: upgrades::prove,
+}];
+
 impl Size {
     /// The one or the other.
     pub(crate) fn pick<T>(self, quick: T, full: T) -> T {
@@ -85,7 +96,8 @@ impl Size {
 /// The promise of this name.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Promise> {
-    PROMISES.iter().find(|promise| promise.name.eq_ignore_ascii_case(name))
+    let mut all = PROMISES.iter().chain(TRAFFIC_PROMISES);
+    all.find(|promise| promise.name.eq_ignore_ascii_case(name))
 }
 
 /// A number as people read it: `132,004`.

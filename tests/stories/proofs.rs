@@ -1,4 +1,4 @@
-//! The proofs of `make prove-certs`, each for some seconds.
+//! The proofs of `make prove-certs` and `make prove-traffic`, each for some seconds.
 
 use postern_tests::proofs::{self, Progress, Size};
 
@@ -32,4 +32,9 @@ fn f30_agents_that_renew_together_do_not_expire() {
 #[test]
 fn the_memory_of_an_agent_does_not_grow() {
     holds("memory");
+}
+
+#[test]
+fn no_request_fails_while_proxies_are_upgraded_in_place() {
+    holds("upgrade");
 }

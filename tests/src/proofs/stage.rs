@@ -1,6 +1,8 @@
 //! Where most proofs play: cart, payments and front end with agents, and everything the front end can ask of the
 //! others at the same time.
 
+use serde_json::{Value, json};
+
 use crate::app::App;
 use crate::load::{Load, LoadReport};
 use crate::mesh::Mesh;
@@ -43,15 +45,20 @@ pub(crate) struct TrafficReport {
 impl Stage {
     /// Starts authority and pods; `options` go to `postern-authority run`.
     pub(crate) fn start(options: &[&str]) -> Self {
+        Self::configured(options, &json!({}))
+    }
+
+    /// The same with these keys in the proxies' configurations.
+    pub(crate) fn configured(options: &[&str], config: &Value) -> Self {
         let mesh = Mesh::with_authority_and(options);
         for policy in ["cart", "payments"] {
             shop::install(&mesh, policy);
         }
         let cart = mesh.pod("cart").port(8080, "http").port(9100, "tcp");
-        let cart = cart.app(App::new("shop-cart")).start();
-        let payments = mesh.pod("payments").port(50051, "grpc").start();
+        let cart = cart.app(App::new("shop-cart")).config(config.clone()).start();
+        let payments = mesh.pod("payments").port(50051, "grpc").config(config.clone()).start();
         payment_desk::open(&payments, 50051);
-        let frontend = mesh.pod("frontend").start();
+        let frontend = mesh.pod("frontend").config(config.clone()).start();
         Self { frontend, cart, payments, mesh }
     }
 
