@@ -16,3 +16,4 @@ pub mod run;
 mod sockets;
 pub mod supervise;
 pub mod upgrade;
+pub(crate) mod web_authorities;

@@ -11,19 +11,12 @@ use web_fetch::{Dial, FetchRules, WebDocument, WebTls, WebUrl};
 
 use crate::connection::net::DialOptions;
 use crate::control::config::Config;
+use crate::control::web_authorities;
 
 /// The most redirects followed; each is checked like the first address.
 const MAX_REDIRECTS: usize = 3;
 /// For a connection to one address.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
-/// Where systems keep the certificates of the public authorities.
-const SYSTEM_AUTHORITIES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
 /// Why a document was not fetched. Contains nothing that the other side sent except the target of a redirect.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
@@ -97,17 +90,7 @@ impl Dial for ProxyDial {
 /// TLS 1.3 to a public server, verified against the authorities of the configuration or of the system. The file is read
 /// each time, because system updates replace it.
 fn web_tls(config: &Config) -> Result<WebTls, FetchError> {
-    let wrong = FetchError::Authorities;
-    let file = match &config.tokens.certificate_authorities {
-        Some(file) => file.clone(),
-        None => SYSTEM_AUTHORITIES
-            .iter()
-            .map(std::path::PathBuf::from)
-            .find(|file| file.is_file())
-            .ok_or_else(|| wrong("this system has none in the usual places".into()))?,
-    };
-    let shown = file.display();
-    let pem = std::fs::read(&file).map_err(|error| wrong(format!("{shown}: {error}")))?;
-    let roots = identity::web_roots(&pem).map_err(|error| wrong(format!("{shown}: {error}")))?;
-    WebTls::trusting(roots).map_err(|error| wrong(error.to_string()))
+    let file = config.tokens.certificate_authorities.as_deref();
+    let roots = web_authorities::read(file).map_err(FetchError::Authorities)?;
+    WebTls::trusting(roots).map_err(|error| FetchError::Authorities(error.to_string()))
 }
