@@ -1,5 +1,5 @@
-//! Compiles the SPIFFE Workload API and the controller's discovery stream (kept by the controller's crate) with a compiler
-//! written in Rust, so that no `protoc` is needed.
+//! Compiles the SPIFFE Workload API, OTLP, and the controller's discovery stream (kept by the controller's crate) with a
+//! compiler written in Rust, so that no `protoc` is needed.
 
 use std::error::Error;
 
@@ -11,6 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=../../k8s/proto");
     let protos = [
         "proto/workload.proto",
+        "proto/otlp-trace.proto",
         "../../k8s/proto/discovery.proto",
         "../../k8s/proto/service.proto",
     ];

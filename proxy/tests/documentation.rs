@@ -223,6 +223,7 @@ probes:
   - {container: a, kind: startup, grpc: {zz: 1, port: 1}}
 upgrade: {zz: 1}
 logs: {zz: 1}
+tracing: {zz: 1, endpoint: 'http://127.0.0.1:1'}
 limits: {zz: 1}
 ";
 
@@ -292,7 +293,7 @@ fn defaults_are_what_the_page_says() {
 
 /// The setting alone in its sections; `None` for one within a list or a section that must hold more.
 fn written(key: &str, text: &str) -> Option<String> {
-    let needs_more = ["[]", "PORT", "forwardedFor", "metrics.app"];
+    let needs_more = ["[]", "PORT", "forwardedFor", "metrics.app", "tracing"];
     if needs_more.iter().any(|part| key.contains(part)) {
         return None;
     }

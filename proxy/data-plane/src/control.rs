@@ -15,5 +15,6 @@ pub mod resource_files;
 pub mod run;
 mod sockets;
 pub mod supervise;
+mod trace_export;
 pub mod upgrade;
 pub(crate) mod web_authorities;

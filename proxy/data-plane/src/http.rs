@@ -17,6 +17,7 @@ pub mod original_version;
 pub mod serve;
 pub(crate) mod shared_connection;
 mod token_refusal;
+pub mod trace_headers;
 pub mod tunnel;
 
 pub(crate) use h2_send::send_body;

@@ -226,6 +226,18 @@ limits! {
     "recentDecisions" recent_decisions: u32 = 1024, 0, 65_536;
         "Decisions kept for `GET /decisions`; fewer where they have more than 1 KiB on the average.",
         "The last seconds of a busy proxy in about 256 KiB, and never more than 1 MiB.";
+    "traceQueue" trace_queue: u32 = 2048, 64, 65_536;
+        "Finished spans that wait for the collector; beyond it the oldest are dropped and counted.",
+        "Four batches: a collector may be away for seconds on a busy proxy, and 2 MiB are never exceeded by ordinary spans.";
+    "traceBatch" trace_batch: u32 = 512, 1, 2048;
+        "Spans that are sent at once, at most `traceQueue`.",
+        "What OpenTelemetry's own exporters send; well below the 4 MiB that a gRPC server takes.";
+    "traceDelay" trace_delay: Duration = Duration::from_secs(5), Duration::from_millis(100), Duration::from_secs(60);
+        "How long a finished span waits for a batch to become full.",
+        "What OpenTelemetry's own exporters wait: a trace is whole within seconds.";
+    "traceTimeout" trace_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
+        "For a connection to the collector, and for its answer to a batch.",
+        "What OpenTelemetry's own exporters wait; a collector that needs longer is away.";
     "metricPrincipals" metric_principals: u32 = 256, 1, 10_000;
         "Different principals with series of their own; the rest are counted as `other`.",
         "Every caller of a service, and no way to fill the metrics store from outside (S-48).";

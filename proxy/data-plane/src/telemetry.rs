@@ -7,6 +7,7 @@ pub(crate) mod log_line;
 mod log_throttle;
 pub mod metrics;
 mod reasons;
+pub mod trace;
 mod writer;
 
 pub(crate) use levels::LOG_LEVELS;

@@ -13,6 +13,7 @@ mod probes;
 mod sections;
 mod settings;
 mod tokens;
+mod tracing;
 
 use crate::connection::net::InterceptionConfig;
 use crate::control::upgrade::MeetingPoint;
@@ -41,6 +42,7 @@ pub use listeners::OutboundConfig;
 pub use probes::{AppMetrics, HttpProbe, Probe, ProbeHandler};
 pub use settings::{SETTINGS, Setting, SettingDefault};
 pub use tokens::TokenConfig;
+pub use tracing::{CollectorSecurity, TracingConfig};
 
 /// The whole configuration of a sidecar.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +93,8 @@ pub struct Config {
     pub upgrade: Option<UpgradeSocket>,
     /// What is logged (`logs`).
     pub logs: LogConfig,
+    /// Where spans are sent, and how many (`tracing`); `None`: no span is made. Default: none.
+    pub tracing: Option<TracingConfig>,
     /// Every limit and deadline (`limits`).
     pub limits: Limits,
     /// Worker threads (`workers`); `None`: the CPU limit of the cgroup, at most 2.
@@ -214,6 +218,7 @@ impl Config {
             inbound: self.inbound.clone(),
             interception: self.interception.clone(),
             access_log: self.logs.access,
+            sampling: self.tracing.as_ref().map(|tracing| tracing.sampling),
             own_ports: self.own_ports().collect(),
         }
     }
@@ -265,6 +270,7 @@ fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
     section.into_iter().for_each(|section| section.finish(reader));
     let upgrade = sections::upgrade(reader, map.take("upgrade"), admin.bind);
     let logs = sections::logs(reader, map.take("logs"));
+    let tracing = map.take("tracing").and_then(|v| tracing::read(reader, v));
     let limits = limits::read(reader, map.take("limits"));
     let workers = sections::workers(reader, map.take("workers"));
     map.finish(reader);
@@ -301,6 +307,7 @@ fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
         readiness,
         upgrade,
         logs,
+        tracing,
         limits,
         workers,
     })

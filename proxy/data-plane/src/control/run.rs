@@ -18,6 +18,7 @@ use crate::control::admin::{self, ServerKind};
 use crate::control::config::{Config, IdentitySource};
 use crate::control::installer::ResourceInstaller;
 use crate::control::sockets::{BoundSockets, ListeningSockets};
+use crate::control::trace_export::TraceExport;
 use crate::control::upgrade::{self, HandOver, InheritedSockets, Preparation, Successor};
 use crate::control::{cluster, credentials, drain, jwks, resource_files};
 use crate::telemetry::{LogLevels, LogWriter};
@@ -60,6 +61,7 @@ pub fn run(
     if config.controller.is_none() {
         installer.install(resources);
     }
+    let traces = TraceExport::start(&state, &config)?;
     state.set_listening();
     let levels = Some(levels);
     let context =
@@ -68,6 +70,8 @@ pub fn run(
         follow_sources(&state, &context.config, installer, log.dropped())?;
         serve(&context, sockets, successor, workers, &log).await
     });
+    // Workers hand on their last spans when they end.
+    traces.into_iter().for_each(TraceExport::finish);
     drop((control, context, state));
     log.finish();
     ended

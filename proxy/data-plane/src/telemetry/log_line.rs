@@ -8,6 +8,8 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use data_encoding::HEXLOWER;
+
 /// Room for an ordinary line, so that its parts find it without asking.
 const ORDINARY_LINE: usize = 768;
 
@@ -74,6 +76,17 @@ impl<'a> LogLine<'a> {
     pub(crate) fn address(&mut self, key: &'static str, value: SocketAddr) -> &mut Self {
         self.key(key);
         push_address(self.out, value);
+        self
+    }
+
+    /// Adds bytes as hexadecimal digits.
+    pub(crate) fn hexadecimal(&mut self, key: &'static str, bytes: &[u8]) -> &mut Self {
+        self.key(key);
+        self.out.push(b'"');
+        let from = self.out.len();
+        self.out.resize(from + HEXLOWER.encode_len(bytes.len()), 0);
+        HEXLOWER.encode_mut(bytes, &mut self.out[from..]);
+        self.out.push(b'"');
         self
     }
 
@@ -306,6 +319,7 @@ mod tests {
             check(line(|line| line.address("k", parsed).end()), &format!("\"{parsed}\""));
             check(line(|line| line.plain("k", parsed).end()), &format!("\"{parsed}\""));
         }
+        check(line(|line| line.hexadecimal("k", &[0, 0xaf, 0x19]).end()), "\"00af19\"");
         for (span, expect) in [
             (Duration::ZERO, "0.000"),
             (Duration::from_nanos(1_999), "0.001"),

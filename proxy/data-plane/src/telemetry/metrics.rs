@@ -178,6 +178,18 @@ metrics! {
         "1 while the last update was refused and the last good state is in force",
         "As `postern_config_updates_total`; also 1 while there is no stream from the controller.";
 
+    // Traces.
+    "postern_trace_spans_exported_total" pub trace_spans_exported: IntCounter [];
+        "Spans that the collector has taken",
+        "The collector has answered a batch.";
+    "postern_trace_spans_dropped_total" pub trace_spans_dropped: IntCounter [];
+        "Spans lost because the collector was away, too slow, or refused them",
+        "The oldest spans make room for others in a full queue (limits.traceQueue), or the collector refuses some for \
+         good; also what is left at the end of the process.";
+    "postern_trace_collector_up" pub trace_collector_up: IntGauge [];
+        "1 while the collector takes spans; 0 before the first batch, while it is away, and without one",
+        "A batch was sent, or could not be.";
+
     // The process.
     "postern_panics_total" pub panics: IntCounter [];
         "Panics of single tasks",

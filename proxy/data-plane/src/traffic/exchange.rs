@@ -274,6 +274,7 @@ async fn admit<P: ExchangePhases>(
     headers::strip_forwarded_identity(&mut parts.headers, phases.sender());
     let path = admitted.path().map_err(RequestError::Gate)?;
     record.target(phases.logged_host(admitted.host()), path.as_str());
+    record.join_trace(&parts.headers, client_version, admitted.host());
     let mut exchange = Exchange {
         parts: &mut parts,
         body: &mut body,
@@ -290,6 +291,7 @@ async fn admit<P: ExchangePhases>(
     admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
     caller.hide_parameter(&mut parts);
     phases.set_headers(&mut parts);
+    record.set_trace_headers(&mut parts.headers);
     parts.version = version;
     let upgrades = admitted.upgrade.is_some() && announced.is_some();
     *request = Request::from_parts(parts, body);

@@ -3,6 +3,7 @@
 mod connection;
 mod judgement;
 mod meter;
+mod trace;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,6 +24,7 @@ use crate::http::headers::REASON_HEADER;
 use crate::labels::{CloseReason, Direction};
 use crate::telemetry::log_line::LogLine;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::Tracer;
 use crate::telemetry::{AccessLog, LogSink};
 use crate::traffic::authorize::AuthorizationVerdict;
 use crate::traffic::balancing::Underway;
@@ -31,6 +33,7 @@ use connection::ConnectionCounters;
 pub use connection::ConnectionRecord;
 use judgement::Judgement;
 pub use meter::TrafficMeter;
+use trace::RequestTrace;
 
 /// Writes the records of one worker: counters, log, and clock.
 pub struct Recorder {
@@ -39,23 +42,31 @@ pub struct Recorder {
     log: LogSink,
     access_log: AccessLog,
     connections: ConnectionCounters,
+    /// Where there is a collector.
+    tracer: Option<Tracer>,
 }
 
 impl Recorder {
-    /// The recorder of a worker whose lines go to `log`, as far as `access_log` includes them.
+    /// The recorder of a worker whose lines go to `log`, as far as `access_log` includes them, and whose spans go to
+    /// `tracer`.
     #[must_use]
     pub fn new(
         clock: Arc<Clock>,
         metrics: Arc<Metrics>,
         log: LogSink,
         access_log: AccessLog,
+        tracer: Option<Tracer>,
     ) -> Self {
-        Self { clock, metrics, log, access_log, connections: ConnectionCounters::default() }
+        let connections = ConnectionCounters::default();
+        Self { clock, metrics, log, access_log, connections, tracer }
     }
 
-    /// Flushes the pending lines.
+    /// Flushes the pending lines and spans.
     pub fn flush(&self) {
         self.log.flush();
+        if let Some(tracer) = &self.tracer {
+            tracer.flush();
+        }
     }
 }
 
@@ -84,6 +95,7 @@ pub struct RequestRecord {
     dropped: u32,
     sent: u64,
     grpc_status: Option<Box<str>>,
+    trace: RequestTrace,
 }
 
 impl RequestRecord {
@@ -117,6 +129,7 @@ impl RequestRecord {
             dropped: 0,
             sent: 0,
             grpc_status: None,
+            trace: RequestTrace::default(),
         })
     }
 
@@ -178,6 +191,7 @@ impl RequestRecord {
     /// It is sent again, for this reason; counted with its result.
     pub fn retried(&mut self, reason: &'static str) {
         self.retried = Some(reason);
+        self.trace.resent();
     }
 
     /// The rule of a route that took it.
@@ -259,6 +273,7 @@ impl RequestRecord {
             .optional_text("grpc_status", self.grpc_status.as_deref())
             .optional_text("error", self.error.as_deref());
         self.judgement.write(&mut line);
+        self.trace.write(&mut line);
         if let Some(upstream) = self.upstream {
             line.address("upstream", upstream);
         }
@@ -288,6 +303,7 @@ impl Drop for RequestRecord {
         if self.recorder.access_log.wants(self.status < 400 && self.reason == "ok") {
             self.recorder.log.append(|out| self.write(out, took));
         }
+        self.record_span(took);
     }
 }
 

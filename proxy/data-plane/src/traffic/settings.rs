@@ -11,6 +11,7 @@ use crate::connection::net::InterceptionConfig;
 use crate::http::gate::UnderscorePolicy;
 use crate::limits::Limits;
 use crate::telemetry::AccessLog;
+use crate::telemetry::trace::SamplingRate;
 
 /// Settings of the data plane, checked by the configuration that they come from.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,8 @@ pub struct TrafficSettings {
     pub interception: InterceptionConfig,
     /// Which connections and requests are logged.
     pub access_log: AccessLog,
+    /// The share of new traces that is recorded; `None` without a collector: then no span is made.
+    pub sampling: Option<SamplingRate>,
     /// The ports of the proxy itself, which no app can have (SECURITY-CASES S-44).
     pub own_ports: Vec<u16>,
 }

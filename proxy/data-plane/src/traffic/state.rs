@@ -22,6 +22,7 @@ use crate::labels::CertificateState;
 use crate::labels::{CloseReason, Direction};
 use crate::telemetry::LogThrottle;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::SpanQueue;
 use crate::traffic::authorize;
 use crate::traffic::balancing::Balancers;
 use crate::traffic::decisions::RecentDecisions;
@@ -43,6 +44,8 @@ pub struct ProxyState {
     pub mesh_connections: MeshConnectionTable,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// The spans that wait for the collector, where there is one.
+    pub spans: Option<Arc<SpanQueue>>,
     /// The latest decisions, for `GET /decisions`.
     pub decisions: RecentDecisions,
     /// The keys of token issuers.
@@ -100,11 +103,15 @@ impl ProxyState {
         let Workload { namespace, service_account, .. } = &settings.workload;
         let fallback_service = format!("{service_account}.{namespace}").into();
         let recent = usize::try_from(settings.limits.recent_decisions)?;
+        let names = usize::try_from(settings.limits.metric_principals)?;
+        let metrics = Arc::new(Metrics::new(names)?);
+        let spans = span_queue(&settings, &metrics);
         Ok(Arc::new(Self {
             clock: Arc::new(Clock::start()),
             registry: Arc::new(Registry::new(workers)),
             mesh_connections: MeshConnectionTable::new(workers),
-            metrics: Arc::new(Metrics::new(usize::try_from(settings.limits.metric_principals)?)?),
+            metrics,
+            spans,
             decisions: RecentDecisions::new(recent),
             token_keys: TokenKeys::default(),
             used_proofs: UsedProofs::default(),
@@ -347,6 +354,14 @@ impl ProxyState {
             }
         }
     }
+}
+
+/// The queue of finished spans, where there is a collector for them.
+fn span_queue(settings: &TrafficSettings, metrics: &Metrics) -> Option<Arc<SpanQueue>> {
+    settings.sampling?;
+    let count = |limit| usize::try_from(limit).unwrap_or(usize::MAX);
+    let (most, batch) = (count(settings.limits.trace_queue), count(settings.limits.trace_batch));
+    Some(Arc::new(SpanQueue::new(most, batch, metrics.trace_spans_dropped.clone())))
 }
 
 /// The snapshot before any resource was read. The controller's resources may narrow the defaults, so nothing is allowed

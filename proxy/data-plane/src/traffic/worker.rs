@@ -17,6 +17,7 @@ use crate::labels::{CloseReason, Direction, Protocol};
 use crate::limits::Limits;
 use crate::telemetry::LogSink;
 use crate::telemetry::metrics::TrafficLabels;
+use crate::telemetry::trace::Tracer;
 use crate::traffic::app::AppPool;
 use crate::traffic::jwt::TokenCache;
 use crate::traffic::mesh::{MeshDialer, MeshPool};
@@ -78,7 +79,9 @@ impl Worker {
     pub fn new(index: usize, workers: usize, state: Arc<ProxyState>, log: LogSink) -> Arc<Self> {
         let handshakes = usize::try_from(state.settings.limits.handshakes).unwrap_or(1) / workers;
         let (clock, metrics) = (state.clock.clone(), state.metrics.clone());
-        let recorder = Recorder::new(clock, metrics, log, state.settings.access_log);
+        let tracer = state.settings.sampling.zip(state.spans.clone());
+        let tracer = tracer.map(|(sampling, spans)| Tracer::new(sampling, spans));
+        let recorder = Recorder::new(clock, metrics, log, state.settings.access_log, tracer);
         let apps = AppPool::new(state.clone());
         let dialer = Arc::new(MeshDialer { state: state.clone(), worker: index });
         Arc::new(Self {

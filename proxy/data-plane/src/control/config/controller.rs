@@ -45,7 +45,8 @@ fn read_pod(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<PodReferenc
     Some(PodReference { name: name?, uid: uid? })
 }
 
-fn host_and_port(text: &str) -> Result<(String, u16), &'static str> {
+/// Splits `HOST:PORT`, an IPv6 address in brackets, which are taken off.
+pub(super) fn host_and_port(text: &str) -> Result<(String, u16), &'static str> {
     const WRONG: &str =
         "write for example postern-controller.postern-system.svc:15010 or [::1]:15010";
     let (host, port) = text.rsplit_once(':').ok_or(WRONG)?;

@@ -389,6 +389,36 @@ pub const SETTINGS: &[Setting] = &[
         "Which requests and connections get a line.",
     ),
     setting(
+        "tracing.endpoint",
+        "`http://HOST:PORT`, `https://HOST:PORT`",
+        Required,
+        "The collector that takes spans: OTLP over gRPC (docs/tracing.md). `http` to loopback only, unless `plaintext` says otherwise.",
+    ),
+    setting(
+        "tracing.sampling",
+        "`0%` to `100%`",
+        Is("1%"),
+        "The share of traces that is recorded, of those that begin here. A trace that a request comes with is recorded as whoever began it decided.",
+    ),
+    setting(
+        "tracing.identity",
+        "a SPIFFE id",
+        Means("a web certificate"),
+        "The identity that the collector must prove over `https`; it is shown the workload's own.",
+    ),
+    setting(
+        "tracing.certificateAuthorities",
+        "an absolute path",
+        Means("the system's file"),
+        "PEM: who signs the web certificate of the collector.",
+    ),
+    setting(
+        "tracing.plaintext",
+        "`true`, `false`",
+        Is("false"),
+        "Whether spans may leave the pod without encryption, over `http` to a host that is not loopback.",
+    ),
+    setting(
         "workers",
         "1 to 64",
         Means("the CPU limit of the cgroup, at most 2"),

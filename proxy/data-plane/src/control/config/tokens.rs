@@ -42,7 +42,7 @@ fn items<'n>(reader: &mut YamlReader, value: Option<YamlValue<'n>>) -> Vec<YamlV
     value.and_then(|v| reader.filled_list(v, MAX_ITEMS)).unwrap_or_default()
 }
 
-fn absolute(text: &str) -> Result<PathBuf, &'static str> {
+pub(super) fn absolute(text: &str) -> Result<PathBuf, &'static str> {
     let path = PathBuf::from(text);
     if path.is_absolute() { Ok(path) } else { Err("write an absolute path") }
 }
