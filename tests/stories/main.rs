@@ -48,6 +48,7 @@ mod second_opinion;
 mod secrets;
 mod spiffe_client;
 mod tokens;
+mod traces;
 mod traversal;
 mod unread;
 mod upgrade;

@@ -38,7 +38,7 @@ pub(crate) fn cart(mesh: &Mesh) -> Pod {
     cart_builder(mesh).start()
 }
 
-fn cart_builder(mesh: &Mesh) -> PodBuilder {
+pub(crate) fn cart_builder(mesh: &Mesh) -> PodBuilder {
     let pod = mesh.pod("cart").port(8080, "http").port(9000, "tcp").port(9100, "tcp");
     pod.app(App::new("shop-cart"))
 }
