@@ -21,7 +21,7 @@ pub use exercise::{exercise, exercise_for_seconds};
 pub type Target = fn(&[u8]);
 
 /// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("config", targets::config),
     ("resources", targets::resources),
     ("spiffe_id", targets::spiffe_id),
@@ -35,4 +35,5 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("jwks", targets::jwks),
     ("review", targets::review),
     ("service", targets::service),
+    ("traceparent", targets::traceparent),
 ];

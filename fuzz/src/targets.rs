@@ -7,6 +7,7 @@ mod raw;
 mod review;
 mod service;
 mod tokens;
+mod traces;
 
 pub use files::{config, resources};
 pub use gate::gate;
@@ -15,3 +16,4 @@ pub use raw::{raw_http1, sniff};
 pub use review::review;
 pub use service::service;
 pub use tokens::{jwks, token};
+pub use traces::traceparent;
