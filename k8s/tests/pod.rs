@@ -433,3 +433,51 @@ fn with_a_controller_the_proxy_announces_its_pod_to_it() {
         }})
     );
 }
+
+/// The section of the proxy's configuration with these flags, or what is wrong with them.
+fn tracing(flags: &[&str]) -> Result<Value, String> {
+    let manifest = pod(json!({})).to_string();
+    let output = support::command(flags, manifest.as_bytes());
+    if !output.status.success() {
+        return Err(String::from_utf8(output.stderr).unwrap());
+    }
+    let after: Value = serde_saphyr::from_slice(&output.stdout).unwrap();
+    Ok(config(&after)["tracing"].clone())
+}
+
+#[test]
+fn spans_go_where_the_flags_say() {
+    const TO: [&str; 2] = ["--tracing-collector", "collector.o.svc:4317"];
+    let identity = ["--tracing-identity", "spiffe://cluster.local/ns/o/sa/collector"];
+    let sampling = ["--tracing-sampling", "0.5%"];
+    for (flags, expect) in [
+        (vec![], Value::Null),
+        (TO.to_vec(), json!({"endpoint": "https://collector.o.svc:4317"})),
+        (
+            [TO, identity, sampling].concat(),
+            json!({
+                "endpoint": "https://collector.o.svc:4317",
+                "identity": "spiffe://cluster.local/ns/o/sa/collector",
+                "sampling": "0.5%",
+            }),
+        ),
+        (
+            [&TO[..], &["--tracing-plaintext"]].concat(),
+            json!({"endpoint": "http://collector.o.svc:4317", "plaintext": true}),
+        ),
+    ] {
+        assert_eq!(tracing(&flags), Ok(expect), "{flags:?}");
+    }
+    for (flags, named) in [
+        (sampling.to_vec(), "--tracing-collector"),
+        (identity.to_vec(), "--tracing-collector"),
+        (vec!["--tracing-plaintext"], "--tracing-collector"),
+        ([TO, ["--tracing-sampling", "2"]].concat(), "percentage"),
+        ([TO, ["--tracing-identity", "collector"]].concat(), "--tracing-identity"),
+        ([&TO[..], &identity, &["--tracing-plaintext"]].concat(), "cannot be used with"),
+        (vec!["--tracing-collector", "https://a:1"], "HOST:PORT"),
+    ] {
+        let said = tracing(&flags).expect_err("these flags are refused");
+        assert!(said.contains(named), "{flags:?}: {said}");
+    }
+}

@@ -21,7 +21,7 @@ pub use tree::{
     MAX_DEPTH, MAX_DOCUMENTS, MAX_FILE_BYTES, MAX_KEYS, MAX_NODES, MappingKey, NodeKind,
     SourcePosition, YamlDocument, YamlNode, read,
 };
-pub use units::{format_duration, format_size, parse_duration, parse_size};
+pub use units::{format_duration, format_size, parse_duration, parse_percentage, parse_size};
 
 #[cfg(test)]
 mod tests;

@@ -127,12 +127,36 @@ fn an_install_elsewhere_names_its_own_namespace_everywhere() {
 }
 
 #[test]
+fn the_chart_says_where_spans_are_sent() {
+    let flags = |settings: &[&str]| {
+        let yaml = templated(settings);
+        let lines = yaml.lines().map(str::trim).filter(|line| line.starts_with("- --tracing"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(flags(&[]).is_empty());
+    let collector = "injector.tracing.collector=collector.o.svc:4317";
+    assert_eq!(
+        flags(&[collector, "injector.tracing.identity=spiffe://a/b"]),
+        [
+            "- --tracing-collector=collector.o.svc:4317",
+            "- --tracing-sampling=1%",
+            "- --tracing-identity=spiffe://a/b",
+        ]
+    );
+    let plain = flags(&[collector, "injector.tracing.plaintext=true"]);
+    assert_eq!(plain.last().map(String::as_str), Some("- --tracing-plaintext"));
+}
+
+#[test]
 fn the_chart_refuses_values_that_it_does_not_know() {
     for (setting, named) in [
         ("injector.failurePolicy=Perhaps", "failurePolicy"),
         ("authority.replicas=0", "replicas"),
         ("authority.leaflifetime=2h", "leaflifetime"),
         ("trustDomain=Upper.Case", "trustDomain"),
+        ("injector.tracing.endpoint=a", "endpoint"),
+        ("injector.tracing.collector=https://a:1", "collector"),
+        ("injector.tracing.sampling=1", "sampling"),
     ] {
         let mut helm = Command::new(peer("kubectl-1.37/helm"));
         helm.args(["template", "postern"]).arg(repository().join("k8s/chart"));

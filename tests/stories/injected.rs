@@ -33,6 +33,9 @@ spec:
 fn injected(manifest: &str) -> String {
     let mut inject = Command::new(binary("postern-k8s"))
         .args(["inject", "--authority", "10.0.0.1:15012"])
+        .args(["--tracing-collector", "collector.observability.svc:4317"])
+        .args(["--tracing-identity", "spiffe://cluster.local/ns/observability/sa/collector"])
+        .args(["--tracing-sampling", "0.5%"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -24,7 +24,7 @@ struct Cli {
 enum Command {
     /// Watch the cluster and stream to each proxy what is its own.
     Controller(Box<controller::ControllerArgs>),
-    Inject(inject::InjectArgs),
+    Inject(Box<inject::InjectArgs>),
     /// Inject pods as they are created: the admission webhook.
     Injector(Box<injector::InjectorArgs>),
     /// Print the definition of our own resource kind, for `kubectl apply -f -`.

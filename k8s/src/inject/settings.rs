@@ -1,10 +1,14 @@
 //! What the person who installs the mesh chooses, the same for every pod.
 
+mod tracing;
+
 use std::fmt;
 use std::str::FromStr;
 
 use clap::Args;
 use identity::TrustDomain;
+
+pub use tracing::TracingSettings;
 
 /// The version of this binary, which is the version of the images it injects.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -50,6 +54,9 @@ pub struct InjectionSettings {
     /// documents a key. A namespace without it has the empty set.
     #[arg(long, value_name = "NAME", default_value = "postern-resources", value_parser = dns_label)]
     pub resources_config_map: String,
+    /// Where the proxies send spans.
+    #[command(flatten)]
+    pub tracing: TracingSettings,
 }
 
 impl InjectionSettings {

@@ -1,4 +1,4 @@
-//! Durations and sizes as configuration writes them: a whole number and a unit, never a bare number.
+//! Durations, sizes and shares as configuration writes them: a number and a unit, never a bare number.
 
 use std::time::Duration;
 
@@ -28,6 +28,22 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 pub fn parse_size(text: &str) -> Option<u64> {
     let (number, unit, tail) = number_and_unit(text, SIZE_UNITS)?;
     if tail.is_empty() { number.checked_mul(unit) } else { None }
+}
+
+/// Reads a share from `0%` to `100%`, with at most four digits behind a point, in millionths. `None` for anything else.
+pub fn parse_percentage(text: &str) -> Option<u32> {
+    const PERCENT: u32 = 10_000;
+    let number = text.strip_suffix('%')?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str, most: usize| {
+        (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    if !digits(whole, 3) || !digits(part, 4) {
+        return None;
+    }
+    let whole = whole.parse::<u32>().ok()?.checked_mul(PERCENT)?;
+    let millionths = whole.checked_add(format!("{part:0<4}").parse().ok()?)?;
+    (millionths <= 100 * PERCENT).then_some(millionths)
 }
 
 /// Splits `<digits><unit>…` at the first unit.
@@ -99,6 +115,35 @@ mod tests {
             ("18446744073709551615KiB", None),
         ] {
             assert_eq!(parse_size(text), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn percentages() {
+        for (text, millionths) in [
+            ("1%", Some(10_000)),
+            ("0%", Some(0)),
+            ("100%", Some(1_000_000)),
+            ("100.0000%", Some(1_000_000)),
+            ("0.05%", Some(500)),
+            ("12.5%", Some(125_000)),
+            ("0.0001%", Some(1)),
+            ("0.00001%", None),
+            ("100.0001%", None),
+            ("101%", None),
+            ("1000%", None),
+            ("-1%", None),
+            ("+1%", None),
+            ("1", None),
+            ("%", None),
+            (".5%", None),
+            ("1.%", None),
+            ("1 %", None),
+            ("1e2%", None),
+            ("1%%", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_percentage(text), millionths, "{text}");
         }
     }
 

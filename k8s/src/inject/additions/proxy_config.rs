@@ -99,6 +99,9 @@ pub(crate) fn write(
     if !probes.is_empty() {
         set("probes", json!(probes));
     }
+    if let Some(tracing) = settings.tracing.section() {
+        set("tracing", tracing);
+    }
     with_workload(&config)
 }
 

@@ -1,5 +1,7 @@
 //! Which new traces are recorded.
 
+use policy::yaml::parse_percentage;
+
 use super::context::TraceId;
 
 /// Traces in a million; a rate has no finer steps.
@@ -25,19 +27,10 @@ impl SamplingRate {
     /// # Errors
     /// What to write.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const WRONG: &str = "write a percentage from 0% to 100%, such as 1% or 0.05%";
-        let number = text.strip_suffix('%').ok_or(WRONG)?;
-        let (whole, part) = number.split_once('.').map_or((number, None), |(a, b)| (a, Some(b)));
-        let digits = |text: &str, most: usize| {
-            (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-        };
-        if !digits(whole, 3) || !part.is_none_or(|part| digits(part, 4)) {
-            return Err(WRONG);
-        }
-        let part = format!("{:0<4}", part.unwrap_or_default());
-        let number = |text: &str| text.parse::<u32>().map_err(|_| WRONG);
-        let millionths = number(whole)? * (MILLION / 100) + number(&part)?;
-        if millionths > MILLION { Err(WRONG) } else { Ok(Self { millionths }) }
+        let millionths = parse_percentage(text);
+        let millionths =
+            millionths.ok_or("write a percentage from 0% to 100%, such as 1% or 0.05%")?;
+        Ok(Self { millionths })
     }
 
     /// Whether the trace with this random id is recorded. Everyone who decides by the same bits decides alike, and a
@@ -55,36 +48,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_are_percentages() {
-        for (text, expect) in [
-            ("1%", Some(10_000)),
-            ("0%", Some(0)),
-            ("100%", Some(MILLION)),
-            ("100.0000%", Some(MILLION)),
-            ("0.05%", Some(500)),
-            ("12.5%", Some(125_000)),
-            ("0.0001%", Some(1)),
-            ("0.00001%", None),
-            ("100.0001%", None),
-            ("101%", None),
-            ("1000%", None),
-            ("-1%", None),
-            ("+1%", None),
-            ("1", None),
-            ("%", None),
-            (".5%", None),
-            ("1.%", None),
-            ("1 %", None),
-            ("1e2%", None),
-            ("", None),
-        ] {
-            assert_eq!(
-                SamplingRate::parse(text).ok().map(|rate| rate.millionths),
-                expect,
-                "{text}"
-            );
-        }
+    fn the_default_is_one_percent() {
         assert_eq!(SamplingRate::parse("1%"), Ok(SamplingRate::default()));
+        assert!(SamplingRate::parse("1").is_err());
     }
 
     #[test]
