@@ -126,7 +126,7 @@ limits! {
         "Longer than the usual keep-alive of clients, short enough to free what nobody uses (P-08).";
     "tcpKeepalive" tcp_keepalive: Duration = Duration::from_secs(15), Duration::from_secs(1), Duration::from_secs(3600);
         "TCP keep-alive: idle time before the first probe, and a third of it between probes.",
-        "With three probes a dead peer is found within 30 s (F-15); opaque connections have no other idle limit.";
+        "With two probes a dead peer is found within 30 s (F-15); opaque connections have no other idle limit.";
 
     // Requests.
     "headerTimeout" header_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);

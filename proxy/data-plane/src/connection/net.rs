@@ -80,16 +80,29 @@ impl Io for BoxedIo {
 /// A byte stream whose concrete type no longer matters.
 pub type BoxedIo = Box<dyn Io>;
 
-/// A peer that vanished is noticed within this time (SECURITY-CASES F-15: at most 30 s).
+/// A peer that vanished is noticed within this time (SECURITY-CASES F-15: at most 30 s). The kernel takes one that reads
+/// nothing for as long for vanished too, whatever it acknowledges.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
+/// Keep-alive probes without an answer that end a connection within the pod, for which [`USER_TIMEOUT`] is not set.
+const KEEPALIVE_RETRIES: u32 = 2;
 
 /// Options of every connection: no delay, and keep-alive probes after `keepalive` of silence and then at a third of it,
 /// so that dead peers are noticed.
 fn set_options(socket: &SockRef<'_>, keepalive: Duration) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     let probes = TcpKeepalive::new().with_time(keepalive).with_interval(keepalive / 3);
-    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_keepalive(&probes.with_retries(KEEPALIVE_RETRIES))?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+/// Lets a connection from a program of the same pod lie unread for as long as its protocol allows. Nothing on loopback
+/// vanishes without a word, and a program may rest: a database client that shows one page of rows, an app that waits
+/// for a lock. A connection over the network stays as it is.
+pub fn let_rest_within_pod(stream: &TcpStream) {
+    if stream.local_addr().is_ok_and(|local| canonical(local).ip().is_loopback()) {
+        // It fails only on a socket that is already closed.
+        let _ = SockRef::from(stream).set_tcp_user_timeout(None);
+    }
 }
 
 /// The original destination of a connection that nftables redirected here, or `None` when it was not redirected: then
@@ -140,6 +153,8 @@ pub struct DialOptions {
     pub keepalive: Duration,
     /// Whether the connection carries traffic: it must then leave the last descriptors to readiness and admin.
     pub traffic: bool,
+    /// Whether the other end is in the same pod: it may then rest without reading ([`let_rest_within_pod`]).
+    pub within_pod: bool,
 }
 
 impl DialOptions {
@@ -152,6 +167,7 @@ impl DialOptions {
             timeout: limits.connect_timeout,
             keepalive: limits.tcp_keepalive,
             traffic: false,
+            within_pod: false,
         }
     }
 
@@ -164,7 +180,8 @@ impl DialOptions {
     /// As our own app is dialled, from a source address that the redirection rules recognise, if there are any.
     #[must_use]
     pub fn app(limits: &Limits, interception: &InterceptionConfig, source: Option<IpAddr>) -> Self {
-        Self { source, timeout: limits.app_connect_timeout, ..Self::upstream(limits, interception) }
+        let timeout = limits.app_connect_timeout;
+        Self { source, timeout, within_pod: true, ..Self::upstream(limits, interception) }
     }
 
     /// Connects.
@@ -185,7 +202,11 @@ impl DialOptions {
         let stream = tokio::time::timeout(self.timeout, socket.connect(to))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
-        set_options(&SockRef::from(&stream), self.keepalive)?;
+        let options = SockRef::from(&stream);
+        set_options(&options, self.keepalive)?;
+        if self.within_pod {
+            options.set_tcp_user_timeout(None)?;
+        }
         Ok(stream)
     }
 }
@@ -196,3 +217,6 @@ pub fn abort_on_close(stream: &TcpStream) {
     // It fails only on a socket that is already closed, and then nothing is left to do.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
+
+#[cfg(test)]
+mod tests;

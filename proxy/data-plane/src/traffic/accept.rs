@@ -117,6 +117,9 @@ fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &
     if !has_room(worker, &stream, purpose) {
         return net::abort_on_close(&stream);
     }
+    if purpose.direction() == Direction::Outbound {
+        net::let_rest_within_pod(&stream);
+    }
     let (worker, source) = (worker.clone(), net::canonical(source));
     match purpose.clone() {
         ListenerPurpose::Inbound => {

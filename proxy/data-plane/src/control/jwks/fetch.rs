@@ -73,6 +73,7 @@ pub(super) async fn get(
             timeout: DIAL_TIMEOUT,
             keepalive: config.limits.tcp_keepalive,
             traffic: false,
+            within_pod: false,
         }),
     };
     Ok(web_fetch::fetch(&url, &rules).await?)
