@@ -37,6 +37,7 @@ mod modes;
 mod outside_peers;
 mod policy_changes;
 mod proofs;
+mod real_servers;
 mod refused;
 mod replicas;
 mod request_forms;
