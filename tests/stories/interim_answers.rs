@@ -155,6 +155,142 @@ fn a_body_that_the_app_does_not_want_is_not_asked_for() {
     assert!(begun.elapsed() < Duration::from_secs(10), "the end took {:?}", begun.elapsed());
 }
 
+/// What an app may make of a request that expects something, for a client that does not wait with the body and for one
+/// that does: [`POST`] with its body at once, and without.
+#[test]
+fn the_app_answers_an_expectation_as_it_likes() {
+    let scene = scene(|mut stream| async move {
+        loop {
+            let head = read_until(&mut stream, "\r\n\r\n").await;
+            if head.is_empty() {
+                break;
+            }
+            let (asks, answer) = match head.split(' ').nth(1) {
+                Some("/asks") => (true, "200 OK\r\ncontent-length: 2\r\n\r\nok"),
+                Some("/reads") => (false, "200 OK\r\ncontent-length: 2\r\n\r\nok"),
+                Some("/ignores") => {
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                    let _ = stream.write_all(answer).await;
+                    break;
+                }
+                _ => {
+                    let answer = b"HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n";
+                    let _ = stream.write_all(answer).await;
+                    break;
+                }
+            };
+            if asks {
+                let _ = stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await;
+            }
+            assert_eq!(read_until(&mut stream, "hello").await, "hello");
+            let _ = stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await;
+        }
+    });
+    let address = scene.store.at(8080);
+    for (path, at_once, expect) in [
+        ("/asks", true, &["100", "200"][..]),
+        ("/asks", false, &["100", "200"]),
+        // An app that never asks reads the body of a client that did not wait.
+        ("/reads", true, &["200"]),
+        ("/ignores", true, &["200"]),
+        ("/ignores", false, &["200"]),
+        ("/fails", true, &["417"]),
+        ("/fails", false, &["417"]),
+    ] {
+        let head = POST.replace("POST / ", &format!("POST {path} "));
+        let heard = scene.frontend.run(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let first = if at_once { head + "hello" } else { head };
+            stream.write_all(first.as_bytes()).await.unwrap();
+            let mut heard = read_until(&mut stream, "\r\n\r\n").await;
+            if heard.starts_with("HTTP/1.1 100 ") {
+                if !at_once {
+                    stream.write_all(b"hello").await.unwrap();
+                }
+                heard += &read_until(&mut stream, "\r\n\r\n").await;
+            }
+            heard
+        });
+        let statuses: Vec<_> =
+            heard.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+        assert_eq!(statuses, expect, "{path}, the body at once: {at_once}: {heard}");
+    }
+}
+
+/// Sends the head of a POST that expects something, nothing more, and reads what comes until its stream is done with.
+async fn frames_of_an_answer(address: SocketAddr) -> Vec<String> {
+    // :method POST, :scheme http and :path / are whole entries of the static table.
+    let mut head = vec![0x83, 0x86, 0x84];
+    for (name, value) in [(&b"\x01"[..], "store"), (b"\x00\x06expect", "100-continue")] {
+        head.extend(name);
+        head.push(u8::try_from(value.len()).unwrap());
+        head.extend(value.as_bytes());
+    }
+    let head = h2::frame(Kind::Headers, h2::END_HEADERS, 1, &head);
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(&[h2::PREFACE, &h2::settings(&[]), &head].concat()).await.unwrap();
+    let mut frames = Vec::new();
+    let read = async {
+        loop {
+            let mut head = [0; 9];
+            if stream.read_exact(&mut head).await.is_err() {
+                break;
+            }
+            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            stream.read_exact(&mut payload).await.unwrap();
+            let end = if head[4] & h2::END_STREAM == 0 { "" } else { ", the end" };
+            match head[3] {
+                kind if kind == Kind::Headers as u8 => frames.push(format!("head{end}")),
+                kind if kind == Kind::Data as u8 => {
+                    frames.push(format!("{}{end}", String::from_utf8_lossy(&payload)));
+                }
+                kind if kind == Kind::ResetStream as u8 => {
+                    frames.push(format!("reset {}", payload[3]));
+                    break;
+                }
+                _ => {}
+            }
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
+    frames
+}
+
+#[test]
+fn an_expectation_over_http2_is_the_apps_too() {
+    let scene = scene(|mut stream| async move {
+        // An app that hears HTTP/2 says 100 in a frame: HEADERS with :status 100, then the answer.
+        let mut seen = vec![0; 0];
+        while !seen.ends_with(b"hello") {
+            let Ok(byte) = stream.read_u8().await else { return };
+            seen.push(byte);
+            if seen.len() == 100 {
+                let ask = h2::frame(Kind::Headers, h2::END_HEADERS, 1, b"\x08\x03100");
+                let says = [h2::settings(&[]), h2::settings_ack(), ask].concat();
+                let _ = stream.write_all(&says).await;
+            }
+        }
+        let head = h2::frame(Kind::Headers, h2::END_HEADERS, 1, &[0x88]);
+        let data = h2::frame(Kind::Data, h2::END_STREAM, 1, b"ok");
+        let _ = stream.write_all(&[head, data].concat()).await;
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    });
+    let options = ["-sS", "-i", "-4", "--max-time", "10", "--http2-prior-knowledge"];
+    let call = [&options[..], &["-H", "expect: 100-continue", "-d", "hello", "http://store:8080/"]];
+    let heard = scene.frontend.command("curl", &call.concat()).stdout;
+    assert!(heard.starts_with("HTTP/2 100") && heard.contains("\r\n\r\nHTTP/2 200"), "{heard}");
+    assert!(heard.ends_with("ok"), "{heard}");
+    let reports = scene.mesh.pod("reports").start();
+    let address = scene.store.at(8080);
+    let frames = reports.run(async move { frames_of_an_answer(address).await });
+    // The whole refusal, and only then that the body is not wanted, which is no error (RFC 9113 §8.1).
+    assert_eq!(
+        frames,
+        ["head", "postern: no_matching_allow\n, the end", "reset 0"],
+        "policy speaks before anybody asks"
+    );
+}
+
 #[test]
 fn a_client_of_http10_is_kept_or_ended() {
     let scene = scene(|mut stream| async move {
