@@ -44,6 +44,7 @@ fn admit(bencher: Bencher<'_, '_>, headers: &[(&str, &str)]) {
     let request = request(headers);
     let settings = GateSettings {
         default_port: Some(80),
+        dialled: None,
         normalization: PathNormalization::MergeSlashes,
         head: HeadLimits::default(),
         named: None,

@@ -315,6 +315,7 @@ fn explain_request(
 fn gate_settings<'a>(config: &Config, snapshot: &'a Snapshot) -> GateSettings<'a> {
     GateSettings {
         default_port: Some(80),
+        dialled: None,
         normalization: config.path_normalization,
         head: HeadLimits::of(&config.limits),
         named: Some(snapshot.header_names()),

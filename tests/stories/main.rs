@@ -34,6 +34,7 @@ mod interim_answers;
 mod kubelet;
 mod loops;
 mod modes;
+mod old_clients;
 mod outside_peers;
 mod policy_changes;
 mod proofs;

@@ -24,6 +24,7 @@ fn pass(parts: &mut Parts) -> Result<AdmittedRequest, GateRefusal> {
     let rules = HeaderNames::new(["x-role"]);
     let settings = GateSettings {
         default_port: Some(80),
+        dialled: None,
         normalization: PathNormalization::default(),
         head: HeadLimits::default(),
         named: Some(&rules),

@@ -28,6 +28,8 @@ mod target;
 mod underscores;
 mod upgrade;
 
+use std::net::SocketAddr;
+
 use crate::limits::Limits;
 use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
@@ -127,6 +129,9 @@ pub fn configure_client(builder: &mut hyper::client::conn::http1::Builder, limit
 pub struct GateSettings<'a> {
     /// The port of a host that names none: 80, or 443 where the client speaks TLS itself.
     pub default_port: Option<u16>,
+    /// The address that the client dialled: the host of a request of HTTP/1.0 that names none. `None` where it is not
+    /// known; such a request is then refused.
+    pub dialled: Option<SocketAddr>,
     /// How far paths are normalised.
     pub normalization: PathNormalization,
     /// How large the head may be.
@@ -172,7 +177,7 @@ pub fn admit(
     let fields = read_fields(&mut parts.headers, settings.head)?;
     check_framing(parts, &fields)?;
     check_expectation(&mut parts.headers, &fields)?;
-    let host = target::host(parts, &fields, settings.default_port)?;
+    let host = target::host(parts, &fields, settings)?;
     let target = target::take(parts)?;
     let dropped = underscores::check(&mut parts.headers, &fields, settings)?;
     // Last, because `Connection` can name any field, and nothing above may come to miss one.

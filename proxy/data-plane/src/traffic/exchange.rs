@@ -339,9 +339,11 @@ fn pass_gate(
     snapshot: Option<&Arc<Snapshot>>,
     parts: &mut Parts,
 ) -> Result<AdmittedRequest, RequestError> {
-    let settings = &phases.context().worker.state.settings;
+    let HttpContext { worker, connection, .. } = phases.context();
+    let settings = &worker.state.settings;
     let settings = GateSettings {
         default_port: Some(80),
+        dialled: Some(connection.destination),
         normalization: settings.path_normalization,
         head: HeadLimits::of(&settings.limits),
         named: snapshot.map(|snapshot| snapshot.header_names()),

@@ -2,18 +2,19 @@
 
 use http::header::{HOST, HeaderMap, HeaderValue};
 use http::uri::{PathAndQuery, Scheme};
-use http::{Method, request::Parts};
+use http::{Method, Version, request::Parts};
 use policy::HostName;
 
+use super::GateSettings;
 use super::fields::FieldSummary;
 use super::refusal::GateRefusal;
 
-/// The one host of a request: `Host`, the target's authority, or both when they agree. Leaves
-/// `Host` behind in the spelling that was judged.
+/// The one host of a request: `Host`, the target's authority, or both when they agree; for a client of HTTP/1.0 that
+/// names none, what it dialled. Leaves `Host` behind in the spelling that was judged.
 pub(crate) fn host(
     parts: &mut Parts,
     fields: &FieldSummary,
-    default_port: Option<u16>,
+    settings: &GateSettings<'_>,
 ) -> Result<HostName, GateRefusal> {
     if fields.host > 1 {
         return Err(GateRefusal::HOST_REPEATED);
@@ -22,18 +23,22 @@ pub(crate) fn host(
     {
         return Err(GateRefusal::SCHEME);
     }
-    let read =
-        |text: &str| HostName::parse(text, default_port).map_err(|_| GateRefusal::HOST_INVALID);
+    let read = |text: &str| {
+        HostName::parse(text, settings.default_port).map_err(|_| GateRefusal::HOST_INVALID)
+    };
     let written = parts.headers.get(HOST).map(HeaderValue::to_str).transpose();
     let written = written.map_err(|_| GateRefusal::HOST_INVALID)?;
     let header = written.map(read).transpose()?;
     let in_its_spelling = written.is_some() && written == header.as_ref().map(HostName::as_str);
     let host = match (header, parts.uri.authority()) {
+        // Only HTTP/1.1 must say (RFC 9112 §3.2); the app is told what was judged.
+        (None, None) if parts.version == Version::HTTP_10 => {
+            let dialled = settings.dialled.ok_or(GateRefusal::HOST_MISSING)?;
+            read(&dialled.to_string())?
+        }
         (None, None) => return Err(GateRefusal::HOST_MISSING),
         // HTTP/2 needs no `Host`; HTTP/1 does, beside any target.
-        (None, Some(authority)) if parts.version >= http::Version::HTTP_2 => {
-            read(authority.as_str())?
-        }
+        (None, Some(authority)) if parts.version >= Version::HTTP_2 => read(authority.as_str())?,
         (None, Some(_)) => return Err(GateRefusal::HOST_MISSING),
         (Some(host), None) => host,
         (Some(host), Some(authority)) if read(authority.as_str())? == host => host,

@@ -33,6 +33,7 @@ fn request(text: &str) -> Parts {
 fn settings() -> GateSettings<'static> {
     GateSettings {
         default_port: Some(80),
+        dialled: Some(([10, 0, 0, 1], 8080).into()),
         normalization: PathNormalization::default(),
         head: HeadLimits::default(),
         named: Some(&RULES),
@@ -214,6 +215,23 @@ fn s11_h2_scheme_in_capitals() {
     passes("in a URI", "GET HTTP://a/ 1.1\nhost: a", &["GET /", "host: a"]);
 }
 
+/// A client of HTTP/1.0 need not name a host: it is what it dialled, and the app is told so.
+#[test]
+fn s11_h1_targets_of_old_clients() {
+    passes("no Host", "GET /x 1.0", &["GET /x", "host: 10.0.0.1:8080"]);
+    passes("a Host", "GET / 1.0\nhost: a", &["GET /", "host: a"]);
+    refused("two of them", "GET / 1.0\nhost: a\nhost: a", GateRefusal::HOST_REPEATED);
+    refused("a URI without Host", "GET http://b/ 1.0", GateRefusal::HOST_MISSING);
+    refused("no Host on HTTP/1.1", "GET / 1.1", GateRefusal::HOST_MISSING);
+    let unknown = GateSettings { dialled: None, ..settings() };
+    assert_eq!(pass_by("GET / 1.0", &unknown).unwrap_err(), GateRefusal::HOST_MISSING);
+    for (dialled, host) in [("10.0.0.1:80", "10.0.0.1"), ("[fd00::1]:80", "[fd00::1]")] {
+        let dialled = GateSettings { dialled: Some(dialled.parse().unwrap()), ..settings() };
+        let passed = pass_by("GET / 1.0", &dialled).unwrap();
+        assert!(passed.ends_with(&format!("host: {host}")), "{passed}");
+    }
+}
+
 #[test]
 fn s11_h1_targets() {
     refused("no slash", "GET admin 1.1\nhost: a", GateRefusal::TARGET);
@@ -246,7 +264,6 @@ fn options_asterisk_is_judged_as_the_root() {
 #[test]
 fn s14_host_spelling_gate() {
     refused("none", "GET / 1.1", GateRefusal::HOST_MISSING);
-    refused("none on 1.0", "GET / 1.0", GateRefusal::HOST_MISSING);
     refused("two", "GET / 1.1\nhost: a\nhost: a", GateRefusal::HOST_REPEATED);
     refused("a path and more", "GET / 1.1\nhost: a/b@c", GateRefusal::HOST_INVALID);
     refused("empty", "GET / 1.1\nhost:  ", GateRefusal::HOST_INVALID);

@@ -21,6 +21,7 @@ async fn gate(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
     raw::show_expectation(&mut parts.headers);
     let settings = GateSettings {
         default_port: Some(80),
+        dialled: Some(([10, 0, 0, 1], 8080).into()),
         normalization: PathNormalization::default(),
         head: HeadLimits::default(),
         named: None,

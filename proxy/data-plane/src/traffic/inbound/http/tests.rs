@@ -89,6 +89,7 @@ fn phases(installer: &ResourceInstaller) -> InboundPhases {
 fn pass_gate(parts: &mut Parts, snapshot: &Snapshot) -> AdmittedRequest {
     let settings = GateSettings {
         default_port: Some(80),
+        dialled: None,
         normalization: PathNormalization::default(),
         head: HeadLimits::default(),
         named: Some(snapshot.header_names()),
