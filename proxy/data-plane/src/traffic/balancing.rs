@@ -123,6 +123,18 @@ impl BalancedService {
         balancer
     }
 
+    /// The balancer of the one endpoint that was dialled by its address. What is known of it as one of the service's
+    /// endpoints holds.
+    pub fn only(&self, address: SocketAddr, settings: &BalancerSettings) -> Arc<Balancer> {
+        let members = self.members.lock();
+        let known = members.as_ref().and_then(|members| {
+            let at = members.places.iter().position(|place| place.address == address)?;
+            members.balancer.endpoints().get(at).cloned()
+        });
+        let endpoint = known.unwrap_or_else(|| Arc::new(EndpointPlace::at(address).endpoint(None)));
+        Arc::new(Balancer::new(vec![endpoint], settings.clone()))
+    }
+
     fn balancer(&self) -> Option<Arc<Balancer>> {
         self.members.lock().as_ref().map(|members| members.balancer.clone())
     }
@@ -136,6 +148,11 @@ impl Members {
 }
 
 impl EndpointPlace {
+    /// A place of which only the address is known.
+    pub fn at(address: SocketAddr) -> Self {
+        Self { address, weight: NonZeroU32::MIN, zone: None }
+    }
+
     /// `joins` is when it came to others that were there before.
     fn endpoint(&self, joins: Option<Duration>) -> Endpoint {
         let key = stable_hash(self.address.to_string().as_bytes());

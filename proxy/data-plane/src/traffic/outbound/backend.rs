@@ -51,6 +51,8 @@ pub(crate) struct Backend {
 pub(crate) struct ReachedEndpoint {
     chosen: ChosenEndpoint,
     connection: RequestConnection,
+    /// Since it was chosen: a slow handshake is a burden, too.
+    in_flight: Option<InFlight>,
 }
 
 /// The endpoint that the balancer chose.
@@ -96,7 +98,11 @@ pub(crate) async fn resolve(
     let shared = state.balancers.service(&key);
     let locality = state.settings.locality.as_ref();
     let settings = balancer_settings(policy, limits.endpoint_rest, locality);
-    let balancer = shared.balance(&places, &settings, state.clock.since_start(Instant::now()));
+    let now = state.clock.since_start(Instant::now());
+    let balancer = match found.endpoint {
+        Some(address) => shared.only(address, &settings),
+        None => shared.balance(&places, &settings, now),
+    };
     let endpoints = places.iter().map(|place| {
         worker.mesh.destination(limits, place.address, service, &policy.connection_pool)
     });
@@ -137,12 +143,6 @@ pub(crate) fn labels(
         destination_service: service.clone(),
         protocol,
         mtls: principal.is_some(),
-    }
-}
-
-impl EndpointPlace {
-    fn at(address: SocketAddr) -> Self {
-        Self { address, weight: NonZeroU32::MIN, zone: None }
     }
 }
 
@@ -207,9 +207,9 @@ impl Backend {
             let in_turn = || self.next(worker, hints, even_ejected);
             let Some(chosen) = first.take().or_else(in_turn) else { break };
             let Some(endpoint) = self.endpoints.get(chosen.0) else { break };
-            let began = Instant::now();
+            let (began, in_flight) = (Instant::now(), self.in_flight(chosen));
             match endpoint.open_request_connection(&worker.dialer).await {
-                Ok(connection) => return Ok(ReachedEndpoint { chosen, connection }),
+                Ok(connection) => return Ok(ReachedEndpoint { chosen, connection, in_flight }),
                 Err(error) if error.is_unprocessed() => {
                     self.unreachable(worker, chosen, &error, began);
                     last = error;
@@ -233,7 +233,9 @@ impl Backend {
         let chosen = self.next(worker, hints, false).ok_or(None)?;
         let endpoint = self.endpoints.get(chosen.0).ok_or(None)?;
         match endpoint.take_request_connection(&worker.dialer) {
-            Some(connection) => Ok(ReachedEndpoint { chosen, connection }),
+            Some(connection) => {
+                Ok(ReachedEndpoint { chosen, connection, in_flight: self.in_flight(chosen) })
+            }
             None => Err(Some(chosen)),
         }
     }
@@ -276,8 +278,9 @@ impl Backend {
 
     /// Whether there is another endpoint that is not ejected.
     pub(crate) fn has_alternative(&self, worker: &Worker, than: SocketAddr) -> bool {
-        let hints = EndpointHints { except: Some(than), hash: None };
-        self.endpoints.len() > 1 && self.next(worker, hints, false).is_some()
+        let now = worker.state.clock.since_start(Instant::now());
+        let is_this = |at: usize| self.endpoints.get(at).is_some_and(|e| e.address == than);
+        self.balancer.has_alternative(now, is_this)
     }
 
     /// Whether one of the endpoints failed a moment ago, so that another may replace it.
@@ -361,14 +364,13 @@ impl Backend {
         request: Box<Request<Body>>,
         within: Option<Duration>,
     ) -> (Result<Response<Body>, RequestError>, Option<InFlight>) {
-        let ReachedEndpoint { chosen, connection } = reached;
+        let ReachedEndpoint { chosen, connection, in_flight } = reached;
         let Some(endpoint) = self.endpoints.get(chosen.0) else {
             let none = RequestError::NoEndpoint(self.service.host.to_string());
             return (Err(none), None);
         };
         let mut attempt =
             UnseenAttempt { backend: self, worker, chosen, began: Instant::now(), seen: false };
-        let in_flight = self.in_flight(chosen);
         let sending = endpoint.send(&worker.dialer, connection, request);
         let answered = match within {
             None => sending.await,
