@@ -3,13 +3,11 @@
 
 mod matching;
 mod reference;
-mod scale;
 mod scope;
 
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::route::Route;
 use crate::{PathNormalization, SourceFile};
 
 fn resources(text: &str) -> Resources {
@@ -89,8 +87,4 @@ fn check(text: &str, rows: &[(&str, &str)]) {
     for (asked, expect) in rows {
         assert_eq!(Asked::new(asked).of(&routes), *expect, "{asked}\n{text}");
     }
-}
-
-fn routes_of(resources: &Resources) -> Vec<Arc<Route>> {
-    resources.routes().to_vec()
 }

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::route::{
-    HeaderMatch, ParentKind, ParentRef, PathMatch, QueryMatch, RouteHost, RouteId, RouteMatch,
-    RouteTimeouts, RuleDefinition, TextMatch,
+    HeaderMatch, ParentKind, ParentRef, PathMatch, QueryMatch, Route, RouteHost, RouteId,
+    RouteMatch, RouteTimeouts, RuleDefinition, TextMatch,
 };
 
 /// One match of a rule, under one host.
