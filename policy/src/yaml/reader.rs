@@ -38,6 +38,11 @@ impl<'n> YamlValue<'n> {
         matches!(self.node.kind, NodeKind::List(_))
     }
 
+    /// True for a sequence without items.
+    pub fn is_empty_list(&self) -> bool {
+        matches!(&self.node.kind, NodeKind::List(items) if items.is_empty())
+    }
+
     /// The text of a scalar, whatever it would be read as.
     pub fn scalar(&self) -> Option<&'n str> {
         match &self.node.kind {

@@ -1,6 +1,7 @@
 //! Where a call of this workload would go: the route, the rule, the path that is sent, the backends with their weights.
 //!
-//! A draw is not made: every backend is told with its share. Whether a backend exists is known to live traffic alone.
+//! A draw is not made: every backend is told with its share. Whether a backend exists is told where services come from
+//! files; in a cluster, live traffic alone knows.
 
 use std::sync::Arc;
 
@@ -113,7 +114,42 @@ impl CalledServices<'_> {
             Some(request) => of_request(config, snapshot, routes.as_ref(), port, request),
             None => Ok(of_connection(routes.as_ref(), line.connection().sni)),
         };
-        answer.unwrap_or_else(|refusal| ExplainAnswer::deny(refusal.reason))
+        match answer {
+            Ok(answer) => self.with_unknown_backends(config, answer),
+            Err(refusal) => ExplainAnswer::deny(refusal.reason),
+        }
+    }
+
+    /// Notes the backends that no file knows, and what follows when nothing is left.
+    fn with_unknown_backends(&self, config: &Config, mut answer: ExplainAnswer) -> ExplainAnswer {
+        let Some(Some(route)) = &mut answer.route else { return answer };
+        if config.controller.is_none() {
+            let unknown = |host: &str, port| {
+                (!self.is_known(config, host, port))
+                    .then(|| InvalidBackend::BackendNotFound.as_str())
+            };
+            for BackendAnswer { service, port, invalid, .. } in &mut route.backends {
+                *invalid = invalid.or_else(|| unknown(service, *port));
+            }
+            for MirrorAnswer { service, port, invalid, .. } in &mut route.mirrors {
+                *invalid = invalid.or_else(|| unknown(service, *port));
+            }
+        }
+        let is_open = |backend: &BackendAnswer| backend.weight > 0 && backend.invalid.is_none();
+        match route.redirect.is_some() || route.backends.iter().any(is_open) {
+            true => answer,
+            // Without anything that could be sent to, every call is answered 500.
+            false => ExplainAnswer { decision: "deny", reason: "backend_invalid", ..answer },
+        }
+    }
+
+    /// Whether this workload sees such a Service of the mesh.
+    fn is_known(&self, config: &Config, host: &str, port: u16) -> bool {
+        let seen = [&*config.workload.namespace, &*config.root_namespace];
+        let entries = self.resources.service_entries().iter();
+        let entries = entries.filter(|entry| seen.contains(&&**entry.namespace()));
+        let mut services = entries.flat_map(|entry| entry.services());
+        services.any(|known| *known.host == *host && !known.external && known.port(port).is_some())
     }
 
     fn port_name(&self, host: &str, port: u16) -> &str {
@@ -217,13 +253,8 @@ fn unrouted(path: Option<&CanonicalPath<'_>>) -> ExplainAnswer {
     ExplainAnswer { path, route: Some(None), ..ExplainAnswer::allow("ok") }
 }
 
-/// What the rule does. Without anything that could be sent to, every call is answered 500.
+/// What the rule does.
 fn taken(rule: &RouteRule, redirect: Option<RedirectAnswer>) -> ExplainAnswer {
-    let is_open = |backend: &Backend| backend.weight > 0 && backend.invalid.is_none();
-    let answer = match redirect.is_some() || rule.backends.iter().any(is_open) {
-        true => ExplainAnswer::allow("ok"),
-        false => ExplainAnswer::deny("backend_invalid"),
-    };
     let route = RouteAnswer {
         kind: rule.route.kind.as_str(),
         name: format!("{}/{}", rule.route.namespace, rule.route.name),
@@ -234,7 +265,7 @@ fn taken(rule: &RouteRule, redirect: Option<RedirectAnswer>) -> ExplainAnswer {
         backends: rule.backends.iter().map(told).collect(),
         mirrors: rule.mirrors.iter().map(copied).collect(),
     };
-    ExplainAnswer { route: Some(Some(route)), ..answer }
+    ExplainAnswer { route: Some(Some(route)), ..ExplainAnswer::allow("ok") }
 }
 
 fn told(backend: &Backend) -> BackendAnswer {

@@ -19,7 +19,11 @@ pub(super) fn read(
     value: YamlValue<'_>,
     context: &RuleContext<'_>,
 ) -> Option<Vec<Backend>> {
-    let items = reader.filled_list(value, MAX_BACKENDS)?;
+    // The standard's own way to say that a rule has no backend is an empty list.
+    let items = match context.kind.is_of_requests() && value.is_empty_list() {
+        true => Vec::new(),
+        false => reader.filled_list(value, MAX_BACKENDS)?,
+    };
     let read = |item| {
         let mut map = reader.mapping(item)?;
         let reference = read_reference(reader, &mut map, context);

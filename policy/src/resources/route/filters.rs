@@ -210,11 +210,11 @@ fn read_redirect(
     let path = map.take("path").map(|v| path::read_change(reader, v, context));
     let port = map.take("port").map(|v| reader.port(v));
     let status = map.take("statusCode").map_or(Some(302), |v| reader.choice(v, STATUSES));
-    let leads_nowhere = scheme.is_none() && hostname.is_none() && path.is_none() && port.is_none();
+    let says_nothing = map.is_empty();
     map.finish(reader);
-    if leads_nowhere {
-        let found = "a RequestRedirect that leads back to the request itself";
-        let expected = "`scheme`, `hostname`, `path` or `port`";
+    if says_nothing {
+        let found = "a RequestRedirect that says nothing";
+        let expected = "`scheme`, `hostname`, `path`, `port` or `statusCode`";
         reader.report_with_code(DiagnosticCode::NoEffect, value.node.mark, found, expected, None);
         return None;
     }

@@ -28,6 +28,8 @@ fn read(text: &str) -> Route {
 fn good_routes() {
     for text in [
         http("[{}]"),
+        http("[{backendRefs: []}]"),
+        http("[{filters: [{type: RequestRedirect, requestRedirect: {statusCode: 303}}]}]"),
         http("[{name: all, backendRefs: [{name: cart, port: 80}]}]"),
         http("[{matches: [{path: {value: /a}, method: GET, headers: [{name: X-A, value: b}, {type: RegularExpression, name: y, value: 'a+'}], queryParams: [{name: q, value: 'ä b'}]}], backendRefs: [{name: a, port: 80, weight: 0}, {name: b, namespace: other, port: 1, weight: 1000000}]}]"),
         http("[{matches: [{path: {type: RegularExpression, value: '/v[0-9]+/.*'}}, {path: {type: Exact, value: /x%20y}}]}]"),
@@ -215,7 +217,7 @@ fn what_contradicts_itself() {
         (format!("[{{matches: [{{path: {{value: /a}}}}, {{path: {{value: /b}}}}], filters: [{rewrite}]}}]"), "{type: ReplacePrefixMatch", &["exactly one match"]),
         (format!("[{{filters: [{rewrite}, {{type: RequestRedirect, requestRedirect: {{port: 1}}}}]}}]"), "{type: RequestRedirect", &["RequestRedirect beside URLRewrite"]),
         ("[{filters: [{type: RequestRedirect, requestRedirect: {port: 1}}], backendRefs: [{name: a, port: 1}]}]".to_owned(), "[{name: a", &["`backendRefs` beside RequestRedirect"]),
-        ("[{filters: [{type: RequestRedirect, requestRedirect: {}}]}]".to_owned(), "{}}]}]", &["leads back to the request itself"]),
+        ("[{filters: [{type: RequestRedirect, requestRedirect: {}}]}]".to_owned(), "{}}]}]", &["a RequestRedirect that says nothing"]),
         ("[{timeouts: {request: 1s, backendRequest: 2s}}]".to_owned(), "2s", &["no more than `request`"]),
         ("[{timeouts: {request: 1d}}]".to_owned(), "1d", &["h, m, s and ms"]),
         ("[{retry: {attempts: 0}}]".to_owned(), "0", &["from 1 to 10"]),

@@ -8,6 +8,11 @@ kind: ServiceEntry
 metadata: {name: cart, namespace: shop}
 spec: {hosts: [cart.shop.svc.cluster.local], ports: [{number: 8080, name: http}, {number: 9000, name: named}], location: MESH_INTERNAL, resolution: STATIC, endpoints: [{address: 10.0.0.1}]}
 ---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: backends, namespace: shop}
+spec: {hosts: [cart-v2.shop.svc.cluster.local, x.shop.svc.cluster.local], ports: [{number: 8080, name: http}, {number: 1, name: other}], location: MESH_INTERNAL, resolution: STATIC, endpoints: [{address: 10.0.0.2}]}
+---
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: split, namespace: shop}
@@ -56,7 +61,7 @@ fn the_rule_the_path_and_the_backends() {
     refused["invalid"] = json!("RefNotPermitted");
     let new = json!({
         "kind": "HTTPRoute", "name": "shop/split", "rule": 0, "rule_name": "new", "host": "new.example",
-        "backends": [backend("cart-v2.shop", 8080, 9), refused.clone()], "mirrors": [{"service": "shadow.shop.svc.cluster.local", "port": 1, "fraction": "1/1"}],
+        "backends": [backend("cart-v2.shop", 8080, 9), refused.clone()], "mirrors": [{"service": "shadow.shop.svc.cluster.local", "port": 1, "fraction": "1/1", "invalid": "BackendNotFound"}],
     });
     for service in ["cart.shop.svc.cluster.local", "cart.shop.svc", "cart.shop", "cart", "Cart."] {
         check(
