@@ -17,7 +17,7 @@ use crate::connection::net;
 use crate::control::admin::{self, ServerKind};
 use crate::control::config::{Config, IdentitySource};
 use crate::control::installer::ResourceInstaller;
-use crate::control::sockets::{BoundSockets, ListeningSockets};
+use crate::control::sockets::BoundSockets;
 use crate::control::trace_export::TraceExport;
 use crate::control::upgrade::{self, HandOver, InheritedSockets, Preparation, Successor};
 use crate::control::{cluster, credentials, drain, jwks, resource_files};
@@ -112,21 +112,26 @@ async fn serve(
     {
         return Ok(());
     }
-    let ListeningSockets { traffic, pages, meeting_point, copies } =
-        sockets.listen(workers, &context.config.limits)?;
-    let threads = start_workers(state, traffic, log)?;
-    let pages = serve_pages(context, pages)?;
+    let mut sockets = sockets.listen(workers, &context.config.limits)?;
+    let for_successor = sockets.take_for_successor().unwrap_or_else(|error| {
+        tracing::warn!(%error, "this proxy cannot be upgraded in place");
+        None
+    });
+    let threads = start_workers(state, sockets.traffic, log)?;
+    let pages = serve_pages(context, sockets.pages)?;
     let taken_over = match successor {
         Some(successor) => successor.accepting().await,
         None => Ok(()),
     };
-    match meeting_point {
+    match for_successor {
         // The other one goes on: what was accepted meanwhile finishes here.
-        _ if taken_over.is_err() => drain::hand_over(state),
-        Some(meeting_point) => {
-            let (state, sockets) = (state.clone(), copies);
-            let hand_over = HandOver { state, meeting_point, sockets, pages };
-            tokio::spawn(upgrade::keep_ready(hand_over));
+        _ if taken_over.is_err() => {
+            drain::hand_over(state);
+            pages.cancel();
+        }
+        Some((meeting_point, sockets)) => {
+            let state = state.clone();
+            tokio::spawn(upgrade::keep_ready(HandOver { state, meeting_point, sockets, pages }));
         }
         None => {}
     }

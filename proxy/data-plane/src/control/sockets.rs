@@ -2,6 +2,7 @@
 //! stay what they are; the rest are bound anew.
 
 use std::fmt::Debug;
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 
@@ -31,10 +32,7 @@ pub(super) struct ListeningSockets {
     pub(super) traffic: Vec<Vec<(TcpListener, ListenerPurpose)>>,
     /// Those of the small servers.
     pub(super) pages: Vec<(TcpListener, ServerKind)>,
-    /// Where the next process finds this one.
-    pub(super) meeting_point: Option<MeetingPointListener>,
-    /// A copy of each, for that process; none where there is no meeting point.
-    pub(super) copies: Vec<OwnedFd>,
+    meeting_point: Option<MeetingPointListener>,
 }
 
 impl BoundSockets {
@@ -75,20 +73,12 @@ impl BoundSockets {
         limits: &Limits,
     ) -> anyhow::Result<ListeningSockets> {
         let mut traffic: Vec<Vec<_>> = (0..workers).map(|_| Vec::new()).collect();
-        let mut copies = Vec::new();
-        let mut copy = |listener: &TcpListener| -> anyhow::Result<()> {
-            if self.meeting_point.is_some() {
-                copies.push(listener.try_clone()?.into());
-            }
-            Ok(())
-        };
         for (listeners, purpose) in self.traffic {
             for (index, listener) in listeners.into_iter().enumerate() {
                 let listener = listen(listener, &purpose, limits.accept_backlog, limits)?;
                 if index == 0 {
                     tracing::info!(address = %listener.local_addr()?, purpose = ?purpose, "listening");
                 }
-                copy(&listener)?;
                 // More sockets than workers: some workers have several.
                 if let Some(worker) = traffic.get_mut(index % workers) {
                     worker.push((listener, purpose.clone()));
@@ -100,11 +90,27 @@ impl BoundSockets {
             for listener in listeners {
                 let listener = listen(listener, &server, PAGES_BACKLOG, limits)?;
                 tracing::info!(address = %listener.local_addr()?, server = ?server, "listening");
-                copy(&listener)?;
                 pages.push((listener, server));
             }
         }
-        Ok(ListeningSockets { traffic, pages, meeting_point: self.meeting_point, copies })
+        Ok(ListeningSockets { traffic, pages, meeting_point: self.meeting_point })
+    }
+}
+
+impl ListeningSockets {
+    /// The meeting point, with a copy of each socket for the process that will come there.
+    ///
+    /// # Errors
+    /// There are no descriptors for the copies.
+    pub(super) fn take_for_successor(
+        &mut self,
+    ) -> io::Result<Option<(MeetingPointListener, Vec<OwnedFd>)>> {
+        let Some(meeting_point) = self.meeting_point.take() else { return Ok(None) };
+        let of_traffic = self.traffic.iter().flatten().map(|(listener, _)| listener);
+        let of_pages = self.pages.iter().map(|(listener, _)| listener);
+        let copies = of_traffic.chain(of_pages).map(|listener| Ok(listener.try_clone()?.into()));
+        let copies = copies.collect::<io::Result<Vec<OwnedFd>>>()?;
+        Ok(Some((meeting_point, copies)))
     }
 }
 

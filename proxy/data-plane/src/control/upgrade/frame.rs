@@ -168,7 +168,26 @@ fn text(content: &[u8]) -> Result<String, FrameError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Whatever a peer says: no panic, and what is understood is said in the same bytes.
+        #[test]
+        fn any_bytes_are_a_frame_or_none(
+            head in prop_oneof![Just(b"PSTN\0\x01".to_vec()), any::<Vec<u8>>()],
+            rest in any::<Vec<u8>>(),
+            descriptors in 0..300usize,
+        ) {
+            let bytes = [head, rest].concat();
+            match Frame::decode(&bytes, descriptors) {
+                Ok(Frame::Refused(text)) => prop_assert!(!text.contains(char::is_control)),
+                Ok(frame) => prop_assert_eq!(frame.encode(), bytes),
+                Err(_) => {}
+            }
+        }
+    }
 
     #[test]
     fn what_is_said_is_what_is_heard() {
