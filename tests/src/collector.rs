@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use tokio::sync::oneshot;
-use tonic::transport::Server;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::inside::Task;
@@ -78,6 +79,7 @@ struct Inbox {
 pub struct Collector<'a> {
     pod: &'a Pod,
     inbox: Inbox,
+    tls: Option<ServerTlsConfig>,
     running: Option<(oneshot::Sender<()>, Task<()>)>,
 }
 
@@ -85,9 +87,20 @@ impl<'a> Collector<'a> {
     /// Starts one in this pod, at port 4317.
     #[must_use]
     pub fn start(pod: &'a Pod) -> Self {
+        Self::started(pod, None)
+    }
+
+    /// The same, with a web certificate for its address; also the certificate of who signed it.
+    #[must_use]
+    pub fn start_with_tls(pod: &'a Pod) -> (Self, String) {
+        let (identity, authority) = web_certificate(&pod.ipv4().to_string());
+        (Self::started(pod, Some(ServerTlsConfig::new().identity(identity))), authority)
+    }
+
+    fn started(pod: &'a Pod, tls: Option<ServerTlsConfig>) -> Self {
         let mood = Arc::new(Mutex::new(CollectorMood::Taking));
-        let mut collector =
-            Self { pod, inbox: Inbox { spans: Arc::default(), mood }, running: None };
+        let inbox = Inbox { spans: Arc::default(), mood };
+        let mut collector = Self { pod, inbox, tls, running: None };
         collector.restart();
         collector
     }
@@ -96,8 +109,12 @@ impl<'a> Collector<'a> {
     pub fn restart(&mut self) {
         let service = TraceServiceServer::new(self.inbox.clone());
         let (stop, stopped) = oneshot::channel();
+        let mut server = Server::builder();
+        if let Some(tls) = &self.tls {
+            server = server.tls_config(tls.clone()).expect("a certificate of ours");
+        }
         let task = self.pod.spawn(async move {
-            let server = Server::builder().add_service(service);
+            let server = server.add_service(service);
             let address = ([0; 8], PORT).into();
             // An error of the channel is the sender dropped: the same wish.
             let stopped = async { drop(stopped.await) };
@@ -136,6 +153,22 @@ impl<'a> Collector<'a> {
             if found.len() >= spans { Ok(found) } else { Err(format!("{:?}", self.spans())) }
         })
     }
+}
+
+/// A certificate for a host, and that of the authority that signed it.
+fn web_certificate(host: &str) -> (Identity, String) {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let issuer = CertifiedIssuer::self_signed(authority, key()).expect("a certificate can be made");
+    let key = key();
+    let leaf = CertificateParams::new(vec![host.to_owned()]).expect("a host");
+    let leaf = leaf.signed_by(&key, &issuer).expect("a certificate can be made");
+    (Identity::from_pem(leaf.pem(), key.serialize_pem()), issuer.pem())
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate().expect("a key can be made")
 }
 
 impl Inbox {

@@ -1,5 +1,6 @@
 //! Traces: what a proxy forwards, what it adds, and what becomes of it without a collector.
 
+use postern_tests::certificates::replace;
 use postern_tests::{Answer, CollectedSpan, Collector, CollectorMood, Mesh, Pod, shop, wait};
 use serde_json::{Value, json};
 
@@ -290,4 +291,33 @@ fn a_collector_in_the_mesh_proves_its_identity() {
     let warned = cart.expect_log(&[("level", "WARN")]);
     assert!(warned.0["reason"].to_string().contains("the collector's TLS"), "{warned:?}");
     assert!(inbox.spans().iter().all(|span| span.kind == "client"));
+}
+
+#[test]
+fn a_collector_with_a_web_certificate_is_believed_by_who_signed_it() {
+    let mesh = Mesh::start();
+    shop::install(&mesh, "cart");
+    let pod = mesh.pod("collector").outside().start();
+    let (collector, authority) = Collector::start_with_tls(&pod);
+    let tracing = |authorities: Option<&str>| {
+        let endpoint = format!("https://{}:4317", pod.ipv4());
+        let mut tracing = json!({"endpoint": endpoint, "sampling": "100%"});
+        if let Some(authorities) = authorities {
+            tracing["certificateAuthorities"] = json!(authorities);
+        }
+        json!({"tracing": tracing, "limits": {"traceDelay": "100ms"}})
+    };
+    let cart = scene::cart_builder(&mesh).config(tracing(None)).start();
+    let frontend = mesh.pod("frontend").config(tracing(Some("/run/postern/web.pem"))).lay_out();
+    replace(&frontend.directory().join("web.pem"), &authority);
+    frontend.start_processes();
+    frontend.ready();
+    let [trace, ..] = place(&frontend.curl("http://cart:8080/headers").expect(200));
+    let spans = collector.expect_trace(&trace, 1);
+    assert_eq!(spans[0].kind, "client");
+    // The cart's proxy believes the system's authorities, or finds none, and sends nothing.
+    let warned = cart.expect_log(&[("level", "WARN")]);
+    let reason = warned.0["reason"].to_string();
+    assert!(reason.contains("the collector's TLS") || reason.contains("authorities"), "{reason}");
+    assert!(collector.spans().iter().all(|span| span.kind == "client"));
 }
