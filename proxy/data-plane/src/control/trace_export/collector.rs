@@ -136,19 +136,20 @@ fn web_config(authorities: Option<&PathBuf>) -> anyhow::Result<Arc<ClientConfig>
 }
 
 /// Whether a batch may be taken at another time: what broke on the way, which has a source, and the codes of which OTLP
-/// says so (OTLP 1.x, *OTLP/gRPC response*). Of `ResourceExhausted` it says so only with a time to wait; we wait anyway.
+/// says so (OTLP 1.x, *OTLP/gRPC response*). `ResourceExhausted` is one of them only with a time to wait in its details;
+/// without, the batch may be too large, and would be so for ever.
 fn is_away(status: &Status) -> bool {
-    status.source().is_some()
-        || matches!(
-            status.code(),
-            Code::Cancelled
-                | Code::DeadlineExceeded
-                | Code::Aborted
-                | Code::OutOfRange
-                | Code::Unavailable
-                | Code::DataLoss
-                | Code::ResourceExhausted
-        )
+    match status.code() {
+        _ if status.source().is_some() => true,
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss => true,
+        Code::ResourceExhausted => !status.details().is_empty(),
+        _ => false,
+    }
 }
 
 /// A status in words: the beginning, since it is the collector's to choose them.
@@ -165,7 +166,7 @@ mod tests {
     fn what_is_sent_again() {
         for (code, expect) in [
             (Code::Unavailable, true),
-            (Code::ResourceExhausted, true),
+            (Code::ResourceExhausted, false),
             (Code::DeadlineExceeded, true),
             (Code::InvalidArgument, false),
             (Code::Unimplemented, false),
@@ -174,6 +175,8 @@ mod tests {
         ] {
             assert_eq!(is_away(&Status::new(code, "")), expect, "{code:?}");
         }
+        let later = Status::with_details(Code::ResourceExhausted, "", vec![1].into());
+        assert!(is_away(&later), "{later:?}");
         let broken = Status::from_error(Box::new(io::Error::from(io::ErrorKind::BrokenPipe)));
         assert!(is_away(&broken), "{broken:?}");
     }

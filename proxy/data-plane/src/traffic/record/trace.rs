@@ -15,6 +15,8 @@ use crate::telemetry::trace::{FinishedSpan, JoinedTrace, SpanKind, TraceId};
 
 /// Characters of a path that a span keeps.
 const MOST_PATH: usize = 1024;
+/// Characters of a status of gRPC, which is a number that the app writes.
+const MOST_GRPC_STATUS: usize = 8;
 
 /// The trace of a request; empty where it came without one and nobody collects spans.
 #[derive(Default)]
@@ -102,7 +104,8 @@ impl RequestRecord {
     }
 }
 
-/// The span of a record that has come to its end.
+/// The span of a record that has come to its end. All its texts are bounded, those that the gate has not bounded here: so
+/// is what waits in the queue, and the message that a batch becomes.
 fn finished(record: &mut RequestRecord, span: OpenSpan, took: Duration) -> FinishedSpan {
     let labels = &record.meter.labels;
     let now = SystemTime::now();
@@ -124,7 +127,7 @@ fn finished(record: &mut RequestRecord, span: OpenSpan, took: Duration) -> Finis
         version: span.version,
         status: record.status,
         reason: record.reason,
-        grpc_status: record.grpc_status.take(),
+        grpc_status: record.grpc_status.take().filter(|status| status.len() <= MOST_GRPC_STATUS),
         resends: span.resends,
         upstream: record.upstream,
         source_principal: labels.source_principal.clone(),
