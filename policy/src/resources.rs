@@ -108,6 +108,21 @@ impl Resources {
         Diagnostics::ok_unless_any(survey.resources, survey.diagnostics)
     }
 
+    /// One set of what many say of how requests are carried: routes and their grants, DestinationRules and FaultInjections.
+    /// Whatever else they hold stays out. Each was read by itself: whether a name stands there twice is not asked.
+    #[must_use]
+    pub fn carrying<'a>(parts: impl IntoIterator<Item = &'a Self>, root_namespace: &str) -> Self {
+        let mut joined = Self::empty(root_namespace);
+        for part in parts {
+            joined.routes.extend(part.routes.iter().cloned());
+            joined.reference_grants.extend(part.reference_grants.iter().cloned());
+            joined.destination_rules.extend(part.destination_rules.iter().cloned());
+            joined.fault_injections.extend(part.fault_injections.iter().cloned());
+        }
+        joined.routes.sort_by(|a, b| a.id.cmp(&b.id));
+        joined
+    }
+
     /// The root namespace the set was read for.
     pub fn root_namespace(&self) -> &str {
         &self.root_namespace

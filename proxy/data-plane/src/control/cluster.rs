@@ -1,13 +1,15 @@
 //! Resources from the cluster: the controller's stream (delta xDS, `docs/decisions/0506`).
 //!
 //! [`resource_cache`] holds what was received and what of it is in force, [`service_cache`] the part of it that locates
-//! services, [`crate::traffic::demand`] the requested destinations, `stream` the connection. While the controller is
+//! services, [`traffic_cache`] the part that says how they are called, [`crate::traffic::demand`] the requested
+//! destinations, `stream` the connection. While the controller is
 //! away, the last state stays in force (SECURITY-CASES F-24).
 
 pub mod resource_cache;
 pub mod service_cache;
 pub mod service_message;
 mod stream;
+pub mod traffic_cache;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};

@@ -159,8 +159,9 @@ impl ProxyState {
     pub fn install_services(&self, resources: &Resources) {
         let mut table = (**self.services.table()).clone();
         table.replace_all(resources);
-        self.services.install(table);
+        // How they are called first: nothing is to be sent to a new service without its routes.
         self.install_calls(resources, &self.settings.workload);
+        self.services.install(table);
     }
 
     /// Puts in force how `workload` calls services: its routes, DestinationRules and FaultInjections.

@@ -1,6 +1,7 @@
 //! What the controller has sent, and what of it is in force.
 //!
-//! Policies are documents, read by the same code as files; services are messages ([`super::service_cache`]). An invalid
+//! Policies are documents, read by the same code as files; so are routes ([`super::traffic_cache`]). Services are messages
+//! ([`super::service_cache`]). An invalid
 //! policy changes nothing: its last accepted version stays; if there is none, the workload denies (ARCHITECTURE,
 //! invariant 2).
 
@@ -12,6 +13,7 @@ use policy::{HostName, Protocol, Resources, SourceFile, Workload};
 use serde_json::{Value, json};
 
 use super::service_cache::ServiceCache;
+use super::traffic_cache::TrafficCache;
 
 /// The name of the document that describes the pod.
 const WORKLOAD: &str = "Workload";
@@ -27,7 +29,8 @@ pub struct ResourceDocument {
     pub bytes: Vec<u8>,
 }
 
-/// All received resources that authorize; services are kept beside them ([`ServiceCache`]).
+/// All received resources that authorize; those about destinations are kept beside them ([`ServiceCache`],
+/// [`TrafficCache`]).
 #[derive(Debug)]
 pub struct ClusterState {
     /// The policies.
@@ -49,6 +52,8 @@ pub struct ResourceCache {
     policies: BTreeMap<String, CachedPolicy>,
     /// The resources that describe destinations.
     pub services: ServiceCache,
+    /// The resources that say how destinations are called.
+    pub traffic: TrafficCache,
     refused_policies: Vec<String>,
     loaded: bool,
 }
@@ -79,6 +84,7 @@ impl ResourceCache {
             workload: None,
             policies: BTreeMap::new(),
             services: ServiceCache::new(root_namespace, configured, trust_domain),
+            traffic: TrafficCache::new(root_namespace),
             refused_policies: Vec::new(),
             loaded: false,
         }
@@ -147,7 +153,8 @@ impl ResourceCache {
     /// What was rejected, and why; empty when there is nothing.
     #[must_use]
     pub fn refused(&self) -> Vec<String> {
-        self.refused_policies.iter().cloned().chain(self.services.refused()).collect()
+        let policies = self.refused_policies.iter().cloned();
+        policies.chain(self.services.refused()).chain(self.traffic.refused()).collect()
     }
 
     /// Joins policies. Where those that were accepted one by one contradict each other, nothing is allowed.

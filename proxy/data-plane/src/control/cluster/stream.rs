@@ -28,6 +28,7 @@ use crate::traffic::demand::{DestinationDemand, LookupState};
 use crate::traffic::state::ProxyState;
 
 const POLICY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Policy";
+const TRAFFIC_TYPE: &str = "type.googleapis.com/postern.dev.v1.Traffic";
 const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v2.Service";
 
 /// From the dial to the open stream.
@@ -59,6 +60,8 @@ pub(super) async fn follow_once(
     let (requests, queue) = mpsc::channel(MOST_REQUESTS);
     demand.begin_stream();
     send(&requests, first_request(controller, cache)).await?;
+    // Before the destinations: the controller then tells of each its routes first.
+    send(&requests, traffic_request(cache)).await?;
     ask_services(&requests, demand, state.clock.coarse(), cache.services.versions()).await?;
     let mut client =
         AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(MOST_ANSWER);
@@ -152,6 +155,15 @@ fn first_request(controller: &ControllerConfig, cache: &ResourceCache) -> DeltaD
     }
 }
 
+fn traffic_request(cache: &ResourceCache) -> DeltaDiscoveryRequest {
+    DeltaDiscoveryRequest {
+        type_url: TRAFFIC_TYPE.to_owned(),
+        resource_names_subscribe: vec!["*".to_owned()],
+        initial_resource_versions: cache.traffic.versions(),
+        ..DeltaDiscoveryRequest::default()
+    }
+}
+
 async fn ask_services(
     requests: &mpsc::Sender<DeltaDiscoveryRequest>,
     demand: &DestinationDemand,
@@ -190,6 +202,7 @@ fn take(
         .collect();
     let error = match answer.type_url.as_str() {
         POLICY_TYPE => take_policies(installer, demand, cache, documents, &removed),
+        TRAFFIC_TYPE => take_traffic(installer, cache, documents, &removed),
         SERVICE_TYPE => take_services(installer, demand, cache, documents, &removed),
         other => {
             tracing::debug!(type_url = other, "a resource of an unknown type");
@@ -220,6 +233,20 @@ fn take_policies(
         installer.install_cluster(&cache.cluster_state());
     }
     tell_refusals(&installer.state, cache, changed)
+}
+
+/// The rejection for the controller when something was rejected. No open connection is authorized again.
+fn take_traffic(
+    installer: &ResourceInstaller,
+    cache: &mut ResourceCache,
+    documents: Vec<ResourceDocument>,
+    removed: &[String],
+) -> Option<String> {
+    cache.traffic.take(documents, removed);
+    let ResourceInstaller { state, config, .. } = installer;
+    state.install_calls(&cache.traffic.resources(), &config.workload);
+    state.metrics.config_update(true);
+    tell_refusals(state, cache, true)
 }
 
 /// The rejection for the controller when something was rejected. No policy is read again, and no connection is

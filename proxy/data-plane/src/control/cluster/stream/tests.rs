@@ -119,6 +119,48 @@ fn a_change_of_a_service_judges_no_connection_again() {
     assert_eq!(state.services.table().version(), version);
 }
 
+/// A change of a route is in force at once, and nobody that is connected is judged because of it.
+#[test]
+fn a_route_is_in_force_before_its_service_and_judges_nobody() {
+    let installer = installer();
+    let (state, mut cache) = (&installer.state, cache(&installer));
+    let demand = state.demand.as_ref().unwrap();
+    let mut respond = |answer| take(&installer, demand, &mut cache, answer);
+    respond(policy("ALLOW"));
+    let judged = state.policy_changes();
+    let route = |backend: &str| {
+        let route = json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+            "metadata": {"name": "split", "namespace": "shop"},
+            "spec": {
+                "parentRefs": [{"group": "", "kind": "Service", "name": "cart"}],
+                "rules": [{"backendRefs": [{"name": backend, "port": 80}]}],
+            },
+        });
+        answer(TRAFFIC_TYPE, "HTTPRoute/shop/split", route.to_string().into_bytes())
+    };
+    let acts = || {
+        let calls = state.services.calls();
+        calls.routes.of_port("cart.shop.svc.cluster.local", 80, "http").is_some()
+    };
+    assert!(respond(route("cart-2")).error_detail.is_none());
+    assert!(acts());
+    respond(service("10.1.0.1"));
+    let mut changes = state.services.changes();
+    changes.mark_unchanged();
+    let refused = respond(route("cart/2")).error_detail.unwrap();
+    assert!(refused.message.contains("HTTPRoute/shop/split"), "{}", refused.message);
+    assert!(acts(), "the version before stays");
+    let gone = DeltaDiscoveryResponse {
+        type_url: TRAFFIC_TYPE.to_owned(),
+        removed_resources: vec!["HTTPRoute/shop/split".into()],
+        ..Default::default()
+    };
+    assert!(respond(gone).error_detail.is_none());
+    assert!(!acts() && changes.has_changed().unwrap());
+    assert!(!judged.has_changed().unwrap());
+}
+
 /// A controller of the previous version sends services in another form, under another name: none of it is guessed.
 #[test]
 fn services_of_another_version_are_not_read() {

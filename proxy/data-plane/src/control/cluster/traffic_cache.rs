@@ -1,0 +1,80 @@
+//! Routes and traffic policies as they were received, each with the last version that has no mistake.
+//!
+//! A document is read once, when it comes: a change of one route among thousands costs the reading of that one. None of
+//! them says what is allowed, so that one that was never without a mistake is simply not there (ARCHITECTURE,
+//! invariant 2): requests follow the others.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use policy::{Resources, SourceFile};
+
+use super::resource_cache::ResourceDocument;
+
+/// What was received about how requests are carried.
+#[derive(Debug)]
+pub struct TrafficCache {
+    root_namespace: Arc<str>,
+    documents: BTreeMap<String, CachedDocument>,
+}
+
+#[derive(Debug)]
+struct CachedDocument {
+    version: String,
+    /// The last version without a mistake.
+    accepted: Option<Resources>,
+    /// The mistakes of the newest version.
+    mistakes: Option<String>,
+}
+
+impl TrafficCache {
+    /// Nothing yet.
+    pub fn new(root_namespace: &str) -> Self {
+        Self { root_namespace: root_namespace.into(), documents: BTreeMap::new() }
+    }
+
+    /// Applies an update.
+    pub fn take(&mut self, changed: Vec<ResourceDocument>, removed: &[String]) {
+        for name in removed {
+            self.documents.remove(name);
+        }
+        for ResourceDocument { name, version, bytes } in changed {
+            let before = self.documents.remove(&name).and_then(|document| document.accepted);
+            let read = self.read(&name, bytes);
+            let (accepted, mistakes) = match read {
+                Ok(resources) => (Some(resources), None),
+                Err(mistakes) => (before, Some(mistakes)),
+            };
+            self.documents.insert(name, CachedDocument { version, accepted, mistakes });
+        }
+    }
+
+    fn read(&self, name: &str, bytes: Vec<u8>) -> Result<Resources, String> {
+        let file = SourceFile { name: name.to_owned(), bytes };
+        Resources::parse(&[file], &self.root_namespace).map_err(|mistakes| mistakes.to_string())
+    }
+
+    /// All that is in force, as one set.
+    #[must_use]
+    pub fn resources(&self) -> Resources {
+        let accepted = self.documents.values().filter_map(|document| document.accepted.as_ref());
+        Resources::carrying(accepted, &self.root_namespace)
+    }
+
+    /// What is not in force in its newest version, and why.
+    pub fn refused(&self) -> impl Iterator<Item = String> {
+        let documents = self.documents.iter();
+        documents
+            .filter_map(|(name, document)| Some(format!("{name}: {}", document.mistakes.as_ref()?)))
+    }
+
+    /// The versions of what was received, to resume with.
+    #[must_use]
+    pub fn versions(&self) -> HashMap<String, String> {
+        let documents = self.documents.iter();
+        documents.map(|(name, document)| (name.clone(), document.version.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
