@@ -131,7 +131,8 @@ fn a_fault_is_read_with_every_field_of_its_schema() {
     assert!(read("FaultInjection", &without).unwrap_err().contains("percentage"));
 }
 
-/// The kinds of other projects: installed only where they are absent, so they say little and forbid nothing.
+/// The kinds of other projects: installed only where they are absent, so they say little and forbid nothing. Those of the
+/// Gateway API come from its own releases alone: a gateway that is there or comes needs them whole.
 #[test]
 fn the_foreign_kinds_are_those_that_the_controller_watches() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("crds/foreign");
@@ -156,7 +157,7 @@ fn the_foreign_kinds_are_those_that_the_controller_watches() {
     let mut watched: Vec<_> = k8s::controller::index::PolicyKind::ALL
         .iter()
         .map(|kind| kind.resource())
-        .filter(|(group, ..)| *group != "policy.postern.dev")
+        .filter(|(group, ..)| !["policy.postern.dev", "gateway.networking.k8s.io"].contains(group))
         .map(|(group, version, plural)| format!("{group}/{version}/{plural}"))
         .collect();
     names.sort();

@@ -13,6 +13,7 @@ mod offline;
 mod pod;
 mod probes;
 mod reviews;
+mod routes;
 mod schema;
 mod warnings;
 mod webhook;

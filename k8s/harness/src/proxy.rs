@@ -13,7 +13,7 @@ use identity::SpiffeId;
 use identity::tls::ALPN_H2;
 use k8s::controller::proto::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use k8s::controller::proto::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
-use k8s::controller::service::{POD_NAME, POD_UID, POLICY_TYPE, SERVICE_TYPE};
+use k8s::controller::service::{POD_NAME, POD_UID, POLICY_TYPE, SERVICE_TYPE, TRAFFIC_TYPE};
 use k8s::controller::service_message::Service;
 use prost::Message as _;
 use prost_types::value::Kind;
@@ -32,6 +32,8 @@ pub struct Proxy {
     answers: Streaming<DeltaDiscoveryResponse>,
     /// The policies in force, by name.
     pub policies: BTreeMap<String, Value>,
+    /// The routes and traffic policies in force, by name.
+    pub traffic: BTreeMap<String, Value>,
     /// The services it asked for, by the name it asked by.
     pub services: BTreeMap<String, Service>,
     /// The names that the last answer about services took away or does not know.
@@ -95,6 +97,7 @@ impl Proxy {
             requests,
             answers,
             policies: BTreeMap::new(),
+            traffic: BTreeMap::new(),
             services: BTreeMap::new(),
             unknown: Vec::new(),
             versions: HashMap::new(),
@@ -165,22 +168,24 @@ impl Proxy {
         let next = tokio::time::timeout(Duration::from_secs(20), self.answers.message()).await;
         let answer = next.expect("an answer within 20 s")?;
         let answer = answer.ok_or_else(|| Status::unavailable("the stream ended"))?;
-        let of_policy = answer.type_url == POLICY_TYPE;
+        let of_service = answer.type_url == SERVICE_TYPE;
         for name in &answer.removed_resources {
             self.policies.remove(name);
+            self.traffic.remove(name);
             self.services.remove(name);
             self.versions.remove(name);
         }
         for resource in answer.resources {
             let (name, bytes) = (resource.name.clone(), resource.resource.unwrap().value);
-            if of_policy {
-                self.policies.insert(name, serde_json::from_slice(&bytes).unwrap());
-            } else {
-                self.services.insert(name, Service::decode(&*bytes).unwrap());
+            let text = || serde_json::from_slice(&bytes).unwrap();
+            match answer.type_url.as_str() {
+                POLICY_TYPE => drop(self.policies.insert(name, text())),
+                TRAFFIC_TYPE => drop(self.traffic.insert(name, text())),
+                _ => drop(self.services.insert(name, Service::decode(&*bytes).unwrap())),
             }
             self.versions.insert(resource.name, resource.version);
         }
-        if !of_policy {
+        if of_service {
             self.unknown = answer.removed_resources;
         }
         let acknowledgement = DeltaDiscoveryRequest {

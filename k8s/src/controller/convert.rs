@@ -13,8 +13,8 @@ use policy::{Locality, Protocol};
 use serde_json::{Value, json};
 
 use super::index::{
-    EndpointRecord, ObjectName, Pod, PolicyKind, PolicyObject, ReportedCondition, Service,
-    ServicePort, Slice, SlicePort,
+    EndpointRecord, KindRole, ObjectName, Pod, PolicyKind, PolicyObject, ReportedCondition,
+    Service, ServicePort, Slice, SlicePort,
 };
 use super::status::ACCEPTED;
 use super::trust_bundle::BUNDLE_KEY;
@@ -142,10 +142,10 @@ pub fn digest(text: &str) -> u64 {
     hasher.finish()
 }
 
-/// Of a policy: what its writer wrote, whole, so that an unknown field stays a mistake.
+/// Of a policy in one of its kind's versions: what its writer wrote, whole, so that an unknown field stays a mistake.
 #[must_use]
-pub fn policy(kind: PolicyKind, object: DynamicObject) -> PolicyObject {
-    let (group, version, _) = kind.resource();
+pub fn policy(kind: PolicyKind, version: &str, object: DynamicObject) -> PolicyObject {
+    let (group, ..) = kind.resource();
     let metadata = object.metadata;
     let mut document = match object.data {
         Value::Object(fields) => fields,
@@ -176,8 +176,21 @@ pub fn policy(kind: PolicyKind, object: DynamicObject) -> PolicyObject {
     document.insert("metadata".into(), kept);
     PolicyObject {
         generation: metadata.generation.unwrap_or_default(),
-        document: Value::Object(document),
+        document: Arc::new(Value::Object(document)),
         reported: reported(&status),
+        parents: match kind.role() {
+            KindRole::Route => parents(status),
+            _ => Vec::new(),
+        },
+        resource_version: metadata.resource_version.unwrap_or_default(),
+    }
+}
+
+/// What is said in a route's status, by whomever.
+fn parents(mut status: Value) -> Vec<Value> {
+    match status.get_mut("parents").map(Value::take) {
+        Some(Value::Array(parents)) => parents,
+        _ => Vec::new(),
     }
 }
 

@@ -4,17 +4,22 @@
 //! difference between what a proxy must know now and what it was told.
 
 mod accept;
+mod attached;
 mod changes;
 mod delta;
 mod destinations;
 mod document;
 mod events;
+mod kind;
 mod lookup;
 mod message;
 mod outside;
 mod policies;
 mod records;
+mod references;
+mod route_status;
 mod services;
+mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -26,16 +31,20 @@ pub use delta::{Delta, Subscriber, TooManyDestinations, TypeDelta};
 pub use destinations::SentState;
 pub use document::ResourceDocument;
 pub use events::{Event, ObjectKind};
+pub use kind::{KindRole, PolicyKind, PolicyName};
 pub use policies::PolicyVerdict;
 pub use records::{
-    EndpointRecord, ObjectName, Pod, PolicyKind, PolicyName, PolicyObject, ReportedCondition,
-    Service, ServicePort, Slice, SlicePort,
+    EndpointRecord, ObjectName, Pod, PolicyObject, ReportedCondition, Service, ServicePort, Slice,
+    SlicePort,
 };
+pub use route_status::{ParentCondition, ParentVerdict, RouteVerdict};
 pub use services::UnprotectedEndpoint;
 
 use changes::ChangeJournal;
 use policies::PolicyRecord;
+use route_status::RouteReviews;
 use services::ServiceRecord;
+use traffic::TrafficLinks;
 
 /// What the index must know that no object says.
 #[derive(Debug, Clone)]
@@ -64,8 +73,12 @@ pub struct Index {
     /// The running pods that have an address of their own, by address.
     pod_ips: HashMap<IpAddr, BTreeSet<ObjectName>>,
     policies: BTreeMap<PolicyName, PolicyRecord>,
-    /// The names of a namespace's policies.
+    /// The names of a namespace's policies that authorize, and of its ServiceEntries.
     policies_in: HashMap<Arc<str>, BTreeSet<PolicyName>>,
+    /// Routes, traffic policies and grants, by what they are about.
+    traffic: TrafficLinks,
+    /// What is to be said of routes.
+    reviews: RouteReviews,
     /// ServiceEntries by namespace and host.
     entry_hosts: HashMap<(Arc<str>, Arc<str>), BTreeSet<PolicyName>>,
     /// Namespaces, and whether they are part of the mesh.
@@ -92,6 +105,8 @@ impl Index {
             pod_ips: HashMap::new(),
             policies: BTreeMap::new(),
             policies_in: HashMap::new(),
+            traffic: TrafficLinks::default(),
+            reviews: RouteReviews::default(),
             entry_hosts: HashMap::new(),
             namespaces: BTreeMap::new(),
             bundles: HashMap::new(),

@@ -1,4 +1,4 @@
-//! What only one replica does: it holds the Lease, writes conditions on policies and the trust bundles.
+//! What only one replica does: it holds the Lease, writes conditions on policies and routes, and the trust bundles.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::credentials::OwnCredentials;
 use super::index::PolicyName;
 use super::lease::{LeaseCandidate, LeaseStep, ObservedLease, PERIOD};
 use super::shared::Shared;
-use super::{status, trust_bundle};
+use super::{parent_status, status, trust_bundle};
 
 /// The Lease's name.
 pub const LEASE: &str = "postern-controller";
@@ -137,6 +137,7 @@ pub async fn write(
     let mut schedule = WriteSchedule::default();
     loop {
         write_statuses(&client, &shared, &leads, &mut schedule).await;
+        write_parents(&client, &shared, &leads, &mut schedule).await;
         let own = credentials.borrow().clone();
         if let Some(own) = own {
             write_bundles(&client, &shared, &own.bundle_pem, &leads, &mut schedule).await;
@@ -176,6 +177,31 @@ async fn write_statuses(
     }
 }
 
+async fn write_parents(
+    client: &Client,
+    shared: &Shared,
+    leads: &watch::Receiver<bool>,
+    schedule: &mut WriteSchedule,
+) {
+    let is_due = |name: &PolicyName, version: &str| {
+        schedule.is_due(&PendingWrite::Parents(name.clone(), version.to_owned()))
+    };
+    let verdicts = shared.index().unreported_routes(is_due, MOST_WRITES);
+    for verdict in verdicts {
+        if !*leads.borrow() {
+            return;
+        }
+        let written = in_time(parent_status::write(client, &verdict)).await;
+        if let Err(error) = &written {
+            let error = format!("{error:#}");
+            tracing::warn!(route = %verdict.name, error, "cannot write the status");
+        }
+        // Whoever was faster made another version of it, which is due at once when the watch shows it.
+        let work = PendingWrite::Parents(verdict.name, verdict.resource_version);
+        schedule.note(work, written.is_ok());
+    }
+}
+
 async fn write_bundles(
     client: &Client,
     shared: &Shared,
@@ -186,7 +212,7 @@ async fn write_bundles(
     let namespaces = trust_bundle::outdated(&shared.index(), pem);
     schedule.0.retain(|work, _| match work {
         PendingWrite::Bundle(namespace) => namespaces.contains(namespace),
-        PendingWrite::Status(..) => true,
+        PendingWrite::Status(..) | PendingWrite::Parents(..) => true,
     });
     // Those that wait after a failure do not keep the others waiting.
     let due =
@@ -211,7 +237,10 @@ async fn in_time(write: impl Future<Output = kube::Result<()>>) -> anyhow::Resul
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum PendingWrite {
+    /// A policy, and the generation that was judged.
     Status(PolicyName, i64),
+    /// A route, and the version of the object that is written over.
+    Parents(PolicyName, String),
     Bundle(Arc<str>),
 }
 

@@ -2,14 +2,15 @@
 //!
 //! Data flows one way: the API server's watches (`watch.rs`, objects cut down by `convert.rs`) → events → the pure
 //! index (`index.rs`) → deltas → the proxies' streams (`service.rs` over `server.rs`). Beside it the leader
-//! (`leader.rs`, a Lease) writes what only one may write: conditions on policies (`status.rs`) and the trust bundle of
-//! each namespace (`trust_bundle.rs`).
+//! (`leader.rs`, a Lease) writes what only one may write: conditions on policies (`status.rs`), what is said of a route at
+//! its parents (`parent_status.rs`), and the trust bundle of each namespace (`trust_bundle.rs`).
 
 pub mod convert;
 pub mod credentials;
 pub mod index;
 pub mod leader;
 pub mod lease;
+pub mod parent_status;
 pub mod run;
 pub mod server;
 pub mod service;

@@ -17,6 +17,8 @@ use super::shared::Shared;
 
 /// What concerns the workload itself: its description and the policies that select it.
 pub const POLICY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Policy";
+/// How what is sent to destinations is carried: the routes and traffic policies of those that a proxy asks for.
+pub const TRAFFIC_TYPE: &str = "type.googleapis.com/postern.dev.v1.Traffic";
 /// What a destination means, since services are messages; before, they were ServiceEntries in JSON under `postern.dev.v1`.
 pub const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v2.Service";
 /// In a node's metadata: the pod's name.
@@ -30,6 +32,8 @@ const FIRST_DEADLINE: Duration = Duration::from_secs(10);
 const POD_DEADLINE: Duration = Duration::from_secs(5);
 /// Characters of an unknown type that are logged.
 const MOST_TYPE_URL: usize = 128;
+/// The most bytes of routes in one answer: well below what a proxy takes.
+const MOST_ANSWER: usize = 4 << 20;
 /// A proxy that does not take an answer for so long is given up.
 const SEND_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -227,6 +231,9 @@ fn ask(
         POLICY_TYPE if request.response_nonce.is_empty() => {
             subscriber.ask_policies(request.initial_resource_versions);
         }
+        TRAFFIC_TYPE if request.response_nonce.is_empty() => {
+            subscriber.ask_traffic(request.initial_resource_versions);
+        }
         SERVICE_TYPE => {
             // First what is not used any more: it makes room.
             subscriber.forget_services(&request.resource_names_unsubscribe);
@@ -250,7 +257,9 @@ struct ForeignTypes {
 
 impl ForeignTypes {
     fn note(&mut self, pod: &ObjectName, type_url: &str) {
-        if type_url != POLICY_TYPE && !std::mem::replace(&mut self.is_noted, true) {
+        if ![POLICY_TYPE, TRAFFIC_TYPE].contains(&type_url)
+            && !std::mem::replace(&mut self.is_noted, true)
+        {
             let type_url: String = type_url.chars().take(MOST_TYPE_URL).collect();
             tracing::warn!(
                 %pod,
@@ -269,18 +278,50 @@ struct AnswerStream<'a> {
 
 impl AnswerStream<'_> {
     async fn tell(&mut self, delta: Delta) -> Result<(), Status> {
-        for (type_url, delta) in [(POLICY_TYPE, delta.policies), (SERVICE_TYPE, delta.services)] {
+        let Delta { policies, traffic, services } = delta;
+        // A destination after its routes: nothing is to be sent to it without them.
+        let told = [(POLICY_TYPE, policies), (TRAFFIC_TYPE, traffic), (SERVICE_TYPE, services)];
+        for (type_url, delta) in told {
             let Some(delta) = delta else { continue };
-            self.nonce += 1;
-            let answer = response(type_url, delta, self.nonce);
-            match tokio::time::timeout(SEND_DEADLINE, self.answers.send(Ok(answer))).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Ok(()),
-                Err(_) => return Err(Status::deadline_exceeded("the proxy takes no answer")),
+            let parts = match type_url {
+                TRAFFIC_TYPE => parts(delta, MOST_ANSWER),
+                _ => vec![delta],
+            };
+            for part in parts {
+                self.answer(type_url, part).await?;
             }
         }
         Ok(())
     }
+
+    async fn answer(&mut self, type_url: &str, delta: TypeDelta) -> Result<(), Status> {
+        self.nonce += 1;
+        let answer = response(type_url, delta, self.nonce);
+        match tokio::time::timeout(SEND_DEADLINE, self.answers.send(Ok(answer))).await {
+            // A proxy that has gone is noticed by whoever waits for its requests.
+            Ok(_) => Ok(()),
+            Err(_) => Err(Status::deadline_exceeded("the proxy takes no answer")),
+        }
+    }
+}
+
+/// The same in answers of at most so many bytes, or one document each. Routes can be told one by one; a set of policies
+/// in parts could open what the whole closes.
+fn parts(delta: TypeDelta, most: usize) -> Vec<TypeDelta> {
+    let mut parts = vec![TypeDelta { removed: delta.removed, ..TypeDelta::default() }];
+    let mut bytes = 0;
+    for (name, document) in delta.changed {
+        let size = name.len() + document.bytes.len();
+        if bytes > 0 && bytes + size > most {
+            parts.push(TypeDelta::default());
+            bytes = 0;
+        }
+        bytes += size;
+        if let Some(part) = parts.last_mut() {
+            part.changed.push((name, document));
+        }
+    }
+    parts
 }
 
 fn response(type_url: &str, delta: TypeDelta, nonce: u64) -> DeltaDiscoveryResponse {
@@ -300,3 +341,6 @@ fn response(type_url: &str, delta: TypeDelta, nonce: u64) -> DeltaDiscoveryRespo
         removed_resources: delta.removed,
     }
 }
+
+#[cfg(test)]
+mod tests;

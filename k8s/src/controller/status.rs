@@ -44,9 +44,8 @@ fn condition(verdict: &PolicyVerdict, now: Timestamp) -> Condition {
 
 /// The object that server-side apply merges into the policy's status. Its kind is one of several, so it has no type.
 fn status_patch(verdict: &PolicyVerdict, now: Timestamp) -> Value {
-    let (group, version, _) = verdict.name.kind.resource();
     json!({
-        "apiVersion": format!("{group}/{version}"),
+        "apiVersion": verdict.api_version,
         "kind": verdict.name.kind.as_str(),
         "metadata": {
             "name": &*verdict.name.object.name,
@@ -61,7 +60,8 @@ fn status_patch(verdict: &PolicyVerdict, now: Timestamp) -> Value {
 /// # Errors
 /// The API server's; 404 where the kind has no status or the object is gone.
 pub async fn write(client: &Client, verdict: &PolicyVerdict) -> kube::Result<()> {
-    let resource = api_resource(verdict.name.kind);
+    let (_, version) = verdict.api_version.split_once('/').unwrap_or_default();
+    let resource = api_resource(verdict.name.kind, version);
     let namespace = &verdict.name.object.namespace;
     let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
     let apply = status_patch(verdict, Timestamp::now());

@@ -65,11 +65,7 @@ pub async fn follow(client: Client, shared: Arc<Shared>) {
         )),
     ];
     let policies = PolicyKind::ALL.map(|kind| {
-        let api = Api::<DynamicObject>::all_with(client.clone(), &api_resource(kind));
-        tokio::spawn(task(ObjectKind::Policy(kind)).follow(api, all(), move |object, found| {
-            let found = found.map(|found| Box::new(convert::policy(kind, found)));
-            Event::Policy(PolicyName { kind, object }, found)
-        }))
+        tokio::spawn(task(ObjectKind::Policy(kind)).follow_policies(client.clone(), kind))
     });
     drop(events);
     shared.take_in(received).await;
@@ -78,10 +74,10 @@ pub async fn follow(client: Client, shared: Arc<Shared>) {
     }
 }
 
-/// The resource of a policy kind.
+/// The resource of a policy kind in one of its versions.
 #[must_use]
-pub fn api_resource(kind: PolicyKind) -> ApiResource {
-    let (group, version, plural) = kind.resource();
+pub fn api_resource(kind: PolicyKind, version: &str) -> ApiResource {
+    let (group, _, plural) = kind.resource();
     let kind = kube::core::GroupVersionKind::gvk(group, version, kind.as_str());
     ApiResource::from_gvk_with_plural(&kind, plural)
 }
@@ -93,18 +89,69 @@ struct KindWatch {
     events: mpsc::Sender<Vec<Event>>,
 }
 
+/// Why a watch does not go on.
+enum WatchEnd {
+    /// The API server knows no such kind, or not in this version.
+    Absent {
+        /// Whether it knew it before.
+        was_known: bool,
+    },
+    /// The controller ends.
+    Closed,
+}
+
 impl KindWatch {
+    /// Follows the objects of a kind that has one version.
     async fn follow<K>(
         self,
         api: Api<K>,
         config: watcher::Config,
-        event: impl Fn(ObjectName, Option<K>) -> Event + Send,
+        event: impl Fn(ObjectName, Option<K>) -> Event + Send + Sync,
     ) where
+        K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        while let WatchEnd::Absent { .. } = self.watch(api.clone(), config.clone(), &event).await {
+            self.absent().await;
+        }
+    }
+
+    /// Follows policies in the newest of their versions that the API server has. When that is taken from it, it is
+    /// looked for another one before what was known is given up.
+    async fn follow_policies(self, client: Client, kind: PolicyKind) {
+        let mut versions = kind.versions().iter();
+        loop {
+            let Some(version) = versions.next() else {
+                self.absent().await;
+                versions = kind.versions().iter();
+                continue;
+            };
+            let api = Api::<DynamicObject>::all_with(client.clone(), &api_resource(kind, version));
+            let event = |object, found: Option<DynamicObject>| {
+                let found = found.map(|found| Box::new(convert::policy(kind, version, found)));
+                Event::Policy(PolicyName { kind, object }, found)
+            };
+            match self.watch(api, watcher::Config::default(), event).await {
+                WatchEnd::Absent { was_known: true } => versions = kind.versions().iter(),
+                WatchEnd::Absent { was_known: false } => {}
+                WatchEnd::Closed => return,
+            }
+        }
+    }
+
+    /// Lists and watches until the kind is not there, or nobody takes the events.
+    async fn watch<K>(
+        &self,
+        api: Api<K>,
+        config: watcher::Config,
+        event: impl Fn(ObjectName, Option<K>) -> Event + Send,
+    ) -> WatchEnd
+    where
         K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
     {
         let mut stream = std::pin::pin!(watcher(api, config));
         let mut listed = HashSet::new();
         let mut back_off = BackOff::new(RETRY_MIN, RETRY_MAX);
+        let mut was_known = false;
         while let Some(next) = stream.next().await {
             let events = match next {
                 Ok(watcher::Event::Init) => {
@@ -120,8 +167,9 @@ impl KindWatch {
                     back_off.reset();
                     let only = Event::Only(self.kind, std::mem::take(&mut listed));
                     if self.events.send(vec![only]).await.is_err() {
-                        return;
+                        return WatchEnd::Closed;
                     }
+                    was_known = true;
                     self.shared.set_kind(self.kind, KindState::Watched);
                     continue;
                 }
@@ -133,28 +181,30 @@ impl KindWatch {
                 Ok(watcher::Event::Delete(object)) => {
                     vec![event(convert::name_of(&object), None)]
                 }
+                Err(error) if is_absent(&error) => return WatchEnd::Absent { was_known },
                 Err(error) => {
                     self.failed(&error, &mut back_off).await;
                     continue;
                 }
             };
             if self.events.send(events).await.is_err() {
-                return;
+                return WatchEnd::Closed;
             }
         }
+        WatchEnd::Closed
+    }
+
+    /// Whatever there was of the kind went with its definition. Waits until it may be asked for again.
+    async fn absent(&self) {
+        let _ = self.events.send(vec![Event::Only(self.kind, HashSet::new())]).await;
+        self.shared.set_kind(self.kind, KindState::Absent);
+        tokio::time::sleep(RETRY_ABSENT).await;
     }
 
     /// Says what is wrong, and waits until it may be tried again.
     async fn failed(&self, error: &watcher::Error, back_off: &mut BackOff) {
         if is_expired(error) {
             // What was known holds until the new list is there.
-            return;
-        }
-        if is_absent(error) {
-            // Whatever there was of the kind went with its definition.
-            let _ = self.events.send(vec![Event::Only(self.kind, HashSet::new())]).await;
-            self.shared.set_kind(self.kind, KindState::Absent);
-            tokio::time::sleep(RETRY_ABSENT).await;
             return;
         }
         let known = self.shared.kinds().get(&self.kind).is_some_and(KindState::is_known);

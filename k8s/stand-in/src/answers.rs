@@ -122,19 +122,32 @@ pub fn replace(
     let Some(before) = store.get(&target.collection, &target.namespace, name) else {
         return not_found(target);
     };
-    let wanted = &object["metadata"]["resourceVersion"];
-    if !wanted.is_null() && *wanted != before["metadata"]["resourceVersion"] {
-        let message = format!(
-            "Operation cannot be fulfilled on {} \"{name}\": the object has been modified; please apply your changes \
-             to the latest version and try again",
-            target.collection
-        );
-        return failure(StatusCode::CONFLICT, "Conflict", &message);
+    if let Some(conflict) = conflict(target, &before, &object) {
+        return conflict;
     }
     answer(StatusCode::OK, &store.put_in(&target.collection, object))
 }
 
-/// PATCH, merged as server-side apply merges; of `status`, where the path says so.
+/// The refusal of a write over another version than the last one.
+fn conflict(
+    target: &RequestTarget,
+    before: &Value,
+    written: &Value,
+) -> Option<Response<ResponseBody>> {
+    let wanted = &written["metadata"]["resourceVersion"];
+    if wanted.is_null() || *wanted == before["metadata"]["resourceVersion"] {
+        return None;
+    }
+    let message = format!(
+        "Operation cannot be fulfilled on {} \"{}\": the object has been modified; please apply your changes to the \
+         latest version and try again",
+        target.collection,
+        target.name.as_deref().unwrap_or_default()
+    );
+    Some(failure(StatusCode::CONFLICT, "Conflict", &message))
+}
+
+/// PATCH, merged as server-side apply merges; of `status`, where the path says so. Refused with 409 as PUT is.
 ///
 /// # Panics
 /// The target names no object.
@@ -144,6 +157,9 @@ pub fn patch(store: &ObjectStore, target: &RequestTarget, patch: Value) -> Respo
     let before = store.get(&target.collection, &target.namespace, name);
     if target.status {
         let Some(mut object) = before else { return not_found(target) };
+        if let Some(conflict) = conflict(target, &object, &patch) {
+            return conflict;
+        }
         merge(&mut object["status"], &patch["status"]);
         return answer(StatusCode::OK, &store.put_in(&target.collection, object));
     }

@@ -104,9 +104,9 @@ fn a_policy_keeps_what_its_writer_wrote_and_nothing_else() {
         }]},
     });
     let object: DynamicObject = serde_json::from_value(object).unwrap();
-    let read = policy(PolicyKind::AuthorizationPolicy, object);
+    let read = policy(PolicyKind::AuthorizationPolicy, "v1", object);
     assert_eq!(
-        read.document,
+        *read.document,
         json!({
             "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
             "metadata": {

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use policy::route::{ReferenceGrant, Route};
 use policy::service::EndpointAddress;
 use policy::{Diagnostics, Resources, SourceFile};
 use serde_json::{Value, json};
 
-use super::{IndexSettings, ObjectName, PolicyKind, PolicyName, ResourceDocument, message};
+use super::{IndexSettings, KindRole, ObjectName, PolicyName, ResourceDocument, message};
 
 /// The workloads of its namespace (of all, in the root namespace) that a policy is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,17 @@ pub(super) struct EntryFacts {
     pub(super) document: Option<Arc<ResourceDocument>>,
 }
 
+/// What was made of an object that is without a mistake.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// Of a ServiceEntry.
+    pub(super) entry: EntryFacts,
+    /// Of a route.
+    pub(super) route: Option<Arc<Route>>,
+    /// Of a ReferenceGrant.
+    pub(super) grant: Option<ReferenceGrant>,
+}
+
 impl EntryFacts {
     /// Each port of each host.
     pub(super) fn claims(&self) -> Vec<(Arc<str>, u16)> {
@@ -52,24 +64,31 @@ pub(super) fn check(
     name: &PolicyName,
     document: &Value,
     settings: &IndexSettings,
-) -> Result<EntryFacts, String> {
+) -> Result<Reading, String> {
     let mut files =
         vec![SourceFile { name: name.to_string(), bytes: document.to_string().into_bytes() }];
     // Which workloads are behind a Service is known here from the cluster; the reader asks for a ServiceEntry.
-    let stand_ins = targets(document).unwrap_or_default();
+    let authorizes = name.kind.role() == KindRole::Authorization;
+    let stand_ins = authorizes.then(|| targets(document)).flatten().unwrap_or_default();
     files.extend(stand_ins.iter().collect::<BTreeSet<_>>().into_iter().map(|target| SourceFile {
         name: format!("Service {}/{target}", name.object.namespace),
         bytes: stand_in(&name.object, target).to_string().into_bytes(),
     }));
     let resources =
         Resources::parse(&files, &settings.root_namespace).map_err(|error| told(&error))?;
-    if name.kind != PolicyKind::ServiceEntry {
-        return Ok(EntryFacts::default());
-    }
-    let facts = facts(&resources);
-    match facts.hosts.iter().find_map(|host| foreign_host(&name.object.namespace, host, settings)) {
+    let reading = Reading {
+        // What stands in for a Service is none.
+        entry: match name.kind.role() {
+            KindRole::Destination => facts(&resources),
+            _ => EntryFacts::default(),
+        },
+        route: resources.routes().first().cloned(),
+        grant: resources.reference_grants().first().cloned(),
+    };
+    let mut hosts = reading.entry.hosts.iter();
+    match hosts.find_map(|host| foreign_host(&name.object.namespace, host, settings)) {
         Some(mistake) => Err(mistake),
-        None => Ok(facts),
+        None => Ok(reading),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 
-use super::ObjectName;
+use super::{ObjectName, PolicyName};
 
 /// The most changes that are kept, about a megabyte of them. A thousand endpoints that change in a second make about
 /// four thousand entries, and a stream reads them twenty times a second.
@@ -31,6 +31,8 @@ pub(super) enum Change {
     Workload(ObjectName),
     /// Those of every pod.
     AllWorkloads,
+    /// This route or traffic policy, for whomever it was or is about.
+    Traffic(PolicyName),
 }
 
 /// The newest changes. Its revision is the number of all there were.

@@ -1,6 +1,6 @@
 //! What one proxy was told, and what it must be told now: the difference.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -19,6 +19,10 @@ pub struct Subscriber {
     uid: Arc<str>,
     /// `None` until it asks for its policies.
     policies: Option<HashMap<String, String>>,
+    /// The versions of the routes and traffic policies it was told; `None` until it asks for them.
+    traffic: Option<HashMap<String, String>>,
+    /// Whether it said what it had of them before it said which destinations it needs.
+    resumes: bool,
     /// What it has asked for, and what it was told of it.
     destinations: Destinations,
     /// Names that mean nothing, to be told so.
@@ -39,6 +43,9 @@ pub struct TooManyDestinations;
 pub struct Delta {
     /// About the workload itself. `Some` though empty once, so that the proxy knows it has everything.
     pub policies: Option<TypeDelta>,
+    /// How what is sent to destinations is carried. To be told before the destinations: nothing is to be sent to one before
+    /// its routes are known.
+    pub traffic: Option<TypeDelta>,
     /// About destinations.
     pub services: Option<TypeDelta>,
 }
@@ -53,6 +60,33 @@ pub struct TypeDelta {
 }
 
 impl TypeDelta {
+    /// Adds a document, unless the proxy was told this version.
+    fn tell(
+        &mut self,
+        told: &mut HashMap<String, String>,
+        name: String,
+        document: Arc<ResourceDocument>,
+    ) {
+        if told.get(&name) != Some(&document.version) {
+            told.insert(name.clone(), document.version.clone());
+            self.changed.push((name, document));
+        }
+    }
+
+    /// Takes away whatever the proxy was told that does not stay.
+    fn take_away(&mut self, told: &mut HashMap<String, String>, stays: impl Fn(&String) -> bool) {
+        let gone = told.extract_if(|name, _| !stays(name)).map(|(name, _)| name);
+        self.removed.extend(gone);
+        self.removed.sort();
+    }
+
+    /// Takes away what the proxy may have been told.
+    fn take_away_one(&mut self, told: &mut HashMap<String, String>, name: String) {
+        if told.remove(&name).is_some() {
+            self.removed.push(name);
+        }
+    }
+
     fn if_any(self) -> Option<Self> {
         (!self.changed.is_empty() || !self.removed.is_empty()).then_some(self)
     }
@@ -62,8 +96,17 @@ impl Subscriber {
     /// The proxy of a pod, which was told nothing.
     #[must_use]
     pub fn new(pod: ObjectName, uid: Arc<str>) -> Self {
-        let (destinations, nonsense) = (Destinations::default(), Vec::new());
-        Self { pod, uid, policies: None, destinations, nonsense, seen: None, first: true }
+        Self {
+            pod,
+            uid,
+            policies: None,
+            traffic: None,
+            resumes: false,
+            destinations: Destinations::default(),
+            nonsense: Vec::new(),
+            seen: None,
+            first: true,
+        }
     }
 
     /// The pod.
@@ -76,6 +119,14 @@ impl Subscriber {
     pub fn ask_policies(&mut self, has: HashMap<String, String>) {
         self.policies = Some(has);
         self.first = true;
+    }
+
+    /// It asks for the routes and traffic policies of whatever destinations it needs. `has` is what it has already: where it
+    /// has not yet said which destinations it needs, nothing of this is taken away until it does.
+    pub fn ask_traffic(&mut self, has: HashMap<String, String>) {
+        self.resumes = !has.is_empty() && self.destinations.len() == 0;
+        self.traffic = Some(has);
+        self.destinations.set_moved();
     }
 
     /// It asks for destinations. `has` is what it has already. A name that is longer than any can be is answered once, and
@@ -92,6 +143,7 @@ impl Subscriber {
         if self.destinations.len() + new > MOST_DESTINATIONS {
             return Err(TooManyDestinations);
         }
+        self.resumes = false;
         let (names, nonsense): (Vec<_>, Vec<_>) =
             names.into_iter().partition(|name| name.len() <= LONGEST_KEY);
         self.nonsense = nonsense;
@@ -124,13 +176,15 @@ impl Index {
         let concerns = |change: &Change| match change {
             Change::Workload(pod) => *pod == subscriber.pod,
             Change::AllWorkloads => true,
-            Change::Destinations(_) | Change::AllDestinations => false,
+            Change::Destinations(_) | Change::AllDestinations | Change::Traffic(_) => false,
         };
         let mut delta = Delta::default();
         if subscriber.first || changes.clone().is_none_or(|mut changes| changes.any(concerns)) {
             delta.policies = self.policies_delta(subscriber)?;
         }
-        delta.services = self.services_delta(subscriber, changes).if_any();
+        delta.services = self.services_delta(subscriber, changes.clone()).if_any();
+        // After the destinations have been looked up: whose routes are told follows from them.
+        delta.traffic = self.traffic_delta(subscriber, changes).and_then(TypeDelta::if_any);
         subscriber.seen = Some(self.changes.revision());
         Some(delta)
     }
@@ -139,22 +193,43 @@ impl Index {
         let Some(told) = subscriber.policies.as_mut() else { return Some(None) };
         let now = self.policies_for(&subscriber.pod)?;
         let mut delta = TypeDelta::default();
-        told.retain(|name, _| {
-            let stays = now.contains_key(name);
-            if !stays {
-                delta.removed.push(name.clone());
-            }
-            stays
-        });
+        delta.take_away(told, |name| now.contains_key(name));
         for (name, document) in now {
-            if told.get(&name) != Some(&document.version) {
-                told.insert(name.clone(), document.version.clone());
-                delta.changed.push((name, document));
-            }
+            delta.tell(told, name, document);
         }
-        delta.removed.sort();
         let first = std::mem::take(&mut subscriber.first);
         Some(if first { Some(delta) } else { delta.if_any() })
+    }
+
+    /// All of them are compared when the destinations are others than before; else those that have changed.
+    fn traffic_delta<'a>(
+        &self,
+        subscriber: &mut Subscriber,
+        changes: Option<impl Iterator<Item = &'a Change>>,
+    ) -> Option<TypeDelta> {
+        let Subscriber { pod, destinations, traffic, resumes, .. } = subscriber;
+        let told = traffic.as_mut()?;
+        let moved = destinations.take_moved();
+        let mut delta = TypeDelta::default();
+        let Some(changes) = changes.filter(|_| !moved) else {
+            let now = self.traffic_documents(&pod.namespace, destinations);
+            delta.take_away(told, |name| *resumes || now.contains_key(name));
+            for (name, document) in now {
+                delta.tell(told, name, document);
+            }
+            return Some(delta);
+        };
+        let changed = changes.filter_map(|change| match change {
+            Change::Traffic(name) => Some((name.to_string(), name)),
+            _ => None,
+        });
+        for (text, name) in changed.collect::<BTreeMap<_, _>>() {
+            match self.traffic_document(name, &pod.namespace, destinations) {
+                Some(document) => delta.tell(told, text, document),
+                None => delta.take_away_one(told, text),
+            }
+        }
+        Some(delta)
     }
 
     fn services_delta<'a>(
@@ -213,7 +288,7 @@ impl Index {
     ) -> Option<Arc<ResourceDocument>> {
         match target {
             LookupTarget::Entry(name) => {
-                self.policies.get(name)?.served.as_ref()?.facts.document.clone()
+                self.policies.get(name)?.served.as_ref()?.reading.entry.document.clone()
             }
             LookupTarget::Service(name, _) => {
                 self.service_document(name, uid, dialled.get(name).unwrap_or(&BTreeSet::new()))

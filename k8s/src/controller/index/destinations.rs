@@ -38,6 +38,8 @@ pub(super) struct Destinations {
     /// Those to be compared whatever has changed in the cluster: the proxy has asked for them, or dials another
     /// endpoint of the same service, or has ceased to (see [`super::services::MOST_ENDPOINTS`]).
     due: BTreeSet<Arc<str>>,
+    /// Whether the Services that they follow from may be others than when it was last asked.
+    moved: bool,
 }
 
 impl Destinations {
@@ -56,6 +58,7 @@ impl Destinations {
     pub(super) fn ask(&mut self, name: &str, sent: SentState) {
         let name: Arc<str> = name.into();
         self.due.insert(name.clone());
+        self.moved = true;
         let new = || Destination { sent: SentState::Nothing, own: None, target: None };
         self.known.entry(name).or_insert_with(new).sent = sent;
     }
@@ -63,6 +66,7 @@ impl Destinations {
     pub(super) fn forget(&mut self, name: &str) {
         let Some((name, destination)) = self.known.remove_entry(name) else { return };
         self.due.remove(&name);
+        self.moved = true;
         for dependency in destination.dependencies() {
             remove(&mut self.dependents, &dependency, &name);
         }
@@ -82,7 +86,7 @@ impl Destinations {
                     due.extend(self.dependents.get(dependency).into_iter().flatten().cloned());
                 }
                 Change::AllDestinations => return self.known.keys().cloned().collect(),
-                Change::Workload(_) | Change::AllWorkloads => {}
+                Change::Workload(_) | Change::AllWorkloads | Change::Traffic(_) => {}
             }
         }
         due
@@ -103,6 +107,7 @@ impl Destinations {
         for dependency in destination.dependencies() {
             remove(&mut self.dependents, &dependency, name);
         }
+        self.moved = true;
         destination.own = own;
         let before = std::mem::replace(&mut destination.target, target.clone());
         for dependency in destination.dependencies() {
@@ -129,6 +134,29 @@ impl Destinations {
             _ => None,
         });
         dialled.collect()
+    }
+
+    /// Whether a destination follows from this.
+    pub(super) fn follow_from(&self, dependency: &Dependency) -> bool {
+        self.dependents.contains_key(dependency)
+    }
+
+    /// The Services that destinations follow from, by their names or by what they were found to be.
+    pub(super) fn services(&self) -> impl Iterator<Item = &ObjectName> {
+        self.dependents.keys().filter_map(|dependency| match dependency {
+            Dependency::Service(name) => Some(name),
+            Dependency::Address(_) => None,
+        })
+    }
+
+    /// Has all that follows from them compared once more.
+    pub(super) fn set_moved(&mut self) {
+        self.moved = true;
+    }
+
+    /// Whether the Services that they follow from may be others than when this was last asked.
+    pub(super) fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     /// The Services, each once, that these destinations were found to be.

@@ -77,7 +77,9 @@ impl Index {
         let written = [Some(host), full.as_deref()];
         let has_port = |name: &&PolicyName| {
             let served = self.policies.get(*name).and_then(|record| record.in_force());
-            served.is_some_and(|served| port.is_none_or(|port| served.facts.ports.contains(&port)))
+            served.is_some_and(|served| {
+                port.is_none_or(|port| served.reading.entry.ports.contains(&port))
+            })
         };
         for namespace in self.entry_namespaces(client_namespace) {
             for host in written.into_iter().flatten() {
@@ -110,8 +112,8 @@ impl Index {
     fn by_address(&self, client_namespace: &Arc<str>, address: SocketAddr) -> Option<LookupTarget> {
         let (ip, port) = (address.ip(), address.port());
         let in_block = |served: &ServedPolicy| {
-            served.facts.ports.contains(&port)
-                && served.facts.blocks.iter().any(|block| block.contains(&ip))
+            served.reading.entry.ports.contains(&port)
+                && served.reading.entry.blocks.iter().any(|block| block.contains(&ip))
         };
         let by_entry = |fits: &dyn Fn(&ServedPolicy) -> bool| {
             self.entry_namespaces(client_namespace).find_map(|namespace| {
@@ -136,7 +138,7 @@ impl Index {
                 let service = services(&self.cluster_ips).iter().find_map(has_port)?;
                 Some(LookupTarget::Service(service, None))
             })
-            .or_else(|| by_entry(&|served| served.facts.endpoints.contains(&(ip, port))))
+            .or_else(|| by_entry(&|served| served.reading.entry.endpoints.contains(&(ip, port))))
             .or_else(|| {
                 let mut at = services(&self.endpoint_ips).into_iter();
                 let service = at.find(|name| self.is_inside(name, ip, port))?;

@@ -1,13 +1,16 @@
-//! Policies: which workloads they are about, which version is in force, and what their writers are told.
+//! Policies: which workloads they are about, which version is in force, and what their writers are told. How what is sent
+//! to destinations is carried is in `traffic.rs`, what is said to the writers of routes in `route_status.rs`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde_json::json;
 
-use super::accept::{self, EntryFacts, Scope};
+use super::accept::{self, Reading, Scope};
+use super::attached::Displaced;
 use super::changes::Change;
-use super::{Index, ObjectName, PolicyKind, PolicyName, PolicyObject, ResourceDocument};
+use super::references::References;
+use super::{Index, KindRole, ObjectName, PolicyName, PolicyObject, ResourceDocument};
 
 /// The name of the document that tells a proxy what its pod is.
 pub(super) const WORKLOAD: &str = "Workload";
@@ -15,9 +18,9 @@ pub(super) const WORKLOAD: &str = "Workload";
 /// A policy object with what was made of it.
 #[derive(Debug)]
 pub(super) struct PolicyRecord {
-    object: PolicyObject,
+    pub(super) object: PolicyObject,
     /// The mistakes of the newest version.
-    mistakes: Option<String>,
+    pub(super) mistakes: Option<String>,
     /// The version in force.
     pub(super) served: Option<ServedPolicy>,
     /// What it claims and an older ServiceEntry of its namespace has: then it is not in force.
@@ -36,9 +39,11 @@ pub(super) struct HostClaim {
 #[derive(Debug)]
 pub(super) struct ServedPolicy {
     pub(super) document: Arc<ResourceDocument>,
-    value: serde_json::Value,
+    pub(super) value: Arc<serde_json::Value>,
     scope: Scope,
-    pub(super) facts: EntryFacts,
+    pub(super) reading: Reading,
+    /// Of a route: what it is attached to, and where it leads.
+    pub(super) references: References,
     /// False for a version with mistakes, which is sent because there is no better one: its workloads deny.
     accepted: bool,
 }
@@ -48,6 +53,8 @@ pub(super) struct ServedPolicy {
 pub struct PolicyVerdict {
     /// The policy.
     pub name: PolicyName,
+    /// The version of its kind in which it was read.
+    pub api_version: String,
     /// The generation that was judged.
     pub generation: i64,
     /// `None`: accepted; else every mistake.
@@ -62,23 +69,29 @@ impl Index {
         {
             // Only the status or the bookkeeping changed.
             known.object = object;
-            return;
+            return self.review_status(&name);
         }
         let checked = accept::check(&name, &object.document, &self.settings);
         let before = self.policies.remove(&name).and_then(|record| record.served);
         self.unlink_entry(&name, before.as_ref());
+        self.unlink_traffic(&name, before.as_ref());
         let (served, mistakes) = match checked {
-            Ok(facts) => (Some(ServedPolicy::of(&object, facts, true)), None),
+            Ok(reading) => (Some(self.serve(&name, &object, reading, true)), None),
             Err(mistakes) => (self.fall_back(&name, &object, before), Some(mistakes)),
         };
         self.link_entry(&name, served.as_ref());
-        self.policies_in.entry(name.object.namespace.clone()).or_default().insert(name.clone());
+        self.link_traffic(&name, served.as_ref());
+        if matches!(name.kind.role(), KindRole::Authorization | KindRole::Destination) {
+            let names = self.policies_in.entry(name.object.namespace.clone());
+            names.or_default().insert(name.clone());
+        }
         let record = PolicyRecord { object, mistakes, served, claimed: None };
         self.policies.insert(name.clone(), record);
         self.policy_changed(&name);
     }
 
-    /// After a mistake: the last accepted version; without one the workloads it selects deny. A ServiceEntry selects nobody.
+    /// After a mistake: the last accepted version; without one the workloads it selects deny. What selects nobody is then
+    /// not there.
     fn fall_back(
         &self,
         name: &PolicyName,
@@ -86,34 +99,66 @@ impl Index {
         before: Option<ServedPolicy>,
     ) -> Option<ServedPolicy> {
         before.filter(|served| served.accepted).or_else(|| {
-            let denies = name.kind != PolicyKind::ServiceEntry;
-            denies.then(|| ServedPolicy::of(object, EntryFacts::default(), false))
+            let denies = name.kind.role() == KindRole::Authorization;
+            denies.then(|| self.serve(name, object, Reading::default(), false))
         })
     }
 
     fn remove_policy(&mut self, name: &PolicyName) {
         let Some(record) = self.policies.remove(name) else { return };
         self.unlink_entry(name, record.served.as_ref());
+        self.unlink_traffic(name, record.served.as_ref());
         super::services::remove(&mut self.policies_in, &name.object.namespace, name);
         self.policy_changed(name);
     }
 
-    /// A ServiceEntry is about destinations, whose change is recorded as its hosts are linked; others are about workloads.
+    /// A ServiceEntry is about destinations, whose change is recorded as its hosts are linked; a grant about the routes
+    /// that lead into its namespace.
     fn policy_changed(&mut self, name: &PolicyName) {
-        match name.kind {
-            PolicyKind::ServiceEntry => self.settle_claims(&name.object.namespace),
-            _ => self.changes.record(Change::AllWorkloads),
+        let namespace = &name.object.namespace;
+        match name.kind.role() {
+            KindRole::Authorization => self.changes.record(Change::AllWorkloads),
+            KindRole::Destination => self.settle_claims(namespace),
+            KindRole::Route | KindRole::TrafficPolicy => {
+                self.changes.record(Change::Traffic(name.clone()));
+            }
+            KindRole::Grant => self.grants_changed(namespace),
         }
+        let Displaced { told, disputed } = self.traffic.take_displaced();
+        self.review_routes(disputed.union(&told).cloned());
+        told.into_iter().for_each(|name| self.changes.record(Change::Traffic(name)));
+        self.review_status(name);
+    }
+
+    /// A version of a policy as it is to be served.
+    fn serve(
+        &self,
+        name: &PolicyName,
+        object: &PolicyObject,
+        reading: Reading,
+        accepted: bool,
+    ) -> ServedPolicy {
+        let value = object.document.clone();
+        let (references, document) = match name.kind.role() {
+            KindRole::Route => {
+                let references = References::of(name, &value, reading.route.as_deref());
+                let document = self.route_document(name, &value, &references);
+                (references, document)
+            }
+            _ => (References::default(), ResourceDocument::of_policy(&value)),
+        };
+        let (scope, document) = (accept::scope(&value), Arc::new(document));
+        ServedPolicy { document, value, scope, reading, references, accepted }
     }
 
     /// Gives each port of a host that ServiceEntries of a namespace claim to the oldest of them, and of equally old ones to the
     /// first by name. One that does not get all it claims is not in force: half of it would not be what its writer meant.
     fn settle_claims(&mut self, namespace: &Arc<str>) {
         let names = self.policies_in.get(namespace).into_iter().flatten();
-        let entries = names.filter(|name| name.kind == PolicyKind::ServiceEntry);
+        let entries = names.filter(|name| name.kind.role() == KindRole::Destination);
         let claims = entries.filter_map(|name| {
             let served = self.policies.get(name)?.served.as_ref()?;
-            Some((served.created().to_owned(), name.clone(), served.facts.claims()))
+            Some((served.created().to_owned(), name.clone(), served.reading.entry.claims()))
         });
         let mut claims: Vec<_> = claims.collect();
         claims.sort();
@@ -133,8 +178,10 @@ impl Index {
     }
 
     fn link_entry(&mut self, name: &PolicyName, served: Option<&ServedPolicy>) {
-        let Some(served) = served.filter(|_| name.kind == PolicyKind::ServiceEntry) else { return };
-        for host in &served.facts.hosts {
+        let Some(served) = served.filter(|_| name.kind.role() == KindRole::Destination) else {
+            return;
+        };
+        for host in &served.reading.entry.hosts {
             let key = (name.object.namespace.clone(), host.clone());
             self.entry_hosts.entry(key).or_default().insert(name.clone());
         }
@@ -142,8 +189,10 @@ impl Index {
     }
 
     fn unlink_entry(&mut self, name: &PolicyName, served: Option<&ServedPolicy>) {
-        let Some(served) = served.filter(|_| name.kind == PolicyKind::ServiceEntry) else { return };
-        for host in &served.facts.hosts {
+        let Some(served) = served.filter(|_| name.kind.role() == KindRole::Destination) else {
+            return;
+        };
+        for host in &served.reading.entry.hosts {
             let key = (name.object.namespace.clone(), host.clone());
             super::services::remove(&mut self.entry_hosts, &key, name);
         }
@@ -162,8 +211,8 @@ impl Index {
         let root = &self.settings.root_namespace;
         let namespaces = [Some(&pod.namespace), (*root != pod.namespace).then_some(root)];
         let names = namespaces.into_iter().flatten().filter_map(|ns| self.policies_in.get(ns));
-        let entries = |name: &&PolicyName| name.kind == PolicyKind::ServiceEntry;
-        for name in names.flatten().filter(|name| !entries(name)) {
+        let authorizes = |name: &&PolicyName| name.kind.role() == KindRole::Authorization;
+        for name in names.flatten().filter(authorizes) {
             let served = self.policies.get(name).and_then(|record| record.served.as_ref());
             if let Some(document) =
                 served.and_then(|served| self.if_about(name, served, pod, found))
@@ -227,12 +276,17 @@ impl Index {
         })))
     }
 
-    /// The policies whose status does not say yet what is to be said of them.
+    /// The policies whose condition does not say yet what is to be said of them. A route is answered at each of its parents,
+    /// and a grant has no status.
     #[must_use]
     pub fn unreported(&self) -> Vec<PolicyVerdict> {
-        let records = self.policies.iter().filter(|(_, record)| !record.is_reported());
+        let has_condition =
+            |name: &PolicyName| !matches!(name.kind.role(), KindRole::Route | KindRole::Grant);
+        let records = self.policies.iter();
+        let records = records.filter(|(name, record)| has_condition(name) && !record.is_reported());
         let verdict = |(name, record): (&PolicyName, &PolicyRecord)| PolicyVerdict {
             name: name.clone(),
+            api_version: record.object.document["apiVersion"].as_str().unwrap_or_default().into(),
             generation: record.object.generation,
             mistakes: record.why_not(),
         };
@@ -274,16 +328,6 @@ impl PolicyRecord {
 }
 
 impl ServedPolicy {
-    fn of(object: &PolicyObject, facts: EntryFacts, accepted: bool) -> Self {
-        Self {
-            document: Arc::new(ResourceDocument::of_policy(&object.document)),
-            value: object.document.clone(),
-            scope: accept::scope(&object.document),
-            facts,
-            accepted,
-        }
-    }
-
     /// When the object was made: of two that answer to one name, the older one does.
     pub(super) fn created(&self) -> &str {
         self.value.pointer("/metadata/creationTimestamp").and_then(|v| v.as_str()).unwrap_or("~")

@@ -102,80 +102,19 @@ pub struct EndpointRecord {
     pub locality: Option<policy::Locality>,
 }
 
-/// The kinds of policies, by the names of their groups.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PolicyKind {
-    /// `security.istio.io/v1`
-    AuthorizationPolicy,
-    /// `security.istio.io/v1`
-    PeerAuthentication,
-    /// `security.istio.io/v1`
-    RequestAuthentication,
-    /// `policy.postern.dev/v1alpha1`
-    TokenPolicy,
-    /// `networking.istio.io/v1`
-    ServiceEntry,
-}
-
-impl PolicyKind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::AuthorizationPolicy,
-        Self::PeerAuthentication,
-        Self::RequestAuthentication,
-        Self::TokenPolicy,
-        Self::ServiceEntry,
-    ];
-
-    /// The kind, as objects write it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AuthorizationPolicy => "AuthorizationPolicy",
-            Self::PeerAuthentication => "PeerAuthentication",
-            Self::RequestAuthentication => "RequestAuthentication",
-            Self::TokenPolicy => "TokenPolicy",
-            Self::ServiceEntry => "ServiceEntry",
-        }
-    }
-
-    /// Group, version and plural, as the API server's paths write them.
-    #[must_use]
-    pub fn resource(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Self::AuthorizationPolicy => ("security.istio.io", "v1", "authorizationpolicies"),
-            Self::PeerAuthentication => ("security.istio.io", "v1", "peerauthentications"),
-            Self::RequestAuthentication => ("security.istio.io", "v1", "requestauthentications"),
-            Self::TokenPolicy => ("policy.postern.dev", "v1alpha1", "tokenpolicies"),
-            Self::ServiceEntry => ("networking.istio.io", "v1", "serviceentries"),
-        }
-    }
-}
-
-/// A kind, a namespace and a name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PolicyName {
-    /// The kind.
-    pub kind: PolicyKind,
-    /// The object.
-    pub object: ObjectName,
-}
-
-impl fmt::Display for PolicyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind.as_str(), self.object)
-    }
-}
-
 /// Of a policy object: what it says, and what was said of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyObject {
     /// `metadata.generation`
     pub generation: i64,
     /// apiVersion, kind, the metadata that matters, and spec, as the API server gave them.
-    pub document: serde_json::Value,
+    pub document: Arc<serde_json::Value>,
     /// The condition that its status shows already.
     pub reported: Option<ReportedCondition>,
+    /// `status.parents` of a route, as whoever serves a parent has written it.
+    pub parents: Vec<serde_json::Value>,
+    /// `metadata.resourceVersion`
+    pub resource_version: String,
 }
 
 /// A condition `Accepted` as a policy's status shows it.

@@ -74,6 +74,7 @@ impl Index {
             Some(record) => self.services.insert(name.clone(), record),
             None => self.services.remove(&name),
         };
+        self.review_routes_of(&name);
         self.changes.record(Change::Destinations(Dependency::Service(name)));
         self.changes.record_addresses(&touched);
         // Policies may target the service, and the pods behind it may learn their ports' protocols.

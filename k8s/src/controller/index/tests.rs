@@ -5,6 +5,8 @@ mod deltas;
 mod messages;
 mod model;
 mod outside;
+mod route_status;
+mod routes;
 mod tenants;
 
 use serde_json::{Value, json};
@@ -74,7 +76,13 @@ pub(super) fn policy(kind: PolicyKind, namespace: &str, of: &str, spec: &Value) 
         "metadata": {"name": of, "namespace": namespace},
         "spec": spec,
     });
-    let object = PolicyObject { generation: 1, document, reported: None };
+    let object = PolicyObject {
+        generation: 1,
+        document: Arc::new(document),
+        reported: None,
+        parents: Vec::new(),
+        resource_version: String::new(),
+    };
     let name = PolicyName { kind, object: name(namespace, of) };
     Event::Policy(name, Some(Box::new(object)))
 }
@@ -107,6 +115,7 @@ pub(super) fn shop() -> Vec<Event> {
 pub(super) fn asks(index: &Index, namespace: &str, of: &str, keys: &[&str]) -> Delta {
     let mut subscriber = Subscriber::new(name(namespace, of), of.into());
     subscriber.ask_policies(HashMap::new());
+    subscriber.ask_traffic(HashMap::new());
     let keys = keys.iter().map(ToString::to_string).collect();
     subscriber.ask_services(keys, HashMap::new()).unwrap();
     index.delta(&mut subscriber).expect("the pod is there")

@@ -63,6 +63,7 @@ impl Pair {
             Step::Forgets(key) => self.forget(key),
             Step::AsksPolicies => self.sides.iter_mut().for_each(|(_, proxy)| {
                 proxy.ask_policies(HashMap::new());
+                proxy.ask_traffic(HashMap::new());
             }),
             Step::Delta => return self.deltas(),
         }
@@ -133,6 +134,7 @@ proptest! {
         unasked in prop::collection::vec(any::<Pick>(), 0..6),
     ) {
         let mut pair = Pair::new("cart-1", most_changes);
+        pair.sides.iter_mut().for_each(|(_, proxy)| proxy.ask_traffic(HashMap::new()));
         pair.apply(&pod("shop", "cart-1", "cart", "10.1.0.1"));
         KEYS.iter().for_each(|key| pair.ask(key));
         unasked.iter().for_each(|pick| pair.forget(KEYS[pick.index(KEYS.len())]));

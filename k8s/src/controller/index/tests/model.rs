@@ -5,7 +5,9 @@ use proptest::sample::{Index as Pick, select};
 
 use super::*;
 
-type State = (BTreeMap<String, Vec<u8>>, BTreeMap<String, Vec<u8>>);
+type Documents = BTreeMap<String, Vec<u8>>;
+/// Policies, services, and how these are called.
+type State = (Documents, Documents, Documents);
 
 pub(super) const KEYS: &[&str] = &[
     "cart",
@@ -47,6 +49,7 @@ pub(super) fn some_event() -> impl Strategy<Value = Event> {
     let (tls, other) = (json!({"number": 443, "name": "a"}), json!({"number": 8443, "name": "b"}));
     let entries =
         select(vec![entry(json!([tls])), entry(json!([other])), entry(json!([tls, other]))]);
+    let any_service = || json!({"group": "", "kind": "Service"});
     prop_oneof![
         (namespace(), of(), ip()).prop_map(|(ns, of, ip)| pod(ns, &format!("{of}-1"), of, ip)),
         (namespace(), of(), cluster_ip()).prop_map(|(ns, of, ip)| service(ns, of, ip, 80)),
@@ -55,6 +58,19 @@ pub(super) fn some_event() -> impl Strategy<Value = Event> {
         (namespace(), of(), spec).prop_map(|(ns, of, spec)| allow(ns, of, &spec)),
         (namespace(), of(), entries)
             .prop_map(|(ns, of, entry)| { policy(PolicyKind::ServiceEntry, ns, of, &entry) }),
+        (namespace(), of(), (namespace(), of()), (namespace(), of())).prop_map(
+            |(ns, of, parent, backend)| routes::route(ns, of, &routes::leading(&[parent], backend))
+        ),
+        (namespace(), of(), namespace()).prop_map(move |(ns, of, from)| routes::grant(
+            ns,
+            of,
+            &[from],
+            any_service()
+        )),
+        (namespace(), of()).prop_map(|(ns, of)| {
+            let spec = json!({"host": "cart.shop.svc.cluster.local"});
+            policy(PolicyKind::DestinationRule, ns, of, &spec)
+        }),
     ]
 }
 
@@ -90,6 +106,7 @@ fn full_state(index: &Index) -> Option<State> {
     let mut subscriber = Subscriber::new(name("shop", "cart-1"), "cart-1".into());
     let mut state = State::default();
     subscriber.ask_policies(HashMap::new());
+    subscriber.ask_traffic(HashMap::new());
     subscriber
         .ask_services(KEYS.iter().map(ToString::to_string).collect(), HashMap::new())
         .unwrap();
@@ -98,7 +115,9 @@ fn full_state(index: &Index) -> Option<State> {
 }
 
 fn add(state: &mut State, delta: Delta) {
-    for (of, delta) in [(&mut state.0, delta.policies), (&mut state.1, delta.services)] {
+    let Delta { policies, traffic, services } = delta;
+    for (of, delta) in [(&mut state.0, policies), (&mut state.1, services), (&mut state.2, traffic)]
+    {
         let delta = delta.unwrap_or_default();
         for name in delta.removed {
             of.remove(&name);
@@ -143,6 +162,7 @@ proptest! {
         let mut index = index([pod("shop", "cart-1", "cart", "10.1.0.1")]);
         let mut subscriber = Subscriber::new(name("shop", "cart-1"), "cart-1".into());
         subscriber.ask_policies(HashMap::new());
+        subscriber.ask_traffic(HashMap::new());
         subscriber.ask_services(KEYS.iter().map(ToString::to_string).collect(), HashMap::new()).unwrap();
         let mut state = State::default();
         for event in history {

@@ -152,7 +152,7 @@ fn of_two_entries_with_one_host_the_older_is_in_force_and_the_other_is_told() {
         });
         let event = policy(PolicyKind::ServiceEntry, "shop", of, &spec);
         let Event::Policy(name, Some(mut object)) = event else { panic!("a policy") };
-        object.document["metadata"]["creationTimestamp"] = created.into();
+        Arc::make_mut(&mut object.document)["metadata"]["creationTimestamp"] = created.into();
         Event::Policy(name, Some(object))
     };
     let check = |row: &str, entries: &[Event], loser: &str, winner: &str| {

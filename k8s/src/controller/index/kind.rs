@@ -1,0 +1,174 @@
+//! The kinds of policies, by the names of their groups: where they are found, and what they are about.
+
+use std::fmt;
+
+use policy::route::RouteKind;
+
+use super::ObjectName;
+
+/// A kind of object that people write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PolicyKind {
+    /// `security.istio.io`
+    AuthorizationPolicy,
+    /// `security.istio.io`
+    PeerAuthentication,
+    /// `security.istio.io`
+    RequestAuthentication,
+    /// `policy.postern.dev`
+    TokenPolicy,
+    /// `networking.istio.io`
+    ServiceEntry,
+    /// `gateway.networking.k8s.io`
+    HTTPRoute,
+    /// `gateway.networking.k8s.io`
+    GRPCRoute,
+    /// `gateway.networking.k8s.io`
+    TCPRoute,
+    /// `gateway.networking.k8s.io`
+    TLSRoute,
+    /// `gateway.networking.k8s.io`
+    ReferenceGrant,
+    /// `networking.istio.io`
+    DestinationRule,
+    /// `policy.postern.dev`
+    FaultInjection,
+}
+
+/// What an object of a kind is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KindRole {
+    /// What workloads let in.
+    Authorization,
+    /// What a destination means.
+    Destination,
+    /// How what is sent to a destination is carried, as a route of the Gateway API.
+    Route,
+    /// How what is sent to a destination is carried, beside routes.
+    TrafficPolicy,
+    /// To what in its namespace routes of other namespaces may lead.
+    Grant,
+}
+
+/// A kind as the API server knows it.
+struct KindResource {
+    name: &'static str,
+    group: &'static str,
+    /// The versions it is read in; the first that the API server has is watched.
+    versions: &'static [&'static str],
+    plural: &'static str,
+    role: KindRole,
+}
+
+const SECURITY: &str = "security.istio.io";
+const NETWORKING: &str = "networking.istio.io";
+const GATEWAY: &str = "gateway.networking.k8s.io";
+const OWN: &str = "policy.postern.dev";
+
+impl PolicyKind {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::AuthorizationPolicy,
+        Self::PeerAuthentication,
+        Self::RequestAuthentication,
+        Self::TokenPolicy,
+        Self::ServiceEntry,
+        Self::HTTPRoute,
+        Self::GRPCRoute,
+        Self::TCPRoute,
+        Self::TLSRoute,
+        Self::ReferenceGrant,
+        Self::DestinationRule,
+        Self::FaultInjection,
+    ];
+
+    const fn facts(self) -> KindResource {
+        use KindRole::{Authorization, Destination, Grant, Route, TrafficPolicy};
+        let (name, group, versions, plural, role): (_, _, &[&str], _, _) = match self {
+            Self::AuthorizationPolicy => {
+                ("AuthorizationPolicy", SECURITY, &["v1"], "authorizationpolicies", Authorization)
+            }
+            Self::PeerAuthentication => {
+                ("PeerAuthentication", SECURITY, &["v1"], "peerauthentications", Authorization)
+            }
+            Self::RequestAuthentication => {
+                let plural = "requestauthentications";
+                ("RequestAuthentication", SECURITY, &["v1"], plural, Authorization)
+            }
+            Self::TokenPolicy => {
+                ("TokenPolicy", OWN, &["v1alpha1"], "tokenpolicies", Authorization)
+            }
+            Self::ServiceEntry => {
+                ("ServiceEntry", NETWORKING, &["v1"], "serviceentries", Destination)
+            }
+            Self::HTTPRoute => ("HTTPRoute", GATEWAY, &["v1"], "httproutes", Route),
+            Self::GRPCRoute => ("GRPCRoute", GATEWAY, &["v1"], "grpcroutes", Route),
+            Self::TCPRoute => ("TCPRoute", GATEWAY, &["v1", "v1alpha2"], "tcproutes", Route),
+            Self::TLSRoute => {
+                ("TLSRoute", GATEWAY, &["v1", "v1alpha3", "v1alpha2"], "tlsroutes", Route)
+            }
+            Self::ReferenceGrant => {
+                ("ReferenceGrant", GATEWAY, &["v1", "v1beta1"], "referencegrants", Grant)
+            }
+            Self::DestinationRule => {
+                ("DestinationRule", NETWORKING, &["v1"], "destinationrules", TrafficPolicy)
+            }
+            Self::FaultInjection => {
+                ("FaultInjection", OWN, &["v1alpha1"], "faultinjections", TrafficPolicy)
+            }
+        };
+        KindResource { name, group, versions, plural, role }
+    }
+
+    /// The kind, as objects write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// What its objects are about.
+    #[must_use]
+    pub fn role(self) -> KindRole {
+        self.facts().role
+    }
+
+    /// The kind of route that it is, if it is one.
+    #[must_use]
+    pub fn route(self) -> Option<RouteKind> {
+        match self {
+            Self::HTTPRoute => Some(RouteKind::Http),
+            Self::GRPCRoute => Some(RouteKind::Grpc),
+            Self::TCPRoute => Some(RouteKind::Tcp),
+            Self::TLSRoute => Some(RouteKind::Tls),
+            _ => None,
+        }
+    }
+
+    /// Group, newest version and plural, as the API server's paths write them.
+    #[must_use]
+    pub fn resource(self) -> (&'static str, &'static str, &'static str) {
+        let KindResource { group, versions, plural, .. } = self.facts();
+        (group, versions.first().copied().unwrap_or_default(), plural)
+    }
+
+    /// The versions it is read in, the newest first. A cluster may have any of them, or none.
+    #[must_use]
+    pub fn versions(self) -> &'static [&'static str] {
+        self.facts().versions
+    }
+}
+
+/// A kind, a namespace and a name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PolicyName {
+    /// The kind.
+    pub kind: PolicyKind,
+    /// The object.
+    pub object: ObjectName,
+}
+
+impl fmt::Display for PolicyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind.as_str(), self.object)
+    }
+}
