@@ -11,8 +11,13 @@ use super::index::{Event, Index, ObjectKind, ObjectName};
 
 /// The most events taken in at a time.
 const MOST_EVENTS: usize = 4096;
-/// After a change, the next one is told only after this time: a burst wakes the proxies once.
-const SETTLE: Duration = Duration::from_millis(50);
+/// After a change, the next one is told only after this time, so that a burst wakes the proxies once: what a look of each
+/// connected proxy costs, more or less, within the bounds.
+const SETTLE_A_PROXY: Duration = Duration::from_micros(50);
+/// The shortest such time: of a few proxies nobody is spared anything.
+const SETTLE_MIN: Duration = Duration::from_millis(5);
+/// The longest such time: a thousand proxies.
+const SETTLE_MAX: Duration = Duration::from_millis(50);
 
 /// The most streams of one pod: a proxy has one, and another while it comes back from an end that we have not noticed.
 const MOST_STREAMS: usize = 4;
@@ -116,7 +121,7 @@ impl Shared {
             self.events.send_modify(|revision| *revision += 1);
             if changed {
                 self.changes.send_modify(|revision| *revision += 1);
-                tokio::time::sleep(SETTLE).await;
+                tokio::time::sleep(settle(self.connected())).await;
             }
         }
     }
@@ -137,6 +142,12 @@ impl Shared {
     }
 }
 
+/// How long a change is left alone with so many proxies.
+fn settle(proxies: usize) -> Duration {
+    let proxies = u32::try_from(proxies).unwrap_or(u32::MAX);
+    SETTLE_A_PROXY.saturating_mul(proxies).clamp(SETTLE_MIN, SETTLE_MAX)
+}
+
 /// A connected proxy.
 #[derive(Debug)]
 pub struct Connected {
@@ -152,6 +163,20 @@ impl Drop for Connected {
             if *open == 0 {
                 streams.remove(&self.pod);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_proxies_are_woken_less_often() {
+        for (proxies, milliseconds) in
+            [(0, 5), (1, 5), (200, 10), (1000, 50), (10_000, 50), (usize::MAX, 50)]
+        {
+            assert_eq!(settle(proxies), Duration::from_millis(milliseconds), "{proxies}");
         }
     }
 }

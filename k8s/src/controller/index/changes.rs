@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::{ObjectName, PolicyName};
 
 /// The most changes that are kept, about a megabyte of them. A thousand endpoints that change in a second make about
-/// four thousand entries, and a stream reads them twenty times a second.
+/// four thousand entries, and a stream reads them twenty times a second or more.
 const MOST_CHANGES: usize = 16_384;
 /// An event that touches more addresses than these counts as one of all destinations: it shall not push out all others.
 const MOST_ADDRESSES: usize = 256;
