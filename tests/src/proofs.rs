@@ -4,6 +4,7 @@
 //! `make prove-certs` and `make prove-traffic` run them in full with release programs; the quick forms are stories.
 
 mod command;
+mod five_thousand_routes;
 mod herd;
 mod issuance;
 mod memory;
@@ -77,11 +78,18 @@ pub const PROMISES: &[Promise] = &[
 ];
 
 /// Those about traffic, in the order they are proved.
-pub const TRAFFIC_PROMISES: &[Promise] = &[Promise {
-    name: "upgrade",
-    words: "no request fails and no connection is reset while the proxies of both ends are upgraded in place, again and again",
-    prove: upgrades::prove,
-}];
+pub const TRAFFIC_PROMISES: &[Promise] = &[
+    Promise {
+        name: "upgrade",
+        words: "no request fails and no connection is reset while the proxies of both ends are upgraded in place, again and again",
+        prove: upgrades::prove,
+    },
+    Promise {
+        name: "routes",
+        words: "five thousand routes cost little, and a changed one acts within a moment",
+        prove: five_thousand_routes::prove,
+    },
+];
 
 impl Size {
     /// The one or the other.

@@ -38,3 +38,8 @@ fn the_memory_of_an_agent_does_not_grow() {
 fn no_request_fails_while_proxies_are_upgraded_in_place() {
     holds("upgrade");
 }
+
+#[test]
+fn five_thousand_routes_cost_little() {
+    holds("routes");
+}

@@ -19,6 +19,7 @@ mod routed;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use policy::{DefaultEgress, Protocol as Declared};
@@ -227,8 +228,8 @@ impl OutboundConnection {
         match target {
             OutboundTarget::Mesh(backend) => {
                 // Boxed, as what is only needed until the bytes flow.
-                let opening =
-                    backend.open_stream(&self.worker, StreamKind::Tcp, EndpointHints::default());
+                let hints = EndpointHints { at: Instant::now(), hash: None, except: None };
+                let opening = backend.open_stream(&self.worker, StreamKind::Tcp, hints);
                 let (upstream, mesh_connection, _in_flight) = Box::pin(opening).await?;
                 self.connection.set_mesh_connection(mesh_connection);
                 self.aborter.close_in_order();

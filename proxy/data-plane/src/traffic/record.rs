@@ -170,6 +170,12 @@ impl RequestRecord {
         self.path = Some(path.into());
     }
 
+    /// When it began.
+    #[must_use]
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
     /// The service of the request, and its counters.
     pub fn route(&mut self, meter: &Arc<TrafficMeter>) {
         self.meter = meter.clone();

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::{Body, BodyError, BodySource};
 use crate::http::interim::InterimSender;
@@ -25,7 +26,7 @@ struct KeptBody {
     /// The client's body: what nobody has read yet.
     rest: Body,
     /// The data that was read, in order; shared with what was sent, not copied.
-    read: Vec<Bytes>,
+    read: SmallVec<[Bytes; 1]>,
     /// The trailers that were read.
     trailers: Option<HeaderMap>,
     /// Bytes in `read`.
@@ -54,7 +55,7 @@ impl ReplayableBody {
         let kept = KeptBody {
             complete: !exceeds(&body, most),
             rest: body,
-            read: Vec::new(),
+            read: SmallVec::new(),
             trailers: None,
             bytes: 0,
             most,

@@ -40,7 +40,7 @@ impl OutboundPhases {
             let overloaded = || RequestError::Overloaded(routed.backend.service.host.to_string());
             record.underway(underway.ok_or_else(overloaded)?);
         }
-        shared.retry_budget.deposit(self.now());
+        shared.retry_budget.deposit(self.outbound.worker.state.clock.since_start(record.started()));
         let mut attempts = Attempts::begin(&mut request, routed.retry());
         let answered = self.attempt(routed, host, request, &mut attempts, record).await;
         if let Some(ruled) = &routed.ruled
@@ -62,13 +62,15 @@ impl OutboundPhases {
         let worker = &self.outbound.worker;
         // Another one when endpoints have come that the first knew nothing of.
         let mut backend = routed.backend.clone();
-        let mut reached = match backend.reach_open(worker, routed.hints()) {
+        let mut began = record.started();
+        let mut reached = match backend.reach_open(worker, routed.hints(began)) {
             Ok(reached) => reached,
             // Boxed, because it is rare and large.
             Err(first) => {
-                let reaching = self.reach_endpoint(routed, host, first, routed.hints());
+                let reaching = self.reach_endpoint(routed, host, first, routed.hints(began));
                 let found = Box::pin(reaching).await?;
                 backend = found.0;
+                began = Instant::now();
                 found.1
             }
         };
@@ -77,7 +79,7 @@ impl OutboundPhases {
             if let Some(address) = address {
                 record.upstream(address);
             }
-            let sending = backend.send(worker, reached, request, routed.attempt_within());
+            let sending = backend.send(worker, reached, request, began, routed.attempt_within());
             let (answered, in_flight) = sending.await;
             record.in_flight(in_flight);
             let Some(next) = attempts.next_attempt(&answered) else { return answered };
@@ -94,12 +96,13 @@ impl OutboundPhases {
             }
             let avoid = address
                 .filter(|address| next.avoid_endpoint || backend.has_alternative(worker, *address));
-            let hints = EndpointHints { except: avoid, ..routed.hints() };
+            let hints = EndpointHints { except: avoid, ..routed.hints(Instant::now()) };
             let reaching = self.reach_endpoint(routed, host, None, hints);
             let Ok(found) = Box::pin(reaching).await else { return answered };
             let Some(copy) = attempts.request() else { return answered };
             record.retried(next.reason);
             (backend, reached) = found;
+            began = Instant::now();
             request = copy;
         }
         // The attempts have an end long before the numbers do.

@@ -60,8 +60,10 @@ pub(crate) struct ReachedEndpoint {
 pub(crate) struct ChosenEndpoint(usize);
 
 /// What of a request matters to the choice of its endpoint.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct EndpointHints {
+    /// When it is chosen: a moment ago, so that the clock is not read for each step.
+    pub(crate) at: Instant,
     /// The hash of what ties the request to an endpoint.
     pub(crate) hash: Option<u64>,
     /// Another one than this, where there is one.
@@ -259,11 +261,9 @@ impl Backend {
             let in_flight = self.in_flight(chosen);
             match endpoint.open_stream(&worker.dialer, kind).await {
                 Ok((io, mesh_connection)) => {
-                    self.observe(
-                        worker,
-                        chosen,
-                        Observation::new(Outcome::Success, began.elapsed()),
-                    );
+                    let at = Instant::now();
+                    let opened = Observation::new(Outcome::Success, at.duration_since(began));
+                    self.observe(worker, chosen, at, opened);
                     return Ok((io, mesh_connection, in_flight));
                 }
                 Err(error) if error.is_unprocessed() => {
@@ -299,7 +299,7 @@ impl Backend {
         hints: EndpointHints,
         even_ejected: bool,
     ) -> Option<ChosenEndpoint> {
-        let now = worker.state.clock.since_start(Instant::now());
+        let now = worker.state.clock.since_start(hints.at);
         let excluded = |at: usize| match hints.except {
             Some(except) => self.endpoints.get(at).is_some_and(|e| e.address == except),
             None => false,
@@ -318,8 +318,14 @@ impl Backend {
         self.balancer.endpoints().get(chosen.0).cloned().map(InFlight::begin)
     }
 
-    fn observe(&self, worker: &Worker, chosen: ChosenEndpoint, observation: Observation) {
-        let now = worker.state.clock.since_start(Instant::now());
+    fn observe(
+        &self,
+        worker: &Worker,
+        chosen: ChosenEndpoint,
+        at: Instant,
+        observation: Observation,
+    ) {
+        let now = worker.state.clock.since_start(at);
         let ejected = self.balancer.observe(now, chosen.0, observation, fastrand::u64(..));
         if let Some(cause) = ejected {
             worker.state.metrics.ejection(cause.as_str());
@@ -344,7 +350,9 @@ impl Backend {
         if !error.is_endpoint_fault() {
             return;
         }
-        self.observe(worker, chosen, Observation::new(Outcome::Unreachable, began.elapsed()));
+        let at = Instant::now();
+        let unreachable = Observation::new(Outcome::Unreachable, at.duration_since(began));
+        self.observe(worker, chosen, at, unreachable);
     }
 
     /// Where a reached endpoint is.
@@ -352,8 +360,8 @@ impl Backend {
         self.endpoints.get(reached.chosen.0).map(|endpoint| endpoint.address)
     }
 
-    /// Sends a request to a reached endpoint, and tells the balancer what came of it. The request counts as under way at
-    /// the endpoint for as long as the second value is held.
+    /// Sends a request to a reached endpoint, and tells the balancer what came of it, since `began`. The request counts as
+    /// under way at the endpoint for as long as the second value is held.
     ///
     /// # Errors
     /// The endpoint has not answered then; `within` is over, [`RequestError::Timeout`].
@@ -362,6 +370,7 @@ impl Backend {
         worker: &Arc<Worker>,
         reached: ReachedEndpoint,
         request: Box<Request<Body>>,
+        began: Instant,
         within: Option<Duration>,
     ) -> (Result<Response<Body>, RequestError>, Option<InFlight>) {
         let ReachedEndpoint { chosen, connection, in_flight } = reached;
@@ -369,8 +378,7 @@ impl Backend {
             let none = RequestError::NoEndpoint(self.service.host.to_string());
             return (Err(none), None);
         };
-        let mut attempt =
-            UnseenAttempt { backend: self, worker, chosen, began: Instant::now(), seen: false };
+        let mut attempt = UnseenAttempt { backend: self, worker, chosen, began, seen: false };
         let sending = endpoint.send(&worker.dialer, connection, request);
         let answered = match within {
             None => sending.await,
@@ -396,8 +404,10 @@ struct UnseenAttempt<'a> {
 impl UnseenAttempt<'_> {
     fn seen(&mut self, answered: &Result<Response<Body>, RequestError>) {
         self.seen = true;
-        if let Some(observation) = super::outcome::observed(answered, self.began.elapsed()) {
-            self.backend.observe(self.worker, self.chosen, observation);
+        let at = Instant::now();
+        if let Some(observation) = super::outcome::observed(answered, at.duration_since(self.began))
+        {
+            self.backend.observe(self.worker, self.chosen, at, observation);
         }
     }
 }
@@ -405,8 +415,9 @@ impl UnseenAttempt<'_> {
 impl Drop for UnseenAttempt<'_> {
     fn drop(&mut self) {
         if !self.seen {
-            let cancelled = Observation::new(Outcome::Cancelled, self.began.elapsed());
-            self.backend.observe(self.worker, self.chosen, cancelled);
+            let at = Instant::now();
+            let cancelled = Observation::new(Outcome::Cancelled, at.duration_since(self.began));
+            self.backend.observe(self.worker, self.chosen, at, cancelled);
         }
     }
 }

@@ -149,8 +149,8 @@ impl ExchangePhases for OutboundPhases {
     ) -> Result<Response<Body>, RequestError> {
         let ReadyRequest { mut request, target: routed, .. } = ready;
         routed.change_request(&mut request);
-        let worker = &self.outbound.worker;
-        let opened = routed.backend.open_stream(worker, StreamKind::Upgrade, routed.hints());
+        let (worker, now) = (&self.outbound.worker, std::time::Instant::now());
+        let opened = routed.backend.open_stream(worker, StreamKind::Upgrade, routed.hints(now));
         let (io, mesh_connection, in_flight) = opened.await?;
         let speaker = if mesh_connection.binding.is_some() {
             AnswerOrigin::Postern

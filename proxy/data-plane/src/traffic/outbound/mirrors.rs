@@ -1,7 +1,7 @@
 //! Copies of requests for the mirrors of a rule. Their answers are thrown away; nothing waits for them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Request;
 use policy::route::{Mirror, RouteRule};
@@ -64,7 +64,9 @@ async fn deliver(
     backend: &Backend,
     request: Request<Body>,
 ) -> Result<(), RequestError> {
-    let reached = backend.reach(worker, None, EndpointHints::default(), true).await?;
-    let (answered, _in_flight) = backend.send(worker, reached, Box::new(request), None).await;
+    let hints = EndpointHints { at: Instant::now(), hash: None, except: None };
+    let reached = backend.reach(worker, None, hints, true).await?;
+    let sending = backend.send(worker, reached, Box::new(request), Instant::now(), None);
+    let (answered, _in_flight) = sending.await;
     answered.map(drop)
 }

@@ -2,7 +2,7 @@
 //! what is changed on the way.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use balancer::stable_hash;
 use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, VARY};
@@ -59,8 +59,8 @@ impl RoutedRequest {
     }
 
     /// What matters to the choice of its endpoint.
-    pub(super) fn hints(&self) -> EndpointHints {
-        EndpointHints { hash: self.hash, except: None }
+    pub(super) fn hints(&self, at: Instant) -> EndpointHints {
+        EndpointHints { at, hash: self.hash, except: None }
     }
 
     /// The service's port that its rule names; `None` where no rule does.
@@ -152,7 +152,7 @@ impl OutboundPhases {
         exchange.record.routed(&rule.label);
         let cors = cors(exchange, &rule)?;
         redirect(exchange, called, &rule)?;
-        let (backend, at) = self.drawn(&rule).await?;
+        let (backend, at) = draw(&self.outbound.worker, &rule, self.protocol).await?;
         let target =
             target(exchange, &rule, self.outbound.worker.state.settings.path_normalization)?;
         exchange.record.route(&backend.meter);
@@ -160,27 +160,6 @@ impl OutboundPhases {
         routed.within = rule.timeouts.request.and_then(RouteTimeout::duration);
         routed.ruled = Some(Box::new(RuledRequest { rule, backend: at, target, cors }));
         Ok(routed)
-    }
-
-    /// Draws one of the rule's backends by weight, and looks it up. What cannot be used takes its share of requests down
-    /// with it, as the standard wants: others are not to be overrun by it.
-    async fn drawn(&self, rule: &Arc<RouteRule>) -> Result<(Arc<Backend>, usize), RequestError> {
-        let invalid = |backend: String, why| RequestError::BackendInvalid {
-            route: format!("{} rule {}", rule.label, rule.index),
-            backend,
-            why,
-        };
-        let named = |backend: &policy::route::Backend| format!("{}:{}", backend.host, backend.port);
-        let drawn = match rule.backend(fastrand::u64(..)) {
-            BackendChoice::Backend(backend) => backend,
-            BackendChoice::Invalid(backend, why) => {
-                return Err(invalid(named(backend), why.as_str()));
-            }
-            BackendChoice::None => return Err(invalid("nothing".into(), "it has no backend")),
-        };
-        let at = rule.backends.iter().position(|one| std::ptr::eq(one, drawn)).unwrap_or_default();
-        let found = self.backend_at(&drawn.host, drawn.port).await?;
-        found.map(|found| (found, at)).ok_or_else(|| invalid(named(drawn), "BackendNotFound"))
     }
 
     /// The backend at a service's port; `None` where there is no such service in the mesh.
@@ -191,6 +170,29 @@ impl OutboundPhases {
     ) -> Result<Option<Arc<Backend>>, RequestError> {
         backend_at(&self.outbound.worker, host, port, self.protocol).await
     }
+}
+
+/// Draws one of the rule's backends by weight, and looks it up. What cannot be used takes its share down with it, as the
+/// standard wants: others are not to be overrun by it.
+pub(super) async fn draw(
+    worker: &Arc<Worker>,
+    rule: &Arc<RouteRule>,
+    protocol: Protocol,
+) -> Result<(Arc<Backend>, usize), RequestError> {
+    let invalid = |backend: String, why| RequestError::BackendInvalid {
+        route: format!("{} rule {}", rule.label, rule.index),
+        backend,
+        why,
+    };
+    let named = |backend: &policy::route::Backend| format!("{}:{}", backend.host, backend.port);
+    let drawn = match rule.backend(fastrand::u64(..)) {
+        BackendChoice::Backend(backend) => backend,
+        BackendChoice::Invalid(backend, why) => return Err(invalid(named(backend), why.as_str())),
+        BackendChoice::None => return Err(invalid("nothing".into(), "it has no backend")),
+    };
+    let at = rule.backends.iter().position(|one| std::ptr::eq(one, drawn)).unwrap_or_default();
+    let found = backend_at(worker, &drawn.host, drawn.port, protocol).await?;
+    found.map(|found| (found, at)).ok_or_else(|| invalid(named(drawn), "BackendNotFound"))
 }
 
 /// The backend at a service's port; `None` where there is no such service in the mesh.
