@@ -321,3 +321,27 @@ fn a_collector_with_a_web_certificate_is_believed_by_who_signed_it() {
     assert!(reason.contains("the collector's TLS") || reason.contains("authorities"), "{reason}");
     assert!(collector.spans().iter().all(|span| span.kind == "client"));
 }
+
+#[test]
+fn a_span_is_called_by_its_route() {
+    let scene = traced("100%", json!({}));
+    let collector = Collector::start(&scene.collector);
+    let route = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "shown", "namespace": "shop"},
+        "spec": {
+            "parentRefs": [{"group": "", "kind": "Service", "name": "cart"}],
+            "rules": [{"backendRefs": [{"name": "cart", "port": 8080}]}],
+        },
+    });
+    scene.mesh.policy("route", &route.to_string());
+    wait::until_true("the route to be in force", || {
+        let [trace, ..] = place(&scene.get(&[]).expect(200));
+        let [client, server] = pair(collector.expect_trace(&trace, 2));
+        // The other side's proxy has no routes.
+        assert_eq!(server.name, "GET");
+        client.name == "GET HTTPRoute shop/shown"
+            && client.attribute("postern.route") == "HTTPRoute shop/shown"
+    });
+}

@@ -1,6 +1,5 @@
 //! What a record knows of the trace of its request, and the span that it leaves behind.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::Version;
@@ -33,7 +32,6 @@ struct OpenSpan {
     /// The host that was asked for, without its port.
     host: Option<Box<str>>,
     port: Option<u16>,
-    route: Option<Arc<str>>,
     resends: u32,
 }
 
@@ -71,7 +69,6 @@ impl RequestRecord {
             version,
             host: is_recorded.then(|| host.name().into()),
             port: host.effective_port(),
-            route: None,
             resends: 0,
         }));
     }
@@ -80,14 +77,6 @@ impl RequestRecord {
     pub fn set_trace_headers(&self, headers: &mut HeaderMap) {
         if let Some(OpenSpan { trace, .. }) = self.trace.joined.as_deref() {
             set_trace_context(headers, &trace.context, trace.parent.is_none());
-        }
-    }
-
-    /// The name of the route that the request matched: its span is called by it. A name that an operator gave, never
-    /// text of a caller.
-    pub fn matched_route(&mut self, route: &Arc<str>) {
-        if let Some(span) = &mut self.trace.joined {
-            span.route = Some(route.clone());
         }
     }
 
@@ -120,7 +109,7 @@ fn finished(record: &mut RequestRecord, span: OpenSpan, took: Duration) -> Finis
         start: now.checked_sub(took).unwrap_or(now),
         took,
         method: record.method.clone(),
-        route: span.route,
+        route: record.rule.take(),
         host: span.host,
         port: span.port,
         path: record.path.take().map(shortened),
