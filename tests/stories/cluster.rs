@@ -163,6 +163,82 @@ fn f24_the_api_and_the_controller_go_away_and_traffic_keeps_flowing() {
     });
 }
 
+/// What the cart answers to a request that names the Service.
+fn named(cluster: &Cluster) -> u16 {
+    let url = format!("http://{}/cart/ann", cluster.cart.at(8080));
+    cluster.frontend.curl_with(&["-H", "host: cart", &url]).status
+}
+
+/// A route of the cart that leads to another Service.
+fn route(backend: &str) -> Value {
+    json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": "cart", "namespace": "shop"},
+        "spec": {
+            "parentRefs": [{"group": "", "kind": "Service", "name": "cart"}],
+            "rules": [{"backendRefs": [{"name": backend, "port": 80}]}],
+        },
+    })
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "a figure for whoever reads the test's output")]
+fn a_route_in_the_api_leads_elsewhere_and_is_answered_at_its_parent() {
+    const ROUTES: &str = "gateway.networking.k8s.io/v1/httproutes";
+    let cluster = cluster();
+    let basket = pod(&cluster.mesh, &cluster.control, "basket").port(8080, "http");
+    let basket = basket.app(App::new("shop-cart")).known_by_files().lay_out();
+    cluster.api.put(pod_object(&basket));
+    cluster.api.put(service("basket", "10.96.0.2"));
+    cluster.api.put(slice(&basket));
+    basket.start_processes();
+    basket.ready();
+    cluster.api.put(allow());
+    wait::until_true("the cart to let in", || named(&cluster) == 200);
+    let said = || {
+        let object = cluster.api.get(ROUTES, "shop", "cart").unwrap_or_default();
+        let ours = &object["status"]["parents"][0];
+        let reason = |at: usize| ours["conditions"][at]["reason"].as_str().map(str::to_owned);
+        (ours["controllerName"] == "postern.dev/controller").then(|| [reason(0), reason(1)])
+    };
+    let says = |accepted: &str, resolved: &str| {
+        said() == Some([Some(accepted.to_owned()), Some(resolved.to_owned())])
+    };
+
+    // The basket lets nobody in: whoever is led there is refused.
+    let edited = Instant::now();
+    cluster.api.put(route("basket"));
+    wait::until_true("the route to act", || named(&cluster) == 403);
+    println!(
+        "from the edit of a route to a request that it leads: {} ms",
+        edited.elapsed().as_millis()
+    );
+    assert_eq!(status(&cluster), 200, "a request for the one endpoint goes there");
+    wait::until_true("an answer at the parent", || says("Accepted", "ResolvedRefs"));
+    let allowed = serde_json::from_str(&scene::allow("basket", "frontend")).unwrap();
+    cluster.api.put(allowed);
+    wait::until_true("the basket to let in", || named(&cluster) == 200);
+
+    // A mistake leaves the version before in force, and is told.
+    let mut mistaken = cluster.api.get(ROUTES, "shop", "cart").unwrap();
+    mistaken["spec"]["rules"][0]["backendRefs"] =
+        json!([{"name": "cart", "port": 80, "wieght": 1}]);
+    cluster.api.put(mistaken);
+    wait::until_true("the mistake to be told", || {
+        said().is_some_and(|said| said[0].as_deref() == Some("UnsupportedValue"))
+    });
+    cluster.api.delete(POLICIES, "shop", "basket-allow-frontend");
+    wait::until_true("the basket to refuse", || named(&cluster) == 403);
+
+    // A backend that is not there is no way round the route.
+    cluster.api.put(route("nobody"));
+    wait::until_true("the backend to be missed", || says("Accepted", "BackendNotFound"));
+    wait::until_true("its share to be refused", || named(&cluster) == 500);
+    cluster.frontend.expect_log(&[("reason", "backend_invalid")]);
+    cluster.api.delete(ROUTES, "shop", "cart");
+    wait::until_true("the cart to be called again", || named(&cluster) == 200);
+}
+
 /// What an orders desk answers to bytes from `caller`'s app; empty when it never heard them.
 fn answer(caller: &Pod, desk: SocketAddr, words: &str) -> String {
     let order = format!("ADD ann {words}\n");
