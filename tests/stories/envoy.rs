@@ -93,13 +93,18 @@ pub(crate) fn http_listener(port: u16, route: &Value, transport_socket: Option<V
 
 /// Envoy with a plain listener that sends everything to cart over mutual TLS, believing only this id.
 fn client_of(cart: &Pod, expected: &str) -> Value {
+    client_that(cart, expected, &json!({"cluster": "cart"}))
+}
+
+/// The same, with what this action of its route says.
+fn client_that(cart: &Pod, expected: &str, action: &Value) -> Value {
     let mut context = json!({
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
     });
     context["common_tls_context"] = tls_context(expected);
     let endpoint = json!({"address": cart.ipv4(), "port_value": 8080});
     json!({"static_resources": {
-        "listeners": [http_listener(10000, &json!({"match": {"prefix": "/"}, "route": {"cluster": "cart"}}), None)],
+        "listeners": [http_listener(10000, &json!({"match": {"prefix": "/"}, "route": action}), None)],
         "clusters": [{
             "name": "cart",
             "connect_timeout": "2s",
@@ -113,13 +118,18 @@ fn client_of(cart: &Pod, expected: &str) -> Value {
 
 /// Envoy with a mutual TLS listener that answers this client id alone.
 fn server_for(client: &str) -> Value {
+    server_that_answers(client, 200)
+}
+
+/// The same, with this status.
+fn server_that_answers(client: &str, status: u16) -> Value {
     let mut context = json!({
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
         "require_client_certificate": true,
     });
     context["common_tls_context"] = tls_context(client);
     context["common_tls_context"]["alpn_protocols"] = json!(["h2", "http/1.1"]);
-    let route = json!({"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "from Envoy\n"}}});
+    let route = json!({"match": {"prefix": "/"}, "direct_response": {"status": status, "body": {"inline_string": "from Envoy\n"}}});
     let socket = json!({"name": "envoy.transport_sockets.tls", "typed_config": context});
     json!({"static_resources": {"listeners": [http_listener(8443, &route, Some(socket))]}})
 }
@@ -180,4 +190,77 @@ fn envoy_as_server_for_our_outbound() {
     wait::until_true("the impostor to be refused", || {
         scene.frontend.curl("http://legacy:8443/").reason() == "upstream_tls_failed"
     });
+}
+
+/// Its retries are requests like others: each is judged, and the client's answer is there once the app is.
+#[test]
+fn envoy_as_client_with_retries_of_its_own() {
+    let scene = scene::shop();
+    let action = json!({
+        "cluster": "cart",
+        "retry_policy": {
+            "retry_on": "5xx,reset,connect-failure", "num_retries": 40,
+            "retry_back_off": {"base_interval": "0.1s", "max_interval": "0.2s"},
+        },
+    });
+    let configuration = client_that(&scene.cart, &scene.cart.spiffe_id(), &action);
+    let (pod, _envoy) = pod_with_envoy(&scene, "envoy", "frontend", &configuration);
+    wait::until_true("Envoy to carry a call", || {
+        pod.curl("http://127.0.0.1:10000/cart/ann").status == 200
+    });
+    scene.cart.app().as_mut().unwrap().kill();
+    let turned_away = || {
+        let labels = [("direction", "inbound"), ("reason", "app_unreachable")];
+        scene.cart.metrics().sum("postern_requests_total", &labels)
+    };
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| pod.curl("http://127.0.0.1:10000/cart/ann"));
+        wait::until_true("Envoy to try again", || turned_away() >= 3.0);
+        scene.cart.start_app();
+        call.join().unwrap().expect(200);
+    });
+    // A refusal is one, however often it is asked for.
+    pod.curl_with(&["-X", "DELETE", "http://127.0.0.1:10000/cart/ann"])
+        .expect_refusal(403, "no_matching_allow");
+}
+
+/// A route of ours repeats what Envoy answers, as often as it says and not once more.
+#[test]
+fn envoy_as_server_that_is_asked_again() {
+    let scene = scene::shop();
+    let configuration = server_that_answers(&scene.frontend.spiffe_id(), 503);
+    let (pod, _envoy) = pod_with_envoy(&scene, "legacy", "legacy", &configuration);
+    let entry = json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
+        "metadata": {"name": "legacy", "namespace": "shop"},
+        "spec": {
+            "hosts": ["legacy.shop.svc.cluster.local"], "location": "MESH_INTERNAL", "resolution": "STATIC",
+            "ports": [{"number": 8443, "name": "http-legacy", "protocol": "HTTP"}],
+            "endpoints": [{"address": pod.ipv4()}],
+            "subjectAltNames": ["spiffe://cluster.local/ns/shop/sa/legacy"],
+        },
+    });
+    let route = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": "legacy", "namespace": "shop"},
+        "spec": {
+            "parentRefs": [{"group": "", "kind": "Service", "name": "legacy"}],
+            "rules": [{
+                "retry": {"codes": [503], "attempts": 2},
+                "backendRefs": [{"name": "legacy", "port": 8443}],
+            }],
+        },
+    });
+    scene.mesh.policy("legacy", &format!("{entry}\n---\n{route}\n"));
+    let failed = || {
+        let labels = [("reason", "listed_status"), ("result", "failure")];
+        scene.frontend.metrics().sum("postern_retries_total", &labels)
+    };
+    wait::until_true("Envoy to be asked again", || {
+        scene.frontend.curl("http://legacy:8443/").status == 503 && failed() >= 1.0
+    });
+    let before = failed();
+    assert_eq!(scene.frontend.curl("http://legacy:8443/").expect(503).body, "from Envoy\n");
+    assert!((failed() - before - 1.0).abs() < 0.5, "one request, however many attempts");
+    scene.frontend.expect_log(&[("retried", "listed_status"), ("status", "503")]);
 }
