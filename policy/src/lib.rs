@@ -1,15 +1,15 @@
 //! May they, and where to.
 //!
-//! Resources (Kubernetes YAML, read strictly) become two values for one workload: a [`Snapshot`], which answers whether
-//! a connection or a request is allowed and which mTLS mode a port has, and a [`ServiceTable`], which answers which
-//! service a name or an address means.
+//! Resources (Kubernetes YAML, read strictly) become three values for one workload: a [`Snapshot`], which answers
+//! whether a connection or a request is allowed and which mTLS mode a port has, a [`ServiceTable`], which answers which
+//! service a name or an address means, and a [`RouteTable`], which answers which rule of a route takes a call.
 //!
 //! The crate is pure: no sockets, no files, no clock, no runtime. What it needs to know about a connection is handed in
 //! ([`ConnectionFacts`], [`HttpFacts`]); what it decides comes back as a value ([`Permit`], [`Denial`]).
 //!
 //! Reading order: [`resources`] (what people write), [`Snapshot::build`] (what concerns this workload),
-//! [`Snapshot::authorize_request`] (the decision), [`path`] and [`host`] (the one spelling that is judged *and*
-//! forwarded).
+//! [`Snapshot::authorize_request`] (the decision), [`ServiceRoutes::choose`] (the rule), [`path`] and [`host`] (the one
+//! spelling that is judged *and* forwarded).
 
 pub mod decision;
 mod evaluate;

@@ -42,7 +42,9 @@ impl RouteTable {
     /// The routes of a Service's port, by the Service's canonical host. `None`: no route acts there, and requests are
     /// forwarded as ever.
     pub fn of_service(&self, host: &str, port: &ServicePort) -> Option<ServiceRoutes> {
-        self.of_port(host, port.number, &port.name)
+        let set = self.services.get(host)?.acting_on(port.number, &port.name)?;
+        let (number, name) = (port.number, Arc::clone(&port.name));
+        Some(ServiceRoutes { set: Arc::clone(set), number, name })
     }
 
     /// The same, by the port's number and name.

@@ -106,6 +106,7 @@ fn read_rules(
     let rules: Vec<_> = rules.map(|(index, item)| read_rule(reader, item, id, index)).collect();
     let rules: Vec<RuleDefinition> = rules.into_iter().collect::<Option<_>>()?;
     refuse_second_name(reader, value, &rules)?;
+    refuse_hidden_expression(reader, value, &rules)?;
     let matches: usize = rules.iter().map(|rule| rule.matches.len()).sum();
     if matches > MAX_MATCHES_OF_ROUTE {
         let found = format!("{matches} matches in one route");
@@ -125,6 +126,30 @@ fn refuse_second_name(
     let found = format!("two rules with the name {name}");
     let code = DiagnosticCode::Repeated;
     reader.report_with_code(code, value.node.mark, found, "each name once in a route", None);
+    None
+}
+
+/// Prefixes come before regular expressions, so beside a match of everything none is ever asked. Other proxies have it
+/// the other way round: whoever brings such a route means something else than it would do here.
+fn refuse_hidden_expression(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    rules: &[RuleDefinition],
+) -> Option<()> {
+    let matches = || rules.iter().flat_map(|rule| &rule.matches);
+    let hides = matches().any(|found| **found == everything(RouteKind::Http));
+    let hidden = matches().find_map(|found| match &found.path {
+        PathMatch::Pattern(expression) if hides => Some(expression),
+        _ => None,
+    });
+    let Some(expression) = hidden else { return Some(()) };
+    let found = format!(
+        "the regular expression \"{}\" beside a match of every request, which comes first",
+        expression.as_str()
+    );
+    let fix = "narrow that match to prefixes, methods or fields, or take it out: what no rule takes is answered 404";
+    let (code, mark) = (DiagnosticCode::NoEffect, value.node.mark);
+    reader.report_with_code(code, mark, found, "an expression that is asked", Some(fix.to_owned()));
     None
 }
 

@@ -226,6 +226,7 @@ fn what_contradicts_itself() {
         ("[{backendRefs: [{name: a, port: 1, weight: 1000001}]}]".to_owned(), "1000001", &["from 0 to 1000000"]),
         ("[{name: a}, {name: a}]".to_owned(), "[{name: a", &["two rules with the name a"]),
         ("[]".to_owned(), "[]", &["an empty list"]),
+        ("[{matches: [{path: {type: RegularExpression, value: '/v[0-9]+'}}]}, {}]".to_owned(), "[{matches", &["\"/v[0-9]+\" beside a match of every request"]),
         (modifier("{}"), "{}}]}]", &["a modifier that changes nothing"]),
         (modifier("{set: [{name: A, value: b}], remove: [a]}"), "{set: [{name: A", &["the field a again"]),
         (modifier("{remove: [Host]}"), "Host", &["URLRewrite"]),

@@ -142,7 +142,7 @@ fn the_order_of_the_standard() {
             "{path: {value: /a/b}, method: GET, headers: [{name: a, value: '1'}]}",
         ),
         ("{path: {value: /a/b}}", "{path: {value: /a}, method: GET}"),
-        ("{path: {value: /}}", "{path: {type: RegularExpression, value: '/a/b'}, method: GET}"),
+        ("{path: {value: /a}}", "{path: {type: RegularExpression, value: '/a/b'}, method: GET}"),
         (
             "{path: {type: RegularExpression, value: '/a/[b]'}}",
             "{path: {type: RegularExpression, value: '/a/.'}, method: GET}",
