@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use identity::tls::ALPN_H2;
@@ -43,6 +43,8 @@ const SWEEP: Duration = Duration::from_secs(15);
 const MOST_TOLD: usize = 2000;
 /// Requests that wait to be sent.
 const MOST_REQUESTS: usize = 64;
+/// The longest that routes wait for those in the answers behind them.
+const GATHER: Duration = Duration::from_millis(10);
 /// The longest a request may wait to be sent.
 const SEND_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -75,16 +77,13 @@ pub(super) async fn follow_once(
     let silence = tokio::time::sleep(FIRST_ANSWER_DEADLINE);
     tokio::pin!(silence);
     let mut said_unanswered = false;
+    let mut gathering = Gathering::default();
     loop {
         tokio::select! {
+            // In this order: the first are rare, and what waits for a moment without an answer comes last.
+            biased;
             () = &mut silence, if !demand.is_connected() => {
                 bail!("no word about policy within {FIRST_ANSWER_DEADLINE:?}");
-            }
-            answer = answers.message() => {
-                let answer = answer.map_err(|status| refused(&status))?;
-                let answer = answer.context("the controller closed the stream")?;
-                let acknowledgement = take(installer, demand, cache, answer);
-                send(&requests, acknowledgement).await?;
             }
             () = demand.wait_for_unsent() => ask_services(&requests, demand, state.clock.coarse(), HashMap::new()).await?,
             _ = sweep.tick() => {
@@ -101,7 +100,33 @@ pub(super) async fn follow_once(
                     send(&requests, request).await?;
                 }
             }
+            answer = answers.message(), if gathering.has_time() => {
+                let answer = answer.map_err(|status| refused(&status))?;
+                let answer = answer.context("the controller closed the stream")?;
+                let acknowledgement = take(installer, demand, cache, answer);
+                gathering.note(cache.traffic.has_changed());
+                send(&requests, acknowledgement).await?;
+            }
+            () = std::future::ready(()), if cache.traffic.has_changed() => {
+                put_traffic_in_force(installer, cache);
+                gathering.note(false);
+            }
         }
+    }
+}
+
+/// Since when routes wait to be put in force together with those of the answers behind them: to make the tables costs
+/// what all routes cost, not what one does.
+#[derive(Default)]
+struct Gathering(Option<Instant>);
+
+impl Gathering {
+    fn note(&mut self, waits: bool) {
+        self.0 = waits.then(|| self.0.unwrap_or_else(Instant::now));
+    }
+
+    fn has_time(&self) -> bool {
+        self.0.is_none_or(|since| since.elapsed() < GATHER)
     }
 }
 
@@ -200,6 +225,10 @@ fn take(
             bytes: resource.resource.map(|any| any.value).unwrap_or_default(),
         })
         .collect();
+    if answer.type_url != TRAFFIC_TYPE {
+        // A destination after its routes: nothing is to be sent to it without them.
+        put_traffic_in_force(installer, cache);
+    }
     let error = match answer.type_url.as_str() {
         POLICY_TYPE => take_policies(installer, demand, cache, documents, &removed),
         TRAFFIC_TYPE => take_traffic(installer, cache, documents, &removed),
@@ -235,7 +264,7 @@ fn take_policies(
     tell_refusals(&installer.state, cache, changed)
 }
 
-/// The rejection for the controller when something was rejected. No open connection is authorized again.
+/// The rejection for the controller when something was rejected. It is put in force when no answer waits behind it.
 fn take_traffic(
     installer: &ResourceInstaller,
     cache: &mut ResourceCache,
@@ -243,10 +272,16 @@ fn take_traffic(
     removed: &[String],
 ) -> Option<String> {
     cache.traffic.take(documents, removed);
+    tell_refusals(&installer.state, cache, true)
+}
+
+/// Where there was an update of them since this was last done.
+fn put_traffic_in_force(installer: &ResourceInstaller, cache: &mut ResourceCache) {
     let ResourceInstaller { state, config, .. } = installer;
-    state.install_calls(&cache.traffic.resources(), &config.workload);
-    state.metrics.config_update(true);
-    tell_refusals(state, cache, true)
+    if let Some(resources) = cache.traffic.take_changed() {
+        state.install_calls(&resources, &config.workload);
+        state.metrics.config_update(true);
+    }
 }
 
 /// The rejection for the controller when something was rejected. No policy is read again, and no connection is

@@ -16,6 +16,8 @@ use super::resource_cache::ResourceDocument;
 pub struct TrafficCache {
     root_namespace: Arc<str>,
     documents: BTreeMap<String, CachedDocument>,
+    /// Whether it differs from what was last put in force.
+    changed: bool,
 }
 
 #[derive(Debug)]
@@ -30,11 +32,13 @@ struct CachedDocument {
 impl TrafficCache {
     /// Nothing yet.
     pub fn new(root_namespace: &str) -> Self {
-        Self { root_namespace: root_namespace.into(), documents: BTreeMap::new() }
+        let documents = BTreeMap::new();
+        Self { root_namespace: root_namespace.into(), documents, changed: false }
     }
 
     /// Applies an update.
     pub fn take(&mut self, changed: Vec<ResourceDocument>, removed: &[String]) {
+        self.changed = true;
         for name in removed {
             self.documents.remove(name);
         }
@@ -54,7 +58,18 @@ impl TrafficCache {
         Resources::parse(&[file], &self.root_namespace).map_err(|mistakes| mistakes.to_string())
     }
 
-    /// All that is in force, as one set.
+    /// Whether there was an update since [`Self::take_changed`].
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// All that is to be in force, as one set, if there was an update since this was last asked.
+    pub fn take_changed(&mut self) -> Option<Resources> {
+        std::mem::take(&mut self.changed).then(|| self.resources())
+    }
+
+    /// All that is to be in force, as one set.
     #[must_use]
     pub fn resources(&self) -> Resources {
         let accepted = self.documents.values().filter_map(|document| document.accepted.as_ref());

@@ -119,15 +119,19 @@ fn a_change_of_a_service_judges_no_connection_again() {
     assert_eq!(state.services.table().version(), version);
 }
 
-/// A change of a route is in force at once, and nobody that is connected is judged because of it.
+/// Routes are put in force together with those in the answers behind them, and before the service that they are of;
+/// nobody that is connected is judged because of them.
 #[test]
 fn a_route_is_in_force_before_its_service_and_judges_nobody() {
     let installer = installer();
     let (state, mut cache) = (&installer.state, cache(&installer));
     let demand = state.demand.as_ref().unwrap();
-    let mut respond = |answer| take(&installer, demand, &mut cache, answer);
+    let mut respond = |answer| {
+        let said = take(&installer, demand, &mut cache, answer).error_detail;
+        (said, cache.traffic.has_changed())
+    };
     respond(policy("ALLOW"));
-    let judged = state.policy_changes();
+    let (judged, mut changes) = (state.policy_changes(), state.services.changes());
     let route = |backend: &str| {
         let route = json!({
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
@@ -143,21 +147,24 @@ fn a_route_is_in_force_before_its_service_and_judges_nobody() {
         let calls = state.services.calls();
         calls.routes.of_port("cart.shop.svc.cluster.local", 80, "http").is_some()
     };
-    assert!(respond(route("cart-2")).error_detail.is_none());
-    assert!(acts());
-    respond(service("10.1.0.1"));
-    let mut changes = state.services.changes();
     changes.mark_unchanged();
-    let refused = respond(route("cart/2")).error_detail.unwrap();
-    assert!(refused.message.contains("HTTPRoute/shop/split"), "{}", refused.message);
+    assert_eq!(respond(route("cart-2")), (None, true));
+    assert!(!acts() && !changes.has_changed().unwrap(), "it waits for what comes behind it");
+    assert_eq!(respond(service("10.1.0.1")), (None, false));
+    assert!(acts() && state.services.table().by_host("cart", 80).is_some());
+    let (refused, _) = respond(route("cart/2"));
+    let refused = refused.unwrap().message;
+    assert!(refused.contains("HTTPRoute/shop/split"), "{refused}");
+    respond(service("10.1.0.2"));
     assert!(acts(), "the version before stays");
     let gone = DeltaDiscoveryResponse {
         type_url: TRAFFIC_TYPE.to_owned(),
         removed_resources: vec!["HTTPRoute/shop/split".into()],
         ..Default::default()
     };
-    assert!(respond(gone).error_detail.is_none());
-    assert!(!acts() && changes.has_changed().unwrap());
+    assert_eq!(respond(gone), (None, true));
+    put_traffic_in_force(&installer, &mut cache);
+    assert!(!acts() && !cache.traffic.has_changed());
     assert!(!judged.has_changed().unwrap());
 }
 
