@@ -20,13 +20,14 @@ const TURN: usize = 256 << 10;
 /// Copies until both directions have ended, the connection is asked to close, or either side breaks: then the other
 /// side sees a reset and never a clean end (SECURITY-CASES F-14).
 pub async fn copy_both_ways(
-    client: impl Io,
-    upstream: impl Io,
+    mut client: impl Io,
+    mut upstream: impl Io,
     connection: &Connection,
     aborters: &[StreamAborter],
 ) -> CloseReason {
+    // Lent, so that neither side is closed before it is known how.
     let copied = tokio::select! {
-        copied = copy(client, upstream) => copied,
+        copied = copy(&mut client, &mut upstream) => copied,
         reason = until_cut(connection) => {
             aborters.iter().for_each(StreamAborter::abort);
             return reason;
@@ -51,11 +52,11 @@ pub async fn copy_both_ways(
 ///
 /// # Errors
 /// The first of either side.
-async fn copy(mut client: impl Io, mut upstream: impl Io) -> io::Result<()> {
+async fn copy(client: &mut impl Io, upstream: &mut impl Io) -> io::Result<()> {
     let (mut up, mut down) = (HalfCopy::default(), HalfCopy::default());
     poll_fn(|cx| {
-        let up = up.poll(&mut client, &mut upstream, cx)?;
-        let down = down.poll(&mut upstream, &mut client, cx)?;
+        let up = up.poll(client, upstream, cx)?;
+        let down = down.poll(upstream, client, cx)?;
         match up.is_ready() && down.is_ready() {
             true => Poll::Ready(Ok(())),
             false => Poll::Pending,
@@ -156,6 +157,7 @@ fn cut_reason(error: &io::Error) -> CloseReason {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use tokio::io::{
@@ -164,12 +166,19 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
+    use crate::connection::net::AbortableStream;
+    use crate::connection::registry::Registry;
+    use crate::labels::Direction;
 
     /// An app and a server with a copy between them; the pipes hold few bytes, so that chunks are written in parts.
     fn between() -> (DuplexStream, DuplexStream, JoinHandle<io::Result<()>>) {
         let (app, client) = duplex(1000);
         let (upstream, server) = duplex(700);
-        (app, server, tokio::spawn(copy(client, upstream)))
+        (app, server, tokio::spawn(copy_owned(client, upstream)))
+    }
+
+    async fn copy_owned(mut client: impl Io, mut upstream: impl Io) -> io::Result<()> {
+        copy(&mut client, &mut upstream).await
     }
 
     fn bytes(many: usize, seed: usize) -> Vec<u8> {
@@ -223,6 +232,37 @@ mod tests {
         assert!(copied.await.unwrap().is_err());
     }
 
+    /// A client over TCP, beside an upstream whose other end does this with it.
+    async fn heard_by_the_client(end: impl FnOnce(DuplexStream)) -> io::Result<usize> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+        let accepted = AbortableStream::new(listener.accept().await.unwrap().0);
+        let registry = Arc::new(Registry::new(1));
+        let connection = registry.register(0, Direction::Outbound, address, address, 0);
+        let (upstream, server) = duplex(700);
+        let aborters = [accepted.aborter()];
+        client.write_all(&bytes(10, 4)).await.unwrap();
+        end(server);
+        client.shutdown().await.unwrap();
+        copy_both_ways(accepted, upstream, &connection, &aborters).await;
+        client.read(&mut [0; 8]).await
+    }
+
+    #[tokio::test]
+    async fn f14_an_upstream_that_breaks_is_an_abort_for_the_client() {
+        // What the client has sent finds no reader any more.
+        let broken = heard_by_the_client(drop).await;
+        assert_eq!(broken.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        let ended = heard_by_the_client(|mut server| {
+            tokio::spawn(async move {
+                server.read_to_end(&mut Vec::new()).await.unwrap();
+                server.shutdown().await
+            });
+        });
+        assert_eq!(ended.await.unwrap(), 0);
+    }
+
     /// Sends and takes without end, and never returns `Pending`.
     struct Endless;
 
@@ -259,7 +299,7 @@ mod tests {
 
     #[tokio::test]
     async fn s04_bytes_without_end_leave_others_their_turn() {
-        let copied = tokio::spawn(copy(Endless, Endless));
+        let copied = tokio::spawn(copy_owned(Endless, Endless));
         // On this single thread the timer fires only when the copy yields.
         let others = tokio::time::sleep(Duration::from_millis(1));
         tokio::time::timeout(Duration::from_secs(5), others).await.expect("others have a turn");
