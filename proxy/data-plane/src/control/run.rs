@@ -53,7 +53,11 @@ pub fn run(
     let levels = LogLevels::start(config.logs.level, log.sink())?;
     net::descriptors::raise_limit();
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (successor, sockets) = control.block_on(open_sockets(&config, workers, beginning))?;
+    let opened = control.block_on(unless_ended(open_sockets(&config, workers, beginning)))?;
+    let Some((successor, sockets)) = opened else {
+        log.finish();
+        return Ok(());
+    };
     let installer = ResourceInstaller::new(config, workers)?;
     let (state, config) = (installer.state.clone(), installer.config.clone());
     count_panics(&state);
@@ -77,24 +81,38 @@ pub fn run(
     ended
 }
 
-/// Binds every socket, after those of the running proxy were received.
+/// Binds every socket: one that takes over, after it has received those of the running proxy; any other, once no other
+/// proxy runs in its place.
 async fn open_sockets(
     config: &Config,
     workers: usize,
     beginning: Beginning,
 ) -> anyhow::Result<(Option<Successor>, BoundSockets)> {
-    let (successor, inherited) = match (beginning, &config.upgrade) {
-        (Beginning::Anew, _) => (None, InheritedSockets::default()),
-        (Beginning::Upgrade, Some(socket)) => {
-            let limit = config.limits.upgrade_timeout;
-            let (successor, inherited) = Successor::ask(&socket.point, limit).await?;
-            (Some(successor), inherited)
-        }
-        (Beginning::Upgrade, None) => anyhow::bail!(
+    let Some(socket) = &config.upgrade else {
+        anyhow::ensure!(
+            beginning == Beginning::Anew,
             "cannot upgrade: the configuration says nowhere where the running proxy is found; write its `upgrade.socket`"
-        ),
+        );
+        let sockets = BoundSockets::bind(config, workers, InheritedSockets::default(), None)?;
+        return Ok((None, sockets));
     };
-    Ok((successor, BoundSockets::bind(config, workers, inherited)?))
+    let point = &socket.point;
+    let cannot_listen = || {
+        format!(
+            "cannot listen on {point} for upgrades: a running proxy is taken over from with `run --upgrade`"
+        )
+    };
+    if beginning == Beginning::Anew {
+        let meeting_point =
+            upgrade::stand_by(point, socket.required).await.with_context(cannot_listen)?;
+        let none = InheritedSockets::default();
+        return Ok((None, BoundSockets::bind(config, workers, none, meeting_point)?));
+    }
+    let limit = config.limits.upgrade_timeout;
+    let (successor, mut inherited) = Successor::ask(point, limit).await?;
+    let meeting_point = inherited.take_meeting_point(point).with_context(cannot_listen)?;
+    let sockets = BoundSockets::bind(config, workers, inherited, meeting_point)?;
+    Ok((Some(successor), sockets))
 }
 
 /// Takes connections until the proxy has drained. One that takes over takes none before it is ready, and stays only
@@ -141,6 +159,19 @@ async fn serve(
         let _ = thread.join();
     }
     taken_over
+}
+
+/// A step before anything serves, unless the process is told to end meanwhile.
+async fn unless_ended<T>(
+    step: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<Option<T>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        done = step => done.map(Some),
+        _ = terminate.recv() => Ok(None),
+        _ = interrupt.recv() => Ok(None),
+    }
 }
 
 /// The configured number, else the CPU limit of the cgroup, at most two.

@@ -45,6 +45,7 @@ impl BoundSockets {
         config: &Config,
         workers: usize,
         mut inherited: InheritedSockets,
+        meeting_point: Option<MeetingPointListener>,
     ) -> anyhow::Result<Self> {
         let mut traffic = Vec::new();
         for (address, purpose) in purposes(config) {
@@ -55,7 +56,6 @@ impl BoundSockets {
         for (address, server) in page_servers(config) {
             pages.push((bind_all(&mut inherited, address, 1, &server)?, server));
         }
-        let meeting_point = meeting_point(config, &mut inherited)?;
         if !inherited.is_empty() {
             let sockets = inherited.len();
             tracing::info!(sockets, "not in this configuration: the running proxy closes them");
@@ -167,29 +167,4 @@ fn page_servers(config: &Config) -> impl Iterator<Item = (SocketAddr, ServerKind
         (config.readiness, ServerKind::Readiness),
     ];
     servers.into_iter().filter_map(|(address, server)| Some((address?, server)))
-}
-
-/// A meeting point that nobody asked for is not worth a start that fails.
-fn meeting_point(
-    config: &Config,
-    inherited: &mut InheritedSockets,
-) -> anyhow::Result<Option<MeetingPointListener>> {
-    let Some(socket) = &config.upgrade else { return Ok(None) };
-    let point = &socket.point;
-    if let Some(same) = inherited.take_meeting_point(point)? {
-        return Ok(Some(same));
-    }
-    let listener = point.listen().with_context(|| {
-        format!(
-            "cannot listen on {point} for upgrades: a running proxy is taken over from with `run --upgrade`"
-        )
-    });
-    match listener {
-        Ok(listener) => Ok(Some(listener)),
-        Err(error) if socket.required => Err(error),
-        Err(error) => {
-            tracing::warn!(error = format!("{error:#}"), "this proxy cannot be upgraded in place");
-            Ok(None)
-        }
-    }
 }

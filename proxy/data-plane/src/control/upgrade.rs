@@ -14,12 +14,14 @@
 //! | `inherited` | the sockets that were received, by address |
 //! | `successor` | the story of the one that takes over |
 //! | `predecessor` | the story of the one that is taken over from |
+//! | `stand_by` | one that starts while another one runs |
 
 mod channel;
 mod frame;
 mod inherited;
 mod meeting_point;
 mod predecessor;
+mod stand_by;
 mod successor;
 
 use std::time::Duration;
@@ -27,6 +29,7 @@ use std::time::Duration;
 pub use inherited::InheritedSockets;
 pub use meeting_point::{MeetingPoint, MeetingPointListener, SocketPathError};
 pub(crate) use predecessor::{HandOver, keep_ready};
+pub(crate) use stand_by::stand_by;
 pub(crate) use successor::{Preparation, Successor};
 
 /// How long one side waits for the other's next frame, where the other has it at hand.

@@ -32,6 +32,9 @@ pub(super) enum ChannelError {
     /// The other process has closed its end without a word, or does not exist any more.
     #[error("the other process has ended")]
     Ended,
+    /// It has left without having said anything.
+    #[error("the other process wanted nothing")]
+    Absent,
     /// Nothing came in time.
     #[error("the other process says nothing")]
     Silent,

@@ -49,6 +49,8 @@ pub(crate) async fn keep_ready(hand_over: HandOver) {
                     drop((sockets, meeting_point));
                     return release(&state, &pages, &channel).await;
                 }
+                // Somebody who only looked whether a proxy runs here.
+                Err(ChannelError::Absent) => {}
                 Err(error) => report(&error),
             },
             successor = meeting_point.accept(), if !ends => match successor {
@@ -101,7 +103,10 @@ async fn until_it_accepts(
     sockets: &[OwnedFd],
     limit: Duration,
 ) -> Result<(), ChannelError> {
-    let (said, _) = channel.receive_within(FRAME_TIMEOUT).await?;
+    let (said, _) = match channel.receive_within(FRAME_TIMEOUT).await {
+        Err(ChannelError::Ended) => return Err(ChannelError::Absent),
+        received => received?,
+    };
     expect(said, &Frame::Request)?;
     tracing::info!(process = channel.peer, sockets = sockets.len(), "a successor prepares");
     hand_out(channel, sockets).await?;

@@ -230,3 +230,22 @@ async fn a_full_queue_is_waited_for() {
     let error = asks.await.unwrap().unwrap_err().to_string();
     assert_eq!(error, "cannot upgrade: enough");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_proxy_that_finds_another_one_stands_by_until_it_is_gone() {
+    let name = format!("postern-test/stand-by/{}", std::process::id());
+    let point = MeetingPoint::Abstract(name.clone());
+    let runs = stand_by(&point, false).await.unwrap().unwrap();
+    let error = stand_by(&point, true).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        std::io::ErrorKind::AddrInUse,
+        "a socket that the configuration names"
+    );
+    let waits = tokio::spawn(async move { stand_by(&point, false).await });
+    tokio::time::sleep(LONG).await;
+    assert!(!waits.is_finished());
+    drop(runs);
+    let next = waits.await.unwrap().unwrap().unwrap();
+    assert_eq!(next.point().to_string(), format!("@{name}"));
+}
