@@ -2,8 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use k8s::inject::NamespaceFacts;
 use k8s::inject::review::{AdmissionReview, ReviewAnswer, ReviewVerdict};
+use k8s::inject::{NamespaceFacts, SuccessorError, add_successor};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -82,6 +82,62 @@ fn an_ephemeral_container_may_not_be_the_proxy() {
     let answer = answer(&review);
     assert_eq!(answer.verdict, ReviewVerdict::Refused);
     assert!(answer.body.to_string().contains("container debug runs as user 64137"));
+}
+
+/// A running pod as injection made it, and what `upgrade-pod` adds to it.
+fn upgraded() -> Value {
+    let mut pod = patched(&recorded("02-create-plain"));
+    add_successor(&mut pod, "localhost/postern/postern-proxy:9.9.9").unwrap();
+    pod
+}
+
+#[test]
+fn an_ephemeral_container_may_be_the_pods_own_proxy_in_another_version() {
+    let check = |row: &str, verdict: ReviewVerdict, change: &dyn Fn(&mut Value)| {
+        let mut review = recorded("06-update-plain");
+        review["request"]["subResource"] = json!("ephemeralcontainers");
+        review["request"]["object"] = upgraded();
+        change(&mut review["request"]["object"]["spec"]["ephemeralContainers"][0]);
+        let answer = answer(&review);
+        assert_eq!(answer.verdict, verdict, "{row}: {}", answer.body);
+    };
+    let good = ReviewVerdict::Unchanged;
+    check("as it was made", good, &|_| {});
+    check("with what the API server adds", good, &|container| {
+        container["terminationMessagePath"] = json!("/dev/termination-log");
+        container["terminationMessagePolicy"] = json!("File");
+        container["resources"] = json!({});
+    });
+    check("by its digest", good, &|container| {
+        container["image"] = json!("localhost/postern/postern-proxy@sha256:00");
+    });
+    let bad = ReviewVerdict::Refused;
+    for (row, key, value) in [
+        ("another image", "image", json!("evil/postern-proxy:1")),
+        ("an image that only begins so", "image", json!("localhost/postern/postern-proxy-evil:1")),
+        ("another of our programs", "image", json!("localhost/postern/postern-cert-agent:1")),
+        ("no version", "image", json!("localhost/postern/postern-proxy")),
+        ("another command", "command", json!(["sh"])),
+        ("other arguments", "args", json!(["run"])),
+        ("another configuration", "env", json!([{"name": "POSTERN_CONFIG", "value": "{}"}])),
+        ("more variables", "envFrom", json!([{"secretRef": {"name": "a"}}])),
+        ("other mounts", "volumeMounts", json!([])),
+        ("other rights", "securityContext", json!({"runAsUser": 64137})),
+        ("a terminal", "tty", json!(true)),
+        ("another's processes", "targetContainerName", json!("app")),
+    ] {
+        check(row, bad, &|container| container[key] = value.clone());
+    }
+}
+
+#[test]
+fn each_upgrade_of_a_pod_has_a_name_of_its_own() {
+    let mut pod = upgraded();
+    add_successor(&mut pod, "localhost/postern/postern-proxy:9.9.10").unwrap();
+    assert_eq!(names(&pod, "ephemeralContainers"), ["postern-proxy-2", "postern-proxy-3"]);
+    for none in [json!({}), json!([]), json!({"spec": {"containers": [{"name": "app"}]}})] {
+        assert_eq!(add_successor(&mut none.clone(), "a:1"), Err(SuccessorError::NoProxy), "{none}");
+    }
 }
 
 #[test]

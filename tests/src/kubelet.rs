@@ -83,18 +83,16 @@ impl Cluster {
     /// The same manifest, injected by `postern-k8s inject` for this cluster.
     #[must_use]
     pub fn inject(&self, manifest: &Value) -> Value {
-        let mut inject = Command::new(binary("postern-k8s"))
-            .args(["inject", "--authority", &self.mesh.authority().address().to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the injector starts");
-        let mut input = inject.stdin.take().expect("a piped input");
-        input.write_all(manifest.to_string().as_bytes()).expect("the injector reads");
-        drop(input);
-        let output = inject.wait_with_output().expect("the injector ends");
-        assert!(output.status.success(), "{manifest} is not injected");
-        serde_saphyr::from_slice(&output.stdout).expect("the injector writes YAML")
+        let authority = self.mesh.authority().address().to_string();
+        let written = filtered(manifest, &["inject", "--authority", &authority]);
+        serde_saphyr::from_slice(&written).expect("the injector writes YAML")
+    }
+
+    /// Upgrades the proxy of a running pod by `postern-k8s upgrade-pod`.
+    pub fn upgrade(&self, pod: &mut InjectedPod) {
+        let image = "localhost/postern/postern-proxy:0.1.0";
+        let written = filtered(pod.object(), &["upgrade-pod", "--image", image]);
+        pod.update(serde_json::from_slice(&written).expect("it writes JSON"));
     }
 
     /// Injects a pod and runs it until its containers are started.
@@ -142,6 +140,22 @@ impl Cluster {
         });
         replace(&self.mesh.resource_path(&format!("service-{name}")), &entry.to_string());
     }
+}
+
+/// What `postern-k8s` makes of an object on its standard input.
+fn filtered(object: &Value, arguments: &[&str]) -> Vec<u8> {
+    let mut filter = Command::new(binary("postern-k8s"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("postern-k8s starts");
+    let mut input = filter.stdin.take().expect("a piped input");
+    input.write_all(object.to_string().as_bytes()).expect("it reads");
+    drop(input);
+    let output = filter.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{arguments:?} of {object} fails");
+    output.stdout
 }
 
 /// Where the files of a ConfigMap are: those of `postern-resources` are the mesh's policies.

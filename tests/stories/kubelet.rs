@@ -237,3 +237,39 @@ fn injected_without_redirection_needs_no_capability() {
         assert_eq!(pod.capabilities("postern-cert-agent"), 0);
     }
 }
+
+/// A pod goes on under a new version of its proxy: nothing is restarted but the container of the old one, which stands by.
+#[test]
+fn injected_pod_is_upgraded_in_place() {
+    let cluster = Cluster::start();
+    cluster.mesh().policy("cart", &scene::allow("cart", "frontend"));
+    let mut cart = cluster.run(&cart("cart"));
+    cart.ready();
+    cluster.service("cart", CART, 8080, &[&cart]);
+    let mut frontend = cluster.run(&caller("frontend"));
+    wait_until_allowed(&frontend);
+    let address = SocketAddr::from((CART, 8080));
+    let load = Load::start(frontend.pod(), address, "cart:8080", "/cart/ann", 2);
+    for pod in [&mut cart, &mut frontend] {
+        cluster.upgrade(pod);
+        let says = |pod: &InjectedPod, container: &str, what: &str| {
+            wait::until(what, SOON, || {
+                let said = pod.output(container);
+                if said.contains(what) { Ok(()) } else { Err(said) }
+            });
+        };
+        says(pod, "postern-proxy-2", "\"took over\"");
+        // The old one has drained: its container ends, and the kubelet starts it again.
+        pod.restart_sidecar("postern-proxy", SOON);
+        says(pod, "postern-proxy", "standing by");
+    }
+    let report = load.finish();
+    report.expect_all_good();
+    cart.ready();
+    // Ephemeral containers are not restarted: the one that stands by is there for that.
+    cart.kill_container("postern-proxy-2");
+    wait_until_allowed(&frontend);
+    cart.ready();
+    let ended = cart.terminate().codes;
+    assert!(ended.contains(&("postern-proxy".to_owned(), 0)), "{ended:?}");
+}

@@ -44,7 +44,7 @@ pub(super) fn run(args: &InjectArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// One byte more than is taken is read, so that a longer stream is seen to be one.
-fn read(input: impl Read) -> anyhow::Result<String> {
+pub(super) fn read(input: impl Read) -> anyhow::Result<String> {
     let most = u64::try_from(MAX_STREAM)?.saturating_add(1);
     let mut bytes = Vec::new();
     input.take(most).read_to_end(&mut bytes)?;

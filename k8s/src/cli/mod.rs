@@ -4,6 +4,7 @@ mod cluster_flags;
 mod controller;
 mod inject;
 mod injector;
+mod upgrade_pod;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ enum Command {
     Inject(Box<inject::InjectArgs>),
     /// Inject pods as they are created: the admission webhook.
     Injector(Box<injector::InjectorArgs>),
+    UpgradePod(upgrade_pod::UpgradePodArgs),
     /// Print the definition of our own resource kind, for `kubectl apply -f -`.
     Crds,
     /// Print shell completions.
@@ -53,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Controller(args) => controller::run(&args),
         Command::Inject(args) => inject::run(&args),
         Command::Injector(args) => injector::run(&args),
+        Command::UpgradePod(args) => upgrade_pod::run(&args),
         Command::Crds => crd::print_all().and_then(|text| {
             io::stdout().write_all(text.as_bytes())?;
             Ok(ExitCode::SUCCESS)

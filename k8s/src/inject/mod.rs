@@ -10,6 +10,7 @@
 //! | `options` | what the annotations of a pod and its namespace ask for |
 //! | [`refusal`] | what is refused, and why |
 //! | `additions` | containers, volumes and the proxy's configuration; probes and scrapes |
+//! | `successor` | the ephemeral container that takes a running pod's proxy over |
 //! | [`review`] | an AdmissionReview: bytes in, answer out |
 //! | `manifests` | a stream of YAML or JSON documents |
 
@@ -20,6 +21,7 @@ mod pod;
 pub mod refusal;
 pub mod review;
 pub mod settings;
+mod successor;
 
 use std::collections::BTreeMap;
 
@@ -41,6 +43,7 @@ use pod::fields::MalformedField;
 pub use refusal::{Refusal, Refusals};
 pub use settings::InjectionSettings;
 use settings::VERSION;
+pub use successor::{SuccessorError, add_successor};
 
 /// Where a pod says for itself whether it is injected: a JSON pointer.
 const OWN_INJECT: &str = "/metadata/annotations/postern.dev~1inject";
@@ -125,14 +128,21 @@ pub fn inject(
     })
 }
 
-/// Refuses an ephemeral container, added to a running pod, that would run as one of our users.
+/// Refuses an ephemeral container, added to a running pod, that would run as one of our users; but not the one that takes
+/// the pod's proxy over.
 ///
 /// # Errors
 /// [`Refusal::UserCollision`], or [`Refusal::Malformed`].
-pub fn check_users(pod: &Value) -> Result<(), Refusals> {
+pub fn check_users(pod: &Value, settings: &InjectionSettings) -> Result<(), Refusals> {
     let (facts, mistakes) = Pod::read(pod);
     let mut refusals = malformed(mistakes);
-    refusals.extend(refusal::users(&facts));
+    let others = refusal::users(&facts).into_iter().filter(|refusal| match refusal {
+        Refusal::UserCollision { whose, .. } => whose
+            .strip_prefix("container ")
+            .is_none_or(|name| !successor::is_successor(pod, name, settings)),
+        _ => true,
+    });
+    refusals.extend(others);
     if refusals.is_empty() { Ok(()) } else { Err(Refusals(refusals)) }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! Only the creation of a pod is changed. Every other operation is allowed as it is, so that a rule
 //! that sends too much does no harm; but an ephemeral container that would run as one of our users is
-//! refused. A dry run is answered like any other request, because answering has no effect.
+//! refused, unless it is a pod's own proxy in a newer version. A dry run is answered like any other request, because answering has no effect.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -121,7 +121,7 @@ impl AdmissionReview {
     ) -> ReviewAnswer {
         let request = &self.request;
         if self.adds_ephemeral_container() {
-            return match crate::inject::check_users(&request.object) {
+            return match crate::inject::check_users(&request.object, settings) {
                 Ok(()) => self.allow(None),
                 Err(refusal) => self.refuse(&refusal.to_string()),
             };

@@ -65,6 +65,16 @@ impl InjectionSettings {
     pub fn image(&self, program: &str) -> String {
         format!("{}/{program}:{VERSION}", self.image_prefix)
     }
+
+    /// Whether an image is one of our programs', of whatever version: a tag or a digest below our prefix.
+    #[must_use]
+    pub fn is_image_of(&self, image: &str, program: &str) -> bool {
+        let version = image
+            .strip_prefix(self.image_prefix.as_str())
+            .and_then(|rest| rest.strip_prefix('/'))
+            .and_then(|rest| rest.strip_prefix(program));
+        version.is_some_and(|version| version.len() > 1 && version.starts_with([':', '@']))
+    }
 }
 
 /// A host name or address, and a port.

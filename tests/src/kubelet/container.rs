@@ -95,7 +95,7 @@ impl Container {
         let drops = context["capabilities"]["drop"].as_array();
         let mut adds =
             context["capabilities"]["add"].as_array().map(|list| texts(list)).unwrap_or_default();
-        if one_user && self.redirected && self.name == "postern-proxy" {
+        if one_user && self.redirected && self.name.starts_with("postern-proxy") {
             adds.push("NET_ADMIN".to_owned());
         }
         if drops.is_some_and(|drops| drops.iter().any(|drop| drop == "ALL")) {

@@ -98,6 +98,33 @@ impl InjectedPod {
         running
     }
 
+    /// Starts the ephemeral containers that a newer version of its object has.
+    pub fn update(&mut self, object: Value) {
+        let before = self.list("ephemeralContainers").len();
+        self.object = object;
+        for container in self.list("ephemeralContainers").into_iter().skip(before) {
+            let running = self.run(container);
+            self.containers.push(running);
+        }
+    }
+
+    /// Waits for a sidecar to end by itself, in order, and starts it again.
+    pub fn restart_sidecar(&mut self, name: &str, deadline: Duration) {
+        let found = self.sidecars.iter().position(|running| running.container.name == name);
+        let place = found.unwrap_or_else(|| panic!("there is no sidecar {name}"));
+        let Running { container, mut process } = self.sidecars.remove(place);
+        assert_eq!(process.exit_code(deadline), 0, "{name}: {}", process.stderr());
+        let running = self.run(container);
+        self.sidecars.insert(place, running);
+    }
+
+    /// Kills one of its containers, which is not started again.
+    pub fn kill_container(&mut self, name: &str) {
+        let found = self.containers.iter().position(|running| running.container.name == name);
+        let place = found.unwrap_or_else(|| panic!("there is no container {name}"));
+        self.containers.remove(place).process.kill();
+    }
+
     /// Waits until every container with a readiness probe passes it.
     pub fn ready(&mut self) {
         let mut all = std::mem::take(&mut self.sidecars);
