@@ -8,6 +8,9 @@ use regex::bytes::{Regex, RegexBuilder};
 /// The most memory one compiled expression may take, in bytes: what 1,024 characters without wide repetitions need.
 /// `(a{1000}){1000}` is refused by it.
 const MAX_COMPILED_BYTES: usize = 64 << 10;
+/// The longest text that is looked at, in bytes: four times the longest value that the standard lets a match name.
+/// Work is the product of text and expression, and a caller chooses the text.
+const MAX_TEXT_BYTES: usize = 16 << 10;
 /// The deepest nesting of groups.
 const MAX_NESTING: u32 = 16;
 
@@ -31,9 +34,9 @@ impl RegularExpression {
         Ok(Self { text: text.into(), regex })
     }
 
-    /// Whether the whole text matches. Takes time in proportion to it.
+    /// Whether the whole text matches. Takes time in proportion to it; what is longer than 16 KiB matches nothing.
     pub fn matches(&self, text: &[u8]) -> bool {
-        self.regex.is_match(text)
+        text.len() <= MAX_TEXT_BYTES && self.regex.is_match(text)
     }
 
     /// The expression as it was written.
