@@ -17,6 +17,7 @@ mod configuration;
 mod crowds;
 mod descriptors;
 mod drain;
+mod egress;
 mod envoy;
 mod explain;
 mod federation;

@@ -1,5 +1,6 @@
 //! Connections: sockets and their original destinations, TLS, the verified peer, and the registry of everything that is open.
 
+pub mod client_hello;
 pub mod credentials;
 pub mod mesh_connection;
 pub mod net;
@@ -7,3 +8,4 @@ pub mod reauth;
 pub mod registry;
 pub mod sniff;
 pub mod tls;
+pub(crate) mod web_authorities;

@@ -17,4 +17,3 @@ mod sockets;
 pub mod supervise;
 mod trace_export;
 pub mod upgrade;
-pub(crate) mod web_authorities;

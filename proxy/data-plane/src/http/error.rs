@@ -178,11 +178,6 @@ pub enum RequestError {
     /// The service has as many requests under way as its DestinationRule allows.
     #[error("{0} has as many requests under way as its DestinationRule allows")]
     Overloaded(String),
-    /// A service outside of the mesh was named by its host alone.
-    #[error(
-        "the external service {0} was named by its host alone: give its ServiceEntry the addresses that clients dial"
-    )]
-    ExternalByName(String),
 }
 
 impl RequestError {
@@ -209,10 +204,9 @@ impl RequestError {
         match self {
             Self::Gate(refusal) => refusal.status,
             Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::Denied(_)
-            | Self::Withdrawn
-            | Self::UnknownDestination(_)
-            | Self::ExternalByName(_) => StatusCode::FORBIDDEN,
+            Self::Denied(_) | Self::Withdrawn | Self::UnknownDestination(_) => {
+                StatusCode::FORBIDDEN
+            }
             Self::ClientBody(BodyFailure::Withdrawn) => StatusCode::FORBIDDEN,
             Self::ClientBody(BodyFailure::Stalled) => StatusCode::REQUEST_TIMEOUT,
             Self::ClientBody(BodyFailure::DeadlineExceeded) => StatusCode::GATEWAY_TIMEOUT,
@@ -278,7 +272,6 @@ impl RequestError {
             Self::Client(_) | Self::ClientBody(BodyFailure::Off) => CLIENT_GONE,
             Self::NotHttp => "protocol_undecided",
             Self::GrpcToHttp1 => "grpc_needs_http2",
-            Self::ExternalByName(_) => "external_by_name",
         }
     }
 

@@ -159,6 +159,9 @@ metrics! {
     "postern_mirror_total" mirrors: IntCounterVec ["result"];
         "Copies of requests for mirrors of routes, by what became of them",
         "A copy is answered, has failed, or is not sent.";
+    "postern_dns_lookups_total" dns_lookups: IntCounterVec ["result"];
+        "Look-ups of names of services, by result: `stale` is no answer, and the last good one in use",
+        "The resolver has answered, or has not in time.";
     "postern_overflows_total" overflows: IntCounterVec ["direction"];
         "Requests and streams refused because every connection that may be opened to the app (inbound) or the service \
          (outbound) is full",

@@ -106,12 +106,6 @@ pub const REASONS: &[Reason] = &[
         "`GET /services`; write a ServiceEntry in the caller's namespace.",
     ),
     caller(
-        "external_by_name",
-        403,
-        "A service outside of the mesh was named by its host alone.",
-        "Give its ServiceEntry the `addresses` that clients dial.",
-    ),
-    caller(
         "destination_unresolved",
         503,
         "The controller did not say in time what the destination is, or nothing that can be used.",

@@ -7,6 +7,7 @@ mod backend;
 mod backend_cache;
 mod called;
 mod dialled;
+mod egress;
 mod faults;
 mod grpc_timeout;
 mod http;
@@ -41,7 +42,9 @@ use crate::traffic::settings::OutboundListener;
 use crate::traffic::worker::Worker;
 use backend::{Backend, EndpointHints};
 pub(crate) use backend_cache::BackendCache;
-use dialled::DialledDestination;
+use dialled::{DialledDestination, ServiceMatch};
+pub(crate) use egress::EgressPool;
+use egress::{ExternalService, StreamUse};
 pub(crate) use name_cache::NameCache;
 pub(crate) use route_meters::RouteMeters;
 
@@ -60,6 +63,8 @@ enum OutboundTarget {
     Mesh(Arc<Backend>),
     /// Outside of the mesh, unchanged as the app dialled it; a resource or the default allows it.
     Outside(SocketAddr, Arc<str>),
+    /// A service outside of the mesh, at its own endpoints.
+    External(Arc<ExternalService>),
 }
 
 /// Serves one accepted connection to its end.
@@ -118,17 +123,26 @@ impl OutboundConnection {
         let by_address = self.destination.resolve(&self.worker.state).await?;
         if let Some(found) = &by_address {
             record.service(&found.service.host);
-            if found.service.external {
-                let target = OutboundTarget::Outside(
-                    self.destination.dialled(found)?,
-                    found.service.host.clone(),
-                );
+            // With bytes that are not requests nothing is sniffed: the server may speak first.
+            if found.service.external && !found.port.protocol.is_http() {
+                let target = match egress::begins_tls(&self.worker, found) {
+                    false => OutboundTarget::Outside(
+                        self.destination.dialled(found)?,
+                        found.service.host.clone(),
+                    ),
+                    true => {
+                        let dialled = self.destination.believed(true, found);
+                        let resolving =
+                            egress::resolve(&self.worker, found, Protocol::Tcp, dialled);
+                        OutboundTarget::External(Box::pin(resolving).await?)
+                    }
+                };
                 return Box::pin(self.opaque(Box::new(stream), Bytes::new(), target)).await;
             }
         }
         let declared = by_address.as_ref().map_or(Declared::Auto, |found| found.port.protocol);
         let mut io: BoxedIo = Box::new(stream);
-        let (protocol, ahead) = self.protocol(&mut io, declared).await?;
+        let (protocol, mut ahead) = self.protocol(&mut io, declared).await?;
         if protocol != Protocol::Tcp {
             // Boxed: opaque connections, of which there may be many, are not to hold the room that HTTP takes.
             return Ok(Box::pin(self.http(io, ahead, protocol, record)).await);
@@ -139,7 +153,19 @@ impl OutboundConnection {
                     Box::pin(self.worker.backends.get(&self.worker, &found, Protocol::Tcp));
                 OutboundTarget::Mesh(resolved.await?)
             }
-            None => self.unknown()?,
+            None => {
+                let port = self.destination.port();
+                let named = egress::by_server_name(&self.worker, &mut io, ahead, port);
+                let (named, all) = Box::pin(named).await?;
+                ahead = all;
+                match named {
+                    Some(service) => {
+                        record.service(&service.service.host);
+                        OutboundTarget::External(service)
+                    }
+                    None => self.unknown()?,
+                }
+            }
         };
         Box::pin(self.opaque(io, ahead, target)).await
     }
@@ -213,6 +239,15 @@ impl OutboundConnection {
         }
     }
 
+    /// A host that no resource names, as the app dialled it: refused, unless the default allows egress.
+    fn unnamed(&self, host: &str) -> Result<ServiceMatch, RequestError> {
+        let address = self.destination.address();
+        match (self.worker.state.snapshot().egress(), &self.destination) {
+            (DefaultEgress::Allow, DialledDestination::Address(_)) => Ok(egress::unnamed(address)),
+            _ => Err(RequestError::UnknownDestination(format!("{host} ({address})"))),
+        }
+    }
+
     async fn opaque(
         &self,
         io: BoxedIo,
@@ -242,6 +277,14 @@ impl OutboundConnection {
                 )
                 .await)
             }
+            OutboundTarget::External(service) => {
+                let opening = service.open_stream(&self.worker, StreamUse::Opaque);
+                let (upstream, aborter) = Box::pin(opening).await?;
+                self.aborter.close_in_order();
+                self.connection.enter_phase(ConnectionPhase::Busy, state.clock.coarse());
+                let aborters = [self.aborter.clone(), aborter];
+                Ok(opaque::copy_both_ways(client, upstream, &self.connection, &aborters).await)
+            }
             OutboundTarget::Outside(address, _) => {
                 let upstream =
                     DialOptions::upstream(&state.settings.limits, &state.settings.interception)
@@ -268,13 +311,14 @@ impl OutboundTarget {
         match self {
             Self::Mesh(backend) => backend.service.host.clone(),
             Self::Outside(_, host) => host.clone(),
+            Self::External(service) => service.service.host.clone(),
         }
     }
 
     fn principal(&self) -> Option<&str> {
         match self {
             Self::Mesh(backend) => backend.principal(),
-            Self::Outside(..) => None,
+            Self::Outside(..) | Self::External(_) => None,
         }
     }
 }

@@ -56,6 +56,8 @@ pub struct ProxyState {
     pub drain: watch::Sender<DrainStage>,
     /// Logs at most once a second that connections cannot be accepted.
     pub accept_trouble: LogThrottle,
+    /// Logs at most once a second that names cannot be looked up.
+    pub dns_trouble: LogThrottle,
     /// The destinations requested from the controller; `None` where resources come from files.
     pub demand: Option<DestinationDemand>,
     /// What the app's ports speak, as the controller says.
@@ -117,6 +119,7 @@ impl ProxyState {
             used_proofs: UsedProofs::default(),
             drain: watch::Sender::new(DrainStage::No),
             accept_trouble: LogThrottle::default(),
+            dns_trouble: LogThrottle::default(),
             demand: settings.has_controller.then(DestinationDemand::default),
             port_protocols: ArcSwap::default(),
             snapshot: ArcSwap::from_pointee(snapshot),

@@ -21,7 +21,7 @@ use crate::telemetry::trace::Tracer;
 use crate::traffic::app::AppPool;
 use crate::traffic::jwt::TokenCache;
 use crate::traffic::mesh::{MeshDialer, MeshPool};
-use crate::traffic::outbound::{BackendCache, NameCache, RouteMeters};
+use crate::traffic::outbound::{BackendCache, EgressPool, NameCache, RouteMeters};
 use crate::traffic::record::{Recorder, TrafficMeter};
 use crate::traffic::state::{DrainStage, ProxyState};
 
@@ -56,6 +56,8 @@ pub struct Worker {
     pub dialer: Arc<MeshDialer>,
     /// Its connections to other workloads.
     pub mesh: MeshPool,
+    /// Its connections to services outside the mesh.
+    pub(crate) egress: EgressPool,
     /// The resolver's answers for services' names.
     pub(crate) names: NameCache,
     /// The services it has called, as backends.
@@ -91,6 +93,7 @@ impl Worker {
             dialer,
             recorder: Arc::new(recorder),
             mesh: MeshPool::default(),
+            egress: EgressPool::default(),
             names: NameCache::default(),
             backends: BackendCache::default(),
             route_meters: RouteMeters::default(),
@@ -195,6 +198,7 @@ impl Worker {
             .for_each(|mesh_connection| self.enforce_bounds(mesh_connection, unix));
         self.apps.sweep(now.saturating_sub(seconds(limits.app_idle_timeout)));
         self.mesh.sweep(now, seconds(limits.pool_idle_timeout));
+        self.egress.sweep(now);
         if self.index == 0 {
             let now = self.state.clock.since_start(Instant::now());
             self.state.balancers.report(&self.state.metrics, now);

@@ -10,8 +10,8 @@ use web_fetch::address::{AddressPolicy, ForbiddenAddress};
 use web_fetch::{Dial, FetchRules, WebDocument, WebTls, WebUrl};
 
 use crate::connection::net::DialOptions;
+use crate::connection::web_authorities;
 use crate::control::config::Config;
-use crate::control::web_authorities;
 
 /// The most redirects followed; each is checked like the first address.
 const MAX_REDIRECTS: usize = 3;

@@ -18,9 +18,9 @@ use super::proto::ExportTraceServiceRequest;
 use super::proto::trace_service_client::TraceServiceClient;
 use crate::connection::net::DialOptions;
 use crate::connection::tls;
+use crate::connection::web_authorities;
 use crate::control::channel;
 use crate::control::config::{CollectorSecurity, TracingConfig};
-use crate::control::web_authorities;
 use crate::traffic::state::ProxyState;
 
 /// A connection is made anew after this time: its name may mean other addresses by then, and what proved the collector

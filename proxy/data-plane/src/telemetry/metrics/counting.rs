@@ -159,6 +159,11 @@ impl Metrics {
         self.mirrors.with_label_values(&[result]).inc();
     }
 
+    /// Counts a look-up of a name.
+    pub fn dns_lookup(&self, result: &'static str) {
+        self.dns_lookups.with_label_values(&[result]).inc();
+    }
+
     /// Counts a request or stream that found every connection full: to the app (inbound) or a service.
     pub fn overflow(&self, direction: Direction) {
         self.overflows.with_label_values(&[direction.as_str()]).inc();

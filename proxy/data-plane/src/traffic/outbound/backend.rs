@@ -86,7 +86,7 @@ pub(crate) async fn resolve(
     let mut places = found.places();
     let by_name = service.resolution == Resolution::Dns;
     if places.is_empty() && by_name {
-        let addresses = worker.names.look_up(found, state.clock.coarse(), limits.dns_timeout).await;
+        let addresses = worker.names.look_up(state, found).await;
         places = addresses.into_iter().map(EndpointPlace::at).collect();
     }
     if places.is_empty() {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use policy::{Faults, HostName, ServiceRoutes, ServiceTable};
 
+use super::OutboundConnection;
 use super::backend::Backend;
 use super::dialled::{self, ServiceMatch};
+use super::egress::{self, ExternalService};
 use super::http::OutboundPhases;
 use crate::http::error::RequestError;
 use crate::traffic::state::ProxyState;
@@ -21,6 +23,8 @@ pub(super) struct CalledService {
     pub(super) faults: Option<Arc<Faults>>,
     /// The service itself as a backend, where no route says where requests go.
     pub(super) backend: Option<Arc<Backend>>,
+    /// The service itself, where it is outside the mesh.
+    pub(super) outside: Option<Arc<ExternalService>>,
 }
 
 /// The service of the last request: the next one usually is for the same.
@@ -47,21 +51,20 @@ impl OutboundPhases {
         let by_address = self.outbound.destination.resolve(state).await?;
         let by_host = by_address.as_ref().is_none_or(|found| found.endpoint.is_some());
         let by_host = by_host.then(|| host.as_str().into());
+        let dialled = by_address.is_some();
         let found = match by_address {
             Some(found) => Some(found),
             None => self.by_host(host).await?,
         };
-        let found = found.ok_or_else(|| {
-            RequestError::UnknownDestination(format!(
-                "{} ({})",
-                host.name(),
-                self.outbound.destination.address()
-            ))
-        })?;
-        if found.service.external {
-            return Err(RequestError::ExternalByName(found.service.host.to_string()));
-        }
-        let called = Arc::new(self.call(found, host).await?);
+        let found = match found {
+            Some(found) => found,
+            None => self.outbound.unnamed(host.name())?,
+        };
+        let called = match found.service.external {
+            false => self.call(found, host).await?,
+            true => self.call_outside(found, dialled).await?,
+        };
+        let called = Arc::new(called);
         *self.last.lock() = Some(LastCall { version, host: by_host, called: called.clone() });
         Ok(called)
     }
@@ -83,7 +86,20 @@ impl OutboundPhases {
             Some(_) => None,
             None => Some(worker.backends.get(worker, &found, self.protocol).await?),
         };
-        Ok(CalledService { found, routes, faults, backend })
+        Ok(CalledService { found, routes, faults, backend, outside: None })
+    }
+
+    /// A service outside the mesh; `dialled`: it was found by the address that the app dialled.
+    async fn call_outside(
+        &self,
+        found: ServiceMatch,
+        dialled: bool,
+    ) -> Result<CalledService, RequestError> {
+        let OutboundConnection { worker, destination, .. } = &*self.outbound;
+        let dialled = destination.believed(dialled, &found);
+        let outside = Some(egress::resolve(worker, &found, self.protocol, dialled).await?);
+        let faults = worker.state.services.calls().policies.faults(&found.service.host).cloned();
+        Ok(CalledService { found, routes: None, faults, backend: None, outside })
     }
 
     /// Whether the request is for the service, and not for the one endpoint of it that the app dialled: then it names the
@@ -112,7 +128,9 @@ impl OutboundPhases {
         }
         let called = &last.called;
         let now = state.clock.coarse();
-        if called.backend.as_ref().is_some_and(|backend| backend.is_stale(now)) {
+        if called.backend.as_ref().is_some_and(|backend| backend.is_stale(now))
+            || called.outside.as_ref().is_some_and(|outside| outside.is_stale(now))
+        {
             return None;
         }
         if last.version != version {
@@ -129,7 +147,7 @@ impl OutboundPhases {
 
     /// Whether what is said about calls to a service is what it was.
     fn holds(&self, state: &ProxyState, called: &CalledService) -> bool {
-        let CalledService { found, routes, faults, backend } = called;
+        let CalledService { found, routes, faults, backend, .. } = called;
         let calls = state.services.calls();
         let now = calls.routes.of_service(&found.service.host, &found.port);
         let worker = &self.outbound.worker;

@@ -108,6 +108,16 @@ impl DialledDestination {
         }
     }
 
+    /// The address that a service outside the mesh may be called at because the app dialled it: what a resource names by
+    /// its address, or nobody at all.
+    pub(super) fn believed(&self, by_address: bool, found: &ServiceMatch) -> Option<SocketAddr> {
+        let named = by_address || found.service.namespace.is_empty();
+        match self {
+            Self::Address(address) if named => Some(*address),
+            _ => None,
+        }
+    }
+
     /// Where an external service's bytes go: what the app dialled, or its one endpoint.
     pub(crate) fn dialled(&self, found: &ServiceMatch) -> Result<SocketAddr, RequestError> {
         match self {

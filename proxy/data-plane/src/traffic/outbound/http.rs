@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::OutboundConnection;
 use super::backend;
 use super::called::LastCall;
+use super::egress::ExternalService;
 use super::faults;
 use super::grpc_timeout;
 use super::routed::RoutedRequest;
@@ -36,6 +37,14 @@ pub(crate) struct OutboundPhases {
     context: HttpContext,
 }
 
+/// Where a request goes.
+pub(crate) enum RequestTarget {
+    /// To a service of the mesh.
+    Mesh(RoutedRequest),
+    /// To a service outside of it.
+    Outside(Arc<ExternalService>),
+}
+
 impl OutboundPhases {
     pub(crate) fn new(outbound: Arc<OutboundConnection>, protocol: Protocol) -> Self {
         let labels = backend::labels(&outbound.worker, protocol, &"unknown".into(), None);
@@ -46,7 +55,7 @@ impl OutboundPhases {
     }
 
     /// What the caller gives the request, where it says so; a proxy may shorten it and never make it longer.
-    fn callers_patience(&self, headers: &HeaderMap) -> Option<Duration> {
+    pub(super) fn callers_patience(&self, headers: &HeaderMap) -> Option<Duration> {
         match self.protocol {
             Protocol::Http2 => grpc_timeout::read(headers),
             _ => None,
@@ -55,7 +64,7 @@ impl OutboundPhases {
 }
 
 impl ExchangePhases for OutboundPhases {
-    type Target = RoutedRequest;
+    type Target = RequestTarget;
     /// The other side's proxy decides.
     type Permit = ();
 
@@ -86,11 +95,15 @@ impl ExchangePhases for OutboundPhases {
         ready(Ok(()))
     }
 
-    async fn route(&self, exchange: &mut Exchange<'_>) -> Phase<RoutedRequest> {
+    async fn route(&self, exchange: &mut Exchange<'_>) -> Phase<RequestTarget> {
         let called = self.find_service(exchange.admitted.host()).await?;
         let fault = called.faults.as_ref().and_then(|faults| faults::decide(exchange, faults));
         if let Some(fault) = fault {
             Box::pin(fault.meet()).await?;
+        }
+        if let Some(outside) = &called.outside {
+            exchange.record.route(&outside.meter);
+            return Ok(RequestTarget::Outside(outside.clone()));
         }
         let mut routed = match (&called.backend, &called.routes) {
             (Some(backend), None) => {
@@ -105,13 +118,13 @@ impl ExchangePhases for OutboundPhases {
         routed.tie(exchange, self.outbound.connection.source.ip());
         let patience = self.callers_patience(&exchange.parts.headers);
         routed.within = routed.within.into_iter().chain(patience).min();
-        Ok(routed)
+        Ok(RequestTarget::Mesh(routed))
     }
 
     fn authorize(
         &self,
         _: &mut Exchange<'_>,
-        _: &RoutedRequest,
+        _: &RequestTarget,
     ) -> impl Future<Output = Phase<()>> + Send {
         ready(Ok(()))
     }
@@ -121,7 +134,13 @@ impl ExchangePhases for OutboundPhases {
         ready: ReadyRequest<Self>,
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
-        let ReadyRequest { mut request, target: routed, host, .. } = ready;
+        let ReadyRequest { mut request, target, host, .. } = ready;
+        let routed = match target {
+            RequestTarget::Mesh(routed) => routed,
+            RequestTarget::Outside(service) => {
+                return Box::pin(self.send_outside(&service, request, record)).await;
+            }
+        };
         routed.change_request(&mut request);
         let limit = self.outbound.worker.state.settings.limits.response_timeout;
         let within = routed.within;
@@ -147,7 +166,13 @@ impl ExchangePhases for OutboundPhases {
         &self,
         ready: ReadyRequest<Self>,
     ) -> Result<Response<Body>, RequestError> {
-        let ReadyRequest { mut request, target: routed, .. } = ready;
+        let ReadyRequest { mut request, target, .. } = ready;
+        let routed = match target {
+            RequestTarget::Mesh(routed) => routed,
+            RequestTarget::Outside(service) => {
+                return self.upgrade_outside(&service, request).await;
+            }
+        };
         routed.change_request(&mut request);
         let (worker, now) = (&self.outbound.worker, std::time::Instant::now());
         let opened = routed.backend.open_stream(worker, StreamKind::Upgrade, routed.hints(now));

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use policy::service::EndpointAddress;
 
 use super::dialled::ServiceMatch;
+use crate::traffic::state::ProxyState;
 
 /// An answer is not asked for again within this many seconds; the resolver does not say how long
 /// it holds.
@@ -29,7 +30,31 @@ pub(crate) struct NameCache(Mutex<HashMap<HostAndPort, CachedAddresses>>);
 #[derive(Clone)]
 struct CachedAddresses {
     addresses: Vec<SocketAddr>,
+    /// When the resolver gave them, in seconds of the coarse clock.
     at: u32,
+    /// When it was asked last.
+    asked: u32,
+}
+
+/// What became of a look-up.
+#[derive(Debug, PartialEq, Eq)]
+enum LookedUp {
+    /// An answer.
+    Good,
+    /// None; the last good answer is in use.
+    Stale,
+    /// None, and there is no other.
+    Failed,
+}
+
+impl LookedUp {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Self::Good => "success",
+            Self::Stale => "stale",
+            Self::Failed => "failure",
+        }
+    }
 }
 
 async fn ask((name, port): &HostAndPort, limit: Duration) -> Option<Vec<SocketAddr>> {
@@ -40,12 +65,11 @@ async fn ask((name, port): &HostAndPort, limit: Duration) -> Option<Vec<SocketAd
 
 impl NameCache {
     /// The addresses of the service's endpoints that are names, or of its host; all are resolved at once. A name
-    /// without an address, or without an answer within `limit`, adds none.
+    /// without an address, or without an answer within `limits.dnsTimeout`, adds none.
     pub(super) async fn look_up(
         &self,
+        state: &ProxyState,
         found: &ServiceMatch,
-        now: u32,
-        limit: Duration,
     ) -> Vec<SocketAddr> {
         let named = found.service.endpoints.iter().filter_map(|endpoint| match &endpoint.address {
             EndpointAddress::Dns(name) => {
@@ -57,35 +81,57 @@ impl NameCache {
         if names.is_empty() {
             names.push((found.service.host.to_string(), found.port.target_port));
         }
-        join_all(names.into_iter().map(|name| self.look_up_one(name, now, limit))).await.concat()
+        join_all(names.into_iter().map(|name| self.look_up_one(state, name))).await.concat()
     }
 
-    async fn look_up_one(&self, name: HostAndPort, now: u32, limit: Duration) -> Vec<SocketAddr> {
-        if let Some(fresh) = self.known(&name, now, FRESH_SECONDS) {
+    async fn look_up_one(&self, state: &ProxyState, name: HostAndPort) -> Vec<SocketAddr> {
+        let now = state.clock.coarse();
+        if let Some(fresh) = self.fresh(&name, now) {
             return fresh;
         }
-        match ask(&name, limit).await {
-            Some(addresses) => {
-                self.note(name, addresses.clone(), now);
-                addresses
-            }
-            None => self.known(&name, now, STALE).unwrap_or_default(),
+        let answer = ask(&name, state.settings.limits.dns_timeout).await;
+        let (addresses, looked_up) = self.settle(&name, answer, now);
+        state.metrics.dns_lookup(looked_up.as_str());
+        if looked_up != LookedUp::Good && state.dns_trouble.is_due(now) {
+            let result = looked_up.as_str();
+            tracing::warn!(name = name.0, port = name.1, result, "a name could not be looked up");
         }
+        addresses
     }
 
-    /// The cached answer, if it is not older than this many seconds.
-    fn known(&self, name: &HostAndPort, now: u32, oldest: u32) -> Option<Vec<SocketAddr>> {
+    /// The cached answer, where the resolver was asked a moment ago and the answer is not too old.
+    fn fresh(&self, name: &HostAndPort, now: u32) -> Option<Vec<SocketAddr>> {
         let known = self.0.lock();
-        let answer = known.get(name).filter(|answer| now <= answer.at.saturating_add(oldest))?;
-        Some(answer.addresses.clone())
+        let answer = known.get(name)?;
+        let is_fresh = now <= answer.asked.saturating_add(FRESH_SECONDS)
+            && now <= answer.at.saturating_add(STALE);
+        is_fresh.then(|| answer.addresses.clone())
     }
 
-    fn note(&self, name: HostAndPort, addresses: Vec<SocketAddr>, at: u32) {
+    /// Keeps an answer; without one, says what the last good answer is, and that the resolver need not be asked again at
+    /// once: nobody is to wait for its time-out while there is an address to try.
+    fn settle(
+        &self,
+        name: &HostAndPort,
+        answer: Option<Vec<SocketAddr>>,
+        now: u32,
+    ) -> (Vec<SocketAddr>, LookedUp) {
         let mut known = self.0.lock();
-        if known.len() >= MOST && !known.contains_key(&name) {
-            known.clear();
+        if let Some(addresses) = answer {
+            if known.len() >= MOST && !known.contains_key(name) {
+                known.clear();
+            }
+            let cached = CachedAddresses { addresses: addresses.clone(), at: now, asked: now };
+            known.insert(name.clone(), cached);
+            return (addresses, LookedUp::Good);
         }
-        known.insert(name, CachedAddresses { addresses, at });
+        match known.get_mut(name).filter(|cached| now <= cached.at.saturating_add(STALE)) {
+            Some(cached) => {
+                cached.asked = now;
+                (cached.addresses.clone(), LookedUp::Stale)
+            }
+            None => (Vec::new(), LookedUp::Failed),
+        }
     }
 }
 
@@ -97,25 +143,32 @@ mod tests {
     fn f25_dns_down_the_last_good_answer_is_used_for_five_minutes() {
         let names = NameCache::default();
         let name = ("bank.example".to_owned(), 443);
-        let address = SocketAddr::from(([10, 0, 0, 1], 443));
-        names.note(name.clone(), vec![address], 100);
-        for (now, oldest, expect) in [
-            (100, FRESH_SECONDS, true),
-            (105, FRESH_SECONDS, true),
-            (106, FRESH_SECONDS, false),
-            (400, STALE, true),
-            (401, STALE, false),
-        ] {
-            assert_eq!(names.known(&name, now, oldest).is_some(), expect, "{now} {oldest}");
+        let good = vec![SocketAddr::from(([10, 0, 0, 1], 443))];
+        assert_eq!(names.settle(&name, None, 99), (Vec::new(), LookedUp::Failed));
+        assert_eq!(names.settle(&name, Some(good.clone()), 100), (good.clone(), LookedUp::Good));
+        for (now, fresh) in [(100, true), (105, true), (106, false)] {
+            assert_eq!(names.fresh(&name, now).is_some(), fresh, "{now}");
         }
-        assert_eq!(names.known(&("bank.example".to_owned(), 80), 100, STALE), None);
+        // The resolver has no answer any more: it is asked every few seconds, and nobody waits for it in between.
+        assert_eq!(names.settle(&name, None, 106), (good.clone(), LookedUp::Stale));
+        for (now, fresh) in [(111, true), (112, false)] {
+            assert_eq!(names.fresh(&name, now).is_some(), fresh, "{now}");
+        }
+        assert_eq!(names.settle(&name, None, 400), (good, LookedUp::Stale));
+        assert_eq!(
+            names.fresh(&name, 401),
+            None,
+            "too old, although it was asked for a second ago"
+        );
+        assert_eq!(names.settle(&name, None, 401), (Vec::new(), LookedUp::Failed));
+        assert_eq!(names.fresh(&("bank.example".to_owned(), 80), 100), None);
     }
 
     #[test]
     fn names_are_bounded() {
         let names = NameCache::default();
         for port in 0..=u16::try_from(MOST).unwrap_or(u16::MAX) {
-            names.note(("many.example".to_owned(), port), Vec::new(), 1);
+            names.settle(&("many.example".to_owned(), port), Some(Vec::new()), 1);
         }
         assert_eq!(names.0.lock().len(), 1);
     }
