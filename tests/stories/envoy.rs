@@ -134,6 +134,21 @@ fn server_that_answers(client: &str, status: u16) -> Value {
     json!({"static_resources": {"listeners": [http_listener(8443, &route, Some(socket))]}})
 }
 
+/// A service that Envoy in a pod serves, under this service account's identity.
+fn legacy(pod: &Pod, identity: &str) -> String {
+    json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
+        "metadata": {"name": "legacy", "namespace": "shop"},
+        "spec": {
+            "hosts": ["legacy.shop.svc.cluster.local"], "location": "MESH_INTERNAL", "resolution": "STATIC",
+            "ports": [{"number": 8443, "name": "http-legacy", "protocol": "HTTP"}],
+            "endpoints": [{"address": pod.ipv4()}],
+            "subjectAltNames": [format!("spiffe://cluster.local/ns/shop/sa/{identity}")],
+        },
+    })
+    .to_string()
+}
+
 #[test]
 fn envoy_as_client_of_our_inbound() {
     let scene = scene::shop();
@@ -161,20 +176,7 @@ fn envoy_as_server_for_our_outbound() {
     let scene = scene::shop();
     let (pod, _envoy) =
         pod_with_envoy(&scene, "legacy", "legacy", &server_for(&scene.frontend.spiffe_id()));
-    let entry = |identity: &str| {
-        json!({
-            "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
-            "metadata": {"name": "legacy", "namespace": "shop"},
-            "spec": {
-                "hosts": ["legacy.shop.svc.cluster.local"], "location": "MESH_INTERNAL", "resolution": "STATIC",
-                "ports": [{"number": 8443, "name": "http-legacy", "protocol": "HTTP"}],
-                "endpoints": [{"address": pod.ipv4()}],
-                "subjectAltNames": [format!("spiffe://cluster.local/ns/shop/sa/{identity}")],
-            },
-        })
-        .to_string()
-    };
-    scene.mesh.policy("legacy", &entry("legacy"));
+    scene.mesh.policy("legacy", &legacy(&pod, "legacy"));
     wait::until_true("the call to reach Envoy", || {
         scene.frontend.curl("http://legacy:8443/").status == 200
     });
@@ -186,7 +188,7 @@ fn envoy_as_server_for_our_outbound() {
     let refused = reports.curl("http://legacy:8443/");
     assert!(refused.status >= 500, "{refused:?}");
     // And we believe Envoy only under the name the service must have.
-    scene.mesh.policy("legacy", &entry("another"));
+    scene.mesh.policy("legacy", &legacy(&pod, "another"));
     wait::until_true("the impostor to be refused", || {
         scene.frontend.curl("http://legacy:8443/").reason() == "upstream_tls_failed"
     });
@@ -230,16 +232,6 @@ fn envoy_as_server_that_is_asked_again() {
     let scene = scene::shop();
     let configuration = server_that_answers(&scene.frontend.spiffe_id(), 503);
     let (pod, _envoy) = pod_with_envoy(&scene, "legacy", "legacy", &configuration);
-    let entry = json!({
-        "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
-        "metadata": {"name": "legacy", "namespace": "shop"},
-        "spec": {
-            "hosts": ["legacy.shop.svc.cluster.local"], "location": "MESH_INTERNAL", "resolution": "STATIC",
-            "ports": [{"number": 8443, "name": "http-legacy", "protocol": "HTTP"}],
-            "endpoints": [{"address": pod.ipv4()}],
-            "subjectAltNames": ["spiffe://cluster.local/ns/shop/sa/legacy"],
-        },
-    });
     let route = json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
         "metadata": {"name": "legacy", "namespace": "shop"},
@@ -251,7 +243,7 @@ fn envoy_as_server_that_is_asked_again() {
             }],
         },
     });
-    scene.mesh.policy("legacy", &format!("{entry}\n---\n{route}\n"));
+    scene.mesh.policy("legacy", &format!("{}\n---\n{route}\n", legacy(&pod, "legacy")));
     let failed = || {
         let labels = [("reason", "listed_status"), ("result", "failure")];
         scene.frontend.metrics().sum("postern_retries_total", &labels)

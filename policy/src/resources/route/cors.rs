@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::matches::field_name;
+use super::matches::{METHODS, field_name};
 use crate::route::{CorsPolicy, Origin, OriginPattern};
 use crate::yaml::{YamlMapping, YamlReader, YamlValue};
 
@@ -11,19 +11,6 @@ const MAX_ITEMS: usize = 64;
 /// How long browsers keep a preflight by default, as the standard has it, in seconds.
 const DEFAULT_MAX_AGE: u32 = 5;
 
-const METHODS: &[(&str, &str)] = &[
-    ("GET", "GET"),
-    ("HEAD", "HEAD"),
-    ("POST", "POST"),
-    ("PUT", "PUT"),
-    ("DELETE", "DELETE"),
-    ("CONNECT", "CONNECT"),
-    ("OPTIONS", "OPTIONS"),
-    ("TRACE", "TRACE"),
-    ("PATCH", "PATCH"),
-    ("*", "*"),
-];
-
 /// Reads the filter.
 pub(super) fn read(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<CorsPolicy> {
     let mut map = reader.mapping(value)?;
@@ -31,9 +18,11 @@ pub(super) fn read(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Cors
         reader.parsed(item, "*, or an origin such as https://*.example.com", origin)
     });
     let credentials = map.take("allowCredentials").map_or(Some(false), |v| reader.boolean(v));
-    let methods = read_items(reader, &mut map, "allowMethods", |reader, item| {
-        reader.choice(item, METHODS).map(Arc::from)
-    });
+    let methods =
+        read_items(reader, &mut map, "allowMethods", |reader, item| match item.is_text("*") {
+            true => Some("*".into()),
+            false => reader.choice(item, METHODS).map(Arc::from),
+        });
     let headers = read_items(reader, &mut map, "allowHeaders", read_name);
     let exposed = read_items(reader, &mut map, "exposeHeaders", read_name);
     let max_age = map.take("maxAge").map_or(Some(u64::from(DEFAULT_MAX_AGE)), |v| {

@@ -15,7 +15,8 @@ const MAX_PARAMETER_VALUE: usize = 1024;
 /// The longest name, in bytes, as the standard has it.
 const MAX_NAME: usize = 256;
 
-const METHODS: &[(&str, &str)] = &[
+/// The methods that the standard names.
+pub(super) const METHODS: &[(&str, &str)] = &[
     ("GET", "GET"),
     ("HEAD", "HEAD"),
     ("POST", "POST"),

@@ -17,6 +17,7 @@ mod outcome;
 mod retry;
 mod route_meters;
 mod routed;
+mod stream_route;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -125,49 +126,60 @@ impl OutboundConnection {
             record.service(&found.service.host);
             // With bytes that are not requests nothing is sniffed: the server may speak first.
             if found.service.external && !found.port.protocol.is_http() {
-                let target = match egress::begins_tls(&self.worker, found) {
-                    false => OutboundTarget::Outside(
-                        self.destination.dialled(found)?,
-                        found.service.host.clone(),
-                    ),
-                    true => {
-                        let dialled = self.destination.believed(true, found);
-                        let resolving =
-                            egress::resolve(&self.worker, found, Protocol::Tcp, dialled);
-                        OutboundTarget::External(Box::pin(resolving).await?)
-                    }
-                };
+                let target = self.outside(found).await?;
                 return Box::pin(self.opaque(Box::new(stream), Bytes::new(), target)).await;
             }
         }
-        let declared = by_address.as_ref().map_or(Declared::Auto, |found| found.port.protocol);
+        let declared = match &by_address {
+            None => Declared::Auto,
+            // Routed as a whole, whatever is spoken on it.
+            Some(found) if stream_route::is_attached(&self.worker, found) => Declared::Tcp,
+            Some(found) => found.port.protocol,
+        };
         let mut io: BoxedIo = Box::new(stream);
-        let (protocol, mut ahead) = self.protocol(&mut io, declared).await?;
+        let (protocol, ahead) = self.protocol(&mut io, declared).await?;
         if protocol != Protocol::Tcp {
             // Boxed: opaque connections, of which there may be many, are not to hold the room that HTTP takes.
             return Ok(Box::pin(self.http(io, ahead, protocol, record)).await);
         }
-        let target = match by_address {
+        let (target, ahead) = match by_address {
             Some(found) => {
-                let resolved =
-                    Box::pin(self.worker.backends.get(&self.worker, &found, Protocol::Tcp));
-                OutboundTarget::Mesh(resolved.await?)
+                let choosing = stream_route::backend(&self.worker, &found, &mut io, ahead);
+                let (backend, ahead) = Box::pin(choosing).await?;
+                (OutboundTarget::Mesh(backend), ahead)
             }
-            None => {
-                let port = self.destination.port();
-                let named = egress::by_server_name(&self.worker, &mut io, ahead, port);
-                let (named, all) = Box::pin(named).await?;
-                ahead = all;
-                match named {
-                    Some(service) => {
-                        record.service(&service.service.host);
-                        OutboundTarget::External(service)
-                    }
-                    None => self.unknown()?,
-                }
-            }
+            None => Box::pin(self.by_server_name(&mut io, ahead, record)).await?,
         };
         Box::pin(self.opaque(io, ahead, target)).await
+    }
+
+    /// A service outside the mesh whose bytes are no requests.
+    async fn outside(&self, found: &ServiceMatch) -> Result<OutboundTarget, RequestError> {
+        if !egress::begins_tls(&self.worker, found) {
+            let dialled = self.destination.dialled(found)?;
+            return Ok(OutboundTarget::Outside(dialled, found.service.host.clone()));
+        }
+        let dialled = self.destination.believed(true, found);
+        let resolving = egress::resolve(&self.worker, found, Protocol::Tcp, dialled);
+        Box::pin(resolving).await.map(OutboundTarget::External)
+    }
+
+    /// The destination of bytes to an address that no resource names: the host that they ask for in TLS, where a resource
+    /// names that; and the bytes read to find out.
+    async fn by_server_name(
+        &self,
+        io: &mut BoxedIo,
+        ahead: Bytes,
+        record: &mut ConnectionRecord,
+    ) -> Result<(OutboundTarget, Bytes), RequestError> {
+        let port = self.destination.port();
+        match egress::by_server_name(&self.worker, io, ahead, port).await? {
+            (Some(service), ahead) => {
+                record.service(&service.service.host);
+                Ok((OutboundTarget::External(service), ahead))
+            }
+            (None, ahead) => Ok((self.unknown()?, ahead)),
+        }
     }
 
     /// The protocol of the app: declared for the port, else sniffed; a client that stays silent waits for the server,
