@@ -11,6 +11,7 @@ use policy::service::EndpointAddress;
 use policy::{Diagnostics, Resources, SourceFile};
 use serde_json::{Value, json};
 
+use super::references::References;
 use super::{IndexSettings, KindRole, ObjectName, PolicyName, ResourceDocument, message};
 
 /// The workloads of its namespace (of all, in the root namespace) that a policy is about.
@@ -65,6 +66,10 @@ pub(super) fn check(
     document: &Value,
     settings: &IndexSettings,
 ) -> Result<Reading, String> {
+    if name.kind.role() == KindRole::Route && !References::is_of_services(name, document) {
+        // A gateway's, which may understand what we do not.
+        return Ok(Reading::default());
+    }
     let mut files =
         vec![SourceFile { name: name.to_string(), bytes: document.to_string().into_bytes() }];
     // Which workloads are behind a Service is known here from the cluster; the reader asks for a ServiceEntry.

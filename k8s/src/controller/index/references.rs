@@ -60,6 +60,11 @@ impl References {
         }
     }
 
+    /// Whether a route has a Service among its parents.
+    pub(super) fn is_of_services(name: &PolicyName, document: &Value) -> bool {
+        !Self::of(name, document, None).parents.is_empty()
+    }
+
     /// The Services it is attached to, each once.
     pub(super) fn services(&self) -> BTreeSet<&ObjectName> {
         self.parents.iter().map(|parent| &parent.service).collect()

@@ -58,9 +58,16 @@ fn what_is_told_of_a_route() {
 fn a_parent_of_another_kind_is_somebody_elses() {
     let mut index = index(shop());
     let mut spec = leading(&[("shop", "cart")], ("shop", "cart"));
-    spec["parentRefs"] = json!([{"name": "edge"}]);
-    index.apply(route("shop", "r", &spec));
-    assert!(index.unreported_route_count() == 0);
+    spec["rules"][0]["whatever"] = json!("a gateway understands");
+    for (row, parents, ours) in [
+        ("a gateway", json!([{"name": "edge"}]), 0),
+        ("a gateway and a Service", json!([{"name": "edge"}, spec["parentRefs"][0]]), 1),
+        ("a gateway again", json!([{"name": "edge"}]), 0),
+    ] {
+        spec["parentRefs"] = parents;
+        index.apply(route("shop", "r", &spec));
+        assert_eq!((index.unreported_route_count(), index.refused().len()), (ours, ours), "{row}");
+    }
 }
 
 #[test]
