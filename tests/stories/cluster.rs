@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use api_server_stand_in::ApiServer;
-use postern_tests::{App, Capture, Mesh, Pod, Process, binary, raw, wait};
+use postern_tests::{App, Capture, Load, Mesh, Pod, Process, binary, raw, wait};
 use serde_json::{Value, json};
 
 use crate::scene;
@@ -240,6 +240,29 @@ fn a_route_in_the_api_leads_elsewhere_and_is_answered_at_its_parent() {
 }
 
 /// What an orders desk answers to bytes from `caller`'s app; empty when it never heard them.
+#[test]
+fn an_upgrade_in_place_learns_everything_from_the_controller_before_it_serves() {
+    let mut cluster = cluster();
+    cluster.api.put(allow());
+    wait::until_true("the policy", || status(&cluster) == 200);
+    let Cluster { cart, frontend, .. } = &cluster;
+    let load = Load::start(frontend, cart.at(8080), "cart:8080", "/cart/ann", 2);
+    for name in ["proxy-2", "proxy-3"] {
+        for pod in [cart, frontend] {
+            let mut replaced = pod.upgrade_proxy(name);
+            assert_eq!(replaced.exit_code(wait::PATIENCE), 0, "{} {name}", pod.name());
+        }
+    }
+    load.finish().expect_all_good();
+    // What cannot be learned anew is worth more than a new version.
+    cluster.controller = None;
+    cluster.cart.configure(&json!({"limits": {"upgradeTimeout": "1s"}}));
+    let mut unready = cluster.cart.start_successor("without-controller");
+    assert_eq!(unready.exit_code(wait::PATIENCE), 1);
+    assert!(unready.stderr().contains("resources are not loaded"), "{}", unready.stderr());
+    assert_eq!(status(&cluster), 200);
+}
+
 fn answer(caller: &Pod, desk: SocketAddr, words: &str) -> String {
     let order = format!("ADD ann {words}\n");
     caller.run(async move { raw::say_and_half_close(desk, order.as_bytes()).await.text() })
