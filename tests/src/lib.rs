@@ -44,6 +44,7 @@ pub mod grpc;
 pub mod http2_frames;
 mod identity_source;
 mod inside;
+pub mod known_bytes;
 pub mod kubelet;
 mod load;
 mod logs;

@@ -5,11 +5,13 @@ mod fresh;
 mod grpc;
 mod http2;
 mod lines;
+mod paced;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
@@ -18,6 +20,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::time::interval;
 
 use crate::inside::Task;
 use crate::pod::Pod;
@@ -61,7 +64,7 @@ impl Load {
             let (host, path) = (host.to_owned(), path.to_owned());
             async move {
                 type Http1 = SendRequest<Empty<Bytes>>;
-                ask_again_and_again::<Http1>(address, &host, &path, &stop).await
+                ask_again_and_again::<Http1>(address, &host, &path, &stop, None).await
             }
         })
     }
@@ -119,16 +122,21 @@ trait Asking: Sized {
     async fn ask(&mut self, host: &str, path: &str) -> hyper::Result<StatusCode>;
 }
 
-/// Asks over one connection as long as it lasts, then over the next.
+/// Asks over one connection as long as it lasts, then over the next; once in `pace`, where there is one.
 async fn ask_again_and_again<A: Asking>(
     address: SocketAddr,
     host: &str,
     path: &str,
     stop: &AtomicBool,
+    pace: Option<Duration>,
 ) -> LoadReport {
     let mut report = LoadReport::default();
+    let mut pace = pace.map(interval);
     let mut connection: Option<A> = None;
     while !stop.load(Ordering::Relaxed) {
+        if let Some(pace) = &mut pace {
+            pace.tick().await;
+        }
         let mut open = match connection.take() {
             Some(open) => open,
             None => match A::open(address).await {

@@ -3,17 +3,21 @@
 //!
 //! `make prove-certs` and `make prove-traffic` run them in full with release programs; the quick forms are stories.
 
+mod bulk;
 mod command;
+mod endings;
 mod five_thousand_routes;
 mod herd;
 mod issuance;
 mod memory;
 mod outage;
 mod progress;
+mod rollouts;
 mod roots;
 mod rotations;
 mod stage;
 mod upgrades;
+mod vanished;
 
 pub use command::run;
 pub use progress::Progress;
@@ -88,6 +92,26 @@ pub const TRAFFIC_PROMISES: &[Promise] = &[
         name: "routes",
         words: "five thousand routes cost little, and a changed one acts within a moment",
         prove: five_thousand_routes::prove,
+    },
+    Promise {
+        name: "P-04",
+        words: "no request is lost while app and proxy are rolled, again and again",
+        prove: rollouts::prove,
+    },
+    Promise {
+        name: "P-05",
+        words: "what is under way at SIGTERM and ends within the grace completes; the proxy ends with the grace",
+        prove: endings::prove,
+    },
+    Promise {
+        name: "F-28",
+        words: "a gigabyte arrives as it was sent, and costs no memory",
+        prove: bulk::prove,
+    },
+    Promise {
+        name: "F-15",
+        words: "a side that is gone without a word is noticed within 30 s",
+        prove: vanished::prove,
     },
 ];
 

@@ -1,13 +1,15 @@
-//! A WebSocket client inside a pod.
+//! A WebSocket client inside a pod, and an app for it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, accept_async, client_async};
+
+use crate::pod::Pod;
 
 /// How long one message may take.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -59,4 +61,23 @@ impl Socket {
             Err(_) => Err("silent".to_owned()),
         }
     }
+}
+
+/// Serves WebSockets on `port` of `pod` that send every text back; it closes with the pod.
+pub fn serve_echo(pod: &Pod, port: u16) {
+    drop(pod.spawn(async move {
+        let listener = TcpListener::bind(("::", port)).await.expect("the app's port is free");
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let Ok(mut socket) = accept_async(stream).await else { return };
+                while let Some(Ok(message)) = socket.next().await {
+                    // An answer to a close is the library's own.
+                    if message.is_text() && socket.send(message).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    }));
+    pod.wait_for_app(port);
 }

@@ -43,3 +43,23 @@ fn no_request_fails_while_proxies_are_upgraded_in_place() {
 fn five_thousand_routes_cost_little() {
     holds("routes");
 }
+
+#[test]
+fn p04_no_request_is_lost_while_app_and_proxy_are_rolled() {
+    holds("P-04");
+}
+
+#[test]
+fn p05_what_is_under_way_at_sigterm_completes_within_the_grace() {
+    holds("P-05");
+}
+
+#[test]
+fn f28_large_bodies_arrive_as_they_were_sent_and_cost_no_memory() {
+    holds("F-28");
+}
+
+#[test]
+fn f15_upstream_half_open_is_noticed_on_the_network_and_within_the_pod() {
+    holds("F-15");
+}

@@ -28,7 +28,7 @@ impl Load {
     ) -> Self {
         Self::lanes(pod, connections, |stop| {
             let (host, path) = (host.to_owned(), path.to_owned());
-            async move { ask_again_and_again::<Sender>(address, &host, &path, &stop).await }
+            async move { ask_again_and_again::<Sender>(address, &host, &path, &stop, None).await }
         })
     }
 }
