@@ -72,8 +72,12 @@ fn s22_spiffe_leaf_rules_a_leaf_among_the_roots_signs_for_nobody() {
     wait::until("the bundle to be refused", Duration::from_secs(10), || {
         if refused() > before { Ok(()) } else { Err("not yet".to_owned()) }
     });
-    let said = scene.cart.with_proxy(|proxy| proxy.stdout());
-    assert!(said.contains("certificate 1 ") && said.contains("/sa/reports"), "by name: {said}");
+    // The line follows the count.
+    wait::until("it to be named", wait::PATIENCE, || {
+        let said = scene.cart.with_proxy(|proxy| proxy.stdout());
+        let named = said.contains("certificate 1 ") && said.contains("/sa/reports");
+        if named { Ok(()) } else { Err(said) }
+    });
     let answer = call();
     assert!(answer.is_err(), "a leaf has signed for the front end: {answer:?}");
     // What worked goes on with the last good roots.

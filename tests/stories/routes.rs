@@ -512,6 +512,7 @@ fn connections_go_where_a_route_of_connections_says() {
         frontend.run(async move {
             let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()?;
             stream.write_all(&say).await.ok()?;
+            stream.shutdown().await.ok()?;
             let mut heard = Vec::new();
             stream.read_to_end(&mut heard).await.ok()?;
             Some(String::from_utf8_lossy(&heard).into_owned())
@@ -530,7 +531,7 @@ fn connections_go_where_a_route_of_connections_says() {
     frontend.expect_log(&[("kind", "connection"), ("reason", "route_not_found")]);
 }
 
-/// A server that says its name to whoever connects, and reads nothing.
+/// A server that reads what it is sent, and then says its name.
 fn greet(pod: &Pod, name: &'static str) {
     pod.run(async move {
         for port in [9000, 9443] {
@@ -538,12 +539,10 @@ fn greet(pod: &Pod, name: &'static str) {
             tokio::spawn(async move {
                 while let Ok((mut stream, _)) = listener.accept().await {
                     tokio::spawn(async move {
-                        let mut first = [0; 1024];
-                        if port == 9443 {
-                            // The ClientHello has come through.
-                            let read = stream.read(&mut first).await.unwrap_or_default();
-                            assert!(first.starts_with(&[22, 3]), "{read} bytes of TLS");
-                        }
+                        let mut said = Vec::new();
+                        let _ = stream.read_to_end(&mut said).await;
+                        // The ClientHello has come through.
+                        assert!(port == 9000 || said.starts_with(&[22, 3]), "{} bytes", said.len());
                         let _ = stream.write_all(name.as_bytes()).await;
                     });
                 }
