@@ -93,6 +93,45 @@ fn f14_upstream_resets_mid_body_seen_by_an_old_client() {
     assert_eq!(old.join(), raw::End::Broken);
 }
 
+/// What follows a switch of protocols has no end but the connection's.
+#[test]
+fn f14_upstream_resets_after_a_switch_of_protocols() {
+    let scene = store();
+    let switched = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhalf of it";
+    let reset = answer_then_reset(&scene.store, switched);
+    let address = scene.store.at(8080);
+    let client = scene.frontend.spawn(async move {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let ask =
+            b"GET / HTTP/1.1\r\nhost: store\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+        stream.write_all(ask).await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"half of it") {
+            seen.push(stream.read_u8().await.unwrap());
+        }
+        reset.send(()).unwrap();
+        raw::hear(&mut stream, Duration::from_secs(10)).await.end
+    });
+    assert_eq!(client.join(), raw::End::Broken);
+}
+
+/// Opaque bytes have none either.
+#[test]
+fn f14_upstream_resets_opaque_bytes() {
+    let scene = store_that_speaks("tcp");
+    let reset = answer_then_reset(&scene.store, b"half of it");
+    let address = scene.store.at(8080);
+    let client = scene.frontend.spawn(async move {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"go").await.unwrap();
+        let mut seen = [0; 10];
+        stream.read_exact(&mut seen).await.unwrap();
+        reset.send(()).unwrap();
+        raw::hear(&mut stream, Duration::from_secs(10)).await.end
+    });
+    assert_eq!(client.join(), raw::End::Broken);
+}
+
 #[test]
 fn f13_upstream_dead_or_refused_app_not_listening() {
     let scene = store();

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
 
-use crate::connection::net::Io;
+use crate::connection::net::{Io, StreamAborter};
 use crate::connection::registry::Connection;
 use crate::http::body::Body;
 use crate::http::error::RequestError;
@@ -21,14 +21,14 @@ use crate::limits::Limits;
 use crate::traffic::opaque;
 use crate::traffic::record::RequestRecord;
 
-/// An upgrade as the library announces it with a request. When it is never taken, the dropped value receives the
+/// An upgrade as the library announces it with a request, and what decides how its connection ends. When it is never taken, the dropped value receives the
 /// connection and ends it gracefully, with TLS close_notify, so that the client can tell the end from a cut.
-pub(crate) struct AnnouncedUpgrade(Option<OnUpgrade>);
+pub(crate) struct AnnouncedUpgrade(Option<OnUpgrade>, StreamAborter);
 
 impl AnnouncedUpgrade {
     /// Takes the announcement from a request.
     pub(crate) fn of(parts: &mut Parts) -> Self {
-        Self(parts.extensions.remove())
+        Self(parts.extensions.remove(), parts.extensions.remove().unwrap_or_default())
     }
 
     /// Whether the request announces an upgrade.
@@ -36,8 +36,8 @@ impl AnnouncedUpgrade {
         self.0.is_some()
     }
 
-    fn take(mut self) -> Option<OnUpgrade> {
-        self.0.take()
+    fn take(mut self) -> Option<(OnUpgrade, StreamAborter)> {
+        Some((self.0.take()?, self.1.clone()))
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn finish_upgrade(
 impl Io for TokioIo<Upgraded> {}
 
 async fn copy_until_end(
-    client: OnUpgrade,
+    (client, aborter): (OnUpgrade, StreamAborter),
     upstream: OnUpgrade,
     mut record: Box<RequestRecord>,
     connection: Arc<Connection>,
@@ -99,9 +99,15 @@ async fn copy_until_end(
     };
     connection.allow_idle();
     let (client, upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+    let withdrawn = async {
+        record.withdrawn().await;
+        // Before the connection is closed, which the end of the other branch does.
+        aborter.abort();
+    };
+    let aborters = std::slice::from_ref(&aborter);
     let reason = tokio::select! {
-        reason = opaque::copy_both_ways(client, upstream, &connection, &[]) => reason,
-        () = record.withdrawn() => CloseReason::Policy,
+        reason = opaque::copy_both_ways(client, upstream, &connection, aborters) => reason,
+        () = withdrawn => CloseReason::Policy,
     };
     if reason != CloseReason::Done {
         record.failed(reason.as_str());

@@ -112,8 +112,12 @@ async fn serve(
     let malformed = handler.clone();
     let turns = writer.clone();
     let broken = aborter.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let (turn, aborter) = (turns.begin_request(), broken.clone());
+        // The library announces an upgrade there, and nothing else.
+        if !request.extensions().is_empty() {
+            request.extensions_mut().insert(aborter.clone());
+        }
         // Boxed, because hyper moves the future it is given, and ours is large.
         let prepared = prepare(request, &bounds, &turn);
         let answered = Box::pin(answer(handler.clone(), prepared, turn, aborter));
