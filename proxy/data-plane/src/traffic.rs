@@ -10,6 +10,7 @@ pub mod balancing;
 pub mod client;
 pub mod decisions;
 pub mod demand;
+pub(crate) mod egress;
 pub mod exchange;
 pub mod inbound;
 pub mod jwt;

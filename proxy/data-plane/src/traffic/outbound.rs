@@ -35,6 +35,7 @@ use crate::connection::sniff::{self, ProtocolGuess};
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::serve;
 use crate::labels::{CloseReason, Direction, Protocol};
+use crate::traffic::egress::{ExternalService, StreamUse};
 use crate::traffic::exchange::{ExchangeHandler, ExchangePhases as _};
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::opaque;
@@ -44,8 +45,6 @@ use crate::traffic::worker::Worker;
 use backend::{Backend, EndpointHints};
 pub(crate) use backend_cache::BackendCache;
 use dialled::{DialledDestination, ServiceMatch};
-pub(crate) use egress::EgressPool;
-use egress::{ExternalService, StreamUse};
 pub(crate) use name_cache::NameCache;
 pub(crate) use route_meters::RouteMeters;
 
@@ -290,7 +289,8 @@ impl OutboundConnection {
                 .await)
             }
             OutboundTarget::External(service) => {
-                let opening = service.open_stream(&self.worker, StreamUse::Opaque);
+                let dialer = egress::dialer(&self.worker);
+                let opening = service.open_stream(&dialer, StreamUse::Opaque);
                 let (upstream, aborter) = Box::pin(opening).await?;
                 self.aborter.close_in_order();
                 self.connection.enter_phase(ConnectionPhase::Busy, state.clock.coarse());

@@ -19,9 +19,10 @@ use crate::telemetry::LogSink;
 use crate::telemetry::metrics::TrafficLabels;
 use crate::telemetry::trace::Tracer;
 use crate::traffic::app::AppPool;
+use crate::traffic::egress::EgressPool;
 use crate::traffic::jwt::TokenCache;
 use crate::traffic::mesh::{MeshDialer, MeshPool};
-use crate::traffic::outbound::{BackendCache, EgressPool, NameCache, RouteMeters};
+use crate::traffic::outbound::{BackendCache, NameCache, RouteMeters};
 use crate::traffic::record::{Recorder, TrafficMeter};
 use crate::traffic::state::{DrainStage, ProxyState};
 

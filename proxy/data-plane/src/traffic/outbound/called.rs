@@ -7,9 +7,10 @@ use policy::{Faults, HostName, ServiceRoutes, ServiceTable};
 use super::OutboundConnection;
 use super::backend::Backend;
 use super::dialled::{self, ServiceMatch};
-use super::egress::{self, ExternalService};
+use super::egress;
 use super::http::OutboundPhases;
 use crate::http::error::RequestError;
+use crate::traffic::egress::ExternalService;
 use crate::traffic::state::ProxyState;
 
 /// The service of a request.

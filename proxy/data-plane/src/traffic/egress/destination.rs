@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use http::{Request, Response, Version};
 use parking_lot::Mutex;
+use policy::Protocol as Declared;
 use policy::traffic_policy::{ConnectionPool, UpstreamTls, UpstreamTlsMode};
-use policy::{Protocol as Declared, TrafficPolicy};
 use tokio_rustls::TlsConnector;
 
+use super::EgressDialer;
 use super::web_tls::WebAlpn;
 use crate::clock::Clock;
 use crate::connection::net::{AbortableStream, BoxedIo, DialOptions, ReadAheadIo, StreamAborter};
@@ -25,8 +26,6 @@ use crate::http::http1_client::{Http1Client, Http1SendError};
 use crate::labels::Direction;
 use crate::limits::Limits;
 use crate::traffic::app::is_reusable;
-use crate::traffic::outbound::dialled::ServiceMatch;
-use crate::traffic::worker::Worker;
 
 const WHO: OtherEnd = OtherEnd::Upstream;
 /// How long an HTTP/1.1 connection is kept for the next request: less than the servers that close first, most of which wait
@@ -35,7 +34,7 @@ const IDLE_HTTP1: Duration = Duration::from_secs(30);
 
 /// What tells destinations apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct EgressKey {
+pub(crate) struct EgressKey {
     address: SocketAddr,
     /// The host that names it in the handshake.
     host: Arc<str>,
@@ -44,24 +43,25 @@ pub(super) struct EgressKey {
 }
 
 impl EgressKey {
-    pub(super) fn of(address: SocketAddr, found: &ServiceMatch, policy: &TrafficPolicy) -> Self {
-        Self {
-            address,
-            host: found.service.host.clone(),
-            protocol: found.port.protocol,
-            tls: tls_of(found, policy).cloned(),
-        }
+    /// `protocol` is what is spoken on the service's port, and `tls` what a DestinationRule says of it.
+    pub(crate) fn new(
+        address: SocketAddr,
+        host: &Arc<str>,
+        protocol: Declared,
+        tls: Option<&Arc<UpstreamTls>>,
+    ) -> Self {
+        let (host, tls) = (host.clone(), begun(protocol, tls).cloned());
+        Self { address, host, protocol, tls }
     }
 }
 
 /// The TLS that the proxy begins: none where the app speaks it itself.
-pub(super) fn tls_of<'p>(
-    found: &ServiceMatch,
-    policy: &'p TrafficPolicy,
-) -> Option<&'p Arc<UpstreamTls>> {
+pub(crate) fn begun(
+    protocol: Declared,
+    tls: Option<&Arc<UpstreamTls>>,
+) -> Option<&Arc<UpstreamTls>> {
     let begins = |tls: &&Arc<UpstreamTls>| tls.mode != UpstreamTlsMode::Disable;
-    let apps_own = found.port.protocol == Declared::Tls;
-    policy.tls.as_ref().filter(begins).filter(|_| !apps_own)
+    tls.filter(begins).filter(|_| protocol != Declared::Tls)
 }
 
 /// The limits, with what a DestinationRule says otherwise.
@@ -84,7 +84,7 @@ pub(crate) enum StreamUse {
 }
 
 /// One address, and our connections to it.
-pub(super) struct EgressDestination {
+pub(crate) struct EgressDestination {
     key: EgressKey,
     pub(super) limits: Limits,
     http2: H2Pool,
@@ -158,9 +158,9 @@ impl EgressDestination {
     }
 
     /// Notes that it could not be reached, where that is its own fault; the error comes back.
-    pub(super) fn failed(&self, worker: &Worker, error: RequestError) -> RequestError {
+    pub(super) fn failed(&self, dialer: &EgressDialer<'_>, error: RequestError) -> RequestError {
         if error.is_endpoint_fault() {
-            self.failed_at.store(worker.state.clock.coarse().max(1), Relaxed);
+            self.failed_at.store(dialer.state.clock.coarse().max(1), Relaxed);
         }
         error
     }
@@ -187,19 +187,19 @@ impl EgressDestination {
     /// [`RequestError`]; nothing has been sent then.
     pub(super) async fn reach(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &EgressDialer<'_>,
         http2: bool,
     ) -> Result<EgressConnection, RequestError> {
         if !http2 {
-            return match self.take_idle(worker) {
+            return match self.take_idle(dialer) {
                 Some(lease) => Ok(EgressConnection::Http1 { lease, fresh: false }),
-                None => Box::pin(self.open_http1(worker)).await,
+                None => Box::pin(self.open_http1(dialer)).await,
             };
         }
         for _ in 0..TRIES {
             let place = match self.http2.reserve_stream() {
                 Some(place) => place,
-                None => match Box::pin(self.open_http2(worker)).await? {
+                None => match Box::pin(self.open_http2(dialer)).await? {
                     OpenedHttp2::Stream(place) => place,
                     OpenedHttp2::Http1(connection) => return Ok(connection),
                 },
@@ -218,7 +218,7 @@ impl EgressDestination {
     /// [`RequestError`]; the server has not answered then.
     pub(super) async fn send(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &EgressDialer<'_>,
         connection: EgressConnection,
         mut request: Box<Request<Body>>,
     ) -> Result<Response<Body>, RequestError> {
@@ -240,7 +240,7 @@ impl EgressDestination {
                 Err(Http1SendError::Unsent(unsent)) if !fresh => request = unsent,
                 Err(unanswered) => return Err(unanswered.into_error(WHO)),
             }
-            (lease, fresh) = match self.reach(worker, false).await? {
+            (lease, fresh) = match self.reach(dialer, false).await? {
                 EgressConnection::Http1 { lease, fresh } => (lease, fresh),
                 EgressConnection::Http2(_) => return Err(ended(WHO)),
             };
@@ -253,14 +253,14 @@ impl EgressDestination {
     /// [`RequestError`].
     pub(super) async fn open_stream(
         &self,
-        worker: &Arc<Worker>,
+        dialer: &EgressDialer<'_>,
         used: StreamUse,
     ) -> Result<(BoxedIo, StreamAborter), RequestError> {
         let alpn = match used {
             StreamUse::Upgrade => WebAlpn::Http1,
             StreamUse::Opaque => WebAlpn::Nothing,
         };
-        let opened = self.connect(worker, alpn).await?;
+        let opened = self.connect(dialer, alpn).await?;
         Ok((opened.io, opened.aborter))
     }
 
@@ -277,12 +277,12 @@ impl EgressDestination {
         u64::from(now.saturating_sub(lease.since)) <= most
     }
 
-    fn take_idle(self: &Arc<Self>, worker: &Worker) -> Option<Box<EgressLease>> {
-        let now = worker.state.clock.coarse();
+    fn take_idle(self: &Arc<Self>, dialer: &EgressDialer<'_>) -> Option<Box<EgressLease>> {
+        let now = dialer.state.clock.coarse();
         let mut idle = self.http1.lock();
         while let Some(mut lease) = idle.pop() {
             if self.is_fresh(&lease, now) && lease.client.is_ready() {
-                lease.home = Some((self.clone(), worker.state.clock.clone()));
+                lease.home = Some((self.clone(), dialer.state.clock.clone()));
                 return Some(lease);
             }
         }
@@ -291,19 +291,19 @@ impl EgressDestination {
 
     async fn open_http1(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &EgressDialer<'_>,
     ) -> Result<EgressConnection, RequestError> {
-        let opened = self.connect(worker, WebAlpn::Http1).await?;
-        self.http1_over(worker, opened.io).await
+        let opened = self.connect(dialer, WebAlpn::Http1).await?;
+        self.http1_over(dialer, opened.io).await
     }
 
     async fn http1_over(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &EgressDialer<'_>,
         io: BoxedIo,
     ) -> Result<EgressConnection, RequestError> {
         let client = Http1Client::open(io, &self.limits, WHO, std::future::pending()).await?;
-        let home = Some((self.clone(), worker.state.clock.clone()));
+        let home = Some((self.clone(), dialer.state.clock.clone()));
         let lease = Box::new(EgressLease { client, home, since: 0 });
         Ok(EgressConnection::Http1 { lease, fresh: true })
     }
@@ -312,22 +312,22 @@ impl EgressDestination {
     /// chose it, a connection of HTTP/1.1.
     async fn open_http2(
         self: &Arc<Self>,
-        worker: &Arc<Worker>,
+        dialer: &EgressDialer<'_>,
     ) -> Result<OpenedHttp2, RequestError> {
         let _turn = self.http2.opening_turn(self.limits.connect_timeout).await;
         if let Some(place) = self.http2.reserve_stream() {
             return Ok(OpenedHttp2::Stream(place));
         }
         if self.http2.is_full(&self.limits) {
-            worker.state.metrics.overflow(Direction::Outbound);
+            dialer.state.metrics.overflow(Direction::Outbound);
             return Err(RequestError::Overflow { who: WHO, address: self.address() });
         }
         let declared = matches!(self.key.protocol, Declared::Http2 | Declared::Grpc);
         let offer = if declared { WebAlpn::Http2 } else { WebAlpn::Both };
-        let opened = self.connect(worker, offer).await?;
+        let opened = self.connect(dialer, offer).await?;
         if opened.chose_http1 {
             self.chose_http1.store(true, Relaxed);
-            return self.http1_over(worker, opened.io).await.map(OpenedHttp2::Http1);
+            return self.http1_over(dialer, opened.io).await.map(OpenedHttp2::Http1);
         }
         let client = H2Client::open(opened.io, &self.limits).await;
         let client = client.map_err(|error| RequestError::broken(WHO, &error))?;
@@ -339,10 +339,10 @@ impl EgressDestination {
     /// Connects and, where the DestinationRule says so, makes the handshake in which the server proves its name.
     async fn connect(
         &self,
-        worker: &Arc<Worker>,
+        dialer: &EgressDialer<'_>,
         alpn: WebAlpn,
     ) -> Result<OpenedConnection, RequestError> {
-        let (settings, address) = (&worker.state.settings, self.address());
+        let (settings, address) = (&dialer.state.settings, self.address());
         let tcp = DialOptions::upstream(&self.limits, &settings.interception)
             .for_traffic()
             .connect(address)
@@ -355,11 +355,11 @@ impl EgressDestination {
             return Ok(OpenedConnection { io: Box::new(tcp), aborter, chose_http1: false });
         };
         let limit = self.limits.handshake_timeout;
-        let handshake = self.handshake(worker, tls, alpn, Box::new(tcp));
+        let handshake = self.handshake(dialer, tls, alpn, Box::new(tcp));
         let done = tokio::time::timeout(limit, handshake);
         let done = done.await.unwrap_or(Err(HandshakeError::Timeout(limit)));
         let label = done.as_ref().err().map_or("ok", HandshakeError::label);
-        worker.state.metrics.handshake("client", label);
+        dialer.state.metrics.handshake("client", label);
         let (io, chosen) = done.map_err(|source| RequestError::Handshake { address, source })?;
         let chose_http1 = alpn == WebAlpn::Both && chosen.as_deref() != Some(b"h2");
         Ok(OpenedConnection { io, aborter, chose_http1 })
@@ -367,13 +367,13 @@ impl EgressDestination {
 
     async fn handshake(
         &self,
-        worker: &Worker,
+        dialer: &EgressDialer<'_>,
         tls: &Arc<UpstreamTls>,
         alpn: WebAlpn,
         io: BoxedIo,
     ) -> Result<(BoxedIo, Option<Vec<u8>>), HandshakeError> {
-        let now = worker.state.clock.coarse();
-        let config = worker.egress.tls.get(tls, alpn, now).await;
+        let now = dialer.state.clock.coarse();
+        let config = dialer.pool.tls.get(tls, alpn, now).await;
         let config = config.map_err(|error| std::io::Error::other(error.to_string()))?;
         let asked = tls.sni.as_ref().unwrap_or(&self.key.host);
         let name = tls::server_name(asked, self.address().ip());
