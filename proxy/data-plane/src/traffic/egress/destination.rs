@@ -21,7 +21,7 @@ use crate::http::error::{OtherEnd, RequestError};
 use crate::http::h2_client::{H2Client, ReadyStream, ReservedStream};
 use crate::http::h2_pool::{H2Pool, TRIES, ended};
 use crate::http::head;
-use crate::http::headers::AnswerOrigin;
+use crate::http::headers::{AnswerOrigin, is_native_grpc};
 use crate::http::http1_client::{Http1Client, Http1SendError};
 use crate::labels::Direction;
 use crate::limits::Limits;
@@ -227,6 +227,9 @@ impl EgressDestination {
                 head::for_http2(&mut request);
                 return slot.send(request).await.map_err(|error| error.into_error(WHO));
             }
+            EgressConnection::Http1 { .. } if is_native_grpc(request.headers()) => {
+                return Err(RequestError::GrpcToHttp1);
+            }
             EgressConnection::Http1 { lease, fresh } => (lease, fresh),
         };
         head::for_http1(&mut request);
@@ -394,3 +397,6 @@ struct OpenedConnection {
     aborter: StreamAborter,
     chose_http1: bool,
 }
+
+#[cfg(test)]
+mod tests;
