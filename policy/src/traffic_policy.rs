@@ -12,8 +12,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-pub use connection_pool::{ConnectionPool, HttpPool, TcpKeepalive};
-pub use load_balancing::{BalancingAlgorithm, HashKey, LoadBalancing, Warmup};
+pub use connection_pool::{ConnectionPool, HttpPool};
+pub use load_balancing::{BalancingAlgorithm, HashKey, LoadBalancing};
 pub use outlier_detection::OutlierDetection;
 pub use upstream_tls::{ClientCertificateFiles, UpstreamTls, UpstreamTlsMode};
 

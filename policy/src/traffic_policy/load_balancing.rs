@@ -11,8 +11,9 @@ pub struct LoadBalancing {
     /// What ties a caller to an endpoint (`consistentHash`): rendezvous hashing of its value, and the algorithm for a request
     /// that has none. Default: nothing.
     pub hash_key: Option<HashKey>,
-    /// How the share of a new endpoint grows (`warmup`). Default: it has its whole share at once.
-    pub warmup: Option<Warmup>,
+    /// In what time the share of a new endpoint grows from a tenth to the whole (`warmup.duration`), 1 s to 1 h. Default: it has
+    /// its whole share at once.
+    pub warmup: Option<Duration>,
     /// Whether endpoints of the own zone are preferred (`localityLbSetting.enabled`). Default: true.
     pub prefer_zone: bool,
 }
@@ -26,15 +27,6 @@ impl Default for LoadBalancing {
             prefer_zone: true,
         }
     }
-}
-
-/// `warmup`: the share of an endpoint grows evenly, from the least to the whole, in this time after it has appeared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Warmup {
-    /// How long (`duration`), 1 s to 1 h.
-    pub duration: Duration,
-    /// The share that it begins with, in percent (`minimumPercent`), 1 to 100. Default 10.
-    pub minimum_percent: u8,
 }
 
 /// `simple`.

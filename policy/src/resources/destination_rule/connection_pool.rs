@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::settings::{count, duration, refuse_keys};
-use crate::traffic_policy::{ConnectionPool, HttpPool, TcpKeepalive};
+use crate::traffic_policy::{ConnectionPool, HttpPool};
 use crate::yaml::{YamlReader, YamlValue};
 
 /// What a signed number of 32 bits holds, as Istio has these fields. Zero is its "not set", and no limit.
@@ -26,42 +26,17 @@ fn read_tcp(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<ConnectionP
     let pool = ConnectionPool {
         connect_timeout: map.take("connectTimeout").and_then(|v| duration(reader, v, connect)),
         max_connections: map.take("maxConnections").and_then(|v| count(reader, v, COUNT)),
-        max_connection_duration: map
-            .take("maxConnectionDuration")
-            .and_then(|v| duration(reader, v, SECOND..=30 * DAY)),
-        idle_timeout: map.take("idleTimeout").and_then(|v| duration(reader, v, SECOND..=DAY)),
-        keepalive: map.take("tcpKeepalive").and_then(|v| read_keepalive(reader, v)),
         http: HttpPool::default(),
     };
+    refuse_keys(reader, &mut map, UNSUPPORTED_TCP);
     map.finish(reader);
     Some(pool)
 }
 
-/// The bounds are those of Linux (`tcp(7)`: TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT).
-fn read_keepalive(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<TcpKeepalive> {
-    let mut map = reader.mapping(value)?;
-    let bounds = || SECOND..=Duration::from_secs(32_400);
-    let keepalive = TcpKeepalive {
-        time: map.take("time").and_then(|v| duration(reader, v, bounds())),
-        interval: map.take("interval").and_then(|v| duration(reader, v, bounds())),
-        probes: map.take("probes").and_then(|v| count(reader, v, 1..=127)),
-    };
-    map.finish(reader);
-    Some(keepalive)
-}
-
 fn read_http(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<HttpPool> {
     let mut map = reader.mapping(value)?;
-    let per_connection = map.take("maxRequestsPerConnection");
     let pool = HttpPool {
         max_requests: map.take("http2MaxRequests").and_then(|v| count(reader, v, COUNT)),
-        max_pending_requests: map
-            .take("http1MaxPendingRequests")
-            .and_then(|v| count(reader, v, COUNT)),
-        // Zero is Istio's word for "as many as come".
-        max_requests_per_connection: per_connection
-            .and_then(|v| count(reader, v, 0..=*COUNT.end()))
-            .filter(|most| *most != 0),
         max_retries: map.take("maxRetries").and_then(|v| count(reader, v, COUNT)),
         idle_timeout: map.take("idleTimeout").and_then(|v| duration(reader, v, SECOND..=DAY)),
     };
@@ -70,7 +45,27 @@ fn read_http(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<HttpPool> 
     Some(pool)
 }
 
+const UNSUPPORTED_TCP: &[(&str, &str)] = &[
+    (
+        "maxConnectionDuration",
+        "take it out: a connection of the mesh ends with its certificates, or proves itself again",
+    ),
+    (
+        "idleTimeout",
+        "take it out: a silent connection is kept while both ends live; see limits.tcpKeepalive",
+    ),
+    ("tcpKeepalive", "set limits.tcpKeepalive of the proxy"),
+];
+
 const UNSUPPORTED_HTTP: &[(&str, &str)] = &[
+    (
+        "http1MaxPendingRequests",
+        "take it out: a request that finds every connection full is refused at once; http2MaxRequests limits how many are under way",
+    ),
+    (
+        "maxRequestsPerConnection",
+        "take it out: a proxy that ends says so on its connections, and no request is lost with them",
+    ),
     (
         "h2UpgradePolicy",
         "take it out: between proxies requests share HTTP/2 connections anyway, and an app gets what its port declares (appProtocol)",

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::settings::{duration, percent, refuse_keys};
-use crate::traffic_policy::{BalancingAlgorithm, HashKey, LoadBalancing, Warmup};
+use super::settings::{duration, refuse_keys};
+use crate::traffic_policy::{BalancingAlgorithm, HashKey, LoadBalancing};
 use crate::yaml::{DiagnosticCode, YamlMapping, YamlReader, YamlValue};
 
 /// The longest name of a header, cookie or parameter, in bytes.
@@ -56,14 +56,17 @@ fn read_algorithm(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Balan
     None
 }
 
-fn read_warmup(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Warmup> {
+fn read_warmup(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Duration> {
     let mut map = reader.mapping(value)?;
     let bounds = Duration::from_secs(1)..=Duration::from_secs(3600);
     let duration = map.require(reader, "duration").and_then(|v| duration(reader, v, bounds));
-    let least = map.take("minimumPercent").map(|v| percent(reader, v, 1));
-    refuse_keys(reader, &mut map, &[("aggression", "take it out: the share grows evenly")]);
+    let refused = [
+        ("minimumPercent", "take it out: the share begins with a tenth"),
+        ("aggression", "take it out: the share grows evenly"),
+    ];
+    refuse_keys(reader, &mut map, &refused);
     map.finish(reader);
-    Some(Warmup { duration: duration?, minimum_percent: least.unwrap_or(Some(10))? })
+    duration
 }
 
 /// Whether the own zone is preferred.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::resources::{DEFAULT_ROOT_NAMESPACE, ReadOptions, survey};
-use crate::traffic_policy::{BalancingAlgorithm, HashKey, TrafficPolicy, UpstreamTlsMode, Warmup};
+use crate::traffic_policy::{BalancingAlgorithm, HashKey, TrafficPolicy, UpstreamTlsMode};
 use crate::{Resources, SourceFile};
 
 fn rule(spec: &str) -> String {
@@ -77,25 +77,23 @@ fn balancing() {
     }
     let found =
         policy("{loadBalancer: {warmup: {duration: 1m}, localityLbSetting: {enabled: false}}}");
-    let warmup = Warmup { duration: Duration::from_secs(60), minimum_percent: 10 };
-    assert_eq!(found.load_balancing.warmup, Some(warmup));
+    assert_eq!(found.load_balancing.warmup, Some(Duration::from_secs(60)));
     assert!(!found.load_balancing.prefer_zone);
 }
 
 #[test]
 fn pools_and_ejection() {
     let found = policy(
-        "{connectionPool: {tcp: {maxConnections: 100, connectTimeout: 30ms, tcpKeepalive: {time: 2h, probes: 3}},
-          http: {http2MaxRequests: 1000, http1MaxPendingRequests: 7, maxRequestsPerConnection: 0, maxRetries: 3, idleTimeout: 1m}}}",
+        "{connectionPool: {tcp: {maxConnections: 100, connectTimeout: 30ms},
+          http: {http2MaxRequests: 1000, maxRetries: 3, idleTimeout: 1m}}}",
     );
     let pool = found.connection_pool;
     assert_eq!(
         (pool.max_connections, pool.connect_timeout),
         (Some(100), Some(Duration::from_millis(30)))
     );
-    assert_eq!(pool.keepalive.and_then(|alive| alive.time), Some(Duration::from_secs(7200)));
-    assert_eq!((pool.http.max_requests, pool.http.max_pending_requests), (Some(1000), Some(7)));
-    assert_eq!((pool.http.max_requests_per_connection, pool.http.max_retries), (None, Some(3)));
+    assert_eq!((pool.http.max_requests, pool.http.max_retries), (Some(1000), Some(3)));
+    assert_eq!(pool.http.idle_timeout, Some(Duration::from_secs(60)));
     let found = policy(
         "{outlierDetection: {consecutive5xxErrors: 7, consecutiveGatewayErrors: 0, interval: 5m, baseEjectionTime: 15m, maxEjectionPercent: 100}}",
     );
@@ -163,6 +161,7 @@ fn what_is_left_out_is_refused_by_name() {
         ("loadBalancer", "{simple: RANDOM, consistentHash: {useSourceIp: true}}", "one of the two"),
         ("loadBalancer", "{warmupDurationSecs: 10s}", "`warmup: {duration: …}`"),
         ("loadBalancer.warmup", "{duration: 1s, aggression: 2}", "the share grows evenly"),
+        ("loadBalancer.warmup", "{duration: 1s, minimumPercent: 2}", "begins with a tenth"),
         ("loadBalancer.warmup", "{duration: 2h}", "every wait has an end"),
         ("loadBalancer.localityLbSetting", "{distribute: []}", "the own zone is preferred"),
         ("loadBalancer.localityLbSetting", "{failoverPriority: []}", "the own zone is preferred"),
@@ -176,7 +175,12 @@ fn what_is_left_out_is_refused_by_name() {
         ("loadBalancer.consistentHash.httpCookie", "{name: a, path: '/;x'}", "a path"),
         ("connectionPool.tcp", "{maxConnections: 0}", "from 1 to 2147483647"),
         ("connectionPool.tcp", "{connectTimeout: 0.5s}", "write a whole number"),
-        ("connectionPool.tcp", "{idleTimeout: 0s}", "every wait has an end"),
+        ("connectionPool.tcp", "{idleTimeout: 1h}", "limits.tcpKeepalive"),
+        ("connectionPool.tcp", "{tcpKeepalive: {time: 2h}}", "limits.tcpKeepalive"),
+        ("connectionPool.tcp", "{maxConnectionDuration: 1h}", "ends with its certificates"),
+        ("connectionPool.http", "{idleTimeout: 0s}", "every wait has an end"),
+        ("connectionPool.http", "{http1MaxPendingRequests: 7}", "http2MaxRequests"),
+        ("connectionPool.http", "{maxRequestsPerConnection: 9}", "no request is lost"),
         ("connectionPool.http", "{h2UpgradePolicy: UPGRADE}", "appProtocol"),
         ("connectionPool.http", "{useClientProtocol: true}", "keeps its version"),
         ("connectionPool.http", "{maxConcurrentStreams: 9}", "limits.concurrentStreams"),

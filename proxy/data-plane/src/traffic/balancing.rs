@@ -211,7 +211,7 @@ pub fn balancer_settings(
             min_health_percent: outliers.min_health_percent,
         },
         rest,
-        warm_up: load_balancing.warmup.map(|warmup| warmup.duration),
+        warm_up: load_balancing.warmup,
         own_zone,
     }
 }

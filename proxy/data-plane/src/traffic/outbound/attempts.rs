@@ -74,6 +74,7 @@ impl OutboundPhases {
                 found.1
             }
         };
+        let mut retry = None;
         for again in 0.. {
             let address = backend.address(&reached);
             if let Some(address) = address {
@@ -83,9 +84,12 @@ impl OutboundPhases {
             let (answered, in_flight) = sending.await;
             record.in_flight(in_flight);
             let Some(next) = attempts.next_attempt(&answered) else { return answered };
-            let Some(_retry) = self.take_retry(routed, &next) else {
+            // The one before is over when this one is counted.
+            drop(retry.take());
+            retry = self.take_retry(routed, &next);
+            if retry.is_none() {
                 return answered.map_err(|error| RequestError::RetryBudget(error.to_string()));
-            };
+            }
             if next.backs_off {
                 let wait = back_off(
                     again,
