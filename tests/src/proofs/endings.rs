@@ -49,7 +49,7 @@ struct Ending {
 pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
     let second = Duration::from_secs(1);
     let play = Play {
-        grace: second * size.pick(8, 30),
+        grace: second * size.pick(8, 60),
         open: second * size.pick(3, 15),
         bytes: size.pick(32, 1024) * MIB,
         slowness: Slowness {
