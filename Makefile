@@ -99,9 +99,10 @@ prove-certs: release
 	@tests/setup demo
 	tests/in-namespace $(PROVED)/prove-certs $(PROVE)
 
-# The same for the promises about traffic.
+# The same for the promises about traffic; before them, what the balancer is worth in a simulation with fixed seeds.
 prove-traffic: release
 	@tests/setup demo
+	cargo test --locked --release -p balancer --test simulation -- --nocapture
 	tests/in-namespace $(PROVED)/prove-traffic $(PROVE)
 
 fuzz:
