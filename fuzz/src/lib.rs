@@ -21,7 +21,7 @@ pub use exercise::{exercise, exercise_for_seconds};
 pub type Target = fn(&[u8]);
 
 /// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("config", targets::config),
     ("resources", targets::resources),
     ("spiffe_id", targets::spiffe_id),
@@ -31,6 +31,7 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("gate", targets::gate),
     ("raw_http1", targets::raw_http1),
     ("sniff", targets::sniff),
+    ("client_hello", targets::client_hello),
     ("token", targets::token),
     ("jwks", targets::jwks),
     ("review", targets::review),

@@ -1,6 +1,7 @@
 //! The first look at bytes: what a connection speaks, and what the HTTP library would repair.
 
 use data_plane::http::gate::raw::RawCheck;
+use data_plane::connection::client_hello::{self, ClientHelloSight};
 use data_plane::connection::sniff::{ProtocolGuess, classify};
 
 /// However the bytes of requests, and of an answer, arrive, the verdict and the bytes that come out are the
@@ -37,4 +38,18 @@ pub fn sniff(data: &[u8]) {
         (0..=data.len()).map(|end| classify(&data[..end])).find(|guess| *guess != ProtocolGuess::NeedMore);
     assert_eq!(classify(data), decided.unwrap_or(ProtocolGuess::NeedMore));
     assert!(decided.is_some() || data.len() < 64, "{} bytes and no decision", data.len());
+}
+
+/// The server name of a ClientHello: more bytes never make another name of it.
+pub fn client_hello(data: &[u8]) {
+    let whole = client_hello::read(data);
+    if let ClientHelloSight::Hello(Some(name)) = &whole {
+        assert!(!name.is_empty() && !name.bytes().any(|b| b.is_ascii_uppercase()));
+    }
+    for end in [1, 5, data.len() / 2, data.len().saturating_sub(1)] {
+        let part = client_hello::read(&data[..end.min(data.len())]);
+        if let (ClientHelloSight::Hello(_), ClientHelloSight::Hello(_)) = (&part, &whole) {
+            assert_eq!(part, whole);
+        }
+    }
 }
