@@ -122,6 +122,8 @@ fn a_fault_is_read_with_every_field_of_its_schema() {
     let of = |path: &str| keys(spec.pointer(path).unwrap());
     let target = &full["targetRefs"][0];
     assert_eq!(of("/properties/targetRefs/items/properties"), keys(target));
+    let header = ["name", "regex", "value"];
+    assert_eq!(of("/properties/match/properties/headers/items/properties"), header);
     let abort = ["grpcStatus", "httpStatus", "percentage"];
     assert_eq!(of("/properties/abort/properties"), abort);
     let mut without = full.clone();

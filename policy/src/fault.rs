@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::HeaderSource;
+use crate::route::RegularExpression;
 
 /// What one FaultInjection does to the calls that it is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +24,26 @@ pub struct FaultRule {
 pub struct FaultHeader {
     /// Its name, in lower case.
     pub name: Arc<str>,
-    /// Its whole value, to the letter.
-    pub value: Arc<str>,
+    /// Its value.
+    pub value: FaultValue,
+}
+
+/// What the value of a header must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FaultValue {
+    /// This, to the letter (`value`).
+    Exact(Arc<str>),
+    /// What matches as a whole (`regex`).
+    Matching(RegularExpression),
+}
+
+impl FaultValue {
+    fn is(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Exact(text) => value == text.as_bytes(),
+            Self::Matching(expression) => expression.matches(value),
+        }
+    }
 }
 
 /// How often, in percent: 1 to 100.
@@ -112,7 +131,7 @@ impl FaultRule {
             let (mut lines, mut equal) = (0usize, false);
             headers.values(&header.name, &mut |value| {
                 lines += 1;
-                equal = value == header.value.as_bytes();
+                equal = header.value.is(value);
             });
             lines == 1 && equal
         })

@@ -69,8 +69,13 @@ pub struct FaultHeader {
     #[schemars(length(min = 1, max = 1024))]
     pub name: String,
     /// Its whole value, to the letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
-    pub value: String,
+    pub value: Option<String>,
+    /// A regular expression that the whole value matches, instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub regex: Option<String>,
 }
 
 /// A wait before a request goes on.

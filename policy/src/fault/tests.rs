@@ -12,8 +12,10 @@ fn rule(
     abort: Option<u8>,
 ) -> Arc<FaultRule> {
     let percentage = |percent| FaultPercentage::new(percent).unwrap();
-    let header =
-        |(name, value): &(&str, &str)| FaultHeader { name: (*name).into(), value: (*value).into() };
+    let header = |(name, value): &(&str, &str)| FaultHeader {
+        name: (*name).into(),
+        value: FaultValue::Exact((*value).into()),
+    };
     let duration = Duration::from_secs(1);
     Arc::new(FaultRule {
         injection: name.into(),
@@ -59,6 +61,23 @@ fn the_first_rule_about_a_request_decides_alone() {
         let found = faults.decide(&headers, random);
         let found = found.map(|f| (&**f.injection, f.delay.is_some(), f.abort.is_some()));
         assert_eq!(found, expect, "{row}");
+    }
+}
+
+#[test]
+fn an_expression_is_about_the_whole_value() {
+    let header = FaultHeader {
+        name: "x-test".into(),
+        value: FaultValue::Matching(RegularExpression::parse("slow-[0-9]+").unwrap()),
+    };
+    let mut one = (*rule("web/slow", &[], Some(100), None)).clone();
+    one.headers = vec![header];
+    let faults = Faults::new(vec![Arc::new(one)]);
+    for (value, expect) in
+        [("slow-12", true), ("slow-", false), ("xslow-1", false), ("slow-1x", false)]
+    {
+        let taken = faults.decide(&request(&[("x-test", value)]), 0).is_some();
+        assert_eq!(taken, expect, "{value}");
     }
 }
 

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::object::{ResourceObject, dns_label};
-use crate::fault::{AbortStatus, FaultAbort, FaultDelay, FaultHeader, FaultPercentage, FaultRule};
+use crate::fault::{
+    AbortStatus, FaultAbort, FaultDelay, FaultHeader, FaultPercentage, FaultRule, FaultValue,
+};
+use crate::route::RegularExpression;
 use crate::service::CLUSTER_SUFFIX;
 use crate::yaml::{DiagnosticCode, YamlMapping, YamlReader, YamlValue, parse_duration};
 
@@ -120,10 +123,20 @@ fn read_header(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<FaultHea
     let mut map = reader.mapping(value)?;
     let name = map.require(reader, "name");
     let name = name.and_then(|v| reader.parsed(v, "the name of a header", header_name));
-    let value = map.require(reader, "value");
-    let value = value.and_then(|v| reader.parsed(v, "the value of a header", header_value));
+    let exact = map
+        .take("value")
+        .map(|v| reader.parsed(v, "the value of a header", header_value).map(FaultValue::Exact));
+    let matching = map.take("regex").map(|v| {
+        let read = reader.parsed(v, "a regular expression", expression);
+        read.map(FaultValue::Matching)
+    });
     map.finish(reader);
-    Some(FaultHeader { name: name?, value: value? })
+    if exact.is_some() == matching.is_some() {
+        let found =
+            if exact.is_some() { "`value` beside `regex`" } else { "a header of any value" };
+        reader.report(value.node.mark, found, "`value` or `regex`", None);
+    }
+    Some(FaultHeader { name: name?, value: exact.or(matching)?? })
 }
 
 fn header_name(text: &str) -> Result<Arc<str>, &'static str> {
@@ -140,6 +153,13 @@ fn header_value(text: &str) -> Result<Arc<str>, &'static str> {
     match plain && trimmed {
         true => Ok(text.into()),
         false => Err("no control characters, and no blanks at an end"),
+    }
+}
+
+fn expression(text: &str) -> Result<RegularExpression, String> {
+    match text.len() <= MAX_HEADER {
+        true => RegularExpression::parse(text),
+        false => Err(format!("at most {MAX_HEADER} characters")),
     }
 }
 

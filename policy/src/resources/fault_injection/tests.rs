@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::fault::{AbortStatus, FaultPercentage};
+use crate::fault::{AbortStatus, FaultPercentage, FaultValue};
 use crate::resources::{DEFAULT_ROOT_NAMESPACE, ReadOptions, survey};
 use crate::{Resources, SourceFile};
 
@@ -24,7 +24,8 @@ fn what_is_written_is_read() {
     let hosts: Vec<_> = injection.hosts().iter().map(|host| &**host).collect();
     assert_eq!(hosts, ["cart.shop.svc.cluster.local", "search.web.svc.cluster.local"]);
     let rule = injection.rule();
-    assert_eq!((&*rule.headers[0].name, &*rule.headers[0].value), ("x-test", "slow"));
+    let header = &rule.headers[0];
+    assert_eq!((&*header.name, &header.value), ("x-test", &FaultValue::Exact("slow".into())));
     let delay = rule.delay.unwrap();
     assert_eq!(
         (delay.percentage, delay.duration),
@@ -67,7 +68,21 @@ fn what_could_break_more_than_was_meant_is_refused() {
         (
             "any value",
             format!("{target}, match: {{headers: [{{name: a}}]}}, delay: {{duration: 2s}}"),
-            "no `value`",
+            "a header of any value",
+        ),
+        (
+            "two values",
+            format!(
+                "{target}, match: {{headers: [{{name: a, value: b, regex: c}}]}}, delay: {{duration: 2s}}"
+            ),
+            "beside `regex`",
+        ),
+        (
+            "no expression",
+            format!(
+                "{target}, match: {{headers: [{{name: a, regex: '(a'}}]}}, delay: {{duration: 2s}}"
+            ),
+            "a regular expression",
         ),
         (
             "a path",
