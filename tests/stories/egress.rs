@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use postern_tests::{Answer, App, Mesh, Pod, wait};
+use postern_tests::{Answer, App, Mesh, Pod, raw, wait, websocket};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -84,6 +84,11 @@ fn requests_go_to_the_host_that_is_allowed_whatever_address_was_dialled() {
     wait::until_true("the host to be allowed", || scene.get(&url, &[]).status == 200);
     scene.get(&url, &["--http2-prior-knowledge"]).expect(200);
     scene.get("http://www.example.com/cart/ann", &[]).expect_refusal(403, "egress_denied");
+    let dialled = scene.stranger.at(80);
+    scene.frontend.run(async move {
+        let socket = websocket::open(dialled, &format!("ws://{HOST}/events")).await;
+        assert_eq!(socket.unwrap().ask("hi").await.as_deref(), Ok("you said: hi"));
+    });
     scene.frontend.expect_log(&[
         ("kind", "request"),
         ("direction", "outbound"),
@@ -148,6 +153,28 @@ fn where_everything_outside_may_be_called_requests_go_where_they_were_sent() {
     let resolve = format!("{HOST}:8443:{}", scene.bank.ipv4());
     let url = format!("https://{HOST}:8443/");
     clerk.curl_with(&["--resolve", &resolve, "--cacert", &roots, &url]).expect(200);
+}
+
+#[test]
+fn a_block_of_addresses_opens_its_ports_and_no_other() {
+    let scene = scene();
+    let url = format!("http://{}/cart/ann", scene.bank.at(8080));
+    let orders = scene.bank.at(9000);
+    let count =
+        || scene.frontend.run(async move { raw::say_and_half_close(orders, b"COUNT ann\n").await });
+    scene.frontend.curl(&url).expect_refusal(403, "egress_denied");
+    assert_eq!(count().text(), "");
+    let port = |number: u16, protocol: &str| json!({"number": number, "name": format!("p{number}"), "protocol": protocol});
+    let spec = json!({
+        "hosts": ["bank.example.com"], "location": "MESH_EXTERNAL", "resolution": "NONE",
+        "addresses": [format!("{}/31", scene.bank.ipv4())],
+        "ports": [port(8080, "HTTP"), port(9000, "TCP")],
+    });
+    scene.mesh.policy("bank", &object("ServiceEntry", &spec));
+    wait::until_true("the block to be open", || scene.frontend.curl(&url).status == 200);
+    assert_eq!(count().text(), "0\nBYE 1\n");
+    let other = format!("http://{}/", scene.bank.at(8443));
+    scene.frontend.curl(&other).expect_refusal(403, "egress_denied");
 }
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
