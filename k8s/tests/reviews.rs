@@ -123,6 +123,7 @@ fn an_ephemeral_container_may_be_the_pods_own_proxy_in_another_version() {
         ("more variables", "envFrom", json!([{"secretRef": {"name": "a"}}])),
         ("other mounts", "volumeMounts", json!([])),
         ("other rights", "securityContext", json!({"runAsUser": 64137})),
+        ("a file over another", "terminationMessagePath", json!("/etc/postern/pod/labels")),
         ("a terminal", "tty", json!(true)),
         ("another's processes", "targetContainerName", json!("app")),
     ] {

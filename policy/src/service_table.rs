@@ -5,6 +5,7 @@
 
 mod index;
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use identity::{SpiffeId, TrustDomain};
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync};
 
 use crate::resources::ServiceEntry;
+use crate::service::CLUSTER_SUFFIX;
 use crate::{Resources, Service, Workload};
 use index::{BlockKey, Claims, EntryOrder, ListKey, Located};
 
@@ -152,6 +154,24 @@ impl ServiceTable {
     /// understood.
     pub fn by_host(&self, host: &str, port: u16) -> Option<&Arc<Service>> {
         self.by_host.get(host)?.services().find(|service| service.port(port).is_some())
+    }
+
+    /// The host by which routes, DestinationRules and faults know a service: that of a Service of the cluster ends with
+    /// `.svc.cluster.local` for them, whatever the cluster's domain is.
+    pub fn resource_host<'a>(&self, service: &'a Service) -> Cow<'a, str> {
+        match index::cluster_name(service, &self.view.root_namespace) {
+            Some(name) if !service.host.ends_with(CLUSTER_SUFFIX) => {
+                Cow::Owned(format!("{name}{CLUSTER_SUFFIX}"))
+            }
+            _ => Cow::Borrowed(&service.host),
+        }
+    }
+
+    /// The service that a route's backend means by `host`, which it writes with `.svc.cluster.local`: the name to look up,
+    /// which every cluster's own domain has, too.
+    pub fn backend_name<'h>(&self, host: &'h str, port: u16) -> &'h str {
+        let short = || host.strip_suffix(".cluster.local").filter(|short| short.ends_with(".svc"));
+        if self.by_host(host, port).is_some() { host } else { short().unwrap_or(host) }
     }
 
     /// The services that are written under this very host, on whatever port.

@@ -244,7 +244,7 @@ impl Balancer {
         if self.review.due.compare_exchange(due, next, Relaxed, Relaxed).is_ok() {
             self.release_surplus();
             self.review.prefer_local.store(self.prefers_local(), Relaxed);
-            self.review.disregard_ejection.store(self.disregards_ejection(), Relaxed);
+            self.review.disregard_ejection.store(self.disregards_ejection(now), Relaxed);
         }
     }
 
@@ -273,10 +273,13 @@ impl Balancer {
         local > 0 && local.saturating_mul(ZONE_SLACK) >= fair_share
     }
 
-    /// Whether so few endpoints are left that each is better than none.
-    fn disregards_ejection(&self) -> bool {
+    /// Whether so few endpoints are left that each is better than none. One whose time is over does not count as ejected:
+    /// it is to be tried, and only the ordinary choice does so.
+    fn disregards_ejection(&self, now: u64) -> bool {
         let percent = usize::from(self.settings.outliers.min_health_percent);
-        let healthy = self.endpoints.len().saturating_sub(self.count_ejected());
+        let ejected = self.endpoints.iter().map(|endpoint| &endpoint.standing);
+        let ejected = ejected.filter(|standing| standing.is_ejected() && standing.until() > now);
+        let healthy = self.endpoints.len().saturating_sub(ejected.count());
         healthy.saturating_mul(100) < self.endpoints.len().saturating_mul(percent)
     }
 }

@@ -12,8 +12,9 @@ use super::settings::InjectionSettings;
 const SAME: [&str; 7] =
     ["command", "env", "envFrom", "volumeMounts", "volumeDevices", "securityContext", "workingDir"];
 /// What the API server adds, and what says nothing about rights.
-const FREE: [&str; 4] =
-    ["name", "imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy"];
+const FREE: [&str; 3] = ["name", "imagePullPolicy", "terminationMessagePolicy"];
+/// Where the API server puts it when nothing is said: the kubelet mounts a file there, which must not lie over another.
+const TERMINATION_LOG: &str = "/dev/termination-log";
 /// The arguments of the proxy that takes over.
 const ARGUMENTS: [&str; 2] = ["run", "--upgrade"];
 
@@ -58,6 +59,7 @@ pub(super) fn is_successor(pod: &Value, name: &str, settings: &InjectionSettings
     let same = SAME.iter().all(|key| container.get(*key) == proxy.get(*key));
     let known = container.iter().all(|(key, value)| match key.as_str() {
         "image" | "args" => true,
+        "terminationMessagePath" => value == TERMINATION_LOG,
         "resources" => value == &json!({}),
         key => SAME.contains(&key) || FREE.contains(&key),
     });

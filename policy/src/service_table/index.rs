@@ -239,7 +239,8 @@ fn short_names(service: &Service, view: &View) -> Vec<String> {
 
 /// `cart.shop` of `cart.shop.svc.cluster.local`. A cluster's names may end with another domain: the root namespace is believed
 /// that one does; anybody else's such host is a name like any other.
-fn cluster_name<'a>(service: &'a Service, root_namespace: &str) -> Option<&'a str> {
+/// `NAME.NAMESPACE` of a service of the cluster, whatever the cluster's domain is.
+pub(super) fn cluster_name<'a>(service: &'a Service, root_namespace: &str) -> Option<&'a str> {
     let name = service.host.strip_suffix(CLUSTER_SUFFIX);
     name.or_else(|| {
         let (name, _) = service.host.split_once(".svc.")?;

@@ -93,6 +93,28 @@ fn names_under_another_cluster_domain_are_believed_of_the_root_namespace() {
     }
 }
 
+/// Routes and backends name Services by namespace and name, and know no domain.
+#[test]
+fn resources_know_a_service_whatever_the_domain_of_the_cluster_is() {
+    let short = "cart.shop.svc";
+    for (domain, namespace, expect) in [
+        ("cluster.local", "postern-system", "cart.shop.svc.cluster.local"),
+        ("cluster.local", "shop", "cart.shop.svc.cluster.local"),
+        ("k8s.example", "postern-system", "cart.shop.svc.cluster.local"),
+        ("k8s.example", "shop", "cart.shop.svc.k8s.example"),
+    ] {
+        let spec = format!("{{hosts: [{short}.{domain}], ports: [{{number: 80, name: http}}]}}");
+        let table = self::table(&entry("cart", namespace, &spec));
+        let service = table.by_host(&format!("{short}.{domain}"), 80).unwrap();
+        assert_eq!(table.resource_host(service), expect, "{domain} of {namespace}");
+        let name = table.backend_name("cart.shop.svc.cluster.local", 80);
+        let found = table.by_host(name, 80).is_some();
+        assert_eq!(found, expect.ends_with(".local"), "{domain} of {namespace}: {name}");
+    }
+    assert_eq!(shop().backend_name("api.example.org", 443), "api.example.org");
+    assert_eq!(shop().backend_name("gone.shop.svc.cluster.local", 80), "gone.shop.svc");
+}
+
 #[test]
 fn addresses() {
     let table = shop();

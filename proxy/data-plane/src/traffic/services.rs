@@ -5,7 +5,8 @@
 //! authorized again because an endpoint came or went.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use arc_swap::{ArcSwap, Guard};
 use policy::{RouteTable, ServiceTable, TrafficPolicies};
@@ -26,6 +27,8 @@ pub struct CallRules {
     pub routes: RouteTable,
     /// DestinationRules and FaultInjections.
     pub policies: TrafficPolicies,
+    /// A DestinationRule was received that could not be read, and none of its name before: what it says of TLS is not known.
+    pub incomplete: bool,
 }
 
 impl Services {
@@ -51,7 +54,7 @@ impl Services {
 
     /// Grows with each change of any table. Read *before* the tables, it says whether what was made of them still holds.
     pub fn version(&self) -> u64 {
-        self.version.load(Relaxed)
+        self.version.load(Acquire)
     }
 
     /// Puts another table in force and wakes those that wait for a change.
@@ -72,7 +75,7 @@ impl Services {
     }
 
     fn changed(&self) {
-        self.version.fetch_add(1, Relaxed);
+        self.version.fetch_add(1, Release);
         self.epoch.send_modify(|epoch| *epoch += 1);
     }
 }

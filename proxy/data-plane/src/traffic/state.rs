@@ -163,15 +163,15 @@ impl ProxyState {
         let mut table = (**self.services.table()).clone();
         table.replace_all(resources);
         // How they are called first: nothing is to be sent to a new service without its routes.
-        self.install_calls(resources, &self.settings.workload);
+        self.install_calls(resources, &self.settings.workload, false);
         self.services.install(table);
     }
 
     /// Puts in force how `workload` calls services: its routes, DestinationRules and FaultInjections.
-    pub fn install_calls(&self, resources: &Resources, workload: &Workload) {
+    pub fn install_calls(&self, resources: &Resources, workload: &Workload, incomplete: bool) {
         let routes = RouteTable::build(resources, workload);
         let policies = TrafficPolicies::build(resources, workload);
-        self.services.install_calls(CallRules { routes, policies });
+        self.services.install_calls(CallRules { routes, policies, incomplete });
     }
 
     /// What the cluster knows of our own pod: the protocols of the app's ports, and the one service that selects it.

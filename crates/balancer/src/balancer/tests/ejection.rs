@@ -211,4 +211,11 @@ fn where_few_are_healthy_ejection_is_disregarded() {
     fail(&mut bench, 1);
     about(&bench.shares(), &[250; 4], 60, "two of four are too few");
     assert!(bench.pick().last_resort);
+    bench.wait(11);
+    for _ in 0..200 {
+        let index = bench.pick().index;
+        bench.see(index, Outcome::Success);
+    }
+    assert!(!bench.pick().last_resort, "their time is over, and they answered");
+    about(&bench.shares(), &[250; 4], 60, "all are back");
 }

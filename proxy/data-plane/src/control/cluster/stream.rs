@@ -279,7 +279,8 @@ fn take_traffic(
 fn put_traffic_in_force(installer: &ResourceInstaller, cache: &mut ResourceCache) {
     let ResourceInstaller { state, config, .. } = installer;
     if let Some(resources) = cache.traffic.take_changed() {
-        state.install_calls(&resources, &config.workload);
+        let incomplete = cache.traffic.is_incomplete();
+        state.install_calls(&resources, &config.workload, incomplete);
         state.metrics.config_update(true);
     }
 }

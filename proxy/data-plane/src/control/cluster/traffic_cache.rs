@@ -2,7 +2,8 @@
 //!
 //! A document is read once, when it comes: a change of one route among thousands costs the reading of that one. None of
 //! them says what is allowed, so that one that was never without a mistake is simply not there (ARCHITECTURE,
-//! invariant 2): requests follow the others.
+//! invariant 2): requests follow the others. Only a DestinationRule may ask for TLS: while one is missing, no request
+//! leaves the mesh.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,6 +11,9 @@ use std::sync::Arc;
 use policy::{Resources, SourceFile};
 
 use super::resource_cache::ResourceDocument;
+
+/// What the names of DestinationRules begin with.
+const DESTINATION_RULE: &str = "DestinationRule/";
 
 /// What was received about how requests are carried.
 #[derive(Debug)]
@@ -74,6 +78,16 @@ impl TrafficCache {
     pub fn resources(&self) -> Resources {
         let accepted = self.documents.values().filter_map(|document| document.accepted.as_ref());
         Resources::carrying(accepted, &self.root_namespace)
+    }
+
+    /// Whether there is a DestinationRule of which no version could be read: what it wants of connections outwards is not
+    /// known then.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        let mut documents = self.documents.iter();
+        documents.any(|(name, document)| {
+            name.starts_with(DESTINATION_RULE) && document.accepted.is_none()
+        })
     }
 
     /// What is not in force in its newest version, and why.

@@ -7,7 +7,6 @@
 use std::io;
 use std::time::Duration;
 
-use super::channel::ChannelError;
 use super::meeting_point::{MeetingPoint, MeetingPointListener};
 
 /// How often the place is looked at: nobody accepts between the end of the one and the start of the other.
@@ -37,9 +36,9 @@ pub(crate) async fn stand_by(
     }
 }
 
-/// Whether the one who waits there is of our own user: whoever else took the name keeps no proxy from starting.
+/// Whether the one who waits there is of our own user and listens: whoever else took the name keeps no proxy from starting.
 fn is_ours(point: &MeetingPoint) -> bool {
-    !matches!(point.connect(), Err(ChannelError::OtherUser { .. }))
+    point.connect().is_ok()
 }
 
 async fn until_free(point: &MeetingPoint) -> io::Result<MeetingPointListener> {

@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -13,6 +13,9 @@ use smallvec::SmallVec;
 
 use super::{Body, BodyError, BodySource};
 use crate::http::interim::InterimSender;
+
+/// The most pieces of a body that are kept: each costs some memory of its own.
+const MOST_PIECES: usize = 1024;
 
 /// A body that has not been answered yet. Each attempt gets a [`Body`] of its own; only the newest one may read on.
 ///
@@ -25,8 +28,15 @@ pub(crate) struct ReplayableBody {
 struct KeptBody {
     /// The client's body: what nobody has read yet.
     rest: Body,
-    /// The data that was read, in order; shared with what was sent, not copied.
+    /// The data that was read, in order; shared with what was sent, not copied. After the end of the keeping: what the
+    /// newest attempt has not had yet.
     read: SmallVec<[Bytes; 1]>,
+    /// How many pieces were there before those in `read`.
+    forgotten: usize,
+    /// How many pieces the newest attempt has had.
+    given: usize,
+    /// The task that reads for the newest attempt; woken when another takes over.
+    reader: Option<Waker>,
     /// The trailers that were read.
     trailers: Option<HeaderMap>,
     /// Bytes in `read`.
@@ -43,8 +53,6 @@ struct KeptBody {
 pub(super) struct ReplayReader {
     kept: Arc<Mutex<KeptBody>>,
     attempt: u32,
-    /// How many pieces of `read` it has had.
-    next: usize,
     trailers_given: bool,
 }
 
@@ -56,6 +64,9 @@ impl ReplayableBody {
             complete: !exceeds(&body, most),
             rest: body,
             read: SmallVec::new(),
+            forgotten: 0,
+            given: 0,
+            reader: None,
             trailers: None,
             bytes: 0,
             most,
@@ -74,12 +85,13 @@ impl ReplayableBody {
     pub(crate) fn attempt(&self) -> Body {
         let mut kept = self.kept.lock();
         kept.attempt += 1;
-        let reader = ReplayReader {
-            kept: self.kept.clone(),
-            attempt: kept.attempt,
-            next: 0,
-            trailers_given: false,
-        };
+        kept.given = 0;
+        let before = kept.reader.take();
+        let reader =
+            ReplayReader { kept: self.kept.clone(), attempt: kept.attempt, trailers_given: false };
+        drop(kept);
+        // It learns that it reads nothing any more.
+        before.into_iter().for_each(Waker::wake);
         Body::of(BodySource::Replayed(reader)).with_interims(self.interims.clone())
     }
 
@@ -109,18 +121,39 @@ fn exceeds(body: &Body, most: usize) -> bool {
 }
 
 impl KeptBody {
-    /// Keeps nothing any more. What an attempt has not read of it yet stays, if there is any.
+    /// Keeps nothing any more, but what the newest attempt has not had yet.
     fn give_up(&mut self) {
         self.complete = false;
+        let had = self.given.saturating_sub(self.forgotten).min(self.read.len());
+        self.read.drain(..had);
+        self.forgotten += had;
+    }
+
+    /// The piece after those that the newest attempt has had.
+    fn next(&mut self) -> Option<Bytes> {
+        let piece = self.read.get(self.given.checked_sub(self.forgotten)?).cloned()?;
+        self.given += 1;
+        if !self.complete {
+            self.give_up();
+        }
+        Some(piece)
+    }
+
+    fn wait_for(&mut self, cx: &Context<'_>) {
+        match &mut self.reader {
+            Some(known) => known.clone_from(cx.waker()),
+            None => self.reader = Some(cx.waker().clone()),
+        }
     }
 
     fn keep(&mut self, data: &Bytes) {
         self.bytes = self.bytes.saturating_add(data.len());
-        if self.bytes > self.most {
+        if self.bytes > self.most || self.read.len() >= MOST_PIECES {
             self.give_up();
         }
-        if self.complete {
+        if self.complete && !data.is_empty() {
             self.read.push(data.clone());
+            self.given += 1;
         }
     }
 }
@@ -134,15 +167,18 @@ impl ReplayReader {
         if kept.attempt != self.attempt {
             return Poll::Ready(Some(Err(BodyError::Superseded)));
         }
-        if let Some(data) = kept.read.get(self.next) {
-            self.next += 1;
-            return Poll::Ready(Some(Ok(Frame::data(data.clone()))));
+        if let Some(data) = kept.next() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         if let Some(trailers) = kept.trailers.clone() {
             let given = std::mem::replace(&mut self.trailers_given, true);
             return Poll::Ready((!given).then(|| Ok(Frame::trailers(trailers))));
         }
-        let frame = match ready!(Pin::new(&mut kept.rest).poll_frame(cx)) {
+        let Poll::Ready(frame) = Pin::new(&mut kept.rest).poll_frame(cx) else {
+            kept.wait_for(cx);
+            return Poll::Pending;
+        };
+        let frame = match frame {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
                 kept.give_up();
@@ -152,7 +188,6 @@ impl ReplayReader {
         };
         if let Some(data) = frame.data_ref() {
             kept.keep(data);
-            self.next = kept.read.len();
         } else if let Some(trailers) = frame.trailers_ref() {
             kept.trailers = Some(trailers.clone());
             self.trailers_given = true;
@@ -162,13 +197,15 @@ impl ReplayReader {
 
     pub(super) fn is_end_stream(&self) -> bool {
         let kept = self.kept.lock();
-        let all_given = self.next >= kept.read.len();
-        all_given && kept.rest.is_end_stream() && (self.trailers_given || kept.trailers.is_none())
+        kept.given >= kept.forgotten + kept.read.len()
+            && kept.rest.is_end_stream()
+            && (self.trailers_given || kept.trailers.is_none())
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
         let kept = self.kept.lock();
-        let ahead: usize = kept.read.iter().skip(self.next).map(Bytes::len).sum();
+        let had = kept.given.saturating_sub(kept.forgotten);
+        let ahead: usize = kept.read.iter().skip(had).map(Bytes::len).sum();
         let ahead = u64::try_from(ahead).unwrap_or(u64::MAX);
         let rest = kept.rest.size_hint();
         let mut hint = SizeHint::new();
@@ -245,5 +282,27 @@ mod tests {
         drop(replayable);
         assert_eq!(next(&mut only).unwrap().unwrap(), "an order");
         assert!(kept.lock().read.is_empty());
+    }
+
+    #[test]
+    fn what_was_kept_is_let_go_with_the_answer() {
+        let replayable = ReplayableBody::new(body("an order"), 64);
+        let mut only = replayable.attempt();
+        assert_eq!(next(&mut only).unwrap().unwrap(), "an order");
+        let kept = replayable.kept.clone();
+        assert_eq!(kept.lock().read.len(), 1);
+        drop(replayable);
+        assert!(kept.lock().read.is_empty() && only.is_end_stream());
+    }
+
+    #[test]
+    fn what_the_newest_attempt_has_not_had_stays_for_it() {
+        let replayable = ReplayableBody::new(body("an order"), 64);
+        let mut first = replayable.attempt();
+        assert_eq!(next(&mut first).unwrap().unwrap(), "an order");
+        let mut second = replayable.attempt();
+        drop(replayable);
+        assert_eq!(next(&mut second).unwrap().unwrap(), "an order");
+        assert!(second.is_end_stream() && next(&mut second).is_none());
     }
 }

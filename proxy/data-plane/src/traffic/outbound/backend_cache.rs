@@ -43,8 +43,9 @@ impl BackendKey {
 impl BackendCache {
     /// What is said about calls to a service's port.
     pub(super) fn policy(&self, worker: &Worker, found: &ServiceMatch) -> Arc<TrafficPolicy> {
-        let calls = worker.state.services.calls();
-        let written = calls.policies.of(&found.service.host, found.port.number);
+        let (calls, table) = (worker.state.services.calls(), worker.state.services.table());
+        let name = table.resource_host(&found.service);
+        let written = calls.policies.of(&name, found.port.number);
         written.unwrap_or(&self.default_policy).clone()
     }
 

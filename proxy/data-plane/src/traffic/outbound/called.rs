@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{Faults, HostName, ServiceRoutes, ServiceTable};
+use policy::{Faults, HostName, Protocol, ServiceRoutes, ServiceTable};
 
 use super::OutboundConnection;
 use super::backend::Backend;
@@ -50,7 +50,9 @@ impl OutboundPhases {
             return Ok(called);
         }
         let by_address = self.outbound.destination.resolve(state).await?;
-        let by_host = by_address.as_ref().is_none_or(|found| found.endpoint.is_some());
+        let by_host = by_address
+            .as_ref()
+            .is_none_or(|found| found.endpoint.is_some() || found.service.external);
         let by_host = by_host.then(|| host.as_str().into());
         let dialled = by_address.is_some();
         let found = match by_address {
@@ -63,7 +65,7 @@ impl OutboundPhases {
         };
         let called = match found.service.external {
             false => self.call(found, host).await?,
-            true => self.call_outside(found, dialled).await?,
+            true => self.call_outside(found, host, dialled).await?,
         };
         let called = Arc::new(called);
         *self.last.lock() = Some(LastCall { version, host: by_host, called: called.clone() });
@@ -78,10 +80,12 @@ impl OutboundPhases {
         let worker = &self.outbound.worker;
         let (routes, faults) = {
             let calls = worker.state.services.calls();
-            let routes = calls.routes.of_service(&found.service.host, &found.port);
+            let table = worker.state.services.table();
+            let name = table.resource_host(&found.service);
+            let routes = calls.routes.of_service(&name, &found.port);
             let of_requests = routes.filter(|routes| routes.kind().is_of_requests());
             let is_meant = |_: &ServiceRoutes| self.is_meant(&found, host);
-            (of_requests.filter(is_meant), calls.policies.faults(&found.service.host).cloned())
+            (of_requests.filter(is_meant), calls.policies.faults(&name).cloned())
         };
         let backend = match routes {
             Some(_) => None,
@@ -94,13 +98,45 @@ impl OutboundPhases {
     async fn call_outside(
         &self,
         found: ServiceMatch,
+        host: &HostName,
         dialled: bool,
     ) -> Result<CalledService, RequestError> {
         let OutboundConnection { worker, destination, .. } = &*self.outbound;
+        self.is_let_out(&found, host, dialled)?;
         let dialled = destination.believed(dialled, &found);
         let outside = Some(egress::resolve(worker, &found, self.protocol, dialled).await?);
         let faults = worker.state.services.calls().policies.faults(&found.service.host).cloned();
         Ok(CalledService { found, routes: None, faults, backend: None, outside })
+    }
+
+    /// Requests in the clear do not leave by a port that is declared for TLS of the app's own, nor for another host than the
+    /// one that a resource names at the dialled address: whoever answers there may serve others by `Host`. While a
+    /// DestinationRule could not be read, none leaves: it may have asked for TLS.
+    fn is_let_out(
+        &self,
+        found: &ServiceMatch,
+        host: &HostName,
+        dialled: bool,
+    ) -> Result<(), RequestError> {
+        let services = &self.outbound.worker.state.services;
+        let name = || format!("{} ({})", host.name(), found.service.host);
+        if found.port.protocol == Protocol::Tls {
+            return Err(RequestError::UnknownDestination(name()));
+        }
+        if services.calls().incomplete {
+            return Err(RequestError::Unresolved(name()));
+        }
+        let is_named = || {
+            let address = self.outbound.destination.address().ip().to_string();
+            let table = services.table();
+            let named = table.by_host(host.name(), found.port.number);
+            host.name().trim_matches(['[', ']']) == address
+                || named.is_some_and(|named| Arc::ptr_eq(named, &found.service))
+        };
+        match dialled && !is_named() {
+            true => Err(RequestError::UnknownDestination(name())),
+            false => Ok(()),
+        }
     }
 
     /// Whether the request is for the service, and not for the one endpoint of it that the app dialled: then it names the
@@ -150,12 +186,13 @@ impl OutboundPhases {
     fn holds(&self, state: &ProxyState, called: &CalledService) -> bool {
         let CalledService { found, routes, faults, backend, .. } = called;
         let calls = state.services.calls();
-        let now = calls.routes.of_service(&found.service.host, &found.port);
+        let table = state.services.table();
+        let name = table.resource_host(&found.service);
+        let now = calls.routes.of_service(&name, &found.port);
         let worker = &self.outbound.worker;
         routes.is_none()
             && now.is_none_or(|routes| !routes.kind().is_of_requests())
-            && calls.policies.faults(&found.service.host).map(Arc::as_ptr)
-                == faults.as_ref().map(Arc::as_ptr)
+            && calls.policies.faults(&name).map(Arc::as_ptr) == faults.as_ref().map(Arc::as_ptr)
             && backend.as_ref().is_some_and(|backend| {
                 Arc::ptr_eq(&backend.policy, &worker.backends.policy(worker, found))
             })

@@ -105,6 +105,8 @@ impl<'a> Attempts<'a> {
         let method = replay_head.method();
         let once_only = replay_head.headers().contains_key("dpop");
         let may_be_seen = match delivery {
+            // The peer's proxy has seen the proof, and remembers it.
+            DeliveryState::NotDelivered if once_only && answered.is_ok() => return None,
             DeliveryState::NotDelivered => false,
             DeliveryState::PossiblyDelivered if method.is_safe() && !once_only => true,
             DeliveryState::Answered if method.is_idempotent() && !once_only => true,
@@ -129,7 +131,8 @@ impl<'a> Attempts<'a> {
 
     /// A copy of the request for a mirror; `None` where its body was not kept whole.
     pub(super) fn mirrored(&self) -> Option<Request<Body>> {
-        let head = self.replay_head.as_ref()?;
+        // A proof is valid once, and is the addressed service's to use.
+        let head = self.replay_head.as_ref().filter(|head| !head.headers().contains_key("dpop"))?;
         let body = match &self.body {
             Some(kept) => Body::from_bytes(kept.whole()?),
             None => Body::empty(),
@@ -231,9 +234,8 @@ mod tests {
         request.headers_mut().insert("dpop", HeaderValue::from_static("e30.e30.c2ln"));
         let mut tries = Attempts::begin(&mut request, None);
         assert_eq!(tries.next_attempt(&peer(APP_RESET)), None);
-        assert!(
-            tries.next_attempt(&peer(APP_UNREACHABLE)).is_some_and(|again| again.avoid_endpoint)
-        );
+        assert_eq!(tries.next_attempt(&peer(APP_UNREACHABLE)), None);
+        assert!(tries.next_attempt(&broken(true)).is_some(), "it never arrived");
     }
 
     #[test]

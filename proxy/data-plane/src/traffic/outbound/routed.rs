@@ -202,6 +202,7 @@ pub(super) async fn backend_at(
     port: u16,
     protocol: Protocol,
 ) -> Result<Option<Arc<Backend>>, RequestError> {
+    let host = worker.state.services.table().backend_name(host, port);
     match dialled::resolve_host(&worker.state, host, port).await? {
         Some(found) if !found.service.external => {
             worker.backends.get(worker, &found, protocol).await.map(Some)

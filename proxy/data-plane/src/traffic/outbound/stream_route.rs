@@ -23,8 +23,8 @@ pub(super) fn is_attached(worker: &Worker, found: &ServiceMatch) -> bool {
 }
 
 fn routes(worker: &Worker, found: &ServiceMatch) -> Option<ServiceRoutes> {
-    let calls = worker.state.services.calls();
-    let routes = calls.routes.of_service(&found.service.host, &found.port);
+    let (calls, table) = (worker.state.services.calls(), worker.state.services.table());
+    let routes = calls.routes.of_service(&table.resource_host(&found.service), &found.port);
     routes.filter(|_| found.endpoint.is_none())
 }
 

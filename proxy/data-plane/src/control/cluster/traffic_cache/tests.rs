@@ -78,3 +78,27 @@ fn a_policy_among_routes_allows_nothing() {
     cache.take(vec![document("AuthorizationPolicy/shop/p", &policy)], &[]);
     assert!(cache.resources().is_empty());
 }
+
+#[test]
+fn a_destination_rule_of_which_nothing_could_be_read_is_missed() {
+    let mut cache = TrafficCache::new("postern-system");
+    let rule = |key: &str| {
+        let spec = json!({"host": "api.example.com", "trafficPolicy": {key: {"mode": "SIMPLE"}}});
+        let rule = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule",
+            "metadata": {"name": "api", "namespace": "shop"}, "spec": spec,
+        });
+        document("DestinationRule/shop/api", &rule)
+    };
+    assert!(!cache.is_incomplete(), "nothing is there");
+    for (name, key, expect) in [
+        ("never read", "tsl", true),
+        ("read", "tls", false),
+        ("a mistake after a good version", "tsl", false),
+    ] {
+        cache.take(vec![rule(key)], &[]);
+        assert_eq!(cache.is_incomplete(), expect, "{name}");
+    }
+    cache.take(vec![route("a", &json!({"rulse": []}))], &["DestinationRule/shop/api".to_owned()]);
+    assert!(!cache.is_incomplete(), "a route asks for no TLS");
+}

@@ -53,7 +53,8 @@ fn refuse_own_addresses(
     found: &ServiceMatch,
     addresses: &[SocketAddr],
 ) -> Result<(), RequestError> {
-    let is_own_port = |_| false;
+    let settings = &worker.state.settings;
+    let is_own_port = |port| settings.is_own_port(port);
     let rule = AddressPolicy { allowed: &[], is_own_port: &is_own_port };
     rule.check_all(addresses).map_err(|(address, why)| {
         tracing::warn!(
