@@ -21,14 +21,15 @@ use crate::limits::Limits;
 use crate::traffic::opaque;
 use crate::traffic::record::RequestRecord;
 
-/// An upgrade as the library announces it with a request, and what decides how its connection ends. When it is never taken, the dropped value receives the
-/// connection and ends it gracefully, with TLS close_notify, so that the client can tell the end from a cut.
-pub(crate) struct AnnouncedUpgrade(Option<OnUpgrade>, StreamAborter);
+/// An upgrade as the library announces it with a request, and what decides how its connection ends. When it is never taken,
+/// the dropped value receives the connection and ends it gracefully, with TLS close_notify, so that the client can tell the
+/// end from a cut.
+pub(crate) struct AnnouncedUpgrade(Option<OnUpgrade>, Option<StreamAborter>);
 
 impl AnnouncedUpgrade {
     /// Takes the announcement from a request.
     pub(crate) fn of(parts: &mut Parts) -> Self {
-        Self(parts.extensions.remove(), parts.extensions.remove().unwrap_or_default())
+        Self(parts.extensions.remove(), parts.extensions.remove())
     }
 
     /// Whether the request announces an upgrade.
@@ -37,7 +38,7 @@ impl AnnouncedUpgrade {
     }
 
     fn take(mut self) -> Option<(OnUpgrade, StreamAborter)> {
-        Some((self.0.take()?, self.1.clone()))
+        Some((self.0.take()?, self.1.take().unwrap_or_default()))
     }
 }
 
