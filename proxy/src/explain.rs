@@ -11,7 +11,7 @@
 //! means. What a line says wrongly, an unknown key included, makes it bad input.
 //!
 //! A line whose `destination` names a `service` is about a call of this workload: which route and rule take it, and where
-//! they send it ([`outbound`]).
+//! they send it (`outbound`).
 
 mod input;
 mod outbound;
