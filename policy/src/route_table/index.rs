@@ -121,8 +121,14 @@ impl HostRules {
         let path = request.path.as_str();
         let holds = |found: &&ConditionalRule| {
             let condition = found.condition.as_deref();
+            // A service of gRPC is found as a prefix, and is more than that.
+            let is_taken = |c: &RouteMatch| match c.path {
+                PathMatch::Grpc { .. } => conditions::path_holds(&c.path, path),
+                _ => true,
+            };
             found.ports.accepts(number, name)
-                && condition.is_some_and(|c| conditions::hold_beside_path(c, request))
+                && condition
+                    .is_some_and(|c| conditions::hold_beside_path(c, request) && is_taken(c))
         };
         let exact = self.exact.get(path).into_iter();
         let others = self.others.iter().filter(|found| {

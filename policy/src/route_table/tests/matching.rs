@@ -194,6 +194,8 @@ fn grpc() {
         (grpc("/shop.Other/Other"), "404"),
         (grpc("/shop.Other/Other") + "\na: b", "g/4"),
         (grpc("/shop.Cart2/Get"), "404"),
+        (grpc("/shop.Cart"), "404"),
+        (grpc("/shop.Cart/Get/more"), "404"),
         ("POST cart /shop.Cart/Get".to_owned(), "404"),
     ] {
         assert_eq!(Asked::new(&asked).of(&routes), expect, "{asked}");
