@@ -50,6 +50,7 @@ mod sds;
 mod second_opinion;
 mod secrets;
 mod spiffe_client;
+mod stream_routes;
 mod tokens;
 mod traces;
 mod traversal;

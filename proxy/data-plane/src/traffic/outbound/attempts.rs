@@ -35,10 +35,8 @@ impl OutboundPhases {
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
         let shared = &routed.backend.shared;
-        if let Some(most) = routed.backend.policy.connection_pool.http.max_requests {
-            let underway = Underway::begin(shared, |service| &service.requests, Some(most));
-            let overloaded = || RequestError::Overloaded(routed.backend.service.host.to_string());
-            record.underway(underway.ok_or_else(overloaded)?);
+        if let Some(underway) = routed.begin()? {
+            record.underway(underway);
         }
         shared.retry_budget.deposit(self.outbound.worker.state.clock.since_start(record.started()));
         let mut attempts = Attempts::begin(&mut request, routed.retry());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::Guard;
 use http::header::HeaderMap;
 use http::request::Parts;
-use http::{Response, Version};
+use http::{Request, Response, Version};
 use parking_lot::Mutex;
 use policy::{HostName, Snapshot};
 use tokio::time::Instant;
@@ -60,6 +60,28 @@ impl OutboundPhases {
             Protocol::Http2 => grpc_timeout::read(headers),
             _ => None,
         }
+    }
+}
+
+impl OutboundPhases {
+    /// Opens a stream to an endpoint, and asks over it to switch protocols.
+    async fn switch(
+        &self,
+        routed: &RoutedRequest,
+        request: Box<Request<Body>>,
+    ) -> Result<Response<Body>, RequestError> {
+        let (worker, now) = (&self.outbound.worker, std::time::Instant::now());
+        let opened = routed.backend.open_stream(worker, StreamKind::Upgrade, routed.hints(now));
+        let (io, mesh_connection, _in_flight) = opened.await?;
+        let speaker = if mesh_connection.binding.is_some() {
+            AnswerOrigin::Postern
+        } else {
+            AnswerOrigin::Other
+        };
+        // The rest of the connection is this stream.
+        self.outbound.connection.set_mesh_connection(mesh_connection);
+        let limits = &worker.state.settings.limits;
+        upgrade_over(io, request, limits, OtherEnd::Upstream, speaker).await
     }
 }
 
@@ -143,17 +165,9 @@ impl ExchangePhases for OutboundPhases {
         };
         routed.change_request(&mut request);
         let limit = self.outbound.worker.state.settings.limits.response_timeout;
-        let within = routed.within;
-        let deadline = within.map(|within| Instant::now() + within);
+        let deadline = routed.within.map(|within| Instant::now() + within);
         let answered = self.send(&routed, &host, request, record);
-        let limit = within.map_or(limit, |within| within.min(limit));
-        let mut response = match (tokio::time::timeout(limit, answered).await, within) {
-            (Ok(answered), _) => answered?,
-            (Err(_), Some(within)) if within == limit => {
-                return Err(RequestError::RequestTimeout(within));
-            }
-            (Err(_), _) => return Err(RequestError::Timeout { who: OtherEnd::Upstream }),
-        };
+        let mut response = routed.answered_within(limit, answered).await?;
         routed.change_response(&mut response);
         Ok(match deadline {
             Some(deadline) => response.map(|body| body.until(deadline)),
@@ -174,20 +188,9 @@ impl ExchangePhases for OutboundPhases {
             }
         };
         routed.change_request(&mut request);
-        let (worker, now) = (&self.outbound.worker, std::time::Instant::now());
-        let opened = routed.backend.open_stream(worker, StreamKind::Upgrade, routed.hints(now));
-        let (io, mesh_connection, in_flight) = opened.await?;
-        let speaker = if mesh_connection.binding.is_some() {
-            AnswerOrigin::Postern
-        } else {
-            AnswerOrigin::Other
-        };
-        // The rest of the connection is this stream.
-        self.outbound.connection.set_mesh_connection(mesh_connection);
-        let limits = &worker.state.settings.limits;
-        let answered = upgrade_over(io, request, limits, OtherEnd::Upstream, speaker).await;
-        drop(in_flight);
-        let mut response = answered?;
+        let _underway = routed.begin()?;
+        let limit = self.outbound.worker.state.settings.limits.response_timeout;
+        let mut response = routed.answered_within(limit, self.switch(&routed, request)).await?;
         routed.change_response(&mut response);
         Ok(response)
     }

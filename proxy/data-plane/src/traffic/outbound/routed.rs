@@ -1,6 +1,7 @@
 //! What a route makes of a request: the rule that takes it, what the rule answers itself, where the request goes, and
 //! what is changed on the way.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,10 +21,11 @@ use super::called::CalledService;
 use super::dialled;
 use super::http::OutboundPhases;
 use crate::http::body::Body;
-use crate::http::error::RequestError;
+use crate::http::error::{OtherEnd, RequestError};
 use crate::http::gate::GateRefusal;
 use crate::http::headers::is_native_grpc;
 use crate::labels::Protocol;
+use crate::traffic::balancing::Underway;
 use crate::traffic::exchange::{Exchange, Phase, PhaseEnd};
 use crate::traffic::worker::Worker;
 
@@ -78,6 +80,35 @@ impl RoutedRequest {
     /// For how long one attempt may take.
     pub(super) fn attempt_within(&self) -> Option<Duration> {
         self.ruled.as_ref()?.rule.timeouts.backend_request.and_then(RouteTimeout::duration)
+    }
+
+    /// Counts it as under way at its service, where a DestinationRule limits how many are.
+    ///
+    /// # Errors
+    /// [`RequestError::Overloaded`] at the limit.
+    pub(super) fn begin(&self) -> Result<Option<Underway>, RequestError> {
+        let backend = &self.backend;
+        let Some(most) = backend.policy.connection_pool.http.max_requests else { return Ok(None) };
+        let begun = Underway::begin(&backend.shared, |service| &service.requests, Some(most));
+        let overloaded = || RequestError::Overloaded(backend.service.host.to_string());
+        begun.ok_or_else(overloaded).map(Some)
+    }
+
+    /// Waits for its answer, as long as the route, the caller and `limit` (`limits.responseTimeout`) allow.
+    ///
+    /// # Errors
+    /// [`RequestError::RequestTimeout`], [`RequestError::Timeout`], and those of the answer.
+    pub(super) async fn answered_within(
+        &self,
+        limit: Duration,
+        answered: impl Future<Output = Result<Response<Body>, RequestError>>,
+    ) -> Result<Response<Body>, RequestError> {
+        let own = self.within.filter(|within| *within <= limit);
+        match (tokio::time::timeout(own.unwrap_or(limit), answered).await, own) {
+            (Ok(answered), _) => answered,
+            (Err(_), Some(within)) => Err(RequestError::RequestTimeout(within)),
+            (Err(_), None) => Err(RequestError::Timeout { who: OtherEnd::Upstream }),
+        }
     }
 
     /// Ties the request to an endpoint, where its backend's DestinationRule says by what.
