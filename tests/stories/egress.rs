@@ -141,6 +141,10 @@ fn tls_of_the_apps_own_goes_to_the_host_that_its_server_name_is_allowed_for() {
     assert_eq!(get("https://www.example.com/").status, 0);
     scene.frontend.expect_log(&[("direction", "outbound"), ("reason", "egress_denied")]);
     scene.frontend.expect_log(&[("kind", "connection"), ("destination_service", HOST)]);
+    // Requests in the clear do not leave by a port that is declared for TLS.
+    let resolve = format!("{HOST}:443:{}", scene.stranger.ipv4());
+    let clear = scene.frontend.curl_with(&["--resolve", &resolve, &format!("http://{HOST}:443/")]);
+    clear.expect_refusal(403, "egress_denied");
 }
 
 #[test]
@@ -173,6 +177,10 @@ fn a_block_of_addresses_opens_its_ports_and_no_other() {
     scene.mesh.policy("bank", &object("ServiceEntry", &spec));
     wait::until_true("the block to be open", || scene.frontend.curl(&url).status == 200);
     assert_eq!(count().text(), "0\nBYE 1\n");
+    // Whoever answers there may serve others by their Host, and those are not named.
+    let fronted = |host: &str| scene.frontend.curl_with(&["-H", &format!("host: {host}"), &url]);
+    fronted("evil.example.com:8080").expect_refusal(403, "egress_denied");
+    fronted("bank.example.com:8080").expect(200);
     let other = format!("http://{}/", scene.bank.at(8443));
     scene.frontend.curl(&other).expect_refusal(403, "egress_denied");
 }
