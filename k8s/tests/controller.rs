@@ -27,7 +27,8 @@ const FRONTEND: &str = "spiffe://cluster.local/ns/shop/sa/frontend";
 const LONG: Duration = Duration::from_secs(20);
 const POLICIES: &str = "security.istio.io/v1/authorizationpolicies";
 
-async fn scene() -> (ApiServer, TestTrust, Controller) {
+/// The shop in an API server, and a controller that has read it.
+pub(crate) async fn scene() -> (ApiServer, TestTrust, Controller) {
     let api = ApiServer::start().await;
     shop(&api);
     let trust = TestTrust::generate();

@@ -13,17 +13,10 @@ use k8s::controller::shared::KindState;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::controller::scene;
+
 const FRONTEND: &str = "spiffe://cluster.local/ns/shop/sa/frontend";
 const HTTP_ROUTES: &str = "gateway.networking.k8s.io/v1/httproutes";
-
-async fn scene() -> (ApiServer, TestTrust, Controller) {
-    let api = ApiServer::start().await;
-    shop(&api);
-    let trust = TestTrust::generate();
-    let controller = Controller::start(&api, &trust).await;
-    controller.synced().await;
-    (api, trust, controller)
-}
 
 /// The proxy of `frontend`, which has asked how destinations are called.
 async fn frontend(controller: &Controller, trust: &TestTrust) -> Proxy {
@@ -227,13 +220,12 @@ async fn of_two_that_write_at_once_none_is_lost() {
     assert_eq!((parents.as_array().unwrap().len(), &parents[0]), (2, &theirs));
 }
 
-/// A measurement. `cargo test -p k8s --test all -- --ignored --nocapture five_thousand_routes`
+/// Its times are told with `--nocapture`; more routes and edits make a measurement of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement, which takes its time"]
 #[allow(clippy::print_stdout, reason = "figures for whoever asks for them")]
-async fn five_thousand_routes_and_an_edit_among_edits() {
-    const ROUTES: usize = 5000;
-    const EDITS: usize = 100;
+async fn an_edit_of_one_route_among_many_reaches_its_proxy_while_others_are_edited() {
+    const ROUTES: usize = 1200;
+    const EDITS: usize = 20;
     let api = ApiServer::start().await;
     shop(&api);
     for number in 0..ROUTES {
