@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use crate::app::App;
 use crate::binaries::repository;
 use crate::mesh::Mesh;
@@ -55,6 +57,21 @@ impl Shop {
         let reports = builder(mesh, "reports", 5).start();
         Self { frontend, cart, payments, reports }
     }
+}
+
+/// A policy that lets one service account of the shop call everything of one app.
+#[must_use]
+pub fn allow(app: &str, service_account: &str) -> String {
+    json!({
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": format!("{app}-allow-{service_account}"), "namespace": "shop"},
+        "spec": {
+            "selector": {"matchLabels": {"app": app}},
+            "rules": [{"from": [{"source": {"principals": [format!("cluster.local/ns/shop/sa/{service_account}")]}}]}],
+        },
+    })
+    .to_string()
 }
 
 /// Copies the shop's resource files into the mesh. On loopback its services are announced by the harness instead.

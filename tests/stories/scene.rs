@@ -1,5 +1,6 @@
 //! The scenes most stories begin with.
 
+pub(crate) use postern_tests::shop::allow;
 use postern_tests::{App, Mesh, Pod, PodBuilder, shop};
 use serde_json::{Value, json};
 
@@ -41,18 +42,4 @@ pub(crate) fn cart(mesh: &Mesh) -> Pod {
 pub(crate) fn cart_builder(mesh: &Mesh) -> PodBuilder {
     let pod = mesh.pod("cart").port(8080, "http").port(9000, "tcp").port(9100, "tcp");
     pod.app(App::new("shop-cart"))
-}
-
-/// A policy that lets one service account of the shop call everything of one app.
-pub(crate) fn allow(app: &str, service_account: &str) -> String {
-    json!({
-        "apiVersion": "security.istio.io/v1",
-        "kind": "AuthorizationPolicy",
-        "metadata": {"name": format!("{app}-allow-{service_account}"), "namespace": "shop"},
-        "spec": {
-            "selector": {"matchLabels": {"app": app}},
-            "rules": [{"from": [{"source": {"principals": [format!("cluster.local/ns/shop/sa/{service_account}")]}}]}],
-        },
-    })
-    .to_string()
 }

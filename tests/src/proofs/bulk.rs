@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Finding, Progress, Size, stage};
+use super::{Finding, Progress, Size};
 use crate::known_bytes::{self, Slowness, Transfer, Way};
 use crate::mesh::Mesh;
 use crate::pod::Pod;
@@ -30,7 +30,7 @@ pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
     // Longer than the kernel keeps a connection over the network that nobody reads.
     let rest = Duration::from_secs(size.pick(3, 40));
     let mesh = Mesh::start();
-    mesh.policy("store", &stage::allow("store", "frontend"));
+    mesh.policy("store", &crate::shop::allow("store", "frontend"));
     let store = mesh.pod("store").port(8080, "http").port(9000, "tcp").start();
     let frontend = mesh.pod("frontend").start();
     for port in [8080, 9000] {

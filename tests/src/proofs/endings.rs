@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use shop::proto::FollowRequest;
 
-use super::{Finding, Progress, Size, stage};
+use super::{Finding, Progress, Size};
 use crate::grpc;
 use crate::inside::Task;
 use crate::known_bytes::{self, Slowness, Transfer, Way};
@@ -74,7 +74,7 @@ struct Scene {
 
 fn scene(grace: Duration) -> Scene {
     let mesh = Mesh::start();
-    mesh.policy("store", &stage::allow("store", "frontend"));
+    mesh.policy("store", &crate::shop::allow("store", "frontend"));
     let limits = json!({"limits": {
         "drainTimeout": format!("{}s", grace.as_secs()), "drainDelay": "1s",
     }});

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Finding, Progress, Size, grouped, stage};
+use super::{Finding, Progress, Size, grouped};
 use crate::kubelet::{Cluster, InjectedPod};
 use crate::load::{Load, LoadReport};
 use crate::wait;
@@ -24,7 +24,7 @@ pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
     // For each rollout.
     let requests: u64 = size.pick(300, 10_000);
     let cluster = Cluster::start();
-    cluster.mesh().policy("cart", &stage::allow("cart", "frontend"));
+    cluster.mesh().policy("cart", &crate::shop::allow("cart", "frontend"));
     let mut running = run(&cluster, 0);
     cluster.service("cart", CART, 8080, &[&running]);
     let frontend = cluster.run(&pod("frontend", "frontend", json!({"command": ["sleep", "7200"]})));

@@ -169,17 +169,3 @@ impl TrafficReport {
         line
     }
 }
-
-/// A policy that lets one service account of the shop call everything of one app.
-pub(crate) fn allow(app: &str, service_account: &str) -> String {
-    json!({
-        "apiVersion": "security.istio.io/v1",
-        "kind": "AuthorizationPolicy",
-        "metadata": {"name": format!("{app}-allow-{service_account}"), "namespace": "shop"},
-        "spec": {
-            "selector": {"matchLabels": {"app": app}},
-            "rules": [{"from": [{"source": {"principals": [format!("cluster.local/ns/shop/sa/{service_account}")]}}]}],
-        },
-    })
-    .to_string()
-}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Finding, Progress, Size, stage};
+use super::{Finding, Progress, Size};
 use crate::mesh::Mesh;
 use crate::pod::Pod;
 use crate::raw::{self, End};
@@ -64,7 +64,7 @@ pub(crate) fn prove(size: Size, progress: &Progress) -> Finding {
 /// How long after the last packet the client knows.
 fn vanish(row: Row, config: &Value) -> Option<Duration> {
     let mesh = Mesh::start();
-    mesh.policy("store", &stage::allow("store", "frontend"));
+    mesh.policy("store", &crate::shop::allow("store", "frontend"));
     let store =
         mesh.pod("store").port(8080, "http").port(9000, "tcp").config(config.clone()).start();
     let frontend = mesh.pod("frontend").config(config.clone()).start();
