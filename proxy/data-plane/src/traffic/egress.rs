@@ -7,6 +7,7 @@ mod destination;
 mod web_tls;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -18,7 +19,7 @@ use policy::traffic_policy::ConnectionPool;
 use crate::connection::net::{BoxedIo, StreamAborter};
 use crate::http::body::Body;
 use crate::http::error::RequestError;
-use crate::traffic::record::{RequestRecord, TrafficMeter};
+use crate::traffic::record::TrafficMeter;
 use crate::traffic::state::ProxyState;
 use destination::EgressDestination;
 pub(crate) use destination::{EgressKey, StreamUse, begun};
@@ -94,7 +95,8 @@ impl ExternalService {
         self.stale_at.is_some_and(|stale_at| now >= stale_at)
     }
 
-    /// Sends a request to one of its endpoints; after one that cannot be reached the next is tried, up to a limit.
+    /// Sends a request to one of its endpoints; after one that cannot be reached the next is tried, up to a limit. `reached`
+    /// is told the address of the one that took it.
     ///
     /// # Errors
     /// The last endpoint's.
@@ -102,14 +104,14 @@ impl ExternalService {
         &self,
         dialer: &EgressDialer<'_>,
         request: Box<Request<Body>>,
-        record: &mut RequestRecord,
+        reached: impl FnOnce(SocketAddr),
     ) -> Result<Response<Body>, RequestError> {
         let mut last = self.nowhere();
         for endpoint in self.in_turn(dialer) {
             let http2 = endpoint.wants_http2(request.version());
             match endpoint.reach(dialer, http2).await {
                 Ok(connection) => {
-                    record.upstream(endpoint.address());
+                    reached(endpoint.address());
                     return endpoint.send(dialer, connection, request).await;
                 }
                 Err(error) if error.is_unprocessed() => last = endpoint.failed(dialer, error),

@@ -122,8 +122,6 @@ pub(crate) fn facts<'a>(
 pub(crate) struct ReadyRequest<P: ExchangePhases> {
     /// The request as it is sent.
     pub(crate) request: Box<Request<Body>>,
-    /// The host it names.
-    pub(crate) host: HostName,
     /// Its destination.
     pub(crate) target: P::Target,
     /// The proof that it is allowed.
@@ -302,7 +300,6 @@ async fn admit<P: ExchangePhases>(
         client_version,
         upgrade: upgrades.then_some(announced),
         close_unless_upgraded: admitted.close_unless_upgraded,
-        host: admitted.into_host(),
     })
 }
 

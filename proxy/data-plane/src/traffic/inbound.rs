@@ -5,7 +5,6 @@ mod arrival;
 mod detect;
 mod http;
 mod mesh_stream;
-mod token;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -2,51 +2,32 @@
 //! an HTTP connection are in `outbound/http.rs`, and a destination is found in `outbound/dialled.rs` and
 //! `outbound/route.rs`.
 
-mod attempts;
-mod backend;
-mod backend_cache;
 mod called;
 mod dialled;
 mod egress;
 mod faults;
-mod grpc_timeout;
 mod http;
-mod mirrors;
-mod name_cache;
-mod outcome;
-mod retry;
-mod route_meters;
-mod routed;
 mod stream_route;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use policy::{DefaultEgress, Protocol as Declared};
 use tokio::net::TcpStream;
 
-use crate::connection::net::{
-    self, AbortableStream, BoxedIo, DialOptions, MeteredIo, StreamAborter,
-};
-use crate::connection::registry::{ConnectionPhase, RegisteredConnection};
+use crate::connection::net::{self, AbortableStream, BoxedIo, MeteredIo, StreamAborter};
+use crate::connection::registry::RegisteredConnection;
 use crate::connection::sniff::{self, ProtocolGuess};
-use crate::http::error::{OtherEnd, RequestError};
+use crate::http::error::RequestError;
 use crate::http::serve;
 use crate::labels::{CloseReason, Direction, Protocol};
-use crate::traffic::egress::{ExternalService, StreamUse};
 use crate::traffic::exchange::{ExchangeHandler, ExchangePhases as _};
-use crate::traffic::mesh::StreamKind;
-use crate::traffic::opaque;
+use crate::traffic::forward::{self, OpaqueTarget, ServiceMatch};
 use crate::traffic::record::ConnectionRecord;
 use crate::traffic::settings::OutboundListener;
 use crate::traffic::worker::Worker;
-use backend::{Backend, EndpointHints};
-pub(crate) use backend_cache::BackendCache;
-use dialled::{DialledDestination, ServiceMatch};
-pub(crate) use name_cache::NameCache;
-pub(crate) use route_meters::RouteMeters;
+use dialled::DialledDestination;
 
 /// One connection from our app, as its phases see it.
 pub(crate) struct OutboundConnection {
@@ -55,16 +36,6 @@ pub(crate) struct OutboundConnection {
     destination: DialledDestination,
     connection: RegisteredConnection,
     aborter: StreamAborter,
-}
-
-/// The destination of a connection that is not served as HTTP.
-enum OutboundTarget {
-    /// A service of the mesh.
-    Mesh(Arc<Backend>),
-    /// Outside of the mesh, unchanged as the app dialled it; a resource or the default allows it.
-    Outside(SocketAddr, Arc<str>),
-    /// A service outside of the mesh, at its own endpoints.
-    External(Arc<ExternalService>),
 }
 
 /// Serves one accepted connection to its end.
@@ -144,8 +115,8 @@ impl OutboundConnection {
         let (target, ahead) = match by_address {
             Some(found) => {
                 let choosing = stream_route::backend(&self.worker, &found, &mut io, ahead);
-                let (backend, ahead) = Box::pin(choosing).await?;
-                (OutboundTarget::Mesh(backend), ahead)
+                let (upstream, ahead) = Box::pin(choosing).await?;
+                (upstream.into(), ahead)
             }
             None => Box::pin(self.by_server_name(&mut io, ahead, record)).await?,
         };
@@ -153,14 +124,14 @@ impl OutboundConnection {
     }
 
     /// A service outside the mesh whose bytes are no requests.
-    async fn outside(&self, found: &ServiceMatch) -> Result<OutboundTarget, RequestError> {
-        if !egress::begins_tls(&self.worker, found) {
+    async fn outside(&self, found: &ServiceMatch) -> Result<OpaqueTarget, RequestError> {
+        if !forward::begins_tls(&self.worker, found) {
             let dialled = self.destination.dialled(found)?;
-            return Ok(OutboundTarget::Outside(dialled, found.service.host.clone()));
+            return Ok(OpaqueTarget::Outside(dialled, found.service.host.clone()));
         }
         let dialled = self.destination.believed(true, found);
-        let resolving = egress::resolve(&self.worker, found, Protocol::Tcp, dialled);
-        Box::pin(resolving).await.map(OutboundTarget::External)
+        let resolving = forward::resolve_external(&self.worker, found, Protocol::Tcp, dialled);
+        Box::pin(resolving).await.map(OpaqueTarget::External)
     }
 
     /// The destination of bytes to an address that no resource names: the host that they ask for in TLS, where a resource
@@ -170,12 +141,12 @@ impl OutboundConnection {
         io: &mut BoxedIo,
         ahead: Bytes,
         record: &mut ConnectionRecord,
-    ) -> Result<(OutboundTarget, Bytes), RequestError> {
+    ) -> Result<(OpaqueTarget, Bytes), RequestError> {
         let port = self.destination.port();
         match egress::by_server_name(&self.worker, io, ahead, port).await? {
             (Some(service), ahead) => {
                 record.service(&service.service.host);
-                Ok((OutboundTarget::External(service), ahead))
+                Ok((OpaqueTarget::External(service), ahead))
             }
             (None, ahead) => Ok((self.unknown()?, ahead)),
         }
@@ -239,10 +210,10 @@ impl OutboundConnection {
     }
 
     /// A destination that no resource names: refused, unless the default allows egress.
-    fn unknown(&self) -> Result<OutboundTarget, RequestError> {
+    fn unknown(&self) -> Result<OpaqueTarget, RequestError> {
         match self.worker.state.snapshot().egress() {
             DefaultEgress::Allow => {
-                Ok(OutboundTarget::Outside(self.destination.address(), "unknown".into()))
+                Ok(OpaqueTarget::Outside(self.destination.address(), "unknown".into()))
             }
             DefaultEgress::Deny => {
                 Err(RequestError::UnknownDestination(self.destination.address().to_string()))
@@ -263,74 +234,11 @@ impl OutboundConnection {
         &self,
         io: BoxedIo,
         ahead: Bytes,
-        target: OutboundTarget,
+        target: OpaqueTarget,
     ) -> Result<CloseReason, RequestError> {
         let state = &self.worker.state;
         self.connection.set_protocol(Protocol::Tcp);
         let client = MeteredIo::new(io, ahead, self.connection.clone(), state.clock.clone());
-        let labels =
-            backend::labels(&self.worker, Protocol::Tcp, &target.service(), target.principal());
-        state.metrics.connections(&labels).inc();
-        match target {
-            OutboundTarget::Mesh(backend) => {
-                // Boxed, as what is only needed until the bytes flow.
-                let hints = EndpointHints { at: Instant::now(), hash: None, except: None };
-                let opening = backend.open_stream(&self.worker, StreamKind::Tcp, hints);
-                let (upstream, mesh_connection, _in_flight) = Box::pin(opening).await?;
-                self.connection.set_mesh_connection(mesh_connection);
-                self.aborter.close_in_order();
-                self.connection.enter_phase(ConnectionPhase::Busy, state.clock.coarse());
-                Ok(opaque::copy_both_ways(
-                    client,
-                    upstream,
-                    &self.connection,
-                    std::slice::from_ref(&self.aborter),
-                )
-                .await)
-            }
-            OutboundTarget::External(service) => {
-                let dialer = egress::dialer(&self.worker);
-                let opening = service.open_stream(&dialer, StreamUse::Opaque);
-                let (upstream, aborter) = Box::pin(opening).await?;
-                self.aborter.close_in_order();
-                self.connection.enter_phase(ConnectionPhase::Busy, state.clock.coarse());
-                let aborters = [self.aborter.clone(), aborter];
-                Ok(opaque::copy_both_ways(client, upstream, &self.connection, &aborters).await)
-            }
-            OutboundTarget::Outside(address, _) => {
-                let upstream =
-                    DialOptions::upstream(&state.settings.limits, &state.settings.interception)
-                        .for_traffic()
-                        .connect(address)
-                        .await
-                        .map_err(|source| RequestError::Connect {
-                            who: OtherEnd::Upstream,
-                            address,
-                            source,
-                        })?;
-                let upstream = AbortableStream::new(upstream);
-                self.aborter.close_in_order();
-                self.connection.enter_phase(ConnectionPhase::Busy, state.clock.coarse());
-                let aborters = [self.aborter.clone(), upstream.aborter()];
-                Ok(opaque::copy_both_ways(client, upstream, &self.connection, &aborters).await)
-            }
-        }
-    }
-}
-
-impl OutboundTarget {
-    fn service(&self) -> Arc<str> {
-        match self {
-            Self::Mesh(backend) => backend.service.host.clone(),
-            Self::Outside(_, host) => host.clone(),
-            Self::External(service) => service.service.host.clone(),
-        }
-    }
-
-    fn principal(&self) -> Option<&str> {
-        match self {
-            Self::Mesh(backend) => backend.principal(),
-            Self::Outside(..) | Self::External(_) => None,
-        }
+        target.carry(&self.worker, &self.connection, client, &self.aborter).await
     }
 }

@@ -20,9 +20,9 @@ use crate::telemetry::metrics::TrafficLabels;
 use crate::telemetry::trace::Tracer;
 use crate::traffic::app::AppPool;
 use crate::traffic::egress::EgressPool;
+use crate::traffic::forward::{BackendCache, NameCache, RouteMeters};
 use crate::traffic::jwt::TokenCache;
 use crate::traffic::mesh::{MeshDialer, MeshPool};
-use crate::traffic::outbound::{BackendCache, NameCache, RouteMeters};
 use crate::traffic::record::{Recorder, TrafficMeter};
 use crate::traffic::state::{DrainStage, ProxyState};
 

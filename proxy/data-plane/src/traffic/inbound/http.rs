@@ -7,32 +7,29 @@ use arc_swap::Guard;
 use h2::ext::Protocol as StreamProtocol;
 use http::request::Parts;
 use http::{Response, Version};
-use policy::{HostName, Permit, Protocol as Declared, Snapshot, TokenRules};
+use policy::{HostName, Permit, Protocol as Declared, Snapshot};
 
-use super::{InboundConnection, token};
+use super::InboundConnection;
 use crate::http::body::Body;
 use crate::http::error::RequestError;
-use crate::http::gate;
 use crate::http::headers::{ForwardedClientCert, SenderTrust, is_native_grpc};
 use crate::http::original_version;
 use crate::http::serve::ConnectStream;
 use crate::labels::Protocol;
 use crate::traffic::app;
-use crate::traffic::authorize;
 use crate::traffic::client;
-use crate::traffic::decisions::DecisionRecord;
-use crate::traffic::exchange::{self, Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
-use crate::traffic::jwt::AuthenticatedToken;
+use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
+use crate::traffic::judge::RequestJudge;
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::reauth;
 use crate::traffic::record::RequestRecord;
-use crate::traffic::review::{self, RequestReview};
 
 /// The phases of the requests of one inbound connection.
 pub(crate) struct InboundPhases {
     inbound: Arc<InboundConnection>,
     protocol: Protocol,
     context: HttpContext,
+    judge: RequestJudge,
     forwarded: Option<ForwardedClientCert>,
     /// Whether this peer is trusted to name the client behind it.
     sender: SenderTrust,
@@ -50,8 +47,9 @@ impl InboundPhases {
         let forwarded_for = &state.settings.inbound.forwarded_for;
         let sender = client::sender(forwarded_for, inbound.peer().map(|peer| &peer.id));
         let connection = (*inbound.connection).clone();
-        let context = HttpContext::new(inbound.worker.clone(), connection, meter);
-        Self { inbound, protocol, context, forwarded, sender }
+        let context = HttpContext::new(inbound.worker.clone(), connection.clone(), meter);
+        let judge = RequestJudge { worker: inbound.worker.clone(), connection };
+        Self { inbound, protocol, context, judge, forwarded, sender }
     }
 
     /// The purpose of a peer's CONNECT stream: accepted only between two of our proxies, only to the connection's own
@@ -68,51 +66,6 @@ impl InboundPhases {
             Some(authority) if authority.as_str() == dialled => Ok(kind),
             _ => Err(RequestError::BadStream("the authority is not the connection's destination")),
         }
-    }
-
-    /// Finds out who the token speaks for and registers the request on its connection, both by the snapshot that then
-    /// decides: a change of policy finds the request registered or is seen here, and then all of it is judged again.
-    fn register(&self, exchange: &mut Exchange<'_>) -> Result<(), RequestError> {
-        let (inbound, state) = (&self.inbound, &self.inbound.worker.state);
-        let settings = &state.settings;
-        let (forwarded_for, level) = (&settings.inbound.forwarded_for, settings.path_normalization);
-        let Exchange { parts, admitted, path, snapshot, .. } = exchange;
-        let snapshot = snapshot.get_or_insert_with(|| state.snapshot());
-        let mut judged: Option<(AuthenticatedToken, Arc<TokenRules>)> = None;
-        let mut remote_ip = None;
-        let judge = |snapshot: &Snapshot| {
-            let host = admitted.host();
-            let caller = match judged.take() {
-                None => token::authenticate(inbound, snapshot, parts, host, path)?,
-                Some((before, by)) => {
-                    // The gate has let its names in by rules that are gone.
-                    gate::refuse_other_spellings(&parts.headers, snapshot.header_names())
-                        .map_err(RequestError::Gate)?;
-                    match token::still_counts(before, &by, snapshot)? {
-                        Some(caller) => caller,
-                        None => token::authenticate(inbound, snapshot, parts, host, path)?,
-                    }
-                }
-            };
-            remote_ip = client::remote_ip(forwarded_for, self.sender, &parts.headers);
-            let request_facts = exchange::facts(parts, admitted, path, &caller);
-            let connection = &inbound.connection;
-            let review = RequestReview::begin(
-                connection,
-                snapshot,
-                &request_facts,
-                level,
-                remote_ip,
-                &caller,
-            );
-            judged = Some((caller, snapshot.tokens().clone()));
-            Ok::<_, RequestError>(review)
-        };
-        let review = review::by_one_snapshot(snapshot, || state.snapshot(), judge)?;
-        exchange.record.hold_review(review);
-        exchange.caller = judged.map(|(caller, _)| caller).unwrap_or_default();
-        exchange.remote_ip = remote_ip;
-        Ok(())
     }
 }
 
@@ -155,7 +108,9 @@ impl ExchangePhases for InboundPhases {
 
     /// The token comes before policy, which uses its claims.
     fn authenticate(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = Phase<()>> + Send {
-        ready(self.register(exchange).map_err(Into::into))
+        let forwarded_for = &self.inbound.worker.state.settings.inbound.forwarded_for;
+        let remote_ip = client::remote_ip(forwarded_for, self.sender, &exchange.parts.headers);
+        ready(self.judge.authenticate(exchange, remote_ip).map_err(Into::into))
     }
 
     fn route(&self, _: &mut Exchange<'_>) -> impl Future<Output = Phase<()>> + Send {
@@ -168,28 +123,7 @@ impl ExchangePhases for InboundPhases {
         exchange: &mut Exchange<'_>,
         (): &(),
     ) -> impl Future<Output = Phase<Permit>> + Send {
-        let state = &self.inbound.worker.state;
-        let remote_ip = exchange.remote_ip;
-        let connection = policy::ConnectionFacts { remote_ip, ..self.inbound.facts() };
-        let request_facts = exchange.facts();
-        let in_force;
-        let snapshot = match &exchange.snapshot {
-            Some(snapshot) => snapshot,
-            None => {
-                in_force = state.snapshot();
-                &in_force
-            }
-        };
-        let verdict = authorize::request(snapshot, &connection, &request_facts);
-        let decision =
-            || DecisionRecord::new(state.clock.unix(), &connection, Some(&request_facts), &verdict);
-        if verdict.decision.is_err() {
-            state.decisions.add(decision());
-        } else if !verdict.shadow.is_empty() {
-            state.decisions.offer(decision);
-        }
-        let decided = exchange.record.decided(verdict);
-        ready(decided.map_err(|denial| RequestError::Denied(denial).into()))
+        ready(self.judge.authorize(exchange).map_err(Into::into))
     }
 
     fn set_headers(&self, parts: &mut Parts) {

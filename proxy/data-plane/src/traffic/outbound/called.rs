@@ -5,12 +5,9 @@ use std::sync::Arc;
 use policy::{Faults, HostName, Protocol, ServiceRoutes, ServiceTable};
 
 use super::OutboundConnection;
-use super::backend::Backend;
-use super::dialled::{self, ServiceMatch};
-use super::egress;
 use super::http::OutboundPhases;
 use crate::http::error::RequestError;
-use crate::traffic::egress::ExternalService;
+use crate::traffic::forward::{self, ServiceMatch, Upstream};
 use crate::traffic::state::ProxyState;
 
 /// The service of a request.
@@ -22,10 +19,8 @@ pub(super) struct CalledService {
     pub(super) routes: Option<ServiceRoutes>,
     /// The faults that calls to it may meet.
     pub(super) faults: Option<Arc<Faults>>,
-    /// The service itself as a backend, where no route says where requests go.
-    pub(super) backend: Option<Arc<Backend>>,
-    /// The service itself, where it is outside the mesh.
-    pub(super) outside: Option<Arc<ExternalService>>,
+    /// The service itself, where no route says where requests go.
+    pub(super) upstream: Option<Upstream>,
 }
 
 /// The service of the last request: the next one usually is for the same.
@@ -87,11 +82,14 @@ impl OutboundPhases {
             let is_meant = |_: &ServiceRoutes| self.is_meant(&found, host);
             (of_requests.filter(is_meant), calls.policies.faults(&name).cloned())
         };
-        let backend = match routes {
+        let upstream = match routes {
             Some(_) => None,
-            None => Some(worker.backends.get(worker, &found, self.protocol).await?),
+            None => {
+                let protocol = self.forwarder.protocol;
+                Some(Upstream::Mesh(worker.backends.get(worker, &found, protocol).await?))
+            }
         };
-        Ok(CalledService { found, routes, faults, backend, outside: None })
+        Ok(CalledService { found, routes, faults, upstream })
     }
 
     /// A service outside the mesh; `dialled`: it was found by the address that the app dialled.
@@ -104,9 +102,15 @@ impl OutboundPhases {
         let OutboundConnection { worker, destination, .. } = &*self.outbound;
         self.is_let_out(&found, host, dialled)?;
         let dialled = destination.believed(dialled, &found);
-        let outside = Some(egress::resolve(worker, &found, self.protocol, dialled).await?);
+        let protocol = self.forwarder.protocol;
+        let outside = forward::resolve_external(worker, &found, protocol, dialled).await?;
         let faults = worker.state.services.calls().policies.faults(&found.service.host).cloned();
-        Ok(CalledService { found, routes: None, faults, backend: None, outside })
+        Ok(CalledService {
+            found,
+            routes: None,
+            faults,
+            upstream: Some(Upstream::Outside(outside)),
+        })
     }
 
     /// Requests in the clear do not leave by a port that is declared for TLS of the app's own, nor for another host than the
@@ -165,9 +169,7 @@ impl OutboundPhases {
         }
         let called = &last.called;
         let now = state.clock.coarse();
-        if called.backend.as_ref().is_some_and(|backend| backend.is_stale(now))
-            || called.outside.as_ref().is_some_and(|outside| outside.is_stale(now))
-        {
+        if called.upstream.as_ref().is_some_and(|upstream| upstream.is_stale(now)) {
             return None;
         }
         if last.version != version {
@@ -184,7 +186,7 @@ impl OutboundPhases {
 
     /// Whether what is said about calls to a service is what it was.
     fn holds(&self, state: &ProxyState, called: &CalledService) -> bool {
-        let CalledService { found, routes, faults, backend, .. } = called;
+        let CalledService { found, routes, faults, upstream } = called;
         let calls = state.services.calls();
         let table = state.services.table();
         let name = table.resource_host(&found.service);
@@ -193,9 +195,8 @@ impl OutboundPhases {
         routes.is_none()
             && now.is_none_or(|routes| !routes.kind().is_of_requests())
             && calls.policies.faults(&name).map(Arc::as_ptr) == faults.as_ref().map(Arc::as_ptr)
-            && backend.as_ref().is_some_and(|backend| {
-                Arc::ptr_eq(&backend.policy, &worker.backends.policy(worker, found))
-            })
+            && matches!(upstream, Some(Upstream::Mesh(backend))
+                if Arc::ptr_eq(&backend.policy, &worker.backends.policy(worker, found)))
     }
 
     /// The service of the address, or, where it has none, of the host; the controller is not asked.
@@ -204,7 +205,7 @@ impl OutboundPhases {
         match host {
             None => by_address,
             Some(_) if by_address.is_some() => None,
-            Some(host) => dialled::by_host(table, host.name(), self.port_of(host)),
+            Some(host) => forward::by_host(table, host.name(), self.port_of(host)),
         }
     }
 
@@ -213,6 +214,6 @@ impl OutboundPhases {
     }
 
     async fn by_host(&self, host: &HostName) -> Result<Option<ServiceMatch>, RequestError> {
-        dialled::resolve_host(&self.outbound.worker.state, host.name(), self.port_of(host)).await
+        forward::resolve_host(&self.outbound.worker.state, host.name(), self.port_of(host)).await
     }
 }

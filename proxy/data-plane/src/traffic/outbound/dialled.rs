@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use policy::ServiceTable;
 use policy::service::EndpointAddress;
-use policy::{Endpoint, Service, ServicePort, ServiceTable};
 use tokio::net::TcpStream;
 
 use crate::connection::net;
 use crate::http::error::RequestError;
 use crate::traffic::demand::LookupState;
+use crate::traffic::forward::{ServiceMatch, by_host};
 use crate::traffic::settings::{OutboundListener, TrafficSettings};
 use crate::traffic::state::ProxyState;
 
@@ -27,17 +28,6 @@ pub(crate) enum DialledDestination {
         /// The service's port.
         port: u16,
     },
-}
-
-/// The service that was dialled, with the port and, where the app dialled one, the exact endpoint.
-#[derive(Debug, Clone)]
-pub(crate) struct ServiceMatch {
-    /// The service.
-    pub(crate) service: Arc<Service>,
-    /// Its port.
-    pub(crate) port: ServicePort,
-    /// The endpoint's address, when the app dialled an endpoint and not the service.
-    pub(crate) endpoint: Option<SocketAddr>,
 }
 
 impl DialledDestination {
@@ -131,49 +121,6 @@ impl DialledDestination {
     }
 }
 
-impl ServiceMatch {
-    /// Records that the service is in use, so that it stays requested.
-    pub(super) fn note_use(&self, state: &ProxyState) {
-        if let Some(demand) = &state.demand {
-            demand.note_use(&self.service.host, state.clock.coarse());
-        }
-    }
-
-    /// The addresses that the resource writes, with their endpoints.
-    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (SocketAddr, &Endpoint)> {
-        self.service.endpoints.iter().filter_map(|endpoint| match &endpoint.address {
-            EndpointAddress::Ip(ip) => {
-                let port = self.service.endpoint_port(endpoint, &self.port);
-                Some((SocketAddr::new(*ip, port), endpoint))
-            }
-            EndpointAddress::Dns(_) => None,
-        })
-    }
-}
-
-/// The service of this host and port.
-pub(super) fn by_host(table: &ServiceTable, host: &str, port: u16) -> Option<ServiceMatch> {
-    let service = table.by_host(host, port)?;
-    let port = service.port(port)?.clone();
-    Some(ServiceMatch { service: service.clone(), port, endpoint: None })
-}
-
-/// The same, and requests from the controller what is not known yet.
-pub(crate) async fn resolve_host(
-    state: &ProxyState,
-    host: &str,
-    port: u16,
-) -> Result<Option<ServiceMatch>, RequestError> {
-    let known = by_host(&state.services.table(), host, port);
-    let Some(demand) = &state.demand else { return Ok(known) };
-    if let Some(found) = known {
-        found.note_use(state);
-        return Ok(Some(found));
-    }
-    demand.ask(&format!("{host}:{port}"), state.clock.coarse()).await?;
-    Ok(by_host(&state.services.table(), host, port))
-}
-
 fn by_address(table: &ServiceTable, address: SocketAddr) -> Option<ServiceMatch> {
     let service = table.by_address(address)?;
     let endpoint_port = service.ports.iter().find(|port| {
@@ -188,3 +135,6 @@ fn by_address(table: &ServiceTable, address: SocketAddr) -> Option<ServiceMatch>
     };
     Some(ServiceMatch { service: service.clone(), port: port.clone(), endpoint })
 }
+
+#[cfg(test)]
+mod tests;

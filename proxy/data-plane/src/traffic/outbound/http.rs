@@ -2,91 +2,62 @@
 
 use std::future::{Future, ready};
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::Guard;
-use http::header::HeaderMap;
 use http::request::Parts;
-use http::{Request, Response, Version};
+use http::{Response, Version};
 use parking_lot::Mutex;
-use policy::{HostName, Snapshot};
-use tokio::time::Instant;
+use policy::route::RedirectScheme;
+use policy::{HostName, ServiceRoutes, Snapshot};
 
 use super::OutboundConnection;
-use super::backend;
-use super::called::LastCall;
+use super::called::{CalledService, LastCall};
 use super::faults;
-use super::grpc_timeout;
-use super::routed::RoutedRequest;
 use crate::http::body::Body;
-use crate::http::error::{OtherEnd, RequestError};
-use crate::http::headers::{AnswerOrigin, SenderTrust};
+use crate::http::error::RequestError;
+use crate::http::headers::SenderTrust;
 use crate::http::serve::ConnectStream;
 use crate::labels::Protocol;
-use crate::traffic::app::upgrade_over;
-use crate::traffic::egress::ExternalService;
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
-use crate::traffic::mesh::StreamKind;
+use crate::traffic::forward::{self, Forwarder, RequestPlace, RoutedRequest};
 use crate::traffic::record::RequestRecord;
 
 /// The phases of the requests of one outbound connection.
 pub(crate) struct OutboundPhases {
     pub(super) outbound: Arc<OutboundConnection>,
-    pub(super) protocol: Protocol,
+    pub(super) forwarder: Forwarder,
     pub(super) last: Mutex<Option<LastCall>>,
     context: HttpContext,
 }
 
-/// Where a request goes.
-pub(crate) enum RequestTarget {
-    /// To a service of the mesh.
-    Mesh(RoutedRequest),
-    /// To a service outside of it.
-    Outside(Arc<ExternalService>),
-}
-
 impl OutboundPhases {
     pub(crate) fn new(outbound: Arc<OutboundConnection>, protocol: Protocol) -> Self {
-        let labels = backend::labels(&outbound.worker, protocol, &"unknown".into(), None);
+        let labels = forward::labels(&outbound.worker, protocol, &"unknown".into(), None);
         let meter = outbound.worker.meter(labels);
         let connection = (*outbound.connection).clone();
-        let context = HttpContext::new(outbound.worker.clone(), connection, meter);
-        Self { outbound, protocol, last: Mutex::default(), context }
+        let context = HttpContext::new(outbound.worker.clone(), connection.clone(), meter);
+        let forwarder = Forwarder { worker: outbound.worker.clone(), connection, protocol };
+        Self { outbound, forwarder, last: Mutex::default(), context }
     }
 
-    /// What the caller gives the request, where it says so; a proxy may shorten it and never make it longer.
-    pub(super) fn callers_patience(&self, headers: &HeaderMap) -> Option<Duration> {
-        match self.protocol {
-            Protocol::Http2 => grpc_timeout::read(headers),
-            _ => None,
-        }
-    }
-}
-
-impl OutboundPhases {
-    /// Opens a stream to an endpoint, and asks over it to switch protocols.
-    async fn switch(
+    /// The backend of a request to a service with routes.
+    async fn by_rule(
         &self,
-        routed: &RoutedRequest,
-        request: Box<Request<Body>>,
-    ) -> Result<Response<Body>, RequestError> {
-        let (worker, now) = (&self.outbound.worker, std::time::Instant::now());
-        let opened = routed.backend.open_stream(worker, StreamKind::Upgrade, routed.hints(now));
-        let (io, mesh_connection, _in_flight) = opened.await?;
-        let speaker = if mesh_connection.binding.is_some() {
-            AnswerOrigin::Postern
-        } else {
-            AnswerOrigin::Other
-        };
-        // The rest of the connection is this stream.
-        self.outbound.connection.set_mesh_connection(mesh_connection);
-        let limits = &worker.state.settings.limits;
-        upgrade_over(io, request, limits, OtherEnd::Upstream, speaker).await
+        exchange: &mut Exchange<'_>,
+        called: &CalledService,
+        routes: &ServiceRoutes,
+    ) -> Phase<RoutedRequest> {
+        let found = &called.found;
+        let not_found = || RequestError::RouteNotFound(found.service.host.to_string());
+        let chosen = forward::choose(exchange, |request| routes.choose(request));
+        let rule = chosen.ok_or_else(not_found)?;
+        let place = RequestPlace { scheme: RedirectScheme::Http, port: found.port.number };
+        self.forwarder.by_rule(exchange, rule, place).await
     }
 }
 
 impl ExchangePhases for OutboundPhases {
-    type Target = RequestTarget;
+    type Target = RoutedRequest;
     /// The other side's proxy decides.
     type Permit = ();
 
@@ -117,20 +88,16 @@ impl ExchangePhases for OutboundPhases {
         ready(Ok(()))
     }
 
-    async fn route(&self, exchange: &mut Exchange<'_>) -> Phase<RequestTarget> {
+    async fn route(&self, exchange: &mut Exchange<'_>) -> Phase<RoutedRequest> {
         let called = self.find_service(exchange.admitted.host()).await?;
         let fault = called.faults.as_ref().and_then(|faults| faults::decide(exchange, faults));
         if let Some(fault) = fault {
             Box::pin(fault.meet()).await?;
         }
-        if let Some(outside) = &called.outside {
-            exchange.record.route(&outside.meter);
-            return Ok(RequestTarget::Outside(outside.clone()));
-        }
-        let mut routed = match (&called.backend, &called.routes) {
-            (Some(backend), None) => {
-                exchange.record.route(&backend.meter);
-                RoutedRequest::plain(backend.clone())
+        let mut routed = match (&called.upstream, &called.routes) {
+            (Some(upstream), None) => {
+                exchange.record.route(upstream.meter());
+                RoutedRequest::plain(upstream.clone())
             }
             (_, Some(routes)) => Box::pin(self.by_rule(exchange, &called, routes)).await?,
             (None, None) => {
@@ -138,15 +105,15 @@ impl ExchangePhases for OutboundPhases {
             }
         };
         routed.tie(exchange, self.outbound.connection.source.ip());
-        let patience = self.callers_patience(&exchange.parts.headers);
+        let patience = self.forwarder.clients_patience(&exchange.parts.headers);
         routed.within = routed.within.into_iter().chain(patience).min();
-        Ok(RequestTarget::Mesh(routed))
+        Ok(routed)
     }
 
     fn authorize(
         &self,
         _: &mut Exchange<'_>,
-        _: &RequestTarget,
+        _: &RoutedRequest,
     ) -> impl Future<Output = Phase<()>> + Send {
         ready(Ok(()))
     }
@@ -156,43 +123,16 @@ impl ExchangePhases for OutboundPhases {
         ready: ReadyRequest<Self>,
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
-        let ReadyRequest { mut request, target, host, .. } = ready;
-        let routed = match target {
-            RequestTarget::Mesh(routed) => routed,
-            RequestTarget::Outside(service) => {
-                return Box::pin(self.send_outside(&service, request, record)).await;
-            }
-        };
-        routed.change_request(&mut request);
-        let limit = self.outbound.worker.state.settings.limits.response_timeout;
-        let deadline = routed.within.map(|within| Instant::now() + within);
-        let answered = self.send(&routed, &host, request, record);
-        let mut response = routed.answered_within(limit, answered).await?;
-        routed.change_response(&mut response);
-        Ok(match deadline {
-            Some(deadline) => response.map(|body| body.until(deadline)),
-            None => response,
-        })
+        let ReadyRequest { request, target, .. } = ready;
+        self.forwarder.forward(&target, request, record).await
     }
 
-    /// A stream of its own, to the app's 101 and beyond.
     async fn forward_upgrade(
         &self,
         ready: ReadyRequest<Self>,
     ) -> Result<Response<Body>, RequestError> {
-        let ReadyRequest { mut request, target, .. } = ready;
-        let routed = match target {
-            RequestTarget::Mesh(routed) => routed,
-            RequestTarget::Outside(service) => {
-                return self.upgrade_outside(&service, request).await;
-            }
-        };
-        routed.change_request(&mut request);
-        let _underway = routed.begin()?;
-        let limit = self.outbound.worker.state.settings.limits.response_timeout;
-        let mut response = routed.answered_within(limit, self.switch(&routed, request)).await?;
-        routed.change_response(&mut response);
-        Ok(response)
+        let ReadyRequest { request, target, .. } = ready;
+        self.forwarder.forward_upgrade(&target, request).await
     }
 
     async fn stream(&self, _: Parts, stream: ConnectStream) {

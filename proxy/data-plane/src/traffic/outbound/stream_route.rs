@@ -7,13 +7,11 @@ use bytes::Bytes;
 use policy::ServiceRoutes;
 use policy::route::RouteKind;
 
-use super::backend::Backend;
-use super::dialled::ServiceMatch;
-use super::routed;
 use crate::connection::client_hello;
 use crate::connection::net::BoxedIo;
 use crate::http::error::RequestError;
 use crate::labels::Protocol;
+use crate::traffic::forward::{self, ServiceMatch, Upstream};
 use crate::traffic::worker::Worker;
 
 /// Whether routes lead connections to a service's port as a whole, whatever is spoken on them. An endpoint that the app
@@ -38,9 +36,10 @@ pub(super) async fn backend(
     found: &ServiceMatch,
     io: &mut BoxedIo,
     ahead: Bytes,
-) -> Result<(Arc<Backend>, Bytes), RequestError> {
+) -> Result<(Upstream, Bytes), RequestError> {
     let Some(routes) = routes(worker, found) else {
-        return Ok((worker.backends.get(worker, found, Protocol::Tcp).await?, ahead));
+        let backend = worker.backends.get(worker, found, Protocol::Tcp).await?;
+        return Ok((Upstream::Mesh(backend), ahead));
     };
     let (rule, ahead) = match routes.kind() {
         RouteKind::Tls => {
@@ -54,6 +53,6 @@ pub(super) async fn backend(
     };
     let rule = rule.ok_or_else(|| RequestError::RouteNotFound(found.service.host.to_string()))?;
     worker.route_meters.count(worker, &rule);
-    let (backend, _) = routed::draw(worker, &rule, Protocol::Tcp).await?;
-    Ok((backend, ahead))
+    let (upstream, _) = forward::draw(worker, &rule, Protocol::Tcp).await?;
+    Ok((upstream, ahead))
 }

@@ -13,10 +13,11 @@ use crate::connection::net::StreamAborter;
 use crate::control::config::Config;
 use crate::control::installer::ResourceInstaller;
 use crate::control::jwks;
-use crate::http::gate::{AdmittedRequest, GateSettings, HeadLimits, UnderscorePolicy};
+use crate::http::gate::{self, AdmittedRequest, GateSettings, HeadLimits, UnderscorePolicy};
 use crate::labels::Direction;
 use crate::telemetry::LogWriter;
 use crate::traffic::inbound::arrival::InboundDestination;
+use crate::traffic::jwt::AuthenticatedToken;
 use crate::traffic::worker::Worker;
 
 /// An issuer with one key.
@@ -126,7 +127,7 @@ fn swapped(field: (&str, &str), before: &[&str], after: &[&str]) -> Result<bool,
         record: &mut record,
     };
     swap(&installer, after);
-    phases.register(&mut exchange).map_err(|error| error.reason())?;
+    phases.judge.authenticate(&mut exchange, None).map_err(|error| error.reason())?;
     let judged_by = exchange.snapshot.as_ref().unwrap();
     assert!(Arc::ptr_eq(judged_by, &installer.state.snapshot()), "the one that is in force");
     Ok(exchange.caller.claims().is_some())

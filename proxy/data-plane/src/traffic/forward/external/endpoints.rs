@@ -7,8 +7,8 @@ use policy::service::Resolution;
 use web_fetch::address::AddressPolicy;
 
 use crate::http::error::RequestError;
-use crate::traffic::outbound::dialled::ServiceMatch;
-use crate::traffic::outbound::name_cache::FRESH_SECONDS;
+use crate::traffic::forward::name_cache::FRESH_SECONDS;
+use crate::traffic::forward::service_match::ServiceMatch;
 use crate::traffic::worker::Worker;
 
 /// The addresses of a service.

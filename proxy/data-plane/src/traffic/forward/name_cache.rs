@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use policy::service::EndpointAddress;
 
-use super::dialled::ServiceMatch;
+use super::service_match::ServiceMatch;
 use crate::traffic::state::ProxyState;
 
 /// An answer is not asked for again within this many seconds; the resolver does not say how long

@@ -10,8 +10,8 @@ use http::{Request, Response};
 use policy::service::Resolution;
 use policy::{Service, TrafficPolicy};
 
-use super::dialled::ServiceMatch;
 use super::name_cache::FRESH_SECONDS;
+use super::service_match::ServiceMatch;
 use crate::connection::mesh_connection::MeshConnection;
 use crate::connection::net::BoxedIo;
 use crate::http::body::Body;
@@ -32,6 +32,8 @@ const MOST_DIALLED: usize = 5;
 pub(crate) struct Backend {
     /// The service.
     pub(crate) service: Arc<Service>,
+    /// Its port.
+    pub(crate) port: u16,
     /// The counters of requests to it.
     pub(crate) meter: Arc<TrafficMeter>,
     /// What its DestinationRule says, or the defaults.
@@ -112,6 +114,7 @@ pub(crate) async fn resolve(
     let principal = service.identities.first().map(|id| id.without_scheme());
     Ok(Arc::new(Backend {
         service: service.clone(),
+        port: found.port.number,
         meter: worker.meter(labels(worker, protocol, &service.host, principal)),
         policy: policy.clone(),
         shared,
@@ -123,7 +126,7 @@ pub(crate) async fn resolve(
 }
 
 /// Without an identity to verify, no endpoint can be trusted.
-fn has_identity(service: &Service) -> Result<(), RequestError> {
+pub(crate) fn has_identity(service: &Service) -> Result<(), RequestError> {
     match service.identities.is_empty() {
         true => Err(RequestError::NoIdentity(service.host.to_string())),
         false => Ok(()),
@@ -421,6 +424,3 @@ impl Drop for UnseenAttempt<'_> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

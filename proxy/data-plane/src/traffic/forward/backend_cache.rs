@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use policy::TrafficPolicy;
 
 use super::backend::{self, Backend};
-use super::dialled::ServiceMatch;
+use super::service_match::ServiceMatch;
 use crate::http::error::RequestError;
 use crate::labels::Protocol;
 use crate::traffic::worker::Worker;
@@ -42,7 +42,7 @@ impl BackendKey {
 
 impl BackendCache {
     /// What is said about calls to a service's port.
-    pub(super) fn policy(&self, worker: &Worker, found: &ServiceMatch) -> Arc<TrafficPolicy> {
+    pub(crate) fn policy(&self, worker: &Worker, found: &ServiceMatch) -> Arc<TrafficPolicy> {
         let (calls, table) = (worker.state.services.calls(), worker.state.services.table());
         let name = table.resource_host(&found.service);
         let written = calls.policies.of(&name, found.port.number);
@@ -53,7 +53,7 @@ impl BackendCache {
     ///
     /// # Errors
     /// As [`backend::resolve`].
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         worker: &Arc<Worker>,
         found: &ServiceMatch,

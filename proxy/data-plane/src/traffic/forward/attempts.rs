@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{Request, Response};
-use policy::HostName;
 
+use super::Forwarder;
 use super::backend::{Backend, ChosenEndpoint, EndpointHints, ReachedEndpoint};
-use super::http::OutboundPhases;
 use super::mirrors;
 use super::retry::{Attempts, NextAttempt};
-use super::routed::RoutedRequest;
+use super::routed::{RoutedRequest, Upstream, backend_at};
 use crate::http::body::Body;
 use crate::http::error::RequestError;
 use crate::traffic::balancing::Underway;
@@ -21,26 +20,45 @@ const FIRST_BACK_OFF: Duration = Duration::from_millis(25);
 /// The longest of these waits.
 const MAX_BACK_OFF: Duration = Duration::from_millis(250);
 
-impl OutboundPhases {
+impl Forwarder {
+    /// Sends a request to its upstream.
+    ///
+    /// # Errors
+    /// The last attempt's.
+    pub(super) async fn send(
+        &self,
+        routed: &RoutedRequest,
+        request: Box<Request<Body>>,
+        record: &mut RequestRecord,
+    ) -> Result<Response<Body>, RequestError> {
+        match &routed.upstream {
+            Upstream::Mesh(backend) => self.send_into_mesh(routed, backend, request, record).await,
+            // Boxed: an exchange within the mesh is not to hold the room that this one takes.
+            Upstream::Outside(service) => {
+                Box::pin(self.send_outside(routed, service, request, record)).await
+            }
+        }
+    }
+
     /// Sends a request to its backend; again when the endpoint, or its app, turns out to be gone ([`super::retry`]
     /// decides) and the service's retry budget allows it. Copies go to the mirrors of its rule.
     ///
     /// # Errors
     /// The last endpoint's.
-    pub(super) async fn send(
+    async fn send_into_mesh(
         &self,
         routed: &RoutedRequest,
-        host: &HostName,
+        backend: &Arc<Backend>,
         mut request: Box<Request<Body>>,
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
-        let shared = &routed.backend.shared;
+        let shared = &backend.shared;
         if let Some(underway) = routed.begin()? {
             record.underway(underway);
         }
-        shared.retry_budget.deposit(self.outbound.worker.state.clock.since_start(record.started()));
+        shared.retry_budget.deposit(self.worker.state.clock.since_start(record.started()));
         let mut attempts = Attempts::begin(&mut request, routed.retry());
-        let answered = self.attempt(routed, host, request, &mut attempts, record).await;
+        let answered = self.attempt(routed, backend, request, &mut attempts, record).await;
         if let Some(ruled) = &routed.ruled
             && !ruled.rule.mirrors.is_empty()
         {
@@ -52,20 +70,20 @@ impl OutboundPhases {
     async fn attempt(
         &self,
         routed: &RoutedRequest,
-        host: &HostName,
+        first_backend: &Arc<Backend>,
         mut request: Box<Request<Body>>,
         attempts: &mut Attempts<'_>,
         record: &mut RequestRecord,
     ) -> Result<Response<Body>, RequestError> {
-        let worker = &self.outbound.worker;
+        let worker = &self.worker;
         // Another one when endpoints have come that the first knew nothing of.
-        let mut backend = routed.backend.clone();
+        let mut backend = first_backend.clone();
         let mut began = record.started();
         let mut reached = match backend.reach_open(worker, routed.hints(began)) {
             Ok(reached) => reached,
             // Boxed, because it is rare and large.
             Err(first) => {
-                let reaching = self.reach_endpoint(routed, host, first, routed.hints(began));
+                let reaching = self.reach_endpoint(first_backend, first, routed.hints(began));
                 let found = Box::pin(reaching).await?;
                 backend = found.0;
                 began = Instant::now();
@@ -84,22 +102,17 @@ impl OutboundPhases {
             let Some(next) = attempts.next_attempt(&answered) else { return answered };
             // The one before is over when this one is counted.
             drop(retry.take());
-            retry = self.take_retry(routed, &next);
+            retry = self.take_retry(first_backend, &next);
             if retry.is_none() {
                 return answered.map_err(|error| RequestError::RetryBudget(error.to_string()));
             }
             if next.backs_off {
-                let wait = back_off(
-                    again,
-                    routed.retry().and_then(|rules| rules.back_off),
-                    fastrand::f64(),
-                );
-                tokio::time::sleep(wait).await;
+                wait(again, routed).await;
             }
             let avoid = address
                 .filter(|address| next.avoid_endpoint || backend.has_alternative(worker, *address));
             let hints = EndpointHints { except: avoid, ..routed.hints(Instant::now()) };
-            let reaching = self.reach_endpoint(routed, host, None, hints);
+            let reaching = self.reach_endpoint(first_backend, None, hints);
             let Ok(found) = Box::pin(reaching).await else { return answered };
             let Some(copy) = attempts.request() else { return answered };
             record.retried(next.reason);
@@ -108,13 +121,13 @@ impl OutboundPhases {
             request = copy;
         }
         // The attempts have an end long before the numbers do.
-        Err(RequestError::NoEndpoint(routed.backend.service.host.to_string()))
+        Err(RequestError::NoEndpoint(backend.service.host.to_string()))
     }
 
     /// Whether the service's retry budget, and its DestinationRule, allow one more attempt; it counts as under way until
     /// the value is dropped.
-    fn take_retry(&self, routed: &RoutedRequest, next: &NextAttempt) -> Option<Underway> {
-        let (backend, metrics) = (&routed.backend, &self.outbound.worker.state.metrics);
+    fn take_retry(&self, backend: &Backend, next: &NextAttempt) -> Option<Underway> {
+        let metrics = &self.worker.state.metrics;
         let most = backend.policy.connection_pool.http.max_retries;
         let retry = Underway::begin(&backend.shared, |service| &service.retries, most);
         let allowed = retry.filter(|_| backend.shared.retry_budget.withdraw(self.now()));
@@ -125,20 +138,19 @@ impl OutboundPhases {
     }
 
     fn now(&self) -> Duration {
-        self.outbound.worker.state.clock.since_start(Instant::now())
+        self.worker.state.clock.since_start(Instant::now())
     }
 
     /// A connection to an endpoint, or to `first`, which has been chosen. Where all have failed a moment ago, others may be
     /// about to replace them, and the proxy learns of those late: it waits a moment for them.
     async fn reach_endpoint(
         &self,
-        routed: &RoutedRequest,
-        host: &HostName,
+        backend: &Arc<Backend>,
         first: Option<ChosenEndpoint>,
         hints: EndpointHints,
     ) -> Result<(Arc<Backend>, ReachedEndpoint), RequestError> {
-        let worker = &self.outbound.worker;
-        let backend = routed.backend.clone();
+        let worker = &self.worker;
+        let backend = backend.clone();
         let may_wait = backend.may_be_replaced(worker);
         match backend.reach(worker, first, hints, !may_wait).await {
             Err(_) if backend.may_be_replaced(worker) => {}
@@ -149,7 +161,7 @@ impl OutboundPhases {
         let mut changes = worker.state.services.changes();
         loop {
             // Resolved after the subscription to changes, so that none is missed.
-            if let Ok(newest) = self.newest_backend(routed, host).await
+            if let Ok(newest) = self.newest(&backend).await
                 && let Ok(reached) = newest.reach(worker, None, hints, false).await
             {
                 return Ok((newest, reached));
@@ -161,19 +173,21 @@ impl OutboundPhases {
         }
     }
 
-    /// The backend of a request as it is now.
-    async fn newest_backend(
-        &self,
-        routed: &RoutedRequest,
-        host: &HostName,
-    ) -> Result<Arc<Backend>, RequestError> {
-        let none = || RequestError::NoEndpoint(routed.backend.service.host.to_string());
-        let newest = match routed.service_port() {
-            Some((host, port)) => self.backend_at(host, port).await?,
-            None => self.find_service(host).await?.backend.clone(),
-        };
-        newest.ok_or_else(none)
+    /// A backend as it is now.
+    async fn newest(&self, backend: &Backend) -> Result<Arc<Backend>, RequestError> {
+        let host = &backend.service.host;
+        let found = backend_at(&self.worker, host, backend.port, self.protocol).await?;
+        match found {
+            Some(Upstream::Mesh(newest)) => Ok(newest),
+            _ => Err(RequestError::NoEndpoint(host.to_string())),
+        }
     }
+}
+
+/// Waits before another attempt, as long as the route wants and chance says.
+pub(super) async fn wait(again: u32, routed: &RoutedRequest) {
+    let least = routed.retry().and_then(|rules| rules.back_off);
+    tokio::time::sleep(back_off(again, least, fastrand::f64())).await;
 }
 
 /// How long to wait before another attempt: any time up to the longest ("full jitter"), at least what the route wants.

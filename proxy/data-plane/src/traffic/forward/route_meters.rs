@@ -21,7 +21,7 @@ pub(crate) struct RouteMeters {
 
 impl RouteMeters {
     /// Counts a request that a rule took.
-    pub(super) fn count(&self, worker: &Worker, rule: &Arc<RouteRule>) {
+    pub(crate) fn count(&self, worker: &Worker, rule: &Arc<RouteRule>) {
         let mut rules = self.rules.lock();
         let key = Arc::as_ptr(rule).addr();
         if let Some((_, counter)) = rules.get(&key) {

@@ -3,9 +3,10 @@
 use http::request::Parts;
 use policy::{CanonicalPath, HostName, KeySource, Snapshot, TokenRules};
 
-use super::InboundConnection;
+use crate::connection::registry::Peer;
 use crate::http::error::RequestError;
 use crate::traffic::jwt::{self, AuthenticatedToken, TokenContext};
+use crate::traffic::worker::Worker;
 
 /// Who a token spoke for by the rules `by`, where others may have come into force since. The token is out of the request
 /// by now, and the headers that were made of it are in: where the rules are others, nobody could tell what they would have
@@ -26,13 +27,13 @@ pub(super) fn still_counts(
 
 /// Verifies the request's token by the rules of a snapshot, if it has one, and leaves of it what the app may see.
 pub(super) fn authenticate(
-    inbound: &InboundConnection,
+    worker: &Worker,
+    peer: Option<&Peer>,
     snapshot: &Snapshot,
     parts: &mut Parts,
     host: &HostName,
     path: &CanonicalPath<'_>,
 ) -> Result<AuthenticatedToken, RequestError> {
-    let worker = &inbound.worker;
     let state = &worker.state;
     if snapshot.tokens().is_empty() {
         return Ok(AuthenticatedToken::default());
@@ -42,7 +43,7 @@ pub(super) fn authenticate(
         keys: &state.token_keys.keys(),
         cache: &worker.tokens,
         used_proofs: &state.used_proofs,
-        peer: inbound.peer(),
+        peer,
         normalization: state.settings.path_normalization,
         now: state.clock.unix(),
         unknown_key: &|source: &KeySource| state.token_keys.unknown_key(source),

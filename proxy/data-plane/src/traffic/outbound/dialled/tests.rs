@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use policy::DefaultEgress;
 use serde_json::{Value, json};
 
-use super::super::dialled::DialledDestination;
+use super::*;
 use crate::control::cluster::ClusterState;
 use crate::control::config::Config;
 use crate::control::installer::ResourceInstaller;
 use crate::traffic::demand::LookupState;
-use crate::traffic::outbound::backend::*;
+use crate::traffic::forward::has_identity;
 
 fn installer(egress: &str) -> ResourceInstaller {
     let text = json!({

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use http::Request;
 use policy::route::{Mirror, RouteRule};
 
-use super::backend::{Backend, EndpointHints};
-use super::http::OutboundPhases;
+use super::backend::EndpointHints;
 use super::retry::Attempts;
+use super::routed::{Upstream, backend_at};
+use super::{Forwarder, external};
 use crate::http::body::Body;
 use crate::http::error::RequestError;
 use crate::traffic::worker::Worker;
@@ -18,7 +19,7 @@ const WITHIN: Duration = Duration::from_secs(15);
 
 /// Sends the copies of a request that the rule asks for, each by chance. One whose body is too large to be kept, or has
 /// not come whole before the answer, is not copied.
-pub(super) fn copy(phases: &OutboundPhases, rule: &Arc<RouteRule>, attempts: &Attempts<'_>) {
+pub(super) fn copy(phases: &Forwarder, rule: &Arc<RouteRule>, attempts: &Attempts<'_>) {
     for mirror in &rule.mirrors {
         if !mirror.takes(fastrand::u64(..)) {
             continue;
@@ -28,22 +29,22 @@ pub(super) fn copy(phases: &OutboundPhases, rule: &Arc<RouteRule>, attempts: &At
             Some(request) => send(phases, mirror, request),
         };
         if let Some(result) = result {
-            phases.outbound.worker.state.metrics.mirror(result);
+            phases.worker.state.metrics.mirror(result);
         }
     }
 }
 
 /// Sends one copy in a task of its own; why not, where there are too many.
-fn send(phases: &OutboundPhases, mirror: &Mirror, request: Request<Body>) -> Option<&'static str> {
-    let (worker, protocol) = (phases.outbound.worker.clone(), phases.protocol);
+fn send(phases: &Forwarder, mirror: &Mirror, request: Request<Body>) -> Option<&'static str> {
+    let (worker, protocol) = (phases.worker.clone(), phases.protocol);
     let Ok(permit) = worker.mirrors.clone().try_acquire_owned() else { return Some("overflow") };
     let (host, port) = (mirror.backend.host.clone(), mirror.backend.port);
     tokio::spawn(async move {
         let _permit = permit;
         let sending = async {
-            let backend = super::routed::backend_at(&worker, &host, port, protocol).await?;
-            let backend = backend.ok_or_else(|| RequestError::NoEndpoint(host.to_string()))?;
-            deliver(&worker, &backend, request).await
+            let upstream = backend_at(&worker, &host, port, protocol).await?;
+            let upstream = upstream.ok_or_else(|| RequestError::NoEndpoint(host.to_string()))?;
+            deliver(&worker, &upstream, request).await
         };
         let sent = tokio::time::timeout(WITHIN, sending).await;
         let result = match sent {
@@ -61,9 +62,16 @@ fn send(phases: &OutboundPhases, mirror: &Mirror, request: Request<Body>) -> Opt
 
 async fn deliver(
     worker: &Arc<Worker>,
-    backend: &Backend,
+    upstream: &Upstream,
     request: Request<Body>,
 ) -> Result<(), RequestError> {
+    let backend = match upstream {
+        Upstream::Mesh(backend) => backend,
+        Upstream::Outside(service) => {
+            let dialer = external::dialer(worker);
+            return service.send(&dialer, Box::new(request), |_| {}).await.map(drop);
+        }
+    };
     let hints = EndpointHints { at: Instant::now(), hash: None, except: None };
     let reached = backend.reach(worker, None, hints, true).await?;
     let sending = backend.send(worker, reached, Box::new(request), Instant::now(), None);

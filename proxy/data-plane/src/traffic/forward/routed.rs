@@ -14,31 +14,66 @@ use policy::route::{
     RetryPolicy, RouteRule, RouteTimeout,
 };
 use policy::traffic_policy::HashKey;
-use policy::{RouteRequest, ServiceRoutes};
+use policy::{PathNormalization, RouteRequest};
 
 use super::backend::{Backend, EndpointHints};
-use super::called::CalledService;
-use super::dialled;
-use super::http::OutboundPhases;
+use super::service_match;
+use super::{Forwarder, external};
 use crate::http::body::Body;
 use crate::http::error::{OtherEnd, RequestError};
 use crate::http::gate::GateRefusal;
 use crate::http::headers::is_native_grpc;
 use crate::labels::Protocol;
 use crate::traffic::balancing::Underway;
+use crate::traffic::egress::ExternalService;
 use crate::traffic::exchange::{Exchange, Phase, PhaseEnd};
+use crate::traffic::record::TrafficMeter;
 use crate::traffic::worker::Worker;
 
-/// A request with its backend.
+/// Where a request or a connection goes.
+#[derive(Clone)]
+pub(crate) enum Upstream {
+    /// To a service of the mesh.
+    Mesh(Arc<Backend>),
+    /// To a service outside of it.
+    Outside(Arc<ExternalService>),
+}
+
+impl Upstream {
+    /// Whether its names are to be looked up again.
+    pub(crate) fn is_stale(&self, now: u32) -> bool {
+        match self {
+            Self::Mesh(backend) => backend.is_stale(now),
+            Self::Outside(service) => service.is_stale(now),
+        }
+    }
+
+    /// The counters of requests to it.
+    pub(crate) fn meter(&self) -> &Arc<TrafficMeter> {
+        match self {
+            Self::Mesh(backend) => &backend.meter,
+            Self::Outside(service) => &service.meter,
+        }
+    }
+}
+
+/// Where a request came in: a redirect that says nothing else leads there again.
+#[derive(Clone, Copy)]
+pub(crate) struct RequestPlace {
+    pub(crate) scheme: RedirectScheme,
+    pub(crate) port: u16,
+}
+
+/// A request with its upstream.
 pub(crate) struct RoutedRequest {
     /// Where it goes.
-    pub(super) backend: Arc<Backend>,
+    pub(crate) upstream: Upstream,
     /// The hash of what ties it to an endpoint.
     pub(super) hash: Option<u64>,
     /// The cookie that ties the next one to the same.
     set_cookie: Option<HeaderValue>,
     /// For how long it may take in all.
-    pub(super) within: Option<Duration>,
+    pub(crate) within: Option<Duration>,
     /// The rule that took it; boxed, because most services have no routes.
     pub(super) ruled: Option<Box<RuledRequest>>,
 }
@@ -55,21 +90,14 @@ pub(super) struct RuledRequest {
 }
 
 impl RoutedRequest {
-    /// To the service itself.
-    pub(super) fn plain(backend: Arc<Backend>) -> Self {
-        Self { backend, hash: None, set_cookie: None, within: None, ruled: None }
+    /// To a service itself.
+    pub(crate) fn plain(upstream: Upstream) -> Self {
+        Self { upstream, hash: None, set_cookie: None, within: None, ruled: None }
     }
 
     /// What matters to the choice of its endpoint.
     pub(super) fn hints(&self, at: Instant) -> EndpointHints {
         EndpointHints { at, hash: self.hash, except: None }
-    }
-
-    /// The service's port that its rule names; `None` where no rule does.
-    pub(super) fn service_port(&self) -> Option<(&str, u16)> {
-        let ruled = self.ruled.as_ref()?;
-        let backend = ruled.rule.backends.get(ruled.backend)?;
-        Some((&backend.host, backend.port))
     }
 
     /// What its rule says of further attempts.
@@ -87,7 +115,7 @@ impl RoutedRequest {
     /// # Errors
     /// [`RequestError::Overloaded`] at the limit.
     pub(super) fn begin(&self) -> Result<Option<Underway>, RequestError> {
-        let backend = &self.backend;
+        let Upstream::Mesh(backend) = &self.upstream else { return Ok(None) };
         let Some(most) = backend.policy.connection_pool.http.max_requests else { return Ok(None) };
         let begun = Underway::begin(&backend.shared, |service| &service.requests, Some(most));
         let overloaded = || RequestError::Overloaded(backend.service.host.to_string());
@@ -111,9 +139,23 @@ impl RoutedRequest {
         }
     }
 
+    /// Waits for the answer to one attempt, as long as the route allows it.
+    ///
+    /// # Errors
+    /// [`RequestError::Timeout`], and those of the answer.
+    pub(super) async fn attempted_within(
+        &self,
+        answered: impl Future<Output = Result<Response<Body>, RequestError>>,
+    ) -> Result<Response<Body>, RequestError> {
+        let Some(within) = self.attempt_within() else { return answered.await };
+        let timeout = || RequestError::Timeout { who: OtherEnd::Upstream };
+        tokio::time::timeout(within, answered).await.unwrap_or_else(|_| Err(timeout()))
+    }
+
     /// Ties the request to an endpoint, where its backend's DestinationRule says by what.
-    pub(super) fn tie(&mut self, exchange: &Exchange<'_>, source: std::net::IpAddr) {
-        let backend = self.backend.clone();
+    pub(crate) fn tie(&mut self, exchange: &Exchange<'_>, source: std::net::IpAddr) {
+        let Upstream::Mesh(backend) = &self.upstream else { return };
+        let backend = backend.clone();
         let Some(key) = &backend.policy.load_balancing.hash_key else { return };
         self.hash = match key {
             HashKey::Header(name) => exchange.parts.headers.get(&**name).map(HeaderValue::as_bytes),
@@ -166,50 +208,37 @@ impl RoutedRequest {
     }
 }
 
-impl OutboundPhases {
-    /// The backend of a request to a service with routes.
+impl Forwarder {
+    /// What a rule makes of a request that it takes.
     ///
     /// The order is the standard's: a redirect or CORS may answer at once; then the backend is drawn and looked up.
-    pub(super) async fn by_rule(
+    pub(crate) async fn by_rule(
         &self,
         exchange: &mut Exchange<'_>,
-        called: &CalledService,
-        routes: &ServiceRoutes,
+        rule: Arc<RouteRule>,
+        place: RequestPlace,
     ) -> Phase<RoutedRequest> {
-        let host = &called.found.service.host;
-        let not_found = || RequestError::RouteNotFound(host.to_string());
-        let rule = choose(exchange, routes).ok_or_else(not_found)?;
-        self.outbound.worker.route_meters.count(&self.outbound.worker, &rule);
+        self.worker.route_meters.count(&self.worker, &rule);
         exchange.record.routed(&rule.label);
         let cors = cors(exchange, &rule)?;
-        redirect(exchange, called, &rule)?;
-        let (backend, at) = draw(&self.outbound.worker, &rule, self.protocol).await?;
-        let target =
-            target(exchange, &rule, self.outbound.worker.state.settings.path_normalization)?;
-        exchange.record.route(&backend.meter);
-        let mut routed = RoutedRequest::plain(backend);
+        redirect(exchange, place, &rule)?;
+        let (upstream, at) = draw(&self.worker, &rule, self.protocol).await?;
+        let target = target(exchange, &rule, self.worker.state.settings.path_normalization)?;
+        exchange.record.route(upstream.meter());
+        let mut routed = RoutedRequest::plain(upstream);
         routed.within = rule.timeouts.request.and_then(RouteTimeout::duration);
         routed.ruled = Some(Box::new(RuledRequest { rule, backend: at, target, cors }));
         Ok(routed)
-    }
-
-    /// The backend at a service's port; `None` where there is no such service in the mesh.
-    pub(super) async fn backend_at(
-        &self,
-        host: &str,
-        port: u16,
-    ) -> Result<Option<Arc<Backend>>, RequestError> {
-        backend_at(&self.outbound.worker, host, port, self.protocol).await
     }
 }
 
 /// Draws one of the rule's backends by weight, and looks it up. What cannot be used takes its share down with it, as the
 /// standard wants: others are not to be overrun by it.
-pub(super) async fn draw(
+pub(crate) async fn draw(
     worker: &Arc<Worker>,
     rule: &Arc<RouteRule>,
     protocol: Protocol,
-) -> Result<(Arc<Backend>, usize), RequestError> {
+) -> Result<(Upstream, usize), RequestError> {
     let invalid = |backend: String, why| RequestError::BackendInvalid {
         route: format!("{} rule {}", rule.label, rule.index),
         backend,
@@ -226,23 +255,41 @@ pub(super) async fn draw(
     found.map(|found| (found, at)).ok_or_else(|| invalid(named(drawn), "BackendNotFound"))
 }
 
-/// The backend at a service's port; `None` where there is no such service in the mesh.
+/// What is called at a service's port; `None` where there is no such service.
+///
+/// # Errors
+/// [`RequestError`]: it cannot be called now, or requests in the clear do not go there.
 pub(super) async fn backend_at(
     worker: &Arc<Worker>,
     host: &str,
     port: u16,
     protocol: Protocol,
-) -> Result<Option<Arc<Backend>>, RequestError> {
+) -> Result<Option<Upstream>, RequestError> {
     let host = worker.state.services.table().backend_name(host, port);
-    match dialled::resolve_host(&worker.state, host, port).await? {
-        Some(found) if !found.service.external => {
-            worker.backends.get(worker, &found, protocol).await.map(Some)
-        }
-        _ => Ok(None),
+    let Some(found) = service_match::resolve_host(&worker.state, host, port).await? else {
+        return Ok(None);
+    };
+    if !found.service.external {
+        let backend = worker.backends.get(worker, &found, protocol).await?;
+        return Ok(Some(Upstream::Mesh(backend)));
     }
+    let name = || found.service.host.to_string();
+    if protocol != Protocol::Tcp && found.port.protocol == policy::Protocol::Tls {
+        return Err(RequestError::UnknownDestination(name()));
+    }
+    if worker.state.services.calls().incomplete {
+        return Err(RequestError::Unresolved(name()));
+    }
+    external::resolve(worker, &found, protocol, None)
+        .await
+        .map(|found| Some(Upstream::Outside(found)))
 }
 
-fn choose(exchange: &Exchange<'_>, routes: &ServiceRoutes) -> Option<Arc<RouteRule>> {
+/// Asks routes for the rule that takes a request.
+pub(crate) fn choose<'r>(
+    exchange: &Exchange<'_>,
+    routes: impl FnOnce(&RouteRequest<'_>) -> Option<&'r Arc<RouteRule>>,
+) -> Option<Arc<RouteRule>> {
     let facts = exchange.facts();
     let request = RouteRequest {
         method: exchange.parts.method.as_str(),
@@ -251,7 +298,7 @@ fn choose(exchange: &Exchange<'_>, routes: &ServiceRoutes) -> Option<Arc<RouteRu
         headers: &facts,
         is_grpc: is_native_grpc(&exchange.parts.headers),
     };
-    routes.choose(&request).cloned()
+    routes(&request).cloned()
 }
 
 /// The fields that CORS puts into the answer, or the answer to a preflight.
@@ -269,12 +316,12 @@ fn cors(exchange: &Exchange<'_>, rule: &RouteRule) -> Phase<Vec<(&'static str, S
 }
 
 /// Answers in the place of a rule that leads elsewhere.
-fn redirect(exchange: &Exchange<'_>, called: &CalledService, rule: &RouteRule) -> Phase<()> {
+fn redirect(exchange: &Exchange<'_>, place: RequestPlace, rule: &RouteRule) -> Phase<()> {
     let Some(redirect) = &rule.redirect else { return Ok(()) };
     let location = redirect.location(&RedirectedRequest {
-        scheme: RedirectScheme::Http,
+        scheme: place.scheme,
         host: exchange.admitted.host().name(),
-        port: called.found.port.number,
+        port: place.port,
         path: exchange.path,
     });
     let mut response = Box::new(Response::new(Body::empty()));
@@ -288,7 +335,7 @@ fn redirect(exchange: &Exchange<'_>, called: &CalledService, rule: &RouteRule) -
 fn target(
     exchange: &Exchange<'_>,
     rule: &RouteRule,
-    level: policy::PathNormalization,
+    level: PathNormalization,
 ) -> Result<Option<PathAndQuery>, RequestError> {
     let rewritten = rule.rewrite.as_ref().and_then(|rewrite| rewrite.path(exchange.path, level));
     let Some(path) = rewritten.transpose().map_err(|_| refused_target())? else { return Ok(None) };

@@ -1,0 +1,115 @@
+//! Judges the requests of clients: who asks, and whether they may. Everything that lets others in asks here, a sidecar for
+//! its app and a gateway for what is behind it.
+
+mod token;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use policy::{Permit, Snapshot, TokenRules};
+
+use crate::connection::registry::Connection;
+use crate::http::error::RequestError;
+use crate::http::gate;
+use crate::traffic::authorize;
+use crate::traffic::decisions::DecisionRecord;
+use crate::traffic::exchange::{self, Exchange};
+use crate::traffic::jwt::AuthenticatedToken;
+use crate::traffic::review::{self, RequestReview};
+use crate::traffic::worker::Worker;
+
+/// Judges the requests of one connection by the snapshot in force.
+pub(crate) struct RequestJudge {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) connection: Arc<Connection>,
+}
+
+impl RequestJudge {
+    /// Finds out who the token speaks for and registers the request on its connection, both by the snapshot that then
+    /// decides: a change of policy finds the request registered or is seen here, and then all of it is judged again.
+    ///
+    /// # Errors
+    /// [`RequestError`]: the token is not accepted, or policy changed in a way that leaves the request in doubt.
+    pub(crate) fn authenticate(
+        &self,
+        exchange: &mut Exchange<'_>,
+        remote_ip: Option<IpAddr>,
+    ) -> Result<(), RequestError> {
+        let Self { worker, connection } = self;
+        let state = &worker.state;
+        let level = state.settings.path_normalization;
+        let Exchange { parts, admitted, path, snapshot, .. } = exchange;
+        let snapshot = snapshot.get_or_insert_with(|| state.snapshot());
+        let mut judged: Option<(AuthenticatedToken, Arc<TokenRules>)> = None;
+        let judge = |snapshot: &Snapshot| {
+            let host = admitted.host();
+            let caller = match judged.take() {
+                None => {
+                    token::authenticate(worker, connection.peer(), snapshot, parts, host, path)?
+                }
+                Some((before, by)) => {
+                    // The gate has let its names in by rules that are gone.
+                    gate::refuse_other_spellings(&parts.headers, snapshot.header_names())
+                        .map_err(RequestError::Gate)?;
+                    match token::still_counts(before, &by, snapshot)? {
+                        Some(caller) => caller,
+                        None => token::authenticate(
+                            worker,
+                            connection.peer(),
+                            snapshot,
+                            parts,
+                            host,
+                            path,
+                        )?,
+                    }
+                }
+            };
+            let request_facts = exchange::facts(parts, admitted, path, &caller);
+            let review = RequestReview::begin(
+                connection,
+                snapshot,
+                &request_facts,
+                level,
+                remote_ip,
+                &caller,
+            );
+            judged = Some((caller, snapshot.tokens().clone()));
+            Ok::<_, RequestError>(review)
+        };
+        let review = review::by_one_snapshot(snapshot, || state.snapshot(), judge)?;
+        exchange.record.hold_review(review);
+        exchange.caller = judged.map(|(caller, _)| caller).unwrap_or_default();
+        exchange.remote_ip = remote_ip;
+        Ok(())
+    }
+
+    /// Authorizes the request, by the same path that is forwarded.
+    ///
+    /// # Errors
+    /// [`RequestError::Denied`].
+    pub(crate) fn authorize(&self, exchange: &mut Exchange<'_>) -> Result<Permit, RequestError> {
+        let state = &self.worker.state;
+        let remote_ip = exchange.remote_ip;
+        let connection =
+            policy::ConnectionFacts { remote_ip, ..authorize::facts(&self.connection) };
+        let request_facts = exchange.facts();
+        let in_force;
+        let snapshot = match &exchange.snapshot {
+            Some(snapshot) => snapshot,
+            None => {
+                in_force = state.snapshot();
+                &in_force
+            }
+        };
+        let verdict = authorize::request(snapshot, &connection, &request_facts);
+        let decision =
+            || DecisionRecord::new(state.clock.unix(), &connection, Some(&request_facts), &verdict);
+        if verdict.decision.is_err() {
+            state.decisions.add(decision());
+        } else if !verdict.shadow.is_empty() {
+            state.decisions.offer(decision);
+        }
+        let decided = exchange.record.decided(verdict);
+        decided.map_err(RequestError::Denied)
+    }
+}
