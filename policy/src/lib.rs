@@ -11,6 +11,7 @@
 //! [`Snapshot::authorize_request`] (the decision), [`ServiceRoutes::choose`] (the rule), [`path`] and [`host`] (the one
 //! spelling that is judged *and* forwarded).
 
+pub mod client_traffic;
 pub mod decision;
 mod evaluate;
 pub mod facts;
@@ -34,6 +35,7 @@ pub mod token;
 pub mod traffic_policy;
 pub mod yaml;
 
+pub use client_traffic::{ClientTraffic, ClientTrafficSettings, ListenerPlace};
 pub use decision::{ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason};
 pub use facts::{ConnectionFacts, HeaderSource, HttpFacts, TokenClaims};
 pub use fault::{AbortStatus, Fault, Faults};

@@ -5,6 +5,7 @@
 //! never widens access.
 
 mod authorization;
+mod client_traffic;
 mod condition;
 mod destination_rule;
 mod fault_injection;
@@ -31,6 +32,7 @@ use crate::route::{ReferenceGrant, Route};
 use crate::{Diagnostic, Diagnostics, Service};
 
 pub use authorization::{AuthorizationPolicy, PolicyAction};
+pub use client_traffic::ClientTrafficPolicy;
 pub use destination_rule::DestinationRule;
 pub use fault_injection::FaultInjection;
 pub use object::dns_label as namespace_name;
@@ -68,6 +70,7 @@ pub struct Resources {
     reference_grants: Vec<ReferenceGrant>,
     destination_rules: Vec<DestinationRule>,
     fault_injections: Vec<FaultInjection>,
+    client_traffic: Vec<ClientTrafficPolicy>,
 }
 
 impl Resources {
@@ -84,6 +87,7 @@ impl Resources {
             reference_grants: Vec::new(),
             destination_rules: Vec::new(),
             fault_injections: Vec::new(),
+            client_traffic: Vec::new(),
         }
     }
 
@@ -139,6 +143,7 @@ impl Resources {
             + self.reference_grants.len()
             + self.destination_rules.len()
             + self.fault_injections.len()
+            + self.client_traffic.len()
     }
 
     /// True when there is none.
@@ -190,6 +195,11 @@ impl Resources {
     /// and never meant.
     pub fn hidden_destination_rules(&self) -> Vec<Diagnostic> {
         destination_rule::hidden(&self.destination_rules)
+    }
+
+    /// The ClientTrafficPolicies.
+    pub fn client_traffic_policies(&self) -> &[ClientTrafficPolicy] {
+        &self.client_traffic
     }
 
     /// The FaultInjections.

@@ -9,6 +9,7 @@ use crate::yaml::{DiagnosticCode, YamlReader, YamlValue, nearest};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ResourceKind {
     AuthorizationPolicy,
+    ClientTrafficPolicy,
     DestinationRule,
     FaultInjection,
     PeerAuthentication,
@@ -56,6 +57,7 @@ const KNOWN: &[KnownKind] = &[
         "v1",
         &["v1beta1", "v1alpha3"],
     ),
+    known(ResourceKind::ClientTrafficPolicy, "ClientTrafficPolicy", OWN, "v1alpha1", &[]),
     known(ResourceKind::FaultInjection, "FaultInjection", OWN, "v1alpha1", &[]),
     known(ResourceKind::TokenPolicy, "TokenPolicy", OWN, "v1alpha1", &[]),
     known(ResourceKind::HttpRoute, "HTTPRoute", GATEWAY_API, "v1", &["v1beta1"]),

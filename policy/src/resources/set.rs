@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
-    Resources, ServiceEntry, SourceFile, authorization, destination_rule, fault_injection, list,
-    object, peer_authentication, reference_grant, request_authentication, route, service_entry,
-    token_policy,
+    Resources, ServiceEntry, SourceFile, authorization, client_traffic, destination_rule,
+    fault_injection, list, object, peer_authentication, reference_grant, request_authentication,
+    route, service_entry, token_policy,
 };
 use crate::Diagnostic;
 use crate::resources::kind::{self, ResourceKind};
@@ -187,6 +187,10 @@ impl ResourceSet<'_> {
             ResourceKind::FaultInjection => {
                 let read = fault_injection::read(reader, &object)?;
                 self.resources.fault_injections.push(read);
+            }
+            ResourceKind::ClientTrafficPolicy => {
+                let read = client_traffic::read(reader, &object)?;
+                self.resources.client_traffic.push(read);
             }
             ResourceKind::ServiceEntry => {
                 let entry = service_entry::read(reader, &object, root_namespace)?;
