@@ -18,6 +18,7 @@
 //! * [`rsa`]: RSA keys whose private part can be computed
 //! * [`SvidKey`]: a private key that is wiped when dropped and never printed
 //! * [`verify`]: chain and leaf checks; rustls verifiers for both sides
+//! * [`WebCertificate`]: what a certificate of another PKI says
 //! * [`tls`]: rustls configurations for the mesh (TLS 1.3 only, mutual, no resumption)
 
 mod authorities;
@@ -35,6 +36,7 @@ mod signer;
 mod svid;
 pub mod tls;
 pub mod verify;
+mod web_certificate;
 
 pub use authorities::{AuthoritiesError, authorities, web_roots};
 pub use bundle::{BundleError, TrustBundle, TrustBundles};
@@ -43,3 +45,4 @@ pub use key::{KeyError, SvidKey};
 pub use revocation::{CrlError, RevocationLists};
 pub use signer::{Pki, SignerError, SigningCertificate, check_intermediates};
 pub use svid::{Leaf, SvidError, X509Svid, certificates};
+pub use web_certificate::{WebCertificate, WebCertificateError, check_web_intermediate};
