@@ -4,6 +4,7 @@ pub mod client_hello;
 pub mod credentials;
 pub mod mesh_connection;
 pub mod net;
+pub mod proxy_protocol;
 pub mod reauth;
 pub mod registry;
 pub mod sniff;
