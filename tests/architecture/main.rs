@@ -20,6 +20,7 @@ const MOST_LINES: usize = 900;
 
 /// Where TLS 1.2 is spoken, and with whom. Never with a peer of the mesh.
 const TLS_1_2: &[(&str, &str)] = &[
+    ("proxy/data-plane/src/connection/edge_tls.rs", "clients of the edge, as browsers are"),
     ("proxy/data-plane/src/control/probes/tls.rs", "our own app, as the kubelet would"),
     ("proxy/data-plane/src/traffic/egress/web_tls.rs", "servers outside the mesh, as apps would"),
     (

@@ -2,6 +2,7 @@
 
 pub mod client_hello;
 pub mod credentials;
+pub mod edge_tls;
 pub mod mesh_connection;
 pub mod net;
 pub mod proxy_protocol;

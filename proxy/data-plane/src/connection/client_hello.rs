@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use rustls::server::Acceptor;
+use rustls::server::{Acceptor, ClientHello};
 
 use crate::connection::net::{BoxedIo, poll_arrival};
 
@@ -19,7 +19,7 @@ pub(crate) const MAX_CLIENT_HELLO: usize = 16 * 1024;
 pub enum ClientHelloSight {
     /// Too few bytes to decide.
     NeedMore,
-    /// A ClientHello, with the server name it asks for, in lower case; `None`: it asks for none.
+    /// A ClientHello, with the server name it asks for, in its one spelling; `None`: it asks for none.
     Hello(Option<String>),
     /// No TLS that can be read.
     Unreadable,
@@ -36,13 +36,20 @@ pub fn read(mut bytes: &[u8]) -> ClientHelloSight {
         match acceptor.accept() {
             Ok(None) => {}
             Ok(Some(hello)) => {
-                let name = hello.client_hello().server_name().map(str::to_ascii_lowercase);
-                return ClientHelloSight::Hello(name);
+                return ClientHelloSight::Hello(server_name(&hello.client_hello()));
             }
             Err(_) => return ClientHelloSight::Unreadable,
         }
     }
     ClientHelloSight::NeedMore
+}
+
+/// The server name in its one spelling (SECURITY-CASES S-14): lower case, without a dot at the end. A name with anything
+/// but letters, digits, `-`, `_` and dots does not come here: rustls refuses the ClientHello. So an internationalized
+/// name has its A-labels. `None`: no name, or an address, which is none (RFC 6066 §3).
+pub(crate) fn server_name(hello: &ClientHello<'_>) -> Option<String> {
+    let name = hello.server_name()?;
+    Some(name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase())
 }
 
 /// The server name that the client asks for, after the bytes in `ahead`, and all bytes read. `None` where it asks for

@@ -66,7 +66,7 @@ impl CertificateState {
     /// lifetime.
     const BACK_DATED: u64 = 60;
 
-    fn of(not_before: u64, not_after: u64, now: u64) -> Self {
+    pub(super) fn of(not_before: u64, not_after: u64, now: u64) -> Self {
         let whole = not_after.saturating_sub(not_before);
         let life = if whole > Self::BACK_DATED { whole - Self::BACK_DATED } else { whole };
         match not_after.checked_sub(now) {

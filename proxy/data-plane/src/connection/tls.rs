@@ -37,7 +37,7 @@ pub enum Alpn {
 }
 
 impl Alpn {
-    fn of(connection: &CommonState) -> Self {
+    pub(super) fn of(connection: &CommonState) -> Self {
         match connection.alpn_protocol() {
             Some(ALPN_POSTERN) => Self::Postern,
             Some(ALPN_H2) => Self::H2,

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::coop;
 
@@ -28,6 +28,12 @@ impl ReadAheadIo {
     #[must_use]
     pub fn new(io: BoxedIo) -> Self {
         Self { io, ahead: BytesMut::new(), much: false }
+    }
+
+    /// Wraps `io`, with bytes that were read from it before: they come first.
+    #[must_use]
+    pub fn after(ahead: Bytes, io: BoxedIo) -> Self {
+        Self { io, ahead: BytesMut::from(ahead), much: false }
     }
 }
 
