@@ -12,10 +12,13 @@
 //! spelling that is judged *and* forwarded).
 
 pub mod client_traffic;
+pub mod core_group;
 pub mod decision;
 mod evaluate;
 pub mod facts;
 pub mod fault;
+pub mod gateway;
+mod gateway_table;
 pub mod header_names;
 pub mod host;
 pub mod lint;
@@ -39,6 +42,12 @@ pub use client_traffic::{ClientTraffic, ClientTrafficSettings, ListenerPlace};
 pub use decision::{ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason};
 pub use facts::{ConnectionFacts, HeaderSource, HttpFacts, TokenClaims};
 pub use fault::{AbortStatus, Fault, Faults};
+pub use gateway_table::{
+    ClientCertificates, GatewayListener, GatewayPlan, GatewayPort, GatewaySelection, GatewayTable,
+    ListenerConflict, ListenerOwner, ListenerTls, NotAccepted, NotAcceptedReason, NotAttached,
+    PlannedGateway, PlannedListener, PlannedListenerSet, PortProtocol, RouteAttachment,
+    UnresolvedReason, UnresolvedReference,
+};
 pub use header_names::HeaderNames;
 pub use host::{HostError, HostName};
 pub use locality::{Locality, LocalityDistance};

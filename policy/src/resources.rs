@@ -5,29 +5,39 @@
 //! never widens access.
 
 mod authorization;
+mod backend_tls_policy;
 mod client_traffic;
 mod condition;
+mod config_map;
 mod destination_rule;
 mod fault_injection;
+mod gateway;
+mod gateway_class;
 mod inline_keys;
 mod jwt_rule;
 mod kind;
 mod label;
 mod list;
+mod listener_set;
+mod namespace;
 mod object;
 mod peer_authentication;
 mod reference_grant;
 mod request_authentication;
 mod route;
 mod rules;
+mod secret;
 mod selector;
 mod service_entry;
 mod set;
 mod target;
 mod token_policy;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::core_group::{ConfigMap, Namespace, Secret};
+use crate::gateway::{BackendTlsPolicy, Gateway, GatewayClass, ListenerSet};
 use crate::route::{ReferenceGrant, Route};
 use crate::{Diagnostic, Diagnostics, Service};
 
@@ -71,6 +81,13 @@ pub struct Resources {
     destination_rules: Vec<DestinationRule>,
     fault_injections: Vec<FaultInjection>,
     client_traffic: Vec<ClientTrafficPolicy>,
+    gateways: Vec<Gateway>,
+    gateway_classes: Vec<GatewayClass>,
+    listener_sets: Vec<ListenerSet>,
+    backend_tls_policies: Vec<BackendTlsPolicy>,
+    secrets: Vec<Secret>,
+    config_maps: Vec<ConfigMap>,
+    namespaces: Vec<Namespace>,
 }
 
 impl Resources {
@@ -88,6 +105,13 @@ impl Resources {
             destination_rules: Vec::new(),
             fault_injections: Vec::new(),
             client_traffic: Vec::new(),
+            gateways: Vec::new(),
+            gateway_classes: Vec::new(),
+            listener_sets: Vec::new(),
+            backend_tls_policies: Vec::new(),
+            secrets: Vec::new(),
+            config_maps: Vec::new(),
+            namespaces: Vec::new(),
         }
     }
 
@@ -144,6 +168,13 @@ impl Resources {
             + self.destination_rules.len()
             + self.fault_injections.len()
             + self.client_traffic.len()
+            + self.gateways.len()
+            + self.gateway_classes.len()
+            + self.listener_sets.len()
+            + self.backend_tls_policies.len()
+            + self.secrets.len()
+            + self.config_maps.len()
+            + self.namespaces.len()
     }
 
     /// True when there is none.
@@ -205,6 +236,47 @@ impl Resources {
     /// The FaultInjections.
     pub fn fault_injections(&self) -> &[FaultInjection] {
         &self.fault_injections
+    }
+
+    /// The Gateways.
+    pub fn gateways(&self) -> &[Gateway] {
+        &self.gateways
+    }
+
+    /// The GatewayClasses.
+    pub fn gateway_classes(&self) -> &[GatewayClass] {
+        &self.gateway_classes
+    }
+
+    /// The ListenerSets.
+    pub fn listener_sets(&self) -> &[ListenerSet] {
+        &self.listener_sets
+    }
+
+    /// The BackendTLSPolicies.
+    pub fn backend_tls_policies(&self) -> &[BackendTlsPolicy] {
+        &self.backend_tls_policies
+    }
+
+    /// The Secrets, as far as they hold certificates.
+    pub fn secrets(&self) -> &[Secret] {
+        &self.secrets
+    }
+
+    /// The ConfigMaps, as far as they hold certificates of authorities.
+    pub fn config_maps(&self) -> &[ConfigMap] {
+        &self.config_maps
+    }
+
+    /// The Namespaces.
+    pub fn namespaces(&self) -> &[Namespace] {
+        &self.namespaces
+    }
+
+    /// The labels of a namespace, where they are known.
+    pub fn namespace_labels(&self, name: &str) -> Option<&BTreeMap<String, String>> {
+        let found = self.namespaces.binary_search_by(|known| (*known.name).cmp(name));
+        found.ok().and_then(|at| self.namespaces.get(at)).map(|known| &known.labels)
     }
 }
 

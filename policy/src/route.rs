@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub use backend::{Backend, BackendChoice, BackendKind, InvalidBackend};
 pub use cors::{CorsDecision, CorsPolicy, Origin, OriginPattern};
 pub use fields::FieldChanges;
-pub use grant::{GrantSource, GrantTarget, ReferenceGrant};
+pub use grant::{GrantSource, GrantTarget, GrantedKind, ReferenceGrant, Referrer};
 pub use matches::{HeaderMatch, PathMatch, QueryMatch, RouteHost, RouteMatch, TextMatch};
 pub use mirror::{Fraction, Mirror};
 pub use parent::{ParentKind, ParentRef};

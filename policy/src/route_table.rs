@@ -10,9 +10,9 @@
 
 mod attach;
 mod conditions;
-mod index;
-mod order;
-mod resolve;
+pub(crate) mod index;
+pub(crate) mod order;
+pub(crate) mod resolve;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use crate::{CanonicalPath, HeaderSource, HostName, Resources, ServicePort, Workl
 use attach::ServiceSets;
 use index::RouteSet;
 
+pub(crate) use attach::PortScope;
 pub use resolve::RefProblem;
 
 /// The routes that act on the requests of one workload's app. Cloning takes constant time.

@@ -21,12 +21,21 @@ pub(super) enum ResourceKind {
     TlsRoute,
     TcpRoute,
     ReferenceGrant,
+    Gateway,
+    GatewayClass,
+    ListenerSet,
+    BackendTlsPolicy,
+    Secret,
+    ConfigMap,
+    Namespace,
 }
 
 const SECURITY: &str = "security.istio.io";
 const NETWORKING: &str = "networking.istio.io";
 const OWN: &str = "policy.postern.dev";
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
+/// The core group has no name.
+const CORE: &str = "";
 
 struct KnownKind {
     kind: ResourceKind,
@@ -74,6 +83,19 @@ const KNOWN: &[KnownKind] = &[
         also: &["v1beta1"],
         ..known(ResourceKind::ReferenceGrant, "ReferenceGrant", GATEWAY_API, "v1", &[])
     },
+    KnownKind {
+        also: &["v1beta1"],
+        ..known(ResourceKind::Gateway, "Gateway", GATEWAY_API, "v1", &[])
+    },
+    KnownKind {
+        also: &["v1beta1"],
+        ..known(ResourceKind::GatewayClass, "GatewayClass", GATEWAY_API, "v1", &[])
+    },
+    known(ResourceKind::ListenerSet, "ListenerSet", GATEWAY_API, "v1", &[]),
+    known(ResourceKind::BackendTlsPolicy, "BackendTLSPolicy", GATEWAY_API, "v1", &[]),
+    known(ResourceKind::Secret, "Secret", CORE, "v1", &[]),
+    known(ResourceKind::ConfigMap, "ConfigMap", CORE, "v1", &[]),
+    known(ResourceKind::Namespace, "Namespace", CORE, "v1", &[]),
 ];
 
 const fn known(
@@ -104,14 +126,7 @@ const INSTEAD: &[(&str, &[&str])] = &[
         &["VirtualService"],
     ),
     ("UDP is not taken to the proxy at all", &["UDPRoute"]),
-    (
-        "write a DestinationRule of networking.istio.io/v1 with `tls` for the host (docs/traffic-policy.md)",
-        &["BackendTLSPolicy"],
-    ),
-    (
-        "the edge stays a workload of its own, such as an ingress controller with a proxy beside it",
-        &["Gateway", "GatewayClass", "ListenerSet"],
-    ),
+    ("write a Gateway of gateway.networking.k8s.io/v1 (docs/gateway.md)", &["Gateway"]),
     (
         "a proxy learns of a service when it is first called; what it may call is said by ServiceEntry and defaults.egress",
         &["Sidecar"],
@@ -153,11 +168,36 @@ impl ResourceKind {
         let known = KNOWN.iter().find(|known| known.kind == self);
         known.map_or_else(String::new, KnownKind::api_version)
     }
+
+    /// Whether its objects lie in no namespace.
+    pub(super) fn is_of_cluster(self) -> bool {
+        matches!(self, Self::GatewayClass | Self::Namespace)
+    }
+
+    /// Whether its objects have data in the place of a `spec`.
+    pub(super) fn has_data(self) -> bool {
+        matches!(self, Self::Secret | Self::ConfigMap)
+    }
+
+    /// Whether it says what is allowed or where traffic goes, rather than being something that is referred to.
+    pub(super) fn is_policy(self) -> bool {
+        !self.has_data() && !matches!(self, Self::Namespace | Self::Gateway)
+    }
+}
+
+/// Whether this names a kind whose objects lie in no namespace.
+pub(super) fn is_of_cluster(version: &str, kind: &str) -> bool {
+    let group = version.split_once('/').map_or(CORE, |(group, _)| group);
+    let mut known = KNOWN.iter().filter(|known| known.group == group && known.name == kind);
+    known.any(|known| known.kind.is_of_cluster())
 }
 
 impl KnownKind {
     fn api_version(&self) -> String {
-        format!("{}/{}", self.group, self.version)
+        match self.group {
+            CORE => self.version.to_owned(),
+            group => format!("{group}/{}", self.version),
+        }
     }
 }
 
@@ -233,13 +273,19 @@ fn refuse(
         KindMatch::Foreign
     } else if let Some(known) = same_name {
         let right = known.api_version();
-        // Istio has no second kind of the name; other projects have.
-        let misspelt = group.ends_with("istio.io") || nearest(group, [known.group]).is_some();
+        // Istio has no second kind of the name, but for Gateway; other projects have.
+        let istio = group.ends_with("istio.io") && alternative(name).is_none();
+        let misspelt = istio || nearest(group, [known.group]).is_some();
         let (code, fix) = match misspelt {
             true => (DiagnosticCode::Version, format!("write {right}")),
             false => {
                 let other = format!("{name} of {} is another kind", titled(group));
-                (DiagnosticCode::Unsupported, format!("{other}, and not supported by this version"))
+                let advice = match alternative(name) {
+                    Some(advice) if group.ends_with("istio.io") => format!(": {advice}"),
+                    _ => String::new(),
+                };
+                let fix = format!("{other}, and not supported by this version{advice}");
+                (DiagnosticCode::Unsupported, fix)
             }
         };
         let expected = format!("{right}, the version of kind {name}");
@@ -384,7 +430,13 @@ mod tests {
                 "Version",
                 "write gateway.networking.k8s.io/v1: the fields",
             ),
-            ("gateway.networking.k8s.io/v1", "Gateway", "Unsupported", "Gateway is not supported"),
+            ("gateway.networking.k8s.io/v1", "Gateway", "", ""),
+            ("gateway.networking.k8s.io/v1beta1", "GatewayClass", "", ""),
+            ("gateway.networking.k8s.io/v1", "ListenerSets", "Value", "did you mean ListenerSet?"),
+            ("networking.istio.io/v1", "Gateway", "Unsupported", "write a Gateway of gateway.net"),
+            ("v1", "Secret", "", ""),
+            ("apps/v1", "Secret", "Unsupported", "Secret of apps is another kind"),
+            ("v1beta1", "ConfigMap", "Version", ""),
             ("telemetry.istio.io/v1", "Telemetry", "Unsupported", "Telemetry is not supported"),
             (
                 "extensions.istio.io/v1alpha1",
@@ -435,6 +487,10 @@ mod tests {
             ("policy.postern.dev/v1alpha1", "TokenPolicie", "Value", "did you mean TokenPolicy?"),
             ("apps/v1", "Deployment", "NotPolicy", "Deployment of apps/v1 is no policy"),
             ("v1", "Service", "NotPolicy", "Service of v1 is no policy"),
+            ("v1", "ServiceAccount", "NotPolicy", "is no policy"),
+            ("v1", "Pod", "NotPolicy", "is no policy"),
+            ("v1", "Node", "NotPolicy", "is no policy"),
+            ("v1", "Endpoints", "NotPolicy", "is no policy"),
             ("networking.k8s.io/v1", "NetworkPolicy", "NotPolicy", "is no policy"),
         ] {
             let found = kind_advice(version, kind);

@@ -1,9 +1,11 @@
 //! What every Kubernetes object has: kind, version, name, namespace.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::kind::{self, KindMatch, ResourceKind, WrittenKind};
 use super::{ReadOptions, SurveyedObject, label};
+use crate::gateway::ObjectName;
 use crate::yaml::{
     DiagnosticCode, MappingKey, NodeKind, SourcePosition, YamlMapping, YamlReader, YamlValue,
     nearest,
@@ -23,13 +25,36 @@ pub(super) struct ResourceObject<'n> {
     pub(super) annotations: Option<YamlValue<'n>>,
     /// `metadata.creationTimestamp`: RFC 3339 text sorts by time.
     pub(super) created: Option<&'n str>,
+    /// `metadata.labels`.
+    pub(super) labels: BTreeMap<String, String>,
     pub(super) spec: Option<YamlValue<'n>>,
+    /// What a Secret or ConfigMap has in the place of a `spec`.
+    pub(super) data: ObjectData<'n>,
+}
+
+/// The keys of a Secret or ConfigMap beside its head.
+#[derive(Debug, Default)]
+pub(super) struct ObjectData<'n> {
+    /// `data`: text, in base64 where it is of a Secret.
+    pub(super) data: Option<YamlValue<'n>>,
+    /// `stringData` of a Secret: text.
+    pub(super) string_data: Option<YamlValue<'n>>,
+    /// `type` of a Secret.
+    pub(super) kind: Option<YamlValue<'n>>,
 }
 
 impl ResourceObject<'_> {
-    /// `namespace/name`.
+    /// `namespace/name`; the name alone where the kind lies in no namespace.
     pub(super) fn full_name(&self) -> String {
-        format!("{}/{}", self.namespace, self.name)
+        match self.kind.is_of_cluster() {
+            true => self.name.to_string(),
+            false => format!("{}/{}", self.namespace, self.name),
+        }
+    }
+
+    /// Namespace and name.
+    pub(super) fn id(&self) -> ObjectName {
+        ObjectName::new(Arc::clone(&self.namespace), Arc::clone(&self.name))
     }
 
     /// `kind namespace/name`, for messages.
@@ -52,7 +77,9 @@ pub(super) fn survey_object(
     let of = |key| text(metadata.and_then(|metadata| metadata.get(key)));
     let kind = text(root.get("kind")).unwrap_or_else(|| "(no kind)".to_owned());
     let name = of("name").unwrap_or_else(|| "(no name)".to_owned());
+    let api_version = text(root.get("apiVersion")).unwrap_or_default();
     let named = of("namespace");
+    let namespace = namespace.filter(|_| !kind::is_of_cluster(&api_version, &kind));
     let namespace_given = named.is_none() && namespace.is_some();
     let namespace = named.or_else(|| namespace.map(str::to_owned));
     let full =
@@ -60,7 +87,7 @@ pub(super) fn survey_object(
     SurveyedObject {
         name: format!("{kind} {full}").into(),
         kind,
-        api_version: text(root.get("apiVersion")).unwrap_or_default(),
+        api_version,
         file: Arc::clone(file),
         mark: root.node.mark,
         namespace,
@@ -90,12 +117,19 @@ pub(super) fn read<'n>(
     if found == KindMatch::Foreign {
         return None;
     }
+    let kind = match found {
+        KindMatch::Ours { kind, .. } => Some(kind),
+        _ => None,
+    };
     let metadata = map.require(reader, "metadata");
-    let spec = map.take("spec");
+    let has_data = kind.is_some_and(ResourceKind::has_data);
+    let spec = if has_data { None } else { map.take("spec") };
+    let data = if has_data { take_data(&mut map, kind) } else { ObjectData::default() };
     // What the cluster adds to an object it gives back; it says nothing about what is wanted.
     map.take("status");
     map.finish(reader);
-    let metadata = metadata.and_then(|v| read_metadata(reader, v, reading))?;
+    let of_cluster = kind.is_some_and(ResourceKind::is_of_cluster);
+    let metadata = metadata.and_then(|v| read_metadata(reader, v, reading, of_cluster))?;
     let KindMatch::Ours { kind, older } = found else { return None };
     let object = ResourceObject {
         kind,
@@ -105,7 +139,9 @@ pub(super) fn read<'n>(
         namespace: metadata.namespace?,
         annotations: metadata.annotations,
         created: metadata.created,
+        labels: metadata.label_values,
         spec,
+        data,
     };
     read_annotations(reader, &object);
     if let Some(labels) = metadata.labels {
@@ -114,10 +150,22 @@ pub(super) fn read<'n>(
     Some(object)
 }
 
+/// The keys of a Secret or ConfigMap. What of them says nothing here is read past.
+fn take_data<'n>(map: &mut YamlMapping<'n>, kind: Option<ResourceKind>) -> ObjectData<'n> {
+    map.take("immutable");
+    let data = map.take("data");
+    if kind == Some(ResourceKind::ConfigMap) {
+        map.take("binaryData");
+        return ObjectData { data, ..ObjectData::default() };
+    }
+    ObjectData { data, string_data: map.take("stringData"), kind: map.take("type") }
+}
+
 struct ObjectMetadata<'n> {
     name: Option<Arc<str>>,
     namespace: Option<Arc<str>>,
     labels: Option<YamlValue<'n>>,
+    label_values: BTreeMap<String, String>,
     annotations: Option<YamlValue<'n>>,
     created: Option<&'n str>,
 }
@@ -139,23 +187,35 @@ fn read_metadata<'n>(
     reader: &mut YamlReader,
     value: YamlValue<'n>,
     reading: &ReadOptions<'_>,
+    of_cluster: bool,
 ) -> Option<ObjectMetadata<'n>> {
     let mut map: YamlMapping<'n> = reader.mapping(value)?;
     let name = map
         .require(reader, "name")
         .and_then(|v| reader.parsed(v, "an object's name", dns_subdomain));
-    let namespace = read_namespace(reader, &mut map, reading);
+    let namespace = match of_cluster {
+        true => refuse_namespace(reader, &mut map),
+        false => read_namespace(reader, &mut map, reading),
+    };
     let labels = map.take("labels");
-    if let Some(labels) = labels {
-        label::read(reader, labels);
-    }
+    let label_values = labels.and_then(|labels| label::read(reader, labels)).unwrap_or_default();
     let annotations = map.take("annotations");
     let created = map.take("creationTimestamp").and_then(|v| v.scalar());
     for key in CLUSTER_METADATA {
         map.take(key);
     }
     map.finish(reader);
-    Some(ObjectMetadata { name, namespace, labels, annotations, created })
+    Some(ObjectMetadata { name, namespace, labels, label_values, annotations, created })
+}
+
+/// Objects of the whole cluster lie in no namespace.
+fn refuse_namespace(reader: &mut YamlReader, map: &mut YamlMapping<'_>) -> Option<Arc<str>> {
+    if let Some(value) = map.take_unsupported("namespace") {
+        let fix = "take the line out".to_owned();
+        let expected = "no namespace: the object is one of the whole cluster";
+        reader.report_value(value, expected, Some(fix));
+    }
+    Some("".into())
 }
 
 /// The namespace that the object names, or the one that was asked for, as with `kubectl apply --namespace`.
@@ -250,6 +310,7 @@ fn refuse_without_effect(
         let fix = if is_policy { format!("write {DRY_RUN}") } else { "remove it".to_owned() };
         idle("an annotation that is known", fix);
     } else if object.kind != ResourceKind::ServiceEntry
+        && object.kind.is_policy()
         && key.text.split_once('/').is_some_and(|(prefix, _)| is_own(prefix))
     {
         // The controller writes its own to the ServiceEntries that it makes.

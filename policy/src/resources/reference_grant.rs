@@ -1,9 +1,10 @@
-//! ReferenceGrant (`gateway.networking.k8s.io`): a namespace lets routes of others send to its Services.
+//! ReferenceGrant (`gateway.networking.k8s.io`): a namespace lets routes of others send to its Services, and Gateways of
+//! others use its certificates.
 
 use std::sync::Arc;
 
 use super::object::{ResourceObject, dns_label, dns_subdomain};
-use crate::route::{GrantSource, GrantTarget, ReferenceGrant, RouteKind};
+use crate::route::{GrantSource, GrantTarget, GrantedKind, ReferenceGrant, Referrer, RouteKind};
 use crate::yaml::{YamlMapping, YamlReader, YamlValue};
 
 /// The most sources and targets of a grant, as the standard has it.
@@ -11,7 +12,7 @@ const MAX_ITEMS: usize = 16;
 
 const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 
-/// Reads a grant. What it says of other kinds than routes and Services is well formed, and permits nothing here.
+/// Reads a grant. What it says of kinds that refer to nothing here is well formed, and permits nothing.
 pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Option<ReferenceGrant> {
     let Some(spec) = object.spec else {
         reader.report(object.mark, "no `spec`", "a `spec` with `from` and `to`", None);
@@ -48,8 +49,19 @@ fn read_source(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<GrantSou
     let namespace = namespace.and_then(|v| reader.parsed(v, "a namespace", dns_label));
     map.finish(reader);
     let (group, kind) = (group?, kind?);
-    let of_routes = RouteKind::ALL.into_iter().find(|known| known.as_str() == kind);
-    Some(GrantSource { kind: of_routes.filter(|_| group == GATEWAY_GROUP), namespace: namespace? })
+    let known = referrer(kind).filter(|_| group == GATEWAY_GROUP);
+    Some(GrantSource { kind: known, namespace: namespace? })
+}
+
+fn referrer(kind: &str) -> Option<Referrer> {
+    match kind {
+        "Gateway" => Some(Referrer::Gateway),
+        "ListenerSet" => Some(Referrer::ListenerSet),
+        _ => {
+            let mut routes = RouteKind::ALL.into_iter();
+            routes.find(|known| known.as_str() == kind).map(Referrer::Route)
+        }
+    }
 }
 
 fn read_target(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<GrantTarget> {
@@ -58,11 +70,10 @@ fn read_target(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<GrantTar
     let name = map.take("name").map(|v| reader.parsed(v, "an object's name", dns_subdomain));
     map.finish(reader);
     let name = name.map_or(Some(None), |name| name.map(Some))?;
-    Some(match (group?, kind?, name) {
-        ("", "Service", None) => GrantTarget::AnyService,
-        ("", "Service", Some(name)) => GrantTarget::Service(name),
-        _ => GrantTarget::Other,
-    })
+    let (group, kind) = (group?, kind?);
+    let known = GrantedKind::ALL.into_iter().find(|(known, _)| *known == kind);
+    let kind = known.filter(|_| group.is_empty()).map(|(_, kind)| kind);
+    Some(GrantTarget { kind, name })
 }
 
 /// Group and kind: both must be written, and the core group is `""`.

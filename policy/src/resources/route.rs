@@ -9,7 +9,7 @@ mod cors;
 mod field_changes;
 mod filters;
 mod grpc;
-mod hosts;
+pub(super) mod hosts;
 mod matches;
 mod parents;
 mod path;
@@ -288,7 +288,7 @@ fn only_prefix(matches: &[Arc<RouteMatch>]) -> Option<&Arc<str>> {
 }
 
 /// The name of a rule or of a port: a DNS subdomain.
-fn section_name(text: &str) -> Result<Arc<str>, &'static str> {
+pub(super) fn section_name(text: &str) -> Result<Arc<str>, &'static str> {
     match super::object::is_dns_subdomain(text) {
         true => Ok(text.into()),
         false => Err("names are lower-case letters, digits, '-' and '.', at most 253"),

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
-    Resources, ServiceEntry, SourceFile, authorization, client_traffic, destination_rule,
-    fault_injection, list, object, peer_authentication, reference_grant, request_authentication,
-    route, service_entry, token_policy,
+    Resources, ServiceEntry, SourceFile, authorization, backend_tls_policy, client_traffic,
+    config_map, destination_rule, fault_injection, gateway, gateway_class, list, listener_set,
+    namespace, object, peer_authentication, reference_grant, request_authentication, route, secret,
+    service_entry, token_policy,
 };
 use crate::Diagnostic;
 use crate::resources::kind::{self, ResourceKind};
@@ -96,6 +97,7 @@ pub fn survey(files: &[SourceFile], reading: &ReadOptions<'_>) -> ResourceSurvey
     resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
     resources.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
     resources.routes.sort_by(|a, b| a.id.cmp(&b.id));
+    resources.namespaces.sort_by(|a, b| a.name.cmp(&b.name));
     ResourceSurvey { resources, objects, diagnostics }
 }
 
@@ -200,6 +202,33 @@ impl ResourceSet<'_> {
             ResourceKind::ReferenceGrant => {
                 let grant = reference_grant::read(reader, &object)?;
                 self.resources.reference_grants.push(grant);
+            }
+            ResourceKind::Gateway => {
+                let read = gateway::read(reader, &object)?;
+                self.resources.gateways.push(read);
+            }
+            ResourceKind::GatewayClass => {
+                let read = gateway_class::read(reader, &object)?;
+                self.resources.gateway_classes.push(read);
+            }
+            ResourceKind::ListenerSet => {
+                let read = listener_set::read(reader, &object)?;
+                self.resources.listener_sets.push(read);
+            }
+            ResourceKind::BackendTlsPolicy => {
+                let read = backend_tls_policy::read(reader, &object)?;
+                self.resources.backend_tls_policies.push(read);
+            }
+            ResourceKind::Secret => {
+                let read = secret::read(reader, &object)?;
+                self.resources.secrets.push(read);
+            }
+            ResourceKind::ConfigMap => {
+                let read = config_map::read(reader, &object)?;
+                self.resources.config_maps.push(read);
+            }
+            ResourceKind::Namespace => {
+                self.resources.namespaces.push(namespace::read(object));
             }
             ResourceKind::HttpRoute
             | ResourceKind::GrpcRoute

@@ -1,5 +1,6 @@
 //! Conditions under which a rule takes a request.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::RegularExpression;
@@ -87,4 +88,39 @@ pub enum RouteHost {
     Exact(Arc<str>),
     /// `*.` and this: every host below it, at whatever depth.
     Below(Arc<str>),
+}
+
+impl RouteHost {
+    /// Whether a host (canonical name, without port) is meant.
+    pub fn takes(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(exact) => **exact == *host,
+            Self::Below(parent) => is_below(host, parent),
+        }
+    }
+
+    /// Whether there is a host that both mean.
+    pub fn intersects(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(exact), pattern) | (pattern, Self::Exact(exact)) => pattern.takes(exact),
+            (Self::Below(one), Self::Below(two)) => {
+                one == two || is_below(one, two) || is_below(two, one)
+            }
+        }
+    }
+}
+
+impl fmt::Display for RouteHost {
+    /// As it is written: `shop.example`, `*.example`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Below(parent) => write!(f, "*.{parent}"),
+        }
+    }
+}
+
+fn is_below(host: &str, parent: &str) -> bool {
+    let child = host.strip_suffix(parent).and_then(|child| child.strip_suffix('.'));
+    child.is_some_and(|child| !child.is_empty())
 }

@@ -61,7 +61,7 @@ pub(super) fn by_service(
             let set = sets
                 .entry((role, route.id.kind))
                 .or_insert_with(|| RouteSetBuilder::new(route.id.kind));
-            set.add(route, ports, |rule| grants.resolve(rule, parent));
+            set.add(route, &ports, |rule| grants.resolve(rule, Some(parent)));
         }
     }
     let finished = building.into_iter().map(|(host, sets)| {
@@ -75,7 +75,7 @@ pub(super) fn by_service(
 
 /// The ports of a Service that a route acts on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PortScope {
+pub(crate) enum PortScope {
     /// Every one.
     All,
     /// Any that one of these is about.
@@ -84,7 +84,7 @@ pub(super) enum PortScope {
 
 /// Ports with this number and this name, where they are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PortSelector {
+pub(crate) struct PortSelector {
     number: Option<u16>,
     name: Option<Arc<str>>,
 }

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use super::RouteRequest;
 use super::attach::PortScope;
 use super::conditions;
-use super::order::{Precedence, RouteAge};
+use super::order::{ObjectAge, Precedence};
 use crate::route::{
     PathMatch, Route, RouteHost, RouteKind, RouteMatch, RouteRule, RuleDefinition, TextMatch,
 };
 
 /// The rules of one kind.
 #[derive(Debug)]
-pub(super) struct RouteSet {
+pub(crate) struct RouteSet {
     kind: RouteKind,
     /// The ports that any of the routes acts on.
     scopes: Vec<PortScope>,
@@ -58,7 +58,7 @@ impl RouteSet {
         self.scopes.iter().any(|scope| scope.accepts(number, name))
     }
 
-    pub(super) fn choose(
+    pub(crate) fn choose(
         &self,
         request: &RouteRequest<'_>,
         number: u16,
@@ -76,7 +76,7 @@ impl RouteSet {
         hosts.find_map(|rules| rules.choose(request, number, name))
     }
 
-    pub(super) fn tls(
+    pub(crate) fn tls(
         &self,
         server_name: Option<&str>,
         number: u16,
@@ -89,7 +89,7 @@ impl RouteSet {
         self.of_host(&server_name).find_map(|rules| rules.first(number, name))
     }
 
-    pub(super) fn tcp(&self, number: u16, name: &str) -> Option<&Arc<RouteRule>> {
+    pub(crate) fn tcp(&self, number: u16, name: &str) -> Option<&Arc<RouteRule>> {
         (self.kind == RouteKind::Tcp).then(|| self.any.first(number, name))?
     }
 
@@ -200,7 +200,7 @@ fn path_key(condition: Option<&RouteMatch>) -> PathKey {
 
 /// A set while routes are added.
 #[derive(Debug)]
-pub(super) struct RouteSetBuilder {
+pub(crate) struct RouteSetBuilder {
     kind: RouteKind,
     scopes: Vec<PortScope>,
     rules: Vec<RankedRule>,
@@ -215,18 +215,18 @@ struct RankedRule {
 }
 
 impl RouteSetBuilder {
-    pub(super) fn new(kind: RouteKind) -> Self {
+    pub(crate) fn new(kind: RouteKind) -> Self {
         Self { kind, scopes: Vec::new(), rules: Vec::new() }
     }
 
     /// Adds a route's rules, each as `resolve` makes it.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         route: &Route,
-        ports: PortScope,
+        ports: &PortScope,
         resolve: impl Fn(&Arc<RouteRule>) -> Arc<RouteRule>,
     ) {
-        let age = Arc::new(RouteAge::of(route));
+        let age = Arc::new(ObjectAge::of(route));
         for definition in &route.rules {
             let rule = resolve(&definition.rule);
             for (precedence, condition) in matches(definition, &age) {
@@ -235,8 +235,8 @@ impl RouteSetBuilder {
                 self.add_under_hosts(route, &precedence, &rule);
             }
         }
-        if !self.scopes.contains(&ports) {
-            self.scopes.push(ports);
+        if !self.scopes.contains(ports) {
+            self.scopes.push(ports.clone());
         }
     }
 
@@ -248,7 +248,7 @@ impl RouteSetBuilder {
         self.rules.extend(route.hosts.iter().map(|host| ranked(Some(host.clone()))));
     }
 
-    pub(super) fn finish(mut self) -> RouteSet {
+    pub(crate) fn finish(mut self) -> RouteSet {
         self.rules.sort_by(|a, b| a.precedence.cmp(&b.precedence));
         let mut set = RouteSet {
             kind: self.kind,
@@ -273,7 +273,7 @@ impl RouteSetBuilder {
 /// Each match of a rule with its precedence; a rule of connections has none.
 fn matches(
     definition: &RuleDefinition,
-    age: &Arc<RouteAge>,
+    age: &Arc<ObjectAge>,
 ) -> Vec<(Precedence, Option<Arc<RouteMatch>>)> {
     let index = definition.rule.index;
     if definition.matches.is_empty() {

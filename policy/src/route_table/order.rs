@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use crate::gateway::ObjectName;
 use crate::route::{PathMatch, Route, RouteMatch, TextMatch};
 
 /// The part of the order that the index does not keep by itself: among matches of one host and one path.
@@ -16,16 +17,16 @@ pub(super) struct Precedence {
     without_method: bool,
     headers: Reverse<usize>,
     query: Reverse<usize>,
-    age: Arc<RouteAge>,
+    age: Arc<ObjectAge>,
     /// The place of the rule in its route.
     rule: usize,
     /// The place of the match in its rule: of no consequence, and the same on every run.
     at: usize,
 }
 
-/// Which of two routes is the older one.
+/// Which of two objects is the older one: those without a timestamp (of files) after those with one, then by name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct RouteAge {
+pub(crate) struct ObjectAge {
     without_timestamp: bool,
     created: Option<Arc<str>>,
     namespace: Arc<str>,
@@ -42,7 +43,7 @@ pub(super) enum PathPrecedence {
     Grpc(Reverse<usize>, Reverse<usize>),
 }
 
-impl RouteAge {
+impl ObjectAge {
     pub(super) fn of(route: &Route) -> Self {
         Self {
             without_timestamp: route.created.is_none(),
@@ -51,10 +52,25 @@ impl RouteAge {
             name: Arc::clone(&route.id.name),
         }
     }
+
+    /// Of an object that is no route.
+    pub(crate) fn new(created: Option<&Arc<str>>, id: &ObjectName) -> Self {
+        Self {
+            without_timestamp: created.is_none(),
+            created: created.cloned(),
+            namespace: Arc::clone(&id.namespace),
+            name: Arc::clone(&id.name),
+        }
+    }
 }
 
 impl Precedence {
-    pub(super) fn new(condition: &RouteMatch, age: &Arc<RouteAge>, rule: usize, at: usize) -> Self {
+    pub(super) fn new(
+        condition: &RouteMatch,
+        age: &Arc<ObjectAge>,
+        rule: usize,
+        at: usize,
+    ) -> Self {
         Self {
             path: path(&condition.path),
             without_method: condition.method.is_none(),
@@ -67,7 +83,7 @@ impl Precedence {
     }
 
     /// Of a rule that takes whole connections.
-    pub(super) fn of_connections(age: &Arc<RouteAge>, rule: usize) -> Self {
+    pub(super) fn of_connections(age: &Arc<ObjectAge>, rule: usize) -> Self {
         Self {
             path: PathPrecedence::Exact,
             without_method: true,

@@ -7,15 +7,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::route::{
-    Backend, BackendKind, InvalidBackend, ParentKind, ParentRef, ReferenceGrant, Route, RouteId,
-    RouteRule,
+    Backend, BackendKind, GrantedKind, InvalidBackend, ParentKind, ParentRef, ReferenceGrant,
+    Referrer, Route, RouteId, RouteRule,
 };
 
-/// The grants, by the namespace whose Services they are about.
-pub(super) struct Grants<'g>(HashMap<&'g str, Vec<&'g ReferenceGrant>>);
+/// The grants, by the namespace whose objects they are about.
+pub(crate) struct Grants<'g>(HashMap<&'g str, Vec<&'g ReferenceGrant>>);
 
 impl<'g> Grants<'g> {
-    pub(super) fn new(grants: &'g [ReferenceGrant]) -> Self {
+    pub(crate) fn new(grants: &'g [ReferenceGrant]) -> Self {
         let mut by_namespace: HashMap<&str, Vec<&ReferenceGrant>> = HashMap::new();
         for grant in grants {
             by_namespace.entry(&grant.namespace).or_default().push(grant);
@@ -23,8 +23,27 @@ impl<'g> Grants<'g> {
         Self(by_namespace)
     }
 
-    /// The rule as it holds for requests to a parent. It stays the same value where nothing has to be granted.
-    pub(super) fn resolve(&self, rule: &Arc<RouteRule>, parent: &ParentRef) -> Arc<RouteRule> {
+    /// Whether an object of `from` may refer to one of another namespace.
+    pub(crate) fn permit(
+        &self,
+        referrer: Referrer,
+        from: &str,
+        kind: GrantedKind,
+        namespace: &str,
+        name: &str,
+    ) -> bool {
+        let permits =
+            |grant: &&ReferenceGrant| grant.permits(referrer, from, kind, namespace, name);
+        self.0.get(namespace).is_some_and(|grants| grants.iter().any(permits))
+    }
+
+    /// The rule as it holds for requests to a parent; `None` for those that no Service was asked for, at the edge. It stays
+    /// the same value where nothing has to be granted.
+    pub(crate) fn resolve(
+        &self,
+        rule: &Arc<RouteRule>,
+        parent: Option<&ParentRef>,
+    ) -> Arc<RouteRule> {
         let all = rule.backends.iter().chain(rule.mirrors.iter().map(|mirror| &mirror.backend));
         let is_same =
             |backend: &Backend| backend.invalid == self.why_invalid(&rule.route, parent, backend);
@@ -42,20 +61,21 @@ impl<'g> Grants<'g> {
     fn why_invalid(
         &self,
         route: &RouteId,
-        parent: &ParentRef,
+        parent: Option<&ParentRef>,
         backend: &Backend,
     ) -> Option<InvalidBackend> {
         if backend.kind != BackendKind::Service {
             return Some(InvalidBackend::InvalidKind);
         }
-        let is_parent = parent.kind == ParentKind::Service
-            && (&parent.namespace, &parent.name) == (&backend.namespace, &backend.name);
+        let is_parent = parent.is_some_and(|parent| {
+            parent.kind == ParentKind::Service
+                && (&parent.namespace, &parent.name) == (&backend.namespace, &backend.name)
+        });
         let is_near = backend.namespace == route.namespace || is_parent;
-        let permits = |grant: &&ReferenceGrant| {
-            grant.permits(route.kind, &route.namespace, &backend.namespace, &backend.name)
+        let granted = || {
+            let (referrer, kind) = (Referrer::Route(route.kind), GrantedKind::Service);
+            self.permit(referrer, &route.namespace, kind, &backend.namespace, &backend.name)
         };
-        let granted =
-            || self.0.get(&*backend.namespace).is_some_and(|grants| grants.iter().any(permits));
         (!is_near && !granted()).then_some(InvalidBackend::RefNotPermitted)
     }
 }
@@ -88,7 +108,7 @@ impl Route {
             for backend in rule.backends.iter().chain(mirrors) {
                 let found = || exists(&backend.namespace, &backend.name, backend.port);
                 let reason = grants
-                    .why_invalid(&self.id, parent, backend)
+                    .why_invalid(&self.id, Some(parent), backend)
                     .or_else(|| (!found()).then_some(InvalidBackend::BackendNotFound));
                 problems.extend(reason.map(|reason| RefProblem {
                     reason,

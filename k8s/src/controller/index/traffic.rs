@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use policy::route::{ReferenceGrant, Route, RouteKind};
+use policy::route::{GrantedKind, ReferenceGrant, Referrer, Route, RouteKind};
 use serde_json::{Value, json};
 
 use super::attached::{AttachedRoutes, Displaced};
@@ -140,7 +140,9 @@ impl Index {
         let ObjectName { namespace, name } = service;
         let of = &route.object.namespace;
         let permits = |grant: &ReferenceGrant| {
-            route.kind.route().is_some_and(|kind| grant.permits(kind, of, namespace, name))
+            let referrer = route.kind.route().map(Referrer::Route);
+            let service = GrantedKind::Service;
+            referrer.is_some_and(|from| grant.permits(from, of, service, namespace, name))
         };
         self.grants_of(namespace).any(permits)
     }

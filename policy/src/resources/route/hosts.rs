@@ -27,7 +27,11 @@ pub(super) fn read(
     Some(hosts)
 }
 
-fn read_host(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<RouteHost> {
+/// Reads a host, or `*.` and one.
+pub(in crate::resources) fn read_host(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+) -> Option<RouteHost> {
     reader.parsed(value, "a host, or *. and a host", |text| match text.strip_prefix("*.") {
         Some(parent) => precise(parent).map(RouteHost::Below),
         None => precise(text).map(RouteHost::Exact),
@@ -38,7 +42,7 @@ fn read_host(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<RouteHost>
 ///
 /// # Errors
 /// What to write.
-pub(super) fn precise(text: &str) -> Result<Arc<str>, String> {
+pub(in crate::resources) fn precise(text: &str) -> Result<Arc<str>, String> {
     let host = HostName::parse(text, None).map_err(|error| error.to_string())?;
     if host.port().is_some() {
         return Err("write the host without a port".to_owned());

@@ -32,20 +32,27 @@ fn words_that_are_not_supported_are_not_offered() {
     for (text, expect) in [
         (policy("{action: CUSTM, rules: [{}]}"), "expected one of ALLOW, DENY, AUDIT"),
         (
-            entry("shop", "{hosts: [a.b], ports: [{number: 80, name: x}], resolution: DNS_ROUND_ROBIN}"),
+            entry(
+                "shop",
+                "{hosts: [a.b], ports: [{number: 80, name: x}], resolution: DNS_ROUND_ROBIN}",
+            ),
             "; DNS_ROUND_ROBIN is not supported by this version",
         ),
         (
-            entry("shop", "{hosts: [a.b], ports: [{number: 80, name: x}], resolution: STATIC, endpoints: [{address: 10.0.0.1, network: n}]}"),
+            entry(
+                "shop",
+                "{hosts: [a.b], ports: [{number: 80, name: x}], resolution: STATIC, endpoints: [{address: 10.0.0.1, network: n}]}",
+            ),
             "found `network` of an endpoint; expected an endpoint that every client can reach; remove it; networks behind gateways are not supported by this version",
         ),
         (
-            "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: UDPRoute\nmetadata: {name: r}\n".to_owned(),
+            "apiVersion: gateway.networking.k8s.io/v1alpha2\nkind: UDPRoute\nmetadata: {name: r}\n"
+                .to_owned(),
             "; UDPRoute is not supported by this version: UDP is not taken to the proxy at all",
         ),
         (
-            "apiVersion: gateway.networking.k8s.io/v1\nkind: BackendTLSPolicy\nmetadata: {name: r}\n".to_owned(),
-            "; BackendTLSPolicy is not supported by this version: write a DestinationRule of networking.istio.io/v1 with `tls` for the host (docs/traffic-policy.md)",
+            "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: r}\n".to_owned(),
+            "; Gateway of networking.istio.io is another kind, and not supported by this version: write a Gateway of gateway.networking.k8s.io/v1 (docs/gateway.md)",
         ),
     ] {
         let found = diagnostics(&text);
