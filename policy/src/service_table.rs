@@ -45,12 +45,18 @@ struct View {
     root_namespace: Arc<str>,
     trust_domain: TrustDomain,
     own_id: Option<SpiffeId>,
+    /// Whether it is a gateway's.
+    of_gateway: bool,
 }
 
 impl View {
-    /// An entry acts on the clients of its own namespace, one of the root namespace on all (invariant 12).
+    /// An entry acts on the clients of its own namespace, one of the root namespace on all (invariant 12). A gateway asks for
+    /// nothing but backends of routes, by the names of Services; only a Service's own namespace can define such a name, and
+    /// whether a route may send there is for ReferenceGrants to say.
     fn sees(&self, entry: &ServiceEntry) -> bool {
-        **entry.namespace() == *self.namespace || **entry.namespace() == *self.root_namespace
+        self.of_gateway
+            || **entry.namespace() == *self.namespace
+            || **entry.namespace() == *self.root_namespace
     }
 
     /// `position` tells entries of one namespace apart before their names do.
@@ -65,12 +71,31 @@ impl ServiceTable {
     ///
     /// `trust_domain` is the workload's own: service accounts of endpoints get their identities in it.
     pub fn new(workload: &Workload, root_namespace: &str, trust_domain: &TrustDomain) -> Self {
+        Self::empty(workload, root_namespace, trust_domain, false)
+    }
+
+    /// The same for a gateway, which sees the services of every namespace.
+    pub fn of_gateway(
+        workload: &Workload,
+        root_namespace: &str,
+        trust_domain: &TrustDomain,
+    ) -> Self {
+        Self::empty(workload, root_namespace, trust_domain, true)
+    }
+
+    fn empty(
+        workload: &Workload,
+        root_namespace: &str,
+        trust_domain: &TrustDomain,
+        of_gateway: bool,
+    ) -> Self {
         let Workload { namespace, service_account, .. } = workload;
         let view = View {
             namespace: namespace.as_str().into(),
             root_namespace: root_namespace.into(),
             trust_domain: trust_domain.clone(),
             own_id: SpiffeId::workload(trust_domain, namespace, service_account).ok(),
+            of_gateway,
         };
         Self {
             view: Arc::new(view),

@@ -46,6 +46,9 @@ pub struct PolicyDefaults {
     pub port_mtls: BTreeMap<u16, MtlsMode>,
     /// What happens to outbound connections to no known service. Default: deny.
     pub egress: DefaultEgress,
+    /// Whether clients are strangers, as at a gateway: its listeners say how they come, and no PeerAuthentication does.
+    /// Default: false.
+    pub edge: bool,
 }
 
 impl Default for PolicyDefaults {
@@ -55,6 +58,7 @@ impl Default for PolicyDefaults {
             mtls: MtlsMode::Strict,
             port_mtls: BTreeMap::new(),
             egress: DefaultEgress::Deny,
+            edge: false,
         }
     }
 }

@@ -21,6 +21,9 @@ impl PortModes {
         workload: &Workload,
         defaults: &PolicyDefaults,
     ) -> Self {
+        if defaults.edge {
+            return Self { base: MtlsMode::Disable, ports: BTreeMap::new() };
+        }
         let at = |scope| oldest(resources, workload, scope);
         let narrowest = at(PolicyScope::Workload);
         let by_scope = [narrowest, at(PolicyScope::Namespace), at(PolicyScope::Mesh)];

@@ -8,6 +8,8 @@ pub mod cluster;
 pub mod config;
 pub mod credentials;
 pub mod drain;
+pub mod edge;
+mod gateway_listeners;
 pub mod installer;
 pub mod jwks;
 mod probes;

@@ -4,15 +4,18 @@
 //! of them.
 
 pub mod accept;
+pub(crate) mod answer_fields;
 pub mod app;
 pub mod authorize;
 pub mod balancing;
 pub mod client;
 pub mod decisions;
 pub mod demand;
+pub mod edge;
 pub(crate) mod egress;
 pub mod exchange;
 pub(crate) mod forward;
+pub(crate) mod gateway;
 pub mod inbound;
 pub(crate) mod judge;
 pub mod jwt;

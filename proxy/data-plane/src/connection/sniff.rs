@@ -70,19 +70,24 @@ pub struct ReadAhead {
     pub ended: bool,
 }
 
-/// Reads until the protocol is decided. A client that sends nothing at all gets `silence`, one that has begun gets
+/// Reads until the protocol is decided, `ahead` first. A client that sends nothing at all gets `silence`, one that has begun gets
 /// `limit`.
 ///
 /// # Errors
 /// The stream's.
 pub async fn read_ahead(
     io: &mut BoxedIo,
+    ahead: Bytes,
     silence: Duration,
     limit: Duration,
 ) -> std::io::Result<ReadAhead> {
     let begun = Instant::now();
-    let mut bytes = Bytes::new();
+    let mut bytes = ahead;
     loop {
+        let guess = classify(&bytes);
+        if guess != ProtocolGuess::NeedMore || bytes.len() >= MAX_AHEAD {
+            return Ok(ReadAhead { guess, bytes, ended: false });
+        }
         let until = begun + if bytes.is_empty() { silence } else { limit };
         let arrival = poll_fn(|context| poll_arrival(io, context));
         let arrived = match tokio::time::timeout_at(until, arrival).await {
@@ -91,12 +96,10 @@ pub async fn read_ahead(
                 return Ok(ReadAhead { guess: ProtocolGuess::NeedMore, bytes, ended: false });
             }
         };
-        let ended = arrived.is_empty();
-        bytes = joined(bytes, arrived);
-        let guess = classify(&bytes);
-        if ended || guess != ProtocolGuess::NeedMore || bytes.len() >= MAX_AHEAD {
-            return Ok(ReadAhead { guess, bytes, ended });
+        if arrived.is_empty() {
+            return Ok(ReadAhead { guess: ProtocolGuess::NeedMore, bytes, ended: true });
         }
+        bytes = joined(bytes, arrived);
     }
 }
 
@@ -145,7 +148,8 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(64);
         let mut server: BoxedIo = Box::new(server);
         let seconds = Duration::from_secs;
-        let silent = read_ahead(&mut server, Duration::from_millis(100), seconds(10)).await;
+        let silent =
+            read_ahead(&mut server, Bytes::new(), Duration::from_millis(100), seconds(10)).await;
         assert!(
             silent.is_ok_and(|r| r.guess == ProtocolGuess::NeedMore
                 && r.bytes.is_empty()
@@ -157,7 +161,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }
         });
-        let seen = read_ahead(&mut server, seconds(1), seconds(10)).await;
+        let seen = read_ahead(&mut server, Bytes::new(), seconds(1), seconds(10)).await;
         assert!(seen.is_ok_and(|r| r.guess == ProtocolGuess::Http1 && &r.bytes[..] == b"GET /"));
         slow.abort();
     }

@@ -6,6 +6,7 @@
 
 mod controller;
 mod directory;
+mod gateway;
 pub(crate) mod labels;
 mod listeners;
 pub mod load;
@@ -31,20 +32,24 @@ use crate::telemetry::LogLevel;
 use identity::TrustDomain;
 use policy::resources::DEFAULT_ROOT_NAMESPACE;
 use policy::yaml::{self, YamlMapping, YamlReader, YamlValue};
-use policy::{Diagnostic, Diagnostics, Locality, PathNormalization, PolicyDefaults, Workload};
+use policy::{
+    DefaultAuthorization, Diagnostic, Diagnostics, Locality, PathNormalization, PolicyDefaults,
+    Workload,
+};
 
 pub use controller::{ControllerConfig, PodReference};
 pub use directory::{
     DirectoryStamp, MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file,
     read_stream,
 };
+pub use gateway::{CertificateFiles, GatewayConfig};
 pub use listeners::OutboundConfig;
 pub use probes::{AppMetrics, HttpProbe, Probe, ProbeHandler};
 pub use settings::{SETTINGS, Setting, SettingDefault};
 pub use tokens::TokenConfig;
 pub use tracing::{CollectorSecurity, TracingConfig};
 
-/// The whole configuration of a sidecar.
+/// The whole configuration of a proxy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Who the workload beside the proxy is (`workload`).
@@ -97,7 +102,9 @@ pub struct Config {
     pub tracing: Option<TracingConfig>,
     /// Every limit and deadline (`limits`).
     pub limits: Limits,
-    /// Worker threads (`workers`); `None`: the CPU limit of the cgroup, at most 2.
+    /// The edge (`mode: gateway`); `None`: a sidecar.
+    pub gateway: Option<GatewayConfig>,
+    /// Worker threads (`workers`); `None`: the CPU limit of the cgroup, of a sidecar at most 2.
     pub workers: Option<NonZeroUsize>,
 }
 
@@ -206,6 +213,7 @@ impl Config {
     pub fn traffic_settings(&self) -> TrafficSettings {
         TrafficSettings {
             limits: self.limits,
+            is_gateway: self.gateway.is_some(),
             workload: self.workload.clone(),
             locality: (self.locality.clone())
                 .or_else(|| Locality::of_labels(&self.workload.labels)),
@@ -249,18 +257,25 @@ fn empty_file(file: &Arc<str>) -> Diagnostic {
 /// Reads the root mapping. `None` only after a diagnostic was recorded.
 fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
     let mut map = reader.mapping(root)?;
-    sections::mode(reader, &mut map);
+    let gateway = gateway::read(reader, &mut map);
     let workload = map.require(reader, "workload").and_then(|v| sections::workload(reader, v));
     let identity = map.require(reader, "identity").and_then(|v| sections::identity(reader, v));
     let resources = map.take("resources").and_then(|v| sections::resources(reader, v));
     let (resources, controller) = resources.unwrap_or_default();
-    let mut defaults = sections::defaults(reader, map.take("defaults"));
+    let mut defaults = sections::defaults(reader, map.take("defaults"), defaults_of(&gateway));
     let root_namespace = map.take("rootNamespace").and_then(|v| sections::dns_label(reader, v));
     let path_normalization = sections::path_normalization(reader, map.take("pathNormalization"));
     let headers_with_underscores =
         sections::underscores(reader, map.take("headersWithUnderscores"));
-    let inbound = listeners::inbound(reader, map.take("inbound"));
-    let outbound = listeners::outbound(reader, map.take("outbound"));
+    if gateway.is_some() {
+        gateway::refuse_app_sections(reader, &mut map);
+    }
+    let mut inbound = listeners::inbound(reader, map.take("inbound"));
+    let mut outbound = listeners::outbound(reader, map.take("outbound"));
+    if gateway.is_some() {
+        inbound.bind.clear();
+        outbound.bind.clear();
+    }
     let interception = sections::interception(reader, map.take("interception"));
     let tokens = tokens::read(reader, map.take("tokens"));
     let admin = sections::admin(reader, map.take("admin"));
@@ -309,8 +324,20 @@ fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
         logs,
         tracing,
         limits,
+        gateway,
         workers,
     })
+}
+
+/// What holds without `defaults`. At the edge an attached route says already what is open to everybody, and policies that
+/// select the gateway narrow it; a sidecar has nothing that says so.
+fn defaults_of(gateway: &Option<GatewayConfig>) -> PolicyDefaults {
+    let mut defaults = PolicyDefaults::default();
+    if gateway.is_some() {
+        defaults.authorization = DefaultAuthorization::Allow;
+        defaults.edge = true;
+    }
+    defaults
 }
 
 /// `metrics`: where the proxy's are served, and where the app's are.

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use identity::TrustDomain;
 use parking_lot::Mutex;
 use policy::{Resources, Snapshot, Workload};
 
 use crate::control::cluster::ClusterState;
-use crate::control::config::Config;
+use crate::control::config::{Config, IdentitySource};
+use crate::control::edge::EdgeBuilder;
 use crate::control::jwks;
 use crate::traffic::state::ProxyState;
 
@@ -18,6 +20,8 @@ pub struct ResourceInstaller {
     pub state: Arc<ProxyState>,
     /// Its configuration.
     pub config: Arc<Config>,
+    /// What makes the edge, where the proxy is a gateway.
+    edge: Option<Arc<Mutex<EdgeBuilder>>>,
     /// What the snapshot in force was made of.
     in_force: Arc<Mutex<Option<(Workload, Resources)>>>,
 }
@@ -29,13 +33,34 @@ impl ResourceInstaller {
     /// As [`ProxyState::new`].
     pub fn new(config: Config, workers: usize) -> anyhow::Result<Self> {
         let state = ProxyState::new(config.traffic_settings(), workers)?;
-        Ok(Self { state, config: Arc::new(config), in_force: Arc::default() })
+        let edge = config.gateway.as_ref().map(|gateway| {
+            let mesh = mesh_domains(&config);
+            Arc::new(Mutex::new(EdgeBuilder::new(gateway, config.limits, mesh)))
+        });
+        Ok(Self { state, config: Arc::new(config), edge, in_force: Arc::default() })
     }
 
     /// Puts resources from files in force, as a whole.
     pub fn install(&self, resources: &Resources) {
         self.state.install_services(resources);
+        self.install_edge(resources);
         self.authorize(&self.config.workload, resources);
+    }
+
+    /// Puts in force how services are called, and what a gateway listens for. `incomplete`: what is said of calls is not known
+    /// whole.
+    pub fn install_calls(&self, resources: &Resources, incomplete: bool) {
+        self.state.install_calls(resources, &self.config.workload, incomplete);
+        self.install_edge(resources);
+    }
+
+    fn install_edge(&self, resources: &Resources) {
+        let Some(edge) = &self.edge else { return };
+        let (ports, problems) = edge.lock().build(resources);
+        for problem in problems {
+            tracing::error!(problem, "at the edge");
+        }
+        self.state.edge.install(ports);
     }
 
     /// Puts in force the received resources that authorize, for the workload as the cluster describes it. Services are
@@ -61,6 +86,15 @@ impl ResourceInstaller {
         self.state.token_keys.keep_only(&rules);
         *in_force = Some((workload.clone(), resources.clone()));
     }
+}
+
+/// The trust domains whose identities are of the mesh: its own, and those that it trusts by configuration.
+fn mesh_domains(config: &Config) -> Vec<TrustDomain> {
+    let mut domains = vec![config.trust_domain.clone()];
+    if let IdentitySource::Files(files) = &config.identity {
+        domains.extend(files.federated.iter().map(|(domain, _)| domain.clone()));
+    }
+    domains
 }
 
 #[cfg(test)]

@@ -7,15 +7,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
-use policy::Resources;
+use policy::{GatewayPort, GatewayTable, Resources};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::connection::net;
 use crate::control::admin::{self, ServerKind};
 use crate::control::config::{Config, IdentitySource};
+use crate::control::gateway_listeners::{self, LaterListener, WorkerInboxes};
 use crate::control::installer::ResourceInstaller;
 use crate::control::sockets::BoundSockets;
 use crate::control::trace_export::TraceExport;
@@ -23,11 +25,14 @@ use crate::control::upgrade::{self, HandOver, InheritedSockets, Preparation, Suc
 use crate::control::{cluster, credentials, drain, jwks, resource_files};
 use crate::telemetry::{LogLevels, LogWriter};
 use crate::traffic::accept::{self, ListenerPurpose};
+use crate::traffic::edge::GatewayBind;
 use crate::traffic::state::ProxyState;
 use crate::traffic::worker::Worker;
 
 /// The most workers of a sidecar, unless it is configured otherwise.
 const DEFAULT_WORKERS: usize = 2;
+/// The most workers of a gateway, unless it is configured otherwise.
+const MAX_WORKERS: usize = 64;
 
 /// How a proxy begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,12 +53,14 @@ pub fn run(
     resources: &Resources,
     beginning: Beginning,
 ) -> anyhow::Result<()> {
-    let workers = worker_count(config.workers);
+    let workers = worker_count(&config);
     let log = LogWriter::start(std::io::stdout())?;
     let levels = LogLevels::start(config.logs.level, log.sink())?;
     net::descriptors::raise_limit();
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let opened = control.block_on(unless_ended(open_sockets(&config, workers, beginning)))?;
+    let ports = gateway_ports(&config, resources);
+    let opened =
+        control.block_on(unless_ended(open_sockets(&config, &ports, workers, beginning)))?;
     let Some((successor, sockets)) = opened else {
         log.finish();
         return Ok(());
@@ -72,7 +79,7 @@ pub fn run(
         Arc::new(admin::AdminContext { state: state.clone(), config, config_text, levels });
     let ended = control.block_on(async {
         follow_sources(&state, &context.config, installer, log.dropped())?;
-        serve(&context, sockets, successor, workers, &log).await
+        serve(&context, sockets, &ports, successor, workers, &log).await
     });
     // Workers hand on their last spans when they end.
     traces.into_iter().for_each(TraceExport::finish);
@@ -81,10 +88,19 @@ pub fn run(
     ended
 }
 
+/// The ports that Gateways of files want from the start: one that cannot be had keeps the proxy from starting.
+fn gateway_ports(config: &Config, resources: &Resources) -> Vec<GatewayBind> {
+    let Some(gateway) = &config.gateway else { return Vec::new() };
+    let table = GatewayTable::build(resources, &gateway.selection());
+    let bind = |port: &Arc<GatewayPort>| GatewayBind { address: port.address, port: port.number };
+    table.ports().map(bind).collect()
+}
+
 /// Binds every socket: one that takes over, after it has received those of the running proxy; any other, once no other
 /// proxy runs in its place.
 async fn open_sockets(
     config: &Config,
+    ports: &[GatewayBind],
     workers: usize,
     beginning: Beginning,
 ) -> anyhow::Result<(Option<Successor>, BoundSockets)> {
@@ -93,7 +109,8 @@ async fn open_sockets(
             beginning == Beginning::Anew,
             "cannot upgrade: the configuration says nowhere where the running proxy is found; write its `upgrade.socket`"
         );
-        let sockets = BoundSockets::bind(config, workers, InheritedSockets::default(), None)?;
+        let sockets =
+            BoundSockets::bind(config, ports, workers, InheritedSockets::default(), None)?;
         return Ok((None, sockets));
     };
     let point = &socket.point;
@@ -106,12 +123,12 @@ async fn open_sockets(
         let meeting_point =
             upgrade::stand_by(point, socket.required).await.with_context(cannot_listen)?;
         let none = InheritedSockets::default();
-        return Ok((None, BoundSockets::bind(config, workers, none, meeting_point)?));
+        return Ok((None, BoundSockets::bind(config, ports, workers, none, meeting_point)?));
     }
     let limit = config.limits.upgrade_timeout;
     let (successor, mut inherited) = Successor::ask(point, limit).await?;
     let meeting_point = inherited.take_meeting_point(point).with_context(cannot_listen)?;
-    let sockets = BoundSockets::bind(config, workers, inherited, meeting_point)?;
+    let sockets = BoundSockets::bind(config, ports, workers, inherited, meeting_point)?;
     Ok((Some(successor), sockets))
 }
 
@@ -120,6 +137,7 @@ async fn open_sockets(
 async fn serve(
     context: &Arc<admin::AdminContext>,
     sockets: BoundSockets,
+    ports: &[GatewayBind],
     mut successor: Option<Successor>,
     workers: usize,
     log: &LogWriter,
@@ -135,7 +153,11 @@ async fn serve(
         tracing::warn!(%error, "this proxy cannot be upgraded in place");
         None
     });
-    let threads = start_workers(state, sockets.traffic, log)?;
+    let (threads, later) = start_workers(state, sockets.traffic, log)?;
+    if let Some(gateway) = &context.config.gateway {
+        let open = ports.iter().copied().collect();
+        tokio::spawn(gateway_listeners::follow(state.clone(), gateway.bind, later, open));
+    }
     let pages = serve_pages(context, sockets.pages)?;
     let taken_over = match successor {
         Some(successor) => successor.accepting().await,
@@ -174,10 +196,11 @@ async fn unless_ended<T>(
     }
 }
 
-/// The configured number, else the CPU limit of the cgroup, at most two.
-fn worker_count(configured: Option<NonZeroUsize>) -> usize {
-    configured.map_or_else(
-        || std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(DEFAULT_WORKERS),
+/// The configured number, else the CPU limit of the cgroup; of a sidecar, whose app needs it, at most two.
+fn worker_count(config: &Config) -> usize {
+    let most = if config.gateway.is_some() { MAX_WORKERS } else { DEFAULT_WORKERS };
+    config.workers.map_or_else(
+        || std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(most),
         NonZeroUsize::get,
     )
 }
@@ -258,31 +281,35 @@ fn start_workers(
     state: &Arc<ProxyState>,
     per_worker: Vec<Vec<(BlockingListener, ListenerPurpose)>>,
     log: &LogWriter,
-) -> anyhow::Result<Vec<JoinHandle<()>>> {
+) -> anyhow::Result<(Vec<JoinHandle<()>>, WorkerInboxes)> {
     let workers = per_worker.len();
     let sockets = per_worker.into_iter().enumerate();
-    sockets
+    let started = sockets
         .map(|(index, listeners)| {
+            let (later, coming) = mpsc::channel(gateway_listeners::MAX_WAITING);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let worker = Worker::new(index, workers, state.clone(), log.sink());
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-            let run = move || run_worker(&runtime, worker, listeners);
-            thread.spawn(run).context("cannot start a worker's thread")
+            let run = move || run_worker(&runtime, worker, listeners, coming);
+            let thread = thread.spawn(run).context("cannot start a worker's thread")?;
+            Ok((thread, later))
         })
-        .collect()
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(started.into_iter().unzip())
 }
 
 fn run_worker(
     runtime: &Runtime,
     worker: Arc<Worker>,
     listeners: Vec<(BlockingListener, ListenerPurpose)>,
+    later: mpsc::Receiver<LaterListener>,
 ) {
     runtime.block_on(async move {
         let listeners = listeners.into_iter().filter_map(|(listener, purpose)| {
             // A bound socket is refused only by a runtime without I/O, which ours has.
             TcpListener::from_std(listener).ok().map(|listener| (listener, purpose))
         });
-        accept::run(worker, listeners.collect()).await;
+        accept::run(worker, listeners.collect(), later).await;
     });
 }
 

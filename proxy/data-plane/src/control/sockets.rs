@@ -14,6 +14,7 @@ use crate::control::config::Config;
 use crate::control::upgrade::{InheritedSockets, MeetingPointListener};
 use crate::limits::Limits;
 use crate::traffic::accept::ListenerPurpose;
+use crate::traffic::edge::GatewayBind;
 
 /// Connections the system queues for admin, metrics and readiness.
 const PAGES_BACKLOG: u32 = 128;
@@ -37,18 +38,19 @@ pub(super) struct ListeningSockets {
 
 impl BoundSockets {
     /// Takes what was inherited for each configured address, and binds what is missing: at least one socket a worker.
-    /// Nobody is connected to a new one yet, so giving all of them up loses nothing.
+    /// Nobody is connected to a new one yet, so giving all of them up loses nothing. `ports` are a gateway's.
     ///
     /// # Errors
     /// An address that is in use, with what it is for.
     pub(super) fn bind(
         config: &Config,
+        ports: &[GatewayBind],
         workers: usize,
         mut inherited: InheritedSockets,
         meeting_point: Option<MeetingPointListener>,
     ) -> anyhow::Result<Self> {
         let mut traffic = Vec::new();
-        for (address, purpose) in purposes(config) {
+        for (address, purpose) in purposes(config).into_iter().chain(edge(config, ports)) {
             let listeners = bind_all(&mut inherited, address, workers, &purpose)?;
             traffic.push((listeners, purpose));
         }
@@ -158,6 +160,13 @@ fn purposes(config: &Config) -> Vec<(SocketAddr, ListenerPurpose)> {
         .iter()
         .map(|l| (l.bind, ListenerPurpose::OutboundListener(l.clone())));
     inbound.chain(explicit_in).chain(outbound).chain(explicit_out).collect()
+}
+
+/// The ports of Gateways, as far as they are known at the start.
+fn edge(config: &Config, ports: &[GatewayBind]) -> Vec<(SocketAddr, ListenerPurpose)> {
+    let Some(gateway) = &config.gateway else { return Vec::new() };
+    let ports = ports.iter();
+    ports.map(|bind| (bind.socket(gateway.bind), ListenerPurpose::Gateway(*bind))).collect()
 }
 
 fn page_servers(config: &Config) -> impl Iterator<Item = (SocketAddr, ServerKind)> {

@@ -159,6 +159,12 @@ pub enum RequestError {
     /// The service has routes, and none of them takes the request.
     #[error("no route of {0} takes the request")]
     RouteNotFound(String),
+    /// The request's body has more bytes than its listener takes.
+    #[error("the request's body has {0} bytes, more than its listener takes")]
+    BodyTooLarge(u64),
+    /// The connection belongs to another listener of the port than the request's host (RFC 9110 §15.5.20).
+    #[error("the connection is not for {0}, which has a listener of its own")]
+    Misdirected(String),
     /// The route sends this share of its requests to something that is no backend.
     #[error("{route} sends the request to {backend}, which is no backend: {why}")]
     BackendInvalid {
@@ -214,6 +220,8 @@ impl RequestError {
                 StatusCode::BAD_REQUEST
             }
             Self::RouteNotFound(_) => StatusCode::NOT_FOUND,
+            Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BackendInvalid { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UnknownStream | Self::GrpcToHttp1 => StatusCode::NOT_IMPLEMENTED,
             Self::NoIdentity(_)
@@ -248,6 +256,8 @@ impl RequestError {
             Self::NoIdentity(_) => "upstream_not_in_mesh",
             Self::NoEndpoint(_) => "no_endpoints",
             Self::RouteNotFound(_) => "route_not_found",
+            Self::Misdirected(_) => "misdirected_request",
+            Self::BodyTooLarge(_) => "body_too_large",
             Self::BackendInvalid { .. } => "backend_invalid",
             Self::RequestTimeout(_) => "request_timeout",
             Self::RetryBudget(_) => "retry_budget",

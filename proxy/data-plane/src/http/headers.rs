@@ -128,10 +128,20 @@ pub fn keep_upgrade_only(headers: &mut HeaderMap) {
 /// How far the peer is trusted about the client behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SenderTrust {
-    /// An authenticated peer that the configuration lists, such as the gateway.
+    /// An authenticated peer that the configuration lists, such as the gateway; and whoever calls a gateway, which says
+    /// itself who the client is once it knows whom its listener believes.
     Listed,
     /// Everyone else: the app, any other peer of the mesh, the outside.
     Other,
+}
+
+/// Removes every field by which somebody speaks for the client behind it: whoever calls this says it anew.
+pub fn strip_client_claims(headers: &mut HeaderMap) {
+    if FieldSet::of(headers).has_any(FieldSet::SPEAKS_FOR_CLIENT) {
+        for name in &SPEAKS_FOR_CLIENT {
+            headers.remove(name);
+        }
+    }
 }
 
 /// Who sends an answer.

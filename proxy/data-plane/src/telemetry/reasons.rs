@@ -126,8 +126,22 @@ pub const REASONS: &[Reason] = &[
     caller(
         "route_not_found",
         404,
-        "Routes are attached to the service's port, and no rule of theirs takes the request.",
-        "`postern-proxy explain` says which rule takes a request; docs/routing.md.",
+        "Routes are attached to the service's port or the gateway's listener, and no rule of theirs takes the request; or \
+         no listener of the gateway's port is for its host.",
+        "`postern-proxy explain` says which rule takes a request; docs/routing.md, docs/gateway.md.",
+    ),
+    caller(
+        "body_too_large",
+        413,
+        "At a gateway: the request's body is larger than the ClientTrafficPolicy of its listener allows.",
+        "`limits.requestBytes` of the policy; docs/gateway-clients.md.",
+    ),
+    caller(
+        "misdirected_request",
+        421,
+        "At a gateway: the request's host has a listener of its own, another one than the server name of the connection \
+         that it came on.",
+        "Nothing: browsers ask again on a connection of its own. Other clients: one connection a host.",
     ),
     caller(
         "backend_invalid",
@@ -476,6 +490,21 @@ pub const REASONS: &[Reason] = &[
         "handshake_timeout",
         "No byte of a handshake within `limits.handshakeTimeout`.",
         "A plaintext client that waits for the server? Declare the port `tcp` and PERMISSIVE.",
+    ),
+    connection(
+        "unrecognized_name",
+        "At a gateway: no listener of the port is for the server name that the client asks for.",
+        "The listeners' `hostname`s; clients that send no server name need a listener without one.",
+    ),
+    connection(
+        "bad_proxy_header",
+        "At a gateway: a peer that `proxyProtocol.from` lists sent no header of the PROXY protocol, or a damaged one.",
+        "The load balancer's setting, or the list in the ClientTrafficPolicy.",
+    ),
+    connection(
+        "client_connections",
+        "At a gateway: the client's address has as many connections open as its ClientTrafficPolicy allows.",
+        "`limits.connectionsPerAddress` of the policy.",
     ),
     connection(
         "too_many_handshakes",

@@ -1,20 +1,22 @@
 //! Accepts connections and starts their tasks.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener as BlockingListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use back_off::BackOff;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 use crate::connection::net;
 use crate::connection::net::descriptors::{self, DescriptorHeadroom};
 use crate::labels::{CloseReason, Direction};
+use crate::traffic::edge::GatewayBind;
 use crate::traffic::settings::{InboundListener, OutboundListener};
 use crate::traffic::state::{DrainStage, ProxyState};
 use crate::traffic::worker::Worker;
-use crate::traffic::{inbound, outbound};
+use crate::traffic::{gateway, inbound, outbound};
 
 /// The first wait after a failed accept, doubled up to [`ACCEPT_RETRY_MAX`] (SECURITY-CASES S-53).
 const ACCEPT_RETRY_MIN: Duration = Duration::from_millis(10);
@@ -32,23 +34,42 @@ pub enum ListenerPurpose {
     Outbound,
     /// An explicit listener for one service.
     OutboundListener(OutboundListener),
+    /// Clients of the edge.
+    Gateway(GatewayBind),
 }
 
 impl ListenerPurpose {
     fn direction(&self) -> Direction {
         match self {
-            Self::Inbound | Self::InboundListener(_) => Direction::Inbound,
+            Self::Inbound | Self::InboundListener(_) | Self::Gateway(_) => Direction::Inbound,
             Self::Outbound | Self::OutboundListener(_) => Direction::Outbound,
         }
     }
 }
 
-/// Serves a worker's listeners until the process has drained.
-pub async fn run(worker: Arc<Worker>, listeners: Vec<(TcpListener, ListenerPurpose)>) {
+/// Serves a worker's listeners, and those that come later, until the process has drained.
+pub async fn run(
+    worker: Arc<Worker>,
+    listeners: Vec<(TcpListener, ListenerPurpose)>,
+    later: mpsc::Receiver<(BlockingListener, ListenerPurpose)>,
+) {
     for (listener, purpose) in listeners {
         tokio::spawn(accept(worker.clone(), listener, purpose));
     }
+    tokio::spawn(accept_later(worker.clone(), later));
     worker.look_after().await;
+}
+
+async fn accept_later(
+    worker: Arc<Worker>,
+    mut later: mpsc::Receiver<(BlockingListener, ListenerPurpose)>,
+) {
+    while let Some((listener, purpose)) = later.recv().await {
+        // A bound socket is refused only by a runtime without I/O, which ours has.
+        if let Ok(listener) = TcpListener::from_std(listener) {
+            tokio::spawn(accept(worker.clone(), listener, purpose));
+        }
+    }
 }
 
 /// Accepts connections until the proxy drains. A failed accept, for example for lack of file descriptors, is retried
@@ -65,6 +86,7 @@ async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPur
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = drain.wait_for(|d| *d >= last) => return,
+            () = closed(&worker, &purpose) => return,
         };
         match accepted {
             Ok((stream, source)) => {
@@ -75,6 +97,18 @@ async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPur
                 report_accept(&worker.state, &error);
                 tokio::time::sleep(back_off.next_wait()).await;
             }
+        }
+    }
+}
+
+/// Waits until nothing is to be accepted for a purpose any more; for ever, but for ports of Gateways.
+async fn closed(worker: &Worker, purpose: &ListenerPurpose) {
+    let ListenerPurpose::Gateway(bind) = purpose else { return std::future::pending().await };
+    let edge = &worker.state.edge;
+    let mut changes = edge.changes();
+    while edge.port(bind).is_some() {
+        if changes.changed().await.is_err() {
+            return;
         }
     }
 }
@@ -133,6 +167,9 @@ fn begin(worker: &Arc<Worker>, stream: TcpStream, source: SocketAddr, purpose: &
         }
         ListenerPurpose::OutboundListener(l) => {
             drop(tokio::spawn(outbound::serve(worker, stream, source, Some(l))))
+        }
+        ListenerPurpose::Gateway(bind) => {
+            drop(tokio::spawn(gateway::serve(worker, stream, source, bind)))
         }
     }
 }

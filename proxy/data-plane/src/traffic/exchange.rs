@@ -148,6 +148,11 @@ pub(crate) trait ExchangePhases: Send + Sync + Sized + 'static {
     /// Before the gate: the HTTP version of the client, and that of the other side.
     fn versions(&self, parts: &mut Parts) -> (Version, Version);
 
+    /// The port that a host without one means: that of the scheme that clients use here.
+    fn default_port(&self) -> u16 {
+        80
+    }
+
     /// The snapshot in force, where this side judges requests.
     fn snapshot(&self) -> Option<Guard<Arc<Snapshot>>>;
 
@@ -235,8 +240,9 @@ impl<P: ExchangePhases> Handler for ExchangeHandler<P> {
                 return Box::pin(switch_protocols(&*self.0, ready, record)).await;
             }
             Ok(ready) => forward(&*self.0, ready, &mut record).await,
-            Err(PhaseEnd::Answer { response, reason }) => {
+            Err(PhaseEnd::Answer { mut response, reason }) => {
                 record.answered_here(&response, reason);
+                record.change_answer(response.headers_mut());
                 return response.map(|body| body.with_guard(record));
             }
             Err(PhaseEnd::Refuse(error)) => Err(error),
@@ -339,7 +345,7 @@ fn pass_gate(
     let HttpContext { worker, connection, .. } = phases.context();
     let settings = &worker.state.settings;
     let settings = GateSettings {
-        default_port: Some(80),
+        default_port: Some(phases.default_port()),
         dialled: Some(connection.destination),
         normalization: settings.path_normalization,
         head: HeadLimits::of(&settings.limits),
@@ -395,7 +401,7 @@ fn conclude(
     mut record: Box<RequestRecord>,
     grpc: bool,
 ) -> Response<Body> {
-    let response = match answered {
+    let mut response = match answered {
         Ok(response) => {
             record.answered(&response);
             response
@@ -405,6 +411,7 @@ fn conclude(
             error.response(grpc)
         }
     };
+    record.change_answer(response.headers_mut());
     response.map(|body| body.with_guard(record))
 }
 

@@ -23,9 +23,10 @@ use crate::http::serve;
 use crate::labels::{CloseReason, Direction, Protocol};
 use crate::telemetry::metrics::TrafficLabels;
 use crate::traffic::app::{self, AppAddress};
-use crate::traffic::authorize::{self, AuthorizationVerdict, OpaqueKind};
+use crate::traffic::authorize::{self, AuthorizationVerdict};
 use crate::traffic::decisions::DecisionRecord;
 use crate::traffic::exchange::ExchangeHandler;
+use crate::traffic::judge::{self, OpaqueKind};
 use crate::traffic::opaque;
 use crate::traffic::record::ConnectionRecord;
 use crate::traffic::settings::InboundListener;
@@ -221,8 +222,7 @@ impl InboundConnection {
         record: &mut ConnectionRecord,
     ) -> Result<(), ConnectionRefusal> {
         self.connection.set_protocol(Protocol::Tcp);
-        let verdict = authorize::opaque(&self.worker.state.snapshot(), &self.facts(), carries);
-        let permit = match self.note(verdict, record) {
+        let permit = match judge::bytes(&self.worker.state, &self.connection, carries, record) {
             Ok(permit) => permit,
             Err(denial) => {
                 self.aborter.abort();

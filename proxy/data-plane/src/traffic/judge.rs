@@ -6,17 +6,36 @@ mod token;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use policy::{Permit, Snapshot, TokenRules};
+use policy::{Denial, Permit, Snapshot, TokenRules};
 
 use crate::connection::registry::Connection;
 use crate::http::error::RequestError;
 use crate::http::gate;
 use crate::traffic::authorize;
+pub(crate) use crate::traffic::authorize::OpaqueKind;
 use crate::traffic::decisions::DecisionRecord;
 use crate::traffic::exchange::{self, Exchange};
 use crate::traffic::jwt::AuthenticatedToken;
+use crate::traffic::record::ConnectionRecord;
 use crate::traffic::review::{self, RequestReview};
+use crate::traffic::state::ProxyState;
 use crate::traffic::worker::Worker;
+
+/// Authorizes a connection as a whole, whatever its bytes say, and records the verdict for `/decisions` and the log.
+///
+/// # Errors
+/// The refusal.
+pub(crate) fn bytes(
+    state: &ProxyState,
+    connection: &Connection,
+    carries: OpaqueKind,
+    record: &mut ConnectionRecord,
+) -> Result<Permit, Denial> {
+    let facts = authorize::facts(connection);
+    let verdict = authorize::opaque(&state.snapshot(), &facts, carries);
+    state.decisions.add(DecisionRecord::new(state.clock.unix(), &facts, None, &verdict));
+    record.decided(verdict)
+}
 
 /// Judges the requests of one connection by the snapshot in force.
 pub(crate) struct RequestJudge {

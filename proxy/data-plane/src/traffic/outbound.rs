@@ -165,7 +165,7 @@ impl OutboundConnection {
         let limits = &self.worker.state.settings.limits;
         let silence =
             if declared.is_http() { limits.idle_timeout } else { limits.detection_timeout };
-        let seen = sniff::read_ahead(io, silence, limits.sniff_timeout)
+        let seen = sniff::read_ahead(io, Bytes::new(), silence, limits.sniff_timeout)
             .await
             .map_err(|e| RequestError::Client(e.to_string()))?;
         match seen.guess {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use balancer::InFlight;
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderMap, Method};
 use http_body::Frame;
 use policy::{Denial, Permit};
 
@@ -26,6 +26,7 @@ use crate::telemetry::log_line::LogLine;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::trace::Tracer;
 use crate::telemetry::{AccessLog, LogSink};
+use crate::traffic::answer_fields::AnswerFields;
 use crate::traffic::authorize::AuthorizationVerdict;
 use crate::traffic::balancing::Underway;
 use crate::traffic::review::RequestReview;
@@ -88,6 +89,8 @@ pub struct RequestRecord {
     retried: Option<&'static str>,
     /// The rule that took it.
     rule: Option<Arc<str>>,
+    /// What a listener of the edge adds to its answers, and whether this one goes over TLS.
+    answer_fields: Option<(Arc<AnswerFields>, bool)>,
     /// It counts as under way at its endpoint.
     in_flight: Option<InFlight>,
     /// It counts as under way at a service whose DestinationRule limits that.
@@ -124,6 +127,7 @@ impl RequestRecord {
             upstream: None,
             retried: None,
             rule: None,
+            answer_fields: None,
             in_flight: None,
             underway: None,
             dropped: 0,
@@ -161,6 +165,17 @@ impl RequestRecord {
         match &self.review {
             Some(review) => review.refused().await,
             None => std::future::pending().await,
+        }
+    }
+
+    /// As [`Self::withdrawn`], while the record is used.
+    pub fn withdrawal(&self) -> impl Future<Output = ()> + Send + use<> {
+        let signal = self.review.as_ref().map(RequestReview::signal);
+        async move {
+            match signal {
+                Some(signal) => signal.await,
+                None => std::future::pending().await,
+            }
         }
     }
 
@@ -203,6 +218,18 @@ impl RequestRecord {
     /// The rule of a route that took it.
     pub fn routed(&mut self, route: &Arc<str>) {
         self.rule = Some(route.clone());
+    }
+
+    /// The fields that its answer gets, whoever gives it.
+    pub fn answer_with(&mut self, fields: &Arc<AnswerFields>, tls: bool) {
+        self.answer_fields = Some((fields.clone(), tls));
+    }
+
+    /// Gives an answer those fields.
+    pub fn change_answer(&self, headers: &mut HeaderMap) {
+        if let Some((fields, tls)) = &self.answer_fields {
+            fields.change(headers, *tls);
+        }
     }
 
     /// It is under way at an endpoint, until its answer has ended; no longer at the endpoint of an attempt before.

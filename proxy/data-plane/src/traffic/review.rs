@@ -91,18 +91,23 @@ impl RequestReview {
 
     /// Whether policy refuses the request by now.
     pub fn is_refused(&self) -> bool {
-        self.judged.refused.load(Acquire)
+        self.judged.is_refused()
     }
 
     /// Ready once policy refuses the request.
     pub fn poll_refused(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.judged.waker.register(cx.waker());
-        if self.is_refused() { Poll::Ready(()) } else { Poll::Pending }
+        self.judged.poll_refused(cx)
     }
 
     /// Waits until policy refuses the request.
     pub async fn refused(&self) {
         std::future::poll_fn(|cx| self.poll_refused(cx)).await;
+    }
+
+    /// The same, apart from this value. Only the one who waited last is woken.
+    pub fn signal(&self) -> impl Future<Output = ()> + Send + use<> {
+        let judged = self.judged.clone();
+        std::future::poll_fn(move |cx| judged.poll_refused(cx))
     }
 }
 
@@ -123,6 +128,15 @@ impl ReviewableStream for JudgedRequest {
 }
 
 impl JudgedRequest {
+    fn is_refused(&self) -> bool {
+        self.refused.load(Acquire)
+    }
+
+    fn poll_refused(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waker.register(cx.waker());
+        if self.is_refused() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// In doubt it is refused: a rule may need a field that was not kept, and the token may no longer be accepted.
     fn is_allowed(&self, connection: &Connection, snapshot: &Snapshot) -> bool {
         let Ok(path) = CanonicalPath::parse(&self.target, self.normalization) else { return false };

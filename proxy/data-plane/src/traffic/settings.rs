@@ -18,6 +18,8 @@ use crate::telemetry::trace::SamplingRate;
 pub struct TrafficSettings {
     /// Every limit and deadline.
     pub limits: Limits,
+    /// Whether the proxy stands at the edge.
+    pub is_gateway: bool,
     /// The workload beside the proxy, until a controller sends more.
     pub workload: Workload,
     /// Where the workload runs, as far as that is known: endpoints of its zone are preferred.

@@ -27,6 +27,8 @@ use crate::traffic::authorize;
 use crate::traffic::balancing::Balancers;
 use crate::traffic::decisions::RecentDecisions;
 use crate::traffic::demand::DestinationDemand;
+use crate::traffic::edge::Edge;
+use crate::traffic::gateway::ClientConnections;
 use crate::traffic::jwt::UsedProofs;
 use crate::traffic::services::{CallRules, Services};
 use crate::traffic::settings::TrafficSettings;
@@ -64,6 +66,10 @@ pub struct ProxyState {
     port_protocols: ArcSwap<BTreeMap<u16, Protocol>>,
     /// Where destinations lead.
     pub services: Services,
+    /// The ports of the edge, where the proxy is a gateway.
+    pub edge: Edge,
+    /// How many connections its clients have open.
+    pub(crate) edge_clients: Arc<ClientConnections>,
     /// What is known of the endpoints of the services in use.
     pub balancers: Balancers,
     snapshot: ArcSwap<Snapshot>,
@@ -124,6 +130,8 @@ impl ProxyState {
             port_protocols: ArcSwap::default(),
             snapshot: ArcSwap::from_pointee(snapshot),
             services,
+            edge: Edge::default(),
+            edge_clients: Arc::default(),
             balancers: Balancers::default(),
             named_service: ArcSwapOption::empty(),
             fallback_service,
@@ -378,7 +386,11 @@ fn first_snapshot(settings: &TrafficSettings) -> Snapshot {
 }
 
 fn first_table(settings: &TrafficSettings) -> ServiceTable {
-    ServiceTable::new(&settings.workload, &settings.root_namespace, &settings.trust_domain)
+    let TrafficSettings { workload, root_namespace, trust_domain, .. } = settings;
+    match settings.is_gateway {
+        true => ServiceTable::of_gateway(workload, root_namespace, trust_domain),
+        false => ServiceTable::new(workload, root_namespace, trust_domain),
+    }
 }
 
 pub(crate) fn unix_time() -> UnixTime {

@@ -277,11 +277,10 @@ fn take_traffic(
 
 /// Where there was an update of them since this was last done.
 fn put_traffic_in_force(installer: &ResourceInstaller, cache: &mut ResourceCache) {
-    let ResourceInstaller { state, config, .. } = installer;
     if let Some(resources) = cache.traffic.take_changed() {
         let incomplete = cache.traffic.is_incomplete();
-        state.install_calls(&resources, &config.workload, incomplete);
-        state.metrics.config_update(true);
+        installer.install_calls(&resources, incomplete);
+        installer.state.metrics.config_update(true);
     }
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use identity::{SpiffeId, TrustDomain};
-use policy::yaml::{YamlMapping, YamlReader, YamlValue};
+use policy::yaml::{YamlReader, YamlValue};
 use policy::{
     DefaultAuthorization, DefaultEgress, Locality, MtlsMode, PathNormalization, PolicyDefaults,
     Workload,
@@ -29,15 +29,6 @@ pub(super) const MTLS_MODES: &[(&str, MtlsMode)] = &[
     ("PERMISSIVE", MtlsMode::Permissive),
     ("DISABLE", MtlsMode::Disable),
 ];
-
-/// `mode`: this version has only the sidecar, and a gateway must not quietly run as one.
-pub(super) fn mode(reader: &mut YamlReader, map: &mut YamlMapping<'_>) {
-    let Some(value) = map.take("mode") else { return };
-    if reader.choice(value, &[("sidecar", false), ("gateway", true)]) == Some(true) {
-        let fix = "gateway mode is not supported by this version".to_owned();
-        reader.report_value(value, "sidecar", Some(fix));
-    }
-}
 
 /// `workload`: who the app is. Its labels are given there, or in a file of the downward API.
 pub(super) fn workload(
@@ -196,7 +187,7 @@ fn federated(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Vec<(Trust
     Some(bundles)
 }
 
-fn path(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<PathBuf> {
+pub(super) fn path(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<PathBuf> {
     reader.text(value).map(PathBuf::from)
 }
 
@@ -222,8 +213,12 @@ pub(super) fn resources(
     Some((None, super::controller::read(reader, controller)))
 }
 
-pub(super) fn defaults(reader: &mut YamlReader, value: Option<YamlValue<'_>>) -> PolicyDefaults {
-    let mut defaults = PolicyDefaults::default();
+/// `defaults`, beginning with those of the mode.
+pub(super) fn defaults(
+    reader: &mut YamlReader,
+    value: Option<YamlValue<'_>>,
+    mut defaults: PolicyDefaults,
+) -> PolicyDefaults {
     let Some(mut map) = value.and_then(|v| reader.mapping(v)) else { return defaults };
     let authorization = [
         ("deny", DefaultAuthorization::Deny),

@@ -59,10 +59,35 @@ use SettingDefault::{Is, Means, Required};
 pub const SETTINGS: &[Setting] = &[
     setting(
         "mode",
-        "`sidecar`",
+        "`sidecar`, `gateway`",
         Is("sidecar"),
-        "What the proxy is. `gateway` is refused by this version.",
+        "What the proxy is: beside a workload, or at the edge, where it serves the Gateways of its resources.",
     ),
+    setting(
+        "gateway.name",
+        "`NAMESPACE/NAME`",
+        Means("every Gateway of the class `postern`"),
+        "The one Gateway that is served.",
+    ),
+    setting(
+        "gateway.bind",
+        "an address",
+        Is("::"),
+        "Where ports of Gateways without `spec.addresses` are listened on; `::` means IPv4, too.",
+    ),
+    setting(
+        "gateway.certificates[].name",
+        "`NAMESPACE/NAME`",
+        Required,
+        "The Secret that the files stand for: listeners refer to it by `certificateRefs`.",
+    ),
+    setting(
+        "gateway.certificates[].certificate",
+        FILE,
+        Required,
+        "PEM: a listener's certificate chain, leaf first; reloaded when it changes.",
+    ),
+    setting("gateway.certificates[].key", FILE, Required, "PEM: its private key."),
     setting(
         "workload.namespace",
         "a namespace",

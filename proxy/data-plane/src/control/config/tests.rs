@@ -32,6 +32,22 @@ fn only_workload_and_identity_are_required() {
 }
 
 #[test]
+fn a_gateway_has_no_app_and_lets_in_what_its_routes_expose() {
+    let more = "mode: gateway\ngateway: {name: shop/edge, bind: 192.0.2.1, certificates: [{name: shop/cert, certificate: /c, key: /k}]}\n";
+    let config = Config::parse("p", format!("{LEAST}{more}").as_bytes()).unwrap();
+    let gateway = config.gateway.unwrap();
+    assert_eq!(gateway.selection().gateway.unwrap().to_string(), "shop/edge");
+    assert_eq!(gateway.bind.to_string(), "192.0.2.1");
+    assert_eq!(gateway.certificates[0].key, std::path::Path::new("/k"));
+    assert_eq!((config.inbound.bind.len(), config.outbound.bind.len()), (0, 0));
+    assert_eq!(config.defaults.authorization, DefaultAuthorization::Allow);
+    let narrow = format!("{LEAST}mode: gateway\ndefaults: {{authorization: deny}}\n");
+    let config = Config::parse("p", narrow.as_bytes()).unwrap();
+    assert_eq!(config.defaults.authorization, DefaultAuthorization::Deny);
+    assert_eq!(config.gateway, Some(GatewayConfig::default()));
+}
+
+#[test]
 fn the_file_of_the_manual() {
     let text = r#"
 mode: sidecar
@@ -89,9 +105,19 @@ fn check(more: &str, expect: &[&str]) {
 #[test]
 fn f10_mistakes_have_their_place() {
     check(
-        "mode: gateway",
+        "gateway: {name: shop/edge}",
         &[
-            "p:3:7: found the text \"gateway\" for `mode`; expected sidecar; gateway mode is not supported by this version",
+            "p:3:10: found `gateway` of a sidecar; expected it beside `mode: gateway`; write `mode: gateway`, or remove it",
+        ],
+    );
+    check(
+        "mode: gateway\ngateway: {name: edge, bind: \"[::]\", certificates: [{name: a/b}]}\ninbound: {}",
+        &[
+            "p:4:17: found the text \"edge\" for `name`; expected NAMESPACE/NAME; write for example shop/edge",
+            "p:4:29: found the text \"[::]\" for `bind`; expected an address; write for example \"::\" or 192.0.2.1, without a port",
+            "p:4:52: found no `certificate` in `certificates`; expected the key `certificate`",
+            "p:4:52: found no `key` in `certificates`; expected the key `key`",
+            "p:5:10: found `inbound` of a gateway; expected no app beside it; remove it: a gateway listens where its Gateways say",
         ],
     );
     check(

@@ -63,7 +63,7 @@ impl InboundConnection {
         let must_be_http = self.must_be_http();
         let silence = if must_be_http { limits.sniff_timeout } else { limits.detection_timeout };
         let seen = self
-            .unless_evicted(sniff::read_ahead(io, silence, limits.sniff_timeout))
+            .unless_evicted(sniff::read_ahead(io, Bytes::new(), silence, limits.sniff_timeout))
             .await?
             .map_err(|e| ConnectionRefusal::new(CloseReason::Error, "reset_by_client", e))?;
         match seen.guess {

@@ -1,0 +1,219 @@
+//! Makes the edge of the resources in force: the ports of the Gateways, their listeners' certificates, and what their
+//! clients may do.
+//!
+//! Whatever cannot be made fails closed, by itself: a listener without a usable certificate refuses every handshake, and
+//! the others go on. A certificate that is refused leaves the one of before in force.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use identity::TrustDomain;
+use policy::client_traffic::{
+    CertificateMode, ClientTraffic, ClientTrafficSettings, ListenerPlace, MinimumTls,
+};
+use policy::core_group::Secret;
+use policy::gateway::{ClientValidationMode, ListenerProtocol, TlsMode};
+use policy::{GatewayListener, GatewaySelection, GatewayTable, Resources};
+use zeroize::Zeroizing;
+
+use crate::clock::unix_now;
+use crate::connection::edge_tls::{
+    CertificateStore, ClientAuthentication, ClientAuthorities, EdgeProtocols, EdgeTls,
+    EdgeTlsOptions, OfferedCertificate, SessionTickets, TlsVersion,
+};
+use crate::control::config::{CertificateFiles, GatewayConfig};
+use crate::limits::Limits;
+use crate::traffic::answer_fields::AnswerFields;
+use crate::traffic::edge::{EdgeListener, EdgePort, EdgePorts, GatewayBind};
+
+/// What stays from one change to the next.
+#[derive(Debug)]
+pub struct EdgeBuilder {
+    selection: GatewaySelection,
+    files: Vec<CertificateFiles>,
+    limits: Limits,
+    /// The trust domains of the mesh, in which no client of the edge can be.
+    mesh: Vec<TrustDomain>,
+    certificates: CertificateStore,
+    /// The keys of sessions, by listener.
+    tickets: HashMap<Arc<str>, SessionTickets>,
+}
+
+impl EdgeBuilder {
+    /// For the Gateways that a configuration selects.
+    #[must_use]
+    pub fn new(config: &GatewayConfig, limits: Limits, mesh: Vec<TrustDomain>) -> Self {
+        Self {
+            selection: config.selection(),
+            files: config.certificates.clone(),
+            limits,
+            mesh,
+            certificates: CertificateStore::default(),
+            tickets: HashMap::new(),
+        }
+    }
+
+    /// The certificates in force.
+    #[must_use]
+    pub fn certificates(&self) -> &CertificateStore {
+        &self.certificates
+    }
+
+    /// The edge of these resources, and what of it is not as it was written, for the log.
+    pub fn build(&mut self, resources: &Resources) -> (EdgePorts, Vec<String>) {
+        let mut problems = self.renew_certificates(resources.secrets());
+        let clients = ClientTraffic::build(resources.client_traffic_policies(), &self.mesh);
+        let table = GatewayTable::build(resources, &self.selection);
+        let mut made: HashMap<Arc<str>, Arc<EdgeListener>> = HashMap::new();
+        let mut ports = EdgePorts::new();
+        for port in table.ports() {
+            let bind = GatewayBind { address: port.address, port: port.number };
+            let listeners = port.listeners().map(|listener| {
+                let known = made.get(&listener.label).cloned();
+                known.unwrap_or_else(|| {
+                    let one = Arc::new(self.listener(listener, &clients, resources, &mut problems));
+                    made.insert(Arc::clone(&listener.label), Arc::clone(&one));
+                    one
+                })
+            });
+            let listeners = listeners.collect();
+            ports.insert(bind, Arc::new(EdgePort::new(Arc::clone(port), listeners)));
+        }
+        self.tickets.retain(|label, _| made.contains_key(label));
+        (ports, problems)
+    }
+
+    fn renew_certificates(&mut self, secrets: &[Secret]) -> Vec<String> {
+        let of_secrets = secrets.iter().filter_map(offered);
+        let of_files = self.files.iter().map(read);
+        let renewed = self.certificates.renewed(of_secrets.chain(of_files), unix_now());
+        self.certificates = renewed.store;
+        renewed.refused.iter().map(ToString::to_string).collect()
+    }
+
+    fn listener(
+        &mut self,
+        listener: &Arc<GatewayListener>,
+        clients: &ClientTraffic,
+        resources: &Resources,
+        problems: &mut Vec<String>,
+    ) -> EdgeListener {
+        let clients = clients.of(&place(listener));
+        let ends_here = |tls: &&policy::ListenerTls| tls.mode == TlsMode::Terminate;
+        let tls = listener.tls.as_ref().filter(ends_here).and_then(|_| {
+            let made = self.tls(listener, clients, resources);
+            made.map_err(|error| problems.push(format!("listener {}: {error}", listener.label)))
+                .ok()
+        });
+        EdgeListener {
+            listener: Arc::clone(listener),
+            clients: Arc::clone(clients),
+            tls,
+            answer_fields: AnswerFields::of(clients),
+            limits: limits(self.limits, clients),
+        }
+    }
+
+    fn tls(
+        &mut self,
+        listener: &GatewayListener,
+        clients: &ClientTrafficSettings,
+        resources: &Resources,
+    ) -> Result<EdgeTls, String> {
+        let named = listener.tls.iter().flat_map(|tls| &tls.certificates);
+        let found = named.filter_map(|name| self.certificates.get(&name.to_string()).cloned());
+        let certificates: Vec<_> = found.collect();
+        let tickets = match self.tickets.get(&listener.label) {
+            Some(tickets) => tickets.clone(),
+            None => {
+                let fresh = SessionTickets::new().map_err(|error| error.to_string())?;
+                self.tickets.insert(Arc::clone(&listener.label), fresh.clone());
+                fresh
+            }
+        };
+        let minimum = match clients.minimum_tls {
+            MinimumTls::Tls12 => TlsVersion::Tls12,
+            MinimumTls::Tls13 => TlsVersion::Tls13,
+        };
+        let protocols = match listener.protocol {
+            ListenerProtocol::Https => EdgeProtocols::Http,
+            _ => EdgeProtocols::Opaque,
+        };
+        let client = client_authentication(listener, clients, resources)?;
+        let options =
+            EdgeTlsOptions { certificates, client, minimum, protocols, tickets: Some(tickets) };
+        EdgeTls::new(options).map_err(|error| error.to_string())
+    }
+}
+
+fn place(listener: &GatewayListener) -> ListenerPlace<'_> {
+    ListenerPlace {
+        gateway: (&listener.gateway.namespace, &listener.gateway.name),
+        listener_set: listener.listener_set.as_ref().map(|set| (&*set.namespace, &*set.name)),
+        section: &listener.section,
+    }
+}
+
+/// Whose certificates are asked for: those that a ClientTrafficPolicy names, else those of the Gateway itself.
+fn client_authentication(
+    listener: &GatewayListener,
+    clients: &ClientTrafficSettings,
+    resources: &Resources,
+) -> Result<ClientAuthentication, String> {
+    let taken =
+        |pem: &[u8]| ClientAuthorities::from_pem(pem, None).map_err(|error| error.to_string());
+    let of_policy = clients.client_certificates.as_ref().filter(|own| !own.authorities.is_empty());
+    if let Some(own) = of_policy {
+        let mut pem = Vec::new();
+        for name in &own.authorities {
+            let maps = resources.config_maps().iter();
+            let found = maps
+                .filter(|map| map.id.to_string() == **name)
+                .find_map(|map| map.authorities.as_ref());
+            let found = found.ok_or_else(|| format!("there is no ConfigMap {name} with ca.crt"))?;
+            pem.extend_from_slice(found.as_bytes());
+            pem.push(b'\n');
+        }
+        return Ok(match own.mode {
+            CertificateMode::Required => ClientAuthentication::Required(taken(&pem)?),
+            CertificateMode::Optional => ClientAuthentication::Optional(taken(&pem)?),
+        });
+    }
+    match listener.tls.as_ref().and_then(|tls| tls.client_certificates.as_ref()) {
+        None => Ok(ClientAuthentication::None),
+        Some(own) => Ok(match own.mode {
+            ClientValidationMode::AllowValidOnly => {
+                ClientAuthentication::Required(taken(&own.authorities)?)
+            }
+            ClientValidationMode::AllowInsecureFallback => {
+                ClientAuthentication::Optional(taken(&own.authorities)?)
+            }
+        }),
+    }
+}
+
+/// The limits of a listener's connections: the proxy's own, with what a ClientTrafficPolicy says otherwise.
+fn limits(limits: Limits, clients: &ClientTrafficSettings) -> Limits {
+    let own = &clients.limits;
+    Limits {
+        idle_timeout: own.idle_timeout.unwrap_or(limits.idle_timeout),
+        header_timeout: own.header_timeout.unwrap_or(limits.header_timeout),
+        ..limits
+    }
+}
+
+/// The certificate of a Secret, where it has one.
+fn offered(secret: &Secret) -> Option<OfferedCertificate> {
+    let (certificate, key) = (secret.certificate.as_ref()?, secret.key.as_ref()?);
+    let content = Ok((certificate.to_vec(), Zeroizing::new(key.to_vec())));
+    Some(OfferedCertificate { name: secret.id.to_string().into(), content })
+}
+
+fn read(files: &CertificateFiles) -> OfferedCertificate {
+    let load = |path: &std::path::Path| {
+        std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    };
+    let content = load(&files.certificate)
+        .and_then(|certificate| Ok((certificate, Zeroizing::new(load(&files.key)?))));
+    OfferedCertificate { name: files.name.to_string().into(), content }
+}

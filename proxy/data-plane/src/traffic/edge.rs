@@ -1,0 +1,152 @@
+//! The edge as it is in force: the ports of the Gateways that the proxy serves, and what each listener does with its
+//! clients. Nothing at all in a sidecar.
+//!
+//! The whole is immutable and swapped at a change. A request asks for its port again only where something has changed
+//! since the one before it.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
+
+use arc_swap::ArcSwap;
+use policy::client_traffic::{AddressBlocks, ClientTrafficSettings};
+use policy::{GatewayListener, GatewayPort};
+use tokio::sync::watch;
+
+use crate::connection::edge_tls::EdgeTls;
+use crate::limits::Limits;
+use crate::traffic::answer_fields::AnswerFields;
+
+/// Where a gateway listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GatewayBind {
+    /// The address that a Gateway asks for; `None`: the configured one.
+    pub address: Option<IpAddr>,
+    /// The port's number.
+    pub port: u16,
+}
+
+impl GatewayBind {
+    /// The address of the socket, where `any` stands for "every one".
+    #[must_use]
+    pub fn socket(self, any: IpAddr) -> SocketAddr {
+        SocketAddr::new(self.address.unwrap_or(any), self.port)
+    }
+}
+
+/// A port, and its listeners with all that traffic needs of them.
+#[derive(Debug)]
+pub struct EdgePort {
+    /// Which listener is for whom.
+    pub port: Arc<GatewayPort>,
+    /// Peers whose connections begin with a header of the PROXY protocol, whatever listener they are for.
+    pub proxy_protocol: AddressBlocks,
+    /// By label.
+    listeners: HashMap<Arc<str>, Arc<EdgeListener>>,
+}
+
+/// A listener with all that traffic needs of it.
+#[derive(Debug)]
+pub struct EdgeListener {
+    /// Its place and its routes.
+    pub listener: Arc<GatewayListener>,
+    /// What its clients may do.
+    pub clients: Arc<ClientTrafficSettings>,
+    /// Its TLS, where that ends here; without it every handshake is refused.
+    pub tls: Option<EdgeTls>,
+    /// What is added to its answers, and what is taken off.
+    pub answer_fields: Arc<AnswerFields>,
+    /// The limits of its connections.
+    pub limits: Limits,
+}
+
+impl EdgePort {
+    /// A port with these listeners, which are all of its own.
+    #[must_use]
+    pub fn new(port: Arc<GatewayPort>, listeners: Vec<Arc<EdgeListener>>) -> Self {
+        let blocks = listeners.iter().map(|listener| &listener.clients.proxy_protocol);
+        let proxy_protocol = blocks.fold(AddressBlocks::default(), |all, one| all.joined(one));
+        let listeners = listeners.into_iter();
+        let listeners = listeners.map(|one| (Arc::clone(&one.listener.label), one)).collect();
+        Self { port, proxy_protocol, listeners }
+    }
+
+    /// The listener of a connection with this server name.
+    #[must_use]
+    pub fn by_server_name(&self, name: Option<&str>) -> Option<&Arc<EdgeListener>> {
+        self.find(self.port.by_server_name(name))
+    }
+
+    /// The listener of a request for this host.
+    #[must_use]
+    pub fn by_host(&self, host: &str) -> Option<&Arc<EdgeListener>> {
+        self.find(self.port.by_host(host))
+    }
+
+    /// The listener of a port of TCP.
+    #[must_use]
+    pub fn only(&self) -> Option<&Arc<EdgeListener>> {
+        self.find(self.port.only())
+    }
+
+    /// The listeners, in no order.
+    pub fn listeners(&self) -> impl Iterator<Item = &Arc<EdgeListener>> {
+        self.listeners.values()
+    }
+
+    fn find(&self, listener: Option<&Arc<GatewayListener>>) -> Option<&Arc<EdgeListener>> {
+        self.listeners.get(&listener?.label)
+    }
+}
+
+/// The ports in force.
+pub type EdgePorts = HashMap<GatewayBind, Arc<EdgePort>>;
+
+/// The edge in force, shared by all workers.
+#[derive(Debug)]
+pub struct Edge {
+    ports: ArcSwap<EdgePorts>,
+    version: AtomicU64,
+    epoch: watch::Sender<u64>,
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self { ports: ArcSwap::default(), version: AtomicU64::new(1), epoch: watch::Sender::new(0) }
+    }
+}
+
+impl Edge {
+    /// Puts other ports in force, all at once.
+    pub fn install(&self, ports: EdgePorts) {
+        self.ports.store(Arc::new(ports));
+        self.version.fetch_add(1, Release);
+        self.epoch.send_modify(|epoch| *epoch += 1);
+    }
+
+    /// The ports in force.
+    #[must_use]
+    pub fn ports(&self) -> Arc<EdgePorts> {
+        self.ports.load_full()
+    }
+
+    /// A port; `None`: nothing listens there any more.
+    #[must_use]
+    pub fn port(&self, bind: &GatewayBind) -> Option<Arc<EdgePort>> {
+        self.ports.load().get(bind).cloned()
+    }
+
+    /// Grows with each change. Read *before* the ports, it says whether what was found there still holds.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.load(Acquire)
+    }
+
+    /// Wakes at each change.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.epoch.subscribe()
+    }
+}

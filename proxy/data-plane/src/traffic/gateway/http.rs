@@ -1,0 +1,239 @@
+//! The requests of one HTTP connection of a client: what each phase of an exchange does at the edge.
+
+use std::future::{Future, ready};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::Guard;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Response, Version};
+use http_body::Body as _;
+use parking_lot::Mutex;
+use policy::route::RedirectScheme;
+use policy::{HostName, Permit, Snapshot};
+
+use super::GatewayConnection;
+use crate::http::body::Body;
+use crate::http::error::RequestError;
+use crate::http::headers::{self, SenderTrust};
+use crate::http::serve::ConnectStream;
+use crate::labels::Protocol;
+use crate::traffic::edge::{EdgeListener, EdgePort};
+use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
+use crate::traffic::forward::{self, Forwarder, RequestPlace, RoutedRequest};
+use crate::traffic::judge::RequestJudge;
+use crate::traffic::record::RequestRecord;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The phases of the requests of one client's connection.
+pub(crate) struct GatewayPhases {
+    gateway: Arc<GatewayConnection>,
+    /// The listener that the connection's TLS belongs to; `None` in the clear, where each request has its own.
+    listener: Option<Arc<EdgeListener>>,
+    port: Mutex<KnownPort>,
+    context: HttpContext,
+    judge: RequestJudge,
+    forwarder: Forwarder,
+}
+
+/// The port as it was at the last request.
+struct KnownPort {
+    port: Arc<EdgePort>,
+    version: u64,
+}
+
+impl GatewayPhases {
+    pub(super) fn new(
+        gateway: Arc<GatewayConnection>,
+        port: Arc<EdgePort>,
+        listener: Option<Arc<EdgeListener>>,
+        protocol: Protocol,
+    ) -> Self {
+        let worker = gateway.worker.clone();
+        let meter = worker.meter(gateway.labels(protocol));
+        let connection = (*gateway.connection).clone();
+        let context = HttpContext::new(worker.clone(), connection.clone(), meter);
+        let judge = RequestJudge { worker: worker.clone(), connection: connection.clone() };
+        let forwarder = Forwarder { worker, connection, protocol };
+        // What is in force by now is looked up with the first request.
+        let port = Mutex::new(KnownPort { port, version: 0 });
+        Self { gateway, listener, port, context, judge, forwarder }
+    }
+
+    /// The port as it is in force.
+    ///
+    /// # Errors
+    /// [`RequestError::RouteNotFound`]: nothing listens there any more.
+    fn port(&self) -> Result<Arc<EdgePort>, RequestError> {
+        let edge = &self.gateway.worker.state.edge;
+        let version = edge.version();
+        let mut known = self.port.lock();
+        if known.version != version {
+            let port = edge.port(&self.gateway.bind);
+            let gone = || RequestError::RouteNotFound(format!("port {}", self.gateway.bind.port));
+            *known = KnownPort { port: port.ok_or_else(gone)?, version };
+        }
+        Ok(known.port.clone())
+    }
+
+    /// The listener that a request is for, by its host.
+    ///
+    /// A connection of TLS belongs to one listener: a host of another one is misdirected (RFC 9110 §15.5.20), because what
+    /// the handshake has established, a certificate, a client's identity, holds for that one alone (SECURITY-CASES S-14).
+    fn listener_of(&self, host: &str) -> Result<Arc<EdgeListener>, RequestError> {
+        let port = self.port()?;
+        let not_found = || RequestError::RouteNotFound(host.to_owned());
+        let found = port.by_host(host).ok_or_else(not_found)?;
+        match &self.listener {
+            Some(own) if own.listener.label != found.listener.label => {
+                Err(RequestError::Misdirected(host.to_owned()))
+            }
+            _ => Ok(found.clone()),
+        }
+    }
+
+    fn is_tls(&self) -> bool {
+        self.listener.is_some()
+    }
+
+    /// The client's address, as far as what stands in front of the gateway is believed.
+    fn client(&self, listener: &EdgeListener, headers: &HeaderMap) -> IpAddr {
+        let peer = self.gateway.connection.source.ip();
+        match &listener.clients.client_address {
+            Some(trusted) => {
+                let lines = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+                trusted.client(peer, lines)
+            }
+            None => peer,
+        }
+    }
+}
+
+/// A request with its listener and its upstream.
+pub(crate) struct EdgeTarget {
+    listener: Arc<EdgeListener>,
+    routed: RoutedRequest,
+}
+
+impl ExchangePhases for GatewayPhases {
+    type Target = EdgeTarget;
+    type Permit = Permit;
+
+    fn context(&self) -> &HttpContext {
+        &self.context
+    }
+
+    /// What stands in front may name the client; each listener says whom it believes, and what others say is replaced.
+    fn sender(&self) -> SenderTrust {
+        SenderTrust::Listed
+    }
+
+    fn versions(&self, parts: &mut Parts) -> (Version, Version) {
+        (parts.version, parts.version)
+    }
+
+    fn default_port(&self) -> u16 {
+        if self.is_tls() { 443 } else { 80 }
+    }
+
+    fn snapshot(&self) -> Option<Guard<Arc<Snapshot>>> {
+        Some(self.gateway.worker.state.snapshot())
+    }
+
+    fn logged_host<'h>(&self, host: &'h HostName) -> &'h str {
+        host.as_str()
+    }
+
+    /// The listener is known first: it says whose word counts.
+    fn authenticate(&self, exchange: &mut Exchange<'_>) -> impl Future<Output = Phase<()>> + Send {
+        ready(self.begin(exchange).map_err(Into::into))
+    }
+
+    async fn route(&self, exchange: &mut Exchange<'_>) -> Phase<EdgeTarget> {
+        let listener = self.listener_of(exchange.admitted.host().name())?;
+        let own = &listener.listener;
+        let not_found = || RequestError::RouteNotFound(exchange.admitted.host().to_string());
+        let chosen = forward::choose(exchange, |request| own.choose(request));
+        let rule = chosen.ok_or_else(not_found)?;
+        let scheme = if self.is_tls() { RedirectScheme::Https } else { RedirectScheme::Http };
+        let place = RequestPlace { scheme, port: self.gateway.bind.port };
+        let mut routed = self.forwarder.by_rule(exchange, rule, place).await?;
+        let client = exchange.remote_ip.unwrap_or_else(|| self.gateway.connection.source.ip());
+        routed.tie(exchange, client);
+        let patience = self.forwarder.clients_patience(&exchange.parts.headers);
+        let longest = listener.clients.limits.request_timeout;
+        routed.within = routed.within.into_iter().chain(patience).chain(longest).min();
+        Ok(EdgeTarget { listener, routed })
+    }
+
+    fn authorize(
+        &self,
+        exchange: &mut Exchange<'_>,
+        _: &EdgeTarget,
+    ) -> impl Future<Output = Phase<Permit>> + Send {
+        ready(self.judge.authorize(exchange).map_err(Into::into))
+    }
+
+    /// After authorization, because a refused client uses up nothing.
+    fn limit(
+        &self,
+        exchange: &mut Exchange<'_>,
+        target: &EdgeTarget,
+    ) -> impl Future<Output = Phase<()>> + Send {
+        let most = target.listener.clients.limits.request_bytes;
+        let announced = exchange.body.size_hint().lower();
+        let fits = most.is_none_or(|most| announced <= most);
+        ready(if fits { Ok(()) } else { Err(RequestError::BodyTooLarge(announced).into()) })
+    }
+
+    async fn forward(
+        &self,
+        ready: ReadyRequest<Self>,
+        record: &mut RequestRecord,
+    ) -> Result<Response<Body>, RequestError> {
+        // The permit is used up by what follows.
+        let ReadyRequest { request, target, permit: _permit, .. } = ready;
+        let withdrawn = record.withdrawal();
+        tokio::select! {
+            biased;
+            response = self.forwarder.forward(&target.routed, request, record) => response,
+            () = withdrawn => Err(RequestError::Withdrawn),
+        }
+    }
+
+    async fn forward_upgrade(
+        &self,
+        ready: ReadyRequest<Self>,
+    ) -> Result<Response<Body>, RequestError> {
+        let ReadyRequest { request, target, permit: _permit, .. } = ready;
+        self.forwarder.forward_upgrade(&target.routed, request).await
+    }
+
+    async fn stream(&self, _: Parts, stream: ConnectStream) {
+        stream.refuse(&RequestError::BadStream("a client of the edge opens no CONNECT stream"));
+    }
+}
+
+impl GatewayPhases {
+    fn begin(&self, exchange: &mut Exchange<'_>) -> Result<(), RequestError> {
+        let listener = self.listener_of(exchange.admitted.host().name())?;
+        exchange.record.answer_with(&listener.answer_fields, self.is_tls());
+        let client = self.client(&listener, &exchange.parts.headers);
+        self.speak_for_client(&mut exchange.parts.headers, client);
+        let peer = self.gateway.connection.source.ip();
+        self.judge.authenticate(exchange, (client != peer).then_some(client))
+    }
+
+    /// The fields that tell those behind who the client is and how it came: ours alone.
+    fn speak_for_client(&self, headers: &mut HeaderMap, client: IpAddr) {
+        headers::strip_client_claims(headers);
+        if let Ok(value) = HeaderValue::try_from(client.to_string()) {
+            headers.insert(X_FORWARDED_FOR, value);
+        }
+        let scheme = if self.is_tls() { "https" } else { "http" };
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    }
+}

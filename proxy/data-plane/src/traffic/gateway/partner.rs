@@ -1,0 +1,39 @@
+//! Clients that show a certificate of an authority of their own: whom the mesh takes them for.
+
+use policy::client_traffic::CertificateNames;
+
+use super::ConnectionRefusal;
+use crate::connection::edge_tls::ClientCertificate;
+use crate::connection::registry::{Peer, RegisteredConnection};
+use crate::labels::CloseReason;
+use crate::traffic::edge::EdgeListener;
+
+/// Tells the connection who its client is, where a ClientTrafficPolicy maps the verified certificate to a principal; any
+/// other certificate makes nobody of it.
+///
+/// # Errors
+/// The certificate has names of several principals.
+pub(super) fn introduce(
+    connection: &RegisteredConnection,
+    listener: &EdgeListener,
+    certificate: &ClientCertificate,
+) -> Result<(), ConnectionRefusal> {
+    let Some(mappings) = &listener.clients.client_certificates else { return Ok(()) };
+    let boxed =
+        |names: &[String]| names.iter().map(|name| name.as_str().into()).collect::<Vec<_>>();
+    let read = &certificate.read;
+    let (dns, uris, emails) = (boxed(&read.dns_names), boxed(&read.uris), boxed(&read.emails));
+    let names = CertificateNames { dns: &dns, uris: &uris, emails: &emails };
+    let principal = mappings.principal_of(&names).map_err(|error| {
+        ConnectionRefusal::new(CloseReason::Handshake, "bad_certificate", error)
+    })?;
+    if let Some(id) = principal {
+        connection.set_peer(Peer {
+            id: id.clone(),
+            not_after: certificate.read.not_after,
+            leaf_sha256: certificate.sha256,
+            sni: None,
+        });
+    }
+    Ok(())
+}
