@@ -58,3 +58,7 @@ pub struct Namespace {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
 }
+
+/// A certificate of an authority, for tests. Its key was thrown away.
+#[cfg(test)]
+pub(crate) const TEST_AUTHORITY: &str = include_str!("core_group/authority_of_tests.pem");

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use backend_tls::{BackendTlsPolicy, BackendTlsTarget, SubjectAltName, TrustAnchors};
+pub use backend_tls::{BackendTlsPolicy, BackendTlsTarget, TrustAnchors};
 pub use frontend::{ClientValidation, ClientValidationMode, FrontendTls};
 pub use listener::{
     AllowedRoutes, Listener, ListenerProtocol, ListenerTlsConfig, RouteGroupKind, TlsMode,

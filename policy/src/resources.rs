@@ -136,8 +136,9 @@ impl Resources {
         Diagnostics::ok_unless_any(survey.resources, survey.diagnostics)
     }
 
-    /// One set of what many say of how requests are carried: routes and their grants, DestinationRules and FaultInjections.
-    /// Whatever else they hold stays out. Each was read by itself: whether a name stands there twice is not asked.
+    /// One set of what many say of how requests are carried: routes and their grants, DestinationRules and FaultInjections,
+    /// Gateways and what these refer to. Whatever else they hold stays out. Each was read by itself: whether a name stands
+    /// there twice is not asked, and of what a Gateway refers to or is made of, the first of a name is taken.
     #[must_use]
     pub fn carrying<'a>(parts: impl IntoIterator<Item = &'a Self>, root_namespace: &str) -> Self {
         let mut joined = Self::empty(root_namespace);
@@ -146,9 +147,32 @@ impl Resources {
             joined.reference_grants.extend(part.reference_grants.iter().cloned());
             joined.destination_rules.extend(part.destination_rules.iter().cloned());
             joined.fault_injections.extend(part.fault_injections.iter().cloned());
+            joined.extend_edge(part);
         }
         joined.routes.sort_by(|a, b| a.id.cmp(&b.id));
+        joined.sort_edge();
         joined
+    }
+
+    fn extend_edge(&mut self, part: &Self) {
+        self.gateways.extend(part.gateways.iter().cloned());
+        self.gateway_classes.extend(part.gateway_classes.iter().cloned());
+        self.listener_sets.extend(part.listener_sets.iter().cloned());
+        self.backend_tls_policies.extend(part.backend_tls_policies.iter().cloned());
+        self.secrets.extend(part.secrets.iter().cloned());
+        self.config_maps.extend(part.config_maps.iter().cloned());
+        self.namespaces.extend(part.namespaces.iter().cloned());
+    }
+
+    /// In order by name, each once.
+    fn sort_edge(&mut self) {
+        sort_once(&mut self.gateways, |gateway| &gateway.id);
+        sort_once(&mut self.gateway_classes, |class| &class.name);
+        sort_once(&mut self.listener_sets, |set| &set.id);
+        sort_once(&mut self.backend_tls_policies, |policy| &policy.id);
+        sort_once(&mut self.secrets, |secret| &secret.id);
+        sort_once(&mut self.config_maps, |map| &map.id);
+        sort_once(&mut self.namespaces, |namespace| &namespace.name);
     }
 
     /// The root namespace the set was read for.
@@ -278,6 +302,11 @@ impl Resources {
         let found = self.namespaces.binary_search_by(|known| (*known.name).cmp(name));
         found.ok().and_then(|at| self.namespaces.get(at)).map(|known| &known.labels)
     }
+}
+
+fn sort_once<T, K: Ord>(objects: &mut Vec<T>, key: impl Fn(&T) -> &K) {
+    objects.sort_by(|a, b| key(a).cmp(key(b)));
+    objects.dedup_by(|a, b| key(a) == key(b));
 }
 
 impl ServiceEntry {

@@ -1,8 +1,9 @@
 //! How a workload's proxy calls a service: which endpoint, over how many connections, and which endpoints it leaves alone.
 //!
-//! DestinationRules are compiled into one [`TrafficPolicies`] for a workload, once a change. What a proxy has of its own
+//! DestinationRules and BackendTLSPolicies are compiled into one [`TrafficPolicies`] for a workload, once a change. What a proxy has of its own
 //! (limits, deadlines) holds wherever a [`TrafficPolicy`] says nothing.
 
+mod backend_tls;
 mod connection_pool;
 mod load_balancing;
 mod outlier_detection;
@@ -12,16 +13,21 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+pub use backend_tls::{PlannedBackendTls, UnresolvedAuthority, UnresolvedAuthorityReason};
 pub use connection_pool::{ConnectionPool, HttpPool};
 pub use load_balancing::{BalancingAlgorithm, HashKey, LoadBalancing};
 pub use outlier_detection::OutlierDetection;
-pub use upstream_tls::{ClientCertificateFiles, UpstreamTls, UpstreamTlsMode};
+pub use upstream_tls::{
+    CaCertificates, ClientCertificateFiles, SubjectAltName, UpstreamTls, UpstreamTlsMode,
+};
+
+use backend_tls::BackendTls;
 
 use crate::fault::{FaultRule, Faults};
 use crate::resources::DestinationRule;
 use crate::{Resources, Workload};
 
-/// What a DestinationRule says of one port of one host. The default is what holds where there is no rule.
+/// What is said of one port of one host. The default is what holds where there is no rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrafficPolicy {
     /// How an endpoint is chosen. Default: by load (peak-EWMA of two).
@@ -35,7 +41,7 @@ pub struct TrafficPolicy {
     pub tls: Option<Arc<UpstreamTls>>,
 }
 
-/// The policies of all DestinationRules, and the faults of all FaultInjections, that concern one workload's own calls.
+/// The policies of all DestinationRules and BackendTLSPolicies, and the faults of all FaultInjections, that concern one workload's own calls.
 ///
 /// Cloning takes constant time. The default is empty.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +53,7 @@ pub struct TrafficPolicies {
 struct Table {
     /// The workload's own namespace before the root one: a rule of the own namespace wins, whatever its host.
     rules: [HostRules; 2],
+    backend_tls: BackendTls,
     faults: HashMap<Arc<str>, Arc<Faults>>,
 }
 
@@ -76,19 +83,24 @@ impl TrafficPolicies {
         let is_root = workload.namespace == resources.root_namespace();
         let root = if is_root { HostRules::default() } else { rules(resources.root_namespace()) };
         let faults = faults_of(resources, workload);
-        Self { table: Arc::new(Table { rules: [own, root], faults }) }
+        let rules = [own, root];
+        let backend_tls = BackendTls::of(resources, |host| find(&rules, host));
+        Self { table: Arc::new(Table { rules, backend_tls, faults }) }
     }
 
-    /// The policy for calls to `host` (canonical name, without port) on the service's port `port`; `None` where no rule is
-    /// about it, and [`TrafficPolicy::default`] holds.
-    pub fn of(&self, host: &str, port: u16) -> Option<&Arc<TrafficPolicy>> {
-        let found = self.table.rules.iter().find_map(|rules| rules.find(host))?;
-        Some(found.ports.get(&port).unwrap_or(&found.all))
+    /// The policy for calls to `host` (canonical name, without port) on the service's port of this number and name; `None`
+    /// where nothing is said of it, and [`TrafficPolicy::default`] holds. What a BackendTLSPolicy says stands in the place of
+    /// a DestinationRule's `tls`.
+    pub fn of(&self, host: &str, port: u16, port_name: &str) -> Option<&Arc<TrafficPolicy>> {
+        self.table.backend_tls.find(host, port, port_name).or_else(|| {
+            let found = find(&self.table.rules, host)?;
+            Some(found.ports.get(&port).unwrap_or(&found.all))
+        })
     }
 
-    /// The DestinationRule (`namespace/name`) that [`Self::of`] answers with.
+    /// The DestinationRule (`namespace/name`) that [`Self::of`] answers with, where it has one.
     pub fn rule_of(&self, host: &str) -> Option<&Arc<str>> {
-        self.table.rules.iter().find_map(|rules| rules.find(host)).map(|found| &found.rule)
+        find(&self.table.rules, host).map(|found| &found.rule)
     }
 
     /// The faults that calls to `host` (canonical name, without port) may meet; `None` where nobody asked for any.
@@ -96,9 +108,12 @@ impl TrafficPolicies {
         self.table.faults.get(host)
     }
 
-    /// True when there is neither a rule nor a fault.
+    /// True when nothing is said.
     pub fn is_empty(&self) -> bool {
-        self.table.faults.is_empty() && self.table.rules.iter().all(HostRules::is_empty)
+        let table = &self.table;
+        table.faults.is_empty()
+            && table.backend_tls.is_empty()
+            && self.table.rules.iter().all(HostRules::is_empty)
     }
 
     /// Whether these say the same as others do: then nothing that was made of them has to be made again.
@@ -106,6 +121,11 @@ impl TrafficPolicies {
     pub fn say_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.table, &other.table) || self.table == other.table
     }
+}
+
+/// The rule that holds for a host: of the first namespace that has one.
+fn find<'r>(rules: &'r [HostRules; 2], host: &str) -> Option<&'r HostPolicy> {
+    rules.iter().find_map(|rules| rules.find(host))
 }
 
 impl HostRules {

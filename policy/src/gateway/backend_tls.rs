@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{ObjectName, ObjectReference};
+use crate::traffic_policy::SubjectAltName;
 
 /// A `BackendTLSPolicy`. What it refers to lies in its own namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +43,4 @@ pub enum TrustAnchors {
     System,
     /// Another well-known set, which is not known here: the policy is not accepted, reason `Invalid`.
     Unknown(Arc<str>),
-}
-
-/// A name of a certificate (RFC 5280 §4.2.1.6).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SubjectAltName {
-    /// A DNS name, or `*.` and one for any single label before it.
-    Host(Arc<str>),
-    /// A URI, such as a SPIFFE id.
-    Uri(Arc<str>),
 }

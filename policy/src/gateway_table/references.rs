@@ -161,9 +161,9 @@ impl<'r> References<'r> {
                 map.and_then(|map| map.authorities.as_ref()).map(|pem| pem.as_bytes())
             }
         };
-        // Whether they are good certificates is known to whoever reads them; that it is PEM at all is seen here.
-        found.filter(|pem| has_certificate(pem)).ok_or_else(|| {
-            let message = format!("there is no {reference} with certificates in ca.crt");
+        found.filter(|pem| identity::web_roots(pem).is_ok()).ok_or_else(|| {
+            let message =
+                format!("there is no {reference} with certificates of authorities in ca.crt");
             UnresolvedReason::InvalidCaCertificateRef.because(message)
         })
     }
@@ -183,10 +183,4 @@ impl<'r> References<'r> {
             UnresolvedReason::RefNotPermitted.because(message)
         })
     }
-}
-
-/// Whether there is a certificate in PEM (RFC 7468).
-fn has_certificate(pem: &[u8]) -> bool {
-    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-    pem.windows(BEGIN.len()).any(|window| window == BEGIN)
 }

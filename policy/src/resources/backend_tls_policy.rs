@@ -7,7 +7,8 @@ use super::gateway::{read_texts, references};
 use super::object::ResourceObject;
 use super::route::hosts::{precise, read_host};
 use super::route::section_name;
-use crate::gateway::{BackendTlsPolicy, BackendTlsTarget, SubjectAltName, TrustAnchors};
+use crate::gateway::{BackendTlsPolicy, BackendTlsTarget, TrustAnchors};
+use crate::traffic_policy::SubjectAltName;
 use crate::yaml::{DiagnosticCode, YamlMapping, YamlReader, YamlValue};
 
 /// The most targets, authorities, names and options, as the standard has them.

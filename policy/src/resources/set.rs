@@ -97,7 +97,7 @@ pub fn survey(files: &[SourceFile], reading: &ReadOptions<'_>) -> ResourceSurvey
     resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
     resources.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
     resources.routes.sort_by(|a, b| a.id.cmp(&b.id));
-    resources.namespaces.sort_by(|a, b| a.name.cmp(&b.name));
+    resources.sort_edge();
     ResourceSurvey { resources, objects, diagnostics }
 }
 

@@ -35,7 +35,7 @@ fn the_rule_that_holds() {
     let of = |row: &str, rules: &[Rule], namespace: &str, host: &str, expect: Option<&str>| {
         let policies = TrafficPolicies::build(&resources(rules), &workload(namespace));
         assert_eq!(policies.rule_of(host).map(|rule| &**rule), expect, "{row}");
-        assert_eq!(policies.of(host, 80).is_some(), expect.is_some(), "{row}");
+        assert_eq!(policies.of(host, 80, "http").is_some(), expect.is_some(), "{row}");
     };
     let two = [Rule("shop", "a", CART, ""), Rule("root", "b", CART, "")];
     of("the own namespace's", &two, "shop", CART, Some("shop/a"));
@@ -81,8 +81,9 @@ fn the_rule_that_holds() {
 fn a_port_of_its_own() {
     let resources = resources(&[Rule("shop", "a", "cart", "")]);
     let policies = TrafficPolicies::build(&resources, &workload("shop"));
-    let algorithm =
-        |port| policies.of("cart.shop.svc.cluster.local", port).unwrap().load_balancing.algorithm;
+    let algorithm = |port| {
+        policies.of("cart.shop.svc.cluster.local", port, "http").unwrap().load_balancing.algorithm
+    };
     assert_eq!(algorithm(80), BalancingAlgorithm::PeakEwma);
     assert_eq!(algorithm(9000), BalancingAlgorithm::Random);
 }

@@ -8,13 +8,34 @@ use std::sync::Arc;
 pub struct UpstreamTls {
     /// Whether the proxy begins TLS, and whether it proves an identity of its own.
     pub mode: UpstreamTlsMode,
-    /// The file with the roots that the server's certificate must lead to (`caCertificates`), PEM, absolute. `None`: the roots
-    /// of the system.
-    pub ca_certificates: Option<Arc<str>>,
+    /// The roots that the server's certificate must lead to.
+    pub ca_certificates: CaCertificates,
     /// The server name that is asked for (`sni`). `None`: the host of the request, or of the rule.
     pub sni: Option<Arc<str>>,
-    /// Names one of which the server's certificate must have (`subjectAltNames`): DNS names. Empty: the server name.
-    pub subject_alt_names: Arc<[Arc<str>]>,
+    /// Names one of which the server's certificate must have (`subjectAltNames`). Empty: the server name.
+    pub subject_alt_names: Arc<[SubjectAltName]>,
+}
+
+/// Where the roots are that a server's certificate must lead to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum CaCertificates {
+    /// Those of the system.
+    System,
+    /// In a file of the machine, PEM, absolute (`caCertificates` of a DestinationRule).
+    File(Arc<str>),
+    /// These, PEM (`caCertificateRefs` of a BackendTLSPolicy).
+    Pem(Arc<str>),
+    /// Nowhere, for the reason that is told: no server is believed, and every call fails.
+    Nowhere(Arc<str>),
+}
+
+/// A name of a certificate (RFC 5280 §4.2.1.6).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SubjectAltName {
+    /// A DNS name, or `*.` and one for any single label before it.
+    Host(Arc<str>),
+    /// A URI, such as a SPIFFE id.
+    Uri(Arc<str>),
 }
 
 /// `tls.mode` of a service outside the mesh.

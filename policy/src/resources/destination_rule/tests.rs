@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use crate::resources::{DEFAULT_ROOT_NAMESPACE, ReadOptions, survey};
-use crate::traffic_policy::{BalancingAlgorithm, HashKey, TrafficPolicy, UpstreamTlsMode};
+use crate::traffic_policy::{
+    BalancingAlgorithm, CaCertificates, HashKey, TrafficPolicy, UpstreamTlsMode,
+};
 use crate::{Resources, SourceFile};
 
 fn rule(spec: &str) -> String {
@@ -119,7 +121,7 @@ fn tls_of_egress() {
     assert!(
         matches!(&tls.mode, UpstreamTlsMode::Mutual(files) if &*files.private_key == "/c/key.pem")
     );
-    assert_eq!(tls.ca_certificates.as_deref(), Some("/c/ca.pem"));
+    assert_eq!(tls.ca_certificates, CaCertificates::File("/c/ca.pem".into()));
     assert_eq!(policy("{tls: {mode: DISABLE}}").tls.unwrap().mode, UpstreamTlsMode::Disable);
 }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::host::reaches_cluster;
 use super::settings::refuse_keys;
 use crate::resources::service_entry::rules;
-use crate::traffic_policy::{ClientCertificateFiles, UpstreamTls, UpstreamTlsMode};
+use crate::traffic_policy::{
+    CaCertificates, ClientCertificateFiles, SubjectAltName, UpstreamTls, UpstreamTlsMode,
+};
 use crate::yaml::{YamlMapping, YamlReader, YamlValue};
 
 /// The longest path of a file, in bytes (PATH_MAX of Linux).
@@ -96,6 +98,7 @@ fn read_files_and_names(
             UpstreamTlsMode::Mutual(ClientCertificateFiles { certificate, private_key })
         }
     };
+    let ca_certificates = ca_certificates.map_or(CaCertificates::System, CaCertificates::File);
     let subject_alt_names = names.unwrap_or_default();
     Some(UpstreamTls { mode, ca_certificates, sni, subject_alt_names })
 }
@@ -114,7 +117,8 @@ fn name(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Arc<str>> {
     reader.parsed(value, "a DNS name", rules::host)
 }
 
-fn read_names(reader: &mut YamlReader, value: YamlValue<'_>) -> Arc<[Arc<str>]> {
+fn read_names(reader: &mut YamlReader, value: YamlValue<'_>) -> Arc<[SubjectAltName]> {
     let items = reader.filled_list(value, MAX_NAMES).unwrap_or_default();
-    items.into_iter().filter_map(|item| name(reader, item)).collect()
+    let names = items.into_iter().filter_map(|item| name(reader, item));
+    names.map(SubjectAltName::Host).collect()
 }

@@ -7,14 +7,20 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use identity::WebCertificate;
 use identity::tls::{ALPN_H2, ALPN_HTTP11};
 use parking_lot::Mutex;
-use policy::traffic_policy::{ClientCertificateFiles, UpstreamTls, UpstreamTlsMode};
+use policy::traffic_policy::{
+    CaCertificates, ClientCertificateFiles, SubjectAltName, UpstreamTls, UpstreamTlsMode,
+};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs};
+use rustls::server::ParsedCertificate;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use zeroize::Zeroizing;
@@ -61,6 +67,8 @@ pub(super) enum WebTlsError {
     Authorities(String),
     #[error("{0}")]
     File(String),
+    #[error("{0}")]
+    Nowhere(Arc<str>),
     #[error(transparent)]
     Tls(#[from] Error),
     #[error("subjectAltNames: {0} is no name that a certificate has")]
@@ -136,8 +144,15 @@ fn load(tls: &UpstreamTls, alpn: WebAlpn) -> Result<ClientConfig, WebTlsError> {
 }
 
 fn authorities(tls: &UpstreamTls) -> Result<RootCertStore, WebTlsError> {
-    let file = tls.ca_certificates.as_deref().map(Path::new);
-    web_authorities::read(file).map_err(WebTlsError::Authorities)
+    let read = match &tls.ca_certificates {
+        CaCertificates::System => web_authorities::read(None),
+        CaCertificates::File(file) => web_authorities::read(Some(Path::new(&**file))),
+        CaCertificates::Pem(pem) => {
+            identity::web_roots(pem.as_bytes()).map_err(|error| error.to_string())
+        }
+        CaCertificates::Nowhere(why) => return Err(WebTlsError::Nowhere(why.clone())),
+    };
+    read.map_err(WebTlsError::Authorities)
 }
 
 fn client_certificate(
@@ -162,19 +177,73 @@ fn unreadable(file: &Path, error: &impl std::fmt::Display) -> WebTlsError {
 #[derive(Debug)]
 struct NamedServer {
     chain: Arc<WebPkiServerVerifier>,
-    names: Vec<ServerName<'static>>,
+    roots: Arc<RootCertStore>,
+    algorithms: WebPkiSupportedAlgorithms,
+    names: Vec<ExpectedName>,
+}
+
+/// A name that a certificate may have.
+#[derive(Debug)]
+enum ExpectedName {
+    /// The name of one server, which a wildcard of the certificate may stand for.
+    Server(ServerName<'static>),
+    /// The certificate has a name below this one.
+    Below(String),
+    /// The certificate has this very URI.
+    Uri(Arc<str>),
+}
+
+impl ExpectedName {
+    fn parse(name: &SubjectAltName) -> Result<Self, WebTlsError> {
+        match name {
+            SubjectAltName::Uri(uri) => Ok(Self::Uri(uri.clone())),
+            SubjectAltName::Host(host) => match host.strip_prefix('*') {
+                Some(parent) => Ok(Self::Below(parent.to_owned())),
+                None => ServerName::try_from(host.to_string())
+                    .map(Self::Server)
+                    .map_err(|_| WebTlsError::Name(host.to_string())),
+            },
+        }
+    }
+
+    /// Whether a certificate has it, for a name that the chain's verifier does not know.
+    fn is_written(&self, certificate: &WebCertificate) -> bool {
+        match self {
+            Self::Server(_) => false,
+            Self::Below(parent) => certificate.dns_names.iter().any(|name| name.ends_with(parent)),
+            Self::Uri(uri) => certificate.uris.iter().any(|known| **known == **uri),
+        }
+    }
 }
 
 impl NamedServer {
     fn new(tls: &UpstreamTls, provider: &Arc<CryptoProvider>) -> Result<Self, WebTlsError> {
         let roots = Arc::new(authorities(tls)?);
-        let chain = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
+        let chain =
+            WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
         let chain = chain.map_err(|error| Error::General(error.to_string()))?;
-        let name = |name: &Arc<str>| {
-            ServerName::try_from(name.to_string()).map_err(|_| WebTlsError::Name(name.to_string()))
-        };
-        let names = tls.subject_alt_names.iter().map(name).collect::<Result<_, _>>()?;
-        Ok(Self { chain, names })
+        let names = tls.subject_alt_names.iter().map(ExpectedName::parse);
+        let names = names.collect::<Result<_, _>>()?;
+        let algorithms = provider.signature_verification_algorithms;
+        Ok(Self { chain, roots, algorithms, names })
+    }
+
+    /// The chain leads to the roots, and the certificate has one of the names that are not of one server.
+    fn verify_written(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let certificate = WebCertificate::read(end_entity)
+            .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
+        if !self.names.iter().any(|name| name.is_written(&certificate)) {
+            return Err(Error::InvalidCertificate(CertificateError::NotValidForName));
+        }
+        let leaf = ParsedCertificate::try_from(end_entity)?;
+        let (roots, algorithms) = (&self.roots, self.algorithms.all);
+        verify_server_cert_signed_by_trust_anchor(&leaf, roots, intermediates, now, algorithms)?;
+        Ok(ServerCertVerified::assertion())
     }
 }
 
@@ -190,8 +259,15 @@ impl ServerCertVerifier for NamedServer {
         let proves = |name: &ServerName<'_>| {
             self.chain.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
         };
-        let Some((first, others)) = self.names.split_first() else { return proves(server_name) };
-        others.iter().fold(proves(first), |proved, name| proved.or_else(|_| proves(name)))
+        if self.names.is_empty() {
+            return proves(server_name);
+        }
+        let servers = self.names.iter().filter_map(|name| match name {
+            ExpectedName::Server(name) => Some(name),
+            _ => None,
+        });
+        let written = || self.verify_written(end_entity, intermediates, now);
+        servers.map(proves).find(Result::is_ok).unwrap_or_else(written)
     }
 
     fn verify_tls12_signature(

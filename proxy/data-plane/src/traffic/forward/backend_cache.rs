@@ -45,7 +45,7 @@ impl BackendCache {
     pub(crate) fn policy(&self, worker: &Worker, found: &ServiceMatch) -> Arc<TrafficPolicy> {
         let (calls, table) = (worker.state.services.calls(), worker.state.services.table());
         let name = table.resource_host(&found.service);
-        let written = calls.policies.of(&name, found.port.number);
+        let written = calls.policies.of(&name, found.port.number, &found.port.name);
         written.unwrap_or(&self.default_policy).clone()
     }
 

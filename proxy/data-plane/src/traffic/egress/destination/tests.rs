@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use http_body_util::BodyExt as _;
 use identity::tls::{ALPN_H2, ALPN_HTTP11};
+use policy::traffic_policy::CaCertificates;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -88,7 +89,7 @@ fn acceptor(alpn: &[&[u8]], files: &std::path::Path) -> (TlsAcceptor, Arc<Upstre
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
     let tls = UpstreamTls {
         mode: UpstreamTlsMode::Simple,
-        ca_certificates: Some(ca.display().to_string().into()),
+        ca_certificates: CaCertificates::File(ca.display().to_string().into()),
         sni: None,
         subject_alt_names: Arc::default(),
     };

@@ -1,7 +1,7 @@
 //! Which servers are believed, and what happens when files go away.
 #![allow(clippy::unwrap_used)]
 
-use rcgen::{CertificateParams, CertifiedIssuer, IsCa, Issuer, KeyPair};
+use rcgen::{CertificateParams, CertifiedIssuer, IsCa, Issuer, KeyPair, SanType};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConnection, ServerConfig, ServerConnection};
 use rustls_pki_types::PrivatePkcs8KeyDer;
@@ -19,7 +19,10 @@ fn authority() -> Authority {
 /// A certificate for this name, and its key.
 fn leaf(name: &str, issuer: &Issuer<'_, KeyPair>) -> (rcgen::Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    if name.contains("://") {
+        params.subject_alt_names = vec![SanType::URI(name.try_into().unwrap())];
+    }
     (params.signed_by(&key, issuer).unwrap(), key)
 }
 
@@ -92,9 +95,15 @@ impl Files {
 fn tls(ca: Option<Arc<str>>, names: &[&str]) -> UpstreamTls {
     UpstreamTls {
         mode: UpstreamTlsMode::Simple,
-        ca_certificates: ca,
+        ca_certificates: ca.map_or(CaCertificates::System, CaCertificates::File),
         sni: None,
-        subject_alt_names: names.iter().map(|name| Arc::from(*name)).collect(),
+        subject_alt_names: names
+            .iter()
+            .map(|name| match name.contains("://") {
+                true => SubjectAltName::Uri((*name).into()),
+                false => SubjectAltName::Host((*name).into()),
+            })
+            .collect(),
     }
 }
 
@@ -146,6 +155,41 @@ fn a_server_proves_its_name_by_the_authority_of_the_rule() {
             &["db.internal"],
             "api.example.com",
             server("api.example.com", &right, None, both),
+            false,
+        ),
+        (
+            "a URI of the list",
+            &["a.b", "spiffe://partner.example/db"],
+            "db.internal",
+            server("spiffe://partner.example/db", &right, None, both),
+            true,
+        ),
+        (
+            "another URI",
+            &["spiffe://partner.example/db"],
+            "db.internal",
+            server("spiffe://partner.example/db2", &right, None, both),
+            false,
+        ),
+        (
+            "a URI of another authority",
+            &["spiffe://partner.example/db"],
+            "db.internal",
+            server("spiffe://partner.example/db", &wrong, None, both),
+            false,
+        ),
+        (
+            "a name below one of the list",
+            &["*.internal"],
+            "api.example.com",
+            server("db.internal", &right, None, both),
+            true,
+        ),
+        (
+            "none below it",
+            &["*.internal"],
+            "api.example.com",
+            server("internal.example", &right, None, both),
             false,
         ),
     ] {
@@ -216,4 +260,18 @@ async fn what_was_read_last_is_used_while_the_files_are_gone() {
     assert!(Arc::ptr_eq(&second, &get(220).await), "the last good one");
     let other = Arc::new(tls(Some(ca), &["a.b"]));
     assert!(configs.get(&other, WebAlpn::Http1, 220).await.is_err());
+}
+
+#[test]
+fn authorities_are_given_or_nowhere() {
+    let right = authority();
+    let server = server("api.example.com", &right, None, &[&TLS13]);
+    let with = |ca_certificates| UpstreamTls { ca_certificates, ..tls(None, &[]) };
+    let given = load(&with(CaCertificates::Pem(right.as_ref().pem().into())), WebAlpn::Both);
+    handshake(given.unwrap(), "api.example.com", &server).unwrap();
+    let other = load(&with(CaCertificates::Pem(authority().as_ref().pem().into())), WebAlpn::Both);
+    assert!(handshake(other.unwrap(), "api.example.com", &server).is_err());
+    let told = load(&with(CaCertificates::Nowhere("no such ConfigMap".into())), WebAlpn::Both);
+    assert_eq!(told.unwrap_err().to_string(), "no such ConfigMap");
+    assert!(load(&with(CaCertificates::Pem("".into())), WebAlpn::Both).is_err());
 }
