@@ -1,6 +1,12 @@
 //! Which listener, and which rule.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod attach;
+mod conflicts;
+mod connections;
+mod reference;
+mod references;
+
 use super::*;
 use crate::{CanonicalPath, HostName, PathNormalization, RouteRequest, SourceFile};
 
@@ -18,10 +24,69 @@ fn gateway(listeners: &str) -> String {
     gateway_of("shop", "edge", "", listeners)
 }
 
+/// `created` is `metadata.creationTimestamp`, or empty.
+fn gateway_at(created: &str, name: &str, more: &str, listeners: &str) -> String {
+    gateway_of("shop", &format!("{name}{}", stamp(created)), more, listeners)
+}
+
+fn stamp(created: &str) -> String {
+    match created {
+        "" => String::new(),
+        created => format!(", creationTimestamp: '{created}'"),
+    }
+}
+
+const OLD: &str = "2026-01-01T00:00:00Z";
+const YOUNG: &str = "2026-02-01T00:00:00Z";
+
 fn gateway_of(namespace: &str, name: &str, more: &str, listeners: &str) -> String {
     format!(
         "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{gatewayClassName: postern, {more} listeners: [{listeners}]}}\n"
     )
+}
+
+/// A ListenerSet of Gateway `shop/edge`.
+fn listener_set(namespace: &str, name: &str, created: &str, listeners: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\nmetadata: {{name: {name}, namespace: {namespace}{}}}\nspec: {{parentRef: {{name: edge, namespace: shop}}, listeners: [{listeners}]}}\n",
+        stamp(created)
+    )
+}
+
+fn namespace(name: &str, labels: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}, labels: {{{labels}}}}}\n"
+    )
+}
+
+fn secret(namespace: &str, name: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: {namespace}}}\ntype: kubernetes.io/tls\nstringData: {{tls.crt: c, tls.key: k}}\n"
+    )
+}
+
+fn grant(namespace: &str, from: (&str, &str), to: &str) -> String {
+    let (kind, of) = from;
+    format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: ReferenceGrant\nmetadata: {{name: g, namespace: {namespace}}}\nspec: {{from: [{{group: gateway.networking.k8s.io, kind: {kind}, namespace: {of}}}], to: [{{group: '', kind: {to}}}]}}\n"
+    )
+}
+
+/// What is said of each listener, in order: `label` and why it is not programmed, where it is not.
+fn said(text: &str) -> Vec<String> {
+    let resources = resources(text);
+    let plan = GatewayPlan::build(&resources, &GatewaySelection::default());
+    let said = plan.listeners().iter().map(|planned| {
+        let mut words = vec![planned.label()];
+        words.extend(planned.not_accepted.iter().map(|why| why.reason.to_string()));
+        words.extend(planned.conflict.iter().map(ToString::to_string));
+        words.extend(planned.unresolved.iter().map(|why| why.reason.to_string()));
+        if !planned.is_programmed() {
+            words.push("off".to_owned());
+        }
+        words.join(" ")
+    });
+    said.collect()
 }
 
 /// An HTTPRoute of a Gateway.
