@@ -19,6 +19,7 @@ pub mod facts;
 pub mod fault;
 pub mod gateway;
 mod gateway_table;
+pub mod gateway_status;
 pub mod header_names;
 pub mod host;
 pub mod lint;
