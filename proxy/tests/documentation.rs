@@ -10,6 +10,7 @@ use data_plane::labels::CloseReason;
 use data_plane::limits::Limits;
 use data_plane::telemetry::metrics::{MetricDeclaration, Metrics};
 use data_plane::telemetry::{REASONS, ReasonAudience};
+use policy::gateway_status::{Channel, FEATURES, Feature, Support};
 
 /// Compares a page of `docs/reference` with what the code prints; `UPDATE_DOCS=1` writes it.
 fn check(page: &str, printed: &str) {
@@ -113,6 +114,27 @@ fn every_metric_is_on_the_reference_page() {
     let (before, rest) = page.split_once(TITLE).expect("the section of this program");
     let after = rest.find("\n## ").map_or("", |at| &rest[at..]);
     check("metrics.md", &format!("{before}{section}{after}"));
+}
+
+#[test]
+fn every_feature_of_the_gateway_api_is_on_its_page() {
+    let mut table = String::from("| feature | channel | there |\n|---|---|---|\n");
+    for Feature { name, channel, support } in FEATURES {
+        let channel = match channel {
+            Channel::Standard => "standard",
+            Channel::Experimental => "experimental",
+        };
+        let there = match support {
+            Support::Yes => "yes".to_owned(),
+            Support::No(why) => format!("no: {why}"),
+        };
+        writeln!(table, "| `{name}` | {channel} | {there} |").unwrap();
+    }
+    let (begin, end) = ("<!-- features -->\n", "<!-- /features -->");
+    let page = std::fs::read_to_string(repository().join("docs/gateway-api.md")).unwrap();
+    let (before, rest) = page.split_once(begin).expect("where the table begins");
+    let (_, after) = rest.split_once(end).expect("where it ends");
+    check("../gateway-api.md", &format!("{before}{begin}{table}{end}{after}"));
 }
 
 /// Where reasons are made.

@@ -34,10 +34,6 @@ pub enum ConditionKind {
     OverlappingTlsConfig,
     /// A gateway that takes clients whose certificate is missing or wrong; true is a warning.
     InsecureFrontendValidationMode,
-    /// A route of which some rules are left out; true is bad.
-    PartiallyInvalid,
-    /// The definitions of the cluster are of a version that is understood.
-    SupportedVersion,
 }
 
 impl ConditionKind {
@@ -51,20 +47,13 @@ impl ConditionKind {
             Self::Conflicted => "Conflicted",
             Self::OverlappingTlsConfig => "OverlappingTLSConfig",
             Self::InsecureFrontendValidationMode => "InsecureFrontendValidationMode",
-            Self::PartiallyInvalid => "PartiallyInvalid",
-            Self::SupportedVersion => "SupportedVersion",
         }
     }
 
-    /// Whether something is wrong, or at least surprising, when the condition is true.
+    /// Whether somebody should look when the condition is true. That hosts overlap is told, and is no fault: a request that
+    /// comes on the wrong connection is answered 421.
     fn is_bad_when_true(self) -> bool {
-        matches!(
-            self,
-            Self::Conflicted
-                | Self::OverlappingTlsConfig
-                | Self::InsecureFrontendValidationMode
-                | Self::PartiallyInvalid
-        )
+        matches!(self, Self::Conflicted | Self::InsecureFrontendValidationMode)
     }
 }
 
@@ -113,9 +102,10 @@ impl Condition {
     /// Whether somebody should look at it.
     #[must_use]
     pub fn is_bad(&self) -> bool {
-        match self.kind.is_bad_when_true() {
-            true => self.status == ConditionStatus::True,
-            false => self.status == ConditionStatus::False,
+        match self.kind {
+            ConditionKind::OverlappingTlsConfig => false,
+            kind if kind.is_bad_when_true() => self.status == ConditionStatus::True,
+            _ => self.status == ConditionStatus::False,
         }
     }
 }

@@ -44,7 +44,7 @@ pub const FEATURES: &[Feature] = &[
     yes("GRPCRoute"),
     yes("GRPCRouteNamedRouteRule"),
     yes("Gateway"),
-    no("GatewayAddressEmpty", "an address is given, or none is asked for"),
+    yes("GatewayAddressEmpty"),
     no(
         "GatewayBackendClientCertificate",
         "backends in the mesh are shown the gateway's own identity",

@@ -58,7 +58,7 @@ impl<'g> Grants<'g> {
         Arc::new(resolved)
     }
 
-    fn why_invalid(
+    pub(crate) fn why_invalid(
         &self,
         route: &RouteId,
         parent: Option<&ParentRef>,
@@ -100,24 +100,39 @@ impl Route {
         grants: &[ReferenceGrant],
         exists: impl Fn(&str, &str, u16) -> bool,
     ) -> Vec<RefProblem> {
-        let grants = Grants::new(grants);
+        self.ref_problems_at(Some(parent), &Grants::new(grants), exists)
+    }
+
+    /// The same with grants that are at hand; without a parent at the edge, where no Service was asked for.
+    pub(crate) fn ref_problems_at(
+        &self,
+        parent: Option<&ParentRef>,
+        grants: &Grants<'_>,
+        exists: impl Fn(&str, &str, u16) -> bool,
+    ) -> Vec<RefProblem> {
         let mut problems = Vec::new();
-        for definition in &self.rules {
-            let rule = &definition.rule;
-            let mirrors = rule.mirrors.iter().map(|mirror| &mirror.backend);
-            for backend in rule.backends.iter().chain(mirrors) {
-                let found = || exists(&backend.namespace, &backend.name, backend.port);
-                let reason = grants
-                    .why_invalid(&self.id, Some(parent), backend)
-                    .or_else(|| (!found()).then_some(InvalidBackend::BackendNotFound));
-                problems.extend(reason.map(|reason| RefProblem {
-                    reason,
-                    rule: rule.index,
-                    message: message(reason, rule.index, backend),
-                }));
-            }
+        for (rule, backend) in self.backends_by_rule() {
+            let found = || exists(&backend.namespace, &backend.name, backend.port);
+            let reason = grants
+                .why_invalid(&self.id, parent, backend)
+                .or_else(|| (!found()).then_some(InvalidBackend::BackendNotFound));
+            let message = |reason| message(reason, rule, backend);
+            problems.extend(reason.map(|reason| RefProblem {
+                reason,
+                rule,
+                message: message(reason),
+            }));
         }
         problems
+    }
+
+    /// All that it sends to, copies included, with the place of the rule.
+    pub(crate) fn backends_by_rule(&self) -> impl Iterator<Item = (usize, &Backend)> {
+        self.rules.iter().flat_map(|definition| {
+            let rule = &definition.rule;
+            let mirrors = rule.mirrors.iter().map(|mirror| &mirror.backend);
+            rule.backends.iter().chain(mirrors).map(|backend| (rule.index, backend))
+        })
     }
 
     /// True when another route acts in this one's place on every port that `parent` names: one of a kind that comes
