@@ -2,6 +2,7 @@
 //!
 //! Opens no socket and needs none; what it accepts, `run` accepts.
 
+mod gateways;
 mod migration;
 
 use std::io::{self, Write};
@@ -10,11 +11,13 @@ use std::process::ExitCode;
 
 use policy::resources::{DEFAULT_ROOT_NAMESPACE, ReadOptions, ResourceSurvey, SurveyedObject};
 use policy::yaml::SourcePosition;
-use policy::{Diagnostic, Diagnostics, SourceFile};
+use policy::{Diagnostic, Diagnostics, GatewaySelection, SourceFile};
 use serde::Serialize;
 
 use data_plane::control::config::load::{load_config, read_files, read_given, unreadable};
 use data_plane::control::config::read_stream;
+
+use gateways::{GatewayFindings, GatewayReport, GatewayWarning};
 
 /// Exit code for bad configuration, the same for every command.
 pub const BAD_CONFIGURATION: u8 = 2;
@@ -23,6 +26,10 @@ pub const BAD_CONFIGURATION: u8 = 2;
 ///
 /// Each mistake is told with file, line and column, what was found, what is expected, and what to
 /// write instead. Exit code 0 = fine, 2 = mistakes were found.
+///
+/// Where there are no mistakes, and Gateways, it warns of what a cluster would tell in their statuses: a
+/// listener without a certificate, a route that is attached to nothing. `run` takes them all the same, so
+/// that warnings change no exit code.
 ///
 /// With --from-istio, for the first look at what was written for Istio: takes older versions of its
 /// groups, too, explains each strictness once with the line to write, and tells what is unsupported from
@@ -52,11 +59,12 @@ pub struct CheckArgs {
 /// How `check` writes its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum CheckOutput {
-    /// One line a mistake on stderr, or one line on stdout when all is well; with --from-istio a table
-    /// and explanations on stdout.
+    /// One line a mistake or warning on stderr, one line on stdout where there is no mistake; with
+    /// --from-istio a table and explanations on stdout.
     Text,
-    /// One JSON object on stdout: `valid`, `files`, `resources` and `mistakes`; with --from-istio also
-    /// `kinds`, `passed_over`, `explanations` and `differences`.
+    /// One JSON object on stdout: `valid`, `files`, `resources`, `mistakes` and `warnings`, and `gateways`
+    /// with all statuses where there are Gateways; with --from-istio also `kinds`, `passed_over`,
+    /// `explanations` and `differences`, and neither `warnings` nor `gateways`.
     Json,
 }
 
@@ -95,19 +103,25 @@ struct CheckFindings {
     forwarded_for: bool,
 }
 
-/// How much there is of what is fine.
+/// What there is where nothing is a mistake.
 #[derive(Debug)]
-struct ResourceCounts {
+struct FineResources {
     files: usize,
     resources: usize,
+    gateways: GatewayFindings,
 }
 
 impl CheckFindings {
-    fn strictly(self) -> Result<ResourceCounts, Diagnostics> {
-        let counted = ResourceCounts { files: self.files, resources: self.survey.resources.len() };
-        match (self.diagnostics, Diagnostics::ok_unless_any(counted, self.survey.diagnostics)) {
-            (None, found) => found,
-            (Some(first), Ok(_)) => Err(first),
+    fn strictly(mut self) -> Result<FineResources, Diagnostics> {
+        let mistakes = std::mem::take(&mut self.survey.diagnostics);
+        match (self.diagnostics, Diagnostics::ok_unless_any((), mistakes)) {
+            (None, Ok(())) => Ok(FineResources {
+                files: self.files,
+                resources: self.survey.resources.len(),
+                gateways: gateways::judge(&self.survey, &GatewaySelection::default()),
+            }),
+            (Some(first), Ok(())) => Err(first),
+            (None, Err(second)) => Err(second),
             (Some(first), Err(second)) => Err(first.and(second)),
         }
     }
@@ -165,10 +179,20 @@ fn some_files(asked: &Path, files: Vec<SourceFile>) -> Result<Vec<SourceFile>, D
     Err(Diagnostic::new(&file, SourcePosition::FILE, found, expected, Some(fix.to_owned())).into())
 }
 
-fn write_text(found: &Result<ResourceCounts, Diagnostics>, older: bool) -> io::Result<()> {
+fn write_text(found: &Result<FineResources, Diagnostics>, older: bool) -> io::Result<()> {
     match found {
-        Ok(ResourceCounts { files, resources }) => {
-            writeln!(io::stdout(), "fine (resource files: {files}, resources: {resources})")
+        Ok(FineResources { files, resources, gateways }) => {
+            for warning in &gateways.warnings {
+                writeln!(io::stderr(), "{warning}")?;
+            }
+            let warnings = match gateways.warnings.len() {
+                0 => String::new(),
+                count => format!(", warnings: {count}"),
+            };
+            writeln!(
+                io::stdout(),
+                "fine (resource files: {files}, resources: {resources}{warnings})"
+            )
         }
         Err(mistakes) => {
             let count = mistakes.iter().count();
@@ -192,22 +216,35 @@ struct CheckReport<'a> {
     files: usize,
     resources: usize,
     mistakes: Vec<&'a Diagnostic>,
+    warnings: &'a [GatewayWarning],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateways: Option<GatewayReport<'a>>,
 }
 
-fn write_json(found: &Result<ResourceCounts, Diagnostics>) -> io::Result<()> {
-    let answer = match found {
-        Ok(ResourceCounts { files, resources }) => {
-            CheckReport { valid: true, files: *files, resources: *resources, mistakes: Vec::new() }
-        }
+fn report(found: &Result<FineResources, Diagnostics>) -> CheckReport<'_> {
+    match found {
+        Ok(FineResources { files, resources, gateways }) => CheckReport {
+            valid: true,
+            files: *files,
+            resources: *resources,
+            mistakes: Vec::new(),
+            warnings: &gateways.warnings,
+            gateways: gateways.report(),
+        },
         Err(mistakes) => CheckReport {
             valid: false,
             files: 0,
             resources: 0,
             mistakes: mistakes.iter().collect(),
+            warnings: &[],
+            gateways: None,
         },
-    };
+    }
+}
+
+fn write_json(found: &Result<FineResources, Diagnostics>) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    serde_json::to_writer(&mut out, &answer)?;
+    serde_json::to_writer(&mut out, &report(found))?;
     writeln!(out)
 }
 

@@ -164,5 +164,7 @@ fn check_authorities(
     let map = config_maps.get(&reference.object);
     let pem = map.and_then(|map| map.authorities.as_ref());
     let pem = pem.ok_or_else(|| invalid(format!("there is no {reference} with ca.crt")))?;
-    facts.check_authorities(pem.as_bytes()).map_err(|why| invalid(format!("{reference}: {why}")))
+    facts
+        .check_server_authorities(pem.as_bytes())
+        .map_err(|why| invalid(format!("{reference}: {why}")))
 }
