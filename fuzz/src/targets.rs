@@ -12,7 +12,7 @@ mod traces;
 pub use files::{config, resources};
 pub use gate::gate;
 pub use names::{crl, leaf, path, spiffe_id};
-pub use raw::{client_hello, raw_http1, sniff};
+pub use raw::{client_hello, proxy_protocol, raw_http1, sniff};
 pub use review::review;
 pub use service::service;
 pub use tokens::{jwks, token};

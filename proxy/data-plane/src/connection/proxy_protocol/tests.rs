@@ -143,6 +143,18 @@ fn s47_proxy_protocol_is_the_same_however_it_arrives() {
     }
 }
 
+/// CVE-2026-47692: what the sender tells besides never becomes a part of the stream, however much it is.
+#[tokio::test]
+async fn s47_proxy_protocol_what_is_told_besides_stays_outside() {
+    let told = [&v4([192, 0, 2, 1], 7)[..], &b"GET /admin ".repeat(300)].concat();
+    let sent = [&second(0x21, 0x11, &told)[..], b"GET / HTTP/1.1"].concat();
+    let (mut client, server) = tokio::io::duplex(64 * 1024);
+    let mut server: BoxedIo = Box::new(server);
+    client.write_all(&sent).await.unwrap();
+    let header = read(&mut server, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(&header.ahead[..], b"GET / HTTP/1.1");
+}
+
 #[tokio::test(start_paused = true)]
 async fn s47_proxy_protocol_from_a_stream() {
     let limit = Duration::from_secs(5);
