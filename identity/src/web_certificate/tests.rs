@@ -76,6 +76,17 @@ fn what_no_server_may_show() {
     assert!(matches!(WebCertificate::read(&more), Err(WebCertificateError::Malformed(_))));
 }
 
+/// Made with `openssl req -x509 -newkey rsa:1024`, and `openssl x509 -req -sha1`.
+#[test]
+fn s26_keys_and_signatures_that_others_can_break() {
+    let small = CertificateDer::from(include_bytes!("rsa-1024.der").as_slice());
+    assert_eq!(WebCertificate::read_server(&small), Err(WebCertificateError::RsaSize(1024)));
+    let forged = CertificateDer::from(include_bytes!("sha-1.der").as_slice());
+    let refused = WebCertificate::read_server(&forged).unwrap_err();
+    assert_eq!(refused, WebCertificateError::WeakSignature("SHA-1"));
+    assert_eq!(check_web_intermediate(&forged), Err(refused));
+}
+
 #[test]
 fn an_intermediate_is_an_authority_too() {
     let mut params = params();

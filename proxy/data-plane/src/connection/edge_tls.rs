@@ -231,7 +231,7 @@ fn spoken(connection: &ServerConnection) -> TlsVersion {
 }
 
 /// The cryptography of the edge: that of the mesh, and for TLS 1.2 what agrees on a key for each connection and seals
-/// (RFC 9325 §4.2). X25519MLKEM768 stands before X25519 and the curves of NIST.
+/// (RFC 9325 §4.2). Of suites and key exchanges the client's order counts: it knows which cost it least.
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(new_provider()));
     PROVIDER.clone()
@@ -254,7 +254,7 @@ fn new_provider() -> CryptoProvider {
     provider
 }
 
-/// The key exchanges, most wanted first.
+/// The key exchanges: the post-quantum hybrid, X25519, and the curves of NIST.
 const KEY_EXCHANGES: [&dyn SupportedKxGroup; 4] = [
     aws_lc_rs::kx_group::X25519MLKEM768,
     aws_lc_rs::kx_group::X25519,
