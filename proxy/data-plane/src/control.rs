@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod drain;
 pub mod edge;
 mod gateway_listeners;
+pub mod gateway_certificates;
 pub mod installer;
 pub mod jwks;
 mod probes;

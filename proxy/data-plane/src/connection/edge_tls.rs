@@ -34,7 +34,7 @@ use certificate_choice::CertificateChoice;
 use client_certificate::EdgeClientVerifier;
 pub use client_certificate::{ClientAuthorities, ClientAuthoritiesError, ClientCertificate};
 pub use hello::{ArrivedHello, HelloRefusal, read_hello};
-pub use store::{CertificateStore, OfferedCertificate};
+pub use store::{CertificateContent, CertificateStore, OfferedCertificate, RenewedCertificates};
 
 /// A version of TLS that is spoken at the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -122,6 +122,7 @@ pub enum EdgeTlsError {
 /// One listener's side of TLS: immutable, made once a change, shared by all workers.
 #[derive(Debug, Clone)]
 pub struct EdgeTls {
+    certificates: Arc<[Arc<ListenerCertificate>]>,
     config: Arc<ServerConfig>,
     clients: Option<Arc<EdgeClientVerifier>>,
 }
@@ -149,7 +150,14 @@ impl EdgeTls {
         config.max_early_data_size = 0;
         let resumes = options.tickets.filter(|_| clients.is_none());
         set_resumption(&mut config, resumes);
-        Ok(Self { config: Arc::new(config), clients })
+        let certificates = options.certificates.into();
+        Ok(Self { certificates, config: Arc::new(config), clients })
+    }
+
+    /// The certificates that are shown, the first one to clients whose name fits none.
+    #[must_use]
+    pub fn certificates(&self) -> &[Arc<ListenerCertificate>] {
+        &self.certificates
     }
 
     /// Makes the handshake with a client whose ClientHello has arrived.

@@ -104,7 +104,7 @@ metrics! {
         "A request or an opaque connection is judged; also for each policy that is watched only and would decide \
          otherwise.";
     "postern_tls_handshakes_total" handshakes: IntCounterVec ["side", "result"];
-        "TLS handshakes, as server (inbound) and client (outbound)",
+        "TLS handshakes, as server (inbound), as client (outbound) and with clients of a gateway (edge)",
         "A handshake has succeeded or failed.";
 
     // Certificates and trust.
@@ -117,6 +117,12 @@ metrics! {
     "postern_certificate_state" certificate_state: IntGaugeVec ["state"];
         "1 for the state our own certificate is in; all 0 while there is none",
         "Ten times a second, by the clock.";
+    "postern_listener_certificate_expiry_timestamp_seconds" listener_certificate_expiry: IntGaugeVec ["certificate"];
+        "When each certificate of a gateway's listeners ends, Unix seconds, by the name of its Secret; of the first 1,000",
+        "A certificate comes into force, or is gone.";
+    "postern_listener_certificate_updates_total" listener_certificate_updates: IntCounterVec ["result"];
+        "Certificates of a gateway's listeners taken over, by result: a failure leaves the last good one of its name",
+        "A Secret or a file has changed: its certificate is taken, or refused.";
     "postern_trust_updates_total" trust_updates: IntCounterVec ["what", "result"];
         "Trust bundles and revocation lists taken over from the source, by result: a failure of `bundle` is also our \
          own, refused with certificate and key",

@@ -185,8 +185,8 @@ pub const REASONS: &[Reason] = &[
     caller(
         "no_certificate",
         503,
-        "We hold no valid certificate.",
-        "The log of the cert agent; `GET /certificates`.",
+        "We hold no valid certificate. In the log of a gateway also: the listener has none to show.",
+        "The log of the cert agent; `GET /certificates`. Of a listener: the log names certificates that are refused.",
     ),
     caller(
         "upstream_unreachable",
@@ -492,11 +492,6 @@ pub const REASONS: &[Reason] = &[
         "A plaintext client that waits for the server? Declare the port `tcp` and PERMISSIVE.",
     ),
     connection(
-        "unrecognized_name",
-        "At a gateway: no listener of the port is for the server name that the client asks for.",
-        "The listeners' `hostname`s; clients that send no server name need a listener without one.",
-    ),
-    connection(
         "bad_proxy_header",
         "At a gateway: a peer that `proxyProtocol.from` lists sent no header of the PROXY protocol, or a damaged one.",
         "The load balancer's setting, or the list in the ClientTrafficPolicy.",
@@ -528,8 +523,13 @@ pub const REASONS: &[Reason] = &[
     ),
     connection(
         "protocol_error",
-        "The peer speaks no TLS 1.3, or breaks its rules.",
-        "A client that is not in the mesh?",
+        "The peer speaks no TLS 1.3 (at a gateway also no 1.2), or breaks its rules.",
+        "A client that is not in the mesh? At a gateway: an old one, or one that verifies no key of the listener's kind.",
+    ),
+    connection(
+        "unrecognized_name",
+        "At a gateway: no listener of the port is for the server name that the client asked for.",
+        "The listeners' hostnames; whose name leads to the gateway?",
     ),
     connection("io_error", "The connection broke during the handshake.", "The network."),
     connection(

@@ -1,7 +1,9 @@
 //! The methods by which the rest of the proxy updates its metrics, and the page that shows them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use prometheus::core::Collector as _;
 use prometheus::{Encoder as _, Histogram, IntCounter, IntGauge, TextEncoder};
 
 use super::{Metrics, TrafficLabels};
@@ -10,6 +12,8 @@ use crate::labels::{CloseReason, Direction, mtls_label};
 
 /// What the names of [`ProcessMetrics`](process_metrics::ProcessMetrics) begin with, in every client library.
 const PROCESS: &str = "process_";
+/// Certificates of listeners that have a series of their own: a page of metrics has room for more, a dashboard has not.
+const MAX_LISTENER_CERTIFICATES: usize = 1000;
 
 impl Metrics {
     /// The text exposition format of everything, in front of the app's own metrics. One answer has each series once, so
@@ -95,9 +99,33 @@ impl Metrics {
         self.decisions.with_label_values(&[decision, policy.unwrap_or("default"), rule])
     }
 
-    /// Counts a handshake: `side` is `server` or `client`.
+    /// Counts a handshake: `side` is `server`, `client` or `edge`.
     pub fn handshake(&self, side: &str, result: &str) {
         self.handshakes.with_label_values(&[side, result]).inc();
+    }
+
+    /// Tells when the certificates of listeners end, each by its name, in place of those that were told before.
+    pub fn listener_certificates<'a>(&self, ends: impl IntoIterator<Item = (&'a str, u64)>) {
+        let ends: BTreeMap<_, _> = ends.into_iter().take(MAX_LISTENER_CERTIFICATES).collect();
+        for told in self.listener_certificate_expiry.collect() {
+            let names = told.get_metric().iter().flat_map(|metric| metric.get_label());
+            for gone in names.map(|label| label.value()).filter(|name| !ends.contains_key(name)) {
+                // It is there: it was told.
+                let _ = self.listener_certificate_expiry.remove_label_values(&[gone]);
+            }
+        }
+        for (name, end) in ends {
+            let end = i64::try_from(end).unwrap_or(i64::MAX);
+            self.listener_certificate_expiry.with_label_values(&[name]).set(end);
+        }
+    }
+
+    /// Counts certificates of listeners that were taken over, and those that were refused.
+    pub fn listener_certificate_updates(&self, taken: usize, refused: usize) {
+        for (result, count) in [("success", taken), ("failure", refused)] {
+            let counter = self.listener_certificate_updates.with_label_values(&[result]);
+            counter.inc_by(u64::try_from(count).unwrap_or(0));
+        }
     }
 
     /// Counts a take-over of certificates.

@@ -70,3 +70,24 @@ fn every_metric_says_what_it_counts_and_when_it_changes() {
         assert!(changes.ends_with('.'), "{name}: {changes}");
     }
 }
+
+#[test]
+fn s48_certificates_of_listeners_come_and_go() {
+    let metrics = Metrics::new(10).unwrap();
+    let told = || {
+        let text = String::from_utf8(metrics.render(b"")).unwrap();
+        let lines = text.lines().filter_map(|line| {
+            line.strip_prefix("postern_listener_certificate_expiry_timestamp_seconds")
+        });
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    metrics.listener_certificates([("shop/a", 7), ("shop/b", 8)]);
+    assert_eq!(told(), ["{certificate=\"shop/a\"} 7", "{certificate=\"shop/b\"} 8"]);
+    metrics.listener_certificates([("shop/b", 9)]);
+    assert_eq!(told(), ["{certificate=\"shop/b\"} 9"]);
+    let names: Vec<_> = (0..1500).map(|number| format!("shop/{number}")).collect();
+    metrics.listener_certificates(names.iter().map(|name| (&**name, 1)));
+    assert_eq!(told().len(), 1000);
+    metrics.listener_certificates([]);
+    assert!(told().is_empty());
+}

@@ -53,7 +53,8 @@ fn the_last_good_certificate_of_a_name_stays() {
         );
         assert!(said.iter().all(|said| said.contains("shop/web")), "{row}: {said:?}");
         assert_eq!(digest(&renewed.store) == old_digest, stays, "{row}");
-        assert_eq!(renewed.changed, !stays, "{row}");
+        assert_eq!((renewed.changed, renewed.taken), (!stays, usize::from(!stays)), "{row}");
+        assert_eq!(renewed.store.refused().len(), said.len(), "{row}");
     }
 }
 
@@ -85,4 +86,29 @@ fn where_no_better_one_is_held_clients_judge_the_time() {
     assert!(taken.refused.is_empty() && taken.store.get("shop/web").is_some());
     let again = taken.store.renewed([offer("shop/web", &pair_until(2021))], NOW);
     assert!(again.refused.is_empty() && again.changed);
+}
+
+#[test]
+fn a_refusal_is_told_once() {
+    let (old, new) = (pair_until(2030), pair_until(2031));
+    let bad = || offer("shop/web", &mixed(&new, &old));
+    let first = CertificateStore::default().renewed([offer("shop/web", &old)], NOW);
+    let refused = first.store.renewed([bad()], NOW);
+    assert_eq!(refused.refused.len(), 1);
+    let again = refused.store.renewed([bad()], NOW);
+    assert_eq!((again.refused.len(), again.store.refused().len()), (0, 1));
+    let otherwise = again.store.renewed([unreadable("shop/web")], NOW);
+    assert_eq!(otherwise.refused.len(), 1);
+    let mended = otherwise.store.renewed([offer("shop/web", &new)], NOW);
+    assert!(mended.changed && mended.store.refused().is_empty());
+}
+
+#[test]
+fn of_two_with_one_name_the_later_one_counts() {
+    let (old, new) = (pair_until(2030), pair_until(2031));
+    let both = [offer("shop/web", &old), offer("shop/web", &new)];
+    let taken = CertificateStore::default().renewed(both, NOW);
+    let alone = CertificateStore::default().renewed([offer("shop/web", &new)], NOW);
+    let digest = |store: &CertificateStore| *store.get("shop/web").unwrap().sha256();
+    assert_eq!(digest(&taken.store), digest(&alone.store));
 }
