@@ -22,7 +22,9 @@ use crate::connection::edge_tls::{
     EdgeTlsOptions, OfferedCertificate, SessionTickets, TlsVersion,
 };
 use crate::control::config::{CertificateFiles, GatewayConfig};
+use crate::control::gateway_certificates;
 use crate::limits::Limits;
+use crate::telemetry::metrics::Metrics;
 use crate::traffic::answer_fields::AnswerFields;
 use crate::traffic::edge::{EdgeListener, EdgePort, EdgePorts, GatewayBind};
 
@@ -60,8 +62,8 @@ impl EdgeBuilder {
     }
 
     /// The edge of these resources, and what of it is not as it was written, for the log.
-    pub fn build(&mut self, resources: &Resources) -> (EdgePorts, Vec<String>) {
-        let mut problems = self.renew_certificates(resources.secrets());
+    pub fn build(&mut self, resources: &Resources, metrics: &Metrics) -> (EdgePorts, Vec<String>) {
+        let mut problems = self.renew_certificates(resources.secrets(), metrics);
         let clients = ClientTraffic::build(resources.client_traffic_policies(), &self.mesh);
         let table = GatewayTable::build(resources, &self.selection);
         let mut made: HashMap<Arc<str>, Arc<EdgeListener>> = HashMap::new();
@@ -83,11 +85,15 @@ impl EdgeBuilder {
         (ports, problems)
     }
 
-    fn renew_certificates(&mut self, secrets: &[Secret]) -> Vec<String> {
+    fn renew_certificates(&mut self, secrets: &[Secret], metrics: &Metrics) -> Vec<String> {
         let of_secrets = secrets.iter().filter_map(offered);
         let of_files = self.files.iter().map(read);
         let renewed = self.certificates.renewed(of_secrets.chain(of_files), unix_now());
         self.certificates = renewed.store;
+        metrics.listener_certificate_updates(renewed.taken, renewed.refused.len());
+        let all = self.certificates.all();
+        let ends = all.iter().map(|one| (&**one.name(), one.leaf().not_after));
+        metrics.listener_certificates(ends);
         renewed.refused.iter().map(ToString::to_string).collect()
     }
 
@@ -210,10 +216,5 @@ fn offered(secret: &Secret) -> Option<OfferedCertificate> {
 }
 
 fn read(files: &CertificateFiles) -> OfferedCertificate {
-    let load = |path: &std::path::Path| {
-        std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
-    };
-    let content = load(&files.certificate)
-        .and_then(|certificate| Ok((certificate, Zeroizing::new(load(&files.key)?))));
-    OfferedCertificate { name: files.name.to_string().into(), content }
+    gateway_certificates::read(files.name.to_string().into(), &files.certificate, &files.key)
 }

@@ -21,9 +21,25 @@ pub struct ResourceInstaller {
     /// Its configuration.
     pub config: Arc<Config>,
     /// What makes the edge, where the proxy is a gateway.
-    edge: Option<Arc<Mutex<EdgeBuilder>>>,
+    edge: Option<Arc<Mutex<InstalledEdge>>>,
     /// What the snapshot in force was made of.
     in_force: Arc<Mutex<Option<(Workload, Resources)>>>,
+}
+
+/// The edge, and what it was made of.
+struct InstalledEdge {
+    builder: EdgeBuilder,
+    resources: Option<Resources>,
+}
+
+impl InstalledEdge {
+    fn install(&mut self, resources: &Resources, state: &ProxyState) {
+        let (ports, problems) = self.builder.build(resources, &state.metrics);
+        for problem in problems {
+            tracing::error!(problem, "at the edge");
+        }
+        state.edge.install(ports);
+    }
 }
 
 impl ResourceInstaller {
@@ -35,7 +51,8 @@ impl ResourceInstaller {
         let state = ProxyState::new(config.traffic_settings(), workers)?;
         let edge = config.gateway.as_ref().map(|gateway| {
             let mesh = mesh_domains(&config);
-            Arc::new(Mutex::new(EdgeBuilder::new(gateway, config.limits, mesh)))
+            let builder = EdgeBuilder::new(gateway, config.limits, mesh);
+            Arc::new(Mutex::new(InstalledEdge { builder, resources: None }))
         });
         Ok(Self { state, config: Arc::new(config), edge, in_force: Arc::default() })
     }
@@ -56,11 +73,18 @@ impl ResourceInstaller {
 
     fn install_edge(&self, resources: &Resources) {
         let Some(edge) = &self.edge else { return };
-        let (ports, problems) = edge.lock().build(resources);
-        for problem in problems {
-            tracing::error!(problem, "at the edge");
+        let mut edge = edge.lock();
+        edge.install(resources, &self.state);
+        edge.resources = Some(resources.clone());
+    }
+
+    /// Makes the edge anew of the resources in force: certificates that are files have changed.
+    pub fn renew_edge(&self) {
+        let Some(edge) = &self.edge else { return };
+        let mut edge = edge.lock();
+        if let Some(resources) = edge.resources.clone() {
+            edge.install(&resources, &self.state);
         }
-        self.state.edge.install(ports);
     }
 
     /// Puts in force the received resources that authorize, for the workload as the cluster describes it. Services are

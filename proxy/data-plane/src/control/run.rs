@@ -22,7 +22,7 @@ use crate::control::installer::ResourceInstaller;
 use crate::control::sockets::BoundSockets;
 use crate::control::trace_export::TraceExport;
 use crate::control::upgrade::{self, HandOver, InheritedSockets, Preparation, Successor};
-use crate::control::{cluster, credentials, drain, jwks, resource_files};
+use crate::control::{cluster, credentials, drain, gateway_certificates, jwks, resource_files};
 use crate::telemetry::{LogLevels, LogWriter};
 use crate::traffic::accept::{self, ListenerPurpose};
 use crate::traffic::edge::GatewayBind;
@@ -232,6 +232,13 @@ fn follow_sources(
         IdentitySource::Files(files) => {
             tokio::spawn(credentials::files::follow(state.clone(), files));
         }
+    }
+    if let Some(gateway) = &config.gateway {
+        let files = gateway.certificates.iter();
+        let files = files.flat_map(|files| [files.certificate.clone(), files.key.clone()]);
+        let (renewing, poll) = (installer.clone(), config.limits.resource_poll);
+        let renew = move || renewing.renew_edge();
+        tokio::spawn(gateway_certificates::follow(files.collect(), poll, renew));
     }
     tokio::spawn(resource_files::follow_resources(installer.clone()));
     tokio::spawn(cluster::follow(installer));
