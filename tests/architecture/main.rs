@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("process-metrics", &[]),
     ("back-off", &[]),
     ("balancer", &[]),
+    ("rate-limit", &[]),
     ("page-server", &[]),
     ("web-fetch", &["identity"]),
     (
@@ -54,6 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "page-server",
             "policy",
             "process-metrics",
+            "rate-limit",
             "web-fetch",
         ],
     ),
@@ -122,8 +124,9 @@ fn examples_are_ordinary_apps() {
 }
 
 #[test]
-fn identity_policy_and_balancer_do_no_io_and_read_no_clock() {
-    for folder in ["identity/src", "policy/src", "crates/balancer/src"] {
+fn what_only_decides_does_no_io_and_reads_no_clock() {
+    let folders = ["identity/src", "policy/src", "crates/balancer/src", "crates/rate-limit/src"];
+    for folder in folders {
         for (path, text) in sources(&repository().join(folder)) {
             let code = text.split("#[cfg(test)]").next().unwrap_or("");
             for banned in [
