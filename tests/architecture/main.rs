@@ -44,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("back-off", &[]),
     ("balancer", &[]),
     ("rate-limit", &[]),
+    ("global-limits", &["back-off", "rate-limit"]),
     ("page-server", &[]),
     ("web-fetch", &["identity"]),
     (
@@ -51,6 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "back-off",
             "balancer",
+            "global-limits",
             "identity",
             "page-server",
             "policy",
