@@ -21,7 +21,7 @@ pub use exercise::{exercise, exercise_for_seconds};
 pub type Target = fn(&[u8]);
 
 /// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("config", targets::config),
     ("resources", targets::resources),
     ("spiffe_id", targets::spiffe_id),
@@ -38,4 +38,5 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("service", targets::service),
     ("traceparent", targets::traceparent),
     ("proxy_protocol", targets::proxy_protocol),
+    ("store_reply", targets::store_reply),
 ];

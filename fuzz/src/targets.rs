@@ -6,6 +6,7 @@ mod names;
 mod raw;
 mod review;
 mod service;
+mod stores;
 mod tokens;
 mod traces;
 
@@ -15,5 +16,6 @@ pub use names::{crl, leaf, path, spiffe_id};
 pub use raw::{client_hello, proxy_protocol, raw_http1, sniff};
 pub use review::review;
 pub use service::service;
+pub use stores::store_reply;
 pub use tokens::{jwks, token};
 pub use traces::traceparent;

@@ -32,4 +32,4 @@ macro_rules! targets {
     };
 }
 
-targets!(config resources spiffe_id leaf crl path gate raw_http1 sniff client_hello token jwks review service traceparent proxy_protocol);
+targets!(config resources spiffe_id leaf crl path gate raw_http1 sniff client_hello token jwks review service traceparent proxy_protocol store_reply);
