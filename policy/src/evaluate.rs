@@ -155,7 +155,7 @@ impl Operation {
 
 /// A field over a fact with several readings: an allowing rule needs X in all readings and notX in none; a denying one
 /// takes X in any reading, and does not apply because of notX only where notX holds in all.
-fn holds_in_readings<T>(
+pub(crate) fn holds_in_readings<T>(
     field: &FieldPatterns<T>,
     bias: DoubtBias,
     in_all: impl Fn(&T) -> bool,

@@ -22,6 +22,7 @@ mod listener_set;
 mod namespace;
 mod object;
 mod peer_authentication;
+mod rate_limit_policy;
 mod reference_grant;
 mod request_authentication;
 mod route;
@@ -48,6 +49,7 @@ pub use fault_injection::FaultInjection;
 pub use object::dns_label as namespace_name;
 pub use peer_authentication::PeerAuthentication;
 pub(crate) use peer_authentication::PolicyScope;
+pub use rate_limit_policy::{LimitTarget, RateLimitPolicy};
 pub use request_authentication::RequestAuthentication;
 pub use rules::{check_method_pattern, check_path_pattern};
 pub use selector::MatchLabels;
@@ -88,6 +90,7 @@ pub struct Resources {
     secrets: Vec<Secret>,
     config_maps: Vec<ConfigMap>,
     namespaces: Vec<Namespace>,
+    rate_limit_policies: Vec<RateLimitPolicy>,
 }
 
 impl Resources {
@@ -112,6 +115,7 @@ impl Resources {
             secrets: Vec::new(),
             config_maps: Vec::new(),
             namespaces: Vec::new(),
+            rate_limit_policies: Vec::new(),
         }
     }
 
@@ -199,6 +203,7 @@ impl Resources {
             + self.secrets.len()
             + self.config_maps.len()
             + self.namespaces.len()
+            + self.rate_limit_policies.len()
     }
 
     /// True when there is none.
@@ -301,6 +306,11 @@ impl Resources {
     pub fn namespace_labels(&self, name: &str) -> Option<&BTreeMap<String, String>> {
         let found = self.namespaces.binary_search_by(|known| (*known.name).cmp(name));
         found.ok().and_then(|at| self.namespaces.get(at)).map(|known| &known.labels)
+    }
+
+    /// The RateLimitPolicies, by `namespace/name`.
+    pub fn rate_limit_policies(&self) -> &[RateLimitPolicy] {
+        &self.rate_limit_policies
     }
 }
 

@@ -21,7 +21,7 @@ impl KeyDigests {
 }
 
 impl KeyDigest {
-    /// Two digests of the key: which part of a table it belongs to must say nothing about its place in it.
+    /// The part of a table that it belongs to: by other bits than its place in that part.
     pub(crate) fn part(self, parts: usize) -> usize {
         let high = usize::try_from(self.0 >> 96).unwrap_or(0);
         high % parts.max(1)

@@ -25,6 +25,7 @@ use crate::route::{
 };
 use crate::yaml::{DiagnosticCode, YamlMapping, YamlReader, YamlValue};
 use filters::RuleFilters;
+pub(super) use matches::read_headers as read_header_matches;
 
 /// The most rules of an HTTPRoute or GRPCRoute, as the standard has it.
 const MAX_RULES: usize = 16;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::{
     Resources, ServiceEntry, SourceFile, authorization, backend_tls_policy, client_traffic,
     config_map, destination_rule, fault_injection, gateway, gateway_class, list, listener_set,
-    namespace, object, peer_authentication, reference_grant, request_authentication, route, secret,
-    service_entry, token_policy,
+    namespace, object, peer_authentication, rate_limit_policy, reference_grant,
+    request_authentication, route, secret, service_entry, token_policy,
 };
 use crate::Diagnostic;
 use crate::resources::kind::{self, ResourceKind};
@@ -92,10 +92,13 @@ pub fn survey(files: &[SourceFile], reading: &ReadOptions<'_>) -> ResourceSurvey
         .extend(resources.authorization.iter().flat_map(|policy| policy.unresolved(&resources)));
     let tokens = &resources.request_authentication;
     diagnostics.extend(tokens.iter().flat_map(|object| object.unresolved(&resources)));
+    let limits = resources.rate_limit_policies.iter();
+    diagnostics.extend(limits.flat_map(|policy| policy.unresolved(&resources)));
     let rules = resources.destination_rules.iter();
     diagnostics.extend(rules.filter_map(|rule| rule.misplaced_tls(&resources)));
     resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
     resources.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
+    resources.rate_limit_policies.sort_by(|a, b| a.name().cmp(b.name()));
     resources.routes.sort_by(|a, b| a.id.cmp(&b.id));
     resources.sort_edge();
     ResourceSurvey { resources, objects, diagnostics }
@@ -193,6 +196,10 @@ impl ResourceSet<'_> {
             ResourceKind::ClientTrafficPolicy => {
                 let read = client_traffic::read(reader, &object)?;
                 self.resources.client_traffic.push(read);
+            }
+            ResourceKind::RateLimitPolicy => {
+                let read = rate_limit_policy::read(reader, &object)?;
+                self.resources.rate_limit_policies.push(read);
             }
             ResourceKind::ServiceEntry => {
                 let entry = service_entry::read(reader, &object, root_namespace)?;

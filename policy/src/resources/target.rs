@@ -17,7 +17,7 @@ const MAX_TARGETS: usize = 16;
 
 /// A Service of the policy's own namespace.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct TargetRef {
+pub struct TargetRef {
     /// `<service>.<namespace>.svc.cluster.local`
     host: Arc<str>,
     namespace: Arc<str>,
@@ -77,12 +77,22 @@ fn read_target(
         // Reported already; a second message about the name would only confuse.
         return None;
     }
-    Some(TargetRef {
-        host: format!("{}.{namespace}{CLUSTER_SUFFIX}", name?).into(),
+    Some(service(reader, &name?, namespace, value.node.mark))
+}
+
+/// A Service, of the reader's file.
+pub(super) fn service(
+    reader: &YamlReader,
+    name: &str,
+    namespace: &Arc<str>,
+    mark: SourcePosition,
+) -> TargetRef {
+    TargetRef {
+        host: format!("{name}.{namespace}{CLUSTER_SUFFIX}").into(),
         namespace: Arc::clone(namespace),
         file: Arc::clone(reader.file()),
-        mark: value.node.mark,
-    })
+        mark,
+    }
 }
 
 /// A Service's name (RFC 1035 as Kubernetes takes it): one that no Service can have would be about nobody.

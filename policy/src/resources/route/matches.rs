@@ -46,7 +46,7 @@ pub(super) fn read_match(reader: &mut YamlReader, value: YamlValue<'_>) -> Optio
 }
 
 /// Reads `headers` of a match, of HTTP or gRPC.
-pub(super) fn read_headers(
+pub(in crate::resources) fn read_headers(
     reader: &mut YamlReader,
     map: &mut YamlMapping<'_>,
 ) -> Option<Vec<HeaderMatch>> {
