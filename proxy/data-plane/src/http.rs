@@ -13,6 +13,7 @@ pub mod headers;
 pub mod http1_client;
 pub(crate) mod interim;
 pub(crate) mod keep_alive;
+mod limit_refusal;
 pub mod original_version;
 pub mod serve;
 pub(crate) mod shared_connection;
@@ -21,4 +22,5 @@ pub mod trace_headers;
 pub mod tunnel;
 
 pub(crate) use h2_send::send_body;
+pub use limit_refusal::{LimitRefusal, LimitRefusalKind, whole_seconds};
 pub use token_refusal::TokenRefusal;

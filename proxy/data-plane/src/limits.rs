@@ -238,6 +238,9 @@ limits! {
     "traceTimeout" trace_timeout: Duration = Duration::from_secs(10), Duration::from_millis(100), Duration::from_secs(60);
         "For a connection to the collector, and for its answer to a batch.",
         "What OpenTelemetry's own exporters wait; a collector that needs longer is away.";
+    "rateLimitKeys" rate_limit_keys: u32 = 100_000, 1_000, 10_000_000;
+        "Callers that rate limits keep apart, over all of them; beyond it new ones share one bucket of their limit.",
+        "Every caller of a busy edge in 8 MiB; a flood of addresses takes no more, and no known caller's bucket.";
     "metricPrincipals" metric_principals: u32 = 256, 1, 10_000;
         "Different principals with series of their own; the rest are counted as `other`.",
         "Every caller of a service, and no way to fill the metrics store from outside (S-48).";

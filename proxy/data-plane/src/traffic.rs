@@ -22,6 +22,7 @@ pub mod jwt;
 pub mod mesh;
 pub mod opaque;
 pub mod outbound;
+pub mod rate_limits;
 pub mod reauth;
 pub mod record;
 pub mod review;

@@ -97,6 +97,7 @@ impl ResourceInstaller {
     /// Where all that authorizes says what it said before, nothing that is open is judged again.
     fn authorize(&self, workload: &Workload, resources: &Resources) {
         let mut in_force = self.in_force.lock();
+        self.state.install_limits(resources, workload);
         let is_new = in_force
             .as_ref()
             .is_none_or(|(own, before)| own != workload || !resources.authorize_as(before));

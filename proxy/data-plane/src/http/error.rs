@@ -7,11 +7,11 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_A
 use http::{Response, StatusCode};
 use policy::Denial;
 
-use crate::http::TokenRefusal;
 use crate::http::body::{Body, BodyFailure};
 use crate::http::gate::GateRefusal;
 use crate::http::gate::answer::BadAnswer;
 use crate::http::headers::REASON_HEADER;
+use crate::http::{LimitRefusal, LimitRefusalKind, TokenRefusal};
 
 /// The reason of an app that no connection could be opened to: it has seen nothing of the request.
 pub const APP_UNREACHABLE: &str = "app_unreachable";
@@ -184,6 +184,9 @@ pub enum RequestError {
     /// The service has as many requests under way as its DestinationRule allows.
     #[error("{0} has as many requests under way as its DestinationRule allows")]
     Overloaded(String),
+    /// The caller has made as many requests as it may, or has as many under way.
+    #[error("refused by a limit: {0}")]
+    Limited(Box<LimitRefusal>),
 }
 
 impl RequestError {
@@ -219,6 +222,10 @@ impl RequestError {
             Self::BadStream(_) | Self::Client(_) | Self::ClientBody(_) | Self::NotHttp => {
                 StatusCode::BAD_REQUEST
             }
+            Self::Limited(refusal) => match refusal.kind {
+                LimitRefusalKind::NoStore => StatusCode::SERVICE_UNAVAILABLE,
+                _ => StatusCode::TOO_MANY_REQUESTS,
+            },
             Self::RouteNotFound(_) => StatusCode::NOT_FOUND,
             Self::Misdirected(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -262,6 +269,7 @@ impl RequestError {
             Self::RequestTimeout(_) => "request_timeout",
             Self::RetryBudget(_) => "retry_budget",
             Self::Overloaded(_) => "overloaded",
+            Self::Limited(refusal) => refusal.kind.reason(),
             Self::NoCertificate => "no_certificate",
             Self::Connect { who: OtherEnd::App, .. } => APP_UNREACHABLE,
             Self::Connect { .. } => "upstream_unreachable",
@@ -323,24 +331,44 @@ impl RequestError {
         if let Self::Token(refusal) = self {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(refusal.challenge()));
         }
+        if let Self::Limited(refusal) = self {
+            headers.insert(RETRY_AFTER, HeaderValue::from(refusal.retry_after_seconds()));
+        }
         if is_grpc {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             headers.insert("grpc-status", HeaderValue::from_static(grpc_status(self.status())));
             headers.insert("grpc-message", HeaderValue::from_static(self.reason()));
             return response;
         }
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type()));
         if self.status() == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.closes() {
             headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
         }
-        let text = format!("postern: {}\n", self.reason());
+        let text = self.text();
         headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
         *response.status_mut() = self.status();
         *response.body_mut() = Body::from_bytes(text);
         response
+    }
+}
+
+impl RequestError {
+    fn content_type(&self) -> &'static str {
+        match self {
+            Self::Limited(_) => "application/problem+json",
+            _ => "text/plain",
+        }
+    }
+
+    /// The body of the answer.
+    fn text(&self) -> String {
+        match self {
+            Self::Limited(refusal) => refusal.problem(self.status().as_u16()),
+            _ => format!("postern: {}\n", self.reason()),
+        }
     }
 }
 

@@ -173,6 +173,18 @@ metrics! {
          (outbound) is full",
         "A request or stream is refused for that.";
 
+    // Rate limits.
+    "postern_rate_limit_decisions_total" rate_limit_decisions: IntCounterVec ["limit", "decision", "store"];
+        "Requests that a limit let through or refused, by who has counted: local, redis, overflow (the bucket that callers \
+         share for whom limits.rateLimitKeys has no room), fallback (this proxy in the store's place), or none",
+        "A limit has decided a request.";
+    "postern_rate_limit_store_up" pub rate_limit_store_up: IntGauge [];
+        "1 while the store of rate limits answers; 0 while it is away, and without one",
+        "The store has answered, or has not in time.";
+    "postern_rate_limit_keys" pub rate_limit_keys: IntGauge [];
+        "Callers that rate limits keep apart now",
+        "Once a second.";
+
     // Policy and keys.
     "postern_config_updates_total" config_updates: IntCounterVec ["result"];
         "Policy and service updates, by result",

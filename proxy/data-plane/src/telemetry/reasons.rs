@@ -169,6 +169,24 @@ pub const REASONS: &[Reason] = &[
         "The service has as many requests under way as its DestinationRule allows.",
         "Raise `connectionPool`, or look at why the service is slow.",
     ),
+    caller(
+        "rate_limited",
+        429,
+        "The caller has made as many requests as a RateLimitPolicy allows. `RateLimit` says what is left, `Retry-After` when.",
+        "Wait as long; the log line names the limit. docs/rate-limits.md.",
+    ),
+    caller(
+        "concurrency_limited",
+        429,
+        "The caller has as many requests under way as a RateLimitPolicy allows.",
+        "Wait for an answer; the log line names the limit. docs/rate-limits.md.",
+    ),
+    caller(
+        "rate_limit_store_unavailable",
+        503,
+        "The store that counts for a RateLimitPolicy did not answer, and its `onStoreFailure` is deny.",
+        "Look at Redis: `postern_rate_limit_store_up`. docs/rate-limits.md.",
+    ),
     request("redirected", "The rule of a route led the caller elsewhere.", NOTHING),
     request("cors_preflight", "The rule of a route answered a browser's preflight.", NOTHING),
     request(

@@ -42,7 +42,8 @@ impl HeaderSource for RequestFacts<'_> {
 }
 
 impl RequestFacts<'_> {
-    fn facts(&self) -> HttpFacts<'_> {
+    /// The same for the `policy` crate.
+    pub(crate) fn http(&self) -> HttpFacts<'_> {
         HttpFacts {
             method: self.method.as_str(),
             host: self.host,
@@ -71,7 +72,7 @@ pub fn request(
     connection: &ConnectionFacts<'_>,
     request_facts: &RequestFacts<'_>,
 ) -> AuthorizationVerdict {
-    let request = request_facts.facts();
+    let request = request_facts.http();
     let decision = snapshot.authorize_request(connection, &request);
     verdict(snapshot, connection, Some(&request), decision)
 }

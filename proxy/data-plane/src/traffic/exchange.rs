@@ -242,7 +242,7 @@ impl<P: ExchangePhases> Handler for ExchangeHandler<P> {
             Ok(ready) => forward(&*self.0, ready, &mut record).await,
             Err(PhaseEnd::Answer { mut response, reason }) => {
                 record.answered_here(&response, reason);
-                record.change_answer(response.headers_mut());
+                record.complete_head(response.headers_mut());
                 return response.map(|body| body.with_guard(record));
             }
             Err(PhaseEnd::Refuse(error)) => Err(error),
@@ -411,7 +411,7 @@ fn conclude(
             error.response(grpc)
         }
     };
-    record.change_answer(response.headers_mut());
+    record.complete_head(response.headers_mut());
     response.map(|body| body.with_guard(record))
 }
 

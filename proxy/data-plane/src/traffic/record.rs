@@ -11,9 +11,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use balancer::InFlight;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::Method;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Frame;
 use policy::{Denial, Permit};
+use rate_limit::UnderwayGuard;
 
 use crate::clock::Clock;
 use crate::connection::registry::Connection;
@@ -90,11 +92,15 @@ pub struct RequestRecord {
     /// The rule that took it.
     rule: Option<Arc<str>>,
     /// What a listener of the edge adds to its answers, and whether this one goes over TLS.
-    answer_fields: Option<(Arc<AnswerFields>, bool)>,
+    listener_fields: Option<(Arc<AnswerFields>, bool)>,
     /// It counts as under way at its endpoint.
     in_flight: Option<InFlight>,
     /// It counts as under way at a service whose DestinationRule limits that.
     underway: Option<Underway>,
+    /// What phases add to the answer, whoever gives it.
+    answer_fields: Vec<(HeaderName, HeaderValue)>,
+    /// It counts as under way at the limits of its caller.
+    concurrency: Vec<UnderwayGuard>,
     dropped: u32,
     sent: u64,
     grpc_status: Option<Box<str>>,
@@ -127,9 +133,11 @@ impl RequestRecord {
             upstream: None,
             retried: None,
             rule: None,
-            answer_fields: None,
+            listener_fields: None,
             in_flight: None,
             underway: None,
+            answer_fields: Vec::new(),
+            concurrency: Vec::new(),
             dropped: 0,
             sent: 0,
             grpc_status: None,
@@ -222,14 +230,7 @@ impl RequestRecord {
 
     /// The fields that its answer gets, whoever gives it.
     pub fn answer_with(&mut self, fields: &Arc<AnswerFields>, tls: bool) {
-        self.answer_fields = Some((fields.clone(), tls));
-    }
-
-    /// Gives an answer those fields.
-    pub fn change_answer(&self, headers: &mut HeaderMap) {
-        if let Some((fields, tls)) = &self.answer_fields {
-            fields.change(headers, *tls);
-        }
+        self.listener_fields = Some((fields.clone(), tls));
     }
 
     /// It is under way at an endpoint, until its answer has ended; no longer at the endpoint of an attempt before.
@@ -240,6 +241,26 @@ impl RequestRecord {
     /// It is under way at a service that counts its requests.
     pub fn underway(&mut self, at: Underway) {
         self.underway = Some(at);
+    }
+
+    /// What the limits of its caller say of it: fields for the answer, and its places among those under way.
+    pub fn limited(
+        &mut self,
+        fields: Vec<(HeaderName, HeaderValue)>,
+        concurrency: Vec<UnderwayGuard>,
+    ) {
+        self.answer_fields.extend(fields);
+        self.concurrency = concurrency;
+    }
+
+    /// Puts into the head of the answer what phases add to it, beside what is there, and what its listener says of it.
+    pub fn complete_head(&mut self, headers: &mut HeaderMap) {
+        if let Some((fields, tls)) = &self.listener_fields {
+            fields.change(headers, *tls);
+        }
+        for (name, value) in self.answer_fields.drain(..) {
+            headers.append(name, value);
+        }
     }
 
     /// The verdict of policy; counted at once. Returns the decision.

@@ -10,7 +10,9 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use identity::SpiffeId;
 use identity::verify::HandshakeSide;
-use policy::{Protocol, Resources, RouteTable, ServiceTable, Snapshot, TrafficPolicies, Workload};
+use policy::{
+    Protocol, RateLimits, Resources, RouteTable, ServiceTable, Snapshot, TrafficPolicies, Workload,
+};
 use rustls_pki_types::UnixTime;
 use tokio::sync::watch;
 
@@ -30,6 +32,7 @@ use crate::traffic::demand::DestinationDemand;
 use crate::traffic::edge::Edge;
 use crate::traffic::gateway::ClientConnections;
 use crate::traffic::jwt::UsedProofs;
+use crate::traffic::rate_limits::RequestLimits;
 use crate::traffic::services::{CallRules, Services};
 use crate::traffic::settings::TrafficSettings;
 use crate::traffic::token_keys::TokenKeys;
@@ -52,6 +55,8 @@ pub struct ProxyState {
     pub decisions: RecentDecisions,
     /// The keys of token issuers.
     pub token_keys: TokenKeys,
+    /// The limits of callers, and what they have used of them.
+    pub rate_limits: RequestLimits,
     /// The proofs of possession that were used.
     pub used_proofs: UsedProofs,
     /// Whether the proxy is ending, and since when new connections are not taken.
@@ -114,8 +119,11 @@ impl ProxyState {
         let names = usize::try_from(settings.limits.metric_principals)?;
         let metrics = Arc::new(Metrics::new(names)?);
         let spans = span_queue(&settings, &metrics);
+        let clock = Arc::new(Clock::start());
+        let keys = usize::try_from(settings.limits.rate_limit_keys)?;
         Ok(Arc::new(Self {
-            clock: Arc::new(Clock::start()),
+            rate_limits: RequestLimits::new(keys, clock.clone(), metrics.clone()),
+            clock,
             registry: Arc::new(Registry::new(workers)),
             mesh_connections: MeshConnectionTable::new(workers),
             metrics,
@@ -180,6 +188,11 @@ impl ProxyState {
         let routes = RouteTable::build(resources, workload);
         let policies = TrafficPolicies::build(resources, workload);
         self.services.install_calls(CallRules { routes, policies, incomplete });
+    }
+
+    /// Puts in force how many requests callers of `workload` may make, for the next request on.
+    pub fn install_limits(&self, resources: &Resources, workload: &Workload) {
+        self.rate_limits.install(RateLimits::build(resources, workload, false));
     }
 
     /// What the cluster knows of our own pod: the protocols of the app's ports, and the one service that selects it.

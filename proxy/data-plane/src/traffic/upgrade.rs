@@ -67,13 +67,16 @@ pub(crate) fn finish_upgrade(
         Ok(response) => response,
         Err(error) => {
             record.refused(&error);
-            return (error.response(false).map(|body| body.with_guard(record)), None);
+            let mut response = error.response(false);
+            record.complete_head(response.headers_mut());
+            return (response.map(|body| body.with_guard(record)), None);
         }
     };
     record.answered(&response);
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         headers::strip_hop_by_hop(response.headers_mut());
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        record.complete_head(response.headers_mut());
         let of = TrailerKind::of(response.headers());
         let response = response.map(|body| body.within(limits, of).with_guard(record));
         return (response, None);

@@ -203,6 +203,7 @@ impl Worker {
         if self.index == 0 {
             let now = self.state.clock.since_start(Instant::now());
             self.state.balancers.report(&self.state.metrics, now);
+            self.state.rate_limits.sweep();
         }
     }
 }

@@ -182,6 +182,18 @@ impl Metrics {
         self.route_requests.with_label_values(&[self.names.capped(route)])
     }
 
+    /// The counter of what one limit decided: `allow` or `deny`, by whom.
+    #[must_use]
+    pub fn rate_limit_decision(
+        &self,
+        limit: &Arc<str>,
+        decision: &'static str,
+        store: &'static str,
+    ) -> IntCounter {
+        let limit = self.names.capped(limit);
+        self.rate_limit_decisions.with_label_values(&[limit, decision, store])
+    }
+
     /// Counts a copy of a request for a mirror.
     pub fn mirror(&self, result: &'static str) {
         self.mirrors.with_label_values(&[result]).inc();

@@ -21,6 +21,7 @@ use crate::traffic::client;
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
 use crate::traffic::judge::RequestJudge;
 use crate::traffic::mesh::StreamKind;
+use crate::traffic::rate_limits::LimitCaller;
 use crate::traffic::reauth;
 use crate::traffic::record::RequestRecord;
 
@@ -124,6 +125,21 @@ impl ExchangePhases for InboundPhases {
         (): &(),
     ) -> impl Future<Output = Phase<Permit>> + Send {
         ready(self.judge.authorize(exchange).map_err(Into::into))
+    }
+
+    fn limit(
+        &self,
+        exchange: &mut Exchange<'_>,
+        (): &(),
+    ) -> impl Future<Output = Phase<()>> + Send {
+        let caller = LimitCaller {
+            principal: self.inbound.peer().map(|peer| peer.id.without_scheme()),
+            api_key: None,
+            source: self.inbound.connection.source.ip(),
+            listener: None,
+            route: None,
+        };
+        self.inbound.worker.state.rate_limits.limit(exchange, &caller)
     }
 
     fn set_headers(&self, parts: &mut Parts) {

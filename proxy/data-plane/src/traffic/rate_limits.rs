@@ -1,0 +1,136 @@
+//! The phase that limits requests: after authorization, because limits are kept by caller and a refused caller uses up
+//! nobody's share.
+//!
+//! Which limits a request meets and as whose is told by the `policy` crate ([`policy::RateLimits`]); counting is done by
+//! the crate `rate-limit`, in one state for all workers. Where no limit is in force, a request costs one look.
+
+mod counter;
+mod fields;
+mod in_force;
+mod met;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use policy::rate_limit::ListenerName;
+use policy::route::RouteRule;
+use policy::{HttpFacts, LimitRequest, RateLimits};
+use rate_limit::{Decision, KeyBudget, KeyDigests, Quota};
+
+use crate::clock::Clock;
+use crate::http::error::RequestError;
+use crate::telemetry::metrics::Metrics;
+use crate::traffic::exchange::{Exchange, Phase};
+use in_force::LimitsInForce;
+use met::MetLimits;
+
+/// The limits in force, and what callers have used of them. One for all workers.
+pub struct RequestLimits {
+    in_force: arc_swap::ArcSwap<LimitsInForce>,
+    digests: KeyDigests,
+    budget: Arc<KeyBudget>,
+    clock: Arc<Clock>,
+    metrics: Arc<Metrics>,
+}
+
+/// Who makes a request, as far as its head does not say.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LimitCaller<'a> {
+    /// The verified peer, as policies write principals.
+    pub(crate) principal: Option<&'a str>,
+    /// The id of its API key.
+    pub(crate) api_key: Option<&'a str>,
+    /// The TCP peer's address; what a trusted hop reported comes before it ([`Exchange::remote_ip`]).
+    pub(crate) source: IpAddr,
+    /// At a gateway, the listener it came in by.
+    pub(crate) listener: Option<ListenerName<'a>>,
+    /// At a gateway, the rule that took it.
+    pub(crate) route: Option<&'a RouteRule>,
+}
+
+impl<'a> LimitCaller<'a> {
+    fn request(&self, http: HttpFacts<'a>, client: IpAddr) -> LimitRequest<'a> {
+        let Self { principal, api_key, listener, route, .. } = *self;
+        LimitRequest { http, principal, api_key, client, listener, route }
+    }
+}
+
+impl RequestLimits {
+    /// No limits yet; at most so many callers are kept apart.
+    #[must_use]
+    pub fn new(keys: usize, clock: Arc<Clock>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            in_force: arc_swap::ArcSwap::default(),
+            digests: KeyDigests::default(),
+            budget: Arc::new(KeyBudget::new(keys)),
+            clock,
+            metrics,
+        }
+    }
+
+    /// Puts other limits in force, for the next request on. What callers have used of a limit stays where its name and
+    /// its numbers do.
+    pub fn install(&self, rules: RateLimits) {
+        let before = self.in_force.load();
+        if *before.rules() != rules {
+            let in_force = LimitsInForce::new(rules, &before, &self.budget, &self.metrics);
+            self.in_force.store(Arc::new(in_force));
+        }
+    }
+
+    /// Drops what says nothing any more, and reports what is left. Once in a while.
+    pub fn sweep(&self) {
+        let in_force = self.in_force.load();
+        if !in_force.rules().is_empty() {
+            in_force.drop_full(self.now());
+        }
+        self.metrics.rate_limit_keys.set(i64::try_from(self.budget.total()).unwrap_or(i64::MAX));
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.since_start(Instant::now())
+    }
+
+    /// What the store decides; `None` where there is none, or it does not answer in time.
+    async fn ask_store(&self, _key: &[u8], _quota: &Quota) -> Option<Decision> {
+        None
+    }
+
+    /// The limits that an exchange meets; `None` where there are none.
+    fn met_by(&self, exchange: &Exchange<'_>, caller: &LimitCaller<'_>) -> Option<MetLimits> {
+        let in_force = self.in_force.load();
+        if in_force.rules().is_empty() {
+            return None;
+        }
+        let facts = exchange.facts();
+        let client = exchange.remote_ip.unwrap_or(caller.source);
+        MetLimits::of(&in_force, &caller.request(facts.http(), client), &self.digests)
+    }
+
+    /// Applies the limits to an exchange. The answer will say what is left, and holds its place among those under way
+    /// until it has ended.
+    pub(crate) fn limit<'s, 'e, 'x>(
+        &'s self,
+        exchange: &'e mut Exchange<'x>,
+        caller: &LimitCaller<'_>,
+    ) -> impl Future<Output = Phase<()>> + Send + use<'s, 'e, 'x> {
+        let met = self.met_by(exchange, caller);
+        async move {
+            let Some(met) = met else { return Ok(()) };
+            if met.waits() {
+                // A worker has few fast places for loaded snapshots.
+                exchange.snapshot.take();
+            }
+            let outcome = met.decide(self).await;
+            exchange.record.limited(outcome.fields, outcome.underway);
+            match outcome.refusal {
+                None => Ok(()),
+                Some(refusal) => Err(RequestError::Limited(refusal).into()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
