@@ -39,6 +39,7 @@ mod old_clients;
 mod outside_peers;
 mod policy_changes;
 mod proofs;
+mod rate_limits;
 mod real_servers;
 mod refused;
 mod replicas;

@@ -1,0 +1,136 @@
+//! A caller that asks too often is refused, told when to come back, and takes nothing from others.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use postern_tests::{Answer, Mesh, Pod, wait};
+use serde_json::{Value, json};
+
+use crate::scene::{allow, cart};
+
+/// The shop's cart, and two callers that may call it.
+struct Scene {
+    mesh: Mesh,
+    cart: Pod,
+    frontend: Pod,
+    reports: Pod,
+}
+
+fn scene(limits: &Value) -> Scene {
+    let mesh = Mesh::start();
+    mesh.policy("frontend", &allow("cart", "frontend"));
+    mesh.policy("reports", &allow("cart", "reports"));
+    mesh.policy("limits", &policy(limits));
+    let cart = cart(&mesh);
+    let frontend = mesh.pod("frontend").start();
+    let reports = mesh.pod("reports").start();
+    Scene { mesh, cart, frontend, reports }
+}
+
+fn policy(spec: &Value) -> String {
+    json!({
+        "apiVersion": "policy.postern.dev/v1alpha1",
+        "kind": "RateLimitPolicy",
+        "metadata": {"name": "limits", "namespace": "shop"},
+        "spec": spec,
+    })
+    .to_string()
+}
+
+const URL: &str = "http://cart:8080/cart/ann";
+
+/// The fields of an answer that speak of limits, in the order of their names.
+fn fields(answer: &Answer) -> [&str; 3] {
+    ["ratelimit-policy", "ratelimit", "retry-after"].map(|name| answer.header(name).unwrap_or(""))
+}
+
+#[test]
+fn a_caller_that_asks_too_often_is_refused_and_another_is_not() {
+    let scene = scene(&json!({
+        "selector": {"matchLabels": {"app": "cart"}},
+        "limits": [{"name": "per-caller", "key": "principal", "requests": 3, "per": "1h"}],
+    }));
+    let policy = "\"per-caller\";q=3;w=3600";
+    for (left, reset) in [(2, 1200), (1, 2400), (0, 3600)] {
+        let answer = scene.frontend.curl(URL).expect(200);
+        let [told, limit, _] = fields(&answer);
+        assert_eq!(told, policy);
+        // A busy machine takes a moment from one to the next.
+        let near = |t: u64| (reset - 60..=reset).contains(&t);
+        let t = limit.strip_prefix(&format!("\"per-caller\";r={left};t=")).map(str::parse);
+        assert!(matches!(t, Some(Ok(t)) if near(t)), "{limit}");
+    }
+    let refused = scene.frontend.curl(URL).expect_refusal(429, "rate_limited");
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    let [told, limit, retry] = fields(&refused);
+    assert_eq!((told, limit), (policy, &*format!("\"per-caller\";r=0;t={retry}")));
+    let seconds: u64 = retry.parse().unwrap();
+    assert!((1140..=1200).contains(&seconds), "{retry}");
+    let problem: Value = serde_json::from_str(&refused.body).unwrap();
+    assert_eq!(
+        (&problem["status"], &problem["violated-policies"]),
+        (&json!(429), &json!(["per-caller"]))
+    );
+
+    let grpc =
+        ["-X", "POST", "-H", "content-type: application/grpc", "--http2-prior-knowledge", URL];
+    let answer = scene.frontend.curl_with(&grpc);
+    assert_eq!(answer.header("grpc-status"), Some("8"), "RESOURCE_EXHAUSTED: {answer:?}");
+
+    scene.reports.curl(URL).expect(200);
+    let caller = scene.frontend.principal();
+    scene.cart.expect_log(&[
+        ("kind", "request"),
+        ("status", "429"),
+        ("reason", "rate_limited"),
+        ("source_principal", &caller),
+    ]);
+    let limit = ("limit", "shop/limits/per-caller");
+    let metric = "postern_rate_limit_decisions_total";
+    scene.cart.expect_metric(metric, &[limit, ("decision", "allow"), ("store", "local")]);
+    scene.cart.expect_metric(metric, &[limit, ("decision", "deny"), ("store", "local")]);
+    wait::until_true("both callers to be counted", || {
+        scene.cart.metrics().sum("postern_rate_limit_keys", &[]) == 2.0
+    });
+}
+
+#[test]
+fn an_edit_of_a_limit_acts_on_the_next_request_and_a_broken_one_on_none() {
+    let limit = |requests: u32| {
+        json!({"limits": [{"name": "l", "key": "principal", "requests": requests, "per": "1h",
+                           "match": {"paths": ["/cart/*"]}}]})
+    };
+    let scene = scene(&limit(1));
+    scene.frontend.curl(URL).expect(200);
+    scene.frontend.curl(URL).expect_refusal(429, "rate_limited");
+
+    scene.mesh.policy("limits", &policy(&limit(2)));
+    let edited = Instant::now();
+    wait::until_true("the wider limit to act", || scene.frontend.curl(URL).status == 200);
+    assert!(edited.elapsed() < Duration::from_secs(10));
+
+    let path = scene.mesh.resource_path("limits");
+    let broken = policy(&limit(2)).replace("requests", "request");
+    fs::write(&path, broken).unwrap();
+    scene.cart.expect_metric("postern_config_stale", &[]);
+    scene.frontend.curl(URL).expect(200);
+    scene.frontend.curl(URL).expect_refusal(429, "rate_limited");
+
+    scene.mesh.remove_policy("limits");
+    wait::until_true("no limit to be left", || scene.frontend.curl(URL).status == 200);
+    let free = scene.frontend.curl(URL).expect(200);
+    assert_eq!(fields(&free), ["", "", ""], "nothing is told where nothing is limited");
+}
+
+#[test]
+fn s48_a_caller_cannot_name_another_client() {
+    let scene = scene(&json!({
+        "limits": [{"name": "l", "key": "clientAddress", "requests": 1, "per": "1h"}],
+    }));
+    scene.frontend.curl(URL).expect(200);
+    for forwarded in ["203.0.113.1", "203.0.113.2"] {
+        let field = format!("x-forwarded-for: {forwarded}");
+        scene.frontend.curl_with(&["-H", &field, URL]).expect_refusal(429, "rate_limited");
+    }
+    scene.reports.curl(URL).expect(200);
+}
