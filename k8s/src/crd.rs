@@ -4,6 +4,7 @@
 //! and every check that a schema cannot say, is in the policy crate; a test holds the two together.
 
 mod fault_injection;
+mod rate_limit_policy;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use fault_injection::FaultInjection;
+pub use rate_limit_policy::RateLimitPolicy;
 
 /// What is asked of an issuer's tokens beyond RequestAuthentication: who may present them, and whether they are bound to a
 /// key. All that select a workload and name an issuer hold together; the strictest word counts. See docs/tokens.md.
@@ -119,7 +121,7 @@ fn conditions(_: &mut SchemaGenerator) -> Schema {
 /// The definitions, as they are applied. An uninstall of the chart leaves them, and with them the objects that are written.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    let mut definitions = vec![TokenPolicy::crd(), FaultInjection::crd()];
+    let mut definitions = vec![TokenPolicy::crd(), FaultInjection::crd(), RateLimitPolicy::crd()];
     for metadata in definitions.iter_mut().map(|definition| &mut definition.metadata) {
         let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];
         metadata.labels = Some(pair("app.kubernetes.io/part-of", "postern").into());

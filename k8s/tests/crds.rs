@@ -59,7 +59,7 @@ fn each_has_a_status_of_its_own() {
 /// Structural: the API server takes no reference, and drops what is not named.
 #[test]
 fn the_schema_is_structural() {
-    for kind in ["TokenPolicy", "FaultInjection"] {
+    for kind in ["TokenPolicy", "FaultInjection", "RateLimitPolicy"] {
         let text = schema(kind).to_string();
         for forbidden in ["$ref", "$schema", "anyOf", "definitions"] {
             assert!(!text.contains(forbidden), "{forbidden} in {text}");
@@ -104,6 +104,68 @@ fn the_policy_crate_reads_every_field_and_no_other() {
     let mut without = full.clone();
     without.as_object_mut().unwrap().remove("issuer");
     assert!(read("TokenPolicy", &without).unwrap_err().contains("issuer"));
+}
+
+#[test]
+fn a_limit_is_read_with_every_field_of_its_schema() {
+    let matched = json!({
+        "headers": [{"name": "x-plan", "type": "Exact", "value": "free"}],
+        "hosts": ["a.example"],
+        "methods": ["POST"],
+        "notHosts": ["b.example"],
+        "notMethods": ["GET"],
+        "notPaths": ["/b"],
+        "paths": ["/a"],
+    });
+    let full = json!({
+        "concurrency": [
+            {"claim": "sub", "key": "claim", "match": matched, "name": "at-once", "requests": 2}
+        ],
+        "limits": [{
+            "burst": 5, "claim": "sub", "key": ["claim", "clientAddress"], "match": matched, "name": "l",
+            "per": "1s", "requests": 1, "store": "redis",
+        }],
+        "onStoreFailure": "deny",
+        "replicas": 2,
+        "selector": {"matchLabels": {"app": "cart"}},
+    });
+    read("RateLimitPolicy", &full).unwrap();
+    let target = json!({
+        "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge", "sectionName": "https",
+    });
+    let mut of_gateway = full.clone();
+    of_gateway.as_object_mut().unwrap().remove("selector");
+    of_gateway["targetRefs"] = json!([target]);
+    read("RateLimitPolicy", &of_gateway).unwrap();
+    let spec = &schema("RateLimitPolicy")["properties"]["spec"];
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let of = |path: &str| keys(spec.pointer(path).unwrap());
+    let mut whole = full.clone();
+    whole["targetRefs"] = json!([]);
+    assert_eq!(of("/properties"), keys(&whole));
+    assert_eq!(of("/properties/targetRefs/items/properties"), keys(&target));
+    for list in ["limits", "concurrency"] {
+        let item = format!("/properties/{list}/items/properties");
+        assert_eq!(of(&item), keys(&full[list][0]), "{list}");
+        assert_eq!(of(&format!("{item}/match/properties")), keys(&matched), "{list}");
+        let header = format!("{item}/match/properties/headers/items/properties");
+        assert_eq!(of(&header), keys(&matched["headers"][0]), "{list}");
+    }
+    for (field, at) in [
+        ("/onStoreFailure", "/properties/onStoreFailure/enum"),
+        ("/limits/0/store", "/properties/limits/items/properties/store/enum"),
+    ] {
+        for value in spec.pointer(at).unwrap().as_array().unwrap().iter().filter(|v| !v.is_null()) {
+            let mut changed = full.clone();
+            *changed.pointer_mut(field).unwrap() = value.clone();
+            if field == "/limits/0/store" {
+                for key in ["onStoreFailure", "replicas"] {
+                    changed.as_object_mut().unwrap().remove(key);
+                }
+            }
+            read("RateLimitPolicy", &changed).unwrap_or_else(|error| panic!("{value}: {error}"));
+        }
+    }
 }
 
 #[test]

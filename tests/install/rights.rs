@@ -105,6 +105,8 @@ fn every_program_has_exactly_the_rights_that_it_uses() {
             ("peerauthentications", "list watch", 0),
             ("peerauthentications/status", "patch", 0),
             ("pods", "list watch", 0),
+            ("ratelimitpolicies", "list watch", 0),
+            ("ratelimitpolicies/status", "patch", 0),
             ("referencegrants", "list watch", 0),
             ("requestauthentications", "list watch", 0),
             ("requestauthentications/status", "patch", 0),

@@ -73,8 +73,8 @@ pub(super) fn check(
     let mut files =
         vec![SourceFile { name: name.to_string(), bytes: document.to_string().into_bytes() }];
     // Which workloads are behind a Service is known here from the cluster; the reader asks for a ServiceEntry.
-    let authorizes = name.kind.role() == KindRole::Authorization;
-    let stand_ins = authorizes.then(|| targets(document)).flatten().unwrap_or_default();
+    let of_servers = name.kind.role().is_of_servers();
+    let stand_ins = of_servers.then(|| targets(document)).flatten().unwrap_or_default();
     files.extend(stand_ins.iter().collect::<BTreeSet<_>>().into_iter().map(|target| SourceFile {
         name: format!("Service {}/{target}", name.object.namespace),
         bytes: stand_in(&name.object, target).to_string().into_bytes(),
@@ -171,8 +171,9 @@ fn targets(document: &Value) -> Option<Vec<String>> {
     let own = document.pointer("/metadata/namespace").and_then(Value::as_str);
     let refs = document.pointer("/spec/targetRefs")?.as_array()?;
     let here = refs.iter().filter(|target| {
-        let namespace = target.get("namespace").and_then(Value::as_str);
-        namespace.is_none() || namespace == own
+        let text = |key| target.get(key).and_then(Value::as_str);
+        let is_service = text("kind").is_none_or(|kind| kind == "Service");
+        is_service && text("namespace").is_none_or(|namespace| Some(namespace) == own)
     });
     Some(here.filter_map(|target| Some(target.get("name")?.as_str()?.to_owned())).collect())
 }

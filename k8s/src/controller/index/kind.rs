@@ -33,6 +33,8 @@ pub enum PolicyKind {
     DestinationRule,
     /// `policy.postern.dev`
     FaultInjection,
+    /// `policy.postern.dev`
+    RateLimitPolicy,
 }
 
 /// What an object of a kind is about.
@@ -40,6 +42,8 @@ pub enum PolicyKind {
 pub enum KindRole {
     /// What workloads let in.
     Authorization,
+    /// How much of what workloads let in.
+    Limit,
     /// What a destination means.
     Destination,
     /// How what is sent to a destination is carried, as a route of the Gateway API.
@@ -48,6 +52,14 @@ pub enum KindRole {
     TrafficPolicy,
     /// To what in its namespace routes of other namespaces may lead.
     Grant,
+}
+
+impl KindRole {
+    /// Whether it is about workloads as servers: then whom it selects gets it.
+    #[must_use]
+    pub fn is_of_servers(self) -> bool {
+        matches!(self, Self::Authorization | Self::Limit)
+    }
 }
 
 /// A kind as the API server knows it.
@@ -67,7 +79,7 @@ const OWN: &str = "policy.postern.dev";
 
 impl PolicyKind {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::AuthorizationPolicy,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
@@ -80,10 +92,11 @@ impl PolicyKind {
         Self::ReferenceGrant,
         Self::DestinationRule,
         Self::FaultInjection,
+        Self::RateLimitPolicy,
     ];
 
     const fn facts(self) -> KindResource {
-        use KindRole::{Authorization, Destination, Grant, Route, TrafficPolicy};
+        use KindRole::{Authorization, Destination, Grant, Limit, Route, TrafficPolicy};
         let (name, group, versions, plural, role): (_, _, &[&str], _, _) = match self {
             Self::AuthorizationPolicy => {
                 ("AuthorizationPolicy", SECURITY, &["v1"], "authorizationpolicies", Authorization)
@@ -115,6 +128,9 @@ impl PolicyKind {
             }
             Self::FaultInjection => {
                 ("FaultInjection", OWN, &["v1alpha1"], "faultinjections", TrafficPolicy)
+            }
+            Self::RateLimitPolicy => {
+                ("RateLimitPolicy", OWN, &["v1alpha1"], "ratelimitpolicies", Limit)
             }
         };
         KindResource { name, group, versions, plural, role }

@@ -81,7 +81,7 @@ impl Index {
         };
         self.link_entry(&name, served.as_ref());
         self.link_traffic(&name, served.as_ref());
-        if matches!(name.kind.role(), KindRole::Authorization | KindRole::Destination) {
+        if name.kind.role().is_of_servers() || name.kind.role() == KindRole::Destination {
             let names = self.policies_in.entry(name.object.namespace.clone());
             names.or_default().insert(name.clone());
         }
@@ -117,7 +117,9 @@ impl Index {
     fn policy_changed(&mut self, name: &PolicyName) {
         let namespace = &name.object.namespace;
         match name.kind.role() {
-            KindRole::Authorization => self.changes.record(Change::AllWorkloads),
+            KindRole::Authorization | KindRole::Limit => {
+                self.changes.record(Change::AllWorkloads);
+            }
             KindRole::Destination => self.settle_claims(namespace),
             KindRole::Route | KindRole::TrafficPolicy => {
                 self.changes.record(Change::Traffic(name.clone()));
@@ -211,8 +213,8 @@ impl Index {
         let root = &self.settings.root_namespace;
         let namespaces = [Some(&pod.namespace), (*root != pod.namespace).then_some(root)];
         let names = namespaces.into_iter().flatten().filter_map(|ns| self.policies_in.get(ns));
-        let authorizes = |name: &&PolicyName| name.kind.role() == KindRole::Authorization;
-        for name in names.flatten().filter(authorizes) {
+        let of_servers = |name: &&PolicyName| name.kind.role().is_of_servers();
+        for name in names.flatten().filter(of_servers) {
             let served = self.policies.get(name).and_then(|record| record.served.as_ref());
             if let Some(document) =
                 served.and_then(|served| self.if_about(name, served, pod, found))

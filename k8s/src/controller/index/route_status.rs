@@ -112,7 +112,10 @@ impl Index {
                 let routes = self.reviews.leading_into.get(&name.object.namespace).cloned();
                 self.review_routes(routes.into_iter().flatten());
             }
-            KindRole::Authorization | KindRole::Destination | KindRole::TrafficPolicy => {}
+            KindRole::Authorization
+            | KindRole::Limit
+            | KindRole::Destination
+            | KindRole::TrafficPolicy => {}
         }
     }
 

@@ -99,7 +99,7 @@ impl Index {
             KindRole::Route => return links.attach(name, served),
             KindRole::TrafficPolicy => links.policies_in.entry(namespace),
             KindRole::Grant => links.grants_in.entry(namespace),
-            KindRole::Authorization | KindRole::Destination => return,
+            KindRole::Authorization | KindRole::Limit | KindRole::Destination => return,
         };
         names.or_default().insert(name.clone());
     }
@@ -113,7 +113,7 @@ impl Index {
             KindRole::Route => links.detach(name, served),
             KindRole::TrafficPolicy => remove(&mut links.policies_in, namespace, name),
             KindRole::Grant => remove(&mut links.grants_in, namespace, name),
-            KindRole::Authorization | KindRole::Destination => {}
+            KindRole::Authorization | KindRole::Limit | KindRole::Destination => {}
         }
     }
 

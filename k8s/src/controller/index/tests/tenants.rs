@@ -114,6 +114,32 @@ fn a_target_becomes_the_labels_of_the_service() {
 }
 
 #[test]
+fn limits_are_about_whom_they_select_and_a_broken_one_refuses_nobody() {
+    let limits = |more: &Value| {
+        let mut spec =
+            json!({"limits": [{"name": "l", "key": "principal", "requests": 1, "per": "1s"}]});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        with(policy(PolicyKind::RateLimitPolicy, "shop", "p", &spec))
+    };
+    let of: &[&str] = &["RateLimitPolicy/shop/p"];
+    let gateway = json!({"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "cart"});
+    let cart = json!({"kind": "Service", "name": "cart"});
+    for (row, more, expect, refused) in [
+        ("a namespace", json!({}), of, false),
+        ("labels", json!({"selector": {"matchLabels": {"app": "cart"}}}), of, false),
+        ("others' labels", json!({"selector": {"matchLabels": {"app": "teller"}}}), &[], false),
+        ("a Service", json!({"targetRefs": [cart]}), of, false),
+        ("a Gateway of the Service's name", json!({"targetRefs": [gateway]}), &[], false),
+        ("with a mistake", json!({"window": "1s"}), &[], true),
+    ] {
+        let index = limits(&more);
+        assert_eq!(policies(&index, "shop", "cart-1"), expect, "{row}");
+        assert!(policies(&index, "bank", "teller-1").is_empty(), "{row}");
+        assert_eq!(!index.refused().is_empty(), refused, "{row}: {:?}", index.refused());
+    }
+}
+
+#[test]
 fn a_bad_version_leaves_the_last_accepted_one_and_a_bad_first_one_is_told_as_it_is() {
     let mut index = with(allow("shop", "p", &json!({"action": "DENY", "rules": [{}]})));
     let document = |index: &Index| {
