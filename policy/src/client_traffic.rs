@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use identity::TrustDomain;
 
+use crate::gateway::ObjectName;
 use crate::resources::ClientTrafficPolicy;
 
 pub use address_blocks::AddressBlocks;
@@ -79,12 +80,25 @@ pub enum MinimumTls {
 pub struct ClientTrafficTarget {
     /// Which kind of object.
     pub kind: ListenerOwner,
-    /// The namespace of the object and the policy.
-    pub namespace: Arc<str>,
-    /// The object's name.
-    pub name: Arc<str>,
+    /// The object; its namespace is the policy's.
+    pub object: ObjectName,
     /// The listener's name (`sectionName`); `None`: every listener of the object.
     pub section: Option<Arc<str>>,
+}
+
+impl ClientTrafficTarget {
+    /// True when the listener is the target, or stands in it or for it.
+    pub fn is_about(&self, listener: &ListenerPlace<'_>) -> bool {
+        let is_section = self.section.as_ref().is_none_or(|section| section == listener.section);
+        match self.kind {
+            ListenerOwner::ListenerSet => listener.listener_set == Some(&self.object) && is_section,
+            // A listener of a ListenerSet is none of the Gateway's sections, whatever its name.
+            ListenerOwner::Gateway if self.section.is_some() => {
+                listener.listener_set.is_none() && *listener.gateway == self.object && is_section
+            }
+            ListenerOwner::Gateway => *listener.gateway == self.object,
+        }
+    }
 }
 
 /// The kind of object that has a listener in its `spec.listeners`.
@@ -96,15 +110,15 @@ pub enum ListenerOwner {
     ListenerSet,
 }
 
-/// Which listener is meant when its settings are asked for.
+/// Which listener is meant when it is asked what policies say of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListenerPlace<'a> {
-    /// The Gateway that it listens for: namespace and name.
-    pub gateway: (&'a str, &'a str),
-    /// The ListenerSet that it stands in: namespace and name; `None`: it stands in the Gateway itself.
-    pub listener_set: Option<(&'a str, &'a str)>,
+    /// The Gateway that it listens for.
+    pub gateway: &'a ObjectName,
+    /// The ListenerSet that it stands in; `None`: it stands in the Gateway itself.
+    pub listener_set: Option<&'a ObjectName>,
     /// Its name.
-    pub section: &'a str,
+    pub section: &'a Arc<str>,
 }
 
 /// The ClientTrafficPolicies of a set, ready to be asked. Cloning takes constant time; the default is empty.
@@ -135,26 +149,25 @@ impl ClientTraffic {
     /// The settings of a listener: of the policy about it alone, else of that about its ListenerSet, else of that about its
     /// Gateway, else the defaults.
     pub fn of(&self, listener: &ListenerPlace<'_>) -> &Arc<ClientTrafficSettings> {
-        let gateway = || self.find(ListenerOwner::Gateway, listener.gateway, None);
-        let of_listener = match listener.listener_set {
+        let ListenerPlace { gateway, listener_set, section } = *listener;
+        let of_listener = match listener_set {
             Some(set) => self
-                .find(ListenerOwner::ListenerSet, set, Some(listener.section))
+                .find(ListenerOwner::ListenerSet, set, Some(section))
                 .or_else(|| self.find(ListenerOwner::ListenerSet, set, None)),
-            None => self.find(ListenerOwner::Gateway, listener.gateway, Some(listener.section)),
+            None => self.find(ListenerOwner::Gateway, gateway, Some(section)),
         };
-        of_listener.or_else(gateway).unwrap_or(&self.default)
+        let of_gateway = || self.find(ListenerOwner::Gateway, gateway, None);
+        of_listener.or_else(of_gateway).unwrap_or(&self.default)
     }
 
     fn find(
         &self,
         kind: ListenerOwner,
-        (namespace, name): (&str, &str),
-        section: Option<&str>,
+        object: &ObjectName,
+        section: Option<&Arc<str>>,
     ) -> Option<&Arc<ClientTrafficSettings>> {
-        let section = section.map(Into::into);
-        let target =
-            ClientTrafficTarget { kind, namespace: namespace.into(), name: name.into(), section };
-        self.by_target.get(&target)
+        let (object, section) = (object.clone(), section.cloned());
+        self.by_target.get(&ClientTrafficTarget { kind, object, section })
     }
 }
 

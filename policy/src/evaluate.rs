@@ -4,8 +4,8 @@ use identity::SpiffeId;
 use serde_json::Value;
 
 use crate::pattern::{AddressPattern, FieldPatterns, TextPattern};
-use crate::rule::{Condition, Operation, Rule, Source};
-use crate::{ConnectionFacts, HttpFacts, TokenClaims};
+use crate::rule::{ApiKeyField, Condition, Operation, Rule, Source};
+use crate::{ApiKeyFacts, ConnectionFacts, HttpFacts, TokenClaims};
 
 /// How a rule counts what it can't be sure of, so that a doubt never widens access (S-18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,6 +208,9 @@ impl Condition {
             Self::TokenClaim(path, field) => facts.http_field(field, |field, request| {
                 claim_holds(path, field, request.token, facts.bias)
             }),
+            Self::ApiKey(part, field) => facts.http_field(field, |field, request| {
+                field.holds(|pattern| request.api_key.is_some_and(|key| part.matches(key, pattern)))
+            }),
         }
     }
 }
@@ -232,6 +235,16 @@ impl RuleFacts<'_> {
             _ if field.is_empty() => true,
             HttpKnowledge::Assume(holds) => holds,
             HttpKnowledge::Request(request) => judge(field, request),
+        }
+    }
+}
+
+impl ApiKeyField {
+    fn matches(self, key: &ApiKeyFacts, pattern: &TextPattern) -> bool {
+        match self {
+            Self::Id => pattern.matches(&*key.id),
+            Self::Client => pattern.matches(&*key.client),
+            Self::Scopes => key.scopes.iter().any(|scope| pattern.matches(&**scope)),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use identity::SpiffeId;
 use serde_json::{Map, Value};
 
-use crate::{CanonicalPath, HostName};
+use crate::{ApiKeyFacts, CanonicalPath, HostName};
 
 /// A connection that reached an inbound port.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +48,8 @@ pub struct HttpFacts<'a> {
     pub headers: &'a dyn HeaderSource,
     /// The claims of a *verified* token; `None` when there is none.
     pub token: Option<&'a TokenClaims>,
+    /// What is known of whoever sent a *valid* API key; `None` when there is none.
+    pub api_key: Option<&'a ApiKeyFacts>,
 }
 
 /// Header fields, by name. Implemented by whatever holds the request.

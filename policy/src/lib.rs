@@ -11,6 +11,7 @@
 //! [`Snapshot::authorize_request`] (the decision), [`ServiceRoutes::choose`] (the rule), [`path`] and [`host`] (the one
 //! spelling that is judged *and* forwarded).
 
+pub mod api_key;
 pub mod client_traffic;
 pub mod core_group;
 pub mod decision;
@@ -40,6 +41,9 @@ pub mod token;
 pub mod traffic_policy;
 pub mod yaml;
 
+pub use api_key::{
+    ApiKey, ApiKeyFacts, ApiKeyHash, ApiKeyPlace, ApiKeyRefusal, ApiKeyRules, ApiKeyTable,
+};
 pub use client_traffic::{ClientTraffic, ClientTrafficSettings, ListenerPlace};
 pub use decision::{ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason};
 pub use facts::{ConnectionFacts, HeaderSource, HttpFacts, TokenClaims};

@@ -4,6 +4,7 @@
 //! field, kind or wildcard form is a mistake, and a set with any mistake is refused whole, so that a misspelt rule
 //! never widens access.
 
+mod api_key_policy;
 mod authorization;
 mod backend_tls_policy;
 mod client_traffic;
@@ -19,6 +20,7 @@ mod kind;
 mod label;
 mod list;
 mod listener_set;
+mod listener_target;
 mod namespace;
 mod object;
 mod peer_authentication;
@@ -42,6 +44,7 @@ use crate::gateway::{BackendTlsPolicy, Gateway, GatewayClass, ListenerSet};
 use crate::route::{ReferenceGrant, Route};
 use crate::{Diagnostic, Diagnostics, Service};
 
+pub use api_key_policy::ApiKeyPolicy;
 pub use authorization::{AuthorizationPolicy, PolicyAction};
 pub use client_traffic::ClientTrafficPolicy;
 pub use destination_rule::DestinationRule;
@@ -82,6 +85,7 @@ pub struct Resources {
     reference_grants: Vec<ReferenceGrant>,
     destination_rules: Vec<DestinationRule>,
     fault_injections: Vec<FaultInjection>,
+    api_key_policies: Vec<ApiKeyPolicy>,
     client_traffic: Vec<ClientTrafficPolicy>,
     gateways: Vec<Gateway>,
     gateway_classes: Vec<GatewayClass>,
@@ -107,6 +111,7 @@ impl Resources {
             reference_grants: Vec::new(),
             destination_rules: Vec::new(),
             fault_injections: Vec::new(),
+            api_key_policies: Vec::new(),
             client_traffic: Vec::new(),
             gateways: Vec::new(),
             gateway_classes: Vec::new(),
@@ -129,6 +134,7 @@ impl Resources {
             && *peer_authentication == other.peer_authentication
             && self.request_authentication == other.request_authentication
             && self.token_policies == other.token_policies
+            && self.api_key_policies == other.api_key_policies
     }
 
     /// Reads and checks every file.
@@ -195,6 +201,7 @@ impl Resources {
             + self.reference_grants.len()
             + self.destination_rules.len()
             + self.fault_injections.len()
+            + self.api_key_policies.len()
             + self.client_traffic.len()
             + self.gateways.len()
             + self.gateway_classes.len()
@@ -255,6 +262,11 @@ impl Resources {
     /// and never meant.
     pub fn hidden_destination_rules(&self) -> Vec<Diagnostic> {
         destination_rule::hidden(&self.destination_rules)
+    }
+
+    /// The ApiKeyPolicies.
+    pub fn api_key_policies(&self) -> &[ApiKeyPolicy] {
+        &self.api_key_policies
     }
 
     /// The ClientTrafficPolicies.

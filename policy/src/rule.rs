@@ -65,12 +65,35 @@ pub(crate) enum Condition {
     TokenPresenter(FieldPatterns<TextPattern>),
     /// `request.auth.claims[a][b]`: the path of names.
     TokenClaim(Vec<Box<str>>, FieldPatterns<TextPattern>),
+    /// `request.auth.apiKey[id]`, `[client]` or `[scopes]`
+    ApiKey(ApiKeyField, FieldPatterns<TextPattern>),
     /// `destination.ip`
     DestinationIp(FieldPatterns<AddressPattern>),
     /// `destination.port`
     DestinationPort(FieldPatterns<u16>),
     /// `connection.sni`
     Sni(FieldPatterns<TextPattern>),
+}
+
+/// What a condition asks of a valid API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ApiKeyField {
+    /// `[id]`
+    Id,
+    /// `[client]`
+    Client,
+    /// `[scopes]`: any of them.
+    Scopes,
+}
+
+impl ApiKeyField {
+    /// The word in the brackets, for each.
+    pub(crate) const ALL: [(&'static str, Self); 3] =
+        [("id", Self::Id), ("client", Self::Client), ("scopes", Self::Scopes)];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, field)| *field == self).map_or("", |(word, _)| word)
+    }
 }
 
 impl Rule {
@@ -137,6 +160,7 @@ impl Condition {
                 | Self::TokenAudiences(_)
                 | Self::TokenPresenter(_)
                 | Self::TokenClaim(..)
+                | Self::ApiKey(..)
         )
     }
 }

@@ -15,8 +15,8 @@ use crate::evaluate::{DoubtBias, HttpKnowledge, RemoteKnowledge, RuleFacts};
 use crate::header_names::HeaderNames;
 use crate::resources::{AuthorizationPolicy, PolicyAction};
 use crate::{
-    ConnectionFacts, ConnectionVerdict, Decider, Denial, DenyReason, HttpFacts, Permit,
-    PermitReason, Resources, TokenRules,
+    ApiKeyTable, ConnectionFacts, ConnectionVerdict, Decider, Denial, DenyReason, HttpFacts,
+    Permit, PermitReason, Resources, TokenRules,
 };
 use http_rules::HttpRules;
 pub use nearest_miss::NearestMiss;
@@ -108,6 +108,7 @@ pub struct Snapshot {
     http_rules: HttpRules,
     header_names: HeaderNames,
     tokens: Arc<TokenRules>,
+    api_keys: Arc<ApiKeyTable>,
     policies: Vec<Arc<str>>,
 }
 
@@ -148,9 +149,12 @@ impl Snapshot {
         let audit = RuleSet::new(audit);
         let http_rules = HttpRules::new([&enforced.deny, &enforced.allow]);
         let tokens = Arc::new(tokens::of(resources, workload));
+        let api_keys = Arc::new(ApiKeyTable::build(resources, workload));
         let judged = http_rules.judged_headers().iter().map(|name| &**name);
         Self {
-            header_names: HeaderNames::new(judged.chain(tokens.header_names())),
+            header_names: HeaderNames::new(
+                judged.chain(tokens.header_names()).chain(api_keys.header_names()),
+            ),
             http_rules,
             enforced,
             dry_run: EnforcedPolicies::new(&policies, true),
@@ -159,6 +163,7 @@ impl Snapshot {
             egress: defaults.egress,
             modes: PortModes::new(resources, workload, defaults),
             tokens,
+            api_keys,
             policies: policies.iter().map(|policy| Arc::clone(policy.name())).collect(),
         }
     }
@@ -352,9 +357,9 @@ impl Snapshot {
         self.modes.of(port)
     }
 
-    /// True when an enforced rule that can apply to the app port names an HTTP field: a protocol that cannot be told is refused there.
+    /// True when an enforced rule that can apply to the app port names an HTTP field, or an API key is required: a protocol that cannot be told is refused there.
     pub fn has_http_rules(&self, port: u16) -> bool {
-        self.http_rules.apply_to(port)
+        self.api_keys.rules(None).are_required() || self.http_rules.apply_to(port)
     }
 
     /// The headers that are named by a rule which decides, or as the place of a token: what an app may take for one of
@@ -373,12 +378,19 @@ impl Snapshot {
         &self.tokens
     }
 
-    /// True when a rule about the workload, watched ones included, asks for what no log records: header fields, tokens, the
+    /// What is asked of API keys.
+    pub fn api_keys(&self) -> &Arc<ApiKeyTable> {
+        &self.api_keys
+    }
+
+    /// True when a rule about the workload, watched ones included, asks for what no log records: header fields, tokens, API keys, the
     /// client behind a trusted hop.
     pub fn needs_unlogged_facts(&self) -> bool {
         let EnforcedPolicies { deny, allow, .. } = &self.enforced;
         let sets = [deny, allow, &self.audit, &self.dry_run.deny, &self.dry_run.allow];
-        sets.into_iter().flat_map(RuleSet::entries).any(|entry| entry.rule.needs_unlogged_facts())
+        let mut entries = sets.into_iter().flat_map(RuleSet::entries);
+        self.api_keys.rules(None).are_required()
+            || entries.any(|entry| entry.rule.needs_unlogged_facts())
     }
 
     /// The policies that concern the workload, `namespace/name`, in order; bounds the metric label.

@@ -11,12 +11,14 @@ mod json_documents;
 mod reader;
 mod scalar;
 mod suggest;
+mod timestamp;
 mod tree;
 mod units;
 
 pub use diagnostic::{Diagnostic, DiagnosticCode, Diagnostics};
 pub use reader::{YamlMapping, YamlReader, YamlValue};
 pub use suggest::nearest;
+pub use timestamp::parse_timestamp;
 pub use tree::{
     MAX_DEPTH, MAX_DOCUMENTS, MAX_FILE_BYTES, MAX_KEYS, MAX_NODES, MappingKey, NodeKind,
     SourcePosition, YamlDocument, YamlNode, read,

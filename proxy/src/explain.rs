@@ -24,7 +24,9 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use policy::{CanonicalPath, ConnectionFacts, NearestMiss, RouteTable, Snapshot, TokenClaims};
+use policy::{
+    ApiKeyRefusal, CanonicalPath, ConnectionFacts, NearestMiss, RouteTable, Snapshot, TokenClaims,
+};
 use serde::Serialize;
 
 use crate::check::BAD_CONFIGURATION;
@@ -47,7 +49,8 @@ pub use outbound::{BackendAnswer, CalledServices, MirrorAnswer, RedirectAnswer, 
 /// In:  {"source":{"principal":"cluster.local/ns/shop/sa/frontend","ip":"10.0.0.7"},
 ///       "destination":{"ip":"10.0.0.9","port":8080},"connection":{"sni":""},
 ///       "request":{"method":"GET","host":"cart","path":"/a?b","headers":{"x":["y"]},
-///       "jwt":{"iss":"…","sub":"…","aud":["…"],"claims":{}}}}
+///       "jwt":{"iss":"…","sub":"…","aud":["…"],"claims":{}},
+///       "apiKey":{"id":"…","client":"…","scopes":["…"]}}}
 /// Out: {"decision":"allow","policy":"shop/cart-allow","rule":0,"reason":"policy_allowed","path":"/a"}
 ///
 /// No `principal` = plaintext, no `request` = TCP; `port` is the app's. `policy` and `rule` are null
@@ -70,7 +73,8 @@ pub struct ExplainArgs {
     pub resources: Option<PathBuf>,
     /// Judge recorded traffic instead of lines on stdin: an access log of the proxy, or what
     /// `GET /decisions` answered; `-` reads it from stdin. Each answer then repeats under `recorded`
-    /// what it is about. Header fields and tokens are not in a log, so they count as absent.
+    /// what it is about. Header fields, tokens and API keys are not in a log, so they count as absent; whether a
+    /// key is required is not asked.
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
 }
@@ -285,6 +289,7 @@ fn explain_request(
     request: &RequestInput,
 ) -> Result<ExplainAnswer, GateRefusal> {
     let token = request.jwt.as_ref().map(input::TokenInput::claims);
+    let api_key = request.api_key.as_ref().map(input::ApiKeyInput::facts);
     let mut parts = request_parts(config, request)?;
     let admitted = gate::admit(&mut parts, &gate_settings(config, snapshot))?;
     let believed = &config.inbound.forwarded_for;
@@ -299,12 +304,18 @@ fn explain_request(
         path: &path,
         headers: &parts.headers,
         token: token.as_ref(),
+        api_key: api_key.as_ref(),
     };
     if let Some(token) = &token
         && !may_present(snapshot, connection, token)
     {
         let path = Some(path.as_str().to_owned());
         return Ok(ExplainAnswer { path, ..ExplainAnswer::deny(TokenRefusal::Presenter.as_str()) });
+    }
+    let lacks_key = api_key.is_none() && !request.recorded && !headers::is_preflight(&parts);
+    if lacks_key && snapshot.api_keys().rules(None).are_required() {
+        let path = Some(path.as_str().to_owned());
+        return Ok(ExplainAnswer { path, ..ExplainAnswer::deny(ApiKeyRefusal::Missing.as_str()) });
     }
     let verdict = authorize::request(snapshot, connection, &asked);
     let note = (admitted.dropped > 0).then_some(DROPPED);

@@ -4,8 +4,10 @@
 //! * [`explain`]: decisions without traffic, by the code that decides live traffic
 //! * [`policy_tools`]: lint policies, suggest them from recorded traffic, compare two sets
 //! * [`redirect`]: the nftables rules that bring a pod's traffic to the proxy
+//! * [`api_key`]: makes API keys
 //! * [`await_ready`]: waits until the proxy beside us is ready
 
+pub mod api_key;
 pub mod await_ready;
 pub mod check;
 pub mod explain;

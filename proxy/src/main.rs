@@ -9,6 +9,7 @@ use data_plane::control::run::Beginning;
 use data_plane::control::supervise::{self, ProxyCommand};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use proxy::api_key::ApiKeyCommand;
 use proxy::await_ready::AwaitArgs;
 use proxy::check::CheckArgs;
 use proxy::explain::ExplainArgs;
@@ -61,6 +62,9 @@ enum Command {
         #[arg(long, value_name = "PID", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..))]
         pid: i32,
     },
+    /// Make API keys for an ApiKeyPolicy.
+    #[command(subcommand)]
+    ApiKey(ApiKeyCommand),
     Await(AwaitArgs),
     Check(CheckArgs),
     Explain(ExplainArgs),
@@ -86,6 +90,7 @@ fn main() -> ExitCode {
         Command::Run { config, supervise: true, .. } => supervise(config.as_deref()),
         Command::Run { config, upgrade, .. } => return run(config.as_deref(), upgrade),
         Command::Upgrade { pid } => ask_to_upgrade(pid),
+        Command::ApiKey(command) => proxy::api_key::run(&command),
         Command::Await(args) => proxy::await_ready::run(&args),
         Command::Check(args) => proxy::check::run(&args),
         Command::Explain(args) => proxy::explain::command(&args),

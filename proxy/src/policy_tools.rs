@@ -55,7 +55,7 @@ pub enum OutputFormat {
 
 impl OutputFormat {
     /// What was asked for, else a table on a terminal and JSON on a pipe.
-    fn or_by_terminal(asked: Option<Self>) -> Self {
+    pub(crate) fn or_by_terminal(asked: Option<Self>) -> Self {
         let by_terminal = if io::stdout().is_terminal() { Self::Text } else { Self::Json };
         asked.unwrap_or(by_terminal)
     }

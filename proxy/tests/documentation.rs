@@ -138,7 +138,7 @@ fn every_feature_of_the_gateway_api_is_on_its_page() {
 }
 
 /// Where reasons are made.
-const REASONS_MADE_IN: [&str; 26] = [
+const REASONS_MADE_IN: [&str; 27] = [
     "proxy/data-plane/src/http/error.rs",
     "proxy/src/explain.rs",
     "proxy/data-plane/src/http/gate/raw.rs",
@@ -163,6 +163,7 @@ const REASONS_MADE_IN: [&str; 26] = [
     "proxy/data-plane/src/traffic/record.rs",
     "proxy/data-plane/src/traffic/record/connection.rs",
     "proxy/data-plane/src/connection/tls.rs",
+    "policy/src/api_key.rs",
     "policy/src/decision.rs",
     "policy/src/path.rs",
 ];

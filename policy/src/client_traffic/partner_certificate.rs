@@ -51,11 +51,11 @@ pub enum PartnerName {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CertificateNames<'a> {
     /// `dNSName`s.
-    pub dns: &'a [Box<str>],
+    pub dns: &'a [String],
     /// `uniformResourceIdentifier`s.
-    pub uris: &'a [Box<str>],
+    pub uris: &'a [String],
     /// `rfc822Name`s.
-    pub emails: &'a [Box<str>],
+    pub emails: &'a [String],
 }
 
 /// A certificate whose names mean different principals: it must not choose which of them counts.
@@ -101,7 +101,7 @@ impl PartnerName {
     fn is_among(&self, names: &CertificateNames<'_>) -> bool {
         match self {
             Self::Dns(name) => names.dns.iter().any(|dns| dns.eq_ignore_ascii_case(name)),
-            Self::Uri(name) => names.uris.contains(name),
+            Self::Uri(name) => names.uris.iter().any(|uri| **uri == **name),
             Self::Email(name) => names.emails.iter().any(|email| is_same_mailbox(email, name)),
         }
     }

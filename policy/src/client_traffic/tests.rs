@@ -46,15 +46,129 @@ fn the_most_specific_policy_holds_as_a_whole() {
         ("twins", None, "http", Some("shop/a")),
         ("nobodys", None, "http", None),
     ] {
+        let set_name = set.map(|set: &str| ObjectName::new("shop", set));
         let listener = ListenerPlace {
-            gateway: ("shop", gateway),
-            listener_set: set.map(|set| ("shop", set)),
-            section,
+            gateway: &ObjectName::new("shop", gateway),
+            listener_set: set_name.as_ref(),
+            section: &section.into(),
         };
         let found = traffic.of(&listener).policy.as_deref();
         assert_eq!(found, expect, "{gateway} {set:?} {section}");
     }
-    let elsewhere =
-        ListenerPlace { gateway: ("other", "edge"), listener_set: None, section: "http" };
+    let gateway = &ObjectName::new("other", "edge");
+    let elsewhere = ListenerPlace { gateway, listener_set: None, section: &"http".into() };
     assert_eq!(traffic.of(&elsewhere).policy, None);
+}
+
+fn certificates(principals: &str) -> ClientCertificates {
+    let spec = format!(
+        "clientCertificates: {{mode: required, authorities: [{{kind: ConfigMap, name: p}}], principals: [{principals}]}}"
+    );
+    let read = resources(&policy("p", "", "kind: Gateway, name: edge", &spec));
+    let certificates = &read.client_traffic_policies()[0].settings().client_certificates;
+    ClientCertificates::clone(certificates.as_ref().unwrap())
+}
+
+/// The names of a certificate, each with its type before a colon, and whom it is taken for.
+fn holder_of(certificates: &ClientCertificates, names: &[&str]) -> Result<String, String> {
+    let of = |kind: &str| -> Vec<String> {
+        names.iter().filter_map(|name| name.strip_prefix(kind)).map(str::to_owned).collect()
+    };
+    let (dns, uris, emails) = (of("dns:"), of("uri:"), of("email:"));
+    let names = CertificateNames { dns: &dns, uris: &uris, emails: &emails };
+    match certificates.principal_of(&names) {
+        Ok(Some(id)) => Ok(id.without_scheme().to_owned()),
+        Ok(None) => Ok("nobody".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[test]
+fn s23_san_parsing_names_count_within_their_type() {
+    let certificates = certificates(
+        "{subjectAltName: {dns: orders.acme.example}, principal: p.example/acme}, \
+         {subjectAltName: {email: orders@acme.example}, principal: p.example/acme}, \
+         {subjectAltName: {uri: 'urn:globex:orders'}, principal: p.example/globex}",
+    );
+    for (row, names, expect) in [
+        ("none", &[][..], Some("nobody")),
+        ("a name that is not mapped", &["dns:acme.example"], Some("nobody")),
+        ("a host", &["dns:orders.acme.example"], Some("p.example/acme")),
+        ("a host in capitals", &["dns:Orders.ACME.example"], Some("p.example/acme")),
+        ("beside others", &["dns:x.example", "dns:orders.acme.example"], Some("p.example/acme")),
+        ("a wildcard", &["dns:*.acme.example"], Some("nobody")),
+        ("a host below it", &["dns:a.orders.acme.example"], Some("nobody")),
+        ("a host behind it", &["dns:orders.acme.example.evil"], Some("nobody")),
+        ("a trailing dot", &["dns:orders.acme.example."], Some("nobody")),
+        ("a NUL", &["dns:orders.acme.example\0.evil"], Some("nobody")),
+        ("the host as a URI", &["uri:orders.acme.example"], Some("nobody")),
+        ("the URI as a host", &["dns:urn:globex:orders"], Some("nobody")),
+        ("the address as a host", &["dns:orders@acme.example"], Some("nobody")),
+        ("a URI", &["uri:urn:globex:orders"], Some("p.example/globex")),
+        ("a URI in capitals", &["uri:URN:globex:orders"], Some("nobody")),
+        (
+            "an address, its host in capitals",
+            &["email:orders@ACME.example"],
+            Some("p.example/acme"),
+        ),
+        ("an address in capitals", &["email:Orders@acme.example"], Some("nobody")),
+        (
+            "two names of one",
+            &["dns:orders.acme.example", "email:orders@acme.example"],
+            Some("p.example/acme"),
+        ),
+        ("two principals", &["dns:orders.acme.example", "uri:urn:globex:orders"], None),
+    ] {
+        assert_eq!(holder_of(&certificates, names).ok().as_deref(), expect, "{row}");
+    }
+}
+
+#[test]
+fn s24_trust_domain_confusion_a_partners_authority_signs_a_name_of_the_mesh() {
+    let own = "spiffe://cluster.local/ns/shop/sa/cart";
+    let mapped = format!(
+        "{{subjectAltName: {{uri: '{own}'}}, principal: cluster.local/ns/shop/sa/cart}}, \
+         {{subjectAltName: {{dns: a.example}}, principal: p.example/acme}}"
+    );
+    let uri = format!("uri:{own}");
+    let unmapped = certificates("{subjectAltName: {dns: a.example}, principal: p.example/acme}");
+    assert_eq!(holder_of(&unmapped, &[&uri]).as_deref(), Ok("nobody"));
+    // The set is refused; should the mapping come this far, it means nobody.
+    let mesh = [TrustDomain::parse("cluster.local").unwrap()];
+    let compiled = certificates(&mapped).without_domains(&mesh);
+    assert_eq!(holder_of(&compiled, &[&uri]).as_deref(), Ok("nobody"));
+    assert_eq!(holder_of(&compiled, &["dns:a.example"]).as_deref(), Ok("p.example/acme"));
+}
+
+#[test]
+fn s16_who_speaks_for_the_client_of_a_gateway() {
+    for (row, hops, peer, lines, expect) in [
+        ("nobody is trusted", 1, "192.0.2.1", &["6.6.6.6"][..], "192.0.2.1"),
+        ("a trusted proxy", 1, "10.0.0.1", &["6.6.6.6"], "6.6.6.6"),
+        ("what the client wrote is left of it", 1, "10.0.0.1", &["1.1.1.1, 6.6.6.6"], "6.6.6.6"),
+        ("in lines of their own", 1, "10.0.0.1", &["1.1.1.1", "6.6.6.6"], "6.6.6.6"),
+        ("two proxies, one hop", 1, "10.0.0.1", &["6.6.6.6, 10.0.0.2"], "10.0.0.2"),
+        ("two proxies", 2, "10.0.0.1", &["1.1.1.1, 6.6.6.6, 10.0.0.2"], "6.6.6.6"),
+        ("fewer than there may be", 2, "10.0.0.1", &["1.1.1.1, 6.6.6.6"], "6.6.6.6"),
+        ("nothing is said", 1, "10.0.0.1", &[], "10.0.0.1"),
+        ("an empty line", 1, "10.0.0.1", &[""], "10.0.0.1"),
+        ("no address", 1, "10.0.0.1", &["6.6.6.6, unknown"], "10.0.0.1"),
+        ("a port", 1, "10.0.0.1", &["6.6.6.6:80"], "6.6.6.6"),
+        ("IPv6", 1, "2001:db8::1", &["[2001:db8:1::9]:443"], "2001:db8:1::9"),
+        ("a zone", 1, "10.0.0.1", &["fe80::1%eth0"], "10.0.0.1"),
+        ("IPv4 in IPv6", 1, "::ffff:10.0.0.1", &["::ffff:6.6.6.6"], "6.6.6.6"),
+        ("an untrusted peer in IPv6", 1, "::ffff:192.0.2.1", &["6.6.6.6"], "192.0.2.1"),
+    ] {
+        let trusted = ["10.0.0.0/8", "2001:db8::/64"];
+        let trusted = trusted.map(|block| crate::pattern::AddressPattern::parse(block).unwrap());
+        let forwarded = ForwardedClient { trusted: AddressBlocks(trusted.to_vec()), hops };
+        let lines = lines.iter().map(|line| line.as_bytes());
+        let client = forwarded.client(peer.parse().unwrap(), lines);
+        assert_eq!(client.to_string(), expect, "{row}");
+    }
+    let trusted = AddressBlocks(vec![crate::pattern::AddressPattern::parse("10.0.0.0/8").unwrap()]);
+    let forwarded = ForwardedClient { trusted, hops: 16 };
+    let long = "10.0.0.2,".repeat(40);
+    let client = forwarded.client("10.0.0.1".parse().unwrap(), [long.as_bytes()].into_iter());
+    assert_eq!(client.to_string(), "10.0.0.1", "a chain without end");
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{ListenerOwner, ListenerRoutes, PlannedListener};
 use crate::RouteRequest;
+use crate::client_traffic::ListenerPlace;
 use crate::gateway::{ClientValidationMode, ListenerProtocol, ObjectName, TlsMode};
 use crate::route::{RouteHost, RouteKind, RouteRule};
 
@@ -68,6 +69,12 @@ impl GatewayListener {
             client_certificate: planned.client_certificate.clone(),
             routes,
         }
+    }
+
+    /// Where it stands, for policies that are about listeners.
+    pub fn place(&self) -> ListenerPlace<'_> {
+        let Self { gateway, listener_set, section, .. } = self;
+        ListenerPlace { gateway, listener_set: listener_set.as_ref(), section }
     }
 
     /// The rule that takes a request: routes of gRPC are asked before those of HTTP. `None`: 404, `route_not_found`. A

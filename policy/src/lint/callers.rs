@@ -71,7 +71,8 @@ impl Condition {
             Self::TokenPrincipal(field) => !field.any_of.is_empty(),
             Self::TokenClaim(_, field)
             | Self::TokenAudiences(field)
-            | Self::TokenPresenter(field) => !field.any_of.is_empty(),
+            | Self::TokenPresenter(field)
+            | Self::ApiKey(_, field) => !field.any_of.is_empty(),
             _ => false,
         }
     }

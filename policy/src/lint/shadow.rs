@@ -104,6 +104,7 @@ impl PatternCoverage for Condition {
             (C::TokenClaim(path, own), C::TokenClaim(theirs, field)) => {
                 path == theirs && own.covers(field)
             }
+            (C::ApiKey(part, own), C::ApiKey(theirs, field)) => part == theirs && own.covers(field),
             (C::SourceIp(own), C::SourceIp(field))
             | (C::RemoteIp(own), C::RemoteIp(field))
             | (C::DestinationIp(own), C::DestinationIp(field)) => own.covers(field),

@@ -75,7 +75,8 @@ impl Condition {
             Self::Header(_, field)
             | Self::TokenAudiences(field)
             | Self::TokenPresenter(field)
-            | Self::TokenClaim(_, field) => allows && excludes_everything(field),
+            | Self::TokenClaim(_, field)
+            | Self::ApiKey(_, field) => allows && excludes_everything(field),
         }
     }
 }

@@ -4,13 +4,13 @@
 
 mod certificates;
 mod headers;
-mod targets;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use identity::TrustDomain;
 
+use super::listener_target;
 use super::object::ResourceObject;
 use crate::Diagnostic;
 use crate::client_traffic::{
@@ -87,7 +87,7 @@ pub(super) fn read(
     };
     let mut map = reader.mapping(spec)?;
     let targets = map.require(reader, "targetRefs");
-    let targets = targets.and_then(|v| targets::read(reader, v, &object.namespace));
+    let targets = targets.and_then(|v| listener_target::read(reader, v, &object.namespace));
     let settings = read_settings(reader, &mut map, object);
     map.finish(reader);
     let settings = settings?;

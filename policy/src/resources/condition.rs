@@ -6,7 +6,7 @@ use crate::pattern::{
     AccountPattern, AddressPattern, FieldPatterns, IdPattern, PatternError, TextPattern,
     TokenPattern, narrow,
 };
-use crate::rule::Condition;
+use crate::rule::{ApiKeyField, Condition};
 use crate::yaml::{DiagnosticCode, YamlMapping, YamlReader, YamlValue, nearest};
 
 /// The keys, for messages.
@@ -22,6 +22,7 @@ const KEYS: &[&str] = &[
     "request.auth.audiences",
     "request.auth.presenter",
     "request.auth.claims[name]",
+    "request.auth.apiKey[client]",
     "destination.ip",
     "destination.port",
     "connection.sni",
@@ -92,7 +93,7 @@ fn pair<T>(
     field(reader, map, "values", "notValues", parse)
 }
 
-/// `request.headers[name]` and `request.auth.claims[a][b]`; everything else is unknown.
+/// `request.headers[name]`, `request.auth.claims[a][b]` and `request.auth.apiKey[part]`; everything else is unknown.
 fn read_bracketed(
     reader: &mut YamlReader,
     key: YamlValue<'_>,
@@ -101,6 +102,9 @@ fn read_bracketed(
 ) -> Option<Condition> {
     let header = text.strip_prefix("request.headers").map(bracketed);
     let claim = text.strip_prefix("request.auth.claims").map(bracketed);
+    if let Some(part) = text.strip_prefix("request.auth.apiKey").map(bracketed) {
+        return read_api_key(reader, key, part, values);
+    }
     match (header, claim) {
         (Some(Some(names)), _) if names.len() == 1 && pseudo_header(names[0]).is_some() => {
             let field = pseudo_header(names[0]).unwrap_or_default();
@@ -139,6 +143,25 @@ fn read_bracketed(
         }
         _ => {
             unknown_key(reader, key, text);
+            None
+        }
+    }
+}
+
+fn read_api_key(
+    reader: &mut YamlReader,
+    key: YamlValue<'_>,
+    part: Option<Vec<&str>>,
+    values: FieldPatterns<TextPattern>,
+) -> Option<Condition> {
+    let known = |name: &str| ApiKeyField::ALL.into_iter().find(|(word, _)| *word == name);
+    match part.as_deref() {
+        Some([name]) if let Some((_, field)) = known(name) => {
+            Some(Condition::ApiKey(field, values))
+        }
+        _ => {
+            let expected = "request.auth.apiKey[id], [client] or [scopes]";
+            reader.report_value(key, expected, None);
             None
         }
     }

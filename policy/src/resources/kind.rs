@@ -8,6 +8,7 @@ use crate::yaml::{DiagnosticCode, YamlReader, YamlValue, nearest};
 /// The kinds this version reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum ResourceKind {
+    ApiKeyPolicy,
     AuthorizationPolicy,
     ClientTrafficPolicy,
     DestinationRule,
@@ -67,6 +68,7 @@ const KNOWN: &[KnownKind] = &[
         "v1",
         &["v1beta1", "v1alpha3"],
     ),
+    known(ResourceKind::ApiKeyPolicy, "ApiKeyPolicy", OWN, "v1alpha1", &[]),
     known(ResourceKind::ClientTrafficPolicy, "ClientTrafficPolicy", OWN, "v1alpha1", &[]),
     known(ResourceKind::FaultInjection, "FaultInjection", OWN, "v1alpha1", &[]),
     known(ResourceKind::RateLimitPolicy, "RateLimitPolicy", OWN, "v1alpha1", &[]),

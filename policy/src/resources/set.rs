@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
-    Resources, ServiceEntry, SourceFile, authorization, backend_tls_policy, client_traffic,
-    config_map, destination_rule, fault_injection, gateway, gateway_class, list, listener_set,
-    namespace, object, peer_authentication, rate_limit_policy, reference_grant,
+    Resources, ServiceEntry, SourceFile, api_key_policy, authorization, backend_tls_policy,
+    client_traffic, config_map, destination_rule, fault_injection, gateway, gateway_class, list,
+    listener_set, namespace, object, peer_authentication, rate_limit_policy, reference_grant,
     request_authentication, route, secret, service_entry, token_policy,
 };
 use crate::Diagnostic;
@@ -192,6 +192,10 @@ impl ResourceSet<'_> {
             ResourceKind::FaultInjection => {
                 let read = fault_injection::read(reader, &object)?;
                 self.resources.fault_injections.push(read);
+            }
+            ResourceKind::ApiKeyPolicy => {
+                let read = api_key_policy::read(reader, &object)?;
+                self.resources.api_key_policies.push(read);
             }
             ResourceKind::ClientTrafficPolicy => {
                 let read = client_traffic::read(reader, &object)?;

@@ -94,7 +94,7 @@ fn s18_policy_semantics_unknown_objects_and_fields() {
     let head = |api: &str, kind: &str| {
         format!("apiVersion: {api}\nkind: {kind}\nmetadata: {{name: p, namespace: shop}}\n")
     };
-    const KINDS: &str = "expected one of AuthorizationPolicy, PeerAuthentication, RequestAuthentication, ServiceEntry, DestinationRule, ClientTrafficPolicy, FaultInjection, RateLimitPolicy, TokenPolicy, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, ReferenceGrant, Gateway, GatewayClass, ListenerSet, BackendTLSPolicy, Secret, ConfigMap, Namespace";
+    const KINDS: &str = "expected one of AuthorizationPolicy, PeerAuthentication, RequestAuthentication, ServiceEntry, DestinationRule, ApiKeyPolicy, ClientTrafficPolicy, FaultInjection, RateLimitPolicy, TokenPolicy, HTTPRoute, GRPCRoute, TLSRoute, TCPRoute, ReferenceGrant, Gateway, GatewayClass, ListenerSet, BackendTLSPolicy, Secret, ConfigMap, Namespace";
     check(
         &head("apps/v1", "Deployment"),
         &[&format!(
@@ -206,7 +206,7 @@ fn s18_policy_semantics_values_that_cannot_match() {
         ),
         (
             "{rules: [{when: [{key: experimental.envoy.filters.x, values: [a]}]}]}",
-            "found the text \"experimental.envoy.filters.x\" for `key`; expected one of request.headers[name], source.ip, remote.ip, source.namespace, source.principal, source.trustDomain, source.serviceAccount, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], destination.ip, destination.port, connection.sni; experimental.* keys are not supported",
+            "found the text \"experimental.envoy.filters.x\" for `key`; expected one of request.headers[name], source.ip, remote.ip, source.namespace, source.principal, source.trustDomain, source.serviceAccount, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], request.auth.apiKey[client], destination.ip, destination.port, connection.sni; experimental.* keys are not supported",
         ),
         (
             "{rules: [{when: [{key: 'request.headers[a][b]', values: [a]}]}]}",

@@ -215,6 +215,17 @@ fn token_mismatch(what: &str, facts: &RuleFacts<'_>) -> String {
     }
 }
 
+/// As with tokens, the text says only whether there was a key.
+fn api_key_mismatch(what: &str, facts: &RuleFacts<'_>) -> String {
+    match facts.http {
+        HttpKnowledge::Assume(_) => without_request(what),
+        HttpKnowledge::Request(request) if request.api_key.is_none() => {
+            format!("{what}: there is no API key")
+        }
+        HttpKnowledge::Request(_) => format!("{what}: the API key is not one the rule wants"),
+    }
+}
+
 impl Operation {
     fn mismatch_text(&self, part: RuleField, facts: &RuleFacts<'_>) -> String {
         let what = part.as_str();
@@ -258,6 +269,7 @@ impl Condition {
         match self {
             Self::Header(name, _) => format!("request.headers[{name}]"),
             Self::TokenClaim(path, _) => format!("request.auth.claims[{}]", path.join("][")),
+            Self::ApiKey(part, _) => format!("request.auth.apiKey[{}]", part.as_str()),
             Self::SourceIp(_) => "source.ip".into(),
             Self::RemoteIp(_) => "remote.ip".into(),
             Self::SourceNamespace(_) => "source.namespace".into(),
@@ -311,6 +323,7 @@ impl Condition {
             | Self::TokenAudiences(_)
             | Self::TokenPresenter(_)
             | Self::TokenClaim(..) => token_mismatch(&key, facts),
+            Self::ApiKey(..) => api_key_mismatch(&key, facts),
         }
     }
 }

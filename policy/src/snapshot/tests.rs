@@ -1,6 +1,7 @@
 //! Decisions, as tables: a policy file, who asks for what, and the verdict.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod api_keys;
 mod headers;
 mod matching;
 mod nearest;
@@ -9,7 +10,7 @@ mod scope;
 mod tokens;
 
 use super::*;
-use crate::{CanonicalPath, HostName, PathNormalization, SourceFile, TokenClaims};
+use crate::{ApiKeyFacts, CanonicalPath, HostName, PathNormalization, SourceFile, TokenClaims};
 
 /// A resource set from YAML.
 fn resources(text: &str) -> Resources {
@@ -58,6 +59,7 @@ struct TestRequest {
     level: PathNormalization,
     headers: Vec<(String, String)>,
     token: Option<TokenClaims>,
+    api_key: Option<ApiKeyFacts>,
 }
 
 impl Default for TestRequest {
@@ -74,6 +76,7 @@ impl Default for TestRequest {
             level: PathNormalization::default(),
             headers: Vec::new(),
             token: None,
+            api_key: None,
         }
     }
 }
@@ -102,6 +105,7 @@ impl TestRequest {
             path: &path,
             headers: &self.headers,
             token: self.token.as_ref(),
+            api_key: self.api_key.as_ref(),
         };
         test(&connection, &request)
     }

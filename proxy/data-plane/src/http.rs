@@ -15,6 +15,7 @@ pub(crate) mod interim;
 pub(crate) mod keep_alive;
 mod limit_refusal;
 pub mod original_version;
+pub(crate) mod query;
 pub mod serve;
 pub(crate) mod shared_connection;
 mod token_refusal;

@@ -5,9 +5,11 @@
 
 pub mod accept;
 pub(crate) mod answer_fields;
+pub mod api_key;
 pub mod app;
 pub mod authorize;
 pub mod balancing;
+pub mod caller;
 pub mod client;
 pub mod decisions;
 pub mod demand;

@@ -6,7 +6,7 @@ use std::io::{self, BufRead};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use identity::SpiffeId;
-use policy::{ConnectionFacts, TokenClaims};
+use policy::{ApiKeyFacts, ConnectionFacts, TokenClaims};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -56,6 +56,11 @@ pub(super) struct RequestInput {
     pub(super) path: String,
     pub(super) headers: Option<HeadersInput>,
     pub(super) jwt: Option<TokenInput>,
+    #[serde(rename = "apiKey")]
+    pub(super) api_key: Option<ApiKeyInput>,
+    /// Whether a log recorded it, which never holds a key.
+    #[serde(skip)]
+    pub(super) recorded: bool,
 }
 
 /// A verified token. `iss`, `sub` and `aud` may stand among the claims instead.
@@ -66,6 +71,15 @@ pub(super) struct TokenInput {
     sub: Option<String>,
     aud: Option<OneOrMany>,
     claims: Option<Map<String, Value>>,
+}
+
+/// An API key that was found to be valid.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApiKeyInput {
+    id: Option<String>,
+    client: Option<String>,
+    scopes: Option<OneOrMany>,
 }
 
 /// A text or a list of texts.
@@ -153,6 +167,8 @@ impl InputLine {
                 path: request.path.clone(),
                 headers: None,
                 jwt: None,
+                api_key: None,
+                recorded: true,
             }),
         }
     }
@@ -198,6 +214,19 @@ impl TokenInput {
             subject: text("sub"),
             audiences: audiences(claims.get("aud")),
             claims,
+        }
+    }
+}
+
+impl ApiKeyInput {
+    /// The key as policy sees it.
+    pub(super) fn facts(&self) -> ApiKeyFacts {
+        let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
+        let scopes = self.scopes.clone().map(OneOrMany::into_vec).unwrap_or_default();
+        ApiKeyFacts {
+            id: text(&self.id),
+            client: text(&self.client),
+            scopes: scopes.into_iter().map(Into::into).collect(),
         }
     }
 }

@@ -190,6 +190,7 @@ fn of_request(
         path: &path,
         headers: &parts.headers,
         token: None,
+        api_key: None,
     };
     let asked = RouteRequest {
         method: parts.method.as_str(),

@@ -44,7 +44,7 @@ pub(super) fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     let (before, after) = (old.snapshot(), new.snapshot());
     if before.needs_unlogged_facts() || after.needs_unlogged_facts() {
         note(
-            "rules ask for header fields, tokens or remote addresses, which no log holds; they count as absent",
+            "rules ask for header fields, tokens, API keys or remote addresses, which no log holds; they count as absent",
         )?;
     }
     let report = compare(&old.config, &before, &after, &recording.seen);

@@ -73,6 +73,7 @@ fn is_http_field(name: &str) -> bool {
         "requestprincipals",
         "request.headers[x]",
         "request.auth.claims[g]",
+        "request.auth.apikey[scopes]",
     ]
     .contains(&&*name)
 }
@@ -95,7 +96,8 @@ fn field_holds(name: &str, values: &[&str], ask: &TestRequest, http: bool, deny:
     let (name, negated) = plain(name);
     let facts = facts(&name, ask, deny != negated);
     let is_match = |fact: &String| values.iter().any(|value| value_matches(&name, value, fact));
-    let by_any = name == "request.auth.claims[g]" || deny != negated;
+    let is_list = ["request.auth.claims[g]", "request.auth.apikey[scopes]"].contains(&&*name);
+    let by_any = is_list || deny != negated;
     let holds = if by_any {
         facts.iter().any(is_match)
     } else {
@@ -131,6 +133,10 @@ fn facts(name: &str, ask: &TestRequest, wide: bool) -> Vec<String> {
                 .iter()
                 .map(|claim| claim.as_str().unwrap().to_owned())
                 .collect()
+        }
+        "request.auth.apikey[scopes]" => {
+            let scopes = ask.api_key.iter().flat_map(|key| &key.scopes);
+            scopes.map(|scope| scope.to_string()).collect()
         }
         "request.headers[x]" => {
             let lines = ask.headers.iter().map(|(_, line)| line.as_str());
@@ -183,6 +189,7 @@ const CONDITION: &[(&str, &[&str])] = &[
     ("source.principal", &["td/ns/a/sa/x", "*"]),
     ("request.headers[x]", &["1", "2", "1*"]),
     ("request.auth.claims[g]", &["m", "n"]),
+    ("request.auth.apiKey[scopes]", &["read", "write", "*"]),
 ];
 
 /// A small generator: the same seed, the same case.
@@ -269,6 +276,13 @@ impl CaseGenerator {
                 .collect(),
             }),
         };
+        let scopes = |of: &mut Self| {
+            (0..of.roll(3)).map(|_| of.pick(&["read", "write", "other"]).into()).collect()
+        };
+        let api_key = match self.roll(3) {
+            0 => None,
+            _ => Some(ApiKeyFacts { scopes: scopes(self), ..ApiKeyFacts::default() }),
+        };
         let headers = (0..self.roll(3))
             .map(|_| ("x".to_owned(), self.pick(&["1", "2", "11", "1, 2", "3,1", ""]).to_owned()))
             .collect();
@@ -281,6 +295,7 @@ impl CaseGenerator {
             path: self.pick(&["/p", "//p", "/p/r", "/p%2Fr", "/q/../p/x", "/q", "/%70"]),
             headers,
             token,
+            api_key,
             ..TestRequest::default()
         }
     }

@@ -154,8 +154,8 @@ impl EdgeBuilder {
 
 fn place(listener: &GatewayListener) -> ListenerPlace<'_> {
     ListenerPlace {
-        gateway: (&listener.gateway.namespace, &listener.gateway.name),
-        listener_set: listener.listener_set.as_ref().map(|set| (&*set.namespace, &*set.name)),
+        gateway: &listener.gateway,
+        listener_set: listener.listener_set.as_ref(),
         section: &listener.section,
     }
 }

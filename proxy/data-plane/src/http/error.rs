@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
-use policy::Denial;
+use policy::{ApiKeyRefusal, Denial};
 
 use crate::http::body::{Body, BodyFailure};
 use crate::http::gate::GateRefusal;
@@ -50,6 +50,9 @@ pub enum RequestError {
     /// Its token is not valid.
     #[error("refused token: {0}")]
     Token(TokenRefusal),
+    /// Its API key is not accepted.
+    #[error("refused API key: {0}")]
+    ApiKey(ApiKeyRefusal),
     /// Policy refused it.
     #[error("refused by policy: {0}")]
     Denied(Denial),
@@ -212,7 +215,7 @@ impl RequestError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Gate(refusal) => refusal.status,
-            Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::Token(_) | Self::ApiKey(_) => StatusCode::UNAUTHORIZED,
             Self::Denied(_) | Self::Withdrawn | Self::UnknownDestination(_) => {
                 StatusCode::FORBIDDEN
             }
@@ -254,6 +257,7 @@ impl RequestError {
         match self {
             Self::Gate(refusal) => refusal.reason,
             Self::Token(refusal) => refusal.as_str(),
+            Self::ApiKey(refusal) => refusal.as_str(),
             Self::Denied(denial) => denial.reason().as_str(),
             Self::Withdrawn => "policy_changed",
             Self::BadStream(_) => "bad_mesh_stream",
@@ -333,6 +337,10 @@ impl RequestError {
         }
         if let Self::Limited(refusal) = self {
             headers.insert(RETRY_AFTER, HeaderValue::from(refusal.retry_after_seconds()));
+        }
+        if let Self::ApiKey(_) = self {
+            // RFC 9110 §11.6.1 wants a challenge; no scheme is registered for keys.
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("ApiKey"));
         }
         if is_grpc {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

@@ -7,10 +7,12 @@
 use std::fmt::Write as _;
 
 use data_encoding::HEXLOWER;
+use http::Method;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST,
+    HeaderMap, HeaderName, HeaderValue, ORIGIN, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
+use http::request::Parts;
 use identity::SpiffeId;
 use policy::header_names::folded;
 
@@ -330,6 +332,14 @@ fn never_trails(name: &str) -> bool {
                 | "www-authenticate"
                 | "x-real-ip"
         )
+}
+
+/// Whether it is a CORS preflight (Fetch §3.2.2): a browser sends it without token or key (§4.8).
+#[must_use]
+pub fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS
+        && parts.headers.contains_key(ORIGIN)
+        && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// Whether the request is gRPC, by its content type, in any case (RFC 9110 §8.3.1).

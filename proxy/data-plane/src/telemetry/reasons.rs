@@ -53,6 +53,8 @@ const fn closed(code: &'static str, meaning: &'static str, next: &'static str) -
 const MALFORMED: &str = "Correct the client: an app could read such a request in two ways.";
 const PATH: &str = "Correct the client: no strict reader takes the path. `pathNormalization` does not change this.";
 const TOKEN: &str = "The log line of the refusing proxy has the words; see docs/tokens.md.";
+const API_KEY: &str =
+    "The keys of the ApiKeyPolicies that are about the workload or listener; docs/api-keys.md.";
 const EXPLAIN: &str =
     "The log line names the rule, or the nearest miss; `postern-proxy explain` answers it offline.";
 const NOTHING: &str = "Nothing.";
@@ -418,6 +420,15 @@ pub const REASONS: &[Reason] = &[
         TOKEN,
     ),
     caller("token_proof_repeated", 401, "The proof of possession was used before.", TOKEN),
+    // API keys.
+    caller("api_key_missing", 401, "An ApiKeyPolicy requires a key, and there is none.", API_KEY),
+    caller(
+        "api_key_invalid",
+        401,
+        "Nobody has such a key, it is not valid yet, or there are two.",
+        API_KEY,
+    ),
+    caller("api_key_expired", 401, "The key's `notAfter` has passed.", API_KEY),
     // Requests, beside what the caller is told.
     request("ok", "The app or the service answered.", NOTHING),
     request(

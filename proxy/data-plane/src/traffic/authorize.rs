@@ -9,8 +9,9 @@ mod shadow_decision;
 
 use http::{HeaderMap, Method};
 use policy::{
-    CanonicalPath, ConnectionFacts, ConnectionVerdict, Denial, DenyReason, HeaderSource, HostName,
-    HttpFacts, NearestMiss, Permit, Protocol as Declared, Snapshot, TokenClaims,
+    ApiKeyFacts, CanonicalPath, ConnectionFacts, ConnectionVerdict, Denial, DenyReason,
+    HeaderSource, HostName, HttpFacts, NearestMiss, Permit, Protocol as Declared, Snapshot,
+    TokenClaims,
 };
 
 use crate::connection::registry;
@@ -33,6 +34,8 @@ pub struct RequestFacts<'a> {
     pub headers: &'a HeaderMap,
     /// The claims of a verified token.
     pub token: Option<&'a TokenClaims>,
+    /// What is known of whoever sent a valid API key.
+    pub api_key: Option<&'a ApiKeyFacts>,
 }
 
 impl HeaderSource for RequestFacts<'_> {
@@ -50,6 +53,7 @@ impl RequestFacts<'_> {
             path: self.path,
             headers: self,
             token: self.token,
+            api_key: self.api_key,
         }
     }
 }

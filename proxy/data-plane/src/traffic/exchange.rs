@@ -14,7 +14,7 @@ use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, Version};
 use parking_lot::Mutex;
-use policy::{CanonicalPath, HostName, Snapshot};
+use policy::{CanonicalPath, GatewayListener, HostName, Snapshot};
 use tokio::task::JoinHandle;
 
 use crate::connection::registry::Connection;
@@ -25,7 +25,7 @@ use crate::http::headers::{self, SenderTrust, TrailerKind, is_grpc};
 use crate::http::serve::{ConnectStream, Handler};
 use crate::labels::CloseReason;
 use crate::traffic::authorize::RequestFacts;
-use crate::traffic::jwt::AuthenticatedToken;
+use crate::traffic::caller::AuthenticatedCaller;
 use crate::traffic::record::{RequestRecord, TrafficMeter};
 use crate::traffic::upgrade::{self, AnnouncedUpgrade};
 use crate::traffic::worker::Worker;
@@ -87,8 +87,10 @@ pub struct Exchange<'a> {
     /// one came into force before the request was registered. A phase that waits takes it out first (`Option::take`),
     /// because a worker has few fast places for loaded snapshots; the next phase then loads the one in force.
     pub(crate) snapshot: Option<Guard<Arc<Snapshot>>>,
-    /// Who its token speaks for; nobody, where nothing asks for one.
-    pub(crate) caller: AuthenticatedToken,
+    /// Who its token and its API key speak for; nobody, where nothing asks for one.
+    pub(crate) caller: AuthenticatedCaller,
+    /// The listener of a gateway that it came to, where that is known and this is one.
+    pub(crate) listener: Option<Arc<GatewayListener>>,
     /// The client's address, where it differs from the peer's.
     pub(crate) remote_ip: Option<IpAddr>,
     /// What is counted and logged of it.
@@ -107,7 +109,7 @@ pub(crate) fn facts<'a>(
     parts: &'a Parts,
     admitted: &'a AdmittedRequest,
     path: &'a CanonicalPath<'a>,
-    caller: &'a AuthenticatedToken,
+    caller: &'a AuthenticatedCaller,
 ) -> RequestFacts<'a> {
     RequestFacts {
         method: &parts.method,
@@ -115,6 +117,7 @@ pub(crate) fn facts<'a>(
         path,
         headers: &parts.headers,
         token: caller.claims(),
+        api_key: caller.api_key(),
     }
 }
 
@@ -285,7 +288,8 @@ async fn admit<P: ExchangePhases>(
         admitted: &admitted,
         path: &path,
         snapshot,
-        caller: AuthenticatedToken::default(),
+        caller: AuthenticatedCaller::default(),
+        listener: None,
         remote_ip: None,
         record,
     };
@@ -293,7 +297,7 @@ async fn admit<P: ExchangePhases>(
     let (target, permit) = passed.map_err(|end| end.closing(close))?;
     let caller = exchange.caller;
     admitted.set_target(&path, &mut parts).map_err(RequestError::Gate)?;
-    caller.hide_parameter(&mut parts);
+    caller.hide_parameters(&mut parts);
     phases.set_headers(&mut parts);
     record.set_trace_headers(&mut parts.headers);
     parts.version = version;

@@ -1,25 +1,25 @@
 //! Judges the requests of clients: who asks, and whether they may. Everything that lets others in asks here, a sidecar for
 //! its app and a gateway for what is behind it.
 
+mod caller;
 mod token;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use policy::{Denial, Permit, Snapshot, TokenRules};
+use policy::{Denial, Permit, Snapshot};
 
 use crate::connection::registry::Connection;
 use crate::http::error::RequestError;
-use crate::http::gate;
 use crate::traffic::authorize;
 pub(crate) use crate::traffic::authorize::OpaqueKind;
 use crate::traffic::decisions::DecisionRecord;
 use crate::traffic::exchange::{self, Exchange};
-use crate::traffic::jwt::AuthenticatedToken;
 use crate::traffic::record::ConnectionRecord;
-use crate::traffic::review::{self, RequestReview};
+use crate::traffic::review::{self, RequestReview, ReviewedFacts};
 use crate::traffic::state::ProxyState;
 use crate::traffic::worker::Worker;
+use caller::JudgedCaller;
 
 /// Authorizes a connection as a whole, whatever its bytes say, and records the verdict for `/decisions` and the log.
 ///
@@ -44,11 +44,11 @@ pub(crate) struct RequestJudge {
 }
 
 impl RequestJudge {
-    /// Finds out who the token speaks for and registers the request on its connection, both by the snapshot that then
+    /// Finds out who token and API key speak for and registers the request on its connection, both by the snapshot that then
     /// decides: a change of policy finds the request registered or is seen here, and then all of it is judged again.
     ///
     /// # Errors
-    /// [`RequestError`]: the token is not accepted, or policy changed in a way that leaves the request in doubt.
+    /// [`RequestError`]: the token or the key is not accepted, or policy changed in a way that leaves the request in doubt.
     pub(crate) fn authenticate(
         &self,
         exchange: &mut Exchange<'_>,
@@ -57,47 +57,26 @@ impl RequestJudge {
         let Self { worker, connection } = self;
         let state = &worker.state;
         let level = state.settings.path_normalization;
-        let Exchange { parts, admitted, path, snapshot, .. } = exchange;
-        let snapshot = snapshot.get_or_insert_with(|| state.snapshot());
-        let mut judged: Option<(AuthenticatedToken, Arc<TokenRules>)> = None;
+        let mut snapshot = exchange.snapshot.take().unwrap_or_else(|| state.snapshot());
+        let mut judged: Option<JudgedCaller> = None;
         let judge = |snapshot: &Snapshot| {
-            let host = admitted.host();
-            let caller = match judged.take() {
-                None => {
-                    token::authenticate(worker, connection.peer(), snapshot, parts, host, path)?
-                }
-                Some((before, by)) => {
-                    // The gate has let its names in by rules that are gone.
-                    gate::refuse_other_spellings(&parts.headers, snapshot.header_names())
-                        .map_err(RequestError::Gate)?;
-                    match token::still_counts(before, &by, snapshot)? {
-                        Some(caller) => caller,
-                        None => token::authenticate(
-                            worker,
-                            connection.peer(),
-                            snapshot,
-                            parts,
-                            host,
-                            path,
-                        )?,
-                    }
-                }
-            };
-            let request_facts = exchange::facts(parts, admitted, path, &caller);
-            let review = RequestReview::begin(
-                connection,
-                snapshot,
-                &request_facts,
-                level,
+            let found = self.caller(exchange, snapshot, judged.take())?;
+            let Exchange { parts, admitted, path, listener, .. } = &*exchange;
+            let request_facts = exchange::facts(parts, admitted, path, &found.caller);
+            let judged_by = ReviewedFacts {
+                normalization: level,
                 remote_ip,
-                &caller,
-            );
-            judged = Some((caller, snapshot.tokens().clone()));
+                caller: &found.caller,
+                listener: listener.as_ref(),
+            };
+            let review = RequestReview::begin(connection, snapshot, &request_facts, &judged_by);
+            judged = Some(found);
             Ok::<_, RequestError>(review)
         };
-        let review = review::by_one_snapshot(snapshot, || state.snapshot(), judge)?;
+        let review = review::by_one_snapshot(&mut snapshot, || state.snapshot(), judge)?;
         exchange.record.hold_review(review);
-        exchange.caller = judged.map(|(caller, _)| caller).unwrap_or_default();
+        exchange.caller = judged.map(|judged| judged.caller).unwrap_or_default();
+        exchange.snapshot = Some(snapshot);
         exchange.remote_ip = remote_ip;
         Ok(())
     }

@@ -18,8 +18,7 @@ mod verify;
 
 use std::sync::Arc;
 
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
-use http::{Method, request::Parts};
+use http::request::Parts;
 use policy::{
     CanonicalPath, HostName, KeySource, PathNormalization, TokenClaims, TokenPlace, TokenRules,
 };
@@ -29,6 +28,8 @@ pub use cache::TokenCache;
 pub use replay::UsedProofs;
 
 use crate::connection::registry::Peer;
+use crate::http::headers::is_preflight;
+use crate::http::query;
 use keys::KeyBook;
 use locate::LocatedToken;
 use proof::ProofContext;
@@ -76,7 +77,7 @@ impl AuthenticatedToken {
     /// Removes the token from the request's target, where the app must not see it. Called when the target is in place.
     pub fn hide_parameter(&self, parts: &mut Parts) {
         if let Some(name) = &self.hidden_parameter {
-            locate::hide_parameter(name, parts);
+            query::remove(name, parts);
         }
     }
 }
@@ -174,13 +175,6 @@ fn scheme(place: &TokenPlace) -> &str {
         TokenPlace::Header { name, prefix } if **name == *"authorization" => prefix,
         _ => "",
     }
-}
-
-/// A CORS preflight (Fetch §3.2.2).
-fn is_preflight(parts: &Parts) -> bool {
-    parts.method == Method::OPTIONS
-        && parts.headers.contains_key(ORIGIN)
-        && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 #[cfg(test)]

@@ -11,11 +11,15 @@ use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 use http::{HeaderMap, Method};
-use policy::{CanonicalPath, HostName, PathNormalization, Snapshot, TokenClaims};
+use policy::{
+    ApiKey, ApiKeyRefusal, CanonicalPath, GatewayListener, HostName, PathNormalization, Snapshot,
+    TokenClaims,
+};
 
+use crate::clock::unix_now;
 use crate::connection::registry::{Connection, ReviewableStream};
 use crate::traffic::authorize::{self, RequestFacts};
-use crate::traffic::jwt::AuthenticatedToken;
+use crate::traffic::caller::AuthenticatedCaller;
 
 /// The facts a request was authorized with, and the signal that withdraws it.
 struct JudgedRequest {
@@ -28,7 +32,8 @@ struct JudgedRequest {
     /// The fields that were kept. A policy that needs others later cannot be evaluated.
     kept: Arc<HashSet<Box<str>>>,
     remote_ip: Option<IpAddr>,
-    caller: AuthenticatedToken,
+    caller: AuthenticatedCaller,
+    listener: Option<Arc<GatewayListener>>,
     refused: AtomicBool,
     waker: AtomicWaker,
 }
@@ -51,6 +56,18 @@ pub(crate) fn by_one_snapshot<G: Deref<Target = Arc<Snapshot>>, T, E>(
     }
 }
 
+/// What a request is judged by again, beside its [`RequestFacts`].
+pub(crate) struct ReviewedFacts<'a> {
+    /// How paths are normalised.
+    pub(crate) normalization: PathNormalization,
+    /// The client's address, where it differs from the peer's.
+    pub(crate) remote_ip: Option<IpAddr>,
+    /// Whose token and API key it carries.
+    pub(crate) caller: &'a AuthenticatedCaller,
+    /// The listener of a gateway that it came to.
+    pub(crate) listener: Option<&'a Arc<GatewayListener>>,
+}
+
 /// An open request, for as long as this value lives.
 pub struct RequestReview {
     judged: Arc<JudgedRequest>,
@@ -63,9 +80,7 @@ impl RequestReview {
         connection: &Arc<Connection>,
         snapshot: &Snapshot,
         request_facts: &RequestFacts<'_>,
-        normalization: PathNormalization,
-        remote_ip: Option<IpAddr>,
-        caller: &AuthenticatedToken,
+        reviewed: &ReviewedFacts<'_>,
     ) -> Self {
         let kept = snapshot.judged_headers();
         let named = request_facts.headers.iter().filter(|(name, _)| kept.contains(name.as_str()));
@@ -77,11 +92,12 @@ impl RequestReview {
             method: request_facts.method.clone(),
             host: request_facts.host.clone(),
             target: request_facts.path.forward().into(),
-            normalization,
+            normalization: reviewed.normalization,
             headers,
             kept: kept.clone(),
-            remote_ip,
-            caller: caller.clone(),
+            remote_ip: reviewed.remote_ip,
+            caller: reviewed.caller.clone(),
+            listener: reviewed.listener.cloned(),
             refused: AtomicBool::new(false),
             waker: AtomicWaker::new(),
         });
@@ -141,6 +157,7 @@ impl JudgedRequest {
     fn is_allowed(&self, connection: &Connection, snapshot: &Snapshot) -> bool {
         let Ok(path) = CanonicalPath::parse(&self.target, self.normalization) else { return false };
         let Some(token) = self.token(connection, snapshot) else { return false };
+        let Ok(api_key) = self.api_key(snapshot) else { return false };
         if !snapshot.judged_headers().is_subset(&self.kept) {
             return false;
         }
@@ -150,6 +167,7 @@ impl JudgedRequest {
             path: &path,
             headers: &self.headers,
             token,
+            api_key: api_key.map(|key| &key.facts),
         };
         let facts =
             policy::ConnectionFacts { remote_ip: self.remote_ip, ..authorize::facts(connection) };
@@ -165,6 +183,16 @@ impl JudgedRequest {
             return Some(None);
         }
         rules.accepts(claims, connection.peer().map(|peer| &peer.id)).then_some(Some(claims))
+    }
+
+    /// The key as it is described now; an error where it would be refused, or one is required by now and there is none.
+    fn api_key<'s>(
+        &'s self,
+        snapshot: &'s Snapshot,
+    ) -> Result<Option<&'s Arc<ApiKey>>, ApiKeyRefusal> {
+        let rules =
+            snapshot.api_keys().rules(self.listener.as_ref().map(|listener| listener.place()));
+        rules.judge_again(self.caller.api_key.key().map(|key| &**key), unix_now())
     }
 }
 
@@ -217,8 +245,9 @@ mod tests {
             let (headers, level) = (HeaderMap::new(), PathNormalization::default());
             let path = CanonicalPath::parse("/", level).unwrap();
             let (method, host, path) = (&method, &host, &path);
-            let request_facts = RequestFacts { method, host, path, headers: &headers, token: None };
-            let nobody = AuthenticatedToken::default();
+            let request_facts =
+                RequestFacts { method, host, path, headers: &headers, token: None, api_key: None };
+            let nobody = AuthenticatedCaller::default();
             reached(0);
             let looks = Cell::new(0);
             let look = || {
@@ -234,9 +263,12 @@ mod tests {
                     &connection,
                     snapshot,
                     &request_facts,
-                    level,
-                    None,
-                    &nobody,
+                    &ReviewedFacts {
+                        normalization: level,
+                        remote_ip: None,
+                        caller: &nobody,
+                        listener: None,
+                    },
                 ))
             });
             let review = judged.unwrap();
@@ -283,15 +315,19 @@ mod tests {
                 path: &path,
                 headers: &headers,
                 token: None,
+                api_key: None,
             };
-            let nobody = AuthenticatedToken::default();
+            let nobody = AuthenticatedCaller::default();
             let review = RequestReview::begin(
                 &connection,
                 &snapshot(&before),
                 &request_facts,
-                level,
-                None,
-                &nobody,
+                &ReviewedFacts {
+                    normalization: level,
+                    remote_ip: None,
+                    caller: &nobody,
+                    listener: None,
+                },
             );
             connection.review_all(&snapshot(&after));
             assert_eq!(!review.is_refused(), goes_on, "{name}");

@@ -18,6 +18,29 @@ fn tokens_and_server_names() {
     check("", &[spec], &ask, answer("deny", None, None, "no_matching_allow", Some("/")));
 }
 
+#[test]
+fn api_keys() {
+    let keys = "---\napiVersion: policy.postern.dev/v1alpha1\nkind: ApiKeyPolicy\nmetadata: {name: k, namespace: shop}\n\
+                spec: {keys: [{id: a, client: acme, hash: 'sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'}]}\n";
+    let spec = format!(
+        "{{rules: [{{when: [{{key: 'request.auth.apiKey[scopes]', values: [read]}}]}}]}}\n{keys}"
+    );
+    let preflight = json!({"origin": "https://a.example", "access-control-request-method": "GET"});
+    for (row, method, key, headers, decision, reason) in [
+        ("none", "GET", json!(null), json!({}), "deny", "api_key_missing"),
+        ("a preflight", "OPTIONS", json!(null), preflight, "deny", "no_matching_allow"),
+        ("the scope", "GET", json!({"scopes": ["read"]}), json!({}), "allow", "policy_allowed"),
+        ("another", "GET", json!({"client": "acme"}), json!({}), "deny", "no_matching_allow"),
+    ] {
+        let mut ask = line(FRONTEND, method, "cart", "/");
+        ask["request"]["apiKey"] = key;
+        ask["request"]["headers"] = headers;
+        let (found, _) = answers("", &[&spec], &ask.to_string());
+        assert_eq!(found[0]["decision"], decision, "{row}");
+        assert_eq!(found[0]["reason"], reason, "{row}");
+    }
+}
+
 /// A token may say who it is of beside its claims or among them; without both it has no principal.
 #[test]
 fn tokens_with_parts_left_out() {

@@ -88,6 +88,7 @@ fn ask(snapshot: &Snapshot) -> AuthorizationVerdict {
         path: &path,
         headers: &headers,
         token: None,
+        api_key: None,
     };
     request(snapshot, &connection(Some(&peer)), &request_facts)
 }

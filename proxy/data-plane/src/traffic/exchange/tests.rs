@@ -14,7 +14,7 @@ use crate::http::headers::REASON_HEADER;
 use crate::labels::{Direction, Protocol};
 use crate::telemetry::LogWriter;
 use crate::telemetry::metrics::TrafficLabels;
-use crate::traffic::review::RequestReview;
+use crate::traffic::review::{RequestReview, ReviewedFacts};
 use crate::traffic::state::ProxyState;
 
 /// What a phase of the test does.
@@ -126,8 +126,14 @@ impl ExchangePhases for TestPhases {
             let (connection, snapshot) = (&self.context.connection, self.snapshot().unwrap());
             let level = PathNormalization::default();
             let facts = exchange.facts();
-            let nobody = AuthenticatedToken::default();
-            let review = RequestReview::begin(connection, &snapshot, &facts, level, None, &nobody);
+            let nobody = AuthenticatedCaller::default();
+            let reviewed = ReviewedFacts {
+                normalization: level,
+                remote_ip: None,
+                caller: &nobody,
+                listener: None,
+            };
+            let review = RequestReview::begin(connection, &snapshot, &facts, &reviewed);
             exchange.record.hold_review(review);
         }
         self.phase("limit")

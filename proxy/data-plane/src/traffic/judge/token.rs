@@ -1,29 +1,12 @@
 //! Whose token a request carries, by the state of this proxy.
 
 use http::request::Parts;
-use policy::{CanonicalPath, HostName, KeySource, Snapshot, TokenRules};
+use policy::{CanonicalPath, HostName, KeySource, Snapshot};
 
 use crate::connection::registry::Peer;
 use crate::http::error::RequestError;
 use crate::traffic::jwt::{self, AuthenticatedToken, TokenContext};
 use crate::traffic::worker::Worker;
-
-/// Who a token spoke for by the rules `by`, where others may have come into force since. The token is out of the request
-/// by now, and the headers that were made of it are in: where the rules are others, nobody could tell what they would have
-/// made of it, and the request ends ([0402]). `None` where there was no token, so that all of it can be judged anew.
-///
-/// [0402]: ../../../../../docs/decisions/0402-in-doubt-a-request-under-way-ends.md
-pub(super) fn still_counts(
-    before: AuthenticatedToken,
-    by: &TokenRules,
-    snapshot: &Snapshot,
-) -> Result<Option<AuthenticatedToken>, RequestError> {
-    match before.claims() {
-        None => Ok(None),
-        Some(_) if by == &**snapshot.tokens() => Ok(Some(before)),
-        Some(_) => Err(RequestError::Withdrawn),
-    }
-}
 
 /// Verifies the request's token by the rules of a snapshot, if it has one, and leaves of it what the app may see.
 pub(super) fn authenticate(

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 
 use http::header::{COOKIE, HeaderMap, HeaderName, HeaderValue};
-use http::uri::PathAndQuery;
-use http::{Uri, request::Parts};
 use policy::{TokenPlace, TokenRules};
 
 use super::TokenRefusal;
+use crate::http::query;
 
 /// A token and where it was found.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,14 +17,14 @@ pub(super) struct LocatedToken<'r> {
     pub(super) token: Cow<'r, [u8]>,
 }
 
-/// Finds the request's token. `query` is the target's, without `?`.
+/// Finds the request's token. `target_query` is without `?`.
 ///
 /// # Errors
 /// Two tokens, equal or not, in one place or in two: the app might read the other one (S-39).
 pub(super) fn locate<'r>(
     rules: &'r TokenRules,
     headers: &'r HeaderMap,
-    query: Option<&'r str>,
+    target_query: Option<&'r str>,
 ) -> Result<Option<LocatedToken<'r>>, TokenRefusal> {
     let mut found = None;
     let mut take =
@@ -45,7 +44,7 @@ pub(super) fn locate<'r>(
                 }
             }
             TokenPlace::Parameter(name) => {
-                for value in parameters(query.unwrap_or(""), name) {
+                for value in query::values(target_query.unwrap_or(""), name) {
                     take(index, value)?;
                 }
             }
@@ -71,43 +70,6 @@ fn after_prefix<'v>(value: &'v HeaderValue, prefix: &str) -> Option<&'v [u8]> {
     start.eq_ignore_ascii_case(prefix.as_bytes()).then(|| rest.trim_ascii_start())
 }
 
-/// The values of a parameter, its name compared in the form the app would decode.
-fn parameters<'q>(query: &'q str, name: &'q str) -> impl Iterator<Item = Cow<'q, [u8]>> {
-    pairs(query)
-        .filter(move |(key, _)| &*decoded(key) == name.as_bytes())
-        .map(|(_, value)| decoded(value))
-}
-
-fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
-    query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-}
-
-/// Percent escapes decoded (RFC 3986 §2.1); an invalid escape stays.
-fn decoded(text: &str) -> Cow<'_, [u8]> {
-    let hex = |byte: Option<&u8>| {
-        byte.and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok())
-    };
-    if !text.contains('%') {
-        return Cow::Borrowed(text.as_bytes());
-    }
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        match (byte, hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(high << 4 | low);
-                at += 3;
-            }
-            _ => {
-                out.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    Cow::Owned(out)
-}
-
 /// The values of a cookie over all lines (RFC 6265 §4.2.1, RFC 9113 §8.2.3), without quotes around them.
 fn cookies<'h>(headers: &'h HeaderMap, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
     let lines = headers.get_all(COOKIE).into_iter();
@@ -122,7 +84,7 @@ fn cookie_value<'c>(pair: &'c [u8], name: &str) -> Option<&'c [u8]> {
     (key.trim_ascii() == name.as_bytes()).then_some(unquoted)
 }
 
-/// Removes a token from the headers, when it was found there. A parameter is removed by [`hide_parameter`].
+/// Removes a token from the headers, when it was found there. A parameter is removed by [`query::remove`].
 pub(super) fn hide(place: &TokenPlace, headers: &mut HeaderMap) {
     match place {
         TokenPlace::Header { name, prefix } => {
@@ -156,20 +118,4 @@ fn without_cookie(line: &HeaderValue, cookie: &str) -> Option<HeaderValue> {
     let kept: Vec<&[u8]> =
         pairs.filter(|pair| !pair.is_empty() && cookie_value(pair, cookie).is_none()).collect();
     (!kept.is_empty()).then(|| HeaderValue::from_bytes(&kept.join(&b"; "[..])).ok()).flatten()
-}
-
-/// Removes a parameter from the target.
-pub(super) fn hide_parameter(name: &str, parts: &mut Parts) {
-    let Some(query) = parts.uri.query() else { return };
-    let kept = query.split('&').filter(|pair| {
-        let key = pair.split_once('=').map_or(*pair, |(key, _)| key);
-        &*decoded(key) != name.as_bytes()
-    });
-    let kept = kept.collect::<Vec<_>>().join("&");
-    let path = parts.uri.path();
-    let target = if kept.is_empty() { path.to_owned() } else { format!("{path}?{kept}") };
-    // A part of a valid target is a valid target.
-    if let Ok(target) = PathAndQuery::try_from(target) {
-        parts.uri = Uri::from(target);
-    }
 }

@@ -16,8 +16,8 @@ use crate::control::jwks;
 use crate::http::gate::{self, AdmittedRequest, GateSettings, HeadLimits, UnderscorePolicy};
 use crate::labels::Direction;
 use crate::telemetry::LogWriter;
+use crate::traffic::caller::AuthenticatedCaller;
 use crate::traffic::inbound::arrival::InboundDestination;
-use crate::traffic::jwt::AuthenticatedToken;
 use crate::traffic::worker::Worker;
 
 /// An issuer with one key.
@@ -122,7 +122,8 @@ fn swapped(field: (&str, &str), before: &[&str], after: &[&str]) -> Result<bool,
         admitted: &admitted,
         path: &path,
         snapshot: Some(begun_with),
-        caller: AuthenticatedToken::default(),
+        caller: AuthenticatedCaller::default(),
+        listener: None,
         remote_ip: None,
         record: &mut record,
     };

@@ -1,9 +1,10 @@
-//! `targetRefs`: which Gateways, ListenerSets and listeners the policy is about.
+//! `targetRefs` of policies about a gateway: Gateways, ListenerSets, and single listeners of them.
 
 use std::sync::Arc;
 
+use super::object::dns_subdomain;
 use crate::client_traffic::{ClientTrafficTarget, ListenerOwner};
-use crate::resources::object::dns_subdomain;
+use crate::gateway::ObjectName;
 use crate::yaml::{DiagnosticCode, YamlReader, YamlValue};
 
 /// The most targets of one policy (Gateway API's limit).
@@ -45,8 +46,7 @@ fn read_target(
     map.finish(reader);
     Some(ClientTrafficTarget {
         kind: kind?,
-        namespace: Arc::clone(own),
-        name: name?,
+        object: ObjectName::new(Arc::clone(own), name?),
         section: section.map_or(Some(None), |section| section.map(Some))?,
     })
 }
