@@ -96,7 +96,14 @@ fn judged(path: &str, callers: usize, test: impl FnOnce(&ConnectionFacts<'_>, &H
     };
     let host = good(HostName::parse("cart.shop", Some(80)));
     let path = good(CanonicalPath::parse(path, PathNormalization::MergeSlashes));
-    let request = HttpFacts { method: "GET", host: &host, path: &path, headers: &(), token: None };
+    let request = HttpFacts {
+        method: "GET",
+        host: &host,
+        path: &path,
+        headers: &(),
+        token: None,
+        api_key: None,
+    };
     test(&connection, &request);
 }
 
