@@ -83,6 +83,7 @@ impl Given<'_> {
             path: &path,
             headers: &self.headers,
             token: self.token.as_ref(),
+            api_key: None,
         };
         ask(&LimitRequest {
             http,

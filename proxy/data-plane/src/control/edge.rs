@@ -113,6 +113,7 @@ impl EdgeBuilder {
         });
         EdgeListener {
             listener: Arc::clone(listener),
+            gateway: listener.gateway.to_string().into(),
             clients: Arc::clone(clients),
             tls,
             answer_fields: AnswerFields::of(clients),

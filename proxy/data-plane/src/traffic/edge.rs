@@ -52,6 +52,8 @@ pub struct EdgePort {
 pub struct EdgeListener {
     /// Its place and its routes.
     pub listener: Arc<GatewayListener>,
+    /// Its Gateway, `namespace/name`.
+    pub gateway: Box<str>,
     /// What its clients may do.
     pub clients: Arc<ClientTrafficSettings>,
     /// Its TLS, where that ends here; without it every handshake is refused.

@@ -39,8 +39,6 @@ pub struct RequestLimits {
 pub(crate) struct LimitCaller<'a> {
     /// The verified peer, as policies write principals.
     pub(crate) principal: Option<&'a str>,
-    /// The id of its API key.
-    pub(crate) api_key: Option<&'a str>,
     /// The TCP peer's address; what a trusted hop reported comes before it ([`Exchange::remote_ip`]).
     pub(crate) source: IpAddr,
     /// At a gateway, the listener it came in by.
@@ -51,7 +49,8 @@ pub(crate) struct LimitCaller<'a> {
 
 impl<'a> LimitCaller<'a> {
     fn request(&self, http: HttpFacts<'a>, client: IpAddr) -> LimitRequest<'a> {
-        let Self { principal, api_key, listener, route, .. } = *self;
+        let Self { principal, listener, route, .. } = *self;
+        let api_key = http.api_key.map(|key| &*key.id);
         LimitRequest { http, principal, api_key, client, listener, route }
     }
 }

@@ -192,7 +192,7 @@ impl ProxyState {
 
     /// Puts in force how many requests callers of `workload` may make, for the next request on.
     pub fn install_limits(&self, resources: &Resources, workload: &Workload) {
-        self.rate_limits.install(RateLimits::build(resources, workload, false));
+        self.rate_limits.install(RateLimits::build(resources, workload, self.settings.is_gateway));
     }
 
     /// What the cluster knows of our own pod: the protocols of the app's ports, and the one service that selects it.

@@ -100,6 +100,11 @@ impl RoutedRequest {
         EndpointHints { at, hash: self.hash, except: None }
     }
 
+    /// The rule that took it; `None` where no route is attached.
+    pub(crate) fn rule(&self) -> Option<&RouteRule> {
+        self.ruled.as_ref().map(|ruled| &*ruled.rule)
+    }
+
     /// What its rule says of further attempts.
     pub(super) fn retry(&self) -> Option<&RetryPolicy> {
         self.ruled.as_ref()?.rule.retry.as_ref()

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{Response, Version};
 use http_body::Body as _;
 use parking_lot::Mutex;
+use policy::rate_limit::ListenerName;
 use policy::route::RedirectScheme;
 use policy::{HostName, Permit, Snapshot};
 
@@ -23,6 +24,7 @@ use crate::traffic::edge::{EdgeListener, EdgePort};
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
 use crate::traffic::forward::{self, Forwarder, RequestPlace, RoutedRequest};
 use crate::traffic::judge::RequestJudge;
+use crate::traffic::rate_limits::LimitCaller;
 use crate::traffic::record::RequestRecord;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -186,7 +188,23 @@ impl ExchangePhases for GatewayPhases {
         let most = target.listener.clients.limits.request_bytes;
         let announced = exchange.body.size_hint().lower();
         let fits = most.is_none_or(|most| announced <= most);
-        ready(if fits { Ok(()) } else { Err(RequestError::BodyTooLarge(announced).into()) })
+        let EdgeTarget { listener, routed } = target;
+        let caller = LimitCaller {
+            principal: self.gateway.connection.peer().map(|peer| peer.id.without_scheme()),
+            source: self.gateway.connection.source.ip(),
+            listener: Some(ListenerName {
+                gateway: &listener.gateway,
+                section: &listener.listener.section,
+            }),
+            route: routed.rule(),
+        };
+        let limiting = self.gateway.worker.state.rate_limits.limit(exchange, &caller);
+        async move {
+            match fits {
+                true => limiting.await,
+                false => Err(RequestError::BodyTooLarge(announced).into()),
+            }
+        }
     }
 
     async fn forward(

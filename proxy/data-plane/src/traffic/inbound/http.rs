@@ -134,7 +134,6 @@ impl ExchangePhases for InboundPhases {
     ) -> impl Future<Output = Phase<()>> + Send {
         let caller = LimitCaller {
             principal: self.inbound.peer().map(|peer| peer.id.without_scheme()),
-            api_key: None,
             source: self.inbound.connection.source.ip(),
             listener: None,
             route: None,

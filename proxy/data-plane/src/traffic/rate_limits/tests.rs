@@ -30,22 +30,9 @@ fn rules(spec: &str) -> RateLimits {
 fn ask(limits: &RequestLimits, principal: &str, path: &str) -> Option<LimitOutcome> {
     let host = HostName::parse("cart.shop", Some(80)).unwrap();
     let path = CanonicalPath::parse(path, PathNormalization::default()).unwrap();
-    let http = HttpFacts {
-        method: "GET",
-        host: &host,
-        path: &path,
-        headers: &(),
-        token: None,
-        api_key: None,
-    };
+    let http = HttpFacts { method: "GET", host: &host, path: &path, headers: &(), token: None };
     let source = "192.0.2.1".parse().unwrap();
-    let caller = LimitCaller {
-        principal: Some(principal),
-        api_key: None,
-        source,
-        listener: None,
-        route: None,
-    };
+    let caller = LimitCaller { principal: Some(principal), source, listener: None, route: None };
     let in_force = limits.in_force.load();
     let met = MetLimits::of(&in_force, &caller.request(http, source), &limits.digests)?;
     Some(met.decide(limits).now_or_never().unwrap())
