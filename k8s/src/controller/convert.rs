@@ -21,6 +21,8 @@ use super::trust_bundle::BUNDLE_KEY;
 
 /// The label that makes a namespace part of the mesh, and its value.
 pub const MEMBER_LABEL: (&str, &str) = ("postern.dev/inject", "enabled");
+/// The label of a gateway's pods: the gateway's name (Gateway API, GEP-1762).
+pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
 /// The container that takes a pod's traffic.
 pub const PROXY_CONTAINER: &str = "postern-proxy";
 /// The label of an EndpointSlice that names its Service.
@@ -31,7 +33,8 @@ pub fn name_of(object: &impl kube::ResourceExt) -> ObjectName {
     ObjectName::new(object.namespace().as_deref().unwrap_or_default(), &object.name_any())
 }
 
-/// Of a Pod. One that is on the host's network shares its addresses with others and counts as having no proxy.
+/// Of a Pod. One that is on the host's network shares its addresses with others and counts as having no proxy; so does a
+/// gateway's, whose ports speak what its listeners say and not the mesh's mutual TLS.
 #[must_use]
 pub fn pod(object: core::Pod) -> Pod {
     let spec = object.spec.unwrap_or_default();
@@ -39,15 +42,17 @@ pub fn pod(object: core::Pod) -> Pod {
     let is_ours = |container: &core::Container| container.name == PROXY_CONTAINER;
     let sidecars = spec.init_containers.iter().flatten();
     let has_proxy = spec.containers.iter().chain(sidecars).any(is_ours);
+    let labels = object.metadata.labels.unwrap_or_default();
+    let on_host = spec.host_network == Some(true);
     let ips = status.pod_ips.unwrap_or_default();
     Pod {
         uid: object.metadata.uid.unwrap_or_default().into(),
         service_account: spec.service_account_name.unwrap_or_else(|| "default".into()).into(),
-        labels: Arc::new(object.metadata.labels.unwrap_or_default()),
         ips: ips.iter().filter_map(|ip| address(&ip.ip)).collect(),
-        has_proxy: has_proxy && spec.host_network != Some(true),
+        has_proxy: has_proxy && !on_host && !labels.contains_key(GATEWAY_LABEL),
+        labels: Arc::new(labels),
         ended: matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")),
-        on_host: spec.host_network == Some(true),
+        on_host,
     }
 }
 

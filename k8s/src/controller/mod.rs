@@ -2,11 +2,12 @@
 //!
 //! Data flows one way: the API server's watches (`watch.rs`, objects cut down by `convert.rs`) → events → the pure
 //! index (`index.rs`) → deltas → the proxies' streams (`service.rs` over `server.rs`). Beside it the leader
-//! (`leader.rs`, a Lease) writes what only one may write: conditions on policies (`status.rs`), what is said of a route at
+//! (`leader.rs`, a Lease) makes what runs a gateway (`gateways.rs`), and writes what only one may write: conditions on policies (`status.rs`), what is said of a route at
 //! its parents (`parent_status.rs`), and the trust bundle of each namespace (`trust_bundle.rs`).
 
 pub mod convert;
 pub mod credentials;
+pub mod gateways;
 pub mod index;
 pub mod leader;
 pub mod lease;

@@ -10,11 +10,13 @@
 //! | `options` | what the annotations of a pod and its namespace ask for |
 //! | [`refusal`] | what is refused, and why |
 //! | `additions` | containers, volumes and the proxy's configuration; probes and scrapes |
+//! | [`gateway`] | the pod of a gateway, which has no app |
 //! | `successor` | the ephemeral container that takes a running pod's proxy over |
 //! | [`review`] | an AdmissionReview: bytes in, answer out |
 //! | `manifests` | a stream of YAML or JSON documents |
 
 mod additions;
+pub mod gateway;
 mod manifests;
 mod options;
 mod pod;

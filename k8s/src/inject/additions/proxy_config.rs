@@ -66,10 +66,7 @@ pub(crate) fn write(
     app_metrics: Option<&AppMetrics>,
 ) -> String {
     let mut config = json!({
-        "identity": {
-            "trustDomain": settings.trust_domain.as_str(),
-            "workloadApi": format!("unix://{SOCKET}"),
-        },
+        "identity": identity(settings),
         "resources": resources(settings),
         "rootNamespace": settings.root_namespace,
         "defaults": {
@@ -79,7 +76,7 @@ pub(crate) fn write(
         },
         "inbound": inbound(pod, options),
         "logs": { "level": options.log_level, "access": options.access_log },
-        "limits": drain(pod, options),
+        "limits": drain(pod.grace_seconds(), options.native),
     });
     let mut set = |key: &str, value: Value| {
         if let Some(config) = config.as_object_mut() {
@@ -105,12 +102,43 @@ pub(crate) fn write(
     with_workload(&config)
 }
 
+/// Writes the configuration of a gateway's proxy. What it listens on, the controller tells it; who may call what is
+/// exposed follows from its routes, unless a policy says more, so that the mesh's default is not its own.
+pub(crate) fn write_gateway(
+    gateway: &str,
+    grace_seconds: u32,
+    options: &InjectionOptions,
+    settings: &InjectionSettings,
+) -> String {
+    let mut config = json!({
+        "mode": "gateway",
+        "gateway": { "name": gateway },
+        "identity": identity(settings),
+        "resources": resources(settings),
+        "rootNamespace": settings.root_namespace,
+        "logs": { "level": options.log_level, "access": options.access_log },
+        "limits": drain(grace_seconds, false),
+    });
+    if let (Some(tracing), Some(config)) = (settings.tracing.section(), config.as_object_mut()) {
+        config.insert("tracing".to_owned(), tracing);
+    }
+    with_workload(&config)
+}
+
 /// The same configuration with other probes.
 pub(crate) fn with_probes(config: &str, probes: &[ProxyProbe]) -> Option<String> {
     let mut config: Map<String, Value> = serde_json::from_str(config).ok()?;
     config.remove("workload");
     config.insert("probes".to_owned(), json!(probes));
     Some(with_workload(&Value::Object(config)))
+}
+
+/// Who the proxy is, and who says so.
+fn identity(settings: &InjectionSettings) -> Value {
+    json!({
+        "trustDomain": settings.trust_domain.as_str(),
+        "workloadApi": format!("unix://{SOCKET}"),
+    })
 }
 
 /// Where policies and services come from. The pod is filled in by [`with_workload`].
@@ -199,9 +227,9 @@ fn declared_ports(pod: &Pod) -> Map<String, Value> {
 /// A native sidecar gets its SIGTERM when the app has ended, so nothing is left to wait for. A
 /// classic one gets it together with the app and stays: callers learn late of the end, and one
 /// second must be left before SIGKILL.
-fn drain(pod: &Pod, options: &InjectionOptions) -> Value {
-    let grace = pod.grace_seconds().clamp(1, 3600);
-    let delay = if options.native { 0 } else { (grace / 3).min(5) };
+fn drain(grace_seconds: u32, native: bool) -> Value {
+    let grace = grace_seconds.clamp(1, 3600);
+    let delay = if native { 0 } else { (grace / 3).min(5) };
     let timeout = (grace - 1).max(delay);
     json!({ "drainDelay": format!("{delay}s"), "drainTimeout": format!("{timeout}s") })
 }

@@ -43,6 +43,13 @@ pub struct Annotation {
     read: fn(&mut InjectionOptions, &str) -> Result<(), String>,
 }
 
+impl Annotation {
+    /// Reads a value of it into `options`.
+    pub(crate) fn apply(&self, options: &mut InjectionOptions, text: &str) -> Result<(), String> {
+        (self.read)(options, text)
+    }
+}
+
 /// Every annotation, in the order of the manual.
 pub const ANNOTATIONS: &[Annotation] = &[
     Annotation {

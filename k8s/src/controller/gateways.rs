@@ -1,0 +1,9 @@
+//! Gateways in a cluster: what is made for each of ours, and who its proxies are.
+//!
+//! | file | says |
+//! |---|---|
+//! | `names` | how what belongs to a gateway is named, and which pods are its proxies |
+//! | `objects` | the ServiceAccount, Deployment and Service of a gateway: one pure function |
+
+pub mod names;
+pub mod objects;
