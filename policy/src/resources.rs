@@ -165,6 +165,7 @@ impl Resources {
     }
 
     fn extend_edge(&mut self, part: &Self) {
+        self.client_traffic.extend(part.client_traffic.iter().cloned());
         self.gateways.extend(part.gateways.iter().cloned());
         self.gateway_classes.extend(part.gateway_classes.iter().cloned());
         self.listener_sets.extend(part.listener_sets.iter().cloned());
@@ -183,6 +184,7 @@ impl Resources {
         sort_once(&mut self.secrets, |secret| &secret.id);
         sort_once(&mut self.config_maps, |map| &map.id);
         sort_once(&mut self.namespaces, |namespace| &namespace.name);
+        sort_once(&mut self.client_traffic, |policy| policy.name());
     }
 
     /// The root namespace the set was read for.

@@ -89,6 +89,7 @@ fn check(folder: &str, settings: &[&str]) {
 #[test]
 fn the_chart_and_the_kustomization_are_one_install() {
     check("base", &[]);
+    check("overlays/gateways", &["gateways.enabled=true"]);
     check("overlays/full", &["monitoring.enabled=true", "networkPolicies.enabled=true"]);
 }
 
@@ -109,6 +110,7 @@ fn the_chart_carries_the_same_files_as_the_kustomization() {
         ("pod-monitors.yaml", "monitoring/pod-monitors.yaml"),
         ("prometheus-rules.yaml", "monitoring/prometheus-rules.yaml"),
         ("network-policies.yaml", "network-policies/control-plane.yaml"),
+        ("gateways.yaml", "gateways/gateways.yaml"),
     ] {
         let read = |path: PathBuf| fs::read_to_string(path).unwrap();
         let in_chart = read(repository().join("k8s/chart/files").join(of_chart));
@@ -121,9 +123,24 @@ fn the_chart_carries_the_same_files_as_the_kustomization() {
 fn an_install_elsewhere_names_its_own_namespace_everywhere() {
     let mut helm = Command::new(peer("kubectl-1.37/helm"));
     helm.args(["template", "postern", "--namespace", "mesh"]).arg(repository().join("k8s/chart"));
-    let yaml =
-        printed(helm.args(["--set", "monitoring.enabled=true,networkPolicies.enabled=true"]));
+    let yaml = printed(helm.args([
+        "--set",
+        "monitoring.enabled=true,networkPolicies.enabled=true,gateways.enabled=true",
+    ]));
     assert!(!yaml.contains("postern-system"), "{yaml}");
+}
+
+/// Whoever has no gateways gives the controller no certificate of anybody.
+#[test]
+fn without_gateways_nobody_may_read_secrets_of_the_cluster() {
+    let may_read_secrets = |folder: &str| {
+        let roles = objects(&kustomized(folder)).into_iter();
+        let roles = roles.filter(|((kind, ..), _)| kind == "ClusterRole");
+        let roles = roles.filter(|(_, role)| role["rules"].to_string().contains("\"secrets\""));
+        roles.map(|((_, _, name), _)| name).collect::<Vec<_>>()
+    };
+    assert!(may_read_secrets("base").is_empty());
+    assert_eq!(may_read_secrets("overlays/gateways"), ["postern-controller-gateways"]);
 }
 
 #[test]
@@ -157,6 +174,7 @@ fn the_chart_refuses_values_that_it_does_not_know() {
         ("injector.tracing.endpoint=a", "endpoint"),
         ("injector.tracing.collector=https://a:1", "collector"),
         ("injector.tracing.sampling=1", "sampling"),
+        ("gateways.enable=true", "enable"),
     ] {
         let mut helm = Command::new(peer("kubectl-1.37/helm"));
         helm.args(["template", "postern"]).arg(repository().join("k8s/chart"));

@@ -49,6 +49,7 @@ pub fn settings() -> IndexSettings {
         root_namespace: "postern-system".into(),
         cluster_domain: "cluster.local".into(),
         trust_domain: TrustDomain::parse("cluster.local").unwrap(),
+        gateways: true,
     }
 }
 
@@ -90,7 +91,8 @@ impl Controller {
     pub async fn synced(&self) {
         // Ten thousand objects of each kind take their time on a busy machine.
         let begun = Instant::now();
-        while let Some(kind) = self.shared.unknown_kind() {
+        let unknown = || self.shared.unknown_kind().or_else(|| self.shared.unknown_gateway_kind());
+        while let Some(kind) = unknown() {
             assert!(begun.elapsed() < Duration::from_secs(180), "{kind:?} is not listed");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

@@ -13,7 +13,9 @@ use identity::SpiffeId;
 use identity::tls::ALPN_H2;
 use k8s::controller::proto::aggregated_discovery_service_client::AggregatedDiscoveryServiceClient;
 use k8s::controller::proto::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
-use k8s::controller::service::{POD_NAME, POD_UID, POLICY_TYPE, SERVICE_TYPE, TRAFFIC_TYPE};
+use k8s::controller::service::{
+    GATEWAY_TYPE, POD_NAME, POD_UID, POLICY_TYPE, SERVICE_TYPE, TRAFFIC_TYPE,
+};
 use k8s::controller::service_message::Service;
 use prost::Message as _;
 use prost_types::value::Kind;
@@ -34,6 +36,8 @@ pub struct Proxy {
     pub policies: BTreeMap<String, Value>,
     /// The routes and traffic policies in force, by name.
     pub traffic: BTreeMap<String, Value>,
+    /// What it serves as a gateway's proxy, by name; `None` until the first answer to that.
+    pub gateway: Option<BTreeMap<String, Value>>,
     /// The services it asked for, by the name it asked by.
     pub services: BTreeMap<String, Service>,
     /// The names that the last answer about services took away or does not know.
@@ -98,6 +102,7 @@ impl Proxy {
             answers,
             policies: BTreeMap::new(),
             traffic: BTreeMap::new(),
+            gateway: None,
             services: BTreeMap::new(),
             unknown: Vec::new(),
             versions: HashMap::new(),
@@ -169,7 +174,12 @@ impl Proxy {
         let answer = next.expect("an answer within 20 s")?;
         let answer = answer.ok_or_else(|| Status::unavailable("the stream ended"))?;
         let of_service = answer.type_url == SERVICE_TYPE;
+        let mut gateway = match answer.type_url == GATEWAY_TYPE {
+            true => self.gateway.take().unwrap_or_default(),
+            false => BTreeMap::new(),
+        };
         for name in &answer.removed_resources {
+            gateway.remove(name);
             self.policies.remove(name);
             self.traffic.remove(name);
             self.services.remove(name);
@@ -181,9 +191,13 @@ impl Proxy {
             match answer.type_url.as_str() {
                 POLICY_TYPE => drop(self.policies.insert(name, text())),
                 TRAFFIC_TYPE => drop(self.traffic.insert(name, text())),
+                GATEWAY_TYPE => drop(gateway.insert(name, text())),
                 _ => drop(self.services.insert(name, Service::decode(&*bytes).unwrap())),
             }
             self.versions.insert(resource.name, resource.version);
+        }
+        if answer.type_url == GATEWAY_TYPE {
+            self.gateway = Some(gateway);
         }
         if of_service {
             self.unknown = answer.removed_resources;

@@ -10,7 +10,8 @@ use super::UsageError;
 use super::cluster_flags::ClusterFlags;
 use crate::controller::index::IndexSettings;
 use crate::controller::{ControllerSettings, run as run_controller};
-use crate::inject::settings::{dns_label, trust_domain};
+use crate::inject::InjectionSettings;
+use crate::inject::settings::{PullPolicy, TracingSettings, dns_label, image_prefix, trust_domain};
 
 /// Flags of `controller`.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,19 @@ pub(super) struct ControllerArgs {
     /// The namespace whose policies act on the whole mesh, and where the Lease is kept.
     #[arg(long, default_value = DEFAULT_ROOT_NAMESPACE, value_name = "NAMESPACE", value_parser = dns_label)]
     root_namespace: String,
+    /// Run the gateways of every GatewayClass whose controllerName is postern.dev/gateway: a Deployment and a Service for each,
+    /// of what --image-prefix names. Needs rights on Secrets, which the controller does not have without gateways.
+    #[arg(long)]
+    gateways: bool,
+    /// Where the images of gateways are: PREFIX/postern-proxy and PREFIX/postern-cert-agent.
+    #[arg(long, value_name = "PREFIX", default_value = "localhost/postern", value_parser = image_prefix)]
+    image_prefix: String,
+    /// When nodes fetch them.
+    #[arg(long, value_enum, default_value_t = PullPolicy::IfNotPresent)]
+    image_pull_policy: PullPolicy,
+    /// Where gateways send spans.
+    #[command(flatten)]
+    tracing: TracingSettings,
     /// A name that no other replica has, for the Lease: the pod's name.
     #[arg(long, value_name = "NAME")]
     lease_holder: String,
@@ -52,7 +66,17 @@ fn settings(args: &ControllerArgs) -> anyhow::Result<ControllerSettings> {
             root_namespace: args.root_namespace.as_str().into(),
             cluster_domain: args.cluster_domain.as_str().into(),
             trust_domain: args.trust_domain.clone(),
+            gateways: args.gateways,
         },
+        gateways: args.gateways.then(|| {
+            InjectionSettings::of_control_plane(
+                args.trust_domain.clone(),
+                &args.root_namespace,
+                args.image_prefix.clone(),
+                args.image_pull_policy,
+                args.tracing.clone(),
+            )
+        }),
         bind: args.bind,
         readiness: args.common.readiness,
         admin: args.admin,

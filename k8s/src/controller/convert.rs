@@ -5,16 +5,22 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::core::DynamicObject;
 use policy::{Locality, Protocol};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
+use super::gateways::objects::APPLIED;
 use super::index::{
-    EndpointRecord, KindRole, ObjectName, Pod, PolicyKind, PolicyObject, ReportedCondition,
-    Service, ServicePort, Slice, SlicePort,
+    Deployment, EndpointRecord, KindRole, Namespace, ObjectName, Pod, PolicyKind, PolicyObject,
+    ReportedCondition, ResourceDocument, Service, ServiceExposure, ServicePort, Slice, SlicePort,
 };
 use super::status::ACCEPTED;
 use super::trust_bundle::BUNDLE_KEY;
@@ -23,6 +29,10 @@ use super::trust_bundle::BUNDLE_KEY;
 pub const MEMBER_LABEL: (&str, &str) = ("postern.dev/inject", "enabled");
 /// The label of a gateway's pods: the gateway's name (Gateway API, GEP-1762).
 pub const GATEWAY_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
+/// The type of the Secrets that hold a certificate and its key.
+pub const TLS_SECRET: &str = "kubernetes.io/tls";
+/// Where a ConfigMap has the certificates of authorities (Gateway API, `caCertificateRefs`).
+const AUTHORITIES_KEY: &str = "ca.crt";
 /// The container that takes a pod's traffic.
 pub const PROXY_CONTAINER: &str = "postern-proxy";
 /// The label of an EndpointSlice that names its Service.
@@ -59,6 +69,7 @@ pub fn pod(object: core::Pod) -> Pod {
 /// Of a Service. One that is only a name for something outside (`ExternalName`) is none here.
 #[must_use]
 pub fn service(object: core::Service) -> Option<Service> {
+    let applied = applied(object.metadata.annotations.as_ref());
     let spec = object.spec?;
     if spec.type_.as_deref() == Some("ExternalName") {
         return None;
@@ -66,7 +77,14 @@ pub fn service(object: core::Service) -> Option<Service> {
     let ips = spec.cluster_ips.unwrap_or_default();
     let ports = spec.ports.unwrap_or_default();
     let targets: Vec<_> = ports.iter().filter(|port| is_tcp(port.protocol.as_deref())).collect();
+    let balancer = object.status.and_then(|status| status.load_balancer);
+    let ingress = balancer.and_then(|balancer| balancer.ingress).unwrap_or_default();
     Some(Service {
+        exposure: ServiceExposure {
+            is_balanced: spec.type_.as_deref() == Some("LoadBalancer"),
+            ingress: ingress.into_iter().filter_map(|at| at.ip.or(at.hostname)).collect(),
+            applied,
+        },
         cluster_ips: ips.iter().filter_map(|ip| address(ip)).collect(),
         selector: spec.selector.unwrap_or_default(),
         ports: targets.into_iter().filter_map(service_port).collect(),
@@ -123,13 +141,58 @@ fn address(text: &str) -> Option<IpAddr> {
     text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
-/// Whether a Namespace is part of the mesh.
+/// Of a Namespace.
 #[must_use]
-pub fn is_member(object: &core::Namespace) -> bool {
-    let labels = object.metadata.labels.as_ref();
-    labels.is_some_and(|labels| {
-        labels.get(MEMBER_LABEL.0).is_some_and(|value| value == MEMBER_LABEL.1)
-    })
+pub fn namespace(object: core::Namespace) -> Namespace {
+    let labels = object.metadata.labels.unwrap_or_default();
+    let member = labels.get(MEMBER_LABEL.0).is_some_and(|value| value == MEMBER_LABEL.1);
+    Namespace { member, labels: Arc::new(labels) }
+}
+
+/// Of a Deployment that runs a gateway.
+#[must_use]
+pub fn deployment(object: apps::Deployment) -> Deployment {
+    Deployment {
+        applied: applied(object.metadata.annotations.as_ref()),
+        available: object.status.and_then(|status| status.available_replicas).unwrap_or_default(),
+    }
+}
+
+fn applied(annotations: Option<&BTreeMap<String, String>>) -> Option<String> {
+    annotations?.get(APPLIED).cloned()
+}
+
+/// Of a Secret of type `kubernetes.io/tls`, as a proxy is told it: its certificate and key, and nothing else.
+#[must_use]
+pub fn secret(object: core::Secret) -> Option<Arc<ResourceDocument>> {
+    if object.type_.as_deref() != Some(TLS_SECRET) {
+        return None;
+    }
+    let kept = |(key, value): (String, ByteString)| {
+        let value = Zeroizing::new(value.0);
+        let is_kept = ["tls.crt", "tls.key"].contains(&key.as_str());
+        is_kept.then(|| (key, Value::from(BASE64.encode(&*value))))
+    };
+    let data: serde_json::Map<_, _> =
+        object.data.unwrap_or_default().into_iter().filter_map(kept).collect();
+    let name = object.metadata.name.unwrap_or_default();
+    let namespace = object.metadata.namespace.unwrap_or_default();
+    Some(Arc::new(ResourceDocument::of_policy(&json!({
+        "apiVersion": "v1", "kind": "Secret", "type": TLS_SECRET,
+        "metadata": {"name": name, "namespace": namespace},
+        "data": data,
+    }))))
+}
+
+/// Of a ConfigMap with certificates of authorities, as a proxy is told it: these, and nothing else.
+#[must_use]
+pub fn authorities(object: &core::ConfigMap) -> Option<Arc<ResourceDocument>> {
+    let certificates = object.data.as_ref()?.get(AUTHORITIES_KEY)?;
+    Some(Arc::new(ResourceDocument::of_policy(&json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": object.metadata.name, "namespace": object.metadata.namespace},
+        "data": {AUTHORITIES_KEY: certificates},
+    }))))
 }
 
 /// The digest of the trust bundle in a ConfigMap.
@@ -159,10 +222,10 @@ pub fn policy(kind: PolicyKind, version: &str, object: DynamicObject) -> PolicyO
     let status = document.remove("status").unwrap_or_default();
     document.insert("apiVersion".into(), format!("{group}/{version}").into());
     document.insert("kind".into(), kind.as_str().into());
-    let mut kept = json!({
-        "name": metadata.name.unwrap_or_default(),
-        "namespace": metadata.namespace.unwrap_or_default(),
-    });
+    let mut kept = json!({"name": metadata.name.unwrap_or_default()});
+    if let Some(namespace) = metadata.namespace {
+        kept["namespace"] = namespace.into();
+    }
     if let Some(created) = metadata.creation_timestamp
         && let Ok(created) = serde_json::to_value(created)
     {
@@ -183,6 +246,11 @@ pub fn policy(kind: PolicyKind, version: &str, object: DynamicObject) -> PolicyO
         generation: metadata.generation.unwrap_or_default(),
         document: Arc::new(Value::Object(document)),
         reported: reported(&status),
+        uid: metadata.uid.unwrap_or_default().into(),
+        status: match kind.role() {
+            KindRole::Gateway => status.clone(),
+            _ => Value::Null,
+        },
         parents: match kind.role() {
             KindRole::Route => parents(status),
             _ => Vec::new(),

@@ -3,7 +3,9 @@
 //! | file | says |
 //! |---|---|
 //! | `names` | how what belongs to a gateway is named, and which pods are its proxies |
+//! | `reconcile` | the task that makes them, on the replica that leads |
 //! | `objects` | the ServiceAccount, Deployment and Service of a gateway: one pure function |
 
 pub mod names;
 pub mod objects;
+pub mod reconcile;

@@ -10,6 +10,8 @@ mod delta;
 mod destinations;
 mod document;
 mod events;
+mod gateway_runs;
+mod gateways;
 mod kind;
 mod lookup;
 mod message;
@@ -34,13 +36,14 @@ pub use events::{Event, ObjectKind};
 pub use kind::{KindRole, PolicyKind, PolicyName};
 pub use policies::PolicyVerdict;
 pub use records::{
-    EndpointRecord, ObjectName, Pod, PolicyObject, ReportedCondition, Service, ServicePort, Slice,
-    SlicePort,
+    Deployment, EndpointRecord, Namespace, ObjectName, Pod, PolicyObject, ReportedCondition,
+    Service, ServiceExposure, ServicePort, Slice, SlicePort,
 };
 pub use route_status::{ParentCondition, ParentVerdict, RouteVerdict};
 pub use services::UnprotectedEndpoint;
 
 use changes::ChangeJournal;
+use gateways::GatewayLinks;
 use policies::PolicyRecord;
 use route_status::RouteReviews;
 use services::ServiceRecord;
@@ -55,6 +58,8 @@ pub struct IndexSettings {
     pub cluster_domain: Arc<str>,
     /// The trust domain of the cluster's service accounts.
     pub trust_domain: TrustDomain,
+    /// Whether there are gateways of ours: without them neither Gateways nor Secrets are watched.
+    pub gateways: bool,
 }
 
 /// The cluster as the proxies must see it.
@@ -77,12 +82,14 @@ pub struct Index {
     policies_in: HashMap<Arc<str>, BTreeSet<PolicyName>>,
     /// Routes, traffic policies and grants, by what they are about.
     traffic: TrafficLinks,
+    /// Gateways, and what belongs to them.
+    gateways: GatewayLinks,
     /// What is to be said of routes.
     reviews: RouteReviews,
     /// ServiceEntries by namespace and host.
     entry_hosts: HashMap<(Arc<str>, Arc<str>), BTreeSet<PolicyName>>,
     /// Namespaces, and whether they are part of the mesh.
-    namespaces: BTreeMap<Arc<str>, bool>,
+    namespaces: BTreeMap<Arc<str>, Namespace>,
     /// The digest of the trust bundle each namespace has.
     bundles: HashMap<Arc<str>, u64>,
     /// What may have another answer since a proxy last asked.
@@ -106,6 +113,7 @@ impl Index {
             policies: BTreeMap::new(),
             policies_in: HashMap::new(),
             traffic: TrafficLinks::default(),
+            gateways: GatewayLinks::default(),
             reviews: RouteReviews::default(),
             entry_hosts: HashMap::new(),
             namespaces: BTreeMap::new(),
@@ -126,9 +134,14 @@ impl Index {
         self.pods.get(name)
     }
 
-    /// The namespaces that are part of the mesh, with the digest of the trust bundle they hold.
+    /// The namespaces that are part of the mesh or have a gateway, with the digest of the trust bundle they hold.
     pub fn members(&self) -> impl Iterator<Item = (&Arc<str>, Option<u64>)> {
-        let members = self.namespaces.iter().filter(|(_, member)| **member);
+        let with_gateway: BTreeSet<Arc<str>> =
+            self.own_gateways().map(|name| name.object.namespace.clone()).collect();
+        let is_member = move |(name, namespace): &(&Arc<str>, &Namespace)| {
+            namespace.member || with_gateway.contains(*name)
+        };
+        let members = self.namespaces.iter().filter(is_member);
         members.map(|(name, _)| (name, self.bundles.get(name).copied()))
     }
 

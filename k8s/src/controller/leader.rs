@@ -1,10 +1,8 @@
 //! What only one replica does: it holds the Lease, writes conditions on policies and routes, and the trust bundles.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use back_off::BackOff;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
@@ -17,20 +15,15 @@ use super::credentials::OwnCredentials;
 use super::index::PolicyName;
 use super::lease::{LeaseCandidate, LeaseStep, ObservedLease, PERIOD};
 use super::shared::Shared;
+use super::write_schedule::{WriteSchedule, in_time};
 use super::{parent_status, status, trust_bundle};
 
 /// The Lease's name.
 pub const LEASE: &str = "postern-controller";
 /// How often it is looked for work that an event did not announce.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// After a write that failed: the first wait, doubled each time.
-const RETRY_MIN: Duration = Duration::from_secs(1);
-/// The longest wait after a write that failed.
-const RETRY_MAX: Duration = Duration::from_secs(300);
 /// The most writes before events are looked at again.
 const MOST_WRITES: usize = 64;
-/// For one write: well within the time by which a leader that cannot renew gives up.
-const WRITE_DEADLINE: Duration = Duration::from_secs(4);
 /// The longest wait for the Lease to be left.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -157,7 +150,7 @@ async fn write_statuses(
     client: &Client,
     shared: &Shared,
     leads: &watch::Receiver<bool>,
-    schedule: &mut WriteSchedule,
+    schedule: &mut WriteSchedule<PendingWrite>,
 ) {
     let verdicts = shared.index().unreported();
     let due = verdicts.into_iter().filter(|verdict| {
@@ -181,7 +174,7 @@ async fn write_parents(
     client: &Client,
     shared: &Shared,
     leads: &watch::Receiver<bool>,
-    schedule: &mut WriteSchedule,
+    schedule: &mut WriteSchedule<PendingWrite>,
 ) {
     let is_due = |name: &PolicyName, version: &str| {
         schedule.is_due(&PendingWrite::Parents(name.clone(), version.to_owned()))
@@ -207,10 +200,10 @@ async fn write_bundles(
     shared: &Shared,
     pem: &str,
     leads: &watch::Receiver<bool>,
-    schedule: &mut WriteSchedule,
+    schedule: &mut WriteSchedule<PendingWrite>,
 ) {
     let namespaces = trust_bundle::outdated(&shared.index(), pem);
-    schedule.0.retain(|work, _| match work {
+    schedule.keep_only(|work| match work {
         PendingWrite::Bundle(namespace) => namespaces.contains(namespace),
         PendingWrite::Status(..) | PendingWrite::Parents(..) => true,
     });
@@ -230,11 +223,6 @@ async fn write_bundles(
     }
 }
 
-async fn in_time(write: impl Future<Output = kube::Result<()>>) -> anyhow::Result<()> {
-    let written = tokio::time::timeout(WRITE_DEADLINE, write).await;
-    Ok(written.map_err(|_| anyhow::anyhow!("no answer within {WRITE_DEADLINE:?}"))??)
-}
-
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum PendingWrite {
     /// A policy, and the generation that was judged.
@@ -242,22 +230,4 @@ enum PendingWrite {
     /// A route, and the version of the object that is written over.
     Parents(PolicyName, String),
     Bundle(Arc<str>),
-}
-
-/// When work that was tried may be tried again.
-#[derive(Debug, Default)]
-struct WriteSchedule(HashMap<PendingWrite, (Instant, BackOff)>);
-
-impl WriteSchedule {
-    fn is_due(&self, work: &PendingWrite) -> bool {
-        self.0.get(work).is_none_or(|(due, _)| Instant::now() >= *due)
-    }
-
-    fn note(&mut self, work: PendingWrite, went_well: bool) {
-        let known = self.0.remove(&work).filter(|_| !went_well).map(|(_, back_off)| back_off);
-        let mut back_off = known.unwrap_or_else(|| BackOff::new(RETRY_MIN, RETRY_MAX));
-        let wait = back_off.next_wait();
-        self.0.retain(|_, (due, _)| due.elapsed() < RETRY_MAX);
-        self.0.insert(work, (Instant::now() + wait, back_off));
-    }
 }

@@ -20,6 +20,7 @@ pub mod status;
 pub mod status_pages;
 pub mod trust_bundle;
 pub mod watch;
+pub mod write_schedule;
 
 /// The messages of the discovery stream, compiled from `proto/discovery.proto`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]

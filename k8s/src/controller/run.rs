@@ -10,12 +10,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::OwnCredentials;
+use super::gateways::reconcile;
 use super::index::{Index, IndexSettings};
 use super::leader;
 use super::server;
 use super::shared::Shared;
 use super::status_pages::ControllerPages;
 use super::watch as watches;
+use crate::inject::InjectionSettings;
 use crate::{status_pages, workload_api};
 
 /// The settings of the controller.
@@ -31,6 +33,8 @@ pub struct ControllerSettings {
     pub admin: SocketAddr,
     /// The Workload API socket of our cert agent, `unix:///…`.
     pub workload_api: String,
+    /// What runs gateways; `None` where there are to be none.
+    pub gateways: Option<InjectionSettings>,
     /// The namespace of the Lease.
     pub lease_namespace: String,
     /// Our name among the candidates, unique among the replicas.
@@ -67,6 +71,10 @@ pub async fn run(
     let (namespace, me) = (settings.lease_namespace, settings.lease_holder);
     let campaign = leader::campaign(client.clone(), namespace, me, leading, ended.clone());
     let campaign = tokio::spawn(campaign);
+    if let Some(gateways) = settings.gateways {
+        let (client, shared, leads) = (client.clone(), shared.clone(), leads.clone());
+        tokio::spawn(reconcile::follow(client, shared, gateways, leads));
+    }
     tokio::spawn(leader::write(client, shared.clone(), credentials.clone(), leads.clone()));
     let pages = |with_status| ControllerPages {
         shared: shared.clone(),

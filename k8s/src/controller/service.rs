@@ -19,6 +19,8 @@ use super::shared::Shared;
 pub const POLICY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Policy";
 /// How what is sent to destinations is carried: the routes and traffic policies of those that a proxy asks for.
 pub const TRAFFIC_TYPE: &str = "type.googleapis.com/postern.dev.v1.Traffic";
+/// What a gateway's proxy serves: its Gateway and all that is attached to it, with the certificates that these name.
+pub const GATEWAY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Gateway";
 /// What a destination means, since services are messages; before, they were ServiceEntries in JSON under `postern.dev.v1`.
 pub const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v2.Service";
 /// In a node's metadata: the pod's name.
@@ -105,7 +107,7 @@ async fn converse(
     })?;
     let mut session = AnswerStream { answers, nonce: 0 };
     let mut foreign = ForeignTypes::default();
-    ask(&mut subscriber, &mut foreign, first)?;
+    ask(&shared, &mut subscriber, &mut foreign, first)?;
     let expiry = tokio::time::sleep(time_left(caller.not_after));
     tokio::pin!(expiry);
     loop {
@@ -115,7 +117,7 @@ async fn converse(
         session.tell(delta).await?;
         tokio::select! {
             request = said(&mut requests) => match request? {
-                Some(request) => ask(&mut subscriber, &mut foreign, request)?,
+                Some(request) => ask(&shared, &mut subscriber, &mut foreign, request)?,
                 None => return Ok(()),
             },
             changed = changes.changed() => {
@@ -219,6 +221,7 @@ async fn identify(
 
 /// Takes in a request. An acknowledgement asks nothing; a refusal is told to the operator.
 fn ask(
+    shared: &Shared,
     subscriber: &mut Subscriber,
     foreign: &mut ForeignTypes,
     request: DeltaDiscoveryRequest,
@@ -233,6 +236,13 @@ fn ask(
         }
         TRAFFIC_TYPE if request.response_nonce.is_empty() => {
             subscriber.ask_traffic(request.initial_resource_versions);
+        }
+        GATEWAY_TYPE if request.response_nonce.is_empty() => {
+            if let Some(kind) = shared.unknown_gateway_kind() {
+                let what = format!("{} are not listed yet; try again", kind.as_str());
+                return Err(Status::unavailable(what));
+            }
+            subscriber.ask_gateway(request.initial_resource_versions);
         }
         SERVICE_TYPE => {
             // First what is not used any more: it makes room.
@@ -257,7 +267,7 @@ struct ForeignTypes {
 
 impl ForeignTypes {
     fn note(&mut self, pod: &ObjectName, type_url: &str) {
-        if ![POLICY_TYPE, TRAFFIC_TYPE].contains(&type_url)
+        if ![POLICY_TYPE, TRAFFIC_TYPE, GATEWAY_TYPE].contains(&type_url)
             && !std::mem::replace(&mut self.is_noted, true)
         {
             let type_url: String = type_url.chars().take(MOST_TYPE_URL).collect();
@@ -278,13 +288,18 @@ struct AnswerStream<'a> {
 
 impl AnswerStream<'_> {
     async fn tell(&mut self, delta: Delta) -> Result<(), Status> {
-        let Delta { policies, traffic, services } = delta;
+        let Delta { policies, traffic, gateway, services } = delta;
         // A destination after its routes: nothing is to be sent to it without them.
-        let told = [(POLICY_TYPE, policies), (TRAFFIC_TYPE, traffic), (SERVICE_TYPE, services)];
+        let told = [
+            (POLICY_TYPE, policies),
+            (TRAFFIC_TYPE, traffic),
+            (GATEWAY_TYPE, gateway),
+            (SERVICE_TYPE, services),
+        ];
         for (type_url, delta) in told {
             let Some(delta) = delta else { continue };
             let parts = match type_url {
-                TRAFFIC_TYPE => parts(delta, MOST_ANSWER),
+                TRAFFIC_TYPE | GATEWAY_TYPE => parts(delta, MOST_ANSWER),
                 _ => vec![delta],
             };
             for part in parts {
@@ -329,7 +344,7 @@ fn response(type_url: &str, delta: TypeDelta, nonce: u64) -> DeltaDiscoveryRespo
         version: document.version.clone(),
         resource: Some(prost_types::Any {
             type_url: type_url.to_owned(),
-            value: document.bytes.clone(),
+            value: document.bytes.to_vec(),
         }),
         name,
     });

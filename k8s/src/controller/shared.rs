@@ -42,6 +42,8 @@ pub enum KindState {
     Watched,
     /// The API server knows no such kind; asked again from time to time.
     Absent,
+    /// Of gateways, of which there are none here.
+    Unwatched,
     /// Listed once; the watch fails at present, and what was known holds.
     Stale(String),
     /// Never listed, for this reason.
@@ -52,7 +54,7 @@ impl KindState {
     /// Whether what there is of the kind is known.
     #[must_use]
     pub fn is_known(&self) -> bool {
-        matches!(self, Self::Watched | Self::Absent | Self::Stale(_))
+        matches!(self, Self::Watched | Self::Absent | Self::Unwatched | Self::Stale(_))
     }
 }
 
@@ -60,11 +62,16 @@ impl Shared {
     /// Shares an index.
     #[must_use]
     pub fn new(index: Index) -> Self {
+        let gateways = index.settings().gateways;
+        let state = |kind: ObjectKind| match kind.is_of_gateways() && !gateways {
+            true => KindState::Unwatched,
+            false => KindState::Starting,
+        };
         Self {
+            kinds: Mutex::new(ObjectKind::all().map(|kind| (kind, state(kind))).collect()),
             index: RwLock::new(index),
             changes: watch::Sender::new(0),
             events: watch::Sender::new(0),
-            kinds: Mutex::new(ObjectKind::all().map(|kind| (kind, KindState::Starting)).collect()),
             streams: Mutex::new(HashMap::new()),
         }
     }
@@ -104,9 +111,17 @@ impl Shared {
     /// the whole one closes.
     pub fn unknown_kind(&self) -> Option<ObjectKind> {
         // Bundles are written, not told.
-        let told = |kind: &ObjectKind| *kind != ObjectKind::Bundle;
+        self.unknown(|kind| kind != ObjectKind::Bundle && !kind.is_of_gateways())
+    }
+
+    /// The kind that is not known yet of those that gateways are told, if any.
+    pub fn unknown_gateway_kind(&self) -> Option<ObjectKind> {
+        self.unknown(|kind| kind != ObjectKind::Deployment && kind.is_of_gateways())
+    }
+
+    fn unknown(&self, told: impl Fn(ObjectKind) -> bool) -> Option<ObjectKind> {
         let kinds = self.kinds.lock();
-        kinds.iter().find(|(kind, state)| told(kind) && !state.is_known()).map(|(kind, _)| *kind)
+        kinds.iter().find(|(kind, state)| told(**kind) && !state.is_known()).map(|(kind, _)| *kind)
     }
 
     /// Takes in events until the watches are gone.

@@ -58,7 +58,8 @@ impl StatusPages for ControllerPages {
         );
         let kinds = self.shared.kinds();
         let watched = kinds.iter().map(|(kind, state)| {
-            let fine = matches!(state, KindState::Watched | KindState::Absent);
+            let fine =
+                matches!(state, KindState::Watched | KindState::Absent | KindState::Unwatched);
             (format!("{{kind=\"{}\"}}", kind.as_str()), u64::from(fine))
         });
         gauge(
@@ -122,6 +123,7 @@ fn watch_value(state: &KindState) -> Value {
     match state {
         KindState::Starting => "not listed yet".into(),
         KindState::Watched => "watched".into(),
+        KindState::Unwatched => "not watched: there are no gateways here (--gateways)".into(),
         KindState::Absent => {
             "absent: the API server knows no such kind; asked again every 20 s".into()
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use back_off::{BackOff, spread};
 use futures_util::StreamExt as _;
+use k8s_openapi::api::apps::v1 as apps;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::api::discovery::v1 as discovery;
 use kube::api::{Api, ApiResource};
@@ -54,7 +55,7 @@ pub async fn follow(client: Client, shared: Arc<Shared>) {
         tokio::spawn(task(ObjectKind::Namespace).follow(
             Api::<core::Namespace>::all(client.clone()),
             all(),
-            |name, object| Event::Namespace(name.name, object.as_ref().map(convert::is_member)),
+            |name, object| Event::Namespace(name.name, object.map(convert::namespace)),
         )),
         tokio::spawn(task(ObjectKind::Bundle).follow(
             Api::<core::ConfigMap>::all(client.clone()),
@@ -64,14 +65,48 @@ pub async fn follow(client: Client, shared: Arc<Shared>) {
             },
         )),
     ];
-    let policies = PolicyKind::ALL.map(|kind| {
-        tokio::spawn(task(ObjectKind::Policy(kind)).follow_policies(client.clone(), kind))
+    let gateways = shared.index().settings().gateways;
+    let policies = PolicyKind::ALL.into_iter().map(ObjectKind::Policy);
+    let policies = policies.filter(|kind| gateways || !kind.is_of_gateways());
+    let policies = policies.filter_map(|object| match object {
+        ObjectKind::Policy(kind) => {
+            Some(tokio::spawn(task(object).follow_policies(client.clone(), kind)))
+        }
+        _ => None,
     });
+    let policies: Vec<_> = policies.collect();
+    let of_gateways = if gateways { follow_gateways(&client, task).into() } else { Vec::new() };
     drop(events);
     shared.take_in(received).await;
-    for task in tasks.into_iter().chain(policies) {
+    for task in tasks.into_iter().chain(policies).chain(of_gateways) {
         task.abort();
     }
+}
+
+/// Watches what only gateways need: certificates, and what runs them. Of Secrets those of the one type that holds
+/// certificates are asked for.
+fn follow_gateways(
+    client: &Client,
+    task: impl Fn(ObjectKind) -> KindWatch,
+) -> [tokio::task::JoinHandle<()>; 3] {
+    let all = watcher::Config::default;
+    [
+        tokio::spawn(task(ObjectKind::Secret).follow(
+            Api::<core::Secret>::all(client.clone()),
+            all().fields(&format!("type={}", convert::TLS_SECRET)),
+            |name, object| Event::Secret(name, object.and_then(convert::secret)),
+        )),
+        tokio::spawn(task(ObjectKind::Authorities).follow(
+            Api::<core::ConfigMap>::all(client.clone()),
+            all(),
+            |name, object| Event::Authorities(name, object.as_ref().and_then(convert::authorities)),
+        )),
+        tokio::spawn(task(ObjectKind::Deployment).follow(
+            Api::<apps::Deployment>::all(client.clone()),
+            all().labels(convert::GATEWAY_LABEL),
+            |name, object| Event::Deployment(name, object.map(convert::deployment)),
+        )),
+    ]
 }
 
 /// The resource of a policy kind in one of its versions.

@@ -60,6 +60,30 @@ pub struct InjectionSettings {
 }
 
 impl InjectionSettings {
+    /// Those of what the control plane itself makes: its own trust domain and root namespace, and its services there.
+    #[must_use]
+    pub fn of_control_plane(
+        trust_domain: TrustDomain,
+        root_namespace: &str,
+        image_prefix: String,
+        image_pull_policy: PullPolicy,
+        tracing: TracingSettings,
+    ) -> Self {
+        let service =
+            |name: &str, port| HostPort { host: format!("{name}.{root_namespace}.svc"), port };
+        Self {
+            authority: service("postern-authority", 15012),
+            controller: Some(service("postern-controller", 15010)),
+            trust_domain,
+            root_namespace: root_namespace.to_owned(),
+            image_prefix,
+            image_pull_policy,
+            default_authorization: DefaultAuthorization::Deny,
+            resources_config_map: "postern-resources".to_owned(),
+            tracing,
+        }
+    }
+
     /// The image of one of our programs, tagged with our version.
     #[must_use]
     pub fn image(&self, program: &str) -> String {
@@ -176,7 +200,7 @@ pub(crate) fn dns_label(text: &str) -> Result<String, String> {
     }
 }
 
-fn image_prefix(text: &str) -> Result<String, String> {
+pub(crate) fn image_prefix(text: &str) -> Result<String, String> {
     let inner = |b: u8| b.is_ascii_alphanumeric() || b"-._/:".contains(&b);
     let good = !text.is_empty()
         && text.len() <= 200

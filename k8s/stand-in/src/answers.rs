@@ -63,9 +63,14 @@ pub fn get(store: &ObjectStore, target: &RequestTarget) -> Response<ResponseBody
     }
 }
 
+/// The selectors that are asked for: one field, and one label that must be there.
 fn fits(query: &QueryParameters, object: &Value) -> bool {
-    let named = query.get("fieldSelector").and_then(|text| text.strip_prefix("metadata.name="));
-    named.is_none_or(|name| object["metadata"]["name"] == name)
+    let field = query.get("fieldSelector").and_then(|text| text.split_once('='));
+    let has_field = field.is_none_or(|(field, value)| {
+        object.pointer(&format!("/{}", field.replace('.', "/"))).is_some_and(|of| of == value)
+    });
+    let label = query.get("labelSelector");
+    has_field && label.is_none_or(|label| !object["metadata"]["labels"][label].is_null())
 }
 
 /// GET of a collection, in pages where the client asks for pages.

@@ -100,6 +100,7 @@ impl Default for ObjectStore {
 pub fn collection_of(object: &Value) -> String {
     let kind = object["kind"].as_str().unwrap().to_ascii_lowercase();
     let plural = match kind.as_str() {
+        "gateway" => "gateways".to_owned(),
         kind if kind.ends_with('y') => format!("{}ies", &kind[..kind.len() - 1]),
         kind if kind.ends_with('s') => format!("{kind}es"),
         kind => format!("{kind}s"),

@@ -59,6 +59,14 @@ pub struct GatewayObject {
     pub object: Value,
 }
 
+impl GatewayObject {
+    /// The digest that it carries.
+    #[must_use]
+    pub fn digest(&self) -> Option<&str> {
+        self.object["metadata"]["annotations"][APPLIED].as_str()
+    }
+}
+
 /// The objects of a gateway, in the order in which they are applied: pods need their ServiceAccount. There is no Service as
 /// long as there are no listeners: Kubernetes takes none without ports.
 #[must_use]

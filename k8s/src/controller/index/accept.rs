@@ -66,7 +66,8 @@ pub(super) fn check(
     document: &Value,
     settings: &IndexSettings,
 ) -> Result<Reading, String> {
-    if name.kind.role() == KindRole::Route && !References::is_of_services(name, document) {
+    let is_ours = || settings.gateways || References::is_of_services(name, document);
+    if name.kind.role() == KindRole::Route && !is_ours() {
         // A gateway's, which may understand what we do not.
         return Ok(Reading::default());
     }

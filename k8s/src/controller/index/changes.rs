@@ -33,6 +33,8 @@ pub(super) enum Change {
     AllWorkloads,
     /// This route or traffic policy, for whomever it was or is about.
     Traffic(PolicyName),
+    /// What the proxies of gateways are told.
+    Gateways,
 }
 
 /// The newest changes. Its revision is the number of all there were.

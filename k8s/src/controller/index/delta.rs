@@ -21,6 +21,10 @@ pub struct Subscriber {
     policies: Option<HashMap<String, String>>,
     /// The versions of the routes and traffic policies it was told; `None` until it asks for them.
     traffic: Option<HashMap<String, String>>,
+    /// What it was told as a gateway's proxy; `None` until it asks for that.
+    gateway: Option<HashMap<String, String>>,
+    /// Whether its question for that has no answer yet.
+    first_of_gateway: bool,
     /// Whether it said what it had of them before it said which destinations it needs.
     resumes: bool,
     /// What it has asked for, and what it was told of it.
@@ -46,6 +50,8 @@ pub struct Delta {
     /// How what is sent to destinations is carried. To be told before the destinations: nothing is to be sent to one before
     /// its routes are known.
     pub traffic: Option<TypeDelta>,
+    /// What a gateway's proxy serves. `Some` though empty once, so that it knows it has everything.
+    pub gateway: Option<TypeDelta>,
     /// About destinations.
     pub services: Option<TypeDelta>,
 }
@@ -101,6 +107,8 @@ impl Subscriber {
             uid,
             policies: None,
             traffic: None,
+            gateway: None,
+            first_of_gateway: true,
             resumes: false,
             destinations: Destinations::default(),
             nonsense: Vec::new(),
@@ -127,6 +135,12 @@ impl Subscriber {
         self.resumes = !has.is_empty() && self.destinations.len() == 0;
         self.traffic = Some(has);
         self.destinations.set_moved();
+    }
+
+    /// It asks for what it serves as a gateway's proxy. `has` is what it has already.
+    pub fn ask_gateway(&mut self, has: HashMap<String, String>) {
+        self.gateway = Some(has);
+        self.first_of_gateway = true;
     }
 
     /// It asks for destinations. `has` is what it has already. A name that is longer than any can be is answered once, and
@@ -176,13 +190,17 @@ impl Index {
         let concerns = |change: &Change| match change {
             Change::Workload(pod) => *pod == subscriber.pod,
             Change::AllWorkloads => true,
-            Change::Destinations(_) | Change::AllDestinations | Change::Traffic(_) => false,
+            Change::Destinations(_)
+            | Change::AllDestinations
+            | Change::Traffic(_)
+            | Change::Gateways => false,
         };
         let mut delta = Delta::default();
         if subscriber.first || changes.clone().is_none_or(|mut changes| changes.any(concerns)) {
             delta.policies = self.policies_delta(subscriber)?;
         }
         delta.services = self.services_delta(subscriber, changes.clone()).if_any();
+        delta.gateway = self.gateway_delta(subscriber, changes.clone());
         // After the destinations have been looked up: whose routes are told follows from them.
         delta.traffic = self.traffic_delta(subscriber, changes).and_then(TypeDelta::if_any);
         subscriber.seen = Some(self.changes.revision());
@@ -199,6 +217,35 @@ impl Index {
         }
         let first = std::mem::take(&mut subscriber.first);
         Some(if first { Some(delta) } else { delta.if_any() })
+    }
+
+    /// All of it is compared when anything of it may have changed. What everything else waits for comes last: where it is
+    /// told in parts, nothing is open before its routes are there.
+    fn gateway_delta<'a>(
+        &self,
+        subscriber: &mut Subscriber,
+        changes: Option<impl Iterator<Item = &'a Change>>,
+    ) -> Option<TypeDelta> {
+        let Subscriber { pod, gateway, first_of_gateway, .. } = subscriber;
+        let told = gateway.as_mut()?;
+        let first = std::mem::take(first_of_gateway);
+        let concerns = |change: &Change| match change {
+            Change::Gateways => true,
+            Change::Workload(of) => of == pod,
+            _ => false,
+        };
+        if !first && changes.is_some_and(|mut changes| !changes.any(concerns)) {
+            return None;
+        }
+        let now = self.gateway_documents(pod);
+        let mut delta = TypeDelta::default();
+        delta.take_away(told, |name| now.contains_key(name));
+        let (last, before): (Vec<_>, Vec<_>) =
+            now.into_iter().partition(|(name, _)| name.starts_with("Gateway/"));
+        for (name, document) in before.into_iter().chain(last) {
+            delta.tell(told, name, document);
+        }
+        if first { Some(delta) } else { delta.if_any() }
     }
 
     /// All of them are compared when the destinations are others than before; else those that have changed.

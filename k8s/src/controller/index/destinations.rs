@@ -86,7 +86,10 @@ impl Destinations {
                     due.extend(self.dependents.get(dependency).into_iter().flatten().cloned());
                 }
                 Change::AllDestinations => return self.known.keys().cloned().collect(),
-                Change::Workload(_) | Change::AllWorkloads | Change::Traffic(_) => {}
+                Change::Workload(_)
+                | Change::AllWorkloads
+                | Change::Traffic(_)
+                | Change::Gateways => {}
             }
         }
         due

@@ -1,19 +1,27 @@
 //! A resource as a proxy gets it: the bytes that its reader takes, and a version that follows from them.
 
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use prost::Message as _;
+use zeroize::Zeroizing;
 
 use crate::controller::service_message;
 
 /// A document and its version. Equal documents have equal versions on every replica and after every restart, so that a
 /// proxy that comes back is sent only what changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ResourceDocument {
     /// A digest of the bytes.
     pub version: String,
     /// The JSON text of a policy, or the message of a service.
-    pub bytes: Vec<u8>,
+    pub bytes: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for ResourceDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceDocument").field("version", &self.version).finish_non_exhaustive()
+    }
 }
 
 impl ResourceDocument {
@@ -32,6 +40,7 @@ impl ResourceDocument {
     fn of(bytes: Vec<u8>) -> Self {
         let mut hasher = DefaultHasher::new();
         bytes.hash(&mut hasher);
-        Self { version: format!("{:016x}-{}", hasher.finish(), bytes.len()), bytes }
+        let version = format!("{:016x}-{}", hasher.finish(), bytes.len());
+        Self { version, bytes: Zeroizing::new(bytes) }
     }
 }

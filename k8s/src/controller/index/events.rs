@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{Index, ObjectName, Pod, PolicyKind, PolicyName, PolicyObject, Service, Slice};
+use super::{
+    Deployment, Index, KindRole, Namespace, ObjectName, Pod, PolicyKind, PolicyName, PolicyObject,
+    ResourceDocument, Service, Slice,
+};
 
 /// Something that was heard of the cluster. `None` means that the object is gone.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,8 +17,14 @@ pub enum Event {
     Service(ObjectName, Option<Service>),
     /// An EndpointSlice.
     Slice(ObjectName, Option<Slice>),
-    /// A Namespace, and whether it is part of the mesh.
-    Namespace(Arc<str>, Option<bool>),
+    /// A Namespace.
+    Namespace(Arc<str>, Option<Namespace>),
+    /// A Secret of type `kubernetes.io/tls`, as a proxy is told it.
+    Secret(ObjectName, Option<Arc<ResourceDocument>>),
+    /// A ConfigMap with certificates of authorities, as a proxy is told it.
+    Authorities(ObjectName, Option<Arc<ResourceDocument>>),
+    /// A Deployment that runs a gateway.
+    Deployment(ObjectName, Option<Deployment>),
     /// A policy.
     Policy(PolicyName, Option<Box<PolicyObject>>),
     /// The digest of a namespace's trust bundle.
@@ -39,13 +48,30 @@ pub enum ObjectKind {
     Policy(PolicyKind),
     /// Trust bundles.
     Bundle,
+    /// Certificates of gateways, with their keys.
+    Secret,
+    /// Certificates of authorities, for gateways.
+    Authorities,
+    /// What runs gateways.
+    Deployment,
 }
 
 impl ObjectKind {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
         let core = [Self::Pod, Self::Service, Self::Slice, Self::Namespace, Self::Bundle];
-        core.into_iter().chain(PolicyKind::ALL.map(Self::Policy))
+        let of_gateways = [Self::Secret, Self::Authorities, Self::Deployment];
+        core.into_iter().chain(PolicyKind::ALL.map(Self::Policy)).chain(of_gateways)
+    }
+
+    /// Whether it is there for gateways alone: watched where there are to be any, and nothing that a sidecar waits for.
+    #[must_use]
+    pub fn is_of_gateways(self) -> bool {
+        match self {
+            Self::Secret | Self::Authorities | Self::Deployment => true,
+            Self::Policy(kind) => kind.role() == KindRole::Gateway,
+            Self::Pod | Self::Service | Self::Slice | Self::Namespace | Self::Bundle => false,
+        }
     }
 
     /// The name for logs and `/status`.
@@ -58,6 +84,9 @@ impl ObjectKind {
             Self::Namespace => "Namespace",
             Self::Policy(kind) => kind.as_str(),
             Self::Bundle => "ConfigMap",
+            Self::Secret => "Secret",
+            Self::Authorities => "ConfigMap of authorities",
+            Self::Deployment => "Deployment",
         }
     }
 }
@@ -70,12 +99,10 @@ impl Index {
             Event::Pod(name, pod) => self.set_pod(name, pod),
             Event::Service(name, service) => self.set_service(name, service),
             Event::Slice(name, slice) => self.set_slice(name, slice),
-            Event::Namespace(name, Some(member)) => {
-                self.namespaces.insert(name, member);
-            }
-            Event::Namespace(name, None) => {
-                self.namespaces.remove(&name);
-            }
+            Event::Namespace(name, namespace) => self.set_namespace(name, namespace),
+            Event::Secret(name, document) => self.set_secret(name, document),
+            Event::Authorities(name, document) => self.set_authorities(name, document),
+            Event::Deployment(name, deployment) => self.set_deployment(name, deployment),
             Event::Policy(name, object) => self.set_policy(name, object.map(|object| *object)),
             Event::Bundle(namespace, Some(digest)) => {
                 self.bundles.insert(namespace, digest);
@@ -116,11 +143,31 @@ impl Index {
             }
             ObjectKind::Namespace => {
                 let listed: HashSet<&str> = names.iter().map(|name| &*name.name).collect();
-                self.namespaces.retain(|name, _| listed.contains(&**name));
+                let gone = self.namespaces.keys().filter(|name| !listed.contains(&***name));
+                for name in gone.cloned().collect::<Vec<_>>() {
+                    self.set_namespace(name, None);
+                }
             }
             ObjectKind::Bundle => {
                 let listed: HashSet<&str> = names.iter().map(|name| &*name.namespace).collect();
                 self.bundles.retain(|namespace, _| listed.contains(&**namespace));
+            }
+            ObjectKind::Secret => {
+                for name in self.gateways.secrets.keys().filter(gone).cloned().collect::<Vec<_>>() {
+                    self.set_secret(name, None);
+                }
+            }
+            ObjectKind::Authorities => {
+                let names = self.gateways.authorities.keys().filter(gone).cloned();
+                for name in names.collect::<Vec<_>>() {
+                    self.set_authorities(name, None);
+                }
+            }
+            ObjectKind::Deployment => {
+                let names = self.gateways.deployments.keys().filter(gone).cloned();
+                for name in names.collect::<Vec<_>>() {
+                    self.set_deployment(name, None);
+                }
             }
         }
     }

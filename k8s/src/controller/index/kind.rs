@@ -35,6 +35,16 @@ pub enum PolicyKind {
     FaultInjection,
     /// `policy.postern.dev`
     RateLimitPolicy,
+    /// `gateway.networking.k8s.io`; of the whole cluster, so that its namespace is empty.
+    GatewayClass,
+    /// `gateway.networking.k8s.io`
+    Gateway,
+    /// `gateway.networking.k8s.io`
+    ListenerSet,
+    /// `gateway.networking.k8s.io`
+    BackendTLSPolicy,
+    /// `policy.postern.dev`
+    ClientTrafficPolicy,
 }
 
 /// What an object of a kind is about.
@@ -52,6 +62,8 @@ pub enum KindRole {
     TrafficPolicy,
     /// To what in its namespace routes of other namespaces may lead.
     Grant,
+    /// What is open at the edge, and how: for the proxies of gateways alone.
+    Gateway,
 }
 
 impl KindRole {
@@ -79,7 +91,7 @@ const OWN: &str = "policy.postern.dev";
 
 impl PolicyKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::AuthorizationPolicy,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
@@ -93,10 +105,15 @@ impl PolicyKind {
         Self::DestinationRule,
         Self::FaultInjection,
         Self::RateLimitPolicy,
+        Self::GatewayClass,
+        Self::Gateway,
+        Self::ListenerSet,
+        Self::BackendTLSPolicy,
+        Self::ClientTrafficPolicy,
     ];
 
     const fn facts(self) -> KindResource {
-        use KindRole::{Authorization, Destination, Grant, Limit, Route, TrafficPolicy};
+        use KindRole::{Authorization, Destination, Gateway, Grant, Limit, Route, TrafficPolicy};
         let (name, group, versions, plural, role): (_, _, &[&str], _, _) = match self {
             Self::AuthorizationPolicy => {
                 ("AuthorizationPolicy", SECURITY, &["v1"], "authorizationpolicies", Authorization)
@@ -131,6 +148,17 @@ impl PolicyKind {
             }
             Self::RateLimitPolicy => {
                 ("RateLimitPolicy", OWN, &["v1alpha1"], "ratelimitpolicies", Limit)
+            }
+            Self::GatewayClass => {
+                ("GatewayClass", GATEWAY, &["v1", "v1beta1"], "gatewayclasses", Gateway)
+            }
+            Self::Gateway => ("Gateway", GATEWAY, &["v1", "v1beta1"], "gateways", Gateway),
+            Self::ListenerSet => ("ListenerSet", GATEWAY, &["v1"], "listenersets", Gateway),
+            Self::BackendTLSPolicy => {
+                ("BackendTLSPolicy", GATEWAY, &["v1"], "backendtlspolicies", Gateway)
+            }
+            Self::ClientTrafficPolicy => {
+                ("ClientTrafficPolicy", OWN, &["v1alpha1"], "clienttrafficpolicies", Gateway)
             }
         };
         KindResource { name, group, versions, plural, role }

@@ -10,7 +10,7 @@ use super::accept::{self, Reading, Scope};
 use super::attached::Displaced;
 use super::changes::Change;
 use super::references::References;
-use super::{Index, KindRole, ObjectName, PolicyName, PolicyObject, ResourceDocument};
+use super::{Index, KindRole, ObjectName, PolicyKind, PolicyName, PolicyObject, ResourceDocument};
 
 /// The name of the document that tells a proxy what its pod is.
 pub(super) const WORKLOAD: &str = "Workload";
@@ -90,8 +90,8 @@ impl Index {
         self.policy_changed(&name);
     }
 
-    /// After a mistake: the last accepted version; without one the workloads it selects deny. What selects nobody is then
-    /// not there.
+    /// After a mistake: the last accepted version; without one the workloads it selects deny. What selects nobody, and is
+    /// not for gateways, is then not there.
     fn fall_back(
         &self,
         name: &PolicyName,
@@ -99,8 +99,10 @@ impl Index {
         before: Option<ServedPolicy>,
     ) -> Option<ServedPolicy> {
         before.filter(|served| served.accepted).or_else(|| {
-            let denies = name.kind.role() == KindRole::Authorization;
-            denies.then(|| self.serve(name, object, Reading::default(), false))
+            // What is for gateways is told as it is: a proxy that has an older version stays with that, and one that has
+            // none opens nothing.
+            let told = matches!(name.kind.role(), KindRole::Authorization | KindRole::Gateway);
+            told.then(|| self.serve(name, object, Reading::default(), false))
         })
     }
 
@@ -124,6 +126,7 @@ impl Index {
             KindRole::Route | KindRole::TrafficPolicy => {
                 self.changes.record(Change::Traffic(name.clone()));
             }
+            KindRole::Gateway => self.changes.record(Change::Gateways),
             KindRole::Grant => self.grants_changed(namespace),
         }
         let Displaced { told, disputed } = self.traffic.take_displaced();
@@ -146,6 +149,10 @@ impl Index {
                 let references = References::of(name, &value, reading.route.as_deref());
                 let document = self.route_document(name, &value, &references);
                 (references, document)
+            }
+            KindRole::Gateway => {
+                let references = References::of_gateways(name, &value);
+                (references, ResourceDocument::of_policy(&value))
             }
             _ => (References::default(), ResourceDocument::of_policy(&value)),
         };
@@ -279,11 +286,17 @@ impl Index {
     }
 
     /// The policies whose condition does not say yet what is to be said of them. A route is answered at each of its parents,
-    /// and a grant has no status.
+    /// the kinds of gateways as the Gateway API says, and a grant has no status.
     #[must_use]
     pub fn unreported(&self) -> Vec<PolicyVerdict> {
-        let has_condition =
-            |name: &PolicyName| !matches!(name.kind.role(), KindRole::Route | KindRole::Grant);
+        let has_condition = |name: &PolicyName| {
+            let is_own = name.kind == PolicyKind::ClientTrafficPolicy;
+            is_own
+                || !matches!(
+                    name.kind.role(),
+                    KindRole::Route | KindRole::Grant | KindRole::Gateway
+                )
+        };
         let records = self.policies.iter();
         let records = records.filter(|(name, record)| has_condition(name) && !record.is_reported());
         let verdict = |(name, record): (&PolicyName, &PolicyRecord)| PolicyVerdict {
@@ -299,7 +312,18 @@ impl Index {
     #[must_use]
     pub fn refused(&self) -> Vec<(PolicyName, String)> {
         let records = self.policies.iter();
-        records.filter_map(|(name, record)| Some((name.clone(), record.why_not()?))).collect()
+        let refused = records.filter_map(|(name, record)| Some((name, record, record.why_not()?)));
+        let ours = refused.filter(|(name, record, _)| self.answers_for(name, record));
+        ours.map(|(name, _, why_not)| (name.clone(), why_not)).collect()
+    }
+
+    /// Whether it is ours to say what is wrong with it: the routes of other gateways may say what we do not understand.
+    fn answers_for(&self, name: &PolicyName, record: &PolicyRecord) -> bool {
+        if name.kind.role() != KindRole::Route {
+            return true;
+        }
+        let References { parents, edge, .. } = References::of(name, &record.object.document, None);
+        !parents.is_empty() || edge.iter().any(|parent| self.is_own(parent))
     }
 }
 

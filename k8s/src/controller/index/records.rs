@@ -47,6 +47,35 @@ pub struct Pod {
     pub on_host: bool,
 }
 
+/// Of a Namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Namespace {
+    /// Whether it is part of the mesh.
+    pub member: bool,
+    /// `metadata.labels`, by which listeners let routes in.
+    pub labels: Arc<BTreeMap<String, String>>,
+}
+
+/// Of a Deployment that runs a gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Deployment {
+    /// The digest of what was applied last.
+    pub applied: Option<String>,
+    /// `status.availableReplicas`
+    pub available: i32,
+}
+
+/// Of a Service, where it is reached from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServiceExposure {
+    /// Whether a load balancer is asked for (`spec.type`).
+    pub is_balanced: bool,
+    /// `status.loadBalancer.ingress`: addresses, and host names of those that have none.
+    pub ingress: Vec<String>,
+    /// The digest of what was applied last, of a gateway's.
+    pub applied: Option<String>,
+}
+
 /// Of a Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -56,6 +85,8 @@ pub struct Service {
     pub selector: BTreeMap<String, String>,
     /// `spec.ports` of protocol TCP.
     pub ports: Vec<ServicePort>,
+    /// Where it is reached from, besides the cluster.
+    pub exposure: ServiceExposure,
 }
 
 /// A port of a Service.
@@ -113,8 +144,12 @@ pub struct PolicyObject {
     pub reported: Option<ReportedCondition>,
     /// `status.parents` of a route, as whoever serves a parent has written it.
     pub parents: Vec<serde_json::Value>,
+    /// `status` of a kind for gateways, as whoever answers for it has written it; of others `Null`.
+    pub status: serde_json::Value,
     /// `metadata.resourceVersion`
     pub resource_version: String,
+    /// `metadata.uid`
+    pub uid: Arc<str>,
 }
 
 /// A condition `Accepted` as a policy's status shows it.

@@ -1,4 +1,5 @@
-//! What a route refers to: the Services it is attached to, and those it leads to.
+//! What an object refers to. Of a route: the Services and gateways it is attached to, and the Services it leads to. Of what
+//! is for gateways: what it is about, and the certificates that it names.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use policy::route::{Backend, BackendKind, ParentKind, ParentRef, Route};
 use serde_json::Value;
 
-use super::{ObjectName, PolicyName};
+use super::{ObjectName, PolicyKind, PolicyName};
 
 /// A Service that a route is attached to.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,13 +34,42 @@ impl ParentReference {
     }
 }
 
-/// All that a route refers to.
+/// What is open at the edge.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum EdgeParent {
+    Gateway(ObjectName),
+    ListenerSet(ObjectName),
+}
+
+/// What holds certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum CertificateKind {
+    Secret,
+    ConfigMap,
+}
+
+impl CertificateKind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Secret => "Secret",
+            Self::ConfigMap => "ConfigMap",
+        }
+    }
+}
+
+/// All that an object refers to.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct References {
     /// The Services among its parents, in the order in which they are written.
     pub(super) parents: Vec<ParentReference>,
     /// The Services that it leads to.
     pub(super) backends: BTreeSet<ObjectName>,
+    /// The Gateways and ListenerSets that it is attached to, or about.
+    pub(super) edge: BTreeSet<EdgeParent>,
+    /// The Services that a BackendTLSPolicy is about.
+    pub(super) targets: BTreeSet<ObjectName>,
+    /// The Secrets and ConfigMaps whose certificates it names.
+    pub(super) certificates: BTreeSet<(CertificateKind, ObjectName)>,
 }
 
 impl References {
@@ -55,8 +85,35 @@ impl References {
             definition.rule.backends.iter().chain(mirrors)
         });
         Self {
+            edge: parents.clone().filter_map(|parent| edge_parent(parent, namespace)).collect(),
             parents: parents.filter_map(|parent| service(parent, namespace)).collect(),
             backends: backends.filter_map(backend).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Of what is for gateways, as it is written.
+    pub(super) fn of_gateways(name: &PolicyName, document: &Value) -> Self {
+        let namespace = &name.object.namespace;
+        let at = |pointer: &str| items(document, pointer);
+        let parents = match name.kind {
+            PolicyKind::ListenerSet => document.pointer("/spec/parentRef").into_iter().collect(),
+            PolicyKind::ClientTrafficPolicy => at("/spec/targetRefs"),
+            _ => Vec::new(),
+        };
+        let targets = match name.kind {
+            PolicyKind::BackendTLSPolicy => at("/spec/targetRefs"),
+            _ => Vec::new(),
+        };
+        let target = |target: &Value| {
+            let is_service = text(target, "kind") == Some("Service");
+            is_service.then(|| named(target, namespace)).flatten()
+        };
+        Self {
+            edge: parents.into_iter().filter_map(|parent| edge_parent(parent, namespace)).collect(),
+            targets: targets.into_iter().filter_map(target).collect(),
+            certificates: certificates(name.kind, document, namespace),
+            ..Self::default()
         }
     }
 
@@ -87,19 +144,89 @@ impl References {
     }
 }
 
-/// A parent, if it is a Service. One of another kind is somebody else's, and stays unanswered.
-fn service(written: &Value, namespace: &Arc<str>) -> Option<ParentReference> {
-    let text = |key: &str| written.get(key).and_then(Value::as_str);
-    if !matches!(text("group"), Some("" | "core")) || text("kind") != Some("Service") {
+fn text<'a>(reference: &'a Value, key: &str) -> Option<&'a str> {
+    reference.get(key).and_then(Value::as_str)
+}
+
+/// The object that a reference names, in its own namespace unless it says another one.
+fn named(reference: &Value, own: &Arc<str>) -> Option<ObjectName> {
+    let namespace = text(reference, "namespace").map_or_else(|| own.clone(), Into::into);
+    Some(ObjectName { namespace, name: text(reference, "name")?.into() })
+}
+
+/// The items of a list; `*` in the pointer stands for every item of one on the way.
+fn items<'a>(document: &'a Value, pointer: &str) -> Vec<&'a Value> {
+    let (list, rest) = pointer.split_once("/*").unwrap_or((pointer, ""));
+    let found = document.pointer(list).and_then(Value::as_array).into_iter().flatten();
+    match rest {
+        "" => found.collect(),
+        rest => found.flat_map(|item| items(item, rest)).collect(),
+    }
+}
+
+/// A parent, if it is a Gateway, as it is when no kind is written, or a ListenerSet.
+fn edge_parent(written: &Value, namespace: &Arc<str>) -> Option<EdgeParent> {
+    let (group, ..) = PolicyKind::Gateway.resource();
+    if text(written, "group").unwrap_or(group) != group {
         return None;
     }
-    let namespace = text("namespace").map_or_else(|| namespace.clone(), Into::into);
+    let name = named(written, namespace)?;
+    match text(written, "kind").unwrap_or("Gateway") {
+        "Gateway" => Some(EdgeParent::Gateway(name)),
+        "ListenerSet" => Some(EdgeParent::ListenerSet(name)),
+        _ => None,
+    }
+}
+
+/// Where an object of a kind names certificates, and which kind it means where it says none.
+fn certificates(
+    kind: PolicyKind,
+    document: &Value,
+    namespace: &Arc<str>,
+) -> BTreeSet<(CertificateKind, ObjectName)> {
+    use CertificateKind::{ConfigMap, Secret};
+    let pointers: &[(&str, CertificateKind)] = match kind {
+        PolicyKind::Gateway => &[
+            ("/spec/listeners/*/tls/certificateRefs", Secret),
+            ("/spec/tls/frontend/default/validation/caCertificateRefs", ConfigMap),
+            ("/spec/tls/frontend/perPort/*/tls/validation/caCertificateRefs", ConfigMap),
+        ],
+        PolicyKind::ListenerSet => &[("/spec/listeners/*/tls/certificateRefs", Secret)],
+        PolicyKind::BackendTLSPolicy => &[("/spec/validation/caCertificateRefs", ConfigMap)],
+        PolicyKind::ClientTrafficPolicy => &[("/spec/clientCertificates/authorities", ConfigMap)],
+        _ => &[],
+    };
+    let found = pointers.iter().flat_map(|(pointer, default)| {
+        items(document, pointer).into_iter().map(|reference| (reference, *default))
+    });
+    let client = document.pointer("/spec/tls/backend/clientCertificateRef");
+    let client = client.filter(|_| kind == PolicyKind::Gateway).map(|found| (found, Secret));
+    let certificate = |(reference, default): (&Value, CertificateKind)| {
+        let kind = match text(reference, "kind") {
+            None => default,
+            Some("Secret") => Secret,
+            Some("ConfigMap") => ConfigMap,
+            Some(_) => return None,
+        };
+        let is_core = matches!(text(reference, "group"), None | Some("" | "core"));
+        is_core.then(|| named(reference, namespace)).flatten().map(|object| (kind, object))
+    };
+    found.chain(client).filter_map(certificate).collect()
+}
+
+/// A parent, if it is a Service. One of another kind is somebody else's, and stays unanswered.
+fn service(written: &Value, namespace: &Arc<str>) -> Option<ParentReference> {
+    if !matches!(text(written, "group"), Some("" | "core"))
+        || text(written, "kind") != Some("Service")
+    {
+        return None;
+    }
     let port = written.get("port").and_then(Value::as_u64);
     Some(ParentReference {
         written: written.clone(),
-        service: ObjectName { namespace, name: text("name")?.into() },
+        service: named(written, namespace)?,
         port: port.and_then(|port| u16::try_from(port).ok()),
-        section: text("sectionName").map(Into::into),
+        section: text(written, "sectionName").map(Into::into),
     })
 }
 

@@ -115,7 +115,8 @@ impl Index {
             KindRole::Authorization
             | KindRole::Limit
             | KindRole::Destination
-            | KindRole::TrafficPolicy => {}
+            | KindRole::TrafficPolicy
+            | KindRole::Gateway => {}
         }
     }
 

@@ -322,10 +322,13 @@ impl Index {
     /// The endpoints that no proxy protects, of services in namespaces of the mesh: at most `most`.
     #[must_use]
     pub fn outsiders(&self, most: usize) -> Vec<UnprotectedEndpoint> {
-        let member = |name: &&ObjectName| self.namespaces.get(&name.namespace) == Some(&true);
+        let member =
+            |name: &&ObjectName| self.namespaces.get(&name.namespace).is_some_and(|of| of.member);
         let mut names: Vec<&ObjectName> = self.services.keys().filter(member).collect();
         names.sort();
-        let outsiders = names.into_iter().flat_map(|name| {
+        // What listens at the edge is not what a proxy was forgotten at.
+        let names = names.into_iter().filter(|name| !self.is_of_gateway(name));
+        let outsiders = names.flat_map(|name| {
             let object = self.services.get(name).map(|record| &record.object);
             let endpoints = object.map(|object| self.endpoints(name, object)).unwrap_or_default();
             let service = name.clone();

@@ -2,6 +2,7 @@
 
 mod changes;
 mod deltas;
+mod gateways;
 mod messages;
 mod model;
 mod outside;
@@ -18,6 +19,7 @@ pub(super) fn settings() -> IndexSettings {
         root_namespace: "postern-system".into(),
         cluster_domain: "cluster.local".into(),
         trust_domain: TrustDomain::parse("cluster.local").unwrap(),
+        gateways: true,
     }
 }
 
@@ -49,6 +51,7 @@ pub(super) fn service(namespace: &str, of: &str, ip: &str, port: u16) -> Event {
             number: port,
             protocol: policy::Protocol::Http,
         }],
+        exposure: ServiceExposure::default(),
     };
     Event::Service(name(namespace, of), Some(service))
 }
@@ -73,10 +76,15 @@ pub(super) fn policy(kind: PolicyKind, namespace: &str, of: &str, spec: &Value) 
     let document = json!({
         "apiVersion": format!("{group}/{version}"),
         "kind": kind.as_str(),
-        "metadata": {"name": of, "namespace": namespace},
+        "metadata": match namespace {
+            "" => json!({"name": of}),
+            namespace => json!({"name": of, "namespace": namespace}),
+        },
         "spec": spec,
     });
     let object = PolicyObject {
+        uid: format!("uid-{of}").into(),
+        status: Value::Null,
         generation: 1,
         document: Arc::new(document),
         reported: None,
@@ -202,7 +210,10 @@ fn endpoints_without_a_proxy_are_named() {
     events.push(slice("shop", "cart", &[("10.1.0.1", "cart-1"), ("10.1.0.7", "")]));
     let mut index = index(events);
     assert!(index.outsiders(10).is_empty(), "the namespace is no member");
-    index.apply(Event::Namespace("shop".into(), Some(true)));
+    index.apply(Event::Namespace(
+        "shop".into(),
+        Some(Namespace { member: true, ..Namespace::default() }),
+    ));
     let outsiders = index.outsiders(10);
     assert_eq!(outsiders.len(), 1);
     assert_eq!(outsiders[0].service, name("shop", "cart"));

@@ -96,7 +96,11 @@ impl Index {
         let namespace = name.object.namespace.clone();
         let links = &mut self.traffic;
         let names = match name.kind.role() {
-            KindRole::Route => return links.attach(name, served),
+            KindRole::Route => {
+                links.attach(name, served);
+                return self.link_gateways(name, served);
+            }
+            KindRole::Gateway => return self.link_gateways(name, served),
             KindRole::TrafficPolicy => links.policies_in.entry(namespace),
             KindRole::Grant => links.grants_in.entry(namespace),
             KindRole::Authorization | KindRole::Limit | KindRole::Destination => return,
@@ -110,7 +114,11 @@ impl Index {
         let namespace = &name.object.namespace;
         let links = &mut self.traffic;
         match name.kind.role() {
-            KindRole::Route => links.detach(name, served),
+            KindRole::Route => {
+                links.detach(name, served);
+                self.unlink_gateways(name, served);
+            }
+            KindRole::Gateway => self.unlink_gateways(name, served),
             KindRole::TrafficPolicy => remove(&mut links.policies_in, namespace, name),
             KindRole::Grant => remove(&mut links.grants_in, namespace, name),
             KindRole::Authorization | KindRole::Limit | KindRole::Destination => {}
@@ -168,6 +176,7 @@ impl Index {
 
     /// The grants of a namespace have changed: what routes lead there may be another.
     pub(super) fn grants_changed(&mut self, namespace: &Arc<str>) {
+        self.changes.record(Change::Gateways);
         let routes = self.traffic.leading_into.get(namespace).cloned().unwrap_or_default();
         for name in routes {
             let Some(served) = self.policies.get(&name).and_then(|record| record.served.as_ref())
@@ -237,23 +246,33 @@ impl Index {
 
 /// A ReferenceGrant for one route to one Service.
 fn grant(route: &PolicyName, service: &ObjectName) -> Value {
+    let (group, ..) = route.kind.resource();
+    let from = (&*route.to_string(), group, route.kind.as_str(), &route.object.namespace);
+    grant_of(from, ("Service", service))
+}
+
+/// A ReferenceGrant for one object to one object: from whom (its name for people, its group, kind and namespace), to what.
+pub(super) fn grant_of(
+    (from, from_group, from_kind, from_namespace): (&str, &str, &str, &Arc<str>),
+    (to_kind, to): (&str, &ObjectName),
+) -> Value {
     let mut hasher = DefaultHasher::new();
-    (route.to_string(), service.to_string()).hash(&mut hasher);
+    (from, to_kind, to.to_string()).hash(&mut hasher);
     let (group, version, _) = PolicyKind::ReferenceGrant.resource();
     json!({
         "apiVersion": format!("{group}/{version}"),
         "kind": PolicyKind::ReferenceGrant.as_str(),
         "metadata": {
             "name": format!("granted-{:016x}", hasher.finish()),
-            "namespace": &*service.namespace,
+            "namespace": &*to.namespace,
         },
         "spec": {
             "from": [{
-                "group": group,
-                "kind": route.kind.as_str(),
-                "namespace": &*route.object.namespace,
+                "group": from_group,
+                "kind": from_kind,
+                "namespace": &**from_namespace,
             }],
-            "to": [{"group": "", "kind": "Service", "name": &*service.name}],
+            "to": [{"group": "", "kind": to_kind, "name": &*to.name}],
         },
     })
 }

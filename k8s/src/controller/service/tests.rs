@@ -6,7 +6,8 @@ use crate::controller::index::ResourceDocument;
 fn routes_are_told_in_parts() {
     let check = |row: &str, sizes: &[usize], expect: &[usize]| {
         let document = |size: &usize| {
-            let document = ResourceDocument { version: "1".into(), bytes: vec![b' '; *size - 1] };
+            let document =
+                ResourceDocument { version: "1".into(), bytes: vec![b' '; *size - 1].into() };
             ("r".to_owned(), Arc::new(document))
         };
         let changed = sizes.iter().map(document).collect();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::HostPort;
 
 /// The collector of spans, as flags.
-#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct TracingSettings {
     /// The collector that the proxies send spans to, such as collector.observability.svc:4317: OTLP
     /// over gRPC with TLS. Without it they make none.

@@ -8,7 +8,7 @@ use super::*;
 use crate::controller::service_message as proto;
 
 pub(super) fn read(document: &ResourceDocument) -> proto::Service {
-    proto::Service::decode(&*document.bytes).expect("a message")
+    proto::Service::decode(document.bytes.as_slice()).expect("a message")
 }
 
 /// The entry that a proxy makes of a message.

@@ -115,7 +115,7 @@ fn full_state(index: &Index) -> Option<State> {
 }
 
 fn add(state: &mut State, delta: Delta) {
-    let Delta { policies, traffic, services } = delta;
+    let Delta { policies, traffic, gateway: _, services } = delta;
     for (of, delta) in [(&mut state.0, policies), (&mut state.1, services), (&mut state.2, traffic)]
     {
         let delta = delta.unwrap_or_default();
@@ -123,7 +123,7 @@ fn add(state: &mut State, delta: Delta) {
             of.remove(&name);
         }
         for (name, document) in delta.changed {
-            of.insert(name, document.bytes.clone());
+            of.insert(name, document.bytes.to_vec());
         }
     }
 }

@@ -145,7 +145,7 @@ fn a_bad_version_leaves_the_last_accepted_one_and_a_bad_first_one_is_told_as_it_
     let document = |index: &Index| {
         let delta = asks(index, "shop", "cart-1", &[]).policies.unwrap();
         let found = delta.changed.into_iter().find(|(name, _)| name != "Workload");
-        found.map(|(_, document)| String::from_utf8(document.bytes.clone()).unwrap())
+        found.map(|(_, document)| String::from_utf8(document.bytes.to_vec()).unwrap())
     };
     let good = document(&index);
     index.apply(allow("shop", "p", &json!({"action": "DENI"})));

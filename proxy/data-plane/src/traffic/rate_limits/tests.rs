@@ -30,7 +30,14 @@ fn rules(spec: &str) -> RateLimits {
 fn ask(limits: &RequestLimits, principal: &str, path: &str) -> Option<LimitOutcome> {
     let host = HostName::parse("cart.shop", Some(80)).unwrap();
     let path = CanonicalPath::parse(path, PathNormalization::default()).unwrap();
-    let http = HttpFacts { method: "GET", host: &host, path: &path, headers: &(), token: None };
+    let http = HttpFacts {
+        method: "GET",
+        host: &host,
+        path: &path,
+        headers: &(),
+        token: None,
+        api_key: None,
+    };
     let source = "192.0.2.1".parse().unwrap();
     let caller = LimitCaller { principal: Some(principal), source, listener: None, route: None };
     let in_force = limits.in_force.load();

@@ -1,0 +1,337 @@
+//! Gateways: which of them are ours, and what their proxies are told.
+//!
+//! A gateway's proxy is a pod of the Gateway's namespace with its label and its service account, which the proxy has
+//! proved. It is told of everything that is attached to its Gateway, and of the certificates that this names where it may: in
+//! its own namespace, or by a ReferenceGrant. Nobody else is told of any of it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use policy::gateway::CONTROLLER_NAME;
+use policy::route::{GrantedKind, ReferenceGrant, Referrer};
+use serde_json::{Value, json};
+
+use super::attached::AttachedRoutes;
+use super::changes::Change;
+use super::policies::ServedPolicy;
+use super::references::{CertificateKind, EdgeParent, References};
+use super::services::remove;
+use super::{
+    Deployment, Index, KindRole, Namespace, ObjectName, PolicyKind, PolicyName, ResourceDocument,
+};
+use crate::controller::gateways::names::{is_proxy_of, label_value};
+
+/// What belongs to gateways, by what it belongs to.
+#[derive(Debug, Default)]
+pub(super) struct GatewayLinks {
+    /// The routes in force that are attached to a Gateway or a ListenerSet, by their namespace.
+    routes: HashMap<EdgeParent, BTreeMap<Arc<str>, AttachedRoutes>>,
+    /// The ListenerSets of a Gateway, and the policies about a Gateway or a ListenerSet.
+    about: HashMap<EdgeParent, BTreeSet<PolicyName>>,
+    /// The BackendTLSPolicies of a Service.
+    backend_tls: HashMap<ObjectName, BTreeSet<PolicyName>>,
+    pub(super) secrets: HashMap<ObjectName, Arc<ResourceDocument>>,
+    pub(super) authorities: HashMap<ObjectName, Arc<ResourceDocument>>,
+    pub(super) deployments: HashMap<ObjectName, Deployment>,
+}
+
+/// Documents by name.
+type Documents = BTreeMap<String, Arc<ResourceDocument>>;
+
+impl Index {
+    pub(super) fn set_namespace(&mut self, name: Arc<str>, namespace: Option<Namespace>) {
+        let before = match namespace.clone() {
+            Some(namespace) => self.namespaces.insert(name, namespace),
+            None => self.namespaces.remove(&name),
+        };
+        if before.map(|before| before.labels) != namespace.map(|now| now.labels) {
+            self.changes.record(Change::Gateways);
+        }
+    }
+
+    pub(super) fn set_secret(&mut self, name: ObjectName, now: Option<Arc<ResourceDocument>>) {
+        if set(&mut self.gateways.secrets, name, now) {
+            self.changes.record(Change::Gateways);
+        }
+    }
+
+    pub(super) fn set_authorities(&mut self, name: ObjectName, now: Option<Arc<ResourceDocument>>) {
+        if set(&mut self.gateways.authorities, name, now) {
+            self.changes.record(Change::Gateways);
+        }
+    }
+
+    /// No proxy is told of it.
+    pub(super) fn set_deployment(&mut self, name: ObjectName, now: Option<Deployment>) {
+        set(&mut self.gateways.deployments, name, now);
+    }
+
+    /// Notes the version that is in force from now on of a route, or of what is for gateways.
+    pub(super) fn link_gateways(&mut self, name: &PolicyName, served: &ServedPolicy) {
+        let References { edge, targets, .. } = &served.references;
+        let links = &mut self.gateways;
+        for parent in edge {
+            match name.kind.role() {
+                KindRole::Route => {
+                    let bytes = served.document.bytes.len();
+                    let attached = links.routes.entry(parent.clone()).or_default();
+                    let attached = attached.entry(name.object.namespace.clone()).or_default();
+                    attached.add(name, served.created(), bytes, std::iter::empty());
+                }
+                _ => {
+                    links.about.entry(parent.clone()).or_default().insert(name.clone());
+                }
+            }
+        }
+        for service in targets {
+            links.backend_tls.entry(service.clone()).or_default().insert(name.clone());
+        }
+        if !edge.is_empty() {
+            self.changes.record(Change::Gateways);
+        }
+    }
+
+    /// Forgets the version that was in force.
+    pub(super) fn unlink_gateways(&mut self, name: &PolicyName, served: &ServedPolicy) {
+        let References { edge, targets, .. } = &served.references;
+        let links = &mut self.gateways;
+        for parent in edge {
+            match name.kind.role() {
+                KindRole::Route => {
+                    let Some(attached) = links.routes.get_mut(parent) else { continue };
+                    let namespace = &name.object.namespace;
+                    if let Some(routes) = attached.get_mut(namespace) {
+                        routes.remove(name, served.created(), std::iter::empty());
+                        if routes.is_empty() {
+                            attached.remove(namespace);
+                        }
+                    }
+                    if attached.is_empty() {
+                        links.routes.remove(parent);
+                    }
+                }
+                _ => remove(&mut links.about, parent, name),
+            }
+        }
+        for service in targets {
+            remove(&mut links.backend_tls, service, name);
+        }
+        if !edge.is_empty() {
+            self.changes.record(Change::Gateways);
+        }
+    }
+
+    /// The Gateways in force whose class is ours.
+    pub(super) fn own_gateways(&self) -> impl Iterator<Item = &PolicyName> {
+        let gateways = self.of_kind(PolicyKind::Gateway, None);
+        gateways.filter(|name| self.class_of(name).is_some())
+    }
+
+    /// Whether what a route is attached to is a gateway of ours, or belongs to one.
+    pub(super) fn is_own(&self, parent: &EdgeParent) -> bool {
+        let is_ours = |object: &ObjectName| {
+            let name = PolicyName { kind: PolicyKind::Gateway, object: object.clone() };
+            self.class_of(&name).is_some()
+        };
+        match parent {
+            EdgeParent::Gateway(object) => is_ours(object),
+            EdgeParent::ListenerSet(object) => {
+                let name = PolicyName { kind: PolicyKind::ListenerSet, object: object.clone() };
+                let set = self.policies.get(&name).and_then(|record| record.served.as_ref());
+                let mut of = set.into_iter().flat_map(|set| &set.references.edge);
+                of.any(|parent| matches!(parent, EdgeParent::Gateway(object) if is_ours(object)))
+            }
+        }
+    }
+
+    /// The names of a kind, in all namespaces or in one.
+    fn of_kind(
+        &self,
+        kind: PolicyKind,
+        namespace: Option<&Arc<str>>,
+    ) -> impl Iterator<Item = &PolicyName> {
+        let (namespace, of) = (namespace.cloned().unwrap_or_default(), namespace.cloned());
+        let from = PolicyName { kind, object: ObjectName { namespace, name: "".into() } };
+        let names = self.policies.range(from..).map(|(name, _)| name);
+        names.take_while(move |name| {
+            name.kind == kind && of.as_ref().is_none_or(|of| name.object.namespace == *of)
+        })
+    }
+
+    /// The class of a Gateway in force, if that is ours.
+    fn class_of(&self, gateway: &PolicyName) -> Option<PolicyName> {
+        let served = self.policies.get(gateway)?.served.as_ref()?;
+        let class = served.value.pointer("/spec/gatewayClassName")?.as_str()?;
+        let name =
+            PolicyName { kind: PolicyKind::GatewayClass, object: ObjectName::new("", class) };
+        let class = self.policies.get(&name)?.served.as_ref()?;
+        let controller = class.value.pointer("/spec/controllerName")?;
+        (controller == CONTROLLER_NAME).then_some(name)
+    }
+
+    /// The Gateway whose proxy a pod is.
+    fn gateway_of(&self, pod: &ObjectName) -> Option<&PolicyName> {
+        let found = self.pods.get(pod)?;
+        let of = |name: &&PolicyName| {
+            is_proxy_of(&name.object.name, &found.labels, &found.service_account)
+                && self.class_of(name).is_some()
+        };
+        self.of_kind(PolicyKind::Gateway, Some(&pod.namespace)).find(of)
+    }
+
+    /// Whether a Service is in front of the proxies of a gateway.
+    pub(super) fn is_of_gateway(&self, service: &ObjectName) -> bool {
+        let Some(record) = self.services.get(service) else { return false };
+        let label = record.object.selector.get(crate::controller::convert::GATEWAY_LABEL);
+        label.is_some_and(|label| {
+            let gateways = self.of_kind(PolicyKind::Gateway, Some(&service.namespace));
+            let named = |name: &&PolicyName| label_value(&name.object.name) == *label;
+            gateways.filter(|name| self.class_of(name).is_some()).any(|name| named(&name))
+        })
+    }
+
+    /// Everything that the proxy of a gateway is told, by name; nothing for any other proxy.
+    pub(super) fn gateway_documents(&self, pod: &ObjectName) -> Documents {
+        let mut documents = Documents::new();
+        if let Some(gateway) = self.gateway_of(pod) {
+            self.collect(gateway, &mut documents);
+        }
+        documents
+    }
+
+    fn collect(&self, gateway: &PolicyName, into: &mut Documents) {
+        let mut parents = vec![EdgeParent::Gateway(gateway.object.clone())];
+        let of = |parent: &EdgeParent| {
+            self.gateways.about.get(parent).into_iter().flatten().cloned().collect::<Vec<_>>()
+        };
+        let mut names: BTreeSet<PolicyName> = parents.iter().flat_map(of).collect();
+        let sets = names.iter().filter(|name| name.kind == PolicyKind::ListenerSet);
+        parents.extend(sets.map(|name| EdgeParent::ListenerSet(name.object.clone())));
+        names.extend(parents.iter().flat_map(of));
+        names.extend(self.class_of(gateway));
+        names.insert(gateway.clone());
+        let routes: BTreeSet<&PolicyName> =
+            parents.iter().flat_map(|parent| self.routes_at(parent)).collect();
+        for service in routes.iter().flat_map(|route| self.backends_of(route)) {
+            names.extend(self.gateways.backend_tls.get(service).into_iter().flatten().cloned());
+        }
+        let namespaces =
+            names.iter().chain(routes.iter().copied()).map(|name| &name.object.namespace);
+        for namespace in namespaces.collect::<BTreeSet<_>>() {
+            if let Some(found) = self.namespaces.get(namespace) {
+                into.insert(format!("Namespace/{namespace}"), Arc::new(describe(namespace, found)));
+            }
+        }
+        for name in routes {
+            let served = self.policies.get(name).and_then(|record| record.served.as_ref());
+            into.extend(served.map(|served| (name.to_string(), served.document.clone())));
+        }
+        for name in &names {
+            self.collect_one(name, into);
+        }
+    }
+
+    /// The routes that are attached to a parent, as far as there is room for them.
+    fn routes_at(&self, parent: &EdgeParent) -> impl Iterator<Item = &PolicyName> {
+        let attached = self.gateways.routes.get(parent).into_iter().flat_map(BTreeMap::values);
+        attached.flat_map(|routes| routes.names().filter(|name| routes.is_told(name)))
+    }
+
+    fn backends_of(&self, route: &PolicyName) -> impl Iterator<Item = &ObjectName> {
+        let served = self.policies.get(route).and_then(|record| record.served.as_ref());
+        served.into_iter().flat_map(|served| &served.references.backends)
+    }
+
+    /// An object for gateways, with the certificates that it names and may have.
+    fn collect_one(&self, name: &PolicyName, into: &mut Documents) {
+        let Some(served) = self.policies.get(name).and_then(|record| record.served.as_ref()) else {
+            return;
+        };
+        let mut grants = Vec::new();
+        for (kind, object) in &served.references.certificates {
+            if object.namespace != name.object.namespace {
+                if !self.may_refer(name, *kind, object) {
+                    continue;
+                }
+                grants.push(grant(name, *kind, object));
+            }
+            let held = match kind {
+                CertificateKind::Secret => &self.gateways.secrets,
+                CertificateKind::ConfigMap => &self.gateways.authorities,
+            };
+            let document = held.get(object).cloned();
+            into.extend(document.map(|document| (format!("{}/{object}", kind.as_str()), document)));
+        }
+        let document = match (name.kind, grants.is_empty()) {
+            (PolicyKind::Gateway, _) | (_, false) => {
+                Arc::new(with_grants(name, &served.value, grants))
+            }
+            _ => served.document.clone(),
+        };
+        into.insert(name.to_string(), document);
+    }
+
+    /// Whether a ReferenceGrant of its namespace lets an object name what holds certificates.
+    fn may_refer(&self, from: &PolicyName, kind: CertificateKind, object: &ObjectName) -> bool {
+        let referrer = match from.kind {
+            PolicyKind::Gateway => Referrer::Gateway,
+            PolicyKind::ListenerSet => Referrer::ListenerSet,
+            _ => return false,
+        };
+        let granted = match kind {
+            CertificateKind::Secret => GrantedKind::Secret,
+            CertificateKind::ConfigMap => GrantedKind::ConfigMap,
+        };
+        let ObjectName { namespace, name } = object;
+        let of = &from.object.namespace;
+        let permits =
+            |grant: &ReferenceGrant| grant.permits(referrer, of, granted, namespace, name);
+        self.grants_of(namespace).any(permits)
+    }
+}
+
+/// Whether it was another one before.
+fn set<T: PartialEq>(known: &mut HashMap<ObjectName, T>, name: ObjectName, now: Option<T>) -> bool {
+    if known.get(&name) == now.as_ref() {
+        return false;
+    }
+    match now {
+        Some(now) => drop(known.insert(name, now)),
+        None => drop(known.remove(&name)),
+    }
+    true
+}
+
+/// A Namespace with its labels, by which listeners let routes in.
+fn describe(name: &str, namespace: &Namespace) -> ResourceDocument {
+    ResourceDocument::of_policy(&json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": &*namespace.labels},
+    }))
+}
+
+/// An object and the grants that it needs. The addresses of a Gateway are its load balancer's: in a pod, the proxy listens on
+/// all that it has.
+fn with_grants(name: &PolicyName, value: &Value, grants: Vec<Value>) -> ResourceDocument {
+    let mut value = value.clone();
+    let spec = value.get_mut("spec").filter(|_| name.kind == PolicyKind::Gateway);
+    if let Some(spec) = spec.and_then(Value::as_object_mut) {
+        spec.remove("addresses");
+    }
+    if grants.is_empty() {
+        return ResourceDocument::of_policy(&value);
+    }
+    let items: Vec<Value> = std::iter::once(value).chain(grants).collect();
+    ResourceDocument::of_policy(&json!({"apiVersion": "v1", "kind": "List", "items": items}))
+}
+
+/// A ReferenceGrant for one object and one that it names.
+fn grant(from: &PolicyName, kind: CertificateKind, to: &ObjectName) -> Value {
+    let (group, ..) = from.kind.resource();
+    let from_text = from.to_string();
+    super::traffic::grant_of(
+        (&from_text, group, from.kind.as_str(), &from.object.namespace),
+        (kind.as_str(), to),
+    )
+}
