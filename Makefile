@@ -87,6 +87,7 @@ reference:
 	UPDATE_DOCS=1 cargo test --locked -p proxy --test documentation
 	UPDATE_DOCS=1 cargo test --locked -p k8s --test all -- documentation crds
 	UPDATE_DOCS=1 cargo test --locked -p postern-tests --test reference
+	UPDATE_DOCS=1 cargo test --locked -p postern-tests --test conformance inventory
 	UPDATE_DOCS=1 cargo test --locked -p postern-tests --test documents every_decision_is_in_the_index
 	UPDATE_DOCS=1 cargo test --locked -p postern-tests --test architecture security_cases_and_tests_are_the_same
 
