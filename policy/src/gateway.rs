@@ -34,6 +34,9 @@ pub struct GatewayClass {
     pub name: Arc<str>,
     /// Whose class it is (`controllerName`).
     pub controller: Arc<str>,
+    /// Whether it refers to parameters (`parametersRef`). None are read: then it is not accepted, reason
+    /// `InvalidParameters`.
+    pub has_parameters: bool,
     /// `metadata.creationTimestamp`.
     pub created: Option<Arc<str>>,
 }

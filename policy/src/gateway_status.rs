@@ -86,7 +86,7 @@ fn classes(resources: &Resources) -> Vec<(Arc<str>, GatewayClassStatus)> {
     let all = resources.gateway_classes().iter();
     let ours = all.filter(|class| *class.controller == *CONTROLLER_NAME);
     let mut told: Vec<_> =
-        ours.map(|class| (Arc::clone(&class.name), gateway::class_status())).collect();
+        ours.map(|class| (Arc::clone(&class.name), gateway::class_status(class))).collect();
     told.sort_by(|a, b| a.0.cmp(&b.0));
     told
 }

@@ -7,16 +7,21 @@ use super::{
     Condition, ConditionKind, GatewayClassStatus, GatewayStatus, ListenerSetStatus, StatusFacts,
     SupportedFeature, supported_features,
 };
-use crate::gateway::{ClientValidationMode, Gateway, GatewayAddress, ObjectName};
+use crate::gateway::{ClientValidationMode, Gateway, GatewayAddress, GatewayClass, ObjectName};
 use crate::{PlannedGateway, PlannedListenerSet};
 
 /// The status of a class that is ours.
-pub(super) fn class_status() -> GatewayClassStatus {
+pub(super) fn class_status(class: &GatewayClass) -> GatewayClassStatus {
     let features = supported_features().map(|name| SupportedFeature { name });
-    GatewayClassStatus {
-        conditions: vec![Condition::holds(ConditionKind::Accepted, "Accepted", "in force")],
-        supported_features: features.collect(),
-    }
+    let kind = ConditionKind::Accepted;
+    let accepted = match class.has_parameters {
+        false => Condition::holds(kind, "Accepted", "in force"),
+        true => {
+            let message = "parametersRef: no parameters of a class are read here";
+            Condition::fails(kind, "InvalidParameters", message)
+        }
+    };
+    GatewayClassStatus { conditions: vec![accepted], supported_features: features.collect() }
 }
 
 /// A Gateway with what is wrong with it.

@@ -218,3 +218,34 @@ fn statuses_are_written_as_the_standard_has_them() {
         })
     );
 }
+
+/// What is said does not depend on the order in which files are read.
+#[test]
+fn the_order_of_documents_says_nothing() {
+    let allowed = "allowedListeners: {namespaces: {from: All}},";
+    let set = |name: &str| {
+        let spec = "parentRef: {name: edge}, listeners: [{name: http, port: 81, protocol: HTTP}]";
+        object("gateway.networking.k8s.io/v1", "ListenerSet", name, spec)
+    };
+    let of_edge = |name: &str| {
+        let spec = "parentRefs: [{name: edge}], rules: [{backendRefs: [{name: web, port: 8080}]}]";
+        route("HTTPRoute", name, spec)
+    };
+    let documents = [
+        gateway("edge", allowed, HTTP),
+        gateway("other", "", HTTP),
+        set("infra/one"),
+        set("infra/two"),
+        of_edge("infra/r1"),
+        of_edge("infra/r2"),
+    ];
+    let told = statuses(&documents.concat());
+    assert_eq!(told.gateways.len() + told.listener_sets.len() + told.routes.len(), 6);
+    for turn in 0..documents.len() {
+        let mut turned = documents.to_vec();
+        turned.rotate_left(turn);
+        assert_eq!(statuses(&turned.concat()), told, "turned by {turn}");
+        turned.reverse();
+        assert_eq!(statuses(&turned.concat()), told, "turned by {turn} and reversed");
+    }
+}

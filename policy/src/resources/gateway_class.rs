@@ -11,7 +11,7 @@ use crate::yaml::YamlReader;
 const MAX_CONTROLLER: usize = 253;
 const MAX_DESCRIPTION: usize = 64;
 
-/// Reads a GatewayClass. A proxy asks nothing of its parameters.
+/// Reads a GatewayClass. Parameters of a class are read past: that they mean nothing is a status.
 pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Option<GatewayClass> {
     let Some(spec) = object.spec else {
         reader.report(object.mark, "no `spec`", "a `spec` with `controllerName`", None);
@@ -21,7 +21,8 @@ pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Opti
     let controller = map.require(reader, "controllerName");
     let controller =
         controller.and_then(|v| reader.parsed(v, "a controller's name", controller_name));
-    if let Some(value) = map.take("parametersRef") {
+    let parameters = map.take("parametersRef");
+    if let Some(value) = parameters {
         references::read_parameters(reader, value, "");
     }
     if let Some(value) = map.take("description").filter(|value| !value.is_empty_text()) {
@@ -36,6 +37,7 @@ pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Opti
     Some(GatewayClass {
         name: Arc::clone(&object.name),
         controller: controller?,
+        has_parameters: parameters.is_some(),
         created: object.created.map(Into::into),
     })
 }

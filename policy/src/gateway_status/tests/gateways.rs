@@ -227,6 +227,13 @@ fn gateways_as_a_whole() {
             ],
         ),
         row(
+            "a class with parameters",
+            class(
+                "postern.dev/gateway, parametersRef: {group: '', kind: ConfigMap, name: c, namespace: infra}",
+            ),
+            &["GatewayClass postern: Accepted=False InvalidParameters"],
+        ),
+        row(
             "somebody else's class of that name",
             gateway("edge", "", HTTP) + &class("example.com/other"),
             &[
