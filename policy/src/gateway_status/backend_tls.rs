@@ -1,22 +1,16 @@
 //! What is said of a BackendTLSPolicy: at each Gateway whose routes lead to a Service that it is about.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use super::listener::{Refusal, resolved_refs};
 use super::{Condition, ConditionKind, PolicyAncestorStatus, PolicyStatus, StatusFacts, route};
-use crate::core_group::ConfigMap;
-use crate::gateway::{
-    BackendTlsPolicy, BackendTlsTarget, ObjectName, ObjectReference, TrustAnchors,
-};
-use crate::route_table::order::ObjectAge;
+use crate::gateway::{BackendTlsPolicy, BackendTlsTarget, ObjectName, TrustAnchors};
 use crate::route_table::resolve::Grants;
+use crate::traffic_policy::PlannedBackendTls;
 use crate::{GatewayPlan, Resources};
 
 /// The most ancestors of a policy, as the standard has it.
 const MOST_ANCESTORS: usize = 16;
-
-/// A Service, and the name of one of its ports.
-type TargetKey<'r> = (&'r str, &'r str, Option<&'r str>);
 
 /// The statuses of the policies that are about a Service which routes lead to.
 pub(super) fn statuses(
@@ -24,31 +18,26 @@ pub(super) fn statuses(
     resources: &Resources,
     facts: &dyn StatusFacts,
 ) -> Vec<(ObjectName, PolicyStatus)> {
-    let mut policies: Vec<&BackendTlsPolicy> = resources.backend_tls_policies().iter().collect();
+    let policies = PlannedBackendTls::all(resources);
     if policies.is_empty() {
         return Vec::new();
     }
-    policies.sort_by_key(|policy| ObjectAge::new(policy.created.as_ref(), &policy.id));
     let gateways = gateways_by_service(plan, resources);
-    let config_maps = resources.config_maps().iter().map(|map| (&map.id, map)).collect();
-    let mut taken: HashSet<TargetKey<'_>> = HashSet::new();
-    let mut statuses = Vec::new();
-    for policy in policies {
-        let is_first = take(policy, &mut taken);
-        let conditions = conditions(policy, is_first, &config_maps, facts);
-        let ancestors = ancestors(policy, &gateways).into_iter().take(MOST_ANCESTORS);
+    let told = policies.iter().filter_map(|planned| {
+        let conditions = conditions(planned, facts);
+        let ancestors = ancestors(planned.policy, &gateways).into_iter().take(MOST_ANCESTORS);
         let ancestors: Vec<_> = ancestors
             .map(|gateway| PolicyAncestorStatus {
                 ancestor_ref: gateway.clone(),
                 conditions: conditions.clone(),
             })
             .collect();
-        if !ancestors.is_empty() {
-            statuses.push((policy.id.clone(), PolicyStatus { ancestors }));
-        }
-    }
-    statuses.sort_by(|a, b| a.0.cmp(&b.0));
-    statuses
+        let is_seen = !ancestors.is_empty();
+        is_seen.then(|| (planned.policy.id.clone(), PolicyStatus { ancestors }))
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    told
 }
 
 /// The Gateways whose routes lead to each Service.
@@ -90,56 +79,34 @@ fn targets(policy: &BackendTlsPolicy) -> impl Iterator<Item = &BackendTlsTarget>
     policy.targets.iter().filter(|target| target.object.is_core("Service"))
 }
 
-/// Whether no older policy is about the same ports.
-fn take<'r>(policy: &'r BackendTlsPolicy, taken: &mut HashSet<TargetKey<'r>>) -> bool {
-    let keys: Vec<TargetKey<'r>> = targets(policy)
-        .map(|target| {
-            let object = &target.object.object;
-            (&*object.namespace, &*object.name, target.section.as_deref())
-        })
-        .collect();
-    let is_first = keys.iter().all(|key| !taken.contains(key));
-    taken.extend(keys);
-    is_first
-}
-
-fn conditions(
-    policy: &BackendTlsPolicy,
-    is_first: bool,
-    config_maps: &HashMap<&ObjectName, &ConfigMap>,
-    facts: &dyn StatusFacts,
-) -> Vec<Condition> {
-    let (references, unresolved) = match &policy.anchors {
-        TrustAnchors::References(references) => {
-            let check = |reference| check_authorities(reference, config_maps, facts).err();
-            (references.len(), references.iter().filter_map(check).collect())
-        }
-        TrustAnchors::System | TrustAnchors::Unknown(_) => (0, Vec::new()),
-    };
-    let has_none = references > 0 && unresolved.len() == references;
-    let refusal = refusal(policy, is_first, facts).or_else(|| {
-        let message = "no caCertificateRef leads to certificates of authorities";
-        has_none.then(|| Refusal::new("NoValidCACertificate", message))
-    });
+fn conditions(planned: &PlannedBackendTls<'_>, facts: &dyn StatusFacts) -> Vec<Condition> {
     let kind = ConditionKind::Accepted;
-    let accepted = match refusal {
+    let accepted = match refusal(planned, facts) {
         None => Condition::holds(kind, "Accepted", "in force"),
         Some(refusal) => Condition::fails(kind, refusal.reason, refusal.message),
     };
+    let unresolved = planned.unresolved.iter();
+    let unresolved: Vec<Refusal> =
+        unresolved.map(|found| Refusal::new(found.reason.as_str(), &*found.message)).collect();
     vec![accepted, resolved_refs(&unresolved)]
 }
 
-fn refusal(policy: &BackendTlsPolicy, is_first: bool, facts: &dyn StatusFacts) -> Option<Refusal> {
-    if !is_first {
-        let message = "an older policy is about the same ports of a Service";
+fn refusal(planned: &PlannedBackendTls<'_>, facts: &dyn StatusFacts) -> Option<Refusal> {
+    let policy = planned.policy;
+    if planned.holds.contains(&false) {
+        let message = "an older policy is about the same port, or the same whole Service";
         return Some(Refusal::new("Conflicted", message));
+    }
+    if let Some(option) = policy.options.keys().next() {
+        return Some(Refusal::new("Invalid", format!("the option {option} is not known here")));
     }
     if let TrustAnchors::Unknown(name) = &policy.anchors {
         let message = format!("there are no well-known certificates {name} here; System are");
         return Some(Refusal::new("Invalid", message));
     }
-    if let Some(option) = policy.options.keys().next() {
-        return Some(Refusal::new("Invalid", format!("the option {option} is not known here")));
+    if planned.refuses() {
+        let message = "no caCertificateRef leads to certificates of authorities: every call fails";
+        return Some(Refusal::new("NoValidCACertificate", message));
     }
     let lacks = |target: &&BackendTlsTarget| {
         let object = &target.object.object;
@@ -149,22 +116,4 @@ fn refusal(policy: &BackendTlsPolicy, is_first: bool, facts: &dyn StatusFacts) -
     let section = target.section.as_ref().map(|name| format!(" with a port named {name}"));
     let message = format!("there is no {}{}", target.object, section.unwrap_or_default());
     Some(Refusal::new("TargetNotFound", message))
-}
-
-fn check_authorities(
-    reference: &ObjectReference,
-    config_maps: &HashMap<&ObjectName, &ConfigMap>,
-    facts: &dyn StatusFacts,
-) -> Result<(), Refusal> {
-    if !reference.is_core("ConfigMap") {
-        let message = format!("{reference} is no ConfigMap");
-        return Err(Refusal::new("InvalidKind", message));
-    }
-    let invalid = |message: String| Refusal::new("InvalidCACertificateRef", message);
-    let map = config_maps.get(&reference.object);
-    let pem = map.and_then(|map| map.authorities.as_ref());
-    let pem = pem.ok_or_else(|| invalid(format!("there is no {reference} with ca.crt")))?;
-    facts
-        .check_server_authorities(pem.as_bytes())
-        .map_err(|why| invalid(format!("{reference}: {why}")))
 }

@@ -13,19 +13,11 @@ pub trait StatusFacts {
     /// What is wrong, to stand behind the name of the Secret.
     fn check_certificate(&self, secret: &Secret) -> Result<(), String>;
 
-    /// Whether these are certificates of authorities (PEM) that clients can be checked by.
+    /// Whether clients can be checked by these certificates of authorities (PEM), which are well formed.
     ///
     /// # Errors
     /// What is wrong, to stand behind the name of what they are of.
     fn check_authorities(&self, pem: &[u8]) -> Result<(), String>;
-
-    /// The same for servers. Default: what holds for clients.
-    ///
-    /// # Errors
-    /// As [`StatusFacts::check_authorities`].
-    fn check_server_authorities(&self, pem: &[u8]) -> Result<(), String> {
-        self.check_authorities(pem)
-    }
 
     /// Whether there is a Service with this port.
     fn has_service_port(&self, namespace: &str, name: &str, port: u16) -> bool;

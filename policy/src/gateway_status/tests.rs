@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::SourceFile;
-use crate::core_group::Secret;
+use crate::core_group::{Secret, TEST_AUTHORITY};
 
 /// Resources, and lines that must be among what is told of them. A line that begins with `!` must not be.
 pub(super) struct Row {
@@ -40,7 +40,7 @@ pub(super) fn statuses(text: &str) -> GatewayStatuses {
 }
 
 /// Services `infra/web`, `infra/api` and `other/web` with the port 8080 named `http`; certificates are good whose text
-/// begins as one does.
+/// begins as one does, and authorities that are not behind the word `refused`.
 struct World;
 
 impl StatusFacts for World {
@@ -53,8 +53,8 @@ impl StatusFacts for World {
     }
 
     fn check_authorities(&self, pem: &[u8]) -> Result<(), String> {
-        match pem.starts_with(b"-----BEGIN CERTIFICATE-----\nbad") {
-            true => Err("no certificate".to_owned()),
+        match pem.starts_with(b"refused") {
+            true => Err("a certificate of no authority".to_owned()),
             false => Ok(()),
         }
     }
@@ -168,9 +168,15 @@ pub(super) fn secret(name: &str, certificate: &str) -> String {
 
 pub(super) const GOOD: &str = "-----BEGIN CERTIFICATE-----\\ngood";
 
-/// A ConfigMap with certificates of authorities.
+/// A ConfigMap with an authority, behind a word.
+pub(super) fn authority(name: &str, word: &str) -> String {
+    config_map(name, &format!("{word}\n{TEST_AUTHORITY}"))
+}
+
+/// A ConfigMap with this text where certificates of authorities are to be.
 pub(super) fn config_map(name: &str, authorities: &str) -> String {
     let (namespace, name) = name.split_once('/').unwrap();
+    let authorities = authorities.replace('\n', "\\n");
     format!(
         "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {namespace}}}\ndata: {{ca.crt: \"{authorities}\"}}\n"
     )

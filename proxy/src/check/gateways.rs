@@ -102,10 +102,6 @@ impl StatusFacts for FileFacts<'_> {
         identity::authorities(pem).map(drop).map_err(|error| error.to_string())
     }
 
-    fn check_server_authorities(&self, pem: &[u8]) -> Result<(), String> {
-        identity::web_roots(pem).map(drop).map_err(|error| error.to_string())
-    }
-
     fn has_service_port(&self, namespace: &str, name: &str, port: u16) -> bool {
         self.has_port(namespace, name, |number, _| number == port)
     }

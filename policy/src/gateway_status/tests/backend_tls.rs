@@ -1,6 +1,6 @@
 //! BackendTLSPolicies.
 
-use super::{GOOD, HTTP, Row, check, config_map, gateway, object, route};
+use super::{HTTP, Row, authority, check, config_map, gateway, object, route};
 
 /// A policy for a Service of `infra`, and when it was made.
 fn policy(name: &str, target: &str, reference: &str) -> String {
@@ -30,7 +30,7 @@ fn authorities_of_backends() {
         "BackendTLSPolicy infra/p at infra/edge: Accepted=False NoValidCACertificate",
         "BackendTLSPolicy infra/p at infra/edge: ResolvedRefs=False InvalidCACertificateRef",
     ];
-    let good = config_map("infra/ca", GOOD);
+    let good = authority("infra/ca", "good");
     check(&[
         row(
             "BackendTLSPolicy",
@@ -50,7 +50,7 @@ fn authorities_of_backends() {
         row(
             "BackendTLSPolicyInvalidCACertificateRef: malformed",
             &references("kind: ConfigMap, name: ca"),
-            &config_map("infra/ca", "-----BEGIN CERTIFICATE-----\\nbad"),
+            &config_map("infra/ca", "-----BEGIN CERTIFICATE-----\nbad"),
             no_authority,
         ),
         row(

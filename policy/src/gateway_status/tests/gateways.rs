@@ -1,6 +1,6 @@
 //! Gateways, their classes and their own listeners.
 
-use super::{GOOD, HTTP, Row, check, config_map, gateway, grant, object, route, secret};
+use super::{GOOD, HTTP, Row, authority, check, gateway, grant, object, route, secret};
 
 const HTTPS: &str = "port: 443, protocol: HTTPS, tls";
 
@@ -313,13 +313,12 @@ fn certificates_of_clients_and_of_the_gateway() {
         ),
         row(
             "authorities that are none",
-            frontend("kind: ConfigMap, name: ca")
-                + &config_map("infra/ca", "-----BEGIN CERTIFICATE-----\\nbad"),
+            frontend("kind: ConfigMap, name: ca") + &authority("infra/ca", "refused"),
             no_authority,
         ),
         row(
             "GatewayInvalidFrontendClientCertificateValidation: a good one",
-            frontend("kind: ConfigMap, name: ca") + &config_map("infra/ca", GOOD),
+            frontend("kind: ConfigMap, name: ca") + &authority("infra/ca", "good"),
             &[
                 "Gateway infra/edge https: ResolvedRefs=True ResolvedRefs",
                 "Gateway infra/edge https: Programmed=True Programmed",
@@ -336,7 +335,8 @@ fn certificates_of_clients_and_of_the_gateway() {
         ),
         row(
             "GatewayInvalidFrontendClientCertificateValidation: no grant",
-            frontend("kind: ConfigMap, name: ca, namespace: other") + &config_map("other/ca", GOOD),
+            frontend("kind: ConfigMap, name: ca, namespace: other")
+                + &authority("other/ca", "good"),
             &[
                 "Gateway infra/edge https: ResolvedRefs=False RefNotPermitted",
                 "Gateway infra/edge https: Accepted=False NoValidCACertificate",
@@ -346,7 +346,7 @@ fn certificates_of_clients_and_of_the_gateway() {
             "GatewayFrontendClientCertificateValidationInsecureFallback",
             gateway("edge", insecure, &listeners(443))
                 + &secret("infra/c", GOOD)
-                + &config_map("infra/ca", GOOD),
+                + &authority("infra/ca", "good"),
             &["Gateway infra/edge: InsecureFrontendValidationMode=True ConfigurationChanged"],
         ),
         row(
