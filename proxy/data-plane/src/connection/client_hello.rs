@@ -116,6 +116,11 @@ mod tests {
             ("nothing", &[][..], ClientHelloSight::NeedMore),
             ("half of it", &named[..40], ClientHelloSight::NeedMore),
             ("whole", &named[..], ClientHelloSight::Hello(Some("api.example.com".to_owned()))),
+            (
+                "a dot at the end",
+                &hello("API.example.com."),
+                ClientHelloSight::Hello(Some("api.example.com".to_owned())),
+            ),
             ("an address has no name", &hello("10.0.0.1"), ClientHelloSight::Hello(None)),
             ("no TLS", b"GET / HTTP/1.1\r\n\r\n", ClientHelloSight::Unreadable),
             ("another message", &[0x16, 3, 1, 0, 4, 2, 0, 0, 0], ClientHelloSight::Unreadable),

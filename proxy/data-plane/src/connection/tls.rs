@@ -117,7 +117,8 @@ impl HandshakeError {
     pub fn label(&self) -> &'static str {
         match (self, self.rustls()) {
             (Self::Timeout(_), _) => "timeout",
-            (
+            (Self::NoPeer, _)
+            | (
                 _,
                 Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented),
             ) => "bad_certificate",

@@ -182,6 +182,80 @@ async fn s47_proxy_protocol_from_a_stream() {
     assert_eq!(none.label(), "malformed");
 }
 
+/// Answers every request with the client that a header names, or why there is none.
+async fn serving() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut io: BoxedIo = Box::new(stream);
+            let said = match read(&mut io, Duration::from_secs(5)).await {
+                Ok(header) => format!("{:?}", header.client.map(|client| client.ip())),
+                Err(error) => error.to_string(),
+            };
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", said.len());
+            let _ = io.write_all(format!("{head}{said}").as_bytes()).await;
+            let _ = io.shutdown().await;
+        }
+    });
+    port
+}
+
+async fn curl(arguments: &[&str]) -> String {
+    let mut command = tokio::process::Command::new("curl");
+    command.args(["-sS", "--max-time", "10"]).args(arguments).kill_on_drop(true);
+    let ended = command.output().await.unwrap();
+    String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap()
+}
+
+#[tokio::test]
+async fn s47_proxy_protocol_of_curl() {
+    let url = format!("http://127.0.0.1:{}/", serving().await);
+    assert_eq!(curl(&["--haproxy-protocol", &url]).await, "Some(127.0.0.1)");
+    let said = curl(&[&url]).await;
+    assert!(said.contains("this is none"), "{said}");
+}
+
+/// HAProxy, whose protocol it is, sends both versions.
+#[tokio::test]
+async fn s47_proxy_protocol_of_haproxy() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = serving().await;
+    for (option, expect) in [
+        ("send-proxy", "Some(127.0.0.7)"),
+        ("send-proxy-v2", "Some(127.0.0.7)"),
+        ("send-proxy-v2 proxy-v2-options unique-id", "Some(127.0.0.7)"),
+    ] {
+        let front = free_port();
+        let config = folder.path().join("haproxy.cfg");
+        let text = format!(
+            "defaults\n mode tcp\n timeout client 9s\n timeout server 9s\n timeout connect 9s\n\
+             frontend f\n bind 127.0.0.1:{front}\n default_backend b\n\
+             backend b\n server s 127.0.0.1:{port} {option}\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut haproxy = tokio::process::Command::new("haproxy");
+        haproxy.arg("-db").arg("-f").arg(&config).kill_on_drop(true);
+        let mut haproxy = haproxy.stdout(std::process::Stdio::null()).spawn().unwrap();
+        let url = format!("http://127.0.0.1:{front}/");
+        listening(front).await;
+        assert_eq!(curl(&["--interface", "127.0.0.7", &url]).await, expect, "{option}");
+        haproxy.kill().await.unwrap();
+    }
+}
+
+async fn listening(port: u16) {
+    let until = tokio::time::Instant::now() + Duration::from_secs(10);
+    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        assert!(tokio::time::Instant::now() < until, "nothing listens on {port}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 proptest::proptest! {
     #[test]
     fn no_bytes_end_the_program(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {

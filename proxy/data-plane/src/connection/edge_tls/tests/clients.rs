@@ -99,6 +99,11 @@ async fn a_clients_certificate_is_demanded_or_makes_nobody_of_it() {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     };
     check("a server's", Some(partner(&ours, server)), None, false).await;
+    let two_ways = |params: &mut CertificateParams| {
+        let name = "api.acme.example\0.evil.example".try_into().unwrap();
+        params.subject_alt_names.push(SanType::DnsName(name));
+    };
+    check("a name with NUL", Some(partner(&ours, two_ways)), None, false).await;
     let long = {
         let mut long = partner(&ours, same);
         long.chain.extend(std::iter::repeat_n(ours.der().clone(), 8));
