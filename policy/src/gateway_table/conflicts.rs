@@ -1,8 +1,8 @@
 //! Listeners that want the same port, and cannot share it.
 //!
-//! Listeners of one object that are in each other's way are all refused: which of them was meant nobody can tell. Of
-//! several objects the first in order of precedence has the port: the older Gateway, a Gateway before its ListenerSets,
-//! the older ListenerSet.
+//! Of several objects the first in order of precedence has the port: the older Gateway, a Gateway before its ListenerSets,
+//! the older ListenerSet. What is left of an object, and is in each other's way, is refused as a whole: which of them was
+//! meant nobody can tell.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -51,10 +51,11 @@ pub(super) fn find(listeners: &mut [PlannedListener<'_>]) {
         let of_object = |other: &&PlannedListener<'_>| other.owner.is_same(&first.owner);
         let end = begin + listeners.iter().skip(begin).take_while(of_object).count();
         let Some(object) = listeners.get_mut(begin..end) else { return };
-        find_within(object);
+        // What an earlier object is in the way of is in nobody's.
         for listener in object.iter_mut().filter(|listener| listener.wants_port()) {
             listener.conflict = with_earlier(&taken, listener);
         }
+        find_within(object);
         for listener in object.iter().filter(|listener| listener.wants_port()) {
             take(&mut taken, listener);
         }

@@ -63,12 +63,12 @@ fn of_several_objects_the_first_has_the_port() {
         [
             "shop/edge:web",
             "shop/edge:taken",
-            // The oldest set comes first; those of one object in each other's way take nothing from later ones.
-            "shop/edge:web/c:x ProtocolConflict off",
+            // The oldest set comes first. What the Gateway is in the way of is in the way of none beside it.
+            "shop/edge:web/c:x",
             "shop/edge:web/c:bytes ProtocolConflict off",
-            "shop/edge:web/b:x",
+            "shop/edge:web/b:x HostnameConflict off",
             "shop/edge:web/b:y HostnameConflict off",
-            "shop/edge:web/a:x ProtocolConflict off",
+            "shop/edge:web/a:x HostnameConflict off",
             "shop/edge:web/a:bytes ProtocolConflict off",
             "shop/edge:web/a:more",
         ]

@@ -176,14 +176,14 @@ fn accepted(gateways: &[WrittenGateway]) -> Vec<(usize, usize)> {
         let clash = |a: &WrittenListener, b: &WrittenListener| {
             a.port == b.port && (a.protocol != b.protocol || a.host == b.host)
         };
-        let free = |at: &usize| {
-            let within =
-                own.iter().enumerate().any(|(other, l)| other != *at && clash(l, &own[*at]));
-            let before =
-                accepted.iter().any(|(g, l)| clash(&gateways[*g].listeners[*l], &own[*at]));
-            !within && !before
+        let before = |at: &usize| {
+            accepted.iter().any(|(g, l)| clash(&gateways[*g].listeners[*l], &own[*at]))
         };
-        let found: Vec<_> = (0..own.len()).filter(free).map(|at| (gateway, at)).collect();
+        let left: Vec<usize> = (0..own.len()).filter(|at| !before(at)).collect();
+        let within =
+            |at: usize| left.iter().any(|other| *other != at && clash(&own[*other], &own[at]));
+        let found: Vec<_> =
+            left.iter().filter(|at| !within(**at)).map(|at| (gateway, *at)).collect();
         accepted.extend(found);
     }
     accepted
