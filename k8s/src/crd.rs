@@ -3,6 +3,8 @@
 //! These types only make the schemas by which the API server checks an object when it is written. What an object means,
 //! and every check that a schema cannot say, is in the policy crate; a test holds the two together.
 
+mod api_key_policy;
+mod client_traffic_policy;
 mod fault_injection;
 mod rate_limit_policy;
 
@@ -14,6 +16,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use api_key_policy::ApiKeyPolicy;
+pub use client_traffic_policy::ClientTrafficPolicy;
 pub use fault_injection::FaultInjection;
 pub use rate_limit_policy::RateLimitPolicy;
 
@@ -121,7 +125,13 @@ fn conditions(_: &mut SchemaGenerator) -> Schema {
 /// The definitions, as they are applied. An uninstall of the chart leaves them, and with them the objects that are written.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    let mut definitions = vec![TokenPolicy::crd(), FaultInjection::crd(), RateLimitPolicy::crd()];
+    let mut definitions = vec![
+        TokenPolicy::crd(),
+        FaultInjection::crd(),
+        RateLimitPolicy::crd(),
+        ClientTrafficPolicy::crd(),
+        ApiKeyPolicy::crd(),
+    ];
     for metadata in definitions.iter_mut().map(|definition| &mut definition.metadata) {
         let pair = |key: &str, value: &str| [(key.to_owned(), value.to_owned())];
         metadata.labels = Some(pair("app.kubernetes.io/part-of", "postern").into());

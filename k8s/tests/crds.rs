@@ -59,7 +59,8 @@ fn each_has_a_status_of_its_own() {
 /// Structural: the API server takes no reference, and drops what is not named.
 #[test]
 fn the_schema_is_structural() {
-    for kind in ["TokenPolicy", "FaultInjection", "RateLimitPolicy"] {
+    for definition in crd::definitions() {
+        let kind = &definition.spec.names.kind;
         let text = schema(kind).to_string();
         for forbidden in ["$ref", "$schema", "anyOf", "definitions"] {
             assert!(!text.contains(forbidden), "{forbidden} in {text}");
@@ -193,6 +194,113 @@ fn a_fault_is_read_with_every_field_of_its_schema() {
     read("FaultInjection", &without).unwrap();
     without["delay"].as_object_mut().unwrap().remove("percentage");
     assert!(read("FaultInjection", &without).unwrap_err().contains("percentage"));
+}
+
+/// Every key of a schema that the example must have, by its path; the items of lists count as one.
+fn paths(schema: &Value, at: &str, found: &mut Vec<String>) {
+    let schema = schema.get("items").unwrap_or(schema);
+    let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
+    for (key, below) in properties {
+        let path = format!("{at}/{key}");
+        paths(below, &path, found);
+        found.push(path);
+    }
+}
+
+/// The same of an example.
+fn written(value: &Value, at: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| written(item, at, found)),
+        Value::Object(fields) => {
+            for (key, below) in fields {
+                let path = format!("{at}/{key}");
+                written(below, &path, found);
+                found.push(path);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[track_caller]
+fn check_every_field(kind: &str, full: &Value) {
+    read(kind, full).unwrap();
+    let (mut known, mut used) = (Vec::new(), Vec::new());
+    paths(&schema(kind)["properties"]["spec"], "", &mut known);
+    written(full, "", &mut used);
+    for list in [&mut known, &mut used] {
+        list.sort();
+        list.dedup();
+    }
+    assert_eq!(known, used, "{kind}");
+}
+
+const TARGET: &str = "gateway.networking.k8s.io";
+
+#[test]
+fn a_client_traffic_policy_is_read_with_every_field_of_its_schema() {
+    let target =
+        json!({"group": TARGET, "kind": "Gateway", "name": "edge", "sectionName": "https"});
+    let name = |name: Value| json!({"subjectAltName": name, "principal": "partner.example/acme"});
+    let headers = json!({
+        "preset": "standard", "contentTypeOptions": "nosniff", "frameOptions": "DENY",
+        "referrerPolicy": "no-referrer", "permissionsPolicy": "camera=()",
+        "contentSecurityPolicy": "default-src 'self'", "crossOriginOpenerPolicy": "same-origin",
+        "crossOriginResourcePolicy": "same-site", "override": true, "remove": ["Server"],
+    });
+    let full = json!({
+        "targetRefs": [target],
+        "proxyProtocol": {"from": ["10.0.0.0/8"]},
+        "clientAddress": {"xForwardedFor": {"trustedProxies": ["10.0.0.1"], "hops": 2}},
+        "hsts": {"maxAge": "365d", "includeSubDomains": true, "preload": true},
+        "securityHeaders": headers,
+        "limits": {
+            "requestBytes": "1MiB", "requestTimeout": "1m", "idleTimeout": "1m",
+            "headerTimeout": "5s", "connectionsPerAddress": 10,
+        },
+        "clientCertificates": {
+            "mode": "required",
+            "authorities": [{"group": "", "kind": "ConfigMap", "name": "partners"}],
+            "principals": [
+                name(json!({"dns": "acme.example"})),
+                name(json!({"uri": "urn:acme"})),
+                name(json!({"email": "orders@acme.example"})),
+            ],
+        },
+        "tls": {"minimumVersion": "1.3"},
+    });
+    check_every_field("ClientTrafficPolicy", &full);
+}
+
+#[test]
+fn an_api_key_policy_is_read_with_every_field_of_its_schema() {
+    let key = |id: &str, digit: &str| {
+        json!({
+            "id": id, "client": "acme", "hash": format!("sha256:{}", digit.repeat(64)),
+            "scopes": ["read"], "notBefore": "2026-01-01T00:00:00Z", "notAfter": "2027-01-01T00:00:00Z",
+        })
+    };
+    let of_workloads = json!({
+        "selector": {"matchLabels": {"app": "cart"}}, "from": {"header": "x-key"},
+        "mode": "optional", "forward": true, "keys": [key("a", "1"), key("b", "2")],
+    });
+    read("ApiKeyPolicy", &of_workloads).unwrap();
+    // `selector` and `targetRefs`, `header` and `query` stand in each other's place: the paths of two examples.
+    let target = json!({"group": TARGET, "kind": "ListenerSet", "name": "l", "sectionName": "s"});
+    let of_listeners = json!({
+        "targetRefs": [target], "from": {"query": "key"}, "mode": "required", "keys": [key("a", "1")],
+    });
+    read("ApiKeyPolicy", &of_listeners).unwrap();
+    let (mut known, mut used) = (Vec::new(), Vec::new());
+    paths(&schema("ApiKeyPolicy")["properties"]["spec"], "", &mut known);
+    written(&of_workloads, "", &mut used);
+    written(&of_listeners, "", &mut used);
+    used.retain(|path| path != "/selector/matchLabels/app");
+    for list in [&mut known, &mut used] {
+        list.sort();
+        list.dedup();
+    }
+    assert_eq!(known, used);
 }
 
 /// The kinds of other projects: installed only where they are absent, so they say little and forbid nothing. Those of the

@@ -39,6 +39,8 @@ mod token_policy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use identity::TrustDomain;
+
 use crate::core_group::{ConfigMap, Namespace, Secret};
 use crate::gateway::{BackendTlsPolicy, Gateway, GatewayClass, ListenerSet};
 use crate::route::{ReferenceGrant, Route};
@@ -149,6 +151,23 @@ impl Resources {
     /// One set of what many say of how requests are carried: routes and their grants, DestinationRules and FaultInjections,
     /// Gateways and what these refer to. Whatever else they hold stays out. Each was read by itself: whether a name stands
     /// there twice is not asked, and of what a Gateway refers to or is made of, the first of a name is taken.
+    /// The same set, where no policy makes somebody of the mesh out of a certificate that is not the mesh's: `mesh` are its
+    /// own trust domain and those it is federated with.
+    ///
+    /// # Errors
+    /// [`ClientTrafficPolicy::impersonations`] of all policies.
+    pub fn without_impersonations(self, mesh: &[TrustDomain]) -> Result<Self, Diagnostics> {
+        let found = self.impersonations(mesh);
+        Diagnostics::ok_unless_any(self, found)
+    }
+
+    /// What [`Self::without_impersonations`] refuses.
+    pub fn impersonations(&self, mesh: &[TrustDomain]) -> Vec<Diagnostic> {
+        self.client_traffic.iter().flat_map(|policy| policy.impersonations(mesh)).collect()
+    }
+
+    /// One set of what many say of how requests are carried: routes and their grants, DestinationRules and FaultInjections.
+    /// Whatever else they hold stays out. Each was read by itself: whether a name stands there twice is not asked.
     #[must_use]
     pub fn carrying<'a>(parts: impl IntoIterator<Item = &'a Self>, root_namespace: &str) -> Self {
         let mut joined = Self::empty(root_namespace);

@@ -142,6 +142,7 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
         Some(asked) => read_asked(asked).and_then(|files| some_files(asked, files)),
         None => read_files(configured.as_deref()),
     };
+    let mesh = config.as_ref().and_then(|config| Some(config.as_ref().ok()?.trust_domain.clone()));
     let (files, diagnostics) = match (files, config.and_then(Result::err)) {
         (Ok(files), diagnostics) => (files, diagnostics),
         (Err(unread), None) => (Vec::new(), Some(unread)),
@@ -154,6 +155,7 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
     };
     let mut survey = policy::resources::survey(&files, &reading);
     survey.diagnostics.extend(survey.resources.hidden_destination_rules());
+    survey.diagnostics.extend(survey.resources.impersonations(mesh.as_slice()));
     CheckFindings { diagnostics, files: files.len(), survey, forwarded_for }
 }
 

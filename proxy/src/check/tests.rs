@@ -47,6 +47,24 @@ fn f10_mistakes_of_configuration_and_resources_together() {
     );
 }
 
+/// The trust domain is the configuration's: only both together show that a partner would become one of the mesh.
+#[test]
+fn s24_trust_domain_confusion_a_partner_is_nobody_of_the_mesh() {
+    let policy = "apiVersion: policy.postern.dev/v1alpha1\nkind: ClientTrafficPolicy\nmetadata: {name: c, namespace: shop}\n\
+                  spec:\n  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}]\n  \
+                  clientCertificates: {mode: required, authorities: [{kind: ConfigMap, name: p}], \
+                  principals: [{subjectAltName: {dns: acme.example}, principal: example.org/acme}]}\n";
+    let resources = "resources: {directory: RESOURCES}\n";
+    assert!(check(&format!("{GOOD}{resources}"), Some(policy)).is_empty());
+    let own = GOOD.replace("unix:///run/a}", "unix:///run/a, trustDomain: example.org}");
+    let found = check(&format!("{own}{resources}"), Some(policy));
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0].starts_with("resources/a.yaml:1:1: found the principal example.org/acme"),
+        "{found:#?}"
+    );
+}
+
 /// `--namespace` is as with kubectl: for objects that name none, and no other.
 #[test]
 fn a_namespace_for_those_that_name_none() {

@@ -126,7 +126,10 @@ fn take(installer: &ResourceInstaller, look: DirectoryListing) {
         Ok(files) => files,
         Err(error) => return refuse(&installer.state, &error),
     };
-    match Resources::parse(&files, &installer.config.root_namespace) {
+    let config = &installer.config;
+    let mesh = std::slice::from_ref(&config.trust_domain);
+    let read = Resources::parse(&files, &config.root_namespace);
+    match read.and_then(|resources| resources.without_impersonations(mesh)) {
         Ok(resources) => {
             installer.install(&resources);
             tracing::info!(files = files.len(), "resources in force");

@@ -48,7 +48,11 @@ fn with_resources(
     };
     let resources = files.and_then(|files| Resources::parse(&files, &root_namespace));
     match (config, resources) {
-        (Ok(config), Ok(resources)) => Ok(CheckedConfig { config, resources }),
+        (Ok(config), Ok(resources)) => {
+            let mesh = std::slice::from_ref(&config.trust_domain);
+            let resources = resources.without_impersonations(mesh)?;
+            Ok(CheckedConfig { config, resources })
+        }
         (Ok(_), Err(diagnostics)) | (Err(diagnostics), Ok(_)) => Err(diagnostics),
         (Err(first), Err(second)) => Err(first.and(second)),
     }
