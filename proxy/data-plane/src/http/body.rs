@@ -41,6 +41,8 @@ pub struct Body {
     guards: GuardList,
     /// Inspects its beginning.
     tap: Option<BodyTap>,
+    /// How many bytes may still pass.
+    left: Option<u64>,
     /// Which trailers may pass.
     trailers: TrailerKind,
     /// How large they may be.
@@ -98,6 +100,7 @@ impl Body {
             deadline: None,
             guards: GuardList::default(),
             tap: None,
+            left: None,
             trailers: TrailerKind::Http,
             head: HeadLimits::default(),
             watch: BodyWatch::default(),
@@ -127,6 +130,11 @@ impl Body {
             self.deadline = Some(Box::pin(tokio::time::sleep_until(deadline)));
         }
         self
+    }
+
+    /// Ends the body with an error when it has more than `most` bytes; of what is beyond nothing passes.
+    pub(crate) fn limit(&mut self, most: u64) {
+        self.left = Some(most);
     }
 
     /// Adds a guard after the existing ones.
@@ -238,8 +246,14 @@ impl Body {
             }
             Err(frame) => frame,
         };
-        if let (Some(tap), Some(data)) = (&mut self.tap, frame.data_ref()) {
-            tap.see(data)?;
+        if let Some(data) = frame.data_ref() {
+            if let Some(left) = &mut self.left {
+                let left_then = left.checked_sub(data.len() as u64);
+                *left = left_then.ok_or(BodyError::TooLarge)?;
+            }
+            if let Some(tap) = &mut self.tap {
+                tap.see(data)?;
+            }
         }
         self.guards.each_mut().for_each(|guard| guard.passed(&frame));
         Ok(frame)

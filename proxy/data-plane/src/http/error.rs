@@ -148,6 +148,7 @@ pub enum RequestError {
         BodyFailure::Stalled => "stood still for limits.bodyStallTimeout",
         BodyFailure::Withdrawn => "is not allowed any more",
         BodyFailure::DeadlineExceeded => "did not end within the time of the request",
+        BodyFailure::TooLarge => "has more bytes than its listener takes",
     })]
     ClientBody(BodyFailure),
     /// The app's side of the connection broke before the request was known.
@@ -220,6 +221,7 @@ impl RequestError {
                 StatusCode::FORBIDDEN
             }
             Self::ClientBody(BodyFailure::Withdrawn) => StatusCode::FORBIDDEN,
+            Self::ClientBody(BodyFailure::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ClientBody(BodyFailure::Stalled) => StatusCode::REQUEST_TIMEOUT,
             Self::ClientBody(BodyFailure::DeadlineExceeded) => StatusCode::GATEWAY_TIMEOUT,
             Self::BadStream(_) | Self::Client(_) | Self::ClientBody(_) | Self::NotHttp => {
@@ -268,7 +270,7 @@ impl RequestError {
             Self::NoEndpoint(_) => "no_endpoints",
             Self::RouteNotFound(_) => "route_not_found",
             Self::Misdirected(_) => "misdirected_request",
-            Self::BodyTooLarge(_) => "body_too_large",
+            Self::BodyTooLarge(_) | Self::ClientBody(BodyFailure::TooLarge) => "body_too_large",
             Self::BackendInvalid { .. } => "backend_invalid",
             Self::RequestTimeout(_) => "request_timeout",
             Self::RetryBudget(_) => "retry_budget",

@@ -388,7 +388,7 @@ impl BodyGuard for RequestRecord {
             (BodyFailure::DeadlineExceeded, _) => self.failed("request_timeout"),
             (_, Some(broken)) => self.failed(RequestError::ClientBody(broken).reason()),
             (BodyFailure::Stalled, None) => self.failed("body_stalled"),
-            (BodyFailure::Malformed, None) => self.failed(BAD_RESPONSE),
+            (BodyFailure::TooLarge | BodyFailure::Malformed, None) => self.failed(BAD_RESPONSE),
             (BodyFailure::Off, None) => self.aborted(),
         }
     }

@@ -29,6 +29,9 @@ pub enum BodyError {
     /// It did not end within the time of the request.
     #[error("body: no end within the time of the request")]
     DeadlineExceeded,
+    /// It has more bytes than a client may send.
+    #[error("body: more bytes than a client may send")]
+    TooLarge,
     /// Another attempt to send the request reads it now.
     #[error("body: another attempt has taken over")]
     Superseded,
@@ -50,6 +53,7 @@ impl BodyError {
             Self::Withdrawn => BodyFailure::Withdrawn,
             Self::Stalled(_) => BodyFailure::Stalled,
             Self::DeadlineExceeded => BodyFailure::DeadlineExceeded,
+            Self::TooLarge => BodyFailure::TooLarge,
             Self::Superseded => BodyFailure::Off,
         }
     }
@@ -68,6 +72,8 @@ pub enum BodyFailure {
     Withdrawn,
     /// It did not end within the time of the request.
     DeadlineExceeded,
+    /// It has more bytes than a client may send.
+    TooLarge,
 }
 
 /// Records the failure of a body that was given away.

@@ -140,3 +140,22 @@ async fn a_tap_sees_the_beginning_alone_and_cuts_what_it_refuses() {
         assert_eq!((read.is_ok(), *seen.lock()), (expect, expect_seen), "{most} {refuses:?}");
     }
 }
+
+#[tokio::test]
+async fn what_is_beyond_the_limit_does_not_pass() {
+    for (row, sent, most, expect) in [
+        ("less", "abc", 4, Ok("abc")),
+        ("as much", "abc", 3, Ok("abc")),
+        ("more", "abc", 2, Err(BodyFailure::TooLarge)),
+        ("nothing may be sent", "a", 0, Err(BodyFailure::TooLarge)),
+        ("nothing is sent", "", 0, Ok("")),
+    ] {
+        let mut body = Body::from_bytes(sent);
+        let watch = body.watch_failure();
+        body.limit(most);
+        let read = body.collect().await.map(http_body_util::Collected::to_bytes);
+        let read = read.map_err(|error| error.kind());
+        assert_eq!(read, expect.map(|text| Bytes::from_static(text.as_bytes())), "{row}");
+        assert_eq!(watch.broken(), expect.err(), "{row}");
+    }
+}

@@ -188,6 +188,10 @@ impl ExchangePhases for GatewayPhases {
         let most = target.listener.clients.limits.request_bytes;
         let announced = exchange.body.size_hint().lower();
         let fits = most.is_none_or(|most| announced <= most);
+        if let Some(most) = most.filter(|_| fits) {
+            // What is not announced is counted as it passes.
+            exchange.body.limit(most);
+        }
         let EdgeTarget { listener, routed } = target;
         let caller = LimitCaller {
             principal: self.gateway.connection.peer().map(|peer| peer.id.without_scheme()),
@@ -241,6 +245,7 @@ impl GatewayPhases {
         exchange.record.answer_with(&listener.answer_fields, self.is_tls());
         let client = self.client(&listener, &exchange.parts.headers);
         self.speak_for_client(&mut exchange.parts.headers, client);
+        exchange.listener = Some(Arc::clone(&listener.listener));
         let peer = self.gateway.connection.source.ip();
         self.judge.authenticate(exchange, (client != peer).then_some(client))
     }
