@@ -8,9 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use identity::TrustDomain;
-use policy::client_traffic::{
-    CertificateMode, ClientTraffic, ClientTrafficSettings, ListenerPlace, MinimumTls,
-};
+use policy::client_traffic::{CertificateMode, ClientTraffic, ClientTrafficSettings, MinimumTls};
 use policy::core_group::Secret;
 use policy::gateway::{ClientValidationMode, ListenerProtocol, TlsMode};
 use policy::{GatewayListener, GatewaySelection, GatewayTable, Resources};
@@ -64,6 +62,7 @@ impl EdgeBuilder {
     /// The edge of these resources, and what of it is not as it was written, for the log.
     pub fn build(&mut self, resources: &Resources, metrics: &Metrics) -> (EdgePorts, Vec<String>) {
         let mut problems = self.renew_certificates(resources.secrets(), metrics);
+        problems.extend(resources.impersonations(&self.mesh).iter().map(ToString::to_string));
         let clients = ClientTraffic::build(resources.client_traffic_policies(), &self.mesh);
         let table = GatewayTable::build(resources, &self.selection);
         let mut made: HashMap<Arc<str>, Arc<EdgeListener>> = HashMap::new();
@@ -104,7 +103,7 @@ impl EdgeBuilder {
         resources: &Resources,
         problems: &mut Vec<String>,
     ) -> EdgeListener {
-        let clients = clients.of(&place(listener));
+        let clients = clients.of(&listener.place());
         let ends_here = |tls: &&policy::ListenerTls| tls.mode == TlsMode::Terminate;
         let tls = listener.tls.as_ref().filter(ends_here).and_then(|_| {
             let made = self.tls(listener, clients, resources);
@@ -150,14 +149,6 @@ impl EdgeBuilder {
         let options =
             EdgeTlsOptions { certificates, client, minimum, protocols, tickets: Some(tickets) };
         EdgeTls::new(options).map_err(|error| error.to_string())
-    }
-}
-
-fn place(listener: &GatewayListener) -> ListenerPlace<'_> {
-    ListenerPlace {
-        gateway: &listener.gateway,
-        listener_set: listener.listener_set.as_ref(),
-        section: &listener.section,
     }
 }
 

@@ -19,11 +19,8 @@ pub(super) fn introduce(
     certificate: &ClientCertificate,
 ) -> Result<(), ConnectionRefusal> {
     let Some(mappings) = &listener.clients.client_certificates else { return Ok(()) };
-    let boxed =
-        |names: &[String]| names.iter().map(|name| name.as_str().into()).collect::<Vec<_>>();
     let read = &certificate.read;
-    let (dns, uris, emails) = (boxed(&read.dns_names), boxed(&read.uris), boxed(&read.emails));
-    let names = CertificateNames { dns: &dns, uris: &uris, emails: &emails };
+    let names = CertificateNames { dns: &read.dns_names, uris: &read.uris, emails: &read.emails };
     let principal = mappings.principal_of(&names).map_err(|error| {
         ConnectionRefusal::new(CloseReason::Handshake, "bad_certificate", error)
     })?;
