@@ -15,7 +15,7 @@ use policy::{Diagnostic, Diagnostics, GatewaySelection, SourceFile};
 use serde::Serialize;
 
 use data_plane::control::config::load::{load_config, read_files, read_given, unreadable};
-use data_plane::control::config::read_stream;
+use data_plane::control::config::{GatewayConfig, read_stream};
 
 use gateways::{GatewayFindings, GatewayReport, GatewayWarning};
 
@@ -29,7 +29,7 @@ pub const BAD_CONFIGURATION: u8 = 2;
 ///
 /// Where there are no mistakes, and Gateways, it warns of what a cluster would tell in their statuses: a
 /// listener without a certificate, a route that is attached to nothing. `run` takes them all the same, so
-/// that warnings change no exit code.
+/// that warnings change no exit code. With --config of a sidecar, which serves no Gateway, there are none.
 ///
 /// With --from-istio, for the first look at what was written for Istio: takes older versions of its
 /// groups, too, explains each strictness once with the line to write, and tells what is unsupported from
@@ -101,6 +101,8 @@ struct CheckFindings {
     survey: ResourceSurvey,
     /// Whether the configuration says whose `x-forwarded-for` is trusted.
     forwarded_for: bool,
+    /// Which Gateways are served: without a configuration those of our class, by a sidecar none.
+    served: Option<GatewaySelection>,
 }
 
 /// What there is where nothing is a mistake.
@@ -114,11 +116,13 @@ struct FineResources {
 impl CheckFindings {
     fn strictly(mut self) -> Result<FineResources, Diagnostics> {
         let mistakes = std::mem::take(&mut self.survey.diagnostics);
+        let served = self.served.as_ref();
+        let judge = |served| gateways::judge(&self.survey, served);
         match (self.diagnostics, Diagnostics::ok_unless_any((), mistakes)) {
             (None, Ok(())) => Ok(FineResources {
                 files: self.files,
                 resources: self.survey.resources.len(),
-                gateways: gateways::judge(&self.survey, &GatewaySelection::default()),
+                gateways: served.map(judge).unwrap_or_default(),
             }),
             (Some(first), Ok(())) => Err(first),
             (None, Err(second)) => Err(second),
@@ -138,6 +142,10 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
     let forwarded_for = config.as_ref().is_some_and(
         |config| matches!(config, Ok(config) if !config.inbound.forwarded_for.from.is_empty()),
     );
+    let served = match &config {
+        Some(Ok(config)) => config.gateway.as_ref().map(GatewayConfig::selection),
+        Some(Err(_)) | None => Some(GatewaySelection::default()),
+    };
     let files = match &args.resources {
         Some(asked) => read_asked(asked).and_then(|files| some_files(asked, files)),
         None => read_files(configured.as_deref()),
@@ -156,7 +164,7 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
     let mut survey = policy::resources::survey(&files, &reading);
     survey.diagnostics.extend(survey.resources.hidden_destination_rules());
     survey.diagnostics.extend(survey.resources.impersonations(mesh.as_slice()));
-    CheckFindings { diagnostics, files: files.len(), survey, forwarded_for }
+    CheckFindings { diagnostics, files: files.len(), survey, forwarded_for, served }
 }
 
 /// What `check` is asked to read: `-` is standard input.

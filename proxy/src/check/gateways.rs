@@ -11,6 +11,7 @@ use data_plane::connection::edge_tls::ListenerCertificate;
 use policy::core_group::Secret;
 use policy::gateway_status::{GatewayStatuses, StatusFacts};
 use policy::resources::{ResourceSurvey, SurveyedObject};
+use policy::yaml::SourcePosition;
 use policy::{GatewaySelection, Resources};
 use serde::Serialize;
 
@@ -28,9 +29,9 @@ pub(super) struct GatewayFindings {
 /// Something that is well formed and does not do what it was written for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct GatewayWarning {
-    /// The file of the object.
+    /// The file of the object, `(resources)` where it is in none.
     file: Arc<str>,
-    /// Where the object begins.
+    /// Where the object begins; 0 where it is in none.
     line: u32,
     column: u32,
     /// The object, as `kind namespace/name`.
@@ -42,28 +43,34 @@ pub(super) struct GatewayWarning {
 impl fmt::Display for GatewayWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, column, object, message } = self;
-        write!(f, "{file}:{line}:{column}: warning: {object}: {message}")
+        match line {
+            0 => write!(f, "{file}: warning: {object}: {message}"),
+            _ => write!(f, "{file}:{line}:{column}: warning: {object}: {message}"),
+        }
     }
 }
 
 /// Judges the Gateways of a survey.
 pub(super) fn judge(survey: &ResourceSurvey, selection: &GatewaySelection) -> GatewayFindings {
     let resources = &survey.resources;
-    if resources.gateways().is_empty() {
+    if resources.gateways().is_empty() && selection.gateway.is_none() {
         return GatewayFindings::default();
     }
     let statuses = GatewayStatuses::of(resources, selection, &FileFacts::of(resources));
     let by_name: HashMap<&str, &SurveyedObject> =
         survey.objects.iter().map(|object| (&*object.name, object)).collect();
     let place = |ToldOf { object, message }: ToldOf| {
-        let met = by_name.get(&*object)?;
-        let (file, mark) = (Arc::clone(&met.file), met.mark);
-        let object = Arc::clone(&met.name);
-        Some(GatewayWarning { file, line: mark.line, column: mark.column, object, message })
+        let met = by_name.get(&*object);
+        let (file, mark) = match met {
+            Some(met) => (Arc::clone(&met.file), met.mark),
+            None => ("(resources)".into(), SourcePosition::FILE),
+        };
+        let (line, column) = (mark.line, mark.column);
+        GatewayWarning { file, line, column, object: object.into(), message }
     };
     let mut told = warnings::of_statuses(&statuses);
     told.extend(warnings::of_strangers(&statuses, resources, selection));
-    GatewayFindings { warnings: told.into_iter().filter_map(place).collect(), statuses }
+    GatewayFindings { warnings: told.into_iter().map(place).collect(), statuses }
 }
 
 /// What files tell: every Service is a ServiceEntry with the host that the cluster would give it.

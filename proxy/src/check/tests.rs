@@ -196,3 +196,19 @@ fn what_resources_may_be() {
     let refused = found(&path("no-such")).unwrap_err();
     assert!(refused.contains("No such file"), "{refused}");
 }
+
+/// A sidecar serves no Gateway: what its files say of them is another proxy's.
+#[test]
+fn gateways_are_judged_where_they_are_served() {
+    let gateway = "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: edge, namespace: shop}\nspec: {gatewayClassName: nginx, listeners: [{name: http, port: 80, protocol: HTTP}]}\n";
+    for (config, expect) in [(None, 1), (Some(""), 0), (Some("mode: gateway\n"), 1)] {
+        let directory = tempfile::tempdir().unwrap();
+        let resources = directory.path().join("a.yaml");
+        fs::write(&resources, gateway).unwrap();
+        let file = directory.path().join("proxy.yaml");
+        fs::write(&file, format!("{GOOD}{}", config.unwrap_or_default())).unwrap();
+        let args = CheckArgs { config: config.map(|_| file), ..asking(&resources) };
+        let found = collect_findings(&args).strictly().unwrap();
+        assert_eq!(found.gateways.warnings.len(), expect, "{config:?}");
+    }
+}

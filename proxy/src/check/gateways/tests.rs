@@ -2,15 +2,20 @@
 #![allow(clippy::unwrap_used)]
 
 use policy::SourceFile;
+use policy::gateway::ObjectName;
 use policy::resources::{DEFAULT_ROOT_NAMESPACE, ReadOptions, survey};
 
 use super::*;
 
 fn judged(text: &str) -> GatewayFindings {
+    judged_for(text, &GatewaySelection::default())
+}
+
+fn judged_for(text: &str, selection: &GatewaySelection) -> GatewayFindings {
     let file = SourceFile { name: "edge.yaml".into(), bytes: text.as_bytes().to_vec() };
     let survey = survey(&[file], &ReadOptions::strict(DEFAULT_ROOT_NAMESPACE));
     assert!(survey.diagnostics.is_empty(), "{:#?}", survey.diagnostics);
-    judge(&survey, &GatewaySelection::default())
+    judge(&survey, selection)
 }
 
 fn object(version: &str, kind: &str, name: &str, spec: &str) -> String {
@@ -94,6 +99,20 @@ fn warnings_say_where_and_why() {
         let told: Vec<String> = judged(&text).warnings.iter().map(ToString::to_string).collect();
         assert_eq!(told, expect, "{name}");
     }
+}
+
+#[test]
+fn the_one_gateway_that_is_served() {
+    let text = gateway(OURS, HTTP) + &route("name: edge", CART);
+    let told = |name: &str| {
+        let gateway = Some(ObjectName::new("shop", name));
+        let selection = GatewaySelection { gateway, ..GatewaySelection::default() };
+        let warnings = judged_for(&text, &selection).warnings;
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(told("edge").iter().all(|line| line.contains("BackendNotFound")));
+    let missing = "(resources): warning: Gateway shop/inner: `gateway.name` asks for it, and it is not there: nothing is served";
+    assert_eq!(told("inner"), [missing]);
 }
 
 #[test]

@@ -104,6 +104,11 @@ pub(super) fn of_strangers(
     let gateways: HashSet<&ObjectName> =
         resources.gateways().iter().map(|known| &known.id).collect();
     let mut told = strange_classes(statuses, resources, selection);
+    let wanted = selection.gateway.as_ref().filter(|wanted| !gateways.contains(wanted));
+    told.extend(wanted.map(|wanted| ToldOf {
+        object: format!("Gateway {wanted}"),
+        message: "`gateway.name` asks for it, and it is not there: nothing is served".to_owned(),
+    }));
     let sets = resources.listener_sets().iter();
     let lost = sets.filter(|set| !gateways.contains(&set.parent));
     told.extend(lost.map(|set| ToldOf {
