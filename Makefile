@@ -6,7 +6,7 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo test check quick fmt reference bench fuzz prove-certs prove-traffic prove-cluster clean setup unit fuzz-briefly e2e cost images release
+.PHONY: help demo test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-cluster clean setup unit fuzz-briefly e2e cost images release
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
@@ -21,6 +21,7 @@ help:
 	@echo 'make bench         what a request costs beside HAProxy, nginx, Envoy and the bare libraries (QUICK=1: in three minutes)'
 	@echo 'make prove-certs   what is promised about certificates, measured: one line a promise (PROVE="--only P-01")'
 	@echo 'make prove-traffic what is promised about traffic, in the same way'
+	@echo 'make prove-limits  what is promised about limits of callers, with a real Redis, in the same way'
 	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
 	@echo 'make images        container images of the four programs, as OCI archives, without a container daemon'
 	@echo 'make clean         remove what was built'
@@ -105,6 +106,11 @@ prove-traffic: release
 	@tests/setup demo
 	cargo test --locked --release -p balancer --test simulation -- --nocapture
 	tests/in-namespace $(PROVED)/prove-traffic $(PROVE)
+
+# The same for limits of callers; the set-up for tests has the Redis.
+prove-limits: release
+	@tests/setup test
+	tests/in-namespace $(PROVED)/prove-limits $(PROVE)
 
 fuzz:
 	@$(MAKE) --no-print-directory -C fuzz

@@ -1,7 +1,7 @@
 //! The promises, each a function that measures and says in one line what it found: those about certificates, and those
-//! about traffic.
+//! about traffic and limits.
 //!
-//! `make prove-certs` and `make prove-traffic` run them in full with release programs; the quick forms are stories.
+//! `make prove-certs`, `make prove-traffic` and `make prove-limits` run them in full with release programs; the quick forms are stories.
 
 mod bulk;
 mod command;
@@ -9,6 +9,7 @@ mod endings;
 mod five_thousand_routes;
 mod herd;
 mod issuance;
+mod limits;
 mod memory;
 mod outage;
 mod progress;
@@ -115,6 +116,25 @@ pub const TRAFFIC_PROMISES: &[Promise] = &[
     },
 ];
 
+/// Those about limits of callers, in the order they are proved.
+pub const LIMIT_PROMISES: &[Promise] = &[
+    Promise {
+        name: "sharing",
+        words: "two proxies that count in one Redis admit what the limit says, within 1 %",
+        prove: limits::prove_sharing,
+    },
+    Promise {
+        name: "redis-outage",
+        words: "a Redis that is away or slow costs a request 20 ms at most, and the policy says what holds",
+        prove: limits::prove_outage,
+    },
+    Promise {
+        name: "callers",
+        words: "a million callers take bounded memory, and a known one keeps its bucket",
+        prove: limits::prove_memory,
+    },
+];
+
 impl Size {
     /// The one or the other.
     pub(crate) fn pick<T>(self, quick: T, full: T) -> T {
@@ -128,7 +148,7 @@ impl Size {
 /// The promise of this name.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Promise> {
-    let mut all = PROMISES.iter().chain(TRAFFIC_PROMISES);
+    let mut all = PROMISES.iter().chain(TRAFFIC_PROMISES).chain(LIMIT_PROMISES);
     all.find(|promise| promise.name.eq_ignore_ascii_case(name))
 }
 

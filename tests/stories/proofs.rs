@@ -1,4 +1,4 @@
-//! The proofs of `make prove-certs` and `make prove-traffic`, each for some seconds.
+//! The proofs of `make prove-certs`, `make prove-traffic` and `make prove-limits`, each for some seconds.
 
 use postern_tests::proofs::{self, Progress, Size};
 
@@ -62,4 +62,19 @@ fn f28_large_bodies_arrive_as_they_were_sent_and_cost_no_memory() {
 #[test]
 fn f15_upstream_half_open_is_noticed_on_the_network_and_within_the_pod() {
     holds("F-15");
+}
+
+#[test]
+fn two_proxies_admit_what_one_limit_says() {
+    holds("sharing");
+}
+
+#[test]
+fn a_redis_that_is_away_costs_next_to_nothing() {
+    holds("redis-outage");
+}
+
+#[test]
+fn s48_callers_without_number_take_bounded_memory() {
+    holds("callers");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use postern_tests::{Answer, Mesh, Pod, wait};
+use postern_tests::{Answer, App, Mesh, Pod, Redis, wait};
 use serde_json::{Value, json};
 
 use crate::scene::{allow, cart};
@@ -120,6 +120,94 @@ fn an_edit_of_a_limit_acts_on_the_next_request_and_a_broken_one_on_none() {
     wait::until_true("no limit to be left", || scene.frontend.curl(URL).status == 200);
     let free = scene.frontend.curl(URL).expect(200);
     assert_eq!(fields(&free), ["", "", ""], "nothing is told where nothing is limited");
+}
+
+/// Two apps that count in one Redis, and their caller.
+struct Shared {
+    redis: Redis,
+    apps: [Pod; 2],
+    frontend: Pod,
+}
+
+fn shared(limits: &Value) -> Shared {
+    let mesh = Mesh::start();
+    let redis = Redis::start(&mesh);
+    let apps = ["cart", "basket"].map(|name| {
+        mesh.policy(name, &allow(name, "frontend"));
+        let pod = mesh.pod(name).port(8080, "http").app(App::new("shop-cart"));
+        pod.config(redis.config()).start()
+    });
+    mesh.policy("limits", &policy(limits));
+    let frontend = mesh.pod("frontend").start();
+    for app in &apps {
+        wait::until_true("the proxy to reach Redis", || {
+            app.metrics().sum("postern_rate_limit_store_up", &[]) == 1.0
+        });
+        wait::until_true("the limit to be in force", || {
+            let probe = frontend.curl_with(&["-X", "POST", &url(app)]);
+            probe.header("ratelimit-policy").is_some()
+        });
+    }
+    Shared { redis, apps, frontend }
+}
+
+fn url(app: &Pod) -> String {
+    format!("http://{}:8080/cart/ann", app.name())
+}
+
+/// A limit in the store of so many reads, and one of each proxy that tells when the policy is in force.
+fn stored(requests: u32, more: &Value) -> Value {
+    let mut spec = json!({"limits": [
+        {"name": "shared", "key": "principal", "requests": requests, "per": "1h", "store": "redis",
+         "match": {"methods": ["GET"]}},
+        {"name": "probe", "key": "principal", "requests": 1000, "per": "1h", "match": {"methods": ["POST"]}},
+    ]});
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec
+}
+
+#[test]
+fn two_proxies_keep_one_limit() {
+    let shared = shared(&stored(4, &json!({})));
+    let [cart, basket] = &shared.apps;
+    for (app, left) in [(cart, 3), (basket, 2), (basket, 1), (cart, 0)] {
+        let answer = shared.frontend.curl(&url(app)).expect(200);
+        assert!(
+            answer.header("ratelimit").unwrap().starts_with(&format!("\"shared\";r={left};t="))
+        );
+    }
+    for app in &shared.apps {
+        shared.frontend.curl(&url(app)).expect_refusal(429, "rate_limited");
+        let metric = "postern_rate_limit_decisions_total";
+        let limit = ("limit", "shop/limits/shared");
+        app.expect_metric(metric, &[limit, ("decision", "deny"), ("store", "redis")]);
+    }
+}
+
+#[test]
+fn without_redis_the_policy_says_what_holds() {
+    let local = json!({"onStoreFailure": "local", "replicas": 2});
+    for (row, more, statuses, store) in [
+        ("each its part", local, [200, 200, 429], "fallback"),
+        ("uncounted", json!({"onStoreFailure": "allow"}), [200, 200, 200], "none"),
+        ("refused", json!({"onStoreFailure": "deny"}), [503, 503, 503], "none"),
+    ] {
+        let mut shared = shared(&stored(4, &more));
+        shared.frontend.curl(&url(&shared.apps[0])).expect(200);
+        shared.redis.kill();
+        for app in &shared.apps {
+            let found = statuses.map(|_| shared.frontend.curl(&url(app)).status);
+            assert_eq!(found, statuses, "{row}");
+            app.expect_metric("postern_rate_limit_decisions_total", &[("store", store)]);
+        }
+        shared.redis.start_again();
+        let cart = &shared.apps[0];
+        wait::until_true("Redis to count again, from nothing", || {
+            let answer = shared.frontend.curl(&url(cart));
+            answer.status == 200
+                && answer.header("ratelimit").is_some_and(|left| left.contains("r=3"))
+        });
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod gateway_certificates;
 mod gateway_listeners;
 pub mod installer;
 pub mod jwks;
+mod limit_store;
 mod probes;
 pub mod resource_files;
 pub mod run;

@@ -11,6 +11,7 @@ pub(crate) mod labels;
 mod listeners;
 pub mod load;
 mod probes;
+mod rate_limits;
 mod sections;
 mod settings;
 mod tokens;
@@ -45,6 +46,7 @@ pub use directory::{
 pub use gateway::{CertificateFiles, GatewayConfig};
 pub use listeners::OutboundConfig;
 pub use probes::{AppMetrics, HttpProbe, Probe, ProbeHandler};
+pub use rate_limits::{LimitStoreConfig, LimitStoreTls};
 pub use settings::{SETTINGS, Setting, SettingDefault};
 pub use tokens::TokenConfig;
 pub use tracing::{CollectorSecurity, TracingConfig};
@@ -100,6 +102,8 @@ pub struct Config {
     pub logs: LogConfig,
     /// Where spans are sent, and how many (`tracing`); `None`: no span is made. Default: none.
     pub tracing: Option<TracingConfig>,
+    /// Where limits of all proxies are counted (`rateLimits`); `None`: nowhere. Default: none.
+    pub limit_store: Option<LimitStoreConfig>,
     /// Every limit and deadline (`limits`).
     pub limits: Limits,
     /// The edge (`mode: gateway`); `None`: a sidecar.
@@ -286,6 +290,7 @@ fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
     let upgrade = sections::upgrade(reader, map.take("upgrade"), admin.bind);
     let logs = sections::logs(reader, map.take("logs"));
     let tracing = map.take("tracing").and_then(|v| tracing::read(reader, v));
+    let limit_store = map.take("rateLimits").and_then(|v| rate_limits::read(reader, v));
     let limits = limits::read(reader, map.take("limits"));
     let workers = sections::workers(reader, map.take("workers"));
     map.finish(reader);
@@ -323,6 +328,7 @@ fn read_config(reader: &mut YamlReader, root: YamlValue<'_>) -> Option<Config> {
         upgrade,
         logs,
         tracing,
+        limit_store,
         limits,
         gateway,
         workers,

@@ -10,9 +10,10 @@ mod in_force;
 mod met;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use global_limits::GlobalLimits;
 use policy::rate_limit::ListenerName;
 use policy::route::RouteRule;
 use policy::{HttpFacts, LimitRequest, RateLimits};
@@ -30,6 +31,8 @@ pub struct RequestLimits {
     in_force: arc_swap::ArcSwap<LimitsInForce>,
     digests: KeyDigests,
     budget: Arc<KeyBudget>,
+    /// Where all proxies count together; none, unless one is configured.
+    store: OnceLock<GlobalLimits>,
     clock: Arc<Clock>,
     metrics: Arc<Metrics>,
 }
@@ -63,9 +66,16 @@ impl RequestLimits {
             in_force: arc_swap::ArcSwap::default(),
             digests: KeyDigests::default(),
             budget: Arc::new(KeyBudget::new(keys)),
+            store: OnceLock::new(),
             clock,
             metrics,
         }
+    }
+
+    /// From now on limits with `store: redis` are counted there. Once in the life of a process.
+    pub fn count_in(&self, store: GlobalLimits) {
+        // A second one is not taken.
+        let _ = self.store.set(store);
     }
 
     /// Puts other limits in force, for the next request on. What callers have used of a limit stays where its name and
@@ -73,6 +83,7 @@ impl RequestLimits {
     pub fn install(&self, rules: RateLimits) {
         let before = self.in_force.load();
         if *before.rules() != rules {
+            self.warn_without_store(&rules);
             let in_force = LimitsInForce::new(rules, &before, &self.budget, &self.metrics);
             self.in_force.store(Arc::new(in_force));
         }
@@ -85,6 +96,19 @@ impl RequestLimits {
             in_force.drop_full(self.now());
         }
         self.metrics.rate_limit_keys.set(i64::try_from(self.budget.total()).unwrap_or(i64::MAX));
+        let is_up = self.store.get().is_some_and(GlobalLimits::is_up);
+        self.metrics.rate_limit_store_up.set(i64::from(is_up));
+    }
+
+    /// It is no mistake of the policy, which other proxies may be able to keep.
+    fn warn_without_store(&self, rules: &RateLimits) {
+        let global = rules.limits().iter().find(|limit| limit.is_global());
+        if let (Some(limit), None) = (global, self.store.get()) {
+            tracing::warn!(
+                limit = &*limit.id,
+                "a limit with `store: redis`, and the configuration has no `rateLimits.redis`: its `onStoreFailure` holds"
+            );
+        }
     }
 
     fn now(&self) -> Duration {
@@ -92,8 +116,16 @@ impl RequestLimits {
     }
 
     /// What the store decides; `None` where there is none, or it does not answer in time.
-    async fn ask_store(&self, _key: &[u8], _quota: &Quota) -> Option<Decision> {
-        None
+    async fn ask_store(&self, key: &[u8], quota: &Quota) -> Option<Decision> {
+        // Why it did not, the store's own log says.
+        self.store.get()?.decide(key, quota).await.ok()
+    }
+
+    /// Gives one request back to the store. Nobody waits for that.
+    fn give_back_to_store(&self, key: &[u8], quota: &Quota) {
+        if let Some(store) = self.store.get() {
+            store.give_back(key, quota);
+        }
     }
 
     /// The limits that an exchange meets; `None` where there are none.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
 use policy::LimitRequest;
-use rate_limit::{Buckets, Decision, KeyDigest, KeyDigests, UnderwayGuard};
+use rate_limit::{Buckets, Decision, KeyDigest, KeyDigests, Quota, UnderwayGuard};
 
 use super::RequestLimits;
 use super::counter::{CountedBy, CounterKind, OnFailure};
@@ -35,8 +35,22 @@ pub(super) struct LimitOutcome {
     pub(super) refusal: Option<Box<LimitRefusal>>,
 }
 
-/// What has been taken from buckets of this proxy: it is given back where another limit refuses.
-type Taken<'a> = Vec<(&'a Buckets, KeyDigest, bool)>;
+/// What has been taken from a bucket: it is given back where another limit refuses.
+enum Taken<'a> {
+    /// From one of this proxy, or the one that callers share.
+    Own { buckets: &'a Buckets, key: KeyDigest, shared: bool },
+    /// From one of the store.
+    Stored { key: &'a [u8], quota: &'a Quota },
+}
+
+impl Taken<'_> {
+    fn give_back(&self, limits: &RequestLimits) {
+        match self {
+            Self::Own { buckets, key, shared } => buckets.give_back(*key, *shared),
+            Self::Stored { key, quota } => limits.give_back_to_store(key, quota),
+        }
+    }
+}
 
 impl MetLimits {
     /// `None` where the request meets none.
@@ -72,7 +86,7 @@ impl MetLimits {
     pub(super) async fn decide(self, limits: &RequestLimits) -> LimitOutcome {
         let mut fields = LimitFields::default();
         let mut underway = Vec::new();
-        let mut taken = Taken::new();
+        let mut taken = Vec::new();
         let mut refusal = None;
         for met in &self.0 {
             let step = met.decide(limits, &mut taken).await;
@@ -86,7 +100,7 @@ impl MetLimits {
             }
         }
         if refusal.is_some() {
-            taken.iter().for_each(|(buckets, key, shared)| buckets.give_back(*key, *shared));
+            taken.iter().for_each(|taken| taken.give_back(limits));
             underway.clear();
         }
         LimitOutcome { fields: fields.into_lines(), underway, refusal }
@@ -109,7 +123,7 @@ impl Step {
 }
 
 impl MetLimit {
-    async fn decide<'m>(&'m self, limits: &RequestLimits, taken: &mut Taken<'m>) -> Step {
+    async fn decide<'m>(&'m self, limits: &RequestLimits, taken: &mut Vec<Taken<'m>>) -> Step {
         let counter = &self.limit.counter;
         match &counter.kind {
             CounterKind::Concurrency(underway) => {
@@ -125,6 +139,9 @@ impl MetLimit {
                 match limits.ask_store(&self.store_key, quota).await {
                     Some(decision) => {
                         counter.decided(decision.allowed, CountedBy::AsAsked);
+                        if decision.allowed {
+                            taken.push(Taken::Stored { key: &self.store_key, quota });
+                        }
                         Step::counted(decision)
                     }
                     None => self.without_store(on_failure, limits.now(), taken),
@@ -138,11 +155,11 @@ impl MetLimit {
         buckets: &'m Buckets,
         now: Duration,
         by: CountedBy,
-        taken: &mut Taken<'m>,
+        taken: &mut Vec<Taken<'m>>,
     ) -> Step {
         let decision = self.limit.counter.take(buckets, self.key, now, by);
         if decision.allowed {
-            taken.push((buckets, self.key, decision.shared));
+            taken.push(Taken::Own { buckets, key: self.key, shared: decision.shared });
         }
         Step::counted(decision)
     }
@@ -151,7 +168,7 @@ impl MetLimit {
         &'m self,
         on_failure: &'m OnFailure,
         now: Duration,
-        taken: &mut Taken<'m>,
+        taken: &mut Vec<Taken<'m>>,
     ) -> Step {
         match on_failure {
             OnFailure::Local(buckets) => self.take(buckets, now, CountedBy::Fallback, taken),
