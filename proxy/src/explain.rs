@@ -11,8 +11,10 @@
 //! means. What a line says wrongly, an unknown key included, makes it bad input.
 //!
 //! A line whose `destination` names a `service` is about a call of this workload: which route and rule take it, and where
-//! they send it (`outbound`).
+//! they send it (`outbound`). One whose `destination` names a `gateway` is about a client of it: which listener takes it, and
+//! which rule (`gateway`).
 
+mod gateway;
 mod input;
 mod outbound;
 
@@ -25,7 +27,8 @@ use http::StatusCode;
 use http::header::{HOST, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use policy::{
-    ApiKeyRefusal, CanonicalPath, ConnectionFacts, NearestMiss, RouteTable, Snapshot, TokenClaims,
+    ApiKeyRefusal, CanonicalPath, ConnectionFacts, GatewaySelection, GatewayTable, NearestMiss,
+    RouteTable, Snapshot, TokenClaims,
 };
 use serde::Serialize;
 
@@ -62,6 +65,10 @@ pub use outbound::{BackendAnswer, CalledServices, MirrorAnswer, RedirectAnswer, 
 /// answer says which route takes it, the path that is sent, and where it goes:
 /// "route":{"kind":"HTTPRoute","name":"shop/cart-split","rule":0,"backends":[{"service":"cart-v2.shop.svc.cluster.local","port":8080,"weight":9}]}
 /// `route` is null where none acts. Who calls is this workload: `source` is not asked.
+///
+/// With "destination":{"gateway":"shop/edge","port":443} the line is a client's request to a Gateway,
+/// and the answer says which listener it belongs to ("listener":"shop/edge:https") and, as above,
+/// which route takes it. Without an "sni" the client names the request's host in its handshake.
 #[derive(Debug, Clone, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct ExplainArgs {
@@ -98,6 +105,7 @@ pub fn command(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     }
     let called = CalledServices {
         routes: RouteTable::build(&checked.resources, &checked.config.workload),
+        gateways: GatewayTable::build(&checked.resources, &GatewaySelection::default()),
         resources: &checked.resources,
     };
     let outcome =
@@ -160,10 +168,13 @@ pub fn run(
         let answer = match input::read_line(&mut reader, &mut line, most)? {
             input::LineRead::End => break,
             input::LineRead::Line if line.trim_ascii().is_empty() => continue,
-            input::LineRead::Line => InputLine::parse(&line).map(|line| match line.called() {
-                Some(service) => called.explain(config, snapshot, service, &line),
-                None => explain(config, snapshot, &line),
-            }),
+            input::LineRead::Line => {
+                InputLine::parse(&line).map(|line| match (line.called(), line.at_gateway()) {
+                    (Some(service), _) => called.explain(config, snapshot, service, &line),
+                    (None, Some(at)) => called.explain_gateway(config, snapshot, at, &line),
+                    (None, None) => explain(config, snapshot, &line),
+                })
+            }
             input::LineRead::TooLong => Err(format!("the line is longer than {most} bytes")),
         };
         let answer = answer.unwrap_or_else(|error| {
@@ -204,7 +215,11 @@ pub struct ExplainAnswer {
     /// What is wrong with a line that is no request; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Of a call of this workload: the rule that takes it, null where no route acts; absent otherwise.
+    /// Of a client of a gateway: the listener that its request belongs to, `namespace/name:section`; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listener: Option<Arc<str>>,
+    /// Of a call of this workload or of a client of a gateway: the rule that takes it, null where no route acts; absent
+    /// otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<Option<RouteAnswer>>,
 }
@@ -225,6 +240,7 @@ impl ExplainAnswer {
             would: Vec::new(),
             note: None,
             error: None,
+            listener: None,
             route: None,
         }
     }
@@ -240,6 +256,7 @@ impl ExplainAnswer {
             would: verdict.shadow,
             note: None,
             error: None,
+            listener: None,
             route: None,
         }
     }

@@ -39,6 +39,8 @@ struct DestinationInput {
     port: u16,
     /// A Service that this workload calls: the line asks where the call goes.
     service: Option<String>,
+    /// A Gateway, `namespace/name`: the line asks what it does with a client's request.
+    gateway: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -144,10 +146,14 @@ impl InputLine {
     pub(crate) fn parse(line: &[u8]) -> Result<Self, String> {
         let line: Self = serde_json::from_slice(line)
             .map_err(|error| format!("{error}; `postern-proxy explain --help` shows the format"))?;
-        match line.destination.port {
-            0 => Err("destination.port is 0; name the app's port".to_owned()),
-            _ => Ok(line),
+        let DestinationInput { port, service, gateway, .. } = &line.destination;
+        if *port == 0 {
+            return Err("destination.port is 0; name the app's port".to_owned());
         }
+        if service.is_some() && gateway.is_some() {
+            return Err("destination names a service and a gateway; name one".to_owned());
+        }
+        Ok(line)
     }
 
     /// The line for a request or connection that a log recorded; the log has no header fields and
@@ -159,6 +165,7 @@ impl InputLine {
                 ip: Some(seen.destination.ip()),
                 port: seen.destination.port(),
                 service: None,
+                gateway: None,
             },
             connection: Some(ConnectionInput { sni: seen.sni.clone() }),
             request: seen.request.as_ref().map(|request| RequestInput {
@@ -177,6 +184,12 @@ impl InputLine {
     pub(super) fn called(&self) -> Option<(&str, u16)> {
         let service = self.destination.service.as_deref()?;
         Some((service, self.destination.port))
+    }
+
+    /// The Gateway and port that a client calls, where the line asks what becomes of it there.
+    pub(super) fn at_gateway(&self) -> Option<(&str, u16)> {
+        let gateway = self.destination.gateway.as_deref()?;
+        Some((gateway, self.destination.port))
     }
 
     /// The connection as policy sees it.

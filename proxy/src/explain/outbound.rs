@@ -10,14 +10,15 @@ use policy::route::{
     UrlRewrite,
 };
 use policy::{
-    CanonicalPath, HostName, Resources, RouteRequest, RouteTable, ServiceRoutes, Snapshot,
+    CanonicalPath, GatewayTable, HostName, Resources, RouteRequest, RouteTable, ServiceRoutes,
+    Snapshot,
 };
 use serde::Serialize;
 
 use super::input::RequestInput;
 use super::{ExplainAnswer, InputLine, gate_settings, request_parts};
 use data_plane::control::config::Config;
-use data_plane::http::gate::{self, GateRefusal};
+use data_plane::http::gate::{self, GateRefusal, GateSettings};
 use data_plane::http::headers;
 use data_plane::traffic::authorize::RequestFacts;
 
@@ -26,6 +27,8 @@ use data_plane::traffic::authorize::RequestFacts;
 pub struct CalledServices<'a> {
     /// The routes.
     pub routes: RouteTable,
+    /// The listeners of the Gateways that the resources have.
+    pub gateways: GatewayTable,
     /// Where the names of ports are looked up.
     pub resources: &'a Resources,
 }
@@ -121,7 +124,11 @@ impl CalledServices<'_> {
     }
 
     /// Notes the backends that no file knows, and what follows when nothing is left.
-    fn with_unknown_backends(&self, config: &Config, mut answer: ExplainAnswer) -> ExplainAnswer {
+    pub(super) fn with_unknown_backends(
+        &self,
+        config: &Config,
+        mut answer: ExplainAnswer,
+    ) -> ExplainAnswer {
         let Some(Some(route)) = &mut answer.route else { return answer };
         if config.controller.is_none() {
             let unknown = |host: &str, port| {
@@ -176,14 +183,51 @@ fn of_request(
     port: u16,
     request: &RequestInput,
 ) -> Result<ExplainAnswer, GateRefusal> {
+    routed(config, snapshot, (RedirectScheme::Http, port), request, |asked| match routes {
+        None => Chosen::Unrouted,
+        Some(routes) if !routes.kind().is_of_requests() => Chosen::Connection,
+        Some(routes) => match routes.choose(asked) {
+            Some(rule) => Chosen::Rule(Arc::clone(rule)),
+            None => Chosen::Refused("route_not_found"),
+        },
+    })
+    .map(|answer| match routes {
+        Some(routes) if !routes.kind().is_of_requests() => {
+            let path = answer.path;
+            ExplainAnswer { path, ..of_connection(Some(routes), None) }
+        }
+        _ => answer,
+    })
+}
+
+/// What takes a request.
+pub(super) enum Chosen {
+    /// No route acts: it goes where it was going.
+    Unrouted,
+    /// A route that takes the connection as a whole.
+    Connection,
+    /// A rule.
+    Rule(Arc<RouteRule>),
+    /// Nothing, for this reason.
+    Refused(&'static str),
+}
+
+/// Takes a request through the gate, as one over HTTP/1.1, and asks what takes it.
+pub(super) fn routed(
+    config: &Config,
+    snapshot: &Snapshot,
+    (scheme, port): (RedirectScheme, u16),
+    request: &RequestInput,
+    choose: impl FnOnce(&RouteRequest<'_>) -> Chosen,
+) -> Result<ExplainAnswer, GateRefusal> {
     let mut parts = request_parts(config, request)?;
-    let admitted = gate::admit(&mut parts, &gate_settings(config, snapshot))?;
+    let default_port = match scheme {
+        RedirectScheme::Http => Some(80),
+        RedirectScheme::Https => Some(443),
+    };
+    let settings = GateSettings { default_port, ..gate_settings(config, snapshot) };
+    let admitted = gate::admit(&mut parts, &settings)?;
     let path = admitted.path()?;
-    let Some(routes) = routes else { return Ok(unrouted(Some(&path))) };
-    if !routes.kind().is_of_requests() {
-        let answer = of_connection(Some(routes), None);
-        return Ok(ExplainAnswer { path: Some(path.as_str().to_owned()), ..answer });
-    }
     let facts = RequestFacts {
         method: &parts.method,
         host: admitted.host(),
@@ -199,13 +243,13 @@ fn of_request(
         headers: &facts,
         is_grpc: headers::is_native_grpc(&parts.headers),
     };
-    let Some(rule) = routes.choose(&asked) else {
-        let path = Some(path.as_str().to_owned());
-        return Ok(ExplainAnswer {
-            path,
-            route: Some(None),
-            ..ExplainAnswer::deny("route_not_found")
-        });
+    let rule = match choose(&asked) {
+        Chosen::Unrouted | Chosen::Connection => return Ok(unrouted(Some(&path))),
+        Chosen::Refused(reason) => {
+            let path = Some(path.as_str().to_owned());
+            return Ok(ExplainAnswer { path, route: Some(None), ..ExplainAnswer::deny(reason) });
+        }
+        Chosen::Rule(rule) => rule,
     };
     let sent = match rule.rewrite.as_ref().and_then(|rewrite| rewritten(rewrite, &path, config)) {
         Some(path) => path?,
@@ -214,13 +258,13 @@ fn of_request(
     let redirect = rule.redirect.as_ref().map(|redirect| RedirectAnswer {
         status: redirect.status,
         location: redirect.location(&RedirectedRequest {
-            scheme: RedirectScheme::Http,
+            scheme,
             host: admitted.host().name(),
             port,
             path: &path,
         }),
     });
-    Ok(ExplainAnswer { path: Some(sent), ..taken(rule, redirect) })
+    Ok(ExplainAnswer { path: Some(sent), ..taken(&rule, redirect) })
 }
 
 /// The path that is sent in the place of the request's, where the rule rewrites it.
@@ -242,6 +286,11 @@ fn of_connection(routes: Option<&ServiceRoutes>, sni: Option<&str>) -> ExplainAn
             return ExplainAnswer { note: Some(NO_REQUEST), ..unrouted(None) };
         }
     };
+    of_connection_rule(rule.map(|rule| &**rule))
+}
+
+/// What a rule does with a whole connection; `None`: it is closed.
+pub(super) fn of_connection_rule(rule: Option<&RouteRule>) -> ExplainAnswer {
     match rule {
         Some(rule) => taken(rule, None),
         None => ExplainAnswer { route: Some(None), ..ExplainAnswer::deny("route_not_found") },

@@ -1,6 +1,7 @@
 //! Lines in, lines out.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod gateway;
 mod lines;
 mod outbound;
 mod tokens;
@@ -32,7 +33,8 @@ fn answers_of(config: &Config, files: &[SourceFile], lines: &str) -> (Vec<Value>
         Resources::parse(files, &config.root_namespace).unwrap_or_else(|m| panic!("{m}"));
     let snapshot = Snapshot::build(&resources, &config.workload, &config.defaults);
     let routes = RouteTable::build(&resources, &config.workload);
-    let called = CalledServices { routes, resources: &resources };
+    let gateways = GatewayTable::build(&resources, &GatewaySelection::default());
+    let called = CalledServices { routes, gateways, resources: &resources };
     let mut out = Vec::new();
     let outcome = run(config, &snapshot, &called, lines.as_bytes(), &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
