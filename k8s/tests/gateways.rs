@@ -189,3 +189,24 @@ async fn a_namespace_with_a_gateway_gets_the_trust_bundle() {
     let bundle = || api.get("v1/configmaps", "edges", trust_bundle::CONFIG_MAP);
     until("the bundle", || bundle().is_some()).await;
 }
+
+/// Who may write Gateways takes over nothing by naming them.
+#[tokio::test]
+async fn what_others_have_made_is_not_taken_over() {
+    let theirs = json!({
+        "apiVersion": "v1", "kind": "ServiceAccount",
+        "metadata": {"name": "edge-postern", "namespace": "shop", "labels": {"app": "theirs"}},
+    });
+    let (api, _trust, controller) = edge_scene(&[theirs]).await;
+    let account = || api.get("v1/serviceaccounts", "shop", "edge-postern").unwrap();
+    let before = account();
+    let _leads = reconcile(&controller, true);
+    let mut second = gateway();
+    second["metadata"]["name"] = "second".into();
+    api.put(gateway());
+    api.put(second);
+    until("the other gateway", || api.get("v1/services", "shop", "second-postern").is_some()).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(account(), before);
+    assert!(api.get("apps/v1/deployments", "shop", "edge-postern").is_none());
+}

@@ -9,6 +9,7 @@ mod annotations;
 mod controller;
 mod crds;
 mod documentation;
+mod gateway_conformance;
 mod gateways;
 mod offline;
 mod pod;

@@ -10,7 +10,9 @@ mod delta;
 mod destinations;
 mod document;
 mod events;
+mod gateway_review;
 mod gateway_runs;
+mod gateway_verdicts;
 mod gateways;
 mod kind;
 mod lookup;
@@ -94,6 +96,8 @@ pub struct Index {
     bundles: HashMap<Arc<str>, u64>,
     /// What may have another answer since a proxy last asked.
     changes: ChangeJournal,
+    /// Grows with whatever gateways, or what is said of them, may follow from.
+    gateway_revision: u64,
 }
 
 impl Index {
@@ -119,6 +123,7 @@ impl Index {
             namespaces: BTreeMap::new(),
             bundles: HashMap::new(),
             changes: ChangeJournal::default(),
+            gateway_revision: 0,
         }
     }
 
@@ -126,6 +131,12 @@ impl Index {
     #[must_use]
     pub fn settings(&self) -> &IndexSettings {
         &self.settings
+    }
+
+    /// Another one than before: what is said of gateways, or runs them, may be another.
+    #[must_use]
+    pub fn gateway_revision(&self) -> u64 {
+        self.gateway_revision
     }
 
     /// The Pod object of this name.

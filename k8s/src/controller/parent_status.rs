@@ -14,7 +14,7 @@ use super::index::{ParentCondition, ParentVerdict, RouteVerdict};
 use super::status::{ACCEPTED, FIELD_MANAGER};
 use super::watch::api_resource;
 
-/// Our name among the controllers that answer for routes.
+/// Our name among the controllers that answer for routes, where a Service is their parent.
 pub const CONTROLLER_NAME: &str = "postern.dev/controller";
 /// The type of the condition that says whether a route leads anywhere.
 pub const RESOLVED_REFS: &str = "ResolvedRefs";
@@ -22,7 +22,7 @@ pub const RESOLVED_REFS: &str = "ResolvedRefs";
 /// Whether the status says already what is to be said, and of ours nothing else.
 #[must_use]
 pub fn says(verdict: &RouteVerdict) -> bool {
-    let ours: Vec<&Value> = verdict.said.iter().filter(|entry| is_ours(entry)).collect();
+    let ours: Vec<&Value> = verdict.said.iter().filter(|entry| is_ours(entry, verdict)).collect();
     ours.len() == verdict.parents.len()
         && verdict
             .parents
@@ -30,8 +30,8 @@ pub fn says(verdict: &RouteVerdict) -> bool {
             .all(|parent| ours.iter().any(|entry| says_of(entry, parent, verdict.generation)))
 }
 
-fn is_ours(entry: &Value) -> bool {
-    entry["controllerName"] == CONTROLLER_NAME
+fn is_ours(entry: &Value, verdict: &RouteVerdict) -> bool {
+    entry["controllerName"] == verdict.controller
 }
 
 fn says_of(entry: &Value, parent: &ParentVerdict, generation: i64) -> bool {
@@ -65,13 +65,13 @@ fn status_of(condition: &ParentCondition) -> &'static str {
 /// `status.parents` as it is to be since `now`: the entries of others as they are, and ours.
 #[must_use]
 pub fn parents(verdict: &RouteVerdict, now: Timestamp) -> Vec<Value> {
-    let others = verdict.said.iter().filter(|entry| !is_ours(entry)).cloned();
+    let others = verdict.said.iter().filter(|entry| !is_ours(entry, verdict)).cloned();
     let ours = verdict.parents.iter().map(|parent| entry(verdict, parent, now));
     others.chain(ours).collect()
 }
 
 fn entry(verdict: &RouteVerdict, parent: &ParentVerdict, now: Timestamp) -> Value {
-    let mut before = verdict.said.iter().filter(|entry| is_ours(entry));
+    let mut before = verdict.said.iter().filter(|entry| is_ours(entry, verdict));
     let before = before.find(|entry| entry["parentRef"] == parent.parent);
     let condition = |(kind, state): (&str, &ParentCondition)| Condition {
         type_: kind.to_owned(),
@@ -83,7 +83,7 @@ fn entry(verdict: &RouteVerdict, parent: &ParentVerdict, now: Timestamp) -> Valu
     };
     json!({
         "parentRef": parent.parent,
-        "controllerName": CONTROLLER_NAME,
+        "controllerName": verdict.controller,
         "conditions": conditions(parent).into_iter().map(condition).collect::<Vec<_>>(),
     })
 }

@@ -17,7 +17,7 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(4);
 ///
 /// # Errors
 /// The API server's, or no answer within 4 s.
-pub async fn in_time(write: impl Future<Output = kube::Result<()>>) -> anyhow::Result<()> {
+pub async fn in_time<T>(write: impl Future<Output = kube::Result<T>>) -> anyhow::Result<T> {
     let written = tokio::time::timeout(WRITE_DEADLINE, write).await;
     Ok(written.map_err(|_| anyhow::anyhow!("no answer within {WRITE_DEADLINE:?}"))??)
 }

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::convert::GATEWAY_LABEL;
+use crate::controller::convert::GATEWAY_LABEL;
+use crate::controller::index::ObjectName;
 
 /// What the names of a gateway's objects end with.
 const SUFFIX: &str = "-postern";
@@ -18,6 +19,13 @@ const LONGEST_KEPT: usize = 32;
 #[must_use]
 pub fn object_name(gateway: &str) -> String {
     format!("{}{SUFFIX}", label_value(gateway))
+}
+
+/// What runs a gateway, by its namespace and that name.
+#[must_use]
+pub fn runs(gateway: &ObjectName) -> ObjectName {
+    let name = object_name(&gateway.name).into();
+    ObjectName { namespace: gateway.namespace.clone(), name }
 }
 
 /// The value of [`GATEWAY_LABEL`] at a gateway's pods: its name where that is a DNS label that leaves room for the suffix.

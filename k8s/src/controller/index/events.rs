@@ -91,10 +91,38 @@ impl ObjectKind {
     }
 }
 
+impl Event {
+    /// Whether what is said of gateways, or runs them, may follow from it. What happens often does not: pods and endpoints.
+    fn concerns_gateways(&self) -> bool {
+        let kind = match self {
+            Self::Pod(..) => ObjectKind::Pod,
+            Self::Slice(..) => ObjectKind::Slice,
+            Self::Bundle(..) => ObjectKind::Bundle,
+            Self::Policy(name, _) => ObjectKind::Policy(name.kind),
+            Self::Only(kind, _) => *kind,
+            Self::Service(..) => ObjectKind::Service,
+            Self::Namespace(..) => ObjectKind::Namespace,
+            Self::Secret(..) => ObjectKind::Secret,
+            Self::Authorities(..) => ObjectKind::Authorities,
+            Self::Deployment(..) => ObjectKind::Deployment,
+        };
+        match kind {
+            ObjectKind::Pod | ObjectKind::Slice | ObjectKind::Bundle => false,
+            ObjectKind::Policy(kind) => {
+                matches!(kind.role(), KindRole::Gateway | KindRole::Route | KindRole::Grant)
+            }
+            _ => true,
+        }
+    }
+}
+
 impl Index {
     /// Takes in what happened. True when something that a proxy is told may have changed.
     pub fn apply(&mut self, event: Event) -> bool {
         let before = self.changes.revision();
+        if event.concerns_gateways() {
+            self.gateway_revision += 1;
+        }
         match event {
             Event::Pod(name, pod) => self.set_pod(name, pod),
             Event::Service(name, service) => self.set_service(name, service),

@@ -7,33 +7,22 @@ use serde_json::Value;
 
 use super::policies::PolicyRecord;
 use super::{Index, ObjectName, PolicyName};
+use crate::controller::gateways::names::runs;
 use crate::controller::gateways::objects::{GatewayFacts, GatewayObject};
-use crate::controller::gateways::reconcile::runs;
 use crate::inject::gateway::GatewayOptions;
 
-impl Index {
-    /// Every Gateway of ours whose parameters can be followed.
-    #[must_use]
-    pub fn gateways_to_run(&self) -> Vec<GatewayFacts> {
-        let records = self.own_gateways().filter_map(|name| Some((name, self.policies.get(name)?)));
-        records.filter_map(|(name, record)| self.facts(name, record)).collect()
-    }
+/// The ports of the listeners of each Gateway, with what is spoken there.
+type ListenerPorts = BTreeMap<ObjectName, BTreeMap<u16, String>>;
 
-    fn facts(&self, name: &PolicyName, record: &PolicyRecord) -> Option<GatewayFacts> {
-        let document = &record.served.as_ref()?.value;
-        let annotations = texts(document, "/spec/infrastructure/annotations");
-        let options = GatewayOptions::read(&annotations).ok()?;
-        Some(GatewayFacts {
-            name: name.object.clone(),
-            uid: record.object.uid.clone(),
-            api_version: document["apiVersion"].as_str().unwrap_or_default().to_owned(),
-            class: document.pointer("/spec/gatewayClassName")?.as_str()?.to_owned(),
-            labels: texts(document, "/spec/infrastructure/labels"),
-            annotations,
-            options,
-            ports: self.listener_ports(name),
-            address: address(document),
-        })
+impl Index {
+    /// Every Gateway of ours whose parameters can be followed, with the ports that were found of it.
+    #[must_use]
+    pub fn gateways_to_run(&self, ports: &ListenerPorts) -> Vec<GatewayFacts> {
+        let facts = self.own_gateways().filter_map(|name| {
+            let ports = ports.get(&name.object).cloned().unwrap_or_default();
+            facts(name, self.policies.get(name)?, ports)
+        });
+        facts.collect()
     }
 
     /// Whether the watches show these objects as they are to be. A ServiceAccount is not watched: it is applied with the rest.
@@ -65,34 +54,37 @@ impl Index {
         let unwanted: BTreeSet<&ObjectName> = unwanted.map(|(name, _)| name).collect();
         unwanted.into_iter().cloned().collect()
     }
-
-    /// The ports that the proxies of a gateway listen on, with what is spoken there.
-    fn listener_ports(&self, gateway: &PolicyName) -> BTreeMap<u16, String> {
-        let record = self.policies.get(gateway).and_then(|record| record.served.as_ref());
-        let listeners = record.and_then(|served| served.value.pointer("/spec/listeners"));
-        let listeners = listeners.and_then(Value::as_array).into_iter().flatten();
-        let port = |listener: &Value| {
-            let number = u16::try_from(listener.get("port")?.as_u64()?).ok()?;
-            let protocol = listener.get("protocol")?.as_str()?;
-            let known = ["HTTP", "HTTPS", "TLS", "TCP"].contains(&protocol);
-            known.then(|| (number, protocol.to_ascii_lowercase()))
-        };
-        let mut ports = BTreeMap::new();
-        for (number, protocol) in listeners.filter_map(port) {
-            ports.entry(number).or_insert(protocol);
-        }
-        ports
-    }
 }
 
-fn texts(document: &Value, pointer: &str) -> BTreeMap<String, String> {
+fn facts(
+    name: &PolicyName,
+    record: &PolicyRecord,
+    ports: BTreeMap<u16, String>,
+) -> Option<GatewayFacts> {
+    let document = &record.served.as_ref()?.value;
+    let annotations = texts(document, "/spec/infrastructure/annotations");
+    let options = GatewayOptions::read(&annotations).ok()?;
+    Some(GatewayFacts {
+        name: name.object.clone(),
+        uid: record.object.uid.clone(),
+        api_version: document["apiVersion"].as_str().unwrap_or_default().to_owned(),
+        class: document.pointer("/spec/gatewayClassName")?.as_str()?.to_owned(),
+        labels: texts(document, "/spec/infrastructure/labels"),
+        annotations,
+        options,
+        ports,
+        address: asked_address(document),
+    })
+}
+
+pub(super) fn texts(document: &Value, pointer: &str) -> BTreeMap<String, String> {
     let fields = document.pointer(pointer).and_then(Value::as_object);
     let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
     fields.into_iter().flatten().filter_map(text).collect()
 }
 
 /// The first address that is asked for.
-fn address(document: &Value) -> Option<IpAddr> {
+pub(super) fn asked_address(document: &Value) -> Option<IpAddr> {
     let addresses = document.pointer("/spec/addresses")?.as_array()?;
     let is_ip = |of: &&Value| of.get("type").is_none_or(|kind| kind == "IPAddress");
     addresses.iter().find(is_ip)?.get("value")?.as_str()?.parse().ok()

@@ -35,6 +35,13 @@ pub(super) struct GatewayLinks {
     pub(super) deployments: HashMap<ObjectName, Deployment>,
 }
 
+/// Whom documents are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Proxy,
+    Review,
+}
+
 /// Documents by name.
 type Documents = BTreeMap<String, Arc<ResourceDocument>>;
 
@@ -145,7 +152,7 @@ impl Index {
     }
 
     /// The names of a kind, in all namespaces or in one.
-    fn of_kind(
+    pub(super) fn of_kind(
         &self,
         kind: PolicyKind,
         namespace: Option<&Arc<str>>,
@@ -158,15 +165,24 @@ impl Index {
         })
     }
 
+    /// The GatewayClasses that are ours.
+    pub(super) fn own_classes(&self) -> impl Iterator<Item = &PolicyName> {
+        self.of_kind(PolicyKind::GatewayClass, None).filter(|name| self.is_own_class(name))
+    }
+
+    fn is_own_class(&self, class: &PolicyName) -> bool {
+        let served = self.policies.get(class).and_then(|record| record.served.as_ref());
+        let controller = served.and_then(|served| served.value.pointer("/spec/controllerName"));
+        controller.is_some_and(|controller| controller == CONTROLLER_NAME)
+    }
+
     /// The class of a Gateway in force, if that is ours.
     fn class_of(&self, gateway: &PolicyName) -> Option<PolicyName> {
         let served = self.policies.get(gateway)?.served.as_ref()?;
         let class = served.value.pointer("/spec/gatewayClassName")?.as_str()?;
         let name =
             PolicyName { kind: PolicyKind::GatewayClass, object: ObjectName::new("", class) };
-        let class = self.policies.get(&name)?.served.as_ref()?;
-        let controller = class.value.pointer("/spec/controllerName")?;
-        (controller == CONTROLLER_NAME).then_some(name)
+        self.is_own_class(&name).then_some(name)
     }
 
     /// The Gateway whose proxy a pod is.
@@ -194,12 +210,19 @@ impl Index {
     pub(super) fn gateway_documents(&self, pod: &ObjectName) -> Documents {
         let mut documents = Documents::new();
         if let Some(gateway) = self.gateway_of(pod) {
-            self.collect(gateway, &mut documents);
+            self.collect(gateway, Reader::Proxy, &mut documents);
         }
         documents
     }
 
-    fn collect(&self, gateway: &PolicyName, into: &mut Documents) {
+    /// Everything that belongs to a gateway, as it is reviewed for the statuses.
+    pub(super) fn documents_to_review(&self, gateway: &PolicyName) -> Documents {
+        let mut documents = Documents::new();
+        self.collect(gateway, Reader::Review, &mut documents);
+        documents
+    }
+
+    fn collect(&self, gateway: &PolicyName, reader: Reader, into: &mut Documents) {
         let mut parents = vec![EdgeParent::Gateway(gateway.object.clone())];
         let of = |parent: &EdgeParent| {
             self.gateways.about.get(parent).into_iter().flatten().cloned().collect::<Vec<_>>()
@@ -227,7 +250,7 @@ impl Index {
             into.extend(served.map(|served| (name.to_string(), served.document.clone())));
         }
         for name in &names {
-            self.collect_one(name, into);
+            self.collect_one(name, reader, into);
         }
     }
 
@@ -243,7 +266,7 @@ impl Index {
     }
 
     /// An object for gateways, with the certificates that it names and may have.
-    fn collect_one(&self, name: &PolicyName, into: &mut Documents) {
+    fn collect_one(&self, name: &PolicyName, reader: Reader, into: &mut Documents) {
         let Some(served) = self.policies.get(name).and_then(|record| record.served.as_ref()) else {
             return;
         };
@@ -262,9 +285,10 @@ impl Index {
             let document = held.get(object).cloned();
             into.extend(document.map(|document| (format!("{}/{object}", kind.as_str()), document)));
         }
-        let document = match (name.kind, grants.is_empty()) {
-            (PolicyKind::Gateway, _) | (_, false) => {
-                Arc::new(with_grants(name, &served.value, grants))
+        let without_addresses = name.kind == PolicyKind::Gateway && reader == Reader::Proxy;
+        let document = match (without_addresses, grants.is_empty()) {
+            (true, _) | (_, false) => {
+                Arc::new(with_grants(&served.value, grants, without_addresses))
             }
             _ => served.document.clone(),
         };
@@ -313,9 +337,9 @@ fn describe(name: &str, namespace: &Namespace) -> ResourceDocument {
 
 /// An object and the grants that it needs. The addresses of a Gateway are its load balancer's: in a pod, the proxy listens on
 /// all that it has.
-fn with_grants(name: &PolicyName, value: &Value, grants: Vec<Value>) -> ResourceDocument {
+fn with_grants(value: &Value, grants: Vec<Value>, without_addresses: bool) -> ResourceDocument {
     let mut value = value.clone();
-    let spec = value.get_mut("spec").filter(|_| name.kind == PolicyKind::Gateway);
+    let spec = value.get_mut("spec").filter(|_| without_addresses);
     if let Some(spec) = spec.and_then(Value::as_object_mut) {
         spec.remove("addresses");
     }

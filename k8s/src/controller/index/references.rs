@@ -165,7 +165,7 @@ fn items<'a>(document: &'a Value, pointer: &str) -> Vec<&'a Value> {
 }
 
 /// A parent, if it is a Gateway, as it is when no kind is written, or a ListenerSet.
-fn edge_parent(written: &Value, namespace: &Arc<str>) -> Option<EdgeParent> {
+pub(super) fn edge_parent(written: &Value, namespace: &Arc<str>) -> Option<EdgeParent> {
     let (group, ..) = PolicyKind::Gateway.resource();
     if text(written, "group").unwrap_or(group) != group {
         return None;

@@ -20,6 +20,8 @@ use crate::controller::{parent_status, status};
 /// What is to be said of a route.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RouteVerdict {
+    /// Who answers for its parents: our name among the controllers of Services, or of gateways.
+    pub controller: &'static str,
     /// The route.
     pub name: PolicyName,
     /// The version of its kind in which it was read.
@@ -175,6 +177,7 @@ impl Index {
         }
         let object = &record.object;
         Some(RouteVerdict {
+            controller: parent_status::CONTROLLER_NAME,
             name: name.clone(),
             api_version: object.document["apiVersion"].as_str().unwrap_or_default().to_owned(),
             generation: object.generation,

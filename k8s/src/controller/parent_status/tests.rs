@@ -18,6 +18,7 @@ fn verdict(said: Vec<Value>) -> RouteVerdict {
         }),
     };
     RouteVerdict {
+        controller: CONTROLLER_NAME,
         name: PolicyName { kind: PolicyKind::HTTPRoute, object },
         api_version: "gateway.networking.k8s.io/v1".into(),
         generation: 3,

@@ -346,7 +346,9 @@ fn routes_have_room_by_gateway_and_namespace() {
 #[test]
 fn what_is_to_run() {
     let mut index = index(scene());
-    let run = index.gateways_to_run();
+    let ports = BTreeMap::from([(443, "https".to_owned())]);
+    let ports = BTreeMap::from([(name("shop", "edge"), ports)]);
+    let run = index.gateways_to_run(&ports);
     assert_eq!(run.len(), 1);
     assert_eq!(run[0].uid, "uid-edge".into());
     assert_eq!(run[0].ports, BTreeMap::from([(443, "https".to_owned())]));
@@ -360,7 +362,7 @@ fn what_is_to_run() {
     let members: Vec<_> = index.members().map(|(name, _)| name.to_string()).collect();
     assert_eq!(members, ["shop"], "agents of a gateway need the trust bundle as well");
     index.apply(class("example.com/other"));
-    assert!(index.gateways_to_run().is_empty());
+    assert!(index.gateways_to_run(&ports).is_empty());
     assert_eq!(index.unwanted_objects().len(), 2);
     assert_eq!(index.members().count(), 0);
 }
