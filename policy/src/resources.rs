@@ -168,6 +168,7 @@ impl Resources {
 
     /// One set of what many say of how requests are carried: routes and their grants, DestinationRules and FaultInjections.
     /// Whatever else they hold stays out. Each was read by itself: whether a name stands there twice is not asked.
+    /// there twice is not asked, and of routes, and of what a Gateway refers to or is made of, the first of a name is taken.
     #[must_use]
     pub fn carrying<'a>(parts: impl IntoIterator<Item = &'a Self>, root_namespace: &str) -> Self {
         let mut joined = Self::empty(root_namespace);
@@ -178,7 +179,7 @@ impl Resources {
             joined.fault_injections.extend(part.fault_injections.iter().cloned());
             joined.extend_edge(part);
         }
-        joined.routes.sort_by(|a, b| a.id.cmp(&b.id));
+        sort_once(&mut joined.routes, |route| &route.id);
         joined.sort_edge();
         joined
     }

@@ -1,10 +1,12 @@
 //! Resources from the cluster: the controller's stream (delta xDS, `docs/decisions/0506`).
 //!
 //! [`resource_cache`] holds what was received and what of it is in force, [`service_cache`] the part of it that locates
-//! services, [`traffic_cache`] the part that says how they are called, [`crate::traffic::demand`] the requested
+//! services, [`traffic_cache`] the part that says how they are called, [`gateway_cache`] what a gateway serves,
+//! [`crate::traffic::demand`] the requested
 //! destinations, `stream` the connection. While the controller is
 //! away, the last state stays in force (SECURITY-CASES F-24).
 
+pub mod gateway_cache;
 pub mod resource_cache;
 pub mod service_cache;
 pub mod service_message;
@@ -40,6 +42,9 @@ pub async fn follow(installer: ResourceInstaller) {
     let Some(demand) = &state.demand else { return };
     let mut cache =
         ResourceCache::new(&config.root_namespace, &config.workload, &config.trust_domain);
+    if config.gateway.is_some() {
+        cache = cache.at_the_edge();
+    }
     let mut back_off = BackOff::new(RETRY_MIN, RETRY_MAX);
     let mut logged = String::new();
     loop {

@@ -12,6 +12,7 @@ use identity::TrustDomain;
 use policy::{HostName, Protocol, Resources, SourceFile, Workload};
 use serde_json::{Value, json};
 
+use super::gateway_cache::GatewayCache;
 use super::service_cache::ServiceCache;
 use super::traffic_cache::TrafficCache;
 
@@ -54,6 +55,8 @@ pub struct ResourceCache {
     pub services: ServiceCache,
     /// The resources that say how destinations are called.
     pub traffic: TrafficCache,
+    /// What is served at the edge; `None` in a sidecar.
+    pub gateway: Option<GatewayCache>,
     refused_policies: Vec<String>,
     loaded: bool,
 }
@@ -85,9 +88,35 @@ impl ResourceCache {
             policies: BTreeMap::new(),
             services: ServiceCache::new(root_namespace, configured, trust_domain),
             traffic: TrafficCache::new(root_namespace),
+            gateway: None,
             refused_policies: Vec::new(),
             loaded: false,
         }
+    }
+
+    /// The same of a gateway.
+    #[must_use]
+    pub fn at_the_edge(mut self) -> Self {
+        self.gateway = Some(GatewayCache::new(&self.root_namespace));
+        self
+    }
+
+    /// Whether there was an update of how destinations are called, or of what is served at the edge, since
+    /// [`Self::take_changed_calls`].
+    #[must_use]
+    pub fn calls_have_changed(&self) -> bool {
+        self.traffic.has_changed() || self.gateway.as_ref().is_some_and(GatewayCache::has_changed)
+    }
+
+    /// All that is to be in force of both, as one set, if there was an update since this was last asked.
+    pub fn take_changed_calls(&mut self) -> Option<Resources> {
+        let at_the_edge = self.gateway.as_mut().is_some_and(GatewayCache::take_changed);
+        let changed = self.traffic.take_changed() | at_the_edge;
+        changed.then(|| {
+            let traffic = self.traffic.resources();
+            let parts = [Some(&traffic), self.gateway.as_ref().map(GatewayCache::resources)];
+            Resources::carrying(parts.into_iter().flatten(), &self.root_namespace)
+        })
     }
 
     /// Applies an update about the workload itself.
@@ -154,7 +183,12 @@ impl ResourceCache {
     #[must_use]
     pub fn refused(&self) -> Vec<String> {
         let policies = self.refused_policies.iter().cloned();
-        policies.chain(self.services.refused()).chain(self.traffic.refused()).collect()
+        let gateway = self.gateway.iter().flat_map(GatewayCache::refused);
+        policies
+            .chain(self.services.refused())
+            .chain(self.traffic.refused())
+            .chain(gateway)
+            .collect()
     }
 
     /// Joins policies. Where those that were accepted one by one contradict each other, nothing is allowed.

@@ -29,6 +29,7 @@ use crate::traffic::state::ProxyState;
 
 const POLICY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Policy";
 const TRAFFIC_TYPE: &str = "type.googleapis.com/postern.dev.v1.Traffic";
+const GATEWAY_TYPE: &str = "type.googleapis.com/postern.dev.v1.Gateway";
 const SERVICE_TYPE: &str = "type.googleapis.com/postern.dev.v2.Service";
 
 /// From the dial to the open stream.
@@ -64,6 +65,9 @@ pub(super) async fn follow_once(
     send(&requests, first_request(controller, cache)).await?;
     // Before the destinations: the controller then tells of each its routes first.
     send(&requests, traffic_request(cache)).await?;
+    if let Some(gateway) = &cache.gateway {
+        send(&requests, everything(GATEWAY_TYPE, gateway.versions())).await?;
+    }
     ask_services(&requests, demand, state.clock.coarse(), cache.services.versions()).await?;
     let mut client =
         AggregatedDiscoveryServiceClient::new(channel).max_decoding_message_size(MOST_ANSWER);
@@ -104,10 +108,10 @@ pub(super) async fn follow_once(
                 let answer = answer.map_err(|status| refused(&status))?;
                 let answer = answer.context("the controller closed the stream")?;
                 let acknowledgement = take(installer, demand, cache, answer);
-                gathering.note(cache.traffic.has_changed());
+                gathering.note(cache.calls_have_changed());
                 send(&requests, acknowledgement).await?;
             }
-            () = std::future::ready(()), if cache.traffic.has_changed() => {
+            () = std::future::ready(()), if cache.calls_have_changed() => {
                 put_traffic_in_force(installer, cache);
                 gathering.note(false);
             }
@@ -181,10 +185,15 @@ fn first_request(controller: &ControllerConfig, cache: &ResourceCache) -> DeltaD
 }
 
 fn traffic_request(cache: &ResourceCache) -> DeltaDiscoveryRequest {
+    everything(TRAFFIC_TYPE, cache.traffic.versions())
+}
+
+/// Asks for whatever of a type is for us.
+fn everything(type_url: &str, has: HashMap<String, String>) -> DeltaDiscoveryRequest {
     DeltaDiscoveryRequest {
-        type_url: TRAFFIC_TYPE.to_owned(),
+        type_url: type_url.to_owned(),
         resource_names_subscribe: vec!["*".to_owned()],
-        initial_resource_versions: cache.traffic.versions(),
+        initial_resource_versions: has,
         ..DeltaDiscoveryRequest::default()
     }
 }
@@ -225,13 +234,14 @@ fn take(
             bytes: resource.resource.map(|any| any.value).unwrap_or_default(),
         })
         .collect();
-    if answer.type_url != TRAFFIC_TYPE {
+    if ![TRAFFIC_TYPE, GATEWAY_TYPE].contains(&answer.type_url.as_str()) {
         // A destination after its routes: nothing is to be sent to it without them.
         put_traffic_in_force(installer, cache);
     }
     let error = match answer.type_url.as_str() {
         POLICY_TYPE => take_policies(installer, demand, cache, documents, &removed),
         TRAFFIC_TYPE => take_traffic(installer, cache, documents, &removed),
+        GATEWAY_TYPE => take_gateway(installer, cache, documents, &removed),
         SERVICE_TYPE => take_services(installer, demand, cache, documents, &removed),
         other => {
             tracing::debug!(type_url = other, "a resource of an unknown type");
@@ -275,9 +285,23 @@ fn take_traffic(
     tell_refusals(&installer.state, cache, true)
 }
 
+/// The same of what is served at the edge. A sidecar has not asked for it, and takes nothing of it.
+fn take_gateway(
+    installer: &ResourceInstaller,
+    cache: &mut ResourceCache,
+    documents: Vec<ResourceDocument>,
+    removed: &[String],
+) -> Option<String> {
+    let Some(gateway) = &mut cache.gateway else {
+        return Some("this proxy is no gateway's".to_owned());
+    };
+    gateway.take(documents, removed);
+    tell_refusals(&installer.state, cache, true)
+}
+
 /// Where there was an update of them since this was last done.
 fn put_traffic_in_force(installer: &ResourceInstaller, cache: &mut ResourceCache) {
-    if let Some(resources) = cache.traffic.take_changed() {
+    if let Some(resources) = cache.take_changed_calls() {
         let incomplete = cache.traffic.is_incomplete();
         installer.install_calls(&resources, incomplete);
         installer.state.metrics.config_update(true);

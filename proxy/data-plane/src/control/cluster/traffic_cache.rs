@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use policy::{Resources, SourceFile};
+use zeroize::Zeroize as _;
 
 use super::resource_cache::ResourceDocument;
 
@@ -57,9 +58,12 @@ impl TrafficCache {
         }
     }
 
+    /// The text is wiped: it may hold a key.
     fn read(&self, name: &str, bytes: Vec<u8>) -> Result<Resources, String> {
-        let file = SourceFile { name: name.to_owned(), bytes };
-        Resources::parse(&[file], &self.root_namespace).map_err(|mistakes| mistakes.to_string())
+        let mut files = [SourceFile { name: name.to_owned(), bytes }];
+        let read = Resources::parse(&files, &self.root_namespace);
+        files.iter_mut().for_each(|file| file.bytes.zeroize());
+        read.map_err(|mistakes| mistakes.to_string())
     }
 
     /// Whether there was an update since [`Self::take_changed`].
@@ -68,9 +72,9 @@ impl TrafficCache {
         self.changed
     }
 
-    /// All that is to be in force, as one set, if there was an update since this was last asked.
-    pub fn take_changed(&mut self) -> Option<Resources> {
-        std::mem::take(&mut self.changed).then(|| self.resources())
+    /// The same, and from now on there was none.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 
     /// All that is to be in force, as one set.
@@ -84,10 +88,14 @@ impl TrafficCache {
     /// known then.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
+        self.lacks(DESTINATION_RULE)
+    }
+
+    /// Whether there is a document of which no version could be read, of those whose names begin so.
+    #[must_use]
+    pub fn lacks(&self, kind: &str) -> bool {
         let mut documents = self.documents.iter();
-        documents.any(|(name, document)| {
-            name.starts_with(DESTINATION_RULE) && document.accepted.is_none()
-        })
+        documents.any(|(name, document)| name.starts_with(kind) && document.accepted.is_none())
     }
 
     /// What is not in force in its newest version, and why.

@@ -182,3 +182,43 @@ fn services_of_another_version_are_not_read() {
     assert_eq!(said.type_url, older);
     assert!(state.services.table().is_empty());
 }
+
+#[tokio::test]
+async fn a_gateway_serves_what_it_is_told_and_a_sidecar_takes_none_of_it() {
+    let gateway = json!({
+        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+        "metadata": {"name": "edge", "namespace": "shop"},
+        "spec": {
+            "gatewayClassName": "postern",
+            "listeners": [{"name": "http", "protocol": "HTTP", "port": 80}],
+        },
+    });
+    let told = || answer(GATEWAY_TYPE, "Gateway/shop/edge", gateway.to_string().into_bytes());
+    for (row, is_gateway) in [("a gateway", true), ("a sidecar", false)] {
+        let mut text = json!({
+            "workload": {"namespace": "shop", "serviceAccount": "edge-postern"},
+            "identity": {"workloadApi": "unix:///run/agent.sock"},
+            "resources": {"controller": {
+                "address": "controller:15010",
+                "identity": "spiffe://cluster.local/ns/postern-system/sa/postern-controller",
+                "pod": {"name": "edge-1", "uid": "1"},
+            }},
+        });
+        if is_gateway {
+            text["mode"] = "gateway".into();
+            text["gateway"] = json!({"name": "shop/edge"});
+        }
+        let config = Config::parse("p", text.to_string().as_bytes()).unwrap();
+        let installer = ResourceInstaller::new(config, 1).unwrap();
+        let demand = installer.state.demand.as_ref().unwrap();
+        let mut cache = cache(&installer);
+        if is_gateway {
+            cache = cache.at_the_edge();
+        }
+        let acknowledged = take(&installer, demand, &mut cache, told());
+        assert_eq!(acknowledged.error_detail.is_none(), is_gateway, "{row}");
+        put_traffic_in_force(&installer, &mut cache);
+        let ports = installer.state.edge.ports().len();
+        assert_eq!(ports, usize::from(is_gateway), "{row}");
+    }
+}
