@@ -23,6 +23,7 @@ mod explain;
 mod federation;
 mod floods;
 mod gate;
+mod gateway_tls;
 mod guides;
 mod handshake_floods;
 mod handshakes;

@@ -558,7 +558,7 @@ pub const REASONS: &[Reason] = &[
     connection(
         "unrecognized_name",
         "At a gateway: no listener of the port is for the server name that the client asked for.",
-        "The listeners' hostnames; whose name leads to the gateway?",
+        "The listeners' `hostname`s; clients that send no server name need a listener without one.",
     ),
     connection("io_error", "The connection broke during the handshake.", "The network."),
     connection(

@@ -1,8 +1,12 @@
 //! The pages of the admin endpoint, as JSON. They never contain a key or a token.
 
+use std::collections::BTreeMap;
+
+use data_encoding::HEXLOWER;
 use policy::service::EndpointAddress;
 use serde_json::{Value, json};
 
+use crate::connection::edge_tls::ListenerCertificate;
 use crate::traffic::state::ProxyState;
 
 /// The open connections, oldest first.
@@ -31,10 +35,11 @@ pub(super) fn connections(state: &ProxyState) -> Vec<Value> {
         .collect()
 }
 
-/// The certificate in force and the bundles.
+/// The certificate in force, the bundles, and what listeners of a gateway show.
 pub(super) fn certificates(state: &ProxyState) -> Value {
+    let listeners = listeners(state);
     let Some(credentials) = state.credentials() else {
-        return json!({ "certificate": null, "trust_domains": [] });
+        return json!({ "certificate": null, "trust_domains": [], "listeners": listeners });
     };
     let svid = credentials.svid();
     let bundles: Vec<Value> = credentials
@@ -55,6 +60,40 @@ pub(super) fn certificates(state: &ProxyState) -> Value {
             "generation": credentials.generation(),
         },
         "trust_domains": bundles,
+        "listeners": listeners,
+    })
+}
+
+/// The listeners of a gateway that end TLS, by name, and the certificates that each of them shows.
+fn listeners(state: &ProxyState) -> Vec<Value> {
+    let ports = state.edge.ports();
+    let listeners = ports.values().flat_map(|port| port.listeners());
+    let ends_tls = listeners.filter_map(|one| Some((&one.listener.label, one.tls.as_ref()?)));
+    let by_name: BTreeMap<_, _> = ends_tls.collect();
+    let now = state.clock.unix();
+    let shown = by_name.into_iter().map(|(label, tls)| {
+        let certificates = tls.certificates().iter();
+        let certificates: Vec<_> =
+            certificates.map(|certificate| listener_certificate(certificate, now)).collect();
+        json!({ "listener": &**label, "certificates": certificates })
+    });
+    shown.collect()
+}
+
+fn listener_certificate(certificate: &ListenerCertificate, now: u64) -> Value {
+    let leaf = certificate.leaf();
+    json!({
+        "name": &**certificate.name(),
+        "dns_names": leaf.dns_names,
+        "ip_addresses": leaf.ip_addresses,
+        "subject": leaf.subject,
+        "serial": leaf.serial_hex,
+        "sha256": HEXLOWER.encode(certificate.sha256()),
+        "key": certificate.key_kind(),
+        "not_before": leaf.not_before,
+        "not_after": leaf.not_after,
+        "state": certificate.state(now).as_str(),
+        "valid": certificate.is_valid(now),
     })
 }
 
