@@ -86,6 +86,8 @@ fn every_program_has_exactly_the_rights_that_it_uses() {
     check(
         "postern-controller",
         &[
+            ("apikeypolicies", "list watch", 0),
+            ("apikeypolicies/status", "patch", 0),
             ("authorizationpolicies", "list watch", 0),
             ("authorizationpolicies/status", "patch", 0),
             ("configmaps", "create", 0),

@@ -222,7 +222,17 @@ impl Index {
         documents
     }
 
-    fn collect(&self, gateway: &PolicyName, reader: Reader, into: &mut Documents) {
+    /// The policies about a gateway, its listeners or its ListenerSets that say what is let in, where the pod is its proxy:
+    /// whatever namespace they are of, they are told with those that select it.
+    pub(super) fn server_policies_of_gateway(&self, pod: &ObjectName) -> BTreeSet<PolicyName> {
+        let about = self.gateway_of(pod).map(|gateway| self.about_gateway(gateway).1);
+        let mut names = about.unwrap_or_default();
+        names.retain(|name| name.kind.role().is_of_servers());
+        names
+    }
+
+    /// A gateway and its ListenerSets, and what is about any of them.
+    fn about_gateway(&self, gateway: &PolicyName) -> (Vec<EdgeParent>, BTreeSet<PolicyName>) {
         let mut parents = vec![EdgeParent::Gateway(gateway.object.clone())];
         let of = |parent: &EdgeParent| {
             self.gateways.about.get(parent).into_iter().flatten().cloned().collect::<Vec<_>>()
@@ -231,6 +241,12 @@ impl Index {
         let sets = names.iter().filter(|name| name.kind == PolicyKind::ListenerSet);
         parents.extend(sets.map(|name| EdgeParent::ListenerSet(name.object.clone())));
         names.extend(parents.iter().flat_map(of));
+        (parents, names)
+    }
+
+    fn collect(&self, gateway: &PolicyName, reader: Reader, into: &mut Documents) {
+        let (parents, mut names) = self.about_gateway(gateway);
+        names.retain(|name| !name.kind.role().is_of_servers());
         names.extend(self.class_of(gateway));
         names.insert(gateway.clone());
         let routes: BTreeSet<&PolicyName> =

@@ -45,6 +45,8 @@ pub enum PolicyKind {
     BackendTLSPolicy,
     /// `policy.postern.dev`
     ClientTrafficPolicy,
+    /// `policy.postern.dev`
+    ApiKeyPolicy,
 }
 
 /// What an object of a kind is about.
@@ -91,7 +93,7 @@ const OWN: &str = "policy.postern.dev";
 
 impl PolicyKind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::AuthorizationPolicy,
         Self::PeerAuthentication,
         Self::RequestAuthentication,
@@ -110,6 +112,7 @@ impl PolicyKind {
         Self::ListenerSet,
         Self::BackendTLSPolicy,
         Self::ClientTrafficPolicy,
+        Self::ApiKeyPolicy,
     ];
 
     const fn facts(self) -> KindResource {
@@ -127,6 +130,9 @@ impl PolicyKind {
             }
             Self::TokenPolicy => {
                 ("TokenPolicy", OWN, &["v1alpha1"], "tokenpolicies", Authorization)
+            }
+            Self::ApiKeyPolicy => {
+                ("ApiKeyPolicy", OWN, &["v1alpha1"], "apikeypolicies", Authorization)
             }
             Self::ServiceEntry => {
                 ("ServiceEntry", NETWORKING, &["v1"], "serviceentries", Destination)

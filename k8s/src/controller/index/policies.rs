@@ -150,7 +150,7 @@ impl Index {
                 let document = self.route_document(name, &value, &references);
                 (references, document)
             }
-            KindRole::Gateway => {
+            KindRole::Gateway | KindRole::Authorization | KindRole::Limit => {
                 let references = References::of_gateways(name, &value);
                 (references, ResourceDocument::of_policy(&value))
             }
@@ -228,6 +228,10 @@ impl Index {
             {
                 documents.insert(name.to_string(), document);
             }
+        }
+        for name in self.server_policies_of_gateway(pod) {
+            let served = self.policies.get(&name).and_then(|record| record.served.as_ref());
+            documents.extend(served.map(|served| (name.to_string(), served.document.clone())));
         }
         Some(documents)
     }

@@ -98,7 +98,9 @@ impl References {
         let at = |pointer: &str| items(document, pointer);
         let parents = match name.kind {
             PolicyKind::ListenerSet => document.pointer("/spec/parentRef").into_iter().collect(),
-            PolicyKind::ClientTrafficPolicy => at("/spec/targetRefs"),
+            PolicyKind::ClientTrafficPolicy
+            | PolicyKind::ApiKeyPolicy
+            | PolicyKind::RateLimitPolicy => at("/spec/targetRefs"),
             _ => Vec::new(),
         };
         let targets = match name.kind {

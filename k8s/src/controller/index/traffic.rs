@@ -100,10 +100,12 @@ impl Index {
                 links.attach(name, served);
                 return self.link_gateways(name, served);
             }
-            KindRole::Gateway => return self.link_gateways(name, served),
             KindRole::TrafficPolicy => links.policies_in.entry(namespace),
             KindRole::Grant => links.grants_in.entry(namespace),
-            KindRole::Authorization | KindRole::Limit | KindRole::Destination => return,
+            KindRole::Gateway | KindRole::Authorization | KindRole::Limit => {
+                return self.link_gateways(name, served);
+            }
+            KindRole::Destination => return,
         };
         names.or_default().insert(name.clone());
     }
@@ -118,10 +120,12 @@ impl Index {
                 links.detach(name, served);
                 self.unlink_gateways(name, served);
             }
-            KindRole::Gateway => self.unlink_gateways(name, served),
             KindRole::TrafficPolicy => remove(&mut links.policies_in, namespace, name),
             KindRole::Grant => remove(&mut links.grants_in, namespace, name),
-            KindRole::Authorization | KindRole::Limit | KindRole::Destination => {}
+            KindRole::Gateway | KindRole::Authorization | KindRole::Limit => {
+                self.unlink_gateways(name, served);
+            }
+            KindRole::Destination => {}
         }
     }
 

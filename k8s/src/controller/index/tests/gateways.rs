@@ -427,3 +427,50 @@ proptest! {
         }
     }
 }
+
+/// Keys and limits are told as policies of servers, to the proxy of the gateway that they are about and to nobody else.
+#[test]
+fn what_a_gateway_lets_in_is_told_to_its_proxy() {
+    let hash = format!("sha256:{}", "1".repeat(64));
+    let keys = |target: Value| json!({"targetRefs": [target], "keys": [{"id": "a", "client": "c", "hash": hash}]});
+    let limits = |target: Value| {
+        let limit = json!({"name": "l", "key": "clientAddress", "requests": 1, "per": "1s"});
+        json!({"targetRefs": [target], "limits": [limit]})
+    };
+    let at = |kind: &str, of: &str| json!({"group": GROUP, "kind": kind, "name": of});
+    for (row, kind, namespace, spec, expect) in [
+        ("keys", PolicyKind::ApiKeyPolicy, "shop", keys(at("Gateway", "edge")), true),
+        (
+            "another gateway's",
+            PolicyKind::ApiKeyPolicy,
+            "shop",
+            keys(at("Gateway", "other")),
+            false,
+        ),
+        (
+            "of another namespace",
+            PolicyKind::ApiKeyPolicy,
+            "bank",
+            keys(at("Gateway", "edge")),
+            false,
+        ),
+        (
+            "a ListenerSet's",
+            PolicyKind::ApiKeyPolicy,
+            "bank",
+            keys(at("ListenerSet", "extra")),
+            true,
+        ),
+        ("limits", PolicyKind::RateLimitPolicy, "shop", limits(at("Gateway", "edge")), true),
+    ] {
+        let mut index = index(scene());
+        index.apply(listener_set("bank", "extra"));
+        index.apply(policy(kind, namespace, "p", &spec));
+        assert!(index.refused().is_empty(), "{row}: {:?}", index.refused());
+        let name = format!("{}/{namespace}/p", kind.as_str());
+        let told = policies(&index, "shop", "edge-1");
+        assert_eq!(told.contains(&name), expect, "{row}: {told:?}");
+        assert!(!policies(&index, "shop", "cart-1").contains(&name), "{row}");
+        assert!(!names(&index, "shop", "edge-1").contains(&name), "{row}");
+    }
+}
