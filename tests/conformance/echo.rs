@@ -40,8 +40,13 @@ pub(crate) type Connection = Value;
 impl Echo {
     /// The app of this pod; nothing is served yet.
     pub(crate) fn of(pod: &Pod, namespace: &str) -> Self {
+        Self::named(pod.name(), namespace)
+    }
+
+    /// The same, under another name than the pod's.
+    pub(crate) fn named(pod: &str, namespace: &str) -> Self {
         Self {
-            pod: pod.name().to_owned(),
+            pod: pod.to_owned(),
             namespace: namespace.to_owned(),
             seen: Arc::default(),
             refused: Arc::default(),

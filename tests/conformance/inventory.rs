@@ -6,7 +6,7 @@ use std::fs;
 
 use postern_tests::repository;
 
-use crate::profiles::PROFILES;
+use crate::profiles::{BESIDE, PROFILES};
 use crate::rows;
 
 /// The page, and what to do when it is stale.
@@ -32,7 +32,7 @@ pub(crate) const NAME: &str = "inventory";
 pub(crate) fn check() {
     let rows = rows::all();
     let asked = PROFILES.iter().flat_map(|profile| profile.core.iter().chain(profile.extended));
-    let asked: BTreeSet<&str> = asked.copied().collect();
+    let asked: BTreeSet<&str> = asked.chain(BESIDE).copied().collect();
     let here: BTreeSet<&str> = rows.iter().map(|row| row.name).collect();
     assert_eq!(here.len(), rows.len(), "two rows have one name");
     let there = BTreeSet::from(OF_THE_CONTROLLER);
@@ -76,11 +76,16 @@ run over a stand-in of the API server. This page is printed from the rows; a tes
             }
         }
     }
+    page.push_str("\n## Beside the profiles\n\n| test | row |\n|---|---|\n");
+    for test in BESIDE {
+        page.push_str(&format!("| {test} | {} |\n", place(test)));
+    }
     page
 }
 
 fn place(test: &str) -> String {
     match rows::file_of(test) {
+        _ if rows::OPEN.contains(&test) => "not yet".to_owned(),
         Some(file) => format!("`tests/conformance/rows/{file}.rs`"),
         None => format!("`{CONTROLLER_ROWS}`"),
     }

@@ -167,3 +167,26 @@ pub(crate) const PROFILES: [Profile; 4] = [
     },
     Profile { name: "MESH-GRPC", core: &["MeshBasic", "MeshGRPCRouteWeight"], extended: &[] },
 ];
+
+/// Tests of features that are beside the profiles aimed at, and that there are.
+pub(crate) const BESIDE: &[&str] = &[
+    "TCPRouteInvalidBackendRefNonexistent",
+    "TCPRouteInvalidCrossNamespaceBackendRef",
+    "TCPRouteInvalidNonTCPListener",
+    "TCPRouteMultipleRoutesAttachment",
+    "TCPRouteParentRefAttachAll",
+    "TCPRouteParentRefPortAndSectionName",
+    "TCPRouteReferenceGrant",
+    "TCPRouteWeightedRouting",
+    "TLSRouteHostnameIntersection",
+    "TLSRouteInvalidBackendRefNonexistent",
+    "TLSRouteInvalidBackendRefUnknownKind",
+    "TLSRouteInvalidNoMatchingListener",
+    "TLSRouteInvalidNoMatchingListenerHostname",
+    "TLSRouteInvalidReferenceGrant",
+    "TLSRouteListenerPassthroughSupportedKinds",
+    "TLSRouteListenerTerminateSupportedKinds",
+    "TLSRouteMixedTerminationSameNamespace",
+    "TLSRouteSimpleSameNamespace",
+    "TLSRouteTerminateSimpleSameNamespace",
+];

@@ -8,9 +8,9 @@ use postern_tests::{Pod, wait};
 use tonic::Code;
 
 use crate::exchange::{self, Answer, Exchange, Way};
-use crate::grpc;
 use crate::status::Said;
 use crate::world::World;
+use crate::{greetings, grpc};
 
 /// A test of the conformance suite, in our words.
 #[derive(Clone, Copy)]
@@ -260,6 +260,31 @@ impl Scene<'_> {
         }
     }
 
+    /// Connects, and hears what the app says first: its pod.
+    ///
+    /// # Errors
+    /// Why nothing was heard.
+    pub(crate) fn greeting(&self, address: SocketAddr) -> Result<String, String> {
+        self.caller().run(greetings::hear(address))
+    }
+
+    /// The same this often, and counts who answered.
+    pub(crate) fn greeting_shares(
+        &self,
+        count: usize,
+        address: SocketAddr,
+    ) -> HashMap<String, usize> {
+        let pods = self.caller().run(async move {
+            let mut pods = Vec::new();
+            while pods.len() < count {
+                let heard = (0..20).map(|_| greetings::hear(address));
+                pods.extend(futures_util::future::join_all(heard).await);
+            }
+            pods
+        });
+        counted(pods.into_iter().map(|pod| pod.expect("a greeting")).collect())
+    }
+
     /// The name of the row.
     pub(crate) fn name(&self) -> &str {
         self.row.name
@@ -291,7 +316,8 @@ impl Scene<'_> {
         self.said("BackendTLSPolicy", "infra", name).ancestor()
     }
 
-    fn said(&self, kind: &str, namespace: &str, name: &str) -> Said {
+    /// What is said of an object.
+    pub(crate) fn said(&self, kind: &str, namespace: &str, name: &str) -> Said {
         let row = self.row.object_name();
         match self.changed.get() {
             true => Said::find(&self.world.check(), &row, kind, namespace, name),

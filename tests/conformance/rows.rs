@@ -14,13 +14,15 @@ mod protocols;
 mod redirects;
 mod references;
 mod rewrites;
+mod tcp_routes;
 mod tls;
+mod tls_routes;
 mod weights;
 
 use crate::row::Row;
 
 /// Every row with its file, in the order in which they run.
-const FILES: [(&str, &[Row]); 16] = [
+const FILES: [(&str, &[Row]); 18] = [
     ("matching", matching::ROWS),
     ("headers", headers::ROWS),
     ("redirects", redirects::ROWS),
@@ -37,7 +39,12 @@ const FILES: [(&str, &[Row]); 16] = [
     ("certificate_grants", certificate_grants::ROWS),
     ("listener_sets", listener_sets::ROWS),
     ("listener_set_routes", listener_set_routes::ROWS),
+    ("tcp_routes", tcp_routes::ROWS),
+    ("tls_routes", tls_routes::ROWS),
 ];
+
+/// Rows that do not hold yet, and are not run.
+pub(crate) const OPEN: &[&str] = &["GatewayTLSBackendClientCertificate"];
 
 /// Every row, in the order in which they run.
 pub(crate) fn all() -> Vec<Row> {

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::{Arc, OnceLock};
 
-use postern_tests::certificates::replace;
+use postern_tests::certificates::{Svid, TestAuthority, replace};
 use postern_tests::{Mesh, Pod};
 use rustls::ClientConfig;
 use rustls::client::WebPkiServerVerifier;
@@ -14,16 +14,17 @@ use crate::certificates::Certificates;
 use crate::echo::Echo;
 use crate::exchange::Way;
 use crate::row::{By, Row, service_name};
-use crate::{grpc, tls_app};
+use crate::{greetings, grpc, tls_app};
 
 /// The first of the addresses at which rows of sidecars have their services, in the mesh's own network.
 const FIRST_VIP: u8 = 200;
 
-/// Ports of the apps: HTTP/1.1, HTTP/2 in the clear, gRPC, and TLS of the app's own.
+/// Ports of the apps: HTTP/1.1, HTTP/2 in the clear, gRPC, bytes, and TLS of the app's own, twice.
 const HTTP: u16 = 8080;
 const H2C: u16 = 8081;
 const GRPC: u16 = 7070;
-const TLS: u16 = 8443;
+const BYTES: u16 = 9000;
+const TLS: [u16; 2] = [8443, 9443];
 
 /// The apps in the mesh: pod and namespace. A service of the same name leads to each.
 const APPS: [(&str, &str); 5] = [
@@ -62,13 +63,10 @@ impl World {
         }
         let [web, tls] = &outside;
         Echo::of(web, "web").serve(web, HTTP);
-        tls_app::serve(
-            &Echo::of(tls, "web"),
-            tls,
-            TLS,
-            &certificates.app,
-            &certificates.app_authority,
-        );
+        for (name, port) in ["tls", "tls-2"].into_iter().zip(TLS) {
+            let (own, authority) = (&certificates.app, &certificates.app_authority);
+            tls_app::serve(&Echo::named(name, "web"), tls, port, own, authority);
+        }
         let caller = mesh.pod("caller").namespace("infra").start_unready();
         let statuses = OnceLock::new();
         let mut world =
@@ -120,21 +118,14 @@ impl World {
         alpn: &[&str],
         partner: Option<usize>,
     ) -> Way {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let roots = tls_app::roots(&self.certificates.edge_authority);
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("TLS 1.2 and 1.3")
-            .with_webpki_verifier(verifier.build().expect("a verifier"));
-        let mut config = match partner.map(|number| &self.certificates.partners[number]) {
-            None => builder.with_no_client_auth(),
-            Some(shown) => builder
-                .with_client_auth_cert(shown.chain(), shown.key())
-                .expect("a certificate and its key"),
-        };
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Way::Tls(Arc::new(config), name.map(str::to_owned))
+        let shown = partner.map(|number| &self.certificates.partners[number]);
+        let config = client(&self.certificates.edge_authority, alpn, shown);
+        Way::Tls(config, name.map(str::to_owned))
+    }
+
+    /// A client over TLS that believes the app outside the mesh, and no gateway.
+    pub(crate) fn tls_to_app(&self, name: &str) -> Way {
+        Way::Tls(client(&self.certificates.app_authority, &[], None), Some(name.to_owned()))
     }
 
     /// The certificate that a gateway is to show to apps, as these tell it.
@@ -181,10 +172,15 @@ impl World {
             "metadata": {"name": "postern"},
             "spec": {"controllerName": "postern.dev/gateway"},
         });
-        let port = json!([port(HTTP, HTTP, "http", "HTTP")]);
-        let web = service("web", "web", "MESH_EXTERNAL", &port, &[&self.outside[0]]);
-        let all = [class, namespace("infra"), namespace("app"), namespace("web"), web];
-        all.map(|document| document.to_string()).join("\n---\n")
+        let ports = json!([port(HTTP, HTTP, "http", "HTTP")]);
+        let web = service("web", "web", "MESH_EXTERNAL", &ports, &[&self.outside[0]]);
+        let mut all = vec![class, namespace("infra"), namespace("app"), namespace("web"), web];
+        // The app with TLS of its own, as those know it who carry its connections.
+        for (name, target) in ["tls-v1", "tls-v2"].into_iter().zip(TLS) {
+            let ports = json!([port(443, target, "tls", "TLS")]);
+            all.push(service(name, "infra", "MESH_EXTERNAL", &ports, &[&self.outside[1]]));
+        }
+        all.iter().map(Value::to_string).collect::<Vec<_>>().join("\n---\n")
     }
 
     /// The service of a row of sidecars: both versions of the app, at an address of its own.
@@ -200,7 +196,8 @@ impl World {
 
     /// A service outside the mesh where an app expects TLS; nothing but a policy says so.
     pub(crate) fn service_of_tls(&self, name: &str) -> Value {
-        let ports = json!([port(443, TLS, "tls", "HTTP"), port(TLS, TLS, "other", "HTTP")]);
+        let [first, _] = TLS;
+        let ports = json!([port(443, first, "tls", "HTTP"), port(first, first, "other", "HTTP")]);
         service(name, "infra", "MESH_EXTERNAL", &ports, &[&self.outside[1]])
     }
 
@@ -221,6 +218,24 @@ impl World {
         pod.ready();
         pod
     }
+}
+
+fn client(authority: &TestAuthority, alpn: &[&str], shown: Option<&Svid>) -> Arc<ClientConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(tls_app::roots(authority), provider.clone());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_webpki_verifier(verifier.build().expect("a verifier"));
+    let mut config = match shown {
+        None => builder.with_no_client_auth(),
+        Some(shown) => builder
+            .with_client_auth_cert(shown.chain(), shown.key())
+            .expect("a certificate and its key"),
+    };
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
 }
 
 fn port(number: u16, target: u16, name: &str, protocol: &str) -> Value {
@@ -255,7 +270,8 @@ fn app(mesh: &Mesh, name: &str, namespace: &str) -> Pod {
     });
     mesh.policy(&format!("{name}-callers"), &policy.to_string());
     let pod = mesh.pod(name).namespace(namespace);
-    pod.port(HTTP, "http").port(H2C, "http2").port(GRPC, "grpc").start_unready()
+    let pod = pod.port(HTTP, "http").port(H2C, "http2").port(GRPC, "grpc").port(BYTES, "tcp");
+    pod.start_unready()
 }
 
 fn serve(pod: &Pod, namespace: &str) -> Echo {
@@ -263,5 +279,6 @@ fn serve(pod: &Pod, namespace: &str) -> Echo {
     echo.serve(pod, HTTP);
     echo.serve(pod, H2C);
     grpc::serve(pod, GRPC);
+    greetings::serve(pod, BYTES);
     echo
 }
