@@ -26,7 +26,7 @@ use tokio::net::{TcpSocket, TcpStream};
 pub use abortable::{AbortableStream, StreamAborter};
 pub use arrival::poll_arrival;
 pub use chunk::CHUNK;
-pub use listener::BoundListener;
+pub use listener::{BoundListener, is_listening, stop_listening};
 pub use metered::MeteredIo;
 pub use read_ahead::ReadAheadIo;
 pub use yielding::YieldingIo;

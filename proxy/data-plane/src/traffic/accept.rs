@@ -86,7 +86,7 @@ async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPur
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = drain.wait_for(|d| *d >= last) => return,
-            () = closed(&worker, &purpose) => return,
+            () = closed(&worker, &purpose) => return net::stop_listening(&listener),
         };
         match accepted {
             Ok((stream, source)) => {

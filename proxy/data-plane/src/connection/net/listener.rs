@@ -1,8 +1,8 @@
 //! Listening sockets: bound first, listening later, and possibly those that another process has opened.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -77,6 +77,19 @@ impl BoundListener {
     }
 }
 
+/// Ends listening for every holder of the socket (shutdown(2)): a copy that waits for a successor would go on taking
+/// connections that nobody accepts.
+pub fn stop_listening(listener: &impl AsFd) {
+    // It fails only where it does not listen, and then nothing is left to do.
+    let _ = SockRef::from(listener).shutdown(Shutdown::Both);
+}
+
+/// Whether a socket listens.
+#[must_use]
+pub fn is_listening(socket: &impl AsFd) -> bool {
+    SockRef::from(socket).is_listener().unwrap_or(false)
+}
+
 fn bind(address: SocketAddr) -> io::Result<BoundListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
@@ -126,6 +139,24 @@ mod tests {
         drop(first);
         let (_, source) = second.listen(64, KEEPALIVE).unwrap().accept().unwrap();
         assert_eq!(source, client.local_addr().unwrap());
+    }
+
+    #[test]
+    fn a_socket_that_stops_is_in_nobodys_way() {
+        let bound = BoundListener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = bound.listen(16, KEEPALIVE).unwrap();
+        let (address, copy) = (listener.local_addr().unwrap(), listener.try_clone().unwrap());
+        stop_listening(&listener);
+        drop(listener);
+        assert!(!is_listening(&copy));
+        assert!(TcpStream::connect(address).is_err());
+        // Who takes the address again gets every connection.
+        let again = BoundListener::bind(address).unwrap().listen(16, KEEPALIVE).unwrap();
+        assert!(is_listening(&again));
+        for _ in 0..20 {
+            let client = TcpStream::connect(address).unwrap();
+            assert_eq!(again.accept().unwrap().1, client.local_addr().unwrap());
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::FRAME_TIMEOUT;
 use super::channel::{Channel, ChannelError};
 use super::frame::{Frame, MAX_DESCRIPTORS};
 use super::meeting_point::MeetingPointListener;
+use crate::connection::net::is_listening;
 use crate::control::drain;
 use crate::traffic::state::{DrainStage, ProxyState};
 
@@ -108,19 +109,21 @@ async fn until_it_accepts(
         received => received?,
     };
     expect(said, &Frame::Request)?;
+    // A gateway's port that has gone listens no more.
+    let sockets: Vec<_> = sockets.iter().filter(is_listening).collect();
     tracing::info!(process = channel.peer, sockets = sockets.len(), "a successor prepares");
-    hand_out(channel, sockets).await?;
+    hand_out(channel, &sockets).await?;
     // It has a deadline of its own, and the last word about it.
     let (said, _) = channel.receive_within(limit + FRAME_TIMEOUT).await?;
     expect(said, &Frame::Accepting)
 }
 
-async fn hand_out(channel: &Channel, sockets: &[OwnedFd]) -> Result<(), ChannelError> {
+async fn hand_out(channel: &Channel, sockets: &[&OwnedFd]) -> Result<(), ChannelError> {
     let mut left = sockets.len();
     for some in sockets.chunks(MAX_DESCRIPTORS) {
         left -= some.len();
         let remaining = u32::try_from(left).unwrap_or(u32::MAX);
-        let descriptors: Vec<_> = some.iter().map(OwnedFd::as_fd).collect();
+        let descriptors: Vec<_> = some.iter().map(|socket| socket.as_fd()).collect();
         channel.send(&Frame::Sockets { remaining }, &descriptors).await?;
     }
     Ok(())
