@@ -64,8 +64,11 @@ pub(crate) fn run(rows: &[Row], threads: usize, row: impl Fn(usize) + Sync) -> E
         loop {
             let place = next.fetch_add(1, Ordering::SeqCst);
             let Some(Row { name, .. }) = rows.get(place) else { return };
+            let start = Instant::now();
             let passed = catch_unwind(AssertUnwindSafe(|| row(place))).is_ok();
-            println!("row {name} ... {}", if passed { "ok" } else { "FAILED" });
+            let (result, took) =
+                (if passed { "ok" } else { "FAILED" }, start.elapsed().as_secs_f32());
+            println!("row {name} ... {result} ({took:.1} s)");
             if !passed {
                 failed.lock().unwrap().push(*name);
             }
