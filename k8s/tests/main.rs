@@ -10,6 +10,7 @@ mod controller;
 mod crds;
 mod documentation;
 mod gateway_conformance;
+mod gateway_rows;
 mod gateways;
 mod offline;
 mod pod;
