@@ -34,8 +34,8 @@ use serde::Serialize;
 
 use crate::check::BAD_CONFIGURATION;
 use crate::policy_tools::recorded::{self, RecordedTraffic};
-use data_plane::control::config::Config;
 use data_plane::control::config::load;
+use data_plane::control::config::{Config, GatewayConfig};
 use data_plane::http::gate::{self, GateRefusal, GateSettings, HeadLimits};
 use data_plane::http::headers;
 use data_plane::traffic::authorize::{
@@ -103,9 +103,12 @@ pub fn command(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         replay(&checked.config, &snapshot, log, io::stdout().lock())?;
         return Ok(ExitCode::SUCCESS);
     }
+    // A sidecar's configuration says nothing of Gateways: then all of our class are asked about.
+    let served = checked.config.gateway.as_ref();
+    let served = served.map_or_else(GatewaySelection::default, GatewayConfig::selection);
     let called = CalledServices {
         routes: RouteTable::build(&checked.resources, &checked.config.workload),
-        gateways: GatewayTable::build(&checked.resources, &GatewaySelection::default()),
+        gateways: GatewayTable::build(&checked.resources, &served),
         resources: &checked.resources,
     };
     let outcome =
