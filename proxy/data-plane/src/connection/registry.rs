@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use policy::Snapshot;
 use tokio::sync::Notify;
 
-use crate::connection::mesh_connection::MeshConnection;
+use crate::connection::mesh_connection::{LifetimeBounds, MeshConnection};
 use crate::labels::{CloseReason, Direction, Protocol};
 use closing::CloseSignal;
 
@@ -91,6 +91,8 @@ pub struct Connection {
     in_flight: AtomicU32,
     /// The mesh TLS connection that it is, or that carries it; shared by all streams of one.
     mesh_connection: OnceLock<Arc<MeshConnection>>,
+    /// What the certificate of a client at the edge bounds, where the client is somebody by it.
+    client_bounds: OnceLock<LifetimeBounds>,
     received: AtomicU64,
     sent: AtomicU64,
     /// Since when the client has read none of the pending bytes: a coarse second plus one; 0 while it reads, [`OPAQUE`]
@@ -155,20 +157,30 @@ impl Connection {
         self.mesh_connection.get()
     }
 
-    /// Whether a certificate of its mesh TLS connection has expired.
+    /// Bounds it by the certificate of its client at the edge, which ends at `ends`; both are Unix seconds. Only the first
+    /// call counts.
+    pub fn bound_by_client_certificate(&self, now: u64, ends: u64) {
+        let _ = self.client_bounds.set(LifetimeBounds::new(now, ends, self.id));
+    }
+
+    /// What certificates bound: those of its mesh TLS connection, and that of a client at the edge.
+    fn bounds(&self) -> impl Iterator<Item = LifetimeBounds> {
+        let mesh = self.mesh_connection().map(|mesh_connection| mesh_connection.bounds());
+        mesh.into_iter().chain(self.client_bounds.get().copied())
+    }
+
+    /// Whether a certificate that bounds it has expired.
     pub fn has_expired(&self, unix: u64) -> bool {
-        self.mesh_connection()
-            .is_some_and(|mesh_connection| unix >= mesh_connection.bounds().expires)
+        self.bounds().any(|bounds| unix >= bounds.expires)
     }
 
     /// The moment at which bytes of this protocol must end because of a certificate; `u64::MAX` when there is none.
     /// Opaque bytes cannot be drained, so they have until the certificate's end.
     pub fn expiry(&self) -> u64 {
-        let bounds = self.mesh_connection().map(|mesh_connection| mesh_connection.bounds());
-        bounds.map_or(u64::MAX, |bounds| match self.protocol() {
-            Protocol::Tcp => bounds.expires,
-            _ => bounds.drain_at,
-        })
+        let opaque = self.protocol() == Protocol::Tcp;
+        let moments =
+            self.bounds().map(|bounds| if opaque { bounds.expires } else { bounds.drain_at });
+        moments.min().unwrap_or(u64::MAX)
     }
 
     /// Sets the phase and when it began.
@@ -363,6 +375,7 @@ impl Registry {
             since: AtomicU32::new(now),
             in_flight: AtomicU32::new(0),
             mesh_connection: OnceLock::new(),
+            client_bounds: OnceLock::new(),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             unread: AtomicU32::new(0),
@@ -434,5 +447,31 @@ impl Drop for RegisteredConnection {
     fn drop(&mut self) {
         self.registry.shards[self.shard].lock().remove(&self.connection.id);
         self.registry.open.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s28_a_client_of_the_edge_is_somebody_for_as_long_as_its_certificate_lasts() {
+        let registry = Arc::new(Registry::new(1));
+        let address: SocketAddr = ([192, 0, 2, 1], 443).into();
+        let register = |protocol| {
+            let connection = registry.register(0, Direction::Inbound, address, address, 0);
+            connection.set_protocol(protocol);
+            connection
+        };
+        let nobody = register(Protocol::Http2);
+        assert_eq!((nobody.expiry(), nobody.has_expired(u64::MAX - 1)), (u64::MAX, false));
+        for (row, protocol, drained) in
+            [("requests", Protocol::Http2, 1800..1900), ("bytes", Protocol::Tcp, 2000..2001)]
+        {
+            let partner = register(protocol);
+            partner.bound_by_client_certificate(1000, 2000);
+            assert!(drained.contains(&partner.expiry()), "{row}: {}", partner.expiry());
+            assert!(!partner.has_expired(1999) && partner.has_expired(2000), "{row}");
+        }
     }
 }

@@ -236,7 +236,7 @@ impl GatewayConnection {
         let accepted = accepted.map_err(|error| self.failed_handshake(&error))?;
         state.metrics.handshake("edge", "ok");
         if let Some(certificate) = &accepted.client {
-            partner::introduce(&self.connection, listener, certificate)?;
+            partner::introduce(&self.connection, listener, certificate, state.clock.unix())?;
         }
         Ok((accepted.io, accepted.alpn))
     }

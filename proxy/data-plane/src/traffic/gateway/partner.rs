@@ -9,7 +9,8 @@ use crate::labels::CloseReason;
 use crate::traffic::edge::EdgeListener;
 
 /// Tells the connection who its client is, where a ClientTrafficPolicy maps the verified certificate to a principal; any
-/// other certificate makes nobody of it.
+/// other certificate makes nobody of it. Nobody is somebody for longer than the certificate is valid, so the connection
+/// ends with it; `now` is in Unix seconds.
 ///
 /// # Errors
 /// The certificate has names of several principals.
@@ -17,6 +18,7 @@ pub(super) fn introduce(
     connection: &RegisteredConnection,
     listener: &EdgeListener,
     certificate: &ClientCertificate,
+    now: u64,
 ) -> Result<(), ConnectionRefusal> {
     let Some(mappings) = &listener.clients.client_certificates else { return Ok(()) };
     let read = &certificate.read;
@@ -25,6 +27,7 @@ pub(super) fn introduce(
         ConnectionRefusal::new(CloseReason::Handshake, "bad_certificate", error)
     })?;
     if let Some(id) = principal {
+        connection.bound_by_client_certificate(now, certificate.read.not_after);
         connection.set_peer(Peer {
             id: id.clone(),
             not_after: certificate.read.not_after,
