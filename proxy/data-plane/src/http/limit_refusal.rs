@@ -98,3 +98,58 @@ impl LimitRefusal {
 pub fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::http::error::RequestError;
+
+    #[test]
+    fn what_a_refused_caller_is_told() {
+        let quota = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+        for (kind, wait, status, reason, problem, retry) in [
+            (LimitRefusalKind::Rate, 600, 429, "rate_limited", quota, "1"),
+            (LimitRefusalKind::Rate, 1_001, 429, "rate_limited", quota, "2"),
+            (LimitRefusalKind::Rate, 0, 429, "rate_limited", quota, "1"),
+            (LimitRefusalKind::Concurrency, 1_000, 429, "concurrency_limited", "about:blank", "1"),
+            (
+                LimitRefusalKind::NoStore,
+                1_000,
+                503,
+                "rate_limit_store_unavailable",
+                "about:blank",
+                "1",
+            ),
+        ] {
+            let refusal = LimitRefusal {
+                limit: "shop/limits/secret-name".into(),
+                name: "per-caller".into(),
+                kind,
+                retry_after: Duration::from_millis(wait),
+            };
+            let (body, error) = (refusal.problem(status), RequestError::Limited(Box::new(refusal)));
+            let response = error.response(false);
+            assert_eq!(response.status().as_u16(), status, "{reason}");
+            let field = |name: &str| response.headers().get(name).map(|value| value.as_bytes());
+            assert_eq!(field("retry-after"), Some(retry.as_bytes()), "{reason}");
+            assert_eq!(field("content-type"), Some(&b"application/problem+json"[..]), "{reason}");
+            assert_eq!(field("x-postern-reason"), Some(reason.as_bytes()));
+            assert!(body.contains(problem) && body.contains(reason), "{body}");
+            assert_eq!(body.contains("per-caller"), kind == LimitRefusalKind::Rate, "{body}");
+            assert!(!body.contains("secret-name"), "policies are not told: {body}");
+            let grpc = error.response(true);
+            assert_eq!(grpc.status(), StatusCode::OK);
+            let grpc_status = if status == 429 { "8" } else { "14" };
+            assert_eq!(
+                grpc.headers().get("grpc-status").map(|s| s.as_bytes()),
+                Some(grpc_status.as_bytes())
+            );
+            assert_eq!(
+                grpc.headers().get("retry-after").map(|s| s.as_bytes()),
+                Some(retry.as_bytes())
+            );
+        }
+    }
+}
