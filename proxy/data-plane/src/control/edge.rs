@@ -4,20 +4,22 @@
 //! Whatever cannot be made fails closed, by itself: a listener without a usable certificate refuses every handshake, and
 //! the others go on. A certificate that is refused leaves the one of before in force.
 
+mod client_certificates;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use identity::TrustDomain;
-use policy::client_traffic::{CertificateMode, ClientTraffic, ClientTrafficSettings, MinimumTls};
+use policy::client_traffic::{ClientTraffic, ClientTrafficSettings, MinimumTls};
 use policy::core_group::Secret;
-use policy::gateway::{ClientValidationMode, ListenerProtocol, TlsMode};
+use policy::gateway::{ListenerProtocol, TlsMode};
 use policy::{GatewayListener, GatewaySelection, GatewayTable, Resources};
 use zeroize::Zeroizing;
 
 use crate::clock::unix_now;
 use crate::connection::edge_tls::{
-    CertificateStore, ClientAuthentication, ClientAuthorities, EdgeProtocols, EdgeTls,
-    EdgeTlsOptions, OfferedCertificate, SessionTickets, TlsVersion,
+    CertificateStore, EdgeProtocols, EdgeTls, EdgeTlsOptions, OfferedCertificate, SessionTickets,
+    TlsVersion,
 };
 use crate::control::config::{CertificateFiles, GatewayConfig};
 use crate::control::gateway_certificates;
@@ -25,6 +27,7 @@ use crate::limits::Limits;
 use crate::telemetry::metrics::Metrics;
 use crate::traffic::answer_fields::AnswerFields;
 use crate::traffic::edge::{EdgeListener, EdgePort, EdgePorts, GatewayBind};
+use client_certificates::{AskedCertificates, client_authentication, client_authorities};
 
 /// What stays from one change to the next.
 #[derive(Debug)]
@@ -105,8 +108,11 @@ impl EdgeBuilder {
     ) -> EdgeListener {
         let clients = clients.of(&listener.place());
         let ends_here = |tls: &&policy::ListenerTls| tls.mode == TlsMode::Terminate;
+        let asked = client_authorities(listener, clients, resources);
+        let authorities = asked.as_ref().ok().and_then(|asked| asked.as_ref());
+        let authorities = authorities.map(|(pem, _)| Arc::clone(pem));
         let tls = listener.tls.as_ref().filter(ends_here).and_then(|_| {
-            let made = self.tls(listener, clients, resources);
+            let made = asked.and_then(|asked| self.tls(listener, clients, asked.as_ref()));
             made.map_err(|error| problems.push(format!("listener {}: {error}", listener.label)))
                 .ok()
         });
@@ -114,6 +120,7 @@ impl EdgeBuilder {
             listener: Arc::clone(listener),
             gateway: listener.gateway.to_string().into(),
             clients: Arc::clone(clients),
+            authorities,
             tls,
             answer_fields: AnswerFields::of(clients),
             limits: limits(self.limits, clients),
@@ -124,7 +131,7 @@ impl EdgeBuilder {
         &mut self,
         listener: &GatewayListener,
         clients: &ClientTrafficSettings,
-        resources: &Resources,
+        asked: Option<&AskedCertificates>,
     ) -> Result<EdgeTls, String> {
         let named = listener.tls.iter().flat_map(|tls| &tls.certificates);
         let found = named.filter_map(|name| self.certificates.get(&name.to_string()).cloned());
@@ -145,48 +152,10 @@ impl EdgeBuilder {
             ListenerProtocol::Https => EdgeProtocols::Http,
             _ => EdgeProtocols::Opaque,
         };
-        let client = client_authentication(listener, clients, resources)?;
+        let client = client_authentication(asked)?;
         let options =
             EdgeTlsOptions { certificates, client, minimum, protocols, tickets: Some(tickets) };
         EdgeTls::new(options).map_err(|error| error.to_string())
-    }
-}
-
-/// Whose certificates are asked for: those that a ClientTrafficPolicy names, else those of the Gateway itself.
-fn client_authentication(
-    listener: &GatewayListener,
-    clients: &ClientTrafficSettings,
-    resources: &Resources,
-) -> Result<ClientAuthentication, String> {
-    let taken =
-        |pem: &[u8]| ClientAuthorities::from_pem(pem, None).map_err(|error| error.to_string());
-    let of_policy = clients.client_certificates.as_ref().filter(|own| !own.authorities.is_empty());
-    if let Some(own) = of_policy {
-        let mut pem = Vec::new();
-        for name in &own.authorities {
-            let maps = resources.config_maps().iter();
-            let found = maps
-                .filter(|map| map.id.to_string() == **name)
-                .find_map(|map| map.authorities.as_ref());
-            let found = found.ok_or_else(|| format!("there is no ConfigMap {name} with ca.crt"))?;
-            pem.extend_from_slice(found.as_bytes());
-            pem.push(b'\n');
-        }
-        return Ok(match own.mode {
-            CertificateMode::Required => ClientAuthentication::Required(taken(&pem)?),
-            CertificateMode::Optional => ClientAuthentication::Optional(taken(&pem)?),
-        });
-    }
-    match listener.tls.as_ref().and_then(|tls| tls.client_certificates.as_ref()) {
-        None => Ok(ClientAuthentication::None),
-        Some(own) => Ok(match own.mode {
-            ClientValidationMode::AllowValidOnly => {
-                ClientAuthentication::Required(taken(&own.authorities)?)
-            }
-            ClientValidationMode::AllowInsecureFallback => {
-                ClientAuthentication::Optional(taken(&own.authorities)?)
-            }
-        }),
     }
 }
 

@@ -56,12 +56,24 @@ pub struct EdgeListener {
     pub gateway: Box<str>,
     /// What its clients may do.
     pub clients: Arc<ClientTrafficSettings>,
+    /// Whose certificates its clients may show, PEM; `None`: none is asked for.
+    pub authorities: Option<Arc<[u8]>>,
     /// Its TLS, where that ends here; without it every handshake is refused.
     pub tls: Option<EdgeTls>,
     /// What is added to its answers, and what is taken off.
     pub answer_fields: Arc<AnswerFields>,
     /// The limits of its connections.
     pub limits: Limits,
+}
+
+impl EdgeListener {
+    /// Whether a client that has proved who it is to `before` is the same to this listener: whom certificates come from, and
+    /// whom they make of their holders, is what it was.
+    #[must_use]
+    pub fn knows_clients_as(&self, before: &Self) -> bool {
+        self.authorities == before.authorities
+            && self.clients.client_certificates == before.clients.client_certificates
+    }
 }
 
 impl EdgePort {

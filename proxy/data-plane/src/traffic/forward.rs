@@ -5,16 +5,16 @@
 
 mod attempts;
 mod backend;
-mod backend_cache;
+pub(crate) mod backend_cache;
 mod connection;
 mod external;
 mod grpc_timeout;
 mod mirrors;
-mod name_cache;
+pub(crate) mod name_cache;
 mod outcome;
 mod outside;
 mod retry;
-mod route_meters;
+pub(crate) mod route_meters;
 mod routed;
 mod service_match;
 
@@ -37,11 +37,8 @@ use crate::traffic::worker::Worker;
 #[cfg(test)]
 pub(crate) use backend::has_identity;
 pub(crate) use backend::labels;
-pub(crate) use backend_cache::BackendCache;
 pub(crate) use connection::OpaqueTarget;
 pub(crate) use external::{begins_tls, resolve as resolve_external};
-pub(crate) use name_cache::NameCache;
-pub(crate) use route_meters::RouteMeters;
 pub(crate) use routed::{RequestPlace, RoutedRequest, Upstream, choose, draw};
 pub(crate) use service_match::{ServiceMatch, by_host, resolve_host};
 

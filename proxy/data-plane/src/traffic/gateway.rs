@@ -6,7 +6,6 @@
 //! sidecar at the other end judges that like any caller's.
 
 mod arrival;
-mod client_connections;
 mod http;
 mod partner;
 
@@ -35,7 +34,6 @@ use crate::traffic::forward::{self, OpaqueTarget};
 use crate::traffic::judge;
 use crate::traffic::record::ConnectionRecord;
 use crate::traffic::worker::Worker;
-pub(crate) use client_connections::ClientConnections;
 
 /// One connection of a client, as its phases see it.
 pub(crate) struct GatewayConnection {

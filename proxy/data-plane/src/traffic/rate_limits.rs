@@ -1,5 +1,4 @@
-//! The phase that limits requests: after authorization, because limits are kept by caller and a refused caller uses up
-//! nobody's share.
+//! How many requests callers have made, and how many they may.
 //!
 //! Which limits a request meets and as whose is told by the `policy` crate ([`policy::RateLimits`]); counting is done by
 //! the crate `rate-limit`, in one state for all workers. Where no limit is in force, a request costs one look.
@@ -20,9 +19,7 @@ use policy::{HttpFacts, LimitRequest, RateLimits};
 use rate_limit::{Decision, KeyBudget, KeyDigests, Quota};
 
 use crate::clock::Clock;
-use crate::http::error::RequestError;
 use crate::telemetry::metrics::Metrics;
-use crate::traffic::exchange::{Exchange, Phase};
 use in_force::LimitsInForce;
 use met::MetLimits;
 
@@ -42,7 +39,7 @@ pub struct RequestLimits {
 pub(crate) struct LimitCaller<'a> {
     /// The verified peer, as policies write principals.
     pub(crate) principal: Option<&'a str>,
-    /// The TCP peer's address; what a trusted hop reported comes before it ([`Exchange::remote_ip`]).
+    /// The TCP peer's address; what a trusted hop reported comes before it.
     pub(crate) source: IpAddr,
     /// At a gateway, the listener it came in by.
     pub(crate) listener: Option<ListenerName<'a>>,
@@ -128,38 +125,18 @@ impl RequestLimits {
         }
     }
 
-    /// The limits that an exchange meets; `None` where there are none.
-    fn met_by(&self, exchange: &Exchange<'_>, caller: &LimitCaller<'_>) -> Option<MetLimits> {
+    /// The limits that a request meets; `None` where there are none. `client` is the client's address.
+    pub(crate) fn met_by(
+        &self,
+        http: HttpFacts<'_>,
+        client: IpAddr,
+        caller: &LimitCaller<'_>,
+    ) -> Option<MetLimits> {
         let in_force = self.in_force.load();
         if in_force.rules().is_empty() {
             return None;
         }
-        let facts = exchange.facts();
-        let client = exchange.remote_ip.unwrap_or(caller.source);
-        MetLimits::of(&in_force, &caller.request(facts.http(), client), &self.digests)
-    }
-
-    /// Applies the limits to an exchange. The answer will say what is left, and holds its place among those under way
-    /// until it has ended.
-    pub(crate) fn limit<'s, 'e, 'x>(
-        &'s self,
-        exchange: &'e mut Exchange<'x>,
-        caller: &LimitCaller<'_>,
-    ) -> impl Future<Output = Phase<()>> + Send + use<'s, 'e, 'x> {
-        let met = self.met_by(exchange, caller);
-        async move {
-            let Some(met) = met else { return Ok(()) };
-            if met.waits() {
-                // A worker has few fast places for loaded snapshots.
-                exchange.snapshot.take();
-            }
-            let outcome = met.decide(self).await;
-            exchange.record.limited(outcome.fields, outcome.underway);
-            match outcome.refusal {
-                None => Ok(()),
-                Some(refusal) => Err(RequestError::Limited(refusal).into()),
-            }
-        }
+        MetLimits::of(&in_force, &caller.request(http, client), &self.digests)
     }
 }
 

@@ -205,8 +205,8 @@ fn copy<A, B>(request: &Request<A>, body: B) -> Request<B> {
 }
 
 #[cfg(test)]
-#[allow(clippy::panic)]
 mod tests {
+    #![allow(clippy::panic)]
     use http::{HeaderValue, Method};
 
     use super::*;

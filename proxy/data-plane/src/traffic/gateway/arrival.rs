@@ -8,10 +8,10 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 
 use super::ConnectionRefusal;
-use super::client_connections::CountedConnection;
 use crate::connection::net::{self, AbortableStream, BoxedIo, StreamAborter};
 use crate::connection::proxy_protocol;
 use crate::labels::CloseReason;
+use crate::traffic::client_connections::CountedConnection;
 use crate::traffic::edge::EdgePort;
 use crate::traffic::worker::Worker;
 

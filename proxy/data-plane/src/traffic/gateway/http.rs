@@ -24,6 +24,7 @@ use crate::traffic::edge::{EdgeListener, EdgePort};
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
 use crate::traffic::forward::{self, Forwarder, RequestPlace, RoutedRequest};
 use crate::traffic::judge::RequestJudge;
+use crate::traffic::limit_phase;
 use crate::traffic::rate_limits::LimitCaller;
 use crate::traffic::record::RequestRecord;
 
@@ -91,6 +92,10 @@ impl GatewayPhases {
         let found = port.by_host(host).ok_or_else(not_found)?;
         match &self.listener {
             Some(own) if own.listener.label != found.listener.label => {
+                Err(RequestError::Misdirected(host.to_owned()))
+            }
+            // Who the client is was said by rules that are gone: it is asked again, on another connection.
+            Some(own) if !found.knows_clients_as(own) => {
                 Err(RequestError::Misdirected(host.to_owned()))
             }
             _ => Ok(found.clone()),
@@ -202,7 +207,8 @@ impl ExchangePhases for GatewayPhases {
             }),
             route: routed.rule(),
         };
-        let limiting = self.gateway.worker.state.rate_limits.limit(exchange, &caller);
+        let limiting =
+            limit_phase::limit(&self.gateway.worker.state.rate_limits, exchange, &caller);
         async move {
             match fits {
                 true => limiting.await,

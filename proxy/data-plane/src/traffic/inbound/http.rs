@@ -20,6 +20,7 @@ use crate::traffic::app;
 use crate::traffic::client;
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
 use crate::traffic::judge::RequestJudge;
+use crate::traffic::limit_phase;
 use crate::traffic::mesh::StreamKind;
 use crate::traffic::rate_limits::LimitCaller;
 use crate::traffic::reauth;
@@ -138,7 +139,7 @@ impl ExchangePhases for InboundPhases {
             listener: None,
             route: None,
         };
-        self.inbound.worker.state.rate_limits.limit(exchange, &caller)
+        limit_phase::limit(&self.inbound.worker.state.rate_limits, exchange, &caller)
     }
 
     fn set_headers(&self, parts: &mut Parts) {

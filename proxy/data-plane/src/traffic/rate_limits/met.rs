@@ -18,7 +18,7 @@ const SHORTLY: Duration = Duration::from_secs(1);
 
 /// The limits that one request meets, those of this proxy first: what others count is asked only for a request that
 /// these admit.
-pub(super) struct MetLimits(Vec<MetLimit>);
+pub(crate) struct MetLimits(Vec<MetLimit>);
 
 struct MetLimit {
     limit: Arc<LimitInForce>,
@@ -29,10 +29,10 @@ struct MetLimit {
 }
 
 /// What the limits decided together.
-pub(super) struct LimitOutcome {
-    pub(super) fields: Vec<(HeaderName, HeaderValue)>,
-    pub(super) underway: Vec<UnderwayGuard>,
-    pub(super) refusal: Option<Box<LimitRefusal>>,
+pub(crate) struct LimitOutcome {
+    pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) underway: Vec<UnderwayGuard>,
+    pub(crate) refusal: Option<Box<LimitRefusal>>,
 }
 
 /// What has been taken from a bucket: it is given back where another limit refuses.
@@ -78,12 +78,12 @@ impl MetLimits {
     }
 
     /// Whether somebody else has to be asked.
-    pub(super) fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         self.0.last().is_some_and(|met| !met.store_key.is_empty())
     }
 
     /// Asks each limit in turn; the first that refuses ends it, and gives back what the others had taken.
-    pub(super) async fn decide(self, limits: &RequestLimits) -> LimitOutcome {
+    pub(crate) async fn decide(self, limits: &RequestLimits) -> LimitOutcome {
         let mut fields = LimitFields::default();
         let mut underway = Vec::new();
         let mut taken = Vec::new();
