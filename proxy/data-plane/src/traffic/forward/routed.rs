@@ -279,7 +279,8 @@ pub(super) async fn backend_at(
         return Ok(Some(Upstream::Mesh(backend)));
     }
     let name = || found.service.host.to_string();
-    if protocol != Protocol::Tcp && found.port.protocol == policy::Protocol::Tls {
+    let policy = worker.backends.policy(worker, &found);
+    if external::spoken(found.port.protocol, protocol, policy.tls.as_ref()).is_none() {
         return Err(RequestError::UnknownDestination(name()));
     }
     if worker.state.services.calls().incomplete {
