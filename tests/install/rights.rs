@@ -8,6 +8,10 @@ fn base() -> Objects {
     objects(&kustomized("base"))
 }
 
+fn objects_of_gateways() -> Objects {
+    objects(&kustomized("overlays/gateways"))
+}
+
 fn rules_of(objects: &Objects) -> impl Iterator<Item = (&str, &Value)> {
     let roles = objects.iter().filter(|((kind, ..), _)| kind == "ClusterRole" || kind == "Role");
     roles.flat_map(|((_, _, name), role)| {
@@ -122,6 +126,31 @@ fn every_program_has_exactly_the_rights_that_it_uses() {
             ("tokenpolicies", "list watch", 0),
             ("tokenpolicies/status", "patch", 0),
         ],
+    );
+    let gateways = objects_of_gateways();
+    assert_eq!(
+        rights(&gateways, "postern-controller-gateways")
+            .into_iter()
+            .map(|(what, verbs, _)| (what, verbs))
+            .collect::<Vec<_>>(),
+        [
+            ("backendtlspolicies", "list watch"),
+            ("backendtlspolicies/status", "patch"),
+            ("clienttrafficpolicies", "list watch"),
+            ("clienttrafficpolicies/status", "patch"),
+            ("configmaps", "list watch"),
+            ("deployments", "list watch get create patch delete"),
+            ("gatewayclasses", "list watch"),
+            ("gatewayclasses/status", "patch"),
+            ("gateways", "list watch"),
+            ("gateways/status", "patch"),
+            ("listenersets", "list watch"),
+            ("listenersets/status", "patch"),
+            ("secrets", "list watch"),
+            ("serviceaccounts", "get create patch delete"),
+            ("services", "get create patch delete"),
+        ]
+        .map(|(what, verbs)| (what.to_owned(), verbs.to_owned()))
     );
     check(
         "postern-bootstrap",

@@ -12,15 +12,18 @@ use policy::{Diagnostics, Resources, SourceFile};
 use serde_json::{Value, json};
 
 use super::references::References;
-use super::{IndexSettings, KindRole, ObjectName, PolicyName, ResourceDocument, message};
+use super::{
+    IndexSettings, KindRole, ObjectName, PolicyKind, PolicyName, ResourceDocument, message,
+};
 
 /// The workloads of its namespace (of all, in the root namespace) that a policy is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Scope {
     /// Those with these labels.
     Labels(BTreeMap<String, String>),
-    /// Those behind these Services of the policy's namespace.
-    Behind(Vec<Arc<str>>),
+    /// Those behind these Services of the policy's namespace, and the proxies of gateways that these Gateways, ListenerSets
+    /// or routes of it belong to.
+    Targets { services: Vec<Arc<str>>, edge: Vec<PolicyName> },
 }
 
 /// What a ServiceEntry answers to.
@@ -157,7 +160,8 @@ fn told(mistakes: &Diagnostics) -> String {
 /// of a mistake (ARCHITECTURE, invariant 2). A target in another namespace selects nobody (invariant 12).
 pub(super) fn scope(document: &Value) -> Scope {
     if let Some(targets) = targets(document) {
-        return Scope::Behind(targets.into_iter().map(Into::into).collect());
+        let services = targets.into_iter().map(Into::into).collect();
+        return Scope::Targets { services, edge: edge_targets(document) };
     }
     let selector = document.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
     let labels = selector.map(|labels| {
@@ -177,6 +181,36 @@ fn targets(document: &Value) -> Option<Vec<String>> {
         is_service && text("namespace").is_none_or(|namespace| Some(namespace) == own)
     });
     Some(here.filter_map(|target| Some(target.get("name")?.as_str()?.to_owned())).collect())
+}
+
+/// What `targetRefs` name of a gateway, in the policy's own namespace.
+fn edge_targets(document: &Value) -> Vec<PolicyName> {
+    let own = document.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+    let refs = document.pointer("/spec/targetRefs").and_then(Value::as_array);
+    let target = |target: &Value| {
+        let text = |key| target.get(key).and_then(Value::as_str);
+        let kinds = [
+            PolicyKind::Gateway,
+            PolicyKind::ListenerSet,
+            PolicyKind::HTTPRoute,
+            PolicyKind::GRPCRoute,
+        ];
+        let kind = kinds.into_iter().find(|kind| text("kind") == Some(kind.as_str()))?;
+        let here = text("namespace").is_none_or(|namespace| namespace == own);
+        let name = text("name").filter(|_| here)?;
+        Some(PolicyName { kind, object: ObjectName::new(own, name) })
+    };
+    refs.into_iter().flatten().filter_map(target).collect()
+}
+
+/// The document without the Services that it targets: a gateway's proxy is behind none of them.
+pub(super) fn at_the_edge(document: &Value) -> Value {
+    let mut document = document.clone();
+    let refs = document.pointer_mut("/spec/targetRefs").and_then(Value::as_array_mut);
+    if let Some(refs) = refs {
+        refs.retain(|target| target.get("kind").is_some_and(|kind| kind != "Service"));
+    }
+    document
 }
 
 /// The document with the labels of the Service's pods in place of its `targetRefs`.

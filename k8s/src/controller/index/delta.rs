@@ -190,10 +190,9 @@ impl Index {
         let concerns = |change: &Change| match change {
             Change::Workload(pod) => *pod == subscriber.pod,
             Change::AllWorkloads => true,
-            Change::Destinations(_)
-            | Change::AllDestinations
-            | Change::Traffic(_)
-            | Change::Gateways => false,
+            Change::Destinations(_) | Change::AllDestinations | Change::Traffic(_) => false,
+            // Policies may be about what is attached to its gateway.
+            Change::Gateways => subscriber.gateway.is_some(),
         };
         let mut delta = Delta::default();
         if subscriber.first || changes.clone().is_none_or(|mut changes| changes.any(concerns)) {
@@ -229,8 +228,9 @@ impl Index {
         let Subscriber { pod, gateway, first_of_gateway, .. } = subscriber;
         let told = gateway.as_mut()?;
         let first = std::mem::take(first_of_gateway);
+        // A policy with a mistake may close what it is about.
         let concerns = |change: &Change| match change {
-            Change::Gateways => true,
+            Change::Gateways | Change::AllWorkloads => true,
             Change::Workload(of) => of == pod,
             _ => false,
         };

@@ -186,13 +186,65 @@ impl Index {
     }
 
     /// The Gateway whose proxy a pod is.
-    fn gateway_of(&self, pod: &ObjectName) -> Option<&PolicyName> {
+    pub(super) fn gateway_of(&self, pod: &ObjectName) -> Option<&PolicyName> {
         let found = self.pods.get(pod)?;
         let of = |name: &&PolicyName| {
             is_proxy_of(&name.object.name, &found.labels, &found.service_account)
                 && self.class_of(name).is_some()
         };
         self.of_kind(PolicyKind::Gateway, Some(&pod.namespace)).find(of)
+    }
+
+    /// Whether a policy about the clients of a ListenerSet was never without a mistake.
+    pub(super) fn has_unread_policy(&self, set: &ObjectName) -> bool {
+        let about = self.gateways.about.get(&EdgeParent::ListenerSet(set.clone()));
+        about.into_iter().flatten().any(|name| !self.is_accepted(name))
+    }
+
+    fn is_accepted(&self, name: &PolicyName) -> bool {
+        let served = self.policies.get(name).and_then(|record| record.served.as_ref());
+        served.is_some_and(|served| served.accepted)
+    }
+
+    /// Whether it is not known how a backend of a route is to be called: a BackendTLSPolicy about it was never without a
+    /// mistake. Without TLS it must not be, so that the route is not told.
+    fn leads_astray(&self, route: &PolicyName) -> bool {
+        let mut policies = self
+            .backends_of(route)
+            .flat_map(|service| self.gateways.backend_tls.get(service).into_iter().flatten());
+        policies.any(|name| !self.is_accepted(name))
+    }
+
+    /// Whether a Gateway, ListenerSet or route is a gateway, or attached to it.
+    pub(super) fn belongs_to(&self, part: &PolicyName, gateway: &ObjectName) -> bool {
+        if part.kind == PolicyKind::Gateway {
+            return part.object == *gateway;
+        }
+        let served = self.policies.get(part).and_then(|record| record.served.as_ref());
+        served.is_some_and(|served| {
+            served.references.edge.iter().any(|parent| match parent {
+                EdgeParent::Gateway(object) => object == gateway,
+                // A ListenerSet is attached to Gateways alone.
+                EdgeParent::ListenerSet(object) => {
+                    let set = PolicyName { kind: PolicyKind::ListenerSet, object: object.clone() };
+                    part.kind != PolicyKind::ListenerSet && self.belongs_to(&set, gateway)
+                }
+            })
+        })
+    }
+
+    /// The namespaces of what is attached to a gateway.
+    pub(super) fn guests_of(&self, gateway: &ObjectName) -> BTreeSet<Arc<str>> {
+        let own = EdgeParent::Gateway(gateway.clone());
+        let about = |parent: &EdgeParent| self.gateways.about.get(parent).into_iter().flatten();
+        let sets = about(&own).filter(|name| name.kind == PolicyKind::ListenerSet);
+        let sets: Vec<&PolicyName> = sets.collect();
+        let parents = sets.iter().map(|set| EdgeParent::ListenerSet(set.object.clone()));
+        let routes = std::iter::once(own.clone()).chain(parents).flat_map(|parent| {
+            self.routes_at(&parent).map(|name| name.object.namespace.clone()).collect::<Vec<_>>()
+        });
+        let routes: Vec<Arc<str>> = routes.collect();
+        sets.into_iter().map(|set| set.object.namespace.clone()).chain(routes).collect()
     }
 
     /// Whether a Service is in front of the proxies of a gateway.
@@ -222,20 +274,16 @@ impl Index {
         documents
     }
 
-    /// The policies about a gateway, its listeners or its ListenerSets that say what is let in, where the pod is its proxy:
-    /// whatever namespace they are of, they are told with those that select it.
-    pub(super) fn server_policies_of_gateway(&self, pod: &ObjectName) -> BTreeSet<PolicyName> {
-        let about = self.gateway_of(pod).map(|gateway| self.about_gateway(gateway).1);
-        let mut names = about.unwrap_or_default();
-        names.retain(|name| name.kind.role().is_of_servers());
-        names
-    }
-
     /// A gateway and its ListenerSets, and what is about any of them.
     fn about_gateway(&self, gateway: &PolicyName) -> (Vec<EdgeParent>, BTreeSet<PolicyName>) {
         let mut parents = vec![EdgeParent::Gateway(gateway.object.clone())];
+        let is_open = |name: &&PolicyName| {
+            let is_guest = name.object.namespace != gateway.object.namespace;
+            !(name.kind == PolicyKind::ListenerSet && is_guest && self.is_withheld(name))
+        };
         let of = |parent: &EdgeParent| {
-            self.gateways.about.get(parent).into_iter().flatten().cloned().collect::<Vec<_>>()
+            let about = self.gateways.about.get(parent).into_iter().flatten();
+            about.filter(is_open).cloned().collect::<Vec<_>>()
         };
         let mut names: BTreeSet<PolicyName> = parents.iter().flat_map(of).collect();
         let sets = names.iter().filter(|name| name.kind == PolicyKind::ListenerSet);
@@ -249,8 +297,9 @@ impl Index {
         names.retain(|name| !name.kind.role().is_of_servers());
         names.extend(self.class_of(gateway));
         names.insert(gateway.clone());
-        let routes: BTreeSet<&PolicyName> =
+        let mut routes: BTreeSet<&PolicyName> =
             parents.iter().flat_map(|parent| self.routes_at(parent)).collect();
+        routes.retain(|route| reader == Reader::Review || !self.leads_astray(route));
         for service in routes.iter().flat_map(|route| self.backends_of(route)) {
             names.extend(self.gateways.backend_tls.get(service).into_iter().flatten().cloned());
         }

@@ -35,6 +35,8 @@ pub enum PolicyKind {
     FaultInjection,
     /// `policy.postern.dev`
     RateLimitPolicy,
+    /// `policy.postern.dev`
+    ApiKeyPolicy,
     /// `gateway.networking.k8s.io`; of the whole cluster, so that its namespace is empty.
     GatewayClass,
     /// `gateway.networking.k8s.io`
@@ -45,8 +47,6 @@ pub enum PolicyKind {
     BackendTLSPolicy,
     /// `policy.postern.dev`
     ClientTrafficPolicy,
-    /// `policy.postern.dev`
-    ApiKeyPolicy,
 }
 
 /// What an object of a kind is about.
@@ -107,12 +107,12 @@ impl PolicyKind {
         Self::DestinationRule,
         Self::FaultInjection,
         Self::RateLimitPolicy,
+        Self::ApiKeyPolicy,
         Self::GatewayClass,
         Self::Gateway,
         Self::ListenerSet,
         Self::BackendTLSPolicy,
         Self::ClientTrafficPolicy,
-        Self::ApiKeyPolicy,
     ];
 
     const fn facts(self) -> KindResource {

@@ -45,7 +45,7 @@ pub(super) struct ServedPolicy {
     /// Of a route: what it is attached to, and where it leads.
     pub(super) references: References,
     /// False for a version with mistakes, which is sent because there is no better one: its workloads deny.
-    accepted: bool,
+    pub(super) accepted: bool,
 }
 
 /// What a policy's status must say.
@@ -221,17 +221,14 @@ impl Index {
         let namespaces = [Some(&pod.namespace), (*root != pod.namespace).then_some(root)];
         let names = namespaces.into_iter().flatten().filter_map(|ns| self.policies_in.get(ns));
         let of_servers = |name: &&PolicyName| name.kind.role().is_of_servers();
-        for name in names.flatten().filter(of_servers) {
-            let served = self.policies.get(name).and_then(|record| record.served.as_ref());
-            if let Some(document) =
-                served.and_then(|served| self.if_about(name, served, pod, found))
-            {
+        let own = names.flatten().filter(of_servers).filter_map(|name| {
+            let served = self.policies.get(name)?.served.as_ref()?;
+            Some((name, served))
+        });
+        for (name, served) in own.chain(self.policies_of_guests(pod)) {
+            if let Some(document) = self.if_about(name, served, pod, found) {
                 documents.insert(name.to_string(), document);
             }
-        }
-        for name in self.server_policies_of_gateway(pod) {
-            let served = self.policies.get(&name).and_then(|record| record.served.as_ref());
-            documents.extend(served.map(|served| (name.to_string(), served.document.clone())));
         }
         Some(documents)
     }
@@ -248,20 +245,80 @@ impl Index {
         };
         match &served.scope {
             Scope::Labels(wanted) => has(wanted).then(|| served.document.clone()),
-            Scope::Behind(services) => {
-                let here = name.object.namespace == pod.namespace;
-                let selectors = services.iter().filter(|_| here).filter_map(|service| {
-                    let service =
-                        ObjectName { namespace: pod.namespace.clone(), name: service.clone() };
-                    self.services.get(&service).map(|record| &record.object.selector)
-                });
-                let mut matching =
-                    selectors.filter(|selector| !selector.is_empty() && has(selector));
-                let selector = matching.next()?;
-                let value = accept::with_selector(&served.value, selector);
-                Some(Arc::new(ResourceDocument::of_policy(&value)))
-            }
+            Scope::Targets { services, edge } => self
+                .if_behind(name, served, services, pod, &has)
+                .or_else(|| self.if_at_the_edge(served, edge, !services.is_empty(), pod)),
         }
+    }
+
+    fn if_behind(
+        &self,
+        name: &PolicyName,
+        served: &ServedPolicy,
+        services: &[Arc<str>],
+        pod: &ObjectName,
+        has: &dyn Fn(&BTreeMap<String, String>) -> bool,
+    ) -> Option<Arc<ResourceDocument>> {
+        let here = name.object.namespace == pod.namespace;
+        let selectors = services.iter().filter(|_| here).filter_map(|service| {
+            let service = ObjectName { namespace: pod.namespace.clone(), name: service.clone() };
+            self.services.get(&service).map(|record| &record.object.selector)
+        });
+        let mut matching = selectors.filter(|selector| !selector.is_empty() && has(selector));
+        let selector = matching.next()?;
+        let value = accept::with_selector(&served.value, selector);
+        Some(Arc::new(ResourceDocument::of_policy(&value)))
+    }
+
+    /// What is about a part of the gateway whose proxy a pod is.
+    fn if_at_the_edge(
+        &self,
+        served: &ServedPolicy,
+        edge: &[PolicyName],
+        has_services: bool,
+        pod: &ObjectName,
+    ) -> Option<Arc<ResourceDocument>> {
+        let gateway = self.gateway_of(pod).filter(|_| !edge.is_empty())?;
+        if !edge.iter().any(|part| self.belongs_to(part, &gateway.object)) {
+            return None;
+        }
+        Some(match has_services {
+            true => Arc::new(ResourceDocument::of_policy(&accept::at_the_edge(&served.value))),
+            false => served.document.clone(),
+        })
+    }
+
+    /// The policies of other namespaces about what is attached to the gateway whose proxy a pod is. One with a mistake is not
+    /// told: it would close the whole gateway. What it is about stays closed by itself ([`Self::is_withheld`]).
+    fn policies_of_guests(
+        &self,
+        pod: &ObjectName,
+    ) -> impl Iterator<Item = (&PolicyName, &ServedPolicy)> {
+        let gateway = self.gateway_of(pod);
+        let namespaces = gateway.map(|gateway| self.guests_of(&gateway.object)).unwrap_or_default();
+        let root = self.settings.root_namespace.clone();
+        let own = pod.namespace.clone();
+        let guests = namespaces.into_iter().filter(move |of| *of != own && *of != root);
+        let names = guests.filter_map(|of| self.policies_in.get(&of)).flatten();
+        names.filter_map(|name| {
+            let served = self.policies.get(name)?.served.as_ref()?;
+            let is_of_edge =
+                matches!(&served.scope, Scope::Targets { edge, .. } if !edge.is_empty());
+            (name.kind.role().is_of_servers() && is_of_edge && served.accepted)
+                .then_some((name, served))
+        })
+    }
+
+    /// Whether a policy about a ListenerSet of another namespace than its Gateway's has a mistake, and no version without:
+    /// then it is not opened.
+    pub(super) fn is_withheld(&self, set: &PolicyName) -> bool {
+        let names = self.policies_in.get(&set.object.namespace).into_iter().flatten();
+        let mut served = names.filter_map(|name| self.policies.get(name)?.served.as_ref());
+        let has_mistake = served.any(|served| {
+            let about = matches!(&served.scope, Scope::Targets { edge, .. } if edge.contains(set));
+            about && !served.accepted
+        });
+        has_mistake || self.has_unread_policy(&set.object)
     }
 
     /// What the pod is: its labels, what its ports speak, and the service it is behind when that is one.

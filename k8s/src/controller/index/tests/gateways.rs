@@ -212,6 +212,73 @@ fn a_gateways_proxy_is_told_what_is_attached() {
     assert_eq!(ports, [443, 8080]);
 }
 
+fn policies_told(index: &Index, of: &str) -> Vec<(String, Value)> {
+    let changed = told_in_full(index, "shop", of).policies.unwrap().changed;
+    let read = |document: &ResourceDocument| serde_json::from_slice(&document.bytes).unwrap();
+    let told = changed.iter().map(|(name, document)| (name.clone(), read(document)));
+    told.filter(|(name, _)| name != "Workload").collect()
+}
+
+/// Limits and keys that are asked for at a gateway, one of its listeners or a route of it, whoever's namespace that is in.
+#[test]
+fn policies_about_parts_of_a_gateway() {
+    let target = |kind: &str, name: &str| json!({"group": GROUP, "kind": kind, "name": name});
+    let service = json!({"group": "", "kind": "Service", "name": "cart"});
+    let limit = |namespace: &str, of: &str, targets: Value| {
+        let limits = json!([{"name": "all", "key": "clientAddress", "requests": 5, "per": "1s"}]);
+        let spec = json!({"targetRefs": targets, "limits": limits});
+        policy(PolicyKind::RateLimitPolicy, namespace, of, &spec)
+    };
+    let mut events = scene();
+    events.extend([
+        listener_set("bank", "extra"),
+        attached("bank", "teller", to_edge(), ("bank", "teller")),
+        limit("shop", "gateway", json!([target("Gateway", "edge")])),
+        limit("shop", "other", json!([target("Gateway", "other")])),
+        limit("shop", "both", json!([service, target("Gateway", "edge")])),
+        limit("bank", "route", json!([target("HTTPRoute", "teller")])),
+        limit("bank", "elsewhere", json!([target("HTTPRoute", "not-attached")])),
+        limit("bank", "gateway", json!([target("Gateway", "edge")])),
+    ]);
+    let mut index = index(events);
+    let at_edge = policies_told(&index, "edge-1");
+    let names: Vec<&str> = at_edge.iter().map(|(name, _)| &**name).collect();
+    let expect =
+        ["RateLimitPolicy/bank/route", "RateLimitPolicy/shop/both", "RateLimitPolicy/shop/gateway"];
+    assert_eq!(names, expect);
+    let targets = at_edge[1].1["spec"]["targetRefs"].as_array().unwrap();
+    assert_eq!(targets.len(), 1, "no Service, behind which it is not");
+    let beside: Vec<String> =
+        policies_told(&index, "cart-1").into_iter().map(|(name, _)| name).collect();
+    assert_eq!(beside, ["RateLimitPolicy/shop/both"]);
+
+    // A guest's mistake closes the guest's own listeners, and nobody else's.
+    let keys = |spec: &Value| policy(PolicyKind::ApiKeyPolicy, "bank", "keys", spec);
+    let broken = json!({"targetRefs": [target("ListenerSet", "extra")], "kesy": []});
+    index.apply(keys(&broken));
+    assert_eq!(policies_told(&index, "edge-1").len(), 3);
+    assert!(!names_of(&index).contains(&"ListenerSet/bank/extra".to_owned()));
+    index.apply(model::without(keys(&broken)));
+    let of_set = json!({"targetRefs": [target("ListenerSet", "extra")], "tsl": {}});
+    let clients = policy(PolicyKind::ClientTrafficPolicy, "bank", "clients", &of_set);
+    index.apply(clients.clone());
+    assert!(!names_of(&index).contains(&"ListenerSet/bank/extra".to_owned()));
+    index.apply(model::without(clients));
+    let of_backend = json!({
+        "targetRefs": [{"group": "", "kind": "Service", "name": "teller"}], "validatoin": {},
+    });
+    let tls = policy(PolicyKind::BackendTLSPolicy, "bank", "tls", &of_backend);
+    assert!(names_of(&index).contains(&"HTTPRoute/bank/teller".to_owned()));
+    index.apply(tls.clone());
+    assert!(!names_of(&index).contains(&"HTTPRoute/bank/teller".to_owned()), "not in the clear");
+    index.apply(model::without(tls));
+    assert!(names_of(&index).contains(&"ListenerSet/bank/extra".to_owned()));
+}
+
+fn names_of(index: &Index) -> Vec<String> {
+    names(index, "shop", "edge-1")
+}
+
 /// The key of a certificate leaves the controller for the proxies of one gateway alone.
 #[test]
 fn a_secret_goes_to_no_other_proxy() {
