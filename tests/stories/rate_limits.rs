@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use postern_tests::certificates::replace;
 use postern_tests::{Answer, App, Mesh, Pod, Redis, wait};
 use serde_json::{Value, json};
 
@@ -28,10 +29,14 @@ fn scene(limits: &Value) -> Scene {
 }
 
 fn policy(spec: &Value) -> String {
+    named("limits", spec)
+}
+
+fn named(name: &str, spec: &Value) -> String {
     json!({
         "apiVersion": "policy.postern.dev/v1alpha1",
         "kind": "RateLimitPolicy",
-        "metadata": {"name": "limits", "namespace": "shop"},
+        "metadata": {"name": name, "namespace": "shop"},
         "spec": spec,
     })
     .to_string()
@@ -221,4 +226,70 @@ fn s48_a_caller_cannot_name_another_client() {
         scene.frontend.curl_with(&["-H", &field, URL]).expect_refusal(429, "rate_limited");
     }
     scene.reports.curl(URL).expect(200);
+}
+
+#[test]
+fn a_gateway_limits_what_comes_in_by_a_listener_and_what_a_rule_takes() {
+    let mesh = Mesh::start();
+    mesh.policy("edge", &allow("cart", "edge"));
+    let of = "gateway.networking.k8s.io";
+    let object = |kind: &str, name: &str, spec: Value| {
+        let api = format!("{of}/v1");
+        let metadata = json!({"name": name, "namespace": "shop"});
+        json!({"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}).to_string()
+    };
+    let listeners = json!([
+        {"name": "web", "port": 8080, "protocol": "HTTP"},
+        {"name": "other", "port": 8081, "protocol": "HTTP"},
+    ]);
+    let class = json!({"gatewayClassName": "postern", "listeners": listeners});
+    mesh.policy("gateway", &object("Gateway", "edge", class));
+    let backend = json!([{"name": "cart", "port": 8080}]);
+    let path = |value: &str| json!([{"path": {"type": "PathPrefix", "value": value}}]);
+    let rules = json!([
+        {"name": "carts", "matches": path("/cart"), "backendRefs": backend},
+        {"name": "rest", "matches": path("/"), "backendRefs": backend},
+    ]);
+    mesh.policy(
+        "route",
+        &object("HTTPRoute", "shop", json!({"parentRefs": [{"name": "edge"}], "rules": rules})),
+    );
+    let target = |kind: &str, name: &str, section: &str| json!([{"group": of, "kind": kind, "name": name, "sectionName": section}]);
+    let limit = |name: &str, key: &str, requests: u32, target: Value| {
+        let limits = json!([{"name": name, "key": key, "requests": requests, "per": "1h"}]);
+        named(name, &json!({"targetRefs": target, "limits": limits}))
+    };
+    mesh.policy(
+        "listener",
+        &limit("listener", "clientAddress", 3, target("Gateway", "edge", "web")),
+    );
+    mesh.policy("rule", &limit("rule", "route", 1, target("HTTPRoute", "shop", "carts")));
+    let _cart = cart(&mesh);
+    let browser = mesh.pod("browser").outside().start();
+    let edge = mesh.pod("edge").lay_out();
+    let file = |name: &str| format!("/run/postern/{name}");
+    let config = json!({
+        "mode": "gateway",
+        "workload": {"namespace": "shop", "serviceAccount": "edge", "labels": {"app": "edge"}},
+        "identity": {"files": {
+            "certificate": file("svid.pem"), "key": file("key.pem"), "bundle": file("bundle.pem"),
+        }},
+        "resources": {"directory": file("resources")},
+        "workers": 1,
+    });
+    replace(&edge.directory().join("proxy.yaml"), &config.to_string());
+    edge.start_proxy();
+    edge.ready();
+    let get = |port: u16, path: &str| browser.curl(&format!("http://{}:{port}{path}", edge.ipv4()));
+    let first = get(8080, "/cart/ann").expect(200);
+    let told = first.headers.iter().filter(|(name, _)| name == "ratelimit-policy");
+    assert_eq!(told.count(), 2, "{first:?}");
+    get(8081, "/cart/ann").expect_refusal(429, "rate_limited");
+    for _ in 0..2 {
+        let other = get(8080, "/nowhere");
+        assert_ne!(other.status, 429, "another rule: {other:?}");
+    }
+    get(8080, "/nowhere").expect_refusal(429, "rate_limited");
+    let free = get(8081, "/nowhere");
+    assert_ne!(free.status, 429, "another listener: {free:?}");
 }
