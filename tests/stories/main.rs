@@ -6,6 +6,7 @@
 
 mod allowed;
 mod answers;
+mod api_keys;
 mod authority;
 mod bad_answers;
 mod bounded;
@@ -24,6 +25,7 @@ mod federation;
 mod floods;
 mod gate;
 mod gateway_tls;
+mod gateway_clients;
 mod guides;
 mod handshake_floods;
 mod handshakes;

@@ -23,7 +23,7 @@ pub struct ClientCertificates {
 pub enum CertificateMode {
     /// No handshake ends well without one that verifies.
     Required,
-    /// It may have none; one that it shows must verify.
+    /// It may have none; one that does not verify makes nobody of it.
     Optional,
 }
 

@@ -22,7 +22,8 @@ impl PortModes {
         defaults: &PolicyDefaults,
     ) -> Self {
         if defaults.edge {
-            return Self { base: MtlsMode::Disable, ports: BTreeMap::new() };
+            // Nobody has to be somebody; a partner whose certificate is mapped is, and rules about it must hold.
+            return Self { base: MtlsMode::Permissive, ports: BTreeMap::new() };
         }
         let at = |scope| oldest(resources, workload, scope);
         let narrowest = at(PolicyScope::Workload);

@@ -132,3 +132,21 @@ fn s20_bytes_that_could_be_no_request_carry_no_key() {
     assert!(snapshot(&api_key_policy("p", "shop", &required)).has_http_rules(8080));
     assert!(!snapshot(&api_key_policy("p", "shop", &optional)).has_http_rules(8080));
 }
+
+#[test]
+fn a_partner_counts_at_the_edge_and_nobody_has_to_be_one() {
+    let defaults = PolicyDefaults {
+        edge: true,
+        authorization: DefaultAuthorization::Allow,
+        ..PolicyDefaults::default()
+    };
+    let deny =
+        "{action: DENY, rules: [{from: [{source: {principals: [partner.example/globex]}}]}]}";
+    let snapshot = snapshot_with(&policy("globex", deny), &defaults);
+    for (peer, expect) in
+        [("", "allow"), ("partner.example/acme", "allow"), ("partner.example/globex", "deny")]
+    {
+        let verdict = TestRequest::peer(peer).verdict(&snapshot);
+        assert!(verdict.starts_with(expect), "{peer}: {verdict}");
+    }
+}
