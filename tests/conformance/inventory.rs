@@ -82,7 +82,6 @@ run over a stand-in of the API server. This page is printed from the rows; a tes
 
 fn place(test: &str) -> String {
     match rows::file_of(test) {
-        _ if rows::OPEN.contains(&test) => "not yet".to_owned(),
         Some(file) => format!("`tests/conformance/rows/{file}.rs`"),
         None => {
             let file = OF_THE_CONTROLLER.iter().find(|(name, _)| *name == test);

@@ -26,8 +26,7 @@ fn main() -> ExitCode {
     if options.takes(inventory::NAME) && !options.list {
         inventory::check();
     }
-    let is_asked = |row: &row::Row| options.takes(row.name) && !rows::OPEN.contains(&row.name);
-    let rows: Vec<_> = rows::all().into_iter().filter(is_asked).collect();
+    let rows: Vec<_> = rows::all().into_iter().filter(|row| options.takes(row.name)).collect();
     if options.list {
         return runner::list(&rows);
     }

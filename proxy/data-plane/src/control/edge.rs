@@ -27,6 +27,7 @@ use crate::limits::Limits;
 use crate::telemetry::metrics::Metrics;
 use crate::traffic::answer_fields::AnswerFields;
 use crate::traffic::edge::{EdgeListener, EdgePort, EdgePorts, GatewayBind};
+use crate::traffic::egress::ShownCertificate;
 use client_certificates::{AskedCertificates, client_authentication, client_authorities};
 
 /// What stays from one change to the next.
@@ -116,7 +117,10 @@ impl EdgeBuilder {
             made.map_err(|error| problems.push(format!("listener {}: {error}", listener.label)))
                 .ok()
         });
+        let shown = listener.client_certificate.as_ref();
+        let shown = shown.and_then(|name| self.certificates.get(&name.to_string()).cloned());
         EdgeListener {
+            shown: shown.map(ShownCertificate::new),
             listener: Arc::clone(listener),
             gateway: listener.gateway.to_string().into(),
             clients: Arc::clone(clients),

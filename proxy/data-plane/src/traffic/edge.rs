@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::connection::edge_tls::EdgeTls;
 use crate::limits::Limits;
 use crate::traffic::answer_fields::AnswerFields;
+use crate::traffic::egress::ShownCertificate;
 
 /// Where a gateway listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +61,8 @@ pub struct EdgeListener {
     pub authorities: Option<Arc<[u8]>>,
     /// Its TLS, where that ends here; without it every handshake is refused.
     pub tls: Option<EdgeTls>,
+    /// What is shown to backends outside the mesh that ask for a certificate.
+    pub(crate) shown: Option<ShownCertificate>,
     /// What is added to its answers, and what is taken off.
     pub answer_fields: Arc<AnswerFields>,
     /// The limits of its connections.

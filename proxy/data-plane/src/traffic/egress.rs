@@ -4,6 +4,7 @@
 //! `destination` (the connections to one address), `web_tls` (the TLS of the web).
 
 mod destination;
+mod shown;
 mod web_tls;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use crate::traffic::record::TrafficMeter;
 use crate::traffic::state::ProxyState;
 use destination::EgressDestination;
 pub(crate) use destination::{EgressKey, StreamUse, begun};
+pub(crate) use shown::ShownCertificate;
 use web_tls::WebTlsConfigs;
 
 /// The most addresses that are tried for one request, if none of them can be reached.

@@ -318,7 +318,7 @@ impl GatewayConnection {
         client: MeteredIo,
     ) -> Result<CloseReason, ConnectionRefusal> {
         self.worker.route_meters.count(&self.worker, rule);
-        let (upstream, _) = forward::draw(&self.worker, rule, Protocol::Tcp).await?;
+        let (upstream, _) = forward::draw(&self.worker, rule, Protocol::Tcp, None).await?;
         let target = OpaqueTarget::from(upstream);
         Ok(target.carry(&self.worker, &self.connection, client, &self.aborter).await?)
     }

@@ -130,7 +130,8 @@ impl OutboundConnection {
             return Ok(OpaqueTarget::Outside(dialled, found.service.host.clone()));
         }
         let dialled = self.destination.believed(true, found);
-        let resolving = forward::resolve_external(&self.worker, found, Protocol::Tcp, dialled);
+        let resolving =
+            forward::resolve_external(&self.worker, found, Protocol::Tcp, dialled, None);
         Box::pin(resolving).await.map(OpaqueTarget::External)
     }
 

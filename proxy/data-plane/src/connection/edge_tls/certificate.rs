@@ -140,7 +140,7 @@ impl ListenerCertificate {
     }
 
     /// What rustls signs handshakes with.
-    pub(super) fn certified(&self) -> &Arc<CertifiedKey> {
+    pub(crate) fn certified(&self) -> &Arc<CertifiedKey> {
         &self.certified
     }
 }

@@ -12,6 +12,7 @@ use policy::traffic_policy::{ConnectionPool, UpstreamTls, UpstreamTlsMode};
 use tokio_rustls::TlsConnector;
 
 use super::EgressDialer;
+use super::shown::ShownCertificate;
 use super::web_tls::WebAlpn;
 use crate::clock::Clock;
 use crate::connection::net::{AbortableStream, BoxedIo, DialOptions, ReadAheadIo, StreamAborter};
@@ -40,10 +41,13 @@ pub(crate) struct EgressKey {
     host: Arc<str>,
     protocol: Declared,
     tls: Option<Arc<UpstreamTls>>,
+    /// What is shown to a server that asks for a certificate.
+    shown: Option<ShownCertificate>,
 }
 
 impl EgressKey {
-    /// `protocol` is what is spoken on the service's port, and `tls` what a DestinationRule says of it.
+    /// `protocol` is what is spoken on the service's port, and `tls` what a DestinationRule or a BackendTLSPolicy says of
+    /// it.
     pub(crate) fn new(
         address: SocketAddr,
         host: &Arc<str>,
@@ -51,7 +55,13 @@ impl EgressKey {
         tls: Option<&Arc<UpstreamTls>>,
     ) -> Self {
         let (host, tls) = (host.clone(), begun(protocol, tls).cloned());
-        Self { address, host, protocol, tls }
+        Self { address, host, protocol, tls, shown: None }
+    }
+
+    /// Shows this certificate, unless a DestinationRule names another one.
+    pub(crate) fn showing(mut self, shown: Option<&ShownCertificate>) -> Self {
+        self.shown = shown.filter(|_| self.tls.is_some()).cloned();
+        self
     }
 }
 
@@ -376,7 +386,7 @@ impl EgressDestination {
         io: BoxedIo,
     ) -> Result<(BoxedIo, Option<Vec<u8>>), HandshakeError> {
         let now = dialer.state.clock.coarse();
-        let config = dialer.pool.tls.get(tls, alpn, now).await;
+        let config = dialer.pool.tls.get(tls, self.key.shown.as_ref(), alpn, now).await;
         let config = config.map_err(|error| std::io::Error::other(error.to_string()))?;
         let asked = tls.sni.as_ref().unwrap_or(&self.key.host);
         let name = tls::server_name(asked, self.address().ip());

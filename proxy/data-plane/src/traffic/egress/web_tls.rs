@@ -25,6 +25,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use zeroize::Zeroizing;
 
+use super::shown::ShownCertificate;
 use crate::connection::web_authorities;
 
 /// Files are read again when a connection is made this many seconds after they were read: certificates are renewed in
@@ -77,7 +78,9 @@ pub(super) enum WebTlsError {
 
 /// The configurations of one worker, each made of files.
 #[derive(Default)]
-pub(super) struct WebTlsConfigs(Mutex<HashMap<(Arc<UpstreamTls>, WebAlpn), LoadedConfig>>);
+pub(super) struct WebTlsConfigs(Mutex<HashMap<ConfigKey, LoadedConfig>>);
+
+type ConfigKey = (Arc<UpstreamTls>, Option<ShownCertificate>, WebAlpn);
 
 #[derive(Clone)]
 struct LoadedConfig {
@@ -94,16 +97,17 @@ impl WebTlsConfigs {
     pub(super) async fn get(
         &self,
         tls: &Arc<UpstreamTls>,
+        shown: Option<&ShownCertificate>,
         alpn: WebAlpn,
         now: u32,
     ) -> Result<Arc<ClientConfig>, WebTlsError> {
-        let key = (tls.clone(), alpn);
+        let key = (tls.clone(), shown.cloned(), alpn);
         let known = self.0.lock().get(&key).cloned();
         if let Some(known) = known.as_ref().filter(|known| now < known.at + READ_AGAIN) {
             return Ok(known.config.clone());
         }
-        let wanted = tls.clone();
-        let loading = tokio::task::spawn_blocking(move || load(&wanted, alpn));
+        let (wanted, shown, _) = key.clone();
+        let loading = tokio::task::spawn_blocking(move || load(&wanted, shown, alpn));
         let loaded = loading.await.unwrap_or_else(|_| Err(Error::General("stopped".into()).into()));
         let config = match (loaded, known) {
             (Ok(config), _) => Arc::new(config),
@@ -123,7 +127,11 @@ impl WebTlsConfigs {
 }
 
 /// Reads the files and makes a configuration of them.
-fn load(tls: &UpstreamTls, alpn: WebAlpn) -> Result<ClientConfig, WebTlsError> {
+fn load(
+    tls: &UpstreamTls,
+    shown: Option<ShownCertificate>,
+    alpn: WebAlpn,
+) -> Result<ClientConfig, WebTlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Arc::new(NamedServer::new(tls, &provider)?);
     let builder = ClientConfig::builder_with_provider(provider)
@@ -135,7 +143,10 @@ fn load(tls: &UpstreamTls, alpn: WebAlpn) -> Result<ClientConfig, WebTlsError> {
             let (chain, key) = client_certificate(files)?;
             builder.with_client_auth_cert(chain, key)?
         }
-        UpstreamTlsMode::Simple | UpstreamTlsMode::Disable => builder.with_no_client_auth(),
+        UpstreamTlsMode::Simple | UpstreamTlsMode::Disable => match shown {
+            Some(shown) => builder.with_client_cert_resolver(Arc::new(shown)),
+            None => builder.with_no_client_auth(),
+        },
     };
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;

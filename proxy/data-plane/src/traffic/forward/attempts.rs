@@ -176,7 +176,7 @@ impl Forwarder {
     /// A backend as it is now.
     async fn newest(&self, backend: &Backend) -> Result<Arc<Backend>, RequestError> {
         let host = &backend.service.host;
-        let found = backend_at(&self.worker, host, backend.port, self.protocol).await?;
+        let found = backend_at(&self.worker, host, backend.port, self.protocol, None).await?;
         match found {
             Some(Upstream::Mesh(newest)) => Ok(newest),
             _ => Err(RequestError::NoEndpoint(host.to_string())),

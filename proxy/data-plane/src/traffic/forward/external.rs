@@ -12,11 +12,11 @@ use super::backend;
 use super::service_match::ServiceMatch;
 use crate::http::error::RequestError;
 use crate::labels::Protocol;
-use crate::traffic::egress::{EgressDialer, EgressKey, ExternalService, begun};
+use crate::traffic::egress::{EgressDialer, EgressKey, ExternalService, ShownCertificate, begun};
 use crate::traffic::worker::Worker;
 
 /// Finds where a service outside the mesh is. `dialled`: the address that the app dialled, where the service was found by
-/// it.
+/// it. `shown`: the certificate for servers that ask for one.
 ///
 /// # Errors
 /// [`RequestError::NoEndpoint`]; [`RequestError::UnknownDestination`] when its name leads to an address of this machine.
@@ -25,6 +25,7 @@ pub(crate) async fn resolve(
     found: &ServiceMatch,
     protocol: Protocol,
     dialled: Option<SocketAddr>,
+    shown: Option<&ShownCertificate>,
 ) -> Result<Arc<ExternalService>, RequestError> {
     let policy = &worker.backends.policy(worker, found);
     let located = endpoints::locate(worker, found, dialled).await?;
@@ -33,7 +34,7 @@ pub(crate) async fn resolve(
     let endpoints = located.addresses.iter().map(|address| {
         let host = &found.service.host;
         let key = EgressKey::new(*address, host, declared, policy.tls.as_ref());
-        worker.egress.destination(&worker.state, key, &policy.connection_pool)
+        worker.egress.destination(&worker.state, key.showing(shown), &policy.connection_pool)
     });
     let endpoints = endpoints.collect();
     let service = found.service.clone();

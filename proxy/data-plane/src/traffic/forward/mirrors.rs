@@ -42,7 +42,7 @@ fn send(phases: &Forwarder, mirror: &Mirror, request: Request<Body>) -> Option<&
     tokio::spawn(async move {
         let _permit = permit;
         let sending = async {
-            let upstream = backend_at(&worker, &host, port, protocol).await?;
+            let upstream = backend_at(&worker, &host, port, protocol, None).await?;
             let upstream = upstream.ok_or_else(|| RequestError::NoEndpoint(host.to_string()))?;
             deliver(&worker, &upstream, request).await
         };

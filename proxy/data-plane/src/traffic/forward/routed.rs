@@ -25,7 +25,7 @@ use crate::http::gate::GateRefusal;
 use crate::http::headers::is_native_grpc;
 use crate::labels::Protocol;
 use crate::traffic::balancing::Underway;
-use crate::traffic::egress::ExternalService;
+use crate::traffic::egress::{ExternalService, ShownCertificate};
 use crate::traffic::exchange::{Exchange, Phase, PhaseEnd};
 use crate::traffic::record::TrafficMeter;
 use crate::traffic::worker::Worker;
@@ -58,10 +58,11 @@ impl Upstream {
 }
 
 /// Where a request came in: a redirect that says nothing else leads there again.
-#[derive(Clone, Copy)]
 pub(crate) struct RequestPlace {
     pub(crate) scheme: RedirectScheme,
     pub(crate) port: u16,
+    /// What is shown to a backend outside the mesh that asks for a certificate.
+    pub(crate) shown: Option<ShownCertificate>,
 }
 
 /// A request with its upstream.
@@ -226,8 +227,8 @@ impl Forwarder {
         self.worker.route_meters.count(&self.worker, &rule);
         exchange.record.routed(&rule.label);
         let cors = cors(exchange, &rule)?;
-        redirect(exchange, place, &rule)?;
-        let (upstream, at) = draw(&self.worker, &rule, self.protocol).await?;
+        redirect(exchange, &place, &rule)?;
+        let (upstream, at) = draw(&self.worker, &rule, self.protocol, place.shown.as_ref()).await?;
         let target = target(exchange, &rule, self.worker.state.settings.path_normalization)?;
         exchange.record.route(upstream.meter());
         let mut routed = RoutedRequest::plain(upstream);
@@ -243,6 +244,7 @@ pub(crate) async fn draw(
     worker: &Arc<Worker>,
     rule: &Arc<RouteRule>,
     protocol: Protocol,
+    shown: Option<&ShownCertificate>,
 ) -> Result<(Upstream, usize), RequestError> {
     let invalid = |backend: String, why| RequestError::BackendInvalid {
         route: format!("{} rule {}", rule.label, rule.index),
@@ -256,7 +258,7 @@ pub(crate) async fn draw(
         BackendChoice::None => return Err(invalid("nothing".into(), "it has no backend")),
     };
     let at = rule.backends.iter().position(|one| std::ptr::eq(one, drawn)).unwrap_or_default();
-    let found = backend_at(worker, &drawn.host, drawn.port, protocol).await?;
+    let found = backend_at(worker, &drawn.host, drawn.port, protocol, shown).await?;
     found.map(|found| (found, at)).ok_or_else(|| invalid(named(drawn), "BackendNotFound"))
 }
 
@@ -269,6 +271,7 @@ pub(super) async fn backend_at(
     host: &str,
     port: u16,
     protocol: Protocol,
+    shown: Option<&ShownCertificate>,
 ) -> Result<Option<Upstream>, RequestError> {
     let host = worker.state.services.table().backend_name(host, port);
     let Some(found) = service_match::resolve_host(&worker.state, host, port).await? else {
@@ -286,7 +289,7 @@ pub(super) async fn backend_at(
     if worker.state.services.calls().incomplete {
         return Err(RequestError::Unresolved(name()));
     }
-    external::resolve(worker, &found, protocol, None)
+    external::resolve(worker, &found, protocol, None, shown)
         .await
         .map(|found| Some(Upstream::Outside(found)))
 }
@@ -322,7 +325,7 @@ fn cors(exchange: &Exchange<'_>, rule: &RouteRule) -> Phase<Vec<(&'static str, S
 }
 
 /// Answers in the place of a rule that leads elsewhere.
-fn redirect(exchange: &Exchange<'_>, place: RequestPlace, rule: &RouteRule) -> Phase<()> {
+fn redirect(exchange: &Exchange<'_>, place: &RequestPlace, rule: &RouteRule) -> Phase<()> {
     let Some(redirect) = &rule.redirect else { return Ok(()) };
     let location = redirect.location(&RedirectedRequest {
         scheme: place.scheme,

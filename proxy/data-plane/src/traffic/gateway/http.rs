@@ -166,7 +166,8 @@ impl ExchangePhases for GatewayPhases {
         let chosen = forward::choose(exchange, |request| own.choose(request));
         let rule = chosen.ok_or_else(not_found)?;
         let scheme = if self.is_tls() { RedirectScheme::Https } else { RedirectScheme::Http };
-        let place = RequestPlace { scheme, port: self.gateway.bind.port };
+        let place =
+            RequestPlace { scheme, port: self.gateway.bind.port, shown: listener.shown.clone() };
         let mut routed = self.forwarder.by_rule(exchange, rule, place).await?;
         let client = exchange.remote_ip.unwrap_or_else(|| self.gateway.connection.source.ip());
         routed.tie(exchange, client);

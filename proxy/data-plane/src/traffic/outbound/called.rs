@@ -103,7 +103,7 @@ impl OutboundPhases {
         self.is_let_out(&found, host, dialled)?;
         let dialled = destination.believed(dialled, &found);
         let protocol = self.forwarder.protocol;
-        let outside = forward::resolve_external(worker, &found, protocol, dialled).await?;
+        let outside = forward::resolve_external(worker, &found, protocol, dialled, None).await?;
         let faults = worker.state.services.calls().policies.faults(&found.service.host).cloned();
         Ok(CalledService {
             found,

@@ -63,7 +63,7 @@ pub(crate) async fn by_server_name(
     let Some(found) = found.filter(|found| found.service.external && passes_tls(found)) else {
         return Ok((None, ahead));
     };
-    Ok((Some(forward::resolve_external(worker, &found, Protocol::Tcp, None).await?), ahead))
+    Ok((Some(forward::resolve_external(worker, &found, Protocol::Tcp, None, None).await?), ahead))
 }
 
 /// Whether the app may speak TLS of its own on the port: not where requests are declared, which would pass unseen.

@@ -51,7 +51,8 @@ impl OutboundPhases {
         let not_found = || RequestError::RouteNotFound(found.service.host.to_string());
         let chosen = forward::choose(exchange, |request| routes.choose(request));
         let rule = chosen.ok_or_else(not_found)?;
-        let place = RequestPlace { scheme: RedirectScheme::Http, port: found.port.number };
+        let place =
+            RequestPlace { scheme: RedirectScheme::Http, port: found.port.number, shown: None };
         self.forwarder.by_rule(exchange, rule, place).await
     }
 }

@@ -53,6 +53,6 @@ pub(super) async fn backend(
     };
     let rule = rule.ok_or_else(|| RequestError::RouteNotFound(found.service.host.to_string()))?;
     worker.route_meters.count(worker, &rule);
-    let (upstream, _) = forward::draw(worker, &rule, Protocol::Tcp).await?;
+    let (upstream, _) = forward::draw(worker, &rule, Protocol::Tcp, None).await?;
     Ok((upstream, ahead))
 }

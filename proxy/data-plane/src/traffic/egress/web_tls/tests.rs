@@ -193,7 +193,7 @@ fn a_server_proves_its_name_by_the_authority_of_the_rule() {
             false,
         ),
     ] {
-        let client = load(&tls(Some(ca.clone()), names), WebAlpn::Nothing).unwrap();
+        let client = load(&tls(Some(ca.clone()), names), None, WebAlpn::Nothing).unwrap();
         let done = handshake(client, asked, &server);
         assert_eq!(done.is_ok(), good, "{row}: {done:?}");
     }
@@ -213,13 +213,13 @@ fn a_client_proves_itself_where_the_rule_names_its_files() {
         ..tls(Some(ca.clone()), &[])
     };
     let server = server("api.example.com", &web, Some(&clients), &[&TLS13, &TLS12]);
-    let config = load(&mutual(&key.serialize_pem()), WebAlpn::Both).unwrap();
+    let config = load(&mutual(&key.serialize_pem()), None, WebAlpn::Both).unwrap();
     assert_eq!(config.alpn_protocols, [ALPN_H2.to_vec(), ALPN_HTTP11.to_vec()]);
     handshake(config, "api.example.com", &server).unwrap();
-    let simple = load(&tls(Some(ca.clone()), &[]), WebAlpn::Both).unwrap();
+    let simple = load(&tls(Some(ca.clone()), &[]), None, WebAlpn::Both).unwrap();
     assert!(handshake(simple, "api.example.com", &server).is_err());
     for broken in ["", "no key", &KeyPair::generate().unwrap().serialize_pem()] {
-        assert!(load(&mutual(broken), WebAlpn::Both).is_err(), "{broken}");
+        assert!(load(&mutual(broken), None, WebAlpn::Both).is_err(), "{broken}");
     }
 }
 
@@ -235,13 +235,15 @@ fn files_that_cannot_be_used_are_named() {
         if let Some(text) = text {
             files.write("ca.pem", text);
         }
-        let error = load(&tls(Some(path.into()), &[]), WebAlpn::Http1).unwrap_err().to_string();
+        let error =
+            load(&tls(Some(path.into()), &[]), None, WebAlpn::Http1).unwrap_err().to_string();
         assert!(error.contains(expect) && error.contains("ca.pem"), "{error}");
     }
-    let error = load(&tls(Some("/dev/zero".into()), &[]), WebAlpn::Http1).unwrap_err().to_string();
+    let error =
+        load(&tls(Some("/dev/zero".into()), &[]), None, WebAlpn::Http1).unwrap_err().to_string();
     assert!(error.contains("no regular file"), "{error}");
     let large = files.write("large.pem", &"x".repeat(5 << 20));
-    let error = load(&tls(Some(large), &[]), WebAlpn::Http1).unwrap_err().to_string();
+    let error = load(&tls(Some(large), &[]), None, WebAlpn::Http1).unwrap_err().to_string();
     assert!(error.contains("larger than 4 MiB"), "{error}");
 }
 
@@ -251,7 +253,7 @@ async fn what_was_read_last_is_used_while_the_files_are_gone() {
     let ca = files.write("ca.pem", &authority().as_ref().pem());
     let configs = WebTlsConfigs::default();
     let wanted = Arc::new(tls(Some(ca.clone()), &[]));
-    let get = async |now| configs.get(&wanted, WebAlpn::Http1, now).await.unwrap();
+    let get = async |now| configs.get(&wanted, None, WebAlpn::Http1, now).await.unwrap();
     let first = get(100).await;
     assert!(Arc::ptr_eq(&first, &get(159).await), "it is kept for a minute");
     let second = get(160).await;
@@ -259,7 +261,7 @@ async fn what_was_read_last_is_used_while_the_files_are_gone() {
     std::fs::remove_file(&*ca).unwrap();
     assert!(Arc::ptr_eq(&second, &get(220).await), "the last good one");
     let other = Arc::new(tls(Some(ca), &["a.b"]));
-    assert!(configs.get(&other, WebAlpn::Http1, 220).await.is_err());
+    assert!(configs.get(&other, None, WebAlpn::Http1, 220).await.is_err());
 }
 
 #[test]
@@ -267,11 +269,13 @@ fn authorities_are_given_or_nowhere() {
     let right = authority();
     let server = server("api.example.com", &right, None, &[&TLS13]);
     let with = |ca_certificates| UpstreamTls { ca_certificates, ..tls(None, &[]) };
-    let given = load(&with(CaCertificates::Pem(right.as_ref().pem().into())), WebAlpn::Both);
+    let given = load(&with(CaCertificates::Pem(right.as_ref().pem().into())), None, WebAlpn::Both);
     handshake(given.unwrap(), "api.example.com", &server).unwrap();
-    let other = load(&with(CaCertificates::Pem(authority().as_ref().pem().into())), WebAlpn::Both);
+    let other =
+        load(&with(CaCertificates::Pem(authority().as_ref().pem().into())), None, WebAlpn::Both);
     assert!(handshake(other.unwrap(), "api.example.com", &server).is_err());
-    let told = load(&with(CaCertificates::Nowhere("no such ConfigMap".into())), WebAlpn::Both);
+    let told =
+        load(&with(CaCertificates::Nowhere("no such ConfigMap".into())), None, WebAlpn::Both);
     assert_eq!(told.unwrap_err().to_string(), "no such ConfigMap");
-    assert!(load(&with(CaCertificates::Pem("".into())), WebAlpn::Both).is_err());
+    assert!(load(&with(CaCertificates::Pem("".into())), None, WebAlpn::Both).is_err());
 }
