@@ -60,7 +60,7 @@ pub use locality::{Locality, LocalityDistance};
 pub use path::{CanonicalPath, PathError, PathNormalization};
 pub use protocol::Protocol;
 pub use rate_limit::{LimitRequest, RateLimits, RequestLimit};
-pub use resources::{Resources, SourceFile};
+pub use resources::{ReadFile, Resources, SourceFile};
 pub use route_table::{RefProblem, RouteRequest, RouteTable, ServiceRoutes};
 pub use service::{Endpoint, EndpointAddress, Service, ServicePort};
 pub use service_table::ServiceTable;

@@ -12,6 +12,7 @@ mod condition;
 mod config_map;
 mod destination_rule;
 mod fault_injection;
+mod file;
 mod gateway;
 mod gateway_class;
 mod inline_keys;
@@ -51,6 +52,7 @@ pub use authorization::{AuthorizationPolicy, PolicyAction};
 pub use client_traffic::ClientTrafficPolicy;
 pub use destination_rule::DestinationRule;
 pub use fault_injection::FaultInjection;
+pub use file::ReadFile;
 pub use object::dns_label as namespace_name;
 pub use peer_authentication::PeerAuthentication;
 pub(crate) use peer_authentication::PolicyScope;
@@ -148,9 +150,6 @@ impl Resources {
         Diagnostics::ok_unless_any(survey.resources, survey.diagnostics)
     }
 
-    /// One set of what many say of how requests are carried: routes and their grants, DestinationRules and FaultInjections,
-    /// Gateways and what these refer to. Whatever else they hold stays out. Each was read by itself: whether a name stands
-    /// there twice is not asked, and of what a Gateway refers to or is made of, the first of a name is taken.
     /// The same set, where no policy makes somebody of the mesh out of a certificate that is not the mesh's: `mesh` are its
     /// own trust domain and those it is federated with.
     ///
@@ -169,19 +168,27 @@ impl Resources {
     /// One set of what many say of how requests are carried: routes and their grants, DestinationRules and FaultInjections.
     /// Whatever else they hold stays out. Each was read by itself: whether a name stands there twice is not asked.
     /// there twice is not asked, and of routes, and of what a Gateway refers to or is made of, the first of a name is taken.
+    /// One set of what many say of how requests are carried: routes and their grants, DestinationRules and FaultInjections,
+    /// Gateways and what these refer to. Whatever else they hold stays out. Each was read by itself: whether a name stands
+    /// there twice is not asked, and of what a Gateway refers to or is made of, the first of a name is taken.
     #[must_use]
     pub fn carrying<'a>(parts: impl IntoIterator<Item = &'a Self>, root_namespace: &str) -> Self {
         let mut joined = Self::empty(root_namespace);
         for part in parts {
-            joined.routes.extend(part.routes.iter().cloned());
-            joined.reference_grants.extend(part.reference_grants.iter().cloned());
-            joined.destination_rules.extend(part.destination_rules.iter().cloned());
-            joined.fault_injections.extend(part.fault_injections.iter().cloned());
+            joined.extend_calls(part);
             joined.extend_edge(part);
         }
         sort_once(&mut joined.routes, |route| &route.id);
         joined.sort_edge();
+        joined.sort();
         joined
+    }
+
+    fn extend_calls(&mut self, part: &Self) {
+        self.routes.extend(part.routes.iter().cloned());
+        self.reference_grants.extend(part.reference_grants.iter().cloned());
+        self.destination_rules.extend(part.destination_rules.iter().cloned());
+        self.fault_injections.extend(part.fault_injections.iter().cloned());
     }
 
     fn extend_edge(&mut self, part: &Self) {
@@ -195,8 +202,12 @@ impl Resources {
         self.namespaces.extend(part.namespaces.iter().cloned());
     }
 
-    /// In order by name, each once.
-    fn sort_edge(&mut self) {
+    /// In order by name; what a Gateway is made of or refers to, each once.
+    fn sort(&mut self) {
+        self.authorization.sort_by(|a, b| a.name().cmp(b.name()));
+        self.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
+        self.rate_limit_policies.sort_by(|a, b| a.name().cmp(b.name()));
+        self.routes.sort_by(|a, b| a.id.cmp(&b.id));
         sort_once(&mut self.gateways, |gateway| &gateway.id);
         sort_once(&mut self.gateway_classes, |class| &class.name);
         sort_once(&mut self.listener_sets, |set| &set.id);

@@ -76,49 +76,58 @@ impl SurveyedObject {
 
 /// Reads and checks every file, and tells of every object.
 pub fn survey(files: &[SourceFile], reading: &ReadOptions<'_>) -> ResourceSurvey {
-    let mut set = ResourceSet {
-        reading: *reading,
-        resources: Resources::empty(reading.root_namespace),
-        objects: Vec::new(),
-        seen: HashMap::new(),
-        ports: HashMap::new(),
-    };
+    let mut set = ResourceSet::new(*reading);
     let mut diagnostics = Vec::new();
     for file in files {
         set.read_file(file, &mut diagnostics);
     }
     let ResourceSet { mut resources, objects, .. } = set;
-    diagnostics
-        .extend(resources.authorization.iter().flat_map(|policy| policy.unresolved(&resources)));
-    let tokens = &resources.request_authentication;
-    diagnostics.extend(tokens.iter().flat_map(|object| object.unresolved(&resources)));
-    let limits = resources.rate_limit_policies.iter();
-    diagnostics.extend(limits.flat_map(|policy| policy.unresolved(&resources)));
-    let rules = resources.destination_rules.iter();
-    diagnostics.extend(rules.filter_map(|rule| rule.misplaced_tls(&resources)));
-    resources.authorization.sort_by(|a, b| a.name().cmp(b.name()));
-    resources.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
-    resources.rate_limit_policies.sort_by(|a, b| a.name().cmp(b.name()));
-    resources.routes.sort_by(|a, b| a.id.cmp(&b.id));
-    resources.sort_edge();
+    diagnostics.extend(between(&resources));
+    resources.sort();
     ResourceSurvey { resources, objects, diagnostics }
 }
 
-/// A set while it is read: what was seen, and where, to find what is there twice.
-struct ResourceSet<'r> {
-    reading: ReadOptions<'r>,
-    resources: Resources,
-    objects: Vec<SurveyedObject>,
-    seen: HashMap<(ResourceKind, String), SourceLocation>,
-    /// By namespace, host and port.
-    ports: HashMap<(Arc<str>, Arc<str>, u16), SourceLocation>,
+/// What is wrong between objects, each of which is well formed.
+pub(super) fn between(resources: &Resources) -> Vec<Diagnostic> {
+    let policies = resources.authorization.iter().flat_map(|policy| policy.unresolved(resources));
+    let tokens = resources.request_authentication.iter();
+    let tokens = tokens.flat_map(|object| object.unresolved(resources));
+    let limits = resources.rate_limit_policies.iter();
+    let limits = limits.flat_map(|policy| policy.unresolved(resources));
+    let rules = resources.destination_rules.iter();
+    let rules = rules.filter_map(|rule| rule.misplaced_tls(resources));
+    policies.chain(tokens).chain(limits).chain(rules).collect()
 }
 
+/// A set while it is read: what was seen, and where, to find what is there twice.
+pub(super) struct ResourceSet<'r> {
+    reading: ReadOptions<'r>,
+    pub(super) resources: Resources,
+    objects: Vec<SurveyedObject>,
+    pub(super) seen: HashMap<(ResourceKind, String), SourceLocation>,
+    pub(super) ports: HashMap<PortKey, SourceLocation>,
+}
+
+/// Namespace, host and port of a ServiceEntry.
+pub(super) type PortKey = (Arc<str>, Arc<str>, u16);
 /// A file and a place in it.
 type SourceLocation = (Arc<str>, SourcePosition);
 
+impl<'r> ResourceSet<'r> {
+    /// With nothing in it.
+    pub(super) fn new(reading: ReadOptions<'r>) -> Self {
+        Self {
+            reading,
+            resources: Resources::empty(reading.root_namespace),
+            objects: Vec::new(),
+            seen: HashMap::new(),
+            ports: HashMap::new(),
+        }
+    }
+}
+
 impl ResourceSet<'_> {
-    fn read_file(&mut self, file: &SourceFile, diagnostics: &mut Vec<Diagnostic>) {
+    pub(super) fn read_file(&mut self, file: &SourceFile, diagnostics: &mut Vec<Diagnostic>) {
         let name: Arc<str> = file.name.as_str().into();
         if file.bytes.is_empty() {
             let fix = "write the file whole, or a comment for an empty set".to_owned();

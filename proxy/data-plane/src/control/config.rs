@@ -40,8 +40,8 @@ use policy::{
 
 pub use controller::{ControllerConfig, PodReference};
 pub use directory::{
-    DirectoryStamp, MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, read_directory, read_file,
-    read_stream,
+    FileStamp, MAX_DIRECTORY_BYTES, MAX_DIRECTORY_FILES, is_resource_name, read_directory,
+    read_file, read_stream, stamped_files, take_room,
 };
 pub use gateway::{CertificateFiles, GatewayConfig};
 pub use listeners::OutboundConfig;

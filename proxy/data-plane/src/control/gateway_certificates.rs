@@ -13,7 +13,7 @@ use aws_lc_rs::digest::{Context, Digest, SHA256};
 use zeroize::Zeroizing;
 
 use crate::connection::edge_tls::OfferedCertificate;
-use crate::control::resource_files::DirectoryWatch;
+use crate::control::directory_watch::DirectoryWatch;
 
 /// The largest file that is read, bytes: a chain of 8 certificates, the largest there may be, has 180 KiB as PEM.
 const MAX_FILE: usize = 256 * 1024;
@@ -33,7 +33,7 @@ pub async fn follow(files: Vec<PathBuf>, poll: Duration, mut changed: impl FnMut
         return;
     }
     let folders = files.iter().filter_map(|file| file.parent());
-    let mut changes = DirectoryWatch::of_directories(folders, poll);
+    let mut changes = DirectoryWatch::of_directories(folders, poll, |_| true);
     let mut seen = None;
     loop {
         let now = digest(&files);

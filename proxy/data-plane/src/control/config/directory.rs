@@ -2,6 +2,7 @@
 //!
 //! Only the type of a file matters here, never its contents: those go to `Config::parse` and `Resources::parse`.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
@@ -29,17 +30,26 @@ pub fn read_directory(directory: &Path) -> io::Result<Vec<SourceFile>> {
     let mut files = Vec::with_capacity(paths.len());
     for path in paths {
         let file = read_file(&path)?;
-        room = room.checked_sub(file.bytes.len()).ok_or_else(|| too_much(directory, "64 MiB"))?;
+        take_room(&mut room, file.bytes.len(), directory)?;
         files.push(file);
     }
     Ok(files)
+}
+
+/// Takes a file's bytes out of the room that a directory has, [`MAX_DIRECTORY_BYTES`] at first.
+///
+/// # Errors
+/// There is not so much.
+pub fn take_room(room: &mut usize, bytes: usize, directory: &Path) -> io::Result<()> {
+    *room = room.checked_sub(bytes).ok_or_else(|| too_much(directory, "64 MiB"))?;
+    Ok(())
 }
 
 fn resource_paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        if !is_resource_name(&path) {
+        if !path.file_name().is_some_and(is_resource_name) {
             continue;
         }
         if paths.len() >= MAX_DIRECTORY_FILES {
@@ -50,50 +60,52 @@ fn resource_paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// What tells whether the files of a directory have changed since a look, without reading them.
-#[derive(Debug, PartialEq, Eq)]
-pub struct DirectoryStamp(Vec<(PathBuf, FileStamp)>);
+/// The files that [`read_directory`] would read, in its order, each with what tells whether it has changed since a look,
+/// without reading it. Links are followed.
+///
+/// # Errors
+/// The directory or a file is out of reach, or there are more than [`MAX_DIRECTORY_FILES`]. The message names it.
+pub fn stamped_files(directory: &Path) -> io::Result<Vec<(PathBuf, FileStamp)>> {
+    let mut paths = resource_paths(directory).map_err(|error| naming(directory, &error))?;
+    paths.sort();
+    let stamped = paths.into_iter().map(|path| {
+        let found = fs::metadata(&path).map_err(|error| naming(&path, &error))?;
+        Ok((path, FileStamp::of(&found)))
+    });
+    stamped.collect()
+}
 
 /// Device and inode, size, and the times of the last change of the content and of the inode, in seconds and nanoseconds.
-#[derive(Debug, PartialEq, Eq)]
-struct FileStamp {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStamp {
     file: (u64, u64),
     size: u64,
     modified: (i64, i64),
     changed: (i64, i64),
 }
 
-impl DirectoryStamp {
-    /// Of the files that [`read_directory`] would read; links are followed.
-    ///
-    /// # Errors
-    /// The directory or a file is out of reach.
-    pub fn of(directory: &Path) -> io::Result<Self> {
-        let mut paths = resource_paths(directory)?;
-        paths.sort();
-        let stamped = paths.into_iter().map(|path| {
-            let found = fs::metadata(&path)?;
-            let stamp = FileStamp {
-                file: (found.dev(), found.ino()),
-                size: found.len(),
-                modified: (found.mtime(), found.mtime_nsec()),
-                changed: (found.ctime(), found.ctime_nsec()),
-            };
-            Ok((path, stamp))
-        });
-        stamped.collect::<io::Result<_>>().map(Self)
+impl FileStamp {
+    fn of(found: &fs::Metadata) -> Self {
+        Self {
+            file: (found.dev(), found.ino()),
+            size: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
     }
 
-    /// Whether no file had changed within the last `margin` seconds before `unix`, so that the next change gets another time,
-    /// however coarse the file system's clock is.
+    /// Whether the file had not changed within the last `margin` seconds before `unix`, so that its next change gets another
+    /// time, however coarse the file system's clock is.
     #[must_use]
     pub fn is_settled(&self, unix: i64, margin: i64) -> bool {
-        self.0.iter().all(|(_, file)| file.changed.0.saturating_add(margin) < unix)
+        self.changed.0.saturating_add(margin) < unix
     }
 }
 
-fn is_resource_name(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+/// Whether a file of this name is read.
+#[must_use]
+pub fn is_resource_name(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
     !name.starts_with('.') && (name.ends_with(".yaml") || name.ends_with(".yml"))
 }
 
@@ -196,7 +208,7 @@ mod tests {
         fs::write(at("..2/b"), "b").unwrap();
         symlink("..1", at("..data")).unwrap();
         symlink("..data/b", at("b.yaml")).unwrap();
-        let stamp = || DirectoryStamp::of(directory.path()).unwrap();
+        let stamp = || stamped_files(directory.path()).unwrap();
         let before = stamp();
         assert_eq!(before, stamp(), "nothing has changed");
         fs::write(at("c.txt"), "no resource").unwrap();
@@ -220,11 +232,12 @@ mod tests {
             assert_ne!(last, stamp(), "{name}");
             last = stamp();
         }
-        let written = last.0.iter().map(|(_, file)| file.changed.0).max().unwrap();
+        let latest = last.iter().map(|(_, stamp)| stamp).max_by_key(|stamp| stamp.changed).unwrap();
+        let written = latest.changed.0;
         for (after, settled) in [(0, false), (3, false), (4, true)] {
-            assert_eq!(last.is_settled(written + after, 3), settled, "{after} s after");
+            assert_eq!(latest.is_settled(written + after, 3), settled, "{after} s after");
         }
         fs::remove_file(at("..2/b")).unwrap();
-        assert!(DirectoryStamp::of(directory.path()).is_err(), "a link that leads nowhere");
+        assert!(stamped_files(directory.path()).is_err(), "a link that leads nowhere");
     }
 }

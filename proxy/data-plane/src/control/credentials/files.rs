@@ -17,7 +17,7 @@ use crate::connection::credentials::OwnIdentity;
 use crate::connection::credentials::{Credentials, CredentialsError};
 use crate::control::config::IdentityFiles;
 use crate::control::credentials::OfferedCredentials;
-use crate::control::resource_files::DirectoryWatch;
+use crate::control::directory_watch::DirectoryWatch;
 use crate::traffic::state::ProxyState;
 
 /// The largest PEM file that is read, in bytes.
@@ -33,6 +33,7 @@ pub async fn follow(state: Arc<ProxyState>, files: IdentityFiles) {
     let mut changes = DirectoryWatch::of_directories(
         paths(&files).filter_map(Path::parent),
         state.settings.limits.resource_poll,
+        |_| true,
     );
     let mut seen: Option<Vec<FileContent>> = None;
     // A set under which our own certificate is no longer trusted may be half written: it is accepted when it is still
