@@ -255,6 +255,27 @@ fn mtls_modes_decide_who_the_peer_is() {
     }
 }
 
+/// At the edge nobody needs a certificate, and a partner whose certificate is mapped is somebody.
+#[test]
+fn a_client_of_the_edge_is_nobody_or_a_partner() {
+    let rules =
+        policy("d", "{action: DENY, rules: [{from: [{source: {notPrincipals: [partner/acme]}}]}]}");
+    let defaults = PolicyDefaults {
+        authorization: DefaultAuthorization::Allow,
+        edge: true,
+        ..PolicyDefaults::default()
+    };
+    let strict = object("PeerAuthentication", "strict", "shop", "{mtls: {mode: STRICT}}");
+    let snapshot = snapshot_with(&format!("{rules}{strict}"), &defaults);
+    for (peer, expect) in [
+        ("", "deny shop/d 0 policy_denied"),
+        ("partner/other", "deny shop/d 0 policy_denied"),
+        ("partner/acme", "allow - - default_allow"),
+    ] {
+        assert_eq!(TestRequest::peer(peer).verdict(&snapshot), expect, "{peer}");
+    }
+}
+
 #[test]
 fn policies_for_the_workloads_behind_a_service() {
     let entry = |endpoint: &str| {
