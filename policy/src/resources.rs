@@ -165,12 +165,9 @@ impl Resources {
         self.client_traffic.iter().flat_map(|policy| policy.impersonations(mesh)).collect()
     }
 
-    /// One set of what many say of how requests are carried: routes and their grants, DestinationRules and FaultInjections.
-    /// Whatever else they hold stays out. Each was read by itself: whether a name stands there twice is not asked.
-    /// there twice is not asked, and of routes, and of what a Gateway refers to or is made of, the first of a name is taken.
     /// One set of what many say of how requests are carried: routes and their grants, DestinationRules and FaultInjections,
     /// Gateways and what these refer to. Whatever else they hold stays out. Each was read by itself: whether a name stands
-    /// there twice is not asked, and of what a Gateway refers to or is made of, the first of a name is taken.
+    /// there twice is not asked, and of routes, and of what a Gateway refers to or is made of, the first of a name is taken.
     #[must_use]
     pub fn carrying<'a>(parts: impl IntoIterator<Item = &'a Self>, root_namespace: &str) -> Self {
         let mut joined = Self::empty(root_namespace);
@@ -179,7 +176,6 @@ impl Resources {
             joined.extend_edge(part);
         }
         sort_once(&mut joined.routes, |route| &route.id);
-        joined.sort_edge();
         joined.sort();
         joined
     }

@@ -62,7 +62,26 @@ pub(crate) struct Listeners {
 impl ProxyConfig<'_> {
     /// The configuration as data, for a test to change before it is written.
     pub(crate) fn value(&self) -> Value {
-        let mut config = json!({
+        let mut config = self.of_any();
+        match self.place {
+            Place::Namespace(_) => self.redirected(&mut config),
+            Place::Loopback => self.explicit(&mut config),
+        }
+        config
+    }
+
+    /// The same of a gateway, which listens where its Gateways say.
+    pub(crate) fn gateway(&self) -> Value {
+        let mut config = self.of_any();
+        config["mode"] = json!("gateway");
+        if matches!(self.place, Place::Loopback) {
+            self.own_ports(&mut config);
+        }
+        config
+    }
+
+    fn of_any(&self) -> Value {
+        json!({
             "workload": {
                 "namespace": self.namespace,
                 "serviceAccount": self.service_account,
@@ -71,12 +90,7 @@ impl ProxyConfig<'_> {
             "identity": self.identity_section(),
             "resources": {"directory": self.place.path(self.directory, "resources")},
             "workers": 1,
-        });
-        match self.place {
-            Place::Namespace(_) => self.redirected(&mut config),
-            Place::Loopback => self.explicit(&mut config),
-        }
-        config
+        })
     }
 
     fn identity_section(&self) -> Value {
@@ -105,6 +119,11 @@ impl ProxyConfig<'_> {
         let own = self.own;
         config["inbound"] = json!({"bind": format!("127.0.0.1:{}", own.inbound), "listeners": self.listeners.inbound});
         config["outbound"] = json!({"bind": [format!("127.0.0.1:{}", own.outbound)], "listeners": self.listeners.outbound});
+        self.own_ports(config);
+    }
+
+    fn own_ports(&self, config: &mut Value) {
+        let own = self.own;
         config["admin"] = json!({"bind": format!("127.0.0.1:{}", own.admin)});
         config["metrics"] = json!({"bind": format!("127.0.0.1:{}", own.metrics)});
         config["readiness"] = json!({"bind": format!("127.0.0.1:{}", own.readiness)});

@@ -61,9 +61,12 @@ pub mod raw;
 mod redis;
 mod services;
 pub mod shop;
+mod shop_edge;
 mod story_times;
+mod table;
 pub mod tls;
 pub mod wait;
+pub mod web;
 pub mod websocket;
 
 pub use app::App;
@@ -82,3 +85,5 @@ pub use pod::Pod;
 pub use pod_builder::PodBuilder;
 pub use process::{Finished, Process};
 pub use redis::Redis;
+pub use shop_edge::ShopEdge;
+pub use table::Table;

@@ -4,6 +4,7 @@
 mod fresh;
 mod grpc;
 mod http2;
+mod https;
 mod lines;
 mod paced;
 

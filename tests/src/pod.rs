@@ -35,6 +35,8 @@ pub(crate) struct Parts {
     pub(crate) own: OwnPorts,
     pub(crate) app: Option<App>,
     pub(crate) has_proxy: bool,
+    /// Nothing is redirected in it.
+    pub(crate) is_gateway: bool,
     pub(crate) identities: IdentitySource,
     /// Where agent and proxy have a clock of their own.
     pub(crate) clock: Option<Clock>,

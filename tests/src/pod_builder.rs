@@ -27,6 +27,7 @@ pub struct PodBuilder {
     ports: Vec<(u16, String)>,
     app: Option<App>,
     proxy: bool,
+    gateway: bool,
     config_file: Option<PathBuf>,
     changes: Vec<Value>,
     write_entry: bool,
@@ -46,6 +47,7 @@ impl PodBuilder {
             ports: Vec::new(),
             app: None,
             proxy: true,
+            gateway: false,
             config_file: None,
             changes: Vec::new(),
             write_entry: true,
@@ -93,6 +95,13 @@ impl PodBuilder {
     #[must_use]
     pub fn outside(mut self) -> Self {
         self.proxy = false;
+        self
+    }
+
+    /// A gateway: its proxy serves the Gateways of the mesh's resources. It has no app, and nothing is redirected.
+    #[must_use]
+    pub fn gateway(mut self) -> Self {
+        self.gateway = true;
         self
     }
 
@@ -189,6 +198,7 @@ impl PodBuilder {
             own,
             app: self.app,
             has_proxy: self.proxy,
+            is_gateway: self.gateway,
             identities: self.identities,
             clock,
             outbound: outbound_addresses(&listeners),
@@ -278,7 +288,7 @@ impl PodBuilder {
             own,
             listeners,
         };
-        let mut value = config.value();
+        let mut value = if self.gateway { config.gateway() } else { config.value() };
         for change in &self.changes {
             overlay(&mut value, change);
         }

@@ -86,14 +86,17 @@ pub fn install_policies(mesh: &Mesh) {
 
 /// Copies one resource file of the shop into the mesh, with the mesh's own network number in its addresses.
 pub fn install(mesh: &Mesh, name: &str) {
-    let path = repository().join(format!("examples/shop/policies/{name}.yaml"));
+    mesh.policy(name, &shipped(mesh, &format!("policies/{name}")));
+}
+
+/// What a resource file of `examples/shop` says in this mesh.
+pub(crate) fn shipped(mesh: &Mesh, name: &str) -> String {
+    let path = repository().join(format!("examples/shop/{name}.yaml"));
     let text =
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let index = mesh.network_index();
-    let text = text
-        .replace("10.77.0.", &format!("10.77.{index}."))
-        .replace("fd77::0:", &format!("fd77::{index:x}:"));
-    mesh.policy(name, &text);
+    text.replace("10.77.0.", &format!("10.77.{index}."))
+        .replace("fd77::0:", &format!("fd77::{index:x}:"))
 }
 
 fn pod(mesh: &Mesh, name: &str, number: u8, ports: &[(u16, &str)], app: App) -> Pod {

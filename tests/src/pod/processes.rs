@@ -28,7 +28,9 @@ impl Pod {
     pub fn start_processes(&self) {
         self.start_app();
         if self.has_proxy() {
-            self.redirect("apply").ok();
+            if !self.parts.is_gateway {
+                self.redirect("apply").ok();
+            }
             self.start_agent();
             self.start_proxy();
         }

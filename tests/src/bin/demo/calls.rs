@@ -6,8 +6,8 @@ use shop::ticker::GREETING;
 use tokio::net::TcpStream;
 
 use crate::identities::short;
-use crate::table::Table;
 use crate::{Stage, url};
+use postern_tests::Table;
 
 pub(crate) fn show(table: &mut Table, stage: &Stage) {
     let shop = &stage.shop;

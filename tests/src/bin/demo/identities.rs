@@ -3,7 +3,7 @@
 use postern_tests::Pod;
 
 use crate::Stage;
-use crate::table::Table;
+use postern_tests::Table;
 
 pub(crate) fn show(table: &mut Table, stage: &Stage) {
     let shop = &stage.shop;

@@ -16,14 +16,11 @@ mod keep;
 mod policy_edit;
 mod refusals;
 mod rotation;
-mod table;
 
 use std::process::ExitCode;
 
 use postern_tests::shop::Shop;
-use postern_tests::{Mesh, Pod};
-
-use table::Table;
+use postern_tests::{Mesh, Pod, Table};
 
 /// Everything that runs in the demo.
 struct Stage {

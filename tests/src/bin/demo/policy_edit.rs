@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use postern_tests::wait;
 
-use crate::table::Table;
 use crate::{Stage, url};
+use postern_tests::Table;
 
 const LET_REPORTS_READ: &str = "\
 apiVersion: security.istio.io/v1

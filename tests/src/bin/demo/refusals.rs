@@ -4,8 +4,8 @@ use postern_tests::certificates::TestAuthority;
 use postern_tests::{Answer, Pod, grpc, raw};
 use shop::proto::RefundRequest;
 
-use crate::table::Table;
 use crate::{Stage, url};
+use postern_tests::Table;
 
 pub(crate) fn show(table: &mut Table, stage: &Stage) {
     let shop = &stage.shop;

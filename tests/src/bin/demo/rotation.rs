@@ -5,7 +5,7 @@ use std::time::Instant;
 use postern_tests::{Load, Pod, wait};
 
 use crate::Stage;
-use crate::table::Table;
+use postern_tests::Table;
 
 /// How often each side renews.
 const ROUNDS: usize = 5;

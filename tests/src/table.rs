@@ -1,9 +1,10 @@
-//! What the demo shows: a line for each step as it happens, then a table a person can read.
+//! What a demo shows: a line for each step as it happens, then a table a person can read.
+#![allow(clippy::print_stdout, reason = "a demo prints")]
 
 use std::time::Instant;
 
 /// The rows so far, and the clock of the progress lines.
-pub(crate) struct Table {
+pub struct Table {
     start: Instant,
     rows: Vec<Row>,
 }
@@ -15,23 +16,31 @@ struct Row {
 
 const HEADINGS: [&str; 5] = ["from", "to", "what", "expected", "seen"];
 
+impl Default for Table {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Table {
-    pub(crate) fn new() -> Self {
+    /// An empty one, whose clock starts.
+    #[must_use]
+    pub fn new() -> Self {
         Self { start: Instant::now(), rows: Vec::new() }
     }
 
     /// A progress line.
-    pub(crate) fn step(&self, what: &str) {
+    pub fn step(&self, what: &str) {
         println!("[{:5.1} s] {what}", self.start.elapsed().as_secs_f32());
     }
 
     /// A row that is good when what was seen begins with what was expected.
-    pub(crate) fn row(&mut self, from: &str, to: &str, what: &str, expected: &str, seen: &str) {
+    pub fn row(&mut self, from: &str, to: &str, what: &str, expected: &str, seen: &str) {
         self.judged(from, to, what, expected, seen, seen.starts_with(expected));
     }
 
     /// A row that was judged by who measured it.
-    pub(crate) fn judged(
+    pub fn judged(
         &mut self,
         from: &str,
         to: &str,
@@ -46,7 +55,8 @@ impl Table {
         self.rows.push(Row { cells, good });
     }
 
-    pub(crate) fn print(&self) {
+    /// Prints all rows.
+    pub fn print(&self) {
         let mut widths = HEADINGS.map(str::len);
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(&row.cells) {
@@ -65,7 +75,8 @@ impl Table {
     }
 
     /// Says how it went; false when a row was not as expected.
-    pub(crate) fn conclude(&self) -> bool {
+    #[must_use]
+    pub fn conclude(&self) -> bool {
         let bad = self.rows.iter().filter(|row| !row.good).count();
         let seconds = self.start.elapsed().as_secs_f32();
         println!();
