@@ -18,9 +18,8 @@ use std::sync::Arc;
 
 use crate::Resources;
 use crate::gateway::{GATEWAY_CLASS, ObjectName};
-use crate::route::{RouteKind, RouteRule};
-use crate::route_table::PortScope;
-use crate::route_table::index::{RouteSet, RouteSetBuilder};
+use crate::route::{ReferenceGrant, RouteKind, RouteRule};
+use crate::route_table::index::RouteSet;
 use crate::route_table::resolve::Grants;
 
 pub use attach::{NotAttached, RouteAttachment};
@@ -58,24 +57,38 @@ type PortKey = (u16, Option<IpAddr>);
 #[derive(Debug, Clone, Default)]
 pub struct GatewayTable {
     ports: Arc<BTreeMap<PortKey, Arc<GatewayPort>>>,
+    /// What the rules of routes were resolved by.
+    grants: Arc<[ReferenceGrant]>,
 }
 
 impl GatewayTable {
     /// The table of what `resources` say of the Gateways that are served.
     pub fn build(resources: &Resources, selection: &GatewaySelection) -> Self {
-        Self::of_plan(&GatewayPlan::build(resources, selection), resources)
+        Self::default().renewed(resources, selection)
+    }
+
+    /// The same, after this one: what is still the very same value in the resources (routes of files that have not changed)
+    /// stays what was made of it.
+    #[must_use]
+    pub fn renewed(&self, resources: &Resources, selection: &GatewaySelection) -> Self {
+        self.renewed_of_plan(&GatewayPlan::build(resources, selection), resources)
     }
 
     /// The table of a plan that was made of `resources`.
     pub fn of_plan(plan: &GatewayPlan<'_>, resources: &Resources) -> Self {
-        let mut routes = RouteSets::new(resources);
+        Self::default().renewed_of_plan(plan, resources)
+    }
+
+    fn renewed_of_plan(&self, plan: &GatewayPlan<'_>, resources: &Resources) -> Self {
+        let mut routes = RouteSets::new(resources, self);
         let mut ports: BTreeMap<PortKey, Vec<Arc<GatewayListener>>> = BTreeMap::new();
         for (at, planned) in plan.listeners().iter().enumerate() {
             let addresses = planned.addresses();
             if addresses.is_empty() {
                 continue;
             }
-            let listener = GatewayListener::of(planned, routes.of_listener(plan, at));
+            let made = routes.of_listener(plan, at, &planned.label());
+            let listener = GatewayListener::of(planned, made);
             let listener = Arc::new(listener);
             for address in addresses {
                 let key = (planned.listener.port, *address);
@@ -85,7 +98,11 @@ impl GatewayTable {
         let made = |((number, address), listeners)| {
             GatewayPort::of(number, address, listeners).map(|port| ((number, address), port.into()))
         };
-        Self { ports: Arc::new(ports.into_iter().filter_map(made).collect()) }
+        let grants = match *self.grants == *resources.reference_grants() {
+            true => Arc::clone(&self.grants),
+            false => resources.reference_grants().into(),
+        };
+        Self { ports: Arc::new(ports.into_iter().filter_map(made).collect()), grants }
     }
 
     /// The ports to listen on, by number, and the ones of every address before those of single ones.
@@ -117,39 +134,49 @@ struct RouteSets<'r> {
     made: HashMap<RouteSetKey, Arc<RouteSet>>,
     /// The rules of a route as grants leave them, by the place of the route.
     resolved: HashMap<usize, Vec<Arc<RouteRule>>>,
+    /// The listeners of before, by label, where the grants are the same.
+    before: HashMap<Arc<str>, Arc<GatewayListener>>,
 }
 
 impl<'r> RouteSets<'r> {
-    fn new(resources: &'r Resources) -> Self {
+    fn new(resources: &'r Resources, before: &GatewayTable) -> Self {
         let grants = Grants::new(resources.reference_grants());
-        Self { resources, grants, made: HashMap::new(), resolved: HashMap::new() }
+        let is_known = *before.grants == *resources.reference_grants();
+        let listeners = before.ports().filter(|_| is_known).flat_map(|port| port.listeners());
+        let before = listeners.map(|one| (Arc::clone(&one.label), Arc::clone(one))).collect();
+        Self { resources, grants, made: HashMap::new(), resolved: HashMap::new(), before }
     }
 
-    fn of_listener(&mut self, plan: &GatewayPlan<'_>, at: usize) -> ListenerRoutes {
+    fn of_listener(&mut self, plan: &GatewayPlan<'_>, at: usize, label: &str) -> ListenerRoutes {
+        let before = self.before.get(label).cloned();
         RouteKind::ALL.map(|kind| {
             let routes = plan.routes_of(at, kind);
-            (!routes.is_empty()).then(|| self.set(kind, routes))
+            let before = before.as_ref().and_then(|before| before.set(kind));
+            (!routes.is_empty()).then(|| self.set(kind, routes, before))
         })
     }
 
-    fn set(&mut self, kind: RouteKind, routes: Vec<usize>) -> Arc<RouteSet> {
+    fn set(
+        &mut self,
+        kind: RouteKind,
+        routes: Vec<usize>,
+        before: Option<&RouteSet>,
+    ) -> Arc<RouteSet> {
         let key = (kind, routes);
         if let Some(made) = self.made.get(&key) {
             return Arc::clone(made);
         }
-        let mut set = RouteSetBuilder::new(kind);
-        for at in &key.1 {
-            let Some(route) = self.resources.routes().get(*at) else { continue };
-            let rules = self.resolved.entry(*at).or_insert_with(|| {
-                let rules = route.rules.iter();
-                rules.map(|rule| self.grants.resolve(&rule.rule, None)).collect()
+        let Self { resources, grants, resolved, .. } = self;
+        let routes = key.1.iter().filter_map(|at| Some((*at, resources.routes().get(*at)?)));
+        // The very rules of all sets are the same values: a route that many listeners have is resolved once.
+        let resolve = |at: usize, rule: &Arc<RouteRule>| {
+            let rules = resolved.entry(at).or_insert_with(|| {
+                let definitions = resources.routes().get(at).into_iter().flat_map(|r| &r.rules);
+                definitions.map(|one| grants.resolve(&one.rule, None)).collect()
             });
-            // The very rules of all sets are the same values: a route that many listeners have is resolved once.
-            set.add(route, &PortScope::All, |rule| {
-                rules.get(rule.index).map_or_else(|| Arc::clone(rule), Arc::clone)
-            });
-        }
-        let set = Arc::new(set.finish());
+            rules.get(rule.index).map_or_else(|| Arc::clone(rule), Arc::clone)
+        };
+        let set = Arc::new(RouteSet::of_routes(kind, routes, before, resolve));
         self.made.insert(key, Arc::clone(&set));
         set
     }

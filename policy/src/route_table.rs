@@ -22,7 +22,6 @@ use crate::{CanonicalPath, HeaderSource, HostName, Resources, ServicePort, Workl
 use attach::ServiceSets;
 use index::RouteSet;
 
-pub(crate) use attach::PortScope;
 pub use resolve::RefProblem;
 
 /// The routes that act on the requests of one workload's app. Cloning takes constant time.

@@ -102,7 +102,7 @@ impl GatewayListener {
         self.host.as_ref().is_none_or(|own| own.takes(host))
     }
 
-    fn set(&self, kind: RouteKind) -> Option<&crate::route_table::index::RouteSet> {
+    pub(super) fn set(&self, kind: RouteKind) -> Option<&crate::route_table::index::RouteSet> {
         let at = RouteKind::ALL.iter().position(|known| *known == kind)?;
         self.routes.get(at)?.as_deref()
     }

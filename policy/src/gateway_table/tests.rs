@@ -6,6 +6,7 @@ mod conflicts;
 mod connections;
 mod reference;
 mod references;
+mod renewed;
 
 use super::*;
 use crate::{CanonicalPath, HostName, PathNormalization, RouteRequest, SourceFile};

@@ -5,16 +5,17 @@
 //! conditions hold is the one. The lengths of prefixes are known, so that a path of ten thousand segments costs as many
 //! look-ups as there are lengths.
 
+mod build;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::RouteRequest;
 use super::attach::PortScope;
 use super::conditions;
-use super::order::{ObjectAge, Precedence};
-use crate::route::{
-    PathMatch, Route, RouteHost, RouteKind, RouteMatch, RouteRule, RuleDefinition, TextMatch,
-};
+use crate::route::{PathMatch, Route, RouteHost, RouteKind, RouteMatch, RouteRule, TextMatch};
+
+pub(super) use build::RouteSetBuilder;
 
 /// The rules of one kind.
 #[derive(Debug)]
@@ -22,21 +23,23 @@ pub(crate) struct RouteSet {
     kind: RouteKind,
     /// The ports that any of the routes acts on.
     scopes: Vec<PortScope>,
-    exact: HashMap<Arc<str>, HostRules>,
+    exact: HashMap<Arc<str>, Arc<HostRules>>,
     /// By what comes after `*.`.
-    below: HashMap<Arc<str>, HostRules>,
-    any: HostRules,
+    below: HashMap<Arc<str>, Arc<HostRules>>,
+    any: Arc<HostRules>,
 }
 
 /// The rules under one host, each list in order of precedence.
 #[derive(Debug, Default)]
-struct HostRules {
+pub(crate) struct HostRules {
     exact: HashMap<Arc<str>, Vec<ConditionalRule>>,
     prefixes: HashMap<Arc<str>, Vec<ConditionalRule>>,
     /// The lengths of the prefixes, the longest first.
     lengths: Vec<usize>,
     /// What is tried one by one; rules of connections, too.
     others: Vec<ConditionalRule>,
+    /// The routes that they are of, where these may stay while others change.
+    routes: Box<[Arc<Route>]>,
 }
 
 /// A rule under one of its matches.
@@ -102,7 +105,21 @@ impl RouteSet {
         let parents = std::iter::successors(parent(host), |host| parent(host));
         let below = (!self.below.is_empty()).then_some(parents).into_iter().flatten();
         let below = below.filter_map(|parent| self.below.get(parent));
-        exact.chain(below).chain(std::iter::once(&self.any))
+        exact.chain(below).chain(std::iter::once(&self.any)).map(|rules| &**rules)
+    }
+
+    /// What is known of this very host.
+    #[cfg(test)]
+    pub(crate) fn rules_of(&self, host: &str) -> Option<Arc<HostRules>> {
+        self.exact.get(host).cloned()
+    }
+
+    fn under(&self, host: Option<&RouteHost>) -> Option<&Arc<HostRules>> {
+        match host {
+            Some(RouteHost::Exact(host)) => self.exact.get(host),
+            Some(RouteHost::Below(host)) => self.below.get(host),
+            None => Some(&self.any),
+        }
     }
 }
 
@@ -196,92 +213,4 @@ fn path_key(condition: Option<&RouteMatch>) -> PathKey {
         }
         _ => PathKey::Other,
     }
-}
-
-/// A set while routes are added.
-#[derive(Debug)]
-pub(crate) struct RouteSetBuilder {
-    kind: RouteKind,
-    scopes: Vec<PortScope>,
-    rules: Vec<RankedRule>,
-}
-
-/// A rule under one of its matches and one of its route's hosts.
-#[derive(Debug)]
-struct RankedRule {
-    precedence: Precedence,
-    host: Option<RouteHost>,
-    rule: ConditionalRule,
-}
-
-impl RouteSetBuilder {
-    pub(crate) fn new(kind: RouteKind) -> Self {
-        Self { kind, scopes: Vec::new(), rules: Vec::new() }
-    }
-
-    /// Adds a route's rules, each as `resolve` makes it.
-    pub(crate) fn add(
-        &mut self,
-        route: &Route,
-        ports: &PortScope,
-        resolve: impl Fn(&Arc<RouteRule>) -> Arc<RouteRule>,
-    ) {
-        let age = Arc::new(ObjectAge::of(route));
-        for definition in &route.rules {
-            let rule = resolve(&definition.rule);
-            for (precedence, condition) in matches(definition, &age) {
-                let rule = Arc::clone(&rule);
-                let rule = ConditionalRule { ports: ports.clone(), condition, rule };
-                self.add_under_hosts(route, &precedence, &rule);
-            }
-        }
-        if !self.scopes.contains(ports) {
-            self.scopes.push(ports.clone());
-        }
-    }
-
-    fn add_under_hosts(&mut self, route: &Route, precedence: &Precedence, rule: &ConditionalRule) {
-        let ranked = |host| RankedRule { precedence: precedence.clone(), host, rule: rule.clone() };
-        if route.hosts.is_empty() {
-            self.rules.push(ranked(None));
-        }
-        self.rules.extend(route.hosts.iter().map(|host| ranked(Some(host.clone()))));
-    }
-
-    pub(crate) fn finish(mut self) -> RouteSet {
-        self.rules.sort_by(|a, b| a.precedence.cmp(&b.precedence));
-        let mut set = RouteSet {
-            kind: self.kind,
-            scopes: self.scopes,
-            exact: HashMap::new(),
-            below: HashMap::new(),
-            any: HostRules::default(),
-        };
-        for RankedRule { host, rule, .. } in self.rules {
-            match host {
-                Some(RouteHost::Exact(host)) => set.exact.entry(host).or_default().push(rule),
-                Some(RouteHost::Below(host)) => set.below.entry(host).or_default().push(rule),
-                None => set.any.push(rule),
-            }
-        }
-        let named = set.exact.values_mut().chain(set.below.values_mut());
-        named.chain([&mut set.any]).for_each(HostRules::finish);
-        set
-    }
-}
-
-/// Each match of a rule with its precedence; a rule of connections has none.
-fn matches(
-    definition: &RuleDefinition,
-    age: &Arc<ObjectAge>,
-) -> Vec<(Precedence, Option<Arc<RouteMatch>>)> {
-    let index = definition.rule.index;
-    if definition.matches.is_empty() {
-        return vec![(Precedence::of_connections(age, index), None)];
-    }
-    let matches = definition.matches.iter().enumerate();
-    let ranked = |(at, condition): (usize, &Arc<RouteMatch>)| {
-        (Precedence::new(condition, age, index, at), Some(Arc::clone(condition)))
-    };
-    matches.map(ranked).collect()
 }

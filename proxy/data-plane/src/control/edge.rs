@@ -41,6 +41,8 @@ pub struct EdgeBuilder {
     certificates: CertificateStore,
     /// The keys of sessions, by listener.
     tickets: HashMap<Arc<str>, SessionTickets>,
+    /// As it was made last.
+    table: GatewayTable,
 }
 
 impl EdgeBuilder {
@@ -54,6 +56,7 @@ impl EdgeBuilder {
             mesh,
             certificates: CertificateStore::default(),
             tickets: HashMap::new(),
+            table: GatewayTable::default(),
         }
     }
 
@@ -68,7 +71,8 @@ impl EdgeBuilder {
         let mut problems = self.renew_certificates(resources.secrets(), metrics);
         problems.extend(resources.impersonations(&self.mesh).iter().map(ToString::to_string));
         let clients = ClientTraffic::build(resources.client_traffic_policies(), &self.mesh);
-        let table = GatewayTable::build(resources, &self.selection);
+        self.table = self.table.renewed(resources, &self.selection);
+        let table = self.table.clone();
         let mut made: HashMap<Arc<str>, Arc<EdgeListener>> = HashMap::new();
         let mut ports = EdgePorts::new();
         for port in table.ports() {

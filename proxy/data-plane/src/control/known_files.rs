@@ -2,9 +2,10 @@
 //! others are neither read nor parsed again.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -33,7 +34,8 @@ pub(super) enum Look {
 pub(super) struct KnownFiles {
     directory: PathBuf,
     root_namespace: String,
-    files: BTreeMap<PathBuf, KnownFile>,
+    /// By name.
+    files: BTreeMap<OsString, KnownFile>,
     /// What was told last; `None` before the first look.
     told: Option<u64>,
 }
@@ -75,36 +77,37 @@ impl KnownFiles {
     fn renew(&mut self, unix: i64) -> io::Result<()> {
         let stamped = stamped_files(&self.directory)?;
         let mut room = MAX_DIRECTORY_BYTES;
-        let mut gone: HashSet<PathBuf> = self.files.keys().cloned().collect();
-        for (path, stamp) in stamped {
-            let known = self.files.get(&path).filter(|known| known.stamp == Some(stamp));
+        for (name, stamp) in &stamped {
+            let known = self.files.get(name).filter(|known| known.stamp == Some(*stamp));
             let bytes = match known {
                 Some(known) => known.bytes,
-                None => self.read(&path, stamp, unix)?,
+                None => self.read(name, *stamp, unix)?,
             };
             take_room(&mut room, bytes, &self.directory)?;
-            gone.remove(&path);
         }
-        self.files.retain(|path, _| !gone.contains(path));
+        if self.files.len() > stamped.len() {
+            let there: HashSet<_> = stamped.into_iter().map(|(name, _)| name).collect();
+            self.files.retain(|name, _| there.contains(name));
+        }
         Ok(())
     }
 
     /// How many bytes a file has that may have changed.
-    fn read(&mut self, path: &Path, stamp: FileStamp, unix: i64) -> io::Result<usize> {
-        let file = read_file(path)?;
+    fn read(&mut self, name: &OsStr, stamp: FileStamp, unix: i64) -> io::Result<usize> {
+        let file = read_file(&self.directory.join(name))?;
         let (bytes, digest) = (file.bytes.len(), digest_of(&file.bytes));
         let stamp = Some(stamp).filter(|stamp| stamp.is_settled(unix, COARSEST_FILE_CLOCK));
-        let same = self.files.get(path).filter(|known| known.digest == digest);
+        let same = self.files.get(name).filter(|known| known.digest == digest);
         let read = match same {
             Some(known) => known.read.clone(),
             None => ReadFile::read(&file, &self.root_namespace).map(Arc::new),
         };
-        self.files.insert(path.to_owned(), KnownFile { stamp, bytes, digest, read });
+        self.files.insert(name.to_owned(), KnownFile { stamp, bytes, digest, read });
         Ok(bytes)
     }
 
     fn fingerprint(&self) -> u64 {
-        hash_of(&self.files.iter().map(|(path, file)| (path, file.digest)).collect::<Vec<_>>())
+        hash_of(&self.files.iter().map(|(name, file)| (name, file.digest)).collect::<Vec<_>>())
     }
 
     /// The set of all files. Where anything is wrong in one or between them, all are read together, which tells what.
@@ -203,7 +206,7 @@ mod tests {
         let mut known = KnownFiles::new(directory.path().to_owned(), "postern-system");
         for (name, unix, is_kept) in [("fresh", 0, false), ("settled", i64::MAX, true)] {
             known.look(unix);
-            assert_eq!(known.files[&path].stamp.is_some(), is_kept, "{name}");
+            assert_eq!(known.files[OsStr::new("a.yaml")].stamp.is_some(), is_kept, "{name}");
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Only the type of a file matters here, never its contents: those go to `Config::parse` and `Resources::parse`.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt as _;
@@ -65,14 +65,16 @@ fn resource_paths(directory: &Path) -> io::Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// The directory or a file is out of reach, or there are more than [`MAX_DIRECTORY_FILES`]. The message names it.
-pub fn stamped_files(directory: &Path) -> io::Result<Vec<(PathBuf, FileStamp)>> {
-    let mut paths = resource_paths(directory).map_err(|error| naming(directory, &error))?;
-    paths.sort();
+pub fn stamped_files(directory: &Path) -> io::Result<Vec<(OsString, FileStamp)>> {
+    let paths = resource_paths(directory).map_err(|error| naming(directory, &error))?;
     let stamped = paths.into_iter().map(|path| {
         let found = fs::metadata(&path).map_err(|error| naming(&path, &error))?;
-        Ok((path, FileStamp::of(&found)))
+        Ok((path.file_name().unwrap_or_default().to_owned(), FileStamp::of(&found)))
     });
-    stamped.collect()
+    let mut stamped = stamped.collect::<io::Result<Vec<_>>>()?;
+    // Names, because to compare paths takes much longer.
+    stamped.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(stamped)
 }
 
 /// Device and inode, size, and the times of the last change of the content and of the inode, in seconds and nanoseconds.
