@@ -6,7 +6,7 @@ BUILT := $(CARGO_TARGET_DIR)/debug
 
 PROVED := $(CARGO_TARGET_DIR)/release
 
-.PHONY: help demo demo-gateway test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-cluster clean setup unit fuzz-briefly e2e cost images release
+.PHONY: help demo demo-gateway test check quick fmt reference bench fuzz prove-certs prove-traffic prove-limits prove-gateway prove-cluster clean setup unit fuzz-briefly e2e cost images release
 
 help:
 	@echo 'make demo          the shop in the mesh on this machine: allowed calls, refusals, rotation, a live policy edit'
@@ -23,6 +23,7 @@ help:
 	@echo 'make prove-certs   what is promised about certificates, measured: one line a promise (PROVE="--only P-01")'
 	@echo 'make prove-traffic what is promised about traffic, in the same way'
 	@echo 'make prove-limits  what is promised about limits of callers, with a real Redis, in the same way'
+	@echo 'make prove-gateway what a request costs at the edge beside Envoy, held to its bar'
 	@echo 'make fuzz          every fuzz target for some seconds (SECONDS=10)'
 	@echo 'make images        container images of the four programs, as OCI archives, without a container daemon'
 	@echo 'make clean         remove what was built'
@@ -118,6 +119,11 @@ prove-traffic: release
 prove-limits: release
 	@tests/setup test
 	tests/in-namespace $(PROVED)/prove-limits $(PROVE)
+
+# The CPU of a request at the edge beside Envoy with the same features: a minute after the build.
+prove-gateway:
+	@tests/setup bench
+	@$(MAKE) --no-print-directory -C benches edge ARGS='--prove $(PROVE)'
 
 fuzz:
 	@$(MAKE) --no-print-directory -C fuzz

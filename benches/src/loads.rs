@@ -7,7 +7,7 @@ mod h2load;
 mod handshakes;
 pub(crate) mod idle;
 mod rate;
-mod wrk;
+pub(crate) mod wrk;
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -57,8 +57,10 @@ pub(crate) fn run(bed: &TestBed<'_>, pair: &Pair, seconds: u32, rate: f64) -> Re
     };
     let client = pair.address().port();
     match bed.row.load {
-        Load::Wrk(_) => wrk::run(bed, &pair.url(), seconds, false),
-        Load::WrkClosing | Load::HandshakesOut => wrk::run(bed, &pair.url(), seconds, true),
+        Load::Wrk(_) => wrk::run(bed, &pair.url(), seconds, &[]),
+        Load::WrkClosing | Load::HandshakesOut => {
+            wrk::run(bed, &pair.url(), seconds, &[wrk::CLOSING.to_owned()])
+        }
         Load::H2load | Load::GrpcUnary => h2load::run(bed, pair, rate * f64::from(seconds)),
         Load::GrpcStream => ours(&["grpc-stream".to_owned(), format!("--port={client}")]),
         Load::Bulk(direction) => {

@@ -20,6 +20,7 @@ mod contender;
 mod context;
 mod cpus;
 mod credentials;
+mod edge;
 mod get;
 mod hold;
 mod loads;
@@ -61,6 +62,8 @@ enum Command {
     },
     /// Crowds that hold connections, requests and answers beside HAProxy: what opening them costs, and who fails
     Hold(hold::Options),
+    /// A gateway beside Envoy: TLS from clients, tokens, a limit, one route
+    Edge(edge::Options),
     /// The app behind the proxies; `compare` starts it itself
     #[command(hide = true)]
     Backend,
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Compare(options) => compare::run(&options),
         Command::Show { results } => Results::read(Some(&results)).and_then(|all| all.write()),
         Command::Hold(options) => hold::run(&options),
+        Command::Edge(options) => edge::run(&options),
         Command::Backend => backend::run(),
         Command::Load(load) => loads::ours(&load),
     };

@@ -168,7 +168,11 @@ impl Pair {
     }
 }
 
-fn wait_until_it_listens(process: &mut Process, port: u16) -> Result<()> {
+/// Waits until something listens on a port of 127.0.0.1.
+///
+/// # Errors
+/// When nothing does in time, or the process ends, with its last words.
+pub(crate) fn wait_until_it_listens(process: &mut Process, port: u16) -> Result<()> {
     let listens = wait::until(START, || {
         process.ensure_alive()?;
         Ok(is_open(port).then_some(()))

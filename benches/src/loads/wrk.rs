@@ -10,17 +10,23 @@ const CONNECTIONS: u32 = 64;
 /// How long an answer may take before wrk counts an error: a stall of a busy machine is in the latencies, not an error.
 const TIMEOUT: &str = "10s";
 
-/// Puts load on `url` for `seconds`; `closing` makes each request one on a connection of its own.
+/// Makes each request one on a connection of its own.
+pub(super) const CLOSING: &str = "Connection: close";
+
+/// Puts load on `url` for `seconds`, each request with these fields.
 ///
 /// # Errors
 /// When wrk fails, hangs, or saw a single error.
-pub(super) fn run(bed: &TestBed<'_>, url: &str, seconds: u32, closing: bool) -> Result<Counted> {
+pub(crate) fn run(
+    bed: &TestBed<'_>,
+    url: &str,
+    seconds: u32,
+    fields: &[String],
+) -> Result<Counted> {
     let mut words: Vec<String> = vec![bed.programs.wrk.display().to_string()];
     words.extend(["-t1", "--latency", "--timeout", TIMEOUT].map(str::to_owned));
     words.extend([format!("-c{CONNECTIONS}"), format!("-d{seconds}s")]);
-    if closing {
-        words.extend(["-H", "Connection: close"].map(str::to_owned));
-    }
+    words.extend(fields.iter().flat_map(|field| ["-H".to_owned(), field.clone()]));
     words.push(url.to_owned());
     let output = output_of(bed, &words, seconds)?;
     parse(&output).with_context(|| format!("wrk printed:\n{output}"))
