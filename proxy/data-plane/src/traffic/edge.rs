@@ -155,6 +155,15 @@ impl Edge {
         self.ports.load().get(bind).cloned()
     }
 
+    /// Whether a port is listened on at this address, which is one of this machine's own.
+    #[must_use]
+    pub fn listens_at(&self, own: SocketAddr) -> bool {
+        let is_there = |bind: &GatewayBind| {
+            bind.port == own.port() && bind.address.is_none_or(|address| address == own.ip())
+        };
+        self.ports.load().keys().any(is_there)
+    }
+
     /// Grows with each change. Read *before* the ports, it says whether what was found there still holds.
     #[must_use]
     pub fn version(&self) -> u64 {

@@ -9,6 +9,7 @@ use http::{Request, Response, Version};
 use parking_lot::Mutex;
 use policy::Protocol as Declared;
 use policy::traffic_policy::{ConnectionPool, UpstreamTls, UpstreamTlsMode};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::EgressDialer;
@@ -361,6 +362,7 @@ impl EgressDestination {
             .connect(address)
             .await
             .map_err(|source| RequestError::Connect { who: WHO, address, source })?;
+        refuse_own_listener(dialer, &tcp, address)?;
         let tcp = AbortableStream::new(tcp);
         let aborter = tcp.aborter();
         self.failed_at.store(0, Relaxed);
@@ -406,6 +408,21 @@ struct OpenedConnection {
     io: BoxedIo,
     aborter: StreamAborter,
     chose_http1: bool,
+}
+
+/// A connection whose two ends have one address has not left this machine. Where a gateway listens on its port, it would be
+/// its own client, and the request would go round and round (SECURITY-CASES S-44).
+fn refuse_own_listener(
+    dialer: &EgressDialer<'_>,
+    tcp: &TcpStream,
+    address: SocketAddr,
+) -> Result<(), RequestError> {
+    let here = tcp.local_addr().is_ok_and(|own| own.ip() == address.ip());
+    if here && dialer.state.edge.listens_at(address) {
+        let what = format!("{address}, where the gateway itself listens");
+        return Err(RequestError::UnknownDestination(what));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
