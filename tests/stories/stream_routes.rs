@@ -87,7 +87,7 @@ fn connections_go_where_a_route_of_connections_says() {
 }
 
 /// A server that reads what it is sent, and then says its name.
-fn greet(pod: &Pod, name: &'static str) {
+pub(crate) fn greet(pod: &Pod, name: &'static str) {
     pod.run(async move {
         for port in [9000, 9443] {
             let listener = TcpListener::bind(("::", port)).await.unwrap();
@@ -107,7 +107,7 @@ fn greet(pod: &Pod, name: &'static str) {
 }
 
 /// The first bytes of a TLS client that asks for this name.
-fn client_hello(name: &str) -> Vec<u8> {
+pub(crate) fn client_hello(name: &str) -> Vec<u8> {
     let roots = rustls::RootCertStore::empty();
     let config =
         rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();

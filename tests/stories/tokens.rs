@@ -10,12 +10,12 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use serde_json::{Value, json};
 
 /// An issuer in a pod outside the mesh, with a web certificate of its own making.
-struct Issuer {
+pub(crate) struct Issuer {
     pod: Pod,
     process: Process,
-    url: String,
+    pub(crate) url: String,
     /// Who vouches for its web certificate, PEM.
-    authority: String,
+    pub(crate) authority: String,
 }
 
 /// The issuer as `tests/setup` installed it.
@@ -36,7 +36,7 @@ fn run_issuer(pod: &Pod, url: &str) -> Process {
 }
 
 impl Issuer {
-    fn start(mesh: &Mesh) -> Self {
+    pub(crate) fn start(mesh: &Mesh) -> Self {
         let pod = mesh.pod("issuer").outside().start();
         let mut authority = CertificateParams::default();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -72,7 +72,7 @@ impl Issuer {
     }
 
     /// A token for `ann`, good for five minutes.
-    fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         let form = "grant_type=client_credentials&client_id=ann&client_secret=a%20secret%20of%20the%20tests&scope=buy";
         let (status, body) = self.ask(&["--data", form], "/token");
         assert_eq!(status, 200, "{body}");
