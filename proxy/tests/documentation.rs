@@ -330,7 +330,8 @@ fn defaults_are_what_the_page_says() {
 
 /// The setting alone in its sections; `None` for one within a list or a section that must hold more.
 fn written(key: &str, text: &str) -> Option<String> {
-    let needs_more = ["[]", "PORT", "forwardedFor", "gateway.", "metrics.app", "rateLimits.redis", "tracing"];
+    let needs_more =
+        ["[]", "PORT", "forwardedFor", "gateway.", "metrics.app", "rateLimits.redis", "tracing"];
     if needs_more.iter().any(|part| key.contains(part)) {
         return None;
     }
