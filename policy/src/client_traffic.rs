@@ -21,7 +21,7 @@ use crate::gateway::ObjectName;
 use crate::resources::ClientTrafficPolicy;
 
 pub use address_blocks::AddressBlocks;
-pub use forwarded_client::ForwardedClient;
+pub use forwarded_client::{ForwardedClient, forwarded_addresses};
 pub use partner_certificate::{
     AmbiguousCertificate, CertificateMode, CertificateNames, ClientCertificates, PartnerMapping,
     PartnerName,

@@ -6,9 +6,6 @@ use std::net::IpAddr;
 
 use super::AddressBlocks;
 
-/// The most addresses that are looked at; a longer chain yields none.
-const MAX_HOPS: usize = 32;
-
 /// Who may name the client (`clientAddress.xForwardedFor`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardedClient {
@@ -23,7 +20,11 @@ impl ForwardedClient {
     /// until one is not trusted or `hops` are used up. `lines` are the values of `x-forwarded-for` in their order.
     ///
     /// The peer itself where it is not trusted, where nothing is said, or where what is said cannot be read.
-    pub fn client<'l>(&self, peer: IpAddr, lines: impl Iterator<Item = &'l [u8]>) -> IpAddr {
+    pub fn client<'l>(
+        &self,
+        peer: IpAddr,
+        lines: impl DoubleEndedIterator<Item = &'l [u8]>,
+    ) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.trusted.contain(peer) {
             return peer;
@@ -31,26 +32,33 @@ impl ForwardedClient {
         self.behind(peer, lines).unwrap_or(peer)
     }
 
-    /// `None` where the chain is too long or an entry that counts is no address: then nobody is believed.
-    fn behind<'l>(&self, peer: IpAddr, lines: impl Iterator<Item = &'l [u8]>) -> Option<IpAddr> {
-        let mut entries: Vec<&[u8]> = Vec::new();
-        for line in lines {
-            for entry in line.split(|byte| *byte == b',') {
-                if entries.len() == MAX_HOPS {
-                    return None;
-                }
-                entries.push(entry);
-            }
-        }
+    /// `None` where an entry that counts is no address: then nobody is believed.
+    fn behind<'l>(
+        &self,
+        peer: IpAddr,
+        lines: impl DoubleEndedIterator<Item = &'l [u8]>,
+    ) -> Option<IpAddr> {
         let mut client = peer;
-        for entry in entries.into_iter().rev().take(usize::from(self.hops)) {
-            client = address(entry)?;
+        for entry in forwarded_addresses(lines).take(usize::from(self.hops)) {
+            client = entry?;
             if !self.trusted.contain(client) {
                 break;
             }
         }
         Some(client)
     }
+}
+
+/// The entries of `x-forwarded-for`, whose lines are given in their order, from the last one, which the nearest proxy has
+/// added. `None`: an entry that is no address.
+///
+/// What lies to the left of the entries that count is never looked at: a client can write any number there, and must not
+/// unsay by it what a proxy has added.
+pub fn forwarded_addresses<'l>(
+    lines: impl DoubleEndedIterator<Item = &'l [u8]>,
+) -> impl Iterator<Item = Option<IpAddr>> {
+    let entries = |line: &'l [u8]| line.rsplit(|byte| *byte == b',');
+    lines.rev().flat_map(entries).map(address)
 }
 
 /// An address as proxies write it: bare, or with a port, IPv6 in brackets or bare.

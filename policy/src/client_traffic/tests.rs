@@ -166,9 +166,26 @@ fn s16_who_speaks_for_the_client_of_a_gateway() {
         let client = forwarded.client(peer.parse().unwrap(), lines);
         assert_eq!(client.to_string(), expect, "{row}");
     }
-    let trusted = AddressBlocks(vec![crate::pattern::AddressPattern::parse("10.0.0.0/8").unwrap()]);
-    let forwarded = ForwardedClient { trusted, hops: 16 };
-    let long = "10.0.0.2,".repeat(40);
-    let client = forwarded.client("10.0.0.1".parse().unwrap(), [long.as_bytes()].into_iter());
-    assert_eq!(client.to_string(), "10.0.0.1", "a chain without end");
+}
+
+#[test]
+fn s16_who_speaks_for_the_client_of_a_gateway_however_much_the_client_writes() {
+    let block = crate::pattern::AddressPattern::parse("10.0.0.0/8").unwrap();
+    let client = |hops, lines: &[&str]| {
+        let forwarded = ForwardedClient { trusted: AddressBlocks(vec![block]), hops };
+        let lines = lines.iter().map(|line| line.as_bytes());
+        forwarded.client("10.0.0.1".parse().unwrap(), lines).to_string()
+    };
+    let written = vec!["10.9.9.9"; 32].join(", ");
+    let many_lines = vec!["10.9.9.9"; 200];
+    let appended = format!("{written}, 6.6.6.6");
+    let through_two = format!("{written}, 6.6.6.6, 10.0.0.2");
+    let commas = format!("{}6.6.6.6", ",".repeat(1000));
+    assert_eq!(client(1, &[&appended]), "6.6.6.6", "in one line");
+    assert_eq!(client(1, &[&written, "6.6.6.6"]), "6.6.6.6", "in a line of its own");
+    assert_eq!(client(1, &[&many_lines[..], &["6.6.6.6"]].concat()), "6.6.6.6", "in many lines");
+    assert_eq!(client(16, &[&through_two]), "6.6.6.6", "behind two proxies");
+    assert_eq!(client(16, &[&commas]), "6.6.6.6", "empty entries");
+    let endless = vec!["10.0.0.2"; 40].join(",");
+    assert_eq!(client(16, &[&endless]), "10.0.0.2", "no more than `hops` are asked");
 }

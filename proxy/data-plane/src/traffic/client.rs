@@ -6,15 +6,14 @@
 use std::net::IpAddr;
 
 use http::HeaderMap;
-use http::header::HeaderName;
+use http::header::{HeaderName, HeaderValue};
 use identity::SpiffeId;
+use policy::client_traffic::forwarded_addresses;
 
 use crate::http::headers::SenderTrust;
 use crate::traffic::settings::ForwardedFor;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// The most addresses that are examined; a longer chain yields none.
-const MAX_HOPS: usize = 32;
 
 /// Whether a peer is trusted to name the client behind it.
 #[must_use]
@@ -26,8 +25,8 @@ pub fn sender(forwarded_for: &ForwardedFor, peer: Option<&SpiffeId>) -> SenderTr
 }
 
 /// The client's address as a listed peer names it: the last address of `x-forwarded-for`, or, behind further trusted
-/// proxies, as many before it. `None` when there is no such address, or the chain cannot be read: then the TCP peer is
-/// the client.
+/// proxies, as many before it. `None` when there is no such address, or it cannot be read: then the TCP peer is the
+/// client.
 #[must_use]
 pub fn remote_ip(
     forwarded_for: &ForwardedFor,
@@ -37,28 +36,8 @@ pub fn remote_ip(
     if sender == SenderTrust::Other {
         return None;
     }
-    let lines = headers.get_all(X_FORWARDED_FOR).iter();
-    let mut hops = Vec::new();
-    for line in lines {
-        for hop in line.to_str().ok()?.split(',') {
-            hops.push(hop.trim());
-        }
-    }
-    if hops.len() > MAX_HOPS {
-        return None;
-    }
-    let position = hops.len().checked_sub(1 + forwarded_for.trusted_proxies)?;
-    address(hops[position])
-}
-
-/// An address as proxies write it: bare, or with a port, IPv6 in brackets or bare.
-fn address(hop: &str) -> Option<IpAddr> {
-    if let Ok(ip) = hop.parse::<IpAddr>() {
-        return Some(ip.to_canonical());
-    }
-    let with_port = hop.parse::<std::net::SocketAddr>().ok().map(|a| a.ip());
-    let bracketed = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    with_port.or_else(bracketed).map(|ip| ip.to_canonical())
+    let lines = headers.get_all(X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+    forwarded_addresses(lines).nth(forwarded_for.trusted_proxies)?
 }
 
 #[cfg(test)]
@@ -95,6 +74,9 @@ mod tests {
         check(&["6.6.6.6", "1.2.3.4"], 0, gateway, Some("1.2.3.4"));
         check(&["6.6.6.6, 1.2.3.4, 10.0.0.1"], 1, gateway, Some("1.2.3.4"));
         check(&["1.2.3.4"], 1, gateway, None);
+        let written = "6.6.6.6, ".repeat(32);
+        check(&[&format!("{written}1.2.3.4")], 0, gateway, Some("1.2.3.4"));
+        check(&[&format!("{written}1.2.3.4, 10.0.0.1")], 1, gateway, Some("1.2.3.4"));
         check(&["::ffff:1.2.3.4"], 0, gateway, Some("1.2.3.4"));
         check(&["[2001:db8::1]:443"], 0, gateway, Some("2001:db8::1"));
         check(&["1.2.3.4:80"], 0, gateway, Some("1.2.3.4"));
