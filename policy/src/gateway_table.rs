@@ -32,6 +32,10 @@ pub use plan::{
 pub use port::{GatewayPort, PortProtocol};
 pub use references::{UnresolvedReason, UnresolvedReference};
 
+/// The ports that a proxy has itself, as it is configured by default: for its admin interface, outbound and inbound
+/// connections, metrics and readiness. No listener gets one.
+pub const PROXY_PORTS: [u16; 5] = [15000, 15001, 15006, 15020, 15021];
+
 /// Which Gateways a proxy serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GatewaySelection {

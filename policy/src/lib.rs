@@ -51,8 +51,8 @@ pub use fault::{AbortStatus, Fault, Faults};
 pub use gateway_table::{
     ClientCertificates, GatewayListener, GatewayPlan, GatewayPort, GatewaySelection, GatewayTable,
     ListenerConflict, ListenerOwner, ListenerTls, NotAccepted, NotAcceptedReason, NotAttached,
-    PlannedGateway, PlannedListener, PlannedListenerSet, PortProtocol, RouteAttachment,
-    UnresolvedReason, UnresolvedReference,
+    PROXY_PORTS, PlannedGateway, PlannedListener, PlannedListenerSet, PortProtocol,
+    RouteAttachment, UnresolvedReason, UnresolvedReference,
 };
 pub use header_names::HeaderNames;
 pub use host::{HostError, HostName};

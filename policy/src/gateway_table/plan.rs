@@ -120,6 +120,8 @@ pub enum NotAcceptedReason {
     UnsupportedValue,
     /// Clients must show certificates, and there is no authority to check them by.
     NoValidCaCertificate,
+    /// Its port is one of the proxy's own ([`super::PROXY_PORTS`]).
+    PortUnavailable,
 }
 
 impl NotAcceptedReason {
@@ -129,6 +131,7 @@ impl NotAcceptedReason {
             Self::UnsupportedProtocol => "UnsupportedProtocol",
             Self::UnsupportedValue => "UnsupportedValue",
             Self::NoValidCaCertificate => "NoValidCACertificate",
+            Self::PortUnavailable => "PortUnavailable",
         }
     }
 }
@@ -213,7 +216,8 @@ impl PlannedListener<'_> {
 
     pub(super) fn wants_port(&self) -> bool {
         let is_known = PortProtocol::of(&self.listener.protocol).is_some();
-        is_known && self.conflict.is_none() && !self.wanted_addresses.is_empty()
+        let is_free = !super::PROXY_PORTS.contains(&self.listener.port);
+        is_known && is_free && self.conflict.is_none() && !self.wanted_addresses.is_empty()
     }
 
     /// What TLS does; without certificates where the listener is not accepted.

@@ -136,6 +136,15 @@ fn kinds_and_protocols_of_listeners() {
             ],
         ),
         row(
+            "a port of the proxy's own",
+            gateway("edge", "", "{name: own, port: 15021, protocol: HTTP}"),
+            &[
+                "Gateway infra/edge own: Accepted=False PortUnavailable",
+                "Gateway infra/edge own: Programmed=False Invalid",
+                "Gateway infra/edge: Programmed=False Invalid",
+            ],
+        ),
+        row(
             "GatewayListenerUnsupportedProtocol: beside a good one",
             gateway("edge", "", &format!("{HTTP}, {invalid}")),
             &[

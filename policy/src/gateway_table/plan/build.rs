@@ -13,7 +13,7 @@ use crate::gateway::{
 };
 use crate::gateway_table::port::PortProtocol;
 use crate::gateway_table::references::{References, UnresolvedReason, UnresolvedReference};
-use crate::gateway_table::{ClientCertificates, GatewaySelection};
+use crate::gateway_table::{ClientCertificates, GatewaySelection, PROXY_PORTS};
 use crate::route_table::order::ObjectAge;
 
 /// Whether Gateways of a class are ours: a GatewayClass says so; without one the name alone does.
@@ -145,6 +145,10 @@ fn not_accepted(listener: &Listener) -> Option<NotAccepted> {
         let message =
             format!("{} is not spoken here: HTTP, HTTPS, TLS, TCP are", listener.protocol);
         return Some(NotAccepted { reason: NotAcceptedReason::UnsupportedProtocol, message });
+    }
+    if PROXY_PORTS.contains(&listener.port) {
+        let message = format!("the port {} is the proxy's own", listener.port);
+        return Some(NotAccepted { reason: NotAcceptedReason::PortUnavailable, message });
     }
     let option = listener.tls.as_ref().and_then(|tls| tls.options.keys().next())?;
     let message = format!("the option {option} of `tls` is not known here");

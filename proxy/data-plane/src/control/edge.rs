@@ -36,6 +36,8 @@ pub struct EdgeBuilder {
     selection: GatewaySelection,
     files: Vec<CertificateFiles>,
     limits: Limits,
+    /// Ports that the proxy listens on for itself.
+    own_ports: Vec<u16>,
     /// The trust domains of the mesh, in which no client of the edge can be.
     mesh: Vec<TrustDomain>,
     certificates: CertificateStore,
@@ -46,13 +48,19 @@ pub struct EdgeBuilder {
 }
 
 impl EdgeBuilder {
-    /// For the Gateways that a configuration selects.
+    /// For the Gateways that a configuration selects. `own_ports` are the proxy's, which no listener gets.
     #[must_use]
-    pub fn new(config: &GatewayConfig, limits: Limits, mesh: Vec<TrustDomain>) -> Self {
+    pub fn new(
+        config: &GatewayConfig,
+        limits: Limits,
+        own_ports: Vec<u16>,
+        mesh: Vec<TrustDomain>,
+    ) -> Self {
         Self {
             selection: config.selection(),
             files: config.certificates.clone(),
             limits,
+            own_ports,
             mesh,
             certificates: CertificateStore::default(),
             tickets: HashMap::new(),
@@ -76,6 +84,13 @@ impl EdgeBuilder {
         let mut made: HashMap<Arc<str>, Arc<EdgeListener>> = HashMap::new();
         let mut ports = EdgePorts::new();
         for port in table.ports() {
+            // A socket there would share it: its clients would be answered as those of the proxy's pages, or the other way.
+            if self.own_ports.contains(&port.number) {
+                let labels = port.listeners().map(|listener| &*listener.label);
+                let labels = labels.collect::<Vec<_>>().join(", ");
+                problems.push(format!("port {} is the proxy's own, not for {labels}", port.number));
+                continue;
+            }
             let bind = GatewayBind { address: port.address, port: port.number };
             let listeners = port.listeners().map(|listener| {
                 let known = made.get(&listener.label).cloned();
@@ -187,3 +202,6 @@ fn offered(secret: &Secret) -> Option<OfferedCertificate> {
 fn read(files: &CertificateFiles) -> OfferedCertificate {
     gateway_certificates::read(files.name.to_string().into(), &files.certificate, &files.key)
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,8 @@ impl ResourceInstaller {
         let state = ProxyState::new(config.traffic_settings(), workers)?;
         let edge = config.gateway.as_ref().map(|gateway| {
             let mesh = mesh_domains(&config);
-            let builder = EdgeBuilder::new(gateway, config.limits, mesh);
+            let own_ports = config.traffic_settings().own_ports;
+            let builder = EdgeBuilder::new(gateway, config.limits, own_ports, mesh);
             Arc::new(Mutex::new(InstalledEdge { builder, resources: None }))
         });
         Ok(Self { state, config: Arc::new(config), edge, in_force: Arc::default() })

@@ -97,7 +97,8 @@ fn gateway_ports(config: &Config, resources: &Resources) -> Vec<GatewayBind> {
     let Some(gateway) = &config.gateway else { return Vec::new() };
     let table = GatewayTable::build(resources, &gateway.selection());
     let bind = |port: &Arc<GatewayPort>| GatewayBind { address: port.address, port: port.number };
-    table.ports().map(bind).collect()
+    let others = table.ports().filter(|port| !config.is_own_port(port.number));
+    others.map(bind).collect()
 }
 
 /// Binds every socket: one that takes over, after it has received those of the running proxy; any other, once no other
