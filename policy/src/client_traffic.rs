@@ -160,6 +160,16 @@ impl ClientTraffic {
         of_listener.or_else(of_gateway).unwrap_or(&self.default)
     }
 
+    /// What holds for a connection to the listener's port as long as nobody can tell which listener it is for: the word of
+    /// the Gateway's own policies. What a ListenerSet's say is about its listeners alone, not about their neighbours.
+    pub fn at_port(&self, listener: &ListenerPlace<'_>) -> &Arc<ClientTrafficSettings> {
+        if listener.listener_set.is_none() {
+            return self.of(listener);
+        }
+        let of_gateway = self.find(ListenerOwner::Gateway, listener.gateway, None);
+        of_gateway.unwrap_or(&self.default)
+    }
+
     fn find(
         &self,
         kind: ListenerOwner,

@@ -26,7 +26,7 @@ use crate::control::gateway_certificates;
 use crate::limits::Limits;
 use crate::telemetry::metrics::Metrics;
 use crate::traffic::answer_fields::AnswerFields;
-use crate::traffic::edge::{EdgeListener, EdgePort, EdgePorts, GatewayBind};
+use crate::traffic::edge::{EdgeListener, EdgePort, EdgePorts, GatewayBind, client_limits};
 use crate::traffic::egress::ShownCertificate;
 use client_certificates::{AskedCertificates, client_authentication, client_authorities};
 
@@ -101,7 +101,7 @@ impl EdgeBuilder {
                 })
             });
             let listeners = listeners.collect();
-            ports.insert(bind, Arc::new(EdgePort::new(Arc::clone(port), listeners)));
+            ports.insert(bind, Arc::new(EdgePort::new(Arc::clone(port), listeners, self.limits)));
         }
         self.tickets.retain(|label, _| made.contains_key(label));
         (ports, problems)
@@ -126,6 +126,7 @@ impl EdgeBuilder {
         resources: &Resources,
         problems: &mut Vec<String>,
     ) -> EdgeListener {
+        let at_port = Arc::clone(clients.at_port(&listener.place()));
         let clients = clients.of(&listener.place());
         let ends_here = |tls: &&policy::ListenerTls| tls.mode == TlsMode::Terminate;
         let asked = client_authorities(listener, clients, resources);
@@ -143,10 +144,11 @@ impl EdgeBuilder {
             listener: Arc::clone(listener),
             gateway: listener.gateway.to_string().into(),
             clients: Arc::clone(clients),
+            at_port,
             authorities,
             tls,
             answer_fields: AnswerFields::of(clients),
-            limits: limits(self.limits, clients),
+            limits: client_limits(self.limits, clients),
         }
     }
 
@@ -179,16 +181,6 @@ impl EdgeBuilder {
         let options =
             EdgeTlsOptions { certificates, client, minimum, protocols, tickets: Some(tickets) };
         EdgeTls::new(options).map_err(|error| error.to_string())
-    }
-}
-
-/// The limits of a listener's connections: the proxy's own, with what a ClientTrafficPolicy says otherwise.
-fn limits(limits: Limits, clients: &ClientTrafficSettings) -> Limits {
-    let own = &clients.limits;
-    Limits {
-        idle_timeout: own.idle_timeout.unwrap_or(limits.idle_timeout),
-        header_timeout: own.header_timeout.unwrap_or(limits.header_timeout),
-        ..limits
     }
 }
 

@@ -44,6 +44,8 @@ pub struct EdgePort {
     pub port: Arc<GatewayPort>,
     /// Peers whose connections begin with a header of the PROXY protocol, whatever listener they are for.
     pub proxy_protocol: AddressBlocks,
+    /// The limits of connections whose listener is not known before their requests are.
+    pub limits: Limits,
     /// By label.
     listeners: HashMap<Arc<str>, Arc<EdgeListener>>,
 }
@@ -57,6 +59,8 @@ pub struct EdgeListener {
     pub gateway: Box<str>,
     /// What its clients may do.
     pub clients: Arc<ClientTrafficSettings>,
+    /// What clients of its port may do until their listener is known.
+    pub at_port: Arc<ClientTrafficSettings>,
     /// Whose certificates its clients may show, PEM; `None`: none is asked for.
     pub authorities: Option<Arc<[u8]>>,
     /// Its TLS, where that ends here; without it every handshake is refused.
@@ -80,14 +84,16 @@ impl EdgeListener {
 }
 
 impl EdgePort {
-    /// A port with these listeners, which are all of its own.
+    /// A port with these listeners, which are all of its own. `limits` are the proxy's: they hold where no policy says
+    /// another time, and of several the shortest.
     #[must_use]
-    pub fn new(port: Arc<GatewayPort>, listeners: Vec<Arc<EdgeListener>>) -> Self {
+    pub fn new(port: Arc<GatewayPort>, listeners: Vec<Arc<EdgeListener>>, limits: Limits) -> Self {
+        let limits = limits_at_port(&listeners, limits);
         let blocks = listeners.iter().map(|listener| &listener.clients.proxy_protocol);
         let proxy_protocol = blocks.fold(AddressBlocks::default(), |all, one| all.joined(one));
         let listeners = listeners.into_iter();
         let listeners = listeners.map(|one| (Arc::clone(&one.listener.label), one)).collect();
-        Self { port, proxy_protocol, listeners }
+        Self { port, proxy_protocol, limits, listeners }
     }
 
     /// The listener of a connection with this server name.
@@ -115,6 +121,33 @@ impl EdgePort {
 
     fn find(&self, listener: Option<&Arc<GatewayListener>>) -> Option<&Arc<EdgeListener>> {
         self.listeners.get(&listener?.label)
+    }
+}
+
+/// The limits of the proxy, with what clients are given.
+#[must_use]
+pub fn client_limits(limits: Limits, clients: &ClientTrafficSettings) -> Limits {
+    let own = &clients.limits;
+    Limits {
+        idle_timeout: own.idle_timeout.unwrap_or(limits.idle_timeout),
+        header_timeout: own.header_timeout.unwrap_or(limits.header_timeout),
+        ..limits
+    }
+}
+
+/// Of several the shortest. A ListenerSet's listener beside those of its Gateway changes nothing for these.
+fn limits_at_port(listeners: &[Arc<EdgeListener>], limits: Limits) -> Limits {
+    let asked = |one: &Arc<EdgeListener>| client_limits(limits, &one.at_port);
+    let own = listeners.iter().filter(|one| one.listener.listener_set.is_none());
+    let of_own = own.map(asked).reduce(shortest);
+    of_own.or_else(|| listeners.iter().map(asked).reduce(shortest)).unwrap_or(limits)
+}
+
+fn shortest(one: Limits, other: Limits) -> Limits {
+    Limits {
+        idle_timeout: one.idle_timeout.min(other.idle_timeout),
+        header_timeout: one.header_timeout.min(other.header_timeout),
+        ..one
     }
 }
 

@@ -117,7 +117,7 @@ impl GatewayConnection {
     ) -> Result<CloseReason, ConnectionRefusal> {
         match port.port.protocol {
             PortProtocol::Http => {
-                let (protocol, ahead) = self.version(&mut io, ahead).await?;
+                let (protocol, ahead) = self.version(port, &mut io, ahead).await?;
                 Ok(Box::pin(self.http(port, None, io, ahead, protocol, record)).await)
             }
             PortProtocol::Tls => {
@@ -140,10 +140,11 @@ impl GatewayConnection {
     /// The version of HTTP that a client in the clear begins with.
     async fn version(
         &self,
+        port: &EdgePort,
         io: &mut BoxedIo,
         ahead: Bytes,
     ) -> Result<(Protocol, Bytes), ConnectionRefusal> {
-        let limits = &self.worker.state.settings.limits;
+        let limits = &port.limits;
         let reading = sniff::read_ahead(io, ahead, limits.idle_timeout, limits.sniff_timeout);
         let seen = self.unless_evicted(reading).await?;
         let seen = seen.map_err(|error| RequestError::Client(error.to_string()))?;
@@ -268,10 +269,7 @@ impl GatewayConnection {
         self.aborter.close_in_order();
         self.connection.set_protocol(protocol);
         let metered = MeteredIo::new(io, ahead, self.connection.clone(), state.clock.clone());
-        let limits: Limits = match &listener {
-            Some(listener) => listener.limits,
-            None => port.listeners().next().map_or(state.settings.limits, |one| one.limits),
-        };
+        let limits: Limits = listener.as_ref().map_or(port.limits, |listener| listener.limits);
         let phases = http::GatewayPhases::new(self.clone(), port.clone(), listener, protocol);
         phases.context().meter.connection();
         let handler = ExchangeHandler::new(phases);
