@@ -141,6 +141,25 @@ fn s24_trust_domain_confusion_a_partners_authority_signs_a_name_of_the_mesh() {
 }
 
 #[test]
+fn s47_a_port_is_its_gateways() {
+    let of_gateway = policy("g", "", "kind: Gateway, name: edge", "limits: {requestBytes: 7B}");
+    let of_set = policy("s", "", "kind: ListenerSet, name: more", "limits: {requestBytes: 1B}");
+    let resources = resources(&(of_gateway + &of_set));
+    let clients = ClientTraffic::build(resources.client_traffic_policies(), &[]);
+    let object = |name| ObjectName::new(Arc::<str>::from("shop"), Arc::<str>::from(name));
+    let (gateway, set, section) = (object("edge"), object("more"), Arc::from("http"));
+    let own = ListenerPlace { gateway: &gateway, listener_set: None, section: &section };
+    let of_set = ListenerPlace { listener_set: Some(&set), ..own };
+    for (row, settings, expect) in [
+        ("a ListenerSet's listener", clients.of(&of_set), 1),
+        ("its port", clients.at_port(&of_set), 7),
+        ("the port of the Gateway's own", clients.at_port(&own), 7),
+    ] {
+        assert_eq!(settings.limits.request_bytes, Some(expect), "{row}");
+    }
+}
+
+#[test]
 fn s16_who_speaks_for_the_client_of_a_gateway() {
     for (row, hops, peer, lines, expect) in [
         ("nobody is trusted", 1, "192.0.2.1", &["6.6.6.6"][..], "192.0.2.1"),

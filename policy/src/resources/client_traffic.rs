@@ -15,7 +15,7 @@ use super::object::ResourceObject;
 use crate::Diagnostic;
 use crate::client_traffic::{
     AddressBlocks, ClientLimits, ClientTrafficSettings, ClientTrafficTarget, ForwardedClient,
-    MinimumTls,
+    ListenerOwner, MinimumTls,
 };
 use crate::pattern::AddressPattern;
 use crate::yaml::{
@@ -88,7 +88,9 @@ pub(super) fn read(
     let mut map = reader.mapping(spec)?;
     let targets = map.require(reader, "targetRefs");
     let targets = targets.and_then(|v| listener_target::read(reader, v, &object.namespace));
-    let settings = read_settings(reader, &mut map, object);
+    let is_of_set = |target: &ClientTrafficTarget| target.kind == ListenerOwner::ListenerSet;
+    let of_set = targets.as_ref().is_some_and(|targets| targets.iter().any(is_of_set));
+    let settings = read_settings(reader, &mut map, object, of_set);
     map.finish(reader);
     let settings = settings?;
     let nothing = ClientTrafficSettings { policy: settings.policy.clone(), ..Default::default() };
@@ -112,12 +114,16 @@ fn read_settings(
     reader: &mut YamlReader,
     map: &mut YamlMapping<'_>,
     object: &ResourceObject<'_>,
+    of_set: bool,
 ) -> Option<ClientTrafficSettings> {
-    let proxy_protocol = map.take("proxyProtocol").map(|v| read_proxy_protocol(reader, v));
+    let proxy_protocol = map.take("proxyProtocol").map(|v| {
+        refuse_of_set(reader, of_set, v, "`proxyProtocol`");
+        read_proxy_protocol(reader, v)
+    });
     let client_address = map.take("clientAddress").map(|v| read_client_address(reader, v));
     let hsts = map.take("hsts").map(|v| headers::read_hsts(reader, v));
     let security_headers = map.take("securityHeaders").map(|v| headers::read_security(reader, v));
-    let limits = map.take("limits").map(|v| read_limits(reader, v));
+    let limits = map.take("limits").map(|v| read_limits(reader, v, of_set));
     let certificates = map.take("clientCertificates");
     let certificates = certificates.map(|v| certificates::read(reader, v, &object.namespace));
     let minimum_tls = map.take("tls").map(|v| read_tls(reader, v));
@@ -143,9 +149,21 @@ fn or_default<T: Default>(read: Option<Option<T>>) -> Option<T> {
     read.unwrap_or_else(|| Some(T::default()))
 }
 
+/// What decides before anybody knows which listener a connection is for decides for the whole port, and the owner of a
+/// ListenerSet must not for the Gateway's other listeners.
+fn refuse_of_set(reader: &mut YamlReader, of_set: bool, value: YamlValue<'_>, what: &str) {
+    if of_set {
+        let found = format!("{what} in a policy about a ListenerSet");
+        let expected = "a policy about the Gateway: it decides for every listener of the port";
+        let fix = "move it to the ClientTrafficPolicy of the Gateway".to_owned();
+        let code = DiagnosticCode::Reach;
+        reader.report_with_code(code, value.node.mark, found, expected, Some(fix));
+    }
+}
+
 fn read_proxy_protocol(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<AddressBlocks> {
     let mut map = reader.mapping(value)?;
-    let from = map.require(reader, "from").and_then(|v| read_blocks(reader, v));
+    let from = map.require(reader, "from").and_then(|v| read_blocks(reader, v, balancer_block));
     map.finish(reader);
     from
 }
@@ -160,7 +178,8 @@ fn read_client_address(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<
 
 fn read_forwarded(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<ForwardedClient> {
     let mut map = reader.mapping(value)?;
-    let trusted = map.require(reader, "trustedProxies").and_then(|v| read_blocks(reader, v));
+    let trusted = map.require(reader, "trustedProxies");
+    let trusted = trusted.and_then(|v| read_blocks(reader, v, narrow_block));
     let hops = map.take("hops").map(|v| reader.integer(v, 1..=MAX_HOPS));
     map.finish(reader);
     let hops = u8::try_from(hops.unwrap_or(Some(1))?).ok()?;
@@ -168,10 +187,14 @@ fn read_forwarded(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Forwa
 }
 
 /// Blocks of addresses. One that holds every address is refused: then anybody would be believed.
-fn read_blocks(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<AddressBlocks> {
+fn read_blocks(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    parse: fn(&str) -> Result<AddressPattern, String>,
+) -> Option<AddressBlocks> {
     let items = reader.filled_list(value, MAX_BLOCKS)?;
     let expected = "a block of addresses such as 10.0.0.0/8";
-    let blocks = items.into_iter().map(|item| reader.parsed(item, expected, narrow_block));
+    let blocks = items.into_iter().map(|item| reader.parsed(item, expected, parse));
     blocks.collect::<Option<Vec<_>>>().map(AddressBlocks)
 }
 
@@ -183,7 +206,21 @@ fn narrow_block(text: &str) -> Result<AddressPattern, String> {
     }
 }
 
-fn read_limits(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<ClientLimits> {
+/// A block of load balancers: anybody else within it is refused, so two halves of all addresses are no list either.
+fn balancer_block(text: &str) -> Result<AddressPattern, String> {
+    let block = narrow_block(text)?;
+    let least = if block.block().addr().is_ipv4() { 8 } else { 16 };
+    match block.block().prefix_len() < least {
+        true => Err(format!("name the load balancers: a block has a prefix of /{least} or longer")),
+        false => Ok(block),
+    }
+}
+
+fn read_limits(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    of_set: bool,
+) -> Option<ClientLimits> {
     let mut map = reader.mapping(value)?;
     let bytes = map.take("requestBytes").map(|v| {
         let within = |bytes: &u64| (1..=1 << 40).contains(bytes);
@@ -195,6 +232,7 @@ fn read_limits(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<ClientLi
     let idle = read_time(reader, map.take("idleTimeout"));
     let header = read_time(reader, map.take("headerTimeout"));
     let connections = map.take("connectionsPerAddress").map(|v| {
+        refuse_of_set(reader, of_set, v, "`connectionsPerAddress`");
         let number = reader.integer(v, 1..=1_000_000)?;
         u32::try_from(number).ok()
     });

@@ -61,6 +61,35 @@ fn what_is_written_is_read() {
 }
 
 #[test]
+fn s47_what_decides_for_a_whole_port_is_said_of_its_gateway() {
+    for (row, kinds, setting, expect) in [
+        ("a Gateway", &["Gateway"][..], "proxyProtocol: {from: [10.0.0.0/8]}", None),
+        (
+            "a ListenerSet's PROXY protocol",
+            &["ListenerSet"],
+            "proxyProtocol: {from: [10.0.0.0/8]}",
+            Some("`proxyProtocol` in a policy about a ListenerSet"),
+        ),
+        (
+            "beside its Gateway",
+            &["Gateway", "ListenerSet"],
+            "limits: {connectionsPerAddress: 1}",
+            Some("`connectionsPerAddress` in a policy about a ListenerSet"),
+        ),
+        ("what is its own", &["ListenerSet"], "limits: {requestBytes: 1KiB}", None),
+    ] {
+        let target =
+            |kind: &&str| format!("{{group: gateway.networking.k8s.io, kind: {kind}, name: edge}}");
+        let targets: Vec<_> = kinds.iter().map(target).collect();
+        let found = read(&format!("targetRefs: [{}], {setting}", targets.join(", ")));
+        match expect {
+            None => assert!(found.is_ok(), "{row}: {found:?}"),
+            Some(told) => assert!(found.is_err_and(|e| e.contains(told)), "{row}"),
+        }
+    }
+}
+
+#[test]
 fn what_could_mean_less_or_more_than_was_meant_is_refused() {
     let certificates = |principals: &str| {
         format!(
@@ -73,6 +102,9 @@ fn what_could_mean_less_or_more_than_was_meant_is_refused() {
         ("nothing", String::new(), "says nothing beyond the defaults"),
         ("an unknown field", "proxyProtocols: {}".into(), "did you mean `proxyProtocol`?"),
         ("anybody's PROXY header", "proxyProtocol: {from: [0.0.0.0/0]}".into(), "anybody may call"),
+        ("half of all", "proxyProtocol: {from: [0.0.0.0/1, 128.0.0.0/1]}".into(), "/8 or longer"),
+        ("half of all of IPv6", "proxyProtocol: {from: ['8000::/1']}".into(), "/16 or longer"),
+        ("too many of IPv4 in IPv6", "proxyProtocol: {from: ['::ffff:0:0/97']}".into(), "/8 or longer"),
         ("nobody's PROXY header", "proxyProtocol: {from: []}".into(), "at least one"),
         (
             "anybody's word",

@@ -89,7 +89,7 @@ impl EdgePort {
     #[must_use]
     pub fn new(port: Arc<GatewayPort>, listeners: Vec<Arc<EdgeListener>>, limits: Limits) -> Self {
         let limits = limits_at_port(&listeners, limits);
-        let blocks = listeners.iter().map(|listener| &listener.clients.proxy_protocol);
+        let blocks = listeners.iter().map(|listener| &listener.at_port.proxy_protocol);
         let proxy_protocol = blocks.fold(AddressBlocks::default(), |all, one| all.joined(one));
         let listeners = listeners.into_iter();
         let listeners = listeners.map(|one| (Arc::clone(&one.listener.label), one)).collect();

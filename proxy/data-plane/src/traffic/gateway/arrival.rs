@@ -61,13 +61,13 @@ pub(super) async fn read(
     Ok(Arrival { client, destination, io, ahead, aborter, counted })
 }
 
-/// The least of what the port's listeners allow one address: which of them the client is for is not known yet.
+/// The least of what the Gateway's policies allow one address: which of them the client is for is not known yet.
 fn count(
     worker: &Worker,
     client: SocketAddr,
     port: &EdgePort,
 ) -> Result<Option<CountedConnection>, ConnectionRefusal> {
-    let limits = port.listeners().map(|listener| listener.clients.limits.connections_per_address);
+    let limits = port.listeners().map(|listener| listener.at_port.limits.connections_per_address);
     let Some(most) = limits.flatten().min() else { return Ok(None) };
     let counted = worker.state.edge_clients.begin(client.ip(), most);
     let too_many = || {
