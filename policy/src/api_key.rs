@@ -68,6 +68,8 @@ pub struct ApiKey {
 /// What a policy may ask about a request with a valid key (`request.auth.apiKey[..]`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApiKeyFacts {
+    /// The ApiKeyPolicy that lists it, `namespace/name`: another one's keys may have the same names. No policy asks for it.
+    pub policy: Arc<str>,
     /// The key's name, which is no secret.
     pub id: Arc<str>,
     /// Whose key it is; several keys of one client differ in their `id`.

@@ -114,8 +114,6 @@ pub struct LimitRequest<'a> {
     pub http: HttpFacts<'a>,
     /// Who the peer's certificate speaks for; `None` without one.
     pub principal: Option<&'a str>,
-    /// The id of its API key; `None` without a valid one.
-    pub api_key: Option<&'a str>,
     /// The client's address: the TCP peer's, or what a *trusted* hop reported. Never a header's word.
     pub client: IpAddr,
     /// At a gateway, the listener it came in by.
@@ -129,8 +127,8 @@ pub struct LimitRequest<'a> {
 pub struct ListenerName<'a> {
     /// The Gateway, `namespace/name`.
     pub gateway: &'a str,
-    /// The listener's name in it.
-    pub section: &'a str,
+    /// The listener's name in it; `None`: it is of a ListenerSet, and none of the Gateway's sections, whatever its name.
+    pub section: Option<&'a str>,
 }
 
 impl RequestLimit {

@@ -23,7 +23,11 @@ impl LimitKey {
     fn put(&self, request: &LimitRequest<'_>, key: &mut Vec<u8>) {
         match self {
             Self::Principal => put(key, b'p', request.principal.map(str::as_bytes)),
-            Self::ApiKey => put(key, b'k', request.api_key.map(str::as_bytes)),
+            Self::ApiKey => {
+                let known = request.http.api_key;
+                put(key, b'a', known.map(|known| known.policy.as_bytes()));
+                put(key, b'k', known.map(|known| known.id.as_bytes()));
+            }
             Self::Claim(name) => put_claim(key, name, request),
             Self::ClientAddress => match request.client.to_canonical() {
                 IpAddr::V4(address) => put(key, b'4', Some(&address.octets())),

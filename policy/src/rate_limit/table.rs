@@ -74,7 +74,7 @@ impl RateLimits {
         let mut places = self.everywhere.clone();
         if let Some(listener) = request.listener {
             let limits = self.by_gateway.get(listener.gateway);
-            places.extend(limits_of(limits, Some(listener.section)));
+            places.extend(limits_of(limits, listener.section));
         }
         if let Some(rule) = request.route {
             places.extend(limits_of(self.by_route.get(&rule.label), rule.name.as_deref()));

@@ -10,7 +10,8 @@ use crate::facts::TokenClaims;
 use crate::resources::DEFAULT_ROOT_NAMESPACE;
 use crate::route::RouteRule;
 use crate::{
-    CanonicalPath, HostName, HttpFacts, PathNormalization, Resources, SourceFile, Workload,
+    ApiKeyFacts, CanonicalPath, HostName, HttpFacts, PathNormalization, Resources, SourceFile,
+    Workload,
 };
 
 fn resources(documents: &[(&str, &str)]) -> Resources {
@@ -50,7 +51,7 @@ struct Given<'a> {
     headers: Vec<(String, String)>,
     token: Option<TokenClaims>,
     principal: Option<&'a str>,
-    api_key: Option<&'a str>,
+    api_key: Option<ApiKeyFacts>,
     client: &'a str,
     listener: Option<ListenerName<'a>>,
     route: Option<&'a RouteRule>,
@@ -83,12 +84,11 @@ impl Given<'_> {
             path: &path,
             headers: &self.headers,
             token: self.token.as_ref(),
-            api_key: None,
+            api_key: self.api_key.as_ref(),
         };
         ask(&LimitRequest {
             http,
             principal: self.principal,
-            api_key: self.api_key,
             client: self.client.parse::<IpAddr>().unwrap(),
             listener: self.listener,
             route: self.route,
@@ -108,6 +108,10 @@ impl Given<'_> {
         self.ask(|request| table.limits()[0].key(request, &mut key));
         key
     }
+}
+
+fn api_key(policy: &str, id: &str) -> Option<ApiKeyFacts> {
+    Some(ApiKeyFacts { policy: policy.into(), id: id.into(), ..ApiKeyFacts::default() })
 }
 
 fn token(issuer: &str, claims: serde_json::Value) -> Option<TokenClaims> {
@@ -211,7 +215,8 @@ fn which_limits_a_request_meets_at_a_gateway() {
     let policies: Vec<_> = policies.iter().map(|(name, spec)| (*name, spec.as_str())).collect();
     let table = RateLimits::build(&resources(&policies), &workload("shop", "edge"), true);
     let rules = rules();
-    let listener = |gateway, section| Some(ListenerName { gateway, section });
+    let listener = |gateway, section| Some(ListenerName { gateway, section: Some(section) });
+    let of_set = Some(ListenerName { gateway: "shop/edge", section: None });
     for (row, listener, route, expect) in [
         ("another gateway", listener("shop/other", "https"), None, vec![]),
         ("a listener", listener("shop/edge", "http"), None, vec!["a/gateway", "e/both"]),
@@ -221,6 +226,7 @@ fn which_limits_a_request_meets_at_a_gateway() {
             None,
             vec!["a/gateway", "b/listener", "e/both"],
         ),
+        ("a ListenerSet's, whatever its name", of_set, None, vec!["a/gateway", "e/both"]),
         (
             "a route, and what names both counts once",
             listener("shop/edge", "http"),
@@ -288,8 +294,22 @@ fn who_is_the_same_caller() {
         (
             "two keys",
             "key: apiKey",
-            Given { api_key: Some("k1"), ..given() },
-            Given { api_key: Some("k2"), ..given() },
+            Given { api_key: api_key("shop/a", "k1"), ..given() },
+            Given { api_key: api_key("shop/a", "k2"), ..given() },
+            false,
+        ),
+        (
+            "one id in two policies",
+            "key: apiKey",
+            Given { api_key: api_key("shop/a", "k1"), ..given() },
+            Given { api_key: api_key("team/b", "k1"), ..given() },
+            false,
+        ),
+        (
+            "the parts of a policy's name and of an id",
+            "key: apiKey",
+            Given { api_key: api_key("shop/a", "bk1"), ..given() },
+            Given { api_key: api_key("shop/ab", "k1"), ..given() },
             false,
         ),
         (
@@ -330,8 +350,8 @@ fn who_is_the_same_caller() {
         (
             "two parts, the same text across them",
             "key: [principal, apiKey]",
-            Given { principal: Some("ab"), api_key: Some("c"), ..given() },
-            Given { principal: Some("a"), api_key: Some("bc"), ..given() },
+            Given { principal: Some("ab"), api_key: api_key("p", "c"), ..given() },
+            Given { principal: Some("a"), api_key: api_key("p", "bc"), ..given() },
             false,
         ),
         (

@@ -78,6 +78,7 @@ pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Opti
         reader.report(object.mark, "no `spec`", "a `spec` with `keys`", None);
         return None;
     };
+    let name: Arc<str> = object.full_name().into();
     let mut map = reader.mapping(spec)?;
     let selector = map.take("selector").map(|v| selector::read(reader, v));
     let refs = map.take("targetRefs");
@@ -85,13 +86,13 @@ pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Opti
     let place = map.take("from").map(|v| read_place(reader, v));
     let mode = map.take("mode").map(|v| reader.choice(v, MODES));
     let forwards = map.take("forward").map(|v| reader.boolean(v));
-    let keys = map.require(reader, "keys").and_then(|v| keys::read(reader, v));
+    let keys = map.require(reader, "keys").and_then(|v| keys::read(reader, v, &name));
     map.finish(reader);
     if let Some(refs) = refs.filter(|_| selector.is_some()) {
         reader.report(refs.node.mark, "`targetRefs` beside `selector`", "one of the two", None);
     }
     Some(ApiKeyPolicy {
-        name: object.full_name().into(),
+        name,
         namespace: Arc::clone(&object.namespace),
         selector: selector.unwrap_or_else(|| Some(MatchLabels::default()))?,
         targets: targets.unwrap_or_else(|| Some(Vec::new()))?,

@@ -237,6 +237,8 @@ impl ApiKeyInput {
         let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
         let scopes = self.scopes.clone().map(OneOrMany::into_vec).unwrap_or_default();
         ApiKeyFacts {
+            // No policy asks for it.
+            policy: String::new().into(),
             id: text(&self.id),
             client: text(&self.client),
             scopes: scopes.into_iter().map(Into::into).collect(),

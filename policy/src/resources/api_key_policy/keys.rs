@@ -13,11 +13,16 @@ const MAX_SCOPES: usize = 64;
 /// The longest name of a key, a client or a scope, in bytes.
 const MAX_NAME: usize = 128;
 
-pub(super) fn read(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Vec<Arc<ApiKey>>> {
+/// Reads the keys of `policy`, `namespace/name`.
+pub(super) fn read(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+    policy: &Arc<str>,
+) -> Option<Vec<Arc<ApiKey>>> {
     let items = reader.filled_list(value, MAX_KEYS)?;
     let read: Vec<_> = items
         .into_iter()
-        .map(|item| read_key(reader, item).map(|key| (item, Arc::new(key))))
+        .map(|item| read_key(reader, item, policy).map(|key| (item, Arc::new(key))))
         .collect();
     let read = read.into_iter().collect::<Option<Vec<_>>>()?;
     refuse_second(reader, &read);
@@ -40,7 +45,7 @@ fn refuse_second(reader: &mut YamlReader, keys: &[(YamlValue<'_>, Arc<ApiKey>)])
     }
 }
 
-fn read_key(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<ApiKey> {
+fn read_key(reader: &mut YamlReader, value: YamlValue<'_>, policy: &Arc<str>) -> Option<ApiKey> {
     let mut map = reader.mapping(value)?;
     let id = map.require(reader, "id");
     let id = id.and_then(|v| reader.parsed(v, "the name of a key", name));
@@ -64,6 +69,7 @@ fn read_key(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<ApiKey> {
     let time = |written: Option<(_, Option<u64>)>| written.map_or(Some(None), |(_, t)| t.map(Some));
     Some(ApiKey {
         facts: ApiKeyFacts {
+            policy: Arc::clone(policy),
             id: id?,
             client: client?,
             scopes: scopes.unwrap_or_else(|| Some(Vec::new()))?,

@@ -92,6 +92,7 @@ fn policies_of_one_workload_add_up() {
 #[test]
 fn rules_ask_for_the_key_its_client_and_its_scopes() {
     let known = ApiKeyFacts {
+        policy: "shop/partners".into(),
         id: "acme-1".into(),
         client: "acme".into(),
         scopes: vec!["read".into(), "write".into()],

@@ -50,8 +50,7 @@ pub(crate) struct LimitCaller<'a> {
 impl<'a> LimitCaller<'a> {
     fn request(&self, http: HttpFacts<'a>, client: IpAddr) -> LimitRequest<'a> {
         let Self { principal, listener, route, .. } = *self;
-        let api_key = http.api_key.map(|key| &*key.id);
-        LimitRequest { http, principal, api_key, client, listener, route }
+        LimitRequest { http, principal, client, listener, route }
     }
 }
 

@@ -199,12 +199,13 @@ impl ExchangePhases for GatewayPhases {
             exchange.body.limit(most);
         }
         let EdgeTarget { listener, routed } = target;
+        let own = &listener.listener;
         let caller = LimitCaller {
             principal: self.gateway.connection.peer().map(|peer| peer.id.without_scheme()),
             source: self.gateway.connection.source.ip(),
             listener: Some(ListenerName {
                 gateway: &listener.gateway,
-                section: &listener.listener.section,
+                section: own.listener_set.is_none().then_some(&*own.section),
             }),
             route: routed.rule(),
         };
