@@ -34,6 +34,7 @@ use crate::traffic::forward::{self, OpaqueTarget};
 use crate::traffic::judge;
 use crate::traffic::record::ConnectionRecord;
 use crate::traffic::worker::Worker;
+use partner::MeshDomains;
 
 /// One connection of a client, as its phases see it.
 pub(crate) struct GatewayConnection {
@@ -235,7 +236,11 @@ impl GatewayConnection {
         let accepted = accepted.map_err(|error| self.failed_handshake(&error))?;
         state.metrics.handshake("edge", "ok");
         if let Some(certificate) = &accepted.client {
-            partner::introduce(&self.connection, listener, certificate, state.clock.unix())?;
+            let credentials = state.credentials();
+            let bundles = credentials.as_deref().map(|credentials| &**credentials.bundles());
+            let mesh = MeshDomains { own: &state.settings.trust_domain, bundles };
+            let now = state.clock.unix();
+            partner::introduce(&self.connection, listener, certificate, &mesh, now)?;
         }
         Ok((accepted.io, accepted.alpn))
     }
