@@ -129,7 +129,7 @@ impl Resources {
     }
 
     /// Whether these say the same of what is allowed as others do, wherever services may lead: then nothing that is open has to
-    /// be judged again.
+    /// be judged again. Whose workloads are behind a Service counts where a policy targets one.
     #[must_use]
     pub fn authorize_as(&self, other: &Self) -> bool {
         let Self { root_namespace, authorization, peer_authentication, .. } = self;
@@ -139,6 +139,12 @@ impl Resources {
             && self.request_authentication == other.request_authentication
             && self.token_policies == other.token_policies
             && self.api_key_policies == other.api_key_policies
+            && (!self.targets_services() || self.service_entries == other.service_entries)
+    }
+
+    fn targets_services(&self) -> bool {
+        self.authorization.iter().any(|policy| policy.has_targets())
+            || self.request_authentication.iter().any(|policy| policy.has_targets())
     }
 
     /// Reads and checks every file.

@@ -55,6 +55,11 @@ impl AuthorizationPolicy {
         self.dry_run
     }
 
+    /// Whether it is about workloads behind Services.
+    pub(super) fn has_targets(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
     /// True when it is about the workload: in its namespace or the root one, and selected by labels, or behind a
     /// Service the policy targets.
     pub fn selects(&self, workload: &Workload, resources: &Resources) -> bool {

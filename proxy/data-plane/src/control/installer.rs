@@ -165,4 +165,38 @@ mod tests {
             judged.mark_unchanged();
         }
     }
+
+    /// A policy for the workloads behind a Service, whose one endpoint has these labels.
+    fn targeting(labels: &str) -> Resources {
+        let text = format!(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: p, namespace: shop}}\n\
+             spec: {{targetRefs: [{{kind: Service, group: '', name: cart}}]}}\n---\n\
+             apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: cart, namespace: shop}}\n\
+             spec: {{hosts: [cart.shop.svc.cluster.local], ports: [{{number: 80, name: http, protocol: HTTP}}],\n\
+             resolution: STATIC, location: MESH_INTERNAL, endpoints: [{{address: 10.0.0.1, labels: {labels}}}],\n\
+             subjectAltNames: ['spiffe://cluster.local/ns/shop/sa/cart']}}\n"
+        );
+        let file = SourceFile { name: "all.yaml".into(), bytes: text.into_bytes() };
+        Resources::parse(&[file], "postern-system").unwrap()
+    }
+
+    #[test]
+    fn s19_a_policy_follows_the_service_that_it_targets() {
+        let text = "workload: {namespace: shop, serviceAccount: cart, labels: {app: cart}}\n\
+                    identity: {workloadApi: unix:///a}\n";
+        let config = Config::parse("p", text.as_bytes()).unwrap();
+        let installer = ResourceInstaller::new(config, 1).unwrap();
+        let mut judged = installer.state.policy_changes();
+        let (ours, others) = ("{app: cart}", "{app: other}");
+        for (row, labels, judges) in [
+            ("behind another app", others, true),
+            ("nothing new", others, false),
+            ("our workload comes to be behind the Service", ours, true),
+            ("and no longer is", others, true),
+        ] {
+            installer.install(&targeting(labels));
+            assert_eq!(judged.has_changed().unwrap(), judges, "{row}");
+            judged.mark_unchanged();
+        }
+    }
 }
