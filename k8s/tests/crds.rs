@@ -196,6 +196,27 @@ fn a_fault_is_read_with_every_field_of_its_schema() {
     assert!(read("FaultInjection", &without).unwrap_err().contains("percentage"));
 }
 
+/// What a policy is about is said by kinds that it can be about, or not written at all.
+#[test]
+fn the_kinds_of_targets_are_those_that_are_read() {
+    for (kind, expect) in [
+        ("ApiKeyPolicy", &["Gateway", "ListenerSet"][..]),
+        ("ClientTrafficPolicy", &["Gateway", "ListenerSet"]),
+        ("FaultInjection", &["Service"]),
+        ("RateLimitPolicy", &["Service", "Gateway", "HTTPRoute", "GRPCRoute"]),
+    ] {
+        let kinds = "/properties/spec/properties/targetRefs/items/properties/kind/enum";
+        assert_eq!(schema(kind).pointer(kinds), Some(&json!(expect)), "{kind}");
+        for target in expect.iter().chain(&["gateway"]) {
+            let group = if *target == "Service" { "" } else { TARGET };
+            let spec = json!({"targetRefs": [{"group": group, "kind": target, "name": "a"}]});
+            let refused = read(kind, &spec).unwrap_err();
+            let is_refused = refused.contains(&format!("\"{target}\""));
+            assert_eq!(is_refused, *target == "gateway", "{kind}: {refused}");
+        }
+    }
+}
+
 /// Every key of a schema that the example must have, by its path; the items of lists count as one.
 fn paths(schema: &Value, at: &str, found: &mut Vec<String>) {
     let schema = schema.get("items").unwrap_or(schema);

@@ -22,6 +22,7 @@ mod policies;
 mod records;
 mod references;
 mod route_status;
+mod scope;
 mod services;
 mod traffic;
 

@@ -56,7 +56,7 @@ pub struct ListenerTarget {
     /// gateway.networking.k8s.io
     pub group: String,
     /// Gateway or ListenerSet.
-    pub kind: String,
+    pub kind: ListenerTargetKind,
     /// Its name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
@@ -64,6 +64,15 @@ pub struct ListenerTarget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub section_name: Option<String>,
+}
+
+/// What has listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ListenerTargetKind {
+    /// A Gateway.
+    Gateway,
+    /// A ListenerSet.
+    ListenerSet,
 }
 
 /// Load balancers that speak the PROXY protocol.

@@ -37,6 +37,13 @@ pub struct FaultInjectionSpec {
     pub abort: Option<FaultAbort>,
 }
 
+/// What calls fail to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FaultTargetKind {
+    /// A Service.
+    Service,
+}
+
 /// A Service.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct FaultTarget {
@@ -44,7 +51,7 @@ pub struct FaultTarget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// Service.
-    pub kind: String,
+    pub kind: FaultTargetKind,
     /// Its name.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,

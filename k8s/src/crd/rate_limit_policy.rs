@@ -58,7 +58,7 @@ pub struct LimitTarget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// Service, Gateway, HTTPRoute or GRPCRoute.
-    pub kind: String,
+    pub kind: LimitTargetKind,
     /// Its name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
@@ -66,6 +66,19 @@ pub struct LimitTarget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub section_name: Option<String>,
+}
+
+/// What has limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LimitTargetKind {
+    /// All requests to the workloads behind a Service.
+    Service,
+    /// What comes in by a Gateway.
+    Gateway,
+    /// What such a route takes at a gateway.
+    HTTPRoute,
+    /// What such a route takes at a gateway.
+    GRPCRoute,
 }
 
 /// How many requests a caller may make in which time.

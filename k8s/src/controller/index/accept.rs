@@ -1,4 +1,4 @@
-//! Whether a policy is without a mistake, and whom it is about.
+//! Whether a policy is without a mistake.
 //!
 //! The reader is the proxies' own (`policy::Resources`), so that both sides say the same of a document.
 
@@ -12,19 +12,8 @@ use policy::{Diagnostics, Resources, SourceFile};
 use serde_json::{Value, json};
 
 use super::references::References;
-use super::{
-    IndexSettings, KindRole, ObjectName, PolicyKind, PolicyName, ResourceDocument, message,
-};
-
-/// The workloads of its namespace (of all, in the root namespace) that a policy is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Scope {
-    /// Those with these labels.
-    Labels(BTreeMap<String, String>),
-    /// Those behind these Services of the policy's namespace, and the proxies of gateways that these Gateways, ListenerSets
-    /// or routes of it belong to.
-    Targets { services: Vec<Arc<str>>, edge: Vec<PolicyName> },
-}
+use super::scope::{Scope, scope};
+use super::{IndexSettings, KindRole, ObjectName, PolicyName, ResourceDocument, message};
 
 /// What a ServiceEntry answers to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,8 +67,9 @@ pub(super) fn check(
         vec![SourceFile { name: name.to_string(), bytes: document.to_string().into_bytes() }];
     // Which workloads are behind a Service is known here from the cluster; the reader asks for a ServiceEntry.
     let of_servers = name.kind.role().is_of_servers();
-    let stand_ins = of_servers.then(|| targets(document)).flatten().unwrap_or_default();
-    files.extend(stand_ins.iter().collect::<BTreeSet<_>>().into_iter().map(|target| SourceFile {
+    let scope = of_servers.then(|| scope(document));
+    let stand_ins: BTreeSet<_> = scope.iter().flat_map(Scope::services).collect();
+    files.extend(stand_ins.into_iter().map(|target| SourceFile {
         name: format!("Service {}/{target}", name.object.namespace),
         bytes: stand_in(&name.object, target).to_string().into_bytes(),
     }));
@@ -154,53 +144,6 @@ fn told(mistakes: &Diagnostics) -> String {
         format!("found {}; expected {}{fix}", mistake.found, mistake.expected)
     });
     told.collect::<Vec<_>>().join(" | ")
-}
-
-/// Whom a policy is about. A document that cannot be read is about every workload of its namespace: nothing is opened because
-/// of a mistake (ARCHITECTURE, invariant 2). A target in another namespace selects nobody (invariant 12).
-pub(super) fn scope(document: &Value) -> Scope {
-    if let Some(targets) = targets(document) {
-        let services = targets.into_iter().map(Into::into).collect();
-        return Scope::Targets { services, edge: edge_targets(document) };
-    }
-    let selector = document.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    let labels = selector.map(|labels| {
-        labels.iter().map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-    });
-    let labels = labels.and_then(|labels| labels.collect::<Option<BTreeMap<_, _>>>());
-    Scope::Labels(labels.unwrap_or_default())
-}
-
-/// The Services in `targetRefs`, in the policy's own namespace.
-fn targets(document: &Value) -> Option<Vec<String>> {
-    let own = document.pointer("/metadata/namespace").and_then(Value::as_str);
-    let refs = document.pointer("/spec/targetRefs")?.as_array()?;
-    let here = refs.iter().filter(|target| {
-        let text = |key| target.get(key).and_then(Value::as_str);
-        let is_service = text("kind").is_none_or(|kind| kind == "Service");
-        is_service && text("namespace").is_none_or(|namespace| Some(namespace) == own)
-    });
-    Some(here.filter_map(|target| Some(target.get("name")?.as_str()?.to_owned())).collect())
-}
-
-/// What `targetRefs` name of a gateway, in the policy's own namespace.
-fn edge_targets(document: &Value) -> Vec<PolicyName> {
-    let own = document.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-    let refs = document.pointer("/spec/targetRefs").and_then(Value::as_array);
-    let target = |target: &Value| {
-        let text = |key| target.get(key).and_then(Value::as_str);
-        let kinds = [
-            PolicyKind::Gateway,
-            PolicyKind::ListenerSet,
-            PolicyKind::HTTPRoute,
-            PolicyKind::GRPCRoute,
-        ];
-        let kind = kinds.into_iter().find(|kind| text("kind") == Some(kind.as_str()))?;
-        let here = text("namespace").is_none_or(|namespace| namespace == own);
-        let name = text("name").filter(|_| here)?;
-        Some(PolicyName { kind, object: ObjectName::new(own, name) })
-    };
-    refs.into_iter().flatten().filter_map(target).collect()
 }
 
 /// The document without the Services that it targets: a gateway's proxy is behind none of them.

@@ -15,6 +15,7 @@ use super::attached::AttachedRoutes;
 use super::changes::Change;
 use super::policies::ServedPolicy;
 use super::references::{CertificateKind, EdgeParent, References};
+use super::scope::Scope;
 use super::services::remove;
 use super::{
     Deployment, Index, KindRole, Namespace, ObjectName, PolicyKind, PolicyName, ResourceDocument,
@@ -197,8 +198,24 @@ impl Index {
 
     /// Whether a policy about the clients of a ListenerSet was never without a mistake.
     pub(super) fn has_unread_policy(&self, set: &ObjectName) -> bool {
-        let about = self.gateways.about.get(&EdgeParent::ListenerSet(set.clone()));
-        about.into_iter().flatten().any(|name| !self.is_accepted(name))
+        let set = EdgeParent::ListenerSet(set.clone());
+        self.about(&set).any(|name| !self.is_accepted(name))
+    }
+
+    /// The ListenerSets of a Gateway, and the policies about a Gateway or ListenerSet: those about its clients, also, of
+    /// which nothing more can be read than that they have targets.
+    fn about(&self, parent: &EdgeParent) -> impl Iterator<Item = &PolicyName> {
+        let (EdgeParent::Gateway(object) | EdgeParent::ListenerSet(object)) = parent;
+        let clients = self.unread(PolicyKind::ClientTrafficPolicy, &object.namespace);
+        self.gateways.about.get(parent).into_iter().flatten().chain(clients)
+    }
+
+    /// The policies of a kind whose targets cannot be read.
+    fn unread(&self, kind: PolicyKind, namespace: &Arc<str>) -> impl Iterator<Item = &PolicyName> {
+        self.of_kind(kind, Some(namespace)).filter(|name| {
+            let served = self.policies.get(*name).and_then(|record| record.served.as_ref());
+            served.is_some_and(|served| served.scope == Scope::Namespace)
+        })
     }
 
     fn is_accepted(&self, name: &PolicyName) -> bool {
@@ -209,9 +226,10 @@ impl Index {
     /// Whether it is not known how a backend of a route is to be called: a BackendTLSPolicy about it was never without a
     /// mistake. Without TLS it must not be, so that the route is not told.
     fn leads_astray(&self, route: &PolicyName) -> bool {
-        let mut policies = self
-            .backends_of(route)
-            .flat_map(|service| self.gateways.backend_tls.get(service).into_iter().flatten());
+        let mut policies = self.backends_of(route).flat_map(|service| {
+            let unread = self.unread(PolicyKind::BackendTLSPolicy, &service.namespace);
+            self.gateways.backend_tls.get(service).into_iter().flatten().chain(unread)
+        });
         policies.any(|name| !self.is_accepted(name))
     }
 
@@ -281,10 +299,8 @@ impl Index {
             let is_guest = name.object.namespace != gateway.object.namespace;
             !(name.kind == PolicyKind::ListenerSet && is_guest && self.is_withheld(name))
         };
-        let of = |parent: &EdgeParent| {
-            let about = self.gateways.about.get(parent).into_iter().flatten();
-            about.filter(is_open).cloned().collect::<Vec<_>>()
-        };
+        let of =
+            |parent: &EdgeParent| self.about(parent).filter(is_open).cloned().collect::<Vec<_>>();
         let mut names: BTreeSet<PolicyName> = parents.iter().flat_map(of).collect();
         let sets = names.iter().filter(|name| name.kind == PolicyKind::ListenerSet);
         parents.extend(sets.map(|name| EdgeParent::ListenerSet(name.object.clone())));

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::accept::{self, Reading, Scope};
+use super::accept::{self, Reading};
 use super::attached::Displaced;
 use super::changes::Change;
 use super::references::References;
+use super::scope::{Scope, scope};
 use super::{Index, KindRole, ObjectName, PolicyKind, PolicyName, PolicyObject, ResourceDocument};
 
 /// The name of the document that tells a proxy what its pod is.
@@ -40,7 +41,7 @@ pub(super) struct HostClaim {
 pub(super) struct ServedPolicy {
     pub(super) document: Arc<ResourceDocument>,
     pub(super) value: Arc<serde_json::Value>,
-    scope: Scope,
+    pub(super) scope: Scope,
     pub(super) reading: Reading,
     /// Of a route: what it is attached to, and where it leads.
     pub(super) references: References,
@@ -156,7 +157,7 @@ impl Index {
             }
             _ => (References::default(), ResourceDocument::of_policy(&value)),
         };
-        let (scope, document) = (accept::scope(&value), Arc::new(document));
+        let (scope, document) = (scope(&value), Arc::new(document));
         ServedPolicy { document, value, scope, reading, references, accepted }
     }
 
@@ -248,6 +249,9 @@ impl Index {
             Scope::Targets { services, edge } => self
                 .if_behind(name, served, services, pod, &has)
                 .or_else(|| self.if_at_the_edge(served, edge, !services.is_empty(), pod)),
+            Scope::Namespace => {
+                (name.object.namespace == pod.namespace).then(|| served.document.clone())
+            }
         }
     }
 
@@ -266,6 +270,10 @@ impl Index {
         });
         let mut matching = selectors.filter(|selector| !selector.is_empty() && has(selector));
         let selector = matching.next()?;
+        if !served.accepted {
+            // With a selector in place of its targets it might be one that can be read, and be about others than was meant.
+            return Some(served.document.clone());
+        }
         let value = accept::with_selector(&served.value, selector);
         Some(Arc::new(ResourceDocument::of_policy(&value)))
     }
@@ -282,7 +290,7 @@ impl Index {
         if !edge.iter().any(|part| self.belongs_to(part, &gateway.object)) {
             return None;
         }
-        Some(match has_services {
+        Some(match has_services && served.accepted {
             true => Arc::new(ResourceDocument::of_policy(&accept::at_the_edge(&served.value))),
             false => served.document.clone(),
         })
@@ -313,11 +321,10 @@ impl Index {
     /// then it is not opened.
     pub(super) fn is_withheld(&self, set: &PolicyName) -> bool {
         let names = self.policies_in.get(&set.object.namespace).into_iter().flatten();
-        let mut served = names.filter_map(|name| self.policies.get(name)?.served.as_ref());
-        let has_mistake = served.any(|served| {
-            let about = matches!(&served.scope, Scope::Targets { edge, .. } if edge.contains(set));
-            about && !served.accepted
-        });
+        let mut served =
+            names.filter_map(|name| Some((name, self.policies.get(name)?.served.as_ref()?)));
+        let has_mistake =
+            served.any(|(name, served)| !served.accepted && served.scope.covers(name, set));
         has_mistake || self.has_unread_policy(&set.object)
     }
 

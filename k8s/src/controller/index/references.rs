@@ -7,6 +7,7 @@ use std::sync::Arc;
 use policy::route::{Backend, BackendKind, ParentKind, ParentRef, Route};
 use serde_json::Value;
 
+use super::scope::scope;
 use super::{ObjectName, PolicyKind, PolicyName};
 
 /// A Service that a route is attached to.
@@ -39,6 +40,17 @@ impl ParentReference {
 pub(super) enum EdgeParent {
     Gateway(ObjectName),
     ListenerSet(ObjectName),
+}
+
+impl EdgeParent {
+    /// That of this name, if it is one.
+    fn of(name: &PolicyName) -> Option<Self> {
+        match name.kind {
+            PolicyKind::Gateway => Some(Self::Gateway(name.object.clone())),
+            PolicyKind::ListenerSet => Some(Self::ListenerSet(name.object.clone())),
+            _ => None,
+        }
+    }
 }
 
 /// What holds certificates.
@@ -95,25 +107,26 @@ impl References {
     /// Of what is for gateways, as it is written.
     pub(super) fn of_gateways(name: &PolicyName, document: &Value) -> Self {
         let namespace = &name.object.namespace;
-        let at = |pointer: &str| items(document, pointer);
-        let parents = match name.kind {
-            PolicyKind::ListenerSet => document.pointer("/spec/parentRef").into_iter().collect(),
+        let edge = match name.kind {
+            PolicyKind::ListenerSet => {
+                let parent = document.pointer("/spec/parentRef");
+                parent.and_then(|parent| edge_parent(parent, namespace)).into_iter().collect()
+            }
             PolicyKind::ClientTrafficPolicy
             | PolicyKind::ApiKeyPolicy
-            | PolicyKind::RateLimitPolicy => at("/spec/targetRefs"),
-            _ => Vec::new(),
+            | PolicyKind::RateLimitPolicy => {
+                scope(document).edge().iter().filter_map(EdgeParent::of).collect()
+            }
+            _ => BTreeSet::new(),
         };
         let targets = match name.kind {
-            PolicyKind::BackendTLSPolicy => at("/spec/targetRefs"),
+            PolicyKind::BackendTLSPolicy => scope(document).services().to_vec(),
             _ => Vec::new(),
         };
-        let target = |target: &Value| {
-            let is_service = text(target, "kind") == Some("Service");
-            is_service.then(|| named(target, namespace)).flatten()
-        };
+        let target = |name| ObjectName { namespace: namespace.clone(), name };
         Self {
-            edge: parents.into_iter().filter_map(|parent| edge_parent(parent, namespace)).collect(),
-            targets: targets.into_iter().filter_map(target).collect(),
+            edge,
+            targets: targets.into_iter().map(target).collect(),
             certificates: certificates(name.kind, document, namespace),
             ..Self::default()
         }

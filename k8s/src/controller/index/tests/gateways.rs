@@ -275,6 +275,68 @@ fn policies_about_parts_of_a_gateway() {
     assert!(names_of(&index).contains(&"ListenerSet/bank/extra".to_owned()));
 }
 
+/// A policy of the gateway's namespace whose target cannot be read is told as it is, and then nothing is opened.
+#[test]
+fn a_target_that_cannot_be_read_closes_what_it_may_mean() {
+    let edge = |kind: &str| json!([{"group": GROUP, "kind": kind, "name": "edge"}]);
+    for (row, kind, targets, expect) in [
+        ("keys", PolicyKind::ApiKeyPolicy, edge("gateway"), true),
+        (
+            "keys of another gateway",
+            PolicyKind::ApiKeyPolicy,
+            json!([{"kind": "gateway", "name": "other"}]),
+            false,
+        ),
+        ("clients", PolicyKind::ClientTrafficPolicy, edge("gateway"), true),
+        (
+            "clients, of a wrong group",
+            PolicyKind::ClientTrafficPolicy,
+            json!([{"kind": "Gateway", "name": "edge"}]),
+            true,
+        ),
+        (
+            "clients, without a name",
+            PolicyKind::ClientTrafficPolicy,
+            json!([{"kind": "Gateway"}]),
+            true,
+        ),
+        (
+            "clients of another gateway",
+            PolicyKind::ClientTrafficPolicy,
+            json!([{"kind": "gateway", "name": "other"}]),
+            false,
+        ),
+        (
+            "how a backend is called",
+            PolicyKind::BackendTLSPolicy,
+            json!([{"kind": "service", "name": "cart"}]),
+            true,
+        ),
+        ("of any backend", PolicyKind::BackendTLSPolicy, json!([{"kind": "Service"}]), true),
+        (
+            "of another",
+            PolicyKind::BackendTLSPolicy,
+            json!([{"kind": "service", "name": "pay"}]),
+            false,
+        ),
+    ] {
+        let mut index = index(scene());
+        index.apply(attached("shop", "cart", to_edge(), ("shop", "cart")));
+        index.apply(policy(kind, "shop", "p", &json!({"targetRefs": targets})));
+        assert_eq!(index.refused().len(), 1, "{row}: {:?}", index.refused());
+        let closes = match kind {
+            PolicyKind::BackendTLSPolicy => {
+                !names_of(&index).contains(&"HTTPRoute/shop/cart".to_owned())
+            }
+            PolicyKind::ApiKeyPolicy => {
+                policies(&index, "shop", "edge-1").contains(&"ApiKeyPolicy/shop/p".to_owned())
+            }
+            _ => names_of(&index).contains(&format!("{}/shop/p", kind.as_str())),
+        };
+        assert_eq!(closes, expect, "{row}");
+    }
+}
+
 fn names_of(index: &Index) -> Vec<String> {
     names(index, "shop", "edge-1")
 }

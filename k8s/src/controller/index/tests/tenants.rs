@@ -179,3 +179,35 @@ fn what_is_said_of_a_policy_is_said_once() {
     assert!(!index.apply(Event::Policy(name, Some(object))), "a status is no change for proxies");
     assert!(index.unreported().is_empty());
 }
+
+/// Nothing is opened because of a mistake: what a policy may have meant is closed.
+#[test]
+fn a_target_that_cannot_be_read_is_about_every_kind_of_its_name() {
+    let of: &[&str] = &["AuthorizationPolicy/shop/p"];
+    for (row, targets, cart, frontend) in [
+        ("a Service", json!([{"kind": "Service", "name": "cart"}]), of, &[][..]),
+        ("in another case", json!([{"kind": "service", "name": "cart"}]), of, &[]),
+        ("without a kind", json!([{"name": "cart"}]), of, &[]),
+        ("of a kind that is none", json!([{"kind": "Deployment", "name": "cart"}]), of, &[]),
+        ("without a name", json!([{"kind": "Service"}]), of, of),
+        ("no targets", json!([]), of, of),
+        ("no list", json!("cart"), of, of),
+    ] {
+        let spec = json!({"action": "DENY", "targetRefs": targets, "rules": [{}]});
+        let index = with(allow("shop", "p", &spec));
+        assert_eq!(index.refused().is_empty(), row == "a Service", "{row}");
+        assert_eq!(policies(&index, "shop", "cart-1"), cart, "{row}");
+        assert_eq!(policies(&index, "shop", "frontend-1"), frontend, "{row}");
+        assert!(policies(&index, "bank", "teller-1").is_empty(), "{row}");
+    }
+}
+
+/// One whose targets alone cannot be read is not made one that can be.
+#[test]
+fn a_policy_that_cannot_be_read_is_told_as_it_is() {
+    let targets = json!([{"kind": "service", "name": "cart"}]);
+    let index = with(allow("shop", "p", &json!({"targetRefs": targets, "rules": [{}]})));
+    let delta = asks(&index, "shop", "cart-1", &[]).policies.unwrap();
+    let value: Value = serde_json::from_slice(&delta.changed[0].1.bytes).unwrap();
+    assert_eq!(value["spec"]["targetRefs"], targets);
+}
