@@ -14,6 +14,7 @@ mod gateway_review;
 mod gateway_runs;
 mod gateway_verdicts;
 mod gateways;
+mod guests;
 mod kind;
 mod lookup;
 mod message;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ipnet::IpNet;
+use policy::gateway::{Gateway, ListenerSet};
 use policy::route::{ReferenceGrant, Route};
 use policy::service::EndpointAddress;
 use policy::{Diagnostics, Resources, SourceFile};
@@ -36,6 +37,10 @@ pub(super) struct Reading {
     pub(super) route: Option<Arc<Route>>,
     /// Of a ReferenceGrant.
     pub(super) grant: Option<ReferenceGrant>,
+    /// Of a Gateway.
+    pub(super) gateway: Option<Gateway>,
+    /// Of a ListenerSet.
+    pub(super) listener_set: Option<ListenerSet>,
 }
 
 impl EntryFacts {
@@ -83,6 +88,8 @@ pub(super) fn check(
         },
         route: resources.routes().first().cloned(),
         grant: resources.reference_grants().first().cloned(),
+        gateway: resources.gateways().first().cloned(),
+        listener_set: resources.listener_sets().first().cloned(),
     };
     let mut hosts = reading.entry.hosts.iter();
     match hosts.find_map(|host| foreign_host(&name.object.namespace, host, settings)) {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::attached::AttachedRoutes;
 use super::changes::Change;
+use super::guests::closed;
 use super::policies::ServedPolicy;
 use super::references::{CertificateKind, EdgeParent, References};
 use super::scope::Scope;
@@ -45,6 +46,8 @@ enum Reader {
 
 /// Documents by name.
 type Documents = BTreeMap<String, Arc<ResourceDocument>>;
+/// Routes, each once.
+type Routes<'i> = BTreeSet<&'i PolicyName>;
 
 impl Index {
     pub(super) fn set_namespace(&mut self, name: Arc<str>, namespace: Option<Namespace>) {
@@ -196,18 +199,12 @@ impl Index {
         self.of_kind(PolicyKind::Gateway, Some(&pod.namespace)).find(of)
     }
 
-    /// Whether a policy about the clients of a ListenerSet was never without a mistake.
-    pub(super) fn has_unread_policy(&self, set: &ObjectName) -> bool {
-        let set = EdgeParent::ListenerSet(set.clone());
-        self.about(&set).any(|name| !self.is_accepted(name))
-    }
-
     /// The ListenerSets of a Gateway, and the policies about a Gateway or ListenerSet: those about its clients, also, of
     /// which nothing more can be read than that they have targets.
-    fn about(&self, parent: &EdgeParent) -> impl Iterator<Item = &PolicyName> {
+    pub(super) fn about(&self, parent: &EdgeParent) -> Vec<&PolicyName> {
         let (EdgeParent::Gateway(object) | EdgeParent::ListenerSet(object)) = parent;
         let clients = self.unread(PolicyKind::ClientTrafficPolicy, &object.namespace);
-        self.gateways.about.get(parent).into_iter().flatten().chain(clients)
+        self.gateways.about.get(parent).into_iter().flatten().chain(clients).collect()
     }
 
     /// The policies of a kind whose targets cannot be read.
@@ -218,7 +215,7 @@ impl Index {
         })
     }
 
-    fn is_accepted(&self, name: &PolicyName) -> bool {
+    pub(super) fn is_accepted(&self, name: &PolicyName) -> bool {
         let served = self.policies.get(name).and_then(|record| record.served.as_ref());
         served.is_some_and(|served| served.accepted)
     }
@@ -251,20 +248,6 @@ impl Index {
         })
     }
 
-    /// The namespaces of what is attached to a gateway.
-    pub(super) fn guests_of(&self, gateway: &ObjectName) -> BTreeSet<Arc<str>> {
-        let own = EdgeParent::Gateway(gateway.clone());
-        let about = |parent: &EdgeParent| self.gateways.about.get(parent).into_iter().flatten();
-        let sets = about(&own).filter(|name| name.kind == PolicyKind::ListenerSet);
-        let sets: Vec<&PolicyName> = sets.collect();
-        let parents = sets.iter().map(|set| EdgeParent::ListenerSet(set.object.clone()));
-        let routes = std::iter::once(own.clone()).chain(parents).flat_map(|parent| {
-            self.routes_at(&parent).map(|name| name.object.namespace.clone()).collect::<Vec<_>>()
-        });
-        let routes: Vec<Arc<str>> = routes.collect();
-        sets.into_iter().map(|set| set.object.namespace.clone()).chain(routes).collect()
-    }
-
     /// Whether a Service is in front of the proxies of a gateway.
     pub(super) fn is_of_gateway(&self, service: &ObjectName) -> bool {
         let Some(record) = self.services.get(service) else { return false };
@@ -292,30 +275,57 @@ impl Index {
         documents
     }
 
-    /// A gateway and its ListenerSets, and what is about any of them.
-    fn about_gateway(&self, gateway: &PolicyName) -> (Vec<EdgeParent>, BTreeSet<PolicyName>) {
-        let mut parents = vec![EdgeParent::Gateway(gateway.object.clone())];
-        let is_open = |name: &&PolicyName| {
-            let is_guest = name.object.namespace != gateway.object.namespace;
-            !(name.kind == PolicyKind::ListenerSet && is_guest && self.is_withheld(name))
+    /// A gateway and its ListenerSets, and what is about any of them. A review is about those, too, that it does not let in.
+    fn about_gateway(
+        &self,
+        gateway: &ObjectName,
+        reader: Reader,
+    ) -> (Vec<EdgeParent>, BTreeSet<PolicyName>) {
+        let mut sets = self.sets_of(gateway);
+        if reader == Reader::Review {
+            sets.taken.append(&mut sets.refused);
+        }
+        let is_told = |set: &&&PolicyName| {
+            // What is closed is told as closed, which one with a mistake of its own cannot be.
+            reader == Reader::Review || self.is_accepted(set) || !self.is_closed(gateway, set)
         };
-        let of =
-            |parent: &EdgeParent| self.about(parent).filter(is_open).cloned().collect::<Vec<_>>();
-        let mut names: BTreeSet<PolicyName> = parents.iter().flat_map(of).collect();
-        let sets = names.iter().filter(|name| name.kind == PolicyKind::ListenerSet);
-        parents.extend(sets.map(|name| EdgeParent::ListenerSet(name.object.clone())));
-        names.extend(parents.iter().flat_map(of));
+        let sets: Vec<&PolicyName> = sets.taken.iter().filter(is_told).copied().collect();
+        let mut parents = vec![EdgeParent::Gateway(gateway.clone())];
+        parents.extend(sets.iter().map(|set| EdgeParent::ListenerSet(set.object.clone())));
+        let policies = parents.iter().flat_map(|parent| self.about(parent));
+        let policies = policies.filter(|name| name.kind != PolicyKind::ListenerSet);
+        let is_guests = |name: &PolicyName| name.object.namespace != gateway.namespace;
+        // A guest's mistake closes the guest's own.
+        let policies = policies
+            .filter(|name| reader == Reader::Review || self.is_accepted(name) || !is_guests(name));
+        let names = policies.chain(sets).cloned().collect();
         (parents, names)
     }
 
+    fn routes_for(
+        &self,
+        gateway: &ObjectName,
+        parents: &[EdgeParent],
+        reader: Reader,
+    ) -> Routes<'_> {
+        let of = |parent: &EdgeParent| -> Vec<&PolicyName> {
+            match reader {
+                Reader::Review => self.routes_at(parent).collect(),
+                Reader::Proxy => {
+                    let told = self.routes_told_at(gateway, parent);
+                    told.into_iter().filter(|route| !self.leads_astray(route)).collect()
+                }
+            }
+        };
+        parents.iter().flat_map(of).collect()
+    }
+
     fn collect(&self, gateway: &PolicyName, reader: Reader, into: &mut Documents) {
-        let (parents, mut names) = self.about_gateway(gateway);
+        let (parents, mut names) = self.about_gateway(&gateway.object, reader);
         names.retain(|name| !name.kind.role().is_of_servers());
         names.extend(self.class_of(gateway));
         names.insert(gateway.clone());
-        let mut routes: BTreeSet<&PolicyName> =
-            parents.iter().flat_map(|parent| self.routes_at(parent)).collect();
-        routes.retain(|route| reader == Reader::Review || !self.leads_astray(route));
+        let routes = self.routes_for(&gateway.object, &parents, reader);
         for service in routes.iter().flat_map(|route| self.backends_of(route)) {
             names.extend(self.gateways.backend_tls.get(service).into_iter().flatten().cloned());
         }
@@ -331,12 +341,16 @@ impl Index {
             into.extend(served.map(|served| (name.to_string(), served.document.clone())));
         }
         for name in &names {
-            self.collect_one(name, reader, into);
+            let told = match reader {
+                Reader::Review => None,
+                Reader::Proxy => self.told_otherwise(name, &gateway.object),
+            };
+            self.collect_one(name, told, into);
         }
     }
 
     /// The routes that are attached to a parent, as far as there is room for them.
-    fn routes_at(&self, parent: &EdgeParent) -> impl Iterator<Item = &PolicyName> {
+    pub(super) fn routes_at(&self, parent: &EdgeParent) -> impl Iterator<Item = &PolicyName> {
         let attached = self.gateways.routes.get(parent).into_iter().flat_map(BTreeMap::values);
         attached.flat_map(|routes| routes.names().filter(|name| routes.is_told(name)))
     }
@@ -347,7 +361,7 @@ impl Index {
     }
 
     /// An object for gateways, with the certificates that it names and may have.
-    fn collect_one(&self, name: &PolicyName, reader: Reader, into: &mut Documents) {
+    fn collect_one(&self, name: &PolicyName, told: Option<Value>, into: &mut Documents) {
         let Some(served) = self.policies.get(name).and_then(|record| record.served.as_ref()) else {
             return;
         };
@@ -366,14 +380,24 @@ impl Index {
             let document = held.get(object).cloned();
             into.extend(document.map(|document| (format!("{}/{object}", kind.as_str()), document)));
         }
-        let without_addresses = name.kind == PolicyKind::Gateway && reader == Reader::Proxy;
-        let document = match (without_addresses, grants.is_empty()) {
-            (true, _) | (_, false) => {
-                Arc::new(with_grants(&served.value, grants, without_addresses))
+        let document = match (told, grants.is_empty()) {
+            (None, true) => served.document.clone(),
+            (told, _) => {
+                let value = told.unwrap_or_else(|| (*served.value).clone());
+                Arc::new(with_grants(value, grants))
             }
-            _ => served.document.clone(),
         };
         into.insert(name.to_string(), document);
+    }
+
+    /// What a proxy is told in place of what was written.
+    fn told_otherwise(&self, name: &PolicyName, gateway: &ObjectName) -> Option<Value> {
+        let value = &self.served(name)?.value;
+        match name.kind {
+            PolicyKind::Gateway => Some(without_addresses(value)),
+            PolicyKind::ListenerSet => self.is_closed(gateway, name).then(|| closed(value)),
+            _ => None,
+        }
     }
 
     /// Whether a ReferenceGrant of its namespace lets an object name what holds certificates.
@@ -416,14 +440,17 @@ fn describe(name: &str, namespace: &Namespace) -> ResourceDocument {
     }))
 }
 
-/// An object and the grants that it needs. The addresses of a Gateway are its load balancer's: in a pod, the proxy listens on
-/// all that it has.
-fn with_grants(value: &Value, grants: Vec<Value>, without_addresses: bool) -> ResourceDocument {
-    let mut value = value.clone();
-    let spec = value.get_mut("spec").filter(|_| without_addresses);
-    if let Some(spec) = spec.and_then(Value::as_object_mut) {
+/// The addresses of a Gateway are its load balancer's: in a pod, the proxy listens on all that it has.
+fn without_addresses(gateway: &Value) -> Value {
+    let mut gateway = gateway.clone();
+    if let Some(spec) = gateway.get_mut("spec").and_then(Value::as_object_mut) {
         spec.remove("addresses");
     }
+    gateway
+}
+
+/// An object and the grants that it needs.
+fn with_grants(value: Value, grants: Vec<Value>) -> ResourceDocument {
     if grants.is_empty() {
         return ResourceDocument::of_policy(&value);
     }

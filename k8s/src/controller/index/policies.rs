@@ -297,7 +297,7 @@ impl Index {
     }
 
     /// The policies of other namespaces about what is attached to the gateway whose proxy a pod is. One with a mistake is not
-    /// told: it would close the whole gateway. What it is about stays closed by itself ([`Self::is_withheld`]).
+    /// told: it would close the whole gateway. What it is about is closed by itself ([`Self::is_closed`]).
     fn policies_of_guests(
         &self,
         pod: &ObjectName,
@@ -315,17 +315,6 @@ impl Index {
             (name.kind.role().is_of_servers() && is_of_edge && served.accepted)
                 .then_some((name, served))
         })
-    }
-
-    /// Whether a policy about a ListenerSet of another namespace than its Gateway's has a mistake, and no version without:
-    /// then it is not opened.
-    pub(super) fn is_withheld(&self, set: &PolicyName) -> bool {
-        let names = self.policies_in.get(&set.object.namespace).into_iter().flatten();
-        let mut served =
-            names.filter_map(|name| Some((name, self.policies.get(name)?.served.as_ref()?)));
-        let has_mistake =
-            served.any(|(name, served)| !served.accepted && served.scope.covers(name, set));
-        has_mistake || self.has_unread_policy(&set.object)
     }
 
     /// What the pod is: its labels, what its ports speak, and the service it is behind when that is one.

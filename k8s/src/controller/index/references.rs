@@ -44,12 +44,21 @@ pub(super) enum EdgeParent {
 
 impl EdgeParent {
     /// That of this name, if it is one.
-    fn of(name: &PolicyName) -> Option<Self> {
+    pub(super) fn of(name: &PolicyName) -> Option<Self> {
         match name.kind {
             PolicyKind::Gateway => Some(Self::Gateway(name.object.clone())),
             PolicyKind::ListenerSet => Some(Self::ListenerSet(name.object.clone())),
             _ => None,
         }
+    }
+
+    /// Its name among all kinds.
+    pub(super) fn name(&self) -> PolicyName {
+        let (kind, object) = match self {
+            Self::Gateway(object) => (PolicyKind::Gateway, object),
+            Self::ListenerSet(object) => (PolicyKind::ListenerSet, object),
+        };
+        PolicyName { kind, object: object.clone() }
     }
 }
 

@@ -3,6 +3,7 @@
 mod changes;
 mod deltas;
 mod gateways;
+mod guests;
 mod messages;
 mod model;
 mod outside;
