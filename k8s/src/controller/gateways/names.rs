@@ -28,17 +28,26 @@ pub fn runs(gateway: &ObjectName) -> ObjectName {
     ObjectName { namespace: gateway.namespace.clone(), name }
 }
 
-/// The value of [`GATEWAY_LABEL`] at a gateway's pods: its name where that is a DNS label that leaves room for the suffix.
+/// The value of [`GATEWAY_LABEL`] at a gateway's pods: its name where that is a DNS label that leaves room for the suffix
+/// and is not in the form of what is made of others.
 #[must_use]
 pub fn label_value(gateway: &str) -> String {
     let begins_well = gateway.starts_with(|first: char| first.is_ascii_lowercase());
     let fits = gateway.len() + SUFFIX.len() <= LONGEST_LABEL;
-    if begins_well && fits && !gateway.contains('.') {
+    if begins_well && fits && !gateway.contains('.') && !is_digested(gateway) {
         return gateway.to_owned();
     }
     let kept: String =
         gateway.chars().take(LONGEST_KEPT).map(|c| if c == '.' { '-' } else { c }).collect();
     format!("g-{kept}-{:016x}", digest(gateway))
+}
+
+/// Whether it is what might be made of another name.
+fn is_digested(gateway: &str) -> bool {
+    let digest = gateway.strip_prefix("g-").and_then(|rest| rest.rsplit_once('-'));
+    digest.is_some_and(|(_, digest)| {
+        digest.len() == 16 && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 /// FNV-1a: a name must be the same on every replica and in every version.
@@ -81,6 +90,8 @@ mod tests {
         }
         assert_ne!(object_name("edge.shop"), object_name("edge-shop"));
         assert_ne!(object_name("edge.shop"), object_name("g-edge-shop"));
+        assert_ne!(object_name("edge.shop"), object_name(&label_value("edge.shop")));
+        assert_eq!(object_name("g-edge-shop"), "g-edge-shop-postern");
     }
 
     #[test]
