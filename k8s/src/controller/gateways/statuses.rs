@@ -28,7 +28,7 @@ const OURS: [&str; 6] = [
     "InsecureFrontendValidationMode",
 ];
 /// The most ancestors that a policy's status may have.
-const MOST_ANCESTORS: usize = 16;
+pub const MOST_ANCESTORS: usize = 16;
 
 /// A status to be written over one version of an object.
 #[derive(Debug, Clone, PartialEq)]

@@ -109,7 +109,10 @@ impl Event {
         match kind {
             ObjectKind::Pod | ObjectKind::Slice | ObjectKind::Bundle => false,
             ObjectKind::Policy(kind) => {
-                matches!(kind.role(), KindRole::Gateway | KindRole::Route | KindRole::Grant)
+                // A policy with a mistake may close what it is about.
+                let roles =
+                    [KindRole::Authorization, KindRole::Gateway, KindRole::Grant, KindRole::Route];
+                roles.contains(&kind.role())
             }
             _ => true,
         }

@@ -15,12 +15,15 @@ use crate::inject::gateway::GatewayOptions;
 type ListenerPorts = BTreeMap<ObjectName, BTreeMap<u16, String>>;
 
 impl Index {
-    /// Every Gateway of ours whose parameters can be followed, with the ports that were found of it.
+    /// Every Gateway of ours whose parameters, and its class's, can be followed, with the ports that were found of it.
     #[must_use]
     pub fn gateways_to_run(&self, ports: &ListenerPorts) -> Vec<GatewayFacts> {
         let facts = self.own_gateways().filter_map(|name| {
             let ports = ports.get(&name.object).cloned().unwrap_or_default();
-            facts(name, self.policies.get(name)?, ports)
+            let record = self.policies.get(name)?;
+            // What runs already goes on.
+            let is_refused = record.class().is_some_and(|class| self.has_parameters(class));
+            (!is_refused).then(|| facts(name, record, ports)).flatten()
         });
         facts.collect()
     }

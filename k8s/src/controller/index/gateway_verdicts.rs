@@ -5,20 +5,22 @@ use std::collections::{HashMap, HashSet};
 use k8s_openapi::jiff::Timestamp;
 use policy::gateway::{CONTROLLER_NAME, ObjectName as Named};
 use policy::gateway_status::{
-    Condition, ConditionKind, ConditionStatus, GatewayStatus, PolicyStatus, RouteParentStatus,
+    Condition, ConditionKind, ConditionStatus, GatewayStatus, ListenerSetStatus,
+    PolicyAncestorStatus, PolicyStatus, RouteParentStatus,
 };
 use policy::route::{ParentKind, ParentRef};
 use serde_json::Value;
 
 use super::gateway_runs::texts;
+use super::guests::MOST_SETS;
 use super::policies::PolicyRecord;
 use super::references::{EdgeParent, edge_parent};
 use super::{
     Index, KindRole, ObjectName, ParentCondition, ParentVerdict, PolicyKind, PolicyName,
     RouteVerdict,
 };
-use crate::controller::gateways::review::GatewayReview;
-use crate::controller::gateways::statuses::{self, Judged, StatusWrite};
+use crate::controller::gateways::review::{Documents, GatewayReview};
+use crate::controller::gateways::statuses::{self, Judged, MOST_ANCESTORS, StatusWrite};
 use crate::controller::{parent_status, status};
 use crate::inject::gateway::GatewayOptions;
 
@@ -36,20 +38,22 @@ impl Index {
             let name = of(PolicyKind::Gateway, gateway);
             let addresses = self.gateway_addresses(&name.object);
             writes.extend(self.write(name, now, |judged, said, record| {
-                judged.gateway(&corrected(wanted, record), &addresses, said)
+                judged.gateway(&self.corrected(wanted, record), &addresses, said)
             }));
         }
         for (set, wanted) in &statuses.listener_sets {
-            writes.extend(self.write(
-                of(PolicyKind::ListenerSet, set),
-                now,
-                |judged, said, record| {
-                    let mut wanted = wanted.clone();
-                    refuse(&mut wanted.conditions, record.mistakes.as_deref());
-                    judged.listener_set(&wanted, said)
-                },
-            ));
+            let name = of(PolicyKind::ListenerSet, set);
+            let closed = self.closed_by(&name);
+            writes.extend(self.write(name, now, |judged, said, record| {
+                let mut wanted = wanted.clone();
+                if let Some(policy) = closed {
+                    wanted.conditions = closed_because_of(policy).into();
+                }
+                refuse(&mut wanted.conditions, record.mistakes.as_deref());
+                judged.listener_set(&wanted, said)
+            }));
         }
+        writes.extend(self.unread_sets(review, now));
         writes.extend(self.backend_tls_statuses(review, now));
         writes.extend(self.unread_statuses(review, now));
         writes
@@ -59,10 +63,7 @@ impl Index {
     fn unread_statuses(&self, review: &GatewayReview, now: Timestamp) -> Vec<StatusWrite> {
         let known: HashSet<&Named> =
             review.statuses.gateways.iter().map(|(name, _)| name).collect();
-        let unread = self.own_gateways().filter(|name| {
-            let object = &name.object;
-            !known.contains(&Named::new(object.namespace.clone(), object.name.clone()))
-        });
+        let unread = self.own_gateways().filter(|name| !known.contains(&as_named(&name.object)));
         let writes = unread.filter_map(|name| {
             self.write(name.clone(), now, |judged, said, record| {
                 let mistakes = record.mistakes.as_deref().unwrap_or_default();
@@ -79,6 +80,55 @@ impl Index {
         writes.collect()
     }
 
+    /// The policy because of which a guest's ListenerSet is closed.
+    fn closed_by(&self, set: &PolicyName) -> Option<&PolicyName> {
+        let parent = self.served(set)?.references.edge.first()?.name();
+        let is_closed = self.is_closed(&parent.object, set);
+        is_closed.then(|| self.withheld_by(set)).flatten()
+    }
+
+    /// The ListenerSets of our Gateways that were not judged: they were never without a mistake, or their Gateway is not, or
+    /// has no room for them.
+    fn unread_sets(&self, review: &GatewayReview, now: Timestamp) -> Vec<StatusWrite> {
+        let judged: HashSet<&Named> =
+            review.statuses.listener_sets.iter().map(|(name, _)| name).collect();
+        let unread = self.of_kind(PolicyKind::ListenerSet, None).filter(|name| {
+            let parent = self.served(name).and_then(|served| served.references.edge.first());
+            !judged.contains(&as_named(&name.object)) && parent.is_some_and(|of| self.is_own(of))
+        });
+        let writes = unread.filter_map(|name| {
+            let parent = self.served(name)?.references.edge.first()?.name();
+            let gateways = &review.statuses.gateways;
+            let is_judged = gateways.iter().any(|(of, _)| *of == as_named(&parent.object));
+            self.write(name.clone(), now, |judged, said, record| {
+                let conditions = not_judged(&parent.object, is_judged, record.mistakes.as_deref());
+                let status =
+                    ListenerSetStatus { conditions: conditions.into(), listeners: Vec::new() };
+                judged.listener_set(&status, said)
+            })
+        });
+        writes.collect()
+    }
+
+    /// What was judged is the version in force; of one with mistakes it is said that it is not the newest.
+    fn corrected(&self, status: &GatewayStatus, record: &PolicyRecord) -> GatewayStatus {
+        let mut status = status.clone();
+        let annotations = texts(&record.object.document, "/spec/infrastructure/annotations");
+        if let Err(mistakes) = GatewayOptions::read(&annotations) {
+            let accepted = ConditionKind::Accepted;
+            let message = mistakes.join(" | ");
+            statuses::set(
+                &mut status.conditions,
+                Condition::fails(accepted, "InvalidParameters", message),
+            );
+        }
+        let class = record.class().filter(|class| self.has_parameters(class));
+        let parameters = class.map(|class| format!("GatewayClass {class} is not accepted"));
+        refuse(&mut status.conditions, parameters.as_deref());
+        refuse(&mut status.conditions, record.mistakes.as_deref());
+        status
+    }
+
     /// A policy that no route leads to any more is answered nowhere: its entries of ours go.
     fn backend_tls_statuses(&self, review: &GatewayReview, now: Timestamp) -> Vec<StatusWrite> {
         let wanted: HashMap<&Named, &PolicyStatus> = review
@@ -87,14 +137,16 @@ impl Index {
             .iter()
             .map(|(name, status)| (name, status))
             .collect();
-        let none = PolicyStatus { ancestors: Vec::new() };
         let names: Vec<PolicyName> =
             self.of_kind(PolicyKind::BackendTLSPolicy, None).cloned().collect();
+        let has_unread = names.iter().any(|name| !self.is_accepted(name));
+        let documents = has_unread.then(|| self.documents_of_gateways()).unwrap_or_default();
         let writes = names.into_iter().filter_map(|name| {
-            let object = Named::new(name.object.namespace.clone(), name.object.name.clone());
-            let wanted = wanted.get(&object).copied().unwrap_or(&none);
+            let found = wanted.get(&as_named(&name.object)).copied().cloned();
+            let documents = if self.is_accepted(&name) { &[][..] } else { &documents };
+            let wanted = found.unwrap_or_else(|| unread_policy(&name, documents));
             self.write(name, now, |judged, said, record| {
-                let mut wanted = wanted.clone();
+                let mut wanted = wanted;
                 for ancestor in &mut wanted.ancestors {
                     refuse(&mut ancestor.conditions, record.mistakes.as_deref());
                 }
@@ -105,6 +157,13 @@ impl Index {
             })
         });
         writes.collect()
+    }
+
+    /// What belongs to each Gateway, by the names of the documents.
+    fn documents_of_gateways(&self) -> Vec<(Named, Documents)> {
+        let documents =
+            |name: &PolicyName| (as_named(&name.object), self.documents_to_review(name));
+        self.own_gateways().map(documents).collect()
     }
 
     /// The write of an object's status, unless that is as it is to be.
@@ -180,6 +239,10 @@ fn named(kind: PolicyKind, namespace: &str, name: &str) -> PolicyName {
     PolicyName { kind, object: ObjectName::new(namespace, name) }
 }
 
+fn as_named(name: &ObjectName) -> Named {
+    Named::new(name.namespace.clone(), name.name.clone())
+}
+
 fn of(kind: PolicyKind, name: &Named) -> PolicyName {
     let Named { namespace, name } = name.clone();
     PolicyName { kind, object: ObjectName { namespace, name } }
@@ -199,6 +262,17 @@ fn parent_ref(written: &Value, edge: &EdgeParent) -> ParentRef {
         port: port.and_then(|port| u16::try_from(port).ok()),
         section: written.get("sectionName").and_then(Value::as_str).map(Into::into),
     }
+}
+
+/// A policy that was never without a mistake, at the Gateways whose routes lead to its Services.
+fn unread_policy(name: &PolicyName, documents: &[(Named, Documents)]) -> PolicyStatus {
+    let key = name.to_string();
+    let gateways = documents.iter().filter(|(_, documents)| documents.contains_key(&key));
+    let ancestors = gateways.take(MOST_ANCESTORS).map(|(gateway, _)| PolicyAncestorStatus {
+        ancestor_ref: gateway.clone(),
+        conditions: Vec::new(),
+    });
+    PolicyStatus { ancestors: ancestors.collect() }
 }
 
 /// What is said of a route at one parent; a route with mistakes is answered without the reader.
@@ -226,20 +300,34 @@ fn verdict(
     })
 }
 
-/// What was judged is the version in force; of one with mistakes it is said that it is not the newest.
-fn corrected(status: &GatewayStatus, record: &PolicyRecord) -> GatewayStatus {
-    let mut status = status.clone();
-    let annotations = texts(&record.object.document, "/spec/infrastructure/annotations");
-    if let Err(mistakes) = GatewayOptions::read(&annotations) {
-        let accepted = ConditionKind::Accepted;
-        let message = mistakes.join(" | ");
-        statuses::set(
-            &mut status.conditions,
-            Condition::fails(accepted, "InvalidParameters", message),
-        );
-    }
-    refuse(&mut status.conditions, record.mistakes.as_deref());
-    status
+/// What is said of a ListenerSet of a Gateway that was not judged.
+fn not_judged(
+    gateway: &ObjectName,
+    is_gateway_judged: bool,
+    mistakes: Option<&str>,
+) -> [Condition; 2] {
+    let (accepted, programmed) = (ConditionKind::Accepted, ConditionKind::Programmed);
+    let (reasons, message) = match (mistakes, is_gateway_judged) {
+        (Some(mistakes), _) => (("Invalid", "Invalid"), mistakes.to_owned()),
+        (None, true) => (
+            ("NotAllowed", "NotAllowed"),
+            format!("Gateway {gateway} has {MOST_SETS} older ListenerSets, and no room for more"),
+        ),
+        (None, false) => (
+            ("ParentNotAccepted", "ParentNotProgrammed"),
+            format!("Gateway {gateway} is not accepted"),
+        ),
+    };
+    [
+        Condition::fails(accepted, reasons.0, &*message),
+        Condition::fails(programmed, reasons.1, &*message),
+    ]
+}
+
+fn closed_because_of(policy: &PolicyName) -> [Condition; 2] {
+    let message = format!("{policy}, which is about it, has a mistake: it lets nobody in");
+    [ConditionKind::Accepted, ConditionKind::Programmed]
+        .map(|kind| Condition::fails(kind, "Invalid", &*message))
 }
 
 fn refuse(conditions: &mut Vec<Condition>, mistakes: Option<&str>) {

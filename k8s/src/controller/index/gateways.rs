@@ -180,10 +180,18 @@ impl Index {
         controller.is_some_and(|controller| controller == CONTROLLER_NAME)
     }
 
+    /// Whether a GatewayClass asks for parameters, of which none are read: then it is not accepted.
+    pub(super) fn has_parameters(&self, class: &str) -> bool {
+        let name =
+            PolicyName { kind: PolicyKind::GatewayClass, object: ObjectName::new("", class) };
+        let parameters =
+            self.served(&name).and_then(|served| served.value.pointer("/spec/parametersRef"));
+        parameters.is_some_and(|parameters| !parameters.is_null())
+    }
+
     /// The class of a Gateway in force, if that is ours.
     fn class_of(&self, gateway: &PolicyName) -> Option<PolicyName> {
-        let served = self.policies.get(gateway)?.served.as_ref()?;
-        let class = served.value.pointer("/spec/gatewayClassName")?.as_str()?;
+        let class = self.policies.get(gateway)?.class()?;
         let name =
             PolicyName { kind: PolicyKind::GatewayClass, object: ObjectName::new("", class) };
         self.is_own_class(&name).then_some(name)

@@ -390,6 +390,11 @@ impl PolicyRecord {
         self.served.as_ref().filter(|_| self.claimed.is_none())
     }
 
+    /// The class of a Gateway in force.
+    pub(super) fn class(&self) -> Option<&str> {
+        self.served.as_ref()?.value.pointer("/spec/gatewayClassName")?.as_str()
+    }
+
     /// Why it is not accepted: every mistake, and who has what it claims.
     fn why_not(&self) -> Option<String> {
         let claimed = self.claimed.as_ref().map(|HostClaim { host, port, by }| {

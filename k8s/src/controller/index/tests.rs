@@ -2,6 +2,7 @@
 
 mod changes;
 mod deltas;
+mod gateway_verdicts;
 mod gateways;
 mod guests;
 mod messages;
