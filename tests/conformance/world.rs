@@ -67,11 +67,13 @@ impl World {
             let (own, authority) = (&certificates.app, &certificates.app_authority);
             tls_app::serve(&Echo::named(name, "web"), tls, port, own, authority);
         }
-        let caller = mesh.pod("caller").namespace("infra").start_unready();
+        let caller = mesh.pod("caller").namespace("infra").lay_out();
         let statuses = OnceLock::new();
         let mut world =
             Self { caller, edge: None, apps, outside, echoes, certificates, statuses, mesh };
         world.install(rows);
+        // It begins with everything that rows ask it for.
+        world.caller.start_proxy();
         if rows.iter().any(|row| row.by == By::Gateway) {
             world.edge = Some(world.start_edge());
         }

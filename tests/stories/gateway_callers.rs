@@ -6,8 +6,10 @@ use postern_tests::certificates::replace;
 use postern_tests::wait;
 use postern_tests::web::WebAuthority;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
-use crate::gateway_scene::{gateway, gateway_with, of_group, policy, target};
+use crate::gateway_scene::{gateway, gateway_with, object, of_group, policy, target};
 use crate::tokens::Issuer;
 
 const URL: &str = "https://shop.example/cart/ann";
@@ -188,4 +190,90 @@ fn gateway_users_are_let_in_by_their_tokens() {
     scene.get(URL, &["-H", &bearer("x.y.z")]).expect_refusal(401, "token_malformed");
     scene.get(URL, &["-H", &token, "-H", &token]).expect_refusal(401, "two_tokens");
     scene.edge.expect_metric("postern_requests_total", &[("reason", "token_malformed")]);
+}
+
+/// Whoever may not come in is told nothing of what is inside: neither where a redirect leads nor which backends there are.
+#[test]
+fn gateway_refuses_before_a_rule_answers() {
+    let redirect =
+        json!({"type": "RequestRedirect", "requestRedirect": {"hostname": "inside.example"}});
+    let nowhere = json!([{"name": "nowhere", "port": 1}]);
+    let rules = json!([
+        {"matches": [{"path": {"value": "/moved"}}], "filters": [redirect]},
+        {"matches": [{"path": {"value": "/broken"}}], "backendRefs": nowhere},
+    ]);
+    let spec =
+        json!({"parentRefs": [{"name": "edge"}], "hostnames": ["shop.example"], "rules": rules});
+    let route = object("HTTPRoute", "answers", &spec);
+    let named = json!([{"key": "request.headers[x-let]", "values": ["in"]}]);
+    let spec = json!({"selector": {"matchLabels": {"app": "edge"}}, "rules": [{"when": named}]});
+    let allowed = of_group("security.istio.io/v1", "AuthorizationPolicy", "edge", &spec);
+    let limits =
+        json!([{"name": "per-address", "key": "clientAddress", "requests": 2, "per": "1h"}]);
+    let spec = json!({"targetRefs": target(None), "limits": limits});
+    let limits = policy("RateLimitPolicy", "limits", &spec);
+    let scene = gateway_with(&[("answers", &route), ("allowed", &allowed), ("limits", &limits)]);
+    for (path, let_in) in [("moved", 302), ("broken", 500)] {
+        let url = format!("https://shop.example/{path}");
+        scene.get(&url, &[]).expect_refusal(403, "no_matching_allow");
+        assert_eq!(scene.get(&url, &["-H", "x-let: in"]).status, let_in, "{path}");
+    }
+    // The answers of rules are requests of their callers, too.
+    let refused = scene.get("https://shop.example/moved", &["-H", "x-let: in"]);
+    refused.expect_refusal(429, "rate_limited");
+}
+
+/// The server name is what bytes that are passed on have of a host, and policies may go by it.
+#[test]
+fn s14_host_spelling_a_server_name_is_a_fact_for_policy() {
+    let named = json!([{"key": "connection.sni", "values": ["shop.example"]}]);
+    let spec = json!({
+        "selector": {"matchLabels": {"app": "edge"}}, "action": "DENY", "rules": [{"when": named}],
+    });
+    let denied = of_group("security.istio.io/v1", "AuthorizationPolicy", "edge", &spec);
+    let scene = gateway_with(&[("denied", &denied)]);
+    scene.get(URL, &[]).expect_refusal(403, "policy_denied");
+    scene.get("http://shop.example/cart/ann", &[]).expect(200);
+}
+
+/// What a client says of how its request came, or of the path it is for, reaches no app.
+#[test]
+fn s16_a_gateways_clients_say_nothing_of_how_they_came() {
+    let scene = gateway();
+    let forged = [
+        "x-forwarded-host: evil.example",
+        "x-forwarded-port: 1",
+        "x-forwarded-prefix: /evil",
+        "x-original-url: /admin",
+        "x-rewrite-url: /admin",
+        "x-client-ip: 198.51.100.1",
+        "x-real-ip: 198.51.100.1",
+        "forwarded: for=198.51.100.1",
+    ];
+    let fields: Vec<&str> = forged.iter().flat_map(|field| ["-H", field]).collect();
+    let answer = scene.get("https://shop.example/headers", &fields);
+    let seen = answer.expect(200).body.to_lowercase();
+    assert!(seen.contains("x-forwarded-proto"), "{seen}");
+    for field in forged {
+        let (name, _) = field.split_once(':').unwrap();
+        assert!(!seen.contains(&format!("\"{name}\"")), "{name} in {seen}");
+    }
+}
+
+/// A listener's own deadlines: a head that does not come is waited for no longer than its policy says.
+#[test]
+fn gateway_waits_for_a_head_as_long_as_its_policy_says() {
+    let spec = json!({"targetRefs": target(None), "limits": {"headerTimeout": "1s"}});
+    let scene = gateway_with(&[("clients", &policy("ClientTrafficPolicy", "public", &spec))]);
+    let at = scene.edge.at(80);
+    let waited = scene.client.run(async move {
+        let mut slow = TcpStream::connect(at).await.unwrap();
+        slow.write_all(b"GET / HTTP/1.1\r\nhost: shop").await.unwrap();
+        let began = std::time::Instant::now();
+        let _ = slow.read_to_end(&mut Vec::new()).await;
+        began.elapsed()
+    });
+    // Ten seconds is what every other client has.
+    assert!(waited < Duration::from_secs(8), "{waited:?}");
+    scene.edge.expect_log(&[("reason", "header_timeout")]);
 }

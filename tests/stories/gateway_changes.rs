@@ -5,6 +5,8 @@ use std::time::Duration;
 use postern_tests::web::secret;
 use postern_tests::{Load, wait};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::gateway_scene::{cart_route, gateway, gateway_of, http, https, object};
 
@@ -105,4 +107,31 @@ fn gateway_is_upgraded_in_place_without_a_request_that_fails() {
     wait::until_true("the new port", || {
         scene.get("http://shop.example:8081/cart/ann", &[]).status == 200
     });
+}
+
+/// A connection in the clear has proved nothing of what its port asks for by now.
+#[test]
+fn gateway_carries_nothing_in_the_clear_once_a_port_speaks_tls() {
+    let scene = gateway();
+    scene.mesh.policy("gateway", &gateway_of(&[http(8081), https("shop", "shop-cert")]));
+    let url = "http://shop.example:8081/cart/ann";
+    wait::until_true("the port", || scene.get(url, &[]).status == 200);
+    let at = scene.edge.at(8081);
+    let kept = scene.client.run(async move { TcpStream::connect(at).await.unwrap() });
+    let ask = |mut kept: TcpStream| {
+        scene.client.run(async move {
+            let request = b"GET /cart/ann HTTP/1.1\r\nhost: shop.example\r\n\r\n";
+            kept.write_all(request).await.unwrap();
+            let mut answer = vec![0; 4096];
+            let read = kept.read(&mut answer).await.unwrap_or(0);
+            (String::from_utf8_lossy(&answer[..read]).into_owned(), kept)
+        })
+    };
+    let (first, kept) = ask(kept);
+    assert!(first.starts_with("HTTP/1.1 200"), "{first}");
+    let mut secure = https("shop", "shop-cert");
+    secure["port"] = json!(8081);
+    scene.change("TLS on the port", |mesh| mesh.policy("gateway", &gateway_of(&[secure])));
+    let (second, _) = ask(kept);
+    assert!(second.starts_with("HTTP/1.1 421"), "{second}");
 }

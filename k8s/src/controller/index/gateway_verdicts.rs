@@ -140,7 +140,10 @@ impl Index {
         let names: Vec<PolicyName> =
             self.of_kind(PolicyKind::BackendTLSPolicy, None).cloned().collect();
         let has_unread = names.iter().any(|name| !self.is_accepted(name));
-        let documents = has_unread.then(|| self.documents_of_gateways()).unwrap_or_default();
+        let documents = match has_unread {
+            true => self.documents_of_gateways(),
+            false => Default::default(),
+        };
         let writes = names.into_iter().filter_map(|name| {
             let found = wanted.get(&as_named(&name.object)).copied().cloned();
             let documents = if self.is_accepted(&name) { &[][..] } else { &documents };

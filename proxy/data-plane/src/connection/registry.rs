@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, fence};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use identity::SpiffeId;
 use parking_lot::Mutex;
@@ -72,6 +73,15 @@ const BUFFERS_NONE: u8 = 0;
 const BUFFERS_HELD: u8 = 1;
 const BUFFERS_ASKED_FOR: u8 = 2;
 
+/// How long a connection may take for a request's head, and wait for the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionDeadlines {
+    /// From a request's first byte to the end of its head.
+    pub head: Duration,
+    /// Without a request.
+    pub idle: Duration,
+}
+
 /// One open connection.
 pub struct Connection {
     /// Number within the process, never used twice.
@@ -85,6 +95,10 @@ pub struct Connection {
     /// Coarse second of the process clock at which it was opened.
     pub opened: u32,
     peer: OnceLock<Peer>,
+    /// The server name that a client at the edge asked for.
+    server_name: OnceLock<Box<str>>,
+    /// The deadlines of its own, where it has any.
+    deadlines: OnceLock<ConnectionDeadlines>,
     protocol: AtomicU8,
     phase: AtomicU8,
     since: AtomicU32,
@@ -130,6 +144,27 @@ impl Connection {
     /// Sets the verified peer. Only the first call counts.
     pub fn set_peer(&self, peer: Peer) {
         let _ = self.peer.set(peer);
+    }
+
+    /// The deadlines of its own; `None`: those of the proxy hold.
+    pub fn deadlines(&self) -> Option<ConnectionDeadlines> {
+        self.deadlines.get().copied()
+    }
+
+    /// Gives the connection deadlines of its own. Only the first call counts.
+    pub fn set_deadlines(&self, deadlines: ConnectionDeadlines) {
+        let _ = self.deadlines.set(deadlines);
+    }
+
+    /// The server name that the client asked for in its handshake, as far as it is known.
+    pub fn server_name(&self) -> Option<&str> {
+        let of_peer = || self.peer().and_then(|peer| peer.sni.as_deref());
+        self.server_name.get().map(|name| &**name).or_else(of_peer)
+    }
+
+    /// Sets the server name of a client that need not be anybody. Only the first call counts.
+    pub fn set_server_name(&self, name: &str) {
+        let _ = self.server_name.set(name.into());
     }
 
     /// Sets the detected protocol. A request stores its protocol first and then reads the snapshot; a policy change
@@ -370,6 +405,8 @@ impl Registry {
             destination,
             opened: now,
             peer: OnceLock::new(),
+            server_name: OnceLock::new(),
+            deadlines: OnceLock::new(),
             protocol: AtomicU8::new(Protocol::Unknown as u8),
             phase: AtomicU8::new(ConnectionPhase::Opening as u8),
             since: AtomicU32::new(now),

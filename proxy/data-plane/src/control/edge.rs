@@ -26,9 +26,11 @@ use crate::control::gateway_certificates;
 use crate::limits::Limits;
 use crate::telemetry::metrics::Metrics;
 use crate::traffic::answer_fields::AnswerFields;
-use crate::traffic::edge::{EdgeListener, EdgePort, EdgePorts, GatewayBind, client_limits};
+use crate::traffic::edge::{
+    AskedCertificates, EdgeListener, EdgePort, EdgePorts, GatewayBind, client_limits,
+};
 use crate::traffic::egress::ShownCertificate;
-use client_certificates::{AskedCertificates, client_authentication, client_authorities};
+use client_certificates::{client_authentication, client_authorities};
 
 /// What stays from one change to the next.
 #[derive(Debug)]
@@ -130,8 +132,7 @@ impl EdgeBuilder {
         let clients = clients.of(&listener.place());
         let ends_here = |tls: &&policy::ListenerTls| tls.mode == TlsMode::Terminate;
         let asked = client_authorities(listener, clients, resources);
-        let authorities = asked.as_ref().ok().and_then(|asked| asked.as_ref());
-        let authorities = authorities.map(|(pem, _)| Arc::clone(pem));
+        let known = asked.as_ref().ok().cloned().flatten();
         let tls = listener.tls.as_ref().filter(ends_here).and_then(|_| {
             let made = asked.and_then(|asked| self.tls(listener, clients, asked.as_ref()));
             made.map_err(|error| problems.push(format!("listener {}: {error}", listener.label)))
@@ -145,7 +146,7 @@ impl EdgeBuilder {
             gateway: listener.gateway.to_string().into(),
             clients: Arc::clone(clients),
             at_port,
-            authorities,
+            asked: known,
             tls,
             answer_fields: AnswerFields::of(clients),
             limits: client_limits(self.limits, clients),

@@ -1,7 +1,7 @@
 //! The sockets of a gateway: those of ports that come while it runs are bound then. A port that goes closes by itself
 //! ([`crate::traffic::accept`]).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 
@@ -26,20 +26,23 @@ pub(super) async fn follow(
     state: Arc<ProxyState>,
     any: IpAddr,
     workers: WorkerInboxes,
-    mut open: HashSet<GatewayBind>,
+    open: HashSet<GatewayBind>,
 ) {
     let mut changes = state.edge.changes();
     changes.mark_changed();
+    let since = |bind: GatewayBind| Some((bind, state.edge.since(&bind)?));
+    let mut open: HashMap<GatewayBind, u64> = open.into_iter().filter_map(since).collect();
     loop {
         let ports = state.edge.ports();
-        open.retain(|bind| ports.contains_key(bind));
+        let wanted: Vec<_> = ports.keys().copied().filter_map(since).collect();
+        open.retain(|bind, _| ports.contains_key(bind));
         let mut failed = false;
-        for bind in ports.keys().copied() {
-            if open.contains(&bind) {
+        for (bind, since) in wanted {
+            if open.get(&bind) == Some(&since) {
                 continue;
             }
             match listen(&state, bind, any, &workers).await {
-                Ok(()) => drop(open.insert(bind)),
+                Ok(()) => drop(open.insert(bind, since)),
                 Err(error) => {
                     failed = true;
                     let address = bind.socket(any);
@@ -65,9 +68,10 @@ async fn listen(
     let address = bind.socket(any);
     // All of them first: nobody is connected to a part.
     let bound = workers.iter().map(|_| BoundListener::bind(address));
-    let bound = bound.collect::<Result<Vec<_>, _>>()?;
-    for (worker, socket) in workers.iter().zip(bound) {
-        let listener = socket.listen(limits.accept_backlog, limits.tcp_keepalive)?;
+    let bound = bound.collect::<Result<Vec<_>, _>>()?.into_iter();
+    let listening = bound.map(|socket| socket.listen(limits.accept_backlog, limits.tcp_keepalive));
+    let listening = listening.collect::<Result<Vec<_>, _>>()?;
+    for (worker, listener) in workers.iter().zip(listening) {
         // A worker that has ended takes nothing any more.
         let _ = worker.send((listener, ListenerPurpose::Gateway(bind))).await;
     }

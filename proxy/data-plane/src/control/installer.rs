@@ -61,8 +61,9 @@ impl ResourceInstaller {
     /// Puts resources from files in force, as a whole.
     pub fn install(&self, resources: &Resources) {
         self.state.install_services(resources);
-        self.install_edge(resources);
+        // Before the ports: what is open at once is guarded from the beginning.
         self.authorize(&self.config.workload, resources);
+        self.install_edge(resources);
     }
 
     /// Puts in force how services are called, and what a gateway listens for. `incomplete`: what is said of calls is not known

@@ -20,14 +20,15 @@ pub async fn follow_resources(installer: ResourceInstaller) {
     let watched = [directory.as_path()];
     let mut changes = DirectoryWatch::of_directories(watched, poll, is_resource_name);
     let mut known = KnownFiles::new(directory.clone(), &config.root_namespace);
+    // At once: what has changed since the start, before anything was watched, is not to wait for the poll.
     loop {
-        changes.next().await;
         let unix = i64::try_from(unix_now()).unwrap_or(i64::MAX);
         match known.look(unix) {
             Look::Same => {}
             Look::Taken(resources, files) => take(&installer, *resources, files),
             Look::Refused(error) => refuse(&installer.state, &error),
         }
+        changes.next().await;
     }
 }
 

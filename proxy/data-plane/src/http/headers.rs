@@ -137,12 +137,24 @@ pub enum SenderTrust {
     Other,
 }
 
-/// Removes every field by which somebody speaks for the client behind it: whoever calls this says it anew.
+/// Fields by which a proxy tells how a request came or was addressed before it, beside `x-forwarded-…`: apps believe them.
+const SPEAKS_OF_ARRIVAL: [&str; 5] =
+    ["x-original-url", "x-rewrite-url", "x-client-ip", "x-cluster-client-ip", "x-original-host"];
+
+/// Removes every field by which somebody speaks for the client behind it, or of how its request came: whoever calls this
+/// says it anew.
 pub fn strip_client_claims(headers: &mut HeaderMap) {
-    if FieldSet::of(headers).has_any(FieldSet::SPEAKS_FOR_CLIENT) {
-        for name in &SPEAKS_FOR_CLIENT {
-            headers.remove(name);
-        }
+    let claims: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| {
+            name.as_str().starts_with("x-forwarded-")
+                || SPEAKS_FOR_CLIENT.contains(name)
+                || SPEAKS_OF_ARRIVAL.contains(&name.as_str())
+        })
+        .cloned()
+        .collect();
+    for name in claims {
+        headers.remove(name);
     }
 }
 

@@ -39,6 +39,14 @@ pub enum ListenerPurpose {
 }
 
 impl ListenerPurpose {
+    /// Since which change a Gateway's port is there.
+    fn since(&self, worker: &Worker) -> Option<u64> {
+        match self {
+            Self::Gateway(bind) => worker.state.edge.since(bind),
+            _ => None,
+        }
+    }
+
     fn direction(&self) -> Direction {
         match self {
             Self::Inbound | Self::InboundListener(_) | Self::Gateway(_) => Direction::Inbound,
@@ -82,11 +90,12 @@ async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPur
         // Outbound goes on while no other process accepts: the app may need it until its end.
         Direction::Outbound => DrainStage::HandedOver,
     };
+    let since = purpose.since(&worker);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = drain.wait_for(|d| *d >= last) => return,
-            () = closed(&worker, &purpose) => return net::stop_listening(&listener),
+            () = closed(&worker, &purpose, since) => return net::stop_listening(&listener),
         };
         match accepted {
             Ok((stream, source)) => {
@@ -101,12 +110,13 @@ async fn accept(worker: Arc<Worker>, listener: TcpListener, purpose: ListenerPur
     }
 }
 
-/// Waits until nothing is to be accepted for a purpose any more; for ever, but for ports of Gateways.
-async fn closed(worker: &Worker, purpose: &ListenerPurpose) {
+/// Waits until nothing is to be accepted for a purpose any more; for ever, but for ports of Gateways. A port that has gone
+/// and come back meanwhile has a socket of its own by now.
+async fn closed(worker: &Worker, purpose: &ListenerPurpose, since: Option<u64>) {
     let ListenerPurpose::Gateway(bind) = purpose else { return std::future::pending().await };
     let edge = &worker.state.edge;
     let mut changes = edge.changes();
-    while edge.port(bind).is_some() {
+    while since.is_some() && edge.since(bind) == since {
         if changes.changed().await.is_err() {
             return;
         }

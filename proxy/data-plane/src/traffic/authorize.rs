@@ -143,7 +143,7 @@ pub fn facts(connection: &registry::Connection) -> ConnectionFacts<'_> {
         source_ip: connection.source.ip(),
         remote_ip: None,
         destination: connection.destination,
-        sni: peer.and_then(|p| p.sni.as_deref()),
+        sni: connection.server_name(),
     }
 }
 

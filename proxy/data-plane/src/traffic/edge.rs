@@ -50,6 +50,15 @@ pub struct EdgePort {
     listeners: HashMap<Arc<str>, Arc<EdgeListener>>,
 }
 
+/// Which certificates clients are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedCertificates {
+    /// The certificates of authorities, PEM.
+    pub authorities: Arc<[u8]>,
+    /// Whether a client must show one.
+    pub mandatory: bool,
+}
+
 /// A listener with all that traffic needs of it.
 #[derive(Debug)]
 pub struct EdgeListener {
@@ -61,8 +70,8 @@ pub struct EdgeListener {
     pub clients: Arc<ClientTrafficSettings>,
     /// What clients of its port may do until their listener is known.
     pub at_port: Arc<ClientTrafficSettings>,
-    /// Whose certificates its clients may show, PEM; `None`: none is asked for.
-    pub authorities: Option<Arc<[u8]>>,
+    /// Which certificates its clients are asked for; `None`: none.
+    pub asked: Option<AskedCertificates>,
     /// Its TLS, where that ends here; without it every handshake is refused.
     pub tls: Option<EdgeTls>,
     /// What is shown to backends outside the mesh that ask for a certificate.
@@ -78,7 +87,7 @@ impl EdgeListener {
     /// whom they make of their holders, is what it was.
     #[must_use]
     pub fn knows_clients_as(&self, before: &Self) -> bool {
-        self.authorities == before.authorities
+        self.asked == before.asked
             && self.clients.client_certificates == before.clients.client_certificates
     }
 }
@@ -154,24 +163,39 @@ fn shortest(one: Limits, other: Limits) -> Limits {
 /// The ports in force.
 pub type EdgePorts = HashMap<GatewayBind, Arc<EdgePort>>;
 
+/// Ports, each with the number of the change that brought it: one that goes and comes back is another one.
+#[derive(Debug, Default)]
+struct PortsInForce {
+    ports: Arc<EdgePorts>,
+    since: HashMap<GatewayBind, u64>,
+}
+
 /// The edge in force, shared by all workers.
 #[derive(Debug)]
 pub struct Edge {
-    ports: ArcSwap<EdgePorts>,
+    in_force: ArcSwap<PortsInForce>,
     version: AtomicU64,
     epoch: watch::Sender<u64>,
 }
 
 impl Default for Edge {
     fn default() -> Self {
-        Self { ports: ArcSwap::default(), version: AtomicU64::new(1), epoch: watch::Sender::new(0) }
+        Self {
+            in_force: ArcSwap::default(),
+            version: AtomicU64::new(1),
+            epoch: watch::Sender::new(0),
+        }
     }
 }
 
 impl Edge {
-    /// Puts other ports in force, all at once.
+    /// Puts other ports in force, all at once. One thread does so.
     pub fn install(&self, ports: EdgePorts) {
-        self.ports.store(Arc::new(ports));
+        let before = self.in_force.load();
+        let change = self.version() + 1;
+        let since = |bind: &GatewayBind| before.since.get(bind).copied().unwrap_or(change);
+        let since = ports.keys().map(|bind| (*bind, since(bind))).collect();
+        self.in_force.store(Arc::new(PortsInForce { ports: Arc::new(ports), since }));
         self.version.fetch_add(1, Release);
         self.epoch.send_modify(|epoch| *epoch += 1);
     }
@@ -179,13 +203,19 @@ impl Edge {
     /// The ports in force.
     #[must_use]
     pub fn ports(&self) -> Arc<EdgePorts> {
-        self.ports.load_full()
+        Arc::clone(&self.in_force.load().ports)
     }
 
     /// A port; `None`: nothing listens there any more.
     #[must_use]
     pub fn port(&self, bind: &GatewayBind) -> Option<Arc<EdgePort>> {
-        self.ports.load().get(bind).cloned()
+        self.in_force.load().ports.get(bind).cloned()
+    }
+
+    /// Since which change a port has been there without a break; `None`: it is not.
+    #[must_use]
+    pub fn since(&self, bind: &GatewayBind) -> Option<u64> {
+        self.in_force.load().since.get(bind).copied()
     }
 
     /// Whether a port is listened on at this address, which is one of this machine's own.
@@ -194,7 +224,7 @@ impl Edge {
         let is_there = |bind: &GatewayBind| {
             bind.port == own.port() && bind.address.is_none_or(|address| address == own.ip())
         };
-        self.ports.load().keys().any(is_there)
+        self.in_force.load().ports.keys().any(is_there)
     }
 
     /// Grows with each change. Read *before* the ports, it says whether what was found there still holds.
@@ -207,5 +237,45 @@ impl Edge {
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.epoch.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use policy::{GatewaySelection, GatewayTable, Resources, SourceFile};
+
+    use super::*;
+
+    fn ports(numbers: &[u16]) -> EdgePorts {
+        let listener = |port| format!("{{name: p{port}, port: {port}, protocol: HTTP}}");
+        let listeners: Vec<_> = numbers.iter().map(listener).collect();
+        let text = format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: edge, namespace: shop}}\n\
+             spec: {{gatewayClassName: postern, listeners: [{}]}}\n",
+            listeners.join(", ")
+        );
+        let file = SourceFile { name: "g.yaml".into(), bytes: text.into_bytes() };
+        let resources = Resources::parse(&[file], "postern-system").unwrap();
+        let table = GatewayTable::build(&resources, &GatewaySelection::default());
+        let port = |port: &Arc<GatewayPort>| {
+            let bind = GatewayBind { address: None, port: port.number };
+            (bind, Arc::new(EdgePort::new(Arc::clone(port), Vec::new(), Limits::default())))
+        };
+        table.ports().map(port).collect()
+    }
+
+    #[test]
+    fn a_port_that_goes_and_comes_back_is_another_one() {
+        let edge = Edge::default();
+        let since = |port| edge.since(&GatewayBind { address: None, port });
+        edge.install(ports(&[80, 81]));
+        let first = (since(80), since(81));
+        assert!(first.0.is_some() && first.0 == first.1);
+        edge.install(ports(&[80]));
+        assert_eq!((since(80), since(81)), (first.0, None));
+        edge.install(ports(&[80, 81]));
+        assert_eq!(since(80), first.0);
+        assert!(since(81).is_some_and(|again| Some(again) != first.1));
     }
 }

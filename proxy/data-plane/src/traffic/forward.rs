@@ -39,7 +39,7 @@ pub(crate) use backend::has_identity;
 pub(crate) use backend::labels;
 pub(crate) use connection::OpaqueTarget;
 pub(crate) use external::{begins_tls, resolve as resolve_external};
-pub(crate) use routed::{RequestPlace, RoutedRequest, Upstream, choose, draw};
+pub(crate) use routed::{CorsFields, RequestPlace, RoutedRequest, Upstream, choose, draw};
 pub(crate) use service_match::{ServiceMatch, by_host, resolve_host};
 
 /// Sends the requests of one client's connection to services.

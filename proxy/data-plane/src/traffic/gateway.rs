@@ -11,16 +11,18 @@ mod partner;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use policy::gateway::{ListenerProtocol, TlsMode};
 use policy::route::RouteRule;
 use policy::{Permit, PortProtocol};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 use crate::connection::edge_tls::{ArrivedHello, HelloRefusal, read_hello};
 use crate::connection::net::{self, BoxedIo, MeteredIo, StreamAborter};
-use crate::connection::registry::RegisteredConnection;
+use crate::connection::registry::{Connection, ConnectionDeadlines, RegisteredConnection};
 use crate::connection::sniff;
 use crate::connection::tls::{Alpn, HandshakeError};
 use crate::http::error::RequestError;
@@ -127,6 +129,9 @@ impl GatewayConnection {
                     return Err(self.refuse(hello, HelloRefusal::UnrecognizedName).await);
                 };
                 record.service(&listener.listener.label);
+                if let Some(name) = hello.server_name() {
+                    self.connection.set_server_name(name);
+                }
                 Box::pin(self.tls(port, listener, hello, record)).await
             }
             PortProtocol::Tcp => {
@@ -205,6 +210,7 @@ impl GatewayConnection {
         }
         let name: Option<Box<str>> = hello.server_name().map(Into::into);
         let (io, alpn) = self.handshake(&listener, hello).await?;
+        let _watched = self.connection.peer().map(|_| self.watch(&listener));
         if own.protocol == ListenerProtocol::Tls {
             let rule = match own.tls_route(name.as_deref()) {
                 Some(rule) => rule.clone(),
@@ -227,6 +233,10 @@ impl GatewayConnection {
             return Err(self.refuse(hello, HelloRefusal::NoCertificate).await);
         };
         let limit = state.settings.limits.handshake_timeout;
+        if self.worker.handshakes.available_permits() == 0 {
+            // Those who have kept it waiting longest make room: a few silent clients must not keep all others out.
+            self.worker.evict_idle(Instant::now());
+        }
         let turn = tokio::time::timeout(limit, self.worker.handshakes.acquire());
         let Ok(Ok(_turn)) = self.unless_evicted(turn).await? else {
             let error = "too many handshakes at once";
@@ -243,6 +253,25 @@ impl GatewayConnection {
             partner::introduce(&self.connection, listener, certificate, &mesh, now)?;
         }
         Ok((accepted.io, accepted.alpn))
+    }
+
+    /// Closes the connection of a client that is somebody once its listener no longer takes it for that: who it is was said
+    /// by rules that are gone.
+    fn watch(&self, listener: &Arc<EdgeListener>) -> AbortOnDrop {
+        let (state, bind, own) = (self.worker.state.clone(), self.bind, listener.clone());
+        let connection: Arc<Connection> = (*self.connection).clone();
+        let watching = async move {
+            let mut changes = state.edge.changes();
+            let is_known = || {
+                let port = state.edge.port(&bind)?;
+                let mut all = port.listeners();
+                let now = all.find(|one| one.listener.label == own.listener.label)?;
+                now.knows_clients_as(&own).then_some(())
+            };
+            while is_known().is_some() && changes.changed().await.is_ok() {}
+            connection.close(CloseReason::Policy);
+        };
+        AbortOnDrop(tokio::spawn(watching))
     }
 
     /// A step of opening the connection, unless the connection is evicted meanwhile.
@@ -275,6 +304,8 @@ impl GatewayConnection {
         self.connection.set_protocol(protocol);
         let metered = MeteredIo::new(io, ahead, self.connection.clone(), state.clock.clone());
         let limits: Limits = listener.as_ref().map_or(port.limits, |listener| listener.limits);
+        let (head, idle) = (limits.header_timeout, limits.idle_timeout);
+        self.connection.set_deadlines(ConnectionDeadlines { head, idle });
         let phases = http::GatewayPhases::new(self.clone(), port.clone(), listener, protocol);
         phases.context().meter.connection();
         let handler = ExchangeHandler::new(phases);
@@ -338,6 +369,15 @@ impl GatewayConnection {
             protocol,
             mtls: peer.is_some(),
         }
+    }
+}
+
+/// A task that ends with this value.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use crate::clock::unix_now;
 use crate::connection::mesh_connection::MeshConnection;
 use crate::connection::net::descriptors;
-use crate::connection::registry::{Connection, ConnectionPhase};
+use crate::connection::registry::{Connection, ConnectionDeadlines, ConnectionPhase};
 use crate::labels::{CloseReason, Direction, Protocol};
 use crate::limits::Limits;
 use crate::telemetry::LogSink;
@@ -237,7 +237,9 @@ fn due_close_reason(
     }
     let (phase, since) = connection.phase();
     let for_seconds = now.saturating_sub(since);
-    let (head, idle) = (seconds(limits.header_timeout), seconds(limits.idle_timeout));
+    let usual = ConnectionDeadlines { head: limits.header_timeout, idle: limits.idle_timeout };
+    let ConnectionDeadlines { head, idle } = connection.deadlines().unwrap_or(usual);
+    let (head, idle) = (seconds(head), seconds(idle));
     match phase {
         ConnectionPhase::Head if for_seconds > head => Some(CloseReason::HeaderTimeout),
         ConnectionPhase::First if for_seconds > head => {

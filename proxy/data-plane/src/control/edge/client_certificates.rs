@@ -7,16 +7,7 @@ use policy::gateway::ClientValidationMode;
 use policy::{GatewayListener, Resources};
 
 use crate::connection::edge_tls::{ClientAuthentication, ClientAuthorities};
-
-/// Who must show a certificate.
-#[derive(Clone, Copy)]
-pub(super) enum CertificateDemand {
-    Required,
-    Optional,
-}
-
-/// The certificates of authorities, PEM, and what is demanded of clients.
-pub(super) type AskedCertificates = (Arc<[u8]>, CertificateDemand);
+use crate::traffic::edge::AskedCertificates;
 
 /// Whose certificates are asked for, PEM: those that a ClientTrafficPolicy names, else those of the Gateway itself.
 pub(super) fn client_authorities(
@@ -35,19 +26,13 @@ pub(super) fn client_authorities(
             pem.extend_from_slice(found.as_bytes());
             pem.push(b'\n');
         }
-        let demand = match own.mode {
-            CertificateMode::Required => CertificateDemand::Required,
-            CertificateMode::Optional => CertificateDemand::Optional,
-        };
-        return Ok(Some((pem.into(), demand)));
+        let mandatory = own.mode == CertificateMode::Required;
+        return Ok(Some(AskedCertificates { authorities: pem.into(), mandatory }));
     }
     let of_gateway = listener.tls.as_ref().and_then(|tls| tls.client_certificates.as_ref());
-    Ok(of_gateway.map(|own| {
-        let demand = match own.mode {
-            ClientValidationMode::AllowValidOnly => CertificateDemand::Required,
-            ClientValidationMode::AllowInsecureFallback => CertificateDemand::Optional,
-        };
-        (Arc::clone(&own.authorities), demand)
+    Ok(of_gateway.map(|own| AskedCertificates {
+        authorities: Arc::clone(&own.authorities),
+        mandatory: own.mode == ClientValidationMode::AllowValidOnly,
     }))
 }
 
@@ -55,10 +40,11 @@ pub(super) fn client_authorities(
 pub(super) fn client_authentication(
     asked: Option<&AskedCertificates>,
 ) -> Result<ClientAuthentication, String> {
-    let Some((pem, demand)) = asked else { return Ok(ClientAuthentication::None) };
-    let taken = ClientAuthorities::from_pem(pem, None).map_err(|error| error.to_string())?;
-    Ok(match demand {
-        CertificateDemand::Required => ClientAuthentication::Required(taken),
-        CertificateDemand::Optional => ClientAuthentication::Optional(taken),
+    let Some(asked) = asked else { return Ok(ClientAuthentication::None) };
+    let taken = ClientAuthorities::from_pem(&asked.authorities, None);
+    let taken = taken.map_err(|error| error.to_string())?;
+    Ok(match asked.mandatory {
+        true => ClientAuthentication::Required(taken),
+        false => ClientAuthentication::Optional(taken),
     })
 }

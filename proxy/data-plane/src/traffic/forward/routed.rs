@@ -57,6 +57,9 @@ impl Upstream {
     }
 }
 
+/// The fields that CORS puts into an answer.
+pub(crate) type CorsFields = Vec<(&'static str, String)>;
+
 /// Where a request came in: a redirect that says nothing else leads there again.
 pub(crate) struct RequestPlace {
     pub(crate) scheme: RedirectScheme,
@@ -99,11 +102,6 @@ impl RoutedRequest {
     /// What matters to the choice of its endpoint.
     pub(super) fn hints(&self, at: Instant) -> EndpointHints {
         EndpointHints { at, hash: self.hash, except: None }
-    }
-
-    /// The rule that took it; `None` where no route is attached.
-    pub(crate) fn rule(&self) -> Option<&RouteRule> {
-        self.ruled.as_ref().map(|ruled| &*ruled.rule)
     }
 
     /// What its rule says of further attempts.
@@ -224,9 +222,30 @@ impl Forwarder {
         rule: Arc<RouteRule>,
         place: RequestPlace,
     ) -> Phase<RoutedRequest> {
-        self.worker.route_meters.count(&self.worker, &rule);
+        let cors = self.taken_by(exchange, &rule)?;
+        self.led_by(exchange, rule, cors, place).await
+    }
+
+    /// A request that a rule takes: counted, and answered where it is a preflight of CORS, which carries no credentials and
+    /// so is asked for none. Else the fields that CORS puts into the answer.
+    pub(crate) fn taken_by(
+        &self,
+        exchange: &mut Exchange<'_>,
+        rule: &Arc<RouteRule>,
+    ) -> Phase<CorsFields> {
+        self.worker.route_meters.count(&self.worker, rule);
         exchange.record.routed(&rule.label);
-        let cors = cors(exchange, &rule)?;
+        cors(exchange, rule)
+    }
+
+    /// Where the rule leads a request: elsewhere, or to the backend that is drawn and looked up.
+    pub(crate) async fn led_by(
+        &self,
+        exchange: &mut Exchange<'_>,
+        rule: Arc<RouteRule>,
+        cors: CorsFields,
+        place: RequestPlace,
+    ) -> Phase<RoutedRequest> {
         redirect(exchange, &place, &rule)?;
         let (upstream, at) = draw(&self.worker, &rule, self.protocol, place.shown.as_ref()).await?;
         let target = target(exchange, &rule, self.worker.state.settings.path_normalization)?;

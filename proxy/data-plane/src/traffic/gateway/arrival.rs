@@ -48,7 +48,8 @@ pub(super) async fn read(
     let (mut client, mut ahead) = (peer, Bytes::new());
     if port.proxy_protocol.contain(peer.ip()) {
         let limit = worker.state.settings.limits.header_timeout;
-        let Ok(_turn) = worker.handshakes.try_acquire() else {
+        let turn = tokio::time::timeout(limit, worker.handshakes.acquire());
+        let Ok(Ok(_turn)) = turn.await else {
             return Err(refused(CloseReason::Limit, "too_many_handshakes", "too many at once"));
         };
         let header = proxy_protocol::read(&mut io, limit).await;

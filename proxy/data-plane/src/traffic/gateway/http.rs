@@ -2,7 +2,7 @@
 
 use std::future::{Future, ready};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::Guard;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -11,8 +11,8 @@ use http::{Response, Version};
 use http_body::Body as _;
 use parking_lot::Mutex;
 use policy::rate_limit::ListenerName;
-use policy::route::RedirectScheme;
-use policy::{HostName, Permit, Snapshot};
+use policy::route::{RedirectScheme, RouteRule};
+use policy::{HostName, Permit, PortProtocol, Snapshot};
 
 use super::GatewayConnection;
 use crate::http::body::Body;
@@ -22,7 +22,7 @@ use crate::http::serve::ConnectStream;
 use crate::labels::Protocol;
 use crate::traffic::edge::{EdgeListener, EdgePort};
 use crate::traffic::exchange::{Exchange, ExchangePhases, HttpContext, Phase, ReadyRequest};
-use crate::traffic::forward::{self, Forwarder, RequestPlace, RoutedRequest};
+use crate::traffic::forward::{self, CorsFields, Forwarder, RequestPlace, RoutedRequest};
 use crate::traffic::judge::RequestJudge;
 use crate::traffic::limit_phase;
 use crate::traffic::rate_limits::LimitCaller;
@@ -98,6 +98,10 @@ impl GatewayPhases {
             Some(own) if !found.knows_clients_as(own) => {
                 Err(RequestError::Misdirected(host.to_owned()))
             }
+            // Nothing was proved on a connection in the clear, whatever the port asks for by now.
+            None if port.port.protocol != PortProtocol::Http => {
+                Err(RequestError::Misdirected(host.to_owned()))
+            }
             _ => Ok(found.clone()),
         }
     }
@@ -119,10 +123,18 @@ impl GatewayPhases {
     }
 }
 
-/// A request with its listener and its upstream.
+/// A request with its listener and its rule.
 pub(crate) struct EdgeTarget {
     listener: Arc<EdgeListener>,
-    routed: RoutedRequest,
+    rule: Arc<RouteRule>,
+    cors: Mutex<CorsFields>,
+    /// Where the rule leads it, once it may come in.
+    routed: OnceLock<RoutedRequest>,
+}
+
+/// The phases ensure that a request is led before it is forwarded.
+fn not_led(target: &EdgeTarget) -> RequestError {
+    RequestError::RouteNotFound(target.rule.label.to_string())
 }
 
 impl ExchangePhases for GatewayPhases {
@@ -165,16 +177,8 @@ impl ExchangePhases for GatewayPhases {
         let not_found = || RequestError::RouteNotFound(exchange.admitted.host().to_string());
         let chosen = forward::choose(exchange, |request| own.choose(request));
         let rule = chosen.ok_or_else(not_found)?;
-        let scheme = if self.is_tls() { RedirectScheme::Https } else { RedirectScheme::Http };
-        let place =
-            RequestPlace { scheme, port: self.gateway.bind.port, shown: listener.shown.clone() };
-        let mut routed = self.forwarder.by_rule(exchange, rule, place).await?;
-        let client = exchange.remote_ip.unwrap_or_else(|| self.gateway.connection.source.ip());
-        routed.tie(exchange, client);
-        let patience = self.forwarder.clients_patience(&exchange.parts.headers);
-        let longest = listener.clients.limits.request_timeout;
-        routed.within = routed.within.into_iter().chain(patience).chain(longest).min();
-        Ok(EdgeTarget { listener, routed })
+        let cors = self.forwarder.taken_by(exchange, &rule)?;
+        Ok(EdgeTarget { listener, rule, cors: Mutex::new(cors), routed: OnceLock::new() })
     }
 
     fn authorize(
@@ -185,12 +189,9 @@ impl ExchangePhases for GatewayPhases {
         ready(self.judge.authorize(exchange).map_err(Into::into))
     }
 
-    /// After authorization, because a refused client uses up nothing.
-    fn limit(
-        &self,
-        exchange: &mut Exchange<'_>,
-        target: &EdgeTarget,
-    ) -> impl Future<Output = Phase<()>> + Send {
+    /// After authorization, because a refused client uses up nothing; and only then the rule answers or draws its backend,
+    /// because a client that may not come in is told nothing of what is inside.
+    async fn limit(&self, exchange: &mut Exchange<'_>, target: &EdgeTarget) -> Phase<()> {
         let most = target.listener.clients.limits.request_bytes;
         let announced = exchange.body.size_hint().lower();
         let fits = most.is_none_or(|most| announced <= most);
@@ -198,7 +199,7 @@ impl ExchangePhases for GatewayPhases {
             // What is not announced is counted as it passes.
             exchange.body.limit(most);
         }
-        let EdgeTarget { listener, routed } = target;
+        let EdgeTarget { listener, rule, .. } = target;
         let own = &listener.listener;
         let caller = LimitCaller {
             principal: self.gateway.connection.peer().map(|peer| peer.id.without_scheme()),
@@ -207,16 +208,16 @@ impl ExchangePhases for GatewayPhases {
                 gateway: &listener.gateway,
                 section: own.listener_set.is_none().then_some(&*own.section),
             }),
-            route: routed.rule(),
+            route: Some(rule),
         };
-        let limiting =
-            limit_phase::limit(&self.gateway.worker.state.rate_limits, exchange, &caller);
-        async move {
-            match fits {
-                true => limiting.await,
-                false => Err(RequestError::BodyTooLarge(announced).into()),
-            }
+        if !fits {
+            return Err(RequestError::BodyTooLarge(announced).into());
         }
+        limit_phase::limit(&self.gateway.worker.state.rate_limits, exchange, &caller).await?;
+        let routed = self.lead(exchange, target).await?;
+        // It is asked for once.
+        let _ = target.routed.set(routed);
+        Ok(())
     }
 
     async fn forward(
@@ -227,9 +228,10 @@ impl ExchangePhases for GatewayPhases {
         // The permit is used up by what follows.
         let ReadyRequest { request, target, permit: _permit, .. } = ready;
         let withdrawn = record.withdrawal();
+        let routed = target.routed.get().ok_or_else(|| not_led(&target))?;
         tokio::select! {
             biased;
-            response = self.forwarder.forward(&target.routed, request, record) => response,
+            response = self.forwarder.forward(routed, request, record) => response,
             () = withdrawn => Err(RequestError::Withdrawn),
         }
     }
@@ -239,7 +241,8 @@ impl ExchangePhases for GatewayPhases {
         ready: ReadyRequest<Self>,
     ) -> Result<Response<Body>, RequestError> {
         let ReadyRequest { request, target, permit: _permit, .. } = ready;
-        self.forwarder.forward_upgrade(&target.routed, request).await
+        let routed = target.routed.get().ok_or_else(|| not_led(&target))?;
+        self.forwarder.forward_upgrade(routed, request).await
     }
 
     async fn stream(&self, _: Parts, stream: ConnectStream) {
@@ -248,6 +251,21 @@ impl ExchangePhases for GatewayPhases {
 }
 
 impl GatewayPhases {
+    async fn lead(&self, exchange: &mut Exchange<'_>, target: &EdgeTarget) -> Phase<RoutedRequest> {
+        let EdgeTarget { listener, rule, cors, .. } = target;
+        let scheme = if self.is_tls() { RedirectScheme::Https } else { RedirectScheme::Http };
+        let (port, shown) = (self.gateway.bind.port, listener.shown.clone());
+        let place = RequestPlace { scheme, port, shown };
+        let cors = std::mem::take(&mut *cors.lock());
+        let mut routed = self.forwarder.led_by(exchange, rule.clone(), cors, place).await?;
+        let client = exchange.remote_ip.unwrap_or_else(|| self.gateway.connection.source.ip());
+        routed.tie(exchange, client);
+        let patience = self.forwarder.clients_patience(&exchange.parts.headers);
+        let longest = listener.clients.limits.request_timeout;
+        routed.within = routed.within.into_iter().chain(patience).chain(longest).min();
+        Ok(routed)
+    }
+
     fn begin(&self, exchange: &mut Exchange<'_>) -> Result<(), RequestError> {
         let listener = self.listener_of(exchange.admitted.host().name())?;
         exchange.record.answer_with(&listener.answer_fields, self.is_tls());
