@@ -78,8 +78,10 @@ pub(super) fn check(
         name: format!("Service {}/{target}", name.object.namespace),
         bytes: stand_in(&name.object, target).to_string().into_bytes(),
     }));
-    let resources =
-        Resources::parse(&files, &settings.root_namespace).map_err(|error| told(&error))?;
+    let own = std::slice::from_ref(&settings.trust_domain);
+    let resources = Resources::parse(&files, &settings.root_namespace)
+        .and_then(|read| read.without_impersonations(own))
+        .map_err(|error| told(&error))?;
     let reading = Reading {
         // What stands in for a Service is none.
         entry: match name.kind.role() {

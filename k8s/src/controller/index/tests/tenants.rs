@@ -211,3 +211,20 @@ fn a_policy_that_cannot_be_read_is_told_as_it_is() {
     let value: Value = serde_json::from_slice(&delta.changed[0].1.bytes).unwrap();
     assert_eq!(value["spec"]["targetRefs"], targets);
 }
+
+#[test]
+fn s24_trust_domain_confusion_a_partner_mapped_into_the_mesh_is_refused() {
+    let mapped = |principal: &str| {
+        let spec = json!({
+            "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}],
+            "clientCertificates": {
+                "mode": "required",
+                "authorities": [{"kind": "ConfigMap", "name": "partners"}],
+                "principals": [{"subjectAltName": {"dns": "a.example"}, "principal": principal}],
+            },
+        });
+        with(policy(PolicyKind::ClientTrafficPolicy, "shop", "c", &spec)).refused().len()
+    };
+    assert_eq!(mapped("cluster.local/ns/shop/sa/cart"), 1, "the mesh's own domain");
+    assert_eq!(mapped("partner.example/acme"), 0, "the partner's");
+}
