@@ -73,7 +73,7 @@ impl World {
             Self { caller, edge: None, apps, outside, echoes, certificates, statuses, mesh };
         world.install(rows);
         // It begins with everything that rows ask it for.
-        world.caller.start_proxy();
+        world.caller.start_processes();
         if rows.iter().any(|row| row.by == By::Gateway) {
             world.edge = Some(world.start_edge());
         }
