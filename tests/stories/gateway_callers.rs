@@ -5,9 +5,11 @@ use std::time::Duration;
 use postern_tests::certificates::replace;
 use postern_tests::wait;
 use postern_tests::web::WebAuthority;
+use rustls::pki_types::ServerName;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::gateway_scene::{gateway, gateway_with, object, of_group, policy, target};
 use crate::tokens::Issuer;
@@ -276,4 +278,44 @@ fn gateway_waits_for_a_head_as_long_as_its_policy_says() {
     // Ten seconds is what every other client has.
     assert!(waited < Duration::from_secs(8), "{waited:?}");
     scene.edge.expect_log(&[("reason", "header_timeout")]);
+}
+
+/// Who a partner is holds for as long as the rules that say so: a connection that is open ends with them.
+#[test]
+fn gateway_partners_are_disconnected_when_they_are_nobody_any_more() {
+    let partners = WebAuthority::new("Acme");
+    let clients = |principals: serde_json::Value| {
+        let certificates = json!({
+            "mode": "required", "principals": principals,
+            "authorities": [{"kind": "ConfigMap", "name": "partner-authorities"}],
+        });
+        let spec = json!({"targetRefs": target(Some("shop")), "clientCertificates": certificates});
+        policy("ClientTrafficPolicy", "partners", &spec)
+    };
+    let acme = json!([{"subjectAltName": {"dns": "orders.acme.example"}, "principal": "partner.example/acme"}]);
+    let scene = gateway_with(&[("clients", &clients(acme))]);
+    let map = partners.config_map("partner-authorities");
+    scene.change("the partner's authority", |mesh| mesh.policy("partner-authorities", &map));
+    let config = scene.web.believer(Some(&partners.client("orders.acme.example")), &["http/1.1"]);
+    let at = scene.edge.at(443);
+    let mut open = scene.client.run(async move {
+        let stream = TcpStream::connect(at).await.unwrap();
+        let name = ServerName::try_from("shop.example").unwrap();
+        let mut stream = TlsConnector::from(config).connect(name, stream).await.unwrap();
+        let request = b"GET /cart/ann HTTP/1.1\r\nhost: shop.example\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        stream
+    });
+    let other = json!([{"subjectAltName": {"dns": "orders.acme.example"}, "principal": "partner.example/other"}]);
+    scene.change("the mapping", |mesh| mesh.policy("clients", &clients(other).to_string()));
+    // Idle connections have a quarter of an hour otherwise.
+    let ended = scene.client.run(async move {
+        let mut rest = Vec::new();
+        let reading = open.read_to_end(&mut rest);
+        tokio::time::timeout(wait::PATIENCE, reading).await.is_ok()
+    });
+    assert!(ended, "the connection is still open");
 }
