@@ -5,6 +5,5 @@
 mod access;
 mod cluster;
 mod decisions;
-mod pace;
 mod server;
 mod trouble;
