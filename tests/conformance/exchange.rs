@@ -1,5 +1,6 @@
 //! A request of a row, and what is to be seen of it: by the app, and by whoever asked.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,14 +210,20 @@ impl Expect {
 }
 
 /// What came back.
-#[derive(Debug)]
-#[allow(dead_code, reason = "the body is for people who read what went wrong")]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     headers: HeaderMap,
     /// What the app saw; null when no app answered.
     pub(crate) saw: Value,
     body: String,
+}
+
+/// For people who read what went wrong.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, headers, saw, body } = self;
+        write!(f, "{status} with {headers:?}, the app saw {saw}, body {body:?}")
+    }
 }
 
 impl Answer {
