@@ -29,7 +29,6 @@ pub(super) async fn follow(
     open: HashSet<GatewayBind>,
 ) {
     let mut changes = state.edge.changes();
-    changes.mark_changed();
     let since = |bind: GatewayBind| Some((bind, state.edge.since(&bind)?));
     let mut open: HashMap<GatewayBind, u64> = open.into_iter().filter_map(since).collect();
     loop {
