@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, HOST, LOCATION, USER_AGENT};
+use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
@@ -88,8 +89,38 @@ enum Answer {
     Redirect(WebUrl),
 }
 
-/// One request on a connection of its own, which ends with it, whatever the server does.
 async fn get<D: Dial>(url: &WebUrl, rules: &FetchRules<'_, D>) -> Result<Answer, FetchError> {
+    let Answered { head, body } =
+        ask(url, rules, request(url, rules), StatusCode::is_success).await?;
+    match head.status {
+        StatusCode::OK => {}
+        StatusCode::MOVED_PERMANENTLY
+        | StatusCode::FOUND
+        | StatusCode::SEE_OTHER
+        | StatusCode::TEMPORARY_REDIRECT
+        | StatusCode::PERMANENT_REDIRECT => {
+            let location = head.headers.get(LOCATION).and_then(|to| to.to_str().ok());
+            return url.redirected(location.unwrap_or_default()).map(Answer::Redirect);
+        }
+        status => return Err(FetchError::Status { host: url.host_in_url(), status }),
+    }
+    Ok(Answer::Document(WebDocument { body, max_age: max_age(&head.headers) }))
+}
+
+/// The head of an answer, and its body where it was wanted.
+pub(crate) struct Answered {
+    pub(crate) head: Parts,
+    pub(crate) body: Bytes,
+}
+
+/// One request on a connection of its own, which ends with it, whatever the server does. `wanted`: of which statuses the
+/// body is read.
+pub(crate) async fn ask<D: Dial>(
+    url: &WebUrl,
+    rules: &FetchRules<'_, D>,
+    request: Request<Full<Bytes>>,
+    wanted: fn(&StatusCode) -> bool,
+) -> Result<Answered, FetchError> {
     let failed = |error| FetchError::Http { host: url.host_in_url(), error };
     let stream = tokio::time::timeout(rules.connect_deadline, connect(url, rules)).await;
     let limit = rules.connect_deadline;
@@ -102,8 +133,8 @@ async fn get<D: Dial>(url: &WebUrl, rules: &FetchRules<'_, D>) -> Result<Answer,
         .await
         .map_err(failed)?;
     let exchange = async {
-        let response = sender.send_request(request(url, rules.user_agent)).await.map_err(failed)?;
-        read(url, response).await
+        let response = sender.send_request(request).await.map_err(failed)?;
+        read(url, response, wanted).await
     };
     let (mut connection, mut exchange) = (pin!(connection), pin!(exchange));
     let mut alive = true;
@@ -132,8 +163,9 @@ async fn connect<D: Dial>(
     connected.map_err(|error| FetchError::Tls { host: url.host_in_url(), error })
 }
 
-fn request(url: &WebUrl, user_agent: &'static str) -> Request<Empty<Bytes>> {
-    let mut request = Request::new(Empty::new());
+/// A GET; what any request says of itself.
+pub(crate) fn request<D>(url: &WebUrl, rules: &FetchRules<'_, D>) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::default());
     // Both came out of a valid URL; an empty request would be answered with an error.
     *request.uri_mut() = url.path().parse().unwrap_or_default();
     let headers = request.headers_mut();
@@ -141,30 +173,24 @@ fn request(url: &WebUrl, user_agent: &'static str) -> Request<Empty<Bytes>> {
         headers.insert(HOST, host);
     }
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(user_agent));
+    headers.insert(USER_AGENT, HeaderValue::from_static(rules.user_agent));
     request
 }
 
-async fn read(url: &WebUrl, response: Response<Incoming>) -> Result<Answer, FetchError> {
-    let headers = response.headers();
-    match response.status() {
-        StatusCode::OK => {}
-        StatusCode::MOVED_PERMANENTLY
-        | StatusCode::FOUND
-        | StatusCode::SEE_OTHER
-        | StatusCode::TEMPORARY_REDIRECT
-        | StatusCode::PERMANENT_REDIRECT => {
-            let location = headers.get(LOCATION).and_then(|to| to.to_str().ok());
-            return url.redirected(location.unwrap_or_default()).map(Answer::Redirect);
-        }
-        status => return Err(FetchError::Status { host: url.host_in_url(), status }),
+async fn read(
+    url: &WebUrl,
+    response: Response<Incoming>,
+    wanted: fn(&StatusCode) -> bool,
+) -> Result<Answered, FetchError> {
+    let (head, incoming) = response.into_parts();
+    if !wanted(&head.status) {
+        return Ok(Answered { head, body: Bytes::new() });
     }
-    let max_age = max_age(headers);
-    if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+    if head.headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(FetchError::Encoded(url.host_in_url()));
     }
-    let body = read_body(url, response.into_body()).await?;
-    Ok(Answer::Document(WebDocument { body, max_age }))
+    let body = read_body(url, incoming).await?;
+    Ok(Answered { head, body })
 }
 
 async fn read_body(url: &WebUrl, mut incoming: Incoming) -> Result<Bytes, FetchError> {

@@ -1,4 +1,5 @@
-//! Fetches one small document over https: the keys of a token issuer, the bundle of another trust domain.
+//! Fetches one small document over https: the keys of a token issuer, the bundle of another trust domain. Or posts a form
+//! and reads the answer ([`post`]): a token, or whether one is still good.
 //!
 //! Whoever writes such an address, or answers at it with a redirect, could aim the fetch at what only this machine
 //! reaches (server-side request forgery, SECURITY-CASES S-35). So there is one way to fetch, for every program:
@@ -19,6 +20,7 @@ pub mod address;
 pub mod dial;
 mod error;
 mod fetch;
+mod post;
 pub mod tls;
 pub mod url;
 
@@ -29,5 +31,6 @@ pub use address::{AddressPolicy, IpNet};
 pub use dial::{Dial, PlainDial};
 pub use error::FetchError;
 pub use fetch::{FetchRules, WebDocument, fetch};
+pub use post::{WebAnswer, WebForm, post};
 pub use tls::WebTls;
 pub use url::WebUrl;

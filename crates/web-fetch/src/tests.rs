@@ -54,8 +54,29 @@ impl WebServer {
 
     /// "ok <body>" or the error's text.
     async fn fetched(&self, path: &str, redirects: usize, allowed: &[IpNet]) -> String {
-        let url = WebUrl::parse(&format!("https://{}{path}", self.address)).unwrap();
-        let rules = FetchRules {
+        match fetch(&self.url(path), &self.rules(redirects, allowed)).await {
+            Ok(document) => format!("ok {}", document.body.escape_ascii()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// "<status> <body>" or the error's text.
+    async fn posted(&self, path: &str, who: Option<&'static str>) -> String {
+        let allowed = [address::parse_block("127.0.0.1").unwrap()];
+        let authorization = who.map(http::HeaderValue::from_static);
+        let form = WebForm { body: "token=a%20b".to_owned(), authorization };
+        match post(&self.url(path), form, &self.rules(3, &allowed)).await {
+            Ok(answer) => format!("{} {}", answer.status.as_u16(), answer.body.escape_ascii()),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn url(&self, path: &str) -> WebUrl {
+        WebUrl::parse(&format!("https://{}{path}", self.address)).unwrap()
+    }
+
+    fn rules<'a>(&'a self, redirects: usize, allowed: &'a [IpNet]) -> FetchRules<'a, PlainDial> {
+        FetchRules {
             tls: &self.tls,
             addresses: AddressPolicy { allowed, is_own_port: &|port| port == 15000 },
             redirects,
@@ -63,10 +84,6 @@ impl WebServer {
             deadline: Duration::from_secs(2),
             user_agent: "postern-test",
             dial: PlainDial,
-        };
-        match fetch(&url, &rules).await {
-            Ok(document) => format!("ok {}", document.body.escape_ascii()),
-            Err(error) => error.to_string(),
         }
     }
 }
@@ -78,7 +95,24 @@ async fn serve(acceptor: TlsAcceptor, stream: tokio::net::TcpStream) {
         head.push(stream.read_u8().await.unwrap());
     }
     let head = String::from_utf8(head).unwrap();
-    match answer_to(head.split(' ').nth(1).unwrap()) {
+    let path = head.split(' ').nth(1).unwrap();
+    let posted = match head.lines().find_map(|line| line.strip_prefix("content-length: ")) {
+        Some(length) => {
+            let mut body = vec![0; length.parse().unwrap()];
+            stream.read_exact(&mut body).await.unwrap();
+            Some(body)
+        }
+        None => None,
+    };
+    let answered = match (path, posted) {
+        ("/echo", Some(body)) => {
+            let who = head.lines().find_map(|line| line.strip_prefix("authorization: "));
+            let body = String::from_utf8(body).unwrap();
+            Some(answer("400 Bad Request", "", &format!("{body} by {}", who.unwrap_or("nobody"))))
+        }
+        (path, _) => answer_to(path),
+    };
+    match answered {
         // The other side may have seen enough before all is written.
         Some(answer) => drop(stream.write_all(&answer).await),
         None => std::future::pending().await,
@@ -162,4 +196,22 @@ async fn s35_ssrf_and_file_reads_a_forbidden_address_is_never_dialled() {
     let found = server.fetched("/document", 3, &[]).await;
     assert!(found.contains("is not called"), "{found}");
     assert_eq!(server.connections.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_form_is_posted_once_and_its_refusal_is_an_answer() {
+    let server = WebServer::start().await;
+    for (path, who, expect) in [
+        ("/echo", None, "400 token=a%20b by nobody"),
+        ("/echo", Some("Basic YTpi"), "400 token=a%20b by Basic YTpi"),
+        ("/document", None, "200 {}"),
+        ("/missing", None, "404 "),
+        ("/redirect", None, "answered 302"),
+        ("/too-large", None, "sent more than 1 MiB"),
+        ("/encoded", None, "sent an encoded body"),
+        ("/silent", None, "no whole document within 2s"),
+    ] {
+        let found = server.posted(path, who).await;
+        assert!(found.contains(expect), "{path}: {}", &found[..found.len().min(200)]);
+    }
 }
