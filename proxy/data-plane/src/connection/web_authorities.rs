@@ -23,16 +23,19 @@ const MAX_FILE: u64 = 4 << 20;
 /// # Errors
 /// The file, and what is wrong with it.
 pub(crate) fn read(file: Option<&Path>) -> Result<RootCertStore, String> {
-    let file = match file {
-        Some(file) => file.to_owned(),
-        None => SYSTEM_AUTHORITIES
-            .iter()
-            .map(PathBuf::from)
-            .find(|file| file.is_file())
-            .ok_or("this system has none in the usual places")?,
-    };
+    let file = self::file(file)?;
     let pem = read_pem(&file)?;
     identity::web_roots(&pem).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// The file that is meant: the one that is named, or the system's.
+///
+/// # Errors
+/// The system has none.
+pub(crate) fn file(named: Option<&Path>) -> Result<PathBuf, &'static str> {
+    let of_system = || SYSTEM_AUTHORITIES.iter().map(PathBuf::from).find(|file| file.is_file());
+    let file = named.map(Path::to_owned).or_else(of_system);
+    file.ok_or("this system has none in the usual places")
 }
 
 /// Reads a file of certificates or keys that somebody named: a regular one, of at most [`MAX_FILE`] bytes.

@@ -21,6 +21,7 @@ use crate::connection::net::InterceptionConfig;
 use crate::control::upgrade::MeetingPoint;
 use crate::limits::{self, Limits};
 use crate::telemetry::AccessLog;
+use crate::traffic::provider_calls::ProviderSettings;
 use crate::traffic::settings::{InboundConfig, TrafficSettings};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -232,6 +233,10 @@ impl Config {
             access_log: self.logs.access,
             sampling: self.tracing.as_ref().map(|tracing| tracing.sampling),
             own_ports: self.own_ports().collect(),
+            providers: ProviderSettings {
+                certificate_authorities: self.tokens.certificate_authorities.clone(),
+                allow_addresses: self.tokens.allow_addresses.clone(),
+            },
         }
     }
 

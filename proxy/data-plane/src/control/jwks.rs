@@ -8,7 +8,6 @@
 //! (401). There are no other keys to fall back to.
 
 mod discovery;
-mod fetch;
 mod schedule;
 
 use std::collections::HashMap;
@@ -24,9 +23,9 @@ use tokio::task::AbortHandle;
 
 use crate::clock::unix_now;
 use crate::control::config::{self, Config};
+use crate::traffic::provider_calls::{ProviderCalls, ProviderError};
 use crate::traffic::state::ProxyState;
 use crate::traffic::token_keys::TokenKeys;
-use fetch::FetchError;
 use schedule::RefreshSchedule;
 use web_fetch::WebDocument;
 
@@ -58,7 +57,7 @@ pub fn prepare(keys: &TokenKeys, rules: &TokenRules, config: &Config) {
 #[derive(Debug, thiserror::Error)]
 enum KeysError {
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    Fetch(#[from] ProviderError),
     #[error(transparent)]
     Discovery(#[from] discovery::DiscoveryError),
     #[error(transparent)]
@@ -127,24 +126,19 @@ async fn follow(
 ) {
     match &source {
         KeySource::File(path) => follow_file(&state, &config, &source, path).await,
-        _ => follow_issuer(&state, &config, &source, limit, &wake).await,
+        _ => follow_issuer(&state, &source, limit, &wake).await,
     }
 }
 
-async fn follow_issuer(
-    state: &ProxyState,
-    config: &Config,
-    source: &KeySource,
-    limit: Duration,
-    wake: &Notify,
-) {
+async fn follow_issuer(state: &ProxyState, source: &KeySource, limit: Duration, wake: &Notify) {
     // Keys that an earlier task of the source left: they hold for a day from now at the most.
     let held = state.token_keys.keys().get(source).map(|_| unix_now());
     let mut schedule = RefreshSchedule::new(held);
     loop {
         schedule.begins(unix_now());
-        let fetched = tokio::time::timeout(limit, fetch_keys(config, source, limit)).await;
-        let fetched = fetched.unwrap_or_else(|_| Err(FetchError::Timeout(limit).into()));
+        let fetched =
+            tokio::time::timeout(limit, fetch_keys(&state.provider_calls, source, limit)).await;
+        let fetched = fetched.unwrap_or_else(|_| Err(ProviderError::Timeout(limit).into()));
         let taken = fetched.and_then(|document| {
             take(state, source, &document.body)?;
             Ok(document.max_age)
@@ -183,20 +177,20 @@ fn take(state: &ProxyState, source: &KeySource, text: &[u8]) -> Result<(), KeysE
 }
 
 async fn fetch_keys(
-    config: &Config,
+    calls: &ProviderCalls,
     source: &KeySource,
     limit: Duration,
 ) -> Result<WebDocument, KeysError> {
     match source {
         KeySource::Discovery(issuer) => {
-            let document = fetch::get(config, &discovery::document_of(issuer), limit).await?;
+            let document = calls.get(&discovery::document_of(issuer), limit).await?;
             let keys = discovery::keys_in(&document.body, issuer)?;
-            Ok(fetch::get(config, &keys, limit).await?)
+            Ok(calls.get(&keys, limit).await?)
         }
-        KeySource::Uri(uri) => Ok(fetch::get(config, uri, limit).await?),
+        KeySource::Uri(uri) => Ok(calls.get(uri, limit).await?),
         // Inline keys and files are read where they are needed, not fetched.
         KeySource::Inline(text) | KeySource::File(text) => {
-            Err(FetchError::Url(text.to_string(), "it is not fetched").into())
+            Err(ProviderError::Url(text.to_string(), "it is not fetched").into())
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::http::gate::UnderscorePolicy;
 use crate::limits::Limits;
 use crate::telemetry::AccessLog;
 use crate::telemetry::trace::SamplingRate;
+use crate::traffic::provider_calls::ProviderSettings;
 
 /// Settings of the data plane, checked by the configuration that they come from.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +48,8 @@ pub struct TrafficSettings {
     pub sampling: Option<SamplingRate>,
     /// The ports of the proxy itself, which no app can have (SECURITY-CASES S-44).
     pub own_ports: Vec<u16>,
+    /// Whom the proxy may ask on the web for keys and tokens.
+    pub providers: ProviderSettings,
 }
 
 impl TrafficSettings {

@@ -32,6 +32,7 @@ use crate::traffic::decisions::RecentDecisions;
 use crate::traffic::demand::DestinationDemand;
 use crate::traffic::edge::Edge;
 use crate::traffic::jwt::UsedProofs;
+use crate::traffic::provider_calls::ProviderCalls;
 use crate::traffic::rate_limits::RequestLimits;
 use crate::traffic::services::{CallRules, Services};
 use crate::traffic::settings::TrafficSettings;
@@ -55,6 +56,8 @@ pub struct ProxyState {
     pub decisions: RecentDecisions,
     /// The keys of token issuers.
     pub token_keys: TokenKeys,
+    /// How providers on the web are asked, by control and workers alike.
+    pub provider_calls: ProviderCalls,
     /// The limits of callers, and what they have used of them.
     pub rate_limits: RequestLimits,
     /// The proofs of possession that were used.
@@ -130,6 +133,7 @@ impl ProxyState {
             spans,
             decisions: RecentDecisions::new(recent),
             token_keys: TokenKeys::default(),
+            provider_calls: ProviderCalls::new(&settings),
             used_proofs: UsedProofs::default(),
             drain: watch::Sender::new(DrainStage::No),
             accept_trouble: LogThrottle::default(),
