@@ -1,7 +1,10 @@
 //! Who asks, beyond the connection: the token and the API key of one request.
 
+use std::sync::Arc;
+
 use http::request::Parts;
-use policy::{ApiKeyFacts, TokenClaims};
+use http::{HeaderName, HeaderValue};
+use policy::{ApiKeyFacts, Snapshot, TokenClaims};
 
 use crate::traffic::api_key::AuthenticatedApiKey;
 use crate::traffic::jwt::AuthenticatedToken;
@@ -13,6 +16,39 @@ pub struct AuthenticatedCaller {
     pub token: AuthenticatedToken,
     /// Its API key.
     pub api_key: AuthenticatedApiKey,
+}
+
+/// Claims that are known before tokens are looked at, because somebody was asked about whoever sent the request: policy sees
+/// them as those of a token.
+#[derive(Debug, Clone)]
+pub struct KnownClaims {
+    /// Who was asked.
+    pub origin: ClaimsOrigin,
+    /// The policy that asked, `namespace/name`.
+    pub policy: Arc<str>,
+    /// What was said.
+    pub claims: Arc<TokenClaims>,
+    /// Headers for the app; what a client sends in their place is removed by then.
+    pub made: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Who says what the claims of a request are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimsOrigin {
+    /// The session of a person who has signed in.
+    Session,
+    /// The provider that was asked about a token.
+    Introspection,
+}
+
+impl KnownClaims {
+    /// Whether what was found out still counts under this snapshot.
+    #[must_use]
+    pub fn is_accepted(&self, _: &Snapshot) -> bool {
+        match self.origin {
+            ClaimsOrigin::Session | ClaimsOrigin::Introspection => true,
+        }
+    }
 }
 
 impl AuthenticatedCaller {

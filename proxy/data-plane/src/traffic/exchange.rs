@@ -25,7 +25,7 @@ use crate::http::headers::{self, SenderTrust, TrailerKind, is_grpc};
 use crate::http::serve::{ConnectStream, Handler};
 use crate::labels::CloseReason;
 use crate::traffic::authorize::RequestFacts;
-use crate::traffic::caller::AuthenticatedCaller;
+use crate::traffic::caller::{AuthenticatedCaller, KnownClaims};
 use crate::traffic::record::{RequestRecord, TrafficMeter};
 use crate::traffic::upgrade::{self, AnnouncedUpgrade};
 use crate::traffic::worker::Worker;
@@ -87,6 +87,8 @@ pub struct Exchange<'a> {
     /// one came into force before the request was registered. A phase that waits takes it out first (`Option::take`),
     /// because a worker has few fast places for loaded snapshots; the next phase then loads the one in force.
     pub(crate) snapshot: Option<Guard<Arc<Snapshot>>>,
+    /// What is known of whoever sent it before its tokens are looked at; taken out when it is judged.
+    pub(crate) known: Option<KnownClaims>,
     /// Who its token and its API key speak for; nobody, where nothing asks for one.
     pub(crate) caller: AuthenticatedCaller,
     /// The listener of a gateway that it came to, where that is known and this is one.
@@ -288,6 +290,7 @@ async fn admit<P: ExchangePhases>(
         admitted: &admitted,
         path: &path,
         snapshot,
+        known: None,
         caller: AuthenticatedCaller::default(),
         listener: None,
         remote_ip: None,

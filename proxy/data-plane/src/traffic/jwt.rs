@@ -9,7 +9,7 @@
 //! for anything.
 
 mod cache;
-mod claim_headers;
+pub(crate) mod claim_headers;
 pub mod keys;
 mod locate;
 mod proof;
@@ -30,6 +30,7 @@ pub use replay::UsedProofs;
 use crate::connection::registry::Peer;
 use crate::http::headers::is_preflight;
 use crate::http::query;
+use crate::traffic::caller::KnownClaims;
 use keys::KeyBook;
 use locate::LocatedToken;
 use proof::ProofContext;
@@ -63,15 +64,42 @@ pub struct TokenContext<'a> {
 /// Whose token a request carries.
 #[derive(Debug, Clone, Default)]
 pub struct AuthenticatedToken {
-    verified: Option<Arc<VerifiedToken>>,
+    speaks: Option<Speaker>,
     hidden_parameter: Option<Box<str>>,
 }
 
+/// Who says what the claims are.
+#[derive(Debug, Clone)]
+enum Speaker {
+    /// A token that was verified here.
+    Bearer(Arc<VerifiedToken>),
+    /// Somebody who was asked.
+    Known(KnownClaims),
+}
+
 impl AuthenticatedToken {
+    /// Claims that are known without a token of their own.
+    #[must_use]
+    pub fn of_known(known: KnownClaims) -> Self {
+        Self { speaks: Some(Speaker::Known(known)), hidden_parameter: None }
+    }
+
     /// The token's claims; `None` when there is no token.
     #[must_use]
     pub fn claims(&self) -> Option<&TokenClaims> {
-        self.verified.as_ref().map(|verified| &verified.claims)
+        self.speaks.as_ref().map(|speaks| match speaks {
+            Speaker::Bearer(verified) => &verified.claims,
+            Speaker::Known(known) => &*known.claims,
+        })
+    }
+
+    /// Where its claims come from, unless a token was verified here.
+    #[must_use]
+    pub fn known(&self) -> Option<&KnownClaims> {
+        match &self.speaks {
+            Some(Speaker::Known(known)) => Some(known),
+            _ => None,
+        }
     }
 
     /// Removes the token from the request's target, where the app must not see it. Called when the target is in place.
@@ -166,7 +194,7 @@ fn leave(
     for (name, value) in &verified.made {
         parts.headers.insert(name.clone(), value.clone());
     }
-    AuthenticatedToken { verified: Some(verified), hidden_parameter }
+    AuthenticatedToken { speaks: Some(Speaker::Bearer(verified)), hidden_parameter }
 }
 
 /// The scheme of a token in `Authorization`.

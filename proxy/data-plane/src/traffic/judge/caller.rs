@@ -47,10 +47,12 @@ impl RequestJudge {
         exchange: &mut Exchange<'_>,
         snapshot: &Snapshot,
     ) -> Result<AuthenticatedCaller, RequestError> {
+        let known = exchange.known.take();
         let Exchange { parts, admitted, path, listener, .. } = exchange;
         let peer = self.connection.peer();
         let token =
             token::authenticate(&self.worker, peer, snapshot, parts, admitted.host(), path)?;
+        let token = token::joined(token, known, snapshot, parts)?;
         let rules = snapshot.api_keys().rules(listener.as_ref().map(|listener| listener.place()));
         let now = self.worker.state.clock.unix();
         let api_key = api_key::authenticate(rules, parts, path.query(), now);
@@ -67,6 +69,11 @@ impl JudgedCaller {
         let same = |(tokens, api_keys): &(Arc<TokenRules>, Arc<ApiKeyTable>)| {
             *tokens == *snapshot.tokens() && *api_keys == *snapshot.api_keys()
         };
-        if self.by.as_ref().is_none_or(same) { Ok(self) } else { Err(RequestError::Withdrawn) }
+        let known = self.caller.token.known().is_none_or(|known| known.is_accepted(snapshot));
+        if known && self.by.as_ref().is_none_or(same) {
+            Ok(self)
+        } else {
+            Err(RequestError::Withdrawn)
+        }
     }
 }

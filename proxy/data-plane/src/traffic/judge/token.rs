@@ -5,7 +5,8 @@ use policy::{CanonicalPath, HostName, KeySource, Snapshot};
 
 use crate::connection::registry::Peer;
 use crate::http::error::RequestError;
-use crate::traffic::jwt::{self, AuthenticatedToken, TokenContext};
+use crate::traffic::caller::KnownClaims;
+use crate::traffic::jwt::{self, AuthenticatedToken, TokenContext, TokenRefusal};
 use crate::traffic::worker::Worker;
 
 /// Verifies the request's token by the rules of a snapshot, if it has one, and leaves of it what the app may see.
@@ -32,4 +33,25 @@ pub(super) fn authenticate(
         unknown_key: &|source: &KeySource| state.token_keys.unknown_key(source),
     };
     jwt::authenticate(&desk, parts, host, path).map_err(RequestError::Token)
+}
+
+/// The one who speaks for the request: its token, or whoever was asked about it. Both at once would be two callers.
+pub(super) fn joined(
+    token: AuthenticatedToken,
+    known: Option<KnownClaims>,
+    snapshot: &Snapshot,
+    parts: &mut Parts,
+) -> Result<AuthenticatedToken, RequestError> {
+    let Some(known) = known else { return Ok(token) };
+    if token.claims().is_some() {
+        return Err(RequestError::Token(TokenRefusal::TwoTokens));
+    }
+    // It was asked by rules that may be gone.
+    if !known.is_accepted(snapshot) {
+        return Err(RequestError::Withdrawn);
+    }
+    for (name, value) in &known.made {
+        parts.headers.insert(name.clone(), value.clone());
+    }
+    Ok(AuthenticatedToken::of_known(known))
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use http::{HeaderName, HeaderValue};
-use policy::JwtRule;
+use policy::{ClaimHeader, JwtRule};
 use serde_json::{Map, Value};
 
 /// The longest value made, in bytes; a longer one is left out.
@@ -16,12 +16,16 @@ pub(super) fn headers(
     claims: &Map<String, Value>,
 ) -> Vec<(HeaderName, HeaderValue)> {
     let payload = rule.payload_header.as_ref().map(|name| (name, payload.to_owned()));
-    let claims = rule
-        .claim_headers
-        .iter()
-        .filter_map(|made| Some((&made.header, text(at(claims, &made.claim)?)?)));
-    let all = payload.into_iter().chain(claims);
-    all.filter_map(|(name, text)| header(name, &text)).collect()
+    let payload = payload.into_iter().filter_map(|(name, text)| header(name, &text));
+    payload.chain(made(&rule.claim_headers, claims)).collect()
+}
+
+/// A header for each claim that is there and is one value.
+pub(crate) fn made<'a>(
+    headers: &'a [ClaimHeader],
+    claims: &'a Map<String, Value>,
+) -> impl Iterator<Item = (HeaderName, HeaderValue)> + use<'a> {
+    headers.iter().filter_map(|made| header(&made.header, &text(at(claims, &made.claim)?)?))
 }
 
 fn at<'c>(claims: &'c Map<String, Value>, path: &[Box<str>]) -> Option<&'c Value> {
