@@ -47,13 +47,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("global-limits", &["back-off", "rate-limit"]),
     ("page-server", &[]),
     ("web-fetch", &["identity"]),
+    ("oauth", &["identity"]),
+    ("browser-session", &[]),
     (
         "data-plane",
         &[
             "back-off",
             "balancer",
+            "browser-session",
             "global-limits",
             "identity",
+            "oauth",
             "page-server",
             "policy",
             "process-metrics",
@@ -127,7 +131,14 @@ fn examples_are_ordinary_apps() {
 
 #[test]
 fn what_only_decides_does_no_io_and_reads_no_clock() {
-    let folders = ["identity/src", "policy/src", "crates/balancer/src", "crates/rate-limit/src"];
+    let folders = [
+        "identity/src",
+        "policy/src",
+        "crates/balancer/src",
+        "crates/rate-limit/src",
+        "crates/oauth/src",
+        "crates/browser-session/src",
+    ];
     for folder in folders {
         for (path, text) in sources(&repository().join(folder)) {
             let code = text.split("#[cfg(test)]").next().unwrap_or("");
