@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::gateway::ObjectName;
 
-/// A `Secret`, as far as its keys are certificates: `tls.crt`, `tls.key` and `ca.crt`. What else it holds is not kept.
+/// A `Secret`, as far as its keys are certificates (`tls.crt`, `tls.key`, `ca.crt`) or what policies about sign-in and
+/// tokens refer to ([`Secret::VALUES`]). What else it holds is not kept.
 ///
 /// Its values are wiped from memory when it is dropped, are never shown and never written.
 #[derive(Clone, PartialEq, Eq)]
@@ -23,6 +24,19 @@ pub struct Secret {
     pub key: Option<Arc<Zeroizing<Vec<u8>>>>,
     /// Certificates of authorities, PEM (`ca.crt`), as they were written.
     pub authorities: Option<Arc<Zeroizing<Vec<u8>>>>,
+    /// By the keys of [`Secret::VALUES`] that it has.
+    pub values: BTreeMap<&'static str, Arc<Zeroizing<Vec<u8>>>>,
+}
+
+impl Secret {
+    /// The keys that are kept beside those of certificates: how a client proves itself to a provider, and the keys that
+    /// sessions are sealed with.
+    pub const VALUES: [&'static str; 4] = ["client-secret", "private-key", "current", "previous"];
+
+    /// What stands at one of [`Secret::VALUES`].
+    pub fn value(&self, key: &str) -> Option<&Arc<Zeroizing<Vec<u8>>>> {
+        self.values.get(key)
+    }
 }
 
 /// `type` of a Secret.

@@ -12,6 +12,7 @@
 //! spelling that is judged *and* forwarded).
 
 pub mod api_key;
+mod client_credential;
 pub mod client_traffic;
 pub mod core_group;
 pub mod decision;
@@ -36,6 +37,7 @@ mod route_table;
 mod rule;
 pub mod service;
 mod service_table;
+pub mod sign_in;
 pub mod snapshot;
 pub mod token;
 pub mod traffic_policy;
@@ -44,6 +46,7 @@ pub mod yaml;
 pub use api_key::{
     ApiKey, ApiKeyFacts, ApiKeyHash, ApiKeyPlace, ApiKeyRefusal, ApiKeyRules, ApiKeyTable,
 };
+pub use client_credential::{ClientAuthMethod, ClientCredential, SecretProblem};
 pub use client_traffic::{ClientTraffic, ClientTrafficSettings, ListenerPlace};
 pub use decision::{ConnectionVerdict, Decider, Denial, DenyReason, Permit, PermitReason};
 pub use facts::{ConnectionFacts, HeaderSource, HttpFacts, TokenClaims};
@@ -64,6 +67,7 @@ pub use resources::{ReadFile, Resources, SourceFile};
 pub use route_table::{RefProblem, RouteRequest, RouteTable, ServiceRoutes};
 pub use service::{Endpoint, EndpointAddress, Service, ServicePort};
 pub use service_table::ServiceTable;
+pub use sign_in::{SignInEndpoint, SignInPolicy, SignInTable};
 pub use snapshot::{
     DefaultAuthorization, DefaultEgress, MtlsMode, NearestMiss, PolicyDefaults, Snapshot, Workload,
 };

@@ -11,6 +11,7 @@ mod host;
 mod identity;
 pub(crate) mod narrow;
 mod path;
+mod specificity;
 mod text;
 mod token;
 
@@ -19,6 +20,7 @@ pub(crate) use cover::PatternCoverage;
 pub(crate) use host::HostPattern;
 pub(crate) use identity::{AccountPattern, IdPattern};
 pub(crate) use path::PathPattern;
+pub(crate) use specificity::PatternSpecificity;
 pub(crate) use text::TextPattern;
 pub(crate) use token::TokenPattern;
 

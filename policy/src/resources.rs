@@ -34,6 +34,7 @@ mod secret;
 mod selector;
 mod service_entry;
 mod set;
+mod sign_in;
 mod target;
 mod token_policy;
 
@@ -62,6 +63,7 @@ pub use rules::{check_method_pattern, check_path_pattern};
 pub use selector::MatchLabels;
 pub use service_entry::{EndpointDescription, PortDescription, ServiceDescription, ServiceEntry};
 pub use set::{ReadOptions, ResourceSurvey, SurveyedObject, survey};
+pub use sign_in::SignIn;
 pub use token_policy::TokenPolicy;
 
 /// The namespace whose resources act on the whole mesh, unless set otherwise.
@@ -99,6 +101,7 @@ pub struct Resources {
     config_maps: Vec<ConfigMap>,
     namespaces: Vec<Namespace>,
     rate_limit_policies: Vec<RateLimitPolicy>,
+    sign_ins: Vec<SignIn>,
 }
 
 impl Resources {
@@ -125,6 +128,7 @@ impl Resources {
             config_maps: Vec::new(),
             namespaces: Vec::new(),
             rate_limit_policies: Vec::new(),
+            sign_ins: Vec::new(),
         }
     }
 
@@ -139,6 +143,8 @@ impl Resources {
             && self.request_authentication == other.request_authentication
             && self.token_policies == other.token_policies
             && self.api_key_policies == other.api_key_policies
+            && self.sign_ins == other.sign_ins
+            && (self.sign_ins.is_empty() || self.secrets == other.secrets)
             && (!self.targets_services() || self.service_entries == other.service_entries)
     }
 
@@ -209,6 +215,7 @@ impl Resources {
         self.authorization.sort_by(|a, b| a.name().cmp(b.name()));
         self.request_authentication.sort_by(|a, b| a.name().cmp(b.name()));
         self.rate_limit_policies.sort_by(|a, b| a.name().cmp(b.name()));
+        self.sign_ins.sort_by(|a, b| a.name().cmp(b.name()));
         self.routes.sort_by(|a, b| a.id.cmp(&b.id));
         sort_once(&mut self.gateways, |gateway| &gateway.id);
         sort_once(&mut self.gateway_classes, |class| &class.name);
@@ -246,6 +253,7 @@ impl Resources {
             + self.config_maps.len()
             + self.namespaces.len()
             + self.rate_limit_policies.len()
+            + self.sign_ins.len()
     }
 
     /// True when there is none.
@@ -304,6 +312,16 @@ impl Resources {
         &self.api_key_policies
     }
 
+    /// The SignIns, by `namespace/name`.
+    pub fn sign_ins(&self) -> &[SignIn] {
+        &self.sign_ins
+    }
+
+    /// What is wrong with the Secrets that SignIns name: well formed, and of no use.
+    pub fn sign_in_secret_problems(&self) -> Vec<Diagnostic> {
+        self.sign_ins.iter().filter_map(|sign_in| sign_in.secret_problem(self)).collect()
+    }
+
     /// The ClientTrafficPolicies.
     pub fn client_traffic_policies(&self) -> &[ClientTrafficPolicy] {
         &self.client_traffic
@@ -334,7 +352,7 @@ impl Resources {
         &self.backend_tls_policies
     }
 
-    /// The Secrets, as far as they hold certificates.
+    /// The Secrets, as far as they hold what is referred to.
     pub fn secrets(&self) -> &[Secret] {
         &self.secrets
     }

@@ -16,7 +16,7 @@ use crate::header_names::HeaderNames;
 use crate::resources::{AuthorizationPolicy, PolicyAction};
 use crate::{
     ApiKeyTable, ConnectionFacts, ConnectionVerdict, Decider, Denial, DenyReason, HttpFacts,
-    Permit, PermitReason, Resources, TokenRules,
+    Permit, PermitReason, Resources, SignInTable, TokenRules,
 };
 use http_rules::HttpRules;
 pub use nearest_miss::NearestMiss;
@@ -109,6 +109,7 @@ pub struct Snapshot {
     header_names: HeaderNames,
     tokens: Arc<TokenRules>,
     api_keys: Arc<ApiKeyTable>,
+    sign_ins: Arc<SignInTable>,
     policies: Vec<Arc<str>>,
 }
 
@@ -150,10 +151,17 @@ impl Snapshot {
         let http_rules = HttpRules::new([&enforced.deny, &enforced.allow]);
         let tokens = Arc::new(tokens::of(resources, workload));
         let api_keys = Arc::new(ApiKeyTable::build(resources, workload));
+        let sign_ins = Arc::new(match defaults.edge {
+            true => SignInTable::build(resources),
+            false => SignInTable::default(),
+        });
         let judged = http_rules.judged_headers().iter().map(|name| &**name);
         Self {
             header_names: HeaderNames::new(
-                judged.chain(tokens.header_names()).chain(api_keys.header_names()),
+                judged
+                    .chain(tokens.header_names())
+                    .chain(api_keys.header_names())
+                    .chain(sign_ins.made_headers()),
             ),
             http_rules,
             enforced,
@@ -164,6 +172,7 @@ impl Snapshot {
             modes: PortModes::new(resources, workload, defaults),
             tokens,
             api_keys,
+            sign_ins,
             policies: policies.iter().map(|policy| Arc::clone(policy.name())).collect(),
         }
     }
@@ -381,6 +390,11 @@ impl Snapshot {
     /// What is asked of API keys.
     pub fn api_keys(&self) -> &Arc<ApiKeyTable> {
         &self.api_keys
+    }
+
+    /// Who must sign in, and where; empty where clients are no strangers ([`PolicyDefaults::edge`]).
+    pub fn sign_ins(&self) -> &Arc<SignInTable> {
+        &self.sign_ins
     }
 
     /// True when a rule about the workload, watched ones included, asks for what no log records: header fields, tokens, API keys, the

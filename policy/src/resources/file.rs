@@ -59,6 +59,7 @@ impl Resources {
         self.request_authentication.extend(part.request_authentication.iter().cloned());
         self.token_policies.extend(part.token_policies.iter().cloned());
         self.api_key_policies.extend(part.api_key_policies.iter().cloned());
+        self.sign_ins.extend(part.sign_ins.iter().cloned());
         self.rate_limit_policies.extend(part.rate_limit_policies.iter().cloned());
         self.service_entries.extend(part.service_entries.iter().cloned());
         self.extend_calls(part);

@@ -108,7 +108,7 @@ fn key_uri(text: &str) -> Result<KeySource, &'static str> {
 }
 
 /// An `https` address with a host, without user information and fragment (RFC 9110 §4.2.2, §4.2.4).
-fn https(text: &str) -> Result<(), &'static str> {
+pub(super) fn https(text: &str) -> Result<(), &'static str> {
     let rest = text
         .strip_prefix("https://")
         .ok_or("write https://…; over plain http anyone on the way could put in keys of his own")?;
@@ -124,7 +124,7 @@ fn https(text: &str) -> Result<(), &'static str> {
 }
 
 /// An issuer that is discovered has no query (OpenID Connect Discovery 1.0 §3).
-fn no_query(issuer: &str) -> Result<(), &'static str> {
+pub(super) fn no_query(issuer: &str) -> Result<(), &'static str> {
     if issuer.contains('?') { Err("an issuer has no query") } else { Ok(()) }
 }
 
@@ -166,7 +166,10 @@ fn read_header_places(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<V
     Some(places)
 }
 
-fn read_claim_headers(reader: &mut YamlReader, value: YamlValue<'_>) -> Vec<ClaimHeader> {
+pub(super) fn read_claim_headers(
+    reader: &mut YamlReader,
+    value: YamlValue<'_>,
+) -> Vec<ClaimHeader> {
     let items = reader.filled_list(value, MAX_ITEMS).unwrap_or_default();
     let mut made: Vec<ClaimHeader> = Vec::new();
     for item in items {

@@ -1,4 +1,4 @@
-//! Secret (`v1`): certificates and their keys.
+//! Secret (`v1`): certificates and their keys, what clients prove themselves by, keys of sessions.
 //!
 //! What a Secret holds is never told, not even where it is wrong: its diagnostics name keys alone. Whether a certificate is
 //! one, and the key is its own, is seen by whoever uses it: here it is a status of the listener, and no mistake of the file.
@@ -21,7 +21,7 @@ const KINDS: &[(&str, SecretKind)] =
 
 type SecretValue = Arc<Zeroizing<Vec<u8>>>;
 
-/// Reads a Secret of type `kubernetes.io/tls` or `Opaque`. Keys that are no certificates are read past.
+/// Reads a Secret of type `kubernetes.io/tls` or `Opaque`. Keys that nothing here refers to are read past.
 pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Option<Secret> {
     let kind = match object.data.kind {
         Some(kind) => read_kind(reader, kind),
@@ -41,12 +41,15 @@ pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Opti
         }
     };
     let [certificate, key, authorities] = ["tls.crt", "tls.key", "ca.crt"].map(&mut value);
+    let values = Secret::VALUES.map(|key| value(key).map(|found| found.map(|found| (key, found))));
+    let values = values.into_iter().collect::<Option<Vec<_>>>()?;
     Some(Secret {
         id: object.id(),
         kind: kind?,
         certificate: certificate?,
         key: key?,
         authorities: authorities?,
+        values: values.into_iter().flatten().collect(),
     })
 }
 
@@ -54,7 +57,7 @@ pub(super) fn read(reader: &mut YamlReader, object: &ResourceObject<'_>) -> Opti
 fn read_kind(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<SecretKind> {
     let known = KINDS.iter().find(|(name, _)| value.is_text(name));
     if known.is_none() {
-        let fix = "only certificates are read from Secrets; keep others in another directory";
+        let fix = "only certificates, keys and secrets of clients are read; keep others in another directory";
         let expected = "kubernetes.io/tls or Opaque";
         let code = DiagnosticCode::Unsupported;
         reader.report_value_with_code(code, value, expected, Some(fix.to_owned()));

@@ -7,7 +7,7 @@ use super::{
     Resources, ServiceEntry, SourceFile, api_key_policy, authorization, backend_tls_policy,
     client_traffic, config_map, destination_rule, fault_injection, gateway, gateway_class, list,
     listener_set, namespace, object, peer_authentication, rate_limit_policy, reference_grant,
-    request_authentication, route, secret, service_entry, token_policy,
+    request_authentication, route, secret, service_entry, sign_in, token_policy,
 };
 use crate::Diagnostic;
 use crate::resources::kind::{self, ResourceKind};
@@ -213,6 +213,10 @@ impl ResourceSet<'_> {
             ResourceKind::RateLimitPolicy => {
                 let read = rate_limit_policy::read(reader, &object)?;
                 self.resources.rate_limit_policies.push(read);
+            }
+            ResourceKind::SignIn => {
+                let read = sign_in::read(reader, &object)?;
+                self.resources.sign_ins.push(read);
             }
             ResourceKind::ServiceEntry => {
                 let entry = service_entry::read(reader, &object, root_namespace)?;

@@ -17,6 +17,7 @@ fn secret(certificate: Option<&str>, key: Option<&str>) -> Secret {
         certificate: certificate.map(value),
         key: key.map(value),
         authorities: None,
+        values: std::collections::BTreeMap::new(),
     }
 }
 
