@@ -3,8 +3,8 @@
 //! Each of the three is immutable and swapped whole, with an epoch of its own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -14,6 +14,7 @@ use policy::{
     Protocol, RateLimits, Resources, RouteTable, ServiceTable, Snapshot, TrafficPolicies, Workload,
 };
 use rustls_pki_types::UnixTime;
+use session_store::{MemoryBounds, SessionStore};
 use tokio::sync::watch;
 
 use crate::clock::{Clock, unix_now};
@@ -62,6 +63,8 @@ pub struct ProxyState {
     pub rate_limits: RequestLimits,
     /// The proofs of possession that were used.
     pub used_proofs: UsedProofs,
+    /// What is remembered of users who signed in; our own memory, unless proxies remember together.
+    sessions: OnceLock<SessionStore>,
     /// Whether the proxy is ending, and since when new connections are not taken.
     pub drain: watch::Sender<DrainStage>,
     /// Logs at most once a second that connections cannot be accepted.
@@ -135,6 +138,7 @@ impl ProxyState {
             token_keys: TokenKeys::default(),
             provider_calls: ProviderCalls::new(&settings),
             used_proofs: UsedProofs::default(),
+            sessions: OnceLock::new(),
             drain: watch::Sender::new(DrainStage::No),
             accept_trouble: LogThrottle::default(),
             dns_trouble: LogThrottle::default(),
@@ -197,6 +201,11 @@ impl ProxyState {
     /// Puts in force how many requests callers of `workload` may make, for the next request on.
     pub fn install_limits(&self, resources: &Resources, workload: &Workload) {
         self.rate_limits.install(RateLimits::build(resources, workload, self.settings.is_gateway));
+    }
+
+    /// What is remembered of users who signed in.
+    pub fn sessions(&self) -> &SessionStore {
+        self.sessions.get_or_init(|| SessionStore::memory(MemoryBounds::default()))
     }
 
     /// What the cluster knows of our own pod: the protocols of the app's ports, and the one service that selects it.

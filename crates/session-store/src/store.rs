@@ -1,0 +1,174 @@
+//! The store, wherever it is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::memory::{LeaseToken, Memory};
+use crate::revoked::{Revoked, unix_millis};
+use crate::{Lease, MemoryBounds, Revocation, RevokedKey, SessionStoreError, StoreKey};
+
+/// The longest sealed session, bytes: what is read of the store in one answer.
+pub const MOST_SEALED: usize = 60 * 1024;
+
+/// The store. Cheap to clone: all clones are one.
+#[derive(Debug, Clone)]
+pub struct SessionStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    revoked: Revoked,
+    memory: Mutex<Memory>,
+}
+
+impl SessionStore {
+    /// In the memory of this process: what it knows ends with it, and no other process knows it.
+    #[must_use]
+    pub fn memory(bounds: MemoryBounds) -> Self {
+        let memory = Mutex::new(Memory::new(bounds));
+        Self(Arc::new(Inner { revoked: Revoked::new(), memory }))
+    }
+
+    /// The sealed session, unless it has ended.
+    ///
+    /// # Errors
+    /// [`SessionStoreError`]: it cannot be known now.
+    pub async fn get(&self, id: StoreKey) -> Result<Option<Bytes>, SessionStoreError> {
+        Ok(self.0.memory.lock().get(&id, Instant::now()))
+    }
+
+    /// Keeps a sealed session for so long, instead of the one that was there.
+    ///
+    /// # Errors
+    /// [`SessionStoreError`]: it may not be kept. The one that was there may be gone.
+    pub async fn put(
+        &self,
+        id: StoreKey,
+        sealed: Bytes,
+        ttl: Duration,
+    ) -> Result<(), SessionStoreError> {
+        if sealed.len() > MOST_SEALED {
+            return Err(SessionStoreError::TooLarge(sealed.len()));
+        }
+        self.0.memory.lock().put(id, sealed, ttl, Instant::now())
+    }
+
+    /// Forgets a session.
+    ///
+    /// # Errors
+    /// [`SessionStoreError`]: it may still be there.
+    pub async fn remove(&self, id: StoreKey) -> Result<(), SessionStoreError> {
+        self.0.memory.lock().remove(&id);
+        Ok(())
+    }
+
+    /// The right to do alone what this key names, for a term that can be renewed; `None` while another one has it.
+    ///
+    /// # Errors
+    /// [`SessionStoreError`]: nobody has got it by this.
+    pub async fn lease(
+        &self,
+        key: StoreKey,
+        term: Duration,
+    ) -> Result<Option<Lease>, SessionStoreError> {
+        let mut token = LeaseToken::default();
+        aws_lc_rs::rand::fill(&mut token).map_err(|_| SessionStoreError::NoRandom)?;
+        let got = self.0.memory.lock().lease(key, token, term, Instant::now())?;
+        Ok(got.then(|| Lease::new(self.clone(), key, token, term)))
+    }
+
+    pub(crate) async fn renew(
+        &self,
+        key: StoreKey,
+        token: LeaseToken,
+        term: Duration,
+    ) -> Result<bool, SessionStoreError> {
+        Ok(self.0.memory.lock().renew(key, token, term, Instant::now()))
+    }
+
+    /// Nobody waits for it: where it is lost, the lease ends by itself.
+    pub(crate) fn release(&self, key: StoreKey, token: LeaseToken) {
+        self.0.memory.lock().release(&key, token);
+    }
+
+    /// Whether this is the first time in so long: for identifiers that count once (`jti`, `state`).
+    ///
+    /// # Errors
+    /// [`SessionStoreError`]: it cannot be known now, which is no yes. In memory, where as many are remembered as may
+    /// be: none is forgotten early.
+    pub async fn once(&self, key: StoreKey, ttl: Duration) -> Result<bool, SessionStoreError> {
+        self.0.memory.lock().once(key, ttl, Instant::now())
+    }
+
+    /// Ends sessions early: here at once, in every process of the store within two seconds.
+    ///
+    /// # Errors
+    /// [`SessionStoreError`]: only this process knows it as yet.
+    pub async fn revoke(&self, revocation: Revocation) -> Result<(), SessionStoreError> {
+        self.0.revoked.add(&revocation, unix_millis(SystemTime::now()));
+        Ok(())
+    }
+
+    /// Whether one of these was revoked for a session that began then, Unix time in milliseconds. Known without asking
+    /// anybody.
+    ///
+    /// # Errors
+    /// [`SessionStoreError`]: it cannot be known, because this process has never heard what was revoked before it
+    /// started. Once it has, it goes on with what it knows.
+    pub fn is_revoked(&self, keys: &[RevokedKey], began: u64) -> Result<bool, SessionStoreError> {
+        Ok(self.0.revoked.holds(keys, began))
+    }
+
+    /// How many revocations are known, at most [`crate::MOST_REVOKED`].
+    #[must_use]
+    pub fn revocations(&self) -> usize {
+        self.0.revoked.len()
+    }
+
+    /// Whether a revocation was forgotten before its end, because as many are known as may be.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.revoked.is_full(unix_millis(SystemTime::now()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn store() -> SessionStore {
+        SessionStore::memory(MemoryBounds::default())
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_is_dropped_is_given_back() {
+        let (store, key) = (store(), StoreKey::of(&[b"a"]));
+        let minute = Duration::from_secs(60);
+        let lease = store.lease(key, minute).await.unwrap().unwrap();
+        assert!(store.lease(key, minute).await.unwrap().is_none());
+        drop(lease);
+        assert!(store.lease(key, minute).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_held_for_as_long_as_the_work_takes() {
+        let (store, key) = (store(), StoreKey::of(&[b"a"]));
+        let lease = store.lease(key, Duration::from_millis(300)).await.unwrap().unwrap();
+        let done = lease.hold(async {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            store.lease(key, Duration::from_secs(1)).await.unwrap().is_none()
+        });
+        assert!(done.await, "it is still held after its first term");
+    }
+
+    #[tokio::test]
+    async fn a_session_of_too_many_bytes_is_refused() {
+        let id = StoreKey::of(&[b"a"]);
+        let sealed = Bytes::from(vec![0; MOST_SEALED + 1]);
+        let found = store().put(id, sealed, Duration::from_secs(1)).await;
+        assert_eq!(found, Err(SessionStoreError::TooLarge(MOST_SEALED + 1)));
+    }
+}
