@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::support::{Agent, CART, Ca, eventually, free_address, within};
 use agent::cli::fetch::fetch;
 use agent::cli::show::{self, AgentReport};
-use agent::proto::admin::StatusResponse;
+use agent::proto::own::StatusResponse;
 use agent::proto::sds::{DataSource, Packed};
 use agent::proto::workload::{Jwtsvid, ValidateJwtsvidRequest, X509svid};
 use authority::clock::wall_clock;

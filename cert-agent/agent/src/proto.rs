@@ -1,5 +1,5 @@
-//! The generated messages of the agent's two sockets: the SPIFFE Workload API and Envoy's secret
-//! discovery on one, our admin service on the other.
+//! The generated messages of the agent's two sockets: the SPIFFE Workload API, Envoy's secret discovery and the token
+//! exchange on one, our admin service on the other.
 //!
 //! `Debug` of a message that carries a secret shows none of it.
 
@@ -11,9 +11,9 @@ pub mod workload {
     tonic::include_proto!("_");
 }
 
-/// The admin service, from `proto/agent_admin.proto`.
+/// What is our own, from `proto/agent_admin.proto` and `proto/token_exchange.proto`: one package.
 #[allow(missing_docs, clippy::all, unreachable_pub, reason = "generated")]
-pub mod admin {
+pub mod own {
     tonic::include_proto!("postern.agent.v1");
 }
 
@@ -52,5 +52,37 @@ impl fmt::Debug for sds::Packed {
 impl fmt::Debug for sds::DataSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DataSource(…)")
+    }
+}
+
+impl fmt::Debug for own::exchange_request::Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Assertion(_) => "assertion",
+            Self::SubjectToken(_) => "subject_token",
+        })
+    }
+}
+
+impl fmt::Debug for own::ExchangeRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExchangeRequest")
+            .field("audience", &self.audience)
+            .field("subject", &self.subject)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for own::UserAssertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserAssertion").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for own::ExchangeResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExchangeResponse")
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
     }
 }

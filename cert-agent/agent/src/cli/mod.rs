@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use identity::{SpiffeId, TrustDomain};
 use zeroize::Zeroizing;
 
-use crate::proto::admin::StatusResponse;
+use crate::proto::own::StatusResponse;
 use crate::renewal::authority_client::HostPort;
 use crate::renewal::evidence::LastingProof;
 use crate::renewal::rotation::ClockReading;

@@ -13,8 +13,8 @@ use time::format_description::well_known::Rfc3339;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::cli::fetch::connect;
-use crate::proto::admin::admin_client::AdminClient;
-use crate::proto::admin::{BundleStream, HeldBundle, RenewRequest, StatusRequest, StatusResponse};
+use crate::proto::own::admin_client::AdminClient;
+use crate::proto::own::{BundleStream, HeldBundle, RenewRequest, StatusRequest, StatusResponse};
 use crate::serve::run::admin_path;
 
 /// For an answer about what is held.

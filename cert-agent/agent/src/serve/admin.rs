@@ -5,8 +5,8 @@
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Request, Response, Status};
 
-use crate::proto::admin::admin_server::Admin;
-use crate::proto::admin::{BundleStream, HeldBundle, RenewRequest, StatusRequest, StatusResponse};
+use crate::proto::own::admin_server::Admin;
+use crate::proto::own::{BundleStream, HeldBundle, RenewRequest, StatusRequest, StatusResponse};
 use crate::renewal::bundle_set::DomainBundle;
 use crate::renewal::clock_skew::ClockSkew;
 use crate::renewal::renewer::RenewalRequest;

@@ -13,7 +13,7 @@ use tonic::service::Routes;
 
 use program::Misconfigured;
 
-use crate::proto::admin::admin_server::AdminServer;
+use crate::proto::own::admin_server::AdminServer;
 use crate::proto::sds::secret_discovery_service_server::SecretDiscoveryServiceServer;
 use crate::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
 use crate::renewal::authority_client::{AuthorityAddress, HostPort};
