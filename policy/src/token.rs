@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use identity::SpiffeId;
+use identity::{SpiffeId, TrustDomain};
 
 use crate::TokenClaims;
 use crate::pattern::IdPattern;
@@ -48,6 +48,9 @@ pub enum KeySource {
     /// What the issuer's own `/.well-known/openid-configuration` names (OpenID Connect Discovery 1.0 §4); this is the
     /// issuer.
     Discovery(Arc<str>),
+    /// The JWT authorities of the own trust domain, as the proxy's identity brings them (`issuer: spiffe://…` without
+    /// keys, or `jwksUri: spiffe://…`): for the tokens that the mesh itself issues.
+    MeshBundle(TrustDomain),
 }
 
 /// Where a token may stand in a request.
@@ -105,6 +108,25 @@ pub enum ConfirmationRequirement {
     IfPresent,
     /// Every token must be bound, and presented with its key.
     Required,
+}
+
+impl JwtRule {
+    /// The rule as it holds for one workload: a token of the mesh that is meant for nobody in particular is taken where it
+    /// is for the workload itself, or for the whole trust domain.
+    pub(crate) fn of_workload(self: &Arc<Self>, namespace: &str, account: &str) -> Arc<Self> {
+        let KeySource::MeshBundle(domain) = &self.keys else { return Arc::clone(self) };
+        if !self.audiences.is_empty() {
+            return Arc::clone(self);
+        }
+        let whole = format!("spiffe://{}", domain.as_str());
+        // Without a name of its own, a workload takes what is for the whole trust domain.
+        let own = SpiffeId::workload(domain, namespace, account).ok();
+        let own = own.map(|id| id.as_str().into());
+        Arc::new(Self {
+            audiences: own.into_iter().chain([whole.into()]).collect(),
+            ..Self::clone(self)
+        })
+    }
 }
 
 /// A [`JwtRule`] together with what TokenPolicies ask beyond it.

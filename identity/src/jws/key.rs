@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::{Algorithm, decode};
+use crate::jwk::JWT_SVID;
 use crate::rsa;
 
 /// A public key and the algorithms it may be used with.
@@ -68,6 +69,13 @@ impl VerifyingKey {
             operations.as_array().is_some_and(|list| list.iter().any(|item| item == "verify"))
         });
         (usage && operations).then(|| Self::read(jwk))?
+    }
+
+    /// Reads a public JWK that verifies JWT-SVIDs: its `use` says so (JWT-SVID §6.1), or it has none, as an agent hands
+    /// the keys out (Workload API §6.2.2). `None`: it is for something else, or as [`VerifyingKey::read`] says.
+    #[must_use]
+    pub(super) fn for_jwt_svids(jwk: &Map<String, Value>) -> Option<Self> {
+        jwk.get("use").is_none_or(|usage| usage == JWT_SVID).then(|| Self::read(jwk))?
     }
 
     /// A P-256 key from its uncompressed point. `None`: it is not on the curve.

@@ -40,6 +40,22 @@ impl KeySet {
     /// # Errors
     /// [`KeySetError`]; one is left at least.
     pub fn parse(text: &[u8]) -> Result<Self, KeySetError> {
+        Self::read(text, VerifyingKey::for_signatures)
+    }
+
+    /// Reads the JWT authorities of a trust domain: keys with `use` = `jwt-svid` (JWT-SVID §6.1), or without `use`, as
+    /// the Workload API hands them out (§6.2.2). What is for X.509-SVIDs is passed over.
+    ///
+    /// # Errors
+    /// [`KeySetError`]; one is left at least.
+    pub fn of_jwt_authorities(text: &[u8]) -> Result<Self, KeySetError> {
+        Self::read(text, VerifyingKey::for_jwt_svids)
+    }
+
+    fn read(
+        text: &[u8],
+        key: impl Fn(&Map<String, Value>) -> Option<VerifyingKey>,
+    ) -> Result<Self, KeySetError> {
         let set = json::object(text).map_err(|_| KeySetError::Malformed)?;
         let keys = set.get("keys").and_then(Value::as_array).ok_or(KeySetError::Malformed)?;
         if keys.len() > MAX_KEYS {
@@ -47,7 +63,8 @@ impl KeySet {
         }
         let mut read = Self { by_id: HashMap::new(), nameless: Vec::new() };
         for jwk in keys {
-            read.add(jwk.as_object().ok_or(KeySetError::Malformed)?);
+            let jwk = jwk.as_object().ok_or(KeySetError::Malformed)?;
+            read.add(jwk, key(jwk));
         }
         match read.nameless.is_empty() && read.by_id.values().all(Option::is_none) {
             true => Err(KeySetError::NoUsableKey),
@@ -55,8 +72,7 @@ impl KeySet {
         }
     }
 
-    fn add(&mut self, jwk: &Map<String, Value>) {
-        let key = VerifyingKey::for_signatures(jwk);
+    fn add(&mut self, jwk: &Map<String, Value>, key: Option<VerifyingKey>) {
         match jwk.get("kid").map(Value::as_str) {
             Some(Some(id)) => {
                 let twice = self.by_id.contains_key(id);

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use identity::TrustDomain;
+
 use super::inline_keys;
 use crate::token::{ClaimHeader, JwtRule, KeySource, TokenPlace};
 use crate::yaml::{YamlMapping, YamlReader, YamlValue, parse_duration};
@@ -11,6 +13,8 @@ use crate::yaml::{YamlMapping, YamlReader, YamlValue, parse_duration};
 const MAX_ITEMS: usize = 32;
 /// The longest issuer, audience or name, in bytes.
 const MAX_TEXT: usize = 2048;
+/// What a trust domain's own issuer and keys are named by.
+const SPIFFE: &str = "spiffe://";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads a rule. `None` after a diagnostic.
@@ -83,6 +87,9 @@ fn read_keys(
         }
         (None, None) => {
             let (value, issuer) = issuer?;
+            if issuer.starts_with(SPIFFE) {
+                return reader.parsed(value, "the own trust domain", mesh_bundle);
+            }
             if let Err(advice) = https(issuer).and_then(|()| no_query(issuer)) {
                 let expected = "an https issuer, whose discovery document names its keys";
                 let fix = format!("{advice}; or write `jwks` or `jwksUri`");
@@ -94,7 +101,19 @@ fn read_keys(
     }
 }
 
+/// The keys of a trust domain, which nobody has to fetch: they come with the proxy's own identity. Whether it is the own
+/// one is known to the proxy.
+fn mesh_bundle(text: &str) -> Result<KeySource, &'static str> {
+    let domain = text.strip_prefix(SPIFFE).ok_or("write spiffe:// before it")?;
+    TrustDomain::parse(domain)
+        .map(KeySource::MeshBundle)
+        .map_err(|_| "write spiffe:// and the trust domain, without a path")
+}
+
 fn key_uri(text: &str) -> Result<KeySource, &'static str> {
+    if text.starts_with(SPIFFE) {
+        return mesh_bundle(text);
+    }
     if let Some(path) = text.strip_prefix("file://") {
         let plain = path.starts_with('/') && !path.contains(['%', '?', '#']);
         let direct =

@@ -15,16 +15,16 @@ pub(super) fn of(resources: &Resources, workload: &Workload) -> TokenRules {
     let rules = selected
         .filter(|object| object.selects(workload, resources))
         .flat_map(|object| object.rules());
-    TokenRules::new(rules.map(|rule| joined(rule, &policies)).collect())
+    TokenRules::new(rules.map(|rule| joined(rule, &policies, workload)).collect())
 }
 
 /// Presenters are added up; of several settings of one thing the strictest counts.
-fn joined(rule: &Arc<JwtRule>, policies: &[&TokenPolicy]) -> TokenRule {
+fn joined(rule: &Arc<JwtRule>, policies: &[&TokenPolicy], workload: &Workload) -> TokenRule {
     let about = || policies.iter().filter(|policy| *policy.issuer() == *rule.issuer);
     let confirmation = about().filter_map(|policy| policy.confirmation()).max();
     let audience = about().filter_map(|policy| policy.audience_required()).max();
     TokenRule {
-        jwt: Arc::clone(rule),
+        jwt: rule.of_workload(&workload.namespace, &workload.service_account),
         confirmation: confirmation.unwrap_or(ConfirmationRequirement::default()),
         audience_required: audience.unwrap_or(true),
         presenters: about().filter_map(|policy| policy.presenters()).cloned().collect(),

@@ -26,6 +26,10 @@ fn good_token_resources() {
             "[{issuer: me@example, jwks: '{\"keys\": [{\"kty\": \"OKP\", \"crv\": \"Ed25519\", \"x\": \"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}]}'}]",
         ),
         authentication("[{issuer: me, jwksUri: 'file:///etc/postern/keys/me.json'}]"),
+        authentication("[{issuer: 'spiffe://cluster.local'}]"),
+        authentication(
+            "[{issuer: 'https://mesh.example', jwksUri: 'spiffe://cluster.local', audiences: [cart]}]",
+        ),
         authentication(
             "[{issuer: me, jwksUri: 'https://x', fromHeaders: [{name: X-Token, prefix: 'JWT '}, {name: y, prefix: ''}, {name: z}], fromParams: [t], fromCookies: [session]}]",
         ),
@@ -67,6 +71,9 @@ fn bad_token_rules() {
     for (rule, advice) in [
         ("{jwksUri: 'https://x'}".to_owned(), "no `issuer`"),
         ("{issuer: me}".to_owned(), "or write `jwks` or `jwksUri`"),
+        ("{issuer: 'spiffe://td/ns/a/sa/b'}".to_owned(), "without a path"),
+        ("{issuer: 'spiffe://'}".to_owned(), "without a path"),
+        ("{issuer: me, jwksUri: 'spiffe://Td'}".to_owned(), "without a path"),
         ("{issuer: 'https://id.example/?a=b'}".to_owned(), "an issuer has no query"),
         (
             format!("{{issuer: me, {keys}, jwks: '{{\"keys\": [{{\"kty\": \"EC\"}}]}}'}}"),

@@ -133,6 +133,8 @@ pub struct IdentityFiles {
     pub bundle: PathBuf,
     /// Revocation lists (`X509 CRL` blocks). Default: none, nobody is revoked.
     pub crl: Option<PathBuf>,
+    /// The JWT authorities of the own trust domain, a JWK set (`jwtBundle`). Default: none, no token of the mesh is taken.
+    pub jwt_bundle: Option<PathBuf>,
     /// The roots of other trust domains (`federated: {other.example: /path.pem}`); never merged.
     pub federated: Vec<(TrustDomain, PathBuf)>,
 }

@@ -8,6 +8,7 @@
 //! (401). There are no other keys to fall back to.
 
 mod discovery;
+mod mesh_bundle;
 mod schedule;
 
 use std::collections::HashMap;
@@ -45,6 +46,12 @@ pub fn prepare(keys: &TokenKeys, rules: &TokenRules, config: &Config) {
                 read_file(path, config).and_then(|text| Ok(KeySet::parse(&text)?))
             }
             KeySource::Uri(_) | KeySource::Discovery(_) => continue,
+            KeySource::MeshBundle(domain) => {
+                if let Err(error) = mesh_bundle::prepare(keys, source, domain, config) {
+                    refused(source, &error);
+                }
+                continue;
+            }
         };
         match read {
             Ok(set) => keys.put(source, Some(set)),
@@ -60,6 +67,8 @@ enum KeysError {
     Fetch(#[from] ProviderError),
     #[error(transparent)]
     Discovery(#[from] discovery::DiscoveryError),
+    #[error(transparent)]
+    MeshBundle(#[from] mesh_bundle::MeshBundleError),
     #[error(transparent)]
     Set(#[from] KeySetError),
     #[error(transparent)]
@@ -126,6 +135,9 @@ async fn follow(
 ) {
     match &source {
         KeySource::File(path) => follow_file(&state, &config, &source, path).await,
+        KeySource::MeshBundle(domain) => {
+            mesh_bundle::follow(&state, &config, &source, domain).await;
+        }
         _ => follow_issuer(&state, &source, limit, &wake).await,
     }
 }
@@ -167,13 +179,16 @@ async fn follow_issuer(state: &ProxyState, source: &KeySource, limit: Duration, 
 
 /// Puts a set in force, unless it is the one in force: cached verdicts about tokens then stay.
 fn take(state: &ProxyState, source: &KeySource, text: &[u8]) -> Result<(), KeysError> {
-    let keys = KeySet::parse(text)?;
+    put_new(state, source, KeySet::parse(text)?);
+    Ok(())
+}
+
+fn put_new(state: &ProxyState, source: &KeySource, keys: KeySet) {
     let book = state.token_keys.keys();
     if book.get(source).is_none_or(|held| **held != keys) {
         state.token_keys.put(source, Some(keys));
         tracing::info!(source = %source_label(source), "token keys in force");
     }
-    Ok(())
 }
 
 async fn fetch_keys(
@@ -188,9 +203,9 @@ async fn fetch_keys(
             Ok(calls.get(&keys, limit).await?)
         }
         KeySource::Uri(uri) => Ok(calls.get(uri, limit).await?),
-        // Inline keys and files are read where they are needed, not fetched.
-        KeySource::Inline(text) | KeySource::File(text) => {
-            Err(ProviderError::Url(text.to_string(), "it is not fetched").into())
+        // The others are read where they are needed, or come by themselves.
+        KeySource::Inline(_) | KeySource::File(_) | KeySource::MeshBundle(_) => {
+            Err(ProviderError::Url(source_label(source).to_owned(), "it is not fetched").into())
         }
     }
 }
@@ -232,6 +247,7 @@ fn refused(source: &KeySource, error: &KeysError) {
 fn source_label(source: &KeySource) -> &str {
     match source {
         KeySource::Inline(_) => "inline",
+        KeySource::MeshBundle(domain) => domain.as_str(),
         KeySource::File(text) | KeySource::Uri(text) | KeySource::Discovery(text) => text,
     }
 }

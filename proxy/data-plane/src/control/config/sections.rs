@@ -155,6 +155,7 @@ fn identity_files(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Ident
     let key = file(reader, "key");
     let bundle = file(reader, "bundle");
     let crl = map.take("crl").and_then(|v| path(reader, v));
+    let jwt_bundle = map.take("jwtBundle").and_then(|v| path(reader, v));
     let federated = map.take("federated").and_then(|v| federated(reader, v));
     map.finish(reader);
     Some(IdentityFiles {
@@ -162,6 +163,7 @@ fn identity_files(reader: &mut YamlReader, value: YamlValue<'_>) -> Option<Ident
         key: key?,
         bundle: bundle?,
         crl,
+        jwt_bundle,
         federated: federated.unwrap_or_default(),
     })
 }

@@ -142,6 +142,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("identity.files.bundle", FILE, Required, "PEM: the roots of the own trust domain."),
     setting("identity.files.crl", FILE, Means("nobody is revoked"), "PEM: revocation lists."),
     setting(
+        "identity.files.jwtBundle",
+        FILE,
+        Means("no token of the mesh is taken"),
+        "A JWK set: the keys that sign the mesh's own tokens, as the authority publishes them.",
+    ),
+    setting(
         "identity.files.federated.DOMAIN",
         FILE,
         Means("nobody there is trusted"),

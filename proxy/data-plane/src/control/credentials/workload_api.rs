@@ -12,11 +12,12 @@ use back_off::BackOff;
 use identity::{RevocationLists, SpiffeId, SvidKey, TrustBundle, TrustDomain, X509Svid};
 use tokio::net::UnixStream;
 use tonic::metadata::MetadataValue;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Streaming};
 
+pub(in crate::control) use self::proto::JwtBundlesResponse;
 use self::proto::spiffe_workload_api_client::SpiffeWorkloadApiClient;
-use self::proto::{X509svid, X509svidRequest, X509svidResponse};
+use self::proto::{JwtBundlesRequest, X509svid, X509svidRequest, X509svidResponse};
 use crate::connection::credentials::Credentials;
 use crate::connection::credentials::OwnIdentity;
 use crate::control::channel;
@@ -80,14 +81,61 @@ async fn follow_once(state: &ProxyState, socket: &Path) -> anyhow::Result<()> {
 }
 
 async fn ask(socket: &Path) -> anyhow::Result<Streaming<X509svidResponse>> {
+    let mut client = connect(socket).await?;
+    let request = from_a_workload(X509svidRequest {});
+    Ok(client.fetch_x509svid(request).await.map_err(agent_error)?.into_inner())
+}
+
+/// The stream of JWT bundles (§6.2.2).
+pub(in crate::control) struct JwtBundleStream(Streaming<JwtBundlesResponse>);
+
+/// The JWT bundles of every trust domain that the workload trusts.
+pub(in crate::control) struct OfferedJwtBundles(JwtBundlesResponse);
+
+/// Asks for the JWT bundles, and for each change of them.
+///
+/// # Errors
+/// The agent cannot be reached, or refuses.
+pub(in crate::control) async fn ask_jwt_bundles(socket: &Path) -> anyhow::Result<JwtBundleStream> {
+    let mut client = connect(socket).await?;
+    let request = from_a_workload(JwtBundlesRequest {});
+    let answers = client.fetch_jwt_bundles(request).await.map_err(agent_error)?;
+    Ok(JwtBundleStream(answers.into_inner()))
+}
+
+impl JwtBundleStream {
+    /// The next full answer; `None` when the agent has closed the stream.
+    ///
+    /// # Errors
+    /// The stream broke.
+    pub(in crate::control) async fn next(&mut self) -> anyhow::Result<Option<OfferedJwtBundles>> {
+        Ok(self.0.message().await.map_err(agent_error)?.map(OfferedJwtBundles))
+    }
+}
+
+impl OfferedJwtBundles {
+    /// The JWK set of a trust domain. Its key in the answer is the trust domain's SPIFFE id.
+    pub(in crate::control) fn of(&self, domain: &TrustDomain) -> Option<&[u8]> {
+        let named = |name: &str| {
+            name.strip_prefix("spiffe://").unwrap_or(name).trim_end_matches('/') == domain.as_str()
+        };
+        self.0.bundles.iter().find(|(name, _)| named(name)).map(|(_, text)| text.as_slice())
+    }
+}
+
+/// The client of a connection of its own.
+async fn connect(socket: &Path) -> anyhow::Result<SpiffeWorkloadApiClient<Channel>> {
     let cannot = || format!("cannot connect to {}", socket.display());
     let stream = UnixStream::connect(socket).await.with_context(cannot)?;
     let endpoint = Endpoint::from_static("http://workload-api");
     let channel = channel::over(stream, endpoint).await.with_context(cannot)?;
-    let mut client = SpiffeWorkloadApiClient::new(channel).max_decoding_message_size(MAX_ANSWER);
-    let mut request = Request::new(X509svidRequest {});
+    Ok(SpiffeWorkloadApiClient::new(channel).max_decoding_message_size(MAX_ANSWER))
+}
+
+fn from_a_workload<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
     request.metadata_mut().insert(SECURITY_HEADER, MetadataValue::from_static("true"));
-    Ok(client.fetch_x509svid(request).await.map_err(agent_error)?.into_inner())
+    request
 }
 
 /// The agent's status as an error. `PermissionDenied` is the status of a workload that is not registered yet, so it is

@@ -4,6 +4,7 @@
 mod binding;
 mod cached;
 mod claims;
+mod internal;
 mod places;
 mod signatures;
 

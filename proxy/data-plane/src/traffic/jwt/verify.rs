@@ -107,6 +107,9 @@ fn by_rule(
     if !jws.is_signed_by(key) {
         return Err(TokenRefusal::Signature);
     }
+    if let policy::KeySource::MeshBundle(domain) = source {
+        check_internal(jws, said, domain)?;
+    }
     let audiences = audiences(said, rule)?;
     let subject = text(said, "sub")?.map(str::to_owned);
     let expires = seconds(said, "exp")?.ok_or(TokenRefusal::Claims("no `exp`"))?;
@@ -120,6 +123,33 @@ fn by_rule(
         claims: split_lists(&rule.jwt, said.clone()),
     };
     Ok(VerifiedToken { rule: rule.clone(), bound: bound(said)?, claims, made, expires, not_before })
+}
+
+/// A token of the mesh names who acts for its subject (RFC 8693 §4.1), a workload of the own trust domain, and says that
+/// it is a JWT. So a workload's own JWT-SVID, which the same keys sign, is nobody's user.
+fn check_internal(
+    jws: &Jws<'_>,
+    said: &Map<String, Value>,
+    domain: &identity::TrustDomain,
+) -> Result<(), TokenRefusal> {
+    let kind = jws.header().get("typ").and_then(Value::as_str);
+    if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case("jwt")) {
+        return Err(TokenRefusal::Malformed("a token of the mesh whose `typ` is not JWT"));
+    }
+    match acts_for(said, domain) {
+        true => Ok(()),
+        false => Err(TokenRefusal::Claims("no `act` of a workload of the own trust domain")),
+    }
+}
+
+/// Whether a workload of this trust domain is the current actor.
+pub(in crate::traffic) fn acts_for(
+    said: &Map<String, Value>,
+    domain: &identity::TrustDomain,
+) -> bool {
+    let actor = said.get("act").and_then(|act| act.get("sub")).and_then(Value::as_str);
+    let actor = actor.and_then(|actor| identity::SpiffeId::parse(actor).ok());
+    actor.is_some_and(|actor| actor.trust_domain() == domain.as_str())
 }
 
 fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<Option<&'c str>, TokenRefusal> {

@@ -54,6 +54,7 @@ fn made() -> IssuedFiles {
 
 fn files(crl: Option<&str>, federated: &[&str]) -> IdentityFiles {
     IdentityFiles {
+        jwt_bundle: None,
         certificate: "tls.crt".into(),
         key: "tls.key".into(),
         bundle: "ca.crt".into(),

@@ -1,0 +1,82 @@
+//! Tokens that the mesh itself issues: verified with the keys of the own trust domain alone.
+
+use crate::traffic::jwt::tests::*;
+
+const INTERNAL: &str = "{issuer: 'spiffe://cluster.local'}";
+const CART: &str = "spiffe://cluster.local/ns/shop/sa/cart";
+
+fn internal(changes: Value) -> Value {
+    let mut said = claims(json!({
+        "iss": "spiffe://cluster.local",
+        "aud": CART,
+        "act": {"sub": "spiffe://cluster.local/ns/edge/sa/gateway"},
+    }));
+    for (name, value) in changes.as_object().unwrap() {
+        said[name] = value.clone();
+    }
+    said
+}
+
+#[test]
+fn s39_claims_of_an_internal_token() {
+    let world = TokenFixture::new(INTERNAL, "");
+    let source = &world.rules.rules()[0].jwt.keys;
+    assert!(matches!(source, KeySource::MeshBundle(domain) if domain.as_str() == "cluster.local"));
+    let typed = json!({"alg": "ES256", "kid": "k1", "typ": "JWT"});
+    for (row, header, changes, expect) in [
+        ("for this workload", &typed, json!({}), "alice"),
+        ("for the trust domain", &typed, json!({"aud": ["spiffe://cluster.local"]}), "alice"),
+        (
+            "a service that was skipped",
+            &typed,
+            json!({"aud": "spiffe://cluster.local/ns/shop/sa/payments"}),
+            "token_audience",
+        ),
+        (
+            "for a name that begins like ours",
+            &typed,
+            json!({"aud": format!("{CART}2")}),
+            "token_audience",
+        ),
+        ("for nobody", &typed, json!({"aud": null}), "token_claims"),
+        ("expired", &typed, json!({"exp": NOW - 60}), "token_expired"),
+        (
+            "of another mesh",
+            &typed,
+            json!({"iss": "spiffe://partner.example"}),
+            "token_issuer_unknown",
+        ),
+        ("nobody acts: a workload's own JWT-SVID", &typed, json!({"act": null}), "token_claims"),
+        ("the actor is no workload", &typed, json!({"act": {"sub": "alice"}}), "token_claims"),
+        (
+            "the actor is of another mesh",
+            &typed,
+            json!({"act": {"sub": "spiffe://partner.example/ns/a/sa/b"}}),
+            "token_claims",
+        ),
+        ("no `typ`", &json!({"alg": "ES256", "kid": "k1"}), json!({}), "token_malformed"),
+        (
+            "an access token of OAuth",
+            &json!({"alg": "ES256", "kid": "k1", "typ": "at+jwt"}),
+            json!({}),
+            "token_malformed",
+        ),
+    ] {
+        let token = signer().token(header.clone(), internal(changes));
+        assert_eq!(world.who_bears(&token), expect, "{row}");
+    }
+    let other = TestSigner::p256();
+    let forged = other.token(typed.clone(), internal(json!({})));
+    assert_eq!(world.who_bears(&forged), "token_signature");
+}
+
+/// Audiences that the rule names stand in the place of the workload's own name.
+#[test]
+fn a_rule_may_name_other_audiences() {
+    let world = TokenFixture::new("{issuer: 'spiffe://cluster.local', audiences: [carts]}", "");
+    let typed = json!({"alg": "ES256", "kid": "k1", "typ": "JWT"});
+    let bears = |aud: &str| {
+        world.who_bears(&signer().token(typed.clone(), internal(json!({ "aud": aud }))))
+    };
+    assert_eq!((bears("carts"), bears(CART)), ("alice".into(), "token_audience".into()));
+}
