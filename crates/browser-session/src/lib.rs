@@ -23,6 +23,9 @@ mod session_cookies;
 mod session_id;
 mod set_cookie;
 
+#[cfg(test)]
+mod tests;
+
 pub use cookie_header::{OUR_PREFIX, RequestCookies};
 pub use flow::{FLOW_SECONDS, MalformedFlow, SignInFlow, StepUpDemand};
 pub use flow_cookie::{FlowCookie, FlowId, MOST_FLOWS};

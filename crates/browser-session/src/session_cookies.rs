@@ -97,7 +97,7 @@ impl SessionCookies {
         before: &RequestCookies<'_>,
     ) -> Result<Vec<String>, TooManyCookies> {
         let pieces: Vec<&[u8]> = sealed.as_bytes().chunks(CHUNK).collect();
-        let needed = pieces.len().max(1);
+        let needed = pieces.len();
         if needed > self.allowed {
             return Err(TooManyCookies { needed, allowed: self.allowed });
         }

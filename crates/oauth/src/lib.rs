@@ -34,6 +34,11 @@ mod signature;
 mod token_answer;
 mod token_request;
 
+#[cfg(test)]
+mod test_provider;
+#[cfg(test)]
+mod tests;
+
 pub use assertion::{AssertionKey, AssertionKeyError};
 pub use authorization::{AuthorizationRequest, CodeVerifier};
 pub use callback::{CallbackError, CallbackQuery, Outcome};
