@@ -74,16 +74,17 @@ fn each_layer(
     text: &str,
     check: fn(&[u8]) -> Result<(), ReturnTargetError>,
 ) -> Result<(), ReturnTargetError> {
+    if text.split('%').skip(1).any(|after| escaped_byte(after.as_bytes()).is_none()) {
+        return Err(ReturnTargetError::Escape);
+    }
     let mut bytes = text.as_bytes().to_vec();
-    for round in 0..=MOST_ROUNDS {
+    for _ in 0..=MOST_ROUNDS {
         check(&bytes)?;
-        match undone(&bytes) {
-            // The outermost layer is what stands in the URL: there a lone `%` is a mistake. Further in it is a sign.
-            None if round == 0 => return Err(ReturnTargetError::Escape),
-            None => return Ok(()),
-            Some(next) if next == bytes => return Ok(()),
-            Some(next) => bytes = next,
+        let next = undone(&bytes);
+        if next == bytes {
+            return Ok(());
         }
+        bytes = next;
     }
     Err(ReturnTargetError::Escape)
 }
@@ -114,21 +115,23 @@ fn check_query(query: &[u8]) -> Result<(), ReturnTargetError> {
     if control { Err(ReturnTargetError::Character) } else { Ok(()) }
 }
 
-/// With one layer of escapes undone. `None`: one of them is broken.
-fn undone(text: &[u8]) -> Option<Vec<u8>> {
+/// With one layer of escapes undone. A `%` that escapes nothing stays: further in it may be a sign of its own, beside
+/// others that are still undone by some.
+fn undone(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.iter().copied();
-    while let Some(byte) = rest.next() {
-        out.push(match byte {
-            b'%' => (hex(rest.next()?)? << 4) | hex(rest.next()?)?,
-            _ => byte,
-        });
+    let mut rest = text;
+    while let Some((byte, after)) = rest.split_first() {
+        let escaped = if *byte == b'%' { escaped_byte(after) } else { None };
+        out.push(escaped.unwrap_or(*byte));
+        rest = after.get(if escaped.is_some() { 2 } else { 0 }..).unwrap_or_default();
     }
-    Some(out)
+    out
 }
 
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+/// The byte that two hexadecimal digits at the head of a text mean.
+fn escaped_byte(text: &[u8]) -> Option<u8> {
+    let digit = |at: usize| char::from(*text.get(at)?).to_digit(16);
+    u8::try_from(digit(0)? * 16 + digit(1)?).ok()
 }
 
 /// A query may hold what only its app may know.
