@@ -21,7 +21,7 @@ pub use exercise::{exercise, exercise_for_seconds};
 pub type Target = fn(&[u8]);
 
 /// Every target by name; the names are those of `fuzz_targets/` and `seeds/`.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 29] = [
     ("config", targets::config),
     ("resources", targets::resources),
     ("spiffe_id", targets::spiffe_id),
@@ -39,4 +39,16 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("traceparent", targets::traceparent),
     ("proxy_protocol", targets::proxy_protocol),
     ("store_reply", targets::store_reply),
+    ("provider_metadata", targets::provider_metadata),
+    ("oauth_callback", targets::oauth_callback),
+    ("oauth_error", targets::oauth_error),
+    ("token_answer", targets::token_answer),
+    ("id_token", targets::id_token),
+    ("logout_token", targets::logout_token),
+    ("introspection_answer", targets::introspection_answer),
+    ("sealed_cookie", targets::sealed_cookie),
+    ("session", targets::session),
+    ("sign_in_flow", targets::sign_in_flow),
+    ("return_target", targets::return_target),
+    ("cookie_header", targets::cookie_header),
 ];

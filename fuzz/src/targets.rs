@@ -1,8 +1,10 @@
 //! The bodies of the targets, each with its invariants.
 
+mod browsers;
 mod files;
 mod gate;
 mod names;
+mod oauth;
 mod raw;
 mod review;
 mod service;
@@ -10,9 +12,14 @@ mod stores;
 mod tokens;
 mod traces;
 
+pub use browsers::{cookie_header, return_target, sealed_cookie, session, sign_in_flow};
 pub use files::{config, resources};
 pub use gate::gate;
 pub use names::{crl, leaf, path, spiffe_id};
+pub use oauth::{
+    id_token, introspection_answer, logout_token, oauth_callback, oauth_error, provider_metadata,
+    token_answer,
+};
 pub use raw::{client_hello, proxy_protocol, raw_http1, sniff};
 pub use review::review;
 pub use service::service;
