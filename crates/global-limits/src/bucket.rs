@@ -1,9 +1,8 @@
 //! A caller's key as a key of the store.
 
 use aws_lc_rs::digest::{SHA256, digest};
+use redis_link::Slot;
 
-/// How many slots a Redis Cluster has (its specification, "Key distribution model").
-const SLOTS: u16 = 16_384;
 /// Of the digest, bytes: nobody finds two keys that share 128 bits by trying.
 const KEPT: usize = 16;
 
@@ -11,7 +10,7 @@ const KEPT: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bucket {
     key: Vec<u8>,
-    slot: u16,
+    slot: Slot,
 }
 
 impl Bucket {
@@ -36,9 +35,7 @@ impl Bucket {
     }
 
     fn named(key: Vec<u8>) -> Self {
-        // Without its braces, which prefixes cannot hold.
-        let tag = key.get(1..key.len().saturating_sub(1)).unwrap_or_default();
-        Self { slot: crc16(tag) % SLOTS, key }
+        Self { slot: Slot::of(&key), key }
     }
 
     /// Its name in the store.
@@ -47,22 +44,13 @@ impl Bucket {
     }
 
     /// Its slot in a Cluster.
-    pub(crate) fn slot(&self) -> u16 {
+    pub(crate) fn slot(&self) -> Slot {
         self.slot
     }
 }
 
 fn hex(nibble: u8) -> u8 {
     if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
-}
-
-/// CRC16 as a Cluster counts it: XMODEM, polynomial 0x1021 (its specification, appendix A).
-fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| {
-        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
-            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
-        })
-    })
 }
 
 #[cfg(test)]
@@ -77,12 +65,5 @@ mod tests {
         assert_ne!(bucket, Bucket::of("postern:rl", b"anne"));
         assert_ne!(bucket, Bucket::of("other:rl", b"ann"));
         assert_eq!(Bucket::probe("postern:rl").key(), b"{postern:rl:probe}");
-    }
-
-    #[test]
-    fn slots_as_the_cluster_counts_them() {
-        // The check value of the specification, and `CLUSTER KEYSLOT`.
-        assert_eq!(crc16(b"123456789"), 0x31c3);
-        assert_eq!(Bucket::named(b"{foo}".to_vec()).slot(), 12_182);
     }
 }

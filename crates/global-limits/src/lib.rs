@@ -7,13 +7,8 @@
 //! | step | file | bound |
 //! |---|---|---|
 //! | a caller's key as a key of the store | `bucket` | 128 bits of SHA-256: keys of callers stay out of the store |
-//! | which node | `nodes` | one, or a Cluster's: 64 nodes, learned from redirects |
-//! | whether it is asked at all | `circuit` | open after 5 failures in a row, tried once a second |
-//! | on to its connection | `link`, in a `thread` of its own | 1,024 that wait; one more is an error at once |
-//! | many at once on one connection | `link::pipeline` | 1,024 under way; silence ends it |
 //! | the script | `script`, `gcra.lua` | one key, which expires when it says nothing more |
-//! | its answer | `reply` | 4 KiB; what is none ends the connection |
-//! | all of it, connecting included | [`GlobalLimits::decide`] | [`StoreSettings::timeout`], 20 ms |
+//! | to the store and back, connecting included | [`redis_link`] | [`StoreSettings::timeout`], 20 ms |
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -33,21 +28,13 @@
 //! # }
 //! ```
 
-mod address;
 mod bucket;
-mod circuit;
-mod error;
 mod limits;
-mod link;
-mod nodes;
-pub mod reply;
 mod script;
-mod settings;
-mod standing;
-mod thread;
 
-pub use address::{AddressError, StoreAddress};
-pub use error::{SettingsError, StoreError};
 pub use limits::GlobalLimits;
 pub use rate_limit::{Decision, Quota};
-pub use settings::{Dial, Dialled, StoreSettings, StoreTls, plain_dial};
+pub use redis_link::{
+    AddressError, Dial, Dialled, SettingsError, StoreAddress, StoreError, StoreSettings, StoreTls,
+    plain_dial,
+};

@@ -1,33 +1,17 @@
-//! The script, the commands that run it, and what its answer means.
+//! The script, what it is told, and what its answer means.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use rate_limit::{Decision, Quota};
-
-use crate::bucket::Bucket;
+use redis_link::{Command, Script};
 
 /// What runs in the store.
-const SCRIPT: &str = include_str!("gcra.lua");
-/// Its name there: SHA-1, as `EVALSHA` wants it. Nothing is proved by it.
-static SCRIPT_NAME: LazyLock<String> = LazyLock::new(|| {
-    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, SCRIPT.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-});
+static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("gcra.lua")));
 /// A request takes at least so long, as [`rate_limit`] has it: nanoseconds.
 const SHORTEST_INTERVAL: u64 = 1_000;
 /// A bucket is filled in at most so long, nanoseconds: 146 years, which Lua and `PX` can both count.
 const LONGEST_WHOLE: u64 = 1 << 62;
-
-/// How the store is asked for the script.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Call {
-    /// By its name: short.
-    ByName,
-    /// With its text, which the store then knows by name.
-    WithText,
-}
 
 /// What a bucket holds, in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,30 +37,14 @@ impl Measure {
         Self { interval: SHORTEST_INTERVAL, whole: SHORTEST_INTERVAL }
     }
 
-    /// The command that takes one request of the bucket.
-    pub(crate) fn take(self, call: Call, bucket: &Bucket) -> Vec<u8> {
-        self.command(call, bucket, &self.interval.to_string())
+    /// Takes one request of a bucket.
+    pub(crate) fn take(self) -> Words {
+        Words { whole: self.whole.to_string(), step: self.interval.to_string() }
     }
 
-    /// The command that gives one back.
-    pub(crate) fn give_back(self, call: Call, bucket: &Bucket) -> Vec<u8> {
-        self.command(call, bucket, &format!("-{}", self.interval))
-    }
-
-    fn command(self, call: Call, bucket: &Bucket, step: &str) -> Vec<u8> {
-        let (verb, script) = match call {
-            Call::ByName => ("EVALSHA", SCRIPT_NAME.as_str()),
-            Call::WithText => ("EVAL", SCRIPT),
-        };
-        let whole = self.whole.to_string();
-        command(&[
-            verb.as_bytes(),
-            script.as_bytes(),
-            b"1",
-            bucket.key(),
-            whole.as_bytes(),
-            step.as_bytes(),
-        ])
+    /// Gives one back.
+    pub(crate) fn give_back(self) -> Words {
+        Words { whole: self.whole.to_string(), step: format!("-{}", self.interval) }
     }
 
     /// What the two numbers of an answer mean; none where they mean nothing.
@@ -101,18 +69,22 @@ impl Measure {
     }
 }
 
-/// A command as the protocol has it: a list of strings, each with its length.
-pub(crate) fn command(words: &[&[u8]]) -> Vec<u8> {
-    // A length has at most 20 digits, and 5 bytes around it.
-    let length = words.iter().map(|word| word.len() + 25).sum::<usize>() + 25;
-    let mut bytes = Vec::with_capacity(length);
-    bytes.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
-    for word in words {
-        bytes.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
-        bytes.extend_from_slice(word);
-        bytes.extend_from_slice(b"\r\n");
+/// What the script is told.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Words {
+    whole: String,
+    step: String,
+}
+
+impl Words {
+    pub(crate) fn arguments(&self) -> [&[u8]; 2] {
+        [self.whole.as_bytes(), self.step.as_bytes()]
     }
-    bytes
+}
+
+/// The command that runs the script over one bucket.
+pub(crate) fn command<'a>(bucket: &'a [&'a [u8]; 1], arguments: &'a [&'a [u8]; 2]) -> Command<'a> {
+    Command::Script { script: &SCRIPT, keys: bucket, arguments }
 }
 
 #[cfg(test)]
@@ -161,16 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn commands_as_the_protocol_has_them() {
-        assert_eq!(command(&[b"AUTH", b"a\r\nb"]), b"*2\r\n$4\r\nAUTH\r\n$4\r\na\r\nb\r\n");
-        let bucket = Bucket::probe("p");
-        let text = String::from_utf8(Measure::probe().take(Call::ByName, &bucket)).unwrap();
-        let end = "\r\n$1\r\n1\r\n$9\r\n{p:probe}\r\n$4\r\n1000\r\n$4\r\n1000\r\n";
-        assert!(
-            text.starts_with("*6\r\n$7\r\nEVALSHA\r\n$40\r\n") && text.ends_with(end),
-            "{text}"
-        );
-        let text = String::from_utf8(Measure::probe().give_back(Call::WithText, &bucket)).unwrap();
-        assert!(text.contains(SCRIPT) && text.ends_with("$5\r\n-1000\r\n"), "{text}");
+    fn what_the_script_is_told() {
+        let arguments = |words: Words| [words.whole, words.step];
+        assert_eq!(arguments(Measure::probe().take()), ["1000", "1000"]);
+        assert_eq!(arguments(measure(2, 1, 3).give_back()), ["1500000000", "-500000000"]);
     }
 }

@@ -1,6 +1,6 @@
-//! The store of global limits.
+//! What a store answers.
 
-use global_limits::reply::{self, LONGEST_REPLY, MOST_NUMBERS, Reply};
+use redis_link::reply::{self, LONGEST_REPLY, MOST_NUMBERS, Reply};
 
 /// Answers of a Redis: however the bytes arrive, there is one verdict; it is given before they are many; an error fits a
 /// log line.

@@ -8,13 +8,15 @@ use back_off::spread;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::StoreError;
 use crate::circuit::Circuit;
-use crate::{StoreError, StoreSettings};
+use crate::settings::Setup;
 
-/// Shared by the decisions and the connection of one node.
+/// Shared by those that ask and the connection of one node.
 #[derive(Debug)]
 pub(crate) struct Standing {
     address: Arc<str>,
+    purpose: &'static str,
     half_open_after: Duration,
     connected: AtomicBool,
     circuit: Mutex<Circuit>,
@@ -25,9 +27,11 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    pub(crate) fn new(address: Arc<str>, settings: &StoreSettings) -> Self {
+    pub(crate) fn new(address: Arc<str>, setup: &Setup) -> Self {
+        let settings = &setup.settings;
         Self {
             address,
+            purpose: setup.purpose,
             half_open_after: settings.half_open_after,
             connected: AtomicBool::new(false),
             circuit: Mutex::new(Circuit::new(settings.failures_to_open.get())),
@@ -51,12 +55,12 @@ impl Standing {
         self.connected.load(Relaxed) && self.is_closed()
     }
 
-    /// A decision was answered.
+    /// A command was answered.
     pub(crate) fn answered(&self) {
         self.circuit.lock().answered();
     }
 
-    /// A decision was not answered, or refused.
+    /// A command was not answered, or refused.
     pub(crate) fn failed(&self, error: &StoreError) {
         if self.circuit.lock().failed(Instant::now(), self.wait()) {
             self.opened.notify_one();
@@ -64,7 +68,7 @@ impl Standing {
         }
     }
 
-    /// A connection was made, and the script ran on it.
+    /// A connection was made, and the probe ran on it.
     pub(crate) fn connected(&self) {
         self.connected.store(true, Relaxed);
         self.close();
@@ -102,7 +106,7 @@ impl Standing {
     pub(crate) fn tell_trouble(&self, error: &StoreError) {
         let mut trouble = self.trouble.lock();
         if trouble.is_none() {
-            tracing::warn!(store = %self.address, %error, "the store of global limits is away");
+            tracing::warn!(store = %self.address, %error, "the store of {} is away", self.purpose);
         }
         *trouble = Some(error.clone());
     }
@@ -110,7 +114,7 @@ impl Standing {
     fn close(&self) {
         self.circuit.lock().close();
         if self.trouble.lock().take().is_some() {
-            tracing::info!(store = %self.address, "the store of global limits is back");
+            tracing::info!(store = %self.address, "the store of {} is back", self.purpose);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The nodes of a store: one, or those of a Redis Cluster, which say themselves who has which slot.
 //!
 //! Nothing is asked about the Cluster beforehand: a node that has not got a slot answers with the one that has
-//! (`MOVED`), which is remembered. That needs no more permissions than the script does, and is right at every moment.
+//! (`MOVED`), which is remembered. That needs no more permissions than our commands do, and is right at every moment.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,15 +10,16 @@ use parking_lot::RwLock;
 use tokio::runtime::Handle;
 
 use crate::link::Node;
-use crate::{StoreAddress, StoreSettings};
+use crate::settings::Setup;
+use crate::{Slot, StoreAddress};
 
-/// Nodes that redirects may name, beside those that were set: more masters than a store of limits will ever need.
+/// Nodes that redirects may name, beside those that were set: more masters than any store of ours will ever need.
 const MOST_LEARNED: usize = 64;
 
 /// All nodes that are known.
 #[derive(Debug)]
 pub(crate) struct Nodes {
-    settings: Arc<StoreSettings>,
+    setup: Arc<Setup>,
     runtime: Handle,
     first: Vec<Arc<Node>>,
     learned: RwLock<Learned>,
@@ -54,27 +55,26 @@ impl<'a> Redirect<'a> {
 
 impl Nodes {
     /// Begins to connect to those that were set.
-    pub(crate) fn start(settings: StoreSettings, runtime: Handle) -> Self {
-        let settings = Arc::new(settings);
-        let start =
-            |address: &StoreAddress| Node::start(address.clone(), &settings, &runtime).into();
-        let first = settings.addresses.iter().map(start).collect();
-        Self { settings, runtime, first, learned: RwLock::default() }
+    pub(crate) fn start(setup: Setup, runtime: Handle) -> Self {
+        let setup = Arc::new(setup);
+        let start = |address: &StoreAddress| Node::start(address.clone(), &setup, &runtime).into();
+        let first = setup.settings.addresses.iter().map(start).collect();
+        Self { setup, runtime, first, learned: RwLock::default() }
     }
 
-    pub(crate) fn settings(&self) -> &StoreSettings {
-        &self.settings
+    pub(crate) fn setup(&self) -> &Setup {
+        &self.setup
     }
 
     /// Who is asked for a slot: the node that was last told to have it, or any of the first ones, which will say. None
     /// where none of them is asked.
-    pub(crate) fn of(&self, slot: u16) -> Option<Arc<Node>> {
-        if let Some(node) = self.learned.read().slots.get(&slot)
+    pub(crate) fn of(&self, slot: Slot) -> Option<Arc<Node>> {
+        if let Some(node) = self.learned.read().slots.get(&slot.number())
             && node.standing().is_closed()
         {
             return Some(Arc::clone(node));
         }
-        let begin = usize::from(slot) % self.first.len().max(1);
+        let begin = usize::from(slot.number()) % self.first.len().max(1);
         let others = self.first.iter().cycle().skip(begin).take(self.first.len());
         others.filter(|node| node.standing().is_closed()).map(Arc::clone).next()
     }
@@ -85,13 +85,13 @@ impl Nodes {
         &self,
         redirect: Redirect<'_>,
         from: &Node,
-        slot: u16,
+        slot: Slot,
     ) -> Option<Arc<Node>> {
         let address = from.address().redirected(redirect.to)?;
         let mut learned = self.learned.write();
         let node = self.known(&mut learned, address)?;
         if !redirect.asking {
-            learned.slots.insert(slot, Arc::clone(&node));
+            learned.slots.insert(slot.number(), Arc::clone(&node));
         }
         Some(node)
     }
@@ -107,7 +107,7 @@ impl Nodes {
         if learned.nodes.len() >= MOST_LEARNED {
             return None;
         }
-        let node = Arc::new(Node::start(address.clone(), &self.settings, &self.runtime));
+        let node = Arc::new(Node::start(address.clone(), &self.setup, &self.runtime));
         learned.nodes.insert(address, Arc::clone(&node));
         Some(node)
     }

@@ -1,6 +1,6 @@
 //! Whether a node of the store is asked at all. There is no clock in it: moments are handed in.
 //!
-//! Closed, every decision asks. After so many failures in a row it opens, and nobody asks; then *one trial at a time*
+//! Closed, every question is asked. After so many failures in a row it opens, and nobody asks; then *one trial at a time*
 //! is made, by the connection and not by anybody's request, until one is answered in time.
 
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ impl Circuit {
         Self { failures_to_open, state: State::Closed { failures: 0 } }
     }
 
-    /// Whether decisions ask.
+    /// Whether it is asked.
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed { .. })
     }
@@ -37,7 +37,7 @@ impl Circuit {
         }
     }
 
-    /// A decision was answered. One that was asked before the circuit opened does not close it: it says nothing about
+    /// A question was answered. One that was asked before the circuit opened does not close it: it says nothing about
     /// those that were not answered after it.
     pub(crate) fn answered(&mut self) {
         if let State::Closed { failures } = &mut self.state {
@@ -45,7 +45,7 @@ impl Circuit {
         }
     }
 
-    /// A decision was not answered, or refused. Whether the circuit opens by it: the first trial is due after `wait`.
+    /// A question was not answered, or refused. Whether the circuit opens by it: the first trial is due after `wait`.
     pub(crate) fn failed(&mut self, now: Instant, wait: Duration) -> bool {
         let State::Closed { failures } = &mut self.state else { return false };
         *failures = failures.saturating_add(1);

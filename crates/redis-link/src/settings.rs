@@ -39,13 +39,14 @@ pub struct StoreSettings {
     pub password: Option<Zeroizing<String>>,
     /// Default: plaintext.
     pub tls: Option<StoreTls>,
-    /// The longest that a decision may take, connecting included: 1 ms to 1 s. Default 20 ms.
+    /// The longest that an answer may take, connecting included: 1 ms to 1 s. Default 20 ms.
     pub timeout: Duration,
     /// Failures in a row after which the store is not asked. Default 5.
     pub failures_to_open: NonZeroU32,
     /// How long it is not asked then until it is tried: 100 ms to 1 min, spread by a tenth. Default 1 s.
     pub half_open_after: Duration,
-    /// What its keys begin with, without the brace before it: 1 to 64 of `a-z A-Z 0-9 : . _ -`. Default `postern:rl`.
+    /// What its keys begin with, without the brace before it: 1 to 64 of `a-z A-Z 0-9 : . _ -`. Default
+    /// `postern:rl`, that of limits.
     pub key_prefix: String,
     /// How sockets are opened. Default [`plain_dial`].
     pub dial: Dial,
@@ -58,6 +59,16 @@ pub struct StoreTls {
     pub config: Arc<ClientConfig>,
     /// The name that the certificate of every node has to have. Default: the host of its address.
     pub server_name: Option<ServerName<'static>>,
+}
+
+/// What everything about one store shares.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) settings: StoreSettings,
+    /// What the store is for, in log lines.
+    pub(crate) purpose: &'static str,
+    /// The command that has to work, as the protocol has it.
+    pub(crate) probe: Vec<u8>,
 }
 
 impl StoreSettings {

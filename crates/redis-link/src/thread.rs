@@ -17,10 +17,10 @@ pub(crate) struct Thread {
 ///
 /// # Errors
 /// The operating system's: no thread, or no descriptors.
-pub(crate) fn start() -> io::Result<(Thread, Handle)> {
+pub(crate) fn start(name: &str) -> io::Result<(Thread, Handle)> {
     let (ends, ended) = oneshot::channel::<Infallible>();
     let (started, starts) = sync_channel(1);
-    std::thread::Builder::new().name("limits".into()).spawn(move || {
+    std::thread::Builder::new().name(name.into()).spawn(move || {
         let runtime = match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return drop(started.send(Err(error))),

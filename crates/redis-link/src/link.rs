@@ -1,6 +1,6 @@
-//! One connection to one node, kept up by a task of its own: whoever decides puts a command into its queue.
+//! One connection to one node, kept up by a task of its own: whoever asks puts a command into its queue.
 //!
-//! The task connects at once, before anybody decides, and again whenever the connection breaks. Meanwhile decisions
+//! The task connects at once, before anybody asks, and again whenever the connection breaks. Meanwhile questions
 //! wait no longer than their own deadline; between two tries they are told at once why there is no connection.
 
 mod connect;
@@ -14,17 +14,16 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::bucket::Bucket;
 use crate::reply::Reply;
-use crate::script::{Call, Measure};
+use crate::settings::Setup;
 use crate::standing::Standing;
-use crate::{StoreAddress, StoreError, StoreSettings};
+use crate::{StoreAddress, StoreError};
 
-/// Commands that wait for the connection: at 50,000 decisions a second those of 20 ms.
+/// Commands that wait for the connection: at 50,000 a second those of 20 ms.
 const MOST_WAITING: usize = 1_024;
 /// The first wait after a connection that could not be made, or did not last.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
-/// The longest: when the store is back, decisions are back within two seconds.
+/// The longest: when the store is back, answers are back within two seconds.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// A command, and who waits for its answer.
@@ -50,7 +49,7 @@ impl Ask {
     }
 }
 
-/// A node, as those that decide see it. Its connection ends with it.
+/// A node, as those that ask see it. Its connection ends with it.
 #[derive(Debug)]
 pub(crate) struct Node {
     address: StoreAddress,
@@ -70,20 +69,20 @@ impl Node {
     /// Begins to connect.
     pub(crate) fn start(
         address: StoreAddress,
-        settings: &Arc<StoreSettings>,
+        setup: &Arc<Setup>,
         runtime: &tokio::runtime::Handle,
     ) -> Self {
-        let standing = Arc::new(Standing::new(address.to_string().into(), settings));
+        let standing = Arc::new(Standing::new(address.to_string().into(), setup));
         let (asks, queue) = mpsc::channel(MOST_WAITING);
         let link = Link {
             address: address.clone(),
-            settings: Arc::clone(settings),
+            setup: Arc::clone(setup),
             standing: Arc::clone(&standing),
             asks: queue,
         };
-        let trials = try_when_due(Arc::clone(&standing), asks.clone(), Arc::clone(settings));
+        let trials = try_when_due(Arc::clone(&standing), asks.clone(), Arc::clone(setup));
         let tasks = runtime.spawn(async move { tokio::join!(link.keep(), trials) }).abort_handle();
-        Self { address, asks, standing, tasks, timeout: settings.timeout }
+        Self { address, asks, standing, tasks, timeout: setup.settings.timeout }
     }
 
     /// Where it is.
@@ -142,18 +141,13 @@ async fn ask(
 }
 
 /// Makes the trials of an open circuit, so that nobody's request has to.
-async fn try_when_due(
-    standing: Arc<Standing>,
-    asks: mpsc::Sender<Ask>,
-    settings: Arc<StoreSettings>,
-) {
-    let bucket = Bucket::probe(&settings.key_prefix);
+async fn try_when_due(standing: Arc<Standing>, asks: mpsc::Sender<Ask>, setup: Arc<Setup>) {
+    let timeout = setup.settings.timeout;
     loop {
         standing.trial_due().await;
-        let command = Measure::probe().take(Call::WithText, &bucket);
-        let asked = ask(&asks, command, false, standing.address());
-        let answered = tokio::time::timeout(settings.timeout, asked).await;
-        let answered = answered.unwrap_or(Err(StoreError::Timeout(settings.timeout)));
+        let asked = ask(&asks, setup.probe.clone(), false, standing.address());
+        let answered = tokio::time::timeout(timeout, asked).await;
+        let answered = answered.unwrap_or(Err(StoreError::Timeout(timeout)));
         standing.tried(answered.and_then(|reply| connect::is_served(&reply, standing.address())));
     }
 }
@@ -161,7 +155,7 @@ async fn try_when_due(
 /// The task's side.
 struct Link {
     address: StoreAddress,
-    settings: Arc<StoreSettings>,
+    setup: Arc<Setup>,
     standing: Arc<Standing>,
     asks: mpsc::Receiver<Ask>,
 }
@@ -183,7 +177,7 @@ impl Link {
 
     /// Until the connection breaks, or cannot be made.
     async fn connect_and_carry(&mut self) -> StoreError {
-        let stream = match connect::connect(&self.address, &self.settings).await {
+        let stream = match connect::connect(&self.address, &self.setup).await {
             Ok(stream) => stream,
             Err(error) => {
                 self.standing.tell_trouble(&error);
@@ -191,8 +185,8 @@ impl Link {
             }
         };
         self.standing.connected();
-        // A store that is only slow is not left for it: every decision has its own deadline.
-        let silence = (5 * self.settings.timeout).max(Duration::from_millis(500));
+        // A store that is only slow is not left for it: every question has its own deadline.
+        let silence = (5 * self.setup.settings.timeout).max(Duration::from_millis(500));
         let reason =
             pipeline::carry(stream, &mut self.asks, self.standing.address(), silence).await;
         unreachable_for(self.standing.address(), &reason)

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use super::connect::Duplex;
 use super::{Ask, unreachable_for};
 use crate::StoreError;
+use crate::command::words_of;
 use crate::reply::{self, Reply};
-use crate::script::command;
 
 /// Commands on their way at once. What is more waits in the queue.
 const MOST_UNDERWAY: usize = 1_024;
@@ -88,7 +88,7 @@ impl Underway {
     }
 
     fn begin(&mut self, ask: Ask, unsent: &mut Unsent) {
-        // Its deadline has passed: a request that was decided without the store is not counted there.
+        // Its deadline has passed: whoever asked goes on without it.
         if ask.is_forgotten() {
             return;
         }
@@ -96,7 +96,7 @@ impl Underway {
             self.heard_at = Instant::now();
         }
         if ask.asking {
-            unsent.add(&command(&[b"ASKING"]));
+            unsent.add(&words_of(&[b"ASKING"]));
             self.waiting.push_back(None);
         }
         unsent.add(&ask.command);

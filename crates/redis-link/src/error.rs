@@ -1,9 +1,9 @@
-//! Why the store decided nothing.
+//! Why there is no answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why there is no decision. It comes at once, but for [`Self::Timeout`].
+/// Why there is no answer. It comes at once, but for [`Self::Timeout`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// No answer in time: the store is slow, or the way to it.
@@ -13,7 +13,7 @@ pub enum StoreError {
     #[error("the store is not asked: it failed several times in a row")]
     CircuitOpen,
     /// It is not asked: as many as may be are waiting for it.
-    #[error("the store is not asked: too many decisions wait for it")]
+    #[error("the store is not asked: too many commands wait for it")]
     Overflow,
     /// There is no connection, or it broke.
     #[error("the store at {address} cannot be reached: {reason}")]

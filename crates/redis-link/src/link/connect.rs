@@ -1,4 +1,4 @@
-//! From an address to a connection on which the script runs.
+//! From an address to a connection on which the probe runs.
 
 use std::io;
 use std::sync::Arc;
@@ -13,13 +13,12 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use super::unreachable_for;
-use crate::bucket::Bucket;
+use crate::command::words_of;
 use crate::reply::{self, Reply};
-use crate::script::{Call, Measure, command};
-use crate::settings::StoreTls;
+use crate::settings::{Setup, StoreTls};
 use crate::{StoreAddress, StoreError, StoreSettings};
 
-/// From the look-up of the name to the first answer. Longer than a decision may take: the connection is made beside
+/// From the look-up of the name to the first answer. Longer than an answer may take: the connection is made beside
 /// them, and far stores need several round trips for it.
 const DEADLINE: Duration = Duration::from_secs(1);
 /// Addresses of one name that are tried.
@@ -31,23 +30,24 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// Connects, proves who we are, and runs the script once, so that a user who may not, or a replica that cannot write,
-/// is known before anybody decides.
+/// Connects, proves who we are, and runs the probe once, so that a user who may not, or a replica that cannot write,
+/// is known before anybody asks.
 ///
 /// # Errors
 /// [`StoreError::Unreachable`] and [`StoreError::Refused`].
 pub(super) async fn connect(
     address: &StoreAddress,
-    settings: &StoreSettings,
+    setup: &Setup,
 ) -> Result<Box<dyn Duplex>, StoreError> {
     let name: Arc<str> = address.to_string().into();
+    let settings = &setup.settings;
     let connected = async {
         let stream = dial(address, settings).await.map_err(|error| error.to_string())?;
         secure(stream, address, settings.tls.as_ref()).await
     };
     let introduced = async {
         let mut stream = connected.await.map_err(|reason| unreachable_for(&name, &reason))?;
-        introduce(&mut stream, settings, &name).await?;
+        introduce(&mut stream, setup, &name).await?;
         Ok(stream)
     };
     let late = || unreachable_for(&name, &format!("no connection within {DEADLINE:?}"));
@@ -92,11 +92,11 @@ async fn secure(
 /// All in one write, one round trip: the first answer that is an error says what is wrong.
 async fn introduce(
     stream: &mut Box<dyn Duplex>,
-    settings: &StoreSettings,
+    setup: &Setup,
     name: &Arc<str>,
 ) -> Result<(), StoreError> {
     let broken = |error: io::Error| unreachable_for(name, &error.to_string());
-    let commands = introduction(settings);
+    let commands = introduction(setup);
     for command in &commands {
         stream.write_all(command).await.map_err(broken)?;
     }
@@ -108,20 +108,20 @@ async fn introduce(
     Ok(())
 }
 
-fn introduction(settings: &StoreSettings) -> Vec<Zeroizing<Vec<u8>>> {
+fn introduction(setup: &Setup) -> Vec<Zeroizing<Vec<u8>>> {
+    let settings = &setup.settings;
     let mut commands = Vec::new();
     if let Some(password) = settings.password.as_ref().map(|password| password.as_bytes()) {
         let words = match &settings.username {
-            Some(username) => command(&[b"AUTH", username.as_bytes(), password]),
-            None => command(&[b"AUTH", password]),
+            Some(username) => words_of(&[b"AUTH", username.as_bytes(), password]),
+            None => words_of(&[b"AUTH", password]),
         };
         commands.push(words.into());
     }
     if settings.database != 0 {
-        commands.push(command(&[b"SELECT", settings.database.to_string().as_bytes()]).into());
+        commands.push(words_of(&[b"SELECT", settings.database.to_string().as_bytes()]).into());
     }
-    let bucket = Bucket::probe(&settings.key_prefix);
-    commands.push(Measure::probe().take(Call::WithText, &bucket).into());
+    commands.push(setup.probe.clone().into());
     commands
 }
 
@@ -146,7 +146,7 @@ async fn next_reply(
 }
 
 /// Whether an answer to our own try shows a store that serves. A node of a Cluster may say that another one does: it
-/// let us run the script, and only has not got that slot.
+/// let us run the command, and only has not got that slot.
 pub(super) fn is_served(reply: &Reply, name: &Arc<str>) -> Result<(), StoreError> {
     match reply {
         Reply::Error(words) if !words.starts_with("MOVED ") && !words.starts_with("ASK ") => {
