@@ -317,9 +317,21 @@ impl Resources {
         &self.sign_ins
     }
 
-    /// What is wrong with the Secrets that SignIns name: well formed, and of no use.
-    pub fn sign_in_secret_problems(&self) -> Vec<Diagnostic> {
-        self.sign_ins.iter().filter_map(|sign_in| sign_in.secret_problem(self)).collect()
+    /// What is wrong with SignIns that are well formed: with the Secrets that they name, and between two that can meet on
+    /// one host. Where somebody writes all of them, it is a mistake; in a cluster, nobody passes where a Secret is of no
+    /// use, and of two that clash the first by name holds.
+    pub fn sign_in_problems(&self) -> Vec<Diagnostic> {
+        let secrets = self.sign_ins.iter().filter_map(|sign_in| sign_in.secret_problem(self));
+        secrets.chain(crate::sign_in::clashes(self)).collect()
+    }
+
+    /// The same set, where SignIns have their Secrets and keep out of each other's way.
+    ///
+    /// # Errors
+    /// [`Self::sign_in_problems`].
+    pub fn with_usable_sign_ins(self) -> Result<Self, Diagnostics> {
+        let found = self.sign_in_problems();
+        Diagnostics::ok_unless_any(self, found)
     }
 
     /// The ClientTrafficPolicies.

@@ -4,6 +4,7 @@
 //! what is done then (cookies, redirects, calls to the provider) is not its business.
 
 mod keys;
+mod meeting;
 mod table;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use crate::token::ClaimHeader;
 use crate::{CanonicalPath, HostName};
 
 pub use keys::SessionKey;
+pub(crate) use meeting::clashes;
 pub use table::{SignInEndpoint, SignInTable};
 
 /// What one SignIn asks, with its secrets.
@@ -157,6 +159,14 @@ impl StepUp {
     }
 }
 
+impl SignInPaths {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        let Self { redirect, logout, back_channel_logout } = self;
+        [redirect, logout].into_iter().chain(back_channel_logout).map(|path| &**path)
+    }
+}
+
 impl SignInSettings {
     /// Which of its own paths this is.
     pub fn endpoint(&self, path: &CanonicalPath<'_>) -> Option<SignInEndpoint> {
@@ -179,6 +189,13 @@ impl SignInSettings {
     /// The headers (lower case) that are made of claims.
     pub fn made_headers(&self) -> impl Iterator<Item = &str> {
         self.claim_headers.iter().map(|made| &*made.header)
+    }
+
+    /// Whether both are about one target, and there about the same requests.
+    fn means_the_same_as(&self, other: &Self) -> bool {
+        self.hosts == other.hosts
+            && self.paths == other.paths
+            && self.targets.iter().any(|target| other.targets.contains(target))
     }
 
     fn takes_host(&self, host: &HostName) -> bool {
@@ -209,3 +226,6 @@ fn listener_closeness(target: &ClientTrafficTarget) -> u8 {
         (None, ListenerOwner::Gateway) => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,6 +44,11 @@ impl HostPattern {
         Ok(Self { name, port })
     }
 
+    /// What its name must be, on whatever port.
+    pub(crate) fn name(&self) -> &TextPattern {
+        &self.name
+    }
+
     pub(crate) fn matches(&self, host: &HostName) -> bool {
         self.name.matches(host.name())
             && self.port.is_none_or(|port| host.effective_port() == Some(port))

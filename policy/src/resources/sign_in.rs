@@ -274,3 +274,6 @@ fn refuse_unknown_claims(
         reader.report(value.node.mark, found, expected, Some(fix));
     }
 }
+
+#[cfg(test)]
+mod tests;
