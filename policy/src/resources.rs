@@ -317,20 +317,26 @@ impl Resources {
         &self.sign_ins
     }
 
-    /// What is wrong with SignIns that are well formed: with the Secrets that they name, and between two that can meet on
-    /// one host. Where somebody writes all of them, it is a mistake; in a cluster, nobody passes where a Secret is of no
-    /// use, and of two that clash the first by name holds.
-    pub fn sign_in_problems(&self) -> Vec<Diagnostic> {
-        let secrets = self.sign_ins.iter().filter_map(|sign_in| sign_in.secret_problem(self));
-        secrets.chain(crate::sign_in::clashes(self)).collect()
+    /// SignIns that can meet on one host and have a path or the name of their cookies in common, or say the same twice:
+    /// well formed, and never meant. Where one gets here all the same, as in a cluster of many writers, the first by name
+    /// holds.
+    pub fn sign_in_clashes(&self) -> Vec<Diagnostic> {
+        crate::sign_in::clashes(self)
     }
 
-    /// The same set, where SignIns have their Secrets and keep out of each other's way.
+    /// What is wrong with the Secrets that SignIns name, as diagnostics of these. Nobody passes where such a SignIn holds.
+    pub fn sign_in_secret_problems(&self) -> Vec<Diagnostic> {
+        self.sign_ins.iter().filter_map(|sign_in| sign_in.secret_problem(self)).collect()
+    }
+
+    /// The same set, where SignIns have what they need and keep out of each other's way: whoever writes files writes all of
+    /// them.
     ///
     /// # Errors
-    /// [`Self::sign_in_problems`].
+    /// [`Self::sign_in_secret_problems`] and [`Self::sign_in_clashes`].
     pub fn with_usable_sign_ins(self) -> Result<Self, Diagnostics> {
-        let found = self.sign_in_problems();
+        let mut found = self.sign_in_secret_problems();
+        found.extend(self.sign_in_clashes());
         Diagnostics::ok_unless_any(self, found)
     }
 

@@ -164,6 +164,11 @@ fn collect_findings(args: &CheckArgs) -> CheckFindings {
     let mut survey = policy::resources::survey(&files, &reading);
     survey.diagnostics.extend(survey.resources.hidden_destination_rules());
     survey.diagnostics.extend(survey.resources.impersonations(mesh.as_slice()));
+    survey.diagnostics.extend(survey.resources.sign_in_clashes());
+    // A cluster's Secrets are seldom among its manifests; a gateway that reads files reads them there.
+    if args.config.is_some() && served.is_some() {
+        survey.diagnostics.extend(survey.resources.sign_in_secret_problems());
+    }
     CheckFindings { diagnostics, files: files.len(), survey, forwarded_for, served }
 }
 

@@ -5,6 +5,7 @@
 //! * [`policy_tools`]: lint policies, suggest them from recorded traffic, compare two sets
 //! * [`redirect`]: the nftables rules that bring a pod's traffic to the proxy
 //! * [`api_key`]: makes API keys
+//! * [`session_key`]: makes the keys of sessions
 //! * [`await_ready`]: waits until the proxy beside us is ready
 
 pub mod api_key;
@@ -13,3 +14,4 @@ pub mod check;
 pub mod explain;
 pub mod policy_tools;
 pub mod redirect;
+pub mod session_key;

@@ -15,6 +15,7 @@ use proxy::check::CheckArgs;
 use proxy::explain::ExplainArgs;
 use proxy::policy_tools::PolicyCommand;
 use proxy::redirect::RedirectArgs;
+use proxy::session_key::SessionKeyCommand;
 use tikv_jemallocator::Jemalloc;
 
 /// A request makes some thirty small allocations on either side, in bursts of many requests at once.
@@ -73,6 +74,9 @@ enum Command {
     Policy(PolicyCommand),
     /// Load, verify, print or remove the nftables rules that send a pod's traffic to the proxy.
     Redirect(RedirectArgs),
+    /// Make the keys that the sessions of a SignIn are sealed with.
+    #[command(subcommand)]
+    SessionKey(SessionKeyCommand),
     /// Print shell completions.
     Completions {
         /// The shell.
@@ -96,6 +100,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => proxy::explain::command(&args),
         Command::Policy(command) => proxy::policy_tools::run(&command),
         Command::Redirect(args) => proxy::redirect::run(args),
+        Command::SessionKey(command) => proxy::session_key::run(&command),
         Command::Completions { shell } => {
             clap_complete::generate(
                 shell,

@@ -251,7 +251,7 @@ fn without_its_secrets_it_holds_and_says_why() {
             problem.contains(expect) && problem.is_empty() == expect.is_empty(),
             "{row}: {problem}"
         );
-        let told = resources(&text).sign_in_problems();
+        let told = resources(&text).sign_in_secret_problems();
         assert_eq!(told.len(), usize::from(!expect.is_empty()), "{row}: {told:?}");
         assert!(told.iter().all(|told| told.to_string().contains(expect)), "{row}: {told:?}");
     }
@@ -374,7 +374,7 @@ fn two_that_can_meet_keep_out_of_each_others_way() {
             "",
         ),
     ] {
-        let told = resources(&(text + &secrets())).sign_in_problems();
+        let told = resources(&(text + &secrets())).sign_in_clashes();
         let told: Vec<_> = told.iter().map(ToString::to_string).collect();
         assert_eq!(told.len(), usize::from(!expect.is_empty()), "{row}: {told:?}");
         assert!(told.iter().all(|told| told.contains(expect)), "{row}: {told:?}");

@@ -1,6 +1,7 @@
 //! What `check` says of Gateways in files: the statuses that a cluster would show.
 
 mod report;
+mod sign_ins;
 mod warnings;
 
 use std::collections::HashMap;
@@ -53,7 +54,8 @@ impl fmt::Display for GatewayWarning {
 /// Judges the Gateways of a survey.
 pub(super) fn judge(survey: &ResourceSurvey, selection: &GatewaySelection) -> GatewayFindings {
     let resources = &survey.resources;
-    if resources.gateways().is_empty() && selection.gateway.is_none() {
+    let nothing = resources.gateways().is_empty() && resources.sign_ins().is_empty();
+    if nothing && selection.gateway.is_none() {
         return GatewayFindings::default();
     }
     let statuses = GatewayStatuses::of(resources, selection, &FileFacts::of(resources));
@@ -70,6 +72,7 @@ pub(super) fn judge(survey: &ResourceSurvey, selection: &GatewaySelection) -> Ga
     };
     let mut told = warnings::of_statuses(&statuses);
     told.extend(warnings::of_strangers(&statuses, resources, selection));
+    told.extend(sign_ins::of_sign_ins(resources));
     GatewayFindings { warnings: told.into_iter().map(place).collect(), statuses }
 }
 

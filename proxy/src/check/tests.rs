@@ -212,3 +212,27 @@ fn gateways_are_judged_where_they_are_served() {
         assert_eq!(found.gateways.warnings.len(), expect, "{config:?}");
     }
 }
+
+/// A cluster's Secrets are seldom among its manifests; a gateway that reads files has nothing else.
+#[test]
+fn a_secret_that_is_not_there_is_a_mistake_of_a_gateways_files() {
+    let sign_in = "apiVersion: policy.postern.dev/v1alpha1\nkind: SignIn\nmetadata: {name: staff, namespace: shop}\nspec:\n  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}]\n  issuer: https://id.example\n  clientId: shop\n  clientSecretRef: {name: shop-oidc}\n  session: {keysSecretRef: {name: shop-session}}\n";
+    for (config, expect) in [(None, true), (Some(""), true), (Some("mode: gateway\n"), false)] {
+        let directory = tempfile::tempdir().unwrap();
+        let resources = directory.path().join("a.yaml");
+        fs::write(&resources, sign_in).unwrap();
+        let file = directory.path().join("proxy.yaml");
+        fs::write(&file, format!("{GOOD}{}", config.unwrap_or_default())).unwrap();
+        let path = config.map(|_| file.clone());
+        let args = CheckArgs { config: path, ..asking(&resources) };
+        let found = collect_findings(&args).strictly();
+        assert_eq!(found.is_ok(), expect, "{config:?}");
+        if let Err(mistakes) = found {
+            let told = mistakes.to_string();
+            assert!(told.contains("Secret shop/shop-oidc: it is not there"), "{told}");
+            // And so it is no set that `run` starts with.
+            let loaded = data_plane::control::config::load::load(&file, Some(&resources));
+            assert!(loaded.unwrap_err().to_string().contains("Secret shop/shop-oidc"));
+        }
+    }
+}

@@ -33,8 +33,13 @@ pub async fn follow_resources(installer: ResourceInstaller) {
 }
 
 fn take(installer: &ResourceInstaller, resources: Resources, files: usize) {
-    let mesh = std::slice::from_ref(&installer.config.trust_domain);
-    match resources.without_impersonations(mesh) {
+    let config = &installer.config;
+    let checked = resources.without_impersonations(std::slice::from_ref(&config.trust_domain));
+    let checked = match config.gateway {
+        Some(_) => checked.and_then(Resources::with_usable_sign_ins),
+        None => checked,
+    };
+    match checked {
         Ok(resources) => {
             installer.install(&resources);
             tracing::info!(files, "resources in force");

@@ -101,6 +101,85 @@ fn warnings_say_where_and_why() {
     }
 }
 
+/// A SignIn with its Secrets, which heeds every advice.
+fn sign_in(target: &str) -> String {
+    let spec = format!(
+        "targetRefs: [{{group: gateway.networking.k8s.io, {target}}}], issuer: 'https://id.example', clientId: shop, \
+         clientSecretRef: {{name: oidc}}, backChannelLogoutPath: /back, session: {{keysSecretRef: {{name: keys}}}}"
+    );
+    let secret = |name: &str, data: &str| {
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: shop}}\n{data}\n---\n"
+        )
+    };
+    object("policy.postern.dev/v1alpha1", "SignIn", "staff", &spec)
+        + &secret("oidc", "stringData: {client-secret: hunter2}")
+        + &secret("keys", "data: {current: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=}")
+}
+
+#[test]
+fn sign_ins_that_nobody_could_use() {
+    let edge = "kind: Gateway, name: edge";
+    let listeners = "{name: http, port: 80, protocol: HTTP}, {name: tcp, port: 81, protocol: TCP}, {name: https, port: 443, protocol: HTTPS, tls: {certificateRefs: [{name: c}]}}";
+    let gateway = gateway("gatewayClassName: postern,", listeners);
+    let https = format!("{edge}, sectionName: https");
+    for (row, target, (from, to), expect) in [
+        ("all is well", &*https, ("hunter2", "hunter2"), &[][..]),
+        (
+            "the whole",
+            edge,
+            ("hunter2", "hunter2"),
+            &[
+                "listener http of Gateway shop/edge has no TLS",
+                "listener tcp of Gateway shop/edge carries bytes",
+            ],
+        ),
+        (
+            "a section that is not there",
+            "kind: Gateway, name: edge, sectionName: x",
+            ("hunter2", "hunter2"),
+            &["has no listener named x"],
+        ),
+        (
+            "no Gateway",
+            "kind: Gateway, name: egde",
+            ("hunter2", "hunter2"),
+            &["there is no Gateway shop/egde"],
+        ),
+        (
+            "no ListenerSet",
+            "kind: ListenerSet, name: more",
+            ("hunter2", "hunter2"),
+            &["there is no ListenerSet shop/more"],
+        ),
+        (
+            "no route",
+            "kind: HTTPRoute, name: cart",
+            ("hunter2", "hunter2"),
+            &["there is no HTTPRoute shop/cart"],
+        ),
+        (
+            "logouts unheard",
+            &https,
+            (" backChannelLogoutPath: /back,", ""),
+            &["it has no backChannelLogoutPath"],
+        ),
+        (
+            "no Secret",
+            &https,
+            ("name: oidc, namespace", "name: other, namespace"),
+            &["Secret shop/oidc: it is not there: nobody passes"],
+        ),
+    ] {
+        let text = gateway.clone() + &sign_in(target).replace(from, to);
+        let told = judged(&text).warnings.into_iter().map(|told| told.to_string());
+        let told: Vec<_> = told.filter(|told| told.contains("SignIn shop/staff")).collect();
+        assert_eq!(told.len(), expect.len(), "{row}: {told:#?}");
+        let all = told.iter().zip(expect).all(|(told, expect)| told.contains(expect));
+        assert!(all, "{row}: {told:#?}");
+    }
+}
+
 #[test]
 fn the_one_gateway_that_is_served() {
     let text = gateway(OURS, HTTP) + &route("name: edge", CART);

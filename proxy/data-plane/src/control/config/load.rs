@@ -50,7 +50,10 @@ fn with_resources(
     match (config, resources) {
         (Ok(config), Ok(resources)) => {
             let mesh = std::slice::from_ref(&config.trust_domain);
-            let resources = resources.without_impersonations(mesh)?;
+            let mut resources = resources.without_impersonations(mesh)?;
+            if config.gateway.is_some() {
+                resources = resources.with_usable_sign_ins()?;
+            }
             Ok(CheckedConfig { config, resources })
         }
         (Ok(_), Err(diagnostics)) | (Err(diagnostics), Ok(_)) => Err(diagnostics),
