@@ -3,13 +3,17 @@
 use std::error::Error;
 
 /// Messages that carry a secret: they get a hand-written `Debug` that shows none of it.
-const SECRET: [&str; 6] = [
+const SECRET: [&str; 10] = [
     "postern.authority.v1.ServiceAccountEvidence",
     "postern.authority.v1.OidcEvidence",
     "postern.authority.v1.IssueJwtResponse",
     "postern.authority.v1.IssueRequest.evidence",
     "postern.authority.v1.IssueRequest",
     "postern.authority.v1.IssueResponse",
+    "postern.authority.v1.ExchangeTokenRequest.subject",
+    "postern.authority.v1.ExchangeTokenRequest",
+    "postern.authority.v1.UserAssertion",
+    "postern.authority.v1.ExchangeTokenResponse",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -18,6 +18,7 @@ mod roots_in_cluster;
 mod s30_csr;
 mod signing_service;
 mod spiffe_workload_api;
+mod token_exchange;
 mod wall;
 mod wrong_answers;
 

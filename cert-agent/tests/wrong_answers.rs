@@ -13,7 +13,8 @@ use authority::clock::{RequestTime, wall_clock};
 use authority::serve::issue::Authority;
 use issuance_messages::signing_server::{Signing, SigningServer};
 use issuance_messages::{
-    Bundles, IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, WatchBundlesRequest,
+    Bundles, ExchangeTokenRequest, ExchangeTokenResponse, IssueJwtRequest, IssueJwtResponse,
+    IssueRequest, IssueResponse, WatchBundlesRequest,
 };
 use rcgen::{CertificateParams, KeyPair};
 use tokio::net::UnixListener;
@@ -53,6 +54,13 @@ impl Signing for FalseAuthority {
         &self,
         _request: Request<IssueJwtRequest>,
     ) -> Result<Response<IssueJwtResponse>, Status> {
+        Err(Status::unimplemented("not a part of these stories"))
+    }
+
+    async fn exchange_token(
+        &self,
+        _request: Request<ExchangeTokenRequest>,
+    ) -> Result<Response<ExchangeTokenResponse>, Status> {
         Err(Status::unimplemented("not a part of these stories"))
     }
 

@@ -4,6 +4,8 @@
 
 #![allow(missing_docs, clippy::all, reason = "generated; the proto file is the documentation")]
 
+mod token_exchange;
+
 use std::fmt;
 
 use issue_request::Evidence;

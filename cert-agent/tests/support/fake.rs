@@ -16,8 +16,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use issuance_messages::signing_server::{Signing, SigningServer};
 use issuance_messages::{
-    Bundles, IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, TrustDomainBundle,
-    WatchBundlesRequest,
+    Bundles, ExchangeTokenRequest, ExchangeTokenResponse, IssueJwtRequest, IssueJwtResponse,
+    IssueRequest, IssueResponse, TrustDomainBundle, WatchBundlesRequest,
 };
 use rcgen::{KeyPair, PublicKeyData as _};
 use tokio::net::UnixListener;
@@ -39,6 +39,8 @@ pub(crate) struct Fake {
     key: Arc<KeyPair>,
     /// How long they live, seconds; negative: refuse.
     pub(crate) jwt_lifetime: Arc<Mutex<i64>>,
+    /// What its internal tokens say; none: refuse.
+    pub(crate) internal: Arc<Mutex<Option<serde_json::Value>>>,
     /// How many it signed.
     pub(crate) jwts: Arc<Mutex<u32>>,
     pub(crate) socket: PathBuf,
@@ -57,6 +59,7 @@ impl Fake {
             bundles,
             key,
             jwt_lifetime: Arc::new(Mutex::new(300)),
+            internal: Arc::default(),
             jwts: Arc::default(),
             socket: socket.clone(),
         };
@@ -184,6 +187,17 @@ impl Signing for Fake {
             not_after,
             server_time: now,
         }))
+    }
+
+    async fn exchange_token(
+        &self,
+        _request: Request<ExchangeTokenRequest>,
+    ) -> Result<Response<ExchangeTokenResponse>, Status> {
+        let claims = self.internal.lock().unwrap().clone();
+        let claims = claims.ok_or_else(|| Status::unavailable("not today"))?;
+        let now = i64::try_from(wall_clock()).unwrap();
+        let token = self.sign(&claims);
+        Ok(Response::new(ExchangeTokenResponse { token, not_after: now + 300, server_time: now }))
     }
 
     type WatchBundlesStream =

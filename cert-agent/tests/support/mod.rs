@@ -2,6 +2,7 @@
 //! folder.
 
 pub(crate) mod fake;
+pub(crate) mod holder;
 pub(crate) mod kube_api;
 
 use std::future::Future;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use agent::cli::fetch;
 use agent::cli::show;
 use agent::proto::workload::spiffe_workload_api_client::SpiffeWorkloadApiClient;
-use agent::renewal::authority_client::HostPort;
+use agent::renewal::authority_client::{AuthorityAddress, HostPort};
 use agent::serve::run::RunSettings as AgentSettings;
 use agent::serve::run::serve as serve_agent;
 use authority::attest::join_token_store::JoinTokens;
@@ -31,7 +32,8 @@ use authority::serve::server::UnixSocket;
 use authority::serve::server::serve as serve_authority;
 use authority::store::directory::AuthorityDirectory;
 use authority::store::directory_store::DirectoryStore;
-use identity::{SpiffeId, TrustDomain};
+use identity::jwt::{JwtBundle, JwtBundles};
+use identity::{SpiffeId, TrustBundle, TrustDomain};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -92,6 +94,7 @@ impl Ca {
             federation: None,
             bundle_endpoint: None,
             jwt_lifetime: Duration::from_secs(300),
+            jwt_issuer: None,
             kubeconfig: None,
             service_accounts: None,
             readiness: None,
@@ -111,6 +114,10 @@ impl Ca {
 
     pub(crate) fn bundle(&self) -> PathBuf {
         self.settings.directory.bundle()
+    }
+
+    pub(crate) fn roots(&self) -> TrustBundle {
+        self.load().ca.now().bundle().clone()
     }
 
     pub(crate) fn token(&self, identity: &str) -> String {
@@ -147,6 +154,21 @@ impl Ca {
 }
 
 impl Running {
+    /// Where agents of this machine ask it.
+    pub(crate) fn for_agents(&self) -> AuthorityAddress {
+        let trust_domain = self.authority.ca.now().trust_domain().clone();
+        AuthorityAddress::Network {
+            host_port: HostPort::parse(&self.address.to_string()).unwrap(),
+            identity: id(&format!("spiffe://{trust_domain}/postern/authority")),
+        }
+    }
+
+    /// The keys that verify its tokens, as it publishes them.
+    pub(crate) fn jwt_bundles(&self) -> JwtBundles {
+        let own = &self.authority.publisher.now().own.jwt;
+        JwtBundles::new([JwtBundle::parse(own.trust_domain().clone(), &own.to_jwks()).unwrap()])
+    }
+
     /// Stops and waits until the port is free.
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();

@@ -5,6 +5,7 @@
 //! step.
 
 mod bundle;
+pub mod internal;
 mod key;
 
 use rustls_pki_types::UnixTime;

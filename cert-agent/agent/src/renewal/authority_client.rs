@@ -23,7 +23,8 @@ use tonic::{Code, Status, Streaming};
 
 use issuance_messages::signing_client::SigningClient;
 use issuance_messages::{
-    Bundles, IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, WatchBundlesRequest,
+    Bundles, ExchangeTokenRequest, ExchangeTokenResponse, IssueJwtRequest, IssueJwtResponse,
+    IssueRequest, IssueResponse, WatchBundlesRequest,
 };
 
 /// From the first packet to the end of the TLS handshake.
@@ -130,6 +131,38 @@ pub async fn issue_jwt(
 ) -> Result<IssueJwtResponse, CallError> {
     let mut client = client(address, trusted).await?.max_decoding_message_size(MAX_ANSWER);
     answered(address, client.issue_jwt(request)).await
+}
+
+/// A connection to the authority that is kept from one request for an internal token to the next.
+#[derive(Debug, Clone)]
+pub struct KeptConnection {
+    address: AuthorityAddress,
+    client: SigningClient<Channel>,
+}
+
+impl KeptConnection {
+    /// Connects; verified against `trusted`.
+    ///
+    /// # Errors
+    /// [`CallError::Unreachable`].
+    pub async fn open(
+        address: &AuthorityAddress,
+        trusted: &TrustBundle,
+    ) -> Result<Self, CallError> {
+        let client = client(address, trusted).await?.max_decoding_message_size(MAX_ANSWER);
+        Ok(Self { address: address.clone(), client })
+    }
+
+    /// Asks for one internal token.
+    ///
+    /// # Errors
+    /// [`CallError`]; of [`CallError::Unreachable`] the connection is of no more use.
+    pub async fn exchange_token(
+        &mut self,
+        request: ExchangeTokenRequest,
+    ) -> Result<ExchangeTokenResponse, CallError> {
+        answered(&self.address, self.client.exchange_token(request)).await
+    }
 }
 
 /// Begins to listen for bundles. The connection is verified against `trusted`, and lasts as long as

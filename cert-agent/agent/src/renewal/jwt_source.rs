@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use identity::jwt::verify_jwt_svid;
 use parking_lot::Mutex;
 use rustls_pki_types::UnixTime;
@@ -142,16 +140,12 @@ fn request(
     audience: &[String],
     now: ClockReading,
 ) -> Result<IssueJwtRequest, Status> {
-    let cannot = |_| Status::internal("cannot sign with the key that is held");
     let signed_at = i64::try_from(now.unix()).unwrap_or(i64::MAX);
-    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, held.key.pkcs8_der())
-        .map_err(|_| Status::internal("the key that is held is none of P-256"))?;
-    let signature =
-        key.sign(&SystemRandom::new(), &signed_bytes(signed_at, audience)).map_err(cannot)?;
+    let signature = held.sign(&signed_bytes(signed_at, audience)).map_err(Status::internal)?;
     Ok(IssueJwtRequest {
-        certificate_chain: held.svid.chain().iter().map(|der| der.to_vec()).collect(),
+        certificate_chain: held.chain_der(),
         signed_at,
-        signature: signature.as_ref().to_vec(),
+        signature,
         audience: audience.to_vec(),
     })
 }

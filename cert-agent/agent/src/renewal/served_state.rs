@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use identity::{SvidKey, TrustBundle, X509Svid};
 use tokio::sync::watch;
 
@@ -25,6 +27,23 @@ impl CurrentIdentity {
     #[must_use]
     pub fn is_current(&self, now: u64) -> bool {
         now <= self.svid.not_after()
+    }
+
+    /// A signature by its key: ECDSA P-256 with SHA-256, ASN.1 DER.
+    ///
+    /// # Errors
+    /// What is wrong with the key, as a sentence.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, &'static str> {
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, self.key.pkcs8_der())
+            .map_err(|_| "the key that is held is none of P-256")?;
+        let signature = key.sign(&SystemRandom::new(), message);
+        Ok(signature.map_err(|_| "cannot sign with the key that is held")?.as_ref().to_vec())
+    }
+
+    /// Its certificates in DER, leaf first.
+    #[must_use]
+    pub fn chain_der(&self) -> Vec<Vec<u8>> {
+        self.svid.chain().iter().map(|der| der.to_vec()).collect()
     }
 }
 

@@ -14,12 +14,14 @@ use tonic::service::Routes;
 use program::Misconfigured;
 
 use crate::proto::own::admin_server::AdminServer;
+use crate::proto::own::token_exchange_server::TokenExchangeServer;
 use crate::proto::sds::secret_discovery_service_server::SecretDiscoveryServiceServer;
 use crate::proto::workload::spiffe_workload_api_server::SpiffeWorkloadApiServer;
 use crate::renewal::authority_client::{AuthorityAddress, HostPort};
 use crate::renewal::bundle_file::BundleFile;
 use crate::renewal::bundles::BundleWatch;
 use crate::renewal::evidence::{EvidenceSource, LastingProof};
+use crate::renewal::exchange_source::ExchangeSource;
 use crate::renewal::jwt_source::JwtSource;
 use crate::renewal::renewer::{MAX_FORCED, Renewer};
 use crate::renewal::served_state::{self, StateView};
@@ -29,6 +31,7 @@ use crate::serve::callers::AllowedCallers;
 use crate::serve::metrics::{MetricsServer, MetricsSources};
 use crate::serve::sds::{DiscoveryCounts, SecretDiscovery};
 use crate::serve::socket::ListeningSocket;
+use crate::serve::token_exchange::TokenExchangeService;
 use crate::serve::workload_api::WorkloadApi;
 
 /// The path of the authority's own id in its trust domain.
@@ -111,10 +114,12 @@ pub async fn serve(settings: RunSettings, stop: CancellationToken) -> anyhow::Re
         publisher: publisher.clone(),
         renew: renew.clone(),
     };
+    let callers = AllowedCallers::new(&settings.allow_uids);
     let jwt = JwtSource::new(address.clone(), view.clone());
+    let exchange = ExchangeSource::new(address.clone(), view.clone());
+    let exchange = TokenExchangeService::new(view.clone(), exchange, callers.clone());
     let identity = settings.identity;
     let renewer = Renewer { address, file, identity, evidence, credential, state, publisher };
-    let callers = AllowedCallers::new(&settings.allow_uids);
     let counted = Arc::new(DiscoveryCounts::default());
     let metrics = match settings.metrics {
         Some(address) => {
@@ -124,6 +129,8 @@ pub async fn serve(settings: RunSettings, stop: CancellationToken) -> anyhow::Re
         None => None,
     };
     let for_workloads = workload_services(&view, jwt, &callers, counted, &stop);
+    let exchange = TokenExchangeServer::new(exchange).max_decoding_message_size(MAX_REQUEST);
+    let for_workloads = for_workloads.add_service(exchange);
     let for_operators = AdminServer::new(AdminService::new(view, renew));
     let for_operators = Routes::new(for_operators.max_decoding_message_size(MAX_REQUEST));
     let served = tokio::try_join!(

@@ -16,6 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use identity::jwt::{JwtKey, LEEWAY};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::store::live_value::LiveValue;
@@ -144,6 +145,18 @@ impl JwtSigner {
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
+    }
+
+    /// A token with these claims (RFC 7519 §7.1): `alg`, `kid` and `typ`, and no other header (JWT-SVID §2).
+    ///
+    /// # Errors
+    /// As [`JwtSigner::sign`].
+    pub fn token(&self, claims: &Value) -> anyhow::Result<String> {
+        let header = json!({ "alg": "ES256", "kid": self.kid, "typ": "JWT" });
+        let encode = |part: String| URL_SAFE_NO_PAD.encode(part);
+        let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
+        let signature = self.sign(signed.as_bytes())?;
+        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 
     /// An ES256 signature in the form of a JWS (RFC 7518 §3.4).

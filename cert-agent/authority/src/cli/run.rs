@@ -14,6 +14,7 @@ use crate::attest::service_account;
 use crate::ca::jwt_keys::MAX_TOKEN_LIFETIME;
 use crate::ca::rate::PerMinute;
 use crate::ca::root_source::RootSource;
+use crate::ca::token_issuer::IssuerUrl;
 use crate::duration;
 use crate::serve::bundle_endpoint::ServerProfile;
 use crate::serve::run::{self, RunSettings};
@@ -66,6 +67,9 @@ pub struct RunArgs {
     /// How long a JWT-SVID is good for: 10s to 1h.
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration::parse)]
     jwt_lifetime: Duration,
+    /// Sign JWT-SVIDs and internal tokens as this issuer (`iss`), for verifiers that know OpenID Connect and not SPIFFE.
+    #[arg(long, value_name = "URL", value_parser = jwt_issuer)]
+    jwt_issuer: Option<IssuerUrl>,
     /// A YAML file that says which other trust domains are believed, and where their bundles come
     /// from. It is followed.
     #[arg(long, value_name = "FILE")]
@@ -131,6 +135,10 @@ fn check_passphrase(settings: &RunSettings) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn jwt_issuer(text: &str) -> Result<IssuerUrl, String> {
+    IssuerUrl::parse(text).map_err(str::to_owned)
 }
 
 /// A million connections are more than any machine serves.
@@ -202,6 +210,7 @@ fn settings(args: RunArgs) -> anyhow::Result<RunSettings> {
         federation: args.federation,
         bundle_endpoint: args.bundle_endpoint.map(|address| (address, profile)),
         jwt_lifetime: args.jwt_lifetime,
+        jwt_issuer: args.jwt_issuer,
         kubeconfig: args.place.shared.kubeconfig.clone(),
         service_accounts: args.service_accounts.then_some(
             service_account::ServiceAccountSettings {

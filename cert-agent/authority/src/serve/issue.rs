@@ -19,6 +19,7 @@ use crate::ca::jwt_svid::{JwtIssuer, JwtRefusal};
 use crate::ca::leaf::{self, SignError, SignedLeaf, Subject};
 use crate::ca::rate::IssueRates;
 use crate::ca::signers::SigningCa;
+use crate::ca::token_exchange::TokenExchange;
 use crate::clock::{RequestTime, wall_clock};
 use crate::publish::bundles::BundlePublisher;
 use crate::serve::metrics::Metrics;
@@ -42,6 +43,8 @@ pub struct Authority {
     pub publisher: Arc<BundlePublisher>,
     /// Signs JWT-SVIDs.
     pub jwt: JwtIssuer,
+    /// Signs internal JWTs.
+    pub exchange: TokenExchange,
     /// The record of live leaves.
     pub record: Arc<IssuanceRecord>,
     /// The revocation lists to publish.

@@ -26,6 +26,7 @@ pub struct Metrics {
     registry: Registry,
     issued: IntCounterVec,
     jwts: IntCounterVec,
+    exchanges: IntCounterVec,
     refused: IntCounterVec,
     store_failures: IntCounter,
     ready: Gauge,
@@ -61,6 +62,16 @@ impl Metrics {
                 "postern_authority_jwt_requests_total",
                 "Requests for JWT-SVIDs: issued or refused",
                 "result",
+            )?,
+            exchanges: keep(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "postern_authority_token_exchanges_total",
+                        "Requests for internal tokens: by what was given (assertion, delegation, none), issued or refused",
+                    ),
+                    &["kind", "result"],
+                )?,
             )?,
             refused: counters(
                 "postern_authority_refusals_total",
@@ -99,7 +110,12 @@ impl Metrics {
 
     /// A JWT-SVID was issued, or not.
     pub fn jwt(&self, issued: bool) {
-        self.jwts.with_label_values(&[if issued { "issued" } else { "refused" }]).inc();
+        self.jwts.with_label_values(&[result(issued)]).inc();
+    }
+
+    /// An internal token was issued, or not.
+    pub fn exchange(&self, kind: &str, issued: bool) {
+        self.exchanges.with_label_values(&[kind, result(issued)]).inc();
     }
 
     /// The page of this moment, in the text format of Prometheus.
@@ -114,6 +130,10 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut page)?;
         Ok(String::from_utf8_lossy(&page).into_owned())
     }
+}
+
+fn result(issued: bool) -> &'static str {
+    if issued { "issued" } else { "refused" }
 }
 
 /// One word a kind of refusal: a label set has an end.

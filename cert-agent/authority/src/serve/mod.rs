@@ -1,11 +1,12 @@
 //! The running authority: its sockets, its answers, and what it does between them.
 //!
 //! [`run`] starts everything. [`server`] accepts, [`service`] speaks gRPC, and [`issue`] tells the story of one
-//! request; [`followed_files`] takes up changed files, [`publishing`] tells what has changed, [`upkeep`] renews and
+//! request ([`exchange`] that of one for an internal token); [`followed_files`] takes up changed files, [`publishing`] tells what has changed, [`upkeep`] renews and
 //! signs what runs out. [`bundle_endpoint`] serves our bundle to other trust domains.
 
 pub mod bundle_endpoint;
 mod connection;
+pub mod exchange;
 pub mod followed_files;
 pub mod issue;
 pub mod metrics;

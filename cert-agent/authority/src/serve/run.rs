@@ -26,6 +26,8 @@ use crate::ca::jwt_svid::JwtIssuer;
 use crate::ca::rate::{IssueRates, PerMinute};
 use crate::ca::root_source::RootSource;
 use crate::ca::signers::{self, SigningCa};
+use crate::ca::token_exchange::TokenExchange;
+use crate::ca::token_issuer::{IssuerUrl, TokenIssuer};
 use crate::clock::wall_clock;
 use crate::duration::human;
 use crate::publish::bundles::BundlePublisher;
@@ -66,6 +68,9 @@ pub struct RunSettings {
     pub credential_lifetime: Duration,
     /// How long a JWT-SVID is good.
     pub jwt_lifetime: Duration,
+    /// As whom JWT-SVIDs and internal tokens are signed, for verifiers outside; none: JWT-SVIDs name no issuer, and
+    /// internal tokens name the trust domain.
+    pub jwt_issuer: Option<IssuerUrl>,
     /// Which other trust domains are believed.
     pub federation: Option<PathBuf>,
     /// Where other trust domains fetch our bundle, and how we prove ourselves there.
@@ -189,10 +194,13 @@ pub fn load(settings: &RunSettings) -> anyhow::Result<Authority> {
     let log = log.map(|path| IssuanceLog::start(path, record.replica())).transpose()?;
     let rates = Mutex::new(IssueRates::new(settings.issue_rate, settings.global_issue_rate));
     let publisher = BundlePublisher::open(Arc::clone(&settings.store), ca.bundle(), wall_clock())?;
+    let url = settings.jwt_issuer.clone();
+    let issuer = TokenIssuer::new(ca.trust_domain().clone(), url.clone());
     let ca = Arc::new(LiveValue::new(ca));
     Ok(Authority {
         publisher: Arc::new(publisher),
-        jwt: JwtIssuer::new(settings.jwt_lifetime),
+        jwt: JwtIssuer::new(settings.jwt_lifetime, url),
+        exchange: TokenExchange::new(issuer),
         ca,
         records,
         remote: RemoteAttestors::default(),

@@ -9,7 +9,8 @@ use tonic::{Request, Response, Status};
 
 use issuance_messages::signing_server::Signing;
 use issuance_messages::{
-    IssueJwtRequest, IssueJwtResponse, IssueRequest, IssueResponse, WatchBundlesRequest,
+    ExchangeTokenRequest, ExchangeTokenResponse, IssueJwtRequest, IssueJwtResponse, IssueRequest,
+    IssueResponse, WatchBundlesRequest,
 };
 
 use crate::attest::Caller;
@@ -20,11 +21,13 @@ use crate::attest::registry::NoMatch;
 use crate::attest::renewal_store::CredentialError;
 use crate::attest::service_account::TokenError;
 use crate::attest::x509::CertificateError;
+use crate::ca::holder::HolderError;
 use crate::ca::jwt_svid::JwtRefusal;
 use crate::ca::leaf::SignError;
 use crate::ca::rate::RateLimited;
 use crate::clock::{RequestTime, wall_clock};
 use crate::publish::bundles::BundleStream;
+use crate::serve::exchange;
 use crate::serve::issue::Authority;
 
 /// Requests worked on at a time; each is a signature and a few small files. Above it: Unavailable.
@@ -108,6 +111,23 @@ impl Signing for SigningService {
         }
     }
 
+    async fn exchange_token(
+        &self,
+        request: Request<ExchangeTokenRequest>,
+    ) -> Result<Response<ExchangeTokenResponse>, Status> {
+        let permit = self.permit()?;
+        let authority = Arc::clone(&self.authority);
+        let work = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            authority.exchange_token(request.get_ref())
+        });
+        match work.await {
+            Ok(Ok(answer)) => Ok(Response::new(answer)),
+            Ok(Err(refusal)) => Err(exchange::status(&refusal)),
+            Err(_) => Err(Status::internal("the request failed; the authority's log says why")),
+        }
+    }
+
     type WatchBundlesStream = BundleStream;
 
     async fn watch_bundles(
@@ -128,11 +148,8 @@ fn jwt_status(refusal: &JwtRefusal) -> Status {
     let message = refusal.to_string();
     match refusal {
         JwtRefusal::Audience(_) => Status::invalid_argument(message),
-        JwtRefusal::Clock(_)
-        | JwtRefusal::Chain(_)
-        | JwtRefusal::NoCertificate
-        | JwtRefusal::Signature => Status::unauthenticated(message),
-        JwtRefusal::Identity(..) => Status::permission_denied(message),
+        JwtRefusal::Holder(HolderError::Identity(..)) => Status::permission_denied(message),
+        JwtRefusal::Holder(_) => Status::unauthenticated(message),
         JwtRefusal::Limited(RateLimited::Instance(_)) => Status::resource_exhausted(message),
         JwtRefusal::Limited(RateLimited::Global(_)) => Status::unavailable(message),
         JwtRefusal::Signing(_) => {

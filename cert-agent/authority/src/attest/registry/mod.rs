@@ -7,8 +7,10 @@
 //!     unix: {uid: 1000, gid: 1000, path: /usr/local/bin/postern-cert-agent}
 //!   - identity: spiffe://cluster.local/ns/postern-system/sa/postern-injector
 //!     dnsNames: [postern-injector.postern-system.svc]
+//! tokenVouchers: [spiffe://cluster.local/ns/edge/sa/gateway]
 //! ```
 //!
+//! `tokenVouchers` may say in an internal token who a user is (`Signing.ExchangeToken`); without the list nobody may.
 //! The sections `x509` and `oidc` are told in [`x509`] and [`oidc`]. An unknown key is refused everywhere, and every
 //! mistake is reported at once with its line and column.
 
@@ -16,6 +18,7 @@ pub mod oidc;
 pub mod template;
 pub mod x509;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
@@ -28,6 +31,8 @@ use crate::store::files;
 
 /// More entries than this are a mistake.
 const MAX_ENTRIES: usize = 10_000;
+/// More workloads than this that may vouch for users are a mistake: they are gateways.
+const MAX_VOUCHERS: usize = 1_000;
 
 /// Who is who, by what the kernel says of a caller.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +40,7 @@ pub struct Registry {
     entries: Vec<UnixEntry>,
     x509: x509::X509Authorities,
     oidc: oidc::OidcIssuers,
+    token_vouchers: BTreeSet<SpiffeId>,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +85,8 @@ struct RegistryFile {
     x509: Vec<Spanned<x509::FileAuthority>>,
     #[serde(default)]
     oidc: Vec<Spanned<oidc::FileIssuer>>,
+    #[serde(default, rename = "tokenVouchers")]
+    token_vouchers: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -147,8 +155,13 @@ impl Registry {
         }
         let x509 = x509::X509Authorities::check(file.x509, trust_domain, &mut mistakes);
         let oidc = oidc::OidcIssuers::check(file.oidc, trust_domain, &mut mistakes);
+        let mut token_vouchers = BTreeSet::new();
+        for voucher in mistakes.within(MAX_VOUCHERS, "tokenVouchers", file.token_vouchers) {
+            let at = format!("{}: tokenVouchers", place(&voucher));
+            token_vouchers.extend(mistakes.note(&at, workload(&voucher.value, trust_domain)));
+        }
         mistakes.none()?;
-        Ok(Self { entries, x509, oidc })
+        Ok(Self { entries, x509, oidc, token_vouchers })
     }
 
     /// The other certificate authorities; none when the registry has no section `x509`.
@@ -189,6 +202,12 @@ impl Registry {
                 Err(NoMatch::Ambiguous { uid: caller.uid, identities: names.join(", ") })
             }
         }
+    }
+
+    /// Whether this workload may say in a token who a user is.
+    #[must_use]
+    pub fn vouches(&self, identity: &SpiffeId) -> bool {
+        self.token_vouchers.contains(identity)
     }
 
     /// The DNS names that an identity's certificates carry beside it.
@@ -364,6 +383,23 @@ mod tests {
             "entries: []\nentries: []",
         ] {
             assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn who_is_listed_vouches_and_nobody_else() {
+        let id = |text: &str| SpiffeId::parse(text).unwrap();
+        let registry = parse("tokenVouchers: [spiffe://cluster.local/ns/edge/sa/gateway]").unwrap();
+        assert!(registry.vouches(&id("spiffe://cluster.local/ns/edge/sa/gateway")));
+        assert!(!registry.vouches(&id("spiffe://cluster.local/ns/edge/sa/other")));
+        assert!(!Registry::default().vouches(&id("spiffe://cluster.local/ns/edge/sa/gateway")));
+        for (text, expect) in [
+            ("spiffe://elsewhere/x", "line 1 column 17: tokenVouchers: identity"),
+            ("spiffe://cluster.local", "names a trust domain"),
+            ("gateway", "tokenVouchers: identity `gateway`"),
+        ] {
+            let error = parse(&format!("tokenVouchers: [{text}]")).unwrap_err().to_string();
+            assert!(error.contains(expect), "{expect} in {error}");
         }
     }
 
