@@ -40,6 +40,7 @@ mod service_table;
 pub mod sign_in;
 pub mod snapshot;
 pub mod token;
+pub mod token_exchange;
 pub mod traffic_policy;
 pub mod yaml;
 
@@ -74,5 +75,6 @@ pub use snapshot::{
 pub use token::{
     ClaimHeader, ConfirmationRequirement, JwtRule, KeySource, TokenPlace, TokenRule, TokenRules,
 };
+pub use token_exchange::{TokenExchangeRule, TokenExchangeTable};
 pub use traffic_policy::{TrafficPolicies, TrafficPolicy};
 pub use yaml::{Diagnostic, DiagnosticCode, Diagnostics};

@@ -36,6 +36,7 @@ mod service_entry;
 mod set;
 mod sign_in;
 mod target;
+mod token_exchange;
 mod token_policy;
 
 use std::collections::BTreeMap;
@@ -64,6 +65,7 @@ pub use selector::MatchLabels;
 pub use service_entry::{EndpointDescription, PortDescription, ServiceDescription, ServiceEntry};
 pub use set::{ReadOptions, ResourceSurvey, SurveyedObject, survey};
 pub use sign_in::SignIn;
+pub use token_exchange::TokenExchange;
 pub use token_policy::TokenPolicy;
 
 /// The namespace whose resources act on the whole mesh, unless set otherwise.
@@ -86,6 +88,7 @@ pub struct Resources {
     peer_authentication: Vec<PeerAuthentication>,
     request_authentication: Vec<RequestAuthentication>,
     token_policies: Vec<TokenPolicy>,
+    token_exchanges: Vec<TokenExchange>,
     service_entries: Vec<ServiceEntry>,
     routes: Vec<Arc<Route>>,
     reference_grants: Vec<ReferenceGrant>,
@@ -113,6 +116,7 @@ impl Resources {
             peer_authentication: Vec::new(),
             request_authentication: Vec::new(),
             token_policies: Vec::new(),
+            token_exchanges: Vec::new(),
             service_entries: Vec::new(),
             routes: Vec::new(),
             reference_grants: Vec::new(),
@@ -142,6 +146,7 @@ impl Resources {
             && *peer_authentication == other.peer_authentication
             && self.request_authentication == other.request_authentication
             && self.token_policies == other.token_policies
+            && self.token_exchanges == other.token_exchanges
             && self.api_key_policies == other.api_key_policies
             && self.sign_ins == other.sign_ins
             && (self.sign_ins.is_empty() || self.secrets == other.secrets)
@@ -238,6 +243,7 @@ impl Resources {
             + self.peer_authentication.len()
             + self.request_authentication.len()
             + self.token_policies.len()
+            + self.token_exchanges.len()
             + self.service_entries.len()
             + self.routes.len()
             + self.reference_grants.len()
@@ -279,6 +285,11 @@ impl Resources {
     /// The TokenPolicies.
     pub fn token_policies(&self) -> &[TokenPolicy] {
         &self.token_policies
+    }
+
+    /// The TokenExchanges.
+    pub fn token_exchanges(&self) -> &[TokenExchange] {
+        &self.token_exchanges
     }
 
     /// The routes of all kinds, by kind and `namespace/name`.

@@ -16,7 +16,7 @@ use crate::header_names::HeaderNames;
 use crate::resources::{AuthorizationPolicy, PolicyAction};
 use crate::{
     ApiKeyTable, ConnectionFacts, ConnectionVerdict, Decider, Denial, DenyReason, HttpFacts,
-    Permit, PermitReason, Resources, SignInTable, TokenRules,
+    Permit, PermitReason, Resources, SignInTable, TokenExchangeTable, TokenRules,
 };
 use http_rules::HttpRules;
 pub use nearest_miss::NearestMiss;
@@ -108,6 +108,7 @@ pub struct Snapshot {
     http_rules: HttpRules,
     header_names: HeaderNames,
     tokens: Arc<TokenRules>,
+    token_exchange: Arc<TokenExchangeTable>,
     api_keys: Arc<ApiKeyTable>,
     sign_ins: Arc<SignInTable>,
     policies: Vec<Arc<str>>,
@@ -171,6 +172,7 @@ impl Snapshot {
             egress: defaults.egress,
             modes: PortModes::new(resources, workload, defaults),
             tokens,
+            token_exchange: Arc::new(TokenExchangeTable::build(resources, workload)),
             api_keys,
             sign_ins,
             policies: policies.iter().map(|policy| Arc::clone(policy.name())).collect(),
@@ -385,6 +387,11 @@ impl Snapshot {
     /// What is asked of end-user tokens.
     pub fn tokens(&self) -> &Arc<TokenRules> {
         &self.tokens
+    }
+
+    /// Which users' tokens become tokens of the mesh.
+    pub fn token_exchange(&self) -> &Arc<TokenExchangeTable> {
+        &self.token_exchange
     }
 
     /// What is asked of API keys.

@@ -7,7 +7,7 @@ use super::{
     Resources, ServiceEntry, SourceFile, api_key_policy, authorization, backend_tls_policy,
     client_traffic, config_map, destination_rule, fault_injection, gateway, gateway_class, list,
     listener_set, namespace, object, peer_authentication, rate_limit_policy, reference_grant,
-    request_authentication, route, secret, service_entry, sign_in, token_policy,
+    request_authentication, route, secret, service_entry, sign_in, token_exchange, token_policy,
 };
 use crate::Diagnostic;
 use crate::resources::kind::{self, ResourceKind};
@@ -189,6 +189,10 @@ impl ResourceSet<'_> {
             ResourceKind::RequestAuthentication => {
                 let read = request_authentication::read(reader, &object)?;
                 self.resources.request_authentication.push(read);
+            }
+            ResourceKind::TokenExchange => {
+                let read = token_exchange::read(reader, &object)?;
+                self.resources.token_exchanges.push(read);
             }
             ResourceKind::TokenPolicy => {
                 let read = token_policy::read(reader, &object)?;
