@@ -420,6 +420,18 @@ pub const REASONS: &[Reason] = &[
         TOKEN,
     ),
     caller("token_proof_repeated", 401, "The proof of possession was used before.", TOKEN),
+    caller(
+        "token_revoked",
+        401,
+        "A TokenRevocation lists the token, or its subject.",
+        "The TokenRevocations about the workload; docs/tokens.md.",
+    ),
+    caller(
+        "token_inactive",
+        401,
+        "The issuer says that the token is not active: expired, revoked, or never issued.",
+        "The client gets a new one; an answer of the issuer counts for `cache.negative` at most.",
+    ),
     // API keys.
     caller("api_key_missing", 401, "An ApiKeyPolicy requires a key, and there is none.", API_KEY),
     caller(
