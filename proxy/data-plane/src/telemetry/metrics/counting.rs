@@ -220,6 +220,11 @@ impl Metrics {
         self.token_keys.with_label_values(&[if success { "success" } else { "failure" }]).inc();
     }
 
+    /// A request needed a token of the mesh.
+    pub(crate) fn token_exchange(&self, result: &'static str) {
+        self.token_exchange.with_label_values(&[result]).inc();
+    }
+
     /// The app's own metrics were asked for: `success`, or why they are missing.
     pub(crate) fn app_metrics(&self, result: &str) {
         self.app_metrics.with_label_values(&[result]).inc();

@@ -27,6 +27,7 @@ use crate::traffic::judge::RequestJudge;
 use crate::traffic::limit_phase;
 use crate::traffic::rate_limits::LimitCaller;
 use crate::traffic::record::RequestRecord;
+use crate::traffic::token_exchange::{self, NextHop};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -215,6 +216,8 @@ impl ExchangePhases for GatewayPhases {
         }
         limit_phase::limit(&self.gateway.worker.state.rate_limits, exchange, &caller).await?;
         let routed = self.lead(exchange, target).await?;
+        let next = NextHop::Service(&routed.upstream);
+        token_exchange::into_the_mesh(&self.gateway.worker.state, exchange, next).await?;
         // It is asked for once.
         let _ = target.routed.set(routed);
         Ok(())
